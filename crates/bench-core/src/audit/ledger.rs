@@ -1,0 +1,189 @@
+//! What was acknowledged, in memory and in the result folder (`acked.json`).
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{SequenceDelta, SequenceSet, StreamId};
+use crate::message::RunId;
+use crate::message::header::SEQUENCE_MAX;
+
+/// Version of the `acked.json` schema.
+const SCHEMA_VERSION: u32 = 1;
+
+/// The acknowledged sequence numbers of every producer.
+#[derive(Default)]
+pub struct AckLedger {
+    streams: BTreeMap<StreamId, SequenceSet>,
+}
+
+/// `acked.json`: what a run's producers had acknowledged, as ranges of sequence numbers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct LedgerFile {
+    /// Version of this schema.
+    pub schema_version: u32,
+    /// One entry a producer.
+    pub producers: Vec<LedgerProducer>,
+}
+
+/// One producer's acknowledged messages.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct LedgerProducer {
+    /// The run, ten hexadecimal digits.
+    pub run_id: String,
+    /// Producer id.
+    pub producer: u16,
+    /// Ranges of sequence numbers, first to last.
+    pub acked: Vec<(u64, u64)>,
+}
+
+/// Why an `acked.json` cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum LedgerError {
+    /// The file cannot be read.
+    #[error("failed to read {path}; name the folder of a run that produced messages")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The file is not what it should be.
+    #[error("{path} is no list of acknowledged messages: {problem}")]
+    Invalid {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
+}
+
+impl AckLedger {
+    /// Name of the file in a result folder.
+    pub const FILE_NAME: &'static str = "acked.json";
+
+    /// Adds what a producer had acknowledged and empties `delta` for it to be used again.
+    pub fn absorb(&mut self, id: StreamId, delta: &mut SequenceDelta) {
+        self.streams.entry(id).or_default().absorb(delta);
+        delta.clear();
+    }
+
+    /// Adds the numbers `first..=last`.
+    pub fn insert_range(&mut self, id: StreamId, first: u64, last: u64) {
+        self.streams.entry(id).or_default().insert_range(first, last);
+    }
+
+    /// What one producer had acknowledged.
+    #[must_use]
+    pub fn acked(&self, id: StreamId) -> &SequenceSet {
+        static NOTHING: SequenceSet = SequenceSet::new();
+        self.streams.get(&id).unwrap_or(&NOTHING)
+    }
+
+    /// All producers and what they had acknowledged.
+    pub fn streams(&self) -> impl Iterator<Item = (StreamId, &SequenceSet)> {
+        self.streams.iter().map(|(id, acked)| (*id, acked))
+    }
+
+    /// Acknowledged messages of all producers.
+    #[must_use]
+    pub fn len(&self) -> u64 {
+        self.streams.values().map(SequenceSet::len).sum()
+    }
+
+    /// Whether nothing was acknowledged.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The document for the result folder.
+    #[must_use]
+    pub fn to_file(&self) -> LedgerFile {
+        let producers = self.streams().map(|(id, acked)| LedgerProducer {
+            run_id: id.run.to_string(),
+            producer: id.producer,
+            acked: acked.ranges(),
+        });
+        LedgerFile { schema_version: SCHEMA_VERSION, producers: producers.collect() }
+    }
+
+    /// Reads what the run in `folder` had acknowledged.
+    pub fn read(folder: &Path) -> Result<Self, LedgerError> {
+        let path = folder.join(Self::FILE_NAME);
+        let text = std::fs::read(&path)
+            .map_err(|source| LedgerError::Read { path: path.clone(), source })?;
+        let parsed = serde_json::from_slice(&text).map_err(|error| error.to_string());
+        parsed
+            .and_then(|file| Self::from_file(&file))
+            .map_err(|problem| LedgerError::Invalid { path, problem })
+    }
+
+    fn from_file(file: &LedgerFile) -> Result<Self, String> {
+        if file.schema_version != SCHEMA_VERSION {
+            return Err(format!(
+                "schema version {} is not {SCHEMA_VERSION}, the one this version reads",
+                file.schema_version
+            ));
+        }
+        let mut ledger = Self::default();
+        for producer in &file.producers {
+            let run: RunId = producer.run_id.parse().map_err(|_| {
+                format!("`{}` is no run id of ten hexadecimal digits", producer.run_id)
+            })?;
+            for &(first, last) in &producer.acked {
+                if first > last || last > SEQUENCE_MAX {
+                    return Err(format!("{first}..={last} is no range of sequence numbers"));
+                }
+                ledger.insert_range(StreamId { run, producer: producer.producer }, first, last);
+            }
+        }
+        Ok(ledger)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ledger_survives_the_result_folder() {
+        let folder = tempfile::tempdir().expect("temporary folder");
+        let id = |producer| StreamId { run: RunId::from_bits(0xAB), producer };
+        let mut ledger = AckLedger::default();
+        ledger.insert_range(id(0), 0, 99_999);
+        ledger.insert_range(id(3), 5, 6);
+        ledger.insert_range(id(3), 8, 8);
+        let text = serde_json::to_string(&ledger.to_file()).expect("serialises");
+        std::fs::write(folder.path().join(AckLedger::FILE_NAME), text).expect("writes");
+
+        let read = AckLedger::read(folder.path()).expect("reads");
+        assert_eq!(read.to_file(), ledger.to_file());
+        assert_eq!(read.len(), 100_003);
+    }
+
+    #[test]
+    fn files_that_make_no_sense_are_refused_with_the_reason() {
+        let folder = tempfile::tempdir().expect("temporary folder");
+        let missing = AckLedger::read(folder.path()).err().expect("no file");
+        assert!(missing.to_string().contains("acked.json"), "{missing}");
+        for (text, reason) in [
+            ("{", "EOF"),
+            (r#"{"schema_version":9,"producers":[]}"#, "schema version 9"),
+            (
+                r#"{"schema_version":1,"producers":[{"run_id":"x","producer":0,"acked":[]}]}"#,
+                "run id",
+            ),
+            (
+                r#"{"schema_version":1,"producers":[{"run_id":"00000000ab","producer":0,"acked":[[2,1]]}]}"#,
+                "range",
+            ),
+        ] {
+            std::fs::write(folder.path().join(AckLedger::FILE_NAME), text).expect("writes");
+            let error = AckLedger::read(folder.path()).err().expect(text);
+            assert!(error.to_string().contains(reason), "{text}: {error}");
+        }
+    }
+}

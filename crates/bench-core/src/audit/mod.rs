@@ -1,0 +1,387 @@
+//! The audit: what was acknowledged against what was received.
+//!
+//! Each consumer keeps a [`ReceiveAudit`] and hands over what it saw, an interval at a time, as a
+//! [`ReceiveDelta`]; an [`Audit`] merges those of all consumers. Each producer does the same with
+//! its acknowledgements, merged in an [`AckLedger`] that is also kept in the result folder, so that
+//! a consumer that runs later or elsewhere can be checked against it.
+//!
+//! Order is judged where messaging systems promise it: within one producer's messages of one
+//! partition (shard, key), as one consumer received them.
+
+mod ledger;
+mod sequences;
+
+use std::collections::BTreeMap;
+
+pub use ledger::{AckLedger, LedgerError, LedgerFile, LedgerProducer};
+pub use sequences::{CHUNK_LEN, SequenceDelta, SequenceSet};
+
+use crate::message::RunId;
+use crate::message::header::Header;
+use crate::results::{AuditBasis, AuditSummary, ProducerAudit};
+
+/// How many ranges of lost sequence numbers a summary names for each producer.
+const LOST_RANGES_MAX: usize = 10;
+
+/// How many streams of one topic are told apart; messages of further ones count as foreign. A
+/// bound, since run and producer ids come from outside.
+const STREAMS_MAX: usize = 1 << 16;
+
+/// The messages of one producer of one run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct StreamId {
+    /// The run.
+    pub run: RunId,
+    /// The producer within the run.
+    pub producer: u16,
+}
+
+/// Whose messages are ours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Expected {
+    /// Those of one run; others are foreign.
+    Run(RunId),
+    /// Those of any run.
+    Any,
+}
+
+/// What became of a message that was received.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Receipt {
+    /// The first of its sequence number, as far as this consumer can tell.
+    First,
+    /// Received before.
+    Repeated,
+    /// Of another run.
+    Foreign,
+}
+
+/// One consumer's side of the audit: called once a message, on the hot path.
+pub struct ReceiveAudit {
+    expected: Expected,
+    streams: Vec<Stream>,
+    /// Where the last message belonged: the next one most likely does too.
+    current: usize,
+    corrupt: u64,
+    foreign: u64,
+}
+
+struct Stream {
+    id: StreamId,
+    seen: SequenceDelta,
+    /// Numbers that came after a higher one of their partition: reordered, or repeats of what an
+    /// earlier delta holds. The merge tells which.
+    late: SequenceDelta,
+    duplicated: u64,
+    /// By partition, one more than the highest sequence number.
+    next_by_partition: Vec<u64>,
+}
+
+impl ReceiveAudit {
+    /// An audit of the messages of `expected`.
+    #[must_use]
+    pub fn new(expected: Expected) -> Self {
+        Self { expected, streams: Vec::new(), current: 0, corrupt: 0, foreign: 0 }
+    }
+
+    /// Notes a message that could be decoded.
+    #[inline]
+    pub fn received(&mut self, header: &Header, partition: u32) -> Receipt {
+        if let Expected::Run(run) = self.expected
+            && header.run != run
+        {
+            self.foreign += 1;
+            return Receipt::Foreign;
+        }
+        let id = StreamId { run: header.run, producer: header.producer };
+        if self.streams.get(self.current).is_none_or(|stream| stream.id != id)
+            && !self.switch_to(id)
+        {
+            self.foreign += 1;
+            return Receipt::Foreign;
+        }
+        self.streams[self.current].received(header.sequence, partition)
+    }
+
+    /// Notes a message that could not be decoded.
+    pub fn corrupt(&mut self) {
+        self.corrupt += 1;
+    }
+
+    #[cold]
+    fn switch_to(&mut self, id: StreamId) -> bool {
+        if let Some(position) = self.streams.iter().position(|stream| stream.id == id) {
+            self.current = position;
+            return true;
+        }
+        if self.streams.len() == STREAMS_MAX {
+            return false;
+        }
+        self.current = self.streams.len();
+        self.streams.push(Stream {
+            id,
+            seen: SequenceDelta::default(),
+            late: SequenceDelta::default(),
+            duplicated: 0,
+            next_by_partition: Vec::new(),
+        });
+        true
+    }
+
+    /// Moves what was seen since the last call into `delta`, which must be empty.
+    pub fn hand_over(&mut self, delta: &mut ReceiveDelta) {
+        delta.corrupt = std::mem::take(&mut self.corrupt);
+        delta.foreign = std::mem::take(&mut self.foreign);
+        for (index, stream) in self.streams.iter_mut().enumerate() {
+            if delta.streams.len() == index {
+                delta.streams.push(StreamDelta::default());
+            }
+            let out = &mut delta.streams[index];
+            out.id = Some(stream.id);
+            out.duplicated = std::mem::take(&mut stream.duplicated);
+            std::mem::swap(&mut out.seen, &mut stream.seen);
+            std::mem::swap(&mut out.late, &mut stream.late);
+        }
+    }
+}
+
+impl Stream {
+    #[inline]
+    fn received(&mut self, sequence: u64, partition: u32) -> Receipt {
+        if !self.seen.insert(sequence) {
+            self.duplicated += 1;
+            return Receipt::Repeated;
+        }
+        let partition = partition as usize;
+        if partition >= self.next_by_partition.len() {
+            self.next_by_partition.resize(partition + 1, 0);
+        }
+        let next = &mut self.next_by_partition[partition];
+        if sequence >= *next {
+            *next = sequence + 1;
+        } else {
+            self.late.insert(sequence);
+        }
+        Receipt::First
+    }
+}
+
+/// What one consumer saw since it last reported.
+#[derive(Default)]
+pub struct ReceiveDelta {
+    streams: Vec<StreamDelta>,
+    corrupt: u64,
+    foreign: u64,
+}
+
+#[derive(Default)]
+struct StreamDelta {
+    id: Option<StreamId>,
+    seen: SequenceDelta,
+    late: SequenceDelta,
+    duplicated: u64,
+}
+
+/// What all consumers saw.
+#[derive(Default)]
+pub struct Audit {
+    streams: BTreeMap<StreamId, StreamAudit>,
+    corrupt: u64,
+    foreign: u64,
+}
+
+#[derive(Default)]
+struct StreamAudit {
+    received: SequenceSet,
+    duplicated: u64,
+    reordered: u64,
+}
+
+impl Audit {
+    /// Adds what a consumer saw and empties `delta` for it to be used again.
+    pub fn absorb(&mut self, delta: &mut ReceiveDelta) {
+        self.corrupt += std::mem::take(&mut delta.corrupt);
+        self.foreign += std::mem::take(&mut delta.foreign);
+        for stream in &mut delta.streams {
+            let Some(id) = stream.id.take() else { continue };
+            let audit = self.streams.entry(id).or_default();
+            audit.reordered += audit.received.count_new(&stream.late);
+            audit.duplicated += stream.duplicated + audit.received.absorb(&stream.seen);
+            stream.seen.clear();
+            stream.late.clear();
+        }
+    }
+
+    /// How many acknowledged messages have not been received.
+    #[must_use]
+    pub fn missing(&self, acked: &AckLedger) -> u64 {
+        let streams = acked.streams();
+        streams.map(|(id, acked)| acked.count_without(self.received(id))).sum()
+    }
+
+    /// The verdict, against what was acknowledged or, without `acked`, against the sequence numbers
+    /// alone.
+    #[must_use]
+    pub fn summary(&self, acked: Option<&AckLedger>) -> AuditSummary {
+        let mut ids: Vec<StreamId> = self.streams.keys().copied().collect();
+        if let Some(ledger) = acked {
+            ids.extend(ledger.streams().map(|(id, _)| id));
+            ids.sort_unstable();
+            ids.dedup();
+        }
+        let producers: Vec<ProducerAudit> =
+            ids.into_iter().map(|id| self.producer(id, acked)).collect();
+        let total = |of: fn(&ProducerAudit) -> u64| producers.iter().map(of).sum();
+        AuditSummary {
+            against: if acked.is_some() { AuditBasis::Acked } else { AuditBasis::Sequences },
+            received: total(|p| p.received),
+            lost: total(|p| p.lost),
+            duplicated: total(|p| p.duplicated),
+            reordered: total(|p| p.reordered),
+            corrupt: self.corrupt,
+            foreign: self.foreign,
+            unacked_received: total(|p| p.unacked_received),
+            producers,
+        }
+    }
+
+    fn received(&self, id: StreamId) -> &SequenceSet {
+        static NOTHING: SequenceSet = SequenceSet::new();
+        self.streams.get(&id).map_or(&NOTHING, |stream| &stream.received)
+    }
+
+    fn producer(&self, id: StreamId, ledger: Option<&AckLedger>) -> ProducerAudit {
+        let received = self.received(id);
+        let whole;
+        let (acked, expected, unacked_received) = if let Some(ledger) = ledger {
+            let acked = ledger.acked(id);
+            (acked.len(), acked, received.count_without(acked))
+        } else {
+            let mut all = SequenceSet::new();
+            if let (Some(lowest), Some(highest)) = (received.lowest(), received.highest()) {
+                all.insert_range(lowest, highest);
+            }
+            whole = all;
+            (0, &whole, 0)
+        };
+        let stream = self.streams.get(&id);
+        ProducerAudit {
+            run_id: id.run.to_string(),
+            producer: id.producer,
+            acked,
+            received: received.len(),
+            lost: expected.count_without(received),
+            duplicated: stream.map_or(0, |stream| stream.duplicated),
+            reordered: stream.map_or(0, |stream| stream.reordered),
+            unacked_received,
+            lost_ranges: expected.ranges_without(received, LOST_RANGES_MAX),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::{BootId, ClockOrigin};
+
+    const RUN: u64 = 7;
+
+    fn header(run: u64, producer: u16, sequence: u64) -> Header {
+        Header {
+            run: RunId::from_bits(run),
+            producer,
+            sequence,
+            intended_ns: 0,
+            sent_ns: 0,
+            origin: ClockOrigin { boot: BootId::from_hash(0), wall_offset_ns: 0 },
+        }
+    }
+
+    fn ledger(producer: u16, ranges: &[(u64, u64)]) -> AckLedger {
+        let mut ledger = AckLedger::default();
+        for &(first, last) in ranges {
+            ledger.insert_range(StreamId { run: RunId::from_bits(RUN), producer }, first, last);
+        }
+        ledger
+    }
+
+    /// Feeds `(producer, sequence, partition)` to one consumer, reporting after each message when
+    /// `often`, and merges.
+    fn audit_of(messages: &[(u16, u64, u32)], often: bool) -> Audit {
+        let mut consumer = ReceiveAudit::new(Expected::Run(RunId::from_bits(RUN)));
+        let (mut audit, mut delta) = (Audit::default(), ReceiveDelta::default());
+        for &(producer, sequence, partition) in messages {
+            consumer.received(&header(RUN, producer, sequence), partition);
+            if often {
+                consumer.hand_over(&mut delta);
+                audit.absorb(&mut delta);
+            }
+        }
+        consumer.hand_over(&mut delta);
+        audit.absorb(&mut delta);
+        audit
+    }
+
+    #[test]
+    fn loss_repeats_and_order_are_told_apart_however_often_a_consumer_reports() {
+        // 0 1 3 2 4 4 1 6 on one partition: 5 lost, 2 reordered, 4 and 1 twice.
+        let messages = [0, 1, 3, 2, 4, 4, 1, 6].map(|sequence| (0, sequence, 0));
+        for often in [false, true] {
+            let summary = audit_of(&messages, often).summary(Some(&ledger(0, &[(0, 6)])));
+            assert_eq!(summary.received, 6, "reporting often: {often}");
+            assert_eq!((summary.lost, summary.duplicated, summary.reordered), (1, 2, 1));
+            assert_eq!(summary.producers[0].lost_ranges, [(5, 5)]);
+        }
+    }
+
+    #[test]
+    fn order_is_judged_within_producer_and_partition() {
+        let interleaved = [(0, 5, 0), (0, 1, 1), (1, 0, 0), (0, 6, 0), (0, 2, 1), (1, 1, 0)];
+        let summary = audit_of(&interleaved, false).summary(None);
+        assert_eq!(summary.reordered, 0);
+        assert_eq!(summary.producers.len(), 2);
+    }
+
+    #[test]
+    fn consumers_are_merged_and_what_two_received_is_a_repeat() {
+        let mut audit = Audit::default();
+        for sequences in [[0, 2, 4], [1, 3, 4]] {
+            let mut consumer = ReceiveAudit::new(Expected::Any);
+            for sequence in sequences {
+                consumer.received(&header(RUN, 0, sequence), 0);
+            }
+            let mut delta = ReceiveDelta::default();
+            consumer.hand_over(&mut delta);
+            audit.absorb(&mut delta);
+        }
+        assert_eq!(audit.missing(&ledger(0, &[(0, 4)])), 0);
+        let summary = audit.summary(Some(&ledger(0, &[(0, 4)])));
+        assert_eq!((summary.received, summary.duplicated, summary.lost), (5, 1, 0));
+    }
+
+    #[test]
+    fn messages_of_other_runs_are_foreign_and_unknown_bytes_corrupt() {
+        let mut consumer = ReceiveAudit::new(Expected::Run(RunId::from_bits(RUN)));
+        assert_eq!(consumer.received(&header(RUN + 1, 0, 0), 0), Receipt::Foreign);
+        consumer.corrupt();
+        let (mut audit, mut delta) = (Audit::default(), ReceiveDelta::default());
+        consumer.hand_over(&mut delta);
+        audit.absorb(&mut delta);
+        let summary = audit.summary(Some(&ledger(3, &[(0, 9)])));
+        assert_eq!((summary.foreign, summary.corrupt, summary.lost), (1, 1, 10));
+    }
+
+    #[test]
+    fn what_arrives_without_an_acknowledgement_is_counted_apart() {
+        let summary = audit_of(&[(0, 0, 0), (0, 1, 0)], false).summary(Some(&ledger(0, &[(0, 0)])));
+        assert_eq!((summary.unacked_received, summary.lost), (1, 0));
+    }
+
+    #[test]
+    fn without_a_ledger_gaps_between_the_lowest_and_the_highest_number_are_lost() {
+        let summary = audit_of(&[(0, 1, 0), (0, 4, 0)], false).summary(None);
+        assert_eq!(summary.against, AuditBasis::Sequences);
+        assert_eq!(summary.lost, 2);
+        assert_eq!(summary.producers[0].lost_ranges, [(2, 3)]);
+    }
+}

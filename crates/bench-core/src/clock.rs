@@ -1,0 +1,227 @@
+//! Time as an argument: the engine reads its instants from a [`Clock`], never from the system.
+//!
+//! An *instant* is a count of nanoseconds of the host's monotonic clock. It means something only
+//! together with the host's [`BootId`]: two processes of one boot may compare instants directly,
+//! two hosts may not and fall back on the wall clock (see [`ClockOrigin::wall_offset_ns`]).
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use rustix::time::{ClockId, Timespec, clock_gettime};
+
+/// Nanoseconds of the host's monotonic clock (`CLOCK_MONOTONIC`, so slewed by NTP but never set).
+pub type InstantNs = u64;
+
+/// A second, in nanoseconds.
+pub const SECOND_NS: u64 = 1_000_000_000;
+
+/// Where the engine's time comes from.
+pub trait Clock {
+    /// The current instant, in nanoseconds of the monotonic clock.
+    fn now_ns(&self) -> InstantNs;
+
+    /// Sleeps until `instant_ns`; returns at once when it has passed.
+    fn sleep_until_ns(&self, instant_ns: InstantNs);
+
+    /// What is needed to compare this clock's instants with those of another process.
+    fn origin(&self) -> ClockOrigin;
+}
+
+/// Identifies the clock that an instant was read from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ClockOrigin {
+    /// The boot that the monotonic clock counts from.
+    pub boot: BootId,
+    /// Wall clock (nanoseconds since 1970) less monotonic clock, when the origin was taken.
+    ///
+    /// An instant plus this offset is a wall-clock time. It is taken once a process, so a step of
+    /// the wall clock later in the run does not move the instants.
+    pub wall_offset_ns: i64,
+}
+
+/// The low 24 bits of a hash of the host's boot id: enough to tell the hosts of one experiment
+/// apart (two of them collide with a probability of 6e-8) and small enough to travel in every
+/// message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct BootId(u32);
+
+impl BootId {
+    /// The number of bits that are kept.
+    pub const BITS: u32 = 24;
+
+    /// Keeps the low [`BootId::BITS`] bits of `hash`.
+    #[must_use]
+    pub fn from_hash(hash: u32) -> Self {
+        Self(hash & ((1 << Self::BITS) - 1))
+    }
+
+    /// This boot of this host.
+    ///
+    /// Linux publishes a random id for each boot. Elsewhere the host's name stands in, and a
+    /// machine that was booted again in mid-run is not told apart.
+    #[must_use]
+    pub fn current() -> Self {
+        let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id")
+            .unwrap_or_else(|_| rustix::system::uname().nodename().to_string_lossy().into_owned());
+        Self::from_hash(crc32c::crc32c(id.trim().as_bytes()))
+    }
+
+    /// The hash as a number below 2^24.
+    #[must_use]
+    pub fn to_hash(self) -> u32 {
+        self.0
+    }
+}
+
+/// The host's own clocks.
+#[derive(Debug, Clone, Copy)]
+pub struct SystemClock {
+    origin: ClockOrigin,
+}
+
+impl SystemClock {
+    /// Takes the origin of this process's instants.
+    #[must_use]
+    pub fn new() -> Self {
+        Self { origin: ClockOrigin { boot: BootId::current(), wall_offset_ns: wall_offset_ns() } }
+    }
+}
+
+impl Default for SystemClock {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Clock for SystemClock {
+    #[inline]
+    fn now_ns(&self) -> InstantNs {
+        instant_ns(clock_gettime(ClockId::Monotonic))
+    }
+
+    fn sleep_until_ns(&self, instant_ns: InstantNs) {
+        loop {
+            let now = self.now_ns();
+            if now >= instant_ns {
+                return;
+            }
+            std::thread::sleep(Duration::from_nanos(instant_ns - now));
+        }
+    }
+
+    fn origin(&self) -> ClockOrigin {
+        self.origin
+    }
+}
+
+/// Asks the kernel to wake this thread when it asked to be woken: by default Linux may be 50 us late
+/// so that it can wake several threads at once. Where the system knows no such request, nothing
+/// happens.
+pub fn request_precise_sleep() {
+    #[cfg(target_os = "linux")]
+    // Refused only by a sandbox, and then sleeps are late, which the schedule lag shows.
+    let _ = rustix::thread::set_current_timer_slack(std::num::NonZeroU64::new(1));
+}
+
+/// Wall clock less monotonic clock, bracketed so that a preemption between the two readings does
+/// not spoil the difference.
+fn wall_offset_ns() -> i64 {
+    let sample = || {
+        let before = instant_ns(clock_gettime(ClockId::Monotonic));
+        let wall = clock_gettime(ClockId::Realtime);
+        let after = instant_ns(clock_gettime(ClockId::Monotonic));
+        let wall_ns = wall.tv_sec.saturating_mul(1_000_000_000).saturating_add(wall.tv_nsec);
+        let middle = before + (after - before) / 2;
+        (after - before, wall_ns.saturating_sub_unsigned(middle))
+    };
+    let best = (0..8).map(|_| sample()).min_by_key(|(width, _)| *width);
+    best.map_or(0, |(_, offset)| offset)
+}
+
+/// The monotonic clock counts from boot and is never negative.
+#[inline]
+fn instant_ns(time: Timespec) -> InstantNs {
+    time.tv_sec.cast_unsigned() * SECOND_NS + time.tv_nsec.cast_unsigned()
+}
+
+/// A clock that stands still until it is told to move: sleeping moves it at once.
+///
+/// Clones share the time, so that a simulated transport and the engine see the same instants.
+#[derive(Debug, Clone)]
+pub struct VirtualClock {
+    now_ns: Rc<Cell<InstantNs>>,
+    origin: ClockOrigin,
+}
+
+impl VirtualClock {
+    /// A clock that shows `now_ns`, of a made-up boot whose wall clock started at 1970.
+    #[must_use]
+    pub fn starting_at(now_ns: InstantNs) -> Self {
+        let origin = ClockOrigin { boot: BootId::from_hash(0x5EED), wall_offset_ns: 0 };
+        Self { now_ns: Rc::new(Cell::new(now_ns)), origin }
+    }
+
+    /// The same clock as if it were another host's.
+    #[must_use]
+    pub fn with_origin(mut self, origin: ClockOrigin) -> Self {
+        self.origin = origin;
+        self
+    }
+
+    /// Moves the clock forward to `instant_ns`; never backward.
+    pub fn advance_to_ns(&self, instant_ns: InstantNs) {
+        self.now_ns.set(self.now_ns.get().max(instant_ns));
+    }
+
+    /// Moves the clock forward by `duration_ns`.
+    pub fn advance_by_ns(&self, duration_ns: u64) {
+        self.now_ns.set(self.now_ns.get() + duration_ns);
+    }
+}
+
+impl Clock for VirtualClock {
+    fn now_ns(&self) -> InstantNs {
+        self.now_ns.get()
+    }
+
+    fn sleep_until_ns(&self, instant_ns: InstantNs) {
+        self.advance_to_ns(instant_ns);
+    }
+
+    fn origin(&self) -> ClockOrigin {
+        self.origin
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn system_clock_moves_forward_and_sleeps_until_the_instant() {
+        let clock = SystemClock::new();
+        let before = clock.now_ns();
+        clock.sleep_until_ns(before + 2_000_000);
+        assert!(clock.now_ns() >= before + 2_000_000);
+    }
+
+    #[test]
+    fn two_clocks_of_one_host_share_the_boot_and_nearly_the_wall_offset() {
+        let (a, b) = (SystemClock::new().origin(), SystemClock::new().origin());
+        assert_eq!(a.boot, b.boot);
+        assert!(a.wall_offset_ns.abs_diff(b.wall_offset_ns) < SECOND_NS);
+        assert!(a.wall_offset_ns > 0, "the wall clock is ahead of the time since boot");
+    }
+
+    #[test]
+    fn virtual_clock_moves_only_when_told() {
+        let clock = VirtualClock::starting_at(5);
+        let twin = clock.clone();
+        twin.sleep_until_ns(9);
+        twin.advance_to_ns(7);
+        assert_eq!(clock.now_ns(), 9);
+        clock.advance_by_ns(1);
+        assert_eq!(twin.now_ns(), 10);
+    }
+}

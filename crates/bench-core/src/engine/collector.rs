@@ -1,0 +1,348 @@
+//! Merges what the workers report: into intervals as they end, and into the totals of the run.
+
+use std::collections::BTreeMap;
+use std::sync::mpsc::{Receiver, Sender, channel};
+
+use super::report::{
+    ConsumerSample, Content, Outbox, ProducerEnd, ProducerSample, Report, Sample as _, Timeline,
+    Volume, outbox,
+};
+use crate::audit::{AckLedger, Audit, StreamId};
+use crate::clock::InstantNs;
+use crate::latency::LatencyHistogram;
+use crate::message::RunId;
+
+/// Takes the intervals of a run as they end. Recording never fails a run, so nothing is returned.
+pub trait IntervalSink {
+    /// An interval that all workers have reported, in order, none left out.
+    fn interval(&mut self, interval: &Interval);
+
+    /// What has been acknowledged up to now.
+    fn acked(&mut self, ledger: &AckLedger);
+}
+
+/// The four distributions of latency.
+#[derive(Clone, Default)]
+pub struct Latencies {
+    /// Acked less intended.
+    pub publish_latency: LatencyHistogram,
+    /// Acked less sent.
+    pub service_time: LatencyHistogram,
+    /// Sent less intended.
+    pub schedule_lag: LatencyHistogram,
+    /// Received less intended.
+    pub end_to_end_latency: LatencyHistogram,
+}
+
+impl Latencies {
+    /// The names and distributions, in the order in which they are always shown.
+    pub fn named(&self) -> [(&'static str, &LatencyHistogram); 4] {
+        [
+            ("publish_latency", &self.publish_latency),
+            ("service_time", &self.service_time),
+            ("schedule_lag", &self.schedule_lag),
+            ("end_to_end_latency", &self.end_to_end_latency),
+        ]
+    }
+
+    fn clear(&mut self) {
+        self.publish_latency.clear();
+        self.service_time.clear();
+        self.schedule_lag.clear();
+        self.end_to_end_latency.clear();
+    }
+
+    fn merge(&mut self, other: &Self) {
+        self.publish_latency.merge(&other.publish_latency);
+        self.service_time.merge(&other.service_time);
+        self.schedule_lag.merge(&other.schedule_lag);
+        self.end_to_end_latency.merge(&other.end_to_end_latency);
+    }
+}
+
+/// What happened in one interval, all workers together.
+#[derive(Clone, Default)]
+pub struct Interval {
+    /// Position, from 0.
+    pub index: u64,
+    /// Its first instant.
+    pub start_ns: InstantNs,
+    /// Its end.
+    pub end_ns: InstantNs,
+    /// Messages handed to the client library.
+    pub sent: u64,
+    /// Messages confirmed.
+    pub acked: Volume,
+    /// Messages refused or timed out.
+    pub failed: u64,
+    /// Messages received.
+    pub received: Volume,
+    /// Latencies of the messages that were confirmed or received in it; of messages due in the
+    /// warm-up there are none.
+    pub latencies: Latencies,
+}
+
+/// What happened in a run, or up to now.
+#[derive(Default)]
+pub struct Totals {
+    /// Messages handed to the client library.
+    pub sent: u64,
+    /// Messages confirmed.
+    pub acked: Volume,
+    /// Of these, due after the warm-up.
+    pub measured_acked: Volume,
+    /// Messages refused or timed out, by the system's code.
+    pub failures: BTreeMap<i32, u64>,
+    /// What the codes mean.
+    pub explanations: BTreeMap<i32, String>,
+    /// Messages without an answer.
+    pub unresolved: u64,
+    /// Messages that were due and never sent.
+    pub unsent: u64,
+    /// Time that producers could not send for want of room, nanoseconds.
+    pub blocked_ns: u64,
+    /// When the last confirmation came; 0 without one.
+    pub last_acked_ns: InstantNs,
+    /// Messages received.
+    pub received: Volume,
+    /// Of these, due after the warm-up.
+    pub measured_received: Volume,
+    /// When the first message of a run that counts came; 0 without one.
+    pub first_received_ns: InstantNs,
+    /// When the last one came; 0 without one.
+    pub last_received_ns: InstantNs,
+    /// End-to-end samples of this host's clock.
+    pub monotonic: u64,
+    /// End-to-end samples by the wall clocks of two hosts.
+    pub wall: u64,
+    /// Latencies of the whole run.
+    pub latencies: Latencies,
+    /// What was acknowledged.
+    pub ledger: AckLedger,
+    /// What was received.
+    pub audit: Audit,
+}
+
+/// The receiving end of all workers' outboxes.
+pub struct Collector<S> {
+    run: RunId,
+    timeline: Timeline,
+    sink: S,
+    reports: Receiver<Report>,
+    producers: Vec<WorkerState<ProducerSample>>,
+    consumers: Vec<WorkerState<ConsumerSample>>,
+    /// Intervals that some worker has not reported yet.
+    open: BTreeMap<u64, Interval>,
+    /// The next interval to be passed on.
+    next: u64,
+    /// An interval to use again.
+    spare: Option<Interval>,
+    totals: Totals,
+}
+
+struct WorkerState<S> {
+    returns: Sender<Box<S>>,
+    /// Everything before this interval has been reported.
+    reported_until: u64,
+    ended: bool,
+}
+
+/// The outboxes of a run's producers and consumers.
+pub struct Outboxes {
+    pub(super) producers: Vec<Outbox<ProducerSample>>,
+    pub(super) consumers: Vec<Outbox<ConsumerSample>>,
+}
+
+impl<S: IntervalSink> Collector<S> {
+    /// A collector for so many workers of `run`.
+    pub fn new(
+        run: RunId,
+        timeline: Timeline,
+        producers: usize,
+        consumers: usize,
+        sink: S,
+    ) -> (Self, Outboxes) {
+        let (reports_in, reports) = channel();
+        let mut outboxes = Outboxes { producers: Vec::new(), consumers: Vec::new() };
+        let mut collector = Self {
+            run,
+            timeline,
+            sink,
+            reports,
+            producers: Vec::new(),
+            consumers: Vec::new(),
+            open: BTreeMap::new(),
+            next: 0,
+            spare: None,
+            totals: Totals::default(),
+        };
+        for worker in 0..producers {
+            let (outbox, returns) = outbox(worker, timeline, reports_in.clone(), Content::Producer);
+            outboxes.producers.push(outbox);
+            collector.producers.push(WorkerState { returns, reported_until: 0, ended: false });
+        }
+        for worker in producers..producers + consumers {
+            let (outbox, returns) = outbox(worker, timeline, reports_in.clone(), Content::Consumer);
+            outboxes.consumers.push(outbox);
+            collector.consumers.push(WorkerState { returns, reported_until: 0, ended: false });
+        }
+        (collector, outboxes)
+    }
+
+    /// Takes in what has been reported, waiting up to `wait` for the first report.
+    pub fn collect(&mut self, wait: std::time::Duration) {
+        let first = self.reports.recv_timeout(wait).ok();
+        let mut progressed = false;
+        let mut next = first;
+        while let Some(report) = next {
+            self.absorb(report);
+            progressed = true;
+            next = self.reports.try_recv().ok();
+        }
+        if progressed {
+            self.pass_on();
+        }
+    }
+
+    /// Whether all producers have ended.
+    #[must_use]
+    pub fn producers_ended(&self) -> bool {
+        self.producers.iter().all(|worker| worker.ended)
+    }
+
+    /// Whether all workers have ended.
+    #[must_use]
+    pub fn all_ended(&self) -> bool {
+        self.producers_ended() && self.consumers.iter().all(|worker| worker.ended)
+    }
+
+    /// Whether everything that was acknowledged has been received, and no more can be acknowledged.
+    #[must_use]
+    pub fn is_everything_received(&self) -> bool {
+        self.producers_ended() && self.totals.audit.missing(&self.totals.ledger) == 0
+    }
+
+    /// What happened up to now.
+    #[must_use]
+    pub fn totals(&self) -> &Totals {
+        &self.totals
+    }
+
+    /// The totals, when all workers have ended.
+    pub fn finish(mut self) -> (Totals, S) {
+        self.collect(std::time::Duration::ZERO);
+        (self.totals, self.sink)
+    }
+
+    fn absorb(&mut self, report: Report) {
+        let Report { worker, interval, content } = report;
+        let consumer = worker.wrapping_sub(self.producers.len());
+        match content {
+            Content::Producer(sample) => {
+                self.producers[worker].reported_until = interval;
+                self.absorb_producer(worker, interval, sample);
+            }
+            Content::Consumer(sample) => {
+                self.consumers[consumer].reported_until = interval;
+                self.absorb_consumer(consumer, interval, sample);
+            }
+            Content::ProducerEnded(end) => {
+                self.producers[worker].ended = true;
+                self.absorb_end(end);
+            }
+            Content::ConsumerEnded => self.consumers[consumer].ended = true,
+        }
+    }
+
+    fn absorb_producer(&mut self, worker: usize, interval: u64, mut sample: Box<ProducerSample>) {
+        let totals = &mut self.totals;
+        totals.sent += sample.sent;
+        totals.acked.add(sample.acked);
+        totals.measured_acked.add(sample.measured);
+        totals.blocked_ns += sample.blocked_ns;
+        totals.last_acked_ns = totals.last_acked_ns.max(sample.last_acked_ns);
+        let mut failed = 0;
+        for &(code, count) in &sample.failures {
+            *totals.failures.entry(code).or_default() += count;
+            failed += count;
+        }
+        let producer = u16::try_from(worker).unwrap_or(u16::MAX);
+        let stream = StreamId { run: self.run, producer };
+        totals.ledger.absorb(stream, &mut sample.acked_sequences);
+
+        let open = self.open_interval(interval);
+        open.sent += sample.sent;
+        open.acked.add(sample.acked);
+        open.failed += failed;
+        open.latencies.publish_latency.merge(&sample.publish_latency);
+        open.latencies.service_time.merge(&sample.service_time);
+        open.latencies.schedule_lag.merge(&sample.schedule_lag);
+        sample.clear();
+        // A worker that has ended does not want it back.
+        let _ = self.producers[worker].returns.send(sample);
+    }
+
+    fn absorb_consumer(&mut self, worker: usize, interval: u64, mut sample: Box<ConsumerSample>) {
+        let totals = &mut self.totals;
+        totals.received.add(sample.received);
+        totals.measured_received.add(sample.measured);
+        totals.last_received_ns = totals.last_received_ns.max(sample.last_received_ns);
+        if totals.first_received_ns == 0
+            || (1..totals.first_received_ns).contains(&sample.first_received_ns)
+        {
+            totals.first_received_ns = sample.first_received_ns;
+        }
+        totals.monotonic += sample.monotonic;
+        totals.wall += sample.wall;
+        totals.audit.absorb(&mut sample.audit);
+
+        let open = self.open_interval(interval);
+        open.received.add(sample.received);
+        open.latencies.end_to_end_latency.merge(&sample.end_to_end_latency);
+        sample.clear();
+        // A worker that has ended does not want it back.
+        let _ = self.consumers[worker].returns.send(sample);
+    }
+
+    fn absorb_end(&mut self, end: ProducerEnd) {
+        self.totals.unresolved += end.unresolved;
+        self.totals.unsent += end.unsent;
+        self.totals.explanations.extend(end.explanations);
+    }
+
+    fn open_interval(&mut self, index: u64) -> &mut Interval {
+        let (timeline, spare) = (self.timeline, &mut self.spare);
+        self.open.entry(index).or_insert_with(|| {
+            let mut interval = spare.take().unwrap_or_default();
+            interval.index = index;
+            interval.start_ns = timeline.interval_start_ns(index);
+            interval.end_ns = timeline.interval_start_ns(index + 1);
+            interval
+        })
+    }
+
+    /// Passes on the intervals that every worker has left behind.
+    fn pass_on(&mut self) {
+        let producers = self.producers.iter().map(|w| (w.ended, w.reported_until));
+        let consumers = self.consumers.iter().map(|w| (w.ended, w.reported_until));
+        let working = producers.chain(consumers).filter(|(ended, _)| !ended);
+        let last_open = self.open.last_key_value().map_or(0, |(&index, _)| index + 1);
+        let until = working.map(|(_, reported_until)| reported_until).min().unwrap_or(last_open);
+        let mut passed = false;
+        while self.next < until {
+            self.open_interval(self.next);
+            if let Some(mut interval) = self.open.remove(&self.next) {
+                self.totals.latencies.merge(&interval.latencies);
+                self.sink.interval(&interval);
+                interval.latencies.clear();
+                let latencies = std::mem::take(&mut interval.latencies);
+                self.spare = Some(Interval { latencies, ..Interval::default() });
+            }
+            self.next += 1;
+            passed = true;
+        }
+        if passed {
+            self.sink.acked(&self.totals.ledger);
+        }
+    }
+}

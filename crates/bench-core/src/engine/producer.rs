@@ -1,0 +1,291 @@
+//! The producer loop: takes due messages from the pacer, hands them to the transport, and accounts
+//! for each completion.
+
+use super::control::{BACKLOG_WAIT_NS, RunControl};
+use super::report::{Content, Outbox, ProducerEnd, ProducerSample, Timeline};
+use crate::clock::{Clock, InstantNs};
+use crate::message::MessageFactory;
+use crate::pacing::{Due, Pacer};
+use crate::transport::{Batch, Completion, Publish, Token, TransportError};
+
+/// Longest wait for completions before the loop looks at the flags again.
+const POLL_NS: u64 = 50_000_000;
+
+/// How one producer works.
+#[derive(Debug, Clone)]
+pub struct ProducerConfig {
+    /// When its messages are due.
+    pub pacer: Pacer,
+    /// Whether messages have due instants, so that latency counts from them.
+    pub open_loop: bool,
+    /// Messages without an answer at which it waits, above 0.
+    pub in_flight_max: u32,
+    /// Messages that are handed over at once, above 0.
+    pub batch_max: usize,
+    /// When it gives up sending what is overdue.
+    pub give_up_ns: InstantNs,
+    /// How long it waits for answers after the last message, nanoseconds.
+    pub flush_timeout_ns: u64,
+}
+
+/// A producer at work.
+pub(super) struct Producer<'a, C, T> {
+    pub(super) clock: &'a C,
+    pub(super) transport: T,
+    pub(super) factory: MessageFactory,
+    pub(super) config: ProducerConfig,
+    pub(super) timeline: Timeline,
+    pub(super) control: &'a RunControl,
+    pub(super) outbox: Outbox<ProducerSample>,
+    pub(super) state: ProducerState,
+}
+
+/// What a producer keeps between two turns of its loop.
+pub(super) struct ProducerState {
+    sequence: u64,
+    flights: Flights,
+    batch: Batch,
+    completions: Vec<Completion>,
+    failure_codes: Vec<i32>,
+}
+
+impl ProducerState {
+    pub(super) fn new(in_flight_max: u32) -> Self {
+        Self {
+            sequence: 0,
+            flights: Flights::new(in_flight_max),
+            batch: Batch::default(),
+            completions: Vec::new(),
+            failure_codes: Vec::new(),
+        }
+    }
+}
+
+/// What a producer waits for.
+enum Wait {
+    /// Nothing: there is more to send.
+    No,
+    /// The instant at which the next message is due.
+    Due(InstantNs),
+    /// Completions or consumers, that there be room for what is due.
+    Room,
+    /// Completions, after the last message.
+    Answers,
+}
+
+impl<C: Clock, T: Publish> Producer<'_, C, T> {
+    /// Runs to the end of the schedule and reports how it ended, also after an error.
+    pub(super) fn run(mut self) -> Result<(), TransportError> {
+        let result = self.send_all().and_then(|()| self.flush());
+        let now_ns = self.clock.now_ns();
+        let state = &self.state;
+        let unsent = self.config.pacer.clone().count_overdue(now_ns) + state.batch.len() as u64;
+        let codes = state.failure_codes.iter();
+        let end = ProducerEnd {
+            unresolved: u64::from(state.flights.count()) - state.batch.len() as u64,
+            unsent: if self.config.open_loop { unsent } else { 0 },
+            explanations: codes.map(|&code| (code, self.transport.explain(code))).collect(),
+        };
+        self.outbox.send(now_ns);
+        self.outbox.post(Content::ProducerEnded(end));
+        self.control.producer_ended(now_ns);
+        result
+    }
+
+    fn send_all(&mut self) -> Result<(), TransportError> {
+        loop {
+            let now_ns = self.clock.now_ns();
+            if self.outbox.is_due(now_ns) {
+                self.outbox.send(now_ns);
+            }
+            if self.control.is_producing_stopped() || now_ns >= self.config.give_up_ns {
+                return Ok(());
+            }
+            let wait = self.fill(now_ns);
+            if !self.state.batch.is_empty() {
+                self.transport.submit(&mut self.state.batch)?;
+            }
+            let (until_ns, blocked) = match wait {
+                Wait::No if self.state.batch.is_empty() => (now_ns, false),
+                Wait::Due(due_ns) if self.state.batch.is_empty() => (due_ns, false),
+                Wait::Answers if self.state.batch.is_empty() => return Ok(()),
+                // The transport refused something, or there is no room.
+                _ => (now_ns.saturating_add(BACKLOG_WAIT_NS), true),
+            };
+            let until_ns = until_ns.min(now_ns.saturating_add(POLL_NS));
+            self.poll(until_ns.min(self.outbox.interval_end_ns()))?;
+            if blocked {
+                self.outbox.sample.blocked_ns += self.clock.now_ns().saturating_sub(now_ns);
+            }
+        }
+    }
+
+    /// Moves what is due into the batch, as far as there is room.
+    fn fill(&mut self, now_ns: InstantNs) -> Wait {
+        let state = &mut self.state;
+        let room_bytes = self.control.backlog_room_bytes();
+        let mut filled_bytes = 0_u64;
+        let mut filled = 0;
+        let wait = loop {
+            if state.batch.len() >= self.config.batch_max {
+                break Wait::No;
+            }
+            if filled_bytes >= room_bytes {
+                break Wait::Room;
+            }
+            if state.flights.is_full() {
+                break match self.config.pacer.peek(now_ns) {
+                    Due::Now(_) => Wait::Room,
+                    Due::At(due_ns) => Wait::Due(due_ns),
+                    Due::Finished => Wait::Answers,
+                };
+            }
+            let intended_ns = match self.config.pacer.take(now_ns) {
+                Due::Now(intended_ns) => intended_ns,
+                Due::At(due_ns) => break Wait::Due(due_ns),
+                Due::Finished => break Wait::Answers,
+            };
+            let token = state.flights.next_token();
+            let sequence = state.sequence;
+            state.sequence += 1;
+            let size = self.factory.push(&mut state.batch, token, sequence, intended_ns, now_ns);
+            state.flights.start(Flight {
+                sequence,
+                intended_ns,
+                sent_ns: now_ns,
+                size_bytes: size as u64,
+            });
+            filled_bytes += size as u64;
+            filled += 1;
+            if self.config.open_loop && intended_ns >= self.timeline.warm_up_end_ns {
+                self.outbox.sample.schedule_lag.record_between(intended_ns, now_ns);
+            }
+        };
+        if filled > 0 {
+            self.outbox.sample.sent += filled;
+            self.control.add_submitted(filled_bytes);
+        }
+        wait
+    }
+
+    /// Waits for the answers to what was sent, for a limited time.
+    fn flush(&mut self) -> Result<(), TransportError> {
+        self.transport.finish()?;
+        let waiting = |state: &ProducerState| state.flights.count() as usize > state.batch.len();
+        let deadline_ns = self.clock.now_ns().saturating_add(self.config.flush_timeout_ns);
+        while waiting(&self.state) {
+            let now_ns = self.clock.now_ns();
+            if now_ns >= deadline_ns {
+                break;
+            }
+            if self.outbox.is_due(now_ns) {
+                self.outbox.send(now_ns);
+            }
+            let until_ns = deadline_ns.min(now_ns.saturating_add(POLL_NS));
+            self.poll(until_ns.min(self.outbox.interval_end_ns()))?;
+        }
+        Ok(())
+    }
+
+    fn poll(&mut self, until_ns: InstantNs) -> Result<(), TransportError> {
+        self.transport.poll(until_ns, &mut self.state.completions)?;
+        let mut failed_bytes = 0;
+        for index in 0..self.state.completions.len() {
+            let completion = self.state.completions[index];
+            let flight = self.state.flights.end(completion.token);
+            match completion.outcome {
+                Ok(()) => self.acked(&flight, completion.at_ns),
+                Err(code) => {
+                    failed_bytes += flight.size_bytes;
+                    self.failed(code);
+                }
+            }
+        }
+        self.state.completions.clear();
+        if failed_bytes > 0 {
+            self.control.subtract_submitted(failed_bytes);
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn acked(&mut self, flight: &Flight, at_ns: InstantNs) {
+        let sample = &mut *self.outbox.sample;
+        sample.acked.add_message(flight.size_bytes);
+        sample.acked_sequences.insert(flight.sequence);
+        sample.last_acked_ns = at_ns;
+        if flight.intended_ns >= self.timeline.warm_up_end_ns {
+            sample.measured.add_message(flight.size_bytes);
+            sample.service_time.record_between(flight.sent_ns, at_ns);
+            if self.config.open_loop {
+                sample.publish_latency.record_between(flight.intended_ns, at_ns);
+            }
+        }
+    }
+
+    #[cold]
+    fn failed(&mut self, code: i32) {
+        let failures = &mut self.outbox.sample.failures;
+        match failures.iter_mut().find(|(other, _)| *other == code) {
+            Some((_, count)) => *count += 1,
+            None => failures.push((code, 1)),
+        }
+        if !self.state.failure_codes.contains(&code) {
+            self.state.failure_codes.push(code);
+        }
+    }
+}
+
+/// A message between its making and its completion.
+#[derive(Debug, Clone, Copy, Default)]
+struct Flight {
+    sequence: u64,
+    intended_ns: InstantNs,
+    sent_ns: InstantNs,
+    size_bytes: u64,
+}
+
+/// The messages that wait for an answer. The token is the place in a table of fixed size, so that
+/// answers may come in any order and nothing is searched for.
+struct Flights {
+    flights: Vec<Flight>,
+    free: Vec<Token>,
+}
+
+impl Flights {
+    fn new(most: u32) -> Self {
+        // Low tokens are given out first, and again soon after they are free: they are in cache.
+        let free = (0..most).rev().collect();
+        Self { flights: vec![Flight::default(); most as usize], free }
+    }
+
+    #[inline]
+    fn is_full(&self) -> bool {
+        self.free.is_empty()
+    }
+
+    fn count(&self) -> u32 {
+        #[expect(clippy::cast_possible_truncation, reason = "the table was sized by a u32")]
+        let count = (self.flights.len() - self.free.len()) as u32;
+        count
+    }
+
+    /// The token that the next [`Flights::start`] uses. Only to be called when there is room.
+    #[inline]
+    fn next_token(&self) -> Token {
+        self.free.last().copied().unwrap_or(0)
+    }
+
+    #[inline]
+    fn start(&mut self, flight: Flight) {
+        if let Some(token) = self.free.pop() {
+            self.flights[token as usize] = flight;
+        }
+    }
+
+    #[inline]
+    fn end(&mut self, token: Token) -> Flight {
+        self.free.push(token);
+        self.flights[token as usize]
+    }
+}

@@ -1,0 +1,211 @@
+//! Runs the workers of a plan on threads of their own and the collector on this one.
+
+use std::time::Duration;
+
+use super::collector::{Collector, IntervalSink, Totals};
+use super::consumer::{Consumer, ConsumerConfig};
+use super::control::RunControl;
+use super::producer::{Producer, ProducerConfig, ProducerState};
+use super::report::Timeline;
+use crate::audit::{Expected, ReceiveAudit};
+use crate::clock::{Clock as _, InstantNs, SystemClock, request_precise_sleep};
+use crate::message::{MessageError, MessageFactory, MessageSpec, RunId};
+use crate::pacing::{Limit, Pacer, Schedule, ScheduleError, Share};
+use crate::transport::{Publish, Receive, TransportError};
+
+/// How often the collector looks at its reports and tells of progress.
+const TICK: Duration = Duration::from_millis(20);
+
+/// What a run does.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// The run.
+    pub run: RunId,
+    /// When messages are due.
+    pub schedule: Schedule,
+    /// When producers stop; a number of messages is that of all of them together.
+    pub limit: Limit,
+    /// What messages are made of.
+    pub messages: MessageSpec,
+    /// Instants that divide the run.
+    pub timeline: Timeline,
+    /// Messages without an answer at which a producer waits.
+    pub in_flight_max: u32,
+    /// Messages that a producer hands over at once.
+    pub batch_max: usize,
+    /// How long after the schedule's end overdue messages are still sent, and answers waited for,
+    /// nanoseconds.
+    pub grace_ns: u64,
+    /// Whose messages the consumers expect.
+    pub expected: Expected,
+    /// How the consumers work.
+    pub consumer: ConsumerConfig,
+}
+
+/// Why a run could not be carried out.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// The messages cannot be made.
+    #[error(transparent)]
+    Message(#[from] MessageError),
+    /// The schedule cannot be kept.
+    #[error(transparent)]
+    Schedule(#[from] ScheduleError),
+    /// A worker's thread could not be started.
+    #[error("failed to start a thread for a worker; ask for fewer producers and consumers")]
+    Thread(#[source] std::io::Error),
+    /// A worker's transport gave up. What was measured until then is kept.
+    #[error("a {role} stopped early")]
+    Transport {
+        /// `producer` or `consumer`.
+        role: &'static str,
+        /// Why.
+        source: TransportError,
+    },
+}
+
+/// Carries out `plan`, one thread for each transport, and returns the totals, with the error of the
+/// first worker that gave up.
+///
+/// `progress` is called some fifty times a second with the state up to now; an early end is asked
+/// for through `control`. The run ends when the producers have ended and everything that was
+/// acknowledged has been received, or when the consumers' own limits say so.
+pub fn run<P, R, S>(
+    plan: &Plan,
+    clock: SystemClock,
+    control: &RunControl,
+    transports: (Vec<P>, Vec<R>),
+    sink: S,
+    progress: impl FnMut(InstantNs, &Totals),
+) -> Result<(Totals, S, Option<EngineError>), EngineError>
+where
+    P: Publish + Send,
+    R: Receive + Send,
+    S: IntervalSink,
+{
+    let (producers, consumers) = transports;
+    let (mut collector, outboxes) =
+        Collector::new(plan.run, plan.timeline, producers.len(), consumers.len(), sink);
+    let count = u32::try_from(producers.len()).unwrap_or(u32::MAX);
+    let mut workers = Vec::new();
+    for ((index, transport), outbox) in (0..count).zip(producers).zip(outboxes.producers) {
+        let share = Share { index, count };
+        let config = plan.producer_config(share)?;
+        let worker = Producer {
+            clock: &clock,
+            transport,
+            factory: MessageFactory::new(&plan.messages, plan.run, share, clock.origin())?,
+            state: ProducerState::new(config.in_flight_max),
+            config,
+            timeline: plan.timeline,
+            control,
+            outbox,
+        };
+        workers.push(Worker::new("producer", move || {
+            request_precise_sleep();
+            worker.run().inspect_err(|_| control.stop_producing())
+        }));
+    }
+    for (transport, outbox) in consumers.into_iter().zip(outboxes.consumers) {
+        let worker = Consumer {
+            clock: &clock,
+            transport,
+            config: plan.consumer.clone(),
+            audit: ReceiveAudit::new(plan.expected),
+            timeline: plan.timeline,
+            control,
+            outbox,
+        };
+        workers.push(Worker::new("consumer", move || {
+            worker.run().inspect_err(|_| {
+                control.stop_producing();
+                control.stop_consuming();
+            })
+        }));
+    }
+    let error = supervise(workers, clock, control, &mut collector, progress);
+    let (totals, sink) = collector.finish();
+    Ok((totals, sink, error))
+}
+
+/// The work of one thread.
+struct Worker<'a> {
+    role: &'static str,
+    work: Box<dyn FnOnce() -> Result<(), TransportError> + Send + 'a>,
+}
+
+impl<'a> Worker<'a> {
+    fn new(
+        role: &'static str,
+        work: impl FnOnce() -> Result<(), TransportError> + Send + 'a,
+    ) -> Self {
+        Self { role, work: Box::new(work) }
+    }
+}
+
+/// Starts the workers, collects until they have all ended, and returns the first error.
+fn supervise<S: IntervalSink>(
+    workers: Vec<Worker<'_>>,
+    clock: SystemClock,
+    control: &RunControl,
+    collector: &mut Collector<S>,
+    mut progress: impl FnMut(InstantNs, &Totals),
+) -> Option<EngineError> {
+    std::thread::scope(|scope| {
+        let mut first_error = None;
+        let mut handles = Vec::with_capacity(workers.len());
+        let produces = workers.iter().any(|worker| worker.role == "producer");
+        for (index, Worker { role, work }) in workers.into_iter().enumerate() {
+            let thread = std::thread::Builder::new().name(format!("{role}-{index}"));
+            match thread.spawn_scoped(scope, work) {
+                Ok(handle) => handles.push((role, handle)),
+                Err(error) => {
+                    control.stop_producing();
+                    control.stop_consuming();
+                    first_error.get_or_insert(EngineError::Thread(error));
+                }
+            }
+        }
+        while !handles.iter().all(|(_, handle)| handle.is_finished()) {
+            collector.collect(TICK);
+            progress(clock.now_ns(), collector.totals());
+            if produces && collector.is_everything_received() {
+                control.stop_consuming();
+            }
+        }
+        for (role, handle) in handles {
+            let result = handle.join().unwrap_or_else(|_| {
+                Err(TransportError::new("its thread panicked, which is a defect; please report it"))
+            });
+            if let Err(source) = result {
+                first_error.get_or_insert(EngineError::Transport { role, source });
+            }
+        }
+        first_error
+    })
+}
+
+impl Plan {
+    /// What one producer does of it.
+    pub(super) fn producer_config(&self, share: Share) -> Result<ProducerConfig, ScheduleError> {
+        let (limit, give_up_ns) = match self.limit {
+            Limit::Messages(all) => {
+                let (count, index) = (u64::from(share.count), u64::from(share.index));
+                (Limit::Messages(all / count + u64::from(index < all % count)), InstantNs::MAX)
+            }
+            Limit::DurationNs(duration_ns) => {
+                let end_ns = self.timeline.start_ns.saturating_add(duration_ns);
+                (self.limit, end_ns.saturating_add(self.grace_ns))
+            }
+        };
+        let start_ns = self.timeline.start_ns;
+        Ok(ProducerConfig {
+            pacer: Pacer::new(self.schedule, share, limit, start_ns, self.messages.seed)?,
+            open_loop: self.schedule.is_open_loop(),
+            in_flight_max: self.in_flight_max.max(1),
+            batch_max: self.batch_max.max(1),
+            give_up_ns,
+            flush_timeout_ns: self.grace_ns,
+        })
+    }
+}

@@ -1,0 +1,175 @@
+//! Latency distributions: HDR histograms that forget nothing in silence.
+
+use hdrhistogram::Histogram;
+
+use crate::results::LatencySummary;
+
+/// The largest latency that the histograms hold, nanoseconds: one hour.
+pub const LATENCY_MAX_NS: u64 = 3_600_000_000_000;
+
+/// Significant decimal digits of every latency.
+pub const SIGNIFICANT_DIGITS: u8 = 3;
+
+/// A distribution of latencies in nanoseconds, of bounded size whatever the number of samples.
+///
+/// Samples below zero (clocks that disagree) and above [`LATENCY_MAX_NS`] are in no percentile;
+/// they are counted, with the extreme of each, and reported beside the percentiles.
+#[derive(Clone)]
+pub struct LatencyHistogram {
+    histogram: Histogram<u64>,
+    negative: u64,
+    negative_min_ns: i64,
+    beyond: u64,
+    beyond_max_ns: u64,
+}
+
+impl LatencyHistogram {
+    /// An empty distribution.
+    ///
+    /// # Panics
+    /// Never: the bounds are constants that the histogram accepts.
+    #[must_use]
+    pub fn new() -> Self {
+        let histogram = Histogram::new_with_bounds(1, LATENCY_MAX_NS, SIGNIFICANT_DIGITS)
+            .expect("constant bounds are valid");
+        Self { histogram, negative: 0, negative_min_ns: 0, beyond: 0, beyond_max_ns: 0 }
+    }
+
+    /// Adds the latency from `earlier_ns` to `later_ns`, two instants of one clock.
+    #[inline]
+    pub fn record_between(&mut self, earlier_ns: u64, later_ns: u64) {
+        self.record(later_ns.wrapping_sub(earlier_ns).cast_signed());
+    }
+
+    /// Adds a latency in nanoseconds.
+    #[inline]
+    pub fn record(&mut self, latency_ns: i64) {
+        match u64::try_from(latency_ns) {
+            Ok(ns) if self.histogram.record(ns).is_ok() => {}
+            Ok(ns) => self.record_beyond(ns),
+            Err(_) => self.record_negative(latency_ns),
+        }
+    }
+
+    #[cold]
+    fn record_beyond(&mut self, latency_ns: u64) {
+        self.beyond += 1;
+        self.beyond_max_ns = self.beyond_max_ns.max(latency_ns);
+    }
+
+    #[cold]
+    fn record_negative(&mut self, latency_ns: i64) {
+        self.negative += 1;
+        self.negative_min_ns = self.negative_min_ns.min(latency_ns);
+    }
+
+    /// Adds all samples of `other`.
+    ///
+    /// # Panics
+    /// Never: all histograms have the same bounds.
+    pub fn merge(&mut self, other: &Self) {
+        self.histogram.add(&other.histogram).expect("histograms of equal bounds");
+        self.negative += other.negative;
+        self.negative_min_ns = self.negative_min_ns.min(other.negative_min_ns);
+        self.beyond += other.beyond;
+        self.beyond_max_ns = self.beyond_max_ns.max(other.beyond_max_ns);
+    }
+
+    /// Forgets all samples and keeps the memory.
+    pub fn clear(&mut self) {
+        self.histogram.reset();
+        (self.negative, self.negative_min_ns, self.beyond, self.beyond_max_ns) = (0, 0, 0, 0);
+    }
+
+    /// Whether there is no sample, not even one out of range.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.histogram.is_empty() && self.negative == 0 && self.beyond == 0
+    }
+
+    /// The samples within the range.
+    #[must_use]
+    pub fn histogram(&self) -> &Histogram<u64> {
+        &self.histogram
+    }
+
+    /// The latency, nanoseconds, that `percentile` (0 to 100) per cent of the samples do not
+    /// exceed; 0 without samples.
+    #[must_use]
+    pub fn percentile_ns(&self, percentile: f64) -> u64 {
+        self.histogram.value_at_percentile(percentile)
+    }
+
+    /// The figures for a result; `None` without samples.
+    #[must_use]
+    pub fn summary(&self) -> Option<LatencySummary> {
+        if self.is_empty() {
+            return None;
+        }
+        Some(LatencySummary {
+            count: self.histogram.len(),
+            mean_ns: self.histogram.mean(),
+            std_dev_ns: self.histogram.stdev(),
+            min_ns: self.histogram.min(),
+            p50_ns: self.percentile_ns(50.0),
+            p75_ns: self.percentile_ns(75.0),
+            p90_ns: self.percentile_ns(90.0),
+            p95_ns: self.percentile_ns(95.0),
+            p99_ns: self.percentile_ns(99.0),
+            p99_9_ns: self.percentile_ns(99.9),
+            p99_99_ns: self.percentile_ns(99.99),
+            max_ns: self.histogram.max(),
+            negative: self.negative,
+            negative_min_ns: self.negative_min_ns,
+            beyond_range: self.beyond,
+            beyond_range_max_ns: self.beyond_max_ns,
+        })
+    }
+}
+
+impl Default for LatencyHistogram {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percentiles_are_within_three_digits_of_the_exact_ones() {
+        let mut latency = LatencyHistogram::new();
+        for ns in 1..=1_000_000 {
+            latency.record(ns);
+        }
+        let summary = latency.summary().expect("samples");
+        for (value, exact) in [(summary.p50_ns, 500_000.0), (summary.p99_ns, 990_000.0)] {
+            assert!((value as f64 / exact - 1.0).abs() < 1e-3, "{value} against {exact}");
+        }
+        assert_eq!((summary.count, summary.min_ns), (1_000_000, 1));
+    }
+
+    #[test]
+    fn samples_out_of_range_are_counted_beside_the_percentiles() {
+        let mut latency = LatencyHistogram::new();
+        latency.record(1_000);
+        latency.record_between(500, 200);
+        latency.record_between(0, 2 * LATENCY_MAX_NS);
+        let mut merged = LatencyHistogram::new();
+        merged.merge(&latency);
+        let summary = merged.summary().expect("samples");
+        assert_eq!(summary.count, 1);
+        assert_eq!((summary.negative, summary.negative_min_ns), (1, -300));
+        assert_eq!((summary.beyond_range, summary.beyond_range_max_ns), (1, 2 * LATENCY_MAX_NS));
+        merged.clear();
+        assert!(merged.is_empty() && merged.summary().is_none());
+    }
+
+    #[test]
+    fn a_distribution_of_nothing_but_negative_samples_is_still_reported() {
+        let mut latency = LatencyHistogram::new();
+        latency.record(-1);
+        assert_eq!(latency.summary().expect("a sample").negative, 1);
+    }
+}

@@ -1,0 +1,13 @@
+//! The measurement itself: clock, messages, pacing, latency, audit, engine and results.
+//!
+//! This crate knows no messaging system and no command line. An adapter crate implements the traits
+//! of [`transport`] for its system; everything else exists once, here.
+
+pub mod audit;
+pub mod clock;
+pub mod engine;
+pub mod latency;
+pub mod message;
+pub mod pacing;
+pub mod results;
+pub mod transport;

@@ -1,0 +1,355 @@
+//! Puts messages together: what to send, and the factory of one producer.
+
+use std::sync::Arc;
+
+use rand::SeedableRng;
+use rand_xoshiro::Xoshiro256PlusPlus;
+
+use super::header::{HEADER_BYTES, Header, HeaderWriter};
+use super::{
+    KeyDistribution, KeyError, KeyGenerator, MessageFormat, PayloadAlphabet, PayloadError,
+    PayloadGenerator, RecordFile, RunId, SizeDistribution, SizeError, SizeSampler, json, write_key,
+};
+use crate::clock::{ClockOrigin, InstantNs};
+use crate::pacing::Share;
+use crate::transport::{Batch, Token};
+
+/// The largest message that can be asked for, bytes: beyond what any of the systems takes.
+pub const MESSAGE_BYTES_MAX: usize = 64 << 20;
+
+/// What the messages of a run are made of.
+#[derive(Debug, Clone)]
+pub struct MessageSpec {
+    /// Layout.
+    pub format: MessageFormat,
+    /// Where the payloads come from.
+    pub content: Content,
+    /// Keys.
+    pub keys: KeyDistribution,
+    /// Drives sizes, payloads and keys: the same seed gives the same messages.
+    pub seed: u64,
+}
+
+/// Where payloads come from.
+#[derive(Debug, Clone)]
+pub enum Content {
+    /// Made up.
+    Generated {
+        /// Size of whole messages, header included, keys not.
+        sizes: SizeDistribution,
+        /// How far zstd can shrink them, 0 to 1.
+        compressibility: f64,
+    },
+    /// The records of a file in order, from the beginning again after the last.
+    Records(Arc<RecordFile>),
+}
+
+/// Why messages cannot be made as asked.
+#[derive(Debug, thiserror::Error)]
+pub enum MessageError {
+    /// The sizes.
+    #[error(transparent)]
+    Size(#[from] SizeError),
+    /// The payloads.
+    #[error(transparent)]
+    Payload(#[from] PayloadError),
+    /// The keys.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+}
+
+impl MessageFormat {
+    /// Size of the smallest message of this format, bytes.
+    #[must_use]
+    pub fn smallest_bytes(self) -> usize {
+        match self {
+            Self::Binary => HEADER_BYTES,
+            Self::Json => json::JSON_BYTES_MIN,
+            Self::Raw => 0,
+        }
+    }
+}
+
+impl MessageSpec {
+    /// Checks sizes, payloads and keys without making anything.
+    pub fn validate(&self) -> Result<(), MessageError> {
+        let origin = ClockOrigin { boot: crate::clock::BootId::from_hash(0), wall_offset_ns: 0 };
+        MessageFactory::new(self, RunId::from_bits(0), Share::WHOLE, origin).map(|_| ())
+    }
+}
+
+/// Makes the messages of one producer.
+pub struct MessageFactory {
+    run: RunId,
+    producer: u16,
+    origin: ClockOrigin,
+    format: MessageFormat,
+    header: HeaderWriter,
+    content: ContentSource,
+    keys: KeyGenerator,
+    rng: Xoshiro256PlusPlus,
+    share: Share,
+    /// Holds a payload while its checksum goes into a JSON message's head.
+    scratch: Vec<u8>,
+}
+
+enum ContentSource {
+    Generated { sizes: SizeSampler, payload: PayloadGenerator },
+    Records(Arc<RecordFile>),
+}
+
+impl MessageFactory {
+    /// The factory of the producer that has `share` of the messages of `run` and reads its
+    /// instants from a clock of `origin`. The producer's id is its index.
+    pub fn new(
+        spec: &MessageSpec,
+        run: RunId,
+        share: Share,
+        origin: ClockOrigin,
+    ) -> Result<Self, MessageError> {
+        let content = match &spec.content {
+            Content::Generated { sizes, compressibility } => {
+                let alphabet = match spec.format {
+                    MessageFormat::Json => PayloadAlphabet::Text,
+                    MessageFormat::Binary | MessageFormat::Raw => PayloadAlphabet::Bytes,
+                };
+                let smallest = spec.format.smallest_bytes();
+                ContentSource::Generated {
+                    sizes: SizeSampler::new(sizes, smallest, MESSAGE_BYTES_MAX)?,
+                    payload: PayloadGenerator::new(*compressibility, alphabet)?,
+                }
+            }
+            Content::Records(records) => ContentSource::Records(Arc::clone(records)),
+        };
+        let mut rng = Xoshiro256PlusPlus::seed_from_u64(spec.seed);
+        for _ in 0..share.index {
+            rng.jump();
+        }
+        let producer = u16::try_from(share.index).unwrap_or(u16::MAX);
+        Ok(Self {
+            run,
+            producer,
+            origin,
+            format: spec.format,
+            header: HeaderWriter::new(run, producer, origin),
+            content,
+            keys: KeyGenerator::new(&spec.keys)?,
+            rng,
+            share,
+            scratch: Vec::new(),
+        })
+    }
+
+    /// Appends the message of this `sequence` to `batch`; returns the size of key and value, bytes.
+    #[inline]
+    pub fn push(
+        &mut self,
+        batch: &mut Batch,
+        token: Token,
+        sequence: u64,
+        intended_ns: InstantNs,
+        sent_ns: InstantNs,
+    ) -> usize {
+        // Position in the whole run: the producers take turns.
+        let position = sequence
+            .wrapping_mul(u64::from(self.share.count))
+            .wrapping_add(u64::from(self.share.index));
+        let key = self.keys.next(position, &mut self.rng);
+        batch.push(
+            token,
+            |out| {
+                if let Some(number) = key {
+                    write_key(number, out);
+                }
+                key.is_some()
+            },
+            |out, start| match self.format {
+                MessageFormat::Raw => self.append_payload(out, position, 0),
+                MessageFormat::Binary => {
+                    out.resize(start + HEADER_BYTES, 0);
+                    self.append_payload(out, position, HEADER_BYTES);
+                    self.header.seal(&mut out[start..], sequence, intended_ns, sent_ns);
+                }
+                MessageFormat::Json => {
+                    self.append_json(out, position, sequence, intended_ns, sent_ns);
+                }
+            },
+        )
+    }
+
+    /// Appends a payload, of a message of which `head_bytes` are taken already.
+    #[inline]
+    fn append_payload(&mut self, out: &mut Vec<u8>, position: u64, head_bytes: usize) {
+        match &mut self.content {
+            ContentSource::Generated { sizes, payload } => {
+                let start = out.len();
+                let size_bytes = sizes.sample(&mut self.rng).saturating_sub(head_bytes);
+                out.resize(start + size_bytes, 0);
+                payload.fill(&mut self.rng, &mut out[start..]);
+            }
+            ContentSource::Records(records) => out.extend_from_slice(record_at(records, position)),
+        }
+    }
+
+    fn append_json(
+        &mut self,
+        out: &mut Vec<u8>,
+        position: u64,
+        sequence: u64,
+        intended_ns: InstantNs,
+        sent_ns: InstantNs,
+    ) {
+        let header = Header {
+            run: self.run,
+            producer: self.producer,
+            sequence,
+            intended_ns,
+            sent_ns,
+            origin: self.origin,
+        };
+        let start = out.len();
+        if let ContentSource::Records(records) = &self.content {
+            // A record is text of unknown content: JSON has its own way of writing it.
+            let record = String::from_utf8_lossy(record_at(records, position));
+            json::write_head(out, &header, header.checksum(record.as_bytes()));
+            // The head ends with the quotation mark that the string brings along.
+            out.pop();
+            let written = serde_json::to_writer(&mut *out, &record);
+            debug_assert!(written.is_ok(), "writing to memory does not fail");
+            out.extend_from_slice(&json::TAIL[1..]);
+            return;
+        }
+        // The checksum stands before the payload, whose length depends on that of the head: the
+        // head is written once to see how much room is left, and once with the checksum.
+        json::write_head(out, &header, 0);
+        let head_bytes = out.len() - start + json::TAIL.len();
+        out.truncate(start);
+        let mut payload = std::mem::take(&mut self.scratch);
+        payload.clear();
+        self.append_payload(&mut payload, position, head_bytes);
+        let checksum = header.checksum(&payload);
+        json::write_head(out, &header, checksum);
+        out.extend_from_slice(&payload);
+        out.extend_from_slice(json::TAIL);
+        self.scratch = payload;
+    }
+}
+
+/// The record at a position of a run that goes through the file again and again.
+fn record_at(records: &RecordFile, position: u64) -> &[u8] {
+    let index = position % records.len() as u64;
+    records.get(usize::try_from(index).unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::BootId;
+    use crate::message::decode;
+
+    const SEQUENCES: u64 = 200;
+
+    fn origin() -> ClockOrigin {
+        ClockOrigin { boot: BootId::from_hash(42), wall_offset_ns: 1_700_000_000_000_001_000 }
+    }
+
+    fn spec(format: MessageFormat, content: Content) -> MessageSpec {
+        MessageSpec { format, content, keys: KeyDistribution::RoundRobin { keys: 3 }, seed: 1 }
+    }
+
+    fn generated(size_bytes: usize) -> Content {
+        let sizes = SizeDistribution::Fixed { size_bytes };
+        Content::Generated { sizes, compressibility: 0.5 }
+    }
+
+    fn messages(spec: &MessageSpec, share: Share) -> Vec<(Option<Vec<u8>>, Vec<u8>)> {
+        let run = RunId::from_bits(0xBEEF);
+        let mut factory = MessageFactory::new(spec, run, share, origin()).expect("valid");
+        let mut batch = Batch::default();
+        for sequence in 0..SEQUENCES {
+            let intended_ns = sequence * 1_000_000_007;
+            factory.push(&mut batch, 0, sequence, intended_ns, intended_ns + 5);
+        }
+        batch.iter().map(|m| (m.key.map(<[u8]>::to_vec), m.value.to_vec())).collect()
+    }
+
+    #[test]
+    fn both_forms_carry_the_same_header_and_have_the_size_asked_for() {
+        for format in [MessageFormat::Binary, MessageFormat::Json] {
+            let share = Share { index: 1, count: 2 };
+            for (sequence, (_, value)) in
+                messages(&spec(format, generated(300)), share).into_iter().enumerate()
+            {
+                let header = decode(&value).expect("decodes");
+                let intended_ns = sequence as u64 * 1_000_000_007;
+                let expected = Header {
+                    run: RunId::from_bits(0xBEEF),
+                    producer: 1,
+                    sequence: sequence as u64,
+                    intended_ns,
+                    sent_ns: intended_ns + 5,
+                    origin: origin(),
+                };
+                assert_eq!(header, expected);
+                assert_eq!(value.len(), 300, "{format:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_smallest_sizes_are_those_that_the_format_names() {
+        for format in [MessageFormat::Binary, MessageFormat::Json] {
+            let smallest = format.smallest_bytes();
+            assert!(spec(format, generated(smallest)).validate().is_ok());
+            let error = spec(format, generated(smallest - 1)).validate().expect_err("too small");
+            assert!(error.to_string().contains(&smallest.to_string()), "{error}");
+        }
+        assert_eq!(MessageFormat::Binary.smallest_bytes(), 40);
+    }
+
+    #[test]
+    fn damaged_json_messages_are_noticed() {
+        let (_, value) = messages(&spec(MessageFormat::Json, generated(300)), Share::WHOLE)
+            .pop()
+            .expect("messages");
+        let text = String::from_utf8(value).expect("text");
+        assert!(decode(text.replace("\"producer\":0", "\"producer\":1").as_bytes()).is_err());
+        assert!(decode(&text.as_bytes()[..200]).is_err());
+        let spaced = text.replace("\",\"", "\" ,\t\"");
+        assert!(decode(spaced.as_bytes()).is_ok(), "spacing is no damage");
+    }
+
+    #[test]
+    fn records_are_shared_out_in_order_and_sent_as_they_are_in_raw_mode() {
+        let folder = tempfile::tempdir().expect("temporary folder");
+        let path = folder.path().join("records.txt");
+        std::fs::write(&path, "a \"quoted\"\nb\nc\n").expect("writes");
+        let records = RecordFile::load(&path, crate::message::RecordFormat::Lines).expect("loads");
+        let content = Content::Records(Arc::new(records));
+        let raw = spec(MessageFormat::Raw, content.clone());
+        let values =
+            |index| messages(&raw, Share { index, count: 2 }).into_iter().map(|(_, value)| value);
+        let first: Vec<_> = values(0).zip(values(1)).take(2).collect();
+        let owned = |text: &str| text.as_bytes().to_vec();
+        assert_eq!(
+            first,
+            [(owned("a \"quoted\""), owned("b")), (owned("c"), owned("a \"quoted\""))]
+        );
+        for format in [MessageFormat::Binary, MessageFormat::Json] {
+            for (_, value) in messages(&spec(format, content.clone()), Share::WHOLE) {
+                assert!(decode(&value).is_ok(), "{}", String::from_utf8_lossy(&value));
+            }
+        }
+    }
+
+    #[test]
+    fn the_same_seed_gives_the_same_messages_and_producers_differ() {
+        let spec = spec(MessageFormat::Binary, generated(100));
+        let share = |index| Share { index, count: 2 };
+        assert_eq!(messages(&spec, share(0)), messages(&spec, share(0)));
+        let payloads = |index| {
+            messages(&spec, share(index)).into_iter().map(|(_, value)| value[40..].to_vec())
+        };
+        assert!(payloads(0).zip(payloads(1)).all(|(a, b)| a != b));
+    }
+}

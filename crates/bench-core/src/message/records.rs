@@ -1,0 +1,484 @@
+//! Messages from a file: its lines or its rows, in order.
+
+use std::collections::HashSet;
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+
+use csv::StringRecord;
+use serde::de::IgnoredAny;
+use serde_json::Value;
+
+/// How a file is divided into records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RecordFormat {
+    /// Each line, without its end (`\n` or `\r\n`), is a record. Empty lines are skipped.
+    Lines,
+    /// As [`Lines`](Self::Lines), and each record must be one JSON value.
+    JsonLines,
+    /// The first row names the columns. Each further row becomes a JSON object with a string for
+    /// each column, in the order of the columns.
+    Csv,
+}
+
+impl RecordFormat {
+    /// The format that the extension of `path` stands for, in either case: `.jsonl` and `.ndjson`
+    /// are JSON lines, `.csv` is CSV, and everything else is lines.
+    #[must_use]
+    pub fn from_path(path: &Path) -> Self {
+        let is = |extension| path.extension().is_some_and(|e| e.eq_ignore_ascii_case(extension));
+        if is("jsonl") || is("ndjson") {
+            Self::JsonLines
+        } else if is("csv") {
+            Self::Csv
+        } else {
+            Self::Lines
+        }
+    }
+}
+
+/// Why a file cannot serve as a source of records. Lines are counted from 1.
+#[derive(Debug, thiserror::Error)]
+pub enum RecordError {
+    /// The file could not be opened or read.
+    #[error("cannot read the records in {}: check the path and its permissions", path.display())]
+    Read {
+        /// The file of records.
+        path: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// The file, or what its rows become, is larger than the limit.
+    #[error(
+        "the records in {} take more than the {limit_bytes} bytes that are kept in memory: \
+         use a part of the file",
+        path.display()
+    )]
+    TooLarge {
+        /// The file of records.
+        path: PathBuf,
+        /// The limit, [`RecordFile::SIZE_BYTES_MAX`].
+        limit_bytes: usize,
+    },
+    /// A line that is not JSON, in a file of JSON lines.
+    #[error(
+        "line {line} of {} is not a JSON value: {reason}; correct it, or read the file as lines",
+        path.display()
+    )]
+    Json {
+        /// The file of records.
+        path: PathBuf,
+        /// The line at fault.
+        line: usize,
+        /// What is wrong with it, and at which column.
+        reason: String,
+    },
+    /// A row that is not UTF-8, or has not as many fields as there are columns.
+    #[error(
+        "line {line} of {} is not a row of the file's columns: {reason}; correct it, or read the \
+         file as lines",
+        path.display()
+    )]
+    Csv {
+        /// The file of records.
+        path: PathBuf,
+        /// Where the row starts.
+        line: usize,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// Two columns of the same name, which a JSON object cannot hold.
+    #[error("two columns of {} are named {column:?}: rename one of them", path.display())]
+    DuplicateColumn {
+        /// The file of records.
+        path: PathBuf,
+        /// The name.
+        column: String,
+    },
+    /// Nothing to send.
+    #[error("there are no records in {}: give a file with at least one", path.display())]
+    Empty {
+        /// The file of records.
+        path: PathBuf,
+    },
+}
+
+/// The records of a file, in memory and in the order of the file. At least one; none is empty.
+#[derive(Debug)]
+pub struct RecordFile {
+    contents: Vec<u8>,
+    spans: Vec<Span>,
+    max_bytes: usize,
+}
+
+/// Where a record lies in the contents.
+#[derive(Debug, Clone, Copy)]
+struct Span {
+    start: u32,
+    end: u32,
+}
+
+impl RecordFile {
+    /// The most that a file, and the records made of it, may hold: 1 GiB. All of it is kept in
+    /// memory.
+    pub const SIZE_BYTES_MAX: usize = 1 << 30;
+
+    /// Reads all records of the file at `path`, of at most [`SIZE_BYTES_MAX`](Self::SIZE_BYTES_MAX).
+    pub fn load(path: &Path, format: RecordFormat) -> Result<Self, RecordError> {
+        Self::load_within(path, format, Self::SIZE_BYTES_MAX)
+    }
+
+    fn load_within(
+        path: &Path,
+        format: RecordFormat,
+        limit_bytes: usize,
+    ) -> Result<Self, RecordError> {
+        let contents = read_within(path, limit_bytes)?;
+        let mut records = Self { contents: Vec::new(), spans: Vec::new(), max_bytes: 0 };
+        match format {
+            RecordFormat::Lines => records.take_lines(contents, |_, _| Ok(()))?,
+            RecordFormat::JsonLines => records.take_lines(contents, |line, record| {
+                check_json(record).map_err(|reason| RecordError::Json {
+                    path: path.to_owned(),
+                    line,
+                    reason,
+                })
+            })?,
+            RecordFormat::Csv => records.convert_rows(&contents, path, limit_bytes)?,
+        }
+        if records.spans.is_empty() {
+            return Err(RecordError::Empty { path: path.to_owned() });
+        }
+        Ok(records)
+    }
+
+    /// How many records there are, at least 1.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.spans.len()
+    }
+
+    /// Always false: a file without records is not loaded.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.spans.is_empty()
+    }
+
+    /// The record `index`, from 0.
+    ///
+    /// # Panics
+    /// When `index` is not below [`len`](Self::len).
+    #[must_use]
+    #[inline]
+    pub fn get(&self, index: usize) -> &[u8] {
+        let Span { start, end } = self.spans[index];
+        &self.contents[start as usize..end as usize]
+    }
+
+    /// The record at `position` in the endless repetition of the file.
+    #[must_use]
+    #[inline]
+    pub fn cycle(&self, position: u64) -> &[u8] {
+        #[expect(clippy::cast_possible_truncation, reason = "below the number of records")]
+        self.get((position % self.len() as u64) as usize)
+    }
+
+    /// The size of the largest record, in bytes.
+    #[must_use]
+    pub fn max_bytes(&self) -> usize {
+        self.max_bytes
+    }
+
+    /// Makes the lines of `contents` that are not empty the records. `check` sees each with its
+    /// number.
+    fn take_lines(
+        &mut self,
+        contents: Vec<u8>,
+        check: impl Fn(usize, &[u8]) -> Result<(), RecordError>,
+    ) -> Result<(), RecordError> {
+        let mut start = 0;
+        for (index, line) in contents.split(|byte| *byte == b'\n').enumerate() {
+            let record = line.strip_suffix(b"\r").unwrap_or(line);
+            if !record.is_empty() {
+                check(index + 1, record)?;
+                self.add(start, start + record.len());
+            }
+            start += line.len() + 1;
+        }
+        self.contents = contents;
+        Ok(())
+    }
+
+    /// Makes the rows of `csv` the records, as JSON objects.
+    fn convert_rows(
+        &mut self,
+        csv: &[u8],
+        path: &Path,
+        limit_bytes: usize,
+    ) -> Result<(), RecordError> {
+        let malformed = |error: csv::Error| RecordError::Csv {
+            path: path.to_owned(),
+            line: line_of(csv, &error),
+            reason: explain(&error),
+        };
+        let mut rows = csv::Reader::from_reader(csv);
+        let names = json_names(rows.headers().map_err(malformed)?)
+            .map_err(|column| RecordError::DuplicateColumn { path: path.to_owned(), column })?;
+        let mut row = StringRecord::new();
+        while rows.read_record(&mut row).map_err(malformed)? {
+            let start = self.contents.len();
+            for (index, (name, field)) in names.iter().zip(&row).enumerate() {
+                self.contents.push(if index == 0 { b'{' } else { b',' });
+                self.contents.extend_from_slice(name.as_bytes());
+                self.contents.push(b':');
+                self.contents.extend_from_slice(Value::from(field).to_string().as_bytes());
+            }
+            self.contents.push(b'}');
+            if self.contents.len() > limit_bytes {
+                return Err(RecordError::TooLarge { path: path.to_owned(), limit_bytes });
+            }
+            self.add(start, self.contents.len());
+        }
+        Ok(())
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "the contents are at most 1 GiB")]
+    fn add(&mut self, start: usize, end: usize) {
+        self.spans.push(Span { start: start as u32, end: end as u32 });
+        self.max_bytes = self.max_bytes.max(end - start);
+    }
+}
+
+/// The whole file, of which no more than the limit and one byte is read: the size of a pipe shows
+/// in no other way.
+fn read_within(path: &Path, limit_bytes: usize) -> Result<Vec<u8>, RecordError> {
+    let failed = |source| RecordError::Read { path: path.to_owned(), source };
+    let too_large = || RecordError::TooLarge { path: path.to_owned(), limit_bytes };
+    let file = File::open(path).map_err(failed)?;
+    let stated_bytes = file.metadata().map_err(failed)?.len();
+    let limit = limit_bytes as u64;
+    if stated_bytes > limit {
+        return Err(too_large());
+    }
+    let mut contents = Vec::with_capacity(usize::try_from(stated_bytes).unwrap_or(0));
+    file.take(limit + 1).read_to_end(&mut contents).map_err(failed)?;
+    if contents.len() > limit_bytes {
+        return Err(too_large());
+    }
+    Ok(contents)
+}
+
+/// What is wrong with `record` as JSON.
+fn check_json(record: &[u8]) -> Result<(), String> {
+    let text = str::from_utf8(record).map_err(|error| error.to_string())?;
+    match serde_json::from_str::<IgnoredAny>(text) {
+        Ok(IgnoredAny) => Ok(()),
+        Err(error) => {
+            // The message ends with the position in the record, whose only line is line 1.
+            let message = error.to_string();
+            let what = message.rsplit_once(" at line ").map_or(&*message, |(what, _)| what);
+            Err(format!("{what} at column {}", error.column()))
+        }
+    }
+}
+
+/// The line of `csv` at which the row at fault starts. The reader's own count is that of the end of
+/// the row before, ahead of any empty lines between the two.
+fn line_of(csv: &[u8], error: &csv::Error) -> usize {
+    let after_row = error.position().map_or(0, csv::Position::byte);
+    let mut start = usize::try_from(after_row).unwrap_or(0).min(csv.len());
+    start += csv[start..].iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+    csv[..start].split(|byte| *byte == b'\n').count()
+}
+
+/// What is wrong with a row, without the reader's own position.
+fn explain(error: &csv::Error) -> String {
+    match error.kind() {
+        csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {
+            format!("the number of its fields is {len}, that of the columns {expected_len}")
+        }
+        csv::ErrorKind::Utf8 { err, .. } => {
+            format!("field {} is not UTF-8", err.field() + 1)
+        }
+        _ => error.to_string(),
+    }
+}
+
+/// The names of the columns as JSON strings, or a name that comes twice.
+fn json_names(header: &StringRecord) -> Result<Vec<String>, String> {
+    let mut seen = HashSet::new();
+    let mut names = Vec::with_capacity(header.len());
+    for column in header {
+        if !seen.insert(column) {
+            return Err(column.to_owned());
+        }
+        names.push(Value::from(column).to_string());
+    }
+    Ok(names)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use tempfile::NamedTempFile;
+
+    use super::*;
+
+    fn file(contents: &[u8]) -> NamedTempFile {
+        let mut file = NamedTempFile::new().expect("creates a file");
+        file.write_all(contents).expect("writes");
+        file
+    }
+
+    fn load(contents: &[u8], format: RecordFormat) -> Result<RecordFile, RecordError> {
+        RecordFile::load(file(contents).path(), format)
+    }
+
+    fn records(contents: &[u8], format: RecordFormat) -> Vec<String> {
+        let file = load(contents, format).expect("loads");
+        let text = |index| String::from_utf8(file.get(index).to_vec()).expect("UTF-8");
+        (0..file.len()).map(text).collect()
+    }
+
+    #[test]
+    fn the_format_follows_from_the_extension() {
+        for (path, format) in [
+            ("a/books.jsonl", RecordFormat::JsonLines),
+            ("books.NDJSON", RecordFormat::JsonLines),
+            ("books.Csv", RecordFormat::Csv),
+            ("books.csv.txt", RecordFormat::Lines),
+            ("csv", RecordFormat::Lines),
+        ] {
+            assert_eq!(RecordFormat::from_path(Path::new(path)), format, "{path}");
+        }
+    }
+
+    #[test]
+    fn lines_are_records_without_their_ends() {
+        let lines = b"one\r\n\n two \n\r\nth\rree\nlast";
+        assert_eq!(records(lines, RecordFormat::Lines), ["one", " two ", "th\rree", "last"]);
+        let file = load(lines, RecordFormat::Lines).expect("loads");
+        assert_eq!(file.max_bytes(), 6);
+    }
+
+    #[test]
+    fn records_repeat_after_the_last() {
+        let file = load(b"a\nb\nc\n", RecordFormat::Lines).expect("loads");
+        let text = (1..6).flat_map(|position| file.cycle(position)).copied().collect::<Vec<_>>();
+        assert_eq!(text, b"bcabc");
+        assert_eq!(file.cycle(u64::MAX), b"a", "u64::MAX is divisible by 3");
+    }
+
+    #[test]
+    fn lines_may_hold_any_bytes() {
+        let file = load(b"\xFF\x00\xFE\n", RecordFormat::Lines).expect("loads");
+        assert_eq!((file.len(), file.get(0)), (1, &b"\xFF\x00\xFE"[..]));
+    }
+
+    #[test]
+    fn json_lines_are_kept_as_they_are() {
+        let lines = b"{\"b\": 1.50, \"a\": [2]}\n\n\"text\"\r\n";
+        assert_eq!(
+            records(lines, RecordFormat::JsonLines),
+            ["{\"b\": 1.50, \"a\": [2]}", "\"text\""]
+        );
+    }
+
+    #[test]
+    fn a_line_that_is_not_json_is_named() {
+        let broken: [(&[u8], &str); 3] = [
+            (b"{}\n\n{\"a\": tru}\n", "expected ident at column 10"),
+            (b"{}\n\n{} {}\n", "trailing characters at column 4"),
+            (b"{}\n\n\"\xFF\"\n", "invalid utf-8 sequence of 1 bytes from index 1"),
+        ];
+        for (contents, expected) in broken {
+            match load(contents, RecordFormat::JsonLines) {
+                Err(RecordError::Json { line: 3, reason, .. }) => assert_eq!(reason, expected),
+                other => panic!("not refused as JSON: {other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn csv_rows_become_json_objects_of_strings() {
+        let rows = b"Title,\"Pri\"\"ce\"\nDune,9.5\r\n\"Say \"\"hi\"\",\nthen go\",\n";
+        assert_eq!(
+            records(rows, RecordFormat::Csv),
+            [
+                r#"{"Title":"Dune","Pri\"ce":"9.5"}"#,
+                r#"{"Title":"Say \"hi\",\nthen go","Pri\"ce":""}"#
+            ]
+        );
+    }
+
+    #[test]
+    fn a_row_that_does_not_fit_is_named() {
+        let broken: [(&[u8], &str); 4] = [
+            (b"a,b\n1,2\n\n3\n", "the number of its fields is 1, that of the columns 2"),
+            (b"a,b\r\n1,2\r\n3,4\r\n5", "the number of its fields is 1, that of the columns 2"),
+            (
+                b"\xEF\xBB\xBFa,b\n1,\"\n\"\n3,4,5",
+                "the number of its fields is 3, that of the columns 2",
+            ),
+            (b"a,b\n1,2\n3,4\n5,\xFF\n", "field 2 is not UTF-8"),
+        ];
+        for (contents, expected) in broken {
+            match load(contents, RecordFormat::Csv) {
+                Err(RecordError::Csv { line: 4, reason, .. }) => assert_eq!(reason, expected),
+                other => panic!("not refused as CSV: {other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn columns_of_the_same_name_are_refused() {
+        match load(b"a,b,a\n1,2,3\n", RecordFormat::Csv) {
+            Err(RecordError::DuplicateColumn { column, .. }) => assert_eq!(column, "a"),
+            other => panic!("not refused: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_file_without_records_is_refused() {
+        for format in [RecordFormat::Lines, RecordFormat::JsonLines, RecordFormat::Csv] {
+            for contents in [&b""[..], b"\n\r\n"] {
+                let error = load(contents, format).expect_err("refused");
+                assert!(matches!(error, RecordError::Empty { .. }), "{format:?}: {error}");
+            }
+        }
+        let header_only = load(b"a,b\n", RecordFormat::Csv).expect_err("refused");
+        assert!(matches!(header_only, RecordError::Empty { .. }), "{header_only}");
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_is_named() {
+        let folder = tempfile::tempdir().expect("creates a folder");
+        let missing = folder.path().join("missing.txt");
+        for path in [&*missing, folder.path()] {
+            let error = RecordFile::load(path, RecordFormat::Lines).expect_err("refused");
+            assert!(matches!(error, RecordError::Read { .. }), "{error}");
+            assert!(error.to_string().contains(&path.display().to_string()), "{error}");
+        }
+    }
+
+    #[test]
+    fn files_above_the_limit_are_refused_before_they_are_read() {
+        let sparse = file(b"");
+        sparse.as_file().set_len(RecordFile::SIZE_BYTES_MAX as u64 + 1).expect("grows");
+        let error = RecordFile::load(sparse.path(), RecordFormat::Lines).expect_err("refused");
+        let RecordError::TooLarge { limit_bytes, .. } = error else {
+            panic!("not refused for its size: {error}");
+        };
+        assert_eq!(limit_bytes, RecordFile::SIZE_BYTES_MAX);
+    }
+
+    #[test]
+    fn the_limit_holds_for_what_rows_become() {
+        let rows = file(b"a_long_name\n1\n2\n3\n");
+        let load =
+            |limit_bytes| RecordFile::load_within(rows.path(), RecordFormat::Csv, limit_bytes);
+        assert_eq!(load(3 * br#"{"a_long_name":"1"}"#.len()).expect("fits").len(), 3);
+        assert!(matches!(load(56), Err(RecordError::TooLarge { limit_bytes: 56, .. })));
+    }
+}

@@ -1,0 +1,343 @@
+//! `run.json`: what a run was asked, where it ran, what it measured and what that is worth.
+//!
+//! The schema is versioned by [`SCHEMA_VERSION`]. Fields are added freely; a field that changes its
+//! meaning or goes away raises the version. `docs/run.schema.json` is generated from these types.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Version of the `run.json` schema that this code writes and reads.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// One run of one tool.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct RunDocument {
+    /// Version of this schema.
+    pub schema_version: u32,
+    /// Name and version of the tool that ran.
+    pub tool: ToolInfo,
+    /// The run id that its messages carry, ten hexadecimal digits.
+    pub run_id: String,
+    /// Start of the run, RFC 3339 in UTC.
+    pub started_at: String,
+    /// Whether the run came to its end.
+    pub status: Status,
+    /// What the figures are worth. Absent while the run goes on.
+    pub verdict: Option<Verdict>,
+    /// Every option in force, defaults included, by long name. Secrets are replaced by `***`.
+    pub options: BTreeMap<String, serde_json::Value>,
+    /// The services that the run talked to.
+    pub services: Vec<ServiceInfo>,
+    /// The machine that it ran on.
+    pub host: HostInfo,
+    /// Versions of the parts that matter for the figures (client libraries and the like).
+    pub versions: BTreeMap<String, String>,
+    /// The figures. Absent while the run goes on.
+    pub summary: Option<Summary>,
+    /// What the reader must know about the figures, one sentence each.
+    pub warnings: Vec<String>,
+}
+
+/// The tool that made the run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ToolInfo {
+    /// Name of the binary.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+}
+
+/// How far the run came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Status {
+    /// The run goes on, or its process died.
+    Running,
+    /// The run came to its end.
+    Complete,
+    /// The run was interrupted: the figures cover what was done until then.
+    Incomplete,
+    /// The run could not be carried out; the warnings say why.
+    Failed,
+}
+
+/// What a run's figures are worth.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Verdict {
+    /// `valid`, or `invalid` for a run with loss or corruption.
+    pub outcome: VerdictOutcome,
+    /// Why the run is invalid, one sentence each; empty for a valid run.
+    pub reasons: Vec<String>,
+}
+
+/// Whether a run counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum VerdictOutcome {
+    /// Nothing acknowledged was lost, nothing arrived corrupt.
+    Valid,
+    /// Loss or corruption: the other figures must not be quoted.
+    Invalid,
+}
+
+/// A service that the run talked to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ServiceInfo {
+    /// What it is: `kafka`, `kinesis`, ...
+    pub name: String,
+    /// Where it came from.
+    pub origin: ServiceOrigin,
+    /// Its address.
+    pub address: String,
+    /// Its version, or what is known of it.
+    pub version: String,
+}
+
+/// Where a service came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum ServiceOrigin {
+    /// A stand-in on this machine: figures show the client's ceiling on loopback, never the
+    /// system's performance.
+    Embedded,
+    /// The real server, started on this machine by this project.
+    Local,
+    /// The user's own cluster or account.
+    External,
+}
+
+/// The machine of a run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct HostInfo {
+    /// Host name.
+    pub name: String,
+    /// Operating system and release.
+    pub os: String,
+    /// Processor model.
+    pub cpu: String,
+    /// Processors that this process may use.
+    pub cpus: u32,
+    /// Memory, bytes.
+    pub memory_bytes: u64,
+    /// Load average over one minute when the run started; other work on the machine shows here.
+    pub load_average_1m: f64,
+}
+
+/// The figures of a run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Summary {
+    /// How messages were scheduled; decides which latencies exist.
+    pub load: LoadModel,
+    /// From the start of the schedule to the last message, warm-up included, seconds.
+    pub elapsed_s: f64,
+    /// Warm-up left out of latencies and rates, seconds.
+    pub warm_up_s: f64,
+    /// The sending side, when this run sent.
+    pub produced: Option<Produced>,
+    /// The receiving side, when this run received.
+    pub consumed: Option<Consumed>,
+    /// Acked less intended. Open-loop runs only.
+    pub publish_latency: Option<LatencySummary>,
+    /// Acked less sent.
+    pub service_time: Option<LatencySummary>,
+    /// Sent less intended. Open-loop runs only.
+    pub schedule_lag: Option<LatencySummary>,
+    /// Received less intended (closed loop: less sent).
+    pub end_to_end_latency: Option<LatencySummary>,
+    /// How the instants of sender and receiver were compared.
+    pub end_to_end_clock: Option<ClockComparison>,
+    /// What became of the messages, when this run could tell.
+    pub audit: Option<AuditSummary>,
+    /// Whether the generator kept its own schedule. Open-loop runs only.
+    pub self_check: Option<SelfCheck>,
+    /// What this process used.
+    pub resources: Resources,
+}
+
+/// How messages were scheduled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum LoadModel {
+    /// Messages were due at fixed instants, however slow the system.
+    Open,
+    /// As fast as possible: the system's own pace decided when a message was sent, so that no
+    /// latency from an intended instant exists.
+    Closed,
+    /// This run sent nothing.
+    None,
+}
+
+/// The sending side of a run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Produced {
+    /// Messages handed to the client library.
+    pub sent: u64,
+    /// Messages that the system confirmed.
+    pub acked: u64,
+    /// Messages that it refused, or that timed out.
+    pub failed: u64,
+    /// Messages without an answer when the run ended.
+    pub unresolved: u64,
+    /// Failures by reason.
+    pub failures: BTreeMap<String, u64>,
+    /// Bytes of the confirmed messages, keys included.
+    pub acked_bytes: u64,
+    /// Confirmed messages a second, warm-up left out.
+    pub rate_msg_per_s: f64,
+    /// Confirmed bytes a second, warm-up left out.
+    pub rate_bytes_per_s: f64,
+    /// Rate that was asked for, messages a second; absent when unpaced.
+    pub target_rate_msg_per_s: Option<f64>,
+}
+
+/// The receiving side of a run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Consumed {
+    /// Messages received, repeats and foreign ones included.
+    pub received: u64,
+    /// Bytes of the messages received, keys included.
+    pub received_bytes: u64,
+    /// Messages received a second, warm-up left out.
+    pub rate_msg_per_s: f64,
+    /// Bytes received a second, warm-up left out.
+    pub rate_bytes_per_s: f64,
+}
+
+/// A distribution of latencies, nanoseconds, read from an HDR histogram of three significant
+/// digits.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct LatencySummary {
+    /// Samples in the distribution.
+    pub count: u64,
+    /// Arithmetic mean.
+    pub mean_ns: f64,
+    /// Standard deviation.
+    pub std_dev_ns: f64,
+    /// Smallest sample.
+    pub min_ns: u64,
+    /// Median.
+    pub p50_ns: u64,
+    /// 75th percentile.
+    pub p75_ns: u64,
+    /// 90th percentile.
+    pub p90_ns: u64,
+    /// 95th percentile.
+    pub p95_ns: u64,
+    /// 99th percentile.
+    pub p99_ns: u64,
+    /// 99.9th percentile.
+    pub p99_9_ns: u64,
+    /// 99.99th percentile.
+    pub p99_99_ns: u64,
+    /// Largest sample.
+    pub max_ns: u64,
+    /// Samples below zero, which no percentile holds: the sign of clocks that disagree.
+    pub negative: u64,
+    /// The most negative sample; 0 when there was none.
+    pub negative_min_ns: i64,
+    /// Samples beyond the histogram's range, which the percentiles do not hold.
+    pub beyond_range: u64,
+    /// The largest of them; 0 when there was none.
+    pub beyond_range_max_ns: u64,
+}
+
+/// How the instants of sender and receiver were compared.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ClockComparison {
+    /// Samples of one host, compared by its monotonic clock: no error.
+    pub monotonic: u64,
+    /// Samples across hosts, compared by the wall clocks: the error is the hosts' clock offset,
+    /// which this run did not estimate.
+    pub wall: u64,
+}
+
+/// What became of the messages.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct AuditSummary {
+    /// What the received messages were held against.
+    pub against: AuditBasis,
+    /// Distinct messages of this run that were received.
+    pub received: u64,
+    /// Acknowledged and not received. Against `sequences`: missing between the lowest and the
+    /// highest received.
+    pub lost: u64,
+    /// Received again.
+    pub duplicated: u64,
+    /// Received after a later message of the same producer and partition.
+    pub reordered: u64,
+    /// Not decodable: damaged, or not written by this benchmark.
+    pub corrupt: u64,
+    /// Of another run.
+    pub foreign: u64,
+    /// Received although never acknowledged (a time-out whose message arrived all the same).
+    pub unacked_received: u64,
+    /// The same by producer.
+    pub producers: Vec<ProducerAudit>,
+}
+
+/// What received messages were held against.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum AuditBasis {
+    /// The messages that the system acknowledged.
+    Acked,
+    /// The sequence numbers alone: what is missing at either end of a stream cannot be seen, so
+    /// that gaps are a warning and no verdict.
+    Sequences,
+}
+
+/// The audit of one producer's stream.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ProducerAudit {
+    /// The run that it belongs to.
+    pub run_id: String,
+    /// Producer id.
+    pub producer: u16,
+    /// Acknowledged messages; 0 against `sequences`.
+    pub acked: u64,
+    /// Distinct messages received.
+    pub received: u64,
+    /// As in [`AuditSummary::lost`].
+    pub lost: u64,
+    /// As in [`AuditSummary::duplicated`].
+    pub duplicated: u64,
+    /// As in [`AuditSummary::reordered`].
+    pub reordered: u64,
+    /// As in [`AuditSummary::unacked_received`].
+    pub unacked_received: u64,
+    /// The first ranges of lost sequence numbers, `first..=last`, at most ten.
+    pub lost_ranges: Vec<(u64, u64)>,
+}
+
+/// Whether the generator kept its own schedule.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct SelfCheck {
+    /// Whether the messages left in time: the 99th percentile of the schedule lag below
+    /// [`SelfCheck::LAG_P99_MAX_NS`] and every due message sent.
+    pub kept_schedule: bool,
+    /// 99th percentile of the schedule lag, nanoseconds.
+    pub lag_p99_ns: u64,
+    /// Time that producers could not send because too much was unanswered, nanoseconds, summed
+    /// over the producers: lag of that kind is the system's, not the generator's.
+    pub blocked_ns: u64,
+    /// Messages that were due and never sent.
+    pub unsent: u64,
+}
+
+impl SelfCheck {
+    /// The schedule counts as kept below this 99th percentile of the lag: 1 ms.
+    pub const LAG_P99_MAX_NS: u64 = 1_000_000;
+}
+
+/// What a process used.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Resources {
+    /// Processor time of all threads during the run, seconds.
+    pub cpu_s: f64,
+    /// Processor time a message sent or received, microseconds.
+    pub cpu_us_per_message: Option<f64>,
+    /// Largest resident memory, bytes; 0 where the system does not tell.
+    pub memory_max_bytes: u64,
+}

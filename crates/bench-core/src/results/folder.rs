@@ -1,0 +1,369 @@
+//! The result folder of one run, written as the run goes on, so that a crash keeps what was
+//! measured.
+//!
+//! | file | |
+//! |---|---|
+//! | `run.json` | the [`RunDocument`] |
+//! | `intervals.csv` | a row an interval |
+//! | `NAME.hlog` | HdrHistogram V2 interval log of one latency, nanoseconds |
+//! | `acked.json` | what was acknowledged, see [`AckLedger`] |
+//!
+//! Once the folder exists, trouble with it (a full disk) never fails the run: the first problem
+//! becomes a warning and the figures in memory are still reported.
+
+use std::fs::File;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use hdrhistogram::serialization::V2DeflateSerializer;
+use hdrhistogram::serialization::interval_log::IntervalLogWriterBuilder;
+use serde::Serialize;
+
+use super::RunDocument;
+use crate::audit::AckLedger;
+use crate::engine::{Interval, IntervalSink, Timeline};
+use crate::latency::LatencyHistogram;
+use crate::message::RunId;
+
+/// Names of the latencies in the columns of `intervals.csv`, in the order of
+/// [`Latencies::named`](crate::engine::Latencies::named).
+const COLUMN_PREFIXES: [&str; 4] = ["publish", "service", "lag", "end_to_end"];
+
+/// The folder cannot be used; nothing was measured yet.
+#[derive(Debug, thiserror::Error)]
+pub enum FolderError {
+    /// It cannot be made or written.
+    #[error("failed to write results to {path}; choose another folder with --results-dir")]
+    Write {
+        /// The folder or file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// It holds a run already.
+    #[error("{path} holds the results of a run already; choose another folder")]
+    Taken {
+        /// The folder.
+        path: PathBuf,
+    },
+}
+
+/// A result folder that is being written.
+pub struct RunFolder {
+    path: PathBuf,
+    started_at: SystemTime,
+    timeline: Option<Timeline>,
+    intervals: Option<csv::Writer<File>>,
+    logs: [Option<File>; 4],
+    warning: Option<String>,
+}
+
+impl RunFolder {
+    /// Name of the document.
+    pub const DOCUMENT: &'static str = "run.json";
+
+    /// Makes a new folder for `run` of `tool` below `results`.
+    pub fn create_below(
+        results: &Path,
+        tool: &str,
+        run: RunId,
+        started_at: SystemTime,
+    ) -> Result<Self, FolderError> {
+        let time: String =
+            super::rfc3339(started_at).chars().filter(|c| c.is_ascii_alphanumeric()).collect();
+        Self::create_at(&results.join(format!("{tool}-{time}-{run}")), started_at)
+    }
+
+    /// Makes the folder `path` for a run, or takes it when it is empty of runs.
+    pub fn create_at(path: &Path, started_at: SystemTime) -> Result<Self, FolderError> {
+        let failed = |path: PathBuf| |source| FolderError::Write { path, source };
+        std::fs::create_dir_all(path).map_err(failed(path.to_owned()))?;
+        if path.join(Self::DOCUMENT).exists() {
+            return Err(FolderError::Taken { path: path.to_owned() });
+        }
+        let file = path.join("intervals.csv");
+        let mut intervals =
+            csv::Writer::from_path(&file).map_err(|error| failed(file.clone())(error.into()))?;
+        let written = intervals.write_record(interval_columns()).map_err(std::io::Error::from);
+        written.and_then(|()| intervals.flush()).map_err(failed(file))?;
+        Ok(Self {
+            path: path.to_owned(),
+            started_at,
+            timeline: None,
+            intervals: Some(intervals),
+            logs: Default::default(),
+            warning: None,
+        })
+    }
+
+    /// Where the folder is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Tells the instants from which the times in the files are counted.
+    pub fn set_timeline(&mut self, timeline: Timeline) {
+        self.timeline = Some(timeline);
+    }
+
+    /// The first problem with the folder, if there was one.
+    #[must_use]
+    pub fn warning(&self) -> Option<&str> {
+        self.warning.as_deref()
+    }
+
+    /// Writes `run.json`, in place of an earlier one.
+    pub fn write_document(&mut self, document: &RunDocument) {
+        self.write_json(Self::DOCUMENT, document);
+    }
+
+    fn write_json(&mut self, name: &str, document: &impl Serialize) {
+        let path = self.path.join(name);
+        let result = serde_json::to_string_pretty(document)
+            .map_err(std::io::Error::from)
+            .and_then(|text| replace(&path, text.as_bytes()));
+        self.note(name, result);
+    }
+
+    fn note(&mut self, name: &str, result: std::io::Result<()>) {
+        if let Err(error) = result {
+            let path = self.path.join(name);
+            self.warning
+                .get_or_insert_with(|| format!("{} is incomplete: {error}", path.display()));
+        }
+    }
+
+    fn write_row(&mut self, interval: &Interval) -> std::io::Result<()> {
+        let (Some(writer), Some(timeline)) = (&mut self.intervals, self.timeline) else {
+            return Ok(());
+        };
+        writer.write_record(interval_row(interval, &timeline))?;
+        writer.flush()
+    }
+
+    fn write_logs(&mut self, interval: &Interval) -> std::io::Result<()> {
+        let Some(timeline) = self.timeline else { return Ok(()) };
+        let since_start_ns = interval.start_ns.saturating_sub(timeline.start_ns);
+        let at = IntervalTime {
+            base: self.started_at,
+            start: Duration::from_nanos(since_start_ns),
+            length: Duration::from_nanos(interval.end_ns - interval.start_ns),
+        };
+        for ((name, latency), log) in interval.latencies.named().into_iter().zip(&mut self.logs) {
+            if latency.histogram().is_empty() {
+                continue;
+            }
+            let text = interval_log(&at, latency)?;
+            if let Some(file) = log {
+                // Everything before the last line is the head of the log, which stands there.
+                let line = text.trim_end().rsplit('\n').next().unwrap_or_default();
+                writeln!(file, "{line}")?;
+            } else {
+                let file = log.insert(File::create(self.path.join(format!("{name}.hlog")))?);
+                file.write_all(text.as_bytes())?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl IntervalSink for RunFolder {
+    fn interval(&mut self, interval: &Interval) {
+        let row = self.write_row(interval);
+        self.note("intervals.csv", row);
+        let logs = self.write_logs(interval);
+        self.note("*.hlog", logs);
+    }
+
+    fn acked(&mut self, ledger: &AckLedger) {
+        if !ledger.is_empty() {
+            self.write_json(AckLedger::FILE_NAME, &ledger.to_file());
+        }
+    }
+}
+
+/// Writes a file so that a reader sees the old or the new one, never half of one.
+fn replace(path: &Path, contents: &[u8]) -> std::io::Result<()> {
+    let temporary = path.with_extension("tmp");
+    std::fs::write(&temporary, contents)?;
+    std::fs::rename(&temporary, path)
+}
+
+struct IntervalTime {
+    base: SystemTime,
+    start: Duration,
+    length: Duration,
+}
+
+/// A whole interval log with one interval.
+fn interval_log(at: &IntervalTime, latency: &LatencyHistogram) -> std::io::Result<String> {
+    let mut text = Vec::new();
+    let mut serializer = V2DeflateSerializer::new();
+    let mut log = IntervalLogWriterBuilder::new()
+        .add_comment("Latencies in nanoseconds")
+        .with_base_time(at.base)
+        .with_start_time(at.base)
+        .begin_log_with(&mut text, &mut serializer)?;
+    log.write_histogram(latency.histogram(), at.start, at.length, None)
+        .map_err(|error| std::io::Error::other(format!("{error:?}")))?;
+    String::from_utf8(text).map_err(std::io::Error::other)
+}
+
+fn interval_columns() -> Vec<String> {
+    let counts = "interval,start_s,end_s,warm_up,sent,acked,failed,acked_bytes,acked_per_s,\
+                  received,received_bytes,received_per_s";
+    let mut columns: Vec<String> = counts.split(',').map(str::to_owned).collect();
+    for prefix in COLUMN_PREFIXES {
+        columns.extend(["p50", "p99", "max"].map(|figure| format!("{prefix}_{figure}_ns")));
+    }
+    columns
+}
+
+fn interval_row(interval: &Interval, timeline: &Timeline) -> Vec<String> {
+    let since_start_s =
+        |at_ns: u64| format!("{:.3}", at_ns.saturating_sub(timeline.start_ns) as f64 / 1e9);
+    let length_s = (interval.end_ns - interval.start_ns) as f64 / 1e9;
+    let per_s = |messages: u64| format!("{:.1}", messages as f64 / length_s);
+    let mut row = vec![
+        interval.index.to_string(),
+        since_start_s(interval.start_ns),
+        since_start_s(interval.end_ns),
+        (interval.start_ns < timeline.warm_up_end_ns).to_string(),
+        interval.sent.to_string(),
+        interval.acked.messages.to_string(),
+        interval.failed.to_string(),
+        interval.acked.bytes.to_string(),
+        per_s(interval.acked.messages),
+        interval.received.messages.to_string(),
+        interval.received.bytes.to_string(),
+        per_s(interval.received.messages),
+    ];
+    for (_, latency) in interval.latencies.named() {
+        let figure = |percentile| match latency.histogram().is_empty() {
+            true => String::new(),
+            false => latency.percentile_ns(percentile).to_string(),
+        };
+        row.extend([50.0, 99.0, 100.0].map(figure));
+    }
+    row
+}
+
+#[cfg(test)]
+mod tests {
+    use hdrhistogram::Histogram;
+    use hdrhistogram::serialization::Deserializer;
+    use hdrhistogram::serialization::interval_log::{IntervalLogIterator, LogEntry};
+
+    use super::*;
+
+    const TIMELINE: Timeline =
+        Timeline { start_ns: 1_000, warm_up_end_ns: 1_000, interval_ns: 1_000_000_000 };
+
+    fn interval(index: u64, latency_ns: &[i64]) -> Interval {
+        let start_ns = TIMELINE.interval_start_ns(index);
+        let end_ns = TIMELINE.interval_start_ns(index + 1);
+        let mut interval = Interval { index, start_ns, end_ns, ..Interval::default() };
+        for &ns in latency_ns {
+            interval.latencies.end_to_end_latency.record(ns);
+        }
+        interval.received.messages = latency_ns.len() as u64;
+        interval
+    }
+
+    fn folder(below: &Path) -> RunFolder {
+        let mut folder =
+            RunFolder::create_below(below, "tool", RunId::from_bits(1), SystemTime::UNIX_EPOCH)
+                .expect("creates");
+        folder.set_timeline(TIMELINE);
+        folder
+    }
+
+    #[test]
+    fn interval_logs_hold_every_interval_and_merge_to_the_whole() {
+        let temporary = tempfile::tempdir().expect("temporary folder");
+        let mut folder = folder(temporary.path());
+        let mut whole = LatencyHistogram::new();
+        for (index, samples) in [[10, 20], [30, 4_000_000], [50, 60]].iter().enumerate() {
+            let interval = interval(index as u64, samples);
+            whole.merge(&interval.latencies.end_to_end_latency);
+            folder.interval(&interval);
+        }
+        assert_eq!(folder.warning(), None);
+
+        let log = std::fs::read(folder.path().join("end_to_end_latency.hlog")).expect("reads");
+        let mut merged = Histogram::<u64>::new(3).expect("three digits");
+        let mut starts = Vec::new();
+        for entry in IntervalLogIterator::new(&log) {
+            if let LogEntry::Interval(interval) = entry.expect("parses") {
+                starts.push(interval.start_timestamp().as_secs());
+                let bytes = decode_base64(interval.encoded_histogram());
+                let histogram: Histogram<u64> =
+                    Deserializer::new().deserialize(&mut bytes.as_slice()).expect("deserialises");
+                merged.add(histogram).expect("equal bounds");
+            }
+        }
+        assert_eq!(starts, [0, 1, 2]);
+        assert!(merged == *whole.histogram());
+        assert!(!folder.path().join("publish_latency.hlog").exists(), "nothing was published");
+    }
+
+    fn decode_base64(text: &str) -> Vec<u8> {
+        const ALPHABET: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+        let digits = text.bytes().filter_map(|c| ALPHABET.iter().position(|a| *a == c));
+        let mut bits = 0_usize;
+        let mut count = 0;
+        let mut bytes = Vec::new();
+        for digit in digits {
+            bits = bits << 6 | digit;
+            count += 6;
+            if count >= 8 {
+                count -= 8;
+                bytes.push((bits >> count & 0xFF) as u8);
+            }
+        }
+        bytes
+    }
+
+    #[test]
+    fn rows_have_a_value_for_each_column_and_leave_out_what_was_not_measured() {
+        let temporary = tempfile::tempdir().expect("temporary folder");
+        let mut folder = folder(temporary.path());
+        folder.interval(&interval(0, &[7, 7]));
+        let text = std::fs::read_to_string(folder.path().join("intervals.csv")).expect("reads");
+        let mut reader = csv::Reader::from_reader(text.as_bytes());
+        let headers = reader.headers().expect("a header").clone();
+        let row = reader.records().next().expect("a row").expect("as long as the header");
+        let value = |name: &str| {
+            let position = headers.iter().position(|column| column == name).expect(name);
+            row[position].to_owned()
+        };
+        assert_eq!(value("received_per_s"), "2.0");
+        assert_eq!(value("end_to_end_p99_ns"), "7");
+        assert_eq!(value("publish_p99_ns"), "");
+    }
+
+    #[test]
+    fn a_folder_is_used_once() {
+        let temporary = tempfile::tempdir().expect("temporary folder");
+        let path = temporary.path().join("run");
+        std::fs::create_dir(&path).expect("creates");
+        assert!(RunFolder::create_at(&path, SystemTime::UNIX_EPOCH).is_ok(), "empty is fine");
+        std::fs::write(path.join("run.json"), "{}").expect("writes");
+        let again = RunFolder::create_at(&path, SystemTime::UNIX_EPOCH);
+        assert!(matches!(again, Err(FolderError::Taken { .. })));
+    }
+
+    #[test]
+    fn trouble_with_the_folder_is_a_warning() {
+        let temporary = tempfile::tempdir().expect("temporary folder");
+        let mut folder = folder(temporary.path());
+        let path = folder.path().to_owned();
+        std::fs::remove_dir_all(&path).expect("removes");
+        std::fs::write(&path, "in the way").expect("writes");
+        folder.interval(&interval(0, &[1]));
+        let warning = folder.warning().expect("a warning");
+        assert!(warning.contains("incomplete"), "{warning}");
+    }
+}

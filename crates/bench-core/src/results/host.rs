@@ -1,0 +1,106 @@
+//! The machine of a run, and what the process used of it.
+
+use rustix::time::{ClockId, clock_gettime};
+
+use super::{HostInfo, Resources};
+
+impl HostInfo {
+    /// This machine, now. What the system does not tell is empty or 0.
+    #[must_use]
+    pub fn current() -> Self {
+        let system = rustix::system::uname();
+        let text = |part: &std::ffi::CStr| part.to_string_lossy().into_owned();
+        let cpus = std::thread::available_parallelism().map_or(0, std::num::NonZero::get);
+        let load = read("/proc/loadavg");
+        Self {
+            name: text(system.nodename()),
+            os: format!(
+                "{} {} {}",
+                text(system.sysname()),
+                text(system.release()),
+                text(system.machine())
+            ),
+            cpu: field(&read("/proc/cpuinfo"), "model name"),
+            cpus: u32::try_from(cpus).unwrap_or(u32::MAX),
+            memory_bytes: kibibytes(&field(&read("/proc/meminfo"), "MemTotal")),
+            load_average_1m: load
+                .split_whitespace()
+                .next()
+                .and_then(|load| load.parse().ok())
+                .unwrap_or(0.0),
+        }
+    }
+}
+
+/// Measures what this process uses from its making on.
+#[derive(Debug, Clone, Copy)]
+pub struct ResourceMeter {
+    cpu_start_ns: u64,
+}
+
+impl ResourceMeter {
+    /// Starts to measure.
+    #[must_use]
+    pub fn start() -> Self {
+        Self { cpu_start_ns: cpu_ns() }
+    }
+
+    /// What was used until now, in a run that sent and received so many messages.
+    #[must_use]
+    pub fn read(&self, messages: u64) -> Resources {
+        let cpu_ns = cpu_ns().saturating_sub(self.cpu_start_ns);
+        Resources {
+            cpu_s: cpu_ns as f64 / 1e9,
+            cpu_us_per_message: (messages > 0).then(|| cpu_ns as f64 / 1e3 / messages as f64),
+            memory_max_bytes: kibibytes(&field(&read("/proc/self/status"), "VmHWM")),
+        }
+    }
+}
+
+/// Processor time of all threads of this process, nanoseconds.
+fn cpu_ns() -> u64 {
+    let time = clock_gettime(ClockId::ProcessCPUTime);
+    time.tv_sec.cast_unsigned() * 1_000_000_000 + time.tv_nsec.cast_unsigned()
+}
+
+fn read(path: &str) -> String {
+    std::fs::read_to_string(path).unwrap_or_default()
+}
+
+/// The value of a `name : value` line.
+fn field(text: &str, name: &str) -> String {
+    let line = text.lines().find_map(|line| line.strip_prefix(name));
+    line.map_or_else(String::new, |rest| {
+        rest.trim_start_matches(|c: char| c == ':' || c.is_whitespace()).trim().to_owned()
+    })
+}
+
+fn kibibytes(value: &str) -> u64 {
+    let number = value.strip_suffix(" kB").and_then(|number| number.trim().parse::<u64>().ok());
+    number.map_or(0, |kib| kib * 1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_are_found_by_name() {
+        let text = "MemTotal:       24576000 kB\nmodel name\t: A CPU @ 2.0GHz\n";
+        assert_eq!(kibibytes(&field(text, "MemTotal")), 24_576_000 * 1024);
+        assert_eq!(field(text, "model name"), "A CPU @ 2.0GHz");
+        assert_eq!(field(text, "absent"), "");
+    }
+
+    #[test]
+    fn processor_time_grows_with_work() {
+        let meter = ResourceMeter::start();
+        let mut sum = 0_u64;
+        for number in 0..5_000_000_u64 {
+            sum = std::hint::black_box(sum ^ number);
+        }
+        let used = meter.read(1_000);
+        assert!(used.cpu_s > 0.0 && used.cpu_us_per_message.expect("messages") > 0.0);
+        assert!(meter.read(0).cpu_us_per_message.is_none());
+    }
+}

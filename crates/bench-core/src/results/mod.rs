@@ -1,0 +1,17 @@
+//! What a run leaves behind: the result folder and the documents in it.
+
+mod document;
+mod folder;
+mod host;
+mod summary;
+
+pub use document::*;
+pub use folder::{FolderError, RunFolder};
+pub use host::ResourceMeter;
+pub use summary::SummaryInput;
+
+/// A time as RFC 3339 in UTC, to the second.
+#[must_use]
+pub fn rfc3339(time: std::time::SystemTime) -> String {
+    humantime::format_rfc3339_seconds(time).to_string()
+}

@@ -1,0 +1,268 @@
+//! From the totals of a run to its figures and its verdict.
+
+use std::collections::BTreeMap;
+
+use super::{
+    AuditBasis, AuditSummary, ClockComparison, Consumed, LoadModel, Produced, Resources, SelfCheck,
+    Summary, Verdict, VerdictOutcome,
+};
+use crate::audit::AckLedger;
+use crate::clock::InstantNs;
+use crate::engine::{Timeline, Totals, Volume};
+use crate::pacing::Schedule;
+
+/// What a summary is made from.
+pub struct SummaryInput<'a> {
+    /// What happened.
+    pub totals: &'a Totals,
+    /// When.
+    pub timeline: Timeline,
+    /// The schedule; `None` for a run that sent nothing.
+    pub schedule: Option<Schedule>,
+    /// Whether the run received.
+    pub consumed: bool,
+    /// What received messages are held against; `None` when that is unknown.
+    pub ledger: Option<&'a AckLedger>,
+    /// Whether messages carried no header, so that there is no audit and no latency.
+    pub raw: bool,
+    /// What the process used.
+    pub resources: Resources,
+}
+
+impl Summary {
+    /// The figures of a run.
+    #[must_use]
+    pub fn new(input: SummaryInput<'_>) -> Self {
+        let SummaryInput { totals, timeline, schedule, consumed, ledger, raw, resources } = input;
+        let load = match schedule {
+            None => LoadModel::None,
+            Some(schedule) if schedule.is_open_loop() => LoadModel::Open,
+            Some(_) => LoadModel::Closed,
+        };
+        let last_ns = totals.last_acked_ns.max(totals.last_received_ns);
+        let warm_up_ns = timeline.warm_up_end_ns.saturating_sub(timeline.start_ns);
+        let latencies = &totals.latencies;
+        Self {
+            load,
+            elapsed_s: seconds_between(timeline.start_ns, last_ns),
+            warm_up_s: warm_up_ns as f64 / 1e9,
+            produced: schedule.map(|schedule| produced(totals, timeline, schedule)),
+            consumed: consumed.then(|| consumed_figures(totals, timeline, schedule.is_some())),
+            publish_latency: latencies.publish_latency.summary(),
+            service_time: latencies.service_time.summary(),
+            schedule_lag: latencies.schedule_lag.summary(),
+            end_to_end_latency: latencies.end_to_end_latency.summary(),
+            end_to_end_clock: (totals.monotonic + totals.wall > 0)
+                .then_some(ClockComparison { monotonic: totals.monotonic, wall: totals.wall }),
+            audit: (consumed && !raw).then(|| totals.audit.summary(ledger)),
+            self_check: (load == LoadModel::Open).then(|| {
+                let lag_p99_ns = latencies.schedule_lag.percentile_ns(99.0);
+                SelfCheck {
+                    kept_schedule: lag_p99_ns < SelfCheck::LAG_P99_MAX_NS && totals.unsent == 0,
+                    lag_p99_ns,
+                    blocked_ns: totals.blocked_ns,
+                    unsent: totals.unsent,
+                }
+            }),
+            resources,
+        }
+    }
+
+    /// What the figures are worth: a run with loss or corruption is invalid.
+    #[must_use]
+    pub fn verdict(&self) -> Verdict {
+        let reasons = self.audit.as_ref().map(invalid_reasons).unwrap_or_default();
+        let outcome =
+            if reasons.is_empty() { VerdictOutcome::Valid } else { VerdictOutcome::Invalid };
+        Verdict { outcome, reasons }
+    }
+
+    /// What a reader of the figures must know.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<String> {
+        let mut warnings = Vec::new();
+        let mut warn = |when: bool, text: String| {
+            if when {
+                warnings.push(text);
+            }
+        };
+        if let Some(produced) = &self.produced {
+            warn(produced.failed > 0, format!("{} messages were refused", produced.failed));
+            let unresolved = produced.unresolved;
+            warn(unresolved > 0, format!("{unresolved} messages had no answer when the run ended"));
+        }
+        if let Some(check) = self.self_check.as_ref().filter(|check| !check.kept_schedule) {
+            warn(
+                true,
+                format!(
+                    "the generator did not keep its schedule: {} messages were never sent, the 99th \
+                     percentile of the lag was {:.3} ms, and producers waited {:.3} s for the system",
+                    check.unsent,
+                    check.lag_p99_ns as f64 / 1e6,
+                    check.blocked_ns as f64 / 1e9
+                ),
+            );
+        }
+        if let Some(audit) = &self.audit {
+            warn(
+                audit.against == AuditBasis::Sequences && audit.lost > 0,
+                format!(
+                    "{} sequence numbers are missing between the first and the last received; \
+                     hold the messages against the run that sent them to tell whether they are lost",
+                    audit.lost
+                ),
+            );
+        }
+        if let Some(clock) = self.end_to_end_clock.as_ref().filter(|clock| clock.wall > 0) {
+            warn(
+                true,
+                format!(
+                    "{} end-to-end samples compare the wall clocks of two hosts, whose offset was \
+                     not estimated",
+                    clock.wall
+                ),
+            );
+        }
+        warn(
+            self.elapsed_s > 0.0 && self.elapsed_s - self.warm_up_s < 1.0,
+            "less than a second was measured: the figures are rough".to_owned(),
+        );
+        warnings
+    }
+}
+
+fn produced(totals: &Totals, timeline: Timeline, schedule: Schedule) -> Produced {
+    let from_ns = timeline.warm_up_end_ns.max(timeline.start_ns);
+    let (rate_msg_per_s, rate_bytes_per_s) =
+        rates(totals.measured_acked, from_ns, totals.last_acked_ns);
+    let mut failures: BTreeMap<String, u64> = BTreeMap::new();
+    for (code, count) in &totals.failures {
+        let reason = totals.explanations.get(code).cloned();
+        *failures.entry(reason.unwrap_or_else(|| format!("code {code}"))).or_default() += count;
+    }
+    Produced {
+        sent: totals.sent,
+        acked: totals.acked.messages,
+        failed: totals.failures.values().sum(),
+        unresolved: totals.unresolved,
+        failures,
+        acked_bytes: totals.acked.bytes,
+        rate_msg_per_s,
+        rate_bytes_per_s,
+        target_rate_msg_per_s: schedule.target_rate_per_s(),
+    }
+}
+
+fn consumed_figures(totals: &Totals, timeline: Timeline, produced_too: bool) -> Consumed {
+    // Messages that were there before count from the first one: joining a group takes seconds.
+    let from_ns = if produced_too {
+        timeline.warm_up_end_ns.max(timeline.start_ns)
+    } else {
+        totals.first_received_ns
+    };
+    let (rate_msg_per_s, rate_bytes_per_s) =
+        rates(totals.measured_received, from_ns, totals.last_received_ns);
+    Consumed {
+        received: totals.received.messages,
+        received_bytes: totals.received.bytes,
+        rate_msg_per_s,
+        rate_bytes_per_s,
+    }
+}
+
+/// Messages and bytes a second; 0 for a time of no length.
+fn rates(volume: Volume, from_ns: InstantNs, to_ns: InstantNs) -> (f64, f64) {
+    let seconds = seconds_between(from_ns, to_ns);
+    if seconds > 0.0 {
+        (volume.messages as f64 / seconds, volume.bytes as f64 / seconds)
+    } else {
+        (0.0, 0.0)
+    }
+}
+
+fn seconds_between(from_ns: InstantNs, to_ns: InstantNs) -> f64 {
+    to_ns.saturating_sub(from_ns) as f64 / 1e9
+}
+
+fn invalid_reasons(audit: &AuditSummary) -> Vec<String> {
+    let mut reasons = Vec::new();
+    if audit.against == AuditBasis::Acked && audit.lost > 0 {
+        let ranges = audit.producers.iter().flat_map(|producer| {
+            producer
+                .lost_ranges
+                .iter()
+                .map(|(first, last)| format!("{first}..={last} of producer {}", producer.producer))
+        });
+        let some: Vec<String> = ranges.take(3).collect();
+        reasons.push(format!(
+            "{} acknowledged messages were not received, the first of them {}",
+            audit.lost,
+            some.join(", ")
+        ));
+    }
+    if audit.corrupt > 0 {
+        reasons.push(format!("{} messages arrived damaged or undecodable", audit.corrupt));
+    }
+    reasons
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::audit::StreamId;
+    use crate::clock::SECOND_NS;
+    use crate::message::RunId;
+
+    fn input(totals: &Totals) -> SummaryInput<'_> {
+        SummaryInput {
+            totals,
+            timeline: Timeline {
+                start_ns: SECOND_NS,
+                warm_up_end_ns: 2 * SECOND_NS,
+                interval_ns: SECOND_NS,
+            },
+            schedule: Some(Schedule::Constant { rate_per_s: 100.0 }),
+            consumed: true,
+            ledger: Some(&totals.ledger),
+            raw: false,
+            resources: Resources::default(),
+        }
+    }
+
+    #[test]
+    fn rates_leave_the_warm_up_out() {
+        let totals = Totals {
+            acked: Volume { messages: 500, bytes: 50_000 },
+            measured_acked: Volume { messages: 400, bytes: 40_000 },
+            last_acked_ns: 6 * SECOND_NS,
+            ..Totals::default()
+        };
+        let summary = Summary::new(input(&totals));
+        let produced = summary.produced.expect("it produced");
+        assert_eq!((produced.acked, produced.rate_msg_per_s), (500, 100.0));
+        assert!((produced.rate_bytes_per_s - 10_000.0).abs() < 1e-9);
+        assert!((summary.elapsed_s - 5.0).abs() < 1e-9 && (summary.warm_up_s - 1.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn loss_invalidates_a_run_and_is_named() {
+        let mut totals = Totals::default();
+        let stream = StreamId { run: RunId::from_bits(1), producer: 3 };
+        totals.ledger.insert_range(stream, 10, 14);
+        let verdict = Summary::new(input(&totals)).verdict();
+        assert_eq!(verdict.outcome, VerdictOutcome::Invalid);
+        assert_eq!(
+            verdict.reasons,
+            ["5 acknowledged messages were not received, the first of them 10..=14 of producer 3"]
+        );
+    }
+
+    #[test]
+    fn a_generator_that_was_too_slow_says_so() {
+        let totals = Totals { unsent: 7, ..Totals::default() };
+        let summary = Summary::new(input(&totals));
+        assert!(!summary.self_check.as_ref().expect("open loop").kept_schedule);
+        assert!(summary.warnings()[0].contains("7 messages were never sent"));
+        assert_eq!(summary.verdict().outcome, VerdictOutcome::Valid);
+    }
+}

@@ -1,0 +1,227 @@
+//! The seam between the engine and a messaging system: what an adapter implements.
+//!
+//! It is a completion interface: [`Publish::submit`] hands over a batch and returns at once,
+//! [`Publish::poll`] waits for confirmations, [`Receive::receive`] waits for messages. Nothing here
+//! needs an allocation a message, a copy beyond the client library's own, or an async runtime; an
+//! adapter of an async client hides its runtime. Waiting ends at an instant of the engine's clock,
+//! so the same loops run on a virtual clock in tests.
+
+use std::collections::VecDeque;
+
+use crate::clock::InstantNs;
+
+/// Identifies a message between its submission and its completion. The engine chooses it; an
+/// adapter hands it back.
+pub type Token = u32;
+
+/// Messages on their way to the client library, oldest first.
+///
+/// Keys and values lie in one buffer that is used again, so a batch allocates only until it has
+/// reached its largest size.
+#[derive(Debug, Default)]
+pub struct Batch {
+    bytes: Vec<u8>,
+    entries: VecDeque<Entry>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Entry {
+    token: Token,
+    key_start: usize,
+    value_start: usize,
+    end: usize,
+    keyed: bool,
+}
+
+/// One message of a [`Batch`].
+#[derive(Debug, Clone, Copy)]
+pub struct Outgoing<'a> {
+    /// To be handed back with the completion.
+    pub token: Token,
+    /// The key, if there is one.
+    pub key: Option<&'a [u8]>,
+    /// The message.
+    pub value: &'a [u8],
+}
+
+impl Batch {
+    /// Appends a message that `key` and `value` write; each gets the buffer to append to, `value`
+    /// also where the value begins. Returns the size of both, bytes.
+    #[inline]
+    pub fn push(
+        &mut self,
+        token: Token,
+        key: impl FnOnce(&mut Vec<u8>) -> bool,
+        value: impl FnOnce(&mut Vec<u8>, usize),
+    ) -> usize {
+        let key_start = self.bytes.len();
+        let keyed = key(&mut self.bytes);
+        let value_start = self.bytes.len();
+        value(&mut self.bytes, value_start);
+        let end = self.bytes.len();
+        self.entries.push_back(Entry { token, key_start, value_start, end, keyed });
+        end - key_start
+    }
+
+    /// Messages in the batch.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether the batch holds no message.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// The messages, oldest first.
+    pub fn iter(&self) -> impl Iterator<Item = Outgoing<'_>> {
+        self.entries.iter().map(|entry| Outgoing {
+            token: entry.token,
+            key: entry.keyed.then(|| &self.bytes[entry.key_start..entry.value_start]),
+            value: &self.bytes[entry.value_start..entry.end],
+        })
+    }
+
+    /// Size of the keys and values, bytes.
+    #[must_use]
+    pub fn size_bytes(&self) -> usize {
+        self.entries.iter().map(|entry| entry.end - entry.key_start).sum()
+    }
+
+    /// Removes the messages for which `accepted`, called oldest first with the position, says yes.
+    /// The others stay, in order, to be submitted again.
+    pub fn remove_accepted(&mut self, mut accepted: impl FnMut(usize) -> bool) {
+        let mut position = 0;
+        self.entries.retain(|_| {
+            position += 1;
+            !accepted(position - 1)
+        });
+        if self.entries.is_empty() {
+            self.bytes.clear();
+        }
+    }
+
+    /// Removes all messages.
+    pub fn clear(&mut self) {
+        self.entries.clear();
+        self.bytes.clear();
+    }
+}
+
+/// What became of a submitted message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Completion {
+    /// The token of the message.
+    pub token: Token,
+    /// When the client library reported it.
+    pub at_ns: InstantNs,
+    /// Confirmed, or the system's code for why not; see [`Publish::explain`].
+    pub outcome: Result<(), i32>,
+}
+
+/// A message that was received. Borrowed from the client library for the time of the call.
+#[derive(Debug, Clone, Copy)]
+pub struct Incoming<'a> {
+    /// The key, if there is one.
+    pub key: Option<&'a [u8]>,
+    /// The message.
+    pub value: &'a [u8],
+    /// The partition (shard, table partition): the scope in which the system promises order.
+    pub partition: u32,
+    /// When the client library handed it over.
+    pub received_ns: InstantNs,
+}
+
+/// The connection is of no more use.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct TransportError {
+    /// What was attempted on what, what went wrong, and what to do about it.
+    pub message: String,
+}
+
+impl TransportError {
+    /// An error with this text.
+    pub fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into() }
+    }
+}
+
+/// A connection that messages are sent on, owned by one producer.
+pub trait Publish {
+    /// Hands the messages of `batch` to the client library, without waiting. Accepted messages are
+    /// removed from the batch and complete later, each exactly once; what stays was refused for the
+    /// moment (a full queue) and is submitted again.
+    fn submit(&mut self, batch: &mut Batch) -> Result<(), TransportError>;
+
+    /// Appends completions; waits for the first one until `until_ns` at the latest.
+    fn poll(
+        &mut self,
+        until_ns: InstantNs,
+        completions: &mut Vec<Completion>,
+    ) -> Result<(), TransportError>;
+
+    /// Tells that no message will follow: whatever waits for more (a lingering batch, an open
+    /// transaction) is to be sent now.
+    fn finish(&mut self) -> Result<(), TransportError> {
+        Ok(())
+    }
+
+    /// What a failure code means, for people.
+    fn explain(&self, code: i32) -> String;
+}
+
+/// A connection that messages are received on, owned by one consumer.
+pub trait Receive {
+    /// Passes messages to `sink`, oldest first; waits for the first one until `until_ns` at the
+    /// latest. Returns how many there were.
+    fn receive(
+        &mut self,
+        until_ns: InstantNs,
+        sink: impl FnMut(Incoming<'_>),
+    ) -> Result<usize, TransportError>;
+
+    /// Whether everything that was in the system when it was last asked has been received. Systems
+    /// that cannot tell say no, and a reader stops when nothing has come for a while.
+    fn at_end(&self) -> bool {
+        false
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn push(batch: &mut Batch, token: Token, key: Option<&[u8]>, value: &[u8]) {
+        batch.push(
+            token,
+            |bytes| {
+                bytes.extend_from_slice(key.unwrap_or_default());
+                key.is_some()
+            },
+            |bytes, _| bytes.extend_from_slice(value),
+        );
+    }
+
+    #[test]
+    fn refused_messages_stay_in_order() {
+        let mut batch = Batch::default();
+        push(&mut batch, 1, None, b"one");
+        push(&mut batch, 2, Some(b"k"), b"two");
+        push(&mut batch, 3, Some(b""), b"three");
+        assert_eq!((batch.len(), batch.size_bytes()), (3, 12));
+        batch.remove_accepted(|position| position == 1);
+        push(&mut batch, 4, None, b"");
+        let left: Vec<_> = batch.iter().map(|m| (m.token, m.key, m.value)).collect();
+        let empty: &[u8] = b"";
+        assert_eq!(
+            left,
+            [(1, None, &b"one"[..]), (3, Some(empty), b"three"), (4, None, empty)],
+            "an empty key is a key"
+        );
+        batch.remove_accepted(|_| true);
+        assert!(batch.is_empty() && batch.bytes.is_empty());
+    }
+}
