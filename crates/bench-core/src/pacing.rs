@@ -290,7 +290,7 @@ impl Series {
 /// `from * t + (to - from) / (2 * over) * t^2`, solved for the `t` at which it reaches `k`, in the
 /// form that does not cancel when the ramp is nearly flat. Beyond the ramp the rate stays.
 fn ramp_offset_s(k: f64, from_per_s: f64, to_per_s: f64, over_s: f64) -> f64 {
-    let on_the_ramp = (from_per_s + to_per_s) / 2.0 * over_s;
+    let on_the_ramp = f64::midpoint(from_per_s, to_per_s) * over_s;
     if k >= on_the_ramp {
         return over_s + (k - on_the_ramp) / to_per_s;
     }
@@ -308,7 +308,7 @@ fn whole_ns(offset_ns: f64) -> u64 {
 /// `floor(k * 1e9 / rate)` for k = first, first + step, ..., without a division a message.
 #[derive(Debug, Clone, Copy)]
 struct ExactSeries {
-    /// Next offset: whole nanoseconds and the remainder over `rate_per_ms`.
+    /// Next offset: whole nanoseconds and the remainder over `rate_per_ks`.
     whole_ns: u64,
     remainder: u64,
     /// What a step adds.
@@ -320,16 +320,16 @@ struct ExactSeries {
 
 impl ExactSeries {
     fn new(first: u64, step: u64, rate_per_s: f64) -> Self {
-        let rate_per_ks = whole_ns((rate_per_s * 1_000.0).round()).max(1);
+        let denominator = whole_ns((rate_per_s * 1_000.0).round()).max(1);
         let split = |messages: u64| {
             let scaled = u128::from(messages) * u128::from(SECOND_NS) * 1_000;
-            let rate = u128::from(rate_per_ks);
+            let rate = u128::from(denominator);
             let whole = u64::try_from(scaled / rate).unwrap_or(u64::MAX);
             (whole, u64::try_from(scaled % rate).unwrap_or(0))
         };
         let (whole_ns, remainder) = split(first);
         let (gap_ns, gap_remainder) = split(step);
-        Self { whole_ns, remainder, gap_ns, gap_remainder, rate_per_ks }
+        Self { whole_ns, remainder, gap_ns, gap_remainder, rate_per_ks: denominator }
     }
 
     #[inline]

@@ -22,7 +22,6 @@ impl Bitmap {
     /// Sets the bit of `sequence`; tells whether it was clear.
     #[inline]
     fn set(&mut self, sequence: u64) -> bool {
-        #[expect(clippy::cast_possible_truncation, reason = "masked to the length of the chunk")]
         let bit = (sequence & (CHUNK_LEN - 1)) as usize;
         let word = &mut self.0[bit >> 6];
         let mask = 1 << (bit & 63);
@@ -78,14 +77,12 @@ impl SequenceDelta {
     #[cold]
     fn insert_elsewhere(&mut self, index: u64, sequence: u64) -> bool {
         // Newer chunks stand at the end and are the likelier ones.
-        self.current = match self.chunks.iter().rposition(|(other, _)| *other == index) {
-            Some(position) => position,
-            None => {
-                let bitmap = self.spare.pop().unwrap_or_else(|| Box::new(Bitmap::EMPTY));
-                self.chunks.push((index, bitmap));
-                self.chunks.len() - 1
-            }
-        };
+        let known = self.chunks.iter().rposition(|(other, _)| *other == index);
+        self.current = known.unwrap_or_else(|| {
+            let bitmap = self.spare.pop().unwrap_or_else(|| Box::new(Bitmap::EMPTY));
+            self.chunks.push((index, bitmap));
+            self.chunks.len() - 1
+        });
         self.chunks[self.current].1.set(sequence)
     }
 

@@ -21,6 +21,16 @@ pub trait IntervalSink {
     fn acked(&mut self, ledger: &AckLedger);
 }
 
+impl<S: IntervalSink> IntervalSink for &mut S {
+    fn interval(&mut self, interval: &Interval) {
+        (**self).interval(interval);
+    }
+
+    fn acked(&mut self, ledger: &AckLedger) {
+        (**self).acked(ledger);
+    }
+}
+
 /// The four distributions of latency.
 #[derive(Clone, Default)]
 pub struct Latencies {
@@ -36,6 +46,7 @@ pub struct Latencies {
 
 impl Latencies {
     /// The names and distributions, in the order in which they are always shown.
+    #[must_use]
     pub fn named(&self) -> [(&'static str, &LatencyHistogram); 4] {
         [
             ("publish_latency", &self.publish_latency),
@@ -229,9 +240,9 @@ impl<S: IntervalSink> Collector<S> {
     }
 
     /// The totals, when all workers have ended.
-    pub fn finish(mut self) -> (Totals, S) {
+    pub fn finish(mut self) -> Totals {
         self.collect(std::time::Duration::ZERO);
-        (self.totals, self.sink)
+        self.totals
     }
 
     fn absorb(&mut self, report: Report) {

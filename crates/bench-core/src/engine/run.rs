@@ -77,7 +77,7 @@ pub fn run<P, R, S>(
     transports: (Vec<P>, Vec<R>),
     sink: S,
     progress: impl FnMut(InstantNs, &Totals),
-) -> Result<(Totals, S, Option<EngineError>), EngineError>
+) -> Result<(Totals, Option<EngineError>), EngineError>
 where
     P: Publish + Send,
     R: Receive + Send,
@@ -124,8 +124,7 @@ where
         }));
     }
     let error = supervise(workers, clock, control, &mut collector, progress);
-    let (totals, sink) = collector.finish();
-    Ok((totals, sink, error))
+    Ok((collector.finish(), error))
 }
 
 /// The work of one thread.

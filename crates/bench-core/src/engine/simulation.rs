@@ -117,7 +117,7 @@ impl Receive for Log {
 #[derive(Default)]
 struct Intervals(Vec<Interval>);
 
-impl IntervalSink for &mut Intervals {
+impl IntervalSink for Intervals {
     fn interval(&mut self, interval: &Interval) {
         self.0.push(interval.clone());
     }
@@ -217,7 +217,7 @@ fn simulate(
 
     collector.collect(Duration::ZERO);
     assert!(collector.all_ended());
-    let (totals, _) = collector.finish();
+    let totals = collector.finish();
     let audit = totals.audit.summary(Some(&totals.ledger));
     Outcome { totals, intervals: intervals.0, audit, stopped_ns }
 }
@@ -229,6 +229,11 @@ fn constant(rate_per_s: f64, seconds: u64) -> Plan {
 /// The sample that `percentile` per cent of the sorted samples do not exceed, as HDR histograms
 /// define it.
 fn exact_percentile(samples: &[u64], percentile: f64) -> u64 {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "not negative, and no larger than the number of samples"
+    )]
     let rank = (percentile / 100.0 * samples.len() as f64).ceil() as usize;
     samples[rank.clamp(1, samples.len()) - 1]
 }

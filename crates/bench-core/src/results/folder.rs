@@ -5,7 +5,7 @@
 //! |---|---|
 //! | `run.json` | the [`RunDocument`] |
 //! | `intervals.csv` | a row an interval |
-//! | `NAME.hlog` | HdrHistogram V2 interval log of one latency, nanoseconds |
+//! | `NAME.hlog` | `HdrHistogram` V2 interval log of one latency, nanoseconds |
 //! | `acked.json` | what was acknowledged, see [`AckLedger`] |
 //!
 //! Once the folder exists, trouble with it (a full disk) never fails the run: the first problem
@@ -71,7 +71,7 @@ impl RunFolder {
         started_at: SystemTime,
     ) -> Result<Self, FolderError> {
         let time: String =
-            super::rfc3339(started_at).chars().filter(|c| c.is_ascii_alphanumeric()).collect();
+            super::rfc3339(started_at).chars().filter(char::is_ascii_alphanumeric).collect();
         Self::create_at(&results.join(format!("{tool}-{time}-{run}")), started_at)
     }
 
@@ -241,9 +241,12 @@ fn interval_row(interval: &Interval, timeline: &Timeline) -> Vec<String> {
         per_s(interval.received.messages),
     ];
     for (_, latency) in interval.latencies.named() {
-        let figure = |percentile| match latency.histogram().is_empty() {
-            true => String::new(),
-            false => latency.percentile_ns(percentile).to_string(),
+        let figure = |percentile| {
+            if latency.histogram().is_empty() {
+                String::new()
+            } else {
+                latency.percentile_ns(percentile).to_string()
+            }
         };
         row.extend([50.0, 99.0, 100.0].map(figure));
     }
@@ -320,7 +323,7 @@ mod tests {
             count += 6;
             if count >= 8 {
                 count -= 8;
-                bytes.push((bits >> count & 0xFF) as u8);
+                bytes.push(u8::try_from(bits >> count & 0xFF).expect("eight bits"));
             }
         }
         bytes

@@ -1,0 +1,102 @@
+//! How a tool ends: the exit codes of all tools, and the way there from an error.
+
+use std::fmt::Display;
+use std::process::ExitCode;
+
+use crate::progress;
+
+/// The exit codes of all tools. This is the one place that defines them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// The work was done and its result is good.
+    Good = 0,
+    /// The work could not be done.
+    Failed = 1,
+    /// The command line asks for something that cannot be; nothing was done.
+    Usage = 2,
+    /// The run is invalid: messages were lost or arrived corrupt.
+    Invalid = 3,
+    /// A threshold or a regression gate failed.
+    GateFailed = 4,
+    /// A signal ended the work early; what was measured until then is kept.
+    Interrupted = 130,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+/// A command line that was understood and cannot be carried out.
+///
+/// Anywhere in the chain of an error it makes [`main_with`] exit with [`Exit::Usage`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct UsageError(String);
+
+impl UsageError {
+    /// Says which option is wrong, what is wrong with it and what to do about it:
+    /// `--rate: 0 sends nothing; leave the option out to send as fast as possible`.
+    pub fn new(option: &str, problem: impl Display, remedy: impl Display) -> Self {
+        Self(format!("{option}: {problem}; {remedy}"))
+    }
+
+    /// An error of a library that is the command line's fault and says itself what to do.
+    pub fn from_library(error: impl Display) -> Self {
+        Self(error.to_string())
+    }
+}
+
+/// Runs a tool to its exit code.
+///
+/// An error goes to standard error as one line, its causes joined with `: `.
+pub fn main_with(tool: fn() -> anyhow::Result<Exit>) -> ExitCode {
+    let exit = tool().unwrap_or_else(|error| {
+        progress::print_line_on_stderr(&format!("error: {error:#}"));
+        exit_of(&error)
+    });
+    exit.into()
+}
+
+fn exit_of(error: &anyhow::Error) -> Exit {
+    // The first finds a usage error that is itself a context, the second one below library errors.
+    let is_usage = error.downcast_ref::<UsageError>().is_some()
+        || error.chain().any(<dyn std::error::Error>::is::<UsageError>);
+    if is_usage { Exit::Usage } else { Exit::Failed }
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::{Context, anyhow};
+
+    use super::*;
+
+    fn usage() -> UsageError {
+        UsageError::new("--partitions", "0 partitions hold nothing", "name at least 1")
+    }
+
+    #[test]
+    fn a_usage_error_names_option_problem_and_remedy_on_one_line() {
+        assert_eq!(usage().to_string(), "--partitions: 0 partitions hold nothing; name at least 1");
+    }
+
+    #[test]
+    fn a_usage_error_is_found_wherever_it_stands_in_the_chain() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("failed to make a plan")]
+        struct Plan(#[source] UsageError);
+
+        let outermost = anyhow!("no such file").context(usage());
+        let innermost = Err::<(), _>(usage()).context("a").context("b").expect_err("is an error");
+        let below_a_library_error = anyhow::Error::from(Plan(usage())).context("c");
+        for error in [outermost, innermost, below_a_library_error] {
+            assert_eq!(exit_of(&error), Exit::Usage, "{error:#}");
+        }
+    }
+
+    #[test]
+    fn any_other_error_is_a_failure() {
+        assert_eq!(exit_of(&anyhow!("the broker is gone").context("failed to send")), Exit::Failed);
+    }
+}

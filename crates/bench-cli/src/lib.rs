@@ -1,0 +1,29 @@
+//! What the command lines of all tools share: options, quantities, logging, progress, shutdown,
+//! exit codes and reports.
+//!
+//! A tool's `main` is [`main_with`] around a function that parses its options, does its work and
+//! returns an [`Exit`]. `examples/skeleton.rs` is a whole tool of that shape.
+
+mod exit;
+pub mod generate;
+mod logging;
+mod options_in_force;
+pub mod output;
+mod progress;
+pub mod quantity;
+mod record;
+pub mod report;
+mod shutdown;
+mod spec;
+mod workload;
+
+pub use exit::{Exit, UsageError, main_with};
+pub use generate::GenerateArgs;
+pub use logging::LogArgs;
+pub use options_in_force::options_in_force;
+pub use output::{OutputArgs, OutputFormat};
+pub use progress::Progress;
+pub use record::{RunArgs, RunRecord, StartedRun};
+pub use shutdown::Shutdown;
+pub use spec::ScheduleShape;
+pub use workload::{Amount, FormatArg, InputFormat, Workload, WorkloadArgs};

@@ -1,0 +1,191 @@
+//! The progress line: one line at the bottom of the terminal, rewritten as the work goes on.
+
+use std::fmt;
+use std::io::{self, IsTerminal, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Back to the first column, and erase to the end of the line.
+const ERASE_LINE: &str = "\r\x1b[K";
+
+/// The width of a terminal that does not tell, columns.
+const COLUMNS_DEFAULT: usize = 80;
+
+/// Whether a progress line stands on standard error, so that other lines do not run into it.
+static LINE_ON_STDERR: AtomicBool = AtomicBool::new(false);
+
+/// One rewritten line on standard error; nothing at all where that is not a terminal.
+///
+/// The line goes away when the value is dropped. A write that fails is ignored: progress never
+/// stops the work.
+#[derive(Debug)]
+pub struct Progress {
+    terminal: Option<Terminal>,
+}
+
+impl Progress {
+    /// Shows progress when standard error is a terminal.
+    #[must_use]
+    pub fn on_stderr() -> Self {
+        let terminal = io::stderr().is_terminal().then(|| Terminal {
+            out: Box::new(io::stderr()),
+            columns: columns_of_stderr,
+            shown: &LINE_ON_STDERR,
+        });
+        Self { terminal }
+    }
+
+    /// Shows nothing.
+    #[must_use]
+    pub fn hidden() -> Self {
+        Self { terminal: None }
+    }
+
+    /// Whether anything is shown, so that a line is worth composing.
+    #[must_use]
+    pub fn is_visible(&self) -> bool {
+        self.terminal.is_some()
+    }
+
+    /// Replaces the line, cut to the width of the terminal.
+    pub fn update(&mut self, line: &str) {
+        if let Some(terminal) = &mut self.terminal {
+            // A character in the last column would make some terminals wrap.
+            let line = fit(line, (terminal.columns)().saturating_sub(1));
+            terminal.shown.store(true, Ordering::Relaxed);
+            terminal.write(&format!("{ERASE_LINE}{line}"));
+        }
+    }
+
+    /// Takes the line away.
+    pub fn clear(&mut self) {
+        if let Some(terminal) = &mut self.terminal
+            && terminal.shown.swap(false, Ordering::Relaxed)
+        {
+            terminal.write(ERASE_LINE);
+        }
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.clear();
+    }
+}
+
+struct Terminal {
+    out: Box<dyn Write + Send>,
+    columns: fn() -> usize,
+    shown: &'static AtomicBool,
+}
+
+impl Terminal {
+    fn write(&mut self, text: &str) {
+        let _ = self.out.write_all(text.as_bytes());
+        let _ = self.out.flush();
+    }
+}
+
+impl fmt::Debug for Terminal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Terminal").field("shown", &self.shown).finish_non_exhaustive()
+    }
+}
+
+/// Prints a line of its own on standard error, in place of a progress line that stands there.
+pub(crate) fn print_line_on_stderr(line: &str) {
+    let _ = writeln!(BesideProgress, "{line}");
+}
+
+/// Standard error for whole lines other than progress: erases the progress line first.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct BesideProgress;
+
+impl Write for BesideProgress {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.write_all(bytes).map(|()| bytes.len())
+    }
+
+    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let mut stderr = io::stderr().lock();
+        if LINE_ON_STDERR.swap(false, Ordering::Relaxed) {
+            stderr.write_all(ERASE_LINE.as_bytes())?;
+        }
+        stderr.write_all(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().flush()
+    }
+}
+
+fn columns_of_stderr() -> usize {
+    match rustix::termios::tcgetwinsize(io::stderr()) {
+        Ok(size) if size.ws_col > 0 => usize::from(size.ws_col),
+        _ => COLUMNS_DEFAULT,
+    }
+}
+
+/// The first `columns` characters, on one line.
+fn fit(line: &str, columns: usize) -> String {
+    line.chars().take(columns).map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::{Receiver, Sender, channel};
+
+    use super::*;
+
+    struct Screen(Sender<String>);
+
+    impl Write for Screen {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.send(String::from_utf8_lossy(bytes).into_owned()).map_err(io::Error::other)?;
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// Progress on a made-up terminal of ten columns.
+    fn progress(shown: &'static AtomicBool) -> (Progress, Receiver<String>) {
+        let (sender, screen) = channel();
+        let terminal = Terminal { out: Box::new(Screen(sender)), columns: || 10, shown };
+        (Progress { terminal: Some(terminal) }, screen)
+    }
+
+    #[test]
+    fn the_line_is_rewritten_within_the_width_and_goes_away_at_the_end() {
+        static SHOWN: AtomicBool = AtomicBool::new(false);
+        let (mut progress, screen) = progress(&SHOWN);
+        progress.update("sent 12");
+        progress.update("äöü 456789 123\n");
+        assert!(progress.is_visible());
+        drop(progress);
+        let written: Vec<_> = screen.iter().collect();
+        assert_eq!(written, ["\r\x1b[Ksent 12", "\r\x1b[Käöü 45678", "\r\x1b[K"]);
+    }
+
+    #[test]
+    fn a_line_that_is_not_there_is_not_cleared() {
+        static SHOWN: AtomicBool = AtomicBool::new(false);
+        let (mut progress, screen) = progress(&SHOWN);
+        progress.clear();
+        progress.update("a\tb");
+        progress.clear();
+        progress.clear();
+        drop(progress);
+        assert_eq!(screen.iter().collect::<Vec<_>>(), ["\r\x1b[Ka b", "\r\x1b[K"]);
+    }
+
+    #[test]
+    fn a_screen_that_goes_away_is_no_error() {
+        static SHOWN: AtomicBool = AtomicBool::new(false);
+        let (mut progress, screen) = progress(&SHOWN);
+        drop(screen);
+        progress.update("on");
+        assert!(!Progress::hidden().is_visible());
+    }
+}

@@ -1,0 +1,168 @@
+//! The record of one run: its result folder from the first moment to the printed report.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
+
+use anyhow::{Context, Result};
+use bench_core::message::RunId;
+use bench_core::results::{
+    FolderError, HostInfo, ResourceMeter, RunDocument, RunFolder, SCHEMA_VERSION, ServiceInfo,
+    Status, Summary, ToolInfo, VerdictOutcome, rfc3339,
+};
+use clap::Args;
+use serde_json::Value;
+
+use crate::{Exit, OutputFormat, UsageError, output, quantity, report};
+
+/// Where results go and how they are divided; flatten it into a measuring tool's options.
+#[derive(Debug, Clone, Args)]
+pub struct RunArgs {
+    /// Folder below which the result folder of the run is made
+    #[arg(help_heading = "Results", long, value_name = "DIR", default_value = "results")]
+    pub results_dir: PathBuf,
+
+    /// The result folder itself, for a driver that knows where it wants it
+    #[arg(help_heading = "Results", long, value_name = "DIR", hide = true)]
+    pub run_dir: Option<PathBuf>,
+
+    /// Length of the intervals in the result folder
+    #[arg(
+        help_heading = "Results",
+        long,
+        value_name = "TIME",
+        value_parser = quantity::parse_duration,
+        default_value = "1s"
+    )]
+    pub interval: Duration,
+}
+
+/// What is known of a run when it starts.
+pub struct StartedRun {
+    /// The tool's name.
+    pub tool: &'static str,
+    /// Its version.
+    pub version: &'static str,
+    /// The run.
+    pub run: RunId,
+    /// Every option in force, without secrets.
+    pub options: BTreeMap<String, Value>,
+    /// The services that it talks to.
+    pub services: Vec<ServiceInfo>,
+    /// Versions of the parts that matter.
+    pub versions: BTreeMap<String, String>,
+}
+
+/// A run that is being recorded.
+pub struct RunRecord {
+    folder: RunFolder,
+    document: RunDocument,
+    meter: ResourceMeter,
+}
+
+impl RunArgs {
+    /// Length of an interval, nanoseconds.
+    pub fn interval_ns(&self) -> Result<u64, UsageError> {
+        if self.interval < Duration::from_millis(10) {
+            let remedy = "name at least 10ms";
+            return Err(UsageError::new("--interval", "too short to measure in", remedy));
+        }
+        Ok(u64::try_from(self.interval.as_nanos()).unwrap_or(u64::MAX))
+    }
+
+    /// Makes the result folder, with a `run.json` that says that the run goes on.
+    pub fn start(&self, started: StartedRun) -> Result<RunRecord> {
+        let now = SystemTime::now();
+        let StartedRun { tool, version, run, options, services, versions } = started;
+        let mut folder = match &self.run_dir {
+            Some(path) => RunFolder::create_at(path, now),
+            None => RunFolder::create_below(&self.results_dir, tool, run, now),
+        }
+        .map_err(usage)?;
+        let document = RunDocument {
+            schema_version: SCHEMA_VERSION,
+            tool: ToolInfo { name: tool.to_owned(), version: version.to_owned() },
+            run_id: run.to_string(),
+            started_at: rfc3339(now),
+            status: Status::Running,
+            verdict: None,
+            options,
+            services,
+            host: HostInfo::current(),
+            versions,
+            summary: None,
+            warnings: Vec::new(),
+        };
+        folder.write_document(&document);
+        Ok(RunRecord { folder, document, meter: ResourceMeter::start() })
+    }
+}
+
+/// A folder that cannot be used is the command line's fault.
+fn usage(error: FolderError) -> anyhow::Error {
+    match error {
+        FolderError::Write { ref source, .. } => {
+            UsageError::from_library(format!("--results-dir: {error}: {source}")).into()
+        }
+        FolderError::Taken { .. } => UsageError::from_library(format!("--run-dir: {error}")).into(),
+    }
+}
+
+impl RunRecord {
+    /// The folder, to record intervals in.
+    pub fn folder_mut(&mut self) -> &mut RunFolder {
+        &mut self.folder
+    }
+
+    /// What the process has used since the run was started.
+    #[must_use]
+    pub fn meter(&self) -> ResourceMeter {
+        self.meter
+    }
+
+    /// Adds what the reader of the figures must know.
+    pub fn warn(&mut self, warning: impl Into<String>) {
+        self.document.warnings.push(warning.into());
+    }
+
+    /// Notes that the run could not be carried out, for `error`.
+    pub fn fail(mut self, error: &anyhow::Error) {
+        self.document.status = Status::Failed;
+        self.warn(format!("{error:#}"));
+        self.folder.write_document(&self.document);
+    }
+
+    /// Completes the document, prints it in the form asked for, and says how to exit.
+    pub fn finish(
+        mut self,
+        summary: Summary,
+        status: Status,
+        output: OutputFormat,
+    ) -> Result<Exit> {
+        let verdict = summary.verdict();
+        self.document.warnings.extend(summary.warnings());
+        self.document.warnings.extend(self.folder.warning().map(str::to_owned));
+        self.document.status = status;
+        self.document.summary = Some(summary);
+        let outcome = verdict.outcome;
+        self.document.verdict = Some(verdict);
+        self.folder.write_document(&self.document);
+
+        let text = match output {
+            OutputFormat::Human => report::human(&self.document, Some(self.folder.path())),
+            OutputFormat::Csv => report::csv(&[&self.document]),
+            OutputFormat::Json => {
+                serde_json::to_string_pretty(&self.document)
+                    .context("failed to print the result")?
+                    + "\n"
+            }
+        };
+        output::print(&text).context("failed to print the result")?;
+        Ok(match (status, outcome) {
+            (Status::Incomplete, _) => Exit::Interrupted,
+            (Status::Failed | Status::Running, _) => Exit::Failed,
+            (Status::Complete, VerdictOutcome::Invalid) => Exit::Invalid,
+            (Status::Complete, VerdictOutcome::Valid) => Exit::Good,
+        })
+    }
+}

@@ -1,0 +1,187 @@
+//! Key figures as CSV, for spreadsheets and plots.
+
+use bench_core::results::{
+    AuditSummary, Consumed, LatencySummary, Produced, Resources, RunDocument, SelfCheck, Summary,
+};
+
+use super::LATENCIES;
+
+/// A column's name and what stands in it.
+type Column<T> = (&'static str, fn(&T) -> String);
+
+const RUN: [Column<RunDocument>; 7] = [
+    ("tool", |run| run.tool.name.clone()),
+    ("tool_version", |run| run.tool.version.clone()),
+    ("run_id", |run| run.run_id.clone()),
+    ("started_at", |run| run.started_at.clone()),
+    ("status", |run| super::status(run.status).into()),
+    ("verdict", |run| {
+        run.verdict.as_ref().map_or_else(String::new, |v| super::outcome(v.outcome).into())
+    }),
+    ("origin", |run| {
+        let mut origins: Vec<_> = run.services.iter().map(|s| super::origin(s.origin)).collect();
+        origins.dedup();
+        origins.join("+")
+    }),
+];
+
+const TIME: [Column<Summary>; 2] = [
+    ("elapsed_s", |summary| summary.elapsed_s.to_string()),
+    ("warm_up_s", |summary| summary.warm_up_s.to_string()),
+];
+
+const PRODUCED: [Column<Produced>; 8] = [
+    ("target_rate_msg_per_s", |p| optional(p.target_rate_msg_per_s)),
+    ("sent", |p| p.sent.to_string()),
+    ("acked", |p| p.acked.to_string()),
+    ("failed", |p| p.failed.to_string()),
+    ("unresolved", |p| p.unresolved.to_string()),
+    ("acked_bytes", |p| p.acked_bytes.to_string()),
+    ("produced_msg_per_s", |p| p.rate_msg_per_s.to_string()),
+    ("produced_bytes_per_s", |p| p.rate_bytes_per_s.to_string()),
+];
+
+const CONSUMED: [Column<Consumed>; 4] = [
+    ("received", |c| c.received.to_string()),
+    ("received_bytes", |c| c.received_bytes.to_string()),
+    ("consumed_msg_per_s", |c| c.rate_msg_per_s.to_string()),
+    ("consumed_bytes_per_s", |c| c.rate_bytes_per_s.to_string()),
+];
+
+/// Of each latency; the names follow that of the latency.
+const LATENCY: [Column<LatencySummary>; 9] = [
+    ("count", |l| l.count.to_string()),
+    ("mean_ns", |l| l.mean_ns.to_string()),
+    ("p50_ns", |l| l.p50_ns.to_string()),
+    ("p90_ns", |l| l.p90_ns.to_string()),
+    ("p99_ns", |l| l.p99_ns.to_string()),
+    ("p99_9_ns", |l| l.p99_9_ns.to_string()),
+    ("max_ns", |l| l.max_ns.to_string()),
+    ("negative", |l| l.negative.to_string()),
+    ("beyond_range", |l| l.beyond_range.to_string()),
+];
+
+const AUDIT: [Column<AuditSummary>; 7] = [
+    ("distinct_received", |a| a.received.to_string()),
+    ("lost", |a| a.lost.to_string()),
+    ("duplicated", |a| a.duplicated.to_string()),
+    ("reordered", |a| a.reordered.to_string()),
+    ("corrupt", |a| a.corrupt.to_string()),
+    ("foreign", |a| a.foreign.to_string()),
+    ("unacked_received", |a| a.unacked_received.to_string()),
+];
+
+const SELF_CHECK: [Column<SelfCheck>; 3] = [
+    ("kept_schedule", |c| c.kept_schedule.to_string()),
+    ("unsent", |c| c.unsent.to_string()),
+    ("blocked_ns", |c| c.blocked_ns.to_string()),
+];
+
+const RESOURCES: [Column<Resources>; 3] = [
+    ("cpu_s", |r| r.cpu_s.to_string()),
+    ("cpu_us_per_message", |r| optional(r.cpu_us_per_message)),
+    ("memory_max_bytes", |r| r.memory_max_bytes.to_string()),
+];
+
+/// One header line, and the key figures of each run on a line of its own.
+///
+/// Names of columns end with the unit and do not change; new columns are added at the end. A field
+/// is empty where the run has no such figure.
+#[must_use]
+pub fn csv(documents: &[&RunDocument]) -> String {
+    let mut lines = line(cells(None).iter().map(|(name, _)| name.as_str()));
+    for document in documents {
+        lines += &line(cells(Some(document)).iter().map(|(_, value)| value.as_str()));
+    }
+    lines
+}
+
+/// The names of all columns, each with its value; without a document the values are empty.
+fn cells(document: Option<&RunDocument>) -> Vec<(String, String)> {
+    let summary = document.and_then(|document| document.summary.as_ref());
+    let mut cells = Vec::new();
+    let cells_of = &mut cells;
+    push(cells_of, "", &RUN, document);
+    push(cells_of, "", &TIME, summary);
+    push(cells_of, "", &PRODUCED, summary.and_then(|s| s.produced.as_ref()));
+    push(cells_of, "", &CONSUMED, summary.and_then(|s| s.consumed.as_ref()));
+    for kind in LATENCIES {
+        push(cells_of, &format!("{}_", kind.column), &LATENCY, summary.and_then(kind.of));
+    }
+    push(cells_of, "", &AUDIT, summary.and_then(|s| s.audit.as_ref()));
+    push(cells_of, "", &SELF_CHECK, summary.and_then(|s| s.self_check.as_ref()));
+    push(cells_of, "", &RESOURCES, summary.map(|s| &s.resources));
+    cells
+}
+
+fn push<T>(
+    cells: &mut Vec<(String, String)>,
+    prefix: &str,
+    columns: &[Column<T>],
+    source: Option<&T>,
+) {
+    cells.extend(
+        columns.iter().map(|(name, value)| {
+            (format!("{prefix}{name}"), source.map_or_else(String::new, value))
+        }),
+    );
+}
+
+fn optional(number: Option<f64>) -> String {
+    number.map_or_else(String::new, |number| number.to_string())
+}
+
+fn line<'a>(fields: impl Iterator<Item = &'a str>) -> String {
+    let mut line = fields.map(quoted).collect::<Vec<_>>().join(",");
+    line.push('\n');
+    line
+}
+
+/// As RFC 4180 wants it.
+fn quoted(field: &str) -> String {
+    if field.contains([',', '"', '\n', '\r']) {
+        format!("\"{}\"", field.replace('"', "\"\""))
+    } else {
+        field.to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use snapbox::{assert_data_eq, file};
+
+    use super::*;
+    use crate::report::sample;
+
+    #[test]
+    fn a_line_a_run_below_one_header() {
+        let documents = [sample::open_loop(), sample::closed_loop(), sample::invalid()];
+        let text = csv(&documents.each_ref());
+        assert_data_eq!(&text, file!["snapshots/runs.csv"]);
+        let fields: Vec<_> = text.lines().map(|line| line.split(',').count()).collect();
+        assert_eq!(fields, [fields[0]; 4]);
+    }
+
+    #[test]
+    fn figures_that_a_run_does_not_have_are_empty() {
+        let mut run = sample::closed_loop();
+        run.verdict = None;
+        run.tool.version = "0.1, \"beta\"".into();
+        let named: BTreeMap<_, _> = cells(Some(&run)).into_iter().collect();
+        assert_eq!(named["publish_p99_ns"], "");
+        assert_eq!(named["verdict"], "");
+        assert_eq!(named["service_p99_ns"], "3000000");
+        assert!(csv(&[&run]).contains(",\"0.1, \"\"beta\"\"\","));
+        run.summary = None;
+        let empty =
+            cells(Some(&run)).into_iter().skip(RUN.len()).all(|(_, value)| value.is_empty());
+        assert!(empty);
+    }
+
+    #[test]
+    fn without_runs_the_header_stands_alone() {
+        assert_eq!(csv(&[]).lines().count(), 1);
+    }
+}

@@ -1,0 +1,201 @@
+//! A tool as a user runs it: `examples/skeleton.rs`, which is a tool without the work.
+
+use std::io::{BufRead, BufReader, Read};
+use std::path::PathBuf;
+use std::process::{Child, Command, Output, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+/// Longer than any test waits for what must happen at once.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+fn skeleton() -> Command {
+    let mut command = Command::new(skeleton_path());
+    command.env_remove("RUST_LOG").stdin(Stdio::null());
+    command
+}
+
+/// Cargo builds examples beside the folder of the test binaries.
+fn skeleton_path() -> PathBuf {
+    let test = std::env::current_exe().expect("the test binary has a path");
+    let target = test.ancestors().nth(2).expect("deps lies in the target folder");
+    let path = target.join("examples/skeleton");
+    assert!(path.exists(), "{} is missing: run `cargo build --examples`", path.display());
+    path
+}
+
+fn run(args: &[&str]) -> Output {
+    skeleton().args(args).output().expect("skeleton starts")
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).expect("tools print UTF-8")
+}
+
+/// A skeleton that is already waiting, and the rest of its standard error.
+struct Waiting {
+    child: Child,
+    stderr: BufReader<std::process::ChildStderr>,
+}
+
+impl Waiting {
+    fn start(command: &mut Command) -> Self {
+        let command = command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("skeleton starts");
+        let mut stderr = BufReader::new(child.stderr.take().expect("is piped"));
+        let mut line = String::new();
+        stderr.read_line(&mut line).expect("logs that it waits");
+        assert!(line.contains("waiting"), "{line}");
+        Self { child, stderr }
+    }
+
+    fn signal(&self, signal: Signal) {
+        let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
+        kill_process(pid.expect("has a process id"), signal).expect("is still there");
+    }
+
+    fn expect_line(&mut self, expected: &str) {
+        let mut line = String::new();
+        self.stderr.read_line(&mut line).expect("is UTF-8");
+        assert_eq!(line.trim_end(), expected);
+    }
+
+    fn end(mut self) -> (Option<i32>, String) {
+        let deadline = Instant::now() + PATIENCE;
+        while self.child.try_wait().expect("can be waited for").is_none() {
+            if Instant::now() > deadline {
+                self.child.kill().expect("can be killed");
+                panic!("did not end within {PATIENCE:?}");
+            }
+            thread::sleep(Duration::from_millis(5));
+        }
+        let mut stdout = String::new();
+        let mut pipe = self.child.stdout.take().expect("is piped");
+        pipe.read_to_string(&mut stdout).expect("is UTF-8");
+        (self.child.wait().expect("has ended").code(), stdout)
+    }
+}
+
+const WAIT_LONG: [&str; 5] = ["-v", "--topic", "t", "--duration", "60s"];
+const INTERRUPTED: &str = "interrupted: finishing what is in flight (again to stop at once)";
+
+#[test]
+fn a_good_run_prints_its_result_on_stdout_and_nothing_else() {
+    let output = run(&["--topic", "t", "--duration", "20ms", "--output", "csv"]);
+    assert_eq!(output.status.code(), Some(0));
+    assert!(text(&output.stdout).starts_with("topic,waited_ns\nt,"), "{output:?}");
+    assert_eq!(text(&output.stderr), "");
+}
+
+#[test]
+fn a_usage_error_exits_with_2_on_one_line() {
+    let output = run(&["--topic", "t", "--duration", "0s"]);
+    assert_eq!(output.status.code(), Some(2));
+    let expected =
+        "error: --duration: a run of no length measures nothing; name a time as in 30s\n";
+    assert_eq!(text(&output.stderr), expected);
+}
+
+#[test]
+fn an_option_that_cannot_be_read_exits_with_2_and_shows_an_example() {
+    let output = run(&["--topic", "t", "--rate", "fast"]);
+    assert_eq!(output.status.code(), Some(2));
+    let expected = "invalid value 'fast' for '--rate <RATE>': `fast` is not a rate; write it as in";
+    assert!(text(&output.stderr).contains(expected), "{output:?}");
+}
+
+#[test]
+fn a_failure_exits_with_1_and_names_its_cause() {
+    let output = run(&["--topic", "t", "--input", "no-such-file.csv"]);
+    assert_eq!(output.status.code(), Some(1));
+    let error = text(&output.stderr);
+    assert!(error.starts_with("error: --input: "), "{error}");
+    assert!(error.contains("no-such-file.csv"), "{error}");
+    assert!(error.ends_with(": No such file or directory (os error 2)\n"), "{error}");
+}
+
+#[test]
+fn a_reader_that_goes_away_does_not_spoil_the_run() {
+    let mut child = skeleton()
+        .args(["--topic", "t", "--duration", "50ms"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("skeleton starts");
+    drop(child.stdout.take());
+    let output = child.wait_with_output().expect("ends");
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(text(&output.stderr), "");
+}
+
+#[test]
+fn generate_needs_no_required_option() {
+    let output = run(&["--generate", "options"]);
+    assert_eq!(output.status.code(), Some(0));
+    let json: serde_json::Value = serde_json::from_slice(&output.stdout).expect("is JSON");
+    assert_eq!(json["tool"], "skeleton");
+    let options = json["options"].as_array().expect("has options");
+    let named =
+        |name: &str| options.iter().find(|option| option["name"] == name).expect("is there");
+    let messages = named("messages");
+    assert_eq!(messages["aliases"], serde_json::json!(["num_records", "num-records"]));
+    assert_eq!(messages["takes_value"], true);
+    assert_eq!(messages["default"], serde_json::Value::Null);
+    assert_eq!(named("record-size")["default"], "100");
+    assert_eq!(named("quiet")["takes_value"], false);
+}
+
+#[test]
+fn an_unknown_thing_to_generate_is_a_usage_error() {
+    let output = run(&["--generate", "poem"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).contains("invalid value 'poem' for '--generate"), "{output:?}");
+}
+
+#[test]
+fn rust_log_that_cannot_be_read_is_reported_and_the_run_goes_on() {
+    let output = skeleton()
+        .args(["--topic", "t"])
+        .env("RUST_LOG", "skeleton=loud")
+        .output()
+        .expect("skeleton starts");
+    assert_eq!(output.status.code(), Some(0));
+    assert!(text(&output.stderr).contains("RUST_LOG=skeleton=loud is ignored"), "{output:?}");
+}
+
+#[test]
+fn each_signal_lets_the_run_report_and_exits_with_130() {
+    for signal in [Signal::INT, Signal::TERM, Signal::HUP] {
+        let mut waiting = Waiting::start(skeleton().args(WAIT_LONG));
+        waiting.signal(signal);
+        waiting.expect_line(INTERRUPTED);
+        let (code, stdout) = waiting.end();
+        assert_eq!(code, Some(130), "{signal:?}");
+        assert!(stdout.starts_with("waited "), "{stdout}");
+    }
+}
+
+#[test]
+fn a_second_signal_ends_the_process_at_once() {
+    let mut waiting = Waiting::start(skeleton().args(WAIT_LONG).args(["--grace", "1h"]));
+    waiting.signal(Signal::INT);
+    waiting.expect_line(INTERRUPTED);
+    waiting.signal(Signal::TERM);
+    assert_eq!(waiting.end(), (Some(130), String::new()));
+}
+
+#[test]
+fn a_hangup_that_was_ignored_from_the_start_stays_ignored() {
+    let script = "trap '' HUP; exec \"$0\" \"$@\"";
+    let mut shell = Command::new("sh");
+    shell.args(["-c", script]).arg(skeleton_path()).args(WAIT_LONG).env_remove("RUST_LOG");
+    let mut waiting = Waiting::start(&mut shell);
+    waiting.signal(Signal::HUP);
+    thread::sleep(Duration::from_millis(100));
+    assert!(waiting.child.try_wait().expect("can be asked").is_none(), "still runs");
+    waiting.signal(Signal::INT);
+    waiting.expect_line(INTERRUPTED);
+    assert_eq!(waiting.end().0, Some(130));
+}

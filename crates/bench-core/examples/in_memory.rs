@@ -1,0 +1,289 @@
+//! A whole benchmark of a small system: an in-memory queue with partitions.
+//!
+//! It shows what someone adds who wants to measure a system that is not supported yet: an adapter,
+//! which implements [`Publish`] and [`Receive`], and a tool, which is options and wiring. Pacing,
+//! latency, audit and results come from `bench-core`. `docs/adding-a-system.md` explains each part.
+//!
+//! `cargo run --release -p bench-core --example in_memory`
+
+#![expect(clippy::print_stdout, reason = "a tool prints its result")]
+
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::hash::{BuildHasher as _, RandomState};
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::time::{Duration, SystemTime};
+
+use bench_core::audit::Expected;
+use bench_core::clock::{Clock as _, InstantNs, SECOND_NS, SystemClock};
+use bench_core::engine::{self, ConsumerConfig, Plan, RunControl, Timeline};
+use bench_core::message::{
+    Content, KeyDistribution, MessageFormat, MessageSpec, RunId, SizeDistribution,
+};
+use bench_core::pacing::{Limit, Schedule};
+use bench_core::results::{
+    HostInfo, ResourceMeter, RunDocument, RunFolder, SCHEMA_VERSION, ServiceInfo, ServiceOrigin,
+    Status, Summary, SummaryInput, ToolInfo, VerdictOutcome, rfc3339,
+};
+use bench_core::transport::{Batch, Completion, Incoming, Publish, Receive, Token, TransportError};
+
+// ---- The adapter -------------------------------------------------------------------------------
+
+/// Messages that a partition holds before it takes no more.
+const PARTITION_MESSAGES_MAX: usize = 10_000;
+
+/// Messages that are taken from a partition at once.
+const BATCH_MAX: usize = 256;
+
+/// The code of a message whose partition nobody reads any more.
+const NO_READER: i32 = 1;
+
+/// Connects to a new queue: the publishers spread their messages over the partitions, and each
+/// receiver reads one partition.
+fn connect(
+    clock: SystemClock,
+    publishers: usize,
+    partitions: u32,
+) -> (Vec<QueuePublisher>, Vec<QueueReceiver>) {
+    let mut senders = Vec::new();
+    let mut receivers = Vec::new();
+    for partition in 0..partitions {
+        let (sender, messages) = sync_channel(PARTITION_MESSAGES_MAX);
+        senders.push(sender);
+        receivers.push(QueueReceiver { clock, messages, partition, taken: Vec::new() });
+    }
+    let publisher = QueuePublisher { clock, partitions: senders, next: 0, answers: Vec::new() };
+    (vec![publisher; publishers], receivers)
+}
+
+/// One producer's connection to the queue.
+#[derive(Clone)]
+struct QueuePublisher {
+    clock: SystemClock,
+    partitions: Vec<SyncSender<Vec<u8>>>,
+    /// The partition of the next message.
+    next: usize,
+    /// What became of messages, until the engine asks.
+    answers: Vec<(Token, Result<(), i32>)>,
+}
+
+impl Publish for QueuePublisher {
+    fn submit(&mut self, batch: &mut Batch) -> Result<(), TransportError> {
+        let mut accepted = 0;
+        for message in batch.iter() {
+            let outcome = match self.partitions[self.next].try_send(message.value.to_vec()) {
+                Ok(()) => Ok(()),
+                // Full: this message and those after it stay in the batch.
+                Err(TrySendError::Full(_)) => break,
+                Err(TrySendError::Disconnected(_)) => Err(NO_READER),
+            };
+            self.answers.push((message.token, outcome));
+            self.next = (self.next + 1) % self.partitions.len();
+            accepted += 1;
+        }
+        batch.remove_accepted(|position| position < accepted);
+        Ok(())
+    }
+
+    fn poll(
+        &mut self,
+        until_ns: InstantNs,
+        completions: &mut Vec<Completion>,
+    ) -> Result<(), TransportError> {
+        if self.answers.is_empty() {
+            // The queue answers at once, so that no answer can come while this waits.
+            self.clock.sleep_until_ns(until_ns);
+        }
+        let at_ns = self.clock.now_ns();
+        let answers = self.answers.drain(..);
+        completions.extend(answers.map(|(token, outcome)| Completion { token, at_ns, outcome }));
+        Ok(())
+    }
+
+    fn explain(&self, code: i32) -> String {
+        match code {
+            NO_READER => "the partition has no reader".to_owned(),
+            _ => format!("code {code}"),
+        }
+    }
+}
+
+/// One consumer's connection to the queue.
+struct QueueReceiver {
+    clock: SystemClock,
+    messages: Receiver<Vec<u8>>,
+    partition: u32,
+    /// Used again for every batch.
+    taken: Vec<Vec<u8>>,
+}
+
+impl Receive for QueueReceiver {
+    fn receive(
+        &mut self,
+        until_ns: InstantNs,
+        mut sink: impl FnMut(Incoming<'_>),
+    ) -> Result<usize, TransportError> {
+        let wait = Duration::from_nanos(until_ns.saturating_sub(self.clock.now_ns()));
+        let Ok(first) = self.messages.recv_timeout(wait) else {
+            // When all publishers are gone the channel says so without waiting.
+            self.clock.sleep_until_ns(until_ns);
+            return Ok(0);
+        };
+        self.taken.push(first);
+        self.taken.extend(self.messages.try_iter().take(BATCH_MAX - 1));
+        // Read after the last message was taken: a message cannot arrive before it was sent.
+        let received_ns = self.clock.now_ns();
+        let count = self.taken.len();
+        for value in self.taken.drain(..) {
+            sink(Incoming { key: None, value: &value, partition: self.partition, received_ns });
+        }
+        Ok(count)
+    }
+}
+
+// ---- The tool ----------------------------------------------------------------------------------
+
+const PRODUCERS: usize = 2;
+const PARTITIONS: u32 = 2;
+const RATE_PER_S: f64 = 20_000.0;
+const RECORD_SIZE_BYTES: usize = 100;
+const WARM_UP_NS: u64 = SECOND_NS / 2;
+const DURATION_NS: u64 = 2 * SECOND_NS;
+/// How long what is overdue is still sent, answered and received after the last message was due.
+const GRACE_NS: u64 = 5 * SECOND_NS;
+
+fn main() -> Result<ExitCode, Box<dyn Error>> {
+    let clock = SystemClock::new();
+    let started_at = SystemTime::now();
+    let run = RunId::from_bits(RandomState::new().hash_one(started_at));
+    let mut folder = RunFolder::create_below(Path::new("results"), "in-memory", run, started_at)?;
+    let mut document = document(run, started_at);
+    folder.write_document(&document);
+
+    let transports = connect(clock, PRODUCERS, PARTITIONS);
+    let control = RunControl::new(PRODUCERS, transports.1.len(), None);
+    // A little later, so that all threads stand ready when the first message is due.
+    let plan = plan(run, clock.now_ns() + SECOND_NS / 10);
+    folder.set_timeline(plan.timeline);
+    let meter = ResourceMeter::start();
+    let (totals, error) =
+        engine::run(&plan, clock, &control, transports, &mut folder, |_now_ns, _totals| {})?;
+
+    let summary = Summary::new(SummaryInput {
+        totals: &totals,
+        timeline: plan.timeline,
+        schedule: Some(plan.schedule),
+        consumed: true,
+        ledger: Some(&totals.ledger),
+        raw: false,
+        resources: meter.read(totals.sent + totals.received.messages),
+    });
+    let verdict = summary.verdict();
+    document.warnings = summary.warnings();
+    document.status = if error.is_none() { Status::Complete } else { Status::Failed };
+    document.warnings.extend(error.map(|error| format!("{error}: {:?}", error.source())));
+    document.warnings.extend(folder.warning().map(str::to_owned));
+    (document.summary, document.verdict) = (Some(summary), Some(verdict));
+    folder.write_document(&document);
+
+    print(&document);
+    println!("results in {}", folder.path().display());
+    Ok(ExitCode::from(exit_code(&document)))
+}
+
+/// Everything that is known before the run.
+fn document(run: RunId, started_at: SystemTime) -> RunDocument {
+    RunDocument {
+        schema_version: SCHEMA_VERSION,
+        tool: ToolInfo { name: "in-memory".to_owned(), version: "0.1.0".to_owned() },
+        run_id: run.to_string(),
+        started_at: rfc3339(started_at),
+        status: Status::Running,
+        verdict: None,
+        options: BTreeMap::from([
+            ("rate".to_owned(), RATE_PER_S.into()),
+            ("record-size".to_owned(), RECORD_SIZE_BYTES.into()),
+        ]),
+        services: vec![ServiceInfo {
+            name: "in-memory queue".to_owned(),
+            origin: ServiceOrigin::Embedded,
+            address: "this process".to_owned(),
+            version: String::new(),
+        }],
+        host: HostInfo::current(),
+        versions: BTreeMap::new(),
+        summary: None,
+        warnings: Vec::new(),
+    }
+}
+
+/// Open loop at a constant rate, the warm-up first.
+fn plan(run: RunId, start_ns: InstantNs) -> Plan {
+    Plan {
+        run,
+        schedule: Schedule::Constant { rate_per_s: RATE_PER_S },
+        limit: Limit::DurationNs(WARM_UP_NS + DURATION_NS),
+        messages: MessageSpec {
+            format: MessageFormat::Binary,
+            content: Content::Generated {
+                sizes: SizeDistribution::Fixed { size_bytes: RECORD_SIZE_BYTES },
+                compressibility: 0.0,
+            },
+            keys: KeyDistribution::None,
+            seed: 0,
+        },
+        timeline: Timeline {
+            start_ns,
+            warm_up_end_ns: start_ns + WARM_UP_NS,
+            interval_ns: SECOND_NS,
+        },
+        in_flight_max: 10_000,
+        batch_max: 256,
+        grace_ns: GRACE_NS,
+        expected: Expected::Run(run),
+        consumer: ConsumerConfig {
+            raw: false,
+            messages_max: None,
+            deadline_ns: None,
+            drain_timeout_ns: GRACE_NS,
+            stop_at_end: false,
+        },
+    }
+}
+
+fn print(document: &RunDocument) {
+    let Some(summary) = &document.summary else { return };
+    if let Some(produced) = &summary.produced {
+        println!("produced    {:.0} msg/s", produced.rate_msg_per_s);
+    }
+    let latencies =
+        [("publish", &summary.publish_latency), ("end to end", &summary.end_to_end_latency)];
+    for (name, latency) in latencies {
+        let Some(latency) = latency else { continue };
+        let [p50_us, p99_us, max_us] =
+            [latency.p50_ns, latency.p99_ns, latency.max_ns].map(|ns| ns as f64 / 1e3);
+        println!("{name:<11} p50 {p50_us:.1} us, p99 {p99_us:.1} us, max {max_us:.1} us");
+    }
+    if let Some(audit) = &summary.audit {
+        println!(
+            "audit       {} received, {} lost, {} duplicated, {} reordered, {} corrupt",
+            audit.received, audit.lost, audit.duplicated, audit.reordered, audit.corrupt
+        );
+    }
+    let reasons = document.verdict.iter().flat_map(|verdict| &verdict.reasons);
+    for line in reasons.chain(&document.warnings) {
+        println!("  - {line}");
+    }
+}
+
+/// The exit codes of all tools; a tool takes them from `bench-cli`.
+fn exit_code(document: &RunDocument) -> u8 {
+    let outcome = document.verdict.as_ref().map(|verdict| verdict.outcome);
+    match (document.status, outcome) {
+        (Status::Complete, Some(VerdictOutcome::Valid)) => 0,
+        (Status::Complete, Some(VerdictOutcome::Invalid)) => 3,
+        _ => 1,
+    }
+}

@@ -1,0 +1,531 @@
+//! Administration of a Kafka cluster: what topics there are, and changing them.
+//!
+//! Every call blocks, at most for the time-out given to [`Admin::connect`]; what changes a topic
+//! returns when the change shows in the cluster's metadata.
+
+mod sample;
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use futures_executor::block_on;
+use rdkafka::admin::{
+    AdminClient, AdminOptions, ConfigSource, NewPartitions, NewTopic, ResourceSpecifier,
+    TopicReplication, TopicResult,
+};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::error::{KafkaError as LibraryError, KafkaResult};
+use rdkafka::metadata::{Metadata, MetadataTopic};
+use rdkafka::producer::{BaseProducer, DeliveryResult, Producer, ProducerContext};
+use rdkafka::types::{RDKafkaErrorCode, RDKafkaRespErr};
+use rdkafka::{ClientConfig, ClientContext, Offset, TopicPartitionList};
+
+pub use sample::SampledMessage;
+
+use crate::config::KafkaConfig;
+use crate::error::{KafkaError, is_passing};
+
+/// How long [`Admin::connect`] and each operation may take unless told otherwise.
+pub const TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
+
+/// How long to wait before asking the cluster again whether something has happened.
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
+
+/// How long the first attempt to reach a broker may take. Between attempts the client's complaints
+/// are read, so that a refused login ends the wait; each takes twice as long as the one before, so
+/// that a distant broker's answer fits.
+const CONNECT_ATTEMPT: Duration = Duration::from_millis(250);
+
+/// A connection for administration.
+pub struct Admin {
+    /// Reads metadata and watermarks. A producer, because the admin client never tells why it has
+    /// no connection.
+    client: BaseProducer<Complaints>,
+    operations: AdminClient<DefaultClientContext>,
+    config: ClientConfig,
+    servers: String,
+    timeout: Duration,
+}
+
+/// A topic as the cluster's metadata shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TopicInfo {
+    /// Its name.
+    pub name: String,
+    /// How many partitions it has, at least 1.
+    pub partitions: u32,
+    /// How many replicas its partitions have (the largest number among them).
+    pub replication: u32,
+    /// Whether it belongs to Kafka itself: its name starts with two underscores.
+    pub internal: bool,
+}
+
+/// The offsets between which a partition holds messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PartitionWatermarks {
+    /// The partition, from 0.
+    pub partition: i32,
+    /// The offset of the oldest message that is kept.
+    pub low: i64,
+    /// The offset that the next message will get.
+    pub high: i64,
+}
+
+impl PartitionWatermarks {
+    /// How many offsets lie between the watermarks: the number of messages, or more in a compacted
+    /// topic and where transactions left their markers.
+    #[must_use]
+    pub fn offsets(&self) -> u64 {
+        u64::try_from(self.high.saturating_sub(self.low)).unwrap_or(0)
+    }
+}
+
+/// The cluster behind a connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClusterInfo {
+    /// The id that the brokers agreed on.
+    pub id: Option<String>,
+    /// How many brokers are up.
+    pub brokers: u32,
+}
+
+/// What [`Admin::ensure_topic`] found or did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TopicOutcome {
+    /// There was no such topic; it has been created with the partitions wanted.
+    Created,
+    /// It had too few partitions; more were added.
+    Extended {
+        /// How many there were.
+        from: u32,
+        /// How many there are.
+        to: u32,
+    },
+    /// It has as many partitions as wanted, or more.
+    Enough {
+        /// How many there are.
+        partitions: u32,
+    },
+    /// It has too few partitions and was to be left alone.
+    TooFew {
+        /// How many there are.
+        have: u32,
+        /// How many were wanted.
+        wanted: u32,
+    },
+}
+
+impl Admin {
+    /// Connects to the cluster of a configuration, which is validated first. Fails when no broker
+    /// has answered within `timeout`, and as soon as one refuses the login.
+    pub fn connect(config: &KafkaConfig, timeout: Duration) -> Result<Self, KafkaError> {
+        config.validate()?;
+        let servers = config.bootstrap_servers().ok_or(KafkaError::NoServers)?.to_owned();
+        let mut config = config.to_client_config();
+        // Asking whether a topic exists must not create it, whatever a producer may do.
+        config.set("allow.auto.create.topics", "false");
+        let failed = |error: LibraryError| KafkaError::Client {
+            servers: servers.clone(),
+            reason: match error {
+                LibraryError::ClientCreation(reason) => reason,
+                other => other.to_string(),
+            },
+        };
+        let client = config.create_with_context(Complaints::default()).map_err(failed)?;
+        wait_for_broker(&client, &servers, timeout)?;
+        let operations = config.create().map_err(failed)?;
+        Ok(Self { client, operations, config, servers, timeout })
+    }
+
+    /// The servers that the configuration names.
+    #[must_use]
+    pub fn servers(&self) -> &str {
+        &self.servers
+    }
+
+    /// The cluster's id and size.
+    pub fn cluster(&self) -> Result<ClusterInfo, KafkaError> {
+        let metadata = self.metadata(None, "describe the cluster")?;
+        Ok(ClusterInfo {
+            id: self.client.client().fetch_cluster_id(self.timeout),
+            brokers: count(metadata.brokers().len()),
+        })
+    }
+
+    /// All topics, by name.
+    pub fn topics(&self) -> Result<Vec<TopicInfo>, KafkaError> {
+        let metadata = self.metadata(None, "list the topics")?;
+        let mut topics: Vec<_> = metadata.topics().iter().filter_map(describe).collect();
+        topics.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(topics)
+    }
+
+    /// The topic of a name, if there is one.
+    pub fn topic(&self, name: &str) -> Result<Option<TopicInfo>, KafkaError> {
+        let metadata = self.metadata(Some(name), &format!("look up topic '{name}'"))?;
+        let Some(topic) = metadata.topics().iter().find(|topic| topic.name() == name) else {
+            return Ok(None);
+        };
+        match topic.error() {
+            None | Some(RDKafkaRespErr::RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE) => {
+                Ok(describe(topic))
+            }
+            Some(
+                RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART
+                | RDKafkaRespErr::RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC,
+            ) => Ok(None),
+            Some(code) => Err(KafkaError::Request {
+                action: format!("look up topic '{name}'"),
+                code: code.into(),
+            }),
+        }
+    }
+
+    /// Creates a topic and waits until every partition answers. Without a replication factor
+    /// the brokers use their own default.
+    pub fn create_topic(
+        &self,
+        name: &str,
+        partitions: u32,
+        replication: Option<u32>,
+        configs: &BTreeMap<String, String>,
+    ) -> Result<(), KafkaError> {
+        let action = format!("create topic '{name}' with {partitions} partitions");
+        // -1 is the protocol's word for the broker's default.
+        let replication = replication.map_or(-1, to_native);
+        let mut topic =
+            NewTopic::new(name, to_native(partitions), TopicReplication::Fixed(replication));
+        topic.config = configs.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+        let results = block_on(self.operations.create_topics([&topic], &self.options()));
+        only_result(&action, results)?;
+        self.wait_for_partitions(name, partitions, &action)
+    }
+
+    /// Adds partitions to a topic until it has `total`, and waits until they answer.
+    pub fn add_partitions(&self, name: &str, total: u32) -> Result<(), KafkaError> {
+        let action = format!("extend topic '{name}' to {total} partitions");
+        let wanted = NewPartitions::new(name, usize::try_from(total).unwrap_or(usize::MAX));
+        let results = block_on(self.operations.create_partitions([&wanted], &self.options()));
+        only_result(&action, results)?;
+        self.wait_for_partitions(name, total, &action)
+    }
+
+    /// Deletes a topic and waits until it is gone.
+    pub fn delete_topic(&self, name: &str) -> Result<(), KafkaError> {
+        let action = format!("delete topic '{name}'");
+        let results = block_on(self.operations.delete_topics(&[name], &self.options()));
+        only_result(&action, results)?;
+        self.wait_until(&action, || Ok(self.topic(name)?.is_none()))
+    }
+
+    /// Deletes a topic and creates it again with the same partitions, replication factor and
+    /// configuration. When the latter fails, the error says how to do it by hand. Access rights and the offsets that groups committed stay, since they hang on
+    /// the name; which broker holds which partition may change.
+    pub fn recreate_topic(&self, name: &str) -> Result<(), KafkaError> {
+        let topic = self.topic(name)?.ok_or_else(|| no_such(name))?;
+        let configs = self.topic_config(name)?;
+        self.delete_topic(name)?;
+        let deadline = Instant::now() + self.timeout;
+        loop {
+            let created =
+                self.create_topic(name, topic.partitions, Some(topic.replication), &configs);
+            let Err(error) = created else { return Ok(()) };
+            // Brokers keep a deleted name for a moment longer than their metadata show it.
+            let is_too_early = error.code() == Some(RDKafkaErrorCode::TopicAlreadyExists);
+            if !is_too_early || Instant::now() >= deadline {
+                return Err(not_recreated(&topic, &configs, error));
+            }
+            std::thread::sleep(POLL_INTERVAL);
+        }
+    }
+
+    /// Deletes the records of all partitions of a topic up to their high watermarks.
+    pub fn delete_records_to_end(&self, name: &str) -> Result<(), KafkaError> {
+        let action = format!("delete the records of topic '{name}'");
+        let topic = self.topic(name)?.ok_or_else(|| no_such(name))?;
+        let mut offsets = TopicPartitionList::new();
+        for partition in 0..to_native(topic.partitions) {
+            offsets
+                .add_partition_offset(name, partition, Offset::End)
+                .map_err(|error| KafkaError::from_library(action.as_str(), &error))?;
+        }
+        self.retry_while_passing(|| {
+            let result = block_on(self.operations.delete_records(&offsets, &self.options()));
+            let deleted =
+                result.map_err(|error| KafkaError::from_library(action.as_str(), &error))?;
+            let failed = deleted
+                .elements()
+                .into_iter()
+                .find_map(|partition| Some((partition.partition(), partition.error().err()?)));
+            failed.map_or(Ok(()), |(partition, error)| {
+                let action = format!("{action}, partition {partition}");
+                Err(KafkaError::from_library(action, &error))
+            })
+        })
+    }
+
+    /// The watermarks of every partition of a topic.
+    pub fn watermarks(&self, name: &str) -> Result<Vec<PartitionWatermarks>, KafkaError> {
+        let topic = self.topic(name)?.ok_or_else(|| no_such(name))?;
+        (0..to_native(topic.partitions))
+            .map(|partition| self.partition_watermarks(name, partition))
+            .collect()
+    }
+
+    fn partition_watermarks(
+        &self,
+        name: &str,
+        partition: i32,
+    ) -> Result<PartitionWatermarks, KafkaError> {
+        let action = || format!("read the watermarks of topic '{name}', partition {partition}");
+        self.retry_while_passing(|| {
+            let client = self.client.client();
+            let (low, high) = client
+                .fetch_watermarks(name, partition, self.timeout)
+                .map_err(|error| KafkaError::from_library(action(), &error))?;
+            Ok(PartitionWatermarks { partition, low, high })
+        })
+    }
+
+    /// The settings of a topic that differ from the brokers' and can be set: what a topic that
+    /// replaces it must be given.
+    pub fn topic_config(&self, name: &str) -> Result<BTreeMap<String, String>, KafkaError> {
+        let action = format!("read the configuration of topic '{name}'");
+        let library = |error: LibraryError| KafkaError::from_library(action.as_str(), &error);
+        // Any broker knows; asking the one that just answered never waits for a controller.
+        let metadata = self.metadata(Some(name), &action)?;
+        let answering = Some(metadata.orig_broker_id()).filter(|id| *id >= 0);
+        let options = self.options().broker_id(answering);
+        let wanted = [ResourceSpecifier::Topic(name)];
+        let resources = block_on(self.operations.describe_configs(&wanted, &options));
+        let mut settings = BTreeMap::new();
+        for resource in resources.map_err(library)? {
+            let resource = resource.map_err(|code| library(LibraryError::AdminOp(code)))?;
+            let own = resource
+                .entries
+                .into_iter()
+                .filter(|entry| entry.source == ConfigSource::DynamicTopic && !entry.is_read_only);
+            settings.extend(own.filter_map(|entry| Some((entry.name, entry.value?))));
+        }
+        Ok(settings)
+    }
+
+    /// Sees to it that a topic exists and has at least `wanted` partitions: creates it when it is
+    /// missing, extends it when it may, and otherwise only says how things are. The replication
+    /// factor counts for a new topic only.
+    pub fn ensure_topic(
+        &self,
+        name: &str,
+        wanted: u32,
+        replication: Option<u32>,
+        may_extend: bool,
+    ) -> Result<TopicOutcome, KafkaError> {
+        let Some(topic) = self.topic(name)? else {
+            self.create_topic(name, wanted, replication, &BTreeMap::new())?;
+            return Ok(TopicOutcome::Created);
+        };
+        let have = topic.partitions;
+        if have >= wanted {
+            return Ok(TopicOutcome::Enough { partitions: have });
+        }
+        if !may_extend {
+            return Ok(TopicOutcome::TooFew { have, wanted });
+        }
+        self.add_partitions(name, wanted)?;
+        Ok(TopicOutcome::Extended { from: have, to: wanted })
+    }
+
+    fn metadata(&self, topic: Option<&str>, action: &str) -> Result<Metadata, KafkaError> {
+        let metadata = self.client.client().fetch_metadata(topic, self.timeout);
+        metadata.map_err(|error| KafkaError::from_library(action, &error))
+    }
+
+    fn wait_for_partitions(&self, name: &str, wanted: u32, action: &str) -> Result<(), KafkaError> {
+        self.wait_until(action, || {
+            let metadata = self.metadata(Some(name), action)?;
+            let topic = metadata.topics().iter().find(|topic| topic.name() == name);
+            let led = topic.map_or(0, |topic| {
+                topic.partitions().iter().filter(|partition| partition.leader() >= 0).count()
+            });
+            Ok(count(led) >= wanted)
+        })?;
+        // Brokers announce partitions a moment before they serve them.
+        for partition in 0..to_native(wanted) {
+            self.partition_watermarks(name, partition)?;
+        }
+        Ok(())
+    }
+
+    /// Tries again, until the time is up, what failed for the moment only.
+    fn retry_while_passing<T>(
+        &self,
+        attempt: impl Fn() -> Result<T, KafkaError>,
+    ) -> Result<T, KafkaError> {
+        let deadline = Instant::now() + self.timeout;
+        loop {
+            match attempt() {
+                Err(error) if error.code().is_some_and(is_passing) && Instant::now() < deadline => {
+                    std::thread::sleep(POLL_INTERVAL);
+                }
+                result => return result,
+            }
+        }
+    }
+
+    fn wait_until(
+        &self,
+        action: &str,
+        holds: impl Fn() -> Result<bool, KafkaError>,
+    ) -> Result<(), KafkaError> {
+        let deadline = Instant::now() + self.timeout;
+        while !holds()? {
+            if Instant::now() >= deadline {
+                let action = action.to_owned();
+                return Err(KafkaError::NoEffect { action, timeout: self.timeout });
+            }
+            std::thread::sleep(POLL_INTERVAL);
+        }
+        Ok(())
+    }
+
+    fn options(&self) -> AdminOptions {
+        AdminOptions::new()
+            .request_timeout(Some(self.timeout))
+            .operation_timeout(Some(self.timeout))
+    }
+}
+
+/// Hears what the client library complains about while it connects.
+#[derive(Default)]
+struct Complaints {
+    last: Mutex<Option<Complaint>>,
+}
+
+#[derive(Clone)]
+struct Complaint {
+    code: Option<RDKafkaErrorCode>,
+    reason: String,
+}
+
+impl Complaints {
+    fn last(&self) -> Option<Complaint> {
+        self.last.lock().ok().and_then(|last| last.clone())
+    }
+}
+
+impl ClientContext for Complaints {
+    fn log(&self, _level: RDKafkaLogLevel, facility: &str, message: &str) {
+        tracing::debug!(facility, "{message}");
+    }
+
+    fn error(&self, error: LibraryError, reason: &str) {
+        tracing::debug!("{reason}");
+        let code = error.rdkafka_error_code();
+        // That all brokers are down follows from the complaint before, which says why.
+        if code == Some(RDKafkaErrorCode::AllBrokersDown) {
+            return;
+        }
+        if let Ok(mut last) = self.last.lock() {
+            *last = Some(Complaint { code, reason: reason.to_owned() });
+        }
+    }
+}
+
+impl ProducerContext for Complaints {
+    type DeliveryOpaque = ();
+
+    fn delivery(&self, _result: &DeliveryResult<'_>, _opaque: Self::DeliveryOpaque) {}
+}
+
+/// Waits until a broker has answered a request.
+fn wait_for_broker(
+    client: &BaseProducer<Complaints>,
+    servers: &str,
+    timeout: Duration,
+) -> Result<(), KafkaError> {
+    let deadline = Instant::now() + timeout;
+    let mut attempt = CONNECT_ATTEMPT;
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        if client.client().fetch_metadata(None, left.min(attempt)).is_ok() {
+            return Ok(());
+        }
+        // For a while, not once: of the events that wait, most are lines for the log.
+        client.poll(POLL_INTERVAL);
+        let complaint = client.context().last();
+        let servers = servers.to_owned();
+        match complaint {
+            Some(Complaint { code: Some(code), reason }) if is_final(code) => {
+                return Err(KafkaError::Refused { servers, reason });
+            }
+            complaint if left.is_zero() => {
+                let reason = complaint.map(|complaint| complaint.reason);
+                return Err(KafkaError::Unreachable { servers, timeout, reason });
+            }
+            _ => attempt *= 2,
+        }
+    }
+}
+
+/// Whether trying again cannot help.
+fn is_final(code: RDKafkaErrorCode) -> bool {
+    matches!(
+        code,
+        RDKafkaErrorCode::Authentication
+            | RDKafkaErrorCode::SaslAuthenticationFailed
+            | RDKafkaErrorCode::UnsupportedSASLMechanism
+            | RDKafkaErrorCode::SSL
+    )
+}
+
+/// A topic of the metadata; none while it is being deleted, when it has no partitions left.
+fn describe(topic: &MetadataTopic) -> Option<TopicInfo> {
+    let partitions = topic.partitions();
+    if partitions.is_empty() {
+        return None;
+    }
+    let replicas = partitions.iter().map(|partition| partition.replicas().len()).max();
+    Some(TopicInfo {
+        name: topic.name().to_owned(),
+        partitions: count(partitions.len()),
+        replication: count(replicas.unwrap_or(0)),
+        internal: topic.name().starts_with("__"),
+    })
+}
+
+/// The outcome of a request about one topic.
+fn only_result(action: &str, results: KafkaResult<Vec<TopicResult>>) -> Result<(), KafkaError> {
+    let results = results.map_err(|error| KafkaError::from_library(action, &error))?;
+    match results.into_iter().find_map(Result::err) {
+        Some((_, code)) => Err(KafkaError::Request { action: action.to_owned(), code }),
+        None => Ok(()),
+    }
+}
+
+fn no_such(topic: &str) -> KafkaError {
+    KafkaError::NoSuchTopic { topic: topic.to_owned() }
+}
+
+/// The failure that leaves no topic behind, with all that is needed to make it again.
+fn not_recreated(
+    topic: &TopicInfo,
+    configs: &BTreeMap<String, String>,
+    error: KafkaError,
+) -> KafkaError {
+    let TopicInfo { name, partitions, replication, .. } = topic;
+    let settings = configs.iter().map(|(key, value)| format!(" --topic-config '{key}={value}'"));
+    let options = format!("--partitions {partitions} --replication-factor {replication}")
+        + &settings.collect::<String>();
+    KafkaError::NotRecreated { topic: name.clone(), options, source: Box::new(error) }
+}
+
+fn count(length: usize) -> u32 {
+    u32::try_from(length).unwrap_or(u32::MAX)
+}
+
+/// A number in the protocol's type; one that is too large becomes one that the broker refuses.
+fn to_native(number: u32) -> i32 {
+    i32::try_from(number).unwrap_or(i32::MAX)
+}

@@ -1,0 +1,161 @@
+use super::*;
+
+fn from_file(text: &str) -> Result<KafkaConfig, KafkaError> {
+    let mut config = KafkaConfig::new();
+    config.add_properties(text, Path::new("client.properties")).map(|()| config)
+}
+
+#[test]
+fn an_unreadable_file_is_named() {
+    let path = Path::new("/nonexistent/client.properties");
+    let text = KafkaConfig::new().load_properties(path).expect_err("no such file").to_string();
+    assert!(text.contains("/nonexistent/client.properties") && text.contains("--properties"));
+}
+
+#[test]
+fn later_layers_win() {
+    let mut config = from_file("bootstrap.servers=file:1\nlinger.ms=1\nacks=0").expect("loads");
+    config.load_environment(|name| match name {
+        "KAFKA_BOOTSTRAP_SERVERS" => Some("environment:2".to_owned()),
+        "KAFKA_SASL_MECHANISM" => Some(String::new()),
+        _ => None,
+    });
+    config.set("linger.ms", "3");
+    config.set_from_text("acks = all").expect("a setting");
+    assert_eq!(config.bootstrap_servers(), Some("environment:2"));
+    assert_eq!(config.get("linger.ms"), Some("3"));
+    assert_eq!(config.get("acks"), Some("all"));
+    assert_eq!(config.get("sasl.mechanism"), None, "an empty variable counts as absent");
+    assert_eq!(config.get("allow.auto.create.topics"), Some("false"));
+    config.validate().expect("librdkafka takes it all");
+}
+
+#[test]
+fn aliases_are_one_property() {
+    let mut config = KafkaConfig::new();
+    config.set("linger.ms", "1");
+    config.set_from_text("queue.buffering.max.ms=7").expect("a setting");
+    config.set("metadata.broker.list", "a:1");
+    assert_eq!(config.get("linger.ms"), Some("7"));
+    assert_eq!(config.bootstrap_servers(), Some("a:1"));
+    assert_eq!(config.to_client_config().get("queue.buffering.max.ms"), None);
+}
+
+#[test]
+fn a_java_login_becomes_a_user_name_and_a_password() {
+    let config = from_file(
+        "bootstrap.servers=a:1\n\
+         security.protocol=SASL_SSL\n\
+         sasl.mechanism=SCRAM-SHA-512\n\
+         sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required \\\n\
+         \x20 username=\"alice\" \\\n\
+         \x20 password=\"hush\";\n",
+    )
+    .expect("loads");
+    config.validate().expect("complete");
+    let client = config.to_client_config();
+    assert_eq!(client.get("sasl.username"), Some("alice"));
+    assert_eq!(client.get("sasl.password"), Some("hush"));
+    assert_eq!(client.get("sasl.jaas.config"), None);
+}
+
+#[test]
+fn a_java_property_is_refused_with_its_place_and_remedy() {
+    let error = from_file("acks=1\nssl.truststore.location=/etc/ca.jks").expect_err("refused");
+    let text = error.to_string();
+    assert!(text.contains("(client.properties, line 2)"), "{text}");
+    assert!(text.contains("ssl.ca.location"), "{text}");
+}
+
+#[test]
+fn unknown_names_get_the_nearest_known_one() {
+    let mut config = KafkaConfig::new();
+    config.set_from_text("lingr.ms=5").expect("a setting");
+    let text = config.validate().expect_err("unknown").to_string();
+    assert_eq!(text, "lingr.ms (--config) is not a librdkafka property; did you mean linger.ms?");
+    let mut config = KafkaConfig::new();
+    config.set_from_text("colour=blue").expect("a setting");
+    let text = config.validate().expect_err("unknown").to_string();
+    assert!(text.contains("CONFIGURATION.md"), "{text}");
+}
+
+#[test]
+fn bad_values_name_the_property_and_never_a_secret() {
+    let mut config = KafkaConfig::new();
+    config.set_from_text("acks=many").expect("a setting");
+    let text = config.validate().expect_err("no such value").to_string();
+    assert!(text.starts_with("acks (--config): "), "{text}");
+    let mut config = KafkaConfig::new();
+    config.set("sasl.password", "hu\0sh");
+    let text = config.validate().expect_err("a NUL byte").to_string();
+    assert!(text.contains("sasl.password") && !text.contains("hu"), "{text}");
+}
+
+#[test]
+fn incomplete_sasl_is_noticed_before_connecting() {
+    let complaint = |settings: &[&str]| {
+        let mut config = KafkaConfig::new();
+        config.set("bootstrap.servers", "a:1");
+        for setting in settings {
+            config.set_from_text(setting).expect("a setting");
+        }
+        config.validate().expect_err("incomplete").to_string()
+    };
+    assert!(complaint(&["security.protocol=sasl_ssl"]).contains("KAFKA_SASL_MECHANISM"));
+    assert!(
+        complaint(&["security.protocol=SASL_SSL", "sasl.mechanisms=PLAIN", "sasl.username=u"])
+            .contains("KAFKA_SASL_PASSWORD")
+    );
+    assert!(complaint(&["sasl.username=u", "sasl.password=p"]).contains("security.protocol"));
+}
+
+#[test]
+fn no_server_is_an_error_with_a_remedy() {
+    let text = KafkaConfig::new().validate().expect_err("no server").to_string();
+    assert!(text.contains("--bootstrap-servers") && text.contains("KAFKA_BOOTSTRAP_SERVERS"));
+}
+
+#[test]
+fn settings_need_a_value() {
+    let text = split_setting("linger.ms").expect_err("no value").to_string();
+    assert!(text.contains("'linger.ms'") && text.contains("--config KEY=VALUE"), "{text}");
+    let text = split_setting("=hush").expect_err("no key").to_string();
+    assert!(!text.contains("hush"), "{text}");
+    let (name, value) = split_setting("a=b=c").expect("a setting");
+    assert_eq!((name.as_str(), value.as_str()), ("a", "b=c"));
+}
+
+#[test]
+fn secrets_are_never_shown() {
+    let mut config = KafkaConfig::new();
+    for name in [
+        "sasl.password",
+        "ssl.key.password",
+        "ssl.keystore.password",
+        "ssl.key.pem",
+        "sasl.oauthbearer.client.secret",
+        "sasl.oauthbearer.config",
+        "sasl.oauthbearer.assertion.private.key.passphrase",
+        "sasl.oauthbearer.assertion.private.key.pem",
+    ] {
+        config.set(name, "hush");
+        assert_eq!(config.redacted()[name], "***", "{name}");
+    }
+    config.set("sasl.username", "alice");
+    assert_eq!(config.redacted()["sasl.username"], "alice");
+    let debug = format!("{config:?}");
+    assert!(debug.contains("alice") && !debug.contains("hush"), "{debug}");
+}
+
+#[test]
+fn every_suggested_name_is_known_to_the_library() {
+    for name in KNOWN_NAMES.lines() {
+        let mut config = ClientConfig::new();
+        config.set(name, "no value of anything");
+        let unknown = matches!(
+            config.create_native_config(),
+            Err(LibraryError::ClientConfig(RDKafkaConfRes::RD_KAFKA_CONF_UNKNOWN, ..))
+        );
+        assert!(!unknown, "{name}");
+    }
+}

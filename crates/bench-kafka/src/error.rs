@@ -1,0 +1,280 @@
+//! What can go wrong with Kafka: what was attempted, on what, and what helps.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use rdkafka::types::RDKafkaErrorCode;
+
+/// Why something asked of Kafka, or of its client's configuration, did not work.
+#[derive(Debug, thiserror::Error)]
+pub enum KafkaError {
+    /// The properties file cannot be read.
+    #[error("failed to read the properties file {}; name a readable file with --properties", path.display())]
+    ReadProperties {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// A line of the properties file is malformed.
+    #[error("failed to read {}, line {line}: {reason}", path.display())]
+    PropertiesSyntax {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A setting is not `key=value`.
+    #[error("'{name}' has no value; write --config KEY=VALUE, such as --config linger.ms=5")]
+    SettingSyntax {
+        /// What was given; never more than the part before any `=`.
+        name: String,
+    },
+    /// A property of the Java client that librdkafka does not know.
+    #[error("{property} ({origin}) belongs to the Java client; {remedy}")]
+    JavaOnly {
+        /// The property.
+        property: String,
+        /// Where it was set.
+        origin: String,
+        /// What to use instead.
+        remedy: &'static str,
+    },
+    /// A property that librdkafka does not know.
+    #[error("{property} ({origin}) is not a librdkafka property; {remedy}")]
+    UnknownProperty {
+        /// The property.
+        property: String,
+        /// Where it was set.
+        origin: String,
+        /// The nearest name, or where the names are listed.
+        remedy: String,
+    },
+    /// A property has a value that librdkafka does not take, or lacks one that it needs.
+    #[error("{property} ({origin}): {reason}")]
+    InvalidProperty {
+        /// The property.
+        property: String,
+        /// Where it was set.
+        origin: String,
+        /// What is wrong with the value, which is never quoted when it is secret.
+        reason: String,
+    },
+    /// No server is named.
+    #[error(
+        "no Kafka server is named; use --bootstrap-servers HOST:PORT, the environment variable \
+         KAFKA_BOOTSTRAP_SERVERS, or bootstrap.servers in a --properties file"
+    )]
+    NoServers,
+    /// The client library refuses the configuration as a whole.
+    #[error("failed to start a Kafka client for {servers}: {reason}")]
+    Client {
+        /// The servers of the configuration.
+        servers: String,
+        /// librdkafka's words.
+        reason: String,
+    },
+    /// No broker answered.
+    #[error(
+        "failed to reach a Kafka broker at {servers} within {timeout:?}{}; check the address \
+         (--bootstrap-servers), that the broker runs, and its security.protocol",
+        reason.as_ref().map(|reason| format!(" ({reason})")).unwrap_or_default()
+    )]
+    Unreachable {
+        /// The servers of the configuration.
+        servers: String,
+        /// How long was waited.
+        timeout: Duration,
+        /// The client library's last complaint.
+        reason: Option<String>,
+    },
+    /// The broker does not accept who asks.
+    #[error(
+        "the Kafka broker at {servers} refused the connection: {reason}; check security.protocol, \
+         sasl.mechanism, the user name, the password and the certificates"
+    )]
+    Refused {
+        /// The servers of the configuration.
+        servers: String,
+        /// librdkafka's words.
+        reason: String,
+    },
+    /// The cluster failed a request.
+    #[error("failed to {action}: {code}{}", remedy(*.code))]
+    Request {
+        /// What was attempted, and on what.
+        action: String,
+        /// What the broker or the client library answered.
+        code: RDKafkaErrorCode,
+    },
+    /// The cluster took a request, and its effect did not show in time.
+    #[error("failed to {action}: no effect within {timeout:?}; raise --timeout")]
+    NoEffect {
+        /// What was attempted, and on what.
+        action: String,
+        /// How long was waited.
+        timeout: Duration,
+    },
+    /// The topic does not exist.
+    #[error("topic '{topic}' does not exist; list the topics with `topic-clean list`")]
+    NoSuchTopic {
+        /// The topic.
+        topic: String,
+    },
+    /// A topic was deleted to be created again, and that failed.
+    #[error(
+        "topic '{topic}' has been deleted and could not be created again; create it by hand: \
+         topic-clean create {topic} {options}"
+    )]
+    NotRecreated {
+        /// The topic.
+        topic: String,
+        /// The options of `topic-clean create` that make it what it was.
+        options: String,
+        /// Why not.
+        source: Box<KafkaError>,
+    },
+    /// The client library failed in a way that no broker caused.
+    #[error("failed to {action}: {reason}")]
+    Library {
+        /// What was attempted, and on what.
+        action: String,
+        /// librdkafka's words.
+        reason: String,
+    },
+}
+
+impl KafkaError {
+    /// The failure of `action` ("delete topic 'x'") in the client library's terms, made ours.
+    #[must_use]
+    pub fn from_library(action: impl Into<String>, error: &rdkafka::error::KafkaError) -> Self {
+        let action = action.into();
+        match code(error) {
+            Some(code) => Self::Request { action, code },
+            None => Self::Library { action, reason: error.to_string() },
+        }
+    }
+
+    /// Whether the options or the configuration are at fault, before anything was asked of Kafka.
+    #[must_use]
+    pub fn is_usage(&self) -> bool {
+        matches!(
+            self,
+            Self::ReadProperties { .. }
+                | Self::PropertiesSyntax { .. }
+                | Self::SettingSyntax { .. }
+                | Self::JavaOnly { .. }
+                | Self::UnknownProperty { .. }
+                | Self::InvalidProperty { .. }
+                | Self::NoServers
+        )
+    }
+
+    /// The code of a failed request.
+    #[must_use]
+    pub fn code(&self) -> Option<RDKafkaErrorCode> {
+        match self {
+            Self::Request { code, .. } => Some(*code),
+            _ => None,
+        }
+    }
+
+    /// Whether the broker understood the request and will never carry it out, as it answers to
+    /// deleting records of a compacted topic, or because it does not know the request at all.
+    #[must_use]
+    pub fn is_refusal(&self) -> bool {
+        matches!(
+            self.code(),
+            Some(
+                RDKafkaErrorCode::PolicyViolation
+                    | RDKafkaErrorCode::UnsupportedVersion
+                    | RDKafkaErrorCode::UnsupportedFeature
+                    | RDKafkaErrorCode::InvalidRequest
+            )
+        )
+    }
+}
+
+/// Whether a broker answers so for the moment only, while it takes over a new or moved partition.
+pub(crate) fn is_passing(code: RDKafkaErrorCode) -> bool {
+    matches!(
+        code,
+        RDKafkaErrorCode::NotLeaderForPartition
+            | RDKafkaErrorCode::LeaderNotAvailable
+            | RDKafkaErrorCode::UnknownTopicOrPartition
+            | RDKafkaErrorCode::UnknownPartition
+            | RDKafkaErrorCode::FencedLeaderEpoch
+            | RDKafkaErrorCode::UnknownLeaderEpoch
+            | RDKafkaErrorCode::KafkaStorageError
+    )
+}
+
+/// The code within an error of the client library. Its own accessor leaves out admin operations.
+fn code(error: &rdkafka::error::KafkaError) -> Option<RDKafkaErrorCode> {
+    match error {
+        rdkafka::error::KafkaError::AdminOp(code) => Some(*code),
+        other => other.rdkafka_error_code(),
+    }
+}
+
+/// What helps against an answer, to follow the answer.
+fn remedy(code: RDKafkaErrorCode) -> &'static str {
+    match code {
+        RDKafkaErrorCode::TopicAuthorizationFailed
+        | RDKafkaErrorCode::ClusterAuthorizationFailed
+        | RDKafkaErrorCode::GroupAuthorizationFailed => "; ask for the right, or use another user",
+        RDKafkaErrorCode::InvalidReplicationFactor => {
+            "; --replication-factor is at most the number of brokers"
+        }
+        RDKafkaErrorCode::InvalidPartitions => "; --partitions is at least 1 and only ever grows",
+        RDKafkaErrorCode::InvalidTopic => {
+            "; a topic name is 1 to 249 letters, digits, dots, underscores and hyphens"
+        }
+        RDKafkaErrorCode::InvalidConfig => "; check the topic's --config settings",
+        RDKafkaErrorCode::TopicAlreadyExists => "; choose another name, or empty it instead",
+        RDKafkaErrorCode::UnsupportedFeature | RDKafkaErrorCode::UnsupportedVersion => {
+            "; this broker (an embedded one, perhaps) cannot do it: use another"
+        }
+        RDKafkaErrorCode::OperationTimedOut | RDKafkaErrorCode::RequestTimedOut => {
+            "; raise --timeout, or look into the state of the cluster"
+        }
+        _ => "",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn admin_operations_keep_their_code() {
+        let library = rdkafka::error::KafkaError::AdminOp(RDKafkaErrorCode::PolicyViolation);
+        let error = KafkaError::from_library("delete the records of topic 'x'", &library);
+        assert_eq!(error.code(), Some(RDKafkaErrorCode::PolicyViolation));
+        assert!(error.is_refusal());
+        assert!(error.to_string().starts_with("failed to delete the records of topic 'x': "));
+    }
+
+    #[test]
+    fn a_time_out_is_no_refusal() {
+        let library = rdkafka::error::KafkaError::AdminOp(RDKafkaErrorCode::OperationTimedOut);
+        let error = KafkaError::from_library("delete topic 'x'", &library);
+        assert!(!error.is_refusal());
+        assert!(
+            error.to_string().ends_with("raise --timeout, or look into the state of the cluster")
+        );
+    }
+
+    #[test]
+    fn an_unreachable_broker_is_named_with_the_cause() {
+        let error = KafkaError::Unreachable {
+            servers: "127.0.0.1:1".into(),
+            timeout: Duration::from_secs(10),
+            reason: Some("Connection refused".into()),
+        };
+        let text = error.to_string();
+        assert!(text.contains("at 127.0.0.1:1 within 10s (Connection refused);"), "{text}");
+    }
+}

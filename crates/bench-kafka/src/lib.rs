@@ -1,0 +1,18 @@
+//! Apache Kafka as a benchmark transport, on librdkafka.
+
+pub mod admin;
+pub mod config;
+pub mod error;
+mod native;
+pub mod options;
+mod publish;
+mod receive;
+
+pub use publish::{KafkaPublisher, TransactionSize};
+pub use receive::{KafkaReceiver, StartOffset};
+
+/// Version of the client library.
+#[must_use]
+pub fn library_version() -> String {
+    rdkafka::util::get_rdkafka_version().1
+}

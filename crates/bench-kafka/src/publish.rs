@@ -1,0 +1,275 @@
+//! Sending: librdkafka as the engine's [`Publish`] transport.
+
+use std::time::Duration;
+
+use bench_core::clock::{Clock as _, InstantNs, SystemClock};
+use bench_core::transport::{Batch, Completion, Publish, TransportError};
+use rdkafka::types::RDKafkaErrorCode;
+
+use crate::config::KafkaConfig;
+use crate::error::KafkaError;
+use crate::native::{Delivery, NativeProducer, ProducerEvent, TransactionError};
+
+/// How long a transaction's begin, commit or abort may take.
+const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// When a producer commits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TransactionSize {
+    /// Messages a transaction.
+    pub messages: u32,
+    /// A transaction with fewer messages is committed after so long, nanoseconds.
+    pub age_max_ns: u64,
+}
+
+/// A producer of one topic.
+pub struct KafkaPublisher {
+    producer: NativeProducer,
+    clock: SystemClock,
+    transaction: Option<Transaction>,
+    /// Failures of messages that librdkafka did not even take.
+    refused: Vec<Completion>,
+    /// The meanings of the codes that were handed out.
+    codes: Vec<RDKafkaErrorCode>,
+    fatal: Option<String>,
+}
+
+struct Transaction {
+    size: TransactionSize,
+    /// When the open one began.
+    begun_ns: Option<InstantNs>,
+    produced: u32,
+    /// Delivered within the open transaction: not confirmed before it is committed.
+    delivered: Vec<Completion>,
+}
+
+impl KafkaPublisher {
+    /// Connects a producer of `topic`. With `transaction` its configuration must have a
+    /// `transactional.id`. Waits up to `timeout` for the topic to be known.
+    pub fn connect(
+        config: &KafkaConfig,
+        topic: &str,
+        clock: SystemClock,
+        transaction: Option<TransactionSize>,
+        timeout: Duration,
+    ) -> Result<Self, KafkaError> {
+        let mut producer = NativeProducer::new(config, topic)?;
+        producer.learn_topic(timeout)?;
+        if transaction.is_some() {
+            producer.init_transactions(TRANSACTION_TIMEOUT).map_err(|error| {
+                KafkaError::Library {
+                    action: "start transactions".to_owned(),
+                    reason: format!("{} ({})", error.reason, error.code),
+                }
+            })?;
+        }
+        let transaction = transaction.map(|size| Transaction {
+            size,
+            begun_ns: None,
+            produced: 0,
+            delivered: Vec::new(),
+        });
+        Ok(Self {
+            producer,
+            clock,
+            transaction,
+            refused: Vec::new(),
+            codes: Vec::new(),
+            fatal: None,
+        })
+    }
+
+    /// Takes all events that are there.
+    fn take_events(&mut self, completions: &mut Vec<Completion>) {
+        loop {
+            let codes = &mut self.codes;
+            let mut at_ns = None;
+            let clock = self.clock;
+            let out = match &mut self.transaction {
+                Some(transaction) => &mut transaction.delivered,
+                None => &mut *completions,
+            };
+            let sink = |delivery: Delivery| {
+                // All messages of an event were confirmed by one answer of the broker.
+                let at_ns = *at_ns.get_or_insert_with(|| clock.now_ns());
+                out.push(completion(codes, delivery.token, at_ns, delivery.error));
+            };
+            match self.producer.next_event(sink) {
+                None => return,
+                Some(ProducerEvent::Error(RDKafkaErrorCode::Fatal, reason)) => {
+                    self.fatal = Some(self.producer.fatal_error().unwrap_or(reason));
+                }
+                Some(ProducerEvent::Error(code, reason)) => {
+                    tracing::debug!("producer: {code}: {reason}");
+                }
+                Some(ProducerEvent::Deliveries | ProducerEvent::Other) => {}
+            }
+        }
+    }
+
+    fn begin_if_needed(&mut self) -> Result<(), TransportError> {
+        if let Some(transaction) = self.transaction.as_mut().filter(|t| t.begun_ns.is_none()) {
+            self.producer.begin_transaction().map_err(|e| transaction_failed("begin", &e))?;
+            transaction.begun_ns = Some(self.clock.now_ns());
+        }
+        Ok(())
+    }
+
+    /// Commits the open transaction when it is full, old enough, or `now` is asked for.
+    fn commit_if_due(
+        &mut self,
+        now: bool,
+        completions: &mut Vec<Completion>,
+    ) -> Result<(), TransportError> {
+        let Some(transaction) = &self.transaction else { return Ok(()) };
+        let Some(begun_ns) = transaction.begun_ns else { return Ok(()) };
+        let age_ns = self.clock.now_ns().saturating_sub(begun_ns);
+        let size = transaction.size;
+        if !now && transaction.produced < size.messages && age_ns < size.age_max_ns {
+            return Ok(());
+        }
+        self.await_deliveries(completions);
+        let committed = self.commit();
+        let at_ns = self.clock.now_ns();
+        let Some(transaction) = &mut self.transaction else { return Ok(()) };
+        transaction.begun_ns = None;
+        transaction.produced = 0;
+        let codes = &mut self.codes;
+        match committed {
+            Ok(()) => completions
+                .extend(transaction.delivered.drain(..).map(|done| Completion { at_ns, ..done })),
+            Err(error) if error.requires_abort => {
+                tracing::warn!("a transaction was aborted: {}", error.reason);
+                let failed = transaction.delivered.drain(..);
+                completions.extend(
+                    failed.map(|done| completion(codes, done.token, at_ns, Some(error.code))),
+                );
+                self.producer
+                    .abort_transaction(TRANSACTION_TIMEOUT)
+                    .map_err(|e| transaction_failed("abort", &e))?;
+            }
+            Err(error) => return Err(transaction_failed("commit", &error)),
+        }
+        Ok(())
+    }
+
+    /// librdkafka cannot flush by itself when its delivery reports are taken as events, as here.
+    fn await_deliveries(&mut self, completions: &mut Vec<Completion>) {
+        let deadline_ns = self
+            .clock
+            .now_ns()
+            .saturating_add(u64::try_from(TRANSACTION_TIMEOUT.as_nanos()).unwrap_or(u64::MAX));
+        loop {
+            self.take_events(completions);
+            let outstanding = self.transaction.as_ref().is_some_and(|transaction| {
+                transaction.delivered.len() < transaction.produced as usize
+            });
+            if !outstanding || self.fatal.is_some() || self.clock.now_ns() >= deadline_ns {
+                return;
+            }
+            self.producer.wait(Duration::from_millis(10));
+        }
+    }
+
+    fn commit(&mut self) -> Result<(), TransactionError> {
+        loop {
+            match self.producer.commit_transaction(TRANSACTION_TIMEOUT) {
+                Err(error) if error.retriable => tracing::debug!("commit again: {}", error.reason),
+                result => return result,
+            }
+        }
+    }
+
+    fn check_fatal(&self) -> Result<(), TransportError> {
+        match &self.fatal {
+            Some(reason) => Err(TransportError::new(format!(
+                "the Kafka producer cannot go on: {reason}; start the run again"
+            ))),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Publish for KafkaPublisher {
+    fn submit(&mut self, batch: &mut Batch) -> Result<(), TransportError> {
+        self.begin_if_needed()?;
+        let Self { producer, clock, transaction, refused, codes, .. } = self;
+        // Position of the first message that stays, if one does; usually all are accepted.
+        let mut full = Vec::new();
+        let messages = batch.iter().map(|message| (message.token, message.key, message.value));
+        let mut accepted = 0;
+        producer.produce(messages, |position, token, error| match error {
+            None => accepted += 1,
+            Some(RDKafkaErrorCode::QueueFull) => full.push(position),
+            Some(error) => refused.push(completion(codes, token, clock.now_ns(), Some(error))),
+        });
+        if let Some(transaction) = transaction {
+            transaction.produced += accepted;
+        }
+        batch.remove_accepted(|position| full.binary_search(&position).is_err());
+        Ok(())
+    }
+
+    fn poll(
+        &mut self,
+        until_ns: InstantNs,
+        completions: &mut Vec<Completion>,
+    ) -> Result<(), TransportError> {
+        loop {
+            completions.append(&mut self.refused);
+            self.take_events(completions);
+            self.commit_if_due(false, completions)?;
+            self.check_fatal()?;
+            if !completions.is_empty() {
+                return Ok(());
+            }
+            let now_ns = self.clock.now_ns();
+            if now_ns >= until_ns {
+                return Ok(());
+            }
+            let mut wait_ns = until_ns - now_ns;
+            if let Some(transaction) = &self.transaction
+                && let Some(begun_ns) = transaction.begun_ns
+            {
+                let due_ns = begun_ns.saturating_add(transaction.size.age_max_ns);
+                wait_ns = wait_ns.min(due_ns.saturating_sub(now_ns));
+            }
+            self.producer.wait(Duration::from_nanos(wait_ns));
+        }
+    }
+
+    fn finish(&mut self) -> Result<(), TransportError> {
+        let mut completions = Vec::new();
+        self.commit_if_due(true, &mut completions)?;
+        self.refused.append(&mut completions);
+        Ok(())
+    }
+
+    fn explain(&self, code: i32) -> String {
+        let known = self.codes.iter().find(|known| **known as i32 == code);
+        known.map_or_else(|| format!("Kafka error {code}"), ToString::to_string)
+    }
+}
+
+/// A completion; keeps the meaning of a code that is seen for the first time.
+#[inline]
+fn completion(
+    codes: &mut Vec<RDKafkaErrorCode>,
+    token: u32,
+    at_ns: InstantNs,
+    error: Option<RDKafkaErrorCode>,
+) -> Completion {
+    let Some(error) = error else { return Completion { token, at_ns, outcome: Ok(()) } };
+    if !codes.contains(&error) {
+        codes.push(error);
+    }
+    Completion { token, at_ns, outcome: Err(error as i32) }
+}
+
+fn transaction_failed(action: &str, error: &TransactionError) -> TransportError {
+    TransportError::new(format!(
+        "failed to {action} a transaction: {} ({}); check that the broker supports transactions \
+         and that no other producer uses the same transactional.id",
+        error.reason, error.code
+    ))
+}

@@ -1,0 +1,111 @@
+//! The broker's own process.
+
+use std::io::{self, BufRead, Write};
+
+use rdkafka::ClientConfig;
+use rdkafka::bindings::{
+    rd_kafka_handle_mock_cluster, rd_kafka_mock_group_initial_rebalance_delay_ms,
+};
+use rdkafka::client::{Client, DefaultClientContext};
+use rdkafka::error::KafkaError;
+use rdkafka::mocking::MockCluster;
+use rdkafka::types::{RDKafkaErrorCode, RDKafkaType};
+
+use super::protocol::{Reply, Request};
+use super::{BROKERS_MAX, PARTITIONS_MAX};
+
+/// How long the first member of a group waits for others. The mock's 3 s would be added to every
+/// run, and a real broker's is set to nothing for benchmarks; this is enough for consumers that
+/// start together to share one rebalance.
+const REBALANCE_DELAY_MS: i32 = 100;
+
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ServeError {
+    #[error("failed to start the mock cluster: {0}")]
+    Cluster(#[from] KafkaError),
+    #[error("failed to talk to the tool: {0}")]
+    Pipe(#[from] io::Error),
+    #[error("failed to write a reply: {0}")]
+    Reply(#[from] serde_json::Error),
+}
+
+/// Runs a cluster until standard input ends.
+pub(super) fn serve(brokers: u32) -> Result<(), ServeError> {
+    if !(1..=BROKERS_MAX).contains(&brokers) {
+        return say(&Reply::Failed(format!("a cluster has 1 to {BROKERS_MAX} brokers")));
+    }
+    let client = mock_client(brokers)?;
+    let Some(cluster) = client.mock_cluster() else {
+        return say(&Reply::Failed("this librdkafka has no mock cluster".to_owned()));
+    };
+    say(&Reply::BootstrapServers(cluster.bootstrap_servers()))?;
+    for line in io::stdin().lock().lines() {
+        let reply = match serde_json::from_str(&line?) {
+            Ok(Request::CreateTopic { name, partitions, replication }) => {
+                create_topic(&cluster, brokers, &name, partitions, replication)
+            }
+            Err(error) => Err(error.to_string()),
+        };
+        say(&reply.map_or_else(Reply::Failed, |()| Reply::Done))?;
+    }
+    // Taking the cluster down orderly waits for its connections, and nobody is left to care.
+    std::process::exit(0)
+}
+
+/// A client whose cluster is a mock, with the delay for new groups taken out.
+fn mock_client(brokers: u32) -> Result<Client<DefaultClientContext>, KafkaError> {
+    let mut config = ClientConfig::new();
+    config.set("test.mock.num.brokers", brokers.to_string());
+    let native = config.create_native_config()?;
+    let kind = RDKafkaType::RD_KAFKA_PRODUCER;
+    let client = Client::new(&config, native, kind, DefaultClientContext)?;
+    #[expect(
+        unsafe_code,
+        reason = "the one setting that the safe interface lacks; it takes 3 s off every run. The \
+                  pointers come from a client that is alive, and from the library's own function"
+    )]
+    unsafe {
+        let cluster = rd_kafka_handle_mock_cluster(client.native_ptr());
+        if !cluster.is_null() {
+            rd_kafka_mock_group_initial_rebalance_delay_ms(cluster, REBALANCE_DELAY_MS);
+        }
+    }
+    Ok(client)
+}
+
+/// Creates a topic, after the checks of a real broker that the mock leaves out: what it cannot do
+/// it answers by aborting.
+fn create_topic(
+    cluster: &MockCluster<'_, DefaultClientContext>,
+    brokers: u32,
+    name: &str,
+    partitions: u32,
+    replication: u32,
+) -> Result<(), String> {
+    let is_legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    if name.is_empty() || name.len() > 249 || !name.chars().all(is_legal) {
+        return Err("a name is 1 to 249 letters, digits, dots, underscores and hyphens".to_owned());
+    }
+    if !(1..=PARTITIONS_MAX).contains(&partitions) {
+        return Err(format!("a topic has 1 to {PARTITIONS_MAX} partitions"));
+    }
+    if !(1..=brokers).contains(&replication) {
+        return Err(format!("a topic has 1 to {brokers} replicas, one a broker"));
+    }
+    let native = |number: u32| i32::try_from(number).unwrap_or(i32::MAX);
+    match cluster.create_topic(name, native(partitions), native(replication)) {
+        Ok(()) => Ok(()),
+        Err(KafkaError::MockCluster(RDKafkaErrorCode::TopicAlreadyExists)) => {
+            Err("it exists already".to_owned())
+        }
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+fn say(reply: &Reply) -> Result<(), ServeError> {
+    let mut line = serde_json::to_vec(reply)?;
+    line.push(b'\n');
+    let mut stdout = io::stdout().lock();
+    stdout.write_all(&line)?;
+    Ok(stdout.flush()?)
+}

@@ -1,0 +1,168 @@
+//! The cluster of a run, embedded or the user's, and the topic on it.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use bench_cli::UsageError;
+use bench_core::results::{ServiceInfo, ServiceOrigin};
+use bench_kafka::StartOffset;
+use bench_kafka::admin::{Admin, TopicOutcome};
+use bench_kafka::config::KafkaConfig;
+use bench_kafka::options::ConnectionArgs;
+use bench_services::embedded::{BACKLOG_MAX_BYTES, EmbeddedKafka, FETCH_WAIT_MS};
+
+use crate::options::{From, TopicArgs};
+
+/// A cluster to run against.
+pub(crate) struct Cluster {
+    pub(crate) config: KafkaConfig,
+    pub(crate) admin: Admin,
+    embedded: Option<EmbeddedKafka>,
+    connection: ConnectionArgs,
+}
+
+/// What became of the wish for partitions.
+pub(crate) struct PreparedTopic {
+    pub(crate) partitions: u32,
+    pub(crate) warning: Option<String>,
+}
+
+impl Cluster {
+    /// Connects to the cluster that is named, or starts an embedded one.
+    pub(crate) fn named_or_embedded(connection: &ConnectionArgs) -> Result<Self> {
+        let mut config = connection.config("kafka-prodcon")?;
+        if config.bootstrap_servers().is_some() {
+            return Self::connect(config, None, connection);
+        }
+        let embedded = EmbeddedKafka::start(1).context("failed to start the embedded broker")?;
+        config.set("bootstrap.servers", embedded.bootstrap_servers());
+        Self::connect(config, Some(embedded), connection)
+    }
+
+    /// Connects to the cluster that is named; `mode` cannot use an embedded one.
+    pub(crate) fn named(connection: &ConnectionArgs, mode: &str) -> Result<Self> {
+        let config = connection.config("kafka-prodcon")?;
+        if config.bootstrap_servers().is_none() {
+            return Err(UsageError::new(
+                "--bootstrap-servers",
+                format!("{mode} needs a server, since the embedded one ends with its run"),
+                "name one, here or in KAFKA_BOOTSTRAP_SERVERS or --properties",
+            )
+            .into());
+        }
+        Self::connect(config, None, connection)
+    }
+
+    fn connect(
+        config: KafkaConfig,
+        embedded: Option<EmbeddedKafka>,
+        connection: &ConnectionArgs,
+    ) -> Result<Self> {
+        let admin = Admin::connect(&config, connection.timeout)?;
+        Ok(Self { config, admin, embedded, connection: connection.clone() })
+    }
+
+    /// How long connecting and the like may take.
+    pub(crate) fn timeout(&self) -> Duration {
+        self.connection.timeout
+    }
+
+    /// A client's configuration: that of the connection, then the tool's `properties`, then the
+    /// user's own settings, which always win.
+    pub(crate) fn client(&self, properties: &[(&str, String)]) -> Result<KafkaConfig> {
+        let mut config = self.config.clone();
+        for (name, value) in properties {
+            config.set(name, value.as_str());
+        }
+        if self.embedded.is_some() {
+            config.set("fetch.wait.max.ms", FETCH_WAIT_MS.to_string());
+        }
+        self.connection.apply_settings(&mut config)?;
+        Ok(config)
+    }
+
+    /// How many bytes may be sent and not yet received; `None` for a broker that keeps what it has
+    /// confirmed.
+    pub(crate) fn backlog_max_bytes(&self) -> Option<u64> {
+        self.embedded.as_ref().map(|_| BACKLOG_MAX_BYTES)
+    }
+
+    /// The service as results name it.
+    pub(crate) fn service(&self) -> ServiceInfo {
+        let address = self.admin.servers().to_owned();
+        let name = "kafka".to_owned();
+        if self.embedded.is_some() {
+            let version = format!("librdkafka {} mock cluster", bench_kafka::library_version());
+            return ServiceInfo { name, origin: ServiceOrigin::Embedded, address, version };
+        }
+        let version = match self.admin.cluster() {
+            Ok(cluster) => format!(
+                "cluster {} of {} broker(s)",
+                cluster.id.as_deref().unwrap_or("without an id"),
+                cluster.brokers
+            ),
+            Err(_) => "unknown".to_owned(),
+        };
+        ServiceInfo { name, origin: ServiceOrigin::External, address, version }
+    }
+
+    /// Sees to it that the topic is there, with at least `wanted` partitions if that may be.
+    pub(crate) fn prepare_topic(&mut self, args: &TopicArgs, wanted: u32) -> Result<PreparedTopic> {
+        let topic = args.topic.as_str();
+        if let Some(embedded) = &mut self.embedded {
+            embedded.create_topic(topic, wanted, args.replication_factor.unwrap_or(1))?;
+            return Ok(PreparedTopic { partitions: wanted, warning: None });
+        }
+        let may_extend = !args.keep_partitions;
+        let outcome = self.admin.ensure_topic(topic, wanted, args.replication_factor, may_extend);
+        let outcome = match outcome {
+            // Not everyone may extend a topic, and not every one needs to be extended.
+            Err(error) if may_extend => {
+                let again = self.admin.ensure_topic(topic, wanted, args.replication_factor, false);
+                match again {
+                    Ok(TopicOutcome::TooFew { .. }) => {
+                        tracing::warn!("topic '{topic}' was not extended: {error}");
+                        again
+                    }
+                    _ => Err(error),
+                }
+            }
+            outcome => outcome,
+        }?;
+        Ok(match outcome {
+            TopicOutcome::Created => PreparedTopic { partitions: wanted, warning: None },
+            TopicOutcome::Enough { partitions } => PreparedTopic { partitions, warning: None },
+            TopicOutcome::Extended { from, to } => {
+                tracing::info!("topic '{topic}' had {from} partitions and now has {to}");
+                PreparedTopic { partitions: to, warning: None }
+            }
+            TopicOutcome::TooFew { have, wanted } => PreparedTopic {
+                partitions: have,
+                warning: Some(format!(
+                    "topic '{topic}' has {have} partitions where {wanted} are needed for all \
+                     producers and consumers to work at once"
+                )),
+            },
+        })
+    }
+
+    /// The offsets at which reading begins, one a partition.
+    pub(crate) fn starts(&self, topic: &str, from: From) -> Result<Vec<StartOffset>> {
+        let watermarks = self.admin.watermarks(topic)?;
+        let start = |marks: &bench_kafka::admin::PartitionWatermarks| StartOffset {
+            partition: marks.partition,
+            offset: match from {
+                From::Beginning => marks.low,
+                From::Latest => marks.high,
+            },
+        };
+        Ok(watermarks.iter().map(start).collect())
+    }
+
+    /// The settings of the user's that results record, without secrets.
+    pub(crate) fn recorded_settings(&self) -> serde_json::Value {
+        let settings: BTreeMap<String, String> = self.config.redacted();
+        serde_json::json!(settings)
+    }
+}

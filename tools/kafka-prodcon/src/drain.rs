@@ -1,0 +1,135 @@
+//! The mode that only receives.
+
+use anyhow::{Context, Result};
+use bench_cli::{Exit, Shutdown, UsageError};
+use bench_core::audit::{AckLedger, Expected};
+use bench_core::clock::{Clock as _, SystemClock};
+use bench_core::engine::{ConsumerConfig, Plan, Timeline};
+use bench_core::message::{
+    Content, KeyDistribution, MessageFormat, MessageSpec, RunId, SizeDistribution,
+};
+use bench_core::pacing::{Limit, Schedule};
+use bench_kafka::KafkaReceiver;
+use clap::ArgMatches;
+
+use crate::audit_basis::expected_run;
+use crate::cluster::Cluster;
+use crate::options::{DrainArgs, From, Options};
+use crate::produce::take_partitions;
+use crate::session::{Session, Work, duration_ns, new_run_id};
+
+/// Receives what is in the topic, or what comes.
+pub(crate) fn drain(options: &Options, args: &DrainArgs, matches: &ArgMatches) -> Result<Exit> {
+    if args.messages == Some(0) {
+        let remedy = "name at least 1";
+        return Err(UsageError::new("--messages", "0 messages measure nothing", remedy).into());
+    }
+    let interval_ns = args.run.interval_ns()?;
+    let sent = args.from_run.as_deref().map(expected_run).transpose()?;
+    let shutdown = Shutdown::install().context("failed to listen for signals")?;
+    let cluster = Cluster::named(&options.connection, "drain")?;
+    let starts = cluster.starts(&args.topic, args.from)?;
+    let clock = SystemClock::new();
+    let run = new_run_id();
+    let run_args = &args.run;
+    let session = Session { options, run_args, matches, cluster: &cluster, run, clock, shutdown };
+    session.carry_out(|| {
+        let mut warnings = Vec::new();
+        let count = args.consumer.consumers as usize;
+        // One without a partition would never know that it is at the end.
+        let working = count.min(starts.len());
+        if working < count {
+            warnings.push(format!(
+                "{working} consumers instead of {count}: the topic has no more partitions"
+            ));
+        }
+        let mut receivers = connect(&cluster, args, working, clock)?;
+        if args.group.is_some() {
+            for receiver in &mut receivers {
+                receiver.join(&args.topic)?;
+            }
+        } else {
+            take_partitions(&mut receivers, &args.topic, &starts)?;
+        }
+        let (expected, ledger) = match sent {
+            Some((run, ledger)) => (Expected::Run(run), Some(ledger)),
+            None => (Expected::Any, None),
+        };
+        let plan = plan(args, clock, interval_ns, run, expected);
+        Ok(work(plan, receivers, ledger, warnings))
+    })
+}
+
+fn work(
+    plan: Plan,
+    receivers: Vec<KafkaReceiver>,
+    ledger: Option<AckLedger>,
+    warnings: Vec<String>,
+) -> Work {
+    Work { plan, publishers: Vec::new(), receivers, schedule: None, ledger, warnings }
+}
+
+fn connect(
+    cluster: &Cluster,
+    args: &DrainArgs,
+    count: usize,
+    clock: SystemClock,
+) -> Result<Vec<KafkaReceiver>> {
+    let reset = match args.from {
+        From::Beginning => "earliest",
+        From::Latest => "latest",
+    };
+    // The client library wants a group's name even when it joins none.
+    let group = args.group.clone().unwrap_or_else(|| "kafka-prodcon-drain".to_owned());
+    let properties = [
+        ("auto.offset.reset", reset.to_owned()),
+        ("enable.auto.commit", args.group.is_some().to_string()),
+        ("enable.partition.eof", (!args.follow).to_string()),
+        ("fetch.queue.backoff.ms", "1".to_owned()),
+        ("group.id", group),
+    ];
+    let config = cluster.client(&properties)?;
+    (0..count).map(|_| Ok(KafkaReceiver::connect(&config, clock)?)).collect()
+}
+
+fn plan(
+    args: &DrainArgs,
+    clock: SystemClock,
+    interval_ns: u64,
+    run: RunId,
+    expected: Expected,
+) -> Plan {
+    let start_ns = clock.now_ns();
+    let deadline_ns = args.duration.map(|duration| start_ns.saturating_add(duration_ns(duration)));
+    // Following has no end of its own; reading what is there ends at the end, or when nothing comes.
+    let drain_timeout_ns =
+        if args.follow { u64::MAX } else { duration_ns(args.consumer.drain_timeout) };
+    Plan {
+        run,
+        // Nothing is sent.
+        schedule: Schedule::Unpaced,
+        limit: Limit::Messages(0),
+        messages: MessageSpec {
+            format: MessageFormat::Raw,
+            content: Content::Generated {
+                sizes: SizeDistribution::Fixed { size_bytes: 0 },
+                compressibility: 0.0,
+            },
+            keys: KeyDistribution::None,
+            seed: 0,
+        },
+        // Messages are older than the run, so no instant of theirs is in a warm-up.
+        timeline: Timeline { start_ns, warm_up_end_ns: 0, interval_ns },
+        in_flight_max: 1,
+        batch_max: 1,
+        grace_ns: 0,
+        expected,
+        consumer: ConsumerConfig {
+            raw: args.raw,
+            messages_max: args.messages,
+            deadline_ns,
+            drain_timeout_ns,
+            stop_at_end: !args.follow,
+        },
+    }
+}

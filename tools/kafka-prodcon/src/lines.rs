@@ -1,0 +1,184 @@
+//! The line modes: what Kafka's console producer and console consumer do.
+
+use std::io::{BufRead, BufWriter, Write};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use bench_cli::{Exit, Shutdown};
+use bench_core::clock::{Clock as _, InstantNs, SystemClock};
+use bench_core::transport::{Batch, Publish, Receive};
+use bench_kafka::{KafkaPublisher, KafkaReceiver};
+
+use crate::cluster::Cluster;
+use crate::options::{From, Options, PrintArgs, SendArgs};
+use crate::produce::take_partitions;
+
+/// Longest wait before an interrupt is noticed.
+const POLL: Duration = Duration::from_millis(50);
+
+/// Longest wait for the answers to the last lines.
+const FLUSH: Duration = Duration::from_secs(30);
+
+/// Sends each line of standard input as one message.
+pub(crate) fn send(options: &Options, args: &SendArgs) -> Result<Exit> {
+    let shutdown = Shutdown::install().context("failed to listen for signals")?;
+    let mut cluster = Cluster::named(&options.connection, "send")?;
+    cluster.prepare_topic(&args.topic, args.topic.partitions.unwrap_or(1))?;
+    let config = cluster.client(&[])?;
+    let clock = SystemClock::new();
+    let publisher =
+        KafkaPublisher::connect(&config, &args.topic.topic, clock, None, cluster.timeout())?;
+    let mut sender = LineSender { publisher, clock, batch: Batch::default(), unanswered: 0 };
+    let mut line = Vec::new();
+    let mut input = std::io::stdin().lock();
+    while !shutdown.is_requested() {
+        line.clear();
+        if input.read_until(b'\n', &mut line).context("failed to read standard input")? == 0 {
+            break;
+        }
+        let text = line.strip_suffix(b"\n").unwrap_or(&line);
+        let text = text.strip_suffix(b"\r").unwrap_or(text);
+        sender.send(text, args.key_separator.as_deref())?;
+        sender.poll(clock.now_ns())?;
+    }
+    sender.flush()?;
+    Ok(if shutdown.is_requested() { Exit::Interrupted } else { Exit::Good })
+}
+
+struct LineSender {
+    publisher: KafkaPublisher,
+    clock: SystemClock,
+    batch: Batch,
+    unanswered: u64,
+}
+
+impl LineSender {
+    fn send(&mut self, line: &[u8], key_separator: Option<&str>) -> Result<()> {
+        let (key, value) = split_key(line, key_separator.map(str::as_bytes));
+        self.batch.push(
+            0,
+            |out| {
+                out.extend_from_slice(key.unwrap_or_default());
+                key.is_some()
+            },
+            |out, _| out.extend_from_slice(value),
+        );
+        self.unanswered += 1;
+        self.publisher.submit(&mut self.batch)?;
+        while !self.batch.is_empty() {
+            self.poll(after(self.clock, POLL))?;
+            self.publisher.submit(&mut self.batch)?;
+        }
+        Ok(())
+    }
+
+    fn poll(&mut self, until_ns: InstantNs) -> Result<()> {
+        let mut completions = Vec::new();
+        self.publisher.poll(until_ns, &mut completions)?;
+        for completion in completions {
+            self.unanswered -= 1;
+            if let Err(code) = completion.outcome {
+                anyhow::bail!("a line was not taken: {}", self.publisher.explain(code));
+            }
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        let deadline_ns = after(self.clock, FLUSH);
+        while self.unanswered > 0 && self.clock.now_ns() < deadline_ns {
+            self.poll(deadline_ns)?;
+        }
+        ensure!(
+            self.unanswered == 0,
+            "{} lines had no answer within {FLUSH:?}; check the brokers",
+            self.unanswered
+        );
+        Ok(())
+    }
+}
+
+fn after(clock: SystemClock, duration: Duration) -> InstantNs {
+    clock.now_ns() + crate::session::duration_ns(duration)
+}
+
+/// Splits a line at the first separator.
+fn split_key<'a>(line: &'a [u8], separator: Option<&[u8]>) -> (Option<&'a [u8]>, &'a [u8]) {
+    let Some(separator) = separator.filter(|separator| !separator.is_empty()) else {
+        return (None, line);
+    };
+    match line.windows(separator.len()).position(|window| window == separator) {
+        Some(at) => (Some(&line[..at]), &line[at + separator.len()..]),
+        None => (None, line),
+    }
+}
+
+/// Prints each message as one line.
+pub(crate) fn print(options: &Options, args: &PrintArgs) -> Result<Exit> {
+    let shutdown = Shutdown::install().context("failed to listen for signals")?;
+    let cluster = Cluster::named(&options.connection, "print")?;
+    let starts = cluster.starts(&args.topic, args.from)?;
+    let config = cluster.client(&[
+        ("enable.auto.commit", "false".to_owned()),
+        ("enable.partition.eof", (!args.follow).to_string()),
+        ("group.id", "kafka-prodcon-print".to_owned()),
+    ])?;
+    let clock = SystemClock::new();
+    let mut receiver = [KafkaReceiver::connect(&config, clock)?];
+    take_partitions(&mut receiver, &args.topic, &starts)?;
+    let [mut receiver] = receiver;
+
+    let mut out = BufWriter::new(std::io::stdout().lock());
+    let most = args.messages.unwrap_or(u64::MAX);
+    let separator = args.key_separator.as_deref().unwrap_or_default();
+    let mut printed = 0;
+    let mut result = Ok(());
+    while printed < most && !shutdown.is_requested() && !receiver.at_end() && result.is_ok() {
+        receiver.receive(after(clock, POLL), |message| {
+            if printed < most && result.is_ok() {
+                let key = message.key.filter(|_| !separator.is_empty());
+                result = print_line(&mut out, key, separator, message.value);
+                printed += 1;
+            }
+        })?;
+        result = result.and_then(|()| out.flush());
+    }
+    match result {
+        // A reader that has gone away has what it wanted.
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => {}
+        result => result.context("failed to write to standard output")?,
+    }
+    let endless = args.follow && args.from == From::Latest;
+    Ok(if shutdown.is_requested() && !endless { Exit::Interrupted } else { Exit::Good })
+}
+
+fn print_line(
+    out: &mut impl Write,
+    key: Option<&[u8]>,
+    separator: &str,
+    value: &[u8],
+) -> std::io::Result<()> {
+    if let Some(key) = key {
+        out.write_all(key)?;
+        out.write_all(separator.as_bytes())?;
+    }
+    out.write_all(value)?;
+    out.write_all(b"\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_split_at_the_first_separator() {
+        let split = |line: &'static str, separator: Option<&str>| {
+            split_key(line.as_bytes(), separator.map(str::as_bytes))
+        };
+        assert_eq!(split("a:b:c", None), (None, &b"a:b:c"[..]));
+        assert_eq!(split("a:b:c", Some(":")), (Some(&b"a"[..]), &b"b:c"[..]));
+        assert_eq!(split("a=>b", Some("=>")), (Some(&b"a"[..]), &b"b"[..]));
+        assert_eq!(split("abc", Some("=>")), (None, &b"abc"[..]));
+        assert_eq!(split("abc", Some("")), (None, &b"abc"[..]));
+    }
+}

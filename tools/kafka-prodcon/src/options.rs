@@ -1,0 +1,352 @@
+//! The command line.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use bench_cli::{GenerateArgs, LogArgs, OutputArgs, RunArgs, WorkloadArgs, quantity};
+use bench_kafka::options::ConnectionArgs;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+const EXAMPLES: &str = "\
+Examples:
+  kafka-prodcon -n 100000 -r 100                       embedded broker, nothing to install
+  kafka-prodcon --rate 10k/s --duration 30s --warm-up 5s --bootstrap-servers localhost:9092
+  kafka-prodcon -n 40000 -r 50 -b 1048576 -p 2 -c 2    as the script that this replaces
+  kafka-prodcon fill -n 1M -r 1KiB --topic t           then, here or on another host:
+  kafka-prodcon drain --topic t --from-run results/kafka-prodcon-...
+  echo hello | kafka-prodcon send --topic t
+  kafka-prodcon print --topic t
+
+Exit codes: 0 good; 1 failed; 2 bad usage; 3 the run is INVALID (loss, corruption); 130 interrupted.";
+
+/// Measure Apache Kafka: produce and consume messages on one topic
+///
+/// Reports throughput, publish latency (confirmed less intended instant), end-to-end latency
+/// (received less intended instant) and an audit of every message. Without a server to use, an
+/// embedded broker is started for the run: its figures are the client's ceiling on loopback, not
+/// Kafka's performance.
+#[derive(Parser)]
+#[command(
+    name = "kafka-prodcon",
+    version,
+    after_help = EXAMPLES,
+    args_conflicts_with_subcommands = true,
+    disable_help_subcommand = true
+)]
+pub(crate) struct Options {
+    #[command(flatten)]
+    pub(crate) topic: TopicArgs,
+
+    #[command(flatten)]
+    pub(crate) workload: WorkloadArgs,
+
+    #[command(flatten)]
+    pub(crate) producer: ProducerArgs,
+
+    #[command(flatten)]
+    pub(crate) consumer: ConsumerArgs,
+
+    /// Group of the consumers; its offsets are set to the end of the topic. By default a new one
+    #[arg(help_heading = "Consumers", long, value_name = "NAME", conflicts_with = "no_group")]
+    pub(crate) group: Option<String>,
+
+    /// Share the partitions out without a consumer group
+    #[arg(help_heading = "Consumers", long)]
+    pub(crate) no_group: bool,
+
+    #[command(flatten)]
+    pub(crate) run: RunArgs,
+
+    #[command(flatten)]
+    pub(crate) connection: ConnectionArgs,
+
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+
+    #[command(flatten)]
+    pub(crate) log: LogArgs,
+
+    #[command(flatten)]
+    pub(crate) generate: GenerateArgs,
+
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Produce only
+    Fill(FillArgs),
+    /// Consume only: what is in the topic, or what comes
+    Drain(DrainArgs),
+    /// Send the lines of standard input, each as one message, as they are
+    Send(SendArgs),
+    /// Print messages on standard output, each as one line, as they are
+    Print(PrintArgs),
+}
+
+/// The topic, and what it is to be like.
+#[derive(Args, Clone)]
+#[command(next_help_heading = "Topic")]
+pub(crate) struct TopicArgs {
+    /// Topic to use
+    #[arg(long, value_name = "NAME", default_value = "roundtrip_benchmark")]
+    pub(crate) topic: String,
+
+    /// Partitions; by default as many as there are producers or consumers, whichever are more
+    ///
+    /// A missing topic is created. One with too few partitions is extended, unless
+    /// --keep-partitions is given.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) partitions: Option<u32>,
+
+    /// Leave a topic with too few partitions as it is, with a warning
+    #[arg(long)]
+    pub(crate) keep_partitions: bool,
+
+    /// Replicas of each partition of a new topic; by default the brokers' own
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) replication_factor: Option<u32>,
+}
+
+/// How messages are produced.
+#[derive(Args, Clone)]
+#[command(next_help_heading = "Producers")]
+pub(crate) struct ProducerArgs {
+    /// Producers, each with a connection of its own
+    #[arg(
+        short = 'p',
+        long,
+        value_name = "N",
+        default_value_t = 1,
+        alias = "num_producers",
+        value_parser = clap::value_parser!(u32).range(1..=1000)
+    )]
+    pub(crate) producers: u32,
+
+    /// Largest batch of messages that a producer sends to a partition at once
+    #[arg(
+        short = 'b',
+        long,
+        value_name = "SIZE",
+        default_value = "1000000",
+        alias = "batch_size",
+        value_parser = quantity::parse_size_bytes
+    )]
+    pub(crate) batch_size: u64,
+
+    /// Confirmations that a message needs
+    #[arg(long, value_enum, value_name = "ACKS", default_value = "all")]
+    pub(crate) acks: Acks,
+
+    /// Compression of batches
+    #[arg(long, value_enum, value_name = "CODEC", default_value = "none")]
+    pub(crate) compression: Compression,
+
+    /// Time that a message may wait for others of its batch
+    #[arg(long, value_name = "TIME", default_value = "5ms", value_parser = quantity::parse_duration)]
+    pub(crate) linger: Duration,
+
+    /// Let the broker drop repeats that retries cause
+    #[arg(long)]
+    pub(crate) idempotent: bool,
+
+    /// Send in transactions, which consumers see when they are committed
+    #[arg(long)]
+    pub(crate) transactional: bool,
+
+    /// Messages a transaction; one with fewer is committed after 100 ms
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 1000,
+        requires = "transactional",
+        value_parser = clap::value_parser!(u32).range(1..=50_000)
+    )]
+    pub(crate) transaction_size: u32,
+
+    /// Messages without an answer at which a producer waits; by default 100000, fewer large ones
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=5_000_000))]
+    pub(crate) in_flight: Option<u32>,
+
+    /// Time for answers after the last message, and for sending what is overdue
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = quantity::parse_duration)]
+    pub(crate) grace: Duration,
+}
+
+/// How messages are consumed.
+#[derive(Args, Clone)]
+#[command(next_help_heading = "Consumers")]
+pub(crate) struct ConsumerArgs {
+    /// Consumers, each with a connection of its own
+    #[arg(
+        short = 'c',
+        long,
+        value_name = "N",
+        default_value_t = 1,
+        alias = "num_consumers",
+        value_parser = clap::value_parser!(u32).range(1..=1000)
+    )]
+    pub(crate) consumers: u32,
+
+    /// Time without a message after which missing ones count as lost
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = quantity::parse_duration)]
+    pub(crate) drain_timeout: Duration,
+}
+
+#[derive(Args)]
+pub(crate) struct FillArgs {
+    #[command(flatten)]
+    pub(crate) topic: TopicArgs,
+
+    #[command(flatten)]
+    pub(crate) workload: WorkloadArgs,
+
+    #[command(flatten)]
+    pub(crate) producer: ProducerArgs,
+
+    #[command(flatten)]
+    pub(crate) run: RunArgs,
+}
+
+#[derive(Args)]
+pub(crate) struct DrainArgs {
+    /// Topic to read
+    #[arg(long, value_name = "NAME", default_value = "roundtrip_benchmark")]
+    pub(crate) topic: String,
+
+    #[command(flatten)]
+    pub(crate) consumer: ConsumerArgs,
+
+    /// Read as this group, from where it left off; without it, partitions are shared out directly
+    #[arg(help_heading = "Consumers", long, value_name = "NAME")]
+    pub(crate) group: Option<String>,
+
+    /// Where to begin, unless the group has been there
+    #[arg(help_heading = "Consumers", long, value_enum, value_name = "WHERE", default_value_t)]
+    pub(crate) from: From,
+
+    /// Go on when the end is reached; stops after --messages, --duration, or an interrupt
+    #[arg(help_heading = "Consumers", long)]
+    pub(crate) follow: bool,
+
+    /// Stop after so many messages
+    #[arg(
+        help_heading = "Consumers",
+        short = 'n',
+        long,
+        value_name = "COUNT",
+        alias = "num_records",
+        value_parser = quantity::parse_count
+    )]
+    pub(crate) messages: Option<u64>,
+
+    /// Stop after so long
+    #[arg(
+        help_heading = "Consumers",
+        long,
+        value_name = "TIME",
+        value_parser = quantity::parse_duration
+    )]
+    pub(crate) duration: Option<Duration>,
+
+    /// Result folder of the run that sent the messages: tells what must be there
+    #[arg(help_heading = "Consumers", long, value_name = "DIR", conflicts_with = "raw")]
+    pub(crate) from_run: Option<PathBuf>,
+
+    /// Messages have no header: measure throughput alone
+    #[arg(help_heading = "Consumers", long)]
+    pub(crate) raw: bool,
+
+    #[command(flatten)]
+    pub(crate) run: RunArgs,
+}
+
+#[derive(Args)]
+pub(crate) struct SendArgs {
+    #[command(flatten)]
+    pub(crate) topic: TopicArgs,
+
+    /// Take what stands before this text in a line as the key
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) key_separator: Option<String>,
+}
+
+#[derive(Args)]
+pub(crate) struct PrintArgs {
+    /// Topic to read
+    #[arg(long, value_name = "NAME", default_value = "roundtrip_benchmark")]
+    pub(crate) topic: String,
+
+    /// Where to begin
+    #[arg(long, value_enum, value_name = "WHERE", default_value_t)]
+    pub(crate) from: From,
+
+    /// Go on when the end is reached
+    #[arg(long)]
+    pub(crate) follow: bool,
+
+    /// Stop after so many messages
+    #[arg(short = 'n', long, value_name = "COUNT", value_parser = quantity::parse_count)]
+    pub(crate) messages: Option<u64>,
+
+    /// Print the key and this text before each message that has a key
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) key_separator: Option<String>,
+}
+
+/// Confirmations that a message needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Acks {
+    /// None: a message counts as confirmed when it has left
+    #[value(name = "0")]
+    None,
+    /// The partition's leader
+    #[value(name = "1")]
+    Leader,
+    /// All replicas in sync
+    #[value(name = "all", alias = "-1")]
+    All,
+}
+
+impl Acks {
+    pub(crate) fn property(self) -> &'static str {
+        match self {
+            Self::None => "0",
+            Self::Leader => "1",
+            Self::All => "all",
+        }
+    }
+}
+
+/// Compression of batches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Compression {
+    None,
+    Gzip,
+    Snappy,
+    Lz4,
+    Zstd,
+}
+
+impl Compression {
+    pub(crate) fn property(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Gzip => "gzip",
+            Self::Snappy => "snappy",
+            Self::Lz4 => "lz4",
+            Self::Zstd => "zstd",
+        }
+    }
+}
+
+/// Where a reader begins.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum From {
+    /// At the oldest message
+    #[default]
+    Beginning,
+    /// After the newest message
+    Latest,
+}
