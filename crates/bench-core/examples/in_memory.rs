@@ -183,7 +183,10 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
     let verdict = summary.verdict();
     document.warnings = summary.warnings();
     document.status = if error.is_none() { Status::Complete } else { Status::Failed };
-    document.warnings.extend(error.map(|error| format!("{error}: {:?}", error.source())));
+    document.warnings.extend(error.map(|error| match error.source() {
+        Some(cause) => format!("{error}: {cause}"),
+        None => error.to_string(),
+    }));
     document.warnings.extend(folder.warning().map(str::to_owned));
     (document.summary, document.verdict) = (Some(summary), Some(verdict));
     folder.write_document(&document);

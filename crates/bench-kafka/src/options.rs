@@ -62,6 +62,7 @@ impl ConnectionArgs {
             config.set("bootstrap.servers", servers);
         }
         self.apply_settings(&mut config)?;
+        tracing::debug!(?config, "Kafka configuration");
         Ok(config)
     }
 

@@ -51,6 +51,8 @@ impl<C: Clock, T: Receive> Consumer<'_, C, T> {
 
     fn receive_all(&mut self) -> Result<(), TransportError> {
         let mut reported_ns = self.clock.now_ns();
+        // Where nothing is produced, the time without a message counts from here.
+        self.control.progress(reported_ns);
         let mut at_end = false;
         loop {
             let now_ns = self.clock.now_ns();

@@ -201,7 +201,10 @@ fn invalid_reasons(audit: &AuditSummary) -> Vec<String> {
         ));
     }
     if audit.corrupt > 0 {
-        reasons.push(format!("{} messages arrived damaged or undecodable", audit.corrupt));
+        reasons.push(format!(
+            "{} messages arrived damaged, or were not written by this benchmark",
+            audit.corrupt
+        ));
     }
     reasons
 }

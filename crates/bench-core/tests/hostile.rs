@@ -1,0 +1,226 @@
+//! What comes from outside, messages and the list of acknowledged ones, never makes anything panic,
+//! and a message that was damaged is never taken for another.
+
+use bench_core::audit::{AckLedger, Audit, CHUNK_LEN, LedgerError, StreamId};
+use bench_core::clock::{BootId, ClockOrigin};
+use bench_core::message::header::{Header, MAGIC, SEQUENCE_MAX};
+use bench_core::message::{
+    Content, KeyDistribution, MessageFactory, MessageFormat, MessageSpec, RunId, SizeDistribution,
+    decode,
+};
+use bench_core::pacing::Share;
+use bench_core::transport::Batch;
+use proptest::prelude::*;
+use proptest::sample::Index;
+
+/// A message as a producer makes it.
+fn message(format: MessageFormat, sequence: u64, intended_ns: u64, lag_ns: u64) -> Vec<u8> {
+    let spec = MessageSpec {
+        format,
+        content: Content::Generated {
+            sizes: SizeDistribution::Fixed { size_bytes: format.smallest_bytes() + 60 },
+            compressibility: 0.5,
+        },
+        keys: KeyDistribution::None,
+        seed: sequence,
+    };
+    let origin = ClockOrigin {
+        boot: BootId::from_hash(0x00AB_CDEF),
+        wall_offset_ns: 1_790_000_000_123_456_000,
+    };
+    let run = RunId::from_bits(0xFE_DCBA_9876);
+    let mut factory =
+        MessageFactory::new(&spec, run, Share::WHOLE, origin).expect("a valid specification");
+    let mut batch = Batch::default();
+    factory.push(&mut batch, 0, sequence, intended_ns, intended_ns.saturating_add(lag_ns));
+    let message = batch.iter().next().expect("one was pushed");
+    message.value.to_vec()
+}
+
+fn messages(format: MessageFormat) -> impl Strategy<Value = Vec<u8>> {
+    (0..=SEQUENCE_MAX, any::<u64>(), 0..10_000_000_000_u64).prop_map(
+        move |(sequence, intended_ns, lag_ns)| message(format, sequence, intended_ns, lag_ns),
+    )
+}
+
+/// Something that may happen to bytes on their way.
+#[derive(Debug, Clone)]
+enum Damage {
+    Change { at: Index, by: u8 },
+    Cut { at: Index },
+    Insert { at: Index, byte: u8 },
+    Remove { at: Index },
+    Swap { a: Index, b: Index },
+    Append(Vec<u8>),
+    Prepend(Vec<u8>),
+}
+
+impl Damage {
+    fn apply(&self, bytes: &mut Vec<u8>) {
+        match self {
+            Self::Append(more) => bytes.extend_from_slice(more),
+            Self::Prepend(more) => drop(bytes.splice(..0, more.iter().copied())),
+            // The others need a byte to damage.
+            _ if bytes.is_empty() => {}
+            Self::Change { at, by } => bytes[at.index(bytes.len())] ^= by,
+            Self::Cut { at } => bytes.truncate(at.index(bytes.len())),
+            Self::Insert { at, byte } => bytes.insert(at.index(bytes.len()), *byte),
+            Self::Remove { at } => drop(bytes.remove(at.index(bytes.len()))),
+            Self::Swap { a, b } => bytes.swap(a.index(bytes.len()), b.index(bytes.len())),
+        }
+    }
+}
+
+fn damage() -> impl Strategy<Value = Vec<Damage>> {
+    let few_bytes = || prop::collection::vec(any::<u8>(), 1..20);
+    let index = any::<Index>;
+    let one = prop_oneof![
+        (index(), 1_u8..).prop_map(|(at, by)| Damage::Change { at, by }),
+        index().prop_map(|at| Damage::Cut { at }),
+        (index(), any::<u8>()).prop_map(|(at, byte)| Damage::Insert { at, byte }),
+        // Digits and punctuation: what changes a JSON message and leaves it JSON.
+        (index(), prop::sample::select(b"0123456789,:\" {}-".to_vec()))
+            .prop_map(|(at, byte)| Damage::Insert { at, byte }),
+        index().prop_map(|at| Damage::Remove { at }),
+        (index(), index()).prop_map(|(a, b)| Damage::Swap { a, b }),
+        few_bytes().prop_map(Damage::Append),
+        few_bytes().prop_map(Damage::Prepend),
+    ];
+    prop::collection::vec(one, 1..4)
+}
+
+fn damaged(bytes: &[u8], damage: &[Damage]) -> Vec<u8> {
+    let mut bytes = bytes.to_vec();
+    damage.iter().for_each(|damage| damage.apply(&mut bytes));
+    bytes
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+    #[test]
+    fn bytes_of_no_message_are_refused(mut bytes: Vec<u8>) {
+        prop_assert!(decode(&bytes).is_err());
+        bytes.insert(0, MAGIC);
+        prop_assert!(decode(&bytes).is_err());
+        bytes[0] = b'{';
+        prop_assert!(decode(&bytes).is_err());
+    }
+
+    #[test]
+    fn a_damaged_binary_message_is_refused(
+        message in messages(MessageFormat::Binary),
+        damage in damage(),
+    ) {
+        let damaged = damaged(&message, &damage);
+        prop_assert!(decode(&message).is_ok());
+        prop_assert!(damaged == message || decode(&damaged).is_err());
+    }
+
+    #[test]
+    fn a_damaged_json_message_is_refused_or_says_the_same(
+        message in messages(MessageFormat::Json),
+        damage in damage(),
+    ) {
+        let original = decode(&message).expect("undamaged");
+        // Other spacing is no damage, and the checksum covers the instant of sending as far as the
+        // binary form keeps it.
+        if let Ok(header) = decode(&damaged(&message, &damage)) {
+            prop_assert_eq!(Header { sent_ns: original.sent_ns, ..header }, original);
+        }
+    }
+
+    #[test]
+    fn a_cut_message_of_either_form_is_refused(
+        json: bool,
+        (sequence, intended_ns) in (0..=SEQUENCE_MAX, any::<u64>()),
+        at: Index,
+    ) {
+        let format = if json { MessageFormat::Json } else { MessageFormat::Binary };
+        let message = message(format, sequence, intended_ns, 1);
+        prop_assert!(decode(&message[..at.index(message.len())]).is_err());
+    }
+}
+
+#[test]
+fn json_nested_too_deeply_is_refused() {
+    for field in ["payload", "unknown"] {
+        let text = format!("{{\"{field}\":{}", "[".repeat(1_000_000));
+        assert!(decode(text.as_bytes()).is_err());
+    }
+}
+
+/// Reads `contents` as the `acked.json` of a folder.
+fn read_ledger(contents: &[u8]) -> Result<AckLedger, LedgerError> {
+    let folder = tempfile::tempdir().expect("temporary folder");
+    std::fs::write(folder.path().join(AckLedger::FILE_NAME), contents).expect("writes");
+    AckLedger::read(folder.path())
+}
+
+/// A refusal names the file; what was read serves the audit.
+fn check_ledger(read: Result<AckLedger, LedgerError>) {
+    match read {
+        Err(error) => assert!(error.to_string().contains("acked.json"), "{error}"),
+        Ok(ledger) => {
+            let ranges = ledger.to_file().producers.into_iter().flat_map(|p| p.acked);
+            let counted: u64 = ranges.map(|(first, last)| last - first + 1).sum();
+            assert_eq!(ledger.len(), counted);
+            assert_eq!(Audit::default().missing(&ledger), counted, "nothing was received");
+        }
+    }
+}
+
+/// Numbers at which something changes, and any other.
+fn numbers() -> impl Strategy<Value = u64> {
+    let near = |number: u64| number - 2..=number.saturating_add(2);
+    prop_oneof![
+        0..5_u64,
+        near(CHUNK_LEN),
+        near(3 * CHUNK_LEN),
+        near(SEQUENCE_MAX),
+        near(u64::MAX),
+        any::<u64>(),
+    ]
+}
+
+fn ledger_text() -> impl Strategy<Value = String> {
+    let run = prop_oneof![3 => Just("00000000ab".to_owned()), 1 => any::<String>()];
+    let acked = prop::collection::vec((numbers(), numbers()), 0..5);
+    let producer = (run, prop_oneof![9 => 0..3_u64, 1 => any::<u64>()], acked);
+    let version = prop_oneof![9 => Just(1), 1 => any::<u64>()];
+    (version, prop::collection::vec(producer, 0..4)).prop_map(|(version, producers)| {
+        let producers: Vec<_> = producers
+            .into_iter()
+            .map(|(run_id, producer, acked)| {
+                serde_json::json!({ "run_id": run_id, "producer": producer, "acked": acked })
+            })
+            .collect();
+        serde_json::json!({ "schema_version": version, "producers": producers }).to_string()
+    })
+}
+
+proptest! {
+    #[test]
+    fn bytes_of_no_ledger_are_refused(bytes: Vec<u8>) {
+        prop_assert!(read_ledger(&bytes).is_err());
+    }
+
+    #[test]
+    fn a_hostile_ledger_is_refused_or_read(text in ledger_text()) {
+        check_ledger(read_ledger(text.as_bytes()));
+    }
+
+    #[test]
+    fn a_damaged_ledger_is_refused_or_read(
+        ranges in prop::collection::vec((0..200_000_u64, 0..70_000_u64), 1..5),
+        damage in damage(),
+    ) {
+        let mut ledger = AckLedger::default();
+        for (first, length) in ranges {
+            let stream = StreamId { run: RunId::from_bits(0xAB), producer: 1 };
+            ledger.insert_range(stream, first, first + length);
+        }
+        let text = serde_json::to_vec(&ledger.to_file()).expect("serialises");
+        check_ledger(read_ledger(&damaged(&text, &damage)));
+    }
+}

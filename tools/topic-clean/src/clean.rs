@@ -1,0 +1,200 @@
+//! Emptying topics: look, show, ask, do, check.
+
+use std::io::{self, BufRead, IsTerminal, Write};
+
+use anyhow::{Context, Result, bail};
+use bench_cli::{Exit, Shutdown, UsageError, quantity};
+use bench_kafka::admin::{Admin, TopicInfo};
+
+use crate::options::Options;
+use crate::plan::{self, Place, Plan, Seen, Step, Wishes, decide, is_ours, select};
+use crate::render::{self, CleanReport, Outcome, TopicReport};
+
+/// Empties the topics of the command line.
+pub(crate) fn clean(options: &Options) -> Result<Exit> {
+    let admin = options.connect()?;
+    let wishes = Wishes { recreate: options.recreate, force: options.force };
+    let plans = select(&options.topics, admin.topics()?)?
+        .into_iter()
+        .map(|topic| look(&admin, wishes, topic))
+        .collect::<Result<Vec<_>>>()?;
+    let is_refused = plans.iter().any(|plan| matches!(plan.step, Step::Refuse(_)));
+    if options.dry_run {
+        let topics = plans.iter().map(|plan| report(plan, Outcome::Planned)).collect();
+        render::print(&CleanReport { dry_run: true, topics }, options.output.output)?;
+        return if is_refused { Err(refusal(&plans).into()) } else { Ok(Exit::Good) };
+    }
+    if is_refused {
+        return Err(refusal(&plans).into());
+    }
+    if plans.iter().any(|plan| plan.step != Step::Nothing) && !options.yes {
+        show(&plans)?;
+        if !ask(&plans)? {
+            bail!("not confirmed, so nothing was changed");
+        }
+    }
+    let shutdown = Shutdown::install().context("failed to listen for signals")?;
+    let topics: Vec<_> = plans
+        .iter()
+        .map(|plan| {
+            if shutdown.is_requested() {
+                return report(plan, Outcome::Skipped);
+            }
+            empty(&admin, plan).unwrap_or_else(|error| TopicReport {
+                error: Some(format!("{error:#}")),
+                ..report(plan, Outcome::Failed)
+            })
+        })
+        .collect();
+    let has_failed = topics.iter().any(|topic| topic.outcome == Outcome::Failed);
+    render::print(&CleanReport { dry_run: false, topics }, options.output.output)?;
+    match (shutdown.is_requested(), has_failed) {
+        (true, _) => Ok(Exit::Interrupted),
+        (false, true) => Ok(Exit::Failed),
+        (false, false) => Ok(Exit::Good),
+    }
+}
+
+/// Looks at a topic and decides what to do with it.
+fn look(admin: &Admin, wishes: Wishes, topic: TopicInfo) -> Result<Plan> {
+    let watermarks = admin.watermarks(&topic.name)?;
+    let messages = plan::messages(&watermarks);
+    let mut seen = Seen { messages, ..Seen::default() };
+    if messages > 0 && !wishes.force {
+        admin.sample_messages(&topic.name, &watermarks, |message| {
+            if seen.foreign.is_none() && !is_ours(message) {
+                let (partition, offset) = (message.partition, message.offset);
+                seen.foreign = Some(Place { partition, offset });
+            }
+        })?;
+    }
+    // Where the settings may not be read, the broker's answer will tell.
+    let settings = admin.topic_config(&topic.name).unwrap_or_else(|error| {
+        tracing::debug!("{error}");
+        std::collections::BTreeMap::new()
+    });
+    seen.is_compacted = plan::is_compacted(settings.get("cleanup.policy").map(String::as_str));
+    Ok(Plan { step: decide(wishes, seen), topic, messages })
+}
+
+/// Why nothing is done at all.
+fn refusal(plans: &[Plan]) -> UsageError {
+    let places: Vec<_> = plans
+        .iter()
+        .filter_map(|plan| match plan.step {
+            Step::Refuse(Place { partition, offset }) => {
+                Some(format!("'{}' (partition {partition}, offset {offset})", plan.topic.name))
+            }
+            _ => None,
+        })
+        .collect();
+    let problem = format!(
+        "this benchmark did not write all that is in {}, so nothing was changed",
+        places.join(", ")
+    );
+    UsageError::new("TOPIC", problem, "--force empties it all the same")
+}
+
+/// Shows on standard error what is about to be done.
+fn show(plans: &[Plan]) -> Result<()> {
+    let topics = plans.iter().map(|plan| report(plan, Outcome::Planned)).collect();
+    let text = render::human(&CleanReport { dry_run: true, topics });
+    io::stderr().write_all(text.as_bytes()).context("failed to show what is to be done")
+}
+
+/// Asks on the terminal whether to go ahead.
+fn ask(plans: &[Plan]) -> Result<bool> {
+    if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
+        let remedy = "give it to go ahead, or --dry-run to look first";
+        return Err(UsageError::new("--yes", "no terminal can be asked here", remedy).into());
+    }
+    let question = match plans.iter().map(|plan| plan.messages).sum() {
+        0 => "Go ahead? [y/N] ".to_owned(),
+        messages => format!("Delete {} messages for good? [y/N] ", quantity::count(messages)),
+    };
+    io::stderr().write_all(question.as_bytes()).context("failed to ask")?;
+    let mut answer = String::new();
+    io::stdin().lock().read_line(&mut answer).context("failed to read the answer")?;
+    Ok(is_yes(&answer))
+}
+
+fn is_yes(answer: &str) -> bool {
+    matches!(answer.trim().to_lowercase().as_str(), "y" | "yes")
+}
+
+/// Carries out a plan and checks that the topic is empty.
+fn empty(admin: &Admin, plan: &Plan) -> Result<TopicReport> {
+    let name = &plan.topic.name;
+    let outcome = match plan.step {
+        Step::Nothing => return Ok(report(plan, Outcome::AlreadyEmpty)),
+        Step::Refuse(_) => bail!("this benchmark did not write all that is in it; use --force"),
+        Step::Recreate => recreate(admin, name)?,
+        Step::DeleteRecords => match admin.delete_records_to_end(name) {
+            Ok(()) => Outcome::RecordsDeleted,
+            Err(error) if error.is_refusal() => {
+                tracing::info!("{error}; deleting and creating the topic anew");
+                recreate(admin, name)?
+            }
+            Err(error) => return Err(error.into()),
+        },
+    };
+    let left = plan::messages(&admin.watermarks(name)?);
+    if left > 0 {
+        bail!(
+            "{} messages lie in topic '{name}' again; stop what writes to it",
+            quantity::count(left)
+        );
+    }
+    Ok(report(plan, outcome))
+}
+
+fn recreate(admin: &Admin, name: &str) -> Result<Outcome> {
+    admin.recreate_topic(name)?;
+    Ok(Outcome::Recreated)
+}
+
+fn report(plan: &Plan, outcome: Outcome) -> TopicReport {
+    TopicReport {
+        topic: plan.topic.name.clone(),
+        partitions: plan.topic.partitions,
+        replication: plan.topic.replication,
+        messages: plan.messages,
+        step: plan.step,
+        outcome,
+        error: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_yes_is_yes() {
+        for answer in ["y\n", "Y", " yes \r\n"] {
+            assert!(is_yes(answer), "{answer:?}");
+        }
+        for answer in ["", "\n", "n", "yy", "sure"] {
+            assert!(!is_yes(answer), "{answer:?}");
+        }
+    }
+
+    #[test]
+    fn a_refusal_names_each_topic_and_the_way_out() {
+        let plan = |name: &str, step| Plan {
+            topic: TopicInfo {
+                name: name.to_owned(),
+                partitions: 1,
+                replication: 1,
+                internal: false,
+            },
+            messages: 1,
+            step,
+        };
+        let place = Place { partition: 2, offset: 40 };
+        let plans = [plan("ours", Step::DeleteRecords), plan("orders", Step::Refuse(place))];
+        let text = refusal(&plans).to_string();
+        assert!(text.contains("'orders' (partition 2, offset 40)"), "{text}");
+        assert!(!text.contains("'ours'") && text.contains("--force"), "{text}");
+    }
+}

@@ -1,0 +1,53 @@
+//! The subcommands that list, describe and create topics.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result};
+use bench_cli::{Exit, UsageError};
+use bench_kafka::config::split_setting;
+use bench_kafka::error::KafkaError;
+
+use crate::options::{CreateArgs, Options};
+use crate::plan;
+use crate::render::{self, Description, PartitionRow, TopicList, TopicRow};
+
+pub(crate) fn list(options: &Options) -> Result<Exit> {
+    let topics = options.connect()?.topics()?;
+    let rows = topics.into_iter().map(TopicRow::from).collect();
+    render::print(&TopicList { topics: rows }, options.output.output)?;
+    Ok(Exit::Good)
+}
+
+pub(crate) fn describe(options: &Options, name: &str) -> Result<Exit> {
+    let admin = options.connect()?;
+    let topic =
+        admin.topic(name)?.ok_or_else(|| KafkaError::NoSuchTopic { topic: name.to_owned() })?;
+    let watermarks = admin.watermarks(name)?;
+    // Some brokers do not tell, and some users may not know; the rest is worth showing.
+    let settings = admin.topic_config(name).map_err(|error| tracing::warn!("{error}")).ok();
+    let description = Description {
+        messages: plan::messages(&watermarks),
+        watermarks: watermarks.iter().map(PartitionRow::from).collect(),
+        topic: topic.into(),
+        settings,
+    };
+    render::print(&description, options.output.output)?;
+    Ok(Exit::Good)
+}
+
+pub(crate) fn create(options: &Options, create: &CreateArgs) -> Result<Exit> {
+    let mut settings = BTreeMap::new();
+    for text in &create.topic_config {
+        let (key, value) = split_setting(text).map_err(|_| {
+            let remedy = "write KEY=VALUE, as in retention.ms=600000";
+            UsageError::new("--topic-config", "a setting has no value or no name", remedy)
+        })?;
+        settings.insert(key, value);
+    }
+    let admin = options.connect()?;
+    let CreateArgs { topic: name, partitions, replication_factor, .. } = create;
+    admin.create_topic(name, *partitions, *replication_factor, &settings)?;
+    let topic = admin.topic(name)?.context("the new topic has vanished again")?;
+    render::print(&TopicList { topics: vec![topic.into()] }, options.output.output)?;
+    Ok(Exit::Good)
+}
