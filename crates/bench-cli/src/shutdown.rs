@@ -30,13 +30,15 @@ impl Shutdown {
         let requested = shutdown.flag();
         thread::Builder::new().name("signals".into()).spawn(move || {
             for _ in signals.forever() {
-                if requested.swap(true, Ordering::Relaxed) {
+                if requested.load(Ordering::Relaxed) {
                     // Runs no exit handlers, which could wait for the work that does not end.
                     signal_hook::low_level::exit(Exit::Interrupted as i32);
                 }
+                // Before the request: the work may end, and the process with it, at once.
                 progress::print_line_on_stderr(
                     "interrupted: finishing what is in flight (again to stop at once)",
                 );
+                requested.store(true, Ordering::Relaxed);
             }
         })?;
         Ok(shutdown)

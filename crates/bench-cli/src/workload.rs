@@ -291,6 +291,7 @@ fn message_error(error: MessageError) -> UsageError {
         MessageError::Size(_) => ("--record-size", "name a size within the limits"),
         MessageError::Payload(_) => ("--compressibility", "name a number from 0 to 1"),
         MessageError::Key(_) => ("--key", "see --help for the forms"),
+        MessageError::Producers { .. } => ("--producers", "name fewer"),
     };
     UsageError::new(option, error, remedy)
 }

@@ -97,7 +97,11 @@ impl LatencyHistogram {
     /// exceed; 0 without samples.
     #[must_use]
     pub fn percentile_ns(&self, percentile: f64) -> u64 {
-        self.histogram.value_at_percentile(percentile)
+        let samples = self.histogram.len() as f64;
+        // 99.9 is no exact binary number: 99.9 % of 1,000 samples must be 999 of them all the same.
+        let rank = (percentile * samples / 100.0 - 1e-6).ceil().max(1.0);
+        // Half a sample below the rank, rounding cannot lead to another one.
+        self.histogram.value_at_quantile((rank - 0.5) / samples.max(1.0))
     }
 
     /// The figures for a result; `None` without samples.
@@ -148,6 +152,18 @@ mod tests {
             assert!((value as f64 / exact - 1.0).abs() < 1e-3, "{value} against {exact}");
         }
         assert_eq!((summary.count, summary.min_ns), (1_000_000, 1));
+    }
+
+    #[test]
+    fn a_percentile_is_the_sample_of_its_rank() {
+        let mut latency = LatencyHistogram::new();
+        assert_eq!(latency.percentile_ns(50.0), 0, "without samples");
+        for ns in 1..=1_000 {
+            latency.record(ns);
+        }
+        let of = |percentile| latency.percentile_ns(percentile);
+        assert_eq!([of(0.0), of(50.0), of(99.0), of(99.9), of(100.0)], [1, 500, 990, 999, 1_000]);
+        assert_eq!([of(99.91), of(0.05)], [1_000, 1], "a part of a sample counts as one");
     }
 
     #[test]

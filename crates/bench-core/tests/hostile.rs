@@ -46,27 +46,53 @@ fn messages(format: MessageFormat) -> impl Strategy<Value = Vec<u8>> {
 /// Something that may happen to bytes on their way.
 #[derive(Debug, Clone)]
 enum Damage {
-    Change { at: Index, by: u8 },
-    Cut { at: Index },
-    Insert { at: Index, byte: u8 },
-    Remove { at: Index },
-    Swap { a: Index, b: Index },
+    Change {
+        at: Index,
+        by: u8,
+    },
+    /// A digit becomes another one, which leaves JSON what it is.
+    Digit {
+        at: Index,
+        digit: u8,
+    },
+    Cut {
+        at: Index,
+    },
+    Insert {
+        at: Index,
+        byte: u8,
+    },
+    Remove {
+        at: Index,
+    },
+    Swap {
+        a: Index,
+        b: Index,
+    },
     Append(Vec<u8>),
     Prepend(Vec<u8>),
 }
 
 impl Damage {
     fn apply(&self, bytes: &mut Vec<u8>) {
+        let len = bytes.len();
         match self {
             Self::Append(more) => bytes.extend_from_slice(more),
             Self::Prepend(more) => drop(bytes.splice(..0, more.iter().copied())),
             // The others need a byte to damage.
-            _ if bytes.is_empty() => {}
-            Self::Change { at, by } => bytes[at.index(bytes.len())] ^= by,
-            Self::Cut { at } => bytes.truncate(at.index(bytes.len())),
-            Self::Insert { at, byte } => bytes.insert(at.index(bytes.len()), *byte),
-            Self::Remove { at } => drop(bytes.remove(at.index(bytes.len()))),
-            Self::Swap { a, b } => bytes.swap(a.index(bytes.len()), b.index(bytes.len())),
+            _ if len == 0 => {}
+            Self::Change { at, by } => bytes[at.index(len)] ^= by,
+            Self::Digit { at, digit } => {
+                let digits: Vec<usize> =
+                    (0..len).filter(|&place| bytes[place].is_ascii_digit()).collect();
+                if !digits.is_empty() {
+                    bytes[*at.get(&digits)] = *digit;
+                }
+            }
+            Self::Cut { at } => bytes.truncate(at.index(len)),
+            Self::Insert { at, byte } => bytes.insert(at.index(len), *byte),
+            Self::Remove { at } => drop(bytes.remove(at.index(len))),
+            Self::Swap { a, b } => bytes.swap(a.index(len), b.index(len)),
         }
     }
 }
@@ -76,9 +102,10 @@ fn damage() -> impl Strategy<Value = Vec<Damage>> {
     let index = any::<Index>;
     let one = prop_oneof![
         (index(), 1_u8..).prop_map(|(at, by)| Damage::Change { at, by }),
+        (index(), b'0'..=b'9').prop_map(|(at, digit)| Damage::Digit { at, digit }),
         index().prop_map(|at| Damage::Cut { at }),
         (index(), any::<u8>()).prop_map(|(at, byte)| Damage::Insert { at, byte }),
-        // Digits and punctuation: what changes a JSON message and leaves it JSON.
+        // Bytes that mean something in JSON.
         (index(), prop::sample::select(b"0123456789,:\" {}-".to_vec()))
             .prop_map(|(at, byte)| Damage::Insert { at, byte }),
         index().prop_map(|at| Damage::Remove { at }),
@@ -91,7 +118,9 @@ fn damage() -> impl Strategy<Value = Vec<Damage>> {
 
 fn damaged(bytes: &[u8], damage: &[Damage]) -> Vec<u8> {
     let mut bytes = bytes.to_vec();
-    damage.iter().for_each(|damage| damage.apply(&mut bytes));
+    for damage in damage {
+        damage.apply(&mut bytes);
+    }
     bytes
 }
 
@@ -170,24 +199,24 @@ fn check_ledger(read: Result<AckLedger, LedgerError>) {
     }
 }
 
-/// Numbers at which something changes, and any other.
-fn numbers() -> impl Strategy<Value = u64> {
-    let near = |number: u64| number - 2..=number.saturating_add(2);
-    prop_oneof![
-        0..5_u64,
-        near(CHUNK_LEN),
-        near(3 * CHUNK_LEN),
-        near(SEQUENCE_MAX),
-        near(u64::MAX),
-        any::<u64>(),
-    ]
+/// Numbers at which something changes, and others, up to `most`.
+fn numbers(most: u64) -> impl Strategy<Value = u64> {
+    let near = move |number: u64| number - 2..=most.min(number.saturating_add(2));
+    prop_oneof![0..5_u64, near(CHUNK_LEN), near(3 * CHUNK_LEN), near(most), 0..=most]
+}
+
+/// Mostly ranges of sequence numbers, first to last; some of other numbers, some reversed.
+fn ranges() -> impl Strategy<Value = (u64, u64)> {
+    let sequences = (numbers(SEQUENCE_MAX), numbers(SEQUENCE_MAX));
+    let ordered = sequences.prop_map(|(a, b)| (a.min(b), a.max(b)));
+    prop_oneof![20 => ordered, 1 => (numbers(u64::MAX), numbers(u64::MAX))]
 }
 
 fn ledger_text() -> impl Strategy<Value = String> {
-    let run = prop_oneof![3 => Just("00000000ab".to_owned()), 1 => any::<String>()];
-    let acked = prop::collection::vec((numbers(), numbers()), 0..5);
-    let producer = (run, prop_oneof![9 => 0..3_u64, 1 => any::<u64>()], acked);
-    let version = prop_oneof![9 => Just(1), 1 => any::<u64>()];
+    let run = prop_oneof![20 => "[0-9a-f]{10}", 1 => any::<String>()];
+    let acked = prop::collection::vec(ranges(), 0..5);
+    let producer = (run, prop_oneof![20 => 0..3_u64, 1 => any::<u64>()], acked);
+    let version = prop_oneof![20 => Just(1), 1 => any::<u64>()];
     (version, prop::collection::vec(producer, 0..4)).prop_map(|(version, producers)| {
         let producers: Vec<_> = producers
             .into_iter()
@@ -200,6 +229,8 @@ fn ledger_text() -> impl Strategy<Value = String> {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1_000))]
+
     #[test]
     fn bytes_of_no_ledger_are_refused(bytes: Vec<u8>) {
         prop_assert!(read_ledger(&bytes).is_err());

@@ -29,8 +29,8 @@ fn is_valid(schema: &Schema, document: &Value) -> bool {
     validator.is_valid(document)
 }
 
-fn latency() -> Option<LatencySummary> {
-    Some(LatencySummary {
+fn latency() -> LatencySummary {
+    LatencySummary {
         count: 1_000,
         mean_ns: 1.5e6,
         std_dev_ns: 3.5e5,
@@ -47,7 +47,7 @@ fn latency() -> Option<LatencySummary> {
         negative_min_ns: -7,
         beyond_range: 1,
         beyond_range_max_ns: u64::MAX,
-    })
+    }
 }
 
 fn audit() -> AuditSummary {
@@ -97,10 +97,10 @@ fn full_summary() -> Summary {
             rate_msg_per_s: 99.9,
             rate_bytes_per_s: 9_990.0,
         }),
-        publish_latency: latency(),
-        service_time: latency(),
-        schedule_lag: latency(),
-        end_to_end_latency: latency(),
+        publish_latency: Some(latency()),
+        service_time: Some(latency()),
+        schedule_lag: Some(latency()),
+        end_to_end_latency: Some(latency()),
         end_to_end_clock: Some(ClockComparison { monotonic: 1_000, wall: 2 }),
         audit: Some(audit()),
         self_check: Some(SelfCheck {

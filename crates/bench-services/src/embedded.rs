@@ -30,7 +30,7 @@ pub const BACKLOG_MAX_BATCHES: u64 = 100_000;
 
 /// What a client's `fetch.wait.max.ms` should be. The broker answers an empty fetch only when that
 /// time is up, even though messages have arrived meanwhile.
-pub const FETCH_WAIT_MS: u32 = 5;
+pub const FETCH_WAIT_MS: u32 = 2;
 
 /// How many partitions a topic may have here.
 pub const PARTITIONS_MAX: u32 = 1_000;

@@ -165,7 +165,9 @@ impl Sink<'_> {
             let offset_ns = header.origin.wall_offset_ns.wrapping_sub(self.origin.wall_offset_ns);
             header.intended_ns.cast_signed().wrapping_add(offset_ns)
         };
-        if intended_ns < self.timeline.warm_up_end_ns.cast_signed() {
+        let warm_up_end_ns = self.timeline.warm_up_end_ns.cast_signed();
+        // Without a warm-up everything counts, also what another host sent before this one's boot.
+        if intended_ns < warm_up_end_ns && warm_up_end_ns > 0 {
             return;
         }
         self.sample.measured.add_message(size_bytes);

@@ -81,14 +81,19 @@ enum Wait {
 impl<C: Clock, T: Publish> Producer<'_, C, T> {
     /// Runs to the end of the schedule and reports how it ended, also after an error.
     pub(super) fn run(mut self) -> Result<(), TransportError> {
-        let result = self.send_all().and_then(|()| self.flush());
+        let sent_all = self.send_all();
+        // What falls due from here on is no longer asked for.
+        let stopped_ns = self.clock.now_ns();
+        let result = sent_all.and_then(|()| self.flush());
         let now_ns = self.clock.now_ns();
         let state = &self.state;
-        let unsent = self.config.pacer.clone().count_overdue(now_ns) + state.batch.len() as u64;
+        let refused = state.batch.len() as u64;
+        let overdue = self.config.pacer.clone().count_overdue(stopped_ns);
         let codes = state.failure_codes.iter();
         let end = ProducerEnd {
-            unresolved: u64::from(state.flights.count()) - state.batch.len() as u64,
-            unsent: if self.config.open_loop { unsent } else { 0 },
+            unresolved: u64::from(state.flights.count()) - refused,
+            refused,
+            unsent: if self.config.open_loop { overdue + refused } else { 0 },
             explanations: codes.map(|&code| (code, self.transport.explain(code))).collect(),
         };
         self.outbox.send(now_ns);

@@ -15,7 +15,7 @@ use crate::latency::LatencyHistogram;
 pub struct Timeline {
     /// Start of the schedule.
     pub start_ns: InstantNs,
-    /// Messages due earlier are audited and not measured.
+    /// Messages due earlier are audited and not measured; 0 when all are measured.
     pub warm_up_end_ns: InstantNs,
     /// Length of an interval, nanoseconds, above 0.
     pub interval_ns: u64,
@@ -130,7 +130,9 @@ impl Sample for ConsumerSample {
 pub struct ProducerEnd {
     /// Messages without an answer.
     pub unresolved: u64,
-    /// Messages that were due and never sent.
+    /// Messages that were made, and that the client library never took.
+    pub refused: u64,
+    /// Messages that were due and never sent, these included.
     pub unsent: u64,
     /// What the failure codes mean.
     pub explanations: Vec<(i32, String)>,

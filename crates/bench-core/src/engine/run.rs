@@ -84,8 +84,9 @@ where
     S: IntervalSink,
 {
     let (producers, consumers) = transports;
-    let (mut collector, outboxes) =
+    let (collector, outboxes) =
         Collector::new(plan.run, plan.timeline, producers.len(), consumers.len(), sink);
+    let mut collector = collector.with_raw_messages(plan.consumer.raw);
     let count = u32::try_from(producers.len()).unwrap_or(u32::MAX);
     let mut workers = Vec::new();
     for ((index, transport), outbox) in (0..count).zip(producers).zip(outboxes.producers) {

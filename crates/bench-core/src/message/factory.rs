@@ -56,6 +56,12 @@ pub enum MessageError {
     /// The keys.
     #[error(transparent)]
     Key(#[from] KeyError),
+    /// More producers than the header can tell apart.
+    #[error("producer {index} is one too many: the header tells 65536 of them apart")]
+    Producers {
+        /// The producer, from 0.
+        index: u32,
+    },
 }
 
 impl MessageFormat {
@@ -125,7 +131,8 @@ impl MessageFactory {
         for _ in 0..share.index {
             rng.jump();
         }
-        let producer = u16::try_from(share.index).unwrap_or(u16::MAX);
+        let producer = u16::try_from(share.index)
+            .map_err(|_| MessageError::Producers { index: share.index })?;
         Ok(Self {
             run,
             producer,

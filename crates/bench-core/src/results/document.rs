@@ -66,7 +66,7 @@ pub enum Status {
 /// What a run's figures are worth.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Verdict {
-    /// `valid`, or `invalid` for a run with loss or corruption.
+    /// `valid`, or `invalid` for a run with loss or corruption, or that got nothing confirmed.
     pub outcome: VerdictOutcome,
     /// Why the run is invalid, one sentence each; empty for a valid run.
     pub reasons: Vec<String>,
@@ -78,7 +78,7 @@ pub struct Verdict {
 pub enum VerdictOutcome {
     /// Nothing acknowledged was lost, nothing arrived corrupt.
     Valid,
-    /// Loss or corruption: the other figures must not be quoted.
+    /// Loss, corruption, or not one message confirmed: the other figures must not be quoted.
     Invalid,
 }
 
@@ -195,7 +195,7 @@ pub struct Produced {
 /// The receiving side of a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Consumed {
-    /// Messages received, repeats and foreign ones included.
+    /// Messages received, repeats, foreign and undecodable ones included.
     pub received: u64,
     /// Bytes of the messages received, keys included.
     pub received_bytes: u64,

@@ -68,10 +68,14 @@ impl Summary {
         }
     }
 
-    /// What the figures are worth: a run with loss or corruption is invalid.
+    /// What the figures are worth: a run with loss or corruption is invalid, and so is one that
+    /// sent and got nothing confirmed.
     #[must_use]
     pub fn verdict(&self) -> Verdict {
-        let reasons = self.audit.as_ref().map(invalid_reasons).unwrap_or_default();
+        let mut reasons = self.audit.as_ref().map(invalid_reasons).unwrap_or_default();
+        if let Some(produced) = self.produced.as_ref().filter(|p| p.sent > 0 && p.acked == 0) {
+            reasons.push(format!("not one of {} messages sent was confirmed", produced.sent));
+        }
         let outcome =
             if reasons.is_empty() { VerdictOutcome::Valid } else { VerdictOutcome::Invalid };
         Verdict { outcome, reasons }
@@ -87,7 +91,9 @@ impl Summary {
             }
         };
         if let Some(produced) = &self.produced {
-            warn(produced.failed > 0, format!("{} messages were refused", produced.failed));
+            for (reason, count) in &produced.failures {
+                warn(true, format!("{count} messages were refused: {reason}"));
+            }
             let unresolved = produced.unresolved;
             warn(unresolved > 0, format!("{unresolved} messages had no answer when the run ended"));
         }
@@ -123,6 +129,8 @@ impl Summary {
                 ),
             );
         }
+        let nothing = self.consumed.as_ref().is_some_and(|consumed| consumed.received == 0);
+        warn(nothing, "nothing was received".to_owned());
         warn(
             self.elapsed_s > 0.0 && self.elapsed_s - self.warm_up_s < 1.0,
             "less than a second was measured: the figures are rough".to_owned(),
@@ -261,11 +269,20 @@ mod tests {
     }
 
     #[test]
+    fn a_run_that_got_nothing_confirmed_is_invalid() {
+        let totals = Totals { sent: 3, failures: BTreeMap::from([(7, 3)]), ..Totals::default() };
+        let summary = Summary::new(input(&totals));
+        assert_eq!(summary.verdict().reasons, ["not one of 3 messages sent was confirmed"]);
+        assert!(summary.warnings().contains(&"3 messages were refused: code 7".to_owned()));
+    }
+
+    #[test]
     fn a_generator_that_was_too_slow_says_so() {
         let totals = Totals { unsent: 7, ..Totals::default() };
         let summary = Summary::new(input(&totals));
         assert!(!summary.self_check.as_ref().expect("open loop").kept_schedule);
-        assert!(summary.warnings()[0].contains("7 messages were never sent"));
+        let warnings = summary.warnings().join("\n");
+        assert!(warnings.contains("7 messages were never sent"), "{warnings}");
         assert_eq!(summary.verdict().outcome, VerdictOutcome::Valid);
     }
 }
