@@ -195,6 +195,9 @@ fn check_ledger(read: Result<AckLedger, LedgerError>) {
             let counted: u64 = ranges.map(|(first, last)| last - first + 1).sum();
             assert_eq!(ledger.len(), counted);
             assert_eq!(Audit::default().missing(&ledger), counted, "nothing was received");
+            let summary = Audit::default().summary(Some(&ledger));
+            assert_eq!(summary.lost, counted);
+            assert!(summary.producers.iter().all(|producer| producer.lost_ranges.len() <= 10));
         }
     }
 }

@@ -40,6 +40,15 @@ impl Bitmap {
         words.map(|(a, b)| u64::from((a & !b).count_ones())).sum()
     }
 
+    /// The bits that are set here and not in `other`.
+    fn without(&self, other: &Self) -> Self {
+        let mut difference = self.clone();
+        for (a, b) in difference.0.iter_mut().zip(&other.0) {
+            *a &= !b;
+        }
+        difference
+    }
+
     fn union(&mut self, other: &Self) {
         for (a, b) in self.0.iter_mut().zip(&other.0) {
             *a |= b;
@@ -205,17 +214,14 @@ impl SequenceSet {
     /// The first `most` ranges of numbers that are here and not in `other`, first to last.
     #[must_use]
     pub fn ranges_without(&self, other: &Self, most: usize) -> Vec<(u64, u64)> {
-        let mut ranges: Vec<(u64, u64)> = Vec::new();
-        for index in self.chunk_indices() {
-            if other.is_full(index) {
-                continue;
+        let mut ranges = Vec::new();
+        for (first, last, bitmap) in self.segments(0, u64::MAX) {
+            match bitmap {
+                Some(bitmap) => {
+                    extend_ranges(&mut ranges, first, &bitmap.without(other.chunk(first)));
+                }
+                None => other.push_absent(&mut ranges, first, last, most),
             }
-            let (here, there) = (self.chunk(index), other.chunk(index));
-            let mut missing = Bitmap::EMPTY;
-            for (word, (a, b)) in missing.0.iter_mut().zip(here.0.iter().zip(&there.0)) {
-                *word = a & !b;
-            }
-            extend_ranges(&mut ranges, index, &missing);
             if ranges.len() > most {
                 ranges.truncate(most);
                 break;
@@ -227,12 +233,8 @@ impl SequenceSet {
     /// All numbers as ranges, first to last.
     #[must_use]
     pub fn ranges(&self) -> Vec<(u64, u64)> {
-        let mut chunks: Vec<(u64, u64, Option<&Bitmap>)> =
-            self.full.iter().map(|(&first, &last)| (first, last, None)).collect();
-        chunks.extend(self.partial.iter().map(|(&index, (_, b))| (index, index, Some(&**b))));
-        chunks.sort_unstable_by_key(|(first, ..)| *first);
         let mut ranges = Vec::new();
-        for (first, last, bitmap) in chunks {
+        for (first, last, bitmap) in self.segments(0, u64::MAX) {
             match bitmap {
                 Some(bitmap) => extend_ranges(&mut ranges, first, bitmap),
                 None => push_range(&mut ranges, first * CHUNK_LEN, (last + 1) * CHUNK_LEN - 1),
@@ -255,11 +257,37 @@ impl SequenceSet {
         }
     }
 
-    fn chunk_indices(&self) -> impl Iterator<Item = u64> {
-        let full = self.full.iter().flat_map(|(&first, &last)| first..=last);
-        let mut indices: Vec<u64> = full.chain(self.partial.keys().copied()).collect();
-        indices.sort_unstable();
-        indices.into_iter()
+    /// What the chunks `first..=last` hold, in order: runs of complete chunks, and single others with
+    /// their bits. Never more than is in memory, whatever the length of the runs.
+    fn segments(&self, first: u64, last: u64) -> Vec<(u64, u64, Option<&Bitmap>)> {
+        let runs = self.full.range(..=last).rev().take_while(|(_, l)| **l >= first);
+        let full = runs.map(|(&f, &l)| (f.max(first), l.min(last), None));
+        let partial = self.partial.range(first..=last);
+        let partial = partial.map(|(&index, (_, bitmap))| (index, index, Some(&**bitmap)));
+        let mut segments: Vec<_> = full.chain(partial).collect();
+        segments.sort_unstable_by_key(|(first, ..)| *first);
+        segments
+    }
+
+    /// Appends the ranges of the chunks `first..=last` that are not here, until there are more than
+    /// `most` ranges.
+    fn push_absent(&self, ranges: &mut Vec<(u64, u64)>, first: u64, last: u64, most: usize) {
+        let mut at = first;
+        for (held_first, held_last, bitmap) in self.segments(first, last) {
+            if ranges.len() > most {
+                return;
+            }
+            if at < held_first {
+                push_range(ranges, at * CHUNK_LEN, held_first * CHUNK_LEN - 1);
+            }
+            if let Some(bitmap) = bitmap {
+                extend_ranges(ranges, held_first, &Bitmap::FULL.without(bitmap));
+            }
+            at = held_last + 1;
+        }
+        if at <= last {
+            push_range(ranges, at * CHUNK_LEN, (last + 1) * CHUNK_LEN - 1);
+        }
     }
 
     fn partial_between(&self, first: u64, last: u64) -> Vec<u64> {
@@ -386,6 +414,12 @@ mod tests {
         set.insert_range(5, (1 << 62) + 5);
         assert_eq!(set.len(), (1 << 62) + 1);
         assert_eq!(set.ranges(), [(5, (1 << 62) + 5)]);
+        let mut other = SequenceSet::default();
+        other.insert_range(0, CHUNK_LEN * 9 + 3);
+        other.insert_range(1 << 40, 1 << 60);
+        let missing = [(CHUNK_LEN * 9 + 4, (1 << 40) - 1), ((1 << 60) + 1, (1 << 62) + 5)];
+        assert_eq!(set.ranges_without(&other, 10), missing);
+        assert_eq!(set.ranges_without(&other, 1), missing[..1]);
     }
 
     proptest! {

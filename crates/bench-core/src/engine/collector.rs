@@ -93,6 +93,15 @@ pub struct Interval {
     pub latencies: Latencies,
 }
 
+impl Interval {
+    /// Forgets everything and keeps the memory of the distributions.
+    fn clear(&mut self) {
+        (self.sent, self.failed) = (0, 0);
+        (self.acked, self.received) = (Volume::default(), Volume::default());
+        self.latencies.clear();
+    }
+}
+
 /// What happened in a run, or up to now.
 #[derive(Default)]
 pub struct Totals {
@@ -241,9 +250,10 @@ impl<S: IntervalSink> Collector<S> {
     pub fn is_everything_received(&self) -> bool {
         let totals = &self.totals;
         self.producers_ended()
-            && match self.raw {
-                true => totals.received.messages >= totals.acked.messages,
-                false => totals.audit.missing(&totals.ledger) == 0,
+            && if self.raw {
+                totals.received.messages >= totals.acked.messages
+            } else {
+                totals.audit.missing(&totals.ledger) == 0
             }
     }
 
@@ -361,9 +371,8 @@ impl<S: IntervalSink> Collector<S> {
             if let Some(mut interval) = self.open.remove(&self.next) {
                 self.totals.latencies.merge(&interval.latencies);
                 self.sink.interval(&interval);
-                interval.latencies.clear();
-                let latencies = std::mem::take(&mut interval.latencies);
-                self.spare = Some(Interval { latencies, ..Interval::default() });
+                interval.clear();
+                self.spare = Some(interval);
             }
             self.next += 1;
             passed = true;

@@ -65,7 +65,8 @@ struct Message<'a> {
 pub fn decode(bytes: &[u8]) -> Result<Header, DecodeError> {
     let message: Message<'_> = serde_json::from_slice(bytes).map_err(|_| DecodeError::Json)?;
     let run: RunId = message.run.parse().map_err(|_| DecodeError::Json)?;
-    if message.sequence > header::SEQUENCE_MAX {
+    // The checksum holds the difference of the two instants, which is never negative.
+    if message.sequence > header::SEQUENCE_MAX || message.sent_ns < message.intended_ns {
         return Err(DecodeError::Json);
     }
     let origin = ClockOrigin {

@@ -1,0 +1,176 @@
+//! One run of a tool as a process of its own, from its start to its end.
+//!
+//! The tool gets a process group of its own: a terminal's Ctrl-C reaches run-suite alone, which
+//! passes it on once. On Linux it gets SIGTERM, too, when run-suite dies without a word: run-suite
+//! starts itself as [`EXEC`], which asks the kernel for that and then becomes the tool.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io;
+use std::os::unix::process::CommandExt as _;
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+
+/// The hidden first argument by which run-suite starts a tool: `__exec PARENT-PID TOOL ARGUMENT...`
+pub(crate) const EXEC: &str = "__exec";
+
+/// What a tool has between SIGINT and SIGKILL to end in good order.
+pub(crate) const GRACE: Duration = Duration::from_secs(10);
+
+/// How often the process is looked after; rare enough to cost the run nothing.
+const POLL: Duration = Duration::from_millis(100);
+
+/// What to start.
+#[derive(Debug)]
+pub(crate) struct Invocation<'a> {
+    /// The binary.
+    pub(crate) executable: &'a Path,
+    /// Its arguments.
+    pub(crate) arguments: &'a [OsString],
+    /// Environment variables that it does not get.
+    pub(crate) withheld: &'a [OsString],
+    /// Where its standard error goes.
+    pub(crate) log: File,
+}
+
+/// How a run ended.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    /// The exit status of the tool.
+    pub(crate) status: ExitStatus,
+    /// Who ended it.
+    pub(crate) cause: Cause,
+}
+
+/// Who ended a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Cause {
+    /// The tool itself.
+    Tool,
+    /// The time limit.
+    TimeLimit,
+    /// An interruption of run-suite.
+    Interruption,
+}
+
+/// Runs a tool to its end, at most `limit` and [`GRACE`] long. `interrupted` is asked, and `tick`
+/// told the time since the start, every now and then.
+pub(crate) fn run(
+    invocation: Invocation<'_>,
+    limit: Duration,
+    interrupted: impl Fn() -> bool,
+    mut tick: impl FnMut(Duration),
+) -> Result<Ended> {
+    let executable = invocation.executable.display().to_string();
+    let mut child = spawn(invocation).with_context(|| format!("failed to start {executable}"))?;
+    let result = watch_over(&mut child, limit, interrupted, &mut tick);
+    if result.is_err() {
+        kill(&mut child);
+    }
+    result.with_context(|| format!("failed to watch {executable} (process {})", child.id()))
+}
+
+fn watch_over(
+    child: &mut Child,
+    limit: Duration,
+    interrupted: impl Fn() -> bool,
+    tick: &mut impl FnMut(Duration),
+) -> io::Result<Ended> {
+    let started = Instant::now();
+    let mut ending: Option<(Cause, Instant)> = None;
+    loop {
+        if let Some(status) = child.try_wait()? {
+            let cause = ending.map_or(Cause::Tool, |(cause, _)| cause);
+            return Ok(Ended { status, cause });
+        }
+        match ending {
+            None if interrupted() => ending = Some(ask_to_end(child, Cause::Interruption)),
+            None if started.elapsed() >= limit => {
+                ending = Some(ask_to_end(child, Cause::TimeLimit));
+            }
+            Some((cause, asked)) if asked.elapsed() >= GRACE => {
+                kill(child);
+                return Ok(Ended { status: child.wait()?, cause });
+            }
+            _ => {}
+        }
+        tick(started.elapsed());
+        thread::sleep(POLL);
+    }
+}
+
+fn spawn(invocation: Invocation<'_>) -> io::Result<Child> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command
+        .arg(EXEC)
+        .arg(std::process::id().to_string())
+        .arg(invocation.executable)
+        .args(invocation.arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(invocation.log)
+        .process_group(0);
+    for name in invocation.withheld {
+        command.env_remove(name);
+    }
+    command.spawn()
+}
+
+/// Becomes a tool. `arguments` are those after [`EXEC`]; returns only when that failed.
+pub(crate) fn exec(mut arguments: impl Iterator<Item = OsString>) -> anyhow::Error {
+    let parent = arguments.next().and_then(|parent| parent.to_str()?.parse().ok());
+    let (Some(parent), Some(tool)) = (parent, arguments.next()) else {
+        return anyhow::anyhow!("`{EXEC}` is for run-suite's own use");
+    };
+    if let Err(error) = end_with_parent(parent) {
+        return error;
+    }
+    let error = Command::new(&tool).args(arguments).exec();
+    let tool: &OsStr = &tool;
+    anyhow::Error::new(error).context(format!("failed to start {}", tool.display()))
+}
+
+/// Has the kernel send SIGTERM to this process when its parent dies. The request outlives the
+/// coming exec.
+#[cfg(target_os = "linux")]
+fn end_with_parent(parent: i32) -> Result<()> {
+    use rustix::process::{getppid, set_parent_process_death_signal};
+
+    set_parent_process_death_signal(Some(Signal::TERM))
+        .map_err(io::Error::from)
+        .context("failed to tie the tool to run-suite")?;
+    // It may have died before the request.
+    anyhow::ensure!(
+        getppid().map(Pid::as_raw_nonzero) == std::num::NonZeroI32::new(parent),
+        "run-suite has ended"
+    );
+    Ok(())
+}
+
+/// Other systems have no such request: there a killed run-suite leaves the run to its own end.
+#[cfg(not(target_os = "linux"))]
+fn end_with_parent(_parent: i32) -> Result<()> {
+    Ok(())
+}
+
+/// Sends SIGINT. That can only fail when the process has just ended, which the next look shows.
+fn ask_to_end(child: &Child, cause: Cause) -> (Cause, Instant) {
+    let _ = kill_process(pid(child), Signal::INT);
+    (cause, Instant::now())
+}
+
+/// Kills the tool with all that it has started. The process has not been waited for, so that its id
+/// is its own still.
+fn kill(child: &mut Child) {
+    let _ = kill_process_group(pid(child), Signal::KILL);
+    let _ = child.kill();
+}
+
+fn pid(child: &Child) -> Pid {
+    Pid::from_child(child)
+}

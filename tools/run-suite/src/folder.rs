@@ -1,0 +1,361 @@
+//! An experiment's folder: a copy of its file, its state, and a folder for each run.
+//!
+//! ```text
+//! results/kafka-record-size-20261121-083000/
+//!   experiment.toml            the experiment file
+//!   experiment.json            plan and state, replaced as a whole after every run
+//!   run-suite.lock             held while run-suite works on the folder
+//!   01-record-size-100/repeat-1/       the tool's result folder
+//!   01-record-size-100/repeat-1.log    what the tool wrote to standard error
+//!   01-record-size-100/repeat-1.aside-1/    what a run that was cut short had left
+//! ```
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{ErrorKind, Write as _};
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
+
+use anyhow::{Context, Result, bail, ensure};
+use bench_core::results::{RunDocument, rfc3339};
+use rustix::io::{FdFlags, fcntl_setfd};
+use serde::{Deserialize, Serialize};
+
+use crate::plan::{Plan, PlannedRun};
+use crate::verdict::{Judgement, RunStatus, judge_document};
+
+/// Version of `experiment.json` that this code writes and reads.
+const SCHEMA_VERSION: u32 = 1;
+
+const FILE: &str = "experiment.toml";
+const STATE: &str = "experiment.json";
+const LOCK: &str = "run-suite.lock";
+
+/// How long the end of what a killed run-suite had started is waited for.
+const LOCK_WAIT: Duration = Duration::from_secs(5);
+
+/// What `experiment.json` holds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct State {
+    schema_version: u32,
+    /// When the folder was made, RFC 3339 in UTC.
+    pub(crate) created_at: String,
+    /// What is to be run.
+    pub(crate) plan: Plan,
+    /// How far each run of the plan came, in the order of [`Plan::runs`].
+    pub(crate) runs: Vec<RunState>,
+}
+
+/// How far one run came.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct RunState {
+    /// What became of it.
+    pub(crate) status: RunStatus,
+    /// The exit code of the tool; absent when a signal ended it.
+    pub(crate) exit_code: Option<i32>,
+    /// RFC 3339 in UTC.
+    pub(crate) started_at: Option<String>,
+    /// RFC 3339 in UTC.
+    pub(crate) ended_at: Option<String>,
+    /// Why the run does not count, one sentence.
+    pub(crate) problem: Option<String>,
+}
+
+/// An experiment's folder that this process alone works on.
+#[derive(Debug)]
+pub(crate) struct ExperimentFolder {
+    path: PathBuf,
+    state: State,
+    /// Every process that is started while this is held holds it too, so that the folder stays
+    /// locked until the last of them is gone.
+    _lock: File,
+}
+
+impl State {
+    fn new(plan: Plan) -> Self {
+        let runs = vec![RunState::default(); plan.runs.len()];
+        Self { schema_version: SCHEMA_VERSION, created_at: now(), plan, runs }
+    }
+
+    /// Reads the state of the experiment in `folder`.
+    pub(crate) fn load(folder: &Path) -> Result<Self> {
+        let path = folder.join(STATE);
+        let text = fs::read(&path).with_context(|| {
+            format!("failed to read {}: is this the folder of an experiment?", path.display())
+        })?;
+        let damaged = || format!("failed to understand {}", path.display());
+        let version: Version = serde_json::from_slice(&text).with_context(damaged)?;
+        ensure!(
+            version.schema_version == SCHEMA_VERSION,
+            "failed to understand {}: it has schema version {}, this run-suite knows {}",
+            path.display(),
+            version.schema_version,
+            SCHEMA_VERSION
+        );
+        let state: Self = serde_json::from_slice(&text).with_context(damaged)?;
+        let cells = state.plan.cells.len();
+        ensure!(
+            state.runs.len() == state.plan.runs.len()
+                && state.plan.runs.iter().all(|run| run.cell < cells),
+            "failed to understand {}: its runs and its plan disagree",
+            path.display()
+        );
+        Ok(state)
+    }
+
+    /// Whether every run has come to an end of its own.
+    pub(crate) fn is_finished(&self) -> bool {
+        let open = [RunStatus::Pending, RunStatus::Running, RunStatus::Interrupted];
+        !self.runs.iter().any(|run| open.contains(&run.status))
+    }
+
+    /// Keeps the runs that came to their end and puts the others back to pending. What the folders
+    /// say counts for more than the state, which a crash may have left behind.
+    fn reset_unfinished(&mut self, folder: &Path) {
+        for (run, planned) in self.runs.iter_mut().zip(&self.plan.runs) {
+            if matches!(run.status, RunStatus::Failed | RunStatus::TimedOut) {
+                *run = RunState::default();
+                continue;
+            }
+            let document = read_document(&folder.join(self.plan.run_folder(*planned)));
+            let services = self.plan.services;
+            let judgement = document.ok().and_then(|document| judge_document(&document, services));
+            match judgement {
+                Some(Judgement { status, .. }) if status == run.status => {}
+                Some(Judgement { status, problem }) if status != RunStatus::Failed => {
+                    *run = RunState { status, problem, ..run.clone() };
+                }
+                _ => *run = RunState::default(),
+            }
+        }
+    }
+}
+
+impl ExperimentFolder {
+    /// Makes a folder for the experiment below `parent`, by its name and the time.
+    pub(crate) fn create(parent: &Path, text: &str, plan: Plan) -> Result<Self> {
+        let name = format!("{}-{}", plan.name, timestamp());
+        let path = create_unique(parent, &name)?;
+        Self::fill(path, text, plan)
+    }
+
+    /// Makes the folder `path` for the experiment.
+    pub(crate) fn create_at(path: PathBuf, text: &str, plan: Plan) -> Result<Self> {
+        fs::create_dir(&path).with_context(|| format!("failed to create {}", path.display()))?;
+        Self::fill(path, text, plan)
+    }
+
+    fn fill(path: PathBuf, text: &str, plan: Plan) -> Result<Self> {
+        let lock = lock(&path)?;
+        let file = path.join(FILE);
+        fs::write(&file, text).with_context(|| format!("failed to write {}", file.display()))?;
+        let folder = Self { path, state: State::new(plan), _lock: lock };
+        folder.save()?;
+        Ok(folder)
+    }
+
+    /// Opens the folder of an earlier experiment to run what is not finished.
+    pub(crate) fn open(path: &Path) -> Result<Self> {
+        // Read before the lock, so that a folder of something else is left without a lock file.
+        State::load(path)?;
+        let lock = lock(path)?;
+        let mut state = State::load(path)?;
+        state.reset_unfinished(path);
+        let folder = Self { path: path.to_path_buf(), state, _lock: lock };
+        folder.save()?;
+        Ok(folder)
+    }
+
+    /// Where it is.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// How far the experiment came.
+    pub(crate) fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// Makes place for the run at `index` and marks it as running. Returns the folder that the tool
+    /// is to make.
+    pub(crate) fn begin(&mut self, index: usize) -> Result<PathBuf> {
+        let run_dir = self.run_dir(self.state.plan.runs[index]);
+        let parent = run_dir.parent().unwrap_or(&self.path);
+        fs::create_dir_all(parent)
+            .with_context(|| format!("failed to create {}", parent.display()))?;
+        set_aside(&run_dir)?;
+        set_aside(&log_path(&run_dir))?;
+        self.state.runs[index] =
+            RunState { status: RunStatus::Running, started_at: Some(now()), ..RunState::default() };
+        self.save()?;
+        Ok(run_dir)
+    }
+
+    /// Records what became of the run at `index`.
+    pub(crate) fn end(
+        &mut self,
+        index: usize,
+        exit_code: Option<i32>,
+        judgement: Judgement,
+    ) -> Result<()> {
+        let run = &mut self.state.runs[index];
+        *run = RunState {
+            status: judgement.status,
+            exit_code,
+            started_at: run.started_at.take(),
+            ended_at: Some(now()),
+            problem: judgement.problem,
+        };
+        self.save()
+    }
+
+    fn run_dir(&self, run: PlannedRun) -> PathBuf {
+        self.path.join(self.state.plan.run_folder(run))
+    }
+
+    /// Replaces the state file as a whole: a crash leaves the old one or the new one.
+    fn save(&self) -> Result<()> {
+        let path = self.path.join(STATE);
+        let temporary = path.with_extension("json.tmp");
+        let save = || {
+            let mut file = File::create(&temporary)?;
+            serde_json::to_writer_pretty(&file, &self.state)?;
+            file.write_all(b"\n")?;
+            file.sync_all()?;
+            fs::rename(&temporary, &path)
+        };
+        save().with_context(|| format!("failed to write {}", path.display()))
+    }
+}
+
+/// The experiments in `folder`: itself, or the folders right below it.
+pub(crate) fn experiments_in(folder: &Path) -> Result<Vec<PathBuf>> {
+    if folder.join(STATE).is_file() {
+        return Ok(vec![folder.to_path_buf()]);
+    }
+    let entries =
+        fs::read_dir(folder).with_context(|| format!("failed to read {}", folder.display()))?;
+    let mut found: Vec<PathBuf> = entries
+        .filter_map(|entry| entry.ok().map(|entry| entry.path()))
+        .filter(|path| path.join(STATE).is_file())
+        .collect();
+    found.sort();
+    if found.is_empty() {
+        bail!(
+            "{} holds no {STATE}: name the folder that `run-suite run` printed",
+            folder.display()
+        );
+    }
+    Ok(found)
+}
+
+/// Reads the `run.json` of a run.
+pub(crate) fn read_document(run_dir: &Path) -> Result<RunDocument> {
+    let path = run_dir.join("run.json");
+    let text = fs::read(&path).with_context(|| format!("failed to read {}", path.display()))?;
+    serde_json::from_slice(&text)
+        .with_context(|| format!("failed to understand {}", path.display()))
+}
+
+/// The file that keeps what the tool of a run wrote to standard error.
+pub(crate) fn log_path(run_dir: &Path) -> PathBuf {
+    run_dir.with_extension("log")
+}
+
+/// Makes a new folder below `parent`: `name`, or `name-2` and so on when that is taken.
+pub(crate) fn create_unique(parent: &Path, name: &str) -> Result<PathBuf> {
+    fs::create_dir_all(parent).with_context(|| {
+        format!("failed to create {}: name another --results-dir", parent.display())
+    })?;
+    for attempt in 1..1000 {
+        let name = if attempt == 1 { name.to_owned() } else { format!("{name}-{attempt}") };
+        let path = parent.join(name);
+        match fs::create_dir(&path) {
+            Ok(()) => return Ok(path),
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+            Err(error) => {
+                return Err(error).with_context(|| {
+                    format!("failed to create {}: name another --results-dir", path.display())
+                });
+            }
+        }
+    }
+    bail!("failed to find a free name for {name} in {}", parent.display())
+}
+
+/// The time as part of a folder's name: `20261121-083000`, UTC.
+pub(crate) fn timestamp() -> String {
+    now().trim_end_matches('Z').replace(['-', ':'], "").replace('T', "-")
+}
+
+fn now() -> String {
+    rfc3339(SystemTime::now())
+}
+
+#[derive(Deserialize)]
+struct Version {
+    schema_version: u32,
+}
+
+/// Locks an experiment's folder. The lock file names the process; what counts is the lock that the
+/// kernel holds for it, which ends with the last process that has it, however that ends.
+fn lock(folder: &Path) -> Result<File> {
+    let path = folder.join(LOCK);
+    let failed = || format!("failed to lock {}", path.display());
+    let mut file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(&path)
+        .with_context(failed)?;
+    let deadline = Instant::now() + LOCK_WAIT;
+    loop {
+        match file.try_lock() {
+            Ok(()) => break,
+            Err(TryLockError::Error(error)) => return Err(error).with_context(failed),
+            Err(TryLockError::WouldBlock) => {
+                let pid = fs::read_to_string(&path).unwrap_or_default();
+                let pid = pid.trim();
+                ensure!(
+                    !is_run_suite(pid) && Instant::now() < deadline,
+                    "failed to lock {}: run-suite (process {pid}) or a tool that it started works \
+                     on it; wait for its end, or end it",
+                    folder.display()
+                );
+                thread::sleep(Duration::from_millis(50));
+            }
+        }
+    }
+    file.set_len(0).with_context(failed)?;
+    write!(file, "{}", std::process::id()).with_context(failed)?;
+    fcntl_setfd(&file, FdFlags::empty()).map_err(std::io::Error::from).with_context(failed)?;
+    Ok(file)
+}
+
+/// Whether the process that wrote the lock file is still there; if not, the lock is held by what it
+/// had started, which is about to end.
+fn is_run_suite(pid: &str) -> bool {
+    let same_binary = || {
+        let other = fs::read_link(format!("/proc/{pid}/exe")).ok()?;
+        Some(other == std::env::current_exe().ok()?)
+    };
+    pid.parse::<u32>().is_ok() && same_binary().unwrap_or(false)
+}
+
+/// Renames what an earlier attempt at a run has left.
+fn set_aside(path: &Path) -> Result<()> {
+    let taken = |path: &Path| path.symlink_metadata().is_ok();
+    if !taken(path) {
+        return Ok(());
+    }
+    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let mut attempt = 1;
+    let mut aside = path.with_file_name(format!("{name}.aside-{attempt}"));
+    while taken(&aside) {
+        attempt += 1;
+        aside = path.with_file_name(format!("{name}.aside-{attempt}"));
+    }
+    fs::rename(path, &aside)
+        .with_context(|| format!("failed to rename {} to {}", path.display(), aside.display()))
+}

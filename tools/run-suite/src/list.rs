@@ -1,0 +1,45 @@
+//! `run-suite list`: the experiment files of a folder with their questions.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use bench_cli::UsageError;
+
+use crate::experiment::Experiment;
+
+/// A paragraph a file; a file that is no experiment is listed with what is wrong with it.
+pub(crate) fn human(dir: &Path) -> Result<String> {
+    let mut text = String::new();
+    for path in files(dir)? {
+        let said = match fs::read_to_string(&path).map(|text| Experiment::parse(&text)) {
+            Ok(Ok(experiment)) => format!("{} ({})", experiment.question, experiment.tool),
+            Ok(Err(error)) => format!("not an experiment: {error}"),
+            Err(error) => format!("not readable: {error}"),
+        };
+        let _ = writeln!(text, "{}\n    {said}", path.display());
+    }
+    Ok(text)
+}
+
+fn files(dir: &Path) -> Result<Vec<PathBuf>> {
+    let unusable = |problem: &str| {
+        UsageError::new(
+            &dir.display().to_string(),
+            problem,
+            "name the folder of the experiment files: `run-suite list DIR`",
+        )
+    };
+    let entries =
+        fs::read_dir(dir).map_err(|error| unusable(&format!("cannot be read ({error})")))?;
+    let mut files: Vec<PathBuf> = entries
+        .filter_map(|entry| entry.ok().map(|entry| entry.path()))
+        .filter(|path| path.extension().is_some_and(|extension| extension == "toml"))
+        .collect();
+    if files.is_empty() {
+        return Err(unusable("holds no experiment files (*.toml)").into());
+    }
+    files.sort();
+    Ok(files)
+}

@@ -1,0 +1,84 @@
+//! What a run shows while it goes on: the last line of the `intervals.csv` that its tool writes.
+
+use std::fs::File;
+use std::io::{Read as _, Seek as _, SeekFrom};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use bench_cli::quantity::{duration_ns, rate};
+
+/// How often the file is read; the tools write a line a second.
+const READ_EVERY: Duration = Duration::from_millis(500);
+
+/// Longer than any two lines.
+const TAIL_BYTES: u64 = 16 * 1024;
+
+/// Follows the `intervals.csv` of one run.
+#[derive(Debug)]
+pub(crate) struct Live {
+    path: PathBuf,
+    read_at: Option<Instant>,
+    text: String,
+}
+
+impl Live {
+    /// Follows the run in `run_dir`, which need not exist yet.
+    pub(crate) fn new(run_dir: &Path) -> Self {
+        Self { path: run_dir.join("intervals.csv"), read_at: None, text: String::new() }
+    }
+
+    /// The latest figures in words; empty while there are none.
+    pub(crate) fn figures(&mut self) -> &str {
+        if self.read_at.is_none_or(|read_at| read_at.elapsed() >= READ_EVERY) {
+            self.read_at = Some(Instant::now());
+            if let Some((header, line)) = last_line(&self.path) {
+                self.text = describe(&header, &line);
+            }
+        }
+        &self.text
+    }
+}
+
+/// The first line of a file and its last whole one.
+fn last_line(path: &Path) -> Option<(String, String)> {
+    let mut file = File::open(path).ok()?;
+    let head = read(&mut file)?;
+    let (header, _) = head.split_once('\n')?;
+    let length_bytes = file.seek(SeekFrom::End(0)).ok()?;
+    file.seek(SeekFrom::Start(length_bytes.saturating_sub(TAIL_BYTES))).ok()?;
+    let tail = read(&mut file)?;
+    let (whole, _) = tail.rsplit_once('\n')?;
+    let line = whole.rsplit('\n').next()?;
+    (line != header).then(|| (header.to_owned(), line.to_owned()))
+}
+
+fn read(file: &mut File) -> Option<String> {
+    let mut bytes = Vec::new();
+    file.take(TAIL_BYTES).read_to_end(&mut bytes).ok()?;
+    Some(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+fn describe(header: &str, line: &str) -> String {
+    let cell = |name: &str| -> Option<f64> {
+        let column = header.trim_end().split(',').position(|column| column == name)?;
+        line.trim_end().split(',').nth(column)?.parse().ok()
+    };
+    let received = cell("received_per_s").filter(|rate| *rate > 0.0);
+    let mut parts = Vec::new();
+    if let Some(per_s) = received.or_else(|| cell("acked_per_s")) {
+        parts.push(rate(per_s));
+    }
+    for (words, column) in
+        [("publish p99", "publish_p99_ns"), ("end-to-end p99", "end_to_end_p99_ns")]
+    {
+        if let Some(ns) = cell(column).filter(|ns| *ns >= 0.0) {
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "not negative; a latency beyond 2^64 ns is nonsense anyway"
+            )]
+            parts.push(format!("{words} {}", duration_ns(ns as u64)));
+        }
+    }
+    parts.join(", ")
+}

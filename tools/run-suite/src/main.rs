@@ -1,0 +1,254 @@
+//! `run-suite`: runs experiments made of the other tools, and summarises them.
+
+mod child;
+mod experiment;
+mod folder;
+mod list;
+mod live;
+mod plan;
+mod quick;
+mod suite;
+mod summary;
+mod text;
+mod tool;
+mod verdict;
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use bench_cli::quantity::duration_ns;
+use bench_cli::{
+    Exit, GenerateArgs, LogArgs, OutputArgs, OutputFormat, Shutdown, UsageError, generate,
+    main_with, output,
+};
+use clap::{CommandFactory as _, Parser, Subcommand};
+
+use crate::experiment::{Experiment, Services};
+use crate::folder::{ExperimentFolder, experiments_in};
+use crate::plan::{Estimate, Plan};
+use crate::summary::SuiteSummary;
+use crate::tool::Tool;
+
+const EXAMPLES: &str = "\
+Examples:
+  run-suite quick                                   a minute's look at Kafka, nothing to install
+  run-suite list                                    the experiments in ./experiments
+  run-suite run experiments/kafka-record-size.toml --dry-run
+  run-suite run experiments/kafka-record-size.toml
+  run-suite resume results/kafka-record-size-20261121-083000
+  run-suite report results/kafka-record-size-20261121-083000 --output csv
+
+Exit codes: 0 all runs valid; 1 a run failed; 2 usage; 3 a run INVALID, none failed; 130 interrupted";
+
+const FILE_FORM: &str = "\
+An experiment file:
+  name = \"acks\"                          # names the folder of the results
+  question = \"What do acks cost?\"        # one sentence
+  tool = \"kafka-prodcon\"
+  subcommand = \"fill\"                    # optional
+  services = \"embedded\"                  # embedded | local | external
+  repeats = 3                            # runs of each cell, default 1
+  order = \"interleaved\"                  # interleaved (default) | grouped
+  time_limit = \"60s\"                     # of a run, default 10m
+  [options]                              # options of the tool in every cell; true for a flag,
+  duration = \"10s\"                       # an array for an option that is given several times
+  [matrix]                               # swept options: every combination is a cell
+  acks = [0, 1, \"all\"]
+  [[case]]                               # cells one by one; with [matrix], each at every point
+  name = \"small\"                         # optional
+  record-size = 100
+
+Secrets reach a tool by its environment or its properties file. They have no place in an experiment
+file, which is copied into the results.";
+
+/// Runs whole experiments: every run is a process of its own, every result a folder
+#[derive(Debug, Parser)]
+#[command(version, after_long_help = EXAMPLES, arg_required_else_help = true)]
+struct Options {
+    #[command(subcommand)]
+    command: Action,
+    #[command(flatten)]
+    output: OutputArgs,
+    #[command(flatten)]
+    log: LogArgs,
+    #[command(flatten)]
+    generate: GenerateArgs,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Run a Kafka throughput test, a latency test and a small sweep on the embedded broker
+    Quick {
+        /// Folder for the results
+        #[arg(long, value_name = "DIR", default_value = "results")]
+        results_dir: PathBuf,
+    },
+    /// Run an experiment file
+    #[command(after_help = FILE_FORM)]
+    Run {
+        /// The experiment file
+        file: PathBuf,
+        /// Folder for the results
+        #[arg(long, value_name = "DIR", default_value = "results")]
+        results_dir: PathBuf,
+        /// Only list the runs in their order, with their command lines and the time they take
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Run what an interrupted experiment has left; finished runs are kept
+    Resume {
+        /// The experiment's folder
+        dir: PathBuf,
+    },
+    /// Print the summary of an experiment from its folder
+    Report {
+        /// The experiment's folder
+        dir: PathBuf,
+    },
+    /// List experiment files with their questions
+    List {
+        /// Where they are
+        #[arg(default_value = "experiments")]
+        dir: PathBuf,
+    },
+}
+
+fn main() -> ExitCode {
+    main_with(run_suite)
+}
+
+fn run_suite() -> Result<Exit> {
+    let mut arguments = std::env::args_os().skip(1);
+    if arguments.next().is_some_and(|first| first == child::EXEC) {
+        return Err(child::exec(arguments));
+    }
+    if generate::handle(Options::command())? {
+        return Ok(Exit::Good);
+    }
+    let options = Options::parse();
+    options.log.init();
+    match &options.command {
+        Action::Quick { results_dir } => {
+            let (parent, mut folders) = quick::create(results_dir)?;
+            execute(&parent, &mut folders, &options)
+        }
+        Action::Run { file, dry_run: true, .. } => {
+            let (_, plan) = read_plan(file)?;
+            output::print(&dry_run(&plan))?;
+            Ok(Exit::Good)
+        }
+        Action::Run { file, results_dir, .. } => {
+            let (text, plan) = read_plan(file)?;
+            let folder = ExperimentFolder::create(results_dir, &text, plan)?;
+            let dir = folder.path().to_path_buf();
+            execute(&dir, &mut [folder], &options)
+        }
+        Action::Resume { dir } => {
+            let folders = experiments_in(dir)?;
+            let mut folders = folders
+                .iter()
+                .map(|path| ExperimentFolder::open(path))
+                .collect::<Result<Vec<_>>>()?;
+            execute(dir, &mut folders, &options)
+        }
+        Action::Report { dir } => {
+            report(dir, options.output.output)?;
+            Ok(Exit::Good)
+        }
+        Action::List { dir } => {
+            output::print(&list::human(dir)?)?;
+            Ok(Exit::Good)
+        }
+    }
+}
+
+/// Runs what is pending in the experiments of `dir` and reports on all of them.
+fn execute(dir: &Path, folders: &mut [ExperimentFolder], options: &Options) -> Result<Exit> {
+    let shutdown = Shutdown::install().context("failed to listen for signals")?;
+    let mut progress = options.log.progress();
+    tracing::info!("results in {}", dir.display());
+    let result = suite::run_pending(folders, &shutdown, &mut progress);
+    progress.clear();
+    result
+        .with_context(|| format!("stopped; `run-suite resume {}` runs the rest", dir.display()))?;
+    let summary = report(dir, options.output.output)?;
+    let exit = verdict::exit_of(summary.statuses());
+    if exit == Exit::Interrupted {
+        tracing::warn!("interrupted: `run-suite resume {}` runs the rest", dir.display());
+    }
+    Ok(exit)
+}
+
+fn report(dir: &Path, format: OutputFormat) -> Result<SuiteSummary> {
+    let summary = SuiteSummary::read(&experiments_in(dir)?)?;
+    output::print(&match format {
+        OutputFormat::Human => text::human(&summary),
+        OutputFormat::Json => summary.json()?,
+        OutputFormat::Csv => summary.csv()?,
+    })?;
+    Ok(summary)
+}
+
+fn read_plan(file: &Path) -> Result<(String, Plan)> {
+    let text = std::fs::read_to_string(file).with_context(|| {
+        UsageError::new(
+            &file.display().to_string(),
+            "cannot be read",
+            "`run-suite list` shows the experiment files in ./experiments",
+        )
+    })?;
+    let plan = plan_file(&text).with_context(|| format!("failed to plan {}", file.display()))?;
+    Ok((text, plan))
+}
+
+/// Reads an experiment file, checks its options with its tool, and plans its runs.
+fn plan_file(text: &str) -> Result<Plan> {
+    let mut experiment = Experiment::parse(text)?;
+    if experiment.services == Services::Local {
+        return Err(UsageError::new(
+            "`services`",
+            "local services are not yet available",
+            "use \"embedded\", or start a server yourself and use \"external\"",
+        )
+        .into());
+    }
+    let tool = Tool::find(&experiment.tool)?;
+    let subcommand = experiment.subcommand.clone();
+    tool.check_subcommand(subcommand.as_deref())?;
+    experiment.rename_options(|place, name, value| {
+        tool.canonical_option(subcommand.as_deref(), place, name, value)
+    })?;
+    Ok(Plan::new(&experiment)?)
+}
+
+/// The runs of a plan in their order, with their command lines.
+fn dry_run(plan: &Plan) -> String {
+    let mut text = format!("{}: {}\n\n", plan.name, plan.question);
+    let folder = Path::new("RESULTS").join(&plan.name);
+    for (index, run) in plan.runs.iter().enumerate() {
+        let options = &plan.cells[run.cell].options;
+        let run_dir = folder.join(plan.run_folder(*run));
+        let arguments = tool::arguments(plan.subcommand.as_deref(), options, &run_dir);
+        let command = tool::command_line(&plan.tool, &arguments);
+        let _ = writeln!(text, "{:>4}  {}\n      {command}", index + 1, plan.run_label(*run));
+    }
+    let _ = write!(text, "\n{}\n", estimate(plan));
+    text
+}
+
+fn estimate(plan: &Plan) -> String {
+    let Estimate { known, unknown_runs, at_most } = plan.estimate();
+    let runs = plan.runs.len();
+    let shown = |time: Duration| duration_ns(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX));
+    if unknown_runs == 0 {
+        format!("{runs} runs, about {} and what starting and draining take", shown(known))
+    } else {
+        format!(
+            "{runs} runs; {unknown_runs} of them do not tell their time, the time limits allow {}",
+            shown(at_most)
+        )
+    }
+}

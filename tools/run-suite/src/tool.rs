@@ -1,0 +1,293 @@
+//! The tool that an experiment runs: where its binary is, which options it takes.
+//!
+//! A tool is started as `TOOL [SUBCOMMAND] --run-dir DIR --OPTION=VALUE... --output json`. It leaves
+//! `run.json`, `intervals.csv` and its histograms in `DIR`, ends in good order on SIGINT, and exits
+//! with the codes that all tools share. `TOOL --generate options` describes its options as JSON.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, ensure};
+use bench_cli::UsageError;
+use serde::Deserialize;
+
+use crate::experiment::{OptionValue, Options, Services, at, nearest, remedy};
+
+/// Options that belong to run-suite.
+const RESERVED: [&str; 6] = ["run-dir", "results-dir", "output", "generate", "help", "version"];
+
+/// Environment variables, by the beginning of their names, that name a service. They do not reach
+/// a tool that is to use its own stand-in.
+const SERVICE_ENVIRONMENT: [&str; 1] = ["KAFKA_"];
+
+/// A binary and what it takes.
+#[derive(Debug)]
+pub(crate) struct Tool {
+    name: String,
+    executable: PathBuf,
+    options: ToolOptions,
+}
+
+/// What `--generate options` prints.
+#[derive(Debug, Deserialize)]
+struct ToolOptions {
+    options: Vec<ToolOption>,
+    #[serde(default)]
+    subcommands: BTreeMap<String, Vec<ToolOption>>,
+}
+
+/// One option of a tool.
+#[derive(Debug, Deserialize)]
+struct ToolOption {
+    name: String,
+    #[serde(default)]
+    aliases: Vec<String>,
+    takes_value: bool,
+}
+
+impl Tool {
+    /// Finds the tool beside this binary, then on the path, and asks it for its options.
+    pub(crate) fn find(name: &str) -> Result<Self> {
+        let executable = executable(name)?;
+        let options = describe(&executable).with_context(|| {
+            format!("failed to ask {} for its options: build it again", executable.display())
+        })?;
+        Ok(Self { name: name.to_owned(), executable, options })
+    }
+
+    /// The binary.
+    pub(crate) fn executable(&self) -> &Path {
+        &self.executable
+    }
+
+    /// Refuses a subcommand that the tool does not have.
+    pub(crate) fn check_subcommand(&self, name: Option<&str>) -> Result<(), UsageError> {
+        let known = &self.options.subcommands;
+        match name {
+            Some(name) if !known.contains_key(name) => Err(UsageError::new(
+                "`subcommand`",
+                format!("{} has none that is called `{name}`", self.name),
+                remedy(nearest(name, known.keys().map(String::as_str)), || self.see_help()),
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// The tool's own name of the option that stands at `place` of an experiment file, after a look
+    /// at its value.
+    pub(crate) fn canonical_option(
+        &self,
+        subcommand: Option<&str>,
+        place: &str,
+        name: &str,
+        value: &OptionValue,
+    ) -> Result<String, UsageError> {
+        let known = subcommand
+            .and_then(|subcommand| self.options.subcommands.get(subcommand))
+            .unwrap_or(&self.options.options);
+        let Some(option) = known.iter().find(|option| option.is_called(name)) else {
+            let names = known.iter().map(|option| option.name.as_str());
+            let nearest = nearest(name, names.filter(|name| !RESERVED.contains(name)));
+            let problem = format!("no option of {}", self.name);
+            return Err(at(place, name, &problem, &remedy(nearest, || self.see_help())));
+        };
+        if RESERVED.contains(&option.name.as_str()) {
+            return Err(at(place, name, "run-suite sets it", "leave it out"));
+        }
+        match (option.takes_value, value) {
+            (false, OptionValue::Text(_) | OptionValue::Many(_)) => {
+                Err(at(place, name, "is a flag", "give it as true or false"))
+            }
+            (true, OptionValue::Flag(_)) => {
+                Err(at(place, name, "takes a value", "keep true and false for flags"))
+            }
+            _ => Ok(option.name.clone()),
+        }
+    }
+
+    fn see_help(&self) -> String {
+        format!("`{} --help` shows what there is", self.name)
+    }
+}
+
+impl ToolOption {
+    fn is_called(&self, name: &str) -> bool {
+        self.name == name || self.aliases.iter().any(|alias| alias == name)
+    }
+}
+
+/// The arguments of one run. Values are tied to their options by `=`, so that a value may begin
+/// with a dash.
+pub(crate) fn arguments(
+    subcommand: Option<&str>,
+    options: &Options,
+    run_dir: &Path,
+) -> Vec<OsString> {
+    let mut arguments: Vec<OsString> = subcommand.map(OsString::from).into_iter().collect();
+    arguments.extend(["--run-dir".into(), run_dir.into()]);
+    for (name, value) in options {
+        match value {
+            OptionValue::Flag(true) => arguments.push(format!("--{name}").into()),
+            OptionValue::Flag(false) => {}
+            OptionValue::Text(text) => arguments.push(format!("--{name}={text}").into()),
+            OptionValue::Many(texts) => {
+                arguments.extend(texts.iter().map(|text| format!("--{name}={text}").into()));
+            }
+        }
+    }
+    arguments.extend(["--output".into(), "json".into()]);
+    arguments
+}
+
+/// A command line as a shell would take it.
+pub(crate) fn command_line(tool: &str, arguments: &[OsString]) -> String {
+    let mut line = tool.to_owned();
+    for argument in arguments {
+        let argument = argument.to_string_lossy();
+        let plain = |c: char| c.is_ascii_alphanumeric() || "-_=./:,+@%".contains(c);
+        if !argument.is_empty() && argument.chars().all(plain) {
+            let _ = write!(line, " {argument}");
+        } else {
+            let _ = write!(line, " '{}'", argument.replace('\'', "'\\''"));
+        }
+    }
+    line
+}
+
+/// The environment variables to withhold from a tool, so that it uses the services that the
+/// experiment names.
+pub(crate) fn withheld_environment(services: Services) -> Vec<OsString> {
+    match services {
+        Services::Local | Services::External => Vec::new(),
+        Services::Embedded => std::env::vars_os()
+            .map(|(name, _)| name)
+            .filter(|name| {
+                let name = name.to_string_lossy();
+                SERVICE_ENVIRONMENT.iter().any(|prefix| name.starts_with(prefix))
+            })
+            .collect(),
+    }
+}
+
+fn executable(name: &str) -> Result<PathBuf> {
+    let own = std::env::current_exe().context("failed to find the folder of run-suite")?;
+    let beside = own.parent().map(Path::to_path_buf).unwrap_or_default();
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::iter::once(beside.clone())
+        .chain(std::env::split_paths(&path))
+        .map(|folder| folder.join(name))
+        .find(|candidate| candidate.is_file())
+        .ok_or_else(|| {
+            UsageError::new(
+                "`tool`",
+                format!("`{name}` is neither beside run-suite in {} nor on PATH", beside.display()),
+                format!("build it with `cargo build --release -p {name}`"),
+            )
+            .into()
+        })
+}
+
+fn describe(executable: &Path) -> Result<ToolOptions> {
+    let output = Command::new(executable)
+        .args(["--generate", "options"])
+        .stdin(Stdio::null())
+        .output()
+        .context("failed to start it")?;
+    ensure!(
+        output.status.success(),
+        "`--generate options` ended with {}: {}",
+        output.status,
+        String::from_utf8_lossy(&output.stderr).trim()
+    );
+    serde_json::from_slice(&output.stdout).context("failed to read what it prints")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tool() -> Tool {
+        let options = serde_json::from_str(
+            r#"{"tool": "t", "options": [
+                {"name": "record-size", "aliases": ["record_size"], "takes_value": true,
+                 "default": "100", "help": "Size."},
+                {"name": "idempotent", "aliases": [], "takes_value": false, "default": null,
+                 "help": ""},
+                {"name": "output", "takes_value": true}],
+               "subcommands": {"fill": [{"name": "topic", "takes_value": true}]}}"#,
+        )
+        .expect("described");
+        Tool { name: "t".to_owned(), executable: PathBuf::from("/t"), options }
+    }
+
+    fn text(text: &str) -> OptionValue {
+        OptionValue::Text(text.to_owned())
+    }
+
+    fn canonical(name: &str, value: &OptionValue) -> Result<String, String> {
+        tool().canonical_option(None, "[options]", name, value).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn options_are_known_by_name_and_by_alias() {
+        assert_eq!(canonical("record-size", &text("1")).as_deref(), Ok("record-size"));
+        assert_eq!(canonical("record_size", &text("1")).as_deref(), Ok("record-size"));
+        assert_eq!(
+            canonical("record-sise", &text("1")),
+            Err("[options] `record-sise`: no option of t; did you mean `record-size`?".to_owned())
+        );
+        let error = canonical("output", &text("json")).expect_err("reserved");
+        assert!(error.contains("run-suite sets it"), "{error}");
+    }
+
+    #[test]
+    fn a_subcommand_has_options_of_its_own() {
+        let tool = tool();
+        let of_fill = |name| tool.canonical_option(Some("fill"), "[options]", name, &text("1"));
+        assert!(of_fill("topic").is_ok());
+        assert!(of_fill("record-size").is_err());
+        assert!(tool.check_subcommand(Some("fill")).is_ok());
+        let error = tool.check_subcommand(Some("fil")).expect_err("unknown").to_string();
+        assert_eq!(error, "`subcommand`: t has none that is called `fil`; did you mean `fill`?");
+    }
+
+    #[test]
+    fn flags_and_values_are_told_apart() {
+        assert!(canonical("idempotent", &OptionValue::Flag(true)).is_ok());
+        assert!(canonical("idempotent", &text("yes")).is_err());
+        assert!(canonical("record-size", &OptionValue::Flag(true)).is_err());
+    }
+
+    #[test]
+    fn a_shell_takes_a_shown_command_line_as_it_is() {
+        let arguments = ["--key=zipf:10", "--format=%(a) b's"].map(OsString::from);
+        assert_eq!(command_line("t", &arguments), r"t --key=zipf:10 '--format=%(a) b'\''s'");
+    }
+
+    #[test]
+    fn a_command_line_is_built_in_the_order_of_the_options() {
+        let options = vec![
+            ("acks".to_owned(), text("-1")),
+            ("idempotent".to_owned(), OptionValue::Flag(true)),
+            ("transactional".to_owned(), OptionValue::Flag(false)),
+            ("config".to_owned(), OptionValue::Many(vec!["a=1".to_owned(), "b=2".to_owned()])),
+        ];
+        assert_eq!(
+            arguments(Some("fill"), &options, Path::new("/r")),
+            [
+                "fill",
+                "--run-dir",
+                "/r",
+                "--acks=-1",
+                "--idempotent",
+                "--config=a=1",
+                "--config=b=2",
+                "--output",
+                "json"
+            ]
+        );
+    }
+}

@@ -1,0 +1,167 @@
+//! What a run is worth: judged by its document, by how its tool ended, and by who ended it.
+
+use std::fs;
+use std::path::Path;
+use std::process::ExitStatus;
+
+use anyhow::Result;
+use bench_cli::Exit;
+use bench_core::results::{RunDocument, ServiceOrigin, Status, VerdictOutcome};
+use serde::{Deserialize, Serialize};
+
+use crate::child::{Cause, Ended};
+use crate::experiment::Services;
+
+/// What became of a run.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum RunStatus {
+    /// Not started.
+    #[default]
+    Pending,
+    /// Started; in a folder that nobody holds: cut short.
+    Running,
+    /// Came to its end, and its figures count.
+    Complete,
+    /// Came to its end with loss or corruption: its figures do not count.
+    Invalid,
+    /// Could not be carried out.
+    Failed,
+    /// Ended by the time limit.
+    TimedOut,
+    /// Ended because run-suite was interrupted.
+    Interrupted,
+}
+
+/// A status with its reason.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Judgement {
+    pub(crate) status: RunStatus,
+    /// Why the run does not count, one sentence.
+    pub(crate) problem: Option<String>,
+}
+
+impl Judgement {
+    fn new(status: RunStatus, problem: impl Into<String>) -> Self {
+        Self { status, problem: Some(problem.into()) }
+    }
+}
+
+/// Judges a run that has just ended. `log` is what its tool wrote to standard error.
+pub(crate) fn judge(
+    ended: &Ended,
+    document: Result<&RunDocument, &anyhow::Error>,
+    services: Services,
+    log: &Path,
+) -> Judgement {
+    let by_document = document.ok().and_then(|document| judge_document(document, services));
+    let code = ended.status.code();
+    match (by_document, ended.cause) {
+        (Some(judgement), _) if judgement.status != RunStatus::Complete => judgement,
+        (Some(judgement), _) if code == Some(Exit::Good as i32) => judgement,
+        (Some(_), _) if code == Some(Exit::Invalid as i32) => {
+            Judgement::new(RunStatus::Invalid, "INVALID by the exit code of its tool")
+        }
+        (Some(_), _) => Judgement::new(RunStatus::Failed, last_words(ended.status, log)),
+        (None, Cause::TimeLimit) => {
+            Judgement::new(RunStatus::TimedOut, "ended by the time limit of the experiment")
+        }
+        (None, Cause::Interruption) => Judgement::new(RunStatus::Interrupted, "interrupted"),
+        (None, Cause::Tool) => {
+            let mut problem = last_words(ended.status, log);
+            if let (true, Err(error)) = (ended.status.success(), document) {
+                problem = format!("{problem}, {error:#}");
+            }
+            Judgement::new(RunStatus::Failed, problem)
+        }
+    }
+}
+
+/// Judges a run by its document alone; `None` when it did not come to its end.
+pub(crate) fn judge_document(document: &RunDocument, services: Services) -> Option<Judgement> {
+    let verdict = document.verdict.as_ref().filter(|_| document.status == Status::Complete)?;
+    if let Some(problem) = wrong_services(document, services) {
+        return Some(Judgement::new(RunStatus::Failed, problem));
+    }
+    Some(match verdict.outcome {
+        VerdictOutcome::Valid => Judgement { status: RunStatus::Complete, problem: None },
+        VerdictOutcome::Invalid => {
+            Judgement::new(RunStatus::Invalid, format!("INVALID: {}", verdict.reasons.join("; ")))
+        }
+    })
+}
+
+/// What is wrong with a run against other services than the experiment's: it answers another
+/// question, and so would all the runs after it.
+pub(crate) fn wrong_services(document: &RunDocument, services: Services) -> Option<String> {
+    let wanted = match services {
+        Services::Embedded => ServiceOrigin::Embedded,
+        Services::Local => ServiceOrigin::Local,
+        Services::External => ServiceOrigin::External,
+    };
+    let other = document.services.iter().find(|service| service.origin != wanted)?;
+    let remedy = match services {
+        Services::Embedded | Services::Local => "leave options that name a server out of the file",
+        Services::External => {
+            "name the server by an option such as bootstrap-servers, or by an environment variable \
+             such as KAFKA_BOOTSTRAP_SERVERS"
+        }
+    };
+    Some(format!(
+        "the experiment asks for {} services, the run used {} {}; {remedy}",
+        origin(wanted),
+        origin(other.origin),
+        other.name
+    ))
+}
+
+/// What all runs together make of the exit code: a failure weighs more than an invalid run, since
+/// it leaves the experiment without figures.
+pub(crate) fn exit_of(statuses: impl IntoIterator<Item = RunStatus>) -> Exit {
+    let mut exit = Exit::Good;
+    for status in statuses {
+        match status {
+            RunStatus::Pending | RunStatus::Running | RunStatus::Interrupted => {
+                return Exit::Interrupted;
+            }
+            RunStatus::Failed | RunStatus::TimedOut => exit = Exit::Failed,
+            RunStatus::Invalid if exit == Exit::Good => exit = Exit::Invalid,
+            RunStatus::Complete | RunStatus::Invalid => {}
+        }
+    }
+    exit
+}
+
+fn origin(origin: ServiceOrigin) -> &'static str {
+    match origin {
+        ServiceOrigin::Embedded => "embedded",
+        ServiceOrigin::Local => "local",
+        ServiceOrigin::External => "external",
+    }
+}
+
+/// How a tool ended, with the last line that it wrote.
+fn last_words(status: ExitStatus, log: &Path) -> String {
+    let words = fs::read(log).unwrap_or_default();
+    let words = String::from_utf8_lossy(&words);
+    match words.lines().rev().find(|line| !line.trim().is_empty()) {
+        Some(line) => format!("ended with {status}: {}", line.trim()),
+        None => format!("ended with {status}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_finished_weighs_most_then_failures_then_invalid_runs() {
+        use RunStatus::{Complete, Failed, Interrupted, Invalid, Pending, TimedOut};
+        assert_eq!(exit_of([Complete, Complete]), Exit::Good);
+        assert_eq!(exit_of([Complete, Invalid]), Exit::Invalid);
+        assert_eq!(exit_of([Invalid, TimedOut, Invalid]), Exit::Failed);
+        assert_eq!(exit_of([Failed, Complete]), Exit::Failed);
+        assert_eq!(exit_of([Failed, Interrupted]), Exit::Interrupted);
+        assert_eq!(exit_of([Complete, Pending]), Exit::Interrupted);
+    }
+}

@@ -1,0 +1,232 @@
+//! A stand-in for a tool: a shell script that keeps the contract between run-suite and its tools.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+/// Its behaviour for `--load=L` stands in the file `behave-L` beside it; without one it is `good`.
+/// It writes down each call with the environment that matters.
+const SCRIPT: &str = r#"#!/bin/sh
+here=$(dirname "$0")
+if [ "$1" = --generate ]; then cat "$here/options.json"; exit 0; fi
+echo "$* servers=${KAFKA_BOOTSTRAP_SERVERS:-none}" >> "$here/calls"
+load=none
+while [ $# -gt 0 ]; do
+  case "$1" in
+    --run-dir) dir=$2; shift;;
+    --load=*) load=${1#--load=};;
+  esac
+  shift
+done
+mkdir "$dir" || { echo "the run folder is there already" >&2; exit 1; }
+leave() { cp "$here/$1.json" "$dir/run.json"; exit "$2"; }
+cp "$here/running.json" "$dir/run.json"
+printf 'end_s,acked_per_s,received_per_s\n1,1000,990\n' > "$dir/intervals.csv"
+echo $$ > "$here/pid"
+case $(cat "$here/behave-$load" 2>/dev/null || echo good) in
+  good) leave good 0;;
+  invalid) leave invalid 3;;
+  fail) echo "first words" >&2; echo "the broker is gone" >&2; exit 1;;
+  wait) trap 'leave incomplete 130' INT TERM; while :; do sleep 0.05; done;;
+  stubborn) trap '' INT; while :; do sleep 0.05; done;;
+esac
+"#;
+
+/// The script in a folder of its own, which holds the results, too.
+pub(crate) struct FakeTool {
+    folder: TempDir,
+}
+
+impl FakeTool {
+    pub(crate) fn new() -> Self {
+        let folder = tempfile::tempdir().expect("temporary folder");
+        let tool = Self { folder };
+        tool.write("fake-bench", SCRIPT);
+        fs::set_permissions(tool.path("fake-bench"), fs::Permissions::from_mode(0o755))
+            .expect("permissions");
+        let option = |name: &str, aliases: Value, takes_value: bool| {
+            json!({"name": name, "aliases": aliases, "takes_value": takes_value,
+                   "default": null, "help": ""})
+        };
+        let options = json!({
+            "tool": "fake-bench",
+            "options": [
+                option("load", json!(["load_name"]), true),
+                option("duration", json!([]), true),
+                option("fast", json!([]), false),
+                option("run-dir", json!([]), true),
+            ],
+            "subcommands": {"fill": [option("load", json!([]), true)]},
+        });
+        tool.write("options.json", &options.to_string());
+        for (name, status, verdict) in [
+            ("running", "running", Value::Null),
+            ("good", "complete", json!({"outcome": "valid", "reasons": []})),
+            ("incomplete", "incomplete", json!({"outcome": "valid", "reasons": []})),
+            (
+                "invalid",
+                "complete",
+                json!({"outcome": "invalid", "reasons": ["3 acknowledged messages were lost"]}),
+            ),
+        ] {
+            tool.write(&format!("{name}.json"), &document(status, &verdict).to_string());
+        }
+        tool
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    pub(crate) fn write(&self, name: &str, text: &str) {
+        fs::write(self.path(name), text).expect("written");
+    }
+
+    /// Sets what runs with `--load=LOAD` do from now on.
+    pub(crate) fn behave(&self, load: &str, behaviour: &str) {
+        self.write(&format!("behave-{load}"), behaviour);
+    }
+
+    /// Writes an experiment on this tool.
+    pub(crate) fn experiment(&self, body: &str) -> PathBuf {
+        let head = "name = \"try\"\nquestion = \"Does it work?\"\ntool = \"fake-bench\"\n";
+        let services = if body.contains("services") { "" } else { "services = \"embedded\"\n" };
+        self.write("try.toml", &format!("{head}{services}{body}"));
+        self.path("try.toml")
+    }
+
+    /// `run-suite` in the folder of the script, with the script on its path.
+    pub(crate) fn run_suite(&self, arguments: &[&str]) -> Command {
+        let mut path = vec![self.folder.path().to_path_buf()];
+        path.extend(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()));
+        let mut command = Command::new(assert_cmd::cargo::cargo_bin!("run-suite"));
+        command
+            .args(arguments)
+            .current_dir(self.folder.path())
+            .env("PATH", std::env::join_paths(path).expect("a path"))
+            .env_remove("RUST_LOG");
+        command
+    }
+
+    /// Runs `run-suite` to its end.
+    pub(crate) fn run(&self, arguments: &[&str]) -> Output {
+        self.run_suite(arguments).output().expect("run-suite starts")
+    }
+
+    /// The calls so far, without the results folder, whose name holds the time.
+    pub(crate) fn calls(&self) -> Vec<String> {
+        let calls = fs::read_to_string(self.path("calls")).unwrap_or_default();
+        let results = self.results().map(|folder| folder.display().to_string() + "/");
+        let strip = |line: &str| match &results {
+            Some(results) => line.replace(results.as_str(), ""),
+            None => line.to_owned(),
+        };
+        calls.lines().map(strip).collect()
+    }
+
+    /// The experiment's folder, relative to that of the script; there is one at most.
+    pub(crate) fn results(&self) -> Option<PathBuf> {
+        let mut entries = fs::read_dir(self.path("results")).ok()?;
+        let folder = entries.next()?.expect("readable").path();
+        Some(folder.strip_prefix(self.folder.path()).expect("below").to_path_buf())
+    }
+
+    /// The experiment's folder as an argument.
+    pub(crate) fn results_argument(&self) -> String {
+        self.results().expect("a results folder").display().to_string()
+    }
+
+    /// A file in the experiment's folder, which must exist.
+    pub(crate) fn result(&self, name: &str) -> PathBuf {
+        self.folder.path().join(self.results().expect("a results folder")).join(name)
+    }
+
+    /// The status of every run, in the order of the plan.
+    pub(crate) fn statuses(&self) -> Vec<String> {
+        let state = read_json(&self.result("experiment.json"));
+        let runs = state["runs"].as_array().expect("runs").iter();
+        runs.map(|run| run["status"].as_str().expect("status").to_owned()).collect()
+    }
+
+    /// The process id of the run that goes on, once there is one.
+    pub(crate) fn wait_for_run(&self) -> i32 {
+        wait_until("the tool starts", || {
+            fs::read_to_string(self.path("pid")).is_ok_and(|pid| pid.ends_with('\n'))
+        });
+        let pid = fs::read_to_string(self.path("pid")).expect("readable");
+        pid.trim().parse().expect("a process id")
+    }
+}
+
+pub(crate) fn read_json(path: &Path) -> Value {
+    serde_json::from_slice(&fs::read(path).expect("readable")).expect("JSON")
+}
+
+pub(crate) fn stdout(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+pub(crate) fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+pub(crate) fn wait_until(what: &str, is_so: impl Fn() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !is_so() {
+        assert!(Instant::now() < deadline, "waited in vain until {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Whether a process is there and is more than a corpse.
+pub(crate) fn is_alive(pid: i32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit_once(')').is_some_and(|(_, rest)| !rest.trim_start().starts_with('Z'))
+}
+
+fn document(status: &str, verdict: &Value) -> Value {
+    let latency = json!({
+        "count": 1000, "mean_ns": 1.0, "std_dev_ns": 0.0, "min_ns": 1, "p50_ns": 1_500_000,
+        "p75_ns": 1_600_000, "p90_ns": 2_000_000, "p95_ns": 2_500_000, "p99_ns": 4_200_000,
+        "p99_9_ns": 5_000_000, "p99_99_ns": 5_000_000, "max_ns": 6_000_000, "negative": 0,
+        "negative_min_ns": 0, "beyond_range": 0, "beyond_range_max_ns": 0
+    });
+    json!({
+        "schema_version": 1,
+        "tool": {"name": "fake-bench", "version": "0"},
+        "run_id": "0000000001",
+        "started_at": "2026-11-21T08:30:00Z",
+        "status": status,
+        "verdict": verdict,
+        "options": {},
+        "services": [
+            {"name": "kafka", "origin": "embedded", "address": "127.0.0.1:1", "version": "mock"}
+        ],
+        "host": {"name": "h", "os": "o", "cpu": "c", "cpus": 2, "memory_bytes": 1,
+                 "load_average_1m": 0.5},
+        "versions": {},
+        "summary": if status == "running" { Value::Null } else { json!({
+            "load": "open", "elapsed_s": 1.0, "warm_up_s": 0.0,
+            "produced": {"sent": 1000, "acked": 1000, "failed": 0, "unresolved": 0,
+                         "failures": {}, "acked_bytes": 100_000, "rate_msg_per_s": 1000.0,
+                         "rate_bytes_per_s": 100_000.0, "target_rate_msg_per_s": 1000.0},
+            "consumed": {"received": 1000, "received_bytes": 100_000, "rate_msg_per_s": 990.0,
+                         "rate_bytes_per_s": 99_000.0},
+            "publish_latency": latency, "service_time": latency, "schedule_lag": latency,
+            "end_to_end_latency": latency,
+            "end_to_end_clock": {"monotonic": 1000, "wall": 0},
+            "audit": {"against": "acked", "received": 1000, "lost": 0, "duplicated": 0,
+                      "reordered": 0, "corrupt": 0, "foreign": 0, "unacked_received": 0,
+                      "producers": []},
+            "self_check": {"kept_schedule": true, "lag_p99_ns": 1000, "blocked_ns": 0,
+                           "unsent": 0},
+            "resources": {"cpu_s": 0.5, "cpu_us_per_message": 0.25, "memory_max_bytes": 1_000_000}
+        }) },
+        "warnings": []
+    })
+}

@@ -1,0 +1,124 @@
+//! Runs that take too long, Ctrl-C, and a death without a word.
+
+use std::process::{Child, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::fake_tool::{FakeTool, is_alive, read_json, stderr, stdout, wait_until};
+
+/// Three cells; the second is told to wait by the tests.
+const SWEEP: &str = "[matrix]\nload = [\"a\", \"b\", \"c\"]\n";
+
+fn start(tool: &FakeTool) -> Child {
+    tool.behave("b", "wait");
+    tool.experiment(SWEEP);
+    let child = tool
+        .run_suite(&["run", "try.toml"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("run-suite starts");
+    wait_until("the second run goes on", || tool.calls().len() == 2);
+    child
+}
+
+fn signal(child: &Child, signal: Signal) {
+    kill_process(Pid::from_child(child), signal).expect("signalled");
+}
+
+/// The rest of the sweep, after a run of `b` that was cut short.
+fn resume(tool: &FakeTool) -> Output {
+    tool.behave("b", "good");
+    let output = tool.run(&["resume", &tool.results_argument()]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert_eq!(tool.statuses(), ["complete"; 3]);
+    let calls = tool.calls();
+    let loads: Vec<&str> =
+        calls.iter().filter_map(|call| call.split("--load=").nth(1)?.get(..1)).collect();
+    assert_eq!(loads, ["a", "b", "b", "c"], "what was finished is kept");
+    assert!(tool.result("02-load-b/repeat-1.aside-1").is_dir());
+    output
+}
+
+#[test]
+fn ctrl_c_ends_the_tool_in_good_order_and_says_how_to_go_on() {
+    let tool = FakeTool::new();
+    let child = start(&tool);
+    let pid = tool.wait_for_run();
+    signal(&child, Signal::INT);
+    let output = child.wait_with_output().expect("run-suite ends");
+    assert_eq!(output.status.code(), Some(130));
+    assert!(!is_alive(pid));
+    assert_eq!(tool.statuses(), ["complete", "interrupted", "pending"]);
+    let run = read_json(&tool.result("02-load-b/repeat-1/run.json"));
+    assert_eq!(run["status"], "incomplete");
+    let remedy = format!("run-suite resume {}", tool.results_argument());
+    assert!(stderr(&output).contains(&remedy), "{}", stderr(&output));
+    assert!(stdout(&output).contains("1 valid, 1 interrupted, 1 pending"), "{}", stdout(&output));
+    resume(&tool);
+}
+
+#[test]
+fn a_terminated_run_suite_takes_the_tool_along() {
+    let tool = FakeTool::new();
+    let child = start(&tool);
+    let pid = tool.wait_for_run();
+    signal(&child, Signal::TERM);
+    let output = child.wait_with_output().expect("run-suite ends");
+    assert_eq!(output.status.code(), Some(130));
+    assert!(!is_alive(pid));
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn after_a_death_without_a_word_the_rest_can_be_resumed() {
+    let tool = FakeTool::new();
+    let child = start(&tool);
+    wait_until("the second run is recorded", || tool.statuses()[1] == "running");
+    signal(&child, Signal::KILL);
+    child.wait_with_output().expect("run-suite ends");
+    let pid = tool.wait_for_run();
+    wait_until("the tool is gone, too", || !is_alive(pid));
+    assert_eq!(tool.statuses(), ["complete", "running", "pending"]);
+    resume(&tool);
+}
+
+#[test]
+fn two_never_work_on_one_folder() {
+    let tool = FakeTool::new();
+    let child = start(&tool);
+    let output = tool.run(&["resume", &tool.results_argument()]);
+    assert_eq!(output.status.code(), Some(1));
+    let holder = format!("run-suite (process {})", child.id());
+    assert!(stderr(&output).contains(&holder), "{}", stderr(&output));
+    signal(&child, Signal::INT);
+    child.wait_with_output().expect("run-suite ends");
+    assert_eq!(tool.calls().len(), 2);
+}
+
+#[test]
+fn a_run_ends_at_the_time_limit_and_the_others_follow() {
+    let tool = FakeTool::new();
+    tool.behave("b", "wait");
+    tool.experiment(&format!("time_limit = \"500ms\"\n{SWEEP}"));
+    let output = tool.run(&["run", "try.toml"]);
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+    assert_eq!(tool.statuses(), ["complete", "timed-out", "complete"]);
+    assert!(stdout(&output).contains("ended by the time limit"), "{}", stdout(&output));
+}
+
+#[test]
+fn a_tool_that_does_not_end_when_asked_is_killed() {
+    let tool = FakeTool::new();
+    tool.behave("b", "stubborn");
+    tool.experiment("time_limit = \"500ms\"\n[options]\nload = \"b\"");
+    let started = Instant::now();
+    let output = tool.run(&["run", "try.toml"]);
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+    assert_eq!(tool.statuses(), ["timed-out"]);
+    assert!(!is_alive(tool.wait_for_run()));
+    let elapsed = started.elapsed();
+    assert!((10..20).contains(&elapsed.as_secs()), "{elapsed:?}");
+    assert!(elapsed >= Duration::from_millis(10_500), "{elapsed:?}");
+}

@@ -1,0 +1,6 @@
+//! `run-suite` as a user runs it: against a stand-in for a tool, and against the real one.
+
+mod fake_tool;
+mod interruptions;
+mod real_tool;
+mod runs;

@@ -1,0 +1,37 @@
+//! A small experiment through the real `kafka-prodcon` and its embedded broker.
+
+use std::path::Path;
+
+use crate::fake_tool::{FakeTool, read_json, stderr, stdout};
+
+#[test]
+fn a_small_sweep_runs_on_the_embedded_broker() {
+    let run_suite = Path::new(assert_cmd::cargo::cargo_bin!("run-suite"));
+    let prodcon = run_suite.with_file_name("kafka-prodcon");
+    if !prodcon.is_file() {
+        // A test of one package does not build the binaries of another.
+        eprintln!("skipped: {} is not there (cargo build --release)", prodcon.display());
+        return;
+    }
+    let folder = FakeTool::new();
+    folder.write(
+        "small.toml",
+        "name = \"small\"\nquestion = \"Does the whole chain work?\"\ntool = \"kafka-prodcon\"
+         services = \"embedded\"\ntime_limit = \"30s\"
+         [options]\nmessages = 2000\nrate = \"2k/s\"
+         [matrix]\nrecord_size = [50, \"1KiB\"]",
+    );
+    let output = folder
+        .run_suite(&["run", "small.toml"])
+        .env("KAFKA_BOOTSTRAP_SERVERS", "192.0.2.1:9092")
+        .output()
+        .expect("run-suite starts");
+    let text = stdout(&output);
+    assert_eq!(output.status.code(), Some(0), "{text}{}", stderr(&output));
+    assert!(text.contains("small (2 valid)"), "{text}");
+    assert!(text.contains("the client's ceiling on loopback"), "{text}");
+    let run = read_json(&folder.result("02-record-size-1KiB/repeat-1/run.json"));
+    assert_eq!(run["status"], "complete");
+    assert_eq!(run["summary"]["audit"]["lost"], 0);
+    assert_eq!(run["summary"]["produced"]["acked"], 2000);
+}

@@ -1,0 +1,276 @@
+//! Experiments that run to their end, and files that cannot be run.
+
+use std::fs;
+
+use crate::fake_tool::{FakeTool, read_json, stderr, stdout};
+
+/// Two cells of two repeats.
+const SWEEP: &str = "repeats = 2\n[options]\nfast = true\n[matrix]\nload_name = [\"a\", \"b\"]\n";
+
+#[test]
+fn a_dry_run_lists_the_runs_in_their_order_and_starts_nothing() {
+    let tool = FakeTool::new();
+    tool.experiment("repeats = 2\n[options]\nduration = \"30s\"\n[matrix]\nload = [\"a\", \"b\"]");
+    let output = tool.run(&["run", "try.toml", "--dry-run"]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let text = stdout(&output);
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(lines[0], "try: Does it work?");
+    assert_eq!(lines[2], "   1  load=a repeat 1");
+    assert_eq!(
+        lines[3],
+        "      fake-bench --run-dir RESULTS/try/01-load-a/repeat-1 --duration=30s --load=a \
+         --output json"
+    );
+    assert_eq!(lines[4], "   2  load=b repeat 1");
+    assert_eq!(lines[6], "   3  load=a repeat 2");
+    assert_eq!(lines[11], "4 runs, about 120 s and what starting and draining take");
+    assert!(tool.calls().is_empty());
+    assert_eq!(tool.results(), None);
+}
+
+#[test]
+fn a_sweep_leaves_a_folder_from_which_the_same_report_can_be_made() {
+    let tool = FakeTool::new();
+    tool.experiment(SWEEP);
+    let output = tool
+        .run_suite(&["run", "try.toml"])
+        .env("KAFKA_BOOTSTRAP_SERVERS", "somewhere:9092")
+        .output()
+        .expect("run-suite starts");
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert_eq!(stderr(&output), "");
+    assert_eq!(
+        tool.calls(),
+        [("01-load-a", 1), ("02-load-b", 1), ("01-load-a", 2), ("02-load-b", 2)].map(
+            |(cell, repeat)| format!(
+                "--run-dir {cell}/repeat-{repeat} --fast --load={} --output json servers=none",
+                &cell[8..]
+            )
+        )
+    );
+    assert_eq!(tool.statuses(), ["complete"; 4]);
+    assert!(tool.result("01-load-a/repeat-2/run.json").is_file());
+    assert!(tool.result("01-load-a/repeat-2.log").is_file());
+    assert_eq!(
+        fs::read_to_string(tool.result("experiment.toml")).expect("a copy"),
+        fs::read_to_string(tool.path("try.toml")).expect("the file")
+    );
+
+    let text = stdout(&output);
+    let rows: Vec<Vec<&str>> = text.lines().map(|line| line.split_whitespace().collect()).collect();
+    assert!(
+        rows.contains(&vec!["a", "990", "99.0", "kB/s", "1.50", "ms", "4.20", "ms", "2", "valid"])
+    );
+    assert!(text.contains("1.50-1.50 ms"), "{text}");
+    assert!(text.contains("the client's ceiling on loopback"), "{text}");
+    assert!(text.contains("never averaged"), "{text}");
+    let report = tool.run(&["report", &tool.results_argument()]);
+    assert_eq!(stdout(&report), text);
+}
+
+#[test]
+fn a_report_is_printed_as_json_and_csv_too() {
+    let tool = FakeTool::new();
+    tool.experiment(SWEEP);
+    let output = tool.run(&["run", "try.toml", "--output", "json"]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let summary: serde_json::Value = serde_json::from_str(&stdout(&output)).expect("JSON");
+    let experiment = &summary["experiments"][0];
+    assert_eq!(experiment["columns"], serde_json::json!(["load"]));
+    assert_eq!(experiment["cells"][1]["values"], serde_json::json!(["b"]));
+    assert_eq!(experiment["cells"][1]["end_to_end_p99_ns"]["median"], 4_200_000);
+    assert_eq!(experiment["cells"][1]["runs"][1]["figures"]["produced"]["acked"], 1000);
+    let csv = stdout(&tool.run(&["report", &tool.results_argument(), "--output", "csv"]));
+    let lines: Vec<&str> = csv.lines().collect();
+    assert!(
+        lines[0].starts_with("experiment,cell,load,runs,valid_runs,throughput_msg_per_s_median")
+    );
+    assert!(lines[2].starts_with("try,load=b,b,2,2,990,990,990,99000,"), "{csv}");
+    assert_eq!(lines.len(), 3);
+}
+
+#[test]
+fn loss_in_one_run_exits_with_3_and_keeps_its_figures_out_of_the_medians() {
+    let tool = FakeTool::new();
+    tool.behave("b", "invalid");
+    tool.experiment(SWEEP);
+    let output = tool.run(&["run", "try.toml"]);
+    assert_eq!(output.status.code(), Some(3), "{}", stderr(&output));
+    assert_eq!(tool.statuses(), ["complete", "invalid", "complete", "invalid"]);
+    let text = stdout(&output);
+    let row: Vec<&str> = text
+        .lines()
+        .map(str::trim)
+        .find(|line| line.starts_with("b "))
+        .map(|line| line.split_whitespace().collect())
+        .expect("a row for b");
+    assert_eq!(row, ["b", "-", "-", "-", "-", "2", "INVALID"]);
+    assert!(text.contains("INVALID: 3 acknowledged messages were lost"), "{text}");
+}
+
+#[test]
+fn a_failed_run_exits_with_1_after_the_others_and_gives_the_last_words_of_the_tool() {
+    let tool = FakeTool::new();
+    tool.behave("a", "fail");
+    tool.behave("b", "invalid");
+    tool.experiment("[matrix]\nload = [\"a\", \"b\", \"c\"]");
+    let output = tool.run(&["run", "try.toml"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(tool.statuses(), ["failed", "invalid", "complete"]);
+    let problem = "ended with exit status: 1: the broker is gone";
+    assert!(stdout(&output).contains(problem), "{}", stdout(&output));
+    assert!(stderr(&output).contains(problem), "{}", stderr(&output));
+
+    // What failed is run again, in a clean folder; what came to its end is kept.
+    tool.behave("a", "good");
+    let output = tool.run(&["resume", &tool.results_argument()]);
+    assert_eq!(output.status.code(), Some(3), "{}", stderr(&output));
+    assert_eq!(tool.statuses(), ["complete", "invalid", "complete"]);
+    assert_eq!(tool.calls().len(), 4);
+    assert!(tool.result("01-load-a/repeat-1.aside-1/run.json").is_file());
+}
+
+#[test]
+fn a_run_against_other_services_than_asked_for_ends_the_experiment() {
+    let tool = FakeTool::new();
+    tool.experiment("services = \"external\"\n[matrix]\nload = [\"a\", \"b\"]");
+    let output = tool
+        .run_suite(&["run", "try.toml"])
+        .env("KAFKA_BOOTSTRAP_SERVERS", "somewhere:9092")
+        .output()
+        .expect("run-suite starts");
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(tool.statuses(), ["failed", "pending"], "the next would go wrong, too");
+    let error = stderr(&output);
+    assert!(error.contains("asks for external services, the run used embedded kafka"), "{error}");
+    assert!(error.contains(&format!("run-suite resume {}", tool.results_argument())), "{error}");
+    assert!(tool.calls()[0].ends_with("servers=somewhere:9092"));
+}
+
+#[test]
+fn a_subcommand_comes_first_and_has_its_own_options() {
+    let tool = FakeTool::new();
+    tool.experiment("subcommand = \"fill\"\n[options]\nload = \"a\"");
+    assert_eq!(tool.run(&["run", "try.toml"]).status.code(), Some(0));
+    assert_eq!(
+        tool.calls(),
+        ["fill --run-dir 01-try/repeat-1 --load=a --output json servers=none"]
+    );
+    tool.experiment("subcommand = \"fill\"\n[options]\nfast = true");
+    assert_eq!(tool.run(&["run", "try.toml"]).status.code(), Some(2));
+}
+
+#[test]
+fn what_is_wrong_in_a_file_is_named_with_the_remedy() {
+    let tool = FakeTool::new();
+    for (body, message) in [
+        ("repeat = 2", "`repeat`: no key of an experiment; did you mean `repeats`?"),
+        ("[options]\nlod = 1", "[options] `lod`: no option of fake-bench; did you mean `load`?"),
+        ("[matrix]\nfast = [1, 2]", "[matrix] `fast`: is a flag; give it as true or false"),
+        ("[options]\nrun-dir = \"x\"", "[options] `run-dir`: run-suite sets it; leave it out"),
+        ("services = \"local\"", "local services are not yet available"),
+        ("subcommand = \"fil\"", "did you mean `fill`?"),
+        ("time_limit = \"0s\"", "leave the key out for 10 minutes"),
+    ] {
+        tool.experiment(body);
+        let output = tool.run(&["run", "try.toml"]);
+        assert_eq!(output.status.code(), Some(2), "{body}");
+        let error = stderr(&output);
+        assert!(error.starts_with("error: failed to plan try.toml: "), "{error}");
+        assert!(error.contains(message), "{body}: {error}");
+    }
+    assert_eq!(tool.results(), None);
+}
+
+#[test]
+fn a_tool_that_is_not_there_says_how_to_build_it() {
+    let tool = FakeTool::new();
+    let file = tool.experiment("");
+    let text = fs::read_to_string(&file).expect("readable").replace("fake-bench", "no-such-tool");
+    fs::write(&file, text).expect("written");
+    let output = tool.run(&["run", "try.toml"]);
+    assert_eq!(output.status.code(), Some(2));
+    let error = stderr(&output);
+    assert!(error.contains("build it with `cargo build --release -p no-such-tool`"), "{error}");
+}
+
+#[test]
+fn folders_and_files_that_are_not_there_are_named() {
+    let tool = FakeTool::new();
+    let output = tool.run(&["run", "none.toml"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("none.toml"), "{}", stderr(&output));
+    for command in ["resume", "report"] {
+        let output = tool.run(&[command, "nowhere"]);
+        assert_eq!(output.status.code(), Some(1), "{command}");
+        assert!(stderr(&output).contains("nowhere"), "{}", stderr(&output));
+    }
+    let output = tool.run(&["resume", "."]);
+    assert!(stderr(&output).contains("holds no experiment.json"), "{}", stderr(&output));
+}
+
+#[test]
+fn a_damaged_state_is_an_error_that_names_the_file() {
+    let tool = FakeTool::new();
+    tool.experiment("");
+    assert_eq!(tool.run(&["run", "try.toml"]).status.code(), Some(0));
+    let state = tool.result("experiment.json");
+    let good = read_json(&state);
+    let mut disagreeing = good.clone();
+    disagreeing["plan"]["runs"][0]["cell"] = 7.into();
+    let mut newer = good.clone();
+    newer["schema_version"] = 99.into();
+    for (text, message) in [
+        ("{", "failed to understand"),
+        (&*disagreeing.to_string(), "its runs and its plan disagree"),
+        (&*newer.to_string(), "schema version 99"),
+    ] {
+        fs::write(&state, text).expect("written");
+        let output = tool.run(&["resume", &tool.results_argument()]);
+        assert_eq!(output.status.code(), Some(1));
+        let error = stderr(&output);
+        assert!(error.contains("experiment.json") && error.contains(message), "{error}");
+    }
+}
+
+#[test]
+fn several_experiments_are_reported_run_by_run() {
+    let tool = FakeTool::new();
+    for load in ["a", "b"] {
+        tool.experiment(&format!("[options]\nload = \"{load}\""));
+        assert_eq!(tool.run(&["run", "try.toml"]).status.code(), Some(0));
+    }
+    let text = stdout(&tool.run(&["report", "results"]));
+    assert_eq!(text.matches("try (1 valid): Does it work?").count(), 2, "{text}");
+    let rows: Vec<String> =
+        text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
+    let has = |row: &str| rows.iter().filter(|other| *other == row).count() == 2;
+    assert!(has("try valid, 0 lost on schedule 990 99.0 kB/s 0.50 s 0.25 us 1.00 MB"), "{text}");
+    assert!(has("try publish 1.50 ms 2.00 ms 4.20 ms 5.00 ms 6.00 ms"), "{text}");
+    assert!(has("end-to-end 1.50 ms 2.00 ms 4.20 ms 5.00 ms 6.00 ms"), "{text}");
+    assert!(!text.contains("service time"), "{text}");
+}
+
+#[test]
+fn experiments_are_listed_with_their_questions() {
+    let tool = FakeTool::new();
+    let output = tool.run(&["list"]);
+    assert_eq!(output.status.code(), Some(2));
+    tool.experiment("");
+    tool.write("broken.toml", "name = 3");
+    let text = stdout(&tool.run(&["list", "."]));
+    assert!(text.contains("./try.toml\n    Does it work? (fake-bench)\n"), "{text}");
+    assert!(text.contains("./broken.toml\n    not an experiment: "), "{text}");
+}
+
+#[test]
+fn the_experiments_of_the_project_are_in_order() {
+    let tool = FakeTool::new();
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../../experiments");
+    for folder in [root.to_owned(), format!("{root}/quick")] {
+        let output = tool.run(&["list", &folder]);
+        assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+        assert!(!stdout(&output).contains("not an experiment"), "{}", stdout(&output));
+    }
+}
