@@ -7,6 +7,7 @@
 mod exit;
 pub mod generate;
 mod logging;
+mod measurement;
 mod options_in_force;
 pub mod output;
 mod progress;
@@ -20,6 +21,7 @@ mod workload;
 pub use exit::{Exit, UsageError, main_with};
 pub use generate::GenerateArgs;
 pub use logging::LogArgs;
+pub use measurement::{Measurement, Surroundings};
 pub use options_in_force::options_in_force;
 pub use output::{OutputArgs, OutputFormat};
 pub use progress::Progress;

@@ -78,7 +78,7 @@ impl RunArgs {
             Some(path) => RunFolder::create_at(path, now),
             None => RunFolder::create_below(&self.results_dir, tool, run, now),
         }
-        .map_err(usage)?;
+        .map_err(|error| usage(&error))?;
         let document = RunDocument {
             schema_version: SCHEMA_VERSION,
             tool: ToolInfo { name: tool.to_owned(), version: version.to_owned() },
@@ -99,9 +99,9 @@ impl RunArgs {
 }
 
 /// A folder that cannot be used is the command line's fault.
-fn usage(error: FolderError) -> anyhow::Error {
+fn usage(error: &FolderError) -> anyhow::Error {
     match error {
-        FolderError::Write { ref source, .. } => {
+        FolderError::Write { source, .. } => {
             UsageError::from_library(format!("--results-dir: {error}: {source}")).into()
         }
         FolderError::Taken { .. } => UsageError::from_library(format!("--run-dir: {error}")).into(),

@@ -10,7 +10,6 @@
 
 use std::collections::BTreeMap;
 use std::error::Error;
-use std::hash::{BuildHasher as _, RandomState};
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
@@ -157,7 +156,7 @@ const GRACE_NS: u64 = 5 * SECOND_NS;
 fn main() -> Result<ExitCode, Box<dyn Error>> {
     let clock = SystemClock::new();
     let started_at = SystemTime::now();
-    let run = RunId::from_bits(RandomState::new().hash_one(started_at));
+    let run = RunId::random();
     let mut folder = RunFolder::create_below(Path::new("results"), "in-memory", run, started_at)?;
     let mut document = document(run, started_at);
     folder.write_document(&document);

@@ -157,11 +157,14 @@ impl KafkaConfig {
             .collect()
     }
 
-    /// Every property for logs and results, with `***` in the place of secrets.
+    /// Every property for logs and results, with `***` in the place of secrets, and of the values of
+    /// unknown properties, whose names may be misspelt.
     #[must_use]
     pub fn redacted(&self) -> BTreeMap<String, String> {
         let shown = |(name, property): (&String, &Property)| {
-            let value = if is_secret(name) { REDACTED } else { &property.value };
+            let is_known = KNOWN_NAMES.lines().any(|known| known == name);
+            let is_shown = is_known && !is_secret(name);
+            let value = if is_shown { &property.value } else { REDACTED };
             (name.clone(), value.to_owned())
         };
         self.properties.iter().map(shown).collect()
@@ -267,7 +270,11 @@ pub fn split_setting(text: &str) -> Result<(String, String), KafkaError> {
             Ok((name.trim().to_owned(), value.trim().to_owned()))
         }
         Some(_) => Err(KafkaError::SettingSyntax { name: String::new() }),
-        None => Err(KafkaError::SettingSyntax { name: text.trim().to_owned() }),
+        // Whoever writes another separator has a value behind it, a secret perhaps.
+        None => {
+            let name = text.trim().split([':', ' ', '\t']).next().unwrap_or_default();
+            Err(KafkaError::SettingSyntax { name: name.to_owned() })
+        }
     }
 }
 

@@ -128,6 +128,8 @@ pub(crate) struct NativeProducer {
     wake_up: OwnedFd,
     _wake_up_writer: OwnedFd,
     messages: Vec<rd::rd_kafka_message_t>,
+    /// Where messages go: the only partition there is, or whichever librdkafka chooses.
+    partition: i32,
     // Last, so that it is dropped after everything made from it.
     client: Client,
 }
@@ -191,14 +193,24 @@ impl NativeProducer {
             );
             Queue(queue)
         };
-        Ok(Self { topic, events, wake_up, _wake_up_writer: writer, messages: Vec::new(), client })
+        Ok(Self {
+            topic,
+            events,
+            wake_up,
+            _wake_up_writer: writer,
+            messages: Vec::new(),
+            partition: PARTITION_UNASSIGNED,
+            client,
+        })
     }
 
-    /// Learns the topic's partitions, so that the first message does not wait for that.
+    /// Learns the topic's partitions, so that the first message does not wait for that. Where there
+    /// is only one, the choice of a partition, a good part of a message's cost, is left out.
     pub(crate) fn learn_topic(&mut self, timeout: Duration) -> Result<(), KafkaError> {
         let mut metadata = ptr::null();
-        // SAFETY: client and topic are alive; what was handed out is destroyed and not used.
-        library("learn the partitions of the topic", unsafe {
+        // SAFETY: client and topic are alive; what was handed out is destroyed after its last use,
+        // and holds as many topics as it says.
+        let code = unsafe {
             let code = rd::rd_kafka_metadata(
                 self.client.handle,
                 0,
@@ -206,11 +218,20 @@ impl NativeProducer {
                 &raw mut metadata,
                 millis(timeout),
             );
+            let mut topic_code = RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR;
             if !metadata.is_null() {
+                if (*metadata).topic_cnt == 1 {
+                    let topic = &*(*metadata).topics;
+                    topic_code = topic.err;
+                    if topic.partition_cnt == 1 {
+                        self.partition = 0;
+                    }
+                }
                 rd::rd_kafka_metadata_destroy(metadata);
             }
-            code
-        })
+            if code == RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR { topic_code } else { code }
+        };
+        library("learn the partitions of the topic", code)
     }
 
     pub(crate) fn fatal_error(&self) -> Option<String> {
@@ -228,7 +249,7 @@ impl NativeProducer {
         self.messages.extend(messages.map(|(token, key, value)| rd::rd_kafka_message_t {
             err: RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR,
             rkt: ptr::null_mut(),
-            partition: PARTITION_UNASSIGNED,
+            partition: self.partition,
             payload: value.as_ptr().cast_mut().cast::<c_void>(),
             len: value.len(),
             key: key.map_or(ptr::null_mut(), |key| key.as_ptr().cast_mut().cast::<c_void>()),
@@ -242,7 +263,7 @@ impl NativeProducer {
         let accepted = unsafe {
             rd::rd_kafka_produce_batch(
                 self.topic,
-                PARTITION_UNASSIGNED,
+                self.partition,
                 rd::RD_KAFKA_MSG_F_COPY,
                 self.messages.as_mut_ptr(),
                 count,
@@ -398,7 +419,11 @@ pub(crate) enum Fetched<'a> {
 impl NativeConsumer {
     /// A consumer that takes up to `batch_max` messages at once.
     pub(crate) fn new(config: &KafkaConfig, batch_max: usize) -> Result<Self, KafkaError> {
-        let client = Client::new(config, rd::rd_kafka_type_t::RD_KAFKA_CONSUMER, 0)?;
+        // Left to itself, the batch call takes the end of a partition for a message, and stores an
+        // offset that a group's next reader would go on from one message too late.
+        let mut config = config.clone();
+        config.set("enable.auto.offset.store", "false");
+        let client = Client::new(&config, rd::rd_kafka_type_t::RD_KAFKA_CONSUMER, 0)?;
         // SAFETY: the client is alive, and a consumer, so it has such a queue.
         let queue = unsafe {
             // Errors and the like come the same way as messages.
@@ -486,12 +511,12 @@ impl NativeConsumer {
         self.filled += usize::try_from(taken).unwrap_or(0);
     }
 
-    /// Passes on what was fetched.
+    /// Passes on what was fetched, and stores how far that is, to be committed for the group.
     pub(crate) fn pass_on(&mut self, mut sink: impl FnMut(Fetched<'_>)) {
-        for index in 0..std::mem::take(&mut self.filled) {
-            let pointer = self.messages[index];
+        let fetched = &self.messages[..std::mem::take(&mut self.filled)];
+        for (index, &pointer) in fetched.iter().enumerate() {
             // SAFETY: the message was handed out by librdkafka, is lent for the call of the sink,
-            // and destroyed once, after that.
+            // and destroyed once, after that; so is the one after it, which is only looked at.
             unsafe {
                 let message = &*pointer;
                 match error_code(message.err) {
@@ -507,17 +532,44 @@ impl NativeConsumer {
                         sink(Fetched::Error(code, text(rd::rd_kafka_message_errstr(pointer))));
                     }
                 }
+                // One call does for all that follow one another in a partition.
+                let next = fetched.get(index + 1).map(|&next| &*next);
+                let goes_on = next.is_some_and(|next| {
+                    next.partition == message.partition && error_code(next.err).is_none()
+                });
+                if !goes_on && error_code(message.err).is_none() {
+                    store_offset(pointer);
+                }
                 rd::rd_kafka_message_destroy(pointer);
             }
         }
     }
 }
 
+/// Stores that a message has been read. This fails for a partition that was taken away meanwhile:
+/// its next reader goes on from the last commit.
+///
+/// # Safety
+/// `message` was handed out by a consumer and is not destroyed.
+unsafe fn store_offset(message: *mut rd::rd_kafka_message_t) {
+    // SAFETY: as the caller promises; an error is ours to destroy.
+    unsafe {
+        let error = rd::rd_kafka_offset_store_message(message);
+        if !error.is_null() {
+            rd::rd_kafka_error_destroy(error);
+        }
+    }
+}
+
 impl Drop for NativeConsumer {
     fn drop(&mut self) {
-        self.pass_on(|_| {});
-        // SAFETY: the client is alive; it leaves its group and commits what it has read.
+        let fetched = &self.messages[..std::mem::take(&mut self.filled)];
+        // SAFETY: what was not passed on is destroyed, once, and not stored as read; the client is
+        // alive; it leaves its group and commits what was passed on.
         unsafe {
+            for &pointer in fetched {
+                rd::rd_kafka_message_destroy(pointer);
+            }
             rd::rd_kafka_consumer_close(self.client.handle);
         }
     }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use bench_core::results::ServiceOrigin;
 use clap::Args;
 
 use crate::config::KafkaConfig;
@@ -57,7 +58,10 @@ impl ConnectionArgs {
         if let Some(path) = &self.properties {
             config.load_properties(path)?;
         }
-        config.load_environment(|name| std::env::var(name).ok());
+        // A driver that asks for the embedded broker does not mean the server of the environment.
+        if ServiceOrigin::requested() != Some(ServiceOrigin::Embedded) {
+            config.load_environment(|name| std::env::var(name).ok());
+        }
         if let Some(servers) = &self.bootstrap_servers {
             config.set("bootstrap.servers", servers);
         }

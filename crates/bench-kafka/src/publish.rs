@@ -11,7 +11,7 @@ use crate::error::KafkaError;
 use crate::native::{Delivery, NativeProducer, ProducerEvent, TransactionError};
 
 /// How long a transaction's begin, commit or abort may take.
-const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(60);
+const TRANSACTION_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// When a producer commits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,6 +41,13 @@ struct Transaction {
     produced: u32,
     /// Delivered within the open transaction: not confirmed before it is committed.
     delivered: Vec<Completion>,
+}
+
+impl Transaction {
+    /// How many more messages belong to the open transaction.
+    fn room(&self) -> usize {
+        self.size.messages.saturating_sub(self.produced) as usize
+    }
 }
 
 impl KafkaPublisher {
@@ -194,9 +201,12 @@ impl Publish for KafkaPublisher {
     fn submit(&mut self, batch: &mut Batch) -> Result<(), TransportError> {
         self.begin_if_needed()?;
         let Self { producer, clock, transaction, refused, codes, .. } = self;
-        // Position of the first message that stays, if one does; usually all are accepted.
+        // What goes beyond the transaction stays in the batch until that is committed.
+        let room = transaction.as_ref().map_or(usize::MAX, Transaction::room);
+        // Positions of messages that stay because the queue is full; usually there are none.
         let mut full = Vec::new();
-        let messages = batch.iter().map(|message| (message.token, message.key, message.value));
+        let messages = batch.iter().take(room);
+        let messages = messages.map(|message| (message.token, message.key, message.value));
         let mut accepted = 0;
         producer.produce(messages, |position, token, error| match error {
             None => accepted += 1,
@@ -206,7 +216,7 @@ impl Publish for KafkaPublisher {
         if let Some(transaction) = transaction {
             transaction.produced += accepted;
         }
-        batch.remove_accepted(|position| full.binary_search(&position).is_err());
+        batch.remove_accepted(|position| position < room && full.binary_search(&position).is_err());
         Ok(())
     }
 

@@ -1,6 +1,6 @@
 //! Receiving: librdkafka as the engine's [`Receive`] transport.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bench_core::clock::{Clock as _, InstantNs, SystemClock};
 use bench_core::transport::{Incoming, Receive, TransportError};
@@ -13,6 +13,12 @@ use crate::native::{Fetched, NativeConsumer};
 
 /// Messages that are taken from librdkafka at once.
 const BATCH_MAX: usize = 1024;
+
+/// How long a group may take to get a coordinator.
+const COORDINATOR_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long to wait before asking the coordinator again.
+const COORDINATOR_POLL: Duration = Duration::from_millis(100);
 
 /// Where a consumer begins to read a partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,8 +61,18 @@ impl KafkaReceiver {
     }
 
     /// Sets where the configured group goes on reading `topic`. The group must have no members.
+    /// Waits up to half a minute for its coordinator: a new cluster's first group has none yet.
     pub fn commit(&mut self, topic: &str, starts: &[StartOffset]) -> Result<(), KafkaError> {
-        self.consumer.commit(&offsets(topic, starts)?)
+        let offsets = offsets(topic, starts)?;
+        let deadline = Instant::now() + COORDINATOR_TIMEOUT;
+        loop {
+            match self.consumer.commit(&offsets) {
+                Err(error) if is_without_coordinator(&error) && Instant::now() < deadline => {
+                    std::thread::sleep(COORDINATOR_POLL);
+                }
+                result => return result,
+            }
+        }
     }
 
     /// How many partitions this consumer reads at the moment. Also keeps its membership of the
@@ -133,6 +149,18 @@ impl Receive for KafkaReceiver {
     fn at_end(&self) -> bool {
         self.assigned > 0 && self.ended.len() >= self.assigned
     }
+}
+
+fn is_without_coordinator(error: &KafkaError) -> bool {
+    matches!(
+        error.code(),
+        Some(
+            RDKafkaErrorCode::NotCoordinator
+                | RDKafkaErrorCode::CoordinatorNotAvailable
+                | RDKafkaErrorCode::CoordinatorLoadInProgress
+                | RDKafkaErrorCode::WaitingForCoordinator
+        )
+    )
 }
 
 fn offsets(topic: &str, starts: &[StartOffset]) -> Result<TopicPartitionList, KafkaError> {

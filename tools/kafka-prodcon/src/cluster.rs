@@ -1,5 +1,6 @@
 //! The cluster of a run, embedded or the user's, and the topic on it.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -14,11 +15,19 @@ use bench_services::embedded::{BACKLOG_MAX_BYTES, EmbeddedKafka, FETCH_WAIT_MS};
 
 use crate::options::{From, TopicArgs};
 
+/// The largest batch, and so the largest message, for the embedded broker. Two batches that exceed
+/// together the 5 MiB that it keeps are both dropped when it holds nothing else.
+const EMBEDDED_BATCH_MAX_BYTES: u64 = 2 << 20;
+
+/// The session of a group's members on the embedded broker, which makes a group wait for all but a
+/// second of it when a member comes after the first ones: by default 44 s.
+const EMBEDDED_SESSION_MS: u32 = 3_000;
+
 /// A cluster to run against.
 pub(crate) struct Cluster {
     pub(crate) config: KafkaConfig,
     pub(crate) admin: Admin,
-    embedded: Option<EmbeddedKafka>,
+    embedded: Option<RefCell<EmbeddedKafka>>,
     connection: ConnectionArgs,
 }
 
@@ -60,6 +69,7 @@ impl Cluster {
         connection: &ConnectionArgs,
     ) -> Result<Self> {
         let admin = Admin::connect(&config, connection.timeout)?;
+        let embedded = embedded.map(RefCell::new);
         Ok(Self { config, admin, embedded, connection: connection.clone() })
     }
 
@@ -77,6 +87,8 @@ impl Cluster {
         }
         if self.embedded.is_some() {
             config.set("fetch.wait.max.ms", FETCH_WAIT_MS.to_string());
+            config.set("session.timeout.ms", EMBEDDED_SESSION_MS.to_string());
+            config.set("heartbeat.interval.ms", (EMBEDDED_SESSION_MS / 10).to_string());
         }
         self.connection.apply_settings(&mut config)?;
         Ok(config)
@@ -86,6 +98,11 @@ impl Cluster {
     /// confirmed.
     pub(crate) fn backlog_max_bytes(&self) -> Option<u64> {
         self.embedded.as_ref().map(|_| BACKLOG_MAX_BYTES)
+    }
+
+    /// How large a batch may be; `None` where the cluster itself says so.
+    pub(crate) fn batch_max_bytes(&self) -> Option<u64> {
+        self.embedded.as_ref().map(|_| EMBEDDED_BATCH_MAX_BYTES)
     }
 
     /// The service as results name it.
@@ -108,10 +125,11 @@ impl Cluster {
     }
 
     /// Sees to it that the topic is there, with at least `wanted` partitions if that may be.
-    pub(crate) fn prepare_topic(&mut self, args: &TopicArgs, wanted: u32) -> Result<PreparedTopic> {
+    pub(crate) fn prepare_topic(&self, args: &TopicArgs, wanted: u32) -> Result<PreparedTopic> {
         let topic = args.topic.as_str();
-        if let Some(embedded) = &mut self.embedded {
-            embedded.create_topic(topic, wanted, args.replication_factor.unwrap_or(1))?;
+        if let Some(embedded) = &self.embedded {
+            let replication = args.replication_factor.unwrap_or(1);
+            embedded.borrow_mut().create_topic(topic, wanted, replication)?;
             return Ok(PreparedTopic { partitions: wanted, warning: None });
         }
         let may_extend = !args.keep_partitions;

@@ -1,7 +1,9 @@
 //! The mode that only receives.
 
+use std::path::Path;
+
 use anyhow::{Context, Result};
-use bench_cli::{Exit, Shutdown, UsageError};
+use bench_cli::{Exit, Measurement, Shutdown, UsageError};
 use bench_core::audit::{AckLedger, Expected};
 use bench_core::clock::{Clock as _, SystemClock};
 use bench_core::engine::{ConsumerConfig, Plan, Timeline};
@@ -12,11 +14,10 @@ use bench_core::pacing::{Limit, Schedule};
 use bench_kafka::KafkaReceiver;
 use clap::ArgMatches;
 
-use crate::audit_basis::expected_run;
 use crate::cluster::Cluster;
 use crate::options::{DrainArgs, From, Options};
-use crate::produce::take_partitions;
-use crate::session::{Session, Work, duration_ns, new_run_id};
+use crate::produce::{await_assignment, take_partitions};
+use crate::session::{Session, duration_ns};
 
 /// Receives what is in the topic, or what comes.
 pub(crate) fn drain(options: &Options, args: &DrainArgs, matches: &ArgMatches) -> Result<Exit> {
@@ -30,9 +31,17 @@ pub(crate) fn drain(options: &Options, args: &DrainArgs, matches: &ArgMatches) -
     let cluster = Cluster::named(&options.connection, "drain")?;
     let starts = cluster.starts(&args.topic, args.from)?;
     let clock = SystemClock::new();
-    let run = new_run_id();
+    let run = RunId::random();
     let run_args = &args.run;
-    let session = Session { options, run_args, matches, cluster: &cluster, run, clock, shutdown };
+    let session = Session {
+        options,
+        run_args,
+        matches,
+        cluster: &cluster,
+        run,
+        clock,
+        shutdown: shutdown.clone(),
+    };
     session.carry_out(|| {
         let mut warnings = Vec::new();
         let count = args.consumer.consumers as usize;
@@ -48,6 +57,12 @@ pub(crate) fn drain(options: &Options, args: &DrainArgs, matches: &ArgMatches) -
             for receiver in &mut receivers {
                 receiver.join(&args.topic)?;
             }
+            // Joining may take longer than --drain-timeout, and would look like an empty topic.
+            if !args.follow {
+                await_assignment(&mut receivers, &shutdown, |assigned| {
+                    assigned.iter().any(|count| *count > 0)
+                })?;
+            }
         } else {
             take_partitions(&mut receivers, &args.topic, &starts)?;
         }
@@ -56,17 +71,15 @@ pub(crate) fn drain(options: &Options, args: &DrainArgs, matches: &ArgMatches) -
             None => (Expected::Any, None),
         };
         let plan = plan(args, clock, interval_ns, run, expected);
-        Ok(work(plan, receivers, ledger, warnings))
+        Ok(Measurement {
+            plan,
+            publishers: Vec::new(),
+            receivers,
+            ledger,
+            backlog_max_bytes: None,
+            warnings,
+        })
     })
-}
-
-fn work(
-    plan: Plan,
-    receivers: Vec<KafkaReceiver>,
-    ledger: Option<AckLedger>,
-    warnings: Vec<String>,
-) -> Work {
-    Work { plan, publishers: Vec::new(), receivers, schedule: None, ledger, warnings }
 }
 
 fn connect(
@@ -132,4 +145,17 @@ fn plan(
             stop_at_end: !args.follow,
         },
     }
+}
+
+/// The run that left its results in `folder`, and what it had acknowledged.
+fn expected_run(folder: &Path) -> Result<(RunId, AckLedger)> {
+    let ledger = AckLedger::read(folder)
+        .map_err(|error| UsageError::from_library(format!("--from-run: {error}")))?;
+    let mut runs: Vec<RunId> = ledger.streams().map(|(stream, _)| stream.run).collect();
+    runs.dedup();
+    if let [run] = runs[..] {
+        return Ok((run, ledger));
+    }
+    let problem = format!("{} holds the messages of {} runs", folder.display(), runs.len());
+    Err(UsageError::new("--from-run", problem, "name the folder of one run").into())
 }

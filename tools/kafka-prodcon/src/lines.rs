@@ -1,6 +1,7 @@
 //! The line modes: what Kafka's console producer and console consumer do.
 
-use std::io::{BufRead, BufWriter, Write};
+use std::io::{self, BufRead, BufWriter, Write};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -16,33 +17,59 @@ use crate::produce::take_partitions;
 /// Longest wait before an interrupt is noticed.
 const POLL: Duration = Duration::from_millis(50);
 
+/// Lines that are read before they are sent.
+const LINES_AHEAD: usize = 1_000;
+
 /// Longest wait for the answers to the last lines.
 const FLUSH: Duration = Duration::from_secs(30);
 
 /// Sends each line of standard input as one message.
 pub(crate) fn send(options: &Options, args: &SendArgs) -> Result<Exit> {
     let shutdown = Shutdown::install().context("failed to listen for signals")?;
-    let mut cluster = Cluster::named(&options.connection, "send")?;
+    let cluster = Cluster::named(&options.connection, "send")?;
     cluster.prepare_topic(&args.topic, args.topic.partitions.unwrap_or(1))?;
     let config = cluster.client(&[])?;
     let clock = SystemClock::new();
     let publisher =
         KafkaPublisher::connect(&config, &args.topic.topic, clock, None, cluster.timeout())?;
     let mut sender = LineSender { publisher, clock, batch: Batch::default(), unanswered: 0 };
-    let mut line = Vec::new();
-    let mut input = std::io::stdin().lock();
+    let lines = lines_of_stdin();
     while !shutdown.is_requested() {
-        line.clear();
-        if input.read_until(b'\n', &mut line).context("failed to read standard input")? == 0 {
-            break;
+        match lines.recv_timeout(POLL) {
+            Ok(line) => {
+                let line = line.context("failed to read standard input")?;
+                let text = line.strip_suffix(b"\n").unwrap_or(&line);
+                let text = text.strip_suffix(b"\r").unwrap_or(text);
+                sender.send(text, args.key_separator.as_deref())?;
+            }
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => break,
         }
-        let text = line.strip_suffix(b"\n").unwrap_or(&line);
-        let text = text.strip_suffix(b"\r").unwrap_or(text);
-        sender.send(text, args.key_separator.as_deref())?;
         sender.poll(clock.now_ns())?;
     }
     sender.flush()?;
     Ok(if shutdown.is_requested() { Exit::Interrupted } else { Exit::Good })
+}
+
+/// The lines of standard input, each with its end. They are read by a thread of its own, so that
+/// neither an interrupt nor the answer to a line waits for the next one.
+fn lines_of_stdin() -> Receiver<io::Result<Vec<u8>>> {
+    let (sender, lines) = sync_channel(LINES_AHEAD);
+    std::thread::spawn(move || {
+        let mut input = io::stdin().lock();
+        loop {
+            let mut line = Vec::new();
+            let read = match input.read_until(b'\n', &mut line) {
+                Ok(0) => return,
+                Ok(_) => Ok(line),
+                Err(error) => Err(error),
+            };
+            if sender.send(read).is_err() {
+                return;
+            }
+        }
+    });
+    lines
 }
 
 struct LineSender {
@@ -128,7 +155,7 @@ pub(crate) fn print(options: &Options, args: &PrintArgs) -> Result<Exit> {
     take_partitions(&mut receiver, &args.topic, &starts)?;
     let [mut receiver] = receiver;
 
-    let mut out = BufWriter::new(std::io::stdout().lock());
+    let mut out = BufWriter::new(io::stdout().lock());
     let most = args.messages.unwrap_or(u64::MAX);
     let separator = args.key_separator.as_deref().unwrap_or_default();
     let mut printed = 0;
@@ -145,7 +172,7 @@ pub(crate) fn print(options: &Options, args: &PrintArgs) -> Result<Exit> {
     }
     match result {
         // A reader that has gone away has what it wanted.
-        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => {}
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
         result => result.context("failed to write to standard output")?,
     }
     let endless = args.follow && args.from == From::Latest;
@@ -157,7 +184,7 @@ fn print_line(
     key: Option<&[u8]>,
     separator: &str,
     value: &[u8],
-) -> std::io::Result<()> {
+) -> io::Result<()> {
     if let Some(key) = key {
         out.write_all(key)?;
         out.write_all(separator.as_bytes())?;

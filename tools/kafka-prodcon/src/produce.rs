@@ -3,21 +3,23 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use bench_cli::{Amount, Exit, Shutdown, UsageError, Workload};
+use bench_cli::{Amount, Exit, Measurement, Shutdown, UsageError, Workload};
 use bench_core::audit::Expected;
 use bench_core::clock::{Clock as _, SystemClock};
 use bench_core::engine::{ConsumerConfig, Plan, Timeline};
-use bench_core::message::{Content, MessageFormat, MessageSpec, SizeSampler};
+use bench_core::message::{
+    Content, MESSAGE_BYTES_MAX, MessageFormat, MessageSpec, RunId, SizeDistribution, SizeSampler,
+};
 use bench_core::pacing::Limit;
 use bench_kafka::{KafkaPublisher, KafkaReceiver, StartOffset, TransactionSize};
 use clap::ArgMatches;
 
 use crate::cluster::Cluster;
-use crate::options::{FillArgs, From, Options, ProducerArgs};
-use crate::session::{Session, Work, duration_ns, new_run_id};
+use crate::options::{Acks, FillArgs, From, Options, ProducerArgs};
+use crate::session::{Session, duration_ns};
 
-/// Messages that are sent when no number and no time is given, as the original script did.
-const MESSAGES_DEFAULT: u64 = 10_000;
+/// What is sent when no number and no time is given, as the original script did.
+const AMOUNT_DEFAULT: Amount = Amount::Messages(10_000);
 
 /// Messages without an answer at which a producer waits, unless they are large.
 const IN_FLIGHT_DEFAULT: u32 = 100_000;
@@ -35,8 +37,11 @@ const TRANSACTION_AGE_MAX_NS: u64 = 100_000_000;
 /// Time between setting up and the first message, for the threads to start.
 const START_DELAY_NS: u64 = 20_000_000;
 
+/// The longest time that the client library takes for `--linger`.
+const LINGER_MAX: Duration = Duration::from_mins(15);
+
 /// Longest time for a group to share out its partitions.
-const JOIN_TIMEOUT: Duration = Duration::from_secs(60);
+const JOIN_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// Produces and consumes at once.
 pub(crate) fn produce_and_consume(options: &Options, matches: &ArgMatches) -> Result<Exit> {
@@ -44,13 +49,13 @@ pub(crate) fn produce_and_consume(options: &Options, matches: &ArgMatches) -> Re
     check(&options.producer, &workload)?;
     let interval_ns = options.run.interval_ns()?;
     let shutdown = Shutdown::install().context("failed to listen for signals")?;
-    let mut cluster = Cluster::named_or_embedded(&options.connection)?;
+    let cluster = Cluster::named_or_embedded(&options.connection)?;
+    check_for_embedded(&cluster, &workload)?;
     let consumers = options.consumer.consumers;
     let wanted =
         options.topic.partitions.unwrap_or_else(|| options.producer.producers.max(consumers));
-    let topic = cluster.prepare_topic(&options.topic, wanted)?;
     let clock = SystemClock::new();
-    let run = new_run_id();
+    let run = RunId::random();
     let session = Session {
         options,
         run_args: &options.run,
@@ -61,7 +66,8 @@ pub(crate) fn produce_and_consume(options: &Options, matches: &ArgMatches) -> Re
         shutdown: shutdown.clone(),
     };
     session.carry_out(|| {
-        let mut warnings: Vec<String> = topic.warning.clone().into_iter().collect();
+        let topic = cluster.prepare_topic(&options.topic, wanted)?;
+        let mut warnings: Vec<String> = topic.warning.into_iter().collect();
         if consumers > topic.partitions {
             warnings.push(format!(
                 "{} of {consumers} consumers have no partition to read",
@@ -69,6 +75,7 @@ pub(crate) fn produce_and_consume(options: &Options, matches: &ArgMatches) -> Re
             ));
         }
         warnings.extend(acks_warning(&options.producer));
+        warnings.extend(batch_warning(&cluster, &options.producer));
         let publishers = connect_publishers(
             &cluster,
             &options.topic.topic,
@@ -78,23 +85,21 @@ pub(crate) fn produce_and_consume(options: &Options, matches: &ArgMatches) -> Re
             &run.to_string(),
         )?;
         let receivers = connect_receivers(&cluster, options, &run.to_string(), clock, &shutdown)?;
+        let raw = workload.messages.format == MessageFormat::Raw;
         let consumer = ConsumerConfig {
-            raw: workload.messages.format == MessageFormat::Raw,
-            // Without an audit the number of messages alone tells the end.
-            messages_max: None,
+            raw,
+            // Without headers there is no audit to tell when all has come; the number does.
+            messages_max: match workload.amount.unwrap_or(AMOUNT_DEFAULT) {
+                Amount::Messages(messages) if raw => Some(messages),
+                _ => None,
+            },
             deadline_ns: None,
             drain_timeout_ns: duration_ns(options.consumer.drain_timeout),
             stop_at_end: false,
         };
         let plan = plan(&workload, &options.producer, consumer, clock, interval_ns, run);
-        Ok(Work {
-            schedule: Some(plan.schedule),
-            plan,
-            publishers,
-            receivers,
-            ledger: None,
-            warnings,
-        })
+        let backlog_max_bytes = cluster.backlog_max_bytes();
+        Ok(Measurement { plan, publishers, receivers, ledger: None, backlog_max_bytes, warnings })
     })
 }
 
@@ -104,15 +109,15 @@ pub(crate) fn fill(options: &Options, fill: &FillArgs, matches: &ArgMatches) -> 
     check(&fill.producer, &workload)?;
     let interval_ns = fill.run.interval_ns()?;
     let shutdown = Shutdown::install().context("failed to listen for signals")?;
-    let mut cluster = Cluster::named(&options.connection, "fill")?;
+    let cluster = Cluster::named(&options.connection, "fill")?;
     let wanted = fill.topic.partitions.unwrap_or(fill.producer.producers);
-    let topic = cluster.prepare_topic(&fill.topic, wanted)?;
     let clock = SystemClock::new();
-    let run = new_run_id();
+    let run = RunId::random();
     let run_args = &fill.run;
     let session = Session { options, run_args, matches, cluster: &cluster, run, clock, shutdown };
     session.carry_out(|| {
-        let mut warnings: Vec<String> = topic.warning.clone().into_iter().collect();
+        let topic = cluster.prepare_topic(&fill.topic, wanted)?;
+        let mut warnings: Vec<String> = topic.warning.into_iter().collect();
         warnings.extend(acks_warning(&fill.producer));
         let publishers = connect_publishers(
             &cluster,
@@ -130,12 +135,12 @@ pub(crate) fn fill(options: &Options, fill: &FillArgs, matches: &ArgMatches) -> 
             stop_at_end: false,
         };
         let plan = plan(&workload, &fill.producer, consumer, clock, interval_ns, run);
-        Ok(Work {
-            schedule: Some(plan.schedule),
+        Ok(Measurement {
             plan,
             publishers,
             receivers: Vec::new(),
             ledger: None,
+            backlog_max_bytes: None,
             warnings,
         })
     })
@@ -156,8 +161,11 @@ fn check(producer: &ProducerArgs, workload: &Workload) -> Result<(), UsageError>
         let remedy = "name a size from 1 to 2147483647 bytes";
         return Err(UsageError::new("--batch-size", "out of range", remedy));
     }
-    if (producer.idempotent || producer.transactional) && producer.acks != crate::options::Acks::All
-    {
+    if producer.linger > LINGER_MAX {
+        let problem = "longer than the client library lets a message wait";
+        return Err(UsageError::new("--linger", problem, "name at most 15m"));
+    }
+    if (producer.idempotent || producer.transactional) && producer.acks != Acks::All {
         return Err(UsageError::new(
             "--acks",
             "idempotent and transactional producers need the confirmation of all replicas",
@@ -167,8 +175,36 @@ fn check(producer: &ProducerArgs, workload: &Workload) -> Result<(), UsageError>
     Ok(())
 }
 
+/// Checks what an embedded broker cannot do.
+fn check_for_embedded(cluster: &Cluster, workload: &Workload) -> Result<(), UsageError> {
+    let largest = match &workload.messages.content {
+        // Larger than six standard deviations above the middle is one message in a billion.
+        Content::Generated {
+            sizes: SizeDistribution::Normal { mean_bytes, std_dev_bytes },
+            ..
+        } => mean_bytes + 6.0 * std_dev_bytes,
+        Content::Generated {
+            sizes: SizeDistribution::LogNormal { median_bytes, sigma }, ..
+        } => median_bytes * (6.0 * sigma).exp(),
+        _ => largest_message_bytes(&workload.messages) as f64,
+    };
+    match cluster.batch_max_bytes() {
+        Some(limit) if largest > limit as f64 => Err(UsageError::new(
+            "--record-size",
+            format!("the embedded broker takes messages of {limit} bytes at most"),
+            "ask for smaller ones, or name a server with --bootstrap-servers",
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn batch_warning(cluster: &Cluster, producer: &ProducerArgs) -> Option<String> {
+    let limit = cluster.batch_max_bytes().filter(|limit| producer.batch_size > *limit)?;
+    Some(format!("batches have at most {limit} bytes, since the embedded broker loses larger ones"))
+}
+
 fn acks_warning(producer: &ProducerArgs) -> Option<String> {
-    (producer.acks == crate::options::Acks::None).then(|| {
+    (producer.acks == Acks::None).then(|| {
         "with --acks 0 a message counts as confirmed when it has left: publish latency and \
          throughput say nothing about the broker"
             .to_owned()
@@ -181,14 +217,14 @@ fn plan(
     consumer: ConsumerConfig,
     clock: SystemClock,
     interval_ns: u64,
-    run: bench_core::message::RunId,
+    run: RunId,
 ) -> Plan {
     let warm_up_ns = duration_ns(workload.warm_up);
     let start_ns = clock.now_ns() + START_DELAY_NS;
     Plan {
         run,
         schedule: workload.schedule,
-        limit: match workload.amount.unwrap_or(Amount::Messages(MESSAGES_DEFAULT)) {
+        limit: match workload.amount.unwrap_or(AMOUNT_DEFAULT) {
             Amount::Messages(messages) => Limit::Messages(messages),
             Amount::Duration(duration) => {
                 Limit::DurationNs(warm_up_ns.saturating_add(duration_ns(duration)))
@@ -211,7 +247,7 @@ fn plan(
 fn largest_message_bytes(messages: &MessageSpec) -> u64 {
     let bytes = match &messages.content {
         Content::Generated { sizes, .. } => {
-            let sampler = SizeSampler::new(sizes, 0, bench_core::message::MESSAGE_BYTES_MAX);
+            let sampler = SizeSampler::new(sizes, 0, MESSAGE_BYTES_MAX);
             sampler.map_or(0, |sampler| sampler.max_bytes())
         }
         Content::Records(records) => records.max_bytes() + messages.format.smallest_bytes(),
@@ -238,14 +274,15 @@ fn connect_publishers(
     run: &str,
 ) -> Result<Vec<KafkaPublisher>> {
     let in_flight = u64::from(in_flight_max(args, messages));
+    let batch_size = args.batch_size.min(cluster.batch_max_bytes().unwrap_or(u64::MAX));
     // A request holds a batch and its framing; the library's own default is the least.
-    let message_max = (args.batch_size.max(largest_message_bytes(messages)) + 1_024).max(1_000_000);
+    let message_max = (batch_size.max(largest_message_bytes(messages)) + 1_024).max(1_000_000);
     let smallest = messages.format.smallest_bytes().max(1) as u64;
     let properties = [
         ("acks", args.acks.property().to_owned()),
-        ("batch.size", args.batch_size.to_string()),
+        ("batch.size", batch_size.to_string()),
         // The library also limits a batch by number: the size is to be the limit that counts.
-        ("batch.num.messages", (args.batch_size / smallest).clamp(10_000, 1_000_000).to_string()),
+        ("batch.num.messages", (batch_size / smallest).clamp(10_000, 1_000_000).to_string()),
         ("compression.codec", args.compression.property().to_owned()),
         ("enable.idempotence", (args.idempotent || args.transactional).to_string()),
         ("linger.ms", (args.linger.as_secs_f64() * 1e3).to_string()),
@@ -305,7 +342,11 @@ fn connect_receivers(
         for receiver in &mut receivers {
             receiver.join(topic)?;
         }
-        await_assignment(&mut receivers, starts.len(), shutdown)?;
+        let busy = receivers.len().min(starts.len());
+        await_assignment(&mut receivers, shutdown, |assigned| {
+            let reading = assigned.iter().filter(|count| **count > 0).count();
+            assigned.iter().sum::<usize>() == starts.len() && reading == busy
+        })?;
     }
     Ok(receivers)
 }
@@ -326,25 +367,24 @@ pub(crate) fn take_partitions(
     Ok(())
 }
 
-/// Waits until the members of the group read all partitions between them.
-fn await_assignment(
+/// Waits until the members of a group have got their partitions: `is_complete` is asked with the
+/// number that each has.
+pub(crate) fn await_assignment(
     receivers: &mut [KafkaReceiver],
-    partitions: usize,
     shutdown: &Shutdown,
+    is_complete: impl Fn(&[usize]) -> bool,
 ) -> Result<()> {
     let deadline = Instant::now() + JOIN_TIMEOUT;
-    let busy = receivers.len().min(partitions);
     loop {
         let assigned: Vec<usize> = receivers.iter_mut().map(KafkaReceiver::assigned).collect();
-        let reading = assigned.iter().filter(|count| **count > 0).count();
-        if assigned.iter().sum::<usize>() == partitions && reading == busy {
+        if is_complete(&assigned) {
             return Ok(());
         }
         anyhow::ensure!(!shutdown.is_requested(), "interrupted while the consumers joined");
         anyhow::ensure!(
             Instant::now() < deadline,
-            "the consumers did not get all {partitions} partitions within {JOIN_TIMEOUT:?}; name \
-             another --group, or share them out with --no-group"
+            "the consumers did not get their partitions within {JOIN_TIMEOUT:?}: other members of \
+             the group have them; name another --group, or none"
         );
         std::thread::sleep(Duration::from_millis(5));
     }

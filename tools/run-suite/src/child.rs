@@ -14,6 +14,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use bench_core::results::ServiceOrigin;
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
 /// The hidden first argument by which run-suite starts a tool: `__exec PARENT-PID TOOL ARGUMENT...`
@@ -32,8 +33,8 @@ pub(crate) struct Invocation<'a> {
     pub(crate) executable: &'a Path,
     /// Its arguments.
     pub(crate) arguments: &'a [OsString],
-    /// Environment variables that it does not get.
-    pub(crate) withheld: &'a [OsString],
+    /// Which services it is to use.
+    pub(crate) services: ServiceOrigin,
     /// Where its standard error goes.
     pub(crate) log: File,
 }
@@ -111,13 +112,11 @@ fn spawn(invocation: Invocation<'_>) -> io::Result<Child> {
         .arg(std::process::id().to_string())
         .arg(invocation.executable)
         .args(invocation.arguments)
+        .env(ServiceOrigin::VARIABLE, invocation.services.to_string())
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(invocation.log)
         .process_group(0);
-    for name in invocation.withheld {
-        command.env_remove(name);
-    }
     command.spawn()
 }
 

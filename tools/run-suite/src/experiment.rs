@@ -26,6 +26,7 @@ use std::time::Duration;
 
 use bench_cli::UsageError;
 use bench_cli::quantity::parse_duration;
+use bench_core::results::ServiceOrigin;
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
@@ -65,7 +66,7 @@ pub(crate) struct Experiment {
     /// Its subcommand.
     pub(crate) subcommand: Option<String>,
     /// Where the services of the runs come from.
-    pub(crate) services: Services,
+    pub(crate) services: ServiceOrigin,
     /// Runs of each cell.
     pub(crate) repeats: u32,
     /// The order of the runs.
@@ -104,18 +105,6 @@ pub(crate) enum OptionValue {
     Many(Vec<String>),
 }
 
-/// Where the services of a run come from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum Services {
-    /// The tool's own stand-ins.
-    Embedded,
-    /// Real servers, started on this machine by this project.
-    Local,
-    /// The user's cluster or account, named by options or by the environment.
-    External,
-}
-
 /// The order of the runs.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -136,7 +125,7 @@ struct File {
     question: String,
     tool: String,
     subcommand: Option<String>,
-    services: Services,
+    services: ServiceOrigin,
     repeats: Option<u32>,
     #[serde(default)]
     order: Order,

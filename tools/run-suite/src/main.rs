@@ -24,9 +24,10 @@ use bench_cli::{
     Exit, GenerateArgs, LogArgs, OutputArgs, OutputFormat, Shutdown, UsageError, generate,
     main_with, output,
 };
+use bench_core::results::ServiceOrigin;
 use clap::{CommandFactory as _, Parser, Subcommand};
 
-use crate::experiment::{Experiment, Services};
+use crate::experiment::Experiment;
 use crate::folder::{ExperimentFolder, experiments_in};
 use crate::plan::{Estimate, Plan};
 use crate::summary::SuiteSummary;
@@ -207,7 +208,7 @@ fn read_plan(file: &Path) -> Result<(String, Plan)> {
 /// Reads an experiment file, checks its options with its tool, and plans its runs.
 fn plan_file(text: &str) -> Result<Plan> {
     let mut experiment = Experiment::parse(text)?;
-    if experiment.services == Services::Local {
+    if experiment.services == ServiceOrigin::Local {
         return Err(UsageError::new(
             "`services`",
             "local services are not yet available",

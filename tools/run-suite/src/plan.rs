@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use bench_cli::UsageError;
 use bench_cli::quantity::{parse_count, parse_duration, parse_rate};
+use bench_core::results::ServiceOrigin;
 use serde::{Deserialize, Serialize};
 
-use crate::experiment::{Case, Experiment, OptionValue, Options, Order, Services};
+use crate::experiment::{Case, Experiment, OptionValue, Options, Order};
 
 /// The most runs (cells times repeats) of one experiment.
 const RUNS_MAX: usize = 10_000;
@@ -25,7 +26,7 @@ pub(crate) struct Plan {
     /// Its subcommand.
     pub(crate) subcommand: Option<String>,
     /// Where the services come from.
-    pub(crate) services: Services,
+    pub(crate) services: ServiceOrigin,
     /// The longest that a run may take, seconds.
     pub(crate) time_limit_s: f64,
     /// Names of the options that differ between the cells, in the order of the file.

@@ -1,6 +1,5 @@
 //! Runs what is pending in experiments, one run after another.
 
-use std::ffi::OsString;
 use std::fs::File;
 use std::io::Write as _;
 use std::path::Path;
@@ -15,7 +14,7 @@ use crate::child::{self, Ended, Invocation};
 use crate::folder::{ExperimentFolder, log_path, read_document};
 use crate::live::Live;
 use crate::plan::{Plan, expected};
-use crate::tool::{Tool, arguments, withheld_environment};
+use crate::tool::{Tool, arguments};
 use crate::verdict::{RunStatus, judge, wrong_services};
 
 /// Runs what is pending in all `folders`, until it is done or a shutdown is requested.
@@ -28,7 +27,6 @@ pub(crate) fn run_pending(
     let mut position = 0;
     for folder in folders {
         let tool = Tool::find(&folder.state().plan.tool)?;
-        let withheld = withheld_environment(folder.state().plan.services);
         for index in 0..folder.state().runs.len() {
             position += 1;
             if folder.state().runs[index].status != RunStatus::Pending {
@@ -41,7 +39,6 @@ pub(crate) fn run_pending(
                 index,
                 title: title(&folder.state().plan, index, position, all),
                 executable: tool.executable(),
-                withheld: &withheld,
             };
             step.run(folder, shutdown, progress)?;
         }
@@ -56,7 +53,6 @@ struct Step<'a> {
     /// What progress and logs call it.
     title: String,
     executable: &'a Path,
-    withheld: &'a [OsString],
 }
 
 impl Step<'_> {
@@ -101,7 +97,7 @@ impl Step<'_> {
             Invocation {
                 executable: self.executable,
                 arguments: &arguments(plan.subcommand.as_deref(), options, run_dir),
-                withheld: self.withheld,
+                services: plan.services,
                 log,
             },
             plan.time_limit(),

@@ -14,14 +14,10 @@ use anyhow::{Context, Result, ensure};
 use bench_cli::UsageError;
 use serde::Deserialize;
 
-use crate::experiment::{OptionValue, Options, Services, at, nearest, remedy};
+use crate::experiment::{OptionValue, Options, at, nearest, remedy};
 
 /// Options that belong to run-suite.
 const RESERVED: [&str; 6] = ["run-dir", "results-dir", "output", "generate", "help", "version"];
-
-/// Environment variables, by the beginning of their names, that name a service. They do not reach
-/// a tool that is to use its own stand-in.
-const SERVICE_ENVIRONMENT: [&str; 1] = ["KAFKA_"];
 
 /// A binary and what it takes.
 #[derive(Debug)]
@@ -155,21 +151,6 @@ pub(crate) fn command_line(tool: &str, arguments: &[OsString]) -> String {
         }
     }
     line
-}
-
-/// The environment variables to withhold from a tool, so that it uses the services that the
-/// experiment names.
-pub(crate) fn withheld_environment(services: Services) -> Vec<OsString> {
-    match services {
-        Services::Local | Services::External => Vec::new(),
-        Services::Embedded => std::env::vars_os()
-            .map(|(name, _)| name)
-            .filter(|name| {
-                let name = name.to_string_lossy();
-                SERVICE_ENVIRONMENT.iter().any(|prefix| name.starts_with(prefix))
-            })
-            .collect(),
-    }
 }
 
 fn executable(name: &str) -> Result<PathBuf> {

@@ -10,7 +10,6 @@ use bench_core::results::{RunDocument, ServiceOrigin, Status, VerdictOutcome};
 use serde::{Deserialize, Serialize};
 
 use crate::child::{Cause, Ended};
-use crate::experiment::Services;
 
 /// What became of a run.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,7 +50,7 @@ impl Judgement {
 pub(crate) fn judge(
     ended: &Ended,
     document: Result<&RunDocument, &anyhow::Error>,
-    services: Services,
+    services: ServiceOrigin,
     log: &Path,
 ) -> Judgement {
     let by_document = document.ok().and_then(|document| judge_document(document, services));
@@ -78,7 +77,7 @@ pub(crate) fn judge(
 }
 
 /// Judges a run by its document alone; `None` when it did not come to its end.
-pub(crate) fn judge_document(document: &RunDocument, services: Services) -> Option<Judgement> {
+pub(crate) fn judge_document(document: &RunDocument, services: ServiceOrigin) -> Option<Judgement> {
     let verdict = document.verdict.as_ref().filter(|_| document.status == Status::Complete)?;
     if let Some(problem) = wrong_services(document, services) {
         return Some(Judgement::new(RunStatus::Failed, problem));
@@ -93,25 +92,20 @@ pub(crate) fn judge_document(document: &RunDocument, services: Services) -> Opti
 
 /// What is wrong with a run against other services than the experiment's: it answers another
 /// question, and so would all the runs after it.
-pub(crate) fn wrong_services(document: &RunDocument, services: Services) -> Option<String> {
-    let wanted = match services {
-        Services::Embedded => ServiceOrigin::Embedded,
-        Services::Local => ServiceOrigin::Local,
-        Services::External => ServiceOrigin::External,
-    };
-    let other = document.services.iter().find(|service| service.origin != wanted)?;
+pub(crate) fn wrong_services(document: &RunDocument, services: ServiceOrigin) -> Option<String> {
+    let other = document.services.iter().find(|service| service.origin != services)?;
     let remedy = match services {
-        Services::Embedded | Services::Local => "leave options that name a server out of the file",
-        Services::External => {
+        ServiceOrigin::Embedded | ServiceOrigin::Local => {
+            "leave options that name a server out of the file"
+        }
+        ServiceOrigin::External => {
             "name the server by an option such as bootstrap-servers, or by an environment variable \
              such as KAFKA_BOOTSTRAP_SERVERS"
         }
     };
     Some(format!(
-        "the experiment asks for {} services, the run used {} {}; {remedy}",
-        origin(wanted),
-        origin(other.origin),
-        other.name
+        "the experiment asks for {services} services, the run used {} {}; {remedy}",
+        other.origin, other.name
     ))
 }
 
@@ -130,14 +124,6 @@ pub(crate) fn exit_of(statuses: impl IntoIterator<Item = RunStatus>) -> Exit {
         }
     }
     exit
-}
-
-fn origin(origin: ServiceOrigin) -> &'static str {
-    match origin {
-        ServiceOrigin::Embedded => "embedded",
-        ServiceOrigin::Local => "local",
-        ServiceOrigin::External => "external",
-    }
 }
 
 /// How a tool ended, with the last line that it wrote.

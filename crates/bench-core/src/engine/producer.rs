@@ -14,7 +14,7 @@ const POLL_NS: u64 = 50_000_000;
 /// Shortest sleep of a producer. At high rates it wakes for several messages at once: sleeping for
 /// each would keep a processor busy with nothing but waking, and the messages wait for less than
 /// the 100 us that a schedule lag of theirs may be.
-const SLEEP_MIN_NS: u64 = 40_000;
+const SLEEP_MIN_NS: u64 = 25_000;
 
 /// How one producer works.
 #[derive(Debug, Clone)]

@@ -26,6 +26,14 @@ impl RunId {
         Self(bits & ((1 << 40) - 1))
     }
 
+    /// An id that no other run has, as far as 40 random bits go.
+    #[must_use]
+    pub fn random() -> Self {
+        // The standard library seeds its hash maps from the system's randomness.
+        use std::hash::{BuildHasher as _, RandomState};
+        Self::from_bits(RandomState::new().hash_one(std::process::id()))
+    }
+
     /// The id as a number below 2^40.
     #[must_use]
     pub fn to_bits(self) -> u64 {

@@ -108,6 +108,31 @@ pub enum ServiceOrigin {
     External,
 }
 
+impl ServiceOrigin {
+    /// The environment variable by which a driver tells a tool which services to use: with
+    /// `embedded`, an adapter takes no server from the environment.
+    pub const VARIABLE: &str = "BENCH_SERVICES";
+
+    /// What a driver asks for, if there is one.
+    #[must_use]
+    pub fn requested() -> Option<Self> {
+        let value = std::env::var(Self::VARIABLE).ok()?;
+        [Self::Embedded, Self::Local, Self::External]
+            .into_iter()
+            .find(|origin| origin.to_string() == value)
+    }
+}
+
+impl std::fmt::Display for ServiceOrigin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Embedded => "embedded",
+            Self::Local => "local",
+            Self::External => "external",
+        })
+    }
+}
+
 /// The machine of a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct HostInfo {

@@ -121,6 +121,8 @@ fn settings_need_a_value() {
     assert!(text.contains("'linger.ms'") && text.contains("--config KEY=VALUE"), "{text}");
     let text = split_setting("=hush").expect_err("no key").to_string();
     assert!(!text.contains("hush"), "{text}");
+    let text = split_setting("sasl.password: hush").expect_err("no equals sign").to_string();
+    assert!(text.contains("'sasl.password'") && !text.contains("hush"), "{text}");
     let (name, value) = split_setting("a=b=c").expect("a setting");
     assert_eq!((name.as_str(), value.as_str()), ("a", "b=c"));
 }
@@ -137,6 +139,7 @@ fn secrets_are_never_shown() {
         "sasl.oauthbearer.config",
         "sasl.oauthbearer.assertion.private.key.passphrase",
         "sasl.oauthbearer.assertion.private.key.pem",
+        "sasl.pasword",
     ] {
         config.set(name, "hush");
         assert_eq!(config.redacted()[name], "***", "{name}");

@@ -14,7 +14,7 @@ use tempfile::TempDir;
 const SCRIPT: &str = r#"#!/bin/sh
 here=$(dirname "$0")
 if [ "$1" = --generate ]; then cat "$here/options.json"; exit 0; fi
-echo "$* servers=${KAFKA_BOOTSTRAP_SERVERS:-none}" >> "$here/calls"
+echo "$* services=${BENCH_SERVICES:-none}" >> "$here/calls"
 load=none
 while [ $# -gt 0 ]; do
   case "$1" in

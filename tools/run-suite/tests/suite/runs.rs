@@ -33,18 +33,14 @@ fn a_dry_run_lists_the_runs_in_their_order_and_starts_nothing() {
 fn a_sweep_leaves_a_folder_from_which_the_same_report_can_be_made() {
     let tool = FakeTool::new();
     tool.experiment(SWEEP);
-    let output = tool
-        .run_suite(&["run", "try.toml"])
-        .env("KAFKA_BOOTSTRAP_SERVERS", "somewhere:9092")
-        .output()
-        .expect("run-suite starts");
+    let output = tool.run_suite(&["run", "try.toml"]).output().expect("run-suite starts");
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     assert_eq!(stderr(&output), "");
     assert_eq!(
         tool.calls(),
         [("01-load-a", 1), ("02-load-b", 1), ("01-load-a", 2), ("02-load-b", 2)].map(
             |(cell, repeat)| format!(
-                "--run-dir {cell}/repeat-{repeat} --fast --load={} --output json servers=none",
+                "--run-dir {cell}/repeat-{repeat} --fast --load={} --output json services=embedded",
                 &cell[8..]
             )
         )
@@ -135,17 +131,13 @@ fn a_failed_run_exits_with_1_after_the_others_and_gives_the_last_words_of_the_to
 fn a_run_against_other_services_than_asked_for_ends_the_experiment() {
     let tool = FakeTool::new();
     tool.experiment("services = \"external\"\n[matrix]\nload = [\"a\", \"b\"]");
-    let output = tool
-        .run_suite(&["run", "try.toml"])
-        .env("KAFKA_BOOTSTRAP_SERVERS", "somewhere:9092")
-        .output()
-        .expect("run-suite starts");
+    let output = tool.run_suite(&["run", "try.toml"]).output().expect("run-suite starts");
     assert_eq!(output.status.code(), Some(1));
     assert_eq!(tool.statuses(), ["failed", "pending"], "the next would go wrong, too");
     let error = stderr(&output);
     assert!(error.contains("asks for external services, the run used embedded kafka"), "{error}");
     assert!(error.contains(&format!("run-suite resume {}", tool.results_argument())), "{error}");
-    assert!(tool.calls()[0].ends_with("servers=somewhere:9092"));
+    assert!(tool.calls()[0].ends_with("services=external"));
 }
 
 #[test]
@@ -155,7 +147,7 @@ fn a_subcommand_comes_first_and_has_its_own_options() {
     assert_eq!(tool.run(&["run", "try.toml"]).status.code(), Some(0));
     assert_eq!(
         tool.calls(),
-        ["fill --run-dir 01-try/repeat-1 --load=a --output json servers=none"]
+        ["fill --run-dir 01-try/repeat-1 --load=a --output json services=embedded"]
     );
     tool.experiment("subcommand = \"fill\"\n[options]\nfast = true");
     assert_eq!(tool.run(&["run", "try.toml"]).status.code(), Some(2));

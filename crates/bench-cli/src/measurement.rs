@@ -1,0 +1,174 @@
+//! Carries out the measuring part of a run: the engine, with progress, interrupts and the record.
+
+use std::fmt::Write as _;
+
+use anyhow::{Error, Result};
+use bench_core::audit::AckLedger;
+use bench_core::clock::{InstantNs, SystemClock};
+use bench_core::engine::{self, Plan, RunControl, Totals};
+use bench_core::results::{Status, Summary, SummaryInput};
+use bench_core::transport::{Publish, Receive};
+
+use crate::{Exit, OutputFormat, Progress, RunRecord, Shutdown, quantity};
+
+/// How often the progress line is written.
+const PROGRESS_NS: u64 = 200_000_000;
+
+/// A run that is ready to start: everything is connected.
+pub struct Measurement<P, R> {
+    /// What to do.
+    pub plan: Plan,
+    /// One connection a producer; none when nothing is sent.
+    pub publishers: Vec<P>,
+    /// One connection a consumer; none when nothing is received.
+    pub receivers: Vec<R>,
+    /// What another run had acknowledged, when this one receives that.
+    pub ledger: Option<AckLedger>,
+    /// How many bytes may be sent and not yet received, for systems that drop what is beyond.
+    pub backlog_max_bytes: Option<u64>,
+    /// What the reader of the figures must know, one sentence each.
+    pub warnings: Vec<String>,
+}
+
+/// What a measurement gets from the tool.
+pub struct Surroundings {
+    /// The clock of the plan's instants.
+    pub clock: SystemClock,
+    /// Asks for an early end.
+    pub shutdown: Shutdown,
+    /// Where the progress is shown.
+    pub progress: Progress,
+    /// The form in which the result is printed.
+    pub output: OutputFormat,
+}
+
+impl<P: Publish + Send, R: Receive + Send> Measurement<P, R> {
+    /// Measures, records, prints the result, and says how to exit.
+    pub fn carry_out(self, mut record: RunRecord, around: Surroundings) -> Result<Exit> {
+        let Surroundings { clock, shutdown, mut progress, output } = around;
+        let Self { plan, publishers, receivers, ledger, backlog_max_bytes, warnings } = self;
+        for warning in warnings {
+            record.warn(warning);
+        }
+        let (produced, consumed) = (!publishers.is_empty(), !receivers.is_empty());
+        let control = RunControl::new(
+            publishers.len(),
+            receivers.len(),
+            backlog_max_bytes.filter(|_| produced && consumed),
+        );
+        record.folder_mut().set_timeline(plan.timeline);
+        let mut line = ProgressLine::new(plan.timeline.start_ns);
+        let transports = (publishers, receivers);
+        let done = engine::run(
+            &plan,
+            clock,
+            &control,
+            transports,
+            record.folder_mut(),
+            |now_ns, totals| {
+                if shutdown.is_requested() {
+                    control.stop_producing();
+                    if !produced {
+                        control.stop_consuming();
+                    }
+                }
+                line.show(&mut progress, now_ns, totals);
+            },
+        );
+        progress.clear();
+        let (totals, error) = match done {
+            Ok(done) => done,
+            Err(error) => {
+                let error = Error::from(error);
+                record.fail(&error);
+                return Err(error);
+            }
+        };
+        let summary = Summary::new(SummaryInput {
+            totals: &totals,
+            timeline: plan.timeline,
+            schedule: produced.then_some(plan.schedule),
+            consumed,
+            ledger: ledger.as_ref().or(produced.then_some(&totals.ledger)),
+            raw: plan.consumer.raw,
+            resources: record.meter().read(totals.sent + totals.received.messages),
+        });
+        let status = match (&error, shutdown.is_requested()) {
+            (Some(_), _) => Status::Failed,
+            (None, true) => Status::Incomplete,
+            (None, false) => Status::Complete,
+        };
+        if let Some(error) = error {
+            let error = Error::from(error);
+            tracing::error!("{error:#}");
+            record.warn(format!("{error:#}"));
+        }
+        record.finish(summary, status, output)
+    }
+}
+
+/// The line that shows how a run goes.
+struct ProgressLine {
+    start_ns: InstantNs,
+    shown_ns: InstantNs,
+    acked: u64,
+    received: u64,
+}
+
+impl ProgressLine {
+    fn new(start_ns: InstantNs) -> Self {
+        Self { start_ns, shown_ns: start_ns, acked: 0, received: 0 }
+    }
+
+    fn show(&mut self, progress: &mut Progress, now_ns: InstantNs, totals: &Totals) {
+        let since_ns = now_ns.saturating_sub(self.shown_ns);
+        if since_ns < PROGRESS_NS || !progress.is_visible() {
+            return;
+        }
+        progress.update(&self.text(now_ns, since_ns, totals));
+        self.shown_ns = now_ns;
+        (self.acked, self.received) = (totals.acked.messages, totals.received.messages);
+    }
+
+    fn text(&self, now_ns: InstantNs, since_ns: u64, totals: &Totals) -> String {
+        let per_s = |now: u64, before: u64| {
+            quantity::rate(now.saturating_sub(before) as f64 * 1e9 / since_ns as f64)
+        };
+        let elapsed_s = now_ns.saturating_sub(self.start_ns) as f64 / 1e9;
+        let mut text = format!("{elapsed_s:6.1} s");
+        // Writing to a string does not fail.
+        if totals.sent > 0 {
+            let _ = write!(text, "  out {}", per_s(totals.acked.messages, self.acked));
+        }
+        if totals.received.messages > 0 {
+            let _ = write!(text, "  in {}", per_s(totals.received.messages, self.received));
+        }
+        for (name, latency) in totals.latencies.named() {
+            if name != "schedule_lag" && !latency.is_empty() {
+                let p99 = quantity::duration_ns(latency.percentile_ns(99.0));
+                let _ = write!(text, "  {} p99 {p99}", name.replace('_', " "));
+            }
+        }
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bench_core::engine::Volume;
+
+    use super::*;
+
+    #[test]
+    fn the_progress_line_shows_rates_since_the_last_one_and_latencies() {
+        let mut totals = Totals {
+            sent: 3_000,
+            acked: Volume { messages: 3_000, bytes: 0 },
+            ..Totals::default()
+        };
+        totals.latencies.publish_latency.record(2_000_000);
+        let line = ProgressLine { acked: 1_000, ..ProgressLine::new(0) };
+        let text = line.text(2_500_000_000, 500_000_000, &totals);
+        assert_eq!(text, "   2.5 s  out 4.00 k msg/s  publish latency p99 2.00 ms");
+    }
+}

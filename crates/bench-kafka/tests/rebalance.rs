@@ -1,0 +1,268 @@
+//! Groups whose members come and go. This program is both the tests and, started again by them, the
+//! broker; so it has a `main` of its own.
+
+use std::io::Write as _;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use bench_core::audit::{AckLedger, Expected};
+use bench_core::clock::{Clock as _, InstantNs, SECOND_NS, SystemClock};
+use bench_core::engine::{
+    self, ConsumerConfig, Interval, IntervalSink, Plan, RunControl, Timeline, Totals,
+};
+use bench_core::message::{
+    Content, KeyDistribution, MessageFormat, MessageSpec, RunId, SizeDistribution,
+};
+use bench_core::pacing::{Limit, Schedule};
+use bench_core::transport::{Batch, Incoming, Publish as _, Receive, TransportError};
+use bench_kafka::config::KafkaConfig;
+use bench_kafka::{KafkaPublisher, KafkaReceiver};
+use bench_services::embedded::{EmbeddedKafka, FETCH_WAIT_MS, run_if_requested};
+
+const TESTS: [(&str, fn()); 2] = [
+    (
+        "members_that_come_and_go_in_mid_run_lose_nothing",
+        members_that_come_and_go_in_mid_run_lose_nothing,
+    ),
+    ("a_group_goes_on_after_what_was_passed_on", a_group_goes_on_after_what_was_passed_on),
+];
+
+const TOPIC: &str = "t";
+const PARTITIONS: u32 = 4;
+
+/// One message in 100 us: six seconds of them.
+const RATE_PER_S: f64 = 10_000.0;
+const MESSAGES: u64 = 60_000;
+
+fn config(servers: &str) -> KafkaConfig {
+    let mut config = KafkaConfig::new();
+    config.set("bootstrap.servers", servers);
+    config
+}
+
+fn member_config(servers: &str) -> KafkaConfig {
+    let mut config = config(servers);
+    config.set("group.id", "g");
+    config.set("auto.offset.reset", "earliest");
+    config.set("fetch.wait.max.ms", FETCH_WAIT_MS.to_string());
+    // The broker waits for almost a session until a changed group is complete.
+    config.set("session.timeout.ms", "2000");
+    config.set("heartbeat.interval.ms", "200");
+    config
+}
+
+/// A consumer that is a member of the group for a part of the run only.
+struct Member {
+    clock: SystemClock,
+    receiver: Option<KafkaReceiver>,
+    joins_at_ns: Option<InstantNs>,
+    leaves_at_ns: InstantNs,
+    received: Arc<AtomicU64>,
+}
+
+impl Member {
+    fn new(servers: &str, clock: SystemClock) -> Self {
+        let receiver = KafkaReceiver::connect(&member_config(servers), clock).expect("a consumer");
+        Self {
+            clock,
+            receiver: Some(receiver),
+            joins_at_ns: None,
+            leaves_at_ns: InstantNs::MAX,
+            received: Arc::default(),
+        }
+    }
+
+    fn receiver(&mut self) -> &mut KafkaReceiver {
+        self.receiver.as_mut().expect("not left yet")
+    }
+
+    fn join(&mut self) {
+        self.receiver().join(TOPIC).expect("joins");
+    }
+}
+
+impl Receive for Member {
+    fn receive(
+        &mut self,
+        until_ns: InstantNs,
+        sink: impl FnMut(Incoming<'_>),
+    ) -> Result<usize, TransportError> {
+        let now_ns = self.clock.now_ns();
+        if self.joins_at_ns.take_if(|at_ns| *at_ns <= now_ns).is_some() {
+            self.join();
+        }
+        if now_ns >= self.leaves_at_ns {
+            self.receiver = None;
+        }
+        match &mut self.receiver {
+            Some(receiver) if self.joins_at_ns.is_none() => {
+                let count = receiver.receive(until_ns, sink)?;
+                self.received.fetch_add(count as u64, Ordering::Relaxed);
+                Ok(count)
+            }
+            _ => {
+                std::thread::sleep(Duration::from_nanos(until_ns.saturating_sub(now_ns)));
+                Ok(0)
+            }
+        }
+    }
+}
+
+/// Records nothing: the totals say it all.
+struct NoRecord;
+
+impl IntervalSink for NoRecord {
+    fn interval(&mut self, _: &Interval) {}
+
+    fn acked(&mut self, _: &AckLedger) {}
+}
+
+fn await_all_partitions(members: &mut [Member]) {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    let assigned = |member: &mut Member| member.receiver().assigned();
+    while members.iter_mut().map(assigned).sum::<usize>() < PARTITIONS as usize {
+        assert!(Instant::now() < deadline, "the group does not form");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+fn plan(run: RunId, start_ns: InstantNs) -> Plan {
+    Plan {
+        run,
+        schedule: Schedule::Constant { rate_per_s: RATE_PER_S },
+        limit: Limit::Messages(MESSAGES),
+        messages: MessageSpec {
+            format: MessageFormat::Binary,
+            content: Content::Generated {
+                sizes: SizeDistribution::Fixed { size_bytes: 60 },
+                compressibility: 0.0,
+            },
+            keys: KeyDistribution::Uniform { keys: 1_000 },
+            seed: 1,
+        },
+        timeline: Timeline { start_ns, warm_up_end_ns: start_ns, interval_ns: SECOND_NS },
+        in_flight_max: 10_000,
+        batch_max: 256,
+        grace_ns: 30 * SECOND_NS,
+        expected: Expected::Run(run),
+        consumer: ConsumerConfig {
+            raw: false,
+            messages_max: None,
+            deadline_ns: None,
+            drain_timeout_ns: 30 * SECOND_NS,
+            stop_at_end: false,
+        },
+    }
+}
+
+/// Runs the plan with members A and B, C who joins after two seconds, and B who leaves after four.
+fn run_with_changing_members(servers: &str) -> (Totals, [u64; 3]) {
+    let clock = SystemClock::new();
+    let timeout = Duration::from_secs(10);
+    let publisher =
+        KafkaPublisher::connect(&config(servers), TOPIC, clock, None, timeout).expect("a producer");
+    let [mut a, mut b, mut c] = [(); 3].map(|()| Member::new(servers, clock));
+    a.join();
+    b.join();
+    let mut members = vec![a, b];
+    await_all_partitions(&mut members);
+    let start_ns = clock.now_ns();
+    members[1].leaves_at_ns = start_ns + 4 * SECOND_NS;
+    c.joins_at_ns = Some(start_ns + 2 * SECOND_NS);
+    members.push(c);
+    let received: Vec<_> = members.iter().map(|member| Arc::clone(&member.received)).collect();
+
+    let control = RunControl::new(1, members.len(), None);
+    let plan = plan(RunId::from_bits(1), start_ns);
+    let transports = (vec![publisher], members);
+    let (totals, error) =
+        engine::run(&plan, clock, &control, transports, NoRecord, |_, _| {}).expect("it runs");
+    assert!(error.is_none(), "{error:?}");
+    let counts = [0, 1, 2].map(|member: usize| received[member].load(Ordering::Relaxed));
+    (totals, counts)
+}
+
+fn members_that_come_and_go_in_mid_run_lose_nothing() {
+    let mut broker = EmbeddedKafka::start(1).expect("a broker");
+    broker.create_topic(TOPIC, PARTITIONS, 1).expect("created");
+    let (totals, counts) = run_with_changing_members(broker.bootstrap_servers());
+
+    let audit = totals.audit.summary(Some(&totals.ledger));
+    let [a, b, c] = counts;
+    let report = format!("A {a}, B {b}, C {c}: {} duplicated", audit.duplicated);
+    say(&report);
+    assert_eq!(totals.acked.messages, MESSAGES);
+    assert_eq!((audit.received, audit.lost), (MESSAGES, 0), "{report}");
+    assert_eq!((audit.corrupt, audit.foreign), (0, 0));
+    // This broker refuses commits while a group changes, so that many messages come again. On Apache
+    // Kafka none does.
+    assert_eq!(a + b + c, MESSAGES + audit.duplicated, "{report}");
+    // Each had its part, so the partitions did change hands.
+    assert!(counts.iter().all(|count| *count > 0), "{report}");
+}
+
+/// Sends one message for each number, which is its value.
+fn send(servers: &str, clock: SystemClock, numbers: std::ops::Range<u8>) {
+    let timeout = Duration::from_secs(10);
+    let mut publisher =
+        KafkaPublisher::connect(&config(servers), TOPIC, clock, None, timeout).expect("a producer");
+    let mut batch = Batch::default();
+    for number in numbers.clone() {
+        batch.push(number.into(), |_| false, |out, _| out.push(number));
+    }
+    publisher.submit(&mut batch).expect("submits");
+    let mut completions = Vec::new();
+    let deadline_ns = clock.now_ns() + 30 * SECOND_NS;
+    while completions.len() < numbers.len() && clock.now_ns() < deadline_ns {
+        publisher.poll(deadline_ns, &mut completions).expect("polls");
+    }
+    assert!(completions.len() == numbers.len() && completions.iter().all(|c| c.outcome.is_ok()));
+}
+
+/// What a member of the group reads until it is at the end.
+fn read_to_the_end(servers: &str, clock: SystemClock) -> Vec<u8> {
+    let mut config = member_config(servers);
+    config.set("enable.partition.eof", "true");
+    let mut receiver = KafkaReceiver::connect(&config, clock).expect("a consumer");
+    receiver.join(TOPIC).expect("joins");
+    let mut read = Vec::new();
+    let deadline_ns = clock.now_ns() + 30 * SECOND_NS;
+    while !receiver.at_end() {
+        assert!(clock.now_ns() < deadline_ns, "no end after {read:?}");
+        // The wait lets the end come together with messages, or at least not alone.
+        std::thread::sleep(Duration::from_millis(100));
+        receiver.receive(clock.now_ns(), |message| read.extend(message.value)).expect("receives");
+    }
+    read.sort_unstable();
+    read
+}
+
+fn a_group_goes_on_after_what_was_passed_on() {
+    let mut broker = EmbeddedKafka::start(1).expect("a broker");
+    broker.create_topic(TOPIC, 2, 1).expect("created");
+    let (servers, clock) = (broker.bootstrap_servers(), SystemClock::new());
+    for numbers in [0..20, 20..21, 21..50, 50..50] {
+        send(servers, clock, numbers.clone());
+        assert_eq!(read_to_the_end(servers, clock), numbers.collect::<Vec<_>>());
+    }
+}
+
+fn main() -> ExitCode {
+    if let Some(code) = run_if_requested() {
+        return code;
+    }
+    let filter = std::env::args().skip(1).find(|argument| !argument.starts_with('-'));
+    for (name, test) in TESTS {
+        if filter.as_ref().is_none_or(|filter| name.contains(filter.as_str())) {
+            test();
+            say(&format!("test {name} ... ok"));
+        }
+    }
+    ExitCode::SUCCESS
+}
+
+fn say(line: &str) {
+    writeln!(std::io::stdout(), "{line}").expect("standard output");
+}

@@ -1,0 +1,76 @@
+//! A producer that sends in transactions.
+
+use std::time::Duration;
+
+use bench_core::clock::{Clock as _, SECOND_NS, SystemClock};
+use bench_core::transport::{Batch, Completion, Publish as _};
+use bench_kafka::config::KafkaConfig;
+use bench_kafka::{KafkaPublisher, TransactionSize};
+use rdkafka::mocking::MockCluster;
+
+fn publisher(servers: &str, clock: SystemClock, size: TransactionSize) -> KafkaPublisher {
+    let mut config = KafkaConfig::new();
+    config.set("bootstrap.servers", servers);
+    config.set("transactional.id", "the-only-one");
+    let timeout = Duration::from_secs(10);
+    KafkaPublisher::connect(&config, "t", clock, Some(size), timeout).expect("a producer")
+}
+
+/// The tokens that complete next, all of them confirmed.
+fn confirmed(publisher: &mut KafkaPublisher, clock: SystemClock) -> Vec<Completion> {
+    let mut completions = Vec::new();
+    publisher.poll(clock.now_ns() + 30 * SECOND_NS, &mut completions).expect("polls");
+    assert!(completions.iter().all(|done| done.outcome.is_ok()), "{completions:?}");
+    completions
+}
+
+fn batch_of(messages: u32) -> Batch {
+    let mut batch = Batch::default();
+    for token in 0..messages {
+        batch.push(token, |_| false, |out, _| out.extend_from_slice(&token.to_le_bytes()));
+    }
+    batch
+}
+
+#[test]
+fn a_transaction_holds_exactly_as_many_messages_as_asked_for_and_confirms_them_together() {
+    let cluster = MockCluster::new(1).expect("a mock cluster");
+    cluster.create_topic("t", 2, 1).expect("created");
+    let clock = SystemClock::new();
+    // Nothing is committed for its age.
+    let size = TransactionSize { messages: 10, age_max_ns: u64::MAX };
+    let mut publisher = publisher(&cluster.bootstrap_servers(), clock, size);
+    let mut batch = batch_of(25);
+    let mut next = 0;
+    for left in [15, 5] {
+        publisher.submit(&mut batch).expect("submits");
+        assert_eq!(batch.len(), left, "the rest stays in the batch");
+        let done = confirmed(&mut publisher, clock);
+        let mut tokens: Vec<_> = done.iter().map(|done| done.token).collect();
+        tokens.sort_unstable();
+        assert_eq!(tokens, (next..next + 10).collect::<Vec<_>>());
+        assert!(done.iter().all(|other| other.at_ns == done[0].at_ns), "at the commit");
+        next += 10;
+    }
+    publisher.submit(&mut batch).expect("submits");
+    assert!(batch.is_empty());
+    let mut completions = Vec::new();
+    publisher.poll(clock.now_ns() + SECOND_NS / 5, &mut completions).expect("polls");
+    assert_eq!(completions, [], "delivered, and not committed");
+    publisher.finish().expect("commits");
+    assert_eq!(confirmed(&mut publisher, clock).len(), 5);
+}
+
+#[test]
+fn a_transaction_that_does_not_fill_is_committed_for_its_age() {
+    let cluster = MockCluster::new(1).expect("a mock cluster");
+    cluster.create_topic("t", 1, 1).expect("created");
+    let clock = SystemClock::new();
+    let size = TransactionSize { messages: 1_000, age_max_ns: SECOND_NS / 10 };
+    let mut publisher = publisher(&cluster.bootstrap_servers(), clock, size);
+    let begun_ns = clock.now_ns();
+    publisher.submit(&mut batch_of(3)).expect("submits");
+    let done = confirmed(&mut publisher, clock);
+    assert_eq!(done.len(), 3);
+    assert!(done[0].at_ns >= begun_ns + SECOND_NS / 10, "not before it is old enough");
+}

@@ -1,0 +1,240 @@
+//! What the tool makes of its command line, the mistakes on it above all.
+
+mod tool;
+
+use std::time::Duration;
+
+use bench_core::results::Status;
+use tool::{Place, Said, outcome};
+
+/// The options that `run-suite` sets, and those that its experiments sweep.
+const DRIVEN_OPTIONS: [&str; 12] = [
+    "acks",
+    "batch-size",
+    "bootstrap-servers",
+    "compression",
+    "consumers",
+    "duration",
+    "linger",
+    "messages",
+    "partitions",
+    "producers",
+    "rate",
+    "record-size",
+];
+
+#[test]
+fn the_old_drivers_command_lines_still_run() {
+    for args in [
+        "-n 40000 -r 50 -b 1048576 -p 2 -c 2",
+        "--num_records 40000 --record_size 50 --batch_size 1048576 --num_producers 2 \
+         --num_consumers 2",
+        "--num_records=40000 --record_size=50 --batch_size=1048576 --num_producers=2 \
+         --num_consumers=2",
+    ] {
+        let place = Place::new();
+        let said = place.run(args);
+        assert_eq!(said.code, 0, "{args}: {said:?}");
+        let document = place.document("results");
+        assert_eq!(document.status, Status::Complete, "{args}");
+        for (option, value) in [
+            ("messages", "40000"),
+            ("record-size", "50"),
+            ("batch-size", "1048576"),
+            ("producers", "2"),
+            ("consumers", "2"),
+            ("topic", "roundtrip_benchmark"),
+        ] {
+            assert_eq!(document.options[option], value, "{args}: {option}");
+        }
+        let summary = document.summary.expect("figures");
+        let produced = summary.produced.expect("it sent");
+        assert_eq!((produced.acked, produced.acked_bytes), (40_000, 40_000 * 50), "{args}");
+        let audit = summary.audit.expect("an audit");
+        let acked: Vec<_> = audit.producers.iter().map(|producer| producer.acked).collect();
+        assert_eq!((acked.as_slice(), audit.lost), (&[20_000; 2][..], 0), "{args}");
+    }
+}
+
+/// Runs what must be refused: exit code 2, nothing on standard output, nothing created. `in_the_way`
+/// is a file.
+fn refused(args: &str) -> Said {
+    let place = Place::new();
+    std::fs::write(place.path().join("in_the_way"), "").expect("written");
+    let said = place.run(args);
+    assert_eq!((said.code, said.stdout.as_str()), (2, ""), "{args}: {said:?}");
+    assert!(said.stderr.starts_with("error: "), "{args}: {said:?}");
+    assert_eq!(place.entries(), ["in_the_way"], "{args}");
+    said
+}
+
+#[test]
+fn options_that_cannot_be_are_refused_with_a_remedy() {
+    // What is refused, the option, and the remedy.
+    for (args, option, remedy) in [
+        ("--lingr 5ms", "--lingr", "'--linger'"),
+        ("--rate 0", "--rate", "leave the option out to send as fast as possible"),
+        ("--rate fast", "--rate", "write it as in 1000, 10k/s or 2.5M/s"),
+        ("-p 0", "--producers", "1..=1000"),
+        ("-c 1001", "--consumers", "1..=1000"),
+        ("--partitions 0", "--partitions", "1.."),
+        ("--schedule wavy", "--schedule", "poisson"),
+        ("--key zipf", "--key", "zipf:K"),
+        ("--key uniform:0", "--key", "at least 1 key"),
+        ("--acks 2", "--acks", "0, 1, all"),
+        ("--compression brotli", "--compression", "lz4, zstd"),
+        ("--timeout 0s", "--timeout", "at most 1h"),
+        ("-n 5 --duration 5s", "--messages", "--duration"),
+        ("--group g --no-group", "--group", "--no-group"),
+        ("--transaction-size 10", "--transaction-size", "--transactional"),
+        ("drain --from-run x --raw", "--from-run", "--raw"),
+        ("--bootstrap-servers x:1 drain", "'drain'", "kafka-prodcon <COMMAND>"),
+        ("drian", "drian", "'drain'"),
+    ] {
+        let said = refused(args);
+        for needle in [option, remedy] {
+            assert!(said.stderr.contains(needle), "{args}: {said:?}");
+        }
+    }
+}
+
+#[test]
+fn what_does_not_fit_together_is_one_line_with_option_and_remedy() {
+    for (args, option, remedy) in [
+        ("-r 39", "--record-size: ", "the smallest size is 40 bytes"),
+        ("-r 100 --format json", "--record-size: ", "the smallest size is"),
+        ("-r 3MiB", "--record-size: ", "name a server with --bootstrap-servers"),
+        ("-n 0", "--messages: ", "name at least 1"),
+        ("--duration 0s", "--duration: ", "name a time as in 30s"),
+        ("-b 0", "--batch-size: ", "name a size from 1"),
+        ("--linger 16m", "--linger: ", "name at most 15m"),
+        ("--interval 1ms", "--interval: ", "name at least 10ms"),
+        ("--schedule poisson", "--schedule: ", "add --rate"),
+        ("--acks 1 --idempotent", "--acks: ", "--acks all"),
+        ("--acks 0 --transactional", "--acks: ", "--acks all"),
+        ("--config linger.ms", "'linger.ms'", "--config KEY=VALUE"),
+        ("--config lingr.ms=5", "lingr.ms (--config)", "did you mean linger.ms?"),
+        ("--config linger.ms=soon", "linger.ms (--config)", "linger.ms"),
+        ("--config ssl.truststore.location=x", "(--config)", "use ssl.ca.location"),
+        ("--config sasl.username=u", "sasl.username (--config)", "security.protocol="),
+        ("--properties missing.properties", "missing.properties", "with --properties"),
+        ("--properties in_the_way/x", "in_the_way/x", "with --properties"),
+        ("--results-dir in_the_way", "--results-dir: ", "choose another folder"),
+        ("fill", "--bootstrap-servers: fill ", "KAFKA_BOOTSTRAP_SERVERS"),
+        ("drain", "--bootstrap-servers: drain ", "KAFKA_BOOTSTRAP_SERVERS"),
+        ("send", "--bootstrap-servers: send ", "KAFKA_BOOTSTRAP_SERVERS"),
+        ("print", "--bootstrap-servers: print ", "KAFKA_BOOTSTRAP_SERVERS"),
+        ("drain -n 0", "--messages: ", "name at least 1"),
+        ("drain --from-run nowhere", "--from-run: ", "the folder of a run"),
+    ] {
+        let said = refused(args);
+        assert_eq!(said.stderr.lines().count(), 1, "{args}: {said:?}");
+        for needle in [option, remedy] {
+            assert!(said.stderr.contains(needle), "{args}: {said:?}");
+        }
+    }
+}
+
+#[test]
+fn a_missing_broker_is_named_and_nothing_is_created() {
+    for (args, time) in
+        [("", "2s"), ("fill", "500ms"), ("drain", "500ms"), ("send", "500ms"), ("print", "500ms")]
+    {
+        let place = Place::new();
+        let mut tool = place.tool(args);
+        tool.args(["--bootstrap-servers", "127.0.0.1:1", "--timeout", time]);
+        let said = outcome(tool.timeout(Duration::from_secs(5)));
+        assert_eq!((said.code, said.stdout.as_str()), (1, ""), "{args}: {said:?}");
+        assert_eq!(said.stderr.lines().count(), 1, "{args}: {said:?}");
+        let address = format!("127.0.0.1:1 within {time}");
+        for needle in [address.as_str(), "refused", "--bootstrap-servers"] {
+            assert!(said.stderr.contains(needle), "{args}: {said:?}");
+        }
+        assert_eq!(place.entries(), [""; 0], "{args}");
+    }
+}
+
+#[test]
+fn options_win_over_the_environment_and_that_over_the_properties_file() {
+    let place = Place::new();
+    let properties = "bootstrap.servers=127.0.0.1:2\n";
+    std::fs::write(place.path().join("client.properties"), properties).expect("written");
+    let named = |args: &str, environment: Option<&str>| {
+        let mut tool = place.tool("drain --timeout 200ms");
+        tool.args(args.split_whitespace());
+        if let Some(servers) = environment {
+            tool.env("KAFKA_BOOTSTRAP_SERVERS", servers);
+        }
+        let said = outcome(&mut tool);
+        assert_eq!(said.code, 1, "{said:?}");
+        let (_, rest) = said.stderr.split_once("broker at ").expect("it names the servers");
+        rest.split(' ').next().map(str::to_owned).expect("an address")
+    };
+    let file = "--properties client.properties";
+    assert_eq!(named(file, None), "127.0.0.1:2");
+    assert_eq!(named(file, Some("127.0.0.1:3")), "127.0.0.1:3");
+    let option = format!("{file} --bootstrap-servers 127.0.0.1:4");
+    assert_eq!(named(&option, Some("127.0.0.1:3")), "127.0.0.1:4");
+    let last_word = format!("{option} --config bootstrap.servers=127.0.0.1:5");
+    assert_eq!(named(&last_word, Some("127.0.0.1:3")), "127.0.0.1:5");
+}
+
+#[test]
+fn the_options_are_told_to_programs() {
+    let place = Place::new();
+    let said = place.run("--generate options");
+    assert_eq!(said.code, 0, "{said:?}");
+    let told: serde_json::Value = serde_json::from_str(&said.stdout).expect("JSON");
+    assert_eq!(told["tool"], "kafka-prodcon");
+    let names = |options: &serde_json::Value| -> Vec<String> {
+        let options = options.as_array().expect("a list");
+        options.iter().map(|o| o["name"].as_str().expect("a name").to_owned()).collect()
+    };
+    let combined = names(&told["options"]);
+    let fill = names(&told["subcommands"]["fill"]);
+    for name in DRIVEN_OPTIONS {
+        assert!(combined.iter().any(|other| other == name), "{name} in {combined:?}");
+        let only_combined = name == "consumers";
+        assert_eq!(fill.iter().any(|other| other == name), !only_combined, "{name} in {fill:?}");
+    }
+    for options in [&combined, &fill, &names(&told["subcommands"]["drain"])] {
+        for name in ["run-dir", "output", "interval", "config", "timeout"] {
+            assert!(options.iter().any(|other| other == name), "{name} in {options:?}");
+        }
+    }
+    for option in told["options"].as_array().expect("a list") {
+        assert!(option["takes_value"].is_boolean() && option["help"].is_string(), "{option}");
+    }
+}
+
+#[test]
+fn help_shows_examples_and_exit_codes_and_every_mode_has_its_own() {
+    let place = Place::new();
+    let help = place.run("--help");
+    assert_eq!((help.code, help.stderr.as_str()), (0, ""), "{help:?}");
+    for needle in [
+        "Examples:\n  kafka-prodcon -n 100000 -r 100 ",
+        "kafka-prodcon drain --topic t --from-run ",
+        "Exit codes: 0 good; 1 failed; 2 bad usage; 3 the run is INVALID",
+        "[env: KAFKA_BOOTSTRAP_SERVERS]",
+        "[default: roundtrip_benchmark]",
+    ] {
+        assert!(help.stdout.contains(needle), "{needle}: {help:?}");
+    }
+    for hidden in ["run-dir", "num_records", "embedded-kafka"] {
+        assert!(!help.stdout.contains(hidden), "{hidden}: {help:?}");
+    }
+    for (mode, option) in [
+        ("fill", "--transactional"),
+        ("drain", "--from-run"),
+        ("send", "--key-separator"),
+        ("print", "--follow"),
+    ] {
+        let said = place.run(&format!("{mode} --help"));
+        assert_eq!(said.code, 0, "{said:?}");
+        assert!(said.stdout.contains(option), "{mode}: {said:?}");
+    }
+    let version = place.run("--version");
+    assert_eq!(version.stdout, format!("kafka-prodcon {}\n", env!("CARGO_PKG_VERSION")));
+    assert_eq!(place.entries(), [""; 0]);
+}

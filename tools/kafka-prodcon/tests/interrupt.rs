@@ -1,0 +1,219 @@
+//! Runs that end early: by a signal, by force, or because the broker dies.
+
+mod tool;
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
+
+use bench_core::audit::AckLedger;
+use bench_core::results::{RunDocument, Status, VerdictOutcome};
+use bench_services::embedded::EmbeddedKafka;
+use rustix::process::{Pid, Signal, kill_process};
+use tool::{Place, Said};
+
+/// How long anything here may take: many times what it does take.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// A started tool, killed when the test fails.
+struct Running(Child);
+
+impl Running {
+    fn start(place: &Place, args: &str) -> Self {
+        let mut command = place.command(args);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        Self(command.spawn().expect("it starts"))
+    }
+
+    fn send(&self, signal: Signal) {
+        let id = i32::try_from(self.0.id()).expect("a process id");
+        kill_process(Pid::from_raw(id).expect("a process id"), signal).expect("sent");
+    }
+
+    /// Waits for the end. What the tool says is little enough for its pipes to hold.
+    fn end(mut self) -> Said {
+        until("the tool has ended", || self.0.try_wait().expect("a child").is_some());
+        let code = self.0.wait().expect("a child").code().unwrap_or(-1);
+        let (mut stdout, mut stderr) = (String::new(), String::new());
+        self.0.stdout.take().expect("piped").read_to_string(&mut stdout).expect("text");
+        self.0.stderr.take().expect("piped").read_to_string(&mut stderr).expect("text");
+        Said { code, stdout, stderr }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It has ended already unless the test failed.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !holds() {
+        assert!(Instant::now() < deadline, "not within {PATIENCE:?}: {what}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// The rows of the intervals that are written, once there are some; header left out.
+fn intervals(place: &Place) -> Vec<Vec<String>> {
+    let read = || {
+        let folder = std::fs::read_dir(place.path().join("results")).ok()?.next()?.ok()?.path();
+        let table = std::fs::read_to_string(folder.join("intervals.csv")).ok()?;
+        let row = |line: &str| line.split(',').map(str::to_owned).collect();
+        Some(table.lines().skip(1).map(row).collect::<Vec<Vec<_>>>()).filter(|r| !r.is_empty())
+    };
+    let mut rows = None;
+    until("an interval is written", || {
+        rows = read();
+        rows.is_some()
+    });
+    rows.expect("they are there")
+}
+
+/// The sum of a column of `intervals.csv`.
+fn sum(rows: &[Vec<String>], column: usize) -> u64 {
+    rows.iter().map(|row| row[column].parse::<u64>().expect("a number")).sum()
+}
+
+fn assert_incomplete_without_loss(document: &RunDocument, place: &Place) {
+    assert_eq!(document.status, Status::Incomplete);
+    assert_eq!(document.verdict.as_ref().expect("a verdict").outcome, VerdictOutcome::Valid);
+    let summary = document.summary.as_ref().expect("figures");
+    let acked = summary.produced.as_ref().expect("it sent").acked;
+    assert!(acked > 0);
+    let audit = summary.audit.as_ref().expect("an audit");
+    assert_eq!((audit.received, audit.lost), (acked, 0));
+    assert_eq!(summary.publish_latency.as_ref().expect("measured").count, acked);
+
+    let folder = place.run_folder("results");
+    assert_eq!(AckLedger::read(&folder).expect("acked.json").len(), acked);
+    for latency in ["publish_latency", "service_time", "schedule_lag", "end_to_end_latency"] {
+        assert!(folder.join(format!("{latency}.hlog")).exists(), "{latency}");
+    }
+    let rows = intervals(place);
+    assert_eq!((sum(&rows, 5), sum(&rows, 9)), (acked, acked), "acked and received");
+}
+
+#[test]
+fn an_interrupted_run_is_finished_in_order_and_marked_incomplete() {
+    for signal in [Signal::INT, Signal::TERM] {
+        let place = Place::new();
+        let args = "--rate 1000 --duration 60s -p 2 -c 2 --interval 200ms";
+        let run = Running::start(&place, args);
+        intervals(&place);
+        run.send(signal);
+        let said = run.end();
+        assert_eq!(said.code, 130, "{said:?}");
+        assert!(said.stderr.starts_with("interrupted: finishing what is in flight"), "{said:?}");
+        let heading = said.stdout.lines().next().unwrap_or_default();
+        assert!(heading.ends_with("incomplete, VALID"), "{said:?}");
+        assert_incomplete_without_loss(&place.document("results"), &place);
+    }
+}
+
+#[test]
+fn a_killed_run_keeps_what_was_measured_and_leaves_no_broker_behind() {
+    let place = Place::new();
+    let run = Running::start(&place, "--rate 1000 --duration 60s --interval 200ms");
+    intervals(&place);
+    let document = place.document("results");
+    let broker = document.services[0].address.clone();
+    TcpStream::connect(&broker).expect("the broker listens");
+    let folder = place.run_folder("results");
+    until("what was acknowledged is written", || AckLedger::read(&folder).is_ok());
+    run.send(Signal::KILL);
+    assert_eq!(run.end().code, -1, "by a signal");
+
+    let document = place.document("results");
+    assert_eq!((document.status, document.summary), (Status::Running, None));
+    let rows = intervals(&place);
+    assert!(sum(&rows, 5) > 0, "{rows:?}");
+    let ledger = AckLedger::read(&folder).expect("acked.json");
+    assert!(!ledger.is_empty());
+    assert_eq!(place.entries(), ["results"]);
+    until("the broker has ended", || TcpStream::connect(&broker).is_err());
+}
+
+/// A broker with topic `t`.
+fn broker() -> EmbeddedKafka {
+    let tool = Path::new(env!("CARGO_BIN_EXE_kafka-prodcon"));
+    let mut broker = EmbeddedKafka::start_from(tool, 1).expect("a broker");
+    broker.create_topic("t", 1, 1).expect("created");
+    broker
+}
+
+#[test]
+fn following_is_ended_by_an_interrupt() {
+    let (place, broker) = (Place::new(), broker());
+    let server = format!("--topic t --bootstrap-servers {}", broker.bootstrap_servers());
+    let follow = Running::start(&place, &format!("drain --follow --interval 200ms {server}"));
+    intervals(&place);
+    let said = place.run(&format!("fill -n 700 --results-dir filled {server}"));
+    assert_eq!(said.code, 0, "{said:?}");
+    until("all are received", || sum(&intervals(&place), 9) == 700);
+    follow.send(Signal::INT);
+    let said = follow.end();
+    assert_eq!(said.code, 130, "{said:?}");
+    let document = place.document("results");
+    assert_eq!(document.status, Status::Incomplete);
+    let consumed = document.summary.and_then(|summary| summary.consumed).expect("figures");
+    assert_eq!(consumed.received, 700);
+}
+
+#[test]
+fn waiting_for_a_group_is_ended_by_an_interrupt() {
+    let (place, broker) = (Place::new(), broker());
+    let drain =
+        format!("drain --topic t --group g --bootstrap-servers {}", broker.bootstrap_servers());
+    let said = place.run(&format!("{drain} --results-dir first"));
+    assert_eq!(said.code, 0, "{said:?}");
+    // Now that a member has left, this broker lets the next one wait for most of a minute.
+    let second = Running::start(&place, &drain);
+    until("the run has begun", || place.path().join("results").exists());
+    second.send(Signal::INT);
+    let said = second.end();
+    assert_eq!((said.code, said.stdout.as_str()), (130, ""), "{said:?}");
+    let document = place.document("results");
+    assert!(document.warnings[0].starts_with("interrupted while"), "{:?}", document.warnings);
+    assert_eq!(document.summary, None);
+}
+
+#[test]
+fn lines_are_sent_at_once_and_an_interrupt_does_not_wait_for_the_next() {
+    let (place, broker) = (Place::new(), broker());
+    let server = format!("--topic t --bootstrap-servers {}", broker.bootstrap_servers());
+    let mut send = Running::start(&place, &format!("send {server}"));
+    let input = send.0.stdin.as_mut().expect("piped");
+    input.write_all(b"one\ntwo\nhalf").expect("written");
+    let print = format!("print {server}");
+    until("both lines are there", || place.run(&print).stdout == "one\ntwo\n");
+    send.send(Signal::INT);
+    let said = send.end();
+    assert_eq!(said.code, 130, "{said:?}");
+}
+
+#[test]
+fn a_broker_that_dies_does_not_hang_the_run() {
+    let (place, broker) = (Place::new(), broker());
+    let server = format!("--topic t --bootstrap-servers {}", broker.bootstrap_servers());
+    let args = format!(
+        "--rate 1000 --duration 2s --grace 500ms --drain-timeout 500ms --interval 100ms {server}"
+    );
+    let run = Running::start(&place, &args);
+    until("a message is confirmed", || sum(&intervals(&place), 5) > 0);
+    drop(broker);
+    let said = run.end();
+    assert!([0, 3].contains(&said.code), "{said:?}");
+    let document = place.document("results");
+    assert_eq!(document.status, Status::Complete);
+    let produced = document.summary.and_then(|summary| summary.produced).expect("figures");
+    assert!(produced.unresolved > 0, "{produced:?}");
+    assert_eq!(produced.acked + produced.failed + produced.unresolved, produced.sent);
+    let told = format!("{} messages had no answer", produced.unresolved);
+    assert!(document.warnings.iter().any(|warning| warning.starts_with(&told)));
+}
