@@ -48,6 +48,13 @@ impl UsageError {
     }
 }
 
+/// A signal ended the work before there was anything to measure.
+///
+/// Anywhere in the chain of an error it makes [`main_with`] exit with [`Exit::Interrupted`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("interrupted while {0}")]
+pub struct Interrupted(pub &'static str);
+
 /// Runs a tool to its exit code.
 ///
 /// An error goes to standard error as one line, its causes joined with `: `.
@@ -60,10 +67,19 @@ pub fn main_with(tool: fn() -> anyhow::Result<Exit>) -> ExitCode {
 }
 
 fn exit_of(error: &anyhow::Error) -> Exit {
-    // The first finds a usage error that is itself a context, the second one below library errors.
-    let is_usage = error.downcast_ref::<UsageError>().is_some()
-        || error.chain().any(<dyn std::error::Error>::is::<UsageError>);
-    if is_usage { Exit::Usage } else { Exit::Failed }
+    if holds::<UsageError>(error) {
+        Exit::Usage
+    } else if holds::<Interrupted>(error) {
+        Exit::Interrupted
+    } else {
+        Exit::Failed
+    }
+}
+
+/// Whether an error of this kind is anywhere in the chain.
+fn holds<E: std::error::Error + Send + Sync + 'static>(error: &anyhow::Error) -> bool {
+    // The first finds one that is itself a context, the second one below library errors.
+    error.downcast_ref::<E>().is_some() || error.chain().any(<dyn std::error::Error>::is::<E>)
 }
 
 #[cfg(test)]
@@ -74,6 +90,13 @@ mod tests {
 
     fn usage() -> UsageError {
         UsageError::new("--partitions", "0 partitions hold nothing", "name at least 1")
+    }
+
+    #[test]
+    fn an_interrupt_has_its_own_code_wherever_it_stands() {
+        let error = anyhow::Error::new(Interrupted("the consumers joined")).context("drain");
+        assert_eq!(exit_of(&error), Exit::Interrupted);
+        assert_eq!(format!("{error:#}"), "drain: interrupted while the consumers joined");
     }
 
     #[test]

@@ -18,7 +18,7 @@ mod shutdown;
 mod spec;
 mod workload;
 
-pub use exit::{Exit, UsageError, main_with};
+pub use exit::{Exit, Interrupted, UsageError, main_with};
 pub use generate::GenerateArgs;
 pub use logging::LogArgs;
 pub use measurement::{Measurement, Surroundings};

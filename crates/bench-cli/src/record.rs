@@ -13,7 +13,7 @@ use bench_core::results::{
 use clap::Args;
 use serde_json::Value;
 
-use crate::{Exit, OutputFormat, UsageError, output, quantity, report};
+use crate::{Exit, Interrupted, OutputFormat, UsageError, output, quantity, report};
 
 /// Where results go and how they are divided; flatten it into a measuring tool's options.
 #[derive(Debug, Clone, Args)]
@@ -127,7 +127,8 @@ impl RunRecord {
 
     /// Notes that the run could not be carried out, for `error`.
     pub fn fail(mut self, error: &anyhow::Error) {
-        self.document.status = Status::Failed;
+        let interrupted = error.downcast_ref::<Interrupted>().is_some();
+        self.document.status = if interrupted { Status::Incomplete } else { Status::Failed };
         self.warn(format!("{error:#}"));
         self.folder.write_document(&self.document);
     }

@@ -85,13 +85,21 @@ impl Cluster {
         for (name, value) in properties {
             config.set(name, value.as_str());
         }
-        if self.embedded.is_some() {
-            config.set("fetch.wait.max.ms", FETCH_WAIT_MS.to_string());
-            config.set("session.timeout.ms", EMBEDDED_SESSION_MS.to_string());
-            config.set("heartbeat.interval.ms", (EMBEDDED_SESSION_MS / 10).to_string());
-        }
         self.connection.apply_settings(&mut config)?;
         Ok(config)
+    }
+
+    /// The same for a consumer, with what the embedded broker needs of one.
+    pub(crate) fn consumer(&self, properties: &[(&str, String)]) -> Result<KafkaConfig> {
+        let mut all = properties.to_vec();
+        // The default of a second stalls a consumer that keeps up.
+        all.push(("fetch.queue.backoff.ms", "1".to_owned()));
+        if self.embedded.is_some() {
+            all.push(("fetch.wait.max.ms", FETCH_WAIT_MS.to_string()));
+            all.push(("session.timeout.ms", EMBEDDED_SESSION_MS.to_string()));
+            all.push(("heartbeat.interval.ms", (EMBEDDED_SESSION_MS / 10).to_string()));
+        }
+        self.client(&all)
     }
 
     /// How many bytes may be sent and not yet received; `None` for a broker that keeps what it has

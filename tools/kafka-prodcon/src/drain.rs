@@ -15,8 +15,8 @@ use bench_kafka::KafkaReceiver;
 use clap::ArgMatches;
 
 use crate::cluster::Cluster;
+use crate::consumers::{await_assignment, take_partitions};
 use crate::options::{DrainArgs, From, Options};
-use crate::produce::{await_assignment, take_partitions};
 use crate::session::{Session, duration_ns};
 
 /// Receives what is in the topic, or what comes.
@@ -98,10 +98,9 @@ fn connect(
         ("auto.offset.reset", reset.to_owned()),
         ("enable.auto.commit", args.group.is_some().to_string()),
         ("enable.partition.eof", (!args.follow).to_string()),
-        ("fetch.queue.backoff.ms", "1".to_owned()),
         ("group.id", group),
     ];
-    let config = cluster.client(&properties)?;
+    let config = cluster.consumer(&properties)?;
     (0..count).map(|_| Ok(KafkaReceiver::connect(&config, clock)?)).collect()
 }
 

@@ -11,8 +11,8 @@ use bench_core::transport::{Batch, Publish, Receive};
 use bench_kafka::{KafkaPublisher, KafkaReceiver};
 
 use crate::cluster::Cluster;
+use crate::consumers::take_partitions;
 use crate::options::{From, Options, PrintArgs, SendArgs};
-use crate::produce::take_partitions;
 
 /// Longest wait before an interrupt is noticed.
 const POLL: Duration = Duration::from_millis(50);
@@ -145,7 +145,7 @@ pub(crate) fn print(options: &Options, args: &PrintArgs) -> Result<Exit> {
     let shutdown = Shutdown::install().context("failed to listen for signals")?;
     let cluster = Cluster::named(&options.connection, "print")?;
     let starts = cluster.starts(&args.topic, args.from)?;
-    let config = cluster.client(&[
+    let config = cluster.consumer(&[
         ("enable.auto.commit", "false".to_owned()),
         ("enable.partition.eof", (!args.follow).to_string()),
         ("group.id", "kafka-prodcon-print".to_owned()),

@@ -1,10 +1,12 @@
 //! Measures Apache Kafka: produces, consumes, or both at once.
 
 mod cluster;
+mod consumers;
 mod drain;
 mod lines;
 mod options;
 mod produce;
+mod producers;
 mod session;
 
 use std::process::ExitCode;

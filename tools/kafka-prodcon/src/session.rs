@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use anyhow::{Error, Result};
+use anyhow::Result;
 use bench_cli::{Exit, Measurement, RunArgs, Shutdown, StartedRun, Surroundings, options_in_force};
 use bench_core::clock::SystemClock;
 use bench_core::message::RunId;
@@ -35,12 +35,7 @@ impl Session<'_> {
         let measurement = match connect() {
             Ok(measurement) => measurement,
             Err(error) => {
-                let told = Error::msg(format!("{error:#}"));
-                record.fail(&told);
-                if self.shutdown.is_requested() {
-                    tracing::error!("{told}");
-                    return Ok(Exit::Interrupted);
-                }
+                record.fail(&error);
                 return Err(error);
             }
         };

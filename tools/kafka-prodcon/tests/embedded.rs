@@ -318,7 +318,8 @@ fn batches_that_the_embedded_broker_would_lose_are_made_smaller() {
 fn any_property_of_the_client_can_be_set_and_has_the_last_word() {
     let place = Place::new();
     // The tool itself sets this to a million at least.
-    place.run("-n 100 -r 2kB --config message.max.bytes=1000 --drain-timeout 1s");
+    let said = place.run("-n 100 -r 2kB --config message.max.bytes=1000 --drain-timeout 1s");
+    assert_eq!(said.code, 3, "nothing was confirmed: {said:?}");
     let document = place.document("results");
     assert_eq!(document.options["config"]["message.max.bytes"], "1000");
     let produced = summary(&document).produced.as_ref().expect("it tried to send");

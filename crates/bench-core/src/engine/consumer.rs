@@ -13,8 +13,8 @@ const POLL_NS: u64 = 50_000_000;
 /// How often a consumer reports while the run drains, so that its end is noticed at once.
 const DRAIN_REPORT_NS: u64 = 20_000_000;
 
-/// How one consumer works.
-#[derive(Debug, Clone)]
+/// How one consumer works. The default never waits for what is late: it suits runs without consumers.
+#[derive(Debug, Clone, Default)]
 pub struct ConsumerConfig {
     /// Whether messages carry no header: only volume is measured then.
     pub raw: bool,

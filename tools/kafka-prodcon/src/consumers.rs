@@ -1,0 +1,97 @@
+//! The consumers of a run: connected so that they miss nothing and read nothing old.
+
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use bench_cli::{Interrupted, Shutdown};
+use bench_core::clock::SystemClock;
+use bench_core::message::RunId;
+use bench_kafka::{KafkaReceiver, StartOffset};
+
+use crate::cluster::Cluster;
+use crate::options::{From, Options};
+
+/// Longest time for a group to share out its partitions.
+const JOIN_TIMEOUT: Duration = Duration::from_mins(1);
+
+/// Consumers that begin where the topic ends now, and read every partition.
+pub(crate) fn connect_receivers(
+    cluster: &Cluster,
+    options: &Options,
+    run: RunId,
+    clock: SystemClock,
+    shutdown: &Shutdown,
+) -> Result<Vec<KafkaReceiver>> {
+    let topic = options.topic.topic.as_str();
+    let starts = cluster.starts(topic, From::Latest)?;
+    let count = options.consumer.consumers as usize;
+    let isolation =
+        if options.producer.transactional { "read_committed" } else { "read_uncommitted" };
+    let group = options.group.clone().unwrap_or_else(|| format!("kafka-prodcon-{run}"));
+    let properties = [
+        ("auto.offset.reset", "earliest".to_owned()),
+        ("group.id", group),
+        ("isolation.level", isolation.to_owned()),
+    ];
+    let config = cluster.consumer(&properties)?;
+    let mut receivers = Vec::new();
+    for _ in 0..count {
+        receivers.push(KafkaReceiver::connect(&config, clock)?);
+    }
+    if options.no_group {
+        take_partitions(&mut receivers, topic, &starts)?;
+    } else {
+        // The group goes on from where the topic ends now, whoever gets which partition and when.
+        if let Some(first) = receivers.first_mut() {
+            first.commit(topic, &starts)?;
+        }
+        for receiver in &mut receivers {
+            receiver.join(topic)?;
+        }
+        let busy = receivers.len().min(starts.len());
+        await_assignment(&mut receivers, shutdown, |assigned| {
+            let reading = assigned.iter().filter(|count| **count > 0).count();
+            assigned.iter().sum::<usize>() == starts.len() && reading == busy
+        })?;
+    }
+    Ok(receivers)
+}
+
+/// Shares the partitions out evenly, without a group.
+pub(crate) fn take_partitions(
+    receivers: &mut [KafkaReceiver],
+    topic: &str,
+    starts: &[StartOffset],
+) -> Result<()> {
+    let count = receivers.len();
+    for (index, receiver) in receivers.iter_mut().enumerate() {
+        let share: Vec<StartOffset> = starts.iter().skip(index).step_by(count).copied().collect();
+        if !share.is_empty() {
+            receiver.take(topic, &share)?;
+        }
+    }
+    Ok(())
+}
+
+/// Waits until the members of a group have got their partitions: `is_complete` is asked with the
+/// number that each has.
+pub(crate) fn await_assignment(
+    receivers: &mut [KafkaReceiver],
+    shutdown: &Shutdown,
+    is_complete: impl Fn(&[usize]) -> bool,
+) -> Result<()> {
+    let deadline = Instant::now() + JOIN_TIMEOUT;
+    loop {
+        let assigned: Vec<usize> = receivers.iter_mut().map(KafkaReceiver::assigned).collect();
+        if is_complete(&assigned) {
+            return Ok(());
+        }
+        anyhow::ensure!(!shutdown.is_requested(), Interrupted("the consumers joined"));
+        anyhow::ensure!(
+            Instant::now() < deadline,
+            "the consumers did not get their partitions within {JOIN_TIMEOUT:?}: other members of \
+             the group have them; name another --group, or none"
+        );
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
