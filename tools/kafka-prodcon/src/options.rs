@@ -124,28 +124,29 @@ pub(crate) struct ProducerArgs {
     )]
     pub(crate) producers: u32,
 
-    /// Largest batch of messages that a producer sends to a partition at once
+    // The defaults of the next four are the client library's own, and are left to it, so that a
+    // properties file may set them.
+    /// Largest batch of messages that a producer sends to a partition at once [default: 1000000]
     #[arg(
         short = 'b',
         long,
         value_name = "SIZE",
-        default_value = "1000000",
         alias = "batch_size",
         value_parser = quantity::parse_size_bytes
     )]
-    pub(crate) batch_size: u64,
+    pub(crate) batch_size: Option<u64>,
 
-    /// Confirmations that a message needs
-    #[arg(long, value_enum, value_name = "ACKS", default_value = "all")]
-    pub(crate) acks: Acks,
+    /// Confirmations that a message needs [default: all]
+    #[arg(long, value_enum, value_name = "ACKS")]
+    pub(crate) acks: Option<Acks>,
 
-    /// Compression of batches
-    #[arg(long, value_enum, value_name = "CODEC", default_value = "none")]
-    pub(crate) compression: Compression,
+    /// Compression of batches [default: none]
+    #[arg(long, value_enum, value_name = "CODEC")]
+    pub(crate) compression: Option<Compression>,
 
-    /// Time that a message may wait for others of its batch
-    #[arg(long, value_name = "TIME", default_value = "5ms", value_parser = quantity::parse_duration)]
-    pub(crate) linger: Duration,
+    /// Time that a message may wait for others of its batch [default: 5ms]
+    #[arg(long, value_name = "TIME", value_parser = quantity::parse_duration)]
+    pub(crate) linger: Option<Duration>,
 
     /// Let the broker drop repeats that retries cause
     #[arg(long)]

@@ -12,9 +12,7 @@ use clap::ArgMatches;
 use crate::cluster::Cluster;
 use crate::consumers::connect_receivers;
 use crate::options::{FillArgs, Options, ProducerArgs};
-use crate::producers::{
-    acks_warning, batch_warning, check, check_for_embedded, connect_publishers, in_flight_max,
-};
+use crate::producers::{self, check, check_for_embedded, connect_publishers, in_flight_max};
 use crate::session::{Session, duration_ns};
 
 /// What is sent when no number and no time is given, as the original script did.
@@ -57,8 +55,7 @@ pub(crate) fn produce_and_consume(options: &Options, matches: &ArgMatches) -> Re
                 consumers - topic.partitions
             ));
         }
-        warnings.extend(acks_warning(&options.producer));
-        warnings.extend(batch_warning(&cluster, &options.producer));
+        warnings.extend(producers::warnings(&cluster, &options.producer));
         let publishers = connect_publishers(
             &cluster,
             &options.topic.topic,
@@ -94,7 +91,7 @@ pub(crate) fn fill(options: &Options, fill: &FillArgs, matches: &ArgMatches) -> 
     session.carry_out(|| {
         let topic = cluster.prepare_topic(&fill.topic, wanted)?;
         let mut warnings: Vec<String> = topic.warning.into_iter().collect();
-        warnings.extend(acks_warning(&fill.producer));
+        warnings.extend(producers::warnings(&cluster, &fill.producer));
         let publishers = connect_publishers(
             &cluster,
             &fill.topic.topic,

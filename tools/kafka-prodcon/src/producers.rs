@@ -23,6 +23,9 @@ const IN_FLIGHT_MAX_BYTES: u64 = 512 << 20;
 /// A transaction with too few messages is committed after so long.
 const TRANSACTION_AGE_MAX_NS: u64 = 100_000_000;
 
+/// The client library's own `batch.size`, and the original script's.
+const BATCH_SIZE_DEFAULT: u64 = 1_000_000;
+
 /// The longest time that the client library takes for `--linger`.
 const LINGER_MAX: Duration = Duration::from_mins(15);
 
@@ -37,15 +40,16 @@ pub(crate) fn check(producer: &ProducerArgs, workload: &Workload) -> Result<(), 
             "ask for smaller messages",
         ));
     }
-    if producer.batch_size == 0 || producer.batch_size > 2_147_483_647 {
+    if producer.batch_size.is_some_and(|size| !(1..=2_147_483_647).contains(&size)) {
         let remedy = "name a size from 1 to 2147483647 bytes";
         return Err(UsageError::new("--batch-size", "out of range", remedy));
     }
-    if producer.linger > LINGER_MAX {
+    if producer.linger.is_some_and(|linger| linger > LINGER_MAX) {
         let problem = "longer than the client library lets a message wait";
         return Err(UsageError::new("--linger", problem, "name at most 15m"));
     }
-    if (producer.idempotent || producer.transactional) && producer.acks != Acks::All {
+    let needs_all = producer.idempotent || producer.transactional;
+    if needs_all && producer.acks.is_some_and(|acks| acks != Acks::All) {
         return Err(UsageError::new(
             "--acks",
             "idempotent and transactional producers need the confirmation of all replicas",
@@ -78,17 +82,25 @@ pub(crate) fn check_for_embedded(cluster: &Cluster, workload: &Workload) -> Resu
     }
 }
 
-pub(crate) fn batch_warning(cluster: &Cluster, producer: &ProducerArgs) -> Option<String> {
-    let limit = cluster.batch_max_bytes().filter(|limit| producer.batch_size > *limit)?;
-    Some(format!("batches have at most {limit} bytes, since the embedded broker loses larger ones"))
-}
-
-pub(crate) fn acks_warning(producer: &ProducerArgs) -> Option<String> {
-    (producer.acks == Acks::None).then(|| {
+/// What the reader of the figures must know about the producers' settings.
+pub(crate) fn warnings(cluster: &Cluster, producer: &ProducerArgs) -> Vec<String> {
+    let limit = cluster.batch_max_bytes().filter(|limit| batch_size(cluster, producer) > *limit);
+    let capped = limit.map(|limit| {
+        format!("batches have at most {limit} bytes, since the embedded broker loses larger ones")
+    });
+    let acks = producer.acks.map(Acks::property).or(cluster.config.get("acks"));
+    let unconfirmed = (acks == Some("0")).then(|| {
         "with --acks 0 a message counts as confirmed when it has left: publish latency and \
          throughput say nothing about the broker"
             .to_owned()
-    })
+    });
+    capped.into_iter().chain(unconfirmed).collect()
+}
+
+/// The largest batch that was asked for, by option or properties file.
+fn batch_size(cluster: &Cluster, args: &ProducerArgs) -> u64 {
+    let from_file = || cluster.config.get("batch.size").and_then(|size| size.parse().ok());
+    args.batch_size.or_else(from_file).unwrap_or(BATCH_SIZE_DEFAULT)
 }
 
 fn largest_message_bytes(messages: &MessageSpec) -> u64 {
@@ -120,23 +132,7 @@ pub(crate) fn connect_publishers(
     clock: SystemClock,
     run: RunId,
 ) -> Result<Vec<KafkaPublisher>> {
-    let in_flight = u64::from(in_flight_max(args, messages));
-    let batch_size = args.batch_size.min(cluster.batch_max_bytes().unwrap_or(u64::MAX));
-    // A request holds a batch and its framing; the library's own default is the least.
-    let message_max = (batch_size.max(largest_message_bytes(messages)) + 1_024).max(1_000_000);
-    let smallest = messages.format.smallest_bytes().max(1) as u64;
-    let properties = [
-        ("acks", args.acks.property().to_owned()),
-        ("batch.size", batch_size.to_string()),
-        // The library also limits a batch by number: the size is to be the limit that counts.
-        ("batch.num.messages", (batch_size / smallest).clamp(10_000, 1_000_000).to_string()),
-        ("compression.codec", args.compression.property().to_owned()),
-        ("enable.idempotence", (args.idempotent || args.transactional).to_string()),
-        ("linger.ms", (args.linger.as_secs_f64() * 1e3).to_string()),
-        ("message.max.bytes", message_max.min(1_000_000_000).to_string()),
-        // Above what the engine lets out, so that it never refuses a message.
-        ("queue.buffering.max.messages", (in_flight * 2 + 1_000).to_string()),
-    ];
+    let properties = properties(cluster, args, messages);
     let transaction = args.transactional.then_some(TransactionSize {
         messages: args.transaction_size,
         age_max_ns: TRANSACTION_AGE_MAX_NS,
@@ -151,4 +147,37 @@ pub(crate) fn connect_publishers(
         publishers.push(KafkaPublisher::connect(&config, topic, clock, transaction, timeout)?);
     }
     Ok(publishers)
+}
+
+/// The librdkafka properties of a producer. Those that no option gives are left to a properties
+/// file, where it has them.
+fn properties(
+    cluster: &Cluster,
+    args: &ProducerArgs,
+    messages: &MessageSpec,
+) -> Vec<(&'static str, String)> {
+    let in_flight = u64::from(in_flight_max(args, messages));
+    let batch_size = batch_size(cluster, args).min(cluster.batch_max_bytes().unwrap_or(u64::MAX));
+    // A request holds a batch and its framing; the library's own default is the least.
+    let message_max = (batch_size.max(largest_message_bytes(messages)) + 1_024).max(1_000_000);
+    let smallest = messages.format.smallest_bytes().max(1) as u64;
+    let derived = [
+        // The library also limits a batch by number: the size is to be the limit that counts.
+        ("batch.num.messages", (batch_size / smallest).clamp(10_000, 1_000_000)),
+        ("message.max.bytes", message_max.min(1_000_000_000)),
+        // Above what the engine lets out, so that it never refuses a message.
+        ("queue.buffering.max.messages", in_flight * 2 + 1_000),
+    ];
+    let derived = derived.into_iter().filter(|(name, _)| cluster.config.get(name).is_none());
+    let mut properties: Vec<_> = derived.map(|(name, value)| (name, value.to_string())).collect();
+    properties.push(("batch.size", batch_size.to_string()));
+    let mut given = |name, value: Option<String>| {
+        properties.extend(value.map(|value| (name, value)));
+    };
+    given("acks", args.acks.map(|acks| acks.property().to_owned()));
+    given("compression.codec", args.compression.map(|codec| codec.property().to_owned()));
+    given("linger.ms", args.linger.map(|linger| (linger.as_secs_f64() * 1e3).to_string()));
+    let idempotent = args.idempotent || args.transactional;
+    given("enable.idempotence", idempotent.then(|| "true".to_owned()));
+    properties
 }

@@ -57,6 +57,19 @@ impl Session<'_> {
             options = subcommand.map(|own| options_in_force(own, matches)).unwrap_or_default();
             options.insert("mode".to_owned(), name.into());
         }
+        if options.contains_key("producers") {
+            // Options whose defaults are left to the client library.
+            for (option, property, default, unit) in [
+                ("acks", "acks", "all", ""),
+                ("batch-size", "batch.size", "1000000", ""),
+                ("compression", "compression.codec", "none", ""),
+                ("linger", "linger.ms", "5", "ms"),
+            ] {
+                let value = self.cluster.config.get(property).unwrap_or(default);
+                let value = format!("{value}{unit}");
+                options.entry(option.to_owned()).or_insert_with(|| value.into());
+            }
+        }
         options.insert("config".to_owned(), self.cluster.recorded_settings());
         let versions = [("librdkafka".to_owned(), bench_kafka::library_version())];
         StartedRun {

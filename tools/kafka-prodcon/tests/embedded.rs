@@ -327,3 +327,18 @@ fn any_property_of_the_client_can_be_set_and_has_the_last_word() {
     let reason = produced.failures.keys().next().expect("a reason");
     assert!(reason.contains("size too large"), "{reason}");
 }
+
+#[test]
+fn a_properties_file_sets_what_options_leave_open() {
+    let place = Place::new();
+    std::fs::write(place.path().join("client.properties"), "acks=0\nlinger.ms=7\n")
+        .expect("writes");
+    let said = place.run("-n 100 --properties client.properties --linger 3ms");
+    assert_eq!(said.code, 0, "{said:?}");
+    let document = place.document("results");
+    let option = |name: &str| document.options[name].as_str();
+    assert_eq!((option("acks"), option("linger")), (Some("0"), Some("3ms")));
+    assert_eq!(option("compression"), Some("none"), "a default");
+    let warned = document.warnings.iter().any(|warning| warning.starts_with("with --acks 0"));
+    assert!(warned, "{:?}", document.warnings);
+}

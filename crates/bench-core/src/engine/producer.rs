@@ -72,8 +72,10 @@ enum Wait {
     No,
     /// The instant at which the next message is due.
     Due(InstantNs),
-    /// Completions or consumers, that there be room for what is due.
+    /// Completions, that there be room for what is due.
     Room,
+    /// Consumers, that there be room for what is due.
+    Consumers,
     /// Completions, after the last message.
     Answers,
 }
@@ -81,6 +83,7 @@ enum Wait {
 impl<C: Clock, T: Publish> Producer<'_, C, T> {
     /// Runs to the end of the schedule and reports how it ended, also after an error.
     pub(super) fn run(mut self) -> Result<(), TransportError> {
+        self.control.progress(self.clock.now_ns());
         let sent_all = self.send_all();
         // What falls due from here on is no longer asked for.
         let stopped_ns = self.clock.now_ns();
@@ -121,6 +124,10 @@ impl<C: Clock, T: Publish> Producer<'_, C, T> {
                     (due_ns.max(now_ns.saturating_add(SLEEP_MIN_NS)), false)
                 }
                 Wait::Answers if self.state.batch.is_empty() => return Ok(()),
+                // What was lost on the way will never make room.
+                Wait::Consumers if self.control.idle_ns(now_ns) >= self.config.flush_timeout_ns => {
+                    return Ok(());
+                }
                 // The transport refused something, or there is no room.
                 _ => (now_ns.saturating_add(BACKLOG_WAIT_NS), true),
             };
@@ -143,7 +150,7 @@ impl<C: Clock, T: Publish> Producer<'_, C, T> {
                 break Wait::No;
             }
             if filled_bytes >= room_bytes {
-                break Wait::Room;
+                break Wait::Consumers;
             }
             if state.flights.is_full() {
                 break match self.config.pacer.peek(now_ns) {

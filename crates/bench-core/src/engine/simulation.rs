@@ -7,7 +7,7 @@ use super::collector::{Collector, Interval, IntervalSink, Totals};
 use super::consumer::{Consumer, ConsumerConfig};
 use super::control::RunControl;
 use super::producer::{Producer, ProducerState};
-use super::report::Timeline;
+use super::report::{Outbox, ProducerSample, Timeline};
 use super::run::Plan;
 use crate::audit::{AckLedger, Expected, ReceiveAudit};
 use crate::clock::{BootId, Clock, ClockOrigin, InstantNs, SECOND_NS, VirtualClock};
@@ -167,6 +167,24 @@ struct Outcome {
     stopped_ns: InstantNs,
 }
 
+/// Produces to the system, on its clock.
+fn produce(plan: &Plan, control: &RunControl, system: &mut System, outbox: Outbox<ProducerSample>) {
+    let clock = system.clock.clone();
+    let config = plan.producer_config(Share::WHOLE).expect("a valid plan");
+    let producer = Producer {
+        clock: &clock,
+        transport: system,
+        factory: MessageFactory::new(&plan.messages, plan.run, Share::WHOLE, clock.origin())
+            .expect("a valid plan"),
+        state: ProducerState::new(config.in_flight_max),
+        config,
+        timeline: plan.timeline,
+        control,
+        outbox,
+    };
+    producer.run().expect("the system never gives up");
+}
+
 /// Produces to the system and then consumes what it delivered, each from the same start of time.
 /// `tamper` changes what is delivered.
 fn simulate(
@@ -180,22 +198,9 @@ fn simulate(
     let (mut collector, mut outboxes) =
         Collector::new(plan.run, plan.timeline, 1, 1, &mut intervals);
 
-    let clock = VirtualClock::starting_at(START_NS);
-    let mut system = System::new(&clock);
+    let mut system = System::new(&VirtualClock::starting_at(START_NS));
     set_up(&mut system);
-    let config = plan.producer_config(Share::WHOLE).expect("a valid plan");
-    let producer = Producer {
-        clock: &clock,
-        transport: &mut system,
-        factory: MessageFactory::new(&plan.messages, plan.run, Share::WHOLE, clock.origin())
-            .expect("a valid plan"),
-        state: ProducerState::new(config.in_flight_max),
-        config,
-        timeline: plan.timeline,
-        control: &control,
-        outbox: outboxes.producers.pop().expect("one producer"),
-    };
-    producer.run().expect("the system never gives up");
+    produce(plan, &control, &mut system, outboxes.producers.pop().expect("one producer"));
 
     let mut log = system.log;
     tamper(&mut log);
@@ -333,6 +338,26 @@ fn a_lost_message_ends_the_drain_after_its_time_limit() {
     assert_eq!(lost.audit.lost, 100);
     let limit_ns = START_NS + 2 * SECOND_NS + plan.consumer.drain_timeout_ns;
     assert!(lost.stopped_ns <= limit_ns + SECOND_NS, "stopped at {} ns", lost.stopped_ns);
+}
+
+#[test]
+fn a_producer_does_not_wait_for_ever_for_what_was_lost_on_the_way() {
+    // 10,000 bytes may be under way, and nobody ever receives one of them.
+    let mut plan = constant(1_000.0, 60);
+    plan.grace_ns = 5 * SECOND_NS;
+    let control = RunControl::new(1, 0, Some(10_000));
+    let mut intervals = Intervals::default();
+    let (mut collector, mut outboxes) =
+        Collector::new(plan.run, plan.timeline, 1, 0, &mut intervals);
+    let mut system = System::new(&VirtualClock::starting_at(START_NS));
+    produce(&plan, &control, &mut system, outboxes.producers.pop().expect("one producer"));
+    assert_eq!(system.log.len(), 100);
+    let ended_ns = system.clock.now_ns();
+    assert!((6 * SECOND_NS..7 * SECOND_NS).contains(&ended_ns), "ended at {ended_ns} ns");
+    collector.collect(Duration::ZERO);
+    let totals = collector.finish();
+    // What was due in the five seconds and could not go.
+    assert!((4_800..=5_001).contains(&totals.unsent), "{} messages not sent", totals.unsent);
 }
 
 #[test]

@@ -17,7 +17,7 @@ use super::{BROKERS_MAX, PARTITIONS_MAX};
 /// How long the first member of a group waits for others. The mock's 3 s would be added to every
 /// run, and a real broker's is set to nothing for benchmarks; this is enough for consumers that
 /// start together to share one rebalance.
-const REBALANCE_DELAY_MS: i32 = 100;
+const REBALANCE_DELAY_MS: i32 = 300;
 
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ServeError {
