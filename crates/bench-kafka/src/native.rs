@@ -1,9 +1,8 @@
 //! The narrow part of librdkafka that the hot path uses, and all of this crate's `unsafe` code.
 //!
 //! The `rdkafka` crate's own producer and consumer hand over one message at a time. The batch calls
-//! below cost about 1.6 times less CPU a message on the sending side and 5 times less on the
-//! receiving side (`docs/performance.md`), which is the difference between measuring the client
-//! library and measuring the harness.
+//! below cost less with all of the measurement than those without any (`docs/performance.md`), which
+//! is the difference between measuring the client library and measuring the harness.
 
 #![expect(unsafe_code, reason = "librdkafka's batch calls have no safe binding; see the module")]
 
