@@ -1,5 +1,6 @@
 //! A small experiment through the real `kafka-prodcon` and its embedded broker.
 
+use std::io::Write as _;
 use std::path::Path;
 
 use crate::fake_tool::{FakeTool, read_json, stderr, stdout};
@@ -10,7 +11,9 @@ fn a_small_sweep_runs_on_the_embedded_broker() {
     let prodcon = run_suite.with_file_name("kafka-prodcon");
     if !prodcon.is_file() {
         // A test of one package does not build the binaries of another.
-        eprintln!("skipped: {} is not there (cargo build --release)", prodcon.display());
+        // Straight to the stream, which the test harness does not hide.
+        let line = format!("skipped: {} is not there (cargo build --release)\n", prodcon.display());
+        std::io::stderr().write_all(line.as_bytes()).expect("standard error");
         return;
     }
     let folder = FakeTool::new();
