@@ -1,0 +1,205 @@
+//! Receiving in batches, and keeping account of what was passed on.
+
+use std::ffi::c_void;
+use std::ptr;
+use std::time::Duration;
+
+use rdkafka::bindings as rd;
+use rdkafka::topic_partition_list::TopicPartitionList;
+use rdkafka::types::{RDKafkaErrorCode, RDKafkaRespErr};
+
+use super::{Client, Queue, error_code, library, millis, text};
+use crate::config::KafkaConfig;
+use crate::error::KafkaError;
+
+/// A consumer.
+pub(crate) struct NativeConsumer {
+    queue: Queue,
+    messages: Vec<*mut rd::rd_kafka_message_t>,
+    /// How many of the messages are waiting to be passed on.
+    filled: usize,
+    // Last, so that it is dropped after everything made from it.
+    client: Client,
+}
+
+// SAFETY: the messages belong to the consumer alone; librdkafka's handles may be used from any
+// thread.
+unsafe impl Send for NativeConsumer {}
+
+/// What librdkafka hands a consumer.
+pub(crate) enum Fetched<'a> {
+    /// A message.
+    Message { key: Option<&'a [u8]>, value: &'a [u8], partition: i32 },
+    /// The end of a partition was reached.
+    End { partition: i32 },
+    /// Something went wrong.
+    Error(RDKafkaErrorCode, String),
+}
+
+impl NativeConsumer {
+    /// A consumer that takes up to `batch_max` messages at once.
+    pub(crate) fn new(config: &KafkaConfig, batch_max: usize) -> Result<Self, KafkaError> {
+        // Left to itself, the batch call takes the end of a partition for a message, and stores an
+        // offset that a group's next reader would go on from one message too late.
+        let mut config = config.clone();
+        config.set("enable.auto.offset.store", "false");
+        let client = Client::new(&config, rd::rd_kafka_type_t::RD_KAFKA_CONSUMER, 0)?;
+        // SAFETY: the client is alive, and a consumer, so it has such a queue.
+        let queue = unsafe {
+            // Errors and the like come the same way as messages.
+            rd::rd_kafka_poll_set_consumer(client.handle);
+            Queue(rd::rd_kafka_queue_get_consumer(client.handle))
+        };
+        Ok(Self { queue, messages: vec![ptr::null_mut(); batch_max.max(1)], filled: 0, client })
+    }
+
+    pub(crate) fn fatal_error(&self) -> Option<String> {
+        self.client.fatal_error()
+    }
+
+    pub(crate) fn subscribe(&mut self, topics: &TopicPartitionList) -> Result<(), KafkaError> {
+        // SAFETY: client and list are alive; librdkafka copies the list.
+        library("subscribe to the topic", unsafe {
+            rd::rd_kafka_subscribe(self.client.handle, topics.ptr())
+        })
+    }
+
+    pub(crate) fn assign(&mut self, partitions: &TopicPartitionList) -> Result<(), KafkaError> {
+        // SAFETY: client and list are alive; librdkafka copies the list.
+        library("take over partitions", unsafe {
+            rd::rd_kafka_assign(self.client.handle, partitions.ptr())
+        })
+    }
+
+    /// Commits offsets and waits for the answer.
+    pub(crate) fn commit(&mut self, offsets: &TopicPartitionList) -> Result<(), KafkaError> {
+        // SAFETY: client and list are alive.
+        library("commit the group's first offsets", unsafe {
+            rd::rd_kafka_commit(self.client.handle, offsets.ptr(), 0)
+        })
+    }
+
+    /// How many partitions this consumer reads.
+    pub(crate) fn assigned(&self) -> usize {
+        let mut list = ptr::null_mut();
+        // SAFETY: the client is alive; a list that was handed out is destroyed after its last use.
+        unsafe {
+            let code = rd::rd_kafka_assignment(self.client.handle, &raw mut list);
+            if code != RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR || list.is_null() {
+                return 0;
+            }
+            let count = usize::try_from((*list).cnt).unwrap_or(0);
+            rd::rd_kafka_topic_partition_list_destroy(list);
+            count
+        }
+    }
+
+    /// Takes what is there, waiting up to `timeout` for the first message. It is kept until
+    /// [`NativeConsumer::pass_on`].
+    pub(crate) fn fetch(&mut self, timeout: Duration) {
+        if self.filled > 0 {
+            return;
+        }
+        self.take_waiting();
+        if self.filled == 0 && !timeout.is_zero() {
+            // The batch call waits until the batch is full; this one returns with the first.
+            // SAFETY: the client is alive; the message is ours until it is destroyed.
+            let first = unsafe { rd::rd_kafka_consumer_poll(self.client.handle, millis(timeout)) };
+            if !first.is_null() {
+                self.messages[0] = first;
+                self.filled = 1;
+                self.take_waiting();
+            }
+        }
+    }
+
+    /// Whether messages wait to be passed on.
+    pub(crate) fn has_fetched(&self) -> bool {
+        self.filled > 0
+    }
+
+    fn take_waiting(&mut self) {
+        let room = &mut self.messages[self.filled..];
+        if room.is_empty() {
+            return;
+        }
+        // SAFETY: the queue is alive and `room` has the length that is passed; the messages written
+        // there are ours until they are destroyed.
+        let taken = unsafe {
+            rd::rd_kafka_consume_batch_queue(self.queue.0, 0, room.as_mut_ptr(), room.len())
+        };
+        self.filled += usize::try_from(taken).unwrap_or(0);
+    }
+
+    /// Passes on what was fetched, and stores how far that is, to be committed for the group.
+    pub(crate) fn pass_on(&mut self, mut sink: impl FnMut(Fetched<'_>)) {
+        let fetched = &self.messages[..std::mem::take(&mut self.filled)];
+        for (index, &pointer) in fetched.iter().enumerate() {
+            // SAFETY: the message was handed out by librdkafka, is lent for the call of the sink,
+            // and destroyed once, after that; so is the one after it, which is only looked at.
+            unsafe {
+                let message = &*pointer;
+                match error_code(message.err) {
+                    None => sink(Fetched::Message {
+                        key: bytes(message.key, message.key_len),
+                        value: bytes(message.payload, message.len).unwrap_or_default(),
+                        partition: message.partition,
+                    }),
+                    Some(RDKafkaErrorCode::PartitionEOF) => {
+                        sink(Fetched::End { partition: message.partition });
+                    }
+                    Some(code) => {
+                        sink(Fetched::Error(code, text(rd::rd_kafka_message_errstr(pointer))));
+                    }
+                }
+                // One call does for all that follow one another in a partition.
+                let next = fetched.get(index + 1).map(|&next| &*next);
+                let goes_on = next.is_some_and(|next| {
+                    next.partition == message.partition && error_code(next.err).is_none()
+                });
+                if !goes_on && error_code(message.err).is_none() {
+                    store_offset(pointer);
+                }
+                rd::rd_kafka_message_destroy(pointer);
+            }
+        }
+    }
+}
+
+/// Stores that a message has been read. This fails for a partition that was taken away meanwhile:
+/// its next reader goes on from the last commit.
+///
+/// # Safety
+/// `message` was handed out by a consumer and is not destroyed.
+unsafe fn store_offset(message: *mut rd::rd_kafka_message_t) {
+    // SAFETY: as the caller promises; an error is ours to destroy.
+    unsafe {
+        let error = rd::rd_kafka_offset_store_message(message);
+        if !error.is_null() {
+            rd::rd_kafka_error_destroy(error);
+        }
+    }
+}
+
+impl Drop for NativeConsumer {
+    fn drop(&mut self) {
+        let fetched = &self.messages[..std::mem::take(&mut self.filled)];
+        // SAFETY: what was not passed on is destroyed, once, and not stored as read; the client is
+        // alive; it leaves its group and commits what was passed on.
+        unsafe {
+            for &pointer in fetched {
+                rd::rd_kafka_message_destroy(pointer);
+            }
+            rd::rd_kafka_consumer_close(self.client.handle);
+        }
+    }
+}
+
+/// Bytes that librdkafka lends; `None` for null, which is not the same as no bytes.
+///
+/// # Safety
+/// `start` is null or points to `len` bytes that live for `'a`.
+unsafe fn bytes<'a>(start: *const c_void, len: usize) -> Option<&'a [u8]> {
+    // SAFETY: as the caller promises.
+    (!start.is_null()).then(|| unsafe { std::slice::from_raw_parts(start.cast::<u8>(), len) })
+}

@@ -1,0 +1,280 @@
+//! Sending in batches, with delivery reports as events, and transactions.
+
+use std::ffi::{CString, c_int, c_void};
+use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::ptr;
+use std::time::Duration;
+
+use rdkafka::bindings as rd;
+use rdkafka::types::{RDKafkaErrorCode, RDKafkaRespErr};
+use rustix::event::{PollFd, PollFlags, Timespec};
+
+use super::{Client, Queue, error_code, library, millis, text};
+use crate::config::KafkaConfig;
+use crate::error::KafkaError;
+
+/// The partition that asks librdkafka to choose one.
+const PARTITION_UNASSIGNED: i32 = -1;
+
+/// A producer of one topic.
+pub(crate) struct NativeProducer {
+    topic: *mut rd::rd_kafka_topic_t,
+    events: Queue,
+    wake_up: OwnedFd,
+    _wake_up_writer: OwnedFd,
+    messages: Vec<rd::rd_kafka_message_t>,
+    /// Where messages go: the only partition there is, or whichever librdkafka chooses.
+    partition: i32,
+    // Last, so that it is dropped after everything made from it.
+    client: Client,
+}
+
+// SAFETY: the topic handle and the buffer of messages, whose pointers are only used within a call,
+// go with their owner; librdkafka's handles may be used from any thread.
+unsafe impl Send for NativeProducer {}
+
+/// What became of one message that librdkafka was given.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Delivery {
+    pub(crate) token: u32,
+    pub(crate) error: Option<RDKafkaErrorCode>,
+}
+
+/// Something that librdkafka has to say.
+pub(crate) enum ProducerEvent {
+    /// Messages completed; they were passed to the sink.
+    Deliveries,
+    /// An error that concerns no single message.
+    Error(RDKafkaErrorCode, String),
+    /// Anything else.
+    Other,
+}
+
+/// Why a transaction could not be carried on.
+pub(crate) struct TransactionError {
+    pub(crate) code: RDKafkaErrorCode,
+    pub(crate) reason: String,
+    pub(crate) requires_abort: bool,
+    pub(crate) retriable: bool,
+}
+
+impl NativeProducer {
+    pub(crate) fn new(config: &KafkaConfig, topic: &str) -> Result<Self, KafkaError> {
+        let failed = |reason: &str| KafkaError::Library {
+            action: format!("open a producer for topic '{topic}'"),
+            reason: reason.to_owned(),
+        };
+        let events = rd::RD_KAFKA_EVENT_DR | rd::RD_KAFKA_EVENT_ERROR;
+        let client = Client::new(config, rd::rd_kafka_type_t::RD_KAFKA_PRODUCER, events)?;
+        let name = CString::new(topic).map_err(|_| failed("its name holds a zero byte"))?;
+        let (wake_up, writer) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::NONBLOCK)
+            .map_err(|error| failed(&error.to_string()))?;
+        // SAFETY: the client is alive, the name ends with a zero byte, and a topic configuration of
+        // null asks for the client's own.
+        let topic =
+            unsafe { rd::rd_kafka_topic_new(client.handle, name.as_ptr(), ptr::null_mut()) };
+        if topic.is_null() {
+            return Err(failed("librdkafka refuses its name"));
+        }
+        // SAFETY: the client is alive; the pipe lives as long as the queue; the payload is copied.
+        let events = unsafe {
+            let queue = rd::rd_kafka_queue_get_main(client.handle);
+            let payload = 1_u8;
+            rd::rd_kafka_queue_io_event_enable(
+                queue,
+                writer.as_raw_fd(),
+                (&raw const payload).cast::<c_void>(),
+                1,
+            );
+            Queue(queue)
+        };
+        Ok(Self {
+            topic,
+            events,
+            wake_up,
+            _wake_up_writer: writer,
+            messages: Vec::new(),
+            partition: PARTITION_UNASSIGNED,
+            client,
+        })
+    }
+
+    /// Learns the topic's partitions, so that the first message does not wait for that. Where there
+    /// is only one, the choice of a partition, a good part of a message's cost, is left out.
+    pub(crate) fn learn_topic(&mut self, timeout: Duration) -> Result<(), KafkaError> {
+        let mut metadata = ptr::null();
+        // SAFETY: client and topic are alive; what was handed out is destroyed after its last use,
+        // and holds as many topics as it says.
+        let code = unsafe {
+            let code = rd::rd_kafka_metadata(
+                self.client.handle,
+                0,
+                self.topic,
+                &raw mut metadata,
+                millis(timeout),
+            );
+            let mut topic_code = RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR;
+            if !metadata.is_null() {
+                if (*metadata).topic_cnt == 1 {
+                    let topic = &*(*metadata).topics;
+                    topic_code = topic.err;
+                    if topic.partition_cnt == 1 {
+                        self.partition = 0;
+                    }
+                }
+                rd::rd_kafka_metadata_destroy(metadata);
+            }
+            if code == RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR { topic_code } else { code }
+        };
+        library("learn the partitions of the topic", code)
+    }
+
+    pub(crate) fn fatal_error(&self) -> Option<String> {
+        self.client.fatal_error()
+    }
+
+    /// Hands over messages, which librdkafka copies. `outcome` is told for each, by position:
+    /// `None` when it was accepted.
+    pub(crate) fn produce<'a>(
+        &mut self,
+        messages: impl Iterator<Item = (u32, Option<&'a [u8]>, &'a [u8])>,
+        mut outcome: impl FnMut(usize, u32, Option<RDKafkaErrorCode>),
+    ) {
+        self.messages.clear();
+        self.messages.extend(messages.map(|(token, key, value)| rd::rd_kafka_message_t {
+            err: RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR,
+            rkt: ptr::null_mut(),
+            partition: self.partition,
+            payload: value.as_ptr().cast_mut().cast::<c_void>(),
+            len: value.len(),
+            key: key.map_or(ptr::null_mut(), |key| key.as_ptr().cast_mut().cast::<c_void>()),
+            key_len: key.map_or(0, <[u8]>::len),
+            offset: 0,
+            _private: ptr::without_provenance_mut(token as usize),
+        }));
+        let count = c_int::try_from(self.messages.len()).unwrap_or(c_int::MAX);
+        // SAFETY: the array holds `count` messages whose keys and values are borrowed for longer
+        // than the call; with the copy flag librdkafka only reads them, within the call.
+        let accepted = unsafe {
+            rd::rd_kafka_produce_batch(
+                self.topic,
+                self.partition,
+                rd::RD_KAFKA_MSG_F_COPY,
+                self.messages.as_mut_ptr(),
+                count,
+            )
+        };
+        let all_accepted = accepted == count;
+        for (position, message) in self.messages.iter().enumerate() {
+            let error = if all_accepted { None } else { error_code(message.err) };
+            outcome(position, token(message), error);
+        }
+    }
+
+    /// The next event, without waiting.
+    pub(crate) fn next_event(&mut self, mut sink: impl FnMut(Delivery)) -> Option<ProducerEvent> {
+        // SAFETY: the queue is alive; the event is destroyed below, after its last use, and the
+        // messages that it lends are not kept.
+        unsafe {
+            let event = rd::rd_kafka_queue_poll(self.events.0, 0);
+            if event.is_null() {
+                return None;
+            }
+            let told = match rd::rd_kafka_event_type(event) {
+                rd::RD_KAFKA_EVENT_DR => {
+                    loop {
+                        let message = rd::rd_kafka_event_message_next(event);
+                        if message.is_null() {
+                            break;
+                        }
+                        let message = &*message;
+                        sink(Delivery { token: token(message), error: error_code(message.err) });
+                    }
+                    ProducerEvent::Deliveries
+                }
+                rd::RD_KAFKA_EVENT_ERROR => ProducerEvent::Error(
+                    rd::rd_kafka_event_error(event).into(),
+                    text(rd::rd_kafka_event_error_string(event)),
+                ),
+                _ => ProducerEvent::Other,
+            };
+            rd::rd_kafka_event_destroy(event);
+            Some(told)
+        }
+    }
+
+    /// Waits until there may be an event, for `timeout` at most. Unlike librdkafka's own waiting,
+    /// which counts in milliseconds, this is exact enough to pace messages by.
+    pub(crate) fn wait(&mut self, timeout: Duration) {
+        let time = Timespec {
+            tv_sec: i64::try_from(timeout.as_secs()).unwrap_or(i64::MAX),
+            tv_nsec: timeout.subsec_nanos().into(),
+        };
+        let mut descriptors = [PollFd::new(&self.wake_up, PollFlags::IN)];
+        // An interrupted wait is a short one.
+        if rustix::event::poll(&mut descriptors, Some(&time)).is_ok_and(|ready| ready > 0) {
+            let mut payloads = [0_u8; 64];
+            let _ = rustix::io::read(&self.wake_up, &mut payloads);
+        }
+    }
+
+    pub(crate) fn init_transactions(&mut self, timeout: Duration) -> Result<(), TransactionError> {
+        // SAFETY: the client is alive.
+        check(unsafe { rd::rd_kafka_init_transactions(self.client.handle, millis(timeout)) })
+    }
+
+    pub(crate) fn begin_transaction(&mut self) -> Result<(), TransactionError> {
+        // SAFETY: the client is alive.
+        check(unsafe { rd::rd_kafka_begin_transaction(self.client.handle) })
+    }
+
+    pub(crate) fn commit_transaction(&mut self, timeout: Duration) -> Result<(), TransactionError> {
+        // SAFETY: the client is alive.
+        check(unsafe { rd::rd_kafka_commit_transaction(self.client.handle, millis(timeout)) })
+    }
+
+    pub(crate) fn abort_transaction(&mut self, timeout: Duration) -> Result<(), TransactionError> {
+        // SAFETY: the client is alive.
+        check(unsafe { rd::rd_kafka_abort_transaction(self.client.handle, millis(timeout)) })
+    }
+}
+
+impl Drop for NativeProducer {
+    fn drop(&mut self) {
+        // SAFETY: the topic is alive and used by nobody else; the client is alive and is not used
+        // after this. What was not sent is dropped: the engine has given up on it.
+        unsafe {
+            rd::rd_kafka_purge(
+                self.client.handle,
+                rd::RD_KAFKA_PURGE_F_QUEUE | rd::RD_KAFKA_PURGE_F_INFLIGHT,
+            );
+            rd::rd_kafka_queue_io_event_enable(self.events.0, -1, ptr::null(), 0);
+            rd::rd_kafka_topic_destroy(self.topic);
+        }
+    }
+}
+
+/// The token that a message was produced with.
+fn token(message: &rd::rd_kafka_message_t) -> u32 {
+    #[expect(clippy::cast_possible_truncation, reason = "it was made from a u32")]
+    let token = message._private.addr() as u32;
+    token
+}
+
+/// Takes an error object apart.
+fn check(error: *mut rd::rd_kafka_error_t) -> Result<(), TransactionError> {
+    if error.is_null() {
+        return Ok(());
+    }
+    // SAFETY: the error is alive until it is destroyed, after its last use.
+    unsafe {
+        let told = TransactionError {
+            code: rd::rd_kafka_error_code(error).into(),
+            reason: text(rd::rd_kafka_error_string(error)),
+            requires_abort: rd::rd_kafka_error_txn_requires_abort(error) != 0,
+            retriable: rd::rd_kafka_error_is_retriable(error) != 0,
+        };
+        rd::rd_kafka_error_destroy(error);
+        Err(told)
+    }
+}
