@@ -111,31 +111,51 @@ impl<P: Publish + Send, R: Receive + Send> Measurement<P, R> {
 struct ProgressLine {
     start_ns: InstantNs,
     shown_ns: InstantNs,
+    /// When the totals last changed, and what they were: workers report an interval at a time.
+    changed_ns: InstantNs,
     acked: u64,
     received: u64,
+    /// Rates until then, and latencies.
+    figures: String,
 }
 
 impl ProgressLine {
     fn new(start_ns: InstantNs) -> Self {
-        Self { start_ns, shown_ns: start_ns, acked: 0, received: 0 }
+        Self {
+            start_ns,
+            shown_ns: start_ns,
+            changed_ns: start_ns,
+            acked: 0,
+            received: 0,
+            figures: String::new(),
+        }
     }
 
     fn show(&mut self, progress: &mut Progress, now_ns: InstantNs, totals: &Totals) {
-        let since_ns = now_ns.saturating_sub(self.shown_ns);
-        if since_ns < PROGRESS_NS || !progress.is_visible() {
+        if now_ns.saturating_sub(self.shown_ns) < PROGRESS_NS || !progress.is_visible() {
             return;
         }
-        progress.update(&self.text(now_ns, since_ns, totals));
         self.shown_ns = now_ns;
-        (self.acked, self.received) = (totals.acked.messages, totals.received.messages);
+        progress.update(&self.text(now_ns, totals));
     }
 
-    fn text(&self, now_ns: InstantNs, since_ns: u64, totals: &Totals) -> String {
+    fn text(&mut self, now_ns: InstantNs, totals: &Totals) -> String {
+        let now = (totals.acked.messages, totals.received.messages);
+        if now != (self.acked, self.received) {
+            self.figures = self.figures(now_ns, totals);
+            self.changed_ns = now_ns;
+            (self.acked, self.received) = now;
+        }
+        let elapsed_s = now_ns.saturating_sub(self.start_ns) as f64 / 1e9;
+        format!("{elapsed_s:6.1} s{}", self.figures)
+    }
+
+    fn figures(&self, now_ns: InstantNs, totals: &Totals) -> String {
+        let since_ns = now_ns.saturating_sub(self.changed_ns).max(1);
         let per_s = |now: u64, before: u64| {
             quantity::rate(now.saturating_sub(before) as f64 * 1e9 / since_ns as f64)
         };
-        let elapsed_s = now_ns.saturating_sub(self.start_ns) as f64 / 1e9;
-        let mut text = format!("{elapsed_s:6.1} s");
+        let mut text = String::new();
         // Writing to a string does not fail.
         if totals.sent > 0 {
             let _ = write!(text, "  out {}", per_s(totals.acked.messages, self.acked));
@@ -143,10 +163,17 @@ impl ProgressLine {
         if totals.received.messages > 0 {
             let _ = write!(text, "  in {}", per_s(totals.received.messages, self.received));
         }
-        for (name, latency) in totals.latencies.named() {
-            if name != "schedule_lag" && !latency.is_empty() {
+        let latencies = &totals.latencies;
+        // The service time stands in where no schedule gives a publish latency.
+        let sending = if latencies.publish_latency.is_empty() {
+            ("service", &latencies.service_time)
+        } else {
+            ("publish", &latencies.publish_latency)
+        };
+        for (name, latency) in [sending, ("end-to-end", &latencies.end_to_end_latency)] {
+            if !latency.is_empty() {
                 let p99 = quantity::duration_ns(latency.percentile_ns(99.0));
-                let _ = write!(text, "  {} p99 {p99}", name.replace('_', " "));
+                let _ = write!(text, "  {name} p99 {p99}");
             }
         }
         text
@@ -160,15 +187,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_progress_line_shows_rates_since_the_last_one_and_latencies() {
+    fn the_progress_line_shows_the_rates_of_the_last_report_until_the_next() {
         let mut totals = Totals {
             sent: 3_000,
             acked: Volume { messages: 3_000, bytes: 0 },
             ..Totals::default()
         };
         totals.latencies.publish_latency.record(2_000_000);
-        let line = ProgressLine { acked: 1_000, ..ProgressLine::new(0) };
-        let text = line.text(2_500_000_000, 500_000_000, &totals);
-        assert_eq!(text, "   2.5 s  out 4.00 k msg/s  publish latency p99 2.00 ms");
+        let mut line = ProgressLine::new(0);
+        let expected = "  out 2.00 k msg/s  publish p99 2.00 ms";
+        assert_eq!(line.text(1_500_000_000, &totals), format!("   1.5 s{expected}"));
+        assert_eq!(line.text(1_700_000_000, &totals), format!("   1.7 s{expected}"), "no news");
+        totals.acked.messages = 4_000;
+        let text = line.text(2_000_000_000, &totals);
+        assert!(text.starts_with("   2.0 s  out 2.00 k msg/s"), "{text}");
     }
 }

@@ -6,6 +6,7 @@ use super::report::{Content, Outbox, ProducerEnd, ProducerSample, Timeline};
 use crate::clock::{Clock, InstantNs};
 use crate::message::MessageFactory;
 use crate::pacing::{Due, Pacer};
+use crate::results::SelfCheck;
 use crate::transport::{Batch, Completion, Publish, Token, TransportError};
 
 /// Longest wait for completions before the loop looks at the flags again.
@@ -91,7 +92,9 @@ impl<C: Clock, T: Publish> Producer<'_, C, T> {
         let now_ns = self.clock.now_ns();
         let state = &self.state;
         let refused = state.batch.len() as u64;
-        let overdue = self.config.pacer.clone().count_overdue(stopped_ns);
+        // What fell due just now would have been sent in time, had the run gone on.
+        let missed_ns = stopped_ns.saturating_sub(SelfCheck::LAG_P99_MAX_NS);
+        let overdue = self.config.pacer.clone().count_overdue(missed_ns);
         let codes = state.failure_codes.iter();
         let end = ProducerEnd {
             unresolved: u64::from(state.flights.count()) - refused,
