@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result};
+use bench_core::clock::duration_ns;
 use bench_core::message::RunId;
 use bench_core::results::{
     FolderError, HostInfo, ResourceMeter, RunDocument, RunFolder, SCHEMA_VERSION, ServiceInfo,
@@ -67,7 +68,7 @@ impl RunArgs {
             let remedy = "name at least 10ms";
             return Err(UsageError::new("--interval", "too short to measure in", remedy));
         }
-        Ok(u64::try_from(self.interval.as_nanos()).unwrap_or(u64::MAX))
+        Ok(duration_ns(self.interval))
     }
 
     /// Makes the result folder, with a `run.json` that says that the run goes on.

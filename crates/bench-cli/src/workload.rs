@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use bench_core::clock::duration_ns;
 use bench_core::message::{
     Content, KeyDistribution, MessageError, MessageFormat, MessageSpec, RecordFile, RecordFormat,
     SizeDistribution,
@@ -301,8 +302,7 @@ fn ramp_length_ns(over: Option<Duration>) -> Result<u64, UsageError> {
         let remedy = "add it as in ramp:1k/s:30s, or say --duration instead of --messages";
         UsageError::new("--schedule", "the length of the ramp is not given", remedy)
     })?;
-    // Durations from options are at most 100 years, which 64 bits hold.
-    Ok(u64::try_from(over.as_nanos()).unwrap_or(u64::MAX))
+    Ok(duration_ns(over))
 }
 
 #[cfg(test)]

@@ -16,6 +16,12 @@ pub type InstantNs = u64;
 /// A second, in nanoseconds.
 pub const SECOND_NS: u64 = 1_000_000_000;
 
+/// A duration in nanoseconds; the longest that 64 bits hold, 584 years, for one that is longer.
+#[must_use]
+pub fn duration_ns(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
 /// Where the engine's time comes from.
 pub trait Clock {
     /// The current instant, in nanoseconds of the monotonic clock.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use bench_core::clock::{Clock as _, InstantNs, SystemClock};
+use bench_core::clock::{Clock as _, InstantNs, SystemClock, duration_ns};
 use bench_core::transport::{Batch, Completion, Publish, TransportError};
 use rdkafka::types::RDKafkaErrorCode;
 
@@ -162,10 +162,7 @@ impl KafkaPublisher {
 
     /// librdkafka cannot flush by itself when its delivery reports are taken as events, as here.
     fn await_deliveries(&mut self, completions: &mut Vec<Completion>) {
-        let deadline_ns = self
-            .clock
-            .now_ns()
-            .saturating_add(u64::try_from(TRANSACTION_TIMEOUT.as_nanos()).unwrap_or(u64::MAX));
+        let deadline_ns = self.clock.now_ns().saturating_add(duration_ns(TRANSACTION_TIMEOUT));
         loop {
             self.take_events(completions);
             let outstanding = self.transaction.as_ref().is_some_and(|transaction| {

@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use bench_cli::{Exit, Measurement, Shutdown, UsageError};
 use bench_core::audit::{AckLedger, Expected};
-use bench_core::clock::{Clock as _, SystemClock};
+use bench_core::clock::{Clock as _, SystemClock, duration_ns};
 use bench_core::engine::{ConsumerConfig, Plan, Timeline};
 use bench_core::message::{
     Content, KeyDistribution, MessageFormat, MessageSpec, RunId, SizeDistribution,
@@ -17,7 +17,7 @@ use clap::ArgMatches;
 use crate::cluster::Cluster;
 use crate::consumers::{await_assignment, take_partitions};
 use crate::options::{DrainArgs, From, Options};
-use crate::session::{Session, duration_ns};
+use crate::session::Session;
 
 /// Receives what is in the topic, or what comes.
 pub(crate) fn drain(options: &Options, args: &DrainArgs, matches: &ArgMatches) -> Result<Exit> {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use bench_cli::{Exit, Shutdown};
-use bench_core::clock::{Clock as _, InstantNs, SystemClock};
+use bench_core::clock::{Clock as _, InstantNs, SystemClock, duration_ns};
 use bench_core::transport::{Batch, Publish, Receive};
 use bench_kafka::{KafkaPublisher, KafkaReceiver};
 
@@ -126,7 +126,7 @@ impl LineSender {
 }
 
 fn after(clock: SystemClock, duration: Duration) -> InstantNs {
-    clock.now_ns() + crate::session::duration_ns(duration)
+    clock.now_ns() + duration_ns(duration)
 }
 
 /// Splits a line at the first separator.

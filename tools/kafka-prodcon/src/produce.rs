@@ -3,7 +3,7 @@
 use anyhow::{Context, Result};
 use bench_cli::{Amount, Exit, Measurement, Shutdown, Workload};
 use bench_core::audit::Expected;
-use bench_core::clock::{Clock as _, SystemClock};
+use bench_core::clock::{Clock as _, SystemClock, duration_ns};
 use bench_core::engine::{ConsumerConfig, Plan, Timeline};
 use bench_core::message::{MessageFormat, RunId};
 use bench_core::pacing::Limit;
@@ -13,7 +13,7 @@ use crate::cluster::Cluster;
 use crate::consumers::connect_receivers;
 use crate::options::{FillArgs, Options, ProducerArgs};
 use crate::producers::{self, check, check_for_embedded, connect_publishers, in_flight_max};
-use crate::session::{Session, duration_ns};
+use crate::session::Session;
 
 /// What is sent when no number and no time is given, as the original script did.
 const AMOUNT_DEFAULT: Amount = Amount::Messages(10_000);

@@ -1,7 +1,6 @@
 //! What the measuring modes share: the record, and what becomes of an error before the measurement.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use anyhow::Result;
 use bench_cli::{Exit, Measurement, RunArgs, Shutdown, StartedRun, Surroundings, options_in_force};
@@ -81,9 +80,4 @@ impl Session<'_> {
             versions: BTreeMap::from(versions),
         }
     }
-}
-
-/// A time as nanoseconds.
-pub(crate) fn duration_ns(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
