@@ -18,6 +18,7 @@ mod cache;
 mod connect;
 mod error;
 mod kafka;
+mod maven;
 mod mysql;
 mod origin;
 mod port;
