@@ -1,5 +1,5 @@
-//! Real servers on this machine: Apache Kafka, Kafka Connect, MariaDB or MySQL, and an S3 server,
-//! fetched, configured, started, watched and stopped.
+//! Real servers on this machine: Apache Kafka, Kafka Connect, `MariaDB` or `MySQL`, and an S3
+//! server, fetched, configured, started, watched and stopped.
 //!
 //! The servers of one *stack* live in one folder, and nothing outside of it and of the [`Cache`] is
 //! touched; several stacks stand side by side. The servers go on when the process that started them
@@ -17,12 +17,14 @@
 mod cache;
 mod connect;
 mod error;
+mod folder;
 mod kafka;
 mod maven;
 mod mysql;
 mod origin;
 mod port;
 mod process;
+mod record;
 mod s3;
 mod secret;
 mod server;
@@ -51,7 +53,7 @@ pub enum Service {
     Kafka,
     /// A Kafka Connect worker, which has Kafka with it.
     Connect,
-    /// MariaDB or MySQL.
+    /// `MariaDB` or `MySQL`.
     Mysql,
     /// A server that speaks the protocol of Amazon S3.
     S3,
