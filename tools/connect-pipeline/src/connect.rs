@@ -203,3 +203,51 @@ fn remedy(message: &str) -> &'static str {
         ""
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn state(json: &str) -> ConnectorState {
+        serde_json::from_str::<Status>(json).expect("a status").state()
+    }
+
+    #[test]
+    fn a_connector_runs_when_all_of_it_runs() {
+        let running = r#"{"name": "c", "connector": {"state": "RUNNING", "worker_id": "w:1"},
+            "tasks": [{"id": 0, "state": "RUNNING", "worker_id": "w:1"}], "type": "source"}"#;
+        assert_eq!(state(running), ConnectorState::Running);
+        let task = |state: &str| running.replace(r#""id": 0, "state": "RUNNING""#, state);
+        assert_eq!(state(&task(r#""state": "UNASSIGNED""#)), ConnectorState::Starting);
+        let no_task = r#"{"connector": {"state": "RUNNING"}, "tasks": []}"#;
+        assert_eq!(state(no_task), ConnectorState::Starting);
+    }
+
+    #[test]
+    fn a_failed_task_is_told_by_its_innermost_cause() {
+        let status = |trace: &str| {
+            let trace = serde_json::to_string(trace).expect("text");
+            state(&format!(
+                r#"{{"connector": {{"state": "RUNNING"}},
+                    "tasks": [{{"state": "FAILED", "trace": {trace}}}]}}"#
+            ))
+        };
+        let failed = |reason: &str| ConnectorState::Failed(reason.to_owned());
+        assert_eq!(status("E: top\n\tat a\nCaused by: F: deep\n\tat b\n"), failed("F: deep"));
+        assert_eq!(status("E: top\n\tat a\n"), failed("E: top"));
+        assert_eq!(status(""), failed("no reason given"));
+    }
+
+    #[test]
+    fn only_plain_addresses_are_taken_and_passwords_not_repeated() {
+        let worker = |url| Worker::new(url, Duration::from_secs(1)).map(|worker| worker.url);
+        assert_eq!(worker("http://[::1]:8083/").as_deref(), Ok("http://[::1]:8083"));
+        assert_eq!(worker("http://c.example/rest").as_deref(), Ok("http://c.example/rest"));
+        for wrong in ["", "http://", "http:///x", "https://h:1", "h:8083", "http://a b"] {
+            let error = worker(wrong).expect_err(wrong).to_string();
+            assert!(error.starts_with("--connect-url: not an http address; "), "{error}");
+        }
+        let error = worker("http://user:secret@h:1").expect_err("refused").to_string();
+        assert!(error.contains("--connect-url") && !error.contains("secret"), "{error}");
+    }
+}

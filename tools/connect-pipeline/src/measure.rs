@@ -37,6 +37,9 @@ const GRACE_NS: u64 = 10_000_000_000;
 const SOURCE_SLEEPS: &str = "Kafka Connect's file source sleeps for a second whenever it has \
                              found nothing new: up to 1 s of each latency is that sleep";
 
+/// Lines that the file source passes on at once unless it is told otherwise.
+const SOURCE_BATCH_DEFAULT: u32 = 2_000;
+
 /// Measures the pipeline that the options name.
 pub(crate) fn measure(options: &Options, matches: &ArgMatches) -> Result<Exit> {
     let workload = options.workload()?;
@@ -70,7 +73,7 @@ pub(crate) fn measure(options: &Options, matches: &ArgMatches) -> Result<Exit> {
         receivers: vec![ends.receiver],
         ledger: None,
         backlog_max_bytes: None,
-        warnings: worker.iter().map(|_| SOURCE_SLEEPS.to_owned()).collect(),
+        warnings: if worker.is_some() { source_warnings(options) } else { Vec::new() },
     };
     let progress = options.log.progress();
     let around = Surroundings { clock, shutdown, progress, output: options.output.output };
@@ -80,6 +83,20 @@ pub(crate) fn measure(options: &Options, matches: &ArgMatches) -> Result<Exit> {
         tracing::error!("{error:#}");
     }
     exit
+}
+
+/// What the reader of the figures must know about Kafka Connect's file source.
+fn source_warnings(options: &Options) -> Vec<String> {
+    let batch = options.source_batch.unwrap_or(SOURCE_BATCH_DEFAULT);
+    // Less than a full batch comes together within one sleep.
+    let fills_batches = options.workload.rate.is_none_or(|per_s| per_s >= f64::from(batch));
+    let withholds = fills_batches.then(|| {
+        format!(
+            "the file source may withhold lines behind a full batch of {batch} until another line \
+             follows: those at the end of a run then count as lost"
+        )
+    });
+    std::iter::once(SOURCE_SLEEPS.to_owned()).chain(withholds).collect()
 }
 
 /// The service as the result names it.
