@@ -14,6 +14,7 @@ use bench_core::message::RunId;
 use bench_core::pacing::Limit;
 use bench_core::results::{ServiceInfo, ServiceOrigin};
 use bench_files::{LinePublisher, LineReceiver, Position};
+use bench_services::local::origin_of;
 use clap::ArgMatches;
 
 use crate::connect::Worker;
@@ -112,7 +113,8 @@ fn service(options: &Options, worker: Option<&Worker>) -> Result<ServiceInfo> {
     };
     Ok(ServiceInfo {
         name: "kafka-connect".to_owned(),
-        origin: ServiceOrigin::External,
+        origin: origin_of("connect", worker.url())
+            .map_or(ServiceOrigin::External, |own| own.origin),
         address: worker.url().to_owned(),
         version: worker.version()?,
     })

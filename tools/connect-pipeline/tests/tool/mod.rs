@@ -24,6 +24,19 @@ impl std::fmt::Debug for Said {
     }
 }
 
+impl Said {
+    /// Runs `command` to its end; nothing here takes two minutes.
+    pub(crate) fn of(command: std::process::Command) -> Self {
+        let mut command = Command::from_std(command);
+        let output = command.timeout(Duration::from_mins(2)).output().expect("it runs");
+        Self {
+            code: output.status.code().expect("it exits by itself"),
+            stdout: String::from_utf8(output.stdout).expect("text"),
+            stderr: String::from_utf8(output.stderr).expect("text"),
+        }
+    }
+}
+
 impl Place {
     pub(crate) fn new() -> Self {
         Self(tempfile::tempdir().expect("a temporary folder"))
@@ -44,15 +57,9 @@ impl Place {
         command
     }
 
-    /// Runs the tool to its end; nothing here takes two minutes.
+    /// Runs the tool to its end.
     pub(crate) fn run(&self, args: &str) -> Said {
-        let mut command = Command::from_std(self.command(args));
-        let output = command.timeout(Duration::from_mins(2)).output().expect("it runs");
-        Said {
-            code: output.status.code().expect("it exits by itself"),
-            stdout: String::from_utf8(output.stdout).expect("text"),
-            stderr: String::from_utf8(output.stderr).expect("text"),
-        }
+        Said::of(self.command(args))
     }
 
     /// What is in the folder, by name.
