@@ -20,6 +20,7 @@ mod error;
 mod http;
 mod installed;
 mod kafka;
+mod maven;
 mod mysql;
 mod origin;
 mod port;

@@ -120,7 +120,10 @@ pub(super) fn last_lines(log: &Path) -> String {
     };
     let bytes = read().unwrap_or_default();
     let text = String::from_utf8_lossy(&bytes);
-    let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
+    // Java's stack traces would push out what they are about.
+    let is_trace = |line: &str| line.starts_with("\tat ") || line.starts_with("\t... ");
+    let says = |line: &&str| !line.trim().is_empty() && !is_trace(line);
+    let lines: Vec<&str> = text.lines().filter(says).collect();
     lines[lines.len().saturating_sub(SHOWN_LINES)..].join("\n")
 }
 
