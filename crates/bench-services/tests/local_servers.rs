@@ -5,6 +5,7 @@ use std::sync::Barrier;
 use std::time::Duration;
 
 use bench_services::local::{Cache, LocalError, S3Server, Service, Stack, StackOptions};
+use mysql_async::prelude::Queryable;
 use rusty_s3::{Bucket, Credentials, S3Action, UrlStyle};
 
 /// The tests' HTTP client, to which every answer is an answer.
@@ -35,9 +36,9 @@ impl S3Client {
     fn put(&self, key: &str, body: &str, condition: Option<(&str, &str)>) -> u16 {
         let url = self.bucket.put_object(Some(&self.credentials), key).sign(VALID);
         let request = self.agent.put(url.as_str());
-        let request = condition.into_iter().fold(request, |request, (name, value)| {
-            request.header(name, value)
-        });
+        let request = condition
+            .into_iter()
+            .fold(request, |request, (name, value)| request.header(name, value));
         request.send(body).expect("an answer").status().as_u16()
     }
 
@@ -113,6 +114,60 @@ fn versitygw_has_one_winner_in_each_race() {
 #[test]
 fn minio_has_one_winner_in_each_race() {
     s3_is_sound("minio", S3Server::Minio, "MinIO ");
+}
+
+/// Runs statements on a connection of its own; the last one's rows.
+fn query(url: &str, statements: &[&str]) -> Result<Vec<(u64, String)>, mysql_async::Error> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.expect("a runtime").block_on(async {
+        let options = mysql_async::Opts::from_url(url).expect("MYSQL_URL is one");
+        let mut connection = mysql_async::Conn::new(options).await?;
+        let (last, first) = statements.split_last().expect("a statement");
+        for statement in first {
+            connection.query_drop(*statement).await?;
+        }
+        let rows = connection.query(*last).await?;
+        connection.disconnect().await?;
+        Ok(rows)
+    })
+}
+
+#[test]
+fn mysql_keeps_its_rows_through_a_kill() {
+    let options = StackOptions::of([Service::Mysql]);
+    let Some(mut stack) = TestStack::up("MariaDB", &options) else { return };
+    let url = stack.environment()["MYSQL_URL"].clone();
+    let rows = query(
+        &url,
+        &[
+            "CREATE TABLE message (id BIGINT PRIMARY KEY, text VARCHAR(100))",
+            "INSERT INTO message VALUES (1, 'one'), (2, 'two')",
+            "SELECT id, text FROM message ORDER BY id",
+        ],
+    );
+    assert_eq!(rows.expect("rows"), [(1, "one".to_owned()), (2, "two".to_owned())]);
+    let flush = query(&url, &["SELECT @@innodb_flush_log_at_trx_commit, @@version"]);
+    let (flush, version) = flush.expect("settings").remove(0);
+    assert_eq!(flush, 1);
+    let node = &stack.stack.nodes()[0];
+    let named = node.version.split([' ', ',']).nth(1).expect("a version");
+    assert!(version.starts_with(named), "{} is {version}", node.version);
+    assert!(node.version.ends_with(", innodb_flush_log_at_trx_commit=1"));
+
+    let with = |user_and_password: &str| {
+        let address = &stack.stack.nodes()[0].address;
+        query(&format!("mysql://{user_and_password}@{address}/bench"), &["SELECT 1, 'x'"])
+    };
+    for stranger in ["bench:wrong", "bench", "root"] {
+        let error = with(stranger).expect_err("refused").to_string();
+        assert!(error.contains("Access denied"), "{stranger}: {error}");
+    }
+
+    stack.stack.kill("mysql").expect("killed");
+    assert!(query(&url, &["SELECT 1, 'x'"]).is_err());
+    stack.stack.start("mysql", &mut |_| ()).expect("started again");
+    let rows = query(&url, &["SELECT id, text FROM message WHERE id = 2"]);
+    assert_eq!(rows.expect("the row is still there"), [(2, "two".to_owned())]);
 }
 
 struct TestStack {
