@@ -40,8 +40,8 @@ pub(super) const CLASS_PATH: &str = "class_path";
 /// How long initialising a node's storage may take.
 const FORMAT_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// The log shows what goes wrong, and nothing else.
-const LOGGING: &str = "status=error\nrootLogger.level=warn\nrootLogger.appenderRef.c.ref=C\n\
+/// The log of a Java server shows what goes wrong, and nothing else.
+pub(super) const LOGGING: &str = "status=error\nrootLogger.level=warn\nrootLogger.appenderRef.c.ref=C\n\
                        appender.c.type=Console\nappender.c.name=C\n\
                        appender.c.layout.type=PatternLayout\n\
                        appender.c.layout.pattern=%d %p %c %m%n\n";
@@ -148,9 +148,14 @@ fn format_storage(nodes: &[Site<'_>], password: &str) -> Result<(), LocalError> 
             main.push(format!("@{}", users.display()));
             let purpose = format!("initialise the storage of {}", node.node.name);
             let options = ["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xmx128m"];
-            let formatted = java(node, &options, &main).run(&purpose, node.dir, FORMAT_TIMEOUT);
-            let _ = fs::remove_file(&users);
-            formatted
+            // It says what the users' credentials are, which the node's log is not to know.
+            let log = node.config_dir().join("format.log");
+            let launch = Launch { log: log.clone(), ..java(node, &options, &main) };
+            launch.run(&purpose, node.dir, FORMAT_TIMEOUT)?;
+            for done_with in [users, log] {
+                fs::remove_file(&done_with).map_err(LocalError::file("remove", &done_with))?;
+            }
+            Ok(())
         };
         let running: Vec<_> = nodes.iter().map(|node| scope.spawn(move || format(node))).collect();
         // A panic of such a thread would be one of this crate.
@@ -202,7 +207,8 @@ fn server_properties(node: &Site<'_>) -> PathBuf {
     node.config_dir().join("server.properties")
 }
 
-fn logging_properties(node: &Site<'_>) -> PathBuf {
+/// Where [`java`] expects [`LOGGING`].
+pub(super) fn logging_properties(node: &Site<'_>) -> PathBuf {
     node.config_dir().join("log4j2.properties")
 }
 

@@ -122,7 +122,7 @@ fn listeners(node: &Site<'_>) -> [(&'static str, String); 6] {
 }
 
 /// Three replicas of which two must be there, where there are three brokers.
-fn replication(brokers: u32) -> [(&'static str, u32); 8] {
+fn replication(brokers: u32) -> [(&'static str, u32); 7] {
     let replicas = brokers.min(3);
     let in_sync = replicas.div_ceil(2);
     [
@@ -133,7 +133,6 @@ fn replication(brokers: u32) -> [(&'static str, u32); 8] {
         ("share.coordinator.state.topic.replication.factor", replicas),
         ("transaction.state.log.min.isr", in_sync),
         ("transaction.state.log.replication.factor", replicas),
-        ("controller.quorum.election.timeout.ms", 1_000),
     ]
 }
 
