@@ -1,12 +1,17 @@
 //! The local MariaDB, S3 server and Connect worker, each used through its own protocol.
 
 use std::collections::BTreeMap;
+use std::fs::{self, OpenOptions};
+use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::sync::Barrier;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use bench_services::local::{Cache, LocalError, S3Server, Service, Stack, StackOptions};
+use bench_services::local::{S3Server, Service, StackOptions};
 use mysql_async::prelude::Queryable;
 use rusty_s3::{Bucket, Credentials, S3Action, UrlStyle};
+use serde_json::json;
 
 /// The tests' HTTP client, to which every answer is an answer.
 fn http() -> ureq::Agent {
@@ -91,8 +96,8 @@ fn race(environment: &BTreeMap<String, String>) {
 
 fn s3_is_sound(test: &str, server: S3Server, version: &str) {
     let options = StackOptions { s3_server: Some(server), ..StackOptions::of([Service::S3]) };
-    let Some(stack) = TestStack::up(test, &options) else { return };
-    let environment = stack.environment();
+    let Some(stack) = bench_testing::alone(test, &options) else { return };
+    let environment: BTreeMap<_, _> = stack.environment().iter().cloned().collect();
     let client = S3Client::new(&environment);
     assert_eq!(client.put("folder/a", "hello", None), 200);
     assert_eq!(client.get("folder/a"), (200, "hello".to_owned()));
@@ -101,7 +106,7 @@ fn s3_is_sound(test: &str, server: S3Server, version: &str) {
     let stranger = S3Client { credentials: wrong, ..S3Client::new(&environment) };
     assert_eq!(stranger.get("folder/a").0, 403);
     race(&environment);
-    let nodes = stack.stack.nodes();
+    let nodes = stack.stack().nodes();
     assert!(nodes[0].version.starts_with(version), "{}", nodes[0].version);
     assert!(nodes[0].version.contains(", "), "{}", nodes[0].version);
 }
@@ -135,8 +140,8 @@ fn query(url: &str, statements: &[&str]) -> Result<Vec<(u64, String)>, mysql_asy
 #[test]
 fn mysql_keeps_its_rows_through_a_kill() {
     let options = StackOptions::of([Service::Mysql]);
-    let Some(mut stack) = TestStack::up("MariaDB", &options) else { return };
-    let url = stack.environment()["MYSQL_URL"].clone();
+    let Some(mut stack) = bench_testing::alone("MariaDB", &options) else { return };
+    let url = stack.variable("MYSQL_URL").to_owned();
     let rows = query(
         &url,
         &[
@@ -149,13 +154,13 @@ fn mysql_keeps_its_rows_through_a_kill() {
     let flush = query(&url, &["SELECT @@innodb_flush_log_at_trx_commit, @@version"]);
     let (flush, version) = flush.expect("settings").remove(0);
     assert_eq!(flush, 1);
-    let node = &stack.stack.nodes()[0];
+    let node = &stack.stack().nodes()[0];
     let named = node.version.split([' ', ',']).nth(1).expect("a version");
     assert!(version.starts_with(named), "{} is {version}", node.version);
     assert!(node.version.ends_with(", innodb_flush_log_at_trx_commit=1"));
 
     let with = |user_and_password: &str| {
-        let address = &stack.stack.nodes()[0].address;
+        let address = &stack.stack().nodes()[0].address;
         query(&format!("mysql://{user_and_password}@{address}/bench"), &["SELECT 1, 'x'"])
     };
     for stranger in ["bench:wrong", "bench", "root"] {
@@ -163,39 +168,110 @@ fn mysql_keeps_its_rows_through_a_kill() {
         assert!(error.contains("Access denied"), "{stranger}: {error}");
     }
 
-    stack.stack.kill("mysql").expect("killed");
+    stack.stack_mut().kill("mysql").expect("killed");
     assert!(query(&url, &["SELECT 1, 'x'"]).is_err());
-    stack.stack.start("mysql", &mut |_| ()).expect("started again");
+    stack.stack_mut().start("mysql", &mut |_| ()).expect("started again");
     let rows = query(&url, &["SELECT id, text FROM message WHERE id = 2"]);
     assert_eq!(rows.expect("the row is still there"), [(2, "two".to_owned())]);
 }
 
-struct TestStack {
-    stack: Stack,
-    _dir: tempfile::TempDir,
-}
-
-impl TestStack {
-    fn up(test: &str, options: &StackOptions) -> Option<Self> {
-        let dir = tempfile::tempdir().expect("a folder");
-        let cache = Cache::from_environment().expect("a cache");
-        match Stack::up(dir.path(), &cache, options, &mut |said| eprintln!("{said}")) {
-            Ok(stack) => Some(Self { stack, _dir: dir }),
-            Err(error @ LocalError::Missing { .. }) => {
-                eprintln!("skipped: {test}: {error}");
-                None
-            }
-            Err(error) => panic!("{error}"),
-        }
-    }
-
-    fn environment(&self) -> BTreeMap<String, String> {
-        self.stack.environment().into_iter().collect()
+/// Waits until a file has exactly these lines.
+fn wait_for_lines(file: &Path, wanted: &[&str]) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    let lines = || fs::read_to_string(file).unwrap_or_default();
+    while lines().lines().ne(wanted.iter().copied()) {
+        assert!(Instant::now() < deadline, "{wanted:?} did not come, but {:?}", lines());
+        std::thread::sleep(Duration::from_millis(50));
     }
 }
 
-impl Drop for TestStack {
-    fn drop(&mut self) {
-        self.stack.down(&mut |_| ()).expect("down");
+fn append(file: &Path, text: &str) {
+    let file = OpenOptions::new().create(true).append(true).open(file);
+    file.expect("the file opens").write_all(text.as_bytes()).expect("written");
+}
+
+#[test]
+fn connect_copies_lines_from_file_to_file() {
+    let options = StackOptions::of([Service::Connect]);
+    let Some(mut stack) = bench_testing::alone("Kafka Connect", &options) else { return };
+    let url = stack.variable("CONNECT_URL").to_owned();
+    let agent = http();
+    let get = |path: &str| -> serde_json::Value {
+        let answer = agent.get(format!("{url}{path}")).call().expect("an answer");
+        answer.into_body().read_json().expect("JSON")
+    };
+    assert_eq!(get("/connectors"), json!([]));
+    let named = format!("Kafka Connect {}", get("/")["version"].as_str().expect("a version"));
+    let nodes = stack.stack().nodes();
+    let node = nodes.iter().find(|node| node.service == Service::Connect).expect("a worker");
+    assert_eq!((node.name.as_str(), &node.version, &node.address), ("connect", &named, &url));
+    assert!(nodes.iter().any(|node| node.service == Service::Kafka), "it brings Kafka along");
+
+    let files = tempfile::tempdir().expect("a folder");
+    let (source, sink) = (files.path().join("test.txt"), files.path().join("test.sink.txt"));
+    append(&source, "foo\nbar\n");
+    let add = |name: &str, class: &str, more: serde_json::Value| {
+        let mut config = json!({"connector.class": class, "tasks.max": "1"});
+        let more = more.as_object().expect("an object").clone();
+        config.as_object_mut().expect("an object").extend(more);
+        let answer = agent
+            .post(format!("{url}/connectors"))
+            .send_json(json!({"name": name, "config": config}))
+            .expect("an answer");
+        assert_eq!(answer.status(), 201, "{name}");
+    };
+    let class = |end: &str| format!("org.apache.kafka.connect.file.FileStream{end}Connector");
+    add("lines-in", &class("Source"), json!({"file": source, "topic": "connect-test"}));
+    add("lines-out", &class("Sink"), json!({"file": sink, "topics": "connect-test"}));
+    wait_for_lines(&sink, &["foo", "bar"]);
+    append(&source, "another\n");
+    wait_for_lines(&sink, &["foo", "bar", "another"]);
+
+    // A worker that ends in order knows where it was.
+    stack.stack_mut().stop("connect").expect("stopped");
+    append(&source, "meanwhile\n");
+    stack.stack_mut().start("connect", &mut |_| ()).expect("started again");
+    assert_eq!(get("/connectors"), json!([]), "connectors of a standalone worker go with it");
+    add("lines-in", &class("Source"), json!({"file": source, "topic": "connect-test"}));
+    add("lines-out", &class("Sink"), json!({"file": sink, "topics": "connect-test"}));
+    wait_for_lines(&sink, &["foo", "bar", "another", "meanwhile"]);
+}
+
+#[test]
+fn secrets_are_for_their_owner_and_nothing_is_left() {
+    let options = StackOptions::of([Service::Mysql, Service::S3]);
+    let Some(mut stack) = bench_testing::alone("secrets of servers", &options) else { return };
+    let dir = stack.stack().dir().to_owned();
+    let password = stack.variable("MYSQL_URL").split([':', '@']).nth(2).expect("a password");
+    let secrets = [password, stack.variable("AWS_SECRET_ACCESS_KEY")].map(str::to_owned);
+    let holds = |bytes: &[u8]| {
+        secrets
+            .iter()
+            .any(|secret| bytes.windows(secret.len()).any(|part| part == secret.as_bytes()))
+    };
+    let nodes = stack.stack().nodes();
+    for node in &nodes {
+        let pid = node.pid.expect("it runs");
+        let arguments = fs::read(format!("/proc/{pid}/cmdline")).expect("its arguments");
+        assert!(!arguments.is_empty() && !holds(&arguments), "{}", node.name);
+        assert!(!holds(&fs::read(&node.log).expect("its log")), "{}", node.name);
+    }
+    assert!(!holds(&fs::read(dir.join("stack.json")).expect("the record")));
+    let kept = fs::read_dir(dir.join("secrets")).expect("a folder of secrets");
+    let kept: Vec<_> = kept.map(|file| file.expect("a file").path()).collect();
+    assert!(kept.iter().any(|file| holds(&fs::read(file).expect("readable"))));
+    for file in &kept {
+        let mode = fs::metadata(file).expect("is there").permissions().mode();
+        assert_eq!(mode & 0o077, 0, "{}", file.display());
+    }
+
+    stack.stack_mut().down(&mut |_| ()).expect("down");
+    for node in &nodes {
+        let pid = node.pid.expect("it ran");
+        assert!(!Path::new(&format!("/proc/{pid}")).exists(), "{}", node.name);
+        assert!(node.log.is_file(), "the log of {} is kept", node.name);
+    }
+    for gone in ["data", "secrets", "tmp", "stack.json"] {
+        assert!(!dir.join(gone).exists(), "{gone}");
     }
 }
