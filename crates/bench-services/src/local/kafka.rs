@@ -13,6 +13,7 @@ use super::process::Launch;
 use super::server::{Notice, Parts, Server, Site};
 use super::{Cache, LocalError, Service, StackOptions, maven, secret};
 use config::Listener;
+pub(super) use config::properties;
 
 /// The version that is fetched.
 const VERSION: &str = "4.3.1";

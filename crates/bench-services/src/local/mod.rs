@@ -17,6 +17,8 @@
 mod cache;
 mod connect;
 mod error;
+mod http;
+mod installed;
 mod kafka;
 mod maven;
 mod mysql;
