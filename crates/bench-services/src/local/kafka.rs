@@ -13,7 +13,7 @@ use std::time::Duration;
 use super::process::Launch;
 use super::server::{Notice, Parts, Server, Site};
 use super::{Cache, LocalError, Service, StackOptions, maven, secret};
-pub(super) use config::Listener;
+pub(super) use config::{Listener, properties};
 
 /// The version that is fetched.
 const VERSION: &str = "4.3.1";

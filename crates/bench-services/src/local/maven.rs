@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use super::installed::find;
 use super::process::Launch;
 use super::server::Notice;
 use super::{Cache, LocalError};
@@ -15,6 +16,7 @@ const JAVA_MIN: u32 = 17;
 
 /// Maven's own parts are pinned as well.
 const COPY: &str = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies";
+const UNPACK: &str = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:unpack-dependencies";
 
 /// How long fetching may take, on a slow line.
 const FETCH_TIMEOUT: Duration = Duration::from_mins(10);
@@ -31,24 +33,50 @@ pub(super) fn jars(
     notice: &mut Notice<'_>,
 ) -> Result<PathBuf, LocalError> {
     let pom = pom(artifacts);
-    let part = format!("{name}-{:08x}", fingerprint(&pom));
+    part(cache, name, &pom, COPY, &[], notice)
+}
+
+/// A folder with what is in one jar, as far as its path is one of `wanted` (`**/bin/*`).
+pub(super) fn files(
+    cache: &Cache,
+    name: &str,
+    artifact: Artifact,
+    wanted: &[&str],
+    notice: &mut Notice<'_>,
+) -> Result<PathBuf, LocalError> {
+    let pom = pom(&[artifact]);
+    let includes = format!("-Dmdep.unpack.includes={}", wanted.join(","));
+    let options = ["-DexcludeTransitive=true".to_owned(), includes];
+    part(cache, name, &pom, UNPACK, &options, notice)
+}
+
+fn part(
+    cache: &Cache,
+    name: &str,
+    pom: &str,
+    goal: &str,
+    options: &[String],
+    notice: &mut Notice<'_>,
+) -> Result<PathBuf, LocalError> {
+    let part = format!("{name}-{:08x}", fingerprint(&[pom, &options.concat()].concat()));
     let part = cache.part(&part, |folder| {
         let mvn = find("mvn").ok_or_else(|| LocalError::Missing {
             what: format!("{name} is fetched by Maven, and there is no 'mvn' in PATH"),
             remedy: "install Maven (Debian: apt-get install maven)".to_owned(),
         })?;
         notice(&format!("fetching {name} with Maven into {}", cache.dir().display()));
-        fetch(&mvn, &pom, folder).map_err(LocalError::not_fetched(
+        let goal = [goal.to_owned(), format!("-DoutputDirectory={CONTENT}")];
+        fetch(&mvn, pom, &[&goal, options].concat(), folder).map_err(LocalError::not_fetched(
             name,
             "Maven needs the network or a mirror in its settings.xml",
         ))
     })?;
-    Ok(part.join(JARS))
+    Ok(part.join(CONTENT))
 }
 
-const JARS: &str = "jars";
+const CONTENT: &str = "jars";
 
-fn fetch(mvn: &Path, pom: &str, folder: &Path) -> Result<(), LocalError> {
+fn fetch(mvn: &Path, pom: &str, goal: &[String], folder: &Path) -> Result<(), LocalError> {
     let file = folder.join("pom.xml");
     fs::write(&file, pom).map_err(LocalError::file("write", &file))?;
     // A repository of its own, since another Maven may be left over from a killed process; what it
@@ -56,20 +84,11 @@ fn fetch(mvn: &Path, pom: &str, folder: &Path) -> Result<(), LocalError> {
     let (repository, tmp) = (folder.join("repository"), folder.join("tmp"));
     fs::create_dir(&tmp).map_err(LocalError::file("create", &tmp))?;
     let own = std::env::var("MAVEN_OPTS").unwrap_or_default();
+    let options = ["-q", "-B", "-f", "pom.xml", "-Dstyle.color=never"].map(String::from);
+    let own_repository = "-Dmaven.repo.local=repository".to_owned();
     let launch = Launch {
         program: mvn.to_owned(),
-        args: [
-            "-q",
-            "-B",
-            "-f",
-            "pom.xml",
-            "-Dmaven.repo.local=repository",
-            "-Dstyle.color=never",
-            COPY,
-            &format!("-DoutputDirectory={JARS}"),
-        ]
-        .map(String::from)
-        .to_vec(),
+        args: options.iter().chain([&own_repository]).chain(goal).cloned().collect(),
         // Relative, since Maven's script takes the options apart at blanks.
         env: vec![(
             "MAVEN_OPTS".to_owned(),
@@ -78,7 +97,7 @@ fn fetch(mvn: &Path, pom: &str, folder: &Path) -> Result<(), LocalError> {
         current_dir: folder.to_owned(),
         log: folder.join("mvn.log"),
     };
-    launch.run("fetch jars with Maven", folder, FETCH_TIMEOUT)?;
+    launch.run("fetch with Maven", folder, FETCH_TIMEOUT)?;
     for left_over in [repository, tmp] {
         fs::remove_dir_all(&left_over).map_err(LocalError::file("remove", &left_over))?;
     }
@@ -136,12 +155,6 @@ fn java_version(said: &str) -> Option<u32> {
         1 => numbers.next()?,
         number => Some(number),
     }
-}
-
-/// A program in `PATH`.
-pub(super) fn find(program: &str) -> Option<PathBuf> {
-    let path = std::env::var_os("PATH")?;
-    std::env::split_paths(&path).map(|folder| folder.join(program)).find(|file| file.is_file())
 }
 
 #[cfg(test)]

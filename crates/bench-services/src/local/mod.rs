@@ -18,6 +18,8 @@ mod cache;
 mod connect;
 mod error;
 mod folder;
+mod http;
+mod installed;
 mod kafka;
 mod maven;
 mod mysql;

@@ -137,7 +137,7 @@ fn replication(brokers: u32) -> [(&'static str, u32); 7] {
 }
 
 /// Settings in the form that Java reads, and librdkafka's users too.
-pub(super) fn properties(settings: &BTreeMap<String, String>) -> String {
+pub(in super::super) fn properties(settings: &BTreeMap<String, String>) -> String {
     let mut text = String::new();
     for (key, value) in settings {
         let _ = writeln!(text, "{}={}", escaped(key), escaped(value));

@@ -1,0 +1,14 @@
+//! The adapter to pipelines between files: messages go out as lines that are appended to one file
+//! and come back as lines of another.
+//!
+//! A line has no key and cannot hold a line break, so that messages are sent in their JSON form
+//! ([`MessageFormat::Json`](bench_core::message::MessageFormat::Json)). The file is one partition:
+//! lines are expected in the order in which they were appended.
+
+mod error;
+mod publish;
+mod receive;
+
+pub use error::FileError;
+pub use publish::LinePublisher;
+pub use receive::{LineReceiver, Position};

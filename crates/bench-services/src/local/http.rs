@@ -1,0 +1,78 @@
+//! As much of HTTP as it takes to ask a server how it is.
+
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::time::Duration;
+
+/// How long a server may take for each step of an answer.
+const TIMEOUT: Duration = Duration::from_millis(500);
+
+/// `HTTP/1.1 200`
+const STATUS_BYTES: usize = 12;
+
+/// Whether a server on 127.0.0.1 answers a GET with success; if not, what it does instead.
+pub(super) fn succeeds(port: u16, path: &str) -> Result<(), String> {
+    let answered = || -> std::io::Result<String> {
+        let mut stream = connect(port)?;
+        let request =
+            format!("GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes())?;
+        let mut status = [0; STATUS_BYTES];
+        stream.read_exact(&mut status)?;
+        // The rest is read as far as it comes, so that the server need not break off its answer.
+        let _ = stream.take(1 << 20).read_to_end(&mut Vec::new());
+        Ok(String::from_utf8_lossy(&status).into_owned())
+    };
+    match answered() {
+        Ok(status) if status.starts_with("HTTP/1.") && status.ends_with(" 200") => Ok(()),
+        Ok(status) => Err(format!("it answers GET {path} with '{}'", status.escape_default())),
+        Err(error) => Err(format!("it does not answer GET {path} on port {port}: {error}")),
+    }
+}
+
+/// A connection to a server on 127.0.0.1 on which nothing takes long.
+pub(super) fn connect(port: u16) -> std::io::Result<TcpStream> {
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    let stream = TcpStream::connect_timeout(&address, TIMEOUT)?;
+    stream.set_read_timeout(Some(TIMEOUT))?;
+    stream.set_write_timeout(Some(TIMEOUT))?;
+    Ok(stream)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+
+    /// A server that gives one answer to one question.
+    fn answering(answer: &'static str) -> u16 {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
+        let port = listener.local_addr().expect("an address").port();
+        std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().expect("a client");
+            let _ = stream.read(&mut [0; 1024]);
+            let _ = stream.write_all(answer.as_bytes());
+        });
+        port
+    }
+
+    #[test]
+    fn only_success_is_success() {
+        let ok = answering("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}");
+        assert_eq!(succeeds(ok, "/health"), Ok(()));
+        for answer in ["HTTP/1.1 503 Unavailable\r\n\r\n", "SSH-2.0-OpenSSH_9.2", ""] {
+            let error = succeeds(answering(answer), "/health").expect_err("no success");
+            assert!(error.contains("GET /health"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_port_without_a_server_is_said() {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
+        let port = listener.local_addr().expect("an address").port();
+        drop(listener);
+        let error = succeeds(port, "/").expect_err("nobody listens");
+        assert!(error.contains(&format!("port {port}")), "{error}");
+    }
+}

@@ -1,0 +1,253 @@
+//! The REST API of a Kafka Connect worker, as far as it is needed here.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use bench_cli::UsageError;
+use serde::Deserialize;
+use ureq::http::uri::Authority;
+use ureq::http::{Response, StatusCode};
+use ureq::{Agent, Body};
+
+/// What a connector is to be.
+pub(crate) type ConnectorConfig = BTreeMap<String, String>;
+
+/// Why something asked of a worker was not done.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ConnectError {
+    /// No answer.
+    #[error("failed to {attempt} at {url}: {reason}; see that a worker listens at --connect-url")]
+    Unreachable { attempt: String, url: String, reason: String },
+    /// An answer that no worker gives.
+    #[error(
+        "{url} does not answer like Kafka Connect ({reason}); name its REST address with --connect-url"
+    )]
+    Stranger { url: String, reason: String },
+    /// It is moving connectors from one worker to another, and asks to be asked again.
+    #[error("failed to {attempt} at {url}: the workers were still rebalancing; raise --timeout")]
+    Rebalancing { attempt: String, url: String },
+    /// It does not know the connector.
+    #[error("failed to {attempt} at {url}: there is no such connector")]
+    NotFound { attempt: String, url: String },
+    /// It refuses.
+    #[error("failed to {attempt} at {url}: {message}{}", remedy(message))]
+    Refused { attempt: String, url: String, message: String },
+}
+
+/// How a connector is.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum ConnectorState {
+    /// Not all of it runs yet.
+    Starting,
+    /// It and its tasks run.
+    Running,
+    /// It has failed, for this reason.
+    Failed(String),
+}
+
+/// A worker, by its REST address.
+pub(crate) struct Worker {
+    agent: Agent,
+    url: String,
+}
+
+#[derive(Deserialize)]
+struct Root {
+    version: String,
+}
+
+#[derive(Deserialize)]
+struct Refusal {
+    message: String,
+}
+
+#[derive(Deserialize)]
+struct Status {
+    connector: Part,
+    tasks: Vec<Part>,
+}
+
+/// The connector or one of its tasks.
+#[derive(Deserialize)]
+struct Part {
+    state: String,
+    #[serde(default)]
+    trace: String,
+}
+
+impl Worker {
+    /// The worker at `url`; each of its answers may take as long as `timeout`.
+    pub(crate) fn new(url: &str, timeout: Duration) -> Result<Self, UsageError> {
+        let refused = |problem, remedy| Err(UsageError::new("--connect-url", problem, remedy));
+        let host = url.strip_prefix("http://").and_then(|rest| rest.split('/').next());
+        let Some(host) = host.and_then(|host| host.parse::<Authority>().ok()) else {
+            return refused("not an http address", "write it as in http://127.0.0.1:8083");
+        };
+        // Addresses are recorded and shown, which a password must not be.
+        if host.as_str().contains('@') {
+            return refused("holds a user name", "name an address that needs none");
+        }
+        let config = Agent::config_builder()
+            .timeout_global(Some(timeout))
+            .http_status_as_error(false)
+            .proxy(None)
+            .build();
+        Ok(Self { agent: config.new_agent(), url: url.trim_end_matches('/').to_owned() })
+    }
+
+    /// Its address.
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The version of Kafka Connect that it runs.
+    pub(crate) fn version(&self) -> Result<String, ConnectError> {
+        let attempt = "ask Kafka Connect for its version";
+        let mut answer = self.checked(attempt, self.agent.get(&self.url).call())?;
+        let root: Root = self.read(&mut answer)?;
+        Ok(root.version)
+    }
+
+    /// Creates the connector, or gives it this configuration.
+    pub(crate) fn put(&self, name: &str, config: &ConnectorConfig) -> Result<(), ConnectError> {
+        let url = format!("{}/connectors/{name}/config", self.url);
+        let attempt = format!("create connector {name}");
+        self.checked(&attempt, self.agent.put(url).send_json(config)).map(drop)
+    }
+
+    /// How the connector is.
+    pub(crate) fn state(&self, name: &str) -> Result<ConnectorState, ConnectError> {
+        let url = format!("{}/connectors/{name}/status", self.url);
+        let attempt = format!("ask for the state of connector {name}");
+        match self.checked(&attempt, self.agent.get(url).call()) {
+            Ok(mut answer) => Ok(self.read::<Status>(&mut answer)?.state()),
+            // A new connector has no state for a moment.
+            Err(ConnectError::NotFound { .. } | ConnectError::Rebalancing { .. }) => {
+                Ok(ConnectorState::Starting)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Deletes the connector.
+    pub(crate) fn delete(&self, name: &str) -> Result<(), ConnectError> {
+        let url = format!("{}/connectors/{name}", self.url);
+        let attempt = format!("delete connector {name}");
+        self.checked(&attempt, self.agent.delete(url).call()).map(drop)
+    }
+
+    fn checked(
+        &self,
+        attempt: &str,
+        answer: Result<Response<Body>, ureq::Error>,
+    ) -> Result<Response<Body>, ConnectError> {
+        let (attempt, url) = (attempt.to_owned(), self.url.clone());
+        let mut answer = answer.map_err(|error| ConnectError::Unreachable {
+            attempt: attempt.clone(),
+            url: url.clone(),
+            reason: error.to_string(),
+        })?;
+        let status = answer.status();
+        if status.is_success() {
+            return Ok(answer);
+        }
+        let refusal = self.read::<Refusal>(&mut answer);
+        Err(match (status, refusal) {
+            (_, Err(error)) => error,
+            (StatusCode::CONFLICT, _) => ConnectError::Rebalancing { attempt, url },
+            (StatusCode::NOT_FOUND, _) => ConnectError::NotFound { attempt, url },
+            (_, Ok(Refusal { message })) => ConnectError::Refused { attempt, url, message },
+        })
+    }
+
+    fn read<T: for<'a> Deserialize<'a>>(
+        &self,
+        answer: &mut Response<Body>,
+    ) -> Result<T, ConnectError> {
+        let status = answer.status();
+        answer.body_mut().read_json().map_err(|error| ConnectError::Stranger {
+            url: self.url.clone(),
+            reason: format!("status {}, {error}", status.as_u16()),
+        })
+    }
+}
+
+impl Status {
+    fn state(&self) -> ConnectorState {
+        let parts = || std::iter::once(&self.connector).chain(&self.tasks);
+        if let Some(failed) = parts().find(|part| part.state == "FAILED") {
+            return ConnectorState::Failed(reason(&failed.trace));
+        }
+        if !self.tasks.is_empty() && parts().all(|part| part.state == "RUNNING") {
+            return ConnectorState::Running;
+        }
+        ConnectorState::Starting
+    }
+}
+
+/// The innermost cause in a Java stack trace, which says most.
+fn reason(trace: &str) -> String {
+    let first = trace.lines().next().unwrap_or_default();
+    let cause = trace.lines().filter_map(|line| line.strip_prefix("Caused by: ")).next_back();
+    match cause.unwrap_or(first).trim() {
+        "" => "no reason given".to_owned(),
+        reason => reason.to_owned(),
+    }
+}
+
+/// What to do about a refusal, where it is known.
+fn remedy(message: &str) -> &'static str {
+    if message.contains("Failed to find any class") {
+        "; add Kafka's connect-file jar to the plugin.path or the class path of the worker"
+    } else {
+        ""
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn state(json: &str) -> ConnectorState {
+        serde_json::from_str::<Status>(json).expect("a status").state()
+    }
+
+    #[test]
+    fn a_connector_runs_when_all_of_it_runs() {
+        let running = r#"{"name": "c", "connector": {"state": "RUNNING", "worker_id": "w:1"},
+            "tasks": [{"id": 0, "state": "RUNNING", "worker_id": "w:1"}], "type": "source"}"#;
+        assert_eq!(state(running), ConnectorState::Running);
+        let task = |state: &str| running.replace(r#""id": 0, "state": "RUNNING""#, state);
+        assert_eq!(state(&task(r#""state": "UNASSIGNED""#)), ConnectorState::Starting);
+        let no_task = r#"{"connector": {"state": "RUNNING"}, "tasks": []}"#;
+        assert_eq!(state(no_task), ConnectorState::Starting);
+    }
+
+    #[test]
+    fn a_failed_task_is_told_by_its_innermost_cause() {
+        let status = |trace: &str| {
+            let trace = serde_json::to_string(trace).expect("text");
+            state(&format!(
+                r#"{{"connector": {{"state": "RUNNING"}},
+                    "tasks": [{{"state": "FAILED", "trace": {trace}}}]}}"#
+            ))
+        };
+        let failed = |reason: &str| ConnectorState::Failed(reason.to_owned());
+        assert_eq!(status("E: top\n\tat a\nCaused by: F: deep\n\tat b\n"), failed("F: deep"));
+        assert_eq!(status("E: top\n\tat a\n"), failed("E: top"));
+        assert_eq!(status(""), failed("no reason given"));
+    }
+
+    #[test]
+    fn only_plain_addresses_are_taken_and_passwords_not_repeated() {
+        let worker = |url| Worker::new(url, Duration::from_secs(1)).map(|worker| worker.url);
+        assert_eq!(worker("http://[::1]:8083/").as_deref(), Ok("http://[::1]:8083"));
+        assert_eq!(worker("http://c.example/rest").as_deref(), Ok("http://c.example/rest"));
+        for wrong in ["", "http://", "http:///x", "https://h:1", "h:8083", "http://a b"] {
+            let error = worker(wrong).expect_err(wrong).to_string();
+            assert!(error.starts_with("--connect-url: not an http address; "), "{error}");
+        }
+        let error = worker("http://user:secret@h:1").expect_err("refused").to_string();
+        assert!(error.contains("--connect-url") && !error.contains("secret"), "{error}");
+    }
+}

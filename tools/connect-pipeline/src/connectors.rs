@@ -1,0 +1,159 @@
+//! The two connectors of a run: created, watched, and deleted at its end.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail, ensure};
+use bench_cli::{Interrupted, Shutdown};
+use bench_core::message::RunId;
+
+use crate::connect::{ConnectError, ConnectorConfig, ConnectorState, Worker};
+
+/// How often the worker is asked whether something has happened.
+const POLL: Duration = Duration::from_millis(100);
+
+/// What both connectors need to know.
+pub(crate) struct Setup<'a> {
+    pub(crate) run: RunId,
+    pub(crate) topic: &'a str,
+    pub(crate) source: &'a Path,
+    pub(crate) sink: &'a Path,
+    pub(crate) source_batch: Option<u32>,
+    /// Whether the connectors outlive the run.
+    pub(crate) keep: bool,
+    pub(crate) timeout: Duration,
+}
+
+/// The connectors of a run. Dropping this deletes them.
+pub(crate) struct Connectors<'a> {
+    worker: &'a Worker,
+    names: Vec<String>,
+    keep: bool,
+    timeout: Duration,
+}
+
+impl<'a> Connectors<'a> {
+    /// Creates source and sink and waits until both run.
+    pub(crate) fn create(
+        worker: &'a Worker,
+        setup: &Setup<'_>,
+        shutdown: &Shutdown,
+    ) -> Result<Self> {
+        let Setup { keep, timeout, .. } = *setup;
+        let mut connectors = Self { worker, names: Vec::new(), keep, timeout };
+        // The source first, so that it is the one that creates a missing topic.
+        for (end, config) in [("source", setup.source_config()), ("sink", setup.sink_config())] {
+            let name = format!("connect-pipeline-{}-{end}", setup.run);
+            connectors.add(&name, &config, shutdown)?;
+        }
+        Ok(connectors)
+    }
+
+    fn add(&mut self, name: &str, config: &ConnectorConfig, shutdown: &Shutdown) -> Result<()> {
+        let deadline = Instant::now() + self.timeout;
+        // Noted first: a request without an answer may have created it all the same.
+        self.names.push(name.to_owned());
+        while let Err(error) = self.worker.put(name, config) {
+            let again = matches!(error, ConnectError::Rebalancing { .. });
+            ensure!(again && Instant::now() < deadline, error);
+            pause(shutdown)?;
+        }
+        tracing::info!("created connector {name}");
+        while self.worker.state(name)? != ConnectorState::Running {
+            self.check()?;
+            ensure!(
+                Instant::now() < deadline,
+                "connector {name} at {} did not run within {:?}; see the worker's log, or raise \
+                 --timeout",
+                self.worker.url(),
+                self.timeout
+            );
+            pause(shutdown)?;
+        }
+        Ok(())
+    }
+
+    /// An error when one of the connectors has failed.
+    pub(crate) fn check(&self) -> Result<()> {
+        for name in &self.names {
+            if let ConnectorState::Failed(reason) = self.worker.state(name)? {
+                bail!("connector {name} at {} has failed: {reason}", self.worker.url());
+            }
+        }
+        Ok(())
+    }
+
+    fn delete(&self, name: &str) -> Result<(), ConnectError> {
+        let deadline = Instant::now() + self.timeout;
+        loop {
+            match self.worker.delete(name) {
+                Err(ConnectError::Rebalancing { .. }) if Instant::now() < deadline => {
+                    std::thread::sleep(POLL);
+                }
+                Err(ConnectError::NotFound { .. }) => return Ok(()),
+                result => return result,
+            }
+        }
+    }
+}
+
+impl Drop for Connectors<'_> {
+    fn drop(&mut self) {
+        if self.keep {
+            tracing::info!("kept connectors {}", self.names.join(" and "));
+            return;
+        }
+        for name in &self.names {
+            if let Err(error) = self.delete(name) {
+                let url = self.worker.url();
+                tracing::error!(
+                    "connector {name} was not deleted: {error}; delete it with `curl -X DELETE \
+                     {url}/connectors/{name}`"
+                );
+            }
+        }
+    }
+}
+
+impl Setup<'_> {
+    fn source_config(&self) -> ConnectorConfig {
+        let batch = self.source_batch.map(|lines| ("batch.size", lines.to_string()));
+        let own = [
+            ("connector.class", "org.apache.kafka.connect.file.FileStreamSourceConnector".into()),
+            ("file", self.source.display().to_string()),
+            ("topic", self.topic.to_owned()),
+            // A file is one stream: one partition keeps its order. Replicas are the brokers' choice.
+            ("topic.creation.default.partitions", "1".to_owned()),
+            ("topic.creation.default.replication.factor", "-1".to_owned()),
+        ];
+        config(own.into_iter().chain(batch))
+    }
+
+    fn sink_config(&self) -> ConnectorConfig {
+        config([
+            ("connector.class", "org.apache.kafka.connect.file.FileStreamSinkConnector".into()),
+            ("file", self.sink.display().to_string()),
+            ("topics", self.topic.to_owned()),
+        ])
+    }
+}
+
+/// `own` settings, and those that both connectors have: JSON envelopes with schema and payload,
+/// whatever the worker's own converters are.
+fn config(own: impl IntoIterator<Item = (&'static str, String)>) -> ConnectorConfig {
+    let converter = "org.apache.kafka.connect.json.JsonConverter";
+    let shared = [
+        ("tasks.max", "1"),
+        ("key.converter", converter),
+        ("value.converter", converter),
+        ("value.converter.schemas.enable", "true"),
+    ];
+    let shared = shared.map(|(name, value)| (name, value.to_owned()));
+    own.into_iter().chain(shared).map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+fn pause(shutdown: &Shutdown) -> Result<()> {
+    ensure!(!shutdown.is_requested(), Interrupted("the connectors started"));
+    std::thread::sleep(POLL);
+    Ok(())
+}

@@ -1,0 +1,200 @@
+//! A run: the two ends of the pipeline, what carries lines between them, and the measurement.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use bench_cli::{
+    Amount, Exit, Measurement, Shutdown, StartedRun, Surroundings, Workload, options_in_force,
+};
+use bench_core::audit::Expected;
+use bench_core::clock::{Clock as _, SystemClock, duration_ns};
+use bench_core::engine::{ConsumerConfig, Plan, Timeline};
+use bench_core::message::RunId;
+use bench_core::pacing::Limit;
+use bench_core::results::{ServiceInfo, ServiceOrigin};
+use bench_files::{LinePublisher, LineReceiver, Position};
+use bench_services::local::origin_of;
+use clap::ArgMatches;
+
+use crate::connect::Worker;
+use crate::connectors::{Connectors, Setup};
+use crate::first_line::FirstLine;
+use crate::options::{self, Options, Pipeline};
+
+/// What is sent when no number and no time is given.
+const AMOUNT_DEFAULT: Amount = Amount::Messages(1_000);
+
+/// Lines that are written at once.
+const BATCH_MAX: u32 = 256;
+
+/// Time between setting up and the first line, for the threads to start.
+const START_DELAY_NS: u64 = 20_000_000;
+
+/// How long overdue lines are still written after the end of the schedule.
+const GRACE_NS: u64 = 10_000_000_000;
+
+/// What all latencies through Kafka Connect's file source have in them.
+const SOURCE_SLEEPS: &str = "Kafka Connect's file source sleeps for a second whenever it has \
+                             found nothing new: up to 1 s of each latency is that sleep";
+
+/// Lines that the file source passes on at once unless it is told otherwise.
+const SOURCE_BATCH_DEFAULT: u32 = 2_000;
+
+/// Measures the pipeline that the options name.
+pub(crate) fn measure(options: &Options, matches: &ArgMatches) -> Result<Exit> {
+    let workload = options.workload()?;
+    let interval_ns = options.run.interval_ns()?;
+    let worker = match options.pipeline()? {
+        Pipeline::Connect(url) => Some(Worker::new(url, options.timeout)?),
+        Pipeline::Running => None,
+    };
+    let shutdown = Shutdown::install().context("failed to listen for signals")?;
+    let (clock, run) = (SystemClock::new(), RunId::random());
+    let mut record = options.run.start(StartedRun {
+        tool: env!("CARGO_PKG_NAME"),
+        version: env!("CARGO_PKG_VERSION"),
+        run,
+        options: options_in_force(&options::command(), matches),
+        services: vec![service(options, worker.as_ref())?],
+        versions: BTreeMap::new(),
+    })?;
+    let builder = Builder { options, workload: &workload, worker: worker.as_ref(), clock, run };
+    let folder = record.folder_mut().path().to_owned();
+    let (ends, connectors) = match builder.pipeline(&folder, &shutdown) {
+        Ok(built) => built,
+        Err(error) => {
+            record.fail(&error);
+            return Err(error);
+        }
+    };
+    let measurement = Measurement {
+        plan: builder.plan(interval_ns),
+        publishers: vec![ends.publisher],
+        receivers: vec![ends.receiver],
+        ledger: None,
+        backlog_max_bytes: None,
+        warnings: if worker.is_some() { source_warnings(options) } else { Vec::new() },
+    };
+    let progress = options.log.progress();
+    let around = Surroundings { clock, shutdown, progress, output: options.output.output };
+    let exit = measurement.carry_out(record, around);
+    // Says why lines are missing, if that is why.
+    if let Some(Err(error)) = connectors.as_ref().map(Connectors::check) {
+        tracing::error!("{error:#}");
+    }
+    exit
+}
+
+/// What the reader of the figures must know about Kafka Connect's file source.
+fn source_warnings(options: &Options) -> Vec<String> {
+    let batch = options.source_batch.unwrap_or(SOURCE_BATCH_DEFAULT);
+    // Less than a full batch comes together within one sleep.
+    let fills_batches = options.workload.rate.is_none_or(|per_s| per_s >= f64::from(batch));
+    let withholds = fills_batches.then(|| {
+        format!(
+            "the file source may withhold lines behind a full batch of {batch} until another line \
+             follows: those at the end of a run then count as lost"
+        )
+    });
+    std::iter::once(SOURCE_SLEEPS.to_owned()).chain(withholds).collect()
+}
+
+/// The service as the result names it.
+fn service(options: &Options, worker: Option<&Worker>) -> Result<ServiceInfo> {
+    let Some(worker) = worker else {
+        let file = |path: &Option<PathBuf>| path.clone().unwrap_or_default().display().to_string();
+        return Ok(ServiceInfo {
+            name: "pipeline".to_owned(),
+            origin: ServiceOrigin::External,
+            address: format!("{} to {}", file(&options.source), file(&options.sink)),
+            version: "unknown".to_owned(),
+        });
+    };
+    Ok(ServiceInfo {
+        name: "kafka-connect".to_owned(),
+        origin: origin_of("connect", worker.url())
+            .map_or(ServiceOrigin::External, |own| own.origin),
+        address: worker.url().to_owned(),
+        version: worker.version()?,
+    })
+}
+
+/// The two ends of a pipeline.
+struct Ends {
+    publisher: LinePublisher,
+    receiver: LineReceiver,
+}
+
+/// What a pipeline and its measurement are built from.
+struct Builder<'a> {
+    options: &'a Options,
+    workload: &'a Workload,
+    worker: Option<&'a Worker>,
+    clock: SystemClock,
+    run: RunId,
+}
+
+impl<'a> Builder<'a> {
+    /// Opens both ends, and connects them where that is this tool's task. Files that are not named
+    /// lie in the result `folder`.
+    fn pipeline(
+        &self,
+        folder: &Path,
+        shutdown: &Shutdown,
+    ) -> Result<(Ends, Option<Connectors<'a>>)> {
+        let Options { source, sink, topic, source_batch, .. } = self.options;
+        let source = absolute(source.as_ref().unwrap_or(&folder.join("source.txt")))?;
+        let sink = absolute(sink.as_ref().unwrap_or(&folder.join("sink.txt")))?;
+        let clock = self.clock;
+        let mut ends = Ends {
+            publisher: LinePublisher::open(&source, clock).context("--source")?,
+            receiver: LineReceiver::open(&sink, Position::End, clock).context("--sink")?,
+        };
+        let Some(worker) = self.worker else { return Ok((ends, None)) };
+        let messages = &self.workload.messages;
+        let first = FirstLine::append(&mut ends.publisher, messages, clock)?;
+        let (keep, timeout) = (self.options.keep_connectors, self.options.timeout);
+        let (run, source_batch) = (self.run, *source_batch);
+        let setup = Setup { run, topic, source: &source, sink: &sink, source_batch, keep, timeout };
+        let connectors = Connectors::create(worker, &setup, shutdown)?;
+        first.await_arrival(&mut ends.receiver, &connectors, clock, timeout, shutdown)?;
+        Ok((ends, Some(connectors)))
+    }
+
+    fn plan(&self, interval_ns: u64) -> Plan {
+        let Workload { amount, schedule, warm_up, messages } = self.workload;
+        let warm_up_ns = duration_ns(*warm_up);
+        let start_ns = self.clock.now_ns() + START_DELAY_NS;
+        Plan {
+            run: self.run,
+            schedule: *schedule,
+            limit: match amount.unwrap_or(AMOUNT_DEFAULT) {
+                Amount::Messages(messages) => Limit::Messages(messages),
+                Amount::Duration(duration) => {
+                    Limit::DurationNs(warm_up_ns.saturating_add(duration_ns(duration)))
+                }
+            },
+            messages: messages.clone(),
+            timeline: Timeline {
+                start_ns,
+                warm_up_end_ns: start_ns.saturating_add(warm_up_ns),
+                interval_ns,
+            },
+            // Every write is answered before the next one.
+            in_flight_max: 2 * BATCH_MAX,
+            batch_max: BATCH_MAX as usize,
+            grace_ns: GRACE_NS,
+            expected: Expected::Run(self.run),
+            consumer: ConsumerConfig {
+                drain_timeout_ns: duration_ns(self.options.drain_timeout),
+                ..ConsumerConfig::default()
+            },
+        }
+    }
+}
+
+/// The path as another process understands it.
+fn absolute(path: &Path) -> Result<PathBuf> {
+    std::path::absolute(path).with_context(|| format!("failed to resolve {}", path.display()))
+}

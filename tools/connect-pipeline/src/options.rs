@@ -1,0 +1,164 @@
+//! The command line.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use bench_cli::{
+    GenerateArgs, LogArgs, OutputArgs, RunArgs, UsageError, Workload, WorkloadArgs, quantity,
+};
+use bench_core::message::{KeyDistribution, MessageFormat};
+use bench_core::results::ServiceOrigin;
+use clap::{Command, CommandFactory, Parser};
+
+const EXAMPLES: &str = "\
+Examples:
+  connect-pipeline --connect-url http://127.0.0.1:8083 --rate 100/s --duration 30s
+  connect-pipeline --rate 1k/s --duration 20s --source-batch 100     with CONNECT_URL set
+  connect-pipeline --source in.txt --sink out.txt --rate 10/s --duration 10s
+                                     a pipeline of your own, which runs already
+
+Exit codes: 0 good; 1 failed; 2 bad usage; 3 the run is INVALID (loss, corruption); 130 interrupted.";
+
+/// Measure a pipeline from a file to a file, as Kafka Connect builds them
+///
+/// Appends messages as lines to the source file and follows the sink file. Reports end-to-end
+/// latency (from the instant at which a line was due to its appearance in the sink) and an audit of
+/// every line. With --connect-url a file source and a file sink connector are created for the run
+/// and deleted after it. The worker must see the same files as this tool.
+#[derive(Parser)]
+#[command(name = "connect-pipeline", version, after_help = EXAMPLES)]
+pub(crate) struct Options {
+    /// File that lines are appended to; with --connect-url by default one in the result folder
+    #[arg(help_heading = "Pipeline", long, value_name = "FILE")]
+    pub(crate) source: Option<PathBuf>,
+
+    /// File in which they appear; with --connect-url by default one in the result folder
+    #[arg(help_heading = "Pipeline", long, value_name = "FILE")]
+    pub(crate) sink: Option<PathBuf>,
+
+    /// Time without a line after which missing ones count as lost
+    #[arg(
+        help_heading = "Pipeline",
+        long,
+        value_name = "TIME",
+        default_value = "10s",
+        value_parser = quantity::parse_duration
+    )]
+    pub(crate) drain_timeout: Duration,
+
+    /// REST address of a Kafka Connect worker, such as <http://127.0.0.1:8083>
+    #[arg(help_heading = "Kafka Connect", long, value_name = "URL", env = "CONNECT_URL")]
+    pub(crate) connect_url: Option<String>,
+
+    /// Topic between the connectors; a missing one is created with one partition
+    #[arg(
+        help_heading = "Kafka Connect",
+        long,
+        value_name = "NAME",
+        default_value = "connect-test"
+    )]
+    pub(crate) topic: String,
+
+    /// Most lines that the file source passes on at once; by default its own, 2000
+    #[arg(
+        help_heading = "Kafka Connect",
+        long,
+        value_name = "N",
+        value_parser = clap::value_parser!(u32).range(1..)
+    )]
+    pub(crate) source_batch: Option<u32>,
+
+    /// Leave the connectors in place
+    #[arg(help_heading = "Kafka Connect", long)]
+    pub(crate) keep_connectors: bool,
+
+    /// Longest time to wait for an answer of the worker, and for the first line to come through
+    #[arg(
+        help_heading = "Kafka Connect",
+        long,
+        value_name = "TIME",
+        default_value = "30s",
+        value_parser = quantity::parse_duration
+    )]
+    pub(crate) timeout: Duration,
+
+    #[command(flatten)]
+    pub(crate) workload: WorkloadArgs,
+
+    #[command(flatten)]
+    pub(crate) run: RunArgs,
+
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+
+    #[command(flatten)]
+    pub(crate) log: LogArgs,
+
+    #[command(flatten)]
+    pub(crate) generate: GenerateArgs,
+}
+
+/// The command line, with the defaults that lines need.
+pub(crate) fn command() -> Command {
+    Options::command()
+        .mut_arg("format", |format| format.default_value("json"))
+        .mut_arg("record_size", |size| size.default_value("300"))
+}
+
+/// What carries the lines.
+pub(crate) enum Pipeline<'a> {
+    /// Connectors of this run's own, on the worker with this address.
+    Connect(&'a str),
+    /// Something that runs already.
+    Running,
+}
+
+impl Options {
+    /// What carries the lines, after a look at whether the options fit.
+    pub(crate) fn pipeline(&self) -> Result<Pipeline<'_>, UsageError> {
+        if self.source.is_some() && self.source == self.sink {
+            let problem = "is the source too, so that nothing would be carried anywhere";
+            return Err(UsageError::new("--sink", problem, "name the file at the other end"));
+        }
+        if let Some(url) = &self.connect_url {
+            // A driver that asks for embedded services does not mean the worker of the environment.
+            if ServiceOrigin::requested() == Some(ServiceOrigin::Embedded) {
+                let problem = "there is no embedded Kafka Connect";
+                let remedy = "run it with services = \"local\" or \"external\"";
+                return Err(UsageError::new("--connect-url", problem, remedy));
+            }
+            if self.timeout.is_zero() {
+                let problem = "nothing is answered in no time";
+                return Err(UsageError::new("--timeout", problem, "name a time as in 30s"));
+            }
+            return Ok(Pipeline::Connect(url));
+        }
+        if self.keep_connectors {
+            let problem = "only connectors of this tool's own can be kept";
+            return Err(UsageError::new("--keep-connectors", problem, "add --connect-url"));
+        }
+        if self.source.is_some() && self.sink.is_some() {
+            return Ok(Pipeline::Running);
+        }
+        Err(UsageError::new(
+            "--connect-url",
+            "no pipeline is named",
+            "name a Kafka Connect worker, here or in CONNECT_URL, or both ends of a pipeline that \
+             runs already with --source and --sink",
+        ))
+    }
+
+    /// The workload, which must consist of lines.
+    pub(crate) fn workload(&self) -> anyhow::Result<Workload> {
+        let workload = self.workload.workload()?;
+        if workload.messages.format != MessageFormat::Json {
+            let problem = "only JSON messages are lines of a file";
+            return Err(UsageError::new("--format", problem, "leave the option out").into());
+        }
+        if workload.messages.keys != KeyDistribution::None {
+            let problem = "a line of a file has no key";
+            return Err(UsageError::new("--key", problem, "leave the option out").into());
+        }
+        Ok(workload)
+    }
+}
