@@ -2,5 +2,6 @@
 
 pub mod embedded;
 mod error;
+pub mod proxy;
 
 pub use error::ServiceError;
