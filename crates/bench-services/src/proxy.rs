@@ -575,7 +575,9 @@ mod tests {
             })
         };
         let senders: Vec<JoinHandle<()>> = (1..=2).map(send).collect();
-        senders.into_iter().for_each(|sender| sender.join().expect("sent"));
+        for sender in senders {
+            sender.join().expect("sent");
+        }
         let elapsed_s = started.elapsed().as_secs_f64();
         assert!((0.8..1.2).contains(&elapsed_s), "4 MiB at 4 MiB/s took {elapsed_s} s");
     }
