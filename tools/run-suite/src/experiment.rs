@@ -15,6 +15,9 @@
 //! record-size = [100, "1KiB"]
 //! [[case]]                   # cells one by one; with a matrix, each case runs at each point
 //! name = "small"             # optional
+//! [[fault]]                  # what is done in every run, see docs/faults.md
+//! at = "20s"
+//! kill = "kafka-2"
 //! ```
 //!
 //! Experiment files are copied into result folders: secrets have no place in them. They reach a
@@ -30,6 +33,8 @@ use bench_core::results::ServiceOrigin;
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
+use crate::faults::{self, Fault};
+
 /// The time limit of a run where the file names none.
 const TIME_LIMIT_DEFAULT: Duration = Duration::from_mins(10);
 
@@ -39,7 +44,7 @@ const MATRIX: &str = "[matrix]";
 const CASE: &str = "[[case]]";
 
 /// The keys of the file's top level.
-const KEYS: [&str; 11] = [
+const KEYS: [&str; 12] = [
     "name",
     "question",
     "tool",
@@ -51,6 +56,7 @@ const KEYS: [&str; 11] = [
     "options",
     "matrix",
     "case",
+    "fault",
 ];
 
 /// A checked experiment file. Option names are still those of the file: the tool has the last word
@@ -79,6 +85,8 @@ pub(crate) struct Experiment {
     pub(crate) matrix: Vec<(String, Vec<OptionValue>)>,
     /// Cells given one by one.
     pub(crate) cases: Vec<Case>,
+    /// What is done in every run, in the order of time.
+    pub(crate) faults: Vec<Fault>,
 }
 
 /// Options by name, in the order of the file.
@@ -136,6 +144,8 @@ struct File {
     matrix: Table,
     #[serde(default)]
     case: Vec<Table>,
+    #[serde(default)]
+    fault: Vec<Table>,
 }
 
 impl Experiment {
@@ -159,6 +169,7 @@ impl Experiment {
             options: options(OPTIONS, file.options)?,
             matrix: matrix(file.matrix)?,
             cases: file.case.into_iter().map(case).collect::<Result<_, _>>()?,
+            faults: faults::parse(file.fault, file.services)?,
         })
     }
 

@@ -2,6 +2,7 @@
 
 mod child;
 mod experiment;
+mod faults;
 mod folder;
 mod list;
 mod live;
@@ -27,7 +28,8 @@ use bench_cli::{
 use bench_core::results::ServiceOrigin;
 use clap::{CommandFactory as _, Parser, Subcommand};
 
-use crate::experiment::Experiment;
+use crate::experiment::{Experiment, OptionValue};
+use crate::faults::Local;
 use crate::folder::{ExperimentFolder, experiments_in};
 use crate::plan::{Estimate, Plan};
 use crate::summary::SuiteSummary;
@@ -61,6 +63,10 @@ An experiment file:
   [[case]]                               # cells one by one; with [matrix], each at every point
   name = \"small\"                         # optional
   record-size = 100
+  [[fault]]                              # what is done in every run, see docs/faults.md
+  at = \"20s\"                             # after the start of its schedule
+  kill = \"kafka-2\"                       # or stop, restart, network
+  restart_after = \"5s\"
 
 Secrets reach a tool by its environment or its properties file. They have no place in an experiment
 file, which is copied into the results.";
@@ -171,7 +177,7 @@ fn execute(dir: &Path, folders: &mut [ExperimentFolder], options: &Options) -> R
     let shutdown = Shutdown::install().context("failed to listen for signals")?;
     let mut progress = options.log.progress();
     tracing::info!("results in {}", dir.display());
-    let result = suite::run_pending(folders, &shutdown, &mut progress);
+    let result = suite::run_pending(folders, &mut Local::default(), &shutdown, &mut progress);
     progress.clear();
     result
         .with_context(|| format!("stopped; `run-suite resume {}` runs the rest", dir.display()))?;
@@ -222,6 +228,11 @@ fn plan_file(text: &str) -> Result<Plan> {
     experiment.rename_options(|place, name, value| {
         tool.canonical_option(subcommand.as_deref(), place, name, value)
     })?;
+    let killed = faults::kill_consumer_values(&experiment.faults);
+    if !killed.is_empty() {
+        tool.check_fault(subcommand.as_deref(), "kill", faults::KILL_CONSUMER)?;
+        experiment.options.push((faults::KILL_CONSUMER.to_owned(), OptionValue::Many(killed)));
+    }
     Ok(Plan::new(&experiment)?)
 }
 
@@ -235,6 +246,12 @@ fn dry_run(plan: &Plan) -> String {
         let arguments = tool::arguments(plan.subcommand.as_deref(), options, &run_dir);
         let command = tool::command_line(&plan.tool, &arguments);
         let _ = writeln!(text, "{:>4}  {}\n      {command}", index + 1, plan.run_label(*run));
+    }
+    if !plan.faults.is_empty() {
+        let _ = writeln!(text, "\nin every run:");
+    }
+    for fault in &plan.faults {
+        let _ = writeln!(text, "  {fault}");
     }
     let _ = write!(text, "\n{}\n", estimate(plan));
     text

@@ -3,23 +3,27 @@
 use std::fs::File;
 use std::io::Write as _;
 use std::path::Path;
+use std::thread;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use bench_cli::quantity::{duration_ns, rate};
 use bench_cli::{Progress, Shutdown};
-use bench_core::results::RunDocument;
+use bench_core::results::{RunDocument, mark_faults};
 
-use crate::child::{self, Ended, Invocation};
+use crate::child::{self, Ended, Invocation, ToolProcess};
+use crate::faults::{Driver, Local, Outcome};
 use crate::folder::{ExperimentFolder, log_path, read_document};
 use crate::live::Live;
 use crate::plan::{Plan, expected};
 use crate::tool::{Tool, arguments};
 use crate::verdict::{RunStatus, judge, wrong_services};
 
-/// Runs what is pending in all `folders`, until it is done or a shutdown is requested.
+/// Runs what is pending in all `folders`, until it is done or a shutdown is requested. `local` are
+/// the services that were started for it.
 pub(crate) fn run_pending(
     folders: &mut [ExperimentFolder],
+    local: &mut Local,
     shutdown: &Shutdown,
     progress: &mut Progress,
 ) -> Result<()> {
@@ -27,6 +31,7 @@ pub(crate) fn run_pending(
     let mut position = 0;
     for folder in folders {
         let tool = Tool::find(&folder.state().plan.tool)?;
+        local.check(&folder.state().plan.faults)?;
         for index in 0..folder.state().runs.len() {
             position += 1;
             if folder.state().runs[index].status != RunStatus::Pending {
@@ -40,7 +45,7 @@ pub(crate) fn run_pending(
                 title: title(&folder.state().plan, index, position, all),
                 executable: tool.executable(),
             };
-            step.run(folder, shutdown, progress)?;
+            step.run(folder, local, shutdown, progress)?;
         }
     }
     Ok(())
@@ -59,14 +64,20 @@ impl Step<'_> {
     fn run(
         &self,
         folder: &mut ExperimentFolder,
+        local: &mut Local,
         shutdown: &Shutdown,
         progress: &mut Progress,
     ) -> Result<()> {
+        local.heal().context("failed to make the services whole again before the run")?;
         let run_dir = folder.begin(self.index)?;
-        let ended = self.run_tool(&folder.state().plan, &run_dir, shutdown, progress)?;
+        let plan = &folder.state().plan;
+        let (ended, faults) = self.run_with_faults(plan, &run_dir, local, shutdown, progress)?;
+        let unfit = faults.problem.clone();
+        enter_faults(&run_dir, faults);
         let document = read_document(&run_dir);
         let services = folder.state().plan.services;
         let judgement = judge(&ended, document.as_ref(), services, &log_path(&run_dir));
+        let judgement = judgement.with_faults(unfit);
         progress.clear();
         match &judgement.problem {
             None => say(progress, &format!("{}: {}", self.title, figures(document.as_ref()))),
@@ -79,10 +90,36 @@ impl Step<'_> {
         }
     }
 
+    /// Runs the tool, and beside it what carries out the faults.
+    fn run_with_faults(
+        &self,
+        plan: &Plan,
+        run_dir: &Path,
+        local: &mut Local,
+        shutdown: &Shutdown,
+        progress: &mut Progress,
+    ) -> Result<(Ended, Outcome)> {
+        let process = ToolProcess::default();
+        let environment = local.environment();
+        if plan.faults.is_empty() {
+            let ended = self.run_tool(plan, run_dir, environment, &process, shutdown, progress)?;
+            return Ok((ended, Outcome { warnings: local.warnings(), ..Outcome::default() }));
+        }
+        thread::scope(|scope| {
+            let driver = Driver { faults: &plan.faults, run_dir, tool: &process, local };
+            let driver = scope.spawn(|| driver.carry_out());
+            let ended = self.run_tool(plan, run_dir, environment, &process, shutdown, progress);
+            let faults = driver.join().map_err(|_| anyhow!("the thread of the faults panicked"))?;
+            Ok((ended?, faults))
+        })
+    }
+
     fn run_tool(
         &self,
         plan: &Plan,
         run_dir: &Path,
+        environment: Vec<(String, String)>,
+        process: &ToolProcess,
         shutdown: &Shutdown,
         progress: &mut Progress,
     ) -> Result<Ended> {
@@ -98,8 +135,10 @@ impl Step<'_> {
                 executable: self.executable,
                 arguments: &arguments(plan.subcommand.as_deref(), options, run_dir),
                 services: plan.services,
+                environment,
                 log,
             },
+            process,
             plan.time_limit(),
             || shutdown.is_requested(),
             |elapsed: Duration| {
@@ -109,6 +148,17 @@ impl Step<'_> {
                 }
             },
         )
+    }
+}
+
+/// Enters into the run's folder what was done. A tool that failed may have left nothing to enter it
+/// into, and the verdict says so.
+fn enter_faults(run_dir: &Path, faults: Outcome) {
+    if faults.records.is_empty() && faults.warnings.is_empty() {
+        return;
+    }
+    if let Err(error) = mark_faults(run_dir, faults.records, faults.warnings) {
+        tracing::warn!("failed to enter the faults into {}: {error}", run_dir.display());
     }
 }
 

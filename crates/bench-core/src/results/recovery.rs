@@ -251,8 +251,8 @@ mod tests {
 
     const MS: u64 = 1_000_000;
 
-    fn latency(p99_ms: u64, max_ms: u64) -> Option<RowLatency> {
-        Some(RowLatency { p99_ns: p99_ms * MS, max_ns: max_ms * MS })
+    fn latency(p99_ms: u64, max_ms: u64) -> RowLatency {
+        RowLatency { p99_ns: p99_ms * MS, max_ns: max_ms * MS }
     }
 
     /// So many intervals of a second, in each 1,000 messages with a 99th percentile of 4 ms, and
@@ -267,8 +267,8 @@ mod tests {
                 sent: if sending { 1_000 } else { 0 },
                 acked_per_s: if sending { 1_000.0 } else { 0.0 },
                 received_per_s: if sending { 1_000.0 } else { 0.0 },
-                end_to_end: if sending { latency(4, 6) } else { None },
-                publish: if sending { latency(2, 3) } else { None },
+                end_to_end: sending.then(|| latency(4, 6)),
+                publish: sending.then(|| latency(2, 3)),
                 ..IntervalRow::default()
             }
         };
@@ -281,7 +281,7 @@ mod tests {
     }
 
     fn late(row: &mut IntervalRow, ms: u64) {
-        row.end_to_end = latency(ms, ms);
+        row.end_to_end = Some(latency(ms, ms));
     }
 
     fn fault(begin_s: f64, end_s: Option<f64>) -> FaultRecord {
@@ -466,9 +466,11 @@ mod tests {
     #[test]
     fn a_run_that_only_sends_is_judged_by_its_acknowledgements() {
         let mut rows = calm(30);
-        rows.iter_mut().for_each(|row| (row.received_per_s, row.end_to_end) = (0.0, None));
+        for row in &mut rows {
+            (row.received_per_s, row.end_to_end) = (0.0, None);
+        }
         rows[10].acked_per_s = 10.0;
-        rows[11].publish = latency(800, 1_100);
+        rows[11].publish = Some(latency(800, 1_100));
         let fault = assess(&rows, 10.0, None);
         assert_near(recovery_s(&fault), 2.0);
         assert_eq!(fault.band.expect("a band").latency, MeasuredLatency::Publish);
