@@ -56,12 +56,17 @@ impl Cache {
     #[must_use]
     pub fn stacks(&self) -> Vec<PathBuf> {
         let Ok(entries) = fs::read_dir(self.registry()) else { return Vec::new() };
-        let mut dirs: Vec<PathBuf> = entries
-            .flatten()
-            .filter_map(|entry| fs::read(entry.path()).ok())
-            .map(|path| PathBuf::from(OsString::from_vec(path)))
-            .filter(|dir| super::stack::is_stack(dir))
-            .collect();
+        let mut dirs = Vec::new();
+        for file in entries.flatten().map(|entry| entry.path()) {
+            let Ok(dir) = fs::read(&file) else { continue };
+            let dir = PathBuf::from(OsString::from_vec(dir));
+            if super::stack::is_stack(&dir) {
+                dirs.push(dir);
+            } else {
+                // Its folder was removed from under it.
+                let _ = fs::remove_file(&file);
+            }
+        }
         dirs.sort();
         dirs.dedup();
         dirs

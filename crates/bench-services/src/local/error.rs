@@ -15,6 +15,18 @@ pub enum LocalError {
         /// What to install or to set.
         remedy: String,
     },
+    /// What is not on this machine could not be fetched.
+    #[error("failed to fetch {what}: {how}; {remedy}{}", quoted(last_lines))]
+    NotFetched {
+        /// What.
+        what: String,
+        /// How the program that fetches it ended.
+        how: String,
+        /// What may help.
+        remedy: String,
+        /// The last that the program said.
+        last_lines: String,
+    },
     /// The stack that was asked for cannot be.
     #[error("{0}")]
     Options(String),
@@ -127,7 +139,7 @@ impl LocalError {
     /// Whether the reason is something that this machine lacks, so that a test may be skipped.
     #[must_use]
     pub fn is_missing(&self) -> bool {
-        matches!(self, Self::Missing { .. })
+        matches!(self, Self::Missing { .. } | Self::NotFetched { .. })
     }
 
     /// Whether what was asked for is at fault: nothing has been done, and nothing would help but
@@ -137,10 +149,27 @@ impl LocalError {
         matches!(self, Self::Options(_) | Self::Different { .. } | Self::UnknownNode { .. })
     }
 
+    /// For `map_err` after a program was run to fetch `what`, whose log goes with its folder.
+    pub(super) fn not_fetched(what: &str, remedy: &str) -> impl FnOnce(Self) -> Self {
+        move |error| match error {
+            Self::Command { how, last_lines, .. } => Self::NotFetched {
+                what: what.to_owned(),
+                how,
+                remedy: remedy.to_owned(),
+                last_lines,
+            },
+            other => other,
+        }
+    }
+
     /// For `map_err` after something done to a file or folder.
     pub(super) fn file(attempted: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         move |source| Self::File { attempted, path: path.to_owned(), source }
     }
+}
+
+fn quoted(last_lines: &str) -> String {
+    if last_lines.is_empty() { String::new() } else { format!(". It said:\n{last_lines}") }
 }
 
 fn said(last_lines: &str, log: &Path) -> String {

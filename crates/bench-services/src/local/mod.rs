@@ -18,6 +18,7 @@ mod cache;
 mod connect;
 mod error;
 mod kafka;
+mod maven;
 mod mysql;
 mod origin;
 mod port;
@@ -36,7 +37,7 @@ use serde::{Deserialize, Serialize};
 pub use cache::Cache;
 pub use error::LocalError;
 pub use origin::origin_of;
-pub use process::ProcessState;
+pub use process::{MEMBER_VARIABLE, ProcessState};
 pub use stack::{NodeStatus, Stack};
 
 /// How many brokers a stack may have.

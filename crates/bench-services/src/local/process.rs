@@ -16,7 +16,7 @@ use super::LocalError;
 
 /// The variable by which a stack's processes are known, those too that were started a moment before
 /// whoever started them was killed. Its value is the stack's folder.
-const MARK: &str = "BENCH_STACK_MEMBER";
+pub const MEMBER_VARIABLE: &str = "BENCH_STACK_MEMBER";
 
 /// How much of a log is shown when something went wrong.
 const SHOWN_LINES: usize = 15;
@@ -91,7 +91,7 @@ impl Launch {
         command
             .args(&self.args)
             .envs(self.env.iter().map(|(key, value)| (key, value)))
-            .env(MARK, stack_dir)
+            .env(MEMBER_VARIABLE, stack_dir)
             .current_dir(&self.current_dir)
             .stdin(Stdio::null())
             .stdout(log)
@@ -120,7 +120,10 @@ pub(super) fn last_lines(log: &Path) -> String {
     };
     let bytes = read().unwrap_or_default();
     let text = String::from_utf8_lossy(&bytes);
-    let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
+    // Java's stack traces would push out what they are about.
+    let is_trace = |line: &str| line.starts_with("\tat ") || line.starts_with("\t... ");
+    let says = |line: &&str| !line.trim().is_empty() && !is_trace(line);
+    let lines: Vec<&str> = text.lines().filter(says).collect();
     lines[lines.len().saturating_sub(SHOWN_LINES)..].join("\n")
 }
 
@@ -229,7 +232,8 @@ impl Process {
 
 /// Kills what is left of the processes of the stack in `stack_dir`, recorded or not.
 pub(super) fn kill_members(stack_dir: &Path) {
-    let mark = [MARK.as_bytes(), b"=", stack_dir.as_os_str().as_encoded_bytes()].concat();
+    let mark =
+        [MEMBER_VARIABLE.as_bytes(), b"=", stack_dir.as_os_str().as_encoded_bytes()].concat();
     let members = members(&mark);
     for &pid in &members {
         let _ = kill_process(pid, Signal::KILL);

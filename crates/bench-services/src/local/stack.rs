@@ -25,8 +25,8 @@ const RECORD_NEW: &str = "stack.json.new";
 /// How long another process may be at work on the same stack.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// How long a server may take to become healthy.
-const START_TIMEOUT: Duration = Duration::from_secs(90);
+/// How long a server may take to become healthy, on a machine that has much else to do.
+const START_TIMEOUT: Duration = Duration::from_secs(180);
 
 /// How long a server may take to end by itself, before it is killed.
 const STOP_TIMEOUT: Duration = Duration::from_secs(10);
@@ -257,8 +257,8 @@ impl Stack {
 
     fn bring_up(&mut self, cache: &Cache, notice: &mut Notice<'_>) -> Result<(), LocalError> {
         self.add_nodes(cache, notice)?;
-        cache.register(&self.record.id, &self.dir)?;
         self.write()?;
+        cache.register(&self.record.id, &self.dir)?;
         for folder in [CONFIG, DATA, LOGS, SECRETS, TMP] {
             create_private(&self.dir.join(folder))?;
         }
