@@ -113,6 +113,11 @@ impl ToolProcess {
         Ok(status)
     }
 
+    /// Notes that there is no process, or none that may be signalled any more.
+    pub(crate) fn end(&self) {
+        self.set(Life::Gone);
+    }
+
     fn set(&self, life: Life) {
         *self.lock() = life;
         self.changed.notify_all();
@@ -134,11 +139,10 @@ pub(crate) fn run(
     mut tick: impl FnMut(Duration),
 ) -> Result<Ended> {
     let executable = invocation.executable.display().to_string();
-    let child = spawn(invocation).with_context(|| format!("failed to start {executable}"));
-    let mut child = child.inspect_err(|_| process.set(Life::Gone))?;
+    let mut child = spawn(invocation).with_context(|| format!("failed to start {executable}"))?;
     process.set(Life::Running(pid(&child)));
     let result = watch_over(&mut child, process, limit, interrupted, &mut tick);
-    process.set(Life::Gone);
+    process.end();
     if result.is_err() {
         kill(&mut child);
     }
@@ -165,7 +169,7 @@ fn watch_over(
                 ending = Some(ask_to_end(child, process, Cause::TimeLimit));
             }
             Some((cause, asked)) if asked.elapsed() >= GRACE => {
-                process.set(Life::Gone);
+                process.end();
                 kill(child);
                 return Ok(Ended { status: child.wait()?, cause });
             }

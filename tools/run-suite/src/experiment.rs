@@ -359,7 +359,8 @@ fn option_value(toml: Value) -> Result<OptionValue, &'static str> {
     }
 }
 
-fn scalar(toml: Value) -> Result<String, &'static str> {
+/// A text or a number; the error is the kind of any other value.
+pub(crate) fn scalar(toml: Value) -> Result<String, &'static str> {
     match toml {
         Value::String(text) => Ok(text),
         Value::Integer(number) => Ok(number.to_string()),

@@ -29,7 +29,6 @@ use bench_core::results::ServiceOrigin;
 use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::experiment::{Experiment, OptionValue};
-use crate::faults::Local;
 use crate::folder::{ExperimentFolder, experiments_in};
 use crate::plan::{Estimate, Plan};
 use crate::summary::SuiteSummary;
@@ -177,7 +176,7 @@ fn execute(dir: &Path, folders: &mut [ExperimentFolder], options: &Options) -> R
     let shutdown = Shutdown::install().context("failed to listen for signals")?;
     let mut progress = options.log.progress();
     tracing::info!("results in {}", dir.display());
-    let result = suite::run_pending(folders, &mut Local::default(), &shutdown, &mut progress);
+    let result = suite::run_pending(folders, &shutdown, &mut progress);
     progress.clear();
     result
         .with_context(|| format!("stopped; `run-suite resume {}` runs the rest", dir.display()))?;

@@ -12,18 +12,16 @@ use bench_cli::{Progress, Shutdown};
 use bench_core::results::{RunDocument, mark_faults};
 
 use crate::child::{self, Ended, Invocation, ToolProcess};
-use crate::faults::{Driver, Local, Outcome};
+use crate::faults::{Driver, Outcome, Site};
 use crate::folder::{ExperimentFolder, log_path, read_document};
 use crate::live::Live;
 use crate::plan::{Plan, expected};
 use crate::tool::{Tool, arguments};
 use crate::verdict::{RunStatus, judge, wrong_services};
 
-/// Runs what is pending in all `folders`, until it is done or a shutdown is requested. `local` are
-/// the services that were started for it.
+/// Runs what is pending in all `folders`, until it is done or a shutdown is requested.
 pub(crate) fn run_pending(
     folders: &mut [ExperimentFolder],
-    local: &mut Local,
     shutdown: &Shutdown,
     progress: &mut Progress,
 ) -> Result<()> {
@@ -31,7 +29,6 @@ pub(crate) fn run_pending(
     let mut position = 0;
     for folder in folders {
         let tool = Tool::find(&folder.state().plan.tool)?;
-        local.check(&folder.state().plan.faults)?;
         for index in 0..folder.state().runs.len() {
             position += 1;
             if folder.state().runs[index].status != RunStatus::Pending {
@@ -45,7 +42,7 @@ pub(crate) fn run_pending(
                 title: title(&folder.state().plan, index, position, all),
                 executable: tool.executable(),
             };
-            step.run(folder, local, shutdown, progress)?;
+            step.run(folder, shutdown, progress)?;
         }
     }
     Ok(())
@@ -60,18 +57,27 @@ struct Step<'a> {
     executable: &'a Path,
 }
 
+/// How the tool is run.
+struct ToolRun<'a> {
+    plan: &'a Plan,
+    environment: Vec<(String, String)>,
+    run_dir: &'a Path,
+}
+
 impl Step<'_> {
     fn run(
         &self,
         folder: &mut ExperimentFolder,
-        local: &mut Local,
         shutdown: &Shutdown,
         progress: &mut Progress,
     ) -> Result<()> {
-        local.heal().context("failed to make the services whole again before the run")?;
+        let site = Site::default();
+        let environment = site.redirected(Vec::new());
+        site.check(&folder.state().plan.faults)?;
         let run_dir = folder.begin(self.index)?;
         let plan = &folder.state().plan;
-        let (ended, faults) = self.run_with_faults(plan, &run_dir, local, shutdown, progress)?;
+        let run = ToolRun { plan, environment, run_dir: &run_dir };
+        let (ended, faults) = self.run_with_faults(run, site, shutdown, progress)?;
         let unfit = faults.problem.clone();
         enter_faults(&run_dir, faults);
         let document = read_document(&run_dir);
@@ -93,36 +99,35 @@ impl Step<'_> {
     /// Runs the tool, and beside it what carries out the faults.
     fn run_with_faults(
         &self,
-        plan: &Plan,
-        run_dir: &Path,
-        local: &mut Local,
+        run: ToolRun<'_>,
+        site: Site<'_>,
         shutdown: &Shutdown,
         progress: &mut Progress,
     ) -> Result<(Ended, Outcome)> {
         let process = ToolProcess::default();
-        let environment = local.environment();
-        if plan.faults.is_empty() {
-            let ended = self.run_tool(plan, run_dir, environment, &process, shutdown, progress)?;
-            return Ok((ended, Outcome { warnings: local.warnings(), ..Outcome::default() }));
+        let ToolRun { plan: Plan { faults, .. }, run_dir, .. } = run;
+        if faults.is_empty() {
+            let outcome = Outcome { warnings: site.warnings(), ..Outcome::default() };
+            return Ok((self.run_tool(run, &process, shutdown, progress)?, outcome));
         }
         thread::scope(|scope| {
-            let driver = Driver { faults: &plan.faults, run_dir, tool: &process, local };
+            let driver = Driver { faults, run_dir, tool: &process, site };
             let driver = scope.spawn(|| driver.carry_out());
-            let ended = self.run_tool(plan, run_dir, environment, &process, shutdown, progress);
-            let faults = driver.join().map_err(|_| anyhow!("the thread of the faults panicked"))?;
-            Ok((ended?, faults))
+            let ended = self.run_tool(run, &process, shutdown, progress);
+            process.end();
+            let outcome = driver.join().map_err(|_| anyhow!("the thread of the faults failed"))?;
+            Ok((ended?, outcome))
         })
     }
 
     fn run_tool(
         &self,
-        plan: &Plan,
-        run_dir: &Path,
-        environment: Vec<(String, String)>,
+        run: ToolRun<'_>,
         process: &ToolProcess,
         shutdown: &Shutdown,
         progress: &mut Progress,
     ) -> Result<Ended> {
+        let ToolRun { plan, environment, run_dir } = run;
         let options = &plan.cells[plan.runs[self.index].cell].options;
         let log = log_path(run_dir);
         let log =

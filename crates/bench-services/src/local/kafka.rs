@@ -6,6 +6,7 @@ mod security;
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -48,6 +49,11 @@ pub(super) const LOGGING: &str = "status=error\nrootLogger.level=warn\nrootLogge
 
 /// Apache Kafka.
 pub(super) struct Kafka;
+
+/// The listener for clients that come through a proxy.
+pub(super) fn behind_proxy(node: &Site<'_>) -> SocketAddr {
+    (Ipv4Addr::LOCALHOST, node.port(Listener::Proxied.name())).into()
+}
 
 impl Server for Kafka {
     fn fetch(

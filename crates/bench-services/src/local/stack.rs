@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::net::SocketAddr;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -13,7 +14,7 @@ use super::cache::Lock;
 use super::port::Ports;
 use super::process::{Process, ProcessState, kill_members, last_lines};
 use super::server::{CONFIG, DATA, LOGS, Notice, Parts, SECRETS, Site, TMP, server, sites};
-use super::{Cache, LocalError, Service, StackOptions, secret};
+use super::{Cache, LocalError, Service, StackOptions, kafka, secret};
 
 /// The environment variable that names the folder of the stack that tools work with.
 pub(super) const VARIABLE: &str = "BENCH_STACK";
@@ -174,6 +175,16 @@ impl Stack {
             }
         };
         self.record.nodes.iter().map(status).collect()
+    }
+
+    /// Where the proxies at [`StackOptions::kafka_proxy_ports`] lead, in their order.
+    #[must_use]
+    pub fn kafka_behind_proxies(&self) -> Vec<SocketAddr> {
+        if self.record.options.kafka_proxy_ports.is_empty() {
+            return Vec::new();
+        }
+        let brokers = sites(&self.dir, &self.record, Service::Kafka);
+        brokers.iter().map(kafka::behind_proxy).collect()
     }
 
     /// What tools need in their environment to find the services. Passwords among it: not for

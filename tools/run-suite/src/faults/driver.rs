@@ -8,10 +8,11 @@ use anyhow::{Context, Result};
 use bench_cli::quantity::duration_ns;
 use bench_core::clock::{BootId, Clock as _, InstantNs, SystemClock};
 use bench_core::results::{FaultRecord, ScheduleStart};
+use bench_services::local::Stack;
 use bench_services::proxy::Proxy;
 use rustix::process::Signal;
 
-use super::{Deed, Fault, Local};
+use super::{Deed, Fault, Site};
 use crate::child::ToolProcess;
 use crate::folder::read_document;
 
@@ -27,7 +28,7 @@ pub(crate) struct Driver<'a> {
     pub(crate) faults: &'a [Fault],
     pub(crate) run_dir: &'a Path,
     pub(crate) tool: &'a ToolProcess,
-    pub(crate) local: &'a mut Local,
+    pub(crate) site: Site<'a>,
 }
 
 /// What became of the faults of one run.
@@ -64,7 +65,7 @@ impl Driver<'_> {
     pub(crate) fn carry_out(mut self) -> Outcome {
         let mut outcome = Outcome {
             records: self.faults.iter().map(Fault::record).collect(),
-            warnings: self.local.warnings(),
+            warnings: self.site.warnings(),
             problem: None,
         };
         let clock = SystemClock::new();
@@ -167,30 +168,24 @@ impl Driver<'_> {
             Deed::KillConsumer => {}
             Deed::StopTool => self.tool.signal(Signal::STOP)?,
             Deed::Kill => {
-                for node in self.local.nodes(&fault.target)? {
-                    self.local.stack()?.kill(&node)?;
-                }
+                self.site.each_node(&fault.target, |stack, node| Ok(stack.kill(node)?))?;
             }
             Deed::Stop => {
-                for node in self.local.nodes(&fault.target)? {
-                    self.local.stack()?.freeze(&node)?;
-                }
+                self.site.each_node(&fault.target, |stack, node| Ok(stack.freeze(node)?))?;
             }
-            Deed::Restart => {
-                for node in self.local.nodes(&fault.target)? {
-                    self.local.stack()?.stop(&node)?;
-                    self.start(&node)?;
-                }
-            }
+            Deed::Restart => self.site.each_node(&fault.target, |stack, node| {
+                stack.stop(node)?;
+                start(stack, node)
+            })?,
             Deed::Latency(ns) => {
                 let latency = Duration::from_nanos(ns);
-                self.local.each_proxy(&fault.target, |proxy| proxy.set_latency(latency))?;
+                self.site.each_proxy(&fault.target, |proxy| proxy.set_latency(latency))?;
             }
             Deed::Bandwidth(bytes_per_s) => {
                 let limit = Some(bytes_per_s);
-                self.local.each_proxy(&fault.target, |proxy| proxy.set_bandwidth(limit))?;
+                self.site.each_proxy(&fault.target, |proxy| proxy.set_bandwidth(limit))?;
             }
-            Deed::Reset => self.local.each_proxy(&fault.target, Proxy::reset)?,
+            Deed::Reset => self.site.each_proxy(&fault.target, Proxy::reset)?,
         }
         Ok(())
     }
@@ -199,32 +194,19 @@ impl Driver<'_> {
         match fault.deed {
             Deed::KillConsumer | Deed::Restart | Deed::Reset => {}
             Deed::StopTool => self.tool.signal(Signal::CONT)?,
-            Deed::Kill => {
-                for node in self.local.nodes(&fault.target)? {
-                    self.start(&node)?;
-                }
-            }
+            Deed::Kill => self.site.each_node(&fault.target, start)?,
             Deed::Stop => {
-                for node in self.local.nodes(&fault.target)? {
-                    self.local.stack()?.thaw(&node)?;
-                }
+                self.site.each_node(&fault.target, |stack, node| Ok(stack.thaw(node)?))?;
             }
             Deed::Latency(_) => {
                 let none = Duration::ZERO;
-                self.local.each_proxy(&fault.target, |proxy| proxy.set_latency(none))?;
+                self.site.each_proxy(&fault.target, |proxy| proxy.set_latency(none))?;
             }
             Deed::Bandwidth(_) => {
-                self.local.each_proxy(&fault.target, |proxy| proxy.set_bandwidth(None))?;
+                self.site.each_proxy(&fault.target, |proxy| proxy.set_bandwidth(None))?;
             }
         }
         Ok(())
-    }
-
-    fn start(&mut self, node: &str) -> Result<()> {
-        let stack = self.local.stack()?;
-        stack
-            .start(node, &mut |notice| tracing::debug!("{notice}"))
-            .with_context(|| format!("failed to start {node} again"))
     }
 
     /// The tool itself loses and revives its consumers, at the instants that it was told.
@@ -249,6 +231,12 @@ impl Driver<'_> {
             }
         }
     }
+}
+
+fn start(stack: &mut Stack, node: &str) -> Result<()> {
+    stack
+        .start(node, &mut |notice| tracing::debug!("{notice}"))
+        .with_context(|| format!("failed to start {node} again"))
 }
 
 /// All that is to be done, in the order of time. What a tool does to its workers is not.

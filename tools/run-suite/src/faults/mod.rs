@@ -1,12 +1,12 @@
 //! Faults: what is done to the services, or to the tool, in the course of a run.
 //!
 //! [`parse`] reads them from the experiment file, [`driver`] carries them out at their instants of
-//! the run's schedule, [`local`] is what they act on. What became of them is entered into the run's
+//! the run's schedule, [`site`] is what they act on. What became of them is entered into the run's
 //! result folder by [`bench_core::results::mark_faults`].
 
 mod driver;
-mod local;
 mod parse;
+mod site;
 
 use std::fmt::{self, Display, Formatter};
 
@@ -15,8 +15,10 @@ use bench_core::results::{FaultAction, FaultRecord};
 use serde::{Deserialize, Serialize};
 
 pub(crate) use driver::{Driver, Outcome};
-pub(crate) use local::{Local, Network};
 pub(crate) use parse::{parse, refuse_late};
+#[expect(unused_imports, reason = "no local services are started yet")]
+pub(crate) use site::Network;
+pub(crate) use site::Site;
 
 /// The tool, as a target.
 const TOOL: &str = "tool";

@@ -11,7 +11,7 @@ use bench_services::local::BROKERS_MAX;
 use toml::{Table, Value};
 
 use super::{Deed, Fault, TOOL};
-use crate::experiment::{at, nearest, remedy};
+use crate::experiment::{at, nearest, remedy, scalar};
 
 /// The place of faults in the file, as messages name it.
 const FAULT: &str = "[[fault]]";
@@ -232,14 +232,10 @@ impl Section {
     }
 
     fn text(&self, key: &str) -> Result<Option<String>, UsageError> {
-        match self.table.get(key) {
-            None => Ok(None),
-            Some(Value::String(text)) => Ok(Some(text.clone())),
-            Some(other) => {
-                let problem = format!("is a {}", other.type_str());
-                Err(at(FAULT, key, &problem, "write it as a text in quotes"))
-            }
-        }
+        let Some(value) = self.table.get(key) else { return Ok(None) };
+        scalar(value.clone()).map(Some).map_err(|kind| {
+            at(FAULT, key, &format!("is a {kind}"), "give a text, as in \"20s\" or \"kafka-1\"")
+        })
     }
 }
 
@@ -404,7 +400,7 @@ mod tests {
             ("restart = \"kafka\"\nfor = \"1s\"", "`for`: does not go with `restart`"),
             ("stop = \"kafka\"", "`for`: is missing, or 0"),
             ("stop = \"kafka\"\nfor = \"0s\"", "`for`: is missing, or 0"),
-            ("stop = \"kafka\"\nfor = 5", "`for`: is a integer; write it as a text in quotes"),
+            ("stop = \"kafka\"\nfor = true", "`for`: is a boolean; give a text"),
             ("stop = \"kafka\"\nfor = \"long\"", "`for`: `long` is not"),
             (
                 "network = \"kafka\"\nreset = true\nfor = \"1s\"",

@@ -1,10 +1,10 @@
 //! What faults act on: the local services, and the network before them.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use bench_services::local::{ProcessState, Service, Stack};
+use bench_services::local::{Service, Stack};
 use bench_services::proxy::Proxy;
 
 use super::{Fault, need_network};
@@ -15,21 +15,21 @@ const KAFKA_VARIABLE: &str = "KAFKA_BOOTSTRAP_SERVERS";
 /// What stands in the results of a run whose connections go through proxies.
 const PROXIED: &str = "the tool reaches Kafka through a proxy, which adds about 0.1 ms";
 
-/// The services that run-suite has started on this machine; none for an experiment that uses
+/// The services that run-suite has started on this machine for a run; none for a run that uses
 /// others.
 #[derive(Debug, Default)]
-pub(crate) struct Local {
+pub(crate) struct Site<'a> {
     /// The servers.
-    pub(crate) stack: Option<Stack>,
+    pub(crate) stack: Option<&'a mut Stack>,
     /// The proxies before them, when there are network faults.
-    pub(crate) network: Option<Network>,
+    pub(crate) network: Option<&'a Network>,
 }
 
-impl Local {
+impl Site<'_> {
     /// Refuses faults on what is not there.
     pub(crate) fn check(&self, faults: &[Fault]) -> Result<()> {
         for fault in faults.iter().filter(|fault| fault.deed.needs_local()) {
-            self.nodes(&fault.target).with_context(|| format!("[[fault]] {}", fault.target))?;
+            self.nodes(&fault.target).with_context(|| format!("[[fault]] {fault}"))?;
         }
         if need_network(faults) && self.network.is_none() {
             bail!("[[fault]] `network`: there is no proxy before the services");
@@ -37,29 +37,12 @@ impl Local {
         Ok(())
     }
 
-    /// Makes everything whole again that faults of an earlier run have left broken.
-    pub(crate) fn heal(&mut self) -> Result<()> {
-        if let Some(network) = &self.network {
-            network.heal();
-        }
-        let Some(stack) = &mut self.stack else { return Ok(()) };
-        for node in stack.nodes() {
-            let name = &node.name;
-            match node.state {
-                ProcessState::Running => {}
-                ProcessState::Frozen => stack.thaw(name)?,
-                ProcessState::Ended => {
-                    stack.start(name, &mut |notice| tracing::info!("{notice}"))?;
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// What the tool needs in its environment to find the services. Secrets among it.
-    pub(crate) fn environment(&self) -> Vec<(String, String)> {
-        let mut environment = self.stack.as_ref().map(Stack::environment).unwrap_or_default();
-        if let Some(network) = &self.network {
+    /// The environment of a tool, which finds the proxies in the place of what is behind them.
+    pub(crate) fn redirected(
+        &self,
+        mut environment: Vec<(String, String)>,
+    ) -> Vec<(String, String)> {
+        if let Some(network) = self.network {
             environment.retain(|(name, _)| name != KAFKA_VARIABLE);
             environment.push((KAFKA_VARIABLE.to_owned(), network.bootstrap_servers()));
         }
@@ -87,14 +70,20 @@ impl Local {
         Ok(named)
     }
 
-    /// The servers, for a fault that needs them.
-    pub(super) fn stack(&mut self) -> Result<&mut Stack> {
-        self.stack.as_mut().context("no local services are running")
+    /// Does something to each node that a target names, one after the other.
+    pub(super) fn each_node(
+        &mut self,
+        target: &str,
+        act: impl Fn(&mut Stack, &str) -> Result<()>,
+    ) -> Result<()> {
+        let nodes = self.nodes(target)?;
+        let stack = self.stack.as_mut().context("no local services are running")?;
+        nodes.iter().try_for_each(|node| act(stack, node))
     }
 
     /// Does something to each proxy before the nodes that a target names.
     pub(super) fn each_proxy(&self, target: &str, act: impl Fn(&Proxy)) -> Result<()> {
-        let network = self.network.as_ref().context("there is no proxy before the services")?;
+        let network = self.network.context("there is no proxy before the services")?;
         for node in self.nodes(target)? {
             network.before(&node).into_iter().for_each(&act);
         }
@@ -111,20 +100,25 @@ pub(crate) struct Network {
 
 impl Network {
     /// Opens the ports, which the brokers advertise. They lead nowhere before they are connected.
+    #[cfg_attr(not(test), expect(dead_code, reason = "no local services are started yet"))]
     pub(crate) fn new(brokers: u32) -> Result<Self> {
         let proxies = (0..brokers).map(|_| Proxy::listen()).collect::<Result<_, _>>();
         Ok(Self { proxies: proxies.context("failed to start a proxy")? })
     }
 
     /// One for each broker.
+    #[cfg_attr(not(test), expect(dead_code, reason = "no local services are started yet"))]
     pub(crate) fn ports(&self) -> Vec<u16> {
         self.proxies.iter().map(Proxy::port).collect()
     }
 
-    /// Carries connections on to the brokers' listeners, that of `kafka-1` first.
-    pub(crate) fn connect(&self, brokers: &[SocketAddr]) {
-        for (proxy, broker) in self.proxies.iter().zip(brokers) {
-            proxy.set_target(*broker);
+    /// Leads to the brokers of a stack that was started with these ports, as fast as they are.
+    #[expect(dead_code, reason = "no local services are started yet")]
+    pub(crate) fn connect(&self, stack: &Stack) {
+        for (proxy, broker) in self.proxies.iter().zip(stack.kafka_behind_proxies()) {
+            proxy.set_target(broker);
+            proxy.set_latency(Duration::ZERO);
+            proxy.set_bandwidth(None);
         }
     }
 
@@ -132,13 +126,6 @@ impl Network {
     fn bootstrap_servers(&self) -> String {
         let address = |proxy: &Proxy| format!("{}:{}", Ipv4Addr::LOCALHOST, proxy.port());
         self.proxies.iter().map(address).collect::<Vec<_>>().join(",")
-    }
-
-    fn heal(&self) {
-        for proxy in &self.proxies {
-            proxy.set_latency(Duration::ZERO);
-            proxy.set_bandwidth(None);
-        }
     }
 
     fn before(&self, node: &str) -> Option<&Proxy> {
@@ -155,20 +142,24 @@ mod tests {
     fn the_tool_is_led_to_the_proxies() {
         let network = Network::new(2).expect("proxies");
         let ports = network.ports();
-        let local = Local { stack: None, network: Some(network) };
+        let site = Site { stack: None, network: Some(&network) };
+        let before =
+            ["KAFKA_BOOTSTRAP_SERVERS", "MYSQL_URL"].map(|name| (name.to_owned(), "x".to_owned()));
         let servers = format!("127.0.0.1:{},127.0.0.1:{}", ports[0], ports[1]);
-        assert_eq!(local.environment(), [("KAFKA_BOOTSTRAP_SERVERS".to_owned(), servers)]);
-        assert_eq!(local.warnings().len(), 1);
-        let network = local.network.expect("proxies");
+        assert_eq!(
+            site.redirected(before.to_vec()),
+            [before[1].clone(), ("KAFKA_BOOTSTRAP_SERVERS".to_owned(), servers)]
+        );
+        assert_eq!(site.warnings().len(), 1);
         assert_eq!(network.before("kafka-2").map(Proxy::port), Some(ports[1]));
         assert!(network.before("kafka-3").is_none() && network.before("kafka-0").is_none());
     }
 
     #[test]
     fn without_services_there_is_nothing_to_break() {
-        let local = Local::default();
-        let error = local.nodes("kafka-1").expect_err("none").to_string();
+        let site = Site::default();
+        let error = site.nodes("kafka-1").expect_err("none").to_string();
         assert_eq!(error, "no local services are running");
-        assert!(local.environment().is_empty() && local.warnings().is_empty());
+        assert!(site.redirected(Vec::new()).is_empty() && site.warnings().is_empty());
     }
 }
