@@ -103,8 +103,8 @@ impl FakeTool {
         self.write("turns", &turns.to_string());
         let head = "warm_up,start_s,end_s,sent,acked_per_s,received_per_s,end_to_end_p99_ns,\
                     end_to_end_max_ns\n";
-        let rows: String = rows.iter().map(|row| format!("false,{row}\n")).collect();
-        self.write("intervals.csv", &format!("{head}{rows}"));
+        let rows: Vec<String> = rows.iter().map(|row| format!("false,{row}")).collect();
+        self.write("intervals.csv", &format!("{head}{}\n", rows.join("\n")));
         self.behave("none", "schedule");
     }
 
