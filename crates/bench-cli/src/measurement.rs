@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use anyhow::{Error, Result};
 use bench_core::audit::AckLedger;
-use bench_core::clock::{InstantNs, SystemClock};
+use bench_core::clock::{Clock as _, InstantNs, SystemClock};
 use bench_core::engine::{self, Plan, RunControl, Totals};
 use bench_core::results::{Status, Summary, SummaryInput};
 use bench_core::transport::{Publish, Receive};
@@ -56,7 +56,7 @@ impl<P: Publish + Send, R: Receive + Send> Measurement<P, R> {
             receivers.len(),
             backlog_max_bytes.filter(|_| produced && consumed),
         );
-        record.folder_mut().set_timeline(plan.timeline);
+        record.set_timeline(plan.timeline, clock.origin());
         let mut line = ProgressLine::new(plan.timeline.start_ns);
         let transports = (publishers, receivers);
         let done = engine::run(

@@ -5,11 +5,12 @@ use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result};
-use bench_core::clock::duration_ns;
+use bench_core::clock::{ClockOrigin, duration_ns};
+use bench_core::engine::Timeline;
 use bench_core::message::RunId;
 use bench_core::results::{
-    FolderError, HostInfo, ResourceMeter, RunDocument, RunFolder, SCHEMA_VERSION, ServiceInfo,
-    Status, Summary, ToolInfo, VerdictOutcome, rfc3339,
+    FolderError, HostInfo, ResourceMeter, RunDocument, RunFolder, SCHEMA_VERSION, ScheduleStart,
+    ServiceInfo, Status, Summary, ToolInfo, VerdictOutcome, rfc3339,
 };
 use clap::Args;
 use serde_json::Value;
@@ -85,6 +86,7 @@ impl RunArgs {
             tool: ToolInfo { name: tool.to_owned(), version: version.to_owned() },
             run_id: run.to_string(),
             started_at: rfc3339(now),
+            schedule: None,
             status: Status::Running,
             verdict: None,
             options,
@@ -93,6 +95,7 @@ impl RunArgs {
             versions,
             summary: None,
             warnings: Vec::new(),
+            faults: Vec::new(),
         };
         folder.write_document(&document);
         Ok(RunRecord { folder, document, meter: ResourceMeter::start() })
@@ -113,6 +116,14 @@ impl RunRecord {
     /// The folder, to record intervals in.
     pub fn folder_mut(&mut self) -> &mut RunFolder {
         &mut self.folder
+    }
+
+    /// Tells the instants from which the times in the files are counted, also to whoever follows
+    /// the run.
+    pub fn set_timeline(&mut self, timeline: Timeline, origin: ClockOrigin) {
+        self.folder.set_timeline(timeline);
+        self.document.schedule = Some(ScheduleStart::new(timeline.start_ns, origin));
+        self.folder.write_document(&self.document);
     }
 
     /// What the process has used since the run was started.

@@ -202,6 +202,7 @@ fn document(run: RunId, started_at: SystemTime) -> RunDocument {
         tool: ToolInfo { name: "in-memory".to_owned(), version: "0.1.0".to_owned() },
         run_id: run.to_string(),
         started_at: rfc3339(started_at),
+        schedule: None,
         status: Status::Running,
         verdict: None,
         options: BTreeMap::from([
@@ -218,6 +219,7 @@ fn document(run: RunId, started_at: SystemTime) -> RunDocument {
         versions: BTreeMap::new(),
         summary: None,
         warnings: Vec::new(),
+        faults: Vec::new(),
     }
 }
 

@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use bench_core::audit::{AckLedger, LedgerFile, StreamId};
 use bench_core::message::RunId;
 use bench_core::results::{
-    AuditBasis, AuditSummary, ClockComparison, Consumed, HostInfo, LatencySummary, LoadModel,
-    Produced, ProducerAudit, Resources, RunDocument, SCHEMA_VERSION, SelfCheck, ServiceInfo,
-    ServiceOrigin, Status, Summary, ToolInfo, Verdict, VerdictOutcome,
+    AuditBasis, AuditSummary, ClockComparison, Consumed, FaultAction, FaultBand, FaultRecord,
+    HostInfo, LatencySummary, LoadModel, MeasuredLatency, Produced, ProducerAudit, Resources,
+    RunDocument, SCHEMA_VERSION, ScheduleStart, SelfCheck, ServiceInfo, ServiceOrigin, Status,
+    Summary, ToolInfo, Verdict, VerdictOutcome,
 };
 use schemars::{Schema, schema_for};
 use serde_json::{Value, json};
@@ -117,6 +118,25 @@ fn full_summary() -> Summary {
     }
 }
 
+fn fault() -> FaultRecord {
+    FaultRecord {
+        action: FaultAction::Latency,
+        target: "kafka".to_owned(),
+        setting: Some("100ms".to_owned()),
+        begin_s: Some(20.001),
+        end_s: Some(25.0),
+        recovery_s: Some(5.25),
+        unrecovered: Some("not within the run".to_owned()),
+        disturbed_again: 1,
+        band: Some(FaultBand {
+            latency: MeasuredLatency::EndToEnd,
+            intervals: 150,
+            p99_max_ns: 4_000_000,
+            rate_min_msg_per_s: 990.0,
+        }),
+    }
+}
+
 /// With every optional field there.
 fn full_document() -> RunDocument {
     RunDocument {
@@ -139,6 +159,8 @@ fn full_document() -> RunDocument {
         versions: BTreeMap::from([("librdkafka".to_owned(), "2.12.1".to_owned())]),
         summary: Some(full_summary()),
         warnings: vec!["one".to_owned()],
+        schedule: Some(ScheduleStart { monotonic_ns: 1, boot: 2, unix_ns: -3 }),
+        faults: vec![fault()],
         ..minimal_document()
     }
 }
@@ -150,6 +172,7 @@ fn minimal_document() -> RunDocument {
         tool: ToolInfo { name: "tool".to_owned(), version: "0.1.0".to_owned() },
         run_id: "00000000ab".to_owned(),
         started_at: "2026-11-21T08:50:43Z".to_owned(),
+        schedule: None,
         status: Status::Running,
         verdict: None,
         options: BTreeMap::new(),
@@ -158,6 +181,7 @@ fn minimal_document() -> RunDocument {
         versions: BTreeMap::new(),
         summary: None,
         warnings: Vec::new(),
+        faults: Vec::new(),
     }
 }
 
@@ -190,6 +214,9 @@ fn altered_run_documents_do_not_satisfy_the_schema() {
         ("/summary/audit/producers/0/lost_ranges/0", json!([3])),
         ("/summary/resources", json!({})),
         ("/verdict/outcome", json!(true)),
+        ("/schedule/monotonic_ns", json!(-1)),
+        ("/faults/0/action", json!("bribe")),
+        ("/faults/0/band/p99_max_ns", json!(0.5)),
     ] {
         let mut json = value(&full_document());
         *json.pointer_mut(pointer).expect(pointer) = altered;

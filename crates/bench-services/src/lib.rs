@@ -4,5 +4,6 @@
 pub mod embedded;
 mod error;
 pub mod local;
+pub mod proxy;
 
 pub use error::ServiceError;

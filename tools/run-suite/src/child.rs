@@ -10,6 +10,7 @@ use std::io;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -61,17 +62,87 @@ pub(crate) enum Cause {
     Interruption,
 }
 
+/// A run's process as another thread sees it, which may signal it as long as it is there.
+#[derive(Debug, Default)]
+pub(crate) struct ToolProcess {
+    life: Mutex<Life>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+enum Life {
+    #[default]
+    NotStarted,
+    Running(Pid),
+    /// It has been asked to end.
+    Ending(Pid),
+    Gone,
+}
+
+impl ToolProcess {
+    /// Whether the process has gone, or is about to.
+    pub(crate) fn is_over(&self) -> bool {
+        matches!(*self.lock(), Life::Ending(_) | Life::Gone)
+    }
+
+    /// Waits until something changes, `time` at most.
+    pub(crate) fn wait(&self, time: Duration) {
+        let life = self.lock();
+        if matches!(*life, Life::NotStarted | Life::Running(_)) {
+            // Which of the two it was is for the caller to find out.
+            let _ = self.changed.wait_timeout(life, time);
+        }
+    }
+
+    /// Sends a signal to the process itself, not to what it has started.
+    pub(crate) fn signal(&self, signal: Signal) -> io::Result<()> {
+        match *self.lock() {
+            Life::Running(pid) | Life::Ending(pid) => Ok(kill_process(pid, signal)?),
+            Life::NotStarted | Life::Gone => Err(io::Error::other("there is no process")),
+        }
+    }
+
+    /// Asks whether the process has ended; from then on its id may be another's.
+    fn try_wait(&self, child: &mut Child) -> io::Result<Option<ExitStatus>> {
+        let mut life = self.lock();
+        let status = child.try_wait()?;
+        if status.is_some() {
+            *life = Life::Gone;
+            self.changed.notify_all();
+        }
+        Ok(status)
+    }
+
+    /// Notes that there is no process, or none that may be signalled any more.
+    pub(crate) fn end(&self) {
+        self.set(Life::Gone);
+    }
+
+    fn set(&self, life: Life) {
+        *self.lock() = life;
+        self.changed.notify_all();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Life> {
+        // It is whole after every assignment.
+        self.life.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// Runs a tool to its end, at most `limit` and [`GRACE`] long. `interrupted` is asked, and `tick`
 /// told the time since the start, every now and then.
 pub(crate) fn run(
     invocation: Invocation<'_>,
+    process: &ToolProcess,
     limit: Duration,
     interrupted: impl Fn() -> bool,
     mut tick: impl FnMut(Duration),
 ) -> Result<Ended> {
     let executable = invocation.executable.display().to_string();
     let mut child = spawn(invocation).with_context(|| format!("failed to start {executable}"))?;
-    let result = watch_over(&mut child, limit, interrupted, &mut tick);
+    process.set(Life::Running(pid(&child)));
+    let result = watch_over(&mut child, process, limit, interrupted, &mut tick);
+    process.end();
     if result.is_err() {
         kill(&mut child);
     }
@@ -80,6 +151,7 @@ pub(crate) fn run(
 
 fn watch_over(
     child: &mut Child,
+    process: &ToolProcess,
     limit: Duration,
     interrupted: impl Fn() -> bool,
     tick: &mut impl FnMut(Duration),
@@ -87,16 +159,17 @@ fn watch_over(
     let started = Instant::now();
     let mut ending: Option<(Cause, Instant)> = None;
     loop {
-        if let Some(status) = child.try_wait()? {
+        if let Some(status) = process.try_wait(child)? {
             let cause = ending.map_or(Cause::Tool, |(cause, _)| cause);
             return Ok(Ended { status, cause });
         }
         match ending {
-            None if interrupted() => ending = Some(ask_to_end(child, Cause::Interruption)),
+            None if interrupted() => ending = Some(ask_to_end(child, process, Cause::Interruption)),
             None if started.elapsed() >= limit => {
-                ending = Some(ask_to_end(child, Cause::TimeLimit));
+                ending = Some(ask_to_end(child, process, Cause::TimeLimit));
             }
             Some((cause, asked)) if asked.elapsed() >= GRACE => {
+                process.end();
                 kill(child);
                 return Ok(Ended { status: child.wait()?, cause });
             }
@@ -161,8 +234,9 @@ fn end_with_parent(_parent: i32) -> Result<()> {
 }
 
 /// Sends SIGINT. That can only fail when the process has just ended, which the next look shows.
-fn ask_to_end(child: &Child, cause: Cause) -> (Cause, Instant) {
+fn ask_to_end(child: &Child, process: &ToolProcess, cause: Cause) -> (Cause, Instant) {
     let _ = kill_process(pid(child), Signal::INT);
+    process.set(Life::Ending(pid(child)));
     (cause, Instant::now())
 }
 

@@ -16,6 +16,9 @@
 //! record-size = [100, "1KiB"]
 //! [[case]]                   # cells one by one; with a matrix, each case runs at each point
 //! name = "small"             # optional
+//! [[fault]]                  # what is done in every run, see docs/faults.md
+//! at = "20s"
+//! kill = "kafka-2"
 //! ```
 //!
 //! Experiment files are copied into result folders: secrets have no place in them. They reach a
@@ -31,6 +34,8 @@ use bench_core::results::ServiceOrigin;
 use bench_services::local::{BROKERS_MAX, Service};
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
+
+use crate::faults::{self, Fault};
 
 /// The time limit of a run where the file names none.
 const TIME_LIMIT_DEFAULT: Duration = Duration::from_mins(10);
@@ -56,6 +61,7 @@ const KEYS: [&str; 12] = [
     "options",
     "matrix",
     "case",
+    "fault",
 ];
 
 /// A checked experiment file. Option names are still those of the file: the tool has the last word
@@ -86,6 +92,8 @@ pub(crate) struct Experiment {
     pub(crate) matrix: Vec<(String, Vec<OptionValue>)>,
     /// Cells given one by one.
     pub(crate) cases: Vec<Case>,
+    /// What is done in every run, in the order of time.
+    pub(crate) faults: Vec<Fault>,
 }
 
 /// Options by name, in the order of the file.
@@ -165,6 +173,8 @@ struct File {
     matrix: Table,
     #[serde(default)]
     case: Vec<Table>,
+    #[serde(default)]
+    fault: Vec<Table>,
 }
 
 impl Experiment {
@@ -189,6 +199,7 @@ impl Experiment {
             options: options(OPTIONS, file.options)?,
             matrix: matrix(file.matrix)?,
             cases: file.case.into_iter().map(case).collect::<Result<_, _>>()?,
+            faults: faults::parse(file.fault, file.services)?,
         })
     }
 
@@ -412,7 +423,8 @@ fn option_value(toml: Value) -> Result<OptionValue, &'static str> {
     }
 }
 
-fn scalar(toml: Value) -> Result<String, &'static str> {
+/// A text or a number; the error is the kind of any other value.
+pub(crate) fn scalar(toml: Value) -> Result<String, &'static str> {
     match toml {
         Value::String(text) => Ok(text),
         Value::Integer(number) => Ok(number.to_string()),

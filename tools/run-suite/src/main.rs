@@ -2,6 +2,7 @@
 
 mod child;
 mod experiment;
+mod faults;
 mod folder;
 mod list;
 mod live;
@@ -29,7 +30,7 @@ use bench_cli::{
 use bench_core::results::ServiceOrigin;
 use clap::{CommandFactory as _, Parser, Subcommand};
 
-use crate::experiment::Experiment;
+use crate::experiment::{Experiment, OptionValue};
 use crate::folder::{ExperimentFolder, experiments_in};
 use crate::local::LocalPlan;
 use crate::plan::{Estimate, Plan};
@@ -72,6 +73,10 @@ An experiment file:
   brokers = 3
   [local.kafka]                          # settings of the brokers
   \"min.insync.replicas\" = 2
+  [[fault]]                              # what is done in every run, see docs/faults.md
+  at = \"20s\"                             # after the start of its schedule
+  kill = \"kafka-2\"                       # or stop, restart, network
+  restart_after = \"5s\"
 
 Secrets reach a tool by its environment or its properties file. They have no place in an experiment
 file, which is copied into the results.";
@@ -252,9 +257,14 @@ fn plan_file(text: &str) -> Result<Plan> {
         tool.canonical_option(subcommand.as_deref(), place, name, value)
     })?;
     let local = match experiment.services {
-        ServiceOrigin::Local => Some(LocalPlan::new(&experiment.local, &tool)?),
+        ServiceOrigin::Local => Some(LocalPlan::new(&experiment, &tool)?),
         ServiceOrigin::Embedded | ServiceOrigin::External => None,
     };
+    let killed = faults::kill_consumer_values(&experiment.faults);
+    if !killed.is_empty() {
+        tool.check_fault(subcommand.as_deref(), "kill", faults::KILL_CONSUMER)?;
+        experiment.options.push((faults::KILL_CONSUMER.to_owned(), OptionValue::Many(killed)));
+    }
     Ok(Plan { local, ..Plan::new(&experiment)? })
 }
 
@@ -268,6 +278,12 @@ fn dry_run(plan: &Plan) -> String {
         let arguments = tool::arguments(plan.subcommand.as_deref(), options, &run_dir);
         let command = tool::command_line(&plan.tool, &arguments);
         let _ = writeln!(text, "{:>4}  {}\n      {command}", index + 1, plan.run_label(*run));
+    }
+    if !plan.faults.is_empty() {
+        let _ = writeln!(text, "\nin every run:");
+    }
+    for fault in &plan.faults {
+        let _ = writeln!(text, "  {fault}");
     }
     let _ = write!(text, "\n{}\n", estimate(plan));
     text

@@ -10,6 +10,7 @@ use bench_core::results::ServiceOrigin;
 use serde::{Deserialize, Serialize};
 
 use crate::experiment::{Case, Experiment, OptionValue, Options, Order};
+use crate::faults::{self, Fault};
 use crate::local::LocalPlan;
 
 /// The most runs (cells times repeats) of one experiment.
@@ -38,6 +39,9 @@ pub(crate) struct Plan {
     pub(crate) cells: Vec<Cell>,
     /// The runs, in the order in which they are made.
     pub(crate) runs: Vec<PlannedRun>,
+    /// What is done in every run, in the order of time.
+    #[serde(default)]
+    pub(crate) faults: Vec<Fault>,
 }
 
 /// One point of a sweep.
@@ -75,6 +79,9 @@ impl Plan {
     /// Plans the runs of an experiment whose options carry their final names.
     pub(crate) fn new(experiment: &Experiment) -> Result<Self, UsageError> {
         let cells = cells(experiment)?;
+        for cell in &cells {
+            faults::refuse_late(&experiment.faults, &cell.label, expected(&cell.options))?;
+        }
         let runs = runs(cells.len(), experiment.repeats, experiment.order)?;
         Ok(Self {
             name: experiment.name.clone(),
@@ -87,6 +94,7 @@ impl Plan {
             columns: columns(experiment),
             cells,
             runs,
+            faults: experiment.faults.clone(),
         })
     }
 
@@ -138,8 +146,8 @@ impl Cell {
     }
 }
 
-/// How long a run with these options takes, when they say so: a duration, or a number of messages
-/// at a rate.
+/// How long the schedule of a run with these options takes, when they say so: a duration after a
+/// warm-up, or a number of messages at a rate.
 pub(crate) fn expected(options: &Options) -> Option<Duration> {
     let text = |name: &str| {
         options.iter().find_map(|(option, value)| match value {
@@ -148,7 +156,8 @@ pub(crate) fn expected(options: &Options) -> Option<Duration> {
         })
     };
     if let Some(duration) = text("duration") {
-        return parse_duration(duration).ok();
+        let warm_up = text("warm-up").map_or(Ok(Duration::ZERO), parse_duration).ok()?;
+        return parse_duration(duration).ok()?.checked_add(warm_up);
     }
     let messages = parse_count(text("messages")?).ok()?;
     let rate_per_s = parse_rate(text("rate")?).ok()?;
@@ -366,7 +375,7 @@ mod tests {
     fn the_time_is_estimated_from_duration_or_messages_at_a_rate() {
         let plan = plan(
             "time_limit = \"20s\"
-             [[case]]\nduration = \"5s\"
+             [[case]]\nduration = \"3s\"\nwarm-up = \"2s\"
              [[case]]\nmessages = 1000\nrate = \"500/s\"
              [[case]]\nduration = \"1m\"
              [[case]]\nmessages = 1000",

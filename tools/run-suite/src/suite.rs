@@ -3,14 +3,16 @@
 use std::fs::File;
 use std::io::Write as _;
 use std::path::Path;
+use std::thread;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use bench_cli::quantity::{duration_ns, rate};
 use bench_cli::{Progress, Shutdown};
-use bench_core::results::RunDocument;
+use bench_core::results::{RunDocument, mark_faults};
 
-use crate::child::{self, Ended, Invocation};
+use crate::child::{self, Ended, Invocation, ToolProcess};
+use crate::faults::{Driver, Outcome, Site};
 use crate::folder::{ExperimentFolder, log_path, read_document};
 use crate::live::Live;
 use crate::local::LocalServices;
@@ -70,6 +72,13 @@ struct Step<'a> {
     executable: &'a Path,
 }
 
+/// How the tool is run.
+struct ToolRun<'a> {
+    plan: &'a Plan,
+    environment: Vec<(String, String)>,
+    run_dir: &'a Path,
+}
+
 impl Step<'_> {
     fn run(
         &self,
@@ -78,19 +87,25 @@ impl Step<'_> {
         shutdown: &Shutdown,
         progress: &mut Progress,
     ) -> Result<()> {
-        let environment = match &folder.state().plan.local {
-            Some(plan) => local.provide(plan, progress)?,
-            None => Vec::new(),
+        let plan = folder.state().plan.clone();
+        let site = match &plan.local {
+            Some(wanted) => local.provide(wanted, progress)?,
+            None => Site::default(),
         };
         if shutdown.is_requested() {
             return Ok(());
         }
+        site.check(&plan.faults)?;
+        let environment = site.environment();
         let run_dir = folder.begin(self.index)?;
-        let plan = &folder.state().plan;
-        let ended = self.run_tool(plan, environment, &run_dir, shutdown, progress)?;
+        let run = ToolRun { plan: &plan, environment, run_dir: &run_dir };
+        let (ended, faults) = self.run_with_faults(run, site, shutdown, progress)?;
+        let unfit = faults.problem.clone();
+        enter_faults(&run_dir, faults);
         let document = read_document(&run_dir);
         let services = folder.state().plan.services;
         let judgement = judge(&ended, document.as_ref(), services, &log_path(&run_dir));
+        let judgement = judgement.with_faults(unfit);
         progress.clear();
         match &judgement.problem {
             None => say(progress, &format!("{}: {}", self.title, figures(document.as_ref()))),
@@ -103,14 +118,38 @@ impl Step<'_> {
         }
     }
 
+    /// Runs the tool, and beside it what carries out the faults.
+    fn run_with_faults(
+        &self,
+        run: ToolRun<'_>,
+        site: Site<'_>,
+        shutdown: &Shutdown,
+        progress: &mut Progress,
+    ) -> Result<(Ended, Outcome)> {
+        let process = ToolProcess::default();
+        let ToolRun { plan: Plan { faults, .. }, run_dir, .. } = run;
+        if faults.is_empty() {
+            let outcome = Outcome { warnings: site.warnings(), ..Outcome::default() };
+            return Ok((self.run_tool(run, &process, shutdown, progress)?, outcome));
+        }
+        thread::scope(|scope| {
+            let driver = Driver { faults, run_dir, tool: &process, site };
+            let driver = scope.spawn(|| driver.carry_out());
+            let ended = self.run_tool(run, &process, shutdown, progress);
+            process.end();
+            let outcome = driver.join().map_err(|_| anyhow!("the thread of the faults failed"))?;
+            Ok((ended?, outcome))
+        })
+    }
+
     fn run_tool(
         &self,
-        plan: &Plan,
-        environment: Vec<(String, String)>,
-        run_dir: &Path,
+        run: ToolRun<'_>,
+        process: &ToolProcess,
         shutdown: &Shutdown,
         progress: &mut Progress,
     ) -> Result<Ended> {
+        let ToolRun { plan, environment, run_dir } = run;
         let options = &plan.cells[plan.runs[self.index].cell].options;
         let log = log_path(run_dir);
         let log =
@@ -126,6 +165,7 @@ impl Step<'_> {
                 environment,
                 log,
             },
+            process,
             plan.time_limit(),
             || shutdown.is_requested(),
             |elapsed: Duration| {
@@ -135,6 +175,17 @@ impl Step<'_> {
                 }
             },
         )
+    }
+}
+
+/// Enters into the run's folder what was done. A tool that failed may have left nothing to enter it
+/// into, and the verdict says so.
+fn enter_faults(run_dir: &Path, faults: Outcome) {
+    if faults.records.is_empty() && faults.warnings.is_empty() {
+        return;
+    }
+    if let Err(error) = mark_faults(run_dir, faults.records, faults.warnings) {
+        tracing::warn!("failed to enter the faults into {}: {error}", run_dir.display());
     }
 }
 

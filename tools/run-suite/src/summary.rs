@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use bench_core::results::{LoadModel, RunDocument, ServiceOrigin, Summary};
+use bench_core::results::{FaultRecord, LoadModel, RunDocument, ServiceOrigin, Summary};
 use serde::Serialize;
 
 use crate::folder::{State, read_document};
@@ -58,6 +58,9 @@ pub(crate) struct CellSummary {
     pub(crate) end_to_end_p50_ns: Option<Spread<u64>>,
     /// 99th percentile of the end-to-end latency of each run.
     pub(crate) end_to_end_p99_ns: Option<Spread<u64>>,
+    /// The longest recovery from a fault of each run; absent when a valid run has not recovered from
+    /// all of its faults.
+    pub(crate) recovery_s: Option<Spread<f64>>,
     pub(crate) runs: Vec<RunSummary>,
 }
 
@@ -76,6 +79,8 @@ pub(crate) struct RunSummary {
     pub(crate) origins: Vec<ServiceOrigin>,
     /// What the reader must know about its figures.
     pub(crate) warnings: Vec<String>,
+    /// What was done in its course.
+    pub(crate) faults: Vec<FaultRecord>,
     /// All of its figures, also those of a run that does not count.
     pub(crate) figures: Option<Summary>,
 }
@@ -172,6 +177,10 @@ impl ExperimentSummary {
                                 .as_ref()
                                 .map(|document| document.warnings.clone())
                                 .unwrap_or_default(),
+                            faults: document
+                                .as_ref()
+                                .map(|document| document.faults.clone())
+                                .unwrap_or_default(),
                             figures: document.and_then(|document| document.summary),
                         }
                     })
@@ -212,6 +221,7 @@ impl CellSummary {
             throughput_bytes_per_s: Spread::of(valid().filter_map(throughput_bytes_per_s), low),
             end_to_end_p50_ns: Spread::of(latencies().map(|latency| latency.p50_ns), high),
             end_to_end_p99_ns: Spread::of(latencies().map(|latency| latency.p99_ns), high),
+            recovery_s: recovery_s(&runs),
             runs,
         }
     }
@@ -236,6 +246,19 @@ impl<T: PartialOrd + Copy> Spread<T> {
     }
 }
 
+/// The longest recoveries of the valid runs. A run that has not recovered would be the worst value,
+/// and leaving it out would flatter the others.
+fn recovery_s(runs: &[RunSummary]) -> Option<Spread<f64>> {
+    let valid = runs.iter().filter(|run| run.status == RunStatus::Complete);
+    let longest = |run: &RunSummary| {
+        let recoveries: Option<Vec<f64>> =
+            run.faults.iter().map(|fault| fault.recovery_s).collect();
+        recoveries?.into_iter().reduce(f64::max)
+    };
+    let longest: Option<Vec<f64>> = valid.map(longest).collect();
+    Spread::of(longest?.into_iter(), Worse::High)
+}
+
 /// Messages received a second; messages acknowledged where the run received none.
 pub(crate) fn throughput_msg_per_s(figures: &Summary) -> Option<f64> {
     let received = figures.consumed.as_ref().map(|consumed| consumed.rate_msg_per_s);
@@ -257,9 +280,13 @@ fn csv_header(columns: &[&str]) -> Vec<String> {
     let mut header = vec!["experiment".to_owned(), "cell".to_owned()];
     header.extend(columns.iter().map(|&column| column.to_owned()));
     header.extend(["runs".to_owned(), "valid_runs".to_owned()]);
-    for figure in
-        ["throughput_msg_per_s", "throughput_bytes_per_s", "end_to_end_p50_ns", "end_to_end_p99_ns"]
-    {
+    for figure in [
+        "throughput_msg_per_s",
+        "throughput_bytes_per_s",
+        "end_to_end_p50_ns",
+        "end_to_end_p99_ns",
+        "recovery_s",
+    ] {
         header.extend(["median", "min", "max"].map(|which| format!("{figure}_{which}")));
     }
     header
@@ -282,12 +309,48 @@ fn csv_record(experiment: &ExperimentSummary, cell: &CellSummary, columns: &[&st
     record.extend(spread(cell.throughput_bytes_per_s.as_ref()));
     record.extend(spread(cell.end_to_end_p50_ns.as_ref()));
     record.extend(spread(cell.end_to_end_p99_ns.as_ref()));
+    record.extend(spread(cell.recovery_s.as_ref()));
     record
 }
 
 #[cfg(test)]
 mod tests {
+    use bench_core::results::FaultAction;
+
     use super::*;
+
+    fn run(recoveries: &[Option<f64>]) -> RunSummary {
+        let fault = |recovery_s: &Option<f64>| FaultRecord {
+            action: FaultAction::Kill,
+            target: "kafka-1".to_owned(),
+            setting: None,
+            begin_s: Some(1.0),
+            end_s: None,
+            recovery_s: *recovery_s,
+            unrecovered: None,
+            disturbed_again: 0,
+            band: None,
+        };
+        RunSummary {
+            repeat: 1,
+            folder: PathBuf::new(),
+            status: RunStatus::Complete,
+            exit_code: Some(0),
+            problem: None,
+            origins: Vec::new(),
+            warnings: Vec::new(),
+            faults: recoveries.iter().map(fault).collect(),
+            figures: None,
+        }
+    }
+
+    #[test]
+    fn a_recovery_is_the_longest_of_a_run_and_none_when_one_has_none() {
+        let both = [run(&[Some(2.0), Some(3.0)]), run(&[Some(1.0), Some(0.0)])];
+        assert_eq!(recovery_s(&both), Some(Spread { median: 3.0, min: 1.0, max: 3.0 }));
+        assert_eq!(recovery_s(&[run(&[Some(2.0), None]), run(&[Some(1.0)])]), None);
+        assert_eq!(recovery_s(&[run(&[])]), None);
+    }
 
     #[test]
     fn a_median_is_a_value_that_was_measured_the_worse_of_two() {

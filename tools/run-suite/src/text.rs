@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use bench_cli::quantity::{byte_rate, bytes, count, duration_ns, rate};
-use bench_core::results::{LatencySummary, LoadModel, ServiceOrigin, Summary};
+use bench_core::results::{FaultRecord, LatencySummary, LoadModel, ServiceOrigin, Summary};
 use comfy_table::presets::NOTHING;
 use comfy_table::{CellAlignment, Table};
 
@@ -31,6 +31,10 @@ pub(crate) fn human(suite: &SuiteSummary) -> String {
             let rows = rows(experiments);
             let _ = write!(text, "\n{}\n\n{}\n\n", throughputs(&rows), latencies(&rows));
         }
+    }
+    let faults = faults(suite);
+    if !faults.is_empty() {
+        let _ = write!(text, "faults:\n{faults}\n");
     }
     for note in notes(suite) {
         let _ = writeln!(text, "{note}");
@@ -243,6 +247,53 @@ fn percentiles(latency: &LatencySummary) -> Vec<String> {
     [latency.p50_ns, latency.p90_ns, latency.p99_ns, latency.p99_9_ns, latency.max_ns]
         .map(|ns| if latency.count == 0 { NO_FIGURE.to_owned() } else { duration_ns(ns) })
         .into()
+}
+
+/// A line for each fault of each run.
+fn faults(suite: &SuiteSummary) -> String {
+    let mut text = String::new();
+    let several = suite.runs().nth(1).is_some();
+    for experiment in &suite.experiments {
+        for (cell, run) in
+            experiment.cells.iter().flat_map(|cell| cell.runs.iter().map(move |run| (cell, run)))
+        {
+            let name = if several { run_name(experiment, cell, run) + ": " } else { String::new() };
+            let audit = run.figures.as_ref().and_then(|figures| figures.audit.as_ref());
+            let audit = audit.map(|audit| {
+                format!("{} lost, {} duplicated", count(audit.lost), count(audit.duplicated))
+            });
+            let [fault] = run.faults.as_slice() else {
+                for fault in &run.faults {
+                    let _ = writeln!(text, "  {name}{}", recovery(fault));
+                }
+                if let Some(audit) = audit.filter(|_| !run.faults.is_empty()) {
+                    let _ = writeln!(text, "  {name}in the whole run {audit}");
+                }
+                continue;
+            };
+            let audit = audit.map(|audit| format!("; {audit}")).unwrap_or_default();
+            let _ = writeln!(text, "  {name}{}{audit}", recovery(fault));
+        }
+    }
+    text
+}
+
+/// `kill kafka-2 at 20.0 s: recovered after 6.3 s`
+fn recovery(fault: &FaultRecord) -> String {
+    let mut text = fault.name();
+    if let Some(begin_s) = fault.begin_s {
+        let _ = write!(text, " at {begin_s:.1} s");
+    }
+    let _ = match (fault.recovery_s, &fault.unrecovered) {
+        (Some(0.0), _) => write!(text, ": not noticed"),
+        (Some(after_s), _) => write!(text, ": recovered after {after_s:.1} s"),
+        (None, Some(why)) => write!(text, ": no recovery: {why}"),
+        (None, None) => write!(text, ": recovery unknown"),
+    };
+    if fault.disturbed_again > 0 {
+        let _ = write!(text, ", {} intervals disturbed later", fault.disturbed_again);
+    }
+    text
 }
 
 /// What a reader must know about the figures, a line each.

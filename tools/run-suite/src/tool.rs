@@ -86,9 +86,7 @@ impl Tool {
         name: &str,
         value: &OptionValue,
     ) -> Result<String, UsageError> {
-        let known = subcommand
-            .and_then(|subcommand| self.options.subcommands.get(subcommand))
-            .unwrap_or(&self.options.options);
+        let known = self.known_options(subcommand);
         let Some(option) = known.iter().find(|option| option.is_called(name)) else {
             let names = known.iter().map(|option| option.name.as_str());
             let nearest = nearest(name, names.filter(|name| !RESERVED.contains(name)));
@@ -107,6 +105,27 @@ impl Tool {
             }
             _ => Ok(option.name.clone()),
         }
+    }
+
+    /// Refuses a fault that the tool has no option for.
+    pub(crate) fn check_fault(
+        &self,
+        subcommand: Option<&str>,
+        fault: &str,
+        option: &str,
+    ) -> Result<(), UsageError> {
+        if self.known_options(subcommand).iter().any(|known| known.is_called(option)) {
+            return Ok(());
+        }
+        let name: Vec<&str> = std::iter::once(self.name.as_str()).chain(subcommand).collect();
+        let problem = format!("{} has no option --{option} by which it could", name.join(" "));
+        Err(at("[[fault]]", fault, &problem, "leave the fault out, or use another tool"))
+    }
+
+    fn known_options(&self, subcommand: Option<&str>) -> &[ToolOption] {
+        subcommand
+            .and_then(|subcommand| self.options.subcommands.get(subcommand))
+            .unwrap_or(&self.options.options)
     }
 
     fn see_help(&self) -> String {

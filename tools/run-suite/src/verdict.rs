@@ -44,6 +44,17 @@ impl Judgement {
     fn new(status: RunStatus, problem: impl Into<String>) -> Self {
         Self { status, problem: Some(problem.into()) }
     }
+
+    /// The same run when its faults were not what they should have been: whatever it shows, it is
+    /// not what the experiment asks.
+    pub(crate) fn with_faults(self, problem: Option<String>) -> Self {
+        match (self.status, problem) {
+            (RunStatus::Complete | RunStatus::Invalid, Some(problem)) => {
+                Self::new(RunStatus::Failed, problem)
+            }
+            _ => self,
+        }
+    }
 }
 
 /// Judges a run that has just ended. `log` is what its tool wrote to standard error.

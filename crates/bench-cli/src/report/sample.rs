@@ -104,6 +104,7 @@ pub(super) fn open_loop() -> RunDocument {
         tool: ToolInfo { name: "kafka-prodcon".into(), version: "0.1.0".into() },
         run_id: "00c0ffee42".into(),
         started_at: "2026-11-21T08:23:00Z".into(),
+        schedule: None,
         status: Status::Complete,
         verdict: Some(Verdict { outcome: VerdictOutcome::Valid, reasons: Vec::new() }),
         options: BTreeMap::new(),
@@ -124,6 +125,7 @@ pub(super) fn open_loop() -> RunDocument {
         versions: BTreeMap::new(),
         summary: Some(summary()),
         warnings: Vec::new(),
+        faults: Vec::new(),
     }
 }
 

@@ -8,6 +8,8 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::clock::{ClockOrigin, InstantNs};
+
 /// Version of the `run.json` schema that this code writes and reads.
 pub const SCHEMA_VERSION: u32 = 1;
 
@@ -22,6 +24,9 @@ pub struct RunDocument {
     pub run_id: String,
     /// Start of the run, RFC 3339 in UTC.
     pub started_at: String,
+    /// When the schedule starts. Absent until the tool is connected and knows it.
+    #[serde(default)]
+    pub schedule: Option<ScheduleStart>,
     /// Whether the run came to its end.
     pub status: Status,
     /// What the figures are worth. Absent while the run goes on.
@@ -38,6 +43,134 @@ pub struct RunDocument {
     pub summary: Option<Summary>,
     /// What the reader must know about the figures, one sentence each.
     pub warnings: Vec<String>,
+    /// What a driver did to the system in the course of the run, in the order of time.
+    #[serde(default)]
+    pub faults: Vec<FaultRecord>,
+}
+
+/// The instant from which the times of a run are counted. A process of the same host compares it
+/// with its own monotonic clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ScheduleStart {
+    /// By the host's monotonic clock, nanoseconds.
+    pub monotonic_ns: u64,
+    /// The boot that this clock counts from: 24 bits of a hash of its id.
+    pub boot: u32,
+    /// By the wall clock, nanoseconds since 1970.
+    pub unix_ns: i64,
+}
+
+impl ScheduleStart {
+    /// The start of a schedule by the clock that gave the instant.
+    #[must_use]
+    pub fn new(start_ns: InstantNs, origin: ClockOrigin) -> Self {
+        Self {
+            monotonic_ns: start_ns,
+            boot: origin.boot.to_hash(),
+            unix_ns: origin.wall_offset_ns.saturating_add_unsigned(start_ns),
+        }
+    }
+}
+
+/// Something that a driver did to the system, or to the tool, to see what becomes of the messages.
+/// Times are seconds from the start of the schedule.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct FaultRecord {
+    /// What was done.
+    pub action: FaultAction,
+    /// To what: a node of the services, `tool`, a worker of the tool, or a service.
+    pub target: String,
+    /// How much, for an action that knows more and less: `100ms`, `1MiB/s`.
+    pub setting: Option<String>,
+    /// When it was done. Absent when the run ended before.
+    pub begin_s: Option<f64>,
+    /// When it was undone: what was killed is up again, what stood still goes on. The begin for
+    /// what takes no time. Absent when it was not undone in the run.
+    pub end_s: Option<f64>,
+    /// From the begin until messages were received (without consumers: confirmed) as before.
+    /// 0 when the figures show no disturbance at all.
+    pub recovery_s: Option<f64>,
+    /// Why there is no recovery.
+    pub unrecovered: Option<String>,
+    /// Disturbed intervals after the recovery, up to the next fault or the end.
+    pub disturbed_again: u64,
+    /// What counted as undisturbed.
+    pub band: Option<FaultBand>,
+}
+
+/// What a fault does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum FaultAction {
+    /// Ends a process without a word (SIGKILL), or tears a worker down as if that had happened.
+    Kill,
+    /// Has a process stand still for a time (SIGSTOP).
+    Stop,
+    /// Ends a process in good order (SIGTERM) and starts it again.
+    Restart,
+    /// Adds latency to connections.
+    Latency,
+    /// Limits the bandwidth of connections.
+    Bandwidth,
+    /// Resets all connections.
+    Reset,
+}
+
+impl std::fmt::Display for FaultAction {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Kill => "kill",
+            Self::Stop => "stop",
+            Self::Restart => "restart",
+            Self::Latency => "latency",
+            Self::Bandwidth => "bandwidth",
+            Self::Reset => "reset",
+        })
+    }
+}
+
+impl FaultRecord {
+    /// What was done to what: `kill kafka-2`, `latency 100ms kafka`.
+    #[must_use]
+    pub fn name(&self) -> String {
+        match &self.setting {
+            Some(setting) => format!("{} {setting} {}", self.action, self.target),
+            None => format!("{} {}", self.action, self.target),
+        }
+    }
+
+    /// Whether it was in force at some time from `start_s` to `end_s`. What was not undone stays in
+    /// force; what takes no time belongs to the interval that begins with it or holds it.
+    #[must_use]
+    pub fn is_active(&self, start_s: f64, end_s: f64) -> bool {
+        let Some(begin_s) = self.begin_s.filter(|begin_s| *begin_s < end_s) else { return false };
+        self.end_s.is_none_or(|over_s| over_s > start_s || begin_s >= start_s)
+    }
+}
+
+/// The range of the intervals between the warm-up and the first fault.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct FaultBand {
+    /// The latency that was looked at.
+    pub latency: MeasuredLatency,
+    /// Number of these intervals.
+    pub intervals: u64,
+    /// The highest of their 99th percentiles, nanoseconds.
+    pub p99_max_ns: u64,
+    /// The lowest of their rates of messages received (without consumers: confirmed).
+    pub rate_min_msg_per_s: f64,
+}
+
+/// The latency by which the intervals of a run are judged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum MeasuredLatency {
+    /// Where there are consumers.
+    EndToEnd,
+    /// Where there are none.
+    Publish,
+    /// Where there is no schedule either.
+    ServiceTime,
 }
 
 /// The tool that made the run.

@@ -20,7 +20,7 @@ use hdrhistogram::serialization::V2DeflateSerializer;
 use hdrhistogram::serialization::interval_log::IntervalLogWriterBuilder;
 use serde::Serialize;
 
-use super::RunDocument;
+use super::{FaultRecord, IntervalRow, RowLatency, RunDocument, assess_faults};
 use crate::audit::AckLedger;
 use crate::engine::{Interval, IntervalSink, Timeline};
 use crate::latency::LatencyHistogram;
@@ -29,6 +29,9 @@ use crate::message::RunId;
 /// Names of the latencies in the columns of `intervals.csv`, in the order of
 /// [`Latencies::named`](crate::engine::Latencies::named).
 const COLUMN_PREFIXES: [&str; 4] = ["publish", "service", "lag", "end_to_end"];
+
+/// The column of `intervals.csv` that names what was done to the system.
+const FAULT_COLUMN: &str = "fault";
 
 /// The folder cannot be used; nothing was measured yet.
 #[derive(Debug, thiserror::Error)]
@@ -62,6 +65,8 @@ pub struct RunFolder {
 impl RunFolder {
     /// Name of the document.
     pub const DOCUMENT: &'static str = "run.json";
+    /// Name of the table of intervals.
+    pub const INTERVALS: &'static str = "intervals.csv";
 
     /// Makes a new folder for `run` of `tool` below `results`.
     pub fn create_below(
@@ -82,7 +87,7 @@ impl RunFolder {
         if path.join(Self::DOCUMENT).exists() {
             return Err(FolderError::Taken { path: path.to_owned() });
         }
-        let file = path.join("intervals.csv");
+        let file = path.join(Self::INTERVALS);
         let mut intervals =
             csv::Writer::from_path(&file).map_err(|error| failed(file.clone())(error.into()))?;
         let written = intervals.write_record(interval_columns()).map_err(std::io::Error::from);
@@ -172,7 +177,7 @@ impl RunFolder {
 impl IntervalSink for RunFolder {
     fn interval(&mut self, interval: &Interval) {
         let row = self.write_row(interval);
-        self.note("intervals.csv", row);
+        self.note(Self::INTERVALS, row);
         let logs = self.write_logs(interval);
         self.note("*.hlog", logs);
     }
@@ -182,6 +187,90 @@ impl IntervalSink for RunFolder {
             self.write_json(AckLedger::FILE_NAME, &ledger.to_file());
         }
     }
+}
+
+/// Enters what was done to the system into the folder of a run that is over: a column `fault` in
+/// `intervals.csv`, and in `run.json` each fault with its recovery, and `warnings` beside the run's
+/// own. Times of the faults are seconds from the start of the schedule.
+pub fn mark_faults(
+    run_dir: &Path,
+    mut faults: Vec<FaultRecord>,
+    warnings: Vec<String>,
+) -> std::io::Result<()> {
+    let intervals = run_dir.join(RunFolder::INTERVALS);
+    let table = std::fs::read(&intervals)?;
+    assess_faults(&interval_rows(&table)?, &mut faults);
+    replace(&intervals, &with_fault_column(&table, &faults)?)?;
+    let path = run_dir.join(RunFolder::DOCUMENT);
+    let mut document: RunDocument = serde_json::from_slice(&std::fs::read(&path)?)?;
+    document.faults = faults;
+    for warning in warnings {
+        if !document.warnings.contains(&warning) {
+            document.warnings.push(warning);
+        }
+    }
+    replace(&path, serde_json::to_string_pretty(&document)?.as_bytes())
+}
+
+/// The rows of `intervals.csv`, as far as they matter for faults. A row that a crash has cut short
+/// ends them.
+fn interval_rows(table: &[u8]) -> std::io::Result<Vec<IntervalRow>> {
+    let mut reader = csv::Reader::from_reader(table);
+    let header = reader.headers()?.clone();
+    let column = |name: &str| header.iter().position(|column| column == name);
+    let read_row = |row: &csv::StringRecord| {
+        let cell = |name: &str| row.get(column(name)?);
+        let number = |name: &str| cell(name)?.parse().ok();
+        let latency = |prefix: &str| {
+            let figure = |figure| cell(&format!("{prefix}_{figure}_ns"))?.parse().ok();
+            Some(RowLatency { p99_ns: figure("p99")?, max_ns: figure("max")? })
+        };
+        Some(IntervalRow {
+            start_s: number("start_s")?,
+            end_s: number("end_s")?,
+            warm_up: cell("warm_up")? == "true",
+            sent: cell("sent")?.parse().ok()?,
+            acked_per_s: number("acked_per_s")?,
+            received_per_s: number("received_per_s")?,
+            publish: latency("publish"),
+            service: latency("service"),
+            end_to_end: latency("end_to_end"),
+        })
+    };
+    Ok(reader.records().map_while(|row| read_row(&row.ok()?)).collect())
+}
+
+/// The table with the faults that were in force in each interval in its last column. One that is
+/// there already is written anew.
+fn with_fault_column(table: &[u8], faults: &[FaultRecord]) -> std::io::Result<Vec<u8>> {
+    let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(table);
+    let mut header = reader.headers()?.clone();
+    let columns = header.iter().position(|column| column == FAULT_COLUMN).unwrap_or(header.len());
+    header.truncate(columns);
+    header.push_field(FAULT_COLUMN);
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    writer.write_record(&header)?;
+    let at = |name: &str| header.iter().position(|column| column == name);
+    for row in reader.records() {
+        let mut row = row?;
+        row.truncate(columns);
+        let time_s = |name: &str| row.get(at(name)?)?.parse::<f64>().ok();
+        let active = match (time_s("start_s"), time_s("end_s")) {
+            (Some(start_s), Some(end_s)) => faults
+                .iter()
+                .filter(|fault| fault.is_active(start_s, end_s))
+                .map(FaultRecord::name)
+                .collect::<Vec<_>>()
+                .join("; "),
+            _ => String::new(),
+        };
+        while row.len() < columns {
+            row.push_field("");
+        }
+        row.push_field(&active);
+        writer.write_record(&row)?;
+    }
+    writer.into_inner().map_err(|error| std::io::Error::other(error.to_string()))
 }
 
 /// Writes a file so that a reader sees the old or the new one, never half of one.
@@ -255,11 +344,33 @@ fn interval_row(interval: &Interval, timeline: &Timeline) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use hdrhistogram::Histogram;
     use hdrhistogram::serialization::Deserializer;
     use hdrhistogram::serialization::interval_log::{IntervalLogIterator, LogEntry};
 
+    use super::super::{FaultAction, HostInfo, SCHEMA_VERSION, Status, ToolInfo};
     use super::*;
+
+    fn document() -> RunDocument {
+        RunDocument {
+            schema_version: SCHEMA_VERSION,
+            tool: ToolInfo { name: "tool".to_owned(), version: "0".to_owned() },
+            run_id: "00000000ab".to_owned(),
+            started_at: "2026-11-21T08:50:43Z".to_owned(),
+            schedule: None,
+            status: Status::Complete,
+            verdict: None,
+            options: BTreeMap::new(),
+            services: Vec::new(),
+            host: HostInfo::current(),
+            versions: BTreeMap::new(),
+            summary: None,
+            warnings: Vec::new(),
+            faults: Vec::new(),
+        }
+    }
 
     const TIMELINE: Timeline =
         Timeline { start_ns: 1_000, warm_up_end_ns: 1_000, interval_ns: 1_000_000_000 };
@@ -345,6 +456,67 @@ mod tests {
         assert_eq!(value("received_per_s"), "2.0");
         assert_eq!(value("end_to_end_p99_ns"), "7");
         assert_eq!(value("publish_p99_ns"), "");
+    }
+
+    #[test]
+    fn faults_are_entered_into_the_folder_with_their_recovery() {
+        let temporary = tempfile::tempdir().expect("temporary folder");
+        let mut folder = folder(temporary.path());
+        for (index, latency_ns) in [5, 6, 5, 800_000_000, 5, 5, 5].into_iter().enumerate() {
+            let mut interval = interval(index as u64, &[latency_ns]);
+            interval.sent = 1;
+            folder.interval(&interval);
+        }
+        folder.write_document(&document());
+        let fault = FaultRecord {
+            action: FaultAction::Latency,
+            target: "kafka".to_owned(),
+            setting: Some("800ms".to_owned()),
+            begin_s: Some(3.25),
+            end_s: Some(4.0),
+            recovery_s: None,
+            unrecovered: None,
+            disturbed_again: 0,
+            band: None,
+        };
+        // Done again, it gives the same: a driver may have died half way.
+        for _ in 0..2 {
+            mark_faults(folder.path(), vec![fault.clone()], vec!["proxied".to_owned()])
+                .expect("marked");
+        }
+        let text = std::fs::read_to_string(folder.path().join("intervals.csv")).expect("reads");
+        let marks: Vec<&str> =
+            text.lines().filter_map(|line| Some(line.rsplit_once(',')?.1)).collect();
+        assert_eq!(marks, ["fault", "", "", "", "latency 800ms kafka", "", "", ""]);
+        let json = std::fs::read(folder.path().join("run.json")).expect("reads");
+        let document: RunDocument = serde_json::from_slice(&json).expect("a document");
+        assert_eq!(document.faults.len(), 1);
+        assert_eq!(document.faults[0].recovery_s, Some(0.75));
+        assert_eq!(document.warnings, ["proxied"]);
+    }
+
+    #[test]
+    fn a_fault_marks_the_intervals_in_which_it_was_in_force() {
+        let active = |begin_s, end_s| {
+            let fault = FaultRecord {
+                action: FaultAction::Kill,
+                target: "kafka-1".to_owned(),
+                setting: None,
+                begin_s,
+                end_s,
+                recovery_s: None,
+                unrecovered: None,
+                disturbed_again: 0,
+                band: None,
+            };
+            let starts = [0.0, 1.0, 2.0, 3.0];
+            starts.map(|start_s| fault.is_active(start_s, start_s + 1.0))
+        };
+        assert_eq!(active(Some(1.5), Some(2.5)), [false, true, true, false]);
+        assert_eq!(active(Some(1.0), Some(2.0)), [false, true, false, false]);
+        assert_eq!(active(Some(2.0), Some(2.0)), [false, false, true, false]);
+        assert_eq!(active(Some(1.5), None), [false, true, true, true]);
+        assert_eq!(active(None, None), [false; 4]);
     }
 
     #[test]

@@ -3,11 +3,13 @@
 mod document;
 mod folder;
 mod host;
+mod recovery;
 mod summary;
 
 pub use document::*;
-pub use folder::{FolderError, RunFolder};
+pub use folder::{FolderError, RunFolder, mark_faults};
 pub use host::ResourceMeter;
+pub use recovery::{IntervalRow, RowLatency, assess_faults};
 pub use summary::SummaryInput;
 
 /// A time as RFC 3339 in UTC, to the second.

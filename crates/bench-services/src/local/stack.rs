@@ -143,6 +143,16 @@ impl Stack {
         self.record.nodes.iter().map(status).collect()
     }
 
+    /// Where the proxies at [`StackOptions::kafka_proxy_ports`] lead, in their order.
+    #[must_use]
+    pub fn kafka_behind_proxies(&self) -> Vec<SocketAddr> {
+        if self.record.options.kafka_proxy_ports.is_empty() {
+            return Vec::new();
+        }
+        let brokers = sites(&self.dir, &self.record, Service::Kafka);
+        brokers.iter().map(kafka::behind_proxy).collect()
+    }
+
     /// What tools need in their environment to find the services. Passwords among it: not for
     /// logs.
     #[must_use]

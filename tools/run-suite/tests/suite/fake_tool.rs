@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
+use bench_core::clock::BootId;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -34,6 +35,17 @@ case $(cat "$here/behave-$load" 2>/dev/null || echo good) in
   fail) echo "first words" >&2; echo "the broker is gone" >&2; exit 1;;
   wait) trap 'leave incomplete 130' INT TERM; while :; do sleep 0.05; done;;
   stubborn) trap '' INT; while :; do sleep 0.05; done;;
+  schedule)
+    trap 'leave incomplete 130' INT TERM
+    read up _ < /proc/uptime
+    sed "s/\"START\"/${up%.*}${up#*.}0000000/" "$here/scheduled.json" > "$dir/run.json.new"
+    mv "$dir/run.json.new" "$dir/run.json"
+    for turn in $(seq "$(cat "$here/turns")"); do
+      read up _ < /proc/uptime; echo "$up" >> "$here/ticks"
+      sleep 0.05
+    done
+    cp "$here/intervals.csv" "$dir/intervals.csv"
+    leave good 0;;
 esac
 "#;
 
@@ -59,6 +71,7 @@ impl FakeTool {
                 option("load", json!(["load_name"]), true),
                 option("duration", json!([]), true),
                 option("fast", json!([]), false),
+                option("kill-consumer", json!([]), true),
                 option("run-dir", json!([]), true),
             ],
             "subcommands": {"fill": [option("load", json!([]), true)]},
@@ -77,6 +90,22 @@ impl FakeTool {
             tool.write(&format!("{name}.json"), &document(status, &verdict).to_string());
         }
         tool
+    }
+
+    /// Has runs say when their schedule starts, go on for so many turns of 50 ms and a little more,
+    /// and leave these rows of `start_s,end_s,sent,acked_per_s,received_per_s,end_to_end_p99_ns,
+    /// end_to_end_max_ns`.
+    pub(crate) fn schedule(&self, turns: u32, rows: &[String]) {
+        let mut document = document("running", &Value::Null);
+        document["schedule"] =
+            json!({"monotonic_ns": "START", "boot": BootId::current().to_hash(), "unix_ns": 0});
+        self.write("scheduled.json", &document.to_string());
+        self.write("turns", &turns.to_string());
+        let head = "warm_up,start_s,end_s,sent,acked_per_s,received_per_s,end_to_end_p99_ns,\
+                    end_to_end_max_ns\n";
+        let rows: Vec<String> = rows.iter().map(|row| format!("false,{row}")).collect();
+        self.write("intervals.csv", &format!("{head}{}\n", rows.join("\n")));
+        self.behave("none", "schedule");
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {

@@ -1,6 +1,8 @@
 //! `run-suite` as a user runs it: against a stand-in for a tool, and against the real one.
 
 mod fake_tool;
+#[cfg(target_os = "linux")]
+mod faults;
 mod interruptions;
 mod real_tool;
 mod runs;
