@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use bench_core::audit::{AckLedger, LedgerFile, StreamId};
 use bench_core::message::RunId;
 use bench_core::results::{
-    AuditBasis, AuditSummary, ClockComparison, Consumed, HostInfo, LatencySummary, LoadModel,
-    Produced, ProducerAudit, Resources, RunDocument, SCHEMA_VERSION, SelfCheck, ServiceInfo,
-    ServiceOrigin, Status, Summary, ToolInfo, Verdict, VerdictOutcome,
+    AuditBasis, AuditSummary, ClockComparison, Consumed, Guarantee, HostInfo, LatencySummary,
+    LoadModel, Produced, ProducerAudit, Resources, RunDocument, SCHEMA_VERSION, SelfCheck,
+    ServiceInfo, ServiceOrigin, Status, Summary, ToolInfo, Verdict, VerdictOutcome,
 };
 use schemars::{Schema, schema_for};
 use serde_json::{Value, json};
@@ -60,6 +60,7 @@ fn audit() -> AuditSummary {
         duplicated: 1,
         reordered: 1,
         unacked_received: 0,
+        aborted_received: 1,
         lost_ranges: vec![(3, 3), (7, 7)],
     };
     AuditSummary {
@@ -71,6 +72,8 @@ fn audit() -> AuditSummary {
         corrupt: 1,
         foreign: 1,
         unacked_received: 0,
+        aborted_received: 1,
+        guarantee: Guarantee::ExactlyOnce,
         producers: vec![producer],
     }
 }
