@@ -1,6 +1,8 @@
-//! The services that a run needs: stand-ins that come with the tools, in processes of their own.
+//! The services that a run needs: stand-ins that come with the tools, and real servers on this
+//! machine, in processes of their own.
 
 pub mod embedded;
 mod error;
+pub mod local;
 
 pub use error::ServiceError;

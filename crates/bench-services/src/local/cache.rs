@@ -1,0 +1,150 @@
+//! The folder of what was fetched, shared by all stacks, and the list of the stacks that are up.
+
+use std::ffi::OsString;
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::os::unix::ffi::OsStringExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use super::LocalError;
+
+/// How long another process may take to fetch what this one needs as well.
+const FETCH_TIMEOUT: Duration = Duration::from_mins(15);
+
+/// How often is looked whether a lock is free.
+const POLL: Duration = Duration::from_millis(50);
+
+/// A folder for fetched programs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cache {
+    dir: PathBuf,
+}
+
+impl Cache {
+    /// The environment variable that names the folder.
+    pub const VARIABLE: &str = "BENCH_CACHE_DIR";
+
+    /// The folder that `BENCH_CACHE_DIR` names, else `stream-benchmark` in `XDG_CACHE_HOME` or
+    /// `~/.cache`.
+    pub fn from_environment() -> Result<Self, LocalError> {
+        let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+        let named = set(Self::VARIABLE).map(PathBuf::from);
+        let caches = || set("XDG_CACHE_HOME").map(PathBuf::from);
+        let home = || set("HOME").map(|home| Path::new(&home).join(".cache"));
+        let ours = || Some(caches().or_else(home)?.join("stream-benchmark"));
+        let dir = named.or_else(ours).ok_or_else(|| LocalError::Missing {
+            what: "there is no folder to keep fetched programs in".to_owned(),
+            remedy: format!("set {} or HOME", Self::VARIABLE),
+        })?;
+        Self::at(&dir)
+    }
+
+    /// This folder, which is created when the first thing is put into it.
+    pub fn at(dir: &Path) -> Result<Self, LocalError> {
+        // Servers run in folders of their own, for which a relative path would mean another.
+        let dir = std::path::absolute(dir).map_err(LocalError::file("find", dir))?;
+        Ok(Self { dir })
+    }
+
+    /// The folder.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// The folders of the stacks that are up, those too whose driver has died.
+    #[must_use]
+    pub fn stacks(&self) -> Vec<PathBuf> {
+        let Ok(entries) = fs::read_dir(self.registry()) else { return Vec::new() };
+        let mut dirs = Vec::new();
+        for file in entries.flatten().map(|entry| entry.path()) {
+            let Ok(dir) = fs::read(&file) else { continue };
+            let dir = PathBuf::from(OsString::from_vec(dir));
+            if super::stack::is_stack(&dir) {
+                dirs.push(dir);
+            } else {
+                // Its folder was removed from under it.
+                let _ = fs::remove_file(&file);
+            }
+        }
+        dirs.sort();
+        dirs.dedup();
+        dirs
+    }
+
+    /// Has the stack with this id found by [`Cache::stacks`].
+    pub(super) fn register(&self, id: &str, dir: &Path) -> Result<(), LocalError> {
+        let registry = self.registry();
+        fs::create_dir_all(&registry).map_err(LocalError::file("create", &registry))?;
+        let file = registry.join(id);
+        fs::write(&file, dir.as_os_str().as_encoded_bytes())
+            .map_err(LocalError::file("write", &file))
+    }
+
+    /// Forgets a stack.
+    pub(super) fn unregister(&self, id: &str) {
+        // A file that stays names a folder without a stack, which is passed over.
+        let _ = fs::remove_file(self.registry().join(id));
+    }
+
+    /// The part of this name, which is complete once it is there. `fill` gets an empty folder to
+    /// put it into if it is not; what it leaves there when it fails is removed.
+    pub(super) fn part(
+        &self,
+        name: &str,
+        fill: impl FnOnce(&Path) -> Result<(), LocalError>,
+    ) -> Result<PathBuf, LocalError> {
+        let part = self.dir.join(name);
+        if part.is_dir() {
+            return Ok(part);
+        }
+        let work = self.dir.join("fetching");
+        fs::create_dir_all(&self.dir).map_err(LocalError::file("create", &self.dir))?;
+        let _lock = Lock::take(&self.dir, FETCH_TIMEOUT)?;
+        if part.is_dir() {
+            return Ok(part);
+        }
+        // What a process left that was killed, and may still be written to by a child of it.
+        let _ = fs::remove_dir_all(&work);
+        let folder = work.join(format!("{name}-{}", std::process::id()));
+        fs::create_dir_all(&folder).map_err(LocalError::file("create", &folder))?;
+        let filled = fill(&folder).and_then(|()| {
+            fs::rename(&folder, &part).map_err(LocalError::file("move into place", &part))
+        });
+        let _ = fs::remove_dir_all(&work);
+        filled.map(|()| part)
+    }
+
+    fn registry(&self) -> PathBuf {
+        self.dir.join("stacks")
+    }
+}
+
+/// Keeps other processes from a folder or file, until it goes or this process does.
+#[derive(Debug)]
+pub(super) struct Lock {
+    _file: File,
+}
+
+impl Lock {
+    /// Waits for at most `timeout`.
+    pub(super) fn take(path: &Path, timeout: Duration) -> Result<Self, LocalError> {
+        let file = OpenOptions::new().read(true).open(path);
+        let file = file.map_err(LocalError::file("open", path))?;
+        let deadline = Instant::now() + timeout;
+        loop {
+            match file.try_lock() {
+                Ok(()) => return Ok(Self { _file: file }),
+                Err(TryLockError::WouldBlock) if Instant::now() < deadline => {
+                    std::thread::sleep(POLL);
+                }
+                Err(TryLockError::WouldBlock) => {
+                    return Err(LocalError::Busy { path: path.to_owned(), waited: timeout });
+                }
+                Err(TryLockError::Error(source)) => {
+                    return Err(LocalError::file("lock", path)(source));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! Real servers on this machine: Apache Kafka, Kafka Connect, MariaDB or MySQL, and an S3 server,
+//! fetched, configured, started, watched and stopped.
+//!
+//! The servers of one *stack* live in one folder, and nothing outside of it and of the [`Cache`] is
+//! touched; several stacks stand side by side. The servers go on when the process that started them
+//! ends: `stack.json` in the folder says what runs, and is written before anything is waited for, so
+//! that a stack whose driver was killed is found and ended by [`Stack::open`] and [`Stack::down`].
+//!
+//! ```text
+//! DIR/stack.json              what the stack is made of
+//! DIR/kafka-*.properties      how clients reach the listeners with TLS and passwords
+//! DIR/config/NODE/            a server's configuration
+//! DIR/logs/NODE.log           what it says
+//! DIR/data/NODE/  DIR/secrets/  DIR/tmp/     gone when the stack goes down
+//! ```
+
+mod cache;
+mod connect;
+mod error;
+mod kafka;
+mod maven;
+mod mysql;
+mod origin;
+mod port;
+mod process;
+mod s3;
+mod secret;
+mod server;
+mod stack;
+
+use std::collections::BTreeSet;
+use std::fmt::{self, Display, Formatter};
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+pub use cache::Cache;
+pub use error::LocalError;
+pub use origin::origin_of;
+pub use process::{MEMBER_VARIABLE, ProcessState};
+pub use stack::{NodeStatus, Stack};
+
+/// How many brokers a stack may have.
+pub const BROKERS_MAX: u32 = 5;
+
+/// A service that a stack can have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Service {
+    /// Apache Kafka, nodes that are broker and controller in one.
+    Kafka,
+    /// A Kafka Connect worker, which has Kafka with it.
+    Connect,
+    /// MariaDB or MySQL.
+    Mysql,
+    /// A server that speaks the protocol of Amazon S3.
+    S3,
+}
+
+impl Service {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Kafka, Self::Connect, Self::Mysql, Self::S3];
+}
+
+impl Display for Service {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Kafka => "kafka",
+            Self::Connect => "connect",
+            Self::Mysql => "mysql",
+            Self::S3 => "s3",
+        })
+    }
+}
+
+impl FromStr for Service {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let found = Self::ALL.into_iter().find(|service| service.to_string() == text);
+        found.ok_or_else(|| format!("'{text}' is none of kafka, connect, mysql and s3"))
+    }
+}
+
+/// A program that serves S3.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum S3Server {
+    /// versitygw.
+    Versitygw,
+    /// `MinIO`.
+    Minio,
+}
+
+impl Display for S3Server {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Versitygw => "versitygw",
+            Self::Minio => "minio",
+        })
+    }
+}
+
+impl FromStr for S3Server {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let found = [Self::Versitygw, Self::Minio].into_iter().find(|s3| s3.to_string() == text);
+        found.ok_or_else(|| format!("'{text}' is neither versitygw nor minio"))
+    }
+}
+
+/// What a stack is to be made of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StackOptions {
+    /// The services. [`Service::Connect`] brings [`Service::Kafka`] with it.
+    pub services: BTreeSet<Service>,
+    /// How many Kafka brokers, 1 to [`BROKERS_MAX`].
+    pub brokers: u32,
+    /// Settings of the brokers, which go before those that the stack makes.
+    pub kafka_settings: Vec<(String, String)>,
+    /// For each broker the port of a proxy on 127.0.0.1, at which its listener PROXIED sends its
+    /// clients. Empty for no such listener.
+    pub kafka_proxy_ports: Vec<u16>,
+    /// The S3 server; without one, whichever this machine has, or versitygw.
+    pub s3_server: Option<S3Server>,
+}
+
+impl StackOptions {
+    /// These services, with one broker and nothing out of the ordinary.
+    pub fn of(services: impl IntoIterator<Item = Service>) -> Self {
+        Self {
+            services: services.into_iter().collect(),
+            brokers: 1,
+            kafka_settings: Vec::new(),
+            kafka_proxy_ports: Vec::new(),
+            s3_server: None,
+        }
+    }
+
+    /// So many Kafka brokers.
+    #[must_use]
+    pub fn kafka(brokers: u32) -> Self {
+        Self { brokers, ..Self::of([Service::Kafka]) }
+    }
+
+    /// The same with Kafka where Connect needs it, if that can be started.
+    fn completed(&self) -> Result<Self, LocalError> {
+        let mut options = self.clone();
+        if options.services.contains(&Service::Connect) {
+            options.services.insert(Service::Kafka);
+        }
+        let refuse = |reason: String| Err(LocalError::Options(reason));
+        if options.services.is_empty() {
+            return refuse("a stack has at least one service".to_owned());
+        }
+        if !(1..=BROKERS_MAX).contains(&options.brokers) {
+            return refuse(format!("--brokers is 1 to {BROKERS_MAX}, not {}", options.brokers));
+        }
+        let proxies = options.kafka_proxy_ports.len();
+        if proxies != 0 && proxies != options.brokers as usize {
+            return refuse(format!("{proxies} proxies for {} broker(s)", options.brokers));
+        }
+        let is_one_line = |text: &str| !text.chars().any(char::is_control);
+        for (key, value) in &options.kafka_settings {
+            if key.trim().is_empty() || !is_one_line(key) || !is_one_line(value) {
+                return refuse(format!("'{key}' is no name and line of a Kafka setting"));
+            }
+        }
+        Ok(options)
+    }
+}

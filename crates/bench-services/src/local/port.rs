@@ -1,0 +1,41 @@
+//! Free ports.
+
+use std::collections::BTreeSet;
+use std::net::{Ipv4Addr, TcpListener};
+
+use super::LocalError;
+use super::secret::random;
+
+/// Below the range out of which systems give ports to outgoing connections: a server that is down
+/// for a while finds its port free again.
+const FIRST: u16 = 20_000;
+const LAST: u16 = 32_000;
+
+/// Hands out ports on which nothing listens.
+#[derive(Debug)]
+pub(super) struct Ports {
+    taken: BTreeSet<u16>,
+}
+
+impl Ports {
+    /// `taken` belong to others, who may not listen on them just now.
+    pub(super) fn beside(taken: BTreeSet<u16>) -> Self {
+        Self { taken }
+    }
+
+    /// A port that nobody else was given.
+    pub(super) fn next(&mut self) -> Result<u16, LocalError> {
+        let span = LAST - FIRST + 1;
+        // From a random one on, since others may be looking at the same time.
+        let start = u16::from_le_bytes(random()?) % span;
+        let candidates = (0..span).map(|step| FIRST + (start + step) % span);
+        for port in candidates {
+            let is_free = || TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok();
+            if !self.taken.contains(&port) && is_free() {
+                self.taken.insert(port);
+                return Ok(port);
+            }
+        }
+        Err(LocalError::NoPort { first: FIRST, last: LAST })
+    }
+}

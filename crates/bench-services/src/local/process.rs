@@ -1,0 +1,286 @@
+//! Processes that outlive whoever started them, and are found again.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::{
+    Pid, Signal, WaitOptions, kill_process, kill_process_group, test_kill_process, waitpid,
+};
+use serde::{Deserialize, Serialize};
+
+use super::LocalError;
+
+/// The variable by which a stack's processes are known, those too that were started a moment before
+/// whoever started them was killed. Its value is the stack's folder.
+pub const MEMBER_VARIABLE: &str = "BENCH_STACK_MEMBER";
+
+/// How much of a log is shown when something went wrong.
+const SHOWN_LINES: usize = 15;
+
+/// Long stack traces stay in the log.
+const SHOWN_BYTES: u64 = 16 << 10;
+
+/// How often is looked whether a process has ended.
+const POLL: Duration = Duration::from_millis(10);
+
+/// How long a process may take to disappear after SIGKILL.
+const KILL_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How a program is started.
+#[derive(Debug, Clone)]
+pub(super) struct Launch {
+    pub(super) program: PathBuf,
+    pub(super) args: Vec<String>,
+    /// Added to this process's environment.
+    pub(super) env: Vec<(String, String)>,
+    pub(super) current_dir: PathBuf,
+    /// Standard output and error are appended to it.
+    pub(super) log: PathBuf,
+}
+
+impl Launch {
+    /// Starts a server of the stack in `stack_dir`, which goes on when this process ends.
+    pub(super) fn spawn(&self, purpose: &str, stack_dir: &Path) -> Result<Process, LocalError> {
+        let mut command = self.command(stack_dir)?;
+        // In a process group of its own, a Ctrl-C at the terminal does not reach it.
+        let child =
+            command.process_group(0).spawn().map_err(|source| self.failed(purpose, source))?;
+        Process::of(child.id()).map_err(|source| self.failed(purpose, source))
+    }
+
+    /// Runs a program to its end, for at most `timeout`. It must end well.
+    pub(super) fn run(
+        &self,
+        purpose: &str,
+        stack_dir: &Path,
+        timeout: Duration,
+    ) -> Result<(), LocalError> {
+        let mut command = self.command(stack_dir)?;
+        let mut child = command.spawn().map_err(|source| self.failed(purpose, source))?;
+        let deadline = Instant::now() + timeout;
+        let how = loop {
+            match child.try_wait() {
+                Ok(Some(status)) if status.success() => return Ok(()),
+                Ok(Some(status)) => break format!("{} ended with {status}", self.name()),
+                Ok(None) if Instant::now() < deadline => std::thread::sleep(POLL),
+                Ok(None) => {
+                    let _ = child.kill();
+                    let _ = child.wait();
+                    break format!("{} did not end within {timeout:?}", self.name());
+                }
+                Err(source) => return Err(self.failed(purpose, source)),
+            }
+        };
+        Err(LocalError::Command {
+            purpose: purpose.to_owned(),
+            how,
+            last_lines: last_lines(&self.log),
+            log: self.log.clone(),
+        })
+    }
+
+    fn command(&self, stack_dir: &Path) -> Result<Command, LocalError> {
+        let log = OpenOptions::new().create(true).append(true).open(&self.log);
+        let log = log.map_err(LocalError::file("write", &self.log))?;
+        let errors = log.try_clone().map_err(LocalError::file("write", &self.log))?;
+        let mut command = Command::new(&self.program);
+        command
+            .args(&self.args)
+            .envs(self.env.iter().map(|(key, value)| (key, value)))
+            .env(MEMBER_VARIABLE, stack_dir)
+            .current_dir(&self.current_dir)
+            .stdin(Stdio::null())
+            .stdout(log)
+            .stderr(errors);
+        Ok(command)
+    }
+
+    fn name(&self) -> String {
+        self.program.file_name().unwrap_or_default().to_string_lossy().into_owned()
+    }
+
+    fn failed(&self, purpose: &str, source: io::Error) -> LocalError {
+        LocalError::Spawn { purpose: purpose.to_owned(), program: self.program.clone(), source }
+    }
+}
+
+/// The end of a log: what a server said before it gave up.
+pub(super) fn last_lines(log: &Path) -> String {
+    let read = || -> io::Result<Vec<u8>> {
+        let mut file = File::open(log)?;
+        let length = file.metadata()?.len();
+        file.seek(SeekFrom::Start(length.saturating_sub(SHOWN_BYTES)))?;
+        let mut bytes = Vec::new();
+        file.take(SHOWN_BYTES).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    };
+    let bytes = read().unwrap_or_default();
+    let text = String::from_utf8_lossy(&bytes);
+    // Java's stack traces would push out what they are about.
+    let is_trace = |line: &str| line.starts_with("\tat ") || line.starts_with("\t... ");
+    let says = |line: &&str| !line.trim().is_empty() && !is_trace(line);
+    let lines: Vec<&str> = text.lines().filter(says).collect();
+    lines[lines.len().saturating_sub(SHOWN_LINES)..].join("\n")
+}
+
+/// What a process does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProcessState {
+    /// It runs.
+    Running,
+    /// It was stopped by a signal and will go on when it is thawed.
+    Frozen,
+    /// It has ended, or was never started.
+    Ended,
+}
+
+impl std::fmt::Display for ProcessState {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Running => "running",
+            Self::Frozen => "frozen",
+            Self::Ended => "ended",
+        })
+    }
+}
+
+/// One process, leader of its own group. Known by its start as well, since process ids are used
+/// again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Process {
+    pub(super) pid: u32,
+    /// When it started, in ticks of the system's clock since the machine did.
+    started_ticks: u64,
+    boot_id: String,
+}
+
+impl Process {
+    fn of(pid: u32) -> io::Result<Self> {
+        let stat = Stat::of(pid)?;
+        Ok(Self { pid, started_ticks: stat.started_ticks, boot_id: boot_id()? })
+    }
+
+    pub(super) fn state(&self) -> ProcessState {
+        let same_boot = boot_id().is_ok_and(|boot_id| boot_id == self.boot_id);
+        let Some(stat) = Stat::of(self.pid).ok().filter(|_| same_boot) else {
+            return ProcessState::Ended;
+        };
+        match stat.state {
+            _ if stat.started_ticks != self.started_ticks => ProcessState::Ended,
+            'Z' | 'X' => {
+                // Ours to reap if we started it; otherwise this fails, and init does.
+                let _ = self.raw().map(|pid| waitpid(Some(pid), WaitOptions::NOHANG));
+                ProcessState::Ended
+            }
+            'T' => ProcessState::Frozen,
+            _ => ProcessState::Running,
+        }
+    }
+
+    /// SIGSTOP.
+    pub(super) fn freeze(&self) {
+        self.signal(Signal::STOP);
+    }
+
+    /// SIGCONT.
+    pub(super) fn thaw(&self) {
+        self.signal(Signal::CONT);
+    }
+
+    /// SIGKILL, and waits until the process has gone. Whether it has.
+    pub(super) fn kill(&self) -> bool {
+        self.signal(Signal::KILL);
+        self.wait(Instant::now() + KILL_TIMEOUT)
+    }
+
+    /// SIGTERM. A frozen process is thawed, since it could not act on it.
+    pub(super) fn ask_to_end(&self) {
+        self.signal(Signal::TERM);
+        self.signal(Signal::CONT);
+    }
+
+    /// Waits until the process has ended. Whether it has.
+    pub(super) fn wait(&self, deadline: Instant) -> bool {
+        while self.state() != ProcessState::Ended {
+            if Instant::now() >= deadline {
+                return false;
+            }
+            std::thread::sleep(POLL);
+        }
+        true
+    }
+
+    fn signal(&self, signal: Signal) {
+        if self.state() == ProcessState::Ended {
+            return;
+        }
+        if let Some(pid) = self.raw() {
+            // It may end at this moment, which is as well.
+            let _ = kill_process_group(pid, signal);
+        }
+    }
+
+    fn raw(&self) -> Option<Pid> {
+        i32::try_from(self.pid).ok().and_then(Pid::from_raw)
+    }
+}
+
+/// Kills what is left of the processes of the stack in `stack_dir`, recorded or not.
+pub(super) fn kill_members(stack_dir: &Path) {
+    let mark =
+        [MEMBER_VARIABLE.as_bytes(), b"=", stack_dir.as_os_str().as_encoded_bytes()].concat();
+    let members = members(&mark);
+    for &pid in &members {
+        let _ = kill_process(pid, Signal::KILL);
+    }
+    let deadline = Instant::now() + KILL_TIMEOUT;
+    while members.iter().any(|&pid| is_member(pid, &mark)) && Instant::now() < deadline {
+        std::thread::sleep(POLL);
+    }
+}
+
+fn members(mark: &[u8]) -> Vec<Pid> {
+    let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
+    let pids = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    pids.filter_map(Pid::from_raw)
+        .filter(|&pid| pid != rustix::process::getpid() && is_member(pid, mark))
+        .collect()
+}
+
+fn is_member(pid: Pid, mark: &[u8]) -> bool {
+    // That of a process of another user cannot be read, and that of one which has ended is empty.
+    let environment = fs::read(format!("/proc/{}/environ", pid.as_raw_nonzero()));
+    test_kill_process(pid).is_ok()
+        && environment.is_ok_and(|all| all.split(|&byte| byte == 0).any(|entry| entry == mark))
+}
+
+struct Stat {
+    state: char,
+    started_ticks: u64,
+}
+
+impl Stat {
+    fn of(pid: u32) -> io::Result<Self> {
+        let text = fs::read_to_string(format!("/proc/{pid}/stat"))?;
+        // The name before the last parenthesis may hold anything.
+        let fields: Vec<&str> = match text.rsplit_once(')') {
+            Some((_, fields)) => fields.split_whitespace().collect(),
+            None => Vec::new(),
+        };
+        let state = fields.first().and_then(|state| state.chars().next());
+        let started_ticks = fields.get(19).and_then(|ticks| ticks.parse().ok());
+        match (state, started_ticks) {
+            (Some(state), Some(started_ticks)) => Ok(Self { state, started_ticks }),
+            _ => Err(io::Error::other(format!("/proc/{pid}/stat has another form"))),
+        }
+    }
+}
+
+fn boot_id() -> io::Result<String> {
+    Ok(fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim().to_owned())
+}

@@ -1,0 +1,35 @@
+//! Passwords and keys: made anew for each stack, kept in files that only their owner reads.
+
+use std::fs::{File, OpenOptions};
+use std::io::{Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use super::LocalError;
+
+/// Random bytes of the system.
+pub(super) fn random<const N: usize>() -> Result<[u8; N], LocalError> {
+    let path = Path::new("/dev/urandom");
+    let mut bytes = [0; N];
+    let read = File::open(path).and_then(|mut file| file.read_exact(&mut bytes));
+    read.map_err(LocalError::file("read", path))?;
+    Ok(bytes)
+}
+
+/// 128 random bits as 32 letters and digits, which need no quoting anywhere.
+pub(super) fn password() -> Result<String, LocalError> {
+    let bytes: [u8; 16] = random()?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// Writes a file that nobody else can read, in place of one that may be there.
+pub(super) fn write(path: &Path, text: &str) -> Result<(), LocalError> {
+    let failed = || LocalError::file("write", path);
+    // The mode counts for new files only.
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(failed()(error)),
+        _ => {}
+    }
+    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+    file.and_then(|mut file| file.write_all(text.as_bytes())).map_err(failed())
+}

@@ -1,0 +1,205 @@
+//! Real servers for tests, where the machine can run them.
+//!
+//! A test that needs one asks for it first, and ends where it cannot have it:
+//!
+//! ```no_run
+//! let Some(kafka) = bench_testing::broker("deleting records") else { return };
+//! let servers = kafka.bootstrap_servers();
+//! ```
+//!
+//! What cannot be had is printed as skipped, with the reason, past the test harness; with
+//! `BENCH_TEST_LOCAL=require` in the environment it is a failure instead.
+
+mod warden;
+
+use std::io::Write;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bench_services::local::{Cache, LocalError, Stack, StackOptions};
+use tempfile::TempDir;
+use warden::Warden;
+
+/// The environment variable that names a broker to use where any broker will do, `host:port`.
+pub const KAFKA_VARIABLE: &str = "BENCH_TEST_KAFKA";
+
+/// With `require` in this environment variable, what cannot be run is a failure.
+pub const LOCAL_VARIABLE: &str = "BENCH_TEST_LOCAL";
+
+/// A broker with nothing out of the ordinary: that which `BENCH_TEST_KAFKA` names, else one that
+/// this process's tests share. Topics need names of their own. `test` is what is skipped otherwise.
+#[must_use]
+pub fn broker(test: &str) -> Option<TestStack> {
+    match std::env::var(KAFKA_VARIABLE) {
+        Ok(servers) if !servers.is_empty() => {
+            let environment = vec![(SERVERS.to_owned(), servers)];
+            Some(TestStack { environment, stack: None, _running: None })
+        }
+        _ => local(test, &StackOptions::kafka(1)),
+    }
+}
+
+/// A stack that all tests of this process share that ask for the same. It is for tests that leave
+/// its processes alone.
+#[must_use]
+pub fn local(test: &str, options: &StackOptions) -> Option<TestStack> {
+    let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+    // Small machines have no room for stacks that nobody uses.
+    shared.retain(|other| &other.options == options || other.is_in_use());
+    let index = shared.iter().position(|other| &other.options == options).unwrap_or_else(|| {
+        let running = Running::start(options).map(Arc::new);
+        shared.push(Shared { options: options.clone(), running });
+        shared.len() - 1
+    });
+    let running = shared[index].running.clone();
+    drop(shared);
+    TestStack::of(test, running)
+}
+
+/// A stack for this test alone, which may do to it what it wants.
+#[must_use]
+pub fn alone(test: &str, options: &StackOptions) -> Option<TestStack> {
+    TestStack::of(test, Running::start(options).map(Arc::new))
+}
+
+const SERVERS: &str = "KAFKA_BOOTSTRAP_SERVERS";
+
+/// The stacks of [`local`]. The last stays until the process ends, since another test may follow.
+static SHARED: Mutex<Vec<Shared>> = Mutex::new(Vec::new());
+
+struct Shared {
+    options: StackOptions,
+    running: Result<Arc<Running>, String>,
+}
+
+impl Shared {
+    fn is_in_use(&self) -> bool {
+        self.running.as_ref().is_ok_and(|running| Arc::strong_count(running) > 1)
+    }
+}
+
+/// Servers for one test. Those that nobody else uses end with this value.
+#[derive(Debug)]
+pub struct TestStack {
+    environment: Vec<(String, String)>,
+    stack: Option<Stack>,
+    _running: Option<Arc<Running>>,
+}
+
+impl TestStack {
+    fn of(test: &str, running: Result<Arc<Running>, String>) -> Option<Self> {
+        let running = match running {
+            Ok(running) => running,
+            Err(reason) => {
+                skip(test, &reason);
+                return None;
+            }
+        };
+        let stack = Stack::open(running.dir()).expect("the stack is up");
+        let environment = stack.environment();
+        Some(Self { environment, stack: Some(stack), _running: Some(running) })
+    }
+
+    /// What a tool needs in its environment to find the servers.
+    #[must_use]
+    pub fn environment(&self) -> &[(String, String)] {
+        &self.environment
+    }
+
+    /// One of the environment variables.
+    ///
+    /// # Panics
+    /// If the stack has no service that sets it.
+    #[must_use]
+    pub fn variable(&self, name: &str) -> &str {
+        let found = self.environment.iter().find(|(variable, _)| variable == name);
+        found.map(|(_, value)| value.as_str()).expect("a service of this stack sets it")
+    }
+
+    /// The brokers' addresses.
+    ///
+    /// # Panics
+    /// If the stack has no Kafka.
+    #[must_use]
+    pub fn bootstrap_servers(&self) -> &str {
+        self.variable(SERVERS)
+    }
+
+    /// The stack itself, for tests that got it from [`local`] or [`alone`].
+    ///
+    /// # Panics
+    /// If there is none, because `BENCH_TEST_KAFKA` named a broker.
+    #[must_use]
+    pub fn stack(&self) -> &Stack {
+        self.stack.as_ref().expect("asked for by local() or alone()")
+    }
+
+    /// The same, to treat it badly.
+    ///
+    /// # Panics
+    /// As [`TestStack::stack`] does.
+    pub fn stack_mut(&mut self) -> &mut Stack {
+        self.stack.as_mut().expect("asked for by local() or alone()")
+    }
+}
+
+/// Says that a test cannot be run, and why. Fails where that is not allowed.
+///
+/// # Panics
+/// With `BENCH_TEST_LOCAL=require` in the environment.
+pub fn skip(test: &str, reason: &str) {
+    let is_required = std::env::var(LOCAL_VARIABLE).is_ok_and(|value| value == "require");
+    assert!(!is_required, "{test} cannot be run, and {LOCAL_VARIABLE} requires it: {reason}");
+    // Straight to the stream, which the test harness does not hide.
+    let line = format!("skipped: {test}: {reason}\n");
+    std::io::stderr().write_all(line.as_bytes()).expect("standard error");
+}
+
+/// A stack in a temporary folder.
+#[derive(Debug)]
+struct Running {
+    stack: Mutex<Stack>,
+    dir: TempDir,
+    warden: Warden,
+}
+
+impl Running {
+    /// Starts it, or says what this machine lacks.
+    fn start(options: &StackOptions) -> Result<Self, String> {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let warden = Warden::of(dir.path());
+        let cache = Cache::from_environment();
+        let up = |cache: Cache| Stack::up(dir.path(), &cache, options, &mut |_| ());
+        match cache.and_then(up) {
+            Ok(stack) => Ok(Self { stack: Mutex::new(stack), dir, warden }),
+            Err(error) if error.is_missing() => Err(error.to_string()),
+            Err(error) => panic!("the local stack does not start: {}", whole(&error)),
+        }
+    }
+
+    fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let stack = self.stack.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if let Err(error) = stack.down(&mut |_| ()) {
+            let line = format!("the local stack does not end: {}\n", whole(&error));
+            let _ = std::io::stderr().write_all(line.as_bytes());
+        }
+        self.warden.dismiss();
+    }
+}
+
+/// An error with its causes.
+fn whole(error: &LocalError) -> String {
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}
