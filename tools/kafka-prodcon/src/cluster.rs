@@ -12,6 +12,7 @@ use bench_kafka::admin::{Admin, TopicOutcome};
 use bench_kafka::config::KafkaConfig;
 use bench_kafka::options::ConnectionArgs;
 use bench_services::embedded::{BACKLOG_MAX_BYTES, EmbeddedKafka, FETCH_WAIT_MS};
+use bench_services::local;
 
 use crate::options::{From, TopicArgs};
 
@@ -120,6 +121,9 @@ impl Cluster {
         if self.embedded.is_some() {
             let version = format!("librdkafka {} mock cluster", bench_kafka::library_version());
             return ServiceInfo { name, origin: ServiceOrigin::Embedded, address, version };
+        }
+        if let Some(local) = local::origin_of(&name, &address) {
+            return local;
         }
         let version = match self.admin.cluster() {
             Ok(cluster) => format!(

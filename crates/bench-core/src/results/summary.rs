@@ -104,7 +104,7 @@ impl Summary {
         };
         if let Some(produced) = &self.produced {
             for (reason, count) in &produced.failures {
-                warn(true, format!("{count} messages were refused: {reason}"));
+                warn(true, format!("{count} messages failed: {reason}"));
             }
             let unresolved = produced.unresolved;
             warn(unresolved > 0, format!("{unresolved} messages had no answer when the run ended"));
@@ -316,7 +316,7 @@ mod tests {
         let totals = Totals { sent: 3, failures: BTreeMap::from([(7, 3)]), ..Totals::default() };
         let summary = Summary::new(input(&totals));
         assert_eq!(summary.verdict().reasons, ["not one of 3 messages sent was confirmed"]);
-        assert!(summary.warnings().contains(&"3 messages were refused: code 7".to_owned()));
+        assert!(summary.warnings().contains(&"3 messages failed: code 7".to_owned()));
     }
 
     #[test]
