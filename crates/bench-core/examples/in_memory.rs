@@ -176,6 +176,7 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
         schedule: Some(plan.schedule),
         consumed: true,
         ledger: Some(&totals.ledger),
+        guarantee: plan.consumer.guarantee,
         raw: false,
         resources: meter.read(totals.sent + totals.received.messages),
     });
@@ -247,13 +248,7 @@ fn plan(run: RunId, start_ns: InstantNs) -> Plan {
         batch_max: 256,
         grace_ns: GRACE_NS,
         expected: Expected::Run(run),
-        consumer: ConsumerConfig {
-            raw: false,
-            messages_max: None,
-            deadline_ns: None,
-            drain_timeout_ns: GRACE_NS,
-            stop_at_end: false,
-        },
+        consumer: ConsumerConfig { drain_timeout_ns: GRACE_NS, ..ConsumerConfig::default() },
     }
 }
 

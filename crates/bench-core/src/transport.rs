@@ -171,6 +171,14 @@ pub trait Publish {
 
     /// What a failure code means, for people.
     fn explain(&self, code: i32) -> String;
+
+    /// Whether messages that failed with this code were taken back, as those of an aborted
+    /// transaction are: no consumer that reads what was committed may ever get one. Of others that
+    /// failed, nothing is known.
+    fn is_aborted(&self, code: i32) -> bool {
+        let _ = code;
+        false
+    }
 }
 
 /// A connection that messages are received on, owned by one consumer.

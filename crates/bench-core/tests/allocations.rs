@@ -315,11 +315,8 @@ mod whole_run {
             grace_ns: 10 * SECOND_NS,
             expected: Expected::Run(RunId::from_bits(RUN)),
             consumer: ConsumerConfig {
-                raw: false,
-                messages_max: None,
-                deadline_ns: None,
                 drain_timeout_ns: 10 * SECOND_NS,
-                stop_at_end: false,
+                ..ConsumerConfig::default()
             },
         }
     }

@@ -43,6 +43,33 @@ fn messages(format: MessageFormat) -> impl Strategy<Value = Vec<u8>> {
     )
 }
 
+/// How Kafka Connect passes a line on.
+#[derive(Debug, Clone, Copy)]
+enum Wrapping {
+    /// `schemas.enable=false`.
+    Text,
+    /// `schemas.enable=true`.
+    Envelope,
+}
+
+impl Wrapping {
+    fn wrap(self, line: &[u8]) -> Vec<u8> {
+        let line = std::str::from_utf8(line).expect("JSON is text");
+        let wrapped = match self {
+            Self::Text => serde_json::json!(line),
+            Self::Envelope => serde_json::json!({
+                "schema": { "type": "string", "optional": false },
+                "payload": line,
+            }),
+        };
+        wrapped.to_string().into_bytes()
+    }
+}
+
+fn wrappings() -> impl Strategy<Value = Wrapping> {
+    prop::sample::select(vec![Wrapping::Text, Wrapping::Envelope])
+}
+
 /// Something that may happen to bytes on their way.
 #[derive(Debug, Clone)]
 enum Damage {
@@ -132,8 +159,18 @@ proptest! {
         prop_assert!(decode(&bytes).is_err());
         bytes.insert(0, MAGIC);
         prop_assert!(decode(&bytes).is_err());
-        bytes[0] = b'{';
-        prop_assert!(decode(&bytes).is_err());
+        for first in [b'{', b'"'] {
+            bytes[0] = first;
+            prop_assert!(decode(&bytes).is_err());
+        }
+    }
+
+    #[test]
+    fn text_that_is_no_message_is_refused_however_it_is_wrapped(
+        line: String,
+        wrapping in wrappings(),
+    ) {
+        prop_assert!(decode(&wrapping.wrap(line.as_bytes())).is_err());
     }
 
     #[test]
@@ -160,22 +197,57 @@ proptest! {
     }
 
     #[test]
-    fn a_cut_message_of_either_form_is_refused(
-        json: bool,
+    fn a_wrapped_message_says_what_the_bare_one_does_and_damage_is_refused(
+        message in messages(MessageFormat::Json),
+        wrapping in wrappings(),
+        damage in damage(),
+    ) {
+        let original = decode(&message).expect("undamaged");
+        let wrapped = wrapping.wrap(&message);
+        prop_assert_eq!(decode(&wrapped), Ok(original));
+        if let Ok(header) = decode(&damaged(&wrapped, &damage)) {
+            prop_assert_eq!(Header { sent_ns: original.sent_ns, ..header }, original);
+        }
+    }
+
+    #[test]
+    fn a_cut_message_of_any_form_is_refused(
+        format in prop::sample::select(vec![MessageFormat::Json, MessageFormat::Binary]),
+        wrapping in prop::option::of(wrappings()),
         (sequence, intended_ns) in (0..=SEQUENCE_MAX, any::<u64>()),
         at: Index,
     ) {
-        let format = if json { MessageFormat::Json } else { MessageFormat::Binary };
-        let message = message(format, sequence, intended_ns, 1);
+        let mut message = message(format, sequence, intended_ns, 1);
+        if let Some(wrapping) = wrapping.filter(|_| format == MessageFormat::Json) {
+            message = wrapping.wrap(&message);
+        }
         prop_assert!(decode(&message[..at.index(message.len())]).is_err());
     }
 }
 
 #[test]
 fn json_nested_too_deeply_is_refused() {
-    for field in ["payload", "unknown"] {
+    for field in ["payload", "unknown", "schema"] {
         let text = format!("{{\"{field}\":{}", "[".repeat(1_000_000));
         assert!(decode(text.as_bytes()).is_err());
+    }
+}
+
+#[test]
+fn only_one_wrapping_is_taken_off() {
+    let message = message(MessageFormat::Json, 5, 1_000, 10);
+    for outer in [Wrapping::Text, Wrapping::Envelope] {
+        for inner in [Wrapping::Text, Wrapping::Envelope] {
+            assert!(decode(&outer.wrap(&inner.wrap(&message))).is_err(), "{outer:?} {inner:?}");
+        }
+    }
+    for envelope in [
+        r#"{"schema":null,"payload":null}"#,
+        r#"{"schema":null,"payload":{"run":"0"}}"#,
+        r#"{"payload":"no schema"}"#,
+        r#"{"schema":null,"payload":"a","payload":"b"}"#,
+    ] {
+        assert!(decode(envelope.as_bytes()).is_err(), "{envelope}");
     }
 }
 

@@ -6,9 +6,9 @@ use bench_core::audit::{AckLedger, LedgerFile, StreamId};
 use bench_core::message::RunId;
 use bench_core::results::{
     AuditBasis, AuditSummary, ClockComparison, Consumed, FaultAction, FaultBand, FaultRecord,
-    HostInfo, LatencySummary, LoadModel, MeasuredLatency, Produced, ProducerAudit, Resources,
-    RunDocument, SCHEMA_VERSION, ScheduleStart, SelfCheck, ServiceInfo, ServiceOrigin, Status,
-    Summary, ToolInfo, Verdict, VerdictOutcome,
+    Guarantee, HostInfo, LatencySummary, LoadModel, MeasuredLatency, Produced, ProducerAudit,
+    Resources, RunDocument, SCHEMA_VERSION, ScheduleStart, SelfCheck, ServiceInfo, ServiceOrigin,
+    Status, Summary, ToolInfo, Verdict, VerdictOutcome,
 };
 use schemars::{Schema, schema_for};
 use serde_json::{Value, json};
@@ -61,6 +61,7 @@ fn audit() -> AuditSummary {
         duplicated: 1,
         reordered: 1,
         unacked_received: 0,
+        aborted_received: 1,
         lost_ranges: vec![(3, 3), (7, 7)],
     };
     AuditSummary {
@@ -72,6 +73,8 @@ fn audit() -> AuditSummary {
         corrupt: 1,
         foreign: 1,
         unacked_received: 0,
+        aborted_received: 1,
+        guarantee: Guarantee::ExactlyOnce,
         producers: vec![producer],
     }
 }

@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 
 use futures_executor::block_on;
 use rdkafka::admin::{
-    AdminClient, AdminOptions, ConfigSource, NewPartitions, NewTopic, ResourceSpecifier,
-    TopicReplication, TopicResult,
+    AdminClient, AdminOptions, ConfigEntry, ConfigSource, NewPartitions, NewTopic,
+    ResourceSpecifier, TopicReplication, TopicResult,
 };
 use rdkafka::client::DefaultClientContext;
 use rdkafka::config::RDKafkaLogLevel;
@@ -292,6 +292,23 @@ impl Admin {
     /// The settings of a topic that differ from the brokers' and can be set: what a topic that
     /// replaces it must be given.
     pub fn topic_config(&self, name: &str) -> Result<BTreeMap<String, String>, KafkaError> {
+        let own = self
+            .describe_topic(name)?
+            .into_iter()
+            .filter(|entry| entry.source == ConfigSource::DynamicTopic && !entry.is_read_only);
+        Ok(own.filter_map(|entry| Some((entry.name, entry.value?))).collect())
+    }
+
+    /// Whether of the messages of a topic with equal keys only the last is kept, be it by its own
+    /// setting or by the brokers'.
+    pub fn is_compacted(&self, name: &str) -> Result<bool, KafkaError> {
+        let entries = self.describe_topic(name)?;
+        let policy = entries.into_iter().find(|entry| entry.name == "cleanup.policy");
+        let policy = policy.and_then(|entry| entry.value).unwrap_or_default();
+        Ok(policy.split(',').any(|part| part.trim() == "compact"))
+    }
+
+    fn describe_topic(&self, name: &str) -> Result<Vec<ConfigEntry>, KafkaError> {
         let action = format!("read the configuration of topic '{name}'");
         let library = |error: LibraryError| KafkaError::from_library(action.as_str(), &error);
         // Any broker knows; asking the one that just answered never waits for a controller.
@@ -300,16 +317,12 @@ impl Admin {
         let options = self.options().broker_id(answering);
         let wanted = [ResourceSpecifier::Topic(name)];
         let resources = block_on(self.operations.describe_configs(&wanted, &options));
-        let mut settings = BTreeMap::new();
+        let mut entries = Vec::new();
         for resource in resources.map_err(library)? {
             let resource = resource.map_err(|code| library(LibraryError::AdminOp(code)))?;
-            let own = resource
-                .entries
-                .into_iter()
-                .filter(|entry| entry.source == ConfigSource::DynamicTopic && !entry.is_read_only);
-            settings.extend(own.filter_map(|entry| Some((entry.name, entry.value?))));
+            entries.extend(resource.entries);
         }
-        Ok(settings)
+        Ok(entries)
     }
 
     /// Sees to it that a topic exists and has at least `wanted` partitions: creates it when it is

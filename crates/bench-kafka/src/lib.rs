@@ -3,12 +3,14 @@
 pub mod admin;
 pub mod config;
 pub mod error;
+mod mortal;
 mod native;
 pub mod options;
 mod publish;
 mod receive;
 
-pub use publish::{KafkaPublisher, TransactionSize};
+pub use mortal::{Kill, MortalReceiver};
+pub use publish::{KafkaPublisher, TransactionPlan};
 pub use receive::{KafkaReceiver, StartOffset};
 
 /// Version of the client library.

@@ -1,5 +1,6 @@
 //! Sending: librdkafka as the engine's [`Publish`] transport.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use bench_core::clock::{Clock as _, InstantNs, SystemClock, duration_ns};
@@ -13,13 +14,23 @@ use crate::native::{Delivery, NativeProducer, ProducerEvent, TransactionError};
 /// How long a transaction's begin, commit or abort may take.
 const TRANSACTION_TIMEOUT: Duration = Duration::from_mins(1);
 
-/// When a producer commits.
+/// The failure code of messages whose transaction was aborted because that was asked for. No code
+/// of librdkafka's is as low.
+const ABORTED_ON_PURPOSE: i32 = i32::MIN;
+
+/// Failure codes of messages whose transaction had to be aborted are librdkafka's, this much lower:
+/// unlike others that failed, such a message must never be seen.
+const ABORTED: i32 = -1_000_000;
+
+/// When a producer ends a transaction, and how.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct TransactionSize {
+pub struct TransactionPlan {
     /// Messages a transaction.
     pub messages: u32,
-    /// A transaction with fewer messages is committed after so long, nanoseconds.
+    /// A transaction with fewer messages ends after so long, nanoseconds.
     pub age_max_ns: u64,
+    /// Of so many transactions one, the last, is aborted; the others are committed.
+    pub abort_every: Option<NonZeroU32>,
 }
 
 /// A producer of one topic.
@@ -35,7 +46,9 @@ pub struct KafkaPublisher {
 }
 
 struct Transaction {
-    size: TransactionSize,
+    plan: TransactionPlan,
+    /// Transactions that have ended since one was last aborted on purpose.
+    since_abort: u32,
     /// When the open one began.
     begun_ns: Option<InstantNs>,
     produced: u32,
@@ -44,9 +57,22 @@ struct Transaction {
 }
 
 impl Transaction {
+    /// Whether the open transaction is one to abort on purpose.
+    fn is_to_be_aborted(&self) -> bool {
+        self.plan.abort_every.is_some_and(|every| self.since_abort + 1 >= every.get())
+    }
+
+    /// Makes room for the next transaction; returns what was delivered in this one.
+    fn end(&mut self) -> std::vec::Drain<'_, Completion> {
+        self.since_abort = if self.is_to_be_aborted() { 0 } else { self.since_abort + 1 };
+        self.begun_ns = None;
+        self.produced = 0;
+        self.delivered.drain(..)
+    }
+
     /// How many more messages belong to the open transaction.
     fn room(&self) -> usize {
-        self.size.messages.saturating_sub(self.produced) as usize
+        self.plan.messages.saturating_sub(self.produced) as usize
     }
 }
 
@@ -57,7 +83,7 @@ impl KafkaPublisher {
         config: &KafkaConfig,
         topic: &str,
         clock: SystemClock,
-        transaction: Option<TransactionSize>,
+        transaction: Option<TransactionPlan>,
         timeout: Duration,
     ) -> Result<Self, KafkaError> {
         let mut producer = NativeProducer::new(config, topic)?;
@@ -70,8 +96,9 @@ impl KafkaPublisher {
                 }
             })?;
         }
-        let transaction = transaction.map(|size| Transaction {
-            size,
+        let transaction = transaction.map(|plan| Transaction {
+            plan,
+            since_abort: 0,
             begun_ns: None,
             produced: 0,
             delivered: Vec::new(),
@@ -122,8 +149,8 @@ impl KafkaPublisher {
         Ok(())
     }
 
-    /// Commits the open transaction when it is full, old enough, or `now` is asked for.
-    fn commit_if_due(
+    /// Ends the open transaction when it is full, old enough, or `now` is asked for.
+    fn end_transaction_if_due(
         &mut self,
         now: bool,
         completions: &mut Vec<Completion>,
@@ -131,32 +158,35 @@ impl KafkaPublisher {
         let Some(transaction) = &self.transaction else { return Ok(()) };
         let Some(begun_ns) = transaction.begun_ns else { return Ok(()) };
         let age_ns = self.clock.now_ns().saturating_sub(begun_ns);
-        let size = transaction.size;
-        if !now && transaction.produced < size.messages && age_ns < size.age_max_ns {
+        let plan = transaction.plan;
+        if !now && transaction.produced < plan.messages && age_ns < plan.age_max_ns {
             return Ok(());
         }
+        let on_purpose = transaction.is_to_be_aborted();
         self.await_deliveries(completions);
-        let committed = self.commit();
+        let aborted = if on_purpose {
+            Some(ABORTED_ON_PURPOSE)
+        } else {
+            match self.commit() {
+                Ok(()) => None,
+                Err(error) if error.requires_abort => {
+                    tracing::warn!("a transaction was aborted: {}", error.reason);
+                    Some(ABORTED + note_code(&mut self.codes, error.code))
+                }
+                Err(error) => return Err(transaction_failed("commit", &error)),
+            }
+        };
+        if aborted.is_some() {
+            self.producer
+                .abort_transaction(TRANSACTION_TIMEOUT)
+                .map_err(|error| transaction_failed("abort", &error))?;
+        }
         let at_ns = self.clock.now_ns();
         let Some(transaction) = &mut self.transaction else { return Ok(()) };
-        transaction.begun_ns = None;
-        transaction.produced = 0;
-        let codes = &mut self.codes;
-        match committed {
-            Ok(()) => completions
-                .extend(transaction.delivered.drain(..).map(|done| Completion { at_ns, ..done })),
-            Err(error) if error.requires_abort => {
-                tracing::warn!("a transaction was aborted: {}", error.reason);
-                let failed = transaction.delivered.drain(..);
-                completions.extend(
-                    failed.map(|done| completion(codes, done.token, at_ns, Some(error.code))),
-                );
-                self.producer
-                    .abort_transaction(TRANSACTION_TIMEOUT)
-                    .map_err(|e| transaction_failed("abort", &e))?;
-            }
-            Err(error) => return Err(transaction_failed("commit", &error)),
-        }
+        completions.extend(transaction.end().map(|done| match aborted {
+            Some(code) => Completion { at_ns, outcome: Err(code), ..done },
+            None => Completion { at_ns, ..done },
+        }));
         Ok(())
     }
 
@@ -225,7 +255,7 @@ impl Publish for KafkaPublisher {
         loop {
             completions.append(&mut self.refused);
             self.take_events(completions);
-            self.commit_if_due(false, completions)?;
+            self.end_transaction_if_due(false, completions)?;
             self.check_fatal()?;
             if !completions.is_empty() {
                 return Ok(());
@@ -238,7 +268,7 @@ impl Publish for KafkaPublisher {
             if let Some(transaction) = &self.transaction
                 && let Some(begun_ns) = transaction.begun_ns
             {
-                let due_ns = begun_ns.saturating_add(transaction.size.age_max_ns);
+                let due_ns = begun_ns.saturating_add(transaction.plan.age_max_ns);
                 wait_ns = wait_ns.min(due_ns.saturating_sub(now_ns));
             }
             self.producer.wait(Duration::from_nanos(wait_ns));
@@ -247,18 +277,29 @@ impl Publish for KafkaPublisher {
 
     fn finish(&mut self) -> Result<(), TransportError> {
         let mut completions = Vec::new();
-        self.commit_if_due(true, &mut completions)?;
+        self.end_transaction_if_due(true, &mut completions)?;
         self.refused.append(&mut completions);
         Ok(())
     }
 
     fn explain(&self, code: i32) -> String {
+        if code == ABORTED_ON_PURPOSE {
+            return "aborted on purpose".to_owned();
+        }
+        if self.is_aborted(code) {
+            return format!("transaction aborted: {}", self.explain(code - ABORTED));
+        }
         let known = self.codes.iter().find(|known| **known as i32 == code);
         known.map_or_else(|| format!("Kafka error {code}"), ToString::to_string)
     }
+
+    fn is_aborted(&self, code: i32) -> bool {
+        // librdkafka's own codes lie within a few hundred of 0.
+        code < ABORTED / 2
+    }
 }
 
-/// A completion; keeps the meaning of a code that is seen for the first time.
+/// A completion; keeps the meaning of its code.
 #[inline]
 fn completion(
     codes: &mut Vec<RDKafkaErrorCode>,
@@ -267,10 +308,15 @@ fn completion(
     error: Option<RDKafkaErrorCode>,
 ) -> Completion {
     let Some(error) = error else { return Completion { token, at_ns, outcome: Ok(()) } };
-    if !codes.contains(&error) {
-        codes.push(error);
+    Completion { token, at_ns, outcome: Err(note_code(codes, error)) }
+}
+
+/// The number of a code, whose meaning is kept.
+fn note_code(codes: &mut Vec<RDKafkaErrorCode>, code: RDKafkaErrorCode) -> i32 {
+    if !codes.contains(&code) {
+        codes.push(code);
     }
-    Completion { token, at_ns, outcome: Err(error as i32) }
+    code as i32
 }
 
 fn transaction_failed(action: &str, error: &TransactionError) -> TransportError {

@@ -82,6 +82,12 @@ impl KafkaReceiver {
         self.consumer.assigned()
     }
 
+    /// Ends as a process that crashes would: what was received since the last commit is not
+    /// committed, and the group learns nothing before the session times out.
+    pub fn kill(self) {
+        self.consumer.kill();
+    }
+
     fn note_error(&mut self, code: RDKafkaErrorCode, reason: &str) -> Result<(), TransportError> {
         let hopeless = match code {
             RDKafkaErrorCode::Fatal => self.consumer.fatal_error(),

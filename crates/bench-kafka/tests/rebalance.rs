@@ -147,13 +147,7 @@ fn plan(run: RunId, start_ns: InstantNs) -> Plan {
         batch_max: 256,
         grace_ns: 30 * SECOND_NS,
         expected: Expected::Run(run),
-        consumer: ConsumerConfig {
-            raw: false,
-            messages_max: None,
-            deadline_ns: None,
-            drain_timeout_ns: 30 * SECOND_NS,
-            stop_at_end: false,
-        },
+        consumer: ConsumerConfig { drain_timeout_ns: 30 * SECOND_NS, ..ConsumerConfig::default() },
     }
 }
 

@@ -1,19 +1,21 @@
 //! A producer that sends in transactions.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use bench_core::clock::{Clock as _, SECOND_NS, SystemClock};
 use bench_core::transport::{Batch, Completion, Publish as _};
 use bench_kafka::config::KafkaConfig;
-use bench_kafka::{KafkaPublisher, TransactionSize};
+use bench_kafka::{KafkaPublisher, TransactionPlan};
 use rdkafka::mocking::MockCluster;
+use rdkafka::types::RDKafkaErrorCode;
 
-fn publisher(servers: &str, clock: SystemClock, size: TransactionSize) -> KafkaPublisher {
+fn publisher(servers: &str, clock: SystemClock, plan: TransactionPlan) -> KafkaPublisher {
     let mut config = KafkaConfig::new();
     config.set("bootstrap.servers", servers);
     config.set("transactional.id", "the-only-one");
     let timeout = Duration::from_secs(10);
-    KafkaPublisher::connect(&config, "t", clock, Some(size), timeout).expect("a producer")
+    KafkaPublisher::connect(&config, "t", clock, Some(plan), timeout).expect("a producer")
 }
 
 /// The tokens that complete next, all of them confirmed.
@@ -38,8 +40,8 @@ fn a_transaction_holds_exactly_as_many_messages_as_asked_for_and_confirms_them_t
     cluster.create_topic("t", 2, 1).expect("created");
     let clock = SystemClock::new();
     // Nothing is committed for its age.
-    let size = TransactionSize { messages: 10, age_max_ns: u64::MAX };
-    let mut publisher = publisher(&cluster.bootstrap_servers(), clock, size);
+    let plan = TransactionPlan { messages: 10, age_max_ns: u64::MAX, abort_every: None };
+    let mut publisher = publisher(&cluster.bootstrap_servers(), clock, plan);
     let mut batch = batch_of(25);
     let mut next = 0;
     for left in [15, 5] {
@@ -66,11 +68,38 @@ fn a_transaction_that_does_not_fill_is_committed_for_its_age() {
     let cluster = MockCluster::new(1).expect("a mock cluster");
     cluster.create_topic("t", 1, 1).expect("created");
     let clock = SystemClock::new();
-    let size = TransactionSize { messages: 1_000, age_max_ns: SECOND_NS / 10 };
-    let mut publisher = publisher(&cluster.bootstrap_servers(), clock, size);
+    let plan = TransactionPlan { messages: 1_000, age_max_ns: SECOND_NS / 10, abort_every: None };
+    let mut publisher = publisher(&cluster.bootstrap_servers(), clock, plan);
     let begun_ns = clock.now_ns();
     publisher.submit(&mut batch_of(3)).expect("submits");
     let done = confirmed(&mut publisher, clock);
     assert_eq!(done.len(), 3);
     assert!(done[0].at_ns >= begun_ns + SECOND_NS / 10, "not before it is old enough");
+}
+
+#[test]
+fn every_third_transaction_is_aborted_on_purpose_and_its_messages_fail_as_such() {
+    let cluster = MockCluster::new(1).expect("a mock cluster");
+    cluster.create_topic("t", 1, 1).expect("created");
+    let clock = SystemClock::new();
+    let abort_every = NonZeroU32::new(3);
+    let plan = TransactionPlan { messages: 10, age_max_ns: u64::MAX, abort_every };
+    let mut publisher = publisher(&cluster.bootstrap_servers(), clock, plan);
+    let mut batch = batch_of(70);
+    for transaction in 1..=7_u32 {
+        publisher.submit(&mut batch).expect("submits");
+        let mut completions = Vec::new();
+        publisher.poll(clock.now_ns() + 30 * SECOND_NS, &mut completions).expect("polls");
+        assert_eq!(completions.len(), 10);
+        for done in completions {
+            assert_eq!(done.token / 10, transaction - 1);
+            let code = done.outcome.err();
+            assert_eq!(code.is_some(), transaction % 3 == 0, "transaction {transaction}");
+            if let Some(code) = code {
+                assert!(publisher.is_aborted(code));
+                assert_eq!(publisher.explain(code), "aborted on purpose");
+            }
+        }
+    }
+    assert!(!publisher.is_aborted(RDKafkaErrorCode::MessageTimedOut as i32));
 }

@@ -12,6 +12,7 @@ use bench_kafka::admin::{Admin, TopicOutcome};
 use bench_kafka::config::KafkaConfig;
 use bench_kafka::options::ConnectionArgs;
 use bench_services::embedded::{BACKLOG_MAX_BYTES, EmbeddedKafka, FETCH_WAIT_MS};
+use bench_services::local;
 
 use crate::options::{From, TopicArgs};
 
@@ -121,6 +122,9 @@ impl Cluster {
             let version = format!("librdkafka {} mock cluster", bench_kafka::library_version());
             return ServiceInfo { name, origin: ServiceOrigin::Embedded, address, version };
         }
+        if let Some(local) = local::origin_of(&name, &address) {
+            return local;
+        }
         let version = match self.admin.cluster() {
             Ok(cluster) => format!(
                 "cluster {} of {} broker(s)",
@@ -171,6 +175,36 @@ impl Cluster {
                 )),
             },
         })
+    }
+
+    /// Whether the topic is there and compacted. A cluster that does not tell is taken at its best.
+    pub(crate) fn is_compacted(&self, topic: &str) -> bool {
+        if self.embedded.is_some() {
+            return false;
+        }
+        let compacted = self.admin.topic(topic).and_then(|found| match found {
+            Some(_) => self.admin.is_compacted(topic),
+            None => Ok(false),
+        });
+        compacted.unwrap_or_else(|error| {
+            tracing::debug!("whether the topic is compacted is not known: {error}");
+            false
+        })
+    }
+
+    /// Refuses a compacted topic, on which an audit would count as lost what was superseded.
+    pub(crate) fn refuse_compacted(&self, topic: &str) -> Result<(), UsageError> {
+        if !self.is_compacted(topic) {
+            return Ok(());
+        }
+        Err(UsageError::new(
+            "--topic",
+            format!(
+                "topic '{topic}' is compacted: of messages with equal keys only the last is kept, \
+                 and the others would count as lost"
+            ),
+            "name another topic, or set cleanup.policy=delete on this one",
+        ))
     }
 
     /// The offsets at which reading begins, one a partition.

@@ -6,38 +6,40 @@ use anyhow::Result;
 use bench_cli::{Interrupted, Shutdown};
 use bench_core::clock::SystemClock;
 use bench_core::message::RunId;
+use bench_core::results::Guarantee;
+use bench_kafka::config::KafkaConfig;
 use bench_kafka::{KafkaReceiver, StartOffset};
 
 use crate::cluster::Cluster;
-use crate::options::{From, Options};
+use crate::options::{From, Isolation, Options};
 
 /// Longest time for a group to share out its partitions.
 const JOIN_TIMEOUT: Duration = Duration::from_mins(1);
 
+/// The configuration of the consumers of a run that produces, too.
+pub(crate) fn config(cluster: &Cluster, options: &Options, run: RunId) -> Result<KafkaConfig> {
+    let isolation =
+        if options.producer.transactional { Isolation::Committed } else { Isolation::Uncommitted };
+    let group = options.group.clone().unwrap_or_else(|| format!("kafka-prodcon-{run}"));
+    let properties = [
+        ("auto.offset.reset", "earliest".to_owned()),
+        ("group.id", group),
+        ("isolation.level", isolation.property().to_owned()),
+    ];
+    cluster.consumer(&properties)
+}
+
 /// Consumers that begin where the topic ends now, and read every partition.
 pub(crate) fn connect_receivers(
     cluster: &Cluster,
+    config: &KafkaConfig,
     options: &Options,
-    run: RunId,
     clock: SystemClock,
     shutdown: &Shutdown,
 ) -> Result<Vec<KafkaReceiver>> {
     let topic = options.topic.topic.as_str();
     let starts = cluster.starts(topic, From::Latest)?;
-    let count = options.consumer.consumers as usize;
-    let isolation =
-        if options.producer.transactional { "read_committed" } else { "read_uncommitted" };
-    let group = options.group.clone().unwrap_or_else(|| format!("kafka-prodcon-{run}"));
-    let properties = [
-        ("auto.offset.reset", "earliest".to_owned()),
-        ("group.id", group),
-        ("isolation.level", isolation.to_owned()),
-    ];
-    let config = cluster.consumer(&properties)?;
-    let mut receivers = Vec::new();
-    for _ in 0..count {
-        receivers.push(KafkaReceiver::connect(&config, clock)?);
-    }
+    let mut receivers = connect(config, options.consumer.consumers as usize, clock)?;
     if options.no_group {
         take_partitions(&mut receivers, topic, &starts)?;
     } else {
@@ -55,6 +57,25 @@ pub(crate) fn connect_receivers(
         })?;
     }
     Ok(receivers)
+}
+
+pub(crate) fn connect(
+    config: &KafkaConfig,
+    count: usize,
+    clock: SystemClock,
+) -> Result<Vec<KafkaReceiver>> {
+    (0..count).map(|_| Ok(KafkaReceiver::connect(config, clock)?)).collect()
+}
+
+/// What consumers of this configuration are promised.
+pub(crate) fn guarantee(config: &KafkaConfig, exactly_once: bool) -> Guarantee {
+    // librdkafka reads what is committed unless it is told otherwise.
+    let uncommitted = config.get("isolation.level") == Some(Isolation::Uncommitted.property());
+    match (exactly_once, uncommitted) {
+        (true, _) => Guarantee::ExactlyOnce,
+        (false, false) => Guarantee::Committed,
+        (false, true) => Guarantee::AtLeastOnce,
+    }
 }
 
 /// Shares the partitions out evenly, without a group.

@@ -11,11 +11,13 @@ use bench_core::message::{
     Content, KeyDistribution, MessageFormat, MessageSpec, RunId, SizeDistribution,
 };
 use bench_core::pacing::{Limit, Schedule};
-use bench_kafka::KafkaReceiver;
+use bench_core::results::Guarantee;
+use bench_kafka::config::KafkaConfig;
 use clap::ArgMatches;
 
 use crate::cluster::Cluster;
-use crate::consumers::{await_assignment, take_partitions};
+use crate::consumers::{self, await_assignment, connect, take_partitions};
+use crate::kills::{self, Follow};
 use crate::options::{DrainArgs, From, Options};
 use crate::session::Session;
 
@@ -30,6 +32,25 @@ pub(crate) fn drain(options: &Options, args: &DrainArgs, matches: &ArgMatches) -
     let shutdown = Shutdown::install().context("failed to listen for signals")?;
     let cluster = Cluster::named(&options.connection, "drain")?;
     let starts = cluster.starts(&args.topic, args.from)?;
+    let mut warnings = Vec::new();
+    if sent.is_some() {
+        cluster.refuse_compacted(&args.topic)?;
+    } else if cluster.is_compacted(&args.topic) {
+        warnings.push(format!(
+            "topic '{}' is compacted: gaps in the sequence numbers are no loss",
+            args.topic
+        ));
+    }
+    let count = args.consumer.consumers as usize;
+    // One without a partition would never know that it is at the end.
+    let working = count.min(starts.len());
+    if working < count {
+        warnings.push(format!(
+            "{working} consumers instead of {count}: the topic has no more partitions"
+        ));
+    }
+    let follow = if args.follow { Follow::Yes } else { Follow::No };
+    let kills = kills::check(&cluster, &args.consumer, working, args.group.is_some(), follow)?;
     let clock = SystemClock::new();
     let run = RunId::random();
     let run_args = &args.run;
@@ -43,16 +64,8 @@ pub(crate) fn drain(options: &Options, args: &DrainArgs, matches: &ArgMatches) -
         shutdown: shutdown.clone(),
     };
     session.carry_out(|| {
-        let mut warnings = Vec::new();
-        let count = args.consumer.consumers as usize;
-        // One without a partition would never know that it is at the end.
-        let working = count.min(starts.len());
-        if working < count {
-            warnings.push(format!(
-                "{working} consumers instead of {count}: the topic has no more partitions"
-            ));
-        }
-        let mut receivers = connect(&cluster, args, working, clock)?;
+        let config = consumer_config(&cluster, args)?;
+        let mut receivers = connect(&config, working, clock)?;
         if args.group.is_some() {
             for receiver in &mut receivers {
                 receiver.join(&args.topic)?;
@@ -70,7 +83,10 @@ pub(crate) fn drain(options: &Options, args: &DrainArgs, matches: &ArgMatches) -
             Some((run, ledger)) => (Expected::Run(run), Some(ledger)),
             None => (Expected::Any, None),
         };
-        let plan = plan(args, clock, interval_ns, run, expected);
+        let guarantee = consumers::guarantee(&config, args.consumer.exactly_once);
+        let plan = plan(args, clock, interval_ns, run, expected, guarantee);
+        let start_ns = plan.timeline.start_ns;
+        let receivers = kills::mortal(receivers, &config, &args.topic, clock, start_ns, &kills);
         Ok(Measurement {
             plan,
             publishers: Vec::new(),
@@ -82,26 +98,23 @@ pub(crate) fn drain(options: &Options, args: &DrainArgs, matches: &ArgMatches) -
     })
 }
 
-fn connect(
-    cluster: &Cluster,
-    args: &DrainArgs,
-    count: usize,
-    clock: SystemClock,
-) -> Result<Vec<KafkaReceiver>> {
+fn consumer_config(cluster: &Cluster, args: &DrainArgs) -> Result<KafkaConfig> {
     let reset = match args.from {
         From::Beginning => "earliest",
         From::Latest => "latest",
     };
     // The client library wants a group's name even when it joins none.
     let group = args.group.clone().unwrap_or_else(|| "kafka-prodcon-drain".to_owned());
-    let properties = [
+    let mut properties = vec![
         ("auto.offset.reset", reset.to_owned()),
         ("enable.auto.commit", args.group.is_some().to_string()),
         ("enable.partition.eof", (!args.follow).to_string()),
         ("group.id", group),
     ];
-    let config = cluster.consumer(&properties)?;
-    (0..count).map(|_| Ok(KafkaReceiver::connect(&config, clock)?)).collect()
+    if let Some(isolation) = args.isolation {
+        properties.push(("isolation.level", isolation.property().to_owned()));
+    }
+    cluster.consumer(&properties)
 }
 
 fn plan(
@@ -110,6 +123,7 @@ fn plan(
     interval_ns: u64,
     run: RunId,
     expected: Expected,
+    guarantee: Guarantee,
 ) -> Plan {
     let start_ns = clock.now_ns();
     let deadline_ns = args.duration.map(|duration| start_ns.saturating_add(duration_ns(duration)));
@@ -141,7 +155,9 @@ fn plan(
             messages_max: args.messages,
             deadline_ns,
             drain_timeout_ns,
-            stop_at_end: !args.follow,
+            // A group that misses a member has not read to the end when all others have.
+            stop_at_end: !args.follow && args.consumer.kill_consumer.is_empty(),
+            guarantee,
         },
     }
 }

@@ -3,6 +3,7 @@
 mod cluster;
 mod consumers;
 mod drain;
+mod kills;
 mod lines;
 mod options;
 mod produce;

@@ -1,11 +1,14 @@
 //! The command line.
 
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use bench_cli::{GenerateArgs, LogArgs, OutputArgs, RunArgs, WorkloadArgs, quantity};
 use bench_kafka::options::ConnectionArgs;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::kills::ConsumerKill;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -156,7 +159,7 @@ pub(crate) struct ProducerArgs {
     #[arg(long)]
     pub(crate) transactional: bool,
 
-    /// Messages a transaction; one with fewer is committed after 100 ms
+    /// Messages a transaction; one with fewer ends after 100 ms
     #[arg(
         long,
         value_name = "N",
@@ -165,6 +168,15 @@ pub(crate) struct ProducerArgs {
         value_parser = clap::value_parser!(u32).range(1..=50_000)
     )]
     pub(crate) transaction_size: u32,
+
+    /// Abort each producer's every Nth transaction, to show that nobody sees its messages
+    #[arg(
+        long,
+        value_name = "N",
+        requires = "transactional",
+        value_parser = parse_abort_every
+    )]
+    pub(crate) abort_every: Option<NonZeroU32>,
 
     /// Messages without an answer at which a producer waits; by default 100000, fewer large ones
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=5_000_000))]
@@ -193,6 +205,16 @@ pub(crate) struct ConsumerArgs {
     /// Time without a message after which missing ones count as lost
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = quantity::parse_duration)]
     pub(crate) drain_timeout: Duration,
+
+    /// Kill consumer N (from 1) AT a time after the start, as a crash would; may be repeated
+    ///
+    /// It neither commits nor leaves its group. With +AFTER it joins again that much later.
+    #[arg(long, value_name = "N@AT[+AFTER]")]
+    pub(crate) kill_consumer: Vec<ConsumerKill>,
+
+    /// A run in which a message arrives twice, or one of an aborted transaction, is INVALID
+    #[arg(long)]
+    pub(crate) exactly_once: bool,
 }
 
 #[derive(Args)]
@@ -256,8 +278,12 @@ pub(crate) struct DrainArgs {
     pub(crate) from_run: Option<PathBuf>,
 
     /// Messages have no header: measure throughput alone
-    #[arg(help_heading = "Consumers", long)]
+    #[arg(help_heading = "Consumers", long, conflicts_with = "exactly_once")]
     pub(crate) raw: bool,
+
+    /// Which messages of transactions to read [default: committed]
+    #[arg(help_heading = "Consumers", long, value_enum, value_name = "WHICH")]
+    pub(crate) isolation: Option<Isolation>,
 
     #[command(flatten)]
     pub(crate) run: RunArgs,
@@ -340,6 +366,30 @@ impl Compression {
             Self::Zstd => "zstd",
         }
     }
+}
+
+/// Which messages of transactions a consumer sees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Isolation {
+    /// Those of committed ones, up to the first that is still open
+    Committed,
+    /// All, also those of aborted ones
+    Uncommitted,
+}
+
+impl Isolation {
+    pub(crate) fn property(self) -> &'static str {
+        match self {
+            Self::Committed => "read_committed",
+            Self::Uncommitted => "read_uncommitted",
+        }
+    }
+}
+
+/// Aborting every transaction would leave nothing to be received.
+fn parse_abort_every(text: &str) -> Result<NonZeroU32, String> {
+    let number: Option<NonZeroU32> = text.parse().ok();
+    number.filter(|number| number.get() >= 2).ok_or_else(|| "name a number from 2 up".to_owned())
 }
 
 /// Where a reader begins.

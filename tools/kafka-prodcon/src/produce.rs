@@ -10,7 +10,8 @@ use bench_core::pacing::Limit;
 use clap::ArgMatches;
 
 use crate::cluster::Cluster;
-use crate::consumers::connect_receivers;
+use crate::consumers::{self, connect_receivers};
+use crate::kills::{self, Follow};
 use crate::options::{FillArgs, Options, ProducerArgs};
 use crate::producers::{self, check, check_for_embedded, connect_publishers, in_flight_max};
 use crate::session::Session;
@@ -31,8 +32,12 @@ pub(crate) fn produce_and_consume(options: &Options, matches: &ArgMatches) -> Re
     let interval_ns = options.run.interval_ns()?;
     let shutdown = Shutdown::install().context("failed to listen for signals")?;
     let cluster = Cluster::named_or_embedded(&options.connection)?;
-    check_for_embedded(&cluster, &workload)?;
+    check_for_embedded(&cluster, options, &workload)?;
+    cluster.refuse_compacted(&options.topic.topic)?;
     let consumers = options.consumer.consumers;
+    let in_group = !options.no_group;
+    let kills =
+        kills::check(&cluster, &options.consumer, consumers as usize, in_group, Follow::No)?;
     let wanted =
         options.topic.partitions.unwrap_or_else(|| options.producer.producers.max(consumers));
     let clock = SystemClock::new();
@@ -64,13 +69,18 @@ pub(crate) fn produce_and_consume(options: &Options, matches: &ArgMatches) -> Re
             clock,
             run,
         )?;
-        let receivers = connect_receivers(&cluster, options, run, clock, &shutdown)?;
+        let config = consumers::config(&cluster, options, run)?;
+        let receivers = connect_receivers(&cluster, &config, options, clock, &shutdown)?;
         let consumer = ConsumerConfig {
             raw: workload.messages.format == MessageFormat::Raw,
             drain_timeout_ns: duration_ns(options.consumer.drain_timeout),
+            guarantee: consumers::guarantee(&config, options.consumer.exactly_once),
             ..ConsumerConfig::default()
         };
         let plan = plan(&workload, &options.producer, consumer, clock, interval_ns, run);
+        let start_ns = plan.timeline.start_ns;
+        let topic = &options.topic.topic;
+        let receivers = kills::mortal(receivers, &config, topic, clock, start_ns, &kills);
         let backlog_max_bytes = cluster.backlog_max_bytes();
         Ok(Measurement { plan, publishers, receivers, ledger: None, backlog_max_bytes, warnings })
     })
@@ -83,6 +93,7 @@ pub(crate) fn fill(options: &Options, fill: &FillArgs, matches: &ArgMatches) -> 
     let interval_ns = fill.run.interval_ns()?;
     let shutdown = Shutdown::install().context("failed to listen for signals")?;
     let cluster = Cluster::named(&options.connection, "fill")?;
+    cluster.refuse_compacted(&fill.topic.topic)?;
     let wanted = fill.topic.partitions.unwrap_or(fill.producer.producers);
     let clock = SystemClock::new();
     let run = RunId::random();

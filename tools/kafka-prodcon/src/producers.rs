@@ -8,10 +8,10 @@ use bench_core::clock::SystemClock;
 use bench_core::message::{
     Content, MESSAGE_BYTES_MAX, MessageSpec, RunId, SizeDistribution, SizeSampler,
 };
-use bench_kafka::{KafkaPublisher, TransactionSize};
+use bench_kafka::{KafkaPublisher, TransactionPlan};
 
 use crate::cluster::Cluster;
-use crate::options::{Acks, ProducerArgs};
+use crate::options::{Acks, Options, ProducerArgs};
 
 /// Messages without an answer at which a producer waits, unless they are large.
 const IN_FLIGHT_DEFAULT: u32 = 100_000;
@@ -20,7 +20,7 @@ const IN_FLIGHT_DEFAULT: u32 = 100_000;
 /// never refuses one.
 const IN_FLIGHT_MAX_BYTES: u64 = 512 << 20;
 
-/// A transaction with too few messages is committed after so long.
+/// A transaction with too few messages ends after so long.
 const TRANSACTION_AGE_MAX_NS: u64 = 100_000_000;
 
 /// The client library's own `batch.size`, and the original script's.
@@ -60,7 +60,11 @@ pub(crate) fn check(producer: &ProducerArgs, workload: &Workload) -> Result<(), 
 }
 
 /// Checks what an embedded broker cannot do.
-pub(crate) fn check_for_embedded(cluster: &Cluster, workload: &Workload) -> Result<(), UsageError> {
+pub(crate) fn check_for_embedded(
+    cluster: &Cluster,
+    options: &Options,
+    workload: &Workload,
+) -> Result<(), UsageError> {
     let largest = match &workload.messages.content {
         // Larger than six standard deviations above the middle is one message in a billion.
         Content::Generated {
@@ -72,7 +76,15 @@ pub(crate) fn check_for_embedded(cluster: &Cluster, workload: &Workload) -> Resu
         } => median_bytes * (6.0 * sigma).exp(),
         _ => largest_message_bytes(&workload.messages) as f64,
     };
-    match cluster.batch_max_bytes() {
+    let embedded = cluster.batch_max_bytes();
+    if embedded.is_some() && options.producer.abort_every.is_some() {
+        return Err(UsageError::new(
+            "--abort-every",
+            "the embedded broker shows consumers what was aborted",
+            "name a server with --bootstrap-servers",
+        ));
+    }
+    match embedded {
         Some(limit) if largest > limit as f64 => Err(UsageError::new(
             "--record-size",
             format!("the embedded broker takes messages of {limit} bytes at most"),
@@ -133,9 +145,10 @@ pub(crate) fn connect_publishers(
     run: RunId,
 ) -> Result<Vec<KafkaPublisher>> {
     let properties = properties(cluster, args, messages);
-    let transaction = args.transactional.then_some(TransactionSize {
+    let transaction = args.transactional.then_some(TransactionPlan {
         messages: args.transaction_size,
         age_max_ns: TRANSACTION_AGE_MAX_NS,
+        abort_every: args.abort_every,
     });
     let mut publishers = Vec::new();
     for index in 0..args.producers {

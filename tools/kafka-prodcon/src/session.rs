@@ -6,7 +6,7 @@ use anyhow::Result;
 use bench_cli::{Exit, Measurement, RunArgs, Shutdown, StartedRun, Surroundings, options_in_force};
 use bench_core::clock::SystemClock;
 use bench_core::message::RunId;
-use bench_kafka::{KafkaPublisher, KafkaReceiver};
+use bench_kafka::{KafkaPublisher, MortalReceiver};
 use clap::{ArgMatches, CommandFactory};
 
 use crate::cluster::Cluster;
@@ -28,7 +28,7 @@ impl Session<'_> {
     /// is kept in it.
     pub(crate) fn carry_out(
         &self,
-        connect: impl FnOnce() -> Result<Measurement<KafkaPublisher, KafkaReceiver>>,
+        connect: impl FnOnce() -> Result<Measurement<KafkaPublisher, MortalReceiver>>,
     ) -> Result<Exit> {
         let record = self.run_args.start(self.started())?;
         let measurement = match connect() {

@@ -48,7 +48,7 @@ const LOCAL: &str = "[local]";
 const LOCAL_KAFKA: &str = "[local.kafka]";
 
 /// The keys of the file's top level.
-const KEYS: [&str; 12] = [
+const KEYS: [&str; 13] = [
     "name",
     "question",
     "tool",

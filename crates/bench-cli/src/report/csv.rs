@@ -83,6 +83,10 @@ const RESOURCES: [Column<Resources>; 3] = [
     ("memory_max_bytes", |r| r.memory_max_bytes.to_string()),
 ];
 
+/// Columns that came later.
+const LATER_AUDIT: [Column<AuditSummary>; 1] =
+    [("aborted_received", |a| a.aborted_received.to_string())];
+
 /// One header line, and the key figures of each run on a line of its own.
 ///
 /// Names of columns end with the unit and do not change; new columns are added at the end. A field
@@ -111,6 +115,7 @@ fn cells(document: Option<&RunDocument>) -> Vec<(String, String)> {
     push(cells_of, "", &AUDIT, summary.and_then(|s| s.audit.as_ref()));
     push(cells_of, "", &SELF_CHECK, summary.and_then(|s| s.self_check.as_ref()));
     push(cells_of, "", &RESOURCES, summary.map(|s| &s.resources));
+    push(cells_of, "", &LATER_AUDIT, summary.and_then(|s| s.audit.as_ref()));
     cells
 }
 

@@ -292,6 +292,10 @@ fn audit(report: &mut Report, audit: Option<&AuditSummary>, run_id: &str) {
         let unacked = count(audit.unacked_received);
         report.more(&format!("{unacked} received although never acked"));
     }
+    if audit.aborted_received > 0 {
+        let aborted = count(audit.aborted_received);
+        report.more(&format!("{aborted} received although their transaction was aborted"));
+    }
     if audit.against == AuditBasis::Sequences {
         report.more("by sequence numbers alone: a loss at the end of a stream cannot be seen");
     }

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use bench_core::results::{
-    AuditBasis, AuditSummary, ClockComparison, Consumed, HostInfo, LatencySummary, LoadModel,
-    Produced, ProducerAudit, Resources, RunDocument, SCHEMA_VERSION, SelfCheck, ServiceInfo,
-    ServiceOrigin, Status, Summary, ToolInfo, Verdict, VerdictOutcome,
+    AuditBasis, AuditSummary, ClockComparison, Consumed, Guarantee, HostInfo, LatencySummary,
+    LoadModel, Produced, ProducerAudit, Resources, RunDocument, SCHEMA_VERSION, SelfCheck,
+    ServiceInfo, ServiceOrigin, Status, Summary, ToolInfo, Verdict, VerdictOutcome,
 };
 
 /// Percentiles that are multiples of `median_us`.
@@ -41,6 +41,7 @@ fn producer(id: u16) -> ProducerAudit {
         duplicated: 0,
         reordered: 0,
         unacked_received: 0,
+        aborted_received: 0,
         lost_ranges: Vec::new(),
     }
 }
@@ -81,6 +82,8 @@ fn summary() -> Summary {
             corrupt: 0,
             foreign: 0,
             unacked_received: 0,
+            aborted_received: 0,
+            guarantee: Guarantee::AtLeastOnce,
             producers: vec![producer(0), producer(1)],
         }),
         self_check: Some(SelfCheck {

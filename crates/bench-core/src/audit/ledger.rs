@@ -13,10 +13,11 @@ use crate::message::header::SEQUENCE_MAX;
 /// Version of the `acked.json` schema.
 const SCHEMA_VERSION: u32 = 1;
 
-/// The acknowledged sequence numbers of every producer.
+/// The acknowledged sequence numbers of every producer, and those of aborted transactions.
 #[derive(Default)]
 pub struct AckLedger {
     streams: BTreeMap<StreamId, SequenceSet>,
+    aborted: BTreeMap<StreamId, SequenceSet>,
 }
 
 /// `acked.json`: what a run's producers had acknowledged, as ranges of sequence numbers.
@@ -37,6 +38,9 @@ pub struct LedgerProducer {
     pub producer: u16,
     /// Ranges of sequence numbers, first to last.
     pub acked: Vec<(u64, u64)>,
+    /// The same of messages whose transaction was aborted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub aborted: Vec<(u64, u64)>,
 }
 
 /// Why an `acked.json` cannot be used.
@@ -75,11 +79,28 @@ impl AckLedger {
         self.streams.entry(id).or_default().insert_range(first, last);
     }
 
+    /// Adds what a producer had in transactions that were aborted and empties `delta` for it to be
+    /// used again.
+    pub fn absorb_aborted(&mut self, id: StreamId, delta: &mut SequenceDelta) {
+        if !delta.is_empty() {
+            self.streams.entry(id).or_default();
+            self.aborted.entry(id).or_default().absorb(delta);
+            delta.clear();
+        }
+    }
+
     /// What one producer had acknowledged.
     #[must_use]
     pub fn acked(&self, id: StreamId) -> &SequenceSet {
         static NOTHING: SequenceSet = SequenceSet::new();
         self.streams.get(&id).unwrap_or(&NOTHING)
+    }
+
+    /// What one producer had in transactions that were aborted.
+    #[must_use]
+    pub fn aborted(&self, id: StreamId) -> &SequenceSet {
+        static NOTHING: SequenceSet = SequenceSet::new();
+        self.aborted.get(&id).unwrap_or(&NOTHING)
     }
 
     /// All producers and what they had acknowledged.
@@ -106,6 +127,7 @@ impl AckLedger {
             run_id: id.run.to_string(),
             producer: id.producer,
             acked: acked.ranges(),
+            aborted: self.aborted(id).ranges(),
         });
         LedgerFile { schema_version: SCHEMA_VERSION, producers: producers.collect() }
     }
@@ -133,15 +155,24 @@ impl AckLedger {
             let run: RunId = producer.run_id.parse().map_err(|_| {
                 format!("`{}` is no run id of ten hexadecimal digits", producer.run_id)
             })?;
-            for &(first, last) in &producer.acked {
-                if first > last || last > SEQUENCE_MAX {
-                    return Err(format!("{first}..={last} is no range of sequence numbers"));
-                }
-                ledger.insert_range(StreamId { run, producer: producer.producer }, first, last);
+            let id = StreamId { run, producer: producer.producer };
+            insert_ranges(ledger.streams.entry(id).or_default(), &producer.acked)?;
+            if !producer.aborted.is_empty() {
+                insert_ranges(ledger.aborted.entry(id).or_default(), &producer.aborted)?;
             }
         }
         Ok(ledger)
     }
+}
+
+fn insert_ranges(set: &mut SequenceSet, ranges: &[(u64, u64)]) -> Result<(), String> {
+    for &(first, last) in ranges {
+        if first > last || last > SEQUENCE_MAX {
+            return Err(format!("{first}..={last} is no range of sequence numbers"));
+        }
+        set.insert_range(first, last);
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -156,12 +187,16 @@ mod tests {
         ledger.insert_range(id(0), 0, 99_999);
         ledger.insert_range(id(3), 5, 6);
         ledger.insert_range(id(3), 8, 8);
+        let mut aborted = SequenceDelta::default();
+        aborted.insert(7);
+        ledger.absorb_aborted(id(3), &mut aborted);
         let text = serde_json::to_string(&ledger.to_file()).expect("serialises");
         std::fs::write(folder.path().join(AckLedger::FILE_NAME), text).expect("writes");
 
         let read = AckLedger::read(folder.path()).expect("reads");
         assert_eq!(read.to_file(), ledger.to_file());
         assert_eq!(read.len(), 100_003);
+        assert_eq!(read.aborted(id(3)).ranges(), [(7, 7)]);
     }
 
     #[test]
@@ -178,6 +213,10 @@ mod tests {
             ),
             (
                 r#"{"schema_version":1,"producers":[{"run_id":"00000000ab","producer":0,"acked":[[2,1]]}]}"#,
+                "range",
+            ),
+            (
+                r#"{"schema_version":1,"producers":[{"run_id":"00000000ab","producer":0,"acked":[],"aborted":[[2,1]]}]}"#,
                 "range",
             ),
         ] {

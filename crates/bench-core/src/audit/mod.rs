@@ -18,7 +18,7 @@ pub use sequences::{CHUNK_LEN, SequenceDelta, SequenceSet};
 
 use crate::message::RunId;
 use crate::message::header::Header;
-use crate::results::{AuditBasis, AuditSummary, ProducerAudit};
+use crate::results::{AuditBasis, AuditSummary, Guarantee, ProducerAudit};
 
 /// How many ranges of lost sequence numbers a summary names for each producer.
 const LOST_RANGES_MAX: usize = 10;
@@ -241,6 +241,8 @@ impl Audit {
             corrupt: self.corrupt,
             foreign: self.foreign,
             unacked_received: total(|p| p.unacked_received),
+            aborted_received: total(|p| p.aborted_received),
+            guarantee: Guarantee::default(),
             producers,
         }
     }
@@ -253,16 +255,19 @@ impl Audit {
     fn producer(&self, id: StreamId, ledger: Option<&AckLedger>) -> ProducerAudit {
         let received = self.received(id);
         let whole;
-        let (acked, expected, unacked_received) = if let Some(ledger) = ledger {
+        let (acked, expected, unacked_received, aborted_received) = if let Some(ledger) = ledger {
             let acked = ledger.acked(id);
-            (acked.len(), acked, received.count_without(acked))
+            let aborted_received = ledger.aborted(id).count_within(received);
+            // What a hostile file calls both acknowledged and aborted counts as aborted alone.
+            let unacked = received.count_without(acked).saturating_sub(aborted_received);
+            (acked.len(), acked, unacked, aborted_received)
         } else {
             let mut all = SequenceSet::new();
             if let (Some(lowest), Some(highest)) = (received.lowest(), received.highest()) {
                 all.insert_range(lowest, highest);
             }
             whole = all;
-            (0, &whole, 0)
+            (0, &whole, 0, 0)
         };
         let stream = self.streams.get(&id);
         ProducerAudit {
@@ -274,6 +279,7 @@ impl Audit {
             duplicated: stream.map_or(0, |stream| stream.duplicated),
             reordered: stream.map_or(0, |stream| stream.reordered),
             unacked_received,
+            aborted_received,
             lost_ranges: expected.ranges_without(received, LOST_RANGES_MAX),
         }
     }
@@ -375,6 +381,22 @@ mod tests {
     fn what_arrives_without_an_acknowledgement_is_counted_apart() {
         let summary = audit_of(&[(0, 0, 0), (0, 1, 0)], false).summary(Some(&ledger(0, &[(0, 0)])));
         assert_eq!((summary.unacked_received, summary.lost), (1, 0));
+    }
+
+    #[test]
+    fn what_arrives_of_an_aborted_transaction_is_counted_apart_from_what_merely_was_not_acked() {
+        let mut acked = ledger(0, &[(0, 1)]);
+        let mut aborted = SequenceDelta::default();
+        for sequence in [2, 3, 4] {
+            aborted.insert(sequence);
+        }
+        acked.absorb_aborted(StreamId { run: RunId::from_bits(RUN), producer: 0 }, &mut aborted);
+        assert!(aborted.is_empty());
+        let received = [0, 1, 3, 4, 5].map(|sequence| (0, sequence, 0));
+        let summary = audit_of(&received, true).summary(Some(&acked));
+        assert_eq!((summary.received, summary.lost), (5, 0));
+        assert_eq!((summary.aborted_received, summary.unacked_received), (2, 1));
+        assert_eq!(summary.producers[0].aborted_received, 2);
     }
 
     #[test]

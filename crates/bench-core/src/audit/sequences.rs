@@ -211,6 +211,12 @@ impl SequenceSet {
         missing
     }
 
+    /// How many numbers are here and in `other`.
+    #[must_use]
+    pub fn count_within(&self, other: &Self) -> u64 {
+        self.len - self.count_without(other)
+    }
+
     /// The first `most` ranges of numbers that are here and not in `other`, first to last.
     #[must_use]
     pub fn ranges_without(&self, other: &Self, most: usize) -> Vec<(u64, u64)> {

@@ -304,6 +304,7 @@ impl<S: IntervalSink> Collector<S> {
         let producer = u16::try_from(worker).unwrap_or(u16::MAX);
         let stream = StreamId { run: self.run, producer };
         totals.ledger.absorb(stream, &mut sample.acked_sequences);
+        totals.ledger.absorb_aborted(stream, &mut sample.aborted_sequences);
 
         let open = self.open_interval(interval);
         open.sent += sample.sent;

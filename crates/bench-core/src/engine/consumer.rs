@@ -5,6 +5,7 @@ use super::report::{ConsumerSample, Content, Outbox, Timeline};
 use crate::audit::{Receipt, ReceiveAudit};
 use crate::clock::{Clock, ClockOrigin, InstantNs};
 use crate::message::{self, header::Header};
+use crate::results::Guarantee;
 use crate::transport::{Incoming, Receive, TransportError};
 
 /// Longest wait for messages before the loop looks at the flags again.
@@ -26,6 +27,8 @@ pub struct ConsumerConfig {
     pub drain_timeout_ns: u64,
     /// Whether a consumer that has read everything there was stops.
     pub stop_at_end: bool,
+    /// What the consumers were promised, for the verdict.
+    pub guarantee: Guarantee,
 }
 
 /// A consumer at work.

@@ -219,7 +219,7 @@ impl<C: Clock, T: Publish> Producer<'_, C, T> {
                 Ok(()) => self.acked(&flight, completion.at_ns),
                 Err(code) => {
                     failed_bytes += flight.size_bytes;
-                    self.failed(code);
+                    self.failed(code, flight.sequence);
                 }
             }
         }
@@ -246,7 +246,10 @@ impl<C: Clock, T: Publish> Producer<'_, C, T> {
     }
 
     #[cold]
-    fn failed(&mut self, code: i32) {
+    fn failed(&mut self, code: i32, sequence: u64) {
+        if self.transport.is_aborted(code) {
+            self.outbox.sample.aborted_sequences.insert(sequence);
+        }
         let failures = &mut self.outbox.sample.failures;
         match failures.iter_mut().find(|(other, _)| *other == code) {
             Some((_, count)) => *count += 1,

@@ -71,6 +71,8 @@ pub(super) struct ProducerSample {
     pub(super) service_time: LatencyHistogram,
     pub(super) schedule_lag: LatencyHistogram,
     pub(super) acked_sequences: SequenceDelta,
+    /// Of messages whose transaction was aborted.
+    pub(super) aborted_sequences: SequenceDelta,
 }
 
 /// What one consumer did since it last reported.
@@ -112,6 +114,7 @@ impl Sample for ProducerSample {
         self.service_time.clear();
         self.schedule_lag.clear();
         self.acked_sequences.clear();
+        self.aborted_sequences.clear();
     }
 }
 

@@ -149,13 +149,7 @@ fn plan(schedule: Schedule, limit: Limit, warm_up_ns: u64) -> Plan {
         batch_max: 256,
         grace_ns: 10 * SECOND_NS,
         expected: Expected::Run(RunId::from_bits(RUN)),
-        consumer: ConsumerConfig {
-            raw: false,
-            messages_max: None,
-            deadline_ns: None,
-            drain_timeout_ns: 3 * SECOND_NS,
-            stop_at_end: false,
-        },
+        consumer: ConsumerConfig { drain_timeout_ns: 3 * SECOND_NS, ..ConsumerConfig::default() },
     }
 }
 

@@ -8,6 +8,7 @@ use std::borrow::Cow;
 use std::io::Write as _;
 
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use super::header::{self, Header};
 use super::{DecodeError, RunId};
@@ -61,9 +62,39 @@ struct Message<'a> {
     payload: Cow<'a, str>,
 }
 
-/// Reads and verifies a message in its JSON form.
+/// What the `JsonConverter` of Kafka Connect makes of a line of text with `schemas.enable=true`.
+#[derive(Deserialize)]
+struct Envelope<'a> {
+    #[serde(rename = "schema")]
+    _schema: IgnoredAny,
+    #[serde(borrow)]
+    payload: Cow<'a, str>,
+}
+
+/// Reads and verifies a message in its JSON form: bare, or as Kafka Connect passes on a line that
+/// holds one: as a JSON string, or as the string in an envelope of schema and payload.
 pub fn decode(bytes: &[u8]) -> Result<Header, DecodeError> {
-    let message: Message<'_> = serde_json::from_slice(bytes).map_err(|_| DecodeError::Json)?;
+    if bytes.first() == Some(&b'"') {
+        let Text(line) = parse(bytes)?;
+        return verify(&parse(line.as_bytes())?);
+    }
+    if let Ok(message) = parse(bytes) {
+        return verify(&message);
+    }
+    let envelope: Envelope<'_> = parse(bytes)?;
+    // One envelope, and not another within: what is inside is a line as it was written.
+    verify(&parse(envelope.payload.as_bytes())?)
+}
+
+/// A string that is borrowed where nothing in it is escaped.
+#[derive(Deserialize)]
+struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+
+fn parse<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, DecodeError> {
+    serde_json::from_slice(bytes).map_err(|_| DecodeError::Json)
+}
+
+fn verify(message: &Message<'_>) -> Result<Header, DecodeError> {
     let run: RunId = message.run.parse().map_err(|_| DecodeError::Json)?;
     // The checksum holds the difference of the two instants, which is never negative.
     if message.sequence > header::SEQUENCE_MAX || message.sent_ns < message.intended_ns {

@@ -81,11 +81,12 @@ pub enum DecodeError {
     Json,
 }
 
-/// Reads and verifies the header of a message in either form.
+/// Reads and verifies the header of a message in either form; the JSON form also as Kafka Connect
+/// passes it on (see [`json::decode`]).
 #[inline]
 pub fn decode(message: &[u8]) -> Result<header::Header, DecodeError> {
     match message.first() {
-        Some(b'{') => json::decode(message),
+        Some(b'{' | b'"') => json::decode(message),
         _ => header::decode(message),
     }
 }

@@ -430,8 +430,15 @@ pub struct AuditSummary {
     pub corrupt: u64,
     /// Of another run.
     pub foreign: u64,
-    /// Received although never acknowledged (a time-out whose message arrived all the same).
+    /// Received although never acknowledged (a time-out whose message arrived all the same); those
+    /// of `aborted_received` left out.
     pub unacked_received: u64,
+    /// Received although their transaction was aborted.
+    #[serde(default)]
+    pub aborted_received: u64,
+    /// What the readers were promised: more than that makes the run invalid.
+    #[serde(default)]
+    pub guarantee: Guarantee,
     /// The same by producer.
     pub producers: Vec<ProducerAudit>,
 }
@@ -445,6 +452,21 @@ pub enum AuditBasis {
     /// The sequence numbers alone: what is missing at either end of a stream cannot be seen, so
     /// that gaps are a warning and no verdict.
     Sequences,
+}
+
+/// What readers were promised of messages. Each holds what those before it promise.
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum Guarantee {
+    /// What was acknowledged arrives, undamaged.
+    #[default]
+    AtLeastOnce,
+    /// Nothing of an aborted transaction arrives.
+    Committed,
+    /// Nothing arrives twice.
+    ExactlyOnce,
 }
 
 /// The audit of one producer's stream.
@@ -466,6 +488,9 @@ pub struct ProducerAudit {
     pub reordered: u64,
     /// As in [`AuditSummary::unacked_received`].
     pub unacked_received: u64,
+    /// As in [`AuditSummary::aborted_received`].
+    #[serde(default)]
+    pub aborted_received: u64,
     /// The first ranges of lost sequence numbers, `first..=last`, at most ten.
     pub lost_ranges: Vec<(u64, u64)>,
 }

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::{
-    AuditBasis, AuditSummary, ClockComparison, Consumed, LoadModel, Produced, Resources, SelfCheck,
-    Summary, Verdict, VerdictOutcome,
+    AuditBasis, AuditSummary, ClockComparison, Consumed, Guarantee, LoadModel, Produced, Resources,
+    SelfCheck, Summary, Verdict, VerdictOutcome,
 };
 use crate::audit::AckLedger;
 use crate::clock::InstantNs;
@@ -23,6 +23,8 @@ pub struct SummaryInput<'a> {
     pub consumed: bool,
     /// What received messages are held against; `None` when that is unknown.
     pub ledger: Option<&'a AckLedger>,
+    /// What the consumers were promised.
+    pub guarantee: Guarantee,
     /// Whether messages carried no header, so that there is no audit and no latency.
     pub raw: bool,
     /// What the process used.
@@ -33,7 +35,16 @@ impl Summary {
     /// The figures of a run.
     #[must_use]
     pub fn new(input: SummaryInput<'_>) -> Self {
-        let SummaryInput { totals, timeline, schedule, consumed, ledger, raw, resources } = input;
+        let SummaryInput {
+            totals,
+            timeline,
+            schedule,
+            consumed,
+            ledger,
+            guarantee,
+            raw,
+            resources,
+        } = input;
         let load = match schedule {
             None => LoadModel::None,
             Some(schedule) if schedule.is_open_loop() => LoadModel::Open,
@@ -54,7 +65,8 @@ impl Summary {
             end_to_end_latency: latencies.end_to_end_latency.summary(),
             end_to_end_clock: (totals.monotonic + totals.wall > 0)
                 .then_some(ClockComparison { monotonic: totals.monotonic, wall: totals.wall }),
-            audit: (consumed && !raw).then(|| totals.audit.summary(ledger)),
+            audit: (consumed && !raw)
+                .then(|| AuditSummary { guarantee, ..totals.audit.summary(ledger) }),
             self_check: (load == LoadModel::Open).then(|| {
                 let lag_p99_ns = latencies.schedule_lag.percentile_ns(99.0);
                 SelfCheck {
@@ -69,7 +81,7 @@ impl Summary {
     }
 
     /// What the figures are worth: a run with loss or corruption is invalid, and so is one that
-    /// sent and got nothing confirmed.
+    /// sent and got nothing confirmed, or that broke what its readers were promised beyond that.
     #[must_use]
     pub fn verdict(&self) -> Verdict {
         let mut reasons = self.audit.as_ref().map(invalid_reasons).unwrap_or_default();
@@ -92,7 +104,7 @@ impl Summary {
         };
         if let Some(produced) = &self.produced {
             for (reason, count) in &produced.failures {
-                warn(true, format!("{count} messages were refused: {reason}"));
+                warn(true, format!("{count} messages failed: {reason}"));
             }
             let unresolved = produced.unresolved;
             warn(unresolved > 0, format!("{unresolved} messages had no answer when the run ended"));
@@ -214,6 +226,18 @@ fn invalid_reasons(audit: &AuditSummary) -> Vec<String> {
             audit.corrupt
         ));
     }
+    if audit.guarantee >= Guarantee::Committed && audit.aborted_received > 0 {
+        reasons.push(format!(
+            "{} messages of aborted transactions were received",
+            audit.aborted_received
+        ));
+    }
+    if audit.guarantee >= Guarantee::ExactlyOnce && audit.duplicated > 0 {
+        reasons.push(format!(
+            "{} messages were received again, where exactly once was asked for",
+            audit.duplicated
+        ));
+    }
     reasons
 }
 
@@ -235,6 +259,7 @@ mod tests {
             schedule: Some(Schedule::Constant { rate_per_s: 100.0 }),
             consumed: true,
             ledger: Some(&totals.ledger),
+            guarantee: Guarantee::AtLeastOnce,
             raw: false,
             resources: Resources::default(),
         }
@@ -269,11 +294,29 @@ mod tests {
     }
 
     #[test]
+    fn aborted_messages_and_repeats_invalidate_a_run_that_promised_there_would_be_none() {
+        let mut summary = Summary::new(input(&Totals::default()));
+        let audit = summary.audit.as_mut().expect("is audited");
+        (audit.aborted_received, audit.duplicated) = (3, 2);
+        let aborted = "3 messages of aborted transactions were received";
+        let repeated = "2 messages were received again, where exactly once was asked for";
+        let promised = [
+            (Guarantee::AtLeastOnce, vec![]),
+            (Guarantee::Committed, vec![aborted]),
+            (Guarantee::ExactlyOnce, vec![aborted, repeated]),
+        ];
+        for (guarantee, reasons) in promised {
+            summary.audit.as_mut().expect("is audited").guarantee = guarantee;
+            assert_eq!(summary.verdict().reasons, reasons, "{guarantee:?}");
+        }
+    }
+
+    #[test]
     fn a_run_that_got_nothing_confirmed_is_invalid() {
         let totals = Totals { sent: 3, failures: BTreeMap::from([(7, 3)]), ..Totals::default() };
         let summary = Summary::new(input(&totals));
         assert_eq!(summary.verdict().reasons, ["not one of 3 messages sent was confirmed"]);
-        assert!(summary.warnings().contains(&"3 messages were refused: code 7".to_owned()));
+        assert!(summary.warnings().contains(&"3 messages failed: code 7".to_owned()));
     }
 
     #[test]

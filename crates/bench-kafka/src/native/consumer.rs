@@ -1,6 +1,6 @@
 //! Receiving in batches, and keeping account of what was passed on.
 
-use std::ffi::c_void;
+use std::ffi::{c_int, c_void};
 use std::ptr;
 use std::time::Duration;
 
@@ -11,6 +11,9 @@ use rdkafka::types::{RDKafkaErrorCode, RDKafkaRespErr};
 use super::{Client, Queue, error_code, library, millis, text};
 use crate::config::KafkaConfig;
 use crate::error::KafkaError;
+
+/// Ends a consumer without committing and without leaving its group.
+const DESTROY_WITHOUT_CLOSE: c_int = rd::RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE;
 
 /// A consumer.
 pub(crate) struct NativeConsumer {
@@ -131,6 +134,12 @@ impl NativeConsumer {
         self.filled += usize::try_from(taken).unwrap_or(0);
     }
 
+    /// Ends as a process that crashes would: nothing is committed and the group not told, which
+    /// finds out when the session times out.
+    pub(crate) fn kill(mut self) {
+        self.client.destroy_flags = DESTROY_WITHOUT_CLOSE;
+    }
+
     /// Passes on what was fetched, and stores how far that is, to be committed for the group.
     pub(crate) fn pass_on(&mut self, mut sink: impl FnMut(Fetched<'_>)) {
         let fetched = &self.messages[..std::mem::take(&mut self.filled)];
@@ -185,12 +194,14 @@ impl Drop for NativeConsumer {
     fn drop(&mut self) {
         let fetched = &self.messages[..std::mem::take(&mut self.filled)];
         // SAFETY: what was not passed on is destroyed, once, and not stored as read; the client is
-        // alive; it leaves its group and commits what was passed on.
+        // alive; unless it was killed, it leaves its group and commits what was passed on.
         unsafe {
             for &pointer in fetched {
                 rd::rd_kafka_message_destroy(pointer);
             }
-            rd::rd_kafka_consumer_close(self.client.handle);
+            if self.client.destroy_flags != DESTROY_WITHOUT_CLOSE {
+                rd::rd_kafka_consumer_close(self.client.handle);
+            }
         }
     }
 }

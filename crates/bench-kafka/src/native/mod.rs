@@ -24,6 +24,8 @@ pub(crate) use producer::{Delivery, NativeProducer, ProducerEvent, TransactionEr
 /// A librdkafka client.
 struct Client {
     handle: *mut rd::rd_kafka_t,
+    /// How it ends; see `rd_kafka_destroy_flags`.
+    destroy_flags: c_int,
 }
 
 // SAFETY: librdkafka's handles may be used from any thread.
@@ -54,7 +56,7 @@ impl Client {
                 rd::rd_kafka_conf_destroy(conf);
                 return Err(failed(text(reason.as_ptr())));
             }
-            Ok(Self { handle })
+            Ok(Self { handle, destroy_flags: 0 })
         }
     }
 
@@ -73,7 +75,7 @@ impl Drop for Client {
     fn drop(&mut self) {
         // SAFETY: the handle is alive, and nothing made from it is left: every owner of a queue or
         // a topic drops those first.
-        unsafe { rd::rd_kafka_destroy(self.handle) }
+        unsafe { rd::rd_kafka_destroy_flags(self.handle, self.destroy_flags) }
     }
 }
 

@@ -39,7 +39,8 @@ impl Place {
         for (variable, _) in bench_kafka::config::ENVIRONMENT {
             command.env_remove(variable);
         }
-        command.env_remove(ServiceOrigin::VARIABLE).env_remove("RUST_LOG").current_dir(self.path());
+        command.env_remove(ServiceOrigin::VARIABLE).env_remove("BENCH_STACK");
+        command.env_remove("RUST_LOG").current_dir(self.path());
         command.args(args.split_whitespace());
         command
     }

@@ -1,0 +1,102 @@
+//! A consumer that is killed in mid-run, as a crash of its process would, and may come back.
+
+use std::time::Duration;
+
+use bench_core::clock::{Clock as _, InstantNs, SystemClock};
+use bench_core::transport::{Incoming, Receive, TransportError};
+
+use crate::config::KafkaConfig;
+use crate::error::KafkaError;
+use crate::receive::KafkaReceiver;
+
+/// One death of a consumer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Kill {
+    /// When it dies.
+    pub at_ns: InstantNs,
+    /// When it joins its group anew, as another member; `None` for never.
+    pub back_ns: Option<InstantNs>,
+}
+
+/// A member of a group with its end in sight. Without kills it is its receiver, and costs nothing.
+pub struct MortalReceiver {
+    /// `None` while it is dead.
+    receiver: Option<KafkaReceiver>,
+    /// What comes next stands last.
+    kills: Vec<Kill>,
+    back_ns: Option<InstantNs>,
+    clock: SystemClock,
+    config: KafkaConfig,
+    topic: String,
+}
+
+impl MortalReceiver {
+    /// A receiver of `topic` that was connected with `config`, and that suffers `kills`. These are
+    /// in order, each after its predecessor's return.
+    #[must_use]
+    pub fn new(
+        receiver: KafkaReceiver,
+        config: &KafkaConfig,
+        topic: &str,
+        clock: SystemClock,
+        mut kills: Vec<Kill>,
+    ) -> Self {
+        kills.reverse();
+        Self {
+            receiver: Some(receiver),
+            kills,
+            back_ns: None,
+            clock,
+            config: config.clone(),
+            topic: topic.to_owned(),
+        }
+    }
+
+    /// When it dies or comes back next.
+    fn next_change_ns(&self) -> InstantNs {
+        match self.receiver {
+            Some(_) => self.kills.last().map_or(InstantNs::MAX, |kill| kill.at_ns),
+            None => self.back_ns.unwrap_or(InstantNs::MAX),
+        }
+    }
+
+    fn change(&mut self) -> Result<(), KafkaError> {
+        if let Some(receiver) = self.receiver.take() {
+            receiver.kill();
+            self.back_ns = self.kills.pop().and_then(|kill| kill.back_ns);
+            tracing::info!("a consumer was killed");
+        } else {
+            let mut receiver = KafkaReceiver::connect(&self.config, self.clock)?;
+            receiver.join(&self.topic)?;
+            self.receiver = Some(receiver);
+            tracing::info!("a killed consumer joined its group anew");
+        }
+        Ok(())
+    }
+}
+
+impl Receive for MortalReceiver {
+    fn receive(
+        &mut self,
+        until_ns: InstantNs,
+        sink: impl FnMut(Incoming<'_>),
+    ) -> Result<usize, TransportError> {
+        let change_ns = self.next_change_ns();
+        let now_ns = self.clock.now_ns();
+        if now_ns >= change_ns {
+            self.change().map_err(|error| TransportError::new(error.to_string()))?;
+            return Ok(0);
+        }
+        let until_ns = until_ns.min(change_ns);
+        if let Some(receiver) = &mut self.receiver {
+            return receiver.receive(until_ns, sink);
+        }
+        std::thread::sleep(Duration::from_nanos(until_ns.saturating_sub(now_ns)));
+        Ok(0)
+    }
+
+    fn at_end(&self) -> bool {
+        // What a dead one did not read is read by others, later.
+        self.receiver.as_ref().is_some_and(KafkaReceiver::at_end)
+    }
+}

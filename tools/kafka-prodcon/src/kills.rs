@@ -1,0 +1,203 @@
+//! Consumers that are killed on purpose: `--kill-consumer N@AT[+AFTER]`.
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use anyhow::Result;
+use bench_cli::{UsageError, quantity};
+use bench_core::clock::{InstantNs, SystemClock, duration_ns};
+use bench_kafka::config::KafkaConfig;
+use bench_kafka::{KafkaReceiver, Kill, MortalReceiver};
+
+use crate::cluster::Cluster;
+use crate::options::ConsumerArgs;
+
+const OPTION: &str = "--kill-consumer";
+
+/// librdkafka's default `session.timeout.ms`, and the brokers' for `group.protocol=consumer`.
+const SESSION_DEFAULT_MS: u64 = 45_000;
+
+/// librdkafka's default `heartbeat.interval.ms`.
+const HEARTBEAT_DEFAULT_MS: u64 = 3_000;
+
+/// One consumer's death, as the command line has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ConsumerKill {
+    /// Its number, from 1.
+    consumer: u32,
+    /// After the start of the schedule.
+    at: Duration,
+    /// After that; `None` for never.
+    back_after: Option<Duration>,
+}
+
+impl ConsumerKill {
+    fn back(&self) -> Option<Duration> {
+        self.back_after.map(|after| self.at.saturating_add(after))
+    }
+}
+
+impl FromStr for ConsumerKill {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (consumer, times) = text
+            .split_once('@')
+            .ok_or("write it as NUMBER@TIME or NUMBER@TIME+TIME, as in 2@10s+5s")?;
+        let consumer = consumer.parse().ok().filter(|number| *number > 0);
+        let consumer = consumer.ok_or("consumers are counted from 1")?;
+        let time = |text| quantity::parse_duration(text).map_err(|error| error.to_string());
+        let (at, back_after) = match times.split_once('+') {
+            Some((at, after)) => (at, Some(time(after)?)),
+            None => (times, None),
+        };
+        Ok(Self { consumer, at: time(at)?, back_after })
+    }
+}
+
+/// Whether consumers go on however long nothing comes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Follow {
+    Yes,
+    No,
+}
+
+/// Checks the kills against the rest of the command line, and sorts them.
+pub(crate) fn check(
+    cluster: &Cluster,
+    args: &ConsumerArgs,
+    consumers: usize,
+    in_group: bool,
+    follow: Follow,
+) -> Result<Vec<ConsumerKill>> {
+    let mut kills = args.kill_consumer.clone();
+    if kills.is_empty() {
+        return Ok(kills);
+    }
+    kills.sort_by_key(|kill| (kill.consumer, kill.at));
+    check_targets(&kills, consumers, in_group)?;
+    if follow == Follow::No {
+        let config = cluster.consumer(&[])?;
+        check_drain_timeout(args.drain_timeout, &config)?;
+    }
+    Ok(kills)
+}
+
+fn check_targets(
+    kills: &[ConsumerKill],
+    consumers: usize,
+    in_group: bool,
+) -> Result<(), UsageError> {
+    if !in_group {
+        return Err(UsageError::new(
+            OPTION,
+            "without a group nobody takes over what a killed consumer read",
+            "let the consumers read as a group",
+        ));
+    }
+    if let Some(kill) = kills.iter().find(|kill| kill.consumer as usize > consumers) {
+        return Err(UsageError::new(
+            OPTION,
+            format!("there is no consumer {}, there are {consumers}", kill.consumer),
+            "name one that there is, or ask for more with --consumers and --partitions",
+        ));
+    }
+    let twice = kills.windows(2).find(|pair| {
+        let [first, second] = pair else { return false };
+        first.consumer == second.consumer && first.back().is_none_or(|back| back >= second.at)
+    });
+    twice.map_or(Ok(()), |pair| {
+        Err(UsageError::new(
+            OPTION,
+            format!("consumer {} is killed while it is dead", pair[0].consumer),
+            "let it come back before, as in 1@10s+5s 1@20s",
+        ))
+    })
+}
+
+/// Nobody reads a dead consumer's partitions before its session has timed out and the others have
+/// noticed: an earlier end would call what is in them lost.
+fn check_drain_timeout(drain_timeout: Duration, config: &KafkaConfig) -> Result<(), UsageError> {
+    let millis =
+        |name, default| config.get(name).and_then(|value| value.parse().ok()).unwrap_or(default);
+    let session = Duration::from_millis(millis("session.timeout.ms", SESSION_DEFAULT_MS));
+    let heartbeat = Duration::from_millis(millis("heartbeat.interval.ms", HEARTBEAT_DEFAULT_MS));
+    if drain_timeout > session + heartbeat {
+        return Ok(());
+    }
+    Err(UsageError::new(
+        "--drain-timeout",
+        format!(
+            "{drain_timeout:?} is not longer than a group takes to miss a killed consumer \
+             ({session:?} of session and {heartbeat:?} to the next heartbeat)"
+        ),
+        "raise it, or shorten the session with --config session.timeout.ms=6000",
+    ))
+}
+
+/// Gives each consumer the kills that concern it.
+pub(crate) fn mortal(
+    receivers: Vec<KafkaReceiver>,
+    config: &KafkaConfig,
+    topic: &str,
+    clock: SystemClock,
+    start_ns: InstantNs,
+    kills: &[ConsumerKill],
+) -> Vec<MortalReceiver> {
+    let instant = |after: Duration| start_ns.saturating_add(duration_ns(after));
+    (1..)
+        .zip(receivers)
+        .map(|(number, receiver)| {
+            let own = kills.iter().filter(|kill| kill.consumer == number);
+            let own =
+                own.map(|kill| Kill { at_ns: instant(kill.at), back_ns: kill.back().map(instant) });
+            MortalReceiver::new(receiver, config, topic, clock, own.collect())
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kills(texts: &[&str]) -> Vec<ConsumerKill> {
+        texts.iter().map(|text| text.parse().expect("a kill")).collect()
+    }
+
+    #[test]
+    fn a_kill_names_a_consumer_an_instant_and_perhaps_a_return() {
+        let seconds = Duration::from_secs;
+        let kill = |consumer, at, back_after| Ok(ConsumerKill { consumer, at, back_after });
+        assert_eq!("2@10s".parse(), kill(2, seconds(10), None));
+        assert_eq!("1@1m+5".parse(), kill(1, seconds(60), Some(seconds(5))));
+        for wrong in ["", "2", "2@", "@2s", "0@1s", "-1@1s", "1@1s+", "1@soon", "1@1s+2s+3s"] {
+            assert!(wrong.parse::<ConsumerKill>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn only_the_living_in_a_group_can_be_killed() {
+        assert!(check_targets(&kills(&["1@1s+1s", "1@3s", "2@1s"]), 2, true).is_ok());
+        for (wrong, consumers, in_group, told) in [
+            (vec!["1@1s"], 1, false, "without a group"),
+            (vec!["3@1s"], 2, true, "no consumer 3"),
+            (vec!["1@1s", "1@2s"], 1, true, "consumer 1 is killed while it is dead"),
+            (vec!["1@1s+5s", "1@2s"], 1, true, "consumer 1 is killed while it is dead"),
+        ] {
+            let error = check_targets(&kills(&wrong), consumers, in_group).expect_err(told);
+            assert!(error.to_string().contains(told), "{error}");
+        }
+    }
+
+    #[test]
+    fn waiting_ends_after_the_session_of_a_killed_consumer() {
+        let mut config = KafkaConfig::new();
+        let seconds = Duration::from_secs;
+        assert!(check_drain_timeout(seconds(49), &config).is_ok());
+        assert!(check_drain_timeout(seconds(48), &config).is_err());
+        config.set("session.timeout.ms", "6000");
+        config.set("heartbeat.interval.ms", "500");
+        assert!(check_drain_timeout(seconds(7), &config).is_ok());
+        assert!(check_drain_timeout(seconds(6), &config).is_err());
+    }
+}

@@ -1,0 +1,71 @@
+//! Groups: resumed, and with members that are killed.
+
+use crate::{Bench, audit, reasons, unused_name};
+
+/// A killed member is missed after three seconds; half a second's messages are not committed.
+const QUICK: &str = "--config session.timeout.ms=3000 --config heartbeat.interval.ms=300 \
+                     --config auto.commit.interval.ms=500";
+
+#[test]
+fn a_group_is_resumed_where_it_was_left() {
+    let Some(bench) = Bench::shared("resuming a group") else { return };
+    let topic = bench.topic(2, 1, &[]);
+    bench.measure(&format!("fill -n 20000 -p 2 --topic {topic}"), "filled", 0);
+    let drain = format!("drain --topic {topic} --group {topic} -c 2");
+    let part = bench.measure(&format!("{drain} -n 5000"), "part", 0);
+    let rest = bench.measure(&drain, "rest", 0);
+    let (part, rest) = (audit(&part).received, audit(&rest).received);
+    assert!((5_000..20_000).contains(&part), "{part}");
+    assert_eq!(part + rest, 20_000, "neither twice nor not at all");
+}
+
+#[test]
+fn a_killed_member_loses_nothing_and_its_uncommitted_messages_come_again() {
+    let Some(bench) = Bench::shared("killing consumers") else { return };
+    let runs = ["--kill-consumer 2@1200ms", "--kill-consumer 1@700ms+1s --kill-consumer 3@2s"];
+    std::thread::scope(|scope| {
+        // They mostly wait, which they can do at the same time.
+        for kills in runs {
+            let bench = &bench;
+            scope.spawn(move || {
+                let topic = bench.topic(3, 1, &[]);
+                let args =
+                    format!("--rate 3k/s --duration 3s -c 3 --topic {topic} {QUICK} {kills}");
+                let document = bench.measure(&args, &unused_name(), 0);
+                let audit = audit(&document);
+                assert_eq!((audit.received, audit.lost), (9_000, 0), "{kills}: {audit:?}");
+                // A third of the messages, of up to half a second, for each that is killed.
+                assert!((1..=3_000).contains(&audit.duplicated), "{kills}: {audit:?}");
+            });
+        }
+    });
+    let topic = bench.topic(3, 1, &[]);
+    let args = format!("--rate 3k/s --duration 2s -c 3 --topic {topic} {QUICK} --exactly-once");
+    let document = bench.measure(&format!("{args} --kill-consumer 2@1200ms"), "strict", 3);
+    let told = format!(
+        "{} messages were received again, where exactly once was asked for",
+        audit(&document).duplicated
+    );
+    assert_eq!(reasons(&document), [told]);
+}
+
+#[test]
+fn a_member_killed_in_a_drain_loses_nothing() {
+    let Some(bench) = Bench::shared("killing a consumer that drains") else { return };
+    let topic = bench.topic(3, 1, &[]);
+    let place = &bench.place;
+    bench.measure(&format!("fill -n 3000 -p 3 --topic {topic}"), "filled", 0);
+    let args = format!("-c 3 --group {topic} {QUICK} --kill-consumer 3@300ms --drain-timeout 5s");
+    let drained = bench.drain_from_run(&args, &topic, "filled", 0);
+    assert_eq!((audit(&drained).received, audit(&drained).lost), (3_000, 0));
+    for (args, told) in [
+        ("--kill-consumer 1@1s", "without a group"),
+        ("--kill-consumer 4@1s -c 4 --group g --drain-timeout 1m", "there is no consumer 4"),
+        ("--kill-consumer 1@1s --group g", "--drain-timeout: 10s is not longer"),
+    ] {
+        let said = bench.run(&format!("drain --topic {topic} --results-dir none {args}"));
+        assert_eq!((said.code, said.stderr.lines().count()), (2, 1), "{said:?}");
+        assert!(said.stderr.contains(told), "{said:?}");
+    }
+    assert!(!place.path().join("none").exists());
+}

@@ -1,0 +1,98 @@
+//! The tool on real Kafka, run as a user would: what no stand-in can show.
+
+mod cluster;
+mod groups;
+mod security;
+#[path = "../tool/mod.rs"]
+mod tool;
+mod topics;
+mod transactions;
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use bench_core::results::{AuditSummary, Produced, RunDocument, VerdictOutcome};
+use bench_kafka::admin::{Admin, TIMEOUT_DEFAULT};
+use bench_kafka::config::KafkaConfig;
+use bench_testing::TestStack;
+use tool::{Place, Said, outcome};
+
+/// A cluster, and a place to run the tool against it.
+struct Bench {
+    kafka: TestStack,
+    admin: Admin,
+    place: Place,
+}
+
+impl Bench {
+    /// On a broker that other tests use, too, if there is one for `test`.
+    fn shared(test: &str) -> Option<Self> {
+        Some(Self::on(bench_testing::broker(test)?))
+    }
+
+    fn on(kafka: TestStack) -> Self {
+        let mut config = KafkaConfig::new();
+        config.set("bootstrap.servers", kafka.bootstrap_servers());
+        let admin = Admin::connect(&config, TIMEOUT_DEFAULT).expect("the broker answers");
+        Self { kafka, admin, place: Place::new() }
+    }
+
+    /// A new topic with a name that no other test uses.
+    fn topic(&self, partitions: u32, replication: u32, settings: &[(&str, &str)]) -> String {
+        let name = unused_name();
+        let settings = settings.iter().map(|(key, value)| ((*key).into(), (*value).into()));
+        let settings: BTreeMap<String, String> = settings.collect();
+        let created = self.admin.create_topic(&name, partitions, Some(replication), &settings);
+        created.expect("created");
+        name
+    }
+
+    /// Runs the tool; `args` are separated by blanks.
+    fn run(&self, args: &str) -> Said {
+        let servers = self.kafka.bootstrap_servers();
+        let mut command = self.place.tool(&format!("{args} --bootstrap-servers {servers}"));
+        outcome(command.envs(self.kafka.environment().iter().cloned()))
+    }
+
+    /// Runs what must end with `code`, and reads the document that it leaves below `results`.
+    fn measure(&self, args: &str, results: &str, code: i32) -> RunDocument {
+        let said = self.run(&format!("{args} --results-dir {results}"));
+        assert_eq!(said.code, code, "{args}: {said:?}");
+        self.place.document(results)
+    }
+
+    /// Drains `topic` and holds it against the run below `results`.
+    fn drain_from_run(&self, args: &str, topic: &str, results: &str, code: i32) -> RunDocument {
+        let folder = self.place.run_folder(results);
+        let args = format!("drain --topic {topic} --from-run {} {args}", folder.display());
+        self.measure(&args, &unused_name(), code)
+    }
+
+    /// How many offsets each partition of a topic holds.
+    fn offsets(&self, topic: &str) -> Vec<u64> {
+        let all = self.admin.watermarks(topic).expect("watermarks");
+        all.iter().map(bench_kafka::admin::PartitionWatermarks::offsets).collect()
+    }
+}
+
+/// A name for a topic or a folder that nothing has had yet.
+fn unused_name() -> String {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    format!("bench-test-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+fn audit(document: &RunDocument) -> &AuditSummary {
+    let summary = document.summary.as_ref().expect("figures");
+    summary.audit.as_ref().expect("an audit")
+}
+
+fn produced(document: &RunDocument) -> &Produced {
+    let summary = document.summary.as_ref().expect("figures");
+    summary.produced.as_ref().expect("it produced")
+}
+
+fn reasons(document: &RunDocument) -> &[String] {
+    let verdict = document.verdict.as_ref().expect("a verdict");
+    assert_eq!(verdict.outcome == VerdictOutcome::Valid, verdict.reasons.is_empty());
+    &verdict.reasons
+}

@@ -1,0 +1,70 @@
+//! TLS and logins, by the properties files of the local stack.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use bench_services::local::StackOptions;
+use bench_testing::TestStack;
+
+use crate::tool::Place;
+use crate::unused_name;
+
+const FILES: [&str; 5] = [
+    "kafka-tls",
+    "kafka-sasl-plain",
+    "kafka-sasl-scram-sha-256",
+    "kafka-sasl-scram-sha-512",
+    "kafka-sasl-no-tls",
+];
+
+fn stack(test: &str) -> Option<TestStack> {
+    bench_testing::local(test, &StackOptions::kafka(1))
+}
+
+fn file(kafka: &TestStack, name: &str) -> PathBuf {
+    kafka.stack().dir().join(format!("{name}.properties"))
+}
+
+fn password(file: &Path) -> String {
+    let text = std::fs::read_to_string(file).expect("a properties file");
+    let password = text.lines().find_map(|line| line.strip_prefix("sasl.password="));
+    password.expect("a password").to_owned()
+}
+
+#[test]
+fn every_secured_way_in_leads_to_the_same_messages() {
+    let Some(kafka) = stack("TLS and logins") else { return };
+    for name in FILES {
+        let place = Place::new();
+        let properties = file(&kafka, name);
+        let args =
+            format!("-n 500 --topic {} --properties {}", unused_name(), properties.display());
+        let said = place.run(&args);
+        assert_eq!(said.code, 0, "{name}: {said:?}");
+        assert!(said.stdout.contains("500 acked, 500 received, 0 lost"), "{name}: {said:?}");
+        if name != "kafka-tls" {
+            let text = std::fs::read_to_string(place.run_folder("results").join("run.json"));
+            let text = text.expect("a document") + &said.stdout + &said.stderr;
+            assert!(!text.contains(&password(&properties)), "{name}");
+        }
+    }
+}
+
+#[test]
+fn a_wrong_password_is_refused_in_one_line_at_once_and_not_shown() {
+    let Some(kafka) = stack("wrong passwords") else { return };
+    for name in FILES.into_iter().filter(|name| *name != "kafka-tls") {
+        let place = Place::new();
+        let properties = std::fs::read_to_string(file(&kafka, name)).expect("a properties file");
+        let right = password(&file(&kafka, name));
+        let path = place.path().join("client.properties");
+        std::fs::write(&path, properties.replace(&right, "hunter2")).expect("written");
+        let started = Instant::now();
+        let said = place.run("-n 500 --properties client.properties --timeout 30s");
+        assert!(started.elapsed() < Duration::from_secs(15), "{name}: not before the time-out");
+        assert_eq!((said.code, said.stderr.lines().count()), (1, 1), "{name}: {said:?}");
+        assert!(said.stderr.contains("refused the connection"), "{name}: {said:?}");
+        assert!(!said.stderr.contains("hunter2"), "{name}: {said:?}");
+        assert_eq!(place.entries(), ["client.properties"]);
+    }
+}
