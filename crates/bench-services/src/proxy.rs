@@ -4,9 +4,8 @@
 //! connection stays one. What is under way is bounded: a reader that is too slow slows the sender
 //! down, as it does without a proxy. When nothing is set, a proxy adds well below 0.1 ms.
 //!
-//! Latency is added to the round trip, half of it on each way: an answer comes that much later, and
-//! so does a message that goes to a broker on one connection and from it on another. It does not
-//! limit the throughput as long as no more than [`UNDER_WAY_MAX_BYTES`] are under way.
+//! Latency is added to the round trip, half of it on each way: an answer comes that much later. It
+//! does not limit the throughput as long as no more than 32 MiB are under way on a connection.
 //!
 //! Bandwidth is that of a link which all connections of the proxy share, on each way for itself.
 

@@ -13,7 +13,7 @@ use super::{Fault, need_network};
 const KAFKA_VARIABLE: &str = "KAFKA_BOOTSTRAP_SERVERS";
 
 /// What stands in the results of a run whose connections go through proxies.
-const PROXIED: &str = "the tool reaches Kafka through a proxy, which adds about 0.1 ms";
+const PROXIED: &str = "the tool reaches Kafka through a proxy, which adds up to 0.1 ms";
 
 /// The services that run-suite has started on this machine for a run; none for a run that uses
 /// others.
