@@ -1,4 +1,4 @@
-//! The local MariaDB, S3 server and Connect worker, each used through its own protocol.
+//! The local `MariaDB`, S3 server and Connect worker, each used through its own protocol.
 
 use std::collections::BTreeMap;
 use std::fs::{self, OpenOptions};
@@ -185,7 +185,7 @@ fn mysql_keeps_its_rows_through_a_kill() {
 
 /// Waits until a file has exactly these lines.
 fn wait_for_lines(file: &Path, wanted: &[&str]) {
-    let deadline = Instant::now() + Duration::from_secs(60);
+    let deadline = Instant::now() + Duration::from_mins(1);
     let lines = || fs::read_to_string(file).unwrap_or_default();
     while lines().lines().ne(wanted.iter().copied()) {
         assert!(Instant::now() < deadline, "{wanted:?} did not come, but {:?}", lines());
