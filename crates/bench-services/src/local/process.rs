@@ -172,6 +172,8 @@ impl Process {
         };
         match stat.state {
             _ if stat.started_ticks != self.started_ticks => ProcessState::Ended,
+            // Its first thread has ended; the others still hold its ports and files.
+            'Z' if stat.threads > 1 => ProcessState::Running,
             'Z' | 'X' => {
                 // Ours to reap if we started it; otherwise this fails, and init does.
                 let _ = self.raw().map(|pid| waitpid(Some(pid), WaitOptions::NOHANG));
@@ -267,6 +269,7 @@ fn is_member(pid: Pid, mark: &[u8]) -> bool {
 
 struct Stat {
     state: char,
+    threads: u32,
     started_ticks: u64,
 }
 
@@ -279,9 +282,12 @@ impl Stat {
             None => Vec::new(),
         };
         let state = fields.first().and_then(|state| state.chars().next());
+        let threads = fields.get(17).and_then(|threads| threads.parse().ok());
         let started_ticks = fields.get(19).and_then(|ticks| ticks.parse().ok());
-        match (state, started_ticks) {
-            (Some(state), Some(started_ticks)) => Ok(Self { state, started_ticks }),
+        match (state, threads, started_ticks) {
+            (Some(state), Some(threads), Some(started_ticks)) => {
+                Ok(Self { state, threads, started_ticks })
+            }
             _ => Err(io::Error::other(format!("/proc/{pid}/stat has another form"))),
         }
     }
