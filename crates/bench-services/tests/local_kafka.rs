@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::Read;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -189,12 +190,7 @@ fn a_killed_driver_leaves_a_stack_that_can_be_ended() {
     for moment in ["\"name\": \"kafka-1\"", "\"pid\":"] {
         let folder = tempfile::tempdir().expect("a folder");
         let dir = folder.path().canonicalize().expect("the folder");
-        let mut driver = Command::new(std::env::current_exe().expect("this program"))
-            .args(["--exact", "driver", "--ignored"])
-            .env(DRIVER, &dir)
-            .stdout(Stdio::null())
-            .spawn()
-            .expect("starts");
+        let mut driver = driver_in(&dir).stdout(Stdio::null()).spawn().expect("starts");
         let deadline = Instant::now() + WAIT;
         let record = || fs::read_to_string(dir.join("stack.json")).unwrap_or_default();
         while !record().contains(moment) {
@@ -214,11 +210,58 @@ fn a_killed_driver_leaves_a_stack_that_can_be_ended() {
 }
 
 #[test]
-#[ignore = "is started by the test of a killed driver"]
+fn what_the_machine_lacks_is_said_in_one_sentence() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let bin = folder.path().join("bin");
+    fs::create_dir(&bin).expect("created");
+    let program = |name: &str, script: &str| {
+        let file = bin.join(name);
+        fs::write(&file, format!("#!/bin/sh\n{script}\n")).expect("written");
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).expect("made executable");
+    };
+    let complaint = || {
+        let output = driver_in(&folder.path().join("stack"))
+            .env("PATH", &bin)
+            .env("BENCH_CACHE_DIR", folder.path().join("cache"))
+            .env_remove("JAVA_HOME")
+            .env_remove("KAFKA_HOME")
+            .env_remove("BENCH_KAFKA_CLASSPATH")
+            .output()
+            .expect("it runs");
+        assert!(!folder.path().join("stack").exists(), "what was made is gone");
+        String::from_utf8(output.stdout).expect("text")
+    };
+    let says = |words: &str| {
+        let complaint = complaint();
+        assert!(complaint.contains(words) && complaint.contains("missing: true"), "{complaint}");
+    };
+    says("there is no 'java' in PATH or JAVA_HOME; install Java 17 or later");
+    program("java", "echo 'openjdk version \"11.0.2\" 2019-01-15' >&2");
+    says("is Java 11; install Java 17 or later");
+    program("java", "echo 'openjdk version \"21.0.2\" 2024-01-16' >&2");
+    says("there is no 'mvn' in PATH; install Maven");
+    program("mvn", "echo '[ERROR] Unknown host'; exit 1");
+    says("mvn ended with exit status: 1; Maven needs the network or a mirror");
+    says("[ERROR] Unknown host");
+    let left = fs::read_dir(folder.path().join("cache")).expect("the cache").count();
+    assert_eq!(left, 0, "what was half fetched is gone");
+}
+
+/// Not a test but the process that the tests above start: brings a stack up in the folder named.
+#[test]
+#[ignore = "is started by other tests"]
 fn driver() {
     let Some(dir) = std::env::var_os(DRIVER) else { return };
     let cache = Cache::from_environment().expect("a cache");
-    let _ = Stack::up(Path::new(&dir), &cache, &StackOptions::kafka(1), &mut |_| ());
+    if let Err(error) = Stack::up(Path::new(&dir), &cache, &StackOptions::kafka(1), &mut |_| ()) {
+        panic!("{error} (missing: {})", error.is_missing());
+    }
+}
+
+fn driver_in(dir: &Path) -> Command {
+    let mut command = Command::new(std::env::current_exe().expect("this program"));
+    command.args(["--exact", "driver", "--ignored"]).env(DRIVER, dir);
+    command
 }
 
 fn client(servers: &str) -> ClientConfig {

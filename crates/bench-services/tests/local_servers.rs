@@ -1,4 +1,4 @@
-//! The local MariaDB, S3 server and Connect worker, each used through its own protocol.
+//! The local `MariaDB`, S3 server and Connect worker, each used through its own protocol.
 
 use std::collections::BTreeMap;
 use std::fs::{self, OpenOptions};
@@ -118,6 +118,14 @@ fn versitygw_has_one_winner_in_each_race() {
 
 #[test]
 fn minio_has_one_winner_in_each_race() {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let is_installed = std::env::split_paths(&path).any(|dir| dir.join("minio").is_file());
+    if !is_installed && std::env::var_os("BENCH_MINIO").is_none() {
+        // Building it takes minutes, and its licence is not everybody's: nothing requires it.
+        let line = b"skipped: MinIO: there is no 'minio' in PATH, and BENCH_MINIO names none\n";
+        std::io::stderr().write_all(line).expect("standard error");
+        return;
+    }
     s3_is_sound("minio", S3Server::Minio, "MinIO ");
 }
 
@@ -177,7 +185,7 @@ fn mysql_keeps_its_rows_through_a_kill() {
 
 /// Waits until a file has exactly these lines.
 fn wait_for_lines(file: &Path, wanted: &[&str]) {
-    let deadline = Instant::now() + Duration::from_secs(60);
+    let deadline = Instant::now() + Duration::from_mins(1);
     let lines = || fs::read_to_string(file).unwrap_or_default();
     while lines().lines().ne(wanted.iter().copied()) {
         assert!(Instant::now() < deadline, "{wanted:?} did not come, but {:?}", lines());

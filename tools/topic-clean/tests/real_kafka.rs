@@ -1,15 +1,15 @@
-//! Emptying topics for real, and the administration of `bench-kafka` beneath it. Runs on the broker
-//! that `BENCH_TEST_KAFKA=host:port` names, in topics of its own, and says so when there is none.
+//! Emptying topics for real, and the administration of `bench-kafka` beneath it, in topics of its own
+//! on a real broker.
 
 mod broker;
 
 use std::collections::BTreeMap;
-use std::io::Write;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use bench_kafka::admin::{Admin, TIMEOUT_DEFAULT, TopicOutcome};
 use bench_kafka::config::KafkaConfig;
+use bench_testing::TestStack;
 use broker::{Said, benchmark_message, fill, producer, put, run, send};
 use rdkafka::producer::Producer;
 
@@ -18,21 +18,18 @@ struct Cluster {
     servers: String,
     admin: Admin,
     made: Vec<String>,
+    _kafka: TestStack,
 }
 
 impl Cluster {
-    /// The broker to test with, if there is one; `test` is what is skipped otherwise.
+    /// The broker to test with, if this machine can run one; `test` is what is skipped otherwise.
     fn for_test(test: &str) -> Option<Self> {
-        let Ok(servers) = std::env::var("BENCH_TEST_KAFKA") else {
-            // Straight to the stream, which the test harness does not hide.
-            let line = format!("skipped: {test}: no Kafka here (set BENCH_TEST_KAFKA=host:port)\n");
-            std::io::stderr().write_all(line.as_bytes()).expect("standard error");
-            return None;
-        };
+        let kafka = bench_testing::broker(test)?;
+        let servers = kafka.bootstrap_servers().to_owned();
         let mut config = KafkaConfig::new();
         config.set("bootstrap.servers", &servers);
-        let admin = Admin::connect(&config, TIMEOUT_DEFAULT).expect("BENCH_TEST_KAFKA answers");
-        Some(Self { servers, admin, made: Vec::new() })
+        let admin = Admin::connect(&config, TIMEOUT_DEFAULT).expect("the broker answers");
+        Some(Self { servers, admin, made: Vec::new(), _kafka: kafka })
     }
 
     /// A name that no other test uses.

@@ -148,3 +148,74 @@ impl Lock {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::*;
+
+    fn cache() -> (tempfile::TempDir, Cache) {
+        let dir = tempfile::tempdir().expect("a folder");
+        let cache = Cache::at(&dir.path().join("cache")).expect("a cache");
+        (dir, cache)
+    }
+
+    #[test]
+    fn a_part_is_fetched_once_by_whoever_comes_first() {
+        let (_dir, cache) = cache();
+        let fetched = AtomicU32::new(0);
+        let fill = |folder: &Path| {
+            fetched.fetch_add(1, Ordering::Relaxed);
+            std::thread::sleep(Duration::from_millis(20));
+            fs::write(folder.join("file"), "text").map_err(LocalError::file("write", folder))
+        };
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    let part = cache.part("part-1", fill).expect("fetched");
+                    assert_eq!(fs::read_to_string(part.join("file")).expect("there"), "text");
+                });
+            }
+        });
+        assert_eq!(fetched.into_inner(), 1);
+    }
+
+    #[test]
+    fn a_part_that_failed_leaves_nothing() {
+        let (_dir, cache) = cache();
+        let left_over = cache.dir().join("fetching/part-1-77");
+        fs::create_dir_all(&left_over).expect("created");
+        let fail = |folder: &Path| {
+            fs::write(folder.join("file"), "te").map_err(LocalError::file("write", folder))?;
+            Err(LocalError::Options("broken off".to_owned()))
+        };
+        cache.part("part-1", fail).expect_err("fails");
+        assert_eq!(fs::read_dir(cache.dir()).expect("there").count(), 0);
+        cache.part("part-1", |_| Ok(())).expect("another time");
+    }
+
+    #[test]
+    fn one_at_a_time() {
+        let (dir, _) = cache();
+        let lock = Lock::take(dir.path(), Duration::ZERO).expect("free");
+        let error = Lock::take(dir.path(), Duration::from_millis(60)).expect_err("taken");
+        assert!(error.to_string().contains("60ms"), "{error}");
+        drop(lock);
+        Lock::take(dir.path(), Duration::ZERO).expect("free again");
+    }
+
+    #[test]
+    fn a_stack_without_its_folder_is_forgotten() {
+        let (dir, cache) = cache();
+        assert_eq!(cache.stacks(), Vec::<PathBuf>::new());
+        for name in ["here", "gone"] {
+            cache.register(name, &dir.path().join(name)).expect("registered");
+        }
+        fs::create_dir(dir.path().join("here")).expect("created");
+        fs::write(dir.path().join("here/stack.json"), "{}").expect("written");
+        assert_eq!(cache.stacks(), [dir.path().join("here")]);
+        cache.unregister("here");
+        assert_eq!(fs::read_dir(cache.registry()).expect("there").count(), 0);
+    }
+}

@@ -59,7 +59,7 @@ impl Server for Connect {
     }
 
     fn check(&self, node: &Site<'_>) -> Result<(), String> {
-        http::succeeds(node.port("rest"), "/connectors")
+        http::answers(node.port("rest"), "/connectors", 200)
     }
 
     fn address(&self, node: &Site<'_>) -> String {

@@ -66,3 +66,25 @@ pub(super) fn remove(path: &Path) -> Result<(), LocalError> {
     };
     removed.map_err(LocalError::file("remove", path))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stack_comes_only_where_nothing_else_is() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let dir = dir.path();
+        refuse_foreign(&dir.join("new")).expect("it will be made");
+        refuse_foreign(dir).expect("nothing is in it");
+        for left_by_a_stack in [CONFIG, LOGS] {
+            fs::create_dir(dir.join(left_by_a_stack)).expect("created");
+        }
+        refuse_foreign(dir).expect("a stack was here");
+        fs::create_dir(dir.join(DATA)).expect("created");
+        let error = refuse_foreign(dir).expect_err("somebody's data");
+        assert!(error.is_usage() && error.to_string().contains("'data'"), "{error}");
+        fs::write(dir.join(RECORD), "{}").expect("written");
+        refuse_foreign(dir).expect("a stack is here");
+    }
+}

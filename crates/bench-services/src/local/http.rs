@@ -10,8 +10,8 @@ const TIMEOUT: Duration = Duration::from_millis(500);
 /// `HTTP/1.1 200`
 const STATUS_BYTES: usize = 12;
 
-/// Whether a server on 127.0.0.1 answers a GET with success; if not, what it does instead.
-pub(super) fn succeeds(port: u16, path: &str) -> Result<(), String> {
+/// Whether a server on 127.0.0.1 answers a GET with this status; if not, what it does instead.
+pub(super) fn answers(port: u16, path: &str, wanted: u16) -> Result<(), String> {
     let answered = || -> std::io::Result<String> {
         let mut stream = connect(port)?;
         let request =
@@ -23,8 +23,9 @@ pub(super) fn succeeds(port: u16, path: &str) -> Result<(), String> {
         let _ = stream.take(1 << 20).read_to_end(&mut Vec::new());
         Ok(String::from_utf8_lossy(&status).into_owned())
     };
+    let wanted = format!(" {wanted}");
     match answered() {
-        Ok(status) if status.starts_with("HTTP/1.") && status.ends_with(" 200") => Ok(()),
+        Ok(status) if status.starts_with("HTTP/1.") && status.ends_with(&wanted) => Ok(()),
         Ok(status) => Err(format!("it answers GET {path} with '{}'", status.escape_default())),
         Err(error) => Err(format!("it does not answer GET {path} on port {port}: {error}")),
     }
@@ -58,11 +59,13 @@ mod tests {
     }
 
     #[test]
-    fn only_success_is_success() {
+    fn only_the_wanted_status_will_do() {
         let ok = answering("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}");
-        assert_eq!(succeeds(ok, "/health"), Ok(()));
+        assert_eq!(answers(ok, "/health", 200), Ok(()));
+        let refusal = answering("HTTP/1.1 403 Forbidden\r\n\r\n");
+        assert_eq!(answers(refusal, "/bench", 403), Ok(()));
         for answer in ["HTTP/1.1 503 Unavailable\r\n\r\n", "SSH-2.0-OpenSSH_9.2", ""] {
-            let error = succeeds(answering(answer), "/health").expect_err("no success");
+            let error = answers(answering(answer), "/health", 200).expect_err("no success");
             assert!(error.contains("GET /health"), "{error}");
         }
     }
@@ -72,7 +75,7 @@ mod tests {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
         let port = listener.local_addr().expect("an address").port();
         drop(listener);
-        let error = succeeds(port, "/").expect_err("nobody listens");
+        let error = answers(port, "/", 200).expect_err("nobody listens");
         assert!(error.contains(&format!("port {port}")), "{error}");
     }
 }

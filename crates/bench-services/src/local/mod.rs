@@ -175,3 +175,46 @@ impl StackOptions {
         Ok(options)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_read_as_they_are_written() {
+        for service in Service::ALL {
+            assert_eq!(service.to_string().parse(), Ok(service));
+        }
+        for server in [S3Server::Versitygw, S3Server::Minio] {
+            assert_eq!(server.to_string().parse(), Ok(server));
+        }
+        assert!("Kafka".parse::<Service>().is_err() && "s3".parse::<S3Server>().is_err());
+    }
+
+    #[test]
+    fn what_cannot_be_is_refused_before_anything_is_done() {
+        let connect = StackOptions::of([Service::Connect]).completed().expect("with Kafka");
+        assert!(connect.services.contains(&Service::Kafka));
+        let with_setting = |key: &str, value: &str| {
+            let kafka_settings = vec![(key.to_owned(), value.to_owned())];
+            StackOptions { kafka_settings, ..StackOptions::kafka(1) }
+        };
+        with_setting("num.partitions", "").completed().expect("an empty value");
+        let refused = [
+            StackOptions::of([]),
+            StackOptions::kafka(0),
+            StackOptions::kafka(BROKERS_MAX + 1),
+            StackOptions { kafka_proxy_ports: vec![1], ..StackOptions::kafka(3) },
+            with_setting(" ", "1"),
+            with_setting("num.partitions", "1\nlog.dirs=/"),
+        ];
+        let folder = tempfile::tempdir().expect("a folder");
+        let dir = folder.path().join("stack");
+        let cache = Cache::at(&folder.path().join("cache")).expect("a cache");
+        for options in refused {
+            let error = Stack::up(&dir, &cache, &options, &mut |_| ()).expect_err("refused");
+            assert!(error.is_usage() && !error.is_missing(), "{error}");
+            assert!(!dir.exists() && !cache.dir().exists());
+        }
+    }
+}

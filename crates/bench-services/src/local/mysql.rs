@@ -128,7 +128,7 @@ impl Server for Mysql {
 fn installed_parts(program: &Path) -> Result<Parts, LocalError> {
     let said = installed::version_text(program, &["--no-defaults", "--version"])?;
     if !said.contains("MariaDB") {
-        return Ok(parts("MySQL", &said, program, base_dir(program), None));
+        return Ok(parts("MySQL", &said, program, &base_dir(program), None));
     }
     let base_dir = base_dir(program);
     let installer = ["scripts", "bin", "sbin"]
@@ -145,14 +145,15 @@ fn installed_parts(program: &Path) -> Result<Parts, LocalError> {
             remedy: REMEDY.to_owned(),
         });
     }
-    Ok(parts("MariaDB", &said, program, base_dir, installer))
+    Ok(parts("MariaDB", &said, program, &base_dir, installer.as_deref()))
 }
 
 /// A server out of the cache.
 fn fetched_parts(cache: &Cache, notice: &mut Notice<'_>) -> Result<Parts, LocalError> {
     if !cfg!(all(target_os = "linux", target_arch = "x86_64")) || installed::find("mvn").is_none() {
         return Err(LocalError::Missing {
-            what: "there is no MariaDB or MySQL server, and no Maven to fetch one with".to_owned(),
+            what: "there is no MariaDB or MySQL server, and none can be fetched by Maven"
+                .to_owned(),
             remedy: REMEDY.to_owned(),
         });
     }
@@ -172,23 +173,22 @@ fn fetched_parts(cache: &Cache, notice: &mut Notice<'_>) -> Result<Parts, LocalE
         other => other,
     })?;
     let installer = base_dir.join("scripts/mariadb-install-db");
-    Ok(parts("MariaDB", &said, &program, base_dir, Some(installer)))
+    Ok(parts("MariaDB", &said, &program, &base_dir, Some(&installer)))
 }
 
 fn parts(
     name: &str,
     said: &str,
     program: &Path,
-    base_dir: PathBuf,
-    installer: Option<PathBuf>,
+    base_dir: &Path,
+    installer: Option<&Path>,
 ) -> Parts {
-    let base_dir = (BASE_DIR.to_owned(), base_dir.to_string_lossy().into_owned());
-    let installer =
-        installer.map(|file| (INSTALLER.to_owned(), file.to_string_lossy().into_owned()));
+    let more = [(BASE_DIR, Some(base_dir)), (INSTALLER, installer)].into_iter();
+    let more = more.filter_map(|(key, path)| Some((key.to_owned(), path?.display().to_string())));
     Parts {
         version: format!("{name} {}, {FLUSH}", version_in(said)),
         program: program.to_owned(),
-        more: installer.into_iter().chain([base_dir]).collect(),
+        more: more.collect(),
     }
 }
 
@@ -313,7 +313,7 @@ mod tests {
     #[test]
     fn results_name_when_a_transaction_is_on_disk() {
         let said = "mariadbd  Ver 11.4.5-MariaDB for linux-systemd on x86_64";
-        let parts = parts("MariaDB", said, Path::new("/a/bin/mariadbd"), "/a".into(), None);
+        let parts = parts("MariaDB", said, Path::new("/a/bin/mariadbd"), Path::new("/a"), None);
         assert_eq!(parts.version, "MariaDB 11.4.5, innodb_flush_log_at_trx_commit=1");
     }
 

@@ -45,3 +45,35 @@ fn host_and_port(address: &str) -> &str {
     let rest = rest.split(['/', '?']).next().unwrap_or_default();
     rest.rsplit_once('@').map_or(rest, |(_, rest)| rest)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::record::tests::sample;
+    use super::*;
+
+    #[test]
+    fn only_all_addresses_of_the_stack_are_local() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let dir = dir.path();
+        assert_eq!(find(dir, Service::Kafka, "127.0.0.1:20001"), None);
+        let mut record = sample();
+        record.options.kafka_proxy_ports = vec![9_000];
+        record.nodes[0].ports.insert("PROXIED".to_owned(), 20_100);
+        record.write(dir).expect("written");
+        let found = find(dir, Service::Kafka, "127.0.0.1:20001, localhost:9000").expect("found");
+        assert_eq!(found.origin, ServiceOrigin::Local);
+        assert_eq!(found.name, "kafka");
+        assert_eq!(found.version, "Apache Kafka 4.3.1");
+        assert_eq!(found.address, "127.0.0.1:20001,localhost:9000");
+        for other in ["127.0.0.1:1", "10.0.0.1:20001", "127.0.0.1:20001,b:20001", "", "20001"] {
+            assert_eq!(find(dir, Service::Kafka, other), None, "{other}");
+        }
+        assert_eq!(find(dir, Service::Mysql, "127.0.0.1:20001"), None);
+    }
+
+    #[test]
+    fn passwords_are_left_out_of_addresses() {
+        assert_eq!(host_and_port("mysql://me:p@ss@127.0.0.1:3306/bench"), "127.0.0.1:3306");
+        assert_eq!(host_and_port(" http://127.0.0.1:8083?x=a@b:1 "), "127.0.0.1:8083");
+    }
+}

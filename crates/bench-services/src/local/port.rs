@@ -39,3 +39,22 @@ impl Ports {
         Err(LocalError::NoPort { first: FIRST, last: LAST })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_port_is_free_and_handed_out_once() {
+        // All but three, on one of which somebody listens.
+        let mut left = Ports::beside(BTreeSet::new());
+        let [one, two, other] = [(); 3].map(|()| left.next().expect("a port"));
+        let _listener = TcpListener::bind((Ipv4Addr::LOCALHOST, other)).expect("it is free");
+        let taken = (FIRST..=LAST).filter(|port| ![one, two, other].contains(port)).collect();
+        let mut ports = Ports::beside(taken);
+        let got = BTreeSet::from([ports.next().expect("one"), ports.next().expect("two")]);
+        assert_eq!(got, BTreeSet::from([one, two]));
+        let error = ports.next().expect_err("no more").to_string();
+        assert_eq!(error, "found no free port on 127.0.0.1 between 20000 and 32000");
+    }
+}

@@ -172,6 +172,8 @@ impl Process {
         };
         match stat.state {
             _ if stat.started_ticks != self.started_ticks => ProcessState::Ended,
+            // Its first thread has ended; the others still hold its ports and files.
+            'Z' if stat.threads > 1 => ProcessState::Running,
             'Z' | 'X' => {
                 // Ours to reap if we started it; otherwise this fails, and init does.
                 let _ = self.raw().map(|pid| waitpid(Some(pid), WaitOptions::NOHANG));
@@ -212,13 +214,17 @@ impl Process {
     }
 
     fn wait_for(&self, deadline: Instant, is_wanted: impl Fn(ProcessState) -> bool) -> bool {
-        while !is_wanted(self.state()) {
-            if Instant::now() >= deadline {
+        loop {
+            let state = self.state();
+            if is_wanted(state) {
+                return true;
+            }
+            // Nothing else will ever become of one that has ended.
+            if state == ProcessState::Ended || Instant::now() >= deadline {
                 return false;
             }
             std::thread::sleep(POLL);
         }
-        true
     }
 
     fn signal(&self, signal: Signal) {
@@ -267,6 +273,7 @@ fn is_member(pid: Pid, mark: &[u8]) -> bool {
 
 struct Stat {
     state: char,
+    threads: u32,
     started_ticks: u64,
 }
 
@@ -279,9 +286,12 @@ impl Stat {
             None => Vec::new(),
         };
         let state = fields.first().and_then(|state| state.chars().next());
+        let threads = fields.get(17).and_then(|threads| threads.parse().ok());
         let started_ticks = fields.get(19).and_then(|ticks| ticks.parse().ok());
-        match (state, started_ticks) {
-            (Some(state), Some(started_ticks)) => Ok(Self { state, started_ticks }),
+        match (state, threads, started_ticks) {
+            (Some(state), Some(threads), Some(started_ticks)) => {
+                Ok(Self { state, threads, started_ticks })
+            }
             _ => Err(io::Error::other(format!("/proc/{pid}/stat has another form"))),
         }
     }
@@ -289,4 +299,92 @@ impl Stat {
 
 fn boot_id() -> io::Result<String> {
     Ok(fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shell(dir: &Path, script: &str) -> Launch {
+        Launch {
+            program: "/bin/sh".into(),
+            args: vec!["-c".to_owned(), script.to_owned()],
+            env: vec![("GREETING".to_owned(), "good morning".to_owned())],
+            current_dir: dir.to_owned(),
+            log: dir.join("log"),
+        }
+    }
+
+    #[test]
+    fn a_process_is_frozen_thawed_and_killed() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let process = shell(dir.path(), "sleep 60").spawn("a test", dir.path()).expect("starts");
+        assert_eq!(process.state(), ProcessState::Running);
+        assert!(process.freeze());
+        assert_eq!(process.state(), ProcessState::Frozen);
+        assert!(process.thaw());
+        assert_eq!(process.state(), ProcessState::Running);
+        assert!(process.kill());
+        assert_eq!(process.state(), ProcessState::Ended);
+        assert!(Stat::of(process.pid).is_err(), "nothing is left for somebody else to reap");
+        assert!(process.kill() && !process.freeze(), "which is nothing to fail on");
+    }
+
+    #[test]
+    fn another_process_of_the_same_id_is_left_alone() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let process = shell(dir.path(), "sleep 60").spawn("a test", dir.path()).expect("starts");
+        let earlier = Process { started_ticks: process.started_ticks - 1, ..process.clone() };
+        let before_boot = Process { boot_id: "another".to_owned(), ..process.clone() };
+        for other in [earlier, before_boot] {
+            assert_eq!(other.state(), ProcessState::Ended);
+            assert!(other.kill(), "it has gone");
+            assert_eq!(process.state(), ProcessState::Running);
+        }
+        assert!(process.kill());
+    }
+
+    #[test]
+    fn members_that_nobody_recorded_are_found() {
+        let [ours, theirs] = [(); 2].map(|()| tempfile::tempdir().expect("a folder"));
+        let [ours, theirs] = [ours.path(), theirs.path()];
+        let member = shell(ours, "sleep 60").spawn("a test", ours).expect("starts");
+        let other = shell(theirs, "sleep 60").spawn("a test", theirs).expect("starts");
+        kill_members(ours);
+        assert!(member.wait(Instant::now() + SIGNAL_TIMEOUT));
+        assert_eq!(other.state(), ProcessState::Running);
+        assert!(other.kill());
+    }
+
+    #[test]
+    fn a_program_that_fails_is_quoted() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let run =
+            |script: &str, timeout| shell(dir.path(), script).run("greet", dir.path(), timeout);
+        run("echo $GREETING", SIGNAL_TIMEOUT).expect("ends well");
+        let error = run("echo no such thing >&2; exit 3", SIGNAL_TIMEOUT).expect_err("fails");
+        let error = error.to_string();
+        assert!(error.starts_with("failed to greet: sh ended with exit status: 3"), "{error}");
+        assert!(error.ends_with("good morning\nno such thing"), "{error}");
+        let error = run("exec sleep 60", Duration::from_millis(50)).expect_err("is too slow");
+        assert!(error.to_string().contains("did not end within 50ms"), "{error}");
+        let missing = Launch { program: "/no/such".into(), ..shell(dir.path(), "") };
+        let error = missing.spawn("kafka-1", dir.path()).expect_err("no program");
+        assert_eq!(error.to_string(), "failed to start /no/such for kafka-1");
+    }
+
+    #[test]
+    fn the_last_lines_of_a_log_say_what_is_wrong() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let log = dir.path().join("log");
+        assert_eq!(last_lines(&log), "");
+        let trace = "\tat some.Class\n".repeat(100) + "\t... 7 more\n\n";
+        let text = format!("{}\nERROR bad \u{fffd}\n{trace}", "x".repeat(100_000));
+        fs::write(&log, text).expect("written");
+        let said = last_lines(&log);
+        assert!(said.ends_with("x\nERROR bad \u{fffd}"), "{said}");
+        assert!(said.len() as u64 <= SHOWN_BYTES);
+        fs::write(&log, "line\n".repeat(100)).expect("written");
+        assert_eq!(last_lines(&log).lines().count(), SHOWN_LINES);
+    }
 }

@@ -130,3 +130,71 @@ pub(super) fn ports_in_use(cache: &Cache, record: &Record) -> BTreeSet<u16> {
     })
     .collect()
 }
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    /// One broker, whose ports are 20001 and following.
+    pub(in super::super) fn sample() -> Record {
+        let options = StackOptions::kafka(1);
+        let names = server(Service::Kafka).ports(&options);
+        let node = Node {
+            name: "kafka-1".to_owned(),
+            service: Service::Kafka,
+            parts: Parts {
+                version: "Apache Kafka 4.3.1".to_owned(),
+                program: "java".into(),
+                more: BTreeMap::new(),
+            },
+            ports: names.into_iter().map(String::from).zip(20_001..).collect(),
+            is_prepared: true,
+            process: None,
+        };
+        Record { id: "id".to_owned(), cache: "cache".into(), options, nodes: vec![node] }
+    }
+
+    #[test]
+    fn what_was_written_is_read() {
+        let dir = tempfile::tempdir().expect("a folder");
+        sample().write(dir.path()).expect("written");
+        assert_eq!(read(dir.path()).expect("read"), sample());
+    }
+
+    #[test]
+    fn a_record_that_was_tampered_with_is_refused() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let refused = |record: &Record| {
+            record.write(dir.path()).expect("written");
+            let error = read(dir.path()).expect_err("refused");
+            assert!(error.to_string().contains("no record of a stack"), "{error}");
+        };
+        let mut elsewhere = sample();
+        elsewhere.nodes[0].name = "../../home".to_owned();
+        refused(&elsewhere);
+        let mut mute = sample();
+        mute.nodes[0].ports.clear();
+        refused(&mute);
+        let mut none = sample();
+        none.options.brokers = 0;
+        refused(&none);
+    }
+
+    #[test]
+    fn a_stack_grows_but_does_not_change() {
+        let dir = Path::new("dir");
+        let old = StackOptions::kafka(3);
+        let more = StackOptions::of([Service::Mysql]);
+        let both = merged(dir, &old, &more).expect("grows");
+        assert_eq!(both.brokers, 3);
+        assert_eq!(both.services, BTreeSet::from([Service::Kafka, Service::Mysql]));
+        assert_eq!(merged(dir, &both, &old).expect("as it is"), both);
+        assert_eq!(merged(dir, &more, &old).expect("the other way round").brokers, 3);
+        let mut other = old.clone();
+        other.kafka_settings.push(("num.partitions".to_owned(), "2".to_owned()));
+        for other in [other, StackOptions::kafka(1)] {
+            let error = merged(dir, &both, &other).expect_err("changes");
+            assert!(error.is_usage() && error.to_string().contains("services down"), "{error}");
+        }
+    }
+}

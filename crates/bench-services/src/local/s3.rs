@@ -121,7 +121,11 @@ impl Server for S3 {
     }
 
     fn check(&self, node: &Site<'_>) -> Result<(), String> {
-        http::succeeds(node.port("client"), health(node))
+        let port = node.port("client");
+        http::answers(port, health(node), 200)?;
+        // MinIO calls itself ready a moment before it knows whom to let in; until then it answers
+        // 503, and from then on it refuses whoever does not give a key.
+        http::answers(port, &format!("/{BUCKET}/"), 403)
     }
 
     fn address(&self, node: &Site<'_>) -> String {
@@ -180,13 +184,13 @@ impl Product {
                 "building {} {} with Go, which takes {} the first time",
                 self.name, self.version, self.build_minutes
             ));
-            self.install(&go, folder, cache.dir())
+            self.install(&go, folder)
         })?;
         Ok(part.join(name))
     }
 
-    /// Leaves the program in `folder`, and nothing else anywhere but a log in the cache.
-    fn install(&self, go: &Path, folder: &Path, cache_dir: &Path) -> Result<(), LocalError> {
+    /// Leaves the program in `folder`, and nothing else anywhere.
+    fn install(&self, go: &Path, folder: &Path) -> Result<(), LocalError> {
         let work = folder.join("go");
         let tmp = work.join("tmp");
         fs::create_dir_all(&tmp).map_err(LocalError::file("create", &tmp))?;
@@ -208,19 +212,17 @@ impl Product {
             env.push(("GOENV", text(&settings)));
         }
         let package = format!("{}@{}", self.package, self.module_version);
-        let log = cache_dir.join(format!("{}-build.log", self.program()));
-        // Of an earlier attempt.
-        let _ = fs::remove_file(&log);
         let launch = Launch {
             program: go.to_owned(),
             // The folder of modules is removed below, which by default is not writable.
             args: strings(&["install", "-modcacherw", &package]),
             env: env.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
             current_dir: folder.to_owned(),
-            log: log.clone(),
+            log: work.join("log"),
         };
-        launch.run(&format!("build {}", self.name), folder, BUILD_TIMEOUT)?;
-        let _ = fs::remove_file(&log);
+        launch.run(&format!("build {}", self.name), folder, BUILD_TIMEOUT).map_err(
+            LocalError::not_fetched(self.name, "Go needs the network or a mirror in GOPROXY"),
+        )?;
         fs::remove_dir_all(&work).map_err(LocalError::file("remove", &work))
     }
 }

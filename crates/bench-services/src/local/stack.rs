@@ -170,10 +170,9 @@ impl Stack {
         all
     }
 
-    /// Where the proxies of [`StackOptions::kafka_proxy_ports`] send what they get: the listener
-    /// PROXIED of each broker, in their order. Empty without proxies.
+    /// Where the proxies at [`StackOptions::kafka_proxy_ports`] lead, in their order.
     #[must_use]
-    pub fn kafka_proxy_targets(&self) -> Vec<SocketAddr> {
+    pub fn kafka_behind_proxies(&self) -> Vec<SocketAddr> {
         let nodes = sites(&self.dir, &self.record, Service::Kafka);
         kafka::addresses(&nodes, Listener::Proxied)
     }
