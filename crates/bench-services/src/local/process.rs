@@ -27,6 +27,9 @@ const SHOWN_BYTES: u64 = 16 << 10;
 /// How often is looked what a process does.
 const POLL: Duration = Duration::from_millis(5);
 
+/// How many times in a row no process of a stack must be seen for it to have none.
+const QUIET_LOOKS: u32 = 3;
+
 /// How long a signal that cannot be refused may take.
 const SIGNAL_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -246,12 +249,15 @@ impl Process {
 pub(super) fn kill_members(stack_dir: &Path) {
     let mark =
         [MEMBER_VARIABLE.as_bytes(), b"=", stack_dir.as_os_str().as_encoded_bytes()].concat();
-    let members = members(&mark);
-    for &pid in &members {
-        let _ = kill_process(pid, Signal::KILL);
-    }
     let deadline = Instant::now() + SIGNAL_TIMEOUT;
-    while members.iter().any(|&pid| is_member(pid, &mark)) && Instant::now() < deadline {
+    // One that is about to become another program, or to start one, is overlooked at first.
+    let mut quiet = 0;
+    while quiet < QUIET_LOOKS && Instant::now() < deadline {
+        let members = members(&mark);
+        quiet = if members.is_empty() { quiet + 1 } else { 0 };
+        for pid in members {
+            let _ = kill_process(pid, Signal::KILL);
+        }
         std::thread::sleep(POLL);
     }
 }
@@ -318,7 +324,8 @@ mod tests {
     #[test]
     fn a_process_is_frozen_thawed_and_killed() {
         let dir = tempfile::tempdir().expect("a folder");
-        let process = shell(dir.path(), "sleep 60").spawn("a test", dir.path()).expect("starts");
+        let process =
+            shell(dir.path(), "exec sleep 60").spawn("a test", dir.path()).expect("starts");
         assert_eq!(process.state(), ProcessState::Running);
         assert!(process.freeze());
         assert_eq!(process.state(), ProcessState::Frozen);
@@ -333,7 +340,8 @@ mod tests {
     #[test]
     fn another_process_of_the_same_id_is_left_alone() {
         let dir = tempfile::tempdir().expect("a folder");
-        let process = shell(dir.path(), "sleep 60").spawn("a test", dir.path()).expect("starts");
+        let process =
+            shell(dir.path(), "exec sleep 60").spawn("a test", dir.path()).expect("starts");
         let earlier = Process { started_ticks: process.started_ticks - 1, ..process.clone() };
         let before_boot = Process { boot_id: "another".to_owned(), ..process.clone() };
         for other in [earlier, before_boot] {
@@ -348,8 +356,8 @@ mod tests {
     fn members_that_nobody_recorded_are_found() {
         let [ours, theirs] = [(); 2].map(|()| tempfile::tempdir().expect("a folder"));
         let [ours, theirs] = [ours.path(), theirs.path()];
-        let member = shell(ours, "sleep 60").spawn("a test", ours).expect("starts");
-        let other = shell(theirs, "sleep 60").spawn("a test", theirs).expect("starts");
+        let member = shell(ours, "exec sleep 60").spawn("a test", ours).expect("starts");
+        let other = shell(theirs, "exec sleep 60").spawn("a test", theirs).expect("starts");
         kill_members(ours);
         assert!(member.wait(Instant::now() + SIGNAL_TIMEOUT));
         assert_eq!(other.state(), ProcessState::Running);
