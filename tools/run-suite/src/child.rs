@@ -35,6 +35,8 @@ pub(crate) struct Invocation<'a> {
     pub(crate) arguments: &'a [OsString],
     /// Which services it is to use.
     pub(crate) services: ServiceOrigin,
+    /// Where it finds them, as variables of its environment.
+    pub(crate) environment: Vec<(String, String)>,
     /// Where its standard error goes.
     pub(crate) log: File,
 }
@@ -112,6 +114,7 @@ fn spawn(invocation: Invocation<'_>) -> io::Result<Child> {
         .arg(std::process::id().to_string())
         .arg(invocation.executable)
         .args(invocation.arguments)
+        .envs(invocation.environment)
         .env(ServiceOrigin::VARIABLE, invocation.services.to_string())
         .stdin(Stdio::null())
         .stdout(Stdio::null())

@@ -9,6 +9,7 @@
 //! repeats = 3                # default 1
 //! order = "interleaved"      # interleaved (default) | grouped
 //! time_limit = "60s"         # a run; default 10 minutes
+//! [local]                    # with services = "local": what is started, see `LocalSection`
 //! [options]                  # options of every cell: string, number, true for a flag,
 //! duration = "10s"           # an array for an option that is given several times
 //! [matrix]                   # swept options: every combination is a cell
@@ -21,12 +22,13 @@
 //! tool through its environment or its properties file.
 
 use std::collections::BTreeSet;
-use std::fmt::Display;
+use std::fmt::{Display, Write as _};
 use std::time::Duration;
 
 use bench_cli::UsageError;
 use bench_cli::quantity::parse_duration;
 use bench_core::results::ServiceOrigin;
+use bench_services::local::{BROKERS_MAX, Service};
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
@@ -37,14 +39,17 @@ const TIME_LIMIT_DEFAULT: Duration = Duration::from_mins(10);
 const OPTIONS: &str = "[options]";
 const MATRIX: &str = "[matrix]";
 const CASE: &str = "[[case]]";
+const LOCAL: &str = "[local]";
+const LOCAL_KAFKA: &str = "[local.kafka]";
 
 /// The keys of the file's top level.
-const KEYS: [&str; 11] = [
+const KEYS: [&str; 12] = [
     "name",
     "question",
     "tool",
     "subcommand",
     "services",
+    "local",
     "repeats",
     "order",
     "time_limit",
@@ -67,6 +72,8 @@ pub(crate) struct Experiment {
     pub(crate) subcommand: Option<String>,
     /// Where the services of the runs come from.
     pub(crate) services: ServiceOrigin,
+    /// What is started when they are local; of no account otherwise.
+    pub(crate) local: LocalSection,
     /// Runs of each cell.
     pub(crate) repeats: u32,
     /// The order of the runs.
@@ -117,6 +124,27 @@ pub(crate) enum Order {
     Grouped,
 }
 
+/// The `[local]` section.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct LocalSection {
+    /// The services to start; empty for those that the tool uses.
+    pub(crate) start: Vec<Service>,
+    /// Kafka brokers.
+    pub(crate) brokers: Option<u32>,
+    /// Settings of the brokers.
+    pub(crate) kafka_settings: Vec<(String, String)>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LocalFile {
+    #[serde(default)]
+    start: Vec<String>,
+    brokers: Option<u32>,
+    #[serde(default)]
+    kafka: Table,
+}
+
 /// The file as TOML sees it.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -126,6 +154,7 @@ struct File {
     tool: String,
     subcommand: Option<String>,
     services: ServiceOrigin,
+    local: Option<LocalFile>,
     repeats: Option<u32>,
     #[serde(default)]
     order: Order,
@@ -153,6 +182,7 @@ impl Experiment {
             tool: checked_tool(file.tool)?,
             subcommand: file.subcommand,
             services: file.services,
+            local: local(file.local)?,
             repeats: checked_repeats(file.repeats)?,
             order: file.order,
             time_limit: checked_time_limit(file.time_limit.as_deref())?,
@@ -295,6 +325,40 @@ fn checked_time_limit(limit: Option<&str>) -> Result<Duration, UsageError> {
         return Err(key("time_limit", "no run ends in no time", REMEDY));
     }
     Ok(limit)
+}
+
+fn local(file: Option<LocalFile>) -> Result<LocalSection, UsageError> {
+    let Some(file) = file else { return Ok(LocalSection::default()) };
+    let start = file.start.iter().map(|name| name.parse::<Service>()).collect::<Result<_, _>>();
+    let start = start.map_err(|error| at(LOCAL, "start", &error, "name what is needed"))?;
+    if file.brokers.is_some_and(|brokers| !(1..=BROKERS_MAX).contains(&brokers)) {
+        let remedy = format!("name 1 to {BROKERS_MAX}");
+        return Err(at(LOCAL, "brokers", "out of range", &remedy));
+    }
+    let kafka_settings = file.kafka.into_iter().map(|(name, toml)| match toml {
+        Value::Boolean(value) => Ok((name, value.to_string())),
+        toml => scalar(toml)
+            .map(|value| (name.clone(), value))
+            .map_err(|kind| unfit(LOCAL_KAFKA, &name, kind)),
+    });
+    let kafka_settings = kafka_settings.collect::<Result<_, _>>()?;
+    Ok(LocalSection { start, brokers: file.brokers, kafka_settings })
+}
+
+/// The text of an experiment file with its `services` replaced.
+pub(crate) fn with_services(text: &str, services: ServiceOrigin) -> String {
+    let mut in_table = false;
+    let mut changed = String::with_capacity(text.len());
+    for line in text.lines() {
+        in_table |= line.trim_start().starts_with('[');
+        let key = line.split_once('=').map(|(key, _)| key.trim());
+        if key == Some("services") && !in_table {
+            let _ = writeln!(changed, "services = \"{services}\"");
+        } else {
+            let _ = writeln!(changed, "{line}");
+        }
+    }
+    changed
 }
 
 fn options(place: &str, table: Table) -> Result<Options, UsageError> {

@@ -5,8 +5,10 @@ mod experiment;
 mod folder;
 mod list;
 mod live;
+mod local;
 mod plan;
 mod quick;
+mod services;
 mod suite;
 mod summary;
 mod text;
@@ -29,18 +31,22 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::experiment::Experiment;
 use crate::folder::{ExperimentFolder, experiments_in};
+use crate::local::LocalPlan;
 use crate::plan::{Estimate, Plan};
+use crate::services::ServicesAction;
 use crate::summary::SuiteSummary;
 use crate::tool::Tool;
 
 const EXAMPLES: &str = "\
 Examples:
   run-suite quick                                   a minute's look at Kafka, nothing to install
+  run-suite quick --services local                  the same on a real broker on this machine
   run-suite list                                    the experiments in ./experiments
   run-suite run experiments/kafka-record-size.toml --dry-run
   run-suite run experiments/kafka-record-size.toml
   run-suite resume results/kafka-record-size-20261121-083000
   run-suite report results/kafka-record-size-20261121-083000 --output csv
+  run-suite services up kafka,mysql                 real servers, until `run-suite services down`
 
 Exit codes: 0 all runs valid; 1 a run failed; 2 usage; 3 a run INVALID, none failed; 130 interrupted";
 
@@ -61,6 +67,11 @@ An experiment file:
   [[case]]                               # cells one by one; with [matrix], each at every point
   name = \"small\"                         # optional
   record-size = 100
+  [local]                                # with services = \"local\", all optional
+  start = [\"kafka\"]                      # default: what the tool uses
+  brokers = 3
+  [local.kafka]                          # settings of the brokers
+  \"min.insync.replicas\" = 2
 
 Secrets reach a tool by its environment or its properties file. They have no place in an experiment
 file, which is copied into the results.";
@@ -81,8 +92,11 @@ struct Options {
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// Run a Kafka throughput test, a latency test and a small sweep on the embedded broker
+    /// Run a Kafka throughput test, a latency test and a small sweep
     Quick {
+        /// Where the broker comes from: the embedded one, a real one on this machine, or your own
+        #[arg(long, value_name = "WHICH", value_parser = services_origin)]
+        services: Option<ServiceOrigin>,
         /// Folder for the results
         #[arg(long, value_name = "DIR", default_value = "results")]
         results_dir: PathBuf,
@@ -92,6 +106,9 @@ enum Action {
     Run {
         /// The experiment file
         file: PathBuf,
+        /// Other services than the file's: embedded, local, external
+        #[arg(long, value_name = "WHICH", value_parser = services_origin)]
+        services: Option<ServiceOrigin>,
         /// Folder for the results
         #[arg(long, value_name = "DIR", default_value = "results")]
         results_dir: PathBuf,
@@ -115,6 +132,9 @@ enum Action {
         #[arg(default_value = "experiments")]
         dir: PathBuf,
     },
+    /// Start, list and stop real servers on this machine
+    #[command(subcommand)]
+    Services(ServicesAction),
 }
 
 fn main() -> ExitCode {
@@ -132,17 +152,17 @@ fn run_suite() -> Result<Exit> {
     let options = Options::parse();
     options.log.init();
     match &options.command {
-        Action::Quick { results_dir } => {
-            let (parent, mut folders) = quick::create(results_dir)?;
+        Action::Quick { results_dir, services } => {
+            let (parent, mut folders) = quick::create(results_dir, *services)?;
             execute(&parent, &mut folders, &options)
         }
-        Action::Run { file, dry_run: true, .. } => {
-            let (_, plan) = read_plan(file)?;
+        Action::Run { file, services, dry_run: true, .. } => {
+            let (_, plan) = read_plan(file, *services)?;
             output::print(&dry_run(&plan))?;
             Ok(Exit::Good)
         }
-        Action::Run { file, results_dir, .. } => {
-            let (text, plan) = read_plan(file)?;
+        Action::Run { file, services, results_dir, .. } => {
+            let (text, plan) = read_plan(file, *services)?;
             let folder = ExperimentFolder::create(results_dir, &text, plan)?;
             let dir = folder.path().to_path_buf();
             execute(&dir, &mut [folder], &options)
@@ -163,6 +183,7 @@ fn run_suite() -> Result<Exit> {
             output::print(&list::human(dir)?)?;
             Ok(Exit::Good)
         }
+        Action::Services(action) => services::carry_out(action, options.log, options.output.output),
     }
 }
 
@@ -171,7 +192,7 @@ fn execute(dir: &Path, folders: &mut [ExperimentFolder], options: &Options) -> R
     let shutdown = Shutdown::install().context("failed to listen for signals")?;
     let mut progress = options.log.progress();
     tracing::info!("results in {}", dir.display());
-    let result = suite::run_pending(folders, &shutdown, &mut progress);
+    let result = suite::run_pending(dir, folders, &shutdown, &mut progress);
     progress.clear();
     result
         .with_context(|| format!("stopped; `run-suite resume {}` runs the rest", dir.display()))?;
@@ -181,6 +202,13 @@ fn execute(dir: &Path, folders: &mut [ExperimentFolder], options: &Options) -> R
         tracing::warn!("interrupted: `run-suite resume {}` runs the rest", dir.display());
     }
     Ok(exit)
+}
+
+fn services_origin(text: &str) -> Result<ServiceOrigin, &'static str> {
+    ServiceOrigin::ALL
+        .into_iter()
+        .find(|origin| origin.to_string() == text)
+        .ok_or("not one of embedded, local, external")
 }
 
 fn report(dir: &Path, format: OutputFormat) -> Result<SuiteSummary> {
@@ -193,7 +221,7 @@ fn report(dir: &Path, format: OutputFormat) -> Result<SuiteSummary> {
     Ok(summary)
 }
 
-fn read_plan(file: &Path) -> Result<(String, Plan)> {
+fn read_plan(file: &Path, services: Option<ServiceOrigin>) -> Result<(String, Plan)> {
     let text = std::fs::read_to_string(file).with_context(|| {
         UsageError::new(
             &file.display().to_string(),
@@ -201,28 +229,33 @@ fn read_plan(file: &Path) -> Result<(String, Plan)> {
             "`run-suite list` shows the experiment files in ./experiments",
         )
     })?;
-    let plan = plan_file(&text).with_context(|| format!("failed to plan {}", file.display()))?;
+    planned(text, services).with_context(|| format!("failed to plan {}", file.display()))
+}
+
+/// An experiment file with other services than its own, if there are to be others, and its plan.
+fn planned(text: String, services: Option<ServiceOrigin>) -> Result<(String, Plan)> {
+    let text = match services {
+        Some(services) => experiment::with_services(&text, services),
+        None => text,
+    };
+    let plan = plan_file(&text)?;
     Ok((text, plan))
 }
 
 /// Reads an experiment file, checks its options with its tool, and plans its runs.
 fn plan_file(text: &str) -> Result<Plan> {
     let mut experiment = Experiment::parse(text)?;
-    if experiment.services == ServiceOrigin::Local {
-        return Err(UsageError::new(
-            "`services`",
-            "local services are not yet available",
-            "use \"embedded\", or start a server yourself and use \"external\"",
-        )
-        .into());
-    }
     let tool = Tool::find(&experiment.tool)?;
     let subcommand = experiment.subcommand.clone();
     tool.check_subcommand(subcommand.as_deref())?;
     experiment.rename_options(|place, name, value| {
         tool.canonical_option(subcommand.as_deref(), place, name, value)
     })?;
-    Ok(Plan::new(&experiment)?)
+    let local = match experiment.services {
+        ServiceOrigin::Local => Some(LocalPlan::new(&experiment.local, &tool)?),
+        ServiceOrigin::Embedded | ServiceOrigin::External => None,
+    };
+    Ok(Plan { local, ..Plan::new(&experiment)? })
 }
 
 /// The runs of a plan in their order, with their command lines.

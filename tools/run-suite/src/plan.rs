@@ -10,6 +10,7 @@ use bench_core::results::ServiceOrigin;
 use serde::{Deserialize, Serialize};
 
 use crate::experiment::{Case, Experiment, OptionValue, Options, Order};
+use crate::local::LocalPlan;
 
 /// The most runs (cells times repeats) of one experiment.
 const RUNS_MAX: usize = 10_000;
@@ -27,6 +28,8 @@ pub(crate) struct Plan {
     pub(crate) subcommand: Option<String>,
     /// Where the services come from.
     pub(crate) services: ServiceOrigin,
+    /// What is started for it, when they are local.
+    pub(crate) local: Option<LocalPlan>,
     /// The longest that a run may take, seconds.
     pub(crate) time_limit_s: f64,
     /// Names of the options that differ between the cells, in the order of the file.
@@ -79,6 +82,7 @@ impl Plan {
             tool: experiment.tool.clone(),
             subcommand: experiment.subcommand.clone(),
             services: experiment.services,
+            local: None,
             time_limit_s: experiment.time_limit.as_secs_f64(),
             columns: columns(experiment),
             cells,

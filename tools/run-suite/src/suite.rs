@@ -13,12 +13,27 @@ use bench_core::results::RunDocument;
 use crate::child::{self, Ended, Invocation};
 use crate::folder::{ExperimentFolder, log_path, read_document};
 use crate::live::Live;
+use crate::local::LocalServices;
 use crate::plan::{Plan, expected};
 use crate::tool::{Tool, arguments};
 use crate::verdict::{RunStatus, judge, wrong_services};
 
-/// Runs what is pending in all `folders`, until it is done or a shutdown is requested.
+/// Runs what is pending in all `folders`, until it is done or a shutdown is requested. Local services
+/// stand in `dir` meanwhile.
 pub(crate) fn run_pending(
+    dir: &Path,
+    folders: &mut [ExperimentFolder],
+    shutdown: &Shutdown,
+    progress: &mut Progress,
+) -> Result<()> {
+    let mut local = LocalServices::in_folder(dir, progress)?;
+    let result = run_on(&mut local, folders, shutdown, progress);
+    local.stop(progress)?;
+    result
+}
+
+fn run_on(
+    local: &mut LocalServices,
     folders: &mut [ExperimentFolder],
     shutdown: &Shutdown,
     progress: &mut Progress,
@@ -40,7 +55,7 @@ pub(crate) fn run_pending(
                 title: title(&folder.state().plan, index, position, all),
                 executable: tool.executable(),
             };
-            step.run(folder, shutdown, progress)?;
+            step.run(local, folder, shutdown, progress)?;
         }
     }
     Ok(())
@@ -58,12 +73,21 @@ struct Step<'a> {
 impl Step<'_> {
     fn run(
         &self,
+        local: &mut LocalServices,
         folder: &mut ExperimentFolder,
         shutdown: &Shutdown,
         progress: &mut Progress,
     ) -> Result<()> {
+        let environment = match &folder.state().plan.local {
+            Some(plan) => local.provide(plan, progress)?,
+            None => Vec::new(),
+        };
+        if shutdown.is_requested() {
+            return Ok(());
+        }
         let run_dir = folder.begin(self.index)?;
-        let ended = self.run_tool(&folder.state().plan, &run_dir, shutdown, progress)?;
+        let plan = &folder.state().plan;
+        let ended = self.run_tool(plan, environment, &run_dir, shutdown, progress)?;
         let document = read_document(&run_dir);
         let services = folder.state().plan.services;
         let judgement = judge(&ended, document.as_ref(), services, &log_path(&run_dir));
@@ -82,6 +106,7 @@ impl Step<'_> {
     fn run_tool(
         &self,
         plan: &Plan,
+        environment: Vec<(String, String)>,
         run_dir: &Path,
         shutdown: &Shutdown,
         progress: &mut Progress,
@@ -98,6 +123,7 @@ impl Step<'_> {
                 executable: self.executable,
                 arguments: &arguments(plan.subcommand.as_deref(), options, run_dir),
                 services: plan.services,
+                environment,
                 log,
             },
             plan.time_limit(),

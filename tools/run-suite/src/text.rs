@@ -324,7 +324,12 @@ fn notes_on(run: &RunSummary) -> Vec<String> {
 }
 
 /// A table without lines: `texts` columns to the left, figures to the right.
-fn table(header: Vec<String>, texts: usize, rows: impl Iterator<Item = Vec<String>>) -> String {
+/// Rows below a header, the first `texts` columns to the left and the others to the right.
+pub(crate) fn table(
+    header: Vec<String>,
+    texts: usize,
+    rows: impl Iterator<Item = Vec<String>>,
+) -> String {
     let mut table = Table::new();
     table.load_style(NOTHING).set_header(header).add_rows(rows);
     for (index, column) in table.column_iter_mut().enumerate() {

@@ -59,6 +59,11 @@ impl Tool {
         &self.executable
     }
 
+    /// Whether it takes an option of this name, with or without a subcommand.
+    pub(crate) fn has_option(&self, name: &str) -> bool {
+        self.options.options.iter().any(|option| option.is_called(name))
+    }
+
     /// Refuses a subcommand that the tool does not have.
     pub(crate) fn check_subcommand(&self, name: Option<&str>) -> Result<(), UsageError> {
         let known = &self.options.subcommands;

@@ -109,6 +109,9 @@ pub enum ServiceOrigin {
 }
 
 impl ServiceOrigin {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Embedded, Self::Local, Self::External];
+
     /// The environment variable by which a driver tells a tool which services to use: with
     /// `embedded`, an adapter takes no server from the environment.
     pub const VARIABLE: &str = "BENCH_SERVICES";
@@ -117,9 +120,7 @@ impl ServiceOrigin {
     #[must_use]
     pub fn requested() -> Option<Self> {
         let value = std::env::var(Self::VARIABLE).ok()?;
-        [Self::Embedded, Self::Local, Self::External]
-            .into_iter()
-            .find(|origin| origin.to_string() == value)
+        Self::ALL.into_iter().find(|origin| origin.to_string() == value)
     }
 }
 

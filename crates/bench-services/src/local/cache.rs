@@ -60,7 +60,7 @@ impl Cache {
         for file in entries.flatten().map(|entry| entry.path()) {
             let Ok(dir) = fs::read(&file) else { continue };
             let dir = PathBuf::from(OsString::from_vec(dir));
-            if super::stack::is_stack(&dir) {
+            if super::record::is_stack(&dir) {
                 dirs.push(dir);
             } else {
                 // Its folder was removed from under it.

@@ -6,14 +6,14 @@ mod security;
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::process::Launch;
 use super::server::{Notice, Parts, Server, Site};
 use super::{Cache, LocalError, Service, StackOptions, maven, secret};
-use config::Listener;
-pub(super) use config::properties;
+pub(super) use config::{Listener, properties};
 
 /// The version that is fetched.
 const VERSION: &str = "4.3.1";
@@ -39,7 +39,7 @@ const MAJOR_MIN: u32 = 4;
 pub(super) const CLASS_PATH: &str = "class_path";
 
 /// How long initialising a node's storage may take.
-const FORMAT_TIMEOUT: Duration = Duration::from_secs(60);
+const FORMAT_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// The log of a Java server shows what goes wrong, and nothing else.
 pub(super) const LOGGING: &str = "status=error\nrootLogger.level=warn\nrootLogger.appenderRef.c.ref=C\n\
@@ -67,7 +67,7 @@ impl Server for Kafka {
     }
 
     fn ports(&self, options: &StackOptions) -> Vec<&'static str> {
-        Listener::of(options).iter().map(Listener::name).collect()
+        Listener::of(options).into_iter().map(Listener::name).collect()
     }
 
     fn prepare(&self, nodes: &[Site<'_>]) -> Result<(), LocalError> {
@@ -95,7 +95,7 @@ impl Server for Kafka {
     }
 
     fn address(&self, node: &Site<'_>) -> String {
-        format!("127.0.0.1:{}", node.port(Listener::Plaintext.name()))
+        servers(&[*node], Listener::Plaintext)
     }
 
     fn environment(&self, nodes: &[Site<'_>]) -> Vec<(String, String)> {
@@ -109,10 +109,16 @@ impl Server for Kafka {
     }
 }
 
-/// The addresses of one listener of all nodes.
+/// Where one listener of each of the nodes is. Nothing for those that do not have it.
+pub(super) fn addresses(nodes: &[Site<'_>], listener: Listener) -> Vec<SocketAddr> {
+    let ports = nodes.iter().filter_map(|node| node.node.ports.get(listener.name()));
+    ports.map(|&port| SocketAddr::from((Ipv4Addr::LOCALHOST, port))).collect()
+}
+
+/// The same, for clients.
 pub(super) fn servers(nodes: &[Site<'_>], listener: Listener) -> String {
     let addresses: Vec<String> =
-        nodes.iter().map(|node| format!("127.0.0.1:{}", node.port(listener.name()))).collect();
+        addresses(nodes, listener).iter().map(ToString::to_string).collect();
     addresses.join(",")
 }
 

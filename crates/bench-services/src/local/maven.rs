@@ -107,10 +107,10 @@ fn fetch(mvn: &Path, pom: &str, goal: &[String], folder: &Path) -> Result<(), Lo
 fn pom(artifacts: &[Artifact]) -> String {
     let mut dependencies = String::new();
     for (group, name, version) in artifacts {
-        let _ = write!(
+        let _ = writeln!(
             dependencies,
             "    <dependency><groupId>{group}</groupId><artifactId>{name}</artifactId>\
-             <version>{version}</version></dependency>\n"
+             <version>{version}</version></dependency>"
         );
     }
     format!(

@@ -1,5 +1,5 @@
-//! Real servers on this machine: Apache Kafka, Kafka Connect, MariaDB or MySQL, and an S3 server,
-//! fetched, configured, started, watched and stopped.
+//! Real servers on this machine: Apache Kafka, Kafka Connect, `MariaDB` or `MySQL`, and an S3
+//! server, fetched, configured, started, watched and stopped.
 //!
 //! The servers of one *stack* live in one folder, and nothing outside of it and of the [`Cache`] is
 //! touched; several stacks stand side by side. The servers go on when the process that started them
@@ -17,6 +17,7 @@
 mod cache;
 mod connect;
 mod error;
+mod folder;
 mod http;
 mod installed;
 mod kafka;
@@ -25,6 +26,7 @@ mod mysql;
 mod origin;
 mod port;
 mod process;
+mod record;
 mod s3;
 mod secret;
 mod server;
@@ -53,7 +55,7 @@ pub enum Service {
     Kafka,
     /// A Kafka Connect worker, which has Kafka with it.
     Connect,
-    /// MariaDB or MySQL.
+    /// `MariaDB` or `MySQL`.
     Mysql,
     /// A server that speaks the protocol of Amazon S3.
     S3,

@@ -5,19 +5,20 @@ use std::path::Path;
 use bench_core::results::{ServiceInfo, ServiceOrigin};
 
 use super::server::sites;
-use super::{Service, stack};
+use super::stack::VARIABLE;
+use super::{Service, record};
 
 /// The local service that `addresses` belong to: `host:port` or URLs, separated by commas. It is
 /// looked for in the stack that the environment variable `BENCH_STACK` names; nothing if there is
 /// none, or if one address is not of this stack.
 #[must_use]
 pub fn origin_of(service: &str, addresses: &str) -> Option<ServiceInfo> {
-    let dir = std::env::var_os(stack::VARIABLE)?;
+    let dir = std::env::var_os(VARIABLE)?;
     find(Path::new(&dir), service.parse().ok()?, addresses)
 }
 
 fn find(dir: &Path, service: Service, addresses: &str) -> Option<ServiceInfo> {
-    let record = stack::read(dir).ok()?;
+    let record = record::read(dir).ok()?;
     let nodes = sites(dir, &record, service);
     let is_ours = |port: u16| {
         let is_proxy =

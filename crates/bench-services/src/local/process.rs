@@ -24,11 +24,11 @@ const SHOWN_LINES: usize = 15;
 /// Long stack traces stay in the log.
 const SHOWN_BYTES: u64 = 16 << 10;
 
-/// How often is looked whether a process has ended.
-const POLL: Duration = Duration::from_millis(10);
+/// How often is looked what a process does.
+const POLL: Duration = Duration::from_millis(5);
 
-/// How long a process may take to disappear after SIGKILL.
-const KILL_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a signal that cannot be refused may take.
+const SIGNAL_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How a program is started.
 #[derive(Debug, Clone)]
@@ -182,20 +182,22 @@ impl Process {
         }
     }
 
-    /// SIGSTOP.
-    pub(super) fn freeze(&self) {
+    /// SIGSTOP, and waits until the process stands still. Whether it does.
+    pub(super) fn freeze(&self) -> bool {
         self.signal(Signal::STOP);
+        self.wait_for(Instant::now() + SIGNAL_TIMEOUT, |state| state == ProcessState::Frozen)
     }
 
-    /// SIGCONT.
-    pub(super) fn thaw(&self) {
+    /// SIGCONT, and waits until the process goes on. Whether it does.
+    pub(super) fn thaw(&self) -> bool {
         self.signal(Signal::CONT);
+        self.wait_for(Instant::now() + SIGNAL_TIMEOUT, |state| state == ProcessState::Running)
     }
 
     /// SIGKILL, and waits until the process has gone. Whether it has.
     pub(super) fn kill(&self) -> bool {
         self.signal(Signal::KILL);
-        self.wait(Instant::now() + KILL_TIMEOUT)
+        self.wait(Instant::now() + SIGNAL_TIMEOUT)
     }
 
     /// SIGTERM. A frozen process is thawed, since it could not act on it.
@@ -206,7 +208,11 @@ impl Process {
 
     /// Waits until the process has ended. Whether it has.
     pub(super) fn wait(&self, deadline: Instant) -> bool {
-        while self.state() != ProcessState::Ended {
+        self.wait_for(deadline, |state| state == ProcessState::Ended)
+    }
+
+    fn wait_for(&self, deadline: Instant, is_wanted: impl Fn(ProcessState) -> bool) -> bool {
+        while !is_wanted(self.state()) {
             if Instant::now() >= deadline {
                 return false;
             }
@@ -238,7 +244,7 @@ pub(super) fn kill_members(stack_dir: &Path) {
     for &pid in &members {
         let _ = kill_process(pid, Signal::KILL);
     }
-    let deadline = Instant::now() + KILL_TIMEOUT;
+    let deadline = Instant::now() + SIGNAL_TIMEOUT;
     while members.iter().any(|&pid| is_member(pid, &mark)) && Instant::now() < deadline {
         std::thread::sleep(POLL);
     }

@@ -18,8 +18,7 @@ pub(super) fn random<const N: usize>() -> Result<[u8; N], LocalError> {
 
 /// 128 random bits as 32 letters and digits, which need no quoting anywhere.
 pub(super) fn password() -> Result<String, LocalError> {
-    let bytes: [u8; 16] = random()?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(format!("{:032x}", u128::from_le_bytes(random()?)))
 }
 
 /// Writes a file that nobody else can read, in place of one that may be there.

@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::folder::{CONFIG, DATA, LOGS, SECRETS, TMP};
 use super::process::Launch;
-use super::stack::{Node, Record};
+use super::record::{Node, Record};
 use super::{Cache, LocalError, Service, StackOptions, connect, kafka, mysql, s3};
 
 /// Told what takes a while, one sentence at a time.
@@ -123,10 +124,3 @@ pub(super) fn sites<'a>(dir: &'a Path, record: &'a Record, service: Service) -> 
     let nodes = record.nodes.iter().filter(|node| node.service == service);
     nodes.map(|node| Site { dir, record, node }).collect()
 }
-
-/// What lies in a stack's folder.
-pub(super) const CONFIG: &str = "config";
-pub(super) const DATA: &str = "data";
-pub(super) const LOGS: &str = "logs";
-pub(super) const SECRETS: &str = "secrets";
-pub(super) const TMP: &str = "tmp";

@@ -1,32 +1,31 @@
 //! A stack: what it is made of, how it comes up, how it is treated while it is, and how it goes.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs;
-use std::os::unix::fs::DirBuilderExt;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use serde::de::Error as _;
-use serde::{Deserialize, Serialize};
-
 use super::cache::Lock;
+use super::folder::{
+    CONFIG, DATA, LOGS, RECORD, RECORD_NEW, SECRETS, TMP, absolute, clients_files, create_private,
+    refuse_foreign, remove,
+};
+use super::kafka::{self, Listener};
 use super::port::Ports;
 use super::process::{Process, ProcessState, kill_members, last_lines};
-use super::server::{CONFIG, DATA, LOGS, Notice, Parts, SECRETS, Site, TMP, server, sites};
+use super::record::{Node, Record, is_stack, merged, node_names, ports_in_use, read};
+use super::server::{Notice, Site, server, sites};
 use super::{Cache, LocalError, Service, StackOptions, secret};
 
 /// The environment variable that names the folder of the stack that tools work with.
 pub(super) const VARIABLE: &str = "BENCH_STACK";
 
-/// The file that says what a stack is made of.
-const RECORD: &str = "stack.json";
-const RECORD_NEW: &str = "stack.json.new";
-
 /// How long another process may be at work on the same stack.
-const LOCK_TIMEOUT: Duration = Duration::from_secs(60);
+const LOCK_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// How long a server may take to become healthy, on a machine that has much else to do.
-const START_TIMEOUT: Duration = Duration::from_secs(180);
+const START_TIMEOUT: Duration = Duration::from_mins(3);
 
 /// How long a server may take to end by itself, before it is killed.
 const STOP_TIMEOUT: Duration = Duration::from_secs(10);
@@ -37,38 +36,6 @@ const POLL: Duration = Duration::from_millis(100);
 /// Which services are started together. Connect needs Kafka.
 const WAVES: [&[Service]; 2] =
     [&[Service::Kafka, Service::Mysql, Service::S3], &[Service::Connect]];
-
-/// What `stack.json` says.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Record {
-    /// Tells stacks apart that one folder has one after the other.
-    pub(super) id: String,
-    /// The cache folder.
-    pub(super) cache: PathBuf,
-    pub(super) options: StackOptions,
-    pub(super) nodes: Vec<Node>,
-}
-
-/// One server process of a stack.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Node {
-    pub(super) name: String,
-    pub(super) service: Service,
-    pub(super) parts: Parts,
-    pub(super) ports: BTreeMap<String, u16>,
-    /// Whether its configuration and data are there.
-    pub(super) is_prepared: bool,
-    /// The process that was started last. It may have ended.
-    pub(super) process: Option<Process>,
-}
-
-impl Node {
-    fn state(&self) -> ProcessState {
-        self.process.as_ref().map_or(ProcessState::Ended, Process::state)
-    }
-}
 
 /// What a node is and does.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -113,7 +80,7 @@ impl Stack {
         let before = if is_stack(&dir) { Some(read(&dir)?) } else { None };
         let record = match &before {
             Some(record) => Record {
-                options: merged(&dir, &record.options, options)?,
+                options: merged(&dir, &record.options, &options)?,
                 cache: cache.dir().to_owned(),
                 ..record.clone()
             },
@@ -193,28 +160,36 @@ impl Stack {
         all
     }
 
+    /// Where the proxies of [`StackOptions::kafka_proxy_ports`] send what they get: the listener
+    /// PROXIED of each broker, in their order. Empty without proxies.
+    #[must_use]
+    pub fn kafka_proxy_targets(&self) -> Vec<SocketAddr> {
+        let nodes = sites(&self.dir, &self.record, Service::Kafka);
+        kafka::addresses(&nodes, Listener::Proxied)
+    }
+
     /// SIGKILL, and waits until the process has gone.
     pub fn kill(&mut self, node: &str) -> Result<(), LocalError> {
         let _lock = self.lock()?;
         let index = self.find(node)?;
         let process = self.process("kill", index)?;
-        self.must_end("kill", index, process.kill())
+        self.must_be_done("kill", index, process.kill())
     }
 
-    /// SIGSTOP: the process keeps its connections and answers nothing.
+    /// SIGSTOP: the process keeps its connections and answers nothing. Returns once it stands
+    /// still.
     pub fn freeze(&mut self, node: &str) -> Result<(), LocalError> {
         let _lock = self.lock()?;
         let index = self.find(node)?;
-        self.process("freeze", index)?.freeze();
-        Ok(())
+        let process = self.process("freeze", index)?;
+        self.must_be_done("freeze", index, process.freeze())
     }
 
     /// SIGCONT, after [`Stack::freeze`].
     pub fn thaw(&mut self, node: &str) -> Result<(), LocalError> {
         let _lock = self.lock()?;
         let index = self.find(node)?;
-        self.process("thaw", index)?.thaw();
-        Ok(())
+        self.thaw_node(index)
     }
 
     /// SIGTERM, and waits until the process has gone; one that does not go is killed.
@@ -224,7 +199,7 @@ impl Stack {
         let process = self.process("stop", index)?;
         process.ask_to_end();
         let has_ended = process.wait(Instant::now() + STOP_TIMEOUT) || process.kill();
-        self.must_end("stop", index, has_ended)
+        self.must_be_done("stop", index, has_ended)
     }
 
     /// Starts a node again that has ended, or thaws a frozen one, and waits until it is healthy.
@@ -257,7 +232,7 @@ impl Stack {
 
     fn bring_up(&mut self, cache: &Cache, notice: &mut Notice<'_>) -> Result<(), LocalError> {
         self.add_nodes(cache, notice)?;
-        self.write()?;
+        self.record.write(&self.dir)?;
         cache.register(&self.record.id, &self.dir)?;
         for folder in [CONFIG, DATA, LOGS, SECRETS, TMP] {
             create_private(&self.dir.join(folder))?;
@@ -278,7 +253,7 @@ impl Stack {
     /// Nodes for the services that have none yet.
     fn add_nodes(&mut self, cache: &Cache, notice: &mut Notice<'_>) -> Result<(), LocalError> {
         let options = self.record.options.clone();
-        let mut ports = Ports::beside(ports_in_use(cache, &self.record));
+        let mut free = Ports::beside(ports_in_use(cache, &self.record));
         for &service in &options.services {
             if self.record.nodes.iter().any(|node| node.service == service) {
                 continue;
@@ -294,7 +269,7 @@ impl Stack {
                     process: None,
                 };
                 for name in server(service).ports(&options) {
-                    node.ports.insert(name.to_owned(), ports.next()?);
+                    node.ports.insert(name.to_owned(), free.next()?);
                 }
                 self.record.nodes.push(node);
             }
@@ -320,23 +295,20 @@ impl Stack {
         for index in indices {
             self.record.nodes[index].is_prepared = true;
         }
-        self.write()
+        self.record.write(&self.dir)
     }
 
     fn start_node(&mut self, index: usize, notice: &mut Notice<'_>) -> Result<(), LocalError> {
         let node = &self.record.nodes[index];
         match node.state() {
             ProcessState::Running => Ok(()),
-            ProcessState::Frozen => {
-                self.process("thaw", index)?.thaw();
-                Ok(())
-            }
+            ProcessState::Frozen => self.thaw_node(index),
             ProcessState::Ended => {
                 notice(&format!("starting {}", node.name));
                 let launch = server(node.service).launch(&self.site(node))?;
                 let process = launch.spawn(&node.name, &self.dir)?;
                 self.record.nodes[index].process = Some(process);
-                self.write()
+                self.record.write(&self.dir)
             }
         }
     }
@@ -436,7 +408,7 @@ impl Stack {
             }
         }
         self.record = before;
-        let _ = self.write();
+        let _ = self.record.write(&self.dir);
     }
 
     /// Keeps other processes from this stack, and takes over what they have done to it.
@@ -447,15 +419,6 @@ impl Stack {
         let lock = Lock::take(&self.dir, LOCK_TIMEOUT)?;
         self.record = read(&self.dir)?;
         Ok(lock)
-    }
-
-    fn write(&self) -> Result<(), LocalError> {
-        let path = self.dir.join(RECORD);
-        let record = serde_json::to_string_pretty(&self.record);
-        let record = record.map_err(|source| LocalError::Record { path: path.clone(), source })?;
-        let new = self.dir.join(RECORD_NEW);
-        secret::write(&new, &record)?;
-        fs::rename(&new, &path).map_err(LocalError::file("write", &path))
     }
 
     fn site<'a>(&'a self, node: &'a Node) -> Site<'a> {
@@ -495,134 +458,23 @@ impl Stack {
         self.record.nodes[index].state() == ProcessState::Ended
     }
 
-    fn must_end(
+    fn thaw_node(&self, index: usize) -> Result<(), LocalError> {
+        let process = self.process("thaw", index)?;
+        self.must_be_done("thaw", index, process.thaw())
+    }
+
+    /// An error if a signal was without effect.
+    fn must_be_done(
         &self,
         attempted: &'static str,
         index: usize,
-        has_ended: bool,
+        is_done: bool,
     ) -> Result<(), LocalError> {
-        if has_ended {
+        if is_done {
             return Ok(());
         }
-        let node = self.record.nodes[index].name.clone();
-        let state = "is still there after SIGKILL".to_owned();
-        Err(LocalError::State { attempted, node, state })
+        let node = &self.record.nodes[index];
+        let state = format!("is {} in spite of the signal", node.state());
+        Err(LocalError::State { attempted, node: node.name.clone(), state })
     }
-}
-
-/// Whether there is a stack in `dir`.
-pub(super) fn is_stack(dir: &Path) -> bool {
-    dir.join(RECORD).is_file()
-}
-
-/// The record of the stack in `dir`, whatever it says about itself.
-pub(super) fn read(dir: &Path) -> Result<Record, LocalError> {
-    let path = dir.join(RECORD);
-    let text = fs::read_to_string(&path).map_err(LocalError::file("read", &path))?;
-    let nonsense = |source| LocalError::Record { path: path.clone(), source };
-    let record: Record = serde_json::from_str(&text).map_err(nonsense)?;
-    let known = |service| node_names(service, &record.options);
-    for node in &record.nodes {
-        let wanted = server(node.service).ports(&record.options);
-        let has_ports = wanted.iter().all(|&port| node.ports.contains_key(port));
-        if !has_ports || !known(node.service).contains(&node.name) {
-            let error = format!("node '{}' is not what it should be", node.name);
-            return Err(nonsense(serde_json::Error::custom(error)));
-        }
-    }
-    Ok(record)
-}
-
-fn node_names(service: Service, options: &StackOptions) -> Vec<String> {
-    match service {
-        Service::Kafka => (1..=options.brokers).map(|number| format!("kafka-{number}")).collect(),
-        Service::Connect | Service::Mysql | Service::S3 => vec![service.to_string()],
-    }
-}
-
-/// What a stack with the options `old` becomes when it is to have those of `new` as well.
-fn merged(dir: &Path, old: &StackOptions, new: StackOptions) -> Result<StackOptions, LocalError> {
-    let both = |service| old.services.contains(&service) && new.services.contains(&service);
-    let differs = |difference: String| LocalError::Different { dir: dir.to_owned(), difference };
-    if both(Service::Kafka) {
-        if old.brokers != new.brokers {
-            return Err(differs(format!("has {} broker(s), not {}", old.brokers, new.brokers)));
-        }
-        if old.kafka_settings != new.kafka_settings {
-            return Err(differs("has other Kafka settings".to_owned()));
-        }
-        if old.kafka_proxy_ports != new.kafka_proxy_ports {
-            return Err(differs("has Kafka behind other proxies, or none".to_owned()));
-        }
-    }
-    if both(Service::S3) && new.s3_server.is_some() && old.s3_server != new.s3_server {
-        return Err(differs("has another S3 server".to_owned()));
-    }
-    let kafka = if old.services.contains(&Service::Kafka) { old } else { &new };
-    let s3 = if old.services.contains(&Service::S3) { old } else { &new };
-    Ok(StackOptions {
-        services: old.services.union(&new.services).copied().collect(),
-        brokers: kafka.brokers,
-        kafka_settings: kafka.kafka_settings.clone(),
-        kafka_proxy_ports: kafka.kafka_proxy_ports.clone(),
-        s3_server: s3.s3_server,
-    })
-}
-
-/// Ports that belong to a stack, whether its servers listen on them just now or not.
-fn ports_in_use(cache: &Cache, record: &Record) -> BTreeSet<u16> {
-    let others: Vec<Record> = cache.stacks().iter().filter_map(|dir| read(dir).ok()).collect();
-    let all = others.iter().chain([record]);
-    all.flat_map(|record| {
-        let proxies = record.options.kafka_proxy_ports.iter();
-        record.nodes.iter().flat_map(|node| node.ports.values()).chain(proxies).copied()
-    })
-    .collect()
-}
-
-/// Keeps a stack, whose end removes folders, out of a folder that holds something else.
-fn refuse_foreign(dir: &Path) -> Result<(), LocalError> {
-    let Ok(entries) = fs::read_dir(dir) else { return Ok(()) };
-    if is_stack(dir) {
-        return Ok(());
-    }
-    for entry in entries.flatten() {
-        let name = entry.file_name();
-        // What the end of an earlier stack leaves, and the killing of one that had just begun.
-        if ![CONFIG, LOGS, RECORD_NEW].iter().any(|ours| name == *ours) {
-            return Err(LocalError::Options(format!(
-                "{} holds other things ('{}'): choose a new folder with --dir",
-                dir.display(),
-                name.display()
-            )));
-        }
-    }
-    Ok(())
-}
-
-/// The files by which clients reach the secured listeners.
-fn clients_files(dir: &Path) -> Vec<PathBuf> {
-    let Ok(entries) = fs::read_dir(dir) else { return Vec::new() };
-    let paths = entries.flatten().map(|entry| entry.path());
-    paths.filter(|path| path.extension().is_some_and(|end| end == "properties")).collect()
-}
-
-/// One spelling of a folder, by which its processes are known.
-fn absolute(dir: &Path) -> Result<PathBuf, LocalError> {
-    dir.canonicalize().map_err(LocalError::file("find", dir))
-}
-
-fn create_private(dir: &Path) -> Result<(), LocalError> {
-    let created = fs::DirBuilder::new().recursive(true).mode(0o700).create(dir);
-    created.map_err(LocalError::file("create", dir))
-}
-
-/// Removes a file or a folder with all in it, if it is there.
-fn remove(path: &Path) -> Result<(), LocalError> {
-    let removed = match fs::symlink_metadata(path) {
-        Ok(found) if found.is_dir() => fs::remove_dir_all(path),
-        Ok(_) => fs::remove_file(path),
-        Err(_) => Ok(()),
-    };
-    removed.map_err(LocalError::file("remove", path))
 }

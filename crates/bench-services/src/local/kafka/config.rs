@@ -36,7 +36,7 @@ impl Listener {
     }
 
     /// Its name in Kafka's configuration.
-    pub(in super::super) fn name(&self) -> &'static str {
+    pub(in super::super) fn name(self) -> &'static str {
         match self {
             Self::Plaintext => "PLAINTEXT",
             Self::Controller => "CONTROLLER",

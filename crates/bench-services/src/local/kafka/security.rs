@@ -1,6 +1,7 @@
 //! Certificates, users, and how clients are told of them.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 
@@ -83,8 +84,11 @@ pub(super) fn settings(node: &Site<'_>, password: &str) -> Vec<(String, String)>
 
 /// Arguments for Kafka's storage tool, one a line, that create the user for SCRAM.
 pub(super) fn users(password: &str) -> String {
-    let scram = MECHANISMS.iter().filter(|mechanism| mechanism.starts_with("SCRAM"));
-    scram.map(|scram| format!("--add-scram\n{scram}=[name={USER},password={password}]\n")).collect()
+    let mut text = String::new();
+    for scram in MECHANISMS.iter().filter(|mechanism| mechanism.starts_with("SCRAM")) {
+        let _ = writeln!(text, "--add-scram\n{scram}=[name={USER},password={password}]");
+    }
+    text
 }
 
 /// Writes a file of client properties for each secured way in.

@@ -1,0 +1,266 @@
+//! `run-suite services`: the real servers of this machine, started and stopped by hand.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use bench_cli::{Exit, LogArgs, OutputFormat, Progress, UsageError, output};
+use bench_services::local::{
+    BROKERS_MAX, Cache, LocalError, NodeStatus, ProcessState, S3Server, Service, Stack,
+    StackOptions,
+};
+use clap::{Args, Subcommand};
+use serde_json::json;
+
+use crate::text::table;
+
+/// The folder of a stack that is not named.
+const DIR_DEFAULT: &str = "services";
+
+/// The columns of the list.
+const HEADER: [&str; 5] = ["service", "state", "address", "process", "version"];
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ServicesAction {
+    /// Start services, fetching what is missing, and wait until they are healthy
+    Up(UpArgs),
+    /// List the services of a stack; exits with 1 when one of them does not run
+    Status {
+        #[command(flatten)]
+        stack: StackArgs,
+    },
+    /// Print the environment that makes tools use the stack, for `eval "$(...)"`
+    Env {
+        #[command(flatten)]
+        stack: StackArgs,
+    },
+    /// Print the end of a service's log
+    Logs {
+        /// The service as `status` names it: kafka-1, connect, mysql, s3
+        node: String,
+        /// Lines to print
+        #[arg(short = 'n', long, value_name = "COUNT", default_value_t = 50)]
+        lines: usize,
+        #[command(flatten)]
+        stack: StackArgs,
+    },
+    /// Stop all services of a stack and remove their data; logs are kept
+    Down {
+        #[command(flatten)]
+        stack: StackArgs,
+        /// Stop every stack of this user, wherever it is
+        #[arg(long, conflicts_with = "dir")]
+        all: bool,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct UpArgs {
+    /// What to start, separated by commas: kafka, connect (with kafka), mysql, s3; by default all
+    #[arg(value_delimiter = ',', value_name = "SERVICE")]
+    services: Vec<Service>,
+    /// Kafka brokers; several form a replicated cluster
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 1,
+        value_parser = clap::value_parser!(u32).range(1..=i64::from(BROKERS_MAX))
+    )]
+    brokers: u32,
+    /// A setting of the Kafka brokers; may be repeated
+    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = setting)]
+    settings: Vec<(String, String)>,
+    /// The S3 server; by default the one that is installed, else versitygw
+    #[arg(long, value_name = "SERVER")]
+    s3_server: Option<S3Server>,
+    #[command(flatten)]
+    stack: StackArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StackArgs {
+    /// Folder of the stack; stacks in different folders stand side by side
+    #[arg(long, value_name = "DIR", default_value = DIR_DEFAULT)]
+    dir: PathBuf,
+}
+
+fn setting(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.trim().is_empty() => {
+            Ok((key.trim().to_owned(), value.trim().to_owned()))
+        }
+        _ => Err("not of the form KEY=VALUE".to_owned()),
+    }
+}
+
+/// Does what was asked for.
+pub(crate) fn carry_out(
+    action: &ServicesAction,
+    log: LogArgs,
+    format: OutputFormat,
+) -> Result<Exit> {
+    let mut progress = log.progress();
+    match action {
+        ServicesAction::Up(up) => {
+            let stack = start(up, &mut progress)?;
+            list(&stack.nodes(), format)?;
+            if format == OutputFormat::Human {
+                output::print(&hint(&up.stack.dir))?;
+            }
+            Ok(Exit::Good)
+        }
+        ServicesAction::Status { stack } => {
+            let nodes = open(stack)?.nodes();
+            list(&nodes, format)?;
+            let running = nodes.iter().all(|node| node.state == ProcessState::Running);
+            Ok(if running { Exit::Good } else { Exit::Failed })
+        }
+        ServicesAction::Env { stack } => {
+            let lines = open(stack)?.environment().into_iter();
+            let lines = lines.map(|(name, value)| format!("export {name}={}\n", quoted(&value)));
+            output::print(&lines.collect::<String>())?;
+            Ok(Exit::Good)
+        }
+        ServicesAction::Logs { node, lines, stack } => {
+            output::print(&last_lines(&open(stack)?, node, *lines)?)?;
+            Ok(Exit::Good)
+        }
+        ServicesAction::Down { all: true, .. } => {
+            for dir in Cache::from_environment()?.stacks() {
+                stop(Stack::open(&dir)?, &mut progress)?;
+            }
+            Ok(Exit::Good)
+        }
+        ServicesAction::Down { stack, .. } => {
+            stop(open(stack)?, &mut progress)?;
+            Ok(Exit::Good)
+        }
+    }
+}
+
+fn start(up: &UpArgs, progress: &mut Progress) -> Result<Stack> {
+    let services = if up.services.is_empty() { &Service::ALL[..] } else { &up.services };
+    let options = StackOptions {
+        brokers: up.brokers,
+        kafka_settings: up.settings.clone(),
+        s3_server: up.s3_server,
+        ..StackOptions::of(services.iter().copied())
+    };
+    let cache = Cache::from_environment()?;
+    let result = Stack::up(&up.stack.dir, &cache, &options, &mut |line| progress.update(line));
+    progress.clear();
+    result.map_err(as_usage)
+}
+
+fn stop(mut stack: Stack, progress: &mut Progress) -> Result<()> {
+    let result = stack.down(&mut |line| progress.update(line));
+    progress.clear();
+    Ok(result?)
+}
+
+fn open(stack: &StackArgs) -> Result<Stack> {
+    Stack::open(&stack.dir).map_err(as_usage)
+}
+
+/// A folder without a stack, or a name without a service, is the command line's fault.
+fn as_usage(error: LocalError) -> anyhow::Error {
+    if error.is_usage() || matches!(error, LocalError::NoStack { .. }) {
+        UsageError::from_library(error).into()
+    } else {
+        error.into()
+    }
+}
+
+/// The end of what a service has said.
+fn last_lines(stack: &Stack, name: &str, count: usize) -> Result<String> {
+    let nodes = stack.nodes();
+    let Some(node) = nodes.iter().find(|node| node.name == name) else {
+        let known: Vec<&str> = nodes.iter().map(|node| &*node.name).collect();
+        let problem = format!("the stack has no '{name}'");
+        return Err(UsageError::new("NODE", problem, format!("it has {}", known.join(", "))).into());
+    };
+    let log = std::fs::read(&node.log);
+    let log = log.with_context(|| format!("failed to read {}", node.log.display()))?;
+    let log = String::from_utf8_lossy(&log);
+    let lines: Vec<&str> = log.lines().collect();
+    let last = &lines[lines.len().saturating_sub(count)..];
+    Ok(last.join("\n") + "\n")
+}
+
+fn list(nodes: &[NodeStatus], format: OutputFormat) -> Result<()> {
+    let text = match format {
+        OutputFormat::Json => serde_json::to_string_pretty(&json(nodes))? + "\n",
+        OutputFormat::Csv => csv(nodes)?,
+        OutputFormat::Human => human(nodes),
+    };
+    output::print(&text).context("failed to print the services")
+}
+
+fn human(nodes: &[NodeStatus]) -> String {
+    let rows = nodes.iter().map(|node| cells(node).into());
+    table(HEADER.map(str::to_owned).into(), HEADER.len(), rows) + "\n"
+}
+
+fn json(nodes: &[NodeStatus]) -> serde_json::Value {
+    let nodes = nodes.iter().map(|node| {
+        json!({
+            "service": node.name,
+            "state": node.state.to_string(),
+            "address": node.address,
+            "pid": node.pid,
+            "version": node.version,
+            "log": node.log,
+        })
+    });
+    nodes.collect()
+}
+
+fn csv(nodes: &[NodeStatus]) -> Result<String> {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    writer.write_record(HEADER)?;
+    for node in nodes {
+        writer.write_record(cells(node))?;
+    }
+    Ok(String::from_utf8(writer.into_inner()?)?)
+}
+
+fn cells(node: &NodeStatus) -> [String; 5] {
+    [
+        node.name.clone(),
+        node.state.to_string(),
+        node.address.clone(),
+        node.pid.map(|pid| pid.to_string()).unwrap_or_default(),
+        node.version.clone(),
+    ]
+}
+
+/// How to go on, from the folder that the stack was started from.
+fn hint(dir: &Path) -> String {
+    let dir = dir.display().to_string();
+    let dir = if dir == DIR_DEFAULT { String::new() } else { format!(" --dir {}", quoted(&dir)) };
+    format!(
+        "\nfor tools to use them:  eval \"$(run-suite services env{dir})\"\n\
+         to stop them:           run-suite services down{dir}\n"
+    )
+}
+
+/// A value as a shell takes it.
+fn quoted(value: &str) -> String {
+    format!("'{}'", value.replace('\'', r"'\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shell_takes_a_quoted_value_as_it_is() {
+        assert_eq!(quoted("a b"), "'a b'");
+        assert_eq!(quoted("it's"), r"'it'\''s'");
+    }
+
+    #[test]
+    fn a_setting_has_a_key() {
+        assert_eq!(setting("a = b=c"), Ok(("a".to_owned(), "b=c".to_owned())));
+        assert!(setting("a").is_err() && setting("=b").is_err());
+    }
+}
