@@ -62,6 +62,23 @@ pub fn alone(test: &str, options: &StackOptions) -> Option<TestStack> {
     TestStack::of(test, Running::start(options).map(Arc::new))
 }
 
+/// Whether a test may start such a stack, which it does itself.
+///
+/// # Panics
+/// If it cannot be told, and as [`skip`] does.
+#[must_use]
+pub fn can_start(test: &str, options: &StackOptions) -> bool {
+    let cache = Cache::from_environment();
+    match cache.and_then(|cache| Stack::fetch(&cache, options, &mut |_| ())) {
+        Ok(()) => true,
+        Err(error) if error.is_missing() => {
+            skip(test, &error.to_string());
+            false
+        }
+        Err(error) => panic!("what the local stack is made of cannot be had: {}", whole(&error)),
+    }
+}
+
 const SERVERS: &str = "KAFKA_BOOTSTRAP_SERVERS";
 
 /// The stacks of [`local`]. The last stays until the process ends, since another test may follow.

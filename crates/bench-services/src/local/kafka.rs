@@ -50,11 +50,6 @@ pub(super) const LOGGING: &str = "status=error\nrootLogger.level=warn\nrootLogge
 /// Apache Kafka.
 pub(super) struct Kafka;
 
-/// The listener for clients that come through a proxy.
-pub(super) fn behind_proxy(node: &Site<'_>) -> SocketAddr {
-    (Ipv4Addr::LOCALHOST, node.port(Listener::Proxied.name())).into()
-}
-
 impl Server for Kafka {
     fn fetch(
         &self,

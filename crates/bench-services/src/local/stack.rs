@@ -101,6 +101,19 @@ impl Stack {
         }
     }
 
+    /// Fetches into the cache what a stack with these options is made of, and starts nothing.
+    pub fn fetch(
+        cache: &Cache,
+        options: &StackOptions,
+        notice: &mut Notice<'_>,
+    ) -> Result<(), LocalError> {
+        let options = options.completed()?;
+        let mut services = options.services.iter();
+        services.try_for_each(|&service| {
+            server(service).fetch(cache, &options, notice).map(|_parts| ())
+        })
+    }
+
     /// The stack in `dir`, in whatever state it is.
     pub fn open(dir: &Path) -> Result<Self, LocalError> {
         if !is_stack(dir) {
@@ -141,16 +154,6 @@ impl Stack {
             }
         };
         self.record.nodes.iter().map(status).collect()
-    }
-
-    /// Where the proxies at [`StackOptions::kafka_proxy_ports`] lead, in their order.
-    #[must_use]
-    pub fn kafka_behind_proxies(&self) -> Vec<SocketAddr> {
-        if self.record.options.kafka_proxy_ports.is_empty() {
-            return Vec::new();
-        }
-        let brokers = sites(&self.dir, &self.record, Service::Kafka);
-        brokers.iter().map(kafka::behind_proxy).collect()
     }
 
     /// What tools need in their environment to find the services. Passwords among it: not for

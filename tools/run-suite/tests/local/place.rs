@@ -1,0 +1,117 @@
+//! A machine for one test: a home and a folder for temporary files of its own, to see what is left
+//! there.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::time::{Duration, Instant};
+
+use bench_services::local::{Cache, StackOptions};
+use serde_json::Value;
+use tempfile::TempDir;
+
+pub(crate) struct Place {
+    folder: TempDir,
+    cache: PathBuf,
+}
+
+impl Place {
+    /// A place for `test`, if this machine can start what it needs and the tools are built.
+    pub(crate) fn new(test: &str, options: &StackOptions) -> Option<Self> {
+        let prodcon = Path::new(assert_cmd::cargo::cargo_bin!("run-suite"));
+        let prodcon = prodcon.with_file_name("kafka-prodcon");
+        if !prodcon.is_file() {
+            // A test of one package does not build the binaries of another.
+            bench_testing::skip(test, "kafka-prodcon is not built (cargo build --release)");
+            return None;
+        }
+        if !bench_testing::can_start(test, options) {
+            return None;
+        }
+        let cache = Cache::from_environment().expect("a cache").dir().to_owned();
+        let place = Self { folder: tempfile::tempdir().expect("a folder"), cache };
+        for name in ["home", "tmp", "work"] {
+            fs::create_dir(place.path(name)).expect("created");
+        }
+        Some(place)
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// `run-suite` in the folder `work`. Arguments are separated by blanks.
+    pub(crate) fn command(&self, arguments: &str) -> Command {
+        let mut command = Command::new(assert_cmd::cargo::cargo_bin!("run-suite"));
+        command
+            .args(arguments.split_whitespace())
+            .current_dir(self.path("work"))
+            .env("HOME", self.path("home"))
+            .env("TMPDIR", self.path("tmp"))
+            .env(Cache::VARIABLE, &self.cache)
+            .env_remove("RUST_LOG")
+            .env_remove("KAFKA_BOOTSTRAP_SERVERS");
+        command
+    }
+
+    pub(crate) fn run(&self, arguments: &str) -> Output {
+        self.command(arguments).output().expect("run-suite starts")
+    }
+
+    /// Runs to the end, which is to be good, and returns what was printed.
+    pub(crate) fn succeed(&self, arguments: &str) -> String {
+        let output = self.run(arguments);
+        assert_eq!(output.status.code(), Some(0), "{arguments}: {}", said(&output));
+        String::from_utf8(output.stdout).expect("text")
+    }
+
+    pub(crate) fn write(&self, name: &str, text: &str) {
+        fs::write(self.path("work").join(name), text).expect("written");
+    }
+
+    /// The folder of the only experiment.
+    pub(crate) fn experiment(&self) -> PathBuf {
+        let results = self.path("work").join("results");
+        let mut entries = fs::read_dir(results).expect("results");
+        entries.next().expect("an experiment").expect("readable").path()
+    }
+
+    /// A file of the only experiment.
+    pub(crate) fn json(&self, name: &str) -> Value {
+        let text = fs::read(self.experiment().join(name)).expect("readable");
+        serde_json::from_slice(&text).expect("JSON")
+    }
+
+    /// Processes that were started with something of this place on their command line.
+    pub(crate) fn processes(&self) -> Vec<String> {
+        let here = self.folder.path().display().to_string();
+        let entries = fs::read_dir("/proc").expect("processes").flatten();
+        entries
+            .filter_map(|entry| fs::read(entry.path().join("cmdline")).ok())
+            .map(|line| String::from_utf8_lossy(&line).replace('\0', " "))
+            .filter(|line| line.contains(&here))
+            .collect()
+    }
+
+    /// Nothing runs any more, and nothing lies about beside what the work left in its folder.
+    pub(crate) fn assert_clean(&self) {
+        assert_eq!(self.processes(), Vec::<String>::new());
+        for name in ["home", "tmp"] {
+            let left: Vec<_> = fs::read_dir(self.path(name)).expect("readable").collect();
+            assert!(left.is_empty(), "{left:?}");
+        }
+    }
+}
+
+pub(crate) fn said(output: &Output) -> String {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    format!("{}\n{}{}", output.status, text(&output.stdout), text(&output.stderr))
+}
+
+pub(crate) fn wait_until(what: &str, is_so: impl Fn() -> bool) {
+    let deadline = Instant::now() + Duration::from_mins(1);
+    while !is_so() {
+        assert!(Instant::now() < deadline, "waited in vain until {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
