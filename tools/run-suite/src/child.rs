@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use bench_core::results::ServiceOrigin;
+use rustix::io::{FdFlags, fcntl_setfd};
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
 /// The hidden first argument by which run-suite starts a tool: `__exec PARENT-PID TOOL ARGUMENT...`
@@ -40,6 +41,8 @@ pub(crate) struct Invocation<'a> {
     pub(crate) environment: Vec<(String, String)>,
     /// Where its standard error goes.
     pub(crate) log: File,
+    /// What it is to hold open, and its children with it.
+    pub(crate) lock: &'a File,
 }
 
 /// How a run ended.
@@ -193,6 +196,9 @@ fn spawn(invocation: Invocation<'_>) -> io::Result<Child> {
         .stdout(Stdio::null())
         .stderr(invocation.log)
         .process_group(0);
+    // Other programs may be started at the same time, and are not to inherit it.
+    let inherited = invocation.lock.try_clone()?;
+    fcntl_setfd(&inherited, FdFlags::empty())?;
     command.spawn()
 }
 

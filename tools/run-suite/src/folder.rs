@@ -18,7 +18,6 @@ use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, Result, bail, ensure};
 use bench_core::results::{RunDocument, rfc3339};
-use rustix::io::{FdFlags, fcntl_setfd};
 use serde::{Deserialize, Serialize};
 
 use crate::plan::{Plan, PlannedRun};
@@ -66,9 +65,7 @@ pub(crate) struct RunState {
 pub(crate) struct ExperimentFolder {
     path: PathBuf,
     state: State,
-    /// Every process that is started while this is held holds it too, so that the folder stays
-    /// locked until the last of them is gone.
-    _lock: File,
+    lock: File,
 }
 
 impl State {
@@ -149,7 +146,7 @@ impl ExperimentFolder {
         let lock = lock(&path)?;
         let file = path.join(FILE);
         fs::write(&file, text).with_context(|| format!("failed to write {}", file.display()))?;
-        let folder = Self { path, state: State::new(plan), _lock: lock };
+        let folder = Self { path, state: State::new(plan), lock };
         folder.save()?;
         Ok(folder)
     }
@@ -161,7 +158,7 @@ impl ExperimentFolder {
         let lock = lock(path)?;
         let mut state = State::load(path)?;
         state.reset_unfinished(path);
-        let folder = Self { path: path.to_path_buf(), state, _lock: lock };
+        let folder = Self { path: path.to_path_buf(), state, lock };
         folder.save()?;
         Ok(folder)
     }
@@ -169,6 +166,11 @@ impl ExperimentFolder {
     /// Where it is.
     pub(crate) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The folder's lock. A tool holds it too, so that the folder stays locked until it is gone.
+    pub(crate) fn lock(&self) -> &File {
+        &self.lock
     }
 
     /// How far the experiment came.
@@ -329,7 +331,6 @@ fn lock(folder: &Path) -> Result<File> {
     }
     file.set_len(0).with_context(failed)?;
     write!(file, "{}", std::process::id()).with_context(failed)?;
-    fcntl_setfd(&file, FdFlags::empty()).map_err(std::io::Error::from).with_context(failed)?;
     Ok(file)
 }
 

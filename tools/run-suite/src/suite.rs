@@ -77,6 +77,7 @@ struct ToolRun<'a> {
     plan: &'a Plan,
     environment: Vec<(String, String)>,
     run_dir: &'a Path,
+    lock: &'a File,
 }
 
 impl Step<'_> {
@@ -98,7 +99,7 @@ impl Step<'_> {
         site.check(&plan.faults)?;
         let environment = site.environment();
         let run_dir = folder.begin(self.index)?;
-        let run = ToolRun { plan: &plan, environment, run_dir: &run_dir };
+        let run = ToolRun { plan: &plan, environment, run_dir: &run_dir, lock: folder.lock() };
         let (ended, faults) = self.run_with_faults(run, site, shutdown, progress)?;
         let unfit = faults.problem.clone();
         enter_faults(&run_dir, faults);
@@ -149,7 +150,7 @@ impl Step<'_> {
         shutdown: &Shutdown,
         progress: &mut Progress,
     ) -> Result<Ended> {
-        let ToolRun { plan, environment, run_dir } = run;
+        let ToolRun { plan, environment, run_dir, lock } = run;
         let options = &plan.cells[plan.runs[self.index].cell].options;
         let log = log_path(run_dir);
         let log =
@@ -164,6 +165,7 @@ impl Step<'_> {
                 services: plan.services,
                 environment,
                 log,
+                lock,
             },
             process,
             plan.time_limit(),

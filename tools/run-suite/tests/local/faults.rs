@@ -6,10 +6,11 @@ use serde_json::Value;
 
 use crate::place::Place;
 
-/// A run of 100 messages in each of 200 intervals of 100 ms.
+/// A run of 100 messages in each interval of 100 ms, after a warm-up in which the broker's own
+/// program warms up, too.
 const HEAD: &str = "name = \"faults\"\nquestion = \"What does it cost?\"\ntool = \"kafka-prodcon\"
 services = \"local\"\ntime_limit = \"2m\"
-[options]\nrate = \"1k/s\"\nduration = \"20s\"\nlinger = \"0ms\"\ninterval = \"100ms\"\n";
+[options]\nrate = \"1k/s\"\nwarm-up = \"4s\"\nduration = \"15s\"\nlinger = \"1ms\"\ninterval = \"100ms\"\n";
 
 /// The run's document, after a run of `HEAD` and `body`.
 fn run(place: &Place, body: &str) -> Value {
@@ -32,15 +33,15 @@ fn figure(document: &Value, path: &str) -> f64 {
 #[test]
 fn a_frozen_broker_stalls_messages_as_long_as_arithmetic_says() {
     let Some(place) = Place::new("a frozen broker", &StackOptions::kafka(1)) else { return };
-    let document = run(&place, "[[fault]]\nat = \"8s\"\nstop = \"kafka\"\nfor = \"5s\"\n");
+    let document = run(&place, "[[fault]]\nat = \"9s\"\nstop = \"kafka\"\nfor = \"5s\"\n");
     assert_eq!(count(&document, "/summary/audit/lost"), 0);
-    assert_eq!(count(&document, "/summary/produced/acked"), 20_000);
-    // A quarter of the messages is due within the 5 s, evenly: a message due x s after the start of
-    // the stall waits 5 - x s. So a share of p is slower than 5 s less 20 s times p.
+    assert_eq!(count(&document, "/summary/produced/acked"), 19_000);
+    // A third of the messages is due within the 5 s, evenly: a message due x s after the start of
+    // the stall waits 5 - x s. So a share of p is slower than 5 s less 15 s times p.
     for side in ["publish_latency", "end_to_end_latency"] {
         for (percentile, share) in [("p90", 0.1), ("p95", 0.05), ("p99", 0.01), ("p99_9", 0.001)] {
             let is_s = figure(&document, &format!("/summary/{side}/{percentile}_ns")) / 1e9;
-            let expected_s = 5.0 - 20.0 * share;
+            let expected_s = 5.0 - 15.0 * share;
             // The broker needs a moment to work off what has piled up.
             assert!(
                 (expected_s - 0.2..expected_s + 0.8).contains(&is_s),
@@ -51,8 +52,8 @@ fn a_frozen_broker_stalls_messages_as_long_as_arithmetic_says() {
         assert!(median_s < 0.5, "{side}: the stall does not reach the median: {median_s} s");
     }
     let fault = &document["faults"][0];
-    assert!((figure(fault, "/begin_s") - 8.0).abs() < 0.3, "{fault}");
-    assert!((figure(fault, "/end_s") - 13.0).abs() < 0.3, "{fault}");
+    assert!((figure(fault, "/begin_s") - 9.0).abs() < 0.3, "{fault}");
+    assert!((figure(fault, "/end_s") - 14.0).abs() < 0.3, "{fault}");
     let recovery_s = figure(fault, "/recovery_s");
     assert!((4.9..8.0).contains(&recovery_s), "{fault}");
     let intervals = place.experiment().join("01-faults/repeat-1/intervals.csv");
@@ -68,11 +69,11 @@ fn a_killed_broker_of_three_loses_nothing_that_was_acknowledged() {
         &place,
         "acks = \"all\"\nidempotent = true\npartitions = 6\nreplication-factor = 3
 [local]\nbrokers = 3\n[local.kafka]\n\"min.insync.replicas\" = 2
-[[fault]]\nat = \"6s\"\nkill = \"kafka-2\"\nrestart_after = \"4s\"\n",
+[[fault]]\nat = \"8s\"\nkill = \"kafka-2\"\nrestart_after = \"4s\"\n",
     );
     assert_eq!(count(&document, "/summary/audit/lost"), 0);
     assert_eq!(count(&document, "/summary/produced/failed"), 0);
-    assert_eq!(count(&document, "/summary/produced/acked"), 20_000);
+    assert_eq!(count(&document, "/summary/produced/acked"), 19_000);
     let audit = &document["summary"]["audit"];
     assert!(audit["duplicated"].is_u64(), "{audit}");
     let fault = &document["faults"][0];
@@ -87,10 +88,10 @@ fn a_killed_broker_that_is_alone_comes_back_with_all_it_had_acknowledged() {
     let document = run(
         &place,
         "acks = \"all\"\nidempotent = true
-[[fault]]\nat = \"4s\"\nkill = \"kafka-1\"\nrestart_after = \"1s\"\n",
+[[fault]]\nat = \"7s\"\nkill = \"kafka-1\"\nrestart_after = \"1s\"\n",
     );
     assert_eq!(count(&document, "/summary/audit/lost"), 0);
-    assert_eq!(count(&document, "/summary/produced/acked"), 20_000);
+    assert_eq!(count(&document, "/summary/produced/acked"), 19_000);
     assert!(figure(&document, "/faults/0/recovery_s") > 1.0, "{}", document["faults"]);
 }
 
@@ -100,7 +101,7 @@ fn a_killed_consumers_messages_reach_the_others() {
     let document = run(
         &place,
         "partitions = 4\nconsumers = 2\nconfig = [\"session.timeout.ms=6000\"]
-[[fault]]\nat = \"5s\"\nkill = \"consumer-1\"\n",
+[[fault]]\nat = \"7s\"\nkill = \"consumer-1\"\n",
     );
     assert_eq!(count(&document, "/summary/audit/lost"), 0);
     let audit = &document["summary"]["audit"];
@@ -115,7 +116,7 @@ fn latency_and_resets_of_the_network_show_and_lose_nothing() {
     let Some(place) = Place::new("faults of the network", &StackOptions::kafka(1)) else { return };
     let document = run(
         &place,
-        "[[fault]]\nat = \"4s\"\nnetwork = \"kafka\"\nlatency = \"100ms\"\nfor = \"5s\"
+        "[[fault]]\nat = \"7s\"\nnetwork = \"kafka\"\nlatency = \"100ms\"\nfor = \"4s\"
 [[fault]]\nat = \"14s\"\nnetwork = \"kafka\"\nreset = true\n",
     );
     assert_eq!(count(&document, "/summary/audit/lost"), 0);

@@ -41,7 +41,7 @@ fn services_come_up_serve_tools_and_go_without_a_trace() {
     assert_eq!(drained["summary"]["audit"]["received"], 1000);
     assert_eq!(drained["services"][0]["origin"], "local");
 
-    assert!(place.succeed("services logs kafka-1 --dir stack").contains("Kafka"));
+    assert!(place.succeed("services logs kafka-1 --dir stack").contains("kafka"));
     let unknown = place.run("services logs kafka-7 --dir stack");
     assert_eq!(unknown.status.code(), Some(2), "{}", said(&unknown));
     place.succeed("services down --dir stack");

@@ -4,15 +4,20 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bench_services::local::{Cache, StackOptions};
 use serde_json::Value;
 use tempfile::TempDir;
 
+/// One stack at a time: figures of several on one machine would be those of each other.
+static MACHINE: Mutex<()> = Mutex::new(());
+
 pub(crate) struct Place {
     folder: TempDir,
     cache: PathBuf,
+    _machine: MutexGuard<'static, ()>,
 }
 
 impl Place {
@@ -29,7 +34,9 @@ impl Place {
             return None;
         }
         let cache = Cache::from_environment().expect("a cache").dir().to_owned();
-        let place = Self { folder: tempfile::tempdir().expect("a folder"), cache };
+        let machine = MACHINE.lock().unwrap_or_else(PoisonError::into_inner);
+        let folder = tempfile::tempdir().expect("a folder");
+        let place = Self { folder, cache, _machine: machine };
         for name in ["home", "tmp", "work"] {
             fs::create_dir(place.path(name)).expect("created");
         }
