@@ -121,7 +121,7 @@ impl IntervalSink for NoRecord {
 
 fn await_all_partitions(members: &mut [Member]) {
     let deadline = Instant::now() + Duration::from_secs(30);
-    let assigned = |member: &mut Member| member.receiver().assigned();
+    let assigned = |member: &mut Member| member.receiver().assigned().expect("may join");
     while members.iter_mut().map(assigned).sum::<usize>() < PARTITIONS as usize {
         assert!(Instant::now() < deadline, "the group does not form");
         std::thread::sleep(Duration::from_millis(20));

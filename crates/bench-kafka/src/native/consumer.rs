@@ -121,6 +121,18 @@ impl NativeConsumer {
         self.filled > 0
     }
 
+    /// The first error among what waits to be passed on.
+    pub(crate) fn fetched_error(&self) -> Option<(RDKafkaErrorCode, String)> {
+        self.messages[..self.filled].iter().find_map(|&pointer| {
+            // SAFETY: the message is ours until it is passed on.
+            unsafe {
+                let code = error_code((*pointer).err)?;
+                let is_end = code == RDKafkaErrorCode::PartitionEOF;
+                (!is_end).then(|| (code, text(rd::rd_kafka_message_errstr(pointer))))
+            }
+        })
+    }
+
     fn take_waiting(&mut self) {
         let room = &mut self.messages[self.filled..];
         if room.is_empty() {
