@@ -78,7 +78,7 @@ impl KafkaReceiver {
     /// How many partitions this consumer reads at the moment. Also keeps its membership of the
     /// group going; messages that arrive meanwhile are kept. Fails when it can never get any.
     pub fn assigned(&mut self) -> Result<usize, TransportError> {
-        self.consumer.fetch(Duration::ZERO);
+        self.consumer.serve();
         if let Some((code, reason)) = self.consumer.fetched_error() {
             self.note_error(code, &reason)?;
         }
