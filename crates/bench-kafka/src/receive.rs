@@ -76,10 +76,13 @@ impl KafkaReceiver {
     }
 
     /// How many partitions this consumer reads at the moment. Also keeps its membership of the
-    /// group going; messages that arrive meanwhile are kept.
-    pub fn assigned(&mut self) -> usize {
-        self.consumer.fetch(Duration::ZERO);
-        self.consumer.assigned()
+    /// group going; messages that arrive meanwhile are kept. Fails when it can never get any.
+    pub fn assigned(&mut self) -> Result<usize, TransportError> {
+        self.consumer.serve();
+        if let Some((code, reason)) = self.consumer.fetched_error() {
+            self.note_error(code, &reason)?;
+        }
+        Ok(self.consumer.assigned())
     }
 
     /// Ends as a process that crashes would: what was received since the last commit is not
@@ -93,18 +96,20 @@ impl KafkaReceiver {
             RDKafkaErrorCode::Fatal => self.consumer.fatal_error(),
             RDKafkaErrorCode::TopicAuthorizationFailed
             | RDKafkaErrorCode::GroupAuthorizationFailed
+            | RDKafkaErrorCode::InvalidSessionTimeout
+            | RDKafkaErrorCode::InconsistentGroupProtocol
             | RDKafkaErrorCode::UnknownTopicOrPartition
             | RDKafkaErrorCode::UnknownTopic => Some(reason.to_owned()),
             _ => None,
         };
         if let Some(reason) = hopeless {
             return Err(TransportError::new(format!(
-                "the Kafka consumer cannot go on: {reason} ({code})"
+                "the Kafka consumer cannot go on: {reason} ({code:?})"
             )));
         }
         if !self.logged.contains(&code) {
             self.logged.push(code);
-            tracing::warn!("consumer: {reason} ({code}); it goes on trying");
+            tracing::warn!("consumer: {reason} ({code:?}); it goes on trying");
         }
         Ok(())
     }

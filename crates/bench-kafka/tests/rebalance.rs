@@ -1,6 +1,7 @@
-//! Groups whose members come and go. This program is both the tests and, started again by them, the
-//! broker; so it has a `main` of its own.
+//! Groups whose members come and go, on the embedded broker and on real Kafka. This program is both
+//! the tests and, started again by them, the embedded broker; so it has a `main` of its own.
 
+use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -16,17 +17,20 @@ use bench_core::message::{
     Content, KeyDistribution, MessageFormat, MessageSpec, RunId, SizeDistribution,
 };
 use bench_core::pacing::{Limit, Schedule};
+use bench_core::results::AuditSummary;
 use bench_core::transport::{Batch, Incoming, Publish as _, Receive, TransportError};
+use bench_kafka::admin::{Admin, TIMEOUT_DEFAULT};
 use bench_kafka::config::KafkaConfig;
 use bench_kafka::{KafkaPublisher, KafkaReceiver};
 use bench_services::embedded::{EmbeddedKafka, FETCH_WAIT_MS, run_if_requested};
 
-const TESTS: [(&str, fn()); 2] = [
+const TESTS: [(&str, fn()); 3] = [
     (
         "members_that_come_and_go_in_mid_run_lose_nothing",
         members_that_come_and_go_in_mid_run_lose_nothing,
     ),
     ("a_group_goes_on_after_what_was_passed_on", a_group_goes_on_after_what_was_passed_on),
+    ("rebalances_of_all_kinds_on_real_kafka", rebalances_of_all_kinds_on_real_kafka),
 ];
 
 const TOPIC: &str = "t";
@@ -42,20 +46,27 @@ fn config(servers: &str) -> KafkaConfig {
     config
 }
 
-fn member_config(servers: &str) -> KafkaConfig {
+/// What a member of a group needs on the embedded broker, which waits for almost a session until a
+/// changed group is complete.
+const EMBEDDED: [(&str, &str); 2] =
+    [("session.timeout.ms", "2000"), ("heartbeat.interval.ms", "200")];
+
+/// A member of the group that has the name of its topic.
+fn member_config(servers: &str, topic: &str, settings: &[(&str, &str)]) -> KafkaConfig {
     let mut config = config(servers);
-    config.set("group.id", "g");
+    config.set("group.id", topic);
     config.set("auto.offset.reset", "earliest");
     config.set("fetch.wait.max.ms", FETCH_WAIT_MS.to_string());
-    // The broker waits for almost a session until a changed group is complete.
-    config.set("session.timeout.ms", "2000");
-    config.set("heartbeat.interval.ms", "200");
+    for (name, value) in settings {
+        config.set(name, *value);
+    }
     config
 }
 
 /// A consumer that is a member of the group for a part of the run only.
 struct Member {
     clock: SystemClock,
+    topic: String,
     receiver: Option<KafkaReceiver>,
     joins_at_ns: Option<InstantNs>,
     leaves_at_ns: InstantNs,
@@ -63,10 +74,11 @@ struct Member {
 }
 
 impl Member {
-    fn new(servers: &str, clock: SystemClock) -> Self {
-        let receiver = KafkaReceiver::connect(&member_config(servers), clock).expect("a consumer");
+    fn new(config: &KafkaConfig, topic: &str, clock: SystemClock) -> Self {
+        let receiver = KafkaReceiver::connect(config, clock).expect("a consumer");
         Self {
             clock,
+            topic: topic.to_owned(),
             receiver: Some(receiver),
             joins_at_ns: None,
             leaves_at_ns: InstantNs::MAX,
@@ -79,7 +91,8 @@ impl Member {
     }
 
     fn join(&mut self) {
-        self.receiver().join(TOPIC).expect("joins");
+        let topic = self.topic.clone();
+        self.receiver().join(&topic).expect("joins");
     }
 }
 
@@ -119,10 +132,15 @@ impl IntervalSink for NoRecord {
     fn acked(&mut self, _: &AckLedger) {}
 }
 
+/// Waits until the members have all partitions, and each has its part.
 fn await_all_partitions(members: &mut [Member]) {
     let deadline = Instant::now() + Duration::from_secs(30);
-    let assigned = |member: &mut Member| member.receiver().assigned();
-    while members.iter_mut().map(assigned).sum::<usize>() < PARTITIONS as usize {
+    loop {
+        let assigned = members.iter_mut().map(|member| member.receiver().assigned());
+        let assigned: Vec<usize> = assigned.map(|count| count.expect("may join")).collect();
+        if assigned.iter().sum::<usize>() == PARTITIONS as usize && !assigned.contains(&0) {
+            return;
+        }
         assert!(Instant::now() < deadline, "the group does not form");
         std::thread::sleep(Duration::from_millis(20));
     }
@@ -152,12 +170,17 @@ fn plan(run: RunId, start_ns: InstantNs) -> Plan {
 }
 
 /// Runs the plan with members A and B, C who joins after two seconds, and B who leaves after four.
-fn run_with_changing_members(servers: &str) -> (Totals, [u64; 3]) {
+fn run_with_changing_members(
+    servers: &str,
+    topic: &str,
+    settings: &[(&str, &str)],
+) -> (Totals, [u64; 3]) {
     let clock = SystemClock::new();
     let timeout = Duration::from_secs(10);
     let publisher =
-        KafkaPublisher::connect(&config(servers), TOPIC, clock, None, timeout).expect("a producer");
-    let [mut a, mut b, mut c] = [(); 3].map(|()| Member::new(servers, clock));
+        KafkaPublisher::connect(&config(servers), topic, clock, None, timeout).expect("a producer");
+    let config = member_config(servers, topic, settings);
+    let [mut a, mut b, mut c] = [(); 3].map(|()| Member::new(&config, topic, clock));
     a.join();
     b.join();
     let mut members = vec![a, b];
@@ -181,20 +204,47 @@ fn run_with_changing_members(servers: &str) -> (Totals, [u64; 3]) {
 fn members_that_come_and_go_in_mid_run_lose_nothing() {
     let mut broker = EmbeddedKafka::start(1).expect("a broker");
     broker.create_topic(TOPIC, PARTITIONS, 1).expect("created");
-    let (totals, counts) = run_with_changing_members(broker.bootstrap_servers());
+    let servers = broker.bootstrap_servers();
+    let audit = lost_nothing(TOPIC, run_with_changing_members(servers, TOPIC, &EMBEDDED));
+    // This broker refuses commits while a group changes, so that many messages come again.
+    say(&format!("the embedded broker: {} duplicated", audit.duplicated));
+}
 
+/// What was received, after a check that each member had its part and nothing is missing.
+fn lost_nothing(name: &str, (totals, counts): (Totals, [u64; 3])) -> AuditSummary {
     let audit = totals.audit.summary(Some(&totals.ledger));
     let [a, b, c] = counts;
-    let report = format!("A {a}, B {b}, C {c}: {} duplicated", audit.duplicated);
-    say(&report);
-    assert_eq!(totals.acked.messages, MESSAGES);
+    let report = format!("{name}: A {a}, B {b}, C {c}, {} duplicated", audit.duplicated);
+    assert_eq!(totals.acked.messages, MESSAGES, "{report}");
     assert_eq!((audit.received, audit.lost), (MESSAGES, 0), "{report}");
-    assert_eq!((audit.corrupt, audit.foreign), (0, 0));
-    // This broker refuses commits while a group changes, so that many messages come again. On Apache
-    // Kafka none does.
+    assert_eq!((audit.corrupt, audit.foreign), (0, 0), "{report}");
     assert_eq!(a + b + c, MESSAGES + audit.duplicated, "{report}");
-    // Each had its part, so the partitions did change hands.
+    // So the partitions did change hands.
     assert!(counts.iter().all(|count| *count > 0), "{report}");
+    audit
+}
+
+const COOPERATIVE: (&str, &str) = ("partition.assignment.strategy", "cooperative-sticky");
+
+/// Members notice soon that their group changes.
+const QUICK: (&str, &str) = ("heartbeat.interval.ms", "300");
+
+fn rebalances_of_all_kinds_on_real_kafka() {
+    let Some(kafka) = bench_testing::broker("rebalances") else { return };
+    let servers = kafka.bootstrap_servers();
+    let admin = Admin::connect(&config(servers), TIMEOUT_DEFAULT).expect("the broker answers");
+    let kinds = [
+        ("range", vec![("partition.assignment.strategy", "range"), QUICK]),
+        ("cooperative-sticky", vec![COOPERATIVE, QUICK]),
+        ("consumer", vec![("group.protocol", "consumer")]),
+    ];
+    for (name, settings) in kinds {
+        let topic = format!("bench-test-{}-{name}", std::process::id());
+        admin.create_topic(&topic, PARTITIONS, Some(1), &BTreeMap::new()).expect("created");
+        let audit = lost_nothing(name, run_with_changing_members(servers, &topic, &settings));
+        // None, unless a member leaves while the group changes, when the broker refuses its commit.
+        say(&format!("{name}: {} duplicated", audit.duplicated));
+    }
 }
 
 /// Sends one message for each number, which is its value.
@@ -217,7 +267,7 @@ fn send(servers: &str, clock: SystemClock, numbers: std::ops::Range<u8>) {
 
 /// What a member of the group reads until it is at the end.
 fn read_to_the_end(servers: &str, clock: SystemClock) -> Vec<u8> {
-    let mut config = member_config(servers);
+    let mut config = member_config(servers, TOPIC, &EMBEDDED);
     config.set("enable.partition.eof", "true");
     let mut receiver = KafkaReceiver::connect(&config, clock).expect("a consumer");
     receiver.join(TOPIC).expect("joins");

@@ -103,7 +103,8 @@ pub(crate) fn await_assignment(
 ) -> Result<()> {
     let deadline = Instant::now() + JOIN_TIMEOUT;
     loop {
-        let assigned: Vec<usize> = receivers.iter_mut().map(KafkaReceiver::assigned).collect();
+        let assigned: Vec<usize> =
+            receivers.iter_mut().map(KafkaReceiver::assigned).collect::<Result<_, _>>()?;
         if is_complete(&assigned) {
             return Ok(());
         }

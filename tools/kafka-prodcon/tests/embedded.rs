@@ -342,3 +342,30 @@ fn a_properties_file_sets_what_options_leave_open() {
     let warned = document.warnings.iter().any(|warning| warning.starts_with("with --acks 0"));
     assert!(warned, "{:?}", document.warnings);
 }
+
+#[test]
+fn what_the_embedded_broker_cannot_show_is_refused() {
+    let place = Place::new();
+    for (args, told) in [
+        ("-n 10 --transactional --abort-every 2", "--abort-every: the embedded broker shows"),
+        ("-n 10 --transactional --abort-every 1", "name a number from 2 up"),
+        ("-n 10 --kill-consumer 2@1s", "--kill-consumer: there is no consumer 2"),
+        ("-n 10 --no-group --kill-consumer 1@1s", "--kill-consumer: without a group"),
+    ] {
+        let said = place.run(args);
+        assert_eq!(said.code, 2, "{said:?}");
+        assert!(said.stderr.contains(told), "{said:?}");
+    }
+    assert!(place.entries().is_empty());
+}
+
+#[test]
+fn a_killed_consumer_loses_nothing() {
+    let place = Place::new();
+    let said = place.run("--rate 2k/s --duration 3s -c 2 --kill-consumer 1@1s+500ms");
+    assert_eq!(said.code, 0, "{said:?}");
+    let document = place.document("results");
+    let audit = document.summary.and_then(|summary| summary.audit).expect("an audit");
+    assert_eq!((audit.received, audit.lost), (6_000, 0));
+    assert!(audit.duplicated > 0, "{audit:?}");
+}

@@ -116,9 +116,30 @@ impl NativeConsumer {
         }
     }
 
+    /// Lets the client library do what it must between messages, such as changing the assignment.
+    /// Messages that arrive are kept.
+    pub(crate) fn serve(&mut self) {
+        if self.filled == self.messages.len() {
+            self.messages.resize(self.filled * 2, ptr::null_mut());
+        }
+        self.take_waiting();
+    }
+
     /// Whether messages wait to be passed on.
     pub(crate) fn has_fetched(&self) -> bool {
         self.filled > 0
+    }
+
+    /// The first error among what waits to be passed on.
+    pub(crate) fn fetched_error(&self) -> Option<(RDKafkaErrorCode, String)> {
+        self.messages[..self.filled].iter().find_map(|&pointer| {
+            // SAFETY: the message is ours until it is passed on.
+            unsafe {
+                let code = error_code((*pointer).err)?;
+                let is_end = code == RDKafkaErrorCode::PartitionEOF;
+                (!is_end).then(|| (code, text(rd::rd_kafka_message_errstr(pointer))))
+            }
+        })
     }
 
     fn take_waiting(&mut self) {
@@ -171,6 +192,34 @@ impl NativeConsumer {
                 }
                 rd::rd_kafka_message_destroy(pointer);
             }
+        }
+    }
+}
+
+/// Does what librdkafka would do by itself, when the consumer is next polled. Left to itself, it does
+/// not leave a cooperative group whose member is closed while it has partitions (2.12,
+/// `rd_kafka_cgrp_incr_unassign_done`), and the others wait until its session has timed out.
+pub(super) unsafe extern "C" fn rebalance(
+    client: *mut rd::rd_kafka_t,
+    event: RDKafkaRespErr,
+    partitions: *mut rd::rd_kafka_topic_partition_list_t,
+    _opaque: *mut c_void,
+) {
+    let is_assignment = event == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS;
+    // SAFETY: librdkafka passes a client that is alive and a list that lives through the call, and
+    // that is copied; an error is ours to destroy, and logged by librdkafka.
+    unsafe {
+        let is_cooperative = text(rd::rd_kafka_rebalance_protocol(client)) == "COOPERATIVE";
+        let error = match (is_cooperative, is_assignment) {
+            (true, true) => rd::rd_kafka_incremental_assign(client, partitions),
+            (true, false) => rd::rd_kafka_incremental_unassign(client, partitions),
+            (false, _) => {
+                rd::rd_kafka_assign(client, if is_assignment { partitions } else { ptr::null() });
+                ptr::null_mut()
+            }
+        };
+        if !error.is_null() {
+            rd::rd_kafka_error_destroy(error);
         }
     }
 }

@@ -50,6 +50,9 @@ impl Client {
         unsafe {
             let conf = rd::rd_kafka_conf_dup(native.ptr());
             rd::rd_kafka_conf_set_log_cb(conf, Some(log));
+            if matches!(kind, rd::rd_kafka_type_t::RD_KAFKA_CONSUMER) {
+                rd::rd_kafka_conf_set_rebalance_cb(conf, Some(consumer::rebalance));
+            }
             rd::rd_kafka_conf_set_events(conf, events);
             let handle = rd::rd_kafka_new(kind, conf, reason.as_mut_ptr(), reason.len());
             if handle.is_null() {

@@ -2,8 +2,9 @@
 
 use crate::{Bench, audit, reasons, unused_name};
 
-/// A killed member is missed after three seconds; half a second's messages are not committed.
-const QUICK: &str = "--config session.timeout.ms=3000 --config heartbeat.interval.ms=300 \
+/// A killed member is missed after six seconds, which is the least that a broker takes unless told;
+/// half a second's messages are not committed.
+const QUICK: &str = "--config session.timeout.ms=6000 --config heartbeat.interval.ms=300 \
                      --config auto.commit.interval.ms=500";
 
 #[test]
@@ -17,6 +18,15 @@ fn a_group_is_resumed_where_it_was_left() {
     let (part, rest) = (audit(&part).received, audit(&rest).received);
     assert!((5_000..20_000).contains(&part), "{part}");
     assert_eq!(part + rest, 20_000, "neither twice nor not at all");
+}
+
+#[test]
+fn a_session_that_the_broker_refuses_ends_the_run_at_once() {
+    let Some(bench) = Bench::shared("sessions that are too short") else { return };
+    let said =
+        bench.run(&format!("-n 10 --topic {} --config session.timeout.ms=50", unused_name()));
+    assert_eq!((said.code, said.stderr.lines().count()), (1, 1), "{said:?}");
+    assert!(said.stderr.contains("session timeout"), "{said:?}");
 }
 
 #[test]
@@ -55,7 +65,7 @@ fn a_member_killed_in_a_drain_loses_nothing() {
     let topic = bench.topic(3, 1, &[]);
     let place = &bench.place;
     bench.measure(&format!("fill -n 3000 -p 3 --topic {topic}"), "filled", 0);
-    let args = format!("-c 3 --group {topic} {QUICK} --kill-consumer 3@300ms --drain-timeout 5s");
+    let args = format!("-c 3 --group {topic} {QUICK} --kill-consumer 3@300ms --drain-timeout 8s");
     let drained = bench.drain_from_run(&args, &topic, "filled", 0);
     assert_eq!((audit(&drained).received, audit(&drained).lost), (3_000, 0));
     for (args, told) in [
