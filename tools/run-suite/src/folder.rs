@@ -30,8 +30,9 @@ const FILE: &str = "experiment.toml";
 const STATE: &str = "experiment.json";
 const LOCK: &str = "run-suite.lock";
 
-/// How long the end of what a killed run-suite had started is waited for.
-const LOCK_WAIT: Duration = Duration::from_secs(5);
+/// How long the end of what a killed run-suite had started is waited for. A tool whose server is
+/// gone waits half a minute for answers.
+const LOCK_WAIT: Duration = Duration::from_secs(45);
 
 /// What `experiment.json` holds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

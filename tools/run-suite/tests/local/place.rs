@@ -89,14 +89,21 @@ impl Place {
         serde_json::from_slice(&text).expect("JSON")
     }
 
-    /// Processes that were started with something of this place on their command line.
+    /// The command lines of processes that have to do with this place: it stands there, or in the
+    /// environment that they have from `run-suite`.
     pub(crate) fn processes(&self) -> Vec<String> {
         let here = self.folder.path().display().to_string();
         let entries = fs::read_dir("/proc").expect("processes").flatten();
+        let text = |path: PathBuf| {
+            fs::read(path).ok().map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+        };
         entries
-            .filter_map(|entry| fs::read(entry.path().join("cmdline")).ok())
-            .map(|line| String::from_utf8_lossy(&line).replace('\0', " "))
-            .filter(|line| line.contains(&here))
+            .filter_map(|entry| {
+                let line = text(entry.path().join("cmdline"))?;
+                let environment = text(entry.path().join("environ"))?;
+                (line.contains(&here) || environment.contains(&here)).then_some(line)
+            })
+            .map(|line| line.replace('\0', " "))
             .collect()
     }
 
