@@ -1,6 +1,6 @@
 //! Configuration of the Kafka client: librdkafka properties, collected in layers.
 //!
-//! A later layer wins: built-in defaults, a properties file, the environment, a tool's options,
+//! A later layer wins: built-in defaults, the environment, a properties file, a tool's options,
 //! `--config key=value`. Every property remembers where it came from, so that a complaint about it
 //! can say so, and none that holds a secret is ever shown.
 

@@ -50,17 +50,18 @@ pub struct ConnectionArgs {
 }
 
 impl ConnectionArgs {
-    /// The client's configuration: defaults, then the properties file, the environment and the
+    /// The client's configuration: defaults, then the environment, the properties file and the
     /// options. Later layers win.
     pub fn config(&self, client_id: &str) -> Result<KafkaConfig, KafkaError> {
         let mut config = KafkaConfig::new();
         config.set("client.id", client_id);
-        if let Some(path) = &self.properties {
-            config.load_properties(path)?;
-        }
         // A driver that asks for the embedded broker does not mean the server of the environment.
         if ServiceOrigin::requested() != Some(ServiceOrigin::Embedded) {
             config.load_environment(|name| std::env::var(name).ok());
+        }
+        // Named for this very run, unlike the environment.
+        if let Some(path) = &self.properties {
+            config.load_properties(path)?;
         }
         if let Some(servers) = &self.bootstrap_servers {
             config.set("bootstrap.servers", servers);

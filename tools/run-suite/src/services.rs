@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use bench_cli::{Exit, LogArgs, OutputFormat, Progress, UsageError, output};
+use bench_cli::{Exit, Interrupted, LogArgs, OutputFormat, Progress, Shutdown, UsageError, output};
 use bench_services::local::{
     BROKERS_MAX, Cache, LocalError, NodeStatus, ProcessState, S3Server, Service, Stack,
     StackOptions,
@@ -146,9 +146,16 @@ fn start(up: &UpArgs, progress: &mut Progress) -> Result<Stack> {
         ..StackOptions::of(services.iter().copied())
     };
     let cache = Cache::from_environment()?;
+    let is_new = Stack::open(&up.stack.dir).is_err();
+    let shutdown = Shutdown::install().context("failed to listen for signals")?;
     let result = Stack::up(&up.stack.dir, &cache, &options, &mut |line| progress.update(line));
     progress.clear();
-    result.map_err(as_usage)
+    let stack = result.map_err(as_usage)?;
+    if shutdown.is_requested() && is_new {
+        stop(stack, progress)?;
+        return Err(Interrupted("the services started, which are stopped again").into());
+    }
+    Ok(stack)
 }
 
 fn stop(mut stack: Stack, progress: &mut Progress) -> Result<()> {
