@@ -291,7 +291,8 @@ fn recovery(fault: &FaultRecord) -> String {
         (None, None) => write!(text, ": recovery unknown"),
     };
     if fault.disturbed_again > 0 {
-        let _ = write!(text, ", {} intervals disturbed later", fault.disturbed_again);
+        let intervals = if fault.disturbed_again == 1 { "interval" } else { "intervals" };
+        let _ = write!(text, ", {} {intervals} disturbed later", fault.disturbed_again);
     }
     text
 }

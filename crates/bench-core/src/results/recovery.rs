@@ -62,11 +62,7 @@ pub fn assess_faults(rows: &[IntervalRow], faults: &mut [FaultRecord]) {
     for fault in faults {
         let Some(begin_s) = fault.begin_s else { continue };
         let next_s = instants.iter().copied().filter(|other| *other > begin_s);
-        let window = Window {
-            begin_s,
-            end_s: fault.end_s.unwrap_or(begin_s).max(begin_s),
-            next_s: next_s.fold(f64::INFINITY, f64::min),
-        };
+        let window = Window { begin_s, next_s: next_s.fold(f64::INFINITY, f64::min) };
         match &judge {
             Ok(judge) => {
                 fault.band = Some(judge.band);
@@ -87,8 +83,6 @@ pub fn assess_faults(rows: &[IntervalRow], faults: &mut [FaultRecord]) {
 #[expect(clippy::struct_field_names, reason = "the unit stands last")]
 struct Window {
     begin_s: f64,
-    /// When what was done was undone; the begin where nothing was.
-    end_s: f64,
     /// The begin of the next fault.
     next_s: f64,
 }
@@ -167,8 +161,8 @@ impl<'a> Judge<'a> {
             .filter(|span| span.start_s < until_s)
             .collect();
         spans.sort_by(|a, b| a.start_s.total_cmp(&b.start_s));
-        // Until the fault is over, and a little longer, a disturbance is taken for its consequence.
-        let mut joins_s = window.end_s + quiet_s;
+        // What begins soon after the fault, or after what is taken for its consequence, is one, too.
+        let mut joins_s = window.begin_s + quiet_s;
         let mut recovered_s = window.begin_s;
         let mut joined = 0;
         for span in &spans {
@@ -388,11 +382,13 @@ mod tests {
     }
 
     #[test]
-    fn what_happens_until_the_fault_is_over_belongs_to_it() {
+    fn what_the_repair_stirs_up_is_counted_apart() {
         let mut rows = calm(40);
         late(&mut rows[10], 900);
         late(&mut rows[20], 40);
-        assert_near(recovery_s(&assess(&rows, 10.0, Some(19.5))), 11.0);
+        let fault = assess(&rows, 10.0, Some(19.5));
+        assert_near(recovery_s(&fault), 1.0);
+        assert_eq!(fault.disturbed_again, 1);
     }
 
     #[test]
