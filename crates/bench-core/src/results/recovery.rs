@@ -80,7 +80,6 @@ pub fn assess_faults(rows: &[IntervalRow], faults: &mut [FaultRecord]) {
 }
 
 /// The time in which a fault is looked at, seconds from the start of the schedule.
-#[expect(clippy::struct_field_names, reason = "the unit stands last")]
 struct Window {
     begin_s: f64,
     /// The begin of the next fault.
