@@ -155,7 +155,7 @@ fn a_missing_broker_is_named_and_nothing_is_created() {
 }
 
 #[test]
-fn options_win_over_the_environment_and_that_over_the_properties_file() {
+fn options_win_over_the_properties_file_and_that_over_the_environment() {
     let place = Place::new();
     let properties = "bootstrap.servers=127.0.0.1:2\n";
     std::fs::write(place.path().join("client.properties"), properties).expect("written");
@@ -171,8 +171,8 @@ fn options_win_over_the_environment_and_that_over_the_properties_file() {
         rest.split(' ').next().map(str::to_owned).expect("an address")
     };
     let file = "--properties client.properties";
-    assert_eq!(named(file, None), "127.0.0.1:2");
-    assert_eq!(named(file, Some("127.0.0.1:3")), "127.0.0.1:3");
+    assert_eq!(named("", Some("127.0.0.1:3")), "127.0.0.1:3");
+    assert_eq!(named(file, Some("127.0.0.1:3")), "127.0.0.1:2");
     let option = format!("{file} --bootstrap-servers 127.0.0.1:4");
     assert_eq!(named(&option, Some("127.0.0.1:3")), "127.0.0.1:4");
     let last_word = format!("{option} --config bootstrap.servers=127.0.0.1:5");

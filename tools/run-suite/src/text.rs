@@ -308,6 +308,13 @@ fn notes(suite: &SuiteSummary) -> Vec<String> {
                 .to_owned(),
         );
     }
+    if any(|run| run.origins.contains(&ServiceOrigin::Local)) {
+        notes.push(
+            "local services: real servers, which share this machine with the client that measures \
+             them"
+                .to_owned(),
+        );
+    }
     if any(RunSummary::is_closed_loop) {
         notes.push(
             "runs without a rate go as fast as they can: their latency counts from sending and \
