@@ -79,7 +79,7 @@ fn replicated_messages_are_kept(bench: &Bench) {
 fn an_unclean_leader_loses_what_only_the_dead_one_had(bench: &mut Bench) {
     let settings = [("unclean.leader.election.enable", "true"), ("min.insync.replicas", "1")];
     let topic = bench.topic(1, 2, &settings);
-    bench.measure(&format!("fill -n 300 --acks 1 --topic {topic}"), "kept", 0);
+    bench.measure(&format!("fill -n 300 --acks all --topic {topic}"), "kept", 0);
     let partition = await_partition(bench, &topic, |partition| partition.in_sync.len() == 2);
     let (leader, follower) = (partition.leader, partition.follower());
     bench.kafka.stack_mut().freeze(&node(follower)).expect("frozen");
