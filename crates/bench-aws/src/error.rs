@@ -1,0 +1,137 @@
+//! What the SDK's errors mean for people.
+
+use aws_smithy_runtime_api::client::result::SdkError;
+use aws_smithy_types::error::display::DisplayErrorContext;
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+
+/// Codes by which services say that they are asked too much.
+const THROTTLING: [&str; 6] = [
+    "LimitExceededException",
+    "ProvisionedThroughputExceededException",
+    "RequestLimitExceeded",
+    "ThrottledException",
+    "ThrottlingException",
+    "KMSThrottlingException",
+];
+
+/// Why a request to AWS failed for good.
+#[derive(Debug, thiserror::Error)]
+#[error("failed to {attempted}: {reason}{}", remedy.as_deref().map(|text| format!("; {text}")).unwrap_or_default())]
+pub struct AwsError {
+    /// What was attempted on what.
+    pub attempted: String,
+    /// What the service or the SDK said, in a line.
+    pub reason: String,
+    /// The service's error code, if it answered.
+    pub code: Option<String>,
+    /// What to do about it, if that is known.
+    pub remedy: Option<String>,
+}
+
+impl AwsError {
+    /// What became of the attempt to do something, as in `describe stream 'x'`.
+    pub fn new<E, R>(attempted: impl Into<String>, error: &SdkError<E, R>) -> Self
+    where
+        E: ProvideErrorMetadata + std::error::Error + 'static,
+        R: std::fmt::Debug,
+    {
+        let attempted = attempted.into();
+        let code = error.code().map(str::to_owned);
+        let (reason, remedy) = match error {
+            SdkError::ServiceError(_) => {
+                let message = error.message().unwrap_or("no reason was given");
+                let reason = match &code {
+                    Some(code) => format!("{message} ({code})"),
+                    None => message.to_owned(),
+                };
+                (reason, code.as_deref().and_then(remedy_for))
+            }
+            SdkError::TimeoutError(_) => (
+                "no answer in time".to_owned(),
+                Some("see whether the service is reachable, or raise --timeout"),
+            ),
+            SdkError::DispatchFailure(failure) => dispatch_failure(failure),
+            other => (one_line(&DisplayErrorContext(other).to_string()), None),
+        };
+        Self { attempted, reason, code, remedy: remedy.map(str::to_owned) }
+    }
+
+    /// Whether the service answered with this code.
+    #[must_use]
+    pub fn is(&self, code: &str) -> bool {
+        self.code.as_deref() == Some(code)
+    }
+}
+
+/// Whether an error code says that the service is asked too much, and that the same request may
+/// succeed later.
+#[must_use]
+pub fn is_throttled(code: &str) -> bool {
+    THROTTLING.contains(&code)
+}
+
+fn remedy_for(code: &str) -> Option<&'static str> {
+    match code {
+        "AccessDeniedException" | "AccessDenied" | "UnauthorizedOperation" => {
+            Some("docs/aws.md has the policy that the tools need")
+        }
+        "UnrecognizedClientException" | "InvalidSignatureException" | "IncompleteSignature" => {
+            Some("check the access key, its secret and --region")
+        }
+        "ExpiredTokenException" | "ExpiredToken" => Some("log in again: the credentials expired"),
+        code if is_throttled(code) => Some("ask for less at a time, or for more capacity"),
+        _ => None,
+    }
+}
+
+fn dispatch_failure(
+    failure: &aws_smithy_runtime_api::client::result::DispatchFailure,
+) -> (String, Option<&'static str>) {
+    let source = failure.as_connector_error();
+    let text = source.map_or_else(
+        || "the request could not be sent".to_owned(),
+        |error| one_line(&DisplayErrorContext(error).to_string()),
+    );
+    if text.contains("credentials") {
+        let remedy = "name credentials as for the AWS command line: AWS_PROFILE, or \
+                      AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY";
+        return ("no credentials were found".to_owned(), Some(remedy));
+    }
+    let remedy = "see whether --endpoint-url and --region name a service that is there";
+    (text, Some(remedy))
+}
+
+/// The SDK's texts end in a dump of the whole response, which helps nobody on a terminal.
+fn one_line(text: &str) -> String {
+    let text = text.lines().next().unwrap_or_default();
+    let text = text.split(" (DispatchFailure(").next().unwrap_or(text);
+    let short: String = text.chars().take(300).collect();
+    short.trim().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn throttling_is_told_from_refusal() {
+        assert!(is_throttled("ProvisionedThroughputExceededException"));
+        assert!(!is_throttled("ResourceNotFoundException"));
+    }
+
+    #[test]
+    fn a_message_names_what_was_attempted_and_the_remedy() {
+        let error = AwsError {
+            attempted: "describe stream 's'".to_owned(),
+            reason: "not allowed (AccessDeniedException)".to_owned(),
+            code: Some("AccessDeniedException".to_owned()),
+            remedy: remedy_for("AccessDeniedException").map(str::to_owned),
+        };
+        assert_eq!(
+            error.to_string(),
+            "failed to describe stream 's': not allowed (AccessDeniedException); docs/aws.md has \
+             the policy that the tools need"
+        );
+        assert!(error.is("AccessDeniedException") && !error.is("ExpiredToken"));
+    }
+}

@@ -1,0 +1,13 @@
+//! Connections to AWS, or to what stands in for it.
+//!
+//! Everything that differs from one account to another is left to the SDK's own chain: credentials,
+//! profile, region, endpoints. What is here are the options that override it, the decision whether a
+//! run goes to AWS at all, and what the SDK's errors mean for people.
+
+mod error;
+mod options;
+
+pub use error::{AwsError, is_throttled};
+pub use options::{AwsArgs, AwsService};
+
+pub use aws_config::SdkConfig;

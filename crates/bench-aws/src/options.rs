@@ -1,0 +1,177 @@
+//! How to reach a service of AWS, as options of a command line.
+
+use std::time::Duration;
+
+use aws_config::retry::RetryConfig;
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::SharedCredentialsProvider;
+use bench_core::results::{ServiceInfo, ServiceOrigin};
+use clap::Args;
+
+/// The longest time that a request may be given.
+const TIMEOUT_MAX: Duration = Duration::from_hours(1);
+
+/// The region that an embedded service believes to be in.
+const EMBEDDED_REGION: &str = "us-east-1";
+
+/// How to reach a service of AWS; flatten it into a tool's options.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Connection")]
+pub struct AwsArgs {
+    // The environment is read by the SDK's own chain, hence no `env` here.
+    #[arg(
+        long,
+        value_name = "URL",
+        global = true,
+        help = "Where the service is, if not in AWS [env: AWS_ENDPOINT_URL_<SERVICE>, \
+                AWS_ENDPOINT_URL]"
+    )]
+    endpoint_url: Option<String>,
+
+    /// Region of AWS [env: `AWS_REGION`]
+    #[arg(long, value_name = "NAME", global = true)]
+    region: Option<String>,
+
+    /// Profile of the AWS configuration files [env: `AWS_PROFILE`]
+    #[arg(long, value_name = "NAME", global = true)]
+    profile: Option<String>,
+
+    /// Longest time for a request, a connection included
+    #[arg(
+        long,
+        value_name = "TIME",
+        default_value = "10s",
+        value_parser = parse_timeout,
+        global = true
+    )]
+    pub timeout: Duration,
+}
+
+/// A service of AWS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AwsService {
+    /// Kinesis Data Streams.
+    Kinesis,
+    /// `DynamoDB`.
+    Dynamodb,
+}
+
+impl AwsService {
+    /// Its name as results show it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Kinesis => "kinesis",
+            Self::Dynamodb => "dynamodb",
+        }
+    }
+
+    /// The environment variable that holds its address.
+    #[must_use]
+    pub fn endpoint_variable(self) -> &'static str {
+        match self {
+            Self::Kinesis => "AWS_ENDPOINT_URL_KINESIS",
+            Self::Dynamodb => "AWS_ENDPOINT_URL_DYNAMODB",
+        }
+    }
+}
+
+impl AwsArgs {
+    /// Whether the user has said which service to use: by an option or in the environment. Otherwise
+    /// an embedded one is meant, so that a first run costs nothing and needs no account. What only
+    /// stands in a configuration file does not count.
+    #[must_use]
+    pub fn is_named(&self, service: AwsService) -> bool {
+        let by_option =
+            self.endpoint_url.is_some() || self.region.is_some() || self.profile.is_some();
+        // A driver that asks for an embedded service does not mean what the user's environment names,
+        // unless it has started that service itself.
+        let from_environment = ServiceOrigin::requested() != Some(ServiceOrigin::Embedded)
+            || std::env::var_os("BENCH_STACK").is_some();
+        let variables = [
+            service.endpoint_variable(),
+            "AWS_ENDPOINT_URL",
+            "AWS_REGION",
+            "AWS_DEFAULT_REGION",
+            "AWS_PROFILE",
+        ];
+        let is_set = |name: &&str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+        by_option || (from_environment && variables.iter().any(is_set))
+    }
+
+    /// The SDK's configuration for the service that the user named. Requests are tried again by the
+    /// SDK's standard rules; a caller that counts them switches that off on its own client.
+    pub async fn config(&self) -> SdkConfig {
+        let mut loader = aws_config::defaults(BehaviorVersion::latest())
+            .retry_config(RetryConfig::standard())
+            .timeout_config(self.timeouts());
+        if let Some(url) = &self.endpoint_url {
+            loader = loader.endpoint_url(url);
+        }
+        if let Some(region) = &self.region {
+            loader = loader.region(Region::new(region.clone()));
+        }
+        if let Some(profile) = &self.profile {
+            loader = loader.profile_name(profile);
+        }
+        loader.load().await
+    }
+
+    /// The SDK's configuration for an embedded service, whatever the environment says.
+    #[must_use]
+    pub fn embedded_config(&self, endpoint_url: &str) -> SdkConfig {
+        let credentials = Credentials::new("embedded", "embedded", None, None, "embedded");
+        SdkConfig::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .retry_config(RetryConfig::standard())
+            .timeout_config(self.timeouts())
+            .endpoint_url(endpoint_url)
+            .region(Region::from_static(EMBEDDED_REGION))
+            .credentials_provider(SharedCredentialsProvider::new(credentials))
+            .build()
+    }
+
+    /// A service that was named, as results show it.
+    #[must_use]
+    pub fn service_info(&self, service: AwsService, config: &SdkConfig) -> ServiceInfo {
+        let region = config.region().map_or("an unknown region", AsRef::as_ref);
+        let by_variable = || {
+            let names = [service.endpoint_variable(), "AWS_ENDPOINT_URL"];
+            names.iter().find_map(|name| std::env::var(name).ok())
+        };
+        let endpoint = self.endpoint_url.clone().or_else(by_variable);
+        let version = match &endpoint {
+            Some(_) => "unknown".to_owned(),
+            None => format!("AWS {region}"),
+        };
+        let address =
+            endpoint.unwrap_or_else(|| format!("{}.{region}.amazonaws.com", service.name()));
+        ServiceInfo {
+            name: service.name().to_owned(),
+            origin: ServiceOrigin::External,
+            address,
+            version,
+        }
+    }
+
+    fn timeouts(&self) -> TimeoutConfig {
+        TimeoutConfig::builder()
+            .connect_timeout(self.timeout)
+            .operation_attempt_timeout(self.timeout)
+            .build()
+    }
+}
+
+/// A time as in `10s`, or a number of seconds; above 0 and at most an hour.
+fn parse_timeout(text: &str) -> Result<Duration, String> {
+    let seconds = text.parse().map(Duration::from_secs);
+    let timeout = seconds
+        .or_else(|_| humantime::parse_duration(text))
+        .map_err(|_| "not a time; write it as in 10s or 1m30s".to_owned())?;
+    if timeout.is_zero() || timeout > TIMEOUT_MAX {
+        return Err("out of range; name a time above 0 and at most 1h".to_owned());
+    }
+    Ok(timeout)
+}

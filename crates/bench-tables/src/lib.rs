@@ -1,0 +1,1 @@
+//! The landing table, in DynamoDB and in MySQL.

@@ -1,0 +1,3 @@
+//! Measures reading an Amazon Kinesis stream.
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! Measures what has landed in DynamoDB.
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! Lambda function that lands a Kinesis stream in DynamoDB.
+
+fn main() {}

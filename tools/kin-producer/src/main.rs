@@ -1,0 +1,3 @@
+//! Measures publishing to an Amazon Kinesis stream.
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! Measures what has landed in MySQL.
+
+fn main() {}

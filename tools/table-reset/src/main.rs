@@ -1,0 +1,3 @@
+//! Creates, empties and deletes the landing tables.
+
+fn main() {}
