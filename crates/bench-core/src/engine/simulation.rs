@@ -17,7 +17,7 @@ use crate::message::{
 };
 use crate::pacing::{Limit, Schedule, Share};
 use crate::results::AuditSummary;
-use crate::transport::{Batch, Completion, Incoming, Publish, Receive, TransportError};
+use crate::transport::{Batch, Completion, Incoming, Publish, Receive, Stamps, TransportError};
 
 const MS: u64 = 1_000_000;
 const START_NS: InstantNs = SECOND_NS;
@@ -107,7 +107,13 @@ impl Receive for Log {
         let mut count = 0;
         while let Some((_, value)) = self.messages.pop_front_if(|(at_ns, _)| *at_ns <= received_ns)
         {
-            sink(Incoming { key: None, value: &value, partition: 0, received_ns });
+            sink(Incoming {
+                key: None,
+                value: &value,
+                partition: 0,
+                received_ns,
+                stamps: Stamps::default(),
+            });
             count += 1;
         }
         Ok(count)
