@@ -1,12 +1,14 @@
 //! The landing table, in `DynamoDB` and in `MySQL`: one row for each message that has come through.
 //!
-//! [`TableWriter`] writes rows and says when they were confirmed. [`dynamodb::DynamodbAdmin`] and
+//! [`TableWriter`] writes rows and says when they were confirmed, [`TableReceiver`] reads them. [`dynamodb::DynamodbAdmin`] and
 //! [`mysql::MysqlAdmin`] make and delete tables. `docs/tables.md` describes the schema.
 
 mod admin;
 pub mod dynamodb;
 mod error;
 pub mod mysql;
+mod pending;
+mod receiver;
 mod row;
 mod stored;
 mod writer;
@@ -14,5 +16,6 @@ mod writing;
 
 pub use admin::{KAFKA_TABLE, KINESIS_TABLE, MARK, TableInfo};
 pub use error::TableError;
+pub use receiver::{Selection, TableReceiver, Until};
 pub use row::{BatchId, ConfirmedBatch, Row, WriterOptions, Written};
 pub use writer::TableWriter;
