@@ -6,6 +6,7 @@
 mod admin;
 pub mod dynamodb;
 mod error;
+mod landing;
 pub mod mysql;
 mod row;
 mod stored;
@@ -14,5 +15,6 @@ mod writing;
 
 pub use admin::{KAFKA_TABLE, KINESIS_TABLE, MARK, TableInfo};
 pub use error::TableError;
+pub use landing::{LINGER, LandingReceiver};
 pub use row::{BatchId, ConfirmedBatch, Row, WriterOptions, Written};
 pub use writer::TableWriter;
