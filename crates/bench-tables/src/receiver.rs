@@ -9,9 +9,10 @@ use bench_core::clock::{Clock as _, InstantNs, SystemClock};
 use bench_core::counts::{Count, Counts};
 use bench_core::message::RunId;
 use bench_core::transport::{Incoming, Receive, Stamps, TransportError};
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::Runtime;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
+use crate::admin::runtime;
 use crate::dynamodb::DynamodbSource;
 use crate::error::TableError;
 use crate::mysql::{MysqlSource, MysqlUrl};
@@ -42,7 +43,8 @@ pub enum Selection {
 pub enum Until {
     /// When it has read what was there when it came to the end of the table.
     End,
-    /// When it has read so many different messages of the run; it follows until then.
+    /// When it has come to the end of the table and has read so many different messages; it follows
+    /// until then.
     Distinct(u64),
     /// Never: it follows.
     Never,
@@ -157,8 +159,7 @@ impl TableReceiver {
         clock: SystemClock,
         counts: &Counts,
     ) -> Result<Self, TableError> {
-        let runtime = Builder::new_current_thread().enable_all().build();
-        let runtime = runtime.map_err(|source| TableError::Runtime { source })?;
+        let runtime = runtime()?;
         let (sender, rows) = channel(READY_MAX);
         // From now on this reader looks.
         let pending = Pending::new(clock);
@@ -290,7 +291,8 @@ async fn read(
         }
         let is_over = match until {
             Until::End => at_end,
-            Until::Distinct(expected) => distinct.len() >= expected,
+            // Rows that are there twice may stand behind those that were expected.
+            Until::Distinct(expected) => at_end && distinct.len() >= expected,
             Until::Never => false,
         };
         if is_over && pending.is_empty() {

@@ -70,8 +70,8 @@ fn rows_of_an_open_transaction_are_read_when_it_is_committed() {
     let Place::Mysql { stack, .. } = &place else { panic!("it is MySQL") };
     place.create("open");
     let messages = Messages::new(1, 20, 100);
-    let rows = messages.rows();
     let mut reading = place.read("open", Selection::Run(messages.run), Until::Distinct(20));
+    let rows = messages.rows();
     let mut found = Found::new();
     let runtime = runtime();
     let mut early = runtime.block_on(async {
