@@ -98,10 +98,18 @@ struct Mysql {
 }
 
 impl Mysql {
-    fn for_test(test: &str) -> Option<Self> {
-        let stack = bench_testing::local(test, &StackOptions::of([Service::Mysql]))?;
+    fn shared(test: &str) -> Option<Self> {
+        Some(Self::of(bench_testing::local(test, &StackOptions::of([Service::Mysql]))?))
+    }
+
+    /// To be treated badly.
+    fn alone(test: &str) -> Option<Self> {
+        Some(Self::of(bench_testing::alone(test, &StackOptions::of([Service::Mysql]))?))
+    }
+
+    fn of(stack: TestStack) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-        Some(Self { stack, runtime: runtime.expect("a runtime") })
+        Self { stack, runtime: runtime.expect("a runtime") }
     }
 
     fn url(&self) -> &str {
@@ -133,7 +141,7 @@ impl Mysql {
 
 #[test]
 fn messages_land_in_mysql_once_each_and_its_password_stays_secret() {
-    let Some(mysql) = Mysql::for_test("landing in MySQL") else { return };
+    let Some(mysql) = Mysql::shared("landing in MySQL") else { return };
     let place = Place::new();
     let args = "-n 10000 -p 2 -c 2 --land mysql --table prodcon_once --land-rows 200 -vv";
     let said = outcome(place.tool(args).envs(mysql.stack.environment().iter().cloned()));
@@ -153,7 +161,7 @@ fn messages_land_in_mysql_once_each_and_its_password_stays_secret() {
 
 #[test]
 fn connections_to_mysql_that_are_lost_in_mid_run_lose_nothing() {
-    let Some(mysql) = Mysql::for_test("losing connections to MySQL") else { return };
+    let Some(mysql) = Mysql::alone("losing connections to MySQL") else { return };
     let place = Place::new();
     let args = "--rate 2k/s --duration 4s --land mysql --table prodcon_lost";
     let mut command = place.command(args);
@@ -162,7 +170,6 @@ fn connections_to_mysql_that_are_lost_in_mid_run_lose_nothing() {
         .stdout(std::process::Stdio::null())
         .spawn()
         .expect("starts");
-    // Those of other tests' runs are killed with it, which must stand it, too.
     let deadline = Instant::now() + Duration::from_secs(50);
     let others = "SELECT ID FROM information_schema.PROCESSLIST WHERE ID <> CONNECTION_ID()";
     let mut killed = 0;
@@ -196,7 +203,7 @@ fn connections_to_mysql_that_are_lost_in_mid_run_lose_nothing() {
 
 #[test]
 fn a_row_that_mysql_refuses_for_good_ends_the_run() {
-    let Some(mysql) = Mysql::for_test("a row that MySQL refuses") else { return };
+    let Some(mysql) = Mysql::shared("a row that MySQL refuses") else { return };
     let place = Place::new();
     let run = |args: &str| {
         let args = format!("-n 2000 --land mysql --table prodcon_refused {args}");
