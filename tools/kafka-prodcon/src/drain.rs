@@ -18,6 +18,7 @@ use clap::ArgMatches;
 use crate::cluster::Cluster;
 use crate::consumers::{self, await_assignment, connect, take_partitions};
 use crate::kills::{self, Follow};
+use crate::landing::{Consumer, Landing};
 use crate::options::{DrainArgs, From, Options};
 use crate::session::Session;
 
@@ -31,6 +32,7 @@ pub(crate) fn drain(options: &Options, args: &DrainArgs, matches: &ArgMatches) -
     let sent = args.from_run.as_deref().map(expected_run).transpose()?;
     let shutdown = Shutdown::install().context("failed to listen for signals")?;
     let cluster = Cluster::named(&options.connection, "drain")?;
+    let landing = Landing::find(&args.consumer, &options.table_connection, &cluster)?;
     let starts = cluster.starts(&args.topic, args.from)?;
     let mut warnings = Vec::new();
     if sent.is_some() {
@@ -59,11 +61,15 @@ pub(crate) fn drain(options: &Options, args: &DrainArgs, matches: &ArgMatches) -
         run_args,
         matches,
         cluster: &cluster,
+        landing: landing.as_ref(),
         run,
         clock,
         shutdown: shutdown.clone(),
     };
     session.carry_out(|| {
+        if let Some(landing) = &landing {
+            landing.prepare_table()?;
+        }
         let config = consumer_config(&cluster, args)?;
         let mut receivers = connect(&config, working, clock)?;
         if args.group.is_some() {
@@ -90,10 +96,11 @@ pub(crate) fn drain(options: &Options, args: &DrainArgs, matches: &ArgMatches) -
         Ok(Measurement {
             plan,
             publishers: Vec::new(),
-            receivers,
+            receivers: Consumer::all(receivers, landing.as_ref(), clock)?,
             ledger,
             backlog_max_bytes: None,
             warnings,
+            counts: landing.as_ref().map(|landing| landing.counts.clone()).unwrap_or_default(),
         })
     })
 }
@@ -158,6 +165,7 @@ fn plan(
             // A group that misses a member has not read to the end when all others have.
             stop_at_end: !args.follow && args.consumer.kill_consumer.is_empty(),
             guarantee,
+            unordered: false,
         },
     }
 }
