@@ -84,7 +84,8 @@ impl Sent {
             message,
             partition: 0,
             received,
-            arrived_wall_ms: Some(wall_ns / 1_000_000),
+            // Whole milliseconds, and not before they were sent.
+            arrived_wall_ms: Some(wall_ns / 1_000_000 + 1),
         };
         let messages = self.messages.iter().map(Vec::as_slice);
         (0..).zip(messages).map(row).collect()
