@@ -1,0 +1,1 @@
+//! Receiving: the shards of a stream as the engine's `Receive` transport.
