@@ -187,6 +187,7 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
         guarantee: plan.consumer.guarantee,
         raw: false,
         resources: meter.read(totals.sent + totals.received.messages),
+        counts: BTreeMap::new(),
     });
     let verdict = summary.verdict();
     document.warnings = summary.warnings();
