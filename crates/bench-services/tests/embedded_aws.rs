@@ -13,6 +13,7 @@ use aws_sdk_dynamodb::types::{
 };
 use aws_sdk_kinesis::config::{BehaviorVersion, Credentials, Region};
 use aws_sdk_kinesis::primitives::Blob;
+use aws_sdk_kinesis::types::PutRecordsRequestEntry;
 use bench_services::embedded::{
     EmbeddedDynamodb, EmbeddedKinesis, KinesisLimits, run_if_requested,
 };
@@ -21,9 +22,10 @@ use rustix::process::{Pid, getpgid, test_kill_process};
 /// Makes this program start both services, say their process ids, and then do nothing.
 const HOLD: &str = "__hold-services";
 
-const TESTS: [(&str, fn()); 6] = [
+const TESTS: [(&str, fn()); 7] = [
     ("a_stream_takes_and_gives_records", a_stream_takes_and_gives_records),
     ("a_table_takes_and_gives_items", a_table_takes_and_gives_items),
+    ("readers_miss_nothing_that_is_being_written", readers_miss_nothing_that_is_being_written),
     ("two_stand_side_by_side", two_stand_side_by_side),
     ("the_processes_end_with_their_values", the_processes_end_with_their_values),
     ("a_killed_parent_leaves_none_behind", a_killed_parent_leaves_none_behind),
@@ -67,6 +69,58 @@ fn a_table_takes_and_gives_items() {
         let found = client.scan().table_name("rows").send().await.expect("scanned");
         assert_eq!(found.items()[0]["n"], AttributeValue::N("7".into()));
     });
+}
+
+/// Several write to one shard, now one record and now many, while others read it.
+fn readers_miss_nothing_that_is_being_written() {
+    const WRITERS: usize = 8;
+    const REQUESTS: usize = 150;
+    const BATCH: usize = 5;
+    const RECORDS: usize = WRITERS * REQUESTS / 2 * (1 + BATCH);
+    let limits = KinesisLimits { enforce_writes: false, ..KinesisLimits::default() };
+    let service = EmbeddedKinesis::start(&limits).expect("starts");
+    let client = kinesis(service.endpoint_url());
+    block_on(async {
+        create_stream(&client, "s").await;
+        let readers = [(); 2].map(|()| tokio::spawn(read(client.clone(), RECORDS)));
+        let mut writers = Vec::new();
+        for _ in 0..WRITERS {
+            let client = client.clone();
+            writers.push(tokio::spawn(async move {
+                for _ in 0..REQUESTS / 2 {
+                    put(&client, "s", "one").await;
+                    let entry = PutRecordsRequestEntry::builder().partition_key("k");
+                    let entry = entry.data(Blob::new("many")).build().expect("complete");
+                    let put = client.put_records().stream_name("s");
+                    let put = put.set_records(Some(vec![entry; BATCH])).send().await.expect("put");
+                    assert_eq!(put.failed_record_count, Some(0));
+                }
+            }));
+        }
+        for writer in writers {
+            writer.await.expect("no panic");
+        }
+        for reader in readers {
+            assert_eq!(reader.await.expect("no panic"), RECORDS);
+        }
+    });
+}
+
+/// Reads from the beginning until so many records have come, or no more have come for a while.
+async fn read(client: aws_sdk_kinesis::Client, wanted: usize) -> usize {
+    let iterator = client.get_shard_iterator().stream_name("s").shard_id("0");
+    let iterator = iterator.shard_iterator_type("TRIM_HORIZON".into()).send().await;
+    let mut iterator = iterator.expect("an iterator").shard_iterator;
+    let (mut records, mut last) = (0, Instant::now());
+    while records < wanted && last.elapsed() < Duration::from_secs(5) {
+        let got = client.get_records().set_shard_iterator(iterator).send().await.expect("got");
+        iterator = got.next_shard_iterator;
+        records += got.records.len();
+        if !got.records.is_empty() {
+            last = Instant::now();
+        }
+    }
+    records
 }
 
 fn two_stand_side_by_side() {

@@ -1,5 +1,10 @@
 //! An embedded Kinesis Data Streams: ferrokinesis, in memory.
 
+mod create;
+mod get;
+mod put;
+mod reads;
+mod request;
 mod server;
 
 use std::ffi::OsStr;
@@ -26,7 +31,8 @@ pub const VERSION: &str = "ferrokinesis 0.7.0";
 pub struct KinesisLimits {
     /// A shard takes 1,000 records and 1 MiB in a second.
     pub enforce_writes: bool,
-    /// A shard answers 5 calls of `GetRecords` in a second, and gives 2 MiB in a second.
+    /// A shard answers 5 calls of `GetRecords` in a second, and gives 2 MiB in a second, at most
+    /// 10 MiB a call.
     pub enforce_reads: bool,
     /// How many open shards all streams may have together.
     pub shard_limit: u32,
