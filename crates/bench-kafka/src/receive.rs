@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use bench_core::clock::{Clock as _, InstantNs, SystemClock};
-use bench_core::transport::{Incoming, Receive, TransportError};
+use bench_core::transport::{Incoming, Receive, Stamps, TransportError};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use rdkafka::types::RDKafkaErrorCode;
 
@@ -91,6 +91,11 @@ impl KafkaReceiver {
         self.consumer.kill();
     }
 
+    /// Messages that were passed on and are not settled.
+    pub(crate) fn held(&self) -> usize {
+        self.consumer.held()
+    }
+
     fn note_error(&mut self, code: RDKafkaErrorCode, reason: &str) -> Result<(), TransportError> {
         let hopeless = match code {
             RDKafkaErrorCode::Fatal => self.consumer.fatal_error(),
@@ -138,7 +143,7 @@ impl Receive for KafkaReceiver {
                     ended.retain(|other| *other != partition);
                 }
                 let partition = u32::try_from(partition).unwrap_or(0);
-                sink(Incoming { key, value, partition, received_ns });
+                sink(Incoming { key, value, partition, received_ns, stamps: Stamps::default() });
             }
             Fetched::End { partition } => {
                 if !ended.contains(&partition) {
@@ -159,6 +164,15 @@ impl Receive for KafkaReceiver {
 
     fn at_end(&self) -> bool {
         self.assigned > 0 && self.ended.len() >= self.assigned
+    }
+
+    /// A group's offsets are stored, and so committed, for what is settled alone.
+    fn hold_back(&mut self) {
+        self.consumer.hold_back();
+    }
+
+    fn settle(&mut self, messages: usize) {
+        self.consumer.settle(messages);
     }
 }
 
