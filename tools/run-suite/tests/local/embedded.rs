@@ -83,7 +83,11 @@ fn a_shell_uses_embedded_services_one_tool_after_the_other() {
 
 #[test]
 fn a_function_lands_a_stream_in_a_table() {
-    let options = StackOptions::of([Service::KinLambda]);
+    let run_suite = assert_cmd::cargo::cargo_bin!("run-suite").into();
+    let options = StackOptions {
+        embedded_program: Some(run_suite),
+        ..StackOptions::of([Service::KinLambda])
+    };
     let Some(place) = Place::with("kin-lambda", &options, &["kin-lambda"]) else { return };
     let up = "services up kin-lambda --dir stack --set kin-lambda.stream=s \
               --set kin-lambda.table=rows --set kin-lambda.batch-size=7";
@@ -199,7 +203,8 @@ fn an_installed_dynamodb_local_is_used() {
     assert!(block_on(tables.send()).expect("listed").table_names().is_empty());
     place.succeed("services down --dir stack");
     // An option goes before the environment.
-    let output = up("services up dynamodb --dir stack --dynamodb-local dynamodb_local", Path::new("/"));
+    let output =
+        up("services up dynamodb --dir stack --dynamodb-local dynamodb_local", Path::new("/"));
     assert_eq!(output.status.code(), Some(0), "{}", said(&output));
     place.succeed("services down --dir stack");
     wait_until("all is gone", || place.processes().is_empty());
