@@ -11,6 +11,7 @@
 pub mod dynamodb;
 mod kafka;
 pub mod kinesis;
+pub(crate) mod lambda;
 mod process;
 mod serving;
 
@@ -31,10 +32,11 @@ use serving::ServeError;
 /// All that this program can become, and what it then does with its second argument until whoever
 /// started it has gone.
 type Service = (&'static Kind, fn(&OsStr) -> Result<(), ServeError>);
-const SERVICES: [Service; 3] = [
+const SERVICES: [Service; 4] = [
     (&kafka::KIND, kafka::serve),
     (&kinesis::KIND, kinesis::serve),
     (&dynamodb::KIND, dynamodb::serve),
+    (&lambda::KIND, lambda::serve),
 ];
 
 /// Becomes an embedded service when this process was started for that: returns its exit code once
@@ -55,4 +57,22 @@ pub fn run_if_requested() -> Option<ExitCode> {
             ExitCode::FAILURE
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Results name versions, which are those that the program was built with.
+    #[test]
+    fn versions_are_those_of_the_lock_file() {
+        let lock = concat!(env!("CARGO_MANIFEST_DIR"), "/../../Cargo.lock");
+        let lock = std::fs::read_to_string(lock).expect("readable");
+        let crates = [("ferrokinesis", kinesis::VERSION), ("dynoxide-rs", dynamodb::VERSION)];
+        for (name, shown) in crates {
+            let (_, rest) = lock.split_once(&format!("name = \"{name}\"\n")).expect("locked");
+            let (_, version) = shown.split_once(' ').expect("a name and a version");
+            assert!(rest.starts_with(&format!("version = \"{version}\"\n")), "{name}: {shown}");
+        }
+    }
 }
