@@ -204,7 +204,7 @@ pub(crate) enum BooksCommand {
 pub(crate) struct MergeArgs {
     /// File to write: .json for one array, .jsonl or .ndjson for a line each
     #[arg(long, value_name = "FILE")]
-    pub(crate) output: PathBuf,
+    pub(crate) into: PathBuf,
 
     /// Name of a field, and the headings that it has in the files; may be repeated
     ///
