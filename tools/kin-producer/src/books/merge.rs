@@ -40,24 +40,24 @@ enum Form {
 
 pub(super) fn run(args: &MergeArgs) -> Result<Exit> {
     let columns = columns(&args.column, &args.number)?;
-    let form = form_of(&args.into)?;
+    let form = form_of(&args.output)?;
     let mut sources = Vec::new();
     for path in &args.files {
         sources.push(Source::open(path, &columns)?);
     }
     // What is half written has another name, so that nobody takes it for the whole.
-    let partial = partial(&args.into);
+    let partial = partial(&args.output);
     let written = write(&partial, form, &columns, sources)
         .and_then(|records| {
-            std::fs::rename(&partial, &args.into)?;
+            std::fs::rename(&partial, &args.output)?;
             Ok(records)
         })
         .inspect_err(|_| {
             let _ = std::fs::remove_file(&partial);
         });
     let records =
-        written.with_context(|| format!("failed to merge into {}", args.into.display()))?;
-    let text = format!("{records} records in {}\n", args.into.display());
+        written.with_context(|| format!("failed to merge into {}", args.output.display()))?;
+    let text = format!("{records} records in {}\n", args.output.display());
     output::print(&text).context("failed to print what was written")?;
     Ok(Exit::Good)
 }
@@ -101,7 +101,7 @@ fn form_of(path: &Path) -> Result<Form, UsageError> {
         Some("json") => Ok(Form::Array),
         Some("jsonl" | "ndjson") => Ok(Form::Lines),
         _ => Err(UsageError::new(
-            "--into",
+            "--output",
             format!("{} does not tell the form", path.display()),
             "name a file that ends in .json (one array), .jsonl or .ndjson (a line each)",
         )),
@@ -218,7 +218,7 @@ mod tests {
             std::fs::write(folder.join(name), text).expect("written");
         }
         run(&MergeArgs {
-            into: folder.join(output),
+            output: folder.join(output),
             column: columns.iter().map(|&column| column.to_owned()).collect(),
             number: Vec::new(),
             files: files.iter().map(|(name, _)| folder.join(name)).collect(),
@@ -272,7 +272,7 @@ mod tests {
     #[test]
     fn what_cannot_be_merged_is_refused_with_a_remedy_and_leaves_nothing() {
         for (output, columns, text, needle) in [
-            ("o.txt", &[][..], A, "--into: "),
+            ("o.txt", &[][..], A, "--output: "),
             ("o.json", &["Title"], A, "write --column NAME=HEADING"),
             ("o.json", &["Title="], A, "write --column NAME=HEADING"),
             ("o.json", &["T=a", "T=b"], A, "T is given twice"),

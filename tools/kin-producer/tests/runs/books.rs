@@ -59,7 +59,7 @@ fn books_are_made_merged_and_sent() {
     assert!(made.stdout.contains("5 without one, 3 with NaN; 2 without a title"), "{made:?}");
     let made = place.run("books generate -n 112 --seed 2 --style b b.csv");
     assert_eq!(made.code, 0, "{made:?}");
-    let merged = place.run("books merge --into books.json a.csv b.csv");
+    let merged = place.run("books merge --output books.json a.csv b.csv");
     assert_eq!((merged.code, merged.stdout.as_str()), (0, "212 records in books.json\n"));
     let args = "--create --input books.json --partition-key-field Title";
     let said = place.run_on(&kinesis, args);

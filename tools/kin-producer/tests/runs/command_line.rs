@@ -42,8 +42,8 @@ fn what_cannot_be_is_refused_with_option_and_remedy() {
         ("--partition-key-field Title", "--partition-key-field", "--input"),
         ("--interval 1ms", "--interval: ", "at least 10ms"),
         ("--results-dir in_the_way", "--results-dir: ", "choose another folder"),
-        ("books merge --into x.json", "<CSV>", "--help"),
-        ("books merge --into x.txt in_the_way", "--into: ", ".jsonl"),
+        ("books merge --output x.json", "<CSV>", "--help"),
+        ("books merge --output x.txt in_the_way", "--output: ", ".jsonl"),
         ("books generate -n 0 x.csv", "--messages: ", "name a number from 1"),
     ] {
         let place = Place::new();
