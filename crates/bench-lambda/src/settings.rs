@@ -123,7 +123,7 @@ impl Settings {
             writer,
             confirms: is_on("BENCH_CONFIRM", true)?,
             creates_table: is_on("BENCH_CREATE_TABLE", false)?,
-            reports_item_failures: is_on("BENCH_REPORT_ITEM_FAILURES", true)?,
+            reports_item_failures: is_on("BENCH_REPORT_ITEM_FAILURES", false)?,
             poison_sequence: number("BENCH_POISON_SEQUENCE")?,
         })
     }
@@ -144,7 +144,7 @@ mod tests {
     fn nothing_but_the_address_of_mysql_must_be_set() {
         let settings = read(System::Dynamodb, &[("BENCH_CONFIRM", "")]).expect("defaults");
         assert_eq!(settings.table, "benchmark_kinesis");
-        assert!(settings.confirms && settings.reports_item_failures && !settings.creates_table);
+        assert!(settings.confirms && !settings.reports_item_failures && !settings.creates_table);
         assert_eq!(settings.poison_sequence, None);
         let error = read(System::Mysql, &[]).expect_err("no address").to_string();
         assert!(error.starts_with("MYSQL_URL is not set; it is to be mysql://"), "{error}");
@@ -156,7 +156,7 @@ mod tests {
             ("TABLE_NAME", "t"),
             ("MYSQL_URL", "mysql://u:secret@h/d"),
             ("BENCH_CONFIRM", "off"),
-            ("BENCH_REPORT_ITEM_FAILURES", "false"),
+            ("BENCH_REPORT_ITEM_FAILURES", "on"),
             ("BENCH_CREATE_TABLE", "on"),
             ("BENCH_POISON_SEQUENCE", "17"),
             ("BENCH_ROWS_PER_REQUEST", "10"),
@@ -164,7 +164,7 @@ mod tests {
         ];
         let settings = read(System::Mysql, &all).expect("all are good");
         assert_eq!(settings.table, "t");
-        assert!(!settings.confirms && !settings.reports_item_failures && settings.creates_table);
+        assert!(!settings.confirms && settings.reports_item_failures && settings.creates_table);
         assert_eq!(settings.poison_sequence, Some(17));
         assert_eq!((settings.writer.rows_per_request, settings.writer.requests_in_flight), (10, 1));
         assert!(!format!("{settings:?}").contains("secret"));
