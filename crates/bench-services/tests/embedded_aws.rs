@@ -17,16 +17,19 @@ use aws_sdk_kinesis::types::PutRecordsRequestEntry;
 use bench_services::embedded::{
     EmbeddedDynamodb, EmbeddedKinesis, KinesisLimits, run_if_requested,
 };
+use bench_services::local::{Service, StackOptions};
 use rustix::process::{Pid, getpgid, test_kill_process};
 
 /// Makes this program start both services, say their process ids, and then do nothing.
 const HOLD: &str = "__hold-services";
 
-const TESTS: [(&str, fn()); 7] = [
+const TESTS: [(&str, fn()); 9] = [
     ("a_stream_takes_and_gives_records", a_stream_takes_and_gives_records),
     ("a_table_takes_and_gives_items", a_table_takes_and_gives_items),
     ("readers_miss_nothing_that_is_being_written", readers_miss_nothing_that_is_being_written),
     ("two_stand_side_by_side", two_stand_side_by_side),
+    ("a_stack_serves_tools_one_after_the_other", a_stack_serves_tools_one_after_the_other),
+    ("a_killed_node_comes_back_empty", a_killed_node_comes_back_empty),
     ("the_processes_end_with_their_values", the_processes_end_with_their_values),
     ("a_killed_parent_leaves_none_behind", a_killed_parent_leaves_none_behind),
     ("a_program_that_is_no_service_is_told_apart", a_program_that_is_no_service_is_told_apart),
@@ -134,6 +137,47 @@ fn two_stand_side_by_side() {
     block_on(create_stream(&kinesis(one.endpoint_url()), "s"));
     assert_eq!(streams(&one), ["s"]);
     assert_eq!(streams(&other), [""; 0]);
+}
+
+fn a_stack_serves_tools_one_after_the_other() {
+    let options = StackOptions::of([Service::Kinesis, Service::Dynamodb]);
+    let mut stack = bench_testing::alone("embedded services", &options).expect("needs nothing");
+    let versions: Vec<String> =
+        stack.stack().nodes().into_iter().map(|node| node.version).collect();
+    assert_eq!(versions, ["ferrokinesis 0.7.0", "dynoxide 3.2.0"]);
+    assert_eq!(stack.variable("AWS_REGION"), "us-east-1");
+    assert!(!stack.variable("AWS_ACCESS_KEY_ID").is_empty());
+    assert!(!stack.variable("AWS_SECRET_ACCESS_KEY").is_empty());
+    let kinesis = kinesis(stack.variable("AWS_ENDPOINT_URL_KINESIS"));
+    let dynamodb = dynamodb(stack.variable("AWS_ENDPOINT_URL_DYNAMODB"));
+    block_on(async {
+        create_stream(&kinesis, "s").await;
+        put(&kinesis, "s", "hello").await;
+        assert_eq!(all_records(&kinesis, "s").await, ["hello"]);
+        create_table(&dynamodb, "rows").await;
+    });
+    let pids: Vec<Pid> =
+        stack.stack().nodes().iter().map(|node| pid(node.pid.expect("it runs"))).collect();
+    let started = Instant::now();
+    stack.stack_mut().down(&mut |_| ()).expect("down");
+    assert!(started.elapsed() < Duration::from_secs(5), "took {:?}", started.elapsed());
+    for pid in pids {
+        assert!(test_kill_process(pid).is_err() || is_zombie(pid), "it is still there");
+    }
+}
+
+fn a_killed_node_comes_back_empty() {
+    let options = StackOptions::of([Service::Kinesis]);
+    let mut stack = bench_testing::alone("a killed stand-in", &options).expect("needs nothing");
+    let client = kinesis(stack.variable("AWS_ENDPOINT_URL_KINESIS"));
+    block_on(create_stream(&client, "s"));
+    stack.stack_mut().kill("kinesis").expect("killed");
+    stack.stack_mut().start("kinesis", &mut |_| ()).expect("on the same port");
+    let streams = block_on(client.list_streams().send()).expect("listed").stream_names;
+    assert_eq!(streams, [""; 0], "they were in memory");
+    stack.stack_mut().freeze("kinesis").expect("frozen");
+    stack.stack_mut().thaw("kinesis").expect("thawed");
+    block_on(create_stream(&client, "s"));
 }
 
 fn the_processes_end_with_their_values() {

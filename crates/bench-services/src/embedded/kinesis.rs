@@ -11,6 +11,7 @@ use std::ffi::OsStr;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use super::process::{Kind, ServiceProcess};
 use super::serving::{Background, ServeError, argument, serve_process};
@@ -106,6 +107,11 @@ impl KinesisServer {
 pub fn serve_in_background(limits: &KinesisLimits) -> Result<KinesisServer, ServiceError> {
     let limits = limits.clone();
     Background::start(&KIND, |listener| server::serve_on(listener, limits)).map(KinesisServer)
+}
+
+/// The arguments by which a program becomes one that listens on this port until it is killed.
+pub(crate) fn stand_alone(port: u16, limits: &KinesisLimits) -> Vec<String> {
+    vec![KIND.argument.to_owned(), json!({ "port": port, "limits": limits }).to_string()]
 }
 
 /// The life of its process.
