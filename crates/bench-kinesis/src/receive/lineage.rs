@@ -108,10 +108,29 @@ fn list(ids: &[String]) -> String {
     text
 }
 
+/// Of a stream's `shards`, those that `parent` was split or merged into, and all that these descend
+/// from: a child of a merge may be known sooner than its other parent.
+pub(super) fn children_of(parent: &str, shards: &[Shard]) -> Vec<Shard> {
+    let is_child = |shard: &&Shard| shard.parents.iter().any(|id| id == parent);
+    let mut family: Vec<&Shard> = shards.iter().filter(is_child).collect();
+    let mut looked_at = 0;
+    while let Some(shard) = family.get(looked_at) {
+        looked_at += 1;
+        for id in &shard.parents {
+            let ancestor = shards.iter().find(|other| other.id == *id);
+            let is_new = |other: &&Shard| family.iter().all(|known| known.id != other.id);
+            family.extend(ancestor.filter(is_new));
+        }
+    }
+    family.into_iter().cloned().collect()
+}
+
 /// The shards of a stream and how far each has come.
 #[derive(Debug, Clone)]
 pub struct ShardTree {
     nodes: BTreeMap<String, Node>,
+    /// Whether shards that descend from none of these are left out.
+    is_partial: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -132,7 +151,8 @@ impl ShardTree {
     /// The lineage of all shards that a stream has now. Shards that come later are read from their
     /// first record.
     pub fn new(shards: &[Shard], start: &StreamStart) -> Result<Self, NoSuchShard> {
-        let mut tree = Self { nodes: BTreeMap::new() };
+        let is_partial = matches!(start, StreamStart::Sequence { .. });
+        let mut tree = Self { nodes: BTreeMap::new(), is_partial };
         match start {
             StreamStart::TrimHorizon => tree.insert_all(shards, &ShardStart::TrimHorizon),
             StreamStart::Timestamp(at) => tree.insert_all(shards, &ShardStart::AtTimestamp(*at)),
@@ -149,16 +169,30 @@ impl ShardTree {
                 } else {
                     ShardStart::AfterSequence(number)
                 };
-                tree.insert_descent(shards, shard, start)?;
+                let Some(first) = shards.iter().find(|other| other.id == *shard) else {
+                    let known = shards.iter().map(|shard| shard.id.clone()).collect();
+                    return Err(NoSuchShard { shard: shard.clone(), known });
+                };
+                tree.insert(first, start);
+                tree.add(shards);
             }
         }
         Ok(tree)
     }
 
-    /// Adds shards that a split or a merge has made; those that are known stay as they are.
+    /// Adds shards that splits and merges have made; those that are known stay as they are. All that
+    /// they descend from must be known or among them: a parent that is not counts as no longer kept.
     pub fn add(&mut self, shards: &[Shard]) {
-        for shard in shards {
-            if !self.nodes.contains_key(&shard.id) {
+        loop {
+            let belongs = |shard: &Shard| {
+                !self.is_partial || shard.parents.iter().any(|id| self.nodes.contains_key(id))
+            };
+            let is_new = |shard: &&Shard| !self.nodes.contains_key(&shard.id) && belongs(shard);
+            let new: Vec<&Shard> = shards.iter().filter(is_new).collect();
+            if new.is_empty() {
+                return;
+            }
+            for shard in new {
                 self.insert(shard, ShardStart::TrimHorizon);
             }
         }
@@ -198,31 +232,6 @@ impl ShardTree {
         }
     }
 
-    /// One shard, from `start` on, and all that descend from it.
-    fn insert_descent(
-        &mut self,
-        shards: &[Shard],
-        first: &str,
-        start: ShardStart,
-    ) -> Result<(), NoSuchShard> {
-        let Some(first) = shards.iter().find(|shard| shard.id == first) else {
-            let known = shards.iter().map(|shard| shard.id.clone()).collect();
-            return Err(NoSuchShard { shard: first.to_owned(), known });
-        };
-        self.insert(first, start);
-        loop {
-            let is_next = |shard: &&Shard| {
-                let known = |id: &String| self.nodes.contains_key(id);
-                !known(&shard.id) && shard.parents.iter().any(known)
-            };
-            let next: Vec<Shard> = shards.iter().filter(is_next).cloned().collect();
-            if next.is_empty() {
-                return Ok(());
-            }
-            self.add(&next);
-        }
-    }
-
     fn insert(&mut self, shard: &Shard, start: ShardStart) {
         let node = Node { parents: shard.parents.clone(), start, state: State::Waiting };
         self.nodes.insert(shard.id.clone(), node);
@@ -242,98 +251,4 @@ impl Node {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn shard(id: &str, parents: &[&str], is_closed: bool) -> Shard {
-        let parents = parents.iter().map(|&parent| parent.to_owned()).collect();
-        Shard { id: id.to_owned(), parents, is_closed }
-    }
-
-    /// a was split into b and c; c and d were merged into e.
-    fn family() -> Vec<Shard> {
-        vec![
-            shard("a", &[], true),
-            shard("b", &["a"], false),
-            shard("c", &["a"], true),
-            shard("d", &[], true),
-            shard("e", &["c", "d"], false),
-        ]
-    }
-
-    fn ready(tree: &mut ShardTree) -> Vec<String> {
-        tree.take_ready().into_iter().map(|shard| shard.id).collect()
-    }
-
-    fn tree(start: &StreamStart) -> ShardTree {
-        ShardTree::new(&family(), start).expect("a tree")
-    }
-
-    #[test]
-    fn children_wait_for_their_parents_and_the_child_of_a_merge_for_both() {
-        let mut tree = tree(&StreamStart::TrimHorizon);
-        assert_eq!(ready(&mut tree), ["a", "d"]);
-        assert_eq!(ready(&mut tree), [""; 0], "each once");
-        tree.finish("d");
-        assert_eq!(ready(&mut tree), [""; 0], "e waits for c");
-        assert!(tree.has_waiting());
-        tree.finish("a");
-        assert_eq!(ready(&mut tree), ["b", "c"]);
-        tree.finish("c");
-        assert_eq!(ready(&mut tree), ["e"]);
-        assert!(!tree.has_waiting());
-    }
-
-    #[test]
-    fn children_of_the_run_are_read_from_their_first_record() {
-        let mut tree = tree(&StreamStart::Latest);
-        let at_start = tree.take_ready();
-        let latest = |id: &str| ReadyShard { id: id.to_owned(), start: ShardStart::Latest };
-        assert_eq!(at_start, [latest("b"), latest("e")], "closed shards have nothing new");
-        let children = [shard("f", &["b", "e"], false)];
-        tree.add(&children);
-        tree.finish("b");
-        assert_eq!(ready(&mut tree), [""; 0]);
-        tree.add(&children);
-        tree.finish("e");
-        let child = ReadyShard { id: "f".to_owned(), start: ShardStart::TrimHorizon };
-        assert_eq!(tree.take_ready(), [child]);
-    }
-
-    #[test]
-    fn parents_that_are_no_longer_kept_hold_nobody_up() {
-        let shards = [shard("b", &["a"], false), shard("c", &["a", "z"], false)];
-        let mut tree = ShardTree::new(&shards, &StreamStart::TrimHorizon).expect("a tree");
-        assert_eq!(ready(&mut tree), ["b", "c"]);
-    }
-
-    #[test]
-    fn a_sequence_number_leads_to_its_shard_and_what_descends_from_it() {
-        let start = |shard: &str, is_inclusive| StreamStart::Sequence {
-            shard: shard.to_owned(),
-            number: "17".to_owned(),
-            is_inclusive,
-        };
-        let mut after = tree(&start("c", false));
-        let first = ShardStart::AfterSequence("17".to_owned());
-        assert_eq!(after.take_ready(), [ReadyShard { id: "c".to_owned(), start: first }]);
-        after.finish("c");
-        assert_eq!(ready(&mut after), ["e"], "d is left out and holds nobody up");
-
-        let at = tree(&start("a", true)).take_ready();
-        assert_eq!(at[0].start, ShardStart::AtSequence("17".to_owned()));
-        let mut whole = tree(&start("a", true));
-        assert_eq!(whole.nodes.len(), 4, "a, b, c, e");
-        whole.finish("a");
-        assert_eq!(ready(&mut whole), ["b", "c"]);
-
-        let error = ShardTree::new(&family(), &start("x", true)).expect_err("no x").to_string();
-        assert_eq!(error, "shard 'x' does not exist; the stream's shards are a, b, c, d, e");
-    }
-
-    #[test]
-    fn shards_are_numbered_by_their_ids() {
-        assert_eq!(shard_number("shardId-000000000012"), 12);
-        assert_eq!(shard_number("shardId-x"), 0);
-    }
-}
+mod tests;
