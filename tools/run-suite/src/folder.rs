@@ -7,6 +7,7 @@
 //!   run-suite.lock             held while run-suite works on the folder
 //!   01-record-size-100/repeat-1/       the tool's result folder
 //!   01-record-size-100/repeat-1.log    what the tool wrote to standard error
+//!   01-record-size-100/repeat-1/then/  the same of the tool that runs after it, with `then.log`
 //!   01-record-size-100/repeat-1.aside-1/    what a run that was cut short had left
 //! ```
 
@@ -21,7 +22,7 @@ use bench_core::results::{RunDocument, rfc3339};
 use serde::{Deserialize, Serialize};
 
 use crate::plan::{Plan, PlannedRun};
-use crate::verdict::{Judgement, RunStatus, judge_document};
+use crate::verdict::{Judgement, RunStatus, judge_folder};
 
 /// Version of `experiment.json` that this code writes and reads.
 const SCHEMA_VERSION: u32 = 1;
@@ -115,10 +116,7 @@ impl State {
                 *run = RunState::default();
                 continue;
             }
-            let document = read_document(&folder.join(self.plan.run_folder(*planned)));
-            let services = self.plan.services;
-            let judgement = document.ok().and_then(|document| judge_document(&document, services));
-            match judgement {
+            match judge_folder(&folder.join(self.plan.run_folder(*planned)), &self.plan) {
                 Some(Judgement { status, .. }) if status == run.status => {}
                 Some(Judgement { status, problem }) if status != RunStatus::Failed => {
                     *run = RunState { status, problem, ..run.clone() };

@@ -14,6 +14,7 @@ mod suite;
 mod summary;
 mod text;
 mod tool;
+mod tools;
 mod verdict;
 
 use std::fmt::Write as _;
@@ -36,7 +37,7 @@ use crate::local::LocalPlan;
 use crate::plan::{Estimate, Plan};
 use crate::services::ServicesAction;
 use crate::summary::SuiteSummary;
-use crate::tool::Tool;
+use crate::tools::Tools;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -68,8 +69,14 @@ An experiment file:
   [[case]]                               # cells one by one; with [matrix], each at every point
   name = \"small\"                         # optional
   record-size = 100
-  [local]                                # with services = \"local\", all optional
-  start = [\"kafka\"]                      # default: what the tool uses
+  [then]                                 # a second tool, which reads what the first has sent
+  tool = \"kin-db-consumer\"              # it gets --from-run; swept as \"then.NAME\"
+  [then.options]
+  drain-timeout = \"10s\"
+  [lambda]                               # the Lambda between the two; swept as \"lambda.NAME\"
+  batch-size = 100
+  [local]                                # what run-suite starts, all optional
+  start = [\"kafka\"]                      # default: what the tools use
   brokers = 3
   [local.kafka]                          # settings of the brokers
   \"min.insync.replicas\" = 2
@@ -250,19 +257,17 @@ fn planned(text: String, services: Option<ServiceOrigin>) -> Result<(String, Pla
 /// Reads an experiment file, checks its options with its tool, and plans its runs.
 fn plan_file(text: &str) -> Result<Plan> {
     let mut experiment = Experiment::parse(text)?;
-    let tool = Tool::find(&experiment.tool)?;
+    let then = experiment.then.clone();
+    let tools = Tools::find(&experiment.tool, then.as_ref())?;
     let subcommand = experiment.subcommand.clone();
-    tool.check_subcommand(subcommand.as_deref())?;
+    tools.check_calls(subcommand.as_deref(), then.as_ref())?;
     experiment.rename_options(|place, name, value| {
-        tool.canonical_option(subcommand.as_deref(), place, name, value)
+        tools.canonical_option(subcommand.as_deref(), then.as_ref(), (place, name), value)
     })?;
-    let local = match experiment.services {
-        ServiceOrigin::Local => Some(LocalPlan::new(&experiment, &tool)?),
-        ServiceOrigin::Embedded | ServiceOrigin::External => None,
-    };
+    let local = LocalPlan::new(&experiment, &tools)?;
     let killed = faults::kill_consumer_values(&experiment.faults);
     if !killed.is_empty() {
-        tool.check_fault(subcommand.as_deref(), "kill", faults::KILL_CONSUMER)?;
+        tools.first.check_fault(subcommand.as_deref(), "kill", faults::KILL_CONSUMER)?;
         experiment.options.push((faults::KILL_CONSUMER.to_owned(), OptionValue::Many(killed)));
     }
     Ok(Plan { local, ..Plan::new(&experiment)? })
@@ -273,11 +278,14 @@ fn dry_run(plan: &Plan) -> String {
     let mut text = format!("{}: {}\n\n", plan.name, plan.question);
     let folder = Path::new("RESULTS").join(&plan.name);
     for (index, run) in plan.runs.iter().enumerate() {
-        let options = &plan.cells[run.cell].options;
         let run_dir = folder.join(plan.run_folder(*run));
-        let arguments = tool::arguments(plan.subcommand.as_deref(), options, &run_dir);
-        let command = tool::command_line(&plan.tool, &arguments);
-        let _ = writeln!(text, "{:>4}  {}\n      {command}", index + 1, plan.run_label(*run));
+        let _ = writeln!(text, "{:>4}  {}", index + 1, plan.run_label(*run));
+        for invoked in
+            std::iter::once(plan.first(*run, &run_dir)).chain(plan.second(*run, &run_dir))
+        {
+            let command = tool::command_line(invoked.tool, &invoked.arguments);
+            let _ = writeln!(text, "      {command}");
+        }
     }
     if !plan.faults.is_empty() {
         let _ = writeln!(text, "\nin every run:");

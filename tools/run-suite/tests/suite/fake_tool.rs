@@ -14,8 +14,11 @@ use tempfile::TempDir;
 /// It writes down each call with the environment that matters.
 const SCRIPT: &str = r#"#!/bin/sh
 here=$(dirname "$0")
-if [ "$1" = --generate ]; then cat "$here/options.json"; exit 0; fi
-echo "$* services=${BENCH_SERVICES:-none}" >> "$here/calls"
+name=$(basename "$0")
+if [ "$1" = --generate ]; then cat "$here/$name-options.json"; exit 0; fi
+call="$* services=${BENCH_SERVICES:-none}${BENCH_STACK:+ stack=$BENCH_STACK}"
+if [ "$name" = fake-reader ]; then call="fake-reader $call"; fi
+echo "$call" >> "$here/calls"
 load=none
 while [ $# -gt 0 ]; do
   case "$1" in
@@ -49,7 +52,8 @@ case $(cat "$here/behave-$load" 2>/dev/null || echo good) in
 esac
 "#;
 
-/// The script in a folder of its own, which holds the results, too.
+/// The script in a folder of its own, which holds the results, too. It is there as `fake-bench`, and
+/// as `fake-reader`, which can come after another tool.
 pub(crate) struct FakeTool {
     folder: TempDir,
 }
@@ -58,25 +62,21 @@ impl FakeTool {
     pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().expect("temporary folder");
         let tool = Self { folder };
-        tool.write("fake-bench", SCRIPT);
-        fs::set_permissions(tool.path("fake-bench"), fs::Permissions::from_mode(0o755))
-            .expect("permissions");
         let option = |name: &str, aliases: Value, takes_value: bool| {
             json!({"name": name, "aliases": aliases, "takes_value": takes_value,
                    "default": null, "help": ""})
         };
-        let options = json!({
-            "tool": "fake-bench",
-            "options": [
-                option("load", json!(["load_name"]), true),
-                option("duration", json!([]), true),
-                option("fast", json!([]), false),
-                option("kill-consumer", json!([]), true),
-                option("run-dir", json!([]), true),
-            ],
-            "subcommands": {"fill": [option("load", json!([]), true)]},
-        });
-        tool.write("options.json", &options.to_string());
+        let mut options = vec![
+            option("load", json!(["load_name"]), true),
+            option("duration", json!([]), true),
+            option("fast", json!([]), false),
+            option("kill-consumer", json!([]), true),
+            option("run-dir", json!([]), true),
+        ];
+        let fill = json!({"fill": [option("load", json!([]), true)]});
+        tool.install("fake-bench", &json!({"options": options, "subcommands": fill}));
+        options.push(option("from-run", json!([]), true));
+        tool.install("fake-reader", &json!({"options": options, "subcommands": fill}));
         for (name, status, verdict) in [
             ("running", "running", Value::Null),
             ("good", "complete", json!({"outcome": "valid", "reasons": []})),
@@ -90,6 +90,14 @@ impl FakeTool {
             tool.write(&format!("{name}.json"), &document(status, &verdict).to_string());
         }
         tool
+    }
+
+    /// The script under a name, with what it says of its options.
+    fn install(&self, name: &str, options: &Value) {
+        self.write(name, SCRIPT);
+        fs::set_permissions(self.path(name), fs::Permissions::from_mode(0o755))
+            .expect("permissions");
+        self.write(&format!("{name}-options.json"), &options.to_string());
     }
 
     /// Has runs say when their schedule starts, go on for so many turns of 50 ms and a little more,
@@ -138,7 +146,8 @@ impl FakeTool {
             .args(arguments)
             .current_dir(self.folder.path())
             .env("PATH", std::env::join_paths(path).expect("a path"))
-            .env_remove("RUST_LOG");
+            .env_remove("RUST_LOG")
+            .env_remove("BENCH_STACK");
         command
     }
 
