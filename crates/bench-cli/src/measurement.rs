@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use anyhow::{Error, Result};
 use bench_core::audit::AckLedger;
 use bench_core::clock::{Clock as _, InstantNs, SystemClock};
+use bench_core::counts::Counts;
 use bench_core::engine::{self, Plan, RunControl, Totals};
 use bench_core::results::{Status, Summary, SummaryInput};
 use bench_core::transport::{Publish, Receive};
@@ -28,6 +29,8 @@ pub struct Measurement<P, R> {
     pub backlog_max_bytes: Option<u64>,
     /// What the reader of the figures must know, one sentence each.
     pub warnings: Vec<String>,
+    /// What the connections count beside their messages; read when they have ended.
+    pub counts: Counts,
 }
 
 /// What a measurement gets from the tool.
@@ -46,7 +49,8 @@ impl<P: Publish + Send, R: Receive + Send> Measurement<P, R> {
     /// Measures, records, prints the result, and says how to exit.
     pub fn carry_out(self, mut record: RunRecord, around: Surroundings) -> Result<Exit> {
         let Surroundings { clock, shutdown, mut progress, output } = around;
-        let Self { plan, publishers, receivers, ledger, backlog_max_bytes, warnings } = self;
+        let Self { plan, publishers, receivers, ledger, backlog_max_bytes, warnings, counts } =
+            self;
         for warning in warnings {
             record.warn(warning);
         }
@@ -93,6 +97,7 @@ impl<P: Publish + Send, R: Receive + Send> Measurement<P, R> {
             guarantee: plan.consumer.guarantee,
             raw: plan.consumer.raw,
             resources: record.meter().read(totals.sent + totals.received.messages),
+            counts: counts.read(),
         });
         let status = match (&error, shutdown.is_requested()) {
             (Some(_), _) => Status::Failed,
@@ -171,7 +176,9 @@ impl ProgressLine {
         } else {
             ("publish", &latencies.publish_latency)
         };
-        for (name, latency) in [sending, ("end-to-end", &latencies.end_to_end_latency)] {
+        let mut shown = vec![sending, ("end-to-end", &latencies.end_to_end_latency)];
+        shown.extend(latencies.stages.as_deref().map(|s| ("landing", &s.landing_latency)));
+        for (name, latency) in shown {
             if !latency.is_empty() {
                 let p99 = quantity::duration_ns(latency.percentile_ns(99.0));
                 let _ = write!(text, "  {name} p99 {p99}");

@@ -26,7 +26,9 @@ use bench_core::results::{
     HostInfo, ResourceMeter, RunDocument, RunFolder, SCHEMA_VERSION, ServiceInfo, ServiceOrigin,
     Status, Summary, SummaryInput, ToolInfo, VerdictOutcome, rfc3339,
 };
-use bench_core::transport::{Batch, Completion, Incoming, Publish, Receive, Token, TransportError};
+use bench_core::transport::{
+    Batch, Completion, Incoming, Publish, Receive, Stamps, Token, TransportError,
+};
 
 // ---- The adapter -------------------------------------------------------------------------------
 
@@ -136,7 +138,13 @@ impl Receive for QueueReceiver {
         let received_ns = self.clock.now_ns();
         let count = self.taken.len();
         for value in self.taken.drain(..) {
-            sink(Incoming { key: None, value: &value, partition: self.partition, received_ns });
+            sink(Incoming {
+                key: None,
+                value: &value,
+                partition: self.partition,
+                received_ns,
+                stamps: Stamps::default(),
+            });
         }
         Ok(count)
     }
@@ -179,6 +187,7 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
         guarantee: plan.consumer.guarantee,
         raw: false,
         resources: meter.read(totals.sent + totals.received.messages),
+        counts: BTreeMap::new(),
     });
     let verdict = summary.verdict();
     document.warnings = summary.warnings();

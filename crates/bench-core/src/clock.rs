@@ -46,6 +46,37 @@ pub struct ClockOrigin {
     pub wall_offset_ns: i64,
 }
 
+/// An instant with what is needed to compare it on another host, or in another process later.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stamp {
+    /// The instant, nanoseconds of the clock with this origin.
+    pub instant_ns: InstantNs,
+    /// The clock that it was read from.
+    pub origin: ClockOrigin,
+}
+
+impl Stamp {
+    /// The current instant of `clock`.
+    #[must_use]
+    pub fn now(clock: &SystemClock) -> Self {
+        Self { instant_ns: clock.now_ns(), origin: clock.origin() }
+    }
+
+    /// As an instant of the clock with `origin`, nanoseconds: the same number on the same boot, by
+    /// way of the wall clocks otherwise.
+    ///
+    /// What happened before that clock's host was booted wraps around, and is negative when it is
+    /// cast to a signed number: so differences stay right.
+    #[must_use]
+    pub fn to_clock(self, origin: ClockOrigin) -> InstantNs {
+        if self.origin.boot == origin.boot {
+            return self.instant_ns;
+        }
+        let offset_ns = self.origin.wall_offset_ns.wrapping_sub(origin.wall_offset_ns);
+        self.instant_ns.wrapping_add_signed(offset_ns)
+    }
+}
+
 /// The low 24 bits of a hash of the host's boot id: enough to tell the hosts of one experiment
 /// apart (two of them collide with a probability of 6e-8) and small enough to travel in every
 /// message.
@@ -218,6 +249,16 @@ mod tests {
         assert_eq!(a.boot, b.boot);
         assert!(a.wall_offset_ns.abs_diff(b.wall_offset_ns) < SECOND_NS);
         assert!(a.wall_offset_ns > 0, "the wall clock is ahead of the time since boot");
+    }
+
+    #[test]
+    fn a_stamp_goes_through_the_wall_clocks_only_to_another_host() {
+        let origin =
+            |boot, wall_offset_ns| ClockOrigin { boot: BootId::from_hash(boot), wall_offset_ns };
+        let stamp = Stamp { instant_ns: 500, origin: origin(1, 1_000) };
+        assert_eq!(stamp.to_clock(origin(1, 1_007)), 500, "the offset of another process");
+        assert_eq!(stamp.to_clock(origin(2, 300)), 1_200);
+        assert_eq!(stamp.to_clock(origin(2, 1_600)).cast_signed(), -100, "before that host's boot");
     }
 
     #[test]

@@ -68,6 +68,9 @@ impl LatencyHistogram {
     /// # Panics
     /// Never: all histograms have the same bounds.
     pub fn merge(&mut self, other: &Self) {
+        if other.is_empty() {
+            return;
+        }
         self.histogram.add(&other.histogram).expect("histograms of equal bounds");
         self.negative += other.negative;
         self.negative_min_ns = self.negative_min_ns.min(other.negative_min_ns);
@@ -77,6 +80,9 @@ impl LatencyHistogram {
 
     /// Forgets all samples and keeps the memory.
     pub fn clear(&mut self) {
+        if self.is_empty() {
+            return;
+        }
         self.histogram.reset();
         (self.negative, self.negative_min_ns, self.beyond, self.beyond_max_ns) = (0, 0, 0, 0);
     }

@@ -5,6 +5,7 @@
 
 pub mod audit;
 pub mod clock;
+pub mod counts;
 pub mod engine;
 pub mod latency;
 pub mod message;

@@ -132,6 +132,20 @@ pub struct Incoming<'a> {
     pub partition: u32,
     /// When the client library handed it over.
     pub received_ns: InstantNs,
+    /// What else is known of its way; nothing for most systems.
+    pub stamps: Stamps,
+}
+
+/// What else is known of a message's way; all in the engine's clock (see
+/// [`Stamp::to_clock`](crate::clock::Stamp::to_clock)).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Stamps {
+    /// When the stream took it in, by the wall clock of the system.
+    pub arrived_ns: Option<InstantNs>,
+    /// When the write of its row was confirmed. A message that is to land is handed over only then.
+    pub landed_ns: Option<InstantNs>,
+    /// Whether `received_ns` or `landed_ns` came from the clock of another host.
+    pub by_wall_clock: bool,
 }
 
 /// The connection is of no more use.

@@ -19,7 +19,9 @@ use bench_core::message::{
     SizeDistribution,
 };
 use bench_core::pacing::{Limit, Pacer, Schedule, Share};
-use bench_core::transport::{Batch, Completion, Incoming, Publish, Receive, TransportError};
+use bench_core::transport::{
+    Batch, Completion, Incoming, Publish, Receive, Stamps, TransportError,
+};
 
 /// Of all threads.
 static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
@@ -282,7 +284,13 @@ mod whole_run {
             let mut start = 0;
             for &end in &self.received.ends {
                 let value = &self.received.bytes[start..end];
-                sink(Incoming { key: None, value, partition: 0, received_ns });
+                sink(Incoming {
+                    key: None,
+                    value,
+                    partition: 0,
+                    received_ns,
+                    stamps: Stamps::default(),
+                });
                 start = end;
             }
             Ok(self.received.ends.len())

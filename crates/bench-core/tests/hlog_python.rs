@@ -46,6 +46,7 @@ fn interval(index: u64, rng: &mut Xoshiro256PlusPlus) -> Interval {
             service_time: samples(4e5, 0.5, rng),
             schedule_lag: samples(1e3, 2.0, rng),
             end_to_end_latency: samples(1e9, 1.5, rng),
+            stages: None,
         },
         ..Interval::default()
     }
@@ -86,15 +87,13 @@ fn another_implementation_reads_the_same_percentiles_from_the_interval_logs() {
     let mut whole = Latencies::default();
     for index in 0..INTERVALS {
         let interval = interval(index, &mut rng);
-        whole.publish_latency.merge(&interval.latencies.publish_latency);
-        whole.service_time.merge(&interval.latencies.service_time);
-        whole.schedule_lag.merge(&interval.latencies.schedule_lag);
-        whole.end_to_end_latency.merge(&interval.latencies.end_to_end_latency);
+        whole.merge(&interval.latencies);
         folder.interval(&interval);
     }
     assert_eq!(folder.warning(), None);
 
     for (name, latency) in whole.named() {
+        let Some(latency) = latency else { continue };
         let summary = latency.summary().expect("samples");
         assert_eq!(summary.count, INTERVALS * SAMPLES, "{name}");
         let expected = json!({

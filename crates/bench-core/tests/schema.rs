@@ -98,6 +98,7 @@ fn full_summary() -> Summary {
         consumed: Some(Consumed {
             received: 1_001,
             received_bytes: 100_100,
+            landed: 1_001,
             rate_msg_per_s: 99.9,
             rate_bytes_per_s: 9_990.0,
         }),
@@ -106,6 +107,9 @@ fn full_summary() -> Summary {
         schedule_lag: Some(latency()),
         end_to_end_latency: Some(latency()),
         end_to_end_clock: Some(ClockComparison { monotonic: 1_000, wall: 2 }),
+        arrival_latency: Some(latency()),
+        landing_latency: Some(latency()),
+        table_time: Some(latency()),
         audit: Some(audit()),
         self_check: Some(SelfCheck {
             kept_schedule: false,
@@ -118,6 +122,7 @@ fn full_summary() -> Summary {
             cpu_us_per_message: Some(0.4),
             memory_max_bytes: 1 << 24,
         },
+        counts: BTreeMap::from([("rows_retried".to_owned(), 3)]),
     }
 }
 
@@ -216,6 +221,7 @@ fn altered_run_documents_do_not_satisfy_the_schema() {
         ("/summary/produced/acked", json!(-1)),
         ("/summary/audit/producers/0/lost_ranges/0", json!([3])),
         ("/summary/resources", json!({})),
+        ("/summary/counts/rows_retried", json!(-3)),
         ("/verdict/outcome", json!(true)),
         ("/schedule/monotonic_ns", json!(-1)),
         ("/faults/0/action", json!("bribe")),

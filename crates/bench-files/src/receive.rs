@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use bench_core::clock::{Clock as _, InstantNs, SystemClock};
 use bench_core::message::MESSAGE_BYTES_MAX;
-use bench_core::transport::{Incoming, Receive, TransportError};
+use bench_core::transport::{Incoming, Receive, Stamps, TransportError};
 
 use crate::error::{FileError, io_error};
 use crate::publish::starts_a_line;
@@ -130,7 +130,13 @@ impl LineReceiver {
                 continue;
             }
             let value = &line[..line.len() - 1];
-            sink(Incoming { key: None, value, partition: 0, received_ns });
+            sink(Incoming {
+                key: None,
+                value,
+                partition: 0,
+                received_ns,
+                stamps: Stamps::default(),
+            });
             count += 1;
         }
         self.pending.drain(..end);

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use bench_core::clock::{Clock as _, InstantNs, SystemClock};
-use bench_core::transport::{Incoming, Receive, TransportError};
+use bench_core::transport::{Incoming, Receive, Stamps, TransportError};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use rdkafka::types::RDKafkaErrorCode;
 
@@ -138,7 +138,7 @@ impl Receive for KafkaReceiver {
                     ended.retain(|other| *other != partition);
                 }
                 let partition = u32::try_from(partition).unwrap_or(0);
-                sink(Incoming { key, value, partition, received_ns });
+                sink(Incoming { key, value, partition, received_ns, stamps: Stamps::default() });
             }
             Fetched::End { partition } => {
                 if !ended.contains(&partition) {

@@ -9,6 +9,7 @@ use bench_cli::{
 };
 use bench_core::audit::Expected;
 use bench_core::clock::{Clock as _, SystemClock, duration_ns};
+use bench_core::counts::Counts;
 use bench_core::engine::{ConsumerConfig, Plan, Timeline};
 use bench_core::message::RunId;
 use bench_core::pacing::Limit;
@@ -75,6 +76,7 @@ pub(crate) fn measure(options: &Options, matches: &ArgMatches) -> Result<Exit> {
         ledger: None,
         backlog_max_bytes: None,
         warnings: if worker.is_some() { source_warnings(options) } else { Vec::new() },
+        counts: Counts::default(),
     };
     let progress = options.log.progress();
     let around = Surroundings { clock, shutdown, progress, output: options.output.output };

@@ -6,6 +6,7 @@ use anyhow::{Context, Result};
 use bench_cli::{Exit, Measurement, Shutdown, UsageError};
 use bench_core::audit::{AckLedger, Expected};
 use bench_core::clock::{Clock as _, SystemClock, duration_ns};
+use bench_core::counts::Counts;
 use bench_core::engine::{ConsumerConfig, Plan, Timeline};
 use bench_core::message::{
     Content, KeyDistribution, MessageFormat, MessageSpec, RunId, SizeDistribution,
@@ -94,6 +95,7 @@ pub(crate) fn drain(options: &Options, args: &DrainArgs, matches: &ArgMatches) -
             ledger,
             backlog_max_bytes: None,
             warnings,
+            counts: Counts::default(),
         })
     })
 }
@@ -158,6 +160,7 @@ fn plan(
             // A group that misses a member has not read to the end when all others have.
             stop_at_end: !args.follow && args.consumer.kill_consumer.is_empty(),
             guarantee,
+            unordered: false,
         },
     }
 }

@@ -4,6 +4,7 @@ use anyhow::{Context, Result};
 use bench_cli::{Amount, Exit, Measurement, Shutdown, Workload};
 use bench_core::audit::Expected;
 use bench_core::clock::{Clock as _, SystemClock, duration_ns};
+use bench_core::counts::Counts;
 use bench_core::engine::{ConsumerConfig, Plan, Timeline};
 use bench_core::message::{MessageFormat, RunId};
 use bench_core::pacing::Limit;
@@ -82,7 +83,15 @@ pub(crate) fn produce_and_consume(options: &Options, matches: &ArgMatches) -> Re
         let topic = &options.topic.topic;
         let receivers = kills::mortal(receivers, &config, topic, clock, start_ns, &kills);
         let backlog_max_bytes = cluster.backlog_max_bytes();
-        Ok(Measurement { plan, publishers, receivers, ledger: None, backlog_max_bytes, warnings })
+        Ok(Measurement {
+            plan,
+            publishers,
+            receivers,
+            ledger: None,
+            backlog_max_bytes,
+            warnings,
+            counts: Counts::default(),
+        })
     })
 }
 
@@ -120,6 +129,7 @@ pub(crate) fn fill(options: &Options, fill: &FillArgs, matches: &ArgMatches) -> 
             ledger: None,
             backlog_max_bytes: None,
             warnings,
+            counts: Counts::default(),
         })
     })
 }

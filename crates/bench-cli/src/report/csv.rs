@@ -87,6 +87,8 @@ const RESOURCES: [Column<Resources>; 3] = [
 const LATER_AUDIT: [Column<AuditSummary>; 1] =
     [("aborted_received", |a| a.aborted_received.to_string())];
 
+const LATER_CONSUMED: [Column<Consumed>; 1] = [("landed", |c| c.landed.to_string())];
+
 /// One header line, and the key figures of each run on a line of its own.
 ///
 /// Names of columns end with the unit and do not change; new columns are added at the end. A field
@@ -109,13 +111,17 @@ fn cells(document: Option<&RunDocument>) -> Vec<(String, String)> {
     push(cells_of, "", &TIME, summary);
     push(cells_of, "", &PRODUCED, summary.and_then(|s| s.produced.as_ref()));
     push(cells_of, "", &CONSUMED, summary.and_then(|s| s.consumed.as_ref()));
-    for kind in LATENCIES {
+    for kind in LATENCIES.iter().filter(|kind| !kind.later) {
         push(cells_of, &format!("{}_", kind.column), &LATENCY, summary.and_then(kind.of));
     }
     push(cells_of, "", &AUDIT, summary.and_then(|s| s.audit.as_ref()));
     push(cells_of, "", &SELF_CHECK, summary.and_then(|s| s.self_check.as_ref()));
     push(cells_of, "", &RESOURCES, summary.map(|s| &s.resources));
     push(cells_of, "", &LATER_AUDIT, summary.and_then(|s| s.audit.as_ref()));
+    for kind in LATENCIES.iter().filter(|kind| kind.later) {
+        push(cells_of, &format!("{}_", kind.column), &LATENCY, summary.and_then(kind.of));
+    }
+    push(cells_of, "", &LATER_CONSUMED, summary.and_then(|s| s.consumed.as_ref()));
     cells
 }
 
@@ -162,11 +168,12 @@ mod tests {
 
     #[test]
     fn a_line_a_run_below_one_header() {
-        let documents = [sample::open_loop(), sample::closed_loop(), sample::invalid()];
+        let documents =
+            [sample::open_loop(), sample::closed_loop(), sample::invalid(), sample::landed()];
         let text = csv(&documents.each_ref());
         assert_data_eq!(&text, file!["snapshots/runs.csv"]);
         let fields: Vec<_> = text.lines().map(|line| line.split(',').count()).collect();
-        assert_eq!(fields, [fields[0]; 4]);
+        assert_eq!(fields, [fields[0]; 5]);
     }
 
     #[test]

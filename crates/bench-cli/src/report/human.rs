@@ -27,7 +27,8 @@ pub fn human(document: &RunDocument, folder: Option<&Path>) -> String {
         if let Some(produced) = &summary.produced {
             unacked(&mut report, produced);
         }
-        audit(&mut report, summary.audit.as_ref(), &document.run_id);
+        audit(&mut report, summary, &document.run_id);
+        counts(&mut report, summary);
         if let Some(check) = &summary.self_check {
             self_check(&mut report, check);
         }
@@ -158,7 +159,7 @@ fn throughput(report: &mut Report, summary: &Summary) {
     }
     if let Some(consumed) = &summary.consumed {
         rows.push([
-            "consumed".into(),
+            if consumed.landed > 0 { "landed" } else { "consumed" }.into(),
             rate(consumed.rate_msg_per_s),
             byte_rate(consumed.rate_bytes_per_s),
             count(consumed.received),
@@ -265,8 +266,8 @@ fn unacked(report: &mut Report, produced: &Produced) {
     }
 }
 
-fn audit(report: &mut Report, audit: Option<&AuditSummary>, run_id: &str) {
-    let Some(audit) = audit else {
+fn audit(report: &mut Report, summary: &Summary, run_id: &str) {
+    let Some(audit) = &summary.audit else {
         report.fact("audit", "none: this run could not tell what became of the messages");
         return;
     };
@@ -277,7 +278,9 @@ fn audit(report: &mut Report, audit: Option<&AuditSummary>, run_id: &str) {
         }
         AuditBasis::Sequences => (String::new(), "missing"),
     };
-    let mut line = format!("{basis}{} received", count(audit.received));
+    let landed = summary.consumed.as_ref().is_some_and(|consumed| consumed.landed > 0);
+    let received = if landed { "landed" } else { "received" };
+    let mut line = format!("{basis}{} {received}", count(audit.received));
     for (number, what) in [
         (audit.lost, lost),
         (audit.duplicated, "duplicated"),
@@ -290,11 +293,11 @@ fn audit(report: &mut Report, audit: Option<&AuditSummary>, run_id: &str) {
     report.fact("audit", &line);
     if audit.unacked_received > 0 {
         let unacked = count(audit.unacked_received);
-        report.more(&format!("{unacked} received although never acked"));
+        report.more(&format!("{unacked} {received} although never acked"));
     }
     if audit.aborted_received > 0 {
         let aborted = count(audit.aborted_received);
-        report.more(&format!("{aborted} received although their transaction was aborted"));
+        report.more(&format!("{aborted} {received} although their transaction was aborted"));
     }
     if audit.against == AuditBasis::Sequences {
         report.more("by sequence numbers alone: a loss at the end of a stream cannot be seen");
@@ -326,6 +329,17 @@ fn losses(report: &mut Report, audit: &AuditSummary, run_id: &str) {
     }
     if let Some(more @ 1..) = losing.len().checked_sub(LOSING_PRODUCERS_SHOWN) {
         report.more(&format!("and {more} more producers lost messages"));
+    }
+}
+
+/// What the system's own counts say, where they say anything.
+fn counts(report: &mut Report, summary: &Summary) {
+    let counted = summary.counts.iter().filter(|(_, number)| **number > 0);
+    let counted =
+        counted.map(|(name, number)| format!("{} {}", count(*number), name.replace('_', " ")));
+    let counted = counted.collect::<Vec<_>>().join(", ");
+    if !counted.is_empty() {
+        report.fact("counts", &counted);
     }
 }
 
@@ -388,6 +402,11 @@ mod tests {
     #[test]
     fn a_valid_closed_loop_run_on_an_embedded_service() {
         assert_data_eq!(report(&sample::closed_loop()), file!["snapshots/closed_loop.txt"]);
+    }
+
+    #[test]
+    fn a_run_that_lands_in_a_table() {
+        assert_data_eq!(report(&sample::landed()), file!["snapshots/landed.txt"]);
     }
 
     #[test]

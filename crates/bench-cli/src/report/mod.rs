@@ -15,29 +15,53 @@ struct LatencyKind {
     title: &'static str,
     /// How names of columns begin.
     column: &'static str,
+    /// Whether it came later: its columns stand behind those that were there before.
+    later: bool,
     of: fn(&Summary) -> Option<&LatencySummary>,
 }
 
 /// The latencies in the order in which they are reported.
-const LATENCIES: [LatencyKind; 4] = [
+const LATENCIES: [LatencyKind; 7] = [
     LatencyKind {
         title: "publish latency",
         column: "publish",
+        later: false,
         of: |summary| summary.publish_latency.as_ref(),
     },
     LatencyKind {
         title: "service time",
         column: "service",
+        later: false,
         of: |summary| summary.service_time.as_ref(),
     },
     LatencyKind {
         title: "end-to-end latency",
         column: "end_to_end",
+        later: false,
         of: |summary| summary.end_to_end_latency.as_ref(),
+    },
+    LatencyKind {
+        title: "arrival latency",
+        column: "arrival",
+        later: true,
+        of: |summary| summary.arrival_latency.as_ref(),
+    },
+    LatencyKind {
+        title: "landing latency",
+        column: "landing",
+        later: true,
+        of: |summary| summary.landing_latency.as_ref(),
+    },
+    LatencyKind {
+        title: "table time",
+        column: "table",
+        later: true,
+        of: |summary| summary.table_time.as_ref(),
     },
     LatencyKind {
         title: "schedule lag",
         column: "schedule_lag",
+        later: false,
         of: |summary| summary.schedule_lag.as_ref(),
     },
 ];

@@ -65,6 +65,7 @@ fn summary() -> Summary {
         consumed: Some(Consumed {
             received: 1_300_000,
             received_bytes: 130_000_000,
+            landed: 0,
             rate_msg_per_s: 99_980.0,
             rate_bytes_per_s: 9_998_000.0,
         }),
@@ -73,6 +74,9 @@ fn summary() -> Summary {
         schedule_lag: Some(latency(7)),
         end_to_end_latency: Some(latency(1_500)),
         end_to_end_clock: Some(ClockComparison { monotonic: 1_200_000, wall: 0 }),
+        arrival_latency: None,
+        landing_latency: None,
+        table_time: None,
         audit: Some(AuditSummary {
             against: AuditBasis::Acked,
             received: 1_300_000,
@@ -97,6 +101,7 @@ fn summary() -> Summary {
             cpu_us_per_message: Some(0.4746),
             memory_max_bytes: 45_600_000,
         },
+        counts: BTreeMap::new(),
     }
 }
 
@@ -130,6 +135,28 @@ pub(super) fn open_loop() -> RunDocument {
         warnings: Vec::new(),
         faults: Vec::new(),
     }
+}
+
+/// A good run whose messages came by way of a stream and landed in a table.
+pub(super) fn landed() -> RunDocument {
+    let mut summary = summary();
+    (summary.arrival_latency, summary.landing_latency) =
+        (Some(latency(1_200)), Some(latency(9_000)));
+    summary.table_time = Some(latency(7_500));
+    summary.consumed = summary.consumed.map(|it| Consumed { landed: it.received, ..it });
+    summary.counts = BTreeMap::from([
+        ("records_throttled".into(), 12),
+        ("rows_failed".into(), 0),
+        ("rows_retried".into(), 1_500),
+    ]);
+    let mut document = RunDocument { summary: Some(summary), ..open_loop() };
+    document.services.push(ServiceInfo {
+        name: "dynamodb".into(),
+        origin: ServiceOrigin::Embedded,
+        address: "http://127.0.0.1:40124".into(),
+        version: "dynoxide 3.2.0".into(),
+    });
+    document
 }
 
 /// A good run as fast as possible against a stand-in.

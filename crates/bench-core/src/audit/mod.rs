@@ -59,6 +59,7 @@ pub enum Receipt {
 /// One consumer's side of the audit: called once a message, on the hot path.
 pub struct ReceiveAudit {
     expected: Expected,
+    unordered: bool,
     streams: Vec<Stream>,
     /// Where the last message belonged: the next one most likely does too.
     current: usize,
@@ -81,7 +82,14 @@ impl ReceiveAudit {
     /// An audit of the messages of `expected`.
     #[must_use]
     pub fn new(expected: Expected) -> Self {
-        Self { expected, streams: Vec::new(), current: 0, corrupt: 0, foreign: 0 }
+        Self { expected, unordered: false, streams: Vec::new(), current: 0, corrupt: 0, foreign: 0 }
+    }
+
+    /// The same for a system that promises no order, when `unordered`: nothing is reordered then.
+    #[must_use]
+    pub fn without_order(mut self, unordered: bool) -> Self {
+        self.unordered = unordered;
+        self
     }
 
     /// Notes a message that could be decoded.
@@ -100,6 +108,7 @@ impl ReceiveAudit {
             self.foreign += 1;
             return Receipt::Foreign;
         }
+        let partition = (!self.unordered).then_some(partition);
         self.streams[self.current].received(header.sequence, partition)
     }
 
@@ -147,11 +156,12 @@ impl ReceiveAudit {
 
 impl Stream {
     #[inline]
-    fn received(&mut self, sequence: u64, partition: u32) -> Receipt {
+    fn received(&mut self, sequence: u64, partition: Option<u32>) -> Receipt {
         if !self.seen.insert(sequence) {
             self.duplicated += 1;
             return Receipt::Repeated;
         }
+        let Some(partition) = partition else { return Receipt::First };
         let partition = partition as usize;
         if partition >= self.next_by_partition.len() {
             self.next_by_partition.resize(partition + 1, 0);
@@ -346,6 +356,19 @@ mod tests {
         let summary = audit_of(&interleaved, false).summary(None);
         assert_eq!(summary.reordered, 0);
         assert_eq!(summary.producers.len(), 2);
+    }
+
+    #[test]
+    fn without_a_promise_of_order_nothing_is_reordered() {
+        let mut consumer = ReceiveAudit::new(Expected::Any).without_order(true);
+        for sequence in [3, 0, 2, 1, 2] {
+            consumer.received(&header(RUN, 0, sequence), 0);
+        }
+        let (mut audit, mut delta) = (Audit::default(), ReceiveDelta::default());
+        consumer.hand_over(&mut delta);
+        audit.absorb(&mut delta);
+        let summary = audit.summary(Some(&ledger(0, &[(0, 3)])));
+        assert_eq!((summary.received, summary.duplicated, summary.reordered), (4, 1, 0));
     }
 
     #[test]

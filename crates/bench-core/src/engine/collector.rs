@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
+use super::latencies::Latencies;
 use super::report::{
     ConsumerSample, Content, Outbox, ProducerEnd, ProducerSample, Report, Sample as _, Timeline,
     Volume, outbox,
 };
 use crate::audit::{AckLedger, Audit, StreamId};
 use crate::clock::InstantNs;
-use crate::latency::LatencyHistogram;
 use crate::message::RunId;
 
 /// Takes the intervals of a run as they end. Recording never fails a run, so nothing is returned.
@@ -28,46 +28,6 @@ impl<S: IntervalSink> IntervalSink for &mut S {
 
     fn acked(&mut self, ledger: &AckLedger) {
         (**self).acked(ledger);
-    }
-}
-
-/// The four distributions of latency.
-#[derive(Clone, Default)]
-pub struct Latencies {
-    /// Acked less intended.
-    pub publish_latency: LatencyHistogram,
-    /// Acked less sent.
-    pub service_time: LatencyHistogram,
-    /// Sent less intended.
-    pub schedule_lag: LatencyHistogram,
-    /// Received less intended.
-    pub end_to_end_latency: LatencyHistogram,
-}
-
-impl Latencies {
-    /// The names and distributions, in the order in which they are always shown.
-    #[must_use]
-    pub fn named(&self) -> [(&'static str, &LatencyHistogram); 4] {
-        [
-            ("publish_latency", &self.publish_latency),
-            ("service_time", &self.service_time),
-            ("schedule_lag", &self.schedule_lag),
-            ("end_to_end_latency", &self.end_to_end_latency),
-        ]
-    }
-
-    fn clear(&mut self) {
-        self.publish_latency.clear();
-        self.service_time.clear();
-        self.schedule_lag.clear();
-        self.end_to_end_latency.clear();
-    }
-
-    fn merge(&mut self, other: &Self) {
-        self.publish_latency.merge(&other.publish_latency);
-        self.service_time.merge(&other.service_time);
-        self.schedule_lag.merge(&other.schedule_lag);
-        self.end_to_end_latency.merge(&other.end_to_end_latency);
     }
 }
 
@@ -127,9 +87,11 @@ pub struct Totals {
     pub received: Volume,
     /// Of these, due after the warm-up.
     pub measured_received: Volume,
-    /// When the first message of a run that counts came; 0 without one.
+    /// Of all messages received, those whose row was written first.
+    pub landed: u64,
+    /// When the first message of a run that counts came, or landed; 0 without one.
     pub first_received_ns: InstantNs,
-    /// When the last one came; 0 without one.
+    /// When the last one did; 0 without one.
     pub last_received_ns: InstantNs,
     /// End-to-end samples of this host's clock.
     pub monotonic: u64,
@@ -322,6 +284,7 @@ impl<S: IntervalSink> Collector<S> {
         let totals = &mut self.totals;
         totals.received.add(sample.received);
         totals.measured_received.add(sample.measured);
+        totals.landed += sample.landed;
         totals.last_received_ns = totals.last_received_ns.max(sample.last_received_ns);
         if totals.first_received_ns == 0
             || (1..totals.first_received_ns).contains(&sample.first_received_ns)
@@ -335,6 +298,7 @@ impl<S: IntervalSink> Collector<S> {
         let open = self.open_interval(interval);
         open.received.add(sample.received);
         open.latencies.end_to_end_latency.merge(&sample.end_to_end_latency);
+        open.latencies.merge_stages(sample.stages.as_deref());
         sample.clear();
         // A worker that has ended does not want it back.
         let _ = self.consumers[worker].returns.send(sample);

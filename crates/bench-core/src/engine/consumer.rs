@@ -29,6 +29,8 @@ pub struct ConsumerConfig {
     pub stop_at_end: bool,
     /// What the consumers were promised, for the verdict.
     pub guarantee: Guarantee,
+    /// Whether the system promises no order at all, as a table: then nothing counts as reordered.
+    pub unordered: bool,
 }
 
 /// A consumer at work.
@@ -111,7 +113,8 @@ impl<C: Clock, T: Receive> Consumer<'_, C, T> {
             }
         }
         if ours > 0 {
-            self.control.progress(self.outbox.sample.last_received_ns);
+            // Rows of a table are older than their receipt.
+            self.control.progress(self.clock.now_ns());
         }
         Ok(())
     }
@@ -142,8 +145,9 @@ impl Sink<'_> {
         self.sample.received.add_message(size_bytes);
         if self.raw {
             self.ours += 1;
-            self.sample.note_received(incoming.received_ns);
+            self.sample.note_received(incoming);
             self.sample.measured.add_message(size_bytes);
+            self.sample.record_stages(incoming, None);
             return;
         }
         match message::decode(incoming.value) {
@@ -159,7 +163,7 @@ impl Sink<'_> {
             return;
         }
         self.ours += 1;
-        self.sample.note_received(incoming.received_ns);
+        self.sample.note_received(incoming);
         let same_clock = header.origin.boot == self.origin.boot;
         let intended_ns = if same_clock {
             header.intended_ns.cast_signed()
@@ -177,7 +181,8 @@ impl Sink<'_> {
         if receipt == Receipt::First {
             let latency_ns = incoming.received_ns.cast_signed().wrapping_sub(intended_ns);
             self.sample.end_to_end_latency.record(latency_ns);
-            if same_clock {
+            self.sample.record_stages(incoming, Some(intended_ns));
+            if same_clock && !incoming.stamps.by_wall_clock {
                 self.sample.monotonic += 1;
             } else {
                 self.sample.wall += 1;

@@ -8,15 +8,17 @@
 mod collector;
 mod consumer;
 mod control;
+mod latencies;
 mod producer;
 mod report;
 mod run;
 #[cfg(test)]
 mod simulation;
 
-pub use collector::{Collector, Interval, IntervalSink, Latencies, Outboxes, Totals};
+pub use collector::{Collector, Interval, IntervalSink, Outboxes, Totals};
 pub use consumer::ConsumerConfig;
 pub use control::RunControl;
+pub use latencies::{Latencies, StageLatencies};
 pub use producer::ProducerConfig;
 pub use report::{ProducerEnd, Timeline, Volume};
 pub use run::{EngineError, Plan, run};

@@ -6,9 +6,11 @@
 
 use std::sync::mpsc::{Receiver, Sender, channel};
 
+use super::latencies::StageLatencies;
 use crate::audit::{ReceiveDelta, SequenceDelta};
 use crate::clock::InstantNs;
 use crate::latency::LatencyHistogram;
+use crate::transport::Incoming;
 
 /// The instants that divide a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,22 +83,44 @@ pub(super) struct ConsumerSample {
     pub(super) received: Volume,
     /// Of these, due after the warm-up.
     pub(super) measured: Volume,
+    /// Of all received, those whose row was written.
+    pub(super) landed: u64,
     /// 0 before the first message.
     pub(super) first_received_ns: InstantNs,
     pub(super) last_received_ns: InstantNs,
     pub(super) end_to_end_latency: LatencyHistogram,
+    /// `None` before the first message that knows of a stage.
+    pub(super) stages: Option<Box<StageLatencies>>,
     pub(super) monotonic: u64,
     pub(super) wall: u64,
     pub(super) audit: ReceiveDelta,
 }
 
 impl ConsumerSample {
+    /// Notes when a message came, or landed; rows of a table come in no order.
     #[inline]
-    pub(super) fn note_received(&mut self, received_ns: InstantNs) {
-        if self.first_received_ns == 0 {
-            self.first_received_ns = received_ns;
+    pub(super) fn note_received(&mut self, incoming: &Incoming<'_>) {
+        let instant_ns = match incoming.stamps.landed_ns {
+            Some(landed_ns) => {
+                self.landed += 1;
+                landed_ns
+            }
+            None => incoming.received_ns,
+        };
+        // What happened before this host was booted has wrapped around.
+        let instant_ns = instant_ns.cast_signed().max(1).cast_unsigned();
+        if self.first_received_ns == 0 || instant_ns < self.first_received_ns {
+            self.first_received_ns = instant_ns;
         }
-        self.last_received_ns = received_ns;
+        self.last_received_ns = self.last_received_ns.max(instant_ns);
+    }
+
+    /// Adds what is known of the stages of a message that was due at `intended_ns`.
+    #[inline]
+    pub(super) fn record_stages(&mut self, incoming: &Incoming<'_>, intended_ns: Option<i64>) {
+        if incoming.stamps.arrived_ns.is_some() || incoming.stamps.landed_ns.is_some() {
+            self.stages.get_or_insert_default().record(incoming, intended_ns);
+        }
     }
 }
 
@@ -122,8 +146,11 @@ impl Sample for ConsumerSample {
     fn clear(&mut self) {
         (self.received, self.measured) = (Volume::default(), Volume::default());
         (self.first_received_ns, self.last_received_ns) = (0, 0);
-        (self.monotonic, self.wall) = (0, 0);
+        (self.monotonic, self.wall, self.landed) = (0, 0, 0);
         self.end_to_end_latency.clear();
+        if let Some(stages) = &mut self.stages {
+            stages.clear();
+        }
         // The audit's delta is emptied by being absorbed.
     }
 }

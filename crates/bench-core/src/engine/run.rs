@@ -112,7 +112,7 @@ where
             clock: &clock,
             transport,
             config: plan.consumer.clone(),
-            audit: ReceiveAudit::new(plan.expected),
+            audit: ReceiveAudit::new(plan.expected).without_order(plan.consumer.unordered),
             timeline: plan.timeline,
             control,
             outbox,

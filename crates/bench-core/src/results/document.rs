@@ -307,12 +307,25 @@ pub struct Summary {
     pub end_to_end_latency: Option<LatencySummary>,
     /// How the instants of sender and receiver were compared.
     pub end_to_end_clock: Option<ClockComparison>,
+    /// Arrived in the stream, by the stream's wall clock, less intended. Streams that tell only.
+    #[serde(default)]
+    pub arrival_latency: Option<LatencySummary>,
+    /// Landed (the write of the row was confirmed) less intended. Runs that end in a table only.
+    #[serde(default)]
+    pub landing_latency: Option<LatencySummary>,
+    /// Landed less received: what the table costs. Runs that end in a table only.
+    #[serde(default)]
+    pub table_time: Option<LatencySummary>,
     /// What became of the messages, when this run could tell.
     pub audit: Option<AuditSummary>,
     /// Whether the generator kept its own schedule. Open-loop runs only.
     pub self_check: Option<SelfCheck>,
     /// What this process used.
     pub resources: Resources,
+    /// Counts of the system's own by name, such as `records_throttled`: which there are depends on
+    /// the tool.
+    #[serde(default)]
+    pub counts: BTreeMap<String, u64>,
 }
 
 /// How messages were scheduled.
@@ -358,7 +371,11 @@ pub struct Consumed {
     pub received: u64,
     /// Bytes of the messages received, keys included.
     pub received_bytes: u64,
-    /// Messages received a second, warm-up left out.
+    /// Of these, messages of the run whose rows were written: a message that is to land counts as
+    /// received only then. 0 where nothing is to land.
+    #[serde(default)]
+    pub landed: u64,
+    /// Messages received (where they are to land: landed) a second, warm-up left out.
     pub rate_msg_per_s: f64,
     /// Bytes received a second, warm-up left out.
     pub rate_bytes_per_s: f64,

@@ -22,13 +22,14 @@ use serde::Serialize;
 
 use super::{FaultRecord, IntervalRow, RowLatency, RunDocument, assess_faults};
 use crate::audit::AckLedger;
-use crate::engine::{Interval, IntervalSink, Timeline};
+use crate::engine::{Interval, IntervalSink, Latencies, Timeline};
 use crate::latency::LatencyHistogram;
 use crate::message::RunId;
 
 /// Names of the latencies in the columns of `intervals.csv`, in the order of
 /// [`Latencies::named`](crate::engine::Latencies::named).
-const COLUMN_PREFIXES: [&str; 4] = ["publish", "service", "lag", "end_to_end"];
+const COLUMN_PREFIXES: [&str; Latencies::COUNT] =
+    ["publish", "service", "lag", "end_to_end", "arrival", "landing", "table"];
 
 /// The column of `intervals.csv` that names what was done to the system.
 const FAULT_COLUMN: &str = "fault";
@@ -58,7 +59,7 @@ pub struct RunFolder {
     started_at: SystemTime,
     timeline: Option<Timeline>,
     intervals: Option<csv::Writer<File>>,
-    logs: [Option<File>; 4],
+    logs: [Option<File>; Latencies::COUNT],
     warning: Option<String>,
 }
 
@@ -157,9 +158,9 @@ impl RunFolder {
             length: Duration::from_nanos(interval.end_ns - interval.start_ns),
         };
         for ((name, latency), log) in interval.latencies.named().into_iter().zip(&mut self.logs) {
-            if latency.histogram().is_empty() {
+            let Some(latency) = latency.filter(|latency| !latency.histogram().is_empty()) else {
                 continue;
-            }
+            };
             let text = interval_log(&at, latency)?;
             if let Some(file) = log {
                 // Everything before the last line is the head of the log, which stands there.
@@ -330,12 +331,10 @@ fn interval_row(interval: &Interval, timeline: &Timeline) -> Vec<String> {
         per_s(interval.received.messages),
     ];
     for (_, latency) in interval.latencies.named() {
+        let latency = latency.filter(|latency| !latency.histogram().is_empty());
         let figure = |percentile| {
-            if latency.histogram().is_empty() {
-                String::new()
-            } else {
-                latency.percentile_ns(percentile).to_string()
-            }
+            latency
+                .map_or_else(String::new, |latency| latency.percentile_ns(percentile).to_string())
         };
         row.extend([50.0, 99.0, 100.0].map(figure));
     }

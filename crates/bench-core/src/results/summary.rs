@@ -8,7 +8,8 @@ use super::{
 };
 use crate::audit::AckLedger;
 use crate::clock::InstantNs;
-use crate::engine::{Timeline, Totals, Volume};
+use crate::engine::{StageLatencies, Timeline, Totals, Volume};
+use crate::latency::LatencyHistogram;
 use crate::pacing::Schedule;
 
 /// What a summary is made from.
@@ -29,6 +30,8 @@ pub struct SummaryInput<'a> {
     pub raw: bool,
     /// What the process used.
     pub resources: Resources,
+    /// Counts of the system's own, by name.
+    pub counts: BTreeMap<String, u64>,
 }
 
 impl Summary {
@@ -44,18 +47,26 @@ impl Summary {
             guarantee,
             raw,
             resources,
+            counts,
         } = input;
         let load = match schedule {
             None => LoadModel::None,
             Some(schedule) if schedule.is_open_loop() => LoadModel::Open,
             Some(_) => LoadModel::Closed,
         };
+        // What only reads a table reads what landed before, perhaps long ago.
+        let first_ns = match totals.first_received_ns {
+            first_ns @ 1.. if load == LoadModel::None => first_ns.min(timeline.start_ns),
+            _ => timeline.start_ns,
+        };
         let last_ns = totals.last_acked_ns.max(totals.last_received_ns);
         let warm_up_ns = timeline.warm_up_end_ns.saturating_sub(timeline.start_ns);
         let latencies = &totals.latencies;
+        let stages = latencies.stages.as_deref();
+        let stage = |of: fn(&StageLatencies) -> &LatencyHistogram| of(stages?).summary();
         Self {
             load,
-            elapsed_s: seconds_between(timeline.start_ns, last_ns),
+            elapsed_s: seconds_between(first_ns, last_ns),
             warm_up_s: warm_up_ns as f64 / 1e9,
             produced: schedule.map(|schedule| produced(totals, timeline, schedule)),
             consumed: consumed.then(|| consumed_figures(totals, timeline, schedule.is_some())),
@@ -65,6 +76,9 @@ impl Summary {
             end_to_end_latency: latencies.end_to_end_latency.summary(),
             end_to_end_clock: (totals.monotonic + totals.wall > 0)
                 .then_some(ClockComparison { monotonic: totals.monotonic, wall: totals.wall }),
+            arrival_latency: stage(|stages| &stages.arrival_latency),
+            landing_latency: stage(|stages| &stages.landing_latency),
+            table_time: stage(|stages| &stages.table_time),
             audit: (consumed && !raw)
                 .then(|| AuditSummary { guarantee, ..totals.audit.summary(ledger) }),
             self_check: (load == LoadModel::Open).then(|| {
@@ -77,6 +91,7 @@ impl Summary {
                 }
             }),
             resources,
+            counts,
         }
     }
 
@@ -84,7 +99,10 @@ impl Summary {
     /// sent and got nothing confirmed, or that broke what its readers were promised beyond that.
     #[must_use]
     pub fn verdict(&self) -> Verdict {
-        let mut reasons = self.audit.as_ref().map(invalid_reasons).unwrap_or_default();
+        let landed = self.consumed.as_ref().is_some_and(|consumed| consumed.landed > 0);
+        let missed = if landed { "did not land" } else { "were not received" };
+        let audit = self.audit.as_ref();
+        let mut reasons = audit.map(|audit| invalid_reasons(audit, missed)).unwrap_or_default();
         if let Some(produced) = self.produced.as_ref().filter(|p| p.sent > 0 && p.acked == 0) {
             reasons.push(format!("not one of {} messages sent was confirmed", produced.sent));
         }
@@ -185,6 +203,7 @@ fn consumed_figures(totals: &Totals, timeline: Timeline, produced_too: bool) -> 
     Consumed {
         received: totals.received.messages,
         received_bytes: totals.received.bytes,
+        landed: totals.landed,
         rate_msg_per_s,
         rate_bytes_per_s,
     }
@@ -204,7 +223,7 @@ fn seconds_between(from_ns: InstantNs, to_ns: InstantNs) -> f64 {
     to_ns.saturating_sub(from_ns) as f64 / 1e9
 }
 
-fn invalid_reasons(audit: &AuditSummary) -> Vec<String> {
+fn invalid_reasons(audit: &AuditSummary, missed: &str) -> Vec<String> {
     let mut reasons = Vec::new();
     if audit.against == AuditBasis::Acked && audit.lost > 0 {
         let ranges = audit.producers.iter().flat_map(|producer| {
@@ -215,7 +234,7 @@ fn invalid_reasons(audit: &AuditSummary) -> Vec<String> {
         });
         let some: Vec<String> = ranges.take(3).collect();
         reasons.push(format!(
-            "{} acknowledged messages were not received, the first of them {}",
+            "{} acknowledged messages {missed}, the first of them {}",
             audit.lost,
             some.join(", ")
         ));
@@ -262,6 +281,7 @@ mod tests {
             guarantee: Guarantee::AtLeastOnce,
             raw: false,
             resources: Resources::default(),
+            counts: BTreeMap::new(),
         }
     }
 
@@ -291,6 +311,29 @@ mod tests {
             verdict.reasons,
             ["5 acknowledged messages were not received, the first of them 10..=14 of producer 3"]
         );
+    }
+
+    #[test]
+    fn of_what_was_to_land_the_verdict_says_that_it_did_not() {
+        let mut totals = Totals { landed: 1, ..Totals::default() };
+        let stream = StreamId { run: RunId::from_bits(1), producer: 0 };
+        totals.ledger.insert_range(stream, 3, 3);
+        let verdict = Summary::new(input(&totals)).verdict();
+        let reason = "1 acknowledged messages did not land, the first of them 3..=3 of producer 0";
+        assert_eq!(verdict.reasons, [reason]);
+    }
+
+    #[test]
+    fn the_time_of_a_run_that_reads_old_rows_is_that_in_which_they_landed() {
+        let totals = Totals {
+            measured_received: Volume { messages: 40, bytes: 400 },
+            first_received_ns: SECOND_NS / 2,
+            last_received_ns: SECOND_NS / 2 + 4 * SECOND_NS,
+            ..Totals::default()
+        };
+        let summary = Summary::new(SummaryInput { schedule: None, ..input(&totals) });
+        assert!((summary.elapsed_s - 4.0).abs() < 1e-9, "{}", summary.elapsed_s);
+        assert!((summary.consumed.expect("consumed").rate_msg_per_s - 10.0).abs() < 1e-9);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The broker's own process.
 
-use std::io::{self, BufRead, Write};
+use std::ffi::OsStr;
+use std::io::{self, BufRead};
 
 use rdkafka::ClientConfig;
 use rdkafka::bindings::{
@@ -11,26 +12,18 @@ use rdkafka::error::KafkaError;
 use rdkafka::mocking::MockCluster;
 use rdkafka::types::{RDKafkaErrorCode, RDKafkaType};
 
-use super::protocol::{Reply, Request};
-use super::{BROKERS_MAX, PARTITIONS_MAX};
+use super::super::process::Reply;
+use super::super::serving::{ServeError, argument, say};
+use super::{BROKERS_MAX, PARTITIONS_MAX, Request};
 
 /// How long the first member of a group waits for others. The mock's 3 s would be added to every
 /// run, and a real broker's is set to nothing for benchmarks; this is enough for consumers that
 /// start together to share one rebalance.
 const REBALANCE_DELAY_MS: i32 = 300;
 
-#[derive(Debug, thiserror::Error)]
-pub(super) enum ServeError {
-    #[error("failed to start the mock cluster: {0}")]
-    Cluster(#[from] KafkaError),
-    #[error("failed to talk to the tool: {0}")]
-    Pipe(#[from] io::Error),
-    #[error("failed to write a reply: {0}")]
-    Reply(#[from] serde_json::Error),
-}
-
 /// Runs a cluster until standard input ends.
-pub(super) fn serve(brokers: u32) -> Result<(), ServeError> {
+pub(in super::super) fn serve(text: &OsStr) -> Result<(), ServeError> {
+    let brokers = argument(text)?;
     if !(1..=BROKERS_MAX).contains(&brokers) {
         return say(&Reply::Failed(format!("a cluster has 1 to {BROKERS_MAX} brokers")));
     }
@@ -38,9 +31,9 @@ pub(super) fn serve(brokers: u32) -> Result<(), ServeError> {
     let Some(cluster) = client.mock_cluster() else {
         return say(&Reply::Failed("this librdkafka has no mock cluster".to_owned()));
     };
-    say(&Reply::BootstrapServers(cluster.bootstrap_servers()))?;
+    say(&Reply::Up(cluster.bootstrap_servers()))?;
     for line in io::stdin().lock().lines() {
-        let reply = match serde_json::from_str(&line?) {
+        let reply = match serde_json::from_str(&line.map_err(ServeError::Pipe)?) {
             Ok(Request::CreateTopic { name, partitions, replication }) => {
                 create_topic(&cluster, brokers, &name, partitions, replication)
             }
@@ -100,12 +93,4 @@ fn create_topic(
         }
         Err(error) => Err(error.to_string()),
     }
-}
-
-fn say(reply: &Reply) -> Result<(), ServeError> {
-    let mut line = serde_json::to_vec(reply)?;
-    line.push(b'\n');
-    let mut stdout = io::stdout().lock();
-    stdout.write_all(&line)?;
-    Ok(stdout.flush()?)
 }

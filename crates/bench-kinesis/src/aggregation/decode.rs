@@ -1,0 +1,182 @@
+//! Taking aggregates apart, without copying what is in them.
+
+use md5::{Digest as _, Md5};
+use prost::encoding::{DecodeContext, WireType, decode_key, decode_varint, skip_field};
+
+use super::{DIGEST_BYTES, MAGIC, tag};
+
+/// What a user put into the stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UserRecord<'a> {
+    /// Its partition key. Absent when the Kinesis record is no aggregate: that record's own key is
+    /// the user's.
+    pub partition_key: Option<&'a str>,
+    /// Its explicit hash key, a decimal number, if it has one.
+    pub explicit_hash_key: Option<&'a str>,
+    /// The bytes.
+    pub data: &'a [u8],
+}
+
+/// The user records of one Kinesis record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Deaggregated<'a> {
+    /// The Kinesis record is no aggregate, but itself what the user sent.
+    Plain(UserRecord<'a>),
+    /// The user records of an aggregate, in the order in which they were put in.
+    Aggregate(Vec<UserRecord<'a>>),
+}
+
+impl<'a> Deaggregated<'a> {
+    /// The user records, oldest first.
+    #[must_use]
+    pub fn records(&self) -> &[UserRecord<'a>] {
+        match self {
+            Self::Plain(record) => std::slice::from_ref(record),
+            Self::Aggregate(records) => records,
+        }
+    }
+}
+
+/// Takes the data of a Kinesis record apart. Whatever is no well-formed aggregate (no magic bytes, a
+/// digest that does not match, a reference to a key that is not there) is passed through as it is,
+/// as the Kinesis Client Library does.
+#[must_use]
+pub fn deaggregate(data: &[u8]) -> Deaggregated<'_> {
+    let message = data
+        .strip_prefix(&MAGIC)
+        .and_then(<[u8]>::split_last_chunk::<DIGEST_BYTES>)
+        .filter(|(message, digest)| Md5::digest(message)[..] == digest[..]);
+    match message.and_then(|(message, _)| user_records(message)) {
+        Some(records) => Deaggregated::Aggregate(records),
+        None => {
+            Deaggregated::Plain(UserRecord { partition_key: None, explicit_hash_key: None, data })
+        }
+    }
+}
+
+/// A user record whose keys are still numbers.
+struct Indexed<'a> {
+    partition_key: u64,
+    hash_key: Option<u64>,
+    data: &'a [u8],
+}
+
+/// The records of an `AggregatedRecord`; nothing when the bytes are none.
+fn user_records(mut message: &[u8]) -> Option<Vec<UserRecord<'_>>> {
+    let (mut partition_keys, mut hash_keys, mut records) = (Vec::new(), Vec::new(), Vec::new());
+    while !message.is_empty() {
+        let (tag, wire_type) = decode_key(&mut message).ok()?;
+        match tag {
+            tag::PARTITION_KEYS => partition_keys.push(text(wire_type, &mut message)?),
+            tag::HASH_KEYS => hash_keys.push(text(wire_type, &mut message)?),
+            tag::RECORDS => records.push(indexed(bytes(wire_type, &mut message)?)?),
+            _ => skip_field(wire_type, tag, &mut message, DecodeContext::default()).ok()?,
+        }
+    }
+    let named = |record: Indexed<'_>| -> Option<UserRecord<'_>> {
+        let hash_key = record.hash_key.map(|index| entry(&hash_keys, index));
+        Some(UserRecord {
+            partition_key: Some(entry(&partition_keys, record.partition_key)?),
+            // A number without an entry is an error, no number is none.
+            explicit_hash_key: match hash_key {
+                Some(found) => Some(found?),
+                None => None,
+            },
+            data: record.data,
+        })
+    };
+    records.into_iter().map(named).collect()
+}
+
+/// A `Record`. Its tags, which nothing has ever used, are skipped.
+fn indexed(mut message: &[u8]) -> Option<Indexed<'_>> {
+    let (mut partition_key, mut hash_key, mut data) = (None, None, None);
+    while !message.is_empty() {
+        let (tag, wire_type) = decode_key(&mut message).ok()?;
+        match tag {
+            tag::PARTITION_KEY_INDEX => partition_key = Some(number(wire_type, &mut message)?),
+            tag::HASH_KEY_INDEX => hash_key = Some(number(wire_type, &mut message)?),
+            tag::DATA => data = Some(bytes(wire_type, &mut message)?),
+            _ => skip_field(wire_type, tag, &mut message, DecodeContext::default()).ok()?,
+        }
+    }
+    Some(Indexed { partition_key: partition_key?, hash_key, data: data? })
+}
+
+fn entry<'a>(table: &[&'a str], index: u64) -> Option<&'a str> {
+    table.get(usize::try_from(index).ok()?).copied()
+}
+
+fn number(wire_type: WireType, message: &mut &[u8]) -> Option<u64> {
+    if wire_type != WireType::Varint {
+        return None;
+    }
+    decode_varint(message).ok()
+}
+
+fn bytes<'a>(wire_type: WireType, message: &mut &'a [u8]) -> Option<&'a [u8]> {
+    if wire_type != WireType::LengthDelimited {
+        return None;
+    }
+    let length = usize::try_from(decode_varint(message).ok()?).ok()?;
+    let (bytes, rest) = message.split_at_checked(length)?;
+    *message = rest;
+    Some(bytes)
+}
+
+fn text<'a>(wire_type: WireType, message: &mut &'a [u8]) -> Option<&'a str> {
+    std::str::from_utf8(bytes(wire_type, message)?).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An aggregate around any message.
+    fn sealed(message: &[u8]) -> Vec<u8> {
+        [&MAGIC, message, &Md5::digest(message)[..]].concat()
+    }
+
+    fn is_plain(data: &[u8]) -> bool {
+        let found = deaggregate(data);
+        let [record] = found.records() else { return false };
+        matches!(found, Deaggregated::Plain(_)) && record.data == data
+    }
+
+    #[test]
+    fn what_is_no_aggregate_is_passed_through() {
+        let good = sealed(b"\x0A\x01k\x1A\x05\x08\x00\x1A\x01v");
+        assert_eq!(deaggregate(&good).records()[0].data, b"v");
+        let mut wrong_digest = good.clone();
+        *wrong_digest.last_mut().expect("a digest") ^= 1;
+        for data in [&b""[..], b"hello", &MAGIC, &good[1..], &good[..good.len() - 1], &wrong_digest]
+        {
+            assert!(is_plain(data), "{data:?}");
+        }
+    }
+
+    #[test]
+    fn a_message_that_is_not_well_formed_is_passed_through() {
+        for message in [
+            &b"\x0A\x01k\x1A\x05\x08\x01\x1A\x01v"[..], // The second key of one.
+            b"\x0A\x01k\x1A\x07\x08\x00\x10\x00\x1A\x01v", // The first explicit hash key of none.
+            b"\x0A\x01k\x1A\x03\x1A\x01v",              // No partition key.
+            b"\x0A\x01k\x1A\x02\x08\x00",               // No data.
+            b"\x0A\x01\xFF\x1A\x05\x08\x00\x1A\x01v",   // A key that is no text.
+            b"\x0A\x7Fk",                               // Longer than the message.
+            b"\x08\x01",                                // A number for a key.
+            b"\x0A\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\x01k", // Longer than memory.
+            b"\x00",                                    // No field at all.
+        ] {
+            assert!(is_plain(&sealed(message)), "{message:?}");
+        }
+    }
+
+    #[test]
+    fn fields_of_other_versions_are_skipped_and_tables_may_come_last() {
+        let data = sealed(b"\x1A\x0A\x08\x00\x1A\x01v\x22\x03\x0A\x01t\x0A\x01k\x52\x01x");
+        let expected =
+            UserRecord { partition_key: Some("k"), explicit_hash_key: None, data: b"v" };
+        assert_eq!(deaggregate(&data), Deaggregated::Aggregate(vec![expected]));
+    }
+}

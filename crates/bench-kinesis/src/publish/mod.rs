@@ -1,0 +1,1 @@
+//! Sending: PutRecord and PutRecords as the engine's `Publish` transport.

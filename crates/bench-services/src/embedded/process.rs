@@ -1,0 +1,177 @@
+//! The process of an embedded service, as the program that started it sees it.
+
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+
+use crate::ServiceError;
+
+/// How long a service may take to start and to answer: thousands of times what it does take.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a service may take to end by itself before it is killed.
+const STOP_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// A kind of embedded service.
+#[derive(Debug)]
+pub(super) struct Kind {
+    /// As it is called in messages.
+    pub(super) name: &'static str,
+    /// The argument that makes a program this service instead.
+    pub(super) argument: &'static str,
+    /// How another one is named.
+    pub(super) remedy: &'static str,
+}
+
+/// What a service says to whoever started it: one JSON value a line, on its standard output.
+/// Requests come on its standard input, in the same form.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Reply {
+    /// It is up, at this address. The first line, unasked.
+    Up(String),
+    /// What was asked for is done.
+    Done,
+    /// What was asked for cannot be done, for this reason.
+    Failed(String),
+}
+
+/// A running service. Ends with its value, and by itself when this process ends in whatever way.
+#[derive(Debug)]
+pub(super) struct ServiceProcess {
+    kind: &'static Kind,
+    process: Child,
+    requests: Option<ChildStdin>,
+    replies: Receiver<String>,
+    address: String,
+}
+
+impl ServiceProcess {
+    /// Starts the service from this program, or from `executable`, and waits until it is up.
+    /// `argument` is what that is told, as JSON; `action` is for messages.
+    pub(super) fn start(
+        kind: &'static Kind,
+        executable: Option<&Path>,
+        argument: &impl Serialize,
+        action: &str,
+    ) -> Result<Self, ServiceError> {
+        let executable = match executable {
+            Some(executable) => executable.to_owned(),
+            None => std::env::current_exe()
+                .map_err(|source| ServiceError::OwnExecutable { service: kind.name, source })?,
+        };
+        let argument = serde_json::to_string(argument).map_err(|error| {
+            let reason = error.to_string();
+            ServiceError::Refused { action: action.to_owned(), service: kind.name, reason }
+        })?;
+        let mut command = Command::new(&executable);
+        command.args([kind.argument, &argument]).stdin(Stdio::piped()).stdout(Stdio::piped());
+        #[cfg(unix)]
+        {
+            // A Ctrl-C goes to the terminal's whole foreground group. The service stands apart, so
+            // that it lives until the run that uses it has wound up.
+            std::os::unix::process::CommandExt::process_group(&mut command, 0);
+        }
+        let mut process = command.spawn().map_err(|source| ServiceError::Start {
+            service: kind.name,
+            executable,
+            source,
+        })?;
+        let requests = process.stdin.take();
+        let (sender, replies) = channel();
+        if let Some(stdout) = process.stdout.take() {
+            // Ends when the process does.
+            std::thread::spawn(move || {
+                for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+                    if sender.send(line).is_err() {
+                        break;
+                    }
+                }
+            });
+        }
+        let mut started = Self { kind, process, requests, replies, address: String::new() };
+        match started.reply(action)? {
+            Reply::Up(address) => started.address = address,
+            Reply::Failed(reason) => return Err(started.refused(action, reason)),
+            Reply::Done => return Err(started.out_of_turn(action)),
+        }
+        tracing::debug!(pid = started.pid(), address = started.address, "{} is up", kind.name);
+        Ok(started)
+    }
+
+    /// Where it is reached.
+    pub(super) fn address(&self) -> &str {
+        &self.address
+    }
+
+    pub(super) fn pid(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// Has it do something.
+    pub(super) fn ask(
+        &mut self,
+        action: &str,
+        request: &impl Serialize,
+    ) -> Result<(), ServiceError> {
+        let mut line = serde_json::to_vec(request)
+            .map_err(|error| self.no_answer(action, error.to_string()))?;
+        line.push(b'\n');
+        if let Some(requests) = &mut self.requests
+            && requests.write_all(&line).is_err()
+        {
+            return Err(self.no_answer(action, "has ended".to_owned()));
+        }
+        match self.reply(action)? {
+            Reply::Done => Ok(()),
+            Reply::Failed(reason) => Err(self.refused(action, reason)),
+            Reply::Up(_) => Err(self.out_of_turn(action)),
+        }
+    }
+
+    fn reply(&self, action: &str) -> Result<Reply, ServiceError> {
+        let reason = match self.replies.recv_timeout(ANSWER_TIMEOUT) {
+            Ok(line) => match serde_json::from_str(&line) {
+                Ok(reply) => return Ok(reply),
+                Err(_) => format!("answered '{}'", line.chars().take(200).collect::<String>()),
+            },
+            Err(RecvTimeoutError::Disconnected) => "has ended".to_owned(),
+            Err(RecvTimeoutError::Timeout) => format!("did not answer within {ANSWER_TIMEOUT:?}"),
+        };
+        Err(self.no_answer(action, reason))
+    }
+
+    fn refused(&self, action: &str, reason: String) -> ServiceError {
+        ServiceError::Refused { action: action.to_owned(), service: self.kind.name, reason }
+    }
+
+    fn out_of_turn(&self, action: &str) -> ServiceError {
+        self.no_answer(action, "answered out of turn".to_owned())
+    }
+
+    fn no_answer(&self, action: &str, reason: String) -> ServiceError {
+        let Kind { name: service, remedy, .. } = *self.kind;
+        ServiceError::NoAnswer { action: action.to_owned(), service, reason, remedy }
+    }
+}
+
+impl Drop for ServiceProcess {
+    fn drop(&mut self) {
+        // The service ends when nobody can ask it for anything any more.
+        drop(self.requests.take());
+        let deadline = Instant::now() + STOP_TIMEOUT;
+        while Instant::now() < deadline {
+            match self.process.try_wait() {
+                Ok(None) => std::thread::sleep(Duration::from_millis(2)),
+                Ok(Some(_)) | Err(_) => return,
+            }
+        }
+        tracing::warn!(pid = self.pid(), "the {} does not end; killing it", self.kind.name);
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}

@@ -1,0 +1,160 @@
+//! How far a mapping has come, in a file, so that one that is started again goes on from there.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::error::MappingError;
+
+/// The file's name in the state folder.
+const FILE: &str = "checkpoints.json";
+
+/// How far one shard has been worked off.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Checkpoint {
+    /// It is being read from the mapping's starting position on, and nothing is settled yet.
+    Begun,
+    /// Everything up to this sequence number is settled.
+    After(String),
+    /// Everything is, and nothing will follow.
+    Finished,
+}
+
+/// The stream that checkpoints are of: one that was deleted and made again is another one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct StreamIdentity {
+    pub(super) arn: String,
+    /// When it was created, ms since 1970; 0 where the service does not tell.
+    pub(super) created_ms: i64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Content {
+    stream: StreamIdentity,
+    /// When the mapping saw the stream for the first time, ms since 1970.
+    attached_ms: i64,
+    shards: BTreeMap<String, Checkpoint>,
+}
+
+/// The checkpoints of one stream.
+#[derive(Debug)]
+pub(super) struct Checkpoints {
+    path: PathBuf,
+    content: Content,
+    is_new: bool,
+    is_changed: bool,
+}
+
+impl Checkpoints {
+    /// Those in the state folder, if they are of `stream`; otherwise new ones.
+    pub(super) fn open(
+        state_dir: &Path,
+        stream: StreamIdentity,
+        now_ms: i64,
+    ) -> Result<Self, MappingError> {
+        let path = state_dir.join(FILE);
+        let text = match fs::read(&path) {
+            Ok(text) => Some(text),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+            Err(error) => return Err(MappingError::state("read", &path, error)),
+        };
+        let read = text.map(|text| serde_json::from_slice::<Content>(&text)).transpose();
+        let read = read.map_err(|error| MappingError::state("read", &path, error.into()))?;
+        let kept = read.filter(|content| content.stream == stream);
+        let is_new = kept.is_none();
+        let content = kept.unwrap_or_else(|| Content {
+            stream,
+            attached_ms: now_ms,
+            shards: BTreeMap::new(),
+        });
+        Ok(Self { path, content, is_new, is_changed: is_new })
+    }
+
+    /// Whether the mapping sees the stream for the first time.
+    pub(super) fn is_new(&self) -> bool {
+        self.is_new
+    }
+
+    /// When it did, ms since 1970.
+    pub(super) fn attached_ms(&self) -> i64 {
+        self.content.attached_ms
+    }
+
+    pub(super) fn get(&self, shard: &str) -> Option<&Checkpoint> {
+        self.content.shards.get(shard)
+    }
+
+    pub(super) fn set(&mut self, shard: &str, checkpoint: Checkpoint) {
+        self.content.shards.insert(shard.to_owned(), checkpoint);
+        self.is_changed = true;
+    }
+
+    /// The shards that have been worked off.
+    pub(super) fn finished(&self) -> impl Iterator<Item = &str> {
+        let shards = self.content.shards.iter();
+        shards.filter(|(_, checkpoint)| **checkpoint == Checkpoint::Finished).map(|(id, _)| &**id)
+    }
+
+    /// Writes the file if there is anything new.
+    pub(super) fn save(&mut self) -> Result<(), MappingError> {
+        if self.is_changed {
+            write_json(&self.path, &self.content)?;
+            self.is_changed = false;
+        }
+        Ok(())
+    }
+}
+
+/// Writes a file in one step, so that nobody ever sees a half of it.
+pub(super) fn write_json(path: &Path, content: &impl Serialize) -> Result<(), MappingError> {
+    let write = || {
+        let mut text = serde_json::to_vec_pretty(content)?;
+        text.push(b'\n');
+        let partial = path.with_extension("json.partial");
+        fs::write(&partial, text)?;
+        fs::rename(&partial, path)
+    };
+    write().map_err(|error| MappingError::state("write", path, error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stream(created_ms: i64) -> StreamIdentity {
+        StreamIdentity { arn: "arn:aws:kinesis:us-east-1:1:stream/s".to_owned(), created_ms }
+    }
+
+    #[test]
+    fn checkpoints_are_found_again_and_those_of_another_stream_are_not() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let mut first = Checkpoints::open(dir.path(), stream(1), 50).expect("new");
+        assert!(first.is_new());
+        first.set("a", Checkpoint::Finished);
+        first.set("b", Checkpoint::After("7".to_owned()));
+        first.set("c", Checkpoint::Begun);
+        first.save().expect("written");
+
+        let again = Checkpoints::open(dir.path(), stream(1), 99).expect("read");
+        assert!(!again.is_new());
+        assert_eq!(again.attached_ms(), 50);
+        assert_eq!(again.get("b"), Some(&Checkpoint::After("7".to_owned())));
+        assert_eq!(again.finished().collect::<Vec<_>>(), ["a"]);
+
+        let other = Checkpoints::open(dir.path(), stream(2), 99).expect("new");
+        assert!(other.is_new() && other.get("b").is_none());
+    }
+
+    #[test]
+    fn a_file_that_is_none_of_ours_is_named() {
+        let dir = tempfile::tempdir().expect("a folder");
+        fs::write(dir.path().join(FILE), "no JSON").expect("written");
+        let error = Checkpoints::open(dir.path(), stream(1), 0).expect_err("unreadable");
+        assert!(error.to_string().contains(FILE), "{error}");
+    }
+}

@@ -1,0 +1,228 @@
+//! Embedded Kinesis and `DynamoDB` in processes of their own, through the real clients. This
+//! program is both the tests and, started again by them, the services; so it has a `main` of its
+//! own.
+
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
+use std::process::{Command, ExitCode, Stdio};
+use std::time::{Duration, Instant};
+
+use aws_sdk_dynamodb::types::{
+    AttributeDefinition, AttributeValue, BillingMode, KeySchemaElement, KeyType,
+    ScalarAttributeType,
+};
+use aws_sdk_kinesis::config::{BehaviorVersion, Credentials, Region};
+use aws_sdk_kinesis::primitives::Blob;
+use bench_services::embedded::{
+    EmbeddedDynamodb, EmbeddedKinesis, KinesisLimits, run_if_requested,
+};
+use rustix::process::{Pid, getpgid, test_kill_process};
+
+/// Makes this program start both services, say their process ids, and then do nothing.
+const HOLD: &str = "__hold-services";
+
+const TESTS: [(&str, fn()); 6] = [
+    ("a_stream_takes_and_gives_records", a_stream_takes_and_gives_records),
+    ("a_table_takes_and_gives_items", a_table_takes_and_gives_items),
+    ("two_stand_side_by_side", two_stand_side_by_side),
+    ("the_processes_end_with_their_values", the_processes_end_with_their_values),
+    ("a_killed_parent_leaves_none_behind", a_killed_parent_leaves_none_behind),
+    ("a_program_that_is_no_service_is_told_apart", a_program_that_is_no_service_is_told_apart),
+];
+
+fn main() -> ExitCode {
+    if let Some(code) = run_if_requested() {
+        return code;
+    }
+    if std::env::args().nth(1).as_deref() == Some(HOLD) {
+        hold_services();
+    }
+    let filter = std::env::args().skip(1).find(|argument| !argument.starts_with('-'));
+    for (name, test) in TESTS {
+        if filter.as_ref().is_none_or(|filter| name.contains(filter.as_str())) {
+            test();
+            say(&format!("test {name} ... ok"));
+        }
+    }
+    ExitCode::SUCCESS
+}
+
+fn a_stream_takes_and_gives_records() {
+    let service = EmbeddedKinesis::start(&KinesisLimits::default()).expect("starts");
+    let client = kinesis(service.endpoint_url());
+    block_on(async {
+        create_stream(&client, "s").await;
+        put(&client, "s", "hello").await;
+        assert_eq!(all_records(&client, "s").await, ["hello"]);
+    });
+}
+
+fn a_table_takes_and_gives_items() {
+    let service = EmbeddedDynamodb::start().expect("starts");
+    let client = dynamodb(service.endpoint_url());
+    block_on(async {
+        create_table(&client, "rows").await;
+        let item = client.put_item().table_name("rows").item("id", AttributeValue::S("a".into()));
+        item.item("n", AttributeValue::N("7".into())).send().await.expect("put");
+        let found = client.scan().table_name("rows").send().await.expect("scanned");
+        assert_eq!(found.items()[0]["n"], AttributeValue::N("7".into()));
+    });
+}
+
+fn two_stand_side_by_side() {
+    let [one, other] = [(); 2].map(|()| EmbeddedKinesis::start(&KinesisLimits::default()));
+    let (one, other) = (one.expect("starts"), other.expect("starts"));
+    assert_ne!(one.endpoint_url(), other.endpoint_url());
+    let streams = |service: &EmbeddedKinesis| {
+        let client = kinesis(service.endpoint_url());
+        block_on(async { client.list_streams().send().await.expect("listed").stream_names })
+    };
+    block_on(create_stream(&kinesis(one.endpoint_url()), "s"));
+    assert_eq!(streams(&one), ["s"]);
+    assert_eq!(streams(&other), [""; 0]);
+}
+
+fn the_processes_end_with_their_values() {
+    let kinesis = EmbeddedKinesis::start(&KinesisLimits::default()).expect("starts");
+    let dynamodb = EmbeddedDynamodb::start().expect("starts");
+    let pids = [pid(kinesis.pid()), pid(dynamodb.pid())];
+    for pid in pids {
+        assert_ne!(pid, rustix::process::getpid());
+        let group = getpgid(Some(pid)).expect("it runs");
+        assert_ne!(group, rustix::process::getpgrp(), "a Ctrl-C must not reach it");
+    }
+    let started = Instant::now();
+    drop((kinesis, dynamodb));
+    for pid in pids {
+        assert!(test_kill_process(pid).is_err(), "it is still there");
+    }
+    assert!(started.elapsed() < Duration::from_secs(2), "took {:?}", started.elapsed());
+}
+
+fn a_killed_parent_leaves_none_behind() {
+    let myself = std::env::current_exe().expect("this program");
+    let mut parent = Command::new(myself).arg(HOLD).stdout(Stdio::piped()).spawn().expect("starts");
+    let mut line = String::new();
+    let stdout = parent.stdout.take().expect("piped");
+    BufReader::new(stdout).read_line(&mut line).expect("a line");
+    let services: Vec<Pid> =
+        line.split_whitespace().map(|number| pid(number.parse().expect("a process id"))).collect();
+    assert_eq!(services.len(), 2);
+    for &service in &services {
+        test_kill_process(service).expect("it runs");
+    }
+    parent.kill().expect("killed");
+    parent.wait().expect("reaped");
+    let deadline = Instant::now() + Duration::from_secs(5);
+    for service in services {
+        // An orphan may stay as a zombie where nobody reaps it.
+        while test_kill_process(service).is_ok() && !is_zombie(service) {
+            assert!(Instant::now() < deadline, "a service outlives its parent");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+fn a_program_that_is_no_service_is_told_apart() {
+    let limits = KinesisLimits::default();
+    let error = EmbeddedDynamodb::start_from(Path::new("/bin/true")).expect_err("no service");
+    assert!(error.to_string().contains("the embedded DynamoDB has ended"), "{error}");
+    let error = EmbeddedKinesis::start_from(Path::new("/bin/echo"), &limits).expect_err("none");
+    assert!(error.to_string().contains("answered '__embedded-kinesis"), "{error}");
+    let error = EmbeddedKinesis::start_from(Path::new("/nonexistent"), &limits).expect_err("none");
+    assert!(error.to_string().contains("/nonexistent"), "{error}");
+    // As it would be if the file of a running tool had been replaced by another version's.
+    let myself = std::env::current_exe().expect("this program");
+    let other = Command::new(myself).args(["__embedded-kinesis", "7"]).output().expect("runs");
+    assert!(!other.status.success());
+    assert!(String::from_utf8_lossy(&other.stderr).contains("another version"), "{other:?}");
+}
+
+fn hold_services() -> ! {
+    let kinesis = EmbeddedKinesis::start(&KinesisLimits::default()).expect("starts");
+    let dynamodb = EmbeddedDynamodb::start().expect("starts");
+    say(&format!("{} {}", kinesis.pid(), dynamodb.pid()));
+    loop {
+        std::thread::park();
+    }
+}
+
+fn kinesis(url: &str) -> aws_sdk_kinesis::Client {
+    let config = aws_sdk_kinesis::Config::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .endpoint_url(url)
+        .region(Region::from_static("us-east-1"))
+        .credentials_provider(Credentials::new("test", "test", None, None, "test"))
+        .build();
+    aws_sdk_kinesis::Client::from_conf(config)
+}
+
+fn dynamodb(url: &str) -> aws_sdk_dynamodb::Client {
+    let config = aws_sdk_dynamodb::Config::builder()
+        .behavior_version(aws_sdk_dynamodb::config::BehaviorVersion::latest())
+        .endpoint_url(url)
+        .region(aws_sdk_dynamodb::config::Region::from_static("us-east-1"))
+        .credentials_provider(Credentials::new("test", "test", None, None, "test"))
+        .build();
+    aws_sdk_dynamodb::Client::from_conf(config)
+}
+
+async fn create_stream(client: &aws_sdk_kinesis::Client, stream: &str) {
+    client.create_stream().stream_name(stream).shard_count(1).send().await.expect("created");
+    let deadline = Instant::now() + Duration::from_secs(10);
+    loop {
+        let found = client.describe_stream_summary().stream_name(stream).send().await;
+        let summary = found.expect("described").stream_description_summary.expect("a summary");
+        if summary.stream_status.as_str() == "ACTIVE" {
+            return;
+        }
+        assert!(Instant::now() < deadline, "the stream is {}", summary.stream_status);
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+async fn put(client: &aws_sdk_kinesis::Client, stream: &str, text: &str) {
+    let record = client.put_record().stream_name(stream).partition_key("k");
+    record.data(Blob::new(text)).send().await.expect("put");
+}
+
+async fn all_records(client: &aws_sdk_kinesis::Client, stream: &str) -> Vec<String> {
+    let iterator = client.get_shard_iterator().stream_name(stream).shard_id("0");
+    let iterator = iterator.shard_iterator_type("TRIM_HORIZON".into()).send().await;
+    let iterator = iterator.expect("an iterator").shard_iterator;
+    let got = client.get_records().set_shard_iterator(iterator).send().await.expect("got");
+    let text = |record: &aws_sdk_kinesis::types::Record| {
+        String::from_utf8(record.data().as_ref().to_vec()).expect("text")
+    };
+    got.records().iter().map(text).collect()
+}
+
+async fn create_table(client: &aws_sdk_dynamodb::Client, table: &str) {
+    let attribute = AttributeDefinition::builder()
+        .attribute_name("id")
+        .attribute_type(ScalarAttributeType::S)
+        .build()
+        .expect("complete");
+    let key = KeySchemaElement::builder().attribute_name("id").key_type(KeyType::Hash).build();
+    let request = client.create_table().table_name(table).attribute_definitions(attribute);
+    let request = request.key_schema(key.expect("complete"));
+    request.billing_mode(BillingMode::PayPerRequest).send().await.expect("created");
+}
+
+fn block_on<T>(future: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.expect("a runtime").block_on(future)
+}
+
+fn pid(number: u32) -> Pid {
+    i32::try_from(number).ok().and_then(Pid::from_raw).expect("a process id")
+}
+
+fn is_zombie(pid: Pid) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero()));
+    stat.is_ok_and(|stat| stat.rsplit(')').next().is_some_and(|rest| rest.starts_with(" Z")))
+}
+
+fn say(line: &str) {
+    writeln!(std::io::stdout(), "{line}").expect("standard output");
+}
