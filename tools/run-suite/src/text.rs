@@ -11,7 +11,7 @@ use comfy_table::presets::NOTHING;
 use comfy_table::{CellAlignment, Table};
 
 use self::cells::{by_cell, by_cell_and_tool};
-use self::runs::{faults, latencies, rows, run_name, throughputs};
+use self::runs::{counts, faults, latencies, rows, run_name, throughputs};
 use crate::summary::{ExperimentSummary, RunSummary, SuiteSummary};
 use crate::verdict::RunStatus;
 
@@ -38,9 +38,10 @@ pub(crate) fn human(suite: &SuiteSummary) -> String {
             let _ = write!(text, "\n{}\n\n{}\n\n", throughputs(&rows), latencies(&rows));
         }
     }
-    let faults = faults(suite);
-    if !faults.is_empty() {
-        let _ = write!(text, "faults:\n{faults}\n");
+    for (heading, lines) in [("counts", counts(suite)), ("faults", faults(suite))] {
+        if !lines.is_empty() {
+            let _ = write!(text, "{heading}:\n{lines}\n");
+        }
     }
     for note in notes(suite) {
         let _ = writeln!(text, "{note}");

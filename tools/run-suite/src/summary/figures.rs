@@ -112,7 +112,7 @@ impl Latency {
             Self::Publish => summary.publish_latency.as_ref(),
             Self::ServiceTime => summary.service_time.as_ref(),
             Self::EndToEnd => summary.end_to_end_latency.as_ref(),
-            Self::Landing => None,
+            Self::Landing => summary.landing_latency.as_ref(),
         }
     }
 }

@@ -116,7 +116,10 @@ pub(super) fn latencies(rows: &[Row<'_>]) -> String {
         let kinds = [
             ("publish", &figures.publish_latency),
             ("service time", &figures.service_time),
+            ("arrival", &figures.arrival_latency),
             ("end-to-end", &figures.end_to_end_latency),
+            ("table", &figures.table_time),
+            ("landing", &figures.landing_latency),
         ];
         // The service time stands in where no schedule gives a publish latency.
         let stands = |kind: &str| kind != "service time" || figures.publish_latency.is_none();
@@ -134,6 +137,23 @@ fn percentiles(latency: &LatencySummary) -> Vec<String> {
     [latency.p50_ns, latency.p90_ns, latency.p99_ns, latency.p99_9_ns, latency.max_ns]
         .map(|ns| if latency.count == 0 { NO_FIGURE.to_owned() } else { duration_ns(ns) })
         .into()
+}
+
+/// A line for each run and tool that the system kept counts for: what was throttled, tried again.
+pub(super) fn counts(suite: &SuiteSummary) -> String {
+    let mut text = String::new();
+    for experiment in &suite.experiments {
+        for row in rows(std::slice::from_ref(experiment)) {
+            let counted = row.figures.counts.iter().filter(|(_, number)| **number > 0);
+            let counted: Vec<String> = counted
+                .map(|(name, number)| format!("{} {}", count(*number), name.replace('_', " ")))
+                .collect();
+            if !counted.is_empty() {
+                let _ = writeln!(text, "  {}: {}", row.name, counted.join(", "));
+            }
+        }
+    }
+    text
 }
 
 /// A line for each fault of each run.

@@ -60,6 +60,7 @@ fn the_second_tool_is_told_of_the_first_and_has_its_folder_in_that_one() {
 #[test]
 fn a_report_shows_the_figures_of_both_tools() {
     let tool = chain("");
+    tool.behave("b", "landed");
     let output = tool.run(&["run", "try.toml"]);
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     let text = stdout(&output);
@@ -68,7 +69,9 @@ fn a_report_shows_the_figures_of_both_tools() {
     for row in [
         "case tool runs latency p50 p99 msg/s bytes/s",
         "try fake-bench 1 valid publish 1.50 ms 4.20 ms 990 99.0 kB/s",
-        "fake-reader publish 1.50 ms 4.20 ms 990 99.0 kB/s",
+        "fake-reader end-to-end 1.50 ms 4.20 ms 990 99.0 kB/s",
+        "landing 1.50 ms 7.70 ms",
+        "try fake-reader: 3 rows seen twice",
     ] {
         assert!(rows.iter().any(|line| line == row), "{row} in {text}");
     }
@@ -88,6 +91,7 @@ fn a_report_shows_the_figures_of_both_tools() {
     let cell = &experiment["cells"][0];
     assert_eq!(cell["publish_p99_ns"]["median"], 4_200_000);
     assert_eq!(cell["then"]["end_to_end_p99_ns"]["median"], 4_200_000);
+    assert_eq!(cell["then"]["landing_p99_ns"]["median"], 7_700_000);
     let run = &cell["runs"][0];
     assert_eq!(run["figures"]["produced"]["acked"], 1000);
     assert_eq!(run["then"]["figures"]["audit"]["lost"], 0);

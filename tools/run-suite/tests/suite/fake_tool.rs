@@ -34,6 +34,7 @@ printf 'end_s,acked_per_s,received_per_s\n1,1000,990\n' > "$dir/intervals.csv"
 echo $$ > "$here/pid"
 case $(cat "$here/behave-$load" 2>/dev/null || echo good) in
   good) leave good 0;;
+  landed) leave landed 0;;
   invalid) leave invalid 3;;
   fail) echo "first words" >&2; echo "the broker is gone" >&2; exit 1;;
   wait) trap 'leave incomplete 130' INT TERM; while :; do sleep 0.05; done;;
@@ -89,6 +90,7 @@ impl FakeTool {
         ] {
             tool.write(&format!("{name}.json"), &document(status, &verdict).to_string());
         }
+        tool.write("landed.json", &landed().to_string());
         tool
     }
 
@@ -267,4 +269,19 @@ fn document(status: &str, verdict: &Value) -> Value {
         }) },
         "warnings": []
     })
+}
+
+/// What a tool leaves that has read rows of a table.
+fn landed() -> Value {
+    let mut document = document("complete", &json!({"outcome": "valid", "reasons": []}));
+    let summary = &mut document["summary"];
+    summary["load"] = "none".into();
+    for absent in ["produced", "publish_latency", "service_time", "schedule_lag", "self_check"] {
+        summary[absent] = Value::Null;
+    }
+    let mut landing = summary["end_to_end_latency"].clone();
+    landing["p99_ns"] = 7_700_000.into();
+    summary["landing_latency"] = landing;
+    summary["counts"] = json!({"rows_seen_twice": 3, "unprocessed_items": 0});
+    document
 }
