@@ -3,6 +3,7 @@
 
 pub mod embedded;
 mod error;
+pub mod lambda;
 pub mod local;
 pub mod proxy;
 

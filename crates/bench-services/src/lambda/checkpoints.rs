@@ -4,8 +4,11 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use aws_sdk_kinesis::primitives::DateTime;
+use bench_kinesis::receive::ShardStart;
 use serde::{Deserialize, Serialize};
 
+use super::config::StartingPosition;
 use super::error::MappingError;
 
 /// The file's name in the state folder.
@@ -80,13 +83,28 @@ impl Checkpoints {
         self.is_new
     }
 
-    /// When it did, ms since 1970.
-    pub(super) fn attached_ms(&self) -> i64 {
-        self.content.attached_ms
-    }
-
-    pub(super) fn get(&self, shard: &str) -> Option<&Checkpoint> {
-        self.content.shards.get(shard)
+    /// Where the reading of a shard begins. `fresh` is for one that nobody has begun with.
+    pub(super) fn begin(
+        &mut self,
+        shard: &str,
+        fresh: ShardStart,
+        position: StartingPosition,
+    ) -> ShardStart {
+        match (self.content.shards.get(shard), position) {
+            (None | Some(Checkpoint::Finished), _) => {
+                self.set(shard, Checkpoint::Begun);
+                fresh
+            }
+            (Some(Checkpoint::After(number)), _) => ShardStart::AfterSequence(number.clone()),
+            (Some(Checkpoint::Begun), StartingPosition::TrimHorizon) => ShardStart::TrimHorizon,
+            // What has been put since the mapping first saw the stream belongs to it.
+            (Some(Checkpoint::Begun), StartingPosition::Latest) => {
+                ShardStart::AtTimestamp(date_time(self.content.attached_ms))
+            }
+            (Some(Checkpoint::Begun), StartingPosition::AtTimestamp(ms)) => {
+                ShardStart::AtTimestamp(date_time(ms))
+            }
+        }
     }
 
     pub(super) fn set(&mut self, shard: &str, checkpoint: Checkpoint) {
@@ -108,6 +126,11 @@ impl Checkpoints {
         }
         Ok(())
     }
+}
+
+/// A time in ms since 1970 as the service wants it.
+pub(super) fn date_time(ms: i64) -> DateTime {
+    DateTime::from_millis(ms)
 }
 
 /// Writes a file in one step, so that nobody ever sees a half of it.
@@ -140,14 +163,17 @@ mod tests {
         first.set("c", Checkpoint::Begun);
         first.save().expect("written");
 
-        let again = Checkpoints::open(dir.path(), stream(1), 99).expect("read");
+        let mut again = Checkpoints::open(dir.path(), stream(1), 99).expect("read");
         assert!(!again.is_new());
-        assert_eq!(again.attached_ms(), 50);
-        assert_eq!(again.get("b"), Some(&Checkpoint::After("7".to_owned())));
         assert_eq!(again.finished().collect::<Vec<_>>(), ["a"]);
+        let mut begin =
+            |shard| again.begin(shard, ShardStart::TrimHorizon, StartingPosition::Latest);
+        assert_eq!(begin("b"), ShardStart::AfterSequence("7".to_owned()));
+        assert_eq!(begin("c"), ShardStart::AtTimestamp(date_time(50)), "not the latest of now");
+        assert_eq!(begin("d"), ShardStart::TrimHorizon, "a child of a split");
 
         let other = Checkpoints::open(dir.path(), stream(2), 99).expect("new");
-        assert!(other.is_new() && other.get("b").is_none());
+        assert!(other.is_new() && other.finished().next().is_none());
     }
 
     #[test]

@@ -42,6 +42,10 @@ impl EventSource {
         }
     }
 
+    pub(super) fn region(&self) -> &str {
+        &self.region
+    }
+
     /// The ARN of a function beside the stream.
     pub(super) fn function_arn(&self, name: &str) -> String {
         let account = self.role_arn.split(':').nth(4).unwrap_or_default();

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use bench_kinesis::receive::ShardStart;
 use serde::Serialize;
 use tokio::sync::watch;
 
@@ -45,6 +46,12 @@ impl Stop {
             sender.send_replace(true);
         });
         Self(receiver)
+    }
+
+    /// One that is set by hand.
+    pub(super) fn by_hand() -> (watch::Sender<bool>, Self) {
+        let (sender, receiver) = watch::channel(false);
+        (sender, Self(receiver))
     }
 
     pub(super) fn is_set(&self) -> bool {
@@ -105,10 +112,19 @@ impl Shared {
         self.lock().state = state;
     }
 
-    /// Changes the checkpoints, if the mapping has a stream.
+    /// Changes a checkpoint, if the mapping has a stream.
     pub(super) fn checkpoint(&self, shard: &str, checkpoint: Checkpoint) {
         if let Some(checkpoints) = &mut self.lock().checkpoints {
             checkpoints.set(shard, checkpoint);
+        }
+    }
+
+    /// Where to begin in a shard whose turn it is; without checkpoints with `fresh`.
+    pub(super) fn begin_shard(&self, shard: &str, fresh: ShardStart) -> ShardStart {
+        let position = self.config.settings.starting_position;
+        match &mut self.lock().checkpoints {
+            Some(checkpoints) => checkpoints.begin(shard, fresh, position),
+            None => fresh,
         }
     }
 

@@ -1,0 +1,147 @@
+//! The mapping as a whole: waits for its stream, follows the stream's shards, begins anew when the
+//! stream is another one.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use aws_sdk_kinesis::Client;
+use bench_aws::{AwsError, SdkConfig};
+use bench_kinesis::receive::{ReadCounters, reading_client};
+
+use super::checkpoints::StreamIdentity;
+use super::config::MappingConfig;
+use super::error::MappingError;
+use super::event::EventSource;
+use super::following::Following;
+use super::function::{Function, FunctionReport};
+use super::report::{MappingReport, MappingState};
+use super::state::{Shared, Stop};
+use super::worker::Launch;
+
+/// How often is asked whether the stream is there.
+const STREAM_POLL: Duration = Duration::from_millis(100);
+
+/// Runs a mapping until `stop` is set. The stream is found as the SDK finds it: by the environment
+/// and the configuration files.
+pub fn run(config: &MappingConfig, stop: &Arc<AtomicBool>) -> Result<MappingReport, MappingError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.map_err(MappingError::Runtime)?.block_on(async {
+        let sdk = aws_config::load_defaults(aws_config::BehaviorVersion::latest()).await;
+        run_with(config, &sdk, stop).await
+    })
+}
+
+/// The same with the stream found by `sdk`.
+pub async fn run_with(
+    config: &MappingConfig,
+    sdk: &SdkConfig,
+    stop: &Arc<AtomicBool>,
+) -> Result<MappingReport, MappingError> {
+    config.validate()?;
+    let shared = Arc::new(Shared::new(config.clone())?);
+    let counters = Arc::new(ReadCounters::default());
+    let stop = Stop::follow(Arc::clone(stop));
+    let mut mapping = Mapping { client: reading_client(sdk), shared, counters, function: None, stop };
+    let outcome = mapping.run().await;
+    if let Some(function) = &mapping.function {
+        function.end().await;
+    }
+    mapping.shared.set_state(MappingState::Stopped);
+    outcome.and(mapping.save())?;
+    Ok(mapping.shared.report(mapping.invoked()))
+}
+
+/// A mapping that runs.
+#[derive(Debug)]
+pub(super) struct Mapping {
+    pub(super) client: Client,
+    pub(super) shared: Arc<Shared>,
+    pub(super) counters: Arc<ReadCounters>,
+    /// There from the first stream on, whose ARN says the region.
+    function: Option<Arc<Function>>,
+    pub(super) stop: Stop,
+}
+
+impl Mapping {
+    async fn run(&mut self) -> Result<(), MappingError> {
+        while let Some(stream) = self.wait_for_stream().await? {
+            let source = EventSource::new(&stream.arn);
+            let function = self.function(&source);
+            self.shared.set_state(MappingState::Running);
+            if let Err(lost) = Following::run(self, stream, source, function).await? {
+                tracing::warn!("{lost}; waiting for the stream");
+            }
+            self.shared.set_state(MappingState::Waiting);
+            self.pause().await;
+        }
+        Ok(())
+    }
+
+    /// The stream once it is active; nothing when the mapping is to stop.
+    async fn wait_for_stream(&mut self) -> Result<Option<StreamIdentity>, MappingError> {
+        let mut said = None;
+        while !self.stop.is_set() {
+            match self.find_stream().await {
+                Ok(Some(stream)) => return Ok(Some(stream)),
+                Ok(None) => {}
+                Err(error) if said.as_ref() == Some(&error.reason) => {}
+                Err(error) => {
+                    tracing::info!("{error}; waiting for it");
+                    said = Some(error.reason);
+                }
+            }
+            self.save()?;
+            self.pause().await;
+        }
+        Ok(None)
+    }
+
+    async fn pause(&mut self) {
+        tokio::select! {
+            () = tokio::time::sleep(STREAM_POLL) => {}
+            () = self.stop.wait() => {}
+        }
+    }
+
+    /// Nothing while the stream is being created or deleted.
+    async fn find_stream(&self) -> Result<Option<StreamIdentity>, AwsError> {
+        let stream = &self.shared.config.stream;
+        let answer = self.client.describe_stream_summary().stream_name(stream).send().await;
+        let answer =
+            answer.map_err(|error| AwsError::new(format!("find stream '{stream}'"), &error))?;
+        let usable = answer.stream_description_summary.filter(|summary| {
+            matches!(summary.stream_status().as_str(), "ACTIVE" | "UPDATING")
+        });
+        Ok(usable.map(|summary| StreamIdentity {
+            created_ms: summary.stream_creation_timestamp().to_millis().unwrap_or(0),
+            arn: summary.stream_arn,
+        }))
+    }
+
+    fn function(&mut self, source: &EventSource) -> Arc<Function> {
+        let config = &self.shared.config.function;
+        let function = self.function.get_or_insert_with(|| {
+            Arc::new(Function::new(Launch {
+                function: config.clone(),
+                function_arn: source.function_arn(&config.name),
+                region: source.region().to_owned(),
+                log: self.shared.function_log(),
+            }))
+        });
+        Arc::clone(function)
+    }
+
+    pub(super) fn save(&self) -> Result<(), MappingError> {
+        let reads = self.counters.counts();
+        self.shared.count(|counts| {
+            counts.read_calls = reads.calls;
+            counts.read_throttled = reads.throttled;
+        });
+        self.shared.save(self.invoked())
+    }
+
+    fn invoked(&self) -> FunctionReport {
+        self.function.as_ref().map(|function| function.report()).unwrap_or_default()
+    }
+}

@@ -1,0 +1,165 @@
+//! Making, describing and deleting the table.
+
+use std::time::Duration;
+
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::error::SdkError;
+use aws_sdk_dynamodb::types::{
+    AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ProvisionedThroughput,
+    ScalarAttributeType, TableDescription, TableStatus, Tag,
+};
+use bench_aws::{AwsError, SdkConfig};
+use tokio::time::{Instant, sleep};
+
+use super::item::{BUCKET, ROW};
+use super::{NOT_FOUND, check_name, client};
+use crate::admin::{MARK, TableInfo};
+use crate::error::TableError;
+
+/// How long a table may take to be made or to go. The service needs some ten seconds.
+const CHANGE_TIMEOUT: Duration = Duration::from_mins(5);
+
+/// How often to look whether it has.
+const CHANGE_POLL: Duration = Duration::from_millis(250);
+
+/// How a table's capacity is paid.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Billing {
+    /// By the request.
+    OnDemand,
+    /// By the hour, for so many units; more is throttled.
+    Provisioned {
+        /// Read capacity units.
+        read_units: u32,
+        /// Write capacity units, each 1 KiB a second.
+        write_units: u32,
+    },
+}
+
+/// Administers tables.
+#[derive(Debug)]
+pub struct DynamodbAdmin {
+    client: Client,
+}
+
+impl DynamodbAdmin {
+    /// Of the account and region, or the stand-in, of this configuration.
+    #[must_use]
+    pub fn new(config: &SdkConfig) -> Self {
+        Self { client: client(config) }
+    }
+
+    /// What is known of a table; nothing if there is none.
+    pub async fn describe(&self, table: &str) -> Result<Option<TableInfo>, TableError> {
+        let Some(found) = self.described(table).await? else { return Ok(None) };
+        let arn = found.table_arn().unwrap_or_default();
+        let mut is_marked = false;
+        let mut next = None;
+        loop {
+            let page = self.client.list_tags_of_resource().resource_arn(arn);
+            let page = page.set_next_token(next).send().await.map_err(|error| {
+                AwsError::new(format!("read the tags of table '{table}'"), &error)
+            })?;
+            is_marked |= page.tags().iter().any(|tag| tag.key() == MARK);
+            next = page.next_token;
+            if next.is_none() {
+                break;
+            }
+        }
+        Ok(Some(TableInfo {
+            name: table.to_owned(),
+            rows: found.item_count().and_then(|count| u64::try_from(count).ok()),
+            is_marked,
+            is_usable: found.table_status() == Some(&TableStatus::Active),
+        }))
+    }
+
+    /// Creates the table, unless it is there, and waits until it can be used.
+    pub async fn create(&self, table: &str, billing: Billing) -> Result<(), TableError> {
+        if self.described(table).await?.is_none() {
+            self.request_creation(table, billing).await?;
+        }
+        let is_usable = |found: Option<&TableDescription>| {
+            found.is_some_and(|found| found.table_status() == Some(&TableStatus::Active))
+        };
+        self.wait(table, "ready", is_usable).await
+    }
+
+    /// Deletes the table, if it is there, and waits until it is gone.
+    pub async fn delete(&self, table: &str) -> Result<(), TableError> {
+        check_name(table)?;
+        if let Err(error) = self.client.delete_table().table_name(table).send().await {
+            let error = AwsError::new(format!("delete table '{table}'"), &error);
+            return if error.is(NOT_FOUND) { Ok(()) } else { Err(error.into()) };
+        }
+        self.wait(table, "gone", |found| found.is_none()).await
+    }
+
+    async fn described(&self, table: &str) -> Result<Option<TableDescription>, TableError> {
+        check_name(table)?;
+        match self.client.describe_table().table_name(table).send().await {
+            Ok(answer) => Ok(answer.table),
+            Err(error) => {
+                let error = AwsError::new(format!("describe table '{table}'"), &error);
+                if error.is(NOT_FOUND) { Ok(None) } else { Err(error.into()) }
+            }
+        }
+    }
+
+    async fn request_creation(&self, table: &str, billing: Billing) -> Result<(), TableError> {
+        let failed = |error| AwsError::new(format!("create table '{table}'"), &error);
+        let mut request = self.client.create_table().table_name(table);
+        for (name, kind) in [(BUCKET, KeyType::Hash), (ROW, KeyType::Range)] {
+            let key = KeySchemaElement::builder().attribute_name(name).key_type(kind).build();
+            let attribute = AttributeDefinition::builder()
+                .attribute_name(name)
+                .attribute_type(ScalarAttributeType::S)
+                .build();
+            let (key, attribute) = key
+                .and_then(|key| Ok((key, attribute?)))
+                .map_err(|error| failed(SdkError::construction_failure(error)))?;
+            request = request.key_schema(key).attribute_definitions(attribute);
+        }
+        let mark = Tag::builder().key(MARK).value("landing-table").build();
+        let mark = mark.map_err(|error| failed(SdkError::construction_failure(error)))?;
+        request = request.tags(mark);
+        request = match billing {
+            Billing::OnDemand => request.billing_mode(BillingMode::PayPerRequest),
+            Billing::Provisioned { read_units, write_units } => {
+                let units = ProvisionedThroughput::builder()
+                    .read_capacity_units(read_units.into())
+                    .write_capacity_units(write_units.into())
+                    .build();
+                let units = units.map_err(|error| failed(SdkError::construction_failure(error)))?;
+                request.billing_mode(BillingMode::Provisioned).provisioned_throughput(units)
+            }
+        };
+        match request.send().await {
+            Ok(_) => Ok(()),
+            Err(error) => {
+                let error = failed(error);
+                // Someone else was faster.
+                if error.is("ResourceInUseException") { Ok(()) } else { Err(error.into()) }
+            }
+        }
+    }
+
+    async fn wait(
+        &self,
+        table: &str,
+        state: &'static str,
+        is_there: impl Fn(Option<&TableDescription>) -> bool,
+    ) -> Result<(), TableError> {
+        let deadline = Instant::now() + CHANGE_TIMEOUT;
+        loop {
+            if is_there(self.described(table).await?.as_ref()) {
+                return Ok(());
+            }
+            if Instant::now() >= deadline {
+                let (table, seconds) = (table.to_owned(), CHANGE_TIMEOUT.as_secs());
+                return Err(TableError::NotInTime { table, state, seconds });
+            }
+            sleep(CHANGE_POLL).await;
+        }
+    }
+}

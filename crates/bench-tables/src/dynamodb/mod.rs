@@ -1,0 +1,89 @@
+//! The landing table in `DynamoDB`.
+//!
+//! Rows lie in buckets, sixteen a run, so that the writes of a run are spread over partitions and
+//! that a run can be read without the others. Within a bucket they are in the order in which they
+//! were written, so that a reader can follow. `docs/tables.md` has the attributes.
+
+mod admin;
+mod item;
+mod writer;
+
+pub use admin::{Billing, DynamodbAdmin};
+pub use writer::DynamodbWriter;
+
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::config::http::HttpResponse;
+use aws_sdk_dynamodb::config::retry::RetryConfig;
+use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
+use bench_aws::{AwsError, SdkConfig, is_throttled};
+
+use crate::error::TableError;
+
+/// Most items of a BatchWriteItem request: a limit of the service.
+pub const BATCH_ROWS_MAX: usize = 25;
+
+/// Most bytes of key and message together in a row: an item takes 400 KiB, and the other attributes
+/// with the names of all need some of them. 25 such items stay below the 16 MiB of a request.
+pub const ROW_BYTES_MAX: usize = (400 << 10) - 512;
+
+/// Buckets of a run.
+const BUCKETS: u64 = 16;
+
+/// The service's code for a table that is not there.
+const NOT_FOUND: &str = "ResourceNotFoundException";
+
+/// A client that repeats nothing by itself, since repeats are counted.
+fn client(config: &SdkConfig) -> Client {
+    let config = aws_sdk_dynamodb::config::Builder::from(config)
+        .retry_config(RetryConfig::disabled())
+        .build();
+    Client::from_conf(config)
+}
+
+/// Refuses what is no name of a table.
+fn check_name(table: &str) -> Result<(), TableError> {
+    let is_good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
+    if (3..=255).contains(&table.len()) && table.chars().all(is_good) {
+        return Ok(());
+    }
+    let rule = "DynamoDB takes 3 to 255 letters, digits, and any of _ - .";
+    Err(TableError::Name { table: table.to_owned(), rule })
+}
+
+/// Why a request failed, and whether another one like it may succeed.
+#[derive(Debug)]
+enum Failure {
+    Passing(TableError),
+    Lasting(TableError),
+}
+
+impl Failure {
+    fn of<E>(attempted: &str, table: &str, error: &SdkError<E, HttpResponse>) -> Self
+    where
+        E: ProvideErrorMetadata + std::error::Error + 'static,
+    {
+        let described = AwsError::new(format!("{attempted} table '{table}'"), error);
+        let is_servers_fault =
+            error.raw_response().is_some_and(|response| response.status().is_server_error());
+        let is_passing = match error {
+            SdkError::TimeoutError(_) | SdkError::ResponseError(_) => true,
+            // Neither another name server nor other credentials turn up by themselves.
+            SdkError::DispatchFailure(failure) => failure.is_io() || failure.is_timeout(),
+            SdkError::ServiceError(_) => {
+                is_servers_fault || described.code.as_deref().is_some_and(is_throttled)
+            }
+            _ => false,
+        };
+        if described.is(NOT_FOUND) {
+            let (table, system) = (table.to_owned(), "dynamodb");
+            return Self::Lasting(TableError::Missing { table, system });
+        }
+        if is_passing { Self::Passing(described.into()) } else { Self::Lasting(described.into()) }
+    }
+
+    fn into_error(self) -> TableError {
+        match self {
+            Self::Passing(error) | Self::Lasting(error) => error,
+        }
+    }
+}
