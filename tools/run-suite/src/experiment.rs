@@ -23,6 +23,9 @@
 //! tool = "kin-db-consumer"
 //! [then.options]             # its options; swept as "then.NAME"
 //! drain-timeout = "10s"
+//! [[prepare]]                # makes files once, in a folder that options name as {files}
+//! tool = "kin-producer"
+//! arguments = ["books", "generate", "books.csv"]
 //! [lambda]                   # settings of the Lambda between the two; swept as "lambda.NAME"
 //! batch-size = 100
 //! ```
@@ -46,6 +49,7 @@ use toml::{Table, Value};
 pub(crate) use self::owner::Owner;
 pub(crate) use self::started::LocalSection;
 use crate::faults::{self, Fault};
+use crate::prepare::Prepare;
 
 /// The time limit of a run where the file names none.
 const TIME_LIMIT_DEFAULT: Duration = Duration::from_mins(10);
@@ -56,7 +60,7 @@ const MATRIX: &str = "[matrix]";
 const CASE: &str = "[[case]]";
 
 /// The keys of the file's top level.
-const KEYS: [&str; 15] = [
+const KEYS: [&str; 16] = [
     "name",
     "question",
     "tool",
@@ -72,6 +76,7 @@ const KEYS: [&str; 15] = [
     "fault",
     "then",
     "lambda",
+    "prepare",
 ];
 
 /// A checked experiment file. Option names are still those of the file: the tool has the last word
@@ -96,6 +101,8 @@ pub(crate) struct Experiment {
     pub(crate) order: Order,
     /// The longest that a run may take.
     pub(crate) time_limit: Duration,
+    /// What makes files that the runs need, once before the first of them.
+    pub(crate) prepare: Vec<Prepare>,
     /// The tool that runs after the first in every run.
     pub(crate) then: Option<Call>,
     /// Options of every cell, those of `[then]` and `[lambda]` among them, see [`Owner`].
@@ -188,6 +195,8 @@ struct File {
     then: Option<ThenFile>,
     #[serde(default)]
     lambda: Table,
+    #[serde(default)]
+    prepare: Vec<Prepare>,
 }
 
 impl Experiment {
@@ -212,6 +221,7 @@ impl Experiment {
             repeats: checked_repeats(file.repeats)?,
             order: file.order,
             time_limit: checked_time_limit(file.time_limit.as_deref())?,
+            prepare: file.prepare.into_iter().map(checked_prepare).collect::<Result<_, _>>()?,
             then,
             options,
             matrix: matrix(file.matrix)?,
@@ -345,6 +355,10 @@ fn checked_tool(at: &str, tool: String) -> Result<String, UsageError> {
         return Err(key(at, problem, "name one without its folder, such as kafka-prodcon"));
     }
     Ok(tool)
+}
+
+fn checked_prepare(prepare: Prepare) -> Result<Prepare, UsageError> {
+    Ok(Prepare { tool: checked_tool("prepare.tool", prepare.tool)?, ..prepare })
 }
 
 /// The second tool; its options go to `all`.

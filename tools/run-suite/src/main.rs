@@ -8,6 +8,7 @@ mod list;
 mod live;
 mod local;
 mod plan;
+mod prepare;
 mod quick;
 mod services;
 mod suite;
@@ -73,6 +74,9 @@ An experiment file:
   tool = \"kin-db-consumer\"              # it gets --from-run; swept as \"then.NAME\"
   [then.options]
   drain-timeout = \"10s\"
+  [[prepare]]                            # makes files once; options name their folder as {files}
+  tool = \"kin-producer\"
+  arguments = [\"books\", \"generate\", \"books.csv\"]
   [lambda]                               # the Lambda between the two; swept as \"lambda.NAME\"
   batch-size = 100
   [local]                                # what run-suite starts, all optional
@@ -277,11 +281,15 @@ fn plan_file(text: &str) -> Result<Plan> {
 fn dry_run(plan: &Plan) -> String {
     let mut text = format!("{}: {}\n\n", plan.name, plan.question);
     let folder = Path::new("RESULTS").join(&plan.name);
+    if !plan.prepare.is_empty() {
+        let _ = writeln!(text, "first:");
+    }
+    for prepare in &plan.prepare {
+        let _ = writeln!(text, "      {}", prepare.command_line());
+    }
     for (index, run) in plan.runs.iter().enumerate() {
-        let run_dir = folder.join(plan.run_folder(*run));
         let _ = writeln!(text, "{:>4}  {}", index + 1, plan.run_label(*run));
-        for invoked in
-            std::iter::once(plan.first(*run, &run_dir)).chain(plan.second(*run, &run_dir))
+        for invoked in std::iter::once(plan.first(*run, &folder)).chain(plan.second(*run, &folder))
         {
             let command = tool::command_line(invoked.tool, &invoked.arguments);
             let _ = writeln!(text, "      {command}");

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::experiment::{Call, Case, Experiment, OptionValue, Options, Order, Owner};
 use crate::faults::{self, Fault};
 use crate::local::LocalPlan;
+use crate::prepare::{Prepare, with_files};
 use crate::tool::arguments;
 
 /// The most runs (cells times repeats) of one experiment.
@@ -51,6 +52,9 @@ pub(crate) struct Plan {
     /// What is done in every run, in the order of time.
     #[serde(default)]
     pub(crate) faults: Vec<Fault>,
+    /// What makes files that the runs need.
+    #[serde(default)]
+    pub(crate) prepare: Vec<Prepare>,
 }
 
 /// One point of a sweep.
@@ -122,6 +126,7 @@ impl Plan {
             cells,
             runs,
             faults: experiment.faults.clone(),
+            prepare: experiment.prepare.clone(),
         })
     }
 
@@ -155,27 +160,30 @@ impl Plan {
         self.then.as_ref().map(|_| run_dir.join(THEN_FOLDER))
     }
 
-    /// The tool that every run starts with, in a run that has its results in `run_dir`.
-    pub(crate) fn first(&self, run: PlannedRun, run_dir: &Path) -> Invoked<'_> {
-        let options = &self.cells[run.cell].options;
+    /// The tool that a run of the experiment in `dir` starts with.
+    pub(crate) fn first(&self, run: PlannedRun, dir: &Path) -> Invoked<'_> {
+        let options = in_folder(&self.cells[run.cell].options, dir);
+        let run_dir = dir.join(self.run_folder(run));
         Invoked {
             tool: &self.tool,
-            arguments: arguments(self.subcommand.as_deref(), options, run_dir, None),
-            run_dir: run_dir.to_path_buf(),
-            expected: expected(options),
+            arguments: arguments(self.subcommand.as_deref(), &options, &run_dir, None),
+            run_dir,
+            expected: expected(&options),
         }
     }
 
     /// The tool that comes after it, if there is one. Its folder lies in the first one's.
-    pub(crate) fn second(&self, run: PlannedRun, run_dir: &Path) -> Option<Invoked<'_>> {
+    pub(crate) fn second(&self, run: PlannedRun, dir: &Path) -> Option<Invoked<'_>> {
         let then = self.then.as_ref()?;
-        let own_dir = self.then_dir(run_dir)?;
-        let options = &self.cells[run.cell].then;
+        let options = in_folder(&self.cells[run.cell].then, dir);
+        let first_dir = dir.join(self.run_folder(run));
+        let run_dir = self.then_dir(&first_dir)?;
+        let subcommand = then.subcommand.as_deref();
         Some(Invoked {
             tool: &then.tool,
-            arguments: arguments(then.subcommand.as_deref(), options, &own_dir, Some(run_dir)),
-            run_dir: own_dir,
-            expected: expected(options),
+            arguments: arguments(subcommand, &options, &run_dir, Some(&first_dir)),
+            run_dir,
+            expected: expected(&options),
         })
     }
 
@@ -224,6 +232,18 @@ pub(crate) fn expected(options: &Options) -> Option<Duration> {
     let messages = parse_count(text("messages")?).ok()?;
     let rate_per_s = parse_rate(text("rate")?).ok()?;
     Duration::try_from_secs_f64(messages as f64 / rate_per_s).ok()
+}
+
+/// The options of a tool in an experiment of this folder.
+fn in_folder(options: &Options, dir: &Path) -> Options {
+    let value = |value: &OptionValue| match value {
+        OptionValue::Flag(is_given) => OptionValue::Flag(*is_given),
+        OptionValue::Text(text) => OptionValue::Text(with_files(text, dir)),
+        OptionValue::Many(texts) => {
+            OptionValue::Many(texts.iter().map(|text| with_files(text, dir)).collect())
+        }
+    };
+    options.iter().map(|(name, given)| (name.clone(), value(given))).collect()
 }
 
 /// A value as the tables show it.

@@ -17,6 +17,7 @@ use crate::folder::{ExperimentFolder, log_path, read_document};
 use crate::live::Live;
 use crate::local::LocalServices;
 use crate::plan::{Invoked, Plan};
+use crate::prepare;
 use crate::tool::Tool;
 use crate::tools::Tools;
 use crate::verdict::{Judgement, RunStatus, judge, wrong_services};
@@ -46,6 +47,9 @@ fn run_on(
     for folder in folders {
         let plan = &folder.state().plan;
         let tools = Tools::find(&plan.tool, plan.then.as_ref())?;
+        if !shutdown.is_requested() {
+            prepare::make_files(folder)?;
+        }
         for index in 0..folder.state().runs.len() {
             position += 1;
             if folder.state().runs[index].status != RunStatus::Pending {
@@ -110,7 +114,7 @@ impl Step<'_> {
         }
         site.check(&plan.faults)?;
         let environment = site.environment();
-        let run_dir = folder.begin(self.index)?;
+        folder.begin(self.index)?;
         let started = Instant::now();
         let tool_run = |tool, invoked, limit| ToolRun {
             tool,
@@ -120,10 +124,11 @@ impl Step<'_> {
             limit,
             lock: folder.lock(),
         };
-        let first = tool_run(&self.tools.first, plan.first(run, &run_dir), plan.time_limit());
+        let first = tool_run(&self.tools.first, plan.first(run, folder.path()), plan.time_limit());
         let mut outcome = self.run_with_faults(first, site, shutdown, progress)?;
         let mut wrong = outcome.wrong_services(&plan);
-        if let Some((tool, invoked)) = self.tools.then.as_ref().zip(plan.second(run, &run_dir)) {
+        if let Some((tool, invoked)) = self.tools.then.as_ref().zip(plan.second(run, folder.path()))
+        {
             outcome.judgement = outcome.judgement.of_tool(&plan.tool);
             if outcome.judgement.status.is_ended() && shutdown.is_requested() {
                 outcome.judgement = outcome.judgement.and(Judgement::interrupted());

@@ -16,6 +16,7 @@ const SCRIPT: &str = r#"#!/bin/sh
 here=$(dirname "$0")
 name=$(basename "$0")
 if [ "$1" = --generate ]; then cat "$here/$name-options.json"; exit 0; fi
+if [ "$1" = make ]; then echo "make $2" >> "$here/calls"; echo "made" > "$2"; exit "$3"; fi
 call="$* services=${BENCH_SERVICES:-none}${BENCH_STACK:+ stack=$BENCH_STACK}"
 if [ "$name" = fake-reader ]; then call="fake-reader $call"; fi
 echo "$call" >> "$here/calls"

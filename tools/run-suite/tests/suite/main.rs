@@ -5,5 +5,6 @@ mod fake_tool;
 #[cfg(target_os = "linux")]
 mod faults;
 mod interruptions;
+mod prepare;
 mod real_tool;
 mod runs;
