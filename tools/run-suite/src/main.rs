@@ -42,7 +42,7 @@ use crate::tools::Tools;
 
 const EXAMPLES: &str = "\
 Examples:
-  run-suite quick                                   a minute's look at Kafka, nothing to install
+  run-suite quick                                   a first look in 90 s, nothing to install
   run-suite quick --services local                  the same on a real broker on this machine
   run-suite list                                    the experiments in ./experiments
   run-suite run experiments/kafka-record-size.toml --dry-run
@@ -108,7 +108,7 @@ struct Options {
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// Run a Kafka throughput test, a latency test and a small sweep
+    /// Run Kafka throughput and latency tests, a small sweep, and Kinesis through a Lambda into tables
     Quick {
         /// Where the broker comes from: the embedded one, a real one on this machine, or your own
         #[arg(long, value_name = "WHICH", value_parser = services_origin)]
@@ -169,8 +169,12 @@ fn run_suite() -> Result<Exit> {
     options.log.init();
     match &options.command {
         Action::Quick { results_dir, services } => {
-            let (parent, mut folders) = quick::create(results_dir, *services)?;
-            execute(&parent, &mut folders, &options)
+            let mut quick = quick::create(results_dir, *services)?;
+            let exit = execute(&quick.parent, &mut quick.folders, &options);
+            for left_out in quick.left_out {
+                tracing::warn!("{left_out}");
+            }
+            exit
         }
         Action::Run { file, services, dry_run: true, .. } => {
             let (_, plan) = read_plan(file, *services)?;
