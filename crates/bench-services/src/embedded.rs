@@ -56,3 +56,21 @@ pub fn run_if_requested() -> Option<ExitCode> {
         }
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Results name versions, which are those that the program was built with.
+    #[test]
+    fn versions_are_those_of_the_lock_file() {
+        let lock = concat!(env!("CARGO_MANIFEST_DIR"), "/../../Cargo.lock");
+        let lock = std::fs::read_to_string(lock).expect("readable");
+        let crates = [("ferrokinesis", kinesis::VERSION), ("dynoxide-rs", dynamodb::VERSION)];
+        for (name, shown) in crates {
+            let (_, rest) = lock.split_once(&format!("name = \"{name}\"\n")).expect("locked");
+            let (_, version) = shown.split_once(' ').expect("a name and a version");
+            assert!(rest.starts_with(&format!("version = \"{version}\"\n")), "{name}: {shown}");
+        }
+    }
+}

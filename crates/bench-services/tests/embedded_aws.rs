@@ -13,18 +13,23 @@ use aws_sdk_dynamodb::types::{
 };
 use aws_sdk_kinesis::config::{BehaviorVersion, Credentials, Region};
 use aws_sdk_kinesis::primitives::Blob;
+use aws_sdk_kinesis::types::PutRecordsRequestEntry;
 use bench_services::embedded::{
     EmbeddedDynamodb, EmbeddedKinesis, KinesisLimits, run_if_requested,
 };
+use bench_services::local::{Service, StackOptions};
 use rustix::process::{Pid, getpgid, test_kill_process};
 
 /// Makes this program start both services, say their process ids, and then do nothing.
 const HOLD: &str = "__hold-services";
 
-const TESTS: [(&str, fn()); 6] = [
+const TESTS: [(&str, fn()); 9] = [
     ("a_stream_takes_and_gives_records", a_stream_takes_and_gives_records),
     ("a_table_takes_and_gives_items", a_table_takes_and_gives_items),
+    ("readers_miss_nothing_that_is_being_written", readers_miss_nothing_that_is_being_written),
     ("two_stand_side_by_side", two_stand_side_by_side),
+    ("a_stack_serves_tools_one_after_the_other", a_stack_serves_tools_one_after_the_other),
+    ("a_killed_node_comes_back_empty", a_killed_node_comes_back_empty),
     ("the_processes_end_with_their_values", the_processes_end_with_their_values),
     ("a_killed_parent_leaves_none_behind", a_killed_parent_leaves_none_behind),
     ("a_program_that_is_no_service_is_told_apart", a_program_that_is_no_service_is_told_apart),
@@ -69,6 +74,58 @@ fn a_table_takes_and_gives_items() {
     });
 }
 
+/// Several write to one shard, now one record and now many, while others read it.
+fn readers_miss_nothing_that_is_being_written() {
+    const WRITERS: usize = 8;
+    const REQUESTS: usize = 150;
+    const BATCH: usize = 5;
+    const RECORDS: usize = WRITERS * REQUESTS / 2 * (1 + BATCH);
+    let limits = KinesisLimits { enforce_writes: false, ..KinesisLimits::default() };
+    let service = EmbeddedKinesis::start(&limits).expect("starts");
+    let client = kinesis(service.endpoint_url());
+    block_on(async {
+        create_stream(&client, "s").await;
+        let readers = [(); 2].map(|()| tokio::spawn(read(client.clone(), RECORDS)));
+        let mut writers = Vec::new();
+        for _ in 0..WRITERS {
+            let client = client.clone();
+            writers.push(tokio::spawn(async move {
+                for _ in 0..REQUESTS / 2 {
+                    put(&client, "s", "one").await;
+                    let entry = PutRecordsRequestEntry::builder().partition_key("k");
+                    let entry = entry.data(Blob::new("many")).build().expect("complete");
+                    let put = client.put_records().stream_name("s");
+                    let put = put.set_records(Some(vec![entry; BATCH])).send().await.expect("put");
+                    assert_eq!(put.failed_record_count, Some(0));
+                }
+            }));
+        }
+        for writer in writers {
+            writer.await.expect("no panic");
+        }
+        for reader in readers {
+            assert_eq!(reader.await.expect("no panic"), RECORDS);
+        }
+    });
+}
+
+/// Reads from the beginning until so many records have come, or no more have come for a while.
+async fn read(client: aws_sdk_kinesis::Client, wanted: usize) -> usize {
+    let iterator = client.get_shard_iterator().stream_name("s").shard_id("0");
+    let iterator = iterator.shard_iterator_type("TRIM_HORIZON".into()).send().await;
+    let mut iterator = iterator.expect("an iterator").shard_iterator;
+    let (mut records, mut last) = (0, Instant::now());
+    while records < wanted && last.elapsed() < Duration::from_secs(5) {
+        let got = client.get_records().set_shard_iterator(iterator).send().await.expect("got");
+        iterator = got.next_shard_iterator;
+        records += got.records.len();
+        if !got.records.is_empty() {
+            last = Instant::now();
+        }
+    }
+    records
+}
+
 fn two_stand_side_by_side() {
     let [one, other] = [(); 2].map(|()| EmbeddedKinesis::start(&KinesisLimits::default()));
     let (one, other) = (one.expect("starts"), other.expect("starts"));
@@ -80,6 +137,47 @@ fn two_stand_side_by_side() {
     block_on(create_stream(&kinesis(one.endpoint_url()), "s"));
     assert_eq!(streams(&one), ["s"]);
     assert_eq!(streams(&other), [""; 0]);
+}
+
+fn a_stack_serves_tools_one_after_the_other() {
+    let options = StackOptions::of([Service::Kinesis, Service::Dynamodb]);
+    let mut stack = bench_testing::alone("embedded services", &options).expect("needs nothing");
+    let versions: Vec<String> =
+        stack.stack().nodes().into_iter().map(|node| node.version).collect();
+    assert_eq!(versions, ["ferrokinesis 0.7.0", "dynoxide 3.2.0"]);
+    assert_eq!(stack.variable("AWS_REGION"), "us-east-1");
+    assert!(!stack.variable("AWS_ACCESS_KEY_ID").is_empty());
+    assert!(!stack.variable("AWS_SECRET_ACCESS_KEY").is_empty());
+    let kinesis = kinesis(stack.variable("AWS_ENDPOINT_URL_KINESIS"));
+    let dynamodb = dynamodb(stack.variable("AWS_ENDPOINT_URL_DYNAMODB"));
+    block_on(async {
+        create_stream(&kinesis, "s").await;
+        put(&kinesis, "s", "hello").await;
+        assert_eq!(all_records(&kinesis, "s").await, ["hello"]);
+        create_table(&dynamodb, "rows").await;
+    });
+    let pids: Vec<Pid> =
+        stack.stack().nodes().iter().map(|node| pid(node.pid.expect("it runs"))).collect();
+    let started = Instant::now();
+    stack.stack_mut().down(&mut |_| ()).expect("down");
+    assert!(started.elapsed() < Duration::from_secs(5), "took {:?}", started.elapsed());
+    for pid in pids {
+        assert!(test_kill_process(pid).is_err() || is_zombie(pid), "it is still there");
+    }
+}
+
+fn a_killed_node_comes_back_empty() {
+    let options = StackOptions::of([Service::Kinesis]);
+    let mut stack = bench_testing::alone("a killed stand-in", &options).expect("needs nothing");
+    let client = kinesis(stack.variable("AWS_ENDPOINT_URL_KINESIS"));
+    block_on(create_stream(&client, "s"));
+    stack.stack_mut().kill("kinesis").expect("killed");
+    stack.stack_mut().start("kinesis", &mut |_| ()).expect("on the same port");
+    let streams = block_on(client.list_streams().send()).expect("listed").stream_names;
+    assert_eq!(streams, [""; 0], "they were in memory");
+    stack.stack_mut().freeze("kinesis").expect("frozen");
+    stack.stack_mut().thaw("kinesis").expect("thawed");
+    block_on(create_stream(&client, "s"));
 }
 
 fn the_processes_end_with_their_values() {

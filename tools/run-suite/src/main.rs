@@ -30,6 +30,7 @@ use bench_cli::{
     main_with, output,
 };
 use bench_core::results::ServiceOrigin;
+use bench_services::embedded;
 use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::experiment::{Experiment, OptionValue};
@@ -154,6 +155,10 @@ enum Action {
 }
 
 fn main() -> ExitCode {
+    // A stack starts this program again as its embedded services.
+    if let Some(code) = embedded::run_if_requested() {
+        return code;
+    }
     main_with(run_suite)
 }
 

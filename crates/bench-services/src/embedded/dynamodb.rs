@@ -8,6 +8,7 @@ use std::path::Path;
 
 use dynoxide::Database;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use tokio::net::TcpListener;
 
 use super::process::{Kind, ServiceProcess};
@@ -79,6 +80,11 @@ impl DynamodbServer {
 /// Starts one in a thread of this process, for tests.
 pub fn serve_in_background() -> Result<DynamodbServer, ServiceError> {
     Background::start(&KIND, serve_on).map(DynamodbServer)
+}
+
+/// The arguments by which a program becomes one that listens on this port until it is killed.
+pub(crate) fn stand_alone(port: u16) -> Vec<String> {
+    vec![KIND.argument.to_owned(), json!({ "port": port }).to_string()]
 }
 
 /// The life of its process.

@@ -1,11 +1,17 @@
 //! An embedded Kinesis Data Streams: ferrokinesis, in memory.
 
+mod create;
+mod get;
+mod put;
+mod reads;
+mod request;
 mod server;
 
 use std::ffi::OsStr;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use super::process::{Kind, ServiceProcess};
 use super::serving::{Background, ServeError, argument, serve_process};
@@ -26,7 +32,8 @@ pub const VERSION: &str = "ferrokinesis 0.7.0";
 pub struct KinesisLimits {
     /// A shard takes 1,000 records and 1 MiB in a second.
     pub enforce_writes: bool,
-    /// A shard answers 5 calls of `GetRecords` in a second, and gives 2 MiB in a second.
+    /// A shard answers 5 calls of `GetRecords` in a second, and gives 2 MiB in a second, at most
+    /// 10 MiB a call.
     pub enforce_reads: bool,
     /// How many open shards all streams may have together.
     pub shard_limit: u32,
@@ -100,6 +107,11 @@ impl KinesisServer {
 pub fn serve_in_background(limits: &KinesisLimits) -> Result<KinesisServer, ServiceError> {
     let limits = limits.clone();
     Background::start(&KIND, |listener| server::serve_on(listener, limits)).map(KinesisServer)
+}
+
+/// The arguments by which a program becomes one that listens on this port until it is killed.
+pub(crate) fn stand_alone(port: u16, limits: &KinesisLimits) -> Vec<String> {
+    vec![KIND.argument.to_owned(), json!({ "port": port, "limits": limits }).to_string()]
 }
 
 /// The life of its process.

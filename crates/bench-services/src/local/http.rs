@@ -12,10 +12,23 @@ const STATUS_BYTES: usize = 12;
 
 /// Whether a server on 127.0.0.1 answers a GET with this status; if not, what it does instead.
 pub(super) fn answers(port: u16, path: &str, wanted: u16) -> Result<(), String> {
+    asked(port, &format!("GET {path}"), "", "", wanted)
+}
+
+/// Whether a server on 127.0.0.1 answers a request with this status; if not, what it does instead.
+/// `headers` are lines that end as HTTP has it.
+pub(super) fn asked(
+    port: u16,
+    what: &str,
+    headers: &str,
+    body: &str,
+    wanted: u16,
+) -> Result<(), String> {
     let answered = || -> std::io::Result<String> {
         let mut stream = connect(port)?;
-        let request =
-            format!("GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n\r\n");
+        let request = format!(
+            "{what} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n{headers}\r\n{body}"
+        );
         stream.write_all(request.as_bytes())?;
         let mut status = [0; STATUS_BYTES];
         stream.read_exact(&mut status)?;
@@ -26,8 +39,8 @@ pub(super) fn answers(port: u16, path: &str, wanted: u16) -> Result<(), String> 
     let wanted = format!(" {wanted}");
     match answered() {
         Ok(status) if status.starts_with("HTTP/1.") && status.ends_with(&wanted) => Ok(()),
-        Ok(status) => Err(format!("it answers GET {path} with '{}'", status.escape_default())),
-        Err(error) => Err(format!("it does not answer GET {path} on port {port}: {error}")),
+        Ok(status) => Err(format!("it answers {what} with '{}'", status.escape_default())),
+        Err(error) => Err(format!("it does not answer {what} on port {port}: {error}")),
     }
 }
 

@@ -1,5 +1,6 @@
-//! Real servers on this machine: Apache Kafka, Kafka Connect, `MariaDB` or `MySQL`, and an S3
-//! server, fetched, configured, started, watched and stopped.
+//! Servers on this machine: Apache Kafka, Kafka Connect, `MariaDB` or `MySQL`, and an S3 server,
+//! fetched, configured, started, watched and stopped; and what stands in for Kinesis and
+//! `DynamoDB`, for tools that run one after the other.
 //!
 //! The servers of one *stack* live in one folder, and nothing outside of it and of the [`Cache`] is
 //! touched; several stacks stand side by side. The servers go on when the process that started them
@@ -14,13 +15,16 @@
 //! DIR/data/NODE/  DIR/secrets/  DIR/tmp/     gone when the stack goes down
 //! ```
 
+mod aws;
 mod cache;
 mod connect;
+mod dynamodb;
 mod error;
 mod folder;
 mod http;
 mod installed;
 mod kafka;
+mod kinesis;
 mod maven;
 mod mysql;
 mod origin;
@@ -34,9 +38,12 @@ mod stack;
 
 use std::collections::BTreeSet;
 use std::fmt::{self, Display, Formatter};
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+
+use crate::embedded::KinesisLimits;
 
 pub use cache::Cache;
 pub use error::LocalError;
@@ -59,11 +66,19 @@ pub enum Service {
     Mysql,
     /// A server that speaks the protocol of Amazon S3.
     S3,
+    /// The embedded Kinesis, in memory.
+    Kinesis,
+    /// The embedded `DynamoDB`, in memory, or Amazon's `DynamoDB` Local.
+    Dynamodb,
 }
 
 impl Service {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Kafka, Self::Connect, Self::Mysql, Self::S3];
+    pub const ALL: [Self; 6] =
+        [Self::Kafka, Self::Connect, Self::Mysql, Self::S3, Self::Kinesis, Self::Dynamodb];
+
+    /// Those that are the real thing, or as good as it.
+    pub const REAL: [Self; 4] = [Self::Kafka, Self::Connect, Self::Mysql, Self::S3];
 }
 
 impl Display for Service {
@@ -73,6 +88,8 @@ impl Display for Service {
             Self::Connect => "connect",
             Self::Mysql => "mysql",
             Self::S3 => "s3",
+            Self::Kinesis => "kinesis",
+            Self::Dynamodb => "dynamodb",
         })
     }
 }
@@ -82,7 +99,10 @@ impl FromStr for Service {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let found = Self::ALL.into_iter().find(|service| service.to_string() == text);
-        found.ok_or_else(|| format!("'{text}' is none of kafka, connect, mysql and s3"))
+        found.ok_or_else(|| {
+            let names = Self::ALL.map(|service| service.to_string());
+            format!("'{text}' is none of {}", names.join(", "))
+        })
     }
 }
 
@@ -129,6 +149,17 @@ pub struct StackOptions {
     pub kafka_proxy_ports: Vec<u16>,
     /// The S3 server; without one, whichever this machine has, or versitygw.
     pub s3_server: Option<S3Server>,
+    /// The limits of [`Service::Kinesis`].
+    #[serde(default)]
+    pub kinesis_limits: KinesisLimits,
+    /// The folder of an installed `DynamoDB` Local, for [`Service::Dynamodb`]; without one, that
+    /// which the environment variable `DYNAMODB_LOCAL_HOME` names, or the embedded one.
+    #[serde(default)]
+    pub dynamodb_local: Option<PathBuf>,
+    /// The program that becomes an embedded service: one whose `main` calls
+    /// [`crate::embedded::run_if_requested`]. Without one, the running program.
+    #[serde(default)]
+    pub embedded_program: Option<PathBuf>,
 }
 
 impl StackOptions {
@@ -140,6 +171,9 @@ impl StackOptions {
             kafka_settings: Vec::new(),
             kafka_proxy_ports: Vec::new(),
             s3_server: None,
+            kinesis_limits: KinesisLimits::default(),
+            dynamodb_local: None,
+            embedded_program: None,
         }
     }
 

@@ -32,7 +32,11 @@ fn find(dir: &Path, service: Service, addresses: &str) -> Option<ServiceInfo> {
     });
     all_ours.then(|| ServiceInfo {
         name: service.to_string(),
-        origin: ServiceOrigin::Local,
+        origin: match service {
+            // What stands in for them is not what they are, whoever has made it.
+            Service::Kinesis | Service::Dynamodb => ServiceOrigin::Embedded,
+            _ => ServiceOrigin::Local,
+        },
         address: addresses.join(","),
         version: nodes.first().map(|site| site.node.parts.version.clone()).unwrap_or_default(),
     })
@@ -48,6 +52,7 @@ fn host_and_port(address: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
+    use super::super::StackOptions;
     use super::super::record::tests::sample;
     use super::*;
 
@@ -69,6 +74,21 @@ mod tests {
             assert_eq!(find(dir, Service::Kafka, other), None, "{other}");
         }
         assert_eq!(find(dir, Service::Mysql, "127.0.0.1:20001"), None);
+    }
+
+    #[test]
+    fn what_stands_in_for_a_service_is_called_embedded() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let mut record = sample();
+        record.options = StackOptions::of([Service::Kinesis]);
+        let node = &mut record.nodes[0];
+        node.name = "kinesis".to_owned();
+        node.service = Service::Kinesis;
+        node.ports = [("client".to_owned(), 20_001)].into();
+        record.write(dir.path()).expect("written");
+        let found = find(dir.path(), Service::Kinesis, "http://127.0.0.1:20001").expect("found");
+        assert_eq!(found.origin, ServiceOrigin::Embedded);
+        assert_eq!(found.address, "127.0.0.1:20001");
     }
 
     #[test]

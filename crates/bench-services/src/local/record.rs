@@ -83,7 +83,7 @@ pub(super) fn read(dir: &Path) -> Result<Record, LocalError> {
 pub(super) fn node_names(service: Service, options: &StackOptions) -> Vec<String> {
     match service {
         Service::Kafka => (1..=options.brokers).map(|number| format!("kafka-{number}")).collect(),
-        Service::Connect | Service::Mysql | Service::S3 => vec![service.to_string()],
+        _ => vec![service.to_string()],
     }
 }
 
@@ -109,14 +109,28 @@ pub(super) fn merged(
     if both(Service::S3) && new.s3_server.is_some() && old.s3_server != new.s3_server {
         return Err(differs("has another S3 server".to_owned()));
     }
+    if both(Service::Kinesis) && old.kinesis_limits != new.kinesis_limits {
+        return Err(differs("has Kinesis with other limits".to_owned()));
+    }
+    if both(Service::Dynamodb)
+        && new.dynamodb_local.is_some()
+        && old.dynamodb_local != new.dynamodb_local
+    {
+        return Err(differs("has another DynamoDB".to_owned()));
+    }
     let kafka = if old.services.contains(&Service::Kafka) { old } else { new };
     let s3 = if old.services.contains(&Service::S3) { old } else { new };
+    let kinesis = if old.services.contains(&Service::Kinesis) { old } else { new };
+    let dynamodb = if old.services.contains(&Service::Dynamodb) { old } else { new };
     Ok(StackOptions {
         services: old.services.union(&new.services).copied().collect(),
         brokers: kafka.brokers,
         kafka_settings: kafka.kafka_settings.clone(),
         kafka_proxy_ports: kafka.kafka_proxy_ports.clone(),
         s3_server: s3.s3_server,
+        kinesis_limits: kinesis.kinesis_limits.clone(),
+        dynamodb_local: dynamodb.dynamodb_local.clone(),
+        embedded_program: new.embedded_program.clone().or_else(|| old.embedded_program.clone()),
     })
 }
 
@@ -134,6 +148,7 @@ pub(super) fn ports_in_use(cache: &Cache, record: &Record) -> BTreeSet<u16> {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
+    use crate::embedded::KinesisLimits;
 
     /// One broker, whose ports are 20001 and following.
     pub(in super::super) fn sample() -> Record {
@@ -192,7 +207,11 @@ pub(super) mod tests {
         assert_eq!(merged(dir, &more, &old).expect("the other way round").brokers, 3);
         let mut other = old.clone();
         other.kafka_settings.push(("num.partitions".to_owned(), "2".to_owned()));
-        for other in [other, StackOptions::kafka(1)] {
+        let kinesis = StackOptions::of([Service::Kinesis]);
+        let unlimited = KinesisLimits { enforce_writes: false, ..KinesisLimits::default() };
+        let both = merged(dir, &both, &kinesis).expect("grows");
+        let unlimited = StackOptions { kinesis_limits: unlimited, ..kinesis };
+        for other in [other, StackOptions::kafka(1), unlimited] {
             let error = merged(dir, &both, &other).expect_err("changes");
             assert!(error.is_usage() && error.to_string().contains("services down"), "{error}");
         }

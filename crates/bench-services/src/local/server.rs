@@ -8,7 +8,9 @@ use serde::{Deserialize, Serialize};
 use super::folder::{CONFIG, DATA, LOGS, SECRETS, TMP};
 use super::process::Launch;
 use super::record::{Node, Record};
-use super::{Cache, LocalError, Service, StackOptions, connect, kafka, mysql, s3};
+use super::{
+    Cache, LocalError, Service, StackOptions, connect, dynamodb, kafka, kinesis, mysql, s3,
+};
 
 /// Told what takes a while, one sentence at a time.
 pub(super) type Notice<'a> = dyn FnMut(&str) + 'a;
@@ -50,6 +52,8 @@ pub(super) fn server(service: Service) -> &'static dyn Server {
         Service::Connect => &connect::Connect,
         Service::Mysql => &mysql::Mysql,
         Service::S3 => &s3::S3,
+        Service::Kinesis => &kinesis::Kinesis,
+        Service::Dynamodb => &dynamodb::Dynamodb,
     }
 }
 

@@ -34,8 +34,10 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 const POLL: Duration = Duration::from_millis(100);
 
 /// Which services are started together. Connect needs Kafka.
-const WAVES: [&[Service]; 2] =
-    [&[Service::Kafka, Service::Mysql, Service::S3], &[Service::Connect]];
+const WAVES: [&[Service]; 2] = [
+    &[Service::Kafka, Service::Mysql, Service::S3, Service::Kinesis, Service::Dynamodb],
+    &[Service::Connect],
+];
 
 /// What a node is and does.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -166,8 +168,14 @@ impl Stack {
         ];
         for service in Service::ALL {
             let nodes = sites(&self.dir, &self.record, service);
-            if !nodes.is_empty() {
-                all.extend(server(service).environment(&nodes));
+            if nodes.is_empty() {
+                continue;
+            }
+            // The first word on something is the last: stand-ins take the keys of the S3 server.
+            for (name, value) in server(service).environment(&nodes) {
+                if all.iter().all(|(other, _)| *other != name) {
+                    all.push((name, value));
+                }
             }
         }
         all
