@@ -210,6 +210,17 @@ pub trait Receive {
     fn at_end(&self) -> bool {
         false
     }
+
+    /// Asks that messages from now on count as read only when they are [settled](Self::settle):
+    /// whoever reads on where this consumer stops gets those that are not. For who passes them on
+    /// to where they may still be lost. Systems that keep no such position have nothing to do.
+    fn hold_back(&mut self) {}
+
+    /// Settles the oldest `messages` that have been passed on since [`Receive::hold_back`] and are
+    /// not settled yet.
+    fn settle(&mut self, messages: usize) {
+        let _ = messages;
+    }
 }
 
 #[cfg(test)]

@@ -25,6 +25,9 @@ pub struct MortalReceiver {
     /// What comes next stands last.
     kills: Vec<Kill>,
     back_ns: Option<InstantNs>,
+    holds_back: bool,
+    /// What the dead had passed on and not settled, which only those can settle that read it again.
+    orphaned: usize,
     clock: SystemClock,
     config: KafkaConfig,
     topic: String,
@@ -46,6 +49,8 @@ impl MortalReceiver {
             receiver: Some(receiver),
             kills,
             back_ns: None,
+            holds_back: false,
+            orphaned: 0,
             clock,
             config: config.clone(),
             topic: topic.to_owned(),
@@ -62,11 +67,15 @@ impl MortalReceiver {
 
     fn change(&mut self) -> Result<(), KafkaError> {
         if let Some(receiver) = self.receiver.take() {
+            self.orphaned += receiver.held();
             receiver.kill();
             self.back_ns = self.kills.pop().and_then(|kill| kill.back_ns);
             tracing::info!("a consumer was killed");
         } else {
             let mut receiver = KafkaReceiver::connect(&self.config, self.clock)?;
+            if self.holds_back {
+                receiver.hold_back();
+            }
             receiver.join(&self.topic)?;
             self.receiver = Some(receiver);
             tracing::info!("a killed consumer joined its group anew");
@@ -98,5 +107,20 @@ impl Receive for MortalReceiver {
     fn at_end(&self) -> bool {
         // What a dead one did not read is read by others, later.
         self.receiver.as_ref().is_some_and(KafkaReceiver::at_end)
+    }
+
+    fn hold_back(&mut self) {
+        self.holds_back = true;
+        if let Some(receiver) = &mut self.receiver {
+            receiver.hold_back();
+        }
+    }
+
+    fn settle(&mut self, messages: usize) {
+        let orphaned = messages.min(self.orphaned);
+        self.orphaned -= orphaned;
+        if let Some(receiver) = &mut self.receiver {
+            receiver.settle(messages - orphaned);
+        }
     }
 }

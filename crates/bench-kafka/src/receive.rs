@@ -91,6 +91,11 @@ impl KafkaReceiver {
         self.consumer.kill();
     }
 
+    /// Messages that were passed on and are not settled.
+    pub(crate) fn held(&self) -> usize {
+        self.consumer.held()
+    }
+
     fn note_error(&mut self, code: RDKafkaErrorCode, reason: &str) -> Result<(), TransportError> {
         let hopeless = match code {
             RDKafkaErrorCode::Fatal => self.consumer.fatal_error(),
@@ -159,6 +164,15 @@ impl Receive for KafkaReceiver {
 
     fn at_end(&self) -> bool {
         self.assigned > 0 && self.ended.len() >= self.assigned
+    }
+
+    /// A group's offsets are stored, and so committed, for what is settled alone.
+    fn hold_back(&mut self) {
+        self.consumer.hold_back();
+    }
+
+    fn settle(&mut self, messages: usize) {
+        self.consumer.settle(messages);
     }
 }
 

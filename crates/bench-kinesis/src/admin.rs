@@ -123,7 +123,8 @@ async fn list_filtered(
             Some(token) => client.list_shards().next_token(token),
             None => client.list_shards().stream_name(stream).set_shard_filter(filter.clone()),
         };
-        let page = request.send().await.map_err(|error| failed("list the shards of", stream, &error))?;
+        let page =
+            request.send().await.map_err(|error| failed("list the shards of", stream, &error))?;
         for shard in page.shards() {
             shards.push(read_shard(stream, shard)?);
         }
@@ -134,10 +135,7 @@ async fn list_filtered(
     }
 }
 
-fn read_shard(
-    stream: &str,
-    shard: &aws_sdk_kinesis::types::Shard,
-) -> Result<Shard, KinesisError> {
+fn read_shard(stream: &str, shard: &aws_sdk_kinesis::types::Shard) -> Result<Shard, KinesisError> {
     let keys = shard.hash_key_range().and_then(|range| {
         Some((range.starting_hash_key().parse().ok()?, range.ending_hash_key().parse().ok()?))
     });
@@ -214,9 +212,7 @@ pub async fn create(
 ) -> Result<Stream, KinesisError> {
     let request = client.create_stream().stream_name(stream);
     let request = match capacity {
-        Capacity::Shards(shards) => {
-            request.shard_count(i32::try_from(shards).unwrap_or(i32::MAX))
-        }
+        Capacity::Shards(shards) => request.shard_count(i32::try_from(shards).unwrap_or(i32::MAX)),
         Capacity::OnDemand => request.set_stream_mode_details(
             StreamModeDetails::builder().stream_mode(StreamMode::OnDemand).build().ok(),
         ),

@@ -5,5 +5,7 @@ pub mod aggregation;
 mod error;
 pub mod publish;
 pub mod receive;
+mod timer;
 
 pub use error::KinesisError;
+pub use publish::KinesisPublisher;

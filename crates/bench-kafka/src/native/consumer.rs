@@ -1,5 +1,6 @@
 //! Receiving in batches, and keeping account of what was passed on.
 
+use std::collections::VecDeque;
 use std::ffi::{c_int, c_void};
 use std::ptr;
 use std::time::Duration;
@@ -21,8 +22,17 @@ pub(crate) struct NativeConsumer {
     messages: Vec<*mut rd::rd_kafka_message_t>,
     /// How many of the messages are waiting to be passed on.
     filled: usize,
+    /// What was passed on and is not settled, oldest first; `None` where passing on settles.
+    held: Option<VecDeque<Held>>,
     // Last, so that it is dropped after everything made from it.
     client: Client,
+}
+
+/// Messages that followed one another in a partition.
+struct Held {
+    messages: usize,
+    /// The last of them, by which all are settled.
+    last: *mut rd::rd_kafka_message_t,
 }
 
 // SAFETY: the messages belong to the consumer alone; librdkafka's handles may be used from any
@@ -53,7 +63,8 @@ impl NativeConsumer {
             rd::rd_kafka_poll_set_consumer(client.handle);
             Queue(rd::rd_kafka_queue_get_consumer(client.handle))
         };
-        Ok(Self { queue, messages: vec![ptr::null_mut(); batch_max.max(1)], filled: 0, client })
+        let messages = vec![ptr::null_mut(); batch_max.max(1)];
+        Ok(Self { queue, messages, filled: 0, held: None, client })
     }
 
     pub(crate) fn fatal_error(&self) -> Option<String> {
@@ -161,8 +172,39 @@ impl NativeConsumer {
         self.client.destroy_flags = DESTROY_WITHOUT_CLOSE;
     }
 
-    /// Passes on what was fetched, and stores how far that is, to be committed for the group.
+    /// Has messages from now on wait to be [settled](Self::settle) when they were passed on.
+    pub(crate) fn hold_back(&mut self) {
+        self.held.get_or_insert_default();
+    }
+
+    /// Messages that were passed on and are not settled.
+    pub(crate) fn held(&self) -> usize {
+        self.held.iter().flatten().map(|held| held.messages).sum()
+    }
+
+    /// Stores how far the oldest `messages` that are held go, to be committed for the group. Of
+    /// messages that followed one another, it is stored when all are settled.
+    pub(crate) fn settle(&mut self, mut messages: usize) {
+        let Some(held) = &mut self.held else { return };
+        while let Some(first) = held.front_mut() {
+            if messages < first.messages {
+                first.messages -= messages;
+                return;
+            }
+            messages -= first.messages;
+            // SAFETY: the message was kept for this, and is destroyed once.
+            unsafe {
+                store_offset(first.last);
+                rd::rd_kafka_message_destroy(first.last);
+            }
+            held.pop_front();
+        }
+    }
+
+    /// Passes on what was fetched, and stores how far that is, to be committed for the group,
+    /// unless that waits for [`NativeConsumer::settle`].
     pub(crate) fn pass_on(&mut self, mut sink: impl FnMut(Fetched<'_>)) {
+        let mut in_a_row = 0;
         let fetched = &self.messages[..std::mem::take(&mut self.filled)];
         for (index, &pointer) in fetched.iter().enumerate() {
             // SAFETY: the message was handed out by librdkafka, is lent for the call of the sink,
@@ -187,8 +229,16 @@ impl NativeConsumer {
                 let goes_on = next.is_some_and(|next| {
                     next.partition == message.partition && error_code(next.err).is_none()
                 });
-                if !goes_on && error_code(message.err).is_none() {
-                    store_offset(pointer);
+                if error_code(message.err).is_none() {
+                    in_a_row += 1;
+                    if !goes_on {
+                        let messages = std::mem::take(&mut in_a_row);
+                        if let Some(held) = &mut self.held {
+                            held.push_back(Held { messages, last: pointer });
+                            continue;
+                        }
+                        store_offset(pointer);
+                    }
                 }
                 rd::rd_kafka_message_destroy(pointer);
             }
@@ -242,10 +292,11 @@ unsafe fn store_offset(message: *mut rd::rd_kafka_message_t) {
 impl Drop for NativeConsumer {
     fn drop(&mut self) {
         let fetched = &self.messages[..std::mem::take(&mut self.filled)];
-        // SAFETY: what was not passed on is destroyed, once, and not stored as read; the client is
-        // alive; unless it was killed, it leaves its group and commits what was passed on.
+        let held = self.held.take().into_iter().flatten().map(|held| held.last);
+        // SAFETY: what was not passed on, or not settled, is destroyed, once, and not stored as
+        // read; the client is alive; unless it was killed, it leaves its group and commits the rest.
         unsafe {
-            for &pointer in fetched {
+            for pointer in fetched.iter().copied().chain(held) {
                 rd::rd_kafka_message_destroy(pointer);
             }
             if self.client.destroy_flags != DESTROY_WITHOUT_CLOSE {

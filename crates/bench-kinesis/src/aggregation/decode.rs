@@ -61,6 +61,21 @@ struct Indexed<'a> {
     data: &'a [u8],
 }
 
+impl<'a> Indexed<'a> {
+    /// The record with its keys. A number without an entry in its table is an error.
+    fn named(
+        self,
+        (partition_keys, hash_keys): &(Vec<&'a str>, Vec<&'a str>),
+    ) -> Option<UserRecord<'a>> {
+        let explicit_hash_key = match self.hash_key {
+            Some(index) => Some(entry(hash_keys, index)?),
+            None => None,
+        };
+        let partition_key = Some(entry(partition_keys, self.partition_key)?);
+        Some(UserRecord { partition_key, explicit_hash_key, data: self.data })
+    }
+}
+
 /// The records of an `AggregatedRecord`; nothing when the bytes are none.
 fn user_records(mut message: &[u8]) -> Option<Vec<UserRecord<'_>>> {
     let (mut partition_keys, mut hash_keys, mut records) = (Vec::new(), Vec::new(), Vec::new());
@@ -73,19 +88,8 @@ fn user_records(mut message: &[u8]) -> Option<Vec<UserRecord<'_>>> {
             _ => skip_field(wire_type, tag, &mut message, DecodeContext::default()).ok()?,
         }
     }
-    let named = |record: Indexed<'_>| -> Option<UserRecord<'_>> {
-        let hash_key = record.hash_key.map(|index| entry(&hash_keys, index));
-        Some(UserRecord {
-            partition_key: Some(entry(&partition_keys, record.partition_key)?),
-            // A number without an entry is an error, no number is none.
-            explicit_hash_key: match hash_key {
-                Some(found) => Some(found?),
-                None => None,
-            },
-            data: record.data,
-        })
-    };
-    records.into_iter().map(named).collect()
+    let tables = (partition_keys, hash_keys);
+    records.into_iter().map(|record| record.named(&tables)).collect()
 }
 
 /// A `Record`. Its tags, which nothing has ever used, are skipped.
@@ -175,8 +179,7 @@ mod tests {
     #[test]
     fn fields_of_other_versions_are_skipped_and_tables_may_come_last() {
         let data = sealed(b"\x1A\x0A\x08\x00\x1A\x01v\x22\x03\x0A\x01t\x0A\x01k\x52\x01x");
-        let expected =
-            UserRecord { partition_key: Some("k"), explicit_hash_key: None, data: b"v" };
+        let expected = UserRecord { partition_key: Some("k"), explicit_hash_key: None, data: b"v" };
         assert_eq!(deaggregate(&data), Deaggregated::Aggregate(vec![expected]));
     }
 }

@@ -138,8 +138,10 @@ pub(super) struct FanOutReader {
     shard: String,
     retries: Retries,
     events: Option<Events>,
-    /// Where a new subscription begins.
+    /// Where a new subscription begins: at the record that was passed on last, or later.
     position: ShardStart,
+    /// The sequence number of the record that was passed on last.
+    last: Option<String>,
 }
 
 impl FanOutReader {
@@ -159,6 +161,7 @@ impl FanOutReader {
             retries: Retries::new(counters),
             events: None,
             position: start,
+            last: None,
         }
     }
 
@@ -184,7 +187,7 @@ impl FanOutReader {
                 Ok(Some(_)) => {}
                 Ok(None) => {
                     self.events = None;
-                    self.retries.counters().add_renewed();
+                    self.retries.counters().add_resumed();
                 }
                 Err(error) => {
                     self.events = None;
@@ -203,7 +206,14 @@ impl FanOutReader {
         // The last event of a shard has no number to go on from.
         let is_last = event.continuation_sequence_number.is_empty();
         if !is_last {
-            self.position = ShardStart::AfterSequence(event.continuation_sequence_number);
+            self.position = ShardStart::AtSequence(event.continuation_sequence_number);
+        }
+        let mut records = event.records;
+        if let Some(last) = &self.last {
+            records.retain(|record| is_later(&record.sequence_number, last));
+        }
+        if let Some(record) = records.last() {
+            self.last = Some(record.sequence_number.clone());
         }
         let children: Vec<Shard> =
             event.child_shards.unwrap_or_default().iter().map(Shard::from).collect();
@@ -212,10 +222,10 @@ impl FanOutReader {
             Some(list_children(client, &self.stream, &self.shard, retries).await?)
         } else {
             // A service may name the children while records are still to come.
-            let is_read = is_last || event.records.is_empty();
+            let is_read = is_last || records.is_empty();
             Some(children).filter(|children| is_read && !children.is_empty())
         };
-        Ok(ShardBatch { records: event.records, behind_ms: event.millis_behind_latest, children })
+        Ok(ShardBatch { records, behind_ms: event.millis_behind_latest, children })
     }
 
     async fn subscribe(&mut self) -> Result<(), KinesisError> {
@@ -258,5 +268,21 @@ impl FanOutReader {
         };
         // It lacks nothing that it needs: the type is there.
         position.build().ok()
+    }
+}
+
+/// Whether one sequence number, which is a decimal number of any length, is above another.
+fn is_later(number: &str, other: &str) -> bool {
+    (number.len(), number) > (other.len(), other)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sequence_numbers_are_compared_as_numbers() {
+        assert!(is_later("100", "99") && is_later("101", "100"));
+        assert!(!is_later("100", "100") && !is_later("99", "100"));
     }
 }

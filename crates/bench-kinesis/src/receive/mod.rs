@@ -15,7 +15,7 @@ pub use lineage::shard_number;
 pub use lineage::{NoSuchShard, ReadyShard, Shard, ShardStart, ShardTree, StreamStart};
 pub use reader::{Polling, RECORDS_MAX, ShardBatch, ShardReader};
 pub use receiver::{KinesisReceiver, Subscription};
-pub use retry::{ReadCounters, ReadCounts};
+pub use retry::ReadCounters;
 
 use std::time::Duration;
 

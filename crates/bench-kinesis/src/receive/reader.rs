@@ -116,10 +116,10 @@ impl ShardReader {
     /// allows a call. Not to be called again after the batch with the children.
     pub async fn next(&mut self) -> Result<ShardBatch, KinesisError> {
         loop {
-            self.open().await?;
             if let Some(at) = self.pace.next_call() {
                 tokio::time::sleep_until(at.into()).await;
             }
+            self.open().await?;
             if let Some(answer) = self.get_records().await? {
                 return self.accept(answer).await;
             }
@@ -140,7 +140,8 @@ impl ShardReader {
         };
         if error.code() == Some("ExpiredIteratorException") {
             self.iterator = None;
-            self.retries.counters().add_renewed();
+            self.pace.answered(0, true);
+            self.retries.counters().add_resumed();
         } else {
             let attempted = format!("read shard '{}' of stream '{}'", self.shard, self.stream);
             self.retries.wait_after(attempted, &error).await?;

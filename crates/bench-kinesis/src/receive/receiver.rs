@@ -7,6 +7,7 @@ use aws_sdk_kinesis::Client;
 use aws_sdk_kinesis::types::Record;
 use bench_aws::SdkConfig;
 use bench_core::clock::{Clock as _, InstantNs, SystemClock};
+use bench_core::counts::Counts;
 use bench_core::transport::{Incoming, Receive, Stamps, TransportError};
 use tokio::runtime::Runtime;
 use tokio::task::{JoinError, JoinSet};
@@ -86,7 +87,8 @@ impl Reader {
 
 impl KinesisReceiver {
     /// Connects so many consumers, at least one, that share the shards of `stream`. Whatever is put
-    /// into the stream after this is received, wherever reading begins.
+    /// into the stream after this is received, wherever reading begins. What they count beside the
+    /// messages goes into `counts`, see [`ReadCounters`].
     pub fn connect(
         config: &SdkConfig,
         stream: &str,
@@ -94,8 +96,9 @@ impl KinesisReceiver {
         subscription: &Subscription,
         consumers: usize,
         clock: SystemClock,
+        counts: &Counts,
     ) -> Result<Vec<Self>, ReceiveError> {
-        let counters = Arc::new(ReadCounters::default());
+        let counters = Arc::new(ReadCounters::new(counts));
         let shards = current_thread_runtime()?.block_on(async {
             // Connections belong to a runtime, hence a client for this one.
             let mut retries = Retries::new(Arc::clone(&counters));
@@ -118,12 +121,6 @@ impl KinesisReceiver {
             Ok(receiver)
         };
         (0..consumers).map(connect).collect()
-    }
-
-    /// What all consumers that were connected together have done, also after they have ended.
-    #[must_use]
-    pub fn counters(&self) -> Arc<ReadCounters> {
-        Arc::clone(&self.counters)
     }
 
     /// Settles where reading begins, so that nothing that comes later is missed.

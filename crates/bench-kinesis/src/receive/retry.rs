@@ -2,12 +2,12 @@
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use aws_sdk_kinesis::config::http::HttpResponse;
 use aws_sdk_kinesis::error::{ProvideErrorMetadata, SdkError};
 use bench_aws::{AwsError, is_throttled};
+use bench_core::counts::{Count, Counts};
 
 use crate::KinesisError;
 
@@ -18,46 +18,37 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const WAIT_MIN: Duration = Duration::from_millis(100);
 const WAIT_MAX: Duration = Duration::from_secs(2);
 
-/// Counts of all readers that share them.
+/// What readers count beside the records; those that share it count together.
 #[derive(Debug, Default)]
 pub struct ReadCounters {
-    calls: AtomicU64,
-    throttled: AtomicU64,
-    retried: AtomicU64,
-    renewed: AtomicU64,
-}
-
-/// What readers have done up to now.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct ReadCounts {
     /// Calls of `GetRecords`, or subscriptions.
-    pub calls: u64,
+    calls: Count,
     /// Calls that the service refused because it was asked too much; they were made again.
-    pub throttled: u64,
+    throttled: Count,
     /// Other calls that failed and were made again.
-    pub retried: u64,
+    retried: Count,
     /// Iterators that had expired, or subscriptions that had ended, and were replaced.
-    pub renewed: u64,
+    resumed: Count,
 }
 
 impl ReadCounters {
-    /// The counts now.
+    /// Counts into `counts`: `reads`, `reads_throttled`, `reads_retried` and `reads_resumed`.
     #[must_use]
-    pub fn counts(&self) -> ReadCounts {
-        ReadCounts {
-            calls: self.calls.load(Ordering::Relaxed),
-            throttled: self.throttled.load(Ordering::Relaxed),
-            retried: self.retried.load(Ordering::Relaxed),
-            renewed: self.renewed.load(Ordering::Relaxed),
+    pub fn new(counts: &Counts) -> Self {
+        Self {
+            calls: counts.count("reads"),
+            throttled: counts.count("reads_throttled"),
+            retried: counts.count("reads_retried"),
+            resumed: counts.count("reads_resumed"),
         }
     }
 
     pub(super) fn add_call(&self) {
-        self.calls.fetch_add(1, Ordering::Relaxed);
+        self.calls.add(1);
     }
 
-    pub(super) fn add_renewed(&self) {
-        self.renewed.fetch_add(1, Ordering::Relaxed);
+    pub(super) fn add_resumed(&self) {
+        self.resumed.add(1);
     }
 }
 
@@ -110,13 +101,13 @@ impl Retries {
         if is_throttled {
             // The service is there, however many others read the same shard.
             self.failing_since = None;
-            self.counters.throttled.fetch_add(1, Ordering::Relaxed);
+            self.counters.throttled.add(1);
         } else {
             let now = Instant::now();
             if now - *self.failing_since.get_or_insert(now) > PATIENCE {
                 return Err(error.into());
             }
-            self.counters.retried.fetch_add(1, Ordering::Relaxed);
+            self.counters.retried.add(1);
         }
         tracing::debug!("{error}; trying again");
         tokio::time::sleep(spread(self.wait)).await;

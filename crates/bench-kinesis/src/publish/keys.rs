@@ -1,0 +1,160 @@
+//! The partition key of each message.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use bench_core::transport::Outgoing;
+use rand::{RngExt as _, SeedableRng as _};
+use rand_xoshiro::Xoshiro256PlusPlus;
+use serde::Deserializer as _;
+use serde::de::{Error as _, IgnoredAny, MapAccess, Visitor};
+
+/// Characters that a partition key may have.
+pub const PARTITION_KEY_CHARS_MAX: usize = 256;
+
+/// The key of records that lack the field that holds it.
+pub const PARTITION_KEY_DEFAULT: &str = "default_partition_key";
+
+/// Made-up keys, which messages without a key take in turn: enough to spread them evenly over the
+/// shards and over the batches of a Lambda, few enough to take little room in an aggregate.
+const POOL_KEYS: usize = 1024;
+
+/// Where partition keys come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KeySource {
+    /// The message's own key. Messages without one take made-up keys in turn.
+    Message,
+    /// A field of the JSON object that the message holds.
+    Field {
+        /// Its name.
+        name: String,
+        /// Where the object begins in a message, bytes: behind a header.
+        from_bytes: usize,
+    },
+}
+
+/// Chooses the partition keys of one publisher.
+pub(super) struct KeyChooser {
+    source: KeySource,
+    pool: Vec<String>,
+    next: usize,
+    /// Messages without the field.
+    pub(super) defaults: usize,
+}
+
+impl KeyChooser {
+    pub(super) fn new(source: KeySource, seed: u64) -> Self {
+        let mut rng = Xoshiro256PlusPlus::seed_from_u64(seed);
+        let pool = (0..POOL_KEYS).map(|_| format!("{:08x}", rng.random::<u32>())).collect();
+        Self { source, pool, next: 0, defaults: 0 }
+    }
+
+    /// The key of a message, 1 to [`PARTITION_KEY_CHARS_MAX`] characters.
+    pub(super) fn choose<'a>(&'a mut self, message: &Outgoing<'a>) -> Cow<'a, str> {
+        match &self.source {
+            KeySource::Message => if let Some(key) = message.key.filter(|key| !key.is_empty()) { shortened(String::from_utf8_lossy(key)) } else {
+                self.next = (self.next + 1) % self.pool.len();
+                Cow::Borrowed(&self.pool[self.next])
+            },
+            KeySource::Field { name, from_bytes } => {
+                let object = message.value.get(*from_bytes..).unwrap_or_default();
+                if let Some(key) = field(object, name) {
+                    return shortened(Cow::Owned(key));
+                }
+                self.defaults += 1;
+                Cow::Borrowed(PARTITION_KEY_DEFAULT)
+            }
+        }
+    }
+}
+
+fn shortened(key: Cow<'_, str>) -> Cow<'_, str> {
+    match key.char_indices().nth(PARTITION_KEY_CHARS_MAX) {
+        Some((end, _)) => Cow::Owned(key[..end].to_owned()),
+        None => key,
+    }
+}
+
+/// The value of a field as a key: a text that is not empty, a number or a truth value. Nothing for
+/// what is missing, null or nested, or when the bytes are no JSON object.
+fn field(object: &[u8], name: &str) -> Option<String> {
+    let mut json = serde_json::Deserializer::from_slice(object);
+    let found = json.deserialize_map(Find { name }).ok()?;
+    match found? {
+        serde_json::Value::String(text) => Some(text).filter(|text| !text.trim().is_empty()),
+        value @ (serde_json::Value::Number(_) | serde_json::Value::Bool(_)) => {
+            Some(value.to_string())
+        }
+        _ => None,
+    }
+}
+
+/// Reads one field and skips the others, which costs nothing but looking at them.
+struct Find<'a> {
+    name: &'a str,
+}
+
+impl<'de> Visitor<'de> for Find<'_> {
+    type Value = Option<serde_json::Value>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut found = None;
+        while let Some(name) = map.next_key::<Cow<'_, str>>()? {
+            if name == self.name {
+                found = Some(map.next_value()?);
+            } else {
+                map.next_value::<IgnoredAny>().map_err(A::Error::custom)?;
+            }
+        }
+        Ok(found)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message<'a>(key: Option<&'a [u8]>, value: &'a [u8]) -> Outgoing<'a> {
+        Outgoing { token: 0, key, value }
+    }
+
+    #[test]
+    fn a_message_keeps_its_key_and_gets_one_if_it_has_none() {
+        let mut keys = KeyChooser::new(KeySource::Message, 1);
+        assert_eq!(keys.choose(&message(Some(b"k"), b"")), "k");
+        assert_eq!(keys.choose(&message(Some("\u{e9}".repeat(300).as_bytes()), b"")).len(), 512);
+        let made: Vec<_> =
+            (0..POOL_KEYS * 2).map(|_| keys.choose(&message(None, b"")).into_owned()).collect();
+        assert_eq!(made[..POOL_KEYS], made[POOL_KEYS..], "they come in turn");
+        let different: std::collections::HashSet<_> = made.iter().collect();
+        assert!(different.len() > POOL_KEYS - 5, "{}", different.len());
+        assert!(!keys.choose(&message(Some(b""), b"")).is_empty(), "an empty key is none");
+    }
+
+    #[test]
+    fn the_key_is_a_field_of_the_record_or_the_default() {
+        let source = KeySource::Field { name: "Title".to_owned(), from_bytes: 2 };
+        let mut keys = KeyChooser::new(source, 1);
+        for (object, key) in [
+            (r#"{"Author":{"Title":"no"},"Title":"Ulysses"}"#, "Ulysses"),
+            (r#"{"Title":1984,"Pages":[1,2]}"#, "1984"),
+            (r#"{"T\u0069tle":"escaped"}"#, "escaped"),
+            (r#"{"title":"lower"}"#, PARTITION_KEY_DEFAULT),
+            (r#"{"Title":null}"#, PARTITION_KEY_DEFAULT),
+            (r#"{"Title":" "}"#, PARTITION_KEY_DEFAULT),
+            (r#"{"Title":["a"]}"#, PARTITION_KEY_DEFAULT),
+            (r#"{"Title":"broken"#, PARTITION_KEY_DEFAULT),
+            ("[1]", PARTITION_KEY_DEFAULT),
+            ("", PARTITION_KEY_DEFAULT),
+        ] {
+            let value = format!("HH{object}");
+            assert_eq!(keys.choose(&message(None, value.as_bytes())), key, "{object}");
+        }
+        assert_eq!(keys.choose(&message(None, b"")), PARTITION_KEY_DEFAULT);
+        assert_eq!(keys.defaults, 8);
+    }
+}

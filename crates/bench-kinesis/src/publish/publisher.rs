@@ -1,0 +1,300 @@
+//! The publisher: what is collected, what is under way, and what became of it.
+
+use std::sync::Arc;
+
+use aws_sdk_kinesis::Client;
+use aws_sdk_kinesis::config::retry::RetryConfig;
+use bench_aws::SdkConfig;
+use bench_core::clock::{Clock as _, InstantNs, SystemClock};
+use bench_core::transport::{Batch, Completion, Publish, TransportError};
+use tokio::runtime::Runtime;
+use tokio::task::{JoinError, JoinHandle, JoinSet};
+
+use super::collector::Collector;
+use super::counts::add;
+use super::request::{Answer, Record, Refusal, Remedy, put};
+use super::retry::RetryQueue;
+use super::timings::Timings;
+use super::{PublishConfig, PublishCounts};
+use crate::KinesisError;
+use crate::admin::{Shard, open_shards};
+use crate::timer::Timer;
+
+/// A producer of one stream.
+pub struct KinesisPublisher {
+    // Before the runtime that they run on.
+    requests: JoinSet<Answer>,
+    look_at_shards: Option<JoinHandle<Result<Vec<Shard>, KinesisError>>>,
+    timer: Timer,
+    client: Client,
+    runtime: Runtime,
+    clock: SystemClock,
+    stream: Arc<str>,
+    config: PublishConfig,
+    collector: Collector,
+    retries: RetryQueue,
+    /// The meaning of each failure code that was handed out, which is its place.
+    failures: Vec<Refusal>,
+    stopped: Option<String>,
+    counts: Arc<PublishCounts>,
+    timings: Option<Timings>,
+}
+
+impl KinesisPublisher {
+    /// A producer with connections of its own. `shards` are those that are open.
+    pub fn connect(
+        sdk: &SdkConfig,
+        config: PublishConfig,
+        shards: &[Shard],
+        clock: SystemClock,
+        counts: Arc<PublishCounts>,
+    ) -> Result<Self, KinesisError> {
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        let runtime = runtime.enable_all().build().map_err(KinesisError::Runtime)?;
+        let timer = runtime.block_on(async { Timer::new(clock) }).map_err(KinesisError::Runtime)?;
+        let once = aws_sdk_kinesis::Config::from(sdk).to_builder();
+        let once = once.retry_config(RetryConfig::disabled()).build();
+        let timings = config.timings.clone().map(Timings::new);
+        Ok(Self {
+            requests: JoinSet::new(),
+            look_at_shards: None,
+            timer,
+            client: Client::from_conf(once),
+            runtime,
+            clock,
+            stream: config.stream.as_str().into(),
+            collector: Collector::new(&config, shards),
+            retries: RetryQueue::new(config.seed),
+            failures: Vec::new(),
+            stopped: None,
+            counts,
+            timings,
+            config,
+        })
+    }
+
+    /// Whether messages have to wait: for a request that may start, or for records that are sent
+    /// again.
+    fn is_full(&self) -> bool {
+        let retries_max = self.config.in_flight_max * self.config.put.records_max();
+        self.collector.is_full() || self.retries.len() >= retries_max
+    }
+
+    /// Moves everything on that can be, without waiting.
+    fn turn(&mut self, completions: &mut Vec<Completion>) {
+        while let Some(answer) = self.requests.try_join_next() {
+            self.answered(answer, completions);
+        }
+        let now_ns = self.clock.now_ns();
+        self.collector.add_ready(self.retries.take_due(now_ns));
+        self.learn_shards(now_ns);
+        self.collector.close_if_due(now_ns);
+        self.start_requests();
+    }
+
+    fn start_requests(&mut self) {
+        while self.requests.len() < self.config.in_flight_max && self.stopped.is_none() {
+            let records = self.collector.next_request();
+            if records.is_empty() {
+                return;
+            }
+            let (client, stream) = (self.client.clone(), Arc::clone(&self.stream));
+            let request = put(client, stream, self.config.put, records, self.clock);
+            self.requests.spawn_on(request, self.runtime.handle());
+        }
+    }
+
+    /// Waits for an answer, or until the instant.
+    fn wait(
+        &mut self,
+        until_ns: InstantNs,
+        completions: &mut Vec<Completion>,
+    ) -> Result<(), TransportError> {
+        let Self { runtime, requests, timer, .. } = self;
+        let answer = runtime.block_on(async {
+            tokio::select! {
+                biased;
+                Some(answer) = requests.join_next() => Ok(Some(answer)),
+                waited = timer.sleep_until(until_ns) => waited.map(|()| None),
+            }
+        });
+        match answer {
+            Ok(Some(answer)) => self.answered(answer, completions),
+            Ok(None) => {}
+            Err(error) => {
+                return Err(TransportError::new(format!("failed to wait for answers: {error}")));
+            }
+        }
+        Ok(())
+    }
+
+    fn answered(&mut self, answer: Result<Answer, JoinError>, completions: &mut Vec<Completion>) {
+        let Answer { records, at_ns, result } = match answer {
+            Ok(answer) => answer,
+            Err(error) => {
+                self.stopped
+                    .get_or_insert_with(|| format!("a request was not carried out: {error}"));
+                return;
+            }
+        };
+        add(&self.counts.requests, 1);
+        let mut again = Vec::new();
+        match result {
+            Ok(entries) => {
+                self.notice_shard(entries.first().and_then(|entry| entry.shard_id()));
+                let (mut confirmed, mut throttled) = (0, 0);
+                for (index, record) in records.into_iter().enumerate() {
+                    let entry = entries.get(index);
+                    match entry.map_or_else(|| Some(Refusal::unanswered()), Refusal::of_record) {
+                        None => {
+                            confirmed += 1;
+                            complete(&record, at_ns, Ok(()), completions);
+                            if let Some(timings) = &mut self.timings {
+                                let tokens = record.messages.tokens();
+                                timings.end(tokens, at_ns, record.tries, entry);
+                            }
+                        }
+                        Some(refusal) => {
+                            throttled += usize::from(refusal.remedy == Remedy::Slower);
+                            again.extend(self.refused(record, &refusal, at_ns, completions));
+                        }
+                    }
+                }
+                add(&self.counts.records, confirmed);
+                add(&self.counts.throttled_records, throttled);
+            }
+            Err(refusal) => {
+                let throttled = refusal.remedy == Remedy::Slower;
+                add(&self.counts.throttled_requests, usize::from(throttled));
+                add(&self.counts.failed_requests, usize::from(!throttled));
+                for record in records {
+                    again.extend(self.refused(record, &refusal, at_ns, completions));
+                }
+            }
+        }
+        add(&self.counts.retried_records, again.len());
+        self.retries.push(again, at_ns);
+    }
+
+    /// Gives a record back that is to be sent again; otherwise its messages have failed.
+    fn refused(
+        &mut self,
+        record: Record,
+        refusal: &Refusal,
+        at_ns: InstantNs,
+        completions: &mut Vec<Completion>,
+    ) -> Option<Record> {
+        let is_early = at_ns.saturating_sub(record.ready_ns) < self.config.give_up_ns;
+        match refusal.remedy {
+            Remedy::Slower | Remedy::Again if is_early => return Some(record),
+            Remedy::Slower | Remedy::Again | Remedy::Drop => {}
+            Remedy::Stop => {
+                self.stopped.get_or_insert_with(|| refusal.text.clone());
+            }
+        }
+        let known = self.failures.iter().position(|known| known.code == refusal.code);
+        let place = known.unwrap_or_else(|| {
+            self.failures.push(refusal.clone());
+            self.failures.len() - 1
+        });
+        let code = i32::try_from(place).unwrap_or(i32::MAX);
+        complete(&record, at_ns, Err(code), completions);
+        if let Some(timings) = &mut self.timings {
+            timings.end(record.messages.tokens(), at_ns, record.tries, None);
+        }
+        None
+    }
+
+    /// Looks at the shards again when a record went to one that is not known.
+    fn notice_shard(&mut self, id: Option<&str>) {
+        if self.collector.is_news(id) && self.look_at_shards.is_none() {
+            let (client, stream) = (self.client.clone(), Arc::clone(&self.stream));
+            let look = async move { open_shards(&client, &stream).await };
+            self.look_at_shards = Some(self.runtime.spawn(look));
+        }
+    }
+
+    fn learn_shards(&mut self, now_ns: InstantNs) {
+        let Some(look) = self.look_at_shards.take_if(|look| look.is_finished()) else { return };
+        match self.runtime.block_on(look) {
+            Ok(Ok(shards)) => self.collector.set_shards(&shards, now_ns),
+            // The next answer asks again.
+            Ok(Err(error)) => tracing::debug!("the shards are not known: {error}"),
+            Err(error) => tracing::debug!("the shards are not known: {error}"),
+        }
+    }
+
+    fn check(&self) -> Result<(), TransportError> {
+        match &self.stopped {
+            Some(reason) => Err(TransportError::new(reason.clone())),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Publish for KinesisPublisher {
+    fn submit(&mut self, batch: &mut Batch) -> Result<(), TransportError> {
+        self.check()?;
+        let now_ns = self.clock.now_ns();
+        let mut accepted = 0;
+        for message in batch.iter() {
+            if self.is_full() {
+                break;
+            }
+            if let Some(timings) = &mut self.timings {
+                timings.begin(&message, now_ns);
+            }
+            self.collector.take(&message, now_ns);
+            self.start_requests();
+            accepted += 1;
+        }
+        batch.remove_accepted(|position| position < accepted);
+        add(&self.counts.default_keys, self.collector.take_default_keys());
+        Ok(())
+    }
+
+    fn poll(
+        &mut self,
+        until_ns: InstantNs,
+        completions: &mut Vec<Completion>,
+    ) -> Result<(), TransportError> {
+        self.turn(completions);
+        if self.clock.now_ns() >= until_ns {
+            // Requests go on only while the runtime is running.
+            self.runtime.block_on(tokio::task::yield_now());
+            self.turn(completions);
+        }
+        loop {
+            if !completions.is_empty() {
+                return Ok(());
+            }
+            self.check()?;
+            if self.clock.now_ns() >= until_ns {
+                return Ok(());
+            }
+            let dues = [self.collector.due_ns(), self.retries.due_ns()].into_iter().flatten();
+            self.wait(dues.fold(until_ns, InstantNs::min), completions)?;
+            self.turn(completions);
+        }
+    }
+
+    fn finish(&mut self) -> Result<(), TransportError> {
+        self.collector.stop_lingering();
+        Ok(())
+    }
+
+    fn explain(&self, code: i32) -> String {
+        let known = usize::try_from(code).ok().and_then(|place| self.failures.get(place));
+        known.map_or_else(|| format!("code {code}"), |refusal| refusal.text.clone())
+    }
+}
+
+fn complete(
+    record: &Record,
+    at_ns: InstantNs,
+    outcome: Result<(), i32>,
+    completions: &mut Vec<Completion>,
+) {
+    let tokens = record.messages.tokens().iter();
+    completions.extend(tokens.map(|&token| Completion { token, at_ns, outcome }));
+}

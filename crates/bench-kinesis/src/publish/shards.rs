@@ -1,0 +1,91 @@
+//! Which shard a record goes to, predicted as Kinesis decides it.
+
+use std::sync::Arc;
+
+use md5::{Digest as _, Md5};
+
+use crate::admin::Shard;
+
+/// The open shards of a stream, by their hash keys.
+#[derive(Debug, Clone)]
+pub(super) struct ShardMap {
+    /// First hash key of each shard, ascending.
+    firsts: Vec<u128>,
+    ids: Vec<String>,
+    /// The hash key in the middle of each shard.
+    middles: Vec<Arc<str>>,
+}
+
+impl ShardMap {
+    pub(super) fn new(open_shards: &[Shard]) -> Self {
+        let mut shards: Vec<&Shard> = open_shards.iter().collect();
+        shards.sort_by_key(|shard| shard.first_hash_key);
+        let middle = |shard: &&Shard| {
+            let width = shard.last_hash_key.saturating_sub(shard.first_hash_key);
+            (shard.first_hash_key + width / 2).to_string().into()
+        };
+        Self {
+            firsts: shards.iter().map(|shard| shard.first_hash_key).collect(),
+            ids: shards.iter().map(|shard| shard.id.clone()).collect(),
+            middles: shards.iter().map(middle).collect(),
+        }
+    }
+
+    /// How many shards there are.
+    pub(super) fn len(&self) -> usize {
+        self.firsts.len()
+    }
+
+    /// The shard, from 0, that records with this partition key go to.
+    pub(super) fn shard_of(&self, partition_key: &[u8]) -> usize {
+        let hash_key = u128::from_be_bytes(Md5::digest(partition_key).into());
+        self.firsts.partition_point(|first| *first <= hash_key).saturating_sub(1)
+    }
+
+    /// A hash key that belongs to the shard.
+    pub(super) fn hash_key_in(&self, shard: usize) -> Option<&Arc<str>> {
+        self.middles.get(shard)
+    }
+
+    /// Whether the shard is one of them.
+    pub(super) fn knows(&self, id: &str) -> bool {
+        self.ids.iter().any(|known| known == id)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shard(id: &str, first_hash_key: u128, last_hash_key: u128) -> Shard {
+        Shard {
+            id: id.to_owned(),
+            parent: None,
+            adjacent_parent: None,
+            first_hash_key,
+            last_hash_key,
+            first_sequence: String::new(),
+            last_sequence: None,
+        }
+    }
+
+    #[test]
+    fn the_shard_of_a_key_is_the_one_whose_range_holds_its_md5() {
+        let half = 1 << 127;
+        let map = ShardMap::new(&[shard("b", half, u128::MAX), shard("a", 0, half - 1)]);
+        // MD5 of "a" is 0cc1..., of "e" e167....
+        assert_eq!((map.shard_of(b"a"), map.shard_of(b"e")), (0, 1));
+        assert!(map.knows("b") && !map.knows("c"));
+        let middles: Vec<u128> = (0..map.len())
+            .map(|shard| map.hash_key_in(shard).expect("a shard").parse().expect("a number"))
+            .collect();
+        assert_eq!(middles, [(half - 1) / 2, half + (half - 1) / 2]);
+    }
+
+    #[test]
+    fn without_shards_there_is_one_place_for_all() {
+        let map = ShardMap::new(&[]);
+        assert_eq!(map.shard_of(b"a"), 0);
+        assert_eq!(map.hash_key_in(0), None);
+    }
+}
