@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use bench_cli::{Progress, UsageError};
 use bench_core::results::ServiceOrigin;
+use bench_services::lambda::MappingSettings;
 use bench_services::local::{Cache, LocalError, Service, Stack, StackOptions};
 use serde::{Deserialize, Serialize};
 
@@ -22,7 +23,12 @@ use crate::tools::Tools;
 const FOLDER: &str = "services";
 
 /// What tools of a chain use.
-const CHAINED: [(&str, &[Service]); 1] = [("kin-sql-consumer", &[Service::Mysql])];
+const CHAINED: [(&str, &[Service]); 4] = [
+    ("kin-producer", &[Service::Kinesis]),
+    ("kin-consumer", &[Service::Kinesis]),
+    ("kin-db-consumer", &[Service::Dynamodb]),
+    ("kin-sql-consumer", &[Service::Mysql]),
+];
 
 /// The option by which any other tool is told of a service: a tool that has it uses the service.
 const OPTIONS: [(&str, Service); 4] = [
@@ -36,7 +42,9 @@ const OPTIONS: [(&str, Service); 4] = [
 const LAND: &str = "land";
 
 /// Services that experiments on embedded ones may have started.
-const BESIDE_EMBEDDED: [Service; 1] = [
+const BESIDE_EMBEDDED: [Service; 3] = [
+    Service::Kinesis,
+    Service::Dynamodb,
     // There is no embedded one.
     Service::Mysql,
 ];
@@ -60,6 +68,17 @@ impl LocalPlan {
             ServiceOrigin::Local => beside_local(experiment, tools)?,
             ServiceOrigin::Embedded => beside_embedded(experiment, tools)?,
         };
+        let has_lambda = [Service::Kinesis].iter().any(|l| services.contains(l));
+        let swept = experiment.matrix.iter().map(|(name, _)| name);
+        let mut named = experiment.options.iter().map(|(name, _)| name).chain(swept);
+        if !has_lambda && let Some(name) = named.find(|name| Owner::of(name).0 == Owner::Lambda) {
+            return Err(at(
+                Owner::Lambda.fixed_place(),
+                Owner::of(name).1,
+                "the experiment starts no Lambda",
+                "add \"kin-lambda\" or \"sql-lambda\" to `start` in [local]",
+            ));
+        }
         if services.is_empty() {
             return Ok(None);
         }
@@ -75,6 +94,12 @@ impl LocalPlan {
     /// Whether the service of this name is among what is started.
     pub(crate) fn starts(&self, service: &str) -> bool {
         self.services.iter().any(|started| started.to_string() == service)
+    }
+
+    /// Whether each run has services of its own: what one run leaves in a stream, its shards and its
+    /// checkpoints, the next would find there.
+    fn is_for_one_run(&self) -> bool {
+        self.services.contains(&Service::Kinesis)
     }
 
     fn options(&self, lambda: &Options, network: Option<&Network>) -> StackOptions {
@@ -144,7 +169,7 @@ fn used_by(tool: &Tool, experiment: &Experiment) -> Vec<Service> {
     let is_used = |service| service != Service::Mysql || !tool.has_option(LAND) || lands("mysql");
     let by_option = OPTIONS.iter().filter(|(option, _)| tool.has_option(option));
     let by_option = by_option.map(|(_, service)| *service).filter(|service| is_used(*service));
-    by_option.collect()
+    by_option.chain(lands("dynamodb").then_some(Service::Dynamodb)).collect()
 }
 
 /// The name of a setting of the Lambda that stands at `place` of an experiment file.
@@ -157,7 +182,8 @@ pub(crate) fn canonical_lambda_setting(
     let Some(text) = setting(value) else {
         return Err(at(place, name, "has several values", "sweep it in [matrix]"));
     };
-    let _ = text;
+    let checked = MappingSettings::default().set(&canonical, &text);
+    checked.map_err(|error| at(place, name, &error.to_string(), "see docs/lambda.md"))?;
     Ok(canonical)
 }
 
@@ -203,8 +229,10 @@ impl LocalServices {
         lambda: &Options,
         progress: &mut Progress,
     ) -> Result<Site<'_>> {
-        let is_other = |running: &Running| running.plan != *plan || running.lambda != *lambda;
-        if self.running.as_ref().is_some_and(is_other) {
+        let is_unfit = |running: &Running| {
+            running.plan != *plan || running.lambda != *lambda || plan.is_for_one_run()
+        };
+        if self.running.as_ref().is_some_and(is_unfit) {
             self.stop(progress)?;
         }
         let cache = Cache::from_environment()?;

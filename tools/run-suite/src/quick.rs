@@ -36,7 +36,7 @@ const EXPERIMENTS: [(&str, Needs, &str); 5] = [
     ),
 ];
 
-/// The programs that serve as MySQL, and where they lie when they are not in everybody's `PATH`.
+/// The programs that serve as `MySQL`, and where they lie when they are not in everybody's `PATH`.
 const MYSQL_PROGRAMS: [&str; 2] = ["mariadbd", "mysqld"];
 const MYSQL_DIRS: [&str; 3] = ["/usr/sbin", "/usr/local/sbin", "/usr/libexec"];
 

@@ -125,7 +125,7 @@ impl Step<'_> {
             lock: folder.lock(),
         };
         let first = tool_run(&self.tools.first, plan.first(run, folder.path()), plan.time_limit());
-        let mut outcome = self.run_with_faults(first, site, shutdown, progress)?;
+        let mut outcome = self.run_with_faults(&first, site, shutdown, progress)?;
         let mut wrong = outcome.wrong_services(&plan);
         if let Some((tool, invoked)) = self.tools.then.as_ref().zip(plan.second(run, folder.path()))
         {
@@ -135,7 +135,7 @@ impl Step<'_> {
             } else if outcome.judgement.status.is_ended() {
                 let left = plan.time_limit().saturating_sub(started.elapsed());
                 let second = tool_run(tool, invoked, left);
-                outcome = outcome.and(self.run_second(second, shutdown, progress)?);
+                outcome = outcome.and(self.run_second(&second, shutdown, progress)?);
                 wrong = wrong.or(outcome.wrong_services(&plan));
             }
         }
@@ -154,7 +154,7 @@ impl Step<'_> {
     /// Runs the tool, and beside it what carries out the faults.
     fn run_with_faults(
         &self,
-        run: ToolRun<'_>,
+        run: &ToolRun<'_>,
         site: Site<'_>,
         shutdown: &Shutdown,
         progress: &mut Progress,
@@ -164,12 +164,12 @@ impl Step<'_> {
         let run_dir = run.invoked.run_dir.clone();
         let (ended, done) = if faults.is_empty() {
             let done = faults::Outcome { warnings: site.warnings(), ..faults::Outcome::default() };
-            (self.run_tool(&run, &process, shutdown, progress)?, done)
+            (self.run_tool(run, &process, shutdown, progress)?, done)
         } else {
             thread::scope(|scope| {
                 let driver = Driver { faults, run_dir: &run_dir, tool: &process, site };
                 let driver = scope.spawn(|| driver.carry_out());
-                let ended = self.run_tool(&run, &process, shutdown, progress);
+                let ended = self.run_tool(run, &process, shutdown, progress);
                 process.end();
                 let done = driver.join().map_err(|_| anyhow!("the thread of the faults failed"))?;
                 Ok::<_, anyhow::Error>((ended?, done))
@@ -177,19 +177,19 @@ impl Step<'_> {
         };
         let unfit = done.problem.clone();
         enter_faults(&run_dir, done);
-        let outcome = Outcome::of(&ended, &run);
+        let outcome = Outcome::of(&ended, run);
         Ok(Outcome { judgement: outcome.judgement.with_faults(unfit), ..outcome })
     }
 
     /// Runs the tool that comes after the first.
     fn run_second(
         &self,
-        run: ToolRun<'_>,
+        run: &ToolRun<'_>,
         shutdown: &Shutdown,
         progress: &mut Progress,
     ) -> Result<Outcome> {
-        let ended = self.run_tool(&run, &ToolProcess::default(), shutdown, progress)?;
-        let outcome = Outcome::of(&ended, &run);
+        let ended = self.run_tool(run, &ToolProcess::default(), shutdown, progress)?;
+        let outcome = Outcome::of(&ended, run);
         Ok(Outcome { judgement: outcome.judgement.of_tool(run.tool.name()), ..outcome })
     }
 

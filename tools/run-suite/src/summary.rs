@@ -185,17 +185,18 @@ impl ExperimentSummary {
 impl CellSummary {
     fn new(plan: &Plan, cell: usize, runs: Vec<RunSummary>) -> Self {
         let valid = || runs.iter().filter(|run| run.status == RunStatus::Complete);
+        let figures = |tool: fn(&RunSummary) -> Option<&ToolSummary>| {
+            let summaries = valid().filter_map(|run| tool(run)?.figures.as_ref());
+            CellFigures::of(&summaries.collect::<Vec<_>>())
+        };
         let definition = &plan.cells[cell];
         Self {
             name: definition.name.clone(),
             label: definition.label.clone(),
             values: plan.columns.iter().map(|column| definition.value(column)).collect(),
             valid_runs: valid().count(),
-            figures: CellFigures::of(valid().filter_map(|run| run.first.figures.as_ref())),
-            then: plan.then.as_ref().map(|_| {
-                let then = valid().filter_map(|run| run.then.as_ref()?.figures.as_ref());
-                CellFigures::of(then)
-            }),
+            figures: figures(|run| Some(&run.first)),
+            then: plan.then.as_ref().map(|_| figures(|run| run.then.as_ref())),
             recovery_s: recovery_s(&runs),
             runs,
         }

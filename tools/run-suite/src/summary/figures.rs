@@ -38,12 +38,12 @@ pub(super) enum Worse {
 }
 
 impl CellFigures {
-    pub(super) fn of<'a>(runs: impl Iterator<Item = &'a Summary> + Clone) -> Self {
+    pub(super) fn of(runs: &[&Summary]) -> Self {
         let throughput = |figure: fn(&Summary) -> Option<f64>| {
-            Spread::of(runs.clone().filter_map(figure), Worse::Low)
+            Spread::of(runs.iter().filter_map(|summary| figure(summary)), Worse::Low)
         };
         let latency = |kind: Latency, percentile: fn(&LatencySummary) -> u64| {
-            let latencies = runs.clone().filter_map(|summary| kind.of(summary));
+            let latencies = runs.iter().filter_map(|summary| kind.of(summary));
             Spread::of(latencies.map(percentile), Worse::High)
         };
         let p50 = |kind| latency(kind, |latency| latency.p50_ns);

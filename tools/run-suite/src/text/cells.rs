@@ -42,14 +42,14 @@ pub(super) fn by_cell_and_tool(experiment: &ExperimentSummary) -> String {
                 if index == 0 { cell_names(experiment, cell) } else { vec![String::new(); names] };
             begin.push(tool.clone());
             begin.push(if index == 0 { tally(cell.runs.iter()) } else { String::new() });
-            rows.extend(tool_rows(begin, figures, repeated));
+            rows.extend(tool_rows(&begin, figures, repeated));
         }
     }
     table(header, texts, rows.into_iter())
 }
 
 /// The rows of a tool, of which the first has its throughput.
-fn tool_rows(begin: Vec<String>, figures: &CellFigures, repeated: bool) -> Vec<Vec<String>> {
+fn tool_rows(begin: &[String], figures: &CellFigures, repeated: bool) -> Vec<Vec<String>> {
     let shown = |spread| figure(Some(spread), repeated, duration_ns);
     let mut latencies: Vec<[String; 3]> = figures
         .latencies()
@@ -60,7 +60,7 @@ fn tool_rows(begin: Vec<String>, figures: &CellFigures, repeated: bool) -> Vec<V
         latencies.push([NO_FIGURE; 3].map(str::to_owned));
     }
     let rows = latencies.into_iter().enumerate().map(|(index, latency)| {
-        let mut row = if index == 0 { begin.clone() } else { vec![String::new(); begin.len()] };
+        let mut row = if index == 0 { begin.to_vec() } else { vec![String::new(); begin.len()] };
         row.extend(latency);
         row.extend(if index == 0 { throughput(figures, repeated) } else { Default::default() });
         row
