@@ -1,3 +1,9 @@
 //! Lambda function that lands a Kinesis stream in DynamoDB.
 
-fn main() {}
+use std::process::ExitCode;
+
+use bench_lambda::System;
+
+fn main() -> ExitCode {
+    bench_lambda::run(System::Dynamodb)
+}

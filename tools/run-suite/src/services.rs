@@ -1,14 +1,17 @@
-//! `run-suite services`: the real servers of this machine, started and stopped by hand.
+//! `run-suite services`: servers on this machine, started and stopped by hand.
 
+use std::collections::BTreeSet;
+use std::fmt::{self, Display, Formatter};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use bench_cli::{Exit, Interrupted, LogArgs, OutputFormat, Progress, Shutdown, UsageError, output};
+use bench_services::embedded::KinesisLimits;
 use bench_services::local::{
     BROKERS_MAX, Cache, LocalError, NodeStatus, ProcessState, S3Server, Service, Stack,
     StackOptions,
 };
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 use serde_json::json;
 
 use crate::text::table;
@@ -35,7 +38,7 @@ pub(crate) enum ServicesAction {
     },
     /// Print the end of a service's log
     Logs {
-        /// The service as `status` names it: kafka-1, connect, mysql, s3
+        /// The service as `status` names it: kafka-1, mysql, kinesis, ...
         node: String,
         /// Lines to print
         #[arg(short = 'n', long, value_name = "COUNT", default_value_t = 50)]
@@ -55,7 +58,8 @@ pub(crate) enum ServicesAction {
 
 #[derive(Debug, Args)]
 pub(crate) struct UpArgs {
-    /// What to start, separated by commas: kafka, connect (with kafka), mysql, s3; by default all
+    /// What to start: kafka, connect (with kafka), mysql, s3, which are the default; kinesis and
+    /// dynamodb, embedded and in memory
     #[arg(value_delimiter = ',', value_name = "SERVICE")]
     services: Vec<Service>,
     /// Kafka brokers; several form a replicated cluster
@@ -72,6 +76,17 @@ pub(crate) struct UpArgs {
     /// The S3 server; by default the one that is installed, else versitygw
     #[arg(long, value_name = "SERVER")]
     s3_server: Option<S3Server>,
+    /// Which limits of its shards the embedded Kinesis enforces
+    #[arg(long, value_name = "WHICH", default_value_t = Limits::Writes)]
+    kinesis_limits: Limits,
+    // The environment is read where the embedded one is chosen otherwise, hence no `env` here.
+    #[arg(
+        long,
+        value_name = "DIR",
+        help = "Folder of an installed DynamoDB Local, to be used instead of the embedded one \
+                [env: DYNAMODB_LOCAL_HOME]"
+    )]
+    dynamodb_local: Option<PathBuf>,
     #[command(flatten)]
     stack: StackArgs,
 }
@@ -81,6 +96,33 @@ pub(crate) struct StackArgs {
     /// Folder of the stack; stacks in different folders stand side by side
     #[arg(long, value_name = "DIR", default_value = DIR_DEFAULT)]
     dir: PathBuf,
+}
+
+/// Limits of a Kinesis shard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Limits {
+    /// Those of writing: 1,000 records and 1 MiB a second
+    Writes,
+    /// Those of reading, too: 5 calls and 2 MiB a second, 10 MiB a call
+    All,
+    /// None
+    None,
+}
+
+impl Display for Limits {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        self.to_possible_value().map_or(Ok(()), |value| f.write_str(value.get_name()))
+    }
+}
+
+impl Limits {
+    fn of_kinesis(self) -> KinesisLimits {
+        KinesisLimits {
+            enforce_writes: self != Self::None,
+            enforce_reads: self == Self::All,
+            ..KinesisLimits::default()
+        }
+    }
 }
 
 fn setting(text: &str) -> Result<(String, String), String> {
@@ -101,12 +143,13 @@ pub(crate) fn carry_out(
     let mut progress = log.progress();
     match action {
         ServicesAction::Up(up) => {
-            let stack = start(up, &mut progress)?;
+            let (stack, is_whole) = start(up, &mut progress)?;
             list(&stack.nodes(), format)?;
             if format == OutputFormat::Human {
                 output::print(&hint(&up.stack.dir))?;
             }
-            Ok(Exit::Good)
+            // A script is to know when something is not there that it has asked for.
+            Ok(if is_whole { Exit::Good } else { Exit::Failed })
         }
         ServicesAction::Status { stack } => {
             let nodes = open(stack)?.nodes();
@@ -137,25 +180,61 @@ pub(crate) fn carry_out(
     }
 }
 
-fn start(up: &UpArgs, progress: &mut Progress) -> Result<Stack> {
-    let services = if up.services.is_empty() { &Service::ALL[..] } else { &up.services };
-    let options = StackOptions {
+/// Starts what this machine can have of what was asked for, and says whether that is all of it.
+fn start(up: &UpArgs, progress: &mut Progress) -> Result<(Stack, bool)> {
+    let services = if up.services.is_empty() { &Service::REAL[..] } else { &up.services };
+    let mut options = StackOptions {
         brokers: up.brokers,
         kafka_settings: up.settings.clone(),
         s3_server: up.s3_server,
+        kinesis_limits: up.kinesis_limits.of_kinesis(),
+        dynamodb_local: up.dynamodb_local.clone(),
         ..StackOptions::of(services.iter().copied())
     };
     let cache = Cache::from_environment()?;
     let is_new = Stack::open(&up.stack.dir).is_err();
     let shutdown = Shutdown::install().context("failed to listen for signals")?;
-    let result = Stack::up(&up.stack.dir, &cache, &options, &mut |line| progress.update(line));
+    let result = obtainable(&cache, &options, progress).and_then(|services| {
+        options.services = services;
+        Stack::up(&up.stack.dir, &cache, &options, &mut |line| progress.update(line))
+    });
     progress.clear();
     let stack = result.map_err(as_usage)?;
     if shutdown.is_requested() && is_new {
         stop(stack, progress)?;
         return Err(Interrupted("the services started, which are stopped again").into());
     }
-    Ok(stack)
+    let is_whole = services.iter().all(|service| options.services.contains(service));
+    Ok((stack, is_whole))
+}
+
+/// The services that this machine has or can fetch. Of the others is said what they lack; an error
+/// if nothing is left.
+fn obtainable(
+    cache: &Cache,
+    options: &StackOptions,
+    progress: &mut Progress,
+) -> Result<BTreeSet<Service>, LocalError> {
+    let mut left = BTreeSet::new();
+    let mut first_lack = None;
+    for &service in &options.services {
+        let alone = StackOptions { services: [service].into(), ..options.clone() };
+        match Stack::fetch(cache, &alone, &mut |line| progress.update(line)) {
+            Ok(()) => {
+                left.insert(service);
+            }
+            Err(lack) if lack.is_missing() && options.services.len() > 1 => {
+                progress.clear();
+                tracing::warn!("{service} is left out: {lack}");
+                first_lack.get_or_insert(lack);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    match first_lack {
+        Some(lack) if left.is_empty() => Err(lack),
+        _ => Ok(left),
+    }
 }
 
 fn stop(mut stack: Stack, progress: &mut Progress) -> Result<()> {

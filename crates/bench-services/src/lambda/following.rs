@@ -3,8 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bench_aws::AwsError;
-use bench_kinesis::admin;
+use bench_kinesis::{KinesisError, admin};
 use bench_kinesis::receive::{Shard, ShardStart, ShardTree, StreamStart};
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
@@ -29,7 +28,7 @@ pub(super) struct Following<'a> {
     source: Arc<EventSource>,
     function: Arc<Function>,
     tree: ShardTree,
-    tasks: JoinSet<(String, Result<Option<Vec<Shard>>, AwsError>)>,
+    tasks: JoinSet<(String, Result<Option<Vec<Shard>>, KinesisError>)>,
     end_reading: watch::Sender<bool>,
     stop_reading: Stop,
 }

@@ -52,6 +52,9 @@ pub async fn run_with(
     Ok(mapping.shared.report(mapping.invoked()))
 }
 
+/// By this the functions of this benchmark know whether their answers are read.
+const REPORT_VARIABLE: &str = "BENCH_REPORT_ITEM_FAILURES";
+
 /// A mapping that runs.
 #[derive(Debug)]
 pub(super) struct Mapping {
@@ -120,10 +123,14 @@ impl Mapping {
     }
 
     fn function(&mut self, source: &EventSource) -> Arc<Function> {
-        let config = &self.shared.config.function;
+        let MappingConfig { function: config, settings, .. } = &self.shared.config;
         let function = self.function.get_or_insert_with(|| {
+            let mut function = config.clone();
+            let reports = if settings.report_batch_item_failures { "on" } else { "off" };
+            let variable = function.environment.entry(REPORT_VARIABLE.to_owned());
+            variable.or_insert_with(|| reports.to_owned());
             Arc::new(Function::new(Launch {
-                function: config.clone(),
+                function,
                 function_arn: source.function_arn(&config.name),
                 region: source.region().to_owned(),
                 log: self.shared.function_log(),

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use aws_sdk_kinesis::Client;
 use aws_sdk_kinesis::types::Record;
-use bench_aws::AwsError;
+use bench_kinesis::KinesisError;
 use bench_kinesis::receive::{Polling, RECORDS_MAX, ReadCounters, Shard, ShardReader, ShardStart};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::task::JoinSet;
@@ -37,7 +37,7 @@ pub(super) struct ShardTask {
 impl ShardTask {
     /// Runs until the shard has come to its end and everything in it is settled, and then gives its
     /// children; or until it is to stop.
-    pub(super) async fn run(mut self) -> Result<Option<Vec<Shard>>, AwsError> {
+    pub(super) async fn run(self) -> Result<Option<Vec<Shard>>, KinesisError> {
         let mut lanes = JoinSet::new();
         let mut senders = Vec::new();
         for _ in 0..self.work.shared.config.settings.parallelization_factor {
@@ -59,9 +59,9 @@ impl ShardTask {
     }
 
     async fn read(
-        &mut self,
+        &self,
         lanes: &[UnboundedSender<Delivery>],
-    ) -> Result<Option<Vec<Shard>>, AwsError> {
+    ) -> Result<Option<Vec<Shard>>, KinesisError> {
         let settings = &self.work.shared.config.settings;
         let interval = Duration::from_millis(settings.poll_interval_ms);
         let within_limits = interval >= INTERVAL_WITHIN_LIMITS;
@@ -74,14 +74,15 @@ impl ShardTask {
             polling,
             Arc::clone(&self.counters),
         );
+        let (mut stop, mut stop_reading) = (self.stop.clone(), self.stop_reading.clone());
         loop {
             let batch = tokio::select! {
                 batch = async {
                     self.wait_for_room().await;
                     reader.next().await
                 } => batch?,
-                () = self.stop_reading.wait() => return Ok(None),
-                () = self.stop.wait() => return Ok(None),
+                () = stop_reading.wait() => return Ok(None),
+                () = stop.wait() => return Ok(None),
             };
             let records = batch.records.len() as u64;
             self.work.shared.count(|counts| counts.records_read += records);
@@ -113,7 +114,7 @@ impl ShardTask {
         let arrived = record.approximate_arrival_timestamp;
         let record = StreamRecord {
             sequence_number: &record.sequence_number,
-            partition_key: &record.partition_key,
+            partition_key: record.partition_key.as_deref().unwrap_or_default(),
             data: record.data.as_ref(),
             arrived_ms: arrived.map_or(0, |time| time.to_millis().unwrap_or(0)),
         };
