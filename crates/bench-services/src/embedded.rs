@@ -11,6 +11,7 @@
 pub mod dynamodb;
 mod kafka;
 pub mod kinesis;
+pub(crate) mod lambda;
 mod process;
 mod serving;
 
@@ -31,10 +32,11 @@ use serving::ServeError;
 /// All that this program can become, and what it then does with its second argument until whoever
 /// started it has gone.
 type Service = (&'static Kind, fn(&OsStr) -> Result<(), ServeError>);
-const SERVICES: [Service; 3] = [
+const SERVICES: [Service; 4] = [
     (&kafka::KIND, kafka::serve),
     (&kinesis::KIND, kinesis::serve),
     (&dynamodb::KIND, dynamodb::serve),
+    (&lambda::KIND, lambda::serve),
 ];
 
 /// Becomes an embedded service when this process was started for that: returns its exit code once

@@ -59,7 +59,7 @@ pub(crate) enum ServicesAction {
 #[derive(Debug, Args)]
 pub(crate) struct UpArgs {
     /// What to start: kafka, connect (with kafka), mysql, s3, which are the default; kinesis and
-    /// dynamodb, embedded and in memory
+    /// dynamodb, embedded and in memory; kin-lambda (with these), sql-lambda (with kinesis, mysql)
     #[arg(value_delimiter = ',', value_name = "SERVICE")]
     services: Vec<Service>,
     /// Kafka brokers; several form a replicated cluster
@@ -70,7 +70,8 @@ pub(crate) struct UpArgs {
         value_parser = clap::value_parser!(u32).range(1..=i64::from(BROKERS_MAX))
     )]
     brokers: u32,
-    /// A setting of the Kafka brokers; may be repeated
+    /// A setting of the Kafka brokers, or with `kin-lambda.` or `sql-lambda.` in front one of that
+    /// function; may be repeated
     #[arg(long = "set", value_name = "KEY=VALUE", value_parser = setting)]
     settings: Vec<(String, String)>,
     /// The S3 server; by default the one that is installed, else versitygw
@@ -185,12 +186,14 @@ fn start(up: &UpArgs, progress: &mut Progress) -> Result<(Stack, bool)> {
     let services = if up.services.is_empty() { &Service::REAL[..] } else { &up.services };
     let mut options = StackOptions {
         brokers: up.brokers,
-        kafka_settings: up.settings.clone(),
         s3_server: up.s3_server,
         kinesis_limits: up.kinesis_limits.of_kinesis(),
         dynamodb_local: up.dynamodb_local.clone(),
         ..StackOptions::of(services.iter().copied())
     };
+    for (key, value) in &up.settings {
+        set(&mut options, key, value).map_err(as_usage)?;
+    }
     let cache = Cache::from_environment()?;
     let is_new = Stack::open(&up.stack.dir).is_err();
     let shutdown = Shutdown::install().context("failed to listen for signals")?;
@@ -206,6 +209,18 @@ fn start(up: &UpArgs, progress: &mut Progress) -> Result<(Stack, bool)> {
     }
     let is_whole = services.iter().all(|service| options.services.contains(service));
     Ok((stack, is_whole))
+}
+
+/// A setting of a function where its name is in front, or else one of Kafka.
+fn set(options: &mut StackOptions, key: &str, value: &str) -> Result<(), LocalError> {
+    match key.split_once('.') {
+        Some(("kin-lambda", name)) => options.kin_lambda.set(name, value),
+        Some(("sql-lambda", name)) => options.sql_lambda.set(name, value),
+        _ => {
+            options.kafka_settings.push((key.to_owned(), value.to_owned()));
+            Ok(())
+        }
+    }
 }
 
 /// The services that this machine has or can fetch. Of the others is said what they lack; an error

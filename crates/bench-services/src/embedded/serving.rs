@@ -4,6 +4,7 @@
 use std::ffi::OsStr;
 use std::io::{self, Write};
 use std::net::{Ipv4Addr, TcpListener};
+use std::path::PathBuf;
 use std::thread::JoinHandle;
 
 use rdkafka::error::KafkaError;
@@ -13,6 +14,7 @@ use tokio::sync::oneshot;
 
 use super::process::{Kind, Reply};
 use crate::ServiceError;
+use crate::lambda::MappingError;
 
 /// Why the process of a service ended badly.
 #[derive(Debug, thiserror::Error)]
@@ -27,6 +29,12 @@ pub(super) enum ServeError {
     Argument(#[source] serde_json::Error),
     #[error("failed to serve on 127.0.0.1: {0}")]
     Serve(#[source] io::Error),
+    #[error("failed to read {}: {source}", path.display())]
+    Config { path: PathBuf, source: io::Error },
+    #[error("failed to listen for signals: {0}")]
+    Signal(#[source] io::Error),
+    #[error(transparent)]
+    Mapping(#[from] MappingError),
 }
 
 /// Says something to whoever started this process.

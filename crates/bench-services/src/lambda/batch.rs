@@ -183,8 +183,7 @@ mod tests {
 
     #[test]
     fn a_partial_failure_is_tried_again_from_the_lowest_that_failed() {
-        let settled =
-            settle(Batch::new(records(0..4)), Answer::FailedFrom(1), &settings(1, false));
+        let settled = settle(Batch::new(records(0..4)), Answer::FailedFrom(1), &settings(1, false));
         assert_eq!(settled.done, records(0..1));
         assert_eq!(settled.again, [Batch { records: records(1..4), failures: 1 }]);
         assert!(settled.given_up.is_empty() && !settled.bisected);

@@ -134,8 +134,7 @@ mod tests {
         let source =
             EventSource::new("arn:aws:kinesis:us-east-2:123456789012:stream/lambda-stream");
         let record = |sequence_number, data, arrived_ms| {
-            let record =
-                StreamRecord { sequence_number, partition_key: "1", data, arrived_ms };
+            let record = StreamRecord { sequence_number, partition_key: "1", data, arrived_ms };
             source.record("shardId-000000000006", &record)
         };
         let records = [

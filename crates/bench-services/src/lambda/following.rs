@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bench_kinesis::{KinesisError, admin};
 use bench_kinesis::receive::{Shard, ShardStart, ShardTree, StreamStart};
+use bench_kinesis::{KinesisError, admin};
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
 

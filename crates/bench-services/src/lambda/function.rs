@@ -59,7 +59,8 @@ impl Function {
         let Ok(_permit) = self.permits.acquire().await else {
             return Err(Failure::Init("the function has ended".to_owned()));
         };
-        let in_use = self.concurrency - u32::try_from(self.permits.available_permits()).unwrap_or(0);
+        let in_use =
+            self.concurrency - u32::try_from(self.permits.available_permits()).unwrap_or(0);
         // The one that worked last, so that the others can be seen to be too many.
         let worker = lock(&self.idle).pop();
         let mut worker = worker.unwrap_or_else(|| Worker::new(self.launch.clone()));

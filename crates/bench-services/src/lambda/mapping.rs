@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use aws_sdk_kinesis::Client;
 use bench_aws::{AwsError, SdkConfig};
+use bench_core::counts::Counts;
 use bench_kinesis::receive::{ReadCounters, reading_client};
 
 use super::checkpoints::StreamIdentity;
@@ -39,10 +40,15 @@ pub async fn run_with(
     stop: &Arc<AtomicBool>,
 ) -> Result<MappingReport, MappingError> {
     config.validate()?;
-    let shared = Arc::new(Shared::new(config.clone())?);
-    let counters = Arc::new(ReadCounters::default());
-    let stop = Stop::follow(Arc::clone(stop));
-    let mut mapping = Mapping { client: reading_client(sdk), shared, counters, function: None, stop };
+    let reads = Counts::default();
+    let mut mapping = Mapping {
+        client: reading_client(sdk),
+        shared: Arc::new(Shared::new(config.clone())?),
+        counters: Arc::new(ReadCounters::new(&reads)),
+        reads,
+        function: None,
+        stop: Stop::follow(Arc::clone(stop)),
+    };
     let outcome = mapping.run().await;
     if let Some(function) = &mapping.function {
         function.end().await;
@@ -61,6 +67,8 @@ pub(super) struct Mapping {
     pub(super) client: Client,
     pub(super) shared: Arc<Shared>,
     pub(super) counters: Arc<ReadCounters>,
+    /// What the counters count.
+    reads: Counts,
     /// There from the first stream on, whose ARN says the region.
     function: Option<Arc<Function>>,
     pub(super) stop: Stop,
@@ -140,10 +148,10 @@ impl Mapping {
     }
 
     pub(super) fn save(&self) -> Result<(), MappingError> {
-        let reads = self.counters.counts();
+        let (calls, throttled) = (self.reads.count("reads"), self.reads.count("reads_throttled"));
         self.shared.count(|counts| {
-            counts.read_calls = reads.calls;
-            counts.read_throttled = reads.throttled;
+            counts.read_calls = calls.get();
+            counts.read_throttled = throttled.get();
         });
         self.shared.save(self.invoked())
     }

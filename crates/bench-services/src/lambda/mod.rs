@@ -35,3 +35,4 @@ pub use error::MappingError;
 pub use function::FunctionReport;
 pub use mapping::{run, run_with};
 pub use report::{GivenUp, MappingCounts, MappingReport, MappingState, REPORT_VERSION};
+pub(crate) use state::REPORT_FILE;

@@ -27,7 +27,7 @@ const STOP_POLL: Duration = Duration::from_millis(20);
 const STOP_GRACE: Duration = Duration::from_secs(2);
 
 /// The files in the state folder; the function's log is there, too.
-const REPORT_FILE: &str = "mapping.json";
+pub(crate) const REPORT_FILE: &str = "mapping.json";
 const GIVEN_UP_FILE: &str = "given-up.jsonl";
 const LOG_FILE: &str = "function.log";
 

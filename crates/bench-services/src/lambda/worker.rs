@@ -68,7 +68,6 @@ impl Worker {
         Self { launch, running: None }
     }
 
-
     /// Hands over an event and waits for what becomes of it.
     pub(super) async fn invoke(&mut self, payload: Vec<u8>) -> Invocation {
         let mut init = None;
@@ -128,9 +127,8 @@ impl Worker {
         let failed = |error: io::Error| format!("failed to start {program}: {error}");
         let api = RuntimeApi::open().await.map_err(failed)?;
         let log = OpenOptions::new().create(true).append(true).open(&self.launch.log);
-        let log = log.map_err(|error| {
-            format!("failed to write {}: {error}", self.launch.log.display())
-        })?;
+        let log =
+            log.map_err(|error| format!("failed to write {}: {error}", self.launch.log.display()))?;
         let process = self.command(&api, log).and_then(|mut command| command.spawn());
         let process = process.map_err(failed)?;
         let mut running = Running { process, api, next: None };

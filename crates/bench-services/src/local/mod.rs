@@ -25,6 +25,7 @@ mod http;
 mod installed;
 mod kafka;
 mod kinesis;
+mod lambda;
 mod maven;
 mod mysql;
 mod origin;
@@ -47,6 +48,7 @@ use crate::embedded::KinesisLimits;
 
 pub use cache::Cache;
 pub use error::LocalError;
+pub use lambda::LambdaOptions;
 pub use origin::origin_of;
 pub use process::{MEMBER_VARIABLE, ProcessState};
 pub use stack::{NodeStatus, Stack};
@@ -56,7 +58,7 @@ pub const BROKERS_MAX: u32 = 5;
 
 /// A service that a stack can have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "kebab-case")]
 pub enum Service {
     /// Apache Kafka, nodes that are broker and controller in one.
     Kafka,
@@ -70,16 +72,35 @@ pub enum Service {
     Kinesis,
     /// The embedded `DynamoDB`, in memory, or Amazon's `DynamoDB` Local.
     Dynamodb,
+    /// The function that lands a stream in `DynamoDB`, which has Kinesis and `DynamoDB` with it.
+    KinLambda,
+    /// The function that lands a stream in `MySQL`, which has Kinesis and `MySQL` with it.
+    SqlLambda,
 }
 
 impl Service {
     /// All of them.
-    pub const ALL: [Self; 6] =
-        [Self::Kafka, Self::Connect, Self::Mysql, Self::S3, Self::Kinesis, Self::Dynamodb];
+    pub const ALL: [Self; 8] = [
+        Self::Kafka,
+        Self::Connect,
+        Self::Mysql,
+        Self::S3,
+        Self::Kinesis,
+        Self::Dynamodb,
+        Self::KinLambda,
+        Self::SqlLambda,
+    ];
 
     /// Those that are the real thing, or as good as it.
     pub const REAL: [Self; 4] = [Self::Kafka, Self::Connect, Self::Mysql, Self::S3];
 }
+
+/// What services bring with them.
+const NEEDED: [(Service, &[Service]); 3] = [
+    (Service::Connect, &[Service::Kafka]),
+    (Service::KinLambda, &[Service::Kinesis, Service::Dynamodb]),
+    (Service::SqlLambda, &[Service::Kinesis, Service::Mysql]),
+];
 
 impl Display for Service {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
@@ -90,6 +111,8 @@ impl Display for Service {
             Self::S3 => "s3",
             Self::Kinesis => "kinesis",
             Self::Dynamodb => "dynamodb",
+            Self::KinLambda => "kin-lambda",
+            Self::SqlLambda => "sql-lambda",
         })
     }
 }
@@ -138,7 +161,7 @@ impl FromStr for S3Server {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct StackOptions {
-    /// The services. [`Service::Connect`] brings [`Service::Kafka`] with it.
+    /// The services, some of which bring others with them.
     pub services: BTreeSet<Service>,
     /// How many Kafka brokers, 1 to [`BROKERS_MAX`].
     pub brokers: u32,
@@ -156,6 +179,12 @@ pub struct StackOptions {
     /// which the environment variable `DYNAMODB_LOCAL_HOME` names, or the embedded one.
     #[serde(default)]
     pub dynamodb_local: Option<PathBuf>,
+    /// The function of [`Service::KinLambda`], and what feeds it.
+    #[serde(default)]
+    pub kin_lambda: LambdaOptions,
+    /// The same of [`Service::SqlLambda`].
+    #[serde(default)]
+    pub sql_lambda: LambdaOptions,
     /// The program that becomes an embedded service: one whose `main` calls
     /// [`crate::embedded::run_if_requested`]. Without one, the running program.
     #[serde(default)]
@@ -173,6 +202,8 @@ impl StackOptions {
             s3_server: None,
             kinesis_limits: KinesisLimits::default(),
             dynamodb_local: None,
+            kin_lambda: LambdaOptions::default(),
+            sql_lambda: LambdaOptions::default(),
             embedded_program: None,
         }
     }
@@ -183,11 +214,13 @@ impl StackOptions {
         Self { brokers, ..Self::of([Service::Kafka]) }
     }
 
-    /// The same with Kafka where Connect needs it, if that can be started.
+    /// The same with the services that others need, if that can be started.
     fn completed(&self) -> Result<Self, LocalError> {
         let mut options = self.clone();
-        if options.services.contains(&Service::Connect) {
-            options.services.insert(Service::Kafka);
+        for (service, others) in NEEDED {
+            if options.services.contains(&service) {
+                options.services.extend(others);
+            }
         }
         let refuse = |reason: String| Err(LocalError::Options(reason));
         if options.services.is_empty() {
@@ -206,6 +239,8 @@ impl StackOptions {
                 return refuse(format!("'{key}' is no name and line of a Kafka setting"));
             }
         }
+        options.kin_lambda.validate(Service::KinLambda)?;
+        options.sql_lambda.validate(Service::SqlLambda)?;
         Ok(options)
     }
 }
@@ -229,6 +264,8 @@ mod tests {
     fn what_cannot_be_is_refused_before_anything_is_done() {
         let connect = StackOptions::of([Service::Connect]).completed().expect("with Kafka");
         assert!(connect.services.contains(&Service::Kafka));
+        let lambda = StackOptions::of([Service::SqlLambda]).completed().expect("with the rest");
+        assert!(lambda.services.is_superset(&[Service::Kinesis, Service::Mysql].into()));
         let with_setting = |key: &str, value: &str| {
             let kafka_settings = vec![(key.to_owned(), value.to_owned())];
             StackOptions { kafka_settings, ..StackOptions::kafka(1) }

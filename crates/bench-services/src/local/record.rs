@@ -118,18 +118,26 @@ pub(super) fn merged(
     {
         return Err(differs("has another DynamoDB".to_owned()));
     }
-    let kafka = if old.services.contains(&Service::Kafka) { old } else { new };
-    let s3 = if old.services.contains(&Service::S3) { old } else { new };
-    let kinesis = if old.services.contains(&Service::Kinesis) { old } else { new };
-    let dynamodb = if old.services.contains(&Service::Dynamodb) { old } else { new };
+    let lambdas = [
+        (Service::KinLambda, old.kin_lambda == new.kin_lambda),
+        (Service::SqlLambda, old.sql_lambda == new.sql_lambda),
+    ];
+    for (service, is_same) in lambdas {
+        if both(service) && !is_same {
+            return Err(differs(format!("has {service} with other settings")));
+        }
+    }
+    let of = |service| if old.services.contains(&service) { old } else { new };
     Ok(StackOptions {
         services: old.services.union(&new.services).copied().collect(),
-        brokers: kafka.brokers,
-        kafka_settings: kafka.kafka_settings.clone(),
-        kafka_proxy_ports: kafka.kafka_proxy_ports.clone(),
-        s3_server: s3.s3_server,
-        kinesis_limits: kinesis.kinesis_limits.clone(),
-        dynamodb_local: dynamodb.dynamodb_local.clone(),
+        brokers: of(Service::Kafka).brokers,
+        kafka_settings: of(Service::Kafka).kafka_settings.clone(),
+        kafka_proxy_ports: of(Service::Kafka).kafka_proxy_ports.clone(),
+        s3_server: of(Service::S3).s3_server,
+        kinesis_limits: of(Service::Kinesis).kinesis_limits.clone(),
+        dynamodb_local: of(Service::Dynamodb).dynamodb_local.clone(),
+        kin_lambda: of(Service::KinLambda).kin_lambda.clone(),
+        sql_lambda: of(Service::SqlLambda).sql_lambda.clone(),
         embedded_program: new.embedded_program.clone().or_else(|| old.embedded_program.clone()),
     })
 }

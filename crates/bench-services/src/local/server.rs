@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::folder::{CONFIG, DATA, LOGS, SECRETS, TMP};
+use super::lambda::Lambda;
 use super::process::Launch;
 use super::record::{Node, Record};
 use super::{
@@ -54,6 +55,8 @@ pub(super) fn server(service: Service) -> &'static dyn Server {
         Service::S3 => &s3::S3,
         Service::Kinesis => &kinesis::Kinesis,
         Service::Dynamodb => &dynamodb::Dynamodb,
+        Service::KinLambda => &Lambda(Service::KinLambda),
+        Service::SqlLambda => &Lambda(Service::SqlLambda),
     }
 }
 
@@ -121,6 +124,24 @@ impl<'a> Site<'a> {
     pub(super) fn nodes_of(&self, service: Service) -> Vec<Site<'a>> {
         sites(self.dir, self.record, service)
     }
+}
+
+/// What tools need in their environment to find the services.
+pub(super) fn environment(dir: &Path, record: &Record) -> Vec<(String, String)> {
+    let mut all: Vec<(String, String)> = Vec::new();
+    for service in Service::ALL {
+        let nodes = sites(dir, record, service);
+        if nodes.is_empty() {
+            continue;
+        }
+        // The first word on something is the last: stand-ins take the keys of the S3 server.
+        for (name, value) in server(service).environment(&nodes) {
+            if all.iter().all(|(other, _)| *other != name) {
+                all.push((name, value));
+            }
+        }
+    }
+    all
 }
 
 /// The nodes of a service.

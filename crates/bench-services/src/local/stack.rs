@@ -15,7 +15,7 @@ use super::kafka::{self, Listener};
 use super::port::Ports;
 use super::process::{Process, ProcessState, kill_members, last_lines};
 use super::record::{Node, Record, is_stack, merged, node_names, ports_in_use, read};
-use super::server::{Notice, Site, server, sites};
+use super::server::{Notice, Site, environment, server, sites};
 use super::{Cache, LocalError, Service, StackOptions, secret};
 
 /// The environment variable that names the folder of the stack that tools work with.
@@ -33,10 +33,10 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 /// How often a server that starts is asked whether it is healthy.
 const POLL: Duration = Duration::from_millis(100);
 
-/// Which services are started together. Connect needs Kafka.
+/// Which services are started together. Connect needs Kafka, functions need streams and tables.
 const WAVES: [&[Service]; 2] = [
     &[Service::Kafka, Service::Mysql, Service::S3, Service::Kinesis, Service::Dynamodb],
-    &[Service::Connect],
+    &[Service::Connect, Service::KinLambda, Service::SqlLambda],
 ];
 
 /// What a node is and does.
@@ -166,18 +166,7 @@ impl Stack {
             ("BENCH_SERVICES".to_owned(), "local".to_owned()),
             (VARIABLE.to_owned(), self.dir.to_string_lossy().into_owned()),
         ];
-        for service in Service::ALL {
-            let nodes = sites(&self.dir, &self.record, service);
-            if nodes.is_empty() {
-                continue;
-            }
-            // The first word on something is the last: stand-ins take the keys of the S3 server.
-            for (name, value) in server(service).environment(&nodes) {
-                if all.iter().all(|(other, _)| *other != name) {
-                    all.push((name, value));
-                }
-            }
-        }
+        all.extend(environment(&self.dir, &self.record));
         all
     }
 

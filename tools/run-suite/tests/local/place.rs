@@ -21,14 +21,20 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    /// A place for `test`, if this machine can start what it needs and the tools are built.
+    /// A place for `test`, if this machine can start what it needs and kafka-prodcon is built.
     pub(crate) fn new(test: &str, options: &StackOptions) -> Option<Self> {
-        let prodcon = Path::new(assert_cmd::cargo::cargo_bin!("run-suite"));
-        let prodcon = prodcon.with_file_name("kafka-prodcon");
-        if !prodcon.is_file() {
-            // A test of one package does not build the binaries of another.
-            bench_testing::skip(test, "kafka-prodcon is not built (cargo build --release)");
-            return None;
+        Self::with(test, options, &["kafka-prodcon"])
+    }
+
+    /// The same for a test that uses other tools.
+    pub(crate) fn with(test: &str, options: &StackOptions, tools: &[&str]) -> Option<Self> {
+        let run_suite = Path::new(assert_cmd::cargo::cargo_bin!("run-suite"));
+        for tool in tools {
+            if !run_suite.with_file_name(tool).is_file() {
+                // A test of one package does not build the binaries of another.
+                bench_testing::skip(test, &format!("{tool} is not built (cargo build --release)"));
+                return None;
+            }
         }
         if !bench_testing::can_start(test, options) {
             return None;
@@ -57,7 +63,8 @@ impl Place {
             .env("TMPDIR", self.path("tmp"))
             .env(Cache::VARIABLE, &self.cache)
             .env_remove("RUST_LOG")
-            .env_remove("KAFKA_BOOTSTRAP_SERVERS");
+            .env_remove("KAFKA_BOOTSTRAP_SERVERS")
+            .env_remove("DYNAMODB_LOCAL_HOME");
         command
     }
 

@@ -1,0 +1,216 @@
+//! Embedded services that outlive one tool, and what feeds a function from them.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
+use aws_sdk_kinesis::primitives::Blob;
+use bench_services::local::{Service, StackOptions};
+
+use crate::place::{Place, said, wait_until};
+
+/// What a shell has in its environment after it was told to use the stack.
+fn environment(place: &Place) -> BTreeMap<String, String> {
+    let run_suite = place.command("");
+    let output = Command::new("sh")
+        .args(["-c", "eval \"$(\"$0\" services env --dir stack)\" && env"])
+        .arg(run_suite.get_program())
+        .current_dir(place.path("work"))
+        .output()
+        .expect("a shell");
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    let text = String::from_utf8(output.stdout).expect("text");
+    let pairs = text.lines().filter_map(|line| line.split_once('='));
+    pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+}
+
+fn credentials(environment: &BTreeMap<String, String>) -> Credentials {
+    let [key, secret] =
+        ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"].map(|name| environment[name].clone());
+    Credentials::new(key, secret, None, None, "the stack")
+}
+
+fn kinesis(environment: &BTreeMap<String, String>) -> aws_sdk_kinesis::Client {
+    let config = aws_sdk_kinesis::Config::builder()
+        .behavior_version(aws_sdk_kinesis::config::BehaviorVersion::latest())
+        .endpoint_url(&environment["AWS_ENDPOINT_URL_KINESIS"])
+        .region(aws_sdk_kinesis::config::Region::new(environment["AWS_REGION"].clone()))
+        .credentials_provider(credentials(environment));
+    aws_sdk_kinesis::Client::from_conf(config.build())
+}
+
+fn dynamodb(environment: &BTreeMap<String, String>) -> aws_sdk_dynamodb::Client {
+    let config = aws_sdk_dynamodb::Config::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .endpoint_url(&environment["AWS_ENDPOINT_URL_DYNAMODB"])
+        .region(Region::new(environment["AWS_REGION"].clone()))
+        .credentials_provider(credentials(environment));
+    aws_sdk_dynamodb::Client::from_conf(config.build())
+}
+
+fn block_on<T>(future: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.expect("a runtime").block_on(future)
+}
+
+#[test]
+fn a_shell_uses_embedded_services_one_tool_after_the_other() {
+    let options = StackOptions::of([Service::Kinesis, Service::Dynamodb]);
+    let Some(place) = Place::with("embedded services", &options, &[]) else { return };
+    let listed = place.succeed("services up kinesis dynamodb --dir stack --kinesis-limits none");
+    assert!(listed.contains("ferrokinesis") && listed.contains("dynoxide"), "{listed}");
+    let environment = environment(&place);
+    assert!(environment["BENCH_STACK"].ends_with("stack"));
+    block_on(async {
+        let kinesis = kinesis(&environment);
+        kinesis.create_stream().stream_name("s").shard_count(1).send().await.expect("created");
+        let listed = kinesis.list_streams().send().await.expect("listed");
+        assert_eq!(listed.stream_names, ["s"]);
+        let tables = dynamodb(&environment).list_tables().send().await.expect("listed");
+        assert!(tables.table_names().is_empty());
+    });
+    place.succeed("services up kinesis --dir stack --kinesis-limits none");
+    let other = place.run("services up kinesis --dir stack");
+    assert_eq!(other.status.code(), Some(2), "{}", said(&other));
+    assert!(said(&other).contains("other limits"), "{}", said(&other));
+    place.succeed("services down --dir stack");
+    place.assert_clean();
+}
+
+#[test]
+fn a_function_lands_a_stream_in_a_table() {
+    let options = StackOptions::of([Service::KinLambda]);
+    let Some(place) = Place::with("kin-lambda", &options, &["kin-lambda"]) else { return };
+    let up = "services up kin-lambda --dir stack --set kin-lambda.stream=s \
+              --set kin-lambda.table=rows --set kin-lambda.batch-size=7";
+    let listed = place.succeed(up);
+    for name in ["kinesis", "dynamodb", "kin-lambda", "stream s"] {
+        assert!(listed.contains(name), "{listed}");
+    }
+    let environment = environment(&place);
+    let (kinesis, dynamodb) = (kinesis(&environment), dynamodb(&environment));
+    block_on(async {
+        kinesis.create_stream().stream_name("s").shard_count(2).send().await.expect("created");
+        for (number, wanted) in [(1, 1), (2, 2)] {
+            put(&kinesis, number).await;
+            wait_for_rows(&dynamodb, wanted).await;
+            if number == 1 {
+                // What is fed goes on where it was.
+                place.succeed("services status --dir stack");
+                let mapping = place.path("work").join("stack/data/kin-lambda/mapping.json");
+                let report = fs::read_to_string(mapping).expect("a report");
+                let report: serde_json::Value = serde_json::from_str(&report).expect("JSON");
+                assert_eq!(report["settings"]["batch-size"], 7, "{report}");
+            }
+        }
+    });
+    let logs = place.succeed("services logs kin-lambda --dir stack");
+    assert!(logs.contains("reading"), "{logs}");
+    place.succeed("services down --dir stack");
+    place.assert_clean();
+}
+
+/// Puts a record as soon as the stream takes it.
+async fn put(kinesis: &aws_sdk_kinesis::Client, number: u32) {
+    let deadline = Instant::now() + Duration::from_mins(1);
+    let put = || {
+        let put = kinesis.put_record().stream_name("s").partition_key(number.to_string());
+        put.data(Blob::new(format!("record {number}"))).send()
+    };
+    while let Err(error) = put().await {
+        assert!(Instant::now() < deadline, "{error:?}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// Waits until the table is there and has so many rows.
+async fn wait_for_rows(dynamodb: &aws_sdk_dynamodb::Client, wanted: usize) {
+    let deadline = Instant::now() + Duration::from_mins(1);
+    loop {
+        let found = dynamodb.scan().table_name("rows").send().await;
+        let rows = found.map_or(0, |found| {
+            found.items().iter().filter(|item| item.contains_key("message")).count()
+        });
+        if rows == wanted {
+            return;
+        }
+        assert!(rows < wanted && Instant::now() < deadline, "{rows} rows");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+#[test]
+fn what_a_machine_lacks_is_named_and_the_rest_starts() {
+    let options = StackOptions::of([Service::Kinesis]);
+    let Some(place) = Place::with("a missing server", &options, &[]) else { return };
+    let mysql = program(&place, "mariadbd", "echo no such library >&2; exit 127");
+    let run = |arguments: &str| {
+        place.command(arguments).env("BENCH_MARIADBD", &mysql).output().expect("run-suite starts")
+    };
+    let output = run("services up kinesis,mysql --dir stack");
+    assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+    assert!(said(&output).contains("mysql is left out: "), "{}", said(&output));
+    assert!(said(&output).contains("no such library"), "{}", said(&output));
+    assert!(place.succeed("services status --dir stack").contains("kinesis"));
+    let output = run("services up mysql --dir other");
+    assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+    assert!(!place.path("work").join("other").exists());
+    place.succeed("services down --dir stack");
+    place.assert_clean();
+}
+
+/// With a Java that plays it: what is tried is how it is found, started and asked.
+#[test]
+fn an_installed_dynamodb_local_is_used() {
+    let options = StackOptions::of([Service::Kinesis]);
+    let Some(place) = Place::with("DynamoDB Local", &options, &[]) else { return };
+    let run_suite = place.command("").get_program().display().to_string();
+    let script = format!(
+        "case \"$*\" in\n\
+         '-XX:-UsePerfData -version') echo 'openjdk version \"17.0.1\"' >&2;;\n\
+         *'DynamoDBLocal.jar -version') echo 'Version: 9.8.7';;\n\
+         *'-jar '*'/DynamoDBLocal.jar -inMemory '*)\n\
+         while [ \"$1\" != -port ]; do shift; done\n\
+         exec '{run_suite}' __embedded-dynamodb \"{{\\\"port\\\":$2}}\";;\n\
+         *) echo \"java was told $*\" >&2; exit 1;;\nesac"
+    );
+    let java = program(&place, "bin/java", &script);
+    let java_home = java.ancestors().nth(2).expect("above bin");
+    let home = place.path("work").join("dynamodb_local");
+    fs::create_dir_all(&home).expect("created");
+    let up = |arguments: &str, named: &Path| {
+        let mut command = place.command(arguments);
+        command.env("JAVA_HOME", java_home).env("DYNAMODB_LOCAL_HOME", named);
+        command.output().expect("run-suite starts")
+    };
+    let output = up("services up dynamodb --dir stack", &home);
+    assert_eq!(output.status.code(), Some(2), "{}", said(&output));
+    assert!(said(&output).contains("holds no DynamoDBLocal.jar"), "{}", said(&output));
+
+    fs::write(home.join("DynamoDBLocal.jar"), "").expect("written");
+    let output = up("services up dynamodb --dir stack", &home);
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    assert!(said(&output).contains("DynamoDB Local 9.8.7"), "{}", said(&output));
+    let tables = dynamodb(&environment(&place)).list_tables();
+    assert!(block_on(tables.send()).expect("listed").table_names().is_empty());
+    place.succeed("services down --dir stack");
+    // An option goes before the environment.
+    let output = up("services up dynamodb --dir stack --dynamodb-local dynamodb_local", Path::new("/"));
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    place.succeed("services down --dir stack");
+    wait_until("all is gone", || place.processes().is_empty());
+    place.assert_clean();
+}
+
+/// A program of a user's, in a folder of its own.
+fn program(place: &Place, name: &str, script: &str) -> PathBuf {
+    let path = place.path("work").join("programs").join(name);
+    fs::create_dir_all(path.parent().expect("a folder")).expect("created");
+    fs::write(&path, format!("#!/bin/sh\n{script}\n")).expect("written");
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("a program");
+    path
+}
