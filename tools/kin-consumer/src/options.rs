@@ -1,0 +1,198 @@
+//! The command line.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use bench_aws::AwsArgs;
+use bench_cli::{GenerateArgs, LogArgs, OutputArgs, RunArgs, quantity};
+use bench_kinesis::receive::{RECORDS_MAX, StreamStart};
+use clap::{Args, Parser};
+
+use crate::query::Stat;
+use crate::start::parse_start;
+
+const EXAMPLES: &str = "\
+Examples:
+  kin-consumer --region eu-west-1 --from-run results/kin-producer-...    audit what a run has sent
+  kin-consumer --stream s --from latest --follow --duration 60s          latency of what comes
+  kin-consumer --stream s --fan-out -c 4                                 by enhanced fan-out
+  kin-consumer --stream books --query price                              mean, percentiles, ...
+  kin-consumer --stream books --query price --group-by author --stats count,mean,p99
+
+Exit codes: 0 good; 1 failed; 2 bad usage; 3 the run is INVALID (loss, corruption); 130 interrupted.";
+
+/// Measure reading an Amazon Kinesis stream: latency, throughput and an audit of every message
+///
+/// Reads all shards, follows splits and merges to their children, and takes aggregated records
+/// apart. With --query it computes statistics over a field of JSON records instead.
+#[derive(Parser)]
+#[command(name = "kin-consumer", version, after_help = EXAMPLES)]
+pub(crate) struct Options {
+    #[command(flatten)]
+    pub(crate) reading: ReadingArgs,
+
+    #[command(flatten)]
+    pub(crate) end: EndArgs,
+
+    #[command(flatten)]
+    pub(crate) audit: AuditArgs,
+
+    #[command(flatten)]
+    pub(crate) query: QueryArgs,
+
+    #[command(flatten)]
+    pub(crate) run: RunArgs,
+
+    #[command(flatten)]
+    pub(crate) connection: AwsArgs,
+
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+
+    #[command(flatten)]
+    pub(crate) log: LogArgs,
+
+    #[command(flatten)]
+    pub(crate) generate: GenerateArgs,
+}
+
+/// What is read, and how.
+#[derive(Args)]
+#[command(next_help_heading = "Reading")]
+pub(crate) struct ReadingArgs {
+    /// Stream to read
+    #[arg(long, value_name = "NAME", default_value = "benchmark")]
+    pub(crate) stream: String,
+
+    /// Where to begin: trim-horizon, latest, timestamp:TIME, sequence:SHARD/NUMBER,
+    /// after-sequence:SHARD/NUMBER
+    ///
+    /// TIME is as in 2026-11-21T14:00:00Z, or in seconds since 1970. SHARD is a shard's id or its
+    /// number; other shards are left out then, unless they descend from it.
+    #[arg(long, value_name = "WHERE", default_value = "trim-horizon", value_parser = parse_start)]
+    pub(crate) from: StreamStart,
+
+    /// Consumers that share the shards, each with a connection of its own
+    #[arg(
+        short = 'c',
+        long,
+        value_name = "N",
+        default_value_t = 1,
+        alias = "num_consumers",
+        value_parser = clap::value_parser!(u32).range(1..=1000)
+    )]
+    pub(crate) consumers: u32,
+
+    /// Read by enhanced fan-out, as this consumer; by default a new one, deregistered at the end
+    ///
+    /// A consumer that there is already is used, and stays.
+    #[arg(
+        long,
+        value_name = "NAME",
+        num_args = 0..=1,
+        default_missing_value = "",
+        conflicts_with_all = ["poll_interval", "poll_records", "unlimited_reads"]
+    )]
+    pub(crate) fan_out: Option<String>,
+
+    /// Time between two calls to a shard with nothing more to read; by default 200ms, or 5ms on an
+    /// embedded service
+    #[arg(long, value_name = "TIME", value_parser = quantity::parse_duration)]
+    pub(crate) poll_interval: Option<Duration>,
+
+    /// Records that a call asks for
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = RECORDS_MAX,
+        value_parser = clap::value_parser!(i32).range(1..=i64::from(RECORDS_MAX))
+    )]
+    pub(crate) poll_records: i32,
+
+    /// Read a backlog faster than the 5 calls and 2 MiB a second that a shard of AWS gives; the
+    /// default on an embedded service
+    #[arg(long)]
+    pub(crate) unlimited_reads: bool,
+}
+
+/// When reading ends.
+#[derive(Args)]
+#[command(next_help_heading = "End")]
+pub(crate) struct EndArgs {
+    /// Go on when the end is reached; stops after --messages, --duration, or an interrupt
+    #[arg(long)]
+    pub(crate) follow: bool,
+
+    /// Stop after so many messages
+    #[arg(
+        short = 'n',
+        long,
+        value_name = "COUNT",
+        alias = "num_records",
+        value_parser = quantity::parse_count
+    )]
+    pub(crate) messages: Option<u64>,
+
+    /// Wait for so many messages, also beyond the end; it is a failure when they do not come
+    #[arg(
+        long,
+        value_name = "COUNT",
+        conflicts_with_all = ["messages", "follow"],
+        value_parser = quantity::parse_count
+    )]
+    pub(crate) expected: Option<u64>,
+
+    /// Stop after so long
+    #[arg(long, value_name = "TIME", value_parser = quantity::parse_duration)]
+    pub(crate) duration: Option<Duration>,
+
+    /// Time without a message after which missing ones count as lost
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = quantity::parse_duration)]
+    pub(crate) drain_timeout: Duration,
+}
+
+/// What messages are checked against.
+#[derive(Args)]
+#[command(next_help_heading = "Audit")]
+pub(crate) struct AuditArgs {
+    /// Result folder of the run that sent the messages: tells what must be there
+    #[arg(long, value_name = "DIR", conflicts_with = "raw")]
+    pub(crate) from_run: Option<PathBuf>,
+
+    /// Messages have no header: measure throughput alone
+    #[arg(long)]
+    pub(crate) raw: bool,
+
+    /// A run in which a message arrives twice is INVALID
+    #[arg(long, conflicts_with = "raw")]
+    pub(crate) exactly_once: bool,
+}
+
+/// What is computed over JSON records.
+#[derive(Args)]
+#[command(next_help_heading = "Statistics")]
+pub(crate) struct QueryArgs {
+    /// Compute statistics over this field of the records, each a JSON object
+    ///
+    /// Numbers, and strings that are numbers, count; other values are skipped and counted. Nothing
+    /// is measured then, and no result folder is made.
+    #[arg(
+        long,
+        value_name = "FIELD",
+        conflicts_with_all = ["from_run", "raw", "exactly_once"]
+    )]
+    pub(crate) query: Option<String>,
+
+    /// Compute them also for each value of this field
+    #[arg(long, value_name = "FIELD", requires = "query")]
+    pub(crate) group_by: Option<String>,
+
+    /// Statistics to show: count, sum, mean, min, max, and percentiles as in p50 or p99.9
+    #[arg(
+        long,
+        value_name = "LIST",
+        value_delimiter = ',',
+        default_value = "count,sum,mean,min,max,p50,p99"
+    )]
+    pub(crate) stats: Vec<Stat>,
+}

@@ -1,0 +1,312 @@
+//! The answer to a query, for people and for programs.
+
+use std::fmt::Write as _;
+
+use anyhow::{Context, Result};
+use bench_cli::{OutputFormat, quantity};
+use serde_json::{Map, Value, json};
+
+use super::distribution::ERROR;
+use super::figures::{Figures, GROUPS_MAX, Group, Stat};
+use super::records::Reading;
+
+/// Version of the JSON form.
+const SCHEMA_VERSION: u32 = 1;
+
+/// Groups that are shown to people; programs get all.
+const SHOWN_GROUPS: usize = 50;
+
+pub(super) struct Answer<'a> {
+    pub(super) stream: &'a str,
+    pub(super) reading: &'a Reading,
+    pub(super) stats: &'a [Stat],
+    pub(super) figures: &'a Figures,
+    /// Whether reading came to the end that was asked for.
+    pub(super) is_complete: bool,
+    pub(super) elapsed_ns: u64,
+}
+
+/// One line of a table.
+struct Row<'a> {
+    scope: &'static str,
+    group: Option<&'a str>,
+    values: Vec<Option<f64>>,
+}
+
+impl<'a> Answer<'a> {
+    /// In the form asked for.
+    pub(super) fn text(&self, format: OutputFormat) -> Result<String> {
+        match format {
+            OutputFormat::Human => Ok(self.human()),
+            OutputFormat::Csv => Ok(self.csv()),
+            OutputFormat::Json => {
+                let text = serde_json::to_string_pretty(&self.json());
+                Ok(text.context("failed to print the result")? + "\n")
+            }
+        }
+    }
+
+    /// Why the answer is none: records have come, and none of them had a number.
+    pub(super) fn problem(&self) -> Option<String> {
+        let figures = self.figures;
+        if figures.records == 0 || figures.all.count > 0 {
+            return None;
+        }
+        let hint = self.hint().map(|hint| format!("; {hint}")).unwrap_or_default();
+        Some(format!(
+            "none of {} records has a number in field '{}'{hint}",
+            quantity::count(figures.records),
+            self.reading.field
+        ))
+    }
+
+    /// What is probably meant, when the field is missing and another one has nearly its name.
+    fn hint(&self) -> Option<String> {
+        let (name, count) = self.figures.similar.iter().max_by_key(|(_, count)| **count)?;
+        let count = quantity::count(*count);
+        Some(format!(
+            "{count} records without it have a field '{name}': names are matched exactly, so name \
+             that one with --query {name} if it is meant"
+        ))
+    }
+
+    fn rows(&self) -> Vec<Row<'a>> {
+        let row = |scope, group, figures: &Group| Row {
+            scope,
+            group,
+            values: figures.values(self.stats),
+        };
+        let mut rows = vec![row("all", None, &self.figures.all)];
+        if self.reading.group_by.is_some() {
+            let groups = self.figures.groups.iter();
+            rows.extend(groups.map(|(name, group)| row("group", name.as_deref(), group)));
+            if self.figures.others.count > 0 {
+                rows.push(row("others", None, &self.figures.others));
+            }
+        }
+        rows
+    }
+
+    /// How exact percentiles are, if there are any.
+    fn percentile_error(&self) -> Option<f64> {
+        let figures = self.figures;
+        self.stats.iter().any(Stat::needs_values).then(|| {
+            let mut groups = figures.groups.values().chain([&figures.all, &figures.others]);
+            if groups.all(Group::is_exact) { 0.0 } else { ERROR }
+        })
+    }
+
+    fn human(&self) -> String {
+        let figures = self.figures;
+        let state = if self.is_complete { "complete" } else { "INCOMPLETE" };
+        let mut text = format!(
+            "stream '{}': {} records in {}, {state}\n",
+            self.stream,
+            quantity::count(figures.records),
+            quantity::duration_ns(self.elapsed_ns)
+        );
+        let skipped = figures.skipped;
+        // Writing to a string does not fail.
+        let _ = writeln!(
+            text,
+            "field '{}': {} numbers; {} records skipped: {} missing, {} NaN or infinite, {} not \
+             numeric, {} no JSON object",
+            self.reading.field,
+            quantity::count(figures.all.count),
+            quantity::count(skipped.total()),
+            quantity::count(skipped.missing),
+            quantity::count(skipped.not_finite),
+            quantity::count(skipped.not_numeric),
+            quantity::count(skipped.not_an_object)
+        );
+        if let Some(hint) = self.hint() {
+            let _ = writeln!(text, "hint: {hint}");
+        }
+        text.push('\n');
+        text.push_str(&self.table());
+        if let Some(error) = self.percentile_error().filter(|error| *error > 0.0) {
+            let _ = writeln!(text, "\npercentiles are within {:.1} % of the number", error * 100.0);
+        }
+        text
+    }
+
+    fn table(&self) -> String {
+        let rows = self.rows();
+        let mut lines: Vec<Vec<String>> = Vec::new();
+        let mut header = vec![self.reading.group_by.clone().unwrap_or_default()];
+        header.extend(self.stats.iter().map(|stat| stat.name().to_owned()));
+        lines.push(header);
+        for row in rows.iter().take(SHOWN_GROUPS + 1) {
+            let mut line = vec![match row.scope {
+                "group" => row.group.map_or("(none)".to_owned(), str::to_owned),
+                "others" => "(other groups)".to_owned(),
+                _ => "all".to_owned(),
+            }];
+            let shown = |value: &Option<f64>| value.map_or("-".to_owned(), short);
+            line.extend(row.values.iter().map(shown));
+            lines.push(line);
+        }
+        let mut text = aligned(&lines);
+        if let Some(left) = rows.len().checked_sub(SHOWN_GROUPS + 1).filter(|left| *left > 0) {
+            let _ = writeln!(text, "... and {left} more; --output csv or json shows all");
+        }
+        text
+    }
+
+    fn csv(&self) -> String {
+        let skipped = self.figures.skipped;
+        let counts = [
+            ("records", self.figures.records),
+            ("missing", skipped.missing),
+            ("not_finite", skipped.not_finite),
+            ("not_numeric", skipped.not_numeric),
+            ("not_an_object", skipped.not_an_object),
+        ];
+        let mut text = "scope,group".to_owned();
+        for name in self.stats.iter().map(Stat::name).chain(counts.map(|(name, _)| name)) {
+            text.extend([",", name]);
+        }
+        text.push('\n');
+        for row in self.rows() {
+            text.extend([row.scope, ","]);
+            text.push_str(&csv_field(row.group.unwrap_or_default()));
+            for value in row.values {
+                text.push(',');
+                text.push_str(&value.map(|value| value.to_string()).unwrap_or_default());
+            }
+            for (_, count) in counts {
+                text.push(',');
+                if row.scope == "all" {
+                    text.push_str(&count.to_string());
+                }
+            }
+            text.push('\n');
+        }
+        text
+    }
+
+    fn json(&self) -> Value {
+        let figures = self.figures;
+        let skipped = figures.skipped;
+        let mut answer = json!({
+            "schema_version": SCHEMA_VERSION,
+            "tool": { "name": env!("CARGO_PKG_NAME"), "version": env!("CARGO_PKG_VERSION") },
+            "status": if self.is_complete { "complete" } else { "incomplete" },
+            "stream": self.stream,
+            "field": self.reading.field,
+            "group_by": self.reading.group_by,
+            "elapsed_s": self.elapsed_ns as f64 / 1e9,
+            "records": figures.records,
+            "skipped": {
+                "missing": skipped.missing,
+                "not_finite": skipped.not_finite,
+                "not_numeric": skipped.not_numeric,
+                "not_an_object": skipped.not_an_object,
+            },
+            "percentile_error": self.percentile_error(),
+            "groups_max": GROUPS_MAX,
+            "similar_fields": figures.similar,
+        });
+        let (mut groups, rows) = (Vec::new(), self.rows());
+        for row in rows {
+            let mut object = self.named(&row.values);
+            match row.scope {
+                "group" => {
+                    object.insert("group".to_owned(), json!(row.group));
+                    groups.push(Value::Object(object));
+                }
+                scope => answer[scope] = Value::Object(object),
+            }
+        }
+        if self.reading.group_by.is_some() {
+            answer["groups"] = Value::Array(groups);
+        }
+        answer
+    }
+
+    /// The statistics by their names. A number without a fraction is shown as one.
+    fn named(&self, values: &[Option<f64>]) -> Map<String, Value> {
+        let value = |(stat, value): (&Stat, &Option<f64>)| {
+            let value = match (stat, *value) {
+                #[expect(
+                    clippy::cast_possible_truncation,
+                    clippy::cast_sign_loss,
+                    reason = "a count"
+                )]
+                (Stat::Count, Some(count)) => json!(count as u64),
+                (_, value) => json!(value),
+            };
+            (stat.name().to_owned(), value)
+        };
+        self.stats.iter().zip(values).map(value).collect()
+    }
+}
+
+/// With six decimals at most, for people.
+fn short(number: f64) -> String {
+    if number != 0.0 && !(1e-4..1e15).contains(&number.abs()) {
+        return format!("{number:.6e}");
+    }
+    let text = format!("{number:.6}");
+    let text = text.trim_end_matches('0').trim_end_matches('.');
+    if text == "-0" { "0".to_owned() } else { text.to_owned() }
+}
+
+/// The first column to the left, the others to the right.
+fn aligned(lines: &[Vec<String>]) -> String {
+    let columns = lines.iter().map(Vec::len).max().unwrap_or(0);
+    let width = |column: usize| {
+        lines.iter().filter_map(|line| line.get(column)).map(|cell| cell.chars().count()).max()
+    };
+    let widths: Vec<usize> = (0..columns).map(|column| width(column).unwrap_or(0)).collect();
+    let mut text = String::new();
+    for line in lines {
+        for (column, (cell, width)) in line.iter().zip(&widths).enumerate() {
+            if column == 0 {
+                let _ = write!(text, "{cell:<width$}");
+            } else {
+                let _ = write!(text, "  {cell:>width$}");
+            }
+        }
+        text.truncate(text.trim_end().len());
+        text.push('\n');
+    }
+    text
+}
+
+/// In quotes where it needs them.
+fn csv_field(text: &str) -> String {
+    if text.contains([',', '"', '\n', '\r']) {
+        format!("\"{}\"", text.replace('"', "\"\""))
+    } else {
+        text.to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_short_for_people() {
+        for (number, text) in [
+            (0.0, "0"),
+            (-0.000_000_01, "-1.000000e-8"),
+            (35.0, "35"),
+            (35.125, "35.125"),
+            (1.0 / 3.0, "0.333333"),
+            (-12.5, "-12.5"),
+            (1e20, "1.000000e20"),
+        ] {
+            assert_eq!(short(number), text);
+        }
+    }
+
+    #[test]
+    fn a_table_is_aligned_and_a_field_of_csv_in_quotes_where_it_must() {
+        let lines = [vec!["é".to_owned(), "n".to_owned()], vec!["abc".to_owned(), "12".to_owned()]];
+        assert_eq!(aligned(&lines), "é     n\nabc  12\n");
+        assert_eq!(csv_field("a"), "a");
+        assert_eq!(csv_field("a,\"b\""), "\"a,\"\"b\"\"\"");
+    }
+}

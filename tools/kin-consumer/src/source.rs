@@ -1,0 +1,113 @@
+//! The stream that is read.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use bench_aws::{AwsService, SdkConfig};
+use bench_cli::UsageError;
+use bench_core::clock::SystemClock;
+use bench_core::counts::Counts;
+use bench_core::message::RunId;
+use bench_core::results::{ServiceInfo, ServiceOrigin};
+use bench_kinesis::receive::{
+    FanOutConsumer, KinesisReceiver, Polling, ReceiveError, Subscription,
+};
+use bench_services::local;
+
+use crate::options::{Options, ReadingArgs};
+
+/// How long a shard of an embedded service is left alone when it has nothing more. It is asked at
+/// no cost, and what waits there makes latencies longer.
+const EMBEDDED_INTERVAL: Duration = Duration::from_millis(5);
+
+/// The shortest and the longest time between calls. An iterator lives for five minutes.
+const INTERVAL_MIN: Duration = Duration::from_millis(1);
+const INTERVAL_MAX: Duration = Duration::from_mins(1);
+
+/// The service that has the stream.
+pub(crate) struct Source<'a> {
+    reading: &'a ReadingArgs,
+    config: SdkConfig,
+    pub(crate) service: ServiceInfo,
+}
+
+/// Consumers that are ready to receive, and what is theirs for as long as they do.
+pub(crate) struct Connected {
+    pub(crate) receivers: Vec<KinesisReceiver>,
+    /// Deregisters itself at the end.
+    pub(crate) fan_out: Option<FanOutConsumer>,
+}
+
+impl<'a> Source<'a> {
+    /// The service that the command line or the environment names.
+    pub(crate) fn named(options: &'a Options) -> Result<Self> {
+        let (connection, reading) = (&options.connection, &options.reading);
+        if !connection.is_named(AwsService::Kinesis) {
+            return Err(UsageError::new(
+                "--endpoint-url",
+                "no service is named, and the stream of an embedded one ends with its run",
+                "name one, or --region or --profile for AWS, here or in the environment; \
+                 `run-suite services up kinesis` starts an embedded one that stays",
+            )
+            .into());
+        }
+        let interval = reading.poll_interval.unwrap_or(INTERVAL_MIN);
+        if !(INTERVAL_MIN..=INTERVAL_MAX).contains(&interval) {
+            let remedy = format!("name a time from {INTERVAL_MIN:?} to {INTERVAL_MAX:?}");
+            return Err(UsageError::new("--poll-interval", "out of range", remedy).into());
+        }
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.context("failed to start the connection's runtime")?;
+        let config = runtime.block_on(connection.config());
+        let service = connection.service_info(AwsService::Kinesis, &config);
+        let service = local::origin_of(&service.name, &service.address).unwrap_or(service);
+        Ok(Self { reading, config, service })
+    }
+
+    /// Connects the consumers, and registers them for enhanced fan-out if that is wanted.
+    pub(crate) fn connect(
+        &self,
+        run: RunId,
+        clock: SystemClock,
+        counts: &Counts,
+    ) -> Result<Connected> {
+        let stream = &self.reading.stream;
+        let fan_out = self.reading.fan_out.as_ref().map(|name| {
+            let own = format!("kin-consumer-{run}");
+            let name = if name.is_empty() { &own } else { name };
+            FanOutConsumer::register(&self.config, stream, name)
+        });
+        let fan_out = fan_out.transpose()?;
+        let subscription = match &fan_out {
+            Some(consumer) => Subscription::FanOut { consumer_arn: consumer.arn().to_owned() },
+            None => Subscription::Polling(self.polling()),
+        };
+        let (start, count) = (&self.reading.from, self.reading.consumers as usize);
+        let receivers = KinesisReceiver::connect(
+            &self.config,
+            stream,
+            start,
+            &subscription,
+            count,
+            clock,
+            counts,
+        );
+        let receivers = receivers.map_err(|error| match error {
+            ReceiveError::NoSuchShard(error) => {
+                UsageError::from_library(format!("--from: {error}")).into()
+            }
+            error => anyhow::Error::from(error),
+        })?;
+        Ok(Connected { receivers, fan_out })
+    }
+
+    fn polling(&self) -> Polling {
+        let is_embedded = self.service.origin == ServiceOrigin::Embedded;
+        let own = if is_embedded { EMBEDDED_INTERVAL } else { Polling::default().interval };
+        Polling {
+            records_max: self.reading.poll_records,
+            interval: self.reading.poll_interval.unwrap_or(own),
+            within_limits: !is_embedded && !self.reading.unlimited_reads,
+        }
+    }
+}
