@@ -79,6 +79,17 @@ impl AwsService {
 }
 
 impl AwsArgs {
+    /// The same from a command line that has some of these options under names of its own.
+    #[must_use]
+    pub fn new(
+        endpoint_url: Option<String>,
+        region: Option<String>,
+        profile: Option<String>,
+        timeout: Duration,
+    ) -> Self {
+        Self { endpoint_url, region, profile, timeout }
+    }
+
     /// Whether the user has said which service to use: by an option or in the environment. Otherwise
     /// an embedded one is meant, so that a first run costs nothing and needs no account. What only
     /// stands in a configuration file does not count.

@@ -1,4 +1,18 @@
-//! What is known of a table.
+//! Tables as a whole: what is known of them, making and deleting them.
+
+use std::time::Duration;
+
+use bench_aws::{AwsArgs, AwsService, SdkConfig};
+use bench_core::clock::SystemClock;
+use bench_core::counts::Counts;
+use bench_core::message::RunId;
+use bench_core::results::ServiceInfo;
+use tokio::runtime::{Builder, Runtime};
+
+use crate::dynamodb::{Billing, DynamodbAdmin};
+use crate::error::TableError;
+use crate::mysql::{MysqlAdmin, MysqlUrl};
+use crate::receiver::{Selection, TableReceiver, Until};
 
 /// The mark of the benchmark's own tables: the key of a tag in `DynamoDB`, the beginning of the
 /// comment in `MySQL`. Tables without it are not to be deleted.
@@ -21,4 +35,113 @@ pub struct TableInfo {
     pub is_marked: bool,
     /// Whether rows can be written to it now.
     pub is_usable: bool,
+}
+
+/// The tables of one service, for programs without a runtime of their own.
+#[derive(Debug)]
+pub struct Tables {
+    runtime: Runtime,
+    system: System,
+}
+
+#[derive(Debug)]
+enum System {
+    Dynamodb { config: Box<SdkConfig>, admin: DynamodbAdmin, service: ServiceInfo },
+    Mysql { url: MysqlUrl, admin: Box<MysqlAdmin>, service: ServiceInfo },
+}
+
+impl Tables {
+    /// Those of the `DynamoDB` that the options or the environment name.
+    pub fn dynamodb(args: &AwsArgs) -> Result<Self, TableError> {
+        let runtime = runtime()?;
+        let config = runtime.block_on(args.config());
+        let (admin, service) =
+            (DynamodbAdmin::new(&config), args.service_info(AwsService::Dynamodb, &config));
+        Ok(Self { runtime, system: System::Dynamodb { config: Box::new(config), admin, service } })
+    }
+
+    /// Those of a database, with which it connects within `timeout`.
+    pub fn mysql(url: &MysqlUrl, timeout: Duration) -> Result<Self, TableError> {
+        let runtime = runtime()?;
+        let (admin, service) = runtime.block_on(async {
+            let service = url.service_info(&url.server(timeout).await?);
+            Ok::<_, TableError>((MysqlAdmin::connect(url, timeout).await?, service))
+        })?;
+        let (url, admin) = (url.clone(), Box::new(admin));
+        Ok(Self { runtime, system: System::Mysql { url, admin, service } })
+    }
+
+    /// The service, as results show it.
+    #[must_use]
+    pub fn service(&self) -> &ServiceInfo {
+        match &self.system {
+            System::Dynamodb { service, .. } | System::Mysql { service, .. } => service,
+        }
+    }
+
+    /// What is known of a table; nothing if there is none.
+    pub fn describe(&mut self, table: &str) -> Result<Option<TableInfo>, TableError> {
+        self.runtime.block_on(async {
+            match &mut self.system {
+                System::Dynamodb { admin, .. } => admin.describe(table).await,
+                System::Mysql { admin, .. } => admin.describe(table).await,
+            }
+        })
+    }
+
+    /// The runs whose rows a table holds.
+    pub fn runs(&mut self, table: &str) -> Result<Vec<RunId>, TableError> {
+        self.runtime.block_on(async {
+            match &mut self.system {
+                System::Dynamodb { admin, .. } => admin.runs(table).await,
+                System::Mysql { admin, .. } => admin.runs(table).await,
+            }
+        })
+    }
+
+    /// Creates a table, unless it is there, and waits until it can be used. `billing` is that of
+    /// `DynamoDB`; `MySQL` has none.
+    pub fn create(&mut self, table: &str, billing: Billing) -> Result<(), TableError> {
+        self.runtime.block_on(async {
+            match &mut self.system {
+                System::Dynamodb { admin, .. } => admin.create(table, billing).await,
+                System::Mysql { admin, .. } => admin.create(table).await,
+            }
+        })
+    }
+
+    /// Deletes a table, if it is there, and waits until it is gone.
+    pub fn delete(&mut self, table: &str) -> Result<(), TableError> {
+        self.runtime.block_on(async {
+            match &mut self.system {
+                System::Dynamodb { admin, .. } => admin.delete(table).await,
+                System::Mysql { admin, .. } => admin.delete(table).await,
+            }
+        })
+    }
+
+    /// A reader of a table.
+    pub fn receiver(
+        &self,
+        table: &str,
+        selection: Selection,
+        until: Until,
+        clock: SystemClock,
+        counts: &Counts,
+    ) -> Result<TableReceiver, TableError> {
+        match &self.system {
+            System::Dynamodb { config, .. } => {
+                TableReceiver::dynamodb(config, table, selection, until, clock, counts)
+            }
+            System::Mysql { url, .. } => {
+                TableReceiver::mysql(url, table, selection, until, clock, counts)
+            }
+        }
+    }
+}
+
+/// What one thing at a time needs.
+pub(crate) fn runtime() -> Result<Runtime, TableError> {
+    let runtime = Builder::new_current_thread().enable_all().build();
+    runtime.map_err(|source| TableError::Runtime { source })
 }

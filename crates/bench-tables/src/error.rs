@@ -55,6 +55,12 @@ pub enum TableError {
         /// What is wrong.
         reason: String,
     },
+    /// The system has no means for a reader.
+    #[error("failed to make a runtime for the reader of a table")]
+    Runtime {
+        /// What it lacks.
+        source: std::io::Error,
+    },
     /// The table did not become what it was to become.
     #[error(
         "table '{table}' was not {state} within {seconds} s; raise --timeout, or look at the service"

@@ -6,7 +6,6 @@ use anyhow::{Context, Result};
 use bench_cli::{Exit, Measurement, Shutdown, UsageError};
 use bench_core::audit::{AckLedger, Expected};
 use bench_core::clock::{Clock as _, SystemClock, duration_ns};
-use bench_core::counts::Counts;
 use bench_core::engine::{ConsumerConfig, Plan, Timeline};
 use bench_core::message::{
     Content, KeyDistribution, MessageFormat, MessageSpec, RunId, SizeDistribution,
@@ -19,6 +18,7 @@ use clap::ArgMatches;
 use crate::cluster::Cluster;
 use crate::consumers::{self, await_assignment, connect, take_partitions};
 use crate::kills::{self, Follow};
+use crate::landing::{Consumer, Landing};
 use crate::options::{DrainArgs, From, Options};
 use crate::session::Session;
 
@@ -32,6 +32,7 @@ pub(crate) fn drain(options: &Options, args: &DrainArgs, matches: &ArgMatches) -
     let sent = args.from_run.as_deref().map(expected_run).transpose()?;
     let shutdown = Shutdown::install().context("failed to listen for signals")?;
     let cluster = Cluster::named(&options.connection, "drain")?;
+    let landing = Landing::find(&args.consumer, &options.table_connection, &cluster)?;
     let starts = cluster.starts(&args.topic, args.from)?;
     let mut warnings = Vec::new();
     if sent.is_some() {
@@ -60,11 +61,15 @@ pub(crate) fn drain(options: &Options, args: &DrainArgs, matches: &ArgMatches) -
         run_args,
         matches,
         cluster: &cluster,
+        landing: landing.as_ref(),
         run,
         clock,
         shutdown: shutdown.clone(),
     };
     session.carry_out(|| {
+        if let Some(landing) = &landing {
+            landing.prepare_table()?;
+        }
         let config = consumer_config(&cluster, args)?;
         let mut receivers = connect(&config, working, clock)?;
         if args.group.is_some() {
@@ -91,11 +96,11 @@ pub(crate) fn drain(options: &Options, args: &DrainArgs, matches: &ArgMatches) -
         Ok(Measurement {
             plan,
             publishers: Vec::new(),
-            receivers,
+            receivers: Consumer::all(receivers, landing.as_ref(), clock)?,
             ledger,
             backlog_max_bytes: None,
             warnings,
-            counts: Counts::default(),
+            counts: landing.as_ref().map(|landing| landing.counts.clone()).unwrap_or_default(),
         })
     })
 }

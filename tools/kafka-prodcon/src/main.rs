@@ -4,18 +4,21 @@ mod cluster;
 mod consumers;
 mod drain;
 mod kills;
+mod landing;
 mod lines;
 mod options;
 mod produce;
 mod producers;
 mod session;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use anyhow::Result;
 use bench_cli::{Exit, UsageError, generate, main_with};
 use bench_kafka::error::KafkaError;
 use bench_services::embedded;
+use bench_tables::TableError;
 use clap::{CommandFactory, FromArgMatches};
 
 use options::{Command, Options};
@@ -36,7 +39,7 @@ fn run() -> Result<Exit> {
     if generate::handle(Options::command())? {
         return Ok(Exit::Good);
     }
-    let matches = Options::command().get_matches();
+    let matches = Options::command().get_matches_from(arguments());
     let options = Options::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     options.log.init();
     let result = match &options.command {
@@ -46,9 +49,19 @@ fn run() -> Result<Exit> {
         Some(Command::Send(send)) => lines::send(&options, send),
         Some(Command::Print(print)) => lines::print(&options, print),
     };
-    result.map_err(|error| match error.downcast::<KafkaError>() {
-        Ok(error) if error.is_usage() => UsageError::from_library(error).into(),
-        Ok(error) => error.into(),
-        Err(other) => other,
+    result.map_err(|error| {
+        let of_kafka = error.downcast_ref::<KafkaError>().is_some_and(KafkaError::is_usage);
+        let of_table = error.downcast_ref::<TableError>().is_some_and(TableError::is_usage);
+        if of_kafka || of_table { UsageError::from_library(error).into() } else { error }
+    })
+}
+
+/// The command line, with the two-letter short option of the script that this replaces as a long
+/// one.
+fn arguments() -> impl Iterator<Item = OsString> {
+    std::env::args_os().map(|argument| match argument.to_str() {
+        Some("-db") => "--dbtype".into(),
+        Some(text) if text.starts_with("-db=") => format!("--dbtype={}", &text[4..]).into(),
+        _ => argument,
     })
 }

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use bench_cli::{GenerateArgs, LogArgs, OutputArgs, RunArgs, WorkloadArgs, quantity};
 use bench_kafka::options::ConnectionArgs;
+use bench_tables::KAFKA_TABLE;
+use bench_tables::mysql::{INSERT_ROWS_MAX, MysqlArgs};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::kills::ConsumerKill;
@@ -15,6 +17,7 @@ Examples:
   kafka-prodcon -n 100000 -r 100                       embedded broker, nothing to install
   kafka-prodcon --rate 10k/s --duration 30s --warm-up 5s --bootstrap-servers localhost:9092
   kafka-prodcon -n 40000 -r 50 -b 1048576 -p 2 -c 2    as the script that this replaces
+  kafka-prodcon -n 10000 -r 100 --land dynamodb        the same, and its database
   kafka-prodcon fill -n 1M -r 1KiB --topic t           then, here or on another host:
   kafka-prodcon drain --topic t --from-run results/kafka-prodcon-...
   echo hello | kafka-prodcon send --topic t
@@ -62,6 +65,9 @@ pub(crate) struct Options {
 
     #[command(flatten)]
     pub(crate) connection: ConnectionArgs,
+
+    #[command(flatten)]
+    pub(crate) table_connection: TableConnectionArgs,
 
     #[command(flatten)]
     pub(crate) output: OutputArgs,
@@ -215,6 +221,84 @@ pub(crate) struct ConsumerArgs {
     /// A run in which a message arrives twice, or one of an aborted transaction, is INVALID
     #[arg(long)]
     pub(crate) exactly_once: bool,
+
+    #[command(flatten)]
+    pub(crate) land: LandArgs,
+}
+
+/// Where consumed messages land.
+#[derive(Args, Clone)]
+#[command(next_help_heading = "Landing")]
+pub(crate) struct LandArgs {
+    /// Write every consumed message to a table, and count it as received when it is there
+    #[arg(long, value_enum, value_name = "WHERE", alias = "dbtype")]
+    pub(crate) land: Option<Land>,
+
+    /// Table to write to; a missing one is created
+    #[arg(long, value_name = "NAME", default_value = KAFKA_TABLE, requires = "land")]
+    pub(crate) table: String,
+
+    #[arg(
+        long,
+        value_name = "N",
+        help = "Rows a request, for MySQL a transaction [default: 25 for DynamoDB, 100 for MySQL]",
+        requires = "land",
+        value_parser = clap::value_parser!(u32).range(1..=INSERT_ROWS_MAX as i64)
+    )]
+    pub(crate) land_rows: Option<u32>,
+
+    /// Requests without an answer, for each consumer
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 4,
+        requires = "land",
+        value_parser = clap::value_parser!(u32).range(1..=100)
+    )]
+    pub(crate) land_in_flight: u32,
+}
+
+impl LandArgs {
+    /// The long names of all options that mean nothing when no message lands.
+    pub(crate) const NAMES: [&str; 7] =
+        ["table", "land-rows", "land-in-flight", "endpoint-url", "region", "profile", "mysql-url"];
+}
+
+/// Where consumed messages land.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Land {
+    #[value(help = "A table of DynamoDB, by default of an embedded one")]
+    Dynamodb,
+    #[value(help = "A table of MySQL")]
+    Mysql,
+}
+
+/// How to reach the table. Never shown whole: an address may hold a password.
+#[derive(Args, Clone)]
+#[command(next_help_heading = "Landing")]
+pub(crate) struct TableConnectionArgs {
+    // The environment is read by the SDK's own chain, hence no `env` here.
+    #[arg(
+        long,
+        value_name = "URL",
+        global = true,
+        help = "Where DynamoDB is, if not in AWS [env: AWS_ENDPOINT_URL_DYNAMODB, AWS_ENDPOINT_URL]"
+    )]
+    pub(crate) endpoint_url: Option<String>,
+
+    #[arg(long, value_name = "NAME", global = true, help = "Region of AWS [env: AWS_REGION]")]
+    pub(crate) region: Option<String>,
+
+    #[arg(
+        long,
+        value_name = "NAME",
+        global = true,
+        help = "Profile of the AWS configuration files [env: AWS_PROFILE]"
+    )]
+    pub(crate) profile: Option<String>,
+
+    #[command(flatten)]
+    pub(crate) mysql: MysqlArgs,
 }
 
 #[derive(Args)]

@@ -13,8 +13,11 @@ use clap::ArgMatches;
 use crate::cluster::Cluster;
 use crate::consumers::{self, connect_receivers};
 use crate::kills::{self, Follow};
+use crate::landing::{Consumer, Landing};
 use crate::options::{FillArgs, Options, ProducerArgs};
-use crate::producers::{self, check, check_for_embedded, connect_publishers, in_flight_max};
+use crate::producers::{
+    self, check, check_for_embedded, check_for_landing, connect_publishers, in_flight_max,
+};
 use crate::session::Session;
 
 /// What is sent when no number and no time is given, as the original script did.
@@ -34,7 +37,9 @@ pub(crate) fn produce_and_consume(options: &Options, matches: &ArgMatches) -> Re
     let shutdown = Shutdown::install().context("failed to listen for signals")?;
     let cluster = Cluster::named_or_embedded(&options.connection)?;
     check_for_embedded(&cluster, options, &workload)?;
+    check_for_landing(&options.consumer.land, &workload)?;
     cluster.refuse_compacted(&options.topic.topic)?;
+    let landing = Landing::find(&options.consumer, &options.table_connection, &cluster)?;
     let consumers = options.consumer.consumers;
     let in_group = !options.no_group;
     let kills =
@@ -48,11 +53,15 @@ pub(crate) fn produce_and_consume(options: &Options, matches: &ArgMatches) -> Re
         run_args: &options.run,
         matches,
         cluster: &cluster,
+        landing: landing.as_ref(),
         run,
         clock,
         shutdown: shutdown.clone(),
     };
     session.carry_out(|| {
+        if let Some(landing) = &landing {
+            landing.prepare_table()?;
+        }
         let topic = cluster.prepare_topic(&options.topic, wanted)?;
         let mut warnings: Vec<String> = topic.warning.into_iter().collect();
         if consumers > topic.partitions {
@@ -86,11 +95,11 @@ pub(crate) fn produce_and_consume(options: &Options, matches: &ArgMatches) -> Re
         Ok(Measurement {
             plan,
             publishers,
-            receivers,
+            receivers: Consumer::all(receivers, landing.as_ref(), clock)?,
             ledger: None,
             backlog_max_bytes,
             warnings,
-            counts: Counts::default(),
+            counts: landing.as_ref().map(|landing| landing.counts.clone()).unwrap_or_default(),
         })
     })
 }
@@ -107,7 +116,16 @@ pub(crate) fn fill(options: &Options, fill: &FillArgs, matches: &ArgMatches) -> 
     let clock = SystemClock::new();
     let run = RunId::random();
     let run_args = &fill.run;
-    let session = Session { options, run_args, matches, cluster: &cluster, run, clock, shutdown };
+    let session = Session {
+        options,
+        run_args,
+        matches,
+        cluster: &cluster,
+        landing: None,
+        run,
+        clock,
+        shutdown,
+    };
     session.carry_out(|| {
         let topic = cluster.prepare_topic(&fill.topic, wanted)?;
         let mut warnings: Vec<String> = topic.warning.into_iter().collect();

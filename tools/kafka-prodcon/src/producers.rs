@@ -9,9 +9,10 @@ use bench_core::message::{
     Content, MESSAGE_BYTES_MAX, MessageSpec, RunId, SizeDistribution, SizeSampler,
 };
 use bench_kafka::{KafkaPublisher, TransactionPlan};
+use bench_tables::dynamodb::ROW_BYTES_MAX;
 
 use crate::cluster::Cluster;
-use crate::options::{Acks, Options, ProducerArgs};
+use crate::options::{Acks, Land, LandArgs, Options, ProducerArgs};
 
 /// Messages without an answer at which a producer waits, unless they are large.
 const IN_FLIGHT_DEFAULT: u32 = 100_000;
@@ -65,17 +66,7 @@ pub(crate) fn check_for_embedded(
     options: &Options,
     workload: &Workload,
 ) -> Result<(), UsageError> {
-    let largest = match &workload.messages.content {
-        // Larger than six standard deviations above the middle is one message in a billion.
-        Content::Generated {
-            sizes: SizeDistribution::Normal { mean_bytes, std_dev_bytes },
-            ..
-        } => mean_bytes + 6.0 * std_dev_bytes,
-        Content::Generated {
-            sizes: SizeDistribution::LogNormal { median_bytes, sigma }, ..
-        } => median_bytes * (6.0 * sigma).exp(),
-        _ => largest_message_bytes(&workload.messages) as f64,
-    };
+    let largest = likely_largest_bytes(&workload.messages);
     let embedded = cluster.batch_max_bytes();
     if embedded.is_some() && options.producer.abort_every.is_some() {
         return Err(UsageError::new(
@@ -91,6 +82,34 @@ pub(crate) fn check_for_embedded(
             "ask for smaller ones, or name a server with --bootstrap-servers",
         )),
         _ => Ok(()),
+    }
+}
+
+/// Checks what a table has no room for.
+pub(crate) fn check_for_landing(land: &LandArgs, workload: &Workload) -> Result<(), UsageError> {
+    let largest = likely_largest_bytes(&workload.messages);
+    if land.land == Some(Land::Dynamodb) && largest > ROW_BYTES_MAX as f64 {
+        return Err(UsageError::new(
+            "--record-size",
+            format!("an item of DynamoDB has room for messages of {ROW_BYTES_MAX} bytes at most"),
+            "ask for smaller ones, or say --land mysql",
+        ));
+    }
+    Ok(())
+}
+
+/// The size that next to no message exceeds.
+fn likely_largest_bytes(messages: &MessageSpec) -> f64 {
+    match &messages.content {
+        // Larger than six standard deviations above the middle is one message in a billion.
+        Content::Generated {
+            sizes: SizeDistribution::Normal { mean_bytes, std_dev_bytes },
+            ..
+        } => mean_bytes + 6.0 * std_dev_bytes,
+        Content::Generated {
+            sizes: SizeDistribution::LogNormal { median_bytes, sigma }, ..
+        } => median_bytes * (6.0 * sigma).exp(),
+        _ => largest_message_bytes(messages) as f64,
     }
 }
 

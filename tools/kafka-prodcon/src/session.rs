@@ -6,11 +6,13 @@ use anyhow::Result;
 use bench_cli::{Exit, Measurement, RunArgs, Shutdown, StartedRun, Surroundings, options_in_force};
 use bench_core::clock::SystemClock;
 use bench_core::message::RunId;
-use bench_kafka::{KafkaPublisher, MortalReceiver};
+use bench_kafka::KafkaPublisher;
+use bench_tables::mysql::MysqlArgs;
 use clap::{ArgMatches, CommandFactory};
 
 use crate::cluster::Cluster;
-use crate::options::Options;
+use crate::landing::{Consumer, Landing};
+use crate::options::{LandArgs, Options};
 
 /// A run before it starts.
 pub(crate) struct Session<'a> {
@@ -18,6 +20,7 @@ pub(crate) struct Session<'a> {
     pub(crate) run_args: &'a RunArgs,
     pub(crate) matches: &'a ArgMatches,
     pub(crate) cluster: &'a Cluster,
+    pub(crate) landing: Option<&'a Landing>,
     pub(crate) run: RunId,
     pub(crate) clock: SystemClock,
     pub(crate) shutdown: Shutdown,
@@ -28,7 +31,7 @@ impl Session<'_> {
     /// is kept in it.
     pub(crate) fn carry_out(
         &self,
-        connect: impl FnOnce() -> Result<Measurement<KafkaPublisher, MortalReceiver>>,
+        connect: impl FnOnce() -> Result<Measurement<KafkaPublisher, Consumer>>,
     ) -> Result<Exit> {
         let record = self.run_args.start(self.started())?;
         let measurement = match connect() {
@@ -69,6 +72,14 @@ impl Session<'_> {
                 options.entry(option.to_owned()).or_insert_with(|| value.into());
             }
         }
+        if self.landing.is_none() {
+            options.retain(|name, _| !LandArgs::NAMES.contains(&name.as_str()));
+        }
+        // Whatever it is, it may hold a password.
+        options.remove(MysqlArgs::OPTION);
+        if let Some(address) = self.landing.and_then(Landing::mysql_address) {
+            options.insert(MysqlArgs::OPTION.to_owned(), address.into());
+        }
         options.insert("config".to_owned(), self.cluster.recorded_settings());
         let versions = [("librdkafka".to_owned(), bench_kafka::library_version())];
         StartedRun {
@@ -76,7 +87,9 @@ impl Session<'_> {
             version: env!("CARGO_PKG_VERSION"),
             run: self.run,
             options,
-            services: vec![self.cluster.service()],
+            services: std::iter::once(self.cluster.service())
+                .chain(self.landing.map(|landing| landing.service.clone()))
+                .collect(),
             versions: BTreeMap::from(versions),
         }
     }

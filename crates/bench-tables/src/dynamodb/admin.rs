@@ -9,6 +9,7 @@ use aws_sdk_dynamodb::types::{
     ScalarAttributeType, TableDescription, TableStatus, Tag,
 };
 use bench_aws::{AwsError, SdkConfig};
+use bench_core::message::RunId;
 use tokio::time::{Instant, sleep};
 
 use super::item::{BUCKET, ROW};
@@ -93,6 +94,12 @@ impl DynamodbAdmin {
             return if error.is(NOT_FOUND) { Ok(()) } else { Err(error.into()) };
         }
         self.wait(table, "gone", |found| found.is_none()).await
+    }
+
+    /// The runs whose rows the table holds, or held before someone deleted them one by one.
+    pub async fn runs(&self, table: &str) -> Result<Vec<RunId>, TableError> {
+        check_name(table)?;
+        super::reader::runs(&self.client, table).await
     }
 
     async fn described(&self, table: &str) -> Result<Option<TableDescription>, TableError> {

@@ -206,7 +206,7 @@ fn origin(item: &Item) -> Result<ClockOrigin, String> {
     })
 }
 
-fn number(value: impl ToString) -> AttributeValue {
+fn number<T: ToString + Copy>(value: T) -> AttributeValue {
     AttributeValue::N(value.to_string())
 }
 

@@ -6,9 +6,11 @@
 
 mod admin;
 mod item;
+mod reader;
 mod writer;
 
 pub use admin::{Billing, DynamodbAdmin};
+pub(crate) use reader::DynamodbSource;
 pub use writer::DynamodbWriter;
 
 use aws_sdk_dynamodb::Client;
@@ -19,7 +21,7 @@ use bench_aws::{AwsError, SdkConfig, is_throttled};
 
 use crate::error::TableError;
 
-/// Most items of a BatchWriteItem request: a limit of the service.
+/// Most items of a `BatchWriteItem` request: a limit of the service.
 pub const BATCH_ROWS_MAX: usize = 25;
 
 /// Most bytes of key and message together in a row: an item takes 400 KiB, and the other attributes
@@ -67,8 +69,11 @@ impl Failure {
             error.raw_response().is_some_and(|response| response.status().is_server_error());
         let is_passing = match error {
             SdkError::TimeoutError(_) | SdkError::ResponseError(_) => true,
-            // Neither another name server nor other credentials turn up by themselves.
-            SdkError::DispatchFailure(failure) => failure.is_io() || failure.is_timeout(),
+            // The last is of a kind that the client itself takes for passing, such as a connection
+            // that was closed in mid-answer. Credentials do not turn up by themselves.
+            SdkError::DispatchFailure(failure) => {
+                failure.is_io() || failure.is_timeout() || failure.as_other().is_some()
+            }
             SdkError::ServiceError(_) => {
                 is_servers_fault || described.code.as_deref().is_some_and(is_throttled)
             }

@@ -1,4 +1,4 @@
-//! Writing rows with BatchWriteItem.
+//! Writing rows with `BatchWriteItem`.
 
 use std::collections::HashSet;
 use std::sync::Arc;

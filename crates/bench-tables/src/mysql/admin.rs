@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use bench_core::message::RunId;
 use mysql_async::Conn;
 use mysql_async::prelude::Queryable as _;
 
@@ -44,6 +45,15 @@ impl MysqlAdmin {
             is_marked: comment.starts_with(MARK),
             is_usable: true,
         }))
+    }
+
+    /// The runs whose rows the table holds.
+    pub async fn runs(&mut self, table: &str) -> Result<Vec<RunId>, TableError> {
+        let table = TableName::new(table)?;
+        let sql = format!("SELECT DISTINCT run FROM {}", table.quoted());
+        let names: Result<Vec<String>, _> = self.connection.query(sql).await;
+        let names = names.map_err(|error| table_error("list the runs of", &table, &error))?;
+        Ok(names.iter().filter_map(|name| name.parse().ok()).collect())
     }
 
     /// Creates the table and that of its confirmations, unless they are there.

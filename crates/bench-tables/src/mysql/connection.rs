@@ -6,7 +6,7 @@ use std::time::Duration;
 use bench_core::results::{ServiceInfo, ServiceOrigin};
 use clap::Args;
 use mysql_async::prelude::Queryable as _;
-use mysql_async::{Conn, Opts, OptsBuilder, Pool, PoolConstraints, PoolOpts};
+use mysql_async::{Conn, Error, IoError, Opts, OptsBuilder, Pool, PoolConstraints, PoolOpts};
 
 use super::server_error;
 use crate::error::TableError;
@@ -16,7 +16,7 @@ use crate::error::TableError;
 #[derive(Clone, Args)]
 #[command(next_help_heading = "Connection")]
 pub struct MysqlArgs {
-    /// Where MySQL is: `mysql://USER:PASSWORD@HOST:PORT/DATABASE`
+    /// Address of the database: <mysql://USER:PASSWORD@HOST:PORT/DATABASE>
     ///
     /// Better kept in the environment, since every user of the machine can read command lines. With
     /// `?require_ssl=true` the connection is encrypted, and the server's certificate verified.
@@ -76,15 +76,16 @@ impl MysqlUrl {
 
     /// One connection.
     pub(crate) async fn connect(&self, timeout: Duration) -> Result<Conn, TableError> {
-        let attempted = || format!("connect to MySQL at {}", self.address());
-        match tokio::time::timeout(timeout, Conn::new(self.options())).await {
-            Ok(connected) => connected.map_err(|error| server_error(attempted(), &error)),
-            Err(_) => Err(TableError::Mysql {
-                attempted: attempted(),
-                reason: format!("no answer within {} s", timeout.as_secs()),
-                remedy: Some("see whether the server in MYSQL_URL is there, or raise --timeout"),
-            }),
-        }
+        let connected = self.try_connect(timeout).await;
+        connected.map_err(|error| {
+            server_error(format!("connect to MySQL at {}", self.address()), &error)
+        })
+    }
+
+    /// The same with the client's own error.
+    pub(super) async fn try_connect(&self, timeout: Duration) -> Result<Conn, Error> {
+        let connected = tokio::time::timeout(timeout, Conn::new(self.options())).await;
+        connected.unwrap_or_else(|_| Err(no_answer()))
     }
 
     fn options(&self) -> Opts {
@@ -121,6 +122,12 @@ impl MysqlUrl {
             version: server.to_string(),
         }
     }
+}
+
+/// What a server that does not answer in time comes to.
+pub(super) fn no_answer() -> Error {
+    let reason = "no answer in time";
+    Error::Io(IoError::Io(std::io::Error::new(std::io::ErrorKind::TimedOut, reason)))
 }
 
 /// What is known of a server.

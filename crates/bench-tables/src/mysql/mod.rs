@@ -5,10 +5,13 @@
 
 mod admin;
 mod connection;
+mod gaps;
+mod reader;
 mod writer;
 
 pub use admin::MysqlAdmin;
 pub use connection::{MysqlArgs, MysqlServer, MysqlUrl};
+pub(crate) use reader::MysqlSource;
 pub use writer::MysqlWriter;
 
 use mysql_async::{Error, ServerError};
@@ -64,11 +67,6 @@ impl TableName {
     /// The table of its confirmations, as a statement has it.
     pub(crate) fn quoted_confirmed(&self) -> String {
         format!("`{}{CONFIRMED}`", self.0)
-    }
-
-    /// The table of its confirmations.
-    pub(crate) fn confirmed(&self) -> String {
-        format!("{}{CONFIRMED}", self.0)
     }
 }
 

@@ -7,6 +7,7 @@ use bench_core::clock::{Stamp, SystemClock};
 use mysql_async::prelude::Queryable as _;
 use mysql_async::{Error, Params, Pool, Value};
 
+use super::connection::no_answer;
 use super::{COLUMNS, INSERT_ROWS_MAX, MysqlServer, MysqlUrl, TableName, is_passing, table_error};
 use crate::error::TableError;
 use crate::row::{BatchId, ConfirmedBatch, OwnedRow, Row, WriterOptions, Written, run_name};
@@ -22,7 +23,7 @@ const STATEMENT_OVERHEAD_BYTES: usize = 4 << 10;
 const MEDIUMBLOB_BYTES_MAX: usize = (16 << 20) - 1;
 
 /// Longest time for one transaction, beyond which its connection counts as lost.
-const STATEMENT_TIMEOUT: Duration = Duration::from_secs(60);
+const STATEMENT_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// Writes rows into a table of `MySQL`.
 pub struct MysqlWriter {
@@ -122,10 +123,8 @@ impl Insert {
             let mut connection = self.pool.get_conn().await?;
             connection.exec_drop(sql, Params::Positional(values)).await
         };
-        tokio::time::timeout(STATEMENT_TIMEOUT, work).await.unwrap_or_else(|_| {
-            let timeout = std::io::Error::from(std::io::ErrorKind::TimedOut);
-            Err(Error::Io(mysql_async::IoError::Io(timeout)))
-        })
+        let done = tokio::time::timeout(STATEMENT_TIMEOUT, work).await;
+        done.unwrap_or_else(|_| Err(no_answer()))
     }
 }
 

@@ -1,0 +1,272 @@
+//! Receiving by way of a table: messages are handed over when their rows have been written.
+//!
+//! The receiver's thread goes on receiving while rows are written, so that the stream is measured
+//! for itself and the table for itself. What waits is bounded: when the table is too slow, nothing
+//! more is received.
+
+mod batch;
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::time::Duration;
+
+use bench_core::clock::{Clock as _, ClockOrigin, InstantNs, SystemClock};
+use bench_core::counts::{Count, Counts};
+use bench_core::transport::{Incoming, Receive, TransportError};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::task::{JoinSet, LocalSet};
+
+use crate::error::TableError;
+use crate::row::Written;
+use crate::writer::TableWriter;
+use batch::Batch;
+
+/// How long a row waits for others of its batch at the most, while a writer has nothing to do.
+pub const LINGER: Duration = Duration::from_millis(5);
+
+const LINGER_NS: u64 = 5_000_000;
+
+/// How long the receiver waits for messages before it looks for answers of the writers again.
+const ANSWER_POLL_NS: u64 = 2_000_000;
+
+/// Batches that wait to be written or handed over, for each writer. One that is repeated holds up
+/// those after it, since messages keep their order.
+const BATCHES_PER_WRITER: usize = 8;
+
+/// A receiver whose messages land in a table before they are handed over, in the order in which they
+/// came, with the instant at which their rows were confirmed.
+///
+/// A row whose write fails for good is not handed over: its message counts as lost, and the reason
+/// is logged. Positions of a group are settled up to the first such row, so that a group's next
+/// reader gets again what has not landed. An error that no repeat can mend ends the receiving.
+///
+/// Counts `rows_retried` and `rows_failed`.
+pub struct LandingReceiver<R> {
+    receiver: R,
+    clock: SystemClock,
+    rows_per_batch: usize,
+    /// Batches that no writer has had, oldest first; the last may be incomplete.
+    waiting: VecDeque<Batch>,
+    /// Batches that were given to writers, oldest first; `None` until one comes back.
+    given: VecDeque<Option<Batch>>,
+    /// How many were handed over before those: the number of the first of them.
+    handed_over: u64,
+    spare: Vec<Batch>,
+    /// How each writer gets its batches.
+    writers: Vec<UnboundedSender<(u64, Batch)>>,
+    idle: Vec<usize>,
+    answers: Receiver<Answer>,
+    is_settling: bool,
+    rows_retried: Count,
+    rows_failed: Count,
+}
+
+/// A writer at work.
+struct Worker {
+    index: usize,
+    writer: TableWriter,
+    batches: UnboundedReceiver<(u64, Batch)>,
+    answers: Sender<Answer>,
+    origin: ClockOrigin,
+}
+
+/// What came of a batch.
+struct Answer {
+    worker: usize,
+    number: u64,
+    batch: Batch,
+    outcome: Result<Written, TableError>,
+}
+
+impl<R: Receive> LandingReceiver<R> {
+    /// Has the messages of `receiver` land by way of `writers`, each of which writes one batch of
+    /// `rows_per_batch` rows at a time (at least 1), all in a thread and a runtime of their own.
+    /// Nothing is received without writers. Instants are those of `clock`, which must be the
+    /// writers' and the receiver's.
+    ///
+    /// Fails when there can be no more threads.
+    pub fn new(
+        mut receiver: R,
+        writers: Vec<TableWriter>,
+        rows_per_batch: usize,
+        clock: SystemClock,
+        counts: &Counts,
+    ) -> io::Result<Self> {
+        receiver.hold_back();
+        let (answers_in, answers) = channel();
+        let (mut batches_in, mut workers) = (Vec::new(), Vec::new());
+        for (index, writer) in writers.into_iter().enumerate() {
+            let (sender, batches) = unbounded_channel();
+            batches_in.push(sender);
+            let (answers, origin) = (answers_in.clone(), clock.origin());
+            workers.push(Worker { index, writer, batches, answers, origin });
+        }
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        // It ends by itself when nothing is left to be written for a receiver that is gone.
+        std::thread::Builder::new().name("landing".to_owned()).spawn(move || {
+            LocalSet::new().block_on(&runtime, work(workers));
+        })?;
+        Ok(Self {
+            receiver,
+            clock,
+            rows_per_batch: rows_per_batch.max(1),
+            waiting: VecDeque::new(),
+            given: VecDeque::new(),
+            handed_over: 0,
+            spare: Vec::new(),
+            idle: (0..batches_in.len()).collect(),
+            writers: batches_in,
+            answers,
+            is_settling: true,
+            rows_retried: counts.count("rows_retried"),
+            rows_failed: counts.count("rows_failed"),
+        })
+    }
+
+    fn has_room(&self) -> bool {
+        self.waiting.len() + self.given.len() < self.writers.len() * BATCHES_PER_WRITER
+    }
+
+    /// Gives the writers that have nothing to do what is complete or has waited long enough.
+    fn give(&mut self, now_ns: InstantNs) -> Result<(), TransportError> {
+        while let Some(first) = self.waiting.front()
+            && let Some(&worker) = self.idle.last()
+        {
+            let waited = first.first_ns().is_some_and(|ns| now_ns.saturating_sub(ns) >= LINGER_NS);
+            if first.len() < self.rows_per_batch && !waited {
+                break;
+            }
+            let Some(batch) = self.waiting.pop_front() else { break };
+            let number = self.handed_over + self.given.len() as u64;
+            self.given.push_back(None);
+            self.idle.pop();
+            self.writers[worker].send((number, batch)).map_err(|_| writer_ended())?;
+        }
+        Ok(())
+    }
+
+    /// Takes in what the writers have done; waits up to `wait` for the first of it.
+    fn take_answers(&mut self, wait: Duration) -> Result<(), TransportError> {
+        let mut wait = wait;
+        loop {
+            let answer = match self.answers.recv_timeout(std::mem::take(&mut wait)) {
+                Ok(answer) => answer,
+                Err(RecvTimeoutError::Timeout) => return Ok(()),
+                Err(RecvTimeoutError::Disconnected) => return Err(writer_ended()),
+            };
+            let Answer { worker, number, mut batch, outcome } = answer;
+            self.idle.push(worker);
+            let written = outcome.map_err(|error| {
+                TransportError::new(format!("messages cannot land any more: {error}"))
+            })?;
+            self.rows_retried.add(written.retried);
+            if let Some((_, reason)) = written.failed.first() {
+                if self.rows_failed.get() == 0 {
+                    tracing::error!("messages did not land, and count as lost: {reason}");
+                }
+                self.rows_failed.add(written.failed.len() as u64);
+            }
+            batch.note(&written, self.clock.origin());
+            let position = usize::try_from(number - self.handed_over).unwrap_or(usize::MAX);
+            if let Some(place) = self.given.get_mut(position) {
+                *place = Some(batch);
+            }
+        }
+    }
+
+    /// Hands over the messages of the oldest batches, as far as these are written.
+    fn hand_over(&mut self, sink: &mut impl FnMut(Incoming<'_>)) -> usize {
+        let mut count = 0;
+        while let Some(mut batch) = self.given.pop_front_if(|batch| batch.is_some()).flatten() {
+            self.handed_over += 1;
+            for incoming in batch.landed() {
+                sink(incoming);
+                count += 1;
+            }
+            if self.is_settling {
+                let landed = batch.landed_in_a_row();
+                self.receiver.settle(landed);
+                self.is_settling = landed == batch.len();
+            }
+            batch.clear();
+            self.spare.push(batch);
+        }
+        count
+    }
+
+    /// Receives messages until one comes, or until there is something else to do.
+    fn receive_more(
+        &mut self,
+        now_ns: InstantNs,
+        until_ns: InstantNs,
+    ) -> Result<(), TransportError> {
+        let lingers_ns = self.waiting.front().and_then(Batch::first_ns).map(|ns| ns + LINGER_NS);
+        let lingers_ns = lingers_ns.filter(|_| !self.idle.is_empty());
+        let answers_ns = (!self.given.is_empty()).then_some(now_ns + ANSWER_POLL_NS);
+        let due_ns = [lingers_ns, answers_ns].into_iter().flatten().min().unwrap_or(until_ns);
+        let Self { receiver, waiting, spare, rows_per_batch, .. } = self;
+        receiver.receive(due_ns.min(until_ns), |incoming| {
+            if waiting.back().is_none_or(|last| last.len() >= *rows_per_batch) {
+                waiting.push_back(spare.pop().unwrap_or_default());
+            }
+            if let Some(last) = waiting.back_mut() {
+                last.push(&incoming);
+            }
+        })?;
+        Ok(())
+    }
+}
+
+impl<R: Receive> Receive for LandingReceiver<R> {
+    fn receive(
+        &mut self,
+        until_ns: InstantNs,
+        mut sink: impl FnMut(Incoming<'_>),
+    ) -> Result<usize, TransportError> {
+        loop {
+            self.take_answers(Duration::ZERO)?;
+            let count = self.hand_over(&mut sink);
+            let now_ns = self.clock.now_ns();
+            self.give(now_ns)?;
+            if count > 0 || now_ns >= until_ns {
+                return Ok(count);
+            }
+            if self.has_room() {
+                self.receive_more(now_ns, until_ns)?;
+            } else {
+                self.take_answers(Duration::from_nanos(until_ns - now_ns))?;
+            }
+        }
+    }
+
+    fn at_end(&self) -> bool {
+        self.waiting.is_empty() && self.given.is_empty() && self.receiver.at_end()
+    }
+}
+
+fn writer_ended() -> TransportError {
+    TransportError::new("a writer of the table panicked, which is a defect; please report it")
+}
+
+/// Has the writers work until they are not needed any more, or one of them panics.
+async fn work(workers: Vec<Worker>) {
+    let mut working: JoinSet<()> = JoinSet::new();
+    for worker in workers {
+        working.spawn_local(worker.write_all());
+    }
+    while let Some(Ok(())) = working.join_next().await {}
+}
+
+impl Worker {
+    /// Until nobody has a batch for it, or wants to know what came of it.
+    async fn write_all(mut self) {
+        let worker = self.index;
+        while let Some((number, batch)) = self.batches.recv().await {
+            let outcome = self.writer.write(&batch.rows(self.origin)).await;
+            if self.answers.send(Answer { worker, number, batch, outcome }).is_err() {
+                return;
+            }
+        }
+    }
+}

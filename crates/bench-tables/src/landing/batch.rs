@@ -1,0 +1,111 @@
+//! Messages on their way into the table, copied, since a client library lends them for a moment.
+
+use std::ops::Range;
+
+use bench_core::clock::{ClockOrigin, InstantNs, Stamp};
+use bench_core::message::{self, RunId};
+use bench_core::transport::{Incoming, Stamps};
+
+use crate::row::{Row, Written};
+
+/// Rows that are written by one call. The buffers are used again.
+#[derive(Debug, Default)]
+pub(super) struct Batch {
+    bytes: Vec<u8>,
+    rows: Vec<BatchRow>,
+}
+
+#[derive(Debug)]
+struct BatchRow {
+    /// Run, producer and sequence; none for what is no message of the benchmark.
+    name: Option<(RunId, u16, u64)>,
+    key: Option<Range<usize>>,
+    message: Range<usize>,
+    partition: u32,
+    received_ns: InstantNs,
+    stamps: Stamps,
+}
+
+impl Batch {
+    /// How many rows there are.
+    pub(super) fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// When the first message was received.
+    pub(super) fn first_ns(&self) -> Option<InstantNs> {
+        self.rows.first().map(|row| row.received_ns)
+    }
+
+    pub(super) fn push(&mut self, incoming: &Incoming<'_>) {
+        let header = message::decode(incoming.value).ok();
+        let mut copy = |bytes: &[u8]| {
+            let start = self.bytes.len();
+            self.bytes.extend_from_slice(bytes);
+            start..self.bytes.len()
+        };
+        self.rows.push(BatchRow {
+            name: header.map(|header| (header.run, header.producer, header.sequence)),
+            key: incoming.key.map(&mut copy),
+            message: copy(incoming.value),
+            partition: incoming.partition,
+            received_ns: incoming.received_ns,
+            stamps: incoming.stamps,
+        });
+    }
+
+    /// The rows as a writer takes them; their instants are of the clock with `origin`.
+    pub(super) fn rows(&self, origin: ClockOrigin) -> Vec<Row<'_>> {
+        let row = |row: &BatchRow| {
+            let arrived_wall_ms = row.stamps.arrived_ns.map(|arrived_ns| {
+                arrived_ns.cast_signed().saturating_add(origin.wall_offset_ns) / 1_000_000
+            });
+            let (producer, sequence) =
+                row.name.map_or((0, 0), |(_, producer, sequence)| (producer, sequence));
+            Row {
+                run: row.name.map(|(run, ..)| run),
+                producer,
+                sequence,
+                key: row.key.clone().map(|key| &self.bytes[key]),
+                message: &self.bytes[row.message.clone()],
+                partition: row.partition,
+                received: Stamp { instant_ns: row.received_ns, origin },
+                arrived_wall_ms,
+            }
+        };
+        self.rows.iter().map(row).collect()
+    }
+
+    /// Notes which rows have landed; the others have not.
+    pub(super) fn note(&mut self, written: &Written, origin: ClockOrigin) {
+        for (rows, stamp) in &written.landed {
+            let landed = self.rows.get_mut(rows.clone()).unwrap_or_default();
+            for row in landed {
+                row.stamps.landed_ns = Some(stamp.to_clock(origin));
+            }
+        }
+    }
+
+    /// How many rows at the front have all landed.
+    pub(super) fn landed_in_a_row(&self) -> usize {
+        self.rows.iter().take_while(|row| row.stamps.landed_ns.is_some()).count()
+    }
+
+    /// The messages that have landed, oldest first.
+    pub(super) fn landed(&self) -> impl Iterator<Item = Incoming<'_>> {
+        let landed = self.rows.iter().filter(|row| row.stamps.landed_ns.is_some());
+        landed.map(|row| Incoming {
+            key: row.key.clone().map(|key| &self.bytes[key]),
+            value: &self.bytes[row.message.clone()],
+            partition: row.partition,
+            received_ns: row.received_ns,
+            stamps: row.stamps,
+        })
+    }
+
+    /// Forgets the rows and keeps the memory.
+    pub(super) fn clear(&mut self) {
+        self.bytes.clear();
+        self.rows.clear();
+    }
+}

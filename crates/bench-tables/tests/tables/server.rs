@@ -1,0 +1,123 @@
+//! What is told of servers and tables, and of those that cannot be reached.
+
+use std::time::Duration;
+
+use bench_core::clock::Clock as _;
+use bench_core::clock::SystemClock;
+use bench_core::transport::Receive as _;
+use bench_tables::dynamodb::{Billing, DynamodbAdmin};
+use bench_tables::mysql::{MysqlAdmin, MysqlUrl, MysqlWriter};
+use bench_tables::{Selection, TableInfo, Until, WriterOptions};
+
+use crate::place::{Messages, Place, config, runtime};
+
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What is known of a table, and its runs.
+fn described(place: &Place, table: &str) -> Option<TableInfo> {
+    runtime().block_on(async {
+        match place {
+            Place::Dynamodb { config, .. } => {
+                DynamodbAdmin::new(config).describe(table).await.expect("described")
+            }
+            Place::Mysql { url, .. } => {
+                let mut admin = MysqlAdmin::connect(url, TIMEOUT).await.expect("connected");
+                admin.describe(table).await.expect("described")
+            }
+        }
+    })
+}
+
+#[test]
+fn a_table_is_described_with_its_mark_and_its_runs() {
+    for place in Place::all("describing tables of MySQL") {
+        assert_eq!(described(&place, "nothing_here"), None);
+        place.create("described");
+        let info = described(&place, "described").expect("there");
+        assert!(info.is_marked && info.is_usable && info.rows == Some(0), "{info:?}");
+        let (one, two) = (Messages::new(0, 2, 50), Messages::new(0xAB, 3, 50));
+        let mut runs = runtime().block_on(async {
+            let mut writer = place.writer("described", None).await;
+            writer.write(&one.rows()).await.expect("written");
+            writer.write(&two.rows()).await.expect("written");
+            match &place {
+                Place::Dynamodb { config, .. } => {
+                    DynamodbAdmin::new(config).runs("described").await
+                }
+                Place::Mysql { url, .. } => {
+                    let mut admin = MysqlAdmin::connect(url, TIMEOUT).await.expect("connected");
+                    admin.runs("described").await
+                }
+            }
+            .expect("listed")
+        });
+        runs.sort_unstable();
+        assert_eq!(runs, [one.run, two.run], "{}", place.name());
+        assert!(described(&place, "described").expect("there").rows >= Some(5));
+    }
+}
+
+#[test]
+fn tables_of_others_bear_no_mark() {
+    use mysql_async::prelude::Queryable as _;
+    if let Some(place) = Place::mysql("unmarked tables of MySQL") {
+        let Place::Mysql { stack, .. } = &place else { panic!("it is MySQL") };
+        runtime().block_on(async {
+            let url = stack.variable("MYSQL_URL");
+            let mut connection = mysql_async::Conn::from_url(url).await.expect("connected");
+            let sql = "CREATE OR REPLACE TABLE orders (id INT) COMMENT 'the stream-benchmark?'";
+            connection.query_drop(sql).await.expect("created");
+        });
+        assert!(!described(&place, "orders").expect("there").is_marked);
+    }
+}
+
+#[test]
+fn a_provisioned_table_can_be_asked_for() {
+    let place = Place::dynamodb();
+    let Place::Dynamodb { config, .. } = &place else { panic!("it is DynamoDB") };
+    let billing = Billing::Provisioned { read_units: 5, write_units: 7 };
+    runtime().block_on(DynamodbAdmin::new(config).create("provisioned", billing)).expect("made");
+    assert!(described(&place, "provisioned").expect("there").is_usable);
+}
+
+#[test]
+fn a_server_tells_when_transactions_are_on_disk() {
+    let Some(Place::Mysql { url, .. }) = Place::mysql("the settings of MySQL") else { return };
+    let server = runtime().block_on(url.server(TIMEOUT)).expect("told");
+    assert_eq!(server.flush_log_at_commit, "1");
+    assert!(server.packet_max_bytes >= 1 << 20, "{server:?}");
+    assert!(url.service_info(&server).version.contains("innodb_flush_log_at_trx_commit=1"));
+}
+
+#[test]
+fn a_wrong_password_is_told_at_once_and_never_shown() {
+    let Some(place) = Place::mysql("wrong passwords of MySQL") else { return };
+    let Place::Mysql { stack, .. } = &place else { panic!("it is MySQL") };
+    let (_, rest) = stack.variable("MYSQL_URL").rsplit_once('@').expect("a user");
+    let url = MysqlUrl::parse(&format!("mysql://bench:hush-hush@{rest}")).expect("an address");
+    let options = WriterOptions::mysql();
+    let writer = MysqlWriter::connect(&url, "t", options, SystemClock::new());
+    let error = runtime().block_on(writer).expect_err("refused").to_string();
+    assert!(error.contains("MYSQL_URL") && error.contains("Access denied"), "{error}");
+    assert!(!error.contains("hush"), "{error}");
+    let (clock, counts) = (SystemClock::new(), bench_core::counts::Counts::default());
+    let (all, end) = (Selection::All, Until::End);
+    let receiver = bench_tables::TableReceiver::mysql(&url, "t", all, end, clock, &counts);
+    let mut receiver = receiver.expect("not connected yet");
+    let until_ns = clock.now_ns() + 10_000_000_000;
+    let error = receiver.receive(until_ns, |_| panic!("a row")).expect_err("refused").to_string();
+    assert!(error.contains("Access denied") && !error.contains("hush"), "{error}");
+}
+
+#[test]
+fn servers_that_are_not_there_are_named() {
+    let options = WriterOptions { retry_for: Duration::from_secs(1), ..WriterOptions::mysql() };
+    let url = MysqlUrl::parse("mysql://bench:hush@127.0.0.1:1/bench").expect("an address");
+    let writer = MysqlWriter::connect(&url, "t", options, SystemClock::new());
+    let error = runtime().block_on(writer).expect_err("nothing there").to_string();
+    assert!(error.contains("127.0.0.1:1/bench") && !error.contains("hush"), "{error}");
+    let admin = DynamodbAdmin::new(&config("http://127.0.0.1:1"));
+    let error = runtime().block_on(admin.describe("some-table")).expect_err("nothing there");
+    assert!(error.to_string().contains("--endpoint-url"), "{error}");
+}

@@ -1,0 +1,208 @@
+//! The table in which consumed messages land, if they are to.
+
+use anyhow::{Context, Result};
+use bench_aws::{AwsArgs, AwsService, SdkConfig};
+use bench_cli::UsageError;
+use bench_core::clock::{InstantNs, SystemClock};
+use bench_core::counts::Counts;
+use bench_core::results::{ServiceInfo, ServiceOrigin};
+use bench_core::transport::{Incoming, Receive, TransportError};
+use bench_kafka::MortalReceiver;
+use bench_services::embedded::{EmbeddedDynamodb, dynamodb};
+use bench_services::local;
+use bench_tables::dynamodb::{BATCH_ROWS_MAX, Billing, DynamodbAdmin, DynamodbWriter};
+use bench_tables::mysql::{MysqlAdmin, MysqlArgs, MysqlUrl, MysqlWriter};
+use bench_tables::{LandingReceiver, TableError, TableWriter, WriterOptions};
+use tokio::runtime::Runtime;
+
+use crate::cluster::Cluster;
+use crate::options::{ConsumerArgs, Land, LandArgs, TableConnectionArgs};
+
+/// A table that is there for a run.
+pub(crate) struct Landing {
+    table: String,
+    options: WriterOptions,
+    writers_per_consumer: usize,
+    target: Target,
+    pub(crate) service: ServiceInfo,
+    /// Carries the connections that are made before the run, and must outlive them.
+    runtime: Runtime,
+    pub(crate) counts: Counts,
+}
+
+enum Target {
+    Dynamodb { config: Box<SdkConfig>, _embedded: Option<EmbeddedDynamodb> },
+    Mysql { url: MysqlUrl },
+}
+
+impl Landing {
+    /// Finds the service that `--land` names, or starts an embedded one; nothing is created there.
+    /// `None` where nothing is to land.
+    pub(crate) fn find(
+        consumer: &ConsumerArgs,
+        connection: &TableConnectionArgs,
+        cluster: &Cluster,
+    ) -> Result<Option<Self>> {
+        let args = &consumer.land;
+        let Some(land) = args.land else { return Ok(None) };
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .context("failed to start a thread for the table")?;
+        let (target, service) = match land {
+            Land::Dynamodb => runtime.block_on(find_dynamodb(args, connection, cluster))?,
+            Land::Mysql => runtime.block_on(find_mysql(&connection.mysql, cluster))?,
+        };
+        let defaults = match land {
+            Land::Dynamodb => WriterOptions::dynamodb(),
+            Land::Mysql => WriterOptions::mysql(),
+        };
+        let rows_per_request =
+            args.land_rows.map_or(defaults.rows_per_request, |rows| rows as usize);
+        Ok(Some(Self {
+            table: args.table.clone(),
+            // Each writer has one request under way, so that none waits for the others of a call.
+            options: WriterOptions { rows_per_request, requests_in_flight: 1, ..defaults },
+            writers_per_consumer: args.land_in_flight as usize,
+            target,
+            service,
+            runtime,
+            counts: Counts::default(),
+        }))
+    }
+
+    /// Creates the table, unless it is there.
+    pub(crate) fn prepare_table(&self) -> Result<()> {
+        let table = self.table.as_str();
+        self.runtime.block_on(async {
+            match &self.target {
+                Target::Dynamodb { config, .. } => {
+                    DynamodbAdmin::new(config).create(table, Billing::OnDemand).await
+                }
+                Target::Mysql { url } => {
+                    let mut admin = MysqlAdmin::connect(url, self.options.retry_for).await?;
+                    admin.create(table).await
+                }
+            }
+        })?;
+        Ok(())
+    }
+
+    /// Has what a consumer receives land.
+    fn behind(&self, receiver: MortalReceiver, clock: SystemClock) -> Result<Consumer> {
+        let writers: Result<Vec<TableWriter>, TableError> =
+            (0..self.writers_per_consumer).map(|_| self.writer(clock)).collect();
+        let rows = self.options.rows_per_request;
+        let landing = LandingReceiver::new(receiver, writers?, rows, clock, &self.counts);
+        Ok(Consumer::Landing(Box::new(landing.context("failed to start a thread for the table")?)))
+    }
+
+    fn writer(&self, clock: SystemClock) -> Result<TableWriter, TableError> {
+        let (table, options) = (self.table.as_str(), self.options);
+        Ok(match &self.target {
+            Target::Dynamodb { config, .. } => {
+                TableWriter::Dynamodb(DynamodbWriter::new(config, table, options, clock)?)
+            }
+            Target::Mysql { url } => {
+                let writer = MysqlWriter::connect(url, table, options, clock);
+                TableWriter::Mysql(self.runtime.block_on(writer)?)
+            }
+        })
+    }
+
+    /// The address that results record in place of one with a password.
+    pub(crate) fn mysql_address(&self) -> Option<String> {
+        match &self.target {
+            Target::Dynamodb { .. } => None,
+            Target::Mysql { url } => Some(url.address()),
+        }
+    }
+}
+
+async fn find_dynamodb(
+    args: &LandArgs,
+    connection: &TableConnectionArgs,
+    cluster: &Cluster,
+) -> Result<(Target, ServiceInfo)> {
+    if args.land_rows.is_some_and(|rows| rows as usize > BATCH_ROWS_MAX) {
+        let problem = format!("DynamoDB takes {BATCH_ROWS_MAX} rows a request at most");
+        return Err(UsageError::new("--land-rows", problem, "ask for fewer").into());
+    }
+    let TableConnectionArgs { endpoint_url, region, profile, .. } = connection.clone();
+    let aws = AwsArgs::new(endpoint_url, region, profile, cluster.timeout());
+    if aws.is_named(AwsService::Dynamodb) {
+        let config = aws.config().await;
+        let found = aws.service_info(AwsService::Dynamodb, &config);
+        let service = local::origin_of(&found.name, &found.address).unwrap_or(found);
+        return Ok((Target::Dynamodb { config: Box::new(config), _embedded: None }, service));
+    }
+    let embedded = EmbeddedDynamodb::start().context("failed to start the embedded DynamoDB")?;
+    let config = Box::new(aws.embedded_config(embedded.endpoint_url()));
+    let service = ServiceInfo {
+        name: AwsService::Dynamodb.name().to_owned(),
+        origin: ServiceOrigin::Embedded,
+        address: embedded.endpoint_url().to_owned(),
+        version: dynamodb::VERSION.to_owned(),
+    };
+    Ok((Target::Dynamodb { config, _embedded: Some(embedded) }, service))
+}
+
+async fn find_mysql(args: &MysqlArgs, cluster: &Cluster) -> Result<(Target, ServiceInfo)> {
+    let url = args.url()?.ok_or_else(|| {
+        let problem = "landing in MySQL needs a server, since none can be embedded";
+        let remedy =
+            "name one, here or in MYSQL_URL, or start one with `run-suite services up mysql`";
+        UsageError::new("--mysql-url", problem, remedy)
+    })?;
+    let server = url.server(cluster.timeout()).await?;
+    let found = url.service_info(&server);
+    let service = match local::origin_of(&found.name, &url.address()) {
+        Some(local) => ServiceInfo { version: found.version, ..local },
+        None => found,
+    };
+    Ok((Target::Mysql { url }, service))
+}
+
+/// What a consumer of this tool is to the engine.
+pub(crate) enum Consumer {
+    /// Its messages count as received when they come.
+    Direct(Box<MortalReceiver>),
+    /// They do when they have landed.
+    Landing(Box<LandingReceiver<MortalReceiver>>),
+}
+
+impl Consumer {
+    /// The consumers of a run, behind a table where there is one.
+    pub(crate) fn all(
+        receivers: Vec<MortalReceiver>,
+        landing: Option<&Landing>,
+        clock: SystemClock,
+    ) -> Result<Vec<Self>> {
+        let consumer = |receiver| match landing {
+            Some(landing) => landing.behind(receiver, clock),
+            None => Ok(Self::Direct(Box::new(receiver))),
+        };
+        receivers.into_iter().map(consumer).collect()
+    }
+}
+
+impl Receive for Consumer {
+    fn receive(
+        &mut self,
+        until_ns: InstantNs,
+        sink: impl FnMut(Incoming<'_>),
+    ) -> Result<usize, TransportError> {
+        match self {
+            Self::Direct(receiver) => receiver.receive(until_ns, sink),
+            Self::Landing(receiver) => receiver.receive(until_ns, sink),
+        }
+    }
+
+    fn at_end(&self) -> bool {
+        match self {
+            Self::Direct(receiver) => receiver.at_end(),
+            Self::Landing(receiver) => receiver.at_end(),
+        }
+    }
+}
