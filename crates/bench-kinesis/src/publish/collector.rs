@@ -112,7 +112,9 @@ impl Collector {
     pub(super) fn close_all(&mut self, now_ns: InstantNs) {
         if let Some(aggregates) = &mut self.aggregates {
             let closed: Vec<Record> = aggregates.close_all(now_ns).collect();
-            closed.into_iter().for_each(|record| self.add(record, now_ns));
+            for record in closed {
+                self.add(record, now_ns);
+            }
         }
         self.close_open(now_ns);
         self.since_ns = None;

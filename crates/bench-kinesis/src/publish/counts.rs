@@ -1,46 +1,63 @@
 //! What happened to records and requests besides the messages' fate.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use bench_core::counts::{Count, Counts};
 
-/// Counts of all publishers of a run.
-#[derive(Debug, Default)]
-pub struct PublishCounts {
-    pub(super) requests: AtomicU64,
-    pub(super) records: AtomicU64,
-    pub(super) retried_records: AtomicU64,
-    pub(super) throttled_records: AtomicU64,
-    pub(super) throttled_requests: AtomicU64,
-    pub(super) failed_requests: AtomicU64,
-    pub(super) default_keys: AtomicU64,
+use super::KeySource;
+
+/// The counts that a publisher adds to.
+pub(super) struct PublishCounts {
+    /// Requests that were answered, or given up.
+    requests: Count,
+    /// Kinesis records that were confirmed.
+    records: Count,
+    /// How often a Kinesis record was sent again.
+    records_retried: Count,
+    /// How often one was refused because its shard is asked too much.
+    records_throttled: Count,
+    /// Requests that were refused as a whole because too much was asked.
+    requests_throttled: Count,
+    /// Requests that failed as a whole for another reason.
+    requests_failed: Count,
+    /// Messages without the field that holds the partition key, where there should be one.
+    default_partition_keys: Option<Count>,
+}
+
+/// What one answer adds to the counts.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct AnswerCounts {
+    pub(super) confirmed: usize,
+    pub(super) retried: usize,
+    pub(super) throttled: usize,
+    pub(super) request_throttled: bool,
+    pub(super) request_failed: bool,
 }
 
 impl PublishCounts {
-    /// The counts by name:
-    /// - `put_requests`: requests that were answered, or given up;
-    /// - `put_records`: Kinesis records that were confirmed;
-    /// - `retried_records`: how often a Kinesis record was sent again;
-    /// - `throttled_records`: how often one was refused because its shard is asked too much;
-    /// - `throttled_requests`: requests that were refused as a whole for that reason;
-    /// - `failed_requests`: requests that failed as a whole for another reason;
-    /// - `default_partition_keys`: messages without the field that holds the partition key.
-    #[must_use]
-    pub fn by_name(&self) -> [(&'static str, u64); 7] {
-        [
-            ("put_requests", &self.requests),
-            ("put_records", &self.records),
-            ("retried_records", &self.retried_records),
-            ("throttled_records", &self.throttled_records),
-            ("throttled_requests", &self.throttled_requests),
-            ("failed_requests", &self.failed_requests),
-            ("default_partition_keys", &self.default_keys),
-        ]
-        .map(|(name, count)| (name, count.load(Ordering::Relaxed)))
+    pub(super) fn new(counts: &Counts, keys: &KeySource) -> Self {
+        let has_field = matches!(keys, KeySource::Field { .. });
+        Self {
+            requests: counts.count("requests"),
+            records: counts.count("records"),
+            records_retried: counts.count("records_retried"),
+            records_throttled: counts.count("records_throttled"),
+            requests_throttled: counts.count("requests_throttled"),
+            requests_failed: counts.count("requests_failed"),
+            default_partition_keys: has_field.then(|| counts.count("default_partition_keys")),
+        }
     }
-}
 
-/// Adds to a count. The counts are read when the publishers have ended.
-pub(super) fn add(count: &AtomicU64, more: usize) {
-    if more > 0 {
-        count.fetch_add(more as u64, Ordering::Relaxed);
+    pub(super) fn answered(&self, answer: AnswerCounts) {
+        self.requests.add(1);
+        self.records.add(answer.confirmed as u64);
+        self.records_retried.add(answer.retried as u64);
+        self.records_throttled.add(answer.throttled as u64);
+        self.requests_throttled.add(u64::from(answer.request_throttled));
+        self.requests_failed.add(u64::from(answer.request_failed));
+    }
+
+    pub(super) fn default_keys(&self, more: usize) {
+        if let Some(count) = self.default_partition_keys.as_ref().filter(|_| more > 0) {
+            count.add(more as u64);
+        }
     }
 }

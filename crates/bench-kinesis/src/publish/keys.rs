@@ -52,10 +52,14 @@ impl KeyChooser {
     /// The key of a message, 1 to [`PARTITION_KEY_CHARS_MAX`] characters.
     pub(super) fn choose<'a>(&'a mut self, message: &Outgoing<'a>) -> Cow<'a, str> {
         match &self.source {
-            KeySource::Message => if let Some(key) = message.key.filter(|key| !key.is_empty()) { shortened(String::from_utf8_lossy(key)) } else {
-                self.next = (self.next + 1) % self.pool.len();
-                Cow::Borrowed(&self.pool[self.next])
-            },
+            KeySource::Message => {
+                if let Some(key) = message.key.filter(|key| !key.is_empty()) {
+                    shortened(String::from_utf8_lossy(key))
+                } else {
+                    self.next = (self.next + 1) % self.pool.len();
+                    Cow::Borrowed(&self.pool[self.next])
+                }
+            }
             KeySource::Field { name, from_bytes } => {
                 let object = message.value.get(*from_bytes..).unwrap_or_default();
                 if let Some(key) = field(object, name) {

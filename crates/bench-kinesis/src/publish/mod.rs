@@ -17,7 +17,6 @@ mod retry;
 mod shards;
 mod timings;
 
-pub use counts::PublishCounts;
 pub use keys::{KeySource, PARTITION_KEY_CHARS_MAX, PARTITION_KEY_DEFAULT};
 pub use publisher::KinesisPublisher;
 pub use timings::Timing;

@@ -4,18 +4,20 @@ use std::sync::Arc;
 
 use aws_sdk_kinesis::Client;
 use aws_sdk_kinesis::config::retry::RetryConfig;
+use aws_sdk_kinesis::types::PutRecordsResultEntry;
 use bench_aws::SdkConfig;
 use bench_core::clock::{Clock as _, InstantNs, SystemClock};
+use bench_core::counts::Counts;
 use bench_core::transport::{Batch, Completion, Publish, TransportError};
 use tokio::runtime::Runtime;
 use tokio::task::{JoinError, JoinHandle, JoinSet};
 
+use super::PublishConfig;
 use super::collector::Collector;
-use super::counts::add;
+use super::counts::{AnswerCounts, PublishCounts};
 use super::request::{Answer, Record, Refusal, Remedy, put};
 use super::retry::RetryQueue;
 use super::timings::Timings;
-use super::{PublishConfig, PublishCounts};
 use crate::KinesisError;
 use crate::admin::{Shard, open_shards};
 use crate::timer::Timer;
@@ -36,18 +38,24 @@ pub struct KinesisPublisher {
     /// The meaning of each failure code that was handed out, which is its place.
     failures: Vec<Refusal>,
     stopped: Option<String>,
-    counts: Arc<PublishCounts>,
+    counts: PublishCounts,
     timings: Option<Timings>,
 }
 
 impl KinesisPublisher {
-    /// A producer with connections of its own. `shards` are those that are open.
+    /// A producer with connections of its own. `shards` are those that are open. Counts, by name:
+    /// - `requests` that were answered or given up, of those `requests_throttled` as a whole because
+    ///   too much was asked for, and `requests_failed` as a whole for another reason;
+    /// - `records`: Kinesis records that were confirmed;
+    /// - `records_throttled`, `records_retried`: how often one was refused because its shard is
+    ///   asked too much, and how often one was sent again for whatever reason;
+    /// - `default_partition_keys`: messages without the field that holds the partition key.
     pub fn connect(
         sdk: &SdkConfig,
         config: PublishConfig,
         shards: &[Shard],
         clock: SystemClock,
-        counts: Arc<PublishCounts>,
+        counts: &Counts,
     ) -> Result<Self, KinesisError> {
         let mut runtime = tokio::runtime::Builder::new_current_thread();
         let runtime = runtime.enable_all().build().map_err(KinesisError::Runtime)?;
@@ -67,7 +75,7 @@ impl KinesisPublisher {
             retries: RetryQueue::new(config.seed),
             failures: Vec::new(),
             stopped: None,
-            counts,
+            counts: PublishCounts::new(counts, &config.keys),
             timings,
             config,
         })
@@ -137,42 +145,34 @@ impl KinesisPublisher {
                 return;
             }
         };
-        add(&self.counts.requests, 1);
+        let mut counts = AnswerCounts::default();
         let mut again = Vec::new();
         match result {
             Ok(entries) => {
                 self.notice_shard(entries.first().and_then(|entry| entry.shard_id()));
-                let (mut confirmed, mut throttled) = (0, 0);
                 for (index, record) in records.into_iter().enumerate() {
                     let entry = entries.get(index);
-                    match entry.map_or_else(|| Some(Refusal::unanswered()), Refusal::of_record) {
-                        None => {
-                            confirmed += 1;
-                            complete(&record, at_ns, Ok(()), completions);
-                            if let Some(timings) = &mut self.timings {
-                                let tokens = record.messages.tokens();
-                                timings.end(tokens, at_ns, record.tries, entry);
-                            }
-                        }
-                        Some(refusal) => {
-                            throttled += usize::from(refusal.remedy == Remedy::Slower);
-                            again.extend(self.refused(record, &refusal, at_ns, completions));
-                        }
+                    let refusal =
+                        entry.map_or_else(|| Some(Refusal::unanswered()), Refusal::of_record);
+                    if let Some(refusal) = refusal {
+                        counts.throttled += usize::from(refusal.remedy == Remedy::Slower);
+                        again.extend(self.refused(record, &refusal, at_ns, completions));
+                    } else {
+                        counts.confirmed += 1;
+                        self.complete(&record, at_ns, Ok(entry), completions);
                     }
                 }
-                add(&self.counts.records, confirmed);
-                add(&self.counts.throttled_records, throttled);
             }
             Err(refusal) => {
-                let throttled = refusal.remedy == Remedy::Slower;
-                add(&self.counts.throttled_requests, usize::from(throttled));
-                add(&self.counts.failed_requests, usize::from(!throttled));
+                counts.request_throttled = refusal.remedy == Remedy::Slower;
+                counts.request_failed = !counts.request_throttled;
                 for record in records {
                     again.extend(self.refused(record, &refusal, at_ns, completions));
                 }
             }
         }
-        add(&self.counts.retried_records, again.len());
+        counts.retried = again.len();
+        self.counts.answered(counts);
         self.retries.push(again, at_ns);
     }
 
@@ -198,11 +198,24 @@ impl KinesisPublisher {
             self.failures.len() - 1
         });
         let code = i32::try_from(place).unwrap_or(i32::MAX);
-        complete(&record, at_ns, Err(code), completions);
-        if let Some(timings) = &mut self.timings {
-            timings.end(record.messages.tokens(), at_ns, record.tries, None);
-        }
+        self.complete(&record, at_ns, Err(code), completions);
         None
+    }
+
+    /// Tells what became of the messages in a record, which Kinesis has put into a place or not.
+    fn complete(
+        &mut self,
+        record: &Record,
+        at_ns: InstantNs,
+        outcome: Result<Option<&PutRecordsResultEntry>, i32>,
+        completions: &mut Vec<Completion>,
+    ) {
+        let tokens = record.messages.tokens();
+        if let Some(timings) = &mut self.timings {
+            timings.end(tokens, at_ns, record.tries, outcome.ok().flatten());
+        }
+        let outcome = outcome.map(|_| ());
+        completions.extend(tokens.iter().map(|&token| Completion { token, at_ns, outcome }));
     }
 
     /// Looks at the shards again when a record went to one that is not known.
@@ -249,7 +262,7 @@ impl Publish for KinesisPublisher {
             accepted += 1;
         }
         batch.remove_accepted(|position| position < accepted);
-        add(&self.counts.default_keys, self.collector.take_default_keys());
+        self.counts.default_keys(self.collector.take_default_keys());
         Ok(())
     }
 
@@ -258,6 +271,7 @@ impl Publish for KinesisPublisher {
         until_ns: InstantNs,
         completions: &mut Vec<Completion>,
     ) -> Result<(), TransportError> {
+        let before = completions.len();
         self.turn(completions);
         if self.clock.now_ns() >= until_ns {
             // Requests go on only while the runtime is running.
@@ -265,7 +279,7 @@ impl Publish for KinesisPublisher {
             self.turn(completions);
         }
         loop {
-            if !completions.is_empty() {
+            if completions.len() > before {
                 return Ok(());
             }
             self.check()?;
@@ -287,14 +301,4 @@ impl Publish for KinesisPublisher {
         let known = usize::try_from(code).ok().and_then(|place| self.failures.get(place));
         known.map_or_else(|| format!("code {code}"), |refusal| refusal.text.clone())
     }
-}
-
-fn complete(
-    record: &Record,
-    at_ns: InstantNs,
-    outcome: Result<(), i32>,
-    completions: &mut Vec<Completion>,
-) {
-    let tokens = record.messages.tokens().iter();
-    completions.extend(tokens.map(|&token| Completion { token, at_ns, outcome }));
 }

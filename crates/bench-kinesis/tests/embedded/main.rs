@@ -1,0 +1,5 @@
+//! The adapter against an embedded Kinesis, through the real client.
+
+mod admin;
+mod publish;
+mod stream;
