@@ -251,6 +251,13 @@ impl Experiment {
         self.refuse_repeated_options()
     }
 
+    /// The names of all options at all places of the file.
+    pub(crate) fn option_names(&self) -> impl Iterator<Item = &String> {
+        let in_cases = self.cases.iter().flat_map(|case| &case.options);
+        let single = self.options.iter().chain(in_cases).map(|(name, _)| name);
+        single.chain(self.matrix.iter().map(|(name, _)| name))
+    }
+
     /// All values that an option has at some place of the file.
     pub(crate) fn values(&self, name: &str) -> impl Iterator<Item = &OptionValue> {
         let in_cases = self.cases.iter().flat_map(|case| &case.options);

@@ -10,8 +10,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use bench_cli::{Progress, UsageError};
 use bench_core::results::ServiceOrigin;
-use bench_services::lambda::MappingSettings;
-use bench_services::local::{Cache, LocalError, Service, Stack, StackOptions};
+use bench_services::local::{Cache, LambdaOptions, LocalError, Service, Stack, StackOptions};
 use serde::{Deserialize, Serialize};
 
 use crate::experiment::{Experiment, OptionValue, Options, Owner, at};
@@ -26,8 +25,8 @@ const FOLDER: &str = "services";
 const CHAINED: [(&str, &[Service]); 4] = [
     ("kin-producer", &[Service::Kinesis]),
     ("kin-consumer", &[Service::Kinesis]),
-    ("kin-db-consumer", &[Service::Dynamodb]),
-    ("kin-sql-consumer", &[Service::Mysql]),
+    ("kin-db-consumer", &[Service::Dynamodb, Service::KinLambda]),
+    ("kin-sql-consumer", &[Service::Mysql, Service::SqlLambda]),
 ];
 
 /// The option by which any other tool is told of a service: a tool that has it uses the service.
@@ -42,9 +41,11 @@ const OPTIONS: [(&str, Service); 4] = [
 const LAND: &str = "land";
 
 /// Services that experiments on embedded ones may have started.
-const BESIDE_EMBEDDED: [Service; 3] = [
+const BESIDE_EMBEDDED: [Service; 5] = [
     Service::Kinesis,
     Service::Dynamodb,
+    Service::KinLambda,
+    Service::SqlLambda,
     // There is no embedded one.
     Service::Mysql,
 ];
@@ -68,10 +69,10 @@ impl LocalPlan {
             ServiceOrigin::Local => beside_local(experiment, tools)?,
             ServiceOrigin::Embedded => beside_embedded(experiment, tools)?,
         };
-        let has_lambda = [Service::Kinesis].iter().any(|l| services.contains(l));
-        let swept = experiment.matrix.iter().map(|(name, _)| name);
-        let mut named = experiment.options.iter().map(|(name, _)| name).chain(swept);
-        if !has_lambda && let Some(name) = named.find(|name| Owner::of(name).0 == Owner::Lambda) {
+        let has_lambda =
+            [Service::KinLambda, Service::SqlLambda].iter().any(|l| services.contains(l));
+        let mut names = experiment.option_names();
+        if !has_lambda && let Some(name) = names.find(|name| Owner::of(name).0 == Owner::Lambda) {
             return Err(at(
                 Owner::Lambda.fixed_place(),
                 Owner::of(name).1,
@@ -102,13 +103,20 @@ impl LocalPlan {
         self.services.contains(&Service::Kinesis)
     }
 
-    fn options(&self, lambda: &Options, network: Option<&Network>) -> StackOptions {
-        StackOptions {
+    fn options(
+        &self,
+        lambda: &Options,
+        network: Option<&Network>,
+    ) -> Result<StackOptions, LocalError> {
+        let lambda = lambda_options(lambda)?;
+        Ok(StackOptions {
             brokers: self.brokers,
             kafka_settings: self.kafka_settings.clone(),
             kafka_proxy_ports: network.map(Network::ports).unwrap_or_default(),
+            kin_lambda: lambda.clone(),
+            sql_lambda: lambda,
             ..StackOptions::of(self.services.iter().copied())
-        }
+        })
     }
 }
 
@@ -182,9 +190,18 @@ pub(crate) fn canonical_lambda_setting(
     let Some(text) = setting(value) else {
         return Err(at(place, name, "has several values", "sweep it in [matrix]"));
     };
-    let checked = MappingSettings::default().set(&canonical, &text);
+    let checked = LambdaOptions::default().set(&canonical, &text);
     checked.map_err(|error| at(place, name, &error.to_string(), "see docs/lambda.md"))?;
     Ok(canonical)
+}
+
+/// The Lambda of an experiment; its settings have been checked.
+fn lambda_options(settings: &Options) -> Result<LambdaOptions, LocalError> {
+    let mut options = LambdaOptions::default();
+    for (name, value) in settings {
+        options.set(name, &setting(value).unwrap_or_default())?;
+    }
+    Ok(options)
 }
 
 /// A value as a setting takes it.
@@ -237,9 +254,10 @@ impl LocalServices {
         }
         let cache = Cache::from_environment()?;
         let mut up = |network: Option<&Network>| {
-            let options = plan.options(lambda, network);
-            Stack::up(&self.folder, &cache, &options, &mut |line| progress.update(line))
-                .context("failed to start the services of the experiment")
+            let up = plan.options(lambda, network).and_then(|options| {
+                Stack::up(&self.folder, &cache, &options, &mut |line| progress.update(line))
+            });
+            up.context("failed to start the services of the experiment")
         };
         let running = match &mut self.running {
             Some(running) => {

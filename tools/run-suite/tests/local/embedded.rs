@@ -199,7 +199,8 @@ fn an_installed_dynamodb_local_is_used() {
     assert!(block_on(tables.send()).expect("listed").table_names().is_empty());
     place.succeed("services down --dir stack");
     // An option goes before the environment.
-    let output = up("services up dynamodb --dir stack --dynamodb-local dynamodb_local", Path::new("/"));
+    let output =
+        up("services up dynamodb --dir stack --dynamodb-local dynamodb_local", Path::new("/"));
     assert_eq!(output.status.code(), Some(0), "{}", said(&output));
     place.succeed("services down --dir stack");
     wait_until("all is gone", || place.processes().is_empty());
