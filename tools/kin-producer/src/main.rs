@@ -1,3 +1,41 @@
 //! Measures publishing to an Amazon Kinesis stream.
 
-fn main() {}
+mod books;
+mod options;
+mod produce;
+mod producers;
+mod stream;
+mod timings;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use bench_cli::{Exit, generate, main_with};
+use bench_services::embedded;
+use clap::{CommandFactory, FromArgMatches};
+
+use options::{Command, Options};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    // A run on the embedded Kinesis starts this program again as that service.
+    if let Some(code) = embedded::run_if_requested() {
+        return code;
+    }
+    main_with(run)
+}
+
+fn run() -> Result<Exit> {
+    if generate::handle(Options::command())? {
+        return Ok(Exit::Good);
+    }
+    let matches = Options::command().get_matches();
+    let options = Options::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    options.log.init();
+    match &options.command {
+        None => produce::produce(&options, &matches),
+        Some(Command::Books(books)) => books::run(&books.command),
+    }
+}

@@ -1,0 +1,289 @@
+//! CSV files with different headings become one file of JSON objects.
+
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use bench_cli::{Exit, UsageError, output};
+use csv::StringRecord;
+use serde_json::{Map, Number, Value};
+
+use crate::options::MergeArgs;
+
+/// The fields of books, and the headings that they have in the files of the study.
+const COLUMNS_DEFAULT: [&str; 4] = [
+    "Title=Title,title",
+    "Author=Author(s),Author,author",
+    "Price=Price,price",
+    "Description=Description,description",
+];
+
+/// The fields whose texts become numbers.
+const NUMBERS_DEFAULT: [&str; 1] = ["Price"];
+
+/// A field of the merged records.
+#[derive(Debug, PartialEq, Eq)]
+struct Column {
+    name: String,
+    /// The headings that it may have, the first one that a file has being taken.
+    headings: Vec<String>,
+    is_number: bool,
+}
+
+/// How records stand in the merged file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Array,
+    Lines,
+}
+
+pub(super) fn run(args: &MergeArgs) -> Result<Exit> {
+    let columns = columns(&args.column, &args.number)?;
+    let form = form_of(&args.output)?;
+    let mut sources = Vec::new();
+    for path in &args.files {
+        sources.push(Source::open(path, &columns)?);
+    }
+    // What is half written has another name, so that nobody takes it for the whole.
+    let partial = partial(&args.output);
+    let written = write(&partial, form, &columns, sources)
+        .and_then(|records| {
+            std::fs::rename(&partial, &args.output)?;
+            Ok(records)
+        })
+        .inspect_err(|_| {
+            let _ = std::fs::remove_file(&partial);
+        });
+    let records =
+        written.with_context(|| format!("failed to merge into {}", args.output.display()))?;
+    let text = format!("{records} records in {}\n", args.output.display());
+    output::print(&text).context("failed to print what was written")?;
+    Ok(Exit::Good)
+}
+
+fn columns(given: &[String], numbers: &[String]) -> Result<Vec<Column>, UsageError> {
+    let malformed = |text: &str| {
+        let remedy = "write --column NAME=HEADING,HEADING, as in --column Price=Price,price";
+        UsageError::new("--column", format!("`{text}` names no field and headings"), remedy)
+    };
+    let default = COLUMNS_DEFAULT.map(str::to_owned);
+    let given = if given.is_empty() { &default[..] } else { given };
+    let mut columns: Vec<Column> = Vec::new();
+    for text in given {
+        let (name, headings) = text.split_once('=').ok_or_else(|| malformed(text))?;
+        let headings: Vec<String> = headings.split(',').map(|h| h.trim().to_owned()).collect();
+        let name = name.trim().to_owned();
+        if name.is_empty() || headings.iter().any(String::is_empty) {
+            return Err(malformed(text));
+        }
+        if columns.iter().any(|column| column.name == name) {
+            let remedy = "name all headings of a field in one option";
+            return Err(UsageError::new("--column", format!("{name} is given twice"), remedy));
+        }
+        let is_number = if numbers.is_empty() {
+            NUMBERS_DEFAULT.contains(&name.as_str())
+        } else {
+            numbers.contains(&name)
+        };
+        columns.push(Column { name, headings, is_number });
+    }
+    if let Some(unknown) = numbers.iter().find(|name| !columns.iter().any(|c| c.name == **name)) {
+        let problem = format!("there is no field {unknown}");
+        return Err(UsageError::new("--number", problem, "name one of those of --column"));
+    }
+    Ok(columns)
+}
+
+fn form_of(path: &Path) -> Result<Form, UsageError> {
+    let extension = path.extension().map(std::ffi::OsStr::to_ascii_lowercase);
+    match extension.as_deref().and_then(|extension| extension.to_str()) {
+        Some("json") => Ok(Form::Array),
+        Some("jsonl" | "ndjson") => Ok(Form::Lines),
+        _ => Err(UsageError::new(
+            "--output",
+            format!("{} does not tell the form", path.display()),
+            "name a file that ends in .json (one array), .jsonl or .ndjson (a line each)",
+        )),
+    }
+}
+
+fn partial(output: &Path) -> PathBuf {
+    let mut name = output.as_os_str().to_owned();
+    name.push(".partial");
+    name.into()
+}
+
+/// A CSV file, and where the fields stand in it.
+struct Source<'a> {
+    path: &'a Path,
+    rows: csv::Reader<File>,
+    /// The place of each column, if the file has it.
+    places: Vec<Option<usize>>,
+}
+
+impl<'a> Source<'a> {
+    fn open(path: &'a Path, columns: &[Column]) -> Result<Self> {
+        let reading = || format!("failed to read {}", path.display());
+        let mut rows = csv::Reader::from_path(path).with_context(reading)?;
+        let headings = rows.headers().with_context(reading)?.clone();
+        let place = |column: &Column| {
+            column.headings.iter().find_map(|heading| {
+                // Files made by spreadsheets begin with a byte order mark.
+                headings.iter().position(|h| h.trim_start_matches('\u{feff}').trim() == heading)
+            })
+        };
+        let places: Vec<Option<usize>> = columns.iter().map(place).collect();
+        if places.iter().all(Option::is_none) {
+            let found: Vec<&str> = headings.iter().collect();
+            return Err(UsageError::new(
+                "--column",
+                format!("{} has none of the headings, but {}", path.display(), found.join(", ")),
+                "name them as in --column Title=Title,'Book Title'",
+            )
+            .into());
+        }
+        for (index, heading) in headings.iter().enumerate() {
+            if !places.contains(&Some(index)) {
+                tracing::warn!("{}: column {heading} belongs to no field", path.display());
+            }
+        }
+        for (column, _) in columns.iter().zip(&places).filter(|(_, place)| place.is_none()) {
+            tracing::warn!("{}: no column for the field {}", path.display(), column.name);
+        }
+        Ok(Self { path, rows, places })
+    }
+}
+
+fn write(path: &Path, form: Form, columns: &[Column], sources: Vec<Source<'_>>) -> Result<u64> {
+    let mut out = BufWriter::new(File::create(path)?);
+    let (before, between, after) = match form {
+        Form::Array => ("[\n", ",\n", "\n]\n"),
+        Form::Lines => ("", "\n", "\n"),
+    };
+    let mut records = 0;
+    out.write_all(before.as_bytes())?;
+    for mut source in sources {
+        let mut row = StringRecord::new();
+        while source
+            .rows
+            .read_record(&mut row)
+            .with_context(|| format!("failed to read {}", source.path.display()))?
+        {
+            if records > 0 {
+                out.write_all(between.as_bytes())?;
+            }
+            serde_json::to_writer(&mut out, &merged(columns, &source.places, &row))?;
+            records += 1;
+        }
+    }
+    out.write_all(after.as_bytes())?;
+    out.flush()?;
+    Ok(records)
+}
+
+/// A row as an object with all fields. One that the row lacks, or has nothing in, is null.
+fn merged(columns: &[Column], places: &[Option<usize>], row: &StringRecord) -> Map<String, Value> {
+    let value = |column: &Column, place: &Option<usize>| {
+        let text = place.and_then(|place| row.get(place)).map(str::trim).unwrap_or_default();
+        if text.is_empty() {
+            return Value::Null;
+        }
+        let number = column.is_number.then(|| number(text)).flatten();
+        number.map_or_else(|| Value::from(text), Value::Number)
+    };
+    let fields = columns.iter().zip(places);
+    fields.map(|(column, place)| (column.name.clone(), value(column, place))).collect()
+}
+
+/// The number that a text is. NaN and infinity, which JSON does not have, stay texts.
+fn number(text: &str) -> Option<Number> {
+    if let Ok(whole) = text.parse::<i64>() {
+        return Some(whole.into());
+    }
+    text.parse().ok().and_then(Number::from_f64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn merge(
+        folder: &Path,
+        output: &str,
+        columns: &[&str],
+        files: &[(&str, &str)],
+    ) -> Result<Exit> {
+        for (name, text) in files {
+            std::fs::write(folder.join(name), text).expect("written");
+        }
+        run(&MergeArgs {
+            output: folder.join(output),
+            column: columns.iter().map(|&column| column.to_owned()).collect(),
+            number: Vec::new(),
+            files: files.iter().map(|(name, _)| folder.join(name)).collect(),
+        })
+    }
+
+    const A: &str = "Title,Author(s),Price,Description\n\
+                     \"One, two\",\"A, B\",9.50,\"says \"\"hi\"\"\"\n\
+                     Zwölf,C,,\n";
+    const B: &str = "\u{feff}price,title,author,description,extra\nNaN,1984,D,old,x\n12,T,E,,y\n";
+
+    fn expected() -> Value {
+        serde_json::json!([
+            {"Title": "One, two", "Author": "A, B", "Price": 9.5, "Description": "says \"hi\""},
+            {"Title": "Zwölf", "Author": "C", "Price": null, "Description": null},
+            {"Title": "1984", "Author": "D", "Price": "NaN", "Description": "old"},
+            {"Title": "T", "Author": "E", "Price": 12, "Description": null},
+        ])
+    }
+
+    #[test]
+    fn files_with_different_headings_become_one_array_or_lines() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let files = [("a.csv", A), ("b.csv", B)];
+        for output in ["books.json", "books.jsonl"] {
+            merge(folder.path(), output, &[], &files).expect("merged");
+        }
+        let array = std::fs::read_to_string(folder.path().join("books.json")).expect("written");
+        assert_eq!(serde_json::from_str::<Value>(&array).expect("JSON"), expected());
+        let lines = std::fs::read_to_string(folder.path().join("books.jsonl")).expect("written");
+        let lines = lines.lines().map(|line| serde_json::from_str(line).expect("JSON"));
+        assert_eq!(Value::Array(lines.collect()), expected());
+        let mut left: Vec<_> = std::fs::read_dir(folder.path())
+            .expect("a folder")
+            .map(|entry| entry.expect("an entry").file_name())
+            .collect();
+        left.sort();
+        assert_eq!(left, ["a.csv", "b.csv", "books.json", "books.jsonl"]);
+    }
+
+    #[test]
+    fn columns_are_mapped_as_told() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let files = [("a.csv", "Book Title,Cost\nX,3\n")];
+        merge(folder.path(), "o.jsonl", &["Title=Title,Book Title", "Price=Cost"], &files)
+            .expect("merged");
+        let text = std::fs::read_to_string(folder.path().join("o.jsonl")).expect("written");
+        assert_eq!(text, "{\"Price\":3,\"Title\":\"X\"}\n");
+    }
+
+    #[test]
+    fn what_cannot_be_merged_is_refused_with_a_remedy_and_leaves_nothing() {
+        for (output, columns, text, needle) in [
+            ("o.txt", &[][..], A, "--output: "),
+            ("o.json", &["Title"], A, "write --column NAME=HEADING"),
+            ("o.json", &["Title="], A, "write --column NAME=HEADING"),
+            ("o.json", &["T=a", "T=b"], A, "T is given twice"),
+            ("o.json", &["T=a"], A, "has none of the headings, but Title, Author(s)"),
+            ("o.json", &[], "Title,Price\nonly one\n", "record 1"),
+        ] {
+            let folder = tempfile::tempdir().expect("a folder");
+            let error = merge(folder.path(), output, columns, &[("a.csv", text)]);
+            let error = format!("{:#}", error.expect_err(needle));
+            assert!(error.contains(needle), "{needle}: {error}");
+            assert_eq!(std::fs::read_dir(folder.path()).expect("a folder").count(), 1, "{needle}");
+        }
+    }
+}

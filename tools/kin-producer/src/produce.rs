@@ -1,0 +1,210 @@
+//! A run: messages go into the stream, and what was confirmed is recorded.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result};
+use bench_cli::{
+    Amount, Exit, Measurement, RunRecord, Shutdown, StartedRun, Surroundings, Workload,
+    options_in_force,
+};
+use bench_core::audit::Expected;
+use bench_core::clock::{Clock as _, SystemClock, duration_ns};
+use bench_core::counts::Counts;
+use bench_core::engine::{ConsumerConfig, Plan, Timeline};
+use bench_core::message::{Content, MessageFormat, RunId};
+use bench_core::pacing::Limit;
+use bench_core::transport::{Incoming, Receive, TransportError};
+use bench_kinesis::KinesisPublisher;
+use clap::parser::ValueSource;
+use clap::{ArgMatches, CommandFactory};
+
+use crate::options::{Options, PutArg};
+use crate::producers::{check, config, in_flight_messages, linger};
+use crate::stream::Service;
+use crate::timings::TimingsWriter;
+
+/// What is sent when nothing says how much, as the original script did.
+const AMOUNT_DEFAULT: Amount = Amount::Messages(10_000);
+
+/// Messages that a producer hands over at once.
+const BATCH_MAX: usize = 500;
+
+/// Time between setting up and the first message, for the threads to start.
+const START_DELAY_NS: u64 = 20_000_000;
+
+/// A run that is ready but for its connections.
+struct Run<'a> {
+    options: &'a Options,
+    workload: Workload,
+    service: Service,
+    id: RunId,
+    clock: SystemClock,
+    interval_ns: u64,
+}
+
+/// Puts messages into the stream.
+pub(crate) fn produce(options: &Options, matches: &ArgMatches) -> Result<Exit> {
+    let workload = workload(options, matches)?;
+    let interval_ns = options.run.interval_ns()?;
+    let shutdown = Shutdown::install().context("failed to listen for signals")?;
+    let service = Service::connect(options, &shutdown)?;
+    check(&options.producer, &workload, service.record_bytes_max())?;
+    let (id, clock) = (RunId::random(), SystemClock::new());
+    let run = Run { options, workload, service, id, clock, interval_ns };
+    let mut record = options.run.start(run.started(matches))?;
+    let (measurement, timings) = match run.connect(&mut record) {
+        Ok(connected) => connected,
+        Err(error) => {
+            record.fail(&error);
+            return Err(error);
+        }
+    };
+    let surroundings = Surroundings {
+        clock,
+        shutdown,
+        progress: options.log.progress(),
+        output: options.output.output,
+    };
+    let exit = measurement.carry_out(record, surroundings);
+    if let Some(Err(error)) = timings.map(TimingsWriter::finish) {
+        tracing::warn!("{} is not complete: {error}", crate::timings::FILE);
+    }
+    exit
+}
+
+/// What is sent. Records of a file go out as they are and once each, unless something else is said.
+fn workload(options: &Options, matches: &ArgMatches) -> Result<Workload> {
+    let mut args = options.workload.clone();
+    let is_default = matches.value_source("format") != Some(ValueSource::CommandLine);
+    if args.input.is_some() && is_default {
+        args.format = bench_cli::FormatArg::Raw;
+    }
+    let mut workload = args.workload()?;
+    if let (None, Content::Records(records)) = (workload.amount, &workload.messages.content) {
+        workload.amount = Some(Amount::Messages(records.len() as u64));
+    }
+    Ok(workload)
+}
+
+impl Run<'_> {
+    fn started(&self, matches: &ArgMatches) -> StartedRun {
+        let args = &self.options.producer;
+        let mut options = options_in_force(&Options::command(), matches);
+        let (mode, shards) = self.service.mode(&self.options.stream);
+        options.insert("stream-mode".to_owned(), mode.into());
+        if let Some(shards) = shards {
+            options.insert("shards".to_owned(), shards.to_string().into());
+        }
+        let linger = format!("{}ms", linger(args).as_secs_f64() * 1e3);
+        options.insert("linger".to_owned(), linger.into());
+        if self.workload.messages.format == MessageFormat::Raw {
+            options.insert("format".to_owned(), "raw".into());
+        }
+        if let Amount::Messages(messages) = self.workload.amount.unwrap_or(AMOUNT_DEFAULT) {
+            options.insert("messages".to_owned(), messages.to_string().into());
+        }
+        if args.put == PutArg::Record {
+            options.retain(|name, _| !name.starts_with("batch-"));
+        }
+        StartedRun {
+            tool: env!("CARGO_PKG_NAME"),
+            version: env!("CARGO_PKG_VERSION"),
+            run: self.id,
+            options,
+            services: vec![self.service.info()],
+            versions: BTreeMap::from([("aws-sdk-kinesis".to_owned(), SDK_VERSION.to_owned())]),
+        }
+    }
+
+    /// Makes the stream ready and connects the producers.
+    fn connect(
+        &self,
+        record: &mut RunRecord,
+    ) -> Result<(Measurement<KinesisPublisher, NoReceiver>, Option<TimingsWriter>)> {
+        let stream = self.service.prepare(&self.options.stream)?;
+        let counts = Counts::default();
+        let plan = self.plan(stream.shards.len());
+        let (writer, sender) = if self.options.producer.timings {
+            let folder = record.folder_mut().path().to_owned();
+            let (writer, sender) = TimingsWriter::start(&folder, plan.timeline.start_ns)?;
+            (Some(writer), Some(sender))
+        } else {
+            (None, None)
+        };
+        let publishers = (0..self.options.producer.producers).map(|index| {
+            let config = config(self.options, &self.workload, index, sender.clone());
+            let sdk = &self.service.sdk;
+            KinesisPublisher::connect(sdk, config, &stream.shards, self.clock, &counts)
+        });
+        let publishers = publishers.collect::<Result<Vec<_>, _>>()?;
+        let measurement = Measurement {
+            plan,
+            publishers,
+            receivers: Vec::new(),
+            ledger: None,
+            backlog_max_bytes: None,
+            warnings: stream.warning.into_iter().collect(),
+            counts,
+        };
+        Ok((measurement, writer))
+    }
+
+    fn plan(&self, shards: usize) -> Plan {
+        let Self { workload, options, .. } = self;
+        let warm_up_ns = duration_ns(workload.warm_up);
+        let start_ns = self.clock.now_ns() + START_DELAY_NS;
+        let in_flight_max = in_flight_messages(&options.producer, workload, shards);
+        Plan {
+            run: self.id,
+            schedule: workload.schedule,
+            limit: match workload.amount.unwrap_or(AMOUNT_DEFAULT) {
+                Amount::Messages(messages) => Limit::Messages(messages),
+                Amount::Duration(duration) => {
+                    Limit::DurationNs(warm_up_ns.saturating_add(duration_ns(duration)))
+                }
+            },
+            messages: workload.messages.clone(),
+            timeline: Timeline {
+                start_ns,
+                warm_up_end_ns: start_ns.saturating_add(warm_up_ns),
+                interval_ns: self.interval_ns,
+            },
+            in_flight_max,
+            batch_max: BATCH_MAX.min(in_flight_max as usize),
+            grace_ns: duration_ns(options.producer.grace),
+            expected: Expected::Run(self.id),
+            consumer: ConsumerConfig {
+                raw: workload.messages.format == MessageFormat::Raw,
+                ..ConsumerConfig::default()
+            },
+        }
+    }
+}
+
+/// The version of the client library, kept in step with `Cargo.lock` by a test.
+const SDK_VERSION: &str = "1.130.0";
+
+/// Nothing is received.
+enum NoReceiver {}
+
+impl Receive for NoReceiver {
+    fn receive(
+        &mut self,
+        _until_ns: u64,
+        _sink: impl FnMut(Incoming<'_>),
+    ) -> Result<usize, TransportError> {
+        match *self {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_version_of_the_client_library_is_the_one_in_use() {
+        let lock = include_str!("../../../Cargo.lock");
+        let entry = format!("name = \"aws-sdk-kinesis\"\nversion = \"{SDK_VERSION}\"");
+        assert!(lock.contains(&entry), "Cargo.lock has another version");
+    }
+}

@@ -1,0 +1,186 @@
+//! The producers of a run: what their options must fit, and what they become.
+
+use std::sync::mpsc::Sender;
+use std::time::Duration;
+
+use bench_cli::{UsageError, Workload};
+use bench_core::clock::duration_ns;
+use bench_core::message::{
+    Content, KEY_BYTES, MESSAGE_BYTES_MAX, MessageFormat, MessageSpec, SizeDistribution,
+    SizeSampler,
+};
+use bench_kinesis::publish::{
+    KeySource, PARTITION_KEY_CHARS_MAX, PublishConfig, Put, REQUEST_BYTES_MAX, Timing,
+};
+
+use crate::options::{Options, ProducerArgs, PutArg};
+
+/// How long a message waits for others, unless it is said.
+const LINGER_DEFAULT: Duration = Duration::from_millis(5);
+
+/// The same where messages are packed; the default of the Kinesis Producer Library.
+const LINGER_PACKED_DEFAULT: Duration = Duration::from_millis(100);
+
+/// Messages under way at most, whatever else is asked for: the table of them takes 32 bytes each.
+const MESSAGES_MAX: f64 = 4e6;
+
+/// Size of what an aggregate takes at least for one message, bytes: magic bytes, digest, and the
+/// lengths and numbers of a record and a key.
+const AGGREGATE_BYTES_MIN: u64 = 100;
+
+/// Checks what no single option can. `record_bytes_max` is the most that the stream takes.
+pub(crate) fn check(
+    args: &ProducerArgs,
+    workload: &Workload,
+    record_bytes_max: usize,
+) -> Result<(), UsageError> {
+    let (largest, key) = (largest_message_bytes(&workload.messages), largest_key_bytes(args));
+    if largest + key as f64 > record_bytes_max as f64 {
+        let option = match workload.messages.content {
+            Content::Generated { .. } => "--record-size",
+            Content::Records(_) => "--input",
+        };
+        return Err(UsageError::new(
+            option,
+            format!(
+                "messages of up to {largest:.0} bytes, with partition keys of up to {key}, do not fit \
+                 into the stream's records of {record_bytes_max} bytes at most"
+            ),
+            "send smaller ones, or raise the stream's limit (UpdateMaxRecordSize)",
+        ));
+    }
+    let sizes = AGGREGATE_BYTES_MIN..=record_bytes_max as u64;
+    if aggregate_bytes(args).is_some_and(|bytes| !sizes.contains(&bytes)) {
+        return Err(UsageError::new(
+            "--aggregate",
+            format!("the stream takes records of {record_bytes_max} bytes at most"),
+            format!("name a size from {AGGREGATE_BYTES_MIN} to {record_bytes_max}, or 0"),
+        ));
+    }
+    if args.batch_size == 0 || args.batch_size > REQUEST_BYTES_MAX as u64 {
+        let problem = "not a size that a request can have";
+        let remedy = "name at most 10MiB; what stands in for Kinesis may take 5MiB only";
+        return Err(UsageError::new("--batch-size", problem, remedy));
+    }
+    if args.partition_key_field.is_some() && workload.messages.format == MessageFormat::Json {
+        let problem = "the records are texts within the messages, and have no fields there";
+        let remedy = "add --format raw, or --format binary for latencies and an audit";
+        return Err(UsageError::new("--partition-key-field", problem, remedy));
+    }
+    Ok(())
+}
+
+/// How much is packed into a record, if messages are packed.
+fn aggregate_bytes(args: &ProducerArgs) -> Option<u64> {
+    args.aggregate.filter(|bytes| *bytes > 0)
+}
+
+/// What a producer does, `index` being its number.
+pub(crate) fn config(
+    options: &Options,
+    workload: &Workload,
+    index: u32,
+    timings: Option<Sender<Timing>>,
+) -> PublishConfig {
+    let args = &options.producer;
+    let size = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
+    PublishConfig {
+        stream: options.stream.stream.clone(),
+        put: match args.put {
+            PutArg::Record => Put::Record,
+            PutArg::Records => Put::Records {
+                records_max: usize::from(args.batch_records),
+                bytes_max: size(args.batch_size),
+            },
+        },
+        in_flight_max: args.in_flight as usize,
+        linger_ns: duration_ns(linger(args)),
+        aggregate_bytes: aggregate_bytes(args).map(size),
+        keys: match &args.partition_key_field {
+            Some(name) => KeySource::Field {
+                name: name.clone(),
+                from_bytes: workload.messages.format.smallest_bytes(),
+            },
+            None => KeySource::Message,
+        },
+        explicit_hash_keys: args.explicit_hash_keys,
+        give_up_ns: duration_ns(args.grace),
+        seed: workload.messages.seed.wrapping_add(u64::from(index)),
+        timings,
+    }
+}
+
+/// How long a message waits for others.
+pub(crate) fn linger(args: &ProducerArgs) -> Duration {
+    let default =
+        if aggregate_bytes(args).is_some() { LINGER_PACKED_DEFAULT } else { LINGER_DEFAULT };
+    args.linger.unwrap_or(default)
+}
+
+/// Messages that a producer may have under way. Without a schedule this is what fills its requests,
+/// so that the service time is that of a request and not of a queue before it; with one there is
+/// room for those that wait to be sent again.
+pub(crate) fn in_flight_messages(args: &ProducerArgs, workload: &Workload, shards: usize) -> u32 {
+    let mean_bytes = mean_message_bytes(&workload.messages).max(1.0);
+    let per_record = match aggregate_bytes(args) {
+        Some(bytes) => (bytes as f64 / mean_bytes).ceil().max(1.0),
+        None => 1.0,
+    };
+    let records = match args.put {
+        PutArg::Record => 1.0,
+        PutArg::Records => f64::from(args.batch_records),
+    };
+    let per_request = (records * per_record).min((args.batch_size as f64 / mean_bytes).ceil());
+    let per_request = per_request.max(1.0);
+    let requests = f64::from(args.in_flight);
+    let under_way = if workload.schedule.is_open_loop() {
+        (2.0 * requests + 2.0) * per_request
+    } else if per_record > 1.0 {
+        // One aggregate a shard is always open.
+        (requests + 1.0) * per_request + shards as f64 * per_record
+    } else {
+        requests * per_request
+    };
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is bounded")]
+    let messages = under_way.clamp(1.0, MESSAGES_MAX) as u32;
+    messages
+}
+
+/// The largest message that is to be expected: one in a billion may be larger where sizes have no
+/// bound.
+fn largest_message_bytes(messages: &MessageSpec) -> f64 {
+    match &messages.content {
+        Content::Generated {
+            sizes: SizeDistribution::Normal { mean_bytes, std_dev_bytes },
+            ..
+        } => mean_bytes + 6.0 * std_dev_bytes,
+        Content::Generated {
+            sizes: SizeDistribution::LogNormal { median_bytes, sigma }, ..
+        } => median_bytes * (6.0 * sigma).exp(),
+        Content::Generated { sizes, .. } => {
+            let sampler = SizeSampler::new(sizes, 0, MESSAGE_BYTES_MAX);
+            sampler.map_or(0.0, |sampler| sampler.max_bytes() as f64)
+        }
+        Content::Records(records) => {
+            (records.max_bytes() + messages.format.smallest_bytes()) as f64
+        }
+    }
+}
+
+fn mean_message_bytes(messages: &MessageSpec) -> f64 {
+    match &messages.content {
+        Content::Generated { sizes, .. } => sizes.mean_bytes(),
+        Content::Records(records) => {
+            let bytes: usize = (0..records.len()).map(|index| records.get(index).len()).sum();
+            (bytes / records.len() + messages.format.smallest_bytes()) as f64
+        }
+    }
+}
+
+fn largest_key_bytes(args: &ProducerArgs) -> usize {
+    match args.partition_key_field {
+        // A character takes up to four bytes.
+        Some(_) => PARTITION_KEY_CHARS_MAX * 4,
+        None => KEY_BYTES,
+    }
+}
