@@ -1,0 +1,228 @@
+//! The tool on an embedded stream: latency and audit, statistics, ends and errors.
+
+mod tool;
+
+use bench_core::message::RunId;
+use bench_core::results::{AuditBasis, Status, VerdictOutcome};
+use bench_services::embedded::kinesis::KinesisLimits;
+use serde_json::Value;
+use tool::{Place, Running, STREAM, until};
+
+#[test]
+fn a_run_is_audited_against_what_was_acknowledged() {
+    let place = Place::new(3);
+    let run = RunId::random();
+    place.put_messages(run, 0..2_000);
+    let sent = place.sent(run, 1_999);
+    let said = place.run(&format!("-c 2 --from-run {}", sent.display()));
+    assert_eq!(said.code, 0, "{said:?}");
+    let document = place.document();
+    assert_eq!(document.status, Status::Complete);
+    let summary = document.summary.expect("figures");
+    let audit = summary.audit.expect("an audit");
+    assert_eq!((audit.against, audit.received, audit.lost), (AuditBasis::Acked, 2_000, 0));
+    assert_eq!((audit.duplicated, audit.reordered, audit.foreign), (0, 0, 0));
+    let latency = summary.end_to_end_latency.expect("a latency");
+    assert_eq!(latency.count, 2_000);
+    assert!(summary.arrival_latency.is_some());
+    assert!(summary.counts["reads"] >= 3, "{:?}", summary.counts);
+    assert_eq!(document.services[0].name, "kinesis");
+    assert_eq!(document.options["stream"], STREAM);
+}
+
+#[test]
+fn what_is_missing_twice_or_anothers_is_told() {
+    let place = Place::new(2);
+    let run = RunId::random();
+    place.put_messages(run, 0..100);
+    place.put_messages(run, 50..60);
+    place.put_messages(RunId::random(), 0..7);
+    let sent = place.sent(run, 101);
+    let said = place.run(&format!("--from-run {} --drain-timeout 500ms", sent.display()));
+    assert_eq!(said.code, 3, "{said:?}");
+    let document = place.document();
+    assert_eq!(document.verdict.expect("a verdict").outcome, VerdictOutcome::Invalid);
+    let audit = document.summary.expect("figures").audit.expect("an audit");
+    assert_eq!((audit.lost, audit.duplicated, audit.foreign), (2, 10, 7));
+}
+
+#[test]
+fn messages_that_are_expected_are_waited_for() {
+    let place = Place::new(2);
+    let run = RunId::random();
+    let waiting = Running::start(place.command("--expected 500"));
+    place.put_messages(run, 0..200);
+    until("it waits", || place.path().join("results").exists());
+    place.put_messages(run, 200..500);
+    let said = waiting.end();
+    assert_eq!(said.code, 0, "{said:?}");
+    assert_eq!(place.document().summary.expect("figures").consumed.expect("some").received, 500);
+
+    let said = place.run("--expected 501 --drain-timeout 300ms --results-dir other");
+    assert_eq!(said.code, 1, "{said:?}");
+    let expected = "only 500 of the 501 messages that --expected names have come";
+    assert!(said.stderr.contains(expected), "{said:?}");
+}
+
+#[test]
+fn fan_out_registers_for_the_run_and_leaves_nothing_behind() {
+    let place = Place::new(2);
+    place.put_messages(RunId::random(), 0..300);
+    let following = Running::start(place.command("--fan-out --follow"));
+    until("a consumer is registered", || !place.consumers().is_empty());
+    let name = place.consumers().remove(0);
+    assert!(name.starts_with("kin-consumer-"), "{name}");
+    until("all is read", || {
+        let intervals = place.path().join("results");
+        let folder = std::fs::read_dir(intervals).ok().and_then(|mut all| all.next()?.ok());
+        let text =
+            folder.and_then(|one| std::fs::read_to_string(one.path().join("intervals.csv")).ok());
+        text.is_some_and(|text| text.contains(",300,"))
+    });
+    following.interrupt();
+    let said = following.end();
+    assert_eq!(said.code, 130, "{said:?}");
+    until("the consumer is deregistered", || place.consumers().is_empty());
+    let document = place.document();
+    assert_eq!(document.status, Status::Incomplete);
+    assert_eq!(document.summary.expect("figures").consumed.expect("some").received, 300);
+}
+
+#[test]
+fn readers_that_share_a_shard_are_throttled_and_lose_nothing() {
+    let limits =
+        KinesisLimits { enforce_writes: false, enforce_reads: true, ..KinesisLimits::default() };
+    let place = Place::with_limits(1, &limits);
+    let run = RunId::random();
+    place.put_messages(run, 0..3_000);
+    let sent = place.sent(run, 2_999);
+    let args = format!(
+        "--unlimited-reads --poll-interval 10ms --poll-records 100 --from-run {}",
+        sent.display()
+    );
+    let said = place.run(&args);
+    assert_eq!(said.code, 0, "{said:?}");
+    let summary = place.document().summary.expect("figures");
+    assert_eq!(summary.audit.expect("an audit").received, 3_000);
+    assert!(summary.counts["reads_throttled"] > 0, "{:?}", summary.counts);
+}
+
+/// Seven books of known prices.
+const BOOKS: [&str; 7] = [
+    r#"{"title": "a", "author": "Austen", "price": 10.5}"#,
+    r#"{"title": "b", "author": "Austen", "price": "20.5"}"#,
+    r#"{"title": "c", "author": "Brontë", "price": 30}"#,
+    r#"{"title": "d", "price": 39.0}"#,
+    r#"{"title": "e", "author": "Austen", "price": NaN}"#,
+    r#"{"title": "f", "author": "Austen", "price": "n/a"}"#,
+    r#"{"title": "g", "author": "Austen"}"#,
+];
+
+#[test]
+fn statistics_of_known_records_are_known() {
+    let place = Place::new(2);
+    place.put_texts(&BOOKS);
+    place.put_texts(&["no JSON"]);
+    let said = place.run("--query price --group-by author --output json");
+    assert_eq!(said.code, 0, "{said:?}");
+    let answer: Value = serde_json::from_str(&said.stdout).expect("JSON");
+    assert_eq!((&answer["status"], &answer["records"]), (&"complete".into(), &8.into()));
+    let all = serde_json::json!({
+        "count": 4, "sum": 100.0, "mean": 25.0, "min": 10.5, "max": 39.0, "p50": 20.5, "p99": 39.0,
+    });
+    assert_eq!(answer["all"], all);
+    let skipped =
+        serde_json::json!({"missing": 1, "not_finite": 1, "not_numeric": 1, "not_an_object": 1});
+    assert_eq!(answer["skipped"], skipped);
+    let groups: Vec<_> = answer["groups"].as_array().expect("groups").iter().collect();
+    let sums: Vec<_> = groups.iter().map(|group| (&group["group"], &group["sum"])).collect();
+    let expected: [(Value, Value); 3] = [
+        (Value::Null, 39.0.into()),
+        ("Austen".into(), 31.0.into()),
+        ("Brontë".into(), 30.0.into()),
+    ];
+    assert_eq!(sums, expected.iter().map(|(group, sum)| (group, sum)).collect::<Vec<_>>());
+    assert_eq!(answer["percentile_error"], 0.0);
+    assert!(!place.path().join("results").exists(), "a query leaves nothing behind");
+
+    let said = place.run("--query price --group-by author --stats count,mean --output csv");
+    let expected = "\
+scope,group,count,mean,records,missing,not_finite,not_numeric,not_an_object
+all,,4,25,8,1,1,1,1
+group,,1,39,,,,,
+group,Austen,2,15.5,,,,,
+group,Brontë,1,30,,,,,
+";
+    assert_eq!((said.code, said.stdout.as_str()), (0, expected), "{said:?}");
+
+    let said = place.run("--query price --stats count,sum,mean");
+    let lines: Vec<&str> = said.stdout.lines().collect();
+    assert!(lines[0].starts_with("stream 'books': 8 records in "), "{said:?}");
+    assert_eq!(lines[3..], ["     count  sum  mean", "all      4  100    25"], "{said:?}");
+}
+
+#[test]
+fn a_field_whose_name_differs_in_case_is_hinted_at() {
+    let place = Place::new(1);
+    place.put_texts(&BOOKS);
+    let said = place.run("--query Price");
+    assert_eq!(said.code, 1, "{said:?}");
+    let expected = "none of 7 records has a number in field 'Price'; 6 records without it have a \
+                    field 'price': names are matched exactly, so name that one with --query price";
+    assert!(said.stderr.contains(expected), "{said:?}");
+    let said = place.run("--query price -n 3 --stats count --output csv");
+    assert!(said.stdout.contains("\nall,,3,3,"), "{said:?}");
+}
+
+#[test]
+fn what_cannot_be_is_refused_before_anything_is_made() {
+    let place = Place::new(1);
+    let bare = Running::start(place.bare_command("--stream books")).end();
+    assert_eq!(bare.code, 2, "{bare:?}");
+    assert!(bare.stderr.contains("run-suite services up kinesis"), "{bare:?}");
+    for (args, hint) in [
+        ("-n 0", "name at least 1"),
+        ("--expected 0", "name at least 1"),
+        ("--poll-interval 10m", "--poll-interval"),
+        ("--from yesterday", "trim-horizon"),
+        ("--fan-out x --poll-records 10", "cannot be used with"),
+        ("--query price --stats median", "p100"),
+        ("--query price --raw", "cannot be used with"),
+        ("--group-by author", "--query"),
+        ("--from-run nowhere", "--from-run"),
+    ] {
+        let said = place.run(args);
+        assert_eq!(said.code, 2, "{args}: {said:?}");
+        assert!(said.stderr.contains(hint), "{args}: {said:?}");
+    }
+    assert_eq!(std::fs::read_dir(place.path()).expect("a folder").count(), 0);
+}
+
+#[test]
+fn a_stream_or_a_shard_that_is_not_there_is_named() {
+    let place = Place::new(1);
+    let mut command = place.bare_command("--stream missing --query price");
+    command.env("AWS_ENDPOINT_URL_KINESIS", place.endpoint_url()).env("AWS_REGION", "us-east-1");
+    let said = Running::start(command).end();
+    assert_eq!(said.code, 1, "{said:?}");
+    assert!(said.stderr.contains("there is no stream 'missing'"), "{said:?}");
+    let said = place.run("--from sequence:5/1");
+    assert_eq!(said.code, 2, "{said:?}");
+    assert!(said.stderr.contains("shard 'shardId-000000000005' does not exist"), "{said:?}");
+}
+
+#[test]
+fn an_interrupt_of_a_query_still_answers() {
+    let place = Place::new(1);
+    place.put_texts(&BOOKS);
+    let following = Running::start(place.command("--query price --follow --fan-out --output json"));
+    // Its only trace before it ends.
+    until("a consumer is registered", || !place.consumers().is_empty());
+    following.interrupt();
+    let said = following.end();
+    assert_eq!(said.code, 130, "{said:?}");
+    let answer: Value = serde_json::from_str(&said.stdout).expect("JSON");
+    assert_eq!(answer["status"], "incomplete");
+    assert!(answer["records"].as_u64().is_some_and(|records| records <= 7), "{said:?}");
+    until("the consumer is deregistered", || place.consumers().is_empty());
+}

@@ -1,0 +1,225 @@
+//! What all tests of the tool need: a stream on an embedded service, and running the tool as a user
+//! would, in a folder of its own.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
+
+use aws_sdk_kinesis::Client;
+use aws_sdk_kinesis::config::{BehaviorVersion, Credentials, Region};
+use aws_sdk_kinesis::primitives::Blob;
+use aws_sdk_kinesis::types::PutRecordsRequestEntry;
+use bench_core::audit::{AckLedger, StreamId};
+use bench_core::clock::{Clock as _, SystemClock};
+use bench_core::message::RunId;
+use bench_core::message::header::HeaderWriter;
+use bench_core::results::{RunDocument, RunFolder, ServiceOrigin};
+use bench_services::embedded::kinesis::{KinesisLimits, KinesisServer, serve_in_background};
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+use tokio::runtime::Runtime;
+
+/// How long anything here may take: many times what it does take.
+pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
+
+/// The stream of every test.
+pub(crate) const STREAM: &str = "books";
+
+/// A folder for one test, in which the tool runs, and a service with one stream.
+pub(crate) struct Place {
+    folder: TempDir,
+    server: KinesisServer,
+    runtime: Runtime,
+    client: Client,
+}
+
+/// What the tool said and how it ended.
+pub(crate) struct Said {
+    pub(crate) code: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl std::fmt::Debug for Said {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "exit {}\n--- out\n{}--- err\n{}", self.code, self.stdout, self.stderr)
+    }
+}
+
+impl Place {
+    pub(crate) fn new(shards: i32) -> Self {
+        Self::with_limits(shards, &KinesisLimits { enforce_writes: false, ..Default::default() })
+    }
+
+    pub(crate) fn with_limits(shards: i32, limits: &KinesisLimits) -> Self {
+        let server = serve_in_background(limits).expect("a service");
+        let config = aws_sdk_kinesis::Config::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .endpoint_url(server.endpoint_url())
+            .region(Region::from_static("us-east-1"))
+            .credentials_provider(Credentials::new("test", "test", None, None, "test"))
+            .build();
+        let client = Client::from_conf(config);
+        let runtime = Runtime::new().expect("a runtime");
+        runtime.block_on(async {
+            let request = client.create_stream().stream_name(STREAM).shard_count(shards);
+            request.send().await.expect("created");
+            loop {
+                let request = client.describe_stream_summary().stream_name(STREAM);
+                let summary = request.send().await.expect("described").stream_description_summary;
+                if summary.expect("a summary").stream_status.as_str() == "ACTIVE" {
+                    return;
+                }
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        });
+        Self { folder: tempfile::tempdir().expect("a temporary folder"), server, runtime, client }
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    pub(crate) fn endpoint_url(&self) -> &str {
+        self.server.endpoint_url()
+    }
+
+    /// Puts the records, each under a key of its own.
+    pub(crate) fn put(&self, records: &[Vec<u8>]) {
+        for (index, batch) in records.chunks(400).enumerate() {
+            let entry = |(place, data): (usize, &Vec<u8>)| {
+                PutRecordsRequestEntry::builder()
+                    .partition_key(format!("{}", index * 400 + place))
+                    .data(Blob::new(data.clone()))
+                    .build()
+                    .expect("an entry")
+            };
+            let entries = batch.iter().enumerate().map(entry).collect();
+            let request = self.client.put_records().stream_name(STREAM).set_records(Some(entries));
+            let answer = self.runtime.block_on(request.send()).expect("put");
+            assert_eq!(answer.failed_record_count, Some(0));
+        }
+    }
+
+    pub(crate) fn put_texts(&self, records: &[&str]) {
+        let records: Vec<Vec<u8>> = records.iter().map(|text| text.as_bytes().to_vec()).collect();
+        self.put(&records);
+    }
+
+    /// Puts messages `numbers` of producer 0 of `run`, due now.
+    pub(crate) fn put_messages(&self, run: RunId, numbers: std::ops::Range<u64>) {
+        let clock = SystemClock::new();
+        let header = HeaderWriter::new(run, 0, clock.origin());
+        let message = |number| {
+            let mut message = vec![b'x'; 100];
+            header.seal(&mut message, number, clock.now_ns(), clock.now_ns());
+            message
+        };
+        self.put(&numbers.map(message).collect::<Vec<_>>());
+    }
+
+    /// A result folder of a run in which messages 0 to `last` of producer 0 were acknowledged.
+    pub(crate) fn sent(&self, run: RunId, last: u64) -> PathBuf {
+        let mut ledger = AckLedger::default();
+        ledger.insert_range(StreamId { run, producer: 0 }, 0, last);
+        let folder = self.path().join("sent");
+        std::fs::create_dir_all(&folder).expect("a folder");
+        let text = serde_json::to_vec(&ledger.to_file()).expect("JSON");
+        std::fs::write(folder.join(AckLedger::FILE_NAME), text).expect("written");
+        folder
+    }
+
+    /// The tool with none of the caller's settings, on the stream. `args` are separated by blanks.
+    pub(crate) fn command(&self, args: &str) -> std::process::Command {
+        let mut command = self.bare_command(args);
+        command.args(["--stream", STREAM]);
+        command.env("AWS_ENDPOINT_URL_KINESIS", self.endpoint_url());
+        command.env("AWS_REGION", "us-east-1");
+        command
+    }
+
+    /// The tool with nothing that names a service.
+    pub(crate) fn bare_command(&self, args: &str) -> std::process::Command {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_kin-consumer"));
+        let aws = std::env::vars_os().map(|(name, _)| name);
+        for name in aws.filter(|name| name.to_string_lossy().starts_with("AWS_")) {
+            command.env_remove(name);
+        }
+        command.env_remove(ServiceOrigin::VARIABLE).env_remove("BENCH_STACK");
+        command.env("AWS_ACCESS_KEY_ID", "test").env("AWS_SECRET_ACCESS_KEY", "test");
+        command.env("AWS_EC2_METADATA_DISABLED", "true");
+        command.env_remove("RUST_LOG").current_dir(self.path());
+        command.args(args.split_whitespace());
+        command
+    }
+
+    pub(crate) fn run(&self, args: &str) -> Said {
+        Running::start(self.command(args)).end()
+    }
+
+    /// The consumers that are registered with the stream, by name.
+    pub(crate) fn consumers(&self) -> Vec<String> {
+        self.runtime.block_on(async {
+            let summary = self.client.describe_stream_summary().stream_name(STREAM).send().await;
+            let summary = summary.expect("described").stream_description_summary.expect("one");
+            let listed = self.client.list_stream_consumers().stream_arn(summary.stream_arn);
+            let listed = listed.send().await.expect("listed").consumers.unwrap_or_default();
+            listed.into_iter().map(|consumer| consumer.consumer_name).collect()
+        })
+    }
+
+    /// The document of the only run below `results`.
+    pub(crate) fn document(&self) -> RunDocument {
+        let results = self.path().join("results");
+        let mut runs = std::fs::read_dir(results).expect("results");
+        let run = runs.next().expect("a run").expect("readable").path();
+        assert!(runs.next().is_none(), "more than one run");
+        let text = std::fs::read(run.join(RunFolder::DOCUMENT)).expect("a document");
+        serde_json::from_slice(&text).expect("of the schema")
+    }
+}
+
+/// A started tool, killed when the test fails.
+pub(crate) struct Running(Child);
+
+impl Running {
+    pub(crate) fn start(mut command: std::process::Command) -> Self {
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        Self(command.spawn().expect("it starts"))
+    }
+
+    pub(crate) fn interrupt(&self) {
+        let id = i32::try_from(self.0.id()).expect("a process id");
+        kill_process(Pid::from_raw(id).expect("a process id"), Signal::INT).expect("sent");
+    }
+
+    /// Waits for the end. What the tool says is little enough for its pipes to hold.
+    pub(crate) fn end(mut self) -> Said {
+        until("the tool has ended", || self.0.try_wait().expect("a child").is_some());
+        let code = self.0.wait().expect("a child").code().unwrap_or(-1);
+        let text = |pipe: Option<Box<dyn std::io::Read>>| {
+            let mut text = String::new();
+            pipe.expect("piped").read_to_string(&mut text).expect("text");
+            text
+        };
+        let stdout = text(self.0.stdout.take().map(|pipe| Box::new(pipe) as _));
+        let stderr = text(self.0.stderr.take().map(|pipe| Box::new(pipe) as _));
+        Said { code, stdout, stderr }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It has ended already unless the test failed.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+pub(crate) fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !holds() {
+        assert!(Instant::now() < deadline, "not within {PATIENCE:?}: {what}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
