@@ -1,0 +1,96 @@
+//! How each of the tools reaches its table.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use bench_aws::{AwsArgs, AwsService};
+use bench_cli::{UsageError, quantity};
+use bench_tables::Tables;
+use bench_tables::mysql::MysqlArgs;
+use clap::Args;
+
+/// The options of a tool that say where its tables are.
+pub trait Connection: Args {
+    /// What is shown below `--help`, before the exit codes: lines of examples.
+    const EXAMPLES: &'static str;
+
+    /// The tables that were named.
+    fn tables(&self) -> Result<Tables>;
+
+    /// Options whose values are not to be shown, and what is shown of them.
+    fn redacted(&self) -> Result<Option<(&'static str, String)>>;
+}
+
+/// To `DynamoDB`.
+#[derive(Debug, Clone, Args)]
+pub struct DynamodbConnection {
+    #[command(flatten)]
+    aws: AwsArgs,
+}
+
+impl Connection for DynamodbConnection {
+    const EXAMPLES: &'static str = "\
+  kin-db-consumer --from-run results/kin-producer-...     what must be there, and how it came
+  kin-db-consumer --region eu-west-1 --run 00c0ffee42 --follow
+  kin-db-consumer -n 2500 -r 800                          as the script that this replaces
+  kin-db-consumer --all-runs --output json";
+
+    fn tables(&self) -> Result<Tables> {
+        if !self.aws.is_named(AwsService::Dynamodb) {
+            return Err(UsageError::new(
+                "--endpoint-url",
+                "no DynamoDB is named, and an embedded one would be empty",
+                "name one with --endpoint-url, --region or --profile, or in the environment \
+                 (AWS_ENDPOINT_URL_DYNAMODB, AWS_REGION)",
+            )
+            .into());
+        }
+        Ok(Tables::dynamodb(&self.aws)?)
+    }
+
+    fn redacted(&self) -> Result<Option<(&'static str, String)>> {
+        Ok(None)
+    }
+}
+
+/// To `MySQL`.
+#[derive(Clone, Args)]
+pub struct MysqlConnection {
+    #[command(flatten)]
+    mysql: MysqlArgs,
+
+    /// Longest time to wait for a connection
+    #[arg(
+        help_heading = "Connection",
+        long,
+        value_name = "TIME",
+        default_value = "10s",
+        value_parser = quantity::parse_duration
+    )]
+    timeout: Duration,
+}
+
+impl Connection for MysqlConnection {
+    const EXAMPLES: &'static str = "\
+  export MYSQL_URL=mysql://bench:...@db.example:3306/bench
+  kin-sql-consumer --from-run results/kin-producer-...    what must be there, and how it came
+  kin-sql-consumer --run 00c0ffee42 --follow
+  kin-sql-consumer -n 2500 -r 800                         as the script that this replaces";
+
+    fn tables(&self) -> Result<Tables> {
+        let Some(url) = self.mysql.url()? else {
+            return Err(UsageError::new(
+                "--mysql-url",
+                "no MySQL is named",
+                "name one, better in the environment as MYSQL_URL: \
+                 mysql://USER:PASSWORD@HOST:PORT/DATABASE",
+            )
+            .into());
+        };
+        Ok(Tables::mysql(&url, self.timeout)?)
+    }
+
+    fn redacted(&self) -> Result<Option<(&'static str, String)>> {
+        Ok(self.mysql.url()?.map(|url| (MysqlArgs::OPTION, url.address())))
+    }
+}

@@ -1,0 +1,45 @@
+//! What `kin-db-consumer` and `kin-sql-consumer` do: they read a landing table and measure how its
+//! rows came there. The two differ in how they reach the table, which is a [`Connection`].
+
+mod connection;
+mod measure;
+mod options;
+mod subject;
+
+pub use connection::{Connection, DynamodbConnection, MysqlConnection};
+
+use anyhow::Result;
+use bench_cli::{Exit, UsageError, generate};
+use bench_tables::TableError;
+use clap::FromArgMatches as _;
+
+use options::Options;
+
+/// Which of the tools this is.
+#[derive(Debug, Clone, Copy)]
+pub struct Tool {
+    /// Its name.
+    pub name: &'static str,
+    /// Its version.
+    pub version: &'static str,
+    /// What `--help` begins with.
+    pub about: &'static str,
+}
+
+/// The whole tool.
+pub fn run<C: Connection>(tool: Tool) -> Result<Exit> {
+    let command = options::command::<C>(tool);
+    if generate::handle(command.clone())? {
+        return Ok(Exit::Good);
+    }
+    let matches = command.clone().get_matches();
+    let options = Options::<C>::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    options.log.init();
+    measure::measure(tool, &options, &command, &matches).map_err(|error| {
+        match error.downcast::<TableError>() {
+            Ok(error) if error.is_usage() => UsageError::from_library(error).into(),
+            Ok(error) => error.into(),
+            Err(other) => other,
+        }
+    })
+}

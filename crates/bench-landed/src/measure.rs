@@ -1,0 +1,155 @@
+//! A run: the table, its reader and the measurement.
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+
+use anyhow::{Context, Result};
+use bench_cli::{
+    Exit, Measurement, RunRecord, Shutdown, StartedRun, Surroundings, options_in_force,
+};
+use bench_core::clock::{Clock as _, InstantNs, SystemClock, duration_ns};
+use bench_core::counts::Counts;
+use bench_core::engine::{ConsumerConfig, Plan, Timeline};
+use bench_core::message::{
+    Content, KeyDistribution, MessageFormat, MessageSpec, RunId, SizeDistribution,
+};
+use bench_core::pacing::{Limit, Schedule};
+use bench_core::transport::{Batch, Completion, Publish, TransportError};
+use bench_services::local::origin_of;
+use bench_tables::{TableReceiver, Tables};
+use clap::{ArgMatches, Command};
+
+use crate::options::{Options, ReadArgs};
+use crate::subject::Subject;
+use crate::{Connection, Tool};
+
+/// Measures what has landed.
+pub(crate) fn measure<C: Connection>(
+    tool: Tool,
+    options: &Options<C>,
+    command: &Command,
+    matches: &ArgMatches,
+) -> Result<Exit> {
+    options.read.check()?;
+    let interval_ns = options.run.interval_ns()?;
+    let shutdown = Shutdown::install().context("failed to listen for signals")?;
+    let mut tables = options.connection.tables()?;
+    let subject = Subject::find(&options.read, &mut tables)?;
+    let (clock, run) = (SystemClock::new(), RunId::random());
+    let record = start(tool, options, command, matches, &tables, run)?;
+    let counts = Counts::default();
+    let receiver = match receiver(&options.read, &tables, &subject, clock, &counts) {
+        Ok(receiver) => receiver,
+        Err(error) => {
+            record.fail(&error);
+            return Err(error);
+        }
+    };
+    let measurement: Measurement<Nothing, _> = Measurement {
+        plan: plan(&options.read, &subject, clock, interval_ns, run),
+        publishers: Vec::new(),
+        receivers: vec![receiver],
+        ledger: subject.ledger,
+        backlog_max_bytes: None,
+        warnings: Vec::new(),
+        counts,
+    };
+    let (progress, output) = (options.log.progress(), options.output.output);
+    measurement.carry_out(record, Surroundings { clock, shutdown, progress, output })
+}
+
+/// Makes the result folder.
+fn start<C: Connection>(
+    tool: Tool,
+    options: &Options<C>,
+    command: &Command,
+    matches: &ArgMatches,
+    tables: &Tables,
+    run: RunId,
+) -> Result<RunRecord> {
+    let mut in_force = options_in_force(command, matches);
+    if let Some((option, shown)) = options.connection.redacted()? {
+        in_force.insert(option.to_owned(), shown.into());
+    }
+    let service = tables.service();
+    let local = origin_of(&service.name, &service.address);
+    options.run.start(StartedRun {
+        tool: tool.name,
+        version: tool.version,
+        run,
+        options: in_force,
+        services: vec![local.unwrap_or_else(|| service.clone())],
+        versions: BTreeMap::new(),
+    })
+}
+
+fn receiver(
+    args: &ReadArgs,
+    tables: &Tables,
+    subject: &Subject,
+    clock: SystemClock,
+    counts: &Counts,
+) -> Result<TableReceiver> {
+    let Subject { selection, until, .. } = subject;
+    let receiver = tables.receiver(&args.table, *selection, *until, clock, counts)?;
+    Ok(match args.record_size {
+        Some(size_bytes) => {
+            let size_bytes = usize::try_from(size_bytes).unwrap_or(usize::MAX);
+            receiver.expecting_size(size_bytes, counts)
+        }
+        None => receiver,
+    })
+}
+
+fn plan(
+    args: &ReadArgs,
+    subject: &Subject,
+    clock: SystemClock,
+    interval_ns: u64,
+    run: RunId,
+) -> Plan {
+    Plan {
+        run,
+        // Nothing is sent.
+        schedule: Schedule::Unpaced,
+        limit: Limit::Messages(0),
+        messages: MessageSpec {
+            format: MessageFormat::Raw,
+            content: Content::Generated {
+                sizes: SizeDistribution::Fixed { size_bytes: 0 },
+                compressibility: 0.0,
+            },
+            keys: KeyDistribution::None,
+            seed: 0,
+        },
+        // Messages are older than the run, so no instant of theirs is in a warm-up.
+        timeline: Timeline { start_ns: clock.now_ns(), warm_up_end_ns: 0, interval_ns },
+        in_flight_max: 1,
+        batch_max: 1,
+        grace_ns: 0,
+        expected: subject.expected,
+        consumer: ConsumerConfig {
+            drain_timeout_ns: if args.follow { u64::MAX } else { duration_ns(args.drain_timeout) },
+            stop_at_end: true,
+            unordered: true,
+            ..ConsumerConfig::default()
+        },
+    }
+}
+
+/// What sends nothing.
+struct Nothing(Infallible);
+
+impl Publish for Nothing {
+    fn submit(&mut self, _: &mut Batch) -> Result<(), TransportError> {
+        match self.0 {}
+    }
+
+    fn poll(&mut self, _: InstantNs, _: &mut Vec<Completion>) -> Result<(), TransportError> {
+        match self.0 {}
+    }
+
+    fn explain(&self, _: i32) -> String {
+        match self.0 {}
+    }
+}

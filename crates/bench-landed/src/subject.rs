@@ -1,0 +1,107 @@
+//! Whose rows are read, and what must be there of them.
+
+use std::path::Path;
+
+use anyhow::{Result, bail};
+use bench_cli::UsageError;
+use bench_core::audit::{AckLedger, Expected, StreamId};
+use bench_core::message::RunId;
+use bench_tables::{Selection, Tables, Until};
+
+use crate::options::ReadArgs;
+
+/// What a reader is about.
+pub(crate) struct Subject {
+    pub(crate) selection: Selection,
+    pub(crate) until: Until,
+    pub(crate) expected: Expected,
+    /// What must be there, if that is known.
+    pub(crate) ledger: Option<AckLedger>,
+}
+
+impl Subject {
+    /// What the options name.
+    pub(crate) fn find(args: &ReadArgs, tables: &mut Tables) -> Result<Self> {
+        if args.all_runs {
+            let (selection, until) = (Selection::All, Until::End);
+            return Ok(Self { selection, until, expected: Expected::Any, ledger: None });
+        }
+        let (run, ledger) = match (&args.from_run, args.run_id) {
+            (Some(folder), _) => {
+                let (run, ledger) = acked_in(folder)?;
+                (run, Some(ledger))
+            }
+            (None, Some(run)) => (run, None),
+            (None, None) => (only_run(&args.table, tables)?, None),
+        };
+        let shared = args.expected.map(|count| shared_out(run, count, args.producers));
+        let ledger = ledger.or(shared);
+        let until = match &ledger {
+            Some(ledger) => Until::Distinct(ledger.len()),
+            None if args.follow => Until::Never,
+            None => Until::End,
+        };
+        let (selection, expected) = (Selection::Run(run), Expected::Run(run));
+        Ok(Self { selection, until, expected, ledger })
+    }
+}
+
+/// The run that left its results in `folder`, and what it had acknowledged.
+fn acked_in(folder: &Path) -> Result<(RunId, AckLedger)> {
+    let ledger = AckLedger::read(folder)
+        .map_err(|error| UsageError::from_library(format!("--from-run: {error}")))?;
+    let mut runs: Vec<RunId> = ledger.streams().map(|(stream, _)| stream.run).collect();
+    runs.dedup();
+    if let [run] = runs[..] {
+        return Ok((run, ledger));
+    }
+    let problem = format!("{} holds the messages of {} runs", folder.display(), runs.len());
+    Err(UsageError::new("--from-run", problem, "name the folder of one run").into())
+}
+
+/// The only run in the table.
+fn only_run(table: &str, tables: &mut Tables) -> Result<RunId> {
+    let runs = tables.runs(table)?;
+    match runs[..] {
+        [run] => Ok(run),
+        [] => bail!(
+            "table '{table}' holds the rows of no run; see whether what writes to it is at work, \
+             or name a run that is to come with --run or --from-run"
+        ),
+        _ => {
+            let names: Vec<_> = runs.iter().take(10).map(ToString::to_string).collect();
+            let more = if runs.len() > names.len() { ", ..." } else { "" };
+            let (count, names) = (runs.len(), names.join(", "));
+            let problem = format!("table '{table}' holds {count} runs ({names}{more})");
+            Err(UsageError::new("--run", problem, "name one, or use --all-runs").into())
+        }
+    }
+}
+
+/// The messages that so many producers send as they share `count` out among them.
+fn shared_out(run: RunId, count: u64, producers: u16) -> AckLedger {
+    let mut ledger = AckLedger::default();
+    let of_each = u64::from(producers);
+    for producer in 0..producers {
+        let share = count / of_each + u64::from(u64::from(producer) < count % of_each);
+        if let Some(last) = share.checked_sub(1) {
+            ledger.insert_range(StreamId { run, producer }, 0, last);
+        }
+    }
+    ledger
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn producers_share_messages_out_evenly() {
+        let run = RunId::from_bits(1);
+        let ledger = shared_out(run, 8, 3);
+        assert_eq!(ledger.len(), 8);
+        let of = |producer| ledger.acked(StreamId { run, producer }).ranges();
+        assert_eq!([of(0), of(1), of(2)], [[(0, 2)], [(0, 2)], [(0, 1)]]);
+        assert_eq!(shared_out(run, 1, 5).len(), 1);
+    }
+}
