@@ -26,7 +26,9 @@ pub enum HandlerError {
     #[error(transparent)]
     Table(#[from] TableError),
     /// Some rows, where failures of single records are not reported.
-    #[error("{failed} of {rows} rows did not land in table '{table}', the first one because {reason}")]
+    #[error(
+        "{failed} of {rows} rows did not land in table '{table}', the first one because {reason}"
+    )]
     Rows {
         /// How many did not land.
         failed: usize,

@@ -47,6 +47,7 @@ pub async fn run_with(
         counters: Arc::new(ReadCounters::new(&reads)),
         reads,
         function: None,
+        said: None,
         stop: Stop::follow(Arc::clone(stop)),
     };
     let outcome = mapping.run().await;
@@ -71,6 +72,8 @@ pub(super) struct Mapping {
     reads: Counts,
     /// There from the first stream on, whose ARN says the region.
     function: Option<Arc<Function>>,
+    /// What the log said last of a stream that is not there: it is not said ten times a second.
+    said: Option<String>,
     pub(super) stop: Stop,
 }
 
@@ -81,7 +84,7 @@ impl Mapping {
             let function = self.function(&source);
             self.shared.set_state(MappingState::Running);
             if let Err(lost) = Following::run(self, stream, source, function).await? {
-                tracing::warn!("{lost}; waiting for the stream");
+                self.say_once(lost);
             }
             self.shared.set_state(MappingState::Waiting);
             self.pause().await;
@@ -91,21 +94,23 @@ impl Mapping {
 
     /// The stream once it is active; nothing when the mapping is to stop.
     async fn wait_for_stream(&mut self) -> Result<Option<StreamIdentity>, MappingError> {
-        let mut said = None;
         while !self.stop.is_set() {
             match self.find_stream().await {
                 Ok(Some(stream)) => return Ok(Some(stream)),
                 Ok(None) => {}
-                Err(error) if said.as_ref() == Some(&error.reason) => {}
-                Err(error) => {
-                    tracing::info!("{error}; waiting for it");
-                    said = Some(error.reason);
-                }
+                Err(error) => self.say_once(error.to_string()),
             }
             self.save()?;
             self.pause().await;
         }
         Ok(None)
+    }
+
+    fn say_once(&mut self, what: String) {
+        if self.said.as_ref() != Some(&what) {
+            tracing::info!("{what}; waiting for the stream");
+            self.said = Some(what);
+        }
     }
 
     async fn pause(&mut self) {
@@ -121,9 +126,9 @@ impl Mapping {
         let answer = self.client.describe_stream_summary().stream_name(stream).send().await;
         let answer =
             answer.map_err(|error| AwsError::new(format!("find stream '{stream}'"), &error))?;
-        let usable = answer.stream_description_summary.filter(|summary| {
-            matches!(summary.stream_status().as_str(), "ACTIVE" | "UPDATING")
-        });
+        let usable = answer
+            .stream_description_summary
+            .filter(|summary| matches!(summary.stream_status().as_str(), "ACTIVE" | "UPDATING"));
         Ok(usable.map(|summary| StreamIdentity {
             created_ms: summary.stream_creation_timestamp().to_millis().unwrap_or(0),
             arn: summary.stream_arn,

@@ -16,10 +16,12 @@ use aws_sdk_kinesis::types::PutRecordsRequestEntry;
 use bench_core::clock::{BootId, ClockOrigin};
 use bench_core::message::header::{HEADER_BYTES, HeaderWriter};
 use bench_core::message::{RunId, decode};
+use bench_services::embedded::KinesisLimits;
 use bench_services::embedded::dynamodb::{self, DynamodbServer};
 use bench_services::embedded::kinesis::{self, KinesisServer};
-use bench_services::embedded::KinesisLimits;
-use bench_services::lambda::{FunctionConfig, MappingConfig, MappingReport, MappingSettings, run_with};
+use bench_services::lambda::{
+    FunctionConfig, MappingConfig, MappingReport, MappingSettings, run_with,
+};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
@@ -161,13 +163,17 @@ impl Bench {
     /// All rows, in no order.
     pub fn rows(&self) -> Vec<LandedRow> {
         let scan = self.dynamodb.scan().table_name(&self.stream).consistent_read(true);
-        let items = self.wait_for(scan.into_paginator().items().send().collect::<Result<Vec<_>, _>>());
+        let items =
+            self.wait_for(scan.into_paginator().items().send().collect::<Result<Vec<_>, _>>());
         // The table is made by the function's first worker.
         let Ok(items) = items else { return Vec::new() };
         items.iter().filter_map(|item| self.landed(item)).collect()
     }
 
-    fn landed(&self, item: &std::collections::HashMap<String, AttributeValue>) -> Option<LandedRow> {
+    fn landed(
+        &self,
+        item: &std::collections::HashMap<String, AttributeValue>,
+    ) -> Option<LandedRow> {
         // Confirmations have no message.
         let message = item.get("message")?.as_b().expect("bytes").as_ref().to_vec();
         let header = decode(&message).expect("a message");
