@@ -60,7 +60,7 @@ impl Landing {
         };
         let rows_per_request =
             args.land_rows.map_or(defaults.rows_per_request, |rows| rows as usize);
-        Ok(Some(Self {
+        let landing = Self {
             table: args.table.clone(),
             // Each writer has one request under way, so that none waits for the others of a call.
             options: WriterOptions { rows_per_request, requests_in_flight: 1, ..defaults },
@@ -69,7 +69,10 @@ impl Landing {
             service,
             runtime,
             counts: Counts::default(),
-        }))
+        };
+        // Refuses what is no name of a table, before anything is created.
+        landing.writer(SystemClock::new())?;
+        Ok(Some(landing))
     }
 
     /// Creates the table, unless it is there.

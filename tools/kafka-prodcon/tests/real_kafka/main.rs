@@ -2,6 +2,7 @@
 
 mod cluster;
 mod groups;
+mod landing;
 mod security;
 #[path = "../tool/mod.rs"]
 mod tool;

@@ -8,6 +8,16 @@ use assert_cmd::Command;
 use bench_core::results::{RunDocument, RunFolder, ServiceOrigin};
 use tempfile::TempDir;
 
+/// What names a table's service.
+const TABLE_ENVIRONMENT: [&str; 6] = [
+    "AWS_DEFAULT_REGION",
+    "AWS_ENDPOINT_URL",
+    "AWS_ENDPOINT_URL_DYNAMODB",
+    "AWS_PROFILE",
+    "AWS_REGION",
+    "MYSQL_URL",
+];
+
 /// A folder for one test, in which the tool runs.
 pub(crate) struct Place(TempDir);
 
@@ -37,6 +47,9 @@ impl Place {
     pub(crate) fn command(&self, args: &str) -> std::process::Command {
         let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_kafka-prodcon"));
         for (variable, _) in bench_kafka::config::ENVIRONMENT {
+            command.env_remove(variable);
+        }
+        for variable in TABLE_ENVIRONMENT {
             command.env_remove(variable);
         }
         command.env_remove(ServiceOrigin::VARIABLE).env_remove("BENCH_STACK");
