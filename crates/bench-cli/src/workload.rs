@@ -176,6 +176,8 @@ pub enum InputFormat {
     Lines,
     /// Each line, which must be JSON
     JsonLines,
+    /// Each element of a JSON array
+    Json,
     /// Each row after the header row, as a JSON object
     Csv,
 }
@@ -185,6 +187,7 @@ impl From<InputFormat> for RecordFormat {
         match format {
             InputFormat::Lines => Self::Lines,
             InputFormat::JsonLines => Self::JsonLines,
+            InputFormat::Json => Self::Json,
             InputFormat::Csv => Self::Csv,
         }
     }

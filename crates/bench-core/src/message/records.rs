@@ -16,6 +16,10 @@ pub enum RecordFormat {
     Lines,
     /// As [`Lines`](Self::Lines), and each record must be one JSON value.
     JsonLines,
+    /// One JSON array, whose elements are the records, each as it is written there: objects, arrays
+    /// or texts. A file that begins with anything but a bracket is read as
+    /// [`JsonLines`](Self::JsonLines).
+    Json,
     /// The first row names the columns. Each further row becomes a JSON object with a string for
     /// each column, in the order of the columns.
     Csv,
@@ -23,12 +27,14 @@ pub enum RecordFormat {
 
 impl RecordFormat {
     /// The format that the extension of `path` stands for, in either case: `.jsonl` and `.ndjson`
-    /// are JSON lines, `.csv` is CSV, and everything else is lines.
+    /// are JSON lines, `.json` is JSON, `.csv` is CSV, and everything else is lines.
     #[must_use]
     pub fn from_path(path: &Path) -> Self {
         let is = |extension| path.extension().is_some_and(|e| e.eq_ignore_ascii_case(extension));
         if is("jsonl") || is("ndjson") {
             Self::JsonLines
+        } else if is("json") {
+            Self::Json
         } else if is("csv") {
             Self::Csv
         } else {
@@ -71,6 +77,20 @@ pub enum RecordError {
         /// The line at fault.
         line: usize,
         /// What is wrong with it, and at which column.
+        reason: String,
+    },
+    /// An array that is not well-formed JSON.
+    #[error(
+        "record {record} of {} is not an element of a JSON array: {reason}; correct it, or read the \
+         file as lines",
+        path.display()
+    )]
+    JsonArray {
+        /// The file of records.
+        path: PathBuf,
+        /// The element at fault, from 1.
+        record: usize,
+        /// What is wrong with it.
         reason: String,
     },
     /// A row that is not UTF-8, or has not as many fields as there are columns.
@@ -135,15 +155,19 @@ impl RecordFile {
     ) -> Result<Self, RecordError> {
         let contents = read_within(path, limit_bytes)?;
         let mut records = Self { contents: Vec::new(), spans: Vec::new(), max_bytes: 0 };
+        let is_array = || contents.trim_ascii_start().starts_with(b"[");
         match format {
             RecordFormat::Lines => records.take_lines(contents, |_, _| Ok(()))?,
-            RecordFormat::JsonLines => records.take_lines(contents, |line, record| {
-                check_json(record).map_err(|reason| RecordError::Json {
-                    path: path.to_owned(),
-                    line,
-                    reason,
-                })
-            })?,
+            RecordFormat::Json if is_array() => records.take_elements(contents, path)?,
+            RecordFormat::JsonLines | RecordFormat::Json => {
+                records.take_lines(contents, |line, record| {
+                    check_json(record).map_err(|reason| RecordError::Json {
+                        path: path.to_owned(),
+                        line,
+                        reason,
+                    })
+                })?
+            }
             RecordFormat::Csv => records.convert_rows(&contents, path, limit_bytes)?,
         }
         if records.spans.is_empty() {
@@ -204,6 +228,45 @@ impl RecordFile {
                 self.add(start, start + record.len());
             }
             start += line.len() + 1;
+        }
+        self.contents = contents;
+        Ok(())
+    }
+
+    /// Makes the elements of the array in `contents` the records.
+    fn take_elements(&mut self, contents: Vec<u8>, path: &Path) -> Result<(), RecordError> {
+        let blank = |at: usize| contents[at..].len() - contents[at..].trim_ascii_start().len();
+        let mut at = blank(0) + 1;
+        at += blank(at);
+        if contents.get(at) == Some(&b']') {
+            return Ok(());
+        }
+        loop {
+            let record = self.spans.len() + 1;
+            let malformed =
+                |reason: String| RecordError::JsonArray { path: path.to_owned(), record, reason };
+            let rest = serde_json::Deserializer::from_slice(&contents[at..]);
+            let mut values = rest.into_iter::<IgnoredAny>();
+            match values.next() {
+                Some(Ok(IgnoredAny)) => {}
+                Some(Err(error)) => return Err(malformed(without_position(&error))),
+                None => return Err(malformed("the array does not end".to_owned())),
+            }
+            let end = at + values.byte_offset();
+            str::from_utf8(&contents[at..end]).map_err(|error| malformed(error.to_string()))?;
+            self.add(at, end);
+            at = end + blank(end);
+            match contents.get(at) {
+                Some(b',') => at += 1 + blank(at + 1),
+                Some(b']') => break,
+                _ => return Err(malformed("no comma and no bracket follows".to_owned())),
+            }
+        }
+        let end = at + 1;
+        if !contents[end..].trim_ascii().is_empty() {
+            let reason = "something follows the array".to_owned();
+            let record = self.spans.len();
+            return Err(RecordError::JsonArray { path: path.to_owned(), record, reason });
         }
         self.contents = contents;
         Ok(())
@@ -273,13 +336,14 @@ fn check_json(record: &[u8]) -> Result<(), String> {
     let text = str::from_utf8(record).map_err(|error| error.to_string())?;
     match serde_json::from_str::<IgnoredAny>(text) {
         Ok(IgnoredAny) => Ok(()),
-        Err(error) => {
-            // The message ends with the position in the record, whose only line is line 1.
-            let message = error.to_string();
-            let what = message.rsplit_once(" at line ").map_or(&*message, |(what, _)| what);
-            Err(format!("{what} at column {}", error.column()))
-        }
+        Err(error) => Err(format!("{} at column {}", without_position(&error), error.column())),
     }
+}
+
+/// What is wrong, without the position in the record that the message ends with.
+fn without_position(error: &serde_json::Error) -> String {
+    let message = error.to_string();
+    message.rsplit_once(" at line ").map_or(&*message, |(what, _)| what).to_owned()
 }
 
 /// The line of `csv` at which the row at fault starts. The reader's own count is that of the end of
@@ -346,6 +410,7 @@ mod tests {
         for (path, format) in [
             ("a/books.jsonl", RecordFormat::JsonLines),
             ("books.NDJSON", RecordFormat::JsonLines),
+            ("books.json", RecordFormat::Json),
             ("books.Csv", RecordFormat::Csv),
             ("books.csv.txt", RecordFormat::Lines),
             ("csv", RecordFormat::Lines),
@@ -440,8 +505,42 @@ mod tests {
     }
 
     #[test]
+    fn the_elements_of_an_array_are_records_as_they_are_written() {
+        let array = b" [ {\"a\": [1, 2]} ,\n{\"b\":\"],\\\"\"},[ ],\n \"text\"\n]\n";
+        let expected = [r#"{"a": [1, 2]}"#, r#"{"b":"],\""}"#, "[ ]", r#""text""#];
+        assert_eq!(records(array, RecordFormat::Json), expected);
+        assert_eq!(records(b"{\"a\":1}\n{}\n", RecordFormat::Json), [r#"{"a":1}"#, "{}"]);
+    }
+
+    #[test]
+    fn an_array_that_is_not_well_formed_is_refused_at_its_record() {
+        for (contents, at, expected) in [
+            (&b"[{}, {\"a\" 1}]"[..], 2, "expected `:`"),
+            (b"[{} {}]", 1, "no comma and no bracket follows"),
+            (b"[{}", 1, "no comma and no bracket follows"),
+            (b"[{},", 2, "the array does not end"),
+            (b"[{},]", 2, "expected value"),
+            (b"[{}, \"\xFF\"]", 2, "invalid"),
+            (b"[{}] {}", 1, "something follows the array"),
+            (b"[", 1, "the array does not end"),
+        ] {
+            match load(contents, RecordFormat::Json) {
+                Err(RecordError::JsonArray { record, reason, .. }) => {
+                    assert_eq!(record, at, "{reason}");
+                    assert!(reason.contains(expected), "{reason}");
+                }
+                other => panic!("not refused: {other:?}"),
+            }
+        }
+        let empty = load(b" [ ] ", RecordFormat::Json).expect_err("refused");
+        assert!(matches!(empty, RecordError::Empty { .. }), "{empty}");
+    }
+
+    #[test]
     fn a_file_without_records_is_refused() {
-        for format in [RecordFormat::Lines, RecordFormat::JsonLines, RecordFormat::Csv] {
+        let all =
+            [RecordFormat::Lines, RecordFormat::JsonLines, RecordFormat::Json, RecordFormat::Csv];
+        for format in all {
             for contents in [&b""[..], b"\n\r\n"] {
                 let error = load(contents, format).expect_err("refused");
                 assert!(matches!(error, RecordError::Empty { .. }), "{format:?}: {error}");
