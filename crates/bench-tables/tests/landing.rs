@@ -118,7 +118,7 @@ impl Bench {
         while !receiver.at_end() {
             let until_ns = self.clock.now_ns() + WAIT_NS;
             assert!(until_ns < give_up_ns, "it does not come to an end: {landed:?}");
-            let received = receiver.receive(until_ns, |incoming| {
+            let outcome = receiver.receive(until_ns, |incoming| {
                 let place = incoming.value.first_chunk().expect("the number of its place");
                 landed.places.push(usize::from_le_bytes(*place));
                 landed.sizes_bytes.push(incoming.value.len());
@@ -126,7 +126,7 @@ impl Bench {
                 let landed_ns = incoming.stamps.landed_ns.expect("landed");
                 landed.table_ns.push(landed_ns - incoming.received_ns);
             });
-            received.expect("goes on");
+            outcome.expect("goes on");
         }
         landed
     }
