@@ -1,6 +1,7 @@
 #!/bin/sh
 # The books study as a chain of tools in plain shell: two CSV files with different headings become one
-# file of JSON, every book is put into a stream, and a consumer reads them back and says what they cost.
+# file of JSON lines, every book is put into a stream, and a consumer reads them back and says what they
+# cost: prices that are missing or no numbers are skipped and counted.
 #
 #   experiments/kinesis-books.sh [BOOKS [SHARDS]]      default: 212 books, 1 shard
 #
@@ -32,4 +33,4 @@ kin-producer books merge --output "$results/books.jsonl" "$results/a.csv" "$resu
 kin-producer --create --shards "$shards" --input "$results/books.jsonl" -n "$books" \
     --partition-key-field Title --put record --in-flight 1 --run-dir "$results/upload"
 
-kin-consumer --query "count,sum,mean of Price" --expected "$books" --run-dir "$results/query"
+kin-consumer --query Price --stats count,sum,mean,min,max --expected "$books"

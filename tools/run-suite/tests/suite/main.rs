@@ -5,6 +5,7 @@ mod fake_tool;
 #[cfg(target_os = "linux")]
 mod faults;
 mod interruptions;
+mod kinesis;
 mod prepare;
 mod real_tool;
 mod runs;
