@@ -1,3 +1,32 @@
 //! Creates, empties and deletes the landing tables.
 
-fn main() {}
+mod options;
+mod plan;
+mod render;
+mod reset;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use bench_cli::{Exit, UsageError, generate, main_with};
+use bench_tables::TableError;
+use clap::{CommandFactory, Parser};
+
+use options::Options;
+
+fn main() -> ExitCode {
+    main_with(run)
+}
+
+fn run() -> Result<Exit> {
+    if generate::handle(Options::command())? {
+        return Ok(Exit::Good);
+    }
+    let options = Options::parse();
+    options.log.init();
+    reset::reset(&options).map_err(|error| match error.downcast::<TableError>() {
+        Ok(error) if error.is_usage() => UsageError::from_library(error).into(),
+        Ok(error) => error.into(),
+        Err(other) => other,
+    })
+}

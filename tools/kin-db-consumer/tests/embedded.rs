@@ -1,0 +1,48 @@
+//! The tool as a user runs it, on `DynamoDB` embedded in the test.
+
+mod landed;
+
+use bench_aws::AwsArgs;
+use bench_core::clock::SystemClock;
+use bench_services::embedded::dynamodb::serve_in_background;
+use bench_tables::dynamodb::{Billing, DynamodbAdmin, DynamodbWriter};
+use bench_tables::{KINESIS_TABLE, TableWriter, WriterOptions};
+use clap::Parser as _;
+use landed::{Consumer, check, runtime};
+
+#[derive(clap::Parser)]
+struct Tool {
+    #[command(flatten)]
+    aws: AwsArgs,
+}
+
+#[test]
+fn what_has_landed_is_measured_and_audited() {
+    let server = serve_in_background().expect("it serves");
+    let config = Tool::parse_from(["test"]).aws.embedded_config(server.endpoint_url());
+    let runtime = runtime();
+    runtime
+        .block_on(DynamodbAdmin::new(&config).create(KINESIS_TABLE, Billing::OnDemand))
+        .expect("created");
+    let (options, clock) = (WriterOptions::dynamodb(), SystemClock::new());
+    let writer = DynamodbWriter::new(&config, KINESIS_TABLE, options, clock).expect("a writer");
+    let variables = [
+        ("AWS_ENDPOINT_URL_DYNAMODB", server.endpoint_url()),
+        ("AWS_REGION", "us-east-1"),
+        ("AWS_ACCESS_KEY_ID", "key"),
+        ("AWS_SECRET_ACCESS_KEY", "hush"),
+    ];
+    let environment = variables.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+    let consumer = Consumer { name: "kin-db-consumer", environment };
+    check(&consumer, &mut TableWriter::Dynamodb(writer), &runtime);
+}
+
+#[test]
+fn without_a_service_the_options_are_named() {
+    let consumer = Consumer { name: "kin-db-consumer", environment: Vec::new() };
+    let said = consumer.run(&["-n", "5"]);
+    assert_eq!(said.code, 2, "{said:?}");
+    assert!(said.stderr.contains("--endpoint-url") && said.stderr.contains("--region"), "{said:?}");
+    let said = consumer.run(&["--help"]);
+    assert!(said.stdout.contains("Examples:") && said.stdout.contains("Exit codes:"), "{said:?}");
+}

@@ -1,0 +1,196 @@
+//! What the tests of both consumers need: rows as a Lambda function lands them, and the tool. Also
+//! used by `kin-sql-consumer`.
+
+use std::path::Path;
+use std::time::Duration;
+
+use assert_cmd::Command;
+use bench_core::audit::{AckLedger, StreamId};
+use bench_core::clock::{Clock as _, Stamp, SystemClock};
+use bench_core::message::RunId;
+use bench_core::message::header::{HEADER_BYTES, HeaderWriter};
+use bench_tables::{Row, TableWriter};
+use serde_json::Value;
+use tokio::runtime::{Builder, Runtime};
+
+/// What the tool said and how it ended.
+#[derive(Debug)]
+pub(crate) struct Said {
+    pub(crate) code: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Said {
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+}
+
+/// A tool and what it needs in its environment.
+pub(crate) struct Consumer {
+    pub(crate) name: &'static str,
+    pub(crate) environment: Vec<(String, String)>,
+}
+
+impl Consumer {
+    /// Runs the tool with none of the caller's settings; its results go below a new folder.
+    pub(crate) fn run(&self, arguments: &[&str]) -> Said {
+        let results = tempfile::tempdir().expect("a folder");
+        let mut command = Command::cargo_bin(self.name).expect("the tool is built");
+        command.env_clear().envs(self.environment.iter().cloned());
+        command.arg("--results-dir").arg(results.path()).args(arguments);
+        let output = command.timeout(Duration::from_mins(2)).output().expect("it runs");
+        Said {
+            code: output.status.code().expect("it exits by itself"),
+            stdout: String::from_utf8(output.stdout).expect("text"),
+            stderr: String::from_utf8(output.stderr).expect("text"),
+        }
+    }
+}
+
+pub(crate) fn runtime() -> Runtime {
+    Builder::new_current_thread().enable_all().build().expect("a runtime")
+}
+
+/// Messages of one producer of a run, from 0 on.
+pub(crate) struct Sent {
+    pub(crate) run: RunId,
+    clock: SystemClock,
+    messages: Vec<Vec<u8>>,
+}
+
+impl Sent {
+    pub(crate) fn new(run: u64, count: u64, size_bytes: usize) -> Self {
+        let (clock, run) = (SystemClock::new(), RunId::from_bits(run));
+        let writer = HeaderWriter::new(run, 0, clock.origin());
+        let message = |sequence| {
+            let mut message = vec![7; size_bytes.max(HEADER_BYTES)];
+            writer.seal(&mut message, sequence, clock.now_ns(), clock.now_ns());
+            message
+        };
+        Self { run, clock, messages: (0..count).map(message).collect() }
+    }
+
+    /// The messages as rows that were received now.
+    pub(crate) fn rows(&self) -> Vec<Row<'_>> {
+        let received = Stamp::now(&self.clock);
+        let wall_ns = received.origin.wall_offset_ns.wrapping_add_unsigned(received.instant_ns);
+        let row = |(sequence, message)| Row {
+            run: Some(self.run),
+            producer: 0,
+            sequence,
+            key: None,
+            message,
+            partition: 0,
+            received,
+            arrived_wall_ms: Some(wall_ns / 1_000_000),
+        };
+        let messages = self.messages.iter().map(Vec::as_slice);
+        (0..).zip(messages).map(row).collect()
+    }
+
+    /// What a producer would leave in its result folder.
+    pub(crate) fn leave_acked(&self, folder: &Path) {
+        let mut ledger = AckLedger::default();
+        let last = self.messages.len() as u64 - 1;
+        ledger.insert_range(StreamId { run: self.run, producer: 0 }, 0, last);
+        let text = serde_json::to_string(&ledger.to_file()).expect("JSON");
+        std::fs::write(folder.join(AckLedger::FILE_NAME), text).expect("written");
+    }
+}
+
+/// Lands rows as a function does: all of an event, then the confirmation.
+pub(crate) async fn land(writer: &mut TableWriter, rows: &[Row<'_>]) {
+    let written = writer.write(rows).await.expect("written");
+    assert!(written.failed.is_empty(), "{written:?}");
+    writer.confirm(&written).await.expect("confirmed");
+}
+
+/// The checks that hold for either system, on an empty table.
+pub(crate) fn check(consumer: &Consumer, writer: &mut TableWriter, runtime: &Runtime) {
+    let said = consumer.run(&["-n", "5"]);
+    assert_eq!(said.code, 1, "{said:?}");
+    assert!(said.stderr.contains("holds the rows of no run"), "{said:?}");
+
+    // All there, one of them twice.
+    let sent = Sent::new(0xC0_FFEE, 500, 200);
+    runtime.block_on(async {
+        let rows = sent.rows();
+        land(writer, &rows[..300]).await;
+        land(writer, &rows[299..]).await;
+    });
+    let said = consumer.run(&["-n", "500", "-r", "200", "--output", "json"]);
+    assert_eq!(said.code, 0, "{said:?}");
+    let json = said.json();
+    let summary = &json["summary"];
+    assert_eq!(summary["consumed"]["landed"], 501, "{summary}");
+    let audit = &summary["audit"];
+    assert_eq!((&audit["lost"], &audit["duplicated"]), (&0.into(), &1.into()), "{audit}");
+    assert_eq!(audit["reordered"], 0, "a table promises no order");
+    for latency in ["end_to_end_latency", "arrival_latency", "landing_latency", "table_time"] {
+        assert_eq!(summary[latency]["count"], 500, "{latency}: {summary}");
+    }
+    let p50 = |latency: &str| summary[latency]["p50_ns"].as_u64().expect("a number");
+    assert!(p50("landing_latency") >= p50("end_to_end_latency"), "{summary}");
+    assert_eq!(summary["counts"]["rows_unconfirmed"], 0);
+    assert_eq!(summary["counts"]["rows_of_another_size"], 0);
+
+    lost(consumer, writer, runtime);
+    follow(consumer, writer, runtime);
+
+    // By now there are several runs.
+    let said = consumer.run(&[]);
+    assert_eq!(said.code, 2, "{said:?}");
+    assert!(said.stderr.contains("0000c0ffee") && said.stderr.contains("--all-runs"), "{said:?}");
+    let said = consumer.run(&["--all-runs", "-r", "100"]);
+    assert_eq!(said.code, 0, "{said:?}");
+    assert!(said.stdout.contains("rows of another size"), "{said:?}");
+    let said = consumer.run(&["-a", "1000", "--run", "0000c0ffee"]);
+    assert_eq!(said.code, 2, "{said:?}");
+    let said = consumer.run(&["--table", "missing", "--run", "0000c0ffee"]);
+    assert_eq!(said.code, 1, "{said:?}");
+    assert!(said.stderr.contains("table-reset"), "{said:?}");
+}
+
+/// A row that is missing is named, and makes the run invalid.
+fn lost(consumer: &Consumer, writer: &mut TableWriter, runtime: &Runtime) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let sent = Sent::new(0xAB, 100, 200);
+    sent.leave_acked(folder.path());
+    runtime.block_on(async {
+        let rows = sent.rows();
+        land(writer, &rows[..41]).await;
+        land(writer, &rows[42..]).await;
+    });
+    let path = folder.path().to_str().expect("text");
+    let arguments = ["--from-run", path, "--drain-timeout", "2s", "--output", "json"];
+    let said = consumer.run(&arguments);
+    assert_eq!(said.code, 3, "{said:?}");
+    let json = said.json();
+    assert_eq!(json["verdict"]["outcome"], "invalid");
+    let audit = &json["summary"]["audit"];
+    assert_eq!((&audit["lost"], &audit["received"]), (&1.into(), &99.into()), "{audit}");
+    assert!(audit["producers"].to_string().contains("41"), "it is named: {audit}");
+}
+
+/// A consumer that was there first gets what comes, to the last row.
+fn follow(consumer: &Consumer, writer: &mut TableWriter, runtime: &Runtime) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let sent = Sent::new(0xCD, 400, 300);
+    sent.leave_acked(folder.path());
+    let path = folder.path().to_str().expect("text");
+    let said = std::thread::scope(|scope| {
+        let reading =
+            scope.spawn(|| consumer.run(&["--from-run", path, "--follow", "--output", "json"]));
+        for rows in sent.rows().chunks(50) {
+            std::thread::sleep(Duration::from_millis(100));
+            runtime.block_on(land(writer, rows));
+        }
+        reading.join().expect("no panic")
+    });
+    assert_eq!(said.code, 0, "{said:?}");
+    let json = said.json();
+    assert_eq!(json["summary"]["audit"]["received"], 400, "{json}");
+    assert_eq!(json["summary"]["landing_latency"]["count"], 400, "{json}");
+}

@@ -1,0 +1,107 @@
+//! Resetting tables: look, show, ask, do.
+
+use std::io::{self, BufRead, IsTerminal, Write};
+
+use anyhow::{Context, Result, bail};
+use bench_cli::{Exit, Shutdown, UsageError};
+use bench_tables::dynamodb::Billing;
+use bench_tables::{TableError, Tables};
+
+use crate::options::Options;
+use crate::plan::{Plan, Step};
+use crate::render::{self, Outcome, ResetReport, TableReport};
+
+/// Does with the tables what the command line asks for.
+pub(crate) fn reset(options: &Options) -> Result<Exit> {
+    let billing = options.billing()?;
+    let mut tables = options.tables()?;
+    let plans = plans(options, &mut tables)?;
+    let is_refused = plans.iter().any(|plan| plan.step == Step::Refuse);
+    if options.guard.dry_run {
+        render::print(&planned(&plans), options.output.output)?;
+        return if is_refused { Err(refusal(&plans).into()) } else { Ok(Exit::Good) };
+    }
+    if is_refused {
+        return Err(refusal(&plans).into());
+    }
+    if plans.iter().any(|plan| plan.step.deletes()) && !options.guard.yes {
+        let text = format!("{}\n{}", tables.service().address, render::human(&planned(&plans)));
+        io::stderr().write_all(text.as_bytes()).context("failed to show what is to be done")?;
+        if !ask()? {
+            bail!("not confirmed, so nothing was changed");
+        }
+    }
+    let shutdown = Shutdown::install().context("failed to listen for signals")?;
+    let mut reports = Vec::new();
+    for plan in &plans {
+        let (outcome, error) = if shutdown.is_requested() {
+            (Outcome::Skipped, None)
+        } else {
+            match carry_out(&mut tables, plan, billing) {
+                Ok(outcome) => (outcome, None),
+                Err(error) => (Outcome::Failed, Some(error.to_string())),
+            }
+        };
+        reports.push(TableReport { outcome, error, ..render::report(plan) });
+    }
+    let has_failed = reports.iter().any(|table| table.outcome == Outcome::Failed);
+    render::print(&ResetReport { dry_run: false, tables: reports }, options.output.output)?;
+    Ok(match (shutdown.is_requested(), has_failed) {
+        (true, _) => Exit::Interrupted,
+        (false, true) => Exit::Failed,
+        (false, false) => Exit::Good,
+    })
+}
+
+/// Looks at each table, once, and decides what to do with it.
+fn plans(options: &Options, tables: &mut Tables) -> Result<Vec<Plan>> {
+    let mut plans: Vec<Plan> = Vec::new();
+    for table in &options.table {
+        if plans.iter().all(|plan| plan.table != *table) {
+            let found = tables.describe(table)?;
+            plans.push(Plan::new(table, found, options.action, options.guard.force));
+        }
+    }
+    Ok(plans)
+}
+
+fn planned(plans: &[Plan]) -> ResetReport {
+    ResetReport { dry_run: true, tables: plans.iter().map(render::report).collect() }
+}
+
+/// Why nothing is done at all.
+fn refusal(plans: &[Plan]) -> UsageError {
+    let refused = plans.iter().filter(|plan| plan.step == Step::Refuse);
+    let names: Vec<_> = refused.map(|plan| format!("'{}'", plan.table)).collect();
+    let problem = format!(
+        "this benchmark did not create table {}, so nothing was changed",
+        names.join(" and table ")
+    );
+    UsageError::new("--table", problem, "--force deletes it all the same")
+}
+
+/// Asks on the terminal whether to go ahead.
+fn ask() -> Result<bool> {
+    if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
+        let remedy = "give it to go ahead, or --dry-run to look first";
+        return Err(UsageError::new("--yes", "no terminal can be asked here", remedy).into());
+    }
+    io::stderr().write_all(b"Delete for good? [y/N] ").context("failed to ask")?;
+    let mut answer = String::new();
+    io::stdin().lock().read_line(&mut answer).context("failed to read the answer")?;
+    Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
+}
+
+fn carry_out(tables: &mut Tables, plan: &Plan, billing: Billing) -> Result<Outcome, TableError> {
+    let table = &plan.table;
+    match plan.step {
+        Step::Nothing | Step::Refuse => return Ok(Outcome::Unchanged),
+        Step::Delete | Step::Recreate => tables.delete(table)?,
+        Step::Create => {}
+    }
+    if plan.step == Step::Delete {
+        return Ok(Outcome::Deleted);
+    }
+    tables.create(table, billing)?;
+    Ok(if plan.step == Step::Create { Outcome::Created } else { Outcome::Recreated })
+}
