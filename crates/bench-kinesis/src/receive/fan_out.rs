@@ -16,7 +16,7 @@ use aws_sdk_kinesis::types::{
 use bench_aws::{AwsError, SdkConfig, is_throttled};
 use tokio::runtime::Runtime;
 
-use super::lineage::{Shard, ShardStart};
+use super::lineage::ShardStart;
 use super::listing::list_children;
 use super::reader::ShardBatch;
 use super::retry::{ReadCounters, Retries};
@@ -215,15 +215,14 @@ impl FanOutReader {
         if let Some(record) = records.last() {
             self.last = Some(record.sequence_number.clone());
         }
-        let children: Vec<Shard> =
-            event.child_shards.unwrap_or_default().iter().map(Shard::from).collect();
-        let children = if is_last && children.is_empty() {
+        let named = event.child_shards.filter(|children| !children.is_empty());
+        // A service may name the children while records are still to come.
+        let is_end = is_last || (named.is_some() && records.is_empty());
+        let children = if is_end {
             let (client, retries) = (&self.client, &mut self.retries);
-            Some(list_children(client, &self.stream, &self.shard, retries).await?)
+            Some(list_children(client, &self.stream, &self.shard, named, retries).await?)
         } else {
-            // A service may name the children while records are still to come.
-            let is_read = is_last || records.is_empty();
-            Some(children).filter(|children| is_read && !children.is_empty())
+            None
         };
         Ok(ShardBatch { records, behind_ms: event.millis_behind_latest, children })
     }

@@ -108,10 +108,29 @@ fn list(ids: &[String]) -> String {
     text
 }
 
+/// Of a stream's `shards`, those that `parent` was split or merged into, and all that these descend
+/// from: a child of a merge may be known sooner than its other parent.
+pub(super) fn children_of(parent: &str, shards: &[Shard]) -> Vec<Shard> {
+    let is_child = |shard: &&Shard| shard.parents.iter().any(|id| id == parent);
+    let mut family: Vec<&Shard> = shards.iter().filter(is_child).collect();
+    let mut looked_at = 0;
+    while let Some(shard) = family.get(looked_at) {
+        looked_at += 1;
+        for id in &shard.parents {
+            let ancestor = shards.iter().find(|other| other.id == *id);
+            let is_new = |other: &&Shard| family.iter().all(|known| known.id != other.id);
+            family.extend(ancestor.filter(is_new));
+        }
+    }
+    family.into_iter().cloned().collect()
+}
+
 /// The shards of a stream and how far each has come.
 #[derive(Debug, Clone)]
 pub struct ShardTree {
     nodes: BTreeMap<String, Node>,
+    /// Whether shards that descend from none of these are left out.
+    is_partial: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -132,7 +151,8 @@ impl ShardTree {
     /// The lineage of all shards that a stream has now. Shards that come later are read from their
     /// first record.
     pub fn new(shards: &[Shard], start: &StreamStart) -> Result<Self, NoSuchShard> {
-        let mut tree = Self { nodes: BTreeMap::new() };
+        let is_partial = matches!(start, StreamStart::Sequence { .. });
+        let mut tree = Self { nodes: BTreeMap::new(), is_partial };
         match start {
             StreamStart::TrimHorizon => tree.insert_all(shards, &ShardStart::TrimHorizon),
             StreamStart::Timestamp(at) => tree.insert_all(shards, &ShardStart::AtTimestamp(*at)),
@@ -149,16 +169,30 @@ impl ShardTree {
                 } else {
                     ShardStart::AfterSequence(number)
                 };
-                tree.insert_descent(shards, shard, start)?;
+                let Some(first) = shards.iter().find(|other| other.id == *shard) else {
+                    let known = shards.iter().map(|shard| shard.id.clone()).collect();
+                    return Err(NoSuchShard { shard: shard.clone(), known });
+                };
+                tree.insert(first, start);
+                tree.add(shards);
             }
         }
         Ok(tree)
     }
 
-    /// Adds shards that a split or a merge has made; those that are known stay as they are.
+    /// Adds shards that splits and merges have made; those that are known stay as they are. All that
+    /// they descend from must be known or among them: a parent that is not counts as no longer kept.
     pub fn add(&mut self, shards: &[Shard]) {
-        for shard in shards {
-            if !self.nodes.contains_key(&shard.id) {
+        loop {
+            let belongs = |shard: &Shard| {
+                !self.is_partial || shard.parents.iter().any(|id| self.nodes.contains_key(id))
+            };
+            let is_new = |shard: &&Shard| !self.nodes.contains_key(&shard.id) && belongs(shard);
+            let new: Vec<&Shard> = shards.iter().filter(is_new).collect();
+            if new.is_empty() {
+                return;
+            }
+            for shard in new {
                 self.insert(shard, ShardStart::TrimHorizon);
             }
         }
@@ -195,31 +229,6 @@ impl ShardTree {
     fn insert_all(&mut self, shards: &[Shard], start: &ShardStart) {
         for shard in shards {
             self.insert(shard, start.clone());
-        }
-    }
-
-    /// One shard, from `start` on, and all that descend from it.
-    fn insert_descent(
-        &mut self,
-        shards: &[Shard],
-        first: &str,
-        start: ShardStart,
-    ) -> Result<(), NoSuchShard> {
-        let Some(first) = shards.iter().find(|shard| shard.id == first) else {
-            let known = shards.iter().map(|shard| shard.id.clone()).collect();
-            return Err(NoSuchShard { shard: first.to_owned(), known });
-        };
-        self.insert(first, start);
-        loop {
-            let is_next = |shard: &&Shard| {
-                let known = |id: &String| self.nodes.contains_key(id);
-                !known(&shard.id) && shard.parents.iter().any(known)
-            };
-            let next: Vec<Shard> = shards.iter().filter(is_next).cloned().collect();
-            if next.is_empty() {
-                return Ok(());
-            }
-            self.add(&next);
         }
     }
 
@@ -282,6 +291,29 @@ mod tests {
         tree.finish("c");
         assert_eq!(ready(&mut tree), ["e"]);
         assert!(!tree.has_waiting());
+    }
+
+    #[test]
+    fn a_child_that_is_known_before_its_other_parent_waits_for_it() {
+        // a was split into c and d, and d was merged with b into e; b has been read, a has not.
+        let (a, b) = (shard("a", &[], true), shard("b", &[], true));
+        let (c, d) = (shard("c", &["a"], false), shard("d", &["a"], true));
+        let e = shard("e", &["b", "d"], false);
+        let start = &StreamStart::TrimHorizon;
+        let mut tree = ShardTree::new(&[a.clone(), b.clone()], start).expect("a tree");
+        assert_eq!(ready(&mut tree), ["a", "b"]);
+        let all = [a.clone(), b.clone(), c, d.clone(), e.clone()];
+        let family = children_of("b", &all);
+        assert_eq!(family, [e, b, d, a], "all that e descends from");
+        tree.add(&family);
+        tree.finish("b");
+        assert_eq!(ready(&mut tree), [""; 0]);
+        tree.add(&children_of("a", &all));
+        tree.finish("a");
+        assert_eq!(ready(&mut tree), ["c", "d"]);
+        tree.finish("d");
+        assert_eq!(ready(&mut tree), ["e"]);
+        assert_eq!(children_of("e", &all), []);
     }
 
     #[test]

@@ -1,9 +1,10 @@
 //! The shards that a stream has, asked for until the answer comes.
 
 use aws_sdk_kinesis::Client;
+use aws_sdk_kinesis::types::ChildShard;
 use bench_aws::{AwsError, is_throttled};
 
-use super::lineage::Shard;
+use super::lineage::{Shard, children_of};
 use super::retry::Retries;
 use crate::{KinesisError, admin};
 
@@ -29,16 +30,21 @@ pub(super) async fn list_shards(
     }
 }
 
-/// The shards that `parent` was split or merged into.
+/// The shards that `parent` was split or merged into, and all that these descend from. `named` are
+/// the children that the service has named: all there is if its list should lag behind.
 pub(super) async fn list_children(
     client: &Client,
     stream: &str,
     parent: &str,
+    named: Option<Vec<ChildShard>>,
     retries: &mut Retries,
 ) -> Result<Vec<Shard>, KinesisError> {
-    let mut shards = list_shards(client, stream, retries).await?;
-    shards.retain(|shard| shard.parents.iter().any(|id| id == parent));
-    Ok(shards)
+    let shards = list_shards(client, stream, retries).await?;
+    let children = children_of(parent, &shards);
+    if children.is_empty() {
+        return Ok(named.unwrap_or_default().iter().map(Shard::from).collect());
+    }
+    Ok(children)
 }
 
 fn is_passing(error: &AwsError) -> bool {

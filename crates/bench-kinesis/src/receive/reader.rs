@@ -45,7 +45,8 @@ pub struct ShardBatch {
     pub records: Vec<Record>,
     /// How far the reader is behind the newest record of the shard, ms; 0 when it has caught up.
     pub behind_ms: i64,
-    /// When the shard has been read to its end: the shards that it was split or merged into.
+    /// When the shard has been read to its end: the shards that it was split or merged into, and all
+    /// that these descend from. They go to [`ShardTree::add`](super::ShardTree::add) as they are.
     pub children: Option<Vec<Shard>>,
 }
 
@@ -159,16 +160,11 @@ impl ShardReader {
         let bytes = answer.records.iter().map(|record| record.data.as_ref().len()).sum();
         self.pace.answered(bytes, is_full || behind_ms > 0);
         self.iterator = answer.next_shard_iterator;
-        let children = match (&self.iterator, answer.child_shards) {
-            (Some(_), _) => None,
-            (None, Some(children)) if !children.is_empty() => {
-                Some(children.iter().map(Shard::from).collect())
-            }
-            // Not every service names them.
-            (None, _) => {
-                let (client, retries) = (&self.client, &mut self.retries);
-                Some(list_children(client, &self.stream, &self.shard, retries).await?)
-            }
+        let children = if self.iterator.is_none() {
+            let (client, retries, named) = (&self.client, &mut self.retries, answer.child_shards);
+            Some(list_children(client, &self.stream, &self.shard, named, retries).await?)
+        } else {
+            None
         };
         Ok(ShardBatch { records: answer.records, behind_ms, children })
     }

@@ -11,7 +11,7 @@ use axum::extract::DefaultBodyLimit;
 use bench_aws::{AwsArgs, SdkConfig};
 use bench_core::clock::{Clock as _, SystemClock};
 use bench_core::counts::Counts;
-use bench_core::transport::Receive as _;
+use bench_core::transport::Receive;
 use bench_kinesis::admin::{self, Capacity};
 use bench_kinesis::receive::{KinesisReceiver, Polling, StreamStart, Subscription};
 use clap::Parser;
@@ -191,7 +191,7 @@ impl Consumers {
 
     /// Receives what there is.
     pub(crate) fn receive_to_the_end(&mut self) {
-        self.receive_until(|consumers| consumers.receivers.iter().all(|one| one.at_end()));
+        self.receive_until(|consumers| consumers.receivers.iter().all(Receive::at_end));
     }
 
     pub(crate) fn count(&self, name: &str) -> u64 {

@@ -83,7 +83,11 @@ fn a_shell_uses_embedded_services_one_tool_after_the_other() {
 
 #[test]
 fn a_function_lands_a_stream_in_a_table() {
-    let options = StackOptions::of([Service::KinLambda]);
+    let run_suite = assert_cmd::cargo::cargo_bin!("run-suite").into();
+    let options = StackOptions {
+        embedded_program: Some(run_suite),
+        ..StackOptions::of([Service::KinLambda])
+    };
     let Some(place) = Place::with("kin-lambda", &options, &["kin-lambda"]) else { return };
     let up = "services up kin-lambda --dir stack --set kin-lambda.stream=s \
               --set kin-lambda.table=rows --set kin-lambda.batch-size=7";
