@@ -1,4 +1,4 @@
-//! The log: a JSON object a line on standard error, as CloudWatch and its queries like it best.
+//! The log: a JSON object a line on standard error, as `CloudWatch` and its queries like it best.
 
 use std::fmt::{self, Debug};
 

@@ -358,6 +358,25 @@ async fn enhanced_fan_out_begins_where_it_is_told_to() {
     assert_eq!(texts, ["late"]);
 }
 
+/// As Amazon's own Java client does.
+#[tokio::test]
+async fn clients_that_speak_cbor_are_served() {
+    let place = Place::without_limits().await;
+    let url = place.server.endpoint_url().to_owned();
+    let status = tokio::task::spawn_blocking(move || {
+        let body = b"\xa3\x6aStreamName\x61s\x6cPartitionKey\x61k\x64Data\x45hello";
+        let signature = "AWS4-HMAC-SHA256 Credential=k/20000101/us-east-1/kinesis/aws4_request, \
+                         SignedHeaders=host, Signature=none";
+        let request = ureq::post(url).header("x-amz-target", "Kinesis_20131202.PutRecord");
+        let request = request.header("authorization", signature);
+        let request = request.header("x-amz-date", "20000101T000000Z");
+        let request = request.content_type("application/x-amz-cbor-1.1");
+        request.send(&body[..]).expect("put").status().as_u16()
+    });
+    assert_eq!(status.await.expect("no panic"), 200);
+    assert_eq!(place.texts_from(ShardIteratorType::TrimHorizon, None).await, ["hello"]);
+}
+
 #[tokio::test]
 async fn requests_without_a_signature_are_refused() {
     let place = Place::without_limits().await;

@@ -1,4 +1,4 @@
-//! Lambda function that lands a Kinesis stream in DynamoDB.
+//! Lambda function that lands a Kinesis stream in `DynamoDB`.
 
 use std::process::ExitCode;
 

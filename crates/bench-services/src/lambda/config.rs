@@ -255,7 +255,7 @@ impl From<StartingPosition> for String {
     }
 }
 
-fn in_range<T: PartialOrd + Display>(
+fn in_range<T: PartialOrd + Display + Copy>(
     name: &str,
     value: T,
     min: T,

@@ -22,13 +22,16 @@ use super::worker::wall_ms;
 /// How often checkpoints and report are written.
 const SAVE_INTERVAL: Duration = Duration::from_millis(200);
 
+/// The id of a shard whose task has ended, and its children if it has been worked off.
+type Ended = (String, Result<Option<Vec<Shard>>, KinesisError>);
+
 /// The shards of one stream at work.
 pub(super) struct Following<'a> {
     mapping: &'a Mapping,
     source: Arc<EventSource>,
     function: Arc<Function>,
     tree: ShardTree,
-    tasks: JoinSet<(String, Result<Option<Vec<Shard>>, KinesisError>)>,
+    tasks: JoinSet<Ended>,
     end_reading: watch::Sender<bool>,
     stop_reading: Stop,
 }

@@ -26,7 +26,8 @@ const BACKOFF_MAX: Duration = Duration::from_secs(5);
 /// What the lanes of a shard have in common.
 #[derive(Debug)]
 pub(super) struct ShardWork {
-    pub(super) shard: String,
+    /// The shard's id.
+    pub(super) id: String,
     pub(super) function: Arc<Function>,
     pub(super) shared: Arc<Shared>,
     progress: Mutex<Progress>,
@@ -36,13 +37,13 @@ pub(super) struct ShardWork {
 
 impl ShardWork {
     pub(super) fn new(
-        shard: String,
+        id: String,
         function: Arc<Function>,
         shared: Arc<Shared>,
         checkpoint: Option<String>,
     ) -> Self {
         let progress = Mutex::new(Progress::after(checkpoint));
-        Self { shard, function, shared, progress, moved: Notify::new() }
+        Self { id, function, shared, progress, moved: Notify::new() }
     }
 
     pub(super) fn progress(&self) -> MutexGuard<'_, Progress> {
@@ -63,14 +64,14 @@ impl ShardWork {
         }
         if moved && let Some(checkpoint) = progress.checkpoint() {
             let checkpoint = Checkpoint::After(checkpoint.to_owned());
-            self.shared.checkpoint(&self.shard, checkpoint);
+            self.shared.checkpoint(&self.id, checkpoint);
             self.moved.notify_one();
         }
     }
 
     /// Gives records up.
     pub(super) fn give_up(&self, why: GivenUp, records: &[Delivery]) {
-        self.shared.give_up(&self.shard, why, records);
+        self.shared.give_up(&self.id, why, records);
         self.settle(records);
     }
 
@@ -110,12 +111,13 @@ impl Lane {
 
     /// Waits for a record, then for as many more as fit, as long as the batching window is open.
     async fn next_batch(&mut self) -> Option<Batch> {
-        let first = match self.left_over.take() {
-            Some(record) => record,
-            None => tokio::select! {
+        let first = if let Some(record) = self.left_over.take() {
+            record
+        } else {
+            tokio::select! {
                 record = self.records.recv() => record?,
                 () = self.stop.wait() => return None,
-            },
+            }
         };
         let settings = self.work.settings();
         let records_max = settings.batch_size as usize;
@@ -210,7 +212,7 @@ impl Lane {
             Ok(_) => Answer::Done,
             Err(failure) => {
                 let records = batch.records.len();
-                tracing::warn!(shard = work.shard, records, ?failure, "a batch failed");
+                tracing::warn!(shard = work.id, records, ?failure, "a batch failed");
                 Answer::Failed
             }
         })

@@ -69,7 +69,7 @@ impl ShardTask {
         let mut reader = ShardReader::new(
             self.client.clone(),
             &self.work.shared.config.stream,
-            &self.work.shard,
+            &self.work.id,
             self.start.clone(),
             polling,
             Arc::clone(&self.counters),
@@ -118,7 +118,7 @@ impl ShardTask {
             data: record.data.as_ref(),
             arrived_ms: arrived.map_or(0, |time| time.to_millis().unwrap_or(0)),
         };
-        let text = self.source.record(&self.work.shard, &record);
+        let text = self.source.record(&self.work.id, &record);
         let delivery = Delivery {
             position: self.work.progress().read(record.sequence_number, text.len()),
             sequence_number: record.sequence_number.to_owned(),

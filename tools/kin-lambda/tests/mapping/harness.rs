@@ -26,35 +26,35 @@ use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
 /// Long enough for the slowest machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// How long the rows must stay the same for nothing more to be coming.
 const QUIET: Duration = Duration::from_millis(300);
 
 /// A stream and an empty table for one test.
-pub struct Bench {
+pub(crate) struct Bench {
     runtime: Runtime,
-    pub stream: String,
-    pub kinesis: aws_sdk_kinesis::Client,
+    pub(crate) stream: String,
+    pub(crate) kinesis: aws_sdk_kinesis::Client,
     dynamodb: aws_sdk_dynamodb::Client,
     sdk: SdkConfig,
-    pub state: TempDir,
-    pub run: RunId,
+    pub(crate) state: TempDir,
+    pub(crate) run: RunId,
     _kinesis_server: KinesisServer,
     dynamodb_server: DynamodbServer,
 }
 
 /// A row of the table, as far as the tests look at it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LandedRow {
-    pub sequence: u64,
-    pub key: String,
-    pub received_ns: u64,
-    pub message: Vec<u8>,
+pub(crate) struct LandedRow {
+    pub(crate) sequence: u64,
+    pub(crate) key: String,
+    pub(crate) received_ns: u64,
+    pub(crate) message: Vec<u8>,
 }
 
 impl Bench {
-    pub fn new(stream: &str, shards: u32) -> Self {
+    pub(crate) fn new(stream: &str, shards: u32) -> Self {
         let runtime = Runtime::new().expect("a runtime");
         let limits = KinesisLimits { enforce_writes: false, ..KinesisLimits::default() };
         let kinesis_server = kinesis::serve_in_background(&limits).expect("a stream service");
@@ -75,11 +75,11 @@ impl Bench {
         bench
     }
 
-    pub fn wait_for<T>(&self, future: impl Future<Output = T>) -> T {
+    pub(crate) fn wait_for<T>(&self, future: impl Future<Output = T>) -> T {
         self.runtime.block_on(future)
     }
 
-    pub fn create_stream(&self, shards: u32) {
+    pub(crate) fn create_stream(&self, shards: u32) {
         let shards = i32::try_from(shards).expect("few");
         self.wait_for(async {
             let request = self.kinesis.create_stream().stream_name(&self.stream);
@@ -88,7 +88,7 @@ impl Bench {
         self.await_active();
     }
 
-    pub fn await_active(&self) {
+    pub(crate) fn await_active(&self) {
         self.until("the stream is active", || {
             let describe = self.kinesis.describe_stream_summary().stream_name(&self.stream);
             let answer = self.wait_for(describe.send()).expect("described");
@@ -98,7 +98,7 @@ impl Bench {
     }
 
     /// A message of the test's run.
-    pub fn message(&self, sequence: u64) -> Vec<u8> {
+    pub(crate) fn message(&self, sequence: u64) -> Vec<u8> {
         let origin = ClockOrigin { boot: BootId::current(), wall_offset_ns: 0 };
         let mut message = vec![u8::try_from(sequence % 251).expect("small"); HEADER_BYTES + 60];
         HeaderWriter::new(self.run, 0, origin).seal(&mut message, sequence, 1, 2);
@@ -106,7 +106,7 @@ impl Bench {
     }
 
     /// Puts records; returns their sequence numbers in the stream.
-    pub fn put(&self, records: impl IntoIterator<Item = (String, Vec<u8>)>) -> Vec<String> {
+    pub(crate) fn put(&self, records: impl IntoIterator<Item = (String, Vec<u8>)>) -> Vec<String> {
         let entries: Vec<PutRecordsRequestEntry> = records
             .into_iter()
             .map(|(key, data)| {
@@ -128,11 +128,11 @@ impl Bench {
     }
 
     /// Puts these messages of the run, all with the same key.
-    pub fn put_messages(&self, sequences: std::ops::Range<u64>) -> Vec<String> {
+    pub(crate) fn put_messages(&self, sequences: std::ops::Range<u64>) -> Vec<String> {
         self.put(sequences.map(|sequence| ("key".to_owned(), self.message(sequence))))
     }
 
-    pub fn config(&self, settings: MappingSettings) -> MappingConfig {
+    pub(crate) fn config(&self, settings: MappingSettings) -> MappingConfig {
         let mut function = FunctionConfig::new("kin-lambda", env!("CARGO_BIN_EXE_kin-lambda"));
         let mut set =
             |name: &str, value: &str| function.environment.insert(name.into(), value.into());
@@ -149,7 +149,7 @@ impl Bench {
         }
     }
 
-    pub fn start(&self, config: MappingConfig) -> RunningMapping {
+    pub(crate) fn start(&self, config: MappingConfig) -> RunningMapping {
         let stop = Arc::new(AtomicBool::new(false));
         let (sdk, stopped) = (self.sdk.clone(), Arc::clone(&stop));
         let thread = std::thread::spawn(move || {
@@ -161,7 +161,7 @@ impl Bench {
     }
 
     /// All rows, in no order.
-    pub fn rows(&self) -> Vec<LandedRow> {
+    pub(crate) fn rows(&self) -> Vec<LandedRow> {
         let scan = self.dynamodb.scan().table_name(&self.stream).consistent_read(true);
         let items =
             self.wait_for(scan.into_paginator().items().send().collect::<Result<Vec<_>, _>>());
@@ -189,7 +189,7 @@ impl Bench {
     }
 
     /// How often each message is in the table.
-    pub fn counts(&self) -> BTreeMap<u64, usize> {
+    pub(crate) fn counts(&self) -> BTreeMap<u64, usize> {
         let mut counts = BTreeMap::new();
         for row in self.rows() {
             *counts.entry(row.sequence).or_default() += 1;
@@ -198,7 +198,7 @@ impl Bench {
     }
 
     /// Waits until the table has these messages, and until nothing more comes.
-    pub fn await_messages(&self, sequences: impl IntoIterator<Item = u64>) {
+    pub(crate) fn await_messages(&self, sequences: impl IntoIterator<Item = u64>) {
         let expected: Vec<u64> = sequences.into_iter().collect();
         self.until("all rows are there", || {
             let counts = self.counts();
@@ -216,7 +216,7 @@ impl Bench {
         assert_eq!(before.into_keys().collect::<Vec<_>>(), expected);
     }
 
-    pub fn until(&self, what: &str, is_so: impl Fn() -> bool) {
+    pub(crate) fn until(&self, what: &str, is_so: impl Fn() -> bool) {
         let started = Instant::now();
         while !is_so() {
             assert!(
@@ -228,17 +228,17 @@ impl Bench {
         }
     }
 
-    pub fn function_log(&self) -> String {
+    pub(crate) fn function_log(&self) -> String {
         let log = self.state.path().join("function.log");
         std::fs::read_to_string(log).unwrap_or_default()
     }
 
-    pub fn report(&self) -> Option<MappingReport> {
+    pub(crate) fn report(&self) -> Option<MappingReport> {
         read_json(&self.state.path().join("mapping.json"))
     }
 
     /// What was given up: why, and the sequence numbers.
-    pub fn given_up(&self) -> Vec<(String, Vec<String>)> {
+    pub(crate) fn given_up(&self) -> Vec<(String, Vec<String>)> {
         let file = self.state.path().join("given-up.jsonl");
         let text = std::fs::read_to_string(file).unwrap_or_default();
         let line = |line| {
@@ -250,13 +250,13 @@ impl Bench {
         text.lines().map(line).collect()
     }
 
-    pub fn dynamodb_address(&self) -> std::net::SocketAddr {
+    pub(crate) fn dynamodb_address(&self) -> std::net::SocketAddr {
         let url = self.dynamodb_server.endpoint_url();
         url.trim_start_matches("http://").trim_end_matches('/').parse().expect("an address")
     }
 
     /// The function's workers.
-    pub fn workers(&self) -> Vec<rustix::process::Pid> {
+    pub(crate) fn workers(&self) -> Vec<rustix::process::Pid> {
         let mark = format!("TABLE_NAME={}", self.stream);
         let entries = std::fs::read_dir("/proc").expect("Linux").flatten();
         let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
@@ -283,14 +283,14 @@ fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Option<T> {
 }
 
 /// A mapping at work. Stops when it is dropped.
-pub struct RunningMapping {
+pub(crate) struct RunningMapping {
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<MappingReport>>,
 }
 
 impl RunningMapping {
     /// Stops it and waits for its last word.
-    pub fn stop(mut self) -> MappingReport {
+    pub(crate) fn stop(mut self) -> MappingReport {
         self.stop.store(true, Ordering::Relaxed);
         self.thread.take().expect("stopped once").join().expect("no panic")
     }
