@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use bench_aws::AwsArgs;
-use bench_cli::{GenerateArgs, LogArgs, OutputArgs, RunArgs, WorkloadArgs, quantity};
+use bench_cli::{GenerateArgs, LogArgs, OutputFormat, RunArgs, WorkloadArgs, quantity};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 const EXAMPLES: &str = "\
@@ -49,8 +49,10 @@ pub(crate) struct Options {
     #[command(flatten)]
     pub(crate) aws: AwsArgs,
 
-    #[command(flatten)]
-    pub(crate) output: OutputArgs,
+    // Not the one that other tools share, which would be one of the subcommands' too.
+    /// Form of the result on standard output
+    #[arg(help_heading = "Output", long, value_enum, value_name = "FORM", default_value_t)]
+    pub(crate) output: OutputFormat,
 
     #[command(flatten)]
     pub(crate) log: LogArgs,

@@ -59,12 +59,8 @@ pub(crate) fn produce(options: &Options, matches: &ArgMatches) -> Result<Exit> {
             return Err(error);
         }
     };
-    let surroundings = Surroundings {
-        clock,
-        shutdown,
-        progress: options.log.progress(),
-        output: options.output.output,
-    };
+    let surroundings =
+        Surroundings { clock, shutdown, progress: options.log.progress(), output: options.output };
     let exit = measurement.carry_out(record, surroundings);
     if let Some(Err(error)) = timings.map(TimingsWriter::finish) {
         tracing::warn!("{} is not complete: {error}", crate::timings::FILE);

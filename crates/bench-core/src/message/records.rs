@@ -166,7 +166,7 @@ impl RecordFile {
                         line,
                         reason,
                     })
-                })?
+                })?;
             }
             RecordFormat::Csv => records.convert_rows(&contents, path, limit_bytes)?,
         }

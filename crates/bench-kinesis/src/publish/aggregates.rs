@@ -94,10 +94,10 @@ mod tests {
         let mut aggregates = Aggregates::new(120, 2);
         let hash_key: Arc<str> = "7".into();
         let mut closed = Vec::new();
-        for token in 0..20 {
-            let shard = token as usize % 2;
+        for token in 0..20_u8 {
+            let shard = usize::from(token % 2);
             let (full, taken) =
-                aggregates.push(shard, ("k", Some(&hash_key)), (token, &[token as u8; 10]), 5);
+                aggregates.push(shard, ("k", Some(&hash_key)), (token.into(), &[token; 10]), 5);
             assert!(taken);
             closed.extend(full);
         }
@@ -109,10 +109,10 @@ mod tests {
         let mut seen = Vec::new();
         for record in &closed {
             assert_eq!(record.hash_key.as_deref(), Some("7"));
-            let tokens = record.messages.tokens();
             let found = deaggregate(&record.data);
             let data: Vec<_> = found.records().iter().map(|user| user.data[0]).collect();
-            assert_eq!(data, tokens.iter().map(|token| *token as u8).collect::<Vec<_>>());
+            let tokens: Vec<u32> = data.iter().map(|byte| u32::from(*byte)).collect();
+            assert_eq!(record.messages.tokens(), tokens);
             assert!(data.iter().all(|byte| byte % 2 == data[0] % 2), "{data:?}");
             seen.extend(data);
         }

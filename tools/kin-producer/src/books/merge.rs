@@ -108,8 +108,8 @@ fn form_of(path: &Path) -> Result<Form, UsageError> {
     }
 }
 
-fn partial(output: &Path) -> PathBuf {
-    let mut name = output.as_os_str().to_owned();
+fn partial(file: &Path) -> PathBuf {
+    let mut name = file.as_os_str().to_owned();
     name.push(".partial");
     name.into()
 }

@@ -1,0 +1,106 @@
+//! What the tool makes of its command line, the mistakes on it above all.
+
+use crate::tool::Place;
+
+/// The options that `run-suite` sets, and those that its experiments sweep.
+const DRIVEN_OPTIONS: [&str; 16] = [
+    "aggregate",
+    "batch-records",
+    "create",
+    "duration",
+    "endpoint-url",
+    "in-flight",
+    "input",
+    "linger",
+    "messages",
+    "partition-key-field",
+    "producers",
+    "put",
+    "rate",
+    "record-size",
+    "shards",
+    "stream",
+];
+
+#[test]
+fn what_cannot_be_is_refused_with_option_and_remedy() {
+    for (args, option, remedy) in [
+        ("--strem s", "--strem", "'--stream'"),
+        ("--stream no/name", "--stream", "letters, digits"),
+        ("--shards 0", "--shards", "1.."),
+        ("--shards 2 --on-demand", "--shards", "--on-demand"),
+        ("--put all", "--put", "records, record"),
+        ("--batch-records 501", "--batch-records", "1..=500"),
+        ("--batch-size 11MiB", "--batch-size: ", "at most 10MiB"),
+        ("--in-flight 0", "--in-flight", "1..=1000"),
+        ("-p 0", "--producers", "1..=1000"),
+        ("-n 0", "--messages: ", "at least 1"),
+        ("-r 39", "--record-size: ", "the smallest size is 40 bytes"),
+        ("-r 1100000", "--record-size: ", "send smaller ones"),
+        ("-a 50", "--aggregate: ", "name a size from 100 to 1048576, or 0"),
+        ("-a 2MiB", "--aggregate: ", "name a size from 100 to 1048576, or 0"),
+        ("--partition-key-field Title", "--partition-key-field", "--input"),
+        ("--interval 1ms", "--interval: ", "at least 10ms"),
+        ("--results-dir in_the_way", "--results-dir: ", "choose another folder"),
+        ("books merge --output x.json", "<CSV>", "--help"),
+        ("books merge --output x.txt in_the_way", "--output: ", ".jsonl"),
+        ("books generate -n 0 x.csv", "--messages: ", "name a number from 1"),
+    ] {
+        let place = Place::new();
+        place.write("in_the_way", "");
+        let said = place.run(args);
+        assert_eq!((said.code, said.stdout.as_str()), (2, ""), "{args}: {said:?}");
+        for needle in [option, remedy] {
+            assert!(said.stderr.contains(needle), "{args}: {needle}: {said:?}");
+        }
+        assert_eq!(place.entries(), ["in_the_way"], "{args}");
+    }
+}
+
+#[test]
+fn a_file_of_records_that_cannot_be_used_is_named() {
+    let place = Place::new();
+    place.write("bad.jsonl", "{}\nno json\n");
+    for (file, needle) in [("missing.csv", "missing.csv"), ("bad.jsonl", "line 2 of bad.jsonl")] {
+        let said = place.run(&format!("--input {file}"));
+        assert_eq!((said.code, said.stdout.as_str()), (1, ""), "{said:?}");
+        assert!(said.stderr.contains("--input") && said.stderr.contains(needle), "{said:?}");
+    }
+    assert_eq!(place.entries(), ["bad.jsonl"]);
+}
+
+#[test]
+fn the_options_are_told_to_programs() {
+    let said = Place::new().run("--generate options");
+    assert_eq!(said.code, 0, "{said:?}");
+    let told: serde_json::Value = serde_json::from_str(&said.stdout).expect("JSON");
+    assert_eq!(told["tool"], "kin-producer");
+    let options = told["options"].as_array().expect("a list");
+    for name in DRIVEN_OPTIONS {
+        assert!(options.iter().any(|option| option["name"] == name), "{name}");
+    }
+}
+
+#[test]
+fn help_shows_examples_and_exit_codes() {
+    let place = Place::new();
+    let help = place.run("--help");
+    assert_eq!((help.code, help.stderr.as_str()), (0, ""), "{help:?}");
+    for needle in [
+        "Examples:\n  kin-producer -n 10000 -r 100 ",
+        "-n 1250 -r 1600 -a 1043582",
+        "Exit codes: 0 good; 1 failed; 2 bad usage; 3 the run is INVALID",
+        "[default: benchmark]",
+        "default_partition_key",
+    ] {
+        assert!(help.stdout.contains(needle), "{needle}: {help:?}");
+    }
+    for hidden in ["run-dir", "num_records", "agg_size", "embedded-kinesis"] {
+        assert!(!help.stdout.contains(hidden), "{hidden}: {help:?}");
+    }
+    assert_eq!(
+        place.run("--version").stdout,
+        format!("kin-producer {}\n", env!("CARGO_PKG_VERSION"))
+    );
+    assert_eq!(place.entries(), [""; 0]);
+}

@@ -1,0 +1,70 @@
+//! Runs with no service named.
+
+use bench_core::results::{ServiceOrigin, Status};
+
+use crate::tool::{Place, count};
+
+#[test]
+fn with_no_service_named_an_embedded_one_is_used_and_labelled() {
+    let place = Place::new();
+    let said = place.run("-n 900");
+    assert_eq!(said.code, 0, "{said:?}");
+    assert_eq!(said.stderr, "");
+    assert_eq!(place.entries(), ["results"]);
+    let heading: Vec<_> = said.stdout.lines().take(3).collect();
+    assert!(heading[1].starts_with("kinesis: embedded (ferrokinesis "), "{said:?}");
+    assert!(heading[2].contains("not the performance of kinesis"), "{said:?}");
+    let document = place.document();
+    assert_eq!((document.status, place.acked().len()), (Status::Complete, 900));
+    let [service] = &document.services[..] else { panic!("{:?}", document.services) };
+    assert_eq!(service.origin, ServiceOrigin::Embedded);
+    for (option, value) in [
+        ("stream", "benchmark"),
+        ("stream-mode", "provisioned"),
+        ("shards", "1"),
+        ("messages", "900"),
+        ("record-size", "100"),
+        ("linger", "5ms"),
+        ("put", "records"),
+        ("in-flight", "8"),
+    ] {
+        assert_eq!(document.options[option], value, "{option}");
+    }
+    assert_eq!(document.versions.keys().collect::<Vec<_>>(), ["aws-sdk-kinesis"]);
+    assert_eq!((count(&document, "records"), count(&document, "requests_failed")), (900, 0));
+}
+
+#[test]
+fn the_old_command_lines_still_run() {
+    for (args, messages, size) in [
+        ("-n 1250 -r 1600 -a 1043582", "1250", "1600"),
+        ("--num_records 500 --record_size 800 --agg_size 1043582", "500", "800"),
+        ("-n=100 -r=100", "100", "100"),
+        ("-n 100 -a 0", "100", "100"),
+    ] {
+        let place = Place::new();
+        let said = place.run(args);
+        assert_eq!(said.code, 0, "{args}: {said:?}");
+        let document = place.document();
+        let options = &document.options;
+        assert_eq!(
+            (&options["messages"], &options["record-size"]),
+            (&messages.into(), &size.into())
+        );
+        assert_eq!(place.acked().len().to_string(), messages, "{args}");
+        let records = count(&document, "records");
+        let packed = options.get("aggregate").is_some_and(|size| size != "0");
+        assert_eq!(records < 10, packed, "{args}: {records} records");
+    }
+}
+
+#[test]
+fn without_limits_a_shard_takes_whatever_comes() {
+    let place = Place::new();
+    let said = place.run("-n 20000 --no-limits -p 2 --shards 2");
+    assert_eq!(said.code, 0, "{said:?}");
+    let document = place.document();
+    assert_eq!(count(&document, "records_throttled"), 0);
+    let acked = place.acked();
+    assert_eq!((acked.len(), acked[10_000]), (20_000, (1, 0)));
+}

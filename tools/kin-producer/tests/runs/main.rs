@@ -1,0 +1,8 @@
+//! The tool as a user runs it, on its own embedded Kinesis and on one that outlives it.
+
+mod books;
+mod command_line;
+mod embedded;
+mod interrupt;
+mod named;
+mod tool;
