@@ -54,10 +54,13 @@ pub(super) struct Checkpoints {
 }
 
 impl Checkpoints {
-    /// Those in the state folder, if they are of `stream`; otherwise new ones.
+    /// Those in the state folder, if they are of `stream`; otherwise new ones, also if the stream
+    /// `is_another`: creation times are whole seconds, in which a stream can be deleted and made
+    /// again.
     pub(super) fn open(
         state_dir: &Path,
         stream: StreamIdentity,
+        is_another: bool,
         now_ms: i64,
     ) -> Result<Self, MappingError> {
         let path = state_dir.join(FILE);
@@ -68,7 +71,7 @@ impl Checkpoints {
         };
         let read = text.map(|text| serde_json::from_slice::<Content>(&text)).transpose();
         let read = read.map_err(|error| MappingError::state("read", &path, error.into()))?;
-        let kept = read.filter(|content| content.stream == stream);
+        let kept = read.filter(|content| content.stream == stream && !is_another);
         let is_new = kept.is_none();
         let content = kept.unwrap_or_else(|| Content {
             stream,
@@ -156,14 +159,14 @@ mod tests {
     #[test]
     fn checkpoints_are_found_again_and_those_of_another_stream_are_not() {
         let dir = tempfile::tempdir().expect("a folder");
-        let mut first = Checkpoints::open(dir.path(), stream(1), 50).expect("new");
+        let mut first = Checkpoints::open(dir.path(), stream(1), false, 50).expect("new");
         assert!(first.is_new());
         first.set("a", Checkpoint::Finished);
         first.set("b", Checkpoint::After("7".to_owned()));
         first.set("c", Checkpoint::Begun);
         first.save().expect("written");
 
-        let mut again = Checkpoints::open(dir.path(), stream(1), 99).expect("read");
+        let mut again = Checkpoints::open(dir.path(), stream(1), false, 99).expect("read");
         assert!(!again.is_new());
         assert_eq!(again.finished().collect::<Vec<_>>(), ["a"]);
         let mut begin =
@@ -172,15 +175,17 @@ mod tests {
         assert_eq!(begin("c"), ShardStart::AtTimestamp(date_time(50)), "not the latest of now");
         assert_eq!(begin("d"), ShardStart::TrimHorizon, "a child of a split");
 
-        let other = Checkpoints::open(dir.path(), stream(2), 99).expect("new");
+        let other = Checkpoints::open(dir.path(), stream(2), false, 99).expect("new");
         assert!(other.is_new() && other.finished().next().is_none());
+        let made_again = Checkpoints::open(dir.path(), stream(1), true, 99).expect("new");
+        assert!(made_again.is_new() && made_again.finished().next().is_none());
     }
 
     #[test]
     fn a_file_that_is_none_of_ours_is_named() {
         let dir = tempfile::tempdir().expect("a folder");
         fs::write(dir.path().join(FILE), "no JSON").expect("written");
-        let error = Checkpoints::open(dir.path(), stream(1), 0).expect_err("unreadable");
+        let error = Checkpoints::open(dir.path(), stream(1), false, 0).expect_err("unreadable");
         assert!(error.to_string().contains(FILE), "{error}");
     }
 }

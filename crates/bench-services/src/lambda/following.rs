@@ -19,8 +19,19 @@ use super::shard::ShardTask;
 use super::state::Stop;
 use super::worker::wall_ms;
 
+/// The service's word for a stream that is not there.
+pub(super) const NOT_FOUND: &str = "ResourceNotFoundException";
+
 /// How often checkpoints and report are written.
 const SAVE_INTERVAL: Duration = Duration::from_millis(200);
+
+/// Why a stream cannot be read any more.
+#[derive(Debug)]
+pub(super) struct Lost {
+    pub(super) reason: String,
+    /// Whether there is no stream: if there is one later, it is another one.
+    pub(super) is_gone: bool,
+}
 
 /// The id of a shard whose task has ended, and its children if it has been worked off.
 type Ended = (String, Result<Option<Vec<Shard>>, KinesisError>);
@@ -42,19 +53,20 @@ impl<'a> Following<'a> {
     pub(super) async fn run(
         mapping: &'a Mapping,
         stream: StreamIdentity,
+        is_another: bool,
         source: EventSource,
         function: Arc<Function>,
-    ) -> Result<Result<(), String>, MappingError> {
+    ) -> Result<Result<(), Lost>, MappingError> {
         let config = &mapping.shared.config;
         let shards = match admin::list_shards(&mapping.client, &config.stream).await {
             Ok(shards) => shards.iter().map(in_lineage).collect::<Vec<_>>(),
-            Err(error) => return Ok(Err(error.to_string())),
+            Err(error) => return Ok(Err(Lost::from(&error))),
         };
         let now_ms = i64::try_from(wall_ms()).unwrap_or(i64::MAX);
-        let mut checkpoints = Checkpoints::open(&config.state_dir, stream, now_ms)?;
+        let mut checkpoints = Checkpoints::open(&config.state_dir, stream, is_another, now_ms)?;
         let tree = match plant(&shards, config.settings.starting_position, &mut checkpoints) {
             Ok(tree) => tree,
-            Err(reason) => return Ok(Err(reason)),
+            Err(reason) => return Ok(Err(Lost { reason, is_gone: false })),
         };
         mapping.shared.set_checkpoints(checkpoints);
         let (end_reading, stop_reading) = Stop::by_hand();
@@ -65,7 +77,7 @@ impl<'a> Following<'a> {
         following.work().await
     }
 
-    async fn work(&mut self) -> Result<Result<(), String>, MappingError> {
+    async fn work(&mut self) -> Result<Result<(), Lost>, MappingError> {
         let mut lost = Ok(());
         let mut save = tokio::time::interval(SAVE_INTERVAL);
         save.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -81,7 +93,7 @@ impl<'a> Following<'a> {
                     Some(Ok((_, Err(error)))) => {
                         // What the others have read is delivered before the stream is looked for.
                         self.end_reading.send_replace(true);
-                        lost = Err(error.to_string());
+                        lost = Err(Lost::from(&error));
                     }
                 },
             }
@@ -127,12 +139,26 @@ impl<'a> Following<'a> {
         }
     }
 
-    fn broke(&self, error: JoinError) -> String {
+    fn broke(&self, error: JoinError) -> Lost {
         self.end_reading.send_replace(true);
         match error.try_into_panic() {
             Ok(panic) => std::panic::resume_unwind(panic),
-            Err(error) => format!("the reading of a shard was cancelled: {error}"),
+            Err(error) => {
+                let reason = format!("the reading of a shard was cancelled: {error}");
+                Lost { reason, is_gone: false }
+            }
         }
+    }
+}
+
+impl From<&KinesisError> for Lost {
+    fn from(error: &KinesisError) -> Self {
+        let is_gone = match error {
+            KinesisError::NoStream { .. } => true,
+            KinesisError::Aws(error) => error.is(NOT_FOUND),
+            _ => false,
+        };
+        Self { reason: error.to_string(), is_gone }
     }
 }
 

@@ -14,7 +14,7 @@ use super::checkpoints::StreamIdentity;
 use super::config::MappingConfig;
 use super::error::MappingError;
 use super::event::EventSource;
-use super::following::Following;
+use super::following::{Following, NOT_FOUND};
 use super::function::{Function, FunctionReport};
 use super::report::{MappingReport, MappingState};
 use super::state::{Shared, Stop};
@@ -48,6 +48,7 @@ pub async fn run_with(
         reads,
         function: None,
         said: None,
+        was_gone: false,
         stop: Stop::follow(Arc::clone(stop)),
     };
     let outcome = mapping.run().await;
@@ -74,6 +75,8 @@ pub(super) struct Mapping {
     function: Option<Arc<Function>>,
     /// What the log said last of a stream that is not there: it is not said ten times a second.
     said: Option<String>,
+    /// Whether there was no stream since it was last read.
+    was_gone: bool,
     pub(super) stop: Stop,
 }
 
@@ -83,8 +86,11 @@ impl Mapping {
             let source = EventSource::new(&stream.arn);
             let function = self.function(&source);
             self.shared.set_state(MappingState::Running);
-            if let Err(lost) = Following::run(self, stream, source, function).await? {
-                self.say_once(lost);
+            let is_another = std::mem::take(&mut self.was_gone);
+            let followed = Following::run(self, stream, is_another, source, function).await?;
+            if let Err(lost) = followed {
+                self.was_gone = lost.is_gone;
+                self.say_once(lost.reason);
             }
             self.shared.set_state(MappingState::Waiting);
             self.pause().await;
@@ -97,8 +103,11 @@ impl Mapping {
         while !self.stop.is_set() {
             match self.find_stream().await {
                 Ok(Some(stream)) => return Ok(Some(stream)),
-                Ok(None) => {}
-                Err(error) => self.say_once(error.to_string()),
+                Ok(None) => self.was_gone = true,
+                Err(error) => {
+                    self.was_gone |= error.is(NOT_FOUND);
+                    self.say_once(error.to_string());
+                }
             }
             self.save()?;
             self.pause().await;

@@ -221,7 +221,9 @@ impl Bench {
         while !is_so() {
             assert!(
                 started.elapsed() < PATIENCE,
-                "waited for this in vain: {what}; the function said:\n{}",
+                "waited for this in vain: {what}\n{}\n{}\n{}",
+                self.state_file("mapping.json"),
+                self.state_file("checkpoints.json"),
                 self.function_log()
             );
             std::thread::sleep(Duration::from_millis(10));
@@ -229,8 +231,11 @@ impl Bench {
     }
 
     pub(crate) fn function_log(&self) -> String {
-        let log = self.state.path().join("function.log");
-        std::fs::read_to_string(log).unwrap_or_default()
+        self.state_file("function.log")
+    }
+
+    fn state_file(&self, name: &str) -> String {
+        std::fs::read_to_string(self.state.path().join(name)).unwrap_or_default()
     }
 
     pub(crate) fn report(&self) -> Option<MappingReport> {
