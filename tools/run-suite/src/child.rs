@@ -22,6 +22,9 @@ use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 /// The hidden first argument by which run-suite starts a tool: `__exec PARENT-PID TOOL ARGUMENT...`
 pub(crate) const EXEC: &str = "__exec";
 
+/// The variable by which tools take the services that stand in the environment for run-suite's own.
+const STACK_VARIABLE: &str = "BENCH_STACK";
+
 /// What a tool has between SIGINT and SIGKILL to end in good order.
 pub(crate) const GRACE: Duration = Duration::from_secs(10);
 
@@ -185,6 +188,10 @@ fn watch_over(
 
 fn spawn(invocation: Invocation<'_>) -> io::Result<Child> {
     let mut command = Command::new(std::env::current_exe()?);
+    // A stack that the user has started by hand is none that an experiment means.
+    if invocation.services == ServiceOrigin::Embedded {
+        command.env_remove(STACK_VARIABLE);
+    }
     command
         .arg(EXEC)
         .arg(std::process::id().to_string())

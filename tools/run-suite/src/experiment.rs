@@ -19,10 +19,22 @@
 //! [[fault]]                  # what is done in every run, see docs/faults.md
 //! at = "20s"
 //! kill = "kafka-2"
+//! [then]                     # a second tool, which reads what the first has sent
+//! tool = "kin-db-consumer"
+//! [then.options]             # its options; swept as "then.NAME"
+//! drain-timeout = "10s"
+//! [[prepare]]                # makes files once, in a folder that options name as {files}
+//! tool = "kin-producer"
+//! arguments = ["books", "generate", "books.csv"]
+//! [lambda]                   # settings of the Lambda between the two; swept as "lambda.NAME"
+//! batch-size = 100
 //! ```
 //!
 //! Experiment files are copied into result folders: secrets have no place in them. They reach a
 //! tool through its environment or its properties file.
+
+mod owner;
+mod started;
 
 use std::collections::BTreeSet;
 use std::fmt::{Display, Write as _};
@@ -31,11 +43,13 @@ use std::time::Duration;
 use bench_cli::UsageError;
 use bench_cli::quantity::parse_duration;
 use bench_core::results::ServiceOrigin;
-use bench_services::local::{BROKERS_MAX, Service};
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
+pub(crate) use self::owner::Owner;
+pub(crate) use self::started::LocalSection;
 use crate::faults::{self, Fault};
+use crate::prepare::Prepare;
 
 /// The time limit of a run where the file names none.
 const TIME_LIMIT_DEFAULT: Duration = Duration::from_mins(10);
@@ -44,11 +58,9 @@ const TIME_LIMIT_DEFAULT: Duration = Duration::from_mins(10);
 const OPTIONS: &str = "[options]";
 const MATRIX: &str = "[matrix]";
 const CASE: &str = "[[case]]";
-const LOCAL: &str = "[local]";
-const LOCAL_KAFKA: &str = "[local.kafka]";
 
 /// The keys of the file's top level.
-const KEYS: [&str; 13] = [
+const KEYS: [&str; 16] = [
     "name",
     "question",
     "tool",
@@ -62,6 +74,9 @@ const KEYS: [&str; 13] = [
     "matrix",
     "case",
     "fault",
+    "then",
+    "lambda",
+    "prepare",
 ];
 
 /// A checked experiment file. Option names are still those of the file: the tool has the last word
@@ -78,7 +93,7 @@ pub(crate) struct Experiment {
     pub(crate) subcommand: Option<String>,
     /// Where the services of the runs come from.
     pub(crate) services: ServiceOrigin,
-    /// What is started when they are local; of no account otherwise.
+    /// What run-suite is to start of them, as far as the file says so.
     pub(crate) local: LocalSection,
     /// Runs of each cell.
     pub(crate) repeats: u32,
@@ -86,7 +101,11 @@ pub(crate) struct Experiment {
     pub(crate) order: Order,
     /// The longest that a run may take.
     pub(crate) time_limit: Duration,
-    /// Options of every cell.
+    /// What makes files that the runs need, once before the first of them.
+    pub(crate) prepare: Vec<Prepare>,
+    /// The tool that runs after the first in every run.
+    pub(crate) then: Option<Call>,
+    /// Options of every cell, those of `[then]` and `[lambda]` among them, see [`Owner`].
     pub(crate) options: Options,
     /// Swept options with their values.
     pub(crate) matrix: Vec<(String, Vec<OptionValue>)>,
@@ -94,6 +113,15 @@ pub(crate) struct Experiment {
     pub(crate) cases: Vec<Case>,
     /// What is done in every run, in the order of time.
     pub(crate) faults: Vec<Fault>,
+}
+
+/// A tool as an experiment calls it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Call {
+    /// The binary.
+    pub(crate) tool: String,
+    /// Its subcommand.
+    pub(crate) subcommand: Option<String>,
 }
 
 /// Options by name, in the order of the file.
@@ -132,25 +160,14 @@ pub(crate) enum Order {
     Grouped,
 }
 
-/// The `[local]` section.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub(crate) struct LocalSection {
-    /// The services to start; empty for those that the tool uses.
-    pub(crate) start: Vec<Service>,
-    /// Kafka brokers.
-    pub(crate) brokers: Option<u32>,
-    /// Settings of the brokers.
-    pub(crate) kafka_settings: Vec<(String, String)>,
-}
-
+/// The `[then]` section.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct LocalFile {
+struct ThenFile {
+    tool: String,
+    subcommand: Option<String>,
     #[serde(default)]
-    start: Vec<String>,
-    brokers: Option<u32>,
-    #[serde(default)]
-    kafka: Table,
+    options: Table,
 }
 
 /// The file as TOML sees it.
@@ -162,7 +179,7 @@ struct File {
     tool: String,
     subcommand: Option<String>,
     services: ServiceOrigin,
-    local: Option<LocalFile>,
+    local: Option<started::LocalFile>,
     repeats: Option<u32>,
     #[serde(default)]
     order: Order,
@@ -175,6 +192,11 @@ struct File {
     case: Vec<Table>,
     #[serde(default)]
     fault: Vec<Table>,
+    then: Option<ThenFile>,
+    #[serde(default)]
+    lambda: Table,
+    #[serde(default)]
+    prepare: Vec<Prepare>,
 }
 
 impl Experiment {
@@ -186,17 +208,22 @@ impl Experiment {
             return Err(UsageError::new(&format!("`{key}`"), "no key of an experiment", remedy));
         }
         let file: File = toml::from_str(text).map_err(|error| syntax(&error))?;
+        let mut options = options(OPTIONS, file.options)?;
+        let then = file.then.map(|then| then_call(then, &mut options)).transpose()?;
+        options.extend(Owner::Lambda.options(file.lambda)?);
         Ok(Self {
             name: checked_name(file.name)?,
             question: checked_question(file.question)?,
-            tool: checked_tool(file.tool)?,
+            tool: checked_tool("tool", file.tool)?,
             subcommand: file.subcommand,
             services: file.services,
-            local: local(file.local)?,
+            local: started::local(file.local)?,
             repeats: checked_repeats(file.repeats)?,
             order: file.order,
             time_limit: checked_time_limit(file.time_limit.as_deref())?,
-            options: options(OPTIONS, file.options)?,
+            prepare: file.prepare.into_iter().map(checked_prepare).collect::<Result<_, _>>()?,
+            then,
+            options,
             matrix: matrix(file.matrix)?,
             cases: file.case.into_iter().map(case).collect::<Result<_, _>>()?,
             faults: faults::parse(file.fault, file.services)?,
@@ -210,7 +237,7 @@ impl Experiment {
         canonical: impl Fn(&str, &str, &OptionValue) -> Result<String, UsageError>,
     ) -> Result<(), UsageError> {
         for (name, value) in &mut self.options {
-            *name = canonical(OPTIONS, name, value)?;
+            *name = canonical(Owner::of(name).0.fixed_place(), name, value)?;
         }
         for (name, values) in &mut self.matrix {
             let given = name.clone();
@@ -224,13 +251,30 @@ impl Experiment {
         self.refuse_repeated_options()
     }
 
+    /// The names of all options at all places of the file.
+    pub(crate) fn option_names(&self) -> impl Iterator<Item = &String> {
+        let in_cases = self.cases.iter().flat_map(|case| &case.options);
+        let single = self.options.iter().chain(in_cases).map(|(name, _)| name);
+        single.chain(self.matrix.iter().map(|(name, _)| name))
+    }
+
+    /// All values that an option has at some place of the file.
+    pub(crate) fn values(&self, name: &str) -> impl Iterator<Item = &OptionValue> {
+        let in_cases = self.cases.iter().flat_map(|case| &case.options);
+        let single = self.options.iter().chain(in_cases);
+        let single = single.filter(move |(option, _)| option == name).map(|(_, value)| value);
+        let swept = self.matrix.iter().filter(move |(option, _)| option == name);
+        single.chain(swept.flat_map(|(_, values)| values))
+    }
+
     /// Refuses an option that is given at two places of which neither can stand for a default. A
     /// case may replace what `[options]` says.
     fn refuse_repeated_options(&self) -> Result<(), UsageError> {
         let fixed = unique(OPTIONS, self.options.iter().map(|(name, _)| name))?;
         let swept = unique(MATRIX, self.matrix.iter().map(|(name, _)| name))?;
         if let Some(name) = swept.intersection(&fixed).next() {
-            return Err(at(MATRIX, name, "stands in [options] too", "leave it out there"));
+            let problem = format!("stands in {} too", Owner::of(name).0.fixed_place());
+            return Err(at(MATRIX, name, &problem, "leave it out there"));
         }
         for case in &self.cases {
             let own = unique(CASE, case.options.iter().map(|(name, _)| name))?;
@@ -312,12 +356,22 @@ fn checked_question(question: String) -> Result<String, UsageError> {
     Ok(question)
 }
 
-fn checked_tool(tool: String) -> Result<String, UsageError> {
+fn checked_tool(at: &str, tool: String) -> Result<String, UsageError> {
     if tool.is_empty() || tool.contains('/') {
         let problem = format!("`{tool}` is not the name of a tool");
-        return Err(key("tool", problem, "name one without its folder, such as kafka-prodcon"));
+        return Err(key(at, problem, "name one without its folder, such as kafka-prodcon"));
     }
     Ok(tool)
+}
+
+fn checked_prepare(prepare: Prepare) -> Result<Prepare, UsageError> {
+    Ok(Prepare { tool: checked_tool("prepare.tool", prepare.tool)?, ..prepare })
+}
+
+/// The second tool; its options go to `all`.
+fn then_call(file: ThenFile, all: &mut Options) -> Result<Call, UsageError> {
+    all.extend(Owner::Then.options(file.options)?);
+    Ok(Call { tool: checked_tool("then.tool", file.tool)?, subcommand: file.subcommand })
 }
 
 fn checked_repeats(repeats: Option<u32>) -> Result<u32, UsageError> {
@@ -336,24 +390,6 @@ fn checked_time_limit(limit: Option<&str>) -> Result<Duration, UsageError> {
         return Err(key("time_limit", "no run ends in no time", REMEDY));
     }
     Ok(limit)
-}
-
-fn local(file: Option<LocalFile>) -> Result<LocalSection, UsageError> {
-    let Some(file) = file else { return Ok(LocalSection::default()) };
-    let start = file.start.iter().map(|name| name.parse::<Service>()).collect::<Result<_, _>>();
-    let start = start.map_err(|error| at(LOCAL, "start", &error, "name what is needed"))?;
-    if file.brokers.is_some_and(|brokers| !(1..=BROKERS_MAX).contains(&brokers)) {
-        let remedy = format!("name 1 to {BROKERS_MAX}");
-        return Err(at(LOCAL, "brokers", "out of range", &remedy));
-    }
-    let kafka_settings = file.kafka.into_iter().map(|(name, toml)| match toml {
-        Value::Boolean(value) => Ok((name, value.to_string())),
-        toml => scalar(toml)
-            .map(|value| (name.clone(), value))
-            .map_err(|kind| unfit(LOCAL_KAFKA, &name, kind)),
-    });
-    let kafka_settings = kafka_settings.collect::<Result<_, _>>()?;
-    Ok(LocalSection { start, brokers: file.brokers, kafka_settings })
 }
 
 /// The text of an experiment file with its `services` replaced.

@@ -4,9 +4,11 @@
 //! results/kafka-record-size-20261121-083000/
 //!   experiment.toml            the experiment file
 //!   experiment.json            plan and state, replaced as a whole after every run
+//!   files/                     what the experiment prepares for its runs
 //!   run-suite.lock             held while run-suite works on the folder
 //!   01-record-size-100/repeat-1/       the tool's result folder
 //!   01-record-size-100/repeat-1.log    what the tool wrote to standard error
+//!   01-record-size-100/repeat-1/then/  the same of the tool that runs after it, with `then.log`
 //!   01-record-size-100/repeat-1.aside-1/    what a run that was cut short had left
 //! ```
 
@@ -20,8 +22,8 @@ use anyhow::{Context, Result, bail, ensure};
 use bench_core::results::{RunDocument, rfc3339};
 use serde::{Deserialize, Serialize};
 
-use crate::plan::{Plan, PlannedRun};
-use crate::verdict::{Judgement, RunStatus, judge_document};
+use crate::plan::Plan;
+use crate::verdict::{Judgement, RunStatus, judge_folder};
 
 /// Version of `experiment.json` that this code writes and reads.
 const SCHEMA_VERSION: u32 = 1;
@@ -115,10 +117,7 @@ impl State {
                 *run = RunState::default();
                 continue;
             }
-            let document = read_document(&folder.join(self.plan.run_folder(*planned)));
-            let services = self.plan.services;
-            let judgement = document.ok().and_then(|document| judge_document(&document, services));
-            match judgement {
+            match judge_folder(&folder.join(self.plan.run_folder(*planned)), &self.plan) {
                 Some(Judgement { status, .. }) if status == run.status => {}
                 Some(Judgement { status, problem }) if status != RunStatus::Failed => {
                     *run = RunState { status, problem, ..run.clone() };
@@ -179,10 +178,10 @@ impl ExperimentFolder {
         &self.state
     }
 
-    /// Makes place for the run at `index` and marks it as running. Returns the folder that the tool
-    /// is to make.
-    pub(crate) fn begin(&mut self, index: usize) -> Result<PathBuf> {
-        let run_dir = self.run_dir(self.state.plan.runs[index]);
+    /// Makes place for the run at `index`, whose tool is to make its folder, and marks it as
+    /// running.
+    pub(crate) fn begin(&mut self, index: usize) -> Result<()> {
+        let run_dir = self.path.join(self.state.plan.run_folder(self.state.plan.runs[index]));
         let parent = run_dir.parent().unwrap_or(&self.path);
         fs::create_dir_all(parent)
             .with_context(|| format!("failed to create {}", parent.display()))?;
@@ -190,8 +189,7 @@ impl ExperimentFolder {
         set_aside(&log_path(&run_dir))?;
         self.state.runs[index] =
             RunState { status: RunStatus::Running, started_at: Some(now()), ..RunState::default() };
-        self.save()?;
-        Ok(run_dir)
+        self.save()
     }
 
     /// Records what became of the run at `index`.
@@ -210,10 +208,6 @@ impl ExperimentFolder {
             problem: judgement.problem,
         };
         self.save()
-    }
-
-    fn run_dir(&self, run: PlannedRun) -> PathBuf {
-        self.path.join(self.state.plan.run_folder(run))
     }
 
     /// Replaces the state file as a whole: a crash leaves the old one or the new one.

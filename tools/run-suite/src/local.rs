@@ -1,28 +1,53 @@
-//! The local services of an experiment: which ones it needs, and their life beside its runs.
+//! What run-suite starts for an experiment: which services it needs, and their life beside its runs.
 //!
-//! They stand in the folder `services` of the experiment, so that `run-suite services down --dir`
-//! finds them when run-suite itself was killed.
+//! Real servers are started for `services = "local"`. Embedded ones come with a tool, unless two
+//! tools are to use the same: then they are started here, too. They stand in the folder `services`
+//! of the experiment, so that `run-suite services down --dir` finds them when run-suite itself was
+//! killed.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use bench_cli::{Progress, UsageError};
-use bench_services::local::{Cache, LocalError, Service, Stack, StackOptions};
+use bench_core::results::ServiceOrigin;
+use bench_services::local::{Cache, LambdaOptions, LocalError, Service, Stack, StackOptions};
 use serde::{Deserialize, Serialize};
 
-use crate::experiment::Experiment;
+use crate::experiment::{Experiment, OptionValue, Options, Owner, at};
 use crate::faults::{Network, Site, need_network};
 use crate::tool::Tool;
+use crate::tools::Tools;
 
 /// The folder of the stack in that of the experiment.
 const FOLDER: &str = "services";
 
-/// The option by which a tool is told of each service: a tool that has it uses the service.
+/// What tools of a chain use.
+const CHAINED: [(&str, &[Service]); 4] = [
+    ("kin-producer", &[Service::Kinesis]),
+    ("kin-consumer", &[Service::Kinesis]),
+    ("kin-db-consumer", &[Service::Dynamodb, Service::KinLambda]),
+    ("kin-sql-consumer", &[Service::Mysql, Service::SqlLambda]),
+];
+
+/// The option by which any other tool is told of a service: a tool that has it uses the service.
 const OPTIONS: [(&str, Service); 4] = [
     ("bootstrap-servers", Service::Kafka),
     ("connect-url", Service::Connect),
     ("mysql-url", Service::Mysql),
     ("s3-endpoint", Service::S3),
+];
+
+/// The option by which a tool is told to use a table, if it is to use one.
+const LAND: &str = "land";
+
+/// Services that experiments on embedded ones may have started.
+const BESIDE_EMBEDDED: [Service; 5] = [
+    Service::Kinesis,
+    Service::Dynamodb,
+    Service::KinLambda,
+    Service::SqlLambda,
+    // There is no embedded one.
+    Service::Mysql,
 ];
 
 /// What an experiment needs to run on.
@@ -36,36 +61,155 @@ pub(crate) struct LocalPlan {
 }
 
 impl LocalPlan {
-    /// What the experiment asks for; without a word on services, those that its tool uses.
-    pub(crate) fn new(experiment: &Experiment, tool: &Tool) -> Result<Self, UsageError> {
-        let section = &experiment.local;
-        let mut services = section.start.clone();
-        if services.is_empty() {
-            let used = OPTIONS.iter().filter(|(option, _)| tool.has_option(option));
-            services.extend(used.map(|(_, service)| service));
-        }
-        if services.is_empty() {
-            return Err(UsageError::new(
-                "`services`",
-                "\"local\" starts nothing, since the tool has no option that names a server",
-                "name what to start: `start = [\"kafka\"]` in [local]",
+    /// What the experiment asks for; without a word on services, those that its tools use. `None`
+    /// when there is nothing to start.
+    pub(crate) fn new(experiment: &Experiment, tools: &Tools) -> Result<Option<Self>, UsageError> {
+        let services = match experiment.services {
+            ServiceOrigin::External => Vec::new(),
+            ServiceOrigin::Local => beside_local(experiment, tools)?,
+            ServiceOrigin::Embedded => beside_embedded(experiment, tools)?,
+        };
+        let has_lambda =
+            [Service::KinLambda, Service::SqlLambda].iter().any(|l| services.contains(l));
+        let mut names = experiment.option_names();
+        if !has_lambda && let Some(name) = names.find(|name| Owner::of(name).0 == Owner::Lambda) {
+            return Err(at(
+                Owner::Lambda.fixed_place(),
+                Owner::of(name).1,
+                "the experiment starts no Lambda",
+                "add \"kin-lambda\" or \"sql-lambda\" to `start` in [local]",
             ));
         }
-        Ok(Self {
+        if services.is_empty() {
+            return Ok(None);
+        }
+        let section = &experiment.local;
+        Ok(Some(Self {
             services,
             brokers: section.brokers.unwrap_or(1),
             kafka_settings: section.kafka_settings.clone(),
             proxied: need_network(&experiment.faults),
-        })
+        }))
     }
 
-    fn options(&self, network: Option<&Network>) -> StackOptions {
-        StackOptions {
+    /// Whether the service of this name is among what is started.
+    pub(crate) fn starts(&self, service: &str) -> bool {
+        self.services.iter().any(|started| started.to_string() == service)
+    }
+
+    /// Whether each run has services of its own: what one run leaves in a stream, its shards and its
+    /// checkpoints, the next would find there.
+    fn is_for_one_run(&self) -> bool {
+        self.services.contains(&Service::Kinesis)
+    }
+
+    fn options(
+        &self,
+        lambda: &Options,
+        network: Option<&Network>,
+    ) -> Result<StackOptions, LocalError> {
+        let lambda = lambda_options(lambda)?;
+        Ok(StackOptions {
             brokers: self.brokers,
             kafka_settings: self.kafka_settings.clone(),
             kafka_proxy_ports: network.map(Network::ports).unwrap_or_default(),
+            kin_lambda: lambda.clone(),
+            sql_lambda: lambda,
             ..StackOptions::of(self.services.iter().copied())
+        })
+    }
+}
+
+/// The real servers of an experiment, and what goes with them.
+fn beside_local(experiment: &Experiment, tools: &Tools) -> Result<Vec<Service>, UsageError> {
+    let start = &experiment.local.start;
+    let services = if start.is_empty() { used(experiment, tools) } else { start.clone() };
+    if services.is_empty() {
+        return Err(UsageError::new(
+            "`services`",
+            "\"local\" starts nothing, since the tool has no option that names a server",
+            "name what to start: `start = [\"kafka\"]` in [local]",
+        ));
+    }
+    Ok(services)
+}
+
+/// What two tools need that use the same embedded services. One alone brings its own, but no
+/// database.
+fn beside_embedded(experiment: &Experiment, tools: &Tools) -> Result<Vec<Service>, UsageError> {
+    let start = &experiment.local.start;
+    if let Some(service) = start.iter().find(|service| !BESIDE_EMBEDDED.contains(service)) {
+        let problem =
+            format!("{service} is a real server, and the experiment asks for embedded ones");
+        let remedy = "say `services = \"local\"`, or leave it out";
+        return Err(at("[local]", "start", &problem, remedy));
+    }
+    if !start.is_empty() {
+        return Ok(start.clone());
+    }
+    let mut services = used(experiment, tools);
+    services.retain(|service| match tools.then {
+        Some(_) => BESIDE_EMBEDDED.contains(service),
+        None => *service == Service::Mysql,
+    });
+    Ok(services)
+}
+
+/// The services that the tools of an experiment use.
+fn used(experiment: &Experiment, tools: &Tools) -> Vec<Service> {
+    let mut services = Vec::new();
+    for service in tools.all().flat_map(|tool| used_by(tool, experiment)) {
+        if !services.contains(&service) {
+            services.push(service);
         }
+    }
+    services
+}
+
+fn used_by(tool: &Tool, experiment: &Experiment) -> Vec<Service> {
+    if let Some((_, services)) = CHAINED.iter().find(|(name, _)| *name == tool.name()) {
+        return services.to_vec();
+    }
+    let lands = |table: &str| {
+        let table = OptionValue::Text(table.to_owned());
+        experiment.values(LAND).any(|value| *value == table)
+    };
+    let is_used = |service| service != Service::Mysql || !tool.has_option(LAND) || lands("mysql");
+    let by_option = OPTIONS.iter().filter(|(option, _)| tool.has_option(option));
+    let by_option = by_option.map(|(_, service)| *service).filter(|service| is_used(*service));
+    by_option.chain(lands("dynamodb").then_some(Service::Dynamodb)).collect()
+}
+
+/// The name of a setting of the Lambda that stands at `place` of an experiment file.
+pub(crate) fn canonical_lambda_setting(
+    place: &str,
+    name: &str,
+    value: &OptionValue,
+) -> Result<String, UsageError> {
+    let canonical = name.replace('_', "-");
+    let Some(text) = setting(value) else {
+        return Err(at(place, name, "has several values", "sweep it in [matrix]"));
+    };
+    let checked = LambdaOptions::default().set(&canonical, &text);
+    checked.map_err(|error| at(place, name, &error.to_string(), "see docs/lambda.md"))?;
+    Ok(canonical)
+}
+
+/// The Lambda of an experiment; its settings have been checked.
+fn lambda_options(settings: &Options) -> Result<LambdaOptions, LocalError> {
+    let mut options = LambdaOptions::default();
+    for (name, value) in settings {
+        options.set(name, &setting(value).unwrap_or_default())?;
+    }
+    Ok(options)
+}
+
+/// A value as a setting takes it.
+fn setting(value: &OptionValue) -> Option<String> {
+    match value {
+        OptionValue::Flag(is_on) => Some(is_on.to_string()),
+        OptionValue::Text(text) => Some(text.clone()),
+        OptionValue::Many(_) => None,
     }
 }
 
@@ -77,6 +221,7 @@ pub(crate) struct LocalServices {
 
 struct Running {
     plan: LocalPlan,
+    lambda: Options,
     network: Option<Network>,
     stack: Stack,
 }
@@ -98,16 +243,21 @@ impl LocalServices {
     pub(crate) fn provide(
         &mut self,
         plan: &LocalPlan,
+        lambda: &Options,
         progress: &mut Progress,
     ) -> Result<Site<'_>> {
-        if self.running.as_ref().is_some_and(|running| running.plan != *plan) {
+        let is_unfit = |running: &Running| {
+            running.plan != *plan || running.lambda != *lambda || plan.is_for_one_run()
+        };
+        if self.running.as_ref().is_some_and(is_unfit) {
             self.stop(progress)?;
         }
         let cache = Cache::from_environment()?;
         let mut up = |network: Option<&Network>| {
-            let options = plan.options(network);
-            Stack::up(&self.folder, &cache, &options, &mut |line| progress.update(line))
-                .context("failed to start the local services")
+            let up = plan.options(lambda, network).and_then(|options| {
+                Stack::up(&self.folder, &cache, &options, &mut |line| progress.update(line))
+            });
+            up.context("failed to start the services of the experiment")
         };
         let running = match &mut self.running {
             Some(running) => {
@@ -117,7 +267,8 @@ impl LocalServices {
             none => {
                 let network = plan.proxied.then(|| Network::new(plan.brokers)).transpose()?;
                 let stack = up(network.as_ref())?;
-                none.insert(Running { plan: plan.clone(), network, stack })
+                let (plan, lambda) = (plan.clone(), lambda.clone());
+                none.insert(Running { plan, lambda, network, stack })
             }
         };
         let Running { stack, network, .. } = running;
@@ -131,6 +282,6 @@ impl LocalServices {
     pub(crate) fn stop(&mut self, progress: &mut Progress) -> Result<()> {
         let Some(mut running) = self.running.take() else { return Ok(()) };
         let stopped = running.stack.down(&mut |line| progress.update(line));
-        stopped.context("failed to stop the local services")
+        stopped.context("failed to stop the services of the experiment")
     }
 }

@@ -8,12 +8,14 @@ mod list;
 mod live;
 mod local;
 mod plan;
+mod prepare;
 mod quick;
 mod services;
 mod suite;
 mod summary;
 mod text;
 mod tool;
+mod tools;
 mod verdict;
 
 use std::fmt::Write as _;
@@ -37,11 +39,11 @@ use crate::local::LocalPlan;
 use crate::plan::{Estimate, Plan};
 use crate::services::ServicesAction;
 use crate::summary::SuiteSummary;
-use crate::tool::Tool;
+use crate::tools::Tools;
 
 const EXAMPLES: &str = "\
 Examples:
-  run-suite quick                                   a minute's look at Kafka, nothing to install
+  run-suite quick                                   a first look in 90 s, nothing to install
   run-suite quick --services local                  the same on a real broker on this machine
   run-suite list                                    the experiments in ./experiments
   run-suite run experiments/kafka-record-size.toml --dry-run
@@ -69,8 +71,17 @@ An experiment file:
   [[case]]                               # cells one by one; with [matrix], each at every point
   name = \"small\"                         # optional
   record-size = 100
-  [local]                                # with services = \"local\", all optional
-  start = [\"kafka\"]                      # default: what the tool uses
+  [then]                                 # a second tool, which reads what the first has sent
+  tool = \"kin-db-consumer\"              # it gets --from-run; swept as \"then.NAME\"
+  [then.options]
+  drain-timeout = \"10s\"
+  [[prepare]]                            # makes files once; options name their folder as {files}
+  tool = \"kin-producer\"
+  arguments = [\"books\", \"generate\", \"books.csv\"]
+  [lambda]                               # the Lambda between the two; swept as \"lambda.NAME\"
+  batch-size = 100
+  [local]                                # what run-suite starts, all optional
+  start = [\"kafka\"]                      # default: what the tools use
   brokers = 3
   [local.kafka]                          # settings of the brokers
   \"min.insync.replicas\" = 2
@@ -98,7 +109,7 @@ struct Options {
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// Run a Kafka throughput test, a latency test and a small sweep
+    /// Run Kafka throughput and latency tests, a small sweep, and Kinesis through a Lambda into tables
     Quick {
         /// Where the broker comes from: the embedded one, a real one on this machine, or your own
         #[arg(long, value_name = "WHICH", value_parser = services_origin)]
@@ -163,8 +174,12 @@ fn run_suite() -> Result<Exit> {
     options.log.init();
     match &options.command {
         Action::Quick { results_dir, services } => {
-            let (parent, mut folders) = quick::create(results_dir, *services)?;
-            execute(&parent, &mut folders, &options)
+            let mut quick = quick::create(results_dir, *services)?;
+            let exit = execute(&quick.parent, &mut quick.folders, &options);
+            for left_out in quick.left_out {
+                tracing::warn!("{left_out}");
+            }
+            exit
         }
         Action::Run { file, services, dry_run: true, .. } => {
             let (_, plan) = read_plan(file, *services)?;
@@ -255,19 +270,17 @@ fn planned(text: String, services: Option<ServiceOrigin>) -> Result<(String, Pla
 /// Reads an experiment file, checks its options with its tool, and plans its runs.
 fn plan_file(text: &str) -> Result<Plan> {
     let mut experiment = Experiment::parse(text)?;
-    let tool = Tool::find(&experiment.tool)?;
+    let then = experiment.then.clone();
+    let tools = Tools::find(&experiment.tool, then.as_ref())?;
     let subcommand = experiment.subcommand.clone();
-    tool.check_subcommand(subcommand.as_deref())?;
+    tools.check_calls(subcommand.as_deref(), then.as_ref())?;
     experiment.rename_options(|place, name, value| {
-        tool.canonical_option(subcommand.as_deref(), place, name, value)
+        tools.canonical_option(subcommand.as_deref(), then.as_ref(), (place, name), value)
     })?;
-    let local = match experiment.services {
-        ServiceOrigin::Local => Some(LocalPlan::new(&experiment, &tool)?),
-        ServiceOrigin::Embedded | ServiceOrigin::External => None,
-    };
+    let local = LocalPlan::new(&experiment, &tools)?;
     let killed = faults::kill_consumer_values(&experiment.faults);
     if !killed.is_empty() {
-        tool.check_fault(subcommand.as_deref(), "kill", faults::KILL_CONSUMER)?;
+        tools.first.check_fault(subcommand.as_deref(), "kill", faults::KILL_CONSUMER)?;
         experiment.options.push((faults::KILL_CONSUMER.to_owned(), OptionValue::Many(killed)));
     }
     Ok(Plan { local, ..Plan::new(&experiment)? })
@@ -277,12 +290,19 @@ fn plan_file(text: &str) -> Result<Plan> {
 fn dry_run(plan: &Plan) -> String {
     let mut text = format!("{}: {}\n\n", plan.name, plan.question);
     let folder = Path::new("RESULTS").join(&plan.name);
+    if !plan.prepare.is_empty() {
+        let _ = writeln!(text, "first:");
+    }
+    for prepare in &plan.prepare {
+        let _ = writeln!(text, "      {}", prepare.command_line());
+    }
     for (index, run) in plan.runs.iter().enumerate() {
-        let options = &plan.cells[run.cell].options;
-        let run_dir = folder.join(plan.run_folder(*run));
-        let arguments = tool::arguments(plan.subcommand.as_deref(), options, &run_dir);
-        let command = tool::command_line(&plan.tool, &arguments);
-        let _ = writeln!(text, "{:>4}  {}\n      {command}", index + 1, plan.run_label(*run));
+        let _ = writeln!(text, "{:>4}  {}", index + 1, plan.run_label(*run));
+        for invoked in std::iter::once(plan.first(*run, &folder)).chain(plan.second(*run, &folder))
+        {
+            let command = tool::command_line(invoked.tool, &invoked.arguments);
+            let _ = writeln!(text, "      {command}");
+        }
     }
     if !plan.faults.is_empty() {
         let _ = writeln!(text, "\nin every run:");

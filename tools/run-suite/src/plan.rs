@@ -1,7 +1,9 @@
 //! The plan of an experiment: its cells, and the order of their runs.
 
 use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bench_cli::UsageError;
@@ -9,12 +11,17 @@ use bench_cli::quantity::{parse_count, parse_duration, parse_rate};
 use bench_core::results::ServiceOrigin;
 use serde::{Deserialize, Serialize};
 
-use crate::experiment::{Case, Experiment, OptionValue, Options, Order};
+use crate::experiment::{Call, Case, Experiment, OptionValue, Options, Order, Owner};
 use crate::faults::{self, Fault};
 use crate::local::LocalPlan;
+use crate::prepare::{Prepare, with_files};
+use crate::tool::arguments;
 
 /// The most runs (cells times repeats) of one experiment.
 const RUNS_MAX: usize = 10_000;
+
+/// The folder of the second tool's results in that of the first one's.
+const THEN_FOLDER: &str = "then";
 
 /// All that has to be known to run an experiment, without its file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -27,9 +34,12 @@ pub(crate) struct Plan {
     pub(crate) tool: String,
     /// Its subcommand.
     pub(crate) subcommand: Option<String>,
+    /// The tool that runs after it in every run.
+    #[serde(default)]
+    pub(crate) then: Option<Call>,
     /// Where the services come from.
     pub(crate) services: ServiceOrigin,
-    /// What is started for it, when they are local.
+    /// What run-suite starts of them.
     pub(crate) local: Option<LocalPlan>,
     /// The longest that a run may take, seconds.
     pub(crate) time_limit_s: f64,
@@ -42,6 +52,9 @@ pub(crate) struct Plan {
     /// What is done in every run, in the order of time.
     #[serde(default)]
     pub(crate) faults: Vec<Fault>,
+    /// What makes files that the runs need.
+    #[serde(default)]
+    pub(crate) prepare: Vec<Prepare>,
 }
 
 /// One point of a sweep.
@@ -51,8 +64,25 @@ pub(crate) struct Cell {
     pub(crate) name: Option<String>,
     /// What sets the cell apart from the others, in words.
     pub(crate) label: String,
-    /// All options of its runs.
+    /// All options of the tool.
     pub(crate) options: Options,
+    /// All options of the tool that comes after it.
+    #[serde(default)]
+    pub(crate) then: Options,
+    /// Settings of the Lambda.
+    #[serde(default)]
+    pub(crate) lambda: Options,
+}
+
+/// One of the tools of a run as it is to be started.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Invoked<'a> {
+    pub(crate) tool: &'a str,
+    pub(crate) arguments: Vec<OsString>,
+    /// Its result folder, which it makes.
+    pub(crate) run_dir: PathBuf,
+    /// How long its schedule takes, when its options say so.
+    pub(crate) expected: Option<Duration>,
 }
 
 /// One run of a cell.
@@ -88,6 +118,7 @@ impl Plan {
             question: experiment.question.clone(),
             tool: experiment.tool.clone(),
             subcommand: experiment.subcommand.clone(),
+            then: experiment.then.clone(),
             services: experiment.services,
             local: None,
             time_limit_s: experiment.time_limit.as_secs_f64(),
@@ -95,6 +126,7 @@ impl Plan {
             cells,
             runs,
             faults: experiment.faults.clone(),
+            prepare: experiment.prepare.clone(),
         })
     }
 
@@ -123,6 +155,38 @@ impl Plan {
         format!("{:02}-{name}/repeat-{}", run.cell + 1, run.repeat)
     }
 
+    /// Where the second tool has its results, in a run that has its own in `run_dir`.
+    pub(crate) fn then_dir(&self, run_dir: &Path) -> Option<PathBuf> {
+        self.then.as_ref().map(|_| run_dir.join(THEN_FOLDER))
+    }
+
+    /// The tool that a run of the experiment in `dir` starts with.
+    pub(crate) fn first(&self, run: PlannedRun, dir: &Path) -> Invoked<'_> {
+        let options = in_folder(&self.cells[run.cell].options, dir);
+        let run_dir = dir.join(self.run_folder(run));
+        Invoked {
+            tool: &self.tool,
+            arguments: arguments(self.subcommand.as_deref(), &options, &run_dir, None),
+            run_dir,
+            expected: expected(&options),
+        }
+    }
+
+    /// The tool that comes after it, if there is one. Its folder lies in the first one's.
+    pub(crate) fn second(&self, run: PlannedRun, dir: &Path) -> Option<Invoked<'_>> {
+        let then = self.then.as_ref()?;
+        let options = in_folder(&self.cells[run.cell].then, dir);
+        let first_dir = dir.join(self.run_folder(run));
+        let run_dir = self.then_dir(&first_dir)?;
+        let subcommand = then.subcommand.as_deref();
+        Some(Invoked {
+            tool: &then.tool,
+            arguments: arguments(subcommand, &options, &run_dir, Some(&first_dir)),
+            run_dir,
+            expected: expected(&options),
+        })
+    }
+
     /// How long the experiment takes, as far as the options of its cells tell.
     pub(crate) fn estimate(&self) -> Estimate {
         let mut estimate =
@@ -142,7 +206,13 @@ impl Plan {
 impl Cell {
     /// The value of an option as the tables show it; `None` leaves it to the tool.
     pub(crate) fn value(&self, option: &str) -> Option<String> {
-        self.options.iter().find(|(name, _)| name == option).map(|(_, value)| shown(value))
+        let (owner, own) = Owner::of(option);
+        let options = match owner {
+            Owner::Tool => &self.options,
+            Owner::Then => &self.then,
+            Owner::Lambda => &self.lambda,
+        };
+        options.iter().find(|(name, _)| name == own).map(|(_, value)| shown(value))
     }
 }
 
@@ -162,6 +232,18 @@ pub(crate) fn expected(options: &Options) -> Option<Duration> {
     let messages = parse_count(text("messages")?).ok()?;
     let rate_per_s = parse_rate(text("rate")?).ok()?;
     Duration::try_from_secs_f64(messages as f64 / rate_per_s).ok()
+}
+
+/// The options of a tool in an experiment of this folder.
+fn in_folder(options: &Options, dir: &Path) -> Options {
+    let value = |value: &OptionValue| match value {
+        OptionValue::Flag(is_given) => OptionValue::Flag(*is_given),
+        OptionValue::Text(text) => OptionValue::Text(with_files(text, dir)),
+        OptionValue::Many(texts) => {
+            OptionValue::Many(texts.iter().map(|text| with_files(text, dir)).collect())
+        }
+    };
+    options.iter().map(|(name, given)| (name.clone(), value(given))).collect()
 }
 
 /// A value as the tables show it.
@@ -223,14 +305,20 @@ fn points(matrix: &[(String, Vec<OptionValue>)]) -> Result<Vec<Options>, UsageEr
 }
 
 fn cell(experiment: &Experiment, case: &Case, point: &Options) -> Cell {
-    let mut options = experiment.options.clone();
+    let mut all = experiment.options.clone();
     for (name, value) in case.options.iter().chain(point) {
-        match options.iter_mut().find(|(option, _)| option == name) {
+        match all.iter_mut().find(|(option, _)| option == name) {
             Some((_, fixed)) => *fixed = value.clone(),
-            None => options.push((name.clone(), value.clone())),
+            None => all.push((name.clone(), value.clone())),
         }
     }
-    Cell { name: case.name.clone(), label: label(&experiment.name, case, point), options }
+    Cell {
+        name: case.name.clone(),
+        label: label(&experiment.name, case, point),
+        options: Owner::Tool.own(&all),
+        then: Owner::Then.own(&all),
+        lambda: Owner::Lambda.own(&all),
+    }
 }
 
 /// The name of the case, or else its options, then the point of the matrix; an experiment of one

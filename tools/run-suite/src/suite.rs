@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::Write as _;
 use std::path::Path;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
 use bench_cli::quantity::{duration_ns, rate};
@@ -12,13 +12,15 @@ use bench_cli::{Progress, Shutdown};
 use bench_core::results::{RunDocument, mark_faults};
 
 use crate::child::{self, Ended, Invocation, ToolProcess};
-use crate::faults::{Driver, Outcome, Site};
+use crate::faults::{self, Driver, Site};
 use crate::folder::{ExperimentFolder, log_path, read_document};
 use crate::live::Live;
 use crate::local::LocalServices;
-use crate::plan::{Plan, expected};
-use crate::tool::{Tool, arguments};
-use crate::verdict::{RunStatus, judge, wrong_services};
+use crate::plan::{Invoked, Plan};
+use crate::prepare;
+use crate::tool::Tool;
+use crate::tools::Tools;
+use crate::verdict::{Judgement, RunStatus, judge, wrong_services};
 
 /// Runs what is pending in all `folders`, until it is done or a shutdown is requested. Local services
 /// stand in `dir` meanwhile.
@@ -43,7 +45,11 @@ fn run_on(
     let all: usize = folders.iter().map(|folder| folder.state().runs.len()).sum();
     let mut position = 0;
     for folder in folders {
-        let tool = Tool::find(&folder.state().plan.tool)?;
+        let plan = &folder.state().plan;
+        let tools = Tools::find(&plan.tool, plan.then.as_ref())?;
+        if !shutdown.is_requested() {
+            prepare::make_files(folder)?;
+        }
         for index in 0..folder.state().runs.len() {
             position += 1;
             if folder.state().runs[index].status != RunStatus::Pending {
@@ -55,7 +61,7 @@ fn run_on(
             let step = Step {
                 index,
                 title: title(&folder.state().plan, index, position, all),
-                executable: tool.executable(),
+                tools: &tools,
             };
             step.run(local, folder, shutdown, progress)?;
         }
@@ -69,15 +75,24 @@ struct Step<'a> {
     index: usize,
     /// What progress and logs call it.
     title: String,
-    executable: &'a Path,
+    tools: &'a Tools,
 }
 
-/// How the tool is run.
+/// One of its tools, and what it is run with.
 struct ToolRun<'a> {
+    tool: &'a Tool,
+    invoked: Invoked<'a>,
     plan: &'a Plan,
     environment: Vec<(String, String)>,
-    run_dir: &'a Path,
+    limit: Duration,
     lock: &'a File,
+}
+
+/// How the run of a tool ended.
+struct Outcome {
+    exit_code: Option<i32>,
+    document: Result<RunDocument>,
+    judgement: Judgement,
 }
 
 impl Step<'_> {
@@ -89,8 +104,9 @@ impl Step<'_> {
         progress: &mut Progress,
     ) -> Result<()> {
         let plan = folder.state().plan.clone();
+        let run = plan.runs[self.index];
         let site = match &plan.local {
-            Some(wanted) => local.provide(wanted, progress)?,
+            Some(wanted) => local.provide(wanted, &plan.cells[run.cell].lambda, progress)?,
             None => Site::default(),
         };
         if shutdown.is_requested() {
@@ -98,22 +114,38 @@ impl Step<'_> {
         }
         site.check(&plan.faults)?;
         let environment = site.environment();
-        let run_dir = folder.begin(self.index)?;
-        let run = ToolRun { plan: &plan, environment, run_dir: &run_dir, lock: folder.lock() };
-        let (ended, faults) = self.run_with_faults(run, site, shutdown, progress)?;
-        let unfit = faults.problem.clone();
-        enter_faults(&run_dir, faults);
-        let document = read_document(&run_dir);
-        let services = folder.state().plan.services;
-        let judgement = judge(&ended, document.as_ref(), services, &log_path(&run_dir));
-        let judgement = judgement.with_faults(unfit);
+        folder.begin(self.index)?;
+        let started = Instant::now();
+        let tool_run = |tool, invoked, limit| ToolRun {
+            tool,
+            invoked,
+            plan: &plan,
+            environment: environment.clone(),
+            limit,
+            lock: folder.lock(),
+        };
+        let first = tool_run(&self.tools.first, plan.first(run, folder.path()), plan.time_limit());
+        let mut outcome = self.run_with_faults(&first, site, shutdown, progress)?;
+        let mut wrong = outcome.wrong_services(&plan);
+        if let Some((tool, invoked)) = self.tools.then.as_ref().zip(plan.second(run, folder.path()))
+        {
+            outcome.judgement = outcome.judgement.of_tool(&plan.tool);
+            if outcome.judgement.status.is_ended() && shutdown.is_requested() {
+                outcome.judgement = outcome.judgement.and(Judgement::interrupted());
+            } else if outcome.judgement.status.is_ended() {
+                let left = plan.time_limit().saturating_sub(started.elapsed());
+                let second = tool_run(tool, invoked, left);
+                outcome = outcome.and(self.run_second(&second, shutdown, progress)?);
+                wrong = wrong.or(outcome.wrong_services(&plan));
+            }
+        }
         progress.clear();
-        match &judgement.problem {
-            None => say(progress, &format!("{}: {}", self.title, figures(document.as_ref()))),
+        match &outcome.judgement.problem {
+            None => say(progress, &format!("{}: {}", self.title, figures(&outcome.document))),
             Some(problem) => tracing::warn!("{}: {problem}", self.title),
         }
-        folder.end(self.index, ended.status.code(), judgement)?;
-        match document.ok().and_then(|document| wrong_services(&document, services)) {
+        folder.end(self.index, outcome.exit_code, outcome.judgement)?;
+        match wrong {
             Some(problem) => bail!("{}: {problem}", self.title),
             None => Ok(()),
         }
@@ -122,67 +154,111 @@ impl Step<'_> {
     /// Runs the tool, and beside it what carries out the faults.
     fn run_with_faults(
         &self,
-        run: ToolRun<'_>,
+        run: &ToolRun<'_>,
         site: Site<'_>,
         shutdown: &Shutdown,
         progress: &mut Progress,
-    ) -> Result<(Ended, Outcome)> {
+    ) -> Result<Outcome> {
         let process = ToolProcess::default();
-        let ToolRun { plan: Plan { faults, .. }, run_dir, .. } = run;
-        if faults.is_empty() {
-            let outcome = Outcome { warnings: site.warnings(), ..Outcome::default() };
-            return Ok((self.run_tool(run, &process, shutdown, progress)?, outcome));
-        }
-        thread::scope(|scope| {
-            let driver = Driver { faults, run_dir, tool: &process, site };
-            let driver = scope.spawn(|| driver.carry_out());
-            let ended = self.run_tool(run, &process, shutdown, progress);
-            process.end();
-            let outcome = driver.join().map_err(|_| anyhow!("the thread of the faults failed"))?;
-            Ok((ended?, outcome))
-        })
+        let faults = &run.plan.faults;
+        let run_dir = run.invoked.run_dir.clone();
+        let (ended, done) = if faults.is_empty() {
+            let done = faults::Outcome { warnings: site.warnings(), ..faults::Outcome::default() };
+            (self.run_tool(run, &process, shutdown, progress)?, done)
+        } else {
+            thread::scope(|scope| {
+                let driver = Driver { faults, run_dir: &run_dir, tool: &process, site };
+                let driver = scope.spawn(|| driver.carry_out());
+                let ended = self.run_tool(run, &process, shutdown, progress);
+                process.end();
+                let done = driver.join().map_err(|_| anyhow!("the thread of the faults failed"))?;
+                Ok::<_, anyhow::Error>((ended?, done))
+            })?
+        };
+        let unfit = done.problem.clone();
+        enter_faults(&run_dir, done);
+        let outcome = Outcome::of(&ended, run);
+        Ok(Outcome { judgement: outcome.judgement.with_faults(unfit), ..outcome })
+    }
+
+    /// Runs the tool that comes after the first.
+    fn run_second(
+        &self,
+        run: &ToolRun<'_>,
+        shutdown: &Shutdown,
+        progress: &mut Progress,
+    ) -> Result<Outcome> {
+        let ended = self.run_tool(run, &ToolProcess::default(), shutdown, progress)?;
+        let outcome = Outcome::of(&ended, run);
+        Ok(Outcome { judgement: outcome.judgement.of_tool(run.tool.name()), ..outcome })
     }
 
     fn run_tool(
         &self,
-        run: ToolRun<'_>,
+        run: &ToolRun<'_>,
         process: &ToolProcess,
         shutdown: &Shutdown,
         progress: &mut Progress,
     ) -> Result<Ended> {
-        let ToolRun { plan, environment, run_dir, lock } = run;
-        let options = &plan.cells[plan.runs[self.index].cell].options;
+        let Invoked { arguments, run_dir, expected, .. } = &run.invoked;
         let log = log_path(run_dir);
         let log =
             File::create(&log).with_context(|| format!("failed to create {}", log.display()))?;
-        let expected = expected(options).map(|time| format!(" of {} s", time.as_secs()));
-        let expected = expected.unwrap_or_default();
+        let expected = expected.map(|time| format!(" of {} s", time.as_secs())).unwrap_or_default();
+        let title = match &self.tools.then {
+            Some(_) => format!("{} {}", self.title, run.tool.name()),
+            None => self.title.clone(),
+        };
         let mut live = Live::new(run_dir);
         child::run(
             Invocation {
-                executable: self.executable,
-                arguments: &arguments(plan.subcommand.as_deref(), options, run_dir),
-                services: plan.services,
-                environment,
+                executable: run.tool.executable(),
+                arguments,
+                services: run.plan.services,
+                environment: run.environment.clone(),
                 log,
-                lock,
+                lock: run.lock,
             },
             process,
-            plan.time_limit(),
+            run.limit,
             || shutdown.is_requested(),
             |elapsed: Duration| {
                 if progress.is_visible() {
                     let (elapsed_s, figures) = (elapsed.as_secs(), live.figures());
-                    progress.update(&format!("{}: {elapsed_s} s{expected}  {figures}", self.title));
+                    progress.update(&format!("{title}: {elapsed_s} s{expected}  {figures}"));
                 }
             },
         )
     }
 }
 
+impl Outcome {
+    /// What a tool has left.
+    fn of(ended: &Ended, run: &ToolRun<'_>) -> Self {
+        let run_dir = &run.invoked.run_dir;
+        let document = read_document(run_dir);
+        let judgement = judge(ended, document.as_ref(), run.plan, &log_path(run_dir));
+        Self { exit_code: ended.status.code(), document, judgement }
+    }
+
+    /// What two tools have left: the figures of the second, and the exit code of the worse.
+    fn and(self, second: Self) -> Self {
+        let is_second = second.judgement.status.weight() > self.judgement.status.weight();
+        Self {
+            exit_code: if is_second { second.exit_code } else { self.exit_code },
+            document: second.document,
+            judgement: self.judgement.and(second.judgement),
+        }
+    }
+
+    fn wrong_services(&self, plan: &Plan) -> Option<String> {
+        self.document.as_ref().ok().and_then(|document| wrong_services(document, plan))
+    }
+}
+
 /// Enters into the run's folder what was done. A tool that failed may have left nothing to enter it
 /// into, and the verdict says so.
-fn enter_faults(run_dir: &Path, faults: Outcome) {
+fn enter_faults(run_dir: &Path, faults: faults::Outcome) {
     if faults.records.is_empty() && faults.warnings.is_empty() {
         return;
     }
@@ -207,8 +283,9 @@ fn say(progress: &Progress, line: &str) {
 }
 
 /// The key figures of a run in a line.
-fn figures(document: Result<&RunDocument, &anyhow::Error>) -> String {
-    let Some(summary) = document.ok().and_then(|document| document.summary.as_ref()) else {
+fn figures(document: &Result<RunDocument>) -> String {
+    let Some(summary) = document.as_ref().ok().and_then(|document| document.summary.as_ref())
+    else {
         return "done".to_owned();
     };
     let received = summary.consumed.as_ref().map(|consumed| consumed.rate_msg_per_s);

@@ -1,11 +1,18 @@
 //! The figures of an experiment, from its folder alone: each cell's runs, and their medians.
 
+mod csv;
+mod figures;
+
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use bench_core::results::{FaultRecord, LoadModel, RunDocument, ServiceOrigin, Summary};
 use serde::Serialize;
 
+use self::figures::Worse;
+pub(crate) use self::figures::{
+    CellFigures, Latency, Spread, throughput_bytes_per_s, throughput_msg_per_s,
+};
 use crate::folder::{State, read_document};
 use crate::plan::Plan;
 use crate::verdict::RunStatus;
@@ -26,6 +33,8 @@ pub(crate) struct ExperimentSummary {
     pub(crate) name: String,
     pub(crate) question: String,
     pub(crate) tool: String,
+    /// The tool that runs after it in every run.
+    pub(crate) then: Option<String>,
     /// Where its folder is.
     pub(crate) folder: PathBuf,
     /// When the folder was made, RFC 3339 in UTC.
@@ -50,14 +59,12 @@ pub(crate) struct CellSummary {
     pub(crate) values: Vec<Option<String>>,
     /// Runs that came to their end and lost nothing.
     pub(crate) valid_runs: usize,
-    /// Messages received a second; messages acknowledged where none are received.
-    pub(crate) throughput_msg_per_s: Option<Spread<f64>>,
-    /// The same in bytes.
-    pub(crate) throughput_bytes_per_s: Option<Spread<f64>>,
-    /// Median end-to-end latency of each run.
-    pub(crate) end_to_end_p50_ns: Option<Spread<u64>>,
-    /// 99th percentile of the end-to-end latency of each run.
-    pub(crate) end_to_end_p99_ns: Option<Spread<u64>>,
+    /// The figures of the tool.
+    #[serde(flatten)]
+    pub(crate) figures: CellFigures,
+    /// The figures of the tool that runs after it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) then: Option<CellFigures>,
     /// The longest recovery from a fault of each run; absent when a valid run has not recovered from
     /// all of its faults.
     pub(crate) recovery_s: Option<Spread<f64>>,
@@ -68,37 +75,32 @@ pub(crate) struct CellSummary {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct RunSummary {
     pub(crate) repeat: u32,
-    /// Its result folder.
-    pub(crate) folder: PathBuf,
     pub(crate) status: RunStatus,
-    /// The tool's exit code.
+    /// The exit code of the tool; that of the worse one, if there are two.
     pub(crate) exit_code: Option<i32>,
     /// Why the run does not count.
     pub(crate) problem: Option<String>,
+    /// What the tool has left.
+    #[serde(flatten)]
+    pub(crate) first: ToolSummary,
+    /// What the tool that runs after it has left.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) then: Option<ToolSummary>,
+    /// What was done in its course.
+    pub(crate) faults: Vec<FaultRecord>,
+}
+
+/// What a tool has left of a run.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub(crate) struct ToolSummary {
+    /// Its result folder.
+    pub(crate) folder: PathBuf,
     /// Where its services came from.
     pub(crate) origins: Vec<ServiceOrigin>,
     /// What the reader must know about its figures.
     pub(crate) warnings: Vec<String>,
-    /// What was done in its course.
-    pub(crate) faults: Vec<FaultRecord>,
     /// All of its figures, also those of a run that does not count.
     pub(crate) figures: Option<Summary>,
-}
-
-/// The values of one figure in the repeats of a cell. All three were measured: of an even number of
-/// values, the median is the worse of the two in the middle, not their mean.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub(crate) struct Spread<T> {
-    pub(crate) median: T,
-    pub(crate) min: T,
-    pub(crate) max: T,
-}
-
-/// Which values are the worse ones.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Worse {
-    Low,
-    High,
 }
 
 impl SuiteSummary {
@@ -118,26 +120,6 @@ impl SuiteSummary {
     pub(crate) fn json(&self) -> Result<String> {
         let json = serde_json::to_string_pretty(self).context("failed to write the summary")?;
         Ok(json + "\n")
-    }
-
-    /// The CSV form: a line a cell, with the options that differ between cells. What does not exist
-    /// is empty.
-    pub(crate) fn csv(&self) -> Result<String> {
-        let mut columns: Vec<&str> = Vec::new();
-        for column in self.experiments.iter().flat_map(|experiment| &experiment.columns) {
-            if !columns.contains(&column.as_str()) {
-                columns.push(column);
-            }
-        }
-        let mut csv = csv::Writer::from_writer(Vec::new());
-        csv.write_record(csv_header(&columns))?;
-        for experiment in &self.experiments {
-            for cell in &experiment.cells {
-                csv.write_record(csv_record(experiment, cell, &columns))?;
-            }
-        }
-        let bytes = csv.into_inner().context("failed to write the summary")?;
-        Ok(String::from_utf8(bytes)?)
     }
 
     /// The status of every run.
@@ -165,23 +147,19 @@ impl ExperimentSummary {
                     .filter(|(planned, _)| planned.cell == cell)
                     .map(|(planned, run)| {
                         let folder = folder.join(plan.run_folder(*planned));
-                        let document = document(&folder);
+                        let first = document(&folder);
+                        let faults = first.as_ref().map(|first| first.faults.clone());
                         RunSummary {
                             repeat: planned.repeat,
-                            folder,
                             status: run.status,
                             exit_code: run.exit_code,
                             problem: run.problem.clone(),
-                            origins: origins(document.as_ref()),
-                            warnings: document
-                                .as_ref()
-                                .map(|document| document.warnings.clone())
-                                .unwrap_or_default(),
-                            faults: document
-                                .as_ref()
-                                .map(|document| document.faults.clone())
-                                .unwrap_or_default(),
-                            figures: document.and_then(|document| document.summary),
+                            then: plan.then_dir(&folder).map(|then_dir| {
+                                let then = document(&then_dir);
+                                ToolSummary::new(then_dir, then)
+                            }),
+                            first: ToolSummary::new(folder, first),
+                            faults: faults.unwrap_or_default(),
                         }
                     })
                     .collect();
@@ -193,6 +171,7 @@ impl ExperimentSummary {
             name: plan.name.clone(),
             question: plan.question.clone(),
             tool: plan.tool.clone(),
+            then: plan.then.as_ref().map(|then| then.tool.clone()),
             folder: folder.to_path_buf(),
             created_at: state.created_at.clone(),
             finished: state.is_finished(),
@@ -205,44 +184,55 @@ impl ExperimentSummary {
 
 impl CellSummary {
     fn new(plan: &Plan, cell: usize, runs: Vec<RunSummary>) -> Self {
-        let valid = || {
-            let runs = runs.iter().filter(|run| run.status == RunStatus::Complete);
-            runs.filter_map(|run| run.figures.as_ref())
+        let valid = || runs.iter().filter(|run| run.status == RunStatus::Complete);
+        let figures = |tool: fn(&RunSummary) -> Option<&ToolSummary>| {
+            let summaries = valid().filter_map(|run| tool(run)?.figures.as_ref());
+            CellFigures::of(&summaries.collect::<Vec<_>>())
         };
-        let latencies = || valid().filter_map(|figures| figures.end_to_end_latency.as_ref());
-        let (low, high) = (Worse::Low, Worse::High);
         let definition = &plan.cells[cell];
         Self {
             name: definition.name.clone(),
             label: definition.label.clone(),
             values: plan.columns.iter().map(|column| definition.value(column)).collect(),
-            valid_runs: runs.iter().filter(|run| run.status == RunStatus::Complete).count(),
-            throughput_msg_per_s: Spread::of(valid().filter_map(throughput_msg_per_s), low),
-            throughput_bytes_per_s: Spread::of(valid().filter_map(throughput_bytes_per_s), low),
-            end_to_end_p50_ns: Spread::of(latencies().map(|latency| latency.p50_ns), high),
-            end_to_end_p99_ns: Spread::of(latencies().map(|latency| latency.p99_ns), high),
+            valid_runs: valid().count(),
+            figures: figures(|run| Some(&run.first)),
+            then: plan.then.as_ref().map(|_| figures(|run| run.then.as_ref())),
             recovery_s: recovery_s(&runs),
             runs,
         }
     }
 }
 
-impl RunSummary {
-    /// Whether the system's own pace decided when messages were sent.
-    pub(crate) fn is_closed_loop(&self) -> bool {
+impl ToolSummary {
+    fn new(folder: PathBuf, document: Option<RunDocument>) -> Self {
+        let Some(document) = document else { return Self { folder, ..Self::default() } };
+        Self {
+            folder,
+            origins: document.services.iter().map(|service| service.origin).collect(),
+            warnings: document.warnings,
+            figures: document.summary,
+        }
+    }
+
+    fn is_closed_loop(&self) -> bool {
         self.figures.as_ref().is_some_and(|figures| figures.load == LoadModel::Closed)
     }
 }
 
-impl<T: PartialOrd + Copy> Spread<T> {
-    fn of(values: impl Iterator<Item = T>, worse: Worse) -> Option<Self> {
-        let mut values: Vec<T> = values.collect();
-        values.sort_by(|a, b| a.partial_cmp(b).unwrap_or(std::cmp::Ordering::Equal));
-        let middle = match worse {
-            Worse::Low => values.len().saturating_sub(1) / 2,
-            Worse::High => values.len() / 2,
-        };
-        Some(Self { median: *values.get(middle)?, min: *values.first()?, max: *values.last()? })
+impl RunSummary {
+    /// Whether the system's own pace decided when messages were sent.
+    pub(crate) fn is_closed_loop(&self) -> bool {
+        self.tools().any(ToolSummary::is_closed_loop)
+    }
+
+    /// Whether it used services of this origin.
+    pub(crate) fn used(&self, origin: ServiceOrigin) -> bool {
+        self.tools().any(|tool| tool.origins.contains(&origin))
+    }
+
+    /// What its tools have left, in their order.
+    pub(crate) fn tools(&self) -> impl Iterator<Item = &ToolSummary> {
+        std::iter::once(&self.first).chain(&self.then)
     }
 }
 
@@ -257,60 +247,6 @@ fn recovery_s(runs: &[RunSummary]) -> Option<Spread<f64>> {
     };
     let longest: Option<Vec<f64>> = valid.map(longest).collect();
     Spread::of(longest?.into_iter(), Worse::High)
-}
-
-/// Messages received a second; messages acknowledged where the run received none.
-pub(crate) fn throughput_msg_per_s(figures: &Summary) -> Option<f64> {
-    let received = figures.consumed.as_ref().map(|consumed| consumed.rate_msg_per_s);
-    received.or_else(|| figures.produced.as_ref().map(|produced| produced.rate_msg_per_s))
-}
-
-/// Bytes received a second; bytes acknowledged where the run received none.
-pub(crate) fn throughput_bytes_per_s(figures: &Summary) -> Option<f64> {
-    let received = figures.consumed.as_ref().map(|consumed| consumed.rate_bytes_per_s);
-    received.or_else(|| figures.produced.as_ref().map(|produced| produced.rate_bytes_per_s))
-}
-
-fn origins(document: Option<&RunDocument>) -> Vec<ServiceOrigin> {
-    let services = document.into_iter().flat_map(|document| &document.services);
-    services.map(|service| service.origin).collect()
-}
-
-fn csv_header(columns: &[&str]) -> Vec<String> {
-    let mut header = vec!["experiment".to_owned(), "cell".to_owned()];
-    header.extend(columns.iter().map(|&column| column.to_owned()));
-    header.extend(["runs".to_owned(), "valid_runs".to_owned()]);
-    for figure in [
-        "throughput_msg_per_s",
-        "throughput_bytes_per_s",
-        "end_to_end_p50_ns",
-        "end_to_end_p99_ns",
-        "recovery_s",
-    ] {
-        header.extend(["median", "min", "max"].map(|which| format!("{figure}_{which}")));
-    }
-    header
-}
-
-fn csv_record(experiment: &ExperimentSummary, cell: &CellSummary, columns: &[&str]) -> Vec<String> {
-    fn spread<T: ToString>(spread: Option<&Spread<T>>) -> [String; 3] {
-        spread.map_or_else(Default::default, |spread| {
-            [spread.median.to_string(), spread.min.to_string(), spread.max.to_string()]
-        })
-    }
-    let value = |column: &&str| {
-        let index = experiment.columns.iter().position(|own| own == column);
-        index.and_then(|index| cell.values[index].clone()).unwrap_or_default()
-    };
-    let mut record = vec![experiment.name.clone(), cell.label.clone()];
-    record.extend(columns.iter().map(value));
-    record.extend([cell.runs.len().to_string(), cell.valid_runs.to_string()]);
-    record.extend(spread(cell.throughput_msg_per_s.as_ref()));
-    record.extend(spread(cell.throughput_bytes_per_s.as_ref()));
-    record.extend(spread(cell.end_to_end_p50_ns.as_ref()));
-    record.extend(spread(cell.end_to_end_p99_ns.as_ref()));
-    record.extend(spread(cell.recovery_s.as_ref()));
-    record
 }
 
 #[cfg(test)]
@@ -333,14 +269,12 @@ mod tests {
         };
         RunSummary {
             repeat: 1,
-            folder: PathBuf::new(),
             status: RunStatus::Complete,
             exit_code: Some(0),
             problem: None,
-            origins: Vec::new(),
-            warnings: Vec::new(),
+            first: ToolSummary::default(),
+            then: None,
             faults: recoveries.iter().map(fault).collect(),
-            figures: None,
         }
     }
 
@@ -350,20 +284,5 @@ mod tests {
         assert_eq!(recovery_s(&both), Some(Spread { median: 3.0, min: 1.0, max: 3.0 }));
         assert_eq!(recovery_s(&[run(&[Some(2.0), None]), run(&[Some(1.0)])]), None);
         assert_eq!(recovery_s(&[run(&[])]), None);
-    }
-
-    #[test]
-    fn a_median_is_a_value_that_was_measured_the_worse_of_two() {
-        let of = |values: &[u64], worse| {
-            Spread::of(values.iter().copied(), worse).map(|spread| spread.median)
-        };
-        assert_eq!(of(&[], Worse::High), None);
-        assert_eq!(of(&[7], Worse::Low), Some(7));
-        assert_eq!(of(&[30, 10, 20], Worse::Low), Some(20));
-        assert_eq!(of(&[30, 10, 20], Worse::High), Some(20));
-        assert_eq!(of(&[40, 10, 30, 20], Worse::Low), Some(20));
-        assert_eq!(of(&[40, 10, 30, 20], Worse::High), Some(30));
-        let spread = Spread::of([3.0, 1.0, 2.0].into_iter(), Worse::Low).expect("values");
-        assert!(spread == Spread { median: 2.0, min: 1.0, max: 3.0 });
     }
 }

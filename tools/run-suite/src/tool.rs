@@ -2,7 +2,8 @@
 //!
 //! A tool is started as `TOOL [SUBCOMMAND] --run-dir DIR --OPTION=VALUE... --output json`. It leaves
 //! `run.json`, `intervals.csv` and its histograms in `DIR`, ends in good order on SIGINT, and exits
-//! with the codes that all tools share. `TOOL --generate options` describes its options as JSON.
+//! with the codes that all tools share. `TOOL --generate options` describes its options as JSON. A
+//! tool that comes after another gets that one's folder by `--from-run DIR`, too.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -52,6 +53,11 @@ impl Tool {
             format!("failed to ask {} for its options: build it again", executable.display())
         })?;
         Ok(Self { name: name.to_owned(), executable, options })
+    }
+
+    /// What it is called.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
     }
 
     /// The binary.
@@ -114,12 +120,17 @@ impl Tool {
         fault: &str,
         option: &str,
     ) -> Result<(), UsageError> {
-        if self.known_options(subcommand).iter().any(|known| known.is_called(option)) {
+        if self.knows_option(subcommand, option) {
             return Ok(());
         }
         let name: Vec<&str> = std::iter::once(self.name.as_str()).chain(subcommand).collect();
         let problem = format!("{} has no option --{option} by which it could", name.join(" "));
         Err(at("[[fault]]", fault, &problem, "leave the fault out, or use another tool"))
+    }
+
+    /// Whether its subcommand, or itself without one, takes an option of this name.
+    pub(crate) fn knows_option(&self, subcommand: Option<&str>, name: &str) -> bool {
+        self.known_options(subcommand).iter().any(|option| option.is_called(name))
     }
 
     fn known_options(&self, subcommand: Option<&str>) -> &[ToolOption] {
@@ -145,9 +156,13 @@ pub(crate) fn arguments(
     subcommand: Option<&str>,
     options: &Options,
     run_dir: &Path,
+    from_run: Option<&Path>,
 ) -> Vec<OsString> {
     let mut arguments: Vec<OsString> = subcommand.map(OsString::from).into_iter().collect();
     arguments.extend(["--run-dir".into(), run_dir.into()]);
+    if let Some(from_run) = from_run {
+        arguments.extend(["--from-run".into(), from_run.into()]);
+    }
     for (name, value) in options {
         match value {
             OptionValue::Flag(true) => arguments.push(format!("--{name}").into()),
@@ -281,10 +296,12 @@ mod tests {
             ("config".to_owned(), OptionValue::Many(vec!["a=1".to_owned(), "b=2".to_owned()])),
         ];
         assert_eq!(
-            arguments(Some("fill"), &options, Path::new("/r")),
+            arguments(Some("fill"), &options, Path::new("/r/then"), Some(Path::new("/r"))),
             [
                 "fill",
                 "--run-dir",
+                "/r/then",
+                "--from-run",
                 "/r",
                 "--acks=-1",
                 "--idempotent",

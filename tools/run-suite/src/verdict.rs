@@ -6,10 +6,12 @@ use std::process::ExitStatus;
 
 use anyhow::Result;
 use bench_cli::Exit;
-use bench_core::results::{RunDocument, ServiceOrigin, Status, VerdictOutcome};
+use bench_core::results::{RunDocument, ServiceInfo, ServiceOrigin, Status, VerdictOutcome};
 use serde::{Deserialize, Serialize};
 
 use crate::child::{Cause, Ended};
+use crate::folder::read_document;
+use crate::plan::Plan;
 
 /// What became of a run.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,16 +57,55 @@ impl Judgement {
             _ => self,
         }
     }
+
+    /// That of a run that was interrupted before it could be judged.
+    pub(crate) fn interrupted() -> Self {
+        Self::new(RunStatus::Interrupted, "interrupted")
+    }
+
+    /// That of one of two tools, as the run's: its problem names the tool.
+    pub(crate) fn of_tool(self, tool: &str) -> Self {
+        Self { problem: self.problem.map(|problem| format!("{tool}: {problem}")), ..self }
+    }
+
+    /// What two tools make of their run: it is worth as much as the worse of the two.
+    pub(crate) fn and(self, other: Self) -> Self {
+        let (worse, better) = if other.status.weight() > self.status.weight() {
+            (other, self)
+        } else {
+            (self, other)
+        };
+        let problems: Vec<String> = worse.problem.into_iter().chain(better.problem).collect();
+        let problem = (!problems.is_empty()).then(|| problems.join("; "));
+        Self { status: worse.status, problem }
+    }
+}
+
+impl RunStatus {
+    /// Whether the run came to its end, whatever it is worth.
+    pub(crate) fn is_ended(self) -> bool {
+        matches!(self, Self::Complete | Self::Invalid)
+    }
+
+    /// How much it weighs beside the status of another tool.
+    pub(crate) fn weight(self) -> u8 {
+        match self {
+            Self::Complete => 0,
+            Self::Invalid => 1,
+            Self::Failed | Self::TimedOut => 2,
+            Self::Pending | Self::Running | Self::Interrupted => 3,
+        }
+    }
 }
 
 /// Judges a run that has just ended. `log` is what its tool wrote to standard error.
 pub(crate) fn judge(
     ended: &Ended,
     document: Result<&RunDocument, &anyhow::Error>,
-    services: ServiceOrigin,
+    plan: &Plan,
     log: &Path,
 ) -> Judgement {
-    let by_document = document.ok().and_then(|document| judge_document(document, services));
+    let by_document = document.ok().and_then(|document| judge_document(document, plan));
     let code = ended.status.code();
     match (by_document, ended.cause) {
         (Some(judgement), _) if judgement.status != RunStatus::Complete => judgement,
@@ -76,7 +117,7 @@ pub(crate) fn judge(
         (None, Cause::TimeLimit) => {
             Judgement::new(RunStatus::TimedOut, "ended by the time limit of the experiment")
         }
-        (None, Cause::Interruption) => Judgement::new(RunStatus::Interrupted, "interrupted"),
+        (None, Cause::Interruption) => Judgement::interrupted(),
         (None, Cause::Tool) => {
             let mut problem = last_words(ended.status, log);
             if let (true, Err(error)) = (ended.status.success(), document) {
@@ -87,10 +128,21 @@ pub(crate) fn judge(
     }
 }
 
-/// Judges a run by its document alone; `None` when it did not come to its end.
-pub(crate) fn judge_document(document: &RunDocument, services: ServiceOrigin) -> Option<Judgement> {
+/// Judges a run by what its tools have left in its folder alone; `None` when one of them did not
+/// come to its end.
+pub(crate) fn judge_folder(run_dir: &Path, plan: &Plan) -> Option<Judgement> {
+    let of = |dir: &Path| judge_document(&read_document(dir).ok()?, plan);
+    let first = of(run_dir)?;
+    let Some((call, dir)) = plan.then.as_ref().zip(plan.then_dir(run_dir)) else {
+        return Some(first);
+    };
+    Some(first.of_tool(&plan.tool).and(of(&dir)?.of_tool(&call.tool)))
+}
+
+/// Judges what a tool did by its document alone; `None` when it did not come to its end.
+fn judge_document(document: &RunDocument, plan: &Plan) -> Option<Judgement> {
     let verdict = document.verdict.as_ref().filter(|_| document.status == Status::Complete)?;
-    if let Some(problem) = wrong_services(document, services) {
+    if let Some(problem) = wrong_services(document, plan) {
         return Some(Judgement::new(RunStatus::Failed, problem));
     }
     Some(match verdict.outcome {
@@ -102,16 +154,24 @@ pub(crate) fn judge_document(document: &RunDocument, services: ServiceOrigin) ->
 }
 
 /// What is wrong with a run against other services than the experiment's: it answers another
-/// question, and so would all the runs after it.
-pub(crate) fn wrong_services(document: &RunDocument, services: ServiceOrigin) -> Option<String> {
-    let other = document.services.iter().find(|service| service.origin != services)?;
+/// question, and so would all the runs after it. What run-suite has started for the experiment is
+/// right, whatever it is: a real `MariaDB` stands behind an embedded stream, and an embedded stream
+/// before it, since there is no other on this machine.
+pub(crate) fn wrong_services(document: &RunDocument, plan: &Plan) -> Option<String> {
+    let services = plan.services;
+    let is_right = |service: &&ServiceInfo| {
+        service.origin == services
+            || (service.origin != ServiceOrigin::External
+                && plan.local.as_ref().is_some_and(|local| local.starts(&service.name)))
+    };
+    let other = document.services.iter().find(|service| !is_right(service))?;
     let remedy = match services {
         ServiceOrigin::Embedded | ServiceOrigin::Local => {
             "leave options that name a server out of the file"
         }
         ServiceOrigin::External => {
-            "name the server by an option such as bootstrap-servers, or by an environment variable \
-             such as KAFKA_BOOTSTRAP_SERVERS"
+            "name the server by an option such as bootstrap-servers or region, or by an environment \
+             variable such as KAFKA_BOOTSTRAP_SERVERS or AWS_REGION"
         }
     };
     Some(format!(
@@ -150,6 +210,19 @@ fn last_words(status: ExitStatus, log: &Path) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn two_tools_make_a_run_as_good_as_the_worse_of_them() {
+        let of = |status, problem: &str| Judgement::new(status, problem).of_tool("t");
+        let good = Judgement { status: RunStatus::Complete, problem: None }.of_tool("t");
+        assert_eq!(good.clone().and(good.clone()), good);
+        let both = of(RunStatus::Invalid, "lost").and(of(RunStatus::Failed, "gone"));
+        assert_eq!(both, Judgement::new(RunStatus::Failed, "t: gone; t: lost"));
+        let invalid = of(RunStatus::Invalid, "lost");
+        assert_eq!(good.and(invalid.clone()), invalid);
+        let interrupted = Judgement::interrupted();
+        assert_eq!(invalid.and(interrupted).status, RunStatus::Interrupted);
+    }
 
     #[test]
     fn what_is_not_finished_weighs_most_then_failures_then_invalid_runs() {

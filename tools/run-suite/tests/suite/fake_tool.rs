@@ -14,8 +14,12 @@ use tempfile::TempDir;
 /// It writes down each call with the environment that matters.
 const SCRIPT: &str = r#"#!/bin/sh
 here=$(dirname "$0")
-if [ "$1" = --generate ]; then cat "$here/options.json"; exit 0; fi
-echo "$* services=${BENCH_SERVICES:-none}" >> "$here/calls"
+name=$(basename "$0")
+if [ "$1" = --generate ]; then cat "$here/$name-options.json"; exit 0; fi
+if [ "$1" = make ]; then echo "make $2" >> "$here/calls"; echo "made" > "$2"; exit "$3"; fi
+call="$* services=${BENCH_SERVICES:-none}${BENCH_STACK:+ stack=$BENCH_STACK}"
+if [ "$name" = fake-reader ]; then call="fake-reader $call"; fi
+echo "$call" >> "$here/calls"
 load=none
 while [ $# -gt 0 ]; do
   case "$1" in
@@ -31,6 +35,7 @@ printf 'end_s,acked_per_s,received_per_s\n1,1000,990\n' > "$dir/intervals.csv"
 echo $$ > "$here/pid"
 case $(cat "$here/behave-$load" 2>/dev/null || echo good) in
   good) leave good 0;;
+  landed) leave landed 0;;
   invalid) leave invalid 3;;
   fail) echo "first words" >&2; echo "the broker is gone" >&2; exit 1;;
   wait) trap 'leave incomplete 130' INT TERM; while :; do sleep 0.05; done;;
@@ -49,7 +54,8 @@ case $(cat "$here/behave-$load" 2>/dev/null || echo good) in
 esac
 "#;
 
-/// The script in a folder of its own, which holds the results, too.
+/// The script in a folder of its own, which holds the results, too. It is there as `fake-bench`, and
+/// as `fake-reader`, which can come after another tool.
 pub(crate) struct FakeTool {
     folder: TempDir,
 }
@@ -58,25 +64,21 @@ impl FakeTool {
     pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().expect("temporary folder");
         let tool = Self { folder };
-        tool.write("fake-bench", SCRIPT);
-        fs::set_permissions(tool.path("fake-bench"), fs::Permissions::from_mode(0o755))
-            .expect("permissions");
         let option = |name: &str, aliases: Value, takes_value: bool| {
             json!({"name": name, "aliases": aliases, "takes_value": takes_value,
                    "default": null, "help": ""})
         };
-        let options = json!({
-            "tool": "fake-bench",
-            "options": [
-                option("load", json!(["load_name"]), true),
-                option("duration", json!([]), true),
-                option("fast", json!([]), false),
-                option("kill-consumer", json!([]), true),
-                option("run-dir", json!([]), true),
-            ],
-            "subcommands": {"fill": [option("load", json!([]), true)]},
-        });
-        tool.write("options.json", &options.to_string());
+        let mut options = vec![
+            option("load", json!(["load_name"]), true),
+            option("duration", json!([]), true),
+            option("fast", json!([]), false),
+            option("kill-consumer", json!([]), true),
+            option("run-dir", json!([]), true),
+        ];
+        let fill = json!({"fill": [option("load", json!([]), true)]});
+        tool.install("fake-bench", &json!({"options": options, "subcommands": fill}));
+        options.push(option("from-run", json!([]), true));
+        tool.install("fake-reader", &json!({"options": options, "subcommands": fill}));
         for (name, status, verdict) in [
             ("running", "running", Value::Null),
             ("good", "complete", json!({"outcome": "valid", "reasons": []})),
@@ -89,7 +91,16 @@ impl FakeTool {
         ] {
             tool.write(&format!("{name}.json"), &document(status, &verdict).to_string());
         }
+        tool.write("landed.json", &landed().to_string());
         tool
+    }
+
+    /// The script under a name, with what it says of its options.
+    fn install(&self, name: &str, options: &Value) {
+        self.write(name, SCRIPT);
+        fs::set_permissions(self.path(name), fs::Permissions::from_mode(0o755))
+            .expect("permissions");
+        self.write(&format!("{name}-options.json"), &options.to_string());
     }
 
     /// Has runs say when their schedule starts, go on for so many turns of 50 ms and a little more,
@@ -138,7 +149,8 @@ impl FakeTool {
             .args(arguments)
             .current_dir(self.folder.path())
             .env("PATH", std::env::join_paths(path).expect("a path"))
-            .env_remove("RUST_LOG");
+            .env_remove("RUST_LOG")
+            .env_remove("BENCH_STACK");
         command
     }
 
@@ -258,4 +270,19 @@ fn document(status: &str, verdict: &Value) -> Value {
         }) },
         "warnings": []
     })
+}
+
+/// What a tool leaves that has read rows of a table.
+fn landed() -> Value {
+    let mut document = document("complete", &json!({"outcome": "valid", "reasons": []}));
+    let summary = &mut document["summary"];
+    summary["load"] = "none".into();
+    for absent in ["produced", "publish_latency", "service_time", "schedule_lag", "self_check"] {
+        summary[absent] = Value::Null;
+    }
+    let mut landing = summary["end_to_end_latency"].clone();
+    landing["p99_ns"] = 7_700_000.into();
+    summary["landing_latency"] = landing;
+    summary["counts"] = json!({"rows_seen_twice": 3, "unprocessed_items": 0});
+    document
 }

@@ -1,8 +1,11 @@
 //! `run-suite` as a user runs it: against a stand-in for a tool, and against the real one.
 
+mod chains;
 mod fake_tool;
 #[cfg(target_os = "linux")]
 mod faults;
 mod interruptions;
+mod kinesis;
+mod prepare;
 mod real_tool;
 mod runs;

@@ -80,9 +80,10 @@ fn a_report_is_printed_as_json_and_csv_too() {
     let csv = stdout(&tool.run(&["report", &tool.results_argument(), "--output", "csv"]));
     let lines: Vec<&str> = csv.lines().collect();
     assert!(
-        lines[0].starts_with("experiment,cell,load,runs,valid_runs,throughput_msg_per_s_median")
+        lines[0]
+            .starts_with("experiment,cell,tool,load,runs,valid_runs,throughput_msg_per_s_median")
     );
-    assert!(lines[2].starts_with("try,load=b,b,2,2,990,990,990,99000,"), "{csv}");
+    assert!(lines[2].starts_with("try,load=b,fake-bench,b,2,2,990,990,990,99000,"), "{csv}");
     assert_eq!(lines.len(), 3);
 }
 

@@ -1,0 +1,89 @@
+//! The CSV form of summaries.
+
+use anyhow::{Context, Result};
+
+use super::{CellFigures, CellSummary, ExperimentSummary, Spread, SuiteSummary};
+
+impl SuiteSummary {
+    /// The CSV form: a line a cell and tool, with the options that differ between cells. What does not exist
+    /// is empty.
+    pub(crate) fn csv(&self) -> Result<String> {
+        let mut columns: Vec<&str> = Vec::new();
+        for column in self.experiments.iter().flat_map(|experiment| &experiment.columns) {
+            if !columns.contains(&column.as_str()) {
+                columns.push(column);
+            }
+        }
+        let mut csv = csv::Writer::from_writer(Vec::new());
+        csv.write_record(csv_header(&columns))?;
+        for experiment in &self.experiments {
+            for cell in &experiment.cells {
+                for record in csv_records(experiment, cell, &columns) {
+                    csv.write_record(record)?;
+                }
+            }
+        }
+        let bytes = csv.into_inner().context("failed to write the summary")?;
+        Ok(String::from_utf8(bytes)?)
+    }
+}
+
+/// The figures of a line of the CSV form by name.
+fn csv_figures(
+    figures: &CellFigures,
+    recovery_s: Option<Spread<f64>>,
+) -> [(&'static str, [String; 3]); 11] {
+    fn spread<T: ToString>(spread: Option<Spread<T>>) -> [String; 3] {
+        spread.map_or_else(Default::default, |spread| {
+            [spread.median.to_string(), spread.min.to_string(), spread.max.to_string()]
+        })
+    }
+    [
+        ("throughput_msg_per_s", spread(figures.throughput_msg_per_s)),
+        ("throughput_bytes_per_s", spread(figures.throughput_bytes_per_s)),
+        ("publish_p50_ns", spread(figures.publish_p50_ns)),
+        ("publish_p99_ns", spread(figures.publish_p99_ns)),
+        ("service_time_p50_ns", spread(figures.service_time_p50_ns)),
+        ("service_time_p99_ns", spread(figures.service_time_p99_ns)),
+        ("end_to_end_p50_ns", spread(figures.end_to_end_p50_ns)),
+        ("end_to_end_p99_ns", spread(figures.end_to_end_p99_ns)),
+        ("landing_p50_ns", spread(figures.landing_p50_ns)),
+        ("landing_p99_ns", spread(figures.landing_p99_ns)),
+        ("recovery_s", spread(recovery_s)),
+    ]
+}
+
+fn csv_header(columns: &[&str]) -> Vec<String> {
+    let mut header = ["experiment", "cell", "tool"].map(str::to_owned).to_vec();
+    header.extend(columns.iter().map(|&column| column.to_owned()));
+    header.extend(["runs".to_owned(), "valid_runs".to_owned()]);
+    for (figure, _) in csv_figures(&CellFigures::default(), None) {
+        header.extend(["median", "min", "max"].map(|which| format!("{figure}_{which}")));
+    }
+    header
+}
+
+/// A line for each tool of a cell.
+fn csv_records(
+    experiment: &ExperimentSummary,
+    cell: &CellSummary,
+    columns: &[&str],
+) -> Vec<Vec<String>> {
+    let value = |column: &&str| {
+        let index = experiment.columns.iter().position(|own| own == column);
+        index.and_then(|index| cell.values[index].clone()).unwrap_or_default()
+    };
+    let record = |tool: &str, figures: &CellFigures, recovery_s| {
+        let mut record = vec![experiment.name.clone(), cell.label.clone(), tool.to_owned()];
+        record.extend(columns.iter().map(value));
+        record.extend([cell.runs.len().to_string(), cell.valid_runs.to_string()]);
+        let figures = csv_figures(figures, recovery_s);
+        record.extend(figures.into_iter().flat_map(|(_, spread)| spread));
+        record
+    };
+    let mut records = vec![record(&experiment.tool, &cell.figures, cell.recovery_s)];
+    if let Some((tool, figures)) = experiment.then.as_deref().zip(cell.then.as_ref()) {
+        records.push(record(tool, figures, None));
+    }
+    records
+}

@@ -1,0 +1,133 @@
+//! One experiment: what its cells measured.
+
+use bench_cli::quantity::{byte_rate, duration_ns, rate};
+
+use super::{NO_FIGURE, table, tally};
+use crate::summary::{CellFigures, CellSummary, ExperimentSummary, Latency, Spread};
+
+/// The figures of an experiment of one tool: a row a cell.
+pub(super) fn by_cell(experiment: &ExperimentSummary) -> String {
+    let repeated = experiment.repeats > 1;
+    let kind = shown_latency(experiment);
+    let (p50, p99) = (format!("{} p50", short(kind)), format!("{} p99", short(kind)));
+    let mut header = cell_header(experiment);
+    let texts = header.len();
+    header.extend(["msg/s", "bytes/s", &p50, &p99, "runs"].map(str::to_owned));
+    let rows = experiment.cells.iter().map(|cell| {
+        let (p50, p99) = cell.figures.latency(kind);
+        let mut row = cell_names(experiment, cell);
+        row.extend(throughput(&cell.figures, repeated));
+        row.extend([p50, p99].map(|spread| figure(spread, repeated, duration_ns)));
+        row.push(tally(cell.runs.iter()));
+        row
+    });
+    table(header, texts, rows)
+}
+
+/// The figures of an experiment of two tools: rows for each cell and tool, one for each latency that
+/// it measured.
+pub(super) fn by_cell_and_tool(experiment: &ExperimentSummary) -> String {
+    let repeated = experiment.repeats > 1;
+    let mut header = cell_header(experiment);
+    let names = header.len();
+    header.extend(["tool", "runs", "latency"].map(str::to_owned));
+    let texts = header.len();
+    header.extend(["p50", "p99", "msg/s", "bytes/s"].map(str::to_owned));
+    let mut rows = Vec::new();
+    for cell in &experiment.cells {
+        let tools = std::iter::once(&experiment.tool).chain(&experiment.then);
+        let figures = std::iter::once(&cell.figures).chain(&cell.then);
+        for (index, (tool, figures)) in tools.zip(figures).enumerate() {
+            let mut begin =
+                if index == 0 { cell_names(experiment, cell) } else { vec![String::new(); names] };
+            begin.push(tool.clone());
+            begin.push(if index == 0 { tally(cell.runs.iter()) } else { String::new() });
+            rows.extend(tool_rows(&begin, figures, repeated));
+        }
+    }
+    table(header, texts, rows.into_iter())
+}
+
+/// The rows of a tool, of which the first has its throughput.
+fn tool_rows(begin: &[String], figures: &CellFigures, repeated: bool) -> Vec<Vec<String>> {
+    let shown = |spread| figure(Some(spread), repeated, duration_ns);
+    let mut latencies: Vec<[String; 3]> = figures
+        .latencies()
+        .into_iter()
+        .map(|(kind, p50, p99)| [kind.name().to_owned(), shown(p50), shown(p99)])
+        .collect();
+    if latencies.is_empty() {
+        latencies.push([NO_FIGURE; 3].map(str::to_owned));
+    }
+    let rows = latencies.into_iter().enumerate().map(|(index, latency)| {
+        let mut row = if index == 0 { begin.to_vec() } else { vec![String::new(); begin.len()] };
+        row.extend(latency);
+        row.extend(if index == 0 { throughput(figures, repeated) } else { Default::default() });
+        row
+    });
+    rows.collect()
+}
+
+/// The headings of what sets the cells apart.
+fn cell_header(experiment: &ExperimentSummary) -> Vec<String> {
+    let name = is_named(experiment).then(|| "case".to_owned());
+    name.into_iter().chain(experiment.columns.iter().cloned()).collect()
+}
+
+/// What sets a cell apart.
+fn cell_names(experiment: &ExperimentSummary, cell: &CellSummary) -> Vec<String> {
+    let label = if experiment.columns.is_empty() { &*cell.label } else { "" };
+    let name = is_named(experiment).then(|| cell.name.as_deref().unwrap_or(label).to_owned());
+    let values = cell.values.iter().map(|value| value.as_deref().unwrap_or("default").to_owned());
+    name.into_iter().chain(values).collect()
+}
+
+/// Whether there is a column for the names: unless the swept options say it all.
+fn is_named(experiment: &ExperimentSummary) -> bool {
+    experiment.columns.is_empty() || experiment.cells.iter().any(|cell| cell.name.is_some())
+}
+
+/// The latency of a tool that measured several: the one that its messages had on the longest way.
+fn shown_latency(experiment: &ExperimentSummary) -> Latency {
+    let measured = |kind: &Latency| {
+        experiment.cells.iter().any(|cell| cell.figures.latency(*kind).0.is_some())
+    };
+    let kinds = [Latency::EndToEnd, Latency::Publish, Latency::ServiceTime];
+    kinds.into_iter().find(measured).unwrap_or(Latency::EndToEnd)
+}
+
+/// A latency at the head of a narrow column.
+fn short(kind: Latency) -> &'static str {
+    if kind == Latency::EndToEnd { "e2e" } else { kind.name() }
+}
+
+fn throughput(figures: &CellFigures, repeated: bool) -> [String; 2] {
+    [
+        figure(figures.throughput_msg_per_s, repeated, msg_rate),
+        figure(figures.throughput_bytes_per_s, repeated, byte_rate),
+    ]
+}
+
+/// The median, and the range of the repeats below it.
+fn figure<T: Copy>(
+    spread: Option<Spread<T>>,
+    repeated: bool,
+    show: impl Fn(T) -> String,
+) -> String {
+    let Some(Spread { median, min, max }) = spread else { return NO_FIGURE.to_owned() };
+    let median = show(median);
+    if repeated { format!("{median}\n{}", range(&show(min), &show(max))) } else { median }
+}
+
+/// `1.10-1.40 ms`, or with both units where they differ.
+fn range(min: &str, max: &str) -> String {
+    match (min.split_once(' '), max.split_once(' ')) {
+        (Some((number, unit)), Some((_, other))) if unit == other => format!("{number}-{max}"),
+        _ => format!("{min}-{max}"),
+    }
+}
+
+/// A rate under a heading that names the unit.
+pub(super) fn msg_rate(per_s: f64) -> String {
+    rate(per_s).trim_end_matches("msg/s").trim_end().to_owned()
+}

@@ -1,0 +1,206 @@
+//! Several experiments: what each of their runs measured.
+
+use std::fmt::Write as _;
+
+use bench_cli::quantity::{byte_rate, bytes, count, duration_ns};
+use bench_core::results::{FaultRecord, LatencySummary, LoadModel, Summary};
+
+use super::cells::msg_rate;
+use super::{NO_FIGURE, table, word};
+use crate::summary::{
+    CellSummary, ExperimentSummary, RunSummary, SuiteSummary, throughput_bytes_per_s,
+    throughput_msg_per_s,
+};
+
+/// What a tool measured in a run of one of several experiments.
+pub(super) struct Row<'a> {
+    name: String,
+    run: &'a RunSummary,
+    figures: &'a Summary,
+}
+
+pub(super) fn rows(experiments: &[ExperimentSummary]) -> Vec<Row<'_>> {
+    let mut rows = Vec::new();
+    for experiment in experiments {
+        let tools: Vec<&String> =
+            std::iter::once(&experiment.tool).chain(&experiment.then).collect();
+        for cell in &experiment.cells {
+            for run in &cell.runs {
+                for (left, tool) in run.tools().zip(&tools) {
+                    let Some(figures) = &left.figures else { continue };
+                    let mut name = run_name(experiment, cell, run);
+                    if experiment.then.is_some() {
+                        let _ = write!(name, " {tool}");
+                    }
+                    rows.push(Row { name, run, figures });
+                }
+            }
+        }
+    }
+    rows
+}
+
+/// Names a run among those of several experiments.
+pub(super) fn run_name(
+    experiment: &ExperimentSummary,
+    cell: &CellSummary,
+    run: &RunSummary,
+) -> String {
+    let mut name = experiment.name.clone();
+    if cell.label != experiment.name {
+        let _ = write!(name, " {}", cell.label);
+    }
+    if experiment.repeats > 1 {
+        let _ = write!(name, " repeat {}", run.repeat);
+    }
+    name
+}
+
+/// Throughput, audit, self-check and resources, a row a run.
+pub(super) fn throughputs(rows: &[Row<'_>]) -> String {
+    let header = ["", "audit", "generator", "msg/s", "bytes/s", "CPU", "CPU/msg", "memory"]
+        .map(str::to_owned);
+    table(
+        header.into(),
+        3,
+        rows.iter().map(|Row { name, run, figures }| {
+            let used = &figures.resources;
+            let or_none = |text: Option<String>| text.unwrap_or_else(|| NO_FIGURE.to_owned());
+            vec![
+                name.clone(),
+                audit(run, figures),
+                generator(figures),
+                or_none(throughput_msg_per_s(figures).map(msg_rate)),
+                or_none(throughput_bytes_per_s(figures).map(byte_rate)),
+                format!("{:.2} s", used.cpu_s),
+                or_none(used.cpu_us_per_message.map(|us| format!("{us:.2} us"))),
+                bytes(used.memory_max_bytes),
+            ]
+        }),
+    )
+}
+
+/// The verdict, and what the audit counted that is not as it should be.
+fn audit(run: &RunSummary, figures: &Summary) -> String {
+    let mut text = word(run.status).to_owned();
+    let Some(audit) = &figures.audit else {
+        return if run.then.is_some() { text } else { text + ", not audited" };
+    };
+    let _ = write!(text, ", {} lost", count(audit.lost));
+    for (number, what) in [
+        (audit.duplicated, "duplicated"),
+        (audit.reordered, "reordered"),
+        (audit.corrupt, "corrupt"),
+        (audit.foreign, "foreign"),
+    ] {
+        if number > 0 {
+            let _ = write!(text, ", {} {what}", count(number));
+        }
+    }
+    text
+}
+
+fn generator(figures: &Summary) -> String {
+    match (&figures.self_check, figures.load) {
+        (Some(check), _) if check.kept_schedule => "on schedule".to_owned(),
+        (Some(check), _) => format!("LATE, lag p99 {}", duration_ns(check.lag_p99_ns)),
+        (None, LoadModel::Closed) => "unpaced".to_owned(),
+        (None, _) => NO_FIGURE.to_owned(),
+    }
+}
+
+/// Latencies, a row for each kind and run.
+pub(super) fn latencies(rows: &[Row<'_>]) -> String {
+    let header = ["", "latency", "p50", "p90", "p99", "p99.9", "max"].map(str::to_owned);
+    let lines = rows.iter().flat_map(|Row { name, figures, .. }| {
+        let kinds = [
+            ("publish", &figures.publish_latency),
+            ("service time", &figures.service_time),
+            ("arrival", &figures.arrival_latency),
+            ("end-to-end", &figures.end_to_end_latency),
+            ("table", &figures.table_time),
+            ("landing", &figures.landing_latency),
+        ];
+        // The service time stands in where no schedule gives a publish latency.
+        let stands = |kind: &str| kind != "service time" || figures.publish_latency.is_none();
+        let kinds = kinds.into_iter().filter(move |(kind, _)| stands(kind));
+        let kinds = kinds.filter_map(|(kind, latency)| Some((kind, latency.as_ref()?)));
+        kinds.enumerate().map(|(line, (kind, latency))| {
+            let name = if line == 0 { name.clone() } else { String::new() };
+            [vec![name, kind.to_owned()], percentiles(latency)].concat()
+        })
+    });
+    table(header.into(), 2, lines)
+}
+
+fn percentiles(latency: &LatencySummary) -> Vec<String> {
+    [latency.p50_ns, latency.p90_ns, latency.p99_ns, latency.p99_9_ns, latency.max_ns]
+        .map(|ns| if latency.count == 0 { NO_FIGURE.to_owned() } else { duration_ns(ns) })
+        .into()
+}
+
+/// A line for each run and tool that the system kept counts for: what was throttled, tried again.
+pub(super) fn counts(suite: &SuiteSummary) -> String {
+    let mut text = String::new();
+    for experiment in &suite.experiments {
+        for row in rows(std::slice::from_ref(experiment)) {
+            let counted = row.figures.counts.iter().filter(|(_, number)| **number > 0);
+            let counted: Vec<String> = counted
+                .map(|(name, number)| format!("{} {}", count(*number), name.replace('_', " ")))
+                .collect();
+            if !counted.is_empty() {
+                let _ = writeln!(text, "  {}: {}", row.name, counted.join(", "));
+            }
+        }
+    }
+    text
+}
+
+/// A line for each fault of each run.
+pub(super) fn faults(suite: &SuiteSummary) -> String {
+    let mut text = String::new();
+    let several = suite.runs().nth(1).is_some();
+    for experiment in &suite.experiments {
+        for (cell, run) in
+            experiment.cells.iter().flat_map(|cell| cell.runs.iter().map(move |run| (cell, run)))
+        {
+            let name = if several { run_name(experiment, cell, run) + ": " } else { String::new() };
+            let figures = run.tools().filter_map(|tool| tool.figures.as_ref());
+            let audit = figures.filter_map(|figures| figures.audit.as_ref()).last();
+            let audit = audit.map(|audit| {
+                format!("{} lost, {} duplicated", count(audit.lost), count(audit.duplicated))
+            });
+            let [fault] = run.faults.as_slice() else {
+                for fault in &run.faults {
+                    let _ = writeln!(text, "  {name}{}", recovery(fault));
+                }
+                if let Some(audit) = audit.filter(|_| !run.faults.is_empty()) {
+                    let _ = writeln!(text, "  {name}in the whole run {audit}");
+                }
+                continue;
+            };
+            let audit = audit.map(|audit| format!("; {audit}")).unwrap_or_default();
+            let _ = writeln!(text, "  {name}{}{audit}", recovery(fault));
+        }
+    }
+    text
+}
+
+/// `kill kafka-2 at 20.0 s: recovered after 6.3 s`
+fn recovery(fault: &FaultRecord) -> String {
+    let mut text = fault.name();
+    if let Some(begin_s) = fault.begin_s {
+        let _ = write!(text, " at {begin_s:.1} s");
+    }
+    let _ = match (fault.recovery_s, &fault.unrecovered) {
+        (Some(0.0), _) => write!(text, ": not noticed"),
+        (Some(after_s), _) => write!(text, ": recovered after {after_s:.1} s"),
+        (None, Some(why)) => write!(text, ": no recovery: {why}"),
+        (None, None) => write!(text, ": recovery unknown"),
+    };
+    if fault.disturbed_again > 0 {
+        let intervals = if fault.disturbed_again == 1 { "interval" } else { "intervals" };
+        let _ = write!(text, ", {} {intervals} disturbed later", fault.disturbed_again);
+    }
+    text
+}
