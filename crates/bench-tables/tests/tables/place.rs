@@ -27,7 +27,7 @@ pub(crate) fn runtime() -> Runtime {
 /// What a table is in.
 pub(crate) enum Place {
     Dynamodb { config: Box<SdkConfig>, server: DynamodbServer },
-    Mysql { url: MysqlUrl, stack: TestStack },
+    Mysql { url: MysqlUrl, stack: Box<TestStack> },
 }
 
 impl Place {
@@ -42,7 +42,7 @@ impl Place {
     pub(crate) fn mysql(test: &str) -> Option<Self> {
         let stack = bench_testing::local(test, &StackOptions::of([Service::Mysql]))?;
         let url = MysqlUrl::parse(stack.variable("MYSQL_URL")).expect("an address");
-        Some(Self::Mysql { url, stack })
+        Some(Self::Mysql { url, stack: Box::new(stack) })
     }
 
     /// Both, as far as this machine has them.
