@@ -84,8 +84,10 @@ impl LocalPlan {
             return Ok(None);
         }
         let section = &experiment.local;
+        // What these bring with them is as right in a result as they are.
+        let all = StackOptions::of(services).completed().map_err(UsageError::from_library)?;
         Ok(Some(Self {
-            services,
+            services: all.services.into_iter().collect(),
             brokers: section.brokers.unwrap_or(1),
             kafka_settings: section.kafka_settings.clone(),
             proxied: need_network(&experiment.faults),
@@ -283,5 +285,85 @@ impl LocalServices {
         let Some(mut running) = self.running.take() else { return Ok(()) };
         let stopped = running.stack.down(&mut |line| progress.update(line));
         stopped.context("failed to stop the services of the experiment")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::experiment::Call;
+
+    fn tools(names: &[&str]) -> Tools {
+        let tool = |name: &&str| {
+            let options: &[&str] = match *name {
+                "kafka-prodcon" => &["bootstrap-servers", "mysql-url", "land"],
+                _ => &["from-run"],
+            };
+            Tool::of(name, options)
+        };
+        let mut tools = names.iter().map(tool);
+        Tools { first: tools.next().expect("a tool"), then: tools.next() }
+    }
+
+    /// What is started for an experiment on these tools.
+    fn started(names: &[&str], body: &str) -> Result<Vec<String>, String> {
+        let head = "name = \"e\"\nquestion = \"?\"\ntool = \"t\"\n";
+        let mut experiment = Experiment::parse(&format!("{head}{body}")).expect("parsed");
+        experiment.then =
+            names.get(1).map(|tool| Call { tool: (*tool).to_owned(), subcommand: None });
+        let plan = LocalPlan::new(&experiment, &tools(names)).map_err(|error| error.to_string())?;
+        let services = plan.map(|plan| plan.services).unwrap_or_default();
+        Ok(services.iter().map(ToString::to_string).collect())
+    }
+
+    fn expect(names: &[&str], body: &str, services: &[&str]) {
+        assert_eq!(started(names, body).map(|started| started.join(" ")), Ok(services.join(" ")));
+    }
+
+    #[test]
+    fn a_tool_alone_brings_its_own_embedded_services() {
+        let embedded = "services = \"embedded\"\n";
+        for tool in ["kafka-prodcon", "kin-producer", "kin-consumer"] {
+            expect(&[tool], embedded, &[]);
+        }
+        let lands = format!("{embedded}[options]\nland = \"dynamodb\"");
+        expect(&["kafka-prodcon"], &lands, &[]);
+        expect(&["kin-producer", "kin-db-consumer"], "services = \"external\"", &[]);
+    }
+
+    #[test]
+    fn two_tools_share_what_they_use() {
+        let embedded = "services = \"embedded\"\n";
+        expect(&["kin-producer", "kin-consumer"], embedded, &["kinesis"]);
+        let chain = ["kin-producer", "kin-db-consumer"];
+        expect(&chain, embedded, &["kinesis", "dynamodb", "kin-lambda"]);
+        expect(&chain, "services = \"local\"", &["kinesis", "dynamodb", "kin-lambda"]);
+        let chain = ["kin-producer", "kin-sql-consumer"];
+        expect(&chain, embedded, &["mysql", "kinesis", "sql-lambda"]);
+    }
+
+    #[test]
+    fn a_database_is_there_only_where_something_lands_in_it() {
+        let tool = ["kafka-prodcon"];
+        expect(&tool, "services = \"local\"", &["kafka"]);
+        let lands = |services: &str, how: &str| format!("services = \"{services}\"\n{how}");
+        let options = "[options]\nland = \"mysql\"";
+        expect(&tool, &lands("local", options), &["kafka", "mysql"]);
+        expect(&tool, &lands("embedded", options), &["mysql"]);
+        let swept = "[matrix]\nland = [\"dynamodb\", \"mysql\"]";
+        expect(&tool, &lands("local", swept), &["kafka", "mysql", "dynamodb"]);
+        let case = "[[case]]\nland = \"mysql\"\n[[case]]\nname = \"bare\"";
+        expect(&tool, &lands("embedded", case), &["mysql"]);
+    }
+
+    #[test]
+    fn what_the_file_names_is_started_with_what_that_needs() {
+        let start = |services: &str, names: &str| {
+            started(&["t"], &format!("services = \"{services}\"\n[local]\nstart = [{names}]"))
+        };
+        let with_rest = start("embedded", "\"sql-lambda\"").expect("planned");
+        assert_eq!(with_rest, ["mysql", "kinesis", "sql-lambda"]);
+        let error = start("embedded", "\"kafka\"").expect_err("real");
+        assert!(error.contains("kafka is a real server"), "{error}");
     }
 }

@@ -180,6 +180,11 @@ impl ExperimentSummary {
             cells,
         }
     }
+
+    /// The tools of each run, in their order.
+    pub(crate) fn tools(&self) -> impl Iterator<Item = &String> {
+        std::iter::once(&self.tool).chain(&self.then)
+    }
 }
 
 impl CellSummary {

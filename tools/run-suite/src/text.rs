@@ -12,7 +12,7 @@ use comfy_table::{CellAlignment, Table};
 
 use self::cells::{by_cell, by_cell_and_tool};
 use self::runs::{counts, faults, latencies, rows, run_name, throughputs};
-use crate::summary::{ExperimentSummary, RunSummary, SuiteSummary};
+use crate::summary::{CellSummary, ExperimentSummary, RunSummary, SuiteSummary, ToolSummary};
 use crate::verdict::RunStatus;
 
 /// What stands where a figure does not exist.
@@ -134,11 +134,10 @@ fn run_notes(suite: &SuiteSummary) -> Vec<String> {
         for (cell, run) in
             experiment.cells.iter().flat_map(|cell| cell.runs.iter().map(move |run| (cell, run)))
         {
-            let name = run_name(experiment, cell, run);
-            for note in notes_on(run) {
+            for (name, note) in notes_on(experiment, cell, run) {
                 match notes.iter_mut().find(|(known, _)| *known == note) {
-                    Some((_, names)) => names.push(name.clone()),
-                    None => notes.push((note, vec![name.clone()])),
+                    Some((_, names)) => names.push(name),
+                    None => notes.push((note, vec![name])),
                 }
             }
         }
@@ -155,20 +154,37 @@ fn run_notes(suite: &SuiteSummary) -> Vec<String> {
     lines
 }
 
-/// Why a run does not count, what its percentiles do not hold, and the warnings of its tool.
-fn notes_on(run: &RunSummary) -> Vec<String> {
-    let figures = run.tools().filter_map(|tool| tool.figures.as_ref());
-    let latencies = figures.filter_map(|figures| figures.end_to_end_latency.as_ref());
-    let unheld = latencies.filter(|latency| latency.negative > 0 || latency.beyond_range > 0);
-    let unheld = unheld.map(|latency| {
+/// Why a run does not count, what its percentiles do not hold, and the warnings of its tools, each
+/// with the name of the run, and of the tool where there are two.
+fn notes_on(
+    experiment: &ExperimentSummary,
+    cell: &CellSummary,
+    run: &RunSummary,
+) -> Vec<(String, String)> {
+    let name = run_name(experiment, cell, run);
+    let mut notes: Vec<(String, String)> =
+        run.problem.iter().map(|problem| (name.clone(), problem.clone())).collect();
+    for (tool, left) in experiment.tools().zip(run.tools()) {
+        let name = match experiment.then {
+            Some(_) => format!("{name} {tool}"),
+            None => name.clone(),
+        };
+        let warnings = unheld(left).into_iter().chain(left.warnings.iter().cloned());
+        notes.extend(warnings.map(|warning| (name.clone(), warning)));
+    }
+    notes
+}
+
+/// What the percentiles of the end-to-end latency do not hold.
+fn unheld(left: &ToolSummary) -> Option<String> {
+    let latency = left.figures.as_ref()?.end_to_end_latency.as_ref()?;
+    (latency.negative > 0 || latency.beyond_range > 0).then(|| {
         format!(
             "{} end-to-end samples below zero and {} beyond the range are in no percentile",
             count(latency.negative),
             count(latency.beyond_range)
         )
-    });
-    let notes = run.problem.iter().cloned().chain(unheld);
-    notes.chain(run.tools().flat_map(|tool| tool.warnings.iter().cloned())).collect()
+    })
 }
 
 /// Rows below a header, the first `texts` columns to the left and the others to the right.

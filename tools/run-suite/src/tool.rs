@@ -55,6 +55,22 @@ impl Tool {
         Ok(Self { name: name.to_owned(), executable, options })
     }
 
+    /// A tool with these options, each with a value.
+    #[cfg(test)]
+    pub(crate) fn of(name: &str, options: &[&str]) -> Self {
+        let option = |name: &&str| ToolOption {
+            name: (*name).to_owned(),
+            aliases: Vec::new(),
+            takes_value: true,
+        };
+        let options = options.iter().map(option).collect();
+        Self {
+            name: name.to_owned(),
+            executable: PathBuf::from(name),
+            options: ToolOptions { options, subcommands: BTreeMap::new() },
+        }
+    }
+
     /// What it is called.
     pub(crate) fn name(&self) -> &str {
         &self.name

@@ -215,7 +215,7 @@ impl StackOptions {
     }
 
     /// The same with the services that others need, if that can be started.
-    fn completed(&self) -> Result<Self, LocalError> {
+    pub fn completed(&self) -> Result<Self, LocalError> {
         let mut options = self.clone();
         for (service, others) in NEEDED {
             if options.services.contains(&service) {

@@ -35,9 +35,8 @@ pub(super) fn by_cell_and_tool(experiment: &ExperimentSummary) -> String {
     header.extend(["p50", "p99", "msg/s", "bytes/s"].map(str::to_owned));
     let mut rows = Vec::new();
     for cell in &experiment.cells {
-        let tools = std::iter::once(&experiment.tool).chain(&experiment.then);
         let figures = std::iter::once(&cell.figures).chain(&cell.then);
-        for (index, (tool, figures)) in tools.zip(figures).enumerate() {
+        for (index, (tool, figures)) in experiment.tools().zip(figures).enumerate() {
             let mut begin =
                 if index == 0 { cell_names(experiment, cell) } else { vec![String::new(); names] };
             begin.push(tool.clone());

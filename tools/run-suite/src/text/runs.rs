@@ -1,5 +1,6 @@
 //! Several experiments: what each of their runs measured.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use bench_cli::quantity::{byte_rate, bytes, count, duration_ns};
@@ -22,11 +23,9 @@ pub(super) struct Row<'a> {
 pub(super) fn rows(experiments: &[ExperimentSummary]) -> Vec<Row<'_>> {
     let mut rows = Vec::new();
     for experiment in experiments {
-        let tools: Vec<&String> =
-            std::iter::once(&experiment.tool).chain(&experiment.then).collect();
         for cell in &experiment.cells {
             for run in &cell.runs {
-                for (left, tool) in run.tools().zip(&tools) {
+                for (left, tool) in run.tools().zip(experiment.tools()) {
                     let Some(figures) = &left.figures else { continue };
                     let mut name = run_name(experiment, cell, run);
                     if experiment.then.is_some() {
@@ -40,16 +39,22 @@ pub(super) fn rows(experiments: &[ExperimentSummary]) -> Vec<Row<'_>> {
     rows
 }
 
+/// Names a cell among those of several experiments.
+fn cell_name(experiment: &ExperimentSummary, cell: &CellSummary) -> String {
+    let mut name = experiment.name.clone();
+    if cell.label != experiment.name {
+        let _ = write!(name, " {}", cell.label);
+    }
+    name
+}
+
 /// Names a run among those of several experiments.
 pub(super) fn run_name(
     experiment: &ExperimentSummary,
     cell: &CellSummary,
     run: &RunSummary,
 ) -> String {
-    let mut name = experiment.name.clone();
-    if cell.label != experiment.name {
-        let _ = write!(name, " {}", cell.label);
-    }
+    let mut name = cell_name(experiment, cell);
     if experiment.repeats > 1 {
         let _ = write!(name, " repeat {}", run.repeat);
     }
@@ -139,21 +144,41 @@ fn percentiles(latency: &LatencySummary) -> Vec<String> {
         .into()
 }
 
-/// A line for each run and tool that the system kept counts for: what was throttled, tried again.
+/// A line for each cell and tool that the system kept counts for: what was throttled, tried again.
 pub(super) fn counts(suite: &SuiteSummary) -> String {
     let mut text = String::new();
     for experiment in &suite.experiments {
-        for row in rows(std::slice::from_ref(experiment)) {
-            let counted = row.figures.counts.iter().filter(|(_, number)| **number > 0);
-            let counted: Vec<String> = counted
-                .map(|(name, number)| format!("{} {}", count(*number), name.replace('_', " ")))
-                .collect();
-            if !counted.is_empty() {
-                let _ = writeln!(text, "  {}: {}", row.name, counted.join(", "));
+        for cell in &experiment.cells {
+            for (index, tool) in experiment.tools().enumerate() {
+                let left = cell.runs.iter().filter_map(|run| run.tools().nth(index));
+                let figures: Vec<&Summary> =
+                    left.filter_map(|left| left.figures.as_ref()).collect();
+                let counted = counted(&figures).join(", ");
+                if !counted.is_empty() {
+                    let name = cell_name(experiment, cell);
+                    let _ = writeln!(text, "  {name} {tool}: {counted}");
+                }
             }
         }
     }
     text
+}
+
+/// What was counted in some of the repeats of a cell: `3 records throttled`, with the lowest and the
+/// highest number where they differ.
+fn counted(runs: &[&Summary]) -> Vec<String> {
+    let names: BTreeSet<&String> = runs.iter().flat_map(|run| run.counts.keys()).collect();
+    let of = |name: &String| {
+        let numbers = runs.iter().map(|run| run.counts.get(name).copied().unwrap_or(0));
+        let (min, max) = (numbers.clone().min()?, numbers.max()?);
+        let name = name.replace('_', " ");
+        match (min, max) {
+            (_, 0) => None,
+            (min, max) if min == max => Some(format!("{} {name}", count(max))),
+            (min, max) => Some(format!("{} to {} {name}", count(min), count(max))),
+        }
+    };
+    names.into_iter().filter_map(of).collect()
 }
 
 /// A line for each fault of each run.
