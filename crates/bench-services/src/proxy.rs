@@ -290,17 +290,18 @@ impl Carrier {
             // How often does not matter.
             let _ = (&self.woken).read(&mut [0; 64]);
         }
-        if called { self.accept(settings) } else { Ok(()) }
+        if called { self.accept() } else { Ok(()) }
     }
 
     /// Accepts a connection, and has its other half made elsewhere, since that may take its time.
-    fn accept(&mut self, settings: &Settings) -> io::Result<()> {
+    fn accept(&mut self) -> io::Result<()> {
         let client = match self.listener.accept() {
             Ok((client, _)) => client,
             Err(error) if is_passing(&error) => return Ok(()),
             Err(error) => return Err(error),
         };
-        let Some(target) = settings.target else {
+        // What was set before somebody connected counts for them, though it was set while we waited.
+        let Some(target) = self.control.lock().target else {
             abort(&client);
             return Ok(());
         };
