@@ -579,7 +579,8 @@ mod tests {
             sender.join().expect("sent");
         }
         let elapsed_s = started.elapsed().as_secs_f64();
-        assert!((0.8..1.2).contains(&elapsed_s), "4 MiB at 4 MiB/s took {elapsed_s} s");
+        // A busy machine may take longer, but the link no less.
+        assert!((0.8..5.0).contains(&elapsed_s), "4 MiB at 4 MiB/s took {elapsed_s} s");
     }
 
     #[test]
