@@ -5,6 +5,7 @@
 //! returns an [`Exit`]. `examples/skeleton.rs` is a whole tool of that shape.
 
 mod exit;
+mod from_run;
 pub mod generate;
 mod logging;
 mod measurement;
@@ -19,6 +20,7 @@ mod spec;
 mod workload;
 
 pub use exit::{Exit, Interrupted, UsageError, main_with};
+pub use from_run::acked_in;
 pub use generate::GenerateArgs;
 pub use logging::LogArgs;
 pub use measurement::{Measurement, Surroundings};

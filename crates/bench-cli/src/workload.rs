@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use bench_core::clock::duration_ns;
+use bench_core::clock::{Clock as _, SystemClock, duration_ns};
+use bench_core::engine::Timeline;
 use bench_core::message::{
     Content, KeyDistribution, MessageError, MessageFormat, MessageSpec, RecordFile, RecordFormat,
     SizeDistribution,
 };
-use bench_core::pacing::Schedule;
+use bench_core::pacing::{Limit, Schedule};
 use clap::{Args, ValueEnum};
 
 use crate::UsageError;
@@ -22,6 +23,9 @@ use crate::spec::{
 /// Where `--help` lists these options. Said of each of them, since a heading said of the struct
 /// would hold for whatever a tool flattens after it.
 const HEADING: &str = "Workload";
+
+/// Time between setting up and the first message, for the threads to start.
+const START_DELAY_NS: u64 = 20_000_000;
 
 /// The options that describe a workload; flatten them into a tool's options.
 #[derive(Debug, Clone, Args)]
@@ -204,6 +208,28 @@ pub struct Workload {
     pub warm_up: Duration,
     /// What messages are made of; [`MessageSpec::validate`] has passed.
     pub messages: MessageSpec,
+}
+
+impl Workload {
+    /// When producers stop; `amount_default` counts where the command line leaves it to the tool.
+    #[must_use]
+    pub fn limit(&self, amount_default: Amount) -> Limit {
+        match self.amount.unwrap_or(amount_default) {
+            Amount::Messages(messages) => Limit::Messages(messages),
+            Amount::Duration(duration) => {
+                let warm_up_ns = duration_ns(self.warm_up);
+                Limit::DurationNs(warm_up_ns.saturating_add(duration_ns(duration)))
+            }
+        }
+    }
+
+    /// The instants of a run that is about to start, divided into intervals of `interval_ns`.
+    #[must_use]
+    pub fn timeline(&self, clock: SystemClock, interval_ns: u64) -> Timeline {
+        let start_ns = clock.now_ns() + START_DELAY_NS;
+        let warm_up_end_ns = start_ns.saturating_add(duration_ns(self.warm_up));
+        Timeline { start_ns, warm_up_end_ns, interval_ns }
+    }
 }
 
 /// How much a run sends.
@@ -410,6 +436,24 @@ mod tests {
         assert_eq!(with.messages.seed, 7);
         let sizes = SizeDistribution::Uniform { min_bytes: 1_024, max_bytes: 2_048 };
         assert_eq!(generated(args), (sizes, 0.5));
+    }
+
+    #[test]
+    fn a_warm_up_comes_before_what_is_asked_for() {
+        let default = Amount::Messages(5);
+        for (args, limit) in [
+            ("--warm-up 2s", Limit::Messages(5)),
+            ("--warm-up 2s -n 7", Limit::Messages(7)),
+            ("--warm-up 2s --duration 3s", Limit::DurationNs(5_000_000_000)),
+        ] {
+            assert_eq!(workload(args).limit(default), limit, "{args}");
+        }
+        let (clock, interval_ns) = (SystemClock::new(), 100);
+        let before_ns = clock.now_ns();
+        let timeline = workload("--warm-up 2s").timeline(clock, interval_ns);
+        assert!(timeline.start_ns > before_ns);
+        assert_eq!(timeline.warm_up_end_ns - timeline.start_ns, 2_000_000_000);
+        assert_eq!(timeline.interval_ns, interval_ns);
     }
 
     #[test]

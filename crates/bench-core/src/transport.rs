@@ -223,6 +223,34 @@ pub trait Receive {
     }
 }
 
+/// The connection of a side that a run does not have, as a type: there is none.
+#[derive(Debug, Clone, Copy)]
+pub enum NoConnection {}
+
+impl Publish for NoConnection {
+    fn submit(&mut self, _: &mut Batch) -> Result<(), TransportError> {
+        match *self {}
+    }
+
+    fn poll(&mut self, _: InstantNs, _: &mut Vec<Completion>) -> Result<(), TransportError> {
+        match *self {}
+    }
+
+    fn explain(&self, _: i32) -> String {
+        match *self {}
+    }
+}
+
+impl Receive for NoConnection {
+    fn receive(
+        &mut self,
+        _: InstantNs,
+        _: impl FnMut(Incoming<'_>),
+    ) -> Result<usize, TransportError> {
+        match *self {}
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,20 +1,16 @@
 //! A run: the table, its reader and the measurement.
 
 use std::collections::BTreeMap;
-use std::convert::Infallible;
 
 use anyhow::{Context, Result};
 use bench_cli::{
     Exit, Measurement, RunRecord, Shutdown, StartedRun, Surroundings, options_in_force,
 };
-use bench_core::clock::{Clock as _, InstantNs, SystemClock, duration_ns};
+use bench_core::clock::{Clock as _, SystemClock, duration_ns};
 use bench_core::counts::Counts;
-use bench_core::engine::{ConsumerConfig, Plan, Timeline};
-use bench_core::message::{
-    Content, KeyDistribution, MessageFormat, MessageSpec, RunId, SizeDistribution,
-};
-use bench_core::pacing::{Limit, Schedule};
-use bench_core::transport::{Batch, Completion, Publish, TransportError};
+use bench_core::engine::{ConsumerConfig, Plan};
+use bench_core::message::RunId;
+use bench_core::transport::NoConnection;
 use bench_services::local::origin_of;
 use bench_tables::{TableReceiver, Tables};
 use clap::{ArgMatches, Command};
@@ -45,9 +41,10 @@ pub(crate) fn measure<C: Connection>(
             return Err(error);
         }
     };
-    let measurement: Measurement<Nothing, _> = Measurement {
-        plan: plan(&options.read, &subject, clock, interval_ns, run),
-        publishers: Vec::new(),
+    let consumer = consumer_config(&options.read);
+    let measurement = Measurement {
+        plan: Plan::receiving(run, clock.now_ns(), interval_ns, subject.expected, consumer),
+        publishers: Vec::<NoConnection>::new(),
         receivers: vec![receiver],
         ledger: subject.ledger,
         backlog_max_bytes: None,
@@ -101,55 +98,11 @@ fn receiver(
     })
 }
 
-fn plan(
-    args: &ReadArgs,
-    subject: &Subject,
-    clock: SystemClock,
-    interval_ns: u64,
-    run: RunId,
-) -> Plan {
-    Plan {
-        run,
-        // Nothing is sent.
-        schedule: Schedule::Unpaced,
-        limit: Limit::Messages(0),
-        messages: MessageSpec {
-            format: MessageFormat::Raw,
-            content: Content::Generated {
-                sizes: SizeDistribution::Fixed { size_bytes: 0 },
-                compressibility: 0.0,
-            },
-            keys: KeyDistribution::None,
-            seed: 0,
-        },
-        // Messages are older than the run, so no instant of theirs is in a warm-up.
-        timeline: Timeline { start_ns: clock.now_ns(), warm_up_end_ns: 0, interval_ns },
-        in_flight_max: 1,
-        batch_max: 1,
-        grace_ns: 0,
-        expected: subject.expected,
-        consumer: ConsumerConfig {
-            drain_timeout_ns: if args.follow { u64::MAX } else { duration_ns(args.drain_timeout) },
-            stop_at_end: true,
-            unordered: true,
-            ..ConsumerConfig::default()
-        },
-    }
-}
-
-/// What sends nothing.
-struct Nothing(Infallible);
-
-impl Publish for Nothing {
-    fn submit(&mut self, _: &mut Batch) -> Result<(), TransportError> {
-        match self.0 {}
-    }
-
-    fn poll(&mut self, _: InstantNs, _: &mut Vec<Completion>) -> Result<(), TransportError> {
-        match self.0 {}
-    }
-
-    fn explain(&self, _: i32) -> String {
-        match self.0 {}
+fn consumer_config(args: &ReadArgs) -> ConsumerConfig {
+    ConsumerConfig {
+        drain_timeout_ns: if args.follow { u64::MAX } else { duration_ns(args.drain_timeout) },
+        stop_at_end: true,
+        unordered: true,
+        ..ConsumerConfig::default()
     }
 }

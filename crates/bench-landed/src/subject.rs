@@ -1,9 +1,7 @@
 //! Whose rows are read, and what must be there of them.
 
-use std::path::Path;
-
 use anyhow::{Result, bail};
-use bench_cli::UsageError;
+use bench_cli::{UsageError, acked_in};
 use bench_core::audit::{AckLedger, Expected, StreamId};
 use bench_core::message::RunId;
 use bench_tables::{Selection, Tables, Until};
@@ -44,19 +42,6 @@ impl Subject {
         let (selection, expected) = (Selection::Run(run), Expected::Run(run));
         Ok(Self { selection, until, expected, ledger })
     }
-}
-
-/// The run that left its results in `folder`, and what it had acknowledged.
-fn acked_in(folder: &Path) -> Result<(RunId, AckLedger)> {
-    let ledger = AckLedger::read(folder)
-        .map_err(|error| UsageError::from_library(format!("--from-run: {error}")))?;
-    let mut runs: Vec<RunId> = ledger.streams().map(|(stream, _)| stream.run).collect();
-    runs.dedup();
-    if let [run] = runs[..] {
-        return Ok((run, ledger));
-    }
-    let problem = format!("{} holds the messages of {} runs", folder.display(), runs.len());
-    Err(UsageError::new("--from-run", problem, "name the folder of one run").into())
 }
 
 /// The only run in the table.

@@ -1,6 +1,7 @@
-//! Real servers for tests, where the machine can run them.
+//! What tests are made of: real servers, where the machine can run them, and [tools](tool) as users
+//! run them.
 //!
-//! A test that needs one asks for it first, and ends where it cannot have it:
+//! A test that needs a server asks for it first, and ends where it cannot have it:
 //!
 //! ```no_run
 //! let Some(kafka) = bench_testing::broker("deleting records") else { return };
@@ -10,6 +11,7 @@
 //! What cannot be had is printed as skipped, with the reason, past the test harness; with
 //! `BENCH_TEST_LOCAL=require` in the environment it is a failure instead.
 
+pub mod tool;
 mod warden;
 
 use std::io::Write;

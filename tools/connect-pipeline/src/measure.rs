@@ -8,11 +8,10 @@ use bench_cli::{
     Amount, Exit, Measurement, Shutdown, StartedRun, Surroundings, Workload, options_in_force,
 };
 use bench_core::audit::Expected;
-use bench_core::clock::{Clock as _, SystemClock, duration_ns};
+use bench_core::clock::{SystemClock, duration_ns};
 use bench_core::counts::Counts;
-use bench_core::engine::{ConsumerConfig, Plan, Timeline};
+use bench_core::engine::{ConsumerConfig, Plan};
 use bench_core::message::RunId;
-use bench_core::pacing::Limit;
 use bench_core::results::{ServiceInfo, ServiceOrigin};
 use bench_files::{LinePublisher, LineReceiver, Position};
 use bench_services::local::origin_of;
@@ -28,9 +27,6 @@ const AMOUNT_DEFAULT: Amount = Amount::Messages(1_000);
 
 /// Lines that are written at once.
 const BATCH_MAX: u32 = 256;
-
-/// Time between setting up and the first line, for the threads to start.
-const START_DELAY_NS: u64 = 20_000_000;
 
 /// How long overdue lines are still written after the end of the schedule.
 const GRACE_NS: u64 = 10_000_000_000;
@@ -165,24 +161,13 @@ impl<'a> Builder<'a> {
     }
 
     fn plan(&self, interval_ns: u64) -> Plan {
-        let Workload { amount, schedule, warm_up, messages } = self.workload;
-        let warm_up_ns = duration_ns(*warm_up);
-        let start_ns = self.clock.now_ns() + START_DELAY_NS;
+        let workload = self.workload;
         Plan {
             run: self.run,
-            schedule: *schedule,
-            limit: match amount.unwrap_or(AMOUNT_DEFAULT) {
-                Amount::Messages(messages) => Limit::Messages(messages),
-                Amount::Duration(duration) => {
-                    Limit::DurationNs(warm_up_ns.saturating_add(duration_ns(duration)))
-                }
-            },
-            messages: messages.clone(),
-            timeline: Timeline {
-                start_ns,
-                warm_up_end_ns: start_ns.saturating_add(warm_up_ns),
-                interval_ns,
-            },
+            schedule: workload.schedule,
+            limit: workload.limit(AMOUNT_DEFAULT),
+            messages: workload.messages.clone(),
+            timeline: workload.timeline(self.clock, interval_ns),
             // Every write is answered before the next one.
             in_flight_max: 2 * BATCH_MAX,
             batch_max: BATCH_MAX as usize,

@@ -1,9 +1,8 @@
 //! What the tool makes of its command line, the mistakes on it above all.
 
-#[expect(dead_code, reason = "shared with the other tests")]
-mod tool;
+use bench_testing::tool::{Place, Said};
 
-use tool::Place;
+const TOOL: &str = env!("CARGO_BIN_EXE_connect-pipeline");
 
 #[test]
 fn mistakes_are_one_line_with_option_and_remedy_and_create_nothing() {
@@ -23,7 +22,7 @@ fn mistakes_are_one_line_with_option_and_remedy_and_create_nothing() {
         (&format!("{url} --timeout 0s"), "--timeout: ", "as in 30s"),
         (&format!("{url} --source-batch 0"), "--source-batch", "1.."),
     ] {
-        let place = Place::new();
+        let place = Place::new(TOOL);
         let said = place.run(args);
         assert_eq!((said.code, said.stdout.as_str()), (2, ""), "{args}: {said:?}");
         for needle in ["error: ", option, remedy] {
@@ -36,18 +35,19 @@ fn mistakes_are_one_line_with_option_and_remedy_and_create_nothing() {
 
 #[test]
 fn there_is_no_embedded_worker() {
-    let place = Place::new();
+    let place = Place::new(TOOL);
     let mut command = place.command("--rate 10");
     command.env("BENCH_SERVICES", "embedded").env("CONNECT_URL", "http://127.0.0.1:1");
-    let output = command.output().expect("it runs");
-    assert_eq!(output.status.code(), Some(2));
-    let said = String::from_utf8(output.stderr).expect("text");
-    assert!(said.contains("no embedded Kafka Connect") && said.contains("\"local\""), "{said}");
+    let said = Said::of(command);
+    assert_eq!(said.code, 2, "{said:?}");
+    for needle in ["no embedded Kafka Connect", "\"local\""] {
+        assert!(said.stderr.contains(needle), "{said:?}");
+    }
 }
 
 #[test]
 fn no_worker_is_a_failure_that_names_the_address_and_creates_nothing() {
-    let place = Place::new();
+    let place = Place::new(TOOL);
     let said = place.run("--connect-url http://127.0.0.1:1 --rate 10 --timeout 5s");
     assert_eq!((said.code, said.stdout.as_str()), (1, ""), "{said:?}");
     assert!(said.stderr.contains("at http://127.0.0.1:1: "), "{said:?}");
@@ -57,7 +57,7 @@ fn no_worker_is_a_failure_that_names_the_address_and_creates_nothing() {
 
 #[test]
 fn a_driver_learns_the_options_and_their_own_defaults() {
-    let place = Place::new();
+    let place = Place::new(TOOL);
     let said = place.run("--generate options");
     assert_eq!(said.code, 0, "{said:?}");
     let described: serde_json::Value = serde_json::from_str(&said.stdout).expect("JSON");

@@ -1,20 +1,12 @@
 //! Runs through a real Kafka Connect worker, started for the test; says so where it cannot be.
 
-#[expect(dead_code, reason = "shared with the other tests")]
-mod tool;
-
-use std::process::Stdio;
-use std::time::{Duration, Instant};
-
 use bench_core::results::{ServiceOrigin, Status};
 use bench_services::local::{Service, StackOptions};
 use bench_testing::TestStack;
-use rustix::process::{Pid, Signal, kill_process};
+use bench_testing::tool::{Place, Running, Said, until};
 use serde_json::{Value, json};
-use tool::{Place, Said};
 
-/// How long anything here may take: many times what it does take.
-const PATIENCE: Duration = Duration::from_mins(1);
+const TOOL: &str = env!("CARGO_BIN_EXE_connect-pipeline");
 
 /// A worker that the tests share. Their topics and connectors have names of their own.
 struct Connect(TestStack);
@@ -45,7 +37,7 @@ impl Connect {
 
     /// The connectors of this tool that work on files of this place.
     fn connectors(&self, place: &Place) -> Vec<(String, Value)> {
-        let folder = place.file("").display().to_string();
+        let folder = place.path().display().to_string();
         let all = self.get("/connectors?expand=info");
         let all = all.as_object().expect("connectors by name");
         let configs = all.iter().map(|(name, all)| (name.clone(), all["info"]["config"].clone()));
@@ -60,23 +52,15 @@ impl Connect {
     }
 }
 
-fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !holds() {
-        assert!(Instant::now() < deadline, "not within {PATIENCE:?}: {what}");
-        std::thread::sleep(Duration::from_millis(50));
-    }
-}
-
 #[test]
 fn every_line_arrives_and_the_connectors_go() {
     let Some(connect) = Connect::for_test("lines through Kafka Connect") else { return };
     // The second run finds the first one's lines on the topic.
     for _ in 0..2 {
-        let place = Place::new();
+        let place = Place::new(TOOL);
         let said = connect.run(&place, "--topic every-line --rate 200/s --duration 3s");
         assert_eq!(said.code, 0, "{said:?}");
-        let document = place.document();
+        let document = place.document("results");
         let [service] = &document.services[..] else { panic!("{:?}", document.services) };
         assert_eq!(
             (service.name.as_str(), service.origin, service.address.as_str()),
@@ -98,11 +82,11 @@ fn every_line_arrives_and_the_connectors_go() {
 #[test]
 fn connectors_are_kept_when_asked_for() {
     let Some(connect) = Connect::for_test("keeping connectors") else { return };
-    let place = Place::new();
+    let place = Place::new(TOOL);
     let args = "--topic kept --rate 10/s -n 5 --keep-connectors --source-batch 700";
     let said = connect.run(&place, args);
     assert_eq!(said.code, 0, "{said:?}");
-    let run = place.document().run_id;
+    let run = place.document("results").run_id;
     let kept = connect.connectors(&place);
     let names: Vec<_> = kept.iter().map(|(name, _)| name.clone()).collect();
     let expected = ["sink", "source"].map(|end| format!("connect-pipeline-{run}-{end}"));
@@ -119,19 +103,18 @@ fn an_interrupt_at_any_time_deletes_the_connectors() {
     let Some(connect) = Connect::for_test("interrupting a pipeline") else { return };
     // While the connectors start, and while lines are on their way.
     for sink_has_lines in [false, true] {
-        let place = Place::new();
-        let mut command = connect.command(&place, "--topic interrupted --rate 50/s --duration 60s");
-        command.stdout(Stdio::null()).stderr(Stdio::null());
-        let mut tool = command.spawn().expect("started");
+        let place = Place::new(TOOL);
+        let args = "--topic interrupted --rate 50/s --duration 60s";
+        let tool = Running::start(connect.command(&place, args));
         until("there are connectors", || !connect.connectors(&place).is_empty());
         if sink_has_lines {
-            let sink = place.run_folder().join("sink.txt");
+            let sink = place.run_folder("results").join("sink.txt");
             until("lines come", || std::fs::metadata(&sink).is_ok_and(|sink| sink.len() > 10_000));
         }
-        let id = i32::try_from(tool.id()).expect("a process id");
-        kill_process(Pid::from_raw(id).expect("a process id"), Signal::INT).expect("sent");
-        assert_eq!(tool.wait().expect("ended").code(), Some(130));
-        let document = place.document();
+        tool.interrupt();
+        let said = tool.end();
+        assert_eq!(said.code, 130, "{said:?}");
+        let document = place.document("results");
         assert_eq!(document.status, Status::Incomplete);
         if sink_has_lines {
             let audit = document.summary.expect("figures").audit.expect("an audit");
@@ -144,11 +127,11 @@ fn an_interrupt_at_any_time_deletes_the_connectors() {
 #[test]
 fn a_connector_that_fails_is_an_error_with_its_cause() {
     let Some(connect) = Connect::for_test("a failing connector") else { return };
-    let place = Place::new();
-    std::fs::write(place.file("text.txt"), "no envelope\n").expect("written");
+    let place = Place::new(TOOL);
+    std::fs::write(place.path().join("text.txt"), "no envelope\n").expect("written");
     let config = json!({
         "connector.class": "org.apache.kafka.connect.file.FileStreamSourceConnector",
-        "file": place.file("text.txt"),
+        "file": place.path().join("text.txt"),
         "topic": "no-envelopes",
         "value.converter": "org.apache.kafka.connect.storage.StringConverter",
     });
@@ -162,6 +145,6 @@ fn a_connector_that_fails_is_an_error_with_its_cause() {
     assert_eq!((said.code, said.stdout.as_str()), (1, ""), "{said:?}");
     assert!(said.stderr.contains("-sink at http://") && said.stderr.contains("has failed: "));
     assert!(said.stderr.contains("Unrecognized token 'no'"), "{said:?}");
-    assert_eq!(place.document().status, Status::Failed);
+    assert_eq!(place.document("results").status, Status::Failed);
     assert!(connect.connectors(&place).is_empty());
 }

@@ -1,23 +1,20 @@
 //! Pipelines that are known to be at fault: a thread of the test carries the lines, and loses,
 //! repeats, swaps and damages some. The audit must count exactly these.
 
-#[expect(dead_code, reason = "shared with the other tests")]
-mod tool;
-
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bench_core::clock::{Clock as _, SystemClock};
 use bench_core::results::{AuditSummary, ServiceOrigin, Status, VerdictOutcome};
 use bench_core::transport::Receive as _;
 use bench_files::{LineReceiver, Position};
-use rustix::process::{Pid, Signal, kill_process};
-use tool::{Place, Said};
+use bench_testing::tool::{Place, Running, Said, until};
+
+const TOOL: &str = env!("CARGO_BIN_EXE_connect-pipeline");
 
 const RUN: &str = "--source source.txt --sink sink.txt -n 500 --rate 1k/s --drain-timeout 2s";
 
@@ -31,7 +28,7 @@ impl Pipeline {
     /// Carries lines from source to sink. `carry` gets the number of the line, from 0, with its
     /// text, and says what becomes of it.
     fn start(place: &Place, carry: impl FnMut(usize, &str) -> String + Send + 'static) -> Self {
-        let (source, sink) = (place.file("source.txt"), place.file("sink.txt"));
+        let (source, sink) = (place.path().join("source.txt"), place.path().join("sink.txt"));
         let ended = Arc::new(AtomicBool::new(false));
         let flag = Arc::clone(&ended);
         let thread = std::thread::spawn(move || carry_lines(&source, sink, carry, &flag));
@@ -77,12 +74,12 @@ fn whole(line: &str) -> String {
 }
 
 fn audit(place: &Place) -> AuditSummary {
-    place.document().summary.expect("figures").audit.expect("an audit")
+    place.document("results").summary.expect("figures").audit.expect("an audit")
 }
 
 /// Runs the tool on a pipeline that does `carry`.
 fn run(carry: impl FnMut(usize, &str) -> String + Send + 'static) -> (Place, Said) {
-    let place = Place::new();
+    let place = Place::new(TOOL);
     let pipeline = Pipeline::start(&place, carry);
     let said = place.run(RUN);
     drop(pipeline);
@@ -93,7 +90,7 @@ fn run(carry: impl FnMut(usize, &str) -> String + Send + 'static) -> (Place, Sai
 fn a_faithful_pipeline_is_valid() {
     let (place, said) = run(|_, line| whole(line));
     assert_eq!(said.code, 0, "{said:?}");
-    let document = place.document();
+    let document = place.document("results");
     assert_eq!(document.options["format"], "json");
     let [service] = &document.services[..] else { panic!("{:?}", document.services) };
     assert_eq!((service.name.as_str(), service.origin), ("pipeline", ServiceOrigin::External));
@@ -108,9 +105,9 @@ fn a_faithful_pipeline_is_valid() {
 
 #[test]
 fn what_was_in_the_files_before_does_not_count() {
-    let place = Place::new();
-    std::fs::write(place.file("source.txt"), "carried already\n").expect("written");
-    std::fs::write(place.file("sink.txt"), "carried already\n").expect("written");
+    let place = Place::new(TOOL);
+    std::fs::write(place.path().join("source.txt"), "carried already\n").expect("written");
+    std::fs::write(place.path().join("sink.txt"), "carried already\n").expect("written");
     let _pipeline = Pipeline::start(&place, |number, line| match number {
         0 => String::new(),
         _ => whole(line),
@@ -123,12 +120,12 @@ fn what_was_in_the_files_before_does_not_count() {
 
 #[test]
 fn a_source_that_ends_within_a_line_is_refused() {
-    let place = Place::new();
-    std::fs::write(place.file("source.txt"), "half a line").expect("written");
+    let place = Place::new(TOOL);
+    std::fs::write(place.path().join("source.txt"), "half a line").expect("written");
     let said = place.run(RUN);
     assert_eq!(said.code, 1, "{said:?}");
     assert!(said.stderr.contains("--source: ") && said.stderr.contains("ends within a line"));
-    assert_eq!(place.document().status, Status::Failed);
+    assert_eq!(place.document("results").status, Status::Failed);
 }
 
 #[test]
@@ -138,7 +135,7 @@ fn lost_lines_are_counted_and_named() {
         _ => whole(line),
     });
     assert_eq!(said.code, 3, "{said:?}");
-    let document = place.document();
+    let document = place.document("results");
     assert_eq!(document.status, Status::Complete);
     let verdict = document.verdict.expect("a verdict");
     assert_eq!(verdict.outcome, VerdictOutcome::Invalid);
@@ -181,28 +178,24 @@ fn damaged_lines_are_counted_and_count_as_lost() {
 
 #[test]
 fn an_interrupted_run_is_finished_in_order_and_marked_incomplete() {
-    let place = Place::new();
+    let place = Place::new(TOOL);
     let _pipeline = Pipeline::start(&place, |_, line| whole(line));
     let args = "--source source.txt --sink sink.txt --rate 1k/s --duration 60s";
-    let mut command = place.command(args);
-    let mut tool = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("started");
-    let deadline = Instant::now() + Duration::from_secs(30);
-    while std::fs::metadata(place.file("sink.txt")).map_or(0, |sink| sink.len()) == 0 {
-        assert!(Instant::now() < deadline, "no line came");
-        std::thread::sleep(Duration::from_millis(10));
-    }
-    let id = i32::try_from(tool.id()).expect("a process id");
-    kill_process(Pid::from_raw(id).expect("a process id"), Signal::INT).expect("sent");
-    assert_eq!(tool.wait().expect("ended").code(), Some(130));
-    assert_eq!(place.document().status, Status::Incomplete);
+    let tool = Running::start(place.command(args));
+    let sink = place.path().join("sink.txt");
+    until("a line comes", || std::fs::metadata(&sink).is_ok_and(|sink| sink.len() > 0));
+    tool.interrupt();
+    let said = tool.end();
+    assert_eq!(said.code, 130, "{said:?}");
+    assert_eq!(place.document("results").status, Status::Incomplete);
     let audit = audit(&place);
     assert!(audit.received > 0 && audit.lost == 0, "{audit:?}");
 }
 
 #[test]
 fn a_sink_that_is_truncated_fails_the_run() {
-    let place = Place::new();
-    let sink = place.file("sink.txt");
+    let place = Place::new(TOOL);
+    let sink = place.path().join("sink.txt");
     let (said, document) = {
         let _pipeline = Pipeline::start(&place, move |number, line| {
             if number == 250 {
@@ -213,7 +206,7 @@ fn a_sink_that_is_truncated_fails_the_run() {
             }
             whole(line)
         });
-        (place.run(RUN), place.document())
+        (place.run(RUN), place.document("results"))
     };
     assert_eq!(said.code, 1, "{said:?}");
     assert!(said.stderr.contains("sink.txt was truncated"), "{said:?}");

@@ -1,16 +1,11 @@
 //! The mode that only receives.
 
-use std::path::Path;
-
 use anyhow::{Context, Result};
-use bench_cli::{Exit, Measurement, Shutdown, UsageError};
-use bench_core::audit::{AckLedger, Expected};
+use bench_cli::{Exit, Measurement, Shutdown, UsageError, acked_in};
+use bench_core::audit::Expected;
 use bench_core::clock::{Clock as _, SystemClock, duration_ns};
-use bench_core::engine::{ConsumerConfig, Plan, Timeline};
-use bench_core::message::{
-    Content, KeyDistribution, MessageFormat, MessageSpec, RunId, SizeDistribution,
-};
-use bench_core::pacing::{Limit, Schedule};
+use bench_core::engine::{ConsumerConfig, Plan};
+use bench_core::message::RunId;
 use bench_core::results::Guarantee;
 use bench_kafka::config::KafkaConfig;
 use clap::ArgMatches;
@@ -29,7 +24,7 @@ pub(crate) fn drain(options: &Options, args: &DrainArgs, matches: &ArgMatches) -
         return Err(UsageError::new("--messages", "0 messages measure nothing", remedy).into());
     }
     let interval_ns = args.run.interval_ns()?;
-    let sent = args.from_run.as_deref().map(expected_run).transpose()?;
+    let sent = args.from_run.as_deref().map(acked_in).transpose()?;
     let shutdown = Shutdown::install().context("failed to listen for signals")?;
     let cluster = Cluster::named(&options.connection, "drain")?;
     let landing = Landing::find(&args.consumer, &options.table_connection, &cluster)?;
@@ -137,48 +132,15 @@ fn plan(
     // Following has no end of its own; reading what is there ends at the end, or when nothing comes.
     let drain_timeout_ns =
         if args.follow { u64::MAX } else { duration_ns(args.consumer.drain_timeout) };
-    Plan {
-        run,
-        // Nothing is sent.
-        schedule: Schedule::Unpaced,
-        limit: Limit::Messages(0),
-        messages: MessageSpec {
-            format: MessageFormat::Raw,
-            content: Content::Generated {
-                sizes: SizeDistribution::Fixed { size_bytes: 0 },
-                compressibility: 0.0,
-            },
-            keys: KeyDistribution::None,
-            seed: 0,
-        },
-        // Messages are older than the run, so no instant of theirs is in a warm-up.
-        timeline: Timeline { start_ns, warm_up_end_ns: 0, interval_ns },
-        in_flight_max: 1,
-        batch_max: 1,
-        grace_ns: 0,
-        expected,
-        consumer: ConsumerConfig {
-            raw: args.raw,
-            messages_max: args.messages,
-            deadline_ns,
-            drain_timeout_ns,
-            // A group that misses a member has not read to the end when all others have.
-            stop_at_end: !args.follow && args.consumer.kill_consumer.is_empty(),
-            guarantee,
-            unordered: false,
-        },
-    }
-}
-
-/// The run that left its results in `folder`, and what it had acknowledged.
-fn expected_run(folder: &Path) -> Result<(RunId, AckLedger)> {
-    let ledger = AckLedger::read(folder)
-        .map_err(|error| UsageError::from_library(format!("--from-run: {error}")))?;
-    let mut runs: Vec<RunId> = ledger.streams().map(|(stream, _)| stream.run).collect();
-    runs.dedup();
-    if let [run] = runs[..] {
-        return Ok((run, ledger));
-    }
-    let problem = format!("{} holds the messages of {} runs", folder.display(), runs.len());
-    Err(UsageError::new("--from-run", problem, "name the folder of one run").into())
+    let consumer = ConsumerConfig {
+        raw: args.raw,
+        messages_max: args.messages,
+        deadline_ns,
+        drain_timeout_ns,
+        // A group that misses a member has not read to the end when all others have.
+        stop_at_end: !args.follow && args.consumer.kill_consumer.is_empty(),
+        guarantee,
+        unordered: false,
+    };
+    Plan::receiving(run, start_ns, interval_ns, expected, consumer)
 }

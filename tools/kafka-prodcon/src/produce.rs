@@ -3,11 +3,10 @@
 use anyhow::{Context, Result};
 use bench_cli::{Amount, Exit, Measurement, Shutdown, Workload};
 use bench_core::audit::Expected;
-use bench_core::clock::{Clock as _, SystemClock, duration_ns};
+use bench_core::clock::{SystemClock, duration_ns};
 use bench_core::counts::Counts;
-use bench_core::engine::{ConsumerConfig, Plan, Timeline};
+use bench_core::engine::{ConsumerConfig, Plan};
 use bench_core::message::{MessageFormat, RunId};
-use bench_core::pacing::Limit;
 use clap::ArgMatches;
 
 use crate::cluster::Cluster;
@@ -25,9 +24,6 @@ const AMOUNT_DEFAULT: Amount = Amount::Messages(10_000);
 
 /// Messages that a producer hands over at once.
 const BATCH_MAX: usize = 256;
-
-/// Time between setting up and the first message, for the threads to start.
-const START_DELAY_NS: u64 = 20_000_000;
 
 /// Produces and consumes at once.
 pub(crate) fn produce_and_consume(options: &Options, matches: &ArgMatches) -> Result<Exit> {
@@ -160,23 +156,12 @@ fn plan(
     interval_ns: u64,
     run: RunId,
 ) -> Plan {
-    let warm_up_ns = duration_ns(workload.warm_up);
-    let start_ns = clock.now_ns() + START_DELAY_NS;
     Plan {
         run,
         schedule: workload.schedule,
-        limit: match workload.amount.unwrap_or(AMOUNT_DEFAULT) {
-            Amount::Messages(messages) => Limit::Messages(messages),
-            Amount::Duration(duration) => {
-                Limit::DurationNs(warm_up_ns.saturating_add(duration_ns(duration)))
-            }
-        },
+        limit: workload.limit(AMOUNT_DEFAULT),
         messages: workload.messages.clone(),
-        timeline: Timeline {
-            start_ns,
-            warm_up_end_ns: start_ns.saturating_add(warm_up_ns),
-            interval_ns,
-        },
+        timeline: workload.timeline(clock, interval_ns),
         in_flight_max: in_flight_max(producer, &workload.messages),
         batch_max: BATCH_MAX,
         grace_ns: duration_ns(producer.grace),

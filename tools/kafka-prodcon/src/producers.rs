@@ -5,9 +5,7 @@ use std::time::Duration;
 use anyhow::Result;
 use bench_cli::{UsageError, Workload};
 use bench_core::clock::SystemClock;
-use bench_core::message::{
-    Content, MESSAGE_BYTES_MAX, MessageSpec, RunId, SizeDistribution, SizeSampler,
-};
+use bench_core::message::{Content, MessageSpec, RunId};
 use bench_kafka::{KafkaPublisher, TransactionPlan};
 use bench_tables::dynamodb::ROW_BYTES_MAX;
 
@@ -32,7 +30,7 @@ const LINGER_MAX: Duration = Duration::from_mins(15);
 
 /// Checks what no single option can.
 pub(crate) fn check(producer: &ProducerArgs, workload: &Workload) -> Result<(), UsageError> {
-    let largest = largest_message_bytes(&workload.messages);
+    let largest = workload.messages.largest_bytes();
     let limit = 1_000_000_000;
     if largest > limit {
         return Err(UsageError::new(
@@ -66,7 +64,7 @@ pub(crate) fn check_for_embedded(
     options: &Options,
     workload: &Workload,
 ) -> Result<(), UsageError> {
-    let largest = likely_largest_bytes(&workload.messages);
+    let largest = workload.messages.likely_largest_bytes();
     let embedded = cluster.batch_max_bytes();
     if embedded.is_some() && options.producer.abort_every.is_some() {
         return Err(UsageError::new(
@@ -87,7 +85,7 @@ pub(crate) fn check_for_embedded(
 
 /// Checks what a table has no room for.
 pub(crate) fn check_for_landing(land: &LandArgs, workload: &Workload) -> Result<(), UsageError> {
-    let largest = likely_largest_bytes(&workload.messages);
+    let largest = workload.messages.likely_largest_bytes();
     if land.land == Some(Land::Dynamodb) && largest > ROW_BYTES_MAX as f64 {
         return Err(UsageError::new(
             "--record-size",
@@ -96,21 +94,6 @@ pub(crate) fn check_for_landing(land: &LandArgs, workload: &Workload) -> Result<
         ));
     }
     Ok(())
-}
-
-/// The size that next to no message exceeds.
-fn likely_largest_bytes(messages: &MessageSpec) -> f64 {
-    match &messages.content {
-        // Larger than six standard deviations above the middle is one message in a billion.
-        Content::Generated {
-            sizes: SizeDistribution::Normal { mean_bytes, std_dev_bytes },
-            ..
-        } => mean_bytes + 6.0 * std_dev_bytes,
-        Content::Generated {
-            sizes: SizeDistribution::LogNormal { median_bytes, sigma }, ..
-        } => median_bytes * (6.0 * sigma).exp(),
-        _ => largest_message_bytes(messages) as f64,
-    }
 }
 
 /// What the reader of the figures must know about the producers' settings.
@@ -132,17 +115,6 @@ pub(crate) fn warnings(cluster: &Cluster, producer: &ProducerArgs) -> Vec<String
 fn batch_size(cluster: &Cluster, args: &ProducerArgs) -> u64 {
     let from_file = || cluster.config.get("batch.size").and_then(|size| size.parse().ok());
     args.batch_size.or_else(from_file).unwrap_or(BATCH_SIZE_DEFAULT)
-}
-
-fn largest_message_bytes(messages: &MessageSpec) -> u64 {
-    let bytes = match &messages.content {
-        Content::Generated { sizes, .. } => {
-            let sampler = SizeSampler::new(sizes, 0, MESSAGE_BYTES_MAX);
-            sampler.map_or(0, |sampler| sampler.max_bytes())
-        }
-        Content::Records(records) => records.max_bytes() + messages.format.smallest_bytes(),
-    };
-    bytes as u64
 }
 
 pub(crate) fn in_flight_max(producer: &ProducerArgs, messages: &MessageSpec) -> u32 {
@@ -191,7 +163,7 @@ fn properties(
     let in_flight = u64::from(in_flight_max(args, messages));
     let batch_size = batch_size(cluster, args).min(cluster.batch_max_bytes().unwrap_or(u64::MAX));
     // A request holds a batch and its framing; the library's own default is the least.
-    let message_max = (batch_size.max(largest_message_bytes(messages)) + 1_024).max(1_000_000);
+    let message_max = (batch_size.max(messages.largest_bytes() as u64) + 1_024).max(1_000_000);
     let smallest = messages.format.smallest_bytes().max(1) as u64;
     let derived = [
         // The library also limits a batch by number: the size is to be the limit that counts.

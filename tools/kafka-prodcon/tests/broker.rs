@@ -1,13 +1,13 @@
 //! The modes that need a server: filling, draining, and the line modes. The server is an embedded
 //! broker in a process of its own, which these runs know nothing about.
 
-mod tool;
-
 use std::path::Path;
 
 use bench_core::results::{AuditBasis, AuditSummary, RunDocument, ServiceOrigin, VerdictOutcome};
 use bench_services::embedded::EmbeddedKafka;
-use tool::{Place, Said};
+use bench_testing::tool::{Place, Said, output};
+
+const TOOL: &str = env!("CARGO_BIN_EXE_kafka-prodcon");
 
 /// When a group changes, this broker lets its members wait for almost a session's time.
 const SESSION: &str = "--config session.timeout.ms=2000 --config heartbeat.interval.ms=200";
@@ -20,12 +20,12 @@ struct Bench {
 
 impl Bench {
     fn with_topics(topics: &[(&str, u32)]) -> Self {
-        let tool = Path::new(env!("CARGO_BIN_EXE_kafka-prodcon"));
+        let tool = Path::new(TOOL);
         let mut broker = EmbeddedKafka::start_from(tool, 1).expect("a broker");
         for (name, partitions) in topics {
             broker.create_topic(name, *partitions, 1).expect("created");
         }
-        Self { place: Place::new(), broker }
+        Self { place: Place::new(TOOL), broker }
     }
 
     fn with_servers(&self, args: &str) -> String {
@@ -46,13 +46,16 @@ impl Bench {
     /// Sends `input` as it is, line by line.
     fn send(&self, args: &str, input: impl Into<Vec<u8>>) {
         let args = self.with_servers(&format!("send {args}"));
-        self.place.tool(&args).write_stdin(input).assert().success().stdout("");
+        let said = Said::of_input(self.place.command(&args), input);
+        assert_eq!((said.code, said.stdout.as_str()), (0, ""), "{said:?}");
     }
 
     /// What `print` prints.
     fn print(&self, args: &str) -> Vec<u8> {
         let args = self.with_servers(&format!("print {args}"));
-        self.place.tool(&args).assert().success().get_output().stdout.clone()
+        let output = output(self.place.command(&args), "");
+        assert!(output.status.success(), "{output:?}");
+        output.stdout
     }
 }
 

@@ -1,11 +1,11 @@
 //! What the tool makes of its command line, the mistakes on it above all.
 
-mod tool;
-
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bench_core::results::Status;
-use tool::{Place, Said, outcome};
+use bench_testing::tool::{Place, Said};
+
+const TOOL: &str = env!("CARGO_BIN_EXE_kafka-prodcon");
 
 /// The options that `run-suite` sets, and those that its experiments sweep.
 const DRIVEN_OPTIONS: [&str; 12] = [
@@ -32,7 +32,7 @@ fn the_old_drivers_command_lines_still_run() {
         "--num_records=40000 --record_size=50 --batch_size=1048576 --num_producers=2 \
          --num_consumers=2",
     ] {
-        let place = Place::new();
+        let place = Place::new(TOOL);
         let said = place.run(args);
         assert_eq!(said.code, 0, "{args}: {said:?}");
         let document = place.document("results");
@@ -59,7 +59,7 @@ fn the_old_drivers_command_lines_still_run() {
 /// Runs what must be refused: exit code 2, nothing on standard output, nothing created. `in_the_way`
 /// is a file.
 fn refused(args: &str) -> Said {
-    let place = Place::new();
+    let place = Place::new(TOOL);
     std::fs::write(place.path().join("in_the_way"), "").expect("written");
     let said = place.run(args);
     assert_eq!((said.code, said.stdout.as_str()), (2, ""), "{args}: {said:?}");
@@ -149,10 +149,12 @@ fn a_missing_broker_is_named_and_nothing_is_created() {
     for (args, time) in
         [("", "2s"), ("fill", "500ms"), ("drain", "500ms"), ("send", "500ms"), ("print", "500ms")]
     {
-        let place = Place::new();
-        let mut tool = place.tool(args);
+        let place = Place::new(TOOL);
+        let mut tool = place.command(args);
         tool.args(["--bootstrap-servers", "127.0.0.1:1", "--timeout", time]);
-        let said = outcome(tool.timeout(Duration::from_secs(5)));
+        let started = Instant::now();
+        let said = Said::of(tool);
+        assert!(started.elapsed() < Duration::from_secs(5), "{args}: {said:?}");
         assert_eq!((said.code, said.stdout.as_str()), (1, ""), "{args}: {said:?}");
         assert_eq!(said.stderr.lines().count(), 1, "{args}: {said:?}");
         let address = format!("127.0.0.1:1 within {time}");
@@ -165,16 +167,16 @@ fn a_missing_broker_is_named_and_nothing_is_created() {
 
 #[test]
 fn options_win_over_the_properties_file_and_that_over_the_environment() {
-    let place = Place::new();
+    let place = Place::new(TOOL);
     let properties = "bootstrap.servers=127.0.0.1:2\n";
     std::fs::write(place.path().join("client.properties"), properties).expect("written");
     let named = |args: &str, environment: Option<&str>| {
-        let mut tool = place.tool("drain --timeout 200ms");
+        let mut tool = place.command("drain --timeout 200ms");
         tool.args(args.split_whitespace());
         if let Some(servers) = environment {
             tool.env("KAFKA_BOOTSTRAP_SERVERS", servers);
         }
-        let said = outcome(&mut tool);
+        let said = Said::of(tool);
         assert_eq!(said.code, 1, "{said:?}");
         let (_, rest) = said.stderr.split_once("broker at ").expect("it names the servers");
         rest.split(' ').next().map(str::to_owned).expect("an address")
@@ -190,7 +192,7 @@ fn options_win_over_the_properties_file_and_that_over_the_environment() {
 
 #[test]
 fn the_options_are_told_to_programs() {
-    let place = Place::new();
+    let place = Place::new(TOOL);
     let said = place.run("--generate options");
     assert_eq!(said.code, 0, "{said:?}");
     let told: serde_json::Value = serde_json::from_str(&said.stdout).expect("JSON");
@@ -218,7 +220,7 @@ fn the_options_are_told_to_programs() {
 
 #[test]
 fn help_shows_examples_and_exit_codes_and_every_mode_has_its_own() {
-    let place = Place::new();
+    let place = Place::new(TOOL);
     let help = place.run("--help");
     assert_eq!((help.code, help.stderr.as_str()), (0, ""), "{help:?}");
     for needle in [

@@ -1,7 +1,5 @@
 //! Runs on the embedded broker: producing and consuming at once, with no server named.
 
-mod tool;
-
 use std::fmt::Write as _;
 
 use bench_core::audit::AckLedger;
@@ -10,11 +8,13 @@ use bench_core::message::json::JSON_BYTES_MIN;
 use bench_core::results::{
     AuditBasis, LoadModel, RunDocument, ServiceOrigin, Status, Summary, VerdictOutcome,
 };
-use tool::Place;
+use bench_testing::tool::Place;
+
+const TOOL: &str = env!("CARGO_BIN_EXE_kafka-prodcon");
 
 /// The document of a run of `messages` messages that must all arrive, each once and in order.
 fn all_arrive(args: &str, messages: u64) -> RunDocument {
-    let place = Place::new();
+    let place = Place::new(TOOL);
     let said = place.run(args);
     assert_eq!(said.code, 0, "{args}: {said:?}");
     let document = place.document("results");
@@ -56,7 +56,7 @@ fn acked_bytes(document: &RunDocument) -> u64 {
 
 #[test]
 fn with_no_server_named_an_embedded_broker_is_used_and_labelled() {
-    let place = Place::new();
+    let place = Place::new(TOOL);
     let said = place.run("-n 5000");
     assert_eq!(said.code, 0, "{said:?}");
     assert_eq!(said.stderr, "");
@@ -82,7 +82,7 @@ fn with_no_server_named_an_embedded_broker_is_used_and_labelled() {
 
 #[test]
 fn the_result_folder_holds_intervals_histograms_and_what_was_acknowledged() {
-    let place = Place::new();
+    let place = Place::new(TOOL);
     let said = place.run("-n 3000 --rate 3k/s -p 2 --interval 100ms");
     assert_eq!(said.code, 0, "{said:?}");
     let folder = place.run_folder("results");
@@ -109,7 +109,7 @@ fn the_result_folder_holds_intervals_histograms_and_what_was_acknowledged() {
 
 #[test]
 fn json_on_standard_output_is_the_document_of_the_folder() {
-    let place = Place::new();
+    let place = Place::new(TOOL);
     let said = place.run("-n 2000 --output json");
     assert_eq!(said.code, 0, "{said:?}");
     let text =
@@ -122,7 +122,7 @@ fn json_on_standard_output_is_the_document_of_the_folder() {
 
 #[test]
 fn csv_on_standard_output_is_a_header_and_a_line() {
-    let said = Place::new().run("-n 2000 --output csv");
+    let said = Place::new(TOOL).run("-n 2000 --output csv");
     assert_eq!(said.code, 0, "{said:?}");
     let lines: Vec<Vec<_>> = said.stdout.lines().map(|line| line.split(',').collect()).collect();
     let [header, row] = &lines[..] else { panic!("{said:?}") };
@@ -181,7 +181,7 @@ fn messages_are_binary_or_json_with_the_size_that_is_asked_for() {
 
 #[test]
 fn raw_messages_are_counted_and_nothing_more() {
-    let place = Place::new();
+    let place = Place::new(TOOL);
     // It ends by their number, or the test would take an hour.
     let said = place.run("-n 5000 --format raw -r 7 -p 2 --drain-timeout 1h");
     assert_eq!(said.code, 0, "{said:?}");
@@ -289,7 +289,7 @@ fn consumers_need_no_group() {
 
 #[test]
 fn records_come_from_a_file() {
-    let place = Place::new();
+    let place = Place::new(TOOL);
     let rows = (0..7).fold("title,price\n".to_owned(), |mut rows, row| {
         writeln!(rows, "Book {row},1{row}.50").expect("a string takes everything");
         rows
@@ -301,7 +301,7 @@ fn records_come_from_a_file() {
     let record = r#"{"title":"Book 0","price":"10.50"}"#;
     assert!(acked_bytes(&place.document("results")) > 1_000 * record.len() as u64);
 
-    let place = Place::new();
+    let place = Place::new(TOOL);
     std::fs::write(place.path().join("lines.txt"), "one\nthree\n").expect("written");
     let said = place.run("-n 1000 --input lines.txt --format raw");
     assert_eq!(said.code, 0, "{said:?}");
@@ -316,7 +316,7 @@ fn batches_that_the_embedded_broker_would_lose_are_made_smaller() {
 
 #[test]
 fn any_property_of_the_client_can_be_set_and_has_the_last_word() {
-    let place = Place::new();
+    let place = Place::new(TOOL);
     // The tool itself sets this to a million at least.
     let said = place.run("-n 100 -r 2kB --config message.max.bytes=1000 --drain-timeout 1s");
     assert_eq!(said.code, 3, "nothing was confirmed: {said:?}");
@@ -330,7 +330,7 @@ fn any_property_of_the_client_can_be_set_and_has_the_last_word() {
 
 #[test]
 fn a_properties_file_sets_what_options_leave_open() {
-    let place = Place::new();
+    let place = Place::new(TOOL);
     std::fs::write(place.path().join("client.properties"), "acks=0\nlinger.ms=7\n")
         .expect("writes");
     let said = place.run("-n 100 --properties client.properties --linger 3ms");
@@ -345,7 +345,7 @@ fn a_properties_file_sets_what_options_leave_open() {
 
 #[test]
 fn what_the_embedded_broker_cannot_show_is_refused() {
-    let place = Place::new();
+    let place = Place::new(TOOL);
     for (args, told) in [
         ("-n 10 --transactional --abort-every 2", "--abort-every: the embedded broker shows"),
         ("-n 10 --transactional --abort-every 1", "name a number from 2 up"),
@@ -361,7 +361,7 @@ fn what_the_embedded_broker_cannot_show_is_refused() {
 
 #[test]
 fn a_killed_consumer_loses_nothing() {
-    let place = Place::new();
+    let place = Place::new(TOOL);
     let said = place.run("--rate 2k/s --duration 3s -c 2 --kill-consumer 1@1s+500ms");
     assert_eq!(said.code, 0, "{said:?}");
     let document = place.document("results");

@@ -1,63 +1,15 @@
 //! Runs that end early: by a signal, by force, or because the broker dies.
 
-mod tool;
-
-use std::io::{Read as _, Write as _};
+use std::io::Write as _;
 use std::net::TcpStream;
 use std::path::Path;
-use std::process::{Child, Stdio};
-use std::time::{Duration, Instant};
 
 use bench_core::audit::AckLedger;
 use bench_core::results::{RunDocument, Status, VerdictOutcome};
 use bench_services::embedded::EmbeddedKafka;
-use rustix::process::{Pid, Signal, kill_process};
-use tool::{Place, Said};
+use bench_testing::tool::{Place, Running, Signal, until};
 
-/// How long anything here may take: many times what it does take.
-const PATIENCE: Duration = Duration::from_secs(15);
-
-/// A started tool, killed when the test fails.
-struct Running(Child);
-
-impl Running {
-    fn start(place: &Place, args: &str) -> Self {
-        let mut command = place.command(args);
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        Self(command.spawn().expect("it starts"))
-    }
-
-    fn send(&self, signal: Signal) {
-        let id = i32::try_from(self.0.id()).expect("a process id");
-        kill_process(Pid::from_raw(id).expect("a process id"), signal).expect("sent");
-    }
-
-    /// Waits for the end. What the tool says is little enough for its pipes to hold.
-    fn end(mut self) -> Said {
-        until("the tool has ended", || self.0.try_wait().expect("a child").is_some());
-        let code = self.0.wait().expect("a child").code().unwrap_or(-1);
-        let (mut stdout, mut stderr) = (String::new(), String::new());
-        self.0.stdout.take().expect("piped").read_to_string(&mut stdout).expect("text");
-        self.0.stderr.take().expect("piped").read_to_string(&mut stderr).expect("text");
-        Said { code, stdout, stderr }
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        // It has ended already unless the test failed.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !holds() {
-        assert!(Instant::now() < deadline, "not within {PATIENCE:?}: {what}");
-        std::thread::sleep(Duration::from_millis(10));
-    }
-}
+const TOOL: &str = env!("CARGO_BIN_EXE_kafka-prodcon");
 
 /// The rows of the intervals that are written, once there are some; header left out.
 fn intervals(place: &Place) -> Vec<Vec<String>> {
@@ -102,9 +54,9 @@ fn assert_incomplete_without_loss(document: &RunDocument, place: &Place) {
 #[test]
 fn an_interrupted_run_is_finished_in_order_and_marked_incomplete() {
     for signal in [Signal::INT, Signal::TERM] {
-        let place = Place::new();
+        let place = Place::new(TOOL);
         let args = "--rate 1000 --duration 60s -p 2 -c 2 --interval 200ms";
-        let run = Running::start(&place, args);
+        let run = Running::start(place.command(args));
         intervals(&place);
         run.send(signal);
         let said = run.end();
@@ -118,8 +70,8 @@ fn an_interrupted_run_is_finished_in_order_and_marked_incomplete() {
 
 #[test]
 fn a_killed_run_keeps_what_was_measured_and_leaves_no_broker_behind() {
-    let place = Place::new();
-    let run = Running::start(&place, "--rate 1000 --duration 60s --interval 200ms");
+    let place = Place::new(TOOL);
+    let run = Running::start(place.command("--rate 1000 --duration 60s --interval 200ms"));
     intervals(&place);
     let document = place.document("results");
     let broker = document.services[0].address.clone();
@@ -141,7 +93,7 @@ fn a_killed_run_keeps_what_was_measured_and_leaves_no_broker_behind() {
 
 /// A broker with topic `t`.
 fn broker() -> EmbeddedKafka {
-    let tool = Path::new(env!("CARGO_BIN_EXE_kafka-prodcon"));
+    let tool = Path::new(TOOL);
     let mut broker = EmbeddedKafka::start_from(tool, 1).expect("a broker");
     broker.create_topic("t", 1, 1).expect("created");
     broker
@@ -149,14 +101,15 @@ fn broker() -> EmbeddedKafka {
 
 #[test]
 fn following_is_ended_by_an_interrupt() {
-    let (place, broker) = (Place::new(), broker());
+    let (place, broker) = (Place::new(TOOL), broker());
     let server = format!("--topic t --bootstrap-servers {}", broker.bootstrap_servers());
-    let follow = Running::start(&place, &format!("drain --follow --interval 200ms {server}"));
+    let follow =
+        Running::start(place.command(&format!("drain --follow --interval 200ms {server}")));
     intervals(&place);
     let said = place.run(&format!("fill -n 700 --results-dir filled {server}"));
     assert_eq!(said.code, 0, "{said:?}");
     until("all are received", || sum(&intervals(&place), 9) == 700);
-    follow.send(Signal::INT);
+    follow.interrupt();
     let said = follow.end();
     assert_eq!(said.code, 130, "{said:?}");
     let document = place.document("results");
@@ -167,15 +120,15 @@ fn following_is_ended_by_an_interrupt() {
 
 #[test]
 fn waiting_for_a_group_is_ended_by_an_interrupt() {
-    let (place, broker) = (Place::new(), broker());
+    let (place, broker) = (Place::new(TOOL), broker());
     let drain =
         format!("drain --topic t --group g --bootstrap-servers {}", broker.bootstrap_servers());
     let said = place.run(&format!("{drain} --results-dir first"));
     assert_eq!(said.code, 0, "{said:?}");
     // Now that a member has left, this broker lets the next one wait for most of a minute.
-    let second = Running::start(&place, &drain);
+    let second = Running::start(place.command(&drain));
     until("the run has begun", || place.path().join("results").exists());
-    second.send(Signal::INT);
+    second.interrupt();
     let said = second.end();
     assert_eq!((said.code, said.stdout.as_str()), (130, ""), "{said:?}");
     let document = place.document("results");
@@ -185,26 +138,25 @@ fn waiting_for_a_group_is_ended_by_an_interrupt() {
 
 #[test]
 fn lines_are_sent_at_once_and_an_interrupt_does_not_wait_for_the_next() {
-    let (place, broker) = (Place::new(), broker());
+    let (place, broker) = (Place::new(TOOL), broker());
     let server = format!("--topic t --bootstrap-servers {}", broker.bootstrap_servers());
-    let mut send = Running::start(&place, &format!("send {server}"));
-    let input = send.0.stdin.as_mut().expect("piped");
-    input.write_all(b"one\ntwo\nhalf").expect("written");
+    let mut send = Running::start(place.command(&format!("send {server}")));
+    send.stdin().write_all(b"one\ntwo\nhalf").expect("written");
     let print = format!("print {server}");
     until("both lines are there", || place.run(&print).stdout == "one\ntwo\n");
-    send.send(Signal::INT);
+    send.interrupt();
     let said = send.end();
     assert_eq!(said.code, 130, "{said:?}");
 }
 
 #[test]
 fn a_broker_that_dies_does_not_hang_the_run() {
-    let (place, broker) = (Place::new(), broker());
+    let (place, broker) = (Place::new(TOOL), broker());
     let server = format!("--topic t --bootstrap-servers {}", broker.bootstrap_servers());
     let args = format!(
         "--rate 1000 --duration 2s --grace 500ms --drain-timeout 500ms --interval 100ms {server}"
     );
-    let run = Running::start(&place, &args);
+    let run = Running::start(place.command(&args));
     until("a message is confirmed", || sum(&intervals(&place), 5) > 0);
     drop(broker);
     let said = run.end();

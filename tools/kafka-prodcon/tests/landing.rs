@@ -1,16 +1,16 @@
 //! Runs whose messages land in a table: on the embedded broker, in an embedded `DynamoDB` and in a
 //! real `MariaDB`.
 
-mod tool;
-
 use std::time::{Duration, Instant};
 
 use bench_core::results::{AuditSummary, RunDocument, ServiceOrigin, Status, Summary};
 use bench_services::local::{Service, StackOptions};
 use bench_testing::TestStack;
+use bench_testing::tool::{Place, Said};
 use mysql_async::prelude::Queryable as _;
 use tokio::runtime::Runtime;
-use tool::{Place, outcome};
+
+const TOOL: &str = env!("CARGO_BIN_EXE_kafka-prodcon");
 
 fn summary(document: &RunDocument) -> &Summary {
     document.summary.as_ref().expect("figures")
@@ -41,7 +41,7 @@ fn assert_everything_landed(document: &RunDocument, messages: u64) {
 
 #[test]
 fn without_a_service_named_messages_land_in_an_embedded_dynamodb() {
-    let place = Place::new();
+    let place = Place::new(TOOL);
     let said = place.run("-n 5000 -r 300 -c 2 -db dynamodb");
     assert_eq!(said.code, 0, "{said:?}");
     for line in ["dynamodb: embedded (dynoxide", "  landed ", "  landing latency", "  table time"] {
@@ -67,9 +67,10 @@ fn without_a_service_named_messages_land_in_an_embedded_dynamodb() {
 
 #[test]
 fn without_land_nothing_of_a_table_is_recorded() {
-    let place = Place::new();
-    let mut command = place.tool("-n 500");
-    let said = outcome(command.env("MYSQL_URL", "mysql://alice:hunter2@127.0.0.1:1/x"));
+    let place = Place::new(TOOL);
+    let mut command = place.command("-n 500");
+    command.env("MYSQL_URL", "mysql://alice:hunter2@127.0.0.1:1/x");
+    let said = Said::of(command);
     assert_eq!(said.code, 0, "{said:?}");
     let document = place.document("results");
     for option in ["land", "table", "land-in-flight", "mysql-url"] {
@@ -81,7 +82,7 @@ fn without_land_nothing_of_a_table_is_recorded() {
 
 #[test]
 fn raw_messages_land_too() {
-    let place = Place::new();
+    let place = Place::new(TOOL);
     let said = place.run("-n 1000 -r 20 --format raw --land dynamodb");
     assert_eq!(said.code, 0, "{said:?}");
     let document = place.document("results");
@@ -116,6 +117,13 @@ impl Mysql {
         self.stack.variable("MYSQL_URL")
     }
 
+    /// Runs the tool where it finds the server.
+    fn run(&self, place: &Place, args: &str) -> Said {
+        let mut command = place.command(args);
+        command.envs(self.stack.environment().iter().cloned());
+        Said::of(command)
+    }
+
     fn numbers(&self, sql: &str) -> Vec<u64> {
         self.runtime.block_on(async {
             let mut connection = mysql_async::Conn::from_url(self.url()).await.expect("connects");
@@ -142,9 +150,9 @@ impl Mysql {
 #[test]
 fn messages_land_in_mysql_once_each_and_its_password_stays_secret() {
     let Some(mysql) = Mysql::shared("landing in MySQL") else { return };
-    let place = Place::new();
+    let place = Place::new(TOOL);
     let args = "-n 10000 -p 2 -c 2 --land mysql --table prodcon_once --land-rows 200 -vv";
-    let said = outcome(place.tool(args).envs(mysql.stack.environment().iter().cloned()));
+    let said = mysql.run(&place, args);
     assert_eq!(said.code, 0, "{said:?}");
     let document = place.document("results");
     assert_everything_landed(&document, 10_000);
@@ -162,7 +170,7 @@ fn messages_land_in_mysql_once_each_and_its_password_stays_secret() {
 #[test]
 fn connections_to_mysql_that_are_lost_in_mid_run_lose_nothing() {
     let Some(mysql) = Mysql::alone("losing connections to MySQL") else { return };
-    let place = Place::new();
+    let place = Place::new(TOOL);
     let args = "--rate 2k/s --duration 4s --land mysql --table prodcon_lost";
     let mut command = place.command(args);
     let mut tool = command
@@ -204,10 +212,9 @@ fn connections_to_mysql_that_are_lost_in_mid_run_lose_nothing() {
 #[test]
 fn a_row_that_mysql_refuses_for_good_ends_the_run() {
     let Some(mysql) = Mysql::shared("a row that MySQL refuses") else { return };
-    let place = Place::new();
+    let place = Place::new(TOOL);
     let run = |args: &str| {
-        let args = format!("-n 2000 --land mysql --table prodcon_refused {args}");
-        outcome(place.tool(&args).envs(mysql.stack.environment().iter().cloned()))
+        mysql.run(&place, &format!("-n 2000 --land mysql --table prodcon_refused {args}"))
     };
     assert_eq!(run("--results-dir before").code, 0);
     mysql.execute(

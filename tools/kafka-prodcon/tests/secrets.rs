@@ -1,11 +1,11 @@
 //! Credentials never reach an output, a log or a result file.
 
-mod tool;
-
 use std::path::Path;
 
 use bench_core::results::Status;
-use tool::{Place, Said, outcome};
+use bench_testing::tool::{Place, Said};
+
+const TOOL: &str = env!("CARGO_BIN_EXE_kafka-prodcon");
 
 const SECRET: &str = "hunter2";
 
@@ -37,7 +37,7 @@ fn assert_not_in_files(path: &Path) {
 
 #[test]
 fn a_password_that_serves_no_purpose_is_recorded_as_stars() {
-    let place = Place::new();
+    let place = Place::new(TOOL);
     // Everything that the client library logs is asked for.
     let said =
         place.run("-n 500 --config sasl.password=hunter2 --config debug=all -vvv --output json");
@@ -52,7 +52,7 @@ fn a_password_that_serves_no_purpose_is_recorded_as_stars() {
 #[test]
 fn a_login_that_fails_says_all_but_the_password() {
     for verbosity in ["", "-vv"] {
-        let place = Place::new();
+        let place = Place::new(TOOL);
         let args = format!("--bootstrap-servers 127.0.0.1:1 --timeout 500ms {LOGIN} {verbosity}");
         let said = place.run(&args);
         assert_eq!(said.code, 1, "{said:?}");
@@ -64,11 +64,11 @@ fn a_login_that_fails_says_all_but_the_password() {
 
 #[test]
 fn the_environment_and_the_properties_file_keep_their_secrets() {
-    let place = Place::new();
-    let mut tool = place.tool("--bootstrap-servers 127.0.0.1:1 --timeout 500ms -vv");
+    let place = Place::new(TOOL);
+    let mut tool = place.command("--bootstrap-servers 127.0.0.1:1 --timeout 500ms -vv");
     tool.env("KAFKA_SECURITY_PROTOCOL", "SASL_PLAINTEXT").env("KAFKA_SASL_MECHANISM", "PLAIN");
     tool.env("KAFKA_SASL_USERNAME", "alice").env("KAFKA_SASL_PASSWORD", SECRET);
-    let said = outcome(&mut tool);
+    let said = Said::of(tool);
     assert_eq!(said.code, 1, "{said:?}");
     assert_silent(&said, &place);
 
@@ -92,7 +92,7 @@ fn a_mistake_in_writing_a_password_does_not_show_it() {
         "--config =hunter2",
         "--config ssl.key.pem=hunter2 --config security.protocol=SSL",
     ] {
-        let place = Place::new();
+        let place = Place::new(TOOL);
         let said =
             place.run(&format!("{args} -vv --bootstrap-servers 127.0.0.1:1 --timeout 500ms"));
         assert!([1, 2].contains(&said.code), "{said:?}");

@@ -1,22 +1,18 @@
 //! Latency, throughput and audit of what is read.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use anyhow::{Context, Result};
 use bench_cli::{
-    Exit, Measurement, Shutdown, StartedRun, Surroundings, UsageError, options_in_force,
+    Exit, Measurement, Shutdown, StartedRun, Surroundings, UsageError, acked_in, options_in_force,
 };
 use bench_core::audit::{AckLedger, Expected};
 use bench_core::clock::{Clock as _, SystemClock, duration_ns};
 use bench_core::counts::Counts;
-use bench_core::engine::{ConsumerConfig, Plan, Timeline};
-use bench_core::message::{
-    Content, KeyDistribution, MessageFormat, MessageSpec, RunId, SizeDistribution,
-};
-use bench_core::pacing::{Limit, Schedule};
+use bench_core::engine::{ConsumerConfig, Plan};
+use bench_core::message::RunId;
 use bench_core::results::Guarantee;
-use bench_kinesis::KinesisPublisher;
+use bench_core::transport::NoConnection;
 use clap::{ArgMatches, CommandFactory};
 
 use crate::expect::{Expectation, Expecting};
@@ -27,7 +23,7 @@ use crate::source::{Connected, Source};
 pub(crate) fn measure(options: &Options, matches: &ArgMatches) -> Result<Exit> {
     options.end.check()?;
     let interval_ns = options.run.interval_ns()?;
-    let sent = options.audit.from_run.as_deref().map(expected_run).transpose()?;
+    let sent = options.audit.from_run.as_deref().map(acked_in).transpose()?;
     let shutdown = Shutdown::install().context("failed to listen for signals")?;
     let source = Source::named(options)?;
     let (clock, run, counts) = (SystemClock::new(), RunId::random(), Counts::default());
@@ -59,8 +55,8 @@ pub(crate) fn measure(options: &Options, matches: &ArgMatches) -> Result<Exit> {
     let before_end = ledger.as_ref().map_or(0, AckLedger::len);
     let expectation = Expectation { required: end.expected, before_end };
     let measurement = Measurement {
-        plan: plan(clock, interval_ns, run, expected, consumer),
-        publishers: Vec::<KinesisPublisher>::new(),
+        plan: Plan::receiving(run, clock.now_ns(), interval_ns, expected, consumer),
+        publishers: Vec::<NoConnection>::new(),
         receivers: Expecting::all(receivers, expectation, end.drain_timeout, clock),
         ledger,
         backlog_max_bytes: None,
@@ -103,48 +99,4 @@ impl EndArgs {
             ..ConsumerConfig::default()
         }
     }
-}
-
-/// A plan in which nothing is sent.
-pub(crate) fn plan(
-    clock: SystemClock,
-    interval_ns: u64,
-    run: RunId,
-    expected: Expected,
-    consumer: ConsumerConfig,
-) -> Plan {
-    Plan {
-        run,
-        schedule: Schedule::Unpaced,
-        limit: Limit::Messages(0),
-        messages: MessageSpec {
-            format: MessageFormat::Raw,
-            content: Content::Generated {
-                sizes: SizeDistribution::Fixed { size_bytes: 0 },
-                compressibility: 0.0,
-            },
-            keys: KeyDistribution::None,
-            seed: 0,
-        },
-        // Messages are older than the run, so no instant of theirs is in a warm-up.
-        timeline: Timeline { start_ns: clock.now_ns(), warm_up_end_ns: 0, interval_ns },
-        in_flight_max: 1,
-        batch_max: 1,
-        grace_ns: 0,
-        expected,
-        consumer,
-    }
-}
-
-/// The run that left its results in `folder`, and what it had acknowledged.
-fn expected_run(folder: &Path) -> Result<(RunId, AckLedger)> {
-    let ledger = AckLedger::read(folder)
-        .map_err(|error| UsageError::from_library(format!("--from-run: {error}")))?;
-    let mut runs: Vec<RunId> = ledger.streams().map(|(stream, _)| stream.run).collect();
-    runs.dedup();
-    if let [run] = runs[..] {
-        return Ok((run, ledger));
-    }
-    let problem = format!("{} holds the messages of {} runs", folder.display(), runs.len());
-    Err(UsageError::new("--from-run", problem, "name the folder of one run").into())
 }

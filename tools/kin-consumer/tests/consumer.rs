@@ -5,8 +5,9 @@ mod tool;
 use bench_core::message::RunId;
 use bench_core::results::{AuditBasis, Status, VerdictOutcome};
 use bench_services::embedded::kinesis::KinesisLimits;
+use bench_testing::tool::{Running, Said, until};
 use serde_json::Value;
-use tool::{Place, Running, STREAM, until};
+use tool::{Place, STREAM};
 
 #[test]
 fn a_run_is_audited_against_what_was_acknowledged() {
@@ -177,7 +178,7 @@ fn a_field_whose_name_differs_in_case_is_hinted_at() {
 #[test]
 fn what_cannot_be_is_refused_before_anything_is_made() {
     let place = Place::new(1);
-    let bare = Running::start(place.bare_command("--stream books")).end();
+    let bare = Said::of(place.bare_command("--stream books"));
     assert_eq!(bare.code, 2, "{bare:?}");
     assert!(bare.stderr.contains("run-suite services up kinesis"), "{bare:?}");
     for (args, hint) in [
@@ -203,7 +204,7 @@ fn a_stream_or_a_shard_that_is_not_there_is_named() {
     let place = Place::new(1);
     let mut command = place.bare_command("--stream missing --query price");
     command.env("AWS_ENDPOINT_URL_KINESIS", place.endpoint_url()).env("AWS_REGION", "us-east-1");
-    let said = Running::start(command).end();
+    let said = Said::of(command);
     assert_eq!(said.code, 1, "{said:?}");
     assert!(said.stderr.contains("there is no stream 'missing'"), "{said:?}");
     let said = place.run("--from sequence:5/1");

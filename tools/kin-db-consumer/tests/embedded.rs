@@ -10,6 +10,8 @@ use bench_tables::{KINESIS_TABLE, TableWriter, WriterOptions};
 use clap::Parser as _;
 use landed::{Consumer, check, runtime};
 
+const TOOL: &str = env!("CARGO_BIN_EXE_kin-db-consumer");
+
 #[derive(clap::Parser)]
 struct Tool {
     #[command(flatten)]
@@ -33,13 +35,13 @@ fn what_has_landed_is_measured_and_audited() {
         ("AWS_SECRET_ACCESS_KEY", "hush"),
     ];
     let environment = variables.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
-    let consumer = Consumer { name: "kin-db-consumer", environment };
+    let consumer = Consumer { program: TOOL, environment };
     check(&consumer, &mut TableWriter::Dynamodb(writer), &runtime);
 }
 
 #[test]
 fn without_a_service_the_options_are_named() {
-    let consumer = Consumer { name: "kin-db-consumer", environment: Vec::new() };
+    let consumer = Consumer { program: TOOL, environment: Vec::new() };
     let said = consumer.run(&["-n", "5"]);
     assert_eq!(said.code, 2, "{said:?}");
     assert!(said.stderr.contains("--endpoint-url") && said.stderr.contains("--region"), "{said:?}");

@@ -8,12 +8,11 @@ use bench_cli::{
     options_in_force,
 };
 use bench_core::audit::Expected;
-use bench_core::clock::{Clock as _, SystemClock, duration_ns};
+use bench_core::clock::{SystemClock, duration_ns};
 use bench_core::counts::Counts;
-use bench_core::engine::{ConsumerConfig, Plan, Timeline};
+use bench_core::engine::{ConsumerConfig, Plan};
 use bench_core::message::{Content, MessageFormat, RunId};
-use bench_core::pacing::Limit;
-use bench_core::transport::{Incoming, Receive, TransportError};
+use bench_core::transport::NoConnection;
 use bench_kinesis::KinesisPublisher;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, CommandFactory};
@@ -28,9 +27,6 @@ const AMOUNT_DEFAULT: Amount = Amount::Messages(10_000);
 
 /// Messages that a producer hands over at once.
 const BATCH_MAX: usize = 500;
-
-/// Time between setting up and the first message, for the threads to start.
-const START_DELAY_NS: u64 = 20_000_000;
 
 /// A run that is ready but for its connections.
 struct Run<'a> {
@@ -116,7 +112,7 @@ impl Run<'_> {
     fn connect(
         &self,
         record: &mut RunRecord,
-    ) -> Result<(Measurement<KinesisPublisher, NoReceiver>, Option<TimingsWriter>)> {
+    ) -> Result<(Measurement<KinesisPublisher, NoConnection>, Option<TimingsWriter>)> {
         let stream = self.service.prepare(&self.options.stream)?;
         let counts = Counts::default();
         let plan = self.plan(stream.shards.len());
@@ -147,24 +143,13 @@ impl Run<'_> {
 
     fn plan(&self, shards: usize) -> Plan {
         let Self { workload, options, .. } = self;
-        let warm_up_ns = duration_ns(workload.warm_up);
-        let start_ns = self.clock.now_ns() + START_DELAY_NS;
         let in_flight_max = in_flight_messages(&options.producer, workload, shards);
         Plan {
             run: self.id,
             schedule: workload.schedule,
-            limit: match workload.amount.unwrap_or(AMOUNT_DEFAULT) {
-                Amount::Messages(messages) => Limit::Messages(messages),
-                Amount::Duration(duration) => {
-                    Limit::DurationNs(warm_up_ns.saturating_add(duration_ns(duration)))
-                }
-            },
+            limit: workload.limit(AMOUNT_DEFAULT),
             messages: workload.messages.clone(),
-            timeline: Timeline {
-                start_ns,
-                warm_up_end_ns: start_ns.saturating_add(warm_up_ns),
-                interval_ns: self.interval_ns,
-            },
+            timeline: workload.timeline(self.clock, self.interval_ns),
             in_flight_max,
             batch_max: BATCH_MAX.min(in_flight_max as usize),
             grace_ns: duration_ns(options.producer.grace),
@@ -179,19 +164,6 @@ impl Run<'_> {
 
 /// The version of the client library, kept in step with `Cargo.lock` by a test.
 const SDK_VERSION: &str = "1.130.0";
-
-/// Nothing is received.
-enum NoReceiver {}
-
-impl Receive for NoReceiver {
-    fn receive(
-        &mut self,
-        _until_ns: u64,
-        _sink: impl FnMut(Incoming<'_>),
-    ) -> Result<usize, TransportError> {
-        match *self {}
-    }
-}
 
 #[cfg(test)]
 mod tests {

@@ -5,10 +5,7 @@ use std::time::Duration;
 
 use bench_cli::{UsageError, Workload};
 use bench_core::clock::duration_ns;
-use bench_core::message::{
-    Content, KEY_BYTES, MESSAGE_BYTES_MAX, MessageFormat, MessageSpec, SizeDistribution,
-    SizeSampler,
-};
+use bench_core::message::{Content, KEY_BYTES, MessageFormat, MessageSpec};
 use bench_kinesis::publish::{
     KeySource, PARTITION_KEY_CHARS_MAX, PublishConfig, Put, REQUEST_BYTES_MAX, Timing,
 };
@@ -34,7 +31,7 @@ pub(crate) fn check(
     workload: &Workload,
     record_bytes_max: usize,
 ) -> Result<(), UsageError> {
-    let (largest, key) = (largest_message_bytes(&workload.messages), largest_key_bytes(args));
+    let (largest, key) = (workload.messages.likely_largest_bytes(), largest_key_bytes(args));
     if largest + key as f64 > record_bytes_max as f64 {
         let option = match workload.messages.content {
             Content::Generated { .. } => "--record-size",
@@ -144,27 +141,6 @@ pub(crate) fn in_flight_messages(args: &ProducerArgs, workload: &Workload, shard
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is bounded")]
     let messages = under_way.clamp(1.0, MESSAGES_MAX) as u32;
     messages
-}
-
-/// The largest message that is to be expected: one in a billion may be larger where sizes have no
-/// bound.
-fn largest_message_bytes(messages: &MessageSpec) -> f64 {
-    match &messages.content {
-        Content::Generated {
-            sizes: SizeDistribution::Normal { mean_bytes, std_dev_bytes },
-            ..
-        } => mean_bytes + 6.0 * std_dev_bytes,
-        Content::Generated {
-            sizes: SizeDistribution::LogNormal { median_bytes, sigma }, ..
-        } => median_bytes * (6.0 * sigma).exp(),
-        Content::Generated { sizes, .. } => {
-            let sampler = SizeSampler::new(sizes, 0, MESSAGE_BYTES_MAX);
-            sampler.map_or(0.0, |sampler| sampler.max_bytes() as f64)
-        }
-        Content::Records(records) => {
-            (records.max_bytes() + messages.format.smallest_bytes()) as f64
-        }
-    }
 }
 
 fn mean_message_bytes(messages: &MessageSpec) -> f64 {

@@ -11,6 +11,8 @@ use bench_tables::mysql::{MysqlAdmin, MysqlUrl, MysqlWriter};
 use bench_tables::{KINESIS_TABLE, TableWriter, WriterOptions};
 use landed::{Consumer, check, runtime};
 
+const TOOL: &str = env!("CARGO_BIN_EXE_kin-sql-consumer");
+
 #[test]
 fn what_has_landed_is_measured_and_audited() {
     let options = StackOptions::of([Service::Mysql]);
@@ -25,7 +27,7 @@ fn what_has_landed_is_measured_and_audited() {
         MysqlWriter::connect(&url, KINESIS_TABLE, options, clock).await.expect("a writer")
     });
     let environment = vec![("MYSQL_URL".to_owned(), text.to_owned())];
-    let consumer = Consumer { name: "kin-sql-consumer", environment };
+    let consumer = Consumer { program: TOOL, environment };
     check(&consumer, &mut TableWriter::Mysql(writer), &runtime);
 
     let said = consumer.run(&["--run", "0000c0ffee", "--output", "json"]);
@@ -40,7 +42,7 @@ fn what_has_landed_is_measured_and_audited() {
 fn passwords_are_never_shown() {
     let url = "mysql://alice:hush@127.0.0.1:1/bench".to_owned();
     let environment = vec![("MYSQL_URL".to_owned(), url)];
-    let consumer = Consumer { name: "kin-sql-consumer", environment };
+    let consumer = Consumer { program: TOOL, environment };
     for arguments in [&["-vvv", "-n", "5", "--timeout", "1s"][..], &["--help"]] {
         let said = consumer.run(arguments);
         assert!(!said.stderr.contains("hush") && !said.stdout.contains("hush"), "{said:?}");

@@ -1,37 +1,18 @@
 //! The tool as a user runs it, on `DynamoDB` embedded in the test and on `MySQL` of this
 //! machine.
 
-use std::time::Duration;
-
-use assert_cmd::Command;
 use bench_services::embedded::dynamodb::serve_in_background;
 use bench_services::local::{Service, StackOptions};
+use bench_testing::tool::{Place, Said};
 use mysql_async::prelude::Queryable as _;
 
-/// What the tool said and how it ended.
-#[derive(Debug)]
-struct Said {
-    code: i32,
-    stdout: String,
-    stderr: String,
-}
-
-impl Said {
-    fn json(&self) -> serde_json::Value {
-        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:?}"))
-    }
-}
-
-/// Runs the tool with none of the caller's settings but these.
+/// Runs the tool with none of the caller's settings but these. Whatever it asks is answered with
+/// yes, though by nobody at a terminal.
 fn run(environment: &[(&str, &str)], arguments: &[&str]) -> Said {
-    let mut command = Command::cargo_bin("table-reset").expect("the tool is built");
-    command.env_clear().envs(environment.iter().copied()).args(arguments).write_stdin("y\n");
-    let output = command.timeout(Duration::from_mins(1)).output().expect("it runs");
-    Said {
-        code: output.status.code().expect("it exits by itself"),
-        stdout: String::from_utf8(output.stdout).expect("text"),
-        stderr: String::from_utf8(output.stderr).expect("text"),
-    }
+    let place = Place::new(env!("CARGO_BIN_EXE_table-reset"));
+    let mut command = place.command("");
+    command.envs(environment.iter().copied()).args(arguments);
+    Said::of_input(command, "y\n")
 }
 
 fn aws(endpoint_url: &str) -> [(&str, &str); 4] {

@@ -6,7 +6,8 @@ mod broker;
 use std::io::Write;
 use std::time::{Duration, Instant};
 
-use broker::{Said, benchmark_message, fill, outcome, put, run, topic_clean};
+use bench_testing::tool::{Place, Said};
+use broker::{TOOL, benchmark_message, command, fill, put, run};
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::DefaultProducerContext;
 
@@ -105,7 +106,8 @@ fn an_empty_topic_needs_no_yes() {
 fn without_a_terminal_yes_is_needed() {
     let broker = Broker::with_topics(&[("t", 1)]);
     fill(&broker.servers, "t", 0, 3);
-    let said = outcome(topic_clean(&broker.servers).arg("t").write_stdin("y\n"));
+    let place = Place::new(TOOL);
+    let said = Said::of_input(command(&place, &broker.servers, &["t"]), "y\n");
     assert_eq!(said.code, 2, "{said:?}");
     assert!(said.stderr.contains("delete records"), "it says what it would do: {said:?}");
     assert!(said.stderr.contains("--yes: ") && said.stderr.contains("--dry-run"), "{said:?}");
@@ -229,8 +231,7 @@ fn bad_configuration_is_a_usage_error_with_a_remedy() {
 
 #[test]
 fn without_a_server_the_options_are_named() {
-    let mut command = topic_clean("");
-    let said = outcome(command.arg("list"));
+    let said = run("", &["list"]);
     assert_eq!(said.code, 2, "{said:?}");
     assert!(said.stderr.contains("--bootstrap-servers HOST:PORT"), "{said:?}");
 }
@@ -238,22 +239,21 @@ fn without_a_server_the_options_are_named() {
 #[test]
 fn the_environment_and_a_properties_file_name_the_server() {
     let broker = Broker::with_topics(&[("t", 1)]);
-    let mut command = assert_cmd::Command::cargo_bin("topic-clean").expect("the tool is built");
-    let said = outcome(command.env("KAFKA_BOOTSTRAP_SERVERS", &broker.servers).arg("list"));
+    let place = Place::new(TOOL);
+    let mut command = place.command("list");
+    command.env("KAFKA_BOOTSTRAP_SERVERS", &broker.servers);
+    let said = Said::of(command);
     assert_eq!(said.code, 0, "{said:?}");
-    let mut properties = tempfile::NamedTempFile::new().expect("a file");
-    writeln!(properties, "# ours\nbootstrap.servers: {}", broker.servers).expect("written");
-    let mut command = assert_cmd::Command::cargo_bin("topic-clean").expect("the tool is built");
-    command.env_remove("KAFKA_BOOTSTRAP_SERVERS").arg("list").arg("--properties");
-    let said = outcome(command.arg(properties.path()));
+    let properties = format!("# ours\nbootstrap.servers: {}\n", broker.servers);
+    place.write("client.properties", &properties);
+    let said = place.run("list --properties client.properties");
     assert_eq!(said.code, 0, "{said:?}");
     drop(broker.cluster);
 }
 
 #[test]
 fn secrets_stay_out_of_the_most_talkative_log() {
-    let mut command = topic_clean(NOWHERE);
-    command.env("KAFKA_SASL_PASSWORD", "hush").args([
+    let arguments = [
         "-vvv",
         "--timeout=300ms",
         "--config=security.protocol=SASL_PLAINTEXT",
@@ -261,8 +261,11 @@ fn secrets_stay_out_of_the_most_talkative_log() {
         "--config=sasl.username=alice",
         "--config=ssl.key.password=hush",
         "list",
-    ]);
-    let said = outcome(&mut command);
+    ];
+    let place = Place::new(TOOL);
+    let mut command = command(&place, NOWHERE, &arguments);
+    command.env("KAFKA_SASL_PASSWORD", "hush");
+    let said = Said::of(command);
     assert_eq!(said.code, 1, "{said:?}");
     assert!(said.stderr.contains("alice") && said.stderr.contains("***"), "{said:?}");
     assert!(!said.stderr.contains("hush"), "{said:?}");

@@ -10,7 +10,8 @@ use std::time::Duration;
 use bench_kafka::admin::{Admin, TIMEOUT_DEFAULT, TopicOutcome};
 use bench_kafka::config::KafkaConfig;
 use bench_testing::TestStack;
-use broker::{Said, benchmark_message, fill, producer, put, run, send};
+use bench_testing::tool::Said;
+use broker::{benchmark_message, fill, producer, put, run, send};
 use rdkafka::producer::Producer;
 
 /// A real broker, and the topics made for one test, which go with it.

@@ -9,7 +9,10 @@ use super::producer::{Producer, ProducerConfig, ProducerState};
 use super::report::Timeline;
 use crate::audit::{Expected, ReceiveAudit};
 use crate::clock::{Clock as _, InstantNs, SystemClock, request_precise_sleep};
-use crate::message::{MessageError, MessageFactory, MessageSpec, RunId};
+use crate::message::{
+    Content, KeyDistribution, MessageError, MessageFactory, MessageFormat, MessageSpec, RunId,
+    SizeDistribution,
+};
 use crate::pacing::{Limit, Pacer, Schedule, ScheduleError, Share};
 use crate::transport::{Publish, Receive, TransportError};
 
@@ -186,6 +189,39 @@ fn supervise<S: IntervalSink>(
 }
 
 impl Plan {
+    /// A plan in which nothing is sent: from `start_ns` on, what is `expected` of what comes is
+    /// measured and audited, whenever it was sent.
+    #[must_use]
+    pub fn receiving(
+        run: RunId,
+        start_ns: InstantNs,
+        interval_ns: u64,
+        expected: Expected,
+        consumer: ConsumerConfig,
+    ) -> Self {
+        Self {
+            run,
+            schedule: Schedule::Unpaced,
+            limit: Limit::Messages(0),
+            messages: MessageSpec {
+                format: MessageFormat::Raw,
+                content: Content::Generated {
+                    sizes: SizeDistribution::Fixed { size_bytes: 0 },
+                    compressibility: 0.0,
+                },
+                keys: KeyDistribution::None,
+                seed: 0,
+            },
+            // Messages are older than the run, so no instant of theirs is in a warm-up.
+            timeline: Timeline { start_ns, warm_up_end_ns: 0, interval_ns },
+            in_flight_max: 1,
+            batch_max: 1,
+            grace_ns: 0,
+            expected,
+            consumer,
+        }
+    }
+
     /// What one producer does of it.
     pub(super) fn producer_config(&self, share: Share) -> Result<ProducerConfig, ScheduleError> {
         let (limit, give_up_ns) = match self.limit {

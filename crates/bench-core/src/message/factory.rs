@@ -82,6 +82,35 @@ impl MessageSpec {
         let origin = ClockOrigin { boot: crate::clock::BootId::from_hash(0), wall_offset_ns: 0 };
         MessageFactory::new(self, RunId::from_bits(0), Share::WHOLE, origin).map(|_| ())
     }
+
+    /// No message is larger, header included, bytes; 0 for sizes that are not valid.
+    #[must_use]
+    pub fn largest_bytes(&self) -> usize {
+        match &self.content {
+            Content::Generated { sizes, .. } => {
+                let sampler = SizeSampler::new(sizes, 0, MESSAGE_BYTES_MAX);
+                sampler.map_or(0, |sampler| sampler.max_bytes())
+            }
+            Content::Records(records) => records.max_bytes() + self.format.smallest_bytes(),
+        }
+    }
+
+    /// Next to no message is larger, header included, bytes: of sizes without a bound about one in
+    /// a billion, which is what lies more than six standard deviations above the middle.
+    #[must_use]
+    pub fn likely_largest_bytes(&self) -> f64 {
+        match &self.content {
+            Content::Generated {
+                sizes: SizeDistribution::Normal { mean_bytes, std_dev_bytes },
+                ..
+            } => mean_bytes + 6.0 * std_dev_bytes,
+            Content::Generated {
+                sizes: SizeDistribution::LogNormal { median_bytes, sigma },
+                ..
+            } => median_bytes * (6.0 * sigma).exp(),
+            _ => self.largest_bytes() as f64,
+        }
+    }
 }
 
 /// Makes the messages of one producer.
@@ -267,6 +296,20 @@ mod tests {
     fn generated(size_bytes: usize) -> Content {
         let sizes = SizeDistribution::Fixed { size_bytes };
         Content::Generated { sizes, compressibility: 0.5 }
+    }
+
+    #[test]
+    fn the_largest_message_is_known_and_of_unbounded_sizes_the_likely_one() {
+        let of =
+            |sizes| spec(MessageFormat::Raw, Content::Generated { sizes, compressibility: 0.0 });
+        let uniform = of(SizeDistribution::Uniform { min_bytes: 50, max_bytes: 900 });
+        assert_eq!((uniform.largest_bytes(), uniform.likely_largest_bytes()), (900, 900.0));
+        let normal = of(SizeDistribution::Normal { mean_bytes: 1_000.0, std_dev_bytes: 10.0 });
+        assert!((normal.likely_largest_bytes() - 1_060.0).abs() < 1e-6);
+        let log_normal = of(SizeDistribution::LogNormal { median_bytes: 500.0, sigma: 0.5 });
+        let likely = log_normal.likely_largest_bytes();
+        assert!((10_042.0..10_043.0).contains(&likely), "{likely}");
+        assert_eq!(log_normal.largest_bytes(), MESSAGE_BYTES_MAX);
     }
 
     fn messages(spec: &MessageSpec, share: Share) -> Vec<(Option<Vec<u8>>, Vec<u8>)> {

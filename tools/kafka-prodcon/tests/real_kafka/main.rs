@@ -4,8 +4,6 @@ mod cluster;
 mod groups;
 mod landing;
 mod security;
-#[path = "../tool/mod.rs"]
-mod tool;
 mod topics;
 mod transactions;
 
@@ -16,7 +14,9 @@ use bench_core::results::{AuditSummary, Produced, RunDocument, VerdictOutcome};
 use bench_kafka::admin::{Admin, TIMEOUT_DEFAULT};
 use bench_kafka::config::KafkaConfig;
 use bench_testing::TestStack;
-use tool::{Place, Said, outcome};
+use bench_testing::tool::{Place, Said};
+
+const TOOL: &str = env!("CARGO_BIN_EXE_kafka-prodcon");
 
 /// A cluster, and a place to run the tool against it.
 struct Bench {
@@ -35,7 +35,7 @@ impl Bench {
         let mut config = KafkaConfig::new();
         config.set("bootstrap.servers", kafka.bootstrap_servers());
         let admin = Admin::connect(&config, TIMEOUT_DEFAULT).expect("the broker answers");
-        Self { kafka, admin, place: Place::new() }
+        Self { kafka, admin, place: Place::new(TOOL) }
     }
 
     /// A new topic with a name that no other test uses.
@@ -51,8 +51,9 @@ impl Bench {
     /// Runs the tool; `args` are separated by blanks.
     fn run(&self, args: &str) -> Said {
         let servers = self.kafka.bootstrap_servers();
-        let mut command = self.place.tool(&format!("{args} --bootstrap-servers {servers}"));
-        outcome(command.envs(self.kafka.environment().iter().cloned()))
+        let mut command = self.place.command(&format!("{args} --bootstrap-servers {servers}"));
+        command.envs(self.kafka.environment().iter().cloned());
+        Said::of(command)
     }
 
     /// Runs what must end with `code`, and reads the document that it leaves below `results`.

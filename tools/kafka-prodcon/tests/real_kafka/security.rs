@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 use bench_services::local::StackOptions;
 use bench_testing::TestStack;
+use bench_testing::tool::Place;
 
-use crate::tool::Place;
-use crate::unused_name;
+use crate::{TOOL, unused_name};
 
 const FILES: [&str; 5] = [
     "kafka-tls",
@@ -35,7 +35,7 @@ fn password(file: &Path) -> String {
 fn every_secured_way_in_leads_to_the_same_messages() {
     let Some(kafka) = stack("TLS and logins") else { return };
     for name in FILES {
-        let place = Place::new();
+        let place = Place::new(TOOL);
         let properties = file(&kafka, name);
         let args =
             format!("-n 500 --topic {} --properties {}", unused_name(), properties.display());
@@ -54,7 +54,7 @@ fn every_secured_way_in_leads_to_the_same_messages() {
 fn a_wrong_password_is_refused_in_one_line_at_once_and_not_shown() {
     let Some(kafka) = stack("wrong passwords") else { return };
     for name in FILES.into_iter().filter(|name| *name != "kafka-tls") {
-        let place = Place::new();
+        let place = Place::new(TOOL);
         let properties = std::fs::read_to_string(file(&kafka, name)).expect("a properties file");
         let right = password(&file(&kafka, name));
         let path = place.path().join("client.properties");

@@ -12,15 +12,13 @@ use bench_cli::{Exit, Shutdown, output};
 use bench_core::audit::{AckLedger, Expected};
 use bench_core::clock::{Clock as _, InstantNs, SECOND_NS, SystemClock};
 use bench_core::counts::Counts;
-use bench_core::engine::{self, ConsumerConfig, Interval, IntervalSink, RunControl};
+use bench_core::engine::{self, ConsumerConfig, Interval, IntervalSink, Plan, RunControl};
 use bench_core::message::RunId;
-use bench_core::transport::{Incoming, Receive, TransportError};
-use bench_kinesis::KinesisPublisher;
+use bench_core::transport::{Incoming, NoConnection, Receive, TransportError};
 
 pub(crate) use figures::Stat;
 
 use crate::expect::{Expectation, Expecting};
-use crate::measure::plan;
 use crate::options::Options;
 use crate::source::{Connected, Source};
 use figures::Figures;
@@ -52,10 +50,10 @@ pub(crate) fn query(options: &Options, field: &str) -> Result<Exit> {
     let consumers = Expecting::all(receivers, expectation, end.drain_timeout, clock);
     let control = RunControl::new(0, consumers.len(), None);
     let done = engine::run(
-        &plan(clock, SECOND_NS, run, Expected::Any, consumer),
+        &Plan::receiving(run, clock.now_ns(), SECOND_NS, Expected::Any, consumer),
         clock,
         &control,
-        (Vec::<KinesisPublisher>::new(), consumers),
+        (Vec::<NoConnection>::new(), consumers),
         NoRecord,
         |_, _| {
             if shutdown.is_requested() {

@@ -2,8 +2,8 @@
 //! would, in a folder of its own.
 
 use std::path::{Path, PathBuf};
-use std::process::{Child, Stdio};
-use std::time::{Duration, Instant};
+use std::process::Command;
+use std::time::Duration;
 
 use aws_sdk_kinesis::Client;
 use aws_sdk_kinesis::config::{BehaviorVersion, Credentials, Region};
@@ -13,37 +13,20 @@ use bench_core::audit::{AckLedger, StreamId};
 use bench_core::clock::{Clock as _, SystemClock};
 use bench_core::message::RunId;
 use bench_core::message::header::HeaderWriter;
-use bench_core::results::{RunDocument, RunFolder, ServiceOrigin};
+use bench_core::results::RunDocument;
 use bench_services::embedded::kinesis::{KinesisLimits, KinesisServer, serve_in_background};
-use rustix::process::{Pid, Signal, kill_process};
-use tempfile::TempDir;
+use bench_testing::tool::{self, Said};
 use tokio::runtime::Runtime;
-
-/// How long anything here may take: many times what it does take.
-pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
 /// The stream of every test.
 pub(crate) const STREAM: &str = "books";
 
 /// A folder for one test, in which the tool runs, and a service with one stream.
 pub(crate) struct Place {
-    folder: TempDir,
+    tool: tool::Place,
     server: KinesisServer,
     runtime: Runtime,
     client: Client,
-}
-
-/// What the tool said and how it ended.
-pub(crate) struct Said {
-    pub(crate) code: i32,
-    pub(crate) stdout: String,
-    pub(crate) stderr: String,
-}
-
-impl std::fmt::Debug for Said {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "exit {}\n--- out\n{}--- err\n{}", self.code, self.stdout, self.stderr)
-    }
 }
 
 impl Place {
@@ -73,11 +56,12 @@ impl Place {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
         });
-        Self { folder: tempfile::tempdir().expect("a temporary folder"), server, runtime, client }
+        let tool = tool::Place::new(env!("CARGO_BIN_EXE_kin-consumer"));
+        Self { tool, server, runtime, client }
     }
 
     pub(crate) fn path(&self) -> &Path {
-        self.folder.path()
+        self.tool.path()
     }
 
     pub(crate) fn endpoint_url(&self) -> &str {
@@ -130,7 +114,7 @@ impl Place {
     }
 
     /// The tool with none of the caller's settings, on the stream. `args` are separated by blanks.
-    pub(crate) fn command(&self, args: &str) -> std::process::Command {
+    pub(crate) fn command(&self, args: &str) -> Command {
         let mut command = self.bare_command(args);
         command.args(["--stream", STREAM]);
         command.env("AWS_ENDPOINT_URL_KINESIS", self.endpoint_url());
@@ -139,22 +123,14 @@ impl Place {
     }
 
     /// The tool with nothing that names a service.
-    pub(crate) fn bare_command(&self, args: &str) -> std::process::Command {
-        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_kin-consumer"));
-        let aws = std::env::vars_os().map(|(name, _)| name);
-        for name in aws.filter(|name| name.to_string_lossy().starts_with("AWS_")) {
-            command.env_remove(name);
-        }
-        command.env_remove(ServiceOrigin::VARIABLE).env_remove("BENCH_STACK");
+    pub(crate) fn bare_command(&self, args: &str) -> Command {
+        let mut command = self.tool.command(args);
         command.env("AWS_ACCESS_KEY_ID", "test").env("AWS_SECRET_ACCESS_KEY", "test");
-        command.env("AWS_EC2_METADATA_DISABLED", "true");
-        command.env_remove("RUST_LOG").current_dir(self.path());
-        command.args(args.split_whitespace());
         command
     }
 
     pub(crate) fn run(&self, args: &str) -> Said {
-        Running::start(self.command(args)).end()
+        Said::of(self.command(args))
     }
 
     /// The consumers that are registered with the stream, by name.
@@ -168,58 +144,8 @@ impl Place {
         })
     }
 
-    /// The document of the only run below `results`.
+    /// The document of the only run.
     pub(crate) fn document(&self) -> RunDocument {
-        let results = self.path().join("results");
-        let mut runs = std::fs::read_dir(results).expect("results");
-        let run = runs.next().expect("a run").expect("readable").path();
-        assert!(runs.next().is_none(), "more than one run");
-        let text = std::fs::read(run.join(RunFolder::DOCUMENT)).expect("a document");
-        serde_json::from_slice(&text).expect("of the schema")
-    }
-}
-
-/// A started tool, killed when the test fails.
-pub(crate) struct Running(Child);
-
-impl Running {
-    pub(crate) fn start(mut command: std::process::Command) -> Self {
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        Self(command.spawn().expect("it starts"))
-    }
-
-    pub(crate) fn interrupt(&self) {
-        let id = i32::try_from(self.0.id()).expect("a process id");
-        kill_process(Pid::from_raw(id).expect("a process id"), Signal::INT).expect("sent");
-    }
-
-    /// Waits for the end. What the tool says is little enough for its pipes to hold.
-    pub(crate) fn end(mut self) -> Said {
-        until("the tool has ended", || self.0.try_wait().expect("a child").is_some());
-        let code = self.0.wait().expect("a child").code().unwrap_or(-1);
-        let text = |pipe: Option<Box<dyn std::io::Read>>| {
-            let mut text = String::new();
-            pipe.expect("piped").read_to_string(&mut text).expect("text");
-            text
-        };
-        let stdout = text(self.0.stdout.take().map(|pipe| Box::new(pipe) as _));
-        let stderr = text(self.0.stderr.take().map(|pipe| Box::new(pipe) as _));
-        Said { code, stdout, stderr }
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        // It has ended already unless the test failed.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-pub(crate) fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !holds() {
-        assert!(Instant::now() < deadline, "not within {PATIENCE:?}: {what}");
-        std::thread::sleep(Duration::from_millis(10));
+        self.tool.document("results")
     }
 }

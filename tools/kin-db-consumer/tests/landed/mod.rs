@@ -4,48 +4,27 @@
 use std::path::Path;
 use std::time::Duration;
 
-use assert_cmd::Command;
 use bench_core::audit::{AckLedger, StreamId};
 use bench_core::clock::{Clock as _, Stamp, SystemClock};
 use bench_core::message::RunId;
 use bench_core::message::header::{HEADER_BYTES, HeaderWriter};
 use bench_tables::{Row, TableWriter};
-use serde_json::Value;
+use bench_testing::tool::{Place, Said};
 use tokio::runtime::{Builder, Runtime};
-
-/// What the tool said and how it ended.
-#[derive(Debug)]
-pub(crate) struct Said {
-    pub(crate) code: i32,
-    pub(crate) stdout: String,
-    pub(crate) stderr: String,
-}
-
-impl Said {
-    pub(crate) fn json(&self) -> Value {
-        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:?}"))
-    }
-}
 
 /// A tool and what it needs in its environment.
 pub(crate) struct Consumer {
-    pub(crate) name: &'static str,
+    pub(crate) program: &'static str,
     pub(crate) environment: Vec<(String, String)>,
 }
 
 impl Consumer {
-    /// Runs the tool with none of the caller's settings; its results go below a new folder.
+    /// Runs the tool with nothing else, in a new folder.
     pub(crate) fn run(&self, arguments: &[&str]) -> Said {
-        let results = tempfile::tempdir().expect("a folder");
-        let mut command = Command::cargo_bin(self.name).expect("the tool is built");
-        command.env_clear().envs(self.environment.iter().cloned());
-        command.arg("--results-dir").arg(results.path()).args(arguments);
-        let output = command.timeout(Duration::from_mins(2)).output().expect("it runs");
-        Said {
-            code: output.status.code().expect("it exits by itself"),
-            stdout: String::from_utf8(output.stdout).expect("text"),
-            stderr: String::from_utf8(output.stderr).expect("text"),
-        }
+        let place = Place::new(self.program);
+        let mut command = place.command("");
+        command.envs(self.environment.iter().cloned()).args(arguments);
+        Said::of(command)
     }
 }
 

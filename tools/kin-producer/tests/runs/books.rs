@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use crate::tool::{Kinesis, Place, count};
+use bench_testing::tool::Place;
+
+use crate::TOOL;
+use crate::kinesis::{Kinesis, acked, count};
 
 #[test]
 fn the_records_of_a_file_are_sent_as_they_are_once_each_by_their_field() {
@@ -14,19 +17,19 @@ fn the_records_of_a_file_are_sent_as_they_are_once_each_by_their_field() {
         [("b.csv", csv), ("b.jsonl", lines), ("b.json", array)].into_iter().enumerate()
     {
         for aggregate in ["", "-a 10000"] {
-            let (place, stream) = (Place::new(), format!("s{index}{}", aggregate.len()));
+            let (place, stream) = (Place::new(TOOL), format!("s{index}{}", aggregate.len()));
             place.write(name, text);
             let args = format!(
                 "--stream {stream} --create --put record --in-flight 1 --input {name} \
                  --partition-key-field Title {aggregate}"
             );
-            let said = place.run_on(&kinesis, &args);
+            let said = kinesis.run(&place, &args);
             assert_eq!(said.code, 0, "{name}: {said:?}");
             let text = lines.lines().map(|line| line.as_bytes().to_vec());
             let keys = ["One, two", "default_partition_key"].map(str::to_owned);
             let expected: Vec<_> = keys.into_iter().zip(text).collect();
             assert_eq!(kinesis.users(&stream), expected, "{name}");
-            let document = place.document();
+            let document = place.document("results");
             assert_eq!(document.options["format"], "raw");
             assert_eq!(document.options["messages"], "2");
             assert_eq!(count(&document, "default_partition_keys"), 1);
@@ -36,22 +39,22 @@ fn the_records_of_a_file_are_sent_as_they_are_once_each_by_their_field() {
 
 #[test]
 fn records_in_messages_with_headers_have_their_keys_too() {
-    let (kinesis, place) = (Kinesis::start(false), Place::new());
+    let (kinesis, place) = (Kinesis::start(false), Place::new(TOOL));
     place.write("b.jsonl", "{\"Title\":\"A\"}\n{\"Title\":\"B\"}\n");
     let args = "--create --input b.jsonl --partition-key-field Title --format binary -n 10";
-    let said = place.run_on(&kinesis, args);
+    let said = kinesis.run(&place, args);
     assert_eq!(said.code, 0, "{said:?}");
     let mut keys = BTreeMap::<_, u32>::new();
     for (key, _) in kinesis.users("benchmark") {
         *keys.entry(key).or_default() += 1;
     }
     assert_eq!(keys, [("A".to_owned(), 5), ("B".to_owned(), 5)].into());
-    assert!(kinesis.messages("benchmark") == place.acked());
+    assert!(kinesis.messages("benchmark") == acked(&place));
 }
 
 #[test]
 fn books_are_made_merged_and_sent() {
-    let (kinesis, place) = (Kinesis::start(false), Place::new());
+    let (kinesis, place) = (Kinesis::start(false), Place::new(TOOL));
     let made = place.run("books generate -n 100 --seed 1 --style a a.csv");
     assert_eq!(made.code, 0, "{made:?}");
     let text = "100 books in a.csv: 92 with a price, ";
@@ -62,7 +65,7 @@ fn books_are_made_merged_and_sent() {
     let merged = place.run("books merge --output books.json a.csv b.csv");
     assert_eq!((merged.code, merged.stdout.as_str()), (0, "212 records in books.json\n"));
     let args = "--create --input books.json --partition-key-field Title";
-    let said = place.run_on(&kinesis, args);
+    let said = kinesis.run(&place, args);
     assert_eq!(said.code, 0, "{said:?}");
     let users = kinesis.users("benchmark");
     assert_eq!(users.len(), 212);
@@ -75,5 +78,5 @@ fn books_are_made_merged_and_sent() {
     }
     // Of 112 books 5 have none, and of 25, 50, 75 and 100 three are no multiples of 20.
     assert_eq!(with_price, 92 + 112 - 5 - 3);
-    assert_eq!(count(&place.document(), "default_partition_keys"), 2 + 2);
+    assert_eq!(count(&place.document("results"), "default_partition_keys"), 2 + 2);
 }

@@ -1,6 +1,8 @@
 //! What the tool makes of its command line, the mistakes on it above all.
 
-use crate::tool::Place;
+use bench_testing::tool::Place;
+
+use crate::TOOL;
 
 /// The options that `run-suite` sets, and those that its experiments sweep.
 const DRIVEN_OPTIONS: [&str; 16] = [
@@ -46,7 +48,7 @@ fn what_cannot_be_is_refused_with_option_and_remedy() {
         ("books merge --output x.txt in_the_way", "--output: ", ".jsonl"),
         ("books generate -n 0 x.csv", "--messages: ", "name a number from 1"),
     ] {
-        let place = Place::new();
+        let place = Place::new(TOOL);
         place.write("in_the_way", "");
         let said = place.run(args);
         assert_eq!((said.code, said.stdout.as_str()), (2, ""), "{args}: {said:?}");
@@ -59,7 +61,7 @@ fn what_cannot_be_is_refused_with_option_and_remedy() {
 
 #[test]
 fn a_file_of_records_that_cannot_be_used_is_named() {
-    let place = Place::new();
+    let place = Place::new(TOOL);
     place.write("bad.jsonl", "{}\nno json\n");
     for (file, needle) in [("missing.csv", "missing.csv"), ("bad.jsonl", "line 2 of bad.jsonl")] {
         let said = place.run(&format!("--input {file}"));
@@ -71,7 +73,7 @@ fn a_file_of_records_that_cannot_be_used_is_named() {
 
 #[test]
 fn the_options_are_told_to_programs() {
-    let said = Place::new().run("--generate options");
+    let said = Place::new(TOOL).run("--generate options");
     assert_eq!(said.code, 0, "{said:?}");
     let told: serde_json::Value = serde_json::from_str(&said.stdout).expect("JSON");
     assert_eq!(told["tool"], "kin-producer");
@@ -83,7 +85,7 @@ fn the_options_are_told_to_programs() {
 
 #[test]
 fn help_shows_examples_and_exit_codes() {
-    let place = Place::new();
+    let place = Place::new(TOOL);
     let help = place.run("--help");
     assert_eq!((help.code, help.stderr.as_str()), (0, ""), "{help:?}");
     for needle in [

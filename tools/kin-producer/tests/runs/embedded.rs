@@ -1,12 +1,14 @@
 //! Runs with no service named.
 
 use bench_core::results::{ServiceOrigin, Status};
+use bench_testing::tool::Place;
 
-use crate::tool::{Place, count};
+use crate::TOOL;
+use crate::kinesis::{acked, count};
 
 #[test]
 fn with_no_service_named_an_embedded_one_is_used_and_labelled() {
-    let place = Place::new();
+    let place = Place::new(TOOL);
     let said = place.run("-n 900");
     assert_eq!(said.code, 0, "{said:?}");
     assert_eq!(said.stderr, "");
@@ -14,8 +16,8 @@ fn with_no_service_named_an_embedded_one_is_used_and_labelled() {
     let heading: Vec<_> = said.stdout.lines().take(3).collect();
     assert!(heading[1].starts_with("kinesis: embedded (ferrokinesis "), "{said:?}");
     assert!(heading[2].contains("not the performance of kinesis"), "{said:?}");
-    let document = place.document();
-    assert_eq!((document.status, place.acked().len()), (Status::Complete, 900));
+    let document = place.document("results");
+    assert_eq!((document.status, acked(&place).len()), (Status::Complete, 900));
     let [service] = &document.services[..] else { panic!("{:?}", document.services) };
     assert_eq!(service.origin, ServiceOrigin::Embedded);
     for (option, value) in [
@@ -42,16 +44,16 @@ fn the_old_command_lines_still_run() {
         ("-n=100 -r=100", "100", "100"),
         ("-n 100 -a 0", "100", "100"),
     ] {
-        let place = Place::new();
+        let place = Place::new(TOOL);
         let said = place.run(args);
         assert_eq!(said.code, 0, "{args}: {said:?}");
-        let document = place.document();
+        let document = place.document("results");
         let options = &document.options;
         assert_eq!(
             (&options["messages"], &options["record-size"]),
             (&messages.into(), &size.into())
         );
-        assert_eq!(place.acked().len().to_string(), messages, "{args}");
+        assert_eq!(acked(&place).len().to_string(), messages, "{args}");
         let records = count(&document, "records");
         let packed = options.get("aggregate").is_some_and(|size| size != "0");
         assert_eq!(records < 10, packed, "{args}: {records} records");
@@ -60,11 +62,11 @@ fn the_old_command_lines_still_run() {
 
 #[test]
 fn without_limits_a_shard_takes_whatever_comes() {
-    let place = Place::new();
+    let place = Place::new(TOOL);
     let said = place.run("-n 20000 --no-limits -p 2 --shards 2");
     assert_eq!(said.code, 0, "{said:?}");
-    let document = place.document();
+    let document = place.document("results");
     assert_eq!(count(&document, "records_throttled"), 0);
-    let acked = place.acked();
+    let acked = acked(&place);
     assert_eq!((acked.len(), acked[10_000]), (20_000, (1, 0)));
 }

@@ -4,5 +4,7 @@ mod books;
 mod command_line;
 mod embedded;
 mod interrupt;
+mod kinesis;
 mod named;
-mod tool;
+
+const TOOL: &str = env!("CARGO_BIN_EXE_kin-producer");

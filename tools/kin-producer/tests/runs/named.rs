@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use bench_core::results::{ServiceOrigin, Status};
 use bench_kinesis::admin::{self, Capacity};
+use bench_testing::tool::{Place, Said};
 
-use crate::tool::{Kinesis, Place, count};
+use crate::TOOL;
+use crate::kinesis::{Kinesis, acked, count};
 
 const READY: Duration = Duration::from_secs(30);
 
@@ -24,14 +26,14 @@ fn everything_arrives_whatever_the_way() {
     .iter()
     .enumerate()
     {
-        let place = Place::new();
+        let place = Place::new(TOOL);
         let stream = format!("s{index}");
-        let said = place.run_on(&kinesis, &format!("--stream {stream} --create --shards 3 {way}"));
+        let said = kinesis.run(&place, &format!("--stream {stream} --create --shards 3 {way}"));
         assert_eq!(said.code, 0, "{way}: {said:?}");
-        let document = place.document();
+        let document = place.document("results");
         assert_eq!(document.status, Status::Complete, "{way}");
         assert_eq!(document.services[0].origin, ServiceOrigin::External, "{way}");
-        let acked = place.acked();
+        let acked = acked(&place);
         assert_eq!(document.options["messages"], acked.len().to_string(), "{way}");
         assert!(kinesis.messages(&stream) == acked, "{way}");
     }
@@ -39,31 +41,31 @@ fn everything_arrives_whatever_the_way() {
 
 #[test]
 fn a_shard_that_is_asked_too_much_throttles_and_what_is_confirmed_is_there() {
-    let (kinesis, place) = (Kinesis::start(true), Place::new());
-    let said = place.run_on(&kinesis, "--create --shards 1 --rate 3k/s -n 6000");
+    let (kinesis, place) = (Kinesis::start(true), Place::new(TOOL));
+    let said = kinesis.run(&place, "--create --shards 1 --rate 3k/s -n 6000");
     assert_eq!(said.code, 0, "{said:?}");
-    let document = place.document();
+    let document = place.document("results");
     let (throttled, retried) =
         (count(&document, "records_throttled"), count(&document, "records_retried"));
     assert!(throttled > 100, "{throttled}");
     assert_eq!(throttled, retried);
     assert!(said.stdout.contains(" records throttled"), "{said:?}");
-    let acked = place.acked();
+    let acked = acked(&place);
     assert_eq!(acked.len(), 6_000);
     assert!(kinesis.messages("benchmark") == acked);
 }
 
 #[test]
 fn what_is_given_up_is_a_failure_with_its_reason_and_was_never_confirmed() {
-    let (kinesis, place) = (Kinesis::start(true), Place::new());
-    let said = place.run_on(&kinesis, "--create --rate 6k/s --duration 2s --grace 300ms");
+    let (kinesis, place) = (Kinesis::start(true), Place::new(TOOL));
+    let said = kinesis.run(&place, "--create --rate 6k/s --duration 2s --grace 300ms");
     assert_eq!(said.code, 0, "{said:?}");
-    let document = place.document();
+    let document = place.document("results");
     let produced = document.summary.and_then(|summary| summary.produced).expect("figures");
     assert!(produced.failed > 0, "{produced:?}");
     let reasons: Vec<_> = produced.failures.keys().collect();
     assert_eq!(reasons, ["ProvisionedThroughputExceededException"]);
-    assert!(kinesis.messages("benchmark") == place.acked());
+    assert!(kinesis.messages("benchmark") == acked(&place));
 }
 
 #[test]
@@ -76,11 +78,11 @@ fn create_makes_a_missing_stream_marks_it_and_changes_its_shards() {
     // Shards asked for, and those that there are afterwards.
     for (args, expected) in [("--create", 1), ("--create --shards 3", 3), ("--create", 3), ("", 3)]
     {
-        let place = Place::new();
-        let said = place.run_on(&kinesis, &format!("--stream s -n 10 {args}"));
+        let place = Place::new(TOOL);
+        let said = kinesis.run(&place, &format!("--stream s -n 10 {args}"));
         assert_eq!(said.code, 0, "{args}: {said:?}");
         assert_eq!(shards(), expected, "{args}");
-        assert_eq!(place.document().options["shards"], expected.to_string(), "{args}");
+        assert_eq!(place.document("results").options["shards"], expected.to_string(), "{args}");
     }
     let marked = admin::is_marked(&kinesis.client, "s");
     assert!(kinesis.runtime.block_on(marked).expect("tags"));
@@ -88,8 +90,8 @@ fn create_makes_a_missing_stream_marks_it_and_changes_its_shards() {
 
 #[test]
 fn a_missing_stream_is_named_with_the_remedy_and_nothing_is_created() {
-    let (kinesis, place) = (Kinesis::start(false), Place::new());
-    let said = place.run_on(&kinesis, "--stream nowhere");
+    let (kinesis, place) = (Kinesis::start(false), Place::new(TOOL));
+    let said = kinesis.run(&place, "--stream nowhere");
     assert_eq!((said.code, said.stdout.as_str()), (2, ""), "{said:?}");
     assert_eq!(said.stderr.lines().count(), 1, "{said:?}");
     for needle in ["--stream: there is no stream 'nowhere'", "--create"] {
@@ -108,8 +110,8 @@ fn what_does_not_fit_into_the_stream_is_refused_before_it_is_created() {
         ("--on-demand", "--on-demand: "),
         ("--create --no-limits", "--no-limits: "),
     ] {
-        let place = Place::new();
-        let said = place.run_on(&kinesis, args);
+        let place = Place::new(TOOL);
+        let said = kinesis.run(&place, args);
         assert_eq!((said.code, said.stdout.as_str()), (2, ""), "{args}: {said:?}");
         assert_eq!(said.stderr.lines().count(), 1, "{args}: {said:?}");
         assert!(said.stderr.contains(option), "{args}: {said:?}");
@@ -121,19 +123,19 @@ fn what_does_not_fit_into_the_stream_is_refused_before_it_is_created() {
 
 #[test]
 fn the_largest_record_of_a_stream_goes_through() {
-    let (kinesis, place) = (Kinesis::start(false), Place::new());
-    let said = place.run_on(&kinesis, "--create -n 12 -r 1048560");
+    let (kinesis, place) = (Kinesis::start(false), Place::new(TOOL));
+    let said = kinesis.run(&place, "--create -n 12 -r 1048560");
     assert_eq!(said.code, 0, "{said:?}");
-    assert!(kinesis.messages("benchmark") == place.acked());
+    assert!(kinesis.messages("benchmark") == acked(&place));
 }
 
 #[test]
 fn a_server_that_is_not_there_is_one_error_in_bounded_time() {
-    let place = Place::new();
+    let place = Place::new(TOOL);
     let mut command = place.command("--endpoint-url http://127.0.0.1:1 --timeout 1s");
     command.env("AWS_ACCESS_KEY_ID", "test").env("AWS_SECRET_ACCESS_KEY", "test");
     command.env("AWS_REGION", "us-east-1");
-    let said = crate::tool::outcome(command);
+    let said = Said::of(command);
     assert_eq!((said.code, said.stdout.as_str()), (1, ""), "{said:?}");
     assert_eq!(said.stderr.lines().count(), 1, "{said:?}");
     for needle in ["describe stream 'benchmark'", "--endpoint-url"] {
@@ -144,7 +146,7 @@ fn a_server_that_is_not_there_is_one_error_in_bounded_time() {
 
 #[test]
 fn without_credentials_the_error_says_how_to_name_them() {
-    let place = Place::new();
+    let place = Place::new(TOOL);
     let said = place.run("--endpoint-url http://127.0.0.1:1 --region us-east-1");
     assert_eq!((said.code, said.stdout.as_str()), (1, ""), "{said:?}");
     assert_eq!(said.stderr.lines().count(), 1, "{said:?}");
@@ -155,27 +157,28 @@ fn without_credentials_the_error_says_how_to_name_them() {
 
 #[test]
 fn a_stream_that_is_deleted_in_mid_run_ends_it_with_what_was_measured() {
-    let (kinesis, place) = (Kinesis::start(false), Place::new());
+    let (kinesis, place) = (Kinesis::start(false), Place::new(TOOL));
     let create = admin::create(&kinesis.client, "benchmark", Capacity::Shards(1), READY);
     kinesis.runtime.block_on(create).expect("created");
-    let run = place.command_on(&kinesis, "--rate 500 --duration 20s");
-    let ended = std::thread::spawn(move || crate::tool::outcome(run));
+    let run = kinesis.command(&place, "--rate 500 --duration 20s");
+    let ended = std::thread::spawn(move || Said::of(run));
     std::thread::sleep(Duration::from_secs(2));
     let delete = admin::delete(&kinesis.client, "benchmark", READY);
     kinesis.runtime.block_on(delete).expect("deleted");
     let said = ended.join().expect("it ends");
     assert_eq!(said.code, 1, "{said:?}");
     assert!(said.stderr.contains("stream 'benchmark'"), "{said:?}");
-    assert_eq!(place.document().status, Status::Failed);
-    assert!(place.acked().len() > 100);
+    assert_eq!(place.document("results").status, Status::Failed);
+    assert!(acked(&place).len() > 100);
 }
 
 #[test]
 fn every_message_has_a_line_in_the_timings() {
-    let (kinesis, place) = (Kinesis::start(false), Place::new());
-    let said = place.run_on(&kinesis, "--create -n 500 --rate 2k/s --timings -p 2 -a 1000");
+    let (kinesis, place) = (Kinesis::start(false), Place::new(TOOL));
+    let said = kinesis.run(&place, "--create -n 500 --rate 2k/s --timings -p 2 -a 1000");
     assert_eq!(said.code, 0, "{said:?}");
-    let text = std::fs::read_to_string(place.run_folder().join("timings.csv")).expect("timings");
+    let text =
+        std::fs::read_to_string(place.run_folder("results").join("timings.csv")).expect("timings");
     let mut rows = text.lines().map(|line| line.split(',').collect::<Vec<_>>());
     let header = rows.next().expect("a header");
     let column = |name| header.iter().position(|column| *column == name).expect(name);
@@ -193,5 +196,5 @@ fn every_message_has_a_line_in_the_timings() {
         messages.push((u16::try_from(number("producer")).expect("small"), number("sequence")));
     }
     messages.sort_unstable();
-    assert!(messages == place.acked());
+    assert!(messages == acked(&place));
 }

@@ -10,8 +10,9 @@ use std::time::{Duration, Instant};
 use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
 use aws_sdk_kinesis::primitives::Blob;
 use bench_services::local::{Service, StackOptions};
+use bench_testing::tool::until;
 
-use crate::place::{Place, said, wait_until};
+use crate::place::{Place, said};
 
 /// What a shell has in its environment after it was told to use the stack.
 fn environment(place: &Place) -> BTreeMap<String, String> {
@@ -207,7 +208,7 @@ fn an_installed_dynamodb_local_is_used() {
         up("services up dynamodb --dir stack --dynamodb-local dynamodb_local", Path::new("/"));
     assert_eq!(output.status.code(), Some(0), "{}", said(&output));
     place.succeed("services down --dir stack");
-    wait_until("all is gone", || place.processes().is_empty());
+    until("all is gone", || place.processes().is_empty());
     place.assert_clean();
 }
 

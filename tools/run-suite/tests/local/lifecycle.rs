@@ -4,8 +4,9 @@ use std::fs;
 use std::process::Stdio;
 
 use bench_services::local::StackOptions;
+use bench_testing::tool::until;
 
-use crate::place::{Place, said, wait_until};
+use crate::place::{Place, said};
 
 const SMALL: &str = "name = \"small\"\nquestion = \"Does the whole chain work?\"
 tool = \"kafka-prodcon\"\nservices = \"local\"\ntime_limit = \"1m\"
@@ -75,7 +76,7 @@ fn a_killed_run_suite_leaves_services_that_down_finds_and_resume_replaces() {
         .spawn()
         .expect("run-suite starts");
     let results = place.path("work").join("results");
-    wait_until("a run goes on", || {
+    until("a run goes on", || {
         fs::read_dir(&results).is_ok_and(|mut found| found.next().is_some())
             && place.experiment().join("01-record-size-50/repeat-1/run.json").is_file()
     });
@@ -85,7 +86,7 @@ fn a_killed_run_suite_leaves_services_that_down_finds_and_resume_replaces() {
     assert!(broker(&place), "the broker stays");
     let stack = place.experiment().join("services");
     place.succeed(&format!("services down --dir {}", stack.display()));
-    wait_until("the tool is gone, too", || place.processes().is_empty());
+    until("the tool is gone, too", || place.processes().is_empty());
     place.assert_clean();
 
     // Had nobody ended it, the next run-suite would have.
@@ -107,7 +108,7 @@ fn an_interrupted_experiment_stops_its_services() {
         .spawn()
         .expect("run-suite starts");
     let results = place.path("work").join("results");
-    wait_until("the services come up", || {
+    until("the services come up", || {
         fs::read_dir(&results).is_ok_and(|mut found| found.next().is_some())
             && place.experiment().join("services/stack.json").is_file()
     });

@@ -2,10 +2,11 @@
 
 use std::process::{Child, Stdio};
 
+use bench_testing::tool::until;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-use crate::fake_tool::{FakeTool, is_alive, read_json, stderr, stdout, wait_until};
+use crate::fake_tool::{FakeTool, is_alive, read_json, stderr, stdout};
 
 /// One cell; what the two tools do stands under the loads `a` and `b`.
 const CHAIN: &str = "[options]\nload = \"a\"\n[then]\ntool = \"fake-reader\"\n[then.options]\n\
@@ -26,8 +27,8 @@ fn start_and_wait(tool: &FakeTool) -> (Child, i32) {
         .stderr(Stdio::piped())
         .spawn()
         .expect("run-suite starts");
-    wait_until("the second tool starts", || tool.calls().len() == 2);
-    wait_until("it has made its folder", || tool.result("01-try/repeat-1/then/run.json").is_file());
+    until("the second tool starts", || tool.calls().len() == 2);
+    until("it has made its folder", || tool.result("01-try/repeat-1/then/run.json").is_file());
     (child, tool.wait_for_run())
 }
 
@@ -163,7 +164,7 @@ fn a_run_whose_second_tool_died_with_run_suite_is_repeated() {
     kill_process(Pid::from_child(&child), Signal::KILL).expect("signalled");
     child.wait_with_output().expect("run-suite ends");
     if cfg!(target_os = "linux") {
-        wait_until("the tool is gone, too", || !is_alive(pid));
+        until("the tool is gone, too", || !is_alive(pid));
     }
     tool.behave("b", "good");
     let output = tool.run(&["resume", &tool.results_argument()]);

@@ -4,9 +4,9 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::time::{Duration, Instant};
 
 use bench_core::clock::BootId;
+use bench_testing::tool::until;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -196,7 +196,7 @@ impl FakeTool {
 
     /// The process id of the run that goes on, once there is one.
     pub(crate) fn wait_for_run(&self) -> i32 {
-        wait_until("the tool starts", || {
+        until("the tool starts", || {
             fs::read_to_string(self.path("pid")).is_ok_and(|pid| pid.ends_with('\n'))
         });
         let pid = fs::read_to_string(self.path("pid")).expect("readable");
@@ -214,14 +214,6 @@ pub(crate) fn stdout(output: &Output) -> String {
 
 pub(crate) fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
-}
-
-pub(crate) fn wait_until(what: &str, is_so: impl Fn() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(20);
-    while !is_so() {
-        assert!(Instant::now() < deadline, "waited in vain until {what}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
 }
 
 /// Whether a process is there and is more than a corpse.

@@ -4,10 +4,11 @@ use std::fs;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
+use bench_testing::tool::until;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-use crate::fake_tool::{FakeTool, read_json, stderr, stdout, wait_until};
+use crate::fake_tool::{FakeTool, read_json, stderr, stdout};
 
 const STOP: &str = "[[fault]]\nat = \"1s\"\nstop = \"tool\"\nfor = \"600ms\"\n";
 
@@ -135,7 +136,7 @@ fn a_tool_that_stands_still_goes_on_to_end_in_good_order() {
         .spawn()
         .expect("run-suite starts");
     let pid = tool.wait_for_run();
-    wait_until("the tool stands still", || {
+    until("the tool stands still", || {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
         stat.rsplit_once(')').is_some_and(|(_, rest)| rest.trim_start().starts_with('T'))
     });

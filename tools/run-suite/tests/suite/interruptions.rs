@@ -3,9 +3,10 @@
 use std::process::{Child, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use bench_testing::tool::until;
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::fake_tool::{FakeTool, is_alive, read_json, stderr, stdout, wait_until};
+use crate::fake_tool::{FakeTool, is_alive, read_json, stderr, stdout};
 
 /// Three cells; the second is told to wait by the tests.
 const SWEEP: &str = "[matrix]\nload = [\"a\", \"b\", \"c\"]\n";
@@ -19,7 +20,7 @@ fn start(tool: &FakeTool) -> Child {
         .stderr(Stdio::piped())
         .spawn()
         .expect("run-suite starts");
-    wait_until("the second run goes on", || tool.calls().len() == 2);
+    until("the second run goes on", || tool.calls().len() == 2);
     child
 }
 
@@ -75,11 +76,11 @@ fn a_terminated_run_suite_takes_the_tool_along() {
 fn after_a_death_without_a_word_the_rest_can_be_resumed() {
     let tool = FakeTool::new();
     let child = start(&tool);
-    wait_until("the second run is recorded", || tool.statuses()[1] == "running");
+    until("the second run is recorded", || tool.statuses()[1] == "running");
     signal(&child, Signal::KILL);
     child.wait_with_output().expect("run-suite ends");
     let pid = tool.wait_for_run();
-    wait_until("the tool is gone, too", || !is_alive(pid));
+    until("the tool is gone, too", || !is_alive(pid));
     assert_eq!(tool.statuses(), ["complete", "running", "pending"]);
     resume(&tool);
 }

@@ -1,56 +1,27 @@
 //! What the tests against either broker need: the tool, and messages to clean away.
 
+use std::process::Command;
 use std::time::Duration;
 
-use assert_cmd::Command;
 use bench_core::clock::{BootId, ClockOrigin};
 use bench_core::message::RunId;
 use bench_core::message::header::{HEADER_BYTES, HeaderWriter};
+use bench_testing::tool::{Place, Said};
 use rdkafka::ClientConfig;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 
-/// The tool, with none of the caller's settings.
-pub(crate) fn topic_clean(servers: &str) -> Command {
-    let mut command = Command::cargo_bin("topic-clean").expect("the tool is built");
-    for (variable, _) in bench_kafka::config::ENVIRONMENT {
-        command.env_remove(variable);
-    }
-    command.env_remove("RUST_LOG");
-    command.args(["--bootstrap-servers", servers]);
+pub(crate) const TOOL: &str = env!("CARGO_BIN_EXE_topic-clean");
+
+/// The tool in `place`, on a broker.
+pub(crate) fn command(place: &Place, servers: &str, arguments: &[&str]) -> Command {
+    let mut command = place.command("");
+    command.args(["--bootstrap-servers", servers]).args(arguments);
     command
-}
-
-/// What the tool said and how it ended.
-pub(crate) struct Said {
-    pub(crate) code: i32,
-    pub(crate) stdout: String,
-    pub(crate) stderr: String,
-}
-
-impl Said {
-    pub(crate) fn json(&self) -> serde_json::Value {
-        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:?}"))
-    }
-}
-
-impl std::fmt::Debug for Said {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "exit {}\n--- out\n{}--- err\n{}", self.code, self.stdout, self.stderr)
-    }
 }
 
 /// Runs the tool on a broker.
 pub(crate) fn run(servers: &str, arguments: &[&str]) -> Said {
-    outcome(topic_clean(servers).args(arguments))
-}
-
-pub(crate) fn outcome(command: &mut Command) -> Said {
-    let output = command.timeout(Duration::from_mins(1)).output().expect("it runs");
-    Said {
-        code: output.status.code().expect("it exits by itself"),
-        stdout: String::from_utf8(output.stdout).expect("text"),
-        stderr: String::from_utf8(output.stderr).expect("text"),
-    }
+    Said::of(command(&Place::new(TOOL), servers, arguments))
 }
 
 /// A message as the benchmark writes it.
