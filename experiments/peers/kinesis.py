@@ -3,7 +3,7 @@
 requests, the same number of them in flight.
 
 Every round runs both, in an order that changes from round to round, each on a stream of its own. For
-each run: records a second, the client's processor time and memory, and the stream's processor time.
+each run: records a second, the client's processor time, and the stream's.
 Results: kinesis-runs.csv with every run, and kinesis-peers.md with medians, ranges and ratios.
 
 Needs boto3 (pip install boto3). See README.md beside it.
@@ -41,7 +41,6 @@ class Run:
     records_per_s: float
     client_cpu_us: float  # a record, the whole process: start and end included
     stream_cpu_us: float
-    memory_max_mb: float
     elapsed_s: float  # of the process
 
 
@@ -169,7 +168,7 @@ def run(options, environment, pid, client, number, name, in_flight, folder):
         records_per_s=records_per_s,
         client_cpu_us=(usage.ru_utime + usage.ru_stime) / acked * 1e6,
         stream_cpu_us=stream_cpu_s / acked * 1e6,
-        memory_max_mb=usage.ru_maxrss * 1024 / 1e6, elapsed_s=elapsed_s,
+        elapsed_s=elapsed_s,
     )  # fmt: skip
     notice(
         f"round {number}: {name}, {in_flight} in flight: {records_per_s / 1e3:.1f} k records/s, "
@@ -189,10 +188,9 @@ def report(runs, options, host):
         f"Medians of {rounds} interleaved rounds, with the lowest and the highest. Processor time is that of "
         "the whole process.",
         "",
-        *row(["client", "in flight", "records a second", "client CPU a record", "client memory",
-              "stream CPU a record"]),
-        *row(["---"] + ["---:"] * 5),
-    ]  # fmt: skip
+        *row(["client", "in flight", "records a second", "client CPU a record", "stream CPU a record"]),
+        *row(["---"] + ["---:"] * 4),
+    ]
     ratios = []
     for in_flight in options.in_flight:
         by_client = {
@@ -203,7 +201,6 @@ def report(runs, options, host):
                 f"`{name}`", str(in_flight),
                 spread([r.records_per_s / 1e3 for r in group], " k"),
                 spread([r.client_cpu_us for r in group], " us"),
-                spread([r.memory_max_mb for r in group], " MB"),
                 spread([r.stream_cpu_us for r in group], " us"),
             ])  # fmt: skip
         # Within a round: what disturbs a round disturbs both.
