@@ -78,7 +78,9 @@ impl LogArgs {
     fn directives(self, tool: &str) -> String {
         let (others, ours) = match (self.quiet, self.verbose) {
             (true, _) => ("error", "error"),
-            (false, 0) => ("warn", "warn"),
+            // The AWS SDK warns of each place in which it finds no credentials, and dumps the answer;
+            // that none were found is an error of ours.
+            (false, 0) => ("warn,aws_config=error", "warn"),
             (false, 1) => ("warn", "info"),
             (false, 2) => ("info", "debug"),
             (false, _) => ("debug", "trace"),
@@ -105,7 +107,7 @@ mod tests {
 
     #[test]
     fn each_v_says_more_about_our_crates_first() {
-        assert_eq!(args(0, false).directives("topic_clean"), "warn,bench_=warn,topic_clean=warn");
+        assert_eq!(args(0, false).directives("t"), "warn,aws_config=error,bench_=warn,t=warn");
         assert_eq!(args(1, false).directives("topic_clean"), "warn,bench_=info,topic_clean=info");
         assert_eq!(args(2, false).directives("t"), "info,bench_=debug,t=debug");
         assert_eq!(args(9, false).directives("t"), "debug,bench_=trace,t=trace");

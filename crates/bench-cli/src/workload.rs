@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use bench_core::clock::{Clock as _, SystemClock, duration_ns};
 use bench_core::engine::Timeline;
 use bench_core::message::{
@@ -307,7 +307,9 @@ impl WorkloadArgs {
             let (sizes, compressibility) = (self.record_size.clone(), self.compressibility);
             return Ok(Content::Generated { sizes, compressibility });
         };
-        let records = RecordFile::load(path, self.record_format(path)).context("--input")?;
+        let records = RecordFile::load(path, self.record_format(path)).map_err(|error| {
+            UsageError::from_library(format!("{:#}", anyhow::Error::from(error).context("--input")))
+        })?;
         Ok(Content::Records(Arc::new(records)))
     }
 
@@ -479,10 +481,10 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_cannot_be_read_is_a_failure_that_names_option_and_file() {
+    fn a_file_that_cannot_be_read_is_an_error_that_names_option_and_file() {
         let parsed = parse("--input no-such-file.csv").expect("is well-formed");
         let error = parsed.workload().expect_err("there is no such file");
-        assert!(!error.is::<UsageError>());
+        assert!(error.is::<UsageError>());
         let text = format!("{error:#}");
         assert!(text.starts_with("--input: ") && text.contains("no-such-file.csv"), "{text}");
     }

@@ -68,7 +68,9 @@ impl MysqlUrl {
 
     /// Connections to the server, at most so many at a time; the first is made when it is needed.
     pub(crate) fn pool(&self, connections_max: usize) -> Pool {
-        let constraints = PoolConstraints::new(0, connections_max.max(1)).unwrap_or_default();
+        // The pool keeps as many idle ones as its minimum says, and opens none before it is needed.
+        let connections = connections_max.max(1);
+        let constraints = PoolConstraints::new(connections, connections).unwrap_or_default();
         // A connection is given back as it was taken: nothing here changes it.
         let pool = PoolOpts::new().with_constraints(constraints).with_reset_connection(false);
         Pool::new(OptsBuilder::from_opts(self.options()).pool_opts(pool))

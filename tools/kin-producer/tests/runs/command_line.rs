@@ -65,7 +65,7 @@ fn a_file_of_records_that_cannot_be_used_is_named() {
     place.write("bad.jsonl", "{}\nno json\n");
     for (file, needle) in [("missing.csv", "missing.csv"), ("bad.jsonl", "line 2 of bad.jsonl")] {
         let said = place.run(&format!("--input {file}"));
-        assert_eq!((said.code, said.stdout.as_str()), (1, ""), "{said:?}");
+        assert_eq!((said.code, said.stdout.as_str()), (2, ""), "{said:?}");
         assert!(said.stderr.contains("--input") && said.stderr.contains(needle), "{said:?}");
     }
     assert_eq!(place.entries(), ["bad.jsonl"]);
