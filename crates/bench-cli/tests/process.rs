@@ -108,8 +108,20 @@ fn an_option_that_cannot_be_read_exits_with_2_and_shows_an_example() {
 
 #[test]
 fn a_failure_exits_with_1_and_names_its_cause() {
-    let output = run(&["--topic", "t", "--input", "no-such-file.csv"]);
+    let full = std::fs::File::options().write(true).open("/dev/full").expect("a full device");
+    let mut command = skeleton();
+    let output = command.args(["--topic", "t", "--duration", "1ms"]).stdout(full).output();
+    let output = output.expect("skeleton runs");
     assert_eq!(output.status.code(), Some(1));
+    let error = text(&output.stderr);
+    assert!(error.starts_with("error: failed to print the result: "), "{error}");
+    assert!(error.ends_with("No space left on device (os error 28)\n"), "{error}");
+}
+
+#[test]
+fn a_file_that_cannot_be_read_exits_with_2_and_names_the_cause() {
+    let output = run(&["--topic", "t", "--input", "no-such-file.csv"]);
+    assert_eq!(output.status.code(), Some(2));
     let error = text(&output.stderr);
     assert!(error.starts_with("error: --input: "), "{error}");
     assert!(error.contains("no-such-file.csv"), "{error}");
