@@ -335,11 +335,21 @@ impl Admin {
         replication: Option<u32>,
         may_extend: bool,
     ) -> Result<TopicOutcome, KafkaError> {
-        let Some(topic) = self.topic(name)? else {
-            self.create_topic(name, wanted, replication, &BTreeMap::new())?;
-            return Ok(TopicOutcome::Created);
+        let have = match self.topic(name)? {
+            Some(topic) => topic.partitions,
+            None => match self.create_topic(name, wanted, replication, &BTreeMap::new()) {
+                Ok(()) => return Ok(TopicOutcome::Created),
+                // Another client has made it meanwhile, or this request did, whose answer was lost
+                // with a broker, and which was sent again.
+                Err(error) if error.code() == Some(RDKafkaErrorCode::TopicAlreadyExists) => {
+                    let topic = self.topic(name)?.ok_or(error)?;
+                    let action = format!("wait for topic '{name}'");
+                    self.wait_for_partitions(name, topic.partitions, &action)?;
+                    topic.partitions
+                }
+                Err(error) => return Err(error),
+            },
         };
-        let have = topic.partitions;
         if have >= wanted {
             return Ok(TopicOutcome::Enough { partitions: have });
         }
