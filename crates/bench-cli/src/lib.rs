@@ -4,6 +4,7 @@
 //! A tool's `main` is [`main_with`] around a function that parses its options, does its work and
 //! returns an [`Exit`]. `examples/skeleton.rs` is a whole tool of that shape.
 
+mod confirm;
 mod exit;
 mod from_run;
 pub mod generate;
@@ -19,6 +20,7 @@ mod shutdown;
 mod spec;
 mod workload;
 
+pub use confirm::confirm;
 pub use exit::{Exit, Interrupted, UsageError, main_with};
 pub use from_run::acked_in;
 pub use generate::GenerateArgs;

@@ -2,7 +2,9 @@
 
 use std::io::{self, Write};
 
+use anyhow::{Context as _, Result};
 use clap::{Args, ValueEnum};
+use serde::Serialize;
 
 /// The form in which a tool prints its result.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
@@ -36,6 +38,28 @@ pub struct OutputArgs {
 /// A reader that has gone away (`tool | head`) is no error: it has what it wanted.
 pub fn print(text: &str) -> io::Result<()> {
     print_to(&mut io::stdout().lock(), text)
+}
+
+/// A result as one JSON document, its fields behind the version of their schema.
+pub fn versioned_json(schema_version: u32, result: &impl Serialize) -> Result<String> {
+    #[derive(Serialize)]
+    struct Document<'a, R> {
+        schema_version: u32,
+        #[serde(flatten)]
+        result: &'a R,
+    }
+    let text = serde_json::to_string_pretty(&Document { schema_version, result });
+    Ok(text.context("failed to write JSON")? + "\n")
+}
+
+/// A field of a CSV line, in quotes where RFC 4180 wants them.
+#[must_use]
+pub fn csv_field(field: &str) -> String {
+    if field.contains([',', '"', '\n', '\r']) {
+        format!("\"{}\"", field.replace('"', "\"\""))
+    } else {
+        field.to_owned()
+    }
 }
 
 fn print_to(out: &mut impl Write, text: &str) -> io::Result<()> {

@@ -15,7 +15,7 @@ pub mod tool;
 mod warden;
 
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bench_services::local::{Cache, LocalError, Stack, StackOptions};
@@ -79,23 +79,6 @@ pub fn can_start(test: &str, options: &StackOptions) -> bool {
         }
         Err(error) => panic!("what the local stack is made of cannot be had: {}", whole(&error)),
     }
-}
-
-/// The program that becomes the embedded services of a stack, for [`StackOptions::embedded_program`]
-/// of tests whose own program does not: `run-suite`, where the tools have been built.
-///
-/// # Panics
-/// As [`skip`] does.
-#[must_use]
-pub fn embedded_program(test: &str) -> Option<PathBuf> {
-    // Tests lie in a folder beside the tools.
-    let myself = std::env::current_exe().expect("this program's own file");
-    let found = myself.ancestors().skip(1).take(2).map(|dir| dir.join("run-suite"));
-    let found = found.into_iter().find(|program| program.is_file());
-    if found.is_none() {
-        skip(test, "run-suite is not built (cargo build --release)");
-    }
-    found
 }
 
 const SERVERS: &str = "KAFKA_BOOTSTRAP_SERVERS";

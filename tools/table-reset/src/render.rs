@@ -71,7 +71,7 @@ pub(crate) fn report(plan: &Plan) -> TableReport {
 pub(crate) fn print(report: &ResetReport, format: OutputFormat) -> Result<()> {
     let text = match format {
         OutputFormat::Human => human(report),
-        OutputFormat::Json => json(report)?,
+        OutputFormat::Json => output::versioned_json(SCHEMA_VERSION, report)?,
         OutputFormat::Csv => csv(report),
     };
     output::print(&text).context("failed to print the result")
@@ -115,18 +115,6 @@ impl TableReport {
     }
 }
 
-fn json(report: &ResetReport) -> Result<String> {
-    #[derive(Serialize)]
-    struct Document<'a> {
-        schema_version: u32,
-        #[serde(flatten)]
-        report: &'a ResetReport,
-    }
-    let document = Document { schema_version: SCHEMA_VERSION, report };
-    let text = serde_json::to_string_pretty(&document).context("failed to write JSON")?;
-    Ok(text + "\n")
-}
-
 fn csv(report: &ResetReport) -> String {
     let mut text = "table,existed,rows,action\n".to_owned();
     for table in &report.tables {
@@ -164,6 +152,7 @@ t                   not there  FAILED: no \"luck\"
         assert_eq!(human(&report), expected);
         let csv = csv(&report);
         assert!(csv.ends_with("t,false,,\"FAILED: no \"\"luck\"\"\"\n"), "{csv}");
-        assert!(json(&report).expect("JSON").contains("\"schema_version\": 1"));
+        let json = output::versioned_json(SCHEMA_VERSION, &report).expect("JSON");
+        assert!(json.contains("\"schema_version\": 1"));
     }
 }

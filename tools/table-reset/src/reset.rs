@@ -1,9 +1,9 @@
 //! Resetting tables: look, show, ask, do.
 
-use std::io::{self, BufRead, IsTerminal, Write};
+use std::io::{self, Write};
 
 use anyhow::{Context, Result, bail};
-use bench_cli::{Exit, Shutdown, UsageError};
+use bench_cli::{Exit, Shutdown, UsageError, confirm};
 use bench_tables::dynamodb::Billing;
 use bench_tables::{TableError, Tables};
 
@@ -27,7 +27,7 @@ pub(crate) fn reset(options: &Options) -> Result<Exit> {
     if plans.iter().any(|plan| plan.step.deletes()) && !options.guard.yes {
         let text = format!("{}\n{}", tables.service().address, render::human(&planned(&plans)));
         io::stderr().write_all(text.as_bytes()).context("failed to show what is to be done")?;
-        if !ask()? {
+        if !confirm("Delete for good?")? {
             bail!("not confirmed, so nothing was changed");
         }
     }
@@ -78,18 +78,6 @@ fn refusal(plans: &[Plan]) -> UsageError {
         names.join(" and table ")
     );
     UsageError::new("--table", problem, "--force deletes it all the same")
-}
-
-/// Asks on the terminal whether to go ahead.
-fn ask() -> Result<bool> {
-    if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
-        let remedy = "give it to go ahead, or --dry-run to look first";
-        return Err(UsageError::new("--yes", "no terminal can be asked here", remedy).into());
-    }
-    io::stderr().write_all(b"Delete for good? [y/N] ").context("failed to ask")?;
-    let mut answer = String::new();
-    io::stdin().lock().read_line(&mut answer).context("failed to read the answer")?;
-    Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
 }
 
 fn carry_out(tables: &mut Tables, plan: &Plan, billing: Billing) -> Result<Outcome, TableError> {

@@ -1,9 +1,9 @@
 //! Emptying topics: look, show, ask, do, check.
 
-use std::io::{self, BufRead, IsTerminal, Write};
+use std::io::{self, Write};
 
 use anyhow::{Context, Result, bail};
-use bench_cli::{Exit, Shutdown, UsageError, quantity};
+use bench_cli::{Exit, Shutdown, UsageError, confirm, quantity};
 use bench_kafka::admin::{Admin, TopicInfo};
 
 use crate::options::Options;
@@ -104,22 +104,11 @@ fn show(plans: &[Plan]) -> Result<()> {
 
 /// Asks on the terminal whether to go ahead.
 fn ask(plans: &[Plan]) -> Result<bool> {
-    if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
-        let remedy = "give it to go ahead, or --dry-run to look first";
-        return Err(UsageError::new("--yes", "no terminal can be asked here", remedy).into());
-    }
     let question = match plans.iter().map(|plan| plan.messages).sum() {
-        0 => "Go ahead? [y/N] ".to_owned(),
-        messages => format!("Delete {} messages for good? [y/N] ", quantity::count(messages)),
+        0 => "Go ahead?".to_owned(),
+        messages => format!("Delete {} messages for good?", quantity::count(messages)),
     };
-    io::stderr().write_all(question.as_bytes()).context("failed to ask")?;
-    let mut answer = String::new();
-    io::stdin().lock().read_line(&mut answer).context("failed to read the answer")?;
-    Ok(is_yes(&answer))
-}
-
-fn is_yes(answer: &str) -> bool {
-    matches!(answer.trim().to_lowercase().as_str(), "y" | "yes")
+    confirm(&question)
 }
 
 /// Carries out a plan and checks that the topic is empty.
@@ -168,16 +157,6 @@ fn report(plan: &Plan, outcome: Outcome) -> TopicReport {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn only_yes_is_yes() {
-        for answer in ["y\n", "Y", " yes \r\n"] {
-            assert!(is_yes(answer), "{answer:?}");
-        }
-        for answer in ["", "\n", "n", "yy", "sure"] {
-            assert!(!is_yes(answer), "{answer:?}");
-        }
-    }
 
     #[test]
     fn a_refusal_names_each_topic_and_the_way_out() {

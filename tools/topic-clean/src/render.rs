@@ -27,7 +27,7 @@ pub(crate) trait Report: Serialize {
 pub(crate) fn print(report: &impl Report, format: OutputFormat) -> Result<()> {
     let text = match format {
         OutputFormat::Human => human(report),
-        OutputFormat::Json => json(report)?,
+        OutputFormat::Json => output::versioned_json(SCHEMA_VERSION, report)?,
         OutputFormat::Csv => csv(report),
     };
     output::print(&text).context("failed to print the result")
@@ -57,19 +57,6 @@ pub(crate) fn human(report: &impl Report) -> String {
     text
 }
 
-/// A result as one JSON document.
-fn json(report: &impl Report) -> Result<String> {
-    #[derive(serde::Serialize)]
-    struct Document<'a, R> {
-        schema_version: u32,
-        #[serde(flatten)]
-        report: &'a R,
-    }
-    let document = Document { schema_version: SCHEMA_VERSION, report };
-    let text = serde_json::to_string_pretty(&document).context("failed to write JSON")?;
-    Ok(text + "\n")
-}
-
 /// A result as CSV: one line of heads, one line a row.
 fn csv(report: &impl Report) -> String {
     let (heads, rows) = report.table();
@@ -87,10 +74,7 @@ fn csv_cell(cell: &str) -> String {
     if !digits.is_empty() && digits.bytes().all(|c| c.is_ascii_digit()) {
         return digits;
     }
-    if cell.contains([',', '"', '\n', '\r']) {
-        return format!("\"{}\"", cell.replace('"', "\"\""));
-    }
-    cell.to_owned()
+    output::csv_field(cell)
 }
 
 /// What became of the topics to be emptied.
@@ -331,7 +315,7 @@ c,12,5,\"no \"\"right\"\", sorry\"
 
     #[test]
     fn json_carries_its_version() {
-        let text = json(&report()).expect("serialises");
+        let text = output::versioned_json(SCHEMA_VERSION, &report()).expect("serialises");
         let value: serde_json::Value = serde_json::from_str(&text).expect("JSON");
         assert_eq!(value["schema_version"], 1);
         assert_eq!(value["topics"][0]["outcome"], "records_deleted");

@@ -5,6 +5,7 @@ use bench_core::results::{
 };
 
 use super::LATENCIES;
+use crate::output::csv_field;
 
 /// A column's name and what stands in it.
 type Column<T> = (&'static str, fn(&T) -> String);
@@ -143,18 +144,9 @@ fn optional(number: Option<f64>) -> String {
 }
 
 fn line<'a>(fields: impl Iterator<Item = &'a str>) -> String {
-    let mut line = fields.map(quoted).collect::<Vec<_>>().join(",");
+    let mut line = fields.map(csv_field).collect::<Vec<_>>().join(",");
     line.push('\n');
     line
-}
-
-/// As RFC 4180 wants it.
-fn quoted(field: &str) -> String {
-    if field.contains([',', '"', '\n', '\r']) {
-        format!("\"{}\"", field.replace('"', "\"\""))
-    } else {
-        field.to_owned()
-    }
 }
 
 #[cfg(test)]

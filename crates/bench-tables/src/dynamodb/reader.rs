@@ -92,8 +92,6 @@ impl DynamodbSource {
             Selection::All => (0..SEGMENTS).map(Part::Segment).collect(),
         };
         let places = parts.into_iter().map(Place::new).collect();
-        // A scan has no order in which to go on.
-        let follows = follows && selection != Selection::All;
         Ok(Self { client: client(config), table: table.to_owned(), places, follows })
     }
 
