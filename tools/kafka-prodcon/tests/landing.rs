@@ -204,7 +204,7 @@ fn connections_to_mysql_that_are_lost_in_mid_run_lose_nothing() {
         std::thread::sleep(Duration::from_millis(50));
     };
     assert_eq!(status.code(), Some(0));
-    assert!(killed > 0, "no connection was met");
+    assert!(killed >= 4, "{killed} connections were killed");
     let document = place.document("results");
     let audit = audit(&document);
     assert_eq!((audit.received, audit.lost), (8_000, 0), "{audit:?}");
