@@ -1,0 +1,3 @@
+//! Delta.
+
+fn main() {}
