@@ -191,6 +191,7 @@ class Follower(pw.io.python.ConnectorSubject):
         super().__init__()
         self.table = options.table
         self.poll_s = options.poll_ms / 1000
+        self.commits_each_file = options.commit_ms is None
         self.messages = options.rate * options.seconds
 
     def run(self):
@@ -210,8 +211,8 @@ class Follower(pw.io.python.ConnectorSubject):
                 values = pyarrow.parquet.read_table(path, filesystem=files)["value"].to_pylist()
                 for value in values:
                     self.next(value=value)
-                # At once, not when the engine's own interval is over.
-                self.commit()
+                if self.commits_each_file:
+                    self.commit()
                 left -= len(values)
             version += 1
             deadline_ns = time.monotonic_ns() + SILENCE_NS
@@ -270,7 +271,7 @@ class Receiver:
 
 
 def consume(options):
-    messages = pw.io.python.read(Follower(options), schema=Message, autocommit_duration_ms=None)
+    messages = pw.io.python.read(Follower(options), schema=Message, autocommit_duration_ms=options.commit_ms)
     receiver = Receiver(options)
     pw.io.subscribe(messages, receiver.on_change, on_time_end=receiver.on_time_end)
     pw.run(monitoring_level=pw.MonitoringLevel.NONE)
@@ -293,6 +294,9 @@ def parse(arguments):
             mode.add_argument("--size", type=int, required=True, help="bytes of a message, 16 or more")
             mode.add_argument("--commit-ms", type=int, required=True, help="commit interval")
         else:
+            mode.add_argument(
+                "--commit-ms", type=int, help="commit interval of the engine; absent: after each data file"
+            )
             mode.add_argument("--poll-ms", type=float, required=True, help="between looks at the log")
             mode.add_argument("--warm-up", type=int, required=True, help="seconds that do not count")
             mode.add_argument("--measured", type=int, required=True, help="seconds after it that do")
