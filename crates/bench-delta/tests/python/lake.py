@@ -1,13 +1,15 @@
-"""Reads and writes Delta tables with the Python package deltalake, for python.rs.
+"""Reads and writes Delta tables with the Python package deltalake, for the tests beside.
 
 Usage: lake.py rows TABLE             all rows, by producer and sequence
        lake.py commits TABLE          all rows, in the order in which they were committed
        lake.py write TABLE TYPE       a new table with columns key and value of an Arrow type
        lake.py append TABLE TYPE      some more rows for it
+       lake.py set TABLE NAME VALUE   a property of it
        lake.py checkpoint TABLE       a checkpoint of it, and no log entry older than that
 
-The first line of an answer is the table's version; of `rows` also how many rows the log says there are.
-Then a line a row: its parts in hexadecimal digits, a dash for a key that is absent.
+The first line of `rows` and `commits` is the table's version; of `rows` also how many rows its log says there
+are. Then a line a row: keys and values in hexadecimal digits, a dash for a key that is absent. `write` and
+`append` answer with the rows that they wrote.
 """
 
 import json
@@ -103,16 +105,27 @@ def message(number):
     return key, f"{number} " * (number % 40)
 
 
+def set_property(path, name, value):
+    DeltaTable(path).alter.set_table_properties({name: value})
+
+
 def checkpoint(path):
-    table = DeltaTable(path)
-    table.alter.set_table_properties({"delta.logRetentionDuration": "interval 0 seconds"})
+    set_property(path, "delta.logRetentionDuration", "interval 0 seconds")
+    # Older than nothing at all: entries of this very instant would stay.
     time.sleep(1)
+    table = DeltaTable(path)
     table.create_checkpoint()
     table.cleanup_metadata()
-    print(table.version())
 
+
+ACTIONS = {
+    "rows": rows,
+    "commits": commits,
+    "write": write,
+    "append": append,
+    "set": set_property,
+    "checkpoint": checkpoint,
+}
 
 if __name__ == "__main__":
-    {function.__name__: function for function in (rows, commits, write, append, checkpoint)}[sys.argv[1]](
-        *sys.argv[2:]
-    )
+    ACTIONS[sys.argv[1]](*sys.argv[2:])
