@@ -79,7 +79,8 @@ fn messages(range: std::ops::Range<u32>) -> Vec<Message> {
 impl Rig {
     fn new(lake: impl FnOnce(&Counts) -> Lake) -> Self {
         let counts = Counts::default();
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all();
+        let mut runtime = tokio::runtime::Builder::new_multi_thread();
+        runtime.worker_threads(1).enable_all();
         Self {
             lake: lake(&counts),
             counts,
