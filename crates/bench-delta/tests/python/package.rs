@@ -8,14 +8,14 @@ use super::Message;
 
 /// A row that Python read.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Row {
-    pub producer: u16,
-    pub sequence: u32,
-    pub message: Message,
+pub(crate) struct Row {
+    pub(crate) producer: u16,
+    pub(crate) sequence: u32,
+    pub(crate) message: Message,
 }
 
 /// Whether it is installed. `test` is what is skipped otherwise.
-pub fn is_there(test: &str) -> bool {
+pub(crate) fn is_there(test: &str) -> bool {
     let import = ["-c", "import deltalake, arro3.io"];
     let status = Command::new("python3").args(import).stderr(Stdio::null()).status();
     let is_there = status.is_ok_and(|status| status.success());
@@ -31,7 +31,7 @@ pub fn is_there(test: &str) -> bool {
 }
 
 /// All rows of a table, by producer and sequence.
-pub fn rows(table: &Path) -> Vec<Row> {
+pub(crate) fn rows(table: &Path) -> Vec<Row> {
     let answer = run(&["rows"], table);
     let (head, rows) = answer.split_once('\n').expect("a line");
     let rows: Vec<Row> = rows.lines().map(row).collect();
@@ -41,27 +41,27 @@ pub fn rows(table: &Path) -> Vec<Row> {
 }
 
 /// All rows of a table, in the order in which they were committed.
-pub fn commits(table: &Path) -> Vec<Row> {
+pub(crate) fn commits(table: &Path) -> Vec<Row> {
     run(&["commits"], table).lines().skip(1).map(row).collect()
 }
 
 /// Makes a table with columns of an Arrow type; what is in it, in order.
-pub fn write(table: &Path, kind: &str) -> Vec<Message> {
+pub(crate) fn write(table: &Path, kind: &str) -> Vec<Message> {
     run(&["write", kind], table).lines().map(message).collect()
 }
 
 /// Appends some rows to it; which.
-pub fn append(table: &Path, kind: &str) -> Vec<Message> {
+pub(crate) fn append(table: &Path, kind: &str) -> Vec<Message> {
     run(&["append", kind], table).lines().map(message).collect()
 }
 
 /// Sets a property of a table, which is a version of its own.
-pub fn set(table: &Path, property: &str, value: &str) {
+pub(crate) fn set(table: &Path, property: &str, value: &str) {
     run(&["set", property, value], table);
 }
 
 /// Writes a checkpoint and removes the log entries before it.
-pub fn checkpoint(table: &Path) {
+pub(crate) fn checkpoint(table: &Path) {
     run(&["checkpoint"], table);
 }
 

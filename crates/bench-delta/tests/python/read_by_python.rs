@@ -1,14 +1,87 @@
 //! What we write is read by Python.
 
+use std::ops::Range;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use bench_delta::{
-    CommitPath, Compression, Lake, PartitionColumn, PublishConfig, Table, optimize, vacuum,
-};
+use bench_core::clock::{Clock as _, SystemClock, duration_ns};
+use bench_core::counts::Counts;
+use bench_core::durations::Durations;
+use bench_core::transport::{Batch, Publish as _};
+use bench_delta::maintenance::{optimize, vacuum};
+use bench_delta::publish::{CommitPath, Compression, DeltaPublisher, PublishConfig};
+use bench_delta::{Lake, PartitionColumn, Table};
 
 use super::package::{self, Row};
-use super::{PATIENCE, config, lake, message, publish};
+use super::{Message, PATIENCE, lake};
+
+/// A producer's message: keys of all kinds, values of many sizes.
+fn message(producer: u16, sequence: u32) -> Message {
+    let key = match sequence % 4 {
+        0 => None,
+        1 => Some(Vec::new()),
+        _ => Some(format!("key {}", sequence % 11).into_bytes()),
+    };
+    let size = usize::try_from(sequence % 150).expect("small");
+    let value = (0..size).map(|at| (at * 7 + usize::from(producer) + size).to_le_bytes()[0]);
+    (key, value.collect())
+}
+
+fn config(producer: u16) -> PublishConfig {
+    PublishConfig {
+        producer,
+        commit_interval_ns: duration_ns(Duration::from_millis(100)),
+        commit: CommitPath::Direct,
+        file_bytes_max: 1 << 20,
+        rows_per_group: 1_000,
+        compression: Compression::None,
+        partition_by: Vec::new(),
+        uploads_max: 4,
+        checkpoint_every: None,
+        log_retention: Duration::from_hours(24),
+        give_up_ns: duration_ns(PATIENCE),
+    }
+}
+
+/// Sends a producer's messages, some at a time with a pause between, and waits until all of them
+/// are confirmed.
+fn publish(lake: &Lake, config: PublishConfig, rows: Range<u32>, pause: Duration) {
+    const TOGETHER: usize = 50;
+    let producer = config.producer;
+    let clock = SystemClock::new();
+    let (counts, durations) = (Counts::default(), Durations::default());
+    let mut publisher = DeltaPublisher::connect(lake, config, clock, &counts, &durations)
+        .expect("the table is there");
+    let (mut batch, mut completions) = (Batch::default(), Vec::new());
+    let deadline_ns = clock.now_ns() + duration_ns(PATIENCE);
+    for sequence in rows.clone() {
+        push(&mut batch, producer, sequence);
+        while batch.len() == TOGETHER || (sequence + 1 == rows.end && !batch.is_empty()) {
+            publisher.submit(&mut batch).expect("accepted");
+            let until_ns = clock.now_ns() + duration_ns(pause);
+            while clock.now_ns() < until_ns {
+                publisher.poll(until_ns, &mut completions).expect("connected");
+            }
+        }
+    }
+    publisher.finish().expect("connected");
+    while completions.len() < rows.len() {
+        assert!(clock.now_ns() < deadline_ns, "{} of {}", completions.len(), rows.len());
+        publisher.poll(deadline_ns, &mut completions).expect("connected");
+    }
+    for completion in completions {
+        completion.outcome.unwrap_or_else(|code| panic!("{}", publisher.explain(code)));
+    }
+}
+
+fn push(batch: &mut Batch, producer: u16, sequence: u32) {
+    let (key, value) = message(producer, sequence);
+    let write_key = |bytes: &mut Vec<u8>| {
+        bytes.extend_from_slice(key.as_deref().unwrap_or_default());
+        key.is_some()
+    };
+    batch.push(sequence, write_key, |bytes, _| bytes.extend_from_slice(&value));
+}
 
 fn create(lake: &Lake, partition_by: &[PartitionColumn]) {
     block_on(Table::create(lake, partition_by)).expect("created");

@@ -1,9 +1,41 @@
 //! What Python writes is followed by us.
 
 use std::path::Path;
+use std::time::Duration;
 
-use super::package;
-use super::{follower, lake, receive};
+use bench_core::clock::{Clock as _, SystemClock, duration_ns};
+use bench_core::counts::Counts;
+use bench_core::transport::{Incoming, Receive as _};
+use bench_delta::Lake;
+use bench_delta::receive::{DeltaReceiver, FollowConfig, TableStart};
+
+use super::{Message, PATIENCE, lake, package};
+
+/// A consumer of the table from its beginning.
+fn follower(lake: &Lake) -> DeltaReceiver {
+    let config = FollowConfig {
+        start: TableStart::Beginning,
+        poll_interval: Duration::from_millis(10),
+        read_ahead_bytes: 1 << 20,
+        wait_for_table: Duration::ZERO,
+    };
+    DeltaReceiver::connect(lake, config, SystemClock::new(), &Counts::default()).expect("a table")
+}
+
+/// What comes until nothing more is there, or so many messages have come.
+fn receive(receiver: &mut DeltaReceiver, at_least: usize) -> Vec<Message> {
+    let clock = SystemClock::new();
+    let deadline_ns = clock.now_ns() + duration_ns(PATIENCE);
+    let mut messages: Vec<Message> = Vec::new();
+    while messages.len() < at_least || !receiver.at_end() {
+        assert!(clock.now_ns() < deadline_ns, "{} of {at_least}", messages.len());
+        let sink = |message: Incoming<'_>| {
+            messages.push((message.key.map(<[u8]>::to_vec), message.value.to_vec()));
+        };
+        receiver.receive(deadline_ns, sink).expect("followed");
+    }
+    messages
+}
 
 fn log_entry(table: &Path, version: u64) -> bool {
     table.join(format!("_delta_log/{version:020}.json")).exists()
