@@ -1,0 +1,6 @@
+//! Where tables lie: folders, S3, and what is wrong with them.
+
+mod folder;
+mod race;
+mod s3;
+mod stand_in;
