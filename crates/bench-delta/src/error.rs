@@ -7,6 +7,9 @@ use bench_aws::AwsError;
 use deltalake::DeltaTableError;
 use deltalake::logstore::object_store;
 
+use crate::maintenance::MaintenanceError;
+use crate::receive::FollowError;
+
 /// Length of a text from elsewhere in an error message, characters.
 const REASON_CHARS_MAX: usize = 300;
 
@@ -106,6 +109,12 @@ pub enum DeltaError {
         /// What it said, in a line.
         reason: String,
     },
+    /// A table cannot be followed, or not any further.
+    #[error(transparent)]
+    Follow(#[from] FollowError),
+    /// A table could not be kept in shape.
+    #[error(transparent)]
+    Maintenance(#[from] MaintenanceError),
     /// The runtime of a connection did not start.
     #[error("failed to start a connection's runtime; ask for fewer producers and consumers")]
     Runtime(#[source] std::io::Error),
@@ -116,14 +125,16 @@ impl DeltaError {
     /// may succeed at once.
     #[must_use]
     pub fn is_usage(&self) -> bool {
-        matches!(
-            self,
+        match self {
             Self::Options(_)
-                | Self::NotAFolder { .. }
-                | Self::NoBucket { .. }
-                | Self::NoRegion { .. }
-                | Self::OtherRegion { .. }
-        )
+            | Self::NotAFolder { .. }
+            | Self::NoBucket { .. }
+            | Self::NoRegion { .. }
+            | Self::OtherRegion { .. } => true,
+            Self::Follow(error) => error.is_usage(),
+            Self::Maintenance(error) => error.is_usage(),
+            _ => false,
+        }
     }
 
     /// What became of an attempt on the store, as in `read log entry 5 of s3://b/t`.

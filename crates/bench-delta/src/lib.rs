@@ -2,11 +2,15 @@
 
 mod error;
 pub mod lake;
+pub mod maintenance;
 mod options;
+pub mod receive;
 
 pub use error::{DeltaError, LakeOptionsError, store_reason};
 pub use lake::{Access, Lake, PathStyle, S3Place};
+pub use maintenance::MaintenanceError;
 pub use options::{BUCKET_VARIABLE, LakeArgs, LakePlace, NamedLake, S3Backend};
+pub use receive::{DeltaReceiver, FollowError};
 
 /// The crates whose versions figures depend on. A test keeps them in step with `Cargo.lock`.
 pub const VERSIONS: [(&str, &str); 3] =
