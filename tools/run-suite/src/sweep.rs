@@ -316,7 +316,7 @@ mod tests {
         let of = |name: &str| format!("{:?}", experiment.values(name).collect::<Vec<_>>());
         assert_eq!(experiment.tool, "delta-producer");
         assert_eq!(experiment.services, ServiceOrigin::External);
-        assert_eq!(experiment.time_limit, Duration::from_secs(300 + 120));
+        assert_eq!(experiment.time_limit, Duration::from_mins(5 + 2));
         assert_eq!(of("rate"), r#"[Text("10000"), Text("20000")]"#);
         assert_eq!(of("duration"), r#"[Text("300s")]"#);
         assert_eq!(of("commit-interval"), r#"[Text("100ms")]"#);
