@@ -3,11 +3,12 @@
 
 use std::fmt::Debug;
 use std::io::{BufRead, BufReader, Read, Write};
+use std::ops::Range;
 use std::path::Path;
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region};
 use aws_sdk_s3::error::ProvideErrorMetadata;
@@ -35,7 +36,7 @@ const HOLD: &str = "__hold-s3";
 const WRITERS: usize = 8;
 
 /// How often they race.
-const ROUNDS: usize = 200;
+const ROUNDS: usize = 300;
 
 const TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -89,8 +90,8 @@ fn deltas_client_reads_what_it_has_written() {
         assert_eq!(got.bytes().await.expect("read"), "0123456789");
         let head = store.head(&key).await.expect("is there");
         assert_eq!((head.size, &head.e_tag), (10, &put.e_tag));
-        let age = head.last_modified.signed_duration_since(std::time::SystemTime::now().into());
-        assert!(age.num_seconds().abs() < 60, "{age}");
+        let age = SystemTime::from(head.last_modified).elapsed().expect("it is in the past");
+        assert!(age < Duration::from_mins(1), "{age:?}");
 
         let part = async |range: GetRange| {
             let options = GetOptions { range: Some(range), ..GetOptions::default() };
@@ -153,7 +154,7 @@ fn deltas_client_lists_in_pages() {
         assert_eq!(after[0].location, key(COUNT - 2));
 
         let top = store.list_with_delimiter(Some(&Key::from("t"))).await.expect("listed");
-        assert_eq!(top.common_prefixes, [log.clone()]);
+        assert_eq!(top.common_prefixes, [Key::from("t/_delta_log")]);
         assert_eq!(top.objects.len(), 1);
         let everything = store.list_with_delimiter(None).await.expect("listed");
         assert_eq!(everything.common_prefixes, [Key::from("t")]);
@@ -343,7 +344,7 @@ fn strangers_are_kept_out() {
 
 fn each_race_to_create_has_one_winner() {
     let server = serve_in_background().expect("starts");
-    let races = block_on(races_to_create(&server, ROUNDS));
+    let races = block_on(races_to_create(&server, 0..ROUNDS));
     assert_eq!(races, vec![1; ROUNDS]);
     // The same with Amazon's client, whose connections are its own.
     let client = client(&server);
@@ -392,15 +393,19 @@ fn without_turns_there_are_several_winners() {
         let store = store(&server);
         assert!(create(&store, "alone").await && !create(&store, "alone").await);
     });
-    let races = block_on(races_to_create(&server, ROUNDS));
-    assert!(races.iter().any(|&winners| winners > 1), "{races:?}");
+    // Some 5 of 200 races have several.
+    let several = (0..30).find(|lot| {
+        let rounds = lot * ROUNDS..(lot + 1) * ROUNDS;
+        block_on(races_to_create(&server, rounds)).iter().any(|&winners| winners > 1)
+    });
+    assert!(several.is_some(), "the tests above would see nothing");
 }
 
-/// The winners of each race.
-async fn races_to_create(server: &S3Server, rounds: usize) -> Vec<usize> {
+/// The winners of each race, for an object of its own.
+async fn races_to_create(server: &S3Server, rounds: Range<usize>) -> Vec<usize> {
     let store = Arc::new(store(server));
     let mut winners = Vec::new();
-    for round in 0..rounds {
+    for round in rounds {
         let store = Arc::clone(&store);
         let create = move |_| {
             let store = Arc::clone(&store);
