@@ -7,7 +7,8 @@ use std::path::PathBuf;
 use s3s::dto::{CompletedPart, PartNumber};
 use s3s::{S3Error, S3Result, s3_error};
 
-use super::folder::{About, Conditions, Folder, Temporary, about};
+use super::conditions::Conditions;
+use super::folder::{About, Folder, Temporary, about};
 use crate::random;
 
 /// The smallest part that is not the last.
