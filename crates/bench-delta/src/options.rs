@@ -26,8 +26,15 @@ const MINIO_VARIABLES: [&str; 2] = ["MINIO_S3_ACCESS_KEY", "MINIO_S3_SECRET_ACCE
 /// Where the table lies, and how to reach it; flatten it into a tool's options.
 #[derive(Clone, Args)]
 pub struct LakeArgs {
-    /// Table: s3://BUCKET/PREFIX, file:///FOLDER, a folder's path, or a table's name in --bucket
-    #[arg(help_heading = "Table", long, value_name = "URI", alias = "lake_path")]
+    // Its text is no documentation comment, in which addresses would have to be links.
+    #[arg(
+        help_heading = "Table",
+        long,
+        value_name = "URI",
+        alias = "lake_path",
+        help = "Table: s3://BUCKET/PREFIX, file:///FOLDER, a folder's path, or a table's name in \
+                --bucket"
+    )]
     lake_path: Option<String>,
 
     /// Kind of S3: minio has the bucket in the path, and takes its keys from `MINIO_S3_ACCESS_KEY`
@@ -84,7 +91,7 @@ pub enum NamedLake {
         /// Where in it.
         place: S3Place,
         /// Endpoint, region and credentials.
-        sdk: SdkConfig,
+        sdk: Box<SdkConfig>,
     },
 }
 
@@ -262,7 +269,7 @@ impl LakeArgs {
             }
             None => {}
         }
-        Ok(NamedLake::S3 { place, sdk })
+        Ok(NamedLake::S3 { place, sdk: Box::new(sdk) })
     }
 
     /// The keys that variables name for `MinIO`, if it is meant and they are set.
@@ -302,7 +309,7 @@ impl LakeArgs {
             style: PathStyle::Always,
         };
         let sdk = self.aws.embedded_config_with(endpoint_url, access_key, secret_key);
-        NamedLake::S3 { place, sdk }
+        NamedLake::S3 { place, sdk: Box::new(sdk) }
     }
 }
 
