@@ -17,7 +17,7 @@ use crate::stand_in::{Asked, StandIn, empty_list, refusal, status};
 const WRITE: Access = Access::Write { create_bucket: false };
 
 /// Far more than anything here needs, and far less than a wait without end.
-const BOUND: Duration = Duration::from_secs(60);
+const BOUND: Duration = Duration::from_mins(1);
 
 fn place() -> S3Place {
     S3Place { bucket: "lake".to_owned(), prefix: "a/b".to_owned(), style: PathStyle::Auto }
@@ -176,7 +176,7 @@ async fn a_bucket_is_created_only_if_that_is_asked_for() {
             return refusal(404, "NoSuchBucket");
         }
         let is_probe = asked.line.contains("_bench_probe_") && asked.line.starts_with("PUT");
-        if is_probe && puts.fetch_add(1, Ordering::Relaxed) % 8 > 0 {
+        if is_probe && !puts.fetch_add(1, Ordering::Relaxed).is_multiple_of(8) {
             return refusal(412, "PreconditionFailed");
         }
         status(200)
