@@ -5,17 +5,19 @@ use std::path::PathBuf;
 
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
-use bench_aws::{AwsArgs, AwsService, SdkConfig};
-use bench_core::counts::Counts;
+use bench_aws::{AwsArgs, AwsService};
 use clap::{Args, ValueEnum};
 use url::Url;
 
-use crate::lake::{self, Access, Lake, PathStyle, S3Place, io};
+use crate::lake::{PathStyle, S3Place, io};
 use crate::{DeltaError, LakeOptionsError};
 
+mod named;
 mod path;
 #[cfg(test)]
 mod tests;
+
+pub use named::NamedLake;
 
 /// The bucket of a stack, or of the user's choice.
 pub const BUCKET_VARIABLE: &str = "BENCH_S3_BUCKET";
@@ -79,20 +81,6 @@ pub enum LakePlace {
     Folder(PathBuf),
     /// On S3.
     S3(S3Place),
-}
-
-/// A table that is named, with all that is needed to reach it.
-#[derive(Debug, Clone)]
-pub enum NamedLake {
-    /// In a folder.
-    Folder(PathBuf),
-    /// On S3.
-    S3 {
-        /// Where in it.
-        place: S3Place,
-        /// Endpoint, region and credentials.
-        sdk: Box<SdkConfig>,
-    },
 }
 
 /// What the environment says of the table.
@@ -334,38 +322,5 @@ impl fmt::Debug for LakeArgs {
             .field("s3_backend", &self.s3_backend)
             .field("path_style", &self.path_style)
             .finish_non_exhaustive()
-    }
-}
-
-impl NamedLake {
-    /// The table's address: `s3://bucket/prefix`, or the folder.
-    #[must_use]
-    pub fn uri(&self) -> String {
-        match self {
-            Self::Folder(folder) => {
-                let absolute = std::path::absolute(folder).unwrap_or_else(|_| folder.clone());
-                Url::from_directory_path(&absolute).map_or_else(
-                    |()| folder.display().to_string(),
-                    |url| url.as_str().trim_end_matches('/').to_owned(),
-                )
-            }
-            Self::S3 { place, .. } => place.uri(),
-        }
-    }
-
-    /// Checks that the table can lie there: [`lake::prepare_s3`], [`lake::prepare_folder`].
-    pub async fn prepare(&self, access: Access) -> Result<(), DeltaError> {
-        match self {
-            Self::Folder(folder) => lake::prepare_folder(folder, access).await,
-            Self::S3 { place, sdk } => lake::prepare_s3(place, sdk, access).await,
-        }
-    }
-
-    /// The store of the table, whose requests are counted.
-    pub fn connect(&self, counts: &Counts) -> Result<Lake, DeltaError> {
-        match self {
-            Self::Folder(folder) => Lake::folder(folder, counts),
-            Self::S3 { place, sdk } => Lake::s3(place, sdk, counts),
-        }
     }
 }
