@@ -16,8 +16,14 @@ use futures_util::future::join_all;
 use super::{S3Place, place};
 use crate::DeltaError;
 
-/// Writers of the probe.
+/// Writers of a probe.
 const WRITERS: usize = 8;
+
+/// Size of a probe, bytes: a service that looks for an object before it takes the new one's bytes
+/// takes a while for them.
+const PROBE_BYTES: usize = 64 << 10;
+
+static PROBE: [u8; PROBE_BYTES] = [b'p'; PROBE_BYTES];
 
 /// Tries of a request that is not part of the race, and the longest wait between them: who has
 /// misspelt an address wants to know soon.
@@ -93,7 +99,7 @@ impl Bucket {
         let key = self.place.key(name);
         let answers = join_all((0..WRITERS).map(|_| {
             let request = self.once.put_object().bucket(&self.place.bucket).key(&key);
-            request.if_none_match("*").body(ByteStream::from_static(b"probe\n")).send()
+            request.if_none_match("*").body(ByteStream::from_static(&PROBE)).send()
         }))
         .await;
         let winners = answers.iter().filter(|answer| answer.is_ok()).count();

@@ -1,3 +1,4 @@
+use bench_core::counts::Counts;
 use clap::Parser;
 
 use super::*;
