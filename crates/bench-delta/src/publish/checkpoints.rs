@@ -1,6 +1,8 @@
 //! Checkpoints and the clean-up of the log, beside the commits.
 
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, channel, sync_channel};
+use std::sync::mpsc::{
+    Receiver, RecvTimeoutError, SyncSender, TrySendError, channel, sync_channel,
+};
 use std::time::{Duration, SystemTime};
 
 use deltalake::checkpoints::{cleanup_expired_logs_for, create_checkpoint};
@@ -65,7 +67,9 @@ impl Checkpoints {
         }
         let request = self.requests.as_ref().map(|requests| requests.try_send(version));
         if let Some(Err(TrySendError::Full(version))) = request {
-            tracing::debug!("checkpoint {version} is left out: the last one is still being written");
+            tracing::debug!(
+                "checkpoint {version} is left out: the last one is still being written"
+            );
         }
     }
 }

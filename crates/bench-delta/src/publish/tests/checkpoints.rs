@@ -26,9 +26,8 @@ fn publish_one_by_one(rig: &Rig, config: PublishConfig, messages: &[Message]) {
 
 fn log_files(folder: &Path) -> Vec<String> {
     let log = std::fs::read_dir(folder.join("_delta_log")).expect("a log");
-    let mut names: Vec<_> = log
-        .map(|file| file.expect("a file").file_name().into_string().expect("a name"))
-        .collect();
+    let mut names: Vec<_> =
+        log.map(|file| file.expect("a file").file_name().into_string().expect("a name")).collect();
     names.sort();
     names
 }

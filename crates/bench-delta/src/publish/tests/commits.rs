@@ -34,7 +34,8 @@ fn first(
 ) -> impl FnMut(&str, &str) -> Option<Fault> + Send {
     let left = AtomicU32::new(times);
     move |method, path| {
-        let is_next = || left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_sub(1));
+        let is_next =
+            || left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_sub(1));
         (is_kind(method, path) && is_next().is_ok()).then_some(fault)
     }
 }

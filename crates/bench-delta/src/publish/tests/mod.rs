@@ -173,7 +173,8 @@ impl Rig {
             let keys = column("key").as_binary::<i32>();
             let values = column("value").as_binary::<i32>();
             rows.extend((0..batch.num_rows()).map(|place| Row {
-                producer: producers.map_or(partition, |column| Some(column.value(place))).expect("one"),
+                producer:
+                    producers.map_or(partition, |column| Some(column.value(place))).expect("one"),
                 sequence: sequences.value(place),
                 key: keys.is_valid(place).then(|| keys.value(place).to_vec()),
                 value: values.value(place).to_vec(),
