@@ -1,5 +1,7 @@
 //! A bucket, as the SDK's client sees it.
 
+use std::time::Duration;
+
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_sdk_s3::Client;
@@ -16,6 +18,11 @@ use crate::DeltaError;
 
 /// Writers of the probe.
 const WRITERS: usize = 8;
+
+/// Tries of a request that is not part of the race, and the longest wait between them: who has
+/// misspelt an address wants to know soon.
+const TRIES_MAX: u32 = 2;
+const BACKOFF_MAX: Duration = Duration::from_millis(200);
 
 /// The region whose buckets have no location constraint.
 const UNCONSTRAINED_REGION: &str = "us-east-1";
@@ -38,7 +45,6 @@ impl Bucket {
         let timeouts = TimeoutConfig::builder()
             .connect_timeout(timeout)
             .operation_attempt_timeout(timeout)
-            .operation_timeout(timeout)
             .build();
         let client = |retry| {
             let config = place.sdk_config(sdk).timeout_config(timeouts.clone());
@@ -47,7 +53,11 @@ impl Bucket {
         Self {
             place: place.clone(),
             region: place::region(sdk).to_owned(),
-            client: client(RetryConfig::standard()),
+            client: client(
+                RetryConfig::standard()
+                    .with_max_attempts(TRIES_MAX)
+                    .with_initial_backoff(BACKOFF_MAX),
+            ),
             once: client(RetryConfig::disabled()),
         }
     }

@@ -23,8 +23,8 @@ pub enum Access {
 
 /// Checks a place on S3: that the service answers, the bucket is there or is created, the keys are
 /// good, and for writers that objects can be written, and that of several writers of one object
-/// exactly one wins. It leaves nothing behind, and ends within a few times the SDK's time-out of one
-/// attempt.
+/// exactly one wins. It leaves nothing behind, and fails within twice the SDK's time-out of one
+/// attempt where nobody answers.
 ///
 /// That one of eight wins once does not prove that it is always so; a service that ignores
 /// `If-None-Match` is found for certain.

@@ -30,8 +30,8 @@ fn sdk(url: &str, timeout: Duration) -> SdkConfig {
 /// What is wrong with a service, in bounded time and without anything secret.
 async fn problem(service: &StandIn, access: Access) -> DeltaError {
     let since = Instant::now();
-    let prepared = lake::prepare_s3(&place(), &sdk(&service.url, Duration::from_secs(2)), access);
-    let error = prepared.await.expect_err("something is wrong");
+    let sdk = sdk(&service.url, Duration::from_secs(2));
+    let error = lake::prepare_s3(&place(), &sdk, access).await.expect_err("something is wrong");
     assert!(since.elapsed() < BOUND, "{error}");
     let text = error.to_string();
     assert!(!text.contains("SECRET") && !text.contains("AKID") && !text.contains('\n'), "{text}");
