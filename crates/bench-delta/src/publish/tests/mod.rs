@@ -4,6 +4,7 @@ mod checkpoints;
 mod commits;
 mod faulty;
 mod layout;
+mod s3;
 
 use std::collections::BTreeMap;
 use std::path::Path;
