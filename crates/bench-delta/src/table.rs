@@ -66,14 +66,12 @@ impl Table {
     /// Makes a table of messages, partitioned by these columns, or opens the one that is there and
     /// [checks](Self::check) it. Of several who make it at the same time, one does.
     pub async fn create(lake: &Lake, partition_by: &[PartitionColumn]) -> Result<Self, DeltaError> {
-        let table = match Self::open(lake).await? {
-            Some(table) => table,
-            None => {
-                Self::put_first_version(lake, partition_by).await?;
-                let table = Self::open(lake).await?;
-                table.ok_or_else(|| DeltaError::NoTable { uri: lake.uri().to_owned() })?
-            }
-        };
+        let mut table = Self::open(lake).await?;
+        if table.is_none() {
+            Self::put_first_version(lake, partition_by).await?;
+            table = Self::open(lake).await?;
+        }
+        let table = table.ok_or_else(|| DeltaError::NoTable { uri: lake.uri().to_owned() })?;
         table.check(partition_by)?;
         Ok(table)
     }

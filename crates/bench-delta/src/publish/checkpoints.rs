@@ -53,7 +53,9 @@ impl Checkpoints {
         let run = move || {
             let _end: std::sync::mpsc::Sender<()> = end;
             be_patient();
-            to_do.into_iter().for_each(|version| writer.write(version));
+            for version in to_do {
+                writer.write(version);
+            }
         };
         thread.spawn(run).map_err(DeltaError::Runtime)?;
         Ok(Self { every: every.max(1), requests: Some(requests), ended })

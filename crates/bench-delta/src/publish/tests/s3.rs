@@ -94,7 +94,7 @@ fn a_data_file_without_its_commit_is_invisible() {
     let mut sending = Sending::new(rig.connect(config()));
     sending.submit(&messages(0..1)).expect("the writer goes on");
     sending.poll_for(100_000_000).expect("the writer goes on");
-    assert!(held.wait_for(1, Duration::from_secs(60)), "the commit is under way");
+    assert!(held.wait_for(1, Duration::from_mins(1)), "the commit is under way");
     assert_eq!((rig.count("data_files"), rig.rows()), (1, vec![]));
     held.release();
     assert!(sending.end().all_acked(1));
