@@ -80,7 +80,9 @@ fn remedy_for(code: &str) -> Option<&'static str> {
         | "InvalidSignatureException"
         | "IncompleteSignature"
         | "InvalidAccessKeyId"
-        | "SignatureDoesNotMatch" => Some("check the access key, its secret and --region"),
+        | "SignatureDoesNotMatch"
+        // versitygw's for an unknown access key.
+        | "XAdminUserNotFound" => Some("check the access key, its secret and --region"),
         "AuthorizationHeaderMalformed"
         | "IllegalLocationConstraintException"
         | "PermanentRedirect" => Some("name the region that it is in with --region"),

@@ -98,6 +98,7 @@ impl<P: Publish + Send, R: Receive + Send> Measurement<P, R> {
             schedule: produced.then_some(plan.schedule),
             consumed,
             ledger: ledger.as_ref().or(produced.then_some(&totals.ledger)),
+            messages_expected: plan.consumer.messages_expected,
             guarantee: plan.consumer.guarantee,
             raw: plan.consumer.raw,
             resources: record.meter().read(totals.sent + totals.received.messages),

@@ -192,6 +192,7 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
         schedule: Some(plan.schedule),
         consumed: true,
         ledger: Some(&totals.ledger),
+        messages_expected: None,
         guarantee: plan.consumer.guarantee,
         raw: false,
         resources: meter.read(totals.sent + totals.received.messages),

@@ -1,37 +1,61 @@
-//! Commit time over many versions: `commit_versions [VERSIONS] [direct|std] [CHECKPOINT_EVERY]`.
+//! How long versions take, over many: `commit_versions [folder|s3] [direct|std] [VERSIONS]
+//! [CHECKPOINT_EVERY]`, where 0 is for no checkpoints, in a folder or on an embedded S3.
 //!
 //! Each version adds one small file. Printed are percentiles of the time from a message's submission
-//! to its acknowledgement, for each tenth of the versions. A folder is used, or with
-//! `BENCH_S3_BUCKET` that bucket of the S3 that the environment names.
+//! to its acknowledgement, for each tenth of the versions.
 
 #![expect(clippy::print_stdout, reason = "it is what a benchmark is for")]
 
 use std::error::Error;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::process::ExitCode;
+use std::time::Duration;
 
+use bench_aws::AwsArgs;
 use bench_core::clock::{Clock as _, SECOND_NS, SystemClock};
 use bench_core::counts::Counts;
 use bench_core::durations::Durations;
 use bench_core::transport::{Batch, Publish as _};
 use bench_delta::publish::{CommitPath, Compression, DeltaPublisher, PublishConfig};
-use bench_delta::{Lake, Table};
+use bench_delta::{Lake, PathStyle, S3Place, Table};
+use bench_services::embedded::{self, EmbeddedS3};
 
 /// Messages of a version.
 const ROWS: u32 = 100;
 
-fn main() -> Result<(), Box<dyn Error>> {
+fn main() -> ExitCode {
+    if let Some(code) = embedded::run_if_requested() {
+        return code;
+    }
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            println!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
-    let versions: usize = arguments.next().map_or(Ok(1_000), |text| text.parse())?;
+    let is_s3 = arguments.next().is_some_and(|text| text == "s3");
     let is_std = arguments.next().is_some_and(|text| text == "std");
+    let versions: usize = arguments.next().map_or(Ok(1_000), |text| text.parse())?;
     let checkpoint_every: u64 = arguments.next().map_or(Ok(100), |text| text.parse())?;
-    let folder = std::env::temp_dir().join(format!(
-        "commit-versions-{}",
-        SystemTime::now().duration_since(UNIX_EPOCH)?.as_nanos()
-    ));
     let counts = Counts::default();
-    let lake = Lake::folder(&folder, &counts)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all();
-    runtime.build()?.block_on(Table::create(&lake, &[]))?;
+    let folder = tempfile::tempdir()?;
+    let server = if is_s3 { Some(EmbeddedS3::start()?) } else { None };
+    let lake = match &server {
+        None => Lake::folder(folder.path(), &counts)?,
+        Some(server) => {
+            let args = AwsArgs::new(None, None, None, Duration::from_secs(30));
+            let (key, secret) = (server.access_key(), server.secret_key());
+            let sdk = args.embedded_config_with(server.endpoint_url(), key, secret);
+            let (bucket, prefix) = (server.bucket().to_owned(), "table".to_owned());
+            Lake::s3(&S3Place { bucket, prefix, style: PathStyle::Auto }, &sdk, &counts)?
+        }
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(Table::create(&lake, &[]))?;
     let config = PublishConfig {
         producer: 0,
         commit_interval_ns: 1,
@@ -67,7 +91,6 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     drop(publisher);
     println!("{:?}", counts.read());
-    std::fs::remove_dir_all(folder)?;
     Ok(())
 }
 

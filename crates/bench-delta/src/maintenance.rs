@@ -15,7 +15,7 @@ use chrono::TimeDelta;
 use deltalake::kernel::transaction::PROTOCOL;
 use deltalake::kernel::{Action, EagerSnapshot, LogicalFileView};
 use deltalake::table::config::TablePropertiesExt as _;
-use deltalake::{DeltaTable, DeltaTableError, Path};
+use deltalake::{DeltaTable, Path};
 use futures_util::TryStreamExt as _;
 
 use crate::{DeltaError, Lake};
@@ -40,7 +40,8 @@ pub struct Optimized {
 /// What a vacuum removed, or would remove.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Vacuumed {
-    /// The files, from the table on.
+    /// The files, from the table on. Some may have been removed by an earlier vacuum: the log names
+    /// them for as long as it knows of them.
     pub files: Vec<String>,
     /// Whether they are still there.
     pub dry_run: bool,
@@ -164,13 +165,16 @@ pub async fn vacuum(
 }
 
 async fn load(lake: &Lake) -> Result<EagerSnapshot, DeltaError> {
-    let loaded = EagerSnapshot::try_new(lake.log_store().as_ref(), None).await;
-    loaded.map_err(|error| match error {
-        DeltaTableError::NotATable(_) => {
-            MaintenanceError::NoTable { uri: lake.uri().to_owned() }.into()
-        }
-        error => DeltaError::table(format!("load {}", lake.uri()), &error),
-    })
+    let error = match EagerSnapshot::try_new(lake.log_store().as_ref(), None).await {
+        Ok(snapshot) => return Ok(snapshot),
+        Err(error) => error,
+    };
+    // delta-rs has several errors for that.
+    let mut log = lake.store().list(Some(&Path::from("_delta_log")));
+    if let Ok(None) = log.try_next().await {
+        return Err(MaintenanceError::NoTable { uri: lake.uri().to_owned() }.into());
+    }
+    Err(DeltaError::table(format!("load {}", lake.uri()), &error))
 }
 
 /// The files to merge, those of each new file together and in order.

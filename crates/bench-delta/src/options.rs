@@ -5,17 +5,19 @@ use std::path::PathBuf;
 
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
-use bench_aws::{AwsArgs, AwsService, SdkConfig};
-use bench_core::counts::Counts;
+use bench_aws::{AwsArgs, AwsService};
 use clap::{Args, ValueEnum};
 use url::Url;
 
-use crate::lake::{self, Access, Lake, PathStyle, S3Place, io};
+use crate::lake::{PathStyle, S3Place, io};
 use crate::{DeltaError, LakeOptionsError};
 
+mod named;
 mod path;
 #[cfg(test)]
 mod tests;
+
+pub use named::NamedLake;
 
 /// The bucket of a stack, or of the user's choice.
 pub const BUCKET_VARIABLE: &str = "BENCH_S3_BUCKET";
@@ -26,8 +28,15 @@ const MINIO_VARIABLES: [&str; 2] = ["MINIO_S3_ACCESS_KEY", "MINIO_S3_SECRET_ACCE
 /// Where the table lies, and how to reach it; flatten it into a tool's options.
 #[derive(Clone, Args)]
 pub struct LakeArgs {
-    /// Table: s3://BUCKET/PREFIX, file:///FOLDER, a folder's path, or a table's name in --bucket
-    #[arg(help_heading = "Table", long, value_name = "URI", alias = "lake_path")]
+    // Its text is no documentation comment, in which addresses would have to be links.
+    #[arg(
+        help_heading = "Table",
+        long,
+        value_name = "URI",
+        alias = "lake_path",
+        help = "Table: s3://BUCKET/PREFIX, file:///FOLDER, a folder's path, or a table's name in \
+                --bucket"
+    )]
     lake_path: Option<String>,
 
     /// Kind of S3: minio has the bucket in the path, and takes its keys from `MINIO_S3_ACCESS_KEY`
@@ -72,20 +81,6 @@ pub enum LakePlace {
     Folder(PathBuf),
     /// On S3.
     S3(S3Place),
-}
-
-/// A table that is named, with all that is needed to reach it.
-#[derive(Debug, Clone)]
-pub enum NamedLake {
-    /// In a folder.
-    Folder(PathBuf),
-    /// On S3.
-    S3 {
-        /// Where in it.
-        place: S3Place,
-        /// Endpoint, region and credentials.
-        sdk: SdkConfig,
-    },
 }
 
 /// What the environment says of the table.
@@ -262,7 +257,7 @@ impl LakeArgs {
             }
             None => {}
         }
-        Ok(NamedLake::S3 { place, sdk })
+        Ok(NamedLake::S3 { place, sdk: Box::new(sdk) })
     }
 
     /// The keys that variables name for `MinIO`, if it is meant and they are set.
@@ -302,7 +297,7 @@ impl LakeArgs {
             style: PathStyle::Always,
         };
         let sdk = self.aws.embedded_config_with(endpoint_url, access_key, secret_key);
-        NamedLake::S3 { place, sdk }
+        NamedLake::S3 { place, sdk: Box::new(sdk) }
     }
 }
 
@@ -327,38 +322,5 @@ impl fmt::Debug for LakeArgs {
             .field("s3_backend", &self.s3_backend)
             .field("path_style", &self.path_style)
             .finish_non_exhaustive()
-    }
-}
-
-impl NamedLake {
-    /// The table's address: `s3://bucket/prefix`, or the folder.
-    #[must_use]
-    pub fn uri(&self) -> String {
-        match self {
-            Self::Folder(folder) => {
-                let absolute = std::path::absolute(folder).unwrap_or_else(|_| folder.clone());
-                Url::from_directory_path(&absolute).map_or_else(
-                    |()| folder.display().to_string(),
-                    |url| url.as_str().trim_end_matches('/').to_owned(),
-                )
-            }
-            Self::S3 { place, .. } => place.uri(),
-        }
-    }
-
-    /// Checks that the table can lie there: [`lake::prepare_s3`], [`lake::prepare_folder`].
-    pub async fn prepare(&self, access: Access) -> Result<(), DeltaError> {
-        match self {
-            Self::Folder(folder) => lake::prepare_folder(folder, access).await,
-            Self::S3 { place, sdk } => lake::prepare_s3(place, sdk, access).await,
-        }
-    }
-
-    /// The store of the table, whose requests are counted.
-    pub fn connect(&self, counts: &Counts) -> Result<Lake, DeltaError> {
-        match self {
-            Self::Folder(folder) => Lake::folder(folder, counts),
-            Self::S3 { place, sdk } => Lake::s3(place, sdk, counts),
-        }
     }
 }

@@ -65,18 +65,13 @@ struct Rules {
 impl Table {
     /// Makes a table of messages, partitioned by these columns, or opens the one that is there and
     /// [checks](Self::check) it. Of several who make it at the same time, one does.
-    pub async fn create(
-        lake: &Lake,
-        partition_by: &[PartitionColumn],
-    ) -> Result<Self, DeltaError> {
-        let table = match Self::open(lake).await? {
-            Some(table) => table,
-            None => {
-                Self::put_first_version(lake, partition_by).await?;
-                let table = Self::open(lake).await?;
-                table.ok_or_else(|| DeltaError::NoTable { uri: lake.uri().to_owned() })?
-            }
-        };
+    pub async fn create(lake: &Lake, partition_by: &[PartitionColumn]) -> Result<Self, DeltaError> {
+        let mut table = Self::open(lake).await?;
+        if table.is_none() {
+            Self::put_first_version(lake, partition_by).await?;
+            table = Self::open(lake).await?;
+        }
+        let table = table.ok_or_else(|| DeltaError::NoTable { uri: lake.uri().to_owned() })?;
         table.check(partition_by)?;
         Ok(table)
     }
@@ -118,7 +113,8 @@ impl Table {
         let mut differences = schema.differences(partition_by);
         let (found, expected) = (self.partition_columns(), partition_names(partition_by));
         if found != expected {
-            let list = |columns: String| if columns.is_empty() { "nothing".into() } else { columns };
+            let list =
+                |columns: String| if columns.is_empty() { "nothing".into() } else { columns };
             let (found, expected) = (list(found.join(", ")), list(expected.join(", ")));
             differences.push(format!("it is partitioned by {found}, not by {expected}"));
         }

@@ -159,7 +159,7 @@ fn write(table: &Table, loaded: &mut DeltaTable, batch: RecordBatch) {
 
 #[test]
 fn partitions_and_files_of_other_columns_are_kept_apart() {
-    let mut table = Table::nowhere();
+    let table = Table::nowhere();
     table.make(&[("day", PrimitiveType::String), ("value", PrimitiveType::String)], &["day"]);
     let mut loaded = table.load();
     let days = ["1/2", "a b", "1/2", "a b", "1/2"];
@@ -172,7 +172,7 @@ fn partitions_and_files_of_other_columns_are_kept_apart() {
     assert_eq!((done.files_removed, done.files_added), (5, 2));
     vacuumed(&table);
     let mut numbers = table.numbers_from(TableStart::Beginning);
-    numbers.sort_unstable();
+    numbers.0.sort_unstable();
     assert_eq!(numbers, all(0..5));
     let state = table.load();
     let state = state.snapshot().expect("loaded");
@@ -194,7 +194,7 @@ fn partitions_and_files_of_other_columns_are_kept_apart() {
     assert_eq!((done.files_removed, done.files_added), (4, 2), "one file for each kind of columns");
     vacuumed(&mixed);
     let mut expected = all(0..21);
-    expected.push(20);
+    expected.0.push(20);
     assert_eq!(mixed.numbers_from(TableStart::Beginning), expected);
 }
 

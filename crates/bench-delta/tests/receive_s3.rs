@@ -91,7 +91,7 @@ fn tables_on_s3_are_compacted_and_vacuumed_under_a_follower() {
             assert_eq!(done.files_added, 1, "{s3:?}");
             let gone = vacuum(&table.lake, Duration::ZERO, false);
             let gone = table.runtime.block_on(gone).expect("vacuumed").files;
-            assert_eq!(gone.len() as u64, done.files_removed, "{s3:?}");
+            assert!(gone.len() as u64 >= done.files_removed, "{s3:?}: {gone:?}");
         }
         following.receive_to_the_end();
         assert_eq!(following.numbers(), all(0..300), "{s3:?}");

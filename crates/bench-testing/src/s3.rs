@@ -16,7 +16,7 @@ pub struct S3 {
 
 enum Running {
     Embedded(Embedded),
-    Stack(TestStack),
+    Stack(Box<TestStack>),
     /// Somebody else looks after it.
     Elsewhere,
 }
@@ -49,7 +49,7 @@ impl S3 {
         let options = StackOptions { s3_server: Some(server), ..StackOptions::of([Service::S3]) };
         let stack = local(test, &options)?;
         let environment = stack.environment().to_vec();
-        Some(Self { environment, running: Running::Stack(stack) })
+        Some(Self { environment, running: Running::Stack(Box::new(stack)) })
     }
 
     /// The embedded one, and versitygw where it can be had: for what has to work with a stand-in

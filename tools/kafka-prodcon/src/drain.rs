@@ -137,6 +137,7 @@ fn plan(
     let consumer = ConsumerConfig {
         raw: args.raw,
         messages_max: args.messages,
+        messages_expected: None,
         deadline_ns,
         drain_timeout_ns,
         // A group that misses a member has not read to the end when all others have.

@@ -298,6 +298,7 @@ fn audit(report: &mut Report, summary: &Summary, run_id: &str) {
             (format!("{} acked, ", count(acked)), "lost")
         }
         AuditBasis::Sequences => (String::new(), "missing"),
+        AuditBasis::Expected => (String::new(), "lost"),
     };
     let landed = summary.consumed.as_ref().is_some_and(|consumed| consumed.landed > 0);
     let received = if landed { "landed" } else { "received" };

@@ -107,7 +107,7 @@ fn summary() -> Summary {
 }
 
 /// A good run at a fixed rate against the user's own cluster.
-pub(super) fn open_loop() -> RunDocument {
+pub(crate) fn open_loop() -> RunDocument {
     RunDocument {
         schema_version: SCHEMA_VERSION,
         tool: ToolInfo { name: "kafka-prodcon".into(), version: "0.1.0".into() },

@@ -441,7 +441,7 @@ pub struct AuditSummary {
     /// Distinct messages of this run that were received.
     pub received: u64,
     /// Acknowledged and not received. Against `sequences`: missing between the lowest and the
-    /// highest received.
+    /// highest received; against `expected` the same, or what the number lacks where that is more.
     pub lost: u64,
     /// Received again.
     pub duplicated: u64,
@@ -473,6 +473,8 @@ pub enum AuditBasis {
     /// The sequence numbers alone: what is missing at either end of a stream cannot be seen, so
     /// that gaps are a warning and no verdict.
     Sequences,
+    /// The number of messages that was to come, and the sequence numbers: gaps are a loss.
+    Expected,
 }
 
 /// What readers were promised of messages. Each holds what those before it promise.

@@ -449,7 +449,9 @@ mod tests {
         for (index, durations_ns) in [vec![30, 10, 20], vec![]].into_iter().enumerate() {
             let mut interval = interval(index as u64, &[7]);
             let commits = interval.durations.entry("commit_time").or_default();
-            durations_ns.into_iter().for_each(|ns| commits.record(ns));
+            for ns in durations_ns {
+                commits.record(ns);
+            }
             folder.interval(&interval);
         }
         assert_eq!(folder.warning(), None);

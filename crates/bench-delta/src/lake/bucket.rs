@@ -1,5 +1,7 @@
 //! A bucket, as the SDK's client sees it.
 
+use std::time::Duration;
+
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_sdk_s3::Client;
@@ -14,8 +16,19 @@ use futures_util::future::join_all;
 use super::{S3Place, place};
 use crate::DeltaError;
 
-/// Writers of the probe.
+/// Writers of a probe.
 const WRITERS: usize = 8;
+
+/// Size of a probe, bytes: a service that looks for an object before it takes the new one's bytes
+/// takes a while for them.
+const PROBE_BYTES: usize = 64 << 10;
+
+static PROBE: [u8; PROBE_BYTES] = [b'p'; PROBE_BYTES];
+
+/// Tries of a request that is not part of the race, and the longest wait between them: who has
+/// misspelt an address wants to know soon.
+const TRIES_MAX: u32 = 2;
+const BACKOFF_MAX: Duration = Duration::from_millis(200);
 
 /// The region whose buckets have no location constraint.
 const UNCONSTRAINED_REGION: &str = "us-east-1";
@@ -38,7 +51,6 @@ impl Bucket {
         let timeouts = TimeoutConfig::builder()
             .connect_timeout(timeout)
             .operation_attempt_timeout(timeout)
-            .operation_timeout(timeout)
             .build();
         let client = |retry| {
             let config = place.sdk_config(sdk).timeout_config(timeouts.clone());
@@ -47,7 +59,11 @@ impl Bucket {
         Self {
             place: place.clone(),
             region: place::region(sdk).to_owned(),
-            client: client(RetryConfig::standard()),
+            client: client(
+                RetryConfig::standard()
+                    .with_max_attempts(TRIES_MAX)
+                    .with_initial_backoff(BACKOFF_MAX),
+            ),
             once: client(RetryConfig::disabled()),
         }
     }
@@ -83,7 +99,7 @@ impl Bucket {
         let key = self.place.key(name);
         let answers = join_all((0..WRITERS).map(|_| {
             let request = self.once.put_object().bucket(&self.place.bucket).key(&key);
-            request.if_none_match("*").body(ByteStream::from_static(b"probe\n")).send()
+            request.if_none_match("*").body(ByteStream::from_static(&PROBE)).send()
         }))
         .await;
         let winners = answers.iter().filter(|answer| answer.is_ok()).count();

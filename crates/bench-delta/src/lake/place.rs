@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use aws_config::timeout::TimeoutConfig;
 use aws_sdk_s3::config::{Builder, RequestChecksumCalculation};
 use bench_aws::{AwsService, SdkConfig};
 use url::Url;
@@ -86,7 +87,7 @@ pub(super) fn region(sdk: &SdkConfig) -> &str {
 
 /// Longest time for a request.
 pub(super) fn timeout(sdk: &SdkConfig) -> Duration {
-    let configured = sdk.timeout_config().and_then(|config| config.operation_attempt_timeout());
+    let configured = sdk.timeout_config().and_then(TimeoutConfig::operation_attempt_timeout);
     configured.unwrap_or(TIMEOUT_DEFAULT)
 }
 

@@ -49,6 +49,7 @@ pub(super) async fn commit(
 ) -> Result<u64, DeltaError> {
     let mut refusals = 0;
     loop {
+        check_place(lake, version).await?;
         let path = entry_path(version);
         let put = lake.store().put_opts(&path, entry.clone().into(), PutMode::Create.into());
         let error = match put.await {
@@ -79,6 +80,21 @@ async fn found(lake: &Lake, version: u64) -> Result<Option<Bytes>, DeltaError> {
         Ok(entry) => Ok(Some(entry)),
         Err(ObjectStoreError::NotFound { .. }) => Ok(None),
         Err(error) => Err(failed(lake, &format!("read log entry {version}"), &error)),
+    }
+}
+
+/// Whether the log is still there where the version is to follow. Where it was cleaned up a version
+/// could be put a second time, and nobody would ever read it.
+async fn check_place(lake: &Lake, version: u64) -> Result<(), DeltaError> {
+    let Some(before) = version.checked_sub(1) else { return Ok(()) };
+    match lake.store().head(&entry_path(before)).await {
+        Ok(_) => Ok(()),
+        Err(ObjectStoreError::NotFound { .. }) => {
+            let uri = lake.uri().to_owned();
+            let reason = format!("version {before} was cleaned up meanwhile");
+            Err(MaintenanceError::Conflict { uri, reason }.into())
+        }
+        Err(error) => Err(failed(lake, &format!("find log entry {before}"), &error)),
     }
 }
 
@@ -127,7 +143,7 @@ mod tests {
         async fn with(entries: &[&str]) -> Self {
             let folder = tempfile::tempdir().expect("a folder");
             let lake = Lake::folder(folder.path(), &Counts::default()).expect("a place");
-            for (version, entry) in (5..).zip(entries) {
+            for (version, entry) in (4..).zip([&"{}"].into_iter().chain(entries)) {
                 let entry = Bytes::copy_from_slice(entry.as_bytes());
                 lake.store().put(&entry_path(version), entry.into()).await.expect("put");
             }
@@ -154,6 +170,15 @@ mod tests {
         let stored = log.lake.store().get(&path).await.expect("there").bytes().await.expect("read");
         assert_eq!(stored, OURS);
         assert_eq!(log.commit(OURS).await, Ok(7), "stored already, and the answer lost");
+    }
+
+    #[tokio::test]
+    async fn where_the_log_was_cleaned_up_nothing_is_put() {
+        let log = Log::with(&[]).await;
+        log.lake.store().delete(&entry_path(4)).await.expect("deleted");
+        let error = log.commit(OURS).await.expect_err("no place");
+        assert!(error.contains("version 4 was cleaned up meanwhile"), "{error}");
+        assert!(log.lake.store().head(&entry_path(5)).await.is_err());
     }
 
     #[tokio::test]

@@ -1,6 +1,8 @@
 //! Checkpoints and the clean-up of the log, beside the commits.
 
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, channel, sync_channel};
+use std::sync::mpsc::{
+    Receiver, RecvTimeoutError, SyncSender, TrySendError, channel, sync_channel,
+};
 use std::time::{Duration, SystemTime};
 
 use deltalake::checkpoints::{cleanup_expired_logs_for, create_checkpoint};
@@ -51,7 +53,9 @@ impl Checkpoints {
         let run = move || {
             let _end: std::sync::mpsc::Sender<()> = end;
             be_patient();
-            to_do.into_iter().for_each(|version| writer.write(version));
+            for version in to_do {
+                writer.write(version);
+            }
         };
         thread.spawn(run).map_err(DeltaError::Runtime)?;
         Ok(Self { every: every.max(1), requests: Some(requests), ended })
@@ -65,7 +69,9 @@ impl Checkpoints {
         }
         let request = self.requests.as_ref().map(|requests| requests.try_send(version));
         if let Some(Err(TrySendError::Full(version))) = request {
-            tracing::debug!("checkpoint {version} is left out: the last one is still being written");
+            tracing::debug!(
+                "checkpoint {version} is left out: the last one is still being written"
+            );
         }
     }
 }

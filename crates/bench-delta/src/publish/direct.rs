@@ -140,7 +140,9 @@ impl DirectLog {
         let uri = self.lake.uri();
         let not_committed = || Failure {
             kind: FailureKind::NotCommitted,
-            text: format!("failed to commit version {version} of {uri}, so that its messages are not in the table: {text}"),
+            text: format!(
+                "failed to commit version {version} of {uri}, so that its messages are not in the table: {text}"
+            ),
             is_final,
         };
         if !is_in_doubt {
@@ -159,7 +161,9 @@ impl DirectLog {
                 Ok(None) | Err(_) => {}
             }
             if !retry.again().await {
-                let text = format!("failed to find out whether version {version} of {uri} was committed, so that its messages may be in the table: {text}");
+                let text = format!(
+                    "failed to find out whether version {version} of {uri} was committed, so that its messages may be in the table: {text}"
+                );
                 return Err(Failure { kind: FailureKind::InDoubt, text, is_final });
             }
         }

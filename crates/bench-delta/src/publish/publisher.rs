@@ -67,10 +67,8 @@ impl DeltaPublisher {
         let log = runtime.block_on(open_log(lake, &config, clock, &counts))?;
         let pool = Pool::default();
         let uploader = Uploader::new(lake, &config, pool.clone(), clock, counts.clone());
-        let instants = CommitInstants {
-            start_ns: clock.now_ns(),
-            interval_ns: config.commit_interval_ns,
-        };
+        let instants =
+            CommitInstants { start_ns: clock.now_ns(), interval_ns: config.commit_interval_ns };
         let collector = Collector::new(instants, config.file_bytes_max, pool);
         let (uploads, queue) = unbounded_channel();
         let (told, outcomes) = channel();
@@ -130,7 +128,9 @@ impl DeltaPublisher {
     fn check(&self) -> Result<(), TransportError> {
         let has_more = self.under_way > 0 || self.collector.due_ns().is_some();
         match &self.stopped {
-            Some(reason) if !has_more || reason == ENDED => Err(TransportError::new(reason.clone())),
+            Some(reason) if !has_more || reason == ENDED => {
+                Err(TransportError::new(reason.clone()))
+            }
             _ => Ok(()),
         }
     }
@@ -150,13 +150,11 @@ async fn open_log(
     let table = table.ok_or_else(|| DeltaError::NoTable { uri: lake.uri().to_owned() })?;
     table.check(&config.partition_by)?;
     match config.commit {
-        CommitPath::Std => {
-            Ok(Log::Standard(StandardLog::open(lake, table, counts.clone()).await?))
-        }
+        CommitPath::Std => Ok(Log::Standard(StandardLog::open(lake, table, counts.clone()).await?)),
         CommitPath::Direct => {
-            let checkpoints = config.checkpoint_every.map(|every| {
-                Checkpoints::start(lake, &table, every, config, counts.clone())
-            });
+            let checkpoints = config
+                .checkpoint_every
+                .map(|every| Checkpoints::start(lake, &table, every, config, counts.clone()));
             let log = DirectLog::new(lake, table, opened_ns, clock, counts.clone());
             Ok(Log::Direct(log, checkpoints.transpose()?))
         }

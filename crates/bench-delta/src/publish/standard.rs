@@ -72,7 +72,11 @@ impl StandardLog {
                 Ok(false) => {}
                 Err(trouble) => {
                     is_in_doubt = true;
-                    tracing::debug!("the log of {} was not read: {}", self.lake.uri(), trouble.text);
+                    tracing::debug!(
+                        "the log of {} was not read: {}",
+                        self.lake.uri(),
+                        trouble.text
+                    );
                 }
             }
             if trouble.is_final || !retry.again().await {

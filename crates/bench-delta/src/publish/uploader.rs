@@ -94,7 +94,9 @@ impl Uploader {
         let uri = self.lake.uri();
         Failure {
             kind: FailureKind::NotWritten,
-            text: format!("failed to write a data file of {uri}, so that its messages are not in the table: {text}"),
+            text: format!(
+                "failed to write a data file of {uri}, so that its messages are not in the table: {text}"
+            ),
             is_final,
         }
     }

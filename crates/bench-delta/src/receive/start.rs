@@ -189,7 +189,8 @@ impl Starter {
             loads += 1;
             match Snapshot::try_new(self.log.as_ref(), None).await {
                 Ok(snapshot) => break snapshot,
-                Err(DeltaTableError::NotATable(_)) => return Ok(None),
+                // delta-rs has several errors for that.
+                Err(_) if self.objects.versions().await?.is_empty() => return Ok(None),
                 Err(error) if loads == LOADS_MAX => return Err(self.state(&error)),
                 // Entries may have been cleaned up since they were listed.
                 Err(error) => tracing::debug!("failed to load the table: {error}; trying again"),

@@ -3,4 +3,5 @@
 mod folder;
 mod race;
 mod s3;
+mod servers;
 mod stand_in;

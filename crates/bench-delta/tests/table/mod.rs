@@ -2,7 +2,9 @@
 
 #![expect(dead_code, reason = "each test needs a part of it")]
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
+use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -30,7 +32,7 @@ pub(crate) struct Table {
     pub(crate) lake: Lake,
     pub(crate) counts: Counts,
     pub(crate) runtime: Runtime,
-    next: u64,
+    next: Cell<u64>,
     files: u64,
     /// When the table was begun; each file is a millisecond younger than the one before.
     begun_ms: i64,
@@ -56,7 +58,15 @@ impl Table {
     /// The same anywhere.
     pub(crate) fn at(lake: Lake, counts: Counts, folder: Option<TempDir>) -> Self {
         let runtime = Runtime::new().expect("a runtime");
-        Self { lake, counts, runtime, next: 1, files: 0, begun_ms: now_ms(), _folder: folder }
+        Self {
+            lake,
+            counts,
+            runtime,
+            next: Cell::new(1),
+            files: 0,
+            begun_ms: now_ms(),
+            _folder: folder,
+        }
     }
 
     /// Makes the table, as version 0, with delta-rs.
@@ -112,7 +122,8 @@ impl Table {
     }
 
     pub(crate) fn put(&self, path: &str, bytes: &[u8]) {
-        let put = self.lake.store().put(&Path::from(path), bytes.to_vec().into());
+        let path = Path::from(path);
+        let put = self.lake.store().put(&path, bytes.to_vec().into());
         self.runtime.block_on(put).expect("stored");
     }
 
@@ -121,14 +132,14 @@ impl Table {
         let info = json!({"commitInfo": {"timestamp": now_ms(), "operation": "WRITE"}});
         let lines: Vec<String> = [&info].into_iter().chain(actions).map(Value::to_string).collect();
         loop {
-            let path = Path::from(format!("_delta_log/{:020}.json", self.next));
+            let version = self.next.replace(self.next.get() + 1);
+            let path = Path::from(format!("_delta_log/{version:020}.json"));
             let entry = lines.join("\n");
             let store = self.lake.store();
             let put = store.put_opts(&path, entry.into_bytes().into(), PutMode::Create.into());
             let is_put = self.runtime.block_on(put).is_ok();
-            self.next += 1;
             if is_put {
-                return self.next - 1;
+                return version;
             }
         }
     }
@@ -156,6 +167,8 @@ impl Table {
             now_ms() + 60_000,
             None,
         );
+        // A version that was removed could be put again, and nobody would ever read it.
+        self.next.set(version + 1);
         self.runtime.block_on(clean_up).expect("cleaned up")
     }
 
@@ -176,7 +189,7 @@ impl Table {
     }
 
     /// The numbers that come from there on up to the end.
-    pub(crate) fn numbers_from(&self, start: TableStart) -> Vec<u64> {
+    pub(crate) fn numbers_from(&self, start: TableStart) -> Numbers {
         let mut following = self.follow(start);
         following.receive_to_the_end();
         following.numbers()
@@ -266,7 +279,12 @@ impl Following {
 
     /// Receives all that is there.
     pub(crate) fn receive_to_the_end(&mut self) {
-        self.receive_until(|following| following.receiver.at_end());
+        self.receive_until(Self::is_at_end);
+    }
+
+    /// Whether it has received all that is there.
+    pub(crate) fn is_at_end(&self) -> bool {
+        self.receiver.at_end()
     }
 
     /// Receives until it fails; how.
@@ -282,14 +300,13 @@ impl Following {
 
     /// The values as text.
     pub(crate) fn texts(&self) -> Vec<&str> {
-        let text =
-            |(_, value): &'_ (_, Vec<u8>)| -> &'_ str { std::str::from_utf8(value).expect("text") };
-        self.received.iter().map(text).collect()
+        let values = self.received.iter().map(|(_, value)| value);
+        values.map(|value| std::str::from_utf8(value).expect("text")).collect()
     }
 
     /// The values as numbers.
-    pub(crate) fn numbers(&self) -> Vec<u64> {
-        self.texts().into_iter().map(|text| text.parse().expect("a number")).collect()
+    pub(crate) fn numbers(&self) -> Numbers {
+        Numbers(self.texts().into_iter().map(|text| text.parse().expect("a number")).collect())
     }
 
     /// What was counted under this name.
@@ -300,6 +317,19 @@ impl Following {
 }
 
 /// The numbers in a range.
-pub(crate) fn all(numbers: Range<u64>) -> Vec<u64> {
-    numbers.collect()
+pub(crate) fn all(numbers: Range<u64>) -> Numbers {
+    Numbers(numbers.collect())
+}
+
+/// Numbers in the order in which they came, shown as ranges.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Numbers(pub(crate) Vec<u64>);
+
+impl fmt::Debug for Numbers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let runs = self.0.chunk_by(|before, after| before + 1 == *after);
+        let ends = runs.filter_map(|run| Some(*run.first()?..*run.last()? + 1));
+        f.debug_list().entries(ends.take(20)).finish()?;
+        write!(f, " ({} in all)", self.0.len())
+    }
 }

@@ -1,12 +1,11 @@
 //! An embedded S3: the protocol of s3s, on a folder.
 //!
 //! Of objects it keeps the content, and no metadata. Conditional writes (`If-None-Match: *`,
-//! `If-Match`) have one winner each. Nothing is synchronised to the disk. [`docs/services.md`] says
+//! `If-Match`) have one winner each. Nothing is synchronised to the disk. `docs/services.md` says
 //! what else it does otherwise than Amazon's.
-//!
-//! [`docs/services.md`]: https://docs.rs/crate/bench-services
 
 mod body;
+mod conditions;
 mod faults;
 mod folder;
 mod keys;

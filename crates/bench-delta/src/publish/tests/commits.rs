@@ -34,7 +34,8 @@ fn first(
 ) -> impl FnMut(&str, &str) -> Option<Fault> + Send {
     let left = AtomicU32::new(times);
     move |method, path| {
-        let is_next = || left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_sub(1));
+        let is_next =
+            || left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_sub(1));
         (is_kind(method, path) && is_next().is_ok()).then_some(fault)
     }
 }
@@ -58,7 +59,9 @@ pub(super) fn race(rig: &Rig, config: &PublishConfig) {
             })
         };
         let publishers: Vec<_> = (0..8).map(publish).collect();
-        publishers.into_iter().for_each(|publisher| publisher.join().expect("no panic"));
+        for publisher in publishers {
+            publisher.join().expect("no panic");
+        }
     });
     let mut rows: BTreeMap<i32, Vec<Row>> = BTreeMap::new();
     rig.rows().into_iter().for_each(|row| rows.entry(row.producer).or_default().push(row));

@@ -45,10 +45,7 @@ impl Faulty {
     }
 
     /// From now on this decides.
-    pub(super) fn script(
-        &self,
-        script: impl FnMut(&str, &str) -> Option<Fault> + Send + 'static,
-    ) {
+    pub(super) fn script(&self, script: impl FnMut(&str, &str) -> Option<Fault> + Send + 'static) {
         *self.script.lock().expect("no test has panicked") = Box::new(script);
     }
 
@@ -64,7 +61,9 @@ fn error(path: &Path, fault: Fault) -> Error {
     match fault {
         Fault::Forbidden => Error::PermissionDenied { path, source },
         Fault::Conflict => Error::AlreadyExists { path, source },
-        Fault::Error | Fault::LostAnswer | Fault::Late(_) => Error::Generic { store: "faulty", source },
+        Fault::Error | Fault::LostAnswer | Fault::Late(_) => {
+            Error::Generic { store: "faulty", source }
+        }
     }
 }
 

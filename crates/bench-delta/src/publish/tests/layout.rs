@@ -32,8 +32,7 @@ fn rows_are_the_messages_byte_for_byte_whatever_the_compression() {
 fn files_close_at_their_size_and_a_message_that_is_larger_has_one_to_itself() {
     let folder = folder();
     let rig = Rig::in_folder(folder.path());
-    let config =
-        PublishConfig { file_bytes_max: 1_000, commit_interval_ns: SECOND_NS, ..config() };
+    let config = PublishConfig { file_bytes_max: 1_000, commit_interval_ns: SECOND_NS, ..config() };
     rig.create(&config).expect("a table");
     let sizes = [400, 400, 400, 5_000, 100];
     let messages: Vec<Message> = sizes.map(|size| (None, vec![7; size])).into();
@@ -108,9 +107,8 @@ fn tables_of_others_are_refused_by_what_differs() {
     let error = rig.create(&config()).expect_err("it is partitioned");
     let text = error.to_string();
     assert!(text.contains("column 'date'") && text.contains("by date, not by nothing"), "{text}");
-    let connect = || {
-        DeltaPublisher::connect(&rig.lake, config(), rig.clock, &rig.counts, &rig.durations)
-    };
+    let connect =
+        || DeltaPublisher::connect(&rig.lake, config(), rig.clock, &rig.counts, &rig.durations);
     assert!(matches!(connect(), Err(DeltaError::OtherColumns { .. })));
 }
 
@@ -137,7 +135,11 @@ fn a_rule_for_writers_that_is_not_kept_here_is_refused() {
         let path = folder.path().join("_delta_log/00000000000000000000.json");
         let mut text = std::fs::read_to_string(&path).expect("an entry");
         if !protocol.is_empty() {
-            text = text.lines().filter(|line| !line.contains("protocol")).collect::<Vec<_>>().join("\n");
+            text = text
+                .lines()
+                .filter(|line| !line.contains("protocol"))
+                .collect::<Vec<_>>()
+                .join("\n");
             text = format!("{protocol}\n{text}");
         }
         text = text.replace(r#""configuration":{}"#, &format!(r#""configuration":{{{property}}}"#));

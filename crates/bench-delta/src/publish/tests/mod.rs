@@ -4,6 +4,7 @@ mod checkpoints;
 mod commits;
 mod faulty;
 mod layout;
+mod s3;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -15,7 +16,7 @@ use bench_core::counts::Counts;
 use bench_core::durations::Durations;
 use bench_core::transport::{Batch, Completion, Publish as _, Token, TransportError};
 use deltalake::DeltaTable;
-use deltalake::arrow::array::{Array as _, AsArray as _};
+use deltalake::arrow::array::{Array as _, AsArray};
 use deltalake::arrow::datatypes::{Int32Type, Int64Type};
 use deltalake::logstore::object_store::ObjectStoreExt as _;
 use deltalake::logstore::{commit_uri_from_version, object_store};
@@ -61,7 +62,7 @@ fn config() -> PublishConfig {
         partition_by: Vec::new(),
         uploads_max: 4,
         checkpoint_every: None,
-        log_retention: Duration::from_secs(30 * 86_400),
+        log_retention: Duration::from_hours(30 * 24),
         give_up_ns: PATIENCE_NS,
     }
 }
@@ -168,12 +169,13 @@ impl Rig {
             let batch = batch.expect("rows");
             let column = |name: &str| batch.column_by_name(name).expect("a column");
             let producers =
-                batch.column_by_name("producer").map(|column| column.as_primitive::<Int32Type>());
+                batch.column_by_name("producer").map(AsArray::as_primitive::<Int32Type>);
             let sequences = column("sequence").as_primitive::<Int64Type>();
             let keys = column("key").as_binary::<i32>();
             let values = column("value").as_binary::<i32>();
             rows.extend((0..batch.num_rows()).map(|place| Row {
-                producer: producers.map_or(partition, |column| Some(column.value(place))).expect("one"),
+                producer:
+                    producers.map_or(partition, |column| Some(column.value(place))).expect("one"),
                 sequence: sequences.value(place),
                 key: keys.is_valid(place).then(|| keys.value(place).to_vec()),
                 value: values.value(place).to_vec(),

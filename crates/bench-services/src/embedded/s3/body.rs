@@ -10,7 +10,7 @@ use base64::prelude::{BASE64_STANDARD, Engine as _};
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt};
 use s3s::checksum::ChecksumHasher;
-use s3s::crypto::{Checksum as _, Md5};
+use s3s::crypto::{Checksum as _, Crc32, Crc32c, Crc64Nvme, Md5, Sha1, Sha256};
 use s3s::dto::{ChecksumAlgorithm, PutObjectInput, StreamingBlob, UploadPartInput};
 use s3s::{Body, S3Error, S3Result, TrailingHeaders, s3_error};
 use tokio::task::{JoinError, spawn_blocking};
@@ -72,24 +72,18 @@ struct Hashers {
 
 impl Hashers {
     fn new(named: Digests) -> Self {
-        let is =
-            |name| named.algorithm.as_ref().is_some_and(|algorithm| algorithm.as_str() == name);
-        let mut checksums = ChecksumHasher::default();
-        if named.crc32.is_some() || is(ChecksumAlgorithm::CRC32) {
-            checksums.crc32 = Some(Default::default());
-        }
-        if named.crc32c.is_some() || is(ChecksumAlgorithm::CRC32C) {
-            checksums.crc32c = Some(Default::default());
-        }
-        if named.crc64nvme.is_some() || is(ChecksumAlgorithm::CRC64NVME) {
-            checksums.crc64nvme = Some(Default::default());
-        }
-        if named.sha1.is_some() || is(ChecksumAlgorithm::SHA1) {
-            checksums.sha1 = Some(Default::default());
-        }
-        if named.sha256.is_some() || is(ChecksumAlgorithm::SHA256) {
-            checksums.sha256 = Some(Default::default());
-        }
+        let is_wanted = |value: &Option<String>, name| {
+            let algorithm = named.algorithm.as_ref();
+            value.is_some() || algorithm.is_some_and(|algorithm| algorithm.as_str() == name)
+        };
+        let checksums = ChecksumHasher {
+            crc32: is_wanted(&named.crc32, ChecksumAlgorithm::CRC32).then(Crc32::new),
+            crc32c: is_wanted(&named.crc32c, ChecksumAlgorithm::CRC32C).then(Crc32c::new),
+            crc64nvme: is_wanted(&named.crc64nvme, ChecksumAlgorithm::CRC64NVME)
+                .then(Crc64Nvme::new),
+            sha1: is_wanted(&named.sha1, ChecksumAlgorithm::SHA1).then(Sha1::new),
+            sha256: is_wanted(&named.sha256, ChecksumAlgorithm::SHA256).then(Sha256::new),
+        };
         let md5 = named.md5.is_some().then(Md5::new);
         Self { named, md5, checksums }
     }

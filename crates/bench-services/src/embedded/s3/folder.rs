@@ -22,6 +22,8 @@ use bytes::Bytes;
 use s3s::dto::{ETag, ETagCondition};
 use s3s::{S3Error, S3Result, s3_error};
 
+use super::conditions::Conditions;
+
 /// How many locks the objects share. More than there are threads, so that two that meet on one
 /// mostly mean the same object.
 const LOCKS: usize = 64;
@@ -49,13 +51,6 @@ pub(super) struct Folder {
     next_tmp: AtomicU64,
     /// When the last object was written, as its tag says.
     last_stamp_ns: AtomicU64,
-}
-
-/// What a write asks of the object that is there.
-#[derive(Debug, Default)]
-pub(super) struct Conditions {
-    pub(super) if_match: Option<ETagCondition>,
-    pub(super) if_none_match: Option<ETagCondition>,
 }
 
 /// What is known of an object.
@@ -244,33 +239,6 @@ impl Folder {
     }
 }
 
-impl Conditions {
-    /// Whether the object at `path` is as it has to be.
-    fn check(&self, path: &Path) -> S3Result<()> {
-        if self.if_match.is_none() && self.if_none_match.is_none() {
-            return Ok(());
-        }
-        let found = match fs::metadata(path) {
-            Ok(metadata) if metadata.is_file() => Some(about(&metadata)?.e_tag),
-            Ok(_) => None,
-            Err(error) if is_absence(&error) => None,
-            Err(error) => return Err(S3Error::internal_error(error)),
-        };
-        match (&self.if_none_match, &found) {
-            (None, _) | (Some(ETagCondition::Any), None) => {}
-            (Some(ETagCondition::Any), Some(_)) => return Err(s3_error!(PreconditionFailed)),
-            // As with S3, which takes nothing but '*'.
-            (Some(ETagCondition::ETag(_)), _) => return Err(s3_error!(NotImplemented)),
-        }
-        match (&self.if_match, &found) {
-            (None, _) | (Some(ETagCondition::Any), Some(_)) => Ok(()),
-            (Some(_), None) => Err(s3_error!(NoSuchKey)),
-            (Some(ETagCondition::ETag(wanted)), Some(found)) if wanted.strong_cmp(found) => Ok(()),
-            (Some(ETagCondition::ETag(_)), Some(_)) => Err(s3_error!(PreconditionFailed)),
-        }
-    }
-}
-
 /// A file that goes with its value unless it has become an object.
 #[derive(Debug)]
 pub(super) struct Temporary {
@@ -322,6 +290,7 @@ pub(super) fn has_file(dir: &Path) -> io::Result<bool> {
     Ok(false)
 }
 
-fn is_absence(error: &io::Error) -> bool {
+/// Whether it says that there is no such file.
+pub(super) fn is_absence(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
 }

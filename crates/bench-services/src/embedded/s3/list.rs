@@ -150,7 +150,8 @@ fn add_prefix(path: &Path, key: String, query: &Query, page: &mut Page) -> io::R
 
 #[cfg(test)]
 mod tests {
-    use super::super::folder::{Conditions, Turns};
+    use super::super::conditions::Conditions;
+    use super::super::folder::Turns;
     use super::*;
 
     const KEYS: [&str; 7] = ["a", "a!b", "a.b/c", "a-b/c", "b/c/d", "b/c/e", "b0"];

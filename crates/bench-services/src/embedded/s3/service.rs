@@ -1,7 +1,6 @@
 //! The operations of S3 on a folder.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use s3s::auth::{S3Auth, SecretKey};
@@ -14,13 +13,14 @@ use s3s::dto::{
     GetBucketLocationInput, GetBucketLocationOutput, GetObjectInput, GetObjectOutput,
     HeadBucketInput, HeadBucketOutput, HeadObjectInput, HeadObjectOutput, ListBucketsInput,
     ListBucketsOutput, ListObjectsInput, ListObjectsOutput, ListObjectsV2Input,
-    ListObjectsV2Output, Metadata, PutObjectInput, PutObjectOutput, Timestamp, UploadPartInput,
+    ListObjectsV2Output, Metadata, PutObjectInput, PutObjectOutput, UploadPartInput,
     UploadPartOutput,
 };
 use s3s::{S3, S3Error, S3Request, S3Response, S3Result, s3_error};
 
 use super::body::{Digests, blocking, receive, send};
-use super::folder::{About, Conditions, Folder};
+use super::conditions::{Conditions, Reading};
+use super::folder::Folder;
 use super::keys::Keys;
 use super::list::{Page, Query};
 
@@ -365,45 +365,6 @@ impl Objects {
         let page = self.on_disk(move |folder| folder.list(&bucket, &query)).await?;
         Ok((page, count_max))
     }
-}
-
-/// What a reader asks of an object.
-struct Reading {
-    /// `If-Match` and `If-None-Match`.
-    wanted: (Option<ETagCondition>, Option<ETagCondition>),
-    /// `If-Modified-Since` and `If-Unmodified-Since`.
-    since: (Option<Timestamp>, Option<Timestamp>),
-}
-
-impl Reading {
-    /// As RFC 9110 has it, in section 13.2.2.
-    fn check(&self, about: &About) -> S3Result<()> {
-        let (if_match, if_none_match) = &self.wanted;
-        let (if_modified_since, if_unmodified_since) = &self.since;
-        let is = |condition: &ETagCondition| match condition {
-            ETagCondition::Any => true,
-            ETagCondition::ETag(e_tag) => e_tag.weak_cmp(&about.e_tag),
-        };
-        let is_newer = |than: &Timestamp| whole_seconds(about.modified) > *than;
-        let is_refused = match if_match {
-            Some(condition) => !is(condition),
-            None => if_unmodified_since.as_ref().is_some_and(is_newer),
-        };
-        if is_refused {
-            return Err(s3_error!(PreconditionFailed));
-        }
-        let is_known = match if_none_match {
-            Some(condition) => is(condition),
-            None => if_modified_since.as_ref().is_some_and(|than| !is_newer(than)),
-        };
-        if is_known { Err(s3_error!(NotModified)) } else { Ok(()) }
-    }
-}
-
-/// An instant as headers have it.
-fn whole_seconds(instant: SystemTime) -> Timestamp {
-    let since = instant.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    (SystemTime::UNIX_EPOCH + Duration::from_secs(since.as_secs())).into()
 }
 
 /// What would be lost in silence is refused.

@@ -7,7 +7,8 @@ use std::path::PathBuf;
 use s3s::dto::{CompletedPart, PartNumber};
 use s3s::{S3Error, S3Result, s3_error};
 
-use super::folder::{About, Conditions, Folder, Temporary, about};
+use super::conditions::Conditions;
+use super::folder::{About, Folder, Temporary, about};
 use crate::random;
 
 /// The smallest part that is not the last.
@@ -59,14 +60,15 @@ impl Folder {
         conditions: &Conditions,
     ) -> S3Result<About> {
         let dir = self.upload(upload)?;
+        if parts.is_empty() {
+            return Err(s3_error!(MalformedXML, "an object has at least one part"));
+        }
+        if !parts.is_sorted_by(|one, next| one.part_number < next.part_number) {
+            return Err(s3_error!(InvalidPartOrder));
+        }
         let mut whole = self.temporary().map_err(S3Error::internal_error)?;
-        let mut last_number = 0;
         for (index, part) in parts.iter().enumerate() {
             let number = part.part_number.ok_or_else(|| s3_error!(MalformedXML))?;
-            if number <= last_number {
-                return Err(s3_error!(InvalidPartOrder));
-            }
-            last_number = number;
             let file = File::open(dir.join(number.to_string()));
             let file = file.map_err(|_| s3_error!(InvalidPart, "part {number} is not there"))?;
             let about = about(&file.metadata().map_err(S3Error::internal_error)?)?;
@@ -77,9 +79,6 @@ impl Folder {
                 return Err(s3_error!(EntityTooSmall));
             }
             whole.append(&file).map_err(S3Error::internal_error)?;
-        }
-        if parts.is_empty() {
-            return Err(s3_error!(MalformedXML, "an object has at least one part"));
         }
         let about = self.put(&whole, upload.0, upload.1, conditions)?;
         // What is left of it takes room and does no harm.
