@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 use std::path::Path;
+use std::thread::ScopedJoinHandle;
 use std::time::{Duration, Instant};
 
 use bench_core::clock::{Clock as _, SystemClock, duration_ns};
@@ -10,7 +11,8 @@ use bench_core::durations::Durations;
 use bench_core::transport::{Batch, Publish as _};
 use bench_delta::maintenance::{optimize, vacuum};
 use bench_delta::publish::{CommitPath, Compression, DeltaPublisher, PublishConfig};
-use bench_delta::{Lake, PartitionColumn, Table};
+use bench_delta::schema::PartitionColumn;
+use bench_delta::{Lake, Table};
 
 use super::package::{self, Row};
 use super::{Message, PATIENCE, lake};
@@ -106,14 +108,14 @@ fn complete(rows: &[Row], producers: u16) -> Vec<u32> {
 
 #[test]
 fn a_table_is_read_while_it_is_written_and_its_log_cleaned_up() {
+    const PRODUCERS: u16 = 3;
+    const ROWS: u32 = 14_000;
     if !package::is_there("reading a table with Python while it is written") {
         return;
     }
-    const PRODUCERS: u16 = 3;
-    const ROWS: u32 = 14_000;
     let temporary = tempfile::tempdir().expect("a temporary folder");
-    let folder = temporary.path().join("table");
-    let lake = lake(&folder);
+    let folder = temporary.path();
+    let lake = lake(folder);
     create(&lake, &[]);
     std::thread::scope(|scope| {
         let writers: Vec<_> = (0..PRODUCERS)
@@ -129,15 +131,18 @@ fn a_table_is_read_while_it_is_written_and_its_log_cleaned_up() {
             })
             .collect();
         let mut before = vec![0; usize::from(PRODUCERS)];
+        let mut read_halfway = false;
         let deadline = Instant::now() + PATIENCE;
-        while !writers.iter().all(|writer| writer.is_finished()) {
+        while !writers.iter().all(ScopedJoinHandle::is_finished) {
             assert!(Instant::now() < deadline, "the writers end");
-            let now = complete(&package::rows(&folder), PRODUCERS);
+            let now = complete(&package::rows(folder), PRODUCERS);
             assert!(before.iter().zip(&now).all(|(before, now)| before <= now), "none disappears");
+            read_halfway |= now.iter().all(|&rows| 0 < rows && rows < ROWS);
             before = now;
         }
+        assert!(read_halfway, "it was read while it was written");
     });
-    let rows = complete(&package::rows(&folder), PRODUCERS);
+    let rows = complete(&package::rows(folder), PRODUCERS);
     assert_eq!(rows, vec![ROWS; usize::from(PRODUCERS)]);
     let first = folder.join("_delta_log/00000000000000000000.json");
     assert!(!first.exists(), "the log was cleaned up");
@@ -145,10 +150,10 @@ fn a_table_is_read_while_it_is_written_and_its_log_cleaned_up() {
 
 #[test]
 fn tables_of_every_layout_are_read() {
+    use PartitionColumn::{Date, Hour, Producer};
     if !package::is_there("reading tables of every layout with Python") {
         return;
     }
-    use PartitionColumn::{Date, Hour, Producer};
     let layouts: [(&[PartitionColumn], CommitPath, Compression); 5] = [
         (&[], CommitPath::Std, Compression::None),
         (&[], CommitPath::Direct, Compression::Snappy),
