@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use self::figures::Worse;
 pub(crate) use self::figures::{
-    CellFigures, Latency, Spread, throughput_bytes_per_s, throughput_msg_per_s,
+    CellFigures, DurationFigures, Latency, Spread, throughput_bytes_per_s, throughput_msg_per_s,
 };
 use crate::folder::{State, read_document};
 use crate::plan::Plan;
