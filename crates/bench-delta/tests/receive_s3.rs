@@ -68,7 +68,7 @@ fn tables_on_s3_are_followed_from_every_start() {
             .set_max_row_group_row_count(Some(1_000))
             .set_dictionary_enabled(false)
             .build();
-        let version = table.append_files(&[1_000..50_000], &large);
+        let version = table.append_as(1_000..50_000, &large);
         let held =
             FollowConfig { read_ahead_bytes: 128 << 10, ..config(TableStart::Version(version)) };
         let mut little = table.try_follow(&held).expect("connected");

@@ -85,10 +85,15 @@ impl Table {
 
     /// Appends numbers as a version with one file: number n as `n` under key `n % 7`.
     pub(crate) fn append(&mut self, numbers: Range<u64>) -> u64 {
-        self.append_files(&[numbers], &WriterProperties::default())
+        self.append_as(numbers, &WriterProperties::default())
     }
 
-    /// The same as several files of one version, written in a certain way.
+    /// The same, written in a certain way.
+    pub(crate) fn append_as(&mut self, numbers: Range<u64>, properties: &WriterProperties) -> u64 {
+        self.append_files(std::slice::from_ref(&numbers), properties)
+    }
+
+    /// The same as several files of one version.
     pub(crate) fn append_files(
         &mut self,
         files: &[Range<u64>],
