@@ -123,6 +123,7 @@ fn full_summary() -> Summary {
             memory_max_bytes: 1 << 24,
         },
         counts: BTreeMap::from([("rows_retried".to_owned(), 3)]),
+        durations: BTreeMap::from([("commit_time".to_owned(), latency())]),
     }
 }
 

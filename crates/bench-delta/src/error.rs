@@ -115,6 +115,34 @@ pub enum DeltaError {
     /// A table could not be kept in shape.
     #[error(transparent)]
     Maintenance(#[from] MaintenanceError),
+    /// There is no table.
+    #[error("there is no table at {uri}; create it with delta-producer")]
+    NoTable {
+        /// Where it was looked for.
+        uri: String,
+    },
+    /// The table is not one of messages.
+    #[error(
+        "table {uri} is not one that messages can be written to: {differences}; name another place \
+         with --lake-path, or partition it in the same way with --partition-by"
+    )]
+    OtherColumns {
+        /// The table.
+        uri: String,
+        /// What is not as it should be.
+        differences: String,
+    },
+    /// The table asks something of its writers that this one does not do.
+    #[error(
+        "table {uri} asks writers for {rule}, which this one does not do; name another place with \
+         --lake-path"
+    )]
+    UnknownRule {
+        /// The table.
+        uri: String,
+        /// What it asks for.
+        rule: String,
+    },
     /// The runtime of a connection did not start.
     #[error("failed to start a connection's runtime; ask for fewer producers and consumers")]
     Runtime(#[source] std::io::Error),

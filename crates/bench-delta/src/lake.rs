@@ -117,6 +117,13 @@ impl Lake {
         Self(Arc::new(Inner { uri, location, root, table }))
     }
 
+    /// A table in a store of a test's own.
+    #[cfg(test)]
+    pub(crate) fn over(store: Arc<dyn ObjectStore>) -> Self {
+        let location = Url::parse("memory:///").expect("a URL");
+        Self::new("memory:///".to_owned(), location, ObjectPath::default(), store)
+    }
+
     /// The store, rooted at the table: `_delta_log/00000000000000000000.json` is a path in it.
     #[must_use]
     pub fn store(&self) -> &Arc<dyn ObjectStore> {

@@ -4,13 +4,18 @@ mod error;
 pub mod lake;
 pub mod maintenance;
 mod options;
+pub mod publish;
 pub mod receive;
+pub mod schema;
+mod table;
 
 pub use error::{DeltaError, LakeOptionsError, store_reason};
 pub use lake::{Access, Lake, PathStyle, S3Place};
 pub use maintenance::MaintenanceError;
 pub use options::{BUCKET_VARIABLE, LakeArgs, LakePlace, NamedLake, S3Backend};
+pub use publish::DeltaPublisher;
 pub use receive::{DeltaReceiver, FollowError};
+pub use table::{TABLE_NAME, Table};
 
 /// The crates whose versions figures depend on. A test keeps them in step with `Cargo.lock`.
 pub const VERSIONS: [(&str, &str); 3] =

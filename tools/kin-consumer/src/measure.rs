@@ -9,6 +9,7 @@ use bench_cli::{
 use bench_core::audit::{AckLedger, Expected};
 use bench_core::clock::{Clock as _, SystemClock, duration_ns};
 use bench_core::counts::Counts;
+use bench_core::durations::Durations;
 use bench_core::engine::{ConsumerConfig, Plan};
 use bench_core::message::RunId;
 use bench_core::results::Guarantee;
@@ -62,6 +63,7 @@ pub(crate) fn measure(options: &Options, matches: &ArgMatches) -> Result<Exit> {
         backlog_max_bytes: None,
         warnings: Vec::new(),
         counts,
+        durations: Durations::default(),
     };
     let progress = options.log.progress();
     let around = Surroundings { clock, shutdown, progress, output: options.output.output };

@@ -23,6 +23,7 @@ pub fn human(document: &RunDocument, folder: Option<&Path>) -> String {
     if let Some(summary) = &document.summary {
         throughput(&mut report, summary);
         latencies(&mut report, summary);
+        durations(&mut report, summary);
         report.blank();
         if let Some(produced) = &summary.produced {
             unacked(&mut report, produced);
@@ -204,6 +205,26 @@ fn latencies(report: &mut Report, summary: &Summary) {
             count(clock.wall),
             count(clock.wall.saturating_add(clock.monotonic)),
         ));
+    }
+    report.blank();
+    report.table(&rows);
+    for remark in remarks {
+        report.line(&format!("  {remark}"));
+    }
+}
+
+/// How long the system's own work took.
+fn durations(report: &mut Report, summary: &Summary) {
+    if summary.durations.is_empty() {
+        return;
+    }
+    let header = ["duration", "p50", "p90", "p99", "p99.9", "max", "mean", "samples"];
+    let mut rows = vec![header.map(String::from)];
+    let mut remarks = Vec::new();
+    for (name, duration) in &summary.durations {
+        let title = name.replace('_', " ");
+        rows.push(latency_row(&title, duration));
+        remarks.extend(unheld_samples(&title, duration));
     }
     report.blank();
     report.table(&rows);
@@ -407,6 +428,11 @@ mod tests {
     #[test]
     fn a_run_that_lands_in_a_table() {
         assert_data_eq!(report(&sample::landed()), file!["snapshots/landed.txt"]);
+    }
+
+    #[test]
+    fn a_run_whose_system_records_its_own_work() {
+        assert_data_eq!(report(&sample::committed()), file!["snapshots/committed.txt"]);
     }
 
     #[test]

@@ -326,6 +326,10 @@ pub struct Summary {
     /// the tool.
     #[serde(default)]
     pub counts: BTreeMap<String, u64>,
+    /// How long the system's own work took, by name, such as `commit_time`: which there are depends
+    /// on the tool. What ended in the warm-up is left out.
+    #[serde(default)]
+    pub durations: BTreeMap<String, LatencySummary>,
 }
 
 /// How messages were scheduled.

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use super::{
-    AuditBasis, AuditSummary, ClockComparison, Consumed, Guarantee, LoadModel, Produced, Resources,
-    SelfCheck, Summary, Verdict, VerdictOutcome,
+    AuditBasis, AuditSummary, ClockComparison, Consumed, Guarantee, LatencySummary, LoadModel,
+    Produced, Resources, SelfCheck, Summary, Verdict, VerdictOutcome,
 };
 use crate::audit::AckLedger;
 use crate::clock::InstantNs;
+use crate::durations::DurationHistograms;
 use crate::engine::{StageLatencies, Timeline, Totals, Volume};
 use crate::latency::LatencyHistogram;
 use crate::pacing::Schedule;
@@ -92,6 +93,7 @@ impl Summary {
             }),
             resources,
             counts,
+            durations: durations(&totals.durations),
         }
     }
 
@@ -167,6 +169,13 @@ impl Summary {
         );
         warnings
     }
+}
+
+fn durations(histograms: &DurationHistograms) -> BTreeMap<String, LatencySummary> {
+    let measured = |(name, histogram): (&&str, &LatencyHistogram)| {
+        Some(((*name).to_owned(), histogram.summary()?))
+    };
+    histograms.iter().filter_map(measured).collect()
 }
 
 fn produced(totals: &Totals, timeline: Timeline, schedule: Schedule) -> Produced {

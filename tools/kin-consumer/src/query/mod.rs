@@ -12,6 +12,7 @@ use bench_cli::{Exit, Shutdown, output};
 use bench_core::audit::{AckLedger, Expected};
 use bench_core::clock::{Clock as _, InstantNs, SECOND_NS, SystemClock};
 use bench_core::counts::Counts;
+use bench_core::durations::Durations;
 use bench_core::engine::{self, ConsumerConfig, Interval, IntervalSink, Plan, RunControl};
 use bench_core::message::RunId;
 use bench_core::transport::{Incoming, NoConnection, Receive, TransportError};
@@ -54,6 +55,7 @@ pub(crate) fn query(options: &Options, field: &str) -> Result<Exit> {
         clock,
         &control,
         (Vec::<NoConnection>::new(), consumers),
+        Durations::default(),
         NoRecord,
         |_, _| {
             if shutdown.is_requested() {
