@@ -39,13 +39,13 @@ fn catch_up(versions: u64, rows: usize) {
         table.append(version, &file);
     }
     let counts = Counts::default();
-    let mut receiver = table.follow(TableStart::Beginning, Duration::from_millis(10), &counts);
+    let mut follower = table.follow(TableStart::Beginning, Duration::from_millis(10), &counts);
     let clock = SystemClock::new();
     let (started, mut messages, mut bytes) = (Instant::now(), 0, 0);
-    while !receiver.at_end() {
+    while !follower.at_end() {
         let until_ns = clock.now_ns() + 100_000_000;
         let received =
-            receiver.receive(until_ns, |message| bytes += black_box(message.value).len());
+            follower.receive(until_ns, |message| bytes += black_box(message.value).len());
         messages += received.expect("received");
     }
     let took = started.elapsed().as_secs_f64();
@@ -62,7 +62,7 @@ fn keep_up(versions: u64, rows: usize, poll_interval: Duration) {
     let table = Table::create();
     let file = file_of(rows);
     let counts = Counts::default();
-    let mut receiver = table.follow(TableStart::End, poll_interval, &counts);
+    let mut follower = table.follow(TableStart::End, poll_interval, &counts);
     let clock = SystemClock::new();
     let mut latencies_us = Vec::new();
     for version in 1..=versions {
@@ -71,7 +71,7 @@ fn keep_up(versions: u64, rows: usize, poll_interval: Duration) {
         let committed_ns = clock.now_ns();
         let mut messages = 0;
         while messages < rows {
-            let received = receiver.receive(clock.now_ns() + 1_000_000_000, |_| ());
+            let received = follower.receive(clock.now_ns() + 1_000_000_000, |_| ());
             messages += received.expect("received");
         }
         latencies_us.push((clock.now_ns() - committed_ns) / 1_000);
@@ -81,7 +81,7 @@ fn keep_up(versions: u64, rows: usize, poll_interval: Duration) {
     let before = table.counts.read()["get_requests"];
     let idle_until_ns = clock.now_ns() + 1_000_000_000;
     while clock.now_ns() < idle_until_ns {
-        receiver.receive(idle_until_ns, |_| ()).expect("nothing");
+        follower.receive(idle_until_ns, |_| ()).expect("nothing");
     }
     say(&format!(
         "a version of {rows} rows from commit to hand: p50 {} us, p99 {} us, looking every \

@@ -158,7 +158,10 @@ impl DeltaError {
             | Self::NotAFolder { .. }
             | Self::NoBucket { .. }
             | Self::NoRegion { .. }
-            | Self::OtherRegion { .. } => true,
+            | Self::OtherRegion { .. }
+            | Self::NoTable { .. }
+            | Self::OtherColumns { .. }
+            | Self::UnknownRule { .. } => true,
             Self::Follow(error) => error.is_usage(),
             Self::Maintenance(error) => error.is_usage(),
             _ => false,

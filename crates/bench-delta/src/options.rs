@@ -14,6 +14,7 @@ use crate::{DeltaError, LakeOptionsError};
 
 mod named;
 mod path;
+mod service;
 #[cfg(test)]
 mod tests;
 
@@ -106,6 +107,12 @@ impl Environment {
 }
 
 impl LakeArgs {
+    /// The same with `uri` for the table where no option names one.
+    #[must_use]
+    pub fn or_path(self, uri: Option<String>) -> Self {
+        Self { lake_path: self.lake_path.or(uri), ..self }
+    }
+
     /// Where the table lies, or nothing if no option and no variable says so, in which case an
     /// embedded S3 is meant. `table` is its name in a bucket where only the bucket is named; without
     /// one, that is an error. Nothing is asked of anybody.

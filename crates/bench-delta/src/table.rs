@@ -154,6 +154,12 @@ impl Table {
         Ok(property.map(|(key, _)| format!("the property {key}")))
     }
 
+    /// Whether the table was made here, going by its name.
+    #[must_use]
+    pub fn is_ours(&self) -> bool {
+        self.metadata.name() == Some(TABLE_NAME)
+    }
+
     /// The version that was opened.
     #[must_use]
     pub fn version(&self) -> u64 {

@@ -11,7 +11,7 @@ use deltalake::arrow::array::RecordBatch;
 use deltalake::kernel::PrimitiveType;
 use deltalake::logstore::object_store::ObjectStoreExt as _;
 use deltalake::parquet::basic::Compression;
-use deltalake::parquet::file::metadata::ParquetMetaDataReader;
+use deltalake::parquet::file::metadata::{ParquetMetaDataReader, RowGroupMetaData};
 use deltalake::parquet::file::properties::WriterProperties;
 use deltalake::writer::{DeltaWriter as _, RecordBatchWriter};
 use table::{Table, all, columns, numbered, text};
@@ -213,7 +213,7 @@ fn rows_per_group_are_bounded() {
     let bytes = async { table.lake.store().get(&file.object_store_path()).await?.bytes().await };
     let bytes = table.runtime.block_on(bytes).expect("read");
     let footer = ParquetMetaDataReader::new().parse_and_finish(&bytes).expect("a footer");
-    let rows: Vec<i64> = footer.row_groups().iter().map(|group| group.num_rows()).collect();
+    let rows: Vec<i64> = footer.row_groups().iter().map(RowGroupMetaData::num_rows).collect();
     assert_eq!(rows, [131_072, 131_072, 131_072, 6_784]);
     vacuumed(&table);
     assert_eq!(table.numbers_from(TableStart::Beginning), all(0..400_000));

@@ -141,7 +141,7 @@ fn checkpoints_and_clean_up_of_what_was_read_disturb_nobody() {
 fn held_up(table: &mut Table) -> table::Following {
     let stored = WriterProperties::builder().set_dictionary_enabled(false).build();
     for first in (0..100_000).step_by(1_000) {
-        table.append_files(&[first..first + 1_000], &stored);
+        table.append_as(first..first + 1_000, &stored);
     }
     let little = FollowConfig { read_ahead_bytes: 64 << 10, ..config(TableStart::Version(1)) };
     table.try_follow(&little).expect("connected")
@@ -206,7 +206,7 @@ fn large_files_are_read_a_few_row_groups_at_a_time() {
     assert_eq!(following.numbers(), all(0..200_000));
     assert_eq!(following.count("files_read"), 2);
     let one = WriterProperties::builder().set_max_row_group_row_count(None).build();
-    table.append_files(&[200_000..300_000], &one);
+    table.append_as(200_000..300_000, &one);
     following.receive(300_000);
     assert_eq!(following.numbers(), all(0..300_000), "a row group larger than what is held");
 }

@@ -4,39 +4,19 @@ mod table;
 
 use std::time::{Duration, Instant};
 
-use aws_config::timeout::TimeoutConfig;
-use aws_config::{BehaviorVersion, Region, SdkConfig};
-use aws_credential_types::Credentials;
-use aws_credential_types::provider::SharedCredentialsProvider;
 use bench_core::counts::Counts;
 use bench_delta::maintenance::{optimize, vacuum};
 use bench_delta::receive::{FollowConfig, TableStart};
-use bench_delta::{Lake, PathStyle, S3Place};
 use bench_services::embedded::s3::{Fault, Requests};
 use bench_testing::S3;
 use deltalake::kernel::PrimitiveType;
 use deltalake::parquet::file::properties::WriterProperties;
-use table::{Table, all, config};
-
-fn sdk(s3: &S3) -> SdkConfig {
-    let keys = Credentials::new(s3.access_key(), s3.secret_key(), None, None, "test");
-    let timeout = TimeoutConfig::builder().operation_attempt_timeout(Duration::from_secs(3));
-    SdkConfig::builder()
-        .behavior_version(BehaviorVersion::latest())
-        .endpoint_url(s3.endpoint_url())
-        .region(Region::new(s3.region().to_owned()))
-        .credentials_provider(SharedCredentialsProvider::new(keys))
-        .timeout_config(timeout.build())
-        .build()
-}
+use table::{Table, all, config, on_s3};
 
 /// A table with the columns `key` and `value`, below this prefix.
 fn create(s3: &S3, prefix: &str) -> Table {
     let counts = Counts::default();
-    let (bucket, prefix) = (s3.bucket().to_owned(), prefix.to_owned());
-    let place = S3Place { bucket, prefix, style: PathStyle::Auto };
-    let lake = Lake::s3(&place, &sdk(s3), &counts).expect("a place");
-    let table = Table::at(lake, counts, None);
+    let table = Table::at(on_s3(s3, prefix, &counts), counts, None);
     table.make(&[("key", PrimitiveType::Binary), ("value", PrimitiveType::Binary)], &[]);
     table
 }
@@ -68,7 +48,7 @@ fn tables_on_s3_are_followed_from_every_start() {
             .set_max_row_group_row_count(Some(1_000))
             .set_dictionary_enabled(false)
             .build();
-        let version = table.append_files(&[1_000..50_000], &large);
+        let version = table.append_as(1_000..50_000, &large);
         let held =
             FollowConfig { read_ahead_bytes: 128 << 10, ..config(TableStart::Version(version)) };
         let mut little = table.try_follow(&held).expect("connected");

@@ -252,8 +252,7 @@ pub(crate) fn export(
     let check = document.and_then(|document| document.summary.as_ref()?.self_check.as_ref());
     if let Some(check) = check.filter(|check| !check.kept_schedule) {
         tracing::warn!(
-            "{label}: THE SCHEDULE WAS NOT HELD, messages left up to {} late (99 of 100) and {} not at \
-             all: the latencies are those of another load",
+            "{label}: the schedule was not held: 99 of 100 messages left up to {} late, {} not at all",
             quantity::duration_ns(check.lag_p99_ns),
             quantity::count(check.unsent),
         );

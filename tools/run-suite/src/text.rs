@@ -51,6 +51,9 @@ pub(crate) fn human(suite: &SuiteSummary) -> String {
     text.push_str("\nfolders:\n");
     for experiment in &suite.experiments {
         let _ = writeln!(text, "  {}", experiment.folder.display());
+        if let Some(dir) = &experiment.latencies_dir {
+            let _ = writeln!(text, "  {} (latencies over time)", dir.display());
+        }
     }
     text
 }

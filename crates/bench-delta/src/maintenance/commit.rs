@@ -52,10 +52,7 @@ pub(super) async fn commit(
         check_place(lake, version).await?;
         let path = entry_path(version);
         let put = lake.store().put_opts(&path, entry.clone().into(), PutMode::Create.into());
-        let error = match put.await {
-            Ok(_) => return Ok(version),
-            Err(error) => error,
-        };
+        let Err(error) = put.await else { return Ok(version) };
         match found(lake, version).await? {
             // It was stored, and the answer lost.
             Some(there) if there == entry => return Ok(version),

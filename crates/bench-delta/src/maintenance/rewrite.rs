@@ -11,7 +11,7 @@ use deltalake::parquet::arrow::AsyncArrowWriter;
 use deltalake::parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use deltalake::parquet::basic::{Compression, Encoding};
 use deltalake::parquet::errors::ParquetError;
-use deltalake::parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData};
+use deltalake::parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData, RowGroupMetaData};
 use deltalake::parquet::file::properties::{EnabledStatistics, WriterProperties};
 use serde_json::json;
 use std::sync::Arc;
@@ -154,7 +154,8 @@ fn properties_of(footer: &ParquetMetaData) -> (WriterProperties, &'static str) {
         .set_dictionary_enabled(false)
         .set_statistics_enabled(EnabledStatistics::None);
     let mut codec = Compression::UNCOMPRESSED;
-    for column in footer.row_groups().first().map(|group| group.columns()).unwrap_or_default() {
+    let columns = footer.row_groups().first().map(RowGroupMetaData::columns);
+    for column in columns.unwrap_or_default() {
         let path = column.column_path().clone();
         codec = column.compression();
         properties = properties

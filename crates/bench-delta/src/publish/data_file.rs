@@ -18,10 +18,7 @@ use uuid::Uuid;
 
 use super::rows::Rows;
 use super::{Compression, PublishConfig};
-use crate::schema::{KEY, PRODUCER, PartitionColumn, SEQUENCE, VALUE, file_schema};
-
-/// Rows that the encoder takes at once. Its own 1,024 cost a tenth more time with small messages.
-const WRITE_BATCH_ROWS: usize = 8 << 10;
+use crate::schema::{PRODUCER, PartitionColumn, SEQUENCE, file_schema};
 
 /// A data file in the table's storage, to be committed.
 #[derive(Debug, Clone)]
@@ -141,6 +138,8 @@ pub(super) fn millis_since_1970(time: SystemTime) -> i64 {
 }
 
 /// Messages are all different: a dictionary or statistics of them would only cost time and space.
+/// Plain strings are read by every reader, and written no slower than with their lengths apart, which
+/// would save 2 bytes in 50.
 fn properties(codec: Codec, rows_per_group: usize) -> WriterProperties {
     let column = |name: &str| ColumnPath::from(name);
     WriterProperties::builder()
@@ -150,10 +149,7 @@ fn properties(codec: Codec, rows_per_group: usize) -> WriterProperties {
         .set_statistics_enabled(EnabledStatistics::None)
         .set_offset_index_disabled(true)
         .set_max_row_group_row_count(Some(rows_per_group.max(1)))
-        .set_write_batch_size(WRITE_BATCH_ROWS)
         .set_column_encoding(column(PRODUCER), Encoding::DELTA_BINARY_PACKED)
         .set_column_encoding(column(SEQUENCE), Encoding::DELTA_BINARY_PACKED)
-        .set_column_encoding(column(KEY), Encoding::DELTA_LENGTH_BYTE_ARRAY)
-        .set_column_encoding(column(VALUE), Encoding::DELTA_LENGTH_BYTE_ARRAY)
         .build()
 }

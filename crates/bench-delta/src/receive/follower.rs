@@ -9,6 +9,7 @@ use tokio::task::JoinHandle;
 
 use super::entry::Added;
 use super::fetch::{DataFile, Fetcher, Piece};
+use super::requirements::{Metadata, Protocol};
 use super::start::{Begin, Starter, has_deletions};
 use super::tail::Tail;
 use super::{Entry, FollowConfig, FollowError, TableStart};
@@ -138,8 +139,8 @@ impl Follower {
 
     async fn take_in(&self, version: u64, entry: Entry) -> Result<(), FollowError> {
         self.counts.versions.add(1);
-        let protocol = entry.protocol.as_ref().map_or(Ok(()), |protocol| protocol.check());
-        let metadata = || entry.metadata.as_ref().map_or(Ok(()), |metadata| metadata.check());
+        let protocol = entry.protocol.as_ref().map_or(Ok(()), Protocol::check);
+        let metadata = || entry.metadata.as_ref().map_or(Ok(()), Metadata::check);
         let problem = protocol.and_then(|()| metadata());
         problem.map_err(|problem| self.unsupported(version, problem))?;
         if entry.removes_rows {

@@ -98,7 +98,7 @@ impl DeltaReceiver {
         if let Some(rows) = piece.rows_without_value() {
             self.rows_without_value.add(rows);
         } else {
-            self.current = Some(piece.open().map_err(failed)?);
+            self.current = Some(piece.open().map_err(|error| failed(&error))?);
         }
         Ok(())
     }
@@ -106,7 +106,7 @@ impl DeltaReceiver {
     /// The next rows of the piece that is being read, if there are any.
     fn next_messages(&mut self) -> Result<Option<Messages>, TransportError> {
         let Some(current) = &mut self.current else { return Ok(None) };
-        let messages = current.next().map_err(failed)?;
+        let messages = current.next().map_err(|error| failed(&error))?;
         if messages.is_none() {
             self.current = None;
         }
@@ -152,7 +152,7 @@ impl Receive for DeltaReceiver {
                     self.at_end = true;
                     return Ok(0);
                 }
-                Some(Step::Failed(error)) => return Err(failed(error)),
+                Some(Step::Failed(error)) => return Err(failed(&error)),
                 None => return Ok(0),
             }
         }
@@ -163,6 +163,6 @@ impl Receive for DeltaReceiver {
     }
 }
 
-fn failed(error: FollowError) -> TransportError {
+fn failed(error: &FollowError) -> TransportError {
     TransportError::new(error.to_string())
 }

@@ -9,11 +9,16 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::SharedCredentialsProvider;
 use bench_core::clock::{Clock as _, SystemClock};
 use bench_core::counts::Counts;
 use bench_core::transport::{Receive as _, TransportError};
 use bench_delta::receive::{DeltaReceiver, FollowConfig, TableStart};
-use bench_delta::{DeltaError, Lake};
+use bench_delta::{DeltaError, Lake, PathStyle, S3Place};
+use bench_testing::S3;
 use deltalake::arrow::array::{ArrayRef, BinaryArray, Int64Array, RecordBatch, StringArray};
 use deltalake::kernel::{DataType, PrimitiveType, StructField};
 use deltalake::logstore::object_store::{ObjectStoreExt as _, PutMode};
@@ -85,10 +90,15 @@ impl Table {
 
     /// Appends numbers as a version with one file: number n as `n` under key `n % 7`.
     pub(crate) fn append(&mut self, numbers: Range<u64>) -> u64 {
-        self.append_files(&[numbers], &WriterProperties::default())
+        self.append_as(numbers, &WriterProperties::default())
     }
 
-    /// The same as several files of one version, written in a certain way.
+    /// The same, written in a certain way.
+    pub(crate) fn append_as(&mut self, numbers: Range<u64>, properties: &WriterProperties) -> u64 {
+        self.append_files(std::slice::from_ref(&numbers), properties)
+    }
+
+    /// The same as several files of one version.
     pub(crate) fn append_files(
         &mut self,
         files: &[Range<u64>],
@@ -194,6 +204,25 @@ impl Table {
         following.receive_to_the_end();
         following.numbers()
     }
+}
+
+/// The place of a table on a server, below this prefix.
+pub(crate) fn on_s3(s3: &S3, prefix: &str, counts: &Counts) -> Lake {
+    let (bucket, prefix) = (s3.bucket().to_owned(), prefix.to_owned());
+    let place = S3Place { bucket, prefix, style: PathStyle::Auto };
+    Lake::s3(&place, &sdk(s3), counts).expect("a place")
+}
+
+fn sdk(s3: &S3) -> SdkConfig {
+    let keys = Credentials::new(s3.access_key(), s3.secret_key(), None, None, "test");
+    let timeout = TimeoutConfig::builder().operation_attempt_timeout(Duration::from_secs(3));
+    SdkConfig::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .endpoint_url(s3.endpoint_url())
+        .region(Region::new(s3.region().to_owned()))
+        .credentials_provider(SharedCredentialsProvider::new(keys))
+        .timeout_config(timeout.build())
+        .build()
 }
 
 /// Following that looks often.

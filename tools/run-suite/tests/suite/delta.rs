@@ -41,6 +41,7 @@ fn a_sweep_leaves_a_table_for_each_rate_and_the_ordinary_results() {
     assert_eq!(output.status.code(), Some(0), "{text}{}", stderr(&output));
     assert!(text.contains("delta-sweep (2 valid)"), "{text}");
     assert!(text.contains("commit time p50"), "{text}");
+    assert!(text.contains("benchmark-results (latencies over time)"), "{text}");
     for (cell, rate) in [("01-rate-500", 500), ("02-rate-1000", 1_000)] {
         let csv = fs::read_to_string(folder.path(&format!("benchmark-results/delta-{rate}.csv")));
         let latencies = latencies(&csv.expect("a table"));
