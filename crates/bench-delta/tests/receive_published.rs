@@ -110,7 +110,9 @@ fn what_several_publishers_write_comes_whole_and_in_order() {
     let everything = [PartitionColumn::Producer, PartitionColumn::Date, PartitionColumn::Hour];
     for (name, partition_by) in [("plain", &[][..]), ("partitioned", &everything)] {
         let counts = Counts::default();
-        let lake = Lake::folder(&folder.path().join(name), &counts).expect("a place");
+        let path = folder.path().join(name);
+        std::fs::create_dir(&path).expect("a folder");
+        let lake = Lake::folder(&path, &counts).expect("a place");
         publish_and_follow(lake, counts, partition_by);
     }
 }
