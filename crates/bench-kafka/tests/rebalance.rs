@@ -196,7 +196,8 @@ fn run_with_changing_members(
     let plan = plan(RunId::from_bits(1), start_ns);
     let (transports, durations) = ((vec![publisher], members), Durations::default());
     let (totals, error) =
-        engine::run(&plan, clock, &control, transports, durations, NoRecord, |_, _| {}).expect("it runs");
+        engine::run(&plan, clock, &control, transports, durations, NoRecord, |_, _| {})
+            .expect("it runs");
     assert!(error.is_none(), "{error:?}");
     let counts = [0, 1, 2].map(|member: usize| received[member].load(Ordering::Relaxed));
     (totals, counts)

@@ -98,9 +98,9 @@ impl Layout {
         })
     }
 
-    /// A new file of this size and with so many rows, in its place in the table.
-    pub(super) fn name(&self, size_bytes: u64, rows: u64, now: SystemTime) -> DataFile {
-        let since_1970 = now.duration_since(UNIX_EPOCH).unwrap_or_default();
+    /// A new file of this size and with so many rows, whose time is `at`, in its place in the table.
+    pub(super) fn name(&self, size_bytes: u64, rows: u64, at: SystemTime) -> DataFile {
+        let since_1970 = at.duration_since(UNIX_EPOCH).unwrap_or_default();
         let partition_values: Vec<_> = self
             .partition_by
             .iter()
@@ -113,7 +113,7 @@ impl Layout {
             partition_values,
             size_bytes,
             rows,
-            written_ms: millis_since_1970(now),
+            written_ms: millis_since_1970(at),
         }
     }
 

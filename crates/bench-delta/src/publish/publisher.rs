@@ -1,7 +1,7 @@
 //! The publisher: what is collected, what is under way, and what became of it.
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bench_core::clock::{Clock as _, InstantNs, SystemClock};
 use bench_core::counts::Counts;
@@ -31,6 +31,8 @@ pub struct DeltaPublisher {
     uploader: Uploader,
     uploads: UnboundedSender<Uploading>,
     outcomes: Receiver<Outcome>,
+    /// When the last batch closed, by the wall clock.
+    closed_at: SystemTime,
     /// Batches that have closed and have no outcome yet.
     under_way: usize,
     failures: Failures,
@@ -80,6 +82,7 @@ impl DeltaPublisher {
             uploader,
             uploads,
             outcomes,
+            closed_at: SystemTime::UNIX_EPOCH,
             under_way: 0,
             failures: Failures::default(),
             stopped: None,
@@ -102,7 +105,12 @@ impl DeltaPublisher {
     fn close(&mut self, now_ns: InstantNs) {
         let batch = self.collector.close();
         let deadline_ns = now_ns.saturating_add(self.config.give_up_ns);
-        let upload = self.uploader.clone().upload(batch.rows, batch.first_sequence, deadline_ns);
+        // Who reads the table from a checkpoint has nothing but these times to order the files by,
+        // in whole milliseconds.
+        let after_last = self.closed_at + Duration::from_millis(1);
+        self.closed_at = SystemTime::now().max(after_last);
+        let uploader = self.uploader.clone();
+        let upload = uploader.upload(batch.rows, batch.first_sequence, self.closed_at, deadline_ns);
         let upload = self.runtime.spawn(upload);
         self.under_way += 1;
         let uploading = Uploading { tokens: batch.tokens, upload, deadline_ns };

@@ -36,11 +36,12 @@ impl Uploader {
         Self { lake: lake.clone(), layout: Arc::new(Layout::new(config)), pool, clock, counts }
     }
 
-    /// Writes a data file that no entry of the log names yet.
+    /// Writes a data file that no entry of the log names yet; `closed_at` is its time in the table.
     pub(super) async fn upload(
         self,
         mut rows: Rows,
         first_sequence: u64,
+        closed_at: SystemTime,
         deadline_ns: InstantNs,
     ) -> Result<DataFile, Failure> {
         let count = rows.len() as u64;
@@ -56,7 +57,7 @@ impl Uploader {
             Ok(Err(error)) => return Err(self.failure(Trouble::lasting(error.to_string()))),
             Err(error) => return Err(self.failure(Trouble::lasting(error.to_string()))),
         };
-        let file = self.layout.name(encoded.len() as u64, count, SystemTime::now());
+        let file = self.layout.name(encoded.len() as u64, count, closed_at);
         self.put(&file, encoded, deadline_ns).await.map_err(|trouble| self.failure(trouble))?;
         self.counts.data_files.add(1);
         self.counts.data_bytes.add(file.size_bytes);

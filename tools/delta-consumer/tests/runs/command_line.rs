@@ -17,7 +17,11 @@ fn what_cannot_be_is_refused_with_option_and_remedy() {
         ("--lake-path t --expected 5 --follow", "--expected", "--follow"),
         ("--lake-path t --raw --exactly-once", "--raw", "--exactly-once"),
         ("--lake-path t --poll-interval 0s", "--poll-interval: ", "from 100µs to 60s"),
-        ("--lake-path t --poll-interval 1s --autocommit-duration-ms 5", "--poll-interval", "--help"),
+        (
+            "--lake-path t --poll-interval 1s --autocommit-duration-ms 5",
+            "--poll-interval",
+            "--help",
+        ),
         ("--lake-path t --read-ahead 1kB", "--read-ahead: ", "at least 1MiB"),
         ("--lake-path t --log-frequency 5s", "--output-path", "--help"),
         ("--lake-path t --output-path w --log-frequency 0", "--log-frequency", "at least 1"),

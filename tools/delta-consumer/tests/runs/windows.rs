@@ -41,7 +41,8 @@ fn the_old_command_line_still_runs_and_each_row_is_of_its_window() {
 #[test]
 fn a_window_may_be_a_time_shorter_than_the_interval() {
     let Some(tables) = Tables::new("windows of time") else { return };
-    let reading = "--lake-path t --output_path w.csv --expected_messages 6000 --log_frequency 500ms";
+    let reading =
+        "--lake-path t --output_path w.csv --expected_messages 6000 --log_frequency 500ms";
     let consumer = Running::start(tables.command(reading));
     tables.send("--lake-path t --rate 2000 --duration 3s --commit-interval 50ms");
     let said = consumer.end();
