@@ -94,12 +94,13 @@ impl LocalPlan {
         let section = &experiment.local;
         // What these bring with them is as right in a result as they are.
         let all = StackOptions::of(services).completed().map_err(UsageError::from_library)?;
+        let has_s3 = all.services.contains(&Service::S3);
         Ok(Some(Self {
             services: all.services.into_iter().collect(),
             brokers: section.brokers.unwrap_or(1),
             kafka_settings: section.kafka_settings.clone(),
             proxied: need_network(&experiment.faults),
-            s3_server: (experiment.services == ServiceOrigin::Embedded)
+            s3_server: (experiment.services == ServiceOrigin::Embedded && has_s3)
                 .then_some(S3Server::Embedded),
         }))
     }

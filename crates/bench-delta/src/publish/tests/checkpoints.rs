@@ -15,7 +15,7 @@ fn config() -> PublishConfig {
 }
 
 /// Publishes messages with a version each, waiting for each commit.
-fn publish_one_by_one(rig: &Rig, config: PublishConfig, messages: &[Message]) {
+pub(super) fn publish_one_by_one(rig: &Rig, config: PublishConfig, messages: &[Message]) {
     let mut sending = Sending::new(rig.connect(config));
     for message in messages {
         sending.submit(std::slice::from_ref(message)).expect("the writer goes on");
