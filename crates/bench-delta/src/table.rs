@@ -8,6 +8,7 @@ use deltalake::logstore::commit_uri_from_version;
 use deltalake::logstore::object_store::{self, ObjectStore as _, PutMode, PutOptions};
 use serde::Deserialize;
 use serde_json::json;
+use url::Url;
 use uuid::Uuid;
 
 use crate::schema::{PartitionColumn, TableSchema, partition_names, schema_string};
@@ -87,6 +88,7 @@ impl Table {
                 protocol: snapshot.protocol().clone(),
             })),
             Err(DeltaTableError::NotATable(_)) => Ok(None),
+            Err(_) if is_missing_folder(&uri) => Ok(None),
             Err(error) => Err(DeltaError::table(format!("open table {uri}"), &error)),
         }
     }
@@ -227,4 +229,9 @@ fn first_version(partition_by: &[PartitionColumn], now: SystemTime) -> String {
         "createdTime": now_ms,
     }});
     format!("{info}\n{protocol}\n{metadata}\n")
+}
+/// Whether it is the address of a folder that is not there, which delta-rs takes for a failure.
+fn is_missing_folder(uri: &str) -> bool {
+    let folder = Url::parse(uri).ok().and_then(|url| url.to_file_path().ok());
+    folder.is_some_and(|folder| !folder.exists())
 }

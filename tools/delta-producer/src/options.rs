@@ -6,7 +6,7 @@ use bench_cli::{GenerateArgs, LogArgs, OutputFormat, RunArgs, WorkloadArgs, quan
 use bench_delta::LakeArgs;
 use bench_delta::publish::{CommitPath, Compression};
 use bench_delta::schema::PartitionColumn;
-use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap::{ArgGroup, Args, CommandFactory, Parser, Subcommand};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -225,12 +225,13 @@ pub(crate) struct FollowerArgs {
 
 /// What `maintain` does.
 #[derive(Args)]
+#[command(group(ArgGroup::new("operation").required(true).multiple(true)))]
 pub(crate) struct MaintainArgs {
     #[command(flatten)]
     pub(crate) lake: LakeArgs,
 
     /// Compact small files into larger ones; rows keep their order
-    #[arg(long, required_unless_present = "vacuum")]
+    #[arg(long, group = "operation")]
     pub(crate) optimize: bool,
 
     /// Size of the larger files
@@ -243,7 +244,7 @@ pub(crate) struct MaintainArgs {
     pub(crate) target_file_size: u64,
 
     /// Remove files that no version within --retention needs
-    #[arg(long)]
+    #[arg(long, group = "operation")]
     pub(crate) vacuum: bool,
 
     /// How long a file that the table needs no more is kept for readers that are behind

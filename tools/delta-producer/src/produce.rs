@@ -28,6 +28,9 @@ use crate::target::Target;
 const DURATION_DEFAULT: Duration = Duration::from_secs(10);
 const MESSAGES_DEFAULT: u64 = 1_000_000;
 
+/// How long the publisher looks for a commit in the log that it has given up, and some more.
+const FIND_OUT: Duration = Duration::from_secs(3);
+
 /// Messages that a producer hands over at once.
 const BATCH_MAX: u32 = 1_024;
 
@@ -165,7 +168,8 @@ impl Run<'_> {
             timeline: workload.timeline(self.clock, self.interval_ns),
             in_flight_max,
             batch_max: BATCH_MAX.min(in_flight_max) as usize,
-            grace_ns: duration_ns(options.producer.grace),
+            // At its end a request may be on its way, and what became of a commit is looked up.
+            grace_ns: duration_ns(options.producer.grace + 2 * options.lake.aws.timeout + FIND_OUT),
             expected: Expected::Run(self.id),
             consumer: ConsumerConfig {
                 raw: workload.messages.format == MessageFormat::Raw,

@@ -33,7 +33,7 @@ fn what_cannot_be_is_refused_with_option_and_remedy() {
         ("--s3-backend gcs --lake-path t", "--s3-backend", "s3, minio"),
         ("--s3-backend minio", "--s3-backend: ", "--bucket"),
         ("--lake-path gs://b/t", "--lake-path: ", "s3://"),
-        ("--lake-path s3:///t", "--lake-path: ", "s3://"),
+        ("--lake-path s3:///t", "--lake-path: ", "a bucket's name"),
         ("--create-bucket", "--create-bucket: ", "s3://"),
         ("--create-bucket --lake-path t", "--create-bucket: ", "s3://"),
         ("-n 0", "--messages: ", "at least 1"),

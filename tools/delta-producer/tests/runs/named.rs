@@ -16,7 +16,7 @@ const WAYS: [&str; 9] = [
     "-n 3000 --compression snappy --target-file-size 64KiB",
     "-n 3000 --commit std --rate 10k/s",
     "-n 3000 -p 2 --commit std --partition-by producer",
-    "-n 5000 --rate 5k/s --commit-interval 10ms --checkpoint-every 10",
+    "-n 5000 --rate 5k/s --checkpoint-every 5",
 ];
 
 #[test]
