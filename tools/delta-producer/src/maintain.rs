@@ -148,23 +148,23 @@ fn human(report: &Report) -> String {
 
 /// A line for each file that was, or would be, removed from the store; one for a compaction.
 fn csv(report: &Report) -> String {
-    let mut text =
-        "operation,version,files_removed,bytes_removed,files_added,bytes_added,file\n".to_owned();
+    let columns = "operation,version,files_removed,bytes_removed,files_added,bytes_added,file";
+    let mut lines = vec![columns.to_owned()];
     if let Some(optimized) = &report.optimized {
         let Compaction { version, files_removed, bytes_removed, files_added, bytes_added } =
             optimized;
         let version = version.map(|version| version.to_string()).unwrap_or_default();
-        text += &format!(
-            "optimize,{version},{files_removed},{bytes_removed},{files_added},{bytes_added},\n"
-        );
+        lines.push(format!(
+            "optimize,{version},{files_removed},{bytes_removed},{files_added},{bytes_added},"
+        ));
     }
     if let Some(Removal { dry_run, files }) = &report.vacuumed {
         let operation = if *dry_run { "would-remove" } else { "remove" };
-        for file in files {
-            text += &format!("{operation},,,,,,{}\n", output::csv_field(file));
-        }
+        lines.extend(
+            files.iter().map(|file| format!("{operation},,,,,,{}", output::csv_field(file))),
+        );
     }
-    text
+    lines.join("\n") + "\n"
 }
 
 #[cfg(test)]

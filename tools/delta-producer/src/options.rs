@@ -225,6 +225,7 @@ pub(crate) struct FollowerArgs {
 
 /// What `maintain` does.
 #[derive(Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an option of its own")]
 #[command(group(ArgGroup::new("operation").required(true).multiple(true)))]
 pub(crate) struct MaintainArgs {
     #[command(flatten)]

@@ -32,14 +32,13 @@ impl Target {
         let name = format!("bench-{run}");
         let place = options.lake.place(Some(&name)).map_err(DeltaError::from)?;
         check_create_bucket(options, place.as_ref())?;
-        let (named, embedded) = match place {
-            Some(place) => (waiting.until(options.lake.reach(place), REACHED)??, None),
-            None => {
-                let embedded = EmbeddedS3::start().context("failed to start the embedded S3")?;
-                let keys = (embedded.access_key(), embedded.secret_key());
-                let (endpoint, bucket) = (embedded.endpoint_url(), embedded.bucket());
-                (options.lake.embedded(endpoint, keys, bucket, &name), Some(embedded))
-            }
+        let (named, embedded) = if let Some(place) = place {
+            (waiting.until(options.lake.reach(place), REACHED)??, None)
+        } else {
+            let embedded = EmbeddedS3::start().context("failed to start the embedded S3")?;
+            let keys = (embedded.access_key(), embedded.secret_key());
+            let (endpoint, bucket) = (embedded.endpoint_url(), embedded.bucket());
+            (options.lake.embedded(endpoint, keys, bucket, &name), Some(embedded))
         };
         let access = Access::Write { create_bucket: options.create_bucket };
         waiting.until(named.prepare(access), REACHED)??;

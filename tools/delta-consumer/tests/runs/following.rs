@@ -34,7 +34,7 @@ fn a_run_that_goes_on_is_audited_when_it_has_ended() {
     let sending = Running::start(tables.producer(args));
     until("it has a folder", || tables.place.entries().contains(&"sent".to_owned()));
     until("it is recorded", || tables.place.run_folder("sent").join("run.json").exists());
-    let said = tables.run(&tables.from_run());
+    let said = tables.run(&tables.run_option());
     assert_eq!((said.code, sending.end().code), (0, 0), "{said:?}");
     assert!(said.stderr.contains("waiting for its end"), "{said:?}");
     let document = tables.place.document("results");

@@ -14,7 +14,8 @@ fn what_a_run_has_sent_is_audited_wherever_it_lies() {
         let named = format!("--lake-path {path} --exactly-once");
         for (index, args) in ["", &named].iter().enumerate() {
             let results = format!("r{index}");
-            let said = tables.run(&format!("{} {args} --results-dir {results}", tables.from_run()));
+            let said =
+                tables.run(&format!("{} {args} --results-dir {results}", tables.run_option()));
             assert_eq!(said.code, 0, "{path} {args}: {said:?}");
             let document = tables.place.document(&results);
             assert_eq!(document.status, Status::Complete);
@@ -36,7 +37,7 @@ fn a_row_that_is_missing_is_a_loss() {
     // The rows of a commit are gone, as if it had added nothing.
     let entry = tables.place.path().join("t/_delta_log/00000000000000000005.json");
     std::fs::write(&entry, "{\"commitInfo\":{\"timestamp\":0}}\n").expect("written");
-    let said = tables.run(&tables.from_run());
+    let said = tables.run(&tables.run_option());
     assert_eq!(said.code, 3, "{said:?}");
     assert!(said.stdout.contains("INVALID") && said.stdout.contains("lost"), "{said:?}");
     let args = "--lake-path t --expected-messages 3000 --drain-timeout 1s --results-dir other";
@@ -103,7 +104,7 @@ fn a_run_that_died_is_audited_as_far_as_it_told() {
     until("it has committed", || entry.exists());
     run.send(Signal::KILL);
     assert_eq!(run.end().code, -1);
-    let said = tables.run(&tables.from_run());
+    let said = tables.run(&tables.run_option());
     assert_eq!(said.code, 0, "{said:?}");
     assert!(said.stderr.contains("waiting for its end"), "{said:?}");
     let document = tables.place.document("results");
@@ -121,7 +122,7 @@ fn the_table_of_an_embedded_service_ended_with_its_run() {
     }
     let sent = Said::of(command);
     assert_eq!(sent.code, 0, "{sent:?}");
-    let said = tables.place.run(&tables.from_run());
+    let said = tables.place.run(&tables.run_option());
     assert_eq!((said.code, said.stdout.as_str()), (2, ""), "{said:?}");
     for needle in ["--from-run: ", "ended with it", "run-suite services up s3"] {
         assert!(said.stderr.contains(needle), "{needle}: {said:?}");

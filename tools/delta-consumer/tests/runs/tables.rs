@@ -62,7 +62,7 @@ impl Tables {
     }
 
     /// `--from-run` of the only run that has sent.
-    pub(crate) fn from_run(&self) -> String {
+    pub(crate) fn run_option(&self) -> String {
         format!("--from-run {}", self.place.run_folder("sent").display())
     }
 }

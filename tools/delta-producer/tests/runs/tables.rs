@@ -61,11 +61,11 @@ pub(crate) fn messages_as_they_come(lake: &Lake) -> Vec<(u16, u64)> {
     let mut messages = Vec::new();
     while !receiver.at_end() {
         assert!(clock.now_ns() < deadline_ns, "it does not end");
-        let received = receiver.receive(clock.now_ns() + 50_000_000, |incoming| {
+        let passed_on = receiver.receive(clock.now_ns() + 50_000_000, |incoming| {
             let header = message::decode(incoming.value).expect("a message, undamaged");
             messages.push((header.producer, header.sequence));
         });
-        received.expect("received");
+        passed_on.expect("passed_on");
     }
     messages
 }
