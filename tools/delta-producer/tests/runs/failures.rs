@@ -39,20 +39,6 @@ fn wrong_buckets_keys_and_addresses_are_named() {
 }
 
 #[test]
-fn a_service_that_ignores_conditions_is_refused() {
-    let server = bench_services::embedded::s3::serve_unsoundly_in_background().expect("a server");
-    // Races are won by several only now and then, so that one try may not show it.
-    let refused = (0..20).any(|_| {
-        let place = Place::new(TOOL);
-        let mut command = place.command("-n 10 --commit-interval 10ms");
-        command.envs(server.environment());
-        let said = Said::of(command);
-        said.code == 1 && said.stderr.contains("overwrite each other")
-    });
-    assert!(refused);
-}
-
-#[test]
 fn folders_that_cannot_be_used_are_named() {
     let place = Place::new(TOOL);
     place.write("file", "");
