@@ -27,9 +27,11 @@ import tempfile
 import time
 from dataclasses import asdict, dataclass, fields
 
+import side_by_side
+from side_by_side import Failed, call, machine, notice, rotated, spread, table
+
 HERE = pathlib.Path(__file__).resolve().parent
 JAVA_TOOLS = "org.apache.kafka.tools."
-CLOCK_TICKS_S = os.sysconf("SC_CLK_TCK")
 
 # As the scripts of Kafka's distribution start its performance tools.
 JVM_OPTIONS = [
@@ -68,10 +70,6 @@ class Run:
     cores_busy: float | None = None  # client and broker together
 
 
-class Failed(Exception):
-    """Something that the user must mend; its text says what and how."""
-
-
 # --- The broker ------------------------------------------------------------------------------
 
 
@@ -92,11 +90,7 @@ class Broker:
 
     def cpu_s(self):
         """The processor time that it has used."""
-        if not self.pid:
-            return None
-        # The name of the process, in brackets, may hold anything: what follows it counts.
-        fields_after = pathlib.Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields_after[11]) + int(fields_after[12])) / CLOCK_TICKS_S
+        return side_by_side.cpu_s(self.pid) if self.pid else None
 
     def java(self, tool, *arguments):
         """The command line of one of Kafka's own tools."""
@@ -121,8 +115,8 @@ def listening_process(servers):
     """The process of this machine that listens on the first server's port, if it can be seen."""
     port = int(servers.split(",")[0].rpartition(":")[2])
     inodes = set()
-    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
-        for line in pathlib.Path(table).read_text().splitlines()[1:]:
+    for listing in ("/proc/net/tcp", "/proc/net/tcp6"):
+        for line in pathlib.Path(listing).read_text().splitlines()[1:]:
             columns = line.split()
             listening = columns[3] == "0A"
             if listening and int(columns[1].rpartition(":")[2], 16) == port:
@@ -190,14 +184,6 @@ def measure(broker, command):
         broker_cpu_s=None if broker_before_s is None else broker_after_s - broker_before_s,
         memory_max_mb=usage.ru_maxrss * 1024 / 1e6,
     )
-
-
-def call(command):
-    """Runs a helper whose cost does not count."""
-    done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL)
-    if done.returncode != 0:
-        raise Failed(f"{shlex.join(command)}\nended with {done.returncode}:\n{done.stderr[-2000:]}")
-    return done.stdout
 
 
 def find(pattern, output, what):
@@ -471,12 +457,6 @@ def java_latency(setup, number, topic, seconds):
     )  # fmt: skip
 
 
-def rotated(items, by):
-    """The items, begun with another one each time: nobody always runs first or after the same."""
-    by %= max(len(items), 1)
-    return items[by:] + items[:by]
-
-
 # --- Goals -----------------------------------------------------------------------------------
 
 
@@ -590,7 +570,7 @@ def latency_table(runs):
             spread([r.p50_ms for r in group], " ms"),
             spread([r.p99_ms for r in group], " ms"),
             spread([r.client_cpu_us for r in group], " us", digits=1),
-            spread([r.cores_busy for r in group], ""),
+            spread([r.cores_busy for r in group]),
         ])  # fmt: skip
     head = ["end-to-end latency", "load", "mean", "p50", "p99", "client CPU a message",
             "cores busy, client and broker"]  # fmt: skip
@@ -603,7 +583,7 @@ def goals_table(runs):
         for setting, values in ratios(runs, goal).items():
             verdict = "met" if goal.is_met(statistics.median(values)) else "**missed**"
             at = f", {setting}" if setting else ""
-            rows.append([goal.text() + at, spread(values, ""), goal.bound_text(), verdict])
+            rows.append([goal.text() + at, spread(values), goal.bound_text(), verdict])
     return table(["ratio, median of the rounds", "ratio", "goal", ""], rows)
 
 
@@ -616,30 +596,12 @@ def grouped(runs, part):
     return dict(sorted(groups.items(), key=lambda item: (order.index(item[0][0]), item[0][1])))
 
 
-def spread(values, unit, digits=2):
-    if any(value is None for value in values):
-        return ""
-    middle, low, high = statistics.median(values), min(values), max(values)
-    return f"{middle:.{digits}f}{unit} ({low:.{digits}f} to {high:.{digits}f})"
-
-
 def without_column(index, head, rows):
     left = [cells[:index] + cells[index + 1 :] for cells in [head, *rows]]
     return left[0], left[1:]
 
 
-def table(head, rows):
-    if not rows:
-        return []
-    aligned = ["---"] + ["---:"] * (len(head) - 1)
-    return ["| " + " | ".join(cells) + " |" for cells in [head, aligned, *rows]] + [""]
-
-
 # --- Command line ----------------------------------------------------------------------------
-
-
-def notice(text):
-    print(text, file=sys.stderr, flush=True)
 
 
 def load(text):
@@ -693,7 +655,7 @@ def compare(options):
     folder = pathlib.Path(options.results_dir) / f"peers-kafka-{stamp}"
     folder.mkdir(parents=True)
     setup = Setup(options, broker, folder, peer)
-    host = f"{os.cpu_count()} processors, load average before {os.getloadavg()[0]:.1f}"
+    host = machine()
     with open(folder / "runs.csv", "w", newline="") as file:
         writer = csv.DictWriter(file, [field.name for field in fields(Run)])
         writer.writeheader()

@@ -17,15 +17,15 @@ import json
 import os
 import pathlib
 import shlex
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from dataclasses import asdict, dataclass, fields
 
+from side_by_side import Failed, cpu_s, machine, notice, rotated, service, spread, table
+
 HERE = pathlib.Path(__file__).resolve().parent
-CLOCK_TICKS_S = os.sysconf("SC_CLK_TCK")
 OURS, THEIRS = "kin-producer", "boto3"
 
 
@@ -44,40 +44,11 @@ class Run:
     elapsed_s: float  # of the process
 
 
-class Failed(Exception):
-    """Something that the user must mend; its text says what and how."""
-
-
 # --- The stream ------------------------------------------------------------------------------
-
-
-@contextlib.contextmanager
-def embedded_kinesis(options, folder):
-    """An embedded Kinesis without limits, for as long as it is used: its environment and process."""
-    tool, place = options.run_suite, ["--dir", str(folder / "services")]
-    call([tool, "services", "up", "kinesis", *UNLIMITED, *place])
-    try:
-        exports = call([tool, "services", "env", *place])
-        # The exports are a shell's: let one read them.
-        script = f"{exports}\nenv -0"
-        shown = call(["sh", "-c", script])
-        environment = dict(line.split("=", 1) for line in shown.split("\0") if "=" in line)
-        nodes = json.loads(call([tool, "services", "status", "--output", "json", *place]))
-        (pid,) = [node["pid"] for node in nodes if node["service"] == "kinesis"]
-        yield environment, pid
-    finally:
-        call([tool, "services", "down", *place])
 
 
 # What `run-suite services up` is told for a stream that takes all that it can.
 UNLIMITED = ["--kinesis-limits", "none"]
-
-
-def cpu_s(pid):
-    """The processor time that a process has used."""
-    # The name of the process, in brackets, may hold anything: what follows it counts.
-    after = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(after[11]) + int(after[12])) / CLOCK_TICKS_S
 
 
 @contextlib.contextmanager
@@ -182,22 +153,13 @@ def run(options, environment, pid, client, number, name, in_flight, folder):
 
 def report(runs, options, host):
     rounds = max(run.round for run in runs)
-    lines = [
-        f"Records of {options.size} bytes, {options.records:,} a run, 500 a PutRecords request, "
-        f"{options.shards} shards without limits, client and embedded stream on one machine ({host}). "
-        f"Medians of {rounds} interleaved rounds, with the lowest and the highest. Processor time is that of "
-        "the whole process.",
-        "",
-        *row(["client", "in flight", "records a second", "client CPU a record", "stream CPU a record"]),
-        *row(["---"] + ["---:"] * 4),
-    ]
-    ratios = []
+    rows, ratios = [], []
     for in_flight in options.in_flight:
         by_client = {
             name: [r for r in runs if (r.client, r.in_flight) == (name, in_flight)] for name in CLIENTS
         }
         for name, group in by_client.items():
-            lines += row([
+            rows.append([
                 f"`{name}`", str(in_flight),
                 spread([r.records_per_s / 1e3 for r in group], " k"),
                 spread([r.client_cpu_us for r in group], " us"),
@@ -210,35 +172,21 @@ def report(runs, options, host):
             for theirs in by_client[THEIRS]
             if ours.round == theirs.round
         ]
-        rate = spread([ours.records_per_s / theirs.records_per_s for ours, theirs in pairs], "")
-        cpu = spread([ours.client_cpu_us / theirs.client_cpu_us for ours, theirs in pairs], "")
-        ratios += row([str(in_flight), rate, cpu])
-    lines += ["", *row(["in flight", "records a second, ours / theirs", "CPU a record, ours / theirs"])]
-    lines += [*row(["---:"] * 3), *ratios, ""]
-    return "\n".join(lines)
-
-
-def row(cells):
-    return ["| " + " | ".join(cells) + " |"]
-
-
-def spread(values, unit):
-    return f"{statistics.median(values):.2f}{unit} ({min(values):.2f} to {max(values):.2f})"
+        rate = spread([ours.records_per_s / theirs.records_per_s for ours, theirs in pairs])
+        cpu = spread([ours.client_cpu_us / theirs.client_cpu_us for ours, theirs in pairs])
+        ratios.append([str(in_flight), rate, cpu])
+    return "\n".join([
+        f"Records of {options.size} bytes, {options.records:,} a run, 500 a PutRecords request, "
+        f"{options.shards} shards without limits, client and embedded stream on one machine ({host}). "
+        f"Medians of {rounds} interleaved rounds, with the lowest and the highest. Processor time is that of "
+        "the whole process.",
+        "",
+        *table(["client", "in flight", "records a second", "client CPU a record", "stream CPU a record"], rows),
+        *table(["in flight", "records a second, ours / theirs", "CPU a record, ours / theirs"], ratios),
+    ])  # fmt: skip
 
 
 # --- Command line ----------------------------------------------------------------------------
-
-
-def call(command):
-    """Runs a helper whose cost does not count."""
-    done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL)
-    if done.returncode != 0:
-        raise Failed(f"{shlex.join(command)}\nended with {done.returncode}:\n{done.stderr[-2000:]}")
-    return done.stdout
-
-
-def notice(text):
-    print(text, file=sys.stderr, flush=True)
 
 
 def parse(arguments):
@@ -273,11 +221,11 @@ def compare(options):
     stamp = datetime.datetime.now(datetime.UTC).strftime("%Y%m%dT%H%M%SZ")
     folder = pathlib.Path(options.results_dir) / f"peers-kinesis-{stamp}"
     folder.mkdir(parents=True)
-    host = f"{os.cpu_count()} processors, load average before {os.getloadavg()[0]:.1f}"
+    host = machine()
     jobs = [(name, in_flight) for in_flight in options.in_flight for name in CLIENTS]
     runs = []
     with (
-        embedded_kinesis(options, folder) as (environment, pid),
+        service(options.run_suite, folder / "services", "kinesis", *UNLIMITED) as (environment, pid),
         open(folder / "kinesis-runs.csv", "w", newline="") as file,
     ):
         writer = csv.DictWriter(file, [field.name for field in fields(Run)])
@@ -290,9 +238,7 @@ def compare(options):
             aws_secret_access_key=environment["AWS_SECRET_ACCESS_KEY"],
         )
         for number in range(1, options.repeats + 1):
-            # Begun with another one each time: nobody always runs first or after the same.
-            begin = number % len(jobs)
-            for name, in_flight in jobs[begin:] + jobs[:begin]:
+            for name, in_flight in rotated(jobs, number):
                 runs.append(run(options, environment, pid, client, number, name, in_flight, folder))
                 writer.writerow(asdict(runs[-1]))
                 file.flush()

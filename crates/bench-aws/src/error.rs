@@ -5,10 +5,11 @@ use aws_smithy_types::error::display::DisplayErrorContext;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
 /// Codes by which services say that they are asked too much.
-const THROTTLING: [&str; 6] = [
+const THROTTLING: [&str; 7] = [
     "LimitExceededException",
     "ProvisionedThroughputExceededException",
     "RequestLimitExceeded",
+    "SlowDown",
     "ThrottledException",
     "ThrottlingException",
     "KMSThrottlingException",
@@ -75,9 +76,17 @@ fn remedy_for(code: &str) -> Option<&'static str> {
         "AccessDeniedException" | "AccessDenied" | "UnauthorizedOperation" => {
             Some("docs/aws.md has the policy that the tools need")
         }
-        "UnrecognizedClientException" | "InvalidSignatureException" | "IncompleteSignature" => {
-            Some("check the access key, its secret and --region")
-        }
+        "UnrecognizedClientException"
+        | "InvalidSignatureException"
+        | "IncompleteSignature"
+        | "InvalidAccessKeyId"
+        | "SignatureDoesNotMatch"
+        // versitygw's for an unknown access key.
+        | "XAdminUserNotFound" => Some("check the access key, its secret and --region"),
+        "AuthorizationHeaderMalformed"
+        | "IllegalLocationConstraintException"
+        | "PermanentRedirect" => Some("name the region that it is in with --region"),
+        "RequestTimeTooSkewed" => Some("set this machine's clock"),
         "ExpiredTokenException" | "ExpiredToken" => Some("log in again: the credentials expired"),
         code if is_throttled(code) => Some("ask for less at a time, or for more capacity"),
         _ => None,

@@ -7,6 +7,7 @@ use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_types::service_config::ServiceConfigKey;
 use bench_core::results::{ServiceInfo, ServiceOrigin};
 use clap::Args;
 
@@ -56,6 +57,8 @@ pub enum AwsService {
     Kinesis,
     /// `DynamoDB`.
     Dynamodb,
+    /// Simple Storage Service.
+    S3,
 }
 
 impl AwsService {
@@ -65,6 +68,16 @@ impl AwsService {
         match self {
             Self::Kinesis => "kinesis",
             Self::Dynamodb => "dynamodb",
+            Self::S3 => "s3",
+        }
+    }
+
+    /// Its id, under which configuration files speak of it.
+    fn id(self) -> &'static str {
+        match self {
+            Self::Kinesis => "Kinesis",
+            Self::Dynamodb => "DynamoDB",
+            Self::S3 => "S3",
         }
     }
 
@@ -74,7 +87,27 @@ impl AwsService {
         match self {
             Self::Kinesis => "AWS_ENDPOINT_URL_KINESIS",
             Self::Dynamodb => "AWS_ENDPOINT_URL_DYNAMODB",
+            Self::S3 => "AWS_ENDPOINT_URL_S3",
         }
+    }
+
+    /// Where the service is, if not in AWS, as the SDK's clients of it find out: from the
+    /// configuration itself, else from what the environment and the profile say of this service, else
+    /// from what they say of all.
+    #[must_use]
+    pub fn endpoint(self, config: &SdkConfig) -> Option<String> {
+        let general = || config.endpoint_url().map(str::to_owned);
+        if config.get_origin("endpoint_url").is_client_config() {
+            return general();
+        }
+        let key = ServiceConfigKey::builder()
+            .service_id(self.id())
+            .env("AWS_ENDPOINT_URL")
+            .profile("endpoint_url")
+            .build()
+            .ok();
+        let of_service = key.and_then(|key| config.service_config()?.load_config(key));
+        of_service.or_else(general)
     }
 }
 
@@ -90,17 +123,36 @@ impl AwsArgs {
         Self { endpoint_url, region, profile, timeout }
     }
 
+    /// The address that an option names.
+    #[must_use]
+    pub fn endpoint_url(&self) -> Option<&str> {
+        self.endpoint_url.as_deref()
+    }
+
+    /// The option by which the user has said which service, account or region to use, if there is one.
+    #[must_use]
+    pub fn naming_option(&self) -> Option<&'static str> {
+        let options = [
+            ("--endpoint-url", &self.endpoint_url),
+            ("--region", &self.region),
+            ("--profile", &self.profile),
+        ];
+        options.into_iter().find_map(|(option, value)| value.as_ref().map(|_| option))
+    }
+
+    /// Whether what the environment names is meant, too. A driver that asks for an embedded service
+    /// does not mean what the user's environment names, unless it has started that service itself.
+    #[must_use]
+    pub fn heeds_environment() -> bool {
+        ServiceOrigin::requested() != Some(ServiceOrigin::Embedded)
+            || std::env::var_os("BENCH_STACK").is_some()
+    }
+
     /// Whether the user has said which service to use: by an option or in the environment. Otherwise
     /// an embedded one is meant, so that a first run costs nothing and needs no account. What only
     /// stands in a configuration file does not count.
     #[must_use]
     pub fn is_named(&self, service: AwsService) -> bool {
-        let by_option =
-            self.endpoint_url.is_some() || self.region.is_some() || self.profile.is_some();
-        // A driver that asks for an embedded service does not mean what the user's environment names,
-        // unless it has started that service itself.
-        let from_environment = ServiceOrigin::requested() != Some(ServiceOrigin::Embedded)
-            || std::env::var_os("BENCH_STACK").is_some();
         let variables = [
             service.endpoint_variable(),
             "AWS_ENDPOINT_URL",
@@ -109,7 +161,8 @@ impl AwsArgs {
             "AWS_PROFILE",
         ];
         let is_set = |name: &&str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
-        by_option || (from_environment && variables.iter().any(is_set))
+        self.naming_option().is_some()
+            || (Self::heeds_environment() && variables.iter().any(is_set))
     }
 
     /// The SDK's configuration for the service that the user named. Requests are tried again by the
@@ -133,7 +186,18 @@ impl AwsArgs {
     /// The SDK's configuration for an embedded service, whatever the environment says.
     #[must_use]
     pub fn embedded_config(&self, endpoint_url: &str) -> SdkConfig {
-        let credentials = Credentials::new("embedded", "embedded", None, None, "embedded");
+        self.embedded_config_with(endpoint_url, "embedded", "embedded")
+    }
+
+    /// The same for an embedded service that checks keys.
+    #[must_use]
+    pub fn embedded_config_with(
+        &self,
+        endpoint_url: &str,
+        access_key: &str,
+        secret_key: &str,
+    ) -> SdkConfig {
+        let credentials = Credentials::new(access_key, secret_key, None, None, "embedded");
         SdkConfig::builder()
             .behavior_version(BehaviorVersion::latest())
             .retry_config(RetryConfig::standard())
@@ -148,11 +212,7 @@ impl AwsArgs {
     #[must_use]
     pub fn service_info(&self, service: AwsService, config: &SdkConfig) -> ServiceInfo {
         let region = config.region().map_or("an unknown region", AsRef::as_ref);
-        let by_variable = || {
-            let names = [service.endpoint_variable(), "AWS_ENDPOINT_URL"];
-            names.iter().find_map(|name| std::env::var(name).ok())
-        };
-        let endpoint = self.endpoint_url.clone().or_else(by_variable);
+        let endpoint = service.endpoint(config);
         let version = match &endpoint {
             Some(_) => "unknown".to_owned(),
             None => format!("AWS {region}"),

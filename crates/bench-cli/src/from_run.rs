@@ -1,11 +1,71 @@
 //! What a run is held against: the one that `--from-run` names.
 
 use std::path::Path;
+use std::thread;
+use std::time::{Duration, SystemTime};
 
 use bench_core::audit::AckLedger;
 use bench_core::message::RunId;
+use bench_core::results::{RunDocument, RunFolder, Status};
 
-use crate::UsageError;
+use crate::quantity::parse_duration;
+use crate::{Interrupted, Shutdown, UsageError};
+
+/// How often a run that goes on is looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// A run that goes on writes to its folder once an interval; one that has not for so long, or for
+/// three intervals if that is longer, has died.
+const SILENCE_MIN: Duration = Duration::from_secs(5);
+
+/// How the run ended that left its results in a folder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RunEnd {
+    /// By itself: what it had acknowledged is complete.
+    Reported,
+    /// Without a word: what it had acknowledged in its last interval is not recorded.
+    Died,
+}
+
+/// Waits for the end of the run that leaves its results in `folder`, the value of `--from-run`:
+/// until then nobody knows all that it will have acknowledged.
+pub fn await_run_end(folder: &Path, shutdown: &Shutdown) -> Result<RunEnd, Interrupted> {
+    let mut is_told = false;
+    loop {
+        let document = std::fs::read(folder.join(RunFolder::DOCUMENT)).unwrap_or_default();
+        // Folders without a document that can be read are for others to complain about.
+        let running = serde_json::from_slice::<RunDocument>(&document)
+            .ok()
+            .filter(|document| document.status == Status::Running);
+        let Some(running) = running else { return Ok(RunEnd::Reported) };
+        if silence(folder).is_none_or(|silence| silence > silence_max(&running)) {
+            return Ok(RunEnd::Died);
+        }
+        if !is_told {
+            tracing::warn!("--from-run: {} goes on; waiting for its end", folder.display());
+            is_told = true;
+        }
+        if shutdown.is_requested() {
+            return Err(Interrupted("the run that --from-run names came to its end"));
+        }
+        thread::sleep(LOOK_EVERY);
+    }
+}
+
+/// Time since something was written last.
+fn silence(folder: &Path) -> Option<Duration> {
+    let files = [RunFolder::DOCUMENT, RunFolder::INTERVALS, AckLedger::FILE_NAME];
+    let written =
+        files.iter().filter_map(|file| folder.join(file).metadata().ok()?.modified().ok());
+    // A time to come is that of a clock that was set back: now, as far as anyone can tell.
+    Some(SystemTime::now().duration_since(written.max()?).unwrap_or_default())
+}
+
+fn silence_max(running: &RunDocument) -> Duration {
+    let interval = running.options.get("interval").and_then(|interval| interval.as_str());
+    let interval = interval.and_then(|interval| parse_duration(interval).ok());
+    SILENCE_MIN.max(interval.unwrap_or_default().saturating_mul(3))
+}
 
 /// The run that left its results in `folder`, the value of `--from-run`, and what it had
 /// acknowledged.
@@ -27,6 +87,7 @@ mod tests {
     use tempfile::TempDir;
 
     use super::*;
+    use crate::report::sample;
 
     /// The folder of something that had ten messages of each of these streams acknowledged.
     fn folder_of(streams: &[(u64, u16)]) -> TempDir {
@@ -50,6 +111,45 @@ mod tests {
     fn all_producers_of_the_run_count() {
         let (run, ledger) = acked_in(folder_of(&[(7, 0), (7, 1)]).path()).expect("is one run");
         assert_eq!((run, ledger.len()), (RunId::from_bits(7), 20));
+    }
+
+    /// The folder of a run of this status, last written to so long ago.
+    fn folder_with(status: Status, silent: Duration) -> TempDir {
+        let folder = folder_of(&[(7, 0)]);
+        let document = RunDocument { status, ..sample::open_loop() };
+        let text = serde_json::to_vec(&document).expect("JSON");
+        std::fs::write(folder.path().join(RunFolder::DOCUMENT), text).expect("writes a file");
+        for file in [RunFolder::DOCUMENT, AckLedger::FILE_NAME] {
+            let file = std::fs::File::options().write(true).open(folder.path().join(file));
+            let written = SystemTime::now() - silent;
+            file.expect("is there").set_modified(written).expect("is ours");
+        }
+        folder
+    }
+
+    #[test]
+    fn a_run_that_goes_on_is_waited_for_and_one_that_died_is_told_from_it() {
+        let (shutdown, long_ago) = (Shutdown::without_signals(), Duration::from_mins(10));
+        for (status, silent, expected) in [
+            (Status::Complete, Duration::ZERO, Ok(RunEnd::Reported)),
+            (Status::Incomplete, long_ago, Ok(RunEnd::Reported)),
+            (Status::Running, long_ago, Ok(RunEnd::Died)),
+        ] {
+            let folder = folder_with(status, silent);
+            assert_eq!(await_run_end(folder.path(), &shutdown), expected, "{status:?}");
+        }
+        shutdown.request();
+        let folder = folder_with(Status::Running, Duration::ZERO);
+        await_run_end(folder.path(), &shutdown).expect_err("is waited for until interrupted");
+    }
+
+    #[test]
+    fn a_run_with_long_intervals_may_be_silent_for_longer() {
+        let mut document = sample::open_loop();
+        for (interval, silence_s) in [("10ms", 5), ("1m", 180), ("?", 5)] {
+            document.options.insert("interval".to_owned(), interval.into());
+            assert_eq!(silence_max(&document), Duration::from_secs(silence_s), "{interval}");
+        }
     }
 
     #[test]

@@ -6,6 +6,7 @@
 
 mod confirm;
 mod exit;
+mod expecting;
 mod from_run;
 pub mod generate;
 mod logging;
@@ -14,22 +15,27 @@ mod options_in_force;
 pub mod output;
 mod progress;
 pub mod quantity;
+mod receiving;
 mod record;
 pub mod report;
 mod shutdown;
 mod spec;
+mod waiting;
 mod workload;
 
 pub use confirm::confirm;
 pub use exit::{Exit, Interrupted, UsageError, main_with};
-pub use from_run::acked_in;
+pub use expecting::{Expectation, Expecting};
+pub use from_run::{RunEnd, acked_in, await_run_end};
 pub use generate::GenerateArgs;
 pub use logging::LogArgs;
 pub use measurement::{Measurement, Surroundings};
 pub use options_in_force::options_in_force;
 pub use output::{OutputArgs, OutputFormat};
 pub use progress::Progress;
+pub use receiving::{AuditArgs, EndArgs};
 pub use record::{RunArgs, RunRecord, StartedRun};
 pub use shutdown::Shutdown;
 pub use spec::ScheduleShape;
+pub use waiting::Waiting;
 pub use workload::{Amount, FormatArg, InputFormat, Workload, WorkloadArgs};

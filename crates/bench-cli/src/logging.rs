@@ -76,12 +76,13 @@ impl LogArgs {
     /// Levels for dependencies, for the libraries of this project (whose names all begin with
     /// `bench_`) and for the tool.
     fn directives(self, tool: &str) -> String {
+        // The AWS SDK warns of each place in which it finds no credentials, and dumps the answer; that
+        // none were found is an error of ours. The kernel of delta-rs logs as an error whatever it
+        // returns as one, that there is no table yet for instance.
         let (others, ours) = match (self.quiet, self.verbose) {
-            (true, _) => ("error", "error"),
-            // The AWS SDK warns of each place in which it finds no credentials, and dumps the answer;
-            // that none were found is an error of ours.
-            (false, 0) => ("warn,aws_config=error", "warn"),
-            (false, 1) => ("warn", "info"),
+            (true, _) => ("error,buoyant_kernel=off", "error"),
+            (false, 0) => ("warn,aws_config=error,buoyant_kernel=off", "warn"),
+            (false, 1) => ("warn,buoyant_kernel=off", "info"),
             (false, 2) => ("info", "debug"),
             (false, _) => ("debug", "trace"),
         };
@@ -107,11 +108,13 @@ mod tests {
 
     #[test]
     fn each_v_says_more_about_our_crates_first() {
-        assert_eq!(args(0, false).directives("t"), "warn,aws_config=error,bench_=warn,t=warn");
-        assert_eq!(args(1, false).directives("topic_clean"), "warn,bench_=info,topic_clean=info");
+        let least = "warn,aws_config=error,buoyant_kernel=off,bench_=warn,t=warn";
+        assert_eq!(args(0, false).directives("t"), least);
+        let some = "warn,buoyant_kernel=off,bench_=info,topic_clean=info";
+        assert_eq!(args(1, false).directives("topic_clean"), some);
         assert_eq!(args(2, false).directives("t"), "info,bench_=debug,t=debug");
         assert_eq!(args(9, false).directives("t"), "debug,bench_=trace,t=trace");
-        assert_eq!(args(0, true).directives("t"), "error,bench_=error,t=error");
+        assert_eq!(args(0, true).directives("t"), "error,buoyant_kernel=off,bench_=error,t=error");
     }
 
     #[test]

@@ -6,6 +6,7 @@ use anyhow::{Error, Result};
 use bench_core::audit::AckLedger;
 use bench_core::clock::{Clock as _, InstantNs, SystemClock};
 use bench_core::counts::Counts;
+use bench_core::durations::Durations;
 use bench_core::engine::{self, Plan, RunControl, Totals};
 use bench_core::results::{Status, Summary, SummaryInput};
 use bench_core::transport::{Publish, Receive};
@@ -31,6 +32,8 @@ pub struct Measurement<P, R> {
     pub warnings: Vec<String>,
     /// What the connections count beside their messages; read when they have ended.
     pub counts: Counts,
+    /// What the connections record of their system's own work.
+    pub durations: Durations,
 }
 
 /// What a measurement gets from the tool.
@@ -49,9 +52,8 @@ impl<P: Publish + Send, R: Receive + Send> Measurement<P, R> {
     /// Measures, records, prints the result, and says how to exit.
     pub fn carry_out(self, mut record: RunRecord, around: Surroundings) -> Result<Exit> {
         let Surroundings { clock, shutdown, mut progress, output } = around;
-        let Self { plan, publishers, receivers, ledger, backlog_max_bytes, warnings, counts } =
-            self;
-        for warning in warnings {
+        let Self { plan, publishers, receivers, ledger, backlog_max_bytes, .. } = self;
+        for warning in self.warnings {
             record.warn(warning);
         }
         let (produced, consumed) = (!publishers.is_empty(), !receivers.is_empty());
@@ -60,6 +62,7 @@ impl<P: Publish + Send, R: Receive + Send> Measurement<P, R> {
             receivers.len(),
             backlog_max_bytes.filter(|_| produced && consumed),
         );
+        record.folder_mut().set_durations(self.durations.names());
         record.set_timeline(plan.timeline, clock.origin());
         let mut line = ProgressLine::new(plan.timeline.start_ns);
         let transports = (publishers, receivers);
@@ -68,6 +71,7 @@ impl<P: Publish + Send, R: Receive + Send> Measurement<P, R> {
             clock,
             &control,
             transports,
+            self.durations,
             record.folder_mut(),
             |now_ns, totals| {
                 if shutdown.is_requested() {
@@ -94,10 +98,11 @@ impl<P: Publish + Send, R: Receive + Send> Measurement<P, R> {
             schedule: produced.then_some(plan.schedule),
             consumed,
             ledger: ledger.as_ref().or(produced.then_some(&totals.ledger)),
+            messages_expected: plan.consumer.messages_expected,
             guarantee: plan.consumer.guarantee,
             raw: plan.consumer.raw,
             resources: record.meter().read(totals.sent + totals.received.messages),
-            counts: counts.read(),
+            counts: self.counts.read(),
         });
         let status = match (&error, shutdown.is_requested()) {
             (Some(_), _) => Status::Failed,

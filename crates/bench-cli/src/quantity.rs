@@ -3,7 +3,7 @@
 //! What is printed here is also read here, to the three digits that are shown. The case of a unit
 //! does not matter; `k`, `M`, `G` and `T` are powers of 1000, `Ki`, `Mi`, `Gi` and `Ti` of 1024.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bench_core::pacing::Schedule;
 
@@ -149,6 +149,18 @@ pub fn parse_duration(text: &str) -> Result<Duration, QuantityError> {
         })?,
     };
     if duration > DURATION_MAX { Err(kind.out_of_range(text)) } else { Ok(duration) }
+}
+
+/// Reads an instant: `2026-11-21T14:00:00Z` (UTC), or seconds since 1970.
+pub fn parse_instant(text: &str) -> Result<SystemTime, String> {
+    let seconds = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    let instant = match seconds {
+        Some(since_1970) => SystemTime::UNIX_EPOCH.checked_add(since_1970),
+        None => humantime::parse_rfc3339_weak(text).ok(),
+    };
+    instant.ok_or_else(|| {
+        "not a time; write it as in 2026-11-21T14:00:00Z (UTC), or in seconds since 1970".to_owned()
+    })
 }
 
 fn parse_whole(

@@ -17,6 +17,7 @@ use std::time::{Duration, SystemTime};
 
 use bench_core::audit::Expected;
 use bench_core::clock::{Clock as _, InstantNs, SECOND_NS, SystemClock};
+use bench_core::durations::Durations;
 use bench_core::engine::{self, ConsumerConfig, Plan, RunControl, Timeline};
 use bench_core::message::{
     Content, KeyDistribution, MessageFormat, MessageSpec, RunId, SizeDistribution,
@@ -175,8 +176,15 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
     let plan = plan(run, clock.now_ns() + SECOND_NS / 10);
     folder.set_timeline(plan.timeline);
     let meter = ResourceMeter::start();
-    let (totals, error) =
-        engine::run(&plan, clock, &control, transports, &mut folder, |_now_ns, _totals| {})?;
+    let (totals, error) = engine::run(
+        &plan,
+        clock,
+        &control,
+        transports,
+        Durations::default(),
+        &mut folder,
+        |_, _| {},
+    )?;
 
     let summary = Summary::new(SummaryInput {
         totals: &totals,
@@ -184,6 +192,7 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
         schedule: Some(plan.schedule),
         consumed: true,
         ledger: Some(&totals.ledger),
+        messages_expected: None,
         guarantee: plan.consumer.guarantee,
         raw: false,
         resources: meter.read(totals.sent + totals.received.messages),

@@ -103,11 +103,7 @@ impl LatencyHistogram {
     /// exceed; 0 without samples.
     #[must_use]
     pub fn percentile_ns(&self, percentile: f64) -> u64 {
-        let samples = self.histogram.len() as f64;
-        // 99.9 is no exact binary number: 99.9 % of 1,000 samples must be 999 of them all the same.
-        let rank = (percentile * samples / 100.0 - 1e-6).ceil().max(1.0);
-        // Half a sample below the rank, rounding cannot lead to another one.
-        self.histogram.value_at_quantile((rank - 0.5) / samples.max(1.0))
+        percentile_ns(&self.histogram, percentile)
     }
 
     /// The figures for a result; `None` without samples.
@@ -135,6 +131,15 @@ impl LatencyHistogram {
             beyond_range_max_ns: self.beyond_max_ns,
         })
     }
+}
+
+/// The value that `percentile` (0 to 100) per cent of the samples do not exceed; 0 without samples.
+pub(crate) fn percentile_ns(histogram: &Histogram<u64>, percentile: f64) -> u64 {
+    let samples = histogram.len() as f64;
+    // 99.9 is no exact binary number: 99.9 % of 1,000 samples must be 999 of them all the same.
+    let rank = (percentile * samples / 100.0 - 1e-6).ceil().max(1.0);
+    // Half a sample below the rank, rounding cannot lead to another one.
+    histogram.value_at_quantile((rank - 0.5) / samples.max(1.0))
 }
 
 impl Default for LatencyHistogram {

@@ -6,6 +6,7 @@
 pub mod audit;
 pub mod clock;
 pub mod counts;
+pub mod durations;
 pub mod engine;
 pub mod latency;
 pub mod message;

@@ -8,6 +8,7 @@ use bench_cli::{
 };
 use bench_core::clock::{Clock as _, SystemClock, duration_ns};
 use bench_core::counts::Counts;
+use bench_core::durations::Durations;
 use bench_core::engine::{ConsumerConfig, Plan};
 use bench_core::message::RunId;
 use bench_core::transport::NoConnection;
@@ -50,6 +51,7 @@ pub(crate) fn measure<C: Connection>(
         backlog_max_bytes: None,
         warnings: Vec::new(),
         counts,
+        durations: Durations::default(),
     };
     let (progress, output) = (options.log.progress(), options.output.output);
     measurement.carry_out(record, Surroundings { clock, shutdown, progress, output })

@@ -5,14 +5,16 @@
 //! program that wants to offer the services calls [`run_if_requested`] first of all. Figures taken
 //! against them are the client's ceiling on loopback, never the performance of what they stand for.
 //!
-//! Tests of the crates that talk to Kinesis or `DynamoDB` start them in their own process instead:
-//! [`kinesis::serve_in_background`] and [`dynamodb::serve_in_background`].
+//! Tests of the crates that talk to Kinesis, `DynamoDB` or S3 start them in their own process
+//! instead: [`kinesis::serve_in_background`], [`dynamodb::serve_in_background`] and
+//! [`s3::serve_in_background`].
 
 pub mod dynamodb;
 mod kafka;
 pub mod kinesis;
 pub(crate) mod lambda;
 mod process;
+pub mod s3;
 mod serving;
 
 use std::ffi::OsStr;
@@ -25,6 +27,7 @@ pub use kafka::{
     PARTITIONS_MAX,
 };
 pub use kinesis::{EmbeddedKinesis, KinesisLimits};
+pub use s3::EmbeddedS3;
 
 use process::Kind;
 use serving::ServeError;
@@ -32,10 +35,11 @@ use serving::ServeError;
 /// All that this program can become, and what it then does with its second argument until whoever
 /// started it has gone.
 type Service = (&'static Kind, fn(&OsStr) -> Result<(), ServeError>);
-const SERVICES: [Service; 4] = [
+const SERVICES: [Service; 5] = [
     (&kafka::KIND, kafka::serve),
     (&kinesis::KIND, kinesis::serve),
     (&dynamodb::KIND, dynamodb::serve),
+    (&s3::KIND, s3::serve),
     (&lambda::KIND, lambda::serve),
 ];
 
@@ -68,7 +72,12 @@ mod tests {
     fn versions_are_those_of_the_lock_file() {
         let lock = concat!(env!("CARGO_MANIFEST_DIR"), "/../../Cargo.lock");
         let lock = std::fs::read_to_string(lock).expect("readable");
-        let crates = [("ferrokinesis", kinesis::VERSION), ("dynoxide-rs", dynamodb::VERSION)];
+        let s3_version = s3::VERSION.trim_end_matches(", no fsync");
+        let crates = [
+            ("ferrokinesis", kinesis::VERSION),
+            ("dynoxide-rs", dynamodb::VERSION),
+            ("s3s", s3_version),
+        ];
         for (name, shown) in crates {
             let (_, rest) = lock.split_once(&format!("name = \"{name}\"\n")).expect("locked");
             let (_, version) = shown.split_once(' ').expect("a name and a version");

@@ -6,5 +6,6 @@ mod error;
 pub mod lambda;
 pub mod local;
 pub mod proxy;
+mod random;
 
 pub use error::ServiceError;

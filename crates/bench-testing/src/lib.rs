@@ -11,6 +11,7 @@
 //! What cannot be had is printed as skipped, with the reason, past the test harness; with
 //! `BENCH_TEST_LOCAL=require` in the environment it is a failure instead.
 
+mod s3;
 pub mod tool;
 mod warden;
 
@@ -21,6 +22,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bench_services::local::{Cache, LocalError, Stack, StackOptions};
 use tempfile::TempDir;
 use warden::Warden;
+
+pub use s3::S3;
 
 /// The environment variable that names a broker to use where any broker will do, `host:port`.
 pub const KAFKA_VARIABLE: &str = "BENCH_TEST_KAFKA";

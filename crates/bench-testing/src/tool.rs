@@ -30,7 +30,8 @@ pub use rustix::process::Signal;
 pub const PATIENCE: Duration = Duration::from_mins(2);
 
 /// How the names of the variables begin by which a caller tells the tools what to do.
-const SETTINGS: [&str; 6] = ["AWS_", "BENCH_", "CONNECT_URL", "KAFKA_", "MYSQL_", "RUST_LOG"];
+const SETTINGS: [&str; 7] =
+    ["AWS_", "BENCH_", "CONNECT_URL", "KAFKA_", "MINIO_", "MYSQL_", "RUST_LOG"];
 
 /// A folder for one test, in which the tool runs.
 #[derive(Debug)]

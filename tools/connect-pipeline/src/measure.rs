@@ -10,6 +10,7 @@ use bench_cli::{
 use bench_core::audit::Expected;
 use bench_core::clock::{SystemClock, duration_ns};
 use bench_core::counts::Counts;
+use bench_core::durations::Durations;
 use bench_core::engine::{ConsumerConfig, Plan};
 use bench_core::message::RunId;
 use bench_core::results::{ServiceInfo, ServiceOrigin};
@@ -73,6 +74,7 @@ pub(crate) fn measure(options: &Options, matches: &ArgMatches) -> Result<Exit> {
         backlog_max_bytes: None,
         warnings: if worker.is_some() { source_warnings(options) } else { Vec::new() },
         counts: Counts::default(),
+        durations: Durations::default(),
     };
     let progress = options.log.progress();
     let around = Surroundings { clock, shutdown, progress, output: options.output.output };

@@ -4,6 +4,7 @@ use anyhow::{Context, Result};
 use bench_cli::{Exit, Measurement, Shutdown, UsageError, acked_in};
 use bench_core::audit::Expected;
 use bench_core::clock::{Clock as _, SystemClock, duration_ns};
+use bench_core::durations::Durations;
 use bench_core::engine::{ConsumerConfig, Plan};
 use bench_core::message::RunId;
 use bench_core::results::Guarantee;
@@ -96,6 +97,7 @@ pub(crate) fn drain(options: &Options, args: &DrainArgs, matches: &ArgMatches) -
             backlog_max_bytes: None,
             warnings,
             counts: landing.as_ref().map(|landing| landing.counts.clone()).unwrap_or_default(),
+            durations: Durations::default(),
         })
     })
 }
@@ -135,6 +137,7 @@ fn plan(
     let consumer = ConsumerConfig {
         raw: args.raw,
         messages_max: args.messages,
+        messages_expected: None,
         deadline_ns,
         drain_timeout_ns,
         // A group that misses a member has not read to the end when all others have.

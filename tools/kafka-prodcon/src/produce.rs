@@ -5,6 +5,7 @@ use bench_cli::{Amount, Exit, Measurement, Shutdown, Workload};
 use bench_core::audit::Expected;
 use bench_core::clock::{SystemClock, duration_ns};
 use bench_core::counts::Counts;
+use bench_core::durations::Durations;
 use bench_core::engine::{ConsumerConfig, Plan};
 use bench_core::message::{MessageFormat, RunId};
 use clap::ArgMatches;
@@ -96,6 +97,7 @@ pub(crate) fn produce_and_consume(options: &Options, matches: &ArgMatches) -> Re
             backlog_max_bytes,
             warnings,
             counts: landing.as_ref().map(|landing| landing.counts.clone()).unwrap_or_default(),
+            durations: Durations::default(),
         })
     })
 }
@@ -144,6 +146,7 @@ pub(crate) fn fill(options: &Options, fill: &FillArgs, matches: &ArgMatches) -> 
             backlog_max_bytes: None,
             warnings,
             counts: Counts::default(),
+            durations: Durations::default(),
         })
     })
 }

@@ -1,6 +1,5 @@
 //! Measures reading an Amazon Kinesis stream.
 
-mod expect;
 mod measure;
 mod options;
 mod query;

@@ -1,10 +1,9 @@
 //! The command line.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use bench_aws::AwsArgs;
-use bench_cli::{GenerateArgs, LogArgs, OutputArgs, RunArgs, quantity};
+use bench_cli::{AuditArgs, EndArgs, GenerateArgs, LogArgs, OutputArgs, RunArgs, quantity};
 use bench_kinesis::receive::{RECORDS_MAX, StreamStart};
 use clap::{Args, Parser};
 
@@ -113,59 +112,6 @@ pub(crate) struct ReadingArgs {
     /// default on an embedded service
     #[arg(long)]
     pub(crate) unlimited_reads: bool,
-}
-
-/// When reading ends.
-#[derive(Args)]
-#[command(next_help_heading = "End")]
-pub(crate) struct EndArgs {
-    /// Go on when the end is reached; stops after --messages, --duration, or an interrupt
-    #[arg(long)]
-    pub(crate) follow: bool,
-
-    /// Stop after so many messages
-    #[arg(
-        short = 'n',
-        long,
-        value_name = "COUNT",
-        alias = "num_records",
-        value_parser = quantity::parse_count
-    )]
-    pub(crate) messages: Option<u64>,
-
-    /// Wait for so many messages, also beyond the end; it is a failure when they do not come
-    #[arg(
-        long,
-        value_name = "COUNT",
-        conflicts_with_all = ["messages", "follow"],
-        value_parser = quantity::parse_count
-    )]
-    pub(crate) expected: Option<u64>,
-
-    /// Stop after so long
-    #[arg(long, value_name = "TIME", value_parser = quantity::parse_duration)]
-    pub(crate) duration: Option<Duration>,
-
-    /// Time without a message after which missing ones count as lost
-    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = quantity::parse_duration)]
-    pub(crate) drain_timeout: Duration,
-}
-
-/// What messages are checked against.
-#[derive(Args)]
-#[command(next_help_heading = "Audit")]
-pub(crate) struct AuditArgs {
-    /// Result folder of the run that sent the messages: tells what must be there
-    #[arg(long, value_name = "DIR", conflicts_with = "raw")]
-    pub(crate) from_run: Option<PathBuf>,
-
-    /// Messages have no header: measure throughput alone
-    #[arg(long)]
-    pub(crate) raw: bool,
-
-    /// A run in which a message arrives twice is INVALID
-    #[arg(long, conflicts_with = "raw")]
-    pub(crate) exactly_once: bool,
 }
 
 /// What is computed over JSON records.

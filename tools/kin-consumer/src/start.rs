@@ -1,7 +1,6 @@
 //! Where to begin, as people write it.
 
-use std::time::{Duration, SystemTime};
-
+use bench_cli::quantity::parse_instant;
 use bench_kinesis::receive::StreamStart;
 
 const FORMS: &str = "name trim-horizon, latest, timestamp:TIME, sequence:SHARD/NUMBER or \
@@ -15,23 +14,11 @@ pub(crate) fn parse_start(text: &str) -> Result<StreamStart, String> {
         _ => {}
     }
     match text.split_once(':') {
-        Some(("timestamp", time)) => parse_time(time),
+        Some(("timestamp", time)) => Ok(StreamStart::Timestamp(parse_instant(time)?.into())),
         Some(("sequence", place)) => parse_sequence(place, true),
         Some(("after-sequence", place)) => parse_sequence(place, false),
         _ => Err(FORMS.to_owned()),
     }
-}
-
-fn parse_time(text: &str) -> Result<StreamStart, String> {
-    let seconds = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-    let time = match seconds {
-        Some(since_1970) => SystemTime::UNIX_EPOCH.checked_add(since_1970),
-        None => humantime::parse_rfc3339_weak(text).ok(),
-    };
-    let time = time.ok_or_else(|| {
-        "not a time; write it as in 2026-11-21T14:00:00Z (UTC), or in seconds since 1970".to_owned()
-    })?;
-    Ok(StreamStart::Timestamp(time.into()))
 }
 
 fn parse_sequence(place: &str, is_inclusive: bool) -> Result<StreamStart, String> {
@@ -47,6 +34,8 @@ fn parse_sequence(place: &str, is_inclusive: bool) -> Result<StreamStart, String
 
 #[cfg(test)]
 mod tests {
+    use std::time::{Duration, SystemTime};
+
     use super::*;
 
     #[test]

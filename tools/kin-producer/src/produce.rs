@@ -10,6 +10,7 @@ use bench_cli::{
 use bench_core::audit::Expected;
 use bench_core::clock::{SystemClock, duration_ns};
 use bench_core::counts::Counts;
+use bench_core::durations::Durations;
 use bench_core::engine::{ConsumerConfig, Plan};
 use bench_core::message::{Content, MessageFormat, RunId};
 use bench_core::transport::NoConnection;
@@ -137,6 +138,7 @@ impl Run<'_> {
             backlog_max_bytes: None,
             warnings: stream.warning.into_iter().collect(),
             counts,
+            durations: Durations::default(),
         };
         Ok((measurement, writer))
     }

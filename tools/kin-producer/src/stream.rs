@@ -1,35 +1,27 @@
 //! The stream of a run, on an embedded Kinesis or on the one that the user names.
 
-use std::future::Future;
-use std::time::Duration;
-
 use anyhow::{Context, Result};
 use aws_sdk_kinesis::Client;
 use bench_aws::{AwsService, SdkConfig};
-use bench_cli::{Interrupted, Shutdown, UsageError};
+use bench_cli::{Shutdown, UsageError, Waiting};
 use bench_core::results::{ServiceInfo, ServiceOrigin};
 use bench_kinesis::KinesisError;
 use bench_kinesis::admin::{self, Capacity, RECORD_BYTES_DEFAULT, Shard, Stream, StreamOutcome};
 use bench_services::embedded::kinesis::VERSION;
 use bench_services::embedded::{EmbeddedKinesis, KinesisLimits};
 use bench_services::local;
-use tokio::runtime::Runtime;
 
 use crate::options::{Options, StreamArgs};
-
-/// How often a wait looks whether the user has had enough.
-const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// The service of a run, and what is known of the stream before anything is changed.
 pub(crate) struct Service {
     pub(crate) sdk: SdkConfig,
-    runtime: Runtime,
+    waiting: Waiting,
     client: Client,
     embedded: Option<EmbeddedKinesis>,
     info: ServiceInfo,
     /// The stream as it was found, if it was there.
     found: Option<Stream>,
-    shutdown: Shutdown,
 }
 
 /// A stream that can be used.
@@ -41,12 +33,11 @@ pub(crate) struct ReadyStream {
 impl Service {
     /// Connects to the service that is named, or starts an embedded one, and looks for the stream.
     pub(crate) fn connect(options: &Options, shutdown: &Shutdown) -> Result<Self> {
-        let mut runtime = tokio::runtime::Builder::new_current_thread();
-        let runtime = runtime.enable_all().build().context("failed to start a runtime")?;
+        let waiting = Waiting::new(shutdown)?;
         let is_named = options.aws.is_named(AwsService::Kinesis);
         check(&options.stream, is_named)?;
         let (sdk, embedded, info) = if is_named {
-            let sdk = runtime.block_on(options.aws.config());
+            let sdk = waiting.until(options.aws.config(), "the configuration was looked for")?;
             let info = options.aws.service_info(AwsService::Kinesis, &sdk);
             let info = local::origin_of(&info.name, &info.address).unwrap_or(info);
             (sdk, None, info)
@@ -69,8 +60,7 @@ impl Service {
             (options.aws.embedded_config(&address), Some(embedded), info)
         };
         let client = Client::new(&sdk);
-        let shutdown = shutdown.clone();
-        let mut service = Self { sdk, runtime, client, embedded, info, found: None, shutdown };
+        let mut service = Self { sdk, waiting, client, embedded, info, found: None };
         service.found = service.find(&options.stream.stream)?;
         if service.found.is_none() && !service.creates(&options.stream) {
             let stream = &options.stream.stream;
@@ -86,7 +76,7 @@ impl Service {
             return Ok(None);
         }
         let described = admin::describe(&self.client, stream);
-        match self.wait(described, "the stream was looked for")? {
+        match self.waiting.until(described, "the stream was looked for")? {
             Ok(found) => Ok(Some(found)),
             Err(KinesisError::NoStream { .. }) => Ok(None),
             Err(error) => Err(error.into()),
@@ -137,7 +127,7 @@ impl Service {
                 (None, false) => found.unwrap_or(Capacity::Shards(1)),
             };
             let ensured = admin::ensure(client, stream, asked, args.ready_timeout);
-            warning = match self.wait(ensured, doing)?? {
+            warning = match self.waiting.until(ensured, doing)?? {
                 StreamOutcome::OtherMode if args.shards.is_some() || args.on_demand => {
                     Some(format!("stream '{stream}' has the other mode, and was left as it was"))
                 }
@@ -148,24 +138,9 @@ impl Service {
                 _ => None,
             };
         }
-        self.wait(admin::await_active(client, stream, args.ready_timeout), doing)??;
-        let shards = self.wait(admin::open_shards(client, stream), doing)??;
+        self.waiting.until(admin::await_active(client, stream, args.ready_timeout), doing)??;
+        let shards = self.waiting.until(admin::open_shards(client, stream), doing)??;
         Ok(ReadyStream { shards, warning })
-    }
-
-    /// Waits for an operation, or until the user has had enough.
-    fn wait<T>(&self, operation: impl Future<Output = T>, doing: &'static str) -> Result<T> {
-        let interrupted = async {
-            while !self.shutdown.is_requested() {
-                tokio::time::sleep(LOOK_EVERY).await;
-            }
-        };
-        self.runtime.block_on(async {
-            tokio::select! {
-                done = operation => Ok(done),
-                () = interrupted => Err(Interrupted(doing).into()),
-            }
-        })
     }
 }
 

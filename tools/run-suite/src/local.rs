@@ -10,7 +10,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use bench_cli::{Progress, UsageError};
 use bench_core::results::ServiceOrigin;
-use bench_services::local::{Cache, LambdaOptions, LocalError, Service, Stack, StackOptions};
+use bench_services::local::{
+    Cache, LambdaOptions, LocalError, S3Server, Service, Stack, StackOptions,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::experiment::{Experiment, OptionValue, Options, Owner, at};
@@ -22,11 +24,13 @@ use crate::tools::Tools;
 const FOLDER: &str = "services";
 
 /// What tools of a chain use.
-const CHAINED: [(&str, &[Service]); 4] = [
+const CHAINED: [(&str, &[Service]); 6] = [
     ("kin-producer", &[Service::Kinesis]),
     ("kin-consumer", &[Service::Kinesis]),
     ("kin-db-consumer", &[Service::Dynamodb, Service::KinLambda]),
     ("kin-sql-consumer", &[Service::Mysql, Service::SqlLambda]),
+    ("delta-producer", &[Service::S3]),
+    ("delta-consumer", &[Service::S3]),
 ];
 
 /// The option by which any other tool is told of a service: a tool that has it uses the service.
@@ -41,11 +45,12 @@ const OPTIONS: [(&str, Service); 4] = [
 const LAND: &str = "land";
 
 /// Services that experiments on embedded ones may have started.
-const BESIDE_EMBEDDED: [Service; 5] = [
+const BESIDE_EMBEDDED: [Service; 6] = [
     Service::Kinesis,
     Service::Dynamodb,
     Service::KinLambda,
     Service::SqlLambda,
+    Service::S3,
     // There is no embedded one.
     Service::Mysql,
 ];
@@ -58,6 +63,9 @@ pub(crate) struct LocalPlan {
     kafka_settings: Vec<(String, String)>,
     /// Whether the tool reaches Kafka through proxies, for faults of the network.
     proxied: bool,
+    /// The S3 server, if it has to be a certain one.
+    #[serde(default)]
+    s3_server: Option<S3Server>,
 }
 
 impl LocalPlan {
@@ -86,11 +94,14 @@ impl LocalPlan {
         let section = &experiment.local;
         // What these bring with them is as right in a result as they are.
         let all = StackOptions::of(services).completed().map_err(UsageError::from_library)?;
+        let has_s3 = all.services.contains(&Service::S3);
         Ok(Some(Self {
             services: all.services.into_iter().collect(),
             brokers: section.brokers.unwrap_or(1),
             kafka_settings: section.kafka_settings.clone(),
             proxied: need_network(&experiment.faults),
+            s3_server: (experiment.services == ServiceOrigin::Embedded && has_s3)
+                .then_some(S3Server::Embedded),
         }))
     }
 
@@ -117,6 +128,7 @@ impl LocalPlan {
             kafka_proxy_ports: network.map(Network::ports).unwrap_or_default(),
             kin_lambda: lambda.clone(),
             sql_lambda: lambda,
+            s3_server: self.s3_server,
             ..StackOptions::of(self.services.iter().copied())
         })
     }
@@ -329,12 +341,15 @@ mod tests {
         let lands = format!("{embedded}[options]\nland = \"dynamodb\"");
         expect(&["kafka-prodcon"], &lands, &[]);
         expect(&["kin-producer", "kin-db-consumer"], "services = \"external\"", &[]);
+        expect(&["delta-producer"], embedded, &[]);
+        expect(&["delta-producer"], "services = \"local\"", &["s3"]);
     }
 
     #[test]
     fn two_tools_share_what_they_use() {
         let embedded = "services = \"embedded\"\n";
         expect(&["kin-producer", "kin-consumer"], embedded, &["kinesis"]);
+        expect(&["delta-producer", "delta-consumer"], embedded, &["s3"]);
         let chain = ["kin-producer", "kin-db-consumer"];
         expect(&chain, embedded, &["kinesis", "dynamodb", "kin-lambda"]);
         expect(&chain, "services = \"local\"", &["kinesis", "dynamodb", "kin-lambda"]);

@@ -13,6 +13,7 @@ mod quick;
 mod services;
 mod suite;
 mod summary;
+mod sweep;
 mod text;
 mod tool;
 mod tools;
@@ -39,6 +40,7 @@ use crate::local::LocalPlan;
 use crate::plan::{Estimate, Plan};
 use crate::services::ServicesAction;
 use crate::summary::SuiteSummary;
+use crate::sweep::SweepArgs;
 use crate::tools::Tools;
 
 const EXAMPLES: &str = "\
@@ -50,9 +52,21 @@ Examples:
   run-suite run experiments/kafka-record-size.toml
   run-suite resume results/kafka-record-size-20261121-083000
   run-suite report results/kafka-record-size-20261121-083000 --output csv
+  run-suite delta-sweep --range-start 10000 --range-end 50000 --range-step 10000
   run-suite services up kafka,mysql                 real servers, until `run-suite services down`
 
 Exit codes: 0 all runs valid; 1 a run failed; 2 usage; 3 a run INVALID, none failed; 130 interrupted";
+
+const SWEEP_EXAMPLES: &str = "\
+Examples:
+  run-suite delta-sweep --range-start 10000 --range-end 50000 --range-step 10000   embedded S3
+  run-suite delta-sweep --range-start 70k --range-end 250k --range-step 90k --services local \\
+                        --autocommit-duration-ms 100 -- --warm-up 30s --record-size 100
+  run-suite delta-sweep --range-start 10000 --range-end 30000 --range-step 10000 \\
+                        --lake-path s3://bucket/sweep --s3-backend minio -- --endpoint-url URL
+
+Each rate leaves a result folder, and delta-RATE.csv with its latencies second by second:
+time_from_start in seconds, p50, p75, p85, p95, p99 in milliseconds.";
 
 const FILE_FORM: &str = "\
 An experiment file:
@@ -90,6 +104,8 @@ An experiment file:
   kill = \"kafka-2\"                       # or stop, restart, network
   restart_after = \"5s\"
 
+In the value of an option, {run} stands for a name that no other run has.
+
 Secrets reach a tool by its environment or its properties file. They have no place in an experiment
 file, which is copied into the results.";
 
@@ -109,7 +125,7 @@ struct Options {
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// Run Kafka throughput and latency tests, a small sweep, and Kinesis through a Lambda into tables
+    /// Run Kafka throughput and latency tests, a small sweep, a Delta table, and Kinesis into tables
     Quick {
         /// Where the broker comes from: the embedded one, a real one on this machine, or your own
         #[arg(long, value_name = "WHICH", value_parser = services_origin)]
@@ -133,6 +149,9 @@ enum Action {
         #[arg(long)]
         dry_run: bool,
     },
+    /// Measure a Delta Lake table used as a queue at one rate after another
+    #[command(after_help = SWEEP_EXAMPLES)]
+    DeltaSweep(SweepArgs),
     /// Run what an interrupted experiment has left; finished runs are kept
     Resume {
         /// The experiment's folder
@@ -189,6 +208,16 @@ fn run_suite() -> Result<Exit> {
         Action::Run { file, services, results_dir, .. } => {
             let (text, plan) = read_plan(file, *services)?;
             let folder = ExperimentFolder::create(results_dir, &text, plan)?;
+            let dir = folder.path().to_path_buf();
+            execute(&dir, &mut [folder], &options)
+        }
+        Action::DeltaSweep(args) => {
+            let (text, plan) = sweep::planned(args)?;
+            if args.dry_run {
+                output::print(&dry_run(&plan))?;
+                return Ok(Exit::Good);
+            }
+            let folder = ExperimentFolder::create(&args.results_dir, &text, plan)?;
             let dir = folder.path().to_path_buf();
             execute(&dir, &mut [folder], &options)
         }

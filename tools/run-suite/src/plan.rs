@@ -18,10 +18,14 @@ use crate::prepare::{Prepare, with_files};
 use crate::tool::arguments;
 
 /// The most runs (cells times repeats) of one experiment.
-const RUNS_MAX: usize = 10_000;
+pub(crate) const RUNS_MAX: usize = 10_000;
 
 /// The folder of the second tool's results in that of the first one's.
 const THEN_FOLDER: &str = "then";
+
+/// What stands for the name of a run in the values of options: a path of plain letters that no other
+/// run of any experiment has, for what each run needs an own one of.
+pub(crate) const RUN_PLACEHOLDER: &str = "{run}";
 
 /// All that has to be known to run an experiment, without its file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -55,6 +59,9 @@ pub(crate) struct Plan {
     /// What makes files that the runs need.
     #[serde(default)]
     pub(crate) prepare: Vec<Prepare>,
+    /// The folder for a table of latencies over time of each run, if there is to be one.
+    #[serde(default)]
+    pub(crate) latencies_dir: Option<PathBuf>,
 }
 
 /// One point of a sweep.
@@ -127,6 +134,7 @@ impl Plan {
             runs,
             faults: experiment.faults.clone(),
             prepare: experiment.prepare.clone(),
+            latencies_dir: None,
         })
     }
 
@@ -162,7 +170,7 @@ impl Plan {
 
     /// The tool that a run of the experiment in `dir` starts with.
     pub(crate) fn first(&self, run: PlannedRun, dir: &Path) -> Invoked<'_> {
-        let options = in_folder(&self.cells[run.cell].options, dir);
+        let options = self.in_run(&self.cells[run.cell].options, run, dir);
         let run_dir = dir.join(self.run_folder(run));
         Invoked {
             tool: &self.tool,
@@ -175,7 +183,7 @@ impl Plan {
     /// The tool that comes after it, if there is one. Its folder lies in the first one's.
     pub(crate) fn second(&self, run: PlannedRun, dir: &Path) -> Option<Invoked<'_>> {
         let then = self.then.as_ref()?;
-        let options = in_folder(&self.cells[run.cell].then, dir);
+        let options = self.in_run(&self.cells[run.cell].then, run, dir);
         let first_dir = dir.join(self.run_folder(run));
         let run_dir = self.then_dir(&first_dir)?;
         let subcommand = then.subcommand.as_deref();
@@ -185,6 +193,19 @@ impl Plan {
             run_dir,
             expected: expected(&options),
         })
+    }
+
+    /// The options of a tool in one run of the experiment in `dir`.
+    fn in_run(&self, options: &Options, run: PlannedRun, dir: &Path) -> Options {
+        let experiment = dir.file_name().unwrap_or_default().to_string_lossy();
+        let name = format!("{experiment}/{}", self.run_folder(run));
+        let text = |text: &String| with_files(text, dir).replace(RUN_PLACEHOLDER, &name);
+        let value = |value: &OptionValue| match value {
+            OptionValue::Flag(is_given) => OptionValue::Flag(*is_given),
+            OptionValue::Text(given) => OptionValue::Text(text(given)),
+            OptionValue::Many(given) => OptionValue::Many(given.iter().map(text).collect()),
+        };
+        options.iter().map(|(name, given)| (name.clone(), value(given))).collect()
     }
 
     /// How long the experiment takes, as far as the options of its cells tell.
@@ -232,18 +253,6 @@ pub(crate) fn expected(options: &Options) -> Option<Duration> {
     let messages = parse_count(text("messages")?).ok()?;
     let rate_per_s = parse_rate(text("rate")?).ok()?;
     Duration::try_from_secs_f64(messages as f64 / rate_per_s).ok()
-}
-
-/// The options of a tool in an experiment of this folder.
-fn in_folder(options: &Options, dir: &Path) -> Options {
-    let value = |value: &OptionValue| match value {
-        OptionValue::Flag(is_given) => OptionValue::Flag(*is_given),
-        OptionValue::Text(text) => OptionValue::Text(with_files(text, dir)),
-        OptionValue::Many(texts) => {
-            OptionValue::Many(texts.iter().map(|text| with_files(text, dir)).collect())
-        }
-    };
-    options.iter().map(|(name, given)| (name.clone(), value(given))).collect()
 }
 
 /// A value as the tables show it.

@@ -13,20 +13,20 @@ use crate::planned;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Needs {
     Nothing,
-    /// Services that run-suite starts.
-    Embedded,
+    /// A service that AWS has, of which there is an embedded one.
+    Aws,
     /// A database server, too, of which there is no embedded one.
     Mysql,
 }
 
 /// Each with the name of its folder, which keeps them in order.
-const EXPERIMENTS: [(&str, Needs, &str); 5] = [
+const EXPERIMENTS: [(&str, Needs, &str); 6] = [
     ("1-throughput", Needs::Nothing, include_str!("../../../experiments/quick/throughput.toml")),
     ("2-latency", Needs::Nothing, include_str!("../../../experiments/quick/latency.toml")),
     ("3-sweep", Needs::Nothing, include_str!("../../../experiments/quick/sweep.toml")),
     (
         "4-kinesis-dynamodb",
-        Needs::Embedded,
+        Needs::Aws,
         include_str!("../../../experiments/quick/kinesis-dynamodb.toml"),
     ),
     (
@@ -34,6 +34,7 @@ const EXPERIMENTS: [(&str, Needs, &str); 5] = [
         Needs::Mysql,
         include_str!("../../../experiments/quick/kinesis-mysql.toml"),
     ),
+    ("6-delta", Needs::Aws, include_str!("../../../experiments/quick/delta.toml")),
 ];
 
 /// The programs that serve as `MySQL`, and where they lie when they are not in everybody's `PATH`.
@@ -75,14 +76,14 @@ pub(crate) fn create(results_dir: &Path, services: Option<ServiceOrigin>) -> Res
 
 fn reason_to_leave_out(needs: Needs, services: Option<ServiceOrigin>) -> Option<&'static str> {
     match needs {
-        Needs::Embedded | Needs::Mysql if services == Some(ServiceOrigin::External) => {
+        Needs::Aws | Needs::Mysql if services == Some(ServiceOrigin::External) => {
             Some("it would spend money in your AWS account; `run-suite run` does that when told to")
         }
         Needs::Mysql if !has_mysql() => Some(
             "no MariaDB or MySQL is installed; the packages mariadb-server-core and \
              mariadb-client-core (Debian, Ubuntu) are enough, and start no service",
         ),
-        Needs::Nothing | Needs::Embedded | Needs::Mysql => None,
+        Needs::Nothing | Needs::Aws | Needs::Mysql => None,
     }
 }
 

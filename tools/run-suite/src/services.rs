@@ -74,7 +74,8 @@ pub(crate) struct UpArgs {
     /// function; may be repeated
     #[arg(long = "set", value_name = "KEY=VALUE", value_parser = setting)]
     settings: Vec<(String, String)>,
-    /// The S3 server; by default the one that is installed, else versitygw
+    /// The S3 server: versitygw, minio or embedded; by default the one that is installed, else
+    /// versitygw, or the embedded one where Go is missing to build that
     #[arg(long, value_name = "SERVER")]
     s3_server: Option<S3Server>,
     /// Which limits of its shards the embedded Kinesis enforces
@@ -206,6 +207,12 @@ fn start(up: &UpArgs, progress: &mut Progress) -> Result<(Stack, bool)> {
     if shutdown.is_requested() && is_new {
         stop(stack, progress)?;
         return Err(Interrupted("the services started, which are stopped again").into());
+    }
+    if up.s3_server.is_none() && stack.has_embedded_s3() {
+        tracing::warn!(
+            "s3 is the embedded server, a stand-in: neither versitygw nor MinIO is installed, nor \
+             Go to build one"
+        );
     }
     let is_whole = services.iter().all(|service| options.services.contains(service));
     Ok((stack, is_whole))

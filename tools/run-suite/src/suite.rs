@@ -18,6 +18,7 @@ use crate::live::Live;
 use crate::local::LocalServices;
 use crate::plan::{Invoked, Plan};
 use crate::prepare;
+use crate::sweep;
 use crate::tool::Tool;
 use crate::tools::Tools;
 use crate::verdict::{Judgement, RunStatus, judge, wrong_services};
@@ -144,7 +145,16 @@ impl Step<'_> {
             None => say(progress, &format!("{}: {}", self.title, figures(&outcome.document))),
             Some(problem) => tracing::warn!("{}: {problem}", self.title),
         }
+        let (status, run_dir) = (outcome.judgement.status, first.invoked.run_dir.clone());
         folder.end(self.index, outcome.exit_code, outcome.judgement)?;
+        if let Some(latencies_dir) = plan.latencies_dir.as_ref().filter(|_| status.is_over()) {
+            let cell = &plan.cells[run.cell];
+            let document = outcome.document.as_ref().ok();
+            // The result folder has all of it still.
+            if let Err(error) = sweep::export(latencies_dir, cell, &run_dir, status, document) {
+                tracing::warn!("{}: {error:#}", self.title);
+            }
+        }
         match wrong {
             Some(problem) => bail!("{}: {problem}", self.title),
             None => Ok(()),

@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use self::figures::Worse;
 pub(crate) use self::figures::{
-    CellFigures, Latency, Spread, throughput_bytes_per_s, throughput_msg_per_s,
+    CellFigures, DurationFigures, Latency, Spread, throughput_bytes_per_s, throughput_msg_per_s,
 };
 use crate::folder::{State, read_document};
 use crate::plan::Plan;
@@ -37,6 +37,9 @@ pub(crate) struct ExperimentSummary {
     pub(crate) then: Option<String>,
     /// Where its folder is.
     pub(crate) folder: PathBuf,
+    /// Where the latencies over time of each run are, if they are anywhere.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) latencies_dir: Option<PathBuf>,
     /// When the folder was made, RFC 3339 in UTC.
     pub(crate) created_at: String,
     /// Whether every run has come to an end of its own.
@@ -173,6 +176,7 @@ impl ExperimentSummary {
             tool: plan.tool.clone(),
             then: plan.then.as_ref().map(|then| then.tool.clone()),
             folder: folder.to_path_buf(),
+            latencies_dir: plan.latencies_dir.clone(),
             created_at: state.created_at.clone(),
             finished: state.is_finished(),
             repeats: plan.repeats(),

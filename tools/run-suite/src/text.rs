@@ -10,7 +10,7 @@ use bench_core::results::ServiceOrigin;
 use comfy_table::presets::NOTHING;
 use comfy_table::{CellAlignment, Table};
 
-use self::cells::{by_cell, by_cell_and_tool};
+use self::cells::{by_cell, by_cell_and_tool, durations};
 use self::runs::{counts, faults, latencies, rows, run_name, throughputs};
 use crate::summary::{CellSummary, ExperimentSummary, RunSummary, SuiteSummary, ToolSummary};
 use crate::verdict::RunStatus;
@@ -38,7 +38,9 @@ pub(crate) fn human(suite: &SuiteSummary) -> String {
             let _ = write!(text, "\n{}\n\n{}\n\n", throughputs(&rows), latencies(&rows));
         }
     }
-    for (heading, lines) in [("counts", counts(suite)), ("faults", faults(suite))] {
+    let sections =
+        [("durations", durations(suite)), ("counts", counts(suite)), ("faults", faults(suite))];
+    for (heading, lines) in sections {
         if !lines.is_empty() {
             let _ = write!(text, "{heading}:\n{lines}\n");
         }
@@ -49,6 +51,9 @@ pub(crate) fn human(suite: &SuiteSummary) -> String {
     text.push_str("\nfolders:\n");
     for experiment in &suite.experiments {
         let _ = writeln!(text, "  {}", experiment.folder.display());
+        if let Some(dir) = &experiment.latencies_dir {
+            let _ = writeln!(text, "  {} (latencies over time)", dir.display());
+        }
     }
     text
 }

@@ -87,6 +87,11 @@ impl RunStatus {
         matches!(self, Self::Complete | Self::Invalid)
     }
 
+    /// Whether it will not be run again by itself.
+    pub(crate) fn is_over(self) -> bool {
+        !matches!(self, Self::Pending | Self::Running | Self::Interrupted)
+    }
+
     /// How much it weighs beside the status of another tool.
     pub(crate) fn weight(self) -> u8 {
         match self {

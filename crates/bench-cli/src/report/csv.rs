@@ -1,5 +1,7 @@
 //! Key figures as CSV, for spreadsheets and plots.
 
+use std::collections::BTreeSet;
+
 use bench_core::results::{
     AuditSummary, Consumed, LatencySummary, Produced, Resources, RunDocument, SelfCheck, Summary,
 };
@@ -93,18 +95,22 @@ const LATER_CONSUMED: [Column<Consumed>; 1] = [("landed", |c| c.landed.to_string
 /// One header line, and the key figures of each run on a line of its own.
 ///
 /// Names of columns end with the unit and do not change; new columns are added at the end. A field
-/// is empty where the run has no such figure.
+/// is empty where the run has no such figure. Which durations there are depends on the tool: those of
+/// any of the runs have columns, behind all others.
 #[must_use]
 pub fn csv(documents: &[&RunDocument]) -> String {
-    let mut lines = line(cells(None).iter().map(|(name, _)| name.as_str()));
+    let summaries = documents.iter().filter_map(|document| document.summary.as_ref());
+    let durations = summaries.flat_map(|summary| summary.durations.keys()).collect();
+    let mut lines = line(cells(None, &durations).iter().map(|(name, _)| name.as_str()));
     for document in documents {
-        lines += &line(cells(Some(document)).iter().map(|(_, value)| value.as_str()));
+        let cells = cells(Some(document), &durations);
+        lines += &line(cells.iter().map(|(_, value)| value.as_str()));
     }
     lines
 }
 
 /// The names of all columns, each with its value; without a document the values are empty.
-fn cells(document: Option<&RunDocument>) -> Vec<(String, String)> {
+fn cells(document: Option<&RunDocument>, durations: &BTreeSet<&String>) -> Vec<(String, String)> {
     let summary = document.and_then(|document| document.summary.as_ref());
     let mut cells = Vec::new();
     let cells_of = &mut cells;
@@ -123,6 +129,10 @@ fn cells(document: Option<&RunDocument>) -> Vec<(String, String)> {
         push(cells_of, &format!("{}_", kind.column), &LATENCY, summary.and_then(kind.of));
     }
     push(cells_of, "", &LATER_CONSUMED, summary.and_then(|s| s.consumed.as_ref()));
+    for &name in durations {
+        let duration = summary.and_then(|summary| summary.durations.get(name));
+        push(cells_of, &format!("{name}_"), &LATENCY, duration);
+    }
     cells
 }
 
@@ -173,15 +183,29 @@ mod tests {
         let mut run = sample::closed_loop();
         run.verdict = None;
         run.tool.version = "0.1, \"beta\"".into();
-        let named: BTreeMap<_, _> = cells(Some(&run)).into_iter().collect();
+        let named: BTreeMap<_, _> = cells(Some(&run), &BTreeSet::new()).into_iter().collect();
         assert_eq!(named["publish_p99_ns"], "");
         assert_eq!(named["verdict"], "");
         assert_eq!(named["service_p99_ns"], "3000000");
         assert!(csv(&[&run]).contains(",\"0.1, \"\"beta\"\"\","));
         run.summary = None;
-        let empty =
-            cells(Some(&run)).into_iter().skip(RUN.len()).all(|(_, value)| value.is_empty());
-        assert!(empty);
+        let mut figures = cells(Some(&run), &BTreeSet::new()).into_iter().skip(RUN.len());
+        assert!(figures.all(|(_, value)| value.is_empty()));
+    }
+
+    #[test]
+    fn durations_of_any_run_have_columns_behind_the_others() {
+        let fixed = csv(&[]).trim_end().to_owned();
+        let text = csv(&[&sample::committed(), &sample::open_loop()]);
+        let lines: Vec<&str> = text.lines().collect();
+        let columns = lines[0].strip_prefix(&fixed).expect("the others come first");
+        let names: Vec<&str> = columns.split(',').skip(1).collect();
+        assert_eq!(names[..3], ["commit_time_count", "commit_time_mean_ns", "commit_time_p50_ns"]);
+        assert_eq!((names.len(), names[17]), (18, "upload_time_beyond_range"));
+        let durations = lines[1].split(',').skip(fixed.split(',').count());
+        let durations: Vec<&str> = durations.collect();
+        assert_eq!(durations[..3], ["130", "2750000", "2500000"]);
+        assert!(lines[2].ends_with(&",".repeat(18)), "{}", lines[2]);
     }
 
     #[test]

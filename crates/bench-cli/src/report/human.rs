@@ -23,6 +23,7 @@ pub fn human(document: &RunDocument, folder: Option<&Path>) -> String {
     if let Some(summary) = &document.summary {
         throughput(&mut report, summary);
         latencies(&mut report, summary);
+        durations(&mut report, summary);
         report.blank();
         if let Some(produced) = &summary.produced {
             unacked(&mut report, produced);
@@ -212,6 +213,26 @@ fn latencies(report: &mut Report, summary: &Summary) {
     }
 }
 
+/// How long the system's own work took.
+fn durations(report: &mut Report, summary: &Summary) {
+    if summary.durations.is_empty() {
+        return;
+    }
+    let header = ["duration", "p50", "p90", "p99", "p99.9", "max", "mean", "samples"];
+    let mut rows = vec![header.map(String::from)];
+    let mut remarks = Vec::new();
+    for (name, duration) in &summary.durations {
+        let title = name.replace('_', " ");
+        rows.push(latency_row(&title, duration));
+        remarks.extend(unheld_samples(&title, duration));
+    }
+    report.blank();
+    report.table(&rows);
+    for remark in remarks {
+        report.line(&format!("  {remark}"));
+    }
+}
+
 fn latency_row(title: &str, latency: &LatencySummary) -> [String; 8] {
     let LatencySummary { p50_ns, p90_ns, p99_ns, p99_9_ns, max_ns, .. } = *latency;
     let samples = latency.count;
@@ -277,6 +298,7 @@ fn audit(report: &mut Report, summary: &Summary, run_id: &str) {
             (format!("{} acked, ", count(acked)), "lost")
         }
         AuditBasis::Sequences => (String::new(), "missing"),
+        AuditBasis::Expected => (String::new(), "lost"),
     };
     let landed = summary.consumed.as_ref().is_some_and(|consumed| consumed.landed > 0);
     let received = if landed { "landed" } else { "received" };
@@ -407,6 +429,11 @@ mod tests {
     #[test]
     fn a_run_that_lands_in_a_table() {
         assert_data_eq!(report(&sample::landed()), file!["snapshots/landed.txt"]);
+    }
+
+    #[test]
+    fn a_run_whose_system_records_its_own_work() {
+        assert_data_eq!(report(&sample::committed()), file!["snapshots/committed.txt"]);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 mod csv;
 mod human;
 #[cfg(test)]
-mod sample;
+pub(crate) mod sample;
 
 use bench_core::results::{LatencySummary, ServiceOrigin, Status, Summary, VerdictOutcome};
 

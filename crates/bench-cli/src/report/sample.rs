@@ -102,11 +102,12 @@ fn summary() -> Summary {
             memory_max_bytes: 45_600_000,
         },
         counts: BTreeMap::new(),
+        durations: BTreeMap::new(),
     }
 }
 
 /// A good run at a fixed rate against the user's own cluster.
-pub(super) fn open_loop() -> RunDocument {
+pub(crate) fn open_loop() -> RunDocument {
     RunDocument {
         schema_version: SCHEMA_VERSION,
         tool: ToolInfo { name: "kafka-prodcon".into(), version: "0.1.0".into() },
@@ -157,6 +158,25 @@ pub(super) fn landed() -> RunDocument {
         version: "dynoxide 3.2.0".into(),
     });
     document
+}
+
+/// A good run whose system commits, and says how long that took.
+pub(super) fn committed() -> RunDocument {
+    let mut summary = summary();
+    let of = |count, median_us| LatencySummary { count, ..latency(median_us) };
+    summary.durations = BTreeMap::from([
+        ("commit_time".into(), of(130, 2_500)),
+        (
+            "upload_time".into(),
+            LatencySummary {
+                beyond_range: 1,
+                beyond_range_max_ns: 4_000_000_000_000,
+                ..of(131, 6_000)
+            },
+        ),
+    ]);
+    summary.counts = BTreeMap::from([("put_requests".into(), 260)]);
+    RunDocument { summary: Some(summary), ..open_loop() }
 }
 
 /// A good run as fast as possible against a stand-in.

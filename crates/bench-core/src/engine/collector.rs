@@ -10,6 +10,8 @@ use super::report::{
 };
 use crate::audit::{AckLedger, Audit, StreamId};
 use crate::clock::InstantNs;
+use crate::durations::{DurationHistograms, Durations};
+use crate::latency::LatencyHistogram;
 use crate::message::RunId;
 
 /// Takes the intervals of a run as they end. Recording never fails a run, so nothing is returned.
@@ -51,6 +53,8 @@ pub struct Interval {
     /// Latencies of the messages that were confirmed or received in it; of messages due in the
     /// warm-up there are none.
     pub latencies: Latencies,
+    /// What ended in it of the system's own work, by name.
+    pub durations: DurationHistograms,
 }
 
 impl Interval {
@@ -59,6 +63,7 @@ impl Interval {
         (self.sent, self.failed) = (0, 0);
         (self.acked, self.received) = (Volume::default(), Volume::default());
         self.latencies.clear();
+        self.durations.values_mut().for_each(LatencyHistogram::clear);
     }
 }
 
@@ -99,6 +104,8 @@ pub struct Totals {
     pub wall: u64,
     /// Latencies of the whole run.
     pub latencies: Latencies,
+    /// Durations of the system's own work in the whole run, by name.
+    pub durations: DurationHistograms,
     /// What was acknowledged.
     pub ledger: AckLedger,
     /// What was received.
@@ -120,6 +127,10 @@ pub struct Collector<S> {
     next: u64,
     /// An interval to use again.
     spare: Option<Interval>,
+    durations: Durations,
+    /// From when on durations have not been taken yet: within one interval, and on one side of the
+    /// end of the warm-up.
+    durations_from_ns: InstantNs,
     totals: Totals,
 }
 
@@ -158,6 +169,8 @@ impl<S: IntervalSink> Collector<S> {
             open: BTreeMap::new(),
             next: 0,
             spare: None,
+            durations: Durations::default(),
+            durations_from_ns: 0,
             totals: Totals::default(),
         };
         for worker in 0..producers {
@@ -178,6 +191,32 @@ impl<S: IntervalSink> Collector<S> {
     pub fn with_raw_messages(mut self, raw: bool) -> Self {
         self.raw = raw;
         self
+    }
+
+    /// Has what is recorded in `durations` become part of the intervals.
+    #[must_use]
+    pub fn with_durations(mut self, durations: Durations) -> Self {
+        self.durations = durations;
+        self
+    }
+
+    /// Tells the time. Durations belong to the interval in which they are recorded as far as this
+    /// is called soon after its end: what was recorded since the last call counts as of then.
+    pub fn tick(&mut self, now_ns: InstantNs) {
+        let Timeline { warm_up_end_ns, .. } = self.timeline;
+        let interval = self.timeline.interval_of(self.durations_from_ns);
+        let mut until_ns = self.timeline.interval_start_ns(interval + 1);
+        if self.durations_from_ns < warm_up_end_ns {
+            until_ns = until_ns.min(warm_up_end_ns);
+        }
+        if now_ns < until_ns {
+            return;
+        }
+        self.take_durations();
+        let interval_ns = self.timeline.interval_start_ns(self.timeline.interval_of(now_ns));
+        let is_measured = now_ns >= warm_up_end_ns;
+        self.durations_from_ns =
+            if is_measured { interval_ns.max(warm_up_end_ns) } else { interval_ns };
     }
 
     /// Takes in what has been reported, waiting up to `wait` for the first report.
@@ -228,6 +267,8 @@ impl<S: IntervalSink> Collector<S> {
     /// The totals, when all workers have ended.
     pub fn finish(mut self) -> Totals {
         self.collect(std::time::Duration::ZERO);
+        self.take_durations();
+        self.pass_on();
         self.totals
     }
 
@@ -312,6 +353,19 @@ impl<S: IntervalSink> Collector<S> {
         self.totals.explanations.extend(end.explanations);
     }
 
+    /// Adds what was recorded of the system's own work to its interval. What ended in the warm-up is
+    /// left out, as the latencies of its messages are.
+    fn take_durations(&mut self) {
+        let is_measured = self.durations_from_ns >= self.timeline.warm_up_end_ns;
+        let interval = self.timeline.interval_of(self.durations_from_ns).max(self.next);
+        let durations = self.durations.clone();
+        durations.take(|name, recorded| {
+            if is_measured {
+                self.open_interval(interval).durations.entry(name).or_default().merge(recorded);
+            }
+        });
+    }
+
     fn open_interval(&mut self, index: u64) -> &mut Interval {
         let (timeline, spare) = (self.timeline, &mut self.spare);
         self.open.entry(index).or_insert_with(|| {
@@ -335,6 +389,9 @@ impl<S: IntervalSink> Collector<S> {
             self.open_interval(self.next);
             if let Some(mut interval) = self.open.remove(&self.next) {
                 self.totals.latencies.merge(&interval.latencies);
+                for (name, duration) in &interval.durations {
+                    self.totals.durations.entry(name).or_default().merge(duration);
+                }
                 self.sink.interval(&interval);
                 interval.clear();
                 self.spare = Some(interval);

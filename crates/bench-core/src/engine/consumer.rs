@@ -21,6 +21,9 @@ pub struct ConsumerConfig {
     pub raw: bool,
     /// All consumers stop after so many messages.
     pub messages_max: Option<u64>,
+    /// So many messages are known to have been sent: fewer, or gaps in the sequence numbers, are a
+    /// loss where nothing tells which of them were acknowledged.
+    pub messages_expected: Option<u64>,
     /// All consumers stop at this instant.
     pub deadline_ns: Option<InstantNs>,
     /// All consumers stop when nothing has come for so long, once all producers have ended.

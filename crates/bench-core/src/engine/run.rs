@@ -9,6 +9,7 @@ use super::producer::{Producer, ProducerConfig, ProducerState};
 use super::report::Timeline;
 use crate::audit::{Expected, ReceiveAudit};
 use crate::clock::{Clock as _, InstantNs, SystemClock, request_precise_sleep};
+use crate::durations::Durations;
 use crate::message::{
     Content, KeyDistribution, MessageError, MessageFactory, MessageFormat, MessageSpec, RunId,
     SizeDistribution,
@@ -70,6 +71,8 @@ pub enum EngineError {
 /// Carries out `plan`, one thread for each transport, and returns the totals, with the error of the
 /// first worker that gave up.
 ///
+/// `durations` are what the transports record of their system's own work.
+///
 /// `progress` is called some fifty times a second with the state up to now; an early end is asked
 /// for through `control`. The run ends when the producers have ended and everything that was
 /// acknowledged has been received, or when the consumers' own limits say so.
@@ -78,6 +81,7 @@ pub fn run<P, R, S>(
     clock: SystemClock,
     control: &RunControl,
     transports: (Vec<P>, Vec<R>),
+    durations: Durations,
     sink: S,
     progress: impl FnMut(InstantNs, &Totals),
 ) -> Result<(Totals, Option<EngineError>), EngineError>
@@ -89,7 +93,7 @@ where
     let (producers, consumers) = transports;
     let (collector, outboxes) =
         Collector::new(plan.run, plan.timeline, producers.len(), consumers.len(), sink);
-    let mut collector = collector.with_raw_messages(plan.consumer.raw);
+    let mut collector = collector.with_raw_messages(plan.consumer.raw).with_durations(durations);
     let count = u32::try_from(producers.len()).unwrap_or(u32::MAX);
     let mut workers = Vec::new();
     for ((index, transport), outbox) in (0..count).zip(producers).zip(outboxes.producers) {
@@ -171,7 +175,9 @@ fn supervise<S: IntervalSink>(
         }
         while !handles.iter().all(|(_, handle)| handle.is_finished()) {
             collector.collect(TICK);
-            progress(clock.now_ns(), collector.totals());
+            let now_ns = clock.now_ns();
+            collector.tick(now_ns);
+            progress(now_ns, collector.totals());
             if produces && collector.is_everything_received() {
                 control.stop_consuming();
             }

@@ -1,6 +1,7 @@
 //! The engine on a virtual clock, with a transport in memory that stalls, loses, repeats, swaps and
 //! damages messages on request: the figures that arithmetic predicts are asserted exactly.
 
+mod durations;
 mod landing;
 
 use std::time::Duration;

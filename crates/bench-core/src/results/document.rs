@@ -326,6 +326,10 @@ pub struct Summary {
     /// the tool.
     #[serde(default)]
     pub counts: BTreeMap<String, u64>,
+    /// How long the system's own work took, by name, such as `commit_time`: which there are depends
+    /// on the tool. What ended in the warm-up is left out.
+    #[serde(default)]
+    pub durations: BTreeMap<String, LatencySummary>,
 }
 
 /// How messages were scheduled.
@@ -437,7 +441,7 @@ pub struct AuditSummary {
     /// Distinct messages of this run that were received.
     pub received: u64,
     /// Acknowledged and not received. Against `sequences`: missing between the lowest and the
-    /// highest received.
+    /// highest received; against `expected` the same, or what the number lacks where that is more.
     pub lost: u64,
     /// Received again.
     pub duplicated: u64,
@@ -469,6 +473,8 @@ pub enum AuditBasis {
     /// The sequence numbers alone: what is missing at either end of a stream cannot be seen, so
     /// that gaps are a warning and no verdict.
     Sequences,
+    /// The number of messages that was to come, and the sequence numbers: gaps are a loss.
+    Expected,
 }
 
 /// What readers were promised of messages. Each holds what those before it promise.

@@ -5,21 +5,19 @@
 //! |---|---|
 //! | `run.json` | the [`RunDocument`] |
 //! | `intervals.csv` | a row an interval |
-//! | `NAME.hlog` | `HdrHistogram` V2 interval log of one latency, nanoseconds |
+//! | `NAME.hlog` | `HdrHistogram` V2 interval log of one latency or duration, nanoseconds |
 //! | `acked.json` | what was acknowledged, see [`AckLedger`] |
 //!
 //! Once the folder exists, trouble with it (a full disk) never fails the run: the first problem
 //! becomes a warning and the figures in memory are still reported.
 
 use std::fs::File;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use hdrhistogram::serialization::V2DeflateSerializer;
-use hdrhistogram::serialization::interval_log::IntervalLogWriterBuilder;
 use serde::Serialize;
 
+use super::interval_log::{IntervalLogs, IntervalTime};
 use super::{FaultRecord, IntervalRow, RowLatency, RunDocument, assess_faults};
 use crate::audit::AckLedger;
 use crate::engine::{Interval, IntervalSink, Latencies, Timeline};
@@ -59,7 +57,9 @@ pub struct RunFolder {
     started_at: SystemTime,
     timeline: Option<Timeline>,
     intervals: Option<csv::Writer<File>>,
-    logs: [Option<File>; Latencies::COUNT],
+    /// The durations that have columns.
+    durations: Vec<&'static str>,
+    logs: IntervalLogs,
     warning: Option<String>,
 }
 
@@ -89,16 +89,14 @@ impl RunFolder {
             return Err(FolderError::Taken { path: path.to_owned() });
         }
         let file = path.join(Self::INTERVALS);
-        let mut intervals =
-            csv::Writer::from_path(&file).map_err(|error| failed(file.clone())(error.into()))?;
-        let written = intervals.write_record(interval_columns()).map_err(std::io::Error::from);
-        written.and_then(|()| intervals.flush()).map_err(failed(file))?;
+        let intervals = begin_intervals(&file, &[]).map_err(failed(file))?;
         Ok(Self {
             path: path.to_owned(),
             started_at,
             timeline: None,
             intervals: Some(intervals),
-            logs: Default::default(),
+            durations: Vec::new(),
+            logs: IntervalLogs::new(path),
             warning: None,
         })
     }
@@ -112,6 +110,18 @@ impl RunFolder {
     /// Tells the instants from which the times in the files are counted.
     pub fn set_timeline(&mut self, timeline: Timeline) {
         self.timeline = Some(timeline);
+    }
+
+    /// Tells the names of the durations that are to have columns in `intervals.csv`, before the first
+    /// interval.
+    pub fn set_durations(&mut self, names: Vec<&'static str>) {
+        if names.is_empty() {
+            return;
+        }
+        match begin_intervals(&self.path.join(Self::INTERVALS), &names) {
+            Ok(intervals) => (self.intervals, self.durations) = (Some(intervals), names),
+            Err(error) => self.note(Self::INTERVALS, Err(error)),
+        }
     }
 
     /// The first problem with the folder, if there was one.
@@ -145,7 +155,7 @@ impl RunFolder {
         let (Some(writer), Some(timeline)) = (&mut self.intervals, self.timeline) else {
             return Ok(());
         };
-        writer.write_record(interval_row(interval, &timeline))?;
+        writer.write_record(interval_row(interval, &timeline, &self.durations))?;
         writer.flush()
     }
 
@@ -157,19 +167,13 @@ impl RunFolder {
             start: Duration::from_nanos(since_start_ns),
             length: Duration::from_nanos(interval.end_ns - interval.start_ns),
         };
-        for ((name, latency), log) in interval.latencies.named().into_iter().zip(&mut self.logs) {
-            let Some(latency) = latency.filter(|latency| !latency.histogram().is_empty()) else {
-                continue;
-            };
-            let text = interval_log(&at, latency)?;
-            if let Some(file) = log {
-                // Everything before the last line is the head of the log, which stands there.
-                let line = text.trim_end().rsplit('\n').next().unwrap_or_default();
-                writeln!(file, "{line}")?;
-            } else {
-                let file = log.insert(File::create(self.path.join(format!("{name}.hlog")))?);
-                file.write_all(text.as_bytes())?;
+        for (name, latency) in interval.latencies.named() {
+            if let Some(latency) = latency {
+                self.logs.write(name, &at, latency)?;
             }
+        }
+        for (name, duration) in &interval.durations {
+            self.logs.write(name, &at, duration)?;
         }
         Ok(())
     }
@@ -281,37 +285,33 @@ fn replace(path: &Path, contents: &[u8]) -> std::io::Result<()> {
     std::fs::rename(&temporary, path)
 }
 
-struct IntervalTime {
-    base: SystemTime,
-    start: Duration,
-    length: Duration,
+/// The table of intervals with nothing but its header.
+fn begin_intervals(path: &Path, durations: &[&'static str]) -> std::io::Result<csv::Writer<File>> {
+    let mut intervals = csv::Writer::from_path(path)?;
+    intervals.write_record(interval_columns(durations))?;
+    intervals.flush()?;
+    Ok(intervals)
 }
 
-/// A whole interval log with one interval.
-fn interval_log(at: &IntervalTime, latency: &LatencyHistogram) -> std::io::Result<String> {
-    let mut text = Vec::new();
-    let mut serializer = V2DeflateSerializer::new();
-    let mut log = IntervalLogWriterBuilder::new()
-        .add_comment("Latencies in nanoseconds")
-        .with_base_time(at.base)
-        .with_start_time(at.base)
-        .begin_log_with(&mut text, &mut serializer)?;
-    log.write_histogram(latency.histogram(), at.start, at.length, None)
-        .map_err(|error| std::io::Error::other(format!("{error:?}")))?;
-    String::from_utf8(text).map_err(std::io::Error::other)
-}
-
-fn interval_columns() -> Vec<String> {
+fn interval_columns(durations: &[&'static str]) -> Vec<String> {
     let counts = "interval,start_s,end_s,warm_up,sent,acked,failed,acked_bytes,acked_per_s,\
                   received,received_bytes,received_per_s";
     let mut columns: Vec<String> = counts.split(',').map(str::to_owned).collect();
     for prefix in COLUMN_PREFIXES {
         columns.extend(["p50", "p99", "max"].map(|figure| format!("{prefix}_{figure}_ns")));
     }
+    for name in durations {
+        let figures = ["count", "p50_ns", "p99_ns", "max_ns"];
+        columns.extend(figures.map(|figure| format!("{name}_{figure}")));
+    }
     columns
 }
 
-fn interval_row(interval: &Interval, timeline: &Timeline) -> Vec<String> {
+fn interval_row(
+    interval: &Interval,
+    timeline: &Timeline,
+    durations: &[&'static str],
+) -> Vec<String> {
     let since_start_s =
         |at_ns: u64| format!("{:.3}", at_ns.saturating_sub(timeline.start_ns) as f64 / 1e9);
     let length_s = (interval.end_ns - interval.start_ns) as f64 / 1e9;
@@ -331,14 +331,22 @@ fn interval_row(interval: &Interval, timeline: &Timeline) -> Vec<String> {
         per_s(interval.received.messages),
     ];
     for (_, latency) in interval.latencies.named() {
-        let latency = latency.filter(|latency| !latency.histogram().is_empty());
-        let figure = |percentile| {
-            latency
-                .map_or_else(String::new, |latency| latency.percentile_ns(percentile).to_string())
-        };
-        row.extend([50.0, 99.0, 100.0].map(figure));
+        row.extend(percentiles(latency));
+    }
+    for name in durations {
+        let duration = interval.durations.get(name);
+        row.push(duration.map_or(0, |duration| duration.histogram().len()).to_string());
+        row.extend(percentiles(duration));
     }
     row
+}
+
+/// The median, the 99th percentile and the largest sample, nanoseconds; empty without a sample.
+fn percentiles(samples: Option<&LatencyHistogram>) -> [String; 3] {
+    let samples = samples.filter(|samples| !samples.histogram().is_empty());
+    [50.0, 99.0, 100.0].map(|percentile| {
+        samples.map_or_else(String::new, |samples| samples.percentile_ns(percentile).to_string())
+    })
 }
 
 #[cfg(test)]
@@ -346,10 +354,8 @@ mod tests {
     use std::collections::BTreeMap;
 
     use hdrhistogram::Histogram;
-    use hdrhistogram::serialization::Deserializer;
-    use hdrhistogram::serialization::interval_log::{IntervalLogIterator, LogEntry};
 
-    use super::super::{FaultAction, HostInfo, SCHEMA_VERSION, Status, ToolInfo};
+    use super::super::{FaultAction, HostInfo, SCHEMA_VERSION, Status, ToolInfo, interval_log};
     use super::*;
 
     fn document() -> RunDocument {
@@ -408,35 +414,13 @@ mod tests {
         let log = std::fs::read(folder.path().join("end_to_end_latency.hlog")).expect("reads");
         let mut merged = Histogram::<u64>::new(3).expect("three digits");
         let mut starts = Vec::new();
-        for entry in IntervalLogIterator::new(&log) {
-            if let LogEntry::Interval(interval) = entry.expect("parses") {
-                starts.push(interval.start_timestamp().as_secs());
-                let bytes = decode_base64(interval.encoded_histogram());
-                let histogram: Histogram<u64> =
-                    Deserializer::new().deserialize(&mut bytes.as_slice()).expect("deserialises");
-                merged.add(histogram).expect("equal bounds");
-            }
+        for interval in interval_log::intervals(&log).expect("parses") {
+            starts.push(interval.start.as_secs());
+            merged.add(interval.samples).expect("equal bounds");
         }
         assert_eq!(starts, [0, 1, 2]);
         assert!(merged == *whole.histogram());
         assert!(!folder.path().join("publish_latency.hlog").exists(), "nothing was published");
-    }
-
-    fn decode_base64(text: &str) -> Vec<u8> {
-        const ALPHABET: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-        let digits = text.bytes().filter_map(|c| ALPHABET.iter().position(|a| *a == c));
-        let mut bits = 0_usize;
-        let mut count = 0;
-        let mut bytes = Vec::new();
-        for digit in digits {
-            bits = bits << 6 | digit;
-            count += 6;
-            if count >= 8 {
-                count -= 8;
-                bytes.push(u8::try_from(bits >> count & 0xFF).expect("eight bits"));
-            }
-        }
-        bytes
     }
 
     #[test]
@@ -455,6 +439,33 @@ mod tests {
         assert_eq!(value("received_per_s"), "2.0");
         assert_eq!(value("end_to_end_p99_ns"), "7");
         assert_eq!(value("publish_p99_ns"), "");
+    }
+
+    #[test]
+    fn durations_have_columns_and_logs_of_their_own() {
+        let temporary = tempfile::tempdir().expect("temporary folder");
+        let mut folder = folder(temporary.path());
+        folder.set_durations(vec!["commit_time", "upload_time"]);
+        for (index, durations_ns) in [vec![30, 10, 20], vec![]].into_iter().enumerate() {
+            let mut interval = interval(index as u64, &[7]);
+            let commits = interval.durations.entry("commit_time").or_default();
+            for ns in durations_ns {
+                commits.record(ns);
+            }
+            folder.interval(&interval);
+        }
+        assert_eq!(folder.warning(), None);
+        let text = std::fs::read_to_string(folder.path().join("intervals.csv")).expect("reads");
+        let lines: Vec<&str> = text.lines().collect();
+        let columns = "commit_time_count,commit_time_p50_ns,commit_time_p99_ns,commit_time_max_ns,\
+                       upload_time_count,upload_time_p50_ns,upload_time_p99_ns,upload_time_max_ns";
+        assert!(lines[0].ends_with(columns), "{text}");
+        assert!(lines[1].ends_with(",3,20,30,30,0,,,"), "{text}");
+        assert!(lines[2].ends_with(",0,,,,0,,,"), "{text}");
+        let log = std::fs::read(folder.path().join("commit_time.hlog")).expect("reads");
+        let logged = interval_log::intervals(&log).expect("parses");
+        assert_eq!((logged.len(), logged[0].samples.len()), (1, 3));
+        assert!(!folder.path().join("upload_time.hlog").exists(), "nothing was uploaded");
     }
 
     #[test]

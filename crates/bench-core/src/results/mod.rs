@@ -3,8 +3,10 @@
 mod document;
 mod folder;
 mod host;
+mod interval_log;
 mod recovery;
 mod summary;
+pub mod windows;
 
 pub use document::*;
 pub use folder::{FolderError, RunFolder, mark_faults};

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use super::{
-    AuditBasis, AuditSummary, ClockComparison, Consumed, Guarantee, LoadModel, Produced, Resources,
-    SelfCheck, Summary, Verdict, VerdictOutcome,
+    AuditBasis, AuditSummary, ClockComparison, Consumed, Guarantee, LatencySummary, LoadModel,
+    Produced, Resources, SelfCheck, Summary, Verdict, VerdictOutcome,
 };
 use crate::audit::AckLedger;
 use crate::clock::InstantNs;
+use crate::durations::DurationHistograms;
 use crate::engine::{StageLatencies, Timeline, Totals, Volume};
 use crate::latency::LatencyHistogram;
 use crate::pacing::Schedule;
@@ -24,6 +25,8 @@ pub struct SummaryInput<'a> {
     pub consumed: bool,
     /// What received messages are held against; `None` when that is unknown.
     pub ledger: Option<&'a AckLedger>,
+    /// How many messages were to come; counts where there is no ledger.
+    pub messages_expected: Option<u64>,
     /// What the consumers were promised.
     pub guarantee: Guarantee,
     /// Whether messages carried no header, so that there is no audit and no latency.
@@ -44,6 +47,7 @@ impl Summary {
             schedule,
             consumed,
             ledger,
+            messages_expected,
             guarantee,
             raw,
             resources,
@@ -79,8 +83,11 @@ impl Summary {
             arrival_latency: stage(|stages| &stages.arrival_latency),
             landing_latency: stage(|stages| &stages.landing_latency),
             table_time: stage(|stages| &stages.table_time),
-            audit: (consumed && !raw)
-                .then(|| AuditSummary { guarantee, ..totals.audit.summary(ledger) }),
+            audit: (consumed && !raw).then(|| {
+                let audit = totals.audit.summary(ledger);
+                let expected = messages_expected.filter(|_| ledger.is_none());
+                AuditSummary { guarantee, ..audit.against_expected(expected) }
+            }),
             self_check: (load == LoadModel::Open).then(|| {
                 let lag_p99_ns = latencies.schedule_lag.percentile_ns(99.0);
                 SelfCheck {
@@ -92,6 +99,7 @@ impl Summary {
             }),
             resources,
             counts,
+            durations: durations(&totals.durations),
         }
     }
 
@@ -169,6 +177,13 @@ impl Summary {
     }
 }
 
+fn durations(histograms: &DurationHistograms) -> BTreeMap<String, LatencySummary> {
+    let measured = |(name, histogram): (&&str, &LatencyHistogram)| {
+        Some(((*name).to_owned(), histogram.summary()?))
+    };
+    histograms.iter().filter_map(measured).collect()
+}
+
 fn produced(totals: &Totals, timeline: Timeline, schedule: Schedule) -> Produced {
     let from_ns = timeline.warm_up_end_ns.max(timeline.start_ns);
     let (rate_msg_per_s, rate_bytes_per_s) =
@@ -223,9 +238,23 @@ fn seconds_between(from_ns: InstantNs, to_ns: InstantNs) -> f64 {
     to_ns.saturating_sub(from_ns) as f64 / 1e9
 }
 
+impl AuditSummary {
+    /// The same where so many messages were to come, if that is known.
+    fn against_expected(self, messages_expected: Option<u64>) -> Self {
+        let Some(expected) = messages_expected else { return self };
+        let lost = self.lost.max(expected.saturating_sub(self.received));
+        Self { against: AuditBasis::Expected, lost, ..self }
+    }
+}
+
 fn invalid_reasons(audit: &AuditSummary, missed: &str) -> Vec<String> {
     let mut reasons = Vec::new();
-    if audit.against == AuditBasis::Acked && audit.lost > 0 {
+    let whose = match audit.against {
+        AuditBasis::Acked => Some("acknowledged messages"),
+        AuditBasis::Expected => Some("of the messages expected"),
+        AuditBasis::Sequences => None,
+    };
+    if let Some(whose) = whose.filter(|_| audit.lost > 0) {
         let ranges = audit.producers.iter().flat_map(|producer| {
             producer
                 .lost_ranges
@@ -233,11 +262,8 @@ fn invalid_reasons(audit: &AuditSummary, missed: &str) -> Vec<String> {
                 .map(|(first, last)| format!("{first}..={last} of producer {}", producer.producer))
         });
         let some: Vec<String> = ranges.take(3).collect();
-        reasons.push(format!(
-            "{} acknowledged messages {missed}, the first of them {}",
-            audit.lost,
-            some.join(", ")
-        ));
+        let first = if some.is_empty() { "" } else { ", the first of them " };
+        reasons.push(format!("{} {whose} {missed}{first}{}", audit.lost, some.join(", ")));
     }
     if audit.corrupt > 0 {
         reasons.push(format!(
@@ -263,9 +289,10 @@ fn invalid_reasons(audit: &AuditSummary, missed: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::audit::StreamId;
-    use crate::clock::SECOND_NS;
+    use crate::audit::{Audit, Expected, ReceiveAudit, ReceiveDelta, StreamId};
+    use crate::clock::{BootId, ClockOrigin, SECOND_NS};
     use crate::message::RunId;
+    use crate::message::header::Header;
 
     fn input(totals: &Totals) -> SummaryInput<'_> {
         SummaryInput {
@@ -278,6 +305,7 @@ mod tests {
             schedule: Some(Schedule::Constant { rate_per_s: 100.0 }),
             consumed: true,
             ledger: Some(&totals.ledger),
+            messages_expected: None,
             guarantee: Guarantee::AtLeastOnce,
             raw: false,
             resources: Resources::default(),
@@ -311,6 +339,42 @@ mod tests {
             verdict.reasons,
             ["5 acknowledged messages were not received, the first of them 10..=14 of producer 3"]
         );
+    }
+
+    #[test]
+    fn of_a_number_of_messages_that_was_expected_gaps_and_a_missing_end_are_lost() {
+        // Received, how many were expected, lost of them.
+        for (received, expected, lost) in [
+            (&[0, 1, 2, 3][..], 4, 0),
+            (&[0, 1, 3], 4, 1),
+            (&[0, 1, 2], 4, 1),
+            (&[0, 3], 3, 2),
+            (&[], 4, 4),
+        ] {
+            let totals = Totals { audit: audit_of(received), ..Totals::default() };
+            let messages_expected = Some(expected);
+            let input = SummaryInput { ledger: None, messages_expected, ..input(&totals) };
+            let summary = Summary::new(input);
+            let audit = summary.audit.as_ref().expect("is audited");
+            assert_eq!((audit.against, audit.lost), (AuditBasis::Expected, lost), "{received:?}");
+            let is_valid = summary.verdict().outcome == VerdictOutcome::Valid;
+            assert_eq!(is_valid, lost == 0, "{received:?}");
+        }
+    }
+
+    /// The audit of a consumer that got these sequence numbers of one producer.
+    fn audit_of(sequences: &[u64]) -> Audit {
+        let (mut audit, mut delta) = (Audit::default(), ReceiveDelta::default());
+        let mut consumer = ReceiveAudit::new(Expected::Any);
+        for &sequence in sequences {
+            let origin = ClockOrigin { boot: BootId::from_hash(0), wall_offset_ns: 0 };
+            let run = RunId::from_bits(1);
+            let header = Header { run, producer: 0, sequence, intended_ns: 0, sent_ns: 0, origin };
+            consumer.received(&header, 0);
+        }
+        consumer.hand_over(&mut delta);
+        audit.absorb(&mut delta);
+        audit
     }
 
     #[test]

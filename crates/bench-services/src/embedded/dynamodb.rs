@@ -90,7 +90,7 @@ pub(crate) fn stand_alone(port: u16) -> Vec<String> {
 /// The life of its process.
 pub(super) fn serve(text: &OsStr) -> Result<(), ServeError> {
     let Argument { port } = argument(text)?;
-    serve_process(port, serve_on)
+    serve_process(port, None, serve_on)
 }
 
 async fn serve_on(listener: TcpListener) -> io::Result<()> {

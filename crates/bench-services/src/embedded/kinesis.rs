@@ -117,5 +117,5 @@ pub(crate) fn stand_alone(port: u16, limits: &KinesisLimits) -> Vec<String> {
 /// The life of its process.
 pub(super) fn serve(text: &OsStr) -> Result<(), ServeError> {
     let Argument { port, limits } = argument(text)?;
-    serve_process(port, |listener| server::serve_on(listener, limits))
+    serve_process(port, None, |listener| server::serve_on(listener, limits))
 }

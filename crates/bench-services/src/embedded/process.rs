@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
+use super::s3::Keys;
 use crate::ServiceError;
 
 /// How long a service may take to start and to answer: thousands of times what it does take.
@@ -32,8 +33,13 @@ pub(super) struct Kind {
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Reply {
-    /// It is up, at this address. The first line, unasked.
-    Up(String),
+    /// It is up. The first line, unasked.
+    Up {
+        /// Where it is reached.
+        address: String,
+        /// What its clients need, of a service that looks at their signatures.
+        keys: Option<Keys>,
+    },
     /// What was asked for is done.
     Done,
     /// What was asked for cannot be done, for this reason.
@@ -48,6 +54,7 @@ pub(super) struct ServiceProcess {
     requests: Option<ChildStdin>,
     replies: Receiver<String>,
     address: String,
+    keys: Option<Keys>,
 }
 
 impl ServiceProcess {
@@ -93,9 +100,10 @@ impl ServiceProcess {
                 }
             });
         }
-        let mut started = Self { kind, process, requests, replies, address: String::new() };
+        let address = String::new();
+        let mut started = Self { kind, process, requests, replies, address, keys: None };
         match started.reply(action)? {
-            Reply::Up(address) => started.address = address,
+            Reply::Up { address, keys } => (started.address, started.keys) = (address, keys),
             Reply::Failed(reason) => return Err(started.refused(action, reason)),
             Reply::Done => return Err(started.out_of_turn(action)),
         }
@@ -106,6 +114,12 @@ impl ServiceProcess {
     /// Where it is reached.
     pub(super) fn address(&self) -> &str {
         &self.address
+    }
+
+    /// What its clients need.
+    pub(super) fn keys(&self, action: &str) -> Result<&Keys, ServiceError> {
+        let keys = self.keys.as_ref();
+        keys.ok_or_else(|| self.no_answer(action, "has told no keys".to_owned()))
     }
 
     pub(super) fn pid(&self) -> u32 {
@@ -129,7 +143,7 @@ impl ServiceProcess {
         match self.reply(action)? {
             Reply::Done => Ok(()),
             Reply::Failed(reason) => Err(self.refused(action, reason)),
-            Reply::Up(_) => Err(self.out_of_turn(action)),
+            Reply::Up { .. } => Err(self.out_of_turn(action)),
         }
     }
 

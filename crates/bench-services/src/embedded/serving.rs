@@ -6,6 +6,7 @@ use std::io::{self, Write};
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::PathBuf;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use rdkafka::error::KafkaError;
 use serde::de::DeserializeOwned;
@@ -13,8 +14,12 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::oneshot;
 
 use super::process::{Kind, Reply};
+use super::s3::Keys;
 use crate::ServiceError;
 use crate::lambda::MappingError;
+
+/// How long what is under way may keep a process that nobody needs any more.
+const WIND_UP_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Why the process of a service ended badly.
 #[derive(Debug, thiserror::Error)]
@@ -31,6 +36,8 @@ pub(super) enum ServeError {
     Serve(#[source] io::Error),
     #[error("failed to read {}: {source}", path.display())]
     Config { path: PathBuf, source: io::Error },
+    #[error("failed to make a folder in {}: {source}", path.display())]
+    Folder { path: PathBuf, source: io::Error },
     #[error("failed to listen for signals: {0}")]
     Signal(#[source] io::Error),
     #[error(transparent)]
@@ -51,25 +58,34 @@ pub(super) fn argument<T: DeserializeOwned>(text: &OsStr) -> Result<T, ServeErro
 }
 
 /// The life of a service's process: serves on `port` until it is killed; without one, on any port
-/// until standard input ends.
+/// until standard input ends. Whoever started it is told the keys.
 pub(super) fn serve_process<F>(
     port: Option<u16>,
+    keys: Option<Keys>,
     serve: impl FnOnce(tokio::net::TcpListener) -> F,
 ) -> Result<(), ServeError>
 where
     F: Future<Output = io::Result<()>>,
 {
-    let (listener, url) = listen(port.unwrap_or(0)).map_err(ServeError::Serve)?;
+    let (listener, address) = listen(port.unwrap_or(0)).map_err(ServeError::Serve)?;
+    let (alone, left_alone) = oneshot::channel();
     if port.is_none() {
-        std::thread::spawn(|| {
+        std::thread::spawn(move || {
             let _ = io::copy(&mut io::stdin().lock(), &mut io::sink());
-            // Nobody is left to care about an orderly end.
-            std::process::exit(0);
+            let _ = alone.send(());
         });
     }
-    say(&Reply::Up(url))?;
+    say(&Reply::Up { address, keys })?;
     let runtime = Builder::new_multi_thread().enable_all().build().map_err(ServeError::Serve)?;
-    runtime.block_on(async { serve(from_std(listener)?).await }).map_err(ServeError::Serve)
+    let served = runtime.block_on(async {
+        tokio::select! {
+            ended = async { serve(from_std(listener)?).await } => ended,
+            Ok(()) = left_alone => Ok(()),
+        }
+    });
+    // Nobody is left to care about what is under way.
+    runtime.shutdown_timeout(WIND_UP_TIMEOUT);
+    served.map_err(ServeError::Serve)
 }
 
 /// A server in a thread of this process, which ends with its value.

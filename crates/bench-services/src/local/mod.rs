@@ -1,6 +1,6 @@
 //! Servers on this machine: Apache Kafka, Kafka Connect, `MariaDB` or `MySQL`, and an S3 server,
-//! fetched, configured, started, watched and stopped; and what stands in for Kinesis and
-//! `DynamoDB`, for tools that run one after the other.
+//! fetched, configured, started, watched and stopped; and what stands in for Kinesis, `DynamoDB`
+//! and S3, for tools that run one after the other.
 //!
 //! The servers of one *stack* live in one folder, and nothing outside of it and of the [`Cache`] is
 //! touched; several stacks stand side by side. The servers go on when the process that started them
@@ -137,6 +137,13 @@ pub enum S3Server {
     Versitygw,
     /// `MinIO`.
     Minio,
+    /// The embedded one.
+    Embedded,
+}
+
+impl S3Server {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Versitygw, Self::Minio, Self::Embedded];
 }
 
 impl Display for S3Server {
@@ -144,6 +151,7 @@ impl Display for S3Server {
         f.write_str(match self {
             Self::Versitygw => "versitygw",
             Self::Minio => "minio",
+            Self::Embedded => "embedded",
         })
     }
 }
@@ -152,8 +160,8 @@ impl FromStr for S3Server {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let found = [Self::Versitygw, Self::Minio].into_iter().find(|s3| s3.to_string() == text);
-        found.ok_or_else(|| format!("'{text}' is neither versitygw nor minio"))
+        let found = Self::ALL.into_iter().find(|s3| s3.to_string() == text);
+        found.ok_or_else(|| format!("'{text}' is none of versitygw, minio and embedded"))
     }
 }
 
@@ -170,7 +178,8 @@ pub struct StackOptions {
     /// For each broker the port of a proxy on 127.0.0.1, at which its listener PROXIED sends its
     /// clients. Empty for no such listener.
     pub kafka_proxy_ports: Vec<u16>,
-    /// The S3 server; without one, whichever this machine has, or versitygw.
+    /// The S3 server; without one, whichever this machine has, or versitygw, or the embedded one
+    /// where Go is missing to build that.
     pub s3_server: Option<S3Server>,
     /// The limits of [`Service::Kinesis`].
     #[serde(default)]
@@ -254,7 +263,7 @@ mod tests {
         for service in Service::ALL {
             assert_eq!(service.to_string().parse(), Ok(service));
         }
-        for server in [S3Server::Versitygw, S3Server::Minio] {
+        for server in S3Server::ALL {
             assert_eq!(server.to_string().parse(), Ok(server));
         }
         assert!("Kafka".parse::<Service>().is_err() && "s3".parse::<S3Server>().is_err());

@@ -6,7 +6,7 @@ use bench_core::results::{ServiceInfo, ServiceOrigin};
 
 use super::server::sites;
 use super::stack::VARIABLE;
-use super::{Service, record};
+use super::{Service, record, s3};
 
 /// The local service that `addresses` belong to: `host:port` or URLs, separated by commas. It is
 /// looked for in the stack that the environment variable `BENCH_STACK` names; nothing if there is
@@ -35,6 +35,9 @@ fn find(dir: &Path, service: Service, addresses: &str) -> Option<ServiceInfo> {
         origin: match service {
             // What stands in for them is not what they are, whoever has made it.
             Service::Kinesis | Service::Dynamodb => ServiceOrigin::Embedded,
+            Service::S3 if nodes.iter().any(|site| s3::is_embedded(site.node)) => {
+                ServiceOrigin::Embedded
+            }
             _ => ServiceOrigin::Local,
         },
         address: addresses.join(","),
@@ -89,6 +92,25 @@ mod tests {
         let found = find(dir.path(), Service::Kinesis, "http://127.0.0.1:20001").expect("found");
         assert_eq!(found.origin, ServiceOrigin::Embedded);
         assert_eq!(found.address, "127.0.0.1:20001");
+    }
+
+    #[test]
+    fn an_s3_server_is_called_what_it_is() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let mut record = sample();
+        record.options = StackOptions::of([Service::S3]);
+        let node = &mut record.nodes[0];
+        node.name = "s3".to_owned();
+        node.service = Service::S3;
+        node.ports = [("client".to_owned(), 20_001), ("console".to_owned(), 20_002)].into();
+        for (server, origin) in
+            [("versitygw", ServiceOrigin::Local), ("embedded", ServiceOrigin::Embedded)]
+        {
+            record.nodes[0].parts.more = [("server".to_owned(), server.to_owned())].into();
+            record.write(dir.path()).expect("written");
+            let found = find(dir.path(), Service::S3, "http://127.0.0.1:20001").expect("found");
+            assert_eq!(found.origin, origin);
+        }
     }
 
     #[test]

@@ -1,5 +1,6 @@
-//! S3 on this machine: versitygw or `MinIO`, on a folder. Both were found to answer conditional
-//! writes soundly when writers race, which most other stand-ins do not.
+//! S3 on this machine, on a folder: versitygw or `MinIO`, which were both found to answer
+//! conditional writes soundly when writers race, as most other stand-ins do not; or the embedded
+//! one, as a server of its own.
 
 use std::env;
 use std::fs;
@@ -7,11 +8,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::process::Launch;
+use super::record::Node;
 use super::server::{Notice, Parts, Server, Site};
-use super::{Cache, LocalError, S3Server, StackOptions, http, installed, secret};
-
-/// The bucket that a stack comes with.
-const BUCKET: &str = "bench";
+use super::{Cache, LocalError, S3Server, StackOptions, aws, http, installed, secret};
+use crate::embedded::s3::{self, BUCKET, Keys};
 
 /// How long fetching and compiling may take, on a slow machine with a slow connection.
 const BUILD_TIMEOUT: Duration = Duration::from_mins(20);
@@ -19,12 +19,14 @@ const BUILD_TIMEOUT: Duration = Duration::from_mins(20);
 /// Which server it is, in the record.
 const KIND: &str = "server";
 
-/// Where the keys lie: the access key in the first line, the secret key in the second.
+/// Where the keys lie, as [`Keys::lines`].
 const KEYS: &str = "s3-keys";
 
 /// What there is to know of a server before it is there.
 struct Product {
     server: S3Server,
+    /// The name of its program.
+    program: &'static str,
     /// As results name it.
     name: &'static str,
     /// The environment variable that names an installed one.
@@ -41,6 +43,7 @@ struct Product {
 
 const VERSITYGW: Product = Product {
     server: S3Server::Versitygw,
+    program: "versitygw",
     name: "versitygw",
     variable: "BENCH_VERSITYGW",
     package: "github.com/versity/versitygw/cmd/versitygw",
@@ -52,6 +55,7 @@ const VERSITYGW: Product = Product {
 
 const MINIO: Product = Product {
     server: S3Server::Minio,
+    program: "minio",
     name: "MinIO",
     variable: "BENCH_MINIO",
     package: "github.com/minio/minio",
@@ -74,6 +78,7 @@ impl Server for S3 {
         let wanted = match options.s3_server {
             Some(S3Server::Versitygw) => &[VERSITYGW][..],
             Some(S3Server::Minio) => &[MINIO],
+            Some(S3Server::Embedded) => return embedded(options),
             None => &[VERSITYGW, MINIO],
         };
         for product in wanted {
@@ -82,13 +87,17 @@ impl Server for S3 {
             }
         }
         for product in wanted {
-            if let Some(program) = installed::find(product.program()) {
+            if let Some(program) = installed::find(product.program) {
                 return product.installed(program);
             }
         }
         let product = &wanted[0];
-        let program = product.build(cache, notice)?;
-        Ok(product.parts(program, product.version))
+        match product.build(cache, notice) {
+            Ok(program) => Ok(product.parts(program, product.version)),
+            // Whoever has not asked for one of them has use for a stand-in, too.
+            Err(LocalError::Missing { .. }) if options.s3_server.is_none() => embedded(options),
+            Err(error) => Err(error),
+        }
     }
 
     fn ports(&self, _options: &StackOptions) -> Vec<&'static str> {
@@ -97,9 +106,12 @@ impl Server for S3 {
 
     fn prepare(&self, nodes: &[Site<'_>]) -> Result<(), LocalError> {
         for node in nodes {
-            let (access_key, secret_key) = (secret::password()?, secret::password()?);
-            secret::write(&keys_file(node), &format!("{access_key}\n{secret_key}\n"))?;
-            // To either server, a folder in its root is a bucket.
+            let keys = Keys { access_key: secret::password()?, secret_key: secret::password()? };
+            secret::write(&keys_file(node), &keys.lines())?;
+            if is_embedded(node.node) {
+                continue;
+            }
+            // To either of the others, a folder in its root is a bucket.
             let bucket = node.data_dir().join(BUCKET);
             fs::create_dir_all(&bucket).map_err(LocalError::file("create", &bucket))?;
         }
@@ -107,6 +119,11 @@ impl Server for S3 {
     }
 
     fn launch(&self, node: &Site<'_>) -> Result<Launch, LocalError> {
+        if is_embedded(node.node) {
+            let port = node.port("client");
+            let args = s3::stand_alone(port, &node.data_dir(), &keys_file(node));
+            return Ok(aws::launch(node, args));
+        }
         let keys = read_keys(node)?;
         let (args, env) = if is_minio(node) { minio(node, &keys) } else { versitygw(node, &keys) };
         let tmp = node.tmp_dir().to_string_lossy().into_owned();
@@ -122,7 +139,9 @@ impl Server for S3 {
 
     fn check(&self, node: &Site<'_>) -> Result<(), String> {
         let port = node.port("client");
-        http::answers(port, health(node), 200)?;
+        if !is_embedded(node.node) {
+            http::answers(port, health(node), 200)?;
+        }
         // MinIO calls itself ready a moment before it knows whom to let in; until then it answers
         // 503, and from then on it refuses whoever does not give a key.
         http::answers(port, &format!("/{BUCKET}/"), 403)
@@ -134,27 +153,13 @@ impl Server for S3 {
 
     fn environment(&self, nodes: &[Site<'_>]) -> Vec<(String, String)> {
         let Some(node) = nodes.first() else { return Vec::new() };
-        let mut all = vec![
-            ("AWS_ENDPOINT_URL_S3", self.address(node)),
-            ("AWS_REGION", "us-east-1".to_owned()),
-            ("BENCH_S3_BUCKET", BUCKET.to_owned()),
-        ];
-        if let Ok(keys) = read_keys(node) {
-            all.extend(keys.named("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"));
-        }
-        all.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+        // Without its keys there is no use for it.
+        read_keys(node)
+            .map_or_else(|_| Vec::new(), |keys| s3::environment(&self.address(node), &keys))
     }
 }
 
 impl Product {
-    /// The name of its program.
-    fn program(&self) -> &'static str {
-        match self.server {
-            S3Server::Versitygw => "versitygw",
-            S3Server::Minio => "minio",
-        }
-    }
-
     fn installed(&self, program: PathBuf) -> Result<Parts, LocalError> {
         let said = installed::version_text(&program, &["--version"])?;
         Ok(self.parts(program, version_in(&said)))
@@ -170,7 +175,7 @@ impl Product {
 
     /// Has Go build it into the cache, unless that has been done.
     fn build(&self, cache: &Cache, notice: &mut Notice<'_>) -> Result<PathBuf, LocalError> {
-        let name = self.program();
+        let name = self.program;
         let part = cache.part(&format!("{name}-{}", self.version), |folder| {
             let go = installed::find("go").ok_or_else(|| LocalError::Missing {
                 what: format!("neither {name} nor Go to build it with is installed"),
@@ -227,6 +232,20 @@ impl Product {
     }
 }
 
+/// The embedded one, which is this program.
+fn embedded(options: &StackOptions) -> Result<Parts, LocalError> {
+    Ok(Parts {
+        version: s3::VERSION.to_owned(),
+        program: aws::embedded_program(options)?,
+        more: [(KIND.to_owned(), S3Server::Embedded.to_string())].into(),
+    })
+}
+
+/// Whether a node is the embedded one.
+pub(super) fn is_embedded(node: &Node) -> bool {
+    node.parts.get(KIND) == S3Server::Embedded.to_string()
+}
+
 /// The file of settings that Go would read, proxies and mirrors among them.
 fn go_settings() -> Option<PathBuf> {
     if env::var_os("GOENV").is_some() {
@@ -253,7 +272,7 @@ fn versitygw(node: &Site<'_>, keys: &Keys) -> Started {
     let address = listen(node, "client");
     let data = node.data_dir().to_string_lossy().into_owned();
     let args = ["--quiet", "--port", &address, "--health", health(node), "posix", &data];
-    let mut env = keys.named("ROOT_ACCESS_KEY_ID", "ROOT_SECRET_ACCESS_KEY").to_vec();
+    let mut env = named(keys, "ROOT_ACCESS_KEY_ID", "ROOT_SECRET_ACCESS_KEY").to_vec();
     // By default it closes the connection after each request, as Amazon's does not.
     env.push(("VGW_KEEP_ALIVE", "true".to_owned()));
     (strings(&args), env)
@@ -266,7 +285,7 @@ fn minio(node: &Site<'_>, keys: &Keys) -> Started {
     let certificates = node.config_dir().join("certs").to_string_lossy().into_owned();
     let places = ["--address", &address, "--console-address", &console, &data];
     let args = [&["server", "--quiet", "--certs-dir", &certificates], &places[..]].concat();
-    let mut env = keys.named("MINIO_ROOT_USER", "MINIO_ROOT_PASSWORD").to_vec();
+    let mut env = named(keys, "MINIO_ROOT_USER", "MINIO_ROOT_PASSWORD").to_vec();
     env.extend(["MINIO_UPDATE", "MINIO_BROWSER"].map(|name| (name, "off".to_owned())));
     (strings(&args), env)
 }
@@ -275,16 +294,9 @@ fn listen(node: &Site<'_>, port: &str) -> String {
     format!("127.0.0.1:{}", node.port(port))
 }
 
-struct Keys {
-    access_key: String,
-    secret_key: String,
-}
-
-impl Keys {
-    /// Both under names that a program expects.
-    fn named(&self, access: &'static str, secret: &'static str) -> [(&'static str, String); 2] {
-        [(access, self.access_key.clone()), (secret, self.secret_key.clone())]
-    }
+/// The keys under names that a program expects.
+fn named(keys: &Keys, access: &'static str, secret: &'static str) -> [(&'static str, String); 2] {
+    [(access, keys.access_key.clone()), (secret, keys.secret_key.clone())]
 }
 
 fn keys_file(node: &Site<'_>) -> PathBuf {
@@ -294,9 +306,7 @@ fn keys_file(node: &Site<'_>) -> PathBuf {
 fn read_keys(node: &Site<'_>) -> Result<Keys, LocalError> {
     let path = keys_file(node);
     let text = fs::read_to_string(&path).map_err(LocalError::file("read", &path))?;
-    let mut lines = text.lines().map(str::to_owned);
-    let mut next = || lines.next().unwrap_or_default();
-    Ok(Keys { access_key: next(), secret_key: next() })
+    Ok(Keys::parse(&text))
 }
 
 fn is_minio(node: &Site<'_>) -> bool {

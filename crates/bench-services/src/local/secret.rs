@@ -1,24 +1,21 @@
 //! Passwords and keys: made anew for each stack, kept in files that only their owner reads.
 
-use std::fs::{File, OpenOptions};
-use std::io::{Read, Write};
+use std::fs::OpenOptions;
+use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use super::LocalError;
+use crate::random;
 
 /// Random bytes of the system.
 pub(super) fn random<const N: usize>() -> Result<[u8; N], LocalError> {
-    let path = Path::new("/dev/urandom");
-    let mut bytes = [0; N];
-    let read = File::open(path).and_then(|mut file| file.read_exact(&mut bytes));
-    read.map_err(LocalError::file("read", path))?;
-    Ok(bytes)
+    random::bytes().map_err(LocalError::file("read", Path::new(random::SOURCE)))
 }
 
 /// 128 random bits as 32 letters and digits, which need no quoting anywhere.
 pub(super) fn password() -> Result<String, LocalError> {
-    Ok(format!("{:032x}", u128::from_le_bytes(random()?)))
+    random::letters().map_err(LocalError::file("read", Path::new(random::SOURCE)))
 }
 
 /// Writes a file that nobody else can read, in place of one that may be there.

@@ -16,7 +16,7 @@ use super::port::Ports;
 use super::process::{Process, ProcessState, kill_members, last_lines};
 use super::record::{Node, Record, is_stack, merged, node_names, ports_in_use, read};
 use super::server::{Notice, Site, environment, server, sites};
-use super::{Cache, LocalError, Service, StackOptions, secret};
+use super::{Cache, LocalError, Service, StackOptions, s3, secret};
 
 /// The environment variable that names the folder of the stack that tools work with.
 pub(super) const VARIABLE: &str = "BENCH_STACK";
@@ -168,6 +168,12 @@ impl Stack {
         ];
         all.extend(environment(&self.dir, &self.record));
         all
+    }
+
+    /// Whether its S3 server is the embedded one.
+    #[must_use]
+    pub fn has_embedded_s3(&self) -> bool {
+        self.record.nodes.iter().any(s3::is_embedded)
     }
 
     /// Where the proxies at [`StackOptions::kafka_proxy_ports`] lead, in their order.

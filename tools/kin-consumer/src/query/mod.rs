@@ -8,17 +8,17 @@ mod report;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, Result, bail};
-use bench_cli::{Exit, Shutdown, output};
+use bench_cli::{Exit, Expecting, Shutdown, output};
 use bench_core::audit::{AckLedger, Expected};
 use bench_core::clock::{Clock as _, InstantNs, SECOND_NS, SystemClock};
 use bench_core::counts::Counts;
+use bench_core::durations::Durations;
 use bench_core::engine::{self, ConsumerConfig, Interval, IntervalSink, Plan, RunControl};
 use bench_core::message::RunId;
 use bench_core::transport::{Incoming, NoConnection, Receive, TransportError};
 
 pub(crate) use figures::Stat;
 
-use crate::expect::{Expectation, Expecting};
 use crate::options::Options;
 use crate::source::{Connected, Source};
 use figures::Figures;
@@ -46,14 +46,14 @@ pub(crate) fn query(options: &Options, field: &str) -> Result<Exit> {
     let receivers: Vec<_> = receivers.into_iter().map(asking).collect();
     let (end, started_ns) = (&options.end, clock.now_ns());
     let consumer = ConsumerConfig { raw: true, ..end.consumer_config(clock) };
-    let expectation = Expectation { required: end.expected, ..Expectation::default() };
-    let consumers = Expecting::all(receivers, expectation, end.drain_timeout, clock);
+    let consumers = Expecting::all(receivers, end.expectation(0), end.drain_timeout, clock);
     let control = RunControl::new(0, consumers.len(), None);
     let done = engine::run(
         &Plan::receiving(run, clock.now_ns(), SECOND_NS, Expected::Any, consumer),
         clock,
         &control,
         (Vec::<NoConnection>::new(), consumers),
+        Durations::default(),
         NoRecord,
         |_, _| {
             if shutdown.is_requested() {

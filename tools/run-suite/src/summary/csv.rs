@@ -1,12 +1,14 @@
 //! The CSV form of summaries.
 
+use std::collections::BTreeSet;
+
 use anyhow::{Context, Result};
 
 use super::{CellFigures, CellSummary, ExperimentSummary, Spread, SuiteSummary};
 
 impl SuiteSummary {
     /// The CSV form: a line a cell and tool, with the options that differ between cells. What does not exist
-    /// is empty.
+    /// is empty. Durations of any of the tools have columns behind all others.
     pub(crate) fn csv(&self) -> Result<String> {
         let mut columns: Vec<&str> = Vec::new();
         for column in self.experiments.iter().flat_map(|experiment| &experiment.columns) {
@@ -14,11 +16,15 @@ impl SuiteSummary {
                 columns.push(column);
             }
         }
+        let cells = || self.experiments.iter().flat_map(|experiment| &experiment.cells);
+        let figures = cells().flat_map(|cell| std::iter::once(&cell.figures).chain(&cell.then));
+        let durations: BTreeSet<&String> =
+            figures.flat_map(|figures| figures.durations.keys()).collect();
         let mut csv = csv::Writer::from_writer(Vec::new());
-        csv.write_record(csv_header(&columns))?;
+        csv.write_record(csv_header(&columns, &durations))?;
         for experiment in &self.experiments {
             for cell in &experiment.cells {
-                for record in csv_records(experiment, cell, &columns) {
+                for record in csv_records(experiment, cell, &columns, &durations) {
                     csv.write_record(record)?;
                 }
             }
@@ -32,13 +38,14 @@ impl SuiteSummary {
 fn csv_figures(
     figures: &CellFigures,
     recovery_s: Option<Spread<f64>>,
-) -> [(&'static str, [String; 3]); 11] {
+    durations: &BTreeSet<&String>,
+) -> Vec<(String, [String; 3])> {
     fn spread<T: ToString>(spread: Option<Spread<T>>) -> [String; 3] {
         spread.map_or_else(Default::default, |spread| {
             [spread.median.to_string(), spread.min.to_string(), spread.max.to_string()]
         })
     }
-    [
+    let fixed = [
         ("throughput_msg_per_s", spread(figures.throughput_msg_per_s)),
         ("throughput_bytes_per_s", spread(figures.throughput_bytes_per_s)),
         ("publish_p50_ns", spread(figures.publish_p50_ns)),
@@ -50,14 +57,22 @@ fn csv_figures(
         ("landing_p50_ns", spread(figures.landing_p50_ns)),
         ("landing_p99_ns", spread(figures.landing_p99_ns)),
         ("recovery_s", spread(recovery_s)),
-    ]
+    ];
+    let mut all: Vec<_> =
+        fixed.into_iter().map(|(name, spread)| (name.to_owned(), spread)).collect();
+    for &name in durations {
+        let duration = figures.durations.get(name).copied().unwrap_or_default();
+        all.push((format!("{name}_p50_ns"), spread(duration.p50_ns)));
+        all.push((format!("{name}_p99_ns"), spread(duration.p99_ns)));
+    }
+    all
 }
 
-fn csv_header(columns: &[&str]) -> Vec<String> {
+fn csv_header(columns: &[&str], durations: &BTreeSet<&String>) -> Vec<String> {
     let mut header = ["experiment", "cell", "tool"].map(str::to_owned).to_vec();
     header.extend(columns.iter().map(|&column| column.to_owned()));
     header.extend(["runs".to_owned(), "valid_runs".to_owned()]);
-    for (figure, _) in csv_figures(&CellFigures::default(), None) {
+    for (figure, _) in csv_figures(&CellFigures::default(), None, durations) {
         header.extend(["median", "min", "max"].map(|which| format!("{figure}_{which}")));
     }
     header
@@ -68,6 +83,7 @@ fn csv_records(
     experiment: &ExperimentSummary,
     cell: &CellSummary,
     columns: &[&str],
+    durations: &BTreeSet<&String>,
 ) -> Vec<Vec<String>> {
     let value = |column: &&str| {
         let index = experiment.columns.iter().position(|own| own == column);
@@ -77,7 +93,7 @@ fn csv_records(
         let mut record = vec![experiment.name.clone(), cell.label.clone(), tool.to_owned()];
         record.extend(columns.iter().map(value));
         record.extend([cell.runs.len().to_string(), cell.valid_runs.to_string()]);
-        let figures = csv_figures(figures, recovery_s);
+        let figures = csv_figures(figures, recovery_s, durations);
         record.extend(figures.into_iter().flat_map(|(_, spread)| spread));
         record
     };

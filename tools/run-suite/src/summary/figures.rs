@@ -1,5 +1,7 @@
 //! The figures that summaries compare, over the repeats of a cell.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use bench_core::results::{LatencySummary, Summary};
 use serde::Serialize;
 
@@ -19,6 +21,15 @@ pub(crate) struct CellFigures {
     pub(crate) end_to_end_p99_ns: Option<Spread<u64>>,
     pub(crate) landing_p50_ns: Option<Spread<u64>>,
     pub(crate) landing_p99_ns: Option<Spread<u64>>,
+    /// How long the system's own work took, by name.
+    pub(crate) durations: BTreeMap<String, DurationFigures>,
+}
+
+/// How long one kind of the system's own work took.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+pub(crate) struct DurationFigures {
+    pub(crate) p50_ns: Option<Spread<u64>>,
+    pub(crate) p99_ns: Option<Spread<u64>>,
 }
 
 /// The values of one figure in the repeats of a cell. All three were measured: of an even number of
@@ -59,6 +70,7 @@ impl CellFigures {
             end_to_end_p99_ns: p99(Latency::EndToEnd),
             landing_p50_ns: p50(Latency::Landing),
             landing_p99_ns: p99(Latency::Landing),
+            durations: durations(runs),
         }
     }
 
@@ -115,6 +127,18 @@ impl Latency {
             Self::Landing => summary.landing_latency.as_ref(),
         }
     }
+}
+
+fn durations(runs: &[&Summary]) -> BTreeMap<String, DurationFigures> {
+    let names: BTreeSet<&String> = runs.iter().flat_map(|run| run.durations.keys()).collect();
+    let of = |name: &String| {
+        let figure = |percentile: fn(&LatencySummary) -> u64| {
+            let durations = runs.iter().filter_map(|run| run.durations.get(name));
+            Spread::of(durations.map(percentile), Worse::High)
+        };
+        DurationFigures { p50_ns: figure(|it| it.p50_ns), p99_ns: figure(|it| it.p99_ns) }
+    };
+    names.into_iter().map(|name| (name.clone(), of(name))).collect()
 }
 
 impl<T: PartialOrd + Copy> Spread<T> {

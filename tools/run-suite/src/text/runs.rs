@@ -40,7 +40,7 @@ pub(super) fn rows(experiments: &[ExperimentSummary]) -> Vec<Row<'_>> {
 }
 
 /// Names a cell among those of several experiments.
-fn cell_name(experiment: &ExperimentSummary, cell: &CellSummary) -> String {
+pub(super) fn cell_name(experiment: &ExperimentSummary, cell: &CellSummary) -> String {
     let mut name = experiment.name.clone();
     if cell.label != experiment.name {
         let _ = write!(name, " {}", cell.label);

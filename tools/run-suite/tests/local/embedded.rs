@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
 use aws_sdk_kinesis::primitives::Blob;
-use bench_services::local::{Service, StackOptions};
+use bench_services::local::{Cache, S3Server, Service, StackOptions};
 use bench_testing::tool::until;
 
 use crate::place::{Place, said};
@@ -79,6 +79,50 @@ fn a_shell_uses_embedded_services_one_tool_after_the_other() {
     assert_eq!(other.status.code(), Some(2), "{}", said(&other));
     assert!(said(&other).contains("other limits"), "{}", said(&other));
     place.succeed("services down --dir stack");
+    place.assert_clean();
+}
+
+#[test]
+fn an_embedded_s3_needs_nothing_to_be_installed() {
+    let options =
+        StackOptions { s3_server: Some(S3Server::Embedded), ..StackOptions::of([Service::S3]) };
+    let Some(place) = Place::with("an embedded S3", &options, &[]) else { return };
+    let listed = place.succeed("services up s3 --dir stack --s3-server embedded");
+    assert!(listed.contains("s3s 0.14.1, no fsync"), "{listed}");
+    let environment = environment(&place);
+    assert_eq!(environment["BENCH_S3_BUCKET"], "bench");
+    assert!(environment["AWS_ENDPOINT_URL_S3"].starts_with("http://127.0.0.1:"));
+    place.succeed("services down --dir stack");
+    place.assert_clean();
+}
+
+#[test]
+fn a_machine_without_go_gets_the_embedded_s3() {
+    let options = StackOptions::of([Service::S3]);
+    let test = "an S3 server without Go";
+    let Some(place) = Place::with(test, &options, &[]) else { return };
+    // These are looked for beside `PATH`, too.
+    let dirs = ["/usr/local/bin", "/usr/sbin", "/usr/local/sbin", "/usr/libexec"].map(Path::new);
+    let programs = ["go", "minio", "versitygw"];
+    if dirs.iter().any(|dir| programs.iter().any(|program| dir.join(program).exists())) {
+        bench_testing::skip(test, "what it has to do without is installed for everybody");
+        return;
+    }
+    let without = |arguments: &str| {
+        let mut command = place.command(arguments);
+        command.env("PATH", place.path("home")).env(Cache::VARIABLE, place.path("work/cache"));
+        let output = command.env_remove("BENCH_VERSITYGW").env_remove("BENCH_MINIO").output();
+        output.expect("run-suite starts")
+    };
+    let output = without("services up s3 --dir stack");
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    assert!(String::from_utf8_lossy(&output.stdout).contains("s3s 0.14.1"), "{}", said(&output));
+    let warned = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(warned.contains("a stand-in") && warned.contains("Go"), "{warned}");
+    without("services down --dir stack");
+    let asked_for = without("services up s3 --dir stack --s3-server versitygw");
+    assert_eq!(asked_for.status.code(), Some(1), "{}", said(&asked_for));
+    assert!(said(&asked_for).contains("install Go"), "{}", said(&asked_for));
     place.assert_clean();
 }
 

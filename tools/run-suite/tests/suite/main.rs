@@ -1,6 +1,7 @@
 //! `run-suite` as a user runs it: against a stand-in for a tool, and against the real one.
 
 mod chains;
+mod delta;
 mod fake_tool;
 #[cfg(target_os = "linux")]
 mod faults;

@@ -31,7 +31,7 @@ pub(in super::super) fn serve(text: &OsStr) -> Result<(), ServeError> {
     let Some(cluster) = client.mock_cluster() else {
         return say(&Reply::Failed("this librdkafka has no mock cluster".to_owned()));
     };
-    say(&Reply::Up(cluster.bootstrap_servers()))?;
+    say(&Reply::Up { address: cluster.bootstrap_servers(), keys: None })?;
     for line in io::stdin().lock().lines() {
         let reply = match serde_json::from_str(&line.map_err(ServeError::Pipe)?) {
             Ok(Request::CreateTopic { name, partitions, replication }) => {

@@ -9,17 +9,17 @@ use bench_core::transport::{Incoming, Receive, TransportError};
 
 /// How many messages are to come, to all consumers together.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Expectation {
+pub struct Expectation {
     /// It is a failure when fewer do.
-    pub(crate) required: Option<u64>,
+    pub required: Option<u64>,
     /// The end of the stream counts when so many have come: what has just been confirmed may take a
     /// moment to be seen.
-    pub(crate) before_end: u64,
+    pub before_end: u64,
 }
 
 /// A consumer that fails when all consumers together have not received what is required and nothing
 /// has come for a while.
-pub(crate) struct Expecting<R> {
+pub struct Expecting<R> {
     receiver: R,
     clock: SystemClock,
     timeout: Duration,
@@ -38,7 +38,8 @@ struct Progress {
 impl<R> Expecting<R> {
     /// Makes the consumers wait for what is expected, each message for at most `timeout` after the
     /// one before.
-    pub(crate) fn all(
+    #[must_use]
+    pub fn all(
         receivers: Vec<R>,
         expectation: Expectation,
         timeout: Duration,

@@ -1,0 +1,116 @@
+//! How long a system's own work took: a commit to a table, the upload of a file, and whatever else
+//! explains the latencies of the messages.
+//!
+//! An adapter takes a [`DurationRecorder`] for each name when it connects and records a few samples
+//! a second; the tool keeps the [`Durations`], which the engine divides into the intervals of the
+//! run. Work of one message each has no place here: it would take a lock a message.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::latency::LatencyHistogram;
+
+/// Distributions by name.
+pub type DurationHistograms = BTreeMap<&'static str, LatencyHistogram>;
+
+/// The durations of a run, shared by all of its connections.
+#[derive(Debug, Clone, Default)]
+pub struct Durations(Arc<Mutex<BTreeMap<&'static str, DurationRecorder>>>);
+
+/// Records one duration, shared by all who asked for it by the same name.
+#[derive(Clone, Default)]
+pub struct DurationRecorder(Arc<Mutex<LatencyHistogram>>);
+
+impl Durations {
+    /// The recorder of this name. Names are in snake case, with what is timed first, and end with
+    /// `_time`: `commit_time`. They name files and columns beside those of the latencies, whose
+    /// names are taken.
+    ///
+    /// Ask for it before the run starts: a name that is not known then has no columns in
+    /// `intervals.csv`.
+    #[must_use]
+    pub fn named(&self, name: &'static str) -> DurationRecorder {
+        self.recorders().entry(name).or_default().clone()
+    }
+
+    /// All names that were asked for, sorted.
+    #[must_use]
+    pub fn names(&self) -> Vec<&'static str> {
+        self.recorders().keys().copied().collect()
+    }
+
+    /// Hands over what was recorded since the last time, by name.
+    pub(crate) fn take(&self, mut taker: impl FnMut(&'static str, &LatencyHistogram)) {
+        for (name, recorder) in &*self.recorders() {
+            let mut recorded = recorder.recorded();
+            if !recorded.is_empty() {
+                taker(name, &recorded);
+                recorded.clear();
+            }
+        }
+    }
+
+    fn recorders(&self) -> MutexGuard<'_, BTreeMap<&'static str, DurationRecorder>> {
+        // Nothing that holds the lock can panic half way.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl DurationRecorder {
+    /// Adds something that has just ended, and took so many nanoseconds.
+    pub fn record(&self, duration_ns: u64) {
+        self.recorded().record(i64::try_from(duration_ns).unwrap_or(i64::MAX));
+    }
+
+    fn recorded(&self) -> MutexGuard<'_, LatencyHistogram> {
+        // Nothing that holds the lock can panic half way.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for DurationRecorder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let samples = self.recorded().histogram().len();
+        f.debug_struct("DurationRecorder").field("samples", &samples).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn taken(durations: &Durations) -> Vec<(&'static str, u64, u64)> {
+        let mut taken = Vec::new();
+        durations.take(|name, recorded| {
+            taken.push((name, recorded.histogram().len(), recorded.percentile_ns(100.0)));
+        });
+        taken
+    }
+
+    #[test]
+    fn connections_that_record_under_one_name_record_together() {
+        let durations = Durations::default();
+        let (first, clone) = (durations.named("commit_time"), durations.clone());
+        let second = clone.named("commit_time");
+        std::thread::scope(|scope| {
+            scope.spawn(|| (1..=500).for_each(|ns| first.record(ns)));
+            scope.spawn(|| (501..=1_000).for_each(|ns| second.record(ns)));
+        });
+        let _ = durations.named("upload_time");
+        assert_eq!(durations.names(), ["commit_time", "upload_time"]);
+        assert_eq!(taken(&durations), [("commit_time", 1_000, 1_000)]);
+        assert_eq!(taken(&durations), [], "what was taken is not there any more");
+    }
+
+    #[test]
+    fn a_duration_beyond_the_range_is_counted() {
+        let durations = Durations::default();
+        durations.named("commit_time").record(u64::MAX);
+        let mut beyond = 0;
+        durations.take(|_, recorded| {
+            beyond = recorded.summary().map_or(0, |summary| summary.beyond_range);
+        });
+        assert_eq!(beyond, 1);
+    }
+}

@@ -1,0 +1,80 @@
+//! A system that commits ten times a second, each time a little slower, and records how long that
+//! took: every commit is in the interval in which it ended.
+
+use super::*;
+use crate::durations::Durations;
+
+const TICK_NS: u64 = 20 * MS;
+const COMMIT_EVERY_NS: u64 = 100 * MS;
+
+/// What commit `k`, counted from 0, takes.
+fn commit_ns(k: u64) -> u64 {
+    (k + 1) * MS / 10
+}
+
+/// Commits for so many seconds, the collector looking at the clock every 20 ms; nobody reports
+/// messages.
+fn commit_for(seconds: u64, warm_up_ns: u64) -> (Vec<Interval>, Totals) {
+    let timeline = Timeline {
+        start_ns: START_NS,
+        warm_up_end_ns: START_NS + warm_up_ns,
+        interval_ns: SECOND_NS,
+    };
+    let mut intervals = Intervals::default();
+    let durations = Durations::default();
+    let (collector, _outboxes) =
+        Collector::new(RunId::from_bits(RUN), timeline, 0, 0, &mut intervals);
+    let mut collector = collector.with_durations(durations.clone());
+
+    let clock = VirtualClock::starting_at(START_NS);
+    let recorder = durations.named("commit_time");
+    recorder.record(3_000 * MS); // what connecting took
+    let mut next = 0;
+    while clock.now_ns() < START_NS + seconds * SECOND_NS {
+        collector.tick(clock.now_ns());
+        clock.advance_to_ns(clock.now_ns() + TICK_NS);
+        while START_NS + next * COMMIT_EVERY_NS + commit_ns(next) < clock.now_ns() {
+            recorder.record(commit_ns(next));
+            next += 1;
+        }
+    }
+    let totals = collector.finish();
+    (intervals.0, totals)
+}
+
+/// Number, median and largest of an interval's commits, in tens of microseconds: what three digits
+/// hold.
+fn shown(interval: &Interval) -> Option<(u64, u64, u64)> {
+    let commits = interval.durations.get("commit_time")?;
+    let at = |percentile| (commits.percentile_ns(percentile) + 5_000) / 10_000;
+    Some((commits.histogram().len(), at(50.0), at(100.0)))
+}
+
+#[test]
+fn each_interval_has_the_commits_that_ended_in_it() {
+    let (intervals, totals) = commit_for(5, 0);
+    let expected = (0..5).map(|second| {
+        let first = second * 10;
+        Some((10, commit_ns(first + 4) / 10_000, commit_ns(first + 9) / 10_000))
+    });
+    assert_eq!(intervals.iter().map(shown).collect::<Vec<_>>(), expected.collect::<Vec<_>>());
+    let whole = totals.durations["commit_time"].summary().expect("samples");
+    assert_eq!(whole.count, 50, "what connecting took is no part of the run");
+    assert_percentiles(&totals.durations["commit_time"], (0..50).map(commit_ns).collect());
+}
+
+#[test]
+fn what_ended_in_the_warm_up_is_left_out() {
+    let (intervals, totals) = commit_for(4, 2_500 * MS);
+    let counts: Vec<_> =
+        intervals.iter().map(|interval| shown(interval).map(|(count, ..)| count)).collect();
+    assert_eq!(counts, [None, None, Some(5), Some(10)]);
+    assert_percentiles(&totals.durations["commit_time"], (25..40).map(commit_ns).collect());
+}
+
+#[test]
+fn a_run_without_durations_has_none() {
+    let outcome = simulate(&constant(1_000.0, 2), |_| {}, |_| {}, None);
+    assert!(outcome.totals.durations.is_empty());
+    assert!(outcome.intervals.iter().all(|interval| interval.durations.is_empty()));
+}

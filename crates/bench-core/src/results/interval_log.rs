@@ -1,0 +1,162 @@
+//! `NAME.hlog`: one distribution of a run as an `HdrHistogram` V2 interval log, a line for each
+//! interval that has samples. Values are nanoseconds, times count from the start of the schedule.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use hdrhistogram::Histogram;
+use hdrhistogram::serialization::interval_log::{
+    IntervalLogHistogram, IntervalLogIterator, IntervalLogWriterBuilder, LogEntry,
+};
+use hdrhistogram::serialization::{Deserializer, V2DeflateSerializer};
+
+use crate::latency::LatencyHistogram;
+
+/// The name of the log of a distribution of this name.
+pub(super) fn file_name(name: &str) -> String {
+    format!("{name}.hlog")
+}
+
+/// The logs of one run, which come into being with their first sample.
+pub(super) struct IntervalLogs {
+    folder: PathBuf,
+    files: BTreeMap<&'static str, File>,
+}
+
+/// When an interval was.
+pub(super) struct IntervalTime {
+    /// What times in the log are counted from.
+    pub(super) base: SystemTime,
+    pub(super) start: Duration,
+    pub(super) length: Duration,
+}
+
+impl IntervalLogs {
+    pub(super) fn new(folder: &Path) -> Self {
+        Self { folder: folder.to_owned(), files: BTreeMap::new() }
+    }
+
+    /// Adds an interval to the log of `name`, unless it has no sample.
+    pub(super) fn write(
+        &mut self,
+        name: &'static str,
+        at: &IntervalTime,
+        samples: &LatencyHistogram,
+    ) -> io::Result<()> {
+        if samples.histogram().is_empty() {
+            return Ok(());
+        }
+        let text = whole_log(at, samples)?;
+        if let Some(file) = self.files.get_mut(name) {
+            // Everything before the last line is the head of the log, which stands there.
+            let line = text.trim_end().rsplit('\n').next().unwrap_or_default();
+            return writeln!(file, "{line}");
+        }
+        let mut file = File::create(self.folder.join(file_name(name)))?;
+        let written = file.write_all(text.as_bytes());
+        self.files.insert(name, file);
+        written
+    }
+}
+
+/// A log with one interval.
+fn whole_log(at: &IntervalTime, samples: &LatencyHistogram) -> io::Result<String> {
+    let mut text = Vec::new();
+    let mut serializer = V2DeflateSerializer::new();
+    let mut log = IntervalLogWriterBuilder::new()
+        .add_comment("Latencies in nanoseconds")
+        .with_base_time(at.base)
+        .with_start_time(at.base)
+        .begin_log_with(&mut text, &mut serializer)?;
+    log.write_histogram(samples.histogram(), at.start, at.length, None)
+        .map_err(|error| io::Error::other(format!("{error:?}")))?;
+    String::from_utf8(text).map_err(io::Error::other)
+}
+
+/// An interval as its log has it.
+pub(super) struct LoggedInterval {
+    pub(super) start: Duration,
+    pub(super) end: Duration,
+    pub(super) samples: Histogram<u64>,
+}
+
+/// The intervals of a log. A line that a crash has cut short is left out; the error says what is
+/// wrong with another one.
+pub(super) fn intervals(log: &[u8]) -> Result<Vec<LoggedInterval>, String> {
+    let whole = log.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+    let mut intervals = Vec::new();
+    for entry in IntervalLogIterator::new(&log[..whole]) {
+        match entry {
+            Ok(LogEntry::Interval(interval)) => intervals.push(logged(&interval)?),
+            Ok(LogEntry::StartTime(_) | LogEntry::BaseTime(_)) => {}
+            Err(error) => return Err(format!("it is no interval log: {error:?}")),
+        }
+    }
+    Ok(intervals)
+}
+
+fn logged(interval: &IntervalLogHistogram<'_>) -> Result<LoggedInterval, String> {
+    let start = interval.start_timestamp();
+    let damaged = |problem: &dyn std::fmt::Display| {
+        format!("its interval at {:.3} s is damaged: {problem}", start.as_secs_f64())
+    };
+    let bytes = STANDARD.decode(interval.encoded_histogram()).map_err(|error| damaged(&error))?;
+    let samples = Deserializer::new().deserialize(&mut bytes.as_slice());
+    let samples = samples.map_err(|error| damaged(&error))?;
+    Ok(LoggedInterval { start, end: start.saturating_add(interval.duration()), samples })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn logs(folder: &Path) -> Vec<u8> {
+        let mut logs = IntervalLogs::new(folder);
+        for (second, ns) in [(0, 10), (1, 20), (3, 30)] {
+            let mut samples = LatencyHistogram::new();
+            samples.record(ns);
+            let at = IntervalTime {
+                base: SystemTime::UNIX_EPOCH,
+                start: Duration::from_secs(second),
+                length: Duration::from_secs(1),
+            };
+            logs.write("commit_time", &at, &samples).expect("written");
+            logs.write("commit_time", &at, &LatencyHistogram::new()).expect("nothing to write");
+        }
+        std::fs::read(folder.join("commit_time.hlog")).expect("a log")
+    }
+
+    #[test]
+    fn what_was_written_is_read() {
+        let folder = tempfile::tempdir().expect("temporary folder");
+        let read = intervals(&logs(folder.path())).expect("a log");
+        let read: Vec<_> = read
+            .iter()
+            .map(|interval| {
+                (interval.start.as_secs(), interval.end.as_secs(), interval.samples.max())
+            })
+            .collect();
+        assert_eq!(read, [(0, 1, 10), (1, 2, 20), (3, 4, 30)]);
+    }
+
+    #[test]
+    fn a_line_that_was_cut_short_is_left_out_and_a_damaged_one_is_named() {
+        let folder = tempfile::tempdir().expect("temporary folder");
+        let mut log = logs(folder.path());
+        log.truncate(log.len() - 10);
+        assert_eq!(intervals(&log).expect("a log").len(), 2);
+
+        let text = String::from_utf8(log).expect("text");
+        let damaged = text.replacen("HISTF", "HISXF", 1);
+        assert_ne!(damaged, text, "V2 histograms begin like this");
+        let problem = intervals(damaged.as_bytes()).err().expect("damaged");
+        assert!(problem.contains("its interval at 0.000 s is damaged"), "{problem}");
+        assert!(intervals(b"no log\n").is_err());
+        assert_eq!(intervals(b"").expect("empty").len(), 0);
+    }
+}

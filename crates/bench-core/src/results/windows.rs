@@ -1,0 +1,310 @@
+//! The end-to-end latency of a run window by window, from its result folder alone: what a plot over
+//! time shows. Each window has its own percentiles; none holds what came before it.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use hdrhistogram::Histogram;
+
+use super::RunFolder;
+use super::interval_log::{self, LoggedInterval};
+use crate::latency::{SIGNIFICANT_DIGITS, percentile_ns};
+
+/// The distribution that is divided into windows.
+const LATENCY: &str = "end_to_end_latency";
+
+/// The percentiles of a window, in the order of its columns.
+const PERCENTILES: [f64; 5] = [50.0, 75.0, 85.0, 95.0, 99.0];
+
+/// When a window ends. Windows are made of whole intervals of the run (`--interval`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WindowLength {
+    /// After this time: an interval belongs to the window that it begins in, and windows are counted
+    /// from the start of the schedule. Less than an interval stands for one interval.
+    Time(Duration),
+    /// With the interval in which this number of messages is reached.
+    Messages(u64),
+}
+
+/// The latencies of the messages that came in one window, those of the warm-up left out.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Window {
+    /// End of the window, seconds from the start of the schedule.
+    pub end_s: f64,
+    /// Messages, above 0.
+    pub messages: u64,
+    /// 50th, 75th, 85th, 95th and 99th percentile, nanoseconds.
+    pub percentiles_ns: [u64; 5],
+}
+
+/// The windows of a run cannot be told.
+#[derive(Debug, thiserror::Error)]
+pub enum WindowsError {
+    /// There is no result folder, or it cannot be read.
+    #[error("failed to read {path}; name the result folder of a run")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The log is not what a run leaves.
+    #[error("failed to understand {path}: {problem}")]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
+}
+
+/// The windows of the run in `run_dir` that have messages, in the order of time. A run without
+/// latencies has none.
+pub fn windows(run_dir: &Path, length: WindowLength) -> Result<Vec<Window>, WindowsError> {
+    let path = run_dir.join(interval_log::file_name(LATENCY));
+    let log = match std::fs::read(&path) {
+        Ok(log) => log,
+        // Without a sample there is no log.
+        Err(error)
+            if error.kind() == io::ErrorKind::NotFound
+                && run_dir.join(RunFolder::INTERVALS).is_file() =>
+        {
+            return Ok(Vec::new());
+        }
+        Err(source) => return Err(WindowsError::Read { path, source }),
+    };
+    let damaged = |problem| WindowsError::Damaged { path: path.clone(), problem };
+    let intervals = interval_log::intervals(&log).map_err(damaged)?;
+    divide(intervals, length).map_err(damaged)
+}
+
+/// Writes windows as CSV: `time_from_start` is the end of the window in seconds, the latencies are
+/// milliseconds.
+pub fn write_csv(windows: &[Window], out: impl io::Write) -> io::Result<()> {
+    let mut csv = csv::Writer::from_writer(out);
+    csv.write_record(["time_from_start", "p50", "p75", "p85", "p95", "p99"])?;
+    for window in windows {
+        let percentiles_ms = window.percentiles_ns.map(|ns| format!("{:.3}", ns as f64 / 1e6));
+        csv.write_record(std::iter::once(format!("{:.3}", window.end_s)).chain(percentiles_ms))?;
+    }
+    csv.flush()
+}
+
+fn divide(
+    intervals: impl IntoIterator<Item = LoggedInterval>,
+    length: WindowLength,
+) -> Result<Vec<Window>, String> {
+    let mut windows = Vec::new();
+    let mut open: Option<OpenWindow> = None;
+    for interval in intervals {
+        let number = length.number_of(&interval);
+        if let Some(full) = open.take_if(|open| open.number != number) {
+            let nominal_end = length.nominal_end(full.number);
+            windows.push(full.close(nominal_end));
+        }
+        let window = open.get_or_insert(OpenWindow::new(number)?);
+        window.add(&interval)?;
+        if length.is_reached(window)
+            && let Some(full) = open.take()
+        {
+            windows.push(full.close(None));
+        }
+    }
+    windows.extend(open.map(|rest| rest.close(None)));
+    Ok(windows)
+}
+
+impl WindowLength {
+    /// The number of the window that an interval belongs to, as far as its time says.
+    fn number_of(self, interval: &LoggedInterval) -> u128 {
+        match self {
+            Self::Time(length) => {
+                let interval_length = interval.end.saturating_sub(interval.start);
+                let length = length.max(interval_length).max(Duration::from_nanos(1));
+                interval.start.as_nanos() / length.as_nanos()
+            }
+            Self::Messages(_) => 0,
+        }
+    }
+
+    /// When the window of this number ends, if another follows.
+    fn nominal_end(self, number: u128) -> Option<Duration> {
+        match self {
+            Self::Time(length) => {
+                let count = u32::try_from(number).ok()?.checked_add(1)?;
+                length.checked_mul(count)
+            }
+            Self::Messages(_) => None,
+        }
+    }
+
+    fn is_reached(self, window: &OpenWindow) -> bool {
+        match self {
+            Self::Time(_) => false,
+            Self::Messages(messages) => window.samples.len() >= messages,
+        }
+    }
+}
+
+/// A window that may go on.
+struct OpenWindow {
+    number: u128,
+    end: Duration,
+    samples: Histogram<u64>,
+}
+
+impl OpenWindow {
+    fn new(number: u128) -> Result<Self, String> {
+        let samples = Histogram::new(SIGNIFICANT_DIGITS).map_err(|error| error.to_string())?;
+        Ok(Self { number, end: Duration::ZERO, samples })
+    }
+
+    fn add(&mut self, interval: &LoggedInterval) -> Result<(), String> {
+        self.end = interval.end;
+        self.samples.add(&interval.samples).map_err(|error| error.to_string())
+    }
+
+    /// The window, which reaches to `nominal_end` where its last intervals had no messages.
+    fn close(self, nominal_end: Option<Duration>) -> Window {
+        Window {
+            end_s: nominal_end.map_or(self.end, |nominal| nominal.max(self.end)).as_secs_f64(),
+            messages: self.samples.len(),
+            percentiles_ns: PERCENTILES.map(|percentile| percentile_ns(&self.samples, percentile)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use super::*;
+    use crate::engine::{Interval, IntervalSink as _, Timeline};
+
+    const MS: u64 = 1_000_000;
+    const SECOND_NS: u64 = 1_000 * MS;
+    const TIMELINE: Timeline =
+        Timeline { start_ns: 5_000, warm_up_end_ns: 5_000, interval_ns: SECOND_NS };
+
+    /// The folder of a run with these latencies in its intervals of a second, milliseconds.
+    fn folder_of(intervals: &[Vec<u64>]) -> tempfile::TempDir {
+        let temporary = tempfile::tempdir().expect("temporary folder");
+        let mut folder = RunFolder::create_at(temporary.path(), SystemTime::now()).expect("made");
+        folder.set_timeline(TIMELINE);
+        for (index, latencies_ms) in (0..).zip(intervals) {
+            let (start_ns, end_ns) =
+                (TIMELINE.interval_start_ns(index), TIMELINE.interval_start_ns(index + 1));
+            let mut interval = Interval { index, start_ns, end_ns, ..Interval::default() };
+            for ms in latencies_ms {
+                interval.latencies.end_to_end_latency.record((ms * MS).cast_signed());
+            }
+            folder.interval(&interval);
+        }
+        assert_eq!(folder.warning(), None);
+        temporary
+    }
+
+    /// End, messages and percentiles in whole milliseconds, which three digits hold.
+    fn shown(intervals: &[Vec<u64>], length: WindowLength) -> Vec<(f64, u64, [u64; 5])> {
+        let folder = folder_of(intervals);
+        let windows = windows(folder.path(), length).expect("a run");
+        let in_ms = |ns: u64| (ns + MS / 2) / MS;
+        windows
+            .iter()
+            .map(|window| (window.end_s, window.messages, window.percentiles_ns.map(in_ms)))
+            .collect()
+    }
+
+    #[test]
+    fn each_window_has_percentiles_of_its_own_and_not_of_what_was_before() {
+        let first: Vec<u64> = (1..=100).collect();
+        let second: Vec<u64> = (1..=100).map(|ms| 900 + ms).collect();
+        let third = vec![7; 3];
+        assert_eq!(
+            shown(&[first, second, third], WindowLength::Time(Duration::from_secs(1))),
+            [
+                (1.0, 100, [50, 75, 85, 95, 99]),
+                (2.0, 100, [950, 975, 985, 995, 999]),
+                // Cumulative, these would be 52 and more.
+                (3.0, 3, [7; 5]),
+            ]
+        );
+    }
+
+    #[test]
+    fn windows_of_several_intervals_merge_their_histograms() {
+        let intervals: Vec<Vec<u64>> = vec![
+            (1..=50).collect(),
+            (51..=100).collect(),
+            vec![200; 10],
+            Vec::new(),
+            Vec::new(),
+            Vec::new(),
+            vec![300; 4],
+        ];
+        assert_eq!(
+            shown(&intervals, WindowLength::Time(Duration::from_secs(2))),
+            [
+                (2.0, 100, [50, 75, 85, 95, 99]),
+                // Its second interval is empty, and so is the window after it.
+                (4.0, 10, [200; 5]),
+                // The run ended in it.
+                (7.0, 4, [300; 5]),
+            ]
+        );
+    }
+
+    #[test]
+    fn a_window_that_is_no_multiple_of_the_interval_ends_with_the_interval_that_begins_in_it() {
+        let intervals: Vec<Vec<u64>> = (1..=6).map(|ms| vec![ms]).collect();
+        let ends = |length_ms| {
+            let windows = shown(&intervals, WindowLength::Time(Duration::from_millis(length_ms)));
+            windows.iter().map(|(end_s, messages, _)| (*end_s, *messages)).collect::<Vec<_>>()
+        };
+        assert_eq!(ends(2_500), [(3.0, 3), (5.0, 2), (6.0, 1)]);
+        assert_eq!(ends(100), (1..=6).map(|s| (f64::from(s), 1)).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn windows_of_messages_end_with_the_interval_that_has_the_last_of_them() {
+        let intervals: Vec<Vec<u64>> =
+            vec![vec![10; 40], vec![20; 70], vec![30; 100], Vec::new(), vec![40; 5]];
+        assert_eq!(
+            shown(&intervals, WindowLength::Messages(100)),
+            [
+                (2.0, 110, [20, 20, 20, 20, 20]),
+                (3.0, 100, [30; 5]),
+                // What is left.
+                (5.0, 5, [40; 5]),
+            ]
+        );
+    }
+
+    #[test]
+    fn the_csv_has_seconds_and_milliseconds() {
+        let folder = folder_of(&[vec![1; 9], (1..=100).collect()]);
+        let windows = windows(folder.path(), WindowLength::Messages(1)).expect("a run");
+        let mut csv = Vec::new();
+        write_csv(&windows, &mut csv).expect("written");
+        // A bucket of three digits is named by the highest value that it holds.
+        assert_eq!(
+            String::from_utf8(csv).expect("text"),
+            "time_from_start,p50,p75,p85,p95,p99\n\
+             1.000,1.000,1.000,1.000,1.000,1.000\n\
+             2.000,50.004,75.039,85.000,95.027,99.025\n"
+        );
+    }
+
+    #[test]
+    fn a_run_without_latencies_has_no_windows_and_no_folder_is_an_error() {
+        assert_eq!(shown(&[Vec::new()], WindowLength::Messages(1)), []);
+        let folder = folder_of(&[vec![1]]);
+        let nowhere = folder.path().join("nowhere");
+        let error = windows(&nowhere, WindowLength::Messages(1)).expect_err("no folder");
+        assert!(error.to_string().contains("name the result folder of a run"), "{error}");
+        std::fs::write(folder.path().join("end_to_end_latency.hlog"), "#\nx\n").expect("written");
+        let error = windows(folder.path(), WindowLength::Messages(1)).expect_err("no log");
+        assert!(error.to_string().contains("it is no interval log"), "{error}");
+    }
+}

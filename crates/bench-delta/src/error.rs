@@ -1,0 +1,259 @@
+//! What can go wrong with tables: what was attempted, on what, and what helps.
+
+use std::fmt::Display;
+use std::path::PathBuf;
+
+use bench_aws::AwsError;
+use deltalake::DeltaTableError;
+use deltalake::logstore::object_store;
+
+use crate::maintenance::MaintenanceError;
+use crate::receive::FollowError;
+
+/// Length of a text from elsewhere in an error message, characters.
+const REASON_CHARS_MAX: usize = 300;
+
+/// Options of a table that cannot be.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct LakeOptionsError(String);
+
+impl LakeOptionsError {
+    /// Says which option or variable is wrong, what is wrong with it and what to do about it.
+    pub(crate) fn new(option: &str, problem: impl Display, remedy: impl Display) -> Self {
+        Self(format!("{option}: {problem}; {remedy}"))
+    }
+
+    /// Something secret stands where everybody can see it.
+    pub(crate) fn credentials(option: &str) -> Self {
+        let problem = "holds a user, a key or parameters, which do not belong there";
+        let remedy = "name credentials as for the AWS command line: AWS_PROFILE, or \
+                      AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY";
+        Self::new(option, problem, remedy)
+    }
+}
+
+/// Why something asked of a table, or of the place where it lies, did not work.
+#[derive(Debug, thiserror::Error)]
+pub enum DeltaError {
+    /// The options ask for what cannot be.
+    #[error(transparent)]
+    Options(#[from] LakeOptionsError),
+    /// A file is where the table's folder should be.
+    #[error("{} is a file; name a folder with --lake-path", path.display())]
+    NotAFolder {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A folder cannot be used.
+    #[error("failed to {attempted}; name a folder that this user may use with --lake-path")]
+    Folder {
+        /// What was attempted on what.
+        attempted: String,
+        /// Why it did not work.
+        source: std::io::Error,
+    },
+    /// The bucket is not there.
+    #[error(
+        "there is no bucket '{bucket}'; name another one with --bucket or --lake-path, or create it \
+         with delta-producer --create-bucket"
+    )]
+    NoBucket {
+        /// Its name.
+        bucket: String,
+    },
+    /// The bucket is in another region.
+    #[error("bucket '{bucket}' is in another region than {region}; add --region {}", found.as_deref().unwrap_or("NAME"))]
+    OtherRegion {
+        /// Its name.
+        bucket: String,
+        /// The region that was asked.
+        region: String,
+        /// The region that it is in, if the service said so.
+        found: Option<String>,
+    },
+    /// Neither an option nor the environment says in which region a bucket is.
+    #[error("there is no region to look for bucket '{bucket}' in; name it with --region")]
+    NoRegion {
+        /// Its name.
+        bucket: String,
+    },
+    /// The store does not let exactly one of several writers win.
+    #[error(
+        "{uri} is no place for a table: {reason}, so that commits would overwrite each other in \
+         silence; use a store that honours If-None-Match on PUT, such as Amazon S3, MinIO or \
+         versitygw"
+    )]
+    NoConditionalWrites {
+        /// Where the table was to lie.
+        uri: String,
+        /// What the store did.
+        reason: String,
+    },
+    /// A request to AWS, or to what stands in for it, failed for good.
+    #[error(transparent)]
+    Aws(#[from] AwsError),
+    /// The store failed for good.
+    #[error("failed to {attempted}: {reason}")]
+    Store {
+        /// What was attempted on what.
+        attempted: String,
+        /// What the store said, in a line.
+        reason: String,
+    },
+    /// delta-rs failed.
+    #[error("failed to {attempted}: {reason}")]
+    Table {
+        /// What was attempted on what.
+        attempted: String,
+        /// What it said, in a line.
+        reason: String,
+    },
+    /// A table cannot be followed, or not any further.
+    #[error(transparent)]
+    Follow(#[from] FollowError),
+    /// A table could not be kept in shape.
+    #[error(transparent)]
+    Maintenance(#[from] MaintenanceError),
+    /// There is no table.
+    #[error("there is no table at {uri}; create it with delta-producer")]
+    NoTable {
+        /// Where it was looked for.
+        uri: String,
+    },
+    /// The table is not one of messages.
+    #[error(
+        "table {uri} is not one that messages can be written to: {differences}; name another place \
+         with --lake-path, or partition it in the same way with --partition-by"
+    )]
+    OtherColumns {
+        /// The table.
+        uri: String,
+        /// What is not as it should be.
+        differences: String,
+    },
+    /// The table asks something of its writers that this one does not do.
+    #[error(
+        "table {uri} asks writers for {rule}, which this one does not do; name another place with \
+         --lake-path"
+    )]
+    UnknownRule {
+        /// The table.
+        uri: String,
+        /// What it asks for.
+        rule: String,
+    },
+    /// The runtime of a connection did not start.
+    #[error("failed to start a connection's runtime; ask for fewer producers and consumers")]
+    Runtime(#[source] std::io::Error),
+}
+
+impl DeltaError {
+    /// Whether the command line asks for what is not there, so that nothing was done and another one
+    /// may succeed at once.
+    #[must_use]
+    pub fn is_usage(&self) -> bool {
+        match self {
+            Self::Options(_)
+            | Self::NotAFolder { .. }
+            | Self::NoBucket { .. }
+            | Self::NoRegion { .. }
+            | Self::OtherRegion { .. }
+            | Self::NoTable { .. }
+            | Self::OtherColumns { .. }
+            | Self::UnknownRule { .. } => true,
+            Self::Follow(error) => error.is_usage(),
+            Self::Maintenance(error) => error.is_usage(),
+            _ => false,
+        }
+    }
+
+    /// What became of an attempt on the store, as in `read log entry 5 of s3://b/t`.
+    ///
+    /// What the store says is kept to a line without the request's details: answers to a wrong
+    /// signature repeat the access key and what was signed.
+    #[must_use]
+    pub fn store(attempted: impl Into<String>, error: &object_store::Error) -> Self {
+        Self::Store { attempted: attempted.into(), reason: store_reason(error) }
+    }
+
+    /// What became of an attempt of delta-rs.
+    #[must_use]
+    pub fn table(attempted: impl Into<String>, error: &DeltaTableError) -> Self {
+        let reason = match error {
+            DeltaTableError::ObjectStore { source } => store_reason(source),
+            other => short(&other.to_string()),
+        };
+        Self::Table { attempted: attempted.into(), reason }
+    }
+}
+
+/// What a store's error says, in a line.
+#[must_use]
+pub fn store_reason(error: &object_store::Error) -> String {
+    let text = with_causes(error);
+    let (code, message) = (element(&text, "Code"), element(&text, "Message"));
+    match (message, code) {
+        (Some(message), Some(code)) => format!("{} ({code})", short(message)),
+        (None, Some(code)) => code.to_owned(),
+        // What the service said cannot be told from the rest of the request.
+        _ if text.contains("<Error>") => "the service refused it".to_owned(),
+        _ => short(&text),
+    }
+}
+
+/// The text of an error and of what it does not say of its causes.
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let more = error.to_string();
+        if !text.contains(&more) {
+            text = format!("{text}: {more}");
+        }
+        cause = error.source();
+    }
+    text
+}
+
+/// What stands in an element of an XML answer.
+fn element<'a>(text: &'a str, name: &str) -> Option<&'a str> {
+    let (_, rest) = text.split_once(&format!("<{name}>"))?;
+    let (content, _) = rest.split_once('<')?;
+    Some(content.trim()).filter(|content| !content.is_empty())
+}
+
+fn short(text: &str) -> String {
+    let line = text.lines().next().unwrap_or_default().trim();
+    line.chars().take(REASON_CHARS_MAX).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn generic(text: &str) -> object_store::Error {
+        object_store::Error::Generic { store: "S3", source: text.to_owned().into() }
+    }
+
+    #[test]
+    fn an_answer_in_xml_is_its_code_and_message_and_nothing_else() {
+        let answer = "Error performing PUT http://h/b/k: Server returned non-2xx status code: 403: \
+                      <?xml version=\"1.0\"?><Error><Code>SignatureDoesNotMatch</Code><Message>The \
+                      signature does not match.</Message><AWSAccessKeyId>AKIDSECRET\
+                      </AWSAccessKeyId><StringToSign>AWS4\nx</StringToSign></Error>";
+        let error = DeltaError::store("write x", &generic(answer));
+        assert_eq!(
+            error.to_string(),
+            "failed to write x: The signature does not match. (SignatureDoesNotMatch)"
+        );
+        let nameless = generic("<Error><AWSAccessKeyId>AKIDSECRET</AWSAccessKeyId></Error>");
+        assert_eq!(store_reason(&nameless), "the service refused it");
+    }
+
+    #[test]
+    fn other_reasons_are_one_line_of_bounded_length() {
+        assert!(store_reason(&generic("no route\nmore")).ends_with("no route"));
+        assert_eq!(store_reason(&generic(&"x".repeat(10_000))).chars().count(), REASON_CHARS_MAX);
+    }
+}

@@ -1,0 +1,192 @@
+use bench_core::counts::Counts;
+use clap::Parser;
+
+use super::*;
+
+#[derive(Parser)]
+struct Tool {
+    #[command(flatten)]
+    lake: LakeArgs,
+}
+
+fn parse(line: &str) -> LakeArgs {
+    let line = std::iter::once("tool").chain(line.split_whitespace());
+    Tool::try_parse_from(line).expect("a command line").lake
+}
+
+fn environment(bucket: Option<&str>) -> Environment {
+    Environment { bucket: bucket.map(str::to_owned), has_endpoint: false, asks_embedded: false }
+}
+
+/// What a command line names: a folder, or bucket, prefix and style, or why not.
+fn place_of(line: &str, environment: &Environment, table: Option<&str>) -> String {
+    match parse(line).place_in(environment, table) {
+        Ok(None) => "nothing".to_owned(),
+        Ok(Some(LakePlace::Folder(folder))) => format!("folder {}", folder.display()),
+        Ok(Some(LakePlace::S3(place))) => format!("{} {:?}", place.uri(), place.style),
+        Err(error) => format!("error {error}"),
+    }
+}
+
+#[test]
+fn what_a_command_line_names() {
+    for (line, of_environment, expected) in [
+        ("", None, "nothing"),
+        ("", Some("env-bucket"), "s3://env-bucket/run-1 Auto"),
+        ("--bucket own", Some("env-bucket"), "s3://own/run-1 Auto"),
+        ("--bucket own --s3-backend minio", None, "s3://own/run-1 Always"),
+        ("--bucket own --s3-backend s3", None, "s3://own/run-1 Auto"),
+        ("--s3-backend minio", Some("env-bucket"), "s3://env-bucket/run-1 Always"),
+        ("--endpoint-url http://h", Some("env-bucket"), "s3://env-bucket/run-1 Auto"),
+        ("--lake-path s3://own/a/b", None, "s3://own/a/b Auto"),
+        ("--lake_path s3a://own/a/b/", Some("env-bucket"), "s3://own/a/b Auto"),
+        ("--lake-path S3://own//a", None, "s3://own/a Auto"),
+        ("--lake-path s3://own/a --bucket own", None, "s3://own/a Auto"),
+        ("--lake-path s3://own/a --s3-backend minio", None, "s3://own/a Always"),
+        ("--lake-path s3://own/a --s3_backend minio --path-style=never", None, "s3://own/a Never"),
+        ("--lake-path s3://own/a --path-style", None, "s3://own/a Always"),
+        ("--lake-path s3://own/a --path-style=auto", None, "s3://own/a Auto"),
+        ("--lake-path s3://own/a@b", None, "s3://own/a@b Auto"),
+        ("--lake-path file:///srv/a%20b", Some("env-bucket"), "folder /srv/a b"),
+        ("--lake-path file://localhost/srv/a", None, "folder /srv/a"),
+        ("--lake-path /srv/a", Some("env-bucket"), "folder /srv/a"),
+        ("--lake-path ./a", None, "folder ./a"),
+        ("--lake-path ../a", None, "folder ../a"),
+        ("--lake-path a/b", None, "folder a/b"),
+        ("--lake-path a/b", Some("env-bucket"), "folder a/b"),
+        ("--lake-path a/b --bucket own", None, "s3://own/a/b Auto"),
+        ("--lake-path a/b --bucket own", Some("env-bucket"), "s3://own/a/b Auto"),
+        ("--lake-path a/b/ --s3-backend s3", Some("env-bucket"), "s3://env-bucket/a/b Auto"),
+        ("--lake-path a --s3-backend minio", Some("env-bucket"), "s3://env-bucket/a Always"),
+        ("--lake-path a --region r", Some("env-bucket"), "s3://env-bucket/a Auto"),
+    ] {
+        let named = place_of(line, &environment(of_environment), Some("run-1"));
+        assert_eq!(named, expected, "{line} {of_environment:?}");
+    }
+}
+
+#[test]
+fn what_cannot_be_names_the_option() {
+    for (line, of_environment, expected) in [
+        ("--s3-backend s3", None, "--s3-backend: says how to reach S3"),
+        ("--endpoint-url http://h", None, "--endpoint-url: says how to reach S3"),
+        ("--region r", None, "--region: says how to reach S3"),
+        ("--profile p", None, "--profile: says how to reach S3"),
+        ("--path-style", None, "--path-style: says how to reach S3"),
+        ("--bucket B_", None, "--bucket: has no name of a bucket"),
+        ("--bucket k:s@bucket", None, "--bucket: has no name of a bucket"),
+        ("", Some("no"), "BENCH_S3_BUCKET: has no name of a bucket"),
+        ("--lake-path=", None, "--lake-path: is empty"),
+        ("--lake-path s3://", None, "--lake-path: has no name of a bucket"),
+        ("--lake-path s3://own", None, "--lake-path: names a bucket and no table"),
+        ("--lake-path s3://own/", None, "--lake-path: names a bucket and no table"),
+        ("--lake-path s3://own/a//b", None, "--lake-path: has parts that are empty"),
+        ("--lake-path s3://own/a/../b", None, "--lake-path: has parts that are empty"),
+        ("--lake-path s3://own/a --bucket other", None, "--bucket: is another bucket"),
+        ("--lake-path gs://own/a", None, "--lake-path: is neither on S3 nor a folder"),
+        ("--lake-path file://host/a", None, "--lake-path: names no folder"),
+        ("--lake-path file:///a --bucket own", None, "--bucket: is for S3"),
+        ("--lake-path /a --bucket own", None, "--bucket: is for S3"),
+        ("--lake-path ./a --s3-backend s3", Some("env-bucket"), "--s3-backend: is for S3"),
+        ("--lake-path /a --endpoint-url http://h", None, "--endpoint-url: is for S3"),
+        ("--lake-path /a --path-style", None, "--path-style: is for S3"),
+        ("--lake-path a --s3-backend s3", None, "--s3-backend: says how to reach S3"),
+        ("--lake-path a --region r", None, "--region: says how to reach S3"),
+    ] {
+        let named = place_of(line, &environment(of_environment), Some("run-1"));
+        let expected = format!("error {expected}");
+        assert!(named.starts_with(&expected), "{line} {of_environment:?}: {named}");
+    }
+}
+
+#[test]
+fn a_table_is_needed_where_only_a_bucket_is_named() {
+    for (line, of_environment) in [("--bucket own", None), ("", Some("env-bucket"))] {
+        let named = place_of(line, &environment(of_environment), None);
+        assert!(named.contains("add --lake-path NAME"), "{named}");
+    }
+    assert_eq!(place_of("", &environment(None), None), "nothing");
+}
+
+#[test]
+fn an_endpoint_of_the_environment_without_a_bucket_is_not_passed_over() {
+    let has_endpoint = Environment { has_endpoint: true, ..environment(None) };
+    let named = place_of("", &has_endpoint, Some("run-1"));
+    assert!(named.starts_with("error AWS_ENDPOINT_URL_S3: says how to reach S3"), "{named}");
+    assert_eq!(place_of("--lake-path /a", &has_endpoint, None), "folder /a");
+}
+
+#[test]
+fn a_driver_that_asks_for_an_embedded_s3_may_say_what_kind_it_stands_for() {
+    let embedded = Environment { asks_embedded: true, ..environment(None) };
+    assert_eq!(place_of("--s3-backend minio", &embedded, Some("run-1")), "nothing");
+    assert_eq!(place_of("", &embedded, Some("run-1")), "nothing");
+    assert_eq!(place_of("--bucket own", &embedded, Some("run-1")), "s3://own/run-1 Auto");
+    assert!(place_of("--region r", &embedded, Some("run-1")).starts_with("error --region"));
+}
+
+#[test]
+fn secrets_in_addresses_are_refused_and_never_repeated() {
+    for line in [
+        "--lake-path s3://AKID:TOPSECRET@own/a",
+        "--lake-path s3://TOPSECRET@own/a",
+        "--lake-path s3a://AKID:TOP/SECRET@own/a",
+        "--lake-path s3://own/a?secret_access_key=TOPSECRET",
+        "--lake-path s3://own/a#TOPSECRET",
+        "--lake-path https://AKID:TOPSECRET@h/own/a",
+        "--lake-path file://AKID:TOPSECRET@h/a",
+        "--lake-path s3://own/a --endpoint-url http://AKID:TOPSECRET@h:9000",
+        "--bucket own --endpoint-url http://h:9000/?key=TOPSECRET",
+    ] {
+        let error = place_of(line, &environment(None), Some("run-1"));
+        assert!(error.contains("do not belong there"), "{line}: {error}");
+        assert!(!error.contains("TOP") && !error.contains("AKID"), "{error}");
+        let shown = format!("{:?}", parse(line));
+        assert!(!shown.contains("SECRET"), "{shown}");
+    }
+    assert_eq!(check_endpoint("http://127.0.0.1:9000"), Ok(()));
+    for (url, expected) in [
+        ("http://AKID:TOPSECRET@h", "do not belong there"),
+        ("TOPSECRET", "no address"),
+        ("ftp://h", "no address"),
+    ] {
+        let error = check_endpoint(url).expect_err("is refused").to_string();
+        assert!(error.contains(expected) && !error.contains("TOP"), "{url}: {error}");
+    }
+}
+
+#[test]
+fn minio_takes_both_of_its_keys_or_none() {
+    let keys = |line: &str, access: Option<&str>, secret: Option<&str>| {
+        let found = parse(line).minio_keys([access, secret].map(|key| key.map(str::to_owned)));
+        match found {
+            Ok(None) => "none".to_owned(),
+            Ok(Some(keys)) => {
+                assert!(!format!("{keys:?}").contains("TOPSECRET"));
+                format!("{} {}", keys.access_key_id(), keys.secret_access_key())
+            }
+            Err(error) => error.to_string(),
+        }
+    };
+    let (access, secret) = (Some("me"), Some("TOPSECRET"));
+    assert_eq!(keys("--s3-backend minio", access, secret), "me TOPSECRET");
+    assert_eq!(keys("--s3-backend minio", None, None), "none");
+    assert_eq!(keys("--s3-backend s3", access, secret), "none");
+    assert_eq!(keys("", access, secret), "none");
+    let missing = keys("--s3-backend minio", access, None);
+    assert!(missing.starts_with("MINIO_S3_SECRET_ACCESS_KEY: is not set"), "{missing}");
+    let missing = keys("--s3-backend minio", None, secret);
+    assert!(missing.starts_with("MINIO_S3_ACCESS_KEY: is not set"), "{missing}");
+    assert!(!missing.contains("TOPSECRET"));
+}
+
+#[test]
+fn the_keys_of_an_embedded_s3_are_not_shown() {
+    let lake = parse("").embedded("http://127.0.0.1:1", ("AKID", "TOPSECRET"), "bench", "t");
+    assert_eq!(lake.uri(), "s3://bench/t");
+    assert!(!format!("{lake:?}").contains("TOPSECRET"));
+    let lake = lake.connect(&Counts::default()).expect("a store");
+    for shown in [format!("{lake:?}"), format!("{:?}", lake.store()), format!("{}", lake.store())] {
+        assert!(!shown.contains("TOPSECRET"), "{shown}");
+    }
+}

@@ -1,0 +1,120 @@
+//! The text of log entries.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+use serde_json::json;
+use uuid::Uuid;
+
+use super::data_file::DataFile;
+
+/// The field of `commitInfo` that tells whose entry it is; Spark has its own number there.
+pub(super) const TOKEN: &str = "txnId";
+
+/// An entry of ours, on its way into the log.
+pub(super) struct Entry {
+    /// Found in the log, it tells that the entry is there.
+    pub(super) token: String,
+    pub(super) text: Bytes,
+}
+
+impl Entry {
+    /// The entry that appends these files.
+    pub(super) fn append(files: &[DataFile], now_ms: i64) -> Self {
+        let token = Uuid::new_v4().to_string();
+        let mut text = json!({"commitInfo": {
+            "timestamp": now_ms,
+            "operation": "WRITE",
+            "operationParameters": {"mode": "Append"},
+            "isBlindAppend": true,
+            "engineInfo": concat!("bench-delta:", env!("CARGO_PKG_VERSION")),
+            TOKEN: token,
+        }})
+        .to_string();
+        for file in files {
+            text.push('\n');
+            text.push_str(&add(file).to_string());
+        }
+        Self { token, text: text.into() }
+    }
+}
+
+fn add(file: &DataFile) -> serde_json::Value {
+    let partition_values: BTreeMap<_, _> = file.partition_values.iter().cloned().collect();
+    json!({"add": {
+        "path": file.path.as_ref(),
+        "partitionValues": partition_values,
+        "size": file.size_bytes,
+        "modificationTime": file.written_ms,
+        "dataChange": true,
+        "stats": file.stats(),
+    }})
+}
+
+/// What an entry in the log says that matters to who appends.
+#[derive(Debug, PartialEq, Eq, Default)]
+pub(super) struct Found {
+    /// Whose it is, if it is of a writer that tells.
+    pub(super) token: Option<String>,
+    /// Whether it changes the table's metadata or protocol.
+    pub(super) changes_table: bool,
+}
+
+impl Found {
+    /// Whether it is this entry.
+    pub(super) fn is(&self, entry: &Entry) -> bool {
+        self.token.as_ref() == Some(&entry.token)
+    }
+
+    /// Reads an entry: an action a line.
+    pub(super) fn read(text: &[u8]) -> serde_json::Result<Self> {
+        let mut found = Self::default();
+        for action in serde_json::Deserializer::from_slice(text).into_iter() {
+            let action: Action = action?;
+            found.changes_table |= action.metadata.is_some() || action.protocol.is_some();
+            if let Some(info) = action.info {
+                found.token = info.token;
+            }
+        }
+        Ok(found)
+    }
+}
+
+#[derive(Deserialize)]
+struct Action {
+    #[serde(rename = "metaData")]
+    metadata: Option<IgnoredAny>,
+    protocol: Option<IgnoredAny>,
+    #[serde(rename = "commitInfo")]
+    info: Option<Info>,
+}
+
+#[derive(Deserialize)]
+struct Info {
+    #[serde(rename = "txnId")]
+    token: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_entry_is_known_by_its_token_and_others_by_what_they_change() {
+        let entry = Entry::append(&[], 7);
+        let found = Found::read(&entry.text).expect("an entry");
+        assert_eq!(found, Found { token: Some(entry.token), changes_table: false });
+        for (text, changes_table) in [
+            (&b"{\"add\":{\"path\":\"a\"}}\n{\"remove\":{\"path\":\"b\"}}\n"[..], false),
+            (b"{\"commitInfo\":{\"operation\":\"WRITE\"}}\n{\"metaData\":{\"id\":\"x\"}}", true),
+            (b"{\"protocol\":{\"minReaderVersion\":3}}", true),
+            (b"", false),
+        ] {
+            let found = Found::read(text).expect("an entry");
+            assert_eq!(found, Found { token: None, changes_table });
+        }
+        assert!(Found::read(b"{\"add\":").is_err());
+    }
+}

@@ -1,0 +1,241 @@
+//! The publisher: what is collected, what is under way, and what became of it.
+
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::{Duration, SystemTime};
+
+use bench_core::clock::{Clock as _, InstantNs, SystemClock};
+use bench_core::counts::Counts;
+use bench_core::durations::Durations;
+use bench_core::transport::{Batch, Completion, Publish, TransportError};
+use tokio::runtime::Runtime;
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+
+use super::batch::{Collector, CommitInstants};
+use super::checkpoints::Checkpoints;
+use super::committer::{Committer, Log, Outcome, Uploading};
+use super::counts::PublishCounts;
+use super::direct::DirectLog;
+use super::failure::{FailureKind, Failures};
+use super::rows::Pool;
+use super::standard::StandardLog;
+use super::uploader::Uploader;
+use super::{CommitPath, PublishConfig};
+use crate::table::Table;
+use crate::{DeltaError, Lake};
+
+/// A producer that appends to one table.
+pub struct DeltaPublisher {
+    clock: SystemClock,
+    config: PublishConfig,
+    collector: Collector,
+    uploader: Uploader,
+    uploads: UnboundedSender<Uploading>,
+    outcomes: Receiver<Outcome>,
+    /// When the last batch closed, by the wall clock.
+    closed_at: SystemTime,
+    /// Batches that have closed and have no outcome yet.
+    under_way: usize,
+    failures: Failures,
+    stopped: Option<String>,
+    // Last, so that what works on it is told to end before it waits for that.
+    runtime: Runtime,
+}
+
+impl DeltaPublisher {
+    /// A producer for a table that is there. Counts, by name:
+    /// - `commits`: versions that this writer has made, of those `commits_recovered` that were found
+    ///   in the log after the answer to the request had been lost;
+    /// - `commit_conflicts`: how often another writer had the version that was asked for;
+    /// - `data_files` and `data_bytes` that were written, also those that no commit followed;
+    /// - `checkpoints` that were written and `checkpoints_failed`.
+    ///
+    /// Durations: `upload_time` of a data file, its encoding excluded, and `commit_time` from a
+    /// version's first request to the answer that confirms it, each with all of its tries.
+    pub fn connect(
+        lake: &Lake,
+        config: PublishConfig,
+        clock: SystemClock,
+        counts: &Counts,
+        durations: &Durations,
+    ) -> Result<Self, DeltaError> {
+        // One thread of its own beside those that encode: it mostly waits for answers.
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .thread_name("delta-publish")
+            .enable_all()
+            .build()
+            .map_err(DeltaError::Runtime)?;
+        let counts = PublishCounts::new(counts, durations);
+        let log = runtime.block_on(open_log(lake, &config, clock, &counts))?;
+        let pool = Pool::default();
+        let uploader = Uploader::new(lake, &config, pool.clone(), clock, counts.clone());
+        let instants =
+            CommitInstants { start_ns: clock.now_ns(), interval_ns: config.commit_interval_ns };
+        let collector = Collector::new(instants, config.file_bytes_max, pool);
+        let (uploads, queue) = unbounded_channel();
+        let (told, outcomes) = channel();
+        runtime.spawn(Committer { log, clock, counts, outcomes: told }.run(queue));
+        Ok(Self {
+            clock,
+            config,
+            collector,
+            uploader,
+            uploads,
+            outcomes,
+            closed_at: SystemTime::UNIX_EPOCH,
+            under_way: 0,
+            failures: Failures::default(),
+            stopped: None,
+            runtime,
+        })
+    }
+
+    fn may_close(&self) -> bool {
+        self.under_way < self.config.uploads_max.max(1)
+    }
+
+    fn close_if_due(&mut self, now_ns: InstantNs) {
+        let is_due = |due_ns| due_ns <= now_ns || self.stopped.is_some();
+        if self.may_close() && self.collector.due_ns().is_some_and(is_due) {
+            self.close(now_ns);
+        }
+    }
+
+    /// Sends the open batch on its way.
+    fn close(&mut self, now_ns: InstantNs) {
+        let batch = self.collector.close();
+        let deadline_ns = now_ns.saturating_add(self.config.give_up_ns);
+        // Who reads the table from a checkpoint has nothing but these times to order the files by,
+        // in whole milliseconds.
+        let after_last = self.closed_at + Duration::from_millis(1);
+        self.closed_at = SystemTime::now().max(after_last);
+        let uploader = self.uploader.clone();
+        let upload = uploader.upload(batch.rows, batch.first_sequence, self.closed_at, deadline_ns);
+        let upload = self.runtime.spawn(upload);
+        self.under_way += 1;
+        let uploading = Uploading { tokens: batch.tokens, upload, deadline_ns };
+        if self.uploads.send(uploading).is_err() {
+            self.stopped.get_or_insert_with(|| ENDED.to_owned());
+        }
+    }
+
+    fn complete(&mut self, outcome: Outcome, completions: &mut Vec<Completion>) {
+        let Outcome { tokens, at_ns, result } = outcome;
+        self.under_way -= 1;
+        let outcome = result.map_err(|failure| {
+            if failure.is_final {
+                self.stopped.get_or_insert_with(|| failure.text.clone());
+            }
+            self.failures.add(failure)
+        });
+        completions.extend(tokens.iter().map(|&token| Completion { token, at_ns, outcome }));
+        self.collector.reuse(tokens);
+    }
+
+    /// What has stopped the writer, once everything that was accepted has had its outcome.
+    fn check(&self) -> Result<(), TransportError> {
+        let has_more = self.under_way > 0 || self.collector.due_ns().is_some();
+        match &self.stopped {
+            Some(reason) if !has_more || reason == ENDED => {
+                Err(TransportError::new(reason.clone()))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Why a publisher stops whose own task has ended.
+const ENDED: &str = "the task that commits has ended before its time";
+
+async fn open_log(
+    lake: &Lake,
+    config: &PublishConfig,
+    clock: SystemClock,
+    counts: &PublishCounts,
+) -> Result<Log, DeltaError> {
+    let opened_ns = clock.now_ns();
+    let table = Table::open(lake).await?;
+    let table = table.ok_or_else(|| DeltaError::NoTable { uri: lake.uri().to_owned() })?;
+    table.check(&config.partition_by)?;
+    match config.commit {
+        CommitPath::Std => Ok(Log::Standard(StandardLog::open(lake, table, counts.clone()).await?)),
+        CommitPath::Direct => {
+            let checkpoints = config
+                .checkpoint_every
+                .map(|every| Checkpoints::start(lake, &table, every, config, counts.clone()));
+            let log = DirectLog::new(lake, table, opened_ns, clock, counts.clone());
+            Ok(Log::Direct(log, checkpoints.transpose()?))
+        }
+    }
+}
+
+impl Publish for DeltaPublisher {
+    fn submit(&mut self, batch: &mut Batch) -> Result<(), TransportError> {
+        self.check()?;
+        if self.stopped.is_some() {
+            return Ok(());
+        }
+        let now_ns = self.clock.now_ns();
+        self.close_if_due(now_ns);
+        let mut accepted = 0;
+        for message in batch.iter() {
+            if self.collector.is_full_for(&message) {
+                if !self.may_close() {
+                    break;
+                }
+                self.close(now_ns);
+            }
+            self.collector.take(&message, now_ns)?;
+            accepted += 1;
+        }
+        batch.remove_accepted(|position| position < accepted);
+        Ok(())
+    }
+
+    fn poll(
+        &mut self,
+        until_ns: InstantNs,
+        completions: &mut Vec<Completion>,
+    ) -> Result<(), TransportError> {
+        let before = completions.len();
+        loop {
+            while let Ok(outcome) = self.outcomes.try_recv() {
+                self.complete(outcome, completions);
+            }
+            let now_ns = self.clock.now_ns();
+            self.close_if_due(now_ns);
+            if completions.len() > before {
+                return Ok(());
+            }
+            self.check()?;
+            if now_ns >= until_ns {
+                return Ok(());
+            }
+            let due_ns = self.collector.due_ns().filter(|_| self.may_close());
+            let wake_ns = due_ns.map_or(until_ns, |due_ns| due_ns.min(until_ns));
+            let wait = Duration::from_nanos(wake_ns.saturating_sub(now_ns));
+            match self.outcomes.recv_timeout(wait) {
+                Ok(outcome) => self.complete(outcome, completions),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => {
+                    return Err(TransportError::new(ENDED));
+                }
+            }
+        }
+    }
+
+    fn finish(&mut self) -> Result<(), TransportError> {
+        let now_ns = self.clock.now_ns();
+        self.collector.finish(now_ns);
+        self.close_if_due(now_ns);
+        Ok(())
+    }
+
+    fn explain(&self, code: i32) -> String {
+        self.failures.explain(code)
+    }
+
+    fn is_aborted(&self, code: i32) -> bool {
+        FailureKind::is_taken_back(code)
+    }
+}

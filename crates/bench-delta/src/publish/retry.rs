@@ -1,0 +1,62 @@
+//! Trying again until an instant.
+
+use std::time::Duration;
+
+use bench_core::clock::{Clock as _, InstantNs, SystemClock};
+use deltalake::logstore::object_store;
+
+/// The wait before the second try, which doubles from try to try. The client has tried several times
+/// by itself before it reports an error.
+const PAUSE_MIN: Duration = Duration::from_millis(50);
+
+/// The longest wait between two tries.
+const PAUSE_MAX: Duration = Duration::from_secs(1);
+
+/// What a try is given at least, nanoseconds, so that a batch that has waited for long has one.
+const TRY_NS_MIN: u64 = 1_000_000_000;
+
+/// The tries of one thing.
+pub(super) struct Retry {
+    clock: SystemClock,
+    deadline_ns: InstantNs,
+    pause: Duration,
+}
+
+impl Retry {
+    pub(super) fn until(clock: SystemClock, deadline_ns: InstantNs) -> Self {
+        Self { clock, deadline_ns, pause: PAUSE_MIN }
+    }
+
+    /// Whether the time is over.
+    pub(super) fn is_over(&self) -> bool {
+        self.clock.now_ns() >= self.deadline_ns
+    }
+
+    /// Waits before another try; no when there is no time for one.
+    pub(super) async fn again(&mut self) -> bool {
+        let left_ns = self.deadline_ns.saturating_sub(self.clock.now_ns());
+        if left_ns == 0 {
+            return false;
+        }
+        tokio::time::sleep(self.pause.min(Duration::from_nanos(left_ns))).await;
+        self.pause = (self.pause * 2).min(PAUSE_MAX);
+        true
+    }
+
+    /// What comes of `work`, if it ends in time.
+    pub(super) async fn in_time<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        let left_ns = self.deadline_ns.saturating_sub(self.clock.now_ns()).max(TRY_NS_MIN);
+        tokio::time::timeout(Duration::from_nanos(left_ns), work).await.ok()
+    }
+
+    /// The answer to a request, if it comes in time.
+    pub(super) async fn answer<T>(
+        &self,
+        request: impl Future<Output = object_store::Result<T>>,
+    ) -> object_store::Result<T> {
+        self.in_time(request).await.unwrap_or_else(|| {
+            let source = "no answer in time".into();
+            Err(object_store::Error::Generic { store: "storage", source })
+        })
+    }
+}

@@ -1,0 +1,219 @@
+//! The commit of delta-rs, with a snapshot that it keeps from version to version, as the writers
+//! that it offers do.
+
+use std::sync::Arc;
+
+use deltalake::DeltaTableError;
+use deltalake::kernel::transaction::{
+    CommitBuilder, CommitProperties, FinalizedCommit, TransactionError,
+};
+use deltalake::kernel::{Action, Add};
+use deltalake::logstore::object_store::{self, ObjectStoreExt as _};
+use deltalake::logstore::{LogStoreRef, commit_uri_from_version};
+use deltalake::protocol::{DeltaOperation, SaveMode};
+use deltalake::table::state::DeltaTableState;
+use uuid::Uuid;
+
+use super::counts::PublishCounts;
+use super::data_file::DataFile;
+use super::entry::{Found, TOKEN};
+use super::failure::{Failure, FailureKind, Trouble};
+use super::retry::Retry;
+use crate::table::Table;
+use crate::{DeltaError, Lake};
+
+/// A table's log, written by delta-rs.
+pub(super) struct StandardLog {
+    lake: Lake,
+    log_store: LogStoreRef,
+    /// As it was when it was opened; a writer stops when it changes.
+    table: Table,
+    state: DeltaTableState,
+    counts: PublishCounts,
+}
+
+impl StandardLog {
+    pub(super) async fn open(
+        lake: &Lake,
+        table: Table,
+        counts: PublishCounts,
+    ) -> Result<Self, DeltaError> {
+        let log_store = lake.log_store();
+        let state = DeltaTableState::try_new(log_store.as_ref(), Some(table.version())).await;
+        let state =
+            state.map_err(|error| DeltaError::table(format!("read {}", lake.uri()), &error))?;
+        Ok(Self { lake: lake.clone(), log_store, table, state, counts })
+    }
+
+    /// Appends these files.
+    pub(super) async fn commit(
+        &mut self,
+        files: &[DataFile],
+        retry: &mut Retry,
+    ) -> Result<(), Failure> {
+        let token = Uuid::new_v4().to_string();
+        let seen = self.state.version();
+        // Whether there may be an entry that no answer has told of.
+        let mut is_in_doubt = false;
+        loop {
+            let trouble = match self.try_commit(files, &token, retry, &mut is_in_doubt).await {
+                Ok(finalized) => {
+                    self.committed(finalized);
+                    return Ok(());
+                }
+                Err(trouble) => trouble,
+            };
+            // delta-rs fails also when it has committed, but could not do what follows a commit.
+            match self.is_in_log(&token, seen, retry).await {
+                Ok(true) => {
+                    self.counts.recovered.add(1);
+                    return Ok(());
+                }
+                Ok(false) => {}
+                Err(trouble) => {
+                    is_in_doubt = true;
+                    tracing::debug!(
+                        "the log of {} was not read: {}",
+                        self.lake.uri(),
+                        trouble.text
+                    );
+                }
+            }
+            if trouble.is_final || !retry.again().await {
+                return Err(self.failure(trouble, is_in_doubt));
+            }
+            tracing::debug!("a commit to {} is tried again: {}", self.lake.uri(), trouble.text);
+            self.catch_up().await.map_err(|trouble| self.failure(trouble, is_in_doubt))?;
+        }
+    }
+
+    async fn try_commit(
+        &self,
+        files: &[DataFile],
+        token: &str,
+        retry: &Retry,
+        is_in_doubt: &mut bool,
+    ) -> Result<FinalizedCommit, Trouble> {
+        let mark = (TOKEN.to_owned(), token.into());
+        let mut properties = CommitProperties::default().with_metadata([mark]);
+        if *is_in_doubt {
+            // By itself it would take an entry of its own for another writer's, and put a second.
+            properties = properties.with_max_retries(0);
+        }
+        let partition_by = self.table.partition_columns().to_vec();
+        let operation = DeltaOperation::Write {
+            mode: SaveMode::Append,
+            partition_by: Some(partition_by).filter(|columns| !columns.is_empty()),
+            predicate: None,
+        };
+        let commit = CommitBuilder::from(properties)
+            .with_actions(files.iter().map(|file| Action::Add(add(file))).collect())
+            .build(Some(&self.state), Arc::clone(&self.log_store), operation);
+        match retry.in_time(commit.into_future()).await {
+            Some(Ok(finalized)) => Ok(finalized),
+            Some(Err(error)) => {
+                *is_in_doubt |= !is_refusal(&error);
+                Err(trouble(error))
+            }
+            None => {
+                *is_in_doubt = true;
+                Err(Trouble::passing("no answer in time"))
+            }
+        }
+    }
+
+    fn committed(&mut self, finalized: FinalizedCommit) {
+        self.counts.conflicts.add(finalized.metrics.num_retries);
+        self.counts.checkpoints.add(u64::from(finalized.metrics.new_checkpoint_created));
+        self.state = finalized.snapshot;
+    }
+
+    /// Whether an entry with this token is in the log, after version `seen`.
+    async fn is_in_log(&self, token: &str, seen: u64, retry: &Retry) -> Result<bool, Trouble> {
+        for version in seen + 1.. {
+            let path = commit_uri_from_version(Some(version));
+            let get = async { self.lake.store().get(&path).await?.bytes().await };
+            let text = match retry.answer(get).await {
+                Ok(text) => text,
+                Err(object_store::Error::NotFound { .. }) => return Ok(false),
+                Err(error) => return Err(error.into()),
+            };
+            let found = Found::read(&text).map_err(|error| {
+                Trouble::lasting(format!("version {version} is no log entry: {error}"))
+            })?;
+            if found.token.as_deref() == Some(token) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Reads what others have committed, which delta-rs does by itself only while it may try again.
+    async fn catch_up(&mut self) -> Result<(), Trouble> {
+        if let Err(error) = self.state.update(self.log_store.as_ref(), None).await {
+            // The next try begins where this one did.
+            tracing::debug!("{} was not read: {error}", self.lake.uri());
+        }
+        if self.table.is(self.state.metadata(), self.state.protocol()) {
+            return Ok(());
+        }
+        Err(Trouble::lasting(
+            "another writer has changed the table's metadata or protocol; start again to write to \
+             the table as it is now",
+        ))
+    }
+
+    fn failure(&self, trouble: Trouble, is_in_doubt: bool) -> Failure {
+        let Trouble { text, is_final } = trouble;
+        let uri = self.lake.uri();
+        if is_in_doubt {
+            let text = format!(
+                "failed to find out whether a version of {uri} was committed, so that its messages \
+                 may be in the table: {text}"
+            );
+            return Failure { kind: FailureKind::InDoubt, text, is_final };
+        }
+        let text = format!(
+            "failed to commit a version of {uri}, so that its messages are not in the table: {text}"
+        );
+        Failure { kind: FailureKind::NotCommitted, text, is_final }
+    }
+}
+
+fn add(file: &DataFile) -> Add {
+    let partition_values = file.partition_values.iter();
+    Add {
+        path: file.path.as_ref().to_owned(),
+        partition_values: partition_values
+            .map(|(name, value)| ((*name).to_owned(), Some(value.clone())))
+            .collect(),
+        size: i64::try_from(file.size_bytes).unwrap_or(i64::MAX),
+        modification_time: file.written_ms,
+        data_change: true,
+        stats: Some(file.stats()),
+        ..Add::default()
+    }
+}
+
+/// Whether delta-rs has refused to commit, so that nothing can come of it any more.
+fn is_refusal(error: &DeltaTableError) -> bool {
+    let DeltaTableError::Transaction { source } = error else { return false };
+    !matches!(source, TransactionError::ObjectStore { .. } | TransactionError::LogStoreError { .. })
+}
+
+fn trouble(error: DeltaTableError) -> Trouble {
+    match error {
+        DeltaTableError::ObjectStore { source }
+        | DeltaTableError::Transaction { source: TransactionError::ObjectStore { source } } => {
+            source.into()
+        }
+        DeltaTableError::Transaction { source: TransactionError::MaxCommitAttempts(_) } => {
+            Trouble::passing("other writers were faster each time")
+        }
+        error @ DeltaTableError::Transaction { .. } => Trouble::lasting(format!(
+            "{}; start again to write to the table as it is now",
+            DeltaError::table("commit", &error)
+        )),
+        error => Trouble::passing(DeltaError::table("commit", &error).to_string()),
+    }
+}

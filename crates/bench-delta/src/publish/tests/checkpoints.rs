@@ -1,0 +1,108 @@
+//! Checkpoints and clean-up beside commits.
+
+use std::fs::File;
+use std::path::PathBuf;
+use std::time::SystemTime;
+
+use deltalake::logstore::object_store::ObjectStore;
+
+use super::faulty::{Fault, Faulty};
+use super::*;
+
+/// A version a message.
+fn config() -> PublishConfig {
+    PublishConfig { file_bytes_max: 1, checkpoint_every: Some(10), ..super::config() }
+}
+
+/// Publishes messages with a version each, waiting for each commit.
+pub(super) fn publish_one_by_one(rig: &Rig, config: PublishConfig, messages: &[Message]) {
+    let mut sending = Sending::new(rig.connect(config));
+    for message in messages {
+        sending.submit(std::slice::from_ref(message)).expect("the writer goes on");
+        sending.wait().expect("the writer goes on");
+    }
+    assert!(sending.end().all_acked(messages.len()));
+}
+
+fn log_files(folder: &Path) -> Vec<String> {
+    let log = std::fs::read_dir(folder.join("_delta_log")).expect("a log");
+    let mut names: Vec<_> =
+        log.map(|file| file.expect("a file").file_name().into_string().expect("a name")).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn checkpoints_are_written_while_commits_go_on() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let rig = Rig::in_folder(folder.path());
+    rig.create(&config()).expect("a table");
+    let messages = messages(0..60);
+    publish_one_by_one(&rig, config(), &messages);
+    assert_eq!(rig.rows(), expected(3, &messages));
+    let written = rig.count("checkpoints");
+    assert!((1..=6).contains(&written), "{written} checkpoints");
+    assert_eq!(rig.count("checkpoints_failed"), 0);
+    let files = log_files(folder.path());
+    assert!(files.contains(&"_last_checkpoint".to_owned()), "{files:?}");
+    let entries = files.iter().filter_map(|name| name.strip_suffix(".json")).count();
+    assert_eq!(entries, 61, "nothing is old enough to be cleaned up: {files:?}");
+}
+
+#[test]
+fn clean_up_leaves_what_is_young_and_what_no_checkpoint_has() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let rig = Rig::in_folder(folder.path());
+    rig.create(&config()).expect("a table");
+    let entry = |version: u64| -> PathBuf {
+        folder.path().join("_delta_log").join(format!("{version:020}.json"))
+    };
+    let first = std::fs::read_to_string(entry(0)).expect("an entry");
+    let (before, after) = first.split_once("\"createdTime\":").expect("a time");
+    let (_, after) = after.split_at(after.find([',', '}']).expect("an end"));
+    let old = format!("{before}\"createdTime\":1000{after}");
+    std::fs::write(entry(0), old).expect("an entry");
+    let no_checkpoints = PublishConfig { checkpoint_every: None, ..config() };
+    publish_one_by_one(&rig, no_checkpoints, &messages(0..15));
+    let an_hour_ago = SystemTime::now() - Duration::from_hours(1);
+    for version in 0..=8 {
+        let file = File::options().write(true).open(entry(version)).expect("an entry");
+        file.set_modified(an_hour_ago).expect("a time");
+    }
+    let retention = Duration::from_mins(1);
+    let clean = PublishConfig { log_retention: retention, producer: 4, ..config() };
+    publish_one_by_one(&rig, clean.clone(), &messages(15..25));
+    assert_eq!(rig.count("checkpoints"), 1, "of version 20");
+    // The oldest entry to be kept is 9, and no checkpoint is as old as that.
+    assert_eq!(
+        log_files(folder.path()).iter().filter_map(|name| name.strip_suffix(".json")).count(),
+        26
+    );
+    for version in 0..=22 {
+        let file = File::options().write(true).open(entry(version)).expect("an entry");
+        file.set_modified(an_hour_ago).expect("a time");
+    }
+    publish_one_by_one(&rig, clean, &messages(25..30));
+    assert_eq!(rig.count("checkpoints"), 2, "of version 30");
+    let left = log_files(folder.path());
+    let left: Vec<_> = left.iter().filter_map(|name| name.strip_suffix(".json")).collect();
+    let expected: Vec<_> = (20..=30).map(|version| format!("{version:020}")).collect();
+    assert_eq!(left, expected, "the checkpoint before the oldest entry to be kept is of 20");
+    assert_eq!(rig.files_of_snapshot().len(), 30);
+}
+
+#[test]
+fn a_checkpoint_that_fails_is_counted_and_nothing_else_happens() {
+    let store = Faulty::new();
+    let inner: Arc<dyn ObjectStore> = Arc::new(store.clone());
+    let rig = Rig::new(|_| Lake::over(inner));
+    rig.create(&config()).expect("a table");
+    store.script(|method, path| {
+        (method == "PUT" && path.contains("checkpoint")).then_some(Fault::Error)
+    });
+    let messages = messages(0..30);
+    publish_one_by_one(&rig, config(), &messages);
+    assert_eq!(rig.rows(), expected(3, &messages));
+    assert_eq!(rig.count("checkpoints"), 0);
+    assert!(rig.count("checkpoints_failed") > 0);
+}

@@ -1,0 +1,265 @@
+//! Commits among other writers, and on a store that fails.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use deltalake::logstore::object_store::ObjectStore;
+
+use super::checkpoints::publish_one_by_one;
+use super::faulty::{Fault, Faulty};
+use super::*;
+use crate::publish::failure::FailureKind;
+
+/// A table in memory whose store fails when it is told to.
+fn faulty_rig(config: &PublishConfig) -> (Rig, Faulty) {
+    let store = Faulty::new();
+    let inner: Arc<dyn ObjectStore> = Arc::new(store.clone());
+    let rig = Rig::new(|_| Lake::over(inner));
+    rig.create(config).expect("a table");
+    (rig, store)
+}
+
+fn is_commit(method: &str, path: &str) -> bool {
+    method == "PUT" && path.starts_with("_delta_log/") && path.ends_with("json")
+}
+
+fn is_data(method: &str, path: &str) -> bool {
+    method == "PUT" && path.ends_with("parquet") && !path.starts_with('_')
+}
+
+/// What goes wrong with the first requests of a kind.
+fn first(
+    times: u32,
+    fault: Fault,
+    is_kind: fn(&str, &str) -> bool,
+) -> impl FnMut(&str, &str) -> Option<Fault> + Send {
+    let left = AtomicU32::new(times);
+    move |method, path| {
+        let is_next =
+            || left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_sub(1));
+        (is_kind(method, path) && is_next().is_ok()).then_some(fault)
+    }
+}
+
+/// Eight publishers to one table: each row that was acknowledged is there once, in order.
+pub(super) fn race(rig: &Rig, config: &PublishConfig) {
+    const EACH: u32 = 400;
+    rig.create(config).expect("a table");
+    std::thread::scope(|scope| {
+        let publish = |producer| {
+            let config = PublishConfig { producer, ..config.clone() };
+            let messages = messages(u32::from(producer) * EACH..(u32::from(producer) + 1) * EACH);
+            scope.spawn(move || {
+                let mut sending = Sending::new(rig.connect(config));
+                for part in messages.chunks(20) {
+                    sending.submit(part).expect("the writer goes on");
+                    sending.poll_for(3_000_000).expect("the writer goes on");
+                }
+                let sent = sending.end();
+                assert!(sent.all_acked(EACH as usize), "{:?}", sent.error);
+            })
+        };
+        let publishers: Vec<_> = (0..8).map(publish).collect();
+        for publisher in publishers {
+            publisher.join().expect("no panic");
+        }
+    });
+    let mut rows: BTreeMap<i32, Vec<Row>> = BTreeMap::new();
+    rig.rows().into_iter().for_each(|row| rows.entry(row.producer).or_default().push(row));
+    for producer in 0..8_u32 {
+        let number = i32::try_from(producer).expect("it is small");
+        let sent = messages(producer * EACH..(producer + 1) * EACH);
+        assert_eq!(rows.remove(&number), Some(expected(number, &sent)), "producer {producer}");
+    }
+    assert_eq!(rig.count("commits"), rig.versions().len() as u64 - 1);
+}
+
+#[test]
+fn eight_publishers_race_in_a_folder_and_nothing_is_lost_or_twice() {
+    for commit in [CommitPath::Direct, CommitPath::Std] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let rig = Rig::in_folder(folder.path());
+        race(&rig, &PublishConfig { commit, ..config() });
+    }
+}
+
+#[test]
+fn a_commit_whose_answer_was_lost_is_in_the_table_once() {
+    for commit in [CommitPath::Direct, CommitPath::Std] {
+        let config = PublishConfig { commit, ..config() };
+        let (rig, store) = faulty_rig(&config);
+        store.script(first(1, Fault::LostAnswer, is_commit));
+        let messages = messages(0..100);
+        assert!(rig.publish(config, &messages).all_acked(100), "{commit:?}");
+        assert_eq!(rig.rows(), expected(3, &messages));
+        assert_eq!((rig.count("commits_recovered"), rig.count("commit_conflicts")), (1, 0));
+    }
+}
+
+#[test]
+fn requests_that_fail_for_a_while_are_tried_again() {
+    let kinds = [is_data as fn(&str, &str) -> bool, is_commit];
+    for (commit, kind, fault) in kinds
+        .map(|kind| (CommitPath::Direct, kind, Fault::Error))
+        .into_iter()
+        .chain([(CommitPath::Std, is_commit as fn(&str, &str) -> bool, Fault::Error)])
+        .chain([(CommitPath::Direct, is_commit as fn(&str, &str) -> bool, Fault::Conflict)])
+    {
+        let config = PublishConfig { commit, ..config() };
+        let (rig, store) = faulty_rig(&config);
+        store.script(first(4, fault, kind));
+        let messages = messages(0..100);
+        assert!(rig.publish(config, &messages).all_acked(100), "{commit:?} {fault:?}");
+        assert_eq!(rig.rows(), expected(3, &messages));
+    }
+}
+
+#[test]
+fn what_cannot_be_written_fails_and_is_not_in_the_table() {
+    for commit in [CommitPath::Direct, CommitPath::Std] {
+        let config = PublishConfig { commit, give_up_ns: 200_000_000, ..config() };
+        let (rig, store) = faulty_rig(&config);
+        store.script(|method, path| is_data(method, path).then_some(Fault::Error));
+        let mut sending = Sending::new(rig.connect(config));
+        let messages = messages(0..20);
+        sending.submit(&messages[..10]).expect("the writer goes on");
+        sending.wait().expect("the writer goes on");
+        store.script(|_, _| None);
+        sending.submit(&messages[10..]).expect("the writer goes on");
+        let sent = sending.end();
+        let code = FailureKind::NotWritten.code();
+        assert_eq!((sent.codes(), sent.publisher.is_aborted(code)), (vec![code], true));
+        let failed = sent.completions.values().take(10).all(|end| *end == Err(code));
+        assert!(failed && sent.completions.values().skip(10).all(Result::is_ok));
+        let text = sent.publisher.explain(code);
+        assert!(text.contains("data file") && text.contains("memory:"), "{text}");
+        assert_eq!(rig.rows(), expected(3, &messages)[10..]);
+    }
+}
+
+#[test]
+fn a_commit_that_nothing_is_known_of_fails_in_doubt() {
+    for commit in [CommitPath::Direct, CommitPath::Std] {
+        let config = PublishConfig { commit, give_up_ns: 200_000_000, ..config() };
+        let (rig, store) = faulty_rig(&config);
+        store.script(|method, path| is_commit(method, path).then_some(Fault::Error));
+        let mut sending = Sending::new(rig.connect(config));
+        let messages = messages(0..20);
+        sending.submit(&messages[..10]).expect("the writer goes on");
+        sending.wait().expect("the writer goes on");
+        assert_eq!((rig.count("data_files"), rig.rows()), (1, vec![]), "nothing is visible");
+        store.script(|_, _| None);
+        sending.submit(&messages[10..]).expect("the writer goes on");
+        let sent = sending.end();
+        let code = FailureKind::InDoubt.code();
+        assert_eq!((sent.codes(), sent.publisher.is_aborted(code)), (vec![code], false));
+        assert!(sent.publisher.explain(code).contains("may be in the table"), "{commit:?}");
+        assert_eq!(rig.rows(), expected(3, &messages)[10..]);
+    }
+}
+
+#[test]
+fn a_commit_that_comes_after_the_writer_has_given_up_waiting_is_found() {
+    let config = PublishConfig { give_up_ns: 1, ..config() };
+    let (rig, store) = faulty_rig(&config);
+    store.script(first(1, Fault::Late(Duration::from_millis(1_500)), is_commit));
+    let messages = messages(0..10);
+    assert!(rig.publish(config, &messages).all_acked(10));
+    assert_eq!((rig.rows(), rig.count("commits_recovered")), (expected(3, &messages), 1));
+}
+
+#[test]
+fn a_late_commit_in_doubt_does_not_appear_beside_the_next() {
+    let config = PublishConfig { give_up_ns: 1, ..config() };
+    let (rig, store) = faulty_rig(&config);
+    store.script(first(1, Fault::Late(Duration::from_secs(5)), is_commit));
+    let mut sending = Sending::new(rig.connect(config));
+    let messages = messages(0..20);
+    sending.submit(&messages[..10]).expect("the writer goes on");
+    sending.wait().expect("the writer goes on");
+    sending.submit(&messages[10..]).expect("the writer goes on");
+    let sent = sending.end();
+    assert_eq!(sent.codes(), [FailureKind::InDoubt.code()]);
+    std::thread::sleep(Duration::from_secs(3));
+    assert_eq!(rig.rows(), expected(3, &messages)[10..]);
+}
+
+#[test]
+fn a_table_that_someone_else_changes_stops_the_writer() {
+    for commit in [CommitPath::Direct, CommitPath::Std] {
+        let config = PublishConfig { commit, ..config() };
+        let (rig, _) = faulty_rig(&config);
+        let mut sending = Sending::new(rig.connect(config));
+        sending.submit(&messages(0..10)).expect("the writer goes on");
+        sending.wait().expect("the writer goes on");
+        let first = rig.read(&commit_uri_from_version(Some(0))).expect("an entry");
+        let first = String::from_utf8(first).expect("text");
+        let metadata = first.lines().find(|line| line.contains("metaData")).expect("one");
+        let changed = metadata.replace("bench_messages", "other_messages");
+        let path = commit_uri_from_version(Some(2));
+        rig.runtime.block_on(rig.lake.store().put(&path, changed.into())).expect("it is put");
+        sending.submit(&messages(10..20)).expect("the writer goes on");
+        let sent = sending.end();
+        let code = FailureKind::NotCommitted.code();
+        assert_eq!((sent.codes(), sent.publisher.is_aborted(code)), (vec![code], true));
+        assert!(sent.publisher.explain(code).contains("start again"), "{commit:?}");
+        assert_eq!(rig.rows().len(), 10);
+        let mut publisher = sent.publisher;
+        let stopped = publisher.poll(0, &mut Vec::new()).expect_err("the writer has stopped");
+        assert!(stopped.message.contains("hanged"), "{}", stopped.message);
+    }
+}
+
+#[test]
+fn a_writer_that_may_not_write_stops_at_once() {
+    let (rig, store) = faulty_rig(&config());
+    store.script(|method, path| is_data(method, path).then_some(Fault::Forbidden));
+    let sent = rig.publish(config(), &messages(0..10));
+    assert_eq!(sent.codes(), [FailureKind::NotWritten.code()]);
+    let mut publisher = sent.publisher;
+    assert!(publisher.poll(0, &mut Vec::new()).is_err());
+}
+
+#[test]
+fn a_slow_commit_makes_the_next_one_larger_and_full_buffers_refuse_messages() {
+    let config = PublishConfig { file_bytes_max: 100, uploads_max: 3, ..config() };
+    let (rig, store) = faulty_rig(&config);
+    store.script(first(1, Fault::Late(Duration::from_millis(500)), is_commit));
+    let mut publisher = rig.connect(config);
+    let mut batch = Batch::default();
+    for token in 0..50 {
+        batch.push(token, |_| false, |bytes, _| bytes.extend_from_slice(&[7; 60]));
+    }
+    publisher.submit(&mut batch).expect("the writer goes on");
+    assert_eq!(batch.len(), 50 - 4, "three batches under way and an open one, of a message each");
+    let mut sending = Sending::new(publisher);
+    sending.next = 50;
+    while !batch.is_empty() {
+        sending.publisher.submit(&mut batch).expect("the writer goes on");
+        sending.poll_for(1_000_000).expect("the writer goes on");
+    }
+    assert!(sending.end().all_acked(50));
+    assert_eq!(rig.count("data_files"), 50);
+    assert!(rig.count("commits") <= 49, "two batches have waited for the first commit");
+}
+
+#[test]
+fn a_writer_that_has_slept_while_the_log_was_cleaned_up_goes_on_at_its_end() {
+    let config = config();
+    let (rig, _) = faulty_rig(&config);
+    let mut sleeper = Sending::new(rig.connect(PublishConfig { producer: 1, ..config.clone() }));
+    let others = PublishConfig { checkpoint_every: Some(20), file_bytes_max: 1, ..config };
+    publish_one_by_one(&rig, others, &messages(0..25));
+    assert_eq!(rig.count("checkpoints"), 1, "of version 20");
+    for version in 0..20 {
+        let path = commit_uri_from_version(Some(version));
+        rig.runtime.block_on(rig.lake.store().delete(&path)).expect("it is deleted");
+    }
+    std::thread::sleep(Duration::from_secs(6));
+    let newest = |rig: &Rig| rig.create(&super::config()).expect("a table").version();
+    let before = newest(&rig);
+    sleeper.submit(&messages(0..5)).expect("the writer goes on");
+    assert!(sleeper.end().all_acked(5));
+    assert_eq!(newest(&rig), before + 1);
+    assert_eq!(rig.read(&commit_uri_from_version(Some(1))), None);
+}

@@ -1,0 +1,104 @@
+//! From a batch to a data file in the table's storage.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use bench_core::clock::{Clock as _, InstantNs, SystemClock};
+use bytes::Bytes;
+use deltalake::logstore::object_store::{ObjectStoreExt as _, PutPayload};
+
+use super::PublishConfig;
+use super::counts::PublishCounts;
+use super::data_file::{DataFile, Layout};
+use super::failure::{Failure, FailureKind, Trouble};
+use super::retry::Retry;
+use super::rows::{Pool, Rows};
+use crate::Lake;
+
+/// What uploads share.
+#[derive(Clone)]
+pub(super) struct Uploader {
+    lake: Lake,
+    layout: Arc<Layout>,
+    pool: Pool,
+    clock: SystemClock,
+    counts: PublishCounts,
+}
+
+impl Uploader {
+    pub(super) fn new(
+        lake: &Lake,
+        config: &PublishConfig,
+        pool: Pool,
+        clock: SystemClock,
+        counts: PublishCounts,
+    ) -> Self {
+        Self { lake: lake.clone(), layout: Arc::new(Layout::new(config)), pool, clock, counts }
+    }
+
+    /// Writes a data file that no entry of the log names yet; `closed_at` is its time in the table.
+    pub(super) async fn upload(
+        self,
+        mut rows: Rows,
+        first_sequence: u64,
+        closed_at: SystemTime,
+        deadline_ns: InstantNs,
+    ) -> Result<DataFile, Failure> {
+        let count = rows.len() as u64;
+        let (layout, pool) = (Arc::clone(&self.layout), self.pool.clone());
+        // Encoding would hold up the answers that the runtime waits for.
+        let encoded = tokio::task::spawn_blocking(move || {
+            let encoded = layout.encode(&mut rows, first_sequence)?;
+            pool.give_back(rows);
+            Ok::<_, deltalake::parquet::errors::ParquetError>(Bytes::from(encoded))
+        });
+        let encoded = match encoded.await {
+            Ok(Ok(encoded)) => encoded,
+            Ok(Err(error)) => return Err(self.failure(Trouble::lasting(error.to_string()))),
+            Err(error) => return Err(self.failure(Trouble::lasting(error.to_string()))),
+        };
+        let file = self.layout.name(encoded.len() as u64, count, closed_at);
+        self.put(&file, encoded, deadline_ns).await.map_err(|trouble| self.failure(trouble))?;
+        self.counts.data_files.add(1);
+        self.counts.data_bytes.add(file.size_bytes);
+        Ok(file)
+    }
+
+    async fn put(
+        &self,
+        file: &DataFile,
+        encoded: Bytes,
+        deadline_ns: InstantNs,
+    ) -> Result<(), Trouble> {
+        let begun_ns = self.clock.now_ns();
+        let mut retry = Retry::until(self.clock, deadline_ns);
+        loop {
+            let payload = PutPayload::from_bytes(encoded.clone());
+            let put = self.lake.store().put(&file.path, payload);
+            match retry.answer(put).await {
+                Ok(_) => break,
+                Err(error) => {
+                    let trouble = Trouble::from(error);
+                    if trouble.is_final || !retry.again().await {
+                        return Err(trouble);
+                    }
+                    tracing::debug!("data file {} is put again: {}", file.path, trouble.text);
+                }
+            }
+        }
+        self.counts.upload_time.record(self.clock.now_ns().saturating_sub(begun_ns));
+        Ok(())
+    }
+
+    fn failure(&self, trouble: Trouble) -> Failure {
+        let Trouble { text, is_final } = trouble;
+        let uri = self.lake.uri();
+        Failure {
+            kind: FailureKind::NotWritten,
+            text: format!(
+                "failed to write a data file of {uri}, so that its messages are not in the table: {text}"
+            ),
+            is_final,
+        }
+    }
+}

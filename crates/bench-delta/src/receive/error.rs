@@ -1,0 +1,156 @@
+//! What can go wrong with following a table: what was attempted, on what, and what helps.
+
+use std::time::Duration;
+
+/// Why a table cannot be followed, or not any further.
+#[derive(Debug, thiserror::Error)]
+pub enum FollowError {
+    /// The table is not there.
+    #[error(
+        "there is no Delta table at {uri} after {waited:?}; name another place with --lake-path, or \
+         wait longer with --wait-for-table"
+    )]
+    NoTable {
+        /// Where it was looked for.
+        uri: String,
+        /// How long it was waited for.
+        waited: Duration,
+    },
+    /// An object could not be read, however often it was tried.
+    #[error("failed to {attempted} of {uri}: {problem}; see that the storage can be reached")]
+    Read {
+        /// To read what.
+        attempted: String,
+        /// The table.
+        uri: String,
+        /// What the storage said last.
+        problem: String,
+    },
+    /// The storage does not let us read.
+    #[error(
+        "not allowed to {attempted} of {uri}: {problem}; the credentials need to read and to list \
+         (on S3 s3:GetObject, and s3:ListBucket, without which what is not there is refused too)"
+    )]
+    Denied {
+        /// To read what.
+        attempted: String,
+        /// The table.
+        uri: String,
+        /// What the storage said last.
+        problem: String,
+    },
+    /// Versions that are to be read were removed from the log.
+    #[error(
+        "versions {first} to {last} of {uri} were cleaned up before they were read; start at what \
+         is left with --from version:{oldest}, and keep the log for longer with --log-retention"
+    )]
+    VersionsGone {
+        /// The table.
+        uri: String,
+        /// The first version that is gone.
+        first: u64,
+        /// The last one.
+        last: u64,
+        /// The oldest version that is left.
+        oldest: u64,
+    },
+    /// The log does not go back to the time that following is to begin at.
+    #[error(
+        "the log of {uri} begins with version {oldest}, which was committed at {committed}: what \
+         was committed before was cleaned up; start with --from version:{oldest}, or with --from \
+         beginning"
+    )]
+    TimeGone {
+        /// The table.
+        uri: String,
+        /// The oldest version that is left.
+        oldest: u64,
+        /// When it was committed, by the clock of its writer.
+        committed: String,
+    },
+    /// The table is another one by now.
+    #[error(
+        "version {version} of {uri} is not what it was when it was read: the table was deleted or \
+         made anew; follow the new one from its beginning"
+    )]
+    Replaced {
+        /// The table.
+        uri: String,
+        /// The last version that was read.
+        version: u64,
+    },
+    /// A data file was removed before it was read.
+    #[error(
+        "data file {path} of {uri}, in version {version}, was removed before it was read: vacuum \
+         keeps what compaction or a delete has replaced for its retention only; use a longer one, \
+         or start at a later version with --from"
+    )]
+    DataFileGone {
+        /// The table.
+        uri: String,
+        /// The file, from the table on.
+        path: String,
+        /// The version that named it.
+        version: u64,
+    },
+    /// The table uses something of the Delta protocol that following does not know.
+    #[error("version {version} of {uri} cannot be followed: {problem}")]
+    Unsupported {
+        /// The table.
+        uri: String,
+        /// The version that brought it.
+        version: u64,
+        /// What it is, and what to do.
+        problem: String,
+    },
+    /// A log entry is not what the Delta protocol says.
+    #[error("version {version} of {uri} has a log entry that cannot be read: {problem}")]
+    Entry {
+        /// The table.
+        uri: String,
+        /// The version.
+        version: u64,
+        /// What is wrong.
+        problem: String,
+    },
+    /// A data file is not what it is to be.
+    #[error("data file {path} of {uri}, in version {version}, cannot be read: {problem}")]
+    DataFile {
+        /// The table.
+        uri: String,
+        /// The file, from the table on.
+        path: String,
+        /// The version that named it.
+        version: u64,
+        /// What is wrong.
+        problem: String,
+    },
+    /// The table's state could not be made out from its log.
+    #[error("{0}")]
+    State(String),
+    /// A part of the follower has ended.
+    #[error("the follower of {uri} has ended: {problem}")]
+    Ended {
+        /// The table.
+        uri: String,
+        /// Why.
+        problem: String,
+    },
+    /// The runtime of a connection did not start.
+    #[error("failed to start a follower's runtime; ask for fewer consumers")]
+    Runtime(#[source] std::io::Error),
+}
+
+impl FollowError {
+    /// Whether other options help, if it says so before anything was received.
+    #[must_use]
+    pub fn is_usage(&self) -> bool {
+        matches!(
+            self,
+            Self::NoTable { .. }
+                | Self::VersionsGone { .. }
+                | Self::TimeGone { .. }
+                | Self::Unsupported { .. }
+        )
+    }
+}

@@ -1,0 +1,168 @@
+//! The engine's transport: one consumer, which follows a table.
+
+use std::fmt;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::Duration;
+
+use bench_core::clock::{Clock as _, InstantNs, SystemClock};
+use bench_core::counts::{Count, Counts};
+use bench_core::transport::{Incoming, Receive, Stamps, TransportError};
+use tokio::runtime::Runtime;
+
+use super::fetch::{Fetcher, OpenPiece, Piece};
+use super::follower::{FollowCounts, Follower, Step};
+use super::objects::Objects;
+use super::rows::Messages;
+use super::start::Starter;
+use super::{FollowConfig, FollowError};
+use crate::{DeltaError, Lake};
+
+/// A consumer of one table. The log is read and data files are fetched by a thread of its own;
+/// they are decoded within [`receive`](Receive::receive).
+///
+/// A table is one partition: the rows of one writer come in the order of its commits and, within
+/// these, of its files and rows.
+pub struct DeltaReceiver {
+    clock: SystemClock,
+    steps: mpsc::Receiver<Step>,
+    current: Option<OpenPiece>,
+    at_end: bool,
+    files: Count,
+    rows_without_value: Count,
+    /// Drives the follower until this value is dropped.
+    _runtime: Runtime,
+}
+
+impl DeltaReceiver {
+    /// Connects a consumer to the table in `lake`. Whatever is committed to the table after this is
+    /// received, wherever following begins. A table that is not there yet is waited for while
+    /// receiving.
+    ///
+    /// What it counts beside the messages goes into `counts`: `versions_read`, `files_read`,
+    /// `log_polls_empty` (looks for the next version that found none), `reads_retried` (reads that
+    /// failed for good in the storage's client and were made again), `rows_without_value` (left
+    /// out), and `versions_with_removals` (deletes and overwrites by others, whose rewritten rows
+    /// come again).
+    pub fn connect(
+        lake: &Lake,
+        config: FollowConfig,
+        clock: SystemClock,
+        counts: &Counts,
+    ) -> Result<Self, DeltaError> {
+        let mut builder = tokio::runtime::Builder::new_multi_thread();
+        // One: the work is waiting. The state of a table is loaded by code that needs this kind.
+        builder.worker_threads(1).thread_name("delta-follower").enable_all();
+        let runtime = builder.build().map_err(FollowError::Runtime)?;
+        let uri = lake.uri();
+        let objects = Objects::new(lake.store().clone(), uri, counts.count("reads_retried"));
+        let starter = Starter { objects: objects.clone(), log: lake.log_store() };
+        let begin = runtime.block_on(starter.find(config.start))?;
+        if begin.is_none() && config.wait_for_table.is_zero() {
+            let waited = config.wait_for_table;
+            return Err(FollowError::NoTable { uri: uri.to_owned(), waited }.into());
+        }
+        let fetcher = Fetcher::new(objects, config.read_ahead_bytes);
+        let (sender, steps) = mpsc::channel();
+        let follow_counts = FollowCounts::new(counts);
+        runtime.spawn(async move {
+            Follower::new(starter, fetcher, config, follow_counts, sender).run(begin).await;
+        });
+        Ok(Self {
+            clock,
+            steps,
+            current: None,
+            at_end: false,
+            files: counts.count("files_read"),
+            rows_without_value: counts.count("rows_without_value"),
+            _runtime: runtime,
+        })
+    }
+
+    /// What comes until then.
+    fn await_step(&mut self, until_ns: InstantNs) -> Result<Option<Step>, TransportError> {
+        let wait = Duration::from_nanos(until_ns.saturating_sub(self.clock.now_ns()));
+        match self.steps.recv_timeout(wait) {
+            Ok(step) => Ok(Some(step)),
+            Err(RecvTimeoutError::Timeout) => Ok(None),
+            Err(RecvTimeoutError::Disconnected) => {
+                Err(TransportError::new("the follower of the table has ended"))
+            }
+        }
+    }
+
+    fn open(&mut self, piece: Piece) -> Result<(), TransportError> {
+        self.at_end = false;
+        if piece.is_first() {
+            self.files.add(1);
+        }
+        if let Some(rows) = piece.rows_without_value() {
+            self.rows_without_value.add(rows);
+        } else {
+            self.current = Some(piece.open().map_err(|error| failed(&error))?);
+        }
+        Ok(())
+    }
+
+    /// The next rows of the piece that is being read, if there are any.
+    fn next_messages(&mut self) -> Result<Option<Messages>, TransportError> {
+        let Some(current) = &mut self.current else { return Ok(None) };
+        let messages = current.next().map_err(|error| failed(&error))?;
+        if messages.is_none() {
+            self.current = None;
+        }
+        Ok(messages)
+    }
+
+    fn pass_on(&self, messages: &Messages, sink: &mut impl FnMut(Incoming<'_>)) -> usize {
+        let received_ns = self.clock.now_ns();
+        let stamps = Stamps::default();
+        let (passed_on, without_value) = messages.pass_on(|key, value| {
+            sink(Incoming { key, value, partition: 0, received_ns, stamps });
+        });
+        if without_value > 0 {
+            self.rows_without_value.add(without_value as u64);
+        }
+        passed_on
+    }
+}
+
+impl fmt::Debug for DeltaReceiver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DeltaReceiver").field("at_end", &self.at_end).finish_non_exhaustive()
+    }
+}
+
+impl Receive for DeltaReceiver {
+    fn receive(
+        &mut self,
+        until_ns: InstantNs,
+        mut sink: impl FnMut(Incoming<'_>),
+    ) -> Result<usize, TransportError> {
+        loop {
+            while let Some(messages) = self.next_messages()? {
+                let passed_on = self.pass_on(&messages, &mut sink);
+                if passed_on > 0 {
+                    return Ok(passed_on);
+                }
+            }
+            match self.await_step(until_ns)? {
+                Some(Step::Piece(piece)) => self.open(*piece)?,
+                Some(Step::CaughtUp) => {
+                    // Who reads to the end need not wait any longer.
+                    self.at_end = true;
+                    return Ok(0);
+                }
+                Some(Step::Failed(error)) => return Err(failed(&error)),
+                None => return Ok(0),
+            }
+        }
+    }
+
+    fn at_end(&self) -> bool {
+        self.at_end
+    }
+}
+
+fn failed(error: &FollowError) -> TransportError {
+    TransportError::new(error.to_string())
+}

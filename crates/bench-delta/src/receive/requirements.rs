@@ -1,0 +1,173 @@
+//! What a table must be like to be followed.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+/// Reader features that do not change how rows with a column `value` are found and read: other
+/// columns' types, checkpoints, rules for vacuum; and features that leave a trace where they are
+/// used, which is looked for there (deletion vectors in an added file, column mapping in the
+/// settings).
+const READER_FEATURES: [&str; 13] = [
+    "columnMapping",
+    "deletionVectors",
+    "timestampNanos",
+    "timestampNtz",
+    "typeWidening",
+    "typeWidening-preview",
+    "v2Checkpoint",
+    "vacuumProtocolCheck",
+    "variantType",
+    "variantType-preview",
+    "variantShredding",
+    "variantShredding-preview",
+    "geospatial",
+];
+
+/// The newest version of the protocol for readers.
+const READER_VERSION_MAX: i32 = 3;
+
+/// What readers must know.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Protocol {
+    min_reader_version: i32,
+    #[serde(default)]
+    reader_features: Option<Vec<String>>,
+}
+
+/// Columns and settings of a table.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Metadata {
+    schema_string: String,
+    #[serde(default)]
+    partition_columns: Vec<String>,
+    #[serde(default)]
+    configuration: Option<BTreeMap<String, Option<String>>>,
+}
+
+/// The part of a schema that is looked at.
+#[derive(Deserialize)]
+struct Schema {
+    fields: Vec<Field>,
+}
+
+#[derive(Deserialize)]
+struct Field {
+    name: String,
+    r#type: Value,
+}
+
+impl Protocol {
+    /// What is not known of it; see [`READER_FEATURES`].
+    pub(super) fn check(&self) -> Result<(), String> {
+        let version = self.min_reader_version;
+        if version > READER_VERSION_MAX {
+            return Err(format!(
+                "it asks for readers of protocol version {version}, and this one knows \
+                 {READER_VERSION_MAX}"
+            ));
+        }
+        let features = self.reader_features.iter().flatten();
+        let unknown: Vec<&str> = features
+            .map(String::as_str)
+            .filter(|feature| !READER_FEATURES.contains(feature))
+            .collect();
+        if unknown.is_empty() {
+            return Ok(());
+        }
+        Err(format!(
+            "it uses table features that this follower does not know: {}; drop them from the \
+             table, or follow one without",
+            unknown.join(", ")
+        ))
+    }
+}
+
+impl Metadata {
+    /// What keeps its messages from being read.
+    pub(super) fn check(&self) -> Result<(), String> {
+        let mapping = self.configuration.as_ref().and_then(|c| c.get("delta.columnMapping.mode"));
+        if let Some(Some(mode)) = mapping
+            && mode != "none"
+        {
+            return Err(format!(
+                "its columns are mapped to others in the data files \
+                 (delta.columnMapping.mode={mode}); follow a table without column mapping"
+            ));
+        }
+        let schema: Schema = serde_json::from_str(&self.schema_string)
+            .map_err(|error| format!("its schema cannot be read: {error}"))?;
+        let Some(value) = schema.fields.iter().find(|field| field.name == "value") else {
+            let names: Vec<&str> = schema.fields.iter().map(|field| field.name.as_str()).collect();
+            return Err(format!(
+                "it has no column 'value', which holds the messages; its columns are {}",
+                names.join(", ")
+            ));
+        };
+        if self.partition_columns.iter().any(|column| column == "value") {
+            return Err("it is partitioned by 'value', the column of the messages".to_owned());
+        }
+        if value.r#type != "binary" && value.r#type != "string" {
+            let found =
+                value.r#type.as_str().map_or_else(|| value.r#type.to_string(), str::to_owned);
+            return Err(format!(
+                "its column 'value', which is to hold the messages, has the type {found}; it can be \
+                 binary or string"
+            ));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn metadata(fields: &str, partition: &str, configuration: &str) -> Result<(), String> {
+        let schema = format!(r#"{{"type":"struct","fields":[{fields}]}}"#);
+        let json = serde_json::json!({
+            "id": "i", "schemaString": schema,
+            "partitionColumns": serde_json::from_str::<Value>(partition).expect("JSON"),
+            "configuration": serde_json::from_str::<Value>(configuration).expect("JSON"),
+        });
+        serde_json::from_value::<Metadata>(json).expect("metadata").check()
+    }
+
+    #[test]
+    fn tables_with_messages_are_told_from_others() {
+        let value = r#"{"name":"value","type":"binary","nullable":false,"metadata":{}}"#;
+        let nested = r#"{"name":"other","type":{"type":"struct","fields":[]}}"#;
+        let text = r#"{"name":"value","type":"string"}"#;
+        assert_eq!(metadata(value, "[]", "{}"), Ok(()));
+        let mode_none = r#"{"delta.columnMapping.mode":"none"}"#;
+        assert_eq!(metadata(&format!("{nested},{text}"), r#"["day"]"#, mode_none), Ok(()));
+        assert_eq!(metadata(value, "[]", "null"), Ok(()));
+
+        let problem = |result: Result<(), String>| result.expect_err("refused");
+        let none = problem(metadata(nested, "[]", "{}"));
+        assert!(none.contains("no column 'value'") && none.contains("other"), "{none}");
+        let number = r#"{"name":"value","type":"long"}"#;
+        assert!(problem(metadata(number, "[]", "{}")).contains("has the type long"));
+        let list = r#"{"name":"value","type":{"type":"array","elementType":"binary"}}"#;
+        assert!(problem(metadata(list, "[]", "{}")).contains(r#"{"elementType":"binary""#));
+        assert!(problem(metadata(value, r#"["value"]"#, "{}")).contains("partitioned"));
+        let mapped = r#"{"delta.columnMapping.mode":"name"}"#;
+        assert!(problem(metadata(value, "[]", mapped)).contains("columnMapping.mode=name"));
+    }
+
+    #[test]
+    fn what_a_reader_must_know_is_known_or_refused() {
+        let check = |json: &str| serde_json::from_str::<Protocol>(json).expect("JSON").check();
+        assert_eq!(check(r#"{"minReaderVersion":1,"minWriterVersion":2}"#), Ok(()));
+        let known = r#"{"minReaderVersion":3,"readerFeatures":["timestampNtz","v2Checkpoint"]}"#;
+        assert_eq!(check(known), Ok(()));
+        let managed =
+            r#"{"minReaderVersion":3,"readerFeatures":["timestampNtz","catalogManaged"]}"#;
+        let problem = check(managed).expect_err("refused");
+        assert!(problem.contains("know: catalogManaged;"), "{problem}");
+        assert!(check(r#"{"minReaderVersion":4}"#).is_err());
+    }
+}

@@ -1,0 +1,237 @@
+//! Tables of messages: made, opened, and checked for whether this writer may append to them.
+
+use std::time::SystemTime;
+
+use deltalake::DeltaTableError;
+use deltalake::kernel::{Metadata, Protocol, Snapshot};
+use deltalake::logstore::commit_uri_from_version;
+use deltalake::logstore::object_store::{self, ObjectStore as _, PutMode, PutOptions};
+use serde::Deserialize;
+use serde_json::json;
+use url::Url;
+use uuid::Uuid;
+
+use crate::schema::{PartitionColumn, TableSchema, partition_names, schema_string};
+use crate::{DeltaError, Lake};
+
+/// The name of tables that are made here.
+pub const TABLE_NAME: &str = "bench_messages";
+
+/// Rules for writers that an append keeps by itself, or that are checked on opening, as the protocol
+/// names them.
+const FEATURES: [&str; 11] = [
+    "appendOnly",
+    "invariants",
+    "checkConstraints",
+    "changeDataFeed",
+    "generatedColumns",
+    "columnMapping",
+    "identityColumns",
+    "deletionVectors",
+    "timestampNtz",
+    "v2Checkpoint",
+    "vacuumProtocolCheck",
+];
+
+/// The newest version of the protocol that writers have to know by a list of features.
+const WRITER_VERSION_MAX: i32 = 7;
+
+/// A table, as it was when it was opened.
+#[derive(Debug, Clone)]
+pub struct Table {
+    uri: String,
+    version: u64,
+    metadata: Metadata,
+    protocol: Protocol,
+}
+
+/// What of the metadata is of interest here.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Description {
+    schema_string: String,
+    configuration: std::collections::BTreeMap<String, String>,
+    created_time: Option<i64>,
+}
+
+/// What of the protocol is of interest here.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Rules {
+    min_writer_version: i32,
+    #[serde(default)]
+    writer_features: Vec<String>,
+}
+
+impl Table {
+    /// Makes a table of messages, partitioned by these columns, or opens the one that is there and
+    /// [checks](Self::check) it. Of several who make it at the same time, one does.
+    pub async fn create(lake: &Lake, partition_by: &[PartitionColumn]) -> Result<Self, DeltaError> {
+        let mut table = Self::open(lake).await?;
+        if table.is_none() {
+            Self::put_first_version(lake, partition_by).await?;
+            table = Self::open(lake).await?;
+        }
+        let table = table.ok_or_else(|| DeltaError::NoTable { uri: lake.uri().to_owned() })?;
+        table.check(partition_by)?;
+        Ok(table)
+    }
+
+    /// Opens the newest version of the table, if there is one.
+    pub async fn open(lake: &Lake) -> Result<Option<Self>, DeltaError> {
+        let uri = lake.uri().to_owned();
+        match Snapshot::try_new(lake.log_store().as_ref(), None).await {
+            Ok(snapshot) => Ok(Some(Self {
+                uri,
+                version: snapshot.version(),
+                metadata: snapshot.metadata().clone(),
+                protocol: snapshot.protocol().clone(),
+            })),
+            Err(DeltaTableError::NotATable(_)) => Ok(None),
+            Err(_) if is_missing_folder(&uri) => Ok(None),
+            Err(error) => Err(DeltaError::table(format!("open table {uri}"), &error)),
+        }
+    }
+
+    /// Puts version 0, unless another writer has.
+    async fn put_first_version(
+        lake: &Lake,
+        partition_by: &[PartitionColumn],
+    ) -> Result<(), DeltaError> {
+        let entry = first_version(partition_by, SystemTime::now());
+        let path = commit_uri_from_version(Some(0));
+        let options = PutOptions::from(PutMode::Create);
+        match lake.store().put_opts(&path, entry.into(), options).await {
+            Ok(_) | Err(object_store::Error::AlreadyExists { .. }) => Ok(()),
+            Err(error) => Err(DeltaError::store(format!("create table {}", lake.uri()), &error)),
+        }
+    }
+
+    /// Whether a writer of messages may append to the table: it has the columns of one, is
+    /// partitioned in this way, and asks nothing of writers that this one does not do.
+    pub fn check(&self, partition_by: &[PartitionColumn]) -> Result<(), DeltaError> {
+        let description: Description = self.part(&self.metadata)?;
+        let schema: TableSchema = self.parsed(serde_json::from_str(&description.schema_string))?;
+        let mut differences = schema.differences(partition_by);
+        let (found, expected) = (self.partition_columns(), partition_names(partition_by));
+        if found != expected {
+            let list =
+                |columns: String| if columns.is_empty() { "nothing".into() } else { columns };
+            let (found, expected) = (list(found.join(", ")), list(expected.join(", ")));
+            differences.push(format!("it is partitioned by {found}, not by {expected}"));
+        }
+        if !differences.is_empty() {
+            let differences = differences.join("; ");
+            return Err(DeltaError::OtherColumns { uri: self.uri.clone(), differences });
+        }
+        match self.unknown_rule(&description, &schema)? {
+            Some(rule) => Err(DeltaError::UnknownRule { uri: self.uri.clone(), rule }),
+            None => Ok(()),
+        }
+    }
+
+    /// Something that the table asks of its writers and that this one does not do, if there is.
+    fn unknown_rule(
+        &self,
+        description: &Description,
+        schema: &TableSchema,
+    ) -> Result<Option<String>, DeltaError> {
+        let rules: Rules = self.part(&self.protocol)?;
+        if rules.min_writer_version > WRITER_VERSION_MAX {
+            return Ok(Some(format!("version {} of the protocol", rules.min_writer_version)));
+        }
+        let is_unknown = |feature: &&String| !FEATURES.contains(&feature.as_str());
+        if let Some(feature) = rules.writer_features.iter().find(is_unknown) {
+            return Ok(Some(format!("the feature {feature}")));
+        }
+        // What the protocol only allows matters when the table makes use of it.
+        if let Some((column, rule)) = schema.rule() {
+            return Ok(Some(format!("{rule} of column '{column}'")));
+        }
+        let is_in_use = |(key, value): &(&String, &String)| match key.as_str() {
+            "delta.columnMapping.mode" => value.as_str() != "none",
+            key => key.starts_with("delta.constraints."),
+        };
+        let property = description.configuration.iter().find(is_in_use);
+        Ok(property.map(|(key, _)| format!("the property {key}")))
+    }
+
+    /// Whether the table was made here, going by its name.
+    #[must_use]
+    pub fn is_ours(&self) -> bool {
+        self.metadata.name() == Some(TABLE_NAME)
+    }
+
+    /// The version that was opened.
+    #[must_use]
+    pub fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// The columns that the table is partitioned by, the outermost folder first.
+    #[must_use]
+    pub fn partition_columns(&self) -> &[String] {
+        self.metadata.partition_columns()
+    }
+
+    /// When the table was made, milliseconds since 1970, if it says so.
+    pub(crate) fn created_ms(&self) -> Option<i64> {
+        let description: Option<Description> = self.part(&self.metadata).ok();
+        description.and_then(|description| description.created_time)
+    }
+
+    /// Whether metadata and protocol are those of that table.
+    pub(crate) fn is_same_as(&self, other: &Self) -> bool {
+        self.is(&other.metadata, &other.protocol)
+    }
+
+    pub(crate) fn is(&self, metadata: &Metadata, protocol: &Protocol) -> bool {
+        self.metadata == *metadata && self.protocol == *protocol
+    }
+
+    /// delta-rs' form of an action in ours.
+    fn part<T: for<'de> Deserialize<'de>>(
+        &self,
+        action: &impl serde::Serialize,
+    ) -> Result<T, DeltaError> {
+        self.parsed(serde_json::to_value(action).and_then(serde_json::from_value))
+    }
+
+    fn parsed<T>(&self, parsed: serde_json::Result<T>) -> Result<T, DeltaError> {
+        parsed.map_err(|error| DeltaError::Table {
+            attempted: format!("understand the metadata of table {}", self.uri),
+            reason: error.to_string(),
+        })
+    }
+}
+
+/// The entry that makes a table: versions of the protocol that every reader and writer knows.
+fn first_version(partition_by: &[PartitionColumn], now: SystemTime) -> String {
+    let since_1970 = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let now_ms = i64::try_from(since_1970.as_millis()).unwrap_or(i64::MAX);
+    let columns = partition_names(partition_by);
+    let info = json!({"commitInfo": {
+        "timestamp": now_ms,
+        "operation": "CREATE TABLE",
+        "operationParameters": {},
+        "isBlindAppend": true,
+        "engineInfo": concat!("bench-delta:", env!("CARGO_PKG_VERSION")),
+    }});
+    let protocol = json!({"protocol": {"minReaderVersion": 1, "minWriterVersion": 2}});
+    let metadata = json!({"metaData": {
+        "id": Uuid::new_v4().to_string(),
+        "name": TABLE_NAME,
+        "description": "Messages of benchmark runs, one a row; written by delta-producer.",
+        "format": {"provider": "parquet", "options": {}},
+        "schemaString": schema_string(partition_by),
+        "partitionColumns": columns,
+        "configuration": {},
+        "createdTime": now_ms,
+    }});
+    format!("{info}\n{protocol}\n{metadata}\n")
+}
+/// Whether it is the address of a folder that is not there, which delta-rs takes for a failure.
+fn is_missing_folder(uri: &str) -> bool {
+    let folder = Url::parse(uri).ok().and_then(|url| url.to_file_path().ok());
+    folder.is_some_and(|folder| !folder.exists())
+}

@@ -1,0 +1,106 @@
+//! How it comes and goes.
+
+use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
+use std::process::{Child, Command, ExitCode, Stdio};
+use std::time::{Duration, Instant};
+
+use aws_sdk_s3::primitives::ByteStream;
+use bench_services::embedded::EmbeddedS3;
+use bench_services::local::{S3Server, Service, StackOptions};
+use bench_testing::S3;
+use rustix::process::{Pid, test_kill_process};
+
+use crate::{HOLD, block_on, client_of, say};
+
+/// How long a process may take to end.
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+pub(crate) fn a_stack_keeps_its_objects() {
+    let options =
+        StackOptions { s3_server: Some(S3Server::Embedded), ..StackOptions::of([Service::S3]) };
+    let mut stack = bench_testing::alone("an embedded S3", &options).expect("needs nothing");
+    let found = S3::of_stack(&stack);
+    assert_eq!(found.bucket(), "bench");
+    let node = stack.stack().nodes().remove(0);
+    assert_eq!(node.version, "s3s 0.14.1, no fsync");
+    let arguments = std::fs::read(format!("/proc/{}/cmdline", node.pid.expect("it runs")));
+    let arguments = String::from_utf8_lossy(&arguments.expect("readable")).into_owned();
+    assert!(arguments.contains("embedded-s3"), "{arguments}");
+    assert!(!arguments.contains(found.secret_key()) && !arguments.contains(found.access_key()));
+    let client = client_of(found.endpoint_url(), found.access_key(), found.secret_key());
+    block_on(async {
+        let put = client.put_object().bucket("bench").key("a/b");
+        put.body(ByteStream::from_static(b"hello")).send().await.expect("put");
+    });
+    let before = get_text(&client, "a/b");
+    stack.stack_mut().kill("s3").expect("killed");
+    stack.stack_mut().start("s3", &mut |_| ()).expect("on the same port");
+    assert_eq!(get_text(&client, "a/b"), before, "content and tag");
+    stack.stack_mut().freeze("s3").expect("frozen");
+    stack.stack_mut().thaw("s3").expect("thawed");
+    assert_eq!(get_text(&client, "a/b"), before);
+}
+
+/// An object's tag and content.
+fn get_text(client: &aws_sdk_s3::Client, key: &str) -> (Option<String>, bytes::Bytes) {
+    block_on(async {
+        let got = client.get_object().bucket("bench").key(key).send().await.expect("got");
+        (got.e_tag, got.body.collect().await.expect("read").into_bytes())
+    })
+}
+
+pub(crate) fn nothing_is_left_behind() {
+    for is_killed in [false, true] {
+        let tmp = tempfile::tempdir().expect("a folder");
+        let (mut parent, service) = holding_service(tmp.path());
+        assert_eq!(count_in(tmp.path()), 1, "the objects are in a folder");
+        if is_killed {
+            parent.kill().expect("killed");
+        }
+        drop(parent.stdin.take());
+        assert_eq!(parent.wait().expect("reaped").success(), !is_killed);
+        let deadline = Instant::now() + TIMEOUT;
+        // An orphan may stay as a zombie where nobody reaps it.
+        while test_kill_process(service).is_ok() && !is_zombie(service) {
+            assert!(Instant::now() < deadline, "the service outlives its parent");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        assert_eq!(count_in(tmp.path()), 0, "killed: {is_killed}");
+    }
+}
+
+/// Another process that has started the service, with its temporary folders in `tmp`.
+fn holding_service(tmp: &Path) -> (Child, Pid) {
+    let myself = std::env::current_exe().expect("this program");
+    let mut command = Command::new(myself);
+    command.arg(HOLD).env("TMPDIR", tmp).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut parent = command.spawn().expect("starts");
+    let mut line = String::new();
+    let stdout = parent.stdout.take().expect("piped");
+    BufReader::new(stdout).read_line(&mut line).expect("a line");
+    let pid = line.trim().parse().ok().and_then(Pid::from_raw);
+    (parent, pid.expect("a process id"))
+}
+
+pub(crate) fn hold_service() -> ExitCode {
+    let service = EmbeddedS3::start().expect("starts");
+    let client = client_of(service.endpoint_url(), service.access_key(), service.secret_key());
+    block_on(async {
+        let put = client.put_object().bucket(service.bucket()).key("a/b");
+        put.body(ByteStream::from_static(b"hello")).send().await.expect("put");
+    });
+    assert_eq!(get_text(&client, "a/b").1, "hello");
+    say(&service.pid().to_string());
+    let _ = std::io::stdin().read_to_end(&mut Vec::new());
+    ExitCode::SUCCESS
+}
+
+fn count_in(dir: &Path) -> usize {
+    std::fs::read_dir(dir).expect("a folder").count()
+}
+
+fn is_zombie(pid: Pid) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero()));
+    stat.is_ok_and(|stat| stat.rsplit(')').next().is_some_and(|rest| rest.starts_with(" Z")))
+}

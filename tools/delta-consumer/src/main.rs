@@ -1,0 +1,38 @@
+//! Measures following a Delta Lake table.
+
+mod measure;
+mod options;
+mod source;
+mod start;
+mod windows;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use bench_cli::{Exit, UsageError, generate, main_with};
+use bench_delta::DeltaError;
+use clap::{CommandFactory, FromArgMatches};
+
+use options::Options;
+
+/// Answers of the service are taken apart into many pieces.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    main_with(run)
+}
+
+fn run() -> Result<Exit> {
+    if generate::handle(Options::command())? {
+        return Ok(Exit::Good);
+    }
+    let matches = Options::command().get_matches();
+    let options = Options::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    options.log.init();
+    measure::measure(&options, &matches).map_err(|error| match error.downcast::<DeltaError>() {
+        Ok(error) if error.is_usage() => UsageError::from_library(error).into(),
+        Ok(error) => error.into(),
+        Err(other) => other,
+    })
+}

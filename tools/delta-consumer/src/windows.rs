@@ -1,0 +1,106 @@
+//! Latency window by window, in a file of its own.
+
+use std::fs::File;
+use std::io::{BufWriter, Write as _};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use bench_cli::UsageError;
+use bench_cli::quantity::{parse_count, parse_duration};
+use bench_core::results::windows::{WindowLength, windows, write_csv};
+
+use crate::options::WindowArgs;
+
+/// The window, unless it is said.
+const WINDOW_DEFAULT: WindowLength = WindowLength::Time(Duration::from_secs(1));
+
+/// The shortest window of time: that of an interval.
+const WINDOW_MIN: Duration = Duration::from_millis(10);
+
+/// The window that `--log-frequency` names: a time with a unit, or a number of messages.
+pub(crate) fn parse_window(text: &str) -> Result<WindowLength, String> {
+    // `10m` are minutes, `10M` messages.
+    if text.ends_with(|last: char| last.is_ascii_digit() || "kKMG".contains(last)) {
+        return match parse_count(text).map_err(|error| error.to_string())? {
+            0 => Err("a window of 0 messages never ends; name at least 1".to_owned()),
+            messages => Ok(WindowLength::Messages(messages)),
+        };
+    }
+    let time = parse_duration(text)
+        .map_err(|_| "name a time as in 10s, or a number of messages as in 10000".to_owned())?;
+    if time < WINDOW_MIN {
+        return Err(format!("too short to measure in; name at least {WINDOW_MIN:?}"));
+    }
+    Ok(WindowLength::Time(time))
+}
+
+impl WindowArgs {
+    /// When a window ends.
+    pub(crate) fn length(&self) -> WindowLength {
+        self.log_frequency.unwrap_or(WINDOW_DEFAULT)
+    }
+
+    /// The file to write when the run has ended. It is made now, so that a run is not in vain.
+    pub(crate) fn file(&self) -> Result<Option<WindowsFile>, UsageError> {
+        let Some(path) = &self.output_path else { return Ok(None) };
+        let created = match path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+            Some(parent) => std::fs::create_dir_all(parent).and_then(|()| File::create(path)),
+            None => File::create(path),
+        };
+        let file = created.map_err(|error| {
+            let problem = format!("failed to create {}: {error}", path.display());
+            UsageError::new("--output-path", problem, "name a file in a folder of yours")
+        })?;
+        Ok(Some(WindowsFile { path: path.clone(), file, length: self.length() }))
+    }
+}
+
+/// The CSV file of a run's windows.
+pub(crate) struct WindowsFile {
+    path: PathBuf,
+    file: File,
+    length: WindowLength,
+}
+
+impl WindowsFile {
+    /// Writes what the result folder holds.
+    pub(crate) fn write(self, run_dir: &Path) -> Result<()> {
+        let windows = windows(run_dir, self.length)?;
+        let mut out = BufWriter::new(self.file);
+        write_csv(&windows, &mut out)
+            .and_then(|()| out.flush())
+            .with_context(|| format!("--output-path: failed to write {}", self.path.display()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_window_is_a_time_or_a_number_of_messages() {
+        let time = |ms| Ok(WindowLength::Time(Duration::from_millis(ms)));
+        for (text, window) in [
+            ("10s", time(10_000)),
+            ("500ms", time(500)),
+            ("1m30s", time(90_000)),
+            ("10m", time(600_000)),
+            ("10000", Ok(WindowLength::Messages(10_000))),
+            ("10k", Ok(WindowLength::Messages(10_000))),
+            ("1M", Ok(WindowLength::Messages(1_000_000))),
+        ] {
+            assert_eq!(parse_window(text), window, "{text}");
+        }
+        for (text, hint) in [
+            ("0", "at least 1"),
+            ("1ms", "at least 10ms"),
+            ("0s", "at least 10ms"),
+            ("often", "10s"),
+            ("-1", "count"),
+        ] {
+            let error = parse_window(text).expect_err(text);
+            assert!(error.contains(hint), "{text}: {error}");
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! What the tool makes of its command line, the mistakes on it above all.
+
+use bench_testing::tool::Place;
+
+use crate::TOOL;
+
+#[test]
+fn what_cannot_be_is_refused_with_option_and_remedy() {
+    for (args, option, remedy) in [
+        ("", "--lake-path: ", "--from-run"),
+        ("--lake-paht t", "--lake-paht", "'--lake-path'"),
+        ("--lake-path t --s3-backend minio", "--s3-backend", "--bucket"),
+        ("--lake-path t --from oldest", "--from", "beginning, end"),
+        ("--lake-path t --from version:-1", "--from", "version:17"),
+        ("--lake-path t -n 0", "--messages: ", "at least 1"),
+        ("--lake-path t --expected-messages 0", "--expected: ", "at least 1"),
+        ("--lake-path t --expected 5 --follow", "--expected", "--follow"),
+        ("--lake-path t --raw --exactly-once", "--raw", "--exactly-once"),
+        ("--lake-path t --poll-interval 0s", "--poll-interval: ", "from 100µs to 60s"),
+        (
+            "--lake-path t --poll-interval 1s --autocommit-duration-ms 5",
+            "--poll-interval",
+            "--help",
+        ),
+        ("--lake-path t --read-ahead 1kB", "--read-ahead: ", "at least 1MiB"),
+        ("--lake-path t --log-frequency 5s", "--output-path", "--help"),
+        ("--lake-path t --output-path w --log-frequency 0", "--log-frequency", "at least 1"),
+        ("--lake-path t --output-path w --log-frequency 1ms", "--log-frequency", "at least 10ms"),
+        ("--lake-path t --output-path in_the_way/w", "--output-path: ", "folder of yours"),
+        ("--lake-path t --interval 1ms", "--interval: ", "at least 10ms"),
+        ("--lake-path t --results-dir in_the_way", "--results-dir: ", "choose another folder"),
+        ("--from-run nothing", "--from-run: ", "name the folder"),
+    ] {
+        let place = Place::new(TOOL);
+        place.write("in_the_way", "");
+        let said = place.run(args);
+        assert_eq!((said.code, said.stdout.as_str()), (2, ""), "{args}: {said:?}");
+        for needle in [option, remedy] {
+            assert!(said.stderr.contains(needle), "{args}: {needle}: {said:?}");
+        }
+        assert_eq!(place.entries(), ["in_the_way"], "{args}");
+    }
+}
+
+#[test]
+fn programs_and_people_are_told_the_options() {
+    let place = Place::new(TOOL);
+    let told = place.run("--generate options").json();
+    assert_eq!(told["tool"], "delta-consumer");
+    let options = told["options"].as_array().expect("a list");
+    for name in ["lake-path", "from", "from-run", "expected", "poll-interval", "follow"] {
+        assert!(options.iter().any(|option| option["name"] == name), "{name}");
+    }
+    let help = place.run("--help");
+    assert_eq!((help.code, help.stderr.as_str()), (0, ""), "{help:?}");
+    for needle in [
+        "Examples:\n  delta-consumer --lake-path",
+        "--expected-messages",
+        "--autocommit-duration-ms",
+        "Exit codes: 0 good; 1 failed; 2 bad usage; 3 the run is INVALID",
+    ] {
+        assert!(help.stdout.contains(needle), "{needle}: {help:?}");
+    }
+    for what in ["bash", "zsh", "fish", "man"] {
+        let said = place.run(&format!("--generate {what}"));
+        assert!(said.code == 0 && said.stdout.contains("delta-consumer"), "{what}: {said:?}");
+    }
+}

@@ -1,0 +1,9 @@
+//! The tool as a user runs it, on tables of `delta-producer`'s, which lies beside it.
+
+mod command_line;
+mod following;
+mod runs;
+mod tables;
+mod windows;
+
+const TOOL: &str = env!("CARGO_BIN_EXE_delta-consumer");

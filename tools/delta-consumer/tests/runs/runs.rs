@@ -1,0 +1,151 @@
+//! Tables that are there: read to their end, and audited.
+
+use bench_core::results::{AuditBasis, ServiceOrigin, Status};
+use bench_testing::tool::{Place, Running, Said, Signal, until};
+
+use crate::TOOL;
+use crate::tables::{Tables, audit, faults};
+
+#[test]
+fn what_a_run_has_sent_is_audited_wherever_it_lies() {
+    for path in ["s3://bench/t", "folder"] {
+        let Some(tables) = Tables::new("auditing what delta-producer sent") else { return };
+        tables.send(&format!("--lake-path {path} -n 20000 -p 3 --commit-interval 50ms"));
+        let named = format!("--lake-path {path} --exactly-once");
+        for (index, args) in ["", &named].iter().enumerate() {
+            let results = format!("r{index}");
+            let said =
+                tables.run(&format!("{} {args} --results-dir {results}", tables.run_option()));
+            assert_eq!(said.code, 0, "{path} {args}: {said:?}");
+            let document = tables.place.document(&results);
+            assert_eq!(document.status, Status::Complete);
+            let audit = audit(&document);
+            assert_eq!((audit.against, audit.received), (AuditBasis::Acked, 20_000));
+            assert_eq!(faults(&document), [0; 5], "{path}");
+            assert_eq!(document.services[0].origin, ServiceOrigin::External);
+            let of_run = &tables.place.document("sent").options["lake-path"];
+            assert_eq!(&document.options["lake-path"], of_run, "{path}");
+            assert!(document.versions.contains_key("deltalake"));
+        }
+    }
+}
+
+#[test]
+fn a_row_that_is_missing_is_a_loss() {
+    let Some(tables) = Tables::new("a commit that is taken away") else { return };
+    tables.send("--lake-path t -n 3000 --rate 3k/s --commit-interval 100ms");
+    // The rows of a commit are gone, as if it had added nothing.
+    let entry = tables.place.path().join("t/_delta_log/00000000000000000005.json");
+    std::fs::write(&entry, "{\"commitInfo\":{\"timestamp\":0}}\n").expect("written");
+    let said = tables.run(&tables.run_option());
+    assert_eq!(said.code, 3, "{said:?}");
+    assert!(said.stdout.contains("INVALID") && said.stdout.contains("lost"), "{said:?}");
+    let args = "--lake-path t --expected-messages 3000 --drain-timeout 1s --results-dir other";
+    let said = tables.run(args);
+    assert_eq!(said.code, 1, "{said:?}");
+    for needle in ["of the 3000 messages", "--drain-timeout"] {
+        assert!(said.stderr.contains(needle), "{said:?}");
+    }
+    let document = tables.place.document("other");
+    let audit = audit(&document);
+    assert_eq!(audit.against, AuditBasis::Expected);
+    assert!(audit.lost > 0 && audit.lost + audit.received == 3_000, "{audit:?}");
+    // As many come as are left, and still there is a gap.
+    let left = audit.received;
+    let said = tables.run(&format!("--lake-path t --expected {left} --results-dir gap"));
+    assert_eq!(said.code, 3, "{said:?}");
+    assert!(said.stdout.contains("of the messages expected were not received"), "{said:?}");
+}
+
+#[test]
+fn reading_begins_where_it_is_told_to() {
+    let Some(tables) = Tables::new("the places where reading begins") else { return };
+    tables.send("--lake-path t -n 1000 --rate 2k/s --commit-interval 50ms");
+    let entries = std::fs::read_dir(tables.place.path().join("t/_delta_log")).expect("a log");
+    let is_version = |path: &std::path::Path| path.extension().is_some_and(|ext| ext == "json");
+    let versions = entries.flatten().filter(|entry| is_version(&entry.path())).count();
+    let received = |from: &str| {
+        let results = format!("r-{}", from.replace(':', "-"));
+        let said = tables.run(&format!("--lake-path t --from {from} --results-dir {results}"));
+        assert_eq!(said.code, 0, "{from}: {said:?}");
+        let summary = tables.place.document(&results).summary.expect("figures");
+        summary.consumed.expect("consumed").received
+    };
+    for (from, expected) in [
+        ("beginning", 1_000),
+        ("version:0", 1_000),
+        ("timestamp:2020-01-01T00:00:00Z", 1_000),
+        ("end", 0),
+        ("timestamp:2100-01-01T00:00:00Z", 0),
+    ] {
+        assert_eq!(received(from), expected, "{from}");
+    }
+    let of_last = received(&format!("version:{}", versions - 1));
+    assert!((1..1_000).contains(&of_last), "{of_last}");
+}
+
+#[test]
+fn rows_without_a_header_are_counted() {
+    let Some(tables) = Tables::new("raw rows") else { return };
+    tables.send("--lake-path t -n 500 --format raw -r 10 --commit-interval 50ms");
+    let said = tables.run("--lake-path t --raw -n 500");
+    assert_eq!(said.code, 0, "{said:?}");
+    let summary = tables.place.document("results").summary.expect("figures");
+    assert_eq!(summary.consumed.map(|consumed| consumed.received_bytes), Some(5_000));
+    assert!(summary.audit.is_none());
+}
+
+#[test]
+fn a_run_that_died_is_audited_as_far_as_it_told() {
+    let Some(tables) = Tables::new("a producer that was killed") else { return };
+    let args = "--lake-path t --rate 2k/s --duration 60s --commit-interval 50ms --interval 100ms";
+    let run = Running::start(tables.producer(args));
+    let entry = tables.place.path().join("t/_delta_log/00000000000000000030.json");
+    until("it has committed", || entry.exists());
+    run.send(Signal::KILL);
+    assert_eq!(run.end().code, -1);
+    let said = tables.run(&tables.run_option());
+    assert_eq!(said.code, 0, "{said:?}");
+    assert!(said.stderr.contains("waiting for its end"), "{said:?}");
+    let document = tables.place.document("results");
+    assert!(document.warnings.iter().any(|text| text.contains("did not come to its end")));
+    assert_eq!(faults(&document), [0; 5]);
+    assert!(audit(&document).received > 1_000);
+}
+
+#[test]
+fn the_table_of_an_embedded_service_ended_with_its_run() {
+    let Some(tables) = Tables::new("the table of an embedded S3") else { return };
+    let mut command = tables.producer("-n 100 --commit-interval 50ms");
+    for (name, _) in tables.server.environment() {
+        command.env_remove(name);
+    }
+    let sent = Said::of(command);
+    assert_eq!(sent.code, 0, "{sent:?}");
+    let said = tables.place.run(&tables.run_option());
+    assert_eq!((said.code, said.stdout.as_str()), (2, ""), "{said:?}");
+    for needle in ["--from-run: ", "ended with it", "run-suite services up s3"] {
+        assert!(said.stderr.contains(needle), "{needle}: {said:?}");
+    }
+}
+
+#[test]
+fn tables_that_are_not_there_are_named() {
+    let server = bench_services::embedded::s3::serve_in_background().expect("a server");
+    for (args, needles) in [
+        ("--lake-path nothing", &["nothing", "--wait-for-table"][..]),
+        ("--lake-path s3://bench/nothing", &["s3://bench/nothing", "--wait-for-table"]),
+        ("--lake-path s3://nowhere/t", &["bucket 'nowhere'"]),
+        ("--lake-path nothing --wait-for-table 300ms", &["nothing"]),
+    ] {
+        let place = Place::new(TOOL);
+        let mut command = place.command(args);
+        command.envs(server.environment());
+        let said = Said::of(command);
+        assert_eq!((said.code, said.stdout.as_str()), (2, ""), "{args}: {said:?}");
+        assert_eq!(said.stderr.lines().count(), 1, "{args}: {said:?}");
+        for needle in needles {
+            assert!(said.stderr.contains(needle), "{args}: {needle}: {said:?}");
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! A folder and an S3 with tables of `delta-producer`'s.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use bench_core::results::{AuditSummary, RunDocument};
+use bench_services::embedded::s3::{S3Server, serve_in_background};
+use bench_testing::tool::{Place, Said};
+
+use crate::TOOL;
+
+/// A folder in which the tools run, and an S3 for their tables.
+pub(crate) struct Tables {
+    pub(crate) place: Place,
+    pub(crate) server: S3Server,
+}
+
+impl Tables {
+    /// Nothing, with the test skipped, where `delta-producer` was not built: a test of one package
+    /// does not build the binaries of another.
+    pub(crate) fn new(test: &str) -> Option<Self> {
+        let producer = producer();
+        if !producer.is_file() {
+            let reason = format!("{} is not there (cargo build --release)", producer.display());
+            bench_testing::skip(test, &reason);
+            return None;
+        }
+        let server = serve_in_background().expect("a server");
+        Some(Self { place: Place::new(TOOL), server })
+    }
+
+    /// The tool, which is told of the S3. `args` are separated by blanks.
+    pub(crate) fn command(&self, args: &str) -> Command {
+        let mut command = self.place.command(args);
+        command.envs(self.server.environment());
+        command
+    }
+
+    /// Runs the tool to its end.
+    pub(crate) fn run(&self, args: &str) -> Said {
+        Said::of(self.command(args))
+    }
+
+    /// `delta-producer` in the same folder and environment, with its results in `sent`.
+    pub(crate) fn producer(&self, args: &str) -> Command {
+        let mut command = Command::new(producer());
+        for (name, value) in self.command("").get_envs() {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
+        command.current_dir(self.place.path());
+        command.args(["--results-dir", "sent"]).args(args.split_whitespace());
+        command
+    }
+
+    /// Sends messages.
+    pub(crate) fn send(&self, args: &str) {
+        let said = Said::of(self.producer(args));
+        assert_eq!(said.code, 0, "{args}: {said:?}");
+    }
+
+    /// `--from-run` of the only run that has sent.
+    pub(crate) fn run_option(&self) -> String {
+        format!("--from-run {}", self.place.run_folder("sent").display())
+    }
+}
+
+fn producer() -> PathBuf {
+    Path::new(TOOL).with_file_name("delta-producer")
+}
+
+/// The audit of a run.
+pub(crate) fn audit(document: &RunDocument) -> &AuditSummary {
+    document.summary.as_ref().and_then(|summary| summary.audit.as_ref()).expect("an audit")
+}
+
+/// What is wrong with what came: lost, duplicated, reordered, corrupt, foreign.
+pub(crate) fn faults(document: &RunDocument) -> [u64; 5] {
+    let audit = audit(document);
+    [audit.lost, audit.duplicated, audit.reordered, audit.corrupt, audit.foreign]
+}

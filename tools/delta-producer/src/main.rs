@@ -1,0 +1,46 @@
+//! Measures publishing to a Delta Lake table.
+
+mod maintain;
+mod options;
+mod produce;
+mod publishers;
+mod target;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use bench_cli::{Exit, UsageError, generate, main_with};
+use bench_delta::DeltaError;
+use bench_services::embedded;
+use clap::FromArgMatches;
+
+use options::{Command, Options};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    // A run on the embedded S3 starts this program again as that service.
+    if let Some(code) = embedded::run_if_requested() {
+        return code;
+    }
+    main_with(run)
+}
+
+fn run() -> Result<Exit> {
+    if generate::handle(options::command())? {
+        return Ok(Exit::Good);
+    }
+    let matches = options::command().get_matches();
+    let options = Options::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    options.log.init();
+    let exit = match &options.command {
+        None => produce::produce(&options, &matches),
+        Some(Command::Maintain(args)) => maintain::maintain(args),
+    };
+    exit.map_err(|error| match error.downcast::<DeltaError>() {
+        Ok(error) if error.is_usage() => UsageError::from_library(error).into(),
+        Ok(error) => error.into(),
+        Err(other) => other,
+    })
+}

@@ -1,0 +1,192 @@
+//! A run: messages go into the table, and come back out of it if it is followed.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use bench_cli::{
+    Amount, Exit, Measurement, Shutdown, StartedRun, Surroundings, Workload, options_in_force,
+};
+use bench_core::audit::Expected;
+use bench_core::clock::{SystemClock, duration_ns};
+use bench_core::counts::Counts;
+use bench_core::durations::Durations;
+use bench_core::engine::{ConsumerConfig, Plan};
+use bench_core::message::{MessageFormat, RunId};
+use bench_core::results::Guarantee;
+use bench_delta::publish::{CommitPath, DeltaPublisher};
+use bench_delta::receive::{DeltaReceiver, FollowConfig, TableStart};
+use clap::ArgMatches;
+
+use crate::options::{self, Options};
+use crate::publishers::{
+    DIRECT_ONLY, check, commit_interval, config, in_flight_messages, poll_interval,
+};
+use crate::target::Target;
+
+/// How long is sent at a rate, and how much without one, when nothing says so.
+const DURATION_DEFAULT: Duration = Duration::from_secs(10);
+const MESSAGES_DEFAULT: u64 = 1_000_000;
+
+/// How long the publisher looks for a commit in the log that it has given up, and some more.
+const FIND_OUT: Duration = Duration::from_secs(3);
+
+/// Messages that a producer hands over at once.
+const BATCH_MAX: u32 = 1_024;
+
+/// A run that is ready but for its connections.
+struct Run<'a> {
+    options: &'a Options,
+    workload: Workload,
+    target: Target,
+    id: RunId,
+    clock: SystemClock,
+    interval_ns: u64,
+}
+
+/// Puts messages into the table.
+pub(crate) fn produce(options: &Options, matches: &ArgMatches) -> Result<Exit> {
+    let workload = options.workload.workload()?;
+    check(options, matches, &workload)?;
+    let interval_ns = options.run.interval_ns()?;
+    let shutdown = Shutdown::install().context("failed to listen for signals")?;
+    let (id, clock) = (RunId::random(), SystemClock::new());
+    let target = Target::find(options, id, &shutdown)?;
+    let run = Run { options, workload, target, id, clock, interval_ns };
+    let record = options.run.start(run.started(matches))?;
+    let measurement = match run.connect() {
+        Ok(measurement) => measurement,
+        Err(error) => {
+            record.fail(&error);
+            return Err(error);
+        }
+    };
+    let surroundings =
+        Surroundings { clock, shutdown, progress: options.log.progress(), output: options.output };
+    measurement.carry_out(record, surroundings)
+}
+
+impl Run<'_> {
+    /// Whether the table is followed, too. Nobody else can follow an embedded one.
+    fn follows(&self) -> bool {
+        let follower = &self.options.follower;
+        follower.follow || (self.target.is_embedded() && !follower.no_follow)
+    }
+
+    fn amount_default(&self) -> Amount {
+        if self.workload.schedule.is_open_loop() {
+            Amount::Duration(DURATION_DEFAULT)
+        } else {
+            Amount::Messages(MESSAGES_DEFAULT)
+        }
+    }
+
+    fn started(&self, matches: &ArgMatches) -> StartedRun {
+        let args = &self.options.producer;
+        let mut options = options_in_force(&options::command(), matches);
+        let mut set = |name: &str, value: String| options.insert(name.to_owned(), value.into());
+        set("lake-path", self.target.uri());
+        set("commit-interval", time(commit_interval(args)));
+        set("in-flight", in_flight_messages(args, &self.workload).to_string());
+        set("follow", self.follows().to_string());
+        if !self.target.partition_by().is_empty() {
+            let columns = self.target.partition_by().iter().map(|column| column.name());
+            set("partition-by", columns.collect::<Vec<_>>().join(","));
+        }
+        match self.workload.amount.unwrap_or(self.amount_default()) {
+            Amount::Messages(messages) => set("messages", messages.to_string()),
+            Amount::Duration(duration) => set("duration", time(duration)),
+        };
+        let mut idle = vec!["autocommit-duration-ms", "no-follow"];
+        if self.follows() {
+            set("poll-interval", time(poll_interval(&self.options.follower, args)));
+        } else {
+            idle.extend(["poll-interval", "read-ahead", "drain-timeout", "exactly-once"]);
+        }
+        if args.commit == CommitPath::Std {
+            idle.extend(DIRECT_ONLY);
+        }
+        options.retain(|name, _| !idle.contains(&name.as_str()));
+        StartedRun {
+            tool: env!("CARGO_PKG_NAME"),
+            version: env!("CARGO_PKG_VERSION"),
+            run: self.id,
+            options,
+            services: vec![self.target.service()],
+            versions: versions(),
+        }
+    }
+
+    /// Makes the table ready and connects the producers, and whoever follows it before them.
+    fn connect(&self) -> Result<Measurement<DeltaPublisher, DeltaReceiver>> {
+        let (counts, durations) = (Counts::default(), Durations::default());
+        let lake = self.target.create(&counts)?;
+        let receivers = if self.follows() {
+            vec![DeltaReceiver::connect(&lake, self.follow_config(), self.clock, &counts)?]
+        } else {
+            Vec::new()
+        };
+        let publishers = (0..self.options.producer.producers).map(|index| {
+            let config = config(self.options, index, self.target.partition_by());
+            DeltaPublisher::connect(&lake, config, self.clock, &counts, &durations)
+        });
+        Ok(Measurement {
+            publishers: publishers.collect::<Result<_, _>>()?,
+            receivers,
+            plan: self.plan(),
+            ledger: None,
+            backlog_max_bytes: None,
+            warnings: self.target.warning().into_iter().collect(),
+            counts,
+            durations,
+        })
+    }
+
+    fn follow_config(&self) -> FollowConfig {
+        let Options { follower, producer, .. } = self.options;
+        FollowConfig {
+            start: TableStart::End,
+            poll_interval: poll_interval(follower, producer),
+            read_ahead_bytes: usize::try_from(follower.read_ahead).unwrap_or(usize::MAX),
+            wait_for_table: Duration::ZERO,
+        }
+    }
+
+    fn plan(&self) -> Plan {
+        let Self { workload, options, .. } = self;
+        let in_flight_max = in_flight_messages(&options.producer, workload);
+        let guarantee = if options.follower.exactly_once {
+            Guarantee::ExactlyOnce
+        } else {
+            Guarantee::AtLeastOnce
+        };
+        Plan {
+            run: self.id,
+            schedule: workload.schedule,
+            limit: workload.limit(self.amount_default()),
+            messages: workload.messages.clone(),
+            timeline: workload.timeline(self.clock, self.interval_ns),
+            in_flight_max,
+            batch_max: BATCH_MAX.min(in_flight_max) as usize,
+            // At its end a request may be on its way, and what became of a commit is looked up.
+            grace_ns: duration_ns(options.producer.grace + 2 * options.lake.aws.timeout + FIND_OUT),
+            expected: Expected::Run(self.id),
+            consumer: ConsumerConfig {
+                raw: workload.messages.format == MessageFormat::Raw,
+                drain_timeout_ns: duration_ns(options.follower.drain_timeout),
+                guarantee,
+                ..ConsumerConfig::default()
+            },
+        }
+    }
+}
+
+/// A time as options have it.
+fn time(duration: Duration) -> String {
+    format!("{}ms", duration.as_secs_f64() * 1e3)
+}
+
+/// The versions of what the figures depend on.
+fn versions() -> BTreeMap<String, String> {
+    bench_delta::VERSIONS.map(|(name, version)| (name.to_owned(), version.to_owned())).into()
+}

@@ -1,0 +1,95 @@
+//! Runs with no service named.
+
+use bench_core::results::{AuditBasis, ServiceOrigin, Status};
+use bench_testing::tool::Place;
+
+use crate::TOOL;
+use crate::tables::{acked, count};
+
+#[test]
+fn with_no_service_named_an_embedded_one_is_used_followed_and_labelled() {
+    let place = Place::new(TOOL);
+    let said = place.run("--rate 5k/s --duration 2s --commit-interval 100ms");
+    assert_eq!((said.code, said.stderr.as_str()), (0, ""), "{said:?}");
+    assert_eq!(place.entries(), ["results"]);
+    let heading: Vec<_> = said.stdout.lines().take(3).collect();
+    assert!(heading[1].starts_with("s3: embedded (s3s "), "{said:?}");
+    assert!(heading[2].contains("not the performance of s3"), "{said:?}");
+    for needle in ["publish latency", "end-to-end latency", "commit time", "upload time"] {
+        assert!(said.stdout.contains(needle), "{needle}: {said:?}");
+    }
+    let document = place.document("results");
+    assert_eq!((document.status, acked(&place).len()), (Status::Complete, 10_000));
+    let [service] = &document.services[..] else { panic!("{:?}", document.services) };
+    assert_eq!((service.name.as_str(), service.origin), ("s3", ServiceOrigin::Embedded));
+    for (option, value) in [
+        ("commit", "direct"),
+        ("commit-interval", "100ms"),
+        ("poll-interval", "5ms"),
+        ("follow", "true"),
+        ("duration", "2000ms"),
+        ("record-size", "100"),
+        ("compression", "none"),
+        ("checkpoint-every", "100"),
+    ] {
+        assert_eq!(document.options[option], value, "{option}");
+    }
+    let table = format!("s3://bench/bench-{}", document.run_id);
+    assert_eq!(document.options["lake-path"], table);
+    assert_eq!(
+        document.versions.keys().collect::<Vec<_>>(),
+        ["deltalake", "object_store", "parquet"]
+    );
+    let commits = count(&document, "commits");
+    assert!((10..=40).contains(&commits), "{commits} commits in two seconds");
+    assert!(count(&document, "put_requests") >= 2 * commits);
+    assert!(count(&document, "get_requests") >= commits);
+    assert!(count(&document, "bytes_written") > 1_000_000);
+    let summary = document.summary.expect("figures");
+    assert_eq!(summary.durations["commit_time"].count, commits);
+    let audit = summary.audit.expect("an audit");
+    assert_eq!((audit.against, audit.received), (AuditBasis::Acked, 10_000));
+    assert_eq!((audit.lost, audit.duplicated, audit.reordered, audit.corrupt), (0, 0, 0, 0));
+}
+
+#[test]
+fn the_old_command_lines_still_run() {
+    for args in [
+        "--rate 1000 --seconds-to-stream 1 --autocommit-duration-ms 100",
+        "--rate=1000 --seconds_to_stream=1 --autocommit_duration_ms=100",
+        "--lake-path old --rate 1000 --seconds-to-stream 1 --autocommit-duration-ms 100",
+        "--lake_path old --rate 1000 --seconds-to-stream 1",
+    ] {
+        let place = Place::new(TOOL);
+        let said = place.run(args);
+        assert_eq!(said.code, 0, "{args}: {said:?}");
+        let document = place.document("results");
+        assert_eq!(acked(&place).len(), 1_000, "{args}");
+        assert_eq!(document.options["duration"], "1000ms", "{args}");
+        let interval = if args.ends_with("100") { "100ms" } else { "1000ms" };
+        assert_eq!(document.options["commit-interval"], interval, "{args}");
+        assert_eq!(place.path().join("old/_delta_log").is_dir(), args.contains("old"), "{args}");
+    }
+}
+
+#[test]
+fn as_fast_as_possible_is_audited_too() {
+    let place = Place::new(TOOL);
+    let said = place.run("-n 300k -p 2 --commit-interval 50ms --exactly-once");
+    assert_eq!(said.code, 0, "{said:?}");
+    let document = place.document("results");
+    assert_eq!(document.options["messages"], "300000");
+    let audit = document.summary.and_then(|summary| summary.audit).expect("an audit");
+    assert_eq!((audit.received, audit.lost, audit.duplicated), (300_000, 0, 0));
+}
+
+#[test]
+fn the_embedded_one_need_not_be_followed() {
+    let place = Place::new(TOOL);
+    let said = place.run("-n 1000 --commit-interval 50ms --no-follow");
+    assert_eq!(said.code, 0, "{said:?}");
+    let document = place.document("results");
+    assert_eq!(document.options["follow"], "false");
+    assert!(!document.options.contains_key("poll-interval"));
+    assert!(document.summary.expect("figures").consumed.is_none());
+}

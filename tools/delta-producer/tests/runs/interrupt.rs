@@ -1,0 +1,47 @@
+//! Interrupts: what is collected is still committed, and what was confirmed is told.
+
+use std::time::Duration;
+
+use bench_core::results::Status;
+use bench_testing::tool::{Place, Running, until};
+
+use crate::TOOL;
+use crate::tables::{S3, acked, messages};
+
+#[test]
+fn an_interrupted_run_commits_what_it_has_and_reports() {
+    for args in ["--follow", "--commit std", "--commit-interval 30s -p 2"] {
+        let (s3, place) = (S3::start(), Place::new(TOOL));
+        let args = format!("--lake-path s3://bench/t --rate 2k/s --duration 60s {args}");
+        let run = Running::start(s3.command(&place, &args));
+        until("it has a folder", || place.entries() == ["results"]);
+        std::thread::sleep(Duration::from_secs(3));
+        run.interrupt();
+        let said = run.end();
+        assert_eq!(said.code, 130, "{args}: {said:?}");
+        let document = place.document("results");
+        assert_eq!(document.status, Status::Incomplete, "{args}");
+        let produced = document.summary.and_then(|summary| summary.produced).expect("figures");
+        assert_eq!((produced.unresolved, produced.failed), (0, 0), "{args}: {produced:?}");
+        assert!(produced.acked > 1_000 && produced.acked == produced.sent, "{args}: {produced:?}");
+        assert!(messages(&s3.table("t")) == acked(&place), "{args}");
+    }
+}
+
+#[test]
+fn an_interrupt_before_the_run_leaves_no_result() {
+    let place = Place::new(TOOL);
+    // Nobody answers there.
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let endpoint = format!("http://{}", listener.local_addr().expect("an address"));
+    let mut command = place.command("--lake-path s3://bench/t --timeout 1h");
+    command.env("AWS_ENDPOINT_URL_S3", endpoint).env("AWS_REGION", "us-east-1");
+    command.env("AWS_ACCESS_KEY_ID", "key").env("AWS_SECRET_ACCESS_KEY", "secret");
+    let run = Running::start(command);
+    std::thread::sleep(Duration::from_secs(1));
+    run.interrupt();
+    let said = run.end();
+    assert_eq!((said.code, said.stdout.as_str()), (130, ""), "{said:?}");
+    assert!(said.stderr.contains("error: interrupted while "), "{said:?}");
+    assert_eq!(place.entries(), [""; 0]);
+}

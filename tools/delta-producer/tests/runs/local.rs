@@ -1,0 +1,36 @@
+//! A real S3 server of this machine.
+
+use bench_core::results::ServiceOrigin;
+use bench_services::local::{Service, StackOptions};
+use bench_testing::tool::{Place, Said};
+
+use crate::TOOL;
+use crate::tables::{acked, count};
+
+#[test]
+fn eight_writers_race_on_a_real_server_and_every_row_is_there_once() {
+    let options = StackOptions::of([Service::S3]);
+    let Some(stack) = bench_testing::local("eight writers on a real S3 server", &options) else {
+        return;
+    };
+    for (commit, duration_s) in [("direct", 4), ("std", 3)] {
+        let place = Place::new(TOOL);
+        let args = format!(
+            "-p 8 --rate 16k/s --duration {duration_s}s --commit-interval 50ms --commit {commit} \
+             --follow --exactly-once"
+        );
+        let mut command = place.command(&args);
+        command.envs(stack.environment().iter().cloned());
+        let said = Said::of(command);
+        assert_eq!(said.code, 0, "{commit}: {said:?}");
+        let document = place.document("results");
+        let service = &document.services[0];
+        assert_eq!((service.name.as_str(), service.origin), ("s3", ServiceOrigin::Local));
+        let acked = acked(&place).len();
+        assert_eq!(acked, 16_000 * duration_s, "{commit}");
+        assert!(count(&document, "commit_conflicts") > 0, "{commit}: nobody raced");
+        let audit = document.summary.and_then(|summary| summary.audit).expect("an audit");
+        let found = (audit.lost, audit.duplicated, audit.reordered, audit.corrupt, audit.foreign);
+        assert_eq!((audit.received, found), (acked as u64, (0, 0, 0, 0, 0)), "{commit}");
+    }
+}

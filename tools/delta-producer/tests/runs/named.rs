@@ -1,0 +1,136 @@
+//! Runs on an S3 that is there already: what is confirmed is in the table.
+
+use bench_core::results::{RunDocument, ServiceOrigin, Status};
+use bench_testing::tool::{Place, Said};
+
+use crate::TOOL;
+use crate::tables::{S3, acked, count, folder, messages, messages_as_they_come};
+
+/// The ways that a run can go; all tables of theirs are read in the same way.
+const WAYS: [&str; 9] = [
+    "-n 3000 -p 2",
+    "-n 3000 --rate 5k/s --format json -r 300",
+    "-n 3001 -p 3 --partition-by producer,hour,date --key zipf:20",
+    "-n 3001 --compression zstd --compressibility 0.5 -r uniform:40..2000",
+    "-n 3000 --compression lz4 --rows-per-group 1000",
+    "-n 3000 --compression snappy --target-file-size 64KiB",
+    "-n 3000 --commit std --rate 10k/s",
+    "-n 3000 -p 2 --commit std --partition-by producer",
+    "-n 5000 --rate 5k/s --checkpoint-every 5",
+];
+
+#[test]
+fn everything_arrives_whatever_the_way() {
+    let s3 = S3::start();
+    for (index, way) in WAYS.iter().enumerate() {
+        let place = Place::new(TOOL);
+        let said = s3.run(
+            &place,
+            &format!("--commit-interval 50ms --lake-path s3://bench/t{index} --follow {way}"),
+        );
+        assert_eq!(said.code, 0, "{way}: {said:?}");
+        let document = place.document("results");
+        assert_eq!(document.status, Status::Complete, "{way}");
+        assert_eq!(document.services[0].origin, ServiceOrigin::External, "{way}");
+        let acked = acked(&place);
+        assert_eq!(document.options["messages"], acked.len().to_string(), "{way}");
+        assert_whole(&document, way);
+        assert!(messages(&s3.table(&format!("t{index}"))) == acked, "{way}");
+    }
+}
+
+#[test]
+fn a_folder_takes_the_same_runs_and_is_not_taken_for_s3() {
+    for way in WAYS {
+        let place = Place::new(TOOL);
+        let said = place.run(&format!("--commit-interval 50ms --lake-path a/table --follow {way}"));
+        assert_eq!(said.code, 0, "{way}: {said:?}");
+        let document = place.document("results");
+        let service = &document.services[0];
+        assert_eq!((service.name.as_str(), service.origin), ("folder", ServiceOrigin::External));
+        assert!(document.warnings.iter().any(|warning| warning.contains("not S3")), "{way}");
+        assert_whole(&document, way);
+        assert!(messages(&folder(&place.path().join("a/table"))) == acked(&place), "{way}");
+    }
+}
+
+/// Everything that was acked was followed, once and in order.
+fn assert_whole(document: &RunDocument, way: &str) {
+    let audit = document.summary.as_ref().and_then(|summary| summary.audit.as_ref());
+    let audit = audit.expect("an audit");
+    let found = (audit.lost, audit.duplicated, audit.reordered, audit.corrupt, audit.foreign);
+    assert_eq!(found, (0, 0, 0, 0, 0), "{way}");
+}
+
+#[test]
+fn a_table_that_is_there_is_appended_to_and_keeps_its_partitions() {
+    let (s3, place) = (S3::start(), Place::new(TOOL));
+    let args = "--lake-path s3://bench/t --commit-interval 50ms -n 100";
+    for (more, expected) in [("--partition-by producer", 100), ("", 200), ("-p 2", 300)] {
+        let said = s3.run(&place, &format!("{args} {more} --results-dir r{expected}"));
+        assert_eq!(said.code, 0, "{more}: {said:?}");
+        assert_eq!(messages_as_they_come(&s3.table("t")).len(), expected, "{more}");
+        let document = place.document(&format!("r{expected}"));
+        assert_eq!(document.options["partition-by"], "producer", "{more}");
+    }
+    let said = s3.run(&place, &format!("{args} --partition-by date --results-dir other"));
+    assert_eq!((said.code, said.stdout.as_str()), (2, ""), "{said:?}");
+    for needle in ["partitioned by producer", "s3://bench/t"] {
+        assert!(said.stderr.contains(needle), "{needle}: {said:?}");
+    }
+    assert!(!place.entries().contains(&"other".to_owned()));
+}
+
+#[test]
+fn a_bucket_alone_gets_a_table_that_is_called_after_the_run() {
+    let (s3, place) = (S3::start(), Place::new(TOOL));
+    let said = s3.run(&place, "-n 100 --commit-interval 50ms");
+    assert_eq!(said.code, 0, "{said:?}");
+    let document = place.document("results");
+    let name = format!("bench-{}", document.run_id);
+    assert_eq!(document.options["lake-path"], format!("s3://bench/{name}"));
+    assert_eq!(document.options["follow"], "false");
+    assert_eq!(messages(&s3.table(&name)).len(), 100);
+}
+
+#[test]
+fn a_bucket_is_created_where_that_is_said() {
+    let s3 = S3::start();
+    for (args, code) in [("", 2), ("--create-bucket", 0), ("", 0)] {
+        let place = Place::new(TOOL);
+        let said = s3.run(&place, &format!("-n 100 --lake-path s3://fresh/t {args}"));
+        assert_eq!(said.code, code, "{args}: {said:?}");
+        assert_eq!(place.entries().is_empty(), code == 2, "{args}");
+    }
+}
+
+#[test]
+fn keys_of_minio_are_taken_where_minio_is_meant() {
+    let (s3, place) = (S3::start(), Place::new(TOOL));
+    let args = "--lake-path t --s3-backend minio --bucket bench -n 100 --region us-east-1";
+    let mut command = place.command(args);
+    command.env("AWS_ENDPOINT_URL_S3", s3.server.endpoint_url());
+    command.env("MINIO_S3_ACCESS_KEY", s3.server.access_key());
+    command.env("MINIO_S3_SECRET_ACCESS_KEY", s3.server.secret_key());
+    let said = Said::of(command);
+    assert_eq!(said.code, 0, "{said:?}");
+    assert_eq!(messages(&s3.table("t")).len(), 100);
+    assert_eq!(place.document("results").options["lake-path"], "s3://bench/t");
+}
+
+#[test]
+fn commits_go_on_at_their_interval_and_are_checkpointed() {
+    let (s3, place) = (S3::start(), Place::new(TOOL));
+    let args = "--lake-path t --bucket bench --rate 2k/s --duration 3s --commit-interval 20ms \
+                --checkpoint-every 20";
+    let said = s3.run(&place, args);
+    assert_eq!(said.code, 0, "{said:?}");
+    let document = place.document("results");
+    let commits = count(&document, "commits");
+    assert!((50..=151).contains(&commits), "{commits}");
+    assert!(count(&document, "checkpoints") >= 1, "{document:?}");
+    assert_eq!(count(&document, "checkpoints_failed"), 0);
+    let intervals = std::fs::read_to_string(place.run_folder("results").join("intervals.csv"));
+    let intervals = intervals.expect("intervals");
+    assert!(intervals.lines().next().expect("a header").contains("commit_time"), "{intervals}");
+}
