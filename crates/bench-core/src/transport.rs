@@ -170,12 +170,20 @@ pub trait Publish {
     /// moment (a full queue) and is submitted again.
     fn submit(&mut self, batch: &mut Batch) -> Result<(), TransportError>;
 
-    /// Appends completions; waits for the first one until `until_ns` at the latest.
+    /// Appends completions; waits for the first one until `until_ns` at the latest, or until it has
+    /// to be called again with everything that is due by then submitted.
     fn poll(
         &mut self,
         until_ns: InstantNs,
         completions: &mut Vec<Completion>,
     ) -> Result<(), TransportError>;
+
+    /// How long a message may stay with the engine after it is due, because it would only wait
+    /// further in here, nanoseconds: a producer that need not wake for every message costs the
+    /// machine much less. Zero where messages go at once. The delay is part of every figure.
+    fn lingering_ns(&self) -> u64 {
+        0
+    }
 
     /// Tells that no message will follow: whatever waits for more (a lingering batch, an open
     /// transaction) is to be sent now.

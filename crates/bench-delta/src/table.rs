@@ -17,6 +17,12 @@ use crate::{DeltaError, Lake};
 /// The name of tables that are made here.
 pub const TABLE_NAME: &str = "bench_messages";
 
+/// What log entries of ours say that they were written by, before the version.
+pub(crate) const ENGINE_NAME: &str = "bench-delta:";
+
+/// What log entries of ours say that they were written by.
+pub(crate) const ENGINE: &str = concat!("bench-delta:", env!("CARGO_PKG_VERSION"));
+
 /// Rules for writers that an append keeps by itself, or that are checked on opening, as the protocol
 /// names them.
 const FEATURES: [&str; 11] = [
@@ -35,6 +41,9 @@ const FEATURES: [&str; 11] = [
 
 /// The newest version of the protocol that writers have to know by a list of features.
 const WRITER_VERSION_MAX: i32 = 7;
+
+/// The version of the protocol that tables made here ask of their writers.
+const PLAIN_WRITER_VERSION: i32 = 2;
 
 /// A table, as it was when it was opened.
 #[derive(Debug, Clone)]
@@ -174,6 +183,15 @@ impl Table {
         self.metadata.partition_columns()
     }
 
+    /// Whether the table has neither features nor properties, as those that are made here.
+    pub(crate) fn is_plain(&self) -> bool {
+        let rules: Option<Rules> = self.part(&self.protocol).ok();
+        let description: Option<Description> = self.part(&self.metadata).ok();
+        rules.is_some_and(|rules| {
+            rules.min_writer_version <= PLAIN_WRITER_VERSION && rules.writer_features.is_empty()
+        }) && description.is_some_and(|description| description.configuration.is_empty())
+    }
+
     /// When the table was made, milliseconds since 1970, if it says so.
     pub(crate) fn created_ms(&self) -> Option<i64> {
         let description: Option<Description> = self.part(&self.metadata).ok();
@@ -215,9 +233,12 @@ fn first_version(partition_by: &[PartitionColumn], now: SystemTime) -> String {
         "operation": "CREATE TABLE",
         "operationParameters": {},
         "isBlindAppend": true,
-        "engineInfo": concat!("bench-delta:", env!("CARGO_PKG_VERSION")),
+        "engineInfo": ENGINE,
     }});
-    let protocol = json!({"protocol": {"minReaderVersion": 1, "minWriterVersion": 2}});
+    let protocol = json!({"protocol": {
+        "minReaderVersion": 1,
+        "minWriterVersion": PLAIN_WRITER_VERSION,
+    }});
     let metadata = json!({"metaData": {
         "id": Uuid::new_v4().to_string(),
         "name": TABLE_NAME,

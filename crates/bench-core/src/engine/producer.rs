@@ -124,7 +124,8 @@ impl<C: Clock, T: Publish> Producer<'_, C, T> {
             let (until_ns, blocked) = match wait {
                 Wait::No if self.state.batch.is_empty() => (now_ns, false),
                 Wait::Due(due_ns) if self.state.batch.is_empty() => {
-                    (due_ns.max(now_ns.saturating_add(SLEEP_MIN_NS)), false)
+                    let sleep_ns = self.transport.lingering_ns().max(SLEEP_MIN_NS);
+                    (due_ns.max(now_ns.saturating_add(sleep_ns)), false)
                 }
                 Wait::Answers if self.state.batch.is_empty() => return Ok(()),
                 // What was lost on the way will never make room.

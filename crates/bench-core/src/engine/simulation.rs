@@ -38,6 +38,7 @@ struct System {
     stall: std::ops::Range<InstantNs>,
     /// Messages that the client library's queue takes.
     queue_max: usize,
+    lingering_ns: u64,
     pending: std::collections::VecDeque<Completion>,
     /// What consumers will receive, with the instant of arrival.
     log: Vec<(InstantNs, Vec<u8>)>,
@@ -51,6 +52,7 @@ impl System {
             deliver_ns: DELIVER_NS,
             stall: 0..0,
             queue_max: usize::MAX,
+            lingering_ns: 0,
             pending: std::collections::VecDeque::new(),
             log: Vec::new(),
         }
@@ -88,6 +90,10 @@ impl Publish for &mut System {
             completions.push(completion);
         }
         Ok(())
+    }
+
+    fn lingering_ns(&self) -> u64 {
+        self.lingering_ns
     }
 
     fn explain(&self, code: i32) -> String {
@@ -272,6 +278,22 @@ fn assert_percentiles(latency: &LatencyHistogram, mut exact: Vec<u64>) {
             "p{percentile}: {measured_ns} ns measured, {expected_ns} ns expected"
         );
     }
+}
+
+#[test]
+fn messages_that_may_linger_leave_together_and_their_delay_counts() {
+    let set_up = |system: &mut System| {
+        system.lingering_ns = 500_000;
+        // No answer wakes the producer meanwhile.
+        system.ack_ns = 5 * SECOND_NS;
+    };
+    let outcome = simulate(&constant(10_000.0, 1), set_up, |_| {}, None);
+    // The first one goes at once, then five at a time.
+    let lags: Vec<u64> = (0..10_000).map(|k| (5 - k % 5) % 5 * 100_000).collect();
+    let latencies = lags.iter().map(|lag_ns| lag_ns + 5 * SECOND_NS).collect();
+    assert_percentiles(&outcome.totals.latencies.publish_latency, latencies);
+    assert_percentiles(&outcome.totals.latencies.schedule_lag, lags);
+    assert_eq!((outcome.audit.received, outcome.audit.lost), (10_000, 0));
 }
 
 #[test]

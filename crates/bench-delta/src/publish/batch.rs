@@ -23,12 +23,12 @@ pub(super) struct Collector {
     due_ns: Option<InstantNs>,
     next_sequence: u64,
     is_finishing: bool,
-    pool: Pool,
+    pool: Pool<Rows>,
     spare_tokens: Vec<Vec<Token>>,
 }
 
 impl Collector {
-    pub(super) fn new(instants: CommitInstants, file_bytes_max: usize, pool: Pool) -> Self {
+    pub(super) fn new(instants: CommitInstants, file_bytes_max: usize, pool: Pool<Rows>) -> Self {
         Self {
             instants,
             file_bytes_max: file_bytes_max.clamp(1, super::FILE_BYTES_MAX),

@@ -113,9 +113,9 @@ impl Committer {
         let mut retry = Retry::until(self.clock, group.deadline_ns);
         match &mut self.log {
             Log::Direct(log, checkpoints) => {
-                let version = log.commit(&group.files, &mut retry).await?;
+                let (version, entry) = log.commit(&group.files, &mut retry).await?;
                 if let Some(checkpoints) = checkpoints {
-                    checkpoints.committed(version);
+                    checkpoints.committed(version, entry);
                 }
             }
             Log::Standard(log) => log.commit(&group.files, &mut retry).await?,

@@ -67,15 +67,16 @@ impl Layout {
         }
     }
 
-    /// Encodes the rows, the first of which has this number. Clears them.
+    /// Encodes the rows, the first of which has this number, into an empty `file`. Clears them.
     pub(super) fn encode(
         &self,
         rows: &mut Rows,
         first_sequence: u64,
+        mut file: Vec<u8>,
     ) -> Result<Vec<u8>, ParquetError> {
         let count = rows.len();
         // Encoded integers are small, so a file is hardly larger than what is in it.
-        let file = Vec::with_capacity(rows.size_bytes() + count * 8 + (16 << 10));
+        file.reserve(rows.size_bytes() + count * 8 + (16 << 10));
         rows.lend(|keys, values| {
             let first = first_sequence.cast_signed();
             let sequences = (0_i64..).take(count).map(|place| first + place);

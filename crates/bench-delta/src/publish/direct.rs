@@ -3,6 +3,7 @@
 use std::time::SystemTime;
 
 use bench_core::clock::{Clock as _, InstantNs, SystemClock};
+use bytes::Bytes;
 use deltalake::logstore::commit_uri_from_version;
 use deltalake::logstore::object_store::{
     self, ObjectStoreExt as _, PutMode, PutOptions, PutPayload,
@@ -53,24 +54,25 @@ impl DirectLog {
         Self { lake: lake.clone(), table, head, head_seen_ns: opened_ns, clock, counts }
     }
 
-    /// Appends these files in a version of their own, which it returns.
+    /// Appends these files in a version of their own. Returns that and its log entry.
     pub(super) async fn commit(
         &mut self,
         files: &[DataFile],
         retry: &mut Retry,
-    ) -> Result<u64, Failure> {
+    ) -> Result<(u64, Bytes), Failure> {
         let entry = Entry::append(files, millis_since_1970(SystemTime::now()));
         // Whether the entry may be in the log, or come into it, as the version after the head.
         let mut is_in_doubt = false;
         loop {
             let trouble = match self.try_commit(&entry, retry, &mut is_in_doubt).await {
-                Ok(Tried::Committed(version)) => return Ok(version),
+                Ok(Tried::Committed(version)) => return Ok((version, entry.text)),
                 Ok(Tried::Taken) if !retry.is_over() => continue,
                 Ok(Tried::Taken) => Trouble::passing("other writers were faster each time"),
                 Err(trouble) => trouble,
             };
             if trouble.is_final || !retry.again().await {
-                return self.give_up(&entry, is_in_doubt, trouble).await;
+                let version = self.give_up(&entry, is_in_doubt, trouble).await?;
+                return Ok((version, entry.text));
             }
             tracing::debug!("version {} is put again: {}", self.head + 1, trouble.text);
         }

@@ -9,6 +9,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::data_file::DataFile;
+use crate::table::ENGINE;
 
 /// The field of `commitInfo` that tells whose entry it is; Spark has its own number there.
 pub(super) const TOKEN: &str = "txnId";
@@ -29,7 +30,7 @@ impl Entry {
             "operation": "WRITE",
             "operationParameters": {"mode": "Append"},
             "isBlindAppend": true,
-            "engineInfo": concat!("bench-delta:", env!("CARGO_PKG_VERSION")),
+            "engineInfo": ENGINE,
             TOKEN: token,
         }})
         .to_string();

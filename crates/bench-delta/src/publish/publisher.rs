@@ -6,7 +6,8 @@ use std::time::{Duration, SystemTime};
 use bench_core::clock::{Clock as _, InstantNs, SystemClock};
 use bench_core::counts::Counts;
 use bench_core::durations::Durations;
-use bench_core::transport::{Batch, Completion, Publish, TransportError};
+use bench_core::results::SelfCheck;
+use bench_core::transport::{Batch, Completion, Publish, Token, TransportError};
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
@@ -35,6 +36,8 @@ pub struct DeltaPublisher {
     closed_at: SystemTime,
     /// Batches that have closed and have no outcome yet.
     under_way: usize,
+    /// The batch whose messages are being completed.
+    answered: Option<Answered>,
     failures: Failures,
     stopped: Option<String>,
     // Last, so that what works on it is told to end before it waits for that.
@@ -84,6 +87,7 @@ impl DeltaPublisher {
             outcomes,
             closed_at: SystemTime::UNIX_EPOCH,
             under_way: 0,
+            answered: None,
             failures: Failures::default(),
             stopped: None,
             runtime,
@@ -119,7 +123,8 @@ impl DeltaPublisher {
         }
     }
 
-    fn complete(&mut self, outcome: Outcome, completions: &mut Vec<Completion>) {
+    /// Takes what became of a batch.
+    fn answer(&mut self, outcome: Outcome) {
         let Outcome { tokens, at_ns, result } = outcome;
         self.under_way -= 1;
         let outcome = result.map_err(|failure| {
@@ -128,13 +133,28 @@ impl DeltaPublisher {
             }
             self.failures.add(failure)
         });
+        self.answered = Some(Answered { tokens, completed: 0, at_ns, outcome });
+    }
+
+    /// Completes messages of the batch that has its answer, not so many that others were late.
+    fn complete(&mut self, completions: &mut Vec<Completion>) {
+        let Some(answered) = &mut self.answered else { return };
+        let Answered { at_ns, outcome, .. } = *answered;
+        let left = &answered.tokens[answered.completed..];
+        let tokens = &left[..left.len().min(COMPLETIONS_MAX)];
         completions.extend(tokens.iter().map(|&token| Completion { token, at_ns, outcome }));
-        self.collector.reuse(tokens);
+        answered.completed += tokens.len();
+        if answered.completed == answered.tokens.len()
+            && let Some(answered) = self.answered.take()
+        {
+            self.collector.reuse(answered.tokens);
+        }
     }
 
     /// What has stopped the writer, once everything that was accepted has had its outcome.
     fn check(&self) -> Result<(), TransportError> {
-        let has_more = self.under_way > 0 || self.collector.due_ns().is_some();
+        let has_more =
+            self.under_way > 0 || self.answered.is_some() || self.collector.due_ns().is_some();
         match &self.stopped {
             Some(reason) if !has_more || reason == ENDED => {
                 Err(TransportError::new(reason.clone()))
@@ -142,6 +162,24 @@ impl DeltaPublisher {
             _ => Ok(()),
         }
     }
+}
+
+/// Messages that are completed at once: as many as take some 100 us.
+const COMPLETIONS_MAX: usize = 4_096;
+
+/// How many times a producer wakes up for messages in a commit interval.
+const LINGERINGS: u64 = 200;
+
+/// Longest time that messages are late for a batch, half of what the schedule lag may be.
+const LINGERING_MAX_NS: u64 = SelfCheck::LAG_P99_MAX_NS / 2;
+
+/// A batch that has its answer.
+struct Answered {
+    tokens: Vec<Token>,
+    /// How many of them have been completed.
+    completed: usize,
+    at_ns: InstantNs,
+    outcome: Result<(), i32>,
 }
 
 /// Why a publisher stops whose own task has ended.
@@ -176,7 +214,6 @@ impl Publish for DeltaPublisher {
             return Ok(());
         }
         let now_ns = self.clock.now_ns();
-        self.close_if_due(now_ns);
         let mut accepted = 0;
         for message in batch.iter() {
             if self.collector.is_full_for(&message) {
@@ -198,30 +235,41 @@ impl Publish for DeltaPublisher {
         completions: &mut Vec<Completion>,
     ) -> Result<(), TransportError> {
         let before = completions.len();
+        self.close_if_due(self.clock.now_ns());
         loop {
-            while let Ok(outcome) = self.outcomes.try_recv() {
-                self.complete(outcome, completions);
+            if self.answered.is_none()
+                && let Ok(outcome) = self.outcomes.try_recv()
+            {
+                self.answer(outcome);
             }
-            let now_ns = self.clock.now_ns();
-            self.close_if_due(now_ns);
+            self.complete(completions);
             if completions.len() > before {
                 return Ok(());
             }
             self.check()?;
+            let now_ns = self.clock.now_ns();
             if now_ns >= until_ns {
                 return Ok(());
             }
             let due_ns = self.collector.due_ns().filter(|_| self.may_close());
+            if due_ns.is_some_and(|due_ns| due_ns <= now_ns) {
+                // What is due by now goes with this batch, too.
+                return Ok(());
+            }
             let wake_ns = due_ns.map_or(until_ns, |due_ns| due_ns.min(until_ns));
             let wait = Duration::from_nanos(wake_ns.saturating_sub(now_ns));
             match self.outcomes.recv_timeout(wait) {
-                Ok(outcome) => self.complete(outcome, completions),
+                Ok(outcome) => self.answer(outcome),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => {
                     return Err(TransportError::new(ENDED));
                 }
             }
         }
+    }
+
+    fn lingering_ns(&self) -> u64 {
+        (self.config.commit_interval_ns / LINGERINGS).min(LINGERING_MAX_NS)
     }
 
     fn finish(&mut self) -> Result<(), TransportError> {

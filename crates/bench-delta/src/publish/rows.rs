@@ -110,17 +110,29 @@ impl Lent {
     }
 }
 
-/// Memory of rows that have been written, to be used again.
-#[derive(Clone, Default)]
-pub(super) struct Pool(Arc<Mutex<Vec<Rows>>>);
+/// Memory of what has been written, to be used again: from the system it would come page by page,
+/// which takes longer than to fill it.
+pub(super) struct Pool<T>(Arc<Mutex<Vec<T>>>);
 
-impl Pool {
-    pub(super) fn take(&self) -> Rows {
+impl<T: Default> Pool<T> {
+    pub(super) fn take(&self) -> T {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default()
     }
 
-    pub(super) fn give_back(&self, rows: Rows) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(rows);
+    pub(super) fn give_back(&self, memory: T) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(memory);
+    }
+}
+
+impl<T> Default for Pool<T> {
+    fn default() -> Self {
+        Self(Arc::default())
+    }
+}
+
+impl<T> Clone for Pool<T> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
     }
 }
 

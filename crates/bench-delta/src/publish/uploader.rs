@@ -20,7 +20,8 @@ use crate::Lake;
 pub(super) struct Uploader {
     lake: Lake,
     layout: Arc<Layout>,
-    pool: Pool,
+    rows: Pool<Rows>,
+    files: Pool<Vec<u8>>,
     clock: SystemClock,
     counts: PublishCounts,
 }
@@ -29,11 +30,12 @@ impl Uploader {
     pub(super) fn new(
         lake: &Lake,
         config: &PublishConfig,
-        pool: Pool,
+        rows: Pool<Rows>,
         clock: SystemClock,
         counts: PublishCounts,
     ) -> Self {
-        Self { lake: lake.clone(), layout: Arc::new(Layout::new(config)), pool, clock, counts }
+        let layout = Arc::new(Layout::new(config));
+        Self { lake: lake.clone(), layout, rows, files: Pool::default(), clock, counts }
     }
 
     /// Writes a data file that no entry of the log names yet; `closed_at` is its time in the table.
@@ -45,10 +47,11 @@ impl Uploader {
         deadline_ns: InstantNs,
     ) -> Result<DataFile, Failure> {
         let count = rows.len() as u64;
-        let (layout, pool) = (Arc::clone(&self.layout), self.pool.clone());
+        let (layout, pool) = (Arc::clone(&self.layout), self.rows.clone());
+        let memory = self.files.take();
         // Encoding would hold up the answers that the runtime waits for.
         let encoded = tokio::task::spawn_blocking(move || {
-            let encoded = layout.encode(&mut rows, first_sequence)?;
+            let encoded = layout.encode(&mut rows, first_sequence, memory)?;
             pool.give_back(rows);
             Ok::<_, deltalake::parquet::errors::ParquetError>(Bytes::from(encoded))
         });
@@ -58,7 +61,12 @@ impl Uploader {
             Err(error) => return Err(self.failure(Trouble::lasting(error.to_string()))),
         };
         let file = self.layout.name(encoded.len() as u64, count, closed_at);
-        self.put(&file, encoded, deadline_ns).await.map_err(|trouble| self.failure(trouble))?;
+        let put = self.put(&file, &encoded, deadline_ns).await;
+        if let Ok(mut memory) = encoded.try_into_mut() {
+            memory.clear();
+            self.files.give_back(memory.into());
+        }
+        put.map_err(|trouble| self.failure(trouble))?;
         self.counts.data_files.add(1);
         self.counts.data_bytes.add(file.size_bytes);
         Ok(file)
@@ -67,7 +75,7 @@ impl Uploader {
     async fn put(
         &self,
         file: &DataFile,
-        encoded: Bytes,
+        encoded: &Bytes,
         deadline_ns: InstantNs,
     ) -> Result<(), Trouble> {
         let begun_ns = self.clock.now_ns();

@@ -4,10 +4,14 @@ use std::fs::File;
 use std::path::PathBuf;
 use std::time::SystemTime;
 
+use deltalake::checkpoints::create_checkpoint;
 use deltalake::logstore::object_store::ObjectStore;
+use deltalake::parquet::file::reader::FileReader as _;
+use deltalake::parquet::file::serialized_reader::SerializedFileReader;
 
 use super::faulty::{Fault, Faulty};
 use super::*;
+use crate::schema::PartitionColumn;
 
 /// A version a message.
 fn config() -> PublishConfig {
@@ -89,6 +93,80 @@ fn clean_up_leaves_what_is_young_and_what_no_checkpoint_has() {
     let expected: Vec<_> = (20..=30).map(|version| format!("{version:020}")).collect();
     assert_eq!(left, expected, "the checkpoint before the oldest entry to be kept is of 20");
     assert_eq!(rig.files_of_snapshot().len(), 30);
+}
+
+/// Who made the checkpoint of a version, and how many rows it has.
+fn checkpoint(folder: &Path, version: u64) -> (bool, i64) {
+    let name = format!("_delta_log/{version:020}.checkpoint.parquet");
+    let file = File::open(folder.join(name)).expect("a checkpoint");
+    let file = SerializedFileReader::new(file).expect("a Parquet file");
+    let metadata = file.metadata().file_metadata();
+    let is_ours = metadata.created_by().is_some_and(|name| name.starts_with("bench-delta"));
+    (is_ours, metadata.num_rows())
+}
+
+/// Removes everything that is older than the checkpoint of this version.
+fn leave_only_checkpoint(folder: &Path, version: u64) {
+    for name in log_files(folder) {
+        let number = name.split('.').next().and_then(|number| number.parse::<u64>().ok());
+        let is_older = number.is_some_and(|number| number < version);
+        if is_older || name == format!("{version:020}.json") {
+            std::fs::remove_file(folder.join("_delta_log").join(name)).expect("removed");
+        }
+    }
+}
+
+#[test]
+fn appends_are_added_to_checkpoints_of_anyone_and_all_else_is_left_to_delta_rs() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let rig = Rig::in_folder(folder.path());
+    rig.create(&config()).expect("a table");
+    let no_checkpoints = PublishConfig { checkpoint_every: None, ..config() };
+    publish_one_by_one(&rig, no_checkpoints, &messages(0..15));
+    let mut table = DeltaTable::new(rig.lake.log_store());
+    rig.runtime.block_on(table.load()).expect("a table");
+    rig.runtime.block_on(create_checkpoint(&table, None)).expect("a checkpoint of version 15");
+    let (is_ours, rows) = checkpoint(folder.path(), 15);
+    assert!(!is_ours);
+
+    publish_one_by_one(&rig, config(), &messages(0..5));
+    assert_eq!(checkpoint(folder.path(), 20), (true, rows + 5), "what delta-rs wrote and ours");
+    rig.runtime.block_on(crate::maintenance::optimize(&rig.lake, 1 << 20)).expect("compacted");
+    publish_one_by_one(&rig, config(), &messages(0..9));
+    let (is_ours, rows) = checkpoint(folder.path(), 30);
+    assert!(!is_ours, "files were removed");
+    publish_one_by_one(&rig, config(), &messages(0..10));
+    assert_eq!(checkpoint(folder.path(), 40), (true, rows + 10));
+    assert_eq!((rig.count("checkpoints"), rig.count("checkpoints_failed")), (3, 0));
+
+    let files = rig.files_of_snapshot();
+    assert_eq!(files.len(), 1 + 9 + 10, "a compacted one, and later ones");
+    leave_only_checkpoint(folder.path(), 40);
+    assert_eq!(rig.files_of_snapshot(), files);
+}
+
+#[test]
+fn a_checkpoint_holds_what_several_producers_have_written() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let rig = Rig::in_folder(folder.path());
+    let partition_by = vec![PartitionColumn::Producer, PartitionColumn::Date];
+    let config = PublishConfig { partition_by, ..config() };
+    rig.create(&config).expect("a table");
+    let mut producers = [1, 2]
+        .map(|producer| Sending::new(rig.connect(PublishConfig { producer, ..config.clone() })));
+    for message in messages(0..20) {
+        for producer in &mut producers {
+            producer.submit(std::slice::from_ref(&message)).expect("the writer goes on");
+            producer.wait().expect("the writer goes on");
+        }
+    }
+    // Each waits for a checkpoint that it is writing.
+    producers.map(|producer| assert!(producer.end().all_acked(20)));
+    assert_eq!((rig.count("checkpoints"), rig.count("checkpoints_failed")), (4, 0));
+    assert_eq!(checkpoint(folder.path(), 40), (true, 42), "protocol, metadata and files");
+    let files = rig.files_of_snapshot();
+    leave_only_checkpoint(folder.path(), 40);
+    assert_eq!(rig.files_of_snapshot(), files);
 }
 
 #[test]

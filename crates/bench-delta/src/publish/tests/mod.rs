@@ -243,7 +243,13 @@ impl Sending {
 
     fn poll_for(&mut self, duration_ns: u64) -> Result<(), TransportError> {
         let until_ns = self.clock.now_ns() + duration_ns;
-        self.publisher.poll(until_ns, &mut self.completions)
+        let before = self.completions.len();
+        loop {
+            self.publisher.poll(until_ns, &mut self.completions)?;
+            if self.completions.len() > before || self.clock.now_ns() >= until_ns {
+                return Ok(());
+            }
+        }
     }
 
     /// Polls until every message so far has its outcome.
