@@ -1,7 +1,8 @@
 //! What the SDK's errors mean for people.
 
+use std::error::Error;
+
 use aws_smithy_runtime_api::client::result::SdkError;
-use aws_smithy_types::error::display::DisplayErrorContext;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
 /// Codes by which services say that they are asked too much.
@@ -14,6 +15,9 @@ const THROTTLING: [&str; 7] = [
     "ThrottlingException",
     "KMSThrottlingException",
 ];
+
+/// Length of a text from elsewhere in an error message, characters.
+const REASON_CHARS_MAX: usize = 300;
 
 /// Why a request to AWS failed for good.
 #[derive(Debug, thiserror::Error)]
@@ -52,7 +56,7 @@ impl AwsError {
                 Some("see whether the service is reachable, or raise --timeout"),
             ),
             SdkError::DispatchFailure(failure) => dispatch_failure(failure),
-            other => (one_line(&DisplayErrorContext(other).to_string()), None),
+            other => (with_causes(other), None),
         };
         Self { attempted, reason, code, remedy: remedy.map(str::to_owned) }
     }
@@ -97,11 +101,9 @@ fn dispatch_failure(
     failure: &aws_smithy_runtime_api::client::result::DispatchFailure,
 ) -> (String, Option<&'static str>) {
     let source = failure.as_connector_error();
-    let text = source.map_or_else(
-        || "the request could not be sent".to_owned(),
-        |error| one_line(&DisplayErrorContext(error).to_string()),
-    );
-    if text.contains("credentials") {
+    let text = source
+        .map_or_else(|| "the request could not be sent".to_owned(), |error| with_causes(error));
+    if text.contains("credential") {
         let remedy = "name credentials as for the AWS command line: AWS_PROFILE, or \
                       AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY";
         return ("no credentials were found".to_owned(), Some(remedy));
@@ -110,12 +112,17 @@ fn dispatch_failure(
     (text, Some(remedy))
 }
 
-/// The SDK's texts end in a dump of the whole response, which helps nobody on a terminal.
-fn one_line(text: &str) -> String {
-    let text = text.lines().next().unwrap_or_default();
-    let text = text.split(" (DispatchFailure(").next().unwrap_or(text);
-    let short: String = text.chars().take(300).collect();
-    short.trim().to_owned()
+/// The text of an error and those of its causes, in a line. The SDK's own text of all of them ends in a
+/// dump of the whole request, which helps nobody on a terminal.
+fn with_causes(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    let line = text.lines().next().unwrap_or_default();
+    line.chars().take(REASON_CHARS_MAX).collect()
 }
 
 #[cfg(test)]
@@ -126,6 +133,21 @@ mod tests {
     fn throttling_is_told_from_refusal() {
         assert!(is_throttled("ProvisionedThroughputExceededException"));
         assert!(!is_throttled("ResourceNotFoundException"));
+    }
+
+    #[test]
+    fn causes_are_told_in_a_line_without_a_dump() {
+        let cause = std::io::Error::other("connection refused\nand more");
+        let error =
+            SdkError::<aws_smithy_types::error::metadata::ErrorMetadata, ()>::dispatch_failure(
+                aws_smithy_runtime_api::client::result::ConnectorError::io(cause.into()),
+            );
+        let error = AwsError::new("list shards", &error).to_string();
+        assert_eq!(
+            error,
+            "failed to list shards: io error: connection refused; see whether --endpoint-url and \
+             --region name a service that is there"
+        );
     }
 
     #[test]

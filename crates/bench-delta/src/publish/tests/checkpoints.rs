@@ -161,7 +161,9 @@ fn a_checkpoint_holds_what_several_producers_have_written() {
         }
     }
     // Each waits for a checkpoint that it is writing.
-    producers.map(|producer| assert!(producer.end().all_acked(20)));
+    for producer in producers {
+        assert!(producer.end().all_acked(20));
+    }
     assert_eq!((rig.count("checkpoints"), rig.count("checkpoints_failed")), (4, 0));
     assert_eq!(checkpoint(folder.path(), 40), (true, 42), "protocol, metadata and files");
     let files = rig.files_of_snapshot();
