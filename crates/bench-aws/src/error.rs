@@ -17,7 +17,7 @@ const THROTTLING: [&str; 7] = [
 ];
 
 /// Length of a text from elsewhere in an error message, characters.
-const REASON_CHARS_MAX: usize = 300;
+pub const REASON_CHARS_MAX: usize = 300;
 
 /// Why a request to AWS failed for good.
 #[derive(Debug, thiserror::Error)]
@@ -56,7 +56,7 @@ impl AwsError {
                 Some("see whether the service is reachable, or raise --timeout"),
             ),
             SdkError::DispatchFailure(failure) => dispatch_failure(failure),
-            other => (with_causes(other), None),
+            other => (one_line(&with_causes(other)), None),
         };
         Self { attempted, reason, code, remedy: remedy.map(str::to_owned) }
     }
@@ -101,8 +101,10 @@ fn dispatch_failure(
     failure: &aws_smithy_runtime_api::client::result::DispatchFailure,
 ) -> (String, Option<&'static str>) {
     let source = failure.as_connector_error();
-    let text = source
-        .map_or_else(|| "the request could not be sent".to_owned(), |error| with_causes(error));
+    let text = source.map_or_else(
+        || "the request could not be sent".to_owned(),
+        |error| one_line(&with_causes(error)),
+    );
     if text.contains("credential") {
         let remedy = "name credentials as for the AWS command line: AWS_PROFILE, or \
                       AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY";
@@ -112,16 +114,26 @@ fn dispatch_failure(
     (text, Some(remedy))
 }
 
-/// The text of an error and those of its causes, in a line. The SDK's own text of all of them ends in a
-/// dump of the whole request, which helps nobody on a terminal.
-fn with_causes(error: &dyn Error) -> String {
+/// The text of an error and of what it does not say of its causes. The SDK's own text of all of them
+/// ends in a dump of the whole request, which helps nobody on a terminal.
+#[must_use]
+pub fn with_causes(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
-        text = format!("{text}: {error}");
+        let more = error.to_string();
+        if !text.contains(&more) {
+            text = format!("{text}: {more}");
+        }
         cause = error.source();
     }
-    let line = text.lines().next().unwrap_or_default();
+    text
+}
+
+/// The first line of a text from elsewhere, [`REASON_CHARS_MAX`] characters at most.
+#[must_use]
+pub fn one_line(text: &str) -> String {
+    let line = text.lines().next().unwrap_or_default().trim();
     line.chars().take(REASON_CHARS_MAX).collect()
 }
 

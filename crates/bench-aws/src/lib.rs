@@ -7,7 +7,7 @@
 mod error;
 mod options;
 
-pub use error::{AwsError, is_throttled};
+pub use error::{AwsError, REASON_CHARS_MAX, is_throttled, one_line, with_causes};
 pub use options::{AwsArgs, AwsService};
 
 pub use aws_config::SdkConfig;

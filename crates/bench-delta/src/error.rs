@@ -3,15 +3,12 @@
 use std::fmt::Display;
 use std::path::PathBuf;
 
-use bench_aws::AwsError;
+use bench_aws::{AwsError, one_line, with_causes};
 use deltalake::DeltaTableError;
 use deltalake::logstore::object_store;
 
 use crate::maintenance::MaintenanceError;
 use crate::receive::FollowError;
-
-/// Length of a text from elsewhere in an error message, characters.
-const REASON_CHARS_MAX: usize = 300;
 
 /// Options of a table that cannot be.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -182,7 +179,7 @@ impl DeltaError {
     pub fn table(attempted: impl Into<String>, error: &DeltaTableError) -> Self {
         let reason = match error {
             DeltaTableError::ObjectStore { source } => store_reason(source),
-            other => short(&other.to_string()),
+            other => one_line(&other.to_string()),
         };
         Self::Table { attempted: attempted.into(), reason }
     }
@@ -194,26 +191,12 @@ pub fn store_reason(error: &object_store::Error) -> String {
     let text = with_causes(error);
     let (code, message) = (element(&text, "Code"), element(&text, "Message"));
     match (message, code) {
-        (Some(message), Some(code)) => format!("{} ({code})", short(message)),
+        (Some(message), Some(code)) => format!("{} ({code})", one_line(message)),
         (None, Some(code)) => code.to_owned(),
         // What the service said cannot be told from the rest of the request.
         _ if text.contains("<Error>") => "the service refused it".to_owned(),
-        _ => short(&text),
+        _ => one_line(&text),
     }
-}
-
-/// The text of an error and of what it does not say of its causes.
-fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let more = error.to_string();
-        if !text.contains(&more) {
-            text = format!("{text}: {more}");
-        }
-        cause = error.source();
-    }
-    text
 }
 
 /// What stands in an element of an XML answer.
@@ -223,13 +206,10 @@ fn element<'a>(text: &'a str, name: &str) -> Option<&'a str> {
     Some(content.trim()).filter(|content| !content.is_empty())
 }
 
-fn short(text: &str) -> String {
-    let line = text.lines().next().unwrap_or_default().trim();
-    line.chars().take(REASON_CHARS_MAX).collect()
-}
-
 #[cfg(test)]
 mod tests {
+    use bench_aws::REASON_CHARS_MAX;
+
     use super::*;
 
     fn generic(text: &str) -> object_store::Error {

@@ -251,6 +251,7 @@ fn first_version(partition_by: &[PartitionColumn], now: SystemTime) -> String {
     }});
     format!("{info}\n{protocol}\n{metadata}\n")
 }
+
 /// Whether it is the address of a folder that is not there, which delta-rs takes for a failure.
 fn is_missing_folder(uri: &str) -> bool {
     let folder = Url::parse(uri).ok().and_then(|url| url.to_file_path().ok());
