@@ -88,4 +88,8 @@ impl<R: Receive> Receive for Expecting<R> {
         let received = self.progress.received.load(Ordering::Relaxed);
         received >= self.expectation.before_end && self.receiver.at_end()
     }
+
+    fn is_behind(&self) -> bool {
+        self.receiver.is_behind()
+    }
 }

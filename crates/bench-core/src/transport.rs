@@ -201,6 +201,20 @@ pub trait Publish {
         let _ = code;
         false
     }
+
+    /// Whether messages that failed with this code were given up without an answer from the system
+    /// (a timeout in the client library), rather than refused by it. How long they waited is a
+    /// lower bound of their latency.
+    fn is_unanswered(&self, code: i32) -> bool {
+        let _ = code;
+        false
+    }
+
+    /// Why messages go without an answer at the moment, if the connection knows: its servers are
+    /// unreachable, or the process of an embedded one has ended. `None` while the system answers.
+    fn outage(&self) -> Option<String> {
+        None
+    }
 }
 
 /// A connection that messages are received on, owned by one consumer.
@@ -216,6 +230,13 @@ pub trait Receive {
     /// Whether everything that was in the system when it was last asked has been received. Systems
     /// that cannot tell say no, and a reader stops when nothing has come for a while.
     fn at_end(&self) -> bool {
+        false
+    }
+
+    /// Whether there is known to be more in the system than has been received: the reader has not
+    /// come to the end. Only then does a message of another run show progress, and what is missing
+    /// may still lie ahead. Systems that cannot tell say no.
+    fn is_behind(&self) -> bool {
         false
     }
 

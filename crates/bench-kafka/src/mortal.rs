@@ -109,6 +109,10 @@ impl Receive for MortalReceiver {
         self.receiver.as_ref().is_some_and(KafkaReceiver::at_end)
     }
 
+    fn is_behind(&self) -> bool {
+        self.receiver.as_ref().is_some_and(KafkaReceiver::is_behind)
+    }
+
     fn hold_back(&mut self) {
         self.holds_back = true;
         if let Some(receiver) = &mut self.receiver {

@@ -243,6 +243,10 @@ impl<R: Receive> Receive for LandingReceiver<R> {
     fn at_end(&self) -> bool {
         self.waiting.is_empty() && self.given.is_empty() && self.receiver.at_end()
     }
+
+    fn is_behind(&self) -> bool {
+        self.receiver.is_behind()
+    }
 }
 
 fn writer_ended() -> TransportError {

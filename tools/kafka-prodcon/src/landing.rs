@@ -208,4 +208,11 @@ impl Receive for Consumer {
             Self::Landing(receiver) => receiver.at_end(),
         }
     }
+
+    fn is_behind(&self) -> bool {
+        match self {
+            Self::Direct(receiver) => receiver.is_behind(),
+            Self::Landing(receiver) => receiver.is_behind(),
+        }
+    }
 }

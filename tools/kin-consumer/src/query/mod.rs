@@ -118,6 +118,10 @@ impl<R: Receive> Receive for Asking<R> {
     fn at_end(&self) -> bool {
         self.receiver.at_end()
     }
+
+    fn is_behind(&self) -> bool {
+        self.receiver.is_behind()
+    }
 }
 
 /// Statistics leave no result folder.
