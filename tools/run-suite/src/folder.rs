@@ -18,12 +18,13 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-use anyhow::{Context, Result, bail, ensure};
-use bench_core::results::{RunDocument, rfc3339};
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use bench_core::results::rfc3339;
 use serde::{Deserialize, Serialize};
 
 use crate::plan::Plan;
-use crate::verdict::{Judgement, RunStatus, judge_folder};
+use crate::run_files::{RunFiles, read_json};
+use crate::verdict::{Judgement, RunStatus, judge_run};
 
 /// Version of `experiment.json` that this code writes and reads.
 const SCHEMA_VERSION: u32 = 1;
@@ -61,6 +62,9 @@ pub(crate) struct RunState {
     pub(crate) ended_at: Option<String>,
     /// Why the run does not count, one sentence.
     pub(crate) problem: Option<String>,
+    /// The ids of its tools' runs, in their order, by which their results are known again.
+    #[serde(default)]
+    pub(crate) run_ids: Vec<String>,
 }
 
 /// An experiment's folder that this process alone works on.
@@ -80,19 +84,10 @@ impl State {
     /// Reads the state of the experiment in `folder`.
     pub(crate) fn load(folder: &Path) -> Result<Self> {
         let path = folder.join(STATE);
-        let text = fs::read(&path).with_context(|| {
-            format!("failed to read {}: is this the folder of an experiment?", path.display())
+        let state: Self = read_json(&path, SCHEMA_VERSION).map_err(|error| {
+            let file = folder.join(FILE);
+            anyhow!("{error}; `run-suite run {}` runs the experiment again", file.display())
         })?;
-        let damaged = || format!("failed to understand {}", path.display());
-        let version: Version = serde_json::from_slice(&text).with_context(damaged)?;
-        ensure!(
-            version.schema_version == SCHEMA_VERSION,
-            "failed to understand {}: it has schema version {}, this run-suite knows {}",
-            path.display(),
-            version.schema_version,
-            SCHEMA_VERSION
-        );
-        let state: Self = serde_json::from_slice(&text).with_context(damaged)?;
         let cells = state.plan.cells.len();
         ensure!(
             state.runs.len() == state.plan.runs.len()
@@ -103,27 +98,32 @@ impl State {
         Ok(state)
     }
 
-    /// Whether every run has come to an end of its own.
-    pub(crate) fn is_finished(&self) -> bool {
-        let open = [RunStatus::Pending, RunStatus::Running, RunStatus::Interrupted];
-        !self.runs.iter().any(|run| open.contains(&run.status))
+    /// What became of the run at `index`, whose files these are.
+    pub(crate) fn judge(&self, index: usize, files: &RunFiles) -> Judgement {
+        judge_run(files, &self.plan, &self.runs[index])
     }
 
-    /// Keeps the runs that came to their end and puts the others back to pending. What the folders
-    /// say counts for more than the state, which a crash may have left behind.
+    /// The files of the run at `index` of the experiment in `folder`.
+    pub(crate) fn files(&self, index: usize, folder: &Path) -> RunFiles {
+        RunFiles::read(folder, &self.plan, self.plan.runs[index], &self.runs[index].run_ids)
+    }
+
+    /// Keeps the runs that came to their end and puts the others back to pending.
     fn reset_unfinished(&mut self, folder: &Path) {
-        for (run, planned) in self.runs.iter_mut().zip(&self.plan.runs) {
-            if matches!(run.status, RunStatus::Failed | RunStatus::TimedOut) {
-                *run = RunState::default();
-                continue;
+        for index in 0..self.runs.len() {
+            let files = self.files(index, folder);
+            let Judgement { status, problem } = self.judge(index, &files);
+            if status == RunStatus::Unreadable {
+                let label = self.plan.run_label(self.plan.runs[index]);
+                let problem = problem.as_deref().unwrap_or_default();
+                tracing::warn!("{label}: {problem}; it is run again");
             }
-            match judge_folder(&folder.join(self.plan.run_folder(*planned)), &self.plan) {
-                Some(Judgement { status, .. }) if status == run.status => {}
-                Some(Judgement { status, problem }) if status != RunStatus::Failed => {
-                    *run = RunState { status, problem, ..run.clone() };
-                }
-                _ => *run = RunState::default(),
-            }
+            let run = &mut self.runs[index];
+            *run = if status.is_ended() {
+                RunState { status, problem, run_ids: files.run_ids(), ..run.clone() }
+            } else {
+                RunState::default()
+            };
         }
     }
 }
@@ -199,6 +199,7 @@ impl ExperimentFolder {
         exit_code: Option<i32>,
         judgement: Judgement,
     ) -> Result<()> {
+        let run_ids = self.state.files(index, &self.path).run_ids();
         let run = &mut self.state.runs[index];
         *run = RunState {
             status: judgement.status,
@@ -206,6 +207,7 @@ impl ExperimentFolder {
             started_at: run.started_at.take(),
             ended_at: Some(now()),
             problem: judgement.problem,
+            run_ids,
         };
         self.save()
     }
@@ -227,15 +229,17 @@ impl ExperimentFolder {
 
 /// The experiments in `folder`: itself, or the folders right below it.
 pub(crate) fn experiments_in(folder: &Path) -> Result<Vec<PathBuf>> {
-    if folder.join(STATE).is_file() {
+    if is_experiment(folder) {
         return Ok(vec![folder.to_path_buf()]);
     }
-    let entries =
-        fs::read_dir(folder).with_context(|| format!("failed to read {}", folder.display()))?;
-    let mut found: Vec<PathBuf> = entries
-        .filter_map(|entry| entry.ok().map(|entry| entry.path()))
-        .filter(|path| path.join(STATE).is_file())
-        .collect();
+    let failed = || format!("failed to read {}", folder.display());
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).with_context(failed)? {
+        let path = entry.with_context(failed)?.path();
+        if is_experiment(&path) {
+            found.push(path);
+        }
+    }
     found.sort();
     if found.is_empty() {
         bail!(
@@ -246,12 +250,13 @@ pub(crate) fn experiments_in(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-/// Reads the `run.json` of a run.
-pub(crate) fn read_document(run_dir: &Path) -> Result<RunDocument> {
-    let path = run_dir.join("run.json");
-    let text = fs::read(&path).with_context(|| format!("failed to read {}", path.display()))?;
-    serde_json::from_slice(&text)
-        .with_context(|| format!("failed to understand {}", path.display()))
+/// Whether it is the folder of an experiment, whatever has become of its state.
+fn is_experiment(folder: &Path) -> bool {
+    let is_there = |name: &str| match folder.join(name).symlink_metadata() {
+        Ok(_) => true,
+        Err(error) => !matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory),
+    };
+    is_there(STATE) || is_there(FILE)
 }
 
 /// The file that keeps what the tool of a run wrote to standard error.
@@ -287,11 +292,6 @@ pub(crate) fn timestamp() -> String {
 
 fn now() -> String {
     rfc3339(SystemTime::now())
-}
-
-#[derive(Deserialize)]
-struct Version {
-    schema_version: u32,
 }
 
 /// Locks an experiment's folder. The lock file names the process; what counts is the lock that the
@@ -340,7 +340,7 @@ fn is_run_suite(pid: &str) -> bool {
 }
 
 /// Renames what an earlier attempt at a run has left.
-fn set_aside(path: &Path) -> Result<()> {
+pub(crate) fn set_aside(path: &Path) -> Result<()> {
     let taken = |path: &Path| path.symlink_metadata().is_ok();
     if !taken(path) {
         return Ok(());

@@ -8,13 +8,17 @@ use anyhow::Result;
 use bench_cli::UsageError;
 
 use crate::experiment::Experiment;
+use crate::run_files::read_file;
 
 /// A paragraph a file; a file that is no experiment is listed with what is wrong with it.
 pub(crate) fn human(dir: &Path) -> Result<String> {
     let mut text = String::new();
     for path in files(dir)? {
-        let said = match fs::read_to_string(&path).map(|text| Experiment::parse(&text)) {
-            Ok(Ok(experiment)) => format!("{} ({})", experiment.question, experiment.tool),
+        let said = match read_file(&path).map(String::from_utf8) {
+            Ok(Ok(text)) => match Experiment::parse(&text) {
+                Ok(experiment) => format!("{} ({})", experiment.question, experiment.tool),
+                Err(error) => format!("not an experiment: {error}"),
+            },
             Ok(Err(error)) => format!("not an experiment: {error}"),
             Err(error) => format!("not readable: {error}"),
         };
@@ -31,12 +35,13 @@ fn files(dir: &Path) -> Result<Vec<PathBuf>> {
             "name the folder of the experiment files: `run-suite list DIR`",
         )
     };
-    let entries =
-        fs::read_dir(dir).map_err(|error| unusable(&format!("cannot be read ({error})")))?;
+    let unreadable = |error| unusable(&format!("cannot be read ({error})"));
+    let entries = fs::read_dir(dir).map_err(unreadable)?;
     let mut files: Vec<PathBuf> = entries
-        .filter_map(|entry| entry.ok().map(|entry| entry.path()))
-        .filter(|path| path.extension().is_some_and(|extension| extension == "toml"))
-        .collect();
+        .map(|entry| entry.map(|entry| entry.path()))
+        .collect::<Result<_, std::io::Error>>()
+        .map_err(unreadable)?;
+    files.retain(|path| path.extension().is_some_and(|extension| extension == "toml"));
     if files.is_empty() {
         return Err(unusable("holds no experiment files (*.toml)").into());
     }

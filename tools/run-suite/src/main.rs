@@ -10,6 +10,7 @@ mod local;
 mod plan;
 mod prepare;
 mod quick;
+mod run_files;
 mod services;
 mod suite;
 mod summary;
@@ -55,7 +56,8 @@ Examples:
   run-suite delta-sweep --range-start 10000 --range-end 50000 --range-step 10000
   run-suite services up kafka,mysql                 real servers, until `run-suite services down`
 
-Exit codes: 0 all runs valid; 1 a run failed; 2 usage; 3 a run INVALID, none failed; 130 interrupted";
+Exit codes, of `report` too: 0 all runs valid; 1 a run failed or cannot be read; 2 usage; 3 a run
+INVALID or PARTIAL, none failed; 130 interrupted, or not all runs made";
 
 const SWEEP_EXAMPLES: &str = "\
 Examples:
@@ -230,8 +232,8 @@ fn run_suite() -> Result<Exit> {
             execute(dir, &mut folders, &options)
         }
         Action::Report { dir } => {
-            report(dir, options.output.output)?;
-            Ok(Exit::Good)
+            let summary = report(dir, options.output.output)?;
+            Ok(verdict::exit_of(summary.statuses()))
         }
         Action::List { dir } => {
             output::print(&list::human(dir)?)?;
@@ -267,6 +269,9 @@ fn services_origin(text: &str) -> Result<ServiceOrigin, &'static str> {
 
 fn report(dir: &Path, format: OutputFormat) -> Result<SuiteSummary> {
     let summary = SuiteSummary::read(&experiments_in(dir)?)?;
+    for experiment in &summary.unreadable {
+        tracing::warn!("{}", experiment.problem);
+    }
     output::print(&match format {
         OutputFormat::Human => text::human(&summary),
         OutputFormat::Json => summary.json()?,

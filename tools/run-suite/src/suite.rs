@@ -13,15 +13,17 @@ use bench_core::results::{RunDocument, mark_faults};
 
 use crate::child::{self, Ended, Invocation, ToolProcess};
 use crate::faults::{self, Driver, Site};
-use crate::folder::{ExperimentFolder, log_path, read_document};
+use crate::folder::{ExperimentFolder, log_path};
 use crate::live::Live;
 use crate::local::LocalServices;
 use crate::plan::{Invoked, Plan};
 use crate::prepare;
+use crate::run_files::ToolFiles;
+use crate::summary::{sampled, throughput_msg_per_s};
 use crate::sweep;
 use crate::tool::Tool;
 use crate::tools::Tools;
-use crate::verdict::{Judgement, RunStatus, judge, wrong_services};
+use crate::verdict::{Judgement, RunStatus, judge_ended, wrong_services};
 
 /// Runs what is pending in all `folders`, until it is done or a shutdown is requested. Local services
 /// stand in `dir` meanwhile.
@@ -84,6 +86,7 @@ struct ToolRun<'a> {
     tool: &'a Tool,
     invoked: Invoked<'a>,
     plan: &'a Plan,
+    experiment_dir: &'a Path,
     environment: Vec<(String, String)>,
     limit: Duration,
     lock: &'a File,
@@ -92,7 +95,7 @@ struct ToolRun<'a> {
 /// How the run of a tool ended.
 struct Outcome {
     exit_code: Option<i32>,
-    document: Result<RunDocument>,
+    files: ToolFiles,
     judgement: Judgement,
 }
 
@@ -121,6 +124,7 @@ impl Step<'_> {
             tool,
             invoked,
             plan: &plan,
+            experiment_dir: folder.path(),
             environment: environment.clone(),
             limit,
             lock: folder.lock(),
@@ -142,14 +146,14 @@ impl Step<'_> {
         }
         progress.clear();
         match &outcome.judgement.problem {
-            None => say(progress, &format!("{}: {}", self.title, figures(&outcome.document))),
+            None => say(progress, &format!("{}: {}", self.title, figures(outcome.document()))),
             Some(problem) => tracing::warn!("{}: {problem}", self.title),
         }
         let (status, run_dir) = (outcome.judgement.status, first.invoked.run_dir.clone());
         folder.end(self.index, outcome.exit_code, outcome.judgement)?;
         if let Some(latencies_dir) = plan.latencies_dir.as_ref().filter(|_| status.is_over()) {
             let cell = &plan.cells[run.cell];
-            let document = outcome.document.as_ref().ok();
+            let document = outcome.files.document.as_ref().ok();
             // The result folder has all of it still.
             if let Err(error) = sweep::export(latencies_dir, cell, &run_dir, status, document) {
                 tracing::warn!("{}: {error:#}", self.title);
@@ -186,7 +190,7 @@ impl Step<'_> {
             })?
         };
         let unfit = done.problem.clone();
-        enter_faults(&run_dir, done);
+        let unfit = unfit.or(enter_faults(&run_dir, done));
         let outcome = Outcome::of(&ended, run);
         Ok(Outcome { judgement: outcome.judgement.with_faults(unfit), ..outcome })
     }
@@ -246,9 +250,11 @@ impl Outcome {
     /// What a tool has left.
     fn of(ended: &Ended, run: &ToolRun<'_>) -> Self {
         let run_dir = &run.invoked.run_dir;
-        let document = read_document(run_dir);
-        let judgement = judge(ended, document.as_ref(), run.plan, &log_path(run_dir));
-        Self { exit_code: ended.status.code(), document, judgement }
+        // Where it is depends on nothing else here: it has just been made.
+        let place = run_dir.strip_prefix(run.experiment_dir).unwrap_or(run_dir);
+        let files = ToolFiles::read(run_dir.clone(), run.invoked.tool, place, None);
+        let judgement = judge_ended(ended, &files, run.plan, &log_path(run_dir));
+        Self { exit_code: ended.status.code(), files, judgement }
     }
 
     /// What two tools have left: the figures of the second, and the exit code of the worse.
@@ -256,25 +262,31 @@ impl Outcome {
         let is_second = second.judgement.status.weight() > self.judgement.status.weight();
         Self {
             exit_code: if is_second { second.exit_code } else { self.exit_code },
-            document: second.document,
+            files: second.files,
             judgement: self.judgement.and(second.judgement),
         }
     }
 
+    fn document(&self) -> Option<&RunDocument> {
+        self.files.document.as_ref().ok()
+    }
+
     fn wrong_services(&self, plan: &Plan) -> Option<String> {
-        self.document.as_ref().ok().and_then(|document| wrong_services(document, plan))
+        wrong_services(self.document()?, plan)
     }
 }
 
-/// Enters into the run's folder what was done. A tool that failed may have left nothing to enter it
-/// into, and the verdict says so.
-fn enter_faults(run_dir: &Path, faults: faults::Outcome) {
-    if faults.records.is_empty() && faults.warnings.is_empty() {
-        return;
+/// Enters into the run's folder what was done; says why its results do not show its faults. A tool
+/// that failed may have left nothing to enter them into, and its own verdict counts for more.
+fn enter_faults(run_dir: &Path, faults: faults::Outcome) -> Option<String> {
+    let has_faults = !faults.records.is_empty();
+    if !has_faults && faults.warnings.is_empty() {
+        return None;
     }
-    if let Err(error) = mark_faults(run_dir, faults.records, faults.warnings) {
-        tracing::warn!("failed to enter the faults into {}: {error}", run_dir.display());
-    }
+    let error = mark_faults(run_dir, faults.records, faults.warnings).err()?;
+    let problem = format!("failed to enter the faults into {}: {error}", run_dir.display());
+    tracing::warn!("{problem}");
+    has_faults.then_some(problem)
 }
 
 fn title(plan: &Plan, index: usize, position: usize, all: usize) -> String {
@@ -293,15 +305,13 @@ fn say(progress: &Progress, line: &str) {
 }
 
 /// The key figures of a run in a line.
-fn figures(document: &Result<RunDocument>) -> String {
-    let Some(summary) = document.as_ref().ok().and_then(|document| document.summary.as_ref())
-    else {
+fn figures(document: Option<&RunDocument>) -> String {
+    let Some(summary) = document.and_then(|document| document.summary.as_ref()) else {
         return "done".to_owned();
     };
-    let received = summary.consumed.as_ref().map(|consumed| consumed.rate_msg_per_s);
-    let acked = summary.produced.as_ref().map(|produced| produced.rate_msg_per_s);
-    let throughput = received.or(acked).map(rate);
-    let latency = summary.end_to_end_latency.as_ref();
+    let throughput = throughput_msg_per_s(summary).map(rate);
+    let latency = sampled(summary.end_to_end_latency.as_ref());
     let latency = latency.map(|latency| format!("end-to-end p99 {}", duration_ns(latency.p99_ns)));
-    [throughput, latency].into_iter().flatten().collect::<Vec<_>>().join(", ")
+    let figures: Vec<String> = [throughput, latency].into_iter().flatten().collect();
+    if figures.is_empty() { "done, without figures".to_owned() } else { figures.join(", ") }
 }

@@ -6,16 +6,18 @@ mod figures;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use bench_core::results::{FaultRecord, LoadModel, RunDocument, ServiceOrigin, Summary};
+use bench_core::results::{FaultRecord, LoadModel, ServiceOrigin, Summary};
 use serde::Serialize;
 
 use self::figures::Worse;
 pub(crate) use self::figures::{
-    CellFigures, DurationFigures, Latency, Spread, throughput_bytes_per_s, throughput_msg_per_s,
+    CellFigures, DurationFigures, Latency, Spread, sampled, throughput_bytes_per_s,
+    throughput_msg_per_s,
 };
-use crate::folder::{State, read_document};
+use crate::folder::State;
 use crate::plan::Plan;
-use crate::verdict::RunStatus;
+use crate::run_files::ToolFiles;
+use crate::verdict::{Judgement, RunStatus};
 
 /// Version of the JSON form of [`SuiteSummary`].
 const SCHEMA_VERSION: u32 = 1;
@@ -25,6 +27,16 @@ const SCHEMA_VERSION: u32 = 1;
 pub(crate) struct SuiteSummary {
     schema_version: u32,
     pub(crate) experiments: Vec<ExperimentSummary>,
+    /// Experiments of which nothing can be said.
+    pub(crate) unreadable: Vec<UnreadableExperiment>,
+}
+
+/// An experiment whose state cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct UnreadableExperiment {
+    pub(crate) folder: PathBuf,
+    /// Why, one sentence.
+    pub(crate) problem: String,
 }
 
 /// One experiment.
@@ -62,6 +74,8 @@ pub(crate) struct CellSummary {
     pub(crate) values: Vec<Option<String>>,
     /// Runs that came to their end and lost nothing.
     pub(crate) valid_runs: usize,
+    /// The repeats that are in no median and no range, since they do not count, or not yet.
+    pub(crate) left_out: Vec<u32>,
     /// The figures of the tool.
     #[serde(flatten)]
     pub(crate) figures: CellFigures,
@@ -107,16 +121,24 @@ pub(crate) struct ToolSummary {
 }
 
 impl SuiteSummary {
-    /// Reads the experiments in `folders`.
+    /// Reads the experiments in `folders`. The error is that of the only one there is.
     pub(crate) fn read(folders: &[PathBuf]) -> Result<Self> {
-        let experiments = folders
-            .iter()
-            .map(|folder| {
-                let state = State::load(folder)?;
-                Ok(ExperimentSummary::new(folder, &state, |run_dir| read_document(run_dir).ok()))
-            })
-            .collect::<Result<_>>()?;
-        Ok(Self { schema_version: SCHEMA_VERSION, experiments })
+        let mut summary = Self {
+            schema_version: SCHEMA_VERSION,
+            experiments: Vec::new(),
+            unreadable: Vec::new(),
+        };
+        for folder in folders {
+            match State::load(folder) {
+                Ok(state) => summary.experiments.push(ExperimentSummary::read(folder, &state)),
+                Err(error) if folders.len() == 1 => return Err(error),
+                Err(error) => {
+                    let (folder, problem) = (folder.clone(), format!("{error:#}"));
+                    summary.unreadable.push(UnreadableExperiment { folder, problem });
+                }
+            }
+        }
+        Ok(summary)
     }
 
     /// The JSON form.
@@ -125,9 +147,10 @@ impl SuiteSummary {
         Ok(json + "\n")
     }
 
-    /// The status of every run.
+    /// The status of every run, and of every experiment whose runs are not known.
     pub(crate) fn statuses(&self) -> impl Iterator<Item = RunStatus> {
-        self.runs().map(|run| run.status)
+        let unknown = self.unreadable.iter().map(|_| RunStatus::Unreadable);
+        self.runs().map(|run| run.status).chain(unknown)
     }
 
     /// Every run, cell by cell.
@@ -138,38 +161,20 @@ impl SuiteSummary {
 }
 
 impl ExperimentSummary {
-    /// Summarises an experiment; `document` gives what a run has left in its folder.
-    fn new(folder: &Path, state: &State, document: impl Fn(&Path) -> Option<RunDocument>) -> Self {
+    /// Summarises the experiment in `folder`.
+    fn read(folder: &Path, state: &State) -> Self {
         let plan = &state.plan;
-        let cells = (0..plan.cells.len())
-            .map(|cell| {
-                let mut runs: Vec<RunSummary> = plan
-                    .runs
-                    .iter()
-                    .zip(&state.runs)
-                    .filter(|(planned, _)| planned.cell == cell)
-                    .map(|(planned, run)| {
-                        let folder = folder.join(plan.run_folder(*planned));
-                        let first = document(&folder);
-                        let faults = first.as_ref().map(|first| first.faults.clone());
-                        RunSummary {
-                            repeat: planned.repeat,
-                            status: run.status,
-                            exit_code: run.exit_code,
-                            problem: run.problem.clone(),
-                            then: plan.then_dir(&folder).map(|then_dir| {
-                                let then = document(&then_dir);
-                                ToolSummary::new(then_dir, then)
-                            }),
-                            first: ToolSummary::new(folder, first),
-                            faults: faults.unwrap_or_default(),
-                        }
-                    })
-                    .collect();
-                runs.sort_by_key(|run| run.repeat);
-                CellSummary::new(plan, cell, runs)
-            })
-            .collect();
+        let mut runs: Vec<Vec<RunSummary>> = vec![Vec::new(); plan.cells.len()];
+        for (index, run) in plan.runs.iter().enumerate() {
+            runs[run.cell].push(RunSummary::read(folder, state, index));
+        }
+        let finished = runs.iter().flatten().all(|run| run.status.is_over());
+        let cells = runs.into_iter().enumerate();
+        let cells = cells.map(|(cell, mut runs)| {
+            runs.sort_by_key(|run| run.repeat);
+            CellSummary::new(plan, cell, runs)
+        });
+        let cells = cells.collect();
         Self {
             name: plan.name.clone(),
             question: plan.question.clone(),
@@ -178,7 +183,7 @@ impl ExperimentSummary {
             folder: folder.to_path_buf(),
             latencies_dir: plan.latencies_dir.clone(),
             created_at: state.created_at.clone(),
-            finished: state.is_finished(),
+            finished,
             repeats: plan.repeats(),
             columns: plan.columns.clone(),
             cells,
@@ -193,7 +198,7 @@ impl ExperimentSummary {
 
 impl CellSummary {
     fn new(plan: &Plan, cell: usize, runs: Vec<RunSummary>) -> Self {
-        let valid = || runs.iter().filter(|run| run.status == RunStatus::Complete);
+        let valid = || runs.iter().filter(|run| run.is_valid());
         let figures = |tool: fn(&RunSummary) -> Option<&ToolSummary>| {
             let summaries = valid().filter_map(|run| tool(run)?.figures.as_ref());
             CellFigures::of(&summaries.collect::<Vec<_>>())
@@ -204,6 +209,7 @@ impl CellSummary {
             label: definition.label.clone(),
             values: plan.columns.iter().map(|column| definition.value(column)).collect(),
             valid_runs: valid().count(),
+            left_out: runs.iter().filter(|run| !run.is_valid()).map(|run| run.repeat).collect(),
             figures: figures(|run| Some(&run.first)),
             then: plan.then.as_ref().map(|_| figures(|run| run.then.as_ref())),
             recovery_s: recovery_s(&runs),
@@ -212,11 +218,27 @@ impl CellSummary {
     }
 }
 
+impl CellSummary {
+    /// The figures of each tool, in their order.
+    pub(crate) fn figures(&self) -> impl Iterator<Item = &CellFigures> {
+        std::iter::once(&self.figures).chain(&self.then)
+    }
+
+    /// What must be known about the medians of a tool: which of the valid runs lack a figure.
+    pub(crate) fn lacking(&self, figures: &CellFigures) -> Vec<String> {
+        let valid = self.valid_runs;
+        let line = |(name, runs)| format!("{name}: {runs} of {valid} valid runs have a value");
+        figures.lacking(valid).into_iter().map(line).collect()
+    }
+}
+
 impl ToolSummary {
-    fn new(folder: PathBuf, document: Option<RunDocument>) -> Self {
-        let Some(document) = document else { return Self { folder, ..Self::default() } };
+    fn new(files: ToolFiles) -> Self {
+        let Ok(document) = files.document else {
+            return Self { folder: files.dir, ..Self::default() };
+        };
         Self {
-            folder,
+            folder: files.dir,
             origins: document.services.iter().map(|service| service.origin).collect(),
             warnings: document.warnings,
             figures: document.summary,
@@ -229,6 +251,28 @@ impl ToolSummary {
 }
 
 impl RunSummary {
+    /// Summarises the run at `index` of the experiment in `folder`.
+    fn read(folder: &Path, state: &State, index: usize) -> Self {
+        let files = state.files(index, folder);
+        let Judgement { status, problem } = state.judge(index, &files);
+        let document = files.first.document.as_ref();
+        let faults = document.map_or_else(|_| Vec::new(), |document| document.faults.clone());
+        Self {
+            repeat: state.plan.runs[index].repeat,
+            status,
+            exit_code: state.runs[index].exit_code,
+            problem,
+            then: files.then.map(ToolSummary::new),
+            first: ToolSummary::new(files.first),
+            faults,
+        }
+    }
+
+    /// Whether its figures count.
+    pub(crate) fn is_valid(&self) -> bool {
+        self.status == RunStatus::Complete
+    }
+
     /// Whether the system's own pace decided when messages were sent.
     pub(crate) fn is_closed_loop(&self) -> bool {
         self.tools().any(ToolSummary::is_closed_loop)
@@ -248,7 +292,7 @@ impl RunSummary {
 /// The longest recoveries of the valid runs. A run that has not recovered would be the worst value,
 /// and leaving it out would flatter the others.
 fn recovery_s(runs: &[RunSummary]) -> Option<Spread<f64>> {
-    let valid = runs.iter().filter(|run| run.status == RunStatus::Complete);
+    let valid = runs.iter().filter(|run| run.is_valid());
     let longest = |run: &RunSummary| {
         let recoveries: Option<Vec<f64>> =
             run.faults.iter().map(|fault| fault.recovery_s).collect();
@@ -290,7 +334,7 @@ mod tests {
     #[test]
     fn a_recovery_is_the_longest_of_a_run_and_none_when_one_has_none() {
         let both = [run(&[Some(2.0), Some(3.0)]), run(&[Some(1.0), Some(0.0)])];
-        assert_eq!(recovery_s(&both), Some(Spread { median: 3.0, min: 1.0, max: 3.0 }));
+        assert_eq!(recovery_s(&both), Some(Spread { median: 3.0, min: 1.0, max: 3.0, runs: 2 }));
         assert_eq!(recovery_s(&[run(&[Some(2.0), None]), run(&[Some(1.0)])]), None);
         assert_eq!(recovery_s(&[run(&[])]), None);
     }

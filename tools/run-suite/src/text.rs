@@ -11,7 +11,7 @@ use comfy_table::presets::NOTHING;
 use comfy_table::{CellAlignment, Table};
 
 use self::cells::{by_cell, by_cell_and_tool, durations};
-use self::runs::{counts, faults, latencies, rows, run_name, throughputs};
+use self::runs::{cell_name, counts, faults, latencies, rows, run_name, throughputs};
 use crate::summary::{CellSummary, ExperimentSummary, RunSummary, SuiteSummary, ToolSummary};
 use crate::verdict::RunStatus;
 
@@ -55,6 +55,9 @@ pub(crate) fn human(suite: &SuiteSummary) -> String {
             let _ = writeln!(text, "  {} (latencies over time)", dir.display());
         }
     }
+    for experiment in &suite.unreadable {
+        let _ = writeln!(text, "  {} (UNREADABLE)", experiment.folder.display());
+    }
     text
 }
 
@@ -67,7 +70,7 @@ fn heading(text: &mut String, experiment: &ExperimentSummary) {
 fn tally<'a>(runs: impl Iterator<Item = &'a RunSummary>) -> String {
     let mut counts: Vec<(&str, usize)> = Vec::new();
     for run in runs {
-        let word = word(run.status);
+        let word = run.status.word();
         match counts.iter_mut().find(|(known, _)| *known == word) {
             Some((_, count)) => *count += 1,
             None => counts.push((word, 1)),
@@ -76,18 +79,6 @@ fn tally<'a>(runs: impl Iterator<Item = &'a RunSummary>) -> String {
     let counts: Vec<String> =
         counts.iter().map(|(word, count)| format!("{count} {word}")).collect();
     counts.join(", ")
-}
-
-fn word(status: RunStatus) -> &'static str {
-    match status {
-        RunStatus::Complete => "valid",
-        RunStatus::Invalid => "INVALID",
-        RunStatus::Failed => "FAILED",
-        RunStatus::TimedOut => "TIMED OUT",
-        RunStatus::Interrupted => "interrupted",
-        RunStatus::Running => "cut short or running",
-        RunStatus::Pending => "pending",
-    }
 }
 
 /// What a reader must know about the figures, a line each.
@@ -122,7 +113,10 @@ fn notes(suite: &SuiteSummary) -> Vec<String> {
                 .to_owned(),
         );
     }
+    notes.extend(left_out(suite));
+    notes.extend(lacking(suite));
     notes.extend(run_notes(suite));
+    notes.extend(suite.unreadable.iter().map(|experiment| experiment.problem.clone()));
     for experiment in suite.experiments.iter().filter(|experiment| !experiment.finished) {
         let folder = experiment.folder.display();
         notes.push(format!("not finished: `run-suite resume {folder}` runs the rest"));
@@ -130,22 +124,71 @@ fn notes(suite: &SuiteSummary) -> Vec<String> {
     notes
 }
 
+/// Which runs that were made are in no median and no range.
+fn left_out(suite: &SuiteSummary) -> Option<String> {
+    const NAMED_MAX: usize = 10;
+    let made = named_runs(suite).filter(|(_, _, run)| run.status != RunStatus::Pending);
+    let names: Vec<String> = made
+        .filter(|(_, _, run)| !run.is_valid())
+        .map(|(experiment, cell, run)| {
+            format!("{} ({})", run_name(experiment, cell, run), run.status.word())
+        })
+        .collect();
+    let number = match names.len() {
+        0 => return None,
+        1 => "1 run is".to_owned(),
+        runs => format!("{runs} runs are"),
+    };
+    let more = match names.len().saturating_sub(NAMED_MAX) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    let named = names.into_iter().take(NAMED_MAX).collect::<Vec<_>>().join(", ");
+    Some(format!("{number} left out of all medians and ranges: {named}{more}"))
+}
+
+/// Which medians are not those of all valid runs.
+fn lacking(suite: &SuiteSummary) -> Vec<String> {
+    let mut notes = Vec::new();
+    for experiment in &suite.experiments {
+        for cell in &experiment.cells {
+            for (tool, figures) in experiment.tools().zip(cell.figures()) {
+                let name = cell_name(experiment, cell);
+                let name = if cell.then.is_some() { format!("{name} {tool}") } else { name };
+                notes.extend(cell.lacking(figures).iter().map(|note| format!("{name}: {note}")));
+            }
+        }
+    }
+    notes
+}
+
+/// Every run, with what names it.
+fn named_runs(
+    suite: &SuiteSummary,
+) -> impl Iterator<Item = (&ExperimentSummary, &CellSummary, &RunSummary)> {
+    suite.experiments.iter().flat_map(|experiment| {
+        let cells = experiment.cells.iter();
+        cells.flat_map(move |cell| cell.runs.iter().map(move |run| (experiment, cell, run)))
+    })
+}
+
 /// The notes on single runs; one that several runs share stands once.
 fn run_notes(suite: &SuiteSummary) -> Vec<String> {
     const NAMED_MAX: usize = 3;
     const NOTES_MAX: usize = 12;
     let mut notes: Vec<(String, Vec<String>)> = Vec::new();
-    for experiment in &suite.experiments {
-        for (cell, run) in
-            experiment.cells.iter().flat_map(|cell| cell.runs.iter().map(move |run| (cell, run)))
-        {
-            for (name, note) in notes_on(experiment, cell, run) {
-                match notes.iter_mut().find(|(known, _)| *known == note) {
-                    Some((_, names)) => names.push(name),
-                    None => notes.push((note, vec![name])),
-                }
-            }
-        }
+    let mut add =
+        |(name, note): (String, String)| match notes.iter_mut().find(|(known, _)| *known == note) {
+            Some((_, names)) => names.push(name),
+            None => notes.push((note, vec![name])),
+        };
+    // What does not count comes first, so that no warning hides it.
+    for (experiment, cell, run) in named_runs(suite) {
+        let problem = run.problem.iter();
+        problem.for_each(|problem| add((run_name(experiment, cell, run), problem.clone())));
+    }
+    for (experiment, cell, run) in named_runs(suite) {
+        notes_on(experiment, cell, run).into_iter().for_each(&mut add);
     }
     let line = |(note, names): (String, Vec<String>)| match names.len() {
         ..=NAMED_MAX => format!("{}: {note}", names.join(", ")),
@@ -159,16 +202,15 @@ fn run_notes(suite: &SuiteSummary) -> Vec<String> {
     lines
 }
 
-/// Why a run does not count, what its percentiles do not hold, and the warnings of its tools, each
-/// with the name of the run, and of the tool where there are two.
+/// What the percentiles of a run do not hold, and the warnings of its tools, each with the name of
+/// the run, and of the tool where there are two.
 fn notes_on(
     experiment: &ExperimentSummary,
     cell: &CellSummary,
     run: &RunSummary,
 ) -> Vec<(String, String)> {
     let name = run_name(experiment, cell, run);
-    let mut notes: Vec<(String, String)> =
-        run.problem.iter().map(|problem| (name.clone(), problem.clone())).collect();
+    let mut notes = Vec::new();
     for (tool, left) in experiment.tools().zip(run.tools()) {
         let name = match experiment.then {
             Some(_) => format!("{name} {tool}"),
@@ -180,16 +222,22 @@ fn notes_on(
     notes
 }
 
-/// What the percentiles of the end-to-end latency do not hold.
-fn unheld(left: &ToolSummary) -> Option<String> {
-    let latency = left.figures.as_ref()?.end_to_end_latency.as_ref()?;
-    (latency.negative > 0 || latency.beyond_range > 0).then(|| {
-        format!(
-            "{} end-to-end samples below zero and {} beyond the range are in no percentile",
-            count(latency.negative),
-            count(latency.beyond_range)
-        )
-    })
+/// What the percentiles of latencies do not hold.
+fn unheld(left: &ToolSummary) -> Vec<String> {
+    let Some(figures) = &left.figures else { return Vec::new() };
+    let durations = figures.durations.iter();
+    let durations = durations.map(|(name, duration)| (name.replace('_', " "), duration));
+    let latencies = runs::latencies_of(figures).map(|(kind, latency)| (kind.to_owned(), latency));
+    let unheld = latencies.chain(durations).filter_map(|(kind, latency)| {
+        (latency.negative > 0 || latency.beyond_range > 0).then(|| {
+            format!(
+                "{} {kind} samples below zero and {} beyond the range are in no percentile",
+                count(latency.negative),
+                count(latency.beyond_range)
+            )
+        })
+    });
+    unheld.collect()
 }
 
 /// Rows below a header, the first `texts` columns to the left and the others to the right.

@@ -1,17 +1,18 @@
-//! What a run is worth: judged by its document, by how its tool ended, and by who ended it.
+//! What a run is worth: judged by what its tools have left in its folder, and by how they ended.
 
 use std::fs;
 use std::path::Path;
 use std::process::ExitStatus;
 
-use anyhow::Result;
 use bench_cli::Exit;
 use bench_core::results::{RunDocument, ServiceInfo, ServiceOrigin, Status, VerdictOutcome};
 use serde::{Deserialize, Serialize};
 
 use crate::child::{Cause, Ended};
-use crate::folder::read_document;
+use crate::faults::{self, Fault};
+use crate::folder::RunState;
 use crate::plan::Plan;
+use crate::run_files::{RunFiles, ToolFiles};
 
 /// What became of a run.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,6 +25,9 @@ pub(crate) enum RunStatus {
     Running,
     /// Came to its end, and its figures count.
     Complete,
+    /// Came to its end, and lost nothing of what is known to have been acknowledged, which is not all:
+    /// its figures do not count.
+    Partial,
     /// Came to its end with loss or corruption: its figures do not count.
     Invalid,
     /// Could not be carried out.
@@ -32,6 +36,8 @@ pub(crate) enum RunStatus {
     TimedOut,
     /// Ended because run-suite was interrupted.
     Interrupted,
+    /// Ended, and what it left is gone, damaged or of something else.
+    Unreadable,
 }
 
 /// A status with its reason.
@@ -42,6 +48,15 @@ pub(crate) struct Judgement {
     pub(crate) problem: Option<String>,
 }
 
+/// What the files of a run say of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Finding {
+    /// It came to its end.
+    Ended(Judgement),
+    /// It did not, or that cannot be known.
+    Open(Judgement),
+}
+
 impl Judgement {
     fn new(status: RunStatus, problem: impl Into<String>) -> Self {
         Self { status, problem: Some(problem.into()) }
@@ -50,10 +65,8 @@ impl Judgement {
     /// The same run when its faults were not what they should have been: whatever it shows, it is
     /// not what the experiment asks.
     pub(crate) fn with_faults(self, problem: Option<String>) -> Self {
-        match (self.status, problem) {
-            (RunStatus::Complete | RunStatus::Invalid, Some(problem)) => {
-                Self::new(RunStatus::Failed, problem)
-            }
+        match problem {
+            Some(problem) if self.status.is_ended() => Self::new(RunStatus::Failed, problem),
             _ => self,
         }
     }
@@ -84,7 +97,7 @@ impl Judgement {
 impl RunStatus {
     /// Whether the run came to its end, whatever it is worth.
     pub(crate) fn is_ended(self) -> bool {
-        matches!(self, Self::Complete | Self::Invalid)
+        matches!(self, Self::Complete | Self::Partial | Self::Invalid)
     }
 
     /// Whether it will not be run again by itself.
@@ -92,70 +105,149 @@ impl RunStatus {
         !matches!(self, Self::Pending | Self::Running | Self::Interrupted)
     }
 
+    /// What tables call it.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Complete => "valid",
+            Self::Partial => "PARTIAL",
+            Self::Invalid => "INVALID",
+            Self::Failed => "FAILED",
+            Self::TimedOut => "TIMED OUT",
+            Self::Interrupted => "interrupted",
+            Self::Unreadable => "UNREADABLE",
+            Self::Running => "cut short or running",
+            Self::Pending => "pending",
+        }
+    }
+
     /// How much it weighs beside the status of another tool.
     pub(crate) fn weight(self) -> u8 {
         match self {
             Self::Complete => 0,
-            Self::Invalid => 1,
-            Self::Failed | Self::TimedOut => 2,
-            Self::Pending | Self::Running | Self::Interrupted => 3,
+            Self::Partial => 1,
+            Self::Invalid => 2,
+            Self::Failed | Self::TimedOut | Self::Unreadable => 3,
+            Self::Pending | Self::Running | Self::Interrupted => 4,
         }
     }
 }
 
-/// Judges a run that has just ended. `log` is what its tool wrote to standard error.
-pub(crate) fn judge(
-    ended: &Ended,
-    document: Result<&RunDocument, &anyhow::Error>,
-    plan: &Plan,
-    log: &Path,
-) -> Judgement {
-    let by_document = document.ok().and_then(|document| judge_document(document, plan));
+impl Finding {
+    fn of_tool(self, tool: &str) -> Self {
+        match self {
+            Self::Ended(judgement) => Self::Ended(judgement.of_tool(tool)),
+            Self::Open(judgement) => Self::Open(judgement.of_tool(tool)),
+        }
+    }
+
+    /// What the files of a run say.
+    fn of_run(files: &RunFiles, plan: &Plan) -> Self {
+        let first = Self::of_files(&files.first, plan, &plan.faults);
+        let Some((call, then)) = plan.then.as_ref().zip(files.then.as_ref()) else {
+            return first;
+        };
+        match first.of_tool(&plan.tool) {
+            Self::Ended(first) if first.status.is_ended() => {
+                match Self::of_files(then, plan, &[]).of_tool(&call.tool) {
+                    Self::Ended(second) => Self::Ended(first.and(second)),
+                    Self::Open(second) => Self::Open(first.and(second)),
+                }
+            }
+            // There was nothing to read for the second.
+            first => first,
+        }
+    }
+
+    /// What the files of one tool say, in whose course there were these faults.
+    fn of_files(files: &ToolFiles, plan: &Plan, faults: &[Fault]) -> Self {
+        let document = match &files.document {
+            Ok(document) => document,
+            Err(unreadable) => {
+                return Self::Open(Judgement::new(RunStatus::Unreadable, unreadable.to_string()));
+            }
+        };
+        let open = |status, words: &str| {
+            let path = files.document_path();
+            Self::Open(Judgement::new(status, format!("{}: {words}", path.display())))
+        };
+        match (document.status, &document.verdict) {
+            (Status::Running, _) => open(RunStatus::Running, "the run goes on, or its tool died"),
+            (Status::Incomplete, _) => open(RunStatus::Interrupted, "the run was interrupted"),
+            (Status::Failed, _) => {
+                let why = document.warnings.last().map_or("it does not say why", String::as_str);
+                open(RunStatus::Failed, &format!("the run failed: {why}"))
+            }
+            (Status::Complete, None) => open(RunStatus::Failed, "it is complete without a verdict"),
+            (Status::Complete, Some(_)) if document.summary.is_none() => {
+                open(RunStatus::Failed, "it is complete without figures")
+            }
+            (Status::Complete, Some(verdict)) => Self::Ended(
+                match (wrong_services(document, plan), verdict.outcome) {
+                    (Some(problem), _) => Judgement::new(RunStatus::Failed, problem),
+                    (None, VerdictOutcome::Valid) => {
+                        Judgement { status: RunStatus::Complete, problem: None }
+                    }
+                    (None, VerdictOutcome::Invalid) => {
+                        let reasons = verdict.reasons.join("; ");
+                        Judgement::new(RunStatus::Invalid, format!("INVALID: {reasons}"))
+                    }
+                }
+                .with_faults(faults::unrecorded(faults, &document.faults)),
+            ),
+        }
+    }
+}
+
+/// Judges what a tool did that has just ended. `log` is what it wrote to standard error.
+pub(crate) fn judge_ended(ended: &Ended, files: &ToolFiles, plan: &Plan, log: &Path) -> Judgement {
     let code = ended.status.code();
-    match (by_document, ended.cause) {
-        (Some(judgement), _) if judgement.status != RunStatus::Complete => judgement,
-        (Some(judgement), _) if code == Some(Exit::Good as i32) => judgement,
-        (Some(_), _) if code == Some(Exit::Invalid as i32) => {
+    match (Finding::of_files(files, plan, &[]), ended.cause) {
+        (Finding::Ended(judgement), _) if judgement.status != RunStatus::Complete => judgement,
+        (Finding::Ended(judgement), _) if code == Some(Exit::Good as i32) => judgement,
+        (Finding::Ended(_), _) if code == Some(Exit::Invalid as i32) => {
             Judgement::new(RunStatus::Invalid, "INVALID by the exit code of its tool")
         }
-        (Some(_), _) => Judgement::new(RunStatus::Failed, last_words(ended.status, log)),
-        (None, Cause::TimeLimit) => {
+        (Finding::Ended(_), _) => Judgement::new(RunStatus::Failed, last_words(ended.status, log)),
+        (Finding::Open(_), Cause::TimeLimit) => {
             Judgement::new(RunStatus::TimedOut, "ended by the time limit of the experiment")
         }
-        (None, Cause::Interruption) => Judgement::interrupted(),
-        (None, Cause::Tool) => {
+        (Finding::Open(_), Cause::Interruption) => Judgement::interrupted(),
+        (Finding::Open(found), Cause::Tool) => {
             let mut problem = last_words(ended.status, log);
-            if let (true, Err(error)) = (ended.status.success(), document) {
-                problem = format!("{problem}, {error:#}");
+            if let (true, Some(found)) = (ended.status.success(), found.problem) {
+                problem = format!("{problem}, {found}");
             }
             Judgement::new(RunStatus::Failed, problem)
         }
     }
 }
 
-/// Judges a run by what its tools have left in its folder alone; `None` when one of them did not
-/// come to its end.
-pub(crate) fn judge_folder(run_dir: &Path, plan: &Plan) -> Option<Judgement> {
-    let of = |dir: &Path| judge_document(&read_document(dir).ok()?, plan);
-    let first = of(run_dir)?;
-    let Some((call, dir)) = plan.then.as_ref().zip(plan.then_dir(run_dir)) else {
-        return Some(first);
-    };
-    Some(first.of_tool(&plan.tool).and(of(&dir)?.of_tool(&call.tool)))
-}
-
-/// Judges what a tool did by its document alone; `None` when it did not come to its end.
-fn judge_document(document: &RunDocument, plan: &Plan) -> Option<Judgement> {
-    let verdict = document.verdict.as_ref().filter(|_| document.status == Status::Complete)?;
-    if let Some(problem) = wrong_services(document, plan) {
-        return Some(Judgement::new(RunStatus::Failed, problem));
-    }
-    Some(match verdict.outcome {
-        VerdictOutcome::Valid => Judgement { status: RunStatus::Complete, problem: None },
-        VerdictOutcome::Invalid => {
-            Judgement::new(RunStatus::Invalid, format!("INVALID: {}", verdict.reasons.join("; ")))
+/// Judges a run at any later time, for whoever says something about it. What its folder says counts;
+/// what run-suite recorded when it ended can only make it worse: how its tools ended, and whether
+/// its faults were what they should have been, stands in no folder.
+pub(crate) fn judge_run(files: &RunFiles, plan: &Plan, recorded: &RunState) -> Judgement {
+    let as_recorded = || Judgement { status: recorded.status, problem: recorded.problem.clone() };
+    match (recorded.status, Finding::of_run(files, plan)) {
+        (RunStatus::Failed | RunStatus::TimedOut, _) => as_recorded(),
+        (status, Finding::Ended(found)) => {
+            if status.is_over() && status.weight() > found.status.weight() {
+                as_recorded()
+            } else {
+                found
+            }
         }
-    })
+        (status, Finding::Open(found)) if status.is_over() => match found.status {
+            RunStatus::Unreadable => found,
+            _ => Judgement { status: RunStatus::Failed, ..found },
+        },
+        // A run that is not over may have left nothing yet.
+        (status, Finding::Open(found)) if found.status == RunStatus::Unreadable => {
+            let problem = recorded.problem.clone();
+            let found = found.problem.filter(|_| !files.is_missing());
+            Judgement { status, problem: problem.or(found) }
+        }
+        (_, Finding::Open(found)) => found,
+    }
 }
 
 /// What is wrong with a run against other services than the experiment's: it answers another
@@ -194,9 +286,9 @@ pub(crate) fn exit_of(statuses: impl IntoIterator<Item = RunStatus>) -> Exit {
             RunStatus::Pending | RunStatus::Running | RunStatus::Interrupted => {
                 return Exit::Interrupted;
             }
-            RunStatus::Failed | RunStatus::TimedOut => exit = Exit::Failed,
-            RunStatus::Invalid if exit == Exit::Good => exit = Exit::Invalid,
-            RunStatus::Complete | RunStatus::Invalid => {}
+            RunStatus::Failed | RunStatus::TimedOut | RunStatus::Unreadable => exit = Exit::Failed,
+            RunStatus::Invalid | RunStatus::Partial if exit == Exit::Good => exit = Exit::Invalid,
+            RunStatus::Complete | RunStatus::Invalid | RunStatus::Partial => {}
         }
     }
     exit
@@ -231,11 +323,15 @@ mod tests {
 
     #[test]
     fn what_is_not_finished_weighs_most_then_failures_then_invalid_runs() {
-        use RunStatus::{Complete, Failed, Interrupted, Invalid, Pending, TimedOut};
+        use RunStatus::{
+            Complete, Failed, Interrupted, Invalid, Partial, Pending, TimedOut, Unreadable,
+        };
         assert_eq!(exit_of([Complete, Complete]), Exit::Good);
         assert_eq!(exit_of([Complete, Invalid]), Exit::Invalid);
+        assert_eq!(exit_of([Partial, Complete]), Exit::Invalid);
         assert_eq!(exit_of([Invalid, TimedOut, Invalid]), Exit::Failed);
         assert_eq!(exit_of([Failed, Complete]), Exit::Failed);
+        assert_eq!(exit_of([Invalid, Unreadable, Complete]), Exit::Failed);
         assert_eq!(exit_of([Failed, Interrupted]), Exit::Interrupted);
         assert_eq!(exit_of([Complete, Pending]), Exit::Interrupted);
     }

@@ -14,7 +14,7 @@ use rustix::process::Signal;
 
 use super::{Deed, Fault, Site};
 use crate::child::ToolProcess;
-use crate::folder::read_document;
+use crate::run_files::read_document;
 
 /// How often the run is asked when its schedule starts.
 const POLL: Duration = Duration::from_millis(5);

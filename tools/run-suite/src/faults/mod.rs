@@ -125,6 +125,20 @@ impl Display for Fault {
     }
 }
 
+/// What shows that a run whose results hold these records did not have all of its faults.
+pub(crate) fn unrecorded(faults: &[Fault], records: &[FaultRecord]) -> Option<String> {
+    faults.iter().enumerate().find_map(|(index, fault)| {
+        let name = fault.record().name();
+        match records.get(index).filter(|record| record.name() == name) {
+            None => Some(format!("its results do not say that {name} was done")),
+            Some(record) if record.begin_s.is_none() => {
+                Some(format!("the run ended before {name}"))
+            }
+            Some(_) => None,
+        }
+    })
+}
+
 /// The values of [`KILL_CONSUMER`] by which a tool carries out its share of the faults.
 pub(crate) fn kill_consumer_values(faults: &[Fault]) -> Vec<String> {
     let value = |fault: &Fault| {

@@ -8,7 +8,8 @@ use super::{CellFigures, CellSummary, ExperimentSummary, Spread, SuiteSummary};
 
 impl SuiteSummary {
     /// The CSV form: a line a cell and tool, with the options that differ between cells. What does not exist
-    /// is empty. Durations of any of the tools have columns behind all others.
+    /// is empty. Durations of any of the tools have columns behind all others, and the last one says
+    /// which runs are in no figure.
     pub(crate) fn csv(&self) -> Result<String> {
         let mut columns: Vec<&str> = Vec::new();
         for column in self.experiments.iter().flat_map(|experiment| &experiment.columns) {
@@ -17,7 +18,7 @@ impl SuiteSummary {
             }
         }
         let cells = || self.experiments.iter().flat_map(|experiment| &experiment.cells);
-        let figures = cells().flat_map(|cell| std::iter::once(&cell.figures).chain(&cell.then));
+        let figures = cells().flat_map(CellSummary::figures);
         let durations: BTreeSet<&String> =
             figures.flat_map(|figures| figures.durations.keys()).collect();
         let mut csv = csv::Writer::from_writer(Vec::new());
@@ -75,7 +76,18 @@ fn csv_header(columns: &[&str], durations: &BTreeSet<&String>) -> Vec<String> {
     for (figure, _) in csv_figures(&CellFigures::default(), None, durations) {
         header.extend(["median", "min", "max"].map(|which| format!("{figure}_{which}")));
     }
+    header.push("remarks".to_owned());
     header
+}
+
+/// Which runs are in no figure, and which figures are not those of all others.
+fn remarks(cell: &CellSummary, figures: &CellFigures) -> String {
+    let left_out = cell.runs.iter().filter(|run| !run.is_valid());
+    let left_out = left_out.map(|run| {
+        let reason = run.problem.as_deref().unwrap_or_else(|| run.status.word());
+        format!("repeat {} left out: {reason}", run.repeat)
+    });
+    left_out.chain(cell.lacking(figures)).collect::<Vec<_>>().join("; ")
 }
 
 /// A line for each tool of a cell.
@@ -93,8 +105,9 @@ fn csv_records(
         let mut record = vec![experiment.name.clone(), cell.label.clone(), tool.to_owned()];
         record.extend(columns.iter().map(value));
         record.extend([cell.runs.len().to_string(), cell.valid_runs.to_string()]);
-        let figures = csv_figures(figures, recovery_s, durations);
-        record.extend(figures.into_iter().flat_map(|(_, spread)| spread));
+        let spreads = csv_figures(figures, recovery_s, durations);
+        record.extend(spreads.into_iter().flat_map(|(_, spread)| spread));
+        record.push(remarks(cell, figures));
         record
     };
     let mut records = vec![record(&experiment.tool, &cell.figures, cell.recovery_s)];

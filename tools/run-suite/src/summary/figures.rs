@@ -39,6 +39,8 @@ pub(crate) struct Spread<T> {
     pub(crate) median: T,
     pub(crate) min: T,
     pub(crate) max: T,
+    /// Runs that have the figure.
+    pub(crate) runs: usize,
 }
 
 /// Which values are the worse ones.
@@ -54,7 +56,7 @@ impl CellFigures {
             Spread::of(runs.iter().filter_map(|summary| figure(summary)), Worse::Low)
         };
         let latency = |kind: Latency, percentile: fn(&LatencySummary) -> u64| {
-            let latencies = runs.iter().filter_map(|summary| kind.of(summary));
+            let latencies = runs.iter().filter_map(|summary| sampled(kind.of(summary)));
             Spread::of(latencies.map(percentile), Worse::High)
         };
         let p50 = |kind| latency(kind, |latency| latency.p50_ns);
@@ -95,6 +97,22 @@ impl CellFigures {
         });
         measured.collect()
     }
+
+    /// The figures that some of so many valid runs lack, with the number of those that have them.
+    pub(super) fn lacking(&self, valid_runs: usize) -> Vec<(String, usize)> {
+        fn runs<T>(spread: Option<Spread<T>>) -> usize {
+            spread.map_or(0, |spread| spread.runs)
+        }
+        let latency = |kind: Latency| (kind.name().to_owned(), runs(self.latency(kind).0));
+        let durations = self.durations.iter();
+        let durations =
+            durations.map(|(name, duration)| (name.replace('_', " "), runs(duration.p50_ns)));
+        std::iter::once(("msg/s".to_owned(), runs(self.throughput_msg_per_s)))
+            .chain(Latency::ALL.map(latency))
+            .chain(durations)
+            .filter(|(_, runs)| (1..valid_runs).contains(runs))
+            .collect()
+    }
 }
 
 /// A latency that summaries compare.
@@ -129,11 +147,16 @@ impl Latency {
     }
 }
 
+/// A distribution that holds samples: the percentiles of any other say nothing.
+pub(crate) fn sampled(latency: Option<&LatencySummary>) -> Option<&LatencySummary> {
+    latency.filter(|latency| latency.count > 0)
+}
+
 fn durations(runs: &[&Summary]) -> BTreeMap<String, DurationFigures> {
     let names: BTreeSet<&String> = runs.iter().flat_map(|run| run.durations.keys()).collect();
     let of = |name: &String| {
         let figure = |percentile: fn(&LatencySummary) -> u64| {
-            let durations = runs.iter().filter_map(|run| run.durations.get(name));
+            let durations = runs.iter().filter_map(|run| sampled(run.durations.get(name)));
             Spread::of(durations.map(percentile), Worse::High)
         };
         DurationFigures { p50_ns: figure(|it| it.p50_ns), p99_ns: figure(|it| it.p99_ns) }
@@ -149,7 +172,8 @@ impl<T: PartialOrd + Copy> Spread<T> {
             Worse::Low => values.len().saturating_sub(1) / 2,
             Worse::High => values.len() / 2,
         };
-        Some(Self { median: *values.get(middle)?, min: *values.first()?, max: *values.last()? })
+        let (median, runs) = (*values.get(middle)?, values.len());
+        Some(Self { median, min: *values.first()?, max: *values.last()?, runs })
     }
 }
 
@@ -181,6 +205,6 @@ mod tests {
         assert_eq!(of(&[40, 10, 30, 20], Worse::Low), Some(20));
         assert_eq!(of(&[40, 10, 30, 20], Worse::High), Some(30));
         let spread = Spread::of([3.0, 1.0, 2.0].into_iter(), Worse::Low).expect("values");
-        assert!(spread == Spread { median: 2.0, min: 1.0, max: 3.0 });
+        assert!(spread == Spread { median: 2.0, min: 1.0, max: 3.0, runs: 3 });
     }
 }

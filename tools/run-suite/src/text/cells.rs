@@ -40,8 +40,7 @@ pub(super) fn by_cell_and_tool(experiment: &ExperimentSummary) -> String {
     header.extend(["p50", "p99", "msg/s", "bytes/s"].map(str::to_owned));
     let mut rows = Vec::new();
     for cell in &experiment.cells {
-        let figures = std::iter::once(&cell.figures).chain(&cell.then);
-        for (index, (tool, figures)) in experiment.tools().zip(figures).enumerate() {
+        for (index, (tool, figures)) in experiment.tools().zip(cell.figures()).enumerate() {
             let mut begin =
                 if index == 0 { cell_names(experiment, cell) } else { vec![String::new(); names] };
             begin.push(tool.clone());
@@ -77,8 +76,7 @@ pub(super) fn durations(suite: &SuiteSummary) -> String {
     let mut text = String::new();
     for experiment in &suite.experiments {
         for cell in &experiment.cells {
-            let figures = std::iter::once(&cell.figures).chain(&cell.then);
-            for (tool, figures) in experiment.tools().zip(figures) {
+            for (tool, figures) in experiment.tools().zip(cell.figures()) {
                 let shown = shown_durations(figures).join("; ");
                 if !shown.is_empty() {
                     let name = cell_name(experiment, cell);
@@ -92,7 +90,7 @@ pub(super) fn durations(suite: &SuiteSummary) -> String {
 
 /// `commit time p50 2.10 ms, p99 4.00 ms (3.80-4.20)`
 fn shown_durations(figures: &CellFigures) -> Vec<String> {
-    let shown = |Spread { median, min, max }: Spread<u64>| {
+    let shown = |Spread { median, min, max, .. }: Spread<u64>| {
         let [median, min, max] = [median, min, max].map(duration_ns);
         if min == max { median } else { format!("{median} ({})", range(&min, &max)) }
     };
@@ -149,7 +147,7 @@ fn figure<T: Copy>(
     repeated: bool,
     show: impl Fn(T) -> String,
 ) -> String {
-    let Some(Spread { median, min, max }) = spread else { return NO_FIGURE.to_owned() };
+    let Some(Spread { median, min, max, .. }) = spread else { return NO_FIGURE.to_owned() };
     let median = show(median);
     if repeated { format!("{median}\n{}", range(&show(min), &show(max))) } else { median }
 }

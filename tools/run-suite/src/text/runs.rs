@@ -4,12 +4,14 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use bench_cli::quantity::{byte_rate, bytes, count, duration_ns};
-use bench_core::results::{FaultRecord, LatencySummary, LoadModel, Summary};
+use bench_core::results::{
+    AuditBasis, AuditSummary, FaultRecord, LatencySummary, LoadModel, Summary,
+};
 
 use super::cells::msg_rate;
-use super::{NO_FIGURE, table, word};
+use super::{NO_FIGURE, named_runs, table};
 use crate::summary::{
-    CellSummary, ExperimentSummary, RunSummary, SuiteSummary, throughput_bytes_per_s,
+    CellSummary, ExperimentSummary, RunSummary, SuiteSummary, sampled, throughput_bytes_per_s,
     throughput_msg_per_s,
 };
 
@@ -17,7 +19,8 @@ use crate::summary::{
 pub(super) struct Row<'a> {
     name: String,
     run: &'a RunSummary,
-    figures: &'a Summary,
+    /// None when the tool has left nothing that can be read.
+    figures: Option<&'a Summary>,
 }
 
 pub(super) fn rows(experiments: &[ExperimentSummary]) -> Vec<Row<'_>> {
@@ -26,7 +29,7 @@ pub(super) fn rows(experiments: &[ExperimentSummary]) -> Vec<Row<'_>> {
         for cell in &experiment.cells {
             for run in &cell.runs {
                 for (left, tool) in run.tools().zip(experiment.tools()) {
-                    let Some(figures) = &left.figures else { continue };
+                    let figures = left.figures.as_ref();
                     let mut name = run_name(experiment, cell, run);
                     if experiment.then.is_some() {
                         let _ = write!(name, " {tool}");
@@ -65,12 +68,19 @@ pub(super) fn run_name(
 pub(super) fn throughputs(rows: &[Row<'_>]) -> String {
     let header = ["", "audit", "generator", "msg/s", "bytes/s", "CPU", "CPU/msg", "memory"]
         .map(str::to_owned);
+    let columns = header.len();
     table(
         header.into(),
         3,
         rows.iter().map(|Row { name, run, figures }| {
+            let Some(figures) = figures else {
+                let mut row = vec![name.clone(), run.status.word().to_owned()];
+                row.resize(columns, NO_FIGURE.to_owned());
+                return row;
+            };
             let used = &figures.resources;
             let or_none = |text: Option<String>| text.unwrap_or_else(|| NO_FIGURE.to_owned());
+            let memory_bytes = Some(used.memory_max_bytes).filter(|bytes| *bytes > 0);
             vec![
                 name.clone(),
                 audit(run, figures),
@@ -79,7 +89,7 @@ pub(super) fn throughputs(rows: &[Row<'_>]) -> String {
                 or_none(throughput_bytes_per_s(figures).map(byte_rate)),
                 format!("{:.2} s", used.cpu_s),
                 or_none(used.cpu_us_per_message.map(|us| format!("{us:.2} us"))),
-                bytes(used.memory_max_bytes),
+                or_none(memory_bytes.map(bytes)),
             ]
         }),
     )
@@ -87,11 +97,11 @@ pub(super) fn throughputs(rows: &[Row<'_>]) -> String {
 
 /// The verdict, and what the audit counted that is not as it should be.
 fn audit(run: &RunSummary, figures: &Summary) -> String {
-    let mut text = word(run.status).to_owned();
+    let mut text = run.status.word().to_owned();
     let Some(audit) = &figures.audit else {
         return if run.then.is_some() { text } else { text + ", not audited" };
     };
-    let _ = write!(text, ", {} lost", count(audit.lost));
+    let _ = write!(text, ", {}", lost(audit));
     for (number, what) in [
         (audit.duplicated, "duplicated"),
         (audit.reordered, "reordered"),
@@ -105,8 +115,20 @@ fn audit(run: &RunSummary, figures: &Summary) -> String {
     text
 }
 
+/// How much is lost, as far as that is known.
+fn lost(audit: &AuditSummary) -> String {
+    match audit.against {
+        _ if audit.received == 0 && audit.lost == 0 => "nothing received".to_owned(),
+        AuditBasis::Sequences => format!("{} missing", count(audit.lost)),
+        AuditBasis::Acked | AuditBasis::Expected => format!("{} lost", count(audit.lost)),
+    }
+}
+
 fn generator(figures: &Summary) -> String {
-    match (&figures.self_check, figures.load) {
+    // A schedule of which nothing was measured was neither kept nor missed.
+    let check = figures.self_check.as_ref();
+    let check = check.filter(|_| sampled(figures.schedule_lag.as_ref()).is_some());
+    match (check, figures.load) {
         (Some(check), _) if check.kept_schedule => "on schedule".to_owned(),
         (Some(check), _) => format!("LATE, lag p99 {}", duration_ns(check.lag_p99_ns)),
         (None, LoadModel::Closed) => "unpaced".to_owned(),
@@ -118,24 +140,31 @@ fn generator(figures: &Summary) -> String {
 pub(super) fn latencies(rows: &[Row<'_>]) -> String {
     let header = ["", "latency", "p50", "p90", "p99", "p99.9", "max"].map(str::to_owned);
     let lines = rows.iter().flat_map(|Row { name, figures, .. }| {
-        let kinds = [
-            ("publish", &figures.publish_latency),
-            ("service time", &figures.service_time),
-            ("arrival", &figures.arrival_latency),
-            ("end-to-end", &figures.end_to_end_latency),
-            ("table", &figures.table_time),
-            ("landing", &figures.landing_latency),
-        ];
-        // The service time stands in where no schedule gives a publish latency.
-        let stands = |kind: &str| kind != "service time" || figures.publish_latency.is_none();
-        let kinds = kinds.into_iter().filter(move |(kind, _)| stands(kind));
-        let kinds = kinds.filter_map(|(kind, latency)| Some((kind, latency.as_ref()?)));
+        let kinds = figures.iter().flat_map(|figures| latencies_of(figures));
         kinds.enumerate().map(|(line, (kind, latency))| {
             let name = if line == 0 { name.clone() } else { String::new() };
             [vec![name, kind.to_owned()], percentiles(latency)].concat()
         })
     });
     table(header.into(), 2, lines)
+}
+
+/// The latencies that a tool measured, by what tables call them.
+pub(super) fn latencies_of(
+    figures: &Summary,
+) -> impl Iterator<Item = (&'static str, &LatencySummary)> {
+    let kinds = [
+        ("publish", &figures.publish_latency),
+        ("service time", &figures.service_time),
+        ("arrival", &figures.arrival_latency),
+        ("end-to-end", &figures.end_to_end_latency),
+        ("table", &figures.table_time),
+        ("landing", &figures.landing_latency),
+    ];
+    // The service time stands in where no schedule gives a publish latency.
+    let stands = |kind: &str| kind != "service time" || figures.publish_latency.is_none();
+    let kinds = kinds.into_iter().filter(move |(kind, _)| stands(kind));
+    kinds.filter_map(|(kind, latency)| Some((kind, latency.as_ref()?)))
 }
 
 fn percentiles(latency: &LatencySummary) -> Vec<String> {
@@ -150,7 +179,8 @@ pub(super) fn counts(suite: &SuiteSummary) -> String {
     for experiment in &suite.experiments {
         for cell in &experiment.cells {
             for (index, tool) in experiment.tools().enumerate() {
-                let left = cell.runs.iter().filter_map(|run| run.tools().nth(index));
+                let valid = cell.runs.iter().filter(|run| run.is_valid());
+                let left = valid.filter_map(|run| run.tools().nth(index));
                 let figures: Vec<&Summary> =
                     left.filter_map(|left| left.figures.as_ref()).collect();
                 let counted = counted(&figures).join(", ");
@@ -164,7 +194,7 @@ pub(super) fn counts(suite: &SuiteSummary) -> String {
     text
 }
 
-/// What was counted in some of the repeats of a cell: `3 records throttled`, with the lowest and the
+/// What was counted in some of the valid repeats of a cell: `3 records throttled`, with the lowest and the
 /// highest number where they differ.
 fn counted(runs: &[&Summary]) -> Vec<String> {
     let names: BTreeSet<&String> = runs.iter().flat_map(|run| run.counts.keys()).collect();
@@ -181,32 +211,30 @@ fn counted(runs: &[&Summary]) -> Vec<String> {
     names.into_iter().filter_map(of).collect()
 }
 
-/// A line for each fault of each run.
+/// A line for each fault of each run. One that does not count says so.
 pub(super) fn faults(suite: &SuiteSummary) -> String {
     let mut text = String::new();
     let several = suite.runs().nth(1).is_some();
-    for experiment in &suite.experiments {
-        for (cell, run) in
-            experiment.cells.iter().flat_map(|cell| cell.runs.iter().map(move |run| (cell, run)))
-        {
-            let name = if several { run_name(experiment, cell, run) + ": " } else { String::new() };
-            let figures = run.tools().filter_map(|tool| tool.figures.as_ref());
-            let audit = figures.filter_map(|figures| figures.audit.as_ref()).last();
-            let audit = audit.map(|audit| {
-                format!("{} lost, {} duplicated", count(audit.lost), count(audit.duplicated))
-            });
-            let [fault] = run.faults.as_slice() else {
-                for fault in &run.faults {
-                    let _ = writeln!(text, "  {name}{}", recovery(fault));
-                }
-                if let Some(audit) = audit.filter(|_| !run.faults.is_empty()) {
-                    let _ = writeln!(text, "  {name}in the whole run {audit}");
-                }
-                continue;
-            };
-            let audit = audit.map(|audit| format!("; {audit}")).unwrap_or_default();
-            let _ = writeln!(text, "  {name}{}{audit}", recovery(fault));
-        }
+    for (experiment, cell, run) in named_runs(suite) {
+        let name = if several { run_name(experiment, cell, run) + ": " } else { String::new() };
+        let figures = run.tools().filter_map(|tool| tool.figures.as_ref());
+        let audit = figures.filter_map(|figures| figures.audit.as_ref()).last();
+        let audit =
+            audit.map(|audit| format!("{}, {} duplicated", lost(audit), count(audit.duplicated)));
+        let word = (!run.is_valid()).then(|| run.status.word().to_owned());
+        let whole: Vec<String> = audit.into_iter().chain(word).collect();
+        let whole = whole.join(", ");
+        let [fault] = run.faults.as_slice() else {
+            for fault in &run.faults {
+                let _ = writeln!(text, "  {name}{}", recovery(fault));
+            }
+            if !whole.is_empty() && !run.faults.is_empty() {
+                let _ = writeln!(text, "  {name}in the whole run {whole}");
+            }
+            continue;
+        };
+        let whole = if whole.is_empty() { whole } else { format!("; {whole}") };
+        let _ = writeln!(text, "  {name}{}{whole}", recovery(fault));
     }
     text
 }

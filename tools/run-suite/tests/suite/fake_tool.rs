@@ -29,22 +29,29 @@ while [ $# -gt 0 ]; do
   shift
 done
 mkdir "$dir" || { echo "the run folder is there already" >&2; exit 1; }
-leave() { cp "$here/$1.json" "$dir/run.json"; exit "$2"; }
-cp "$here/running.json" "$dir/run.json"
+put() {
+  id=$(printf %010x $$)
+  sed "s|\"fake-bench\"|\"$name\"|; s|\"0000000001\"|\"$id\"|; s|RUN_DIR|$dir|" \
+    "$here/$1.json" > "$dir/run.json.new"
+  mv "$dir/run.json.new" "$dir/run.json"
+}
+leave() { put "$1"; exit "$2"; }
+put running
 printf 'end_s,acked_per_s,received_per_s\n1,1000,990\n' > "$dir/intervals.csv"
 echo $$ > "$here/pid"
 case $(cat "$here/behave-$load" 2>/dev/null || echo good) in
   good) leave good 0;;
   landed) leave landed 0;;
   invalid) leave invalid 3;;
+  doubted) leave good 3;;
   fail) echo "first words" >&2; echo "the broker is gone" >&2; exit 1;;
   wait) trap 'leave incomplete 130' INT TERM; while :; do sleep 0.05; done;;
   stubborn) trap '' INT; while :; do sleep 0.05; done;;
   schedule)
     trap 'leave incomplete 130' INT TERM
     read up _ < /proc/uptime
-    sed "s/\"START\"/${up%.*}${up#*.}0000000/" "$here/scheduled.json" > "$dir/run.json.new"
-    mv "$dir/run.json.new" "$dir/run.json"
+    sed "s/\"START\"/${up%.*}${up#*.}0000000/" "$here/scheduled.json" > "$here/started.json"
+    put started
     for turn in $(seq "$(cat "$here/turns")"); do
       read up _ < /proc/uptime; echo "$up" >> "$here/ticks"
       sleep 0.05
@@ -236,7 +243,7 @@ fn document(status: &str, verdict: &Value) -> Value {
         "started_at": "2026-11-21T08:30:00Z",
         "status": status,
         "verdict": verdict,
-        "options": {},
+        "options": {"run-dir": "RUN_DIR"},
         "services": [
             {"name": "kafka", "origin": "embedded", "address": "127.0.0.1:1", "version": "mock"}
         ],

@@ -74,8 +74,44 @@ fn a_tool_that_stands_still_is_marked_and_its_recovery_found() {
     assert_eq!(cell["recovery_s"]["median"], fault["recovery_s"]);
     let csv = stdout(&tool.run(&["report", &folder, "--output", "csv"]));
     let (header, row) = csv.trim_end().split_once('\n').expect("two lines");
-    assert!(header.ends_with(",recovery_s_median,recovery_s_min,recovery_s_max"), "{csv}");
-    assert!(row.ends_with(&format!(",{}", fault["recovery_s"])), "{csv}");
+    assert!(header.ends_with(",recovery_s_median,recovery_s_min,recovery_s_max,remarks"), "{csv}");
+    assert!(row.ends_with(&format!(",{},", fault["recovery_s"])), "{csv}");
+}
+
+#[test]
+fn a_run_whose_results_do_not_show_its_faults_does_not_count() {
+    let tool = FakeTool::new();
+    tool.schedule(40, &stalled());
+    tool.experiment(STOP);
+    assert_eq!(tool.run(&["run", "try.toml"]).status.code(), Some(0));
+    let path = tool.result("01-try/repeat-1/run.json");
+    let whole = read_json(&path);
+    let (mut none, mut too_late) = (whole.clone(), whole.clone());
+    none["faults"] = Value::Array(Vec::new());
+    too_late["faults"][0]["begin_s"] = Value::Null;
+    for (document, problem) in [
+        (none, "its results do not say that stop tool was done"),
+        (too_late, "the run ended before stop tool"),
+    ] {
+        fs::write(&path, document.to_string()).expect("written");
+        let output = tool.run(&["report", "results"]);
+        assert_eq!(output.status.code(), Some(1), "{problem}");
+        assert!(stdout(&output).contains(problem), "{}", stdout(&output));
+        let csv = stdout(&tool.run(&["report", "results", "--output", "csv"]));
+        assert!(
+            csv.lines().nth(1).expect("a line").starts_with("try,try,fake-bench,1,0,,"),
+            "{csv}"
+        );
+    }
+
+    // A run that lost something says so beside its recovery.
+    let mut invalid = whole;
+    invalid["verdict"] = serde_json::json!({"outcome": "invalid", "reasons": ["3 lost"]});
+    fs::write(&path, invalid.to_string()).expect("written");
+    let output = tool.run(&["report", "results"]);
+    assert_eq!(output.status.code(), Some(3));
+    let line = "stop tool at 1.0 s: recovered after 0.8 s; 0 lost, 0 duplicated, INVALID";
+    assert!(stdout(&output).contains(line), "{}", stdout(&output));
 }
 
 #[test]

@@ -1,0 +1,179 @@
+//! What the tools of a run have left in its folder, read with suspicion: a file may be gone, cut
+//! short or swapped, and a pipe or a folder may stand in its place.
+
+use std::fmt::{self, Display, Formatter};
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use bench_core::results::{self, RunDocument, RunFolder};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::error::Category;
+
+use crate::plan::{Plan, PlannedRun};
+
+/// The option by which a tool is told its result folder.
+const RUN_DIR: &str = "run-dir";
+
+/// A file that says nothing, with the reason.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Unreadable {
+    /// What was attempted on which file, and why it failed.
+    problem: String,
+    /// Whether there is nothing at its place.
+    pub(crate) is_missing: bool,
+}
+
+/// What the tools of one run have left.
+#[derive(Debug)]
+pub(crate) struct RunFiles {
+    pub(crate) first: ToolFiles,
+    /// That of the second tool, where the experiment has one.
+    pub(crate) then: Option<ToolFiles>,
+}
+
+/// What one tool has left of a run.
+#[derive(Debug)]
+pub(crate) struct ToolFiles {
+    /// Its result folder.
+    pub(crate) dir: PathBuf,
+    pub(crate) document: Result<RunDocument, Unreadable>,
+}
+
+impl Display for Unreadable {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.problem)
+    }
+}
+
+impl std::error::Error for Unreadable {}
+
+impl Unreadable {
+    fn unread(path: &Path, error: &io::Error) -> Self {
+        Self {
+            problem: format!("failed to read {}: {error}", path.display()),
+            is_missing: error.kind() == io::ErrorKind::NotFound,
+        }
+    }
+
+    fn misunderstood(path: &Path, reason: &str) -> Self {
+        let problem = format!("failed to understand {}: {reason}", path.display());
+        Self { problem, is_missing: false }
+    }
+}
+
+impl RunFiles {
+    /// Reads what a run of the experiment in `dir` has left. `run_ids` are those that its tools are
+    /// known to have had, as far as that was recorded.
+    pub(crate) fn read(dir: &Path, plan: &Plan, run: PlannedRun, run_ids: &[String]) -> Self {
+        let run_dir = dir.join(plan.run_folder(run));
+        let place = plan.run_folder(run);
+        let then_dir = plan.then_dir(&run_dir).zip(plan.then_dir(Path::new(&place)));
+        let then = plan.then.as_ref().zip(then_dir);
+        Self {
+            then: then.map(|(call, (dir, place))| {
+                ToolFiles::read(dir, &call.tool, &place, run_ids.get(1))
+            }),
+            first: ToolFiles::read(run_dir, &plan.tool, Path::new(&place), run_ids.first()),
+        }
+    }
+
+    fn tools(&self) -> impl Iterator<Item = &ToolFiles> {
+        std::iter::once(&self.first).chain(&self.then)
+    }
+
+    /// Whether what cannot be read is not there at all.
+    pub(crate) fn is_missing(&self) -> bool {
+        let unreadable = self.tools().find_map(|tool| tool.document.as_ref().err());
+        unreadable.is_some_and(|unreadable| unreadable.is_missing)
+    }
+
+    /// The ids that the tools gave their runs, up to the first that has left nothing.
+    pub(crate) fn run_ids(&self) -> Vec<String> {
+        let document = |tool: &ToolFiles| Some(tool.document.as_ref().ok()?.run_id.clone());
+        self.tools().map_while(document).collect()
+    }
+}
+
+impl ToolFiles {
+    /// Reads what `tool` has left in `dir`, which ends with `place`.
+    pub(crate) fn read(dir: PathBuf, tool: &str, place: &Path, run_id: Option<&String>) -> Self {
+        let document = read_document(&dir).and_then(|document| {
+            match foreign(&document, tool, place, run_id) {
+                Some(reason) => Err(Unreadable::misunderstood(&document_path(&dir), &reason)),
+                None => Ok(document),
+            }
+        });
+        Self { dir, document }
+    }
+
+    /// Where its document is, or should be.
+    pub(crate) fn document_path(&self) -> PathBuf {
+        document_path(&self.dir)
+    }
+}
+
+/// What shows that a document is not that of the run in whose folder it lies.
+fn foreign(
+    document: &RunDocument,
+    tool: &str,
+    place: &Path,
+    run_id: Option<&String>,
+) -> Option<String> {
+    if document.tool.name != tool {
+        return Some(format!("it is a result of {}, not of {tool}", document.tool.name));
+    }
+    if let Some(own) = run_id.filter(|own| **own != document.run_id) {
+        return Some(format!("it is of run {}, and the run here was {own}", document.run_id));
+    }
+    let made_in = document.options.get(RUN_DIR).and_then(serde_json::Value::as_str)?;
+    (!Path::new(made_in).ends_with(place)).then(|| format!("it is of the run in {made_in}"))
+}
+
+fn document_path(run_dir: &Path) -> PathBuf {
+    run_dir.join(RunFolder::DOCUMENT)
+}
+
+/// Reads the `run.json` of a run.
+pub(crate) fn read_document(run_dir: &Path) -> Result<RunDocument, Unreadable> {
+    read_json(&document_path(run_dir), results::SCHEMA_VERSION)
+}
+
+/// Reads a file of JSON with a schema version of at most `version_max`.
+pub(crate) fn read_json<T: DeserializeOwned>(
+    path: &Path,
+    version_max: u32,
+) -> Result<T, Unreadable> {
+    let text = read_file(path).map_err(|error| Unreadable::unread(path, &error))?;
+    let damaged = |error: serde_json::Error| {
+        let reason = match error.classify() {
+            _ if text.trim_ascii().is_empty() => "it is empty".to_owned(),
+            Category::Eof => format!("it is cut short: {error}"),
+            _ => error.to_string(),
+        };
+        Unreadable::misunderstood(path, &reason)
+    };
+    let Version { schema_version: version } = serde_json::from_slice(&text).map_err(damaged)?;
+    if !(1..=version_max).contains(&version) {
+        let reason = format!(
+            "it has schema version {version}, this run-suite knows {version_max}; use the \
+             run-suite that wrote it"
+        );
+        return Err(Unreadable::misunderstood(path, &reason));
+    }
+    serde_json::from_slice(&text).map_err(damaged)
+}
+
+/// Reads a file, and nothing else: the end of a pipe might never come.
+pub(crate) fn read_file(path: &Path) -> io::Result<Vec<u8>> {
+    if !fs::metadata(path)?.is_file() {
+        return Err(io::Error::other("it is not a file"));
+    }
+    fs::read(path)
+}
+
+#[derive(Deserialize)]
+struct Version {
+    schema_version: u32,
+}

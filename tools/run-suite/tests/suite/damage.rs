@@ -1,0 +1,359 @@
+//! Results that are gone, damaged, swapped or worth less than the experiment recorded: what reports,
+//! exit codes and `resume` make of them.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Output;
+
+use rustix::fs::{Mode, mkfifoat};
+use serde_json::{Value, json};
+
+use crate::fake_tool::{FakeTool, read_json, stderr, stdout};
+
+/// Two cells of two repeats.
+const SWEEP: &str = "repeats = 2\n[matrix]\nload = [\"a\", \"b\"]\n";
+
+/// The run that is damaged, and the other one of its cell.
+const DAMAGED: &str = "02-load-b/repeat-2";
+const INTACT: &str = "02-load-b/repeat-1";
+
+/// Something that happens to a run folder, given it and that of another run of the cell.
+type Damage = fn(&Path, &Path);
+
+/// Damage that leaves nothing to read, with what is said about it.
+const UNREADABLE: [(&str, Damage); 13] = [
+    ("No such file or directory", |run, _| fs::remove_file(document(run)).expect("removed")),
+    ("No such file or directory", |run, _| fs::remove_dir_all(run).expect("removed")),
+    ("Not a directory", |run, _| {
+        fs::remove_dir_all(run).expect("removed");
+        fs::write(run, "no folder").expect("written");
+    }),
+    ("it is empty", |run, _| fs::write(document(run), "").expect("written")),
+    ("it is cut short", |run, _| {
+        let whole = fs::read(document(run)).expect("readable");
+        fs::write(document(run), &whole[..whole.len() / 2]).expect("written");
+    }),
+    ("expected value", |run, _| fs::write(document(run), [0; 512]).expect("written")),
+    ("it is not a file", |run, _| {
+        replace(run, |path| fs::create_dir(path).expect("a folder"));
+    }),
+    ("it is not a file", |run, _| {
+        replace(run, |path| mkfifoat(rustix::fs::CWD, path, Mode::RWXU).expect("a pipe"));
+    }),
+    ("symbolic links", |run, _| {
+        replace(run, |path| symlink("run.json", path).expect("a loop"));
+    }),
+    ("it has schema version 99, this run-suite knows", |run, _| {
+        edit(run, |document| document["schema_version"] = 99.into());
+    }),
+    ("it is of run ", |run, other| {
+        fs::copy(document(other), document(run)).expect("copied");
+    }),
+    ("it is a result of fake-reader, not of fake-bench", |run, _| {
+        edit(run, |document| document["tool"]["name"] = "fake-reader".into());
+    }),
+    ("it is of the run in elsewhere/01-load-a/repeat-2", |run, _| {
+        edit(run, |document| {
+            document["options"]["run-dir"] = "elsewhere/01-load-a/repeat-2".into();
+        });
+    }),
+];
+
+/// Documents that a tool which came to a good end does not leave, with what is said about them.
+const UNFINISHED: [(&str, Damage); 5] = [
+    ("the run goes on, or its tool died", |run, _| {
+        edit(run, |document| document["status"] = "running".into());
+    }),
+    ("the run was interrupted", |run, _| {
+        edit(run, |document| document["status"] = "incomplete".into());
+    }),
+    ("the run failed: the broker is gone", |run, _| {
+        edit(run, |document| {
+            document["status"] = "failed".into();
+            document["warnings"] = json!(["the broker is gone"]);
+        });
+    }),
+    ("it is complete without a verdict", |run, _| {
+        edit(run, |document| document["verdict"] = Value::Null);
+    }),
+    ("it is complete without figures", |run, _| {
+        edit(run, |document| document["summary"] = Value::Null);
+    }),
+];
+
+fn document(run: &Path) -> PathBuf {
+    run.join("run.json")
+}
+
+fn edit(run: &Path, change: impl FnOnce(&mut Value)) {
+    let mut document = read_json(&self::document(run));
+    change(&mut document);
+    fs::write(self::document(run), document.to_string()).expect("written");
+}
+
+fn replace(run: &Path, by: impl FnOnce(&Path)) {
+    fs::remove_file(document(run)).expect("removed");
+    by(&document(run));
+}
+
+/// A finished experiment, of which the intact run of the second cell was half as fast as all others.
+fn finished(body: &str) -> FakeTool {
+    let tool = FakeTool::new();
+    tool.experiment(body);
+    let output = tool.run(&["run", "try.toml"]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    tool
+}
+
+fn sweep() -> FakeTool {
+    let tool = finished(SWEEP);
+    edit(&tool.result(INTACT), |document| {
+        document["summary"]["consumed"]["rate_msg_per_s"] = 500.0.into();
+    });
+    tool
+}
+
+fn report(tool: &FakeTool, format: &str) -> Output {
+    tool.run(&["report", &tool.results_argument(), "--output", format])
+}
+
+/// Checks what all forms of the report say of an experiment with one run that does not count.
+fn check_reports(tool: &FakeTool, exit: i32, word: &str, reason: &str) {
+    let output = report(tool, "human");
+    let text = stdout(&output);
+    assert_eq!(output.status.code(), Some(exit), "{reason}: {text}{}", stderr(&output));
+    assert!(text.starts_with(&format!("try (3 valid, 1 {word}): ")), "{reason}: {text}");
+    let left_out =
+        format!("1 run is left out of all medians and ranges: try load=b repeat 2 ({word})");
+    assert!(text.contains(&left_out), "{reason}: {text}");
+    let note = text.lines().find(|line| line.contains(reason)).expect(reason);
+    assert!(note.starts_with("try load=b repeat 2: "), "{note}");
+
+    let output = report(tool, "json");
+    assert_eq!(output.status.code(), Some(exit), "{reason}");
+    let summary: Value = serde_json::from_str(&stdout(&output)).expect("JSON");
+    let cell = &summary["experiments"][0]["cells"][1];
+    assert_eq!((&cell["valid_runs"], &cell["left_out"]), (&json!(1), &json!([2])), "{reason}");
+    let median = &cell["throughput_msg_per_s"];
+    assert_eq!(*median, json!({"median": 500.0, "min": 500.0, "max": 500.0, "runs": 1}));
+    let problem = cell["runs"][1]["problem"].as_str().expect("a problem");
+    assert!(problem.contains(reason), "{problem}");
+
+    let output = report(tool, "csv");
+    assert_eq!(output.status.code(), Some(exit), "{reason}");
+    let csv = stdout(&output);
+    let line = csv.lines().nth(2).expect("a line for b");
+    assert!(line.starts_with("try,load=b,fake-bench,b,2,1,500,500,500,"), "{line}");
+    assert!(line.contains("repeat 2 left out: ") && line.contains(reason), "{line}");
+}
+
+#[test]
+fn runs_that_cannot_be_read_are_named_and_left_out() {
+    for (reason, damage) in UNREADABLE {
+        let tool = sweep();
+        damage(&tool.result(DAMAGED), &tool.result(INTACT));
+        check_reports(&tool, 1, "UNREADABLE", reason);
+        let text = stdout(&report(&tool, "human"));
+        assert!(text.contains(&format!("{DAMAGED}/run.json")), "{reason}: {text}");
+    }
+}
+
+#[test]
+fn documents_without_a_good_end_are_failures_whatever_their_verdict() {
+    for (reason, damage) in UNFINISHED {
+        let tool = sweep();
+        damage(&tool.result(DAMAGED), &tool.result(INTACT));
+        check_reports(&tool, 1, "FAILED", reason);
+    }
+}
+
+#[test]
+fn a_document_that_says_invalid_makes_the_run_invalid() {
+    let tool = sweep();
+    edit(&tool.result(DAMAGED), |document| {
+        document["verdict"] = json!({"outcome": "invalid", "reasons": ["5 messages were lost"]});
+    });
+    check_reports(&tool, 3, "INVALID", "INVALID: 5 messages were lost");
+}
+
+#[test]
+fn a_document_without_permission_to_read_it_is_named() {
+    let tool = sweep();
+    let path = document(&tool.result(DAMAGED));
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o000)).expect("permissions");
+    let mut command = tool.run_suite(&["report", &tool.results_argument()]);
+    if rustix::process::geteuid().is_root() {
+        // Root may read everything, so that somebody else looks, with a binary that he may run.
+        let folder = tool.path("");
+        let binary = tool.path("run-suite");
+        fs::copy(assert_cmd::cargo::cargo_bin!("run-suite"), &binary).expect("copied");
+        fs::set_permissions(&folder, fs::Permissions::from_mode(0o755)).expect("permissions");
+        command = std::process::Command::new(binary);
+        command.args(["report", &tool.results_argument()]).current_dir(&folder).uid(65_534);
+    }
+    let output = command.output().expect("run-suite starts");
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+    let text = stdout(&output);
+    assert!(text.starts_with("try (3 valid, 1 UNREADABLE): "), "{text}");
+    assert!(text.contains("Permission denied"), "{text}");
+}
+
+#[test]
+fn resume_repeats_what_the_folders_do_not_show() {
+    for (reason, damage) in UNREADABLE.into_iter().chain(UNFINISHED) {
+        let tool = sweep();
+        damage(&tool.result(DAMAGED), &tool.result(INTACT));
+        let output = tool.run(&["resume", &tool.results_argument()]);
+        assert_eq!(output.status.code(), Some(0), "{reason}: {}", stderr(&output));
+        assert_eq!(tool.calls().len(), 5, "{reason}");
+        let text = stdout(&report(&tool, "human"));
+        assert!(text.starts_with("try (4 valid): "), "{reason}: {text}");
+    }
+}
+
+#[test]
+fn a_run_that_its_exit_code_made_invalid_stays_so() {
+    let tool = FakeTool::new();
+    tool.behave("a", "doubted");
+    tool.experiment("[options]\nload = \"a\"");
+    for arguments in [["run", "try.toml"], ["resume", "results"], ["resume", "results"]] {
+        let output = tool.run(&arguments);
+        assert_eq!(output.status.code(), Some(3), "{}", stderr(&output));
+        assert_eq!(tool.calls().len(), 1);
+    }
+    assert_eq!(report(&tool, "human").status.code(), Some(3));
+}
+
+#[test]
+fn a_state_that_lags_behind_the_folders_does_not_hide_them() {
+    let tool = sweep();
+    edit(&tool.result(DAMAGED), |document| {
+        document["verdict"] = json!({"outcome": "invalid", "reasons": ["5 messages were lost"]});
+    });
+    fs::remove_dir_all(tool.result("01-load-a/repeat-1")).expect("removed");
+    let state = tool.result("experiment.json");
+    let mut old = read_json(&state);
+    for run in old["runs"].as_array_mut().expect("runs") {
+        *run = json!({"status": "pending"});
+    }
+    fs::write(&state, old.to_string()).expect("written");
+    let output = report(&tool, "human");
+    let text = stdout(&output);
+    assert_eq!(output.status.code(), Some(130), "{text}");
+    assert!(text.starts_with("try (1 pending, 2 valid, 1 INVALID): "), "{text}");
+    let remedy = format!("not finished: `run-suite resume {}`", tool.results_argument());
+    assert!(text.contains(&remedy), "{text}");
+}
+
+#[test]
+fn of_two_tools_each_document_counts() {
+    let chain = "repeats = 2\n[then]\ntool = \"fake-reader\"\n";
+    let then = "01-try/repeat-2/then";
+    let copied: Damage = |run, other| {
+        fs::copy(document(other), document(run)).expect("copied");
+    };
+    let cut: Damage = |run, _| fs::write(document(run), "{").expect("written");
+    let invalid: Damage = |run, _| {
+        edit(run, |document| document["verdict"]["outcome"] = "invalid".into());
+    };
+    for (place, damage, exit, problem) in [
+        (then, cut, 1, "fake-reader: failed to understand"),
+        (then, copied, 1, "fake-reader: failed to understand"),
+        (then, invalid, 3, "fake-reader: INVALID"),
+        ("01-try/repeat-2", cut, 1, "fake-bench: failed to understand"),
+        ("01-try/repeat-2", invalid, 3, "fake-bench: INVALID"),
+    ] {
+        let tool = finished(chain);
+        let other = place.replace("repeat-2", "repeat-1");
+        damage(&tool.result(place), &tool.result(&other));
+        let output = report(&tool, "human");
+        let text = stdout(&output);
+        assert_eq!(output.status.code(), Some(exit), "{problem}: {text}");
+        assert!(text.starts_with("try (1 valid, 1 "), "{problem}: {text}");
+        assert!(text.contains(&format!("try repeat 2: {problem}")), "{problem}: {text}");
+    }
+}
+
+#[test]
+fn an_experiment_without_a_state_is_named_and_the_others_are_reported() {
+    for damage in [
+        (|state| fs::remove_file(state).expect("removed")) as fn(&Path),
+        |state| fs::write(state, "{\"schema_version\":").expect("written"),
+        |state| {
+            fs::remove_file(state).expect("removed");
+            fs::create_dir(state).expect("a folder");
+        },
+    ] {
+        let tool = finished("");
+        let broken = tool.results_argument();
+        fs::rename(tool.path(&broken), tool.path("results/a-broken")).expect("renamed");
+        assert_eq!(tool.run(&["run", "try.toml"]).status.code(), Some(0));
+        damage(&tool.path("results/a-broken/experiment.json"));
+        for format in ["human", "json", "csv"] {
+            let output = tool.run(&["report", "results", "--output", format]);
+            let (text, error) = (stdout(&output), stderr(&output));
+            assert_eq!(output.status.code(), Some(1), "{text}{error}");
+            assert!(text.contains("try"), "{text}");
+            assert!(error.contains("results/a-broken/experiment.json"), "{error}");
+            assert!(
+                error.contains("`run-suite run results/a-broken/experiment.toml` runs"),
+                "{error}"
+            );
+            if format == "json" {
+                let summary: Value = serde_json::from_str(&text).expect("JSON");
+                assert_eq!(summary["experiments"].as_array().map(Vec::len), Some(1));
+                assert_eq!(summary["unreadable"][0]["folder"], "results/a-broken");
+            }
+        }
+        let alone = tool.run(&["report", "results/a-broken"]);
+        assert_eq!(alone.status.code(), Some(1));
+        assert!(stderr(&alone).contains("a-broken/experiment.json"), "{}", stderr(&alone));
+    }
+}
+
+#[test]
+fn several_experiments_show_a_row_for_a_run_that_cannot_be_read() {
+    let tool = finished("");
+    fs::rename(tool.path(&tool.results_argument()), tool.path("results/a")).expect("renamed");
+    assert_eq!(tool.run(&["run", "try.toml"]).status.code(), Some(0));
+    fs::remove_file(tool.path("results/a/01-try/repeat-1/run.json")).expect("removed");
+    let output = tool.run(&["report", "results"]);
+    let text = stdout(&output);
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    let row = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(text.lines().any(|line| row(line) == "try UNREADABLE - - - - - -"), "{text}");
+}
+
+#[test]
+fn figures_of_nothing_are_not_shown_as_figures() {
+    let tool = finished("");
+    edit(&tool.result("01-try/repeat-1"), |document| {
+        let summary = &mut document["summary"];
+        for latency in ["publish_latency", "service_time", "end_to_end_latency", "schedule_lag"] {
+            summary[latency]["count"] = 0.into();
+            for percentile in ["p50_ns", "p90_ns", "p99_ns", "p99_9_ns", "max_ns"] {
+                summary[latency][percentile] = 0.into();
+            }
+        }
+        summary["audit"]["received"] = 0.into();
+        summary["resources"]["memory_max_bytes"] = 0.into();
+        summary["durations"] = json!({"commit_time": summary["end_to_end_latency"]});
+    });
+    let csv = stdout(&report(&tool, "csv"));
+    let cells: Vec<&str> = csv.lines().nth(1).expect("a line").split(',').collect();
+    let header: Vec<&str> = csv.lines().next().expect("a header").split(',').collect();
+    for (name, cell) in header.iter().zip(&cells).filter(|(name, _)| name.contains("_ns_")) {
+        assert_eq!(*cell, "", "{name}");
+    }
+    fs::rename(tool.path(&tool.results_argument()), tool.path("results/a")).expect("renamed");
+    assert_eq!(tool.run(&["run", "try.toml"]).status.code(), Some(0));
+    let text = stdout(&tool.run(&["report", "results"]));
+    let rows: Vec<String> =
+        text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
+    let row = "try valid, nothing received - 990 99.0 kB/s 0.50 s 0.25 us -";
+    assert!(rows.iter().any(|line| line == row), "{text}");
+    assert!(rows.iter().any(|line| line == "try publish - - - - -"), "{text}");
+    assert!(!text.contains("commit time"), "{text}");
+}
