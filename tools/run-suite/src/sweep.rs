@@ -15,6 +15,7 @@ use bench_core::results::{RunDocument, ServiceOrigin};
 use clap::{Args, ValueEnum};
 use toml::{Table, Value};
 
+use crate::folder::set_aside;
 use crate::plan::{Cell, Plan, RUN_PLACEHOLDER, RUNS_MAX};
 use crate::verdict::RunStatus;
 use crate::{plan_file, services_origin};
@@ -240,12 +241,19 @@ pub(crate) fn export(
     let label = &cell.label;
     let rate = cell.value(RATE).unwrap_or_default();
     let path = latencies_dir.join(format!("delta-{rate}.csv"));
+    let leave_out = |why: &str| {
+        tracing::warn!("{label}: {why}, {} is not written", path.display());
+        // What an earlier run has left there would pass for this one's.
+        set_aside(&path)
+    };
     if status != RunStatus::Complete {
-        tracing::warn!("{label}: the run does not count, {} is not written", path.display());
-        return Ok(());
+        return leave_out("the run does not count");
     }
     let failed = || format!("failed to write {}; name another --output-dir", path.display());
     let windows = windows(run_dir, WINDOW)?;
+    if windows.is_empty() {
+        return leave_out("nothing was received after the warm-up");
+    }
     fs::create_dir_all(latencies_dir).with_context(failed)?;
     write_csv(&windows, File::create(&path).with_context(failed)?).with_context(failed)?;
     tracing::info!("{label}: latencies over time in {}", path.display());
@@ -342,5 +350,26 @@ mod tests {
             let error = experiment(&args(&format!("{line} {more}"))).expect_err("refused");
             assert!(error.to_string().starts_with(problem), "{error}");
         }
+    }
+
+    #[test]
+    fn a_run_that_does_not_count_leaves_no_table_of_another_in_its_place() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let table = folder.path().join("delta-500.csv");
+        fs::write(&table, "of an earlier sweep").expect("written");
+        let options =
+            vec![(RATE.to_owned(), crate::experiment::OptionValue::Text("500".to_owned()))];
+        let cell = Cell {
+            name: None,
+            label: "rate=500".to_owned(),
+            options,
+            then: Vec::new(),
+            lambda: Vec::new(),
+        };
+        let run_dir = folder.path().join("no-such-run");
+        export(folder.path(), &cell, &run_dir, RunStatus::Invalid, None).expect("left out");
+        assert!(!table.exists());
+        let aside = fs::read_to_string(folder.path().join("delta-500.csv.aside-1"));
+        assert_eq!(aside.expect("kept"), "of an earlier sweep");
     }
 }
