@@ -127,6 +127,7 @@ impl Summary {
         let audit = self.audit.as_ref();
         let mut reasons = audit.map(|audit| invalid_reasons(audit, missed)).unwrap_or_default();
         reasons.extend(self.produced.as_ref().and_then(unconfirmed_reason));
+        reasons.extend(self.raw_loss_reason());
         let received = self.consumed.as_ref().map(|consumed| consumed.received);
         if reasons.is_empty() && received == Some(0) {
             reasons.push("nothing was received".to_owned());
@@ -144,6 +145,15 @@ impl Summary {
             }
         };
         Verdict { outcome, reasons }
+    }
+
+    /// What the numbers alone say of messages that carry none: that fewer came than were confirmed.
+    fn raw_loss_reason(&self) -> Option<String> {
+        let (produced, consumed) = (self.produced.as_ref()?, self.consumed.as_ref()?);
+        let lost = produced.acked.checked_sub(consumed.received).filter(|lost| *lost > 0)?;
+        self.audit.is_none().then(|| {
+            format!("{lost} fewer messages were received than the {} acknowledged", produced.acked)
+        })
     }
 
     /// What a reader of the figures must know.
@@ -609,6 +619,21 @@ mod tests {
         }
         let sent_only = SummaryInput { consumed: false, ..input(&totals) };
         assert_eq!(Summary::new(sent_only).verdict().outcome, VerdictOutcome::Valid);
+    }
+
+    #[test]
+    fn of_raw_messages_the_numbers_show_a_loss() {
+        let acked = Volume { messages: 1_000, bytes: 0 };
+        for (received, reasons) in [
+            (1_000, vec![]),
+            (1_001, vec![]),
+            (999, vec!["1 fewer messages were received than the 1000 acknowledged"]),
+        ] {
+            let received = Volume { messages: received, bytes: 0 };
+            let totals = Totals { acked, received, ..sent_1000() };
+            let summary = Summary::new(SummaryInput { raw: true, ..input(&totals) });
+            assert_eq!(summary.verdict().reasons, reasons);
+        }
     }
 
     #[test]
