@@ -18,18 +18,9 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// three intervals if that is longer, has died.
 const SILENCE_MIN: Duration = Duration::from_secs(5);
 
-/// How the run ended that left its results in a folder.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RunEnd {
-    /// By itself: what it had acknowledged is complete.
-    Reported,
-    /// Without a word: what it had acknowledged in its last interval is not recorded.
-    Died,
-}
-
 /// Waits for the end of the run that leaves its results in `folder`, the value of `--from-run`:
-/// until then nobody knows all that it will have acknowledged.
-pub fn await_run_end(folder: &Path, shutdown: &Shutdown) -> Result<RunEnd, Interrupted> {
+/// until then nobody knows all that it will have acknowledged. One that has died has ended.
+pub fn await_run_end(folder: &Path, shutdown: &Shutdown) -> Result<(), Interrupted> {
     let mut is_told = false;
     loop {
         let document = std::fs::read(folder.join(RunFolder::DOCUMENT)).unwrap_or_default();
@@ -37,9 +28,9 @@ pub fn await_run_end(folder: &Path, shutdown: &Shutdown) -> Result<RunEnd, Inter
         let running = serde_json::from_slice::<RunDocument>(&document)
             .ok()
             .filter(|document| document.status == Status::Running);
-        let Some(running) = running else { return Ok(RunEnd::Reported) };
+        let Some(running) = running else { return Ok(()) };
         if silence(folder).is_none_or(|silence| silence > silence_max(&running)) {
-            return Ok(RunEnd::Died);
+            return Ok(());
         }
         if !is_told {
             tracing::warn!("--from-run: {} goes on; waiting for its end", folder.display());
@@ -67,23 +58,66 @@ fn silence_max(running: &RunDocument) -> Duration {
     SILENCE_MIN.max(interval.unwrap_or_default().saturating_mul(3))
 }
 
+/// What another run had acknowledged, as the folder that `--from-run` names has it.
+pub struct AckedRun {
+    /// The run.
+    pub run: RunId,
+    /// What it had acknowledged, as far as that is recorded.
+    pub ledger: AckLedger,
+    /// Why the record is not whole, if it is not: the result is then not valid without that word.
+    pub partial: Option<String>,
+    /// What the reader of the figures must know of a run that did not come to its end.
+    pub warning: Option<String>,
+}
+
 /// The run that left its results in `folder`, the value of `--from-run`, and what it had
 /// acknowledged.
-pub fn acked_in(folder: &Path) -> Result<(RunId, AckLedger), UsageError> {
-    let ledger = AckLedger::read(folder)
+pub fn acked_in(folder: &Path) -> Result<AckedRun, UsageError> {
+    let (ledger, is_whole) = AckLedger::read_record(folder)
         .map_err(|error| UsageError::from_library(format!("--from-run: {error}")))?;
     let mut runs: Vec<RunId> = ledger.streams().map(|(stream, _)| stream.run).collect();
     runs.dedup();
-    if let [run] = runs[..] {
-        return Ok((run, ledger));
-    }
-    let problem = format!("{} holds the messages of {} runs", folder.display(), runs.len());
-    Err(UsageError::new("--from-run", problem, "name the folder of one run"))
+    let [run] = runs[..] else {
+        let problem = format!("{} holds the messages of {} runs", folder.display(), runs.len());
+        return Err(UsageError::new("--from-run", problem, "name the folder of one run"));
+    };
+    let status = status_in(folder);
+    // Earlier versions do not say; then the end of the run has to.
+    let is_whole = is_whole.unwrap_or(status.is_some_and(|status| status != Status::Running));
+    let partial = (!is_whole).then(|| {
+        let cause = match status {
+            Some(Status::Running) => "goes on, or its process died",
+            Some(_) => "could not write it",
+            None => "left no run.json that can be read",
+        };
+        format!(
+            "the record of what run {run} had acknowledged is partial, since that run {cause}: \
+             messages that are not in it are not missed here"
+        )
+    });
+    let warning = match status {
+        Some(Status::Incomplete) => Some("was interrupted"),
+        Some(Status::Failed) => Some("failed"),
+        Some(Status::Running | Status::Complete) | None => None,
+    };
+    let warning = warning.filter(|_| is_whole).map(|end| {
+        format!(
+            "run {run}, which sent the messages, is incomplete: it {end}; what it had acknowledged \
+             until then is checked"
+        )
+    });
+    Ok(AckedRun { run, ledger, partial, warning })
+}
+
+/// How far the run came that left its results in `folder`, if its document can be read.
+fn status_in(folder: &Path) -> Option<Status> {
+    let document = std::fs::read(folder.join(RunFolder::DOCUMENT)).ok()?;
+    serde_json::from_slice::<RunDocument>(&document).ok().map(|document| document.status)
 }
 
 #[cfg(test)]
 mod tests {
-    use bench_core::audit::StreamId;
+    use bench_core::audit::{LedgerFile, StreamId};
     use tempfile::TempDir;
 
     use super::*;
@@ -97,20 +131,20 @@ mod tests {
             ledger.insert_range(stream, 0, 9);
         }
         let folder = tempfile::tempdir().expect("makes a folder");
-        let text = serde_json::to_vec(&ledger.to_file()).expect("JSON");
+        let text = serde_json::to_vec(&ledger.to_file(true)).expect("JSON");
         std::fs::write(folder.path().join(AckLedger::FILE_NAME), text).expect("writes a file");
         folder
     }
 
     fn refusal(folder: &Path) -> String {
-        let run = acked_in(folder).map(|(run, _)| run);
+        let run = acked_in(folder).map(|acked| acked.run);
         run.expect_err("not the folder of one run").to_string()
     }
 
     #[test]
     fn all_producers_of_the_run_count() {
-        let (run, ledger) = acked_in(folder_of(&[(7, 0), (7, 1)]).path()).expect("is one run");
-        assert_eq!((run, ledger.len()), (RunId::from_bits(7), 20));
+        let acked = acked_in(folder_of(&[(7, 0), (7, 1)]).path()).expect("is one run");
+        assert_eq!((acked.run, acked.ledger.len()), (RunId::from_bits(7), 20));
     }
 
     /// The folder of a run of this status, last written to so long ago.
@@ -128,19 +162,47 @@ mod tests {
     }
 
     #[test]
-    fn a_run_that_goes_on_is_waited_for_and_one_that_died_is_told_from_it() {
+    fn a_run_that_goes_on_is_waited_for_and_one_that_died_is_not() {
         let (shutdown, long_ago) = (Shutdown::without_signals(), Duration::from_mins(10));
-        for (status, silent, expected) in [
-            (Status::Complete, Duration::ZERO, Ok(RunEnd::Reported)),
-            (Status::Incomplete, long_ago, Ok(RunEnd::Reported)),
-            (Status::Running, long_ago, Ok(RunEnd::Died)),
+        for (status, silent) in [
+            (Status::Complete, Duration::ZERO),
+            (Status::Incomplete, long_ago),
+            (Status::Running, long_ago),
         ] {
             let folder = folder_with(status, silent);
-            assert_eq!(await_run_end(folder.path(), &shutdown), expected, "{status:?}");
+            assert_eq!(await_run_end(folder.path(), &shutdown), Ok(()), "{status:?}");
         }
         shutdown.request();
         let folder = folder_with(Status::Running, Duration::ZERO);
         await_run_end(folder.path(), &shutdown).expect_err("is waited for until interrupted");
+    }
+
+    #[test]
+    fn a_record_that_is_not_whole_is_partial_whatever_the_run_says() {
+        let statuses = [Status::Running, Status::Complete, Status::Incomplete, Status::Failed];
+        // Whether the record says that it is whole; whether it counts as partial; a warning else.
+        let cases = [
+            (Some(true), [false; 4], [None, None, Some("was interrupted"), Some("failed")]),
+            (Some(false), [true; 4], [None; 4]),
+            (None, [true, false, false, false], [None, None, Some("interrupted"), Some("failed")]),
+        ];
+        for (is_whole, partial, warnings) in cases {
+            for ((status, partial), warning) in statuses.into_iter().zip(partial).zip(warnings) {
+                let folder = folder_with(status, Duration::ZERO);
+                let path = folder.path().join(AckLedger::FILE_NAME);
+                let text = std::fs::read(&path).expect("reads");
+                let mut file: LedgerFile = serde_json::from_slice(&text).expect("JSON");
+                file.is_whole = is_whole;
+                std::fs::write(&path, serde_json::to_vec(&file).expect("JSON")).expect("writes");
+                let acked = acked_in(folder.path()).expect("is one run");
+                let case = format!("{is_whole:?}, {status:?}");
+                assert_eq!(acked.partial.is_some(), partial, "{case}");
+                let says = |text: Option<&str>| {
+                    acked.warning.as_deref().unwrap_or_default().contains(text.unwrap_or_default())
+                };
+                assert!(acked.warning.is_some() == warning.is_some() && says(warning), "{case}");
+            }
+        }
     }
 
     #[test]

@@ -26,7 +26,7 @@ mod workload;
 pub use confirm::confirm;
 pub use exit::{Exit, Interrupted, UsageError, main_with};
 pub use expecting::{Expectation, Expecting};
-pub use from_run::{RunEnd, acked_in, await_run_end};
+pub use from_run::{AckedRun, acked_in, await_run_end};
 pub use generate::GenerateArgs;
 pub use logging::LogArgs;
 pub use measurement::{Measurement, Surroundings};

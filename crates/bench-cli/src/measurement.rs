@@ -26,6 +26,10 @@ pub struct Measurement<P, R> {
     pub receivers: Vec<R>,
     /// What another run had acknowledged, when this one receives that.
     pub ledger: Option<AckLedger>,
+    /// Why that is not all that the other run had acknowledged, where it is not.
+    pub partial: Option<String>,
+    /// Share of the messages that may go without a confirmation, 0 to 1.
+    pub unanswered_max: f64,
     /// How many bytes may be sent and not yet received, for systems that drop what is beyond.
     pub backlog_max_bytes: Option<u64>,
     /// What the reader of the figures must know, one sentence each.
@@ -52,7 +56,7 @@ impl<P: Publish + Send, R: Receive + Send> Measurement<P, R> {
     /// Measures, records, prints the result, and says how to exit.
     pub fn carry_out(self, mut record: RunRecord, around: Surroundings) -> Result<Exit> {
         let Surroundings { clock, shutdown, mut progress, output } = around;
-        let Self { plan, publishers, receivers, ledger, backlog_max_bytes, .. } = self;
+        let Self { plan, publishers, receivers, ledger, partial, backlog_max_bytes, .. } = self;
         for warning in self.warnings {
             record.warn(warning);
         }
@@ -98,6 +102,8 @@ impl<P: Publish + Send, R: Receive + Send> Measurement<P, R> {
             schedule: produced.then_some(plan.schedule),
             consumed,
             ledger: ledger.as_ref().or(produced.then_some(&totals.ledger)),
+            partial,
+            unanswered_max: self.unanswered_max,
             messages_expected: plan.consumer.messages_expected,
             guarantee: plan.consumer.guarantee,
             raw: plan.consumer.raw,

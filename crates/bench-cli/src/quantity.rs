@@ -54,6 +54,8 @@ pub enum Kind {
     Duration,
     /// Things.
     Count,
+    /// A part of a whole.
+    Share,
 }
 
 impl Kind {
@@ -63,6 +65,7 @@ impl Kind {
             Self::Rate => "1000, 10k/s or 2.5M/s",
             Self::Duration => "10, 250ms, 30s or 1m30s",
             Self::Count => "40000, 100k or 1_000_000",
+            Self::Share => "1%, 0.5% or 0.01",
         }
     }
 
@@ -72,6 +75,7 @@ impl Kind {
             Self::Rate => "from 0.001/s to 1G/s",
             Self::Duration => "whole nanoseconds, at most 100 years",
             Self::Count => "at most 2^64",
+            Self::Share => "from 0 to 1, or 0% to 100%",
         }
     }
 
@@ -95,6 +99,7 @@ impl std::fmt::Display for Kind {
             Self::Rate => "rate",
             Self::Duration => "duration",
             Self::Count => "count",
+            Self::Share => "share",
         })
     }
 }
@@ -133,6 +138,19 @@ pub fn parse_rate(text: &str) -> Result<f64, QuantityError> {
         return Err(Kind::Rate.out_of_range(text));
     }
     Ok(rate_per_s)
+}
+
+/// Reads a share of a whole, 0 to 1: `1%`, `0.5 %`, `0.01`.
+pub fn parse_share(text: &str) -> Result<f64, QuantityError> {
+    let malformed = || Kind::Share.malformed(text);
+    let written = Written::read(text).ok_or_else(malformed)?;
+    let number: f64 = written.number.parse().map_err(|_| malformed())?;
+    let share = match written.unit {
+        "" => number,
+        "%" => number / 100.0,
+        _ => return Err(malformed()),
+    };
+    if (0.0..=1.0).contains(&share) { Ok(share) } else { Err(Kind::Share.out_of_range(text)) }
 }
 
 /// Reads a duration: `250ms`, `30s`, `1m30s`, or seconds without a unit. Zero is one.
@@ -311,6 +329,25 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn shares_are_fractions_or_per_cent() {
+        let share = |text| parse_share(text).map_err(|error| error.to_string());
+        for (text, expected) in
+            [("1%", 0.01), ("0.5 %", 0.005), ("0.25", 0.25), ("100%", 1.0), ("0", 0.0)]
+        {
+            assert_eq!(share(text), Ok(expected), "{text}");
+        }
+        for (text, problem) in [
+            ("2", "out of range"),
+            ("101%", "out of range"),
+            ("-1", "not a share"),
+            ("1k", "not a share"),
+            ("", "not a share"),
+        ] {
+            assert!(share(text).expect_err("refused").contains(problem), "{text}");
+        }
+    }
 
     #[test]
     fn sizes_are_read_with_decimal_and_binary_units() {

@@ -155,6 +155,16 @@ impl RunRecord {
         let verdict = summary.verdict();
         self.document.warnings.extend(summary.warnings());
         self.document.warnings.extend(self.folder.warning().map(str::to_owned));
+        let acked_problem = self.folder.acked_problem().map(str::to_owned);
+        let status = match (status, &acked_problem) {
+            // Who reads the folder must not take what is in it for all there was.
+            (Status::Complete, Some(_)) => Status::Failed,
+            _ => status,
+        };
+        if let Some(problem) = acked_problem {
+            tracing::error!("{problem}");
+            self.warn(problem);
+        }
         self.document.status = status;
         self.document.summary = Some(summary);
         let outcome = verdict.outcome;
@@ -174,7 +184,7 @@ impl RunRecord {
         Ok(match (status, outcome) {
             (Status::Incomplete, _) => Exit::Interrupted,
             (Status::Failed | Status::Running, _) => Exit::Failed,
-            (Status::Complete, VerdictOutcome::Invalid) => Exit::Invalid,
+            (Status::Complete, VerdictOutcome::Invalid | VerdictOutcome::Partial) => Exit::Invalid,
             (Status::Complete, VerdictOutcome::Valid) => Exit::Good,
         })
     }

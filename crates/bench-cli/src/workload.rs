@@ -15,7 +15,7 @@ use bench_core::pacing::{Limit, Schedule};
 use clap::{Args, ValueEnum};
 
 use crate::UsageError;
-use crate::quantity::{parse_count, parse_duration, parse_rate};
+use crate::quantity::{parse_count, parse_duration, parse_rate, parse_share};
 use crate::spec::{
     ScheduleShape, parse_compressibility, parse_key, parse_record_size, parse_schedule,
 };
@@ -140,6 +140,20 @@ pub struct WorkloadArgs {
     #[arg(help_heading = HEADING, long, value_enum, value_name = "FORMAT", requires = "input")]
     pub input_format: Option<InputFormat>,
 
+    /// Share of messages that may go unconfirmed before the run is INVALID: 1%, 0.01
+    ///
+    /// Counts messages that were refused, timed out or never answered, and those that were due and
+    /// found no room behind them; messages of aborted transactions do not count.
+    #[arg(
+        help_heading = HEADING,
+        long,
+        value_name = "SHARE",
+        value_parser = parse_share,
+        allow_negative_numbers = true,
+        default_value = "1%"
+    )]
+    pub unanswered_max: f64,
+
     /// Seed of everything random: the same seed sends the same messages
     #[arg(
         help_heading = HEADING,
@@ -208,6 +222,8 @@ pub struct Workload {
     pub warm_up: Duration,
     /// What messages are made of; [`MessageSpec::validate`] has passed.
     pub messages: MessageSpec,
+    /// Share of the messages that may go without a confirmation, 0 to 1.
+    pub unanswered_max: f64,
 }
 
 impl Workload {
@@ -256,7 +272,8 @@ impl WorkloadArgs {
             seed: self.seed,
         };
         messages.validate().map_err(message_error)?;
-        Ok(Workload { amount, schedule, warm_up: self.warm_up, messages })
+        let (warm_up, unanswered_max) = (self.warm_up, self.unanswered_max);
+        Ok(Workload { amount, schedule, warm_up, messages, unanswered_max })
     }
 
     fn amount(&self) -> Result<Option<Amount>, UsageError> {

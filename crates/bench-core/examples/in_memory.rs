@@ -24,8 +24,8 @@ use bench_core::message::{
 };
 use bench_core::pacing::{Limit, Schedule};
 use bench_core::results::{
-    HostInfo, ResourceMeter, RunDocument, RunFolder, SCHEMA_VERSION, ServiceInfo, ServiceOrigin,
-    Status, Summary, SummaryInput, ToolInfo, VerdictOutcome, rfc3339,
+    HostInfo, Produced, ResourceMeter, RunDocument, RunFolder, SCHEMA_VERSION, ServiceInfo,
+    ServiceOrigin, Status, Summary, SummaryInput, ToolInfo, VerdictOutcome, rfc3339,
 };
 use bench_core::transport::{
     Batch, Completion, Incoming, Publish, Receive, Stamps, Token, TransportError,
@@ -192,6 +192,8 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
         schedule: Some(plan.schedule),
         consumed: true,
         ledger: Some(&totals.ledger),
+        partial: None,
+        unanswered_max: Produced::UNANSWERED_MAX_DEFAULT,
         messages_expected: None,
         guarantee: plan.consumer.guarantee,
         raw: false,
@@ -273,7 +275,10 @@ fn plan(run: RunId, start_ns: InstantNs) -> Plan {
 fn print(document: &RunDocument) {
     let Some(summary) = &document.summary else { return };
     if let Some(produced) = &summary.produced {
-        println!("produced    {:.0} msg/s", produced.rate_msg_per_s);
+        match produced.rate_msg_per_s {
+            Some(rate_msg_per_s) => println!("produced    {rate_msg_per_s:.0} msg/s"),
+            None => println!("produced    no rate"),
+        }
     }
     let latencies =
         [("publish", &summary.publish_latency), ("end to end", &summary.end_to_end_latency)];
@@ -300,7 +305,7 @@ fn exit_code(document: &RunDocument) -> u8 {
     let outcome = document.verdict.as_ref().map(|verdict| verdict.outcome);
     match (document.status, outcome) {
         (Status::Complete, Some(VerdictOutcome::Valid)) => 0,
-        (Status::Complete, Some(VerdictOutcome::Invalid)) => 3,
+        (Status::Complete, Some(VerdictOutcome::Invalid | VerdictOutcome::Partial)) => 3,
         _ => 1,
     }
 }

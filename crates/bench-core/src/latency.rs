@@ -14,9 +14,15 @@ pub const SIGNIFICANT_DIGITS: u8 = 3;
 ///
 /// Samples below zero (clocks that disagree) and above [`LATENCY_MAX_NS`] are in no percentile;
 /// they are counted, with the extreme of each, and reported beside the percentiles.
+///
+/// Messages that never got an answer have no latency, but one of at least the time that they waited.
+/// They are in the percentiles with that time: no percentile is larger than it would be had they
+/// been answered later, and one that reaches the shortest of these waits is a lower bound.
 #[derive(Clone)]
 pub struct LatencyHistogram {
     histogram: Histogram<u64>,
+    unanswered: u64,
+    unanswered_min_ns: u64,
     negative: u64,
     negative_min_ns: i64,
     beyond: u64,
@@ -32,7 +38,15 @@ impl LatencyHistogram {
     pub fn new() -> Self {
         let histogram = Histogram::new_with_bounds(1, LATENCY_MAX_NS, SIGNIFICANT_DIGITS)
             .expect("constant bounds are valid");
-        Self { histogram, negative: 0, negative_min_ns: 0, beyond: 0, beyond_max_ns: 0 }
+        Self {
+            histogram,
+            unanswered: 0,
+            unanswered_min_ns: u64::MAX,
+            negative: 0,
+            negative_min_ns: 0,
+            beyond: 0,
+            beyond_max_ns: 0,
+        }
     }
 
     /// Adds the latency from `earlier_ns` to `later_ns`, two instants of one clock.
@@ -49,6 +63,16 @@ impl LatencyHistogram {
             Ok(ns) => self.record_beyond(ns),
             Err(_) => self.record_negative(latency_ns),
         }
+    }
+
+    /// Adds a message that waited from `earlier_ns` to `later_ns` and got no answer: its latency is at
+    /// least that. A wait beyond the range counts as [`LATENCY_MAX_NS`], which is a bound as well.
+    #[cold]
+    pub fn record_unanswered(&mut self, earlier_ns: u64, later_ns: u64) {
+        let waited_ns = later_ns.saturating_sub(earlier_ns).min(LATENCY_MAX_NS);
+        self.record(waited_ns.cast_signed());
+        self.unanswered += 1;
+        self.unanswered_min_ns = self.unanswered_min_ns.min(waited_ns);
     }
 
     #[cold]
@@ -72,6 +96,8 @@ impl LatencyHistogram {
             return;
         }
         self.histogram.add(&other.histogram).expect("histograms of equal bounds");
+        self.unanswered += other.unanswered;
+        self.unanswered_min_ns = self.unanswered_min_ns.min(other.unanswered_min_ns);
         self.negative += other.negative;
         self.negative_min_ns = self.negative_min_ns.min(other.negative_min_ns);
         self.beyond += other.beyond;
@@ -84,6 +110,7 @@ impl LatencyHistogram {
             return;
         }
         self.histogram.reset();
+        (self.unanswered, self.unanswered_min_ns) = (0, u64::MAX);
         (self.negative, self.negative_min_ns, self.beyond, self.beyond_max_ns) = (0, 0, 0, 0);
     }
 
@@ -125,6 +152,8 @@ impl LatencyHistogram {
             p99_9_ns: self.percentile_ns(99.9),
             p99_99_ns: self.percentile_ns(99.99),
             max_ns: self.histogram.max(),
+            unanswered: self.unanswered,
+            unanswered_min_ns: if self.unanswered > 0 { self.unanswered_min_ns } else { 0 },
             negative: self.negative,
             negative_min_ns: self.negative_min_ns,
             beyond_range: self.beyond,
@@ -191,6 +220,31 @@ mod tests {
         assert_eq!((summary.beyond_range, summary.beyond_range_max_ns), (1, 2 * LATENCY_MAX_NS));
         merged.clear();
         assert!(merged.is_empty() && merged.summary().is_none());
+    }
+
+    #[test]
+    fn unanswered_messages_are_in_the_percentiles_as_lower_bounds() {
+        let mut latency = LatencyHistogram::new();
+        for _ in 0..90 {
+            latency.record(1_000);
+        }
+        for _ in 0..10 {
+            latency.record_unanswered(500, 7_500);
+        }
+        latency.record_unanswered(0, 2 * LATENCY_MAX_NS);
+        let mut merged = LatencyHistogram::new();
+        merged.merge(&latency);
+        let summary = merged.summary().expect("samples");
+        assert_eq!((summary.count, summary.unanswered, summary.beyond_range), (101, 11, 0));
+        assert_eq!(summary.unanswered_min_ns, 7_000);
+        let bounds = [summary.p50_ns, summary.p90_ns, summary.p99_ns, summary.max_ns]
+            .map(|latency_ns| summary.is_lower_bound(latency_ns));
+        assert_eq!(bounds, [false, true, true, true], "90 of 101 are less than 90 %");
+        merged.clear();
+        assert!(merged.is_empty());
+        merged.record(5);
+        let cleared = merged.summary().expect("a sample");
+        assert_eq!((cleared.unanswered, cleared.is_lower_bound(5)), (0, false));
     }
 
     #[test]

@@ -202,18 +202,24 @@ impl Pacer {
         }
     }
 
-    /// How many messages are due at `now_ns` and were not taken; used up by counting, so meant for
-    /// the end of a run.
+    /// The due instants up to `now_ns` that were not taken; none of an unpaced schedule.
+    pub fn overdue(mut self, now_ns: InstantNs) -> impl Iterator<Item = InstantNs> {
+        std::iter::from_fn(move || match self.take(now_ns) {
+            _ if matches!(self.series, Series::Unpaced) => None,
+            Due::Now(due_ns) => Some(due_ns),
+            Due::At(_) | Due::Finished => None,
+        })
+    }
+
+    /// Until when messages were asked for by a producer that stops at `now_ns`: until then, or until
+    /// the end of a schedule of fixed duration, which lies a gap after its last message.
     #[must_use]
-    pub fn count_overdue(mut self, now_ns: InstantNs) -> u64 {
-        if matches!(self.series, Series::Unpaced) {
-            return 0;
+    pub fn asked_until_ns(&self, now_ns: InstantNs) -> InstantNs {
+        let is_open_loop = !matches!(self.series, Series::Unpaced);
+        if is_open_loop && self.left > 0 && self.next_ns >= self.end_ns {
+            return self.end_ns;
         }
-        let mut overdue = 0;
-        while let Due::Now(_) = self.take(now_ns) {
-            overdue += 1;
-        }
-        overdue
+        now_ns.min(self.end_ns)
     }
 }
 
@@ -402,6 +408,45 @@ mod tests {
         assert_eq!(taken[0], START_NS);
         assert_eq!(taken[2_000], after_stall_ns);
         assert_eq!(pacer.take(after_stall_ns), Due::At(after_stall_ns + 1_000_000));
+    }
+
+    #[test]
+    fn overdue_messages_are_those_that_were_not_taken() {
+        let schedule = Schedule::Constant { rate_per_s: 1_000.0 };
+        let limit = Limit::DurationNs(5_000_000);
+        let mut pacer = Pacer::new(schedule, Share::WHOLE, limit, START_NS, 1).expect("valid");
+        assert_eq!(pacer.take(START_NS), Due::Now(START_NS));
+        let overdue = |at_ns| pacer.clone().overdue(START_NS + at_ns).collect::<Vec<_>>();
+        assert_eq!(overdue(2_500_000), [START_NS + 1_000_000, START_NS + 2_000_000]);
+        assert_eq!(overdue(SECOND_NS).len(), 4, "none beyond the end");
+        let unpaced = Pacer::new(Schedule::Unpaced, Share::WHOLE, limit, START_NS, 1);
+        assert_eq!(unpaced.expect("valid").overdue(START_NS + 1).count(), 0);
+    }
+
+    #[test]
+    fn messages_are_asked_for_until_the_end_of_the_schedule_or_an_earlier_stop() {
+        let asked = |schedule, limit, now_ns: u64| {
+            let mut pacer = Pacer::new(schedule, Share::WHOLE, limit, START_NS, 1).expect("valid");
+            while let Due::Now(_) = pacer.take(START_NS + now_ns.min(9_999)) {
+                if matches!(schedule, Schedule::Unpaced) {
+                    break;
+                }
+            }
+            pacer.asked_until_ns(START_NS + now_ns) - START_NS
+        };
+        // A message each microsecond.
+        let constant = Schedule::Constant { rate_per_s: 1e6 };
+        let duration = Limit::DurationNs(10_000);
+        assert_eq!(asked(constant, duration, 4_000), 4_000, "stopped early");
+        assert_eq!(
+            asked(constant, duration, 9_100),
+            10_000,
+            "all are sent, the last slot is not over"
+        );
+        assert_eq!(asked(constant, duration, 12_000), 10_000, "waited for answers");
+        assert_eq!(asked(constant, Limit::Messages(5), 4_200), 4_200);
+        assert_eq!(asked(Schedule::Unpaced, duration, 4_000), 4_000);
+        assert_eq!(asked(Schedule::Unpaced, duration, 12_000), 10_000);
     }
 
     #[test]

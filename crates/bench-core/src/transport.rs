@@ -17,11 +17,14 @@ pub type Token = u32;
 /// Messages on their way to the client library, oldest first.
 ///
 /// Keys and values lie in one buffer that is used again, so a batch allocates only until it has
-/// reached its largest size.
+/// reached its largest size. The buffer holds at most as many bytes of messages that are gone as of
+/// messages that wait, however long one of them waits.
 #[derive(Debug, Default)]
 pub struct Batch {
     bytes: Vec<u8>,
     entries: VecDeque<Entry>,
+    /// Of the messages in `entries`.
+    size_bytes: usize,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -31,6 +34,12 @@ struct Entry {
     value_start: usize,
     end: usize,
     keyed: bool,
+}
+
+impl Entry {
+    fn size_bytes(&self) -> usize {
+        self.end - self.key_start
+    }
 }
 
 /// One message of a [`Batch`].
@@ -60,6 +69,7 @@ impl Batch {
         value(&mut self.bytes, value_start);
         let end = self.bytes.len();
         self.entries.push_back(Entry { token, key_start, value_start, end, keyed });
+        self.size_bytes += end - key_start;
         end - key_start
     }
 
@@ -87,26 +97,48 @@ impl Batch {
     /// Size of the keys and values, bytes.
     #[must_use]
     pub fn size_bytes(&self) -> usize {
-        self.entries.iter().map(|entry| entry.end - entry.key_start).sum()
+        self.size_bytes
     }
 
     /// Removes the messages for which `accepted`, called oldest first with the position, says yes.
     /// The others stay, in order, to be submitted again.
     pub fn remove_accepted(&mut self, mut accepted: impl FnMut(usize) -> bool) {
         let mut position = 0;
-        self.entries.retain(|_| {
+        let size_bytes = &mut self.size_bytes;
+        self.entries.retain(|entry| {
+            let stays = !accepted(position);
             position += 1;
-            !accepted(position - 1)
+            if !stays {
+                *size_bytes -= entry.size_bytes();
+            }
+            stays
         });
-        if self.entries.is_empty() {
-            self.bytes.clear();
+        self.reclaim();
+    }
+
+    /// Moves the messages that are left together once half of the buffer is of messages that are
+    /// gone. That moves no more bytes than it frees, so it costs less than their copying in.
+    fn reclaim(&mut self) {
+        if self.bytes.len() < 2 * self.size_bytes {
+            return;
         }
+        let mut end = 0;
+        for entry in &mut self.entries {
+            self.bytes.copy_within(entry.key_start..entry.end, end);
+            let moved_by = entry.key_start - end;
+            entry.key_start -= moved_by;
+            entry.value_start -= moved_by;
+            entry.end -= moved_by;
+            end = entry.end;
+        }
+        self.bytes.truncate(end);
     }
 
     /// Removes all messages.
     pub fn clear(&mut self) {
         self.entries.clear();
         self.bytes.clear();
+        self.size_bytes = 0;
     }
 }
 
@@ -282,6 +314,10 @@ impl Receive for NoConnection {
 
 #[cfg(test)]
 mod tests {
+    use proptest::collection::vec;
+    use proptest::option;
+    use proptest::prelude::*;
+
     use super::*;
 
     fn push(batch: &mut Batch, token: Token, key: Option<&[u8]>, value: &[u8]) {
@@ -313,5 +349,70 @@ mod tests {
         );
         batch.remove_accepted(|_| true);
         assert!(batch.is_empty() && batch.bytes.is_empty());
+    }
+
+    #[test]
+    fn a_message_that_waits_does_not_keep_the_bytes_of_others() {
+        let mut batch = Batch::default();
+        push(&mut batch, 0, Some(b"waits"), b"for ever");
+        for token in 1..100_000 {
+            push(&mut batch, token, None, &[7; 100]);
+            batch.remove_accepted(|position| position > 0);
+        }
+        let left: Vec<_> = batch.iter().map(|m| (m.token, m.key, m.value)).collect();
+        assert_eq!(left, [(0, Some(&b"waits"[..]), &b"for ever"[..])]);
+        assert!(batch.bytes.capacity() < 1_000, "{} bytes", batch.bytes.capacity());
+    }
+
+    /// What may happen to a batch.
+    #[derive(Debug, Clone)]
+    enum Step {
+        Push {
+            key: Option<Vec<u8>>,
+            value: Vec<u8>,
+        },
+        /// Of the messages in the batch, those at set bits (in turn) are accepted.
+        Submit {
+            accepted: Vec<bool>,
+        },
+    }
+
+    fn steps() -> impl Strategy<Value = Vec<Step>> {
+        let bytes = || vec(any::<u8>(), 0..60);
+        let push =
+            (option::of(bytes()), bytes()).prop_map(|(key, value)| Step::Push { key, value });
+        let submit = vec(any::<bool>(), 1..8).prop_map(|accepted| Step::Submit { accepted });
+        vec(prop_oneof![3 => push, 1 => submit], 0..200)
+    }
+
+    proptest! {
+        #[test]
+        fn any_order_of_submitting_and_refusing_keeps_messages_and_bounds_memory(steps in steps()) {
+            let mut batch = Batch::default();
+            let mut model: Vec<(Token, Option<Vec<u8>>, Vec<u8>)> = Vec::new();
+            for (token, step) in (0..).zip(steps) {
+                match step {
+                    Step::Push { key, value } => {
+                        push(&mut batch, token, key.as_deref(), &value);
+                        model.push((token, key, value));
+                    }
+                    Step::Submit { accepted } => {
+                        let takes = |position: usize| accepted[position % accepted.len()];
+                        batch.remove_accepted(takes);
+                        let mut position = 0;
+                        model.retain(|_| { position += 1; !takes(position - 1) });
+                        prop_assert!(batch.bytes.len() <= 2 * batch.size_bytes());
+                    }
+                }
+                let own = |bytes: &[u8]| bytes.to_vec();
+                let left: Vec<_> =
+                    batch.iter().map(|m| (m.token, m.key.map(own), own(m.value))).collect();
+                prop_assert_eq!(&left, &model);
+                let size = |(_, key, value): &(Token, Option<Vec<u8>>, Vec<u8>)| {
+                    key.as_ref().map_or(0, Vec::len) + value.len()
+                };
+                prop_assert_eq!(batch.size_bytes(), model.iter().map(size).sum::<usize>());
+            }
+        }
     }
 }

@@ -306,7 +306,7 @@ mod whole_run {
             self.0 += 1;
         }
 
-        fn acked(&mut self, ledger: &AckLedger) {
+        fn acked(&mut self, ledger: &AckLedger, _is_whole: bool) {
             let stream = StreamId { run: RunId::from_bits(RUN), producer: 0 };
             assert!(ledger.is_empty() || !ledger.acked(stream).is_empty());
         }

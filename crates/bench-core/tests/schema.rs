@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use bench_core::audit::{AckLedger, LedgerFile, StreamId};
 use bench_core::message::RunId;
 use bench_core::results::{
-    AuditBasis, AuditSummary, ClockComparison, Consumed, FaultAction, FaultBand, FaultRecord,
-    Guarantee, HostInfo, LatencySummary, LoadModel, MeasuredLatency, Produced, ProducerAudit,
-    Resources, RunDocument, SCHEMA_VERSION, ScheduleStart, SelfCheck, ServiceInfo, ServiceOrigin,
-    Status, Summary, ToolInfo, Verdict, VerdictOutcome,
+    AuditBasis, AuditSummary, ClockComparison, Consumed, EarlyStop, FaultAction, FaultBand,
+    FaultRecord, Guarantee, HostInfo, LatencySummary, LoadModel, MeasuredLatency, Produced,
+    ProducerAudit, Resources, RunDocument, SCHEMA_VERSION, ScheduleStart, SelfCheck, ServiceInfo,
+    ServiceOrigin, Status, Summary, ToolInfo, Verdict, VerdictOutcome,
 };
 use schemars::{Schema, schema_for};
 use serde_json::{Value, json};
@@ -46,6 +46,8 @@ fn latency() -> LatencySummary {
         p99_9_ns: 9_000_000,
         p99_99_ns: 12_000_000,
         max_ns: 12_000_000,
+        unanswered: 3,
+        unanswered_min_ns: 700,
         negative: 1,
         negative_min_ns: -7,
         beyond_range: 1,
@@ -60,6 +62,7 @@ fn audit() -> AuditSummary {
         acked: 1_000,
         received: 998,
         lost: 2,
+        unread: 0,
         duplicated: 1,
         reordered: 1,
         unacked_received: 0,
@@ -70,6 +73,9 @@ fn audit() -> AuditSummary {
         against: AuditBasis::Acked,
         received: 998,
         lost: 2,
+        unread: 0,
+        early_stop: Some(EarlyStop::Silence),
+        partial: Some("the record is partial".to_owned()),
         duplicated: 1,
         reordered: 1,
         corrupt: 1,
@@ -93,16 +99,19 @@ fn full_summary() -> Summary {
             unresolved: 1,
             failures: BTreeMap::from([("timed out".to_owned(), 2)]),
             acked_bytes: 100_000,
-            rate_msg_per_s: 100.0,
-            rate_bytes_per_s: 10_000.0,
+            unanswered_share: 3.0 / 1_003.0,
+            unanswered_max: Produced::UNANSWERED_MAX_DEFAULT,
+            outage: Some("all brokers are down".to_owned()),
+            rate_msg_per_s: Some(100.0),
+            rate_bytes_per_s: Some(10_000.0),
             target_rate_msg_per_s: Some(100.0),
         }),
         consumed: Some(Consumed {
             received: 1_001,
             received_bytes: 100_100,
             landed: 1_001,
-            rate_msg_per_s: 99.9,
-            rate_bytes_per_s: 9_990.0,
+            rate_msg_per_s: Some(99.9),
+            rate_bytes_per_s: Some(9_990.0),
         }),
         publish_latency: Some(latency()),
         service_time: Some(latency()),
@@ -244,11 +253,11 @@ fn ledgers_satisfy_the_documented_schema_and_altered_ones_do_not() {
     let schema = schema_for!(LedgerFile);
     assert_documented("acked", &schema);
     let mut ledger = AckLedger::default();
-    assert!(is_valid(&schema, &value(&ledger.to_file())));
+    assert!(is_valid(&schema, &value(&ledger.to_file(true))));
     let stream = StreamId { run: RunId::from_bits(0xAB), producer: 3 };
     ledger.insert_range(stream, 0, 99);
     ledger.insert_range(stream, 101, 101);
-    let json = value(&ledger.to_file());
+    let json = value(&ledger.to_file(true));
     assert!(is_valid(&schema, &json), "{json:#}");
     for (pointer, altered) in [
         ("/producers/0/producer", json!(65_536)),

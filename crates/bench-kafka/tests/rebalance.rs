@@ -130,7 +130,7 @@ struct NoRecord;
 impl IntervalSink for NoRecord {
     fn interval(&mut self, _: &Interval) {}
 
-    fn acked(&mut self, _: &AckLedger) {}
+    fn acked(&mut self, _: &AckLedger, _: bool) {}
 }
 
 /// Waits until the members have all partitions, and each has its part.

@@ -11,6 +11,7 @@ use bench_core::counts::Counts;
 use bench_core::durations::Durations;
 use bench_core::engine::{ConsumerConfig, Plan};
 use bench_core::message::RunId;
+use bench_core::results::Produced;
 use bench_core::transport::NoConnection;
 use bench_services::local::origin_of;
 use bench_tables::{TableReceiver, Tables};
@@ -48,8 +49,10 @@ pub(crate) fn measure<C: Connection>(
         publishers: Vec::<NoConnection>::new(),
         receivers: vec![receiver],
         ledger: subject.ledger,
+        partial: subject.partial,
+        unanswered_max: Produced::UNANSWERED_MAX_DEFAULT,
         backlog_max_bytes: None,
-        warnings: Vec::new(),
+        warnings: subject.warning.into_iter().collect(),
         counts,
         durations: Durations::default(),
     };

@@ -1,7 +1,7 @@
 //! Whose rows are read, and what must be there of them.
 
 use anyhow::{Result, bail};
-use bench_cli::{UsageError, acked_in};
+use bench_cli::{AckedRun, UsageError, acked_in};
 use bench_core::audit::{AckLedger, Expected, StreamId};
 use bench_core::message::RunId;
 use bench_tables::{Selection, Tables, Until};
@@ -15,6 +15,10 @@ pub(crate) struct Subject {
     pub(crate) expected: Expected,
     /// What must be there, if that is known.
     pub(crate) ledger: Option<AckLedger>,
+    /// Why that is not all, where it is not.
+    pub(crate) partial: Option<String>,
+    /// What the reader of the figures must know of the run that sent.
+    pub(crate) warning: Option<String>,
 }
 
 impl Subject {
@@ -22,15 +26,17 @@ impl Subject {
     pub(crate) fn find(args: &ReadArgs, tables: &mut Tables) -> Result<Self> {
         if args.all_runs {
             let (selection, until) = (Selection::All, Until::End);
-            return Ok(Self { selection, until, expected: Expected::Any, ledger: None });
+            let expected = Expected::Any;
+            let (ledger, partial, warning) = (None, None, None);
+            return Ok(Self { selection, until, expected, ledger, partial, warning });
         }
-        let (run, ledger) = match (&args.from_run, args.run_id) {
+        let (run, ledger, partial, warning) = match (&args.from_run, args.run_id) {
             (Some(folder), _) => {
-                let (run, ledger) = acked_in(folder)?;
-                (run, Some(ledger))
+                let AckedRun { run, ledger, partial, warning } = acked_in(folder)?;
+                (run, Some(ledger), partial, warning)
             }
-            (None, Some(run)) => (run, None),
-            (None, None) => (only_run(&args.table, tables)?, None),
+            (None, Some(run)) => (run, None, None, None),
+            (None, None) => (only_run(&args.table, tables)?, None, None, None),
         };
         let shared = args.expected.map(|count| shared_out(run, count, args.producers));
         let ledger = ledger.or(shared);
@@ -40,7 +46,7 @@ impl Subject {
             None => Until::End,
         };
         let (selection, expected) = (Selection::Run(run), Expected::Run(run));
-        Ok(Self { selection, until, expected, ledger })
+        Ok(Self { selection, until, expected, ledger, partial, warning })
     }
 }
 

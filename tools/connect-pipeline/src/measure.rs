@@ -71,6 +71,8 @@ pub(crate) fn measure(options: &Options, matches: &ArgMatches) -> Result<Exit> {
         publishers: vec![ends.publisher],
         receivers: vec![ends.receiver],
         ledger: None,
+        partial: None,
+        unanswered_max: workload.unanswered_max,
         backlog_max_bytes: None,
         warnings: if worker.is_some() { source_warnings(options) } else { Vec::new() },
         counts: Counts::default(),

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use bench_cli::{
-    Exit, Expecting, Measurement, RunEnd, Shutdown, StartedRun, Surroundings, acked_in,
+    AckedRun, Exit, Expecting, Measurement, Shutdown, StartedRun, Surroundings, acked_in,
     await_run_end, options_in_force,
 };
 use bench_core::audit::{AckLedger, Expected};
@@ -13,6 +13,7 @@ use bench_core::counts::Counts;
 use bench_core::durations::Durations;
 use bench_core::engine::{ConsumerConfig, Plan};
 use bench_core::message::RunId;
+use bench_core::results::Produced;
 use bench_core::results::windows::WindowLength;
 use bench_core::transport::NoConnection;
 use clap::{ArgMatches, CommandFactory};
@@ -26,7 +27,7 @@ pub(crate) fn measure(options: &Options, matches: &ArgMatches) -> Result<Exit> {
     let interval_ns = interval_ns(options)?;
     let shutdown = Shutdown::install().context("failed to listen for signals")?;
     let sent = options.audit.from_run.as_deref();
-    let sent = sent.map(|folder| Sent::read(folder, &shutdown)).transpose()?;
+    let sent = sent.map(|folder| sent_by(folder, &shutdown)).transpose()?;
     let source = Source::find(options, &shutdown)?;
     let windows = options.windows.file()?;
     let (clock, run, counts) = (SystemClock::new(), RunId::random(), Counts::default());
@@ -40,12 +41,12 @@ pub(crate) fn measure(options: &Options, matches: &ArgMatches) -> Result<Exit> {
     };
     let run_dir = record.folder_mut().path().to_owned();
     let mut warnings: Vec<String> = source.warning().into_iter().collect();
-    let (expected, ledger) = match sent {
-        Some(Sent { run, ledger, warning }) => {
+    let (expected, ledger, partial) = match sent {
+        Some(AckedRun { run, ledger, partial, warning }) => {
             warnings.extend(warning);
-            (Expected::Run(run), Some(ledger))
+            (Expected::Run(run), Some(ledger), partial)
         }
-        None => (Expected::Any, None),
+        None => (Expected::Any, None, None),
     };
     let end = &options.end;
     let consumer = ConsumerConfig {
@@ -60,6 +61,8 @@ pub(crate) fn measure(options: &Options, matches: &ArgMatches) -> Result<Exit> {
         publishers: Vec::<NoConnection>::new(),
         receivers: Expecting::all(vec![receiver], expectation, end.drain_timeout, clock),
         ledger,
+        partial,
+        unanswered_max: Produced::UNANSWERED_MAX_DEFAULT,
         backlog_max_bytes: None,
         warnings,
         counts,
@@ -100,24 +103,8 @@ fn started(matches: &ArgMatches, source: &Source, run: RunId) -> StartedRun {
     }
 }
 
-/// What another run has sent.
-struct Sent {
-    run: RunId,
-    ledger: AckLedger,
-    warning: Option<String>,
-}
-
-impl Sent {
-    /// What the run that leaves its results in `folder` had acknowledged when it ended.
-    fn read(folder: &Path, shutdown: &Shutdown) -> Result<Self> {
-        let end = await_run_end(folder, shutdown)?;
-        let (run, ledger) = acked_in(folder)?;
-        let warning = (end == RunEnd::Died).then(|| {
-            format!(
-                "run {run} did not come to its end: what it had confirmed in its last moments is \
-                 not known, and not missed here"
-            )
-        });
-        Ok(Self { run, ledger, warning })
-    }
+/// What the run that leaves its results in `folder` had acknowledged when it ended.
+fn sent_by(folder: &Path, shutdown: &Shutdown) -> Result<AckedRun> {
+    await_run_end(folder, shutdown)?;
+    Ok(acked_in(folder)?)
 }

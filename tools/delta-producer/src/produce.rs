@@ -135,6 +135,8 @@ impl Run<'_> {
             receivers,
             plan: self.plan(),
             ledger: None,
+            partial: None,
+            unanswered_max: self.workload.unanswered_max,
             backlog_max_bytes: None,
             warnings: self.target.warning().into_iter().collect(),
             counts,

@@ -1,13 +1,13 @@
 //! The mode that only receives.
 
 use anyhow::{Context, Result};
-use bench_cli::{Exit, Measurement, Shutdown, UsageError, acked_in};
+use bench_cli::{AckedRun, Exit, Measurement, Shutdown, UsageError, acked_in};
 use bench_core::audit::Expected;
 use bench_core::clock::{Clock as _, SystemClock, duration_ns};
 use bench_core::durations::Durations;
 use bench_core::engine::{ConsumerConfig, Plan};
 use bench_core::message::RunId;
-use bench_core::results::Guarantee;
+use bench_core::results::{Guarantee, Produced};
 use bench_kafka::config::KafkaConfig;
 use clap::ArgMatches;
 
@@ -81,9 +81,12 @@ pub(crate) fn drain(options: &Options, args: &DrainArgs, matches: &ArgMatches) -
         } else {
             take_partitions(&mut receivers, &args.topic, &starts)?;
         }
-        let (expected, ledger) = match sent {
-            Some((run, ledger)) => (Expected::Run(run), Some(ledger)),
-            None => (Expected::Any, None),
+        let (expected, ledger, partial) = match sent {
+            Some(AckedRun { run, ledger, partial, warning }) => {
+                warnings.extend(warning);
+                (Expected::Run(run), Some(ledger), partial)
+            }
+            None => (Expected::Any, None, None),
         };
         let guarantee = consumers::guarantee(&config, args.consumer.exactly_once);
         let plan = plan(args, clock, interval_ns, run, expected, guarantee);
@@ -94,6 +97,8 @@ pub(crate) fn drain(options: &Options, args: &DrainArgs, matches: &ArgMatches) -
             publishers: Vec::new(),
             receivers: Consumer::all(receivers, landing.as_ref(), clock)?,
             ledger,
+            partial,
+            unanswered_max: Produced::UNANSWERED_MAX_DEFAULT,
             backlog_max_bytes: None,
             warnings,
             counts: landing.as_ref().map(|landing| landing.counts.clone()).unwrap_or_default(),

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context, Result};
 use bench_cli::{
-    Exit, Expecting, Measurement, Shutdown, StartedRun, Surroundings, acked_in, options_in_force,
+    AckedRun, Exit, Expecting, Measurement, Shutdown, StartedRun, Surroundings, acked_in,
+    options_in_force,
 };
 use bench_core::audit::{AckLedger, Expected};
 use bench_core::clock::{Clock as _, SystemClock};
@@ -12,6 +13,7 @@ use bench_core::counts::Counts;
 use bench_core::durations::Durations;
 use bench_core::engine::{ConsumerConfig, Plan};
 use bench_core::message::RunId;
+use bench_core::results::Produced;
 use bench_core::transport::NoConnection;
 use clap::{ArgMatches, CommandFactory};
 
@@ -41,9 +43,13 @@ pub(crate) fn measure(options: &Options, matches: &ArgMatches) -> Result<Exit> {
             return Err(error);
         }
     };
-    let (expected, ledger) = match sent {
-        Some((run, ledger)) => (Expected::Run(run), Some(ledger)),
-        None => (Expected::Any, None),
+    let mut warnings = Vec::new();
+    let (expected, ledger, partial) = match sent {
+        Some(AckedRun { run, ledger, partial, warning }) => {
+            warnings.extend(warning);
+            (Expected::Run(run), Some(ledger), partial)
+        }
+        None => (Expected::Any, None, None),
     };
     let consumer = ConsumerConfig {
         raw: options.audit.raw,
@@ -57,8 +63,10 @@ pub(crate) fn measure(options: &Options, matches: &ArgMatches) -> Result<Exit> {
         publishers: Vec::<NoConnection>::new(),
         receivers: Expecting::all(receivers, expectation, end.drain_timeout, clock),
         ledger,
+        partial,
+        unanswered_max: Produced::UNANSWERED_MAX_DEFAULT,
         backlog_max_bytes: None,
-        warnings: Vec::new(),
+        warnings,
         counts,
         durations: Durations::default(),
     };

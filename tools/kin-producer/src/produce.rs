@@ -135,6 +135,8 @@ impl Run<'_> {
             publishers,
             receivers: Vec::new(),
             ledger: None,
+            partial: None,
+            unanswered_max: self.workload.unanswered_max,
             backlog_max_bytes: None,
             warnings: stream.warning.into_iter().collect(),
             counts,

@@ -40,15 +40,15 @@ const PRODUCED: [Column<Produced>; 8] = [
     ("failed", |p| p.failed.to_string()),
     ("unresolved", |p| p.unresolved.to_string()),
     ("acked_bytes", |p| p.acked_bytes.to_string()),
-    ("produced_msg_per_s", |p| p.rate_msg_per_s.to_string()),
-    ("produced_bytes_per_s", |p| p.rate_bytes_per_s.to_string()),
+    ("produced_msg_per_s", |p| optional(p.rate_msg_per_s)),
+    ("produced_bytes_per_s", |p| optional(p.rate_bytes_per_s)),
 ];
 
 const CONSUMED: [Column<Consumed>; 4] = [
     ("received", |c| c.received.to_string()),
     ("received_bytes", |c| c.received_bytes.to_string()),
-    ("consumed_msg_per_s", |c| c.rate_msg_per_s.to_string()),
-    ("consumed_bytes_per_s", |c| c.rate_bytes_per_s.to_string()),
+    ("consumed_msg_per_s", |c| optional(c.rate_msg_per_s)),
+    ("consumed_bytes_per_s", |c| optional(c.rate_bytes_per_s)),
 ];
 
 /// Of each latency; the names follow that of the latency.
@@ -92,6 +92,17 @@ const LATER_AUDIT: [Column<AuditSummary>; 1] =
 
 const LATER_CONSUMED: [Column<Consumed>; 1] = [("landed", |c| c.landed.to_string())];
 
+/// Which percentiles are lower bounds: those not below the shortest wait without an answer.
+const LATER_LATENCY: [Column<LatencySummary>; 2] = [
+    ("unanswered", |l| l.unanswered.to_string()),
+    ("unanswered_min_ns", |l| l.unanswered_min_ns.to_string()),
+];
+
+const LATEST_AUDIT: [Column<AuditSummary>; 1] = [("unread", |a| a.unread.to_string())];
+
+const LATER_PRODUCED: [Column<Produced>; 1] =
+    [("unanswered_share", |p| p.unanswered_share.to_string())];
+
 /// One header line, and the key figures of each run on a line of its own.
 ///
 /// Names of columns end with the unit and do not change; new columns are added at the end. A field
@@ -129,6 +140,11 @@ fn cells(document: Option<&RunDocument>, durations: &BTreeSet<&String>) -> Vec<(
         push(cells_of, &format!("{}_", kind.column), &LATENCY, summary.and_then(kind.of));
     }
     push(cells_of, "", &LATER_CONSUMED, summary.and_then(|s| s.consumed.as_ref()));
+    push(cells_of, "", &LATER_PRODUCED, summary.and_then(|s| s.produced.as_ref()));
+    push(cells_of, "", &LATEST_AUDIT, summary.and_then(|s| s.audit.as_ref()));
+    for kind in &LATENCIES {
+        push(cells_of, &format!("{}_", kind.column), &LATER_LATENCY, summary.and_then(kind.of));
+    }
     for &name in durations {
         let duration = summary.and_then(|summary| summary.durations.get(name));
         push(cells_of, &format!("{name}_"), &LATENCY, duration);

@@ -5,8 +5,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use bench_core::results::{
-    AuditBasis, AuditSummary, LatencySummary, LoadModel, Produced, RunDocument, SelfCheck,
-    ServiceInfo, ServiceOrigin, Status, Summary, Verdict, VerdictOutcome,
+    AuditBasis, AuditSummary, LatencySummary, LoadModel, Produced, ProducerAudit, RunDocument,
+    SelfCheck, ServiceInfo, ServiceOrigin, Status, Summary, Verdict, VerdictOutcome,
 };
 
 use super::LATENCIES;
@@ -96,6 +96,7 @@ impl Report {
 fn heading(report: &mut Report, document: &RunDocument) {
     let verdict = match &document.verdict {
         Some(Verdict { outcome: VerdictOutcome::Valid, .. }) => "VALID",
+        Some(Verdict { outcome: VerdictOutcome::Partial, .. }) => "PARTIAL",
         Some(Verdict { outcome: VerdictOutcome::Invalid, .. }) => "INVALID",
         None => "no verdict",
     };
@@ -117,13 +118,13 @@ fn heading(report: &mut Report, document: &RunDocument) {
     if let Some(comment) = comment {
         report.line(&format!("  {comment}"));
     }
-    if let Some(verdict) = &document.verdict
-        && verdict.outcome == VerdictOutcome::Invalid
-    {
+    if let Some(verdict) = &document.verdict {
         for reason in &verdict.reasons {
             report.line(&format!("  - {reason}"));
         }
-        report.line("  Do not quote the figures below.");
+        if verdict.outcome == VerdictOutcome::Invalid {
+            report.line("  Do not quote the figures below.");
+        }
     }
     for service in &document.services {
         label(report, service);
@@ -153,16 +154,16 @@ fn throughput(report: &mut Report, summary: &Summary) {
     if let Some(produced) = &summary.produced {
         rows.push([
             "produced".into(),
-            rate(produced.rate_msg_per_s),
-            byte_rate(produced.rate_bytes_per_s),
+            known(produced.rate_msg_per_s, rate),
+            known(produced.rate_bytes_per_s, byte_rate),
             count(produced.acked),
         ]);
     }
     if let Some(consumed) = &summary.consumed {
         rows.push([
             if consumed.landed > 0 { "landed" } else { "consumed" }.into(),
-            rate(consumed.rate_msg_per_s),
-            byte_rate(consumed.rate_bytes_per_s),
+            known(consumed.rate_msg_per_s, rate),
+            known(consumed.rate_bytes_per_s, byte_rate),
             count(consumed.received),
         ]);
     }
@@ -174,6 +175,11 @@ fn throughput(report: &mut Report, summary: &Summary) {
     if let Some(target) = target {
         report.line(&format!("  asked for {}", rate(target)));
     }
+}
+
+/// A figure, or a dash where there is none.
+fn known(figure: Option<f64>, show: fn(f64) -> String) -> String {
+    figure.map_or_else(|| "-".to_owned(), show)
 }
 
 fn latencies(report: &mut Report, summary: &Summary) {
@@ -237,7 +243,9 @@ fn latency_row(title: &str, latency: &LatencySummary) -> [String; 8] {
     let LatencySummary { p50_ns, p90_ns, p99_ns, p99_9_ns, max_ns, .. } = *latency;
     let samples = latency.count;
     let cell = |text: String| if samples == 0 { "-".into() } else { text };
-    let at = |ns| cell(duration_ns(ns));
+    let bound = |is_lower: bool| if is_lower { ">=" } else { "" };
+    let at = |ns| cell(format!("{}{}", bound(latency.is_lower_bound(ns)), duration_ns(ns)));
+    let mean = format!("{}{}", bound(latency.unanswered > 0), seconds(latency.mean_ns / 1e9));
     [
         title.into(),
         at(p50_ns),
@@ -245,7 +253,7 @@ fn latency_row(title: &str, latency: &LatencySummary) -> [String; 8] {
         at(p99_ns),
         at(p99_9_ns),
         at(max_ns),
-        cell(seconds(latency.mean_ns / 1e9)),
+        cell(mean),
         count(samples),
     ]
 }
@@ -253,6 +261,14 @@ fn latency_row(title: &str, latency: &LatencySummary) -> [String; 8] {
 /// What the percentiles of a distribution do not hold.
 fn unheld_samples(title: &str, latency: &LatencySummary) -> Vec<String> {
     let mut remarks = Vec::new();
+    if latency.unanswered > 0 {
+        remarks.push(format!(
+            "{title}: {} samples got no answer and count with the time that they waited, at least \
+             {}: figures marked >= are lower bounds",
+            count(latency.unanswered),
+            duration_ns(latency.unanswered_min_ns),
+        ));
+    }
     if latency.negative > 0 {
         remarks.push(format!(
             "{title}: {} samples below zero, down to -{}, are in no percentile: the clocks \
@@ -305,12 +321,16 @@ fn audit(report: &mut Report, summary: &Summary, run_id: &str) {
     let mut line = format!("{basis}{} {received}", count(audit.received));
     for (number, what) in [
         (audit.lost, lost),
+        (audit.unread, "unread"),
         (audit.duplicated, "duplicated"),
         (audit.reordered, "reordered"),
         (audit.corrupt, "corrupt"),
         (audit.foreign, "foreign"),
     ] {
-        let _ = write!(line, ", {} {what}", count(number));
+        // Only runs that stop early leave something unread.
+        if number > 0 || what != "unread" {
+            let _ = write!(line, ", {} {what}", count(number));
+        }
     }
     report.fact("audit", &line);
     if audit.unacked_received > 0 {
@@ -329,7 +349,8 @@ fn audit(report: &mut Report, summary: &Summary, run_id: &str) {
 
 /// Which messages were lost.
 fn losses(report: &mut Report, audit: &AuditSummary, run_id: &str) {
-    let losing: Vec<_> = audit.producers.iter().filter(|producer| producer.lost > 0).collect();
+    let missing = |producer: &ProducerAudit| producer.lost + producer.unread;
+    let losing: Vec<_> = audit.producers.iter().filter(|producer| missing(producer) > 0).collect();
     for producer in losing.iter().take(LOSING_PRODUCERS_SHOWN) {
         let whose = match &producer.run_id {
             own if own == run_id => format!("producer {}", producer.producer),
@@ -346,8 +367,9 @@ fn losses(report: &mut Report, audit: &AuditSummary, run_id: &str) {
             .lost_ranges
             .iter()
             .fold(0_u64, |told, range| told.saturating_add(beyond(range)).saturating_add(1));
-        let rest = if told < producer.lost { ", and more" } else { "" };
-        report.more(&format!("{whose} lost {}: {ranges}{rest}", count(producer.lost)));
+        let rest = if told < missing(producer) { ", and more" } else { "" };
+        let what = if producer.lost > 0 { "lost" } else { "unread" };
+        report.more(&format!("{whose} {what} {}: {ranges}{rest}", count(missing(producer))));
     }
     if let Some(more @ 1..) = losing.len().checked_sub(LOSING_PRODUCERS_SHOWN) {
         report.more(&format!("and {more} more producers lost messages"));
@@ -463,6 +485,21 @@ mod tests {
         (document.status, document.verdict, document.summary) = (Status::Failed, None, None);
         document.warnings = vec!["failed to reach kafka-1:9092 within 10 s".into()];
         assert_data_eq!(human(&document, None), file!["snapshots/failed.txt"]);
+    }
+
+    #[test]
+    fn a_run_whose_system_stopped_to_answer() {
+        assert_data_eq!(report(&sample::outage()), file!["snapshots/outage.txt"]);
+    }
+
+    #[test]
+    fn a_run_held_against_a_partial_record() {
+        assert_data_eq!(report(&sample::partial()), file!["snapshots/partial.txt"]);
+    }
+
+    #[test]
+    fn a_run_that_stopped_reading_before_the_end() {
+        assert_data_eq!(report(&sample::unread()), file!["snapshots/unread.txt"]);
     }
 
     #[test]

@@ -78,6 +78,7 @@ fn status(status: Status) -> &'static str {
 fn outcome(outcome: VerdictOutcome) -> &'static str {
     match outcome {
         VerdictOutcome::Valid => "valid",
+        VerdictOutcome::Partial => "partial",
         VerdictOutcome::Invalid => "invalid",
     }
 }

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use bench_core::results::{
-    AuditBasis, AuditSummary, ClockComparison, Consumed, Guarantee, HostInfo, LatencySummary,
-    LoadModel, Produced, ProducerAudit, Resources, RunDocument, SCHEMA_VERSION, SelfCheck,
-    ServiceInfo, ServiceOrigin, Status, Summary, ToolInfo, Verdict, VerdictOutcome,
+    AuditBasis, AuditSummary, ClockComparison, Consumed, EarlyStop, Guarantee, HostInfo,
+    LatencySummary, LoadModel, Produced, ProducerAudit, Resources, RunDocument, SCHEMA_VERSION,
+    SelfCheck, ServiceInfo, ServiceOrigin, Status, Summary, ToolInfo, Verdict, VerdictOutcome,
 };
 
 /// Percentiles that are multiples of `median_us`.
@@ -28,6 +28,8 @@ pub(super) fn latency(median_us: u64) -> LatencySummary {
         negative_min_ns: 0,
         beyond_range: 0,
         beyond_range_max_ns: 0,
+        unanswered: 0,
+        unanswered_min_ns: 0,
     }
 }
 
@@ -38,6 +40,7 @@ fn producer(id: u16) -> ProducerAudit {
         acked: 650_000,
         received: 650_000,
         lost: 0,
+        unread: 0,
         duplicated: 0,
         reordered: 0,
         unacked_received: 0,
@@ -58,16 +61,19 @@ fn summary() -> Summary {
             unresolved: 0,
             failures: BTreeMap::new(),
             acked_bytes: 130_000_000,
-            rate_msg_per_s: 99_987.5,
-            rate_bytes_per_s: 9_998_750.0,
+            unanswered_share: 0.0,
+            unanswered_max: Produced::UNANSWERED_MAX_DEFAULT,
+            outage: None,
+            rate_msg_per_s: Some(99_987.5),
+            rate_bytes_per_s: Some(9_998_750.0),
             target_rate_msg_per_s: Some(100_000.0),
         }),
         consumed: Some(Consumed {
             received: 1_300_000,
             received_bytes: 130_000_000,
             landed: 0,
-            rate_msg_per_s: 99_980.0,
-            rate_bytes_per_s: 9_998_000.0,
+            rate_msg_per_s: Some(99_980.0),
+            rate_bytes_per_s: Some(9_998_000.0),
         }),
         publish_latency: Some(latency(1_030)),
         service_time: Some(latency(1_000)),
@@ -81,6 +87,9 @@ fn summary() -> Summary {
             against: AuditBasis::Acked,
             received: 1_300_000,
             lost: 0,
+            unread: 0,
+            early_stop: None,
+            partial: None,
             duplicated: 0,
             reordered: 0,
             corrupt: 0,
@@ -185,7 +194,8 @@ pub(super) fn closed_loop() -> RunDocument {
     (summary.publish_latency, summary.schedule_lag, summary.self_check) = (None, None, None);
     if let Some(produced) = &mut summary.produced {
         produced.target_rate_msg_per_s = None;
-        (produced.rate_msg_per_s, produced.rate_bytes_per_s) = (2_345_678.0, 234_567_800.0);
+        (produced.rate_msg_per_s, produced.rate_bytes_per_s) =
+            (Some(2_345_678.0), Some(234_567_800.0));
     }
     let mut document = RunDocument { summary: Some(summary), ..open_loop() };
     document.services[0] = ServiceInfo {
@@ -233,4 +243,44 @@ pub(super) fn invalid() -> RunDocument {
         warnings: vec!["the topic held 20 messages of another run".into()],
         ..open_loop()
     }
+}
+
+/// An open-loop run whose system stopped to answer for good.
+pub(super) fn outage() -> RunDocument {
+    let mut summary = summary();
+    if let Some(produced) = &mut summary.produced {
+        (produced.acked, produced.unresolved) = (300_000, 1_000_000);
+        produced.unanswered_share = 1_000_000.0 / 1_300_000.0;
+        produced.outage = Some("all brokers are down".into());
+        produced.rate_msg_per_s = Some(24_996.9);
+    }
+    if let Some(publish) = &mut summary.publish_latency {
+        (publish.unanswered, publish.unanswered_min_ns) = (1_000_000, publish.p95_ns);
+    }
+    if let Some(consumed) = &mut summary.consumed {
+        (consumed.rate_msg_per_s, consumed.rate_bytes_per_s) = (None, None);
+    }
+    let verdict = summary.verdict();
+    RunDocument { verdict: Some(verdict), summary: Some(summary), ..open_loop() }
+}
+
+/// A run that read what another one had sent, as far as that is known.
+pub(super) fn partial() -> RunDocument {
+    let mut summary = summary();
+    if let Some(audit) = &mut summary.audit {
+        audit.partial = Some("the record of what the other run had acknowledged is partial".into());
+    }
+    let verdict = summary.verdict();
+    RunDocument { verdict: Some(verdict), summary: Some(summary), ..open_loop() }
+}
+
+/// A run that stopped reading before the end.
+pub(super) fn unread() -> RunDocument {
+    let mut summary = summary();
+    if let Some(audit) = &mut summary.audit {
+        (audit.unread, audit.early_stop) = (300, Some(EarlyStop::Count));
+        (audit.producers[0].unread, audit.producers[0].lost_ranges) = (300, vec![(0, 299)]);
+    }
+    let verdict = summary.verdict();
+    RunDocument { verdict: Some(verdict), summary: Some(summary), ..open_loop() }
 }

@@ -25,7 +25,11 @@ pub struct AckLedger {
 pub struct LedgerFile {
     /// Version of this schema.
     pub schema_version: u32,
-    /// One entry a producer.
+    /// Whether this is all that was acknowledged: written when nothing could be added. Absent in
+    /// files of earlier versions, which do not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub is_whole: Option<bool>,
+    /// One entry per producer.
     pub producers: Vec<LedgerProducer>,
 }
 
@@ -120,26 +124,36 @@ impl AckLedger {
         self.len() == 0
     }
 
-    /// The document for the result folder.
+    /// The document for the result folder; `is_whole` when nothing can be added.
     #[must_use]
-    pub fn to_file(&self) -> LedgerFile {
+    pub fn to_file(&self, is_whole: bool) -> LedgerFile {
         let producers = self.streams().map(|(id, acked)| LedgerProducer {
             run_id: id.run.to_string(),
             producer: id.producer,
             acked: acked.ranges(),
             aborted: self.aborted(id).ranges(),
         });
-        LedgerFile { schema_version: SCHEMA_VERSION, producers: producers.collect() }
+        LedgerFile {
+            schema_version: SCHEMA_VERSION,
+            is_whole: Some(is_whole),
+            producers: producers.collect(),
+        }
     }
 
-    /// Reads what the run in `folder` had acknowledged.
+    /// Reads what the run in `folder` had acknowledged, as far as it is recorded.
     pub fn read(folder: &Path) -> Result<Self, LedgerError> {
+        Self::read_record(folder).map(|(ledger, _)| ledger)
+    }
+
+    /// Reads what the run in `folder` had acknowledged, and whether that is all of it, if the record
+    /// says so.
+    pub fn read_record(folder: &Path) -> Result<(Self, Option<bool>), LedgerError> {
         let path = folder.join(Self::FILE_NAME);
         let text = std::fs::read(&path)
             .map_err(|source| LedgerError::Read { path: path.clone(), source })?;
-        let parsed = serde_json::from_slice(&text).map_err(|error| error.to_string());
+        let parsed = serde_json::from_slice::<LedgerFile>(&text).map_err(|error| error.to_string());
         parsed
-            .and_then(|file| Self::from_file(&file))
+            .and_then(|file| Ok((Self::from_file(&file)?, file.is_whole)))
             .map_err(|problem| LedgerError::Invalid { path, problem })
     }
 
@@ -190,11 +204,11 @@ mod tests {
         let mut aborted = SequenceDelta::default();
         aborted.insert(7);
         ledger.absorb_aborted(id(3), &mut aborted);
-        let text = serde_json::to_string(&ledger.to_file()).expect("serialises");
+        let text = serde_json::to_string(&ledger.to_file(true)).expect("serialises");
         std::fs::write(folder.path().join(AckLedger::FILE_NAME), text).expect("writes");
 
         let read = AckLedger::read(folder.path()).expect("reads");
-        assert_eq!(read.to_file(), ledger.to_file());
+        assert_eq!(read.to_file(true), ledger.to_file(true));
         assert_eq!(read.len(), 100_003);
         assert_eq!(read.aborted(id(3)).ranges(), [(7, 7)]);
     }

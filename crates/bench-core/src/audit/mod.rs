@@ -229,6 +229,12 @@ impl Audit {
         streams.map(|(id, acked)| acked.count_without(self.received(id))).sum()
     }
 
+    /// Whether a message has been received.
+    #[must_use]
+    pub fn has_received(&self, stream: StreamId, sequence: u64) -> bool {
+        self.received(stream).contains(sequence)
+    }
+
     /// The verdict, against what was acknowledged or, without `acked`, against the sequence numbers
     /// alone.
     #[must_use]
@@ -246,6 +252,9 @@ impl Audit {
             against: if acked.is_some() { AuditBasis::Acked } else { AuditBasis::Sequences },
             received: total(|p| p.received),
             lost: total(|p| p.lost),
+            unread: 0,
+            early_stop: None,
+            partial: None,
             duplicated: total(|p| p.duplicated),
             reordered: total(|p| p.reordered),
             corrupt: self.corrupt,
@@ -286,6 +295,7 @@ impl Audit {
             acked,
             received: received.len(),
             lost: expected.count_without(received),
+            unread: 0,
             duplicated: stream.map_or(0, |stream| stream.duplicated),
             reordered: stream.map_or(0, |stream| stream.reordered),
             unacked_received,

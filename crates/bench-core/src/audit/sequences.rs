@@ -30,6 +30,12 @@ impl Bitmap {
         was_clear
     }
 
+    /// Whether the bit of `sequence` is set.
+    fn has(&self, sequence: u64) -> bool {
+        let bit = (sequence & (CHUNK_LEN - 1)) as usize;
+        self.0[bit >> 6] >> (bit & 63) & 1 == 1
+    }
+
     fn count(&self) -> u64 {
         self.0.iter().map(|word| u64::from(word.count_ones())).sum()
     }
@@ -138,6 +144,12 @@ impl SequenceSet {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len == 0
+    }
+
+    /// Whether the set holds `sequence`.
+    #[must_use]
+    pub fn contains(&self, sequence: u64) -> bool {
+        self.chunk(sequence / CHUNK_LEN).has(sequence)
     }
 
     /// The highest sequence number.

@@ -5,22 +5,24 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 
 use super::latencies::Latencies;
 use super::report::{
-    ConsumerSample, Content, Outbox, ProducerEnd, ProducerSample, Report, Sample as _, Timeline,
-    Volume, outbox,
+    ConsumerEnd, ConsumerSample, Content, Outbox, ProducerEnd, ProducerSample, Report, Sample as _,
+    Timeline, Unanswered, Volume, outbox,
 };
 use crate::audit::{AckLedger, Audit, StreamId};
 use crate::clock::InstantNs;
 use crate::durations::{DurationHistograms, Durations};
 use crate::latency::LatencyHistogram;
 use crate::message::RunId;
+use crate::results::EarlyStop;
 
 /// Takes the intervals of a run as they end. Recording never fails a run, so nothing is returned.
 pub trait IntervalSink {
     /// An interval that all workers have reported, in order, none left out.
     fn interval(&mut self, interval: &Interval);
 
-    /// What has been acknowledged up to now.
-    fn acked(&mut self, ledger: &AckLedger);
+    /// What has been acknowledged up to now; `is_whole` once nothing can be added, at the end of the
+    /// run.
+    fn acked(&mut self, ledger: &AckLedger, is_whole: bool);
 }
 
 impl<S: IntervalSink> IntervalSink for &mut S {
@@ -28,8 +30,8 @@ impl<S: IntervalSink> IntervalSink for &mut S {
         (**self).interval(interval);
     }
 
-    fn acked(&mut self, ledger: &AckLedger) {
-        (**self).acked(ledger);
+    fn acked(&mut self, ledger: &AckLedger, is_whole: bool) {
+        (**self).acked(ledger, is_whole);
     }
 }
 
@@ -80,10 +82,19 @@ pub struct Totals {
     pub failures: BTreeMap<i32, u64>,
     /// What the codes mean.
     pub explanations: BTreeMap<i32, String>,
+    /// Of the failures, those of messages whose transaction was aborted.
+    pub aborted: u64,
     /// Messages without an answer.
     pub unresolved: u64,
+    /// Why there are some, if the connections know.
+    pub outage: Option<String>,
     /// Messages that were due and never sent.
     pub unsent: u64,
+    /// Of these, those that messages without an answer left no room for.
+    pub held_up: u64,
+    /// Until when messages were asked for: the end of the schedule, or of sending where that was
+    /// earlier; 0 before a producer has ended.
+    pub asked_until_ns: InstantNs,
     /// Time that producers could not send for want of room, nanoseconds.
     pub blocked_ns: u64,
     /// When the last confirmation came; 0 without one.
@@ -94,10 +105,15 @@ pub struct Totals {
     pub measured_received: Volume,
     /// Of all messages received, those whose row was written first.
     pub landed: u64,
-    /// When the first message of a run that counts came, or landed; 0 without one.
-    pub first_received_ns: InstantNs,
-    /// When the last one did; 0 without one.
+    /// When the receipt of the first message that counts began: when it was waited for, or where
+    /// messages land, when what wrote its row had got it. 0 without one.
+    pub receiving_from_ns: InstantNs,
+    /// When the last one came, or landed; 0 without one.
     pub last_received_ns: InstantNs,
+    /// Whether a consumer ended before it had read everything there was.
+    pub is_behind: bool,
+    /// Why the consumers stopped, where it was not for having read everything.
+    pub early_stop: Option<EarlyStop>,
     /// End-to-end samples of this host's clock.
     pub monotonic: u64,
     /// End-to-end samples by the wall clocks of two hosts.
@@ -131,6 +147,12 @@ pub struct Collector<S> {
     /// From when on durations have not been taken yet: within one interval, and on one side of the
     /// end of the warm-up.
     durations_from_ns: InstantNs,
+    /// Messages that were sent and got no answer, by producer.
+    unanswered: Vec<(StreamId, Vec<Unanswered>)>,
+    /// How long those waited that were never sent.
+    unsent_waits: LatencyHistogram,
+    /// When the last consumer ended.
+    consumers_ended_ns: InstantNs,
     totals: Totals,
 }
 
@@ -171,6 +193,9 @@ impl<S: IntervalSink> Collector<S> {
             spare: None,
             durations: Durations::default(),
             durations_from_ns: 0,
+            unanswered: Vec::new(),
+            unsent_waits: LatencyHistogram::new(),
+            consumers_ended_ns: 0,
             totals: Totals::default(),
         };
         for worker in 0..producers {
@@ -268,7 +293,11 @@ impl<S: IntervalSink> Collector<S> {
     pub fn finish(mut self) -> Totals {
         self.collect(std::time::Duration::ZERO);
         self.take_durations();
+        self.add_unreceived();
         self.pass_on();
+        if !self.producers.is_empty() {
+            self.sink.acked(&self.totals.ledger, self.producers_ended());
+        }
         self.totals
     }
 
@@ -286,9 +315,14 @@ impl<S: IntervalSink> Collector<S> {
             }
             Content::ProducerEnded(end) => {
                 self.producers[worker].ended = true;
-                self.absorb_end(end);
+                self.absorb_end(self.stream(worker), *end);
             }
-            Content::ConsumerEnded => self.consumers[consumer].ended = true,
+            Content::ConsumerEnded(ConsumerEnd { ended_ns, is_behind, early_stop }) => {
+                self.consumers[consumer].ended = true;
+                self.consumers_ended_ns = self.consumers_ended_ns.max(ended_ns);
+                self.totals.is_behind |= is_behind;
+                self.totals.early_stop = self.totals.early_stop.or(early_stop);
+            }
         }
     }
 
@@ -299,13 +333,14 @@ impl<S: IntervalSink> Collector<S> {
         totals.measured_acked.add(sample.measured);
         totals.blocked_ns += sample.blocked_ns;
         totals.last_acked_ns = totals.last_acked_ns.max(sample.last_acked_ns);
+        totals.aborted += sample.aborted;
         let mut failed = 0;
         for &(code, count) in &sample.failures {
             *totals.failures.entry(code).or_default() += count;
             failed += count;
         }
-        let producer = u16::try_from(worker).unwrap_or(u16::MAX);
-        let stream = StreamId { run: self.run, producer };
+        let stream = self.stream(worker);
+        let totals = &mut self.totals;
         totals.ledger.absorb(stream, &mut sample.acked_sequences);
         totals.ledger.absorb_aborted(stream, &mut sample.aborted_sequences);
 
@@ -327,10 +362,10 @@ impl<S: IntervalSink> Collector<S> {
         totals.measured_received.add(sample.measured);
         totals.landed += sample.landed;
         totals.last_received_ns = totals.last_received_ns.max(sample.last_received_ns);
-        if totals.first_received_ns == 0
-            || (1..totals.first_received_ns).contains(&sample.first_received_ns)
+        if totals.receiving_from_ns == 0
+            || (1..totals.receiving_from_ns).contains(&sample.receiving_from_ns)
         {
-            totals.first_received_ns = sample.first_received_ns;
+            totals.receiving_from_ns = sample.receiving_from_ns;
         }
         totals.monotonic += sample.monotonic;
         totals.wall += sample.wall;
@@ -345,12 +380,49 @@ impl<S: IntervalSink> Collector<S> {
         let _ = self.consumers[worker].returns.send(sample);
     }
 
-    fn absorb_end(&mut self, end: ProducerEnd) {
-        self.totals.unresolved += end.unresolved;
+    fn absorb_end(&mut self, stream: StreamId, end: ProducerEnd) {
+        let totals = &mut self.totals;
+        totals.unresolved += end.unresolved;
         // They were counted when they were made.
-        self.totals.sent = self.totals.sent.saturating_sub(end.refused);
-        self.totals.unsent += end.unsent;
-        self.totals.explanations.extend(end.explanations);
+        totals.sent = totals.sent.saturating_sub(end.refused);
+        totals.unsent += end.unsent;
+        totals.held_up += end.held_up;
+        totals.asked_until_ns = totals.asked_until_ns.max(end.asked_until_ns);
+        totals.explanations.extend(end.explanations);
+        totals.outage = totals.outage.take().or(end.outage);
+        self.unanswered.push((stream, end.unanswered));
+        self.unsent_waits.merge(&end.unsent_waits);
+    }
+
+    /// The messages of a producer, by its position.
+    fn stream(&self, producer: usize) -> StreamId {
+        StreamId { run: self.run, producer: u16::try_from(producer).unwrap_or(u16::MAX) }
+    }
+
+    /// Adds what was never received because it was never sent, or perhaps lost on the way without an
+    /// answer, to the latencies of what was received: it has waited until the end.
+    fn add_unreceived(&mut self) {
+        if self.raw || self.consumers.is_empty() {
+            return;
+        }
+        let mut waits = std::mem::take(&mut self.unsent_waits);
+        for (stream, unanswered) in std::mem::take(&mut self.unanswered) {
+            for Unanswered { sequence, intended_ns } in unanswered {
+                if !self.totals.audit.has_received(stream, sequence) {
+                    waits.record_unanswered(intended_ns, self.consumers_ended_ns);
+                }
+            }
+        }
+        if waits.is_empty() {
+            return;
+        }
+        let lands = self.totals.landed > 0;
+        let last_open = self.open.last_key_value().map_or(0, |(&index, _)| index);
+        let latencies = &mut self.open_interval(last_open.max(self.next)).latencies;
+        latencies.end_to_end_latency.merge(&waits);
+        if lands {
+            latencies.stages.get_or_insert_default().landing_latency.merge(&waits);
+        }
     }
 
     /// Adds what was recorded of the system's own work to its interval. What ended in the warm-up is
@@ -400,7 +472,7 @@ impl<S: IntervalSink> Collector<S> {
             passed = true;
         }
         if passed {
-            self.sink.acked(&self.totals.ledger);
+            self.sink.acked(&self.totals.ledger, false);
         }
     }
 }

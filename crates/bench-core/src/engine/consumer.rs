@@ -1,11 +1,11 @@
 //! The consumer loop: receives, decodes, audits and measures until told to stop.
 
 use super::control::RunControl;
-use super::report::{ConsumerSample, Content, Outbox, Timeline};
+use super::report::{ConsumerEnd, ConsumerSample, Content, Outbox, Timeline};
 use crate::audit::{Receipt, ReceiveAudit};
 use crate::clock::{Clock, ClockOrigin, InstantNs};
 use crate::message::{self, header::Header};
-use crate::results::Guarantee;
+use crate::results::{EarlyStop, Guarantee};
 use crate::transport::{Incoming, Receive, TransportError};
 
 /// Longest wait for messages before the loop looks at the flags again.
@@ -53,7 +53,11 @@ impl<C: Clock, T: Receive> Consumer<'_, C, T> {
         let result = self.receive_all();
         let now_ns = self.clock.now_ns();
         self.report(now_ns);
-        self.outbox.post(Content::ConsumerEnded);
+        self.outbox.post(Content::ConsumerEnded(ConsumerEnd {
+            ended_ns: now_ns,
+            is_behind: self.transport.is_behind(),
+            early_stop: self.control.early_stop(),
+        }));
         result
     }
 
@@ -62,6 +66,8 @@ impl<C: Clock, T: Receive> Consumer<'_, C, T> {
         // Where nothing is produced, the time without a message counts from here.
         self.control.progress(reported_ns);
         let mut at_end = false;
+        // Whether everything that had been sent when the producers ended has been read.
+        let mut caught_up = false;
         loop {
             let now_ns = self.clock.now_ns();
             let draining = self.control.is_draining();
@@ -75,7 +81,12 @@ impl<C: Clock, T: Receive> Consumer<'_, C, T> {
             }
             let wait_ns = if draining { DRAIN_REPORT_NS } else { POLL_NS };
             let until_ns = now_ns.saturating_add(wait_ns).min(self.outbox.interval_end_ns());
-            self.receive(until_ns)?;
+            let messages = self.receive(now_ns, until_ns)?;
+            caught_up |= draining && self.transport.at_end();
+            if messages > 0 && !caught_up && self.transport.is_behind() {
+                // Messages of others lie before those of the run.
+                self.control.progress(self.clock.now_ns());
+            }
             if self.config.stop_at_end && self.transport.at_end() != at_end {
                 at_end = !at_end;
                 if at_end {
@@ -90,15 +101,20 @@ impl<C: Clock, T: Receive> Consumer<'_, C, T> {
     fn is_over(&self, now_ns: InstantNs, draining: bool) -> bool {
         let timed_out = draining && self.control.idle_ns(now_ns) >= self.config.drain_timeout_ns;
         let past_deadline = self.config.deadline_ns.is_some_and(|deadline| now_ns >= deadline);
-        if timed_out || past_deadline {
-            self.control.stop_consuming();
+        if timed_out {
+            self.control.stop_early(EarlyStop::Silence);
+        }
+        if past_deadline {
+            self.control.stop_early(EarlyStop::Deadline);
         }
         self.control.is_consuming_stopped()
     }
 
-    fn receive(&mut self, until_ns: InstantNs) -> Result<(), TransportError> {
+    /// Takes in what comes between `now_ns` and `until_ns`; returns how many messages that were.
+    fn receive(&mut self, now_ns: InstantNs, until_ns: InstantNs) -> Result<usize, TransportError> {
         let origin = self.clock.origin();
         let mut sink = Sink {
+            asked_ns: now_ns,
             raw: self.config.raw,
             timeline: self.timeline,
             origin,
@@ -112,14 +128,14 @@ impl<C: Clock, T: Receive> Consumer<'_, C, T> {
         if messages > 0 {
             let received = self.control.add_received(messages as u64, bytes);
             if self.config.messages_max.is_some_and(|most| received >= most) {
-                self.control.stop_consuming();
+                self.control.stop_early(EarlyStop::Count);
             }
         }
         if ours > 0 {
             // Rows of a table are older than their receipt.
             self.control.progress(self.clock.now_ns());
         }
-        Ok(())
+        Ok(messages)
     }
 
     fn report(&mut self, now_ns: InstantNs) {
@@ -130,12 +146,15 @@ impl<C: Clock, T: Receive> Consumer<'_, C, T> {
 
 /// Takes in the messages of one call.
 struct Sink<'a> {
+    /// When the call began.
+    asked_ns: InstantNs,
     raw: bool,
     timeline: Timeline,
     origin: ClockOrigin,
     audit: &'a mut ReceiveAudit,
     sample: &'a mut ConsumerSample,
-    /// Messages that show that the run goes on: a stream of foreign ones does not.
+    /// Messages that show that the run goes on. A stream of foreign ones does so only while it lies
+    /// before the end.
     ours: u64,
     bytes: u64,
 }
@@ -148,7 +167,7 @@ impl Sink<'_> {
         self.sample.received.add_message(size_bytes);
         if self.raw {
             self.ours += 1;
-            self.sample.note_received(incoming);
+            self.sample.note_received(incoming, self.asked_ns);
             self.sample.measured.add_message(size_bytes);
             self.sample.record_stages(incoming, None);
             return;
@@ -166,7 +185,7 @@ impl Sink<'_> {
             return;
         }
         self.ours += 1;
-        self.sample.note_received(incoming);
+        self.sample.note_received(incoming, self.asked_ns);
         let same_clock = header.origin.boot == self.origin.boot;
         let intended_ns = if same_clock {
             header.intended_ns.cast_signed()

@@ -1,8 +1,10 @@
 //! What the workers of a run share: flags and counts, all atomic, touched once a batch.
 
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use crate::clock::InstantNs;
+use crate::results::EarlyStop;
 
 /// How long a producer that must wait for the consumers sleeps before it looks again.
 pub(super) const BACKLOG_WAIT_NS: u64 = 200_000;
@@ -23,6 +25,8 @@ pub struct RunControl {
     submitted_bytes: AtomicU64,
     received_bytes: AtomicU64,
     backlog_max_bytes: u64,
+    /// The first reason to stop early, if there was one.
+    early_stop: OnceLock<EarlyStop>,
 }
 
 impl RunControl {
@@ -40,6 +44,7 @@ impl RunControl {
             submitted_bytes: AtomicU64::new(0),
             received_bytes: AtomicU64::new(0),
             backlog_max_bytes: backlog_max_bytes.unwrap_or(u64::MAX),
+            early_stop: OnceLock::new(),
         }
     }
 
@@ -51,6 +56,19 @@ impl RunControl {
     /// Asks the consumers to stop.
     pub fn stop_consuming(&self) {
         self.stop_consuming.store(true, Ordering::Relaxed);
+    }
+
+    /// Asks the consumers to stop for a reason of their own.
+    pub(super) fn stop_early(&self, reason: EarlyStop) {
+        if !self.is_consuming_stopped() {
+            // Of several reasons at once, one stands.
+            let _ = self.early_stop.set(reason);
+            self.stop_consuming();
+        }
+    }
+
+    pub(super) fn early_stop(&self) -> Option<EarlyStop> {
+        self.early_stop.get().copied()
     }
 
     pub(super) fn is_producing_stopped(&self) -> bool {

@@ -2,7 +2,7 @@
 //! for each completion.
 
 use super::control::{BACKLOG_WAIT_NS, RunControl};
-use super::report::{Content, Outbox, ProducerEnd, ProducerSample, Timeline};
+use super::report::{Content, Outbox, ProducerEnd, ProducerSample, Timeline, Unanswered};
 use crate::clock::{Clock, InstantNs};
 use crate::message::MessageFactory;
 use crate::pacing::{Due, Pacer};
@@ -53,6 +53,10 @@ pub(super) struct ProducerState {
     batch: Batch,
     completions: Vec<Completion>,
     failure_codes: Vec<i32>,
+    /// Of the measured time, given up without an answer.
+    unanswered: Vec<Unanswered>,
+    /// Whether there is no room for what is due.
+    held_up: bool,
 }
 
 impl ProducerState {
@@ -63,6 +67,8 @@ impl ProducerState {
             batch: Batch::default(),
             completions: Vec::new(),
             failure_codes: Vec::new(),
+            unanswered: Vec::new(),
+            held_up: false,
         }
     }
 }
@@ -90,22 +96,73 @@ impl<C: Clock, T: Publish> Producer<'_, C, T> {
         let stopped_ns = self.clock.now_ns();
         let result = sent_all.and_then(|()| self.flush());
         let now_ns = self.clock.now_ns();
-        let state = &self.state;
-        let refused = state.batch.len() as u64;
-        // What fell due just now would have been sent in time, had the run gone on.
-        let missed_ns = stopped_ns.saturating_sub(SelfCheck::LAG_P99_MAX_NS);
-        let overdue = self.config.pacer.clone().count_overdue(missed_ns);
-        let codes = state.failure_codes.iter();
-        let end = ProducerEnd {
-            unresolved: u64::from(state.flights.count()) - refused,
-            refused,
-            unsent: if self.config.open_loop { overdue + refused } else { 0 },
-            explanations: codes.map(|&code| (code, self.transport.explain(code))).collect(),
-        };
+        let end = self.end(stopped_ns, now_ns);
         self.outbox.send(now_ns);
-        self.outbox.post(Content::ProducerEnded(end));
+        self.outbox.post(Content::ProducerEnded(Box::new(end)));
         self.control.producer_ended(now_ns);
         result
+    }
+
+    /// Accounts for the messages without an answer: they have waited until `now_ns`. What fell due up
+    /// to `stopped_ns` was asked for.
+    fn end(&mut self, stopped_ns: InstantNs, now_ns: InstantNs) -> ProducerEnd {
+        // What fell due just now would have been sent in time, had the run gone on.
+        let missed_ns = stopped_ns.saturating_sub(SelfCheck::LAG_P99_MAX_NS);
+        let overdue: Vec<InstantNs> = self.config.pacer.clone().overdue(missed_ns).collect();
+        let refused: Vec<Token> = self.state.batch.iter().map(|message| message.token).collect();
+        let unresolved = u64::from(self.state.flights.count()) - refused.len() as u64;
+        let unsent = if self.config.open_loop { overdue.len() + refused.len() } else { 0 } as u64;
+        let mut end = ProducerEnd {
+            unresolved,
+            refused: refused.len() as u64,
+            unsent,
+            held_up: if self.state.held_up && unresolved > 0 { unsent } else { 0 },
+            asked_until_ns: self.config.pacer.asked_until_ns(stopped_ns),
+            outage: self.transport.outage(),
+            ..ProducerEnd::default()
+        };
+        for (token, flight) in self.state.flights.open() {
+            if refused.contains(&token) {
+                self.never_sent(&mut end, flight.intended_ns, now_ns);
+            } else {
+                self.unanswered(&flight, now_ns);
+            }
+        }
+        // An interrupt is no reason to take what would have been sent as a sign of slowness.
+        if self.state.held_up || stopped_ns >= self.config.give_up_ns {
+            for intended_ns in overdue {
+                self.never_sent(&mut end, intended_ns, now_ns);
+            }
+        }
+        end.unanswered = std::mem::take(&mut self.state.unanswered);
+        let codes = self.state.failure_codes.iter();
+        end.explanations = codes.map(|&code| (code, self.transport.explain(code))).collect();
+        end
+    }
+
+    /// Notes a message that was due and that the system left no room for.
+    fn never_sent(&mut self, end: &mut ProducerEnd, intended_ns: InstantNs, now_ns: InstantNs) {
+        if self.config.open_loop && intended_ns >= self.timeline.warm_up_end_ns {
+            let sample = &mut *self.outbox.sample;
+            sample.schedule_lag.record_unanswered(intended_ns, now_ns);
+            sample.publish_latency.record_unanswered(intended_ns, now_ns);
+            end.unsent_waits.record_unanswered(intended_ns, now_ns);
+        }
+    }
+
+    /// Notes a message that was sent and that nobody answered until `now_ns`.
+    #[cold]
+    fn unanswered(&mut self, flight: &Flight, now_ns: InstantNs) {
+        if flight.intended_ns < self.timeline.warm_up_end_ns {
+            return;
+        }
+        let Flight { sequence, intended_ns, sent_ns, .. } = *flight;
+        let sample = &mut *self.outbox.sample;
+        sample.service_time.record_unanswered(sent_ns, now_ns);
+        if self.config.open_loop {
+            sample.publish_latency.record_unanswered(intended_ns, now_ns);
+        }
+        self.state.unanswered.push(Unanswered { sequence, intended_ns });
     }
 
     fn send_all(&mut self) -> Result<(), TransportError> {
@@ -130,11 +187,13 @@ impl<C: Clock, T: Publish> Producer<'_, C, T> {
                 Wait::Answers if self.state.batch.is_empty() => return Ok(()),
                 // What was lost on the way will never make room.
                 Wait::Consumers if self.control.idle_ns(now_ns) >= self.config.flush_timeout_ns => {
+                    self.state.held_up = true;
                     return Ok(());
                 }
                 // The transport refused something, or there is no room.
                 _ => (now_ns.saturating_add(BACKLOG_WAIT_NS), true),
             };
+            self.state.held_up = blocked;
             let until_ns = until_ns.min(now_ns.saturating_add(POLL_NS));
             self.poll(until_ns.min(self.outbox.interval_end_ns()))?;
             if blocked {
@@ -220,7 +279,7 @@ impl<C: Clock, T: Publish> Producer<'_, C, T> {
                 Ok(()) => self.acked(&flight, completion.at_ns),
                 Err(code) => {
                     failed_bytes += flight.size_bytes;
-                    self.failed(code, flight.sequence);
+                    self.failed(code, &flight, completion.at_ns);
                 }
             }
         }
@@ -247,9 +306,12 @@ impl<C: Clock, T: Publish> Producer<'_, C, T> {
     }
 
     #[cold]
-    fn failed(&mut self, code: i32, sequence: u64) {
+    fn failed(&mut self, code: i32, flight: &Flight, at_ns: InstantNs) {
         if self.transport.is_aborted(code) {
-            self.outbox.sample.aborted_sequences.insert(sequence);
+            self.outbox.sample.aborted += 1;
+            self.outbox.sample.aborted_sequences.insert(flight.sequence);
+        } else if self.transport.is_unanswered(code) {
+            self.unanswered(flight, at_ns);
         }
         let failures = &mut self.outbox.sample.failures;
         match failures.iter_mut().find(|(other, _)| *other == code) {
@@ -294,6 +356,16 @@ impl Flights {
         #[expect(clippy::cast_possible_truncation, reason = "the table was sized by a u32")]
         let count = (self.flights.len() - self.free.len()) as u32;
         count
+    }
+
+    /// The messages that wait.
+    fn open(&self) -> Vec<(Token, Flight)> {
+        let mut is_open = vec![true; self.flights.len()];
+        for &token in &self.free {
+            is_open[token as usize] = false;
+        }
+        let all = (0..).zip(&self.flights).zip(is_open);
+        all.filter(|(_, is_open)| *is_open).map(|((token, flight), _)| (token, *flight)).collect()
     }
 
     /// The token that the next [`Flights::start`] uses. Only to be called when there is room.

@@ -10,6 +10,7 @@ use super::latencies::StageLatencies;
 use crate::audit::{ReceiveDelta, SequenceDelta};
 use crate::clock::InstantNs;
 use crate::latency::LatencyHistogram;
+use crate::results::EarlyStop;
 use crate::transport::Incoming;
 
 /// The instants that divide a run.
@@ -69,6 +70,8 @@ pub(super) struct ProducerSample {
     pub(super) last_acked_ns: InstantNs,
     pub(super) blocked_ns: u64,
     pub(super) failures: Vec<(i32, u64)>,
+    /// Of the failures, those of messages whose transaction was aborted.
+    pub(super) aborted: u64,
     pub(super) publish_latency: LatencyHistogram,
     pub(super) service_time: LatencyHistogram,
     pub(super) schedule_lag: LatencyHistogram,
@@ -85,8 +88,8 @@ pub(super) struct ConsumerSample {
     pub(super) measured: Volume,
     /// Of all received, those whose row was written.
     pub(super) landed: u64,
-    /// 0 before the first message.
-    pub(super) first_received_ns: InstantNs,
+    /// When what brought the first message began; 0 before that. See [`Self::note_received`].
+    pub(super) receiving_from_ns: InstantNs,
     pub(super) last_received_ns: InstantNs,
     pub(super) end_to_end_latency: LatencyHistogram,
     /// `None` before the first message that knows of a stage.
@@ -97,20 +100,24 @@ pub(super) struct ConsumerSample {
 }
 
 impl ConsumerSample {
-    /// Notes when a message came, or landed; rows of a table come in no order.
+    /// Notes when a message came, or landed, and a time that holds its coming: from when it was waited
+    /// for (`asked_ns`), or from when what wrote its row had got it. Rows of a table come in no
+    /// order.
     #[inline]
-    pub(super) fn note_received(&mut self, incoming: &Incoming<'_>) {
-        let instant_ns = match incoming.stamps.landed_ns {
+    pub(super) fn note_received(&mut self, incoming: &Incoming<'_>, asked_ns: InstantNs) {
+        let (from_ns, instant_ns) = match incoming.stamps.landed_ns {
             Some(landed_ns) => {
                 self.landed += 1;
-                landed_ns
+                (incoming.received_ns, landed_ns)
             }
-            None => incoming.received_ns,
+            None => (asked_ns, incoming.received_ns),
         };
         // What happened before this host was booted has wrapped around.
-        let instant_ns = instant_ns.cast_signed().max(1).cast_unsigned();
-        if self.first_received_ns == 0 || instant_ns < self.first_received_ns {
-            self.first_received_ns = instant_ns;
+        let [from_ns, instant_ns] =
+            [from_ns, instant_ns].map(|at_ns| at_ns.cast_signed().max(1).cast_unsigned());
+        let from_ns = from_ns.min(instant_ns);
+        if self.receiving_from_ns == 0 || from_ns < self.receiving_from_ns {
+            self.receiving_from_ns = from_ns;
         }
         self.last_received_ns = self.last_received_ns.max(instant_ns);
     }
@@ -132,7 +139,7 @@ pub(super) trait Sample: Default {
 impl Sample for ProducerSample {
     fn clear(&mut self) {
         (self.sent, self.acked, self.measured) = (0, Volume::default(), Volume::default());
-        (self.last_acked_ns, self.blocked_ns) = (0, 0);
+        (self.last_acked_ns, self.blocked_ns, self.aborted) = (0, 0, 0);
         self.failures.clear();
         self.publish_latency.clear();
         self.service_time.clear();
@@ -145,7 +152,7 @@ impl Sample for ProducerSample {
 impl Sample for ConsumerSample {
     fn clear(&mut self) {
         (self.received, self.measured) = (Volume::default(), Volume::default());
-        (self.first_received_ns, self.last_received_ns) = (0, 0);
+        (self.receiving_from_ns, self.last_received_ns) = (0, 0);
         (self.monotonic, self.wall, self.landed) = (0, 0, 0);
         self.end_to_end_latency.clear();
         if let Some(stages) = &mut self.stages {
@@ -155,24 +162,52 @@ impl Sample for ConsumerSample {
     }
 }
 
+/// A message that got no answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Unanswered {
+    pub(super) sequence: u64,
+    pub(super) intended_ns: InstantNs,
+}
+
 /// How a producer ended.
-#[derive(Debug, Default)]
-pub struct ProducerEnd {
+#[derive(Default)]
+pub(super) struct ProducerEnd {
     /// Messages without an answer.
-    pub unresolved: u64,
+    pub(super) unresolved: u64,
     /// Messages that were made, and that the client library never took.
-    pub refused: u64,
+    pub(super) refused: u64,
     /// Messages that were due and never sent, these included.
-    pub unsent: u64,
+    pub(super) unsent: u64,
+    /// Of these, those that messages without an answer left no room for.
+    pub(super) held_up: u64,
+    /// Until when messages were asked for.
+    pub(super) asked_until_ns: InstantNs,
+    /// Messages of the measured time that were sent and got no answer.
+    pub(super) unanswered: Vec<Unanswered>,
+    /// How long those waited that were due in the measured time and never sent.
+    pub(super) unsent_waits: LatencyHistogram,
     /// What the failure codes mean.
-    pub explanations: Vec<(i32, String)>,
+    pub(super) explanations: Vec<(i32, String)>,
+    /// Why messages went without an answer, if the connection knows.
+    pub(super) outage: Option<String>,
+}
+
+/// How a consumer ended.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct ConsumerEnd {
+    /// When.
+    pub(super) ended_ns: InstantNs,
+    /// Whether there was more to read.
+    pub(super) is_behind: bool,
+    /// Why the consumers stopped, where it was not for having read everything.
+    pub(super) early_stop: Option<EarlyStop>,
 }
 
 pub(super) enum Content {
     Producer(Box<ProducerSample>),
     Consumer(Box<ConsumerSample>),
-    ProducerEnded(ProducerEnd),
-    ConsumerEnded,
+    ProducerEnded(Box<ProducerEnd>),
+    ConsumerEnded(ConsumerEnd),
 }
 
 pub(super) struct Report {

@@ -3,6 +3,8 @@
 
 mod durations;
 mod landing;
+mod outage;
+mod reading;
 
 use std::time::Duration;
 
@@ -140,7 +142,7 @@ impl IntervalSink for Intervals {
         self.0.push(interval.clone());
     }
 
-    fn acked(&mut self, _ledger: &AckLedger) {}
+    fn acked(&mut self, _ledger: &AckLedger, _is_whole: bool) {}
 }
 
 fn plan(schedule: Schedule, limit: Limit, warm_up_ns: u64) -> Plan {
@@ -263,7 +265,8 @@ fn exact_percentile(samples: &[u64], percentile: f64) -> u64 {
         clippy::cast_sign_loss,
         reason = "not negative, and no larger than the number of samples"
     )]
-    let rank = (percentile / 100.0 * samples.len() as f64).ceil() as usize;
+    // 99.9 is not an exact binary number.
+    let rank = (percentile * samples.len() as f64 / 100.0 - 1e-6).ceil() as usize;
     samples[rank.clamp(1, samples.len()) - 1]
 }
 

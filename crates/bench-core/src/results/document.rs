@@ -199,9 +199,9 @@ pub enum Status {
 /// What a run's figures are worth.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Verdict {
-    /// `valid`, or `invalid` for a run with loss or corruption, or that got nothing confirmed.
+    /// `valid`, `partial`, or `invalid`.
     pub outcome: VerdictOutcome,
-    /// Why the run is invalid, one sentence each; empty for a valid run.
+    /// Why the run is not valid, one sentence each; empty for a valid run.
     pub reasons: Vec<String>,
 }
 
@@ -211,7 +211,11 @@ pub struct Verdict {
 pub enum VerdictOutcome {
     /// Nothing acknowledged was lost, nothing arrived corrupt.
     Valid,
-    /// Loss, corruption, or not one message confirmed: the other figures must not be quoted.
+    /// Nothing that is known to have been acknowledged was lost, but the record of what was
+    /// acknowledged is not whole: there may be more, and it may be lost.
+    Partial,
+    /// Loss, corruption, more messages without an answer than may be, or nothing received: the other
+    /// figures must not be quoted.
     Invalid,
 }
 
@@ -289,7 +293,8 @@ pub struct HostInfo {
 pub struct Summary {
     /// How messages were scheduled; decides which latencies exist.
     pub load: LoadModel,
-    /// From the start of the schedule to the last message, warm-up included, seconds.
+    /// From the start of the schedule to its end, or to the last message if that came later; warm-up
+    /// included. Of a run that only reads, from the start to the last message. Seconds.
     pub elapsed_s: f64,
     /// Warm-up left out of latencies and rates, seconds.
     pub warm_up_s: f64,
@@ -318,7 +323,8 @@ pub struct Summary {
     pub table_time: Option<LatencySummary>,
     /// What became of the messages, when this run could tell.
     pub audit: Option<AuditSummary>,
-    /// Whether the generator kept its own schedule. Open-loop runs only.
+    /// Whether the generator kept its own schedule. Open-loop runs only, and of these only runs of
+    /// which a message was measured.
     pub self_check: Option<SelfCheck>,
     /// What this process used.
     pub resources: Resources,
@@ -360,10 +366,22 @@ pub struct Produced {
     pub failures: BTreeMap<String, u64>,
     /// Bytes of the confirmed messages, keys included.
     pub acked_bytes: u64,
-    /// Confirmed messages a second, warm-up left out.
-    pub rate_msg_per_s: f64,
-    /// Confirmed bytes a second, warm-up left out.
-    pub rate_bytes_per_s: f64,
+    /// Share of the messages due that were not confirmed: refused, timed out, without an answer, or
+    /// never sent for want of room behind such messages. Messages of aborted transactions are
+    /// left out. 0 to 1.
+    #[serde(default)]
+    pub unanswered_share: f64,
+    /// The share above which the run is invalid.
+    #[serde(default)]
+    pub unanswered_max: f64,
+    /// Why messages had no answer, if the connection knew: all brokers down, say.
+    #[serde(default)]
+    pub outage: Option<String>,
+    /// Confirmed messages per second, warm-up left out, from the start of the schedule to its end or
+    /// to the last confirmation, whichever is later. Null where there is no such time.
+    pub rate_msg_per_s: Option<f64>,
+    /// Confirmed bytes per second, likewise.
+    pub rate_bytes_per_s: Option<f64>,
     /// Rate that was asked for, messages a second; absent when unpaced.
     pub target_rate_msg_per_s: Option<f64>,
 }
@@ -379,10 +397,12 @@ pub struct Consumed {
     /// received only then. 0 where nothing is to land.
     #[serde(default)]
     pub landed: u64,
-    /// Messages received (where they are to land: landed) a second, warm-up left out.
-    pub rate_msg_per_s: f64,
-    /// Bytes received a second, warm-up left out.
-    pub rate_bytes_per_s: f64,
+    /// Messages received (where they are to land: landed) per second, warm-up left out. Of a run that
+    /// only reads, over the time from when the first message was waited for to the last message.
+    /// Null where there is no time that holds the messages.
+    pub rate_msg_per_s: Option<f64>,
+    /// Bytes received per second, likewise.
+    pub rate_bytes_per_s: Option<f64>,
 }
 
 /// A distribution of latencies, nanoseconds, read from an HDR histogram of three significant
@@ -413,6 +433,14 @@ pub struct LatencySummary {
     pub p99_99_ns: u64,
     /// Largest sample.
     pub max_ns: u64,
+    /// Of the samples, messages that got no answer, counted with the time that they had waited. Their
+    /// latency is at least that.
+    #[serde(default)]
+    pub unanswered: u64,
+    /// The shortest of these waits: a percentile that is not smaller is a lower bound. 0 when there
+    /// was none.
+    #[serde(default)]
+    pub unanswered_min_ns: u64,
     /// Samples below zero, which no percentile holds: the sign of clocks that disagree.
     pub negative: u64,
     /// The most negative sample; 0 when there was none.
@@ -421,6 +449,20 @@ pub struct LatencySummary {
     pub beyond_range: u64,
     /// The largest of them; 0 when there was none.
     pub beyond_range_max_ns: u64,
+}
+
+impl Produced {
+    /// The default of [`Produced::unanswered_max`].
+    pub const UNANSWERED_MAX_DEFAULT: f64 = 0.01;
+}
+
+impl LatencySummary {
+    /// Whether the true value of a percentile that reads `latency_ns` may be larger, because messages
+    /// without an answer are in it.
+    #[must_use]
+    pub fn is_lower_bound(&self, latency_ns: u64) -> bool {
+        self.unanswered > 0 && latency_ns >= self.unanswered_min_ns
+    }
 }
 
 /// How the instants of sender and receiver were compared.
@@ -443,6 +485,15 @@ pub struct AuditSummary {
     /// Acknowledged and not received. Against `sequences`: missing between the lowest and the
     /// highest received; against `expected` the same, or what the number lacks where that is more.
     pub lost: u64,
+    /// The same of a run that stopped reading before the end: they may be there.
+    #[serde(default)]
+    pub unread: u64,
+    /// Why reading stopped, where it was not for having come to the end.
+    #[serde(default)]
+    pub early_stop: Option<EarlyStop>,
+    /// Why the record of what was acknowledged is not whole, where it is not.
+    #[serde(default)]
+    pub partial: Option<String>,
     /// Received again.
     pub duplicated: u64,
     /// Received after a later message of the same producer and partition.
@@ -462,6 +513,18 @@ pub struct AuditSummary {
     pub guarantee: Guarantee,
     /// The same by producer.
     pub producers: Vec<ProducerAudit>,
+}
+
+/// Why a run stopped reading, where it was not for having read everything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum EarlyStop {
+    /// Nothing had come for the time after which missing messages count as lost.
+    Silence,
+    /// As many messages had come as were asked for.
+    Count,
+    /// The time to read was over.
+    Deadline,
 }
 
 /// What received messages were held against.
@@ -505,6 +568,9 @@ pub struct ProducerAudit {
     pub received: u64,
     /// As in [`AuditSummary::lost`].
     pub lost: u64,
+    /// As in [`AuditSummary::unread`].
+    #[serde(default)]
+    pub unread: u64,
     /// As in [`AuditSummary::duplicated`].
     pub duplicated: u64,
     /// As in [`AuditSummary::reordered`].
@@ -514,7 +580,7 @@ pub struct ProducerAudit {
     /// As in [`AuditSummary::aborted_received`].
     #[serde(default)]
     pub aborted_received: u64,
-    /// The first ranges of lost sequence numbers, `first..=last`, at most ten.
+    /// The first ranges of lost or unread sequence numbers, `first..=last`, at most ten.
     pub lost_ranges: Vec<(u64, u64)>,
 }
 

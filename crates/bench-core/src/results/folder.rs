@@ -61,6 +61,8 @@ pub struct RunFolder {
     durations: Vec<&'static str>,
     logs: IntervalLogs,
     warning: Option<String>,
+    /// Why the last record of what was acknowledged could not be written.
+    acked_problem: Option<String>,
 }
 
 impl RunFolder {
@@ -98,6 +100,7 @@ impl RunFolder {
             durations: Vec::new(),
             logs: IntervalLogs::new(path),
             warning: None,
+            acked_problem: None,
         })
     }
 
@@ -130,17 +133,22 @@ impl RunFolder {
         self.warning.as_deref()
     }
 
-    /// Writes `run.json`, in place of an earlier one.
-    pub fn write_document(&mut self, document: &RunDocument) {
-        self.write_json(Self::DOCUMENT, document);
+    /// Why what was acknowledged is not recorded to the end, if it is not: no other process can check
+    /// against this run then.
+    #[must_use]
+    pub fn acked_problem(&self) -> Option<&str> {
+        self.acked_problem.as_deref()
     }
 
-    fn write_json(&mut self, name: &str, document: &impl Serialize) {
-        let path = self.path.join(name);
-        let result = serde_json::to_string_pretty(document)
-            .map_err(std::io::Error::from)
-            .and_then(|text| replace(&path, text.as_bytes()));
-        self.note(name, result);
+    /// Writes `run.json`, in place of an earlier one.
+    pub fn write_document(&mut self, document: &RunDocument) {
+        let result = self.write_json(Self::DOCUMENT, document);
+        self.note(Self::DOCUMENT, result);
+    }
+
+    fn write_json(&self, name: &str, document: &impl Serialize) -> std::io::Result<()> {
+        let text = serde_json::to_string_pretty(document)?;
+        replace(&self.path.join(name), text.as_bytes())
     }
 
     fn note(&mut self, name: &str, result: std::io::Result<()>) {
@@ -187,10 +195,18 @@ impl IntervalSink for RunFolder {
         self.note("*.hlog", logs);
     }
 
-    fn acked(&mut self, ledger: &AckLedger) {
-        if !ledger.is_empty() {
-            self.write_json(AckLedger::FILE_NAME, &ledger.to_file());
+    fn acked(&mut self, ledger: &AckLedger, is_whole: bool) {
+        if ledger.is_empty() && !is_whole {
+            return;
         }
+        let result = self.write_json(AckLedger::FILE_NAME, &ledger.to_file(is_whole));
+        self.acked_problem = result.as_ref().err().map(|error| {
+            format!(
+                "what was acknowledged is not recorded to the end ({error}): no reader can be \
+                 checked against this run with --from-run"
+            )
+        });
+        self.note(AckLedger::FILE_NAME, result);
     }
 }
 
@@ -281,8 +297,13 @@ fn with_fault_column(table: &[u8], faults: &[FaultRecord]) -> std::io::Result<Ve
 /// Writes a file so that a reader sees the old or the new one, never half of one.
 fn replace(path: &Path, contents: &[u8]) -> std::io::Result<()> {
     let temporary = path.with_extension("tmp");
-    std::fs::write(&temporary, contents)?;
-    std::fs::rename(&temporary, path)
+    let written =
+        std::fs::write(&temporary, contents).and_then(|()| std::fs::rename(&temporary, path));
+    if written.is_err() {
+        // Half of a file is of no use to anyone.
+        let _ = std::fs::remove_file(&temporary);
+    }
+    written
 }
 
 /// The table of intervals with nothing but its header.

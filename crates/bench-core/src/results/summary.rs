@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::{
-    AuditBasis, AuditSummary, ClockComparison, Consumed, Guarantee, LatencySummary, LoadModel,
-    Produced, Resources, SelfCheck, Summary, Verdict, VerdictOutcome,
+    AuditBasis, AuditSummary, ClockComparison, Consumed, EarlyStop, Guarantee, LatencySummary,
+    LoadModel, Produced, ProducerAudit, Resources, SelfCheck, Summary, Verdict, VerdictOutcome,
 };
 use crate::audit::AckLedger;
 use crate::clock::InstantNs;
@@ -25,6 +25,10 @@ pub struct SummaryInput<'a> {
     pub consumed: bool,
     /// What received messages are held against; `None` when that is unknown.
     pub ledger: Option<&'a AckLedger>,
+    /// Why that is not all that was acknowledged, where it is not.
+    pub partial: Option<String>,
+    /// Share of the messages that may go without a confirmation, 0 to 1.
+    pub unanswered_max: f64,
     /// How many messages were to come; counts where there is no ledger.
     pub messages_expected: Option<u64>,
     /// What the consumers were promised.
@@ -47,6 +51,8 @@ impl Summary {
             schedule,
             consumed,
             ledger,
+            partial,
+            unanswered_max,
             messages_expected,
             guarantee,
             raw,
@@ -59,11 +65,11 @@ impl Summary {
             Some(_) => LoadModel::Closed,
         };
         // What only reads a table reads what landed before, perhaps long ago.
-        let first_ns = match totals.first_received_ns {
+        let first_ns = match totals.receiving_from_ns {
             first_ns @ 1.. if load == LoadModel::None => first_ns.min(timeline.start_ns),
             _ => timeline.start_ns,
         };
-        let last_ns = totals.last_acked_ns.max(totals.last_received_ns);
+        let last_ns = totals.last_acked_ns.max(totals.last_received_ns).max(totals.asked_until_ns);
         let warm_up_ns = timeline.warm_up_end_ns.saturating_sub(timeline.start_ns);
         let latencies = &totals.latencies;
         let stages = latencies.stages.as_deref();
@@ -72,7 +78,10 @@ impl Summary {
             load,
             elapsed_s: seconds_between(first_ns, last_ns),
             warm_up_s: warm_up_ns as f64 / 1e9,
-            produced: schedule.map(|schedule| produced(totals, timeline, schedule)),
+            produced: schedule.map(|schedule| Produced {
+                unanswered_max,
+                ..produced(totals, timeline, schedule)
+            }),
             consumed: consumed.then(|| consumed_figures(totals, timeline, schedule.is_some())),
             publish_latency: latencies.publish_latency.summary(),
             service_time: latencies.service_time.summary(),
@@ -86,37 +95,65 @@ impl Summary {
             audit: (consumed && !raw).then(|| {
                 let audit = totals.audit.summary(ledger);
                 let expected = messages_expected.filter(|_| ledger.is_none());
-                AuditSummary { guarantee, ..audit.against_expected(expected) }
+                let audit = audit.against_expected(expected).stopped(totals);
+                AuditSummary { guarantee, partial, ..audit }
             }),
-            self_check: (load == LoadModel::Open).then(|| {
-                let lag_p99_ns = latencies.schedule_lag.percentile_ns(99.0);
-                SelfCheck {
-                    kept_schedule: lag_p99_ns < SelfCheck::LAG_P99_MAX_NS && totals.unsent == 0,
-                    lag_p99_ns,
-                    blocked_ns: totals.blocked_ns,
-                    unsent: totals.unsent,
-                }
-            }),
+            // Without a message there is nothing to judge.
+            self_check: (load == LoadModel::Open && !latencies.schedule_lag.is_empty()).then(
+                || {
+                    let lag_p99_ns = latencies.schedule_lag.percentile_ns(99.0);
+                    SelfCheck {
+                        kept_schedule: lag_p99_ns < SelfCheck::LAG_P99_MAX_NS && totals.unsent == 0,
+                        lag_p99_ns,
+                        blocked_ns: totals.blocked_ns,
+                        unsent: totals.unsent,
+                    }
+                },
+            ),
             resources,
             counts,
             durations: durations(&totals.durations),
         }
     }
 
-    /// What the figures are worth: a run with loss or corruption is invalid, and so is one that
-    /// sent and got nothing confirmed, or that broke what its readers were promised beyond that.
+    /// What the figures are worth. A run is invalid with loss or corruption, when it received nothing
+    /// of what it was to receive, when nothing was confirmed or more than may be was not, and when
+    /// it broke what its readers were promised beyond that. Of what is left, a run is partial when
+    /// not all is known that it is held against.
     #[must_use]
     pub fn verdict(&self) -> Verdict {
         let landed = self.consumed.as_ref().is_some_and(|consumed| consumed.landed > 0);
         let missed = if landed { "did not land" } else { "were not received" };
         let audit = self.audit.as_ref();
         let mut reasons = audit.map(|audit| invalid_reasons(audit, missed)).unwrap_or_default();
-        if let Some(produced) = self.produced.as_ref().filter(|p| p.sent > 0 && p.acked == 0) {
-            reasons.push(format!("not one of {} messages sent was confirmed", produced.sent));
+        reasons.extend(self.produced.as_ref().and_then(unconfirmed_reason));
+        reasons.extend(self.raw_loss_reason());
+        let received = self.consumed.as_ref().map(|consumed| consumed.received);
+        if reasons.is_empty() && received == Some(0) {
+            reasons.push("nothing was received".to_owned());
         }
-        let outcome =
-            if reasons.is_empty() { VerdictOutcome::Valid } else { VerdictOutcome::Invalid };
+        let partial = audit.and_then(|audit| audit.partial.clone());
+        let outcome = match (reasons.is_empty(), partial) {
+            (true, None) => VerdictOutcome::Valid,
+            (true, Some(partial)) => {
+                reasons.push(partial);
+                VerdictOutcome::Partial
+            }
+            (false, partial) => {
+                reasons.extend(partial);
+                VerdictOutcome::Invalid
+            }
+        };
         Verdict { outcome, reasons }
+    }
+
+    /// What the numbers alone say of messages that carry none: that fewer came than were confirmed.
+    fn raw_loss_reason(&self) -> Option<String> {
+        let (produced, consumed) = (self.produced.as_ref()?, self.consumed.as_ref()?);
+        let lost = produced.acked.checked_sub(consumed.received).filter(|lost| *lost > 0)?;
+        self.audit.is_none().then(|| {
+            format!("{lost} fewer messages were received than the {} acknowledged", produced.acked)
+        })
     }
 
     /// What a reader of the figures must know.
@@ -136,24 +173,18 @@ impl Summary {
             warn(unresolved > 0, format!("{unresolved} messages had no answer when the run ended"));
         }
         if let Some(check) = self.self_check.as_ref().filter(|check| !check.kept_schedule) {
-            warn(
-                true,
-                format!(
-                    "the generator did not keep its schedule: {} messages were never sent, the 99th \
-                     percentile of the lag was {:.3} ms, and producers waited {:.3} s for the system",
-                    check.unsent,
-                    check.lag_p99_ns as f64 / 1e6,
-                    check.blocked_ns as f64 / 1e9
-                ),
-            );
+            warn(true, late_schedule(check, self.elapsed_s - self.warm_up_s));
+        }
+        for warning in self.missing_figures() {
+            warn(true, warning);
         }
         if let Some(audit) = &self.audit {
             warn(
-                audit.against == AuditBasis::Sequences && audit.lost > 0,
+                audit.against == AuditBasis::Sequences && audit.lost + audit.unread > 0,
                 format!(
                     "{} sequence numbers are missing between the first and the last received; \
                      hold the messages against the run that sent them to tell whether they are lost",
-                    audit.lost
+                    audit.lost + audit.unread
                 ),
             );
         }
@@ -167,14 +198,77 @@ impl Summary {
                 ),
             );
         }
-        let nothing = self.consumed.as_ref().is_some_and(|consumed| consumed.received == 0);
-        warn(nothing, "nothing was received".to_owned());
         warn(
             self.elapsed_s > 0.0 && self.elapsed_s - self.warm_up_s < 1.0,
             "less than a second was measured: the figures are rough".to_owned(),
         );
         warnings
     }
+
+    /// Why there are no figures where there could be some.
+    fn missing_figures(&self) -> Vec<String> {
+        let mut warnings = Vec::new();
+        let sent = self.produced.as_ref().map_or(0, |produced| produced.sent);
+        let rates = self.produced.as_ref().map(|produced| produced.rate_msg_per_s);
+        if self.service_time.is_none() && self.warm_up_s > 0.0 && sent > 0 {
+            warnings.push(format!(
+                "no message was due after the warm-up of {} s: there is no rate, no latency, and no \
+                 verdict on the schedule; shorten --warm-up, or send for longer",
+                self.warm_up_s
+            ));
+        } else if rates == Some(None) {
+            warnings.push(
+                "no time passed between the first and the last message: there is no rate \
+                           of sending; send more messages"
+                    .to_owned(),
+            );
+        }
+        let consumed = self.consumed.as_ref().filter(|consumed| consumed.received > 0);
+        if self.load == LoadModel::None && consumed.is_some_and(|c| c.rate_msg_per_s.is_none()) {
+            warnings.push(
+                "all messages came at one instant: there is no time over which to count a \
+                           rate of receiving; read more messages"
+                    .to_owned(),
+            );
+        }
+        warnings
+    }
+}
+
+/// Why the schedule was not kept. The generator cannot send what the system leaves no room for: one
+/// per cent of the time is enough to be seen at the 99th percentile.
+fn late_schedule(check: &SelfCheck, measured_s: f64) -> String {
+    let (lag_ms, blocked_s) = (check.lag_p99_ns as f64 / 1e6, check.blocked_ns as f64 / 1e9);
+    let unsent = check.unsent;
+    if blocked_s > 0.0 && blocked_s >= measured_s / 100.0 {
+        return format!(
+            "the system held up the generator, for {blocked_s:.3} s: {unsent} messages were never \
+             sent, and the 99th percentile of the schedule lag was {lag_ms:.3} ms"
+        );
+    }
+    format!(
+        "the generator did not keep its schedule: {unsent} messages were never sent, the 99th \
+         percentile of the lag was {lag_ms:.3} ms, and producers waited {blocked_s:.3} s for the \
+         system"
+    )
+}
+
+/// Why too few messages were confirmed, if they were.
+fn unconfirmed_reason(produced: &Produced) -> Option<String> {
+    let because = produced.outage.as_ref().map_or_else(String::new, |outage| format!(": {outage}"));
+    if produced.sent > 0 && produced.acked == 0 {
+        return Some(format!("not one of {} messages sent was confirmed{because}", produced.sent));
+    }
+    let (share, most) = (produced.unanswered_share, produced.unanswered_max);
+    (share > most).then(|| {
+        format!(
+            "{} messages were confirmed and {:.3} % of those due were not, where --unanswered-max \
+             allows {} %{because}",
+            produced.acked,
+            share * 100.0,
+            most * 100.0
+        )
+    })
 }
 
 fn durations(histograms: &DurationHistograms) -> BTreeMap<String, LatencySummary> {
@@ -186,8 +280,12 @@ fn durations(histograms: &DurationHistograms) -> BTreeMap<String, LatencySummary
 
 fn produced(totals: &Totals, timeline: Timeline, schedule: Schedule) -> Produced {
     let from_ns = timeline.warm_up_end_ns.max(timeline.start_ns);
-    let (rate_msg_per_s, rate_bytes_per_s) =
-        rates(totals.measured_acked, from_ns, totals.last_acked_ns);
+    // A system that stops to answer does not stop the time.
+    let until_ns = totals.last_acked_ns.max(totals.asked_until_ns);
+    let (rate_msg_per_s, rate_bytes_per_s) = rates(totals.measured_acked, from_ns, until_ns);
+    let failed: u64 = totals.failures.values().sum();
+    let unanswered = failed.saturating_sub(totals.aborted) + totals.unresolved + totals.held_up;
+    let due = totals.sent.saturating_sub(totals.aborted) + totals.held_up;
     let mut failures: BTreeMap<String, u64> = BTreeMap::new();
     for (code, count) in &totals.failures {
         let reason = totals.explanations.get(code).cloned();
@@ -196,10 +294,13 @@ fn produced(totals: &Totals, timeline: Timeline, schedule: Schedule) -> Produced
     Produced {
         sent: totals.sent,
         acked: totals.acked.messages,
-        failed: totals.failures.values().sum(),
+        failed,
         unresolved: totals.unresolved,
         failures,
         acked_bytes: totals.acked.bytes,
+        unanswered_share: unanswered as f64 / due.max(1) as f64,
+        unanswered_max: Produced::UNANSWERED_MAX_DEFAULT,
+        outage: totals.outage.clone(),
         rate_msg_per_s,
         rate_bytes_per_s,
         target_rate_msg_per_s: schedule.target_rate_per_s(),
@@ -207,14 +308,14 @@ fn produced(totals: &Totals, timeline: Timeline, schedule: Schedule) -> Produced
 }
 
 fn consumed_figures(totals: &Totals, timeline: Timeline, produced_too: bool) -> Consumed {
-    // Messages that were there before count from the first one: joining a group takes seconds.
-    let from_ns = if produced_too {
-        timeline.warm_up_end_ns.max(timeline.start_ns)
+    // A run that only reads may join a group for seconds before it waits for the first message.
+    let (from_ns, until_ns) = if produced_too {
+        let from_ns = timeline.warm_up_end_ns.max(timeline.start_ns);
+        (from_ns, totals.last_received_ns.max(totals.asked_until_ns))
     } else {
-        totals.first_received_ns
+        (totals.receiving_from_ns, totals.last_received_ns)
     };
-    let (rate_msg_per_s, rate_bytes_per_s) =
-        rates(totals.measured_received, from_ns, totals.last_received_ns);
+    let (rate_msg_per_s, rate_bytes_per_s) = rates(totals.measured_received, from_ns, until_ns);
     Consumed {
         received: totals.received.messages,
         received_bytes: totals.received.bytes,
@@ -224,14 +325,11 @@ fn consumed_figures(totals: &Totals, timeline: Timeline, produced_too: bool) -> 
     }
 }
 
-/// Messages and bytes a second; 0 for a time of no length.
-fn rates(volume: Volume, from_ns: InstantNs, to_ns: InstantNs) -> (f64, f64) {
+/// Messages and bytes per second; `None` for a time of no length.
+fn rates(volume: Volume, from_ns: InstantNs, to_ns: InstantNs) -> (Option<f64>, Option<f64>) {
     let seconds = seconds_between(from_ns, to_ns);
-    if seconds > 0.0 {
-        (volume.messages as f64 / seconds, volume.bytes as f64 / seconds)
-    } else {
-        (0.0, 0.0)
-    }
+    let per_second = |amount: u64| (seconds > 0.0).then(|| amount as f64 / seconds);
+    (per_second(volume.messages), per_second(volume.bytes))
 }
 
 fn seconds_between(from_ns: InstantNs, to_ns: InstantNs) -> f64 {
@@ -245,6 +343,18 @@ impl AuditSummary {
         let lost = self.lost.max(expected.saturating_sub(self.received));
         Self { against: AuditBasis::Expected, lost, ..self }
     }
+
+    /// The same where reading may have stopped before the end: what is missing may lie ahead then.
+    fn stopped(self, totals: &Totals) -> Self {
+        let early_stop = totals.early_stop;
+        if !totals.is_behind || self.lost == 0 {
+            return Self { early_stop, ..self };
+        }
+        let unread =
+            |producer: ProducerAudit| ProducerAudit { lost: 0, unread: producer.lost, ..producer };
+        let producers = self.producers.into_iter().map(unread).collect();
+        Self { lost: 0, unread: self.lost, early_stop, producers, ..self }
+    }
 }
 
 fn invalid_reasons(audit: &AuditSummary, missed: &str) -> Vec<String> {
@@ -255,15 +365,21 @@ fn invalid_reasons(audit: &AuditSummary, missed: &str) -> Vec<String> {
         AuditBasis::Sequences => None,
     };
     if let Some(whose) = whose.filter(|_| audit.lost > 0) {
-        let ranges = audit.producers.iter().flat_map(|producer| {
-            producer
-                .lost_ranges
-                .iter()
-                .map(|(first, last)| format!("{first}..={last} of producer {}", producer.producer))
-        });
-        let some: Vec<String> = ranges.take(3).collect();
-        let first = if some.is_empty() { "" } else { ", the first of them " };
-        reasons.push(format!("{} {whose} {missed}{first}{}", audit.lost, some.join(", ")));
+        reasons.push(format!("{} {whose} {missed}{}", audit.lost, first_ranges(audit)));
+    }
+    if let Some(whose) = whose.filter(|_| audit.unread > 0) {
+        let (unread, first) = (audit.unread, first_ranges(audit));
+        let cause = match audit.early_stop {
+            Some(EarlyStop::Silence) => {
+                ", since nothing had come for the time of --drain-timeout; raise it"
+            }
+            Some(EarlyStop::Count) => ", since --messages was reached",
+            Some(EarlyStop::Deadline) => ", since --duration was over",
+            None => "",
+        };
+        reasons.push(format!(
+            "{unread} {whose} were not read{first}: reading stopped before the end{cause}"
+        ));
     }
     if audit.corrupt > 0 {
         reasons.push(format!(
@@ -286,6 +402,18 @@ fn invalid_reasons(audit: &AuditSummary, missed: &str) -> Vec<String> {
     reasons
 }
 
+/// Which messages are missing: the first few ranges of them.
+fn first_ranges(audit: &AuditSummary) -> String {
+    let ranges = audit.producers.iter().flat_map(|producer| {
+        let named = |(first, last): &(u64, u64)| {
+            format!("{first}..={last} of producer {}", producer.producer)
+        };
+        producer.lost_ranges.iter().map(named)
+    });
+    let some: Vec<String> = ranges.take(3).collect();
+    if some.is_empty() { String::new() } else { format!(", the first of them {}", some.join(", ")) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -305,6 +433,8 @@ mod tests {
             schedule: Some(Schedule::Constant { rate_per_s: 100.0 }),
             consumed: true,
             ledger: Some(&totals.ledger),
+            partial: None,
+            unanswered_max: Produced::UNANSWERED_MAX_DEFAULT,
             messages_expected: None,
             guarantee: Guarantee::AtLeastOnce,
             raw: false,
@@ -323,8 +453,8 @@ mod tests {
         };
         let summary = Summary::new(input(&totals));
         let produced = summary.produced.expect("it produced");
-        assert_eq!((produced.acked, produced.rate_msg_per_s), (500, 100.0));
-        assert!((produced.rate_bytes_per_s - 10_000.0).abs() < 1e-9);
+        assert_eq!((produced.acked, produced.rate_msg_per_s), (500, Some(100.0)));
+        assert_eq!(produced.rate_bytes_per_s, Some(10_000.0));
         assert!((summary.elapsed_s - 5.0).abs() < 1e-9 && (summary.warm_up_s - 1.0).abs() < 1e-9);
     }
 
@@ -351,7 +481,9 @@ mod tests {
             (&[0, 3], 3, 2),
             (&[], 4, 4),
         ] {
-            let totals = Totals { audit: audit_of(received), ..Totals::default() };
+            let volume = Volume { messages: received.len() as u64, bytes: 0 };
+            let audit = audit_of(received);
+            let totals = Totals { audit, received: volume, ..Totals::default() };
             let messages_expected = Some(expected);
             let input = SummaryInput { ledger: None, messages_expected, ..input(&totals) };
             let summary = Summary::new(input);
@@ -391,18 +523,19 @@ mod tests {
     fn the_time_of_a_run_that_reads_old_rows_is_that_in_which_they_landed() {
         let totals = Totals {
             measured_received: Volume { messages: 40, bytes: 400 },
-            first_received_ns: SECOND_NS / 2,
+            receiving_from_ns: SECOND_NS / 2,
             last_received_ns: SECOND_NS / 2 + 4 * SECOND_NS,
             ..Totals::default()
         };
         let summary = Summary::new(SummaryInput { schedule: None, ..input(&totals) });
         assert!((summary.elapsed_s - 4.0).abs() < 1e-9, "{}", summary.elapsed_s);
-        assert!((summary.consumed.expect("consumed").rate_msg_per_s - 10.0).abs() < 1e-9);
+        assert_eq!(summary.consumed.expect("consumed").rate_msg_per_s, Some(10.0));
     }
 
     #[test]
     fn aborted_messages_and_repeats_invalidate_a_run_that_promised_there_would_be_none() {
-        let mut summary = Summary::new(input(&Totals::default()));
+        let received = Volume { messages: 5, bytes: 0 };
+        let mut summary = Summary::new(input(&Totals { received, ..Totals::default() }));
         let audit = summary.audit.as_mut().expect("is audited");
         (audit.aborted_received, audit.duplicated) = (3, 2);
         let aborted = "3 messages of aborted transactions were received";
@@ -426,9 +559,115 @@ mod tests {
         assert!(summary.warnings().contains(&"3 messages failed: code 7".to_owned()));
     }
 
+    /// A run that sent 1,000 messages and received one.
+    fn sent_1000() -> Totals {
+        let received = Volume { messages: 1, bytes: 0 };
+        Totals { sent: 1_000, received, ..Totals::default() }
+    }
+
+    #[test]
+    fn more_unconfirmed_messages_than_may_be_make_a_run_invalid() {
+        let acked = |messages| Volume { messages, bytes: 0 };
+        let refused = |count| BTreeMap::from([(7, count)]);
+        let totals = [
+            (Totals { acked: acked(990), unresolved: 10, ..sent_1000() }, 0.01),
+            (Totals { acked: acked(989), unresolved: 11, ..sent_1000() }, 0.011),
+            (Totals { acked: acked(989), failures: refused(11), ..sent_1000() }, 0.011),
+            // What was due and found no room behind unanswered messages counts.
+            (Totals { acked: acked(995), unresolved: 5, held_up: 1_000, ..sent_1000() }, 0.5025),
+            // An aborted transaction is an answer.
+            (
+                Totals { acked: acked(500), failures: refused(500), aborted: 500, ..sent_1000() },
+                0.0,
+            ),
+        ];
+        for (totals, share) in &totals {
+            for (unanswered_max, is_named) in [(0.01, *share > 0.01), (1.0, false)] {
+                let summary = Summary::new(SummaryInput { unanswered_max, ..input(totals) });
+                let produced = summary.produced.as_ref().expect("it sent");
+                assert!((produced.unanswered_share - share).abs() < 1e-9, "{produced:?}");
+                let verdict = summary.verdict();
+                let reason = verdict.reasons.iter().any(|r| r.contains("--unanswered-max"));
+                assert_eq!(reason, is_named, "{share}, {unanswered_max}: {verdict:?}");
+                let expected =
+                    if is_named { VerdictOutcome::Invalid } else { VerdictOutcome::Valid };
+                assert_eq!(verdict.outcome, expected);
+            }
+        }
+    }
+
+    #[test]
+    fn an_outage_is_named_as_the_reason() {
+        let outage = Some("all brokers are down".to_owned());
+        for (acked, reason) in [(0, "not one of 1000 messages"), (10, "10 messages were confirmed")]
+        {
+            let acked = Volume { messages: acked, bytes: 0 };
+            let totals = Totals { acked, unresolved: 990, outage: outage.clone(), ..sent_1000() };
+            let reasons = Summary::new(input(&totals)).verdict().reasons;
+            assert!(reasons[0].starts_with(reason), "{reasons:?}");
+            assert!(reasons[0].ends_with(": all brokers are down"), "{reasons:?}");
+        }
+    }
+
+    #[test]
+    fn a_run_that_was_to_receive_and_received_nothing_is_not_valid() {
+        let totals = Totals::default();
+        for raw in [false, true] {
+            let verdict = Summary::new(SummaryInput { raw, ..input(&totals) }).verdict();
+            assert_eq!(verdict.outcome, VerdictOutcome::Invalid);
+            assert_eq!(verdict.reasons, ["nothing was received"]);
+        }
+        let sent_only = SummaryInput { consumed: false, ..input(&totals) };
+        assert_eq!(Summary::new(sent_only).verdict().outcome, VerdictOutcome::Valid);
+    }
+
+    #[test]
+    fn of_raw_messages_the_numbers_show_a_loss() {
+        let acked = Volume { messages: 1_000, bytes: 0 };
+        for (received, reasons) in [
+            (1_000, vec![]),
+            (1_001, vec![]),
+            (999, vec!["1 fewer messages were received than the 1000 acknowledged"]),
+        ] {
+            let received = Volume { messages: received, bytes: 0 };
+            let totals = Totals { acked, received, ..sent_1000() };
+            let summary = Summary::new(SummaryInput { raw: true, ..input(&totals) });
+            assert_eq!(summary.verdict().reasons, reasons);
+        }
+    }
+
+    #[test]
+    fn a_run_held_against_a_record_that_is_not_whole_is_at_most_partial() {
+        let received = Volume { messages: 1, bytes: 0 };
+        let mut totals = Totals { received, ..Totals::default() };
+        let partial = "the record is not whole".to_owned();
+        let verdict = |totals: &Totals| {
+            Summary::new(SummaryInput { partial: Some(partial.clone()), ..input(totals) }).verdict()
+        };
+        let Verdict { outcome, reasons } = verdict(&totals);
+        assert_eq!((outcome, reasons), (VerdictOutcome::Partial, vec![partial.clone()]));
+        let stream = StreamId { run: RunId::from_bits(1), producer: 3 };
+        totals.ledger.insert_range(stream, 10, 14);
+        assert_eq!(verdict(&totals).outcome, VerdictOutcome::Invalid, "a loss is a loss");
+    }
+
+    #[test]
+    fn a_schedule_that_the_system_held_up_is_not_blamed_on_the_generator() {
+        for (blocked_ms, blamed) in [(0, "the generator did not keep"), (50, "the system held up")]
+        {
+            let mut totals = Totals { blocked_ns: blocked_ms * 1_000_000, ..sent_1000() };
+            totals.last_received_ns = 6 * SECOND_NS;
+            totals.latencies.schedule_lag.record(5_000_000);
+            let warnings = Summary::new(input(&totals)).warnings().join("\n");
+            assert!(warnings.contains(blamed), "{blocked_ms}: {warnings}");
+        }
+    }
+
     #[test]
     fn a_generator_that_was_too_slow_says_so() {
-        let totals = Totals { unsent: 7, ..Totals::default() };
+        let received = Volume { messages: 5, bytes: 0 };
+        let mut totals = Totals { unsent: 7, received, ..Totals::default() };
+        totals.latencies.schedule_lag.record(1);
         let summary = Summary::new(input(&totals));
         assert!(!summary.self_check.as_ref().expect("open loop").kept_schedule);
         let warnings = summary.warnings().join("\n");

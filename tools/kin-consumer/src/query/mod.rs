@@ -130,5 +130,5 @@ struct NoRecord;
 impl IntervalSink for NoRecord {
     fn interval(&mut self, _: &Interval) {}
 
-    fn acked(&mut self, _: &AckLedger) {}
+    fn acked(&mut self, _: &AckLedger, _: bool) {}
 }

@@ -108,7 +108,7 @@ impl Place {
         ledger.insert_range(StreamId { run, producer: 0 }, 0, last);
         let folder = self.path().join("sent");
         std::fs::create_dir_all(&folder).expect("a folder");
-        let text = serde_json::to_vec(&ledger.to_file()).expect("JSON");
+        let text = serde_json::to_vec(&ledger.to_file(true)).expect("JSON");
         std::fs::write(folder.join(AckLedger::FILE_NAME), text).expect("written");
         folder
     }

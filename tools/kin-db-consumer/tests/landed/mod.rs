@@ -75,7 +75,7 @@ impl Sent {
         let mut ledger = AckLedger::default();
         let last = self.messages.len() as u64 - 1;
         ledger.insert_range(StreamId { run: self.run, producer: 0 }, 0, last);
-        let text = serde_json::to_string(&ledger.to_file()).expect("JSON");
+        let text = serde_json::to_string(&ledger.to_file(true)).expect("JSON");
         std::fs::write(folder.join(AckLedger::FILE_NAME), text).expect("written");
     }
 }
