@@ -21,6 +21,7 @@ use crate::prepare;
 use crate::run_files::ToolFiles;
 use crate::summary::{sampled, throughput_msg_per_s};
 use crate::sweep;
+use crate::text::bound;
 use crate::tool::Tool;
 use crate::tools::Tools;
 use crate::verdict::{Judgement, RunStatus, judge_ended, wrong_services};
@@ -311,7 +312,10 @@ fn figures(document: Option<&RunDocument>) -> String {
     };
     let throughput = throughput_msg_per_s(summary).map(rate);
     let latency = sampled(summary.end_to_end_latency.as_ref());
-    let latency = latency.map(|latency| format!("end-to-end p99 {}", duration_ns(latency.p99_ns)));
+    let latency = latency.map(|latency| {
+        let p99 = bound(latency.is_lower_bound(latency.p99_ns), duration_ns(latency.p99_ns));
+        format!("end-to-end p99 {p99}")
+    });
     let figures: Vec<String> = [throughput, latency].into_iter().flatten().collect();
     if figures.is_empty() { "done, without figures".to_owned() } else { figures.join(", ") }
 }

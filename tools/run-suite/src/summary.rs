@@ -223,13 +223,6 @@ impl CellSummary {
     pub(crate) fn figures(&self) -> impl Iterator<Item = &CellFigures> {
         std::iter::once(&self.figures).chain(&self.then)
     }
-
-    /// What must be known about the medians of a tool: which of the valid runs lack a figure.
-    pub(crate) fn lacking(&self, figures: &CellFigures) -> Vec<String> {
-        let valid = self.valid_runs;
-        let line = |(name, runs)| format!("{name}: {runs} of {valid} valid runs have a value");
-        figures.lacking(valid).into_iter().map(line).collect()
-    }
 }
 
 impl ToolSummary {
@@ -334,7 +327,7 @@ mod tests {
     #[test]
     fn a_recovery_is_the_longest_of_a_run_and_none_when_one_has_none() {
         let both = [run(&[Some(2.0), Some(3.0)]), run(&[Some(1.0), Some(0.0)])];
-        assert_eq!(recovery_s(&both), Some(Spread { median: 3.0, min: 1.0, max: 3.0, runs: 2 }));
+        assert_eq!(recovery_s(&both), Spread::of([1.0, 3.0].into_iter(), Worse::High));
         assert_eq!(recovery_s(&[run(&[Some(2.0), None]), run(&[Some(1.0)])]), None);
         assert_eq!(recovery_s(&[run(&[])]), None);
     }

@@ -6,7 +6,7 @@ mod runs;
 use std::fmt::Write as _;
 
 use bench_cli::quantity::count;
-use bench_core::results::ServiceOrigin;
+use bench_core::results::{LatencySummary, ServiceOrigin};
 use comfy_table::presets::NOTHING;
 use comfy_table::{CellAlignment, Table};
 
@@ -155,7 +155,8 @@ fn lacking(suite: &SuiteSummary) -> Vec<String> {
             for (tool, figures) in experiment.tools().zip(cell.figures()) {
                 let name = cell_name(experiment, cell);
                 let name = if cell.then.is_some() { format!("{name} {tool}") } else { name };
-                notes.extend(cell.lacking(figures).iter().map(|note| format!("{name}: {note}")));
+                let lacking = figures.lacking(cell.valid_runs);
+                notes.extend(lacking.iter().map(|note| format!("{name}: {note}")));
             }
         }
     }
@@ -222,22 +223,36 @@ fn notes_on(
     notes
 }
 
-/// What the percentiles of latencies do not hold.
+/// What the percentiles of latencies do not hold, or hold with less than their samples' latency.
 fn unheld(left: &ToolSummary) -> Vec<String> {
     let Some(figures) = &left.figures else { return Vec::new() };
     let durations = figures.durations.iter();
     let durations = durations.map(|(name, duration)| (name.replace('_', " "), duration));
     let latencies = runs::latencies_of(figures).map(|(kind, latency)| (kind.to_owned(), latency));
-    let unheld = latencies.chain(durations).filter_map(|(kind, latency)| {
-        (latency.negative > 0 || latency.beyond_range > 0).then(|| {
-            format!(
+    let mut notes = Vec::new();
+    for (kind, latency) in latencies.chain(durations) {
+        let LatencySummary { negative, beyond_range, unanswered, .. } = *latency;
+        if negative > 0 || beyond_range > 0 {
+            notes.push(format!(
                 "{} {kind} samples below zero and {} beyond the range are in no percentile",
-                count(latency.negative),
-                count(latency.beyond_range)
-            )
-        })
-    });
-    unheld.collect()
+                count(negative),
+                count(beyond_range)
+            ));
+        }
+        if unanswered > 0 {
+            notes.push(format!(
+                "{} {kind} samples got no answer and count with the time that they waited: figures \
+                 marked >= are lower bounds",
+                count(unanswered)
+            ));
+        }
+    }
+    notes
+}
+
+/// A figure, marked where it is a lower bound.
+pub(crate) fn bound(is_lower_bound: bool, figure: String) -> String {
+    if is_lower_bound { format!(">={figure}") } else { figure }
 }
 
 /// Rows below a header, the first `texts` columns to the left and the others to the right.

@@ -62,6 +62,10 @@ impl Judgement {
         Self { status, problem: Some(problem.into()) }
     }
 
+    fn of_verdict(status: RunStatus, reasons: &[String]) -> Self {
+        Self::new(status, format!("{}: {}", status.word(), reasons.join("; ")))
+    }
+
     /// The same run when its faults were not what they should have been: whatever it shows, it is
     /// not what the experiment asks.
     pub(crate) fn with_faults(self, problem: Option<String>) -> Self {
@@ -187,9 +191,11 @@ impl Finding {
                     (None, VerdictOutcome::Valid) => {
                         Judgement { status: RunStatus::Complete, problem: None }
                     }
+                    (None, VerdictOutcome::Partial) => {
+                        Judgement::of_verdict(RunStatus::Partial, &verdict.reasons)
+                    }
                     (None, VerdictOutcome::Invalid) => {
-                        let reasons = verdict.reasons.join("; ");
-                        Judgement::new(RunStatus::Invalid, format!("INVALID: {reasons}"))
+                        Judgement::of_verdict(RunStatus::Invalid, &verdict.reasons)
                     }
                 }
                 .with_faults(faults::unrecorded(faults, &document.faults)),

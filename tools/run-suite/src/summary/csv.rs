@@ -80,14 +80,15 @@ fn csv_header(columns: &[&str], durations: &BTreeSet<&String>) -> Vec<String> {
     header
 }
 
-/// Which runs are in no figure, and which figures are not those of all others.
+/// Which runs are in no figure, and what must be known about those that have some.
 fn remarks(cell: &CellSummary, figures: &CellFigures) -> String {
     let left_out = cell.runs.iter().filter(|run| !run.is_valid());
     let left_out = left_out.map(|run| {
         let reason = run.problem.as_deref().unwrap_or_else(|| run.status.word());
         format!("repeat {} left out: {reason}", run.repeat)
     });
-    left_out.chain(cell.lacking(figures)).collect::<Vec<_>>().join("; ")
+    let lacking = figures.lacking(cell.valid_runs);
+    left_out.chain(lacking).chain(figures.lower_bounds()).collect::<Vec<_>>().join("; ")
 }
 
 /// A line for each tool of a cell.

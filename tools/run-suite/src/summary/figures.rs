@@ -41,6 +41,18 @@ pub(crate) struct Spread<T> {
     pub(crate) max: T,
     /// Runs that have the figure.
     pub(crate) runs: usize,
+    /// Which of the values are lower bounds.
+    #[serde(skip_serializing_if = "LowerBounds::is_none")]
+    pub(crate) lower_bounds: LowerBounds,
+}
+
+/// Which values of a [`Spread`] may be larger in truth, because messages without an answer are in
+/// them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub(crate) struct LowerBounds {
+    pub(crate) median: bool,
+    pub(crate) min: bool,
+    pub(crate) max: bool,
 }
 
 /// Which values are the worse ones.
@@ -56,8 +68,7 @@ impl CellFigures {
             Spread::of(runs.iter().filter_map(|summary| figure(summary)), Worse::Low)
         };
         let latency = |kind: Latency, percentile: fn(&LatencySummary) -> u64| {
-            let latencies = runs.iter().filter_map(|summary| sampled(kind.of(summary)));
-            Spread::of(latencies.map(percentile), Worse::High)
+            Spread::of_latency(runs.iter().map(|summary| kind.of(summary)), percentile)
         };
         let p50 = |kind| latency(kind, |latency| latency.p50_ns);
         let p99 = |kind| latency(kind, |latency| latency.p99_ns);
@@ -98,20 +109,38 @@ impl CellFigures {
         measured.collect()
     }
 
-    /// The figures that some of so many valid runs lack, with the number of those that have them.
-    pub(super) fn lacking(&self, valid_runs: usize) -> Vec<(String, usize)> {
-        fn runs<T>(spread: Option<Spread<T>>) -> usize {
-            spread.map_or(0, |spread| spread.runs)
-        }
-        let latency = |kind: Latency| (kind.name().to_owned(), runs(self.latency(kind).0));
-        let durations = self.durations.iter();
-        let durations =
-            durations.map(|(name, duration)| (name.replace('_', " "), runs(duration.p50_ns)));
-        std::iter::once(("msg/s".to_owned(), runs(self.throughput_msg_per_s)))
-            .chain(Latency::ALL.map(latency))
-            .chain(durations)
-            .filter(|(_, runs)| (1..valid_runs).contains(runs))
+    /// Each latency and duration by name, with its median and its 99th percentile.
+    fn percentiles(&self) -> Vec<(String, [Option<Spread<u64>>; 2])> {
+        let latencies = Latency::ALL.map(|kind| (kind.name(), self.latency(kind)));
+        let durations = self.durations.iter().map(|(name, it)| (&**name, (it.p50_ns, it.p99_ns)));
+        let all = latencies.into_iter().chain(durations);
+        all.map(|(name, (p50, p99))| (name.replace('_', " "), [p50, p99])).collect()
+    }
+
+    /// Which figures some of so many valid runs lack.
+    pub(crate) fn lacking(&self, valid_runs: usize) -> Vec<String> {
+        let rate = ("msg/s".to_owned(), self.throughput_msg_per_s.map(|spread| spread.runs));
+        let latencies = self.percentiles().into_iter();
+        std::iter::once(rate)
+            .chain(latencies.map(|(name, [p50, _])| (name, p50.map(|spread| spread.runs))))
+            .filter_map(|(name, runs)| Some((name, runs.filter(|runs| *runs < valid_runs)?)))
+            .map(|(name, runs)| format!("{name}: {runs} of {valid_runs} valid runs have a value"))
             .collect()
+    }
+
+    /// Which figures are lower bounds.
+    pub(super) fn lower_bounds(&self) -> Vec<String> {
+        let mut remarks = Vec::new();
+        for (name, percentiles) in self.percentiles() {
+            for (percentile, spread) in ["p50", "p99"].into_iter().zip(percentiles) {
+                let bounds = spread.map(|spread| spread.lower_bounds).unwrap_or_default();
+                let values = bounds.names().join(", ");
+                if !values.is_empty() {
+                    remarks.push(format!("{name} {percentile}: {values} at least that"));
+                }
+            }
+        }
+        remarks
     }
 }
 
@@ -156,37 +185,78 @@ fn durations(runs: &[&Summary]) -> BTreeMap<String, DurationFigures> {
     let names: BTreeSet<&String> = runs.iter().flat_map(|run| run.durations.keys()).collect();
     let of = |name: &String| {
         let figure = |percentile: fn(&LatencySummary) -> u64| {
-            let durations = runs.iter().filter_map(|run| sampled(run.durations.get(name)));
-            Spread::of(durations.map(percentile), Worse::High)
+            Spread::of_latency(runs.iter().map(|run| run.durations.get(name)), percentile)
         };
         DurationFigures { p50_ns: figure(|it| it.p50_ns), p99_ns: figure(|it| it.p99_ns) }
     };
     names.into_iter().map(|name| (name.clone(), of(name))).collect()
 }
 
-impl<T: PartialOrd + Copy> Spread<T> {
-    pub(super) fn of(values: impl Iterator<Item = T>, worse: Worse) -> Option<Self> {
-        let mut values: Vec<T> = values.collect();
-        values.sort_by(|a, b| a.partial_cmp(b).unwrap_or(std::cmp::Ordering::Equal));
-        let middle = match worse {
-            Worse::Low => values.len().saturating_sub(1) / 2,
-            Worse::High => values.len() / 2,
-        };
-        let (median, runs) = (*values.get(middle)?, values.len());
-        Some(Self { median, min: *values.first()?, max: *values.last()?, runs })
+impl LowerBounds {
+    fn is_none(&self) -> bool {
+        *self == Self::default()
+    }
+
+    fn names(self) -> Vec<&'static str> {
+        let all = [("median", self.median), ("min", self.min), ("max", self.max)];
+        all.into_iter().filter(|(_, is_bound)| *is_bound).map(|(name, _)| name).collect()
     }
 }
 
-/// Messages received a second; messages acknowledged where the run received none.
-pub(crate) fn throughput_msg_per_s(figures: &Summary) -> Option<f64> {
-    let received = figures.consumed.as_ref().map(|consumed| consumed.rate_msg_per_s);
-    received.or_else(|| figures.produced.as_ref().map(|produced| produced.rate_msg_per_s))
+impl Spread<u64> {
+    /// A percentile over the runs that have the latency.
+    fn of_latency<'a>(
+        latencies: impl Iterator<Item = Option<&'a LatencySummary>>,
+        percentile: fn(&LatencySummary) -> u64,
+    ) -> Option<Self> {
+        let value = |latency: &LatencySummary| {
+            let ns = percentile(latency);
+            (ns, latency.is_lower_bound(ns))
+        };
+        Self::of_bounds(latencies.filter_map(sampled).map(value), Worse::High)
+    }
 }
 
-/// Bytes received a second; bytes acknowledged where the run received none.
+impl<T: PartialOrd + Copy> Spread<T> {
+    pub(super) fn of(values: impl Iterator<Item = T>, worse: Worse) -> Option<Self> {
+        Self::of_bounds(values.map(|value| (value, false)), worse)
+    }
+
+    /// That of values of which some are lower bounds.
+    fn of_bounds(values: impl Iterator<Item = (T, bool)>, worse: Worse) -> Option<Self> {
+        let mut values: Vec<(T, bool)> = values.collect();
+        values.sort_by(|a, b| a.partial_cmp(b).unwrap_or(std::cmp::Ordering::Equal));
+        let last = values.len().checked_sub(1)?;
+        let middle = match worse {
+            Worse::Low => last / 2,
+            Worse::High => values.len() / 2,
+        };
+        // The value of a place grows in truth when one does that is not above it.
+        let is_lower_bound = |place: usize| values[..=place].iter().any(|(_, is_lower)| *is_lower);
+        let [median, min, max] = [middle, 0, last].map(|place| values[place].0);
+        let lower_bounds = LowerBounds {
+            median: is_lower_bound(middle),
+            min: is_lower_bound(0),
+            max: is_lower_bound(last),
+        };
+        Some(Self { median, min, max, runs: values.len(), lower_bounds })
+    }
+}
+
+/// Messages received per second; messages acknowledged where the run was not to receive.
+pub(crate) fn throughput_msg_per_s(figures: &Summary) -> Option<f64> {
+    match &figures.consumed {
+        Some(consumed) => consumed.rate_msg_per_s,
+        None => figures.produced.as_ref()?.rate_msg_per_s,
+    }
+}
+
+/// Bytes received per second; bytes acknowledged where the run was not to receive.
 pub(crate) fn throughput_bytes_per_s(figures: &Summary) -> Option<f64> {
-    let received = figures.consumed.as_ref().map(|consumed| consumed.rate_bytes_per_s);
-    received.or_else(|| figures.produced.as_ref().map(|produced| produced.rate_bytes_per_s))
+    match &figures.consumed {
+        Some(consumed) => consumed.rate_bytes_per_s,
+        None => figures.produced.as_ref()?.rate_bytes_per_s,
+    }
 }
 
 #[cfg(test)]
@@ -205,6 +275,23 @@ mod tests {
         assert_eq!(of(&[40, 10, 30, 20], Worse::Low), Some(20));
         assert_eq!(of(&[40, 10, 30, 20], Worse::High), Some(30));
         let spread = Spread::of([3.0, 1.0, 2.0].into_iter(), Worse::Low).expect("values");
-        assert!(spread == Spread { median: 2.0, min: 1.0, max: 3.0, runs: 3 });
+        let lower_bounds = LowerBounds::default();
+        assert!(spread == Spread { median: 2.0, min: 1.0, max: 3.0, runs: 3, lower_bounds });
+    }
+
+    #[test]
+    fn what_is_not_below_a_lower_bound_is_one_too() {
+        let of = |values: [(u64, bool); 3]| {
+            let spread = Spread::of_bounds(values.into_iter(), Worse::High).expect("values");
+            let LowerBounds { min, median, max } = spread.lower_bounds;
+            [min, median, max]
+        };
+        assert_eq!(of([(1, false), (2, false), (3, false)]), [false, false, false]);
+        assert_eq!(of([(1, false), (2, false), (3, true)]), [false, false, true]);
+        assert_eq!(of([(3, false), (2, true), (1, false)]), [false, true, true]);
+        // In truth it may be the largest of all.
+        assert_eq!(of([(1, true), (2, false), (3, false)]), [true, true, true]);
+        // Another run measured the same.
+        assert_eq!(of([(1, true), (1, false), (3, false)]), [false, true, true]);
     }
 }

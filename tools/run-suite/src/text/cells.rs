@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use bench_cli::quantity::{byte_rate, duration_ns, rate};
 
 use super::runs::cell_name;
-use super::{NO_FIGURE, table, tally};
+use super::{NO_FIGURE, bound, table, tally};
 use crate::summary::{
     CellFigures, CellSummary, DurationFigures, ExperimentSummary, Latency, Spread, SuiteSummary,
 };
@@ -90,8 +90,8 @@ pub(super) fn durations(suite: &SuiteSummary) -> String {
 
 /// `commit time p50 2.10 ms, p99 4.00 ms (3.80-4.20)`
 fn shown_durations(figures: &CellFigures) -> Vec<String> {
-    let shown = |Spread { median, min, max, .. }: Spread<u64>| {
-        let [median, min, max] = [median, min, max].map(duration_ns);
+    let shown = |spread: Spread<u64>| {
+        let [median, min, max] = shown(spread, duration_ns);
         if min == max { median } else { format!("{median} ({})", range(&min, &max)) }
     };
     let line = |(name, duration): (&String, &DurationFigures)| {
@@ -147,13 +147,24 @@ fn figure<T: Copy>(
     repeated: bool,
     show: impl Fn(T) -> String,
 ) -> String {
-    let Some(Spread { median, min, max, .. }) = spread else { return NO_FIGURE.to_owned() };
-    let median = show(median);
-    if repeated { format!("{median}\n{}", range(&show(min), &show(max))) } else { median }
+    let Some(spread) = spread else { return NO_FIGURE.to_owned() };
+    let [median, min, max] = shown(spread, show);
+    if repeated { format!("{median}\n{}", range(&min, &max)) } else { median }
 }
 
-/// `1.10-1.40 ms`, or with both units where they differ.
+/// The median, the lowest and the highest value in words.
+fn shown<T: Copy>(spread: Spread<T>, show: impl Fn(T) -> String) -> [String; 3] {
+    let bounds = spread.lower_bounds;
+    let Spread { median, min, max, .. } = spread;
+    [(median, bounds.median), (min, bounds.min), (max, bounds.max)]
+        .map(|(value, is_lower_bound)| bound(is_lower_bound, show(value)))
+}
+
+/// `1.10-1.40 ms`, or with both units where they differ, or where one is a lower bound.
 fn range(min: &str, max: &str) -> String {
+    if max.starts_with('>') {
+        return format!("{min} to {max}");
+    }
     match (min.split_once(' '), max.split_once(' ')) {
         (Some((number, unit)), Some((_, other))) if unit == other => format!("{number}-{max}"),
         _ => format!("{min}-{max}"),

@@ -9,7 +9,7 @@ use bench_core::results::{
 };
 
 use super::cells::msg_rate;
-use super::{NO_FIGURE, named_runs, table};
+use super::{NO_FIGURE, bound, named_runs, table};
 use crate::summary::{
     CellSummary, ExperimentSummary, RunSummary, SuiteSummary, sampled, throughput_bytes_per_s,
     throughput_msg_per_s,
@@ -117,10 +117,16 @@ fn audit(run: &RunSummary, figures: &Summary) -> String {
 
 /// How much is lost, as far as that is known.
 fn lost(audit: &AuditSummary) -> String {
-    match audit.against {
-        _ if audit.received == 0 && audit.lost == 0 => "nothing received".to_owned(),
+    let lost = match audit.against {
+        _ if (audit.received, audit.lost, audit.unread) == (0, 0, 0) => {
+            return "nothing received".to_owned();
+        }
         AuditBasis::Sequences => format!("{} missing", count(audit.lost)),
         AuditBasis::Acked | AuditBasis::Expected => format!("{} lost", count(audit.lost)),
+    };
+    match audit.unread {
+        0 => lost,
+        unread => format!("{lost}, {} unread", count(unread)),
     }
 }
 
@@ -169,7 +175,10 @@ pub(super) fn latencies_of(
 
 fn percentiles(latency: &LatencySummary) -> Vec<String> {
     [latency.p50_ns, latency.p90_ns, latency.p99_ns, latency.p99_9_ns, latency.max_ns]
-        .map(|ns| if latency.count == 0 { NO_FIGURE.to_owned() } else { duration_ns(ns) })
+        .map(|ns| match latency.count {
+            0 => NO_FIGURE.to_owned(),
+            _ => bound(latency.is_lower_bound(ns), duration_ns(ns)),
+        })
         .into()
 }
 

@@ -10,7 +10,7 @@ use std::process::Output;
 use rustix::fs::{Mode, mkfifoat};
 use serde_json::{Value, json};
 
-use crate::fake_tool::{FakeTool, read_json, stderr, stdout};
+use crate::fake_tool::{FakeTool, edit_document as edit, read_json, stderr, stdout};
 
 /// Two cells of two repeats.
 const SWEEP: &str = "repeats = 2\n[matrix]\nload = [\"a\", \"b\"]\n";
@@ -87,12 +87,6 @@ fn document(run: &Path) -> PathBuf {
     run.join("run.json")
 }
 
-fn edit(run: &Path, change: impl FnOnce(&mut Value)) {
-    let mut document = read_json(&self::document(run));
-    change(&mut document);
-    fs::write(self::document(run), document.to_string()).expect("written");
-}
-
 fn replace(run: &Path, by: impl FnOnce(&Path)) {
     fs::remove_file(document(run)).expect("removed");
     by(&document(run));
@@ -109,7 +103,7 @@ fn finished(body: &str) -> FakeTool {
 
 fn sweep() -> FakeTool {
     let tool = finished(SWEEP);
-    edit(&tool.result(INTACT), |document| {
+    tool.edit(INTACT, |document| {
         document["summary"]["consumed"]["rate_msg_per_s"] = 500.0.into();
     });
     tool
@@ -172,7 +166,7 @@ fn documents_without_a_good_end_are_failures_whatever_their_verdict() {
 #[test]
 fn a_document_that_says_invalid_makes_the_run_invalid() {
     let tool = sweep();
-    edit(&tool.result(DAMAGED), |document| {
+    tool.edit(DAMAGED, |document| {
         document["verdict"] = json!({"outcome": "invalid", "reasons": ["5 messages were lost"]});
     });
     check_reports(&tool, 3, "INVALID", "INVALID: 5 messages were lost");
@@ -229,7 +223,7 @@ fn a_run_that_its_exit_code_made_invalid_stays_so() {
 #[test]
 fn a_state_that_lags_behind_the_folders_does_not_hide_them() {
     let tool = sweep();
-    edit(&tool.result(DAMAGED), |document| {
+    tool.edit(DAMAGED, |document| {
         document["verdict"] = json!({"outcome": "invalid", "reasons": ["5 messages were lost"]});
     });
     fs::remove_dir_all(tool.result("01-load-a/repeat-1")).expect("removed");
@@ -324,36 +318,4 @@ fn several_experiments_show_a_row_for_a_run_that_cannot_be_read() {
     assert_eq!(output.status.code(), Some(1), "{text}");
     let row = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(text.lines().any(|line| row(line) == "try UNREADABLE - - - - - -"), "{text}");
-}
-
-#[test]
-fn figures_of_nothing_are_not_shown_as_figures() {
-    let tool = finished("");
-    edit(&tool.result("01-try/repeat-1"), |document| {
-        let summary = &mut document["summary"];
-        for latency in ["publish_latency", "service_time", "end_to_end_latency", "schedule_lag"] {
-            summary[latency]["count"] = 0.into();
-            for percentile in ["p50_ns", "p90_ns", "p99_ns", "p99_9_ns", "max_ns"] {
-                summary[latency][percentile] = 0.into();
-            }
-        }
-        summary["audit"]["received"] = 0.into();
-        summary["resources"]["memory_max_bytes"] = 0.into();
-        summary["durations"] = json!({"commit_time": summary["end_to_end_latency"]});
-    });
-    let csv = stdout(&report(&tool, "csv"));
-    let cells: Vec<&str> = csv.lines().nth(1).expect("a line").split(',').collect();
-    let header: Vec<&str> = csv.lines().next().expect("a header").split(',').collect();
-    for (name, cell) in header.iter().zip(&cells).filter(|(name, _)| name.contains("_ns_")) {
-        assert_eq!(*cell, "", "{name}");
-    }
-    fs::rename(tool.path(&tool.results_argument()), tool.path("results/a")).expect("renamed");
-    assert_eq!(tool.run(&["run", "try.toml"]).status.code(), Some(0));
-    let text = stdout(&tool.run(&["report", "results"]));
-    let rows: Vec<String> =
-        text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
-    let row = "try valid, nothing received - 990 99.0 kB/s 0.50 s 0.25 us -";
-    assert!(rows.iter().any(|line| line == row), "{text}");
-    assert!(rows.iter().any(|line| line == "try publish - - - - -"), "{text}");
-    assert!(!text.contains("commit time"), "{text}");
 }

@@ -43,6 +43,7 @@ case $(cat "$here/behave-$load" 2>/dev/null || echo good) in
   good) leave good 0;;
   landed) leave landed 0;;
   invalid) leave invalid 3;;
+  partial) leave partial 3;;
   doubted) leave good 3;;
   fail) echo "first words" >&2; echo "the broker is gone" >&2; exit 1;;
   wait) trap 'leave incomplete 130' INT TERM; while :; do sleep 0.05; done;;
@@ -94,6 +95,11 @@ impl FakeTool {
                 "invalid",
                 "complete",
                 json!({"outcome": "invalid", "reasons": ["3 acknowledged messages were lost"]}),
+            ),
+            (
+                "partial",
+                "complete",
+                json!({"outcome": "partial", "reasons": ["the record is not whole"]}),
             ),
         ] {
             tool.write(&format!("{name}.json"), &document(status, &verdict).to_string());
@@ -201,6 +207,11 @@ impl FakeTool {
         runs.map(|run| run["status"].as_str().expect("status").to_owned()).collect()
     }
 
+    /// Changes the document in a folder of the experiment's.
+    pub(crate) fn edit(&self, run: &str, change: impl FnOnce(&mut Value)) {
+        edit_document(&self.result(run), change);
+    }
+
     /// The process id of the run that goes on, once there is one.
     pub(crate) fn wait_for_run(&self) -> i32 {
         until("the tool starts", || {
@@ -213,6 +224,14 @@ impl FakeTool {
 
 pub(crate) fn read_json(path: &Path) -> Value {
     serde_json::from_slice(&fs::read(path).expect("readable")).expect("JSON")
+}
+
+/// Changes the document in the folder of a run.
+pub(crate) fn edit_document(run: &Path, change: impl FnOnce(&mut Value)) {
+    let path = run.join("run.json");
+    let mut document = read_json(&path);
+    change(&mut document);
+    fs::write(path, document.to_string()).expect("written");
 }
 
 pub(crate) fn stdout(output: &Output) -> String {

@@ -7,6 +7,7 @@ mod delta;
 mod fake_tool;
 #[cfg(target_os = "linux")]
 mod faults;
+mod figures;
 mod interruptions;
 mod kinesis;
 mod prepare;
