@@ -356,7 +356,6 @@ mod tests {
     fn a_run_that_does_not_count_leaves_no_table_of_another_in_its_place() {
         let folder = tempfile::tempdir().expect("a folder");
         let table = folder.path().join("delta-500.csv");
-        fs::write(&table, "of an earlier sweep").expect("written");
         let options =
             vec![(RATE.to_owned(), crate::experiment::OptionValue::Text("500".to_owned()))];
         let cell = Cell {
@@ -366,10 +365,17 @@ mod tests {
             then: Vec::new(),
             lambda: Vec::new(),
         };
-        let run_dir = folder.path().join("no-such-run");
-        export(folder.path(), &cell, &run_dir, RunStatus::Invalid, None).expect("left out");
-        assert!(!table.exists());
-        let aside = fs::read_to_string(folder.path().join("delta-500.csv.aside-1"));
-        assert_eq!(aside.expect("kept"), "of an earlier sweep");
+        // One that is valid, and has no latency outside its warm-up.
+        let run_dir = folder.path().join("run");
+        fs::create_dir(&run_dir).expect("a folder");
+        fs::write(run_dir.join("intervals.csv"), "").expect("written");
+        for (number, status) in [(1, RunStatus::Invalid), (2, RunStatus::Complete)] {
+            let kept = format!("of an earlier sweep {number}");
+            fs::write(&table, &kept).expect("written");
+            export(folder.path(), &cell, &run_dir, status, None).expect("left out");
+            assert!(!table.exists(), "{status:?}");
+            let aside = folder.path().join(format!("delta-500.csv.aside-{number}"));
+            assert_eq!(fs::read_to_string(aside).expect("kept"), kept);
+        }
     }
 }

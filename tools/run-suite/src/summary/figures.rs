@@ -41,9 +41,9 @@ pub(crate) struct Spread<T> {
     pub(crate) max: T,
     /// Runs that have the figure.
     pub(crate) runs: usize,
-    /// Which of the values are lower bounds.
-    #[serde(skip_serializing_if = "LowerBounds::is_none")]
-    pub(crate) lower_bounds: LowerBounds,
+    /// Which of the values are lower bounds, where some are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) lower_bounds: Option<LowerBounds>,
 }
 
 /// Which values of a [`Spread`] may be larger in truth, because messages without an answer are in
@@ -133,7 +133,7 @@ impl CellFigures {
         let mut remarks = Vec::new();
         for (name, percentiles) in self.percentiles() {
             for (percentile, spread) in ["p50", "p99"].into_iter().zip(percentiles) {
-                let bounds = spread.map(|spread| spread.lower_bounds).unwrap_or_default();
+                let bounds = spread.and_then(|spread| spread.lower_bounds).unwrap_or_default();
                 let values = bounds.names().join(", ");
                 if !values.is_empty() {
                     remarks.push(format!("{name} {percentile}: {values} at least that"));
@@ -193,10 +193,6 @@ fn durations(runs: &[&Summary]) -> BTreeMap<String, DurationFigures> {
 }
 
 impl LowerBounds {
-    fn is_none(&self) -> bool {
-        *self == Self::default()
-    }
-
     fn names(self) -> Vec<&'static str> {
         let all = [("median", self.median), ("min", self.min), ("max", self.max)];
         all.into_iter().filter(|(_, is_bound)| *is_bound).map(|(name, _)| name).collect()
@@ -239,6 +235,7 @@ impl<T: PartialOrd + Copy> Spread<T> {
             min: is_lower_bound(0),
             max: is_lower_bound(last),
         };
+        let lower_bounds = Some(lower_bounds).filter(|bounds| *bounds != LowerBounds::default());
         Some(Self { median, min, max, runs: values.len(), lower_bounds })
     }
 }
@@ -275,15 +272,14 @@ mod tests {
         assert_eq!(of(&[40, 10, 30, 20], Worse::Low), Some(20));
         assert_eq!(of(&[40, 10, 30, 20], Worse::High), Some(30));
         let spread = Spread::of([3.0, 1.0, 2.0].into_iter(), Worse::Low).expect("values");
-        let lower_bounds = LowerBounds::default();
-        assert!(spread == Spread { median: 2.0, min: 1.0, max: 3.0, runs: 3, lower_bounds });
+        assert!(spread == Spread { median: 2.0, min: 1.0, max: 3.0, runs: 3, lower_bounds: None });
     }
 
     #[test]
     fn what_is_not_below_a_lower_bound_is_one_too() {
         let of = |values: [(u64, bool); 3]| {
             let spread = Spread::of_bounds(values.into_iter(), Worse::High).expect("values");
-            let LowerBounds { min, median, max } = spread.lower_bounds;
+            let LowerBounds { min, median, max } = spread.lower_bounds.unwrap_or_default();
             [min, median, max]
         };
         assert_eq!(of([(1, false), (2, false), (3, false)]), [false, false, false]);

@@ -154,7 +154,7 @@ fn figure<T: Copy>(
 
 /// The median, the lowest and the highest value in words.
 fn shown<T: Copy>(spread: Spread<T>, show: impl Fn(T) -> String) -> [String; 3] {
-    let bounds = spread.lower_bounds;
+    let bounds = spread.lower_bounds.unwrap_or_default();
     let Spread { median, min, max, .. } = spread;
     [(median, bounds.median), (min, bounds.min), (max, bounds.max)]
         .map(|(value, is_lower_bound)| bound(is_lower_bound, show(value)))

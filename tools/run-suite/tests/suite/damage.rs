@@ -319,3 +319,13 @@ fn several_experiments_show_a_row_for_a_run_that_cannot_be_read() {
     let row = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(text.lines().any(|line| row(line) == "try UNREADABLE - - - - - -"), "{text}");
 }
+
+#[test]
+fn a_list_does_not_wait_for_what_is_not_a_file() {
+    let tool = FakeTool::new();
+    tool.experiment("");
+    mkfifoat(rustix::fs::CWD, tool.path("pipe.toml"), Mode::RWXU).expect("a pipe");
+    let text = stdout(&tool.run(&["list", "."]));
+    assert!(text.contains("./pipe.toml\n    not readable: it is not a file\n"), "{text}");
+    assert!(text.contains("./try.toml\n    Does it work? (fake-bench)\n"), "{text}");
+}
