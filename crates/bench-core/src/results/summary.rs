@@ -226,7 +226,7 @@ impl Summary {
             );
         }
         warn(
-            self.elapsed_s > 0.0 && self.elapsed_s - self.warm_up_s < 1.0,
+            (f64::MIN_POSITIVE..1.0).contains(&(self.elapsed_s - self.warm_up_s)),
             "less than a second was measured: the figures are rough".to_owned(),
         );
         warnings
