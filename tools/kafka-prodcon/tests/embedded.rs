@@ -369,3 +369,14 @@ fn a_killed_consumer_loses_nothing() {
     assert_eq!((audit.received, audit.lost), (6_000, 0));
     assert!(audit.duplicated > 0, "{audit:?}");
 }
+
+#[test]
+fn a_warm_up_that_holds_all_messages_leaves_no_figures_and_says_so() {
+    let document = all_arrive("-n 1000 --rate 2k/s --warm-up 5s", 1_000);
+    let summary = summary(&document);
+    let (produced, consumed) = (summary.produced.as_ref(), summary.consumed.as_ref());
+    assert_eq!(produced.and_then(|produced| produced.rate_msg_per_s), None);
+    assert_eq!(consumed.and_then(|consumed| consumed.rate_msg_per_s), None);
+    assert_eq!((&summary.self_check, &summary.publish_latency), (&None, &None));
+    assert!(document.warnings.iter().any(|warning| warning.contains("shorten --warm-up")));
+}

@@ -121,8 +121,10 @@ fn following_is_ended_by_an_interrupt() {
 #[test]
 fn waiting_for_a_group_is_ended_by_an_interrupt() {
     let (place, broker) = (Place::new(TOOL), broker());
-    let drain =
-        format!("drain --topic t --group g --bootstrap-servers {}", broker.bootstrap_servers());
+    let server = format!("--bootstrap-servers {}", broker.bootstrap_servers());
+    let drain = format!("drain --topic t --group g {server}");
+    let said = place.run(&format!("fill -n 10 --topic t --results-dir filled {server}"));
+    assert_eq!(said.code, 0, "{said:?}");
     let said = place.run(&format!("{drain} --results-dir first"));
     assert_eq!(said.code, 0, "{said:?}");
     // Now that a member has left, this broker lets the next one wait for most of a minute.
@@ -160,12 +162,74 @@ fn a_broker_that_dies_does_not_hang_the_run() {
     until("a message is confirmed", || sum(&intervals(&place), 5) > 0);
     drop(broker);
     let said = run.end();
-    assert!([0, 3].contains(&said.code), "{said:?}");
+    assert_eq!(said.code, 3, "{said:?}");
+    assert!(said.stdout.contains("where --unanswered-max allows 1 %"), "{said:?}");
     let document = place.document("results");
     assert_eq!(document.status, Status::Complete);
-    let produced = document.summary.and_then(|summary| summary.produced).expect("figures");
+    let summary = document.summary.as_ref().expect("figures");
+    let produced = summary.produced.as_ref().expect("it sent");
     assert!(produced.unresolved > 0, "{produced:?}");
+    assert!(produced.unanswered_share > 0.01, "{produced:?}");
+    // The broker died early in a schedule of two seconds, and the time of the rate goes on.
+    let rate = produced.rate_msg_per_s.expect("two seconds");
+    assert!(rate <= produced.acked as f64 / 2.0 + 1e-6, "{produced:?}");
+    let publish = summary.publish_latency.as_ref().expect("measured");
+    assert!(publish.unanswered >= produced.unresolved, "{publish:?}");
+    assert!(publish.is_lower_bound(publish.p99_ns), "{publish:?}");
+    assert!(said.stdout.contains("  >="), "{said:?}");
     assert_eq!(produced.acked + produced.failed + produced.unresolved, produced.sent);
     let told = format!("{} messages had no answer", produced.unresolved);
     assert!(document.warnings.iter().any(|warning| warning.starts_with(&told)));
+}
+
+#[test]
+fn a_reader_is_told_when_the_record_of_a_killed_run_is_partial() {
+    let (place, broker) = (Place::new(TOOL), broker());
+    let server = format!("--topic t --bootstrap-servers {}", broker.bootstrap_servers());
+    let fill = format!("fill --rate 1000 --duration 60s --interval 100ms {server}");
+    let run = Running::start(place.command(&fill));
+    let sent = |place: &Place| place.run_folder("results");
+    intervals(&place);
+    until("what was acknowledged is written", || AckLedger::read(&sent(&place)).is_ok());
+    run.send(Signal::KILL);
+    assert_eq!(run.end().code, -1, "by a signal");
+
+    let drain = format!("drain --from-run {} {server}", sent(&place).display());
+    let said = place.run(&format!("{drain} --results-dir drained"));
+    assert_eq!(said.code, 3, "{said:?}");
+    assert!(said.stdout.lines().next().is_some_and(|line| line.ends_with("complete, PARTIAL")));
+    let document = place.document("drained");
+    let verdict = document.verdict.expect("a verdict");
+    assert_eq!(verdict.outcome, VerdictOutcome::Partial);
+    assert!(verdict.reasons[0].contains("is partial"), "{verdict:?}");
+    let audit = document.summary.and_then(|summary| summary.audit).expect("an audit");
+    assert_eq!((audit.lost, audit.unread), (0, 0));
+}
+
+#[test]
+fn a_run_that_cannot_record_what_was_acknowledged_fails() {
+    let (place, broker) = (Place::new(TOOL), broker());
+    let server = format!("--topic t --bootstrap-servers {}", broker.bootstrap_servers());
+    let fill = format!("fill --rate 1000 --duration 2s --interval 100ms {server}");
+    let run = Running::start(place.command(&fill));
+    intervals(&place);
+    // A folder that goes away shows as a full disk does: nothing more can be written.
+    std::fs::remove_dir_all(place.path().join("results")).expect("removed");
+    let said = run.end();
+    assert_eq!(said.code, 1, "{said:?}");
+    let heading = said.stdout.lines().next().unwrap_or_default();
+    assert!(heading.contains(": failed, "), "{said:?}");
+    let problem = "what was acknowledged is not recorded to the end";
+    assert!(said.stdout.contains(problem) && said.stderr.contains(problem), "{said:?}");
+}
+
+#[test]
+fn a_topic_that_holds_nothing_gives_no_valid_run() {
+    let (place, broker) = (Place::new(TOOL), broker());
+    let server = format!("--topic t --bootstrap-servers {}", broker.bootstrap_servers());
+    let said = place.run(&format!("drain {server}"));
+    assert_eq!(said.code, 3, "{said:?}");
+    assert!(said.stdout.contains("INVALID\n  - nothing was received"), "{said:?}");
+    let consumed = place.document("results").summary.and_then(|summary| summary.consumed);
+    assert_eq!(consumed.expect("it read").rate_msg_per_s, None);
 }

@@ -74,6 +74,8 @@ fn summary() -> Summary {
             landed: 0,
             rate_msg_per_s: Some(99_980.0),
             rate_bytes_per_s: Some(9_998_000.0),
+            early_stop: None,
+            is_behind: false,
         }),
         publish_latency: Some(latency(1_030)),
         service_time: Some(latency(1_000)),
@@ -88,7 +90,6 @@ fn summary() -> Summary {
             received: 1_300_000,
             lost: 0,
             unread: 0,
-            early_stop: None,
             partial: None,
             duplicated: 0,
             reordered: 0,
@@ -277,8 +278,11 @@ pub(super) fn partial() -> RunDocument {
 /// A run that stopped reading before the end.
 pub(super) fn unread() -> RunDocument {
     let mut summary = summary();
+    if let Some(consumed) = &mut summary.consumed {
+        (consumed.early_stop, consumed.is_behind) = (Some(EarlyStop::Count), true);
+    }
     if let Some(audit) = &mut summary.audit {
-        (audit.unread, audit.early_stop) = (300, Some(EarlyStop::Count));
+        audit.unread = 300;
         (audit.producers[0].unread, audit.producers[0].lost_ranges) = (300, vec![(0, 299)]);
     }
     let verdict = summary.verdict();

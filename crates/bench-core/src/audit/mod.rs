@@ -253,7 +253,6 @@ impl Audit {
             received: total(|p| p.received),
             lost: total(|p| p.lost),
             unread: 0,
-            early_stop: None,
             partial: None,
             duplicated: total(|p| p.duplicated),
             reordered: total(|p| p.reordered),

@@ -403,6 +403,12 @@ pub struct Consumed {
     pub rate_msg_per_s: Option<f64>,
     /// Bytes received per second, likewise.
     pub rate_bytes_per_s: Option<f64>,
+    /// Why reading stopped, where it was not for having read everything.
+    #[serde(default)]
+    pub early_stop: Option<EarlyStop>,
+    /// Whether there was more to read when it stopped, as far as the readers could tell.
+    #[serde(default)]
+    pub is_behind: bool,
 }
 
 /// A distribution of latencies, nanoseconds, read from an HDR histogram of three significant
@@ -488,9 +494,6 @@ pub struct AuditSummary {
     /// The same of a run that stopped reading before the end: they may be there.
     #[serde(default)]
     pub unread: u64,
-    /// Why reading stopped, where it was not for having come to the end.
-    #[serde(default)]
-    pub early_stop: Option<EarlyStop>,
     /// Why the record of what was acknowledged is not whole, where it is not.
     #[serde(default)]
     pub partial: Option<String>,

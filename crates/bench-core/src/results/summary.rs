@@ -126,6 +126,7 @@ impl Summary {
         let missed = if landed { "did not land" } else { "were not received" };
         let audit = self.audit.as_ref();
         let mut reasons = audit.map(|audit| invalid_reasons(audit, missed)).unwrap_or_default();
+        reasons.extend(self.unread_reason());
         reasons.extend(self.produced.as_ref().and_then(unconfirmed_reason));
         reasons.extend(self.raw_loss_reason());
         let received = self.consumed.as_ref().map(|consumed| consumed.received);
@@ -145,6 +146,32 @@ impl Summary {
             }
         };
         Verdict { outcome, reasons }
+    }
+
+    /// Why reading did not come to the end, if it was to: messages are missing, or the system fell
+    /// silent.
+    fn unread_reason(&self) -> Option<String> {
+        let consumed = self.consumed.as_ref().filter(|consumed| consumed.is_behind)?;
+        let cause = match consumed.early_stop {
+            Some(EarlyStop::Silence) => {
+                ", since nothing had come for the time of --drain-timeout; raise it"
+            }
+            Some(EarlyStop::Count) => ", since --messages was reached",
+            Some(EarlyStop::Deadline) => ", since --duration was over",
+            None => "",
+        };
+        let audit = self.audit.as_ref().filter(|audit| audit.unread > 0);
+        match audit.and_then(|audit| Some((audit, expected_messages(audit)?))) {
+            Some((audit, whose)) => Some(format!(
+                "{} {whose} were not read{}: reading stopped before the end{cause}",
+                audit.unread,
+                first_ranges(audit)
+            )),
+            None if consumed.early_stop == Some(EarlyStop::Silence) => {
+                Some(format!("reading stopped before the end{cause}"))
+            }
+            None => None,
+        }
     }
 
     /// What the numbers alone say of messages that carry none: that fewer came than were confirmed.
@@ -199,7 +226,7 @@ impl Summary {
             );
         }
         warn(
-            self.elapsed_s > 0.0 && self.elapsed_s - self.warm_up_s < 1.0,
+            (f64::MIN_POSITIVE..1.0).contains(&(self.elapsed_s - self.warm_up_s)),
             "less than a second was measured: the figures are rough".to_owned(),
         );
         warnings
@@ -322,6 +349,8 @@ fn consumed_figures(totals: &Totals, timeline: Timeline, produced_too: bool) -> 
         landed: totals.landed,
         rate_msg_per_s,
         rate_bytes_per_s,
+        early_stop: totals.early_stop,
+        is_behind: totals.is_behind,
     }
 }
 
@@ -346,40 +375,20 @@ impl AuditSummary {
 
     /// The same where reading may have stopped before the end: what is missing may lie ahead then.
     fn stopped(self, totals: &Totals) -> Self {
-        let early_stop = totals.early_stop;
-        if !totals.is_behind || self.lost == 0 {
-            return Self { early_stop, ..self };
+        if !totals.is_behind {
+            return self;
         }
         let unread =
             |producer: ProducerAudit| ProducerAudit { lost: 0, unread: producer.lost, ..producer };
         let producers = self.producers.into_iter().map(unread).collect();
-        Self { lost: 0, unread: self.lost, early_stop, producers, ..self }
+        Self { lost: 0, unread: self.lost, producers, ..self }
     }
 }
 
 fn invalid_reasons(audit: &AuditSummary, missed: &str) -> Vec<String> {
     let mut reasons = Vec::new();
-    let whose = match audit.against {
-        AuditBasis::Acked => Some("acknowledged messages"),
-        AuditBasis::Expected => Some("of the messages expected"),
-        AuditBasis::Sequences => None,
-    };
-    if let Some(whose) = whose.filter(|_| audit.lost > 0) {
+    if let Some(whose) = expected_messages(audit).filter(|_| audit.lost > 0) {
         reasons.push(format!("{} {whose} {missed}{}", audit.lost, first_ranges(audit)));
-    }
-    if let Some(whose) = whose.filter(|_| audit.unread > 0) {
-        let (unread, first) = (audit.unread, first_ranges(audit));
-        let cause = match audit.early_stop {
-            Some(EarlyStop::Silence) => {
-                ", since nothing had come for the time of --drain-timeout; raise it"
-            }
-            Some(EarlyStop::Count) => ", since --messages was reached",
-            Some(EarlyStop::Deadline) => ", since --duration was over",
-            None => "",
-        };
-        reasons.push(format!(
-            "{unread} {whose} were not read{first}: reading stopped before the end{cause}"
-        ));
     }
     if audit.corrupt > 0 {
         reasons.push(format!(
@@ -400,6 +409,15 @@ fn invalid_reasons(audit: &AuditSummary, missed: &str) -> Vec<String> {
         ));
     }
     reasons
+}
+
+/// The messages that were to come, where they are known.
+fn expected_messages(audit: &AuditSummary) -> Option<&'static str> {
+    match audit.against {
+        AuditBasis::Acked => Some("acknowledged messages"),
+        AuditBasis::Expected => Some("of the messages expected"),
+        AuditBasis::Sequences => None,
+    }
 }
 
 /// Which messages are missing: the first few ranges of them.

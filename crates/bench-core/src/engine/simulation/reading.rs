@@ -145,9 +145,10 @@ fn messages_of_another_run_before_the_end_are_no_silence() {
     let messages = foreign.chain(ours).collect();
     let (totals, _) = read(messages, config(), Expected::Run(RunId::from_bits(RUN)));
     let ledger = acked(1_000);
-    let audit = summary(&totals, Some(&ledger)).audit.expect("audited");
+    let summary = summary(&totals, Some(&ledger));
+    let audit = summary.audit.expect("audited");
     assert_eq!((audit.received, audit.lost, audit.unread), (1_000, 0, 0));
-    assert_eq!((audit.foreign, audit.early_stop), (10_000, None));
+    assert_eq!((audit.foreign, summary.consumed.expect("it read").early_stop), (10_000, None));
 }
 
 #[test]
@@ -213,11 +214,28 @@ fn what_lies_behind_an_early_stop_is_unread_and_not_lost() {
         let ledger = acked(1_000);
         let summary = summary(&totals, Some(&ledger));
         let audit = summary.audit.as_ref().expect("audited");
-        assert_eq!((audit.lost, audit.unread, audit.early_stop), (0, 400, Some(stop)));
+        assert_eq!((audit.lost, audit.unread), (0, 400));
+        assert_eq!(summary.consumed.as_ref().and_then(|read| read.early_stop), Some(stop));
         assert_eq!(audit.producers[0].lost_ranges, [(600, 999)]);
         let reasons = summary.verdict().reasons;
         let [reason] = &reasons[..] else { panic!("one reason: {reasons:?}") };
         let unread = "400 acknowledged messages were not read, the first of them 600..=999";
         assert!(reason.starts_with(unread) && reason.contains(cause), "{reason}");
+    }
+}
+
+#[test]
+fn a_reader_of_unknown_messages_that_falls_silent_before_the_end_is_not_valid() {
+    let at_ns = |k| START_NS + if k < 600 { k * MS } else { 60 * SECOND_NS };
+    for (messages_max, reasons) in [
+        (None, "reading stopped before the end, since nothing had come"),
+        // That is what was asked for.
+        (Some(100), ""),
+    ] {
+        let config = ConsumerConfig { messages_max, ..config() };
+        let (totals, _) = read(coming(RUN, 1_000, at_ns).collect(), config, Expected::Any);
+        let verdict = summary(&totals, None).verdict();
+        assert_eq!(verdict.reasons.is_empty(), reasons.is_empty(), "{verdict:?}");
+        assert!(verdict.reasons.concat().starts_with(reasons), "{verdict:?}");
     }
 }
