@@ -122,6 +122,9 @@ async fn a_good_folder_is_left_as_it_is() {
     lake::prepare_folder(&new, Access::Read).await.expect("the table may come later");
     assert!(!new.exists());
     lake::prepare_folder(&new, WRITE).await.expect("a folder");
+    assert_eq!(files(dir.path()), Vec::<String>::new(), "it is made by the first write");
+    std::fs::create_dir_all(&new).expect("made");
+    lake::prepare_folder(&new, WRITE).await.expect("a folder");
     assert_eq!(files(&new), Vec::<String>::new());
     lake::prepare_folder(&new, Access::Read).await.expect("a folder");
 }
