@@ -23,12 +23,11 @@ const FOLDER: &str = "_delta_log";
 /// Entries that are read at the same time.
 const READS: usize = 16;
 
-/// How often a log that looks damaged is listed: a clean-up under way removes entries while they are
-/// listed.
+/// How often a log with a gap is listed: a clean-up under way removes entries while they are listed.
 const LISTINGS_MAX: usize = 3;
 
 /// The wait before the log is listed again.
-const LISTING_WAIT: Duration = Duration::from_millis(200);
+const LISTING_WAIT: Duration = Duration::from_millis(100);
 
 /// Why no state of a table can be made of its log.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -316,8 +315,10 @@ pub(crate) async fn checked<S: Source>(source: &S) -> Result<Option<Log>, S::Err
         };
         match damage {
             None => return Ok(Some(log)),
-            Some(damage) if listings == LISTINGS_MAX => return Err(damage.into()),
-            Some(_) => tokio::time::sleep(LISTING_WAIT).await,
+            Some(LogError::Gap { .. }) if listings < LISTINGS_MAX => {
+                tokio::time::sleep(LISTING_WAIT).await;
+            }
+            Some(damage) => return Err(damage.into()),
         }
     }
 }

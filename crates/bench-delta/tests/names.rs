@@ -22,6 +22,9 @@ const NAMES: [&str; 13] = [
     "a&b=c;d", "'q'",
 ];
 
+/// Some of them, for servers, where each takes many requests.
+const KEYS: [&str; 6] = ["a%20b", "a b", "a%2520b", "50%", "x+y", "zwölf/a&b=c;d"];
+
 /// Those that only a folder can have.
 const FOLDER_NAMES: [&str; 3] = ["a#1?", "back\\slash", "*"];
 
@@ -73,9 +76,7 @@ fn folders_are_what_their_names_say() {
 #[test]
 fn keys_are_what_their_names_say() {
     for s3 in S3::each("keys_are_what_their_names_say") {
-        // `.` and `..` in a path are taken away by some HTTP clients, escaped ones too.
-        let names = NAMES.iter().filter(|name| **name != "%2e%2e");
-        for (name, first) in names.zip((0..).step_by(100)) {
+        for (name, first) in KEYS.iter().zip((0..).step_by(100)) {
             let counts = Counts::default();
             use_table(on_s3(&s3, &format!("names/{name}"), &counts), counts, first);
         }

@@ -27,7 +27,7 @@ pub(super) enum FailureKind {
 }
 
 /// What is added to the code of a failure without an answer from the store.
-const UNANSWERED: i32 = 10;
+pub(super) const UNANSWERED: i32 = 10;
 
 impl FailureKind {
     /// The code of failed completions that the store has refused.
