@@ -93,7 +93,7 @@ fn files_are_what_the_log_says_when_it_is_decoded_once() {
         ("z%C3%B6/a+b.parquet", "zö/a+b.parquet"),
         ("day=%F0%9F%A6%80/x%5Ey.parquet", "day=🦀/x^y.parquet"),
     ];
-    let servers: Vec<_> = S3::each("files_are_what_the_log_says").into_iter().collect();
+    let servers = S3::each("files_are_what_the_log_says");
     let mut tables = vec![Table::create()];
     for s3 in &servers {
         let counts = Counts::default();

@@ -58,7 +58,7 @@ impl Loaded {
     }
 
     /// From this version on.
-    fn from(&self, next: u64) -> Begin {
+    fn begin_at(&self, next: u64) -> Begin {
         Begin { files: Vec::new(), next, newest: self.newest() }
     }
 }
@@ -87,7 +87,7 @@ impl Starter {
             _ if yet_to_come == YetToCome::Nothing => {
                 Err(FollowError::NothingAhead { uri: self.uri() })
             }
-            _ => Ok(loaded.from(loaded.newest() + 1)),
+            _ => Ok(loaded.begin_at(loaded.newest() + 1)),
         }
         .map(Some)
     }
@@ -111,7 +111,7 @@ impl Starter {
         }
         let Some(loaded) = self.load().await? else { return Ok(None) };
         let files = self.files(&loaded.snapshot).await?;
-        Ok(Some(Begin { files, ..loaded.from(loaded.snapshot.version() + 1) }))
+        Ok(Some(Begin { files, ..loaded.begin_at(loaded.snapshot.version() + 1) }))
     }
 
     /// Whether the first data file that the log names is still there. What is compacted and removed
@@ -162,7 +162,7 @@ impl Starter {
             YetToCome::AnyVersion => version > newest,
         };
         if is_awaited || self.objects.entry(version).await?.is_some() {
-            return Ok(loaded.from(version));
+            return Ok(loaded.begin_at(version));
         }
         let kept = loaded.log.kept();
         let oldest = kept.first().map_or(newest, |listed| listed.version);
@@ -201,16 +201,16 @@ impl Starter {
         let Some(first) = kept.get(low) else {
             let may_wait = time <= SystemTime::now() && yet_to_come != YetToCome::Nothing;
             if may_wait {
-                return Ok(loaded.from(loaded.newest() + 1));
+                return Ok(loaded.begin_at(loaded.newest() + 1));
             }
             return Err(self.time_ahead(loaded, from_ms).await?);
         };
         if low > 0 || first.version == 0 {
-            return Ok(loaded.from(first.version));
+            return Ok(loaded.begin_at(first.version));
         }
         let committed_ms = self.committed_ms(*first).await?;
         if committed_ms == from_ms {
-            return Ok(loaded.from(first.version));
+            return Ok(loaded.begin_at(first.version));
         }
         let (uri, oldest) = (self.uri(), first.version);
         Err(FollowError::TimeGone { uri, oldest, committed: time_of(committed_ms) })
