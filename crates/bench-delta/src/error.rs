@@ -201,6 +201,9 @@ pub fn store_reason(error: &object_store::Error) -> String {
     if let Some(reason) = no_answer(error) {
         return reason;
     }
+    if matches!(error, object_store::Error::NotFound { .. }) {
+        return "it is not there".to_owned();
+    }
     let text = with_causes(error);
     let (code, message) = (element(&text, "Code"), element(&text, "Message"));
     match (message, code) {
@@ -255,12 +258,13 @@ pub(crate) fn broken_off(error: &HttpError) -> Option<String> {
 /// the dump of a structure after it.
 pub(crate) fn sentence(text: &str) -> String {
     const SENTENCE_CHARS_MAX: usize = 160;
-    const NAMES: [&str; 6] = [
+    const NAMES: [&str; 7] = [
         "Kernel error: ",
         "Generic delta kernel error: ",
         "Generic DeltaTable error: ",
         "Generic error: ",
         "Arrow error: ",
+        "Parquet error: ",
         "External: ",
     ];
     let mut line = text.lines().next().unwrap_or_default().trim();
@@ -318,7 +322,7 @@ mod tests {
                  found gap: ParsedLogPath { location: FileMeta { location: Url",
                 "Expected contiguous commit files, but found gap",
             ),
-            ("Kernel error: Arrow error: External: EOF.\nat x", "EOF"),
+            ("Kernel error: Arrow error: External: Parquet error: EOF.\nat x", "EOF"),
             ("No table metadata found in delta log.", "No table metadata found in delta log"),
             ("{}", "no reason was given"),
         ] {

@@ -82,7 +82,9 @@ fn check_readable(path: &Path) -> Result<(), DeltaError> {
 
 fn check_writable(path: &Path) -> Result<(), DeltaError> {
     check_readable(path)?;
-    let there = path.ancestors().find(|folder| folder.exists()).unwrap_or(path);
+    // A link to nowhere is there as well, and nothing can be made in it.
+    let is_there = |folder: &&Path| folder.symlink_metadata().is_ok();
+    let there = path.ancestors().find(is_there).unwrap_or(path);
     let attempted = if there == path { "write to the folder" } else { "create the folder" };
     let file = there.join(probe_name());
     let link = there.join(probe_name());

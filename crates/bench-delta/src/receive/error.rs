@@ -123,9 +123,9 @@ pub enum FollowError {
     },
     /// A data file was removed before it was read.
     #[error(
-        "data file {path} of {uri}, in version {version}, was removed before it was read: vacuum \
-         keeps what compaction or a delete has replaced for its retention only; use a longer one, \
-         or start at a later version with --from"
+        "data file {path} of {uri}, in version {version}, was removed before it was read; restore \
+         it, or start at a later version with --from (a vacuum keeps what compaction or a delete \
+         has replaced for its retention only)"
     )]
     DataFileGone {
         /// The table.
