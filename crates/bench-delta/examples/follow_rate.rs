@@ -12,7 +12,7 @@ use bench_core::clock::{Clock as _, SystemClock};
 use bench_core::counts::Counts;
 use bench_core::transport::Receive as _;
 use bench_delta::Lake;
-use bench_delta::receive::{DeltaReceiver, FollowConfig, TableStart};
+use bench_delta::receive::{DeltaReceiver, FollowConfig, TableStart, YetToCome};
 use deltalake::DeltaTable;
 use deltalake::arrow::array::{ArrayRef, BinaryArray, Int64Array, RecordBatch};
 use deltalake::kernel::{DataType, PrimitiveType, StructField};
@@ -138,6 +138,7 @@ impl Table {
     fn follow(&self, start: TableStart, poll: Duration, counts: &Counts) -> DeltaReceiver {
         let config = FollowConfig {
             start,
+            yet_to_come: YetToCome::NextVersion,
             poll_interval: poll,
             read_ahead_bytes: 64 << 20,
             wait_for_table: Duration::ZERO,

@@ -6,7 +6,9 @@ use std::path::PathBuf;
 use bench_aws::{AwsError, one_line, with_causes};
 use deltalake::DeltaTableError;
 use deltalake::logstore::object_store;
+use deltalake::logstore::object_store::client::{HttpError, HttpErrorKind};
 
+use crate::log::LogError;
 use crate::maintenance::MaintenanceError;
 use crate::receive::FollowError;
 
@@ -106,6 +108,9 @@ pub enum DeltaError {
         /// What it said, in a line.
         reason: String,
     },
+    /// The table's log is damaged.
+    #[error(transparent)]
+    Log(#[from] LogError),
     /// A table cannot be followed, or not any further.
     #[error(transparent)]
     Follow(#[from] FollowError),
@@ -177,17 +182,28 @@ impl DeltaError {
     /// What became of an attempt of delta-rs.
     #[must_use]
     pub fn table(attempted: impl Into<String>, error: &DeltaTableError) -> Self {
-        let reason = match error {
-            DeltaTableError::ObjectStore { source } => store_reason(source),
-            other => one_line(&other.to_string()),
-        };
-        Self::Table { attempted: attempted.into(), reason }
+        Self::Table { attempted: attempted.into(), reason: table_reason(error) }
+    }
+}
+
+/// What delta-rs says, in a sentence.
+pub(crate) fn table_reason(error: &DeltaTableError) -> String {
+    tracing::debug!("delta-rs: {error}");
+    match error {
+        DeltaTableError::ObjectStore { source } => store_reason(source),
+        other => sentence(&other.to_string()),
     }
 }
 
 /// What a store's error says, in a line.
 #[must_use]
 pub fn store_reason(error: &object_store::Error) -> String {
+    if let Some(reason) = no_answer(error) {
+        return reason;
+    }
+    if matches!(error, object_store::Error::NotFound { .. }) {
+        return "it is not there".to_owned();
+    }
     let text = with_causes(error);
     let (code, message) = (element(&text, "Code"), element(&text, "Message"));
     match (message, code) {
@@ -196,6 +212,73 @@ pub fn store_reason(error: &object_store::Error) -> String {
         // What the service said cannot be told from the rest of the request.
         _ if text.contains("<Error>") => "the service refused it".to_owned(),
         _ => one_line(&text),
+    }
+}
+
+/// A request that was not answered within the time that the caller had for it.
+#[derive(Debug, thiserror::Error)]
+#[error("no answer in time")]
+pub(crate) struct NoAnswer;
+
+/// Why there was no answer from the store, if there was none: it cannot be reached, or takes too
+/// long. Whatever it answers is another matter.
+pub(crate) fn no_answer(error: &(dyn std::error::Error + 'static)) -> Option<String> {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if error.is::<NoAnswer>() {
+            return Some(NoAnswer.to_string());
+        }
+        if let Some(http) = error.downcast_ref::<HttpError>() {
+            return broken_off(http);
+        }
+        cause = error.source();
+    }
+    None
+}
+
+/// Why an HTTP request has no answer.
+pub(crate) fn broken_off(error: &HttpError) -> Option<String> {
+    let mut last: &dyn std::error::Error = error;
+    while let Some(cause) = last.source() {
+        last = cause;
+    }
+    match error.kind() {
+        HttpErrorKind::Timeout => Some(NoAnswer.to_string()),
+        HttpErrorKind::Connect => {
+            Some(format!("failed to connect: {}", sentence(&last.to_string())))
+        }
+        HttpErrorKind::Request | HttpErrorKind::Interrupted => {
+            Some(format!("the connection broke: {}", sentence(&last.to_string())))
+        }
+        _ => None,
+    }
+}
+
+/// The first sentence of a text of libraries, without the names of their errors before it and without
+/// the dump of a structure after it.
+pub(crate) fn sentence(text: &str) -> String {
+    const SENTENCE_CHARS_MAX: usize = 160;
+    const NAMES: [&str; 7] = [
+        "Kernel error: ",
+        "Generic delta kernel error: ",
+        "Generic DeltaTable error: ",
+        "Generic error: ",
+        "Arrow error: ",
+        "Parquet error: ",
+        "External: ",
+    ];
+    let mut line = text.lines().next().unwrap_or_default().trim();
+    while let Some(rest) = NAMES.iter().find_map(|name| line.strip_prefix(name)) {
+        line = rest;
+    }
+    if let Some(dump) = line.find(['{', '[']) {
+        line = line[..dump].rsplit_once([':', ',']).map_or(&line[..dump], |(before, _)| before);
+    }
+    let line = line.trim_end_matches(['.', ':', ' ']);
+    match line.chars().count() {
+        0 => "no reason was given".to_owned(),
+        count if count <= SENTENCE_CHARS_MAX => line.to_owned(),
+        _ => line.chars().take(SENTENCE_CHARS_MAX).chain(['…']).collect(),
     }
 }
 
@@ -229,6 +312,42 @@ mod tests {
         );
         let nameless = generic("<Error><AWSAccessKeyId>AKIDSECRET</AWSAccessKeyId></Error>");
         assert_eq!(store_reason(&nameless), "the service refused it");
+    }
+
+    #[test]
+    fn libraries_are_cut_to_a_sentence() {
+        for (text, expected) in [
+            (
+                "Kernel error: Generic delta kernel error: Expected contiguous commit files, but \
+                 found gap: ParsedLogPath { location: FileMeta { location: Url",
+                "Expected contiguous commit files, but found gap",
+            ),
+            ("Kernel error: Arrow error: External: Parquet error: EOF.\nat x", "EOF"),
+            ("No table metadata found in delta log.", "No table metadata found in delta log"),
+            ("{}", "no reason was given"),
+        ] {
+            assert_eq!(sentence(text), expected);
+        }
+        assert_eq!(sentence(&"ä".repeat(1_000)).chars().count(), 161);
+    }
+
+    #[test]
+    fn a_refusal_is_told_from_no_answer() {
+        let io = || std::io::Error::other("connection refused (os error 111)");
+        let of = |kind| object_store::Error::Generic {
+            store: "S3",
+            source: Box::new(HttpError::new(kind, io())),
+        };
+        let refused = no_answer(&of(HttpErrorKind::Connect));
+        assert_eq!(
+            refused.as_deref(),
+            Some("failed to connect: connection refused (os error 111)")
+        );
+        assert_eq!(store_reason(&of(HttpErrorKind::Timeout)), "no answer in time");
+        assert_eq!(no_answer(&of(HttpErrorKind::Decode)), None);
+        assert_eq!(no_answer(&generic("503 Slow Down")), None);
+        let late = object_store::Error::Generic { store: "storage", source: Box::new(NoAnswer) };
+        assert_eq!(store_reason(&late), "no answer in time");
     }
 
     #[test]

@@ -5,6 +5,7 @@ mod http;
 pub(crate) mod io;
 mod keys;
 mod objects;
+mod outage;
 mod place;
 mod prepare;
 mod requests;
@@ -29,6 +30,7 @@ use crate::DeltaError;
 use http::CountedConnector;
 use keys::SdkKeys;
 use objects::Counted;
+use outage::Outage;
 pub use place::{PathStyle, S3Place};
 pub use prepare::{Access, prepare_folder, prepare_s3};
 use requests::Requests;
@@ -74,11 +76,12 @@ pub struct Lake(Arc<Inner>);
 
 struct Inner {
     uri: String,
+    /// Where delta-rs takes the table to lie: at the root of a store of this kind. It decodes the
+    /// path of a URL once more than it encodes it, so that a folder named `a%20b` would be `a b`.
     location: Url,
-    /// Rooted at the bucket or at the root of the file system, as delta-rs needs it for URLs.
-    root: Arc<dyn ObjectStore>,
     /// Rooted at the table.
     table: Arc<dyn ObjectStore>,
+    outage: Outage,
 }
 
 impl Lake {
@@ -91,11 +94,11 @@ impl Lake {
         let absolute = std::path::absolute(path).map_err(failed)?;
         let prefix = ObjectPath::from_absolute_path(&absolute)
             .map_err(|error| failed(std::io::Error::other(error)))?;
-        let location = Url::from_directory_path(&absolute)
+        let uri = Url::from_directory_path(&absolute)
             .map_err(|()| failed(std::io::ErrorKind::InvalidFilename.into()))?;
-        let uri = location.as_str().trim_end_matches('/').to_owned();
+        let uri = uri.as_str().trim_end_matches('/').to_owned();
         let store = Counted::new(LocalFileSystem::new(), Requests::new(counts));
-        Ok(Self::new(uri, location, prefix, Arc::new(store)))
+        Ok(Self::new(uri, root_url("file:///")?, prefix, Arc::new(store), Outage::default()))
     }
 
     /// A table on S3, with the SDK's credentials, region, endpoint and time-out. Nothing is asked
@@ -104,24 +107,31 @@ impl Lake {
         let uri = place.uri();
         let failed = |error| DeltaError::store(format!("use {uri}"), &error);
         let prefix = ObjectPath::parse(&place.prefix).map_err(|error| failed(error.into()))?;
-        let store = s3_store(place, sdk, Requests::new(counts))?.map_err(failed)?;
-        let location = s3_location(place).ok_or_else(|| DeltaError::Store {
-            attempted: format!("use {uri}"),
-            reason: "it makes no URL".to_owned(),
-        })?;
-        Ok(Self::new(uri, location, prefix, Arc::new(store)))
+        let outage = Outage::default();
+        let connector =
+            CountedConnector::new(io::runtime()?, Requests::new(counts), outage.clone());
+        let store = s3_store(place, sdk, connector).map_err(failed)?;
+        let location = root_url(&format!("s3://{}/", place.bucket))?;
+        Ok(Self::new(uri, location, prefix, Arc::new(store), outage))
     }
 
-    fn new(uri: String, location: Url, prefix: ObjectPath, root: Arc<dyn ObjectStore>) -> Self {
-        let table = Arc::new(PrefixStore::new(Arc::clone(&root), prefix));
-        Self(Arc::new(Inner { uri, location, root, table }))
+    fn new(
+        uri: String,
+        location: Url,
+        prefix: ObjectPath,
+        store: Arc<dyn ObjectStore>,
+        outage: Outage,
+    ) -> Self {
+        let table = Arc::new(PrefixStore::new(store, prefix));
+        Self(Arc::new(Inner { uri, location, table, outage }))
     }
 
     /// A table in a store of a test's own.
     #[cfg(test)]
     pub(crate) fn over(store: Arc<dyn ObjectStore>) -> Self {
-        let location = Url::parse("memory:///").expect("a URL");
-        Self::new("memory:///".to_owned(), location, ObjectPath::default(), store)
+        let (uri, root) = ("memory:///".to_owned(), ObjectPath::default());
+        let location = root_url("memory:///").expect("a URL");
+        Self::new(uri, location, root, store, Outage::default())
     }
 
     /// The store, rooted at the table: `_delta_log/00000000000000000000.json` is a path in it.
@@ -133,8 +143,15 @@ impl Lake {
     /// delta-rs' view of the table, through the same store.
     #[must_use]
     pub fn log_store(&self) -> LogStoreRef {
-        let (table, root) = (Arc::clone(&self.0.table), Arc::clone(&self.0.root));
+        let (table, root) = (Arc::clone(&self.0.table), Arc::clone(&self.0.table));
         default_logstore(table, root, &self.0.location, &StorageConfig::default())
+    }
+
+    /// Why the storage does not answer at the moment; nothing while it does, and in folders.
+    #[must_use]
+    pub fn outage(&self) -> Option<String> {
+        let reason = self.0.outage.reason()?;
+        Some(format!("the storage of {} does not answer: {reason}", self.0.uri))
     }
 
     /// The table's address: `s3://bucket/prefix` or `file:///folder`.
@@ -154,8 +171,8 @@ impl fmt::Debug for Lake {
 fn s3_store(
     place: &S3Place,
     sdk: &SdkConfig,
-    requests: Requests,
-) -> Result<deltalake::logstore::object_store::Result<AmazonS3>, DeltaError> {
+    connector: CountedConnector,
+) -> deltalake::logstore::object_store::Result<AmazonS3> {
     let endpoint = AwsService::S3.endpoint(sdk);
     let is_path_style = place.is_path_style(endpoint.as_deref());
     let timeout = place::timeout(sdk);
@@ -176,7 +193,7 @@ fn s3_store(
             max_retries: RETRIES_MAX,
             retry_timeout: timeout,
         })
-        .with_http_connector(CountedConnector::new(io::runtime()?, requests));
+        .with_http_connector(connector);
     if let Some(endpoint) = endpoint {
         builder = builder.with_endpoint(if is_path_style {
             endpoint
@@ -184,13 +201,13 @@ fn s3_store(
             place::with_bucket(&endpoint, &place.bucket)
         });
     }
-    Ok(builder.build())
+    builder.build()
 }
 
-/// A place's URL, with what URLs cannot hold written as they want it.
-fn s3_location(place: &S3Place) -> Option<Url> {
-    let mut url = Url::parse(&format!("s3://{}/", place.bucket)).ok()?;
-    let prefix = place.prefix.split('/').filter(|part| !part.is_empty());
-    url.path_segments_mut().ok()?.pop_if_empty().extend(prefix).push("");
-    Some(url)
+/// The root of a store, as delta-rs names it.
+fn root_url(url: &str) -> Result<Url, DeltaError> {
+    Url::parse(url).map_err(|error| DeltaError::Store {
+        attempted: format!("use {url}"),
+        reason: error.to_string(),
+    })
 }

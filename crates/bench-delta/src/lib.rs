@@ -2,6 +2,7 @@
 
 mod error;
 pub mod lake;
+mod log;
 pub mod maintenance;
 mod options;
 pub mod publish;
@@ -11,6 +12,7 @@ mod table;
 
 pub use error::{DeltaError, LakeOptionsError, store_reason};
 pub use lake::{Access, Lake, PathStyle, S3Place};
+pub use log::LogError;
 pub use maintenance::MaintenanceError;
 pub use options::{BUCKET_VARIABLE, LakeArgs, LakePlace, NamedLake, S3Backend};
 pub use publish::DeltaPublisher;

@@ -18,7 +18,7 @@ use deltalake::table::config::TablePropertiesExt as _;
 use deltalake::{DeltaTable, Path};
 use futures_util::TryStreamExt as _;
 
-use crate::{DeltaError, Lake};
+use crate::{DeltaError, Lake, log};
 use plan::Candidate;
 use rewrite::Rewriter;
 
@@ -165,16 +165,13 @@ pub async fn vacuum(
 }
 
 async fn load(lake: &Lake) -> Result<EagerSnapshot, DeltaError> {
-    let error = match EagerSnapshot::try_new(lake.log_store().as_ref(), None).await {
-        Ok(snapshot) => return Ok(snapshot),
-        Err(error) => error,
-    };
-    // delta-rs has several errors for that.
-    let mut log = lake.store().list(Some(&Path::from("_delta_log")));
-    if let Ok(None) = log.try_next().await {
+    let Some(log) = log::checked(lake).await? else {
         return Err(MaintenanceError::NoTable { uri: lake.uri().to_owned() }.into());
+    };
+    match EagerSnapshot::try_new(lake.log_store().as_ref(), None).await {
+        Ok(snapshot) => Ok(snapshot),
+        Err(error) => Err(log::unloadable(lake, &log, &error).await.into()),
     }
-    Err(DeltaError::table(format!("load {}", lake.uri()), &error))
 }
 
 /// The files to merge, those of each new file together and in order.

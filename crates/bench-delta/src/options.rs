@@ -1,7 +1,7 @@
 //! Where a table lies, as options of a command line.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
@@ -237,7 +237,11 @@ impl LakeArgs {
     /// are read, and on a machine of AWS its metadata is asked for the region.
     pub async fn reach(&self, place: LakePlace) -> Result<NamedLake, DeltaError> {
         let place = match place {
-            LakePlace::Folder(folder) => return Ok(NamedLake::Folder(folder)),
+            LakePlace::Folder(folder) => {
+                let home = std::env::var_os("HOME").filter(|home| !home.is_empty());
+                let folder = path::resolve(&folder, home.as_deref().map(Path::new))?;
+                return Ok(NamedLake::Folder(folder));
+            }
             LakePlace::S3(place) => place,
         };
         let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());

@@ -2,17 +2,15 @@
 
 use std::time::SystemTime;
 
-use deltalake::DeltaTableError;
 use deltalake::kernel::{Metadata, Protocol, Snapshot};
 use deltalake::logstore::commit_uri_from_version;
 use deltalake::logstore::object_store::{self, ObjectStore as _, PutMode, PutOptions};
 use serde::Deserialize;
 use serde_json::json;
-use url::Url;
 use uuid::Uuid;
 
 use crate::schema::{PartitionColumn, TableSchema, partition_names, schema_string};
-use crate::{DeltaError, Lake};
+use crate::{DeltaError, Lake, log};
 
 /// The name of tables that are made here.
 pub const TABLE_NAME: &str = "bench_messages";
@@ -86,19 +84,18 @@ impl Table {
         Ok(table)
     }
 
-    /// Opens the newest version of the table, if there is one.
+    /// Opens the newest version of the table, if there is one. Its log is read from the last
+    /// checkpoint on: delta-rs passes over some damage to it.
     pub async fn open(lake: &Lake) -> Result<Option<Self>, DeltaError> {
-        let uri = lake.uri().to_owned();
+        let Some(log) = log::checked(lake).await? else { return Ok(None) };
         match Snapshot::try_new(lake.log_store().as_ref(), None).await {
             Ok(snapshot) => Ok(Some(Self {
-                uri,
+                uri: lake.uri().to_owned(),
                 version: snapshot.version(),
                 metadata: snapshot.metadata().clone(),
                 protocol: snapshot.protocol().clone(),
             })),
-            Err(DeltaTableError::NotATable(_)) => Ok(None),
-            Err(_) if is_missing_folder(&uri) => Ok(None),
-            Err(error) => Err(DeltaError::table(format!("open table {uri}"), &error)),
+            Err(error) => Err(log::unloadable(lake, &log, &error).await.into()),
         }
     }
 
@@ -250,10 +247,4 @@ fn first_version(partition_by: &[PartitionColumn], now: SystemTime) -> String {
         "createdTime": now_ms,
     }});
     format!("{info}\n{protocol}\n{metadata}\n")
-}
-
-/// Whether it is the address of a folder that is not there, which delta-rs takes for a failure.
-fn is_missing_folder(uri: &str) -> bool {
-    let folder = Url::parse(uri).ok().and_then(|url| url.to_file_path().ok());
-    folder.is_some_and(|folder| !folder.exists())
 }

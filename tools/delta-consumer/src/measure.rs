@@ -29,10 +29,15 @@ pub(crate) fn measure(options: &Options, matches: &ArgMatches) -> Result<Exit> {
     let sent = options.audit.from_run.as_deref();
     let sent = sent.map(|folder| sent_by(folder, &shutdown)).transpose()?;
     let source = Source::find(options, &shutdown)?;
-    let windows = options.windows.file()?;
     let (clock, run, counts) = (SystemClock::new(), RunId::random(), Counts::default());
+    let receiver = source.try_connect(clock, &counts)?;
+    let windows = options.windows.file()?;
     let mut record = options.run.start(started(matches, &source, run))?;
-    let receiver = match source.connect(clock, &counts, &shutdown) {
+    let connected = match receiver {
+        Some(receiver) => Ok(receiver),
+        None => source.wait_and_connect(clock, &counts, &shutdown),
+    };
+    let receiver = match connected {
         Ok(receiver) => receiver,
         Err(error) => {
             record.fail(&error);

@@ -64,8 +64,10 @@ pub(crate) struct Options {
 pub(crate) struct ReadingArgs {
     /// Where to begin: beginning, end, version:N, timestamp:TIME
     ///
-    /// A version is read whole, whatever is in it, and so are those after it. TIME is that of the
-    /// commit, as in 2026-11-21T14:00:00Z, or in seconds since 1970.
+    /// A version is read whole, whatever is in it, and so are those after it. It has to be there; with
+    /// --follow or --expected it may be the next one to come, and `end` is only for these. TIME is
+    /// that of the commit, as in 2026-11-21T14:00:00Z, or in seconds since 1970, and not in the
+    /// future.
     #[arg(long, value_name = "WHERE", default_value = "beginning", value_parser = parse_start)]
     pub(crate) from: TableStart,
 

@@ -9,7 +9,7 @@ use bench_cli::{Interrupted, Shutdown, UsageError, Waiting};
 use bench_core::clock::SystemClock;
 use bench_core::counts::Counts;
 use bench_core::results::{RunDocument, RunFolder, ServiceInfo, ServiceOrigin};
-use bench_delta::receive::{DeltaReceiver, FollowConfig, FollowError, TableStart};
+use bench_delta::receive::{DeltaReceiver, FollowConfig, FollowError, TableStart, YetToCome};
 use bench_delta::{Access, DeltaError, NamedLake};
 use bench_services::local;
 
@@ -49,7 +49,8 @@ impl Source {
     /// The table of `--lake-path`, or else of the run that `--from-run` names. That the place can be
     /// used is known then, and not yet that the table is there.
     pub(crate) fn find(options: &Options, shutdown: &Shutdown) -> Result<Self> {
-        let config = options.reading.config()?;
+        let waits = options.end.follow || options.end.expected.is_some();
+        let config = options.reading.config(waits)?;
         let of_run = options.audit.from_run.as_deref().and_then(table_of);
         let ended = of_run.as_ref().is_some_and(|table| table.ended_with_its_run);
         let lake = options.lake.clone().or_path(of_run.map(|table| table.uri));
@@ -69,7 +70,6 @@ impl Source {
         waiting.until(named.prepare(Access::Read), REACHED)??;
         let service = named.service_info(&lake);
         let service = local::origin_of(&service.name, &service.address).unwrap_or(service);
-        let waits = options.end.follow || options.end.expected.is_some();
         let default = if waits { WAIT_DEFAULT } else { Duration::ZERO };
         let wait_for_table = options.reading.wait_for_table.unwrap_or(default);
         Ok(Self { named, config, wait_for_table, service })
@@ -93,36 +93,63 @@ impl Source {
         self.wait_for_table
     }
 
-    /// Connects to the table, once it is there.
-    pub(crate) fn connect(
+    /// Connects to the table if it is there, so that a start that cannot be is refused before
+    /// anything is created. Nothing if the table is to be waited for.
+    pub(crate) fn try_connect(
+        &self,
+        clock: SystemClock,
+        counts: &Counts,
+    ) -> Result<Option<DeltaReceiver>> {
+        let lake = self.named.connect(counts)?;
+        match DeltaReceiver::connect(&lake, self.config, clock, counts) {
+            Ok(receiver) => Ok(Some(receiver)),
+            Err(error) if is_missing(&error) && !self.wait_for_table.is_zero() => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Connects to a table that was not there, once it is.
+    pub(crate) fn wait_and_connect(
         &self,
         clock: SystemClock,
         counts: &Counts,
         shutdown: &Shutdown,
     ) -> Result<DeltaReceiver> {
         let lake = self.named.connect(counts)?;
-        let (mut config, started) = (self.config, Instant::now());
+        let started = Instant::now();
+        let config = FollowConfig {
+            // Whatever comes into a table that is not there yet comes after its end.
+            start: match self.config.start {
+                TableStart::End => TableStart::Beginning,
+                other => other,
+            },
+            yet_to_come: match self.config.yet_to_come {
+                YetToCome::NextVersion => YetToCome::AnyVersion,
+                other => other,
+            },
+            ..self.config
+        };
         loop {
             let error = match DeltaReceiver::connect(&lake, config, clock, counts) {
                 Ok(receiver) => return Ok(receiver),
                 Err(error) => error,
             };
-            let is_missing = matches!(error, DeltaError::Follow(FollowError::NoTable { .. }));
-            if !is_missing || started.elapsed() >= self.wait_for_table {
+            if !is_missing(&error) || started.elapsed() >= self.wait_for_table {
                 return Err(error.into());
             }
             anyhow::ensure!(!shutdown.is_requested(), Interrupted(WAITED));
-            // Whatever comes into a table that is not there yet comes after its end.
-            if config.start == TableStart::End {
-                config.start = TableStart::Beginning;
-            }
             std::thread::sleep(LOOK_FOR_TABLE_EVERY);
         }
     }
 }
 
+fn is_missing(error: &DeltaError) -> bool {
+    matches!(error, DeltaError::Follow(FollowError::NoTable { .. }))
+}
+
 impl ReadingArgs {
-    fn config(&self) -> Result<FollowConfig, UsageError> {
+    /// How the table is followed, by who `waits` for what comes or reads to the end.
+    fn config(&self, waits: bool) -> Result<FollowConfig, UsageError> {
         let [least, most] = POLL_INTERVALS;
         let by_commits = self
             .autocommit_duration_ms
@@ -135,8 +162,14 @@ impl ReadingArgs {
         if self.read_ahead < READ_AHEAD_BYTES_MIN {
             return Err(UsageError::new("--read-ahead", "out of range", "name at least 1MiB"));
         }
+        if self.from == TableStart::End && !waits {
+            let problem = "nothing can be read from the end of a table without waiting for it";
+            let remedy = "add --follow or --expected, or start earlier";
+            return Err(UsageError::new("--from", problem, remedy));
+        }
         Ok(FollowConfig {
             start: self.from,
+            yet_to_come: if waits { YetToCome::NextVersion } else { YetToCome::Nothing },
             poll_interval,
             read_ahead_bytes: usize::try_from(self.read_ahead).unwrap_or(usize::MAX),
             wait_for_table: Duration::ZERO,

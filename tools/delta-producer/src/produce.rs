@@ -15,7 +15,7 @@ use bench_core::engine::{ConsumerConfig, Plan};
 use bench_core::message::{MessageFormat, RunId};
 use bench_core::results::Guarantee;
 use bench_delta::publish::{CommitPath, DeltaPublisher};
-use bench_delta::receive::{DeltaReceiver, FollowConfig, TableStart};
+use bench_delta::receive::{DeltaReceiver, FollowConfig, TableStart, YetToCome};
 use clap::ArgMatches;
 
 use crate::options::{self, Options};
@@ -148,6 +148,7 @@ impl Run<'_> {
         let Options { follower, producer, .. } = self.options;
         FollowConfig {
             start: TableStart::End,
+            yet_to_come: YetToCome::NextVersion,
             poll_interval: poll_interval(follower, producer),
             read_ahead_bytes: usize::try_from(follower.read_ahead).unwrap_or(usize::MAX),
             wait_for_table: Duration::ZERO,

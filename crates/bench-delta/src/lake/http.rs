@@ -14,6 +14,7 @@ use deltalake::logstore::object_store::{self};
 use http_body::{Body, Frame, SizeHint};
 use tokio::runtime::Handle;
 
+use super::outage::Outage;
 use super::requests::{Kind, Requests};
 
 /// Makes the clients.
@@ -21,18 +22,20 @@ use super::requests::{Kind, Requests};
 pub(super) struct CountedConnector {
     inner: SpawnedReqwestConnector,
     requests: Requests,
+    outage: Outage,
 }
 
 impl CountedConnector {
-    pub(super) fn new(runtime: Handle, requests: Requests) -> Self {
-        Self { inner: SpawnedReqwestConnector::new(runtime), requests }
+    pub(super) fn new(runtime: Handle, requests: Requests, outage: Outage) -> Self {
+        Self { inner: SpawnedReqwestConnector::new(runtime), requests, outage }
     }
 }
 
 impl HttpConnector for CountedConnector {
     fn connect(&self, options: &ClientOptions) -> object_store::Result<HttpClient> {
         let inner = self.inner.connect(options)?;
-        Ok(HttpClient::new(Counted { inner, requests: self.requests.clone() }))
+        let (requests, outage) = (self.requests.clone(), self.outage.clone());
+        Ok(HttpClient::new(Counted { inner, requests, outage }))
     }
 }
 
@@ -40,6 +43,7 @@ impl HttpConnector for CountedConnector {
 struct Counted {
     inner: HttpClient,
     requests: Requests,
+    outage: Outage,
 }
 
 #[async_trait]
@@ -48,10 +52,12 @@ impl HttpService for Counted {
         let (method, uri) = (request.method().as_str(), request.uri());
         let kind = Kind::of(method, uri.query().unwrap_or_default());
         let thing = self.requests.thing(method, uri);
+        let host = uri.authority().map(ToString::to_string).unwrap_or_default();
         self.requests.count(kind);
         self.requests.sent(thing);
         self.requests.bytes_written.add(request.body().content_length() as u64);
         let answer = self.inner.execute(request).await;
+        self.outage.note(&host, &answer);
         match &answer {
             Ok(answer) if !may_pass(answer.status().as_u16()) => {}
             _ => self.requests.failed(thing),

@@ -59,8 +59,8 @@ pub async fn prepare_s3(
 }
 
 /// Checks a folder: that it can be read if it is there, and for writers that it is there or can be
-/// made, and takes files and the hard links that commits are made by. It leaves nothing behind but
-/// the folder.
+/// made, and takes files and the hard links that commits are made by. It leaves nothing behind: a
+/// folder that is not there is made by the first write.
 pub async fn prepare_folder(path: &Path, access: Access) -> Result<(), DeltaError> {
     let path = path.to_owned();
     io::run_blocking(move || match access {
@@ -82,12 +82,14 @@ fn check_readable(path: &Path) -> Result<(), DeltaError> {
 
 fn check_writable(path: &Path) -> Result<(), DeltaError> {
     check_readable(path)?;
-    std::fs::create_dir_all(path)
-        .map_err(|error| folder_error("create the folder", path, error))?;
-    let file = path.join(probe_name());
-    let link = path.join(probe_name());
+    // A link to nowhere is there as well, and nothing can be made in it.
+    let is_there = |folder: &&Path| folder.symlink_metadata().is_ok();
+    let there = path.ancestors().find(is_there).unwrap_or(path);
+    let attempted = if there == path { "write to the folder" } else { "create the folder" };
+    let file = there.join(probe_name());
+    let link = there.join(probe_name());
     let written = std::fs::write(&file, b"")
-        .map_err(|error| folder_error("write to the folder", path, error))
+        .map_err(|error| folder_error(attempted, path, error))
         .and_then(|()| {
             let attempted = "make a hard link, as a commit does, in the folder";
             std::fs::hard_link(&file, &link).map_err(|error| folder_error(attempted, path, error))

@@ -14,7 +14,8 @@ use deltalake::{ObjectStoreError, Path};
 use serde_json::json;
 
 use super::{MaintenanceError, Optimized};
-use crate::receive::{Entry, entry_path};
+use crate::log::{entry_path, object};
+use crate::receive::Entry;
 use crate::{DeltaError, Lake};
 
 /// How often an entry is put again that was refused although there is none: S3 does that while it
@@ -53,7 +54,7 @@ pub(super) async fn commit(
         let path = entry_path(version);
         let put = lake.store().put_opts(&path, entry.clone().into(), PutMode::Create.into());
         let Err(error) = put.await else { return Ok(version) };
-        match found(lake, version).await? {
+        match object(lake, &entry_path(version)).await? {
             // It was stored, and the answer lost.
             Some(there) if there == entry => return Ok(version),
             Some(there) => {
@@ -68,15 +69,6 @@ pub(super) async fn commit(
             }
             None => return Err(failed(lake, &format!("write log entry {version}"), &error)),
         }
-    }
-}
-
-async fn found(lake: &Lake, version: u64) -> Result<Option<Bytes>, DeltaError> {
-    let read = async { lake.store().get(&entry_path(version)).await?.bytes().await };
-    match read.await {
-        Ok(entry) => Ok(Some(entry)),
-        Err(ObjectStoreError::NotFound { .. }) => Ok(None),
-        Err(error) => Err(failed(lake, &format!("read log entry {version}"), &error)),
     }
 }
 

@@ -19,7 +19,7 @@ use uuid::Uuid;
 
 use super::MaintenanceError;
 use crate::Lake;
-use crate::error::store_reason;
+use crate::error::{sentence, store_reason};
 
 /// Rows that are read and written at once.
 const BATCH_ROWS: usize = 1_024;
@@ -65,7 +65,13 @@ impl<'a> Rewriter<'a> {
             let read = async { self.lake.store().get(&path).await?.bytes().await };
             let bytes = read.await.map_err(|error| unreadable(store_reason(&error)))?;
             let reader = ParquetRecordBatchReaderBuilder::try_new(bytes);
-            let reader = reader.map_err(|error| unreadable(error.to_string()))?;
+            let reader = reader.map_err(|error| unreadable(sentence(&error.to_string())))?;
+            let found = reader.metadata().file_metadata().num_rows();
+            let rows = file.num_records().and_then(|rows| i64::try_from(rows).ok());
+            if let Some(rows) = rows.filter(|rows| *rows != found) {
+                // The new file would have them for good.
+                return Err(unreadable(format!("it has {found} rows, and the log says {rows}")));
+            }
             if let Some(other) = output.take_if(|output| output.schema != *reader.schema()) {
                 added.push(self.finish(other, &files[place - 1]).await?);
             }
@@ -74,8 +80,8 @@ impl<'a> Rewriter<'a> {
                 None => self.begin(&path, reader.schema(), reader.metadata())?,
             };
             let batches = reader.with_batch_size(BATCH_ROWS).build();
-            for batch in batches.map_err(|error| unreadable(error.to_string()))? {
-                let batch = batch.map_err(|error| unreadable(error.to_string()))?;
+            for batch in batches.map_err(|error| unreadable(sentence(&error.to_string())))? {
+                let batch = batch.map_err(|error| unreadable(sentence(&error.to_string())))?;
                 current.rows += batch.num_rows() as u64;
                 let written = current.writer.write(&batch).await;
                 written.map_err(|error| self.unwritten(&current.path, &error))?;
@@ -141,7 +147,7 @@ impl<'a> Rewriter<'a> {
     fn unwritten(&self, path: &Path, error: &ParquetError) -> MaintenanceError {
         MaintenanceError::DataFile {
             attempted: format!("write data file {path} of {}", self.lake.uri()),
-            problem: error.to_string(),
+            problem: sentence(&error.to_string()),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What `--lake-path` says. Nothing of a text is repeated in an error before it is known to hold no
 //! credentials.
 
-use std::path::PathBuf;
+use std::path::{Component, Path, PathBuf};
 
 use deltalake::logstore::object_store::path::Path as ObjectPath;
 use url::Url;
@@ -26,31 +26,87 @@ pub(super) fn parse(text: &str) -> Result<LakePath<'_>, LakeOptionsError> {
         let remedy = "name s3://BUCKET/PREFIX or a folder, or leave the option out";
         return Err(LakeOptionsError::new(OPTION, "is empty", remedy));
     }
-    let Some((scheme, rest)) = text.split_once("://") else {
+    let Some((scheme, rest)) = split_scheme(text) else {
         let is_name = !text.starts_with(['/', '.', '~']);
         return Ok(if is_name { LakePath::Name(text) } else { LakePath::Folder(text.into()) });
     };
     if has_credentials(text) {
         return Err(LakeOptionsError::credentials(OPTION));
     }
-    match scheme.to_ascii_lowercase().as_str() {
-        "s3" | "s3a" => {
+    match (scheme.to_ascii_lowercase().as_str(), rest.strip_prefix("//")) {
+        ("s3" | "s3a", Some(rest)) => {
             let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
             check_bucket(bucket, OPTION)?;
             Ok(LakePath::S3 { bucket, prefix: self::prefix(prefix, OPTION)? })
         }
-        "file" => {
-            let folder = Url::parse(text).ok().and_then(|url| url.to_file_path().ok());
+        ("file", _) => {
             let remedy = "write it as in file:///srv/table, with the whole path";
-            folder
+            folder_of(text)
                 .map(LakePath::Folder)
                 .ok_or_else(|| LakeOptionsError::new(OPTION, "names no folder", remedy))
         }
         _ => {
             let problem = "is neither on S3 nor a folder";
-            Err(LakeOptionsError::new(OPTION, problem, "name s3://BUCKET/PREFIX or file:///FOLDER"))
+            let remedy = "name s3://BUCKET/PREFIX, file:///FOLDER, or a folder as in ./FOLDER";
+            Err(LakeOptionsError::new(OPTION, problem, remedy))
         }
     }
+}
+
+/// The scheme of a URI and what follows its colon, which begins with a slash.
+fn split_scheme(text: &str) -> Option<(&str, &str)> {
+    let (scheme, rest) = text.split_once(':')?;
+    let is_of_scheme = |c: char| c.is_ascii_alphanumeric() || "+-.".contains(c);
+    let begins_well = scheme.starts_with(|c: char| c.is_ascii_alphabetic());
+    let is_uri = rest.starts_with('/') && begins_well && scheme.chars().all(is_of_scheme);
+    // What cannot be a scheme may still hold a secret.
+    is_uri.then_some((scheme, rest)).or_else(|| {
+        let (scheme, _) = text.split_once("://")?;
+        Some((scheme, &text[scheme.len() + 1..]))
+    })
+}
+
+/// The folder that a URL names. Escaped slashes and NULs would be part of a name, which no name has.
+fn folder_of(url: &str) -> Option<PathBuf> {
+    let url = Url::parse(url).ok()?;
+    let path = url.path().to_ascii_lowercase();
+    let folder = url.to_file_path().ok()?;
+    Some(folder).filter(|_| !path.contains("%2f") && !path.contains("%00"))
+}
+
+/// The whole path of a folder, `home` being the one that `~` stands for. The folder need not be
+/// there. Symbolic links are followed where the path goes up, as the system does.
+pub(super) fn resolve(folder: &Path, home: Option<&Path>) -> Result<PathBuf, LakeOptionsError> {
+    let refused = |problem: &str, remedy: &str| Err(LakeOptionsError::new(OPTION, problem, remedy));
+    let first = folder.components().next();
+    let first = first.and_then(|first| first.as_os_str().to_str()).unwrap_or_default();
+    let folder = match (first.strip_prefix('~'), home) {
+        (None, _) => folder.to_owned(),
+        (Some(""), Some(home)) => home.join(folder.strip_prefix("~").unwrap_or(folder)),
+        (Some(""), None) => return refused("has a ~, and HOME is not set", "write the whole path"),
+        (Some(_), _) => {
+            let remedy = "write the whole path, or ./~NAME for a folder of that name";
+            return refused("names another user's home", remedy);
+        }
+    };
+    let absolute = match std::path::absolute(&folder) {
+        Ok(absolute) => absolute,
+        Err(error) => return refused(&format!("has no whole path: {error}"), "write it whole"),
+    };
+    let mut resolved = PathBuf::new();
+    for part in absolute.components() {
+        if part == Component::ParentDir {
+            resolved = std::fs::canonicalize(&resolved).unwrap_or(resolved);
+            resolved.pop();
+        } else {
+            resolved.push(part);
+        }
+    }
+    if ObjectPath::from_absolute_path(&resolved).is_err() {
+        let problem = "has signs that the name of a folder of a table cannot have";
+        return refused(problem, "name one without control characters");
+    }
+    Ok(resolved)
 }
 
 /// Whether a URI has what may be secret: a user before the host, or parameters.
@@ -91,4 +147,70 @@ pub(super) fn check_bucket(name: &str, option: &str) -> Result<(), LakeOptionsEr
     let remedy = "a bucket's name has 3 to 63 lower-case letters, digits, dots and hyphens, and a \
                   letter or digit at either end";
     Err(LakeOptionsError::new(option, problem, remedy))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn folder(text: &str) -> Result<PathBuf, String> {
+        match parse(text) {
+            Ok(LakePath::Folder(folder)) => Ok(folder),
+            Ok(other) => panic!("{text}: {other:?}"),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    #[test]
+    fn file_urls_are_decoded_once() {
+        for (url, expected) in [
+            ("file:///srv/a%20b", "/srv/a b"),
+            ("file:///srv/a%2520b", "/srv/a%20b"),
+            ("file:///srv/a+b%23%3F%25", "/srv/a+b#?%"),
+            ("file:///srv/z%C3%B6", "/srv/zö"),
+            ("file:///srv/zö", "/srv/zö"),
+            ("file:/srv/t", "/srv/t"),
+            ("FILE:///srv/../t/", "/t/"),
+        ] {
+            assert_eq!(folder(url), Ok(PathBuf::from(expected)), "{url}");
+        }
+        for url in ["file:///srv/a%2Fb", "file:///srv/a%00b", "file://~/t"] {
+            let error = folder(url).expect_err(url);
+            assert!(error.contains("names no folder"), "{url}: {error}");
+        }
+        for text in ["dbfs:/mnt/t", "s3:/b/t", "hdfs://h/t"] {
+            let error = parse(text).expect_err(text).to_string();
+            assert!(error.contains("neither on S3 nor a folder"), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn the_home_is_expanded_and_others_are_refused() {
+        let home = Some(Path::new("/home/me"));
+        let resolved = |text: &str| resolve(Path::new(text), home).map_err(|e| e.to_string());
+        assert_eq!(resolved("~"), Ok("/home/me".into()));
+        assert_eq!(resolved("~/t"), Ok("/home/me/t".into()));
+        assert_eq!(resolved("~//t/../u/"), Ok("/home/me/u".into()));
+        let here = std::env::current_dir().expect("a folder");
+        assert_eq!(resolved("./~/t"), Ok(here.join("~/t")));
+        assert_eq!(resolved("a/~"), Ok(here.join("a/~")));
+        let error = resolved("~root/t").expect_err("another user");
+        assert!(error.contains("another user's home; write the whole path"), "{error}");
+        let error = resolve(Path::new("~/t"), None).expect_err("no home").to_string();
+        assert!(error.contains("HOME is not set"), "{error}");
+    }
+
+    #[test]
+    fn going_up_follows_links_as_the_system_does() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let at = |path: &str| folder.path().canonicalize().expect("there").join(path);
+        std::fs::create_dir_all(at("a/b")).expect("made");
+        std::os::unix::fs::symlink(at("a/b"), at("link")).expect("linked");
+        let resolved = |path: &str| resolve(&at(path), None).expect("a path");
+        assert_eq!(resolved("link/../t"), at("a/t"));
+        assert_eq!(resolved("nowhere/../t"), at("t"));
+        assert_eq!(resolved("link/t"), at("link/t"), "a link is left where nothing goes up");
+        let error = resolve(Path::new("/a\nb"), None).expect_err("a line break").to_string();
+        assert!(error.contains("control characters"), "{error}");
+    }
 }

@@ -19,7 +19,7 @@ use super::counts::PublishCounts;
 use super::data_file::millis_since_1970;
 use super::{LOG_RETENTION_MIN, PublishConfig};
 use crate::table::Table;
-use crate::{DeltaError, Lake};
+use crate::{DeltaError, Lake, log};
 
 /// How much less urgent than messages a checkpoint is, as `nice` counts.
 const NICE: i32 = 10;
@@ -146,6 +146,8 @@ impl Writer {
             Appended::NotNeeded => return Ok(None),
             Appended::NotPlain(reason) => {
                 tracing::debug!("checkpoint {version} is made by delta-rs: {reason}");
+                // It would pass over damage, which a checkpoint hides for good.
+                log::checked(&self.lake).await?;
                 self.delta_rs("write", *version, self.load_and_write(*version)).await?;
             }
         }

@@ -81,6 +81,7 @@ impl Committer {
                     // It is not even tried, so that nothing of it is in doubt.
                     kind: FailureKind::NotCommitted,
                     text: format!("nothing more was committed after this: {}", failure.text),
+                    is_unanswered: failure.is_unanswered,
                     is_final: true,
                 });
             }
@@ -96,7 +97,8 @@ impl Committer {
         let Uploading { tokens, upload, deadline_ns } = batch;
         let uploaded = upload.await.unwrap_or_else(|error| {
             let text = format!("an upload was not carried out: {error}");
-            Err(Failure { kind: FailureKind::NotWritten, text, is_final: true })
+            let (kind, is_unanswered) = (FailureKind::NotWritten, false);
+            Err(Failure { kind, text, is_unanswered, is_final: true })
         });
         match uploaded {
             Ok(file) => {

@@ -12,11 +12,11 @@ use deltalake::logstore::object_store::{
 use super::HEAD_FRESH_NS;
 use super::counts::PublishCounts;
 use super::data_file::{DataFile, millis_since_1970};
-use super::entry::{Entry, Found};
+use super::entry::{Entry, Found, damaged_entry};
 use super::failure::{Failure, FailureKind, Trouble};
 use super::retry::Retry;
-use crate::Lake;
 use crate::table::Table;
+use crate::{DeltaError, Lake};
 
 /// How long an entry that may be on its way is looked for when its writer has given up.
 const FIND_OUT_NS: u64 = 2_000_000_000;
@@ -63,18 +63,23 @@ impl DirectLog {
         let entry = Entry::append(files, millis_since_1970(SystemTime::now()));
         // Whether the entry may be in the log, or come into it, as the version after the head.
         let mut is_in_doubt = false;
+        let mut before = None;
         loop {
             let trouble = match self.try_commit(&entry, retry, &mut is_in_doubt).await {
                 Ok(Tried::Committed(version)) => return Ok((version, entry.text)),
-                Ok(Tried::Taken) if !retry.is_over() => continue,
+                Ok(Tried::Taken) if !retry.is_over() => {
+                    before = None;
+                    continue;
+                }
                 Ok(Tried::Taken) => Trouble::passing("other writers were faster each time"),
-                Err(trouble) => trouble,
+                Err(trouble) => trouble.after(before),
             };
             if trouble.is_final || !retry.again().await {
                 let version = self.give_up(&entry, is_in_doubt, trouble).await?;
                 return Ok((version, entry.text));
             }
             tracing::debug!("version {} is put again: {}", self.head + 1, trouble.text);
+            before = Some(trouble);
         }
     }
 
@@ -138,13 +143,14 @@ impl DirectLog {
         trouble: Trouble,
     ) -> Result<u64, Failure> {
         let version = self.head + 1;
-        let Trouble { text, is_final } = trouble;
+        let Trouble { text, is_unanswered, is_final } = trouble;
         let uri = self.lake.uri();
         let not_committed = || Failure {
             kind: FailureKind::NotCommitted,
             text: format!(
                 "failed to commit version {version} of {uri}, so that its messages are not in the table: {text}"
             ),
+            is_unanswered,
             is_final,
         };
         if !is_in_doubt {
@@ -166,7 +172,8 @@ impl DirectLog {
                 let text = format!(
                     "failed to find out whether version {version} of {uri} was committed, so that its messages may be in the table: {text}"
                 );
-                return Err(Failure { kind: FailureKind::InDoubt, text, is_final });
+                let kind = FailureKind::InDoubt;
+                return Err(Failure { kind, text, is_unanswered, is_final });
             }
         }
     }
@@ -214,14 +221,25 @@ impl DirectLog {
         Ok(())
     }
 
-    /// Looks for the end of the log as who does not know the table.
+    /// Finds the end of the log from scratch.
     async fn open_again(&mut self) -> Result<(), Trouble> {
         let begun_ns = self.clock.now_ns();
-        let table = Table::open(&self.lake).await;
-        let table = table.map_err(|error| Trouble::passing(error.to_string()))?;
+        let table = Table::open(&self.lake).await.map_err(|error| match error {
+            DeltaError::Log(damage) => Trouble::lasting(damage.to_string()),
+            error => Trouble::passing(error.to_string()),
+        })?;
         let Some(table) = table else {
             return Err(Trouble::lasting("the table is no longer there"));
         };
+        if table.version() < self.head {
+            // To go on there would put other rows in the place of versions that were confirmed.
+            return Err(Trouble::lasting(format!(
+                "the log ends with version {}, although version {} was in it; restore what is \
+                 missing, or start again to write to the table as it is now",
+                table.version(),
+                self.head
+            )));
+        }
         self.head = table.version();
         self.head_seen_ns = begun_ns;
         if table.is_same_as(&self.table) { Ok(()) } else { Err(self.has_changed()) }
@@ -247,9 +265,9 @@ impl DirectLog {
         let path = commit_uri_from_version(Some(version));
         let get = async { self.lake.store().get(&path).await?.bytes().await };
         match retry.answer(get).await {
-            Ok(text) => Found::read(&text).map(Some).map_err(|error| {
-                Trouble::lasting(format!("version {version} is no log entry: {error}"))
-            }),
+            Ok(text) => Found::read(&text)
+                .map(Some)
+                .map_err(|error| Trouble::lasting(damaged_entry(&self.lake, version, error))),
             Err(object_store::Error::NotFound { .. }) => Ok(None),
             Err(error) => Err(error.into()),
         }

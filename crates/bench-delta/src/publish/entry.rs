@@ -9,6 +9,8 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::data_file::DataFile;
+use crate::Lake;
+use crate::log::{LogError, actions};
 use crate::table::ENGINE;
 
 /// The field of `commitInfo` that tells whose entry it is; Spark has its own number there.
@@ -69,11 +71,10 @@ impl Found {
         self.token.as_ref() == Some(&entry.token)
     }
 
-    /// Reads an entry: an action a line.
-    pub(super) fn read(text: &[u8]) -> serde_json::Result<Self> {
+    /// Reads an entry; what is wrong with it otherwise.
+    pub(super) fn read(entry: &[u8]) -> Result<Self, String> {
         let mut found = Self::default();
-        for action in serde_json::Deserializer::from_slice(text).into_iter() {
-            let action: Action = action?;
+        for action in actions::<Action>(entry)? {
             found.changes_table |= action.metadata.is_some() || action.protocol.is_some();
             if let Some(info) = action.info {
                 found.token = info.token;
@@ -81,6 +82,11 @@ impl Found {
         }
         Ok(found)
     }
+}
+
+/// What is said of an entry of another writer's that cannot be read.
+pub(super) fn damaged_entry(lake: &Lake, version: u64, problem: String) -> String {
+    LogError::Entry { uri: lake.uri().to_owned(), version, problem }.to_string()
 }
 
 #[derive(Deserialize)]
@@ -111,11 +117,12 @@ mod tests {
             (&b"{\"add\":{\"path\":\"a\"}}\n{\"remove\":{\"path\":\"b\"}}\n"[..], false),
             (b"{\"commitInfo\":{\"operation\":\"WRITE\"}}\n{\"metaData\":{\"id\":\"x\"}}", true),
             (b"{\"protocol\":{\"minReaderVersion\":3}}", true),
-            (b"", false),
         ] {
             let found = Found::read(text).expect("an entry");
             assert_eq!(found, Found { token: None, changes_table });
         }
-        assert!(Found::read(b"{\"add\":").is_err());
+        for damaged in [&b"{\"add\":"[..], b"", b"\n", b"{}"] {
+            assert!(Found::read(damaged).is_err(), "{damaged:?}");
+        }
     }
 }

@@ -2,13 +2,15 @@
 
 use deltalake::logstore::object_store;
 
-use crate::error::store_reason;
+use crate::error::{NoAnswer, no_answer, store_reason};
 
 /// Why the messages of a batch have failed.
 #[derive(Debug, Clone)]
 pub(super) struct Failure {
     pub(super) kind: FailureKind,
     pub(super) text: String,
+    /// Whether the store has not answered, rather than refused.
+    pub(super) is_unanswered: bool,
     /// Whether the writer stops.
     pub(super) is_final: bool,
 }
@@ -24,33 +26,65 @@ pub(super) enum FailureKind {
     InDoubt = 3,
 }
 
+/// What is added to the code of a failure without an answer from the store.
+pub(super) const UNANSWERED: i32 = 10;
+
 impl FailureKind {
-    /// The code of failed completions.
+    /// The code of failed completions that the store has refused.
     pub(super) fn code(self) -> i32 {
         self as i32
     }
 
     /// Whether messages of this code can never be read.
     pub(super) fn is_taken_back(code: i32) -> bool {
-        code == Self::NotWritten.code() || code == Self::NotCommitted.code()
+        let kind = code % UNANSWERED;
+        kind == Self::NotWritten.code() || kind == Self::NotCommitted.code()
+    }
+}
+
+impl Failure {
+    /// The code of failed completions.
+    pub(super) fn code(&self) -> i32 {
+        self.kind.code() + if self.is_unanswered { UNANSWERED } else { 0 }
+    }
+
+    /// Whether the store has not answered to messages of this code.
+    pub(super) fn is_unanswered(code: i32) -> bool {
+        code >= UNANSWERED
     }
 }
 
 /// What came in the way of one try.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Trouble {
     pub(super) text: String,
+    /// Whether the store has not answered.
+    pub(super) is_unanswered: bool,
     /// Whether another try is of no use.
     pub(super) is_final: bool,
 }
 
 impl Trouble {
     pub(super) fn passing(text: impl Into<String>) -> Self {
-        Self { text: text.into(), is_final: false }
+        Self { text: text.into(), is_unanswered: false, is_final: false }
+    }
+
+    /// There was no answer in time.
+    pub(super) fn unanswered() -> Self {
+        Self { text: NoAnswer.to_string(), is_unanswered: true, is_final: false }
+    }
+
+    /// What there is to say of this try after the one before. The last one is often cut off in the
+    /// middle: what the store has said before counts for more than that.
+    pub(super) fn after(self, before: Option<Self>) -> Self {
+        match before {
+            Some(refused) if self.is_unanswered && !refused.is_unanswered => refused,
+            _ => self,
+        }
     }
 
     pub(super) fn lasting(text: impl Into<String>) -> Self {
-        Self { text: text.into(), is_final: true }
+        Self { text: text.into(), is_unanswered: false, is_final: true }
     }
 }
 
@@ -66,26 +100,27 @@ impl From<object_store::Error> for Trouble {
                 | E::InvalidPath { .. }
                 | E::UnknownConfigurationKey { .. }
         );
-        Self { text: store_reason(&error), is_final }
+        let is_unanswered = no_answer(&error).is_some();
+        Self { text: store_reason(&error), is_unanswered, is_final }
     }
 }
 
-/// The first failure of each kind, for people.
+/// The first failure of each code, for people.
 #[derive(Default)]
 pub(super) struct Failures(Vec<Failure>);
 
 impl Failures {
     /// Keeps what there is to know; returns the code.
     pub(super) fn add(&mut self, failure: Failure) -> i32 {
-        let code = failure.kind.code();
-        if self.0.iter().all(|known| known.kind != failure.kind) {
+        let code = failure.code();
+        if self.0.iter().all(|known| known.code() != code) {
             self.0.push(failure);
         }
         code
     }
 
     pub(super) fn explain(&self, code: i32) -> String {
-        let known = self.0.iter().find(|known| known.kind.code() == code);
+        let known = self.0.iter().find(|known| known.code() == code);
         known.map_or_else(|| format!("code {code}"), |known| known.text.clone())
     }
 }

@@ -16,7 +16,7 @@ use super::checkpoints::Checkpoints;
 use super::committer::{Committer, Log, Outcome, Uploading};
 use super::counts::PublishCounts;
 use super::direct::DirectLog;
-use super::failure::{FailureKind, Failures};
+use super::failure::{Failure, FailureKind, Failures};
 use super::rows::Pool;
 use super::standard::StandardLog;
 use super::uploader::Uploader;
@@ -26,6 +26,7 @@ use crate::{DeltaError, Lake};
 
 /// A producer that appends to one table.
 pub struct DeltaPublisher {
+    lake: Lake,
     clock: SystemClock,
     config: PublishConfig,
     collector: Collector,
@@ -79,6 +80,7 @@ impl DeltaPublisher {
         let (told, outcomes) = channel();
         runtime.spawn(Committer { log, clock, counts, outcomes: told }.run(queue));
         Ok(Self {
+            lake: lake.clone(),
             clock,
             config,
             collector,
@@ -285,5 +287,13 @@ impl Publish for DeltaPublisher {
 
     fn is_aborted(&self, code: i32) -> bool {
         FailureKind::is_taken_back(code)
+    }
+
+    fn is_unanswered(&self, code: i32) -> bool {
+        Failure::is_unanswered(code)
+    }
+
+    fn outage(&self) -> Option<String> {
+        self.lake.outage()
     }
 }

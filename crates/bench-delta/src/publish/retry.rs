@@ -5,6 +5,8 @@ use std::time::Duration;
 use bench_core::clock::{Clock as _, InstantNs, SystemClock};
 use deltalake::logstore::object_store;
 
+use crate::error::NoAnswer;
+
 /// The wait before the second try, which doubles from try to try. The client has tried several times
 /// by itself before it reports an error.
 const PAUSE_MIN: Duration = Duration::from_millis(50);
@@ -55,7 +57,7 @@ impl Retry {
         request: impl Future<Output = object_store::Result<T>>,
     ) -> object_store::Result<T> {
         self.in_time(request).await.unwrap_or_else(|| {
-            let source = "no answer in time".into();
+            let source = Box::new(NoAnswer);
             Err(object_store::Error::Generic { store: "storage", source })
         })
     }

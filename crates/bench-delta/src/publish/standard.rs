@@ -16,9 +16,10 @@ use uuid::Uuid;
 
 use super::counts::PublishCounts;
 use super::data_file::DataFile;
-use super::entry::{Found, TOKEN};
+use super::entry::{Found, TOKEN, damaged_entry};
 use super::failure::{Failure, FailureKind, Trouble};
 use super::retry::Retry;
+use crate::error::no_answer;
 use crate::table::Table;
 use crate::{DeltaError, Lake};
 
@@ -55,13 +56,14 @@ impl StandardLog {
         let seen = self.state.version();
         // Whether there may be an entry that no answer has told of.
         let mut is_in_doubt = false;
+        let mut before = None;
         loop {
             let trouble = match self.try_commit(files, &token, retry, &mut is_in_doubt).await {
                 Ok(finalized) => {
                     self.committed(finalized);
                     return Ok(());
                 }
-                Err(trouble) => trouble,
+                Err(trouble) => trouble.after(before),
             };
             // delta-rs fails also when it has committed, but could not do what follows a commit.
             match self.is_in_log(&token, seen, retry).await {
@@ -83,6 +85,7 @@ impl StandardLog {
                 return Err(self.failure(trouble, is_in_doubt));
             }
             tracing::debug!("a commit to {} is tried again: {}", self.lake.uri(), trouble.text);
+            before = Some(trouble);
             self.catch_up().await.map_err(|trouble| self.failure(trouble, is_in_doubt))?;
         }
     }
@@ -117,7 +120,7 @@ impl StandardLog {
             }
             None => {
                 *is_in_doubt = true;
-                Err(Trouble::passing("no answer in time"))
+                Err(Trouble::unanswered())
             }
         }
     }
@@ -138,9 +141,8 @@ impl StandardLog {
                 Err(object_store::Error::NotFound { .. }) => return Ok(false),
                 Err(error) => return Err(error.into()),
             };
-            let found = Found::read(&text).map_err(|error| {
-                Trouble::lasting(format!("version {version} is no log entry: {error}"))
-            })?;
+            let found = Found::read(&text)
+                .map_err(|error| Trouble::lasting(damaged_entry(&self.lake, version, error)))?;
             if found.token.as_deref() == Some(token) {
                 return Ok(true);
             }
@@ -164,19 +166,19 @@ impl StandardLog {
     }
 
     fn failure(&self, trouble: Trouble, is_in_doubt: bool) -> Failure {
-        let Trouble { text, is_final } = trouble;
+        let Trouble { text, is_unanswered, is_final } = trouble;
         let uri = self.lake.uri();
         if is_in_doubt {
             let text = format!(
                 "failed to find out whether a version of {uri} was committed, so that its messages \
                  may be in the table: {text}"
             );
-            return Failure { kind: FailureKind::InDoubt, text, is_final };
+            return Failure { kind: FailureKind::InDoubt, text, is_unanswered, is_final };
         }
         let text = format!(
             "failed to commit a version of {uri}, so that its messages are not in the table: {text}"
         );
-        Failure { kind: FailureKind::NotCommitted, text, is_final }
+        Failure { kind: FailureKind::NotCommitted, text, is_unanswered, is_final }
     }
 }
 
@@ -214,6 +216,10 @@ fn trouble(error: DeltaTableError) -> Trouble {
             "{}; start again to write to the table as it is now",
             DeltaError::table("commit", &error)
         )),
-        error => Trouble::passing(DeltaError::table("commit", &error).to_string()),
+        error => Trouble {
+            text: DeltaError::table("commit", &error).to_string(),
+            is_unanswered: no_answer(&error).is_some(),
+            is_final: false,
+        },
     }
 }

@@ -80,17 +80,19 @@ impl Uploader {
     ) -> Result<(), Trouble> {
         let begun_ns = self.clock.now_ns();
         let mut retry = Retry::until(self.clock, deadline_ns);
+        let mut before = None;
         loop {
             let payload = PutPayload::from_bytes(encoded.clone());
             let put = self.lake.store().put(&file.path, payload);
             match retry.answer(put).await {
                 Ok(_) => break,
                 Err(error) => {
-                    let trouble = Trouble::from(error);
+                    let trouble = Trouble::from(error).after(before);
                     if trouble.is_final || !retry.again().await {
                         return Err(trouble);
                     }
                     tracing::debug!("data file {} is put again: {}", file.path, trouble.text);
+                    before = Some(trouble);
                 }
             }
         }
@@ -99,13 +101,14 @@ impl Uploader {
     }
 
     fn failure(&self, trouble: Trouble) -> Failure {
-        let Trouble { text, is_final } = trouble;
+        let Trouble { text, is_unanswered, is_final } = trouble;
         let uri = self.lake.uri();
         Failure {
             kind: FailureKind::NotWritten,
             text: format!(
                 "failed to write a data file of {uri}, so that its messages are not in the table: {text}"
             ),
+            is_unanswered,
             is_final,
         }
     }

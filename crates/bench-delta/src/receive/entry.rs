@@ -1,11 +1,14 @@
 //! What an entry of the log says that matters to a follower.
 
+use std::fmt;
+
 use deltalake::Path;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::Value;
 
 use super::requirements::{Metadata, Protocol};
+use crate::log::actions;
 
 /// What one version changed.
 #[derive(Debug, Default)]
@@ -31,8 +34,26 @@ pub(crate) struct Added {
     pub(crate) path: Path,
     /// Its size.
     pub(crate) size_bytes: u64,
+    /// Its rows, if its writer has counted them.
+    pub(crate) rows: Option<u64>,
     /// Whether some of its rows are not there, because they were deleted.
     pub(crate) has_deletions: bool,
+}
+
+/// Why an entry cannot be followed.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Problem {
+    /// It is not what the protocol says.
+    Damaged(String),
+    /// It has something that a follower cannot do.
+    Unsupported(String),
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (Self::Damaged(text) | Self::Unsupported(text)) = self;
+        f.write_str(text)
+    }
 }
 
 /// One line: one of these, or something that does not matter here.
@@ -52,7 +73,15 @@ struct AddLine {
     path: String,
     size: u64,
     data_change: bool,
+    stats: Option<Value>,
     deletion_vector: Option<IgnoredAny>,
+}
+
+/// What of a file's statistics is of interest here; they are JSON within the JSON.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Stats {
+    num_records: Option<u64>,
 }
 
 #[derive(Deserialize)]
@@ -72,25 +101,20 @@ struct CommitLine {
 
 impl Entry {
     /// Reads the entry; what is wrong with it otherwise.
-    pub(crate) fn parse(json: &[u8]) -> Result<Self, String> {
+    pub(crate) fn parse(json: &[u8]) -> Result<Self, Problem> {
         let mut entry = Self::default();
-        let lines = json.split(|byte| *byte == b'\n');
-        for (number, line) in lines.enumerate().filter(|(_, line)| !line.trim_ascii().is_empty()) {
-            let parsed = serde_json::from_slice(line).map_err(|error| error.to_string());
-            parsed
-                .and_then(|line| entry.take_in(line))
-                .map_err(|problem| format!("line {}: {problem}", number + 1))?;
+        for line in actions(json).map_err(Problem::Damaged)? {
+            entry.take_in(line)?;
         }
         Ok(entry)
     }
 
-    fn take_in(&mut self, line: Line) -> Result<(), String> {
-        if let Some(AddLine { path, size, data_change, deletion_vector }) = line.add
-            && data_change
-        {
+    fn take_in(&mut self, line: Line) -> Result<(), Problem> {
+        if let Some(AddLine { path, size, data_change: true, stats, deletion_vector }) = line.add {
             let path = data_path(&path)?;
             let has_deletions = deletion_vector.is_some();
-            self.added.push(Added { path, size_bytes: size, has_deletions });
+            let rows = stats.as_ref().and_then(Value::as_str).and_then(rows_of);
+            self.added.push(Added { path, size_bytes: size, rows, has_deletions });
         }
         if let Some(RemoveLine { path, data_change }) = line.remove {
             self.removed.push(data_path(&path)?);
@@ -106,15 +130,26 @@ impl Entry {
     }
 }
 
+/// The rows of a file by its statistics.
+fn rows_of(stats: &str) -> Option<u64> {
+    serde_json::from_str(stats).ok().and_then(|Stats { num_records }| num_records)
+}
+
 /// A data file's path, which the log has as a URI that is relative to the table.
-fn data_path(uri: &str) -> Result<Path, String> {
-    if uri.starts_with('/') || uri.contains("://") {
-        return Err(format!(
+fn data_path(uri: &str) -> Result<Path, Problem> {
+    if uri.starts_with('/') || has_scheme(uri) {
+        return Err(Problem::Unsupported(format!(
             "data file {uri} lies outside of the table, as those of a shallow clone do; follow the \
              table that it was cloned from"
-        ));
+        )));
     }
-    Path::from_url_path(uri).map_err(|error| error.to_string())
+    Path::from_url_path(uri).map_err(|error| Problem::Damaged(error.to_string()))
+}
+
+/// Whether a URI is an absolute one, as in `s3://bucket/x` and `file:/x`.
+fn has_scheme(uri: &str) -> bool {
+    let is_of_scheme = |c: char| c.is_ascii_alphanumeric() || "+-.".contains(c);
+    uri.split_once(":/").is_some_and(|(scheme, _)| scheme.chars().all(is_of_scheme))
 }
 
 #[cfg(test)]
@@ -159,11 +194,44 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_said_with_its_line() {
-        let problem = |json: &str| Entry::parse(json.as_bytes()).expect_err("wrong");
+        let problem = |json: &str| Entry::parse(json.as_bytes()).expect_err("wrong").to_string();
         assert!(problem("{}\n{\"add\":{\"path\":\"x\"").starts_with("line 2: EOF"));
         let outside = problem(r#"{"add":{"path":"s3://b/x.parquet","size":1,"dataChange":true}}"#);
         assert!(outside.contains("lies outside of the table"), "{outside}");
+        let clone = problem(r#"{"add":{"path":"file:/b/x.parquet","size":1,"dataChange":true}}"#);
+        assert!(clone.contains("lies outside of the table"), "{clone}");
         let up = problem(r#"{"add":{"path":"../x.parquet","size":1,"dataChange":true}}"#);
         assert!(up.contains(".."), "{up}");
+        assert_eq!(problem(""), "it is empty");
+        assert_eq!(problem("{}\n"), "it has no action");
+    }
+
+    #[test]
+    fn paths_are_decoded_once_and_rows_counted_by_their_writer() {
+        let added = |path: &str, stats: &str| {
+            let line = serde_json::json!({"add": {
+                "path": path, "size": 1, "dataChange": true,
+                "stats": serde_json::from_str::<Value>(stats).expect("JSON"),
+            }});
+            let entry = Entry::parse(line.to_string().as_bytes()).expect("an entry");
+            let Added { path, rows, .. } = entry.added.into_iter().next().expect("a file");
+            (path.to_string(), rows)
+        };
+        for (uri, path) in [
+            ("a%20b%2520c.parquet", "a b%20c.parquet"),
+            ("t=10%3A00/50%.parquet", "t=10:00/50%.parquet"),
+            ("t=10:/a+b.parquet", "t=10:/a+b.parquet"),
+            ("z%C3%B6%23%3F.parquet", "zö#?.parquet"),
+        ] {
+            assert_eq!(added(uri, "null"), (path.to_owned(), None), "{uri}");
+        }
+        for (stats, rows) in [
+            (r#""{\"numRecords\":7,\"minValues\":{}}""#, Some(7)),
+            (r#""{\"minValues\":{}}""#, None),
+            (r#""nonsense""#, None),
+            (r#"{"numRecords":7}"#, None),
+        ] {
+            assert_eq!(added("a.parquet", stats).1, rows, "{stats}");
+        }
     }
 }

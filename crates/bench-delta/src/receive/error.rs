@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use super::entry::Problem;
+use crate::log::LogError;
+
 /// Why a table cannot be followed, or not any further.
 #[derive(Debug, thiserror::Error)]
 pub enum FollowError {
@@ -68,6 +71,45 @@ pub enum FollowError {
         /// When it was committed, by the clock of its writer.
         committed: String,
     },
+    /// The version that following is to begin with is not there, and is not the next one to come.
+    #[error(
+        "there is no version {asked} of {uri}, which has versions {oldest} to {newest}; use one of \
+         them with --from version:N, or wait for the next one with --from version:{} and --follow",
+        newest + 1
+    )]
+    VersionAhead {
+        /// The table.
+        uri: String,
+        /// The version that was asked for.
+        asked: u64,
+        /// The oldest version that is there.
+        oldest: u64,
+        /// The newest version that is there.
+        newest: u64,
+    },
+    /// Nothing was committed at the time that following is to begin at or later.
+    #[error(
+        "no version of {uri} was committed at {asked} or later: {newest}; use an earlier time \
+         (seconds since 1970, or as in 2026-11-21T14:00:00Z), or wait for what is to come with \
+         --from end and --follow"
+    )]
+    TimeAhead {
+        /// The table.
+        uri: String,
+        /// The time that was asked for.
+        asked: String,
+        /// What the newest version is, and when it was committed.
+        newest: String,
+    },
+    /// What was read to its end has nothing to be read.
+    #[error(
+        "nothing can be read from the end of {uri} without waiting for it; add --follow or \
+         --expected, or start earlier with --from"
+    )]
+    NothingAhead {
+        /// The table.
+        uri: String,
+    },
     /// The table is another one by now.
     #[error(
         "version {version} of {uri} is not what it was when it was read: the table was deleted or \
@@ -81,9 +123,9 @@ pub enum FollowError {
     },
     /// A data file was removed before it was read.
     #[error(
-        "data file {path} of {uri}, in version {version}, was removed before it was read: vacuum \
-         keeps what compaction or a delete has replaced for its retention only; use a longer one, \
-         or start at a later version with --from"
+        "data file {path} of {uri}, in version {version}, was removed before it was read; restore \
+         it, or start at a later version with --from (a vacuum keeps what compaction or a delete \
+         has replaced for its retention only)"
     )]
     DataFileGone {
         /// The table.
@@ -103,16 +145,9 @@ pub enum FollowError {
         /// What it is, and what to do.
         problem: String,
     },
-    /// A log entry is not what the Delta protocol says.
-    #[error("version {version} of {uri} has a log entry that cannot be read: {problem}")]
-    Entry {
-        /// The table.
-        uri: String,
-        /// The version.
-        version: u64,
-        /// What is wrong.
-        problem: String,
-    },
+    /// The table's log is damaged.
+    #[error(transparent)]
+    Log(#[from] LogError),
     /// A data file is not what it is to be.
     #[error("data file {path} of {uri}, in version {version}, cannot be read: {problem}")]
     DataFile {
@@ -125,9 +160,6 @@ pub enum FollowError {
         /// What is wrong.
         problem: String,
     },
-    /// The table's state could not be made out from its log.
-    #[error("{0}")]
-    State(String),
     /// A part of the follower has ended.
     #[error("the follower of {uri} has ended: {problem}")]
     Ended {
@@ -142,6 +174,15 @@ pub enum FollowError {
 }
 
 impl FollowError {
+    /// An entry that cannot be followed.
+    pub(super) fn entry(uri: &str, version: u64, problem: Problem) -> Self {
+        let uri = uri.to_owned();
+        match problem {
+            Problem::Damaged(problem) => LogError::Entry { uri, version, problem }.into(),
+            Problem::Unsupported(problem) => Self::Unsupported { uri, version, problem },
+        }
+    }
+
     /// Whether other options help, if it says so before anything was received.
     #[must_use]
     pub fn is_usage(&self) -> bool {
@@ -150,6 +191,9 @@ impl FollowError {
             Self::NoTable { .. }
                 | Self::VersionsGone { .. }
                 | Self::TimeGone { .. }
+                | Self::VersionAhead { .. }
+                | Self::TimeAhead { .. }
+                | Self::NothingAhead { .. }
                 | Self::Unsupported { .. }
         )
     }

@@ -13,6 +13,8 @@ use super::FollowError;
 use super::layout::Layout;
 use super::objects::Objects;
 use super::rows::{Fetched, Rows};
+use crate::error::sentence;
+use crate::log::Source as _;
 
 /// What is read of the end of a large file at first: enough for most footers.
 const FOOTER_BYTES: u64 = 64 << 10;
@@ -30,6 +32,8 @@ pub(super) struct DataFile {
     pub(super) path: Path,
     /// As the log has it.
     pub(super) size_bytes: u64,
+    /// Its rows, if the log has them.
+    pub(super) rows: Option<u64>,
     /// The version that named it.
     pub(super) version: u64,
 }
@@ -79,7 +83,8 @@ impl Fetcher {
             return Ok(vec![Part::Whole(file)]);
         }
         let footer = self.footer(&file).await?;
-        let layout = Layout::new(footer).map_err(|problem| self.unreadable(&file, problem))?;
+        let layout = Layout::new(footer).and_then(|layout| file.check(layout));
+        let layout = layout.map_err(|problem| self.unreadable(&file, problem))?;
         let mut parts = Vec::new();
         let (mut row_groups, mut size_bytes) = (Vec::new(), 0);
         for row_group in 0..layout.row_groups() {
@@ -123,7 +128,8 @@ impl Fetcher {
                 let bytes = self.objects.whole(&file.path).await?;
                 let bytes = bytes.ok_or_else(|| self.gone(&file))?;
                 let footer = ParquetMetaDataReader::new().parse_and_finish(&bytes);
-                let layout = footer.map_err(|error| error.to_string()).and_then(Layout::new);
+                let footer = footer.map_err(|error| file.undecodable(bytes.len() as u64, &error));
+                let layout = footer.and_then(Layout::new).and_then(|layout| file.check(layout));
                 let layout = layout.map_err(|problem| self.unreadable(&file, problem))?;
                 let row_groups = (0..layout.row_groups()).collect();
                 let fetched = Fetched::whole(bytes);
@@ -154,10 +160,10 @@ impl Fetcher {
                 {
                     footer_bytes = needed as u64;
                 }
-                Err(error) => return Err(self.unreadable(file, error.to_string())),
+                Err(error) => return Err(self.undecodable(file, &error)),
             }
         }
-        reader.finish().map_err(|error| self.unreadable(file, error.to_string()))
+        reader.finish().map_err(|error| self.undecodable(file, &error))
     }
 
     async fn parts(
@@ -165,8 +171,13 @@ impl Fetcher {
         file: &DataFile,
         ranges: &[Range<u64>],
     ) -> Result<Vec<Bytes>, FollowError> {
-        let bytes = self.objects.parts(&file.path, ranges).await?;
-        bytes.ok_or_else(|| self.gone(file))
+        let parts = self.objects.parts(&file.path, ranges).await?;
+        let parts = parts.ok_or_else(|| self.gone(file))?;
+        parts.map_err(|found_bytes| self.unreadable(file, file.of_other_size(found_bytes)))
+    }
+
+    fn undecodable(&self, file: &DataFile, error: &ParquetError) -> FollowError {
+        self.unreadable(file, file.undecodable(file.size_bytes, error))
     }
 
     fn gone(&self, file: &DataFile) -> FollowError {
@@ -179,7 +190,38 @@ impl Fetcher {
     }
 }
 
+impl DataFile {
+    /// The layout, if it has as many rows as the log says.
+    fn check(&self, layout: Layout) -> Result<Layout, String> {
+        let found = layout.all_rows();
+        match self.rows {
+            Some(rows) if rows != found => {
+                Err(format!("it has {found} rows, and the log says {rows}"))
+            }
+            _ => Ok(layout),
+        }
+    }
+
+    /// Why so many bytes are not the file.
+    fn undecodable(&self, found_bytes: u64, error: &ParquetError) -> String {
+        if found_bytes == self.size_bytes {
+            sentence(&error.to_string())
+        } else {
+            self.of_other_size(found_bytes)
+        }
+    }
+
+    fn of_other_size(&self, found_bytes: u64) -> String {
+        format!("it has {found_bytes} bytes, and the log says {}", self.size_bytes)
+    }
+}
+
 impl Piece {
+    /// Whether it ends the file.
+    pub(super) fn is_last(&self) -> bool {
+        self.row_groups.last().is_none_or(|last| last + 1 == self.layout.row_groups())
+    }
+
     /// Whether it begins the file.
     pub(super) fn is_first(&self) -> bool {
         self.row_groups.first().is_none_or(|first| *first == 0)
@@ -192,10 +234,11 @@ impl Piece {
 
     /// Begins to decode it.
     pub(super) fn open(self) -> Result<OpenPiece, FollowError> {
+        let is_last = self.is_last();
         let Self { file, uri, layout, row_groups, fetched, room } = self;
         let rows = Rows::new(&layout, row_groups, fetched);
         let rows = rows.map_err(|problem| unreadable(&uri, &file, problem))?;
-        Ok(OpenPiece { file, uri, rows, _room: room })
+        Ok(OpenPiece { file, uri, is_last, rows, _room: room })
     }
 }
 
@@ -203,11 +246,17 @@ impl Piece {
 pub(super) struct OpenPiece {
     file: Arc<DataFile>,
     uri: Arc<str>,
+    is_last: bool,
     rows: Rows,
     _room: OwnedSemaphorePermit,
 }
 
 impl OpenPiece {
+    /// Whether it ends the file.
+    pub(super) fn is_last(&self) -> bool {
+        self.is_last
+    }
+
     /// The next rows, if there are any.
     pub(super) fn next(&mut self) -> Result<Option<super::rows::Messages>, FollowError> {
         self.rows.next().map_err(|problem| unreadable(&self.uri, &self.file, problem))

@@ -9,10 +9,12 @@ use tokio::task::JoinHandle;
 
 use super::entry::Added;
 use super::fetch::{DataFile, Fetcher, Piece};
+use super::progress::Progress;
 use super::requirements::{Metadata, Protocol};
 use super::start::{Begin, Starter, has_deletions};
-use super::tail::Tail;
-use super::{Entry, FollowConfig, FollowError, TableStart};
+use super::tail::{Next, Tail};
+use super::{Entry, FollowConfig, FollowError, TableStart, YetToCome};
+use crate::log::Source as _;
 
 /// Most pieces that are under way at once.
 const FETCHES_MAX: usize = 16;
@@ -24,7 +26,7 @@ const TABLE_WAIT_MAX: Duration = Duration::from_millis(200);
 pub(super) enum Step {
     /// The next rows.
     Piece(Box<Piece>),
-    /// Everything that the table had when it was last looked at has been passed on.
+    /// Everything that the table had when it was last listed has been passed on.
     CaughtUp,
     /// Following is over.
     Failed(FollowError),
@@ -63,6 +65,7 @@ pub(super) struct Follower {
     fetcher: Fetcher,
     config: FollowConfig,
     counts: FollowCounts,
+    progress: Progress,
     queue: mpsc::Sender<Ordered>,
 }
 
@@ -73,12 +76,13 @@ impl Follower {
         fetcher: Fetcher,
         config: FollowConfig,
         counts: FollowCounts,
+        progress: Progress,
         steps: Sender<Step>,
     ) -> Self {
         let (queue, ordered) = mpsc::channel(FETCHES_MAX);
         let uri = starter.objects.uri().to_owned();
         tokio::spawn(pass_on_in_order(ordered, steps, uri));
-        Self { starter, fetcher, config, counts, queue }
+        Self { starter, fetcher, config, counts, progress, queue }
     }
 
     /// Follows the table from there on, or waits for it first, until something goes wrong.
@@ -97,19 +101,24 @@ impl Follower {
         for file in begin.files {
             self.fetch(file).await?;
         }
-        let mut tail = Tail::new(self.starter.objects.clone(), begin.next);
+        let (objects, progress) = (self.starter.objects.clone(), self.progress.clone());
+        let mut tail = Tail::new(objects, begin.next, self.config.yet_to_come, progress);
         let mut is_caught_up = false;
         loop {
-            if let Some((version, entry)) = tail.next().await? {
-                is_caught_up = false;
-                self.take_in(version, entry).await?;
-                continue;
+            match tail.next().await? {
+                Next::Entry(version, entry) => {
+                    is_caught_up = false;
+                    self.take_in(version, entry).await?;
+                    continue;
+                }
+                Next::AskAgain => continue,
+                Next::End if !is_caught_up => {
+                    is_caught_up = true;
+                    self.tell(Ordered::Ready(Step::CaughtUp)).await?;
+                }
+                Next::End | Next::Nothing => {}
             }
             self.counts.polls_empty.add(1);
-            if !is_caught_up {
-                is_caught_up = true;
-                self.tell(Ordered::Ready(Step::CaughtUp)).await?;
-            }
             tokio::time::sleep(self.config.poll_interval).await;
         }
     }
@@ -124,8 +133,9 @@ impl Follower {
         };
         loop {
             if self.starter.may_begin().await?
-                && let Some(begin) = self.starter.find(start).await?
+                && let Some(begin) = self.starter.find(start, YetToCome::AnyVersion).await?
             {
+                begin.tell(&self.progress);
                 return Ok(begin);
             }
             if Instant::now() >= deadline {
@@ -153,11 +163,12 @@ impl Follower {
                 );
             }
         }
-        for Added { path, size_bytes, has_deletions: deletes } in entry.added {
+        self.progress.finds(entry.added.len(), version + 1);
+        for Added { path, size_bytes, rows, has_deletions: deletes } in entry.added {
             if deletes {
                 return Err(self.unsupported(version, has_deletions(path.as_ref())));
             }
-            self.fetch(DataFile { path, size_bytes, version }).await?;
+            self.fetch(DataFile { path, size_bytes, rows, version }).await?;
         }
         Ok(())
     }

@@ -9,6 +9,8 @@ use deltalake::parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOp
 use deltalake::parquet::errors::ParquetError;
 use deltalake::parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData, RowGroupMetaData};
 
+use crate::error::sentence;
+
 /// Most rows that are decoded at once.
 const BATCH_ROWS_MAX: usize = 4_096;
 
@@ -27,7 +29,7 @@ impl Layout {
     /// Of a file with this footer. One without a column `value` is older than the column, and has
     /// none of its values; one of another type cannot be read.
     pub(super) fn new(footer: ParquetMetaData) -> Result<Self, String> {
-        let problem = |error: ParquetError| error.to_string();
+        let problem = |error: ParquetError| sentence(&error.to_string());
         let footer = Arc::new(footer);
         // By its Parquet types alone: a writer's Arrow types may be dictionaries and the like.
         let plain = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
@@ -67,6 +69,11 @@ impl Layout {
     pub(super) fn ranges(&self, row_group: usize) -> Vec<Range<u64>> {
         let group = self.reader.metadata().row_group(row_group);
         self.columns.iter().filter_map(|column| range(group.column(*column))).collect()
+    }
+
+    /// Rows in the file.
+    pub(super) fn all_rows(&self) -> u64 {
+        u64::try_from(self.reader.metadata().file_metadata().num_rows()).unwrap_or(0)
     }
 
     /// Rows in these row groups.

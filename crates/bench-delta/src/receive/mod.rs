@@ -2,9 +2,9 @@
 //! [`Receive`](bench_core::transport::Receive) transport, by following its log.
 //!
 //! A table's log has one object a version. A follower that has read version N asks for N + 1, which
-//! costs the same however many versions there are; nothing is listed and no state of the table is
-//! kept. The data files that a version adds are fetched ahead, several at once, within a bound on
-//! memory, and decoded in order by whoever receives.
+//! costs the same however many versions there are; the log is listed only to make sure of its end,
+//! and no state of the table is kept. The data files that a version adds are fetched ahead, several at
+//! once, within a bound on memory, and decoded in order by whoever receives.
 
 mod entry;
 mod error;
@@ -12,6 +12,7 @@ mod fetch;
 mod follower;
 mod layout;
 mod objects;
+mod progress;
 mod receiver;
 mod requirements;
 mod rows;
@@ -24,7 +25,6 @@ pub use error::FollowError;
 pub use receiver::DeltaReceiver;
 
 pub(crate) use entry::Entry;
-pub(crate) use objects::entry_path;
 
 /// Where following begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,11 +35,23 @@ pub enum TableStart {
     Beginning,
     /// With what is added from now on.
     End,
-    /// With what this version added. It need not be there yet.
+    /// With what this version added.
     Version(u64),
-    /// With the first version that was committed at this time or later, by the clock of its writer;
-    /// with what is added from now on if there is none.
+    /// With the first version that was committed at this time or later, by the clock of its writer.
     Timestamp(SystemTime),
+}
+
+/// What following may begin with that is not in the table yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum YetToCome {
+    /// Nothing: the table is read to its end. That there is no more than what was read is made sure
+    /// of whenever it seems so, which costs a listing.
+    Nothing,
+    /// The next version: the table is followed beyond its end. That there is no more is made sure of
+    /// when it seems so first, and then now and then while nothing comes.
+    NextVersion,
+    /// The same for any version, of a table that was not there when following was asked for.
+    AnyVersion,
 }
 
 /// How a table is followed.
@@ -47,6 +59,8 @@ pub enum TableStart {
 pub struct FollowConfig {
     /// Where following begins.
     pub start: TableStart,
+    /// What of that may still have to come.
+    pub yet_to_come: YetToCome,
     /// Time between two looks for the next version while there is none.
     pub poll_interval: Duration,
     /// Most bytes of data files that are held at once, fetched or on their way. A row group of

@@ -6,6 +6,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use async_trait::async_trait;
 use bench_core::counts::Count;
 use bytes::Bytes;
 use deltalake::logstore::object_store::ObjectStoreExt as _;
@@ -14,6 +15,7 @@ use futures_util::TryStreamExt as _;
 
 use super::FollowError;
 use crate::error::store_reason;
+use crate::log::{self, Log, Source, entry_path, hint_path, hinted};
 
 /// How long a read may go on failing before the follower gives up. The storage's client has tried
 /// several times itself whenever it says that one failed.
@@ -26,28 +28,12 @@ const PATIENCE_DENIED: Duration = Duration::from_secs(5);
 const WAIT_MIN: Duration = Duration::from_millis(100);
 const WAIT_MAX: Duration = Duration::from_secs(2);
 
-/// The log's folder.
-const LOG: &str = "_delta_log";
-
-/// The path of a version's entry in the log, from the table on.
-pub(crate) fn entry_path(version: u64) -> Path {
-    Path::from(format!("{LOG}/{version:020}.json"))
-}
-
 /// A table's objects. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(super) struct Objects {
     store: Arc<dyn ObjectStore>,
     uri: Arc<str>,
     retried: Count,
-}
-
-/// A version that is in the log.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Listed {
-    pub(super) version: u64,
-    /// When its entry was written, by the clock of the storage, ms since 1970.
-    pub(super) modified_ms: i64,
 }
 
 impl Objects {
@@ -57,40 +43,15 @@ impl Objects {
         Self { store, uri: uri.into(), retried }
     }
 
-    /// The table's name, for messages.
-    pub(super) fn uri(&self) -> &str {
-        &self.uri
-    }
-
-    /// The entry of a version, if it is in the log.
-    pub(super) async fn entry(&self, version: u64) -> Result<Option<Bytes>, FollowError> {
-        let path = entry_path(version);
-        let attempt = || async { self.store.get(&path).await?.bytes().await };
-        self.insist(|| format!("read log entry {version}"), attempt).await
-    }
-
-    /// The version of the last checkpoint, if the log names one.
-    pub(super) async fn checkpoint(&self) -> Result<Option<u64>, FollowError> {
-        #[derive(serde::Deserialize)]
-        struct Hint {
-            version: u64,
-        }
-        let path = Path::from(format!("{LOG}/_last_checkpoint"));
-        let attempt = || async { self.store.get(&path).await?.bytes().await };
-        let hint = self.insist(|| "read _delta_log/_last_checkpoint".to_owned(), attempt).await?;
-        // It is a hint: without it there is only less to be known.
-        let hint = hint.and_then(|json| serde_json::from_slice::<Hint>(&json).ok());
-        Ok(hint.map(|hint| hint.version))
-    }
-
-    /// The versions that are in the log, oldest first.
-    pub(super) async fn versions(&self) -> Result<Vec<Listed>, FollowError> {
-        let log = Path::from(LOG);
-        let attempt = || async { self.store.list(Some(&log)).try_collect::<Vec<_>>().await };
+    /// What the log has of this version and of later ones.
+    pub(super) async fn log_from(&self, version: u64) -> Result<Log, FollowError> {
+        let (folder, offset) = (log::folder(), log::before(version));
+        let attempt = || async {
+            let listed = self.store.list_with_offset(Some(&folder), &offset);
+            listed.try_collect::<Vec<_>>().await
+        };
         let listed = self.insist(|| "list the log".to_owned(), attempt).await?;
-        let mut versions: Vec<_> = listed.iter().flatten().filter_map(Listed::of).collect();
-        versions.sort_unstable();
-        Ok(versions)
+        Ok(Log::of(&self.uri, &listed.unwrap_or_default()))
     }
 
     /// Whether a data file is there.
@@ -105,13 +66,24 @@ impl Objects {
         self.insist(|| format!("read data file {path}"), attempt).await
     }
 
-    /// Parts of a data file, if it is there.
+    /// Parts of a data file, if it is there; its size if it is too small to have them.
     pub(super) async fn parts(
         &self,
         path: &Path,
         ranges: &[Range<u64>],
-    ) -> Result<Option<Vec<Bytes>>, FollowError> {
-        let attempt = || self.store.get_ranges(path, ranges);
+    ) -> Result<Option<Result<Vec<Bytes>, u64>>, FollowError> {
+        let end = ranges.iter().map(|range| range.end).max().unwrap_or_default();
+        let attempt = || async {
+            let error = match self.store.get_ranges(path, ranges).await {
+                Ok(parts) => return Ok(Ok(parts)),
+                Err(error) => error,
+            };
+            // Stores differ in how they say that there is not so much.
+            match self.store.head(path).await {
+                Ok(found) if found.size < end => Ok(Err(found.size)),
+                _ => Err(error),
+            }
+        };
         self.insist(|| format!("read parts of data file {path}"), attempt).await
     }
 
@@ -153,12 +125,33 @@ impl Objects {
     }
 }
 
-impl Listed {
-    fn of(object: &ObjectMeta) -> Option<Self> {
-        let name = object.location.filename()?.strip_suffix(".json")?;
-        let is_entry = name.len() == 20 && object.location.parts().count() == 2;
-        let version = name.parse().ok().filter(|_| is_entry)?;
-        Some(Self { version, modified_ms: object.last_modified.timestamp_millis() })
+/// The log, with the patience of a follower.
+#[async_trait]
+impl Source for Objects {
+    type Error = FollowError;
+
+    fn uri(&self) -> &str {
+        &self.uri
+    }
+
+    async fn list(&self) -> Result<Vec<ObjectMeta>, FollowError> {
+        let folder = log::folder();
+        let attempt = || async { self.store.list(Some(&folder)).try_collect::<Vec<_>>().await };
+        let listed = self.insist(|| "list the log".to_owned(), attempt).await?;
+        Ok(listed.unwrap_or_default())
+    }
+
+    async fn entry(&self, version: u64) -> Result<Option<Bytes>, FollowError> {
+        let path = entry_path(version);
+        let attempt = || async { self.store.get(&path).await?.bytes().await };
+        self.insist(|| format!("read log entry {version}"), attempt).await
+    }
+
+    async fn hint(&self) -> Result<Option<u64>, FollowError> {
+        let path = hint_path();
+        let attempt = || async { self.store.get(&path).await?.bytes().await };
+        let hint = self.insist(|| "read _delta_log/_last_checkpoint".to_owned(), attempt).await?;
+        Ok(hint.and_then(|json| hinted(&json)))
     }
 }
 

@@ -12,6 +12,7 @@ use tokio::runtime::Runtime;
 use super::fetch::{Fetcher, OpenPiece, Piece};
 use super::follower::{FollowCounts, Follower, Step};
 use super::objects::Objects;
+use super::progress::Progress;
 use super::rows::Messages;
 use super::start::Starter;
 use super::{FollowConfig, FollowError};
@@ -27,6 +28,8 @@ pub struct DeltaReceiver {
     steps: mpsc::Receiver<Step>,
     current: Option<OpenPiece>,
     at_end: bool,
+    progress: Progress,
+    files_read: u64,
     files: Count,
     rows_without_value: Count,
     /// Drives the follower until this value is dropped.
@@ -56,22 +59,28 @@ impl DeltaReceiver {
         let uri = lake.uri();
         let objects = Objects::new(lake.store().clone(), uri, counts.count("reads_retried"));
         let starter = Starter { objects: objects.clone(), log: lake.log_store() };
-        let begin = runtime.block_on(starter.find(config.start))?;
+        let begin = runtime.block_on(starter.find(config.start, config.yet_to_come))?;
         if begin.is_none() && config.wait_for_table.is_zero() {
             let waited = config.wait_for_table;
             return Err(FollowError::NoTable { uri: uri.to_owned(), waited }.into());
         }
         let fetcher = Fetcher::new(objects, config.read_ahead_bytes);
+        let progress = Progress::default();
+        if let Some(begin) = &begin {
+            begin.tell(&progress);
+        }
         let (sender, steps) = mpsc::channel();
-        let follow_counts = FollowCounts::new(counts);
+        let (counted, told) = (FollowCounts::new(counts), progress.clone());
         runtime.spawn(async move {
-            Follower::new(starter, fetcher, config, follow_counts, sender).run(begin).await;
+            Follower::new(starter, fetcher, config, counted, told, sender).run(begin).await;
         });
         Ok(Self {
             clock,
             steps,
             current: None,
             at_end: false,
+            progress,
+            files_read: 0,
             files: counts.count("files_read"),
             rows_without_value: counts.count("rows_without_value"),
             _runtime: runtime,
@@ -97,6 +106,7 @@ impl DeltaReceiver {
         }
         if let Some(rows) = piece.rows_without_value() {
             self.rows_without_value.add(rows);
+            self.files_read += u64::from(piece.is_last());
         } else {
             self.current = Some(piece.open().map_err(|error| failed(&error))?);
         }
@@ -108,6 +118,7 @@ impl DeltaReceiver {
         let Some(current) = &mut self.current else { return Ok(None) };
         let messages = current.next().map_err(|error| failed(&error))?;
         if messages.is_none() {
+            self.files_read += u64::from(current.is_last());
             self.current = None;
         }
         Ok(messages)
@@ -160,6 +171,10 @@ impl Receive for DeltaReceiver {
 
     fn at_end(&self) -> bool {
         self.at_end
+    }
+
+    fn is_behind(&self) -> bool {
+        self.progress.is_ahead_of(self.files_read)
     }
 }
 

@@ -13,6 +13,7 @@ use deltalake::parquet::errors::ParquetError;
 use deltalake::parquet::file::reader::{ChunkReader, Length};
 
 use super::layout::Layout;
+use crate::error::sentence;
 
 /// What was fetched of a data file, and where in the file it is.
 #[derive(Debug, Clone)]
@@ -87,13 +88,13 @@ impl Rows {
             .with_row_groups(row_groups)
             .with_batch_size(batch_rows)
             .build();
-        reader.map(Self).map_err(|error| error.to_string())
+        reader.map(Self).map_err(|error| sentence(&error.to_string()))
     }
 
     /// The next rows, if there are any.
     pub(super) fn next(&mut self) -> Result<Option<Messages>, String> {
         let Some(batch) = self.0.next() else { return Ok(None) };
-        let batch = batch.map_err(|error| error.to_string())?;
+        let batch = batch.map_err(|error| sentence(&error.to_string()))?;
         Messages::of(&batch).map(Some).ok_or_else(|| "its column 'value' is missing".to_owned())
     }
 }

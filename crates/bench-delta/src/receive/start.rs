@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use deltalake::DeltaTableError;
+use chrono::DateTime;
 use deltalake::kernel::{LogicalFileView, Snapshot};
 use deltalake::logstore::LogStoreRef;
 use futures_util::TryStreamExt as _;
@@ -10,10 +10,12 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::fetch::DataFile;
-use super::objects::{Listed, Objects};
+use super::objects::Objects;
+use super::progress::Progress;
 use super::requirements::{Metadata, Protocol};
-use super::{Entry, FollowError, TableStart};
-use crate::DeltaError;
+use super::{Entry, FollowError, TableStart, YetToCome};
+use crate::error::table_reason;
+use crate::log::{self, Listed, Log, LogError, Source as _};
 
 /// In how many entries, from the first one on, the first data file is looked for.
 const FIRST_ENTRIES: u64 = 16;
@@ -31,6 +33,34 @@ pub(super) struct Begin {
     pub(super) files: Vec<DataFile>,
     /// The first version that is read after that.
     pub(super) next: u64,
+    /// The newest version that is there.
+    newest: u64,
+}
+
+impl Begin {
+    /// Tells how much there is to be read.
+    pub(super) fn tell(&self, progress: &Progress) {
+        progress.sees(self.newest);
+        progress.finds(self.files.len(), self.next);
+    }
+}
+
+/// A table whose log is whole.
+struct Loaded {
+    log: Log,
+    snapshot: Snapshot,
+}
+
+impl Loaded {
+    /// The newest version, as far as it is known.
+    fn newest(&self) -> u64 {
+        self.log.newest().unwrap_or_default().max(self.snapshot.version())
+    }
+
+    /// From this version on.
+    fn begin_at(&self, next: u64) -> Begin {
+        Begin { files: Vec::new(), next, newest: self.newest() }
+    }
 }
 
 /// Finds out where following begins in a table.
@@ -42,34 +72,51 @@ pub(super) struct Starter {
 
 impl Starter {
     /// Where following begins; nothing if there is no table.
-    pub(super) async fn find(&self, start: TableStart) -> Result<Option<Begin>, FollowError> {
-        match start {
-            TableStart::Beginning => self.beginning().await,
-            TableStart::End => self.end().await,
-            TableStart::Version(version) => self.version(version).await,
-            TableStart::Timestamp(time) => self.timestamp(time).await,
+    pub(super) async fn find(
+        &self,
+        start: TableStart,
+        yet_to_come: YetToCome,
+    ) -> Result<Option<Begin>, FollowError> {
+        if start == TableStart::Beginning {
+            return self.beginning().await;
         }
+        let Some(loaded) = self.load().await? else { return Ok(None) };
+        match start {
+            TableStart::Version(version) => self.version(&loaded, version, yet_to_come).await,
+            TableStart::Timestamp(time) => self.timestamp(&loaded, time, yet_to_come).await,
+            _ if yet_to_come == YetToCome::Nothing => {
+                Err(FollowError::NothingAhead { uri: self.uri() })
+            }
+            _ => Ok(loaded.begin_at(loaded.newest() + 1)),
+        }
+        .map(Some)
+    }
+
+    fn uri(&self) -> String {
+        self.objects.uri().to_owned()
     }
 
     /// Whether there seems to be a table; cheaper than [`find`](Self::find), which lists the log.
     pub(super) async fn may_begin(&self) -> Result<bool, FollowError> {
         let has_first = self.objects.entry(0).await?.is_some();
-        Ok(has_first || self.objects.checkpoint().await?.is_some())
+        Ok(has_first || self.objects.hint().await?.is_some())
     }
 
     async fn beginning(&self) -> Result<Option<Begin>, FollowError> {
-        if self.has_whole_log().await? {
+        let log = Log::of(self.objects.uri(), &self.objects.list().await?);
+        if log.is_from_the_first() && self.has_first_file().await? {
             // Its first entry says what the table is like.
-            return Ok(Some(Begin::default()));
+            let newest = log.newest().unwrap_or_default();
+            return Ok(Some(Begin { files: Vec::new(), next: 0, newest }));
         }
-        let Some(snapshot) = self.load().await? else { return Ok(None) };
-        let files = self.files(&snapshot).await?;
-        Ok(Some(Begin { files, next: snapshot.version() + 1 }))
+        let Some(loaded) = self.load().await? else { return Ok(None) };
+        let files = self.files(&loaded.snapshot).await?;
+        Ok(Some(Begin { files, ..loaded.begin_at(loaded.snapshot.version() + 1) }))
     }
 
-    /// Whether the log begins with the first version, and the first data file that it names is
-    /// still there. What is compacted and removed first is what was written first.
-    async fn has_whole_log(&self) -> Result<bool, FollowError> {
+    /// Whether the first data file that the log names is still there. What is compacted and removed
+    /// first is what was written first.
+    async fn has_first_file(&self) -> Result<bool, FollowError> {
         for version in 0..FIRST_ENTRIES {
             let Some(json) = self.objects.entry(version).await? else { return Ok(version > 0) };
             let entry = self.parse(version, &json)?;
@@ -83,47 +130,64 @@ impl Starter {
     /// The files of which the table consists, in the order in which they were written.
     async fn files(&self, snapshot: &Snapshot) -> Result<Vec<DataFile>, FollowError> {
         let version = snapshot.version();
-        let uri = || self.objects.uri().to_owned();
         let views = snapshot.file_views(self.log.as_ref(), None);
-        let mut views: Vec<_> = views.try_collect().await.map_err(|e| self.state(&e))?;
+        let mut views: Vec<_> = views.try_collect().await.map_err(|error| {
+            let (uri, problem) = (self.uri(), table_reason(&error));
+            LogError::State { uri, version, problem }
+        })?;
         // Those of one commit are listed in its order, which a stable sort keeps.
         views.sort_by_key(LogicalFileView::modification_time);
         let file = |view: &LogicalFileView| {
             if view.deletion_vector_descriptor().is_some() {
                 let problem = has_deletions(&view.path());
-                return Err(FollowError::Unsupported { uri: uri(), version, problem });
+                return Err(FollowError::Unsupported { uri: self.uri(), version, problem });
             }
             let size_bytes = u64::try_from(view.size()).unwrap_or(0);
-            Ok(DataFile { path: view.object_store_path(), size_bytes, version })
+            let rows = view.num_records().map(|rows| rows as u64);
+            Ok(DataFile { path: view.object_store_path(), size_bytes, rows, version })
         };
         views.iter().map(file).collect()
     }
 
-    async fn end(&self) -> Result<Option<Begin>, FollowError> {
-        let Some(snapshot) = self.load().await? else { return Ok(None) };
-        Ok(Some(Begin { files: Vec::new(), next: snapshot.version() + 1 }))
-    }
-
-    async fn version(&self, version: u64) -> Result<Option<Begin>, FollowError> {
-        let Some(snapshot) = self.load().await? else { return Ok(None) };
-        let begin = Begin { files: Vec::new(), next: version };
-        if version > snapshot.version() || self.objects.entry(version).await?.is_some() {
-            return Ok(Some(begin));
+    async fn version(
+        &self,
+        loaded: &Loaded,
+        version: u64,
+        yet_to_come: YetToCome,
+    ) -> Result<Begin, FollowError> {
+        let newest = loaded.newest();
+        let is_awaited = match yet_to_come {
+            YetToCome::Nothing => false,
+            YetToCome::NextVersion => version == newest + 1,
+            YetToCome::AnyVersion => version > newest,
+        };
+        if is_awaited || self.objects.entry(version).await?.is_some() {
+            return Ok(loaded.begin_at(version));
         }
-        let kept = self.kept().await?;
+        let kept = loaded.log.kept();
+        let oldest = kept.first().map_or(newest, |listed| listed.version);
+        if version > newest {
+            return Err(FollowError::VersionAhead {
+                uri: self.uri(),
+                asked: version,
+                oldest,
+                newest,
+            });
+        }
         let oldest = kept.iter().map(|listed| listed.version).find(|kept| *kept > version);
-        let oldest = oldest.unwrap_or(snapshot.version() + 1);
-        let uri = self.objects.uri().to_owned();
-        Err(FollowError::VersionsGone { uri, first: version, last: oldest - 1, oldest })
+        let oldest = oldest.unwrap_or(newest + 1);
+        Err(FollowError::VersionsGone { uri: self.uri(), first: version, last: oldest - 1, oldest })
     }
 
-    async fn timestamp(&self, time: SystemTime) -> Result<Option<Begin>, FollowError> {
-        if self.load().await?.is_none() {
-            return Ok(None);
-        }
+    async fn timestamp(
+        &self,
+        loaded: &Loaded,
+        time: SystemTime,
+        yet_to_come: YetToCome,
+    ) -> Result<Begin, FollowError> {
         let from_ms = time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis());
         let from_ms = i64::try_from(from_ms).unwrap_or(i64::MAX);
-        let kept = self.kept().await?;
+        let kept = loaded.log.kept();
         // Commit times grow with the versions, but for the differences of their writers' clocks.
         let (mut low, mut high) = (0, kept.len());
         while low < high {
@@ -134,41 +198,40 @@ impl Starter {
                 high = middle;
             }
         }
-        match (kept.get(low), kept.last()) {
-            (Some(first), _) if low == 0 && first.version > 0 => {
-                let committed_ms = self.committed_ms(*first).await?;
-                if committed_ms == from_ms {
-                    return Ok(Some(Begin { files: Vec::new(), next: first.version }));
-                }
-                let committed = chrono::DateTime::from_timestamp_millis(committed_ms);
-                Err(FollowError::TimeGone {
-                    uri: self.objects.uri().to_owned(),
-                    oldest: first.version,
-                    committed: committed.map_or("an unknown time".to_owned(), |at| at.to_string()),
-                })
+        let Some(first) = kept.get(low) else {
+            let may_wait = time <= SystemTime::now() && yet_to_come != YetToCome::Nothing;
+            if may_wait {
+                return Ok(loaded.begin_at(loaded.newest() + 1));
             }
-            (Some(first), _) => Ok(Some(Begin { files: Vec::new(), next: first.version })),
-            (None, last) => {
-                let next = last.map_or(0, |last| last.version + 1);
-                Ok(Some(Begin { files: Vec::new(), next }))
-            }
+            return Err(self.time_ahead(loaded, from_ms).await?);
+        };
+        if low > 0 || first.version == 0 {
+            return Ok(loaded.begin_at(first.version));
         }
+        let committed_ms = self.committed_ms(*first).await?;
+        if committed_ms == from_ms {
+            return Ok(loaded.begin_at(first.version));
+        }
+        let (uri, oldest) = (self.uri(), first.version);
+        Err(FollowError::TimeGone { uri, oldest, committed: time_of(committed_ms) })
     }
 
-    /// The versions that the log has, without gaps.
-    async fn kept(&self) -> Result<Vec<Listed>, FollowError> {
-        let mut kept = self.objects.versions().await?;
-        // A clean-up under way removes them in no certain order.
-        let gap = kept.windows(2).rposition(|pair| pair[0].version + 1 != pair[1].version);
-        kept.drain(..gap.map_or(0, |gap| gap + 1));
-        Ok(kept)
+    /// Nothing was committed at that time or later.
+    async fn time_ahead(&self, loaded: &Loaded, asked_ms: i64) -> Result<FollowError, FollowError> {
+        let newest = match loaded.log.kept().last() {
+            Some(last) => {
+                let committed = time_of(self.committed_ms(*last).await?);
+                format!("version {}, the newest, was committed at {committed}", last.version)
+            }
+            None => format!("version {}, the newest, was committed before", loaded.newest()),
+        };
+        Ok(FollowError::TimeAhead { uri: self.uri(), asked: time_of(asked_ms), newest })
     }
 
     async fn committed_ms(&self, listed: Listed) -> Result<i64, FollowError> {
         let version = listed.version;
         let Some(json) = self.objects.entry(version).await? else {
-            let uri = self.objects.uri().to_owned();
-            let oldest = version + 1;
+            let (uri, oldest) = (self.uri(), version + 1);
             return Err(FollowError::VersionsGone { uri, first: version, last: version, oldest });
         };
         let committed_ms = self.parse(version, &json)?.committed_ms;
@@ -176,50 +239,50 @@ impl Starter {
     }
 
     fn parse(&self, version: u64, json: &[u8]) -> Result<Entry, FollowError> {
-        Entry::parse(json).map_err(|problem| {
-            let uri = self.objects.uri().to_owned();
-            FollowError::Entry { uri, version, problem }
-        })
+        let uri = self.objects.uri();
+        Entry::parse(json).map_err(|problem| FollowError::entry(uri, version, problem))
     }
 
     /// The state of the table, if there is one and it can be followed.
-    async fn load(&self) -> Result<Option<Snapshot>, FollowError> {
+    async fn load(&self) -> Result<Option<Loaded>, FollowError> {
         let mut loads = 0;
-        let snapshot = loop {
+        let loaded = loop {
             loads += 1;
+            let Some(log) = log::checked(&self.objects).await? else { return Ok(None) };
             match Snapshot::try_new(self.log.as_ref(), None).await {
-                Ok(snapshot) => break snapshot,
-                // delta-rs has several errors for that.
-                Err(_) if self.objects.versions().await?.is_empty() => return Ok(None),
-                Err(error) if loads == LOADS_MAX => return Err(self.state(&error)),
+                Ok(snapshot) => break Loaded { log, snapshot },
+                Err(error) if loads == LOADS_MAX => {
+                    return Err(log::unloadable(&self.objects, &log, &error).await.into());
+                }
                 // Entries may have been cleaned up since they were listed.
                 Err(error) => tracing::debug!("failed to load the table: {error}; trying again"),
             }
             tokio::time::sleep(LOAD_WAIT).await;
         };
-        let protocol: Protocol = self.own(snapshot.protocol())?;
-        let metadata: Metadata = self.own(snapshot.metadata())?;
+        let protocol: Protocol = self.own(loaded.snapshot.protocol())?;
+        let metadata: Metadata = self.own(loaded.snapshot.metadata())?;
         let problem = protocol.check().and_then(|()| metadata.check());
         problem.map_err(|problem| {
-            let uri = self.objects.uri().to_owned();
-            FollowError::Unsupported { uri, version: snapshot.version(), problem }
+            let version = loaded.snapshot.version();
+            FollowError::Unsupported { uri: self.uri(), version, problem }
         })?;
-        Ok(Some(snapshot))
+        Ok(Some(loaded))
     }
 
     /// An action of the log in the form of this crate, which knows only what matters here.
     fn own<T: DeserializeOwned>(&self, action: &impl Serialize) -> Result<T, FollowError> {
         let json = serde_json::to_value(action).and_then(serde_json::from_value);
         json.map_err(|error| {
-            let uri = self.objects.uri();
-            FollowError::State(format!("failed to load the state of {uri}: {error}"))
+            let problem = format!("its metadata cannot be understood: {error}");
+            FollowError::Ended { uri: self.uri(), problem }
         })
     }
+}
 
-    fn state(&self, error: &DeltaTableError) -> FollowError {
-        let attempted = format!("load the state of {}", self.objects.uri());
-        FollowError::State(DeltaError::table(attempted, error).to_string())
-    }
+/// A time of the log, for people.
+fn time_of(since_1970_ms: i64) -> String {
+    let time = DateTime::from_timestamp_millis(since_1970_ms);
+    time.map_or("a time beyond all calendars".to_owned(), |time| time.to_string())
 }
 
 /// What is wrong with a file of which some rows were deleted.

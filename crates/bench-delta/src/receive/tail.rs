@@ -8,7 +8,9 @@ use bytes::Bytes;
 use tokio::task::JoinHandle;
 
 use super::objects::Objects;
-use super::{Entry, FollowError};
+use super::progress::Progress;
+use super::{Entry, FollowError, YetToCome};
+use crate::log::{LogError, Source as _};
 
 /// Most entries that are asked for at once while there is a backlog.
 const ENTRIES_AHEAD_MAX: usize = 32;
@@ -30,7 +32,25 @@ pub(super) struct Tail {
     found: usize,
     /// The last entry that was read.
     last: Option<Known>,
+    /// Whether the end is made sure of each time that it seems to be reached.
+    is_to_end: bool,
+    /// Whether that has been done, since the last entry if need be.
+    is_sure: bool,
     watch: Watch,
+    progress: Progress,
+}
+
+/// What comes next in the log.
+#[derive(Debug)]
+pub(super) enum Next {
+    /// A version.
+    Entry(u64, Entry),
+    /// Nothing, as far as one can see.
+    Nothing,
+    /// Nothing, for certain.
+    End,
+    /// Something has come just now.
+    AskAgain,
 }
 
 /// An entry that has been read, to be recognised.
@@ -49,31 +69,45 @@ struct Watch {
 
 impl Tail {
     /// From this version on.
-    pub(super) fn new(objects: Objects, next: u64) -> Self {
+    pub(super) fn new(
+        objects: Objects,
+        next: u64,
+        yet_to_come: YetToCome,
+        progress: Progress,
+    ) -> Self {
         let watch = Watch { at: None, wait: LOOK_AFTER_MIN };
-        Self { objects, next, ahead: VecDeque::new(), found: 0, last: None, watch }
+        let is_to_end = yet_to_come == YetToCome::Nothing;
+        Self {
+            objects,
+            next,
+            ahead: VecDeque::new(),
+            found: 0,
+            last: None,
+            is_to_end,
+            is_sure: false,
+            watch,
+            progress,
+        }
     }
 
-    /// The next version, if it is there.
-    pub(super) async fn next(&mut self) -> Result<Option<(u64, Entry)>, FollowError> {
+    /// What comes next.
+    pub(super) async fn next(&mut self) -> Result<Next, FollowError> {
         self.ask_ahead();
-        let Some(asked) = self.ahead.pop_front() else { return Ok(None) };
+        let Some(asked) = self.ahead.pop_front() else { return Ok(Next::Nothing) };
         let answer = asked.await.map_err(|error| self.ended(&error.to_string()))??;
         let Some(json) = answer else {
             self.forget();
-            self.look_whether_more_can_come().await?;
-            return Ok(None);
+            return self.look_whether_more_can_come().await;
         };
         let version = self.next;
-        let entry = Entry::parse(&json).map_err(|problem| {
-            let uri = self.objects.uri().to_owned();
-            FollowError::Entry { uri, version, problem }
-        })?;
+        let entry = Entry::parse(&json);
+        let entry = entry.map_err(|e| FollowError::entry(self.objects.uri(), version, e))?;
         self.last = Some(Known { version, hash: hash(&json) });
         self.watch = Watch { at: None, wait: LOOK_AFTER_MIN };
+        self.is_sure &= !self.is_to_end;
         self.next += 1;
         self.found += 1;
-        Ok(Some((version, entry)))
+        Ok(Next::Entry(version, entry))
     }
 
     /// Asks for one entry where the end of the log is expected, for many in a backlog.
@@ -94,23 +128,40 @@ impl Tail {
         }
     }
 
-    /// Looks now and then, while nothing comes, whether the log goes on elsewhere: the next version
-    /// was cleaned up, or the table is another one.
-    async fn look_whether_more_can_come(&mut self) -> Result<(), FollowError> {
+    /// Looks whether the log goes on elsewhere: where the end seems to be reached, and then now and
+    /// then while nothing comes.
+    async fn look_whether_more_can_come(&mut self) -> Result<Next, FollowError> {
         let now = Instant::now();
         let wait = self.watch.wait;
-        if now < *self.watch.at.get_or_insert(now + wait) {
-            return Ok(());
+        let is_due = now >= *self.watch.at.get_or_insert(now + wait);
+        if is_due {
+            self.watch = Watch { at: Some(now + wait), wait: (wait * 2).min(LOOK_AFTER_MAX) };
+        } else if self.is_sure {
+            return Ok(Next::Nothing);
         }
-        self.watch = Watch { at: Some(now + wait), wait: (wait * 2).min(LOOK_AFTER_MAX) };
-        if self.is_passed_by().await? {
-            return self.gone().await;
+        let log = self.objects.log_from(self.next).await?;
+        if let Some(newest) = log.newest() {
+            self.progress.sees(newest);
+            // Versions come one by one: if it is still not there, it never will be.
+            if self.objects.entry(self.next).await?.is_some() {
+                return Ok(Next::AskAgain);
+            }
+            return Err(self.missing(log.oldest_entry(), log.checkpoint()));
         }
+        if is_due {
+            self.check_last().await?;
+        }
+        self.is_sure = true;
+        Ok(Next::End)
+    }
+
+    /// Whether the last entry is what it was, so that the table is still the same.
+    async fn check_last(&self) -> Result<(), FollowError> {
         let Some(last) = &self.last else { return Ok(()) };
         let is_same = match self.objects.entry(last.version).await? {
             Some(json) => hash(&json) == last.hash,
             // Cleaned up after a later checkpoint, which may have come in between.
-            None => self.objects.checkpoint().await?.is_some_and(|at| at >= last.version),
+            None => self.objects.hint().await?.is_some_and(|at| at >= last.version),
         };
         if is_same {
             return Ok(());
@@ -118,28 +169,18 @@ impl Tail {
         Err(FollowError::Replaced { uri: self.objects.uri().to_owned(), version: last.version })
     }
 
-    /// Whether there is a checkpoint of the next version or a later one.
-    async fn is_passed_by(&self) -> Result<bool, FollowError> {
-        Ok(self.objects.checkpoint().await?.is_some_and(|at| at >= self.next))
-    }
-
-    /// The next version is gone, if it has not come just now.
-    async fn gone(&self) -> Result<(), FollowError> {
-        if self.objects.entry(self.next).await?.is_some() {
-            return Ok(());
-        }
-        let versions = self.objects.versions().await?;
-        let Some(oldest) = versions.iter().map(|v| v.version).find(|v| *v >= self.next) else {
+    /// The next version is not there, and later ones are.
+    fn missing(&self, oldest_entry: Option<u64>, checkpoint: Option<u64>) -> FollowError {
+        let (uri, first) = (self.objects.uri().to_owned(), self.next);
+        let Some(next) = oldest_entry.filter(|oldest| *oldest > first) else {
             // Only a checkpoint is left: what it was made of cannot be told.
-            let problem = "nothing but a checkpoint is left of the log from there on";
-            return Err(self.ended(problem));
+            return self.ended("nothing but a checkpoint is left of the log from there on");
         };
-        Err(FollowError::VersionsGone {
-            uri: self.objects.uri().to_owned(),
-            first: self.next,
-            last: oldest.saturating_sub(1).max(self.next),
-            oldest,
-        })
+        let last = next - 1;
+        if checkpoint.is_some() {
+            return FollowError::VersionsGone { uri, first, last, oldest: next };
+        }
+        LogError::Gap { uri, first, last, next }.into()
     }
 
     fn ended(&self, problem: &str) -> FollowError {

@@ -122,6 +122,9 @@ async fn a_good_folder_is_left_as_it_is() {
     lake::prepare_folder(&new, Access::Read).await.expect("the table may come later");
     assert!(!new.exists());
     lake::prepare_folder(&new, WRITE).await.expect("a folder");
+    assert_eq!(files(dir.path()), Vec::<String>::new(), "it is made by the first write");
+    std::fs::create_dir_all(&new).expect("made");
+    lake::prepare_folder(&new, WRITE).await.expect("a folder");
     assert_eq!(files(&new), Vec::<String>::new());
     lake::prepare_folder(&new, Access::Read).await.expect("a folder");
 }
@@ -148,6 +151,12 @@ async fn a_read_only_folder_is_said_to_be_one() {
     let error = lake::prepare_folder(FilePath::new("/proc/self"), WRITE).await;
     let error = error.expect_err("nothing can be written there");
     assert!(error.to_string().starts_with("failed to write to the folder /proc/self"), "{error}");
+    let dir = tempfile::tempdir().expect("a folder");
+    let link = dir.path().join("link");
+    std::os::unix::fs::symlink("nowhere", &link).expect("linked");
+    let error = lake::prepare_folder(&link, WRITE).await.expect_err("a link to nowhere");
+    assert!(error.to_string().starts_with("failed to write to the folder /"), "{error}");
+    assert_eq!(files(dir.path()), ["link"]);
     let error = lake::prepare_folder(FilePath::new("/proc/self/table"), WRITE).await;
     let error = error.expect_err("nothing can be created there");
     assert!(error.to_string().starts_with("failed to create the folder /proc/self"), "{error}");

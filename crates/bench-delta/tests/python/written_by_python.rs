@@ -7,7 +7,7 @@ use bench_core::clock::{Clock as _, SystemClock, duration_ns};
 use bench_core::counts::Counts;
 use bench_core::transport::{Incoming, Receive as _};
 use bench_delta::Lake;
-use bench_delta::receive::{DeltaReceiver, FollowConfig, TableStart};
+use bench_delta::receive::{DeltaReceiver, FollowConfig, TableStart, YetToCome};
 
 use super::{Message, PATIENCE, lake, package};
 
@@ -15,6 +15,7 @@ use super::{Message, PATIENCE, lake, package};
 fn follower(lake: &Lake) -> DeltaReceiver {
     let config = FollowConfig {
         start: TableStart::Beginning,
+        yet_to_come: YetToCome::Nothing,
         poll_interval: Duration::from_millis(10),
         read_ahead_bytes: 1 << 20,
         wait_for_table: Duration::ZERO,

@@ -16,7 +16,7 @@ use aws_credential_types::provider::SharedCredentialsProvider;
 use bench_core::clock::{Clock as _, SystemClock};
 use bench_core::counts::Counts;
 use bench_core::transport::{Receive as _, TransportError};
-use bench_delta::receive::{DeltaReceiver, FollowConfig, TableStart};
+use bench_delta::receive::{DeltaReceiver, FollowConfig, TableStart, YetToCome};
 use bench_delta::{DeltaError, Lake, PathStyle, S3Place};
 use bench_testing::S3;
 use deltalake::arrow::array::{ArrayRef, BinaryArray, Int64Array, RecordBatch, StringArray};
@@ -137,6 +137,13 @@ impl Table {
         self.runtime.block_on(put).expect("stored");
     }
 
+    /// The same at a path that is taken as it is, whatever signs are in it.
+    pub(crate) fn put_raw(&self, path: &str, bytes: &[u8]) {
+        let path = Path::parse(path).expect("a path");
+        let put = self.lake.store().put(&path, bytes.to_vec().into());
+        self.runtime.block_on(put).expect("stored");
+    }
+
     /// Commits these actions as the next version.
     pub(crate) fn commit(&mut self, actions: &[Value]) -> u64 {
         let info = json!({"commitInfo": {"timestamp": now_ms(), "operation": "WRITE"}});
@@ -229,6 +236,7 @@ fn sdk(s3: &S3) -> SdkConfig {
 pub(crate) fn config(start: TableStart) -> FollowConfig {
     FollowConfig {
         start,
+        yet_to_come: YetToCome::NextVersion,
         poll_interval: Duration::from_millis(5),
         read_ahead_bytes: 64 << 20,
         wait_for_table: Duration::ZERO,

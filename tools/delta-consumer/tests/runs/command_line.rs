@@ -26,9 +26,21 @@ fn what_cannot_be_is_refused_with_option_and_remedy() {
         ("--lake-path t --log-frequency 5s", "--output-path", "--help"),
         ("--lake-path t --output-path w --log-frequency 0", "--log-frequency", "at least 1"),
         ("--lake-path t --output-path w --log-frequency 1ms", "--log-frequency", "at least 10ms"),
-        ("--lake-path t --output-path in_the_way/w", "--output-path: ", "folder of yours"),
+        (
+            "--lake-path t --wait-for-table 1h --output-path in_the_way/w",
+            "--output-path: ",
+            "folder of yours",
+        ),
         ("--lake-path t --interval 1ms", "--interval: ", "at least 10ms"),
-        ("--lake-path t --results-dir in_the_way", "--results-dir: ", "choose another folder"),
+        (
+            "--lake-path t --wait-for-table 1h --results-dir in_the_way",
+            "--results-dir: ",
+            "choose another folder",
+        ),
+        ("--lake-path t --from end", "--from: ", "--follow"),
+        ("--lake-path t --from timestamp:1700000000123", "--from", "timestamp:1700000000"),
+        ("--lake-path ~nobody/t", "--lake-path: ", "./~NAME"),
+        ("--lake-path file:///a%2Fb", "--lake-path: ", "file:///srv/table"),
         ("--from-run nothing", "--from-run: ", "name the folder"),
     ] {
         let place = Place::new(TOOL);

@@ -71,13 +71,9 @@ fn reading_begins_where_it_is_told_to() {
         let summary = tables.place.document(&results).summary.expect("figures");
         summary.consumed.expect("consumed").received
     };
-    for (from, expected) in [
-        ("beginning", 1_000),
-        ("version:0", 1_000),
-        ("timestamp:2020-01-01T00:00:00Z", 1_000),
-        ("end", 0),
-        ("timestamp:2100-01-01T00:00:00Z", 0),
-    ] {
+    for (from, expected) in
+        [("beginning", 1_000), ("version:0", 1_000), ("timestamp:2020-01-01T00:00:00Z", 1_000)]
+    {
         assert_eq!(received(from), expected, "{from}");
     }
     let of_last = received(&format!("version:{}", versions - 1));
@@ -148,4 +144,64 @@ fn tables_that_are_not_there_are_named() {
             assert!(said.stderr.contains(needle), "{args}: {needle}: {said:?}");
         }
     }
+}
+
+/// The tool failed with this code and one line that has these words.
+fn assert_refused(said: &Said, code: i32, needles: &[&str]) {
+    assert_eq!((said.code, said.stdout.contains("VALID")), (code, false), "{said:?}");
+    let errors = said.stderr.lines().filter(|line| line.starts_with("error: "));
+    assert_eq!(errors.count(), 1, "{said:?}");
+    for needle in needles {
+        assert!(said.stderr.contains(needle), "{needle}: {said:?}");
+    }
+    assert!(!said.stderr.contains("ParsedLogPath") && said.stderr.len() < 1_000, "{said:?}");
+}
+
+#[test]
+fn a_damaged_log_ends_every_way_of_reading() {
+    let ways = ["", "--follow", "--from version:6", "--from end --follow", "--expected 900"];
+    for damage in ["an empty entry", "a gap"] {
+        let Some(tables) = Tables::new("a damaged log") else { return };
+        tables.send("--lake-path t -n 900 --rate 1k/s --commit-interval 100ms");
+        let entry = tables.place.path().join("t/_delta_log/00000000000000000003.json");
+        let said = if damage == "a gap" {
+            std::fs::remove_file(&entry).expect("removed");
+            "version 3 is missing from the log of file:///"
+        } else {
+            std::fs::write(&entry, "").expect("emptied");
+            "version 3 of file:///"
+        };
+        let of_run = format!("{} --lake-path t", tables.run_option());
+        for way in ways.iter().map(|way| format!("--lake-path t {way}")).chain([of_run]) {
+            assert_refused(&tables.run(&way), 1, &[said, "00000000000000000003.json"]);
+        }
+        let again = Said::of(tables.producer("--lake-path t -n 10"));
+        assert_refused(&again, 1, &[said, "00000000000000000003.json"]);
+    }
+}
+
+#[test]
+fn starts_that_cannot_be_are_refused_before_anything_is_made() {
+    let Some(tables) = Tables::new("starts that cannot be") else { return };
+    tables.send("--lake-path t -n 100 --commit-interval 50ms");
+    let before = tables.place.entries();
+    for (args, needles) in [
+        ("--from version:99", &["has versions 0 to ", "--from version:N"][..]),
+        ("--from version:99 --follow", &["there is no version 99"]),
+        ("--from version:99 --wait-for-table 1h --follow", &["there is no version 99"]),
+        ("--from timestamp:2100-01-01T00:00:00Z", &["2100-01-01", "the newest, was committed"]),
+        ("--from timestamp:2100-01-01T00:00:00Z --follow", &["the newest, was committed"]),
+        ("--from timestamp:1700000000000", &["in milliseconds", "timestamp:1700000000"]),
+        ("--from end", &["--follow"]),
+        ("--from version:99 --output-path windows.csv", &["there is no version 99"]),
+    ] {
+        let said = tables.run(&format!("--lake-path t {args}"));
+        assert_refused(&said, 2, needles);
+        assert_eq!(tables.place.entries(), before, "{args}");
+    }
+    let log = tables.place.path().join("t/_delta_log");
+    let next = std::fs::read_dir(log).expect("a log").count();
+    let args = format!("--lake-path t --from version:{next} --follow --duration 1s");
+    let said = tables.run(&args);
+    assert!(!said.stderr.contains("error: "), "the next one may come: {said:?}");
 }

@@ -108,3 +108,28 @@ fn what_is_not_there_is_named() {
     }
     assert_eq!(place.entries(), [""; 0]);
 }
+
+#[test]
+fn a_damaged_table_is_left_as_it_is() {
+    for gap in [false, true] {
+        let place = Place::new(TOOL);
+        table(&place);
+        let entry = place.path().join("t/_delta_log/00000000000000000003.json");
+        let said = if gap {
+            std::fs::remove_file(&entry).expect("removed");
+            "version 3 is missing from the log of file:///"
+        } else {
+            std::fs::write(&entry, "").expect("emptied");
+            "version 3 of file:///"
+        };
+        let log = || std::fs::read_dir(place.path().join("t/_delta_log")).expect("a log").count();
+        let before = log();
+        for args in ["--optimize", "--vacuum --yes", "--vacuum --dry-run"] {
+            let refused = maintain(&place, args);
+            assert_eq!((refused.code, refused.stdout.as_str()), (1, ""), "{args}: {refused:?}");
+            assert!(refused.stderr.contains(said), "{args}: {refused:?}");
+            assert_eq!(refused.stderr.lines().count(), 1, "{args}: {refused:?}");
+        }
+        assert_eq!(log(), before);
+    }
+}

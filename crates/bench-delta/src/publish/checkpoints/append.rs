@@ -12,8 +12,8 @@ use bytes::Bytes;
 use deltalake::arrow::datatypes::{DataType, Field, Fields, Schema, SchemaRef};
 use deltalake::arrow::json::ReaderBuilder;
 use deltalake::arrow::record_batch::RecordBatch;
-use deltalake::logstore::commit_uri_from_version;
-use deltalake::logstore::object_store::{self, ObjectStoreExt as _, path::Path};
+use deltalake::logstore::object_store::ObjectStoreExt as _;
+use deltalake::logstore::object_store::path::Path;
 use deltalake::parquet::arrow::ArrowWriter;
 use deltalake::parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use deltalake::parquet::arrow::arrow_writer::ArrowWriterOptions;
@@ -25,6 +25,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::{Map, Value, json};
 
+use crate::log::{LogError, actions, entry_path, hint_path, object};
 use crate::table::ENGINE_NAME;
 use crate::{DeltaError, Lake};
 
@@ -88,10 +89,16 @@ pub(super) async fn append(
     let entries: Vec<_> = entries.try_collect().await?;
     let mut added = Added::default();
     for (version, entry) in (first..).zip(entries) {
-        let taken = match entry {
-            Some(entry) => added.take(version, &entry),
-            None => Err(format!("log entry {version} is not there")),
+        let Some(entry) = entry else {
+            return Ok(Appended::NotPlain(format!("log entry {version} is not there")));
         };
+        // A checkpoint over a damaged entry would hide the damage for good.
+        let actions = actions(&entry).map_err(|problem| LogError::Entry {
+            uri: lake.uri().to_owned(),
+            version,
+            problem,
+        })?;
+        let taken = added.take(version, actions);
         if let Err(reason) = taken {
             return Ok(Appended::NotPlain(reason));
         }
@@ -118,7 +125,7 @@ pub(super) async fn append(
 
 /// The last checkpoint, if there is one; an error if it cannot be copied.
 async fn find_last(lake: &Lake) -> Result<Result<Option<Last>, String>, DeltaError> {
-    let Some(hint) = get(lake, &hint_path()).await? else { return Ok(Ok(None)) };
+    let Some(hint) = object(lake, &hint_path()).await? else { return Ok(Ok(None)) };
     let hint: Hint = match serde_json::from_slice(&hint) {
         Ok(hint) => hint,
         Err(error) => return Ok(Err(format!("_last_checkpoint cannot be read: {error}"))),
@@ -126,7 +133,7 @@ async fn find_last(lake: &Lake) -> Result<Result<Option<Last>, String>, DeltaErr
     if hint.parts.is_some() || hint.v2_checkpoint.is_some() {
         return Ok(Err("the last checkpoint consists of several files".to_owned()));
     }
-    let file = get(lake, &checkpoint_path(hint.version)).await?;
+    let file = object(lake, &checkpoint_path(hint.version)).await?;
     Ok(match file {
         Some(file) => Ok(Some(Last { hint, file })),
         None => Err("the last checkpoint is not there".to_owned()),
@@ -140,17 +147,15 @@ async fn entry(
 ) -> Result<Option<Bytes>, DeltaError> {
     match own.get(&version) {
         Some(entry) => Ok(Some(entry.clone())),
-        None => get(lake, &commit_uri_from_version(Some(version))).await,
+        None => object(lake, &entry_path(version)).await,
     }
 }
 
 impl Added {
     /// Takes what an entry adds. Says what else it does, if it does.
-    fn take(&mut self, version: u64, entry: &[u8]) -> Result<(), String> {
+    fn take(&mut self, version: u64, actions: Vec<Map<String, Value>>) -> Result<(), String> {
         let mut has_our_name = false;
-        for action in serde_json::Deserializer::from_slice(entry).into_iter() {
-            let mut action: Map<String, Value> =
-                action.map_err(|error| format!("log entry {version} cannot be read: {error}"))?;
+        for mut action in actions {
             if let Some(info) = action.get("commitInfo") {
                 has_our_name |= info["engineInfo"]
                     .as_str()
@@ -270,21 +275,8 @@ fn schema() -> SchemaRef {
     ]))
 }
 
-fn hint_path() -> Path {
-    Path::from("_delta_log/_last_checkpoint")
-}
-
 fn checkpoint_path(version: u64) -> Path {
     Path::from(format!("_delta_log/{version:020}.checkpoint.parquet"))
-}
-
-async fn get(lake: &Lake, path: &Path) -> Result<Option<Bytes>, DeltaError> {
-    let got = async { lake.store().get(path).await?.bytes().await };
-    match got.await {
-        Ok(bytes) => Ok(Some(bytes)),
-        Err(object_store::Error::NotFound { .. }) => Ok(None),
-        Err(error) => Err(DeltaError::store(format!("read {path} of {}", lake.uri()), &error)),
-    }
 }
 
 async fn put(lake: &Lake, path: &Path, bytes: Bytes) -> Result<(), DeltaError> {

@@ -186,3 +186,27 @@ fn a_checkpoint_that_fails_is_counted_and_nothing_else_happens() {
     assert_eq!(rig.count("checkpoints"), 0);
     assert!(rig.count("checkpoints_failed") > 0);
 }
+
+#[test]
+fn no_checkpoint_is_put_over_a_damaged_entry() {
+    for (entry, is_plain) in [(&b""[..], true), (b"\n", true), (b"", false)] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let rig = Rig::in_folder(folder.path());
+        rig.create(&config()).expect("a table");
+        publish_one_by_one(&rig, config(), &messages(0..5));
+        if !is_plain {
+            // After a compaction delta-rs makes the checkpoint.
+            rig.runtime.block_on(crate::maintenance::optimize(&rig.lake, 1 << 20)).expect("done");
+        }
+        let mut sending = Sending::new(rig.connect(config()));
+        let path = folder.path().join("_delta_log").join(format!("{:020}.json", 3));
+        std::fs::write(path, entry).expect("damaged");
+        for message in messages(0..10) {
+            sending.submit(&[message]).expect("the writer goes on");
+            sending.wait().expect("the writer goes on");
+        }
+        drop(sending.end());
+        assert_eq!((rig.count("checkpoints"), rig.count("checkpoints_failed")), (0, 1));
+        assert!(!log_files(folder.path()).iter().any(|name| name.contains("checkpoint")));
+    }
+}

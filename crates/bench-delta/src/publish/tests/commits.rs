@@ -8,7 +8,7 @@ use deltalake::logstore::object_store::ObjectStore;
 use super::checkpoints::publish_one_by_one;
 use super::faulty::{Fault, Faulty};
 use super::*;
-use crate::publish::failure::FailureKind;
+use crate::publish::failure::{FailureKind, UNANSWERED};
 
 /// A table in memory whose store fails when it is told to.
 fn faulty_rig(config: &PublishConfig) -> (Rig, Faulty) {
@@ -179,7 +179,8 @@ fn a_late_commit_in_doubt_does_not_appear_beside_the_next() {
     sending.wait().expect("the writer goes on");
     sending.submit(&messages[10..]).expect("the writer goes on");
     let sent = sending.end();
-    assert_eq!(sent.codes(), [FailureKind::InDoubt.code()]);
+    let code = FailureKind::InDoubt.code() + UNANSWERED;
+    assert_eq!((sent.codes(), sent.publisher.is_unanswered(code)), (vec![code], true));
     std::thread::sleep(Duration::from_secs(3));
     assert_eq!(rig.rows(), expected(3, &messages)[10..]);
 }
@@ -262,4 +263,74 @@ fn a_writer_that_has_slept_while_the_log_was_cleaned_up_goes_on_at_its_end() {
     assert!(sleeper.end().all_acked(5));
     assert_eq!(newest(&rig), before + 1);
     assert_eq!(rig.read(&commit_uri_from_version(Some(1))), None);
+}
+
+#[test]
+fn a_damaged_log_is_no_table_to_write_to() {
+    for (version, entry, said) in [
+        (2, Some(&b""[..]), "version 2 of memory:/// has a log entry that cannot be read: it is"),
+        (2, Some(&b"{}"[..]), "it has no action"),
+        (2, Some(&b"{\"add\":"[..]), "version 2 of memory:///"),
+        (1, None, "version 1 is missing from the log of memory:///"),
+        (0, None, "version 0 is missing"),
+    ] {
+        for commit in [CommitPath::Direct, CommitPath::Std] {
+            let config = PublishConfig { commit, ..config() };
+            let (rig, _) = faulty_rig(&config);
+            let one_a_version = PublishConfig { file_bytes_max: 1, ..config.clone() };
+            publish_one_by_one(&rig, one_a_version, &messages(0..3));
+            let path = commit_uri_from_version(Some(version));
+            match entry {
+                Some(entry) => {
+                    rig.runtime.block_on(rig.lake.store().put(&path, entry.into())).map(drop)
+                }
+                None => rig.runtime.block_on(rig.lake.store().delete(&path)),
+            }
+            .expect("it is damaged");
+            let (counts, durations) = (&rig.counts, &rig.durations);
+            let connected =
+                DeltaPublisher::connect(&rig.lake, config, rig.clock, counts, durations);
+            let error = connected.err().expect("no table").to_string();
+            assert!(error.contains(said) && error.len() < 300, "{commit:?} {said}: {error}");
+        }
+    }
+}
+
+#[test]
+fn a_damaged_entry_of_another_writer_stops_the_writer() {
+    for entry in [&b""[..], b"\n", b"{}", b"{\"add\":{\"path\""] {
+        let (rig, _) = faulty_rig(&config());
+        let mut sending = Sending::new(rig.connect(config()));
+        sending.submit(&messages(0..10)).expect("the writer goes on");
+        sending.wait().expect("the writer goes on");
+        let path = commit_uri_from_version(Some(2));
+        rig.runtime.block_on(rig.lake.store().put(&path, entry.into())).expect("it is put");
+        sending.submit(&messages(10..20)).expect("the writer goes on");
+        let sent = sending.end();
+        let code = sent.codes()[0];
+        let text = sent.publisher.explain(code);
+        assert!(text.contains("version 2 of memory:/// has a log entry"), "{entry:?}: {text}");
+        assert!(!sent.publisher.is_unanswered(code));
+    }
+}
+
+#[test]
+fn a_log_that_has_lost_its_end_is_not_written_over() {
+    let (rig, _) = faulty_rig(&config());
+    let one_a_version = PublishConfig { file_bytes_max: 1, ..config() };
+    let mut sending = Sending::new(rig.connect(one_a_version));
+    for message in messages(0..3) {
+        sending.submit(&[message]).expect("the writer goes on");
+        sending.wait().expect("the writer goes on");
+    }
+    for version in [2, 3] {
+        let path = commit_uri_from_version(Some(version));
+        rig.runtime.block_on(rig.lake.store().delete(&path)).expect("it is deleted");
+    }
+    std::thread::sleep(Duration::from_secs(6));
+    sending.submit(&messages(3..4)).expect("the writer goes on");
+    let sent = sending.end();
+    let text = sent.publisher.explain(sent.codes()[0]);
+    assert!(text.contains("the log ends with version 1, although version 3 was in it"), "{text}");
+    assert_eq!(rig.versions().len(), 2, "nothing has taken the place of what was confirmed");
 }

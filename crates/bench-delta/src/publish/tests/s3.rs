@@ -112,3 +112,32 @@ fn checkpoints_are_written_to_s3_while_commits_go_on() {
     assert_eq!(rig.count("checkpoints_failed"), 0);
     assert!(rig.count("checkpoints") > 0);
 }
+
+#[test]
+fn messages_without_an_answer_are_told_from_refused_ones() {
+    for (fault, is_unanswered) in
+        [(Fault::Drop, true), (Fault::Hold, true), (Fault::Answer(503), false)]
+    {
+        let (rig, server) = rig();
+        rig.create(&config()).expect("a table");
+        let publisher = rig.connect(PublishConfig { give_up_ns: 8_000_000_000, ..config() });
+        assert_eq!(publisher.outage(), None);
+        let data = server.faults().inject(Requests::matching("PUT", DATA), fault);
+        let mut sending = Sending::new(publisher);
+        sending.submit(&messages(0..1)).expect("the writer goes on");
+        sending.wait().expect("the writer goes on");
+        if fault == Fault::Drop {
+            let outage = sending.publisher.outage().expect("nothing comes back");
+            assert!(outage.contains("s3://") && outage.contains("127.0.0.1:"), "{outage}");
+        }
+        data.release();
+        sending.submit(&messages(1..2)).expect("the writer goes on");
+        let sent = sending.end();
+        assert_eq!(sent.publisher.outage(), None, "{fault:?}: it answers again");
+        let [code] = sent.codes()[..] else { panic!("{fault:?}: {:?}", sent.codes()) };
+        assert_eq!(sent.publisher.is_unanswered(code), is_unanswered, "{fault:?}");
+        assert!(sent.publisher.is_aborted(code), "{fault:?}: the file was in no version");
+        let text = sent.publisher.explain(code);
+        assert!(text.contains("failed to write a data file of s3://"), "{fault:?}: {text}");
+    }
+}
