@@ -1,6 +1,6 @@
 //! Merges what the workers report: into intervals as they end, and into the totals of the run.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::mpsc::{Receiver, Sender, channel};
 
 use super::latencies::Latencies;
@@ -80,6 +80,8 @@ pub struct Totals {
     pub failures: BTreeMap<i32, u64>,
     /// What the codes mean.
     pub explanations: BTreeMap<i32, String>,
+    /// What connections have to say of the figures.
+    pub remarks: BTreeSet<String>,
     /// Messages without an answer.
     pub unresolved: u64,
     /// Messages that were due and never sent.
@@ -351,6 +353,7 @@ impl<S: IntervalSink> Collector<S> {
         self.totals.sent = self.totals.sent.saturating_sub(end.refused);
         self.totals.unsent += end.unsent;
         self.totals.explanations.extend(end.explanations);
+        self.totals.remarks.extend(end.remark);
     }
 
     /// Adds what was recorded of the system's own work to its interval. What ended in the warm-up is

@@ -166,6 +166,8 @@ pub struct ProducerEnd {
     pub unsent: u64,
     /// What the failure codes mean.
     pub explanations: Vec<(i32, String)>,
+    /// What its connection has to say of the figures.
+    pub remark: Option<String>,
 }
 
 pub(super) enum Content {
