@@ -96,6 +96,7 @@ impl<P: Publish + Send, R: Receive + Send> Measurement<P, R> {
                 return Err(error);
             }
         };
+        totals.remarks.iter().cloned().for_each(|remark| record.warn(remark));
         let summary = Summary::new(SummaryInput {
             totals: &totals,
             timeline: plan.timeline,

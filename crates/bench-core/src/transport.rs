@@ -223,6 +223,12 @@ pub trait Publish {
         Ok(())
     }
 
+    /// What the reader of the figures must know and only shows while messages are sent; asked when
+    /// the producer has ended.
+    fn remark(&self) -> Option<String> {
+        None
+    }
+
     /// What a failure code means, for people.
     fn explain(&self, code: i32) -> String;
 

@@ -31,12 +31,25 @@ const MECHANISM: &str = "sasl.mechanism";
 const USERNAME: &str = "sasl.username";
 const PASSWORD: &str = "sasl.password";
 
+/// How many requests may be unanswered on each connection of a client.
+pub const REQUESTS_IN_FLIGHT: &str = "max.in.flight.requests.per.connection";
+
+/// That limit for a producer unless it is set: the Java client's. librdkafka's own, a million, lets
+/// requests queue on the connection, so that latencies show that queue instead of the broker.
+pub const REQUESTS_IN_FLIGHT_DEFAULT: u32 = 5;
+
+/// How often a client reports statistics, milliseconds; by default it does not.
+pub const STATISTICS_INTERVAL: &str = "statistics.interval.ms";
+
+/// Where `--config` settings come from.
+const COMMAND_LINE: &str = "--config";
+
 /// Other names of librdkafka for the same property. Only one of each pair is kept, or the winner
 /// would depend on the order in which the library happens to be told.
 const ALIASES: [(&str, &str); 11] = [
     ("compression.codec", "compression.type"),
     ("fetch.message.max.bytes", "max.partition.fetch.bytes"),
-    ("max.in.flight", "max.in.flight.requests.per.connection"),
+    ("max.in.flight", REQUESTS_IN_FLIGHT),
     ("message.send.max.retries", "retries"),
     ("message.timeout.ms", "delivery.timeout.ms"),
     ("metadata.broker.list", SERVERS),
@@ -117,12 +130,25 @@ impl KafkaConfig {
     /// Adds a setting of the form `key=value`, as given to `--config`.
     pub fn set_from_text(&mut self, text: &str) -> Result<(), KafkaError> {
         let (name, value) = split_setting(text)?;
-        self.apply(&name, &value, "--config")
+        self.apply(&name, &value, COMMAND_LINE)
     }
 
     /// Sets a librdkafka property.
     pub fn set(&mut self, name: &str, value: impl Into<String>) {
         self.put(name, &value.into(), "set by the tool");
+    }
+
+    /// Sets a librdkafka property unless it is set already.
+    pub fn set_default(&mut self, name: &str, value: impl Into<String>) {
+        if self.get(name).is_none() {
+            self.put(name, &value.into(), "default of the tool");
+        }
+    }
+
+    /// Whether `--config` set this property, and so overrules every option.
+    #[must_use]
+    pub fn is_from_command_line(&self, name: &str) -> bool {
+        self.properties.get(canonical(name)).is_some_and(|property| property.origin == COMMAND_LINE)
     }
 
     /// The value of a property, under whichever of its names, when it was set.

@@ -8,6 +8,7 @@ mod native;
 pub mod options;
 mod publish;
 mod receive;
+mod requests;
 
 pub use mortal::{Kill, MortalReceiver};
 pub use publish::{KafkaPublisher, TransactionPlan};

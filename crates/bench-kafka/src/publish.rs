@@ -7,9 +7,10 @@ use bench_core::clock::{Clock as _, InstantNs, SystemClock, duration_ns};
 use bench_core::transport::{Batch, Completion, Publish, TransportError};
 use rdkafka::types::RDKafkaErrorCode;
 
-use crate::config::KafkaConfig;
+use crate::config::{KafkaConfig, STATISTICS_INTERVAL};
 use crate::error::KafkaError;
 use crate::native::{Delivery, NativeProducer, ProducerEvent, TransactionError};
+use crate::requests::RequestWatch;
 
 /// How long a transaction's begin, commit or abort may take.
 const TRANSACTION_TIMEOUT: Duration = Duration::from_mins(1);
@@ -43,6 +44,7 @@ pub struct KafkaPublisher {
     /// The meanings of the codes that were handed out.
     codes: Vec<RDKafkaErrorCode>,
     fatal: Option<String>,
+    requests: RequestWatch,
 }
 
 struct Transaction {
@@ -77,6 +79,11 @@ impl Transaction {
 }
 
 impl KafkaPublisher {
+    /// Checks that the client library takes the configuration as a whole, without connecting.
+    pub fn check(config: &KafkaConfig) -> Result<(), KafkaError> {
+        NativeProducer::check(config)
+    }
+
     /// Connects a producer of `topic`. With `transaction` its configuration must have a
     /// `transactional.id`. Waits up to `timeout` for the topic to be known.
     pub fn connect(
@@ -88,6 +95,13 @@ impl KafkaPublisher {
     ) -> Result<Self, KafkaError> {
         let mut producer = NativeProducer::new(config, topic)?;
         producer.learn_topic(timeout)?;
+        let mut requests = RequestWatch::default();
+        if config.get(STATISTICS_INTERVAL).is_some() {
+            // Connected and idle, as it is only now.
+            let asked_ns = clock.now_ns();
+            producer.learn_topic(timeout)?;
+            requests.note_round_trip(Duration::from_nanos(clock.now_ns() - asked_ns));
+        }
         if transaction.is_some() {
             producer.init_transactions(TRANSACTION_TIMEOUT).map_err(|error| {
                 KafkaError::Library {
@@ -110,6 +124,7 @@ impl KafkaPublisher {
             refused: Vec::new(),
             codes: Vec::new(),
             fatal: None,
+            requests,
         })
     }
 
@@ -136,6 +151,7 @@ impl KafkaPublisher {
                 Some(ProducerEvent::Error(code, reason)) => {
                     tracing::debug!("producer: {code}: {reason}");
                 }
+                Some(ProducerEvent::Statistics(json)) => self.requests.note(&json),
                 Some(ProducerEvent::Deliveries | ProducerEvent::Other) => {}
             }
         }
@@ -291,6 +307,10 @@ impl Publish for KafkaPublisher {
         }
         let known = self.codes.iter().find(|known| **known as i32 == code);
         known.map_or_else(|| format!("Kafka error {code}"), ToString::to_string)
+    }
+
+    fn remark(&self) -> Option<String> {
+        self.requests.warning()
     }
 
     fn is_aborted(&self, code: i32) -> bool {

@@ -84,6 +84,22 @@ impl Place {
         command
     }
 
+    /// Runs the tool to its end within the limits of a shell, as in `ulimit -n 100`.
+    #[must_use]
+    pub fn run_limited(&self, limit: &str, args: &str) -> Said {
+        let tool = self.command(args);
+        let mut shell = Command::new("sh");
+        shell.arg("-c").arg(format!("{limit} && exec \"$0\" \"$@\""));
+        shell.arg(tool.get_program()).args(tool.get_args()).current_dir(self.path());
+        for (name, value) in tool.get_envs() {
+            match value {
+                Some(value) => shell.env(name, value),
+                None => shell.env_remove(name),
+            };
+        }
+        Said::of(shell)
+    }
+
     /// Runs the tool to its end. `args` are separated by blanks.
     #[must_use]
     pub fn run(&self, args: &str) -> Said {

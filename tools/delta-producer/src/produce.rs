@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use bench_cli::{
-    Amount, Exit, Measurement, Shutdown, StartedRun, Surroundings, Workload, options_in_force,
+    Amount, Exit, Measurement, Shutdown, StartedRun, Surroundings, Workload, check_limits,
+    options_in_force,
 };
 use bench_core::audit::Expected;
 use bench_core::clock::{SystemClock, duration_ns};
@@ -20,7 +21,7 @@ use clap::ArgMatches;
 
 use crate::options::{self, Options};
 use crate::publishers::{
-    DIRECT_ONLY, check, commit_interval, config, in_flight_messages, poll_interval,
+    DIRECT_ONLY, check, commit_interval, config, in_flight_messages, poll_interval, workers,
 };
 use crate::target::Target;
 
@@ -49,11 +50,13 @@ pub(crate) fn produce(options: &Options, matches: &ArgMatches) -> Result<Exit> {
     let workload = options.workload.workload()?;
     check(options, matches, &workload)?;
     let interval_ns = options.run.interval_ns()?;
+    let crowded = check_limits(&[workers(&options.producer, &workload)])?;
     let shutdown = Shutdown::install().context("failed to listen for signals")?;
     let (id, clock) = (RunId::random(), SystemClock::new());
     let target = Target::find(options, id, &shutdown)?;
     let run = Run { options, workload, target, id, clock, interval_ns };
-    let record = options.run.start(run.started(matches))?;
+    let mut record = options.run.start(run.started(matches))?;
+    crowded.into_iter().for_each(|warning| record.warn(warning));
     let measurement = match run.connect() {
         Ok(measurement) => measurement,
         Err(error) => {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use bench_cli::{UsageError, Workload};
+use bench_cli::{Needs, UsageError, Workers, Workload};
 use bench_core::clock::duration_ns;
 use bench_core::message::{Content, MessageSpec};
 use bench_delta::publish::{CommitPath, FILE_BYTES_MAX, LOG_RETENTION_MIN, PublishConfig};
@@ -36,6 +36,9 @@ const STALL: Duration = Duration::from_secs(5);
 
 /// Messages under way, whatever the rate is: 32 bytes each.
 const IN_FLIGHT: [f64; 2] = [10_000.0, 4e6];
+
+/// What an uncommitted message takes beside its bytes, as a row and in the file that is encoded.
+const MESSAGE_BYTES: u64 = 150;
 
 /// What a producer without a schedule keeps under way, bytes of messages.
 const CLOSED_LOOP_BYTES: f64 = 64e6;
@@ -157,6 +160,21 @@ pub(crate) fn in_flight_messages(args: &ProducerArgs, workload: &Workload) -> u3
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is bounded")]
     let messages = messages.clamp(least, most) as u32;
     messages
+}
+
+/// What the producers take of the machine: threads of their own and of the connection, and what is
+/// not committed.
+pub(crate) fn workers(args: &ProducerArgs, workload: &Workload) -> Workers {
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it saturates")]
+    let message_bytes = mean_message_bytes(&workload.messages) as u64 + MESSAGE_BYTES;
+    let messages = u64::from(in_flight_messages(args, workload));
+    let each = Needs {
+        memory_bytes: 2_000_000,
+        queue_bytes: messages.saturating_mul(message_bytes),
+        threads: 3,
+        files: 6,
+    };
+    Workers { kind: "producers", option: "--producers", count: args.producers.into(), each }
 }
 
 fn mean_message_bytes(messages: &MessageSpec) -> f64 {

@@ -14,6 +14,7 @@ use bench_kafka::options::ConnectionArgs;
 use bench_services::embedded::{BACKLOG_MAX_BYTES, EmbeddedKafka, FETCH_WAIT_MS};
 use bench_services::local;
 
+use crate::clients::Target;
 use crate::options::{From, TopicArgs};
 
 /// The largest batch, and so the largest message, for the embedded broker. Two batches that exceed
@@ -23,6 +24,9 @@ const EMBEDDED_BATCH_MAX_BYTES: u64 = 2 << 20;
 /// The session of a group's members on the embedded broker, which makes a group wait for all but a
 /// second of it when a member comes after the first ones: by default 44 s.
 const EMBEDDED_SESSION_MS: u32 = 3_000;
+
+/// How long a consumer whose queue was full waits before it fetches again, milliseconds.
+const FETCH_BACKOFF: &str = "fetch.queue.backoff.ms";
 
 /// A cluster to run against.
 pub(crate) struct Cluster {
@@ -74,6 +78,13 @@ impl Cluster {
         Ok(Self { config, admin, embedded, connection: connection.clone() })
     }
 
+    /// What its clients connect to, to use a topic of so many partitions.
+    pub(crate) fn target(&self, partitions: u32) -> Target {
+        let brokers = self.admin.cluster().map_or(1, |cluster| cluster.brokers);
+        let is_embedded = self.embedded.is_some();
+        Target { is_embedded, brokers: brokers.into(), partitions: partitions.into() }
+    }
+
     /// How long connecting and the like may take.
     pub(crate) fn timeout(&self) -> Duration {
         self.connection.timeout
@@ -93,8 +104,10 @@ impl Cluster {
     /// The same for a consumer, with what the embedded broker needs of one.
     pub(crate) fn consumer(&self, properties: &[(&str, String)]) -> Result<KafkaConfig> {
         let mut all = properties.to_vec();
-        // The default of a second stalls a consumer that keeps up.
-        all.push(("fetch.queue.backoff.ms", "1".to_owned()));
+        // The library's default of a second stalls a consumer that keeps up.
+        if self.config.get(FETCH_BACKOFF).is_none() {
+            all.push((FETCH_BACKOFF, "1".to_owned()));
+        }
         if self.embedded.is_some() {
             all.push(("fetch.wait.max.ms", FETCH_WAIT_MS.to_string()));
             all.push(("session.timeout.ms", EMBEDDED_SESSION_MS.to_string()));

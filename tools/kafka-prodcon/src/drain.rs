@@ -1,7 +1,7 @@
 //! The mode that only receives.
 
 use anyhow::{Context, Result};
-use bench_cli::{AckedRun, Exit, Measurement, Shutdown, UsageError, acked_in};
+use bench_cli::{AckedRun, Exit, Measurement, Shutdown, UsageError, acked_in, check_limits};
 use bench_core::audit::Expected;
 use bench_core::clock::{Clock as _, SystemClock, duration_ns};
 use bench_core::durations::Durations;
@@ -11,6 +11,7 @@ use bench_core::results::{Guarantee, Produced};
 use bench_kafka::config::KafkaConfig;
 use clap::ArgMatches;
 
+use crate::clients;
 use crate::cluster::Cluster;
 use crate::consumers::{self, await_assignment, connect, take_partitions};
 use crate::kills::{self, Follow};
@@ -47,6 +48,13 @@ pub(crate) fn drain(options: &Options, args: &DrainArgs, matches: &ArgMatches) -
             "{working} consumers instead of {count}: the topic has no more partitions"
         ));
     }
+    let read = clients::consumers(
+        &options.connection,
+        u32::try_from(working).unwrap_or(u32::MAX),
+        None,
+        cluster.target(u32::try_from(starts.len()).unwrap_or(u32::MAX)),
+    )?;
+    warnings.extend(check_limits(&[read])?);
     let follow = if args.follow { Follow::Yes } else { Follow::No };
     let kills = kills::check(&cluster, &args.consumer, working, args.group.is_some(), follow)?;
     let clock = SystemClock::new();

@@ -1,5 +1,6 @@
 //! Measures Apache Kafka: produces, consumes, or both at once.
 
+mod clients;
 mod cluster;
 mod consumers;
 mod drain;

@@ -133,7 +133,7 @@ pub(crate) struct ProducerArgs {
     )]
     pub(crate) producers: u32,
 
-    // The defaults of the next four are the client library's own, and are left to it, so that a
+    // The defaults of the next five are left to the adapter and the client library, so that a
     // properties file may set them.
     /// Largest batch of messages that a producer sends to a partition at once [default: 1000000]
     #[arg(
@@ -156,6 +156,13 @@ pub(crate) struct ProducerArgs {
     /// Time that a message may wait for others of its batch [default: 5ms]
     #[arg(long, value_name = "TIME", value_parser = quantity::parse_duration)]
     pub(crate) linger: Option<Duration>,
+
+    /// Requests that may be unanswered on each connection [default: 5]
+    ///
+    /// A producer that may send many more than the broker answers measures the queue between them.
+    /// Idempotent and transactional producers take 5 at most.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub(crate) requests_in_flight: Option<u32>,
 
     /// Let the broker drop repeats that retries cause
     #[arg(long)]

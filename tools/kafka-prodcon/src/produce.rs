@@ -1,7 +1,7 @@
 //! The modes that send: `fill`, and producing and consuming at once.
 
 use anyhow::{Context, Result};
-use bench_cli::{Amount, Exit, Measurement, Shutdown, Workload};
+use bench_cli::{Amount, Exit, Measurement, Shutdown, Workload, check_limits};
 use bench_core::audit::Expected;
 use bench_core::clock::{SystemClock, duration_ns};
 use bench_core::counts::Counts;
@@ -10,18 +10,20 @@ use bench_core::engine::{ConsumerConfig, Plan};
 use bench_core::message::{MessageFormat, RunId};
 use clap::ArgMatches;
 
+use crate::clients::{self, Target};
 use crate::cluster::Cluster;
 use crate::consumers::{self, connect_receivers};
 use crate::kills::{self, Follow};
 use crate::landing::{Consumer, Landing};
 use crate::options::{FillArgs, Options, ProducerArgs};
 use crate::producers::{
-    self, check, check_for_embedded, check_for_landing, connect_publishers, in_flight_max,
+    self, check, check_client, check_for_embedded, check_for_landing, connect_publishers,
+    in_flight_max,
 };
 use crate::session::Session;
 
 /// What is sent when no number and no time is given, as the original script did.
-const AMOUNT_DEFAULT: Amount = Amount::Messages(10_000);
+pub(crate) const AMOUNT_DEFAULT: Amount = Amount::Messages(10_000);
 
 /// Messages that a producer hands over at once.
 const BATCH_MAX: usize = 256;
@@ -31,18 +33,28 @@ pub(crate) fn produce_and_consume(options: &Options, matches: &ArgMatches) -> Re
     let workload = options.workload.workload()?;
     check(&options.producer, &workload)?;
     let interval_ns = options.run.interval_ns()?;
+    let consumers = options.consumer.consumers;
     let shutdown = Shutdown::install().context("failed to listen for signals")?;
+    let wanted =
+        options.topic.partitions.unwrap_or_else(|| options.producer.producers.max(consumers));
+    let room = |target| -> Result<Option<String>> {
+        let sent = Some(&workload);
+        let producers = clients::producers(&options.producer, &workload, target);
+        let consumers = clients::consumers(&options.connection, consumers, sent, target)?;
+        Ok(check_limits(&[producers, consumers])?)
+    };
+    // Before an embedded broker starts, which gets its limits from this process.
+    room(Target::embedded(wanted))?;
     let cluster = Cluster::named_or_embedded(&options.connection)?;
+    let crowded = room(cluster.target(wanted))?;
     check_for_embedded(&cluster, options, &workload)?;
+    check_client(&cluster, &options.producer, &workload.messages)?;
     check_for_landing(&options.consumer.land, &workload)?;
     cluster.refuse_compacted(&options.topic.topic)?;
     let landing = Landing::find(&options.consumer, &options.table_connection, &cluster)?;
-    let consumers = options.consumer.consumers;
     let in_group = !options.no_group;
     let kills =
         kills::check(&cluster, &options.consumer, consumers as usize, in_group, Follow::No)?;
-    let wanted =
-        options.topic.partitions.unwrap_or_else(|| options.producer.producers.max(consumers));
     let clock = SystemClock::new();
     let run = RunId::random();
     let session = Session {
@@ -67,6 +79,7 @@ pub(crate) fn produce_and_consume(options: &Options, matches: &ArgMatches) -> Re
                 consumers - topic.partitions
             ));
         }
+        warnings.extend(crowded);
         warnings.extend(producers::warnings(&cluster, &options.producer));
         let publishers = connect_publishers(
             &cluster,
@@ -111,8 +124,11 @@ pub(crate) fn fill(options: &Options, fill: &FillArgs, matches: &ArgMatches) -> 
     let interval_ns = fill.run.interval_ns()?;
     let shutdown = Shutdown::install().context("failed to listen for signals")?;
     let cluster = Cluster::named(&options.connection, "fill")?;
-    cluster.refuse_compacted(&fill.topic.topic)?;
     let wanted = fill.topic.partitions.unwrap_or(fill.producer.producers);
+    let producers = clients::producers(&fill.producer, &workload, cluster.target(wanted));
+    let crowded = check_limits(&[producers])?;
+    check_client(&cluster, &fill.producer, &workload.messages)?;
+    cluster.refuse_compacted(&fill.topic.topic)?;
     let clock = SystemClock::new();
     let run = RunId::random();
     let run_args = &fill.run;
@@ -129,6 +145,7 @@ pub(crate) fn fill(options: &Options, fill: &FillArgs, matches: &ArgMatches) -> 
     session.carry_out(|| {
         let topic = cluster.prepare_topic(&fill.topic, wanted)?;
         let mut warnings: Vec<String> = topic.warning.into_iter().collect();
+        warnings.extend(crowded);
         warnings.extend(producers::warnings(&cluster, &fill.producer));
         let publishers = connect_publishers(
             &cluster,

@@ -6,6 +6,8 @@ use anyhow::Result;
 use bench_cli::{UsageError, Workload};
 use bench_core::clock::SystemClock;
 use bench_core::message::{Content, MessageSpec, RunId};
+use bench_kafka::config::{REQUESTS_IN_FLIGHT, STATISTICS_INTERVAL};
+use bench_kafka::error::KafkaError;
 use bench_kafka::{KafkaPublisher, TransactionPlan};
 use bench_tables::dynamodb::ROW_BYTES_MAX;
 
@@ -27,6 +29,9 @@ const BATCH_SIZE_DEFAULT: u64 = 1_000_000;
 
 /// The longest time that the client library takes for `--linger`.
 const LINGER_MAX: Duration = Duration::from_mins(15);
+
+/// How often the client library says how many requests are in flight, milliseconds.
+const STATISTICS_INTERVAL_MS: u32 = 500;
 
 /// Checks what no single option can.
 pub(crate) fn check(producer: &ProducerArgs, workload: &Workload) -> Result<(), UsageError> {
@@ -56,6 +61,23 @@ pub(crate) fn check(producer: &ProducerArgs, workload: &Workload) -> Result<(), 
         ));
     }
     Ok(())
+}
+
+/// Checks that the client library takes what options, `--properties` and `--config` make together.
+pub(crate) fn check_client(
+    cluster: &Cluster,
+    args: &ProducerArgs,
+    messages: &MessageSpec,
+) -> Result<()> {
+    let config = cluster.client(&properties(cluster, args, messages))?;
+    KafkaPublisher::check(&config).map_err(|error| match error {
+        KafkaError::Client { reason, .. } => UsageError::from_library(format!(
+            "the producers' options, --properties and --config do not fit together: {reason}; \
+             change or leave out one of them"
+        ))
+        .into(),
+        other => other.into(),
+    })
 }
 
 /// Checks what an embedded broker cannot do.
@@ -102,7 +124,8 @@ pub(crate) fn warnings(cluster: &Cluster, producer: &ProducerArgs) -> Vec<String
     let capped = limit.map(|limit| {
         format!("batches have at most {limit} bytes, since the embedded broker loses larger ones")
     });
-    let acks = producer.acks.map(Acks::property).or(cluster.config.get("acks"));
+    let of_option = producer.acks.filter(|_| !cluster.config.is_from_command_line("acks"));
+    let acks = of_option.map(Acks::property).or(cluster.config.get("acks"));
     let unconfirmed = (acks == Some("0")).then(|| {
         "with --acks 0 a message counts as confirmed when it has left: publish latency and \
          throughput say nothing about the broker"
@@ -118,13 +141,17 @@ fn batch_size(cluster: &Cluster, args: &ProducerArgs) -> u64 {
 }
 
 pub(crate) fn in_flight_max(producer: &ProducerArgs, messages: &MessageSpec) -> u32 {
-    let mean_bytes = match &messages.content {
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it saturates")]
+    let by_memory = (IN_FLIGHT_MAX_BYTES as f64 / mean_bytes(messages).max(1.0)) as u32;
+    producer.in_flight.unwrap_or(IN_FLIGHT_DEFAULT.min(by_memory).max(16))
+}
+
+/// Size of a message, without its key.
+pub(crate) fn mean_bytes(messages: &MessageSpec) -> f64 {
+    match &messages.content {
         Content::Generated { sizes, .. } => sizes.mean_bytes(),
         Content::Records(records) => records.max_bytes() as f64,
-    };
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it saturates")]
-    let by_memory = (IN_FLIGHT_MAX_BYTES as f64 / mean_bytes.max(1.0)) as u32;
-    producer.in_flight.unwrap_or(IN_FLIGHT_DEFAULT.min(by_memory).max(16))
+    }
 }
 
 pub(crate) fn connect_publishers(
@@ -146,6 +173,10 @@ pub(crate) fn connect_publishers(
         let mut config = cluster.client(&properties)?;
         if args.transactional && config.get("transactional.id").is_none() {
             config.set("transactional.id", format!("kafka-prodcon-{run}-{index}"));
+        }
+        // One stands for all, which have the same settings.
+        if index == 0 {
+            config.set_default(STATISTICS_INTERVAL, STATISTICS_INTERVAL_MS.to_string());
         }
         let timeout = cluster.timeout();
         publishers.push(KafkaPublisher::connect(&config, topic, clock, transaction, timeout)?);
@@ -181,6 +212,7 @@ fn properties(
     given("acks", args.acks.map(|acks| acks.property().to_owned()));
     given("compression.codec", args.compression.map(|codec| codec.property().to_owned()));
     given("linger.ms", args.linger.map(|linger| (linger.as_secs_f64() * 1e3).to_string()));
+    given(REQUESTS_IN_FLIGHT, args.requests_in_flight.map(|requests| requests.to_string()));
     let idempotent = args.idempotent || args.transactional;
     given("enable.idempotence", idempotent.then(|| "true".to_owned()));
     properties

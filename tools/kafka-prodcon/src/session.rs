@@ -7,6 +7,7 @@ use bench_cli::{Exit, Measurement, RunArgs, Shutdown, StartedRun, Surroundings, 
 use bench_core::clock::SystemClock;
 use bench_core::message::RunId;
 use bench_kafka::KafkaPublisher;
+use bench_kafka::config::{REQUESTS_IN_FLIGHT, REQUESTS_IN_FLIGHT_DEFAULT};
 use bench_tables::mysql::MysqlArgs;
 use clap::{ArgMatches, CommandFactory};
 
@@ -60,16 +61,20 @@ impl Session<'_> {
             options.insert("mode".to_owned(), name.into());
         }
         if options.contains_key("producers") {
-            // Options whose defaults are left to the client library.
+            // Options whose defaults a properties file may change, and that --config overrules.
+            let config = &self.cluster.config;
+            let requests = REQUESTS_IN_FLIGHT_DEFAULT.to_string();
             for (option, property, default, unit) in [
                 ("acks", "acks", "all", ""),
                 ("batch-size", "batch.size", "1000000", ""),
                 ("compression", "compression.codec", "none", ""),
                 ("linger", "linger.ms", "5", "ms"),
+                ("requests-in-flight", REQUESTS_IN_FLIGHT, &requests, ""),
             ] {
-                let value = self.cluster.config.get(property).unwrap_or(default);
-                let value = format!("{value}{unit}");
-                options.entry(option.to_owned()).or_insert_with(|| value.into());
+                if config.is_from_command_line(property) || !options.contains_key(option) {
+                    let value = config.get(property).unwrap_or(default);
+                    options.insert(option.to_owned(), format!("{value}{unit}").into());
+                }
             }
         }
         if self.landing.is_none() {

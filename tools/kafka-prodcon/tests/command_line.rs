@@ -249,3 +249,42 @@ fn help_shows_examples_and_exit_codes_and_every_mode_has_its_own() {
     assert_eq!(version.stdout, format!("kafka-prodcon {}\n", env!("CARGO_PKG_VERSION")));
     assert_eq!(place.entries(), [""; 0]);
 }
+
+#[test]
+fn producer_settings_that_contradict_each_other_are_refused() {
+    for args in [
+        "--idempotent --requests-in-flight 6",
+        "--idempotent --config max.in.flight=6",
+        "--transactional --config acks=1",
+        "--config enable.idempotence=true --config retries=0",
+    ] {
+        let said = refused(args);
+        assert!(said.stderr.contains("do not fit together"), "{args}: {said:?}");
+        assert!(said.stderr.contains("must be set"), "{args}: {said:?}");
+        assert_eq!(said.stderr.lines().count(), 1, "{args}: {said:?}");
+    }
+}
+
+#[test]
+fn clients_beyond_a_limit_are_refused_before_anything_is_created() {
+    for (limit, args, told) in [
+        ("ulimit -n 300", "-p 100 -c 100", "1,400 open files, and the limit of open files"),
+        ("ulimit -v 4000000", "-p 500 -c 500", "of address space, and ulimit -v leaves"),
+    ] {
+        let place = Place::new(TOOL);
+        let said = place.run_limited(limit, args);
+        assert_eq!((said.code, said.stdout.as_str()), (2, ""), "{limit}: {said:?}");
+        assert!(said.stderr.starts_with("error: --producers, --consumers: "), "{said:?}");
+        assert!(said.stderr.contains(told) && said.stderr.contains("; use fewer, or "), "{said:?}");
+        assert_eq!(said.stderr.lines().count(), 1, "{said:?}");
+        assert_eq!(place.entries(), <[&str; 0]>::default(), "{limit}");
+    }
+}
+
+#[test]
+fn a_soft_limit_of_files_is_raised_for_the_clients() {
+    let place = Place::new(TOOL);
+    let said = place.run_limited("ulimit -Sn 64", "-n 1000 -p 10 -c 10");
+    assert_eq!(said.code, 0, "{said:?}");
+    assert_eq!(place.document("results").status, Status::Complete);
+}

@@ -380,3 +380,39 @@ fn a_warm_up_that_holds_all_messages_leaves_no_figures_and_says_so() {
     assert_eq!((&summary.self_check, &summary.publish_latency), (&None, &None));
     assert!(document.warnings.iter().any(|warning| warning.contains("shorten --warm-up")));
 }
+
+#[test]
+fn requests_in_flight_are_five_unless_set() {
+    let place = Place::new(TOOL);
+    place.write("client.properties", "max.in.flight=3\n");
+    let config = "--config max.in.flight=7";
+    for (number, (args, requests)) in [
+        ("", "5"),
+        ("--transactional", "5"),
+        ("--requests-in-flight 2", "2"),
+        (config, "7"),
+        (&format!("--requests-in-flight 2 {config}"), "7"),
+        ("--properties client.properties", "3"),
+        ("--properties client.properties --requests-in-flight 4", "4"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let said = place.run(&format!("-n 500 --results-dir {number} {args}"));
+        assert_eq!(said.code, 0, "{args}: {said:?}");
+        let document = place.document(&number.to_string());
+        assert_eq!(document.options["requests-in-flight"], requests, "{args}");
+        assert_eq!(document.warnings, <[String; 0]>::default(), "{args}");
+    }
+}
+
+/// Bytes that 40 producers and 40 consumers may take, a third above what the manual says they do.
+/// With huge pages and flight tables that are written at once they take 490 MB.
+const EIGHTY_CLIENTS_BYTES_MAX: u64 = 340_000_000;
+
+#[test]
+fn many_clients_take_no_more_memory_than_the_manual_says() {
+    let document = all_arrive("-n 20000 -p 40 -c 40", 20_000);
+    let taken = summary(&document).resources.memory_max_bytes;
+    assert!(taken < EIGHTY_CLIENTS_BYTES_MAX, "{taken} bytes");
+}

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use bench_aws::{AwsService, SdkConfig};
-use bench_cli::UsageError;
+use bench_cli::{Needs, UsageError, Workers, check_limits};
 use bench_core::clock::SystemClock;
 use bench_core::counts::Counts;
 use bench_core::message::RunId;
@@ -23,6 +23,9 @@ const EMBEDDED_INTERVAL: Duration = Duration::from_millis(5);
 /// The shortest and the longest time between calls. An iterator lives for five minutes.
 const INTERVAL_MIN: Duration = Duration::from_millis(1);
 const INTERVAL_MAX: Duration = Duration::from_mins(1);
+
+/// What a consumer takes of the machine at least: a thread and the connection of a shard.
+const CONSUMER: Needs = Needs { memory_bytes: 1_000_000, queue_bytes: 0, threads: 1, files: 5 };
 
 /// The service that has the stream.
 pub(crate) struct Source<'a> {
@@ -56,6 +59,8 @@ impl<'a> Source<'a> {
             let remedy = format!("name a time from {INTERVAL_MIN:?} to {INTERVAL_MAX:?}");
             return Err(UsageError::new("--poll-interval", "out of range", remedy).into());
         }
+        let (kind, option, count) = ("consumers", "--consumers", reading.consumers);
+        check_limits(&[Workers { kind, option, count, each: CONSUMER }])?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.context("failed to start the connection's runtime")?;
         let config = runtime.block_on(connection.config());

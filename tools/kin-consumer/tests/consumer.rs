@@ -227,3 +227,14 @@ fn an_interrupt_of_a_query_still_answers() {
     assert!(answer["records"].as_u64().is_some_and(|records| records <= 7), "{said:?}");
     until("the consumer is deregistered", || place.consumers().is_empty());
 }
+
+#[test]
+fn consumers_beyond_a_limit_are_refused_with_option_and_remedy() {
+    let place = bench_testing::tool::Place::new(env!("CARGO_BIN_EXE_kin-consumer"));
+    // Nothing listens there: it is found before anything is connected.
+    let said = place.run_limited("ulimit -n 200", "-c 100 --endpoint-url http://127.0.0.1:1");
+    assert_eq!((said.code, said.stdout.as_str()), (2, ""), "{said:?}");
+    assert!(said.stderr.starts_with("error: --consumers: 100 consumers need "), "{said:?}");
+    assert!(said.stderr.contains("ulimit -n") && said.stderr.contains("; use fewer"), "{said:?}");
+    assert_eq!(place.entries(), <[&str; 0]>::default());
+}

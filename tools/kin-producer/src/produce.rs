@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::{Context, Result};
 use bench_cli::{
     Amount, Exit, Measurement, RunRecord, Shutdown, StartedRun, Surroundings, Workload,
-    options_in_force,
+    check_limits, options_in_force,
 };
 use bench_core::audit::Expected;
 use bench_core::clock::{SystemClock, duration_ns};
@@ -19,7 +19,7 @@ use clap::parser::ValueSource;
 use clap::{ArgMatches, CommandFactory};
 
 use crate::options::{Options, PutArg};
-use crate::producers::{check, config, in_flight_messages, linger};
+use crate::producers::{check, config, in_flight_messages, linger, workers};
 use crate::stream::Service;
 use crate::timings::TimingsWriter;
 
@@ -43,12 +43,14 @@ struct Run<'a> {
 pub(crate) fn produce(options: &Options, matches: &ArgMatches) -> Result<Exit> {
     let workload = workload(options, matches)?;
     let interval_ns = options.run.interval_ns()?;
+    let crowded = check_limits(&[workers(&options.producer, &workload)])?;
     let shutdown = Shutdown::install().context("failed to listen for signals")?;
     let service = Service::connect(options, &shutdown)?;
     check(&options.producer, &workload, service.record_bytes_max())?;
     let (id, clock) = (RunId::random(), SystemClock::new());
     let run = Run { options, workload, service, id, clock, interval_ns };
     let mut record = options.run.start(run.started(matches))?;
+    crowded.into_iter().for_each(|warning| record.warn(warning));
     let (measurement, timings) = match run.connect(&mut record) {
         Ok(connected) => connected,
         Err(error) => {

@@ -3,7 +3,7 @@
 use std::sync::mpsc::Sender;
 use std::time::Duration;
 
-use bench_cli::{UsageError, Workload};
+use bench_cli::{Needs, UsageError, Workers, Workload};
 use bench_core::clock::duration_ns;
 use bench_core::message::{Content, KEY_BYTES, MessageFormat, MessageSpec};
 use bench_kinesis::publish::{
@@ -20,6 +20,9 @@ const LINGER_PACKED_DEFAULT: Duration = Duration::from_millis(100);
 
 /// Messages under way at most, whatever else is asked for: the table of them takes 32 bytes each.
 const MESSAGES_MAX: f64 = 4e6;
+
+/// What a message that is under way takes beside its bytes, in the SDK and in its request.
+const MESSAGE_BYTES: u64 = 400;
 
 /// Size of what an aggregate takes at least for one message, bytes: magic bytes, digest, and the
 /// lengths and numbers of a record and a key.
@@ -65,6 +68,22 @@ pub(crate) fn check(
         return Err(UsageError::new("--partition-key-field", problem, remedy));
     }
     Ok(())
+}
+
+/// What the producers take of the machine: each a thread, with a connection for each request, and
+/// what it keeps of messages until they are answered.
+pub(crate) fn workers(args: &ProducerArgs, workload: &Workload) -> Workers {
+    let shards = 1;
+    let messages = u64::from(in_flight_messages(args, workload, shards));
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it saturates")]
+    let message_bytes = mean_message_bytes(&workload.messages) as u64 + MESSAGE_BYTES;
+    let each = Needs {
+        memory_bytes: 1_500_000,
+        queue_bytes: messages.saturating_mul(message_bytes),
+        threads: 1,
+        files: 4 + u64::from(args.in_flight),
+    };
+    Workers { kind: "producers", option: "--producers", count: args.producers, each }
 }
 
 /// How much is packed into a record, if messages are packed.

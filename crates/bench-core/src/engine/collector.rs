@@ -1,6 +1,6 @@
 //! Merges what the workers report: into intervals as they end, and into the totals of the run.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::mpsc::{Receiver, Sender, channel};
 
 use super::latencies::Latencies;
@@ -84,6 +84,8 @@ pub struct Totals {
     pub explanations: BTreeMap<i32, String>,
     /// Of the failures, those of messages whose transaction was aborted.
     pub aborted: u64,
+    /// What connections have to say of the figures.
+    pub remarks: BTreeSet<String>,
     /// Messages without an answer.
     pub unresolved: u64,
     /// Why there are some, if the connections know.
@@ -390,6 +392,7 @@ impl<S: IntervalSink> Collector<S> {
         totals.asked_until_ns = totals.asked_until_ns.max(end.asked_until_ns);
         totals.explanations.extend(end.explanations);
         totals.outage = totals.outage.take().or(end.outage);
+        totals.remarks.extend(end.remark);
         self.unanswered.push((stream, end.unanswered));
         self.unsent_waits.merge(&end.unsent_waits);
     }

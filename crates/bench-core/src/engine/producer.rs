@@ -119,6 +119,7 @@ impl<C: Clock, T: Publish> Producer<'_, C, T> {
             held_up: if self.state.held_up && unresolved > 0 { unsent } else { 0 },
             asked_until_ns: self.config.pacer.asked_until_ns(stopped_ns),
             outage: self.transport.outage(),
+            remark: self.transport.remark(),
             ..ProducerEnd::default()
         };
         for (token, flight) in self.state.flights.open() {
@@ -325,7 +326,7 @@ impl<C: Clock, T: Publish> Producer<'_, C, T> {
 }
 
 /// A message between its making and its completion.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy)]
 struct Flight {
     sequence: u64,
     intended_ns: InstantNs,
@@ -335,21 +336,25 @@ struct Flight {
 
 /// The messages that wait for an answer. The token is the place in a table of fixed size, so that
 /// answers may come in any order and nothing is searched for.
+///
+/// The table is reserved whole, so that nothing moves while messages are sent, and written as far as
+/// it is used: of the rest no memory is taken.
 struct Flights {
     flights: Vec<Flight>,
+    /// Places that were used and are free. Those freed last are given out first: they are in cache.
     free: Vec<Token>,
+    most: usize,
 }
 
 impl Flights {
     fn new(most: u32) -> Self {
-        // Low tokens are given out first, and again soon after they are free: they are in cache.
-        let free = (0..most).rev().collect();
-        Self { flights: vec![Flight::default(); most as usize], free }
+        let most = most as usize;
+        Self { flights: Vec::with_capacity(most), free: Vec::with_capacity(most), most }
     }
 
     #[inline]
     fn is_full(&self) -> bool {
-        self.free.is_empty()
+        self.free.is_empty() && self.flights.len() >= self.most
     }
 
     fn count(&self) -> u32 {
@@ -371,13 +376,16 @@ impl Flights {
     /// The token that the next [`Flights::start`] uses. Only to be called when there is room.
     #[inline]
     fn next_token(&self) -> Token {
-        self.free.last().copied().unwrap_or(0)
+        #[expect(clippy::cast_possible_truncation, reason = "the table was sized by a u32")]
+        let unused = self.flights.len() as Token;
+        self.free.last().copied().unwrap_or(unused)
     }
 
     #[inline]
     fn start(&mut self, flight: Flight) {
-        if let Some(token) = self.free.pop() {
-            self.flights[token as usize] = flight;
+        match self.free.pop() {
+            Some(token) => self.flights[token as usize] = flight,
+            None => self.flights.push(flight),
         }
     }
 
@@ -385,5 +393,31 @@ impl Flights {
     fn end(&mut self, token: Token) -> Flight {
         self.free.push(token);
         self.flights[token as usize]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flights_use_the_places_that_they_need() {
+        let mut flights = Flights::new(3);
+        assert!(flights.flights.is_empty(), "no place is written before it is used");
+        let start = |flights: &mut Flights, sequence| {
+            let token = flights.next_token();
+            flights.start(Flight { sequence, intended_ns: 0, sent_ns: 0, size_bytes: 0 });
+            token
+        };
+        let tokens: Vec<_> = (0..3).map(|sequence| start(&mut flights, sequence)).collect();
+        assert_eq!(
+            (tokens.as_slice(), flights.is_full(), flights.count()),
+            (&[0, 1, 2][..], true, 3)
+        );
+        assert_eq!(flights.end(1).sequence, 1);
+        assert_eq!((flights.is_full(), flights.count()), (false, 2));
+        assert_eq!(start(&mut flights, 3), 1, "a place that is free again comes first");
+        assert_eq!((flights.end(1).sequence, flights.end(0).sequence), (3, 0));
+        assert_eq!((flights.flights.len(), flights.count()), (3, 1));
     }
 }

@@ -190,6 +190,8 @@ pub(super) struct ProducerEnd {
     pub(super) explanations: Vec<(i32, String)>,
     /// Why messages went without an answer, if the connection knows.
     pub(super) outage: Option<String>,
+    /// What the connection has to say of the figures.
+    pub(super) remark: Option<String>,
 }
 
 /// How a consumer ended.

@@ -42,6 +42,19 @@ fn aliases_are_one_property() {
 }
 
 #[test]
+fn a_default_gives_way_to_whatever_was_set() {
+    let mut config = from_file("max.in.flight=9").expect("loads");
+    config.set_default(REQUESTS_IN_FLIGHT, "5");
+    assert_eq!(config.get(REQUESTS_IN_FLIGHT), Some("9"));
+    assert!(!config.is_from_command_line("max.in.flight"));
+    config.set_from_text("max.in.flight=2").expect("a setting");
+    assert!(config.is_from_command_line(REQUESTS_IN_FLIGHT));
+    let mut config = KafkaConfig::new();
+    config.set_default(REQUESTS_IN_FLIGHT, "5");
+    assert_eq!(config.get("max.in.flight"), Some("5"));
+}
+
+#[test]
 fn a_java_login_becomes_a_user_name_and_a_password() {
     let config = from_file(
         "bootstrap.servers=a:1\n\

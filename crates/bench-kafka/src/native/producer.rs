@@ -10,7 +10,7 @@ use rdkafka::types::{RDKafkaErrorCode, RDKafkaRespErr};
 use rustix::event::{PollFd, PollFlags, Timespec};
 
 use super::{Client, Queue, error_code, library, millis, text};
-use crate::config::KafkaConfig;
+use crate::config::{KafkaConfig, REQUESTS_IN_FLIGHT, REQUESTS_IN_FLIGHT_DEFAULT};
 use crate::error::KafkaError;
 
 /// The partition that asks librdkafka to choose one.
@@ -46,6 +46,8 @@ pub(crate) enum ProducerEvent {
     Deliveries,
     /// An error that concerns no single message.
     Error(RDKafkaErrorCode, String),
+    /// Statistics as JSON, if the configuration asks for them.
+    Statistics(String),
     /// Anything else.
     Other,
 }
@@ -58,14 +60,26 @@ pub(crate) struct TransactionError {
     pub(crate) retriable: bool,
 }
 
+/// A client that can produce.
+fn client(config: &KafkaConfig) -> Result<Client, KafkaError> {
+    let events = rd::RD_KAFKA_EVENT_DR | rd::RD_KAFKA_EVENT_ERROR | rd::RD_KAFKA_EVENT_STATS;
+    let mut config = config.clone();
+    config.set_default(REQUESTS_IN_FLIGHT, REQUESTS_IN_FLIGHT_DEFAULT.to_string());
+    Client::new(&config, rd::rd_kafka_type_t::RD_KAFKA_PRODUCER, events)
+}
+
 impl NativeProducer {
+    /// Checks that librdkafka takes the configuration as a whole, without asking any broker.
+    pub(crate) fn check(config: &KafkaConfig) -> Result<(), KafkaError> {
+        client(config).map(drop)
+    }
+
     pub(crate) fn new(config: &KafkaConfig, topic: &str) -> Result<Self, KafkaError> {
         let failed = |reason: &str| KafkaError::Library {
             action: format!("open a producer for topic '{topic}'"),
             reason: reason.to_owned(),
         };
-        let events = rd::RD_KAFKA_EVENT_DR | rd::RD_KAFKA_EVENT_ERROR;
-        let client = Client::new(config, rd::rd_kafka_type_t::RD_KAFKA_PRODUCER, events)?;
+        let client = client(config)?;
         let name = CString::new(topic).map_err(|_| failed("its name holds a zero byte"))?;
         let (wake_up, writer) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::NONBLOCK)
             .map_err(|error| failed(&error.to_string()))?;
@@ -196,6 +210,9 @@ impl NativeProducer {
                     rd::rd_kafka_event_error(event).into(),
                     text(rd::rd_kafka_event_error_string(event)),
                 ),
+                rd::RD_KAFKA_EVENT_STATS => {
+                    ProducerEvent::Statistics(text(rd::rd_kafka_event_stats(event)))
+                }
                 _ => ProducerEvent::Other,
             };
             rd::rd_kafka_event_destroy(event);
@@ -276,5 +293,54 @@ fn check(error: *mut rd::rd_kafka_error_t) -> Result<(), TransactionError> {
         };
         rd::rd_kafka_error_destroy(error);
         Err(told)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::c_char;
+
+    use super::*;
+
+    /// The value of a property that a producer of this configuration has.
+    fn in_force(config: &KafkaConfig, name: &str) -> String {
+        let client = client(config).expect("a client");
+        let name = CString::new(name).expect("no zero byte");
+        let (mut value, mut size) = ([0 as c_char; 512], 512);
+        // SAFETY: the client is alive, and the buffer is as long as it says.
+        unsafe {
+            let config = rd::rd_kafka_conf(client.handle);
+            rd::rd_kafka_conf_get(config, name.as_ptr(), value.as_mut_ptr(), &raw mut size);
+            text(value.as_ptr())
+        }
+    }
+
+    fn config(settings: &[&str]) -> KafkaConfig {
+        let mut config = KafkaConfig::new();
+        config.set("bootstrap.servers", "127.0.0.1:1");
+        for setting in settings {
+            config.set_from_text(setting).expect("a setting");
+        }
+        config
+    }
+
+    #[test]
+    fn a_producer_keeps_five_requests_in_flight_unless_told() {
+        for (settings, requests) in [
+            (&[][..], "5"),
+            (&["enable.idempotence=true"], "5"),
+            (&["max.in.flight=1000000"], "1000000"),
+            (&["max.in.flight.requests.per.connection=1"], "1"),
+        ] {
+            assert_eq!(in_force(&config(settings), REQUESTS_IN_FLIGHT), requests, "{settings:?}");
+        }
+    }
+
+    #[test]
+    fn settings_that_contradict_each_other_are_found_without_a_broker() {
+        assert!(NativeProducer::check(&config(&["enable.idempotence=true"])).is_ok());
+        let settings = ["enable.idempotence=true", "max.in.flight=6"];
+        let error = NativeProducer::check(&config(&settings)).expect_err("too many");
+        assert!(error.to_string().contains("`max.in.flight` must be set <= 5"), "{error}");
     }
 }

@@ -3,6 +3,7 @@
 mod cluster;
 mod groups;
 mod landing;
+mod requests;
 mod security;
 mod topics;
 mod transactions;

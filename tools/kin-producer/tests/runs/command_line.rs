@@ -106,3 +106,13 @@ fn help_shows_examples_and_exit_codes() {
     );
     assert_eq!(place.entries(), [""; 0]);
 }
+
+#[test]
+fn producers_beyond_a_limit_are_refused_before_anything_is_created() {
+    let place = Place::new(TOOL);
+    let said = place.run_limited("ulimit -n 200", "-p 100");
+    assert_eq!((said.code, said.stdout.as_str()), (2, ""), "{said:?}");
+    assert!(said.stderr.starts_with("error: --producers: 100 producers need "), "{said:?}");
+    assert!(said.stderr.contains("ulimit -n") && said.stderr.contains("; use fewer"), "{said:?}");
+    assert_eq!(place.entries(), <[&str; 0]>::default());
+}

@@ -1,0 +1,191 @@
+//! Whether the machine has room for the workers of a run, judged before they start.
+//!
+//! A thousand clients can take a machine with them. What they take at least must fit into every
+//! limit that is known, or the run is refused; what they may take with full queues is a warning.
+
+mod machine;
+
+use crate::{UsageError, quantity};
+
+/// Address space of a thread, bytes: its stack, of which little is ever used.
+const STACK_BYTES: u64 = 8 << 20;
+
+/// Workers from which on the memory of huge pages is worth more than their speed.
+const MANY: u32 = 16;
+
+/// What a worker takes of the machine.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Needs {
+    /// Memory that it takes however little it does, bytes.
+    pub memory_bytes: u64,
+    /// Memory that it may take besides, above all when its queues are full, bytes.
+    pub queue_bytes: u64,
+    /// Threads, those of the client library included.
+    pub threads: u64,
+    /// Files and connections that it holds open.
+    pub files: u64,
+}
+
+/// Workers of one kind.
+#[derive(Debug, Clone, Copy)]
+pub struct Workers {
+    /// What they are, in the plural.
+    pub kind: &'static str,
+    /// The option that says how many.
+    pub option: &'static str,
+    /// How many there are.
+    pub count: u32,
+    /// What each takes.
+    pub each: Needs,
+}
+
+/// Something that a machine, a container or a user has only so much of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Resource {
+    Memory,
+    AddressSpace,
+    Threads,
+    Files,
+}
+
+/// How much of a resource is left.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Limit {
+    resource: Resource,
+    left: u64,
+    /// Who sets it, to follow "in" or "by".
+    source: &'static str,
+    /// What helps, other than fewer workers.
+    remedy: &'static str,
+}
+
+/// Refuses workers that cannot fit into the limits of this machine, and prepares the process for
+/// those that do: it may open as many files as they need, and many of them get small pages. Returns
+/// a warning where they fit only as long as their queues stay short; it is logged, too, since such a
+/// machine may not live to see the result.
+pub fn check_limits(workers: &[Workers]) -> Result<Option<String>, UsageError> {
+    let warning = judge(workers, &machine::limits())?;
+    if let Some(warning) = &warning {
+        tracing::warn!("{warning}");
+    }
+    machine::raise_file_limit(needed(workers, Resource::Files));
+    if workers.iter().map(|workers| workers.count).sum::<u32>() >= MANY {
+        machine::use_small_pages();
+    }
+    Ok(warning)
+}
+
+fn judge(workers: &[Workers], limits: &[Limit]) -> Result<Option<String>, UsageError> {
+    for limit in limits {
+        let needed = needed(workers, limit.resource);
+        if needed > limit.left {
+            let problem = format!(
+                "{} need {}, and {} leaves {}",
+                list(workers),
+                limit.resource.amount(needed),
+                limit.source,
+                limit.resource.amount(limit.left),
+            );
+            let options: Vec<_> = workers.iter().map(|workers| workers.option).collect();
+            let remedy = format!("use fewer, or {}", limit.remedy);
+            return Err(UsageError::new(&options.join(", "), problem, remedy));
+        }
+    }
+    let queues: u64 = workers.iter().map(|w| u64::from(w.count) * w.each.queue_bytes).sum();
+    let most = needed(workers, Resource::Memory).saturating_add(queues);
+    let memory = limits.iter().filter(|limit| limit.resource == Resource::Memory);
+    let short = memory.min_by_key(|limit| limit.left).filter(|limit| most > limit.left);
+    Ok(short.map(|limit| {
+        format!(
+            "{} may take {} with full queues, and {} leaves {}: use fewer, or bound their queues",
+            list(workers),
+            Resource::Memory.amount(most),
+            limit.source,
+            Resource::Memory.amount(limit.left),
+        )
+    }))
+}
+
+/// What the workers take of a resource at least.
+fn needed(workers: &[Workers], resource: Resource) -> u64 {
+    let each = |needs: &Needs| match resource {
+        Resource::Memory => needs.memory_bytes,
+        Resource::AddressSpace => needs.memory_bytes + needs.threads * STACK_BYTES,
+        Resource::Threads => needs.threads,
+        Resource::Files => needs.files,
+    };
+    workers.iter().map(|workers| u64::from(workers.count) * each(&workers.each)).sum()
+}
+
+/// `1,000 producers and 20 consumers`.
+fn list(workers: &[Workers]) -> String {
+    let each = workers.iter().map(|w| format!("{} {}", quantity::count(w.count.into()), w.kind));
+    each.collect::<Vec<_>>().join(" and ")
+}
+
+impl Resource {
+    fn amount(self, amount: u64) -> String {
+        match self {
+            Self::Memory => format!("{} of memory", quantity::bytes(amount)),
+            Self::AddressSpace => format!("{} of address space", quantity::bytes(amount)),
+            Self::Threads => format!("{} threads", quantity::count(amount)),
+            Self::Files => format!("{} open files", quantity::count(amount)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EACH: Needs =
+        Needs { memory_bytes: 2 << 20, queue_bytes: 64 << 20, threads: 4, files: 10 };
+
+    fn workers(producers: u32, consumers: u32) -> [Workers; 2] {
+        [
+            Workers { kind: "producers", option: "--producers", count: producers, each: EACH },
+            Workers { kind: "consumers", option: "--consumers", count: consumers, each: EACH },
+        ]
+    }
+
+    fn limit(resource: Resource, left: u64) -> Limit {
+        Limit { resource, left, source: "this machine", remedy: "buy more" }
+    }
+
+    fn judged(resource: Resource, left: u64) -> Result<Option<String>, UsageError> {
+        judge(&workers(100, 50), &[limit(resource, left)])
+    }
+
+    #[test]
+    fn workers_that_cannot_fit_are_refused_with_limit_and_remedy() {
+        for (resource, least, needs) in [
+            (Resource::Memory, 150 * (2 << 20), "315 MB of memory"),
+            (Resource::AddressSpace, 150 * ((2 << 20) + 4 * STACK_BYTES), "5.35 GB of address"),
+            (Resource::Threads, 600, "600 threads"),
+            (Resource::Files, 1_500, "1,500 open files"),
+        ] {
+            assert!(judged(resource, least).is_ok(), "{resource:?}");
+            let text = judged(resource, least - 1).expect_err("too little").to_string();
+            let start = "--producers, --consumers: 100 producers and 50 consumers need ";
+            assert!(text.starts_with(&format!("{start}{needs}")), "{text}");
+            assert!(text.contains("and this machine leaves "), "{text}");
+            assert!(text.ends_with("; use fewer, or buy more"), "{text}");
+        }
+    }
+
+    #[test]
+    fn queues_that_may_outgrow_the_memory_are_a_warning() {
+        let most = 150 * (66 << 20);
+        assert_eq!(judged(Resource::Memory, most), Ok(None));
+        let warning = judged(Resource::Memory, most - 1).expect("it may fit").expect("a warning");
+        assert!(warning.contains("may take 10.4 GB of memory with full queues"), "{warning}");
+        assert_eq!(judged(Resource::Threads, 600), Ok(None), "threads have no queues");
+    }
+
+    #[test]
+    fn the_tightest_of_several_limits_counts() {
+        let limits = [limit(Resource::Memory, 100 << 30), limit(Resource::Memory, 1 << 20)];
+        assert!(judge(&workers(1, 0), &limits).is_err());
+        assert_eq!(judge(&workers(1_000, 1_000), &[]), Ok(None), "no limit is known");
+    }
+}

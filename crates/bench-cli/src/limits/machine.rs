@@ -1,0 +1,289 @@
+//! The limits of this machine, of the control groups (containers) and of the process. One that
+//! cannot be read counts as absent.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use rustix::process::{Resource as Rlimit, getrlimit, setrlimit};
+
+use super::{Limit, Resource};
+
+/// Files that a run opens beside those of its workers: results, libraries, the terminal.
+const FILES_SPARE: u64 = 64;
+
+/// Where the kernel says what it knows.
+struct System {
+    proc: PathBuf,
+    groups: PathBuf,
+}
+
+/// All limits that are known, and what they leave.
+pub(super) fn limits() -> Vec<Limit> {
+    let system = System { proc: "/proc".into(), groups: "/sys/fs/cgroup".into() };
+    let mut limits = system.limits();
+    limits.extend(process_limits(&system));
+    limits
+}
+
+/// Lets this process and those that it starts open `files` more, as far as that is allowed.
+pub(super) fn raise_file_limit(files: u64) {
+    let limit = getrlimit(Rlimit::Nofile);
+    let wanted = files + FILES_SPARE + open_files(Path::new("/proc"));
+    let allowed = limit.maximum.map_or(wanted, |most| most.min(wanted));
+    if limit.current.is_some_and(|current| current < allowed) {
+        let raised = rustix::process::Rlimit { current: Some(allowed), ..limit };
+        if let Err(error) = setrlimit(Rlimit::Nofile, raised) {
+            tracing::debug!("the limit of open files stays: {error}");
+        }
+    }
+}
+
+/// Has the kernel give this process small pages from now on. With huge ones the first bytes that a
+/// thread allocates take 2 MB, and a worker has several threads.
+pub(super) fn use_small_pages() {
+    #[cfg(target_os = "linux")]
+    if let Err(error) = rustix::thread::disable_transparent_huge_pages(true) {
+        tracing::debug!("huge pages stay: {error}");
+    }
+}
+
+/// What `ulimit` sets.
+fn process_limits(system: &System) -> Vec<Limit> {
+    let mut limits = Vec::new();
+    let mut add = |resource, left, source, remedy| {
+        limits.push(Limit { resource, left, source, remedy });
+    };
+    if let Some(most) = getrlimit(Rlimit::Nofile).maximum {
+        let left = most.saturating_sub(open_files(&system.proc) + FILES_SPARE);
+        add(Resource::Files, left, "the limit of open files (ulimit -n)", "raise the hard limit");
+    }
+    let used = system.status("VmSize").unwrap_or(0);
+    if let Some(most) = getrlimit(Rlimit::As).current {
+        let remedy = "raise it";
+        add(Resource::AddressSpace, most.saturating_sub(used), "ulimit -v", remedy);
+    }
+    let used = system.status("VmData").unwrap_or(0);
+    if let Some(most) = getrlimit(Rlimit::Data).current {
+        let remedy = "raise it";
+        add(Resource::AddressSpace, most.saturating_sub(used), "ulimit -d", remedy);
+    }
+    // The superuser's threads are not counted.
+    if !rustix::process::geteuid().is_root()
+        && let Some(most) = getrlimit(Rlimit::Nproc).current
+    {
+        let left = most.saturating_sub(system.threads_of(rustix::process::getuid().as_raw()));
+        add(Resource::Threads, left, "the user's limit of threads (ulimit -u)", "raise it");
+    }
+    limits
+}
+
+impl System {
+    /// The machine's limits and those of the control groups that this process is in.
+    fn limits(&self) -> Vec<Limit> {
+        let limit = |resource, left: Option<u64>, source, remedy| {
+            left.map(|left| Limit { resource, left, source, remedy })
+        };
+        let container = "the container's limit (memory control group)";
+        let group_threads = "the container's limit (pids control group)";
+        let all = [
+            limit(Resource::Memory, self.memory(), "this machine", "free some memory"),
+            limit(Resource::Memory, self.group_memory(), container, "raise it"),
+            limit(
+                Resource::Threads,
+                self.threads(),
+                "kernel.threads-max or kernel.pid_max",
+                "raise it",
+            ),
+            limit(Resource::Threads, self.group_threads(), group_threads, "raise it"),
+        ];
+        all.into_iter().flatten().collect()
+    }
+
+    /// Memory that can be had without swapping, bytes.
+    fn memory(&self) -> Option<u64> {
+        kilobytes(&fs::read_to_string(self.proc.join("meminfo")).ok()?, "MemAvailable")
+    }
+
+    /// A size in this process's status, bytes.
+    fn status(&self, field: &str) -> Option<u64> {
+        kilobytes(&fs::read_to_string(self.proc.join("self/status")).ok()?, field)
+    }
+
+    /// Threads that the kernel lets be started.
+    fn threads(&self) -> Option<u64> {
+        let most = ["threads-max", "pid_max"].iter();
+        let most =
+            most.filter_map(|name| number(&self.proc.join("sys/kernel").join(name))).min()?;
+        let load = fs::read_to_string(self.proc.join("loadavg")).ok()?;
+        // As in `0.20 0.18 0.12 1/80 11206`: runnable and all.
+        let all = load.split_whitespace().nth(3)?.split_once('/')?.1.parse().ok()?;
+        Some(most.saturating_sub(all))
+    }
+
+    /// Threads of a user.
+    fn threads_of(&self, user: u32) -> u64 {
+        use std::os::unix::fs::MetadataExt as _;
+        let Ok(processes) = fs::read_dir(&self.proc) else { return 0 };
+        let own = processes.flatten().filter(|process| {
+            let is_process = process.file_name().to_string_lossy().parse::<u32>().is_ok();
+            is_process && process.metadata().is_ok_and(|metadata| metadata.uid() == user)
+        });
+        let threads = own.map(|process| {
+            fs::read_dir(process.path().join("task")).map_or(0, |tasks| tasks.count() as u64)
+        });
+        threads.sum()
+    }
+
+    fn group_memory(&self) -> Option<u64> {
+        // What the kernel keeps of files that were read can be had back.
+        let cached = |group: &Path, field: &str| {
+            let text = fs::read_to_string(group.join("memory.stat")).unwrap_or_default();
+            let mut fields = text.lines().filter_map(|line| line.split_once(' '));
+            fields.find(|(name, _)| *name == field).and_then(|(_, n)| n.trim().parse().ok())
+        };
+        let left = |group: &Path, most: &str, used: &str, field: &str| {
+            let used = number(&group.join(used))?.saturating_sub(cached(group, field).unwrap_or(0));
+            Some(number(&group.join(most))?.saturating_sub(used))
+        };
+        self.least_left("memory", |group| {
+            left(group, "memory.max", "memory.current", "inactive_file").or_else(|| {
+                let (most, used) = ("memory.limit_in_bytes", "memory.usage_in_bytes");
+                left(group, most, used, "total_inactive_file")
+            })
+        })
+    }
+
+    fn group_threads(&self) -> Option<u64> {
+        self.least_left("pids", |group| {
+            let most = number(&group.join("pids.max"))?;
+            Some(most.saturating_sub(number(&group.join("pids.current")).unwrap_or(0)))
+        })
+    }
+
+    /// The least that any of the groups leaves that this process is in.
+    fn least_left(&self, controller: &str, left: impl Fn(&Path) -> Option<u64>) -> Option<u64> {
+        let text = fs::read_to_string(self.proc.join("self/cgroup")).ok()?;
+        let groups = text.lines().filter_map(|line| self.group(line, controller));
+        // A limit of a group holds for all below it. Within a container the path is that of the
+        // host, and only the root is there.
+        let all = groups.flat_map(|(root, group)| {
+            let all: Vec<PathBuf> = group.ancestors().map(Path::to_owned).collect();
+            all.into_iter().take_while(move |group| group.starts_with(&root))
+        });
+        all.filter_map(|group| left(&group)).min()
+    }
+
+    /// The root of a hierarchy and the group in it, of a line of `/proc/self/cgroup` that is about
+    /// `controller`: `0::/a/b` in version 2, `4:memory:/a/b` in version 1.
+    fn group(&self, line: &str, controller: &str) -> Option<(PathBuf, PathBuf)> {
+        let mut fields = line.splitn(3, ':').skip(1);
+        let (controllers, path) = (fields.next()?, fields.next()?);
+        let root = if controllers.is_empty() {
+            self.groups.clone()
+        } else if controllers.split(',').any(|name| name == controller) {
+            self.groups.join(controller)
+        } else {
+            return None;
+        };
+        let group = root.join(path.trim_start_matches('/'));
+        Some((root, group))
+    }
+}
+
+/// Files that this process has open.
+fn open_files(proc: &Path) -> u64 {
+    fs::read_dir(proc.join("self/fd")).map_or(0, |files| files.count() as u64)
+}
+
+/// The number that a file holds; `None` also for one that says that there is no limit.
+fn number(path: &Path) -> Option<u64> {
+    fs::read_to_string(path).ok()?.trim().parse().ok()
+}
+
+/// A field of a text with lines as in `MemAvailable:   1024 kB`, bytes.
+fn kilobytes(text: &str, field: &str) -> Option<u64> {
+    let value = text.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'))?;
+    let kilobytes: u64 = value.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    kilobytes.checked_mul(1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A system that says what these files do.
+    fn system(files: &[(&str, &str)]) -> (tempfile::TempDir, System) {
+        let folder = tempfile::tempdir().expect("a folder");
+        for (name, text) in files {
+            let path = folder.path().join(name);
+            fs::create_dir_all(path.parent().expect("a parent")).expect("created");
+            fs::write(path, text).expect("written");
+        }
+        let system =
+            System { proc: folder.path().join("proc"), groups: folder.path().join("groups") };
+        (folder, system)
+    }
+
+    fn left(system: &System, resource: Resource) -> Vec<u64> {
+        let limits = system.limits();
+        limits.iter().filter(|l| l.resource == resource).map(|limit| limit.left).collect()
+    }
+
+    #[test]
+    fn the_machine_says_what_is_available() {
+        let (_folder, system) = system(&[
+            ("proc/meminfo", "MemTotal:  8000 kB\nMemFree:  1000 kB\nMemAvailable:  4000 kB\n"),
+            ("proc/sys/kernel/threads-max", "5000\n"),
+            ("proc/sys/kernel/pid_max", "4000\n"),
+            ("proc/loadavg", "1.38 1.34 1.01 3/103 30913\n"),
+        ]);
+        assert_eq!(left(&system, Resource::Memory), [4_000 * 1024]);
+        assert_eq!(left(&system, Resource::Threads), [3_897]);
+    }
+
+    #[test]
+    fn the_tightest_group_of_version_2_counts() {
+        let (_folder, system) = system(&[
+            ("proc/self/cgroup", "0::/slice/box\n"),
+            ("groups/slice/box/memory.max", "max\n"),
+            ("groups/slice/box/memory.current", "900\n"),
+            ("groups/slice/memory.max", "1000\n"),
+            ("groups/slice/memory.current", "700\n"),
+            ("groups/slice/memory.stat", "anon 500\ninactive_file 150\n"),
+            ("groups/slice/pids.max", "100\n"),
+            ("groups/slice/pids.current", "30\n"),
+        ]);
+        assert_eq!(left(&system, Resource::Memory), [450]);
+        assert_eq!(left(&system, Resource::Threads), [70]);
+    }
+
+    #[test]
+    fn groups_of_version_1_and_those_of_containers_are_found() {
+        let (_folder, system) = system(&[
+            // The path is the host's, and only the root is there.
+            ("proc/self/cgroup", "8:pids:/\n4:cpu,memory:/docker/abc\n0::/\n"),
+            ("groups/memory/memory.limit_in_bytes", "1000\n"),
+            ("groups/memory/memory.usage_in_bytes", "600\n"),
+            ("groups/memory/memory.stat", "inactive_file 9\ntotal_inactive_file 100\n"),
+        ]);
+        assert_eq!(left(&system, Resource::Memory), [500]);
+        assert_eq!(left(&system, Resource::Threads), []);
+    }
+
+    #[test]
+    fn a_system_that_says_nothing_has_no_limits() {
+        let (_folder, system) =
+            system(&[("proc/meminfo", "nonsense\n"), ("proc/self/cgroup", ":")]);
+        assert_eq!(system.limits(), []);
+    }
+
+    #[test]
+    fn the_process_may_open_as_many_files_as_it_needs() {
+        let open = open_files(Path::new("/proc"));
+        let limit = getrlimit(Rlimit::Nofile);
+        raise_file_limit(0);
+        let raised = getrlimit(Rlimit::Nofile);
+        assert_eq!(raised.maximum, limit.maximum);
+        assert!(raised.current.is_none_or(|current| current >= open + FILES_SPARE), "{raised:?}");
+    }
+}
