@@ -17,7 +17,7 @@ mod retry;
 mod shards;
 mod timings;
 
-pub use keys::{KeySource, PARTITION_KEY_CHARS_MAX, PARTITION_KEY_DEFAULT};
+pub use keys::{KeySource, PARTITION_KEY_CHARS_MAX, PARTITION_KEY_DEFAULT, partition_key_field};
 pub use publisher::KinesisPublisher;
 pub use timings::Timing;
 
