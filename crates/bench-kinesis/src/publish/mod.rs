@@ -11,6 +11,7 @@ mod arena;
 mod collector;
 mod counts;
 mod keys;
+mod outage;
 mod publisher;
 mod request;
 mod retry;
