@@ -133,14 +133,97 @@ async fn a_shard_takes_a_mebibyte_a_second_keys_included() {
         let put = place.client.put_record().stream_name("s").partition_key("k");
         put.data(Blob::new(vec![7; size_bytes])).send()
     };
-    let error = put(MIB).await.expect_err("the key is too much");
-    assert_eq!(error.code(), EXCEEDED);
     // Two seconds may begin between the first and the last.
     let mut refused = 0;
     for _ in 0..4 {
+        // With its key it is all that a second has.
         refused += usize::from(put(MIB - 1).await.is_err_and(|error| error.code() == EXCEEDED));
     }
     assert!(refused >= 1, "four in a moment are too many");
+}
+
+/// What became of records with these partition keys in one request.
+async fn put_keys(place: &Place, keys: &[&str]) -> Result<usize, String> {
+    let entry = |key: &&str| {
+        let entry = PutRecordsRequestEntry::builder().partition_key(*key);
+        entry.data(Blob::new("v")).build().expect("complete")
+    };
+    let put = place.client.put_records().stream_name("s");
+    let put = put.set_records(Some(keys.iter().map(entry).collect())).send().await;
+    let put = put.map_err(|error| error.message().unwrap_or_default().to_owned())?;
+    Ok(put.records.iter().filter(|record| record.sequence_number.is_some()).count())
+}
+
+#[tokio::test]
+async fn partition_keys_have_256_characters_of_any_width() {
+    let place = Place::without_limits().await;
+    let longest: Vec<String> =
+        ["k", "\u{e9}", "\u{5317}", "\u{1f600}"].map(|c| c.repeat(256)).into();
+    let longest: Vec<&str> = longest.iter().map(String::as_str).collect();
+    assert_eq!(put_keys(&place, &longest).await, Ok(4));
+    let half = "\u{e9}".repeat(129);
+    let one = place.client.put_record().stream_name("s").partition_key(&half).data(Blob::new("v"));
+    one.send().await.expect("129 characters are few");
+    let got = place.get(&place.iterator(ShardIteratorType::TrimHorizon, None).await, None).await;
+    let keys: Vec<_> =
+        got.records.iter().filter_map(|record| record.partition_key.as_deref()).collect();
+    assert_eq!(keys, [&longest[..], &[&half]].concat(), "and come back as they were");
+    for long in longest {
+        let long = format!("{long}x");
+        let error = put_keys(&place, &["k", &long]).await.expect_err("257 characters");
+        assert!(error.contains("records.2.member.partitionKey"), "{error}");
+        assert!(error.contains("length less than or equal to 256"), "{error}");
+    }
+    put_keys(&place, &["k", ""]).await.expect_err("an empty key");
+}
+
+#[tokio::test]
+async fn a_record_has_a_mebibyte_with_the_bytes_of_its_key() {
+    let place = Place::without_limits().await;
+    let put = |size_bytes: usize| {
+        let put = place.client.put_record().stream_name("s").partition_key("\u{e9}");
+        put.data(Blob::new(vec![7; size_bytes])).send()
+    };
+    put(MIB - 2).await.expect("the key has two bytes");
+    let error = put(MIB - 1).await.expect_err("one byte too many");
+    assert_eq!(error.code(), Some("InvalidArgumentException"));
+}
+
+#[tokio::test]
+async fn explicit_hash_keys_are_decimal_numbers_of_128_bits() {
+    let place = Place::without_limits().await;
+    let put = |key: &str| {
+        let put = place.client.put_record().stream_name("s").partition_key("k");
+        put.explicit_hash_key(key).data(Blob::new("v")).send()
+    };
+    for good in ["0", "7", &u128::MAX.to_string()] {
+        put(good).await.expect(good);
+    }
+    let beyond = "340282366920938463463374607431768211456";
+    for wrong in ["", "+5", "05", "5x", "-1", "\u{667}", beyond] {
+        put(wrong).await.expect_err(wrong);
+    }
+}
+
+#[tokio::test]
+async fn tags_are_counted_in_characters() {
+    let place = Place::without_limits().await;
+    let tag = |name: String, value: String| {
+        place.client.add_tags_to_stream().stream_name("s").tags(name, value).send()
+    };
+    let (name, value) = ("\u{e9}".repeat(128), "\u{5317}".repeat(256));
+    tag(name.clone(), value.clone()).await.expect("the longest");
+    let found = place.client.list_tags_for_stream().stream_name("s").send().await.expect("listed");
+    assert_eq!(found.tags[0].key, name);
+    assert_eq!(found.tags[0].value.as_ref(), Some(&value));
+    tag(format!("{name}x"), String::new()).await.expect_err("129 characters");
+    tag(name.clone(), format!("{value}x")).await.expect_err("257 characters");
+    let many = (0..11).map(|n| char::from_u32(0xe0 + n).expect("a letter"));
+    let many = many.map(|letter| (letter.to_string(), String::new())).collect();
+    let many = place.client.add_tags_to_stream().stream_name("s").set_tags(Some(many));
+    many.send().await.expect_err("ten tags at a time");
+    let untag = place.client.remove_tags_from_stream().stream_name("s").tag_keys(name);
+    untag.send().await.expect("removed");
 }
 
 #[tokio::test]
@@ -154,11 +237,15 @@ async fn limits_of_writing_can_be_off() {
 #[tokio::test]
 async fn a_batch_may_have_ten_mebibytes() {
     let place = Place::without_limits().await;
-    assert_eq!(place.put_batch(9, MIB).await.failed_record_count, Some(0));
-    let entry = PutRecordsRequestEntry::builder().partition_key("k");
-    let entry = entry.data(Blob::new(vec![7; MIB])).build().expect("complete");
-    let put = place.client.put_records().stream_name("s").set_records(Some(vec![entry; 10]));
-    let error = put.send().await.expect_err("with its keys it is too large");
+    assert_eq!(place.put_batch(10, MIB - 1).await.failed_record_count, Some(0), "keys included");
+    let entry = |size_bytes: usize| {
+        let entry = PutRecordsRequestEntry::builder().partition_key("k");
+        entry.data(Blob::new(vec![7; size_bytes])).build().expect("complete")
+    };
+    let mut entries = vec![entry(MIB - 1); 10];
+    entries.push(entry(0));
+    let put = place.client.put_records().stream_name("s").set_records(Some(entries));
+    let error = put.send().await.expect_err("a key more is too much");
     assert_eq!(error.code(), Some("InvalidArgumentException"));
 }
 

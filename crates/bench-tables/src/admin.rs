@@ -1,5 +1,6 @@
 //! Tables as a whole: what is known of them, making and deleting them.
 
+use std::fmt::{self, Display, Formatter};
 use std::time::Duration;
 
 use bench_aws::{AwsArgs, AwsService, SdkConfig};
@@ -33,8 +34,29 @@ pub struct TableInfo {
     pub rows: Option<u64>,
     /// Whether it bears [`MARK`].
     pub is_marked: bool,
-    /// Whether rows can be written to it now.
+    /// Whether all that belongs to it is there, and rows can be written to it now.
     pub is_usable: bool,
+    /// Why it should not be deleted, besides a missing mark.
+    pub obstacle: Option<Obstacle>,
+}
+
+/// Why something should not be deleted as a table of the benchmark is; each with what it is or has,
+/// as in `is a view`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Obstacle {
+    /// It is no table: nothing can be done to it here.
+    NoTable(String),
+    /// The service would refuse to delete it.
+    Bound(String),
+    /// It can be deleted, and what it has would be gone: a new table would not have it.
+    Extra(String),
+}
+
+impl Display for Obstacle {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let (Self::NoTable(text) | Self::Bound(text) | Self::Extra(text)) = self;
+        f.write_str(text)
+    }
 }
 
 /// The tables of one service, for programs without a runtime of their own.
@@ -99,8 +121,8 @@ impl Tables {
         })
     }
 
-    /// Creates a table, unless it is there, and waits until it can be used. `billing` is that of
-    /// `DynamoDB`; `MySQL` has none.
+    /// Creates what is missing of a table, and waits until it can be used. `billing` is that of
+    /// `DynamoDB`; `MySQL` has none. Fails if what is there then is no table.
     pub fn create(&mut self, table: &str, billing: Billing) -> Result<(), TableError> {
         self.runtime.block_on(async {
             match &mut self.system {
@@ -110,7 +132,7 @@ impl Tables {
         })
     }
 
-    /// Deletes a table, if it is there, and waits until it is gone.
+    /// Deletes a table, if it is there, and waits until it is gone. Fails if it is not.
     pub fn delete(&mut self, table: &str) -> Result<(), TableError> {
         self.runtime.block_on(async {
             match &mut self.system {

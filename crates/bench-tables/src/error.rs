@@ -55,6 +55,20 @@ pub enum TableError {
         /// What is wrong.
         reason: String,
     },
+    /// What has this name is no table.
+    #[error("'{table}' {reason}, which is no landing table; name another --table")]
+    NoTable {
+        /// What has the name.
+        table: String,
+        /// What it is, as in `is a view`.
+        reason: String,
+    },
+    /// A table was deleted, and is there all the same.
+    #[error("table '{table}' is still there after it was deleted; see who creates it")]
+    NotDeleted {
+        /// The table.
+        table: String,
+    },
     /// The system has no means for a reader.
     #[error("failed to make a runtime for the reader of a table")]
     Runtime {

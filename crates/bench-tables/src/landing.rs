@@ -245,7 +245,8 @@ impl<R: Receive> Receive for LandingReceiver<R> {
     }
 
     fn is_behind(&self) -> bool {
-        self.receiver.is_behind()
+        // What waits to be written has been received here, and not yet by who reads on.
+        !self.waiting.is_empty() || !self.given.is_empty() || self.receiver.is_behind()
     }
 }
 

@@ -16,7 +16,7 @@ mod stored;
 mod writer;
 mod writing;
 
-pub use admin::{KAFKA_TABLE, KINESIS_TABLE, MARK, TableInfo, Tables};
+pub use admin::{KAFKA_TABLE, KINESIS_TABLE, MARK, Obstacle, TableInfo, Tables};
 pub use error::TableError;
 pub use landing::{LINGER, LandingReceiver};
 pub use receiver::{Selection, TableReceiver, Until};

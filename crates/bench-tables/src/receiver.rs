@@ -1,6 +1,8 @@
 //! Reading rows as the engine's [`Receive`] transport.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bench_aws::SdkConfig;
@@ -61,6 +63,8 @@ pub struct TableReceiver {
     clock: SystemClock,
     runtime: Runtime,
     rows: Receiver<Portion>,
+    /// Whether the reading task knows of rows that it has not told.
+    is_behind: Arc<AtomicBool>,
     at_end: bool,
     counts: ReadCounts,
 }
@@ -79,6 +83,19 @@ type Portion = Result<Told, TableError>;
 enum Told {
     Rows(Vec<ReadyRow>),
     AtEnd,
+}
+
+/// The reading task's way to the receiver.
+struct Telling {
+    sender: Sender<Portion>,
+    is_behind: Arc<AtomicBool>,
+}
+
+impl Telling {
+    /// Whether there is still a receiver.
+    async fn tell(&self, told: Told) -> bool {
+        self.sender.send(Ok(told)).await.is_ok()
+    }
 }
 
 /// Where rows come from.
@@ -163,15 +180,18 @@ impl TableReceiver {
         let (sender, rows) = channel(READY_MAX);
         // From now on this reader looks.
         let pending = Pending::new(clock);
+        // Until it has looked, nobody knows what there is.
+        let is_behind = Arc::new(AtomicBool::new(true));
+        let telling = Telling { sender, is_behind: Arc::clone(&is_behind) };
         runtime.spawn(async move {
-            if let Err(error) = read(source, pending, until, clock, &sender).await {
+            if let Err(error) = read(source, pending, until, clock, &telling).await {
                 // A receiver that is gone has nobody left to tell.
-                let _ = sender.send(Err(error)).await;
+                let _ = telling.sender.send(Err(error)).await;
             }
         });
         let unconfirmed = counts.count("rows_unconfirmed");
         let counts = ReadCounts { unconfirmed, of_another_size: None };
-        Ok(Self { clock, runtime, rows, at_end: false, counts })
+        Ok(Self { clock, runtime, rows, is_behind, at_end: false, counts })
     }
 
     /// What the reading task tells, if it tells something in time. The task goes on only meanwhile.
@@ -213,6 +233,10 @@ impl Receive for TableReceiver {
 
     fn at_end(&self) -> bool {
         self.at_end
+    }
+
+    fn is_behind(&self) -> bool {
+        !self.at_end && (self.is_behind.load(Ordering::Relaxed) || !self.rows.is_empty())
     }
 }
 
@@ -260,7 +284,7 @@ async fn read(
     mut pending: Pending,
     until: Until,
     clock: SystemClock,
-    told: &Sender<Portion>,
+    telling: &Telling,
 ) -> Result<(), TableError> {
     let mut distinct = Distinct::default();
     let mut at_end = false;
@@ -278,6 +302,7 @@ async fn read(
             pending.confirm(batch, at);
         }
         let mut ready = pending.take_ready();
+        let is_behind = !at_end || !pending.is_empty();
         if !ready.is_empty() {
             ready.sort_by_key(|ready| ready.row.received.to_clock(clock.origin()).cast_signed());
             if matches!(until, Until::Distinct(_)) {
@@ -285,10 +310,11 @@ async fn read(
                     distinct.insert(row);
                 }
             }
-            if told.send(Ok(Told::Rows(ready))).await.is_err() {
+            if !telling.tell(Told::Rows(ready)).await {
                 return Ok(());
             }
         }
+        telling.is_behind.store(is_behind, Ordering::Relaxed);
         let is_over = match until {
             Until::End => at_end,
             // Rows that are there twice may stand behind those that were expected.
@@ -296,8 +322,7 @@ async fn read(
             Until::Never => false,
         };
         if is_over && pending.is_empty() {
-            // A receiver that is gone has nobody left to tell.
-            let _ = told.send(Ok(Told::AtEnd)).await;
+            telling.tell(Told::AtEnd).await;
             return Ok(());
         }
         if at_end || !reads_on {

@@ -58,6 +58,10 @@ impl Receive for Source {
         self.told.passed_on.get() == self.sizes_bytes.len()
     }
 
+    fn is_behind(&self) -> bool {
+        !self.at_end()
+    }
+
     fn hold_back(&mut self) {
         self.told.holds_back.set(true);
     }
@@ -127,6 +131,8 @@ impl Bench {
                 landed.table_ns.push(landed_ns - incoming.received_ns);
             });
             outcome.expect("goes on");
+            let is_behind = receiver.is_behind();
+            assert_eq!(is_behind, !receiver.at_end(), "what is being written is yet to come");
         }
         landed
     }

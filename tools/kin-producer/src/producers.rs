@@ -7,7 +7,8 @@ use bench_cli::{Needs, UsageError, Workers, Workload};
 use bench_core::clock::duration_ns;
 use bench_core::message::{Content, KEY_BYTES, MessageFormat, MessageSpec};
 use bench_kinesis::publish::{
-    KeySource, PARTITION_KEY_CHARS_MAX, PublishConfig, Put, REQUEST_BYTES_MAX, Timing,
+    KeySource, PARTITION_KEY_CHARS_MAX, PARTITION_KEY_DEFAULT, PublishConfig, Put,
+    REQUEST_BYTES_MAX, Timing, partition_key_field,
 };
 
 use crate::options::{Options, ProducerArgs, PutArg};
@@ -34,21 +35,7 @@ pub(crate) fn check(
     workload: &Workload,
     record_bytes_max: usize,
 ) -> Result<(), UsageError> {
-    let (largest, key) = (workload.messages.likely_largest_bytes(), largest_key_bytes(args));
-    if largest + key as f64 > record_bytes_max as f64 {
-        let option = match workload.messages.content {
-            Content::Generated { .. } => "--record-size",
-            Content::Records(_) => "--input",
-        };
-        return Err(UsageError::new(
-            option,
-            format!(
-                "messages of up to {largest:.0} bytes, with partition keys of up to {key}, do not fit \
-                 into the stream's records of {record_bytes_max} bytes at most"
-            ),
-            "send smaller ones, or raise the stream's limit (UpdateMaxRecordSize)",
-        ));
-    }
+    check_sizes(args, &workload.messages, record_bytes_max)?;
     let sizes = AGGREGATE_BYTES_MIN..=record_bytes_max as u64;
     if aggregate_bytes(args).is_some_and(|bytes| !sizes.contains(&bytes)) {
         return Err(UsageError::new(
@@ -84,6 +71,41 @@ pub(crate) fn workers(args: &ProducerArgs, workload: &Workload) -> Workers {
         files: 4 + u64::from(args.in_flight),
     };
     Workers { kind: "producers", option: "--producers", count: args.producers, each }
+}
+
+/// Checks that every message fits into a record together with its partition key.
+fn check_sizes(
+    args: &ProducerArgs,
+    messages: &MessageSpec,
+    record_bytes_max: usize,
+) -> Result<(), UsageError> {
+    let (largest, key) = (messages.likely_largest_bytes(), largest_key_bytes(args));
+    if largest + key as f64 <= record_bytes_max as f64 {
+        return Ok(());
+    }
+    let (option, largest) = match (&messages.content, &args.partition_key_field) {
+        (Content::Records(records), Some(field)) => {
+            // The keys are known: few are as long as they may be.
+            let header_bytes = messages.format.smallest_bytes();
+            let keyed_bytes = |record: &[u8]| {
+                let key = partition_key_field(record, field);
+                header_bytes + record.len() + key.map_or(PARTITION_KEY_DEFAULT.len(), |k| k.len())
+            };
+            let sizes = (0..records.len()).map(|index| keyed_bytes(records.get(index)));
+            ("--input", sizes.max().unwrap_or_default() as f64)
+        }
+        (Content::Records(_), None) => ("--input", largest + key as f64),
+        (Content::Generated { .. }, _) => ("--record-size", largest + key as f64),
+    };
+    if largest <= record_bytes_max as f64 {
+        return Ok(());
+    }
+    let problem = format!(
+        "messages of up to {largest:.0} bytes, partition keys included, do not fit into the \
+         stream's records of {record_bytes_max} bytes at most"
+    );
+    let remedy = "send smaller ones, or raise the stream's limit (UpdateMaxRecordSize)";
+    Err(UsageError::new(option, problem, remedy))
 }
 
 /// How much is packed into a record, if messages are packed.

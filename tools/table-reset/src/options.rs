@@ -21,7 +21,8 @@ Exit codes: 0 done; 1 failed; 2 refused or bad usage, nothing was changed; 130 i
 ///
 /// The quickest way to empty a table is to delete it and to create it anew, which this does unless
 /// told otherwise; then it waits until the table can be used. Tables that this benchmark did not
-/// create (they lack its tag or comment) are left alone unless --force is given.
+/// create (they lack its tag or comment), or that have what a new one would lack (triggers,
+/// partitions, ...), are left alone unless --force is given. Views are left alone.
 #[derive(Parser)]
 #[command(name = "table-reset", version, after_help = EXAMPLES)]
 pub(crate) struct Options {
@@ -70,7 +71,7 @@ pub(crate) struct GuardArgs {
     #[arg(long)]
     pub(crate) yes: bool,
 
-    /// Also delete tables that this benchmark did not create
+    /// Also delete tables that this benchmark did not create, and what a new one would lack
     #[arg(long)]
     pub(crate) force: bool,
 }

@@ -31,7 +31,7 @@ pub(crate) struct TableReport {
     pub(crate) step: Step,
     /// What was done.
     pub(crate) outcome: Outcome,
-    /// Why it failed.
+    /// Why it failed, or is refused.
     pub(crate) error: Option<String>,
 }
 
@@ -63,7 +63,7 @@ pub(crate) fn report(plan: &Plan) -> TableReport {
         rows: plan.found.as_ref().and_then(|found| found.rows),
         step: plan.step,
         outcome: Outcome::Planned,
-        error: None,
+        error: plan.refusal.as_ref().map(|refusal| refusal.reason.clone()),
     }
 }
 
@@ -100,7 +100,7 @@ impl TableReport {
             (Outcome::Planned, Step::Create) => "create",
             (Outcome::Planned, Step::Delete) => "delete",
             (Outcome::Planned, Step::Recreate) => "delete and create anew",
-            (Outcome::Planned, Step::Refuse) => "refuse: not created by this benchmark",
+            (Outcome::Planned, Step::Refuse) => "refuse",
             (Outcome::Unchanged, _) => "unchanged",
             (Outcome::Created, _) => "created",
             (Outcome::Deleted, _) => "deleted",

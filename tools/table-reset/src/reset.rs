@@ -53,13 +53,14 @@ pub(crate) fn reset(options: &Options) -> Result<Exit> {
     })
 }
 
-/// Looks at each table, once, and decides what to do with it.
+/// Looks at each table, once, and decides what to do with it. The service may take two names for one.
 fn plans(options: &Options, tables: &mut Tables) -> Result<Vec<Plan>> {
     let mut plans: Vec<Plan> = Vec::new();
     for table in &options.table {
-        if plans.iter().all(|plan| plan.table != *table) {
-            let found = tables.describe(table)?;
-            plans.push(Plan::new(table, found, options.action, options.guard.force));
+        let found = tables.describe(table)?;
+        let name = found.as_ref().map_or(table, |found| &found.name).clone();
+        if plans.iter().all(|plan| plan.table != name) {
+            plans.push(Plan::new(&name, found, options.action, options.guard.force));
         }
     }
     Ok(plans)
@@ -71,13 +72,17 @@ fn planned(plans: &[Plan]) -> ResetReport {
 
 /// Why nothing is done at all.
 fn refusal(plans: &[Plan]) -> UsageError {
-    let refused = plans.iter().filter(|plan| plan.step == Step::Refuse);
-    let names: Vec<_> = refused.map(|plan| format!("'{}'", plan.table)).collect();
-    let problem = format!(
-        "this benchmark did not create table {}, so nothing was changed",
-        names.join(" and table ")
-    );
-    UsageError::new("--table", problem, "--force deletes it all the same")
+    let refused: Vec<_> =
+        plans.iter().filter_map(|plan| plan.refusal.as_ref().map(|why| (plan, why))).collect();
+    let reasons: Vec<_> =
+        refused.iter().map(|(plan, why)| format!("'{}' {}", plan.table, why.reason)).collect();
+    let problem = format!("{}, so nothing was changed", reasons.join(", and "));
+    let remedy = if refused.iter().all(|(_, why)| why.yields_to_force) {
+        "--force deletes it all the same"
+    } else {
+        "name another table, or change this one by hand"
+    };
+    UsageError::new("--table", problem, remedy)
 }
 
 fn carry_out(tables: &mut Tables, plan: &Plan, billing: Billing) -> Result<Outcome, TableError> {

@@ -39,6 +39,9 @@ fn tables_of_mysql_are_created_emptied_and_deleted() {
     let environment = [("MYSQL_URL", url)];
     round(&environment, "mysql");
     foreign(url, &environment);
+    obstacles(url, &environment);
+    halves(url, &environment);
+    names_in_another_case(url, &environment);
 }
 
 fn round(environment: &[(&str, &str)], system: &str) {
@@ -73,6 +76,122 @@ fn round(environment: &[(&str, &str)], system: &str) {
     assert!(said.stdout.contains("benchmark_kafka,true,0,\"deleted\""), "{said:?}");
     let said = run(environment, &[system, "--action", "delete"]);
     assert!(said.code == 0 && said.stdout.matches("unchanged").count() == 2, "{said:?}");
+}
+
+/// Runs statements one after the other; the first column of what the last one answers.
+fn query(url: &str, statements: &[&str]) -> Vec<String> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.expect("a runtime").block_on(async {
+        let mut connection = mysql_async::Conn::from_url(url).await.expect("connected");
+        let mut rows = Vec::new();
+        for statement in statements {
+            let answer: Vec<mysql_async::Row> =
+                connection.query(*statement).await.expect(statement);
+            rows = answer;
+        }
+        rows.iter().map(|row| row.get(0).expect("a text")).collect()
+    })
+}
+
+/// What is no plain table of ours is refused before anything is done to any table, and is what it
+/// was afterwards.
+fn obstacles(url: &str, environment: &[(&str, &str)]) {
+    const MARKED: &str = "COMMENT='stream-benchmark: landed messages'";
+    let kinds = "SELECT CONCAT(TABLE_NAME, ' ', TABLE_TYPE, ' ', CREATE_OPTIONS) \
+                 FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE() ORDER BY 1";
+    let marked = |columns: &str, rest: &str| format!("CREATE TABLE t ({columns}) {MARKED} {rest}");
+    let plain = marked("id INT", "");
+    let view = "CREATE VIEW t AS SELECT * FROM base";
+    let trigger = "CREATE TRIGGER watch BEFORE INSERT ON t FOR EACH ROW SET NEW.id = 1";
+    let key = "CREATE TABLE other (id INT, FOREIGN KEY (id) REFERENCES t (id))";
+    // What is made, what is told of it, and whether it yields to --force.
+    let cases: [(&[&str], &str, bool); 8] = [
+        (&["CREATE TABLE base (id INT)", view], "'t' is a view", false),
+        (&["CREATE SEQUENCE t"], "'t' is a sequence", false),
+        (&[&marked("id INT PRIMARY KEY", ""), key], "'t' is referred to by a foreign key", false),
+        (
+            &[&plain, "CREATE VIEW t_confirmed AS SELECT * FROM t"],
+            "'t_confirmed', which is a view",
+            false,
+        ),
+        (&[&plain, "CREATE TABLE t_confirmed (id INT)"], "'t' was not created by this", true),
+        (&[&plain, trigger], "'t' has the trigger 'watch'", true),
+        (&[&marked("id INT", "PARTITION BY HASH (id) PARTITIONS 2")], "'t' is partitioned", true),
+        (&[&marked("id INT", "WITH SYSTEM VERSIONING")], "'t' keeps the history", true),
+    ];
+    let clean: &[&str] = &[
+        "DROP VIEW IF EXISTS t, t_confirmed",
+        "DROP SEQUENCE IF EXISTS t",
+        "DROP TABLE IF EXISTS other, t, t_confirmed, base",
+    ];
+    for (made, told, yields) in cases {
+        let before = query(url, &[clean, made, &[kinds]].concat());
+        for action in ["recreate", "delete"] {
+            for force in [&[][..], &["--force"]] {
+                if yields && !force.is_empty() {
+                    continue;
+                }
+                let line =
+                    ["mysql", "--yes", "--table", "mine", "--table", "t", "--action", action];
+                let said = run(environment, &[&line[..], force].concat());
+                assert_eq!((said.code, said.stdout.as_str()), (2, ""), "{told}: {said:?}");
+                assert!(said.stderr.contains(told), "{told}: {said:?}");
+                assert_eq!(said.stderr.contains("--force"), yields, "{told}: {said:?}");
+                assert_eq!(query(url, &[kinds]), before, "{told}: nothing was done");
+            }
+        }
+        if yields {
+            let said = run(environment, &["mysql", "--yes", "--force", "--table", "t"]);
+            assert_eq!(said.code, 0, "{told}: {said:?}");
+            assert!(said.stdout.contains("deleted and created anew"), "{told}: {said:?}");
+            let after = query(url, &[kinds]);
+            assert!(after.contains(&"t BASE TABLE ".to_owned()), "{told}: {after:?}");
+            assert!(after.contains(&"t_confirmed BASE TABLE ".to_owned()), "{told}: {after:?}");
+            assert_eq!(query(url, &["SHOW TRIGGERS"]), [""; 0], "{told}");
+        }
+    }
+    let view = query(url, &[clean, &["CREATE TABLE base (id INT)", view, kinds]].concat());
+    let said = run(environment, &["mysql", "--table", "t", "--action", "create"]);
+    assert_eq!(said.code, 2, "a view is not as it should be: {said:?}");
+    assert_eq!(query(url, &[kinds]), view);
+    query(url, clean);
+}
+
+/// A table and that of its confirmations belong together, whichever of them is there.
+fn halves(url: &str, environment: &[(&str, &str)]) {
+    let tables = "SHOW TABLES LIKE 'h%'";
+    let both = ["h", "h_confirmed"];
+    let create = ["mysql", "--table", "h", "--action", "create"];
+    for missing in both {
+        assert_eq!(run(environment, &create).code, 0);
+        query(url, &[&format!("DROP TABLE {missing}")]);
+        let said = run(environment, &create);
+        assert!(said.code == 0 && said.stdout.ends_with("created\n"), "{said:?}");
+        assert_eq!(query(url, &[tables]), both);
+    }
+    let said = run(environment, &["mysql", "--yes", "--table", "h_confirmed"]);
+    assert_eq!(said.code, 2, "{said:?}");
+    assert!(said.stderr.contains("holds confirmations of another"), "{said:?}");
+    query(url, &["DROP TABLE h"]);
+    let said = run(environment, &["mysql", "--yes", "--table", "h", "--action", "delete"]);
+    assert!(said.code == 0 && said.stdout.ends_with("deleted\n"), "{said:?}");
+    assert_eq!(query(url, &[tables]), [""; 0]);
+}
+
+/// Where the server tells names in capitals apart, so does the tool.
+fn names_in_another_case(url: &str, environment: &[(&str, &str)]) {
+    let is_one = query(url, &["SELECT CAST(@@lower_case_table_names AS CHAR)"]) != ["0"];
+    let create = |table: &str| ["mysql", "--table", table, "--action", "create"].map(str::to_owned);
+    let run =
+        |line: &[String]| run(environment, &line.iter().map(String::as_str).collect::<Vec<_>>());
+    assert_eq!(run(&create("cased")).code, 0);
+    let said = run(&create("CASED"));
+    assert_eq!(said.stdout.ends_with("unchanged\n"), is_one, "{said:?}");
+    let line = ["mysql", "--yes", "--action", "delete", "--table", "CASED"].map(str::to_owned);
+    let said = run(&line);
+    assert!(said.code == 0 && said.stdout.ends_with("deleted\n"), "{said:?}");
+    let left = query(url, &["SHOW TABLES LIKE 'cased'"]);
+    assert_eq!(left.is_empty(), is_one, "{left:?}");
 }
 
 /// Tables of others are refused, also beside the benchmark's own.

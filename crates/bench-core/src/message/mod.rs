@@ -1,5 +1,6 @@
 //! Messages: header, JSON form, sizes, payloads, keys, and the factory that puts them together.
 
+mod csv_file;
 mod factory;
 pub mod header;
 pub mod json;
@@ -8,6 +9,7 @@ mod payload;
 mod records;
 mod size;
 
+pub use csv_file::CsvFile;
 pub use factory::{Content, MESSAGE_BYTES_MAX, MessageError, MessageFactory, MessageSpec};
 pub use key::{KEY_BYTES, KeyDistribution, KeyError, KeyGenerator, write_key};
 pub use payload::{PayloadAlphabet, PayloadError, PayloadGenerator, TEXT_COMPRESSIBILITY_MIN};

@@ -9,6 +9,8 @@ use csv::StringRecord;
 use serde::de::IgnoredAny;
 use serde_json::Value;
 
+use super::csv_file::CsvFile;
+
 /// How a file is divided into records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RecordFormat {
@@ -20,8 +22,8 @@ pub enum RecordFormat {
     /// or texts. A file that begins with anything but a bracket is read as
     /// [`JsonLines`](Self::JsonLines).
     Json,
-    /// The first row names the columns. Each further row becomes a JSON object with a string for
-    /// each column, in the order of the columns.
+    /// CSV as RFC 4180 defines it. The first row names the columns. Each further row becomes a JSON
+    /// object with a string for each column, in the order of the columns.
     Csv,
 }
 
@@ -93,16 +95,13 @@ pub enum RecordError {
         /// What is wrong with it.
         reason: String,
     },
-    /// A row that is not UTF-8, or has not as many fields as there are columns.
-    #[error(
-        "line {line} of {} is not a row of the file's columns: {reason}; correct it, or read the \
-         file as lines",
-        path.display()
-    )]
+    /// A row that is not as RFC 4180 defines them, is not UTF-8, or has another number of fields
+    /// than there are columns.
+    #[error("line {line} of {} is not valid CSV: {reason}; correct the file", path.display())]
     Csv {
         /// The file of records.
         path: PathBuf,
-        /// Where the row starts.
+        /// Where the row starts, or the line at fault.
         line: usize,
         /// What is wrong with it.
         reason: String,
@@ -168,7 +167,9 @@ impl RecordFile {
                     })
                 })?;
             }
-            RecordFormat::Csv => records.convert_rows(&contents, path, limit_bytes)?,
+            RecordFormat::Csv => {
+                records.convert_rows(&CsvFile::new(path, contents)?, limit_bytes)?;
+            }
         }
         if records.spans.is_empty() {
             return Err(RecordError::Empty { path: path.to_owned() });
@@ -273,24 +274,13 @@ impl RecordFile {
     }
 
     /// Makes the rows of `csv` the records, as JSON objects.
-    fn convert_rows(
-        &mut self,
-        csv: &[u8],
-        path: &Path,
-        limit_bytes: usize,
-    ) -> Result<(), RecordError> {
-        let malformed = |error: csv::Error| RecordError::Csv {
-            path: path.to_owned(),
-            line: line_of(csv, &error),
-            reason: explain(&error),
-        };
-        let mut rows = csv::Reader::from_reader(csv);
-        let names = json_names(rows.headers().map_err(malformed)?)
-            .map_err(|column| RecordError::DuplicateColumn { path: path.to_owned(), column })?;
-        let mut row = StringRecord::new();
-        while rows.read_record(&mut row).map_err(malformed)? {
+    fn convert_rows(&mut self, csv: &CsvFile, limit_bytes: usize) -> Result<(), RecordError> {
+        let path = || csv.path().to_owned();
+        let names = json_names(csv.columns())
+            .map_err(|column| RecordError::DuplicateColumn { path: path(), column })?;
+        csv.for_each_row(|row| {
             let start = self.contents.len();
-            for (index, (name, field)) in names.iter().zip(&row).enumerate() {
+            for (index, (name, field)) in names.iter().zip(row).enumerate() {
                 self.contents.push(if index == 0 { b'{' } else { b',' });
                 self.contents.extend_from_slice(name.as_bytes());
                 self.contents.push(b':');
@@ -298,11 +288,11 @@ impl RecordFile {
             }
             self.contents.push(b'}');
             if self.contents.len() > limit_bytes {
-                return Err(RecordError::TooLarge { path: path.to_owned(), limit_bytes });
+                return Err(RecordError::TooLarge { path: path(), limit_bytes });
             }
             self.add(start, self.contents.len());
-        }
-        Ok(())
+            Ok(())
+        })
     }
 
     #[expect(clippy::cast_possible_truncation, reason = "the contents are at most 1 GiB")]
@@ -314,7 +304,7 @@ impl RecordFile {
 
 /// The whole file, of which no more than the limit and one byte is read: the size of a pipe shows
 /// in no other way.
-fn read_within(path: &Path, limit_bytes: usize) -> Result<Vec<u8>, RecordError> {
+pub(super) fn read_within(path: &Path, limit_bytes: usize) -> Result<Vec<u8>, RecordError> {
     let failed = |source| RecordError::Read { path: path.to_owned(), source };
     let too_large = || RecordError::TooLarge { path: path.to_owned(), limit_bytes };
     let file = File::open(path).map_err(failed)?;
@@ -344,28 +334,6 @@ fn check_json(record: &[u8]) -> Result<(), String> {
 fn without_position(error: &serde_json::Error) -> String {
     let message = error.to_string();
     message.rsplit_once(" at line ").map_or(&*message, |(what, _)| what).to_owned()
-}
-
-/// The line of `csv` at which the row at fault starts. The reader's own count is that of the end of
-/// the row before, ahead of any empty lines between the two.
-fn line_of(csv: &[u8], error: &csv::Error) -> usize {
-    let after_row = error.position().map_or(0, csv::Position::byte);
-    let mut start = usize::try_from(after_row).unwrap_or(0).min(csv.len());
-    start += csv[start..].iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
-    csv[..start].split(|byte| *byte == b'\n').count()
-}
-
-/// What is wrong with a row, without the reader's own position.
-fn explain(error: &csv::Error) -> String {
-    match error.kind() {
-        csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {
-            format!("the number of its fields is {len}, that of the columns {expected_len}")
-        }
-        csv::ErrorKind::Utf8 { err, .. } => {
-            format!("field {} is not UTF-8", err.field() + 1)
-        }
-        _ => error.to_string(),
-    }
 }
 
 /// The names of the columns as JSON strings, or a name that comes twice.
@@ -480,7 +448,7 @@ mod tests {
     #[test]
     fn a_row_that_does_not_fit_is_named() {
         let broken: [(&[u8], &str); 4] = [
-            (b"a,b\n1,2\n\n3\n", "the number of its fields is 1, that of the columns 2"),
+            (b"a,b\n1,2\n3,4\n5\n", "the number of its fields is 1, that of the columns 2"),
             (b"a,b\r\n1,2\r\n3,4\r\n5", "the number of its fields is 1, that of the columns 2"),
             (
                 b"\xEF\xBB\xBFa,b\n1,\"\n\"\n3,4,5",

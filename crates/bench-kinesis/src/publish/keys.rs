@@ -62,11 +62,9 @@ impl KeyChooser {
             }
             KeySource::Field { name, from_bytes } => {
                 let object = message.value.get(*from_bytes..).unwrap_or_default();
-                if let Some(key) = field(object, name) {
-                    return shortened(Cow::Owned(key));
-                }
-                self.defaults += 1;
-                Cow::Borrowed(PARTITION_KEY_DEFAULT)
+                let key = partition_key_field(object, name);
+                self.defaults += usize::from(key.is_none());
+                key.map_or(Cow::Borrowed(PARTITION_KEY_DEFAULT), Cow::Owned)
             }
         }
     }
@@ -77,6 +75,13 @@ fn shortened(key: Cow<'_, str>) -> Cow<'_, str> {
         Some((end, _)) => Cow::Owned(key[..end].to_owned()),
         None => key,
     }
+}
+
+/// The partition key that a field of a JSON object makes, 1 to [`PARTITION_KEY_CHARS_MAX`]
+/// characters. Nothing where [`PARTITION_KEY_DEFAULT`] takes its place.
+#[must_use]
+pub fn partition_key_field(object: &[u8], name: &str) -> Option<String> {
+    field(object, name).map(|key| shortened(Cow::Owned(key)).into_owned())
 }
 
 /// The value of a field as a key: a text that is not empty, a number or a truth value. Nothing for
@@ -160,5 +165,8 @@ mod tests {
         }
         assert_eq!(keys.choose(&message(None, b"")), PARTITION_KEY_DEFAULT);
         assert_eq!(keys.defaults, 8);
+        let long = format!(r#"{{"Title":"{}"}}"#, "\u{e9}".repeat(300));
+        let key = partition_key_field(long.as_bytes(), "Title").expect("a key");
+        assert_eq!(key, "\u{e9}".repeat(PARTITION_KEY_CHARS_MAX), "characters, not bytes");
     }
 }

@@ -11,13 +11,14 @@ mod arena;
 mod collector;
 mod counts;
 mod keys;
+mod outage;
 mod publisher;
 mod request;
 mod retry;
 mod shards;
 mod timings;
 
-pub use keys::{KeySource, PARTITION_KEY_CHARS_MAX, PARTITION_KEY_DEFAULT};
+pub use keys::{KeySource, PARTITION_KEY_CHARS_MAX, PARTITION_KEY_DEFAULT, partition_key_field};
 pub use publisher::KinesisPublisher;
 pub use timings::Timing;
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use aws_sdk_kinesis::Client;
 use aws_sdk_kinesis::config::retry::RetryConfig;
 use aws_sdk_kinesis::types::PutRecordsResultEntry;
-use bench_aws::SdkConfig;
+use bench_aws::{AwsService, SdkConfig};
 use bench_core::clock::{Clock as _, InstantNs, SystemClock};
 use bench_core::counts::Counts;
 use bench_core::transport::{Batch, Completion, Publish, TransportError};
@@ -15,6 +15,7 @@ use tokio::task::{JoinError, JoinHandle, JoinSet};
 use super::PublishConfig;
 use super::collector::Collector;
 use super::counts::{AnswerCounts, PublishCounts};
+use super::outage::OutageWatch;
 use super::request::{Answer, Record, Refusal, Remedy, put};
 use super::retry::RetryQueue;
 use super::timings::Timings;
@@ -38,6 +39,7 @@ pub struct KinesisPublisher {
     /// The meaning of each failure code that was handed out, which is its place.
     failures: Vec<Refusal>,
     stopped: Option<String>,
+    outage: OutageWatch,
     counts: PublishCounts,
     timings: Option<Timings>,
 }
@@ -75,6 +77,7 @@ impl KinesisPublisher {
             retries: RetryQueue::new(config.seed),
             failures: Vec::new(),
             stopped: None,
+            outage: OutageWatch::new(address(sdk)),
             counts: PublishCounts::new(counts, &config.keys),
             timings,
             config,
@@ -106,6 +109,7 @@ impl KinesisPublisher {
             if records.is_empty() {
                 return;
             }
+            self.outage.asked(self.clock.now_ns(), self.requests.len());
             let (client, stream) = (self.client.clone(), Arc::clone(&self.stream));
             let request = put(client, stream, self.config.put, records, self.clock);
             self.requests.spawn_on(request, self.runtime.handle());
@@ -147,6 +151,10 @@ impl KinesisPublisher {
         };
         let mut counts = AnswerCounts::default();
         let mut again = Vec::new();
+        match result.as_ref().err().and_then(|refusal| refusal.silence.as_deref()) {
+            Some(reason) => self.outage.failed(reason),
+            None => self.outage.answered(at_ns),
+        }
         match result {
             Ok(entries) => {
                 self.notice_shard(entries.first().and_then(|entry| entry.shard_id()));
@@ -237,6 +245,11 @@ impl KinesisPublisher {
         }
     }
 
+    /// What a code that was handed out means.
+    fn refusal(&self, code: i32) -> Option<&Refusal> {
+        usize::try_from(code).ok().and_then(|place| self.failures.get(place))
+    }
+
     fn check(&self) -> Result<(), TransportError> {
         match &self.stopped {
             Some(reason) => Err(TransportError::new(reason.clone())),
@@ -298,7 +311,23 @@ impl Publish for KinesisPublisher {
     }
 
     fn explain(&self, code: i32) -> String {
-        let known = usize::try_from(code).ok().and_then(|place| self.failures.get(place));
-        known.map_or_else(|| format!("code {code}"), |refusal| refusal.text.clone())
+        let refusal = self.refusal(code);
+        refusal.map_or_else(|| format!("code {code}"), |refusal| refusal.text.clone())
     }
+
+    fn is_unanswered(&self, code: i32) -> bool {
+        self.refusal(code).is_some_and(|refusal| refusal.silence.is_some())
+    }
+
+    fn outage(&self) -> Option<String> {
+        self.outage.describe(self.clock.now_ns(), self.requests.len())
+    }
+}
+
+/// Where the service is, as people know it.
+fn address(sdk: &SdkConfig) -> String {
+    AwsService::Kinesis.endpoint(sdk).unwrap_or_else(|| {
+        let region = sdk.region().map_or("an unknown region", AsRef::as_ref);
+        format!("Kinesis in {region}")
+    })
 }

@@ -73,6 +73,8 @@ pub(super) struct Refusal {
     /// All that is known, for people.
     pub(super) text: String,
     pub(super) remedy: Remedy,
+    /// Why there was no answer, if there was none.
+    pub(super) silence: Option<String>,
 }
 
 /// What to do about a refusal.
@@ -119,13 +121,15 @@ impl Refusal {
             Some(message) if !is_throttled(code) => format!("{code}: {message}"),
             _ => code.to_owned(),
         };
-        Some(Self { code: code.to_owned(), text, remedy: remedy(code).unwrap_or(Remedy::Again) })
+        let (code, remedy) = (code.to_owned(), remedy(code).unwrap_or(Remedy::Again));
+        Some(Self { code, text, remedy, silence: None })
     }
 
     /// Of a record that the answer does not speak of.
     pub(super) fn unanswered() -> Self {
         let text = "the service said nothing of the record".to_owned();
-        Self { code: "Unanswered".to_owned(), text, remedy: Remedy::Again }
+        let (code, silence) = ("Unanswered".to_owned(), Some(text.clone()));
+        Self { code, text, remedy: Remedy::Again, silence }
     }
 
     fn of_request<E>(
@@ -137,7 +141,10 @@ impl Refusal {
         E: ProvideErrorMetadata + std::error::Error + 'static,
     {
         let found = AwsError::new(format!("{operation} stream '{stream}'"), error);
-        let status = error.raw_response().map(|response| response.status().as_u16());
+        // An answer that broke off is none.
+        let is_answer = matches!(error, SdkError::ServiceError(_));
+        let raw = error.raw_response().filter(|_| is_answer);
+        let status = raw.map(|response| response.status().as_u16());
         let (code, remedy) = match (&found.code, status) {
             (Some(code), status) => {
                 let by_status = status.is_some_and(|status| status >= 500).then_some(Remedy::Again);
@@ -155,7 +162,8 @@ impl Refusal {
                 _ => ("Connection".to_owned(), Remedy::Again),
             },
         };
-        Self { code, text: found.to_string(), remedy }
+        let silence = (!is_answer).then(|| found.reason.clone());
+        Self { code, text: found.to_string(), remedy, silence }
     }
 }
 

@@ -17,7 +17,7 @@ use super::lineage::{ReadyShard, ShardTree, StreamStart, shard_number};
 use super::listing::list_shards;
 use super::reader::{Polling, ShardBatch, ShardReader};
 use super::retry::{ReadCounters, Retries};
-use super::sharing::Sharing;
+use super::sharing::{Sharing, Standing};
 use super::{ReceiveError, current_thread_runtime, reading_client};
 use crate::KinesisError;
 use crate::aggregation::deaggregate;
@@ -59,7 +59,7 @@ struct Slot {
     reader: Reader,
     number: u32,
     id: String,
-    is_caught_up: bool,
+    standing: Standing,
 }
 
 type Turn = (Slot, Result<ShardBatch, KinesisError>);
@@ -142,6 +142,7 @@ impl KinesisReceiver {
 
     fn slot(&self, ready: ReadyShard) -> Slot {
         let ReadyShard { id, start } = ready;
+        let standing = Standing::at(&start);
         let (client, stream) = (self.client.clone(), self.stream.as_str());
         let counters = Arc::clone(&self.counters);
         let reader = match &self.subscription {
@@ -154,7 +155,7 @@ impl KinesisReceiver {
                 Reader::FanOut(reader)
             }
         };
-        Slot { reader, number: shard_number(&id), id, is_caught_up: false }
+        Slot { reader, number: shard_number(&id), id, standing }
     }
 
     fn read_on(&mut self, mut slot: Slot) {
@@ -189,18 +190,15 @@ impl KinesisReceiver {
         let failed = |error: &dyn std::error::Error| TransportError::new(error.to_string());
         let (mut slot, batch) = turn.map_err(|error| failed(&error))?;
         let batch = batch.map_err(|error| failed(&error))?;
-        let was_caught_up = slot.is_caught_up;
-        slot.is_caught_up = batch.is_caught_up();
+        let stood = std::mem::replace(&mut slot.standing, standing(&batch));
         let received_ns = self.clock.now_ns();
         let messages = self.pass_on_records(&batch.records, slot.number, received_ns, sink);
         if let Some(children) = &batch.children {
-            self.sharing.finish(self.index, &slot.id, children, was_caught_up);
+            self.sharing.finish(self.index, &slot.id, children, stood);
             self.take_up_new_shards();
             return Ok(messages);
         }
-        if slot.is_caught_up != was_caught_up {
-            self.sharing.set_caught_up(slot.is_caught_up);
-        }
+        self.sharing.note(stood, slot.standing);
         self.read_on(slot);
         Ok(messages)
     }
@@ -234,6 +232,17 @@ impl KinesisReceiver {
     }
 }
 
+/// Where a shard stands after a batch.
+fn standing(batch: &ShardBatch) -> Standing {
+    if batch.is_caught_up() {
+        Standing::AtEnd
+    } else if batch.behind_ms > 0 {
+        Standing::Behind
+    } else {
+        Standing::Near
+    }
+}
+
 impl Receive for KinesisReceiver {
     fn receive(
         &mut self,
@@ -252,5 +261,9 @@ impl Receive for KinesisReceiver {
 
     fn at_end(&self) -> bool {
         self.sharing.is_at_end()
+    }
+
+    fn is_behind(&self) -> bool {
+        self.sharing.is_behind()
     }
 }

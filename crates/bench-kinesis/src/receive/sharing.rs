@@ -2,7 +2,26 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::lineage::{ReadyShard, Shard, ShardTree};
+use super::lineage::{ReadyShard, Shard, ShardStart, ShardTree};
+
+/// How far the reading of a shard has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// There is more, or nothing is known yet.
+    Behind,
+    /// As far as is known there is nothing more; what the last answer brought has yet to be followed
+    /// by one that brings nothing.
+    Near,
+    /// At its present end, or at its very end.
+    AtEnd,
+}
+
+impl Standing {
+    /// Where reading begins. Before the first answer nothing is known, except of what is yet to come.
+    pub(super) fn at(start: &ShardStart) -> Self {
+        if *start == ShardStart::Latest { Self::Near } else { Self::Behind }
+    }
+}
 
 /// The shards of a stream, shared out over consumers. Each shard whose turn comes goes to the
 /// consumer that reads the fewest. Touched once a call, never for a message.
@@ -16,6 +35,8 @@ struct State {
     tree: ShardTree,
     consumers: Vec<Load>,
     /// Shards that have been handed out and are not known to be read to their present end.
+    unfinished: usize,
+    /// Those of them that are [`Standing::Behind`].
     behind: usize,
 }
 
@@ -28,7 +49,8 @@ struct Load {
 impl Sharing {
     /// Shares the shards of `tree` out over `consumers`, at least one.
     pub(super) fn new(tree: ShardTree, consumers: usize) -> Self {
-        let mut state = State { tree, consumers: vec![Load::default(); consumers], behind: 0 };
+        let consumers = vec![Load::default(); consumers];
+        let mut state = State { tree, consumers, unfinished: 0, behind: 0 };
         state.hand_out();
         Self { state: Mutex::new(state) }
     }
@@ -43,30 +65,19 @@ impl Sharing {
             .unwrap_or_default()
     }
 
-    /// Notes that a shard has been read to its present end, or that it has more after all.
-    pub(super) fn set_caught_up(&self, is_caught_up: bool) {
-        let mut state = self.lock();
-        if is_caught_up {
-            state.behind -= 1;
-        } else {
-            state.behind += 1;
+    /// Notes that a shard that stood here now stands there.
+    pub(super) fn note(&self, from: Standing, to: Standing) {
+        if from != to {
+            self.lock().note(Some(from), Some(to));
         }
     }
 
     /// Notes that `consumer` has read a shard to its very end, so that `children` may be read.
-    pub(super) fn finish(
-        &self,
-        consumer: usize,
-        shard: &str,
-        children: &[Shard],
-        was_caught_up: bool,
-    ) {
+    pub(super) fn finish(&self, consumer: usize, shard: &str, children: &[Shard], stood: Standing) {
         let mut state = self.lock();
         state.tree.add(children);
         state.tree.finish(shard);
-        if !was_caught_up {
-            state.behind -= 1;
-        }
+        state.note(Some(stood), None);
         if let Some(load) = state.consumers.get_mut(consumer) {
             load.reading -= 1;
         }
@@ -76,7 +87,13 @@ impl Sharing {
     /// Whether all shards have been read to their present end.
     pub(super) fn is_at_end(&self) -> bool {
         let state = self.lock();
-        state.behind == 0 && !state.tree.has_waiting()
+        state.unfinished == 0 && !state.tree.has_waiting()
+    }
+
+    /// Whether some shard is known to hold more than has been read, or has not been looked into yet.
+    pub(super) fn is_behind(&self) -> bool {
+        let state = self.lock();
+        state.behind > 0 || state.tree.has_waiting()
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -90,10 +107,21 @@ impl State {
         for shard in self.tree.take_ready() {
             if let Some(load) = self.consumers.iter_mut().min_by_key(|load| load.reading) {
                 load.reading += 1;
+                let standing = Standing::at(&shard.start);
                 load.waiting.push(shard);
-                self.behind += 1;
+                self.note(None, Some(standing));
             }
         }
+    }
+
+    /// Counts a shard where it stands now, and no longer where it stood.
+    fn note(&mut self, from: Option<Standing>, to: Option<Standing>) {
+        let is_unfinished = |at: Option<Standing>| {
+            usize::from(matches!(at, Some(Standing::Behind | Standing::Near)))
+        };
+        let is_behind = |at: Option<Standing>| usize::from(at == Some(Standing::Behind));
+        self.unfinished = self.unfinished + is_unfinished(to) - is_unfinished(from);
+        self.behind = self.behind + is_behind(to) - is_behind(from);
     }
 }
 
@@ -119,22 +147,34 @@ mod tests {
         assert_eq!(taken(&sharing, 0), ["a", "c"]);
         assert_eq!(taken(&sharing, 1), ["b"]);
         for _ in 0..3 {
-            assert!(!sharing.is_at_end());
-            sharing.set_caught_up(true);
+            assert!(!sharing.is_at_end() && sharing.is_behind());
+            sharing.note(Standing::Behind, Standing::Near);
         }
-        assert!(sharing.is_at_end());
+        assert!(!sharing.is_at_end() && !sharing.is_behind(), "nothing more is known of");
+        for _ in 0..3 {
+            sharing.note(Standing::Near, Standing::AtEnd);
+        }
+        assert!(sharing.is_at_end() && !sharing.is_behind());
 
         // A shard that has ended hands its place to its children, which have not been read.
         let (d, e) = (shard("d", &["b"]), shard("e", &["b"]));
-        sharing.finish(1, "b", &[d, e], true);
-        assert!(!sharing.is_at_end());
+        sharing.finish(1, "b", &[d, e], Standing::AtEnd);
+        assert!(!sharing.is_at_end() && sharing.is_behind());
         assert_eq!(taken(&sharing, 0), [""; 0]);
         assert_eq!(taken(&sharing, 1), ["d", "e"]);
-        sharing.set_caught_up(true);
-        sharing.set_caught_up(true);
-        assert!(sharing.is_at_end());
-        sharing.set_caught_up(false);
-        assert!(!sharing.is_at_end());
+        sharing.note(Standing::Behind, Standing::AtEnd);
+        sharing.note(Standing::Behind, Standing::AtEnd);
+        assert!(sharing.is_at_end() && !sharing.is_behind());
+        sharing.note(Standing::AtEnd, Standing::Behind);
+        assert!(!sharing.is_at_end() && sharing.is_behind());
+    }
+
+    #[test]
+    fn a_shard_that_is_read_from_its_latest_record_on_is_not_behind() {
+        let tree = ShardTree::new(&[shard("a", &[])], &StreamStart::Latest).expect("a tree");
+        let sharing = Sharing::new(tree, 1);
+        assert_eq!(taken(&sharing, 0), ["a"]);
+        assert!(!sharing.is_behind() && !sharing.is_at_end());
     }
 
     #[test]
@@ -143,14 +183,14 @@ mod tests {
         let tree = ShardTree::new(&shards, &StreamStart::TrimHorizon).expect("a tree");
         let sharing = Sharing::new(tree, 1);
         assert_eq!(taken(&sharing, 0), ["a", "b"]);
-        sharing.set_caught_up(true);
+        sharing.note(Standing::Behind, Standing::AtEnd);
         let child = [shard("c", &["a", "b"])];
-        sharing.finish(0, "a", &child, false);
-        assert!(!sharing.is_at_end(), "c is to be read");
-        sharing.finish(0, "b", &child, true);
+        sharing.finish(0, "a", &child, Standing::Behind);
+        assert!(!sharing.is_at_end() && sharing.is_behind(), "c is to be read");
+        sharing.finish(0, "b", &child, Standing::AtEnd);
         assert_eq!(taken(&sharing, 0), ["c"]);
-        assert!(!sharing.is_at_end());
-        sharing.set_caught_up(true);
-        assert!(sharing.is_at_end());
+        assert!(!sharing.is_at_end() && sharing.is_behind());
+        sharing.note(Standing::Behind, Standing::AtEnd);
+        assert!(sharing.is_at_end() && !sharing.is_behind());
     }
 }

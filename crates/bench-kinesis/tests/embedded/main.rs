@@ -2,4 +2,5 @@
 
 mod admin;
 mod publish;
+mod receive;
 mod stream;

@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use crate::stream::{READY, STREAM, Service};
+use crate::stream::{READY, STREAM, Service, sdk_config};
+use bench_aws::SdkConfig;
 use bench_core::clock::{Clock as _, SECOND_NS, SystemClock};
 use bench_core::counts::Counts;
 use bench_core::transport::{Batch, Completion, Publish as _, TransportError};
@@ -39,8 +40,12 @@ struct Driver {
 
 impl Driver {
     fn new(service: &Service, shards: &[Shard], config: PublishConfig) -> Self {
+        Self::at(&service.sdk, shards, config)
+    }
+
+    fn at(sdk: &SdkConfig, shards: &[Shard], config: PublishConfig) -> Self {
         let (clock, counts) = (SystemClock::new(), Counts::default());
-        let publisher = KinesisPublisher::connect(&service.sdk, config, shards, clock, &counts);
+        let publisher = KinesisPublisher::connect(sdk, config, shards, clock, &counts);
         let publisher = publisher.expect("connected");
         Self { publisher, clock, counts, batch: Batch::default(), completions: Vec::new() }
     }
@@ -242,6 +247,8 @@ fn a_record_that_is_refused_for_too_long_has_failed_and_the_reason_is_told() {
     assert!(!failed.is_empty() && failed.iter().all(|code| *code == failed[0]));
     let reason = driver.publisher.explain(failed[0]);
     assert_eq!(reason, "ProvisionedThroughputExceededException");
+    assert!(!driver.publisher.is_unanswered(failed[0]), "a refusal is an answer");
+    assert_eq!(driver.publisher.outage(), None);
     let confirmed = driver.confirmed();
     let stored = service.stored().iter().map(|record| token_of(&record.data)).collect();
     assert_eq!(confirmed, stored);
@@ -268,14 +275,38 @@ fn a_server_that_is_gone_fails_the_records_in_the_end() {
     let (service, shards) = Service::with_stream(false, 1);
     let give_up_ns = SECOND_NS / 2;
     let mut driver = Driver::new(&service, &shards, PublishConfig { give_up_ns, ..config() });
+    assert_eq!(driver.publisher.outage(), None);
+    let address = service.sdk.endpoint_url().expect("an address").to_owned();
     drop(service);
     driver.push(1, None, b"1234");
     driver.submit();
     driver.finish(1);
     let [done] = driver.completions[..] else { panic!("{:?}", driver.completions) };
-    let reason = driver.publisher.explain(done.outcome.expect_err("failed"));
+    let code = done.outcome.expect_err("failed");
+    assert!(driver.publisher.is_unanswered(code));
+    let outage = driver.publisher.outage().expect("nobody is there");
+    assert!(outage.starts_with(&format!("{address} does not answer: ")), "{outage}");
+    let reason = driver.publisher.explain(code);
     assert!(reason.starts_with("failed to put records in stream 's': "), "{reason}");
     assert!(driver.count("requests_failed") >= 2 && driver.count("records_retried") >= 1);
+}
+
+#[test]
+fn a_server_that_is_silent_is_an_outage_before_any_request_is_over() {
+    // It takes connections, and says nothing.
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("http://{}", listener.local_addr().expect("an address"));
+    let mut driver = Driver::at(&sdk_config(&url), &[], config());
+    driver.push(1, None, b"1234");
+    driver.submit();
+    let begun_ns = driver.clock.now_ns();
+    while driver.publisher.outage().is_none() {
+        assert!(driver.clock.now_ns() < begun_ns + 30 * SECOND_NS, "it goes unnoticed");
+        driver.poll(SECOND_NS / 20).expect("goes on");
+    }
+    assert!(driver.clock.now_ns() >= begun_ns + SECOND_NS, "too soon to tell");
+    let outage = driver.publisher.outage().expect("an outage");
+    assert!(outage.starts_with(&format!("{url} has not answered for ")), "{outage}");
 }
 
 #[test]

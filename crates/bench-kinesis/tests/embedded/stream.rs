@@ -22,6 +22,11 @@ struct Connection {
     aws: AwsArgs,
 }
 
+/// How clients of a service at this address are configured.
+pub(crate) fn sdk_config(url: &str) -> SdkConfig {
+    Connection::parse_from(["test"]).aws.embedded_config(url)
+}
+
 /// A server and a client of it.
 pub(crate) struct Service {
     pub(crate) runtime: Runtime,
@@ -42,8 +47,7 @@ impl Service {
     pub(crate) fn start(enforce_writes: bool) -> Self {
         let limits = KinesisLimits { enforce_writes, ..KinesisLimits::default() };
         let server = serve_in_background(&limits).expect("a server");
-        let aws = Connection::parse_from(["test"]).aws;
-        let sdk = aws.embedded_config(server.endpoint_url());
+        let sdk = sdk_config(server.endpoint_url());
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let client = Client::new(&sdk);
         Self { runtime: runtime.expect("a runtime"), client, sdk, _server: server }

@@ -6,7 +6,7 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::types::{
     AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ProvisionedThroughput,
-    ScalarAttributeType, TableDescription, TableStatus, Tag,
+    ScalarAttributeType, StreamSpecification, TableDescription, TableStatus, Tag,
 };
 use bench_aws::{AwsError, SdkConfig};
 use bench_core::message::RunId;
@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep};
 
 use super::item::{BUCKET, ROW};
 use super::{NOT_FOUND, check_name, client};
-use crate::admin::{MARK, TableInfo};
+use crate::admin::{MARK, Obstacle, TableInfo};
 use crate::error::TableError;
 
 /// How long a table may take to be made or to go. The service needs some ten seconds.
@@ -37,6 +37,35 @@ pub enum Billing {
     },
 }
 
+/// What a table says of itself while rows can be written to it.
+const USABLE: [TableStatus; 2] = [TableStatus::Active, TableStatus::Updating];
+
+fn has_status(table: &TableDescription, any_of: &[TableStatus]) -> bool {
+    table.table_status().is_some_and(|status| any_of.contains(status))
+}
+
+/// Why a table should not be deleted.
+fn obstacle(table: &TableDescription) -> Option<Obstacle> {
+    if table.deletion_protection_enabled() == Some(true) {
+        return Some(Obstacle::Bound("is protected from deletion".to_owned()));
+    }
+    let replica = table.replicas().iter().find_map(|replica| replica.region_name());
+    if let Some(region) = replica {
+        return Some(Obstacle::Bound(format!("is a global table, with a replica in {region}")));
+    }
+    let has_stream = table.stream_specification().is_some_and(StreamSpecification::stream_enabled);
+    let has_indexes =
+        !table.global_secondary_indexes().is_empty() || !table.local_secondary_indexes().is_empty();
+    let extra = if has_stream {
+        "has a stream of its changes"
+    } else if has_indexes {
+        "has secondary indexes"
+    } else {
+        return None;
+    };
+    Some(Obstacle::Extra(extra.to_owned()))
+}
+
 /// Administers tables.
 #[derive(Debug)]
 pub struct DynamodbAdmin {
@@ -53,6 +82,9 @@ impl DynamodbAdmin {
     /// What is known of a table; nothing if there is none.
     pub async fn describe(&self, table: &str) -> Result<Option<TableInfo>, TableError> {
         let Some(found) = self.described(table).await? else { return Ok(None) };
+        if has_status(&found, &[TableStatus::Deleting]) {
+            return Ok(None);
+        }
         let arn = found.table_arn().unwrap_or_default();
         let mut is_marked = false;
         let mut next = None;
@@ -71,24 +103,38 @@ impl DynamodbAdmin {
             name: table.to_owned(),
             rows: found.item_count().and_then(|count| u64::try_from(count).ok()),
             is_marked,
-            is_usable: found.table_status() == Some(&TableStatus::Active),
+            is_usable: has_status(&found, &USABLE),
+            obstacle: obstacle(&found),
         }))
     }
 
-    /// Creates the table, unless it is there, and waits until it can be used.
+    /// Creates the table, unless it is there, and waits until it can be used. One that is being
+    /// deleted goes first.
     pub async fn create(&self, table: &str, billing: Billing) -> Result<(), TableError> {
+        let is_settled = |found: Option<&TableDescription>| {
+            found.is_none_or(|found| !has_status(found, &[TableStatus::Deleting]))
+        };
+        self.wait(table, "gone", is_settled).await?;
         if self.described(table).await?.is_none() {
             self.request_creation(table, billing).await?;
         }
         let is_usable = |found: Option<&TableDescription>| {
-            found.is_some_and(|found| found.table_status() == Some(&TableStatus::Active))
+            found.is_some_and(|found| has_status(found, &USABLE))
         };
         self.wait(table, "ready", is_usable).await
     }
 
-    /// Deletes the table, if it is there, and waits until it is gone.
+    /// Deletes the table, if it is there, and waits until it is gone. The service deletes none that is
+    /// being created or changed, so that this is waited for.
     pub async fn delete(&self, table: &str) -> Result<(), TableError> {
-        check_name(table)?;
+        let is_changing = |found: &TableDescription| {
+            has_status(found, &[TableStatus::Creating, TableStatus::Updating])
+        };
+        self.wait(table, "ready", |found| !found.is_some_and(is_changing)).await?;
+        let found = self.described(table).await?;
+        if found.is_some_and(|found| has_status(&found, &[TableStatus::Deleting])) {
+            return self.wait(table, "gone", |found| found.is_none()).await;
+        }
         if let Err(error) = self.client.delete_table().table_name(table).send().await {
             let error = AwsError::new(format!("delete table '{table}'"), &error);
             return if error.is(NOT_FOUND) { Ok(()) } else { Err(error.into()) };

@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use bench_core::message::RunId;
-use mysql_async::Conn;
 use mysql_async::prelude::Queryable as _;
+use mysql_async::{Conn, Error};
 
-use super::{MysqlUrl, TableName, server_error, table_error};
-use crate::admin::{MARK, TableInfo};
+use super::catalog::{Catalog, Entry};
+use super::{CONFIRMATIONS_COMMENT, MysqlUrl, TableName, server_error, table_error};
+use crate::admin::{MARK, Obstacle, TableInfo};
 use crate::error::TableError;
 
 /// Administers tables of one database.
@@ -27,24 +28,42 @@ impl MysqlAdmin {
     /// What is known of a table; nothing if there is none.
     pub async fn describe(&mut self, table: &str) -> Result<Option<TableInfo>, TableError> {
         let table = TableName::new(table)?;
-        let sql = "SELECT TABLE_COMMENT FROM information_schema.TABLES \
-                   WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = ?";
-        let failed = |error| server_error(format!("look into {}", self.database), &error);
-        let comment: Option<String> =
-            self.connection.exec_first(sql, (table.as_str(),)).await.map_err(failed)?;
-        let Some(comment) = comment else { return Ok(None) };
-        let count = format!("SELECT COUNT(*) FROM {}", table.quoted());
-        let rows: Option<u64> = self
-            .connection
-            .query_first(count)
-            .await
-            .map_err(|error| table_error("count the rows of", &table, &error))?;
+        let found = self.look(&table).await?;
+        if found.entries().next().is_none() {
+            return Ok(None);
+        }
+        let obstacle = found.obstacle(&mut self.connection).await;
+        let obstacle = obstacle.map_err(|error| self.looking_failed(&error))?;
+        let rows = match &found.rows {
+            Some(_) if matches!(obstacle, Some(Obstacle::NoTable(_))) => None,
+            Some(_) => Some(self.count(&table).await?),
+            None => Some(0),
+        };
+        // The server may write names in another way.
+        let name = found.rows.as_ref().map_or(table.as_str(), |rows| &rows.name).to_owned();
         Ok(Some(TableInfo {
-            name: table.as_str().to_owned(),
+            name,
             rows,
-            is_marked: comment.starts_with(MARK),
-            is_usable: true,
+            is_marked: found.entries().all(Entry::is_marked),
+            is_usable: found.rows.is_some() && found.confirmations.is_some(),
+            obstacle,
         }))
+    }
+
+    async fn look(&mut self, table: &TableName) -> Result<Catalog, TableError> {
+        let found = Catalog::read(&mut self.connection, table).await;
+        found.map_err(|error| self.looking_failed(&error))
+    }
+
+    fn looking_failed(&self, error: &Error) -> TableError {
+        server_error(format!("look into {}", self.database), error)
+    }
+
+    async fn count(&mut self, table: &TableName) -> Result<u64, TableError> {
+        let count = format!("SELECT COUNT(*) FROM {}", table.quoted());
+        let rows: Result<Option<u64>, _> = self.connection.query_first(count).await;
+        let rows = rows.map_err(|error| table_error("count the rows of", table, &error))?;
+        Ok(rows.unwrap_or_default())
     }
 
     /// The runs whose rows the table holds.
@@ -56,22 +75,37 @@ impl MysqlAdmin {
         Ok(names.iter().filter_map(|name| name.parse().ok()).collect())
     }
 
-    /// Creates the table and that of its confirmations, unless they are there.
+    /// Creates the table and that of its confirmations, unless they are there. Fails if something
+    /// else has one of their names, which the server passes over.
     pub async fn create(&mut self, table: &str) -> Result<(), TableError> {
         let table = TableName::new(table)?;
+        self.check_kind(&table).await?;
         for sql in [rows_sql(&table), confirmations_sql(&table)] {
             let created = self.connection.query_drop(sql).await;
             created.map_err(|error| table_error("create", &table, &error))?;
         }
-        Ok(())
+        self.check_kind(&table).await
     }
 
-    /// Deletes the table and that of its confirmations, if they are there.
+    async fn check_kind(&mut self, table: &TableName) -> Result<(), TableError> {
+        let found = self.look(table).await?;
+        match found.no_table() {
+            Some((entry, reason)) => Err(TableError::NoTable { table: entry.name.clone(), reason }),
+            None => Ok(()),
+        }
+    }
+
+    /// Deletes the table and that of its confirmations, if they are there. Fails if one of them still
+    /// is.
     pub async fn delete(&mut self, table: &str) -> Result<(), TableError> {
         let table = TableName::new(table)?;
         let sql = format!("DROP TABLE IF EXISTS {}, {}", table.quoted(), table.quoted_confirmed());
         let dropped = self.connection.query_drop(sql).await;
-        dropped.map_err(|error| table_error("delete", &table, &error))
+        dropped.map_err(|error| table_error("delete", &table, &error))?;
+        match self.look(&table).await?.entries().next() {
+            Some(left) => Err(TableError::NotDeleted { table: left.name.clone() }),
+            None => Ok(()),
+        }
     }
 }
 
@@ -108,7 +142,7 @@ fn confirmations_sql(table: &TableName) -> String {
            boot INT UNSIGNED NOT NULL,
            wall_offset_ns BIGINT NOT NULL,
            PRIMARY KEY (run, batch, part)
-         ) ENGINE=InnoDB COMMENT='{MARK}: when batches of rows were confirmed'",
+         ) ENGINE=InnoDB COMMENT='{CONFIRMATIONS_COMMENT}'",
         table.quoted_confirmed()
     )
 }

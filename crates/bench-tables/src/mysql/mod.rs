@@ -4,6 +4,7 @@
 //! number. `docs/tables.md` has the columns.
 
 mod admin;
+mod catalog;
 mod connection;
 mod gaps;
 mod reader;
@@ -21,6 +22,9 @@ use crate::error::TableError;
 /// Most rows of an INSERT statement, and so of a transaction: a prepared statement takes 65,535
 /// parameters, of which a row needs twelve.
 pub const INSERT_ROWS_MAX: usize = 5_000;
+
+/// The comment of the table of confirmations. It begins with [`MARK`](crate::MARK).
+const CONFIRMATIONS_COMMENT: &str = "stream-benchmark: when batches of rows were confirmed";
 
 /// What follows a table's name in that of the table of its confirmations.
 const CONFIRMED: &str = "_confirmed";
@@ -64,9 +68,14 @@ impl TableName {
         format!("`{}`", self.0)
     }
 
-    /// The table of its confirmations, as a statement has it.
+    /// The table of its confirmations.
+    pub(crate) fn confirmed(&self) -> String {
+        format!("{}{CONFIRMED}", self.0)
+    }
+
+    /// The same as a statement has it.
     pub(crate) fn quoted_confirmed(&self) -> String {
-        format!("`{}{CONFIRMED}`", self.0)
+        format!("`{}`", self.confirmed())
     }
 }
 

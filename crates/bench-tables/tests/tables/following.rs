@@ -51,14 +51,18 @@ fn a_row_that_nobody_confirms_landed_when_it_was_seen() {
             Selection::Run(Messages::new(1, 1, 50).run),
             Until::Distinct(20),
         );
+        assert!(reading.receiver.is_behind(), "it has not looked yet");
         let mut found = Found::new();
-        reading.some(&mut found);
+        reading.until(false, &mut found);
         let messages = Messages::new(1, 20, 50);
         runtime().block_on(async {
             let mut writer = place.writer("unconfirmed", None).await;
             writer.write(&messages.rows()).await.expect("written");
         });
+        reading.until(true, &mut found);
+        assert!(found.is_empty(), "rows wait for their confirmation");
         found.extend(reading.read_to_end());
+        assert!(!reading.receiver.is_behind());
         messages.assert_found_once(&found);
         assert_eq!(reading.count("rows_unconfirmed"), 20, "{}", place.name());
     }

@@ -149,6 +149,15 @@ impl Reading {
         found
     }
 
+    /// Reads until more is known to be there, or is not.
+    pub(crate) fn until(&mut self, is_behind: bool, found: &mut Found) {
+        let deadline_ns = self.clock.now_ns() + PATIENCE_NS;
+        while self.receiver.is_behind() != is_behind {
+            assert!(self.clock.now_ns() < deadline_ns, "{} found", found.len());
+            self.some(found);
+        }
+    }
+
     /// Reads a little.
     pub(crate) fn some(&mut self, found: &mut Found) -> usize {
         let until_ns = self.clock.now_ns() + 20_000_000;

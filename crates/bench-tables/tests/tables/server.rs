@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
+use aws_sdk_dynamodb::types::{StreamSpecification, StreamViewType};
 use bench_core::clock::Clock as _;
 use bench_core::clock::SystemClock;
 use bench_core::transport::Receive as _;
 use bench_tables::dynamodb::{Billing, DynamodbAdmin};
 use bench_tables::mysql::{MysqlAdmin, MysqlUrl, MysqlWriter};
-use bench_tables::{Selection, TableInfo, Until, WriterOptions};
+use bench_tables::{Obstacle, Selection, TableInfo, Until, WriterOptions};
 
 use crate::place::{Messages, Place, config, runtime};
 
@@ -55,6 +56,54 @@ fn a_table_is_described_with_its_mark_and_its_runs() {
         assert_eq!(runs, [one.run, two.run], "{}", place.name());
         assert!(described(&place, "described").expect("there").rows >= Some(5));
     }
+}
+
+#[test]
+fn protection_and_streams_of_dynamodb_stand_in_the_way() {
+    let place = Place::dynamodb();
+    let Place::Dynamodb { config, .. } = &place else { panic!("it is DynamoDB") };
+    place.create("bound");
+    let client = aws_sdk_dynamodb::Client::new(config);
+    let obstacle = || described(&place, "bound").expect("there").obstacle;
+    assert_eq!(obstacle(), None);
+    let protect = |is_protected| {
+        let update = client.update_table().table_name("bound");
+        let update = update.deletion_protection_enabled(is_protected).send();
+        runtime().block_on(update).expect("changed");
+    };
+    protect(true);
+    assert_eq!(obstacle(), Some(Obstacle::Bound("is protected from deletion".to_owned())));
+    let error = runtime().block_on(DynamodbAdmin::new(config).delete("bound"));
+    assert!(error.is_err() && described(&place, "bound").is_some());
+    protect(false);
+    let stream = StreamSpecification::builder().stream_enabled(true);
+    let stream = stream.stream_view_type(StreamViewType::KeysOnly).build().expect("complete");
+    let update = client.update_table().table_name("bound").stream_specification(stream).send();
+    runtime().block_on(update).expect("changed");
+    assert_eq!(obstacle(), Some(Obstacle::Extra("has a stream of its changes".to_owned())));
+    runtime().block_on(DynamodbAdmin::new(config).delete("bound")).expect("deleted");
+    assert_eq!(described(&place, "bound"), None);
+}
+
+#[test]
+fn a_view_is_neither_created_nor_deleted_as_a_table() {
+    use mysql_async::prelude::Queryable as _;
+    let Some(place) = Place::mysql("views of MySQL") else { return };
+    let Place::Mysql { stack, url } = &place else { panic!("it is MySQL") };
+    runtime().block_on(async {
+        let address = stack.variable("MYSQL_URL");
+        let mut connection = mysql_async::Conn::from_url(address).await.expect("connected");
+        let sql = "CREATE OR REPLACE VIEW seen AS SELECT 1 AS one";
+        connection.query_drop(sql).await.expect("created");
+        let mut admin = MysqlAdmin::connect(url, TIMEOUT).await.expect("connected");
+        let error = admin.create("seen").await.expect_err("a view").to_string();
+        assert!(error.contains("'seen' is a view"), "{error}");
+        let error = admin.delete("seen").await.expect_err("still there").to_string();
+        assert!(error.contains("'seen'"), "{error}");
+        let info = admin.describe("seen").await.expect("described").expect("there");
+        assert_eq!(info.obstacle, Some(Obstacle::NoTable("is a view".to_owned())));
+        assert_eq!((info.rows, info.is_marked), (None, false));
+    });
 }
 
 #[test]

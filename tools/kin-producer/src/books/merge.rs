@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use bench_cli::{Exit, UsageError, output};
+use bench_core::message::{CsvFile, RecordError};
 use csv::StringRecord;
 use serde_json::{Map, Number, Value};
 
@@ -47,7 +48,7 @@ pub(super) fn run(args: &MergeArgs) -> Result<Exit> {
     }
     // What is half written has another name, so that nobody takes it for the whole.
     let partial = partial(&args.output);
-    let written = write(&partial, form, &columns, sources)
+    let written = write(&partial, form, &columns, &sources)
         .and_then(|records| {
             std::fs::rename(&partial, &args.output)?;
             Ok(records)
@@ -115,47 +116,51 @@ fn partial(file: &Path) -> PathBuf {
 }
 
 /// A CSV file, and where the fields stand in it.
-struct Source<'a> {
-    path: &'a Path,
-    rows: csv::Reader<File>,
+struct Source {
+    file: CsvFile,
     /// The place of each column, if the file has it.
     places: Vec<Option<usize>>,
 }
 
-impl<'a> Source<'a> {
-    fn open(path: &'a Path, columns: &[Column]) -> Result<Self> {
-        let reading = || format!("failed to read {}", path.display());
-        let mut rows = csv::Reader::from_path(path).with_context(reading)?;
-        let headings = rows.headers().with_context(reading)?.clone();
+impl Source {
+    fn open(path: &Path, columns: &[Column]) -> Result<Self, UsageError> {
+        let file = CsvFile::load(path).map_err(unusable)?;
+        let headings: Vec<&str> = file.columns().iter().map(str::trim).collect();
         let place = |column: &Column| {
-            column.headings.iter().find_map(|heading| {
-                // Files made by spreadsheets begin with a byte order mark.
-                headings.iter().position(|h| h.trim_start_matches('\u{feff}').trim() == heading)
-            })
+            let is_here = |wanted: &String| headings.iter().position(|found| found == wanted);
+            column.headings.iter().find_map(is_here)
         };
         let places: Vec<Option<usize>> = columns.iter().map(place).collect();
         if places.iter().all(Option::is_none) {
-            let found: Vec<&str> = headings.iter().collect();
             return Err(UsageError::new(
                 "--column",
-                format!("{} has none of the headings, but {}", path.display(), found.join(", ")),
+                format!("{} has none of the headings, but {}", path.display(), headings.join(", ")),
                 "name them as in --column Title=Title,'Book Title'",
-            )
-            .into());
+            ));
         }
-        for (index, heading) in headings.iter().enumerate() {
-            if !places.contains(&Some(index)) {
+        for (index, &heading) in headings.iter().enumerate() {
+            let is_taken = places.contains(&Some(index));
+            if is_taken && headings[index + 1..].contains(&heading) {
+                let (path, column) = (path.to_owned(), heading.to_owned());
+                return Err(unusable(RecordError::DuplicateColumn { path, column }));
+            }
+            if !is_taken {
                 tracing::warn!("{}: column {heading} belongs to no field", path.display());
             }
         }
         for (column, _) in columns.iter().zip(&places).filter(|(_, place)| place.is_none()) {
             tracing::warn!("{}: no column for the field {}", path.display(), column.name);
         }
-        Ok(Self { path, rows, places })
+        Ok(Self { file, places })
     }
 }
 
-fn write(path: &Path, form: Form, columns: &[Column], sources: Vec<Source<'_>>) -> Result<u64> {
+/// A file on the command line cannot be merged.
+fn unusable(error: RecordError) -> UsageError {
+    UsageError::from_library(format!("{:#}", anyhow::Error::from(error).context("CSV")))
+}
+
+fn write(path: &Path, form: Form, columns: &[Column], sources: &[Source]) -> Result<u64> {
     let mut out = BufWriter::new(File::create(path)?);
     let (before, between, after) = match form {
         Form::Array => ("[\n", ",\n", "\n]\n"),
@@ -163,19 +168,15 @@ fn write(path: &Path, form: Form, columns: &[Column], sources: Vec<Source<'_>>) 
     };
     let mut records = 0;
     out.write_all(before.as_bytes())?;
-    for mut source in sources {
-        let mut row = StringRecord::new();
-        while source
-            .rows
-            .read_record(&mut row)
-            .with_context(|| format!("failed to read {}", source.path.display()))?
-        {
+    for source in sources {
+        source.file.for_each_row(|row| -> Result<()> {
             if records > 0 {
                 out.write_all(between.as_bytes())?;
             }
-            serde_json::to_writer(&mut out, &merged(columns, &source.places, &row))?;
+            serde_json::to_writer(&mut out, &merged(columns, &source.places, row))?;
             records += 1;
-        }
+            Ok(())
+        })?;
     }
     out.write_all(after.as_bytes())?;
     out.flush()?;
@@ -196,10 +197,16 @@ fn merged(columns: &[Column], places: &[Option<usize>], row: &StringRecord) -> M
     fields.map(|(column, place)| (column.name.clone(), value(column, place))).collect()
 }
 
-/// The number that a text is. NaN and infinity, which JSON does not have, stay texts.
+/// The number that a text is. What a JSON number cannot hold stays a text: NaN, infinity, and more
+/// digits than readers of JSON keep.
 fn number(text: &str) -> Option<Number> {
     if let Ok(whole) = text.parse::<i64>() {
         return Some(whole.into());
+    }
+    let digits = text.split(['e', 'E']).next()?.chars().filter(char::is_ascii_digit);
+    let digits = digits.skip_while(|digit| *digit == '0').count();
+    if digits > f64::DIGITS as usize {
+        return None;
     }
     text.parse().ok().and_then(Number::from_f64)
 }
@@ -270,6 +277,22 @@ mod tests {
     }
 
     #[test]
+    fn numbers_that_json_would_round_stay_texts() {
+        for (text, expected) in [
+            ("9007199254740993", Some("9007199254740993")),
+            ("12345678901234567890", None),
+            ("9007199254740993.5", None),
+            ("0.000123456789012345", Some("0.000123456789012345")),
+            ("-0.10", Some("-0.1")),
+            ("1e400", None),
+            ("NaN", None),
+        ] {
+            let found = number(text).map(|number| number.to_string());
+            assert_eq!(found.as_deref(), expected, "{text}");
+        }
+    }
+
+    #[test]
     fn what_cannot_be_merged_is_refused_with_a_remedy_and_leaves_nothing() {
         for (output, columns, text, needle) in [
             ("o.txt", &[][..], A, "--output: "),
@@ -277,11 +300,16 @@ mod tests {
             ("o.json", &["Title="], A, "write --column NAME=HEADING"),
             ("o.json", &["T=a", "T=b"], A, "T is given twice"),
             ("o.json", &["T=a"], A, "has none of the headings, but Title, Author(s)"),
-            ("o.json", &[], "Title,Price\nonly one\n", "record 1"),
+            ("o.json", &[], "Title,Price\nonly one\n", "line 2 of"),
+            ("o.json", &[], "Title,Price\n1,\"x\n2,y\n3,z\n", "line 2 of"),
+            ("o.json", &[], "Title,Price\n1,x\"y\"\n", "not valid CSV"),
+            ("o.json", &[], "Title,Price,Price\n1,2,3\n", "two columns of"),
         ] {
             let folder = tempfile::tempdir().expect("a folder");
             let error = merge(folder.path(), output, columns, &[("a.csv", text)]);
-            let error = format!("{:#}", error.expect_err(needle));
+            let error = error.expect_err(needle);
+            assert!(error.is::<UsageError>(), "{needle}: {error:?}");
+            let error = format!("{error:#}");
             assert!(error.contains(needle), "{needle}: {error}");
             assert_eq!(std::fs::read_dir(folder.path()).expect("a folder").count(), 1, "{needle}");
         }

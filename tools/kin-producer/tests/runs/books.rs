@@ -38,6 +38,29 @@ fn the_records_of_a_file_are_sent_as_they_are_once_each_by_their_field() {
 }
 
 #[test]
+fn keys_count_by_characters_and_by_what_they_are() {
+    let kinesis = Kinesis::start(false);
+    let send = |title: &str, size_bytes: usize| {
+        let place = Place::new(TOOL);
+        let empty = format!("{{\"Title\":\"{title}\",\"Text\":\"\"}}").len();
+        let text = "x".repeat(size_bytes - empty);
+        place.write("b.jsonl", &format!("{{\"Title\":\"{title}\",\"Text\":\"{text}\"}}\n"));
+        kinesis.run(&place, "--create --input b.jsonl --partition-key-field Title")
+    };
+    let title = "\u{e9}".repeat(300);
+    let said = send(&title, 1_000);
+    assert_eq!(said.code, 0, "{said:?}");
+    let [(key, _)] = &kinesis.users("benchmark")[..] else { panic!("not one record") };
+    assert_eq!(key, &"\u{e9}".repeat(256), "cut to 256 characters");
+    // A record has 1 MiB, its key included.
+    let said = send("AB", (1 << 20) - 2);
+    assert_eq!(said.code, 0, "{said:?}");
+    let said = send("AB", (1 << 20) - 1);
+    assert_eq!(said.code, 2, "{said:?}");
+    assert!(said.stderr.contains("--input: ") && said.stderr.contains("1048577"), "{said:?}");
+}
+
+#[test]
 fn records_in_messages_with_headers_have_their_keys_too() {
     let (kinesis, place) = (Kinesis::start(false), Place::new(TOOL));
     place.write("b.jsonl", "{\"Title\":\"A\"}\n{\"Title\":\"B\"}\n");

@@ -72,6 +72,28 @@ fn a_file_of_records_that_cannot_be_used_is_named() {
 }
 
 #[test]
+fn malformed_csv_is_refused_with_its_line_by_every_reader() {
+    for (text, line) in [
+        ("a,b\n1,\"x\n2,y\n", 2),
+        ("a,b\n1,x\n2,y\"z\"\n", 3),
+        ("a,b\n\"1\\\"\",x\n", 2),
+        ("a,b\r1,2\r", 1),
+        ("a,b\n1,2\n3\n", 3),
+    ] {
+        for args in ["--input q.csv", "books merge --column a=a --output o.jsonl good.csv q.csv"] {
+            let place = Place::new(TOOL);
+            place.write("q.csv", text);
+            place.write("good.csv", "a\n1\n");
+            let said = place.run(args);
+            assert_eq!((said.code, said.stdout.as_str()), (2, ""), "{text:?}: {said:?}");
+            let needle = format!("line {line} of q.csv is not valid CSV: ");
+            assert!(said.stderr.contains(&needle), "{text:?}: {said:?}");
+            assert_eq!(place.entries(), ["good.csv", "q.csv"], "{text:?}");
+        }
+    }
+}
+
+#[test]
 fn the_options_are_told_to_programs() {
     let said = Place::new(TOOL).run("--generate options");
     assert_eq!(said.code, 0, "{said:?}");

@@ -15,6 +15,9 @@ use super::server::{Answer, Service};
 /// The most that one `PutRecords` takes, partition keys included.
 const BATCH_MAX_BYTES: usize = 10 << 20;
 
+/// The most that a record takes, its partition key included. ferrokinesis looks at the data alone.
+const RECORD_MAX_BYTES: usize = 1 << 20;
+
 /// A record of a request.
 struct Entry<'a> {
     partition_key: &'a str,
@@ -104,16 +107,29 @@ fn entry(record: &Value) -> Result<Entry<'_>, KinesisErrorResponse> {
     let data = record["Data"].as_str().unwrap_or_default();
     let hash_key = match record["ExplicitHashKey"].as_str() {
         None => partition_key_to_hash_key(partition_key),
-        Some(explicit) => explicit.parse().map_err(|_| {
-            let message = format!(
-                "Invalid ExplicitHashKey. ExplicitHashKey must be in the range: [0, 2^128-1]. \
-                 Specified value was {explicit}"
-            );
-            KinesisErrorResponse::client_error(INVALID_ARGUMENT, Some(&message))
-        })?,
+        Some(explicit) => explicit_hash_key(explicit)?,
     };
     let size_bytes = partition_key.len() + decoded_bytes(data);
+    if size_bytes > RECORD_MAX_BYTES {
+        let message = format!(
+            "Record size of {size_bytes} bytes, partition key included, exceeds {RECORD_MAX_BYTES} \
+             bytes"
+        );
+        return Err(KinesisErrorResponse::client_error(INVALID_ARGUMENT, Some(&message)));
+    }
     Ok(Entry { partition_key, hash_key, data, size_bytes })
+}
+
+/// A number as Amazon writes it: decimal, without a sign and without zeros before it.
+fn explicit_hash_key(explicit: &str) -> Result<u128, KinesisErrorResponse> {
+    let hash_key = explicit.parse().ok().filter(|hash_key: &u128| hash_key.to_string() == explicit);
+    hash_key.ok_or_else(|| {
+        let message = format!(
+            "Invalid ExplicitHashKey. ExplicitHashKey must be in the range: [0, 2^128-1]. Specified \
+             value was {explicit}"
+        );
+        KinesisErrorResponse::client_error(INVALID_ARGUMENT, Some(&message))
+    })
 }
 
 /// How many bytes are encoded in these letters.

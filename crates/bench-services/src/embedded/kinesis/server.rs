@@ -3,7 +3,8 @@
 //! As shipped it can lose records: a sequence number is given out before its record is stored, so
 //! that a reader who comes in between passes the record by. Here nobody reads while somebody
 //! writes. Its arrival times are whole seconds, and its consumers are never behind: `put` and `get`
-//! mend that. What they do not know goes through to ferrokinesis as it is.
+//! mend that. It counts the bytes of texts where Kinesis counts characters: `request` mends that.
+//! What they do not know goes through to ferrokinesis as it is.
 
 use std::io;
 use std::sync::Arc;
@@ -15,7 +16,7 @@ use axum::http::{HeaderMap, StatusCode, request};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::serve::ListenerExt;
-use ferrokinesis::actions::Operation;
+use ferrokinesis::actions::{Operation, dispatch};
 use ferrokinesis::constants::{CONTENT_TYPE_JSON, KINESIS_API, SERIALIZATION_EXCEPTION};
 use ferrokinesis::create_app;
 use ferrokinesis::error::KinesisErrorResponse;
@@ -26,6 +27,7 @@ use tokio::sync::RwLock;
 
 use super::KinesisLimits;
 use super::reads::ReadLimits;
+use super::request::{checked, parsed};
 use super::{create, get, put};
 
 /// The largest request: 10 MiB of records, encoded in letters, and what is around them.
@@ -85,12 +87,22 @@ async fn answer(State(service): State<Arc<Service>>, request: Request, next: Nex
         Operation::PutRecord => response(put::put_record(&service, &body).await),
         Operation::PutRecords => response(put::put_records(&service, &body).await),
         Operation::GetRecords => response(get::get_records(&service, &body).await),
+        Operation::AddTagsToStream
+        | Operation::RemoveTagsFromStream
+        | Operation::TagResource
+        | Operation::UntagResource
+        | Operation::ListTagsForStream => response(tags(&service, operation, &body).await),
         _ => {
             let _turn = service.order.read().await;
             let body = get::with_position(&service.store, operation, &body).await.unwrap_or(body);
             next.run(Request::from_parts(parts, Body::from(body))).await
         }
     }
+}
+
+/// Carries out what has texts beyond ASCII, which are checked here.
+async fn tags(service: &Service, operation: Operation, body: &[u8]) -> Answer {
+    dispatch(&service.store, operation, checked(operation, &parsed(body)?)?).await
 }
 
 /// Leaves a request to ferrokinesis, in its turn.
@@ -117,12 +129,17 @@ fn operation(headers: &HeaderMap) -> Option<Operation> {
     name.parse().ok().filter(|operation| {
         matches!(
             operation,
-            Operation::CreateStream
+            Operation::AddTagsToStream
+                | Operation::CreateStream
                 | Operation::GetRecords
                 | Operation::GetShardIterator
+                | Operation::ListTagsForStream
                 | Operation::PutRecord
                 | Operation::PutRecords
+                | Operation::RemoveTagsFromStream
                 | Operation::SubscribeToShard
+                | Operation::TagResource
+                | Operation::UntagResource
         )
     })
 }
