@@ -201,9 +201,6 @@ pub fn store_reason(error: &object_store::Error) -> String {
     if let Some(reason) = no_answer(error) {
         return reason;
     }
-    if matches!(error, object_store::Error::NotFound { .. }) {
-        return "it is not there".to_owned();
-    }
     let text = with_causes(error);
     let (code, message) = (element(&text, "Code"), element(&text, "Message"));
     match (message, code) {
@@ -211,6 +208,7 @@ pub fn store_reason(error: &object_store::Error) -> String {
         (None, Some(code)) => code.to_owned(),
         // What the service said cannot be told from the rest of the request.
         _ if text.contains("<Error>") => "the service refused it".to_owned(),
+        _ if matches!(error, object_store::Error::NotFound { .. }) => "it is not there".to_owned(),
         _ => one_line(&text),
     }
 }
