@@ -117,9 +117,13 @@ fn needed(workers: &[Workers], resource: Resource) -> u64 {
     workers.iter().map(|workers| u64::from(workers.count) * each(&workers.each)).sum()
 }
 
-/// `1,000 producers and 20 consumers`.
+/// `1,000 producers and 1 consumer`.
 fn list(workers: &[Workers]) -> String {
-    let each = workers.iter().map(|w| format!("{} {}", quantity::count(w.count.into()), w.kind));
+    let each = workers.iter().map(|workers| {
+        let kind = workers.kind;
+        let kind = if workers.count == 1 { kind.trim_end_matches('s') } else { kind };
+        format!("{} {kind}", quantity::count(workers.count.into()))
+    });
     each.collect::<Vec<_>>().join(" and ")
 }
 
@@ -185,7 +189,8 @@ mod tests {
     #[test]
     fn the_tightest_of_several_limits_counts() {
         let limits = [limit(Resource::Memory, 100 << 30), limit(Resource::Memory, 1 << 20)];
-        assert!(judge(&workers(1, 0), &limits).is_err());
+        let text = judge(&workers(1, 2), &limits).expect_err("too little").to_string();
+        assert!(text.contains("1 producer and 2 consumers need 6.29 MB of memory"), "{text}");
         assert_eq!(judge(&workers(1_000, 1_000), &[]), Ok(None), "no limit is known");
     }
 }
