@@ -247,6 +247,10 @@ impl<R: Receive> Receive for LandingReceiver<R> {
     fn is_behind(&self) -> bool {
         self.receiver.is_behind()
     }
+
+    fn waits_for(&self) -> Option<String> {
+        self.receiver.waits_for()
+    }
 }
 
 fn writer_ended() -> TransportError {
