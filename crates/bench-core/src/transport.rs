@@ -278,6 +278,13 @@ pub trait Receive {
         false
     }
 
+    /// What the reader waits for that ends by itself and hides messages until then, such as an open
+    /// transaction of another producer, for people. The time until then is no silence after which
+    /// messages could count as lost. `None` when messages may come at any time.
+    fn waits_for(&self) -> Option<String> {
+        None
+    }
+
     /// Asks that messages from now on count as read only when they are [settled](Self::settle):
     /// whoever reads on where this consumer stops gets those that are not. For who passes them on
     /// to where they may still be lost. Systems that keep no such position have nothing to do.

@@ -16,6 +16,7 @@ use rdkafka::admin::{
 };
 use rdkafka::client::DefaultClientContext;
 use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::ConsumerContext;
 use rdkafka::error::{KafkaError as LibraryError, KafkaResult};
 use rdkafka::metadata::{Metadata, MetadataTopic};
 use rdkafka::producer::{BaseProducer, DeliveryResult, Producer, ProducerContext};
@@ -26,12 +27,16 @@ pub use sample::SampledMessage;
 
 use crate::config::KafkaConfig;
 use crate::error::{KafkaError, is_passing};
+use crate::reading::OpenTransaction;
 
 /// How long [`Admin::connect`] and each operation may take unless told otherwise.
 pub const TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
 
 /// How long to wait before asking the cluster again whether something has happened.
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
+
+/// How long to wait before asking again whether a transaction has ended.
+const TRANSACTION_POLL: Duration = Duration::from_millis(200);
 
 /// How long the first attempt to reach a broker may take. Between attempts the client's complaints
 /// are read, so that a refused login ends the wait; each takes twice as long as the one before, so
@@ -126,6 +131,8 @@ impl Admin {
         let mut config = config.to_client_config();
         // Asking whether a topic exists must not create it, whatever a producer may do.
         config.set("allow.auto.create.topics", "false");
+        // Otherwise a partition seems to end where the first open transaction begins.
+        config.set("isolation.level", "read_uncommitted");
         let failed = |error: LibraryError| KafkaError::Client {
             servers: servers.clone(),
             reason: match error {
@@ -152,6 +159,13 @@ impl Admin {
             id: self.client.client().fetch_cluster_id(self.timeout),
             brokers: count(metadata.brokers().len()),
         })
+    }
+
+    /// Whether a broker answers within a second.
+    #[must_use]
+    pub fn is_reachable(&self) -> bool {
+        let timeout = self.timeout.min(Duration::from_secs(1));
+        self.client.client().fetch_metadata(None, timeout).is_ok()
     }
 
     /// All topics, by name.
@@ -266,7 +280,7 @@ impl Admin {
         })
     }
 
-    /// The watermarks of every partition of a topic.
+    /// The watermarks of every partition of a topic. Messages of open transactions lie below them.
     pub fn watermarks(&self, name: &str) -> Result<Vec<PartitionWatermarks>, KafkaError> {
         let topic = self.topic(name)?.ok_or_else(|| no_such(name))?;
         (0..to_native(topic.partitions))
@@ -274,15 +288,52 @@ impl Admin {
             .collect()
     }
 
+    /// Waits until the transactions that are open in a topic have ended: they hide what comes after
+    /// them from readers of committed messages. Says once what it waits for, and stops when
+    /// `is_cancelled`.
+    pub fn await_transactions(
+        &self,
+        name: &str,
+        is_cancelled: impl Fn() -> bool,
+    ) -> Result<(), KafkaError> {
+        let mut config = self.config.clone();
+        config.set("isolation.level", "read_committed");
+        let reader: BaseProducer<Complaints> =
+            config.create_with_context(Complaints::default()).map_err(|error| {
+                KafkaError::from_library(format!("read the offsets of topic '{name}'"), &error)
+            })?;
+        for PartitionWatermarks { partition, high, .. } in self.watermarks(name)? {
+            loop {
+                let offset = self.watermarks_as(&reader, name, partition)?.high;
+                if offset >= high || is_cancelled() {
+                    break;
+                }
+                OpenTransaction { partition, offset }.announce(name);
+                std::thread::sleep(TRANSACTION_POLL);
+            }
+        }
+        Ok(())
+    }
+
     fn partition_watermarks(
         &self,
         name: &str,
         partition: i32,
     ) -> Result<PartitionWatermarks, KafkaError> {
+        self.watermarks_as(&self.client, name, partition)
+    }
+
+    /// The watermarks as a client with its `isolation.level` sees them.
+    fn watermarks_as(
+        &self,
+        client: &BaseProducer<Complaints>,
+        name: &str,
+        partition: i32,
+    ) -> Result<PartitionWatermarks, KafkaError> {
         let action = || format!("read the watermarks of topic '{name}', partition {partition}");
         self.retry_while_passing(|| {
-            let client = self.client.client();
             let (low, high) = client
+                .client()
                 .fetch_watermarks(name, partition, self.timeout)
                 .map_err(|error| KafkaError::from_library(action(), &error))?;
             Ok(PartitionWatermarks { partition, low, high })
@@ -455,6 +506,8 @@ impl ClientContext for Complaints {
         }
     }
 }
+
+impl ConsumerContext for Complaints {}
 
 impl ProducerContext for Complaints {
     type DeliveryOpaque = ();

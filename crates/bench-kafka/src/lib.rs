@@ -3,10 +3,12 @@
 pub mod admin;
 pub mod config;
 pub mod error;
+mod health;
 mod mortal;
 mod native;
 pub mod options;
 mod publish;
+mod reading;
 mod receive;
 mod requests;
 

@@ -113,6 +113,10 @@ impl Receive for MortalReceiver {
         self.receiver.as_ref().is_some_and(KafkaReceiver::is_behind)
     }
 
+    fn waits_for(&self) -> Option<String> {
+        self.receiver.as_ref().and_then(KafkaReceiver::waits_for)
+    }
+
     fn hold_back(&mut self) {
         self.holds_back = true;
         if let Some(receiver) = &mut self.receiver {

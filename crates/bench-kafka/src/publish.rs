@@ -1,7 +1,9 @@
 //! Sending: librdkafka as the engine's [`Publish`] transport.
 
 use std::num::NonZeroU32;
-use std::time::Duration;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use bench_core::clock::{Clock as _, InstantNs, SystemClock, duration_ns};
 use bench_core::transport::{Batch, Completion, Publish, TransportError};
@@ -12,8 +14,12 @@ use crate::error::KafkaError;
 use crate::native::{Delivery, NativeProducer, ProducerEvent, TransactionError};
 use crate::requests::RequestWatch;
 
-/// How long a transaction's begin, commit or abort may take.
-const TRANSACTION_TIMEOUT: Duration = Duration::from_mins(1);
+/// How long the first contact with the coordinator of transactions may take.
+const TRANSACTIONS_TIMEOUT: Duration = Duration::from_mins(1);
+
+/// How long one call that ends a transaction waits for the brokers, before whoever polls has a look
+/// at the time again. What it began goes on.
+const TRANSACTION_STEP: Duration = Duration::from_millis(50);
 
 /// Requests that show how long a single one takes: the quickest counts, on a busy machine, too.
 const ROUND_TRIPS: u32 = 5;
@@ -25,6 +31,24 @@ const ABORTED_ON_PURPOSE: i32 = i32::MIN;
 /// Failure codes of messages whose transaction had to be aborted are librdkafka's, this much lower:
 /// unlike others that failed, such a message must never be seen.
 const ABORTED: i32 = -1_000_000;
+
+/// The codes with which the client library gives a message up by itself. All others are answers.
+const UNANSWERED: [RDKafkaErrorCode; 14] = [
+    RDKafkaErrorCode::MessageTimedOut,
+    RDKafkaErrorCode::OperationTimedOut,
+    RDKafkaErrorCode::TimedOutQueue,
+    RDKafkaErrorCode::BrokerTransportFailure,
+    RDKafkaErrorCode::AllBrokersDown,
+    RDKafkaErrorCode::Resolve,
+    RDKafkaErrorCode::BrokerDestroy,
+    RDKafkaErrorCode::DestroyBroker,
+    RDKafkaErrorCode::PurgeQueue,
+    RDKafkaErrorCode::PurgeInflight,
+    RDKafkaErrorCode::Interrupted,
+    RDKafkaErrorCode::WaitingForCoordinator,
+    RDKafkaErrorCode::NodeUpdate,
+    RDKafkaErrorCode::NetworkException,
+];
 
 /// When a producer ends a transaction, and how.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,6 +72,8 @@ pub struct KafkaPublisher {
     codes: Vec<RDKafkaErrorCode>,
     fatal: Option<String>,
     requests: RequestWatch,
+    /// Whether the process of the broker has ended, where that is known.
+    broker_ended: Option<Arc<AtomicBool>>,
 }
 
 struct Transaction {
@@ -59,9 +85,51 @@ struct Transaction {
     produced: u32,
     /// Delivered within the open transaction: not confirmed before it is committed.
     delivered: Vec<Completion>,
+    /// How the open one is being ended, once that has begun.
+    ending: Option<Ending>,
+    /// Whether no message follows, so that the open one ends now.
+    is_last: bool,
+}
+
+/// How a transaction ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ending {
+    Commit,
+    /// With the failure code of its messages.
+    Abort(i32),
 }
 
 impl Transaction {
+    fn new(plan: TransactionPlan) -> Self {
+        Self {
+            plan,
+            since_abort: 0,
+            begun_ns: None,
+            produced: 0,
+            delivered: Vec::new(),
+            ending: None,
+            is_last: false,
+        }
+    }
+
+    /// How the open one is to end, if it is to: when it is full, old enough, or the last.
+    fn due(&self, now_ns: InstantNs) -> Option<Ending> {
+        let begun_ns = self.begun_ns?;
+        let is_old = now_ns.saturating_sub(begun_ns) >= self.plan.age_max_ns;
+        let is_full = self.produced >= self.plan.messages;
+        let ending = if self.is_to_be_aborted() {
+            Ending::Abort(ABORTED_ON_PURPOSE)
+        } else {
+            Ending::Commit
+        };
+        (is_old || is_full || self.is_last).then_some(ending)
+    }
+
+    /// Whether messages of the open one are still on their way.
+    fn is_delivering(&self) -> bool {
+        self.delivered.len() < self.produced as usize
+    }
+
     /// Whether the open transaction is one to abort on purpose.
     fn is_to_be_aborted(&self) -> bool {
         self.plan.abort_every.is_some_and(|every| self.since_abort + 1 >= every.get())
@@ -72,11 +140,15 @@ impl Transaction {
         self.since_abort = if self.is_to_be_aborted() { 0 } else { self.since_abort + 1 };
         self.begun_ns = None;
         self.produced = 0;
+        self.ending = None;
         self.delivered.drain(..)
     }
 
     /// How many more messages belong to the open transaction.
     fn room(&self) -> usize {
+        if self.ending.is_some() {
+            return 0;
+        }
         self.plan.messages.saturating_sub(self.produced) as usize
     }
 }
@@ -96,6 +168,18 @@ impl KafkaPublisher {
         transaction: Option<TransactionPlan>,
         timeout: Duration,
     ) -> Result<Self, KafkaError> {
+        Self::connect_unless(|| false, config, topic, clock, transaction, timeout)
+    }
+
+    /// The same, and gives up once it `is_cancelled`, which is asked every now and then.
+    pub fn connect_unless(
+        is_cancelled: impl Fn() -> bool,
+        config: &KafkaConfig,
+        topic: &str,
+        clock: SystemClock,
+        transaction: Option<TransactionPlan>,
+        timeout: Duration,
+    ) -> Result<Self, KafkaError> {
         let mut producer = NativeProducer::new(config, topic)?;
         producer.learn_topic(timeout)?;
         let mut requests = RequestWatch::default();
@@ -107,30 +191,57 @@ impl KafkaPublisher {
                 requests.note_round_trip(Duration::from_nanos(clock.now_ns() - asked_ns));
             }
         }
-        if transaction.is_some() {
-            producer.init_transactions(TRANSACTION_TIMEOUT).map_err(|error| {
-                KafkaError::Library {
-                    action: "start transactions".to_owned(),
-                    reason: format!("{} ({})", error.reason, error.code),
-                }
-            })?;
-        }
-        let transaction = transaction.map(|plan| Transaction {
-            plan,
-            since_abort: 0,
-            begun_ns: None,
-            produced: 0,
-            delivered: Vec::new(),
-        });
-        Ok(Self {
+        let mut publisher = Self {
             producer,
             clock,
-            transaction,
+            transaction: transaction.map(Transaction::new),
             refused: Vec::new(),
             codes: Vec::new(),
             fatal: None,
             requests,
-        })
+            broker_ended: None,
+        };
+        if publisher.transaction.is_some() {
+            publisher.start_transactions(is_cancelled, timeout)?;
+        }
+        Ok(publisher)
+    }
+
+    /// Has the [outage](Publish::outage) name the end of the broker's process, as `ended` tells it.
+    pub fn watch_broker(&mut self, ended: Arc<AtomicBool>) {
+        self.broker_ended = Some(ended);
+    }
+
+    /// Why no broker has been reachable for `duration`, if that is so.
+    #[must_use]
+    pub fn lasting_outage(&self, duration: Duration) -> Option<String> {
+        self.producer.health().lasting_outage(duration)
+    }
+
+    /// Registers the producer for transactions. Waits up to a minute, and for brokers that are all
+    /// down, up to `timeout`.
+    fn start_transactions(
+        &mut self,
+        is_cancelled: impl Fn() -> bool,
+        timeout: Duration,
+    ) -> Result<(), KafkaError> {
+        let deadline = Instant::now() + TRANSACTIONS_TIMEOUT;
+        loop {
+            let error = match self.producer.init_transactions(TRANSACTION_STEP) {
+                Ok(()) => return Ok(()),
+                Err(error) => error,
+            };
+            self.take_events(&mut Vec::new());
+            let outage = self.lasting_outage(timeout);
+            let is_over = outage.is_some() || is_cancelled() || Instant::now() >= deadline;
+            if !error.retriable || is_over {
+                let reason = outage.unwrap_or_else(|| format!("{} ({})", error.reason, error.code));
+                return Err(KafkaError::Library {
+                    action: "start transactions".to_owned(),
+                    reason,
+                });
+            }
+        }
     }
 
     /// Takes all events that are there.
@@ -138,6 +249,7 @@ impl KafkaPublisher {
         loop {
             let codes = &mut self.codes;
             let mut at_ns = None;
+            let mut has_answer = false;
             let clock = self.clock;
             let out = match &mut self.transaction {
                 Some(transaction) => &mut transaction.delivered,
@@ -146,17 +258,16 @@ impl KafkaPublisher {
             let sink = |delivery: Delivery| {
                 // All messages of an event were confirmed by one answer of the broker.
                 let at_ns = *at_ns.get_or_insert_with(|| clock.now_ns());
+                has_answer |= delivery.error.is_none_or(|error| !UNANSWERED.contains(&error));
                 out.push(completion(codes, delivery.token, at_ns, delivery.error));
             };
             match self.producer.next_event(sink) {
                 None => return,
-                Some(ProducerEvent::Error(RDKafkaErrorCode::Fatal, reason)) => {
+                Some(ProducerEvent::Fatal(reason)) => {
                     self.fatal = Some(self.producer.fatal_error().unwrap_or(reason));
                 }
-                Some(ProducerEvent::Error(code, reason)) => {
-                    tracing::debug!("producer: {code}: {reason}");
-                }
                 Some(ProducerEvent::Statistics(json)) => self.requests.note(&json),
+                Some(ProducerEvent::Deliveries) if has_answer => self.producer.health().answered(),
                 Some(ProducerEvent::Deliveries | ProducerEvent::Other) => {}
             }
         }
@@ -170,68 +281,62 @@ impl KafkaPublisher {
         Ok(())
     }
 
-    /// Ends the open transaction when it is full, old enough, or `now` is asked for.
+    /// Ends the open transaction when that is due, or goes on with it; waits a moment at most.
     fn end_transaction_if_due(
         &mut self,
-        now: bool,
         completions: &mut Vec<Completion>,
     ) -> Result<(), TransportError> {
-        let Some(transaction) = &self.transaction else { return Ok(()) };
-        let Some(begun_ns) = transaction.begun_ns else { return Ok(()) };
-        let age_ns = self.clock.now_ns().saturating_sub(begun_ns);
-        let plan = transaction.plan;
-        if !now && transaction.produced < plan.messages && age_ns < plan.age_max_ns {
+        let now_ns = self.clock.now_ns();
+        let Some(transaction) = &mut self.transaction else { return Ok(()) };
+        let Some(mut ending) = transaction.ending.or_else(|| transaction.due(now_ns)) else {
+            return Ok(());
+        };
+        transaction.ending = Some(ending);
+        if !self.has_delivered() {
             return Ok(());
         }
-        let on_purpose = transaction.is_to_be_aborted();
-        self.await_deliveries(completions);
-        let aborted = if on_purpose {
-            Some(ABORTED_ON_PURPOSE)
-        } else {
-            match self.commit() {
-                Ok(()) => None,
+        if ending == Ending::Commit {
+            match self.producer.commit_transaction(TRANSACTION_STEP) {
+                Ok(()) => {}
                 Err(error) if error.requires_abort => {
                     tracing::warn!("a transaction was aborted: {}", error.reason);
-                    Some(ABORTED + note_code(&mut self.codes, error.code))
+                    ending = Ending::Abort(ABORTED + note_code(&mut self.codes, error.code));
                 }
+                Err(error) if error.retriable => return Ok(()),
                 Err(error) => return Err(transaction_failed("commit", &error)),
             }
-        };
-        if aborted.is_some() {
-            self.producer
-                .abort_transaction(TRANSACTION_TIMEOUT)
-                .map_err(|error| transaction_failed("abort", &error))?;
+        }
+        let Some(transaction) = &mut self.transaction else { return Ok(()) };
+        transaction.ending = Some(ending);
+        if ending != Ending::Commit {
+            match self.producer.abort_transaction(TRANSACTION_STEP) {
+                Ok(()) => {}
+                Err(error) if error.retriable => return Ok(()),
+                Err(error) => return Err(transaction_failed("abort", &error)),
+            }
         }
         let at_ns = self.clock.now_ns();
-        let Some(transaction) = &mut self.transaction else { return Ok(()) };
-        completions.extend(transaction.end().map(|done| match aborted {
-            Some(code) => Completion { at_ns, outcome: Err(code), ..done },
-            None => Completion { at_ns, ..done },
+        completions.extend(transaction.end().map(|done| match ending {
+            Ending::Abort(code) => Completion { at_ns, outcome: Err(code), ..done },
+            Ending::Commit => Completion { at_ns, ..done },
         }));
         Ok(())
     }
 
-    /// librdkafka cannot flush by itself when its delivery reports are taken as events, as here.
-    fn await_deliveries(&mut self, completions: &mut Vec<Completion>) {
-        let deadline_ns = self.clock.now_ns().saturating_add(duration_ns(TRANSACTION_TIMEOUT));
+    /// Waits a moment for what the open transaction holds to be delivered. librdkafka cannot flush by
+    /// itself when its delivery reports are taken as events, as here.
+    fn has_delivered(&mut self) -> bool {
+        let deadline_ns = self.clock.now_ns().saturating_add(duration_ns(TRANSACTION_STEP));
         loop {
-            self.take_events(completions);
-            let outstanding = self.transaction.as_ref().is_some_and(|transaction| {
-                transaction.delivered.len() < transaction.produced as usize
-            });
-            if !outstanding || self.fatal.is_some() || self.clock.now_ns() >= deadline_ns {
-                return;
+            // In a transaction, deliveries are no completions yet.
+            self.take_events(&mut Vec::new());
+            if !self.transaction.as_ref().is_some_and(Transaction::is_delivering) {
+                return true;
+            }
+            if self.fatal.is_some() || self.clock.now_ns() >= deadline_ns {
+                return false;
             }
             self.producer.wait(Duration::from_millis(10));
-        }
-    }
-
-    fn commit(&mut self) -> Result<(), TransactionError> {
-        loop {
-            match self.producer.commit_transaction(TRANSACTION_TIMEOUT) {
-                Err(error) if error.retriable => tracing::debug!("commit again: {}", error.reason),
-                result => return result,
-            }
         }
     }
 
@@ -276,7 +381,7 @@ impl Publish for KafkaPublisher {
         loop {
             completions.append(&mut self.refused);
             self.take_events(completions);
-            self.end_transaction_if_due(false, completions)?;
+            self.end_transaction_if_due(completions)?;
             self.check_fatal()?;
             if !completions.is_empty() {
                 return Ok(());
@@ -297,8 +402,11 @@ impl Publish for KafkaPublisher {
     }
 
     fn finish(&mut self) -> Result<(), TransportError> {
+        if let Some(transaction) = &mut self.transaction {
+            transaction.is_last = true;
+        }
         let mut completions = Vec::new();
-        self.end_transaction_if_due(true, &mut completions)?;
+        self.end_transaction_if_due(&mut completions)?;
         self.refused.append(&mut completions);
         Ok(())
     }
@@ -321,6 +429,18 @@ impl Publish for KafkaPublisher {
     fn is_aborted(&self, code: i32) -> bool {
         // librdkafka's own codes lie within a few hundred of 0.
         code < ABORTED / 2
+    }
+
+    fn is_unanswered(&self, code: i32) -> bool {
+        UNANSWERED.iter().any(|unanswered| *unanswered as i32 == code)
+    }
+
+    fn outage(&self) -> Option<String> {
+        let has_ended = |ended: &Arc<AtomicBool>| ended.load(Ordering::Relaxed);
+        if self.broker_ended.as_ref().is_some_and(has_ended) {
+            return Some("the embedded broker's process has ended".to_owned());
+        }
+        self.producer.health().outage()
     }
 }
 

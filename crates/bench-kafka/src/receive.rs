@@ -1,5 +1,6 @@
 //! Receiving: librdkafka as the engine's [`Receive`] transport.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bench_core::clock::{Clock as _, InstantNs, SystemClock};
@@ -9,7 +10,9 @@ use rdkafka::types::RDKafkaErrorCode;
 
 use crate::config::KafkaConfig;
 use crate::error::KafkaError;
-use crate::native::{Fetched, NativeConsumer};
+use crate::health::is_news;
+use crate::native::{Fetched, NativeConsumer, PARTITION_EOF};
+use crate::reading::{OpenTransaction, Until};
 
 /// Messages that are taken from librdkafka at once.
 const BATCH_MAX: usize = 1024;
@@ -20,6 +23,13 @@ const COORDINATOR_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long to wait before asking the coordinator again.
 const COORDINATOR_POLL: Duration = Duration::from_millis(100);
 
+/// How long an open transaction may hold a consumer up before that is logged.
+const HELD_UP_LOGGED: Duration = Duration::from_secs(1);
+
+/// How long a consumer waits for open transactions in all. Brokers abort a transaction after
+/// `transaction.timeout.ms`, which they limit to 15 minutes unless told otherwise.
+const HELD_UP_MAX: Duration = Duration::from_mins(16);
+
 /// Where a consumer begins to read a partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StartOffset {
@@ -27,52 +37,117 @@ pub struct StartOffset {
     pub partition: i32,
     /// The first offset.
     pub offset: i64,
+    /// Its high watermark.
+    pub high: i64,
 }
 
 /// A consumer of one topic.
 pub struct KafkaReceiver {
     consumer: NativeConsumer,
     clock: SystemClock,
-    /// Partitions that have been read to their end.
-    ended: Vec<i32>,
-    assigned: usize,
-    /// Codes that have been logged, each once.
-    logged: Vec<RDKafkaErrorCode>,
+    topic: String,
+    /// Whether it sees nothing behind an open transaction.
+    reads_committed: bool,
+    held_up: HeldUp,
+}
+
+/// What holds a consumer up.
+#[derive(Default)]
+struct HeldUp {
+    by: Option<OpenTransaction>,
+    since: Option<Instant>,
+    /// How long it was before that.
+    before: Duration,
+}
+
+impl HeldUp {
+    fn note(&mut self, by: Option<OpenTransaction>) {
+        self.by = by;
+        match (by, self.since) {
+            (Some(_), None) => self.since = Some(Instant::now()),
+            (None, Some(since)) => {
+                self.before += since.elapsed();
+                self.since = None;
+            }
+            _ => {}
+        }
+    }
+
+    fn lasts(&self) -> Duration {
+        self.since.map_or(Duration::ZERO, |since| since.elapsed())
+    }
 }
 
 impl KafkaReceiver {
     /// Connects a consumer; it reads nothing before it [joins a group](Self::join) or
-    /// [takes partitions](Self::take).
+    /// [takes partitions](Self::take). With `enable.partition.eof` it is [at its
+    /// end](Receive::at_end) when it has read what the partitions held when it came to them.
     pub fn connect(config: &KafkaConfig, clock: SystemClock) -> Result<Self, KafkaError> {
-        let consumer = NativeConsumer::new(config, BATCH_MAX)?;
-        Ok(Self { consumer, clock, ended: Vec::new(), assigned: 0, logged: Vec::new() })
+        let until = if config.get(PARTITION_EOF) == Some("true") {
+            Until::FirstEnd
+        } else {
+            Until::Stopped
+        };
+        let consumer = NativeConsumer::new(config, BATCH_MAX, until)?;
+        // librdkafka reads what is committed unless it is told otherwise.
+        let reads_committed = config.get("isolation.level") != Some("read_uncommitted");
+        let (topic, held_up) = (String::new(), HeldUp::default());
+        Ok(Self { consumer, clock, topic, reads_committed, held_up })
     }
 
     /// Joins the configured group to read `topic`.
     pub fn join(&mut self, topic: &str) -> Result<(), KafkaError> {
-        let mut topics = TopicPartitionList::new();
-        topics.add_topic_unassigned(topic);
-        self.consumer.subscribe(&topics)
+        topic.clone_into(&mut self.topic);
+        self.consumer.subscribe(topic)
     }
 
     /// Reads these partitions of `topic`, without a group.
     pub fn take(&mut self, topic: &str, starts: &[StartOffset]) -> Result<(), KafkaError> {
-        self.consumer.assign(&offsets(topic, starts)?)
+        topic.clone_into(&mut self.topic);
+        self.consumer.assign(topic, &offsets(topic, starts)?)?;
+        let mut reading = self.consumer.reports().reading();
+        for start in starts {
+            reading.take(start.partition, start.offset, start.high);
+        }
+        Ok(())
     }
 
     /// Sets where the configured group goes on reading `topic`. The group must have no members.
-    /// Waits up to half a minute for its coordinator: a new cluster's first group has none yet.
-    pub fn commit(&mut self, topic: &str, starts: &[StartOffset]) -> Result<(), KafkaError> {
+    /// Waits up to half a minute for its coordinator, since a new cluster's first group has none
+    /// yet, and no longer once `is_cancelled`.
+    pub fn commit(
+        &mut self,
+        topic: &str,
+        starts: &[StartOffset],
+        is_cancelled: impl Fn() -> bool,
+    ) -> Result<(), KafkaError> {
         let offsets = offsets(topic, starts)?;
         let deadline = Instant::now() + COORDINATOR_TIMEOUT;
+        let is_over = || is_cancelled() || Instant::now() >= deadline;
         loop {
-            match self.consumer.commit(&offsets) {
-                Err(error) if is_without_coordinator(&error) && Instant::now() < deadline => {
+            match self.consumer.commit(&offsets, is_over) {
+                Err(error) if is_without_coordinator(&error) && !is_over() => {
                     std::thread::sleep(COORDINATOR_POLL);
                 }
                 result => return result,
             }
         }
+    }
+
+    /// Closes consumers that are not needed after all, at once rather than one after the other: each
+    /// may wait a moment for a broker that does not answer.
+    pub fn close_all(receivers: Vec<Self>) {
+        std::thread::scope(|scope| {
+            for receiver in receivers {
+                scope.spawn(move || drop(receiver));
+            }
+        });
+    }
+
+    /// Why no broker has been reachable for `duration`, if that is so.
+    #[must_use]
+    pub fn lasting_outage(&self, duration: Duration) -> Option<String> {
+        self.consumer.reports().health.lasting_outage(duration)
     }
 
     /// How many partitions this consumer reads at the moment. Also keeps its membership of the
@@ -82,7 +157,7 @@ impl KafkaReceiver {
         if let Some((code, reason)) = self.consumer.fetched_error() {
             self.note_error(code, &reason)?;
         }
-        Ok(self.consumer.assigned())
+        Ok(self.consumer.reports().reading().len())
     }
 
     /// Ends as a process that crashes would: what was received since the last commit is not
@@ -112,11 +187,23 @@ impl KafkaReceiver {
                 "the Kafka consumer cannot go on: {reason} ({code:?})"
             )));
         }
-        if !self.logged.contains(&code) {
-            self.logged.push(code);
+        if is_news(format!("consumer: {code:?}")) {
             tracing::warn!("consumer: {reason} ({code:?}); it goes on trying");
         }
         Ok(())
+    }
+
+    /// Finds out what holds it up, when nothing has come.
+    fn note_silence(&mut self) {
+        let reports = self.consumer.reports();
+        let can_be_held_up = self.reads_committed && !reports.health.is_down();
+        let by = can_be_held_up
+            .then(|| reports.reading().open_transaction(|id| self.consumer.high_watermark(id)))
+            .flatten();
+        self.held_up.note(by);
+        if let Some(transaction) = by.filter(|_| self.held_up.lasts() >= HELD_UP_LOGGED) {
+            transaction.announce(&self.topic);
+        }
     }
 }
 
@@ -128,33 +215,44 @@ impl Receive for KafkaReceiver {
     ) -> Result<usize, TransportError> {
         let wait_ns = until_ns.saturating_sub(self.clock.now_ns());
         self.consumer.fetch(Duration::from_nanos(wait_ns));
+        if self.consumer.reports().health.is_down() {
+            self.consumer.look_for_broker();
+        }
         if !self.consumer.has_fetched() {
+            self.note_silence();
             return Ok(0);
         }
         let received_ns = self.clock.now_ns();
         let mut count = 0;
         let mut errors = Vec::new();
-        let ended = &mut self.ended;
-        let mut newly_ended = false;
+        let reports = Arc::clone(self.consumer.reports());
+        let mut reading = reports.reading();
+        // The last message of those that followed one another in a partition.
+        let mut last: Option<(i32, i64)> = None;
         self.consumer.pass_on(|fetched| match fetched {
-            Fetched::Message { key, value, partition } => {
+            Fetched::Message { key, value, partition, offset } => {
                 count += 1;
-                if !ended.is_empty() {
-                    ended.retain(|other| *other != partition);
+                if let Some((other, offset)) = last.filter(|(other, _)| *other != partition) {
+                    reading.passed(other, offset);
                 }
+                last = Some((partition, offset));
                 let partition = u32::try_from(partition).unwrap_or(0);
                 sink(Incoming { key, value, partition, received_ns, stamps: Stamps::default() });
             }
-            Fetched::End { partition } => {
-                if !ended.contains(&partition) {
-                    ended.push(partition);
+            Fetched::End { partition, offset, high } => {
+                if let Some((partition, offset)) = last.take() {
+                    reading.passed(partition, offset);
                 }
-                newly_ended = true;
+                reading.ended(partition, offset, high);
             }
             Fetched::Error(code, reason) => errors.push((code, reason)),
         });
-        if newly_ended {
-            self.assigned = self.consumer.assigned();
+        if let Some((partition, offset)) = last {
+            reading.passed(partition, offset);
+        }
+        drop(reading);
+        if count > 0 {
+            self.held_up.note(None);
         }
         for (code, reason) in errors {
             self.note_error(code, &reason)?;
@@ -163,7 +261,21 @@ impl Receive for KafkaReceiver {
     }
 
     fn at_end(&self) -> bool {
-        self.assigned > 0 && self.ended.len() >= self.assigned
+        self.consumer.reports().reading().is_at_end()
+    }
+
+    /// A consumer that has lost its brokers cannot be at the end.
+    fn is_behind(&self) -> bool {
+        let reports = self.consumer.reports();
+        let reading = reports.reading();
+        let high = |id| self.consumer.high_watermark(id);
+        reading.is_behind(high) || (reading.len() > 0 && reports.health.is_down())
+    }
+
+    fn waits_for(&self) -> Option<String> {
+        let transaction = self.held_up.by?;
+        let waited = self.held_up.before + self.held_up.lasts();
+        (waited < HELD_UP_MAX).then(|| transaction.describe(&self.topic))
     }
 
     /// A group's offsets are stored, and so committed, for what is settled alone.

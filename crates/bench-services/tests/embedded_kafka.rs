@@ -4,23 +4,25 @@
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use bench_services::embedded::{EmbeddedKafka, PARTITIONS_MAX, run_if_requested};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::{ClientConfig, Message};
-use rustix::process::{Pid, getpgid, test_kill_process};
+use rustix::process::{Pid, Signal, getpgid, kill_process, test_kill_process};
 
 /// Makes this program start a broker, say its process id, and then do nothing.
 const HOLD: &str = "__hold-a-broker";
 
-const TESTS: [(&str, fn()); 7] = [
+const TESTS: [(&str, fn()); 8] = [
     ("a_topic_has_the_partitions_asked_for", a_topic_has_the_partitions_asked_for),
     ("a_group_consumes_what_was_produced", a_group_consumes_what_was_produced),
     ("several_brokers_form_a_cluster", several_brokers_form_a_cluster),
     ("bad_requests_are_refused_with_a_reason", bad_requests_are_refused_with_a_reason),
     ("the_process_ends_with_its_value", the_process_ends_with_its_value),
+    ("a_killed_broker_is_known_to_have_ended", a_killed_broker_is_known_to_have_ended),
     ("a_killed_parent_leaves_no_broker_behind", a_killed_parent_leaves_no_broker_behind),
     ("a_program_that_is_no_broker_is_told_apart", a_program_that_is_no_broker_is_told_apart),
 ];
@@ -40,6 +42,19 @@ fn main() -> ExitCode {
         }
     }
     ExitCode::SUCCESS
+}
+
+fn a_killed_broker_is_known_to_have_ended() {
+    let kafka = EmbeddedKafka::start(1).expect("starts");
+    let ended = kafka.ended();
+    assert!(!ended.load(Ordering::Relaxed));
+    let pid = i32::try_from(kafka.pid()).ok().and_then(Pid::from_raw).expect("a process id");
+    kill_process(pid, Signal::KILL).expect("killed");
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while !ended.load(Ordering::Relaxed) {
+        assert!(Instant::now() < deadline, "nobody has noticed");
+        std::thread::sleep(Duration::from_millis(5));
+    }
 }
 
 fn a_topic_has_the_partitions_asked_for() {

@@ -248,6 +248,10 @@ impl<R: Receive> Receive for LandingReceiver<R> {
         // What waits to be written has been received here, and not yet by who reads on.
         !self.waiting.is_empty() || !self.given.is_empty() || self.receiver.is_behind()
     }
+
+    fn waits_for(&self) -> Option<String> {
+        self.receiver.waits_for()
+    }
 }
 
 fn writer_ended() -> TransportError {

@@ -2,6 +2,8 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -114,6 +116,11 @@ impl Cluster {
             all.push(("heartbeat.interval.ms", (EMBEDDED_SESSION_MS / 10).to_string()));
         }
         self.client(&all)
+    }
+
+    /// Becomes true when the process of an embedded broker has ended.
+    pub(crate) fn broker_ended(&self) -> Option<Arc<AtomicBool>> {
+        self.embedded.as_ref().map(|embedded| embedded.borrow().ended())
     }
 
     /// How many bytes may be sent and not yet received; `None` for a broker that keeps what it has
@@ -229,6 +236,7 @@ impl Cluster {
                 From::Beginning => marks.low,
                 From::Latest => marks.high,
             },
+            high: marks.high,
         };
         Ok(watermarks.iter().map(start).collect())
     }

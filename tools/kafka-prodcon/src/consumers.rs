@@ -38,25 +38,49 @@ pub(crate) fn connect_receivers(
     shutdown: &Shutdown,
 ) -> Result<Vec<KafkaReceiver>> {
     let topic = options.topic.topic.as_str();
+    if config.get("isolation.level") == Some(Isolation::Committed.property()) {
+        // Latencies would include the wait for somebody else's transaction.
+        cluster.admin.await_transactions(topic, || shutdown.is_requested())?;
+        anyhow::ensure!(!shutdown.is_requested(), Interrupted("a transaction was open"));
+    }
     let starts = cluster.starts(topic, From::Latest)?;
     let mut receivers = connect(config, options.consumer.consumers as usize, clock)?;
     if options.no_group {
         take_partitions(&mut receivers, topic, &starts)?;
-    } else {
-        // The group goes on from where the topic ends now, whoever gets which partition and when.
-        if let Some(first) = receivers.first_mut() {
-            first.commit(topic, &starts)?;
-        }
-        for receiver in &mut receivers {
-            receiver.join(topic)?;
-        }
-        let busy = receivers.len().min(starts.len());
-        await_assignment(&mut receivers, shutdown, |assigned| {
-            let reading = assigned.iter().filter(|count| **count > 0).count();
-            assigned.iter().sum::<usize>() == starts.len() && reading == busy
-        })?;
+        return Ok(receivers);
     }
-    Ok(receivers)
+    let timeout = cluster.timeout();
+    match join_at(&mut receivers, topic, &starts, timeout, shutdown) {
+        Ok(()) => Ok(receivers),
+        Err(error) => {
+            KafkaReceiver::close_all(receivers);
+            Err(error)
+        }
+    }
+}
+
+/// Has the group go on from `starts`, whoever gets which partition and when, and waits until its
+/// members have them.
+fn join_at(
+    receivers: &mut [KafkaReceiver],
+    topic: &str,
+    starts: &[StartOffset],
+    timeout: Duration,
+    shutdown: &Shutdown,
+) -> Result<()> {
+    if let Some(first) = receivers.first_mut() {
+        let committed = first.commit(topic, starts, || shutdown.is_requested());
+        anyhow::ensure!(!shutdown.is_requested(), Interrupted("the consumers joined"));
+        committed?;
+    }
+    for receiver in receivers.iter_mut() {
+        receiver.join(topic)?;
+    }
+    let busy = receivers.len().min(starts.len());
+    await_assignment(receivers, timeout, shutdown, |assigned| {
+        let reading = assigned.iter().filter(|count| **count > 0).count();
+        assigned.iter().sum::<usize>() == starts.len() && reading == busy
+    })
 }
 
 pub(crate) fn connect(
@@ -95,9 +119,10 @@ pub(crate) fn take_partitions(
 }
 
 /// Waits until the members of a group have got their partitions: `is_complete` is asked with the
-/// number that each has.
+/// number that each has. Brokers that are all down are waited for no longer than `timeout`.
 pub(crate) fn await_assignment(
     receivers: &mut [KafkaReceiver],
+    timeout: Duration,
     shutdown: &Shutdown,
     is_complete: impl Fn(&[usize]) -> bool,
 ) -> Result<()> {
@@ -109,6 +134,9 @@ pub(crate) fn await_assignment(
             return Ok(());
         }
         anyhow::ensure!(!shutdown.is_requested(), Interrupted("the consumers joined"));
+        if let Some(outage) = receivers.iter().find_map(|one| one.lasting_outage(timeout)) {
+            anyhow::bail!("the consumers did not get their partitions: {outage}");
+        }
         anyhow::ensure!(
             Instant::now() < deadline,
             "the consumers did not get their partitions within {JOIN_TIMEOUT:?}: other members of \

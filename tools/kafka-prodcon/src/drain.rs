@@ -8,6 +8,7 @@ use bench_core::durations::Durations;
 use bench_core::engine::{ConsumerConfig, Plan};
 use bench_core::message::RunId;
 use bench_core::results::{Guarantee, Produced};
+use bench_kafka::KafkaReceiver;
 use bench_kafka::config::KafkaConfig;
 use clap::ArgMatches;
 
@@ -81,10 +82,14 @@ pub(crate) fn drain(options: &Options, args: &DrainArgs, matches: &ArgMatches) -
                 receiver.join(&args.topic)?;
             }
             // Joining may take longer than --drain-timeout, and would look like an empty topic.
-            if !args.follow {
-                await_assignment(&mut receivers, &shutdown, |assigned| {
-                    assigned.iter().any(|count| *count > 0)
-                })?;
+            if !args.follow
+                && let Err(error) =
+                    await_assignment(&mut receivers, cluster.timeout(), &shutdown, |assigned| {
+                        assigned.iter().any(|count| *count > 0)
+                    })
+            {
+                KafkaReceiver::close_all(receivers);
+                return Err(error);
             }
         } else {
             take_partitions(&mut receivers, &args.topic, &starts)?;

@@ -215,4 +215,11 @@ impl Receive for Consumer {
             Self::Landing(receiver) => receiver.is_behind(),
         }
     }
+
+    fn waits_for(&self) -> Option<String> {
+        match self {
+            Self::Direct(receiver) => receiver.waits_for(),
+            Self::Landing(receiver) => receiver.waits_for(),
+        }
+    }
 }

@@ -4,7 +4,7 @@ use std::io::{self, BufRead, BufWriter, Write};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use bench_cli::{Exit, Shutdown};
 use bench_core::clock::{Clock as _, InstantNs, SystemClock, duration_ns};
 use bench_core::transport::{Batch, Publish, Receive};
@@ -32,7 +32,9 @@ pub(crate) fn send(options: &Options, args: &SendArgs) -> Result<Exit> {
     let clock = SystemClock::new();
     let publisher =
         KafkaPublisher::connect(&config, &args.topic.topic, clock, None, cluster.timeout())?;
-    let mut sender = LineSender { publisher, clock, batch: Batch::default(), unanswered: 0 };
+    let timeout = cluster.timeout();
+    let (batch, unanswered) = (Batch::default(), 0);
+    let mut sender = LineSender { publisher, clock, timeout, batch, unanswered };
     let lines = lines_of_stdin();
     while !shutdown.is_requested() {
         match lines.recv_timeout(POLL) {
@@ -40,12 +42,16 @@ pub(crate) fn send(options: &Options, args: &SendArgs) -> Result<Exit> {
                 let line = line.context("failed to read standard input")?;
                 let text = line.strip_suffix(b"\n").unwrap_or(&line);
                 let text = text.strip_suffix(b"\r").unwrap_or(text);
-                sender.send(text, args.key_separator.as_deref())?;
+                sender.send(text, args.key_separator.as_deref(), &shutdown)?;
             }
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => break,
         }
         sender.poll(clock.now_ns())?;
+    }
+    if shutdown.is_requested() {
+        // Whoever stops it does not want to wait for brokers that are down.
+        sender.timeout = Duration::ZERO;
     }
     sender.flush()?;
     Ok(if shutdown.is_requested() { Exit::Interrupted } else { Exit::Good })
@@ -75,12 +81,20 @@ fn lines_of_stdin() -> Receiver<io::Result<Vec<u8>>> {
 struct LineSender {
     publisher: KafkaPublisher,
     clock: SystemClock,
+    /// How long brokers may all be down.
+    timeout: Duration,
     batch: Batch,
     unanswered: u64,
 }
 
 impl LineSender {
-    fn send(&mut self, line: &[u8], key_separator: Option<&str>) -> Result<()> {
+    /// Hands a line over; waits for room, unless it is to stop.
+    fn send(
+        &mut self,
+        line: &[u8],
+        key_separator: Option<&str>,
+        shutdown: &Shutdown,
+    ) -> Result<()> {
         let (key, value) = split_key(line, key_separator.map(str::as_bytes));
         self.batch.push(
             0,
@@ -92,7 +106,7 @@ impl LineSender {
         );
         self.unanswered += 1;
         self.publisher.submit(&mut self.batch)?;
-        while !self.batch.is_empty() {
+        while !self.batch.is_empty() && !shutdown.is_requested() {
             self.poll(after(self.clock, POLL))?;
             self.publisher.submit(&mut self.batch)?;
         }
@@ -108,19 +122,24 @@ impl LineSender {
                 anyhow::bail!("a line was not taken: {}", self.publisher.explain(code));
             }
         }
-        Ok(())
+        match self.publisher.lasting_outage(self.timeout).filter(|_| self.unanswered > 0) {
+            Some(outage) => Err(self.unconfirmed(&outage)),
+            None => Ok(()),
+        }
+    }
+
+    fn unconfirmed(&self, reason: &str) -> anyhow::Error {
+        anyhow::anyhow!("{} lines were not confirmed: {reason}; check the brokers", self.unanswered)
     }
 
     fn flush(&mut self) -> Result<()> {
         let deadline_ns = after(self.clock, FLUSH);
         while self.unanswered > 0 && self.clock.now_ns() < deadline_ns {
-            self.poll(deadline_ns)?;
+            self.poll(deadline_ns.min(after(self.clock, POLL)))?;
         }
-        ensure!(
-            self.unanswered == 0,
-            "{} lines had no answer within {FLUSH:?}; check the brokers",
-            self.unanswered
-        );
+        if self.unanswered > 0 {
+            return Err(self.unconfirmed(&format!("no answer within {FLUSH:?}")));
+        }
         Ok(())
     }
 }
@@ -160,7 +179,10 @@ pub(crate) fn print(options: &Options, args: &PrintArgs) -> Result<Exit> {
     let separator = args.key_separator.as_deref().unwrap_or_default();
     let mut printed = 0;
     let mut result = Ok(());
-    while printed < most && !shutdown.is_requested() && !receiver.at_end() && result.is_ok() {
+    while printed < most && !shutdown.is_requested() && result.is_ok() && !receiver.at_end() {
+        if let Some(outage) = receiver.lasting_outage(cluster.timeout()).filter(|_| !args.follow) {
+            anyhow::bail!("failed to read topic '{}' to its end: {outage}", args.topic);
+        }
         receiver.receive(after(clock, POLL), |message| {
             if printed < most && result.is_ok() {
                 let key = message.key.filter(|_| !separator.is_empty());

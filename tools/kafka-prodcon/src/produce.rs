@@ -88,6 +88,7 @@ pub(crate) fn produce_and_consume(options: &Options, matches: &ArgMatches) -> Re
             &workload.messages,
             clock,
             run,
+            &shutdown,
         )?;
         let config = consumers::config(&cluster, options, run)?;
         let receivers = connect_receivers(&cluster, &config, options, clock, &shutdown)?;
@@ -140,7 +141,7 @@ pub(crate) fn fill(options: &Options, fill: &FillArgs, matches: &ArgMatches) -> 
         landing: None,
         run,
         clock,
-        shutdown,
+        shutdown: shutdown.clone(),
     };
     session.carry_out(|| {
         let topic = cluster.prepare_topic(&fill.topic, wanted)?;
@@ -154,6 +155,7 @@ pub(crate) fn fill(options: &Options, fill: &FillArgs, matches: &ArgMatches) -> 
             &workload.messages,
             clock,
             run,
+            &shutdown,
         )?;
         let plan =
             plan(&workload, &fill.producer, ConsumerConfig::default(), clock, interval_ns, run);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use bench_cli::{UsageError, Workload};
+use bench_cli::{Interrupted, Shutdown, UsageError, Workload};
 use bench_core::clock::SystemClock;
 use bench_core::message::{Content, MessageSpec, RunId};
 use bench_kafka::config::{REQUESTS_IN_FLIGHT, STATISTICS_INTERVAL};
@@ -161,6 +161,7 @@ pub(crate) fn connect_publishers(
     messages: &MessageSpec,
     clock: SystemClock,
     run: RunId,
+    shutdown: &Shutdown,
 ) -> Result<Vec<KafkaPublisher>> {
     let properties = properties(cluster, args, messages);
     let transaction = args.transactional.then_some(TransactionPlan {
@@ -178,8 +179,16 @@ pub(crate) fn connect_publishers(
         if index == 0 {
             config.set_default(STATISTICS_INTERVAL, STATISTICS_INTERVAL_MS.to_string());
         }
+        let cancelled = || shutdown.is_requested();
         let timeout = cluster.timeout();
-        publishers.push(KafkaPublisher::connect(&config, topic, clock, transaction, timeout)?);
+        let connected =
+            KafkaPublisher::connect_unless(cancelled, &config, topic, clock, transaction, timeout);
+        anyhow::ensure!(!cancelled(), Interrupted("the producers connected"));
+        let mut publisher = connected?;
+        if let Some(ended) = cluster.broker_ended() {
+            publisher.watch_broker(ended);
+        }
+        publishers.push(publisher);
     }
     Ok(publishers)
 }

@@ -3,11 +3,12 @@
 use std::io::Write as _;
 use std::net::TcpStream;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use bench_core::audit::AckLedger;
 use bench_core::results::{RunDocument, Status, VerdictOutcome};
 use bench_services::embedded::EmbeddedKafka;
-use bench_testing::tool::{Place, Running, Signal, until};
+use bench_testing::tool::{Place, Running, Said, Signal, until};
 
 const TOOL: &str = env!("CARGO_BIN_EXE_kafka-prodcon");
 
@@ -232,4 +233,98 @@ fn a_topic_that_holds_nothing_gives_no_valid_run() {
     assert!(said.stdout.contains("INVALID\n  - nothing was received"), "{said:?}");
     let consumed = place.document("results").summary.and_then(|summary| summary.consumed);
     assert_eq!(consumed.expect("it read").rate_msg_per_s, None);
+}
+
+/// How much longer than the times that it was given a run may take when its broker is gone.
+const SLACK: Duration = Duration::from_secs(2);
+
+/// The one line that says that nobody answers.
+fn assert_outage_is_told_once(said: &Said) {
+    let told: Vec<_> =
+        said.stderr.lines().filter(|line| line.contains("brokers are down")).collect();
+    assert_eq!(told.len(), 1, "{said:?}");
+    assert!(told[0].contains("all brokers are down (127.0.0.1:"), "{told:?}");
+    // No line for each client and each retry besides.
+    let failures = said.stderr.lines().filter(|line| line.contains("FAIL"));
+    assert!(failures.count() <= 1, "{said:?}");
+}
+
+/// Runs the tool until `until_ready`, takes its broker away, and times how long it then takes to end,
+/// less what it was to take.
+fn end_without_broker(args: &str, bounds: Duration, is_ready: impl Fn(&Place) -> bool) -> Said {
+    let (place, broker) = (Place::new(TOOL), broker());
+    let server = format!("--topic t --bootstrap-servers {}", broker.bootstrap_servers());
+    let run = Running::start(place.command(&format!("{args} --interval 100ms {server}")));
+    until("the run is at work", || is_ready(&place));
+    drop(broker);
+    let start = Instant::now();
+    let said = run.end();
+    assert!(start.elapsed() < bounds + SLACK, "{:?} for {args}: {said:?}", start.elapsed());
+    said
+}
+
+#[test]
+fn runs_on_a_dead_broker_end_within_their_own_bounds() {
+    let acks = |place: &Place| sum(&intervals(place), 5) > 0;
+    // Time enough for an automatic commit of the group, which then waits for its coordinator.
+    let committing = "--config auto.commit.interval.ms=300";
+    let timed = "--rate 1k/s --duration 3s --grace 1s";
+    for (args, bounds_s) in [
+        (format!("{timed} --drain-timeout 1s -p 3 -c 3 {committing}"), 5),
+        (format!("{timed} --drain-timeout 1s --no-group"), 5),
+        (format!("{timed} --drain-timeout 1s --transactional -p 2"), 5),
+        (format!("fill {timed}"), 4),
+        (format!("fill {timed} --transactional --transaction-size 100"), 4),
+    ] {
+        let said = end_without_broker(&args, Duration::from_secs(bounds_s), acks);
+        assert_outage_is_told_once(&said);
+    }
+}
+
+#[test]
+fn a_drain_whose_broker_dies_ends_after_its_timeout() {
+    let args = "drain --follow --group g --duration 3s --drain-timeout 1s \
+                --config auto.commit.interval.ms=300";
+    let ready =
+        |place: &Place| place.path().join("results").exists() && !intervals(place).is_empty();
+    let said = end_without_broker(args, Duration::from_secs(3), ready);
+    assert_outage_is_told_once(&said);
+}
+
+#[test]
+fn a_signal_ends_a_run_whose_broker_is_dead() {
+    let (place, broker) = (Place::new(TOOL), broker());
+    let server = format!("--topic t --bootstrap-servers {}", broker.bootstrap_servers());
+    let args = format!(
+        "--rate 1k/s --duration 60s --grace 500ms --drain-timeout 500ms --interval 100ms \
+         --config auto.commit.interval.ms=300 -c 2 {server}"
+    );
+    let run = Running::start(place.command(&args));
+    until("a message is confirmed", || sum(&intervals(&place), 5) > 0);
+    drop(broker);
+    // The automatic commit falls due, and waits for a coordinator.
+    std::thread::sleep(Duration::from_secs(1));
+    let start = Instant::now();
+    run.send(Signal::TERM);
+    let said = run.end();
+    assert!(start.elapsed() < Duration::from_secs(1) + SLACK, "{:?}: {said:?}", start.elapsed());
+    assert_outage_is_told_once(&said);
+}
+
+#[test]
+fn lines_that_a_dead_broker_does_not_take_are_an_error() {
+    let (place, broker) = (Place::new(TOOL), broker());
+    let server =
+        format!("--topic t --timeout 2s --bootstrap-servers {}", broker.bootstrap_servers());
+    let mut send = Running::start(place.command(&format!("send {server}")));
+    send.stdin().write_all(b"one\n").expect("written");
+    let print = format!("print {server}");
+    until("it is there", || place.run(&print).stdout == "one\n");
+    drop(broker);
+    send.stdin().write_all(b"two\n").expect("written");
+    let start = Instant::now();
+    let said = send.end();
+    assert_eq!(said.code, 1, "{said:?}");
+    assert!(said.stderr.contains("1 lines were not confirmed: all brokers are down"), "{said:?}");
+    assert!(start.elapsed() < Duration::from_secs(4), "{:?}", start.elapsed());
 }

@@ -34,18 +34,7 @@ pub(crate) fn clean(options: &Options) -> Result<Exit> {
         }
     }
     let shutdown = Shutdown::install().context("failed to listen for signals")?;
-    let topics: Vec<_> = plans
-        .iter()
-        .map(|plan| {
-            if shutdown.is_requested() {
-                return report(plan, Outcome::Skipped);
-            }
-            empty(&admin, plan).unwrap_or_else(|error| TopicReport {
-                error: Some(format!("{error:#}")),
-                ..report(plan, Outcome::Failed)
-            })
-        })
-        .collect();
+    let topics = empty_all(&admin, &plans, &shutdown);
     let has_failed = topics.iter().any(|topic| topic.outcome == Outcome::Failed);
     render::print(&CleanReport { dry_run: false, topics }, options.output.output)?;
     match (shutdown.is_requested(), has_failed) {
@@ -53,6 +42,29 @@ pub(crate) fn clean(options: &Options) -> Result<Exit> {
         (false, true) => Ok(Exit::Failed),
         (false, false) => Ok(Exit::Good),
     }
+}
+
+/// Carries out all plans. When no broker answers any more, the rest is not tried: each topic would
+/// wait for the whole time-out.
+fn empty_all(admin: &Admin, plans: &[Plan], shutdown: &Shutdown) -> Vec<TopicReport> {
+    let failed = |plan, error| TopicReport { error: Some(error), ..report(plan, Outcome::Failed) };
+    let mut has_brokers = true;
+    let try_one = |plan| {
+        if shutdown.is_requested() {
+            return report(plan, Outcome::Skipped);
+        }
+        if !has_brokers {
+            return failed(
+                plan,
+                "not tried, since no broker answers; check the brokers".to_owned(),
+            );
+        }
+        empty(admin, plan).unwrap_or_else(|error| {
+            has_brokers = admin.is_reachable();
+            failed(plan, format!("{error:#}"))
+        })
+    };
+    plans.iter().map(try_one).collect()
 }
 
 /// Looks at a topic and decides what to do with it.

@@ -188,6 +188,36 @@ fn the_last_message_is_found_behind_transaction_markers() {
 }
 
 #[test]
+fn messages_of_open_transactions_count_and_are_deleted() {
+    let Some(mut cluster) = Cluster::for_test("open transactions") else { return };
+    let topic = cluster.topic(1, &[]);
+    let id = format!("{topic}-open");
+    let producer = producer(&cluster.servers, &[("transactional.id", &id)]);
+    let wait = Duration::from_secs(20);
+    producer.init_transactions(wait).expect("ready");
+    producer.begin_transaction().expect("begun");
+    for sequence in 0..521 {
+        send(&producer, &topic, 0, &benchmark_message(sequence));
+    }
+    producer.flush(wait).expect("delivered");
+    let json = cluster.run(&["describe", &topic, "--output", "json"]).json();
+    assert_eq!((&json["messages"], &json["watermarks"][0]["high"]), (&521.into(), &521.into()));
+    let said = cluster.run(&["--yes", "--output", "json", &topic]);
+    assert_eq!(said.code, 0, "{said:?}");
+    let json = said.json();
+    assert_eq!(json["topics"][0]["outcome"], "records_deleted");
+    assert_eq!(json["topics"][0]["messages"], 521);
+    assert_eq!(cluster.watermarks(&topic), [(521, 521)]);
+    // A message of another's in an open transaction is looked at, too.
+    send(&producer, &topic, 0, b"order 17");
+    producer.flush(wait).expect("delivered");
+    let said = cluster.run(&["--yes", &topic]);
+    assert_eq!(said.code, 2, "{said:?}");
+    assert!(said.stderr.contains("partition 0, offset 521"), "{said:?}");
+    producer.abort_transaction(wait).expect("aborted");
+}
+
+#[test]
 fn topics_are_created_described_and_not_created_twice() {
     let Some(mut cluster) = Cluster::for_test("creating topics") else { return };
     let topic = cluster.name();

@@ -131,7 +131,7 @@ impl<C: Clock, T: Receive> Consumer<'_, C, T> {
                 self.control.stop_early(EarlyStop::Count);
             }
         }
-        if ours > 0 {
+        if ours > 0 || self.transport.waits_for().is_some() {
             // Rows of a table are older than their receipt.
             self.control.progress(self.clock.now_ns());
         }

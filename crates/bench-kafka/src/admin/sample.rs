@@ -7,7 +7,7 @@ use rdkafka::error::KafkaError as LibraryError;
 use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{ClientConfig, Message, Offset, TopicPartitionList};
 
-use super::{Admin, PartitionWatermarks};
+use super::{Admin, Complaints, PartitionWatermarks};
 use crate::error::KafkaError;
 
 /// How far behind the end of a partition to look for its last message: further each time, because
@@ -48,7 +48,8 @@ impl Admin {
 }
 
 struct Reader {
-    consumer: BaseConsumer,
+    /// Its errors are the answers to its calls, and are not logged besides.
+    consumer: BaseConsumer<Complaints>,
     topic: String,
     action: String,
     timeout: Duration,
@@ -72,8 +73,9 @@ impl Reader {
             config.set(name, value);
         }
         let action = format!("read messages of topic '{topic}'");
-        let consumer =
-            config.create().map_err(|error| KafkaError::from_library(action.as_str(), &error))?;
+        let consumer = config
+            .create_with_context(Complaints::default())
+            .map_err(|error| KafkaError::from_library(action.as_str(), &error))?;
         Ok(Self { consumer, topic: topic.to_owned(), action, timeout })
     }
 

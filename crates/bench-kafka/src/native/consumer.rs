@@ -1,24 +1,41 @@
 //! Receiving in batches, and keeping account of what was passed on.
 
 use std::collections::VecDeque;
-use std::ffi::{c_int, c_void};
+use std::ffi::{CStr, CString, c_int, c_void};
 use std::ptr;
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use rdkafka::bindings as rd;
 use rdkafka::topic_partition_list::TopicPartitionList;
 use rdkafka::types::{RDKafkaErrorCode, RDKafkaRespErr};
 
-use super::{Client, Queue, error_code, library, millis, text};
+use super::{Client, Queue, Reports, error_code, library, millis, text};
 use crate::config::KafkaConfig;
 use crate::error::KafkaError;
+use crate::reading::{Reading, Until};
 
 /// Ends a consumer without committing and without leaving its group.
 const DESTROY_WITHOUT_CLOSE: c_int = rd::RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE;
 
-/// A consumer.
+/// The property by which the client library reports the ends of partitions.
+pub(crate) const PARTITION_EOF: &str = "enable.partition.eof";
+
+/// How long a consumer may take to commit what it has read and to leave its group. A broker that
+/// does not answer would otherwise hold it up for as long as a session lasts.
+const CLOSE_TIMEOUT: Duration = Duration::from_millis(1_500);
+
+/// How long a look for a broker takes that answers again.
+const BROKER_LOOK: Duration = Duration::from_millis(20);
+
+/// How long one poll takes while the consumer closes.
+const CLOSE_POLL: Duration = Duration::from_millis(20);
+
+/// A consumer of one topic.
 pub(crate) struct NativeConsumer {
     queue: Queue,
+    /// The topic, once known.
+    topic: CString,
     messages: Vec<*mut rd::rd_kafka_message_t>,
     /// How many of the messages are waiting to be passed on.
     filled: usize,
@@ -42,21 +59,29 @@ unsafe impl Send for NativeConsumer {}
 /// What librdkafka hands a consumer.
 pub(crate) enum Fetched<'a> {
     /// A message.
-    Message { key: Option<&'a [u8]>, value: &'a [u8], partition: i32 },
-    /// The end of a partition was reached.
-    End { partition: i32 },
+    Message { key: Option<&'a [u8]>, value: &'a [u8], partition: i32, offset: i64 },
+    /// For the moment there is nothing more to read in a partition, from this offset on; with its
+    /// high watermark.
+    End { partition: i32, offset: i64, high: Option<i64> },
     /// Something went wrong.
     Error(RDKafkaErrorCode, String),
 }
 
 impl NativeConsumer {
     /// A consumer that takes up to `batch_max` messages at once.
-    pub(crate) fn new(config: &KafkaConfig, batch_max: usize) -> Result<Self, KafkaError> {
+    pub(crate) fn new(
+        config: &KafkaConfig,
+        batch_max: usize,
+        until: Until,
+    ) -> Result<Self, KafkaError> {
         // Left to itself, the batch call takes the end of a partition for a message, and stores an
         // offset that a group's next reader would go on from one message too late.
         let mut config = config.clone();
         config.set("enable.auto.offset.store", "false");
-        let client = Client::new(&config, rd::rd_kafka_type_t::RD_KAFKA_CONSUMER, 0)?;
+        // Whether something is missing or only not read yet is known at the ends of partitions.
+        config.set(PARTITION_EOF, "true");
+        let reports = Reports::new(Reading::new(until));
+        let client = Client::new(&config, rd::rd_kafka_type_t::RD_KAFKA_CONSUMER, 0, reports)?;
         // SAFETY: the client is alive, and a consumer, so it has such a queue.
         let queue = unsafe {
             // Errors and the like come the same way as messages.
@@ -64,47 +89,101 @@ impl NativeConsumer {
             Queue(rd::rd_kafka_queue_get_consumer(client.handle))
         };
         let messages = vec![ptr::null_mut(); batch_max.max(1)];
-        Ok(Self { queue, messages, filled: 0, held: None, client })
+        Ok(Self { queue, topic: CString::default(), messages, filled: 0, held: None, client })
+    }
+
+    /// What the client's callbacks have reported.
+    pub(crate) fn reports(&self) -> &Arc<Reports> {
+        &self.client.reports
     }
 
     pub(crate) fn fatal_error(&self) -> Option<String> {
         self.client.fatal_error()
     }
 
-    pub(crate) fn subscribe(&mut self, topics: &TopicPartitionList) -> Result<(), KafkaError> {
+    pub(crate) fn subscribe(&mut self, topic: &str) -> Result<(), KafkaError> {
+        self.topic = c_name(topic)?;
+        let mut topics = TopicPartitionList::new();
+        topics.add_topic_unassigned(topic);
+        self.client.reports.reading().joined();
         // SAFETY: client and list are alive; librdkafka copies the list.
         library("subscribe to the topic", unsafe {
             rd::rd_kafka_subscribe(self.client.handle, topics.ptr())
         })
     }
 
-    pub(crate) fn assign(&mut self, partitions: &TopicPartitionList) -> Result<(), KafkaError> {
+    pub(crate) fn assign(
+        &mut self,
+        topic: &str,
+        partitions: &TopicPartitionList,
+    ) -> Result<(), KafkaError> {
+        self.topic = c_name(topic)?;
         // SAFETY: client and list are alive; librdkafka copies the list.
         library("take over partitions", unsafe {
             rd::rd_kafka_assign(self.client.handle, partitions.ptr())
         })
     }
 
-    /// Commits offsets and waits for the answer.
-    pub(crate) fn commit(&mut self, offsets: &TopicPartitionList) -> Result<(), KafkaError> {
-        // SAFETY: client and list are alive.
-        library("commit the group's first offsets", unsafe {
-            rd::rd_kafka_commit(self.client.handle, offsets.ptr(), 0)
-        })
+    /// Commits offsets; waits for the answer until `is_over` says so, which is asked every now and
+    /// then.
+    pub(crate) fn commit(
+        &mut self,
+        offsets: &TopicPartitionList,
+        is_over: impl Fn() -> bool,
+    ) -> Result<(), KafkaError> {
+        let action = "commit the group's first offsets";
+        // SAFETY: client and list are alive, and the queue outlives the wait for the answer; an
+        // event is ours to destroy. An answer that nobody waits for goes with the queue.
+        unsafe {
+            let answers = Queue(rd::rd_kafka_queue_new(self.client.handle));
+            let code = rd::rd_kafka_commit_queue(
+                self.client.handle,
+                offsets.ptr(),
+                answers.0,
+                None,
+                ptr::null_mut(),
+            );
+            library(action, code)?;
+            loop {
+                let answer = rd::rd_kafka_queue_poll(answers.0, millis(CLOSE_POLL));
+                if !answer.is_null() {
+                    let code = rd::rd_kafka_event_error(answer);
+                    rd::rd_kafka_event_destroy(answer);
+                    return library(action, code);
+                }
+                if is_over() {
+                    let code = RDKafkaErrorCode::OperationTimedOut;
+                    return Err(KafkaError::Request { action: action.to_owned(), code });
+                }
+                self.serve();
+            }
+        }
     }
 
-    /// How many partitions this consumer reads.
-    pub(crate) fn assigned(&self) -> usize {
-        let mut list = ptr::null_mut();
-        // SAFETY: the client is alive; a list that was handed out is destroyed after its last use.
-        unsafe {
-            let code = rd::rd_kafka_assignment(self.client.handle, &raw mut list);
-            if code != RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR || list.is_null() {
-                return 0;
+    /// The high watermark of a partition, as of the last answer to a fetch.
+    pub(crate) fn high_watermark(&self, partition: i32) -> Option<i64> {
+        high_watermark(&self.client, &self.topic, partition)
+    }
+
+    /// Looks for a moment whether a broker answers, after all of them were down.
+    pub(crate) fn look_for_broker(&self) {
+        let mut metadata = ptr::null();
+        // SAFETY: the client is alive; what was handed out is destroyed.
+        let code = unsafe {
+            let code = rd::rd_kafka_metadata(
+                self.client.handle,
+                0,
+                ptr::null_mut(),
+                &raw mut metadata,
+                millis(BROKER_LOOK),
+            );
+            if !metadata.is_null() {
+                rd::rd_kafka_metadata_destroy(metadata);
             }
-            let count = usize::try_from((*list).cnt).unwrap_or(0);
-            rd::rd_kafka_topic_partition_list_destroy(list);
-            count
+            code
+        };
+        if code == RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR {
+            self.client.reports.health.answered();
         }
     }
 
@@ -216,10 +295,13 @@ impl NativeConsumer {
                         key: bytes(message.key, message.key_len),
                         value: bytes(message.payload, message.len).unwrap_or_default(),
                         partition: message.partition,
+                        offset: message.offset,
                     }),
-                    Some(RDKafkaErrorCode::PartitionEOF) => {
-                        sink(Fetched::End { partition: message.partition });
-                    }
+                    Some(RDKafkaErrorCode::PartitionEOF) => sink(Fetched::End {
+                        partition: message.partition,
+                        offset: message.offset,
+                        high: high_watermark(&self.client, &self.topic, message.partition),
+                    }),
                     Some(code) => {
                         sink(Fetched::Error(code, text(rd::rd_kafka_message_errstr(pointer))));
                     }
@@ -253,13 +335,22 @@ pub(super) unsafe extern "C" fn rebalance(
     client: *mut rd::rd_kafka_t,
     event: RDKafkaRespErr,
     partitions: *mut rd::rd_kafka_topic_partition_list_t,
-    _opaque: *mut c_void,
+    reports: *mut c_void,
 ) {
     let is_assignment = event == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS;
-    // SAFETY: librdkafka passes a client that is alive and a list that lives through the call, and
-    // that is copied; an error is ours to destroy, and logged by librdkafka.
+    // SAFETY: librdkafka passes a client that is alive, what it was given as opaque, which outlives
+    // the client, and a list that lives through the call and is copied; an error is ours to destroy,
+    // and logged by librdkafka.
     unsafe {
         let is_cooperative = text(rd::rd_kafka_rebalance_protocol(client)) == "COOPERATIVE";
+        let ids = ids(&*partitions);
+        let mut reading = (*reports.cast::<Reports>()).reading();
+        if is_assignment {
+            reading.assigned(ids, is_cooperative);
+        } else {
+            reading.revoked(ids);
+        }
+        drop(reading);
         let error = match (is_cooperative, is_assignment) {
             (true, true) => rd::rd_kafka_incremental_assign(client, partitions),
             (true, false) => rd::rd_kafka_incremental_unassign(client, partitions),
@@ -272,6 +363,44 @@ pub(super) unsafe extern "C" fn rebalance(
             rd::rd_kafka_error_destroy(error);
         }
     }
+}
+
+/// The high watermark of a partition, as of the last answer to a fetch, whatever its reader sees.
+fn high_watermark(client: &Client, topic: &CStr, partition: i32) -> Option<i64> {
+    let (mut low, mut high) = (-1, -1);
+    // SAFETY: the client is alive, the name ends with a zero byte, and the results outlive the call.
+    let code = unsafe {
+        rd::rd_kafka_get_watermark_offsets(
+            client.handle,
+            topic.as_ptr(),
+            partition,
+            &raw mut low,
+            &raw mut high,
+        )
+    };
+    (code == RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR && high >= 0).then_some(high)
+}
+
+/// The partitions in a list of librdkafka's.
+///
+/// # Safety
+/// The list is one of librdkafka's, and lives as long as the iterator.
+unsafe fn ids(list: &rd::rd_kafka_topic_partition_list_t) -> impl Iterator<Item = i32> {
+    let count = usize::try_from(list.cnt).unwrap_or(0);
+    let elements = if count == 0 {
+        &[]
+    } else {
+        // SAFETY: as the caller promises, the list holds as many elements as it says.
+        unsafe { std::slice::from_raw_parts(list.elems, count) }
+    };
+    elements.iter().map(|element| element.partition)
+}
+
+fn c_name(topic: &str) -> Result<CString, KafkaError> {
+    CString::new(topic).map_err(|_| KafkaError::Library {
+        action: format!("read topic '{topic}'"),
+        reason: "its name holds a zero byte".to_owned(),
+    })
 }
 
 /// Stores that a message has been read. This fails for a partition that was taken away meanwhile:
@@ -289,19 +418,51 @@ unsafe fn store_offset(message: *mut rd::rd_kafka_message_t) {
     }
 }
 
+impl NativeConsumer {
+    /// Commits what was read and leaves the group, unless no broker answers in time.
+    fn close(&mut self) -> bool {
+        let deadline = Instant::now() + CLOSE_TIMEOUT;
+        // SAFETY: the client and its queue are alive; an error is ours to destroy, and so is a
+        // message that still comes.
+        unsafe {
+            let error = rd::rd_kafka_consumer_close_queue(self.client.handle, self.queue.0);
+            if !error.is_null() {
+                rd::rd_kafka_error_destroy(error);
+                return true;
+            }
+            while rd::rd_kafka_consumer_closed(self.client.handle) == 0 {
+                if self.client.reports.health.is_down() || Instant::now() >= deadline {
+                    return false;
+                }
+                let late = rd::rd_kafka_consumer_poll(self.client.handle, millis(CLOSE_POLL));
+                if !late.is_null() {
+                    rd::rd_kafka_message_destroy(late);
+                }
+            }
+        }
+        true
+    }
+}
+
 impl Drop for NativeConsumer {
     fn drop(&mut self) {
         let fetched = &self.messages[..std::mem::take(&mut self.filled)];
         let held = self.held.take().into_iter().flatten().map(|held| held.last);
         // SAFETY: what was not passed on, or not settled, is destroyed, once, and not stored as
-        // read; the client is alive; unless it was killed, it leaves its group and commits the rest.
+        // read.
         unsafe {
             for pointer in fetched.iter().copied().chain(held) {
                 rd::rd_kafka_message_destroy(pointer);
             }
-            if self.client.destroy_flags != DESTROY_WITHOUT_CLOSE {
-                rd::rd_kafka_consumer_close(self.client.handle);
-            }
+        }
+        if self.client.reports.health.is_down() {
+            self.look_for_broker();
+        }
+        let is_down = self.client.reports.health.is_down();
+        let is_killed = self.client.destroy_flags == DESTROY_WITHOUT_CLOSE;
+        if is_down || (!is_killed && !self.close()) {
+            self.client.destroy_flags = DESTROY_WITHOUT_CLOSE;
+            self.client.is_lost = true;
         }
     }
 }

@@ -9,7 +9,8 @@
 mod consumer;
 mod producer;
 
-use std::ffi::{CStr, c_char, c_int};
+use std::ffi::{CStr, c_char, c_int, c_void};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rdkafka::bindings as rd;
@@ -17,15 +18,48 @@ use rdkafka::types::{RDKafkaErrorCode, RDKafkaRespErr};
 
 use crate::config::KafkaConfig;
 use crate::error::KafkaError;
+use crate::health::{self, Health};
+use crate::reading::Reading;
 
-pub(crate) use consumer::{Fetched, NativeConsumer};
+pub(crate) use consumer::{Fetched, NativeConsumer, PARTITION_EOF};
 pub(crate) use producer::{Delivery, NativeProducer, ProducerEvent, TransactionError};
+
+/// What librdkafka's callbacks report to the owner of a client.
+#[derive(Debug)]
+pub(crate) struct Reports {
+    pub(crate) health: Health,
+    reading: Mutex<Reading>,
+}
+
+impl Reports {
+    fn new(reading: Reading) -> Arc<Self> {
+        Arc::new(Self { health: Health::default(), reading: Mutex::new(reading) })
+    }
+
+    /// Takes in an error of the whole client.
+    fn take(&self, code: c_int, reason: &str) {
+        if code == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN as c_int {
+            self.health.lost_all_brokers();
+        } else {
+            self.health.complain(reason);
+        }
+    }
+
+    /// How far a consumer has read. Not to be held while the consumer is polled.
+    pub(crate) fn reading(&self) -> MutexGuard<'_, Reading> {
+        self.reading.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 /// A librdkafka client.
 struct Client {
     handle: *mut rd::rd_kafka_t,
     /// How it ends; see `rd_kafka_destroy_flags`.
     destroy_flags: c_int,
+    /// Whether it has lost its brokers, so that its end is not waited for: its threads may wait as
+    /// long as a session for answers that never come.
+    is_lost: bool,
+    reports: Arc<Reports>,
 }
 
 // SAFETY: librdkafka's handles may be used from any thread.
@@ -36,6 +70,7 @@ impl Client {
         config: &KafkaConfig,
         kind: rd::rd_kafka_type_t,
         events: i32,
+        reports: Arc<Reports>,
     ) -> Result<Self, KafkaError> {
         config.validate()?;
         let servers = config.bootstrap_servers().unwrap_or_default().to_owned();
@@ -46,10 +81,13 @@ impl Client {
             .map_err(|error| failed(error.to_string()))?;
         let mut reason = [0 as c_char; 512];
         // SAFETY: the configuration is valid and duplicated, since rd_kafka_new takes it over when
-        // it succeeds and leaves it to the caller when it fails; the buffer outlives the call.
+        // it succeeds and leaves it to the caller when it fails; the buffer outlives the call, and
+        // the reports outlive the client (see its drop).
         unsafe {
             let conf = rd::rd_kafka_conf_dup(native.ptr());
             rd::rd_kafka_conf_set_log_cb(conf, Some(log));
+            rd::rd_kafka_conf_set_error_cb(conf, Some(error));
+            rd::rd_kafka_conf_set_opaque(conf, Arc::as_ptr(&reports).cast_mut().cast::<c_void>());
             if matches!(kind, rd::rd_kafka_type_t::RD_KAFKA_CONSUMER) {
                 rd::rd_kafka_conf_set_rebalance_cb(conf, Some(consumer::rebalance));
             }
@@ -59,7 +97,7 @@ impl Client {
                 rd::rd_kafka_conf_destroy(conf);
                 return Err(failed(text(reason.as_ptr())));
             }
-            Ok(Self { handle, destroy_flags: 0 })
+            Ok(Self { handle, destroy_flags: 0, is_lost: false, reports })
         }
     }
 
@@ -76,21 +114,72 @@ impl Client {
 
 impl Drop for Client {
     fn drop(&mut self) {
-        // SAFETY: the handle is alive, and nothing made from it is left: every owner of a queue or
-        // a topic drops those first.
-        unsafe { rd::rd_kafka_destroy_flags(self.handle, self.destroy_flags) }
+        let (ending, flags) = (Ending(self.handle), self.destroy_flags);
+        if !self.is_lost {
+            ending.destroy(flags);
+            return;
+        }
+        let reports = Arc::clone(&self.reports);
+        // Where there can be no more threads, it is left to the end of the process.
+        let _ = std::thread::Builder::new().name("client-end".to_owned()).spawn(move || {
+            ending.destroy(flags);
+            drop(reports);
+        });
     }
 }
 
-/// Passes librdkafka's log lines on.
+/// A client that nobody uses any more.
+struct Ending(*mut rd::rd_kafka_t);
+
+// SAFETY: librdkafka's handles may be used from any thread.
+unsafe impl Send for Ending {}
+
+impl Ending {
+    fn destroy(self, flags: c_int) {
+        // SAFETY: the handle is alive, and nothing made from it is left: every owner of a queue or
+        // a topic drops those first.
+        unsafe { rd::rd_kafka_destroy_flags(self.0, flags) }
+    }
+}
+
+/// Takes in an error of the whole client.
+unsafe extern "C" fn error(
+    _client: *mut rd::rd_kafka_t,
+    code: c_int,
+    reason: *const c_char,
+    reports: *mut c_void,
+) {
+    // SAFETY: librdkafka passes a string that lives through the call, and what it was given as
+    // opaque, which outlives the client.
+    unsafe { (*reports.cast::<Reports>()).take(code, &text(reason)) }
+}
+
+/// Passes librdkafka's log lines on; those that repeat another one only as details.
 unsafe extern "C" fn log(
-    _client: *const rd::rd_kafka_t,
+    client: *const rd::rd_kafka_t,
     level: c_int,
     facility: *const c_char,
     line: *const c_char,
 ) {
-    // SAFETY: librdkafka passes two strings that live through the call.
-    let (facility, line) = unsafe { (text(facility), text(line)) };
+    // SAFETY: librdkafka passes two strings that live through the call, and a client whose opaque,
+    // once it is set, outlives it.
+    let (facility, line, reports) = unsafe {
+        (text(facility), text(line), rd::rd_kafka_opaque(client).cast::<Reports>().as_ref())
+    };
+    // It begins with the names of the client and of one of its threads.
+    let failure = line.split_once("]: ").map_or(line.as_str(), |(_, failure)| failure);
+    if facility == "FAIL"
+        && let Some(reports) = reports
+    {
+        // Not all of these are reported as errors.
+        reports.health.complain(failure);
+    }
+    // What retries, and other clients of the same brokers, say again.
+    let is_known = || {
+        (facility == "FAIL" && health::is_outage_logged())
+            || !health::is_news(format!("{facility} {}", health::short(failure)))
+    };
+    let level = if level <= 4 && is_known() { 7 } else { level };
     match level {
         // Syslog levels: 0 to 3 are errors, 4 is a warning.
         0..=3 => tracing::warn!(target: "librdkafka", "{facility}: {line}"),

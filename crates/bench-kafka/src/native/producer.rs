@@ -9,9 +9,11 @@ use rdkafka::bindings as rd;
 use rdkafka::types::{RDKafkaErrorCode, RDKafkaRespErr};
 use rustix::event::{PollFd, PollFlags, Timespec};
 
-use super::{Client, Queue, error_code, library, millis, text};
+use super::{Client, Queue, Reports, error_code, library, millis, text};
 use crate::config::{KafkaConfig, REQUESTS_IN_FLIGHT, REQUESTS_IN_FLIGHT_DEFAULT};
 use crate::error::KafkaError;
+use crate::health::Health;
+use crate::reading::{Reading, Until};
 
 /// The partition that asks librdkafka to choose one.
 const PARTITION_UNASSIGNED: i32 = -1;
@@ -44,8 +46,8 @@ pub(crate) struct Delivery {
 pub(crate) enum ProducerEvent {
     /// Messages completed; they were passed to the sink.
     Deliveries,
-    /// An error that concerns no single message.
-    Error(RDKafkaErrorCode, String),
+    /// The producer is of no more use.
+    Fatal(String),
     /// Statistics as JSON, if the configuration asks for them.
     Statistics(String),
     /// Anything else.
@@ -65,7 +67,8 @@ fn client(config: &KafkaConfig) -> Result<Client, KafkaError> {
     let events = rd::RD_KAFKA_EVENT_DR | rd::RD_KAFKA_EVENT_ERROR | rd::RD_KAFKA_EVENT_STATS;
     let mut config = config.clone();
     config.set_default(REQUESTS_IN_FLIGHT, REQUESTS_IN_FLIGHT_DEFAULT.to_string());
-    Client::new(&config, rd::rd_kafka_type_t::RD_KAFKA_PRODUCER, events)
+    let kind = rd::rd_kafka_type_t::RD_KAFKA_PRODUCER;
+    Client::new(&config, kind, events, Reports::new(Reading::new(Until::Stopped)))
 }
 
 impl NativeProducer {
@@ -147,6 +150,11 @@ impl NativeProducer {
         self.client.fatal_error()
     }
 
+    /// Whether the brokers are reachable.
+    pub(crate) fn health(&self) -> &Health {
+        &self.client.reports.health
+    }
+
     /// Hands over messages, which librdkafka copies. `outcome` is told for each, by position:
     /// `None` when it was accepted.
     pub(crate) fn produce<'a>(
@@ -206,10 +214,16 @@ impl NativeProducer {
                     }
                     ProducerEvent::Deliveries
                 }
-                rd::RD_KAFKA_EVENT_ERROR => ProducerEvent::Error(
-                    rd::rd_kafka_event_error(event).into(),
-                    text(rd::rd_kafka_event_error_string(event)),
-                ),
+                rd::RD_KAFKA_EVENT_ERROR => {
+                    let reason = text(rd::rd_kafka_event_error_string(event));
+                    if rd::rd_kafka_event_error_is_fatal(event) != 0 {
+                        ProducerEvent::Fatal(reason)
+                    } else {
+                        let code = rd::rd_kafka_event_error(event) as c_int;
+                        self.client.reports.take(code, &reason);
+                        ProducerEvent::Other
+                    }
+                }
                 rd::RD_KAFKA_EVENT_STATS => {
                     ProducerEvent::Statistics(text(rd::rd_kafka_event_stats(event)))
                 }

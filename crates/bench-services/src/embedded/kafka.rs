@@ -6,6 +6,8 @@
 mod server;
 
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use serde::{Deserialize, Serialize};
 
@@ -78,6 +80,12 @@ impl EmbeddedKafka {
     #[must_use]
     pub fn pid(&self) -> u32 {
         self.0.pid()
+    }
+
+    /// Becomes true when the broker's process has ended, whatever ended it.
+    #[must_use]
+    pub fn ended(&self) -> Arc<AtomicBool> {
+        self.0.ended()
     }
 
     /// Creates a topic with 1 to [`PARTITIONS_MAX`] partitions, and 1 replica to one on each broker.

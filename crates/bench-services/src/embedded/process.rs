@@ -3,6 +3,8 @@
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
@@ -53,6 +55,7 @@ pub(super) struct ServiceProcess {
     process: Child,
     requests: Option<ChildStdin>,
     replies: Receiver<String>,
+    ended: Arc<AtomicBool>,
     address: String,
     keys: Option<Keys>,
 }
@@ -90,7 +93,9 @@ impl ServiceProcess {
         })?;
         let requests = process.stdin.take();
         let (sender, replies) = channel();
+        let ended = Arc::new(AtomicBool::new(false));
         if let Some(stdout) = process.stdout.take() {
+            let ended = Arc::clone(&ended);
             // Ends when the process does.
             std::thread::spawn(move || {
                 for line in BufReader::new(stdout).lines().map_while(Result::ok) {
@@ -98,10 +103,11 @@ impl ServiceProcess {
                         break;
                     }
                 }
+                ended.store(true, Ordering::Relaxed);
             });
         }
         let address = String::new();
-        let mut started = Self { kind, process, requests, replies, address, keys: None };
+        let mut started = Self { kind, process, requests, replies, ended, address, keys: None };
         match started.reply(action)? {
             Reply::Up { address, keys } => (started.address, started.keys) = (address, keys),
             Reply::Failed(reason) => return Err(started.refused(action, reason)),
@@ -120,6 +126,11 @@ impl ServiceProcess {
     pub(super) fn keys(&self, action: &str) -> Result<&Keys, ServiceError> {
         let keys = self.keys.as_ref();
         keys.ok_or_else(|| self.no_answer(action, "has told no keys".to_owned()))
+    }
+
+    /// Becomes true when the process has ended.
+    pub(super) fn ended(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.ended)
     }
 
     pub(super) fn pid(&self) -> u32 {
