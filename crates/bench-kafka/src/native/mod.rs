@@ -119,12 +119,10 @@ impl Drop for Client {
             ending.destroy(flags);
             return;
         }
-        let reports = Arc::clone(&self.reports);
-        // Where there can be no more threads, it is left to the end of the process.
-        let _ = std::thread::Builder::new().name("client-end".to_owned()).spawn(move || {
-            ending.destroy(flags);
-            drop(reports);
-        });
+        // It may report something until the process ends, also where there can be no more threads.
+        std::mem::forget(Arc::clone(&self.reports));
+        let end = move || ending.destroy(flags);
+        let _ = std::thread::Builder::new().name("client-end".to_owned()).spawn(end);
     }
 }
 
