@@ -117,9 +117,10 @@ impl CellFigures {
         all.map(|(name, (p50, p99))| (name.replace('_', " "), [p50, p99])).collect()
     }
 
-    /// Which figures some of so many valid runs lack.
+    /// Which figures some of so many valid runs lack. Every run has a rate, unless something is amiss.
     pub(crate) fn lacking(&self, valid_runs: usize) -> Vec<String> {
-        let rate = ("msg/s".to_owned(), self.throughput_msg_per_s.map(|spread| spread.runs));
+        let rates = self.throughput_msg_per_s.map_or(0, |spread| spread.runs);
+        let rate = ("msg/s".to_owned(), Some(rates));
         let latencies = self.percentiles().into_iter();
         std::iter::once(rate)
             .chain(latencies.map(|(name, [p50, _])| (name, p50.map(|spread| spread.runs))))

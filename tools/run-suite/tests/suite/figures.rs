@@ -67,6 +67,7 @@ fn a_median_is_that_of_the_runs_that_have_a_rate_and_says_so() {
     }
     let text = stdout(&report(&tool, "human"));
     assert!(rows(&text).iter().any(|row| row == "try - - 1.50 ms 4.20 ms 3 valid"), "{text}");
+    assert!(text.contains("try: msg/s: 0 of 3 valid runs have a value"), "{text}");
     assert_eq!(cell(&tool)["throughput_msg_per_s"], Value::Null);
     let csv = stdout(&report(&tool, "csv"));
     assert!(
