@@ -148,11 +148,11 @@ fn statistics_of_known_records_are_known() {
 
     let said = place.run("--query price --group-by author --stats count,mean --output csv");
     let expected = "\
-scope,group,count,mean,records,missing,not_finite,not_numeric,not_an_object
-all,,4,25,8,1,1,1,1
-group,,1,39,,,,,
-group,Austen,2,15.5,,,,,
-group,Brontë,1,30,,,,,
+scope,group,count,mean,records,missing,not_finite,not_numeric,not_an_object,inexact
+all,,4,25,8,1,1,1,1,
+group,,1,39,,,,,,
+group,Austen,2,15.5,,,,,,
+group,Brontë,1,30,,,,,,
 ";
     assert_eq!((said.code, said.stdout.as_str()), (0, expected), "{said:?}");
 
@@ -160,6 +160,27 @@ group,Brontë,1,30,,,,,
     let lines: Vec<&str> = said.stdout.lines().collect();
     assert!(lines[0].starts_with("stream 'books': 8 records in "), "{said:?}");
     assert_eq!(lines[3..], ["     count  sum  mean", "all      4  100    25"], "{said:?}");
+}
+
+#[test]
+fn statistics_round_no_whole_number_and_skip_infinite_ones() {
+    let place = Place::new(1);
+    place.put_texts(&[
+        r#"{"id": 9007199254740993}"#,
+        r#"{"id": "9007199254740995"}"#,
+        r#"{"id": 1e400}"#,
+        r#"{"id": 1, "other": -1e400}"#,
+    ]);
+    let said = place.run("--query id --stats count,sum,min,max --output csv");
+    let expected = "\
+scope,group,count,sum,min,max,records,missing,not_finite,not_numeric,not_an_object,inexact
+all,,3,18014398509481989,1,9007199254740995,4,0,1,0,0,
+";
+    assert_eq!((said.code, said.stdout.as_str()), (0, expected), "{said:?}");
+    let said = place.run("--query id --stats sum,p50 --output json");
+    let answer: Value = serde_json::from_str(&said.stdout).expect("JSON");
+    assert_eq!(answer["all"]["sum"], 18_014_398_509_481_989_u64, "{said:?}");
+    assert!(answer["percentile_error"].as_f64() > Some(0.0), "doubles are rounded: {said:?}");
 }
 
 #[test]

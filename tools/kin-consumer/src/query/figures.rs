@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::str::FromStr;
 
-use super::distribution::Distribution;
+use super::distribution::{Distribution, ERROR as BUCKET_ERROR};
+use super::number::{Decimal, Number};
 use super::records::{Observation, Outcome};
 
 /// Groups that have figures of their own; what belongs to further ones is put together.
@@ -12,6 +13,9 @@ pub(super) const GROUPS_MAX: usize = 10_000;
 
 /// Numbers that are kept as they are, of all groups together: 8 MB, twice with groups.
 const EXACT_MAX: usize = 1_000_000;
+
+/// How far a double may be off the number that was written, as a part of it.
+pub(super) const ROUNDING_ERROR: f64 = f64::EPSILON / 2.0;
 
 /// Names that differ from the field's in case alone, of which each is told.
 const SIMILAR_MAX: usize = 10;
@@ -39,6 +43,11 @@ impl Stat {
             Self::Max => "max",
             Self::Percentile(name, _) => name,
         }
+    }
+
+    /// Whether it has all digits of the numbers, as far as they fit.
+    pub(super) fn is_exact(&self) -> bool {
+        matches!(self, Self::Sum | Self::Min | Self::Max)
     }
 
     /// Whether all numbers are needed for it.
@@ -132,7 +141,7 @@ impl Figures {
         }
     }
 
-    fn add_number(&mut self, number: f64, group: Option<String>) {
+    fn add_number(&mut self, number: Number, group: Option<String>) {
         let mut exact_left = self.wants_values.then_some(&mut self.exact_left);
         self.all.add(number, exact_left.as_deref_mut());
         if !self.wants_groups {
@@ -159,41 +168,59 @@ impl Figures {
 pub(super) struct Group {
     pub(super) count: u64,
     sum: Sum,
-    range: Option<(f64, f64)>,
+    range: Option<(Number, Number)>,
     values: Distribution,
+    /// Whether some of the numbers are others as doubles, which is what percentiles are of.
+    has_rounded: bool,
 }
 
 impl Group {
     /// Without room to share, the number itself is not needed.
-    fn add(&mut self, number: f64, exact_left: Option<&mut usize>) {
+    fn add(&mut self, number: Number, exact_left: Option<&mut usize>) {
         self.count += 1;
-        self.sum.add(number);
-        let (least, most) = self.range.unwrap_or((number, number));
-        self.range = Some((least.min(number), most.max(number)));
+        self.sum.add(&number);
+        self.has_rounded |= number.is_rounded;
+        let (least, most) = self.range.get_or_insert((number, number));
+        if number.compare(least).is_lt() {
+            *least = number;
+        }
+        if number.compare(most).is_gt() {
+            *most = number;
+        }
         if let Some(exact_left) = exact_left {
-            self.values.add(number, exact_left);
+            self.values.add(number.nearest, exact_left);
         }
     }
 
-    pub(super) fn is_exact(&self) -> bool {
-        self.values.is_exact()
+    /// How far percentiles may be off, as a part of them.
+    pub(super) fn percentile_error(&self) -> f64 {
+        if !self.values.is_exact() {
+            BUCKET_ERROR
+        } else if self.has_rounded {
+            ROUNDING_ERROR
+        } else {
+            0.0
+        }
     }
 
     /// The statistics in their order; nothing where no number has come, save for the count and the
     /// sum.
-    pub(super) fn values(&self, stats: &[Stat]) -> Vec<Option<f64>> {
+    pub(super) fn values(&self, stats: &[Stat]) -> Vec<Option<Number>> {
         let percents: Vec<f64> = stats.iter().filter_map(percent).collect();
         let mut percentiles = self.values.percentiles(&percents).into_iter();
         let value = |stat: &Stat| match stat {
-            Stat::Count => Some(self.count as f64),
+            Stat::Count => Some(Number::whole(self.count)),
             Stat::Sum => Some(self.sum.get()),
-            Stat::Mean => (self.count > 0).then(|| self.sum.get() / self.count as f64),
+            Stat::Mean => (self.count > 0)
+                .then(|| Number::computed(self.sum.get().nearest / self.count as f64, false)),
             Stat::Min => self.range.map(|(least, _)| least),
             Stat::Max => self.range.map(|(_, most)| most),
             Stat::Percentile(..) => {
                 let found = percentiles.next().flatten().zip(self.range);
                 // A bucket may reach beyond what has come.
-                found.map(|(value, (least, most))| value.clamp(least, most))
+                found.map(|(value, (least, most))| {
+                    Number::computed(value.clamp(least.nearest, most.nearest), false)
+                })
             }
         };
         stats.iter().map(value).collect()
@@ -207,16 +234,25 @@ fn percent(stat: &Stat) -> Option<f64> {
     }
 }
 
-/// A sum that carries what rounding takes away (Neumaier's way), so that it does not depend on how
-/// many numbers there are.
-#[derive(Debug, Clone, Copy, Default)]
+/// A sum: exact as long as its digits fit, and one of doubles that carries what rounding takes away
+/// (Neumaier's way), so that it does not depend on how many numbers there are.
+#[derive(Debug, Clone, Copy)]
 struct Sum {
+    exact: Option<Decimal>,
     rounded: f64,
     lost: f64,
 }
 
+impl Default for Sum {
+    fn default() -> Self {
+        Self { exact: Some(Decimal::ZERO), rounded: 0.0, lost: 0.0 }
+    }
+}
+
 impl Sum {
-    fn add(&mut self, number: f64) {
+    fn add(&mut self, number: &Number) {
+        self.exact = self.exact.zip(number.exact).and_then(|(sum, number)| sum.plus(number));
+        let number = number.nearest;
         let sum = self.rounded + number;
         self.lost += if self.rounded.abs() >= number.abs() {
             (self.rounded - sum) + number
@@ -226,10 +262,13 @@ impl Sum {
         self.rounded = sum;
     }
 
-    fn get(self) -> f64 {
+    fn get(self) -> Number {
+        if let Some(exact) = self.exact {
+            return exact.into();
+        }
         let sum = self.rounded + self.lost;
         // Beyond the largest number nothing was lost that could be told.
-        if sum.is_nan() { self.rounded } else { sum }
+        Number::computed(if sum.is_nan() { self.rounded } else { sum }, true)
     }
 }
 
@@ -237,8 +276,25 @@ impl Sum {
 mod tests {
     use super::*;
 
+    fn parsed(text: &str) -> Number {
+        Number::parse(text).expect(text)
+    }
+
     fn number(number: f64, group: &str) -> Observation {
+        let number = parsed(&number.to_string());
         Observation { outcome: Outcome::Number(number), group: Some(group.to_owned()) }
+    }
+
+    fn nearest(group: &Group, stats: &[Stat]) -> Vec<Option<f64>> {
+        group.values(stats).into_iter().map(|value| Some(value?.nearest)).collect()
+    }
+
+    /// The sum, the least and the greatest of numbers, digit by digit where they fit.
+    fn exact(texts: &[&str]) -> Vec<Option<String>> {
+        let mut group = Group::default();
+        texts.iter().for_each(|text| group.add(parsed(text), None));
+        let values = group.values(&stats("sum,min,max")).into_iter();
+        values.map(|value| Some(value?.exact?.to_string())).collect()
     }
 
     fn stats(text: &str) -> Vec<Stat> {
@@ -263,10 +319,13 @@ mod tests {
             figures.add(number(f64::from(n), "low"));
             figures.add(number(f64::from(n) * 10.0, "high"));
         }
-        assert_eq!(figures.all.values(&stats), [8.0, 110.0, 13.75, 1.0, 40.0, 4.0, 40.0].map(Some));
+        assert_eq!(
+            nearest(&figures.all, &stats),
+            [8.0, 110.0, 13.75, 1.0, 40.0, 4.0, 40.0].map(Some)
+        );
         let low = &figures.groups[&Some("low".to_owned())];
-        assert_eq!(low.values(&stats), [4.0, 10.0, 2.5, 1.0, 4.0, 2.0, 4.0].map(Some));
-        let nothing = Group::default().values(&stats);
+        assert_eq!(nearest(low, &stats), [4.0, 10.0, 2.5, 1.0, 4.0, 2.0, 4.0].map(Some));
+        let nothing = nearest(&Group::default(), &stats);
         assert_eq!(nothing[..2], [Some(0.0), Some(0.0)]);
         assert_eq!(nothing[2..], [None; 5]);
     }
@@ -280,8 +339,8 @@ mod tests {
             Outcome::NotFinite,
             Outcome::NotNumeric,
             Outcome::NotAnObject,
-            Outcome::Number(1.0),
-            Outcome::Number(1_000.0),
+            Outcome::Number(parsed("1")),
+            Outcome::Number(parsed("1000")),
         ];
         for outcome in outcomes {
             figures.add(Observation { outcome, group: None });
@@ -305,15 +364,39 @@ mod tests {
     }
 
     #[test]
-    fn sums_keep_what_rounding_takes_away() {
-        let mut sum = Sum::default();
-        for number in [1e16, 1.0, 1.0, -1e16] {
-            sum.add(number);
-        }
-        assert_eq!(sum.get().to_bits(), 2.0_f64.to_bits());
-        let mut huge = Sum::default();
-        huge.add(f64::MAX);
-        huge.add(f64::MAX);
-        assert!(huge.get().is_infinite());
+    fn sums_and_extremes_have_every_digit() {
+        let some = |texts: [&str; 3]| texts.map(|text| Some(text.to_owned())).to_vec();
+        let odd = "9007199254740993";
+        assert_eq!(exact(&[odd, odd, "1"]), some(["18014398509481987", "1", odd]));
+        assert_eq!(exact(&["0.1"; 10]), some(["1", "0.1", "0.1"]));
+        assert_eq!(exact(&["-0", "1e16", "1", "-1e16"])[0].as_deref(), Some("1"));
+        let (low, high) = ("9007199254740992", "9007199254740993");
+        assert_eq!(exact(&[high, low])[1..], some(["", low, high])[1..]);
+        assert_eq!(exact(&[&i128::MAX.to_string(), "1"])[0], None, "the sum has too many digits");
+    }
+
+    #[test]
+    fn percentiles_of_rounded_numbers_have_an_error() {
+        let figures = |text: &str| {
+            let mut figures = Figures::new(&stats("p50"), false, None);
+            figures.add(Observation { outcome: Outcome::Number(parsed(text)), group: None });
+            figures.all.percentile_error()
+        };
+        let errors = ["0.1", "9007199254740993"].map(|text| figures(text).to_bits());
+        assert_eq!(errors, [0.0, ROUNDING_ERROR].map(f64::to_bits));
+    }
+
+    #[test]
+    fn sums_of_too_many_digits_keep_what_rounding_takes_away() {
+        let sum = |texts: &[&str]| {
+            let mut sum = Sum::default();
+            texts.iter().for_each(|text| sum.add(&parsed(text)));
+            sum.get()
+        };
+        let doubles = sum(&["1e40", "1e24", "1e24", "-1e40"]);
+        assert!(doubles.exact.is_none() && doubles.is_rounded);
+        assert_eq!(doubles.nearest.to_bits(), 2e24_f64.to_bits());
+        let largest = f64::MAX.to_string();
+        assert!(sum(&[&largest, &largest]).nearest.is_infinite());
     }
 }

@@ -2,6 +2,7 @@
 
 mod distribution;
 mod figures;
+mod number;
 mod records;
 mod report;
 

@@ -1,6 +1,11 @@
 //! What one record says about the field.
 
-use serde_json::{Map, Value};
+use std::borrow::Cow;
+
+use serde::de::IgnoredAny;
+use serde_json::Value;
+
+use super::number::Number;
 
 /// Which fields are looked at.
 #[derive(Debug)]
@@ -19,12 +24,12 @@ pub(super) struct Observation {
 
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Outcome {
-    Number(f64),
+    Number(Number),
     /// There is no such field, or it is null; perhaps there is one that differs in case alone.
     Missing {
         similar: Option<String>,
     },
-    /// Not a number, or infinite.
+    /// Not a number, infinite, or beyond all doubles.
     NotFinite,
     /// Something else than a number: a text, a list, ...
     NotNumeric,
@@ -35,47 +40,115 @@ pub(super) enum Outcome {
 impl Reading {
     /// What `record` says.
     pub(super) fn observe(&self, record: &[u8]) -> Observation {
-        let Some(object) = parse(record) else {
-            return Observation { outcome: Outcome::NotAnObject, group: None };
+        let text = std::str::from_utf8(record).ok();
+        let said = text.and_then(|text| {
+            if is_object(text) {
+                return self.observe_object(text);
+            }
+            let quoted = with_quoted_constants(text).filter(|quoted| is_object(quoted))?;
+            self.observe_object(&quoted)
+        });
+        said.unwrap_or(Observation { outcome: Outcome::NotAnObject, group: None })
+    }
+
+    /// The same of a JSON object. Of members with the same name the last one counts.
+    fn observe_object(&self, object: &str) -> Option<Observation> {
+        let (mut value, mut similar, mut grouping) = (None, None, None);
+        for (name, member) in Members::of(object) {
+            let name: Cow<'_, str> = serde_json::from_str(name).ok()?;
+            if name == self.field {
+                value = Some(member);
+            } else if similar.is_none() && name.to_lowercase() == self.field.to_lowercase() {
+                similar = Some(name.to_string());
+            }
+            if self.group_by.as_ref().is_some_and(|field| name == *field) {
+                grouping = Some(member);
+            }
+        }
+        let outcome = match value {
+            None => Outcome::Missing { similar },
+            Some(value) => outcome(value)?,
         };
-        let group = self.group_by.as_ref().and_then(|field| group(object.get(field)?));
-        let outcome = match object.get(&self.field) {
-            None => Outcome::Missing { similar: similar(&object, &self.field) },
-            Some(Value::Null) => Outcome::Missing { similar: None },
-            Some(Value::Number(number)) => finite(number.as_f64()),
-            Some(Value::String(text)) => finite(text.trim().parse().ok()),
-            Some(_) => Outcome::NotNumeric,
-        };
-        Observation { outcome, group }
+        Some(Observation { outcome, group: grouping.and_then(group) })
     }
 }
 
-fn finite(number: Option<f64>) -> Outcome {
-    match number {
-        Some(number) if number.is_finite() => Outcome::Number(number),
+/// What a value says, as it is written; nothing if it is no JSON.
+fn outcome(value: &str) -> Option<Outcome> {
+    let number = match value.bytes().next()? {
+        b'n' => return Some(Outcome::Missing { similar: None }),
+        b'"' => Number::parse(serde_json::from_str::<Cow<'_, str>>(value).ok()?.trim()),
+        b'-' | b'0'..=b'9' => Number::parse(value),
+        _ => None,
+    };
+    Some(match number {
+        Some(number) if number.nearest.is_finite() => Outcome::Number(number),
         Some(_) => Outcome::NotFinite,
         None => Outcome::NotNumeric,
-    }
-}
-
-fn group(value: &Value) -> Option<String> {
-    match value {
-        Value::Null => None,
-        Value::String(text) => Some(text.clone()),
-        other => Some(other.to_string()),
-    }
-}
-
-fn similar(object: &Map<String, Value>, field: &str) -> Option<String> {
-    let wanted = field.to_lowercase();
-    object.keys().find(|key| key.to_lowercase() == wanted).cloned()
-}
-
-fn parse(record: &[u8]) -> Option<Map<String, Value>> {
-    serde_json::from_slice(record).ok().or_else(|| {
-        let text = std::str::from_utf8(record).ok()?;
-        serde_json::from_str(&with_quoted_constants(text)?).ok()
     })
+}
+
+/// The name of a group: a text, or another value as it is written. Numbers that a double would round
+/// keep their digits, so that different ones are different groups.
+fn group(value: &str) -> Option<String> {
+    if Number::parse(value).is_some_and(|number| number.is_rounded) {
+        return Some(value.to_owned());
+    }
+    match serde_json::from_str(value) {
+        Ok(Value::Null) => None,
+        Ok(Value::String(text)) => Some(text),
+        Ok(other) => Some(other.to_string()),
+        Err(_) => Some(value.to_owned()),
+    }
+}
+
+/// Whether a text is one JSON object. Nothing is kept of it, so that no number is too large.
+fn is_object(text: &str) -> bool {
+    text.trim_ascii_start().starts_with('{') && serde_json::from_str::<IgnoredAny>(text).is_ok()
+}
+
+/// The names and values of a JSON object as they are written, in their order.
+struct Members<'a> {
+    rest: &'a str,
+}
+
+impl<'a> Members<'a> {
+    /// Those of a text that is an object.
+    fn of(object: &'a str) -> Self {
+        Self { rest: object.trim_ascii_start().strip_prefix('{').unwrap_or_default() }
+    }
+}
+
+impl<'a> Iterator for Members<'a> {
+    type Item = (&'a str, &'a str);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let (name, rest) = split_at_end(self.rest, b":")?;
+        let (value, rest) = split_at_end(rest, b",}")?;
+        self.rest = rest;
+        Some((name.trim_ascii(), value.trim_ascii()))
+    }
+}
+
+/// What stands before the first of `ends` that is neither in a text nor in a nested value, and what
+/// stands behind it.
+fn split_at_end<'a>(json: &'a str, ends: &[u8]) -> Option<(&'a str, &'a str)> {
+    let (mut depth, mut within_text, mut is_escaped) = (0_u32, false, false);
+    for (index, byte) in json.bytes().enumerate() {
+        match byte {
+            _ if is_escaped => is_escaped = false,
+            b'\\' => is_escaped = true,
+            b'"' => within_text = !within_text,
+            _ if within_text => {}
+            _ if depth == 0 && ends.contains(&byte) => {
+                return Some((&json[..index], &json[index + 1..]));
+            }
+            b'{' | b'[' => depth += 1,
+            b'}' | b']' => depth = depth.checked_sub(1)?,
+            _ => {}
+        }
+    }
+    None
 }
 
 /// Python writes `NaN`, `Infinity` and `-Infinity` as they are, which JSON does not know: the same
@@ -118,13 +191,23 @@ mod tests {
     #[test]
     fn numbers_count_and_texts_that_are_numbers() {
         for (record, number) in [
-            (r#"{"price": 51.77}"#, 51.77),
-            (r#"{"price": -3}"#, -3.0),
-            (r#"{"title": "a", "price": " 12.50 "}"#, 12.5),
-            (r#"{"price": "1e3"}"#, 1000.0),
+            (r#"{"price": 51.77}"#, "51.77"),
+            (r#"{"price": -3}"#, "-3"),
+            (r#"{"title": "a", "price": " 12.50 "}"#, "12.5"),
+            (r#"{"price": "1e3"}"#, "1000"),
+            (r#"{"price": 9007199254740993}"#, "9007199254740993"),
+            (r#"{"price": "9007199254740993"}"#, "9007199254740993"),
+            (r#"{"price": 12345678901234567890123.45 }"#, "12345678901234567890123.45"),
+            (r#"{"price": -0}"#, "0"),
+            (r#"{"price": 1, "price": 2}"#, "2"),
+            (r#" {"sub": {"price": [1, "}"]}, "pri\u0063e": 3, "a\"b": "\\"} "#, "3"),
+            (r#"{"other": 1e400, "price": 4}"#, "4"),
         ] {
-            assert_eq!(outcome(record), Outcome::Number(number), "{record}");
+            let Outcome::Number(found) = outcome(record) else { panic!("no number: {record}") };
+            assert_eq!(found.exact.map(|e| e.to_string()).as_deref(), Some(number), "{record}");
         }
+        let tiny = Outcome::Number(Number::parse("1e-400").expect("a number"));
+        assert_eq!(outcome(r#"{"price": 1e-400}"#), tiny);
     }
 
     #[test]
@@ -132,11 +215,19 @@ mod tests {
         let missing = Outcome::Missing { similar: None };
         for (record, expected) in [
             ("{}", missing.clone()),
+            (" { } ", missing.clone()),
             (r#"{"price": null}"#, missing.clone()),
-            (r#"{"prices": 3}"#, missing),
+            (r#"{"prices": 3}"#, missing.clone()),
             (r#"{"Price": 3}"#, Outcome::Missing { similar: Some("Price".to_owned()) }),
             (r#"{"price": "NaN"}"#, Outcome::NotFinite),
             (r#"{"price": "inf"}"#, Outcome::NotFinite),
+            (r#"{"price": 1e400}"#, Outcome::NotFinite),
+            (r#"{"price": "-1e400"}"#, Outcome::NotFinite),
+            (r#"{"sub": {"price": 3}}"#, missing.clone()),
+            (r#"{"price": 01}"#, Outcome::NotAnObject),
+            (r#"{"price": 1.}"#, Outcome::NotAnObject),
+            (r#"{"price": 3} {}"#, Outcome::NotAnObject),
+            (r#"{"price": "\ud800"}"#, Outcome::NotAnObject),
             (r#"{"price": "£3"}"#, Outcome::NotNumeric),
             (r#"{"price": ""}"#, Outcome::NotNumeric),
             (r#"{"price": [3]}"#, Outcome::NotNumeric),
@@ -156,7 +247,8 @@ mod tests {
     fn the_constants_that_python_writes_are_understood_outside_texts_only() {
         assert_eq!(outcome(r#"{"price": NaN, "title": "NaN \" NaN"}"#), Outcome::NotFinite);
         assert_eq!(outcome(r#"{"price": -Infinity}"#), Outcome::NotFinite);
-        assert_eq!(outcome(r#"{"rating": NaN, "price": 7}"#), Outcome::Number(7.0));
+        let seven = Outcome::Number(Number::parse("7").expect("a number"));
+        assert_eq!(outcome(r#"{"rating": NaN, "price": 7}"#), seven);
         let text = r#"{"é\\": "\\", "b": NaN}"#;
         let expected = r#"{"é\\": "\\", "b": "NaN"}"#;
         assert_eq!(with_quoted_constants(text).as_deref(), Some(expected));
@@ -171,6 +263,10 @@ mod tests {
         assert_eq!(group(r#"{"author": "Austen", "price": 3}"#).as_deref(), Some("Austen"));
         assert_eq!(group(r#"{"author": 7}"#).as_deref(), Some("7"));
         assert_eq!(group(r#"{"author": null}"#), None);
+        assert_eq!(group(r#"{"author": [1, "a"]}"#).as_deref(), Some(r#"[1,"a"]"#));
+        assert_eq!(group(r#"{"author": 1.50}"#).as_deref(), Some("1.5"));
+        let long = "90071992547409931234";
+        assert_eq!(group(&format!(r#"{{"author": {long}}}"#)).as_deref(), Some(long));
         assert_eq!(group(r#"{"price": 3}"#), None);
     }
 }

@@ -1,5 +1,6 @@
 //! The answer to a query, for people and for programs.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use anyhow::{Context, Result};
@@ -7,8 +8,8 @@ use bench_cli::output::csv_field;
 use bench_cli::{OutputFormat, quantity};
 use serde_json::{Map, Value, json};
 
-use super::distribution::ERROR;
-use super::figures::{Figures, GROUPS_MAX, Group, Stat};
+use super::figures::{Figures, GROUPS_MAX, Group, ROUNDING_ERROR, Stat};
+use super::number::Number;
 use super::records::Reading;
 
 /// Version of the JSON form.
@@ -31,7 +32,7 @@ pub(super) struct Answer<'a> {
 struct Row<'a> {
     scope: &'static str,
     group: Option<&'a str>,
-    values: Vec<Option<f64>>,
+    values: Vec<Option<Number>>,
 }
 
 impl<'a> Answer<'a> {
@@ -92,9 +93,18 @@ impl<'a> Answer<'a> {
     fn percentile_error(&self) -> Option<f64> {
         let figures = self.figures;
         self.stats.iter().any(Stat::needs_values).then(|| {
-            let mut groups = figures.groups.values().chain([&figures.all, &figures.others]);
-            if groups.all(Group::is_exact) { 0.0 } else { ERROR }
+            let groups = figures.groups.values().chain([&figures.all, &figures.others]);
+            groups.map(Group::percentile_error).fold(0.0, f64::max)
         })
+    }
+
+    /// The statistics among these values that lack digits although they should have all.
+    fn inexact(&self, values: &[Option<Number>]) -> Vec<&'a str> {
+        let is_inexact = |(stat, value): &(&Stat, &Option<Number>)| {
+            stat.is_exact() && value.is_some_and(|value| value.exact.is_none() && value.is_rounded)
+        };
+        let inexact = self.stats.iter().zip(values).filter(is_inexact);
+        inexact.map(|(stat, _)| stat.name()).collect()
     }
 
     fn human(&self) -> String {
@@ -125,8 +135,25 @@ impl<'a> Answer<'a> {
         }
         text.push('\n');
         text.push_str(&self.table());
-        if let Some(error) = self.percentile_error().filter(|error| *error > 0.0) {
-            let _ = writeln!(text, "\npercentiles are within {:.1} % of the number", error * 100.0);
+        match self.percentile_error() {
+            Some(error) if error > ROUNDING_ERROR => {
+                let _ = writeln!(text, "\npercentiles are within {:.1} %", error * 100.0);
+            }
+            Some(error) if error > 0.0 => {
+                text.push_str("\npercentiles are rounded to some 16 digits\n");
+            }
+            _ => {}
+        }
+        let rows = self.rows();
+        let inexact: BTreeSet<&str> =
+            rows.iter().flat_map(|row| self.inexact(&row.values)).collect();
+        if !inexact.is_empty() {
+            let names: Vec<&str> = inexact.into_iter().collect();
+            let _ = writeln!(
+                text,
+                "\nrounded to some 16 digits, as not all fit: {}; --output csv and json say where",
+                names.join(", ")
+            );
         }
         text
     }
@@ -143,7 +170,7 @@ impl<'a> Answer<'a> {
                 "others" => "(other groups)".to_owned(),
                 _ => "all".to_owned(),
             }];
-            let shown = |value: &Option<f64>| value.map_or("-".to_owned(), short);
+            let shown = |value: &Option<Number>| value.as_ref().map_or("-".to_owned(), short);
             line.extend(row.values.iter().map(shown));
             lines.push(line);
         }
@@ -167,13 +194,13 @@ impl<'a> Answer<'a> {
         for name in self.stats.iter().map(Stat::name).chain(counts.map(|(name, _)| name)) {
             text.extend([",", name]);
         }
-        text.push('\n');
+        text.push_str(",inexact\n");
         for row in self.rows() {
             text.extend([row.scope, ","]);
             text.push_str(&csv_field(row.group.unwrap_or_default()));
-            for value in row.values {
+            for value in &row.values {
                 text.push(',');
-                text.push_str(&value.map(|value| value.to_string()).unwrap_or_default());
+                text.push_str(&value.map(|value| in_full(&value)).unwrap_or_default());
             }
             for (_, count) in counts {
                 text.push(',');
@@ -181,6 +208,8 @@ impl<'a> Answer<'a> {
                     text.push_str(&count.to_string());
                 }
             }
+            text.push(',');
+            text.push_str(&self.inexact(&row.values).join(" "));
             text.push('\n');
         }
         text
@@ -225,26 +254,49 @@ impl<'a> Answer<'a> {
         answer
     }
 
-    /// The statistics by their names. A number without a fraction is shown as one.
-    fn named(&self, values: &[Option<f64>]) -> Map<String, Value> {
-        let value = |(stat, value): (&Stat, &Option<f64>)| {
-            let value = match (stat, *value) {
-                #[expect(
-                    clippy::cast_possible_truncation,
-                    clippy::cast_sign_loss,
-                    reason = "a count"
-                )]
-                (Stat::Count, Some(count)) => json!(count as u64),
-                (_, value) => json!(value),
+    /// The statistics by their names, `exact` with the digits of those that a double would round, and
+    /// `inexact` with the names of those whose digits are not known.
+    fn named(&self, values: &[Option<Number>]) -> Map<String, Value> {
+        let (mut named, mut exact) = (Map::new(), Map::new());
+        for (stat, value) in self.stats.iter().zip(values) {
+            let whole = value.and_then(|value| value.exact?.to_json());
+            let json = match (stat, value) {
+                (_, None) => Value::Null,
+                (Stat::Count, Some(_)) => json!(whole),
+                (_, Some(value)) if value.is_rounded => {
+                    whole.map_or_else(|| json!(value.nearest), Value::Number)
+                }
+                (_, Some(value)) => json!(value.nearest),
             };
-            (stat.name().to_owned(), value)
-        };
-        self.stats.iter().zip(values).map(value).collect()
+            named.insert(stat.name().to_owned(), json);
+            let digits = value.filter(|value| value.is_rounded).and_then(|value| value.exact);
+            if let Some(digits) = digits {
+                exact.insert(stat.name().to_owned(), json!(digits.to_string()));
+            }
+        }
+        if !exact.is_empty() {
+            named.insert("exact".to_owned(), Value::Object(exact));
+        }
+        let inexact = self.inexact(values);
+        if !inexact.is_empty() {
+            named.insert("inexact".to_owned(), json!(inexact));
+        }
+        named
     }
 }
 
-/// With six decimals at most, for people.
-fn short(number: f64) -> String {
+/// With all its digits, for programs.
+fn in_full(number: &Number) -> String {
+    number.exact.map_or_else(|| number.nearest.to_string(), |exact| exact.to_string())
+}
+
+/// For people: with all digits before the point, and six decimals at most.
+fn short(number: &Number) -> String {
+    const DECIMALS_MAX: u32 = 6;
+    if let Some(exact) = number.exact.filter(|exact| exact.places <= DECIMALS_MAX) {
+        return exact.to_string();
+    }
+    let number = number.nearest;
     if number != 0.0 && !(1e-4..1e15).contains(&number.abs()) {
         return format!("{number:.6e}");
     }
@@ -282,16 +334,88 @@ mod tests {
     #[test]
     fn numbers_are_short_for_people() {
         for (number, text) in [
-            (0.0, "0"),
-            (-0.000_000_01, "-1.000000e-8"),
-            (35.0, "35"),
-            (35.125, "35.125"),
-            (1.0 / 3.0, "0.333333"),
-            (-12.5, "-12.5"),
-            (1e20, "1.000000e20"),
+            ("0", "0"),
+            ("-0.00000001", "-1.000000e-8"),
+            ("35", "35"),
+            ("35.125", "35.125"),
+            ("0.3333333333333", "0.333333"),
+            ("-12.5", "-12.5"),
+            ("1e20", "100000000000000000000"),
+            ("-9007199254740993.25", "-9007199254740993.25"),
+            ("1e300", "1.000000e300"),
         ] {
-            assert_eq!(short(number), text);
+            assert_eq!(short(&Number::parse(number).expect(number)), text);
         }
+        assert_eq!(short(&Number::computed(1.0 / 3.0, false)), "0.333333");
+        assert_eq!(short(&Number::computed(f64::INFINITY, true)), "inf");
+    }
+
+    fn answer(stats: &str, numbers: &[&str]) -> (Vec<Stat>, Figures) {
+        let stats: Vec<Stat> = stats.split(',').map(|stat| stat.parse().expect(stat)).collect();
+        let mut figures = Figures::new(&stats, false, None);
+        let reading = Reading { field: "n".to_owned(), group_by: None };
+        for number in numbers {
+            figures.add(reading.observe(format!("{{\"n\": {number}}}").as_bytes()));
+        }
+        (stats, figures)
+    }
+
+    fn told(stats: &str, numbers: &[&str], format: OutputFormat) -> String {
+        let (stats, figures) = answer(stats, numbers);
+        let reading = Reading { field: "n".to_owned(), group_by: None };
+        let answer = Answer {
+            stream: "s",
+            reading: &reading,
+            stats: &stats,
+            figures: &figures,
+            is_complete: true,
+            elapsed_ns: 1,
+        };
+        answer.text(format).expect("printed")
+    }
+
+    #[test]
+    fn every_form_shows_whole_numbers_in_full() {
+        let (stats, numbers) = ("count,sum,min,max,p50", ["9007199254740993", "9007199254740993"]);
+        let json = told(stats, &numbers, OutputFormat::Json);
+        for line in [
+            "\"sum\": 18014398509481986",
+            "\"max\": 9007199254740993",
+            "\"min\": \"9007199254740993\"",
+            "\"percentile_error\": 1.1102230246251565e-16",
+        ] {
+            assert!(json.contains(line), "{line}: {json}");
+        }
+        assert!(!json.contains("inexact"), "{json}");
+        let csv = told("sum,max", &numbers, OutputFormat::Csv);
+        assert!(csv.contains("\nall,,18014398509481986,9007199254740993,2,"), "{csv}");
+        let human = told(stats, &numbers, OutputFormat::Human);
+        assert!(human.contains("18014398509481986  9007199254740993"), "{human}");
+        assert!(human.contains("percentiles are rounded"), "{human}");
+    }
+
+    #[test]
+    fn long_numbers_are_text_in_json_beside_the_nearest_double() {
+        let json = told("sum,max", &["12345678901234567890.25"], OutputFormat::Json);
+        let json: Value = serde_json::from_str(&json).expect("JSON");
+        assert_eq!(json["all"]["max"], json!(12_345_678_901_234_567_000_f64));
+        assert_eq!(json["all"]["exact"]["sum"], "12345678901234567890.25");
+        assert_eq!(json["all"]["inexact"], Value::Null);
+    }
+
+    #[test]
+    fn figures_without_all_digits_are_named() {
+        let numbers = ["170141183460469231731687303715884105727", "1"];
+        let json = told("sum,max", &numbers, OutputFormat::Json);
+        let json: Value = serde_json::from_str(&json).expect("JSON");
+        assert_eq!(json["all"]["inexact"], json!(["sum"]));
+        let csv = told("sum,max", &numbers, OutputFormat::Csv);
+        assert!(csv.trim_end().ends_with(",2,0,0,0,0,sum"), "{csv}");
+        let human = told("sum,max", &numbers, OutputFormat::Human);
+        assert!(human.contains("as not all fit: sum;"), "{human}");
+        assert!(told("sum", &["1e308", "1e308", "1e308"], OutputFormat::Csv).contains(",inf,"));
+        let infinite = told("count,sum", &["1e400", "-1e400", "2"], OutputFormat::Csv);
+        assert!(infinite.contains("\nall,,1,2,3,0,2,0,0,"), "{infinite}");
     }
 
     #[test]
