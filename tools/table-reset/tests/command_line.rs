@@ -97,7 +97,7 @@ fn query(url: &str, statements: &[&str]) -> Vec<String> {
 /// was afterwards.
 fn obstacles(url: &str, environment: &[(&str, &str)]) {
     const MARKED: &str = "COMMENT='stream-benchmark: landed messages'";
-    let kinds = "SELECT CONCAT(TABLE_NAME, ' ', TABLE_TYPE, ' ', CREATE_OPTIONS) \
+    let kinds = "SELECT CONCAT(TABLE_NAME, ' ', TABLE_TYPE, ' ', COALESCE(CREATE_OPTIONS, '')) \
                  FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE() ORDER BY 1";
     let marked = |columns: &str, rest: &str| format!("CREATE TABLE t ({columns}) {MARKED} {rest}");
     let plain = marked("id INT", "");

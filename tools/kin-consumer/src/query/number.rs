@@ -78,7 +78,8 @@ impl Digits {
         }
         // Digits that many would not be finite, or no number but zero.
         let exponent: i64 = exponent.parse().unwrap_or(i64::MIN / 2);
-        let shift = zeros as i64 - fraction.len() as i64;
+        let places = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+        let shift = places(zeros) - places(fraction.len());
         Self {
             is_negative: mantissa.starts_with('-'),
             text,
