@@ -138,7 +138,9 @@ mod tests {
     fn warning(windows: &[String]) -> Option<String> {
         let mut watch = RequestWatch::default();
         // Of several, the quickest counts.
-        [90_000, 400].map(|us| watch.note_round_trip(Duration::from_micros(us)));
+        for us in [90_000, 400] {
+            watch.note_round_trip(Duration::from_micros(us));
+        }
         windows.iter().for_each(|json| watch.note(json));
         watch.warning()
     }

@@ -256,7 +256,6 @@ fn producer_settings_that_contradict_each_other_are_refused() {
         "--idempotent --requests-in-flight 6",
         "--idempotent --config max.in.flight=6",
         "--transactional --config acks=1",
-        "--config enable.idempotence=true --config retries=0",
     ] {
         let said = refused(args);
         assert!(said.stderr.contains("do not fit together"), "{args}: {said:?}");
