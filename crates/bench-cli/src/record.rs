@@ -168,7 +168,9 @@ impl RunRecord {
         self.document.status = status;
         self.document.summary = Some(summary);
         let outcome = verdict.outcome;
-        self.document.verdict = Some(verdict);
+        // What did not come to its end may be invalid; that it is not is no ground to call it valid.
+        let is_judged = status != Status::Failed || outcome != VerdictOutcome::Valid;
+        self.document.verdict = is_judged.then_some(verdict);
         self.folder.write_document(&self.document);
 
         let text = match output {

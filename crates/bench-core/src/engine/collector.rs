@@ -6,7 +6,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use super::latencies::Latencies;
 use super::report::{
     ConsumerEnd, ConsumerSample, Content, Outbox, ProducerEnd, ProducerSample, Report, Sample as _,
-    Timeline, Unanswered, Volume, outbox,
+    Span, Timeline, Unanswered, Volume, outbox,
 };
 use crate::audit::{AckLedger, Audit, StreamId};
 use crate::clock::InstantNs;
@@ -107,11 +107,10 @@ pub struct Totals {
     pub measured_received: Volume,
     /// Of all messages received, those whose row was written first.
     pub landed: u64,
-    /// When the receipt of the first message that counts began: when it was waited for, or where
-    /// messages land, when what wrote its row had got it. 0 without one.
-    pub receiving_from_ns: InstantNs,
-    /// When the last one came, or landed; 0 without one.
-    pub last_received_ns: InstantNs,
+    /// From when the receipt of the first message that counts began (when it was waited for, or where
+    /// messages land, when what wrote its row had got it) to when the last one came, or landed.
+    /// `None` without one.
+    pub receiving: Option<Span>,
     /// Whether a consumer ended before it had read everything there was.
     pub is_behind: bool,
     /// Why the consumers stopped, where it was not for having read everything.
@@ -363,11 +362,8 @@ impl<S: IntervalSink> Collector<S> {
         totals.received.add(sample.received);
         totals.measured_received.add(sample.measured);
         totals.landed += sample.landed;
-        totals.last_received_ns = totals.last_received_ns.max(sample.last_received_ns);
-        if totals.receiving_from_ns == 0
-            || (1..totals.receiving_from_ns).contains(&sample.receiving_from_ns)
-        {
-            totals.receiving_from_ns = sample.receiving_from_ns;
+        if let Some(receiving) = sample.receiving {
+            Span::extend(&mut totals.receiving, receiving);
         }
         totals.monotonic += sample.monotonic;
         totals.wall += sample.wall;

@@ -65,6 +65,7 @@ impl<C: Clock, T: Receive> Consumer<'_, C, T> {
         let mut reported_ns = self.clock.now_ns();
         // Where nothing is produced, the time without a message counts from here.
         self.control.progress(reported_ns);
+        let begun_ns = reported_ns;
         let mut at_end = false;
         // Whether everything that had been sent when the producers ended has been read.
         let mut caught_up = false;
@@ -81,7 +82,9 @@ impl<C: Clock, T: Receive> Consumer<'_, C, T> {
             }
             let wait_ns = if draining { DRAIN_REPORT_NS } else { POLL_NS };
             let until_ns = now_ns.saturating_add(wait_ns).min(self.outbox.interval_end_ns());
-            let messages = self.receive(now_ns, until_ns)?;
+            // What is there is on its way from the first call on, also in calls that bring nothing.
+            let asked_ns = if self.config.stop_at_end { begun_ns } else { now_ns };
+            let messages = self.receive(asked_ns, until_ns)?;
             caught_up |= draining && self.transport.at_end();
             if messages > 0 && !caught_up && self.transport.is_behind() {
                 // Messages of others lie before those of the run.
@@ -110,11 +113,16 @@ impl<C: Clock, T: Receive> Consumer<'_, C, T> {
         self.control.is_consuming_stopped()
     }
 
-    /// Takes in what comes between `now_ns` and `until_ns`; returns how many messages that were.
-    fn receive(&mut self, now_ns: InstantNs, until_ns: InstantNs) -> Result<usize, TransportError> {
+    /// Takes in what comes until `until_ns` of what has been asked for since `asked_ns`; returns how
+    /// many messages that were.
+    fn receive(
+        &mut self,
+        asked_ns: InstantNs,
+        until_ns: InstantNs,
+    ) -> Result<usize, TransportError> {
         let origin = self.clock.origin();
         let mut sink = Sink {
-            asked_ns: now_ns,
+            asked_ns,
             raw: self.config.raw,
             timeline: self.timeline,
             origin,
@@ -146,7 +154,7 @@ impl<C: Clock, T: Receive> Consumer<'_, C, T> {
 
 /// Takes in the messages of one call.
 struct Sink<'a> {
-    /// When the call began.
+    /// From when on the messages have been asked for.
     asked_ns: InstantNs,
     raw: bool,
     timeline: Timeline,

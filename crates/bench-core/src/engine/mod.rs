@@ -20,5 +20,5 @@ pub use consumer::ConsumerConfig;
 pub use control::RunControl;
 pub use latencies::{Latencies, StageLatencies};
 pub use producer::ProducerConfig;
-pub use report::{Timeline, Volume};
+pub use report::{Span, Timeline, Volume};
 pub use run::{EngineError, Plan, run};

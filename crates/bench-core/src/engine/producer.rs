@@ -57,6 +57,8 @@ pub(super) struct ProducerState {
     unanswered: Vec<Unanswered>,
     /// Whether there is no room for what is due.
     held_up: bool,
+    /// Since when nobody has answered, while there is no room.
+    outage_since_ns: Option<InstantNs>,
 }
 
 impl ProducerState {
@@ -69,6 +71,7 @@ impl ProducerState {
             failure_codes: Vec::new(),
             unanswered: Vec::new(),
             held_up: false,
+            outage_since_ns: None,
         }
     }
 }
@@ -195,12 +198,28 @@ impl<C: Clock, T: Publish> Producer<'_, C, T> {
                 _ => (now_ns.saturating_add(BACKLOG_WAIT_NS), true),
             };
             self.state.held_up = blocked;
+            if self.is_out_for_good(now_ns) {
+                return Ok(());
+            }
             let until_ns = until_ns.min(now_ns.saturating_add(POLL_NS));
             self.poll(until_ns.min(self.outbox.interval_end_ns()))?;
             if blocked {
                 self.outbox.sample.blocked_ns += self.clock.now_ns().saturating_sub(now_ns);
             }
         }
+    }
+
+    /// Whether nothing has been answered for as long as answers are waited for at the end. A schedule
+    /// that ends by the clock waits for the system to come back; one of a number of messages would
+    /// wait for ever.
+    fn is_out_for_good(&mut self, now_ns: InstantNs) -> bool {
+        let ends_by_itself = self.config.give_up_ns != InstantNs::MAX;
+        if ends_by_itself || !self.state.held_up || self.transport.outage().is_none() {
+            self.state.outage_since_ns = None;
+            return false;
+        }
+        let since_ns = *self.state.outage_since_ns.get_or_insert(now_ns);
+        now_ns.saturating_sub(since_ns) >= self.config.flush_timeout_ns
     }
 
     /// Moves what is due into the batch, as far as there is room.

@@ -60,6 +60,26 @@ impl Volume {
     }
 }
 
+/// A time by the engine's clock, nanoseconds. What happened before this host was booted, as rows of
+/// a table may tell, is negative.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Span {
+    /// Its first instant.
+    pub from_ns: i64,
+    /// Its last.
+    pub to_ns: i64,
+}
+
+impl Span {
+    /// Makes `span` hold `other` as well.
+    #[inline]
+    pub(super) fn extend(span: &mut Option<Self>, other: Self) {
+        let span = span.get_or_insert(other);
+        span.from_ns = span.from_ns.min(other.from_ns);
+        span.to_ns = span.to_ns.max(other.to_ns);
+    }
+}
+
 /// What one producer did since it last reported.
 #[derive(Default)]
 pub(super) struct ProducerSample {
@@ -88,9 +108,8 @@ pub(super) struct ConsumerSample {
     pub(super) measured: Volume,
     /// Of all received, those whose row was written.
     pub(super) landed: u64,
-    /// When what brought the first message began; 0 before that. See [`Self::note_received`].
-    pub(super) receiving_from_ns: InstantNs,
-    pub(super) last_received_ns: InstantNs,
+    /// `None` before the first message. See [`Self::note_received`].
+    pub(super) receiving: Option<Span>,
     pub(super) end_to_end_latency: LatencyHistogram,
     /// `None` before the first message that knows of a stage.
     pub(super) stages: Option<Box<StageLatencies>>,
@@ -112,14 +131,12 @@ impl ConsumerSample {
             }
             None => (asked_ns, incoming.received_ns),
         };
-        // What happened before this host was booted has wrapped around.
-        let [from_ns, instant_ns] =
-            [from_ns, instant_ns].map(|at_ns| at_ns.cast_signed().max(1).cast_unsigned());
-        let from_ns = from_ns.min(instant_ns);
-        if self.receiving_from_ns == 0 || from_ns < self.receiving_from_ns {
-            self.receiving_from_ns = from_ns;
-        }
-        self.last_received_ns = self.last_received_ns.max(instant_ns);
+        // What happened before this host was booted has wrapped around, and is negative.
+        let (from_ns, instant_ns) = (from_ns.cast_signed(), instant_ns.cast_signed());
+        Span::extend(
+            &mut self.receiving,
+            Span { from_ns: from_ns.min(instant_ns), to_ns: instant_ns },
+        );
     }
 
     /// Adds what is known of the stages of a message that was due at `intended_ns`.
@@ -152,7 +169,7 @@ impl Sample for ProducerSample {
 impl Sample for ConsumerSample {
     fn clear(&mut self) {
         (self.received, self.measured) = (Volume::default(), Volume::default());
-        (self.receiving_from_ns, self.last_received_ns) = (0, 0);
+        self.receiving = None;
         (self.monotonic, self.wall, self.landed) = (0, 0, 0);
         self.end_to_end_latency.clear();
         if let Some(stages) = &mut self.stages {

@@ -98,6 +98,10 @@ impl Publish for &mut System {
         self.lingering_ns
     }
 
+    fn outage(&self) -> Option<String> {
+        self.stall.contains(&self.clock.now_ns()).then(|| "it stands still".to_owned())
+    }
+
     fn explain(&self, code: i32) -> String {
         format!("code {code}")
     }

@@ -7,9 +7,8 @@ use super::{
     LoadModel, Produced, ProducerAudit, Resources, SelfCheck, Summary, Verdict, VerdictOutcome,
 };
 use crate::audit::AckLedger;
-use crate::clock::InstantNs;
 use crate::durations::DurationHistograms;
-use crate::engine::{StageLatencies, Timeline, Totals, Volume};
+use crate::engine::{Span, StageLatencies, Timeline, Totals, Volume};
 use crate::latency::LatencyHistogram;
 use crate::pacing::Schedule;
 
@@ -64,12 +63,17 @@ impl Summary {
             Some(schedule) if schedule.is_open_loop() => LoadModel::Open,
             Some(_) => LoadModel::Closed,
         };
-        // What only reads a table reads what landed before, perhaps long ago.
-        let first_ns = match totals.receiving_from_ns {
-            first_ns @ 1.. if load == LoadModel::None => first_ns.min(timeline.start_ns),
-            _ => timeline.start_ns,
+        let start_ns = timeline.start_ns.cast_signed();
+        let (first_ns, last_ns) = match totals.receiving {
+            // What only reads a table reads what landed before, perhaps long ago.
+            Some(Span { from_ns, to_ns }) if load == LoadModel::None => {
+                (from_ns.min(start_ns), to_ns)
+            }
+            receiving => {
+                let sent_ns = totals.last_acked_ns.max(totals.asked_until_ns).cast_signed();
+                (start_ns, receiving.map_or(sent_ns, |span| span.to_ns.max(sent_ns)))
+            }
         };
-        let last_ns = totals.last_acked_ns.max(totals.last_received_ns).max(totals.asked_until_ns);
         let warm_up_ns = timeline.warm_up_end_ns.saturating_sub(timeline.start_ns);
         let latencies = &totals.latencies;
         let stages = latencies.stages.as_deref();
@@ -309,7 +313,8 @@ fn produced(totals: &Totals, timeline: Timeline, schedule: Schedule) -> Produced
     let from_ns = timeline.warm_up_end_ns.max(timeline.start_ns);
     // A system that stops to answer does not stop the time.
     let until_ns = totals.last_acked_ns.max(totals.asked_until_ns);
-    let (rate_msg_per_s, rate_bytes_per_s) = rates(totals.measured_acked, from_ns, until_ns);
+    let (rate_msg_per_s, rate_bytes_per_s) =
+        rates(totals.measured_acked, from_ns.cast_signed(), until_ns.cast_signed());
     let failed: u64 = totals.failures.values().sum();
     let unanswered = failed.saturating_sub(totals.aborted) + totals.unresolved + totals.held_up;
     let due = totals.sent.saturating_sub(totals.aborted) + totals.held_up;
@@ -338,9 +343,11 @@ fn consumed_figures(totals: &Totals, timeline: Timeline, produced_too: bool) -> 
     // A run that only reads may join a group for seconds before it waits for the first message.
     let (from_ns, until_ns) = if produced_too {
         let from_ns = timeline.warm_up_end_ns.max(timeline.start_ns);
-        (from_ns, totals.last_received_ns.max(totals.asked_until_ns))
+        let until_ns = totals.asked_until_ns.cast_signed();
+        let until_ns = totals.receiving.map_or(until_ns, |span| span.to_ns.max(until_ns));
+        (from_ns.cast_signed(), until_ns)
     } else {
-        (totals.receiving_from_ns, totals.last_received_ns)
+        totals.receiving.map_or((0, 0), |span| (span.from_ns, span.to_ns))
     };
     let (rate_msg_per_s, rate_bytes_per_s) = rates(totals.measured_received, from_ns, until_ns);
     Consumed {
@@ -355,14 +362,15 @@ fn consumed_figures(totals: &Totals, timeline: Timeline, produced_too: bool) -> 
 }
 
 /// Messages and bytes per second; `None` for a time of no length.
-fn rates(volume: Volume, from_ns: InstantNs, to_ns: InstantNs) -> (Option<f64>, Option<f64>) {
+fn rates(volume: Volume, from_ns: i64, to_ns: i64) -> (Option<f64>, Option<f64>) {
     let seconds = seconds_between(from_ns, to_ns);
     let per_second = |amount: u64| (seconds > 0.0).then(|| amount as f64 / seconds);
     (per_second(volume.messages), per_second(volume.bytes))
 }
 
-fn seconds_between(from_ns: InstantNs, to_ns: InstantNs) -> f64 {
-    to_ns.saturating_sub(from_ns) as f64 / 1e9
+/// 0 where the end lies before the beginning.
+fn seconds_between(from_ns: i64, to_ns: i64) -> f64 {
+    to_ns.saturating_sub(from_ns).max(0) as f64 / 1e9
 }
 
 impl AuditSummary {
@@ -539,15 +547,18 @@ mod tests {
 
     #[test]
     fn the_time_of_a_run_that_reads_old_rows_is_that_in_which_they_landed() {
-        let totals = Totals {
-            measured_received: Volume { messages: 40, bytes: 400 },
-            receiving_from_ns: SECOND_NS / 2,
-            last_received_ns: SECOND_NS / 2 + 4 * SECOND_NS,
-            ..Totals::default()
-        };
-        let summary = Summary::new(SummaryInput { schedule: None, ..input(&totals) });
-        assert!((summary.elapsed_s - 4.0).abs() < 1e-9, "{}", summary.elapsed_s);
-        assert_eq!(summary.consumed.expect("consumed").rate_msg_per_s, Some(10.0));
+        // The last time lies before this host was booted.
+        for from_ns in [SECOND_NS.cast_signed() / 2, -9 * SECOND_NS.cast_signed()] {
+            let to_ns = from_ns + 4 * SECOND_NS.cast_signed();
+            let totals = Totals {
+                measured_received: Volume { messages: 40, bytes: 400 },
+                receiving: Some(Span { from_ns, to_ns }),
+                ..Totals::default()
+            };
+            let summary = Summary::new(SummaryInput { schedule: None, ..input(&totals) });
+            assert!((summary.elapsed_s - 4.0).abs() < 1e-9, "{}", summary.elapsed_s);
+            assert_eq!(summary.consumed.expect("consumed").rate_msg_per_s, Some(10.0));
+        }
     }
 
     #[test]
@@ -674,7 +685,7 @@ mod tests {
         for (blocked_ms, blamed) in [(0, "the generator did not keep"), (50, "the system held up")]
         {
             let mut totals = Totals { blocked_ns: blocked_ms * 1_000_000, ..sent_1000() };
-            totals.last_received_ns = 6 * SECOND_NS;
+            totals.asked_until_ns = 6 * SECOND_NS;
             totals.latencies.schedule_lag.record(5_000_000);
             let warnings = Summary::new(input(&totals)).warnings().join("\n");
             assert!(warnings.contains(blamed), "{blocked_ms}: {warnings}");

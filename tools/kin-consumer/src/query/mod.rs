@@ -71,7 +71,9 @@ pub(crate) fn query(options: &Options, field: &str) -> Result<Exit> {
         stats: &options.query.stats,
         figures: &figures,
         is_complete: error.is_none() && !shutdown.is_requested(),
-        elapsed_ns: totals.last_received_ns.saturating_sub(started_ns),
+        elapsed_ns: totals
+            .receiving
+            .map_or(0, |receiving| receiving.to_ns.cast_unsigned().saturating_sub(started_ns)),
     };
     output::print(&answer.text(options.output.output)?).context("failed to print the result")?;
     if let Some(error) = error {

@@ -133,7 +133,8 @@ fn rows_that_landed_long_ago_are_read_to_the_last_and_keep_their_instants() {
     assert_eq!(outcome.audit.lost, 0);
     let totals = &outcome.totals;
     // From when the first message was there to be written.
-    assert_eq!(totals.receiving_from_ns, START_NS + DELIVER_NS);
+    let receiving = totals.receiving.expect("messages");
+    assert_eq!(receiving.from_ns.cast_unsigned(), START_NS + DELIVER_NS);
     let stages = totals.latencies.stages.as_deref().expect("stages");
     assert_percentiles(&stages.landing_latency, vec![DELIVER_NS + WRITE_NS; 1_000]);
 }

@@ -116,7 +116,7 @@ fn an_outage_makes_the_run_invalid_and_does_not_stop_the_time_of_its_rates() {
     let verdict = summary.verdict();
     assert_eq!(verdict.outcome, VerdictOutcome::Invalid);
     let reason = "1499 messages were confirmed and 50.033 % of those due were not, where \
-                  --unanswered-max allows 1 %";
+                  --unanswered-max allows 1 %: it stands still";
     assert!(verdict.reasons.contains(&reason.to_owned()), "{verdict:?}");
     let rate = |rate: Option<f64>| rate.expect("six seconds");
     let produced = summary.produced.expect("it sent");
@@ -138,4 +138,28 @@ fn a_warm_up_that_leaves_nothing_gives_no_figures() {
     assert_eq!((&summary.self_check, &summary.publish_latency), (&None, &None));
     let warnings = summary.warnings().join("\n");
     assert!(warnings.contains("shorten --warm-up"), "{warnings}");
+}
+
+#[test]
+fn a_number_of_messages_is_given_up_when_the_outage_outlasts_the_grace() {
+    for schedule in [Schedule::Unpaced, Schedule::Constant { rate_per_s: 500.0 }] {
+        let mut plan = plan(schedule, Limit::Messages(10_000_000), 0);
+        (plan.in_flight_max, plan.grace_ns) = (10, 5 * SECOND_NS);
+        let outcome = simulate(&plan, break_down, |_| {}, None);
+        let totals = &outcome.totals;
+        assert_eq!((totals.unresolved, totals.outage.as_deref()), (10, Some("it stands still")));
+        // The grace, and then the wait for answers and for what is received.
+        let most_ns = OUTAGE_NS + 2 * plan.grace_ns + plan.consumer.drain_timeout_ns + SECOND_NS;
+        assert!(outcome.stopped_ns <= most_ns, "{schedule:?}: {}", outcome.stopped_ns);
+    }
+}
+
+#[test]
+fn an_outage_that_ends_within_the_grace_is_waited_for() {
+    let mut plan = plan(Schedule::Constant { rate_per_s: 500.0 }, Limit::Messages(3_000), 0);
+    (plan.in_flight_max, plan.grace_ns) = (10, 5 * SECOND_NS);
+    let stall = OUTAGE_NS..OUTAGE_NS + 4 * SECOND_NS;
+    let outcome = simulate(&plan, |system| system.stall = stall, |_| {}, None);
+    assert_eq!(outcome.totals.acked.messages, 3_000);
+    assert_eq!((outcome.totals.outage.as_deref(), outcome.audit.lost), (None, 0));
 }

@@ -112,14 +112,20 @@ fn acked(count: u64) -> AckLedger {
 
 #[test]
 fn the_rate_of_a_reader_counts_from_when_the_first_batch_was_waited_for() {
-    // Messages in batches of 100; nothing comes for 2 s, as while a group is joined.
-    for (batches, seconds) in [(1, 0.02), (11, 0.12)] {
-        let at_ns = |k: u64| START_NS + 2 * SECOND_NS + (k / 100 + 2) * 10 * MS;
+    // Messages in batches of 100, the first of them after 2.02 s: a wait of 20 ms brings it.
+    let at_ns = |k: u64| START_NS + 2 * SECOND_NS + (k / 100 + 2) * 10 * MS;
+    for (batches, stop_at_end, seconds) in [
+        // What is there may have been on its way since it was first asked for.
+        (1, true, 2.02),
+        (11, true, 2.12),
+        // What comes when it is sent counts from the wait that brought it.
+        (1, false, 0.02),
+        (11, false, 0.12),
+    ] {
         let messages = coming(RUN, batches * 100, at_ns).collect();
-        let config = ConsumerConfig { drain_timeout_ns: 3 * SECOND_NS, ..config() };
+        let config = ConsumerConfig { drain_timeout_ns: 3 * SECOND_NS, stop_at_end, ..config() };
         let (totals, _) = read(messages, config, Expected::Any);
         let consumed = summary(&totals, None).consumed.expect("it received");
-        // A wait is 20 ms long.
         let rate = batches as f64 * 100.0 / seconds;
         let measured = consumed.rate_msg_per_s.expect("time passed");
         assert!((measured - rate).abs() < 1e-6, "{measured} for {rate}");
