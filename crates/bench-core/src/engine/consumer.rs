@@ -55,7 +55,8 @@ impl<C: Clock, T: Receive> Consumer<'_, C, T> {
         self.report(now_ns);
         self.outbox.post(Content::ConsumerEnded(ConsumerEnd {
             ended_ns: now_ns,
-            is_behind: self.transport.is_behind(),
+            // One that gave up will not read on.
+            is_behind: result.is_ok() && self.transport.is_behind(),
             early_stop: self.control.early_stop(),
         }));
         result

@@ -383,7 +383,9 @@ impl AuditSummary {
 
     /// The same where reading may have stopped before the end: what is missing may lie ahead then.
     fn stopped(self, totals: &Totals) -> Self {
-        if !totals.is_behind {
+        // When as many have come as were to come, those that are missing are not among them.
+        let is_count = totals.early_stop == Some(EarlyStop::Count);
+        if !totals.is_behind || (is_count && self.against == AuditBasis::Expected) {
             return self;
         }
         let unread =

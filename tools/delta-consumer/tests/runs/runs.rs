@@ -1,6 +1,6 @@
 //! Tables that are there: read to their end, and audited.
 
-use bench_core::results::{AuditBasis, ServiceOrigin, Status};
+use bench_core::results::{AuditBasis, ServiceOrigin, Status, VerdictOutcome};
 use bench_testing::tool::{Place, Running, Said, Signal, until};
 
 use crate::TOOL;
@@ -101,10 +101,12 @@ fn a_run_that_died_is_audited_as_far_as_it_told() {
     run.send(Signal::KILL);
     assert_eq!(run.end().code, -1);
     let said = tables.run(&tables.run_option());
-    assert_eq!(said.code, 0, "{said:?}");
+    assert_eq!(said.code, 3, "what it had confirmed last is not known: {said:?}");
     assert!(said.stderr.contains("waiting for its end"), "{said:?}");
     let document = tables.place.document("results");
-    assert!(document.warnings.iter().any(|text| text.contains("did not come to its end")));
+    let verdict = document.verdict.as_ref().expect("a verdict");
+    assert_eq!(verdict.outcome, VerdictOutcome::Partial);
+    assert!(verdict.reasons[0].contains("is partial"), "{verdict:?}");
     assert_eq!(faults(&document), [0; 5]);
     assert!(audit(&document).received > 1_000);
 }
