@@ -28,7 +28,7 @@ pub struct Measurement<P, R> {
     pub ledger: Option<AckLedger>,
     /// Why that is not all that the other run had acknowledged, where it is not.
     pub partial: Option<String>,
-    /// Share of the messages that may go without a confirmation, 0 to 1.
+    /// Share of the messages that may go without an answer, 0 to 1.
     pub unanswered_max: f64,
     /// How many bytes may be sent and not yet received, for systems that drop what is beyond.
     pub backlog_max_bytes: Option<u64>,

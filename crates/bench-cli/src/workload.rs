@@ -140,10 +140,10 @@ pub struct WorkloadArgs {
     #[arg(help_heading = HEADING, long, value_enum, value_name = "FORMAT", requires = "input")]
     pub input_format: Option<InputFormat>,
 
-    /// Share of messages that may go unconfirmed before the run is INVALID: 1%, 0.01
+    /// Share of messages that may go unanswered before the run is INVALID: 1%, 0.01
     ///
-    /// Counts messages that were refused, timed out or never answered, and those that were due and
-    /// found no room behind them; messages of aborted transactions do not count.
+    /// Counts messages without an answer when the run ends, those that timed out, and those that were
+    /// due and found no room behind them. A refusal is an answer.
     #[arg(
         help_heading = HEADING,
         long,
@@ -222,7 +222,7 @@ pub struct Workload {
     pub warm_up: Duration,
     /// What messages are made of; [`MessageSpec::validate`] has passed.
     pub messages: MessageSpec,
-    /// Share of the messages that may go without a confirmation, 0 to 1.
+    /// Share of the messages that may go without an answer, 0 to 1.
     pub unanswered_max: f64,
 }
 

@@ -82,8 +82,8 @@ pub struct Totals {
     pub failures: BTreeMap<i32, u64>,
     /// What the codes mean.
     pub explanations: BTreeMap<i32, String>,
-    /// Of the failures, those of messages whose transaction was aborted.
-    pub aborted: u64,
+    /// Of the failures, those of messages that were given up without an answer.
+    pub timed_out: u64,
     /// What connections have to say of the figures.
     pub remarks: BTreeSet<String>,
     /// Messages without an answer.
@@ -334,7 +334,7 @@ impl<S: IntervalSink> Collector<S> {
         totals.measured_acked.add(sample.measured);
         totals.blocked_ns += sample.blocked_ns;
         totals.last_acked_ns = totals.last_acked_ns.max(sample.last_acked_ns);
-        totals.aborted += sample.aborted;
+        totals.timed_out += sample.timed_out;
         let mut failed = 0;
         for &(code, count) in &sample.failures {
             *totals.failures.entry(code).or_default() += count;

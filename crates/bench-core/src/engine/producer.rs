@@ -328,9 +328,9 @@ impl<C: Clock, T: Publish> Producer<'_, C, T> {
     #[cold]
     fn failed(&mut self, code: i32, flight: &Flight, at_ns: InstantNs) {
         if self.transport.is_aborted(code) {
-            self.outbox.sample.aborted += 1;
             self.outbox.sample.aborted_sequences.insert(flight.sequence);
         } else if self.transport.is_unanswered(code) {
+            self.outbox.sample.timed_out += 1;
             self.unanswered(flight, at_ns);
         }
         let failures = &mut self.outbox.sample.failures;
@@ -359,7 +359,7 @@ struct Flight {
 /// The table is reserved whole, so that nothing moves while messages are sent, and written as far as
 /// it is used: of the rest no memory is taken.
 struct Flights {
-    flights: Vec<Flight>,
+    places: Vec<Flight>,
     /// Places that were used and are free. Those freed last are given out first: they are in cache.
     free: Vec<Token>,
     most: usize,
@@ -368,27 +368,27 @@ struct Flights {
 impl Flights {
     fn new(most: u32) -> Self {
         let most = most as usize;
-        Self { flights: Vec::with_capacity(most), free: Vec::with_capacity(most), most }
+        Self { places: Vec::with_capacity(most), free: Vec::with_capacity(most), most }
     }
 
     #[inline]
     fn is_full(&self) -> bool {
-        self.free.is_empty() && self.flights.len() >= self.most
+        self.free.is_empty() && self.places.len() >= self.most
     }
 
     fn count(&self) -> u32 {
         #[expect(clippy::cast_possible_truncation, reason = "the table was sized by a u32")]
-        let count = (self.flights.len() - self.free.len()) as u32;
+        let count = (self.places.len() - self.free.len()) as u32;
         count
     }
 
     /// The messages that wait.
     fn open(&self) -> Vec<(Token, Flight)> {
-        let mut is_open = vec![true; self.flights.len()];
+        let mut is_open = vec![true; self.places.len()];
         for &token in &self.free {
             is_open[token as usize] = false;
         }
-        let all = (0..).zip(&self.flights).zip(is_open);
+        let all = (0..).zip(&self.places).zip(is_open);
         all.filter(|(_, is_open)| *is_open).map(|((token, flight), _)| (token, *flight)).collect()
     }
 
@@ -396,22 +396,22 @@ impl Flights {
     #[inline]
     fn next_token(&self) -> Token {
         #[expect(clippy::cast_possible_truncation, reason = "the table was sized by a u32")]
-        let unused = self.flights.len() as Token;
+        let unused = self.places.len() as Token;
         self.free.last().copied().unwrap_or(unused)
     }
 
     #[inline]
     fn start(&mut self, flight: Flight) {
         match self.free.pop() {
-            Some(token) => self.flights[token as usize] = flight,
-            None => self.flights.push(flight),
+            Some(token) => self.places[token as usize] = flight,
+            None => self.places.push(flight),
         }
     }
 
     #[inline]
     fn end(&mut self, token: Token) -> Flight {
         self.free.push(token);
-        self.flights[token as usize]
+        self.places[token as usize]
     }
 }
 
@@ -422,7 +422,7 @@ mod tests {
     #[test]
     fn flights_use_the_places_that_they_need() {
         let mut flights = Flights::new(3);
-        assert!(flights.flights.is_empty(), "no place is written before it is used");
+        assert!(flights.places.is_empty(), "no place is written before it is used");
         let start = |flights: &mut Flights, sequence| {
             let token = flights.next_token();
             flights.start(Flight { sequence, intended_ns: 0, sent_ns: 0, size_bytes: 0 });
@@ -437,6 +437,6 @@ mod tests {
         assert_eq!((flights.is_full(), flights.count()), (false, 2));
         assert_eq!(start(&mut flights, 3), 1, "a place that is free again comes first");
         assert_eq!((flights.end(1).sequence, flights.end(0).sequence), (3, 0));
-        assert_eq!((flights.flights.len(), flights.count()), (3, 1));
+        assert_eq!((flights.places.len(), flights.count()), (3, 1));
     }
 }

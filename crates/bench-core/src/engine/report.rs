@@ -90,8 +90,8 @@ pub(super) struct ProducerSample {
     pub(super) last_acked_ns: InstantNs,
     pub(super) blocked_ns: u64,
     pub(super) failures: Vec<(i32, u64)>,
-    /// Of the failures, those of messages whose transaction was aborted.
-    pub(super) aborted: u64,
+    /// Of the failures, those of messages that were given up without an answer.
+    pub(super) timed_out: u64,
     pub(super) publish_latency: LatencyHistogram,
     pub(super) service_time: LatencyHistogram,
     pub(super) schedule_lag: LatencyHistogram,
@@ -156,7 +156,7 @@ pub(super) trait Sample: Default {
 impl Sample for ProducerSample {
     fn clear(&mut self) {
         (self.sent, self.acked, self.measured) = (0, Volume::default(), Volume::default());
-        (self.last_acked_ns, self.blocked_ns, self.aborted) = (0, 0, 0);
+        (self.last_acked_ns, self.blocked_ns, self.timed_out) = (0, 0, 0);
         self.failures.clear();
         self.publish_latency.clear();
         self.service_time.clear();

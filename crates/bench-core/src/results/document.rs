@@ -366,9 +366,9 @@ pub struct Produced {
     pub failures: BTreeMap<String, u64>,
     /// Bytes of the confirmed messages, keys included.
     pub acked_bytes: u64,
-    /// Share of the messages due that were not confirmed: refused, timed out, without an answer, or
-    /// never sent for want of room behind such messages. Messages of aborted transactions are
-    /// left out. 0 to 1.
+    /// Share of the messages due that got no answer: unresolved, given up by the client library
+    /// (timeouts), or never sent for want of room behind such messages. A refusal is an answer. 0 to
+    /// 1.
     #[serde(default)]
     pub unanswered_share: f64,
     /// The share above which the run is invalid.

@@ -26,7 +26,7 @@ pub struct SummaryInput<'a> {
     pub ledger: Option<&'a AckLedger>,
     /// Why that is not all that was acknowledged, where it is not.
     pub partial: Option<String>,
-    /// Share of the messages that may go without a confirmation, 0 to 1.
+    /// Share of the messages that may go without an answer, 0 to 1.
     pub unanswered_max: f64,
     /// How many messages were to come; counts where there is no ledger.
     pub messages_expected: Option<u64>,
@@ -100,7 +100,7 @@ impl Summary {
                 let audit = totals.audit.summary(ledger);
                 let expected = messages_expected.filter(|_| ledger.is_none());
                 let audit = audit.against_expected(expected).stopped(totals);
-                AuditSummary { guarantee, partial, ..audit }
+                AuditSummary { partial, guarantee, ..audit }
             }),
             // Without a message there is nothing to judge.
             self_check: (load == LoadModel::Open && !latencies.schedule_lag.is_empty()).then(
@@ -293,8 +293,8 @@ fn unconfirmed_reason(produced: &Produced) -> Option<String> {
     let (share, most) = (produced.unanswered_share, produced.unanswered_max);
     (share > most).then(|| {
         format!(
-            "{} messages were confirmed and {:.3} % of those due were not, where --unanswered-max \
-             allows {} %{because}",
+            "{} messages were confirmed, and {:.3} % of those due got no answer, where \
+             --unanswered-max allows {} %{because}",
             produced.acked,
             share * 100.0,
             most * 100.0
@@ -315,9 +315,8 @@ fn produced(totals: &Totals, timeline: Timeline, schedule: Schedule) -> Produced
     let until_ns = totals.last_acked_ns.max(totals.asked_until_ns);
     let (rate_msg_per_s, rate_bytes_per_s) =
         rates(totals.measured_acked, from_ns.cast_signed(), until_ns.cast_signed());
-    let failed: u64 = totals.failures.values().sum();
-    let unanswered = failed.saturating_sub(totals.aborted) + totals.unresolved + totals.held_up;
-    let due = totals.sent.saturating_sub(totals.aborted) + totals.held_up;
+    let unanswered = totals.unresolved + totals.timed_out + totals.held_up;
+    let due = totals.sent + totals.held_up;
     let mut failures: BTreeMap<String, u64> = BTreeMap::new();
     for (code, count) in &totals.failures {
         let reason = totals.explanations.get(code).cloned();
@@ -326,7 +325,7 @@ fn produced(totals: &Totals, timeline: Timeline, schedule: Schedule) -> Produced
     Produced {
         sent: totals.sent,
         acked: totals.acked.messages,
-        failed,
+        failed: totals.failures.values().sum(),
         unresolved: totals.unresolved,
         failures,
         acked_bytes: totals.acked.bytes,
@@ -597,20 +596,20 @@ mod tests {
     }
 
     #[test]
-    fn more_unconfirmed_messages_than_may_be_make_a_run_invalid() {
+    fn more_unanswered_messages_than_may_be_make_a_run_invalid() {
         let acked = |messages| Volume { messages, bytes: 0 };
-        let refused = |count| BTreeMap::from([(7, count)]);
+        let failed = |count| BTreeMap::from([(7, count)]);
         let totals = [
             (Totals { acked: acked(990), unresolved: 10, ..sent_1000() }, 0.01),
             (Totals { acked: acked(989), unresolved: 11, ..sent_1000() }, 0.011),
-            (Totals { acked: acked(989), failures: refused(11), ..sent_1000() }, 0.011),
+            (
+                Totals { acked: acked(989), failures: failed(11), timed_out: 11, ..sent_1000() },
+                0.011,
+            ),
             // What was due and found no room behind unanswered messages counts.
             (Totals { acked: acked(995), unresolved: 5, held_up: 1_000, ..sent_1000() }, 0.5025),
-            // An aborted transaction is an answer.
-            (
-                Totals { acked: acked(500), failures: refused(500), aborted: 500, ..sent_1000() },
-                0.0,
-            ),
+            // A refusal is an answer, and so is an aborted transaction.
+            (Totals { acked: acked(500), failures: failed(500), ..sent_1000() }, 0.0),
         ];
         for (totals, share) in &totals {
             for (unanswered_max, is_named) in [(0.01, *share > 0.01), (1.0, false)] {

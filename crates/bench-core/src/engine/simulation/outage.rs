@@ -115,7 +115,7 @@ fn an_outage_makes_the_run_invalid_and_does_not_stop_the_time_of_its_rates() {
     let summary = summary(&plan, &outcome.totals);
     let verdict = summary.verdict();
     assert_eq!(verdict.outcome, VerdictOutcome::Invalid);
-    let reason = "1499 messages were confirmed and 50.033 % of those due were not, where \
+    let reason = "1499 messages were confirmed, and 50.033 % of those due got no answer, where \
                   --unanswered-max allows 1 %: it stands still";
     assert!(verdict.reasons.contains(&reason.to_owned()), "{verdict:?}");
     let rate = |rate: Option<f64>| rate.expect("six seconds");
