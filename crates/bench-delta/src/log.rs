@@ -4,7 +4,7 @@
 //! empty, or over versions that are missing before the first one that is there. Here every version
 //! from the last checkpoint on has to be there and has to hold an action.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -283,8 +283,9 @@ impl Log {
             let problem = "it is empty".to_owned();
             return Err(LogError::Checkpoint { uri: uri(), version, problem });
         }
-        let mut expected = self.checkpoint().map_or(0, |version| version + 1);
-        for Listed { version, size_bytes, .. } in self.since_checkpoint() {
+        let first = self.checkpoint().map_or(0, |version| version + 1);
+        for (expected, Listed { version, size_bytes, .. }) in (first..).zip(self.since_checkpoint())
+        {
             if *version != expected {
                 let (first, last) = (expected, *version - 1);
                 return Err(LogError::Gap { uri: uri(), first, last, next: *version });
@@ -293,7 +294,6 @@ impl Log {
                 let problem = "it is empty".to_owned();
                 return Err(LogError::Entry { uri: uri(), version: *version, problem });
             }
-            expected += 1;
         }
         Ok(())
     }
@@ -333,7 +333,7 @@ async fn check_entries<S: Source>(source: &S, log: &Log) -> Result<Option<LogErr
     while let Some((version, entry)) = entries.try_next().await? {
         // One that was cleaned up just now is found missing by whoever needs it.
         let Some(entry) = entry else { continue };
-        if let Err(problem) = actions::<HashMap<String, IgnoredAny>>(&entry) {
+        if let Err(problem) = actions::<IgnoredAny>(&entry) {
             let uri = source.uri().to_owned();
             return Ok(Some(LogError::Entry { uri, version, problem }));
         }
@@ -523,7 +523,7 @@ mod tests {
 
     #[test]
     fn an_entry_has_an_action() {
-        let found = |entry: &str| actions::<HashMap<String, IgnoredAny>>(entry.as_bytes());
+        let found = |entry: &str| actions::<IgnoredAny>(entry.as_bytes());
         for good in [
             "{\"commitInfo\":{}}",
             "\n {\"add\":{}} \r\n\n",

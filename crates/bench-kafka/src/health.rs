@@ -142,7 +142,7 @@ mod tests {
         let outage = "all brokers are down (b:9092: Connection refused)";
         assert_eq!(health.outage().as_deref(), Some(outage));
         assert_eq!(health.lasting_outage(Duration::ZERO).as_deref(), Some(outage));
-        assert_eq!(health.lasting_outage(Duration::from_secs(60)), None);
+        assert_eq!(health.lasting_outage(Duration::from_mins(1)), None);
         health.answered();
         assert_eq!((health.outage(), health.lasting_outage(Duration::ZERO)), (None, None));
     }

@@ -141,7 +141,9 @@ mod tests {
         for us in [90_000, 400] {
             watch.note_round_trip(Duration::from_micros(us));
         }
-        windows.iter().for_each(|json| watch.note(json));
+        for json in windows {
+            watch.note(json);
+        }
         watch.warning()
     }
 

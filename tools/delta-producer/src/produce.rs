@@ -56,7 +56,9 @@ pub(crate) fn produce(options: &Options, matches: &ArgMatches) -> Result<Exit> {
     let target = Target::find(options, id, &shutdown)?;
     let run = Run { options, workload, target, id, clock, interval_ns };
     let mut record = options.run.start(run.started(matches))?;
-    crowded.into_iter().for_each(|warning| record.warn(warning));
+    if let Some(warning) = crowded {
+        record.warn(warning);
+    }
     let measurement = match run.connect() {
         Ok(measurement) => measurement,
         Err(error) => {

@@ -50,7 +50,9 @@ pub(crate) fn produce(options: &Options, matches: &ArgMatches) -> Result<Exit> {
     let (id, clock) = (RunId::random(), SystemClock::new());
     let run = Run { options, workload, service, id, clock, interval_ns };
     let mut record = options.run.start(run.started(matches))?;
-    crowded.into_iter().for_each(|warning| record.warn(warning));
+    if let Some(warning) = crowded {
+        record.warn(warning);
+    }
     let (measurement, timings) = match run.connect(&mut record) {
         Ok(connected) => connected,
         Err(error) => {

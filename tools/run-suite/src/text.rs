@@ -143,8 +143,8 @@ fn left_out(suite: &SuiteSummary) -> Option<String> {
         0 => String::new(),
         more => format!(" and {more} more"),
     };
-    let named = names.into_iter().take(NAMED_MAX).collect::<Vec<_>>().join(", ");
-    Some(format!("{number} left out of all medians and ranges: {named}{more}"))
+    let first = names.into_iter().take(NAMED_MAX).collect::<Vec<_>>().join(", ");
+    Some(format!("{number} left out of all medians and ranges: {first}{more}"))
 }
 
 /// Which medians are not those of all valid runs.

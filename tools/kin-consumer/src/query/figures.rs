@@ -292,7 +292,9 @@ mod tests {
     /// The sum, the least and the greatest of numbers, digit by digit where they fit.
     fn exact(texts: &[&str]) -> Vec<Option<String>> {
         let mut group = Group::default();
-        texts.iter().for_each(|text| group.add(parsed(text), None));
+        for text in texts {
+            group.add(parsed(text), None);
+        }
         let values = group.values(&stats("sum,min,max")).into_iter();
         values.map(|value| Some(value?.exact?.to_string())).collect()
     }
@@ -390,7 +392,9 @@ mod tests {
     fn sums_of_too_many_digits_keep_what_rounding_takes_away() {
         let sum = |texts: &[&str]| {
             let mut sum = Sum::default();
-            texts.iter().for_each(|text| sum.add(&parsed(text)));
+            for text in texts {
+                sum.add(&parsed(text));
+            }
             sum.get()
         };
         let doubles = sum(&["1e40", "1e24", "1e24", "-1e40"]);
