@@ -21,7 +21,7 @@ use crate::message::{
     Content, KeyDistribution, MessageFactory, MessageFormat, MessageSpec, RunId, SizeDistribution,
 };
 use crate::pacing::{Limit, Schedule, Share};
-use crate::results::AuditSummary;
+use crate::results::{AuditSummary, Guarantee, Produced, Resources, Summary, SummaryInput};
 use crate::transport::{Batch, Completion, Incoming, Publish, Receive, Stamps, TransportError};
 
 const MS: u64 = 1_000_000;
@@ -183,6 +183,29 @@ struct Outcome {
     audit: AuditSummary,
     /// The instant at which the consumer stopped.
     stopped_ns: InstantNs,
+}
+
+/// The figures of a run whose consumers were to receive everything.
+fn summarise(
+    timeline: Timeline,
+    schedule: Option<Schedule>,
+    totals: &Totals,
+    ledger: Option<&AckLedger>,
+) -> Summary {
+    Summary::new(SummaryInput {
+        totals,
+        timeline,
+        schedule,
+        consumed: true,
+        ledger,
+        partial: None,
+        unanswered_max: Produced::UNANSWERED_MAX_DEFAULT,
+        messages_expected: None,
+        guarantee: Guarantee::default(),
+        raw: false,
+        resources: Resources::default(),
+        counts: std::collections::BTreeMap::new(),
+    })
 }
 
 /// Produces to the system, on its clock.

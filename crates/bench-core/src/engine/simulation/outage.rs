@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::latency::LatencyHistogram;
-use crate::results::{Guarantee, Produced, Resources, Summary, SummaryInput, VerdictOutcome};
+use crate::results::VerdictOutcome;
 
 /// 500 messages a second for six seconds, with five seconds to wait for answers.
 fn plan_of_500() -> Plan {
@@ -32,20 +32,7 @@ fn expected(answered_after_ns: u64, end_ns: InstantNs) -> Vec<u64> {
 }
 
 fn summary(plan: &Plan, totals: &Totals) -> Summary {
-    Summary::new(SummaryInput {
-        totals,
-        timeline: plan.timeline,
-        schedule: Some(plan.schedule),
-        consumed: true,
-        ledger: Some(&totals.ledger),
-        partial: None,
-        unanswered_max: Produced::UNANSWERED_MAX_DEFAULT,
-        messages_expected: None,
-        guarantee: Guarantee::default(),
-        raw: false,
-        resources: Resources::default(),
-        counts: std::collections::BTreeMap::new(),
-    })
+    summarise(plan.timeline, Some(plan.schedule), totals, Some(&totals.ledger))
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Runs that only read: where their time begins, and what is known when they stop.
 
 use super::*;
-use crate::results::{EarlyStop, Guarantee, Produced, Resources, Summary, SummaryInput};
+use crate::results::EarlyStop;
 
 /// A log whose reader knows where it ends.
 struct Topic {
@@ -86,20 +86,8 @@ fn config() -> ConsumerConfig {
 }
 
 fn summary(totals: &Totals, ledger: Option<&AckLedger>) -> Summary {
-    Summary::new(SummaryInput {
-        totals,
-        timeline: Timeline { start_ns: START_NS, warm_up_end_ns: 0, interval_ns: SECOND_NS },
-        schedule: None,
-        consumed: true,
-        ledger,
-        partial: None,
-        unanswered_max: Produced::UNANSWERED_MAX_DEFAULT,
-        messages_expected: None,
-        guarantee: Guarantee::default(),
-        raw: false,
-        resources: Resources::default(),
-        counts: std::collections::BTreeMap::new(),
-    })
+    let timeline = Timeline { start_ns: START_NS, warm_up_end_ns: 0, interval_ns: SECOND_NS };
+    summarise(timeline, None, totals, ledger)
 }
 
 /// That the messages 0 to `count - 1` of the run were acknowledged.
