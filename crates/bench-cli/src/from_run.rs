@@ -4,7 +4,7 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, SystemTime};
 
-use bench_core::audit::AckLedger;
+use bench_core::audit::{AckLedger, Expected};
 use bench_core::message::RunId;
 use bench_core::results::{RunDocument, RunFolder, Status};
 
@@ -68,6 +68,21 @@ pub struct AckedRun {
     pub partial: Option<String>,
     /// What the reader of the figures must know of a run that did not come to its end.
     pub warning: Option<String>,
+}
+
+impl AckedRun {
+    /// What a reader expects, what that is held against, and why the record is not whole, if it is
+    /// not. Without a run, the messages of any are expected. Adds the run's warning to `warnings`.
+    pub fn expectation(
+        sent: Option<Self>,
+        warnings: &mut Vec<String>,
+    ) -> (Expected, Option<AckLedger>, Option<String>) {
+        let Some(Self { run, ledger, partial, warning }) = sent else {
+            return (Expected::Any, None, None);
+        };
+        warnings.extend(warning);
+        (Expected::Run(run), Some(ledger), partial)
+    }
 }
 
 /// The run that left its results in `folder`, the value of `--from-run`, and what it had

@@ -150,7 +150,7 @@ pub(crate) trait Source: Sync {
     async fn hint(&self) -> Result<Option<u64>, Self::Error>;
 }
 
-/// The log of a table that is reached without patience: whoever asks tries again.
+/// The log of a table, read without retries: the caller retries.
 #[async_trait]
 impl Source for Lake {
     type Error = DeltaError;
@@ -331,7 +331,7 @@ async fn check_entries<S: Source>(source: &S, log: &Log) -> Result<Option<LogErr
         .buffered(READS);
     let mut entries = std::pin::pin!(entries);
     while let Some((version, entry)) = entries.try_next().await? {
-        // One that was cleaned up just now is found missing by whoever needs it.
+        // An entry that was cleaned up just now is missed later, by the reader that needs it.
         let Some(entry) = entry else { continue };
         if let Err(problem) = actions::<IgnoredAny>(&entry) {
             let uri = source.uri().to_owned();

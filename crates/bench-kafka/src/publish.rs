@@ -17,8 +17,8 @@ use crate::requests::RequestWatch;
 /// How long the first contact with the coordinator of transactions may take.
 const TRANSACTIONS_TIMEOUT: Duration = Duration::from_mins(1);
 
-/// How long one call that ends a transaction waits for the brokers, before whoever polls has a look
-/// at the time again. What it began goes on.
+/// Longest wait of one call that ends a transaction, so that the poll loop can check its deadline.
+/// What the call began goes on.
 const TRANSACTION_STEP: Duration = Duration::from_millis(50);
 
 /// Requests that show how long a single one takes: the quickest counts, on a busy machine, too.

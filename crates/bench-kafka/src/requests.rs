@@ -17,7 +17,7 @@ const QUEUE_MIN: u64 = 10;
 /// distant broker take no longer than one alone.
 const SLOWDOWN_MIN: u64 = 10;
 
-/// The part of librdkafka's statistics that is looked at (its `STATISTICS.md`).
+/// The part of librdkafka's statistics that the rule needs (see its `STATISTICS.md`).
 #[derive(Deserialize)]
 struct Statistics {
     brokers: BTreeMap<String, Broker>,

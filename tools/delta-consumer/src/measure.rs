@@ -7,7 +7,7 @@ use bench_cli::{
     AckedRun, Exit, Expecting, Measurement, Shutdown, StartedRun, Surroundings, acked_in,
     await_run_end, options_in_force,
 };
-use bench_core::audit::{AckLedger, Expected};
+use bench_core::audit::AckLedger;
 use bench_core::clock::{Clock as _, SystemClock, duration_ns};
 use bench_core::counts::Counts;
 use bench_core::durations::Durations;
@@ -46,13 +46,7 @@ pub(crate) fn measure(options: &Options, matches: &ArgMatches) -> Result<Exit> {
     };
     let run_dir = record.folder_mut().path().to_owned();
     let mut warnings: Vec<String> = source.warning().into_iter().collect();
-    let (expected, ledger, partial) = match sent {
-        Some(AckedRun { run, ledger, partial, warning }) => {
-            warnings.extend(warning);
-            (Expected::Run(run), Some(ledger), partial)
-        }
-        None => (Expected::Any, None, None),
-    };
+    let (expected, ledger, partial) = AckedRun::expectation(sent, &mut warnings);
     let end = &options.end;
     let consumer = ConsumerConfig {
         raw: options.audit.raw,

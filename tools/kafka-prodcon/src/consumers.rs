@@ -59,8 +59,8 @@ pub(crate) fn connect_receivers(
     }
 }
 
-/// Has the group go on from `starts`, whoever gets which partition and when, and waits until its
-/// members have them.
+/// Commits `starts` as the group's position, joins its members, and waits until all partitions are
+/// assigned.
 fn join_at(
     receivers: &mut [KafkaReceiver],
     topic: &str,

@@ -94,13 +94,7 @@ pub(crate) fn drain(options: &Options, args: &DrainArgs, matches: &ArgMatches) -
         } else {
             take_partitions(&mut receivers, &args.topic, &starts)?;
         }
-        let (expected, ledger, partial) = match sent {
-            Some(AckedRun { run, ledger, partial, warning }) => {
-                warnings.extend(warning);
-                (Expected::Run(run), Some(ledger), partial)
-            }
-            None => (Expected::Any, None, None),
-        };
+        let (expected, ledger, partial) = AckedRun::expectation(sent, &mut warnings);
         let guarantee = consumers::guarantee(&config, args.consumer.exactly_once);
         let plan = plan(args, clock, interval_ns, run, expected, guarantee);
         let start_ns = plan.timeline.start_ns;

@@ -50,7 +50,7 @@ pub(crate) fn send(options: &Options, args: &SendArgs) -> Result<Exit> {
         sender.poll(clock.now_ns())?;
     }
     if shutdown.is_requested() {
-        // Whoever stops it does not want to wait for brokers that are down.
+        // After an interrupt, do not wait for brokers that are down.
         sender.timeout = Duration::ZERO;
     }
     sender.flush()?;

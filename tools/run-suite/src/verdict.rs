@@ -228,7 +228,7 @@ pub(crate) fn judge_ended(ended: &Ended, files: &ToolFiles, plan: &Plan, log: &P
     }
 }
 
-/// Judges a run at any later time, for whoever says something about it. What its folder says counts;
+/// Judges a run at any later time; every report uses this. What its folder says counts;
 /// what run-suite recorded when it ended can only make it worse: how its tools ended, and whether
 /// its faults were what they should have been, stands in no folder.
 pub(crate) fn judge_run(files: &RunFiles, plan: &Plan, recorded: &RunState) -> Judgement {

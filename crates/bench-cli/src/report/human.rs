@@ -177,7 +177,7 @@ fn throughput(report: &mut Report, summary: &Summary) {
     }
 }
 
-/// A figure, or a dash where there is none.
+/// Formats a figure; a dash stands for a missing one.
 fn known(figure: Option<f64>, show: fn(f64) -> String) -> String {
     figure.map_or_else(|| "-".to_owned(), show)
 }

@@ -111,31 +111,29 @@ impl<C: Clock, T: Publish> Producer<'_, C, T> {
     fn end(&mut self, stopped_ns: InstantNs, now_ns: InstantNs) -> ProducerEnd {
         // What fell due just now would have been sent in time, had the run gone on.
         let missed_ns = stopped_ns.saturating_sub(SelfCheck::LAG_P99_MAX_NS);
-        let overdue: Vec<InstantNs> = self.config.pacer.clone().overdue(missed_ns).collect();
+        // An interrupt is no reason to take what would have been sent as a sign of slowness.
+        let is_slow = self.state.held_up || stopped_ns >= self.config.give_up_ns;
+        let mut end = ProducerEnd::default();
+        let mut overdue = 0;
+        for intended_ns in self.config.pacer.clone().overdue(missed_ns) {
+            overdue += 1;
+            if is_slow {
+                self.never_sent(&mut end, intended_ns, now_ns);
+            }
+        }
         let refused: Vec<Token> = self.state.batch.iter().map(|message| message.token).collect();
-        let unresolved = u64::from(self.state.flights.count()) - refused.len() as u64;
-        let unsent = if self.config.open_loop { overdue.len() + refused.len() } else { 0 } as u64;
-        let mut end = ProducerEnd {
-            unresolved,
-            refused: refused.len() as u64,
-            unsent,
-            held_up: if self.state.held_up && unresolved > 0 { unsent } else { 0 },
-            asked_until_ns: self.config.pacer.asked_until_ns(stopped_ns),
-            outage: self.transport.outage(),
-            remark: self.transport.remark(),
-            ..ProducerEnd::default()
-        };
+        end.refused = refused.len() as u64;
+        end.unresolved = u64::from(self.state.flights.count()) - end.refused;
+        end.unsent = if self.config.open_loop { overdue + end.refused } else { 0 };
+        end.held_up = if self.state.held_up && end.unresolved > 0 { end.unsent } else { 0 };
+        end.asked_until_ns = self.config.pacer.asked_until_ns(stopped_ns);
+        end.outage = self.transport.outage();
+        end.remark = self.transport.remark();
         for (token, flight) in self.state.flights.open() {
             if refused.contains(&token) {
                 self.never_sent(&mut end, flight.intended_ns, now_ns);
             } else {
                 self.unanswered(&flight, now_ns);
-            }
-        }
-        // An interrupt is no reason to take what would have been sent as a sign of slowness.
-        if self.state.held_up || stopped_ns >= self.config.give_up_ns {
-            for intended_ns in overdue {
-                self.never_sent(&mut end, intended_ns, now_ns);
             }
         }
         end.unanswered = std::mem::take(&mut self.state.unanswered);

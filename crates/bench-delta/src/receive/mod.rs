@@ -4,7 +4,7 @@
 //! A table's log has one object a version. A follower that has read version N asks for N + 1, which
 //! costs the same however many versions there are; the log is listed only to make sure of its end,
 //! and no state of the table is kept. The data files that a version adds are fetched ahead, several at
-//! once, within a bound on memory, and decoded in order by whoever receives.
+//! once, within a bound on memory, and decoded in order by the receiver.
 
 mod entry;
 mod error;

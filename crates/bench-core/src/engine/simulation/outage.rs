@@ -4,7 +4,7 @@ use super::*;
 use crate::latency::LatencyHistogram;
 use crate::results::VerdictOutcome;
 
-/// 500 messages a second for six seconds, with five seconds to wait for answers.
+/// 500 messages per second for six seconds, with a grace of five seconds.
 fn plan_of_500() -> Plan {
     let mut plan = constant(500.0, 6);
     plan.grace_ns = 5 * SECOND_NS;

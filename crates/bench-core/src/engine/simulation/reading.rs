@@ -58,6 +58,16 @@ fn read(
     config: ConsumerConfig,
     expected: Expected,
 ) -> (Totals, InstantNs) {
+    read_from(|log| Topic { left: log.messages.len(), log }, messages, config, expected)
+}
+
+/// The same through a receiver that is made of the log.
+fn read_from<R: Receive>(
+    receiver: impl FnOnce(Log) -> R,
+    messages: Vec<(InstantNs, Vec<u8>)>,
+    config: ConsumerConfig,
+    expected: Expected,
+) -> (Totals, InstantNs) {
     let clock = VirtualClock::starting_at(START_NS);
     let run = RunId::from_bits(RUN);
     let plan = Plan::receiving(run, START_NS, SECOND_NS, expected, config);
@@ -66,10 +76,7 @@ fn read(
         Collector::new(run, plan.timeline, 0, 1, Intervals::default());
     let consumer = Consumer {
         clock: &clock,
-        transport: Topic {
-            left: messages.len(),
-            log: Log { clock: clock.clone(), messages: messages.into() },
-        },
+        transport: receiver(Log { clock: clock.clone(), messages: messages.into() }),
         config: plan.consumer.clone(),
         audit: ReceiveAudit::new(plan.expected),
         timeline: plan.timeline,
@@ -150,23 +157,10 @@ fn messages_of_another_run_behind_the_end_are_silence() {
     let mut config = config();
     config.stop_at_end = false;
     // One each 100 ms, with the end reached after each: they would keep the run going for ever.
-    let foreign = coming(RUN + 1, 600, |k| START_NS + k * 100 * MS);
-    let clock = VirtualClock::starting_at(START_NS);
-    let control = RunControl::new(0, 1, None);
-    let run = RunId::from_bits(RUN);
-    let plan = Plan::receiving(run, START_NS, SECOND_NS, Expected::Run(run), config);
-    let (_collector, mut outboxes) = Collector::new(run, plan.timeline, 0, 1, Intervals::default());
-    let consumer = Consumer {
-        clock: &clock,
-        transport: Trickle(Log { clock: clock.clone(), messages: foreign.collect() }, false),
-        config: plan.consumer.clone(),
-        audit: ReceiveAudit::new(plan.expected),
-        timeline: plan.timeline,
-        control: &control,
-        outbox: outboxes.consumers.pop().expect("one consumer"),
-    };
-    consumer.run().expect("the log never gives up");
-    assert!(clock.now_ns() <= START_NS + 2 * SECOND_NS, "{}", clock.now_ns());
+    let foreign = coming(RUN + 1, 600, |k| START_NS + k * 100 * MS).collect();
+    let expected = Expected::Run(RunId::from_bits(RUN));
+    let (_, ended_ns) = read_from(|log| Trickle(log, false), foreign, config, expected);
+    assert!(ended_ns <= START_NS + 2 * SECOND_NS, "{ended_ns}");
 }
 
 /// Each message lies at the end: the call after it finds nothing more.
