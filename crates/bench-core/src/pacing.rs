@@ -90,6 +90,15 @@ impl Schedule {
         }
     }
 
+    /// The highest rate: the mean, or the faster end of a ramp.
+    #[must_use]
+    pub fn peak_rate_per_s(&self) -> Option<f64> {
+        match *self {
+            Self::Ramp { from_per_s, to_per_s, .. } => Some(from_per_s.max(to_per_s)),
+            _ => self.target_rate_per_s(),
+        }
+    }
+
     /// Checks rates and lengths.
     pub fn validate(&self) -> Result<(), ScheduleError> {
         let rates = match *self {

@@ -9,6 +9,7 @@
 use std::collections::VecDeque;
 
 use crate::clock::InstantNs;
+use crate::results::SelfCheck;
 
 /// Identifies a message between its submission and its completion. The engine chooses it; an
 /// adapter hands it back.
@@ -178,6 +179,17 @@ pub struct Stamps {
     pub landed_ns: Option<InstantNs>,
     /// Whether `received_ns` or `landed_ns` came from the clock of another host.
     pub by_wall_clock: bool,
+}
+
+/// Longest time for which messages that linger may stay with the engine, nanoseconds: half of what
+/// the schedule lag may be.
+pub const LINGERING_MAX_NS: u64 = SelfCheck::LAG_P99_MAX_NS / 2;
+
+/// The part of a linger that messages may spend with the engine, nanoseconds: a tenth, and at most
+/// [`LINGERING_MAX_NS`]. See [`Publish::lingering_ns`].
+#[must_use]
+pub fn lingering_share_ns(linger_ns: u64) -> u64 {
+    (linger_ns / 10).min(LINGERING_MAX_NS)
 }
 
 /// The connection is of no more use.

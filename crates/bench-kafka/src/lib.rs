@@ -4,6 +4,7 @@ pub mod admin;
 pub mod config;
 pub mod error;
 mod health;
+mod linger;
 mod mortal;
 mod native;
 pub mod options;
@@ -13,7 +14,7 @@ mod receive;
 mod requests;
 
 pub use mortal::{Kill, MortalReceiver};
-pub use publish::{KafkaPublisher, TransactionPlan};
+pub use publish::{KafkaPublisher, SendPlan, TransactionPlan};
 pub use receive::{KafkaReceiver, StartOffset};
 
 /// Version of the client library.

@@ -11,6 +11,7 @@ use rdkafka::types::RDKafkaErrorCode;
 
 use crate::config::{KafkaConfig, STATISTICS_INTERVAL};
 use crate::error::KafkaError;
+use crate::linger::share_linger;
 use crate::native::{Delivery, NativeProducer, ProducerEvent, TransactionError};
 use crate::requests::RequestWatch;
 
@@ -50,6 +51,15 @@ const UNANSWERED: [RDKafkaErrorCode; 14] = [
     RDKafkaErrorCode::NetworkException,
 ];
 
+/// How a producer sends.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SendPlan {
+    /// Its transactions, for which the configuration must have a `transactional.id`.
+    pub transaction: Option<TransactionPlan>,
+    /// What it sends at its highest rate, bytes per second; `None` when it sends as fast as it can.
+    pub bytes_per_s: Option<f64>,
+}
+
 /// When a producer ends a transaction, and how.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TransactionPlan {
@@ -65,6 +75,8 @@ pub struct TransactionPlan {
 pub struct KafkaPublisher {
     producer: NativeProducer,
     clock: SystemClock,
+    /// What messages spend of their linger with the engine.
+    lingering_ns: u64,
     transaction: Option<Transaction>,
     /// Failures of messages that librdkafka did not even take.
     refused: Vec<Completion>,
@@ -159,16 +171,15 @@ impl KafkaPublisher {
         NativeProducer::check(config)
     }
 
-    /// Connects a producer of `topic`. With `transaction` its configuration must have a
-    /// `transactional.id`. Waits up to `timeout` for the topic to be known.
+    /// Connects a producer of `topic`. Waits up to `timeout` for the topic to be known.
     pub fn connect(
         config: &KafkaConfig,
         topic: &str,
         clock: SystemClock,
-        transaction: Option<TransactionPlan>,
+        plan: SendPlan,
         timeout: Duration,
     ) -> Result<Self, KafkaError> {
-        Self::connect_unless(|| false, config, topic, clock, transaction, timeout)
+        Self::connect_unless(|| false, config, topic, clock, plan, timeout)
     }
 
     /// The same, and gives up once it `is_cancelled`, which is asked every now and then.
@@ -177,10 +188,12 @@ impl KafkaPublisher {
         config: &KafkaConfig,
         topic: &str,
         clock: SystemClock,
-        transaction: Option<TransactionPlan>,
+        plan: SendPlan,
         timeout: Duration,
     ) -> Result<Self, KafkaError> {
-        let mut producer = NativeProducer::new(config, topic)?;
+        let mut config = config.clone();
+        let lingering_ns = plan.bytes_per_s.map_or(0, |rate| share_linger(&mut config, rate));
+        let mut producer = NativeProducer::new(&config, topic)?;
         producer.learn_topic(timeout)?;
         let mut requests = RequestWatch::default();
         if config.get(STATISTICS_INTERVAL).is_some() {
@@ -194,7 +207,8 @@ impl KafkaPublisher {
         let mut publisher = Self {
             producer,
             clock,
-            transaction: transaction.map(Transaction::new),
+            lingering_ns,
+            transaction: plan.transaction.map(Transaction::new),
             refused: Vec::new(),
             codes: Vec::new(),
             fatal: None,
@@ -399,6 +413,10 @@ impl Publish for KafkaPublisher {
             }
             self.producer.wait(Duration::from_nanos(wait_ns));
         }
+    }
+
+    fn lingering_ns(&self) -> u64 {
+        self.lingering_ns
     }
 
     fn finish(&mut self) -> Result<(), TransportError> {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use bench_core::clock::{Clock as _, InstantNs, SECOND_NS, SystemClock};
 use bench_core::transport::{Batch, Completion, Publish as _, Receive as _};
 use bench_kafka::config::KafkaConfig;
-use bench_kafka::{KafkaPublisher, KafkaReceiver, StartOffset, TransactionPlan};
+use bench_kafka::{KafkaPublisher, KafkaReceiver, SendPlan, StartOffset, TransactionPlan};
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::DefaultProducerContext;
 use rdkafka::types::{RDKafkaApiKey, RDKafkaErrorCode, RDKafkaRespErr};
@@ -38,7 +38,8 @@ fn config(cluster: &Cluster, settings: &[(&str, &str)]) -> KafkaConfig {
     config
 }
 
-fn publisher(config: &KafkaConfig, plan: Option<TransactionPlan>) -> KafkaPublisher {
+fn publisher(config: &KafkaConfig, transaction: Option<TransactionPlan>) -> KafkaPublisher {
+    let plan = SendPlan { transaction, ..SendPlan::default() };
     let timeout = Duration::from_secs(10);
     KafkaPublisher::connect(config, TOPIC, SystemClock::new(), plan, timeout).expect("a producer")
 }

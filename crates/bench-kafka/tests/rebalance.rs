@@ -22,7 +22,7 @@ use bench_core::results::AuditSummary;
 use bench_core::transport::{Batch, Incoming, Publish as _, Receive, TransportError};
 use bench_kafka::admin::{Admin, TIMEOUT_DEFAULT};
 use bench_kafka::config::KafkaConfig;
-use bench_kafka::{KafkaPublisher, KafkaReceiver};
+use bench_kafka::{KafkaPublisher, KafkaReceiver, SendPlan};
 use bench_services::embedded::{EmbeddedKafka, FETCH_WAIT_MS, run_if_requested};
 
 const TESTS: [(&str, fn()); 3] = [
@@ -179,7 +179,8 @@ fn run_with_changing_members(
     let clock = SystemClock::new();
     let timeout = Duration::from_secs(10);
     let publisher =
-        KafkaPublisher::connect(&config(servers), topic, clock, None, timeout).expect("a producer");
+        KafkaPublisher::connect(&config(servers), topic, clock, SendPlan::default(), timeout)
+            .expect("a producer");
     let config = member_config(servers, topic, settings);
     let [mut a, mut b, mut c] = [(); 3].map(|()| Member::new(&config, topic, clock));
     a.join();
@@ -253,7 +254,8 @@ fn rebalances_of_all_kinds_on_real_kafka() {
 fn send(servers: &str, clock: SystemClock, numbers: std::ops::Range<u8>) {
     let timeout = Duration::from_secs(10);
     let mut publisher =
-        KafkaPublisher::connect(&config(servers), TOPIC, clock, None, timeout).expect("a producer");
+        KafkaPublisher::connect(&config(servers), TOPIC, clock, SendPlan::default(), timeout)
+            .expect("a producer");
     let mut batch = Batch::default();
     for number in numbers.clone() {
         batch.push(number.into(), |_| false, |out, _| out.push(number));

@@ -6,16 +6,17 @@ use std::time::Duration;
 use bench_core::clock::{Clock as _, SECOND_NS, SystemClock};
 use bench_core::transport::{Batch, Completion, Publish as _};
 use bench_kafka::config::KafkaConfig;
-use bench_kafka::{KafkaPublisher, TransactionPlan};
+use bench_kafka::{KafkaPublisher, SendPlan, TransactionPlan};
 use rdkafka::mocking::MockCluster;
 use rdkafka::types::RDKafkaErrorCode;
 
-fn publisher(servers: &str, clock: SystemClock, plan: TransactionPlan) -> KafkaPublisher {
+fn publisher(servers: &str, clock: SystemClock, transaction: TransactionPlan) -> KafkaPublisher {
+    let plan = SendPlan { transaction: Some(transaction), ..SendPlan::default() };
     let mut config = KafkaConfig::new();
     config.set("bootstrap.servers", servers);
     config.set("transactional.id", "the-only-one");
     let timeout = Duration::from_secs(10);
-    KafkaPublisher::connect(&config, "t", clock, Some(plan), timeout).expect("a producer")
+    KafkaPublisher::connect(&config, "t", clock, plan, timeout).expect("a producer")
 }
 
 /// The tokens that complete next, all of them confirmed.

@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use bench_cli::{Exit, Shutdown};
 use bench_core::clock::{Clock as _, InstantNs, SystemClock, duration_ns};
 use bench_core::transport::{Batch, Publish, Receive};
-use bench_kafka::{KafkaPublisher, KafkaReceiver};
+use bench_kafka::{KafkaPublisher, KafkaReceiver, SendPlan};
 
 use crate::cluster::Cluster;
 use crate::consumers::take_partitions;
@@ -30,9 +30,9 @@ pub(crate) fn send(options: &Options, args: &SendArgs) -> Result<Exit> {
     cluster.prepare_topic(&args.topic, args.topic.partitions.unwrap_or(1))?;
     let config = cluster.client(&[])?;
     let clock = SystemClock::new();
-    let publisher =
-        KafkaPublisher::connect(&config, &args.topic.topic, clock, None, cluster.timeout())?;
     let timeout = cluster.timeout();
+    let plan = SendPlan::default();
+    let publisher = KafkaPublisher::connect(&config, &args.topic.topic, clock, plan, timeout)?;
     let (batch, unanswered) = (Batch::default(), 0);
     let mut sender = LineSender { publisher, clock, timeout, batch, unanswered };
     let lines = lines_of_stdin();

@@ -8,7 +8,7 @@ use bench_core::clock::SystemClock;
 use bench_core::message::{Content, MessageSpec, RunId};
 use bench_kafka::config::{REQUESTS_IN_FLIGHT, STATISTICS_INTERVAL};
 use bench_kafka::error::KafkaError;
-use bench_kafka::{KafkaPublisher, TransactionPlan};
+use bench_kafka::{KafkaPublisher, SendPlan, TransactionPlan};
 use bench_tables::dynamodb::ROW_BYTES_MAX;
 
 use crate::cluster::Cluster;
@@ -154,21 +154,29 @@ pub(crate) fn mean_bytes(messages: &MessageSpec) -> f64 {
     }
 }
 
+/// What each producer sends at its highest rate, bytes per second; `None` when it sends as fast as
+/// it can.
+fn bytes_per_s(args: &ProducerArgs, workload: &Workload) -> Option<f64> {
+    let rate_per_s = workload.schedule.peak_rate_per_s()?;
+    Some(rate_per_s / f64::from(args.producers) * mean_bytes(&workload.messages))
+}
+
 pub(crate) fn connect_publishers(
     cluster: &Cluster,
     topic: &str,
     args: &ProducerArgs,
-    messages: &MessageSpec,
+    workload: &Workload,
     clock: SystemClock,
     run: RunId,
     shutdown: &Shutdown,
 ) -> Result<Vec<KafkaPublisher>> {
-    let properties = properties(cluster, args, messages);
+    let properties = properties(cluster, args, &workload.messages);
     let transaction = args.transactional.then_some(TransactionPlan {
         messages: args.transaction_size,
         age_max_ns: TRANSACTION_AGE_MAX_NS,
         abort_every: args.abort_every,
     });
+    let plan = SendPlan { transaction, bytes_per_s: bytes_per_s(args, workload) };
     let mut publishers = Vec::new();
     for index in 0..args.producers {
         let mut config = cluster.client(&properties)?;
@@ -182,7 +190,7 @@ pub(crate) fn connect_publishers(
         let cancelled = || shutdown.is_requested();
         let timeout = cluster.timeout();
         let connected =
-            KafkaPublisher::connect_unless(cancelled, &config, topic, clock, transaction, timeout);
+            KafkaPublisher::connect_unless(cancelled, &config, topic, clock, plan, timeout);
         anyhow::ensure!(!cancelled(), Interrupted("the producers connected"));
         let mut publisher = connected?;
         if let Some(ended) = cluster.broker_ended() {

@@ -183,8 +183,8 @@ impl<C: Clock, T: Publish> Producer<'_, C, T> {
             let (until_ns, blocked) = match wait {
                 Wait::No if self.state.batch.is_empty() => (now_ns, false),
                 Wait::Due(due_ns) if self.state.batch.is_empty() => {
-                    let sleep_ns = self.transport.lingering_ns().max(SLEEP_MIN_NS);
-                    (due_ns.max(now_ns.saturating_add(sleep_ns)), false)
+                    let lingered_ns = due_ns.saturating_add(self.transport.lingering_ns());
+                    (lingered_ns.max(now_ns.saturating_add(SLEEP_MIN_NS)), false)
                 }
                 Wait::Answers if self.state.batch.is_empty() => return Ok(()),
                 // What was lost on the way will never make room.

@@ -6,8 +6,7 @@ use std::time::{Duration, SystemTime};
 use bench_core::clock::{Clock as _, InstantNs, SystemClock};
 use bench_core::counts::Counts;
 use bench_core::durations::Durations;
-use bench_core::results::SelfCheck;
-use bench_core::transport::{Batch, Completion, Publish, Token, TransportError};
+use bench_core::transport::{Batch, Completion, LINGERING_MAX_NS, Publish, Token, TransportError};
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
@@ -171,9 +170,6 @@ const COMPLETIONS_MAX: usize = 4_096;
 
 /// How many times a producer wakes up for messages in a commit interval.
 const LINGERINGS: u64 = 200;
-
-/// Longest time that messages are late for a batch, half of what the schedule lag may be.
-const LINGERING_MAX_NS: u64 = SelfCheck::LAG_P99_MAX_NS / 2;
 
 /// A batch that has its answer.
 struct Answered {

@@ -1,0 +1,102 @@
+//! How a paced producer's linger is divided between the engine and librdkafka.
+//!
+//! A producer that wakes for each of 10,000 messages per second spends most of its processor time on
+//! waking. Messages that wait for others of their batch anyway may spend a part of that time with
+//! the engine, which then hands over several at once. librdkafka's own linger is shorter by that
+//! part, so that a batch leaves when it would have left and no message waits longer than it was
+//! told to.
+
+use bench_core::transport::lingering_share_ns;
+
+use crate::config::KafkaConfig;
+
+const LINGER: &str = "linger.ms";
+
+/// librdkafka's default, milliseconds.
+const LINGER_DEFAULT_MS: f64 = 5.0;
+
+const BATCH_SIZE: &str = "batch.size";
+
+/// librdkafka's default, bytes.
+const BATCH_SIZE_DEFAULT: f64 = 1_000_000.0;
+
+/// Takes from the linger of a producer that sends `bytes_per_s` what its messages may spend with the
+/// engine, nanoseconds, and returns that. A batch that is full earlier does not linger for as long.
+pub(crate) fn share_linger(config: &mut KafkaConfig, bytes_per_s: f64) -> u64 {
+    let number = |name, default| config.get(name).map_or(Some(default), |text| text.parse().ok());
+    // librdkafka refuses what is no number.
+    let Some(linger_ms) = number(LINGER, LINGER_DEFAULT_MS) else { return 0 };
+    let Some(batch_bytes) = number(BATCH_SIZE, BATCH_SIZE_DEFAULT) else { return 0 };
+    let full_after_ms = batch_bytes / bytes_per_s * 1e3;
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it saturates")]
+    let waits_ns = (linger_ms.min(full_after_ms) * 1e6) as u64;
+    let share_ns = lingering_share_ns(waits_ns);
+    if share_ns > 0 {
+        config.set(LINGER, (linger_ms - share_ns as f64 / 1e6).to_string());
+    }
+    share_ns
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use bench_core::clock::SystemClock;
+    use bench_core::transport::Publish as _;
+    use rdkafka::mocking::MockCluster;
+
+    use super::*;
+    use crate::publish::{KafkaPublisher, SendPlan};
+
+    /// What 10,000 messages of 100 bytes per second amount to.
+    const MODEST: f64 = 1e6;
+
+    #[track_caller]
+    fn check(settings: &[(&str, &str)], bytes_per_s: f64, engine_ns: u64, client_ms: Option<&str>) {
+        let mut config = KafkaConfig::new();
+        for (name, value) in settings {
+            config.set(name, *value);
+        }
+        assert_eq!(share_linger(&mut config, bytes_per_s), engine_ns, "{settings:?}");
+        assert_eq!(config.get(LINGER), client_ms, "{settings:?}");
+    }
+
+    #[test]
+    fn engine_gets_a_tenth_of_the_linger_and_the_client_the_rest() {
+        check(&[], MODEST, 500_000, Some("4.5"));
+        check(&[("linger.ms", "1")], MODEST, 100_000, Some("0.9"));
+        check(&[("queue.buffering.max.ms", "0.5")], MODEST, 50_000, Some("0.45"));
+    }
+
+    #[test]
+    fn engine_gets_half_a_millisecond_at_most() {
+        check(&[("linger.ms", "100")], MODEST, 500_000, Some("99.5"));
+    }
+
+    #[test]
+    fn nothing_lingers_without_a_linger() {
+        check(&[("linger.ms", "0")], MODEST, 0, Some("0"));
+        check(&[("linger.ms", "soon")], MODEST, 0, Some("soon"));
+    }
+
+    #[test]
+    fn batches_that_fill_sooner_linger_less() {
+        // A hundred messages of 100 bytes at 100,000 per second: full after 1 ms.
+        check(&[("batch.size", "10000")], 1e7, 100_000, Some("4.9"));
+    }
+
+    #[test]
+    fn only_paced_producers_let_messages_stay_with_the_engine() {
+        let cluster = MockCluster::new(1).expect("a mock cluster");
+        cluster.create_topic("t", 1, 1).expect("a topic");
+        let mut config = KafkaConfig::new();
+        config.set("bootstrap.servers", cluster.bootstrap_servers());
+        let lingering_ns = |bytes_per_s| {
+            let plan = SendPlan { bytes_per_s, ..SendPlan::default() };
+            let (clock, timeout) = (SystemClock::new(), Duration::from_secs(30));
+            let publisher = KafkaPublisher::connect(&config, "t", clock, plan, timeout);
+            publisher.expect("a producer").lingering_ns()
+        };
+        assert_eq!((lingering_ns(Some(MODEST)), lingering_ns(None)), (500_000, 0));
+    }
+}
