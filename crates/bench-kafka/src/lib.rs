@@ -14,7 +14,7 @@ mod receive;
 mod requests;
 
 pub use mortal::{Kill, MortalReceiver};
-pub use publish::{KafkaPublisher, SendPlan, TransactionPlan};
+pub use publish::{KafkaPublisher, SendPlan, SendRate, TransactionPlan};
 pub use receive::{KafkaReceiver, StartOffset};
 
 /// Version of the client library.

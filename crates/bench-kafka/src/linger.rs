@@ -9,6 +9,7 @@
 use bench_core::transport::lingering_share_ns;
 
 use crate::config::KafkaConfig;
+use crate::publish::SendRate;
 
 const LINGER: &str = "linger.ms";
 
@@ -20,20 +21,23 @@ const BATCH_SIZE: &str = "batch.size";
 /// librdkafka's default, bytes.
 const BATCH_SIZE_DEFAULT: f64 = 1_000_000.0;
 
-/// Takes from the linger of a producer that sends `bytes_per_s` what its messages may spend with the
-/// engine, nanoseconds, and returns that. A batch that is full earlier does not linger for as long.
-pub(crate) fn share_linger(config: &mut KafkaConfig, bytes_per_s: f64) -> u64 {
+/// Takes from the linger of a producer what its messages may spend with the engine, nanoseconds, and
+/// returns that: nothing where the producer would wake for every message all the same. A batch that
+/// is full earlier does not linger for as long.
+pub(crate) fn share_linger(config: &mut KafkaConfig, rate: SendRate) -> u64 {
     let number = |name, default| config.get(name).map_or(Some(default), |text| text.parse().ok());
     // librdkafka refuses what is no number.
     let Some(linger_ms) = number(LINGER, LINGER_DEFAULT_MS) else { return 0 };
     let Some(batch_bytes) = number(BATCH_SIZE, BATCH_SIZE_DEFAULT) else { return 0 };
-    let full_after_ms = batch_bytes / bytes_per_s * 1e3;
+    let full_after_ms = batch_bytes / rate.bytes_per_s * 1e3;
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it saturates")]
     let waits_ns = (linger_ms.min(full_after_ms) * 1e6) as u64;
     let share_ns = lingering_share_ns(waits_ns);
-    if share_ns > 0 {
-        config.set(LINGER, (linger_ms - share_ns as f64 / 1e6).to_string());
+    let saves_waking = rate.messages_per_s * share_ns as f64 / 1e9 >= 1.0;
+    if !saves_waking {
+        return 0;
     }
+    config.set(LINGER, (linger_ms - share_ns as f64 / 1e6).to_string());
     share_ns
 }
 
@@ -48,16 +52,20 @@ mod tests {
     use super::*;
     use crate::publish::{KafkaPublisher, SendPlan};
 
-    /// What 10,000 messages of 100 bytes per second amount to.
-    const MODEST: f64 = 1e6;
+    /// Messages of 100 bytes.
+    const fn rate(messages_per_s: f64) -> SendRate {
+        SendRate { messages_per_s, bytes_per_s: messages_per_s * 100.0 }
+    }
+
+    const MODEST: SendRate = rate(20_000.0);
 
     #[track_caller]
-    fn check(settings: &[(&str, &str)], bytes_per_s: f64, engine_ns: u64, client_ms: Option<&str>) {
+    fn check(settings: &[(&str, &str)], rate: SendRate, engine_ns: u64, client_ms: Option<&str>) {
         let mut config = KafkaConfig::new();
         for (name, value) in settings {
             config.set(name, *value);
         }
-        assert_eq!(share_linger(&mut config, bytes_per_s), engine_ns, "{settings:?}");
+        assert_eq!(share_linger(&mut config, rate), engine_ns, "{settings:?}");
         assert_eq!(config.get(LINGER), client_ms, "{settings:?}");
     }
 
@@ -82,7 +90,13 @@ mod tests {
     #[test]
     fn batches_that_fill_sooner_linger_less() {
         // A hundred messages of 100 bytes at 100,000 per second: full after 1 ms.
-        check(&[("batch.size", "10000")], 1e7, 100_000, Some("4.9"));
+        check(&[("batch.size", "10000")], rate(1e5), 100_000, Some("4.9"));
+    }
+
+    #[test]
+    fn messages_that_lie_further_apart_do_not_linger_with_the_engine() {
+        check(&[], rate(2_000.0), 500_000, Some("4.5"));
+        check(&[], rate(1_999.0), 0, None);
     }
 
     #[test]
@@ -91,8 +105,8 @@ mod tests {
         cluster.create_topic("t", 1, 1).expect("a topic");
         let mut config = KafkaConfig::new();
         config.set("bootstrap.servers", cluster.bootstrap_servers());
-        let lingering_ns = |bytes_per_s| {
-            let plan = SendPlan { bytes_per_s, ..SendPlan::default() };
+        let lingering_ns = |rate| {
+            let plan = SendPlan { rate, ..SendPlan::default() };
             let (clock, timeout) = (SystemClock::new(), Duration::from_secs(30));
             let publisher = KafkaPublisher::connect(&config, "t", clock, plan, timeout);
             publisher.expect("a producer").lingering_ns()

@@ -56,8 +56,17 @@ const UNANSWERED: [RDKafkaErrorCode; 14] = [
 pub struct SendPlan {
     /// Its transactions, for which the configuration must have a `transactional.id`.
     pub transaction: Option<TransactionPlan>,
-    /// What it sends at its highest rate, bytes per second; `None` when it sends as fast as it can.
-    pub bytes_per_s: Option<f64>,
+    /// Its highest rate; `None` when it sends as fast as it can.
+    pub rate: Option<SendRate>,
+}
+
+/// How much a producer sends, above 0.
+#[derive(Debug, Clone, Copy)]
+pub struct SendRate {
+    /// Messages per second.
+    pub messages_per_s: f64,
+    /// Bytes per second, keys not counted.
+    pub bytes_per_s: f64,
 }
 
 /// When a producer ends a transaction, and how.
@@ -192,7 +201,7 @@ impl KafkaPublisher {
         timeout: Duration,
     ) -> Result<Self, KafkaError> {
         let mut config = config.clone();
-        let lingering_ns = plan.bytes_per_s.map_or(0, |rate| share_linger(&mut config, rate));
+        let lingering_ns = plan.rate.map_or(0, |rate| share_linger(&mut config, rate));
         let mut producer = NativeProducer::new(&config, topic)?;
         producer.learn_topic(timeout)?;
         let mut requests = RequestWatch::default();

@@ -8,7 +8,7 @@ use bench_core::clock::SystemClock;
 use bench_core::message::{Content, MessageSpec, RunId};
 use bench_kafka::config::{REQUESTS_IN_FLIGHT, STATISTICS_INTERVAL};
 use bench_kafka::error::KafkaError;
-use bench_kafka::{KafkaPublisher, SendPlan, TransactionPlan};
+use bench_kafka::{KafkaPublisher, SendPlan, SendRate, TransactionPlan};
 use bench_tables::dynamodb::ROW_BYTES_MAX;
 
 use crate::cluster::Cluster;
@@ -154,11 +154,11 @@ pub(crate) fn mean_bytes(messages: &MessageSpec) -> f64 {
     }
 }
 
-/// What each producer sends at its highest rate, bytes per second; `None` when it sends as fast as
-/// it can.
-fn bytes_per_s(args: &ProducerArgs, workload: &Workload) -> Option<f64> {
-    let rate_per_s = workload.schedule.peak_rate_per_s()?;
-    Some(rate_per_s / f64::from(args.producers) * mean_bytes(&workload.messages))
+/// The highest rate of each producer; `None` when it sends as fast as it can.
+fn rate(args: &ProducerArgs, workload: &Workload) -> Option<SendRate> {
+    let messages_per_s = workload.schedule.peak_rate_per_s()? / f64::from(args.producers);
+    let bytes_per_s = messages_per_s * mean_bytes(&workload.messages).max(1.0);
+    Some(SendRate { messages_per_s, bytes_per_s })
 }
 
 pub(crate) fn connect_publishers(
@@ -176,7 +176,7 @@ pub(crate) fn connect_publishers(
         age_max_ns: TRANSACTION_AGE_MAX_NS,
         abort_every: args.abort_every,
     });
-    let plan = SendPlan { transaction, bytes_per_s: bytes_per_s(args, workload) };
+    let plan = SendPlan { transaction, rate: rate(args, workload) };
     let mut publishers = Vec::new();
     for index in 0..args.producers {
         let mut config = cluster.client(&properties)?;
