@@ -54,30 +54,34 @@ fn a_frozen_broker_stalls_messages_as_long_as_arithmetic_says() {
     let document = run(&place, "[[fault]]\nat = \"9s\"\nstop = \"kafka\"\nfor = \"5s\"\n");
     assert_eq!(count(&document, "/summary/audit/lost"), 0);
     assert_eq!(count(&document, "/summary/produced/acked"), 19_000);
-    // A third of the messages is due within the 5 s, evenly: a message due x s after the start of
-    // the stall waits 5 - x s. So a share of p is slower than 5 s less 15 s times p.
+    let fault = &document["faults"][0];
+    let (begin_s, end_s) = (figure(fault, "/begin_s"), figure(fault, "/end_s"));
+    let recovery_s = figure(fault, "/recovery_s");
+    // On a busy machine run-suite acts later, and the broker works off for longer what has piled up;
+    // the record says how long that was.
+    let stall_s = end_s - begin_s;
+    assert!(begin_s >= 9.0 && stall_s > 4.9, "{fault}");
+    assert!(recovery_s > stall_s - 0.1 && begin_s + recovery_s < 19.0, "{fault}");
+    // Messages are due evenly over 15 s: one due x s after the start of the stall waits until its end
+    // at least, which is stall - x s, and until the recovery at most. So a share of p is slower than
+    // the stall less 15 s times p.
     for side in ["publish_latency", "end_to_end_latency"] {
         for (percentile, share) in [("p90", 0.1), ("p95", 0.05), ("p99", 0.01), ("p99_9", 0.001)] {
             let is_s = figure(&document, &format!("/summary/{side}/{percentile}_ns")) / 1e9;
-            let expected_s = 5.0 - 15.0 * share;
-            // The broker needs a moment to work off what has piled up, longer on a busy machine.
+            let (least_s, most_s) = (stall_s - 15.0 * share, recovery_s - 15.0 * share);
             assert!(
-                (expected_s - 0.2..expected_s + 1.5).contains(&is_s),
-                "{side} {percentile}: {is_s} s, {expected_s} s expected"
+                (least_s - 0.2..most_s + 0.5).contains(&is_s),
+                "{side} {percentile}: {is_s} s, from {least_s} to {most_s} s expected: {fault}"
             );
         }
         let median_s = figure(&document, &format!("/summary/{side}/p50_ns")) / 1e9;
         assert!(median_s < 0.5, "{side}: the stall does not reach the median: {median_s} s");
     }
-    let fault = &document["faults"][0];
-    assert!((figure(fault, "/begin_s") - 9.0).abs() < 0.3, "{fault}");
-    assert!((figure(fault, "/end_s") - 14.0).abs() < 0.3, "{fault}");
-    let recovery_s = figure(fault, "/recovery_s");
-    assert!((4.9..8.0).contains(&recovery_s), "{fault}");
     let intervals = place.experiment().join("01-faults/repeat-1/intervals.csv");
     let intervals = std::fs::read_to_string(intervals).expect("intervals");
-    let marked = intervals.lines().filter(|line| line.contains("stop kafka")).count();
-    assert!((49..=54).contains(&marked), "{marked} intervals of 100 ms are marked");
+    let marked = intervals.lines().filter(|line| line.contains("stop kafka")).count() as f64;
+    let beyond = marked - stall_s / 0.1;
+    assert!((-1.5..4.5).contains(&beyond), "{marked} intervals of 100 ms are marked: {fault}");
 }
 
 #[test]
