@@ -12,4 +12,5 @@ pub mod latency;
 pub mod message;
 pub mod pacing;
 pub mod results;
+pub mod system;
 pub mod transport;

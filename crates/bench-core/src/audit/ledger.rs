@@ -149,7 +149,7 @@ impl AckLedger {
     /// says so.
     pub fn read_record(folder: &Path) -> Result<(Self, Option<bool>), LedgerError> {
         let path = folder.join(Self::FILE_NAME);
-        let text = std::fs::read(&path)
+        let text = crate::system::read_file(&path)
             .map_err(|source| LedgerError::Read { path: path.clone(), source })?;
         let parsed = serde_json::from_slice::<LedgerFile>(&text).map_err(|error| error.to_string());
         parsed

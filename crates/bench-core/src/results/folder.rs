@@ -23,6 +23,7 @@ use crate::audit::AckLedger;
 use crate::engine::{Interval, IntervalSink, Latencies, Timeline};
 use crate::latency::LatencyHistogram;
 use crate::message::RunId;
+use crate::system;
 
 /// Names of the latencies in the columns of `intervals.csv`, in the order of
 /// [`Latencies::named`](crate::engine::Latencies::named).
@@ -36,7 +37,11 @@ const FAULT_COLUMN: &str = "fault";
 #[derive(Debug, thiserror::Error)]
 pub enum FolderError {
     /// It cannot be made or written.
-    #[error("failed to write results to {path}; choose another folder with --results-dir")]
+    #[error(
+        "failed to write results to {}: {}; choose another folder with --results-dir",
+        path.display(),
+        system::cause(source)
+    )]
     Write {
         /// The folder or file.
         path: PathBuf,
@@ -44,7 +49,7 @@ pub enum FolderError {
         source: std::io::Error,
     },
     /// It holds a run already.
-    #[error("{path} holds the results of a run already; choose another folder")]
+    #[error("{} holds the results of a run already; choose another folder", path.display())]
     Taken {
         /// The folder.
         path: PathBuf,
@@ -86,12 +91,21 @@ impl RunFolder {
     /// Makes the folder `path` for a run, or takes it when it is empty of runs.
     pub fn create_at(path: &Path, started_at: SystemTime) -> Result<Self, FolderError> {
         let failed = |path: PathBuf| |source| FolderError::Write { path, source };
+        let is_new = !path.exists();
         std::fs::create_dir_all(path).map_err(failed(path.to_owned()))?;
-        if path.join(Self::DOCUMENT).exists() {
+        // A link that leads nowhere is something, too.
+        if path.join(Self::DOCUMENT).symlink_metadata().is_ok() {
             return Err(FolderError::Taken { path: path.to_owned() });
         }
         let file = path.join(Self::INTERVALS);
-        let intervals = begin_intervals(&file, &[]).map_err(failed(file))?;
+        let intervals = begin_intervals(&file, &[]).map_err(|source| {
+            if is_new {
+                // What holds nothing tells nobody anything.
+                let _ = std::fs::remove_file(&file);
+                let _ = std::fs::remove_dir(path);
+            }
+            FolderError::Write { path: file, source }
+        })?;
         Ok(Self {
             path: path.to_owned(),
             started_at,
@@ -154,8 +168,9 @@ impl RunFolder {
     fn note(&mut self, name: &str, result: std::io::Result<()>) {
         if let Err(error) = result {
             let path = self.path.join(name);
-            self.warning
-                .get_or_insert_with(|| format!("{} is incomplete: {error}", path.display()));
+            self.warning.get_or_insert_with(|| {
+                format!("{} is incomplete: {}", path.display(), system::explain(&error))
+            });
         }
     }
 
@@ -202,8 +217,9 @@ impl IntervalSink for RunFolder {
         let result = self.write_json(AckLedger::FILE_NAME, &ledger.to_file(is_whole));
         self.acked_problem = result.as_ref().err().map(|error| {
             format!(
-                "what was acknowledged is not recorded to the end ({error}): no reader can be \
-                 checked against this run with --from-run"
+                "what was acknowledged is not recorded to the end ({}): no reader can be checked \
+                 against this run with --from-run",
+                system::cause(error)
             )
         });
         self.note(AckLedger::FILE_NAME, result);
@@ -219,11 +235,11 @@ pub fn mark_faults(
     warnings: Vec<String>,
 ) -> std::io::Result<()> {
     let intervals = run_dir.join(RunFolder::INTERVALS);
-    let table = std::fs::read(&intervals)?;
+    let table = system::read_file(&intervals)?;
     assess_faults(&interval_rows(&table)?, &mut faults);
     replace(&intervals, &with_fault_column(&table, &faults)?)?;
     let path = run_dir.join(RunFolder::DOCUMENT);
-    let mut document: RunDocument = serde_json::from_slice(&std::fs::read(&path)?)?;
+    let mut document: RunDocument = serde_json::from_slice(&system::read_file(&path)?)?;
     document.faults = faults;
     for warning in warnings {
         if !document.warnings.contains(&warning) {
@@ -296,19 +312,12 @@ fn with_fault_column(table: &[u8], faults: &[FaultRecord]) -> std::io::Result<Ve
 
 /// Writes a file so that a reader sees the old or the new one, never half of one.
 fn replace(path: &Path, contents: &[u8]) -> std::io::Result<()> {
-    let temporary = path.with_extension("tmp");
-    let written =
-        std::fs::write(&temporary, contents).and_then(|()| std::fs::rename(&temporary, path));
-    if written.is_err() {
-        // Half of a file is of no use to anyone.
-        let _ = std::fs::remove_file(&temporary);
-    }
-    written
+    system::replace_file(path, |file| file.write_all(contents))
 }
 
 /// The table of intervals with nothing but its header.
 fn begin_intervals(path: &Path, durations: &[&'static str]) -> std::io::Result<csv::Writer<File>> {
-    let mut intervals = csv::Writer::from_path(path)?;
+    let mut intervals = csv::Writer::from_writer(system::create_new(path)?);
     intervals.write_record(interval_columns(durations))?;
     intervals.flush()?;
     Ok(intervals)
@@ -559,6 +568,41 @@ mod tests {
         std::fs::write(path.join("run.json"), "{}").expect("writes");
         let again = RunFolder::create_at(&path, SystemTime::UNIX_EPOCH);
         assert!(matches!(again, Err(FolderError::Taken { .. })));
+    }
+
+    #[test]
+    fn links_in_the_folder_are_not_followed() {
+        let temporary = tempfile::tempdir().expect("temporary folder");
+        let theirs = temporary.path().join("theirs");
+        let path = temporary.path().join("run");
+        for name in ["intervals.csv", "run.json", "run.json.tmp", "end_to_end_latency.hlog"] {
+            std::fs::create_dir(&path).expect("creates");
+            std::fs::write(&theirs, "precious").expect("writes");
+            std::os::unix::fs::symlink(&theirs, path.join(name)).expect("links");
+            if let Ok(mut folder) = RunFolder::create_at(&path, SystemTime::UNIX_EPOCH) {
+                folder.set_timeline(TIMELINE);
+                folder.write_document(&document());
+                folder.interval(&interval(0, &[1]));
+            }
+            assert_eq!(std::fs::read_to_string(&theirs).expect("reads"), "precious", "{name}");
+            std::fs::remove_dir_all(&path).expect("removes");
+        }
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_written_leaves_nothing() {
+        let temporary = tempfile::tempdir().expect("temporary folder");
+        let path = temporary.path().join("x".repeat(300));
+        let error = RunFolder::create_at(&path, SystemTime::UNIX_EPOCH).err().expect("fails");
+        assert_eq!(
+            error.to_string(),
+            format!(
+                "failed to write results to {}: the name is too long; choose another folder with \
+                 --results-dir",
+                path.display()
+            )
+        );
+        assert_eq!(std::fs::read_dir(temporary.path()).expect("reads").count(), 0);
     }
 
     #[test]

@@ -16,6 +16,7 @@ use hdrhistogram::serialization::interval_log::{
 use hdrhistogram::serialization::{Deserializer, V2DeflateSerializer};
 
 use crate::latency::LatencyHistogram;
+use crate::system;
 
 /// The name of the log of a distribution of this name.
 pub(super) fn file_name(name: &str) -> String {
@@ -57,7 +58,7 @@ impl IntervalLogs {
             let line = text.trim_end().rsplit('\n').next().unwrap_or_default();
             return writeln!(file, "{line}");
         }
-        let mut file = File::create(self.folder.join(file_name(name)))?;
+        let mut file = system::create_new(&self.folder.join(file_name(name)))?;
         let written = file.write_all(text.as_bytes());
         self.files.insert(name, file);
         written

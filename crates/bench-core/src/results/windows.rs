@@ -63,7 +63,7 @@ pub enum WindowsError {
 /// latencies has none.
 pub fn windows(run_dir: &Path, length: WindowLength) -> Result<Vec<Window>, WindowsError> {
     let path = run_dir.join(interval_log::file_name(LATENCY));
-    let log = match std::fs::read(&path) {
+    let log = match crate::system::read_file(&path) {
         Ok(log) => log,
         // Without a sample there is no log.
         Err(error)

@@ -1,0 +1,303 @@
+//! Errors of the operating system in plain words.
+//!
+//! The system's own texts (`No such file or directory (os error 2)`) name neither what helps nor,
+//! often, what is wrong. [`explain`] gives the cause and a remedy, to follow what was attempted on
+//! what: `failed to read /x: there is no such file or folder; check the path`.
+
+use std::io::{self, ErrorKind};
+use std::os::unix::process::ExitStatusExt as _;
+use std::process::ExitStatus;
+
+use rustix::io::Errno;
+
+/// How the system ends the text of an error.
+const MARK: &str = " (os error ";
+
+/// What is wrong, and what helps; an empty remedy where nothing general does.
+type Words = (&'static str, &'static str);
+
+/// The cause of an error and what helps, as the end of a sentence.
+#[must_use]
+pub fn explain(error: &io::Error) -> String {
+    match remedy(error) {
+        "" => cause(error),
+        remedy => format!("{}; {remedy}", cause(error)),
+    }
+}
+
+/// The cause of an error, for sentences that have a remedy of their own.
+#[must_use]
+pub fn cause(error: &io::Error) -> String {
+    match words_of(error) {
+        Some((cause, _)) => cause.to_owned(),
+        None => unmarked(&error.to_string()),
+    }
+}
+
+/// What helps against an error; empty where nothing general does.
+#[must_use]
+pub fn remedy(error: &io::Error) -> &'static str {
+    words_of(error).map_or("", |(_, remedy)| remedy)
+}
+
+/// A sentence in which errors of the system stand as the system words them, with plain words in their
+/// place. The remedy follows if the sentence has none, which begins with a semicolon.
+///
+/// Errors of libraries hold such texts; the place where errors are printed cannot know of which.
+#[must_use]
+pub fn plain(sentence: &str) -> String {
+    let mut text = String::new();
+    let mut rest = sentence;
+    let mut last_remedy = "";
+    while let Some((before, number, after)) = next_marked(rest) {
+        let own = io::Error::from_raw_os_error(number).to_string();
+        let own = own.split(MARK).next().unwrap_or_default();
+        let known = words(Errno::from_raw_os_error(number));
+        match (known, before.strip_suffix(own)) {
+            (Some((cause, remedy)), Some(before)) => {
+                text.push_str(before);
+                text.push_str(cause);
+                last_remedy = remedy;
+            }
+            _ => text.push_str(before),
+        }
+        rest = after;
+    }
+    text.push_str(rest);
+    // A remedy belongs at the end of a sentence.
+    if rest.is_empty() && !last_remedy.is_empty() && !text.contains(';') {
+        text.push_str("; ");
+        text.push_str(last_remedy);
+    }
+    text
+}
+
+/// How a process ended: `exit code 3`, or the signal with what it means.
+#[must_use]
+pub fn ending(status: ExitStatus) -> String {
+    match (status.code(), status.signal()) {
+        (Some(code), _) => format!("exit code {code}"),
+        (None, Some(signal)) => ended_by(signal),
+        (None, None) => "an unknown status".to_owned(),
+    }
+}
+
+fn ended_by(signal: i32) -> String {
+    let name = match signal {
+        1 => "SIGHUP",
+        2 => "SIGINT",
+        4 => "SIGILL",
+        6 => "SIGABRT: it gave up, as programs do that get no memory",
+        7 => "SIGBUS",
+        8 => "SIGFPE",
+        9 => "SIGKILL: killed from outside, as the kernel does when memory runs out",
+        11 => "SIGSEGV: it crashed",
+        13 => "SIGPIPE",
+        15 => "SIGTERM",
+        24 => "SIGXCPU: the limit of processor time (ulimit -t)",
+        25 => "SIGXFSZ: the limit of file sizes (ulimit -f)",
+        _ => "",
+    };
+    if name.is_empty() { format!("signal {signal}") } else { format!("signal {signal} ({name})") }
+}
+
+/// The text up to the next mark, the error's number, and what follows it.
+fn next_marked(text: &str) -> Option<(&str, i32, &str)> {
+    let mut from = 0;
+    loop {
+        let at = from + text[from..].find(MARK)?;
+        let number = &text[at + MARK.len()..];
+        let end = number.find(')').unwrap_or(number.len());
+        if let Ok(code) = number[..end].parse() {
+            let after = number.get(end + 1..).unwrap_or_default();
+            return Some((&text[..at], code, after));
+        }
+        from = at + MARK.len();
+    }
+}
+
+fn unmarked(text: &str) -> String {
+    let mut plain = String::new();
+    let mut rest = text;
+    while let Some((before, _, after)) = next_marked(rest) {
+        plain.push_str(before);
+        rest = after;
+    }
+    plain + rest
+}
+
+fn words_of(error: &io::Error) -> Option<Words> {
+    match Errno::from_io_error(error) {
+        Some(errno) => words(errno),
+        // Made by a library: its own words say more than the kind, where it has any.
+        None if error.get_ref().is_some() => None,
+        None => words_of_kind(error.kind()),
+    }
+}
+
+fn words_of_kind(kind: ErrorKind) -> Option<Words> {
+    Some(match kind {
+        ErrorKind::NotFound => return words(Errno::NOENT),
+        ErrorKind::PermissionDenied => return words(Errno::ACCESS),
+        ErrorKind::StorageFull => return words(Errno::NOSPC),
+        ErrorKind::FileTooLarge => return words(Errno::FBIG),
+        ErrorKind::ConnectionRefused => return words(Errno::CONNREFUSED),
+        ErrorKind::ConnectionReset => return words(Errno::CONNRESET),
+        ErrorKind::BrokenPipe => return words(Errno::PIPE),
+        ErrorKind::TimedOut => return words(Errno::TIMEDOUT),
+        ErrorKind::InvalidData => ("it is not text in UTF-8", "check what it holds"),
+        ErrorKind::UnexpectedEof => ("it ends too early", ""),
+        _ => return None,
+    })
+}
+
+fn words(errno: Errno) -> Option<Words> {
+    words_of_files(errno).or_else(|| words_of_limits(errno)).or_else(|| words_of_network(errno))
+}
+
+fn words_of_files(errno: Errno) -> Option<Words> {
+    Some(match errno {
+        Errno::NOENT => ("there is no such file or folder", "check the path"),
+        Errno::ACCESS => {
+            ("this user has no permission", "change the permissions, or use another path or user")
+        }
+        Errno::PERM => ("the system does not permit it to this user", "use another user"),
+        Errno::ROFS => ("the file system is read-only", "use a folder that can be written"),
+        Errno::ISDIR => ("it is a folder", "name a file"),
+        Errno::NOTDIR => ("a part of the path is not a folder", "check the path"),
+        Errno::EXIST => ("it exists already", "remove it, or use another name"),
+        Errno::NOTEMPTY => ("the folder is not empty", "use an empty one"),
+        Errno::NAMETOOLONG => ("the name is too long", "use a shorter one"),
+        Errno::LOOP => ("it is a symbolic link, which is not followed here", "remove the link"),
+        Errno::NXIO => ("it is a pipe that nobody reads, or no device is there", "name a file"),
+        Errno::XDEV => ("it lies on another file system", "use one file system for both"),
+        Errno::BUSY => ("something else uses it", "end what uses it"),
+        Errno::TXTBSY => ("the program is being written", "try again when that is done"),
+        Errno::NOEXEC => ("it is not a program of this system", "install the one for this system"),
+        Errno::IO => ("the device failed to read or write", "check the disk"),
+        Errno::SPIPE => ("it is a pipe, in which nothing can be skipped", "name a file"),
+        Errno::STALE => ("the network file system has lost it", "mount it again"),
+        _ => return None,
+    })
+}
+
+fn words_of_limits(errno: Errno) -> Option<Words> {
+    Some(match errno {
+        Errno::NOSPC => ("no space is left on the device", "free some, or use another device"),
+        Errno::DQUOT => ("the disk quota is used up", "free some, or use another device"),
+        Errno::FBIG => {
+            ("the limit of file sizes is reached (ulimit -f)", "raise it, or write less")
+        }
+        Errno::MFILE => ("this process may open no more files (ulimit -n)", "raise the limit"),
+        Errno::NFILE => ("this machine may open no more files (fs.file-max)", "raise the limit"),
+        Errno::AGAIN => (
+            "the system refuses it for now, as at a limit of threads (ulimit -u, or pids.max of a \
+             container)",
+            "raise the limit, or end other processes",
+        ),
+        Errno::NOMEM => (
+            "no memory is left, or the limit of address space (ulimit -v) is reached",
+            "free some memory, or raise the limit",
+        ),
+        Errno::TOOBIG => ("the command line and the environment are too long", "shorten them"),
+        _ => return None,
+    })
+}
+
+fn words_of_network(errno: Errno) -> Option<Words> {
+    Some(match errno {
+        Errno::ADDRINUSE => {
+            ("the address is in use", "end what listens there, or use another port")
+        }
+        Errno::ADDRNOTAVAIL => ("this machine does not have the address", "check the address"),
+        Errno::CONNREFUSED => (
+            "the connection was refused, since nothing listens there",
+            "check the address, and that the server runs",
+        ),
+        Errno::CONNRESET | Errno::CONNABORTED => {
+            ("the other side broke off the connection", "check that the server runs")
+        }
+        Errno::PIPE => ("the other side has closed it", "check that it still runs"),
+        Errno::TIMEDOUT => {
+            ("no answer came in time", "check the address, the network, and that the server runs")
+        }
+        Errno::HOSTUNREACH | Errno::NETUNREACH | Errno::NETDOWN | Errno::HOSTDOWN => {
+            ("no network leads there", "check the address and the network")
+        }
+        Errno::NOTCONN => ("there is no connection", "check that the server runs"),
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(errno: Errno) -> io::Error {
+        io::Error::from_raw_os_error(errno.raw_os_error())
+    }
+
+    #[test]
+    fn common_errors_have_cause_and_remedy_without_number() {
+        let all = [
+            Errno::NOENT,
+            Errno::ACCESS,
+            Errno::PERM,
+            Errno::ROFS,
+            Errno::ISDIR,
+            Errno::NOTDIR,
+            Errno::EXIST,
+            Errno::NAMETOOLONG,
+            Errno::LOOP,
+            Errno::NOSPC,
+            Errno::DQUOT,
+            Errno::FBIG,
+            Errno::MFILE,
+            Errno::NFILE,
+            Errno::AGAIN,
+            Errno::NOMEM,
+            Errno::ADDRINUSE,
+            Errno::ADDRNOTAVAIL,
+            Errno::CONNREFUSED,
+            Errno::TIMEDOUT,
+            Errno::HOSTUNREACH,
+        ];
+        for errno in all {
+            let text = explain(&of(errno));
+            assert!(!text.contains("os error") && text.contains("; "), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_uncommon_error_keeps_its_words_without_its_number() {
+        assert_eq!(explain(&of(Errno::PROTO)), "Protocol error");
+        assert_eq!(explain(&io::Error::other("it is odd")), "it is odd");
+    }
+
+    #[test]
+    fn texts_of_the_system_in_a_sentence_are_replaced() {
+        let text = format!("failed to read /x: {}", of(Errno::NOENT));
+        assert_eq!(
+            plain(&text),
+            "failed to read /x: there is no such file or folder; check the path"
+        );
+        let text = format!("failed to write /x; use --dir: {}", of(Errno::NOSPC));
+        assert_eq!(plain(&text), "failed to write /x; use --dir: no space is left on the device");
+        let text = format!("failed ({}) twice: {}", of(Errno::NOENT), of(Errno::PROTO));
+        assert_eq!(plain(&text), "failed (there is no such file or folder) twice: Protocol error");
+    }
+
+    #[test]
+    fn a_text_without_errors_of_the_system_stays() {
+        for text in ["", "all is well", "a (os error x) b", "ends (os error "] {
+            assert_eq!(plain(text), text);
+        }
+    }
+
+    #[test]
+    fn a_process_ends_with_a_code_or_a_signal() {
+        assert_eq!(ending(ExitStatus::from_raw(3 << 8)), "exit code 3");
+        assert!(ending(ExitStatus::from_raw(25)).contains("ulimit -f"));
+        assert_eq!(ending(ExitStatus::from_raw(40)), "signal 40");
+    }
+}

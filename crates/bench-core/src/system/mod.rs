@@ -1,0 +1,12 @@
+//! What the operating system answers, in words; the files of a result folder, opened with suspicion;
+//! and the limits at which a process would die without a word.
+
+mod cause;
+mod files;
+mod limits;
+mod quote;
+
+pub use cause::{cause, ending, explain, plain, remedy};
+pub use files::{create_new, open_lock, read_file, replace_file};
+pub use limits::{refusal, reserve_threads, start_thread_error, survive_file_size_limit};
+pub use quote::{LINE_MAX, QUOTE_MAX, shortened, shortened_lines};

@@ -1,0 +1,62 @@
+//! Text from outside in messages: as much of it as helps.
+
+use std::borrow::Cow;
+
+/// The most characters of a value that a message quotes.
+pub const QUOTE_MAX: usize = 120;
+
+/// The most characters of a line that is shown to people.
+pub const LINE_MAX: usize = 1_000;
+
+/// A value as a message quotes it: the first [`QUOTE_MAX`] characters, with the number of all where
+/// there are more.
+#[must_use]
+pub fn shortened(text: &str) -> Cow<'_, str> {
+    let Some((end, _)) = text.char_indices().nth(QUOTE_MAX) else { return Cow::Borrowed(text) };
+    Cow::Owned(format!("{}… ({} characters)", &text[..end], text.chars().count()))
+}
+
+/// A text with the middle of each overlong line left out: what was attempted stands at its beginning,
+/// and the remedy at its end.
+#[must_use]
+pub fn shortened_lines(text: &str) -> Cow<'_, str> {
+    let is_short = |line: &str| line.len() <= LINE_MAX || line.chars().count() <= LINE_MAX;
+    if text.lines().all(is_short) {
+        return Cow::Borrowed(text);
+    }
+    let lines = text.split('\n').map(|line| {
+        if is_short(line) { Cow::Borrowed(line) } else { Cow::Owned(without_middle(line)) }
+    });
+    Cow::Owned(lines.collect::<Vec<_>>().join("\n"))
+}
+
+fn without_middle(line: &str) -> String {
+    const HEAD: usize = 600;
+    const TAIL: usize = 300;
+    let characters = line.chars().count();
+    let head: String = line.chars().take(HEAD).collect();
+    let tail: String = line.chars().skip(characters - TAIL).collect();
+    format!("{head} … ({} characters left out) … {tail}", characters - HEAD - TAIL)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_short_value_is_quoted_whole_and_a_long_one_in_part() {
+        assert_eq!(shortened("ä"), "ä");
+        let quoted = shortened(&"ä".repeat(100_000)).into_owned();
+        assert!(quoted.ends_with("ä… (100000 characters)"), "{quoted}");
+        assert!(quoted.chars().count() < 2 * QUOTE_MAX);
+    }
+
+    #[test]
+    fn an_overlong_line_keeps_beginning_and_end() {
+        assert_eq!(shortened_lines("a\nb"), "a\nb");
+        let text = format!("error: `{}`; use less\nnext", "x".repeat(100_000));
+        let shown = shortened_lines(&text).into_owned();
+        assert!(shown.starts_with("error: `xx") && shown.ends_with("`; use less\nnext"), "{shown}");
+        assert!(shown.len() < 1_100);
+    }
+}
