@@ -19,7 +19,10 @@ mod serving;
 
 use std::ffi::OsStr;
 use std::io::Write;
+use std::panic;
 use std::process::ExitCode;
+
+use bench_core::system::{self, plain};
 
 pub use dynamodb::EmbeddedDynamodb;
 pub use kafka::{
@@ -29,7 +32,7 @@ pub use kafka::{
 pub use kinesis::{EmbeddedKinesis, KinesisLimits};
 pub use s3::EmbeddedS3;
 
-use process::Kind;
+use process::{Kind, Reply};
 use serving::ServeError;
 
 /// All that this program can become, and what it then does with its second argument until whoever
@@ -43,6 +46,9 @@ const SERVICES: [Service; 5] = [
     (&lambda::KIND, lambda::serve),
 ];
 
+/// The threads without which no service can do its work.
+const THREADS_LEAST: u64 = 6;
+
 /// Becomes an embedded service when this process was started for that: returns its exit code once
 /// whoever started it has gone. Otherwise returns nothing, at once.
 ///
@@ -53,14 +59,36 @@ pub fn run_if_requested() -> Option<ExitCode> {
     let mut arguments = std::env::args_os().skip(1);
     let first = arguments.next()?;
     let (kind, serve) = SERVICES.into_iter().find(|(kind, _)| first == kind.argument)?;
+    system::survive_file_size_limit();
+    tell_refusals(kind);
+    if let Err(error) = system::reserve_threads(THREADS_LEAST) {
+        // Before it becomes a panic of a library, or its abort.
+        let reason = system::start_thread_error(&error);
+        // Nobody who could be told is left if that fails.
+        let _ = serving::say(&Reply::Failed(format!("no thread can be started: {reason}")));
+        return Some(ExitCode::FAILURE);
+    }
     Some(match serve(&arguments.next().unwrap_or_default()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // The parent's log is not ours to write to; standard error is the same for both.
-            let _ = writeln!(std::io::stderr(), "{}: {error}", kind.name);
+            let _ = writeln!(std::io::stderr(), "{}: {}", kind.name, plain(&error.to_string()));
             ExitCode::FAILURE
         }
     })
+}
+
+/// Has a library's panic over a thread or memory that the system refused end this process with one
+/// sentence: without the thread the service would be up and never answer.
+fn tell_refusals(kind: &'static Kind) {
+    let others = panic::take_hook();
+    panic::set_hook(Box::new(move |panic| match system::refusal(panic.payload()) {
+        Some(refusal) => {
+            let _ = writeln!(std::io::stderr(), "{}: {refusal}", kind.name);
+            std::process::exit(1);
+        }
+        None => others(panic),
+    }));
 }
 
 #[cfg(test)]

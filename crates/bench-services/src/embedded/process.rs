@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
+use bench_core::system::ending;
 use serde::{Deserialize, Serialize};
 
 use super::s3::Keys;
@@ -18,6 +19,9 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long a service may take to end by itself before it is killed.
 const STOP_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How long a service may take to end once it has closed its output.
+const ENDING_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A kind of embedded service.
 #[derive(Debug)]
@@ -97,14 +101,20 @@ impl ServiceProcess {
         if let Some(stdout) = process.stdout.take() {
             let ended = Arc::clone(&ended);
             // Ends when the process does.
-            std::thread::spawn(move || {
+            let read = move || {
                 for line in BufReader::new(stdout).lines().map_while(Result::ok) {
                     if sender.send(line).is_err() {
                         break;
                     }
                 }
                 ended.store(true, Ordering::Relaxed);
-            });
+            };
+            let thread = std::thread::Builder::new().name("service".to_owned()).spawn(read);
+            if let Err(source) = thread {
+                let _ = process.kill();
+                let _ = process.wait();
+                return Err(ServiceError::Background { service: kind.name, source });
+            }
         }
         let address = String::new();
         let mut started = Self { kind, process, requests, replies, ended, address, keys: None };
@@ -149,7 +159,8 @@ impl ServiceProcess {
         if let Some(requests) = &mut self.requests
             && requests.write_all(&line).is_err()
         {
-            return Err(self.no_answer(action, "has ended".to_owned()));
+            let ending = self.ending();
+            return Err(self.no_answer(action, ending));
         }
         match self.reply(action)? {
             Reply::Done => Ok(()),
@@ -158,16 +169,30 @@ impl ServiceProcess {
         }
     }
 
-    fn reply(&self, action: &str) -> Result<Reply, ServiceError> {
+    fn reply(&mut self, action: &str) -> Result<Reply, ServiceError> {
         let reason = match self.replies.recv_timeout(ANSWER_TIMEOUT) {
             Ok(line) => match serde_json::from_str(&line) {
                 Ok(reply) => return Ok(reply),
                 Err(_) => format!("answered '{}'", line.chars().take(200).collect::<String>()),
             },
-            Err(RecvTimeoutError::Disconnected) => "has ended".to_owned(),
+            Err(RecvTimeoutError::Disconnected) => self.ending(),
             Err(RecvTimeoutError::Timeout) => format!("did not answer within {ANSWER_TIMEOUT:?}"),
         };
         Err(self.no_answer(action, reason))
+    }
+
+    /// That the process has ended, and how, as far as that is known in time.
+    fn ending(&mut self) -> String {
+        let deadline = Instant::now() + ENDING_TIMEOUT;
+        loop {
+            match self.process.try_wait() {
+                Ok(Some(status)) => return format!("has ended with {}", ending(status)),
+                Ok(None) if Instant::now() < deadline => {
+                    std::thread::sleep(Duration::from_millis(2));
+                }
+                Ok(None) | Err(_) => return "has ended".to_owned(),
+            }
+        }
     }
 
     fn refused(&self, action: &str, reason: String) -> ServiceError {

@@ -70,10 +70,11 @@ where
     let (listener, address) = listen(port.unwrap_or(0)).map_err(ServeError::Serve)?;
     let (alone, left_alone) = oneshot::channel();
     if port.is_none() {
-        std::thread::spawn(move || {
+        let watch = std::thread::Builder::new().name("parent".to_owned()).spawn(move || {
             let _ = io::copy(&mut io::stdin().lock(), &mut io::sink());
             let _ = alone.send(());
         });
+        watch.map_err(ServeError::Serve)?;
     }
     say(&Reply::Up { address, keys })?;
     let runtime = Builder::new_multi_thread().enable_all().build().map_err(ServeError::Serve)?;

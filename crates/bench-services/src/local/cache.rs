@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use super::LocalError;
+use super::{LocalError, interruption};
 
 /// How long another process may take to fetch what this one needs as well.
 const FETCH_TIMEOUT: Duration = Duration::from_mins(15);
@@ -77,8 +77,11 @@ impl Cache {
         let registry = self.registry();
         fs::create_dir_all(&registry).map_err(LocalError::file("create", &registry))?;
         let file = registry.join(id);
-        fs::write(&file, dir.as_os_str().as_encoded_bytes())
-            .map_err(LocalError::file("write", &file))
+        fs::write(&file, dir.as_os_str().as_encoded_bytes()).map_err(|error| {
+            // Half of a path may be another one.
+            let _ = fs::remove_file(&file);
+            LocalError::file("write", &file)(error)
+        })
     }
 
     /// Forgets a stack.
@@ -136,6 +139,7 @@ impl Lock {
             match file.try_lock() {
                 Ok(()) => return Ok(Self { _file: file }),
                 Err(TryLockError::WouldBlock) if Instant::now() < deadline => {
+                    interruption::check()?;
                     std::thread::sleep(POLL);
                 }
                 Err(TryLockError::WouldBlock) => {
@@ -204,6 +208,16 @@ mod tests {
         drop(lock);
         // A process that another test starts at this moment holds it for another moment.
         Lock::take(dir.path(), Duration::from_secs(10)).expect("free again");
+    }
+
+    #[test]
+    fn waiting_for_a_lock_is_interruptible() {
+        let (dir, _) = cache();
+        let _lock = Lock::take(dir.path(), Duration::ZERO).expect("free");
+        let interrupted = std::sync::Arc::new(true.into());
+        let wait = || Lock::take(dir.path(), Duration::from_mins(15));
+        let error = super::super::interruptible(&interrupted, wait).expect_err("interrupted");
+        assert!(matches!(error, LocalError::Interrupted), "{error}");
     }
 
     #[test]

@@ -52,6 +52,9 @@ pub enum LocalError {
         /// How long it was waited for.
         waited: Duration,
     },
+    /// Whoever wanted it has had enough, see [`interruptible`](super::interruptible).
+    #[error("interrupted")]
+    Interrupted,
     /// A file or folder could not be read or written.
     #[error("failed to {attempted} {}", path.display())]
     File {

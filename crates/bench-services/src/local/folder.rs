@@ -54,7 +54,16 @@ pub(super) fn absolute(dir: &Path) -> Result<PathBuf, LocalError> {
 
 pub(super) fn create_private(dir: &Path) -> Result<(), LocalError> {
     let created = fs::DirBuilder::new().recursive(true).mode(0o700).create(dir);
-    created.map_err(LocalError::file("create", dir))
+    created.map_err(LocalError::file("create", dir))?;
+    // What is written below it would go where a link leads.
+    match fs::symlink_metadata(dir) {
+        Ok(found) if found.is_dir() => Ok(()),
+        Ok(_) => {
+            let problem = format!("{} is a symbolic link: remove it", dir.display());
+            Err(LocalError::Options(problem))
+        }
+        Err(error) => Err(LocalError::file("find", dir)(error)),
+    }
 }
 
 /// Removes a file or a folder with all in it, if it is there.
@@ -70,6 +79,17 @@ pub(super) fn remove(path: &Path) -> Result<(), LocalError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_link_in_the_place_of_a_folder_is_refused() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let [theirs, link] = ["theirs", "logs"].map(|name| dir.path().join(name));
+        fs::create_dir(&theirs).expect("created");
+        std::os::unix::fs::symlink(&theirs, &link).expect("linked");
+        let error = create_private(&link).expect_err("refused").to_string();
+        assert!(error.contains("symbolic link: remove it"), "{error}");
+        create_private(&theirs).expect("a folder");
+    }
 
     #[test]
     fn a_stack_comes_only_where_nothing_else_is() {

@@ -4,6 +4,8 @@ use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::time::Duration;
 
+use bench_core::system::cause;
+
 /// How long a server may take for each step of an answer.
 const TIMEOUT: Duration = Duration::from_millis(500);
 
@@ -40,7 +42,7 @@ pub(super) fn asked(
     match answered() {
         Ok(status) if status.starts_with("HTTP/1.") && status.ends_with(&wanted) => Ok(()),
         Ok(status) => Err(format!("it answers {what} with '{}'", status.escape_default())),
-        Err(error) => Err(format!("it does not answer {what} on port {port}: {error}")),
+        Err(error) => Err(format!("it does not answer {what} on port {port}: {}", cause(&error))),
     }
 }
 

@@ -8,11 +8,12 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::process::Launch;
 use super::server::{Notice, Parts, Server, Site};
-use super::{Cache, LocalError, Service, StackOptions, maven, secret};
+use super::{Cache, LocalError, Service, StackOptions, interruptible, interruption, maven, secret};
 pub(super) use config::{Listener, properties};
 
 /// The version that is fetched.
@@ -164,7 +165,13 @@ fn format_storage(nodes: &[Site<'_>], password: &str) -> Result<(), LocalError> 
             }
             Ok(())
         };
-        let running: Vec<_> = nodes.iter().map(|node| scope.spawn(move || format(node))).collect();
+        // What interrupts this thread interrupts those, too.
+        let flag = interruption::current();
+        let start = |node| {
+            let flag = Arc::clone(&flag);
+            scope.spawn(move || interruptible(&flag, || format(node)))
+        };
+        let running: Vec<_> = nodes.iter().map(start).collect();
         // A panic of such a thread would be one of this crate.
         running.into_iter().try_for_each(|thread| thread.join().unwrap_or(Ok(())))
     })

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use bench_core::system::cause;
+
 use super::installed::find;
 use super::process::Launch;
 use super::server::Notice;
@@ -138,7 +140,9 @@ pub(super) fn java() -> Result<PathBuf, LocalError> {
         .args(["-XX:-UsePerfData", "-version"])
         .stdin(Stdio::null())
         .output()
-        .map_err(|error| missing(format!("{} does not start ({error})", java.display())))?;
+        .map_err(|error| {
+            missing(format!("{} does not start ({})", java.display(), cause(&error)))
+        })?;
     match java_version(&String::from_utf8_lossy(&said.stderr)) {
         Some(JAVA_MIN..) => Ok(java),
         Some(old) => Err(missing(format!("{} is Java {old}", java.display()))),

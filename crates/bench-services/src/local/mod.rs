@@ -23,6 +23,7 @@ mod error;
 mod folder;
 mod http;
 mod installed;
+mod interruption;
 mod kafka;
 mod kinesis;
 mod lambda;
@@ -48,6 +49,7 @@ use crate::embedded::KinesisLimits;
 
 pub use cache::Cache;
 pub use error::LocalError;
+pub use interruption::interruptible;
 pub use lambda::LambdaOptions;
 pub use origin::origin_of;
 pub use process::{MEMBER_VARIABLE, ProcessState};

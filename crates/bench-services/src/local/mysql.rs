@@ -6,6 +6,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use bench_core::system;
+
 use super::process::Launch;
 use super::server::{Notice, Parts, Server, Site};
 use super::{Cache, LocalError, StackOptions, http, installed, maven, secret};
@@ -286,7 +288,9 @@ fn greeting(port: u16) -> Result<(), String> {
             }
             _ => Err(format!("what answers on port {port} is no MariaDB or MySQL")),
         },
-        Err(error) => Err(format!("it does not greet a client on port {port}: {error}")),
+        Err(error) => {
+            Err(format!("it does not greet a client on port {port}: {}", system::cause(&error)))
+        }
     }
 }
 

@@ -2,17 +2,20 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom};
+use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use bench_core::system::{ending, shortened_lines};
+use rustix::fs::OFlags;
 use rustix::process::{
     Pid, Signal, WaitOptions, kill_process, kill_process_group, test_kill_process, waitpid,
 };
 use serde::{Deserialize, Serialize};
 
-use super::LocalError;
+use super::{LocalError, interruption};
 
 /// The variable by which a stack's processes are known, those too that were started a moment before
 /// whoever started them was killed. Its value is the stack's folder.
@@ -55,7 +58,8 @@ impl Launch {
         Process::of(child.id()).map_err(|source| self.failed(purpose, source))
     }
 
-    /// Runs a program to its end, for at most `timeout`. It must end well.
+    /// Runs a program to its end, for at most `timeout`. It must end well. If it does not end in time,
+    /// or this work is interrupted, it is killed with all that it has started.
     pub(super) fn run(
         &self,
         purpose: &str,
@@ -63,16 +67,26 @@ impl Launch {
         timeout: Duration,
     ) -> Result<(), LocalError> {
         let mut command = self.command(stack_dir)?;
-        let mut child = command.spawn().map_err(|source| self.failed(purpose, source))?;
+        interruption::check()?;
+        let child = command.process_group(0).spawn();
+        let mut child = child.map_err(|source| self.failed(purpose, source))?;
+        let kill = |child: &mut Child| {
+            let _ = kill_process_group(Pid::from_child(child), Signal::KILL);
+            let _ = child.kill();
+            let _ = child.wait();
+        };
         let deadline = Instant::now() + timeout;
         let how = loop {
             match child.try_wait() {
                 Ok(Some(status)) if status.success() => return Ok(()),
-                Ok(Some(status)) => break format!("{} ended with {status}", self.name()),
+                Ok(Some(status)) => break format!("{} ended with {}", self.name(), ending(status)),
+                Ok(None) if interruption::is_requested() => {
+                    kill(&mut child);
+                    return Err(LocalError::Interrupted);
+                }
                 Ok(None) if Instant::now() < deadline => std::thread::sleep(POLL),
                 Ok(None) => {
-                    let _ = child.kill();
-                    let _ = child.wait();
+                    kill(&mut child);
                     break format!("{} did not end within {timeout:?}", self.name());
                 }
                 Err(source) => return Err(self.failed(purpose, source)),
@@ -87,7 +101,9 @@ impl Launch {
     }
 
     fn command(&self, stack_dir: &Path) -> Result<Command, LocalError> {
-        let log = OpenOptions::new().create(true).append(true).open(&self.log);
+        // Somebody else's file in its place is not written to.
+        let wary = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
+        let log = OpenOptions::new().create(true).append(true).custom_flags(wary).open(&self.log);
         let log = log.map_err(LocalError::file("write", &self.log))?;
         let errors = log.try_clone().map_err(LocalError::file("write", &self.log))?;
         let mut command = Command::new(&self.program);
@@ -127,7 +143,8 @@ pub(super) fn last_lines(log: &Path) -> String {
     let is_trace = |line: &str| line.starts_with("\tat ") || line.starts_with("\t... ");
     let says = |line: &&str| !line.trim().is_empty() && !is_trace(line);
     let lines: Vec<&str> = text.lines().filter(says).collect();
-    lines[lines.len().saturating_sub(SHOWN_LINES)..].join("\n")
+    let last = lines[lines.len().saturating_sub(SHOWN_LINES)..].join("\n");
+    shortened_lines(&last).into_owned()
 }
 
 /// What a process does.
@@ -214,6 +231,19 @@ impl Process {
     /// Waits until the process has ended. Whether it has.
     pub(super) fn wait(&self, deadline: Instant) -> bool {
         self.wait_for(deadline, |state| state == ProcessState::Ended)
+    }
+
+    /// The same, for only as long as nobody has had enough.
+    pub(super) fn wait_unless(&self, deadline: Instant, has_enough: impl Fn() -> bool) -> bool {
+        loop {
+            if self.state() == ProcessState::Ended {
+                return true;
+            }
+            if has_enough() || Instant::now() >= deadline {
+                return false;
+            }
+            std::thread::sleep(POLL);
+        }
     }
 
     fn wait_for(&self, deadline: Instant, is_wanted: impl Fn(ProcessState) -> bool) -> bool {
@@ -309,6 +339,10 @@ fn boot_id() -> io::Result<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use super::super::interruptible;
     use super::*;
 
     fn shell(dir: &Path, script: &str) -> Launch {
@@ -372,10 +406,33 @@ mod tests {
         run("echo $GREETING", SIGNAL_TIMEOUT).expect("ends well");
         let error = run("echo no such thing >&2; exit 3", SIGNAL_TIMEOUT).expect_err("fails");
         let error = error.to_string();
-        assert!(error.starts_with("failed to greet: sh ended with exit status: 3"), "{error}");
+        assert!(error.starts_with("failed to greet: sh ended with exit code 3"), "{error}");
         assert!(error.ends_with("good morning\nno such thing"), "{error}");
         let error = run("exec sleep 60", Duration::from_millis(50)).expect_err("is too slow");
         assert!(error.to_string().contains("did not end within 50ms"), "{error}");
+        let flag = Arc::new(AtomicBool::new(false));
+        let started = Instant::now();
+        let error = interruptible(&flag, || {
+            std::thread::scope(|scope| {
+                scope.spawn(|| {
+                    // Once the child of the program runs.
+                    while !dir.path().join("child").exists() {
+                        std::thread::sleep(POLL);
+                    }
+                    flag.store(true, Ordering::Relaxed);
+                });
+                run("sleep 600 & echo $! > new; mv new child; wait", Duration::from_mins(10))
+            })
+        });
+        assert!(matches!(error, Err(LocalError::Interrupted)), "{error:?}");
+        assert!(started.elapsed() < Duration::from_mins(1));
+        let child = fs::read_to_string(dir.path().join("child")).expect("its id");
+        let child: u32 = child.trim().parse().expect("an id");
+        let deadline = Instant::now() + SIGNAL_TIMEOUT;
+        while Stat::of(child).is_ok_and(|stat| stat.state != 'Z') && Instant::now() < deadline {
+            std::thread::sleep(POLL);
+        }
+        assert!(Stat::of(child).is_ok_and(|stat| stat.state == 'Z') || Stat::of(child).is_err());
         let missing = Launch { program: "/no/such".into(), ..shell(dir.path(), "") };
         let error = missing.spawn("kafka-1", dir.path()).expect_err("no program");
         assert_eq!(error.to_string(), "failed to start /no/such for kafka-1");

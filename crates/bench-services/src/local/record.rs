@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use bench_core::system::read_file;
 use serde::de::Error as _;
 use serde::{Deserialize, Serialize};
 
@@ -52,7 +53,10 @@ impl Record {
         let text = text.map_err(|source| LocalError::Record { path: path.clone(), source })?;
         let new = dir.join(RECORD_NEW);
         secret::write(&new, &text)?;
-        fs::rename(&new, &path).map_err(LocalError::file("write", &path))
+        fs::rename(&new, &path).map_err(|error| {
+            let _ = fs::remove_file(&new);
+            LocalError::file("write", &path)(error)
+        })
     }
 }
 
@@ -64,9 +68,9 @@ pub(super) fn is_stack(dir: &Path) -> bool {
 /// The record of the stack in `dir`, whatever it says about itself.
 pub(super) fn read(dir: &Path) -> Result<Record, LocalError> {
     let path = dir.join(RECORD);
-    let text = fs::read_to_string(&path).map_err(LocalError::file("read", &path))?;
+    let text = read_file(&path).map_err(LocalError::file("read", &path))?;
     let nonsense = |source| LocalError::Record { path: path.clone(), source };
-    let record: Record = serde_json::from_str(&text).map_err(nonsense)?;
+    let record: Record = serde_json::from_slice(&text).map_err(nonsense)?;
     let known = |service| node_names(service, &record.options);
     for node in &record.nodes {
         let wanted = server(node.service).ports(&record.options);

@@ -27,5 +27,10 @@ pub(super) fn write(path: &Path, text: &str) -> Result<(), LocalError> {
         _ => {}
     }
     let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
-    file.and_then(|mut file| file.write_all(text.as_bytes())).map_err(failed())
+    let written = file.and_then(|mut file| file.write_all(text.as_bytes()));
+    written.map_err(|error| {
+        // Half of a secret is of no use.
+        let _ = std::fs::remove_file(path);
+        failed()(error)
+    })
 }

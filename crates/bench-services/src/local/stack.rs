@@ -16,7 +16,7 @@ use super::port::Ports;
 use super::process::{Process, ProcessState, kill_members, last_lines};
 use super::record::{Node, Record, is_stack, merged, node_names, ports_in_use, read};
 use super::server::{Notice, Site, environment, server, sites};
-use super::{Cache, LocalError, Service, StackOptions, s3, secret};
+use super::{Cache, LocalError, Service, StackOptions, interruption, s3, secret};
 
 /// The environment variable that names the folder of the stack that tools work with.
 pub(super) const VARIABLE: &str = "BENCH_STACK";
@@ -258,6 +258,7 @@ impl Stack {
         for services in WAVES {
             let indices = self.indices(|node| services.contains(&node.service));
             for &index in &indices {
+                interruption::check()?;
                 self.start_node(index, notice)?;
             }
             self.wait_until_healthy(&indices)?;
@@ -351,6 +352,7 @@ impl Stack {
                         log,
                     });
                 }
+                interruption::check()?;
                 if Instant::now() >= deadline {
                     return Err(unhealthy(format!("after {START_TIMEOUT:?}, {reason}")));
                 }
@@ -360,7 +362,8 @@ impl Stack {
         Ok(())
     }
 
-    /// Ends the nodes of these services, all at once.
+    /// Ends the nodes of these services, all at once. Who is interrupted does not wait for them: their
+    /// data goes with them.
     fn end_nodes(&self, services: &[Service], notice: &mut Notice<'_>) {
         let nodes = self.record.nodes.iter().filter(|node| services.contains(&node.service));
         let running: Vec<(&Node, &Process)> = nodes
@@ -373,7 +376,7 @@ impl Stack {
         }
         let deadline = Instant::now() + STOP_TIMEOUT;
         for (_, process) in running {
-            if !process.wait(deadline) {
+            if !process.wait_unless(deadline, interruption::is_requested) {
                 process.kill();
             }
         }

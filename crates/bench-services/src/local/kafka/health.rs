@@ -3,6 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::time::Duration;
 
+use bench_core::system::cause;
 use rdkafka::ClientConfig;
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
@@ -27,8 +28,10 @@ pub(super) fn check(node: &Site<'_>) -> Result<(), String> {
     }
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, node.port(Listener::Plaintext.name())));
     TcpStream::connect_timeout(&address, TIMEOUT)
-        .map_err(|error| format!("nobody listens on {address} ({error})"))?;
-    let seen = brokers(address).map_err(|error| format!("{address} does not answer ({error})"))?;
+        .map_err(|error| format!("no client can reach {address}: {}", cause(&error)))?;
+    // What the client library says of it is that there was no answer.
+    let seen = brokers(address)
+        .map_err(|_| format!("{address} takes connections and does not answer as a broker yet"))?;
     let missing = running.iter().find(|other| {
         let id = i32::try_from(number(other)).unwrap_or_default();
         !seen.contains(&id)
