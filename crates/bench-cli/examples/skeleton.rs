@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use bench_cli::{
     Amount, Exit, GenerateArgs, LogArgs, OutputArgs, OutputFormat, Shutdown, WorkloadArgs,
-    generate, main_with, output, quantity,
+    arguments, generate, main_with, output, quantity,
 };
 use clap::{CommandFactory, Parser};
 
@@ -46,7 +46,7 @@ fn run() -> Result<Exit> {
     if generate::handle(Options::command())? {
         return Ok(Exit::Good);
     }
-    let options = Options::parse();
+    let options: Options = arguments::parse()?;
     options.log.init();
     let workload = options.workload.workload()?;
     let shutdown = Shutdown::install().context("failed to listen for signals")?;

@@ -3,7 +3,9 @@
 use std::fmt::Display;
 use std::process::ExitCode;
 
-use crate::progress;
+use bench_core::system::{plain, survive_file_size_limit};
+
+use crate::{panics, progress};
 
 /// The exit codes of all tools. This is the one place that defines them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,15 +57,26 @@ impl UsageError {
 #[error("interrupted while {0}")]
 pub struct Interrupted(pub &'static str);
 
-/// Runs a tool to its exit code.
+/// Runs a tool to its exit code. To be called first of all, since it sees to it that limits of the
+/// system end in an error of the tool and not in its death.
 ///
-/// An error goes to standard error as one line, its causes joined with `: `.
+/// An error goes to standard error as one line, its causes joined with `: `, what the system said in
+/// plain words, and what a terminal would obey escaped.
 pub fn main_with(tool: fn() -> anyhow::Result<Exit>) -> ExitCode {
-    let exit = tool().unwrap_or_else(|error| {
-        progress::print_line_on_stderr(&format!("error: {error:#}"));
+    survive_file_size_limit();
+    panics::tell_refusals();
+    // A panic has been reported where it happened.
+    let ended = std::panic::catch_unwind(tool).unwrap_or(Ok(Exit::Failed));
+    let exit = ended.unwrap_or_else(|error| {
+        progress::print_line_on_stderr(&format!("error: {}", told(&error)));
         exit_of(&error)
     });
     exit.into()
+}
+
+/// An error with its causes, as people are told.
+pub(crate) fn told(error: &anyhow::Error) -> String {
+    plain(&format!("{error:#}"))
 }
 
 fn exit_of(error: &anyhow::Error) -> Exit {
@@ -116,6 +129,14 @@ mod tests {
         for error in [outermost, innermost, below_a_library_error] {
             assert_eq!(exit_of(&error), Exit::Usage, "{error:#}");
         }
+    }
+
+    #[test]
+    fn the_system_is_put_into_plain_words() {
+        let error = std::io::Error::from_raw_os_error(2);
+        let error = anyhow::Error::from(error).context("failed to read /x");
+        let plain = "failed to read /x: there is no such file or folder; check the path";
+        assert_eq!(told(&error), plain);
     }
 
     #[test]

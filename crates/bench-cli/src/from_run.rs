@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 use bench_core::audit::{AckLedger, Expected};
 use bench_core::message::RunId;
 use bench_core::results::{RunDocument, RunFolder, Status};
+use bench_core::system;
 
 use crate::quantity::parse_duration;
 use crate::{Interrupted, Shutdown, UsageError};
@@ -23,7 +24,7 @@ const SILENCE_MIN: Duration = Duration::from_secs(5);
 pub fn await_run_end(folder: &Path, shutdown: &Shutdown) -> Result<(), Interrupted> {
     let mut is_told = false;
     loop {
-        let document = std::fs::read(folder.join(RunFolder::DOCUMENT)).unwrap_or_default();
+        let document = system::read_file(&folder.join(RunFolder::DOCUMENT)).unwrap_or_default();
         // Folders without a document that can be read are for others to complain about.
         let running = serde_json::from_slice::<RunDocument>(&document)
             .ok()
@@ -126,7 +127,7 @@ pub fn acked_in(folder: &Path) -> Result<AckedRun, UsageError> {
 
 /// How far the run came that left its results in `folder`, if its document can be read.
 fn status_in(folder: &Path) -> Option<Status> {
-    let document = std::fs::read(folder.join(RunFolder::DOCUMENT)).ok()?;
+    let document = system::read_file(&folder.join(RunFolder::DOCUMENT)).ok()?;
     serde_json::from_slice::<RunDocument>(&document).ok().map(|document| document.status)
 }
 

@@ -4,6 +4,7 @@
 //! A tool's `main` is [`main_with`] around a function that parses its options, does its work and
 //! returns an [`Exit`]. `examples/skeleton.rs` is a whole tool of that shape.
 
+pub mod arguments;
 mod confirm;
 mod exit;
 mod expecting;
@@ -14,6 +15,7 @@ mod logging;
 mod measurement;
 mod options_in_force;
 pub mod output;
+mod panics;
 mod printable;
 mod progress;
 pub mod quantity;

@@ -5,10 +5,16 @@
 
 mod machine;
 
+use bench_core::system;
+
 use crate::{UsageError, quantity};
 
 /// Address space of a thread, bytes: its stack, of which little is ever used.
 const STACK_BYTES: u64 = 8 << 20;
+
+/// The most threads that are tried before a run: enough for the limits of users and of containers that
+/// cannot be read, and soon done.
+const RESERVED_MAX: u64 = 512;
 
 /// Workers from which on the memory of huge pages is worth more than their speed.
 const MANY: u32 = 16;
@@ -37,6 +43,30 @@ pub struct Workers {
     pub count: u32,
     /// What each takes.
     pub each: Needs,
+}
+
+/// Refuses to start where the machine, its container or the ulimits have no room for any work at all:
+/// libraries abort, or blame a server, when they are refused a thread or memory.
+pub(crate) fn check_start() -> Result<(), UsageError> {
+    if let Some(limit) = machine::too_tight() {
+        let needs = limit.resource.amount(machine::least(limit.resource));
+        let left = limit.resource.amount(limit.left);
+        return Err(UsageError::from_library(format!(
+            "any work needs {needs}, and {} leaves {left}; {}",
+            limit.source, limit.remedy
+        )));
+    }
+    machine::raise_file_limit(0);
+    reserve(machine::least(Resource::Threads))
+}
+
+/// Tries whether the system lets so many threads be started: not all of its limits can be read.
+fn reserve(threads: u64) -> Result<(), UsageError> {
+    system::reserve_threads(threads).map_err(|error| {
+        let threads = Resource::Threads.amount(threads);
+        let why = system::start_thread_error(&error);
+        UsageError::from_library(format!("failed to start {threads}: {why}"))
+    })
 }
 
 /// Something that a machine, a container or a user has only so much of.
@@ -69,6 +99,8 @@ pub fn check_limits(workers: &[Workers]) -> Result<Option<String>, UsageError> {
         tracing::warn!("{warning}");
     }
     machine::raise_file_limit(needed(workers, Resource::Files));
+    let threads = needed(workers, Resource::Threads) + machine::least(Resource::Threads);
+    reserve(threads.min(RESERVED_MAX))?;
     if workers.iter().map(|workers| workers.count).sum::<u32>() >= MANY {
         machine::use_small_pages();
     }
@@ -79,15 +111,19 @@ fn judge(workers: &[Workers], limits: &[Limit]) -> Result<Option<String>, UsageE
     for limit in limits {
         let needed = needed(workers, limit.resource);
         if needed > limit.left {
+            let count: u32 = workers.iter().map(|workers| workers.count).sum();
+            let verb = if count == 1 { "needs" } else { "need" };
             let problem = format!(
-                "{} need {}, and {} leaves {}",
+                "{} {verb} {}, and {} leaves {}",
                 list(workers),
                 limit.resource.amount(needed),
                 limit.source,
                 limit.resource.amount(limit.left),
             );
             let options: Vec<_> = workers.iter().map(|workers| workers.option).collect();
-            let remedy = format!("use fewer, or {}", limit.remedy);
+            let fewest = workers.iter().all(|workers| workers.count <= 1);
+            let fewer = if fewest { "" } else { "use fewer, or " };
+            let remedy = format!("{fewer}{}", limit.remedy);
             return Err(UsageError::new(&options.join(", "), problem, remedy));
         }
     }
@@ -192,5 +228,13 @@ mod tests {
         let text = judge(&workers(1, 2), &limits).expect_err("too little").to_string();
         assert!(text.contains("1 producer and 2 consumers need 6.29 MB of memory"), "{text}");
         assert_eq!(judge(&workers(1_000, 1_000), &[]), Ok(None), "no limit is known");
+    }
+
+    #[test]
+    fn one_worker_is_not_told_to_use_fewer() {
+        let text = judge(&workers(1, 0)[..1], &[limit(Resource::Threads, 1)]);
+        let text = text.expect_err("too little").to_string();
+        let problem = "--producers: 1 producer needs 4 threads, and this machine leaves 1 threads";
+        assert_eq!(text, format!("{problem}; buy more"));
     }
 }

@@ -39,7 +39,7 @@ impl LogArgs {
         let colours = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
         let installed = tracing_subscriber::fmt()
             .with_env_filter(filter)
-            .with_writer(|| BesideProgress)
+            .with_writer(move || BesideProgress { colours })
             .with_ansi(colours)
             .with_timer(uptime())
             .with_target(self.verbose > 1)

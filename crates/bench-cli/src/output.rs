@@ -1,10 +1,14 @@
 //! Results on standard output.
 
-use std::io::{self, Write};
+use std::borrow::Cow;
+use std::fmt::Write as _;
+use std::io::{self, IsTerminal as _, Write};
 
 use anyhow::{Context as _, Result};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
+
+use crate::printable_except;
 
 /// The form in which a tool prints its result.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
@@ -38,6 +42,52 @@ pub struct OutputArgs {
 /// A reader that has gone away (`tool | head`) is no error: it has what it wanted.
 pub fn print(text: &str) -> io::Result<()> {
     print_to(&mut io::stdout().lock(), text)
+}
+
+/// Prints a result on standard output.
+///
+/// Names and answers of servers stand in it. Text for people is escaped wherever it goes, since it is
+/// shown in the end. What programs read is exact, other than on a terminal.
+pub fn print_result(format: OutputFormat, text: &str) -> io::Result<()> {
+    print(&shown(format, text, io::stdout().is_terminal()))
+}
+
+/// Prints text for people on standard output, escaped so that no terminal obeys it.
+pub fn print_text(text: &str) -> io::Result<()> {
+    print_result(OutputFormat::Human, text)
+}
+
+fn shown(format: OutputFormat, text: &str, on_terminal: bool) -> Cow<'_, str> {
+    match format {
+        OutputFormat::Human => printable_except(text, &LAYOUT),
+        OutputFormat::Json if on_terminal => escaped_json(text),
+        OutputFormat::Csv if on_terminal => printable_except(text, &LAYOUT),
+        OutputFormat::Json | OutputFormat::Csv => Cow::Borrowed(text),
+    }
+}
+
+/// The characters that lay out a text of ours.
+pub(crate) const LAYOUT: [char; 2] = ['\n', '\t'];
+
+/// JSON with escapes for what serde leaves as it is and a terminal would obey. It stays the same
+/// document.
+fn escaped_json(text: &str) -> Cow<'_, str> {
+    if matches!(printable_except(text, &LAYOUT), Cow::Borrowed(_)) {
+        return Cow::Borrowed(text);
+    }
+    let mut escaped = String::with_capacity(text.len() + 64);
+    for c in text.chars() {
+        let own = c.to_string();
+        if matches!(printable_except(&own, &LAYOUT), Cow::Borrowed(_)) {
+            escaped.push(c);
+        } else {
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                // Writing to a string never fails.
+                let _ = write!(escaped, "\\u{unit:04x}");
+            }
+        }
+    }
+    Cow::Owned(escaped)
 }
 
 /// A result as one JSON document, its fields behind the version of their schema.
@@ -90,6 +140,22 @@ mod tests {
         assert!(print_to(&mut Broken(io::ErrorKind::BrokenPipe), "x").is_ok());
         let error = print_to(&mut Broken(io::ErrorKind::StorageFull), "x").expect_err("fails");
         assert_eq!(error.kind(), io::ErrorKind::StorageFull);
+    }
+
+    #[test]
+    fn a_terminal_obeys_no_form_and_programs_get_what_there_is() {
+        let foreign = "a\u{1b}[31m\u{202e}\u{7f}b\n";
+        for is_terminal in [false, true] {
+            let human = shown(OutputFormat::Human, foreign, is_terminal);
+            assert_eq!(human, "a\\x1b[31m\\u{202e}\\x7fb\n");
+        }
+        assert_eq!(shown(OutputFormat::Csv, foreign, false), foreign);
+        assert_eq!(shown(OutputFormat::Csv, foreign, true), "a\\x1b[31m\\u{202e}\\x7fb\n");
+        let json = serde_json::to_string(foreign).expect("JSON");
+        assert_eq!(shown(OutputFormat::Json, &json, false), json);
+        let on_terminal = shown(OutputFormat::Json, &json, true);
+        assert!(on_terminal.is_ascii(), "{on_terminal}");
+        assert_eq!(serde_json::from_str::<String>(&on_terminal).expect("JSON"), foreign);
     }
 
     #[test]

@@ -4,6 +4,11 @@ use std::fmt;
 use std::io::{self, IsTerminal, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use bench_core::system::shortened_lines;
+
+use crate::output::LAYOUT;
+use crate::{printable, printable_except};
+
 /// Back to the first column, and erase to the end of the line.
 const ERASE_LINE: &str = "\r\x1b[K";
 
@@ -56,6 +61,13 @@ impl Progress {
         }
     }
 
+    /// Prints a line that stays, above the progress line; nothing where none is shown.
+    pub fn print_line(&self, line: &str) {
+        if self.is_visible() {
+            print_line_on_stderr(line);
+        }
+    }
+
     /// Takes the line away.
     pub fn clear(&mut self) {
         if let Some(terminal) = &mut self.terminal
@@ -93,12 +105,16 @@ impl fmt::Debug for Terminal {
 
 /// Prints a line of its own on standard error, in place of a progress line that stands there.
 pub(crate) fn print_line_on_stderr(line: &str) {
-    let _ = writeln!(BesideProgress, "{line}");
+    let _ = writeln!(BesideProgress { colours: false }, "{line}");
 }
 
-/// Standard error for whole lines other than progress: erases the progress line first.
+/// Standard error for whole lines other than progress: erases the progress line first, and escapes
+/// what a terminal would obey.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct BesideProgress;
+pub(crate) struct BesideProgress {
+    /// Whether what is written has colours of ours.
+    pub(crate) colours: bool,
+}
 
 impl Write for BesideProgress {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -110,13 +126,39 @@ impl Write for BesideProgress {
         if LINE_ON_STDERR.swap(false, Ordering::Relaxed) {
             stderr.write_all(ERASE_LINE.as_bytes())?;
         }
-        stderr.write_all(bytes)
+        stderr.write_all(safe(bytes, self.colours).as_bytes())
     }
 
     fn flush(&mut self) -> io::Result<()> {
         io::stderr().flush()
     }
 }
+
+/// Lines as a terminal shows them: overlong ones without their middle, without anything that it would
+/// obey other than colours where these are ours.
+fn safe(bytes: &[u8], colours: bool) -> String {
+    let text = String::from_utf8_lossy(bytes);
+    let text = shortened_lines(&text);
+    if !colours {
+        return printable_except(&text, &LAYOUT).into_owned();
+    }
+    let mut parts = text.split(ESCAPE);
+    let mut shown = printable_except(parts.next().unwrap_or_default(), &LAYOUT).into_owned();
+    for part in parts {
+        let colour = part.find('m').filter(|end| {
+            part.starts_with('[') && part[1..*end].chars().all(|c| c.is_ascii_digit() || c == ';')
+        });
+        let (colour, rest) = part.split_at(colour.map_or(0, |end| end + 1));
+        // What is no colour is shown as the other characters are.
+        shown.push_str(if colour.is_empty() { "\\x1b" } else { "\x1b" });
+        shown.push_str(colour);
+        shown.push_str(&printable_except(rest, &LAYOUT));
+    }
+    shown
+}
+
+/// What begins a colour.
+const ESCAPE: char = '\x1b';
 
 fn columns_of_stderr() -> usize {
     match rustix::termios::tcgetwinsize(io::stderr()) {
@@ -127,7 +169,9 @@ fn columns_of_stderr() -> usize {
 
 /// The first `columns` characters, on one line.
 fn fit(line: &str, columns: usize) -> String {
-    line.chars().take(columns).map(|c| if c.is_control() { ' ' } else { c }).collect()
+    let one_line: String =
+        line.chars().take(columns).map(|c| if c.is_control() { ' ' } else { c }).collect();
+    printable(&one_line).chars().take(columns).collect()
 }
 
 #[cfg(test)]
@@ -178,6 +222,22 @@ mod tests {
         progress.clear();
         drop(progress);
         assert_eq!(screen.iter().collect::<Vec<_>>(), ["\r\x1b[Ka b", "\r\x1b[K"]);
+    }
+
+    #[test]
+    fn colours_of_ours_stay_and_all_else_is_escaped() {
+        let line = "\x1b[2m0.1s\x1b[0m \x1b[31;1m WARN\x1b[0m a\x1b[2Jb\x1b]0;t\x07\u{202e}c\td\n";
+        assert_eq!(
+            safe(line.as_bytes(), true),
+            "\x1b[2m0.1s\x1b[0m \x1b[31;1m WARN\x1b[0m a\\x1b[2Jb\\x1b]0;t\\x07\\u{202e}c\td\n"
+        );
+        assert_eq!(safe(b"\x1b[2mx", false), "\\x1b[2mx");
+        assert_eq!(safe(b"\x1b[2", true), "\\x1b[2");
+    }
+
+    #[test]
+    fn a_progress_line_cannot_turn_the_text_around() {
+        assert_eq!(fit("a\u{202e}b", 20), "a\\u{202e}b");
     }
 
     #[test]

@@ -6,6 +6,7 @@
 use std::time::{Duration, SystemTime};
 
 use bench_core::pacing::Schedule;
+use bench_core::system::shortened;
 
 /// The longest duration that an option takes: a hundred years of 365 days, so that instants in
 /// nanoseconds never overflow.
@@ -15,7 +16,7 @@ pub const DURATION_MAX: Duration = Duration::from_hours(100 * 365 * 24);
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum QuantityError {
     /// Not a number with a unit.
-    #[error("`{text}` is not a {kind}; write it as in {}", kind.examples())]
+    #[error("`{}` is not a {kind}; write it as in {}", shortened(text), kind.examples())]
     Malformed {
         /// What was written.
         text: String,
@@ -23,7 +24,11 @@ pub enum QuantityError {
         kind: Kind,
     },
     /// A fraction of something that cannot be divided.
-    #[error("`{text}` is not a whole number; a {kind} is written as in {}", kind.examples())]
+    #[error(
+        "`{}` is not a whole number; a {kind} is written as in {}",
+        shortened(text),
+        kind.examples()
+    )]
     NotWhole {
         /// What was written.
         text: String,
@@ -31,7 +36,7 @@ pub enum QuantityError {
         kind: Kind,
     },
     /// More or less than the quantity can be.
-    #[error("`{text}` is out of range; a {kind} is {}", kind.range())]
+    #[error("`{}` is out of range; a {kind} is {}", shortened(text), kind.range())]
     OutOfRange {
         /// What was written.
         text: String,
@@ -71,10 +76,10 @@ impl Kind {
 
     fn range(self) -> &'static str {
         match self {
-            Self::Size => "at most 16 EiB",
+            Self::Size => "less than 16 EiB",
             Self::Rate => "from 0.001/s to 1G/s",
             Self::Duration => "whole nanoseconds, at most 100 years",
-            Self::Count => "at most 2^64",
+            Self::Count => "at most 18 quintillion (18446744073709551615)",
             Self::Share => "from 0 to 1, or 0% to 100%",
         }
     }
@@ -491,6 +496,18 @@ mod tests {
         assert_eq!(duration_ns(99_960_000), "100 ms");
         assert_eq!(duration_ns(83_400_000_000), "83.4 s");
         assert_eq!(duration_ns(3_723_000_000_000), "1h 2m 3s");
+    }
+
+    #[test]
+    fn a_count_or_size_out_of_range_is_told_the_last_that_fits() {
+        let error = parse_count("1e30").or_else(|_| parse_count("99999999999G")).expect_err("big");
+        let largest = u64::MAX.to_string();
+        assert!(error.to_string().contains(&largest), "{error}");
+        assert_eq!(parse_count(&largest), Ok(u64::MAX));
+        let error = parse_size_bytes("18446744073709551616").expect_err("big").to_string();
+        assert!(error.ends_with("a size is less than 16 EiB"), "{error}");
+        let error = parse_count(&"9".repeat(100_000)).expect_err("long").to_string();
+        assert!(error.len() < 300, "{error}");
     }
 
     proptest! {

@@ -15,7 +15,7 @@ use bench_core::results::{
 use clap::Args;
 use serde_json::Value;
 
-use crate::{Exit, Interrupted, OutputFormat, UsageError, output, quantity, report};
+use crate::{Exit, Interrupted, OutputFormat, UsageError, exit, output, quantity, report};
 
 /// Where results go and how they are divided; flatten it into a measuring tool's options.
 #[derive(Debug, Clone, Args)]
@@ -105,8 +105,8 @@ impl RunArgs {
 /// A folder that cannot be used is the command line's fault.
 fn usage(error: &FolderError) -> anyhow::Error {
     match error {
-        FolderError::Write { source, .. } => {
-            UsageError::from_library(format!("--results-dir: {error}: {source}")).into()
+        FolderError::Write { .. } => {
+            UsageError::from_library(format!("--results-dir: {error}")).into()
         }
         FolderError::Taken { .. } => UsageError::from_library(format!("--run-dir: {error}")).into(),
     }
@@ -141,7 +141,7 @@ impl RunRecord {
     pub fn fail(mut self, error: &anyhow::Error) {
         let interrupted = error.downcast_ref::<Interrupted>().is_some();
         self.document.status = if interrupted { Status::Incomplete } else { Status::Failed };
-        self.warn(format!("{error:#}"));
+        self.warn(exit::told(error));
         self.folder.write_document(&self.document);
     }
 
@@ -182,7 +182,7 @@ impl RunRecord {
                     + "\n"
             }
         };
-        output::print(&text).context("failed to print the result")?;
+        output::print_result(output, &text).context("failed to print the result")?;
         Ok(match (status, outcome) {
             (Status::Incomplete, _) => Exit::Interrupted,
             (Status::Failed | Status::Running, _) => Exit::Failed,

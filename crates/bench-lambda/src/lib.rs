@@ -23,6 +23,7 @@ const RUNTIME_VARIABLE: &str = "AWS_LAMBDA_RUNTIME_API";
 
 /// Runs as a Lambda function that lands what it gets in `system`, until Lambda ends the process.
 pub fn run(system: System) -> ExitCode {
+    bench_core::system::survive_file_size_limit();
     logging::start();
     if std::env::var_os(RUNTIME_VARIABLE).is_none() {
         tracing::error!(

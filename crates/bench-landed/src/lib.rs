@@ -9,7 +9,7 @@ mod subject;
 pub use connection::{Connection, DynamodbConnection, MysqlConnection};
 
 use anyhow::Result;
-use bench_cli::{Exit, UsageError, generate};
+use bench_cli::{Exit, UsageError, arguments, generate};
 use bench_tables::TableError;
 use clap::FromArgMatches as _;
 
@@ -32,7 +32,7 @@ pub fn run<C: Connection>(tool: Tool) -> Result<Exit> {
     if generate::handle(command.clone())? {
         return Ok(Exit::Good);
     }
-    let matches = command.clone().get_matches();
+    let matches = arguments::matches(command.clone())?;
     let options = Options::<C>::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     options.log.init();
     measure::measure(tool, &options, &command, &matches).map_err(|error| {

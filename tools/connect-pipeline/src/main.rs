@@ -10,7 +10,7 @@ mod options;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use bench_cli::{Exit, generate, main_with};
+use bench_cli::{Exit, arguments, generate, main_with};
 use clap::FromArgMatches;
 
 use options::Options;
@@ -23,7 +23,7 @@ fn run() -> Result<Exit> {
     if generate::handle(options::command())? {
         return Ok(Exit::Good);
     }
-    let matches = options::command().get_matches();
+    let matches = arguments::matches(options::command())?;
     let options = Options::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     options.log.init();
     measure::measure(&options, &matches)

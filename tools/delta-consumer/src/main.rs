@@ -9,7 +9,7 @@ mod windows;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use bench_cli::{Exit, UsageError, generate, main_with};
+use bench_cli::{Exit, UsageError, arguments, generate, main_with};
 use bench_delta::DeltaError;
 use clap::{CommandFactory, FromArgMatches};
 
@@ -27,7 +27,7 @@ fn run() -> Result<Exit> {
     if generate::handle(Options::command())? {
         return Ok(Exit::Good);
     }
-    let matches = Options::command().get_matches();
+    let matches = arguments::matches(Options::command())?;
     let options = Options::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     options.log.init();
     measure::measure(&options, &matches).map_err(|error| match error.downcast::<DeltaError>() {

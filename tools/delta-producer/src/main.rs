@@ -9,7 +9,7 @@ mod target;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use bench_cli::{Exit, UsageError, generate, main_with};
+use bench_cli::{Exit, UsageError, arguments, generate, main_with};
 use bench_delta::DeltaError;
 use bench_services::embedded;
 use clap::FromArgMatches;
@@ -31,7 +31,7 @@ fn run() -> Result<Exit> {
     if generate::handle(options::command())? {
         return Ok(Exit::Good);
     }
-    let matches = options::command().get_matches();
+    let matches = arguments::matches(options::command())?;
     let options = Options::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     options.log.init();
     let exit = match &options.command {

@@ -121,7 +121,7 @@ fn print(report: &Report, format: OutputFormat) -> Result<()> {
         OutputFormat::Json => output::versioned_json(SCHEMA_VERSION, report)?,
         OutputFormat::Csv => csv(report),
     };
-    output::print(&text).context("failed to print the result")
+    output::print_result(format, &text).context("failed to print the result")
 }
 
 fn human(report: &Report) -> String {

@@ -16,7 +16,7 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use bench_cli::{Exit, UsageError, generate, main_with};
+use bench_cli::{Exit, UsageError, arguments, generate, main_with};
 use bench_kafka::error::KafkaError;
 use bench_services::embedded;
 use bench_tables::TableError;
@@ -40,7 +40,7 @@ fn run() -> Result<Exit> {
     if generate::handle(Options::command())? {
         return Ok(Exit::Good);
     }
-    let matches = Options::command().get_matches_from(arguments());
+    let matches = arguments::matches_from(Options::command(), command_line())?;
     let options = Options::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     options.log.init();
     let result = match &options.command {
@@ -59,7 +59,7 @@ fn run() -> Result<Exit> {
 
 /// The command line, with the two-letter short option of the script that this replaces as a long
 /// one.
-fn arguments() -> impl Iterator<Item = OsString> {
+fn command_line() -> impl Iterator<Item = OsString> {
     std::env::args_os().map(|argument| match argument.to_str() {
         Some("-db") => "--dbtype".into(),
         Some(text) if text.starts_with("-db=") => format!("--dbtype={}", &text[4..]).into(),

@@ -9,7 +9,7 @@ mod start;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use bench_cli::{Exit, generate, main_with};
+use bench_cli::{Exit, arguments, generate, main_with};
 use clap::{CommandFactory, FromArgMatches};
 
 use options::Options;
@@ -26,7 +26,7 @@ fn run() -> Result<Exit> {
     if generate::handle(Options::command())? {
         return Ok(Exit::Good);
     }
-    let matches = Options::command().get_matches();
+    let matches = arguments::matches(Options::command())?;
     let options = Options::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     options.log.init();
     match &options.query.query {

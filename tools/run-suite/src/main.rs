@@ -28,8 +28,8 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use bench_cli::quantity::duration_ns;
 use bench_cli::{
-    Exit, GenerateArgs, LogArgs, OutputArgs, OutputFormat, Shutdown, UsageError, generate,
-    main_with, output,
+    Exit, GenerateArgs, LogArgs, OutputArgs, OutputFormat, Shutdown, UsageError, arguments,
+    generate, main_with, output,
 };
 use bench_core::results::ServiceOrigin;
 use bench_services::embedded;
@@ -191,7 +191,7 @@ fn run_suite() -> Result<Exit> {
     if generate::handle(Options::command())? {
         return Ok(Exit::Good);
     }
-    let options = Options::parse();
+    let options: Options = arguments::parse()?;
     options.log.init();
     match &options.command {
         Action::Quick { results_dir, services } => {
@@ -204,7 +204,7 @@ fn run_suite() -> Result<Exit> {
         }
         Action::Run { file, services, dry_run: true, .. } => {
             let (_, plan) = read_plan(file, *services)?;
-            output::print(&dry_run(&plan))?;
+            output::print_text(&dry_run(&plan))?;
             Ok(Exit::Good)
         }
         Action::Run { file, services, results_dir, .. } => {
@@ -216,7 +216,7 @@ fn run_suite() -> Result<Exit> {
         Action::DeltaSweep(args) => {
             let (text, plan) = sweep::planned(args)?;
             if args.dry_run {
-                output::print(&dry_run(&plan))?;
+                output::print_text(&dry_run(&plan))?;
                 return Ok(Exit::Good);
             }
             let folder = ExperimentFolder::create(&args.results_dir, &text, plan)?;
@@ -236,7 +236,7 @@ fn run_suite() -> Result<Exit> {
             Ok(verdict::exit_of(summary.statuses()))
         }
         Action::List { dir } => {
-            output::print(&list::human(dir)?)?;
+            output::print_text(&list::human(dir)?)?;
             Ok(Exit::Good)
         }
         Action::Services(action) => services::carry_out(action, options.log, options.output.output),
@@ -272,11 +272,12 @@ fn report(dir: &Path, format: OutputFormat) -> Result<SuiteSummary> {
     for experiment in &summary.unreadable {
         tracing::warn!("{}", experiment.problem);
     }
-    output::print(&match format {
+    let text = match format {
         OutputFormat::Human => text::human(&summary),
         OutputFormat::Json => summary.json()?,
         OutputFormat::Csv => summary.csv()?,
-    })?;
+    };
+    output::print_result(format, &text)?;
     Ok(summary)
 }
 

@@ -148,7 +148,7 @@ pub(crate) fn carry_out(
             let (stack, is_whole) = start(up, &mut progress)?;
             list(&stack.nodes(), format)?;
             if format == OutputFormat::Human {
-                output::print(&hint(&up.stack.dir))?;
+                output::print_text(&hint(&up.stack.dir))?;
             }
             // A script is to know when something is not there that it has asked for.
             Ok(if is_whole { Exit::Good } else { Exit::Failed })
@@ -166,7 +166,7 @@ pub(crate) fn carry_out(
             Ok(Exit::Good)
         }
         ServicesAction::Logs { node, lines, stack } => {
-            output::print(&last_lines(&open(stack)?, node, *lines)?)?;
+            output::print_text(&last_lines(&open(stack)?, node, *lines)?)?;
             Ok(Exit::Good)
         }
         ServicesAction::Down { all: true, .. } => {
@@ -300,7 +300,7 @@ fn list(nodes: &[NodeStatus], format: OutputFormat) -> Result<()> {
         OutputFormat::Csv => csv(nodes)?,
         OutputFormat::Human => human(nodes),
     };
-    output::print(&text).context("failed to print the services")
+    output::print_result(format, &text).context("failed to print the services")
 }
 
 fn human(nodes: &[NodeStatus]) -> String {

@@ -8,9 +8,9 @@ mod reset;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use bench_cli::{Exit, UsageError, generate, main_with};
+use bench_cli::{Exit, UsageError, arguments, generate, main_with};
 use bench_tables::TableError;
-use clap::{CommandFactory, Parser};
+use clap::CommandFactory;
 
 use options::Options;
 
@@ -22,7 +22,7 @@ fn run() -> Result<Exit> {
     if generate::handle(Options::command())? {
         return Ok(Exit::Good);
     }
-    let options = Options::parse();
+    let options: Options = arguments::parse()?;
     options.log.init();
     reset::reset(&options).map_err(|error| match error.downcast::<TableError>() {
         Ok(error) if error.is_usage() => UsageError::from_library(error).into(),

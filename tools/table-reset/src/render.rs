@@ -74,7 +74,7 @@ pub(crate) fn print(report: &ResetReport, format: OutputFormat) -> Result<()> {
         OutputFormat::Json => output::versioned_json(SCHEMA_VERSION, report)?,
         OutputFormat::Csv => csv(report),
     };
-    output::print(&text).context("failed to print the result")
+    output::print_result(format, &text).context("failed to print the result")
 }
 
 /// A report for people: one line a table.

@@ -9,9 +9,9 @@ mod topics;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use bench_cli::{Exit, UsageError, generate, main_with};
+use bench_cli::{Exit, UsageError, arguments, generate, main_with};
 use bench_kafka::error::KafkaError;
-use clap::{CommandFactory, Parser};
+use clap::CommandFactory;
 
 use options::{Command, Options};
 
@@ -23,7 +23,7 @@ fn run() -> Result<Exit> {
     if generate::handle(Options::command())? {
         return Ok(Exit::Good);
     }
-    let options = Options::parse();
+    let options: Options = arguments::parse()?;
     options.log.init();
     let result = match &options.command {
         None => clean::clean(&options),

@@ -30,7 +30,7 @@ pub(crate) fn print(report: &impl Report, format: OutputFormat) -> Result<()> {
         OutputFormat::Json => output::versioned_json(SCHEMA_VERSION, report)?,
         OutputFormat::Csv => csv(report),
     };
-    output::print(&text).context("failed to print the result")
+    output::print_result(format, &text).context("failed to print the result")
 }
 
 /// A result for people: columns, the first to the left, numbers to the right.

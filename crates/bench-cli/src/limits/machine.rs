@@ -11,14 +11,55 @@ use super::{Limit, Resource};
 /// Files that a run opens beside those of its workers: results, libraries, the terminal.
 const FILES_SPARE: u64 = 64;
 
+/// Files without which nothing can be done.
+const FILES_LEAST: u64 = 24;
+
+/// Threads that a tool has beside its workers: of signals and of measuring, of client libraries, and
+/// those of an embedded service, which is a process of the same user.
+const THREADS_SPARE: u64 = 14;
+
+/// Address space that a tool and its libraries have beside their workers, bytes. Allocators reserve far
+/// more than they use, and abort when they are refused it.
+const ADDRESS_SPACE_SPARE: u64 = 640 << 20;
+
 /// Where the kernel says what it knows.
 struct System {
     proc: PathBuf,
     groups: PathBuf,
 }
 
-/// All limits that are known, and what they leave.
+/// All limits that are known, and what they leave for workers.
 pub(super) fn limits() -> Vec<Limit> {
+    let mut limits = whole_limits();
+    for limit in &mut limits {
+        let spare = match limit.resource {
+            Resource::Files => FILES_SPARE,
+            resource => least(resource),
+        };
+        limit.left = limit.left.saturating_sub(spare);
+    }
+    limits
+}
+
+/// A limit that has no room for any work, if there is one.
+pub(super) fn too_tight() -> Option<Limit> {
+    whole_limits().into_iter().find(|limit| limit.left < least(limit.resource))
+}
+
+/// What any work takes of a resource.
+pub(super) fn least(resource: Resource) -> u64 {
+    match resource {
+        Resource::Memory => 0,
+        Resource::AddressSpace => ADDRESS_SPACE_SPARE,
+        // Runtimes of libraries have a thread for each processor.
+        Resource::Threads => {
+            THREADS_SPARE + std::thread::available_parallelism().map_or(1, |n| n.get() as u64)
+        }
+        Resource::Files => FILES_LEAST,
+    }
+}
+
+fn whole_limits() -> Vec<Limit> {
     let system = System { proc: "/proc".into(), groups: "/sys/fs/cgroup".into() };
     let mut limits = system.limits();
     limits.extend(process_limits(&system));
@@ -54,7 +95,7 @@ fn process_limits(system: &System) -> Vec<Limit> {
         limits.push(Limit { resource, left, source, remedy });
     };
     if let Some(most) = getrlimit(Rlimit::Nofile).maximum {
-        let left = most.saturating_sub(open_files(&system.proc) + FILES_SPARE);
+        let left = most.saturating_sub(open_files(&system.proc));
         add(Resource::Files, left, "the limit of open files (ulimit -n)", "raise the hard limit");
     }
     let used = system.status("VmSize").unwrap_or(0);

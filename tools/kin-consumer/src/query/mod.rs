@@ -75,7 +75,9 @@ pub(crate) fn query(options: &Options, field: &str) -> Result<Exit> {
             .receiving
             .map_or(0, |receiving| receiving.to_ns.cast_unsigned().saturating_sub(started_ns)),
     };
-    output::print(&answer.text(options.output.output)?).context("failed to print the result")?;
+    let format = options.output.output;
+    let text = answer.text(format)?;
+    output::print_result(format, &text).context("failed to print the result")?;
     if let Some(error) = error {
         return Err(error.into());
     }

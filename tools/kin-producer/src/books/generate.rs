@@ -105,7 +105,7 @@ pub(super) fn run(args: &MakeArgs) -> Result<Exit> {
         tally.nan_price,
         tally.without_title,
     );
-    output::print(&text).context("failed to print what was made")?;
+    output::print_text(&text).context("failed to print what was made")?;
     Ok(Exit::Good)
 }
 

@@ -59,7 +59,7 @@ pub(super) fn run(args: &MergeArgs) -> Result<Exit> {
     let records =
         written.with_context(|| format!("failed to merge into {}", args.output.display()))?;
     let text = format!("{records} records in {}\n", args.output.display());
-    output::print(&text).context("failed to print what was written")?;
+    output::print_text(&text).context("failed to print what was written")?;
     Ok(Exit::Good)
 }
 
