@@ -241,7 +241,7 @@ fn what_the_machine_lacks_is_said_in_one_sentence() {
     program("java", "echo 'openjdk version \"21.0.2\" 2024-01-16' >&2");
     says("there is no 'mvn' in PATH; install Maven");
     program("mvn", "echo '[ERROR] Unknown host'; exit 1");
-    says("mvn ended with exit status: 1; Maven needs the network or a mirror");
+    says("mvn ended with exit code 1; Maven needs the network or a mirror");
     says("[ERROR] Unknown host");
     let left = fs::read_dir(folder.path().join("cache")).expect("the cache").count();
     assert_eq!(left, 0, "what was half fetched is gone");

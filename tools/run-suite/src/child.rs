@@ -42,6 +42,10 @@ pub(crate) struct Invocation<'a> {
     pub(crate) services: ServiceOrigin,
     /// Where it finds them, as variables of its environment.
     pub(crate) environment: Vec<(String, String)>,
+    /// Where it runs, if not where run-suite does.
+    pub(crate) current_dir: Option<&'a Path>,
+    /// Where its standard output goes, if anywhere.
+    pub(crate) output: Option<File>,
     /// Where its standard error goes.
     pub(crate) log: File,
     /// What it is to hold open, and its children with it.
@@ -200,9 +204,12 @@ fn spawn(invocation: Invocation<'_>) -> io::Result<Child> {
         .envs(invocation.environment)
         .env(ServiceOrigin::VARIABLE, invocation.services.to_string())
         .stdin(Stdio::null())
-        .stdout(Stdio::null())
+        .stdout(invocation.output.map_or_else(Stdio::null, Stdio::from))
         .stderr(invocation.log)
         .process_group(0);
+    if let Some(dir) = invocation.current_dir {
+        command.current_dir(dir);
+    }
     // Other programs may be started at the same time, and are not to inherit it.
     let inherited = invocation.lock.try_clone()?;
     fcntl_setfd(&inherited, FdFlags::empty())?;

@@ -43,6 +43,7 @@ use std::time::Duration;
 use bench_cli::UsageError;
 use bench_cli::quantity::parse_duration;
 use bench_core::results::ServiceOrigin;
+use bench_core::system::{QUOTE_MAX, shortened, shortened_lines};
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
@@ -205,6 +206,7 @@ impl Experiment {
         let table: Table = toml::from_str(text).map_err(|error| syntax(&error))?;
         if let Some(key) = table.keys().find(|key| !KEYS.contains(&key.as_str())) {
             let remedy = remedy(nearest(key, KEYS), || format!("the keys are {}", KEYS.join(", ")));
+            let key = shortened(key);
             return Err(UsageError::new(&format!("`{key}`"), "no key of an experiment", remedy));
         }
         let file: File = toml::from_str(text).map_err(|error| syntax(&error))?;
@@ -323,12 +325,30 @@ pub(crate) fn remedy(nearest: Option<&str>, elsewhere: impl FnOnce() -> String) 
 
 /// An error about an option, at its place in the file.
 pub(crate) fn at(place: &str, option: &str, problem: &str, remedy: &str) -> UsageError {
-    UsageError::new(&format!("{place} `{option}`"), problem, remedy)
+    UsageError::new(&format!("{place} `{}`", shortened(option)), shortened_lines(problem), remedy)
 }
 
 fn syntax(error: &toml::de::Error) -> UsageError {
     let text = error.to_string();
-    UsageError::new("TOML", text.trim_end(), "`run-suite run --help` shows the form of the file")
+    UsageError::new(
+        "TOML",
+        quoted_lines(text.trim_end()),
+        "`run-suite run --help` shows the form of the file",
+    )
+}
+
+/// An error with lines of the file in it, of which those that nobody could read are shortened.
+fn quoted_lines(text: &str) -> String {
+    let lines = text.lines().map(|line| {
+        // A mark below an overlong line would stand nowhere.
+        let line = if line.trim_matches([' ', '|', '^']).is_empty() {
+            line.get(..QUOTE_MAX).unwrap_or(line)
+        } else {
+            line
+        };
+        shortened(line)
+    });
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 fn key(key: &str, problem: impl Display, remedy: &str) -> UsageError {
@@ -343,7 +363,7 @@ fn checked_name(name: String) -> Result<String, UsageError> {
         || name.starts_with(['.', '-'])
         || !name.chars().all(plain)
     {
-        let problem = format!("`{name}` cannot name a folder");
+        let problem = format!("`{}` cannot name a folder", shortened(&name));
         return Err(key("name", problem, "use up to 100 letters, digits, `-`, `_`, `.`"));
     }
     Ok(name)
@@ -356,9 +376,10 @@ fn checked_question(question: String) -> Result<String, UsageError> {
     Ok(question)
 }
 
-fn checked_tool(at: &str, tool: String) -> Result<String, UsageError> {
-    if tool.is_empty() || tool.contains('/') {
-        let problem = format!("`{tool}` is not the name of a tool");
+/// A tool's name, which is no path: an experiment file, or the plan in a folder, may be anybody's.
+pub(crate) fn checked_tool(at: &str, tool: String) -> Result<String, UsageError> {
+    if tool.is_empty() || tool.contains('/') || tool.starts_with(['.', '-']) {
+        let problem = format!("`{}` is not the name of a tool", shortened(&tool));
         return Err(key(at, problem, "name one without its folder, such as kafka-prodcon"));
     }
     Ok(tool)

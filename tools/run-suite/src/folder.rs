@@ -12,14 +12,16 @@
 //!   01-record-size-100/repeat-1.aside-1/    what a run that was cut short had left
 //! ```
 
-use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{ErrorKind, Write as _};
+use std::fs::{self, File, TryLockError};
+use std::io::{ErrorKind, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
+use bench_cli::{Interrupted, Shutdown};
 use bench_core::results::rfc3339;
+use bench_core::system::{create_new, open_lock, replace_file};
 use serde::{Deserialize, Serialize};
 
 use crate::plan::Plan;
@@ -143,19 +145,22 @@ impl ExperimentFolder {
     }
 
     fn fill(path: PathBuf, text: &str, plan: Plan) -> Result<Self> {
-        let lock = lock(&path)?;
+        // Nobody else can know of it yet.
+        let lock = lock(&path, &Shutdown::without_signals())?;
         let file = path.join(FILE);
-        fs::write(&file, text).with_context(|| format!("failed to write {}", file.display()))?;
+        create_new(&file)
+            .and_then(|mut file| file.write_all(text.as_bytes()))
+            .with_context(|| format!("failed to write {}", file.display()))?;
         let folder = Self { path, state: State::new(plan), lock };
         folder.save()?;
         Ok(folder)
     }
 
     /// Opens the folder of an earlier experiment to run what is not finished.
-    pub(crate) fn open(path: &Path) -> Result<Self> {
+    pub(crate) fn open(path: &Path, shutdown: &Shutdown) -> Result<Self> {
         // Read before the lock, so that a folder of something else is left without a lock file.
         State::load(path)?;
-        let lock = lock(path)?;
+        let lock = lock(path, shutdown)?;
         let mut state = State::load(path)?;
         state.reset_unfinished(path);
         let folder = Self { path: path.to_path_buf(), state, lock };
@@ -185,6 +190,12 @@ impl ExperimentFolder {
         let parent = run_dir.parent().unwrap_or(&self.path);
         fs::create_dir_all(parent)
             .with_context(|| format!("failed to create {}", parent.display()))?;
+        let is_folder = parent.symlink_metadata().is_ok_and(|found| found.is_dir());
+        ensure!(
+            is_folder,
+            "failed to write to {}, which is a symbolic link; remove it",
+            parent.display()
+        );
         set_aside(&run_dir)?;
         set_aside(&log_path(&run_dir))?;
         self.state.runs[index] =
@@ -215,15 +226,13 @@ impl ExperimentFolder {
     /// Replaces the state file as a whole: a crash leaves the old one or the new one.
     fn save(&self) -> Result<()> {
         let path = self.path.join(STATE);
-        let temporary = path.with_extension("json.tmp");
-        let save = || {
-            let mut file = File::create(&temporary)?;
-            serde_json::to_writer_pretty(&file, &self.state)?;
-            file.write_all(b"\n")?;
-            file.sync_all()?;
-            fs::rename(&temporary, &path)
-        };
-        save().with_context(|| format!("failed to write {}", path.display()))
+        let saved = replace_file(&path, |file| {
+            let mut text = serde_json::to_vec_pretty(&self.state)?;
+            text.push(b'\n');
+            file.write_all(&text)?;
+            file.sync_all()
+        });
+        saved.with_context(|| format!("failed to write {}", path.display()))
     }
 }
 
@@ -296,24 +305,21 @@ fn now() -> String {
 
 /// Locks an experiment's folder. The lock file names the process; what counts is the lock that the
 /// kernel holds for it, which ends with the last process that has it, however that ends.
-fn lock(folder: &Path) -> Result<File> {
+fn lock(folder: &Path, shutdown: &Shutdown) -> Result<File> {
     let path = folder.join(LOCK);
     let failed = || format!("failed to lock {}", path.display());
-    let mut file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .open(&path)
-        .with_context(failed)?;
+    let mut file = open_lock(&path).with_context(failed)?;
     let deadline = Instant::now() + LOCK_WAIT;
     loop {
         match file.try_lock() {
             Ok(()) => break,
             Err(TryLockError::Error(error)) => return Err(error).with_context(failed),
             Err(TryLockError::WouldBlock) => {
-                let pid = fs::read_to_string(&path).unwrap_or_default();
-                let pid = pid.trim();
+                if shutdown.is_requested() {
+                    return Err(Interrupted("another run-suite worked on the folder").into());
+                }
+                let pid = holder(&path);
+                let pid = pid.as_str();
                 ensure!(
                     !is_run_suite(pid) && Instant::now() < deadline,
                     "failed to lock {}: run-suite (process {pid}) or a tool that it started works \
@@ -327,6 +333,16 @@ fn lock(folder: &Path) -> Result<File> {
     file.set_len(0).with_context(failed)?;
     write!(file, "{}", std::process::id()).with_context(failed)?;
     Ok(file)
+}
+
+/// What the lock file says of who holds it.
+fn holder(path: &Path) -> String {
+    let mut text = String::new();
+    // Whatever it is not: no more than a number is read of it.
+    if let Ok(file) = open_lock(path) {
+        let _ = file.take(10).read_to_string(&mut text);
+    }
+    text.trim().to_owned()
 }
 
 /// Whether the process that wrote the lock file is still there; if not, the lock is held by what it

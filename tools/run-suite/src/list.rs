@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use bench_cli::UsageError;
+use bench_core::system::{cause, explain, read_file, shortened};
 
 use crate::experiment::Experiment;
-use crate::run_files::read_file;
 
 /// A paragraph a file; a file that is no experiment is listed with what is wrong with it.
 pub(crate) fn human(dir: &Path) -> Result<String> {
@@ -16,11 +16,13 @@ pub(crate) fn human(dir: &Path) -> Result<String> {
     for path in files(dir)? {
         let said = match read_file(&path).map(String::from_utf8) {
             Ok(Ok(text)) => match Experiment::parse(&text) {
-                Ok(experiment) => format!("{} ({})", experiment.question, experiment.tool),
+                Ok(experiment) => {
+                    format!("{} ({})", shortened(&experiment.question), experiment.tool)
+                }
                 Err(error) => format!("not an experiment: {error}"),
             },
             Ok(Err(error)) => format!("not an experiment: {error}"),
-            Err(error) => format!("not readable: {error}"),
+            Err(error) => format!("not readable: {}", explain(&error)),
         };
         let _ = writeln!(text, "{}\n    {said}", path.display());
     }
@@ -35,7 +37,8 @@ fn files(dir: &Path) -> Result<Vec<PathBuf>> {
             "name the folder of the experiment files: `run-suite list DIR`",
         )
     };
-    let unreadable = |error| unusable(&format!("cannot be read ({error})"));
+    let unreadable =
+        |error: std::io::Error| unusable(&format!("cannot be read ({})", cause(&error)));
     let entries = fs::read_dir(dir).map_err(unreadable)?;
     let mut files: Vec<PathBuf> = entries
         .map(|entry| entry.map(|entry| entry.path()))

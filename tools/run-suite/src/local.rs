@@ -6,12 +6,14 @@
 //! killed.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use anyhow::{Context, Result};
-use bench_cli::{Progress, UsageError};
+use bench_cli::{Interrupted, Progress, Shutdown, UsageError};
 use bench_core::results::ServiceOrigin;
 use bench_services::local::{
-    Cache, LambdaOptions, LocalError, S3Server, Service, Stack, StackOptions,
+    Cache, LambdaOptions, LocalError, S3Server, Service, Stack, StackOptions, interruptible,
 };
 use serde::{Deserialize, Serialize};
 
@@ -230,6 +232,8 @@ fn setting(value: &OptionValue) -> Option<String> {
 /// A stack that experiments run on, one after another.
 pub(crate) struct LocalServices {
     folder: PathBuf,
+    /// What ends the waiting for services, and that for their end.
+    interruption: Arc<AtomicBool>,
     running: Option<Running>,
 }
 
@@ -242,14 +246,21 @@ struct Running {
 
 impl LocalServices {
     /// Nothing runs yet; what an earlier, killed run-suite left in `experiments` is stopped.
-    pub(crate) fn in_folder(experiments: &Path, progress: &mut Progress) -> Result<Self> {
-        let folder = experiments.join(FOLDER);
+    pub(crate) fn in_folder(
+        experiments: &Path,
+        shutdown: &Shutdown,
+        progress: &mut Progress,
+    ) -> Result<Self> {
+        let (folder, interruption) = (experiments.join(FOLDER), shutdown.flag());
         match Stack::open(&folder) {
-            Ok(mut stack) => stack.down(&mut |line| progress.update(line))?,
+            Ok(mut stack) => interruptible(&interruption, || {
+                let down = stack.down(&mut |line| progress.update(line));
+                down.map_err(|error| as_interrupted(error, "the services stopped"))
+            })?,
             Err(LocalError::NoStack { .. }) => {}
             Err(error) => return Err(error.into()),
         }
-        Ok(Self { folder, running: None })
+        Ok(Self { folder, interruption, running: None })
     }
 
     /// Sees to it that what `plan` asks for is there, and whole: what has died is started again,
@@ -269,9 +280,12 @@ impl LocalServices {
         let cache = Cache::from_environment()?;
         let mut up = |network: Option<&Network>| {
             let up = plan.options(lambda, network).and_then(|options| {
-                Stack::up(&self.folder, &cache, &options, &mut |line| progress.update(line))
+                interruptible(&self.interruption, || {
+                    Stack::up(&self.folder, &cache, &options, &mut |line| progress.update(line))
+                })
             });
-            up.context("failed to start the services of the experiment")
+            up.map_err(|error| as_interrupted(error, "the services started"))
+                .context("failed to start the services of the experiment")
         };
         let running = match &mut self.running {
             Some(running) => {
@@ -295,8 +309,18 @@ impl LocalServices {
     /// Stops what runs.
     pub(crate) fn stop(&mut self, progress: &mut Progress) -> Result<()> {
         let Some(mut running) = self.running.take() else { return Ok(()) };
-        let stopped = running.stack.down(&mut |line| progress.update(line));
+        let stopped = interruptible(&self.interruption, || {
+            running.stack.down(&mut |line| progress.update(line))
+        });
         stopped.context("failed to stop the services of the experiment")
+    }
+}
+
+/// An interruption as tools end with one, and any other error as it is.
+pub(crate) fn as_interrupted(error: LocalError, doing: &'static str) -> anyhow::Error {
+    match error {
+        LocalError::Interrupted => Interrupted(doing).into(),
+        other => other.into(),
     }
 }
 

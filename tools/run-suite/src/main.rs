@@ -32,11 +32,12 @@ use bench_cli::{
     generate, main_with, output,
 };
 use bench_core::results::ServiceOrigin;
+use bench_core::system::cause;
 use bench_services::embedded;
 use clap::{CommandFactory as _, Parser, Subcommand};
 
-use crate::experiment::{Experiment, OptionValue};
-use crate::folder::{ExperimentFolder, experiments_in};
+use crate::experiment::{Experiment, OptionValue, Owner};
+use crate::folder::{ExperimentFolder, State, experiments_in};
 use crate::local::LocalPlan;
 use crate::plan::{Estimate, Plan};
 use crate::services::ServicesAction;
@@ -106,7 +107,8 @@ An experiment file:
   kill = \"kafka-2\"                       # or stop, restart, network
   restart_after = \"5s\"
 
-In the value of an option, {run} stands for a name that no other run has.
+In the value of an option, {run} stands for a name that no other run has: letters, digits and
+underscores, for a topic, stream, table, group or folder of its own, such as topic = \"try-{run}\".
 
 Secrets reach a tool by its environment or its properties file. They have no place in an experiment
 file, which is copied into the results.";
@@ -196,7 +198,7 @@ fn run_suite() -> Result<Exit> {
     match &options.command {
         Action::Quick { results_dir, services } => {
             let mut quick = quick::create(results_dir, *services)?;
-            let exit = execute(&quick.parent, &mut quick.folders, &options);
+            let exit = execute(&quick.parent, &mut quick.folders, &shutdown()?, &options);
             for left_out in quick.left_out {
                 tracing::warn!("{left_out}");
             }
@@ -211,7 +213,7 @@ fn run_suite() -> Result<Exit> {
             let (text, plan) = read_plan(file, *services)?;
             let folder = ExperimentFolder::create(results_dir, &text, plan)?;
             let dir = folder.path().to_path_buf();
-            execute(&dir, &mut [folder], &options)
+            execute(&dir, &mut [folder], &shutdown()?, &options)
         }
         Action::DeltaSweep(args) => {
             let (text, plan) = sweep::planned(args)?;
@@ -221,15 +223,20 @@ fn run_suite() -> Result<Exit> {
             }
             let folder = ExperimentFolder::create(&args.results_dir, &text, plan)?;
             let dir = folder.path().to_path_buf();
-            execute(&dir, &mut [folder], &options)
+            execute(&dir, &mut [folder], &shutdown()?, &options)
         }
         Action::Resume { dir } => {
             let folders = experiments_in(dir)?;
+            for folder in &folders {
+                let checked = State::load(folder)?.plan.check();
+                checked.with_context(|| format!("failed to resume {}", folder.display()))?;
+            }
+            let shutdown = shutdown()?;
             let mut folders = folders
                 .iter()
-                .map(|path| ExperimentFolder::open(path))
+                .map(|path| ExperimentFolder::open(path, &shutdown))
                 .collect::<Result<Vec<_>>>()?;
-            execute(dir, &mut folders, &options)
+            execute(dir, &mut folders, &shutdown, &options)
         }
         Action::Report { dir } => {
             let summary = report(dir, options.output.output)?;
@@ -243,12 +250,21 @@ fn run_suite() -> Result<Exit> {
     }
 }
 
+fn shutdown() -> Result<Shutdown> {
+    Shutdown::install().context("failed to listen for signals")
+}
+
 /// Runs what is pending in the experiments of `dir` and reports on all of them.
-fn execute(dir: &Path, folders: &mut [ExperimentFolder], options: &Options) -> Result<Exit> {
-    let shutdown = Shutdown::install().context("failed to listen for signals")?;
+fn execute(
+    dir: &Path,
+    folders: &mut [ExperimentFolder],
+    shutdown: &Shutdown,
+    options: &Options,
+) -> Result<Exit> {
     let mut progress = options.log.progress();
     tracing::info!("results in {}", dir.display());
-    let result = suite::run_pending(dir, folders, &shutdown, &mut progress);
+    let is_reported = options.output.output == OutputFormat::Human;
+    let result = suite::run_pending(dir, folders, shutdown, &mut progress, is_reported);
     progress.clear();
     result
         .with_context(|| format!("stopped; `run-suite resume {}` runs the rest", dir.display()))?;
@@ -282,10 +298,10 @@ fn report(dir: &Path, format: OutputFormat) -> Result<SuiteSummary> {
 }
 
 fn read_plan(file: &Path, services: Option<ServiceOrigin>) -> Result<(String, Plan)> {
-    let text = std::fs::read_to_string(file).with_context(|| {
+    let text = std::fs::read_to_string(file).map_err(|error| {
         UsageError::new(
             &file.display().to_string(),
-            "cannot be read",
+            format!("cannot be read: {}", cause(&error)),
             "`run-suite list` shows the experiment files in ./experiments",
         )
     })?;
@@ -305,6 +321,7 @@ fn planned(text: String, services: Option<ServiceOrigin>) -> Result<(String, Pla
 /// Reads an experiment file, checks its options with its tool, and plans its runs.
 fn plan_file(text: &str) -> Result<Plan> {
     let mut experiment = Experiment::parse(text)?;
+    refuse_environment(&experiment, ServiceOrigin::requested())?;
     let then = experiment.then.clone();
     let tools = Tools::find(&experiment.tool, then.as_ref())?;
     let subcommand = experiment.subcommand.clone();
@@ -319,6 +336,36 @@ fn plan_file(text: &str) -> Result<Plan> {
         experiment.options.push((faults::KILL_CONSUMER.to_owned(), OptionValue::Many(killed)));
     }
     Ok(Plan { local, ..Plan::new(&experiment)? })
+}
+
+/// Refuses an experiment on services of the user's own in a shell that means those of
+/// `run-suite services`, unless the file itself names a server.
+fn refuse_environment(
+    experiment: &Experiment,
+    requested: Option<ServiceOrigin>,
+) -> Result<(), UsageError> {
+    const NAMING: [&str; 6] =
+        ["bootstrap-servers", "endpoint-url", "mysql-url", "connect-url", "lake-path", "bucket"];
+    let is_named = |name: &String| {
+        let name = Owner::of(name).1.replace('_', "-");
+        NAMING.contains(&name.as_str()) || name == "bootstrap-server"
+    };
+    let other = requested.filter(|requested| *requested != ServiceOrigin::External);
+    let Some(other) = other.filter(|_| experiment.services == ServiceOrigin::External) else {
+        return Ok(());
+    };
+    if experiment.option_names().any(is_named) {
+        return Ok(());
+    }
+    Err(UsageError::new(
+        ServiceOrigin::VARIABLE,
+        format!(
+            "this shell has it set to {other}, as `run-suite services env` does, and the experiment \
+             asks for external services"
+        ),
+        "use a new shell, `unset BENCH_SERVICES BENCH_STACK` and the variables of those servers, or \
+         give --services local",
+    ))
 }
 
 /// The runs of a plan in their order, with their command lines.
@@ -360,5 +407,32 @@ fn estimate(plan: &Plan) -> String {
             "{runs} runs; {unknown_runs} of them do not tell their time, the time limits allow {}",
             shown(at_most)
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shell_of_other_services_is_named_with_the_way_out() {
+        let experiment = |services: &str, options: &str| {
+            let head = "name = \"e\"\nquestion = \"?\"\ntool = \"t\"\n";
+            let text = format!("{head}services = \"{services}\"\n[options]\n{options}");
+            Experiment::parse(&text).expect("parsed")
+        };
+        let local = Some(ServiceOrigin::Local);
+        let error = refuse_environment(&experiment("external", ""), local).expect_err("refused");
+        let error = error.to_string();
+        assert!(error.starts_with("BENCH_SERVICES: ") && error.contains("unset "), "{error}");
+        for (services, options, requested) in [
+            ("local", "", local),
+            ("external", "", None),
+            ("external", "", Some(ServiceOrigin::External)),
+            ("external", "bootstrap-servers = \"b:9092\"", local),
+        ] {
+            let experiment = experiment(services, options);
+            refuse_environment(&experiment, requested).expect("nothing is in the way");
+        }
     }
 }

@@ -11,11 +11,12 @@ use bench_cli::quantity::{parse_count, parse_duration, parse_rate};
 use bench_core::results::ServiceOrigin;
 use serde::{Deserialize, Serialize};
 
-use crate::experiment::{Call, Case, Experiment, OptionValue, Options, Order, Owner};
+use crate::experiment::{Call, Case, Experiment, OptionValue, Options, Order, Owner, checked_tool};
 use crate::faults::{self, Fault};
 use crate::local::LocalPlan;
 use crate::prepare::{Prepare, with_files};
 use crate::tool::arguments;
+use crate::tools::Tools;
 
 /// The most runs (cells times repeats) of one experiment.
 pub(crate) const RUNS_MAX: usize = 10_000;
@@ -23,8 +24,9 @@ pub(crate) const RUNS_MAX: usize = 10_000;
 /// The folder of the second tool's results in that of the first one's.
 const THEN_FOLDER: &str = "then";
 
-/// What stands for the name of a run in the values of options: a path of plain letters that no other
-/// run of any experiment has, for what each run needs an own one of.
+/// What stands for the name of a run in the values of options: letters, digits and underscores that no
+/// other run of any experiment has, for what each run needs an own one of. It can be a folder, and a
+/// topic, stream, table or group, or a part of its name.
 pub(crate) const RUN_PLACEHOLDER: &str = "{run}";
 
 /// All that has to be known to run an experiment, without its file.
@@ -138,6 +140,29 @@ impl Plan {
         })
     }
 
+    /// Refuses what no experiment file could have asked for, since the plan of a folder may be
+    /// anybody's: its tools are found and asked as those of a file are.
+    pub(crate) fn check(&self) -> anyhow::Result<()> {
+        let prepared = self.prepare.iter().map(|prepare| &prepare.tool);
+        let then = self.then.iter().map(|then| &then.tool);
+        for tool in std::iter::once(&self.tool).chain(then).chain(prepared) {
+            checked_tool("tool", tool.clone())?;
+        }
+        let tools = Tools::find(&self.tool, self.then.as_ref())?;
+        let (subcommand, then) = (self.subcommand.as_deref(), self.then.as_ref());
+        tools.check_calls(subcommand, then)?;
+        for cell in &self.cells {
+            let own = cell.options.iter().map(|option| (Owner::Tool, option));
+            let second = cell.then.iter().map(|option| (Owner::Then, option));
+            for (owner, (name, value)) in own.chain(second) {
+                // Options that run-suite adds for faults are the tool's own, too.
+                let name = owner.name(name);
+                tools.canonical_option(subcommand, then, (owner.fixed_place(), &name), value)?;
+            }
+        }
+        Ok(())
+    }
+
     /// The longest that a run may take.
     pub(crate) fn time_limit(&self) -> Duration {
         Duration::try_from_secs_f64(self.time_limit_s).unwrap_or(Duration::MAX)
@@ -170,7 +195,7 @@ impl Plan {
 
     /// The tool that a run of the experiment in `dir` starts with.
     pub(crate) fn first(&self, run: PlannedRun, dir: &Path) -> Invoked<'_> {
-        let options = self.in_run(&self.cells[run.cell].options, run, dir);
+        let options = in_run(&self.cells[run.cell].options, run, dir);
         let run_dir = dir.join(self.run_folder(run));
         Invoked {
             tool: &self.tool,
@@ -183,7 +208,7 @@ impl Plan {
     /// The tool that comes after it, if there is one. Its folder lies in the first one's.
     pub(crate) fn second(&self, run: PlannedRun, dir: &Path) -> Option<Invoked<'_>> {
         let then = self.then.as_ref()?;
-        let options = self.in_run(&self.cells[run.cell].then, run, dir);
+        let options = in_run(&self.cells[run.cell].then, run, dir);
         let first_dir = dir.join(self.run_folder(run));
         let run_dir = self.then_dir(&first_dir)?;
         let subcommand = then.subcommand.as_deref();
@@ -193,19 +218,6 @@ impl Plan {
             run_dir,
             expected: expected(&options),
         })
-    }
-
-    /// The options of a tool in one run of the experiment in `dir`.
-    fn in_run(&self, options: &Options, run: PlannedRun, dir: &Path) -> Options {
-        let experiment = dir.file_name().unwrap_or_default().to_string_lossy();
-        let name = format!("{experiment}/{}", self.run_folder(run));
-        let text = |text: &String| with_files(text, dir).replace(RUN_PLACEHOLDER, &name);
-        let value = |value: &OptionValue| match value {
-            OptionValue::Flag(is_given) => OptionValue::Flag(*is_given),
-            OptionValue::Text(given) => OptionValue::Text(text(given)),
-            OptionValue::Many(given) => OptionValue::Many(given.iter().map(text).collect()),
-        };
-        options.iter().map(|(name, given)| (name.clone(), value(given))).collect()
     }
 
     /// How long the experiment takes, as far as the options of its cells tell.
@@ -374,6 +386,35 @@ fn too_many_runs() -> UsageError {
     UsageError::new("[[case]], [matrix] and `repeats`", problem, "sweep less, or split the file")
 }
 
+/// The options of a tool in one run of the experiment in `dir`.
+fn in_run(options: &Options, run: PlannedRun, dir: &Path) -> Options {
+    let name = run_name(run, dir);
+    let text = |text: &String| with_files(text, dir).replace(RUN_PLACEHOLDER, &name);
+    let value = |value: &OptionValue| match value {
+        OptionValue::Flag(is_given) => OptionValue::Flag(*is_given),
+        OptionValue::Text(given) => OptionValue::Text(text(given)),
+        OptionValue::Many(given) => OptionValue::Many(given.iter().map(text).collect()),
+    };
+    options.iter().map(|(name, given)| (name.clone(), value(given))).collect()
+}
+
+/// What [`RUN_PLACEHOLDER`] stands for: at most 64 characters, as `MySQL` has it for tables. The
+/// experiment's folder may be called as another one elsewhere, so that its whole path counts.
+fn run_name(run: PlannedRun, dir: &Path) -> String {
+    const FOLDER_MAX: usize = 40;
+    let folder = dir.file_name().unwrap_or_default().to_string_lossy();
+    let plain = |c: char| if c.is_ascii_alphanumeric() { c } else { '_' };
+    let folder: String = folder.chars().take(FOLDER_MAX).map(plain).collect();
+    let whole = std::path::absolute(dir).unwrap_or_else(|_| dir.to_owned());
+    let fingerprint = fingerprint(whole.as_os_str().as_encoded_bytes());
+    format!("{folder}_{}_{}_{fingerprint:08x}", run.cell + 1, run.repeat)
+}
+
+/// FNV-1a: the same in every build, unlike the standard library's hashes.
+fn fingerprint(bytes: &[u8]) -> u32 {
+    bytes.iter().fold(0x811c_9dc5, |hash, &byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
+}
+
 /// A label reduced to what file systems and shells take, and to a length that keeps paths short.
 fn folder_name(label: &str) -> String {
     const LENGTH_MAX: usize = 60;
@@ -482,6 +523,26 @@ mod tests {
         assert_eq!(estimate.known, Duration::from_secs(5 + 2 + 20));
         assert_eq!(estimate.unknown_runs, 1);
         assert_eq!(estimate.at_most, Duration::from_secs(5 + 2 + 20 + 20));
+    }
+
+    #[test]
+    fn the_name_of_a_run_is_one_of_topics_streams_and_tables() {
+        let plan = plan("repeats = 2\n[options]\ntopic = \"a-{run}\"").expect("planned");
+        let topic = |run: usize, dir: &str| {
+            let arguments = plan.first(plan.runs[run], Path::new(dir)).arguments;
+            let topic =
+                arguments.iter().find_map(|argument| argument.to_str()?.strip_prefix("--topic="));
+            topic.expect("a topic").to_owned()
+        };
+        let name = topic(0, "/results/kafka-x.y-20261121-083000");
+        assert!(name.starts_with("a-kafka_x_y_20261121_083000_1_1_"), "{name}");
+        let long = topic(1, &format!("/{}ä", "x".repeat(200)));
+        for name in [&name, &long] {
+            let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
+            assert!(name.len() <= 2 + 64 && name[2..].chars().all(is_plain), "{name}");
+        }
+        let all = ["/a/quick", "/b/quick"].map(|dir| [topic(0, dir), topic(1, dir)]).concat();
+        assert_eq!(all.iter().collect::<BTreeSet<_>>().len(), 4, "{all:?}");
     }
 
     #[test]

@@ -7,11 +7,14 @@
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use bench_cli::Shutdown;
+use bench_core::system::{create_new, ending};
 use serde::{Deserialize, Serialize};
 
+use crate::child::{self, Cause, Invocation, ToolProcess};
 use crate::folder::ExperimentFolder;
 use crate::tool::Tool;
 
@@ -37,8 +40,8 @@ pub(crate) fn with_files(value: &str, experiment_dir: &Path) -> String {
     value.replace(PLACEHOLDER, &experiment_dir.join(FOLDER).to_string_lossy())
 }
 
-/// Makes the files of an experiment, unless they are there.
-pub(crate) fn make_files(folder: &ExperimentFolder) -> Result<()> {
+/// Makes the files of an experiment, unless they are there, or until a shutdown is requested.
+pub(crate) fn make_files(folder: &ExperimentFolder, shutdown: &Shutdown) -> Result<()> {
     let steps = &folder.state().plan.prepare;
     let files = folder.path().join(FOLDER);
     if steps.is_empty() || files.is_dir() {
@@ -51,29 +54,54 @@ pub(crate) fn make_files(folder: &ExperimentFolder) -> Result<()> {
     }
     fs::create_dir(&unfinished).with_context(|| failed(&unfinished))?;
     let log_path = folder.path().join(LOG);
-    let log = File::create(&log_path).with_context(|| failed(&log_path))?;
-    for step in steps {
-        run(step, &unfinished, &log)
-            .with_context(|| format!("failed to prepare; {} says why", log_path.display()))?;
+    let log = create_new(&log_path).with_context(|| failed(&log_path))?;
+    let made = steps.iter().try_fold(true, |goes_on, step| {
+        Ok::<_, anyhow::Error>(goes_on && run(step, folder, &unfinished, &log, shutdown)?)
+    });
+    if matches!(made, Ok(true)) {
+        return fs::rename(&unfinished, &files).with_context(|| failed(&files));
     }
-    fs::rename(&unfinished, &files).with_context(|| failed(&files))
+    // Half of the files is of no use.
+    let _ = fs::remove_dir_all(&unfinished);
+    made.map(|_| ()).with_context(|| format!("failed to prepare; {} says why", log_path.display()))
 }
 
-fn run(step: &Prepare, dir: &Path, log: &File) -> Result<()> {
+/// Runs a step to its end in `dir`. Whether it got there: false after an interruption.
+fn run(
+    step: &Prepare,
+    folder: &ExperimentFolder,
+    dir: &Path,
+    log: &File,
+    shutdown: &Shutdown,
+) -> Result<bool> {
     let tool = Tool::find(&step.tool)?;
     // Beside run-suite it is named by a path that may be relative, and runs elsewhere.
     let executable: PathBuf = std::path::absolute(tool.executable())
         .with_context(|| format!("failed to find {}", tool.executable().display()))?;
-    let status = Command::new(executable)
-        .args(&step.arguments)
-        .current_dir(dir)
-        .stdin(Stdio::null())
-        .stdout(log.try_clone().context("failed to write the log")?)
-        .stderr(log.try_clone().context("failed to write the log")?)
-        .status()
-        .with_context(|| format!("failed to start {}", step.tool))?;
-    ensure!(status.success(), "`{}` ended with {status}", step.command_line());
-    Ok(())
+    let log = || log.try_clone().context("failed to write the log");
+    let arguments: Vec<OsString> = step.arguments.iter().map(OsString::from).collect();
+    let ended = child::run(
+        Invocation {
+            executable: &executable,
+            arguments: &arguments,
+            services: folder.state().plan.services,
+            environment: Vec::new(),
+            current_dir: Some(dir),
+            output: Some(log()?),
+            log: log()?,
+            lock: folder.lock(),
+        },
+        &ToolProcess::default(),
+        Duration::MAX,
+        || shutdown.is_requested(),
+        |_| (),
+    )?;
+    if ended.cause == Cause::Interruption {
+        return Ok(false);
+    }
+    let ending = ending(ended.status);
+    ensure!(ended.status.success(), "`{}` ended with {ending}", step.command_line());
+    Ok(true)
 }
 
 impl Prepare {

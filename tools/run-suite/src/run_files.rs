@@ -2,11 +2,11 @@
 //! short or swapped, and a pipe or a folder may stand in its place.
 
 use std::fmt::{self, Display, Formatter};
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use bench_core::results::{self, RunDocument, RunFolder};
+use bench_core::system::{cause, read_file, shortened_lines};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::error::Category;
@@ -52,13 +52,14 @@ impl std::error::Error for Unreadable {}
 impl Unreadable {
     fn unread(path: &Path, error: &io::Error) -> Self {
         Self {
-            problem: format!("failed to read {}: {error}", path.display()),
+            problem: format!("failed to read {}: {}", path.display(), cause(error)),
             is_missing: error.kind() == io::ErrorKind::NotFound,
         }
     }
 
     fn misunderstood(path: &Path, reason: &str) -> Self {
         let problem = format!("failed to understand {}: {reason}", path.display());
+        let problem = shortened_lines(&problem).into_owned();
         Self { problem, is_missing: false }
     }
 }
@@ -163,14 +164,6 @@ pub(crate) fn read_json<T: DeserializeOwned>(
         return Err(Unreadable::misunderstood(path, &reason));
     }
     serde_json::from_slice(&text).map_err(damaged)
-}
-
-/// Reads a file, and nothing else: the end of a pipe might never come.
-pub(crate) fn read_file(path: &Path) -> io::Result<Vec<u8>> {
-    if !fs::metadata(path)?.is_file() {
-        return Err(io::Error::other("it is not a file"));
-    }
-    fs::read(path)
 }
 
 #[derive(Deserialize)]

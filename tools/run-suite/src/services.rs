@@ -6,14 +6,16 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use bench_cli::{Exit, Interrupted, LogArgs, OutputFormat, Progress, Shutdown, UsageError, output};
+use bench_core::system::read_file;
 use bench_services::embedded::KinesisLimits;
 use bench_services::local::{
     BROKERS_MAX, Cache, LocalError, NodeStatus, ProcessState, S3Server, Service, Stack,
-    StackOptions,
+    StackOptions, interruptible,
 };
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::json;
 
+use crate::local::as_interrupted;
 use crate::text::table;
 
 /// The folder of a stack that is not named.
@@ -170,13 +172,14 @@ pub(crate) fn carry_out(
             Ok(Exit::Good)
         }
         ServicesAction::Down { all: true, .. } => {
+            let shutdown = shutdown()?;
             for dir in Cache::from_environment()?.stacks() {
-                stop(Stack::open(&dir)?, &mut progress)?;
+                stop(Stack::open(&dir)?, &shutdown, &mut progress)?;
             }
             Ok(Exit::Good)
         }
         ServicesAction::Down { stack, .. } => {
-            stop(open(stack)?, &mut progress)?;
+            stop(open(stack)?, &shutdown()?, &mut progress)?;
             Ok(Exit::Good)
         }
     }
@@ -197,15 +200,17 @@ fn start(up: &UpArgs, progress: &mut Progress) -> Result<(Stack, bool)> {
     }
     let cache = Cache::from_environment()?;
     let is_new = Stack::open(&up.stack.dir).is_err();
-    let shutdown = Shutdown::install().context("failed to listen for signals")?;
-    let result = obtainable(&cache, &options, progress).and_then(|services| {
-        options.services = services;
-        Stack::up(&up.stack.dir, &cache, &options, &mut |line| progress.update(line))
+    let shutdown = shutdown()?;
+    let result = interruptible(&shutdown.flag(), || {
+        obtainable(&cache, &options, progress).and_then(|services| {
+            options.services = services;
+            Stack::up(&up.stack.dir, &cache, &options, &mut |line| progress.update(line))
+        })
     });
     progress.clear();
     let stack = result.map_err(as_usage)?;
     if shutdown.is_requested() && is_new {
-        stop(stack, progress)?;
+        stop(stack, &shutdown, progress)?;
         return Err(Interrupted("the services started, which are stopped again").into());
     }
     if up.s3_server.is_none() && stack.has_embedded_s3() {
@@ -259,10 +264,15 @@ fn obtainable(
     }
 }
 
-fn stop(mut stack: Stack, progress: &mut Progress) -> Result<()> {
-    let result = stack.down(&mut |line| progress.update(line));
+/// Stops a stack; at once when somebody has had enough of waiting for its end.
+fn stop(mut stack: Stack, shutdown: &Shutdown, progress: &mut Progress) -> Result<()> {
+    let result = interruptible(&shutdown.flag(), || stack.down(&mut |line| progress.update(line)));
     progress.clear();
-    Ok(result?)
+    result.map_err(as_usage)
+}
+
+fn shutdown() -> Result<Shutdown> {
+    Shutdown::install().context("failed to listen for signals")
 }
 
 fn open(stack: &StackArgs) -> Result<Stack> {
@@ -271,7 +281,9 @@ fn open(stack: &StackArgs) -> Result<Stack> {
 
 /// A folder without a stack, or a name without a service, is the command line's fault.
 fn as_usage(error: LocalError) -> anyhow::Error {
-    if error.is_usage() || matches!(error, LocalError::NoStack { .. }) {
+    if matches!(error, LocalError::Interrupted) {
+        as_interrupted(error, "the services started or stopped; what was half there is gone")
+    } else if error.is_usage() || matches!(error, LocalError::NoStack { .. }) {
         UsageError::from_library(error).into()
     } else {
         error.into()
@@ -286,7 +298,7 @@ fn last_lines(stack: &Stack, name: &str, count: usize) -> Result<String> {
         let problem = format!("the stack has no '{name}'");
         return Err(UsageError::new("NODE", problem, format!("it has {}", known.join(", "))).into());
     };
-    let log = std::fs::read(&node.log);
+    let log = read_file(&node.log);
     let log = log.with_context(|| format!("failed to read {}", node.log.display()))?;
     let log = String::from_utf8_lossy(&log);
     let lines: Vec<&str> = log.lines().collect();

@@ -1,7 +1,6 @@
 //! Runs what is pending in experiments, one run after another.
 
 use std::fs::File;
-use std::io::Write as _;
 use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -10,6 +9,8 @@ use anyhow::{Context, Result, anyhow, bail};
 use bench_cli::quantity::{duration_ns, rate};
 use bench_cli::{Progress, Shutdown};
 use bench_core::results::{RunDocument, mark_faults};
+use bench_core::system::{cause, create_new};
+use bench_services::local::interruptible;
 
 use crate::child::{self, Ended, Invocation, ToolProcess};
 use crate::faults::{self, Driver, Site};
@@ -27,15 +28,17 @@ use crate::tools::Tools;
 use crate::verdict::{Judgement, RunStatus, judge_ended, wrong_services};
 
 /// Runs what is pending in all `folders`, until it is done or a shutdown is requested. Local services
-/// stand in `dir` meanwhile.
+/// stand in `dir` meanwhile. `is_reported` where people read the reasons of failed runs in the report
+/// that follows.
 pub(crate) fn run_pending(
     dir: &Path,
     folders: &mut [ExperimentFolder],
     shutdown: &Shutdown,
     progress: &mut Progress,
+    is_reported: bool,
 ) -> Result<()> {
-    let mut local = LocalServices::in_folder(dir, progress)?;
-    let result = run_on(&mut local, folders, shutdown, progress);
+    let mut local = LocalServices::in_folder(dir, shutdown, progress)?;
+    let result = run_on(&mut local, folders, shutdown, progress, is_reported);
     local.stop(progress)?;
     result
 }
@@ -45,6 +48,7 @@ fn run_on(
     folders: &mut [ExperimentFolder],
     shutdown: &Shutdown,
     progress: &mut Progress,
+    is_reported: bool,
 ) -> Result<()> {
     let all: usize = folders.iter().map(|folder| folder.state().runs.len()).sum();
     let mut position = 0;
@@ -52,7 +56,7 @@ fn run_on(
         let plan = &folder.state().plan;
         let tools = Tools::find(&plan.tool, plan.then.as_ref())?;
         if !shutdown.is_requested() {
-            prepare::make_files(folder)?;
+            prepare::make_files(folder, shutdown)?;
         }
         for index in 0..folder.state().runs.len() {
             position += 1;
@@ -66,6 +70,7 @@ fn run_on(
                 index,
                 title: title(&folder.state().plan, index, position, all),
                 tools: &tools,
+                is_reported,
             };
             step.run(local, folder, shutdown, progress)?;
         }
@@ -80,6 +85,8 @@ struct Step<'a> {
     /// What progress and logs call it.
     title: String,
     tools: &'a Tools,
+    /// Whether the report gives the reason of a failure.
+    is_reported: bool,
 }
 
 /// One of its tools, and what it is run with.
@@ -111,7 +118,10 @@ impl Step<'_> {
         let plan = folder.state().plan.clone();
         let run = plan.runs[self.index];
         let site = match &plan.local {
-            Some(wanted) => local.provide(wanted, &plan.cells[run.cell].lambda, progress)?,
+            Some(wanted) => match local.provide(wanted, &plan.cells[run.cell].lambda, progress) {
+                Err(_) if shutdown.is_requested() => return Ok(()),
+                provided => provided?,
+            },
             None => Site::default(),
         };
         if shutdown.is_requested() {
@@ -146,9 +156,9 @@ impl Step<'_> {
             }
         }
         progress.clear();
-        match &outcome.judgement.problem {
-            None => say(progress, &format!("{}: {}", self.title, figures(outcome.document()))),
-            Some(problem) => tracing::warn!("{}: {problem}", self.title),
+        // What ends run-suite is told by its error.
+        if wrong.is_none() {
+            self.tell(&outcome, progress);
         }
         let (status, run_dir) = (outcome.judgement.status, first.invoked.run_dir.clone());
         folder.end(self.index, outcome.exit_code, outcome.judgement)?;
@@ -183,7 +193,8 @@ impl Step<'_> {
         } else {
             thread::scope(|scope| {
                 let driver = Driver { faults, run_dir: &run_dir, tool: &process, site };
-                let driver = scope.spawn(|| driver.carry_out());
+                let flag = shutdown.flag();
+                let driver = scope.spawn(move || interruptible(&flag, || driver.carry_out()));
                 let ended = self.run_tool(run, &process, shutdown, progress);
                 process.end();
                 let done = driver.join().map_err(|_| anyhow!("the thread of the faults failed"))?;
@@ -194,6 +205,18 @@ impl Step<'_> {
         let unfit = unfit.or(enter_faults(&run_dir, done));
         let outcome = Outcome::of(&ended, run);
         Ok(Outcome { judgement: outcome.judgement.with_faults(unfit), ..outcome })
+    }
+
+    /// Tells what became of the run, and why it failed if nothing else does.
+    fn tell(&self, outcome: &Outcome, progress: &Progress) {
+        let Judgement { status, problem } = &outcome.judgement;
+        match problem {
+            None => say(progress, &format!("{}: {}", self.title, figures(outcome.document()))),
+            Some(_) if self.is_reported => {
+                say(progress, &format!("{}: {}", self.title, status.word()));
+            }
+            Some(problem) => tracing::warn!("{}: {problem}", self.title),
+        }
     }
 
     /// Runs the tool that comes after the first.
@@ -218,7 +241,7 @@ impl Step<'_> {
         let Invoked { arguments, run_dir, expected, .. } = &run.invoked;
         let log = log_path(run_dir);
         let log =
-            File::create(&log).with_context(|| format!("failed to create {}", log.display()))?;
+            create_new(&log).with_context(|| format!("failed to create {}", log.display()))?;
         let expected = expected.map(|time| format!(" of {} s", time.as_secs())).unwrap_or_default();
         let title = match &self.tools.then {
             Some(_) => format!("{} {}", self.title, run.tool.name()),
@@ -231,6 +254,8 @@ impl Step<'_> {
                 arguments,
                 services: run.plan.services,
                 environment: run.environment.clone(),
+                current_dir: None,
+                output: None,
                 log,
                 lock: run.lock,
             },
@@ -285,6 +310,7 @@ fn enter_faults(run_dir: &Path, faults: faults::Outcome) -> Option<String> {
         return None;
     }
     let error = mark_faults(run_dir, faults.records, faults.warnings).err()?;
+    let error = cause(&error);
     let problem = format!("failed to enter the faults into {}: {error}", run_dir.display());
     tracing::warn!("{problem}");
     has_faults.then_some(problem)
@@ -298,10 +324,7 @@ fn title(plan: &Plan, index: usize, position: usize, all: usize) -> String {
 
 /// A line that stays, for whoever watches the progress.
 fn say(progress: &Progress, line: &str) {
-    if progress.is_visible() {
-        // Nothing depends on it.
-        let _ = writeln!(std::io::stderr(), "{line}");
-    }
+    progress.print_line(line);
     tracing::debug!("{line}");
 }
 

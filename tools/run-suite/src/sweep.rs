@@ -3,7 +3,7 @@
 //! The sweep is an experiment like any other, made here instead of read from a file. Beside its
 //! result folders every rate leaves a table of its latencies over time, `delta-RATE.csv`.
 
-use std::fs::{self, File};
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ use bench_cli::quantity::{parse_count, parse_duration};
 use bench_cli::{UsageError, quantity};
 use bench_core::results::windows::{WindowLength, windows, write_csv};
 use bench_core::results::{RunDocument, ServiceOrigin};
+use bench_core::system::replace_file;
 use clap::{Args, ValueEnum};
 use toml::{Table, Value};
 
@@ -239,7 +240,8 @@ pub(crate) fn export(
     document: Option<&RunDocument>,
 ) -> Result<()> {
     let label = &cell.label;
-    let rate = cell.value(RATE).unwrap_or_default();
+    // The plan of a folder may be anybody's, and this becomes a part of a path.
+    let rate = cell.value(RATE).unwrap_or_default().replace('/', "-");
     let path = latencies_dir.join(format!("delta-{rate}.csv"));
     let leave_out = |why: &str| {
         tracing::warn!("{label}: {why}, {} is not written", path.display());
@@ -255,7 +257,7 @@ pub(crate) fn export(
         return leave_out("nothing was received after the warm-up");
     }
     fs::create_dir_all(latencies_dir).with_context(failed)?;
-    write_csv(&windows, File::create(&path).with_context(failed)?).with_context(failed)?;
+    replace_file(&path, |file| write_csv(&windows, file)).with_context(failed)?;
     tracing::info!("{label}: latencies over time in {}", path.display());
     let check = document.and_then(|document| document.summary.as_ref()?.self_check.as_ref());
     if let Some(check) = check.filter(|check| !check.kept_schedule) {

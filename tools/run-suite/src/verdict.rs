@@ -1,11 +1,11 @@
 //! What a run is worth: judged by what its tools have left in its folder, and by how they ended.
 
-use std::fs;
 use std::path::Path;
 use std::process::ExitStatus;
 
 use bench_cli::Exit;
 use bench_core::results::{RunDocument, ServiceInfo, ServiceOrigin, Status, VerdictOutcome};
+use bench_core::system::{ending, read_file, shortened_lines};
 use serde::{Deserialize, Serialize};
 
 use crate::child::{Cause, Ended};
@@ -219,10 +219,12 @@ pub(crate) fn judge_ended(ended: &Ended, files: &ToolFiles, plan: &Plan, log: &P
         }
         (Finding::Open(_), Cause::Interruption) => Judgement::interrupted(),
         (Finding::Open(found), Cause::Tool) => {
-            let mut problem = last_words(ended.status, log);
-            if let (true, Some(found)) = (ended.status.success(), found.problem) {
-                problem = format!("{problem}, {found}");
-            }
+            let problem = if ended.status.success() {
+                let found = found.problem.unwrap_or_default();
+                format!("its tool ended as if all were well, and left no whole result: {found}")
+            } else {
+                last_words(ended.status, log)
+            };
             Judgement::new(RunStatus::Failed, problem)
         }
     }
@@ -272,6 +274,10 @@ pub(crate) fn wrong_services(document: &RunDocument, plan: &Plan) -> Option<Stri
         ServiceOrigin::Embedded | ServiceOrigin::Local => {
             "leave options that name a server out of the file"
         }
+        ServiceOrigin::External if environment_names_others() => {
+            "`BENCH_SERVICES` and `BENCH_STACK` of this shell, which `run-suite services env` has set, \
+             are in the way: unset them with the variables of its servers, or use a new shell"
+        }
         ServiceOrigin::External => {
             "name the server by an option such as bootstrap-servers or region, or by an environment \
              variable such as KAFKA_BOOTSTRAP_SERVERS or AWS_REGION"
@@ -281,6 +287,11 @@ pub(crate) fn wrong_services(document: &RunDocument, plan: &Plan) -> Option<Stri
         "the experiment asks for {services} services, the run used {} {}; {remedy}",
         other.origin, other.name
     ))
+}
+
+/// Whether the environment means servers that `run-suite services` has started.
+pub(crate) fn environment_names_others() -> bool {
+    ServiceOrigin::requested().is_some_and(|origin| origin != ServiceOrigin::External)
 }
 
 /// What all runs together make of the exit code: a failure weighs more than an invalid run, since
@@ -302,11 +313,12 @@ pub(crate) fn exit_of(statuses: impl IntoIterator<Item = RunStatus>) -> Exit {
 
 /// How a tool ended, with the last line that it wrote.
 fn last_words(status: ExitStatus, log: &Path) -> String {
-    let words = fs::read(log).unwrap_or_default();
+    let words = read_file(log).unwrap_or_default();
     let words = String::from_utf8_lossy(&words);
+    let ending = ending(status);
     match words.lines().rev().find(|line| !line.trim().is_empty()) {
-        Some(line) => format!("ended with {status}: {}", line.trim()),
-        None => format!("ended with {status}"),
+        Some(line) => format!("ended with {ending}: {}", shortened_lines(line.trim())),
+        None => format!("ended with {ending}"),
     }
 }
 

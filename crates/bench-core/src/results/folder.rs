@@ -12,6 +12,7 @@
 //! becomes a warning and the figures in memory are still reported.
 
 use std::fs::File;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 

@@ -213,7 +213,8 @@ impl Stack {
         let index = self.find(node)?;
         let process = self.process("stop", index)?;
         process.ask_to_end();
-        let has_ended = process.wait(Instant::now() + STOP_TIMEOUT) || process.kill();
+        let deadline = Instant::now() + STOP_TIMEOUT;
+        let has_ended = process.wait_unless(deadline, interruption::is_requested) || process.kill();
         self.must_be_done("stop", index, has_ended)
     }
 

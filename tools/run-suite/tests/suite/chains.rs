@@ -111,7 +111,7 @@ fn the_worse_of_the_two_counts_and_a_resumed_run_repeats_both() {
     tool.behave("b", "fail");
     let output = tool.run(&["run", "try.toml"]);
     assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
-    let problem = "fake-reader: ended with exit status: 1: the broker is gone";
+    let problem = "fake-reader: ended with exit code 1: the broker is gone";
     assert!(stdout(&output).contains(problem), "{}", stdout(&output));
 
     tool.behave("b", "invalid");

@@ -24,9 +24,9 @@ type Damage = fn(&Path, &Path);
 
 /// Damage that leaves nothing to read, with what is said about it.
 const UNREADABLE: [(&str, Damage); 13] = [
-    ("No such file or directory", |run, _| fs::remove_file(document(run)).expect("removed")),
-    ("No such file or directory", |run, _| fs::remove_dir_all(run).expect("removed")),
-    ("Not a directory", |run, _| {
+    ("there is no such file or folder", |run, _| fs::remove_file(document(run)).expect("removed")),
+    ("there is no such file or folder", |run, _| fs::remove_dir_all(run).expect("removed")),
+    ("a part of the path is not a folder", |run, _| {
         fs::remove_dir_all(run).expect("removed");
         fs::write(run, "no folder").expect("written");
     }),
@@ -42,7 +42,7 @@ const UNREADABLE: [(&str, Damage); 13] = [
     ("it is not a file", |run, _| {
         replace(run, |path| mkfifoat(rustix::fs::CWD, path, Mode::RWXU).expect("a pipe"));
     }),
-    ("symbolic links", |run, _| {
+    ("it is a symbolic link", |run, _| {
         replace(run, |path| symlink("run.json", path).expect("a loop"));
     }),
     ("it has schema version 99, this run-suite knows", |run, _| {

@@ -37,7 +37,7 @@ fn what_could_not_be_made_is_made_anew_by_a_resume() {
     let output = tool.run(&["run", "try.toml"]);
     assert_eq!(output.status.code(), Some(1));
     let error = stderr(&output);
-    assert!(error.contains("`fake-bench make books.csv 7` ended with exit status: 7"), "{error}");
+    assert!(error.contains("`fake-bench make books.csv 7` ended with exit code 7"), "{error}");
     assert!(error.contains("prepare.log says why"), "{error}");
     assert!(!tool.result("files").exists() && tool.result("files.new/books.csv").is_file());
     assert_eq!(tool.statuses(), ["pending"]);

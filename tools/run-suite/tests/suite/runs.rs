@@ -115,7 +115,7 @@ fn a_failed_run_exits_with_1_after_the_others_and_gives_the_last_words_of_the_to
     let output = tool.run(&["run", "try.toml"]);
     assert_eq!(output.status.code(), Some(1));
     assert_eq!(tool.statuses(), ["failed", "invalid", "complete"]);
-    let problem = "ended with exit status: 1: the broker is gone";
+    let problem = "ended with exit code 1: the broker is gone";
     assert!(stdout(&output).contains(problem), "{}", stdout(&output));
     assert!(stderr(&output).contains(problem), "{}", stderr(&output));
 
