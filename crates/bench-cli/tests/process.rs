@@ -115,7 +115,8 @@ fn a_failure_exits_with_1_and_names_its_cause() {
     assert_eq!(output.status.code(), Some(1));
     let error = text(&output.stderr);
     assert!(error.starts_with("error: failed to print the result: "), "{error}");
-    assert!(error.ends_with("No space left on device (os error 28)\n"), "{error}");
+    let cause = "no space is left on the device; free some, or use another device\n";
+    assert!(error.ends_with(cause), "{error}");
 }
 
 #[test]
@@ -125,7 +126,70 @@ fn a_file_that_cannot_be_read_exits_with_2_and_names_the_cause() {
     let error = text(&output.stderr);
     assert!(error.starts_with("error: --input: "), "{error}");
     assert!(error.contains("no-such-file.csv"), "{error}");
-    assert!(error.ends_with(": No such file or directory (os error 2)\n"), "{error}");
+    assert!(error.contains(": there is no such file or folder"), "{error}");
+    assert!(!error.contains("os error"), "{error}");
+}
+
+#[test]
+fn an_option_of_another_tool_leads_to_its_counterpart() {
+    let output = run(&["--topic", "t", "--throughput", "5"]);
+    assert_eq!(output.status.code(), Some(2));
+    let error = text(&output.stderr);
+    assert!(error.contains("'--throughput' is '--rate' here"), "{error}");
+    assert!(!error.contains("--output"), "{error}");
+}
+
+#[test]
+fn names_reach_the_terminal_escaped() {
+    for args in [["--input", "no\u{1b}[31m\u{202e}.csv"], ["--in\u{1b}[31mput\u{202e}", "x"]] {
+        let output = run(&[&["--topic", "t"], &args[..]].concat());
+        assert_eq!(output.status.code(), Some(2));
+        let error = text(&output.stderr);
+        assert!(error.contains("\\x1b[31m") && error.contains("\\u{202e}"), "{error}");
+        assert!(!error.contains(['\u{1b}', '\u{202e}']), "{error}");
+    }
+    let output = run(&["--topic", "t\u{1b}[2J", "--duration", "1ms"]);
+    assert!(!text(&output.stdout).contains('\u{1b}'), "{output:?}");
+}
+
+/// A run of a skeleton that anybody may start, by a user to whom limits of threads apply.
+fn run_limited(limits: &str, redirection: &str) -> Output {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mode = std::os::unix::fs::PermissionsExt::from_mode;
+    std::fs::set_permissions(folder.path(), mode(0o777)).expect("permissions");
+    let skeleton = folder.path().join("skeleton");
+    std::fs::copy(skeleton_path(), &skeleton).expect("copied");
+    let script =
+        format!("ulimit {limits} && exec ./skeleton --topic t --duration 1ms {redirection}");
+    let mut shell = Command::new("sh");
+    shell.args(["-c", &script]).current_dir(folder.path()).env_remove("RUST_LOG");
+    if rustix::process::geteuid().is_root() {
+        std::os::unix::process::CommandExt::uid(&mut shell, 65_534);
+    }
+    shell.stdin(Stdio::null()).output().expect("a shell")
+}
+
+#[test]
+fn limits_without_room_for_any_work_are_refused_in_one_sentence() {
+    for (limits, named) in
+        [("-u 2", "ulimit -u"), ("-v 100000", "ulimit -v"), ("-n 12", "ulimit -n")]
+    {
+        let output = run_limited(limits, "");
+        let error = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{limits}: {error}");
+        assert!(error.starts_with("error: ") && error.lines().count() == 1, "{error}");
+        assert!(error.contains(named) && error.contains("; raise"), "{error}");
+    }
+}
+
+#[test]
+fn the_limit_of_file_sizes_is_an_error_and_no_death() {
+    let output = run_limited("-f 0", "> out");
+    let error = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{:?}: {error}", output.status);
+    let expected =
+        "error: failed to print the result: the limit of file sizes is reached (ulimit -f)";
+    assert!(error.starts_with(expected), "{error}");
 }
 
 #[test]

@@ -61,8 +61,11 @@ pub(crate) fn make_files(folder: &ExperimentFolder, shutdown: &Shutdown) -> Resu
     if matches!(made, Ok(true)) {
         return fs::rename(&unfinished, &files).with_context(|| failed(&files));
     }
-    // Half of the files is of no use.
-    let _ = fs::remove_dir_all(&unfinished);
+    // What a failed step has made may show why; half of it is of no use otherwise.
+    let _ = match made {
+        Ok(_) => fs::remove_dir_all(&unfinished),
+        Err(_) => fs::remove_dir(&unfinished),
+    };
     made.map(|_| ()).with_context(|| format!("failed to prepare; {} says why", log_path.display()))
 }
 

@@ -53,7 +53,7 @@ pub fn plain(sentence: &str) -> String {
         let own = io::Error::from_raw_os_error(number).to_string();
         let own = own.split(MARK).next().unwrap_or_default();
         let known = words(Errno::from_raw_os_error(number));
-        match (known, before.strip_suffix(own)) {
+        match (known, without_end(before, own)) {
             (Some((cause, remedy)), Some(before)) => {
                 text.push_str(before);
                 text.push_str(cause);
@@ -114,6 +114,12 @@ fn next_marked(text: &str) -> Option<(&str, i32, &str)> {
         }
         from = at + MARK.len();
     }
+}
+
+/// A text without its end, in whatever case a library has written that.
+fn without_end<'a>(text: &'a str, end: &str) -> Option<&'a str> {
+    let (start, rest) = text.split_at_checked(text.len().checked_sub(end.len())?)?;
+    rest.eq_ignore_ascii_case(end).then_some(start)
 }
 
 fn unmarked(text: &str) -> String {
@@ -283,6 +289,7 @@ mod tests {
         );
         let text = format!("failed to write /x; use --dir: {}", of(Errno::NOSPC));
         assert_eq!(plain(&text), "failed to write /x; use --dir: no space is left on the device");
+        assert!(plain("x: connection refused (os error 111)").contains("nothing listens there"));
         let text = format!("failed ({}) twice: {}", of(Errno::NOENT), of(Errno::PROTO));
         assert_eq!(plain(&text), "failed (there is no such file or folder) twice: Protocol error");
     }

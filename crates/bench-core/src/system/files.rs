@@ -69,7 +69,7 @@ pub fn replace_file(
 }
 
 fn must_be_file(file: &File) -> io::Result<()> {
-    if file.metadata()?.is_file() { Ok(()) } else { Err(not_a_file(false)) }
+    if file.metadata()?.is_file() { Ok(()) } else { Err(io::Error::other("it is not a file")) }
 }
 
 fn not_a_file(is_link: bool) -> io::Error {

@@ -102,6 +102,20 @@ mod tests {
     }
 
     #[test]
+    fn programs_that_are_started_do_not_inherit_it() {
+        survive_file_size_limit();
+        let mask = |status: &str, field: &str| {
+            let mask = status.lines().find_map(|line| line.strip_prefix(field)).expect(field);
+            u64::from_str_radix(mask.trim(), 16).expect("a mask") & (1 << (SIGXFSZ - 1))
+        };
+        let own = std::fs::read_to_string("/proc/self/status").expect("a status");
+        assert_ne!(mask(&own, "SigCgt:"), 0, "handled");
+        let child = std::process::Command::new("cat").arg("/proc/self/status").output();
+        let child = String::from_utf8(child.expect("cat runs").stdout).expect("text");
+        assert_eq!((mask(&child, "SigIgn:"), mask(&child, "SigCgt:")), (0, 0));
+    }
+
+    #[test]
     fn threads_that_were_tried_have_ended() {
         reserve_threads(8).expect("eight threads");
     }

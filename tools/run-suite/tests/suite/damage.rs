@@ -191,7 +191,7 @@ fn a_document_without_permission_to_read_it_is_named() {
     assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
     let text = stdout(&output);
     assert!(text.starts_with("try (3 valid, 1 UNREADABLE): "), "{text}");
-    assert!(text.contains("Permission denied"), "{text}");
+    assert!(text.contains("this user has no permission"), "{text}");
 }
 
 #[test]
@@ -318,6 +318,82 @@ fn several_experiments_show_a_row_for_a_run_that_cannot_be_read() {
     assert_eq!(output.status.code(), Some(1), "{text}");
     let row = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(text.lines().any(|line| row(line) == "try UNREADABLE - - - - - -"), "{text}");
+}
+
+#[test]
+fn links_in_an_experiments_folder_are_not_written_through() {
+    for name in ["experiment.json.tmp", "run-suite.lock", "01-try"] {
+        let tool = finished("");
+        tool.edit("01-try/repeat-1", |document| document["status"] = "running".into());
+        tool.write("theirs", "precious");
+        fs::create_dir(tool.path("elsewhere")).expect("a folder");
+        let is_folder = name == "01-try";
+        let target = tool.path(if is_folder { "elsewhere" } else { "theirs" });
+        let place = tool.result(name);
+        if is_folder {
+            fs::remove_dir_all(&place).expect("removed");
+        } else {
+            let _ = fs::remove_file(&place);
+        }
+        symlink(&target, &place).expect("linked");
+        let output = tool.run(&["resume", &tool.results_argument()]);
+        let error = stderr(&output);
+        assert_eq!(fs::read_to_string(tool.path("theirs")).expect("readable"), "precious");
+        assert_eq!(fs::read_dir(tool.path("elsewhere")).expect("readable").count(), 0, "{name}");
+        if name != "experiment.json.tmp" {
+            assert_eq!(output.status.code(), Some(1), "{name}: {error}");
+            assert!(error.contains("symbolic link") && error.contains("remove "), "{error}");
+        }
+    }
+}
+
+#[test]
+fn a_folder_has_no_other_programs_run_than_a_file() {
+    let tool = FakeTool::new();
+    tool.experiment("[options]\nload = \"a\"\n[then]\ntool = \"fake-reader\"\n");
+    assert_eq!(tool.run(&["run", "try.toml"]).status.code(), Some(0));
+    tool.edit("01-try/repeat-1", |document| document["status"] = "running".into());
+    tool.write("evil", "#!/bin/sh\ntouch \"$(dirname \"$0\")/was-run\"\n");
+    fs::set_permissions(tool.path("evil"), fs::Permissions::from_mode(0o755)).expect("permissions");
+    let evil = json!(tool.path("evil"));
+    let state = tool.result("experiment.json");
+    let good = read_json(&state);
+    fs::remove_file(tool.result("run-suite.lock")).expect("removed");
+    let changes: [(&str, fn(&mut Value, &Value)); 4] = [
+        ("is not the name of a tool", |plan, evil| plan["tool"] = evil.clone()),
+        ("is not the name of a tool", |plan, evil| plan["then"]["tool"] = evil.clone()),
+        ("is not the name of a tool", |plan, evil| {
+            plan["prepare"] = json!([{"tool": evil, "arguments": []}]);
+        }),
+        ("run-suite sets it", |plan, _| {
+            plan["cells"][0]["options"] = json!([["run-dir", "/elsewhere"]]);
+        }),
+    ];
+    for (problem, change) in changes {
+        let mut state_now = good.clone();
+        change(&mut state_now["plan"], &evil);
+        fs::write(&state, state_now.to_string()).expect("written");
+        let output = tool.run(&["resume", &tool.results_argument()]);
+        assert_eq!(output.status.code(), Some(2), "{problem}: {}", stderr(&output));
+        assert!(stderr(&output).contains(problem), "{}", stderr(&output));
+        assert!(!tool.path("was-run").exists() && !tool.result("run-suite.lock").exists());
+    }
+}
+
+#[test]
+fn reports_and_resumes_wait_for_no_pipe() {
+    for name in ["experiment.json", "01-try/repeat-1/intervals.csv", "01-try/repeat-1.log"] {
+        let tool = finished("");
+        let place = tool.result(name);
+        let _ = fs::remove_file(&place);
+        mkfifoat(rustix::fs::CWD, &place, Mode::RWXU).expect("a pipe");
+        for command in ["report", "resume"] {
+            let output = tool.run(&[command, &tool.results_argument()]);
+            let is_state = name == "experiment.json";
+            let code = Some(i32::from(is_state));
+            assert_eq!(output.status.code(), code, "{command} {name}: {}", stderr(&output));
+        }
+    }
 }
 
 #[test]

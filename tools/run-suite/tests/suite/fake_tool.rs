@@ -16,7 +16,11 @@ const SCRIPT: &str = r#"#!/bin/sh
 here=$(dirname "$0")
 name=$(basename "$0")
 if [ "$1" = --generate ]; then cat "$here/$name-options.json"; exit 0; fi
-if [ "$1" = make ]; then echo "make $2" >> "$here/calls"; echo "made" > "$2"; exit "$3"; fi
+if [ "$1" = make ]; then
+  echo "make $2" >> "$here/calls"; echo "made" > "$2"
+  if [ "$3" = wait ]; then echo $$ > "$here/pid"; exec sleep 600; fi
+  exit "$3"
+fi
 call="$* services=${BENCH_SERVICES:-none}${BENCH_STACK:+ stack=$BENCH_STACK}"
 if [ "$name" = fake-reader ]; then call="fake-reader $call"; fi
 echo "$call" >> "$here/calls"
@@ -46,6 +50,7 @@ case $(cat "$here/behave-$load" 2>/dev/null || echo good) in
   partial) leave partial 3;;
   doubted) leave good 3;;
   fail) echo "first words" >&2; echo "the broker is gone" >&2; exit 1;;
+  nothing) rm -r "$dir"; exit 0;;
   wait) trap 'leave incomplete 130' INT TERM; while :; do sleep 0.05; done;;
   stubborn) trap '' INT; while :; do sleep 0.05; done;;
   schedule)
@@ -163,7 +168,8 @@ impl FakeTool {
             .current_dir(self.folder.path())
             .env("PATH", std::env::join_paths(path).expect("a path"))
             .env_remove("RUST_LOG")
-            .env_remove("BENCH_STACK");
+            .env_remove("BENCH_STACK")
+            .env_remove("BENCH_SERVICES");
         command
     }
 

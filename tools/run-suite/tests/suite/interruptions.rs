@@ -123,3 +123,111 @@ fn a_tool_that_does_not_end_when_asked_is_killed() {
     assert!((10..20).contains(&elapsed.as_secs()), "{elapsed:?}");
     assert!(elapsed >= Duration::from_millis(10_500), "{elapsed:?}");
 }
+
+/// Interrupts run-suite, which is to end with 130 long before what it waits for.
+fn interrupt(child: Child) -> Output {
+    let started = Instant::now();
+    signal(&child, Signal::INT);
+    let output = child.wait_with_output().expect("run-suite ends");
+    assert_eq!(output.status.code(), Some(130), "{}", stderr(&output));
+    assert!(started.elapsed() < Duration::from_secs(30), "{:?}", started.elapsed());
+    output
+}
+
+fn spawn(command: &mut std::process::Command) -> Child {
+    let command = command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.spawn().expect("run-suite starts")
+}
+
+#[test]
+fn ctrl_c_ends_what_prepares_files() {
+    let tool = FakeTool::new();
+    tool.experiment(
+        "[[prepare]]\ntool = \"fake-bench\"\narguments = [\"make\", \"books.csv\", \"wait\"]\n",
+    );
+    let child = spawn(&mut tool.run_suite(&["run", "try.toml"]));
+    let pid = tool.wait_for_run();
+    interrupt(child);
+    until("the tool is gone", || !is_alive(pid));
+    assert!(!tool.result("files.new").exists() && !tool.result("files").exists());
+    assert_eq!(tool.statuses(), ["pending"]);
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn ctrl_c_ends_waiting_for_the_lock_of_a_folder() {
+    let tool = FakeTool::new();
+    tool.behave("none", "fail");
+    tool.experiment("");
+    assert_eq!(tool.run(&["run", "try.toml"]).status.code(), Some(1));
+    // What a killed run-suite has started holds it, but no run-suite.
+    let lock = std::fs::File::open(tool.result("run-suite.lock")).expect("a lock file");
+    lock.lock().expect("locked");
+    let child = spawn(&mut tool.run_suite(&["resume", &tool.results_argument()]));
+    until("it handles signals", || handles_interrupts(child.id()));
+    let output = interrupt(child);
+    assert!(stderr(&output).contains("interrupted while another run-suite"), "{}", stderr(&output));
+}
+
+#[cfg(target_os = "linux")]
+fn handles_interrupts(pid: u32) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
+    let caught = caught.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    caught.is_some_and(|mask| mask & 2 != 0)
+}
+
+/// Programs that pass for Java and Maven, of which one takes for ever.
+#[cfg(target_os = "linux")]
+fn fake_java(tool: &FakeTool, waiting: &str) -> std::process::Command {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let wait = |who: &str| match who == waiting {
+        // A child, too, is to go.
+        true => format!("sleep 600 & echo $! > {}; wait", tool.path("pid").display()),
+        false => "exit 0".to_owned(),
+    };
+    let java = format!(
+        "case \"$*\" in\n*-version*) echo 'openjdk version \"17.0.1\"' >&2; exit 0;;\n\
+         *StorageTool*) exit 0;;\nesac\n{}\n",
+        wait("java")
+    );
+    let mvn =
+        format!("mkdir -p jars repository; touch jars/kafka-clients-4.3.1.jar\n{}\n", wait("mvn"));
+    for (name, script) in [("java", java), ("mvn", mvn)] {
+        tool.write(name, &format!("#!/bin/sh\n{script}"));
+        let mode = std::fs::Permissions::from_mode(0o755);
+        std::fs::set_permissions(tool.path(name), mode).expect("permissions");
+    }
+    let mut command = tool.run_suite(&[]);
+    for variable in ["JAVA_HOME", "KAFKA_HOME", "BENCH_KAFKA_CLASSPATH", "MAVEN_OPTS"] {
+        command.env_remove(variable);
+    }
+    command.env("BENCH_CACHE_DIR", tool.path("cache"));
+    command
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn ctrl_c_ends_downloads_and_waiting_for_services() {
+    for waiting in ["mvn", "java"] {
+        for arguments in [&["services", "up", "kafka", "--dir", "stack"][..], &["run", "try.toml"]]
+        {
+            let tool = FakeTool::new();
+            tool.experiment("services = \"local\"\n[local]\nstart = [\"kafka\"]");
+            let child = spawn(fake_java(&tool, waiting).args(arguments));
+            let pid = tool.wait_for_run();
+            let output = interrupt(child);
+            until("the program is gone", || !is_alive(pid));
+            assert!(!tool.path("stack").exists(), "{waiting}: {}", stderr(&output));
+            let parts = std::fs::read_dir(tool.path("cache")).expect("a cache");
+            let left: Vec<_> = parts.map(|part| part.expect("readable").file_name()).collect();
+            let fetching = left.iter().any(|name| name == "fetching");
+            assert!(!fetching && (waiting == "java" || left.is_empty()), "{left:?}");
+            if arguments[0] == "run" {
+                assert_eq!(tool.statuses(), ["pending"]);
+                assert!(stderr(&output).contains("run-suite resume "), "{}", stderr(&output));
+            }
+        }
+    }
+}

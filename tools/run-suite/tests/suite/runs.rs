@@ -116,16 +116,19 @@ fn a_failed_run_exits_with_1_after_the_others_and_gives_the_last_words_of_the_to
     assert_eq!(output.status.code(), Some(1));
     assert_eq!(tool.statuses(), ["failed", "invalid", "complete"]);
     let problem = "ended with exit code 1: the broker is gone";
-    assert!(stdout(&output).contains(problem), "{}", stdout(&output));
-    assert!(stderr(&output).contains(problem), "{}", stderr(&output));
+    let told = format!("{}{}", stdout(&output), stderr(&output));
+    assert_eq!(told.matches(problem).count(), 1, "once: {told}");
+    // Where people do not read the report, they read it here.
+    let output = tool.run(&["resume", &tool.results_argument(), "--output", "json"]);
+    assert_eq!(stderr(&output).matches(problem).count(), 1, "{}", stderr(&output));
 
     // What failed is run again, in a clean folder; what came to its end is kept.
     tool.behave("a", "good");
     let output = tool.run(&["resume", &tool.results_argument()]);
     assert_eq!(output.status.code(), Some(3), "{}", stderr(&output));
     assert_eq!(tool.statuses(), ["complete", "invalid", "complete"]);
-    assert_eq!(tool.calls().len(), 4);
-    assert!(tool.result("01-load-a/repeat-1.aside-1/run.json").is_file());
+    assert_eq!(tool.calls().len(), 5);
+    assert!(tool.result("01-load-a/repeat-1.aside-2/run.json").is_file());
 }
 
 #[test]
@@ -139,6 +142,75 @@ fn a_run_against_other_services_than_asked_for_ends_the_experiment() {
     assert!(error.contains("asks for external services, the run used embedded kafka"), "{error}");
     assert!(error.contains(&format!("run-suite resume {}", tool.results_argument())), "{error}");
     assert!(tool.calls()[0].ends_with("services=external"));
+}
+
+#[test]
+fn a_tool_that_ends_well_without_a_result_is_no_success() {
+    let tool = FakeTool::new();
+    tool.behave("a", "nothing");
+    tool.experiment("[options]\nload = \"a\"");
+    let output = tool.run(&["run", "try.toml"]);
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+    let text = stdout(&output);
+    assert!(text.contains("left no whole result: failed to read "), "{text}");
+    assert!(!text.contains("status: 0") && !text.contains("code 0"), "{text}");
+}
+
+#[test]
+fn each_run_has_a_name_without_slashes() {
+    let tool = FakeTool::new();
+    tool.experiment("repeats = 2\n[options]\nload = \"try-{run}\"");
+    assert_eq!(tool.run(&["run", "try.toml"]).status.code(), Some(0));
+    let calls = tool.calls();
+    let names: Vec<&str> = calls
+        .iter()
+        .filter_map(|call| call.split_whitespace().find_map(|word| word.strip_prefix("--load=")))
+        .collect();
+    assert_eq!(names.len(), 2);
+    assert_ne!(names[0], names[1]);
+    for name in names {
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+        assert!(name.starts_with("try-try_") && name.chars().all(is_plain), "{name}");
+    }
+}
+
+#[test]
+fn a_shell_with_services_of_run_suite_is_in_the_way_of_external_ones() {
+    let tool = FakeTool::new();
+    tool.experiment("services = \"external\"");
+    let output = tool.run_suite(&["run", "try.toml"]).env("BENCH_SERVICES", "local").output();
+    let output = output.expect("run-suite starts");
+    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+    let error = stderr(&output);
+    assert!(
+        error.contains("BENCH_SERVICES: ") && error.contains("unset BENCH_SERVICES"),
+        "{error}"
+    );
+    assert!(!tool.path("results").exists());
+}
+
+#[test]
+fn what_files_say_reaches_no_terminal_raw_and_is_shortened() {
+    let tool = FakeTool::new();
+    tool.experiment("");
+    let raw = fs::read_to_string(tool.path("try.toml")).expect("readable");
+    tool.write("try.toml", &raw.replace("Does it work?", "Does\\u001B[2J it\\u202E work?"));
+    for arguments in [["run", "try.toml"], ["report", "results"], ["list", "."]] {
+        let output = tool.run(&arguments);
+        let text = stdout(&output);
+        assert!(text.contains("Does\\x1b[2J it\\u{202e} work?"), "{text}{}", stderr(&output));
+        assert!(!text.contains(['\u{1b}', '\u{202e}']), "{text}");
+    }
+    let json = stdout(&tool.run(&["report", "results", "--output", "json"]));
+    let json: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+    assert_eq!(json["experiments"][0]["question"], "Does\u{1b}[2J it\u{202e} work?");
+    for line in ["x", "\"a\" = ", "[options]\nload = \"a\u{1b}[2J\"\nx"] {
+        tool.write("long.toml", &format!("{raw}{line}{}", "x".repeat(100_000)));
+        let output = tool.run(&["run", "long.toml"]);
+        let error = stderr(&output);
+        assert_eq!(output.status.code(), Some(2), "{error}");
+        assert!(error.len() < 2_500 && !error.contains('\u{1b}'), "{} {error}", error.len());
+    }
 }
 
 #[test]
