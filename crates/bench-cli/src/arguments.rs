@@ -6,6 +6,8 @@
 
 mod peers;
 
+use std::borrow::Cow;
+use std::error::Error as _;
 use std::ffi::OsString;
 use std::io::Write as _;
 
@@ -15,10 +17,10 @@ use clap::error::{ContextKind, ContextValue, Error};
 use clap::{ArgMatches, Command, Parser};
 
 use crate::output::LAYOUT;
-use crate::{UsageError, limits, printable_except};
+use crate::{UsageError, limits, printable, printable_except};
 
 /// How alike two names must be for one to be taken for the other, 0 to 1.
-const LIKENESS_MIN: f64 = 0.7;
+const LIKENESS_MIN: f64 = 0.6;
 
 /// The shortest beginning of a name that is taken for it.
 const PREFIX_MIN: usize = 4;
@@ -52,10 +54,12 @@ pub fn matches_from(
 fn exit(error: &Error) -> ! {
     let text = error.render().to_string();
     let safe = safe(&text);
-    if !error.use_stderr() || safe == text {
+    // What a parser of ours says of a value may hold the value.
+    let reason = error.source().map(ToString::to_string).unwrap_or_default();
+    if !error.use_stderr() || (safe == text && matches!(printable(&reason), Cow::Borrowed(_))) {
         error.exit();
     }
-    // Without colours, which would have to be told from those of the arguments.
+    // Without colours, which would have to be told from those of the reason.
     let _ = std::io::stderr().write_all(safe.as_bytes());
     std::process::exit(error.exit_code());
 }
@@ -91,9 +95,27 @@ fn corrected(mut error: Error, mut command: Command, arguments: &[OsString]) -> 
             None => {}
         }
     }
+    escape_values(&mut error);
     drop_unlike(&mut error, ContextKind::InvalidSubcommand, ContextKind::SuggestedSubcommand);
     drop_unlike(&mut error, ContextKind::InvalidValue, ContextKind::SuggestedValue);
     error
+}
+
+/// Escapes what stands in an error of the command line, in which clap's own colours stay.
+fn escape_values(error: &mut Error) {
+    let escaped: Vec<(ContextKind, ContextValue)> = error
+        .context()
+        .filter_map(|(kind, value)| match value {
+            ContextValue::String(text) => match printable(text) {
+                Cow::Owned(escaped) => Some((kind, ContextValue::String(escaped))),
+                Cow::Borrowed(_) => None,
+            },
+            _ => None,
+        })
+        .collect();
+    for (kind, value) in escaped {
+        error.insert(kind, value);
+    }
 }
 
 /// Takes a suggestion away that is not like what was given.
@@ -195,6 +217,7 @@ mod tests {
     #[test]
     fn a_suggestion_is_like_what_was_given_or_not_made() {
         assert!(error_of(&["--record-sise", "5"]).contains("'--record-size'"));
+        assert!(error_of(&["pritn"]).contains("'print'"));
         assert!(error_of(&["--partition", "5"]).contains("'--partitions'"));
         assert!(error_of(&["--boot", "5"]).contains("'--bootstrap-servers'"));
         for unlike in ["--through", "--reports", "--xyz", "--land"] {
@@ -206,6 +229,10 @@ mod tests {
 
     #[test]
     fn an_argument_reaches_no_terminal_raw_and_is_shortened() {
+        let all = ["tool", "--\u{1b}[31mred"].map(OsString::from);
+        let error = tool().try_get_matches_from(&all).expect_err("wrong");
+        let coloured = corrected(error, tool(), &all).render().ansi().to_string();
+        assert!(coloured.contains("\\x1b[31mred") && coloured.contains("\u{1b}["), "{coloured}");
         let text = error_of(&["--\u{1b}[31mred", "x"]);
         assert!(text.contains("\\x1b[31mred") && !text.contains('\u{1b}'), "{text}");
         let text = error_of(&[&format!("--{}", "x".repeat(100_000))]);

@@ -4,7 +4,8 @@ use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
 
 use anyhow::{Context as _, Result};
 
-use crate::UsageError;
+use crate::output::LAYOUT;
+use crate::{UsageError, printable_except};
 
 /// Asks on the terminal whether to go ahead; yes only for `y` or `yes`. Where no terminal can be
 /// asked, a usage error that names `--yes` and `--dry-run`, which a tool that asks must have.
@@ -13,7 +14,7 @@ pub fn confirm(question: &str) -> Result<bool> {
         let remedy = "give it to go ahead, or --dry-run to look first";
         return Err(UsageError::new("--yes", "no terminal can be asked here", remedy).into());
     }
-    let question = format!("{question} [y/N] ");
+    let question = format!("{} [y/N] ", printable_except(question, &LAYOUT));
     io::stderr().write_all(question.as_bytes()).context("failed to ask")?;
     let mut answer = String::new();
     io::stdin().lock().read_line(&mut answer).context("failed to read the answer")?;

@@ -13,6 +13,9 @@ use rustix::io::Errno;
 /// How the system ends the text of an error.
 const MARK: &str = " (os error ";
 
+/// How sentences of this project say what helps.
+const REMEDIES: [&str; 5] = [";", "check ", "choose ", "use another", "name another"];
+
 /// What is wrong, and what helps; an empty remedy where nothing general does.
 type Words = (&'static str, &'static str);
 
@@ -41,7 +44,7 @@ pub fn remedy(error: &io::Error) -> &'static str {
 }
 
 /// A sentence in which errors of the system stand as the system words them, with plain words in their
-/// place. The remedy follows if the sentence has none, which begins with a semicolon.
+/// place. The remedy follows if the sentence has none.
 ///
 /// Errors of libraries hold such texts; the place where errors are printed cannot know of which.
 #[must_use]
@@ -65,7 +68,8 @@ pub fn plain(sentence: &str) -> String {
     }
     text.push_str(rest);
     // A remedy belongs at the end of a sentence.
-    if rest.is_empty() && !last_remedy.is_empty() && !text.contains(';') {
+    let has_own = REMEDIES.iter().any(|remedy| text.contains(remedy));
+    if rest.is_empty() && !last_remedy.is_empty() && !has_own {
         text.push_str("; ");
         text.push_str(last_remedy);
     }

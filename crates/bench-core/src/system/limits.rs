@@ -7,6 +7,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::channel;
 use std::thread;
 
+use rustix::process::{Resource, getrlimit};
 use signal_hook::consts::SIGXFSZ;
 
 use super::plain;
@@ -33,7 +34,13 @@ pub fn survive_file_size_limit() {
 
 /// Whether the system lets this process start so many threads: starts them, and ends them again.
 /// Libraries that are refused one abort the process, or blame a server for it.
+///
+/// Tries nothing where the address space is limited: the C library keeps 64 MB of it for each thread
+/// that was there, and the work itself would find none.
 pub fn reserve_threads(count: u64) -> io::Result<()> {
+    if getrlimit(Resource::As).current.is_some() {
+        return Ok(());
+    }
     let mut waiting = Vec::new();
     for _ in 0..count {
         let (go, wait) = channel::<()>();
@@ -55,8 +62,9 @@ pub fn reserve_threads(count: u64) -> io::Result<()> {
 pub fn start_thread_error(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::WouldBlock => {
-            "a limit of threads is reached (ulimit -u, kernel.threads-max, \
-                                      or pids.max of a container); raise it, or end other processes"
+            "a limit of threads or of address space is reached (ulimit -u, \
+                                      ulimit -v, kernel.threads-max, or pids.max of a container); \
+                                      raise it, or end other processes"
                 .to_owned()
         }
         _ => super::explain(error),

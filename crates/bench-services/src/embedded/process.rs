@@ -225,3 +225,42 @@ impl Drop for ServiceProcess {
         let _ = self.process.wait();
     }
 }
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    const KIND: Kind = Kind { name: "embedded test", argument: "__test", remedy: "use another" };
+
+    /// What is told of a service that is this script.
+    fn told(script: &str) -> String {
+        let folder = tempfile::tempdir().expect("a folder");
+        let program = folder.path().join("service");
+        std::fs::write(&program, format!("#!/bin/sh\n{script}\n")).expect("written");
+        let mode = std::fs::Permissions::from_mode(0o755);
+        std::fs::set_permissions(&program, mode).expect("permissions");
+        let started = ServiceProcess::start(&KIND, Some(&program), &(), "start it");
+        started.expect_err("no service").to_string()
+    }
+
+    #[test]
+    fn a_service_that_dies_is_told_with_how_it_died() {
+        for (script, ending) in [
+            ("kill -ABRT $$", "has ended with signal 6 (SIGABRT: "),
+            ("kill -XFSZ $$", "ulimit -f"),
+            ("exit 7", "has ended with exit code 7;"),
+        ] {
+            let told = told(script);
+            assert!(told.starts_with("failed to start it: the embedded test "), "{told}");
+            assert!(told.contains(ending), "{told}");
+        }
+    }
+
+    #[test]
+    fn a_service_that_is_refused_a_thread_says_so() {
+        let told = told("echo '{\"failed\":\"no thread can be started: raise it\"}'; read line");
+        assert!(told.ends_with("answered: no thread can be started: raise it"), "{told}");
+    }
+}
