@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::io::{self, IsTerminal as _, Write};
 
 use anyhow::{Context as _, Result};
+use bench_core::system::plain;
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
@@ -59,7 +60,7 @@ pub fn print_text(text: &str) -> io::Result<()> {
 
 fn shown(format: OutputFormat, text: &str, on_terminal: bool) -> Cow<'_, str> {
     match format {
-        OutputFormat::Human => printable_except(text, &LAYOUT),
+        OutputFormat::Human => Cow::Owned(printable_except(&plain(text), &LAYOUT).into_owned()),
         OutputFormat::Json if on_terminal => escaped_json(text),
         OutputFormat::Csv if on_terminal => printable_except(text, &LAYOUT),
         OutputFormat::Json | OutputFormat::Csv => Cow::Borrowed(text),

@@ -4,7 +4,7 @@ use std::fmt;
 use std::io::{self, IsTerminal, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use bench_core::system::shortened_lines;
+use bench_core::system::{plain, shortened_lines};
 
 use crate::output::LAYOUT;
 use crate::{printable, printable_except};
@@ -137,7 +137,7 @@ impl Write for BesideProgress {
 /// Lines as a terminal shows them: overlong ones without their middle, without anything that it would
 /// obey other than colours where these are ours.
 fn safe(bytes: &[u8], colours: bool) -> String {
-    let text = String::from_utf8_lossy(bytes);
+    let text = plain(&String::from_utf8_lossy(bytes));
     let text = shortened_lines(&text);
     if !colours {
         return printable_except(&text, &LAYOUT).into_owned();
@@ -232,6 +232,8 @@ mod tests {
             "\x1b[2m0.1s\x1b[0m \x1b[31;1m WARN\x1b[0m a\\x1b[2Jb\\x1b]0;t\\x07\\u{202e}c\td\n"
         );
         assert_eq!(safe(b"\x1b[2mx", false), "\\x1b[2mx");
+        let plain = safe(b"x: No such file or directory (os error 2)\n", false);
+        assert_eq!(plain, "x: there is no such file or folder\n");
         assert_eq!(safe(b"\x1b[2", true), "\\x1b[2");
     }
 

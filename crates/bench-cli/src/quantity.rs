@@ -76,7 +76,7 @@ impl Kind {
 
     fn range(self) -> &'static str {
         match self {
-            Self::Size => "less than 16 EiB",
+            Self::Size => "at most 16 EiB",
             Self::Rate => "from 0.001/s to 1G/s",
             Self::Duration => "whole nanoseconds, at most 100 years",
             Self::Count => "at most 18 quintillion (18446744073709551615)",
@@ -505,7 +505,7 @@ mod tests {
         assert!(error.to_string().contains(&largest), "{error}");
         assert_eq!(parse_count(&largest), Ok(u64::MAX));
         let error = parse_size_bytes("18446744073709551616").expect_err("big").to_string();
-        assert!(error.ends_with("a size is less than 16 EiB"), "{error}");
+        assert!(error.ends_with("a size is at most 16 EiB"), "{error}");
         let error = parse_count(&"9".repeat(100_000)).expect_err("long").to_string();
         assert!(error.len() < 300, "{error}");
     }

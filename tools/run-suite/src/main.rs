@@ -21,6 +21,7 @@ mod tools;
 mod verdict;
 
 use std::fmt::Write as _;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -297,8 +298,19 @@ fn report(dir: &Path, format: OutputFormat) -> Result<SuiteSummary> {
     Ok(summary)
 }
 
+/// Reads an experiment file, which may come through a pipe, but not without an end.
+fn read_experiment(file: &Path) -> std::io::Result<String> {
+    const BYTES_MAX: u64 = 16 << 20;
+    let mut text = String::new();
+    std::fs::File::open(file)?.take(BYTES_MAX + 1).read_to_string(&mut text)?;
+    if text.len() as u64 > BYTES_MAX {
+        return Err(std::io::Error::other("it has more than 16 MiB"));
+    }
+    Ok(text)
+}
+
 fn read_plan(file: &Path, services: Option<ServiceOrigin>) -> Result<(String, Plan)> {
-    let text = std::fs::read_to_string(file).map_err(|error| {
+    let text = read_experiment(file).map_err(|error| {
         UsageError::new(
             &file.display().to_string(),
             format!("cannot be read: {}", cause(&error)),

@@ -59,7 +59,8 @@ enum Finding {
 
 impl Judgement {
     fn new(status: RunStatus, problem: impl Into<String>) -> Self {
-        Self { status, problem: Some(problem.into()) }
+        let problem: String = problem.into();
+        Self { status, problem: Some(shortened_lines(&problem).into_owned()) }
     }
 
     fn of_verdict(status: RunStatus, reasons: &[String]) -> Self {

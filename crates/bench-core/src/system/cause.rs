@@ -62,7 +62,10 @@ pub fn plain(sentence: &str) -> String {
                 text.push_str(cause);
                 last_remedy = remedy;
             }
-            _ => text.push_str(before),
+            _ => {
+                text.push_str(before);
+                last_remedy = "";
+            }
         }
         rest = after;
     }

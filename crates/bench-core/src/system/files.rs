@@ -13,14 +13,19 @@ fn wary() -> i32 {
     (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed()
 }
 
-/// Reads a file whole. A folder, a pipe or a device is an error: its end might never come.
-pub fn read_file(path: &Path) -> io::Result<Vec<u8>> {
+/// Opens a file for reading. A folder, a pipe or a device is an error: its end might never come.
+pub fn open_file(path: &Path) -> io::Result<File> {
     // A link may stand for a file here: nothing is written to it.
     let flags = OFlags::NONBLOCK.bits().cast_signed();
-    let mut file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
+    let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
     must_be_file(&file)?;
+    Ok(file)
+}
+
+/// Reads a file whole that [`open_file`] opens.
+pub fn read_file(path: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    file.read_to_end(&mut bytes)?;
+    open_file(path)?.read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 

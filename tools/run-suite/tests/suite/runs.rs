@@ -145,6 +145,21 @@ fn a_run_against_other_services_than_asked_for_ends_the_experiment() {
 }
 
 #[test]
+fn a_file_that_cannot_be_read_is_named_with_the_cause() {
+    let tool = FakeTool::new();
+    for (file, cause) in [
+        ("missing.toml", "cannot be read: there is no such file or folder; "),
+        (".", "cannot be read: it is a folder; "),
+        ("/dev/zero", "cannot be read: it has more than 16 MiB; "),
+    ] {
+        let output = tool.run(&["run", file]);
+        let error = stderr(&output);
+        assert_eq!(output.status.code(), Some(2), "{error}");
+        assert!(error.contains(cause) && !error.contains("os error"), "{error}");
+    }
+}
+
+#[test]
 fn a_tool_that_ends_well_without_a_result_is_no_success() {
     let tool = FakeTool::new();
     tool.behave("a", "nothing");
