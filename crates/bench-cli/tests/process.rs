@@ -161,7 +161,8 @@ fn run_limited(limits: &str, redirection: &str) -> Output {
     std::fs::copy(skeleton_path(), &skeleton).expect("copied");
     let script =
         format!("ulimit {limits} && exec ./skeleton --topic t --duration 1ms {redirection}");
-    let mut shell = Command::new("sh");
+    // Not every shell can limit threads.
+    let mut shell = Command::new("bash");
     shell.args(["-c", &script]).current_dir(folder.path()).env_remove("RUST_LOG");
     if rustix::process::geteuid().is_root() {
         std::os::unix::process::CommandExt::uid(&mut shell, 65_534);

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use bench_cli::quantity::{duration_ns, rate};
+use bench_core::system::open_file;
 
 /// How often the file is read; the tools write a line a second.
 const READ_EVERY: Duration = Duration::from_millis(500);
@@ -41,7 +42,7 @@ impl Live {
 
 /// The first line of a file and its last whole one.
 fn last_line(path: &Path) -> Option<(String, String)> {
-    let mut file = File::open(path).ok()?;
+    let mut file = open_file(path).ok()?;
     let head = read(&mut file)?;
     let (header, _) = head.split_once('\n')?;
     let length_bytes = file.seek(SeekFrom::End(0)).ok()?;

@@ -1,6 +1,6 @@
 //! Processes that outlive whoever started them, and are found again.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::CommandExt;
@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use bench_core::system::{ending, shortened_lines};
+use bench_core::system::{ending, open_file, shortened_lines};
 use rustix::fs::OFlags;
 use rustix::process::{
     Pid, Signal, WaitOptions, kill_process, kill_process_group, test_kill_process, waitpid,
@@ -130,7 +130,7 @@ impl Launch {
 /// The end of a log: what a server said before it gave up.
 pub(super) fn last_lines(log: &Path) -> String {
     let read = || -> io::Result<Vec<u8>> {
-        let mut file = File::open(log)?;
+        let mut file = open_file(log)?;
         let length = file.metadata()?.len();
         file.seek(SeekFrom::Start(length.saturating_sub(SHOWN_BYTES)))?;
         let mut bytes = Vec::new();

@@ -76,6 +76,7 @@ impl Stack {
     ) -> Result<Self, LocalError> {
         let options = options.completed()?;
         refuse_foreign(dir)?;
+        let is_new = !dir.exists();
         fs::create_dir_all(dir).map_err(LocalError::file("create", dir))?;
         let dir = absolute(dir)?;
         let _lock = Lock::take(&dir, LOCK_TIMEOUT)?;
@@ -98,6 +99,10 @@ impl Stack {
             Ok(()) => Ok(stack),
             Err(error) => {
                 stack.roll_back(before);
+                if is_new && matches!(error, LocalError::Interrupted) {
+                    // Logs are kept for failures, and this is none.
+                    let _ = remove(&stack.dir);
+                }
                 Err(error)
             }
         }
