@@ -56,16 +56,13 @@ pub fn plain(sentence: &str) -> String {
         let own = io::Error::from_raw_os_error(number).to_string();
         let own = own.split(MARK).next().unwrap_or_default();
         let known = words(Errno::from_raw_os_error(number));
-        match (known, without_end(before, own)) {
-            (Some((cause, remedy)), Some(before)) => {
-                text.push_str(before);
-                text.push_str(cause);
-                last_remedy = remedy;
-            }
-            _ => {
-                text.push_str(before);
-                last_remedy = "";
-            }
+        if let (Some((cause, remedy)), Some(before)) = (known, without_end(before, own)) {
+            text.push_str(before);
+            text.push_str(cause);
+            last_remedy = remedy;
+        } else {
+            text.push_str(before);
+            last_remedy = "";
         }
         rest = after;
     }
