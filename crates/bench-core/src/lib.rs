@@ -3,6 +3,7 @@
 //! This crate knows no messaging system and no command line. An adapter crate implements the traits
 //! of [`transport`] for its system; everything else exists once, here.
 
+pub mod address;
 pub mod audit;
 pub mod clock;
 pub mod counts;

@@ -4,10 +4,14 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bench_cli::UsageError;
+use bench_core::address;
 use serde::Deserialize;
 use ureq::http::uri::Authority;
 use ureq::http::{Response, StatusCode};
 use ureq::{Agent, Body};
+
+/// Kafka Connect's usual port, for examples.
+const PORT: u16 = 8083;
 
 /// What a connector is to be.
 pub(crate) type ConnectorConfig = BTreeMap<String, String>;
@@ -78,14 +82,21 @@ struct Part {
 impl Worker {
     /// The worker at `url`; each of its answers may take as long as `timeout`.
     pub(crate) fn new(url: &str, timeout: Duration) -> Result<Self, UsageError> {
-        let refused = |problem, remedy| Err(UsageError::new("--connect-url", problem, remedy));
+        let refused =
+            |problem: &str, remedy: &str| Err(UsageError::new("--connect-url", problem, remedy));
         let host = url.strip_prefix("http://").and_then(|rest| rest.split('/').next());
-        let Some(host) = host.and_then(|host| host.parse::<Authority>().ok()) else {
-            return refused("not an http address", "write it as in http://127.0.0.1:8083");
-        };
         // Addresses are recorded and shown, which a password must not be.
-        if host.as_str().contains('@') {
+        if host.is_some_and(|host| host.contains('@')) {
             return refused("holds a user name", "name an address that needs none");
+        }
+        let checked = host.map(|host| address::check_authority(host, PORT));
+        let is_address = host.is_some_and(|host| host.parse::<Authority>().is_ok());
+        // An IPv6 address without brackets is no authority, but it is clear what it is to be.
+        if let Some(Err(error)) = checked.filter(|_| is_address || url.contains("::")) {
+            return refused(&error.problem, &error.remedy);
+        }
+        if !is_address {
+            return refused("not an http address", "write it as in http://127.0.0.1:8083");
         }
         let config = Agent::config_builder()
             .timeout_global(Some(timeout))
@@ -246,6 +257,16 @@ mod tests {
         for wrong in ["", "http://", "http:///x", "https://h:1", "h:8083", "http://a b"] {
             let error = worker(wrong).expect_err(wrong).to_string();
             assert!(error.starts_with("--connect-url: not an http address; "), "{error}");
+        }
+        for (wrong, told) in [
+            ("http://h:95566", "use a port from 1 to 65535"),
+            ("http://h:0/rest", "use a port from 1 to 65535"),
+            ("http://h:/", "use a port from 1 to 65535"),
+            ("http://::1:8083", "write it as in [::1]:8083"),
+            ("http://300.1.1.1:8083", "not an IPv4 address"),
+        ] {
+            let error = worker(wrong).expect_err(wrong).to_string();
+            assert!(error.starts_with("--connect-url: ") && error.contains(told), "{error}");
         }
         let error = worker("http://user:secret@h:1").expect_err("refused").to_string();
         assert!(error.contains("--connect-url") && !error.contains("secret"), "{error}");

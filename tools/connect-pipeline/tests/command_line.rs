@@ -19,6 +19,8 @@ fn mistakes_are_one_line_with_option_and_remedy_and_create_nothing() {
         ("--source a --sink b --interval 1ms", "--interval: ", "at least 10ms"),
         ("--connect-url localhost:8083", "--connect-url: ", "http://127.0.0.1:8083"),
         ("--connect-url http://u:secret@h:1", "--connect-url: ", "an address that needs none"),
+        ("--connect-url http://127.0.0.1:95566", "--connect-url: ", "from 1 to 65535"),
+        ("--connect-url http://::1:8083", "--connect-url: ", "[::1]:8083"),
         (&format!("{url} --timeout 0s"), "--timeout: ", "as in 30s"),
         (&format!("{url} --source-batch 0"), "--source-batch", "1.."),
     ] {
