@@ -14,7 +14,6 @@ use rdkafka::admin::{
     AdminClient, AdminOptions, ConfigEntry, ConfigSource, NewPartitions, NewTopic,
     ResourceSpecifier, TopicReplication, TopicResult,
 };
-use rdkafka::client::DefaultClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::ConsumerContext;
 use rdkafka::error::{KafkaError as LibraryError, KafkaResult};
@@ -48,7 +47,8 @@ pub struct Admin {
     /// Reads metadata and watermarks. A producer, because the admin client never tells why it has
     /// no connection.
     client: BaseProducer<Complaints>,
-    operations: AdminClient<DefaultClientContext>,
+    /// Its errors are the answers to its calls, and are not logged besides.
+    operations: AdminClient<Complaints>,
     config: ClientConfig,
     servers: String,
     timeout: Duration,
@@ -127,8 +127,9 @@ impl Admin {
     /// has answered within `timeout`, and as soon as one refuses the login.
     pub fn connect(config: &KafkaConfig, timeout: Duration) -> Result<Self, KafkaError> {
         config.validate()?;
+        config.check_admin()?;
         let servers = config.bootstrap_servers().ok_or(KafkaError::NoServers)?.to_owned();
-        let mut config = config.to_client_config();
+        let mut config = config.of_admin().to_client_config();
         // Asking whether a topic exists must not create it, whatever a producer may do.
         config.set("allow.auto.create.topics", "false");
         // Otherwise a partition seems to end where the first open transaction begins.
@@ -142,7 +143,7 @@ impl Admin {
         };
         let client = config.create_with_context(Complaints::default()).map_err(failed)?;
         wait_for_broker(&client, &servers, timeout)?;
-        let operations = config.create().map_err(failed)?;
+        let operations = config.create_with_context(Complaints::default()).map_err(failed)?;
         Ok(Self { client, operations, config, servers, timeout })
     }
 

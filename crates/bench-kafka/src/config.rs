@@ -4,7 +4,13 @@
 //! `--config key=value`. Every property remembers where it came from, so that a complaint about it
 //! can say so, and none that holds a secret is ever shown.
 
+mod conflicts;
+mod jaas;
 mod java;
+mod properties;
+mod reserved;
+mod roles;
+mod servers;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -15,6 +21,8 @@ use rdkafka::error::KafkaError as LibraryError;
 use rdkafka::types::RDKafkaConfRes;
 
 use crate::error::KafkaError;
+use java::{Stores, Translated};
+use reserved::Reserved;
 
 /// Environment variables and the properties that they set.
 pub const ENVIRONMENT: [(&str, &str); 5] = [
@@ -30,6 +38,9 @@ const PROTOCOL: &str = "security.protocol";
 const MECHANISM: &str = "sasl.mechanism";
 const USERNAME: &str = "sasl.username";
 const PASSWORD: &str = "sasl.password";
+
+/// The ways to log in that are built in.
+const MECHANISMS: [&str; 3] = ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"];
 
 /// How many requests may be unanswered on each connection of a client.
 pub const REQUESTS_IN_FLIGHT: &str = "max.in.flight.requests.per.connection";
@@ -79,6 +90,13 @@ struct Property {
     origin: String,
 }
 
+/// A property as a person wrote it, who may have the Java client in mind.
+struct Setting {
+    name: String,
+    value: String,
+    origin: String,
+}
+
 impl Default for KafkaConfig {
     fn default() -> Self {
         Self::new()
@@ -95,26 +113,28 @@ impl KafkaConfig {
         config
     }
 
-    /// Adds the properties of a file in the format of Java's clients and tools. A `sasl.jaas.config`
-    /// for PLAIN or SCRAM becomes a user name and a password; other properties that only Java has
-    /// are errors that name what to use instead.
+    /// Adds the properties of a file in the format of Java's clients and tools. What librdkafka has
+    /// otherwise is translated, such as a `sasl.jaas.config` for PLAIN or SCRAM; other properties
+    /// that only Java has are errors that name what to do instead.
     pub fn load_properties(&mut self, path: &Path) -> Result<(), KafkaError> {
-        let text = std::fs::read_to_string(path)
-            .map_err(|source| KafkaError::ReadProperties { path: path.to_owned(), source })?;
-        self.add_properties(&text, path)
+        let bytes = std::fs::read(path)
+            .map_err(|cause| KafkaError::ReadProperties { path: path.to_owned(), cause })?;
+        self.add_properties(&bytes, path)
     }
 
-    fn add_properties(&mut self, text: &str, path: &Path) -> Result<(), KafkaError> {
-        let entries = java::parse(text).map_err(|(line, reason)| KafkaError::PropertiesSyntax {
+    fn add_properties(&mut self, bytes: &[u8], path: &Path) -> Result<(), KafkaError> {
+        let entries = properties::text(bytes).and_then(properties::parse);
+        let entries = entries.map_err(|(line, reason)| KafkaError::PropertiesSyntax {
             path: path.to_owned(),
             line,
             reason,
         })?;
-        for entry in entries {
-            let origin = format!("{}, line {}", path.display(), entry.line);
-            self.apply(&entry.key, &entry.value, &origin)?;
-        }
-        Ok(())
+        let setting = |entry: properties::Entry| Setting {
+            origin: format!("{}, line {}", path.display(), entry.line),
+            name: entry.key,
+            value: entry.value,
+        };
+        self.apply(entries.into_iter().map(setting).collect())
     }
 
     /// Adds what the variables of [`ENVIRONMENT`] say. `lookup` gives the value of a variable;
@@ -129,13 +149,26 @@ impl KafkaConfig {
 
     /// Adds a setting of the form `key=value`, as given to `--config`.
     pub fn set_from_text(&mut self, text: &str) -> Result<(), KafkaError> {
-        let (name, value) = split_setting(text)?;
-        self.apply(&name, &value, COMMAND_LINE)
+        self.set_all_from_text(&[text])
+    }
+
+    /// Adds settings of the form `key=value` that belong together.
+    pub fn set_all_from_text(&mut self, texts: &[impl AsRef<str>]) -> Result<(), KafkaError> {
+        let settings = texts.iter().map(|text| {
+            let (name, value) = split_setting(text.as_ref())?;
+            Ok(Setting { name, value, origin: COMMAND_LINE.to_owned() })
+        });
+        self.apply(settings.collect::<Result<_, _>>()?)
     }
 
     /// Sets a librdkafka property.
     pub fn set(&mut self, name: &str, value: impl Into<String>) {
         self.put(name, &value.into(), "set by the tool");
+    }
+
+    /// Sets a librdkafka property because of an option of the command line, such as `--linger`.
+    pub fn set_by_option(&mut self, name: &str, value: impl Into<String>, option: &str) {
+        self.put(name, &value.into(), option);
     }
 
     /// Sets a librdkafka property unless it is set already.
@@ -149,6 +182,12 @@ impl KafkaConfig {
     #[must_use]
     pub fn is_from_command_line(&self, name: &str) -> bool {
         self.properties.get(canonical(name)).is_some_and(|property| property.origin == COMMAND_LINE)
+    }
+
+    /// Whether an option of this name, such as `--linger`, set this property.
+    #[must_use]
+    pub fn is_from_option(&self, name: &str, option: &str) -> bool {
+        self.properties.get(canonical(name)).is_some_and(|property| property.origin == option)
     }
 
     /// The value of a property, under whichever of its names, when it was set.
@@ -166,11 +205,25 @@ impl KafkaConfig {
     /// Checks that librdkafka knows every property and takes every value, and that a server is
     /// named, without creating anything.
     pub fn validate(&self) -> Result<(), KafkaError> {
+        self.check_values()?;
+        self.bootstrap_servers().map(|_| ()).ok_or(KafkaError::NoServers)
+    }
+
+    /// The same without asking for a server.
+    pub fn check_values(&self) -> Result<(), KafkaError> {
         for (name, property) in &self.properties {
             property.check(name)?;
         }
-        self.check_sasl()?;
-        self.bootstrap_servers().map(|_| ()).ok_or(KafkaError::NoServers)
+        self.check_servers()?;
+        self.check_reconnects()?;
+        self.check_sasl()
+    }
+
+    /// Checks the addresses of the servers, if there are any.
+    pub fn check_servers(&self) -> Result<(), KafkaError> {
+        let Some(list) = self.properties.get(SERVERS) else { return Ok(()) };
+        let protocol = self.get(PROTOCOL).unwrap_or("plaintext");
+        servers::check(&list.value, protocol).map_err(|reason| invalid(SERVERS, list, &reason))
     }
 
     /// The configuration in the client library's form. Call [`validate`](Self::validate) first: it
@@ -196,68 +249,97 @@ impl KafkaConfig {
         self.properties.iter().map(shown).collect()
     }
 
-    /// Adds a property that a person wrote, and who may have the Java client in mind.
-    fn apply(&mut self, name: &str, value: &str, origin: &str) -> Result<(), KafkaError> {
-        if name == java::JAAS {
-            let (username, password) =
-                java::parse_jaas(value).map_err(|reason| KafkaError::InvalidProperty {
-                    property: name.to_owned(),
-                    origin: origin.to_owned(),
-                    reason: reason.to_owned(),
-                })?;
-            self.put(USERNAME, &username, origin);
-            self.put(PASSWORD, &password, origin);
+    /// Adds properties that a person wrote.
+    fn apply(&mut self, settings: Vec<Setting>) -> Result<(), KafkaError> {
+        let stores = Stores::of(&settings);
+        settings.into_iter().try_for_each(|setting| self.apply_one(setting, &stores))
+    }
+
+    fn apply_one(&mut self, setting: Setting, stores: &Stores) -> Result<(), KafkaError> {
+        let Setting { name, value, origin } = setting;
+        if name == jaas::JAAS {
+            let login = jaas::parse(&value);
+            let (username, password) = login.map_err(|reason| KafkaError::InvalidProperty {
+                property: name,
+                origin: origin.clone(),
+                reason,
+            })?;
+            self.put(USERNAME, &username, &origin);
+            self.put(PASSWORD, &password, &origin);
             return Ok(());
         }
-        if let Some(remedy) = java::remedy(name, value) {
-            return Err(KafkaError::JavaOnly {
-                property: name.to_owned(),
-                origin: origin.to_owned(),
-                remedy,
-            });
+        match java::translate(&name, &value, stores) {
+            Translated::Same => self.put_checked(&name, &value, &origin),
+            Translated::To(known) => {
+                known.iter().try_for_each(|(name, value)| self.put_checked(name, value, &origin))
+            }
+            Translated::Refused(remedy) => {
+                Err(KafkaError::JavaOnly { property: name, origin, remedy })
+            }
+            Translated::Invalid(reason) => {
+                Err(KafkaError::InvalidProperty { property: name, origin, reason })
+            }
         }
-        self.put(name, value, origin);
+    }
+
+    /// Adds a property of librdkafka's, unless the tools live by another value.
+    fn put_checked(&mut self, name: &str, value: &str, origin: &str) -> Result<(), KafkaError> {
+        match reserved::of(name, value) {
+            Reserved::No => self.put(name, value, origin),
+            Reserved::AsItIs => {}
+            Reserved::Refused(reason) => {
+                return Err(KafkaError::Reserved {
+                    property: format!("{name}={value}"),
+                    origin: origin.to_owned(),
+                    reason,
+                });
+            }
+        }
         Ok(())
     }
 
     fn put(&mut self, name: &str, value: &str, origin: &str) {
-        let property = Property { value: value.to_owned(), origin: origin.to_owned() };
-        self.properties.insert(canonical(name).to_owned(), property);
+        let name = canonical(name);
+        let value = if name == SERVERS { servers::tidy(value) } else { value.to_owned() };
+        self.properties.insert(name.to_owned(), Property { value, origin: origin.to_owned() });
     }
 
     /// librdkafka's default mechanism is Kerberos, which is not built in, and credentials without a
     /// protocol that uses them are ignored: both are better said before the first connection.
     fn check_sasl(&self) -> Result<(), KafkaError> {
-        let missing = |property: &str, origin: &str, reason: &str| {
-            Err(KafkaError::InvalidProperty {
-                property: property.to_owned(),
-                origin: origin.to_owned(),
-                reason: reason.to_owned(),
-            })
-        };
         let uses_sasl =
             self.get(PROTOCOL).is_some_and(|protocol| protocol.to_lowercase().starts_with("sasl"));
         if !uses_sasl {
-            if let Some(username) = self.properties.get(USERNAME) {
-                let reason = "a user name has no effect without security.protocol=SASL_SSL or \
-                              SASL_PLAINTEXT (KAFKA_SECURITY_PROTOCOL)";
-                return missing(USERNAME, &username.origin, reason);
-            }
-            return Ok(());
+            let reason = "a user name has no effect without security.protocol=SASL_SSL or \
+                          SASL_PLAINTEXT (KAFKA_SECURITY_PROTOCOL)";
+            let username = self.properties.get(USERNAME);
+            return username.map_or(Ok(()), |username| Err(invalid(USERNAME, username, reason)));
         }
-        let origin = &self.properties[PROTOCOL].origin;
-        let Some(mechanism) = self.get(MECHANISM) else {
+        let protocol = &self.properties[PROTOCOL];
+        let Some(mechanism) = self.properties.get(MECHANISM) else {
             let reason = "SASL also needs sasl.mechanism (KAFKA_SASL_MECHANISM): PLAIN, \
-                          SCRAM-SHA-256, SCRAM-SHA-512 or OAUTHBEARER";
-            return missing(PROTOCOL, origin, reason);
+                          SCRAM-SHA-256 or SCRAM-SHA-512";
+            return Err(invalid(PROTOCOL, protocol, reason));
         };
-        let by_password = mechanism == "PLAIN" || mechanism.starts_with("SCRAM");
-        if by_password && (self.get(USERNAME).is_none() || self.get(PASSWORD).is_none()) {
+        if !MECHANISMS.contains(&mechanism.value.as_str()) {
+            let reason = "it is none of those built in; use PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512";
+            let name = format!("{MECHANISM}={}", mechanism.value);
+            return Err(invalid(&name, mechanism, reason));
+        }
+        if self.get(USERNAME).is_none() || self.get(PASSWORD).is_none() {
             let reason = "SASL with a password also needs sasl.username and sasl.password \
                           (KAFKA_SASL_USERNAME, KAFKA_SASL_PASSWORD)";
-            return missing(PROTOCOL, origin, reason);
+            return Err(invalid(PROTOCOL, protocol, reason));
         }
         Ok(())
+    }
+}
+
+fn invalid(name: &str, property: &Property, reason: &str) -> KafkaError {
+    KafkaError::InvalidProperty {
+        property: name.to_owned(),
+        origin: property.origin.clone(),
+        reason: reason.to_owned(),
     }
 }
 

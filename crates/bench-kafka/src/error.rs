@@ -9,12 +9,15 @@ use rdkafka::types::RDKafkaErrorCode;
 #[derive(Debug, thiserror::Error)]
 pub enum KafkaError {
     /// The properties file cannot be read.
-    #[error("failed to read the properties file {}; name a readable file with --properties", path.display())]
+    #[error(
+        "failed to read the properties file {}: {cause}; use a readable file with --properties",
+        path.display()
+    )]
     ReadProperties {
         /// The file.
         path: PathBuf,
         /// Why not.
-        source: std::io::Error,
+        cause: std::io::Error,
     },
     /// A line of the properties file is malformed.
     #[error("failed to read {}, line {line}: {reason}", path.display())]
@@ -40,7 +43,7 @@ pub enum KafkaError {
         /// Where it was set.
         origin: String,
         /// What to use instead.
-        remedy: &'static str,
+        remedy: String,
     },
     /// A property that librdkafka does not know.
     #[error("{property} ({origin}) is not a librdkafka property; {remedy}")]
@@ -60,6 +63,34 @@ pub enum KafkaError {
         /// Where it was set.
         origin: String,
         /// What is wrong with the value, which is never quoted when it is secret.
+        reason: String,
+    },
+    /// A property would keep a tool from its work.
+    #[error("{property} ({origin}) cannot be set: {reason}")]
+    Reserved {
+        /// The property and its value.
+        property: String,
+        /// Where it was set.
+        origin: String,
+        /// Why not, and what to do.
+        reason: &'static str,
+    },
+    /// Two settings contradict each other.
+    #[error("{first} and {second} do not fit together: {reason}")]
+    Conflict {
+        /// The one, with its value and where it was set.
+        first: String,
+        /// The other.
+        second: String,
+        /// What must hold, and what to do.
+        reason: String,
+    },
+    /// The client library refuses settings as a whole, before anything was connected.
+    #[error("librdkafka refuses the settings of the {clients}: {reason}; change or remove them")]
+    Settings {
+        /// Whose settings they are.
+        clients: &'static str,
+        /// librdkafka's words.
         reason: String,
     },
     /// No server is named.
@@ -168,6 +199,9 @@ impl KafkaError {
                 | Self::JavaOnly { .. }
                 | Self::UnknownProperty { .. }
                 | Self::InvalidProperty { .. }
+                | Self::Reserved { .. }
+                | Self::Conflict { .. }
+                | Self::Settings { .. }
                 | Self::NoServers
         )
     }

@@ -64,16 +64,18 @@ impl ConnectionArgs {
             config.load_properties(path)?;
         }
         if let Some(servers) = &self.bootstrap_servers {
-            config.set("bootstrap.servers", servers);
+            config.set_by_option("bootstrap.servers", servers, "--bootstrap-servers");
         }
         self.apply_settings(&mut config)?;
+        // What cannot be a server is not the same as none, for which tools start one of their own.
+        config.check_servers()?;
         tracing::debug!(?config, "Kafka configuration");
         Ok(config)
     }
 
     /// Applies `--config` once more, over what a tool's own options set.
     pub fn apply_settings(&self, config: &mut KafkaConfig) -> Result<(), KafkaError> {
-        self.config.iter().try_for_each(|setting| config.set_from_text(setting))
+        config.set_all_from_text(&self.config)
     }
 }
 

@@ -179,7 +179,10 @@ impl KafkaReceiver {
             | RDKafkaErrorCode::InvalidSessionTimeout
             | RDKafkaErrorCode::InconsistentGroupProtocol
             | RDKafkaErrorCode::UnknownTopicOrPartition
-            | RDKafkaErrorCode::UnknownTopic => Some(reason.to_owned()),
+            | RDKafkaErrorCode::UnknownTopic
+            // With auto.offset.reset=error, a group that has not been here never begins.
+            | RDKafkaErrorCode::AutoOffsetReset
+            | RDKafkaErrorCode::NoOffset => Some(reason.to_owned()),
             _ => None,
         };
         if let Some(reason) = hopeless {

@@ -1,263 +1,427 @@
-//! The Java client's side: the syntax of its properties files, and the properties that only it has.
+//! Properties of the Java client: which of librdkafka's they are, and what to do about those that
+//! only Java has. The names are all those of its `ProducerConfig`, `ConsumerConfig` and
+//! `AdminClientConfig`, and of what is often found in the same files.
 
-use std::iter::Peekable;
-use std::str::Chars;
+use super::Setting;
 
-/// The property that holds the Java client's login.
-pub(super) const JAAS: &str = "sasl.jaas.config";
+/// Properties that librdkafka has under another name, with the same values.
+const SAME: [(&str, &str); 2] =
+    [("fetch.max.wait.ms", "fetch.wait.max.ms"), ("max.request.size", "message.max.bytes")];
 
-/// Properties of the Java client that have no meaning for librdkafka, and what to do about each. A
-/// name that starts or ends with a dot stands for all that end or start with it.
-const JAVA_ONLY: [(&str, &str); 20] = [
-    ("ssl.truststore.location", "use ssl.ca.location with a PEM file (`keytool -exportcert -rfc`)"),
-    ("ssl.truststore.certificates", "use ssl.ca.pem"),
-    ("ssl.truststore.", "use ssl.ca.location with a PEM file, which needs no password"),
-    ("ssl.keystore.certificate.chain", "use ssl.certificate.pem"),
-    ("ssl.keystore.key", "use ssl.key.pem"),
-    ("ssl.keystore.type", "remove it: ssl.keystore.location is always PKCS#12"),
-    ("ssl.enabled.protocols", "remove it: OpenSSL offers TLS 1.2 and 1.3"),
-    ("ssl.protocol", "remove it: OpenSSL offers TLS 1.2 and 1.3"),
-    ("sasl.login.", "use sasl.oauthbearer.method=oidc with sasl.oauthbearer.* properties"),
-    ("sasl.client.callback.handler.class", "remove it"),
-    ("buffer.memory", "use queue.buffering.max.kbytes"),
-    ("fetch.max.wait.ms", "use fetch.wait.max.ms"),
-    ("max.block.ms", "remove it: the tools wait for room in the queue"),
-    ("max.poll.records", "remove it: the tools take what has arrived"),
-    ("max.request.size", "use message.max.bytes"),
-    ("metric.reporters", "remove it"),
-    ("receive.buffer.bytes", "use socket.receive.buffer.bytes"),
-    ("send.buffer.bytes", "use socket.send.buffer.bytes"),
-    (".serializer", "remove it: the tools send bytes"),
-    (".deserializer", "remove it: the tools receive bytes"),
+/// Assignors by their Java classes.
+const ASSIGNORS: [(&str, &str); 3] = [
+    ("org.apache.kafka.clients.consumer.RangeAssignor", "range"),
+    ("org.apache.kafka.clients.consumer.RoundRobinAssignor", "roundrobin"),
+    ("org.apache.kafka.clients.consumer.CooperativeStickyAssignor", "cooperative-sticky"),
 ];
 
-/// What to do about a property of the Java client that librdkafka lacks or takes otherwise.
-pub(super) fn remedy(name: &str, value: &str) -> Option<&'static str> {
-    // librdkafka has the property, and reads PKCS#12 from it.
-    if name == "ssl.keystore.location" && value.to_lowercase().ends_with(".jks") {
-        return Some(
-            "convert the JKS file to PKCS#12 (`keytool -importkeystore -deststoretype PKCS12`), or \
-             use ssl.certificate.location and ssl.key.location with PEM files",
-        );
+const NO_METRICS: &str = "remove it: the tools have metrics of their own";
+const NO_LOGIN_CLASS: &str = "remove it: logins are by sasl.username and sasl.password";
+const NO_OAUTH: &str = "remove it: OAUTHBEARER is not built in";
+const NO_SCHEMAS: &str = "remove it: the tools send and receive bytes, without schemas";
+const NO_TLS_CHOICE: &str = "remove it: OpenSSL offers TLS 1.2 and 1.3";
+const NO_JAVA_TLS: &str = "remove it: TLS is OpenSSL's";
+const NO_KERBEROS: &str = "remove it: Kerberos is not built in";
+const NO_PREFIX: &str = "write the property without the prefix, for a client alone";
+const NO_SHARE: &str = "remove it: share groups are not supported";
+const LEVEL: &str = "use compression.level";
+
+/// Properties of the Java client that have no meaning for librdkafka, and what to do about each. A
+/// name that starts or ends with a dot stands for all that end or start with it. The first counts.
+const JAVA_ONLY: [(&str, &str); 70] = [
+    ("auto.include.jmx.reporter", NO_METRICS),
+    ("auto.register.schemas", NO_SCHEMAS),
+    ("avro.", NO_SCHEMAS),
+    ("basic.auth.", NO_SCHEMAS),
+    ("bearer.auth.", NO_SCHEMAS),
+    ("bootstrap.controllers", "use bootstrap.servers"),
+    ("compression.gzip.level", LEVEL),
+    ("compression.lz4.level", LEVEL),
+    ("compression.zstd.level", LEVEL),
+    ("config.providers", "remove it, and write the values themselves in place of ${...}"),
+    ("config.providers.", "remove it, and write the values themselves in place of ${...}"),
+    ("confluent.", "remove it"),
+    ("default.api.timeout.ms", "remove it, and set --timeout"),
+    ("exclude.internal.topics", "remove it: the tools read the topic that is named"),
+    ("interceptor.classes", "remove it: interceptors are Java classes"),
+    ("internal.auto.downgrade.txn.commit", "remove it"),
+    ("internal.leave.group.on.close", "remove it: consumers leave their group"),
+    ("internal.throw.on.fetch.stable.offset.unsupported", "remove it"),
+    ("json.", NO_SCHEMAS),
+    ("latest.", NO_SCHEMAS),
+    ("log4j.", "remove it, and set -v"),
+    ("max.block.ms", "remove it: the tools wait for room in the queue"),
+    ("max.poll.records", "remove it: the tools take what has arrived"),
+    ("metadata.max.idle.ms", "remove it"),
+    ("metric.reporters", NO_METRICS),
+    ("metrics.", NO_METRICS),
+    ("partitioner.", "remove it, or use partitioner and sticky.partitioning.linger.ms"),
+    ("protobuf.", NO_SCHEMAS),
+    ("sasl.client.callback.handler.class", NO_LOGIN_CLASS),
+    ("sasl.server.callback.handler.class", "remove it: it belongs to brokers"),
+    ("sasl.kerberos.ticket.", NO_KERBEROS),
+    ("sasl.login.", NO_LOGIN_CLASS),
+    ("sasl.oauthbearer.assertion.template.file", NO_OAUTH),
+    ("sasl.oauthbearer.clock.skew.seconds", NO_OAUTH),
+    ("sasl.oauthbearer.expected.", NO_OAUTH),
+    ("sasl.oauthbearer.header.urlencode", NO_OAUTH),
+    ("sasl.oauthbearer.iat.validation.enabled", NO_OAUTH),
+    ("sasl.oauthbearer.jti.validation.enabled", NO_OAUTH),
+    ("sasl.oauthbearer.jwks.", NO_OAUTH),
+    ("sasl.oauthbearer.jwt.", NO_OAUTH),
+    ("sasl.oauthbearer.scope.claim.name", NO_OAUTH),
+    ("sasl.oauthbearer.sub.claim.name", NO_OAUTH),
+    ("schema.", NO_SCHEMAS),
+    ("security.providers", NO_JAVA_TLS),
+    ("share.", NO_SHARE),
+    ("socket.connection.setup.timeout.max.ms", "use socket.connection.setup.timeout.ms"),
+    ("specific.", NO_SCHEMAS),
+    ("ssl.allow.", NO_JAVA_TLS),
+    ("ssl.enabled.protocols", NO_TLS_CHOICE),
+    ("ssl.engine.factory.class", NO_JAVA_TLS),
+    ("ssl.keymanager.algorithm", NO_JAVA_TLS),
+    ("ssl.protocol", NO_TLS_CHOICE),
+    ("ssl.provider", NO_JAVA_TLS),
+    ("ssl.secure.random.implementation", NO_JAVA_TLS),
+    ("ssl.trustmanager.algorithm", NO_JAVA_TLS),
+    ("transaction.two.phase.commit.enable", "remove it: the tools end their transactions"),
+    ("use.latest.version", NO_SCHEMAS),
+    ("use.schema.id", NO_SCHEMAS),
+    ("zookeeper.", "remove it, and use bootstrap.servers"),
+    (".subject.name.strategy", NO_SCHEMAS),
+    (".serializer", "remove it: the tools send bytes"),
+    (".deserializer", "remove it: the tools receive bytes"),
+    (".serializer.encoding", "remove it: the tools send bytes"),
+    (".deserializer.encoding", "remove it: the tools receive bytes"),
+    ("admin.", NO_PREFIX),
+    ("consumer.", NO_PREFIX),
+    ("kafka.", NO_PREFIX),
+    ("listener.name.", "remove it: it belongs to brokers"),
+    ("producer.", NO_PREFIX),
+    ("spring.", NO_PREFIX),
+];
+
+/// The kinds of the stores that a group of settings names, which say how the rest of them reads.
+#[derive(Default)]
+pub(super) struct Stores {
+    key: Option<String>,
+    trust: Option<String>,
+}
+
+impl Stores {
+    pub(super) fn of(settings: &[Setting]) -> Self {
+        let kind = |name: &str| {
+            let setting = settings.iter().rfind(|setting| setting.name == name);
+            setting.map(|setting| setting.value.to_uppercase())
+        };
+        Self { key: kind("ssl.keystore.type"), trust: kind("ssl.truststore.type") }
     }
-    if name == "ssl.endpoint.identification.algorithm" && value.is_empty() {
-        return Some("write 'none' rather than nothing");
+}
+
+/// What librdkafka is given for a property of the Java client.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Translated {
+    /// The property itself: Java has none of that name, or has the same.
+    Same,
+    /// These properties; none where a default says the same.
+    To(Vec<(&'static str, String)>),
+    /// Nothing does the same; this is what to do.
+    Refused(String),
+    /// Not even Java takes the value.
+    Invalid(String),
+}
+
+pub(super) fn translate(name: &str, value: &str, stores: &Stores) -> Translated {
+    if let Some((_, known)) = SAME.iter().find(|(java, _)| *java == name) {
+        return to(known, value);
+    }
+    if name.starts_with("ssl.truststore.") {
+        return trust_store(name, value, stores);
+    }
+    if name.starts_with("ssl.keystore.") {
+        return key_store(name, value, stores);
+    }
+    if let Some(translated) = of_value(name, value) {
+        return translated;
     }
     let matches = |pattern: &str| {
         name == pattern
             || (pattern.ends_with('.') && name.starts_with(pattern))
             || (pattern.starts_with('.') && name.ends_with(pattern))
     };
-    JAVA_ONLY.iter().find(|(pattern, _)| matches(pattern)).map(|(_, remedy)| *remedy)
-}
-
-/// The user name and the password of a login for PLAIN or SCRAM:
-/// `org.apache...PlainLoginModule required username="u" password="p";`. The reason of a failure
-/// never quotes the value.
-pub(super) fn parse_jaas(value: &str) -> Result<(String, String), &'static str> {
-    let module = value.split_whitespace().next().unwrap_or_default();
-    let known = ["PlainLoginModule", "ScramLoginModule"];
-    if !known.iter().any(|known| module.rsplit('.').next() == Some(known)) {
-        return Err("only the login modules of PLAIN and SCRAM can be translated; for others use \
-                    librdkafka's sasl.oauthbearer.* properties");
-    }
-    let option = |name| jaas_option(value, name).filter(|found| !found.is_empty());
-    match (option("username"), option("password")) {
-        (Some(username), Some(password)) => Ok((username, password)),
-        _ => Err("it has no username=\"...\" and password=\"...\"; use sasl.username and \
-                  sasl.password"),
+    match JAVA_ONLY.iter().find(|(pattern, _)| matches(pattern)) {
+        Some((_, remedy)) => refused(*remedy),
+        None => Translated::Same,
     }
 }
 
-/// The value of `name="value"`, in which a backslash hides the next character.
-fn jaas_option(text: &str, name: &str) -> Option<String> {
-    let at = text.match_indices(name).map(|(at, _)| at).find(|&at| {
-        let starts_a_word = text[..at].ends_with(char::is_whitespace);
-        starts_a_word && text[at + name.len()..].trim_start().starts_with('=')
-    })?;
-    let (_, rest) = text[at..].split_once('=')?;
-    let rest = rest.trim_start();
-    let Some(quoted) = rest.strip_prefix('"') else {
-        let end = rest.find(|c: char| c.is_whitespace() || c == ';').unwrap_or(rest.len());
-        return Some(rest[..end].to_owned());
-    };
-    let mut value = String::new();
-    let mut chars = quoted.chars();
-    while let Some(c) = chars.next() {
-        match c {
-            '"' => return Some(value),
-            '\\' => value.push(chars.next()?),
-            other => value.push(other),
+fn to(name: &'static str, value: impl Into<String>) -> Translated {
+    Translated::To(vec![(name, value.into())])
+}
+
+fn refused(remedy: impl Into<String>) -> Translated {
+    Translated::Refused(remedy.into())
+}
+
+/// Properties of which Java and librdkafka take different values.
+fn of_value(name: &str, value: &str) -> Option<Translated> {
+    Some(match (name, value) {
+        ("auto.offset.reset", "none") => to("auto.offset.reset", "error"),
+        ("auto.offset.reset", other) if other.starts_with("by_duration") => {
+            refused("use earliest or latest: librdkafka has no reset by time")
         }
-    }
-    None
-}
-
-/// An entry of a properties file.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Entry {
-    pub(super) key: String,
-    pub(super) value: String,
-    /// Where it starts, from 1.
-    pub(super) line: usize,
-}
-
-/// Parses Java's properties format in UTF-8: `key=value`, `key: value` or `key value`, comments
-/// after `#` or `!`, continuation by a backslash at the end of a line, escapes. A failure is a line
-/// and a reason.
-pub(super) fn parse(text: &str) -> Result<Vec<Entry>, (usize, String)> {
-    let mut entries = Vec::new();
-    let mut lines = text.trim_start_matches('\u{feff}').lines().enumerate();
-    while let Some((index, first)) = lines.next() {
-        let first = first.trim_start();
-        if first.is_empty() || first.starts_with(['#', '!']) {
-            continue;
+        ("batch.size", "0") => to("batch.size", "1"),
+        ("buffer.memory", bytes) => match bytes.parse::<u64>() {
+            Ok(bytes) => to("queue.buffering.max.kbytes", (bytes / 1024).max(1).to_string()),
+            Err(_) => Translated::Invalid("it is not a number of bytes; write a number".into()),
+        },
+        ("client.dns.lookup", "default") => to("client.dns.lookup", "use_all_dns_ips"),
+        ("connections.max.idle.ms", "-1") => to("connections.max.idle.ms", "0"),
+        ("isolation.level", level) if level != level.to_lowercase() => {
+            to("isolation.level", level.to_lowercase())
         }
-        let mut logical = first.to_owned();
-        while is_continued(&logical) {
-            logical.pop();
-            match lines.next() {
-                Some((_, next)) => logical.push_str(next.trim_start()),
-                None => break,
+        ("partition.assignment.strategy", classes) => assignors(classes),
+        ("partitioner.class", class) if class.ends_with(".DefaultPartitioner") => {
+            to("partitioner", "murmur2_random")
+        }
+        ("partitioner.class", _) => refused(
+            "use partitioner=murmur2_random, which places keys as Java's default does, or remove it",
+        ),
+        ("receive.buffer.bytes", bytes) => to("socket.receive.buffer.bytes", or_system(bytes)),
+        ("send.buffer.bytes", bytes) => to("socket.send.buffer.bytes", or_system(bytes)),
+        ("ssl.cipher.suites", names) if names.contains("TLS_") || names.contains("SSL_") => {
+            refused("use OpenSSL's names for the ciphers (`openssl ciphers -v`), or remove it")
+        }
+        ("ssl.endpoint.identification.algorithm", "") => {
+            to("ssl.endpoint.identification.algorithm", "none")
+        }
+        _ => return None,
+    })
+}
+
+/// The size of a socket's buffer, of which Java leaves -1 to the system, and librdkafka 0.
+fn or_system(bytes: &str) -> &str {
+    if bytes == "-1" { "0" } else { bytes }
+}
+
+fn assignors(classes: &str) -> Translated {
+    let mut names = Vec::new();
+    for class in classes.split(',').map(str::trim).filter(|class| !class.is_empty()) {
+        match ASSIGNORS.iter().find(|(java, known)| *java == class || *known == class) {
+            Some((_, known)) => names.push(*known),
+            None => {
+                return refused(
+                    "use range, roundrobin or cooperative-sticky: other assignors are Java classes",
+                );
             }
         }
-        let line = index + 1;
-        let (key, value) = split_entry(&logical).map_err(|reason| (line, reason))?;
-        entries.push(Entry { key, value, line });
     }
-    Ok(entries)
+    if names.contains(&"cooperative-sticky") && names.len() > 1 {
+        return refused("use either cooperative-sticky alone or range,roundrobin");
+    }
+    to("partition.assignment.strategy", names.join(","))
 }
 
-/// Whether a line ends in a backslash that is not itself escaped.
-fn is_continued(line: &str) -> bool {
-    (line.len() - line.trim_end_matches('\\').len()) % 2 == 1
+fn trust_store(name: &str, value: &str, stores: &Stores) -> Translated {
+    let is_pem = stores.trust.as_deref() == Some("PEM");
+    match name {
+        "ssl.truststore.certificates" => to("ssl.ca.pem", value),
+        "ssl.truststore.location" if is_pem => to("ssl.ca.location", value),
+        "ssl.truststore.type" if is_pem => Translated::To(Vec::new()),
+        "ssl.truststore.type" => refused("remove it: ssl.ca.location is always a PEM file"),
+        "ssl.truststore.location" => refused(format!(
+            "use ssl.ca.location with a PEM file, which `keytool -list -rfc -keystore {} > ca.pem` \
+             makes of it",
+            file_name(value)
+        )),
+        _ => refused("remove it: ssl.ca.location takes a PEM file, which needs no password"),
+    }
 }
 
-fn split_entry(line: &str) -> Result<(String, String), String> {
-    let mut chars = line.chars().peekable();
-    let is_separator = |c: char| c.is_whitespace() || c == '=' || c == ':';
-    let key = unescape(&mut chars, is_separator)?;
-    let skip_blanks = |chars: &mut Peekable<Chars<'_>>| {
-        while chars.next_if(|c| c.is_whitespace()).is_some() {}
-    };
-    skip_blanks(&mut chars);
-    if chars.next_if(|&c| c == '=' || c == ':').is_some() {
-        skip_blanks(&mut chars);
-    }
-    let value = unescape(&mut chars, |_| false)?;
-    if key.is_empty() {
-        return Err("there is no key before the separator; write key=value".to_owned());
-    }
-    // Java keeps blanks at the end of a value; nobody means them.
-    Ok((key, value.trim_end().to_owned()))
-}
-
-/// Takes characters up to the first one, not escaped, at which `stop` says so.
-fn unescape(
-    chars: &mut Peekable<Chars<'_>>,
-    stop: impl Fn(char) -> bool,
-) -> Result<String, String> {
-    let mut text = String::new();
-    while let Some(c) = chars.next_if(|&c| !stop(c)) {
-        if c != '\\' {
-            text.push(c);
-            continue;
+fn key_store(name: &str, value: &str, stores: &Stores) -> Translated {
+    let kind = stores.key.as_deref();
+    let is_pem = kind == Some("PEM");
+    let is_jks = kind == Some("JKS") || (kind.is_none() && has_ending(value, "jks"));
+    match name {
+        // One file holds both.
+        "ssl.keystore.location" if is_pem => Translated::To(vec![
+            ("ssl.certificate.location", value.to_owned()),
+            ("ssl.key.location", value.to_owned()),
+        ]),
+        "ssl.keystore.location" if is_jks => refused(format!(
+            "use a PKCS#12 file, which `keytool -importkeystore -srckeystore {} -destkeystore \
+             client.p12 -deststoretype PKCS12` makes of it, or ssl.certificate.location and \
+             ssl.key.location with PEM files",
+            file_name(value)
+        )),
+        "ssl.keystore.password" if is_pem => {
+            refused("remove it, or use ssl.key.password for the key: a PEM file has no password")
         }
-        match chars.next() {
-            Some('t') => text.push('\t'),
-            Some('n') => text.push('\n'),
-            Some('r') => text.push('\r'),
-            Some('f') => text.push('\u{c}'),
-            Some('u') => {
-                let digits: String = chars.by_ref().take(4).collect();
-                let is_hex = digits.len() == 4 && digits.chars().all(|c| c.is_ascii_hexdigit());
-                let code = u32::from_str_radix(&digits, 16).ok().and_then(char::from_u32);
-                let known = code.filter(|_| is_hex);
-                text.push(known.ok_or("\\u needs four hexadecimal digits")?);
-            }
-            Some(other) => text.push(other),
-            None => {}
-        }
+        "ssl.keystore.certificate.chain" => to("ssl.certificate.pem", value),
+        "ssl.keystore.key" => to("ssl.key.pem", value),
+        "ssl.keystore.type" => match kind {
+            Some("PEM" | "PKCS12") => Translated::To(Vec::new()),
+            _ => refused("use a PKCS#12 file with ssl.keystore.type=PKCS12, or PEM files"),
+        },
+        // librdkafka reads PKCS#12 from these.
+        _ => Translated::Same,
     }
-    Ok(text)
+}
+
+fn has_ending(path: &str, ending: &str) -> bool {
+    path.rsplit_once('.').is_some_and(|(_, end)| end.eq_ignore_ascii_case(ending))
+}
+
+fn file_name(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or(path)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn pairs(text: &str) -> Vec<(String, String)> {
-        let entries = parse(text).expect("parses");
-        entries.into_iter().map(|entry| (entry.key, entry.value)).collect()
+    /// What `JavaProperties` prints: the names of Kafka 4.3.1's three classes.
+    const JAVA_NAMES: &str = include_str!("java-properties.txt");
+
+    fn alone(name: &str, value: &str) -> Translated {
+        translate(name, value, &Stores::default())
     }
 
-    fn pair(key: &str, value: &str) -> (String, String) {
-        (key.to_owned(), value.to_owned())
-    }
-
-    #[test]
-    fn all_forms_of_an_entry_are_read() {
-        let text = "# comment\n! another\n\na=1\nb : 2\nc 3\n  d = x = y \ne=\nf\r\n";
-        let expected = [("a", "1"), ("b", "2"), ("c", "3"), ("d", "x = y"), ("e", ""), ("f", "")];
-        assert_eq!(pairs(text), expected.map(|(key, value)| pair(key, value)));
+    fn with_stores(name: &str, value: &str, kind: &str) -> Translated {
+        let kind = Some(kind.to_owned());
+        translate(name, value, &Stores { key: kind.clone(), trust: kind })
     }
 
     #[test]
-    fn escapes_and_continuations_are_undone() {
-        assert_eq!(pairs("path=C\\:\\\\kafka\\tx\\u00e9"), [pair("path", "C:\\kafka\tx\u{e9}")]);
-        assert_eq!(
-            pairs("a\\ b=1, \\\n    2, \\\n    3\nc=4"),
-            [pair("a b", "1, 2, 3"), pair("c", "4")]
-        );
-        assert_eq!(pairs("a=ends in one\\\\\nb=2"), [pair("a", "ends in one\\"), pair("b", "2")]);
-        assert_eq!(pairs("a=continued into nothing\\"), [pair("a", "continued into nothing")]);
+    fn every_property_of_java_is_known_translated_or_refused_with_a_remedy() {
+        let mut unknown = Vec::new();
+        for name in JAVA_NAMES.lines().filter(|name| *name != super::super::jaas::JAAS) {
+            match alone(name, "1") {
+                Translated::Same => {
+                    let mut config = super::super::KafkaConfig::new();
+                    config.set(name, "no value of anything");
+                    let error = config.validate().err().map(|error| error.to_string());
+                    if error.is_some_and(|error| error.contains("not a librdkafka property")) {
+                        unknown.push(name);
+                    }
+                }
+                Translated::To(names) => assert!(!names.is_empty(), "{name}"),
+                Translated::Refused(remedy) => {
+                    let is_named = ["use", "remove", "write"].iter().any(|w| remedy.starts_with(w));
+                    assert!(is_named, "{name}: {remedy}");
+                }
+                Translated::Invalid(reason) => panic!("{name}: {reason}"),
+            }
+        }
+        assert_eq!(unknown, [""; 0]);
     }
 
     #[test]
-    fn a_malformed_line_is_named() {
-        let (line, reason) = parse("a=1\nb=\\\n2\n=3").expect_err("no key");
-        assert_eq!((line, reason.contains("key=value")), (4, true));
-        assert_eq!(parse("a=\\u12").expect_err("short escape").0, 1);
-        assert_eq!(parse("a=\\ud800").expect_err("half a surrogate pair").0, 1);
-    }
-
-    #[test]
-    fn logins_with_a_password_are_translated() {
-        let plain = "org.apache.kafka.common.security.plain.PlainLoginModule required \
-                     username=\"alice\" password=\"a \\\"b\\\\c=;\";";
-        assert_eq!(parse_jaas(plain), Ok(pair("alice", "a \"b\\c=;")));
-        let scram = "org.apache.kafka.common.security.scram.ScramLoginModule required\n\
-                     password = secret username=bob;";
-        assert_eq!(parse_jaas(scram), Ok(pair("bob", "secret")));
-    }
-
-    #[test]
-    fn other_logins_are_refused_without_being_quoted() {
-        for text in [
-            "",
-            "com.sun.security.auth.module.Krb5LoginModule required password=\"hush\";",
-            "org.apache.kafka.common.security.plain.PlainLoginModule required password=\"hush\";",
-            "x.PlainLoginModule required username=\"u\" password=\"hush",
-        ] {
-            let reason = parse_jaas(text).expect_err("is refused");
-            assert!(!reason.contains("hush"), "{reason}");
+    fn no_property_of_librdkafka_is_taken_for_one_of_java_alone() {
+        for name in super::super::KNOWN_NAMES.lines() {
+            let translated = alone(name, "range");
+            let is_kept = matches!(translated, Translated::Same | Translated::To(_));
+            assert!(is_kept, "{name}: {translated:?}");
         }
     }
 
     #[test]
-    fn every_java_only_property_has_a_remedy() {
-        for name in [
-            "ssl.truststore.location",
-            "ssl.truststore.password",
-            "key.serializer",
-            "value.deserializer",
-            "sasl.login.callback.handler.class",
-            "max.poll.records",
+    fn equivalents_are_used() {
+        for (name, value, known, expected) in [
+            ("fetch.max.wait.ms", "7", "fetch.wait.max.ms", "7"),
+            ("max.request.size", "5000", "message.max.bytes", "5000"),
+            ("buffer.memory", "33554432", "queue.buffering.max.kbytes", "32768"),
+            ("buffer.memory", "1", "queue.buffering.max.kbytes", "1"),
+            ("receive.buffer.bytes", "-1", "socket.receive.buffer.bytes", "0"),
+            ("receive.buffer.bytes", "65536", "socket.receive.buffer.bytes", "65536"),
+            ("send.buffer.bytes", "131072", "socket.send.buffer.bytes", "131072"),
+            ("client.dns.lookup", "default", "client.dns.lookup", "use_all_dns_ips"),
+            ("auto.offset.reset", "none", "auto.offset.reset", "error"),
+            ("batch.size", "0", "batch.size", "1"),
+            ("connections.max.idle.ms", "-1", "connections.max.idle.ms", "0"),
+            ("ssl.endpoint.identification.algorithm", "", SSL_NAMES, "none"),
+            (
+                "partitioner.class",
+                "org.apache.kafka.clients.producer.internals.DefaultPartitioner",
+                "partitioner",
+                "murmur2_random",
+            ),
+            (
+                "partition.assignment.strategy",
+                "org.apache.kafka.clients.consumer.RoundRobinAssignor, \
+                 org.apache.kafka.clients.consumer.RangeAssignor",
+                "partition.assignment.strategy",
+                "roundrobin,range",
+            ),
         ] {
-            assert!(remedy(name, "x").is_some(), "{name}");
+            assert_eq!(alone(name, value), to(known, expected), "{name}");
         }
-        assert!(remedy("ssl.keystore.location", "client.JKS").is_some());
-        assert_eq!(remedy("ssl.keystore.location", "client.p12"), None);
-        assert_eq!(remedy("linger.ms", "5"), None);
+        assert_eq!(alone("linger.ms", "5"), Translated::Same);
+        assert_eq!(alone("ssl.cipher.suites", "ECDHE-RSA-AES256-SHA"), Translated::Same);
+    }
+
+    const SSL_NAMES: &str = "ssl.endpoint.identification.algorithm";
+
+    #[test]
+    fn what_only_java_can_do_is_refused_with_a_remedy() {
+        for (name, value, told) in [
+            ("schema.registry.url", "http://r", "remove it"),
+            ("basic.auth.user.info", "u:hush", "remove it"),
+            ("key.serializer", "x.StringSerializer", "remove it"),
+            ("value.deserializer", "x.StringDeserializer", "remove it"),
+            ("interceptor.classes", "x.Interceptor", "remove it"),
+            ("default.api.timeout.ms", "1", "--timeout"),
+            ("max.block.ms", "1", "remove it"),
+            ("partitioner.class", "x.RoundRobinPartitioner", "partitioner=murmur2_random"),
+            ("partition.assignment.strategy", "x.StickyAssignor", "cooperative-sticky"),
+            ("partition.assignment.strategy", "range,cooperative-sticky", "alone"),
+            ("auto.offset.reset", "by_duration:PT1H", "earliest or latest"),
+            ("ssl.cipher.suites", "TLS_AES_256_GCM_SHA384", "openssl ciphers"),
+            ("sasl.login.callback.handler.class", "x", "sasl.username"),
+            ("compression.zstd.level", "3", "compression.level"),
+            ("spring.kafka.bootstrap-servers", "a:1", "without the prefix"),
+        ] {
+            let Translated::Refused(remedy) = alone(name, value) else { panic!("{name}") };
+            assert!(remedy.contains(told) && !remedy.contains("hush"), "{name}: {remedy}");
+        }
+    }
+
+    #[test]
+    fn pem_stores_are_translated_and_others_get_the_way_to_pem() {
+        let pem = |name, value| with_stores(name, value, "PEM");
+        assert_eq!(pem("ssl.truststore.location", "/ca.pem"), to("ssl.ca.location", "/ca.pem"));
+        assert_eq!(pem("ssl.truststore.certificates", "CERT"), to("ssl.ca.pem", "CERT"));
+        assert_eq!(pem("ssl.keystore.certificate.chain", "C"), to("ssl.certificate.pem", "C"));
+        assert_eq!(pem("ssl.keystore.key", "K"), to("ssl.key.pem", "K"));
+        let both = ["ssl.certificate.location", "ssl.key.location"];
+        let both = both.map(|name| (name, "/k.pem".to_owned()));
+        assert_eq!(pem("ssl.keystore.location", "/k.pem"), Translated::To(both.into()));
+        for name in ["ssl.keystore.type", "ssl.truststore.type"] {
+            assert_eq!(pem(name, "PEM"), Translated::To(Vec::new()));
+        }
+        let p12 = |name, value| with_stores(name, value, "PKCS12");
+        assert_eq!(p12("ssl.keystore.location", "/k.p12"), Translated::Same);
+        assert_eq!(p12("ssl.keystore.password", "hush"), Translated::Same);
+        assert_eq!(p12("ssl.keystore.type", "PKCS12"), Translated::To(Vec::new()));
+        for (name, value, kind, told) in [
+            ("ssl.truststore.location", "/x/t.jks", "JKS", "-keystore t.jks > ca.pem"),
+            ("ssl.truststore.location", "/x/t.p12", "PKCS12", "ssl.ca.location"),
+            ("ssl.truststore.password", "hush", "JKS", "needs no password"),
+            ("ssl.truststore.password", "hush", "PEM", "needs no password"),
+            ("ssl.truststore.type", "JKS", "JKS", "remove it"),
+            ("ssl.keystore.location", "/x/k.ks", "JKS", "-deststoretype PKCS12"),
+            ("ssl.keystore.password", "hush", "PEM", "ssl.key.password"),
+            ("ssl.keystore.type", "JKS", "JKS", "PKCS12"),
+        ] {
+            let Translated::Refused(remedy) = with_stores(name, value, kind) else {
+                panic!("{name}")
+            };
+            assert!(remedy.contains(told) && !remedy.contains("hush"), "{name}: {remedy}");
+        }
+        let Translated::Refused(remedy) = alone("ssl.keystore.location", "client.JKS") else {
+            panic!("a JKS file by its name")
+        };
+        assert!(remedy.contains("PKCS12"), "{remedy}");
+        assert_eq!(alone("ssl.keystore.location", "client.p12"), Translated::Same);
     }
 }

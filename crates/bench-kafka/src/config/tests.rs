@@ -2,14 +2,31 @@ use super::*;
 
 fn from_file(text: &str) -> Result<KafkaConfig, KafkaError> {
     let mut config = KafkaConfig::new();
-    config.add_properties(text, Path::new("client.properties")).map(|()| config)
+    config.add_properties(text.as_bytes(), Path::new("client.properties")).map(|()| config)
 }
 
 #[test]
 fn an_unreadable_file_is_named() {
     let path = Path::new("/nonexistent/client.properties");
     let text = KafkaConfig::new().load_properties(path).expect_err("no such file").to_string();
-    assert!(text.contains("/nonexistent/client.properties") && text.contains("--properties"));
+    assert!(text.contains("/nonexistent/client.properties: No such file"), "{text}");
+    assert!(text.contains("--properties"), "{text}");
+    let folder = Path::new("/");
+    let text = KafkaConfig::new().load_properties(folder).expect_err("a folder").to_string();
+    assert!(text.contains("Is a directory"), "{text}");
+}
+
+#[test]
+fn a_file_in_another_encoding_is_refused_with_its_line() {
+    let mut config = KafkaConfig::new();
+    let bytes = b"acks=1\n# caf\xe9\n";
+    let error = config.add_properties(bytes, Path::new("client.properties"));
+    let text = error.expect_err("Latin 1").to_string();
+    assert!(
+        text.starts_with("failed to read client.properties, line 2: it is not UTF-8"),
+        "{text}"
+    );
+    assert!(text.contains("; save the file as UTF-8"), "{text}");
 }
 
 #[test]
@@ -78,6 +95,100 @@ fn a_java_property_is_refused_with_its_place_and_remedy() {
     let text = error.to_string();
     assert!(text.contains("(client.properties, line 2)"), "{text}");
     assert!(text.contains("ssl.ca.location"), "{text}");
+}
+
+#[test]
+fn single_quotes_in_a_login_of_a_file_are_no_part_of_it() {
+    let config = from_file(
+        "bootstrap.servers=a:1\n\
+         security.protocol=SASL_SSL\n\
+         sasl.mechanism=PLAIN\n\
+         sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required \
+         username='u' password='p\\\\u0041\\u0041';\n",
+    )
+    .expect("loads");
+    config.validate().expect("complete");
+    let client = config.to_client_config();
+    assert_eq!(client.get("sasl.username"), Some("u"));
+    // The file's own escapes come before those of the login.
+    assert_eq!(client.get("sasl.password"), Some("pu0041A"));
+}
+
+#[test]
+fn a_login_that_java_refuses_is_refused_with_its_line_and_not_shown() {
+    let text = "acks=1\n\nsasl.jaas.config=org.apache.kafka.common.security.plain.\\\n  \
+                PlainLoginModule required username='u' password='hush'\n";
+    let error = from_file(text).expect_err("no semicolon");
+    assert!(error.is_usage());
+    let text = error.to_string();
+    let start = "sasl.jaas.config (client.properties, line 3): it does not end with a semicolon; ";
+    assert!(text.starts_with(start) && !text.contains("hush"), "{text}");
+}
+
+#[test]
+fn mechanisms_that_are_not_built_in_are_refused() {
+    for mechanism in ["OAUTHBEARER", "GSSAPI", "plain"] {
+        let settings = format!("security.protocol=SASL_SSL\nsasl.mechanism={mechanism}");
+        let text = from_file(&settings).expect("loads").validate().expect_err(mechanism);
+        let text = text.to_string();
+        let start = format!("sasl.mechanism={mechanism} (client.properties, line 2): ");
+        assert!(text.starts_with(&start) && text.contains("; use PLAIN"), "{text}");
+    }
+}
+
+#[test]
+fn wrong_servers_are_refused_with_where_they_come_from() {
+    let complaint = |config: &KafkaConfig| config.validate().expect_err("refused").to_string();
+    let start = "bootstrap.servers (client.properties, line 2): 'a:95566' has a port";
+    for name in ["bootstrap.servers", "metadata.broker.list"] {
+        let config = from_file(&format!("acks=1\n{name}=b:1,a:95566")).expect("loads");
+        let text = complaint(&config);
+        assert!(text.starts_with(start), "{text}");
+        assert!(text.ends_with("; use a port from 1 to 65535"), "{text}");
+    }
+    let mut config = KafkaConfig::new();
+    config.load_environment(|name| {
+        (name == "KAFKA_BOOTSTRAP_SERVERS").then(|| "http://a:1".to_owned())
+    });
+    let text = complaint(&config);
+    assert!(text.contains("(environment variable KAFKA_BOOTSTRAP_SERVERS): "), "{text}");
+    config.set_by_option("bootstrap.servers", "::1:9092", "--bootstrap-servers");
+    let text = complaint(&config);
+    assert!(text.starts_with("bootstrap.servers (--bootstrap-servers): "), "{text}");
+    assert!(text.ends_with("write it as in [::1]:9092"), "{text}");
+    config.set_from_text("bootstrap.servers=").expect("a setting");
+    let text = complaint(&config);
+    assert!(text.starts_with("bootstrap.servers (--config): it is empty"), "{text}");
+    config.set_from_text("bootstrap.servers= a:1 , [::1]:2").expect("a setting");
+    config.validate().expect("right");
+    assert_eq!(config.bootstrap_servers(), Some("a:1,[::1]:2"));
+}
+
+#[test]
+fn what_the_tools_live_by_is_refused_by_name_and_place() {
+    let text = from_file("acks=1\nenable.partition.eof=false").expect_err("refused").to_string();
+    let start = "enable.partition.eof=false (client.properties, line 2) cannot be set: ";
+    assert!(text.starts_with(start) && text.contains("; remove it"), "{text}");
+    let config = from_file("enable.partition.eof=true\nenable.auto.offset.store=false");
+    let config = config.expect("as it is anyway");
+    assert_eq!(config.get("enable.partition.eof"), None, "the tool's own setting counts");
+}
+
+#[test]
+fn stores_in_pem_are_read_in_any_order() {
+    for lines in [
+        "ssl.truststore.location=/ca.pem\nssl.truststore.type=pem",
+        "\
+        ssl.truststore.type=PEM\nssl.truststore.location=/ca.pem",
+    ] {
+        let config = from_file(lines).expect("loads");
+        assert_eq!(config.get("ssl.ca.location"), Some("/ca.pem"));
+    }
+    let mut config = KafkaConfig::new();
+    let settings = ["ssl.keystore.location=/k.pem", "ssl.keystore.type=PEM"];
+    config.set_all_from_text(&settings).expect("they belong together");
+    assert_eq!(config.get("ssl.key.location"), Some("/k.pem"));
+    assert_eq!(config.get("ssl.certificate.location"), Some("/k.pem"));
 }
 
 #[test]
