@@ -1,7 +1,6 @@
 //! The cluster of a run, embedded or the user's, and the topic on it.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -13,26 +12,17 @@ use bench_kafka::StartOffset;
 use bench_kafka::admin::{Admin, TopicOutcome};
 use bench_kafka::config::KafkaConfig;
 use bench_kafka::options::ConnectionArgs;
-use bench_services::embedded::{BACKLOG_MAX_BYTES, EmbeddedKafka, FETCH_WAIT_MS};
+use bench_services::embedded::{BACKLOG_MAX_BYTES, EmbeddedKafka};
 use bench_services::local;
 
 use crate::clients::Target;
 use crate::options::{From, TopicArgs};
+use crate::settings::Settings;
 
-/// The largest batch, and so the largest message, for the embedded broker. Two batches that exceed
-/// together the 5 MiB that it keeps are both dropped when it holds nothing else.
-const EMBEDDED_BATCH_MAX_BYTES: u64 = 2 << 20;
-
-/// The session of a group's members on the embedded broker, which makes a group wait for all but a
-/// second of it when a member comes after the first ones: by default 44 s.
-const EMBEDDED_SESSION_MS: u32 = 3_000;
-
-/// How long a consumer whose queue was full waits before it fetches again, milliseconds.
-const FETCH_BACKOFF: &str = "fetch.queue.backoff.ms";
+const SERVERS: &str = "bootstrap.servers";
 
 /// A cluster to run against.
 pub(crate) struct Cluster {
-    pub(crate) config: KafkaConfig,
     pub(crate) admin: Admin,
     embedded: Option<RefCell<EmbeddedKafka>>,
     connection: ConnectionArgs,
@@ -46,20 +36,19 @@ pub(crate) struct PreparedTopic {
 
 impl Cluster {
     /// Connects to the cluster that is named, or starts an embedded one.
-    pub(crate) fn named_or_embedded(connection: &ConnectionArgs) -> Result<Self> {
-        let mut config = connection.config("kafka-prodcon")?;
-        if config.bootstrap_servers().is_some() {
-            return Self::connect(config, None, connection);
+    pub(crate) fn named_or_embedded(settings: &Settings) -> Result<Self> {
+        if !settings.is_for_embedded() {
+            return Self::connect(settings, &settings.config, None);
         }
         let embedded = EmbeddedKafka::start(1).context("failed to start the embedded broker")?;
-        config.set("bootstrap.servers", embedded.bootstrap_servers());
-        Self::connect(config, Some(embedded), connection)
+        let mut config = settings.config.clone();
+        config.set(SERVERS, embedded.bootstrap_servers());
+        Self::connect(settings, &config, Some(embedded))
     }
 
     /// Connects to the cluster that is named; `mode` cannot use an embedded one.
-    pub(crate) fn named(connection: &ConnectionArgs, mode: &str) -> Result<Self> {
-        let config = connection.config("kafka-prodcon")?;
-        if config.bootstrap_servers().is_none() {
+    pub(crate) fn named(settings: &Settings, mode: &str) -> Result<Self> {
+        if settings.is_for_embedded() {
             return Err(UsageError::new(
                 "--bootstrap-servers",
                 format!("{mode} needs a server, since the embedded one ends with its run"),
@@ -67,17 +56,24 @@ impl Cluster {
             )
             .into());
         }
-        Self::connect(config, None, connection)
+        Self::connect(settings, &settings.config, None)
     }
 
     fn connect(
-        config: KafkaConfig,
+        settings: &Settings,
+        config: &KafkaConfig,
         embedded: Option<EmbeddedKafka>,
-        connection: &ConnectionArgs,
     ) -> Result<Self> {
-        let admin = Admin::connect(&config, connection.timeout)?;
-        let embedded = embedded.map(RefCell::new);
-        Ok(Self { config, admin, embedded, connection: connection.clone() })
+        let connection = settings.connection.clone();
+        let admin = Admin::connect(config, connection.timeout)?;
+        Ok(Self { admin, embedded: embedded.map(RefCell::new), connection })
+    }
+
+    /// The settings of a client, with the servers to connect to.
+    pub(crate) fn client(&self, config: &KafkaConfig) -> KafkaConfig {
+        let mut config = config.clone();
+        config.set_default(SERVERS, self.admin.servers());
+        config
     }
 
     /// What its clients connect to, to use a topic of so many partitions.
@@ -92,32 +88,6 @@ impl Cluster {
         self.connection.timeout
     }
 
-    /// A client's configuration: that of the connection, then the tool's `properties`, then the
-    /// user's own settings, which always win.
-    pub(crate) fn client(&self, properties: &[(&str, String)]) -> Result<KafkaConfig> {
-        let mut config = self.config.clone();
-        for (name, value) in properties {
-            config.set(name, value.as_str());
-        }
-        self.connection.apply_settings(&mut config)?;
-        Ok(config)
-    }
-
-    /// The same for a consumer, with what the embedded broker needs of one.
-    pub(crate) fn consumer(&self, properties: &[(&str, String)]) -> Result<KafkaConfig> {
-        let mut all = properties.to_vec();
-        // The library's default of a second stalls a consumer that keeps up.
-        if self.config.get(FETCH_BACKOFF).is_none() {
-            all.push((FETCH_BACKOFF, "1".to_owned()));
-        }
-        if self.embedded.is_some() {
-            all.push(("fetch.wait.max.ms", FETCH_WAIT_MS.to_string()));
-            all.push(("session.timeout.ms", EMBEDDED_SESSION_MS.to_string()));
-            all.push(("heartbeat.interval.ms", (EMBEDDED_SESSION_MS / 10).to_string()));
-        }
-        self.client(&all)
-    }
-
     /// Becomes true when the process of an embedded broker has ended.
     pub(crate) fn broker_ended(&self) -> Option<Arc<AtomicBool>> {
         self.embedded.as_ref().map(|embedded| embedded.borrow().ended())
@@ -127,11 +97,6 @@ impl Cluster {
     /// confirmed.
     pub(crate) fn backlog_max_bytes(&self) -> Option<u64> {
         self.embedded.as_ref().map(|_| BACKLOG_MAX_BYTES)
-    }
-
-    /// How large a batch may be; `None` where the cluster itself says so.
-    pub(crate) fn batch_max_bytes(&self) -> Option<u64> {
-        self.embedded.as_ref().map(|_| EMBEDDED_BATCH_MAX_BYTES)
     }
 
     /// The service as results name it.
@@ -239,11 +204,5 @@ impl Cluster {
             high: marks.high,
         };
         Ok(watermarks.iter().map(start).collect())
-    }
-
-    /// The settings of the user's that results record, without secrets.
-    pub(crate) fn recorded_settings(&self) -> serde_json::Value {
-        let settings: BTreeMap<String, String> = self.config.redacted();
-        serde_json::json!(settings)
     }
 }

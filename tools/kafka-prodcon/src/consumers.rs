@@ -12,21 +12,25 @@ use bench_kafka::{KafkaReceiver, StartOffset};
 
 use crate::cluster::Cluster;
 use crate::options::{From, Isolation, Options};
+use crate::settings::Settings;
 
 /// Longest time for a group to share out its partitions.
 const JOIN_TIMEOUT: Duration = Duration::from_mins(1);
 
-/// The configuration of the consumers of a run that produces, too.
-pub(crate) fn config(cluster: &Cluster, options: &Options, run: RunId) -> Result<KafkaConfig> {
+/// The settings of the consumers of a run that produces, too.
+pub(crate) fn config(settings: &Settings, options: &Options, run: RunId) -> Result<KafkaConfig> {
     let isolation =
         if options.producer.transactional { Isolation::Committed } else { Isolation::Uncommitted };
-    let group = options.group.clone().unwrap_or_else(|| format!("kafka-prodcon-{run}"));
-    let properties = [
-        ("auto.offset.reset", "earliest".to_owned()),
-        ("group.id", group),
-        ("isolation.level", isolation.property().to_owned()),
-    ];
-    cluster.consumer(&properties)
+    let mut config = settings.config.clone();
+    config.set_default("auto.offset.reset", "earliest");
+    config.set_default("isolation.level", isolation.property());
+    let own = format!("kafka-prodcon-{run}");
+    if options.no_group {
+        settings.refuse_group()?;
+        return settings.consumer_alone(config, &own);
+    }
+    config.set("group.id", settings.group(options.group.as_deref()).unwrap_or(own));
+    settings.consumer(config)
 }
 
 /// Consumers that begin where the topic ends now, and read every partition.
@@ -38,7 +42,7 @@ pub(crate) fn connect_receivers(
     shutdown: &Shutdown,
 ) -> Result<Vec<KafkaReceiver>> {
     let topic = options.topic.topic.as_str();
-    if config.get("isolation.level") == Some(Isolation::Committed.property()) {
+    if Isolation::of(config) == Isolation::Committed {
         // Latencies would include the wait for somebody else's transaction.
         cluster.admin.await_transactions(topic, || shutdown.is_requested())?;
         anyhow::ensure!(!shutdown.is_requested(), Interrupted("a transaction was open"));
@@ -93,12 +97,10 @@ pub(crate) fn connect(
 
 /// What consumers of this configuration are promised.
 pub(crate) fn guarantee(config: &KafkaConfig, exactly_once: bool) -> Guarantee {
-    // librdkafka reads what is committed unless it is told otherwise.
-    let uncommitted = config.get("isolation.level") == Some(Isolation::Uncommitted.property());
-    match (exactly_once, uncommitted) {
+    match (exactly_once, Isolation::of(config)) {
         (true, _) => Guarantee::ExactlyOnce,
-        (false, false) => Guarantee::Committed,
-        (false, true) => Guarantee::AtLeastOnce,
+        (false, Isolation::Committed) => Guarantee::Committed,
+        (false, Isolation::Uncommitted) => Guarantee::AtLeastOnce,
     }
 }
 

@@ -18,7 +18,8 @@ use crate::consumers::{self, await_assignment, connect, take_partitions};
 use crate::kills::{self, Follow};
 use crate::landing::{Consumer, Landing};
 use crate::options::{DrainArgs, From, Options};
-use crate::session::Session;
+use crate::session::{Clients, Session};
+use crate::settings::Settings;
 
 /// Receives what is in the topic, or what comes.
 pub(crate) fn drain(options: &Options, args: &DrainArgs, matches: &ArgMatches) -> Result<Exit> {
@@ -29,9 +30,12 @@ pub(crate) fn drain(options: &Options, args: &DrainArgs, matches: &ArgMatches) -
     let interval_ns = args.run.interval_ns()?;
     let sent = args.from_run.as_deref().map(acked_in).transpose()?;
     let shutdown = Shutdown::install().context("failed to listen for signals")?;
-    let cluster = Cluster::named(&options.connection, "drain")?;
+    let settings = Settings::new(&options.connection)?;
+    let (group, from) = (settings.group(args.group.as_deref()), settings.from(args.from));
+    let config = consumer_config(&settings, args, group.as_deref())?;
+    let cluster = Cluster::named(&settings, "drain")?;
     let landing = Landing::find(&args.consumer, &options.table_connection, &cluster)?;
-    let starts = cluster.starts(&args.topic, args.from)?;
+    let starts = cluster.starts(&args.topic, from)?;
     let mut warnings = Vec::new();
     if sent.is_some() {
         cluster.refuse_compacted(&args.topic)?;
@@ -57,15 +61,17 @@ pub(crate) fn drain(options: &Options, args: &DrainArgs, matches: &ArgMatches) -
     )?;
     warnings.extend(check_limits(&[read])?);
     let follow = if args.follow { Follow::Yes } else { Follow::No };
-    let kills = kills::check(&cluster, &args.consumer, working, args.group.is_some(), follow)?;
+    let kills = kills::check(&config, &args.consumer, working, group.is_some(), follow)?;
     let clock = SystemClock::new();
     let run = RunId::random();
     let run_args = &args.run;
+    let clients = Clients::of_readers(&config, group.clone(), from);
     let session = Session {
         options,
         run_args,
         matches,
         cluster: &cluster,
+        clients: &clients,
         landing: landing.as_ref(),
         run,
         clock,
@@ -75,9 +81,8 @@ pub(crate) fn drain(options: &Options, args: &DrainArgs, matches: &ArgMatches) -
         if let Some(landing) = &landing {
             landing.prepare_table()?;
         }
-        let config = consumer_config(&cluster, args)?;
         let mut receivers = connect(&config, working, clock)?;
-        if args.group.is_some() {
+        if group.is_some() {
             for receiver in &mut receivers {
                 receiver.join(&args.topic)?;
             }
@@ -114,23 +119,31 @@ pub(crate) fn drain(options: &Options, args: &DrainArgs, matches: &ArgMatches) -
     })
 }
 
-fn consumer_config(cluster: &Cluster, args: &DrainArgs) -> Result<KafkaConfig> {
-    let reset = match args.from {
-        From::Beginning => "earliest",
-        From::Latest => "latest",
-    };
-    // The client library wants a group's name even when it joins none.
-    let group = args.group.clone().unwrap_or_else(|| "kafka-prodcon-drain".to_owned());
-    let mut properties = vec![
-        ("auto.offset.reset", reset.to_owned()),
-        ("enable.auto.commit", args.group.is_some().to_string()),
-        ("enable.partition.eof", (!args.follow).to_string()),
-        ("group.id", group),
-    ];
-    if let Some(isolation) = args.isolation {
-        properties.push(("isolation.level", isolation.property().to_owned()));
+/// The settings of consumers that read as `group`, or as none.
+fn consumer_config(
+    settings: &Settings,
+    args: &DrainArgs,
+    group: Option<&str>,
+) -> Result<KafkaConfig> {
+    let mut config = settings.config.clone();
+    match args.from {
+        Some(from) => config.set_by_option("auto.offset.reset", from.property(), "--from"),
+        None => config.set_default("auto.offset.reset", From::default().property()),
     }
-    cluster.consumer(&properties)
+    if let Some(isolation) = args.isolation {
+        config.set_by_option("isolation.level", isolation.property(), "--isolation");
+    }
+    config.set("enable.partition.eof", (!args.follow).to_string());
+    let config = match group {
+        Some(group) => {
+            settings.check_members(args.consumer.consumers)?;
+            config.set("group.id", group);
+            settings.consumer(config)
+        }
+        None => settings.consumer_alone(config, "kafka-prodcon-drain"),
+    }?;
+    config.check_consumer()?;
+    Ok(config)
 }
 
 fn plan(

@@ -9,7 +9,6 @@ use bench_core::clock::{InstantNs, SystemClock, duration_ns};
 use bench_kafka::config::KafkaConfig;
 use bench_kafka::{KafkaReceiver, Kill, MortalReceiver};
 
-use crate::cluster::Cluster;
 use crate::options::ConsumerArgs;
 
 const OPTION: &str = "--kill-consumer";
@@ -64,7 +63,7 @@ pub(crate) enum Follow {
 
 /// Checks the kills against the rest of the command line, and sorts them.
 pub(crate) fn check(
-    cluster: &Cluster,
+    config: &KafkaConfig,
     args: &ConsumerArgs,
     consumers: usize,
     in_group: bool,
@@ -77,8 +76,7 @@ pub(crate) fn check(
     kills.sort_by_key(|kill| (kill.consumer, kill.at));
     check_targets(&kills, consumers, in_group)?;
     if follow == Follow::No {
-        let config = cluster.consumer(&[])?;
-        check_drain_timeout(args.drain_timeout, &config)?;
+        check_drain_timeout(args.drain_timeout, config)?;
     }
     Ok(kills)
 }

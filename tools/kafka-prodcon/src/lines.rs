@@ -13,6 +13,8 @@ use bench_kafka::{KafkaPublisher, KafkaReceiver, SendPlan};
 use crate::cluster::Cluster;
 use crate::consumers::take_partitions;
 use crate::options::{From, Options, PrintArgs, SendArgs};
+use crate::producers::config_of_lines;
+use crate::settings::Settings;
 
 /// Longest wait before an interrupt is noticed.
 const POLL: Duration = Duration::from_millis(50);
@@ -26,9 +28,10 @@ const FLUSH: Duration = Duration::from_secs(30);
 /// Sends each line of standard input as one message.
 pub(crate) fn send(options: &Options, args: &SendArgs) -> Result<Exit> {
     let shutdown = Shutdown::install().context("failed to listen for signals")?;
-    let cluster = Cluster::named(&options.connection, "send")?;
+    let settings = Settings::new(&options.connection)?;
+    let config = config_of_lines(&settings, FLUSH)?;
+    let cluster = Cluster::named(&settings, "send")?;
     cluster.prepare_topic(&args.topic, args.topic.partitions.unwrap_or(1))?;
-    let config = cluster.client(&[])?;
     let clock = SystemClock::new();
     let timeout = cluster.timeout();
     let plan = SendPlan::default();
@@ -162,13 +165,14 @@ fn split_key<'a>(line: &'a [u8], separator: Option<&[u8]>) -> (Option<&'a [u8]>,
 /// Prints each message as one line.
 pub(crate) fn print(options: &Options, args: &PrintArgs) -> Result<Exit> {
     let shutdown = Shutdown::install().context("failed to listen for signals")?;
-    let cluster = Cluster::named(&options.connection, "print")?;
-    let starts = cluster.starts(&args.topic, args.from)?;
-    let config = cluster.consumer(&[
-        ("enable.auto.commit", "false".to_owned()),
-        ("enable.partition.eof", (!args.follow).to_string()),
-        ("group.id", "kafka-prodcon-print".to_owned()),
-    ])?;
+    let settings = Settings::new(&options.connection)?;
+    let from = settings.from(args.from);
+    let mut config = settings.config.clone();
+    config.set("enable.partition.eof", (!args.follow).to_string());
+    let config = settings.consumer_alone(config, "kafka-prodcon-print")?;
+    config.check_consumer()?;
+    let cluster = Cluster::named(&settings, "print")?;
+    let starts = cluster.starts(&args.topic, from)?;
     let clock = SystemClock::new();
     let mut receiver = [KafkaReceiver::connect(&config, clock)?];
     take_partitions(&mut receiver, &args.topic, &starts)?;
@@ -197,7 +201,7 @@ pub(crate) fn print(options: &Options, args: &PrintArgs) -> Result<Exit> {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
         result => result.context("failed to write to standard output")?,
     }
-    let endless = args.follow && args.from == From::Latest;
+    let endless = args.follow && from == From::Latest;
     Ok(if shutdown.is_requested() && !endless { Exit::Interrupted } else { Exit::Good })
 }
 

@@ -11,6 +11,7 @@ mod options;
 mod produce;
 mod producers;
 mod session;
+mod settings;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

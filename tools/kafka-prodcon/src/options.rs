@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use bench_cli::{GenerateArgs, LogArgs, OutputArgs, RunArgs, WorkloadArgs, quantity};
+use bench_kafka::config::KafkaConfig;
 use bench_kafka::options::ConnectionArgs;
 use bench_tables::KAFKA_TABLE;
 use bench_tables::mysql::{INSERT_ROWS_MAX, MysqlArgs};
@@ -336,9 +337,9 @@ pub(crate) struct DrainArgs {
     #[arg(help_heading = "Consumers", long, value_name = "NAME")]
     pub(crate) group: Option<String>,
 
-    /// Where to begin, unless the group has been there
-    #[arg(help_heading = "Consumers", long, value_enum, value_name = "WHERE", default_value_t)]
-    pub(crate) from: From,
+    /// Where to begin, unless the group has been there [default: beginning]
+    #[arg(help_heading = "Consumers", long, value_enum, value_name = "WHERE")]
+    pub(crate) from: Option<From>,
 
     /// Go on when the end is reached; stops after --messages, --duration, or an interrupt
     #[arg(help_heading = "Consumers", long)]
@@ -396,9 +397,9 @@ pub(crate) struct PrintArgs {
     #[arg(long, value_name = "NAME", default_value = "roundtrip_benchmark")]
     pub(crate) topic: String,
 
-    /// Where to begin
-    #[arg(long, value_enum, value_name = "WHERE", default_value_t)]
-    pub(crate) from: From,
+    /// Where to begin [default: beginning]
+    #[arg(long, value_enum, value_name = "WHERE")]
+    pub(crate) from: Option<From>,
 
     /// Go on when the end is reached
     #[arg(long)]
@@ -469,6 +470,22 @@ pub(crate) enum Isolation {
 }
 
 impl Isolation {
+    /// What consumers with these settings see; librdkafka's default is what is committed.
+    pub(crate) fn of(config: &KafkaConfig) -> Self {
+        let level = config.get("isolation.level");
+        let is_uncommitted =
+            level.is_some_and(|level| level.eq_ignore_ascii_case(Self::Uncommitted.property()));
+        if is_uncommitted { Self::Uncommitted } else { Self::Committed }
+    }
+
+    /// As the option has it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Committed => "committed",
+            Self::Uncommitted => "uncommitted",
+        }
+    }
+
     pub(crate) fn property(self) -> &'static str {
         match self {
             Self::Committed => "read_committed",
@@ -491,4 +508,22 @@ pub(crate) enum From {
     Beginning,
     /// After the newest message
     Latest,
+}
+
+impl From {
+    /// As the option has it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Beginning => "beginning",
+            Self::Latest => "latest",
+        }
+    }
+
+    /// Where a group begins that has not been in the topic.
+    pub(crate) fn property(self) -> &'static str {
+        match self {
+            Self::Beginning => "earliest",
+            Self::Latest => "latest",
+        }
+    }
 }

@@ -8,6 +8,7 @@ use bench_core::counts::Counts;
 use bench_core::durations::Durations;
 use bench_core::engine::{ConsumerConfig, Plan};
 use bench_core::message::{MessageFormat, RunId};
+use bench_kafka::config::KafkaConfig;
 use clap::ArgMatches;
 
 use crate::clients::{self, Target};
@@ -17,10 +18,11 @@ use crate::kills::{self, Follow};
 use crate::landing::{Consumer, Landing};
 use crate::options::{FillArgs, Options, ProducerArgs};
 use crate::producers::{
-    self, check, check_client, check_for_embedded, check_for_landing, connect_publishers,
+    self, Producers, check, check_for_embedded, check_for_landing, connect_publishers,
     in_flight_max,
 };
-use crate::session::Session;
+use crate::session::{Clients, Session};
+use crate::settings::Settings;
 
 /// What is sent when no number and no time is given, as the original script did.
 pub(crate) const AMOUNT_DEFAULT: Amount = Amount::Messages(10_000);
@@ -33,6 +35,9 @@ pub(crate) fn produce_and_consume(options: &Options, matches: &ArgMatches) -> Re
     let workload = options.workload.workload()?;
     check(&options.producer, &workload)?;
     let interval_ns = options.run.interval_ns()?;
+    let settings = Settings::new(&options.connection)?;
+    check_for_embedded(&settings, options, &workload)?;
+    check_for_landing(&options.consumer.land, &workload)?;
     let consumers = options.consumer.consumers;
     let shutdown = Shutdown::install().context("failed to listen for signals")?;
     let wanted =
@@ -45,23 +50,32 @@ pub(crate) fn produce_and_consume(options: &Options, matches: &ArgMatches) -> Re
     };
     // Before an embedded broker starts, which gets its limits from this process.
     room(Target::embedded(wanted))?;
-    let cluster = Cluster::named_or_embedded(&options.connection)?;
+    let run = RunId::random();
+    let (producer_config, consumer_config) = configs(&settings, options, &workload, run)?;
+    let kills = kills::check(
+        &consumer_config,
+        &options.consumer,
+        consumers as usize,
+        !options.no_group,
+        Follow::No,
+    )?;
+    let cluster = Cluster::named_or_embedded(&settings)?;
     let crowded = room(cluster.target(wanted))?;
-    check_for_embedded(&cluster, options, &workload)?;
-    check_client(&cluster, &options.producer, &workload.messages)?;
-    check_for_landing(&options.consumer.land, &workload)?;
     cluster.refuse_compacted(&options.topic.topic)?;
     let landing = Landing::find(&options.consumer, &options.table_connection, &cluster)?;
-    let in_group = !options.no_group;
-    let kills =
-        kills::check(&cluster, &options.consumer, consumers as usize, in_group, Follow::No)?;
     let clock = SystemClock::new();
-    let run = RunId::random();
+    let clients = Clients {
+        producer: Some(producer_config.clone()),
+        consumer: Some(consumer_config.clone()),
+        group: settings.group(options.group.as_deref()).filter(|_| !options.no_group),
+        from: None,
+    };
     let session = Session {
         options,
         run_args: &options.run,
         matches,
         cluster: &cluster,
+        clients: &clients,
         landing: landing.as_ref(),
         run,
         clock,
@@ -80,17 +94,16 @@ pub(crate) fn produce_and_consume(options: &Options, matches: &ArgMatches) -> Re
             ));
         }
         warnings.extend(crowded);
-        warnings.extend(producers::warnings(&cluster, &options.producer));
+        warnings.extend(producers::warnings(&settings, &options.producer, &producer_config));
         let publishers = connect_publishers(
             &cluster,
             &options.topic.topic,
-            &options.producer,
-            &workload,
+            &Producers::new(&options.producer, &producer_config, &workload),
             clock,
             run,
             &shutdown,
         )?;
-        let config = consumers::config(&cluster, options, run)?;
+        let config = cluster.client(&consumer_config);
         let receivers = connect_receivers(&cluster, &config, options, clock, &shutdown)?;
         let consumer = ConsumerConfig {
             raw: workload.messages.format == MessageFormat::Raw,
@@ -118,26 +131,48 @@ pub(crate) fn produce_and_consume(options: &Options, matches: &ArgMatches) -> Re
     })
 }
 
+/// The settings of producers and of consumers, checked before anything is connected.
+fn configs(
+    settings: &Settings,
+    options: &Options,
+    workload: &Workload,
+    run: RunId,
+) -> Result<(KafkaConfig, KafkaConfig)> {
+    let producer = producers::config(settings, &options.producer, &workload.messages)?;
+    producers::check_config(&options.producer, &producer)?;
+    let consumer = consumers::config(settings, options, run)?;
+    consumer.check_consumer()?;
+    if !options.no_group {
+        settings.check_members(options.consumer.consumers)?;
+    }
+    Ok((producer, consumer))
+}
+
 /// Produces only.
 pub(crate) fn fill(options: &Options, fill: &FillArgs, matches: &ArgMatches) -> Result<Exit> {
     let workload = fill.workload.workload()?;
     check(&fill.producer, &workload)?;
     let interval_ns = fill.run.interval_ns()?;
     let shutdown = Shutdown::install().context("failed to listen for signals")?;
-    let cluster = Cluster::named(&options.connection, "fill")?;
+    let settings = Settings::new(&options.connection)?;
+    let config = producers::config(&settings, &fill.producer, &workload.messages)?;
+    producers::check_config(&fill.producer, &config)?;
+    let cluster = Cluster::named(&settings, "fill")?;
     let wanted = fill.topic.partitions.unwrap_or(fill.producer.producers);
     let producers = clients::producers(&fill.producer, &workload, cluster.target(wanted));
     let crowded = check_limits(&[producers])?;
-    check_client(&cluster, &fill.producer, &workload.messages)?;
     cluster.refuse_compacted(&fill.topic.topic)?;
     let clock = SystemClock::new();
     let run = RunId::random();
     let run_args = &fill.run;
+    let clients =
+        Clients { producer: Some(config.clone()), consumer: None, group: None, from: None };
     let session = Session {
         options,
         run_args,
         matches,
         cluster: &cluster,
+        clients: &clients,
         landing: None,
         run,
         clock,
@@ -147,12 +182,11 @@ pub(crate) fn fill(options: &Options, fill: &FillArgs, matches: &ArgMatches) -> 
         let topic = cluster.prepare_topic(&fill.topic, wanted)?;
         let mut warnings: Vec<String> = topic.warning.into_iter().collect();
         warnings.extend(crowded);
-        warnings.extend(producers::warnings(&cluster, &fill.producer));
+        warnings.extend(producers::warnings(&settings, &fill.producer, &config));
         let publishers = connect_publishers(
             &cluster,
             &fill.topic.topic,
-            &fill.producer,
-            &workload,
+            &Producers::new(&fill.producer, &config, &workload),
             clock,
             run,
             &shutdown,

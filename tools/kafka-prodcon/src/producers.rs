@@ -6,13 +6,16 @@ use anyhow::Result;
 use bench_cli::{Interrupted, Shutdown, UsageError, Workload};
 use bench_core::clock::SystemClock;
 use bench_core::message::{Content, MessageSpec, RunId};
-use bench_kafka::config::{REQUESTS_IN_FLIGHT, STATISTICS_INTERVAL};
-use bench_kafka::error::KafkaError;
+use bench_kafka::config::{KafkaConfig, REQUESTS_IN_FLIGHT, STATISTICS_INTERVAL};
 use bench_kafka::{KafkaPublisher, SendPlan, SendRate, TransactionPlan};
 use bench_tables::dynamodb::ROW_BYTES_MAX;
 
 use crate::cluster::Cluster;
 use crate::options::{Acks, Land, LandArgs, Options, ProducerArgs};
+use crate::settings::Settings;
+
+const BATCH_SIZE: &str = "batch.size";
+const TRANSACTIONAL_ID: &str = "transactional.id";
 
 /// Messages without an answer at which a producer waits, unless they are large.
 const IN_FLIGHT_DEFAULT: u32 = 100_000;
@@ -63,31 +66,71 @@ pub(crate) fn check(producer: &ProducerArgs, workload: &Workload) -> Result<(), 
     Ok(())
 }
 
-/// Checks that the client library takes what options, `--properties` and `--config` make together.
-pub(crate) fn check_client(
-    cluster: &Cluster,
-    args: &ProducerArgs,
-    messages: &MessageSpec,
-) -> Result<()> {
-    let config = cluster.client(&properties(cluster, args, messages))?;
-    KafkaPublisher::check(&config).map_err(|error| match error {
-        KafkaError::Client { reason, .. } => UsageError::from_library(format!(
-            "the producers' options, --properties and --config do not fit together: {reason}; \
-             change or leave out one of them"
-        ))
-        .into(),
-        other => other.into(),
-    })
+/// Checks that producers can be made of the settings that [`config`] gave.
+pub(crate) fn check_config(args: &ProducerArgs, config: &KafkaConfig) -> Result<()> {
+    match transactional_id(config) {
+        Some(id) if !args.transactional => {
+            // Without a transaction such a producer refuses every message.
+            let problem = format!("the option is missing beside {id}");
+            let remedy = "add it, or remove the setting";
+            return Err(UsageError::new("--transactional", problem, remedy).into());
+        }
+        Some(id) if args.producers > 1 => {
+            let problem = format!("{} do not fit {id}, which names one producer", args.producers);
+            let remedy = "use 1, or remove the setting";
+            return Err(UsageError::new("--producers", problem, remedy).into());
+        }
+        _ => {}
+    }
+    let mut whole = config.clone();
+    if args.transactional && config.get(TRANSACTIONAL_ID).is_none() {
+        whole.set_by_option(TRANSACTIONAL_ID, "kafka-prodcon-RUN-PRODUCER", "--transactional");
+    }
+    whole.check_producer()?;
+    check_linger(config, args.grace, "--grace")?;
+    Ok(())
+}
+
+/// The settings of the producer of lines, which waits up to `flush` for the answers to the last.
+pub(crate) fn config_of_lines(settings: &Settings, flush: Duration) -> Result<KafkaConfig> {
+    let config = settings.producer(settings.config.clone())?;
+    if let Some(id) = transactional_id(&config) {
+        let problem = format!("lines are sent without transactions, beside {id}");
+        return Err(UsageError::new("send", problem, "remove the setting").into());
+    }
+    config.check_producer()?;
+    check_linger(&config, flush, "send")?;
+    Ok(config)
+}
+
+/// The name of a transactional producer, with where it comes from.
+fn transactional_id(config: &KafkaConfig) -> Option<String> {
+    config.get(TRANSACTIONAL_ID).map(|_| config.shown(TRANSACTIONAL_ID))
+}
+
+/// The last messages wait for others of their batches, and must still be answered in time.
+fn check_linger(config: &KafkaConfig, wait: Duration, option: &str) -> Result<(), UsageError> {
+    let linger: Option<f64> = config.get("linger.ms").and_then(|linger| linger.parse().ok());
+    let is_late = |linger: f64| linger > 0.0 && linger >= wait.as_secs_f64() * 1e3;
+    if !linger.is_some_and(is_late) {
+        return Ok(());
+    }
+    let problem = format!(
+        "{wait:?} is not longer than {}, for which the last messages may wait for others",
+        config.shown("linger.ms")
+    );
+    let remedy = if option == "send" { "shorten that" } else { "raise it, or shorten the other" };
+    Err(UsageError::new(option, problem, remedy))
 }
 
 /// Checks what an embedded broker cannot do.
 pub(crate) fn check_for_embedded(
-    cluster: &Cluster,
+    settings: &Settings,
     options: &Options,
     workload: &Workload,
 ) -> Result<(), UsageError> {
     let largest = workload.messages.likely_largest_bytes();
-    let embedded = cluster.batch_max_bytes();
+    let embedded = settings.batch_max_bytes();
     if embedded.is_some() && options.producer.abort_every.is_some() {
         return Err(UsageError::new(
             "--abort-every",
@@ -119,25 +162,23 @@ pub(crate) fn check_for_landing(land: &LandArgs, workload: &Workload) -> Result<
 }
 
 /// What the reader of the figures must know about the producers' settings.
-pub(crate) fn warnings(cluster: &Cluster, producer: &ProducerArgs) -> Vec<String> {
-    let limit = cluster.batch_max_bytes().filter(|limit| batch_size(cluster, producer) > *limit);
+pub(crate) fn warnings(
+    settings: &Settings,
+    args: &ProducerArgs,
+    config: &KafkaConfig,
+) -> Vec<String> {
+    let set = settings.config.get(BATCH_SIZE).and_then(|size| size.parse().ok());
+    let wanted = args.batch_size.max(set);
+    let limit = settings.batch_max_bytes().filter(|limit| wanted > Some(*limit));
     let capped = limit.map(|limit| {
         format!("batches have at most {limit} bytes, since the embedded broker loses larger ones")
     });
-    let of_option = producer.acks.filter(|_| !cluster.config.is_from_command_line("acks"));
-    let acks = of_option.map(Acks::property).or(cluster.config.get("acks"));
-    let unconfirmed = (acks == Some("0")).then(|| {
+    let unconfirmed = (config.get("acks") == Some("0")).then(|| {
         "with --acks 0 a message counts as confirmed when it has left: publish latency and \
          throughput say nothing about the broker"
             .to_owned()
     });
     capped.into_iter().chain(unconfirmed).collect()
-}
-
-/// The largest batch that was asked for, by option or properties file.
-fn batch_size(cluster: &Cluster, args: &ProducerArgs) -> u64 {
-    let from_file = || cluster.config.get("batch.size").and_then(|size| size.parse().ok());
-    args.batch_size.or_else(from_file).unwrap_or(BATCH_SIZE_DEFAULT)
 }
 
 pub(crate) fn in_flight_max(producer: &ProducerArgs, messages: &MessageSpec) -> u32 {
@@ -154,34 +195,43 @@ pub(crate) fn mean_bytes(messages: &MessageSpec) -> f64 {
     }
 }
 
-/// The highest rate of each producer; `None` when it sends as fast as it can.
-fn rate(args: &ProducerArgs, workload: &Workload) -> Option<SendRate> {
-    let messages_per_s = workload.schedule.peak_rate_per_s()? / f64::from(args.producers);
-    let bytes_per_s = messages_per_s * mean_bytes(&workload.messages).max(1.0);
-    Some(SendRate { messages_per_s, bytes_per_s })
+/// What the producers of a run have in common.
+pub(crate) struct Producers<'a> {
+    count: u32,
+    config: &'a KafkaConfig,
+    plan: SendPlan,
+}
+
+impl<'a> Producers<'a> {
+    pub(crate) fn new(args: &ProducerArgs, config: &'a KafkaConfig, workload: &Workload) -> Self {
+        let transaction = args.transactional.then_some(TransactionPlan {
+            messages: args.transaction_size,
+            age_max_ns: TRANSACTION_AGE_MAX_NS,
+            abort_every: args.abort_every,
+        });
+        let rate = workload.schedule.peak_rate_per_s().map(|rate_per_s| {
+            let messages_per_s = rate_per_s / f64::from(args.producers);
+            let bytes_per_s = messages_per_s * mean_bytes(&workload.messages).max(1.0);
+            SendRate { messages_per_s, bytes_per_s }
+        });
+        Self { count: args.producers, config, plan: SendPlan { transaction, rate } }
+    }
 }
 
 pub(crate) fn connect_publishers(
     cluster: &Cluster,
     topic: &str,
-    args: &ProducerArgs,
-    workload: &Workload,
+    producers: &Producers<'_>,
     clock: SystemClock,
     run: RunId,
     shutdown: &Shutdown,
 ) -> Result<Vec<KafkaPublisher>> {
-    let properties = properties(cluster, args, &workload.messages);
-    let transaction = args.transactional.then_some(TransactionPlan {
-        messages: args.transaction_size,
-        age_max_ns: TRANSACTION_AGE_MAX_NS,
-        abort_every: args.abort_every,
-    });
-    let plan = SendPlan { transaction, rate: rate(args, workload) };
+    let &Producers { count, config, plan } = producers;
     let mut publishers = Vec::new();
-    for index in 0..args.producers {
-        let mut config = cluster.client(&properties)?;
-        if args.transactional && config.get("transactional.id").is_none() {
-            config.set("transactional.id", format!("kafka-prodcon-{run}-{index}"));
+    for index in 0..count {
+        let mut config = cluster.client(config);
+        if plan.transaction.is_some() {
+            config.set_default(TRANSACTIONAL_ID, format!("kafka-prodcon-{run}-{index}"));
         }
         // One stands for all, which have the same settings.
         if index == 0 {
@@ -201,36 +251,51 @@ pub(crate) fn connect_publishers(
     Ok(publishers)
 }
 
-/// The librdkafka properties of a producer. Those that no option gives are left to a properties
-/// file, where it has them.
-fn properties(
-    cluster: &Cluster,
+/// The settings of the producers. Those that no option gives are left to a properties file, where it
+/// has them.
+pub(crate) fn config(
+    settings: &Settings,
     args: &ProducerArgs,
     messages: &MessageSpec,
-) -> Vec<(&'static str, String)> {
+) -> Result<KafkaConfig> {
+    let mut config = settings.config.clone();
+    let mut given = |name, value: Option<String>, option| {
+        if let Some(value) = value {
+            config.set_by_option(name, value, option);
+        }
+    };
+    given(BATCH_SIZE, args.batch_size.map(|size| size.to_string()), "--batch-size");
+    given("acks", args.acks.map(|acks| acks.property().to_owned()), "--acks");
+    let compression = args.compression.map(|codec| codec.property().to_owned());
+    given("compression.codec", compression, "--compression");
+    let linger = args.linger.map(|linger| (linger.as_secs_f64() * 1e3).to_string());
+    given("linger.ms", linger, "--linger");
+    let requests = args.requests_in_flight.map(|requests| requests.to_string());
+    given(REQUESTS_IN_FLIGHT, requests, "--requests-in-flight");
+    let enabled = |option: bool| option.then(|| "true".to_owned());
+    given("enable.idempotence", enabled(args.idempotent), "--idempotent");
+    given("enable.idempotence", enabled(args.transactional), "--transactional");
+    let mut config = settings.producer(config)?;
+    set_derived(&mut config, args, messages);
+    Ok(config)
+}
+
+/// Sets what follows from the batches and the messages, unless it is set.
+fn set_derived(config: &mut KafkaConfig, args: &ProducerArgs, messages: &MessageSpec) {
+    config.set_default(BATCH_SIZE, BATCH_SIZE_DEFAULT.to_string());
+    let batch_size = config.get(BATCH_SIZE).and_then(|size| size.parse().ok());
+    let batch_size: u64 = batch_size.unwrap_or(BATCH_SIZE_DEFAULT);
     let in_flight = u64::from(in_flight_max(args, messages));
-    let batch_size = batch_size(cluster, args).min(cluster.batch_max_bytes().unwrap_or(u64::MAX));
     // A request holds a batch and its framing; the library's own default is the least.
-    let message_max = (batch_size.max(messages.largest_bytes() as u64) + 1_024).max(1_000_000);
+    let largest = batch_size.max(messages.largest_bytes() as u64).saturating_add(1_024);
     let smallest = messages.format.smallest_bytes().max(1) as u64;
-    let derived = [
+    for (name, value) in [
         // The library also limits a batch by number: the size is to be the limit that counts.
         ("batch.num.messages", (batch_size / smallest).clamp(10_000, 1_000_000)),
-        ("message.max.bytes", message_max.min(1_000_000_000)),
+        ("message.max.bytes", largest.clamp(1_000_000, 1_000_000_000)),
         // Above what the engine lets out, so that it never refuses a message.
         ("queue.buffering.max.messages", in_flight * 2 + 1_000),
-    ];
-    let derived = derived.into_iter().filter(|(name, _)| cluster.config.get(name).is_none());
-    let mut properties: Vec<_> = derived.map(|(name, value)| (name, value.to_string())).collect();
-    properties.push(("batch.size", batch_size.to_string()));
-    let mut given = |name, value: Option<String>| {
-        properties.extend(value.map(|value| (name, value)));
-    };
-    given("acks", args.acks.map(|acks| acks.property().to_owned()));
-    given("compression.codec", args.compression.map(|codec| codec.property().to_owned()));
-    given("linger.ms", args.linger.map(|linger| (linger.as_secs_f64() * 1e3).to_string()));
-    given(REQUESTS_IN_FLIGHT, args.requests_in_flight.map(|requests| requests.to_string()));
-    let idempotent = args.idempotent || args.transactional;
-    given("enable.idempotence", idempotent.then(|| "true".to_owned()));
-    properties
+    ] {
+        config.set_default(name, value.to_string());
+    }
 }

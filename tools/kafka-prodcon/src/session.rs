@@ -7,13 +7,84 @@ use bench_cli::{Exit, Measurement, RunArgs, Shutdown, StartedRun, Surroundings, 
 use bench_core::clock::SystemClock;
 use bench_core::message::RunId;
 use bench_kafka::KafkaPublisher;
-use bench_kafka::config::{REQUESTS_IN_FLIGHT, REQUESTS_IN_FLIGHT_DEFAULT};
+use bench_kafka::config::{KafkaConfig, REQUESTS_IN_FLIGHT, REQUESTS_IN_FLIGHT_DEFAULT};
 use bench_tables::mysql::MysqlArgs;
 use clap::{ArgMatches, CommandFactory};
+use serde_json::{Value, json};
 
 use crate::cluster::Cluster;
 use crate::landing::{Consumer, Landing};
-use crate::options::{LandArgs, Options};
+use crate::options::{From, Isolation, LandArgs, Options};
+
+const SERVERS_OPTION: &str = "bootstrap-servers";
+
+/// The settings that the clients of a run get.
+pub(crate) struct Clients {
+    /// Those of producers, if there are any.
+    pub(crate) producer: Option<KafkaConfig>,
+    /// Those of consumers, if there are any.
+    pub(crate) consumer: Option<KafkaConfig>,
+    /// The group that the user named.
+    pub(crate) group: Option<String>,
+    /// Where readers begin, where that may be chosen.
+    pub(crate) from: Option<From>,
+}
+
+impl Clients {
+    /// Those of a run that only reads.
+    pub(crate) fn of_readers(config: &KafkaConfig, group: Option<String>, from: From) -> Self {
+        Self { producer: None, consumer: Some(config.clone()), group, from: Some(from) }
+    }
+
+    /// Makes the options that an option, a properties file or `--config` may set those in force.
+    fn correct(&self, options: &mut BTreeMap<String, Value>) {
+        if let Some(config) = &self.producer {
+            correct_producer_options(config, options);
+        }
+        let isolation = self.consumer.as_ref().map(|config| Isolation::of(config).name());
+        let choosable = self.from.and(isolation).map(str::to_owned);
+        for (option, value) in [
+            ("group", self.group.clone()),
+            ("from", self.from.map(|from| from.name().to_owned())),
+            ("isolation", choosable),
+        ] {
+            options.remove(option);
+            options.extend(value.map(|value| (option.to_owned(), Value::from(value))));
+        }
+    }
+
+    /// The settings of all clients, without secrets. Where two kinds differ, the producers' count.
+    fn recorded(&self, cluster: &Cluster) -> Value {
+        let mut all = BTreeMap::new();
+        for config in [&self.consumer, &self.producer].into_iter().flatten() {
+            all.extend(cluster.client(config).redacted());
+        }
+        json!(all)
+    }
+}
+
+/// Options that a properties file may set, too, and that `--config` overrules. One that counts is left
+/// as it was written.
+fn correct_producer_options(config: &KafkaConfig, options: &mut BTreeMap<String, Value>) {
+    let requests = REQUESTS_IN_FLIGHT_DEFAULT.to_string();
+    for (option, property, default, unit) in [
+        ("acks", "acks", "all", ""),
+        ("batch-size", "batch.size", "1000000", ""),
+        ("compression", "compression.type", "none", ""),
+        ("linger", "linger.ms", "5", "ms"),
+        ("requests-in-flight", REQUESTS_IN_FLIGHT, &requests, ""),
+    ] {
+        if !config.is_from_option(property, &format!("--{option}")) {
+            let value = match config.get(property).unwrap_or(default) {
+                "-1" if property == "acks" => "all",
+                value => value,
+            };
+            options.insert(option.to_owned(), format!("{value}{unit}").into());
+        }
+    }
+    let is_idempotent = config.is_enabled("enable.idempotence");
+    options.insert("idempotent".to_owned(), is_idempotent.to_string().into());
+}
 
 /// A run before it starts.
 pub(crate) struct Session<'a> {
@@ -21,6 +92,7 @@ pub(crate) struct Session<'a> {
     pub(crate) run_args: &'a RunArgs,
     pub(crate) matches: &'a ArgMatches,
     pub(crate) cluster: &'a Cluster,
+    pub(crate) clients: &'a Clients,
     pub(crate) landing: Option<&'a Landing>,
     pub(crate) run: RunId,
     pub(crate) clock: SystemClock,
@@ -60,22 +132,9 @@ impl Session<'_> {
             options = subcommand.map(|own| options_in_force(own, matches)).unwrap_or_default();
             options.insert("mode".to_owned(), name.into());
         }
-        if options.contains_key("producers") {
-            // Options whose defaults a properties file may change, and that --config overrules.
-            let config = &self.cluster.config;
-            let requests = REQUESTS_IN_FLIGHT_DEFAULT.to_string();
-            for (option, property, default, unit) in [
-                ("acks", "acks", "all", ""),
-                ("batch-size", "batch.size", "1000000", ""),
-                ("compression", "compression.codec", "none", ""),
-                ("linger", "linger.ms", "5", "ms"),
-                ("requests-in-flight", REQUESTS_IN_FLIGHT, &requests, ""),
-            ] {
-                if config.is_from_command_line(property) || !options.contains_key(option) {
-                    let value = config.get(property).unwrap_or(default);
-                    options.insert(option.to_owned(), format!("{value}{unit}").into());
-                }
-            }
+        self.clients.correct(&mut options);
+        if options.contains_key(SERVERS_OPTION) {
+            options.insert(SERVERS_OPTION.to_owned(), self.cluster.admin.servers().into());
         }
         if self.landing.is_none() {
             options.retain(|name, _| !LandArgs::NAMES.contains(&name.as_str()));
@@ -85,7 +144,7 @@ impl Session<'_> {
         if let Some(address) = self.landing.and_then(Landing::mysql_address) {
             options.insert(MysqlArgs::OPTION.to_owned(), address.into());
         }
-        options.insert("config".to_owned(), self.cluster.recorded_settings());
+        options.insert("config".to_owned(), self.clients.recorded(self.cluster));
         let versions = [("librdkafka".to_owned(), bench_kafka::library_version())];
         StartedRun {
             tool: env!("CARGO_PKG_NAME"),

@@ -1,6 +1,7 @@
 //! The modes that need a server: filling, draining, and the line modes. The server is an embedded
 //! broker in a process of its own, which these runs know nothing about.
 
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::path::Path;
 
 use bench_core::results::{AuditBasis, AuditSummary, RunDocument, ServiceOrigin, VerdictOutcome};
@@ -136,6 +137,98 @@ fn a_group_goes_on_where_it_left_off() {
     bench.measure("fill -n 500 --topic t", "filled-again", 0);
     let third = bench.measure(&format!("{drain} readers"), "third", 0);
     assert_eq!(received(&third), 500);
+}
+
+#[test]
+fn group_and_start_of_a_file_count_unless_an_option_says_otherwise() {
+    let bench = Bench::with_topics(&[("t", 1)]);
+    bench.measure("fill -n 300 --topic t", "filled", 0);
+    bench.place.write("g.properties", "group.id=readers\nauto.offset.reset=earliest\n");
+    bench
+        .place
+        .write("end.properties", "auto.offset.reset=latest\nisolation.level=READ_UNCOMMITTED\n");
+    let drain = format!("drain --topic t {SESSION}");
+    let in_force = |args: &str, results: &str, code, group: Option<&str>, from: &str| {
+        let document = bench.measure(&format!("{drain} {args}"), results, code);
+        let options = &document.options;
+        assert_eq!(options.get("group").and_then(|group| group.as_str()), group, "{args}");
+        assert_eq!(options["from"], from, "{args}");
+        if let Some(group) = group {
+            assert_eq!(options["config"]["group.id"], group, "{args}");
+        }
+        document
+    };
+    let file = "--properties g.properties";
+    let first = in_force(file, "first", 0, Some("readers"), "beginning");
+    assert_eq!(received(&first), 300);
+    let again = in_force(file, "again", 3, Some("readers"), "beginning");
+    assert_eq!(received(&again), 0, "the group has been there");
+    let other =
+        in_force(&format!("{file} --group others"), "other", 0, Some("others"), "beginning");
+    assert_eq!(received(&other), 300);
+    let last = format!("{file} --group others --config group.id=last");
+    assert_eq!(received(&in_force(&last, "last", 0, Some("last"), "beginning")), 300);
+
+    let file = "--properties end.properties";
+    let nothing = in_force(file, "end", 3, None, "latest");
+    assert_eq!((received(&nothing), &nothing.options["isolation"]), (0, &"uncommitted".into()));
+    assert_eq!(nothing.options["config"]["isolation.level"], "read_uncommitted");
+    let all = in_force(&format!("{file} --from beginning"), "all", 0, None, "beginning");
+    assert_eq!(received(&all), 300);
+    assert_eq!(all.options["config"]["auto.offset.reset"], "earliest");
+    assert_eq!(bench.print(&format!("--topic t {file}")), b"");
+    assert!(!bench.print(&format!("--topic t {file} --from beginning")).is_empty());
+}
+
+#[test]
+fn options_record_what_was_in_force() {
+    let bench = Bench::with_topics(&[("t", 1)]);
+    bench.place.write("p.properties", "enable.idempotence=true\nacks=-1\ngroup.id=g\n");
+    let args = "fill -n 100 --topic t --properties p.properties --linger 9ms --config linger.ms=2 \
+                --batch-size 5000";
+    let options = bench.measure(args, "filled", 0).options;
+    for (option, value) in
+        [("idempotent", "true"), ("acks", "all"), ("linger", "2ms"), ("batch-size", "5000")]
+    {
+        assert_eq!(options[option], value, "{option}");
+    }
+    let config = &options["config"];
+    assert_eq!(config["batch.size"], "5000");
+    assert_eq!(config["linger.ms"], "2");
+    assert_eq!(config.get("group.id"), None, "nobody read");
+    assert_eq!(options["bootstrap-servers"], bench.broker.bootstrap_servers());
+}
+
+#[test]
+fn a_server_with_an_ipv6_address_is_reached() {
+    let bench = Bench::with_topics(&[("t", 1)]);
+    let listener = match TcpListener::bind("[::1]:0") {
+        Ok(listener) => listener,
+        Err(error) => return bench_testing::skip("IPv6 addresses", &error.to_string()),
+    };
+    let address = listener.local_addr().expect("an address");
+    let target = bench.broker.bootstrap_servers().to_owned();
+    std::thread::spawn(move || relay(&listener, &target));
+    let args = format!("send --topic t --bootstrap-servers {address}");
+    let said = Said::of_input(bench.place.command(&args), "hello\n");
+    assert_eq!(said.code, 0, "{said:?}");
+    assert_eq!(bench.print("--topic t"), b"hello\n");
+}
+
+/// Passes what comes to `listener` on to `target`, and the answers back.
+fn relay(listener: &TcpListener, target: &str) {
+    for client in listener.incoming() {
+        let client = client.expect("a connection");
+        let server = TcpStream::connect(target).expect("the broker listens");
+        for (from, to) in [(&client, &server), (&server, &client)] {
+            let (mut from, mut to) =
+                (from.try_clone().expect("a handle"), to.try_clone().expect("a handle"));
+            std::thread::spawn(move || {
+                let _ = std::io::copy(&mut from, &mut to);
+                let _ = to.shutdown(Shutdown::Write);
+            });
+        }
+    }
 }
 
 #[test]

@@ -264,6 +264,165 @@ fn producer_settings_that_contradict_each_other_are_refused() {
     }
 }
 
+/// Nobody listens there: what is refused is refused before anything is connected.
+const NOWHERE: &str = "--bootstrap-servers 127.0.0.1:1 --timeout 1m";
+
+#[test]
+fn contradictions_name_both_settings_before_anything_is_connected() {
+    let id = "transactional.id=t (--config)";
+    let session = "session.timeout.ms=400000 (--config)";
+    for (args, first, second) in [
+        ("--linger 6m", "linger.ms=360000 (--linger)", "delivery.timeout.ms=300000 (the default)"),
+        ("--linger 40s", "--grace: 30s", "linger.ms=40000 (--linger)"),
+        ("--config linger.ms=2000 --grace 1s", "--grace: 1s", "linger.ms=2000 (--config)"),
+        ("--config transactional.id=t", "--transactional", id),
+        ("--transactional -p 2 --config transactional.id=t", "--producers: 2", id),
+        (
+            "--transactional --linger 2m --grace 5m",
+            "linger.ms=120000 (--linger)",
+            "transaction.timeout.ms=60000 (the default)",
+        ),
+        (
+            "--idempotent --config acks=1",
+            "acks=1 (--config)",
+            "enable.idempotence=true (--idempotent)",
+        ),
+        (
+            "--config enable.idempotence=true --config retries=0",
+            "retries=0 (--config)",
+            "enable.idempotence=true (--config)",
+        ),
+        (
+            "--acks 1 --config enable.idempotence=true",
+            "acks=1 (--acks)",
+            "enable.idempotence=true (--config)",
+        ),
+    ] {
+        for mode in ["", "fill"] {
+            let said = refused(&format!("{mode} {args} {NOWHERE}"));
+            assert_eq!(said.stderr.lines().count(), 1, "{args}: {said:?}");
+            for needle in [first, second] {
+                assert!(said.stderr.contains(needle), "{mode} {args}: {said:?}");
+            }
+        }
+    }
+    for (args, first, second) in [
+        (
+            "--config session.timeout.ms=400000",
+            session,
+            "max.poll.interval.ms=300000 (the default)",
+        ),
+        ("--config fetch.max.bytes=7", "fetch.max.bytes=7 (--config)", "message.max.bytes=1000000"),
+        ("--no-group --config group.id=g", "--no-group", "group.id=g (--config)"),
+        ("-c 2 --config group.instance.id=m", "--consumers: 2", "group.instance.id=m (--config)"),
+        (
+            "drain --group g -c 2 --config group.instance.id=m",
+            "--consumers: 2",
+            "group.instance.id=m",
+        ),
+        ("drain --config enable.auto.commit=true", "--group", "enable.auto.commit=true (--config)"),
+        ("print --config session.timeout.ms=400000", session, "max.poll.interval.ms"),
+        ("send --config transactional.id=t", "send", id),
+        ("send --config linger.ms=30000", "send: 30s", "linger.ms=30000 (--config)"),
+        ("send --config acks=1 --config enable.idempotence=1", "acks=1", "enable.idempotence=1"),
+    ] {
+        let said = refused(&format!("{args} {NOWHERE}"));
+        assert_eq!(said.stderr.lines().count(), 1, "{args}: {said:?}");
+        for needle in [first, second] {
+            assert!(said.stderr.contains(needle), "{args}: {said:?}");
+        }
+    }
+}
+
+#[test]
+fn settings_that_the_tool_lives_by_cannot_be_overruled() {
+    for (setting, remedy) in [
+        ("enable.partition.eof=false", "--follow"),
+        ("enable.auto.offset.store=true", "remove it"),
+        ("delivery.report.only.error=true", "remove it"),
+        ("log.queue=true", "remove it"),
+        ("internal.termination.signal=2", "remove it"),
+        ("offset.store.method=none", "remove it"),
+        ("topic.blacklist=^t", "remove it"),
+    ] {
+        for mode in ["", "fill", "drain", "send", "print"] {
+            let said = refused(&format!("{mode} --config {setting} {NOWHERE}"));
+            let told = format!("error: {setting} (--config) cannot be set: ");
+            assert!(said.stderr.starts_with(&told), "{mode} {setting}: {said:?}");
+            assert!(said.stderr.contains(remedy), "{setting}: {said:?}");
+            assert_eq!(said.stderr.lines().count(), 1, "{setting}: {said:?}");
+        }
+    }
+    let said = refused("-n 10 --config fetch.wait.max.ms=60000");
+    assert!(said.stderr.contains("fetch.wait.max.ms=60000 (--config)"), "{said:?}");
+}
+
+#[test]
+fn servers_are_checked_wherever_they_come_from() {
+    let place = Place::new(TOOL);
+    for (servers, told) in [
+        ("127.0.0.1:95566", "use a port from 1 to 65535"),
+        ("a:0", "use a port from 1 to 65535"),
+        ("a:b", "use a port from 1 to 65535"),
+        ("a:1,,b:2", "remove the comma"),
+        ("http://a:1", "write HOST:PORT"),
+        ("a", "a:9092"),
+        ("::1:9092", "[::1]:9092"),
+    ] {
+        for mode in ["", "fill", "drain", "send", "print"] {
+            for option in ["--bootstrap-servers ", "--config bootstrap.servers="] {
+                let said = refused(&format!("{mode} {option}{servers}"));
+                assert!(said.stderr.contains(told), "{mode} {option}{servers}: {said:?}");
+                let origin = option.split([' ', '=']).next().expect("a name");
+                assert!(said.stderr.contains(&format!("({origin})")), "{said:?}");
+            }
+        }
+        let mut tool = place.command("-n 10");
+        tool.env("KAFKA_BOOTSTRAP_SERVERS", servers);
+        let said = Said::of(tool);
+        assert_eq!(said.code, 2, "{said:?}");
+        assert!(said.stderr.contains("variable KAFKA_BOOTSTRAP_SERVERS)"), "{said:?}");
+        for name in ["bootstrap.servers", "metadata.broker.list"] {
+            place.write("client.properties", &format!("acks=1\n{name}={servers}\n"));
+            let said = place.run("-n 10 --properties client.properties");
+            assert_eq!(said.code, 2, "{said:?}");
+            assert!(said.stderr.contains("(client.properties, line 2): "), "{said:?}");
+            assert!(said.stderr.contains(told), "{said:?}");
+        }
+    }
+    assert_eq!(place.entries(), ["client.properties"]);
+    let mut tool = place.command("-n 10");
+    tool.args(["--bootstrap-servers", ""]);
+    let said = Said::of(tool);
+    assert_eq!(said.code, 2, "an empty list is not the embedded broker: {said:?}");
+}
+
+#[test]
+fn properties_of_java_are_refused_with_file_line_and_remedy() {
+    let place = Place::new(TOOL);
+    for (line, told) in [
+        ("schema.registry.url=http://r", "remove it"),
+        ("value.serializer=x", "remove it: the tools send bytes"),
+        ("default.api.timeout.ms=5000", "--timeout"),
+        ("ssl.truststore.location=/c/ca.jks", "keytool -list -rfc -keystore ca.jks"),
+        ("sasl.jaas.config=x", "sasl.jaas.config"),
+    ] {
+        place.write("client.properties", &format!("# one\n{line}\n"));
+        let said = place.run(&format!("--properties client.properties {NOWHERE}"));
+        assert_eq!((said.code, said.stderr.lines().count()), (2, 1), "{line}: {said:?}");
+        let name = line.split('=').next().expect("a name");
+        assert!(said.stderr.contains(&format!("{name} (client.properties, line 2)")), "{said:?}");
+        assert!(said.stderr.contains(told), "{line}: {said:?}");
+    }
+    std::fs::write(place.path().join("client.properties"), b"a=1\nb=\xff\n").expect("written");
+    let said = place.run(&format!("--properties client.properties {NOWHERE}"));
+    assert_eq!((said.code, said.stderr.lines().count()), (2, 1), "{said:?}");
+    assert!(said.stderr.contains("client.properties, line 2: it is not UTF-8"), "{said:?}");
+    let said = place.run("--properties missing.properties");
+    assert!(said.stderr.contains("missing.properties: No such file"), "{said:?}");
+    assert_eq!(place.entries(), ["client.properties"]);
+}
+
 #[test]
 fn clients_beyond_a_limit_are_refused_before_anything_is_created() {
     for (limit, args, told) in [

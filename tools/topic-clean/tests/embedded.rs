@@ -230,6 +230,36 @@ fn bad_configuration_is_a_usage_error_with_a_remedy() {
 }
 
 #[test]
+fn wrong_servers_are_refused_before_connecting() {
+    for (servers, told) in [
+        ("127.0.0.1:95566", "use a port from 1 to 65535"),
+        ("http://a:1", "write HOST:PORT"),
+        ("::1:9092", "[::1]:9092"),
+        ("a", "a:9092"),
+        ("", "it is empty"),
+    ] {
+        let said = run(servers, &["list"]);
+        assert_eq!((said.code, said.stderr.lines().count()), (2, 1), "{servers}: {said:?}");
+        assert!(said.stderr.contains(told), "{servers}: {said:?}");
+    }
+}
+
+#[test]
+fn settings_of_producers_and_consumers_do_not_concern_it() {
+    let broker = Broker::with_topics(&[("t", 1)]);
+    let place = Place::new(TOOL);
+    let settings = "enable.idempotence=true\nretries=0\nacks=1\nlinger.ms=400000\n\
+                    transactional.id=t\nsession.timeout.ms=400000\ngroup.id=g\n";
+    place.write("client.properties", settings);
+    let said = Said::of(command(
+        &place,
+        &broker.servers,
+        &["--properties", "client.properties", "describe", "t"],
+    ));
+    assert_eq!((said.code, said.stderr.as_str()), (0, ""), "{said:?}");
+}
+
+#[test]
 fn without_a_server_the_options_are_named() {
     let said = run("", &["list"]);
     assert_eq!(said.code, 2, "{said:?}");

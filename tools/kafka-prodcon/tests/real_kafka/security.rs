@@ -68,3 +68,64 @@ fn a_wrong_password_is_refused_in_one_line_at_once_and_not_shown() {
         assert_eq!(place.entries(), ["client.properties"]);
     }
 }
+
+/// The file of a secured way in, with some of its lines replaced by others.
+fn rewritten(properties: &Path, replaced: &[&str], lines: &str) -> String {
+    let text = std::fs::read_to_string(properties).expect("a properties file");
+    let is_kept = |line: &&str| !replaced.iter().any(|name| line.starts_with(name));
+    let kept: Vec<&str> = text.lines().filter(is_kept).collect();
+    format!("{}\n{lines}\n", kept.join("\n"))
+}
+
+fn value(properties: &Path, name: &str) -> String {
+    let text = std::fs::read_to_string(properties).expect("a properties file");
+    let found = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
+    found.expect("the property").to_owned()
+}
+
+#[test]
+fn logins_are_read_as_java_reads_them() {
+    let Some(kafka) = stack("logins in Java's form") else { return };
+    for (name, class) in
+        [("kafka-sasl-plain", "plain.Plain"), ("kafka-sasl-scram-sha-512", "scram.Scram")]
+    {
+        let properties = file(&kafka, name);
+        let (username, right) = (value(&properties, "sasl.username"), password(&properties));
+        // The first character by its octal number, the backslash doubled for the file.
+        let octal = format!("\\\\{:o}{}", right.as_bytes()[0], &right[1..]);
+        for login in [
+            format!("required username='{username}' password='{right}';"),
+            format!("REQUIRED /* who */ username=\"{username}\"\\\n  password='{octal}' ;"),
+        ] {
+            let jaas = format!(
+                "sasl.jaas.config=org.apache.kafka.common.security.{class}LoginModule {login}"
+            );
+            let place = Place::new(TOOL);
+            let replaced = ["sasl.username", "sasl.password"];
+            place.write("client.properties", &rewritten(&properties, &replaced, &jaas));
+            let said = place
+                .run(&format!("-n 100 --topic {} --properties client.properties", unused_name()));
+            assert_eq!(said.code, 0, "{name}: {said:?}");
+            assert!(said.stdout.contains("100 acked, 100 received, 0 lost"), "{said:?}");
+        }
+    }
+}
+
+#[test]
+fn stores_in_pem_are_those_of_java() {
+    let Some(kafka) = stack("stores in PEM") else { return };
+    let properties = file(&kafka, "kafka-tls");
+    let authority = value(&properties, "ssl.ca.location");
+    let certificate = std::fs::read_to_string(&authority).expect("a PEM file");
+    let inline = certificate.trim_end().replace('\n', "\\n");
+    for store in [
+        format!("ssl.truststore.location={authority}\nssl.truststore.type=PEM"),
+        format!("ssl.truststore.type=PEM\nssl.truststore.certificates={inline}"),
+    ] {
+        let place = Place::new(TOOL);
+        place.write("client.properties", &rewritten(&properties, &["ssl.ca.location"], &store));
+        let args = format!("-n 100 --topic {} --properties client.properties", unused_name());
+        let said = place.run(&args);
+        assert_eq!(said.code, 0, "{said:?}");
+    }
+}
