@@ -236,8 +236,9 @@ impl Admin {
     }
 
     /// Deletes a topic and creates it again with the same partitions, replication factor and
-    /// configuration. When the latter fails, the error says how to do it by hand. Access rights and the offsets that groups committed stay, since they hang on
-    /// the name; which broker holds which partition may change.
+    /// configuration. When the latter fails, the error says how to do it by hand. Access rights stay,
+    /// since they hang on the name; the offsets that groups committed go with the old topic, and
+    /// which broker holds which partition may change.
     pub fn recreate_topic(&self, name: &str) -> Result<(), KafkaError> {
         let topic = self.topic(name)?.ok_or_else(|| no_such(name))?;
         let configs = self.topic_config(name)?;

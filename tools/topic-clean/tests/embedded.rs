@@ -254,7 +254,7 @@ fn settings_of_producers_and_consumers_do_not_concern_it() {
     let said = Said::of(command(
         &place,
         &broker.servers,
-        &["--properties", "client.properties", "describe", "t"],
+        &["--properties", "client.properties", "list"],
     ));
     assert_eq!((said.code, said.stderr.as_str()), (0, ""), "{said:?}");
 }

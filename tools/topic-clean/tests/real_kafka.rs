@@ -5,14 +5,16 @@ mod broker;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bench_kafka::admin::{Admin, TIMEOUT_DEFAULT, TopicOutcome};
 use bench_kafka::config::KafkaConfig;
 use bench_testing::TestStack;
 use bench_testing::tool::Said;
 use broker::{benchmark_message, fill, producer, put, run, send};
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::producer::Producer;
+use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
 /// A real broker, and the topics made for one test, which go with it.
 struct Cluster {
@@ -122,6 +124,34 @@ fn recreating_starts_the_offsets_anew() {
         let said = cluster.run(&["--yes", "--recreate", &topic]);
         assert_eq!(said.code, 0, "{said:?}");
         assert_eq!(cluster.watermarks(&topic), [(0, 0); 4]);
+    }
+}
+
+#[test]
+fn committed_offsets_survive_deleted_records_and_go_with_a_recreated_topic() {
+    let Some(mut cluster) = Cluster::for_test("committed offsets") else { return };
+    let topic = cluster.topic(1, &[]);
+    fill(&cluster.servers, &topic, 0, 5);
+    let group = format!("{topic}-readers");
+    let mut config = ClientConfig::new();
+    config.set("bootstrap.servers", &cluster.servers).set("group.id", &group);
+    let reader: BaseConsumer = config.create().expect("a consumer");
+    let mut offsets = TopicPartitionList::new();
+    offsets.add_partition_offset(&topic, 0, Offset::Offset(3)).expect("an offset");
+    reader.commit(&offsets, CommitMode::Sync).expect("committed");
+    let committed = || {
+        let found = reader.committed_offsets(offsets.clone(), TIMEOUT_DEFAULT).expect("an answer");
+        found.elements()[0].offset()
+    };
+    assert_eq!(committed(), Offset::Offset(3));
+    assert_eq!(cluster.run(&["--yes", &topic]).code, 0);
+    assert_eq!(committed(), Offset::Offset(3), "deleting records leaves it");
+    assert_eq!(cluster.run(&["--yes", "--recreate", &topic]).code, 0);
+    // The coordinator of the group hears of the deletion a moment later.
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while committed() != Offset::Invalid {
+        assert!(Instant::now() < deadline, "still {:?}", committed());
+        std::thread::sleep(Duration::from_millis(50));
     }
 }
 
