@@ -53,7 +53,8 @@ pub(crate) struct Options {
     #[command(flatten)]
     pub(crate) consumer: ConsumerArgs,
 
-    /// Group of the consumers; its offsets are set to the end of the topic. By default a new one
+    /// Group of the consumers; its offsets are set to the end of the topic. By default the group.id
+    /// of --properties, else a new one
     #[arg(help_heading = "Consumers", long, value_name = "NAME", conflicts_with = "no_group")]
     pub(crate) group: Option<String>,
 
@@ -333,11 +334,13 @@ pub(crate) struct DrainArgs {
     #[command(flatten)]
     pub(crate) consumer: ConsumerArgs,
 
-    /// Read as this group, from where it left off; without it, partitions are shared out directly
+    /// Read as this group, from where it left off; by default the group.id of --properties, else as
+    /// none, with the partitions shared out directly
     #[arg(help_heading = "Consumers", long, value_name = "NAME")]
     pub(crate) group: Option<String>,
 
-    /// Where to begin, unless the group has been there [default: beginning]
+    /// Where to begin, unless the group has been there; by default as auto.offset.reset of
+    /// --properties says, else at the beginning
     #[arg(help_heading = "Consumers", long, value_enum, value_name = "WHERE")]
     pub(crate) from: Option<From>,
 
@@ -397,7 +400,7 @@ pub(crate) struct PrintArgs {
     #[arg(long, value_name = "NAME", default_value = "roundtrip_benchmark")]
     pub(crate) topic: String,
 
-    /// Where to begin [default: beginning]
+    /// Where to begin; by default as auto.offset.reset of --properties says, else at the beginning
     #[arg(long, value_enum, value_name = "WHERE")]
     pub(crate) from: Option<From>,
 

@@ -139,7 +139,7 @@ fn configs(
     run: RunId,
 ) -> Result<(KafkaConfig, KafkaConfig)> {
     let producer = producers::config(settings, &options.producer, &workload.messages)?;
-    producers::check_config(&options.producer, &producer)?;
+    producers::check_config(&options.producer, &producer, &workload.messages)?;
     let consumer = consumers::config(settings, options, run)?;
     consumer.check_consumer()?;
     if !options.no_group {
@@ -156,7 +156,7 @@ pub(crate) fn fill(options: &Options, fill: &FillArgs, matches: &ArgMatches) -> 
     let shutdown = Shutdown::install().context("failed to listen for signals")?;
     let settings = Settings::new(&options.connection)?;
     let config = producers::config(&settings, &fill.producer, &workload.messages)?;
-    producers::check_config(&fill.producer, &config)?;
+    producers::check_config(&fill.producer, &config, &workload.messages)?;
     let cluster = Cluster::named(&settings, "fill")?;
     let wanted = fill.topic.partitions.unwrap_or(fill.producer.producers);
     let producers = clients::producers(&fill.producer, &workload, cluster.target(wanted));

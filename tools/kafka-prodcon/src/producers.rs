@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::Result;
 use bench_cli::{Interrupted, Shutdown, UsageError, Workload};
 use bench_core::clock::SystemClock;
-use bench_core::message::{Content, MessageSpec, RunId};
+use bench_core::message::{Content, KEY_BYTES, MessageSpec, RunId};
 use bench_kafka::config::{KafkaConfig, REQUESTS_IN_FLIGHT, STATISTICS_INTERVAL};
 use bench_kafka::{KafkaPublisher, SendPlan, SendRate, TransactionPlan};
 use bench_tables::dynamodb::ROW_BYTES_MAX;
@@ -29,6 +29,9 @@ const TRANSACTION_AGE_MAX_NS: u64 = 100_000_000;
 
 /// The client library's own `batch.size`, and the original script's.
 const BATCH_SIZE_DEFAULT: u64 = 1_000_000;
+
+/// The client library's own `message.max.bytes`.
+const MESSAGE_MAX_DEFAULT: u64 = 1_000_000;
 
 /// The longest time that the client library takes for `--linger`.
 const LINGER_MAX: Duration = Duration::from_mins(15);
@@ -67,7 +70,11 @@ pub(crate) fn check(producer: &ProducerArgs, workload: &Workload) -> Result<(), 
 }
 
 /// Checks that producers can be made of the settings that [`config`] gave.
-pub(crate) fn check_config(args: &ProducerArgs, config: &KafkaConfig) -> Result<()> {
+pub(crate) fn check_config(
+    args: &ProducerArgs,
+    config: &KafkaConfig,
+    messages: &MessageSpec,
+) -> Result<()> {
     match transactional_id(config) {
         Some(id) if !args.transactional => {
             // Without a transaction such a producer refuses every message.
@@ -88,7 +95,26 @@ pub(crate) fn check_config(args: &ProducerArgs, config: &KafkaConfig) -> Result<
     }
     whole.check_producer()?;
     check_linger(config, args.grace, "--grace")?;
+    let largest = messages.largest_bytes() + KEY_BYTES;
+    check_queue(config, largest as u64, "--record-size", "use smaller ones, or raise the setting")?;
     Ok(())
+}
+
+/// A message for which the queue has no room, even an empty one, would wait for it for ever.
+fn check_queue(
+    config: &KafkaConfig,
+    largest_bytes: u64,
+    option: &str,
+    remedy: &str,
+) -> Result<(), UsageError> {
+    let name = "queue.buffering.max.kbytes";
+    let limit: Option<u64> = config.get(name).and_then(|kilobytes| kilobytes.parse().ok());
+    if limit.is_none_or(|kilobytes| largest_bytes <= kilobytes.saturating_mul(1_024)) {
+        return Ok(());
+    }
+    let shown = config.shown(name);
+    let problem = format!("messages of up to {largest_bytes} bytes do not fit {shown}");
+    Err(UsageError::new(option, problem, remedy))
 }
 
 /// The settings of the producer of lines, which waits up to `flush` for the answers to the last.
@@ -100,6 +126,9 @@ pub(crate) fn config_of_lines(settings: &Settings, flush: Duration) -> Result<Ka
     }
     config.check_producer()?;
     check_linger(&config, flush, "send")?;
+    let largest = config.get("message.max.bytes").and_then(|largest| largest.parse().ok());
+    let remedy = "raise the setting, or lower message.max.bytes";
+    check_queue(&config, largest.unwrap_or(MESSAGE_MAX_DEFAULT), "send", remedy)?;
     Ok(config)
 }
 

@@ -196,7 +196,12 @@ fn options_record_what_was_in_force() {
     assert_eq!(config["batch.size"], "5000");
     assert_eq!(config["linger.ms"], "2");
     assert_eq!(config.get("group.id"), None, "nobody read");
-    assert_eq!(options["bootstrap-servers"], bench.broker.bootstrap_servers());
+
+    let servers = bench.broker.bootstrap_servers();
+    let args = format!("-n 100 --topic t {SESSION} --config bootstrap.servers={servers}");
+    let said = bench.place.run(&format!("{args} --bootstrap-servers 127.0.0.1:1"));
+    assert_eq!(said.code, 0, "{said:?}");
+    assert_eq!(bench.place.document("results").options["bootstrap-servers"], servers);
 }
 
 #[test]

@@ -313,6 +313,11 @@ fn contradictions_name_both_settings_before_anything_is_connected() {
             "max.poll.interval.ms=300000 (the default)",
         ),
         ("--config fetch.max.bytes=7", "fetch.max.bytes=7 (--config)", "message.max.bytes=1000000"),
+        (
+            "-r 2000 --config queue.buffering.max.kbytes=1",
+            "--record-size: ",
+            "queue.buffering.max.kbytes=1 (--config)",
+        ),
         ("--no-group --config group.id=g", "--no-group", "group.id=g (--config)"),
         ("-c 2 --config group.instance.id=m", "--consumers: 2", "group.instance.id=m (--config)"),
         (
@@ -323,6 +328,11 @@ fn contradictions_name_both_settings_before_anything_is_connected() {
         ("drain --config enable.auto.commit=true", "--group", "enable.auto.commit=true (--config)"),
         ("print --config session.timeout.ms=400000", session, "max.poll.interval.ms"),
         ("send --config transactional.id=t", "send", id),
+        (
+            "send --config queue.buffering.max.kbytes=9",
+            "send: messages of up to 1000000 bytes",
+            "queue.buffering.max.kbytes=9 (--config)",
+        ),
         ("send --config linger.ms=30000", "send: 30s", "linger.ms=30000 (--config)"),
         ("send --config acks=1 --config enable.idempotence=1", "acks=1", "enable.idempotence=1"),
     ] {

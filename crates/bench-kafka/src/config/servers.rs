@@ -12,7 +12,7 @@ const PROTOCOLS: [&str; 4] = ["plaintext", "ssl", "sasl_plaintext", "sasl_ssl"];
 /// write instead.
 pub(super) fn check(list: &str, protocol: &str) -> Result<(), String> {
     if list.trim().is_empty() {
-        return Err("it is empty; write HOST:PORT, or leave it out".to_owned());
+        return Err("it is empty; remove it, or use --bootstrap-servers HOST:PORT".to_owned());
     }
     list.split(',').try_for_each(|entry| check_one(entry.trim(), protocol))
 }
