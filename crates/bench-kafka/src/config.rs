@@ -39,6 +39,18 @@ const MECHANISM: &str = "sasl.mechanism";
 const USERNAME: &str = "sasl.username";
 const PASSWORD: &str = "sasl.password";
 
+/// Properties that name files which clients read when they start.
+const TLS_FILES: [&str; 5] = [
+    "ssl.ca.location",
+    "ssl.certificate.location",
+    "ssl.crl.location",
+    "ssl.key.location",
+    "ssl.keystore.location",
+];
+
+/// The value of `ssl.ca.location` that lets librdkafka look for the system's.
+const PROBE: &str = "probe";
+
 /// The ways to log in that are built in.
 const MECHANISMS: [&str; 3] = ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"];
 
@@ -216,7 +228,20 @@ impl KafkaConfig {
         }
         self.check_servers()?;
         self.check_reconnects()?;
+        self.check_tls_files()?;
         self.check_sasl()
+    }
+
+    /// OpenSSL says of a file that is not there that a routine has failed.
+    fn check_tls_files(&self) -> Result<(), KafkaError> {
+        let uses_tls = self.get(PROTOCOL).is_some_and(|name| name.to_lowercase().ends_with("ssl"));
+        let files = TLS_FILES.iter().filter_map(|name| Some((name, self.properties.get(*name)?)));
+        for (name, file) in files.filter(|(_, file)| uses_tls && file.value != PROBE) {
+            let Err(error) = std::fs::File::open(&file.value) else { continue };
+            let name = format!("{name}={}", file.value);
+            return Err(invalid(&name, file, &format!("{error}; use a readable file")));
+        }
+        Ok(())
     }
 
     /// Checks the addresses of the servers, if there are any.

@@ -127,7 +127,7 @@ pub(super) enum Translated {
     To(Vec<(&'static str, String)>),
     /// Nothing does the same; this is what to do.
     Refused(String),
-    /// Not even Java takes the value.
+    /// The value is none that librdkafka takes; this is why, and what to do.
     Invalid(String),
 }
 
@@ -163,17 +163,27 @@ fn refused(remedy: impl Into<String>) -> Translated {
     Translated::Refused(remedy.into())
 }
 
+fn invalid(reason: impl Into<String>) -> Translated {
+    Translated::Invalid(reason.into())
+}
+
 /// Properties of which Java and librdkafka take different values.
 fn of_value(name: &str, value: &str) -> Option<Translated> {
     Some(match (name, value) {
+        // librdkafka passes on any number, and brokers then refuse every message.
+        ("acks" | "request.required.acks", acks)
+            if acks.parse().is_ok_and(|number: i32| !(-1..=1).contains(&number)) =>
+        {
+            invalid("brokers know no such number of confirmations; use 0, 1 or all")
+        }
         ("auto.offset.reset", "none") => to("auto.offset.reset", "error"),
         ("auto.offset.reset", other) if other.starts_with("by_duration") => {
-            refused("use earliest or latest: librdkafka has no reset by time")
+            invalid("librdkafka has no reset by time; use earliest or latest")
         }
         ("batch.size", "0") => to("batch.size", "1"),
         ("buffer.memory", bytes) => match bytes.parse::<u64>() {
             Ok(bytes) => to("queue.buffering.max.kbytes", (bytes / 1024).max(1).to_string()),
-            Err(_) => Translated::Invalid("it is not a number of bytes; write a number".into()),
+            Err(_) => invalid("it is not a number of bytes; write a number"),
         },
         ("client.dns.lookup", "default") => to("client.dns.lookup", "use_all_dns_ips"),
         ("connections.max.idle.ms", "-1") => to("connections.max.idle.ms", "0"),
@@ -190,7 +200,9 @@ fn of_value(name: &str, value: &str) -> Option<Translated> {
         ("receive.buffer.bytes", bytes) => to("socket.receive.buffer.bytes", or_system(bytes)),
         ("send.buffer.bytes", bytes) => to("socket.send.buffer.bytes", or_system(bytes)),
         ("ssl.cipher.suites", names) if names.contains("TLS_") || names.contains("SSL_") => {
-            refused("use OpenSSL's names for the ciphers (`openssl ciphers -v`), or remove it")
+            invalid(
+                "Java names ciphers otherwise; use the names of `openssl ciphers -v`, or remove it",
+            )
         }
         ("ssl.endpoint.identification.algorithm", "") => {
             to("ssl.endpoint.identification.algorithm", "none")
@@ -210,14 +222,16 @@ fn assignors(classes: &str) -> Translated {
         match ASSIGNORS.iter().find(|(java, known)| *java == class || *known == class) {
             Some((_, known)) => names.push(*known),
             None => {
-                return refused(
-                    "use range, roundrobin or cooperative-sticky: other assignors are Java classes",
+                return invalid(
+                    "other assignors are Java classes; use range, roundrobin or cooperative-sticky",
                 );
             }
         }
     }
     if names.contains(&"cooperative-sticky") && names.len() > 1 {
-        return refused("use either cooperative-sticky alone or range,roundrobin");
+        return invalid(
+            "they do not go together; use cooperative-sticky alone, or range,roundrobin",
+        );
     }
     to("partition.assignment.strategy", names.join(","))
 }
@@ -248,10 +262,10 @@ fn key_store(name: &str, value: &str, stores: &Stores) -> Translated {
             ("ssl.certificate.location", value.to_owned()),
             ("ssl.key.location", value.to_owned()),
         ]),
-        "ssl.keystore.location" if is_jks => refused(format!(
-            "use a PKCS#12 file, which `keytool -importkeystore -srckeystore {} -destkeystore \
-             client.p12 -deststoretype PKCS12` makes of it, or ssl.certificate.location and \
-             ssl.key.location with PEM files",
+        "ssl.keystore.location" if is_jks => invalid(format!(
+            "a JKS file is for Java alone; use a PKCS#12 file, which `keytool -importkeystore \
+             -srckeystore {} -destkeystore client.p12 -deststoretype PKCS12` makes of it, or \
+             ssl.certificate.location and ssl.key.location with PEM files",
             file_name(value)
         )),
         "ssl.keystore.password" if is_pem => {
@@ -261,7 +275,7 @@ fn key_store(name: &str, value: &str, stores: &Stores) -> Translated {
         "ssl.keystore.key" => to("ssl.key.pem", value),
         "ssl.keystore.type" => match kind {
             Some("PEM" | "PKCS12") => Translated::To(Vec::new()),
-            _ => refused("use a PKCS#12 file with ssl.keystore.type=PKCS12, or PEM files"),
+            _ => invalid("such a file is for Java alone; use PKCS12 or PEM"),
         },
         // librdkafka reads PKCS#12 from these.
         _ => Translated::Same,
@@ -310,7 +324,9 @@ mod tests {
                     let is_named = ["use", "remove", "write"].iter().any(|w| remedy.starts_with(w));
                     assert!(is_named, "{name}: {remedy}");
                 }
-                Translated::Invalid(reason) => panic!("{name}: {reason}"),
+                Translated::Invalid(reason) => {
+                    assert!(reason.contains("; use "), "{name}: {reason}");
+                }
             }
         }
         assert_eq!(unknown, [""; 0]);
@@ -362,6 +378,14 @@ mod tests {
 
     const SSL_NAMES: &str = "ssl.endpoint.identification.algorithm";
 
+    /// What is said of a property that is not taken.
+    fn problem(translated: Translated) -> String {
+        match translated {
+            Translated::Refused(problem) | Translated::Invalid(problem) => problem,
+            other => panic!("{other:?}"),
+        }
+    }
+
     #[test]
     fn what_only_java_can_do_is_refused_with_a_remedy() {
         for (name, value, told) in [
@@ -375,13 +399,14 @@ mod tests {
             ("partitioner.class", "x.RoundRobinPartitioner", "partitioner=murmur2_random"),
             ("partition.assignment.strategy", "x.StickyAssignor", "cooperative-sticky"),
             ("partition.assignment.strategy", "range,cooperative-sticky", "alone"),
+            ("acks", "2", "0, 1 or all"),
             ("auto.offset.reset", "by_duration:PT1H", "earliest or latest"),
             ("ssl.cipher.suites", "TLS_AES_256_GCM_SHA384", "openssl ciphers"),
             ("sasl.login.callback.handler.class", "x", "sasl.username"),
             ("compression.zstd.level", "3", "compression.level"),
             ("spring.kafka.bootstrap-servers", "a:1", "without the prefix"),
         ] {
-            let Translated::Refused(remedy) = alone(name, value) else { panic!("{name}") };
+            let remedy = problem(alone(name, value));
             assert!(remedy.contains(told) && !remedy.contains("hush"), "{name}: {remedy}");
         }
     }
@@ -413,14 +438,10 @@ mod tests {
             ("ssl.keystore.password", "hush", "PEM", "ssl.key.password"),
             ("ssl.keystore.type", "JKS", "JKS", "PKCS12"),
         ] {
-            let Translated::Refused(remedy) = with_stores(name, value, kind) else {
-                panic!("{name}")
-            };
+            let remedy = problem(with_stores(name, value, kind));
             assert!(remedy.contains(told) && !remedy.contains("hush"), "{name}: {remedy}");
         }
-        let Translated::Refused(remedy) = alone("ssl.keystore.location", "client.JKS") else {
-            panic!("a JKS file by its name")
-        };
+        let remedy = problem(alone("ssl.keystore.location", "client.JKS"));
         assert!(remedy.contains("PKCS12"), "{remedy}");
         assert_eq!(alone("ssl.keystore.location", "client.p12"), Translated::Same);
     }

@@ -137,6 +137,17 @@ fn mechanisms_that_are_not_built_in_are_refused() {
 }
 
 #[test]
+fn a_missing_file_of_tls_is_named() {
+    let text = "security.protocol=SASL_SSL\nssl.truststore.type=PEM\n\
+                ssl.truststore.location=/nonexistent/ca.pem";
+    let text = from_file(text).expect("loads").validate().expect_err("no file").to_string();
+    let start = "ssl.ca.location=/nonexistent/ca.pem (client.properties, line 3): No such file";
+    assert!(text.starts_with(start) && text.contains("; use a readable file"), "{text}");
+    let unused = from_file("bootstrap.servers=a:1\nssl.ca.location=/nonexistent/ca.pem");
+    unused.expect("loads").validate().expect("nobody reads it");
+}
+
+#[test]
 fn wrong_servers_are_refused_with_where_they_come_from() {
     let complaint = |config: &KafkaConfig| config.validate().expect_err("refused").to_string();
     let start = "bootstrap.servers (client.properties, line 2): 'a:95566' has a port";
