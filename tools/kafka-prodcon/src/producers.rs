@@ -6,7 +6,9 @@ use anyhow::Result;
 use bench_cli::{Interrupted, Shutdown, UsageError, Workload};
 use bench_core::clock::SystemClock;
 use bench_core::message::{Content, KEY_BYTES, MessageSpec, RunId};
-use bench_kafka::config::{KafkaConfig, REQUESTS_IN_FLIGHT, STATISTICS_INTERVAL};
+use bench_kafka::config::{
+    KafkaConfig, REQUESTS_IN_FLIGHT, REQUESTS_IN_FLIGHT_DEFAULT, STATISTICS_INTERVAL,
+};
 use bench_kafka::{KafkaPublisher, SendPlan, SendRate, TransactionPlan};
 use bench_tables::dynamodb::ROW_BYTES_MAX;
 
@@ -311,6 +313,7 @@ pub(crate) fn config(
 
 /// Sets what follows from the batches and the messages, unless it is set.
 fn set_derived(config: &mut KafkaConfig, args: &ProducerArgs, messages: &MessageSpec) {
+    config.set_default(REQUESTS_IN_FLIGHT, REQUESTS_IN_FLIGHT_DEFAULT.to_string());
     config.set_default(BATCH_SIZE, BATCH_SIZE_DEFAULT.to_string());
     let batch_size = config.get(BATCH_SIZE).and_then(|size| size.parse().ok());
     let batch_size: u64 = batch_size.unwrap_or(BATCH_SIZE_DEFAULT);

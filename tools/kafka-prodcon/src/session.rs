@@ -7,7 +7,7 @@ use bench_cli::{Exit, Measurement, RunArgs, Shutdown, StartedRun, Surroundings, 
 use bench_core::clock::SystemClock;
 use bench_core::message::RunId;
 use bench_kafka::KafkaPublisher;
-use bench_kafka::config::{KafkaConfig, REQUESTS_IN_FLIGHT, REQUESTS_IN_FLIGHT_DEFAULT};
+use bench_kafka::config::{KafkaConfig, REQUESTS_IN_FLIGHT};
 use bench_tables::mysql::MysqlArgs;
 use clap::{ArgMatches, CommandFactory};
 use serde_json::{Value, json};
@@ -56,7 +56,14 @@ impl Clients {
     /// The settings of all clients, without secrets. Where two kinds differ, the producers' count.
     fn recorded(&self, cluster: &Cluster) -> Value {
         let mut all = BTreeMap::new();
-        for config in [&self.consumer, &self.producer].into_iter().flatten() {
+        if let Some(config) = &self.consumer {
+            let mut config = cluster.client(config);
+            // However the tool is called, its consumers themselves set these.
+            config.set("enable.auto.offset.store", "false");
+            config.set("enable.partition.eof", "true");
+            all.extend(config.redacted());
+        }
+        if let Some(config) = &self.producer {
             all.extend(cluster.client(config).redacted());
         }
         json!(all)
@@ -66,13 +73,12 @@ impl Clients {
 /// Options that a properties file may set, too, and that `--config` overrules. One that counts is left
 /// as it was written.
 fn correct_producer_options(config: &KafkaConfig, options: &mut BTreeMap<String, Value>) {
-    let requests = REQUESTS_IN_FLIGHT_DEFAULT.to_string();
     for (option, property, default, unit) in [
         ("acks", "acks", "all", ""),
         ("batch-size", "batch.size", "1000000", ""),
         ("compression", "compression.type", "none", ""),
         ("linger", "linger.ms", "5", "ms"),
-        ("requests-in-flight", REQUESTS_IN_FLIGHT, &requests, ""),
+        ("requests-in-flight", REQUESTS_IN_FLIGHT, "5", ""),
     ] {
         if !config.is_from_option(property, &format!("--{option}")) {
             let value = match config.get(property).unwrap_or(default) {

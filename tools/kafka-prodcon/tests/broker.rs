@@ -195,6 +195,7 @@ fn options_record_what_was_in_force() {
     let config = &options["config"];
     assert_eq!(config["batch.size"], "5000");
     assert_eq!(config["linger.ms"], "2");
+    assert_eq!(config["max.in.flight.requests.per.connection"], "5");
     assert_eq!(config.get("group.id"), None, "nobody read");
 
     let servers = bench.broker.bootstrap_servers();

@@ -251,11 +251,8 @@ fn settings_of_producers_and_consumers_do_not_concern_it() {
     let settings = "enable.idempotence=true\nretries=0\nacks=1\nlinger.ms=400000\n\
                     transactional.id=t\nsession.timeout.ms=400000\ngroup.id=g\n";
     place.write("client.properties", settings);
-    let said = Said::of(command(
-        &place,
-        &broker.servers,
-        &["--properties", "client.properties", "list"],
-    ));
+    let said =
+        Said::of(command(&place, &broker.servers, &["--properties", "client.properties", "list"]));
     assert_eq!((said.code, said.stderr.as_str()), (0, ""), "{said:?}");
 }
 
