@@ -124,15 +124,14 @@ pub enum DeltaError {
         uri: String,
     },
     /// The table is not one of messages.
-    #[error(
-        "table {uri} is not one that messages can be written to: {differences}; name another place \
-         with --lake-path, or partition it in the same way with --partition-by"
-    )]
+    #[error("table {uri} is not one that messages can be written to: {differences}; {remedy}")]
     OtherColumns {
         /// The table.
         uri: String,
         /// What is not as it should be.
         differences: String,
+        /// What to do.
+        remedy: &'static str,
     },
     /// The table asks something of its writers that this one does not do.
     #[error(

@@ -1,6 +1,7 @@
 //! Where a table lies, and the store that it is reached through.
 
 mod bucket;
+mod hint;
 mod http;
 pub(crate) mod io;
 mod keys;
@@ -27,6 +28,7 @@ use deltalake::logstore::{LogStoreRef, StorageConfig, default_logstore};
 use url::Url;
 
 use crate::DeltaError;
+use hint::Hinted;
 use http::CountedConnector;
 use keys::SdkKeys;
 use objects::Counted;
@@ -140,10 +142,12 @@ impl Lake {
         &self.0.table
     }
 
-    /// delta-rs' view of the table, through the same store.
+    /// delta-rs' view of the table, through the same store, without a `_last_checkpoint` that names a
+    /// checkpoint which is not there.
     #[must_use]
     pub fn log_store(&self) -> LogStoreRef {
-        let (table, root) = (Arc::clone(&self.0.table), Arc::clone(&self.0.table));
+        let table = Arc::new(Hinted(Arc::clone(&self.0.table)));
+        let root = Arc::clone(&table);
         default_logstore(table, root, &self.0.location, &StorageConfig::default())
     }
 

@@ -144,10 +144,6 @@ pub(crate) trait Source: Sync {
 
     /// The entry of a version, if it is there.
     async fn entry(&self, version: u64) -> Result<Option<Bytes>, Self::Error>;
-
-    /// The version of the last checkpoint, if the log names one. It is a hint: without it there is
-    /// only less to be known.
-    async fn hint(&self) -> Result<Option<u64>, Self::Error>;
 }
 
 /// The log of a table, read without retries: the caller retries.
@@ -167,10 +163,6 @@ impl Source for Lake {
 
     async fn entry(&self, version: u64) -> Result<Option<Bytes>, DeltaError> {
         object(self, &entry_path(version)).await
-    }
-
-    async fn hint(&self) -> Result<Option<u64>, DeltaError> {
-        Ok(object(self, &hint_path()).await?.and_then(|json| hinted(&json)))
     }
 }
 
@@ -201,7 +193,6 @@ pub(crate) struct Log {
     entries: Vec<Listed>,
     /// The newest checkpoint of which all parts are there.
     checkpoint: Option<Checkpoint>,
-    has_hint: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -227,7 +218,6 @@ impl Log {
                 Some(Name::Checkpoint { version, parts }) => {
                     checkpoints.entry((version, parts)).or_default().push(object.size);
                 }
-                Some(Name::Hint) => log.has_hint = true,
                 None => {}
             }
         }
@@ -342,19 +332,9 @@ async fn check_entries<S: Source>(source: &S, log: &Log) -> Result<Option<LogErr
 }
 
 /// Why delta-rs cannot load a log that is whole as far as its entries go.
-pub(crate) async fn unloadable<S: Source>(
-    source: &S,
-    log: &Log,
-    error: &DeltaTableError,
-) -> LogError {
-    let (uri, problem) = (source.uri().to_owned(), table_reason(error));
-    let checkpoint = log.checkpoint();
-    let named = if log.has_hint { source.hint().await.ok().flatten() } else { None };
-    if let Some(version) = named.filter(|named| Some(*named) > checkpoint) {
-        let problem = "_last_checkpoint names it, and it is not there".to_owned();
-        return LogError::Checkpoint { uri, version, problem };
-    }
-    match checkpoint {
+pub(crate) fn unloadable(log: &Log, error: &DeltaTableError) -> LogError {
+    let (uri, problem) = (log.uri.clone(), table_reason(error));
+    match log.checkpoint() {
         Some(version) if is_undecodable(error) => LogError::Checkpoint { uri, version, problem },
         _ => LogError::State { uri, version: log.newest().unwrap_or_default(), problem },
     }
@@ -371,13 +351,9 @@ pub(crate) fn hint_path() -> Path {
     Path::from(format!("{FOLDER}/_last_checkpoint"))
 }
 
-/// The version that `_last_checkpoint` names, if it can be made out.
-pub(crate) fn hinted(json: &[u8]) -> Option<u64> {
-    #[derive(serde::Deserialize)]
-    struct Hint {
-        version: u64,
-    }
-    serde_json::from_slice::<Hint>(json).ok().map(|hint| hint.version)
+/// The path of a version's checkpoint where it is one file, from the table on.
+pub(crate) fn checkpoint_path(version: u64) -> Path {
+    Path::from(format!("{FOLDER}/{version:020}.checkpoint.parquet"))
 }
 
 /// What a name in the log's folder stands for.
@@ -389,14 +365,10 @@ enum Name {
         version: u64,
         parts: usize,
     },
-    Hint,
 }
 
 impl Name {
     fn of(name: &str) -> Option<Self> {
-        if name == "_last_checkpoint" {
-            return Some(Self::Hint);
-        }
         let (digits, rest) = name.split_once('.')?;
         let is_version = digits.len() == 20 && digits.bytes().all(|byte| byte.is_ascii_digit());
         let version = digits.parse().ok().filter(|_| is_version)?;
@@ -507,8 +479,8 @@ mod tests {
             ("0000000000000000000x.json", 7),
             ("_staged_commits/00000000000000000009.json", 7),
         ]);
-        assert_eq!((log.newest(), log.checkpoint(), log.has_hint), (Some(0), None, false));
-        assert!(log_of(&[("_last_checkpoint", 7)]).has_hint);
+        assert_eq!((log.newest(), log.checkpoint()), (Some(0), None));
+        assert_eq!(log_of(&[("_last_checkpoint", 7)]).newest(), None);
     }
 
     #[test]

@@ -170,7 +170,7 @@ async fn load(lake: &Lake) -> Result<EagerSnapshot, DeltaError> {
     };
     match EagerSnapshot::try_new(lake.log_store().as_ref(), None).await {
         Ok(snapshot) => Ok(snapshot),
-        Err(error) => Err(log::unloadable(lake, &log, &error).await.into()),
+        Err(error) => Err(log::unloadable(&log, &error).into()),
     }
 }
 

@@ -106,7 +106,12 @@ impl TableSchema {
         let mut differences = Vec::new();
         for column in &expected {
             match self.fields.iter().find(|field| field.name == column.name) {
-                None => differences.push(format!("it has no column '{}'", column.name)),
+                None => differences.push(match self.in_another_case(&column.name) {
+                    Some(found) => {
+                        format!("its column '{found}' is called so and not '{}'", column.name)
+                    }
+                    None => format!("it has no column '{}'", column.name),
+                }),
                 Some(field) if field.kind != column.kind => differences.push(format!(
                     "its column '{}' is of type {}, not {}",
                     column.name, field.kind, column.kind
@@ -116,10 +121,17 @@ impl TableSchema {
                 Some(_) => {}
             }
         }
-        let known = |field: &&Column| expected.iter().all(|column| column.name != field.name);
+        let known = |field: &&Column| {
+            expected.iter().all(|column| !column.name.eq_ignore_ascii_case(&field.name))
+        };
         let others = self.fields.iter().filter(known);
         differences.extend(others.map(|field| format!("it has a column '{}'", field.name)));
         differences
+    }
+
+    fn in_another_case(&self, column: &str) -> Option<&str> {
+        let found = self.fields.iter().find(|field| field.name.eq_ignore_ascii_case(column))?;
+        Some(&found.name)
     }
 
     /// A column with a rule that a writer would have to keep (an invariant, a generated or an

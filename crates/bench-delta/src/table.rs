@@ -2,6 +2,7 @@
 
 use std::time::SystemTime;
 
+use clap::ValueEnum as _;
 use deltalake::kernel::{Metadata, Protocol, Snapshot};
 use deltalake::logstore::commit_uri_from_version;
 use deltalake::logstore::object_store::{self, ObjectStore as _, PutMode, PutOptions};
@@ -95,7 +96,7 @@ impl Table {
                 metadata: snapshot.metadata().clone(),
                 protocol: snapshot.protocol().clone(),
             })),
-            Err(error) => Err(log::unloadable(lake, &log, &error).await.into()),
+            Err(error) => Err(log::unloadable(&log, &error).into()),
         }
     }
 
@@ -118,6 +119,24 @@ impl Table {
     pub fn check(&self, partition_by: &[PartitionColumn]) -> Result<(), DeltaError> {
         let description: Description = self.part(&self.metadata)?;
         let schema: TableSchema = self.parsed(serde_json::from_str(&description.schema_string))?;
+        let differences = self.differences(&schema, partition_by);
+        if !differences.is_empty() {
+            let differences = differences.join("; ");
+            let remedy = if self.differences(&schema, &self.own_partitions()).is_empty() {
+                "leave --partition-by out to write to it as it is partitioned, or use another \
+                 table with --lake-path"
+            } else {
+                "use another table with --lake-path"
+            };
+            return Err(DeltaError::OtherColumns { uri: self.uri.clone(), differences, remedy });
+        }
+        match self.unknown_rule(&description, &schema)? {
+            Some(rule) => Err(DeltaError::UnknownRule { uri: self.uri.clone(), rule }),
+            None => Ok(()),
+        }
+    }
+
+    fn differences(&self, schema: &TableSchema, partition_by: &[PartitionColumn]) -> Vec<String> {
         let mut differences = schema.differences(partition_by);
         let (found, expected) = (self.partition_columns(), partition_names(partition_by));
         if found != expected {
@@ -126,14 +145,19 @@ impl Table {
             let (found, expected) = (list(found.join(", ")), list(expected.join(", ")));
             differences.push(format!("it is partitioned by {found}, not by {expected}"));
         }
-        if !differences.is_empty() {
-            let differences = differences.join("; ");
-            return Err(DeltaError::OtherColumns { uri: self.uri.clone(), differences });
-        }
-        match self.unknown_rule(&description, &schema)? {
-            Some(rule) => Err(DeltaError::UnknownRule { uri: self.uri.clone(), rule }),
-            None => Ok(()),
-        }
+        differences
+    }
+
+    /// The columns that it is partitioned by, as far as they are ours.
+    #[must_use]
+    pub fn own_partitions(&self) -> Vec<PartitionColumn> {
+        let columns = self.partition_columns().iter();
+        columns.filter_map(|name| PartitionColumn::from_str(name, false).ok()).collect()
+    }
+
+    /// Why a writer of messages that begins now could not append to the table, if it could not.
+    pub(crate) fn refusal(&self) -> Option<DeltaError> {
+        self.check(&self.own_partitions()).err()
     }
 
     /// Something that the table asks of its writers and that this one does not do, if there is.

@@ -181,20 +181,14 @@ fn what_a_checkpoint_covers_is_no_damage() {
 }
 
 #[test]
-fn checkpoints_that_are_gone_or_damaged_are_named() {
+fn damaged_checkpoints_are_named() {
     let checkpoint = "_delta_log/00000000000000000005.checkpoint.parquet";
-    for (bytes, said) in [
-        (Some(&b""[..]), "checkpoint 5 of file:///"),
-        (Some(&b"PAR1 and no more"[..]), "checkpoint 5 of file:///"),
-        (None, "_last_checkpoint names it, and it is not there"),
-    ] {
+    let said = "checkpoint 5 of file:///";
+    for bytes in [&b""[..], b"PAR1 and no more"] {
         let mut table = filled(Table::create());
         table.checkpoint();
         table.append(50..60);
-        match bytes {
-            Some(bytes) => table.put(checkpoint, bytes),
-            None => table.remove(checkpoint),
-        }
+        table.put(checkpoint, bytes);
         assert_eq!(table.numbers_from(TableStart::Beginning), all(0..60), "it is not needed");
         for start in [TableStart::End, TableStart::Version(2)] {
             let error = failure(&table, &config(start));
@@ -210,8 +204,59 @@ fn checkpoints_that_are_gone_or_damaged_are_named() {
             table.remove(&entry(version));
         }
         let error = failure(&table, &config(TableStart::Beginning));
-        let said = if bytes.is_some() { said } else { "versions 0 to 5 are missing" };
         assert!(error.contains(said), "{said}: {error}");
+    }
+}
+
+#[test]
+fn a_checkpoint_that_is_gone_with_its_entries_is_a_gap() {
+    let mut table = filled(Table::create());
+    table.checkpoint();
+    table.append(50..60);
+    table.remove("_delta_log/00000000000000000005.checkpoint.parquet");
+    for version in 0..=5 {
+        table.remove(&entry(version));
+    }
+    assert_damaged(&table, "versions 0 to 5 are missing");
+}
+
+/// What `_last_checkpoint` may say that is not so, of a table with a checkpoint of version 5.
+const STALE_HINTS: [&[u8]; 10] = [
+    br#"{"version":3,"size":5}"#,
+    br#"{"version":999,"size":5}"#,
+    br#"{"version":5,"size":7,"parts":3}"#,
+    br#"{"version":5,"size":7,"sizeInBytes":1}"#,
+    br#"{"version":5,"size":7,"v2Checkpoint":{"path":"x.parquet","sizeInBytes":1,"modificationTime":1}}"#,
+    br#"{"version":-1,"size":7}"#,
+    br#"{"version":"#,
+    b"<html>not found</html>",
+    b"\0\0\0\0",
+    b"",
+];
+
+#[test]
+fn stale_hints_are_no_errors() {
+    for hint in STALE_HINTS {
+        for is_cleaned_up in [false, true] {
+            let mut table = filled(Table::create());
+            table.checkpoint();
+            table.append(50..60);
+            if is_cleaned_up {
+                (0..=5).for_each(|version| table.remove(&entry(version)));
+            }
+            table.put("_delta_log/_last_checkpoint", hint);
+            let said = String::from_utf8_lossy(hint);
+            assert_eq!(table.numbers_from(TableStart::Beginning), all(0..60), "{said}");
+            assert_eq!(table.numbers_from(TableStart::Version(6)), all(50..60), "{said}");
+            let mut end = table.follow(TableStart::End);
+            table.append(60..70);
+            end.receive(10);
+            let opened = table.runtime.block_on(bench_delta::Table::open(&table.lake));
+            assert_eq!(opened.expect(&said).expect("there").version(), 7, "{said}");
+            table.runtime.block_on(optimize(&table.lake, 1 << 20)).expect(&said);
+            let vacuumed = vacuum(&table.lake, Duration::from_hours(24 * 7), true);
+            table.runtime.block_on(vacuumed).expect(&said);
+        }
     }
 }
 

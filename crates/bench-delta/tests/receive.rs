@@ -170,7 +170,78 @@ fn a_data_file_that_was_removed_unread_is_named() {
     let error = following.receive_to_the_error();
     assert!(error.contains("data file part-00100.parquet of file:///"), "{error}");
     assert!(error.contains("in version 100, was removed before it was read"), "{error}");
+    assert!(error.contains("--from version:101") && error.contains("--retention"), "{error}");
     assert_eq!(following.numbers(), all(0..99_000));
+    table.append(100_000..100_010);
+    assert_eq!(table.numbers_from(TableStart::Version(101)), all(100_000..100_010));
+}
+
+#[test]
+fn clean_up_is_told_from_a_new_table_whatever_the_hint_says() {
+    for hint in [None, Some(&br#"{"version":1,"size":2}"#[..]), Some(b"{")] {
+        let mut table = Table::create();
+        for first in (0..50).step_by(10) {
+            table.append(first..first + 10);
+        }
+        let mut following = table.follow(TableStart::Beginning);
+        following.receive_to_the_end();
+        table.checkpoint();
+        for version in 0..=5 {
+            table.remove(&format!("_delta_log/{version:020}.json"));
+        }
+        match hint {
+            Some(hint) => table.put("_delta_log/_last_checkpoint", hint),
+            None => table.remove("_delta_log/_last_checkpoint"),
+        }
+        // Long enough for a look at whether the log goes on elsewhere.
+        let deadline = std::time::Instant::now() + Duration::from_millis(1_200);
+        following.receive_until(|_| std::time::Instant::now() > deadline);
+        table.append(50..60);
+        following.receive(60);
+        assert_eq!(following.numbers(), all(0..60));
+    }
+}
+
+#[test]
+fn overtaken_readers_can_start_again_as_they_are_told() {
+    let mut table = Table::create();
+    let mut following = held_up(&mut table);
+    table.checkpoint();
+    // Nothing but the checkpoint is left, and the hint is of no use.
+    for version in 0..=100 {
+        table.remove(&format!("_delta_log/{version:020}.json"));
+    }
+    table.put("_delta_log/_last_checkpoint", br#"{"version":7,"size":9}"#);
+    let error = following.receive_to_the_error();
+    assert!(error.contains("to 100 of file:///"), "{error}");
+    assert!(error.contains("cleaned up before they were read"), "{error}");
+    assert!(error.contains("--from version:101") && error.contains("--from beginning"), "{error}");
+    assert!(error.contains("--log-retention"), "{error}");
+    assert_eq!(table.numbers_from(TableStart::Beginning), all(0..100_000));
+    let mut again = table.follow(TableStart::Version(101));
+    table.append(100_000..100_010);
+    again.receive(10);
+}
+
+#[test]
+fn a_table_whose_log_has_no_beginning_is_waited_for_without_a_hint() {
+    let mut table = Table::create();
+    table.append(0..10);
+    table.checkpoint();
+    let moved = table.get("_delta_log/00000000000000000001.checkpoint.parquet");
+    let gone = [
+        "_last_checkpoint",
+        "00000000000000000000.json",
+        "00000000000000000001.json",
+        "00000000000000000001.checkpoint.parquet",
+    ];
+    gone.iter().for_each(|name| table.remove(&format!("_delta_log/{name}")));
+    let waiting =
+        FollowConfig { wait_for_table: Duration::from_mins(1), ..config(TableStart::Beginning) };
+    let mut following = table.try_follow(&waiting).expect("it is waited for");
+    table.put("_delta_log/00000000000000000001.checkpoint.parquet", &moved);
+    following.receive(10);
+    assert_eq!(following.numbers(), all(0..10));
 }
 
 #[test]
@@ -380,6 +451,51 @@ fn what_cannot_be_followed_is_refused_when_it_comes() {
     assert!(error.contains("no column 'value'"), "{error}");
     let error = table.follow(TableStart::Beginning).receive_to_the_error();
     assert!(error.contains("no column 'value'"), "{error}");
+}
+
+#[test]
+fn a_column_of_another_case_holds_the_messages() {
+    let table = &mut Table::nowhere();
+    table.make(&[("Value", PrimitiveType::String), ("KEY", PrimitiveType::String)], &[]);
+    let rows = columns([("Value", text([Some("a"), Some("b")])), ("KEY", text([None, Some("k")]))]);
+    table.append_batches(&[rows], &WriterProperties::default());
+    let mut following = table.follow(TableStart::Beginning);
+    following.receive(2);
+    assert_eq!(following.texts(), ["a", "b"]);
+    let opened = table.runtime.block_on(bench_delta::Table::open(&table.lake));
+    let refused = opened.expect("opened").expect("there").check(&[]).expect_err("refused");
+    let refused = refused.to_string();
+    assert!(refused.contains("column 'Value' is called so and not 'value'"), "{refused}");
+    assert!(refused.ends_with("use another table with --lake-path"), "{refused}");
+}
+
+#[test]
+fn remedies_for_a_changed_schema_work() {
+    let schema = |field: &str| {
+        let schema = format!(r#"{{"type":"struct","fields":[{field}]}}"#);
+        json!({"metaData": {
+            "id": "x", "format": {"provider": "parquet", "options": {}},
+            "schemaString": schema, "partitionColumns": [], "configuration": {},
+        }})
+    };
+    let value = r#"{"name":"value","type":"binary","nullable":true,"metadata":{}}"#;
+    for bad in [
+        r#"{"name":"text","type":"binary","nullable":true,"metadata":{}}"#,
+        r#"{"name":"value","type":"long","nullable":true,"metadata":{}}"#,
+    ] {
+        let mut table = Table::create();
+        let mut following = table.follow(TableStart::Beginning);
+        table.append(0..10);
+        table.commit(&[schema(bad)]);
+        let error = following.receive_to_the_error();
+        assert!(error.contains("version 2 of file:///"), "{error}");
+        assert!(error.contains("--lake-path") && error.contains("--from version:N"), "{error}");
+        let refused = table.try_follow(&config(TableStart::End)).err().expect("refused");
+        assert!(refused.to_string().contains("--from version:N"), "{refused}");
+        let mended = table.commit(&[schema(value)]);
+        table.append(10..20);
+        assert_eq!(table.numbers_from(TableStart::Version(mended)), all(10..20));
+    }
 }
 
 #[test]

@@ -9,7 +9,6 @@ use bench_delta::schema::PartitionColumn;
 use bench_delta::{Access, DeltaError, Lake, LakePlace, NamedLake, Table};
 use bench_services::embedded::{EmbeddedS3, s3};
 use bench_services::local;
-use clap::ValueEnum as _;
 
 use crate::options::Options;
 
@@ -45,7 +44,7 @@ impl Target {
         let lake = named.connect(&Counts::default())?;
         let found = waiting.until(Table::open(&lake), "the table was looked for")??;
         let partition_by = match &found {
-            Some(table) if options.table.partition_by.is_empty() => partitions_of(table),
+            Some(table) if options.table.partition_by.is_empty() => table.own_partitions(),
             _ => options.table.partition_by.clone(),
         };
         if let Some(table) = found {
@@ -111,10 +110,4 @@ fn service(options: &Options, named: &NamedLake, embedded: Option<&EmbeddedS3>) 
         },
         None => local::origin_of(&info.name, &info.address).unwrap_or(info),
     }
-}
-
-/// The partition columns of a table that is there; what is none of ours is for its check to refuse.
-fn partitions_of(table: &Table) -> Vec<PartitionColumn> {
-    let columns = table.partition_columns().iter();
-    columns.filter_map(|name| PartitionColumn::from_str(name, false).ok()).collect()
 }

@@ -13,7 +13,7 @@ use super::HEAD_FRESH_NS;
 use super::counts::PublishCounts;
 use super::data_file::{DataFile, millis_since_1970};
 use super::entry::{Entry, Found, damaged_entry};
-use super::failure::{Failure, FailureKind, Trouble};
+use super::failure::{Failure, FailureKind, Trouble, what_to_do};
 use super::retry::Retry;
 use crate::table::Table;
 use crate::{DeltaError, Lake};
@@ -106,7 +106,7 @@ impl DirectLog {
                 if !found.is(entry) {
                     *is_in_doubt = false;
                     self.counts.conflicts.add(1);
-                    self.pass(&found)?;
+                    self.pass(&found).await?;
                     self.catch_up(entry, retry).await?;
                     return Ok(Tried::Taken);
                 }
@@ -203,7 +203,7 @@ impl DirectLog {
                     self.committed(version, begun_ns);
                     return Ok(Some(version));
                 }
-                Some(found) => self.pass(&found)?,
+                Some(found) => self.pass(&found).await?,
                 None => {
                     self.head_seen_ns = begun_ns;
                     return Ok(None);
@@ -213,10 +213,11 @@ impl DirectLog {
     }
 
     /// Takes the entry of another writer as the head.
-    fn pass(&mut self, found: &Found) -> Result<(), Trouble> {
+    async fn pass(&mut self, found: &Found) -> Result<(), Trouble> {
         self.head += 1;
         if found.changes_table {
-            return Err(self.has_changed());
+            let table = Table::open(&self.lake).await.ok().flatten();
+            return Err(self.has_changed(table.as_ref()));
         }
         Ok(())
     }
@@ -242,14 +243,17 @@ impl DirectLog {
         }
         self.head = table.version();
         self.head_seen_ns = begun_ns;
-        if table.is_same_as(&self.table) { Ok(()) } else { Err(self.has_changed()) }
+        if table.is_same_as(&self.table) {
+            return Ok(());
+        }
+        Err(self.has_changed(Some(&table)))
     }
 
-    fn has_changed(&self) -> Trouble {
+    fn has_changed(&self, table: Option<&Table>) -> Trouble {
         Trouble::lasting(format!(
-            "another writer has changed the table's metadata or protocol, up to version {}; start \
-             again to write to the table as it is now",
-            self.head
+            "another writer has changed the table's metadata or protocol, up to version {}; {}",
+            self.head,
+            what_to_do(table)
         ))
     }
 

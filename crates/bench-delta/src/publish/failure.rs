@@ -3,6 +3,7 @@
 use deltalake::logstore::object_store;
 
 use crate::error::{NoAnswer, no_answer, store_reason};
+use crate::table::Table;
 
 /// Why the messages of a batch have failed.
 #[derive(Debug, Clone)]
@@ -102,6 +103,15 @@ impl From<object_store::Error> for Trouble {
         );
         let is_unanswered = no_answer(&error).is_some();
         Self { text: store_reason(&error), is_unanswered, is_final }
+    }
+}
+
+/// What to do about a table that another writer has changed. Starting again helps only while the
+/// table can still hold messages.
+pub(super) fn what_to_do(table: Option<&Table>) -> String {
+    match table.and_then(Table::refusal) {
+        Some(refusal) => refusal.to_string(),
+        None => "start again to write to the table as it is now".to_owned(),
     }
 }
 

@@ -17,7 +17,7 @@ use uuid::Uuid;
 use super::counts::PublishCounts;
 use super::data_file::DataFile;
 use super::entry::{Found, TOKEN, damaged_entry};
-use super::failure::{Failure, FailureKind, Trouble};
+use super::failure::{Failure, FailureKind, Trouble, what_to_do};
 use super::retry::Retry;
 use crate::error::no_answer;
 use crate::table::Table;
@@ -115,8 +115,14 @@ impl StandardLog {
         match retry.in_time(commit.into_future()).await {
             Some(Ok(finalized)) => Ok(finalized),
             Some(Err(error)) => {
-                *is_in_doubt |= !is_refusal(&error);
-                Err(trouble(error))
+                let is_refused = is_refusal(&error);
+                *is_in_doubt |= !is_refused;
+                let mut trouble = trouble(error);
+                if is_refused && trouble.is_final {
+                    let table = Table::open(&self.lake).await.ok().flatten();
+                    trouble.text = format!("{}; {}", trouble.text, what_to_do(table.as_ref()));
+                }
+                Err(trouble)
             }
             None => {
                 *is_in_doubt = true;
@@ -159,10 +165,11 @@ impl StandardLog {
         if self.table.is(self.state.metadata(), self.state.protocol()) {
             return Ok(());
         }
-        Err(Trouble::lasting(
-            "another writer has changed the table's metadata or protocol; start again to write to \
-             the table as it is now",
-        ))
+        let table = Table::open(&self.lake).await.ok().flatten();
+        Err(Trouble::lasting(format!(
+            "another writer has changed the table's metadata or protocol; {}",
+            what_to_do(table.as_ref())
+        )))
     }
 
     fn failure(&self, trouble: Trouble, is_in_doubt: bool) -> Failure {
@@ -212,10 +219,9 @@ fn trouble(error: DeltaTableError) -> Trouble {
         DeltaTableError::Transaction { source: TransactionError::MaxCommitAttempts(_) } => {
             Trouble::passing("other writers were faster each time")
         }
-        error @ DeltaTableError::Transaction { .. } => Trouble::lasting(format!(
-            "{}; start again to write to the table as it is now",
-            DeltaError::table("commit", &error)
-        )),
+        error @ DeltaTableError::Transaction { .. } => {
+            Trouble::lasting(DeltaError::table("commit", &error).to_string())
+        }
         error => Trouble {
             text: DeltaError::table("commit", &error).to_string(),
             is_unanswered: no_answer(&error).is_some(),

@@ -45,7 +45,9 @@ pub enum FollowError {
     /// Versions that are to be read were removed from the log.
     #[error(
         "versions {first} to {last} of {uri} were cleaned up before they were read; start at what \
-         is left with --from version:{oldest}, and keep the log for longer with --log-retention"
+         is left with --from version:{oldest}, or with --from beginning for all rows that the table \
+         has now, and keep the log for longer (--log-retention of delta-producer, \
+         delta.logRetentionDuration of other writers)"
     )]
     VersionsGone {
         /// The table.
@@ -123,9 +125,10 @@ pub enum FollowError {
     },
     /// A data file was removed before it was read.
     #[error(
-        "data file {path} of {uri}, in version {version}, was removed before it was read; restore \
-         it, or start at a later version with --from (a vacuum keeps what compaction or a delete \
-         has replaced for its retention only)"
+        "data file {path} of {uri}, in version {version}, was removed before it was read; start \
+         after it with --from version:{}, and keep removed files for longer (--retention of \
+         delta-producer maintain, delta.deletedFileRetentionDuration of other writers)",
+        version + 1
     )]
     DataFileGone {
         /// The table.

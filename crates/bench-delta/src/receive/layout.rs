@@ -9,7 +9,9 @@ use deltalake::parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOp
 use deltalake::parquet::errors::ParquetError;
 use deltalake::parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData, RowGroupMetaData};
 
+use super::requirements::named;
 use crate::error::sentence;
+use crate::schema::{KEY, VALUE};
 
 /// Most rows that are decoded at once.
 const BATCH_ROWS_MAX: usize = 4_096;
@@ -127,12 +129,17 @@ fn as_view(field: &Field) -> Field {
 /// `value`.
 fn columns(reader: &ArrowReaderMetadata) -> Result<Vec<usize>, String> {
     let schema = reader.schema();
-    let Ok(value) = schema.field_with_name("value") else { return Ok(Vec::new()) };
+    let names: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
+    let field = |column| named(column, &names).map(|place| schema.field(place));
+    let Some(value) = field(VALUE) else { return Ok(Vec::new()) };
     let Some(place) = place_of(reader, value) else {
         let found = value.data_type();
-        return Err(format!("its column 'value' has the type {found}; it can be bytes or text"));
+        return Err(format!(
+            "its column '{}' has the type {found}; it can be bytes or text",
+            value.name()
+        ));
     };
-    let key = schema.field_with_name("key").ok().and_then(|key| place_of(reader, key));
+    let key = field(KEY).and_then(|key| place_of(reader, key));
     Ok([Some(place), key].into_iter().flatten().collect())
 }
 

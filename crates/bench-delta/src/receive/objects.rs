@@ -15,7 +15,7 @@ use futures_util::TryStreamExt as _;
 
 use super::FollowError;
 use crate::error::store_reason;
-use crate::log::{self, Log, Source, entry_path, hint_path, hinted};
+use crate::log::{self, Log, Source, entry_path};
 
 /// How long a read may go on failing before the follower gives up. The storage's client has tried
 /// several times itself whenever it says that one failed.
@@ -145,13 +145,6 @@ impl Source for Objects {
         let path = entry_path(version);
         let attempt = || async { self.store.get(&path).await?.bytes().await };
         self.insist(|| format!("read log entry {version}"), attempt).await
-    }
-
-    async fn hint(&self) -> Result<Option<u64>, FollowError> {
-        let path = hint_path();
-        let attempt = || async { self.store.get(&path).await?.bytes().await };
-        let hint = self.insist(|| "read _delta_log/_last_checkpoint".to_owned(), attempt).await?;
-        Ok(hint.and_then(|json| hinted(&json)))
     }
 }
 

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::schema::VALUE;
+
 /// Reader features that do not change how rows with a column `value` are found and read: other
 /// columns' types, checkpoints, rules for vacuum; and features that leave a trace where they are
 /// used, which is looked for there (deletion vectors in an added file, column mapping in the
@@ -100,26 +102,49 @@ impl Metadata {
         }
         let schema: Schema = serde_json::from_str(&self.schema_string)
             .map_err(|error| format!("its schema cannot be read: {error}"))?;
-        let Some(value) = schema.fields.iter().find(|field| field.name == "value") else {
-            let names: Vec<&str> = schema.fields.iter().map(|field| field.name.as_str()).collect();
+        let names: Vec<&str> = schema.fields.iter().map(|field| field.name.as_str()).collect();
+        let Some(value) = named(VALUE, &names).map(|place| &schema.fields[place]) else {
             return Err(format!(
-                "it has no column 'value', which holds the messages; its columns are {}",
-                names.join(", ")
+                "it has no column 'value', which holds the messages; its columns are {}; {}",
+                names.join(", "),
+                remedy("ADD COLUMNS (value BINARY)")
             ));
         };
-        if self.partition_columns.iter().any(|column| column == "value") {
-            return Err("it is partitioned by 'value', the column of the messages".to_owned());
+        if self.partition_columns.contains(&value.name) {
+            return Err(format!(
+                "it is partitioned by '{}', the column of the messages; follow a table that is \
+                 not, with --lake-path",
+                value.name
+            ));
         }
         if value.r#type != "binary" && value.r#type != "string" {
             let found =
                 value.r#type.as_str().map_or_else(|| value.r#type.to_string(), str::to_owned);
             return Err(format!(
-                "its column 'value', which is to hold the messages, has the type {found}; it can be \
-                 binary or string"
+                "its column '{}', which is to hold the messages, has the type {found}; it can be \
+                 binary or string; {}",
+                value.name,
+                remedy("REPLACE COLUMNS")
             ));
         }
         Ok(())
     }
+}
+
+/// What to do about a table whose schema has no place for messages, now or from a version on: the
+/// statement is what makes one.
+fn remedy(statement: &str) -> String {
+    format!(
+        "follow another table with --lake-path, or change this one (ALTER TABLE ... {statement}) \
+         and start at the version that does so with --from version:N"
+    )
+}
+
+/// The place of a column among these. Delta Lake keeps the case of names and does not tell names
+/// apart by it.
+pub(super) fn named(column: &str, names: &[&str]) -> Option<usize> {
+    let exact = names.iter().position(|name| *name == column);
+    exact.or_else(|| names.iter().position(|name| name.eq_ignore_ascii_case(column)))
 }
 
 #[cfg(test)]

@@ -13,7 +13,9 @@ use deltalake::parquet::errors::ParquetError;
 use deltalake::parquet::file::reader::{ChunkReader, Length};
 
 use super::layout::Layout;
+use super::requirements::named;
 use crate::error::sentence;
+use crate::schema::{KEY, VALUE};
 
 /// What was fetched of a data file, and where in the file it is.
 #[derive(Debug, Clone)]
@@ -115,8 +117,11 @@ enum Column {
 
 impl Messages {
     fn of(batch: &RecordBatch) -> Option<Self> {
-        let values = Column::of(batch.column_by_name("value")?)?;
-        let keys = batch.column_by_name("key").and_then(Column::of);
+        let schema = batch.schema();
+        let names: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
+        let column = |name| named(name, &names).map(|place| batch.column(place));
+        let values = Column::of(column(VALUE)?)?;
+        let keys = column(KEY).and_then(Column::of);
         Some(Self { rows: batch.num_rows(), values, keys })
     }
 

@@ -96,10 +96,13 @@ impl Starter {
         self.objects.uri().to_owned()
     }
 
-    /// Whether there seems to be a table; cheaper than [`find`](Self::find), which lists the log.
+    /// Whether there seems to be a table; cheaper than [`find`](Self::find), which loads its state.
     pub(super) async fn may_begin(&self) -> Result<bool, FollowError> {
-        let has_first = self.objects.entry(0).await?.is_some();
-        Ok(has_first || self.objects.hint().await?.is_some())
+        if self.objects.entry(0).await?.is_some() {
+            return Ok(true);
+        }
+        // Its first entries may have been cleaned up.
+        Ok(self.objects.log_from(0).await?.newest().is_some())
     }
 
     async fn beginning(&self) -> Result<Option<Begin>, FollowError> {
@@ -252,7 +255,7 @@ impl Starter {
             match Snapshot::try_new(self.log.as_ref(), None).await {
                 Ok(snapshot) => break Loaded { log, snapshot },
                 Err(error) if loads == LOADS_MAX => {
-                    return Err(log::unloadable(&self.objects, &log, &error).await.into());
+                    return Err(log::unloadable(&log, &error).into());
                 }
                 // Entries may have been cleaned up since they were listed.
                 Err(error) => tracing::debug!("failed to load the table: {error}; trying again"),

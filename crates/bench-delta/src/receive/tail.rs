@@ -160,8 +160,9 @@ impl Tail {
         let Some(last) = &self.last else { return Ok(()) };
         let is_same = match self.objects.entry(last.version).await? {
             Some(json) => hash(&json) == last.hash,
-            // Cleaned up after a later checkpoint, which may have come in between.
-            None => self.objects.hint().await?.is_some_and(|at| at >= last.version),
+            // Cleaned up, if the log goes on from there: with a checkpoint of it, or with what has
+            // come in between.
+            None => self.objects.log_from(last.version).await?.newest().is_some(),
         };
         if is_same {
             return Ok(());
@@ -172,15 +173,15 @@ impl Tail {
     /// The next version is not there, and later ones are.
     fn missing(&self, oldest_entry: Option<u64>, checkpoint: Option<u64>) -> FollowError {
         let (uri, first) = (self.objects.uri().to_owned(), self.next);
-        let Some(next) = oldest_entry.filter(|oldest| *oldest > first) else {
-            // Only a checkpoint is left: what it was made of cannot be told.
-            return self.ended("nothing but a checkpoint is left of the log from there on");
+        let left = oldest_entry.filter(|oldest| *oldest > first);
+        let Some(oldest) = left.or(checkpoint.map(|checkpoint| checkpoint + 1)) else {
+            return self.ended("it is missing from the log");
         };
-        let last = next - 1;
+        let last = oldest - 1;
         if checkpoint.is_some() {
-            return FollowError::VersionsGone { uri, first, last, oldest: next };
+            return FollowError::VersionsGone { uri, first, last, oldest };
         }
-        LogError::Gap { uri, first, last, next }.into()
+        LogError::Gap { uri, first, last, next: oldest }.into()
     }
 
     fn ended(&self, problem: &str) -> FollowError {

@@ -131,6 +131,13 @@ impl Table {
         }})
     }
 
+    /// An object's content.
+    pub(crate) fn get(&self, path: &str) -> Vec<u8> {
+        let path = Path::from(path);
+        let get = async { self.lake.store().get(&path).await?.bytes().await };
+        self.runtime.block_on(get).expect("there").to_vec()
+    }
+
     pub(crate) fn put(&self, path: &str, bytes: &[u8]) {
         let path = Path::from(path);
         let put = self.lake.store().put(&path, bytes.to_vec().into());

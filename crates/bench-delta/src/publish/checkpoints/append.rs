@@ -25,7 +25,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::{Map, Value, json};
 
-use crate::log::{LogError, actions, entry_path, hint_path, object};
+use crate::log::{LogError, actions, checkpoint_path, entry_path, hint_path, object};
 use crate::table::ENGINE_NAME;
 use crate::{DeltaError, Lake};
 
@@ -273,10 +273,6 @@ fn schema() -> SchemaRef {
             ],
         ),
     ]))
-}
-
-fn checkpoint_path(version: u64) -> Path {
-    Path::from(format!("_delta_log/{version:020}.checkpoint.parquet"))
 }
 
 async fn put(lake: &Lake, path: &Path, bytes: Bytes) -> Result<(), DeltaError> {

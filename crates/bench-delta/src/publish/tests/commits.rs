@@ -212,6 +212,33 @@ fn a_table_that_someone_else_changes_stops_the_writer() {
 }
 
 #[test]
+fn remedies_for_a_changed_table_work() {
+    for commit in [CommitPath::Direct, CommitPath::Std] {
+        let config = PublishConfig { commit, ..config() };
+        for (from, to, can_start_again) in [
+            ("bench_messages", "other_messages", true),
+            (r#"\"name\":\"value\""#, r#"\"name\":\"Value\""#, false),
+        ] {
+            let (rig, _) = faulty_rig(&config);
+            let mut sending = Sending::new(rig.connect(config.clone()));
+            let first = rig.read(&commit_uri_from_version(Some(0))).expect("an entry");
+            let first = String::from_utf8(first).expect("text");
+            let metadata = first.lines().find(|line| line.contains("metaData")).expect("one");
+            let changed = metadata.replace(from, to);
+            assert_ne!(changed, metadata);
+            let path = commit_uri_from_version(Some(1));
+            rig.runtime.block_on(rig.lake.store().put(&path, changed.into())).expect("it is put");
+            sending.submit(&messages(0..10)).expect("the writer goes on");
+            let sent = sending.end();
+            let text = sent.publisher.explain(FailureKind::NotCommitted.code());
+            assert_eq!(text.contains("start again"), can_start_again, "{commit:?}: {text}");
+            assert_eq!(text.contains("--lake-path"), !can_start_again, "{commit:?}: {text}");
+            assert_eq!(rig.create(&config).is_ok(), can_start_again, "{commit:?}");
+        }
+    }
+}
+
+#[test]
 fn a_writer_that_may_not_write_stops_at_once() {
     let (rig, store) = faulty_rig(&config());
     store.script(|method, path| is_data(method, path).then_some(Fault::Forbidden));
