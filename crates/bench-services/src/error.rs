@@ -46,6 +46,19 @@ pub enum ServiceError {
         /// Its words.
         reason: String,
     },
+    /// There is no temporary folder for the service.
+    #[error(
+        "failed to make a folder for the {service} in {}: {reason}; set TMPDIR to a folder with room",
+        path.display()
+    )]
+    Folder {
+        /// What was to be started.
+        service: &'static str,
+        /// Where it was to be made.
+        path: PathBuf,
+        /// Why not.
+        reason: String,
+    },
     /// The service could not be started inside of this process.
     #[error("failed to start the {service} in this process")]
     Background {

@@ -6,6 +6,7 @@
 
 mod body;
 mod conditions;
+mod disk;
 mod faults;
 mod folder;
 mod keys;
@@ -16,6 +17,7 @@ mod uploads;
 
 use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -50,7 +52,10 @@ const FOLDER_PREFIX: &str = "bench-s3-";
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 enum Argument {
     /// To end with whoever started it, and to leave nothing behind.
-    Temporary,
+    Temporary {
+        /// Made by whoever started it, who removes it, too: a process that is killed cannot.
+        folder: PathBuf,
+    },
     /// To listen on a port until it is killed, and to keep what it has.
     StandAlone {
         port: u16,
@@ -60,11 +65,13 @@ enum Argument {
     },
 }
 
-/// A running embedded S3, whose objects lie in a temporary folder. Both end with its value, and by
-/// themselves when this process ends in whatever way.
+/// A running embedded S3, whose objects lie in a temporary folder that only this user can read. Both
+/// end with its value, and by themselves when this process ends in whatever way.
 #[derive(Debug)]
 pub struct EmbeddedS3 {
+    // In this order: nobody writes any more when the folder goes.
     process: ServiceProcess,
+    _folder: TempDir,
     keys: Keys,
 }
 
@@ -81,9 +88,11 @@ impl EmbeddedS3 {
 
     fn start_program(executable: Option<&Path>) -> Result<Self, ServiceError> {
         let action = "start a service";
-        let process = ServiceProcess::start(&KIND, executable, &Argument::Temporary, action)?;
+        let folder = temporary_folder()?;
+        let argument = Argument::Temporary { folder: folder.path().to_owned() };
+        let process = ServiceProcess::start(&KIND, executable, &argument, action)?;
         let keys = process.keys(action)?.clone();
-        Ok(Self { process, keys })
+        Ok(Self { process, _folder: folder, keys })
     }
 
     /// Where it is reached, as in `http://127.0.0.1:4566`.
@@ -180,7 +189,7 @@ pub fn serve_unsoundly_in_background() -> Result<S3Server, ServiceError> {
 fn serve_in_background_with(turns: Turns) -> Result<S3Server, ServiceError> {
     let failed = |source| ServiceError::Background { service: KIND.name, source };
     let keys = Keys::random().map_err(failed)?;
-    let folder = temporary_folder().map_err(failed)?;
+    let folder = temporary_folder()?;
     let faults = S3Faults::default();
     let (served, keys_served) = (folder.path().to_owned(), keys.clone());
     let faults_served = faults.clone();
@@ -212,11 +221,12 @@ pub(crate) fn stand_alone(port: u16, folder: &Path, keys: &Path) -> Vec<String> 
 /// The life of its process.
 pub(super) fn serve(text: &OsStr) -> Result<(), ServeError> {
     match argument(text)? {
-        Argument::Temporary => {
+        Argument::Temporary { folder } => {
             let keys = Keys::random().map_err(ServeError::Serve)?;
-            let folder = temporary_folder()
-                .map_err(|source| ServeError::Folder { path: std::env::temp_dir(), source })?;
-            serve_folder(None, folder.path(), keys)
+            let served = serve_folder(None, &folder, keys);
+            // Whoever started it may have been killed. Otherwise it is removed there as well.
+            let _ = fs::remove_dir_all(&folder);
+            served
         }
         Argument::StandAlone { port, folder, keys: path } => {
             let keys =
@@ -233,6 +243,13 @@ fn serve_folder(port: Option<u16>, folder: &Path, keys: Keys) -> Result<(), Serv
     })
 }
 
-fn temporary_folder() -> std::io::Result<TempDir> {
-    tempfile::Builder::new().prefix(FOLDER_PREFIX).tempdir()
+/// A folder that only this user can read, whatever the umask is.
+fn temporary_folder() -> Result<TempDir, ServiceError> {
+    let private = fs::Permissions::from_mode(0o700);
+    let made = tempfile::Builder::new().prefix(FOLDER_PREFIX).permissions(private).tempdir();
+    made.map_err(|error| ServiceError::Folder {
+        service: KIND.name,
+        path: std::env::temp_dir(),
+        reason: disk::reason(&error),
+    })
 }

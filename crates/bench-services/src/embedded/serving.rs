@@ -36,8 +36,6 @@ pub(super) enum ServeError {
     Serve(#[source] io::Error),
     #[error("failed to read {}: {source}", path.display())]
     Config { path: PathBuf, source: io::Error },
-    #[error("failed to make a folder in {}: {source}", path.display())]
-    Folder { path: PathBuf, source: io::Error },
     #[error("failed to listen for signals: {0}")]
     Signal(#[source] io::Error),
     #[error(transparent)]

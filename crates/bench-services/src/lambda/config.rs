@@ -1,6 +1,7 @@
 //! What an event source mapping and its function are told.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fmt::{self, Display, Formatter};
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -31,6 +32,22 @@ pub const CONCURRENCY_MAX: u32 = 1_000;
 
 /// How rarely a shard may be polled, ms.
 const POLL_INTERVAL_MAX_MS: u64 = 60_000;
+
+/// Variables that any program may need, and that hold no secrets.
+const ALWAYS_INHERITED: [&str; 12] = [
+    "HOME",
+    "LANG",
+    "LD_LIBRARY_PATH",
+    "LD_PRELOAD",
+    "NO_PROXY",
+    "PATH",
+    "RUST_BACKTRACE",
+    "RUST_LOG",
+    "SSL_CERT_DIR",
+    "SSL_CERT_FILE",
+    "TMPDIR",
+    "TZ",
+];
 
 /// What is wrong with a configuration.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -107,9 +124,13 @@ pub struct FunctionConfig {
     pub name: String,
     /// Its program, which is what a deployment package calls `bootstrap`.
     pub program: PathBuf,
-    /// Added to this process's environment. No secrets: they come with the environment.
+    /// Variables of its own. No secrets: they come with [`inherits`](Self::inherits).
     #[serde(default)]
     pub environment: BTreeMap<String, String>,
+    /// Variables of this process that the function gets, besides those that every program needs,
+    /// such as `PATH`: where its table is, and the keys to it. What it does not need it does not get.
+    #[serde(default)]
+    pub inherits: Vec<String>,
     /// What is told and billed as its memory, MB, 128 to 10,240. Nothing enforces it here.
     #[serde(default = "default_memory_mb")]
     pub memory_mb: u32,
@@ -140,10 +161,24 @@ impl FunctionConfig {
             name: name.into(),
             program: program.into(),
             environment: BTreeMap::new(),
+            inherits: Vec::new(),
             memory_mb: default_memory_mb(),
             timeout_ms: default_timeout_ms(),
             concurrency: default_concurrency(),
         }
+    }
+
+    /// Which of these variables the function gets.
+    pub(super) fn inherited(
+        &self,
+        all: impl Iterator<Item = (OsString, OsString)>,
+    ) -> impl Iterator<Item = (OsString, OsString)> {
+        let is_needed = |name: &str| {
+            ALWAYS_INHERITED.contains(&name)
+                || name.starts_with("LC_")
+                || self.inherits.iter().any(|inherited| inherited == name)
+        };
+        all.filter(move |(name, _)| name.to_str().is_some_and(is_needed))
     }
 
     fn validate(&self) -> Result<(), ConfigError> {
@@ -274,6 +309,21 @@ fn refuse<T>(reason: String) -> Result<T, ConfigError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn functions_inherit_what_they_need() {
+        let all =
+            ["PATH", "LC_ALL", "MYSQL_URL", "AWS_SECRET_ACCESS_KEY", "BENCH_STACK", "MY_TOKEN"];
+        let all = || all.into_iter().map(|name| (OsString::from(name), OsString::from("x")));
+        let mut function = FunctionConfig::new("f", "f");
+        let names = |function: &FunctionConfig| {
+            let inherited = function.inherited(all());
+            inherited.map(|(name, _)| name.into_string().expect("text")).collect::<Vec<_>>()
+        };
+        assert_eq!(names(&function), ["PATH", "LC_ALL"]);
+        function.inherits = vec!["MYSQL_URL".to_owned()];
+        assert_eq!(names(&function), ["PATH", "LC_ALL", "MYSQL_URL"]);
+    }
 
     #[test]
     fn settings_are_set_by_their_names() {

@@ -3,7 +3,8 @@
 //! The HTTP side knows nothing of time-outs and retries: it turns requests into [`FromWorker`] and
 //! answers when it is told to. Documented in "Using the Lambda runtime API for custom runtimes".
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::fmt;
+use std::net::Ipv4Addr;
 
 use axum::Router;
 use axum::body::Bytes;
@@ -17,6 +18,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use super::event::EVENT_BYTES_MAX;
+use crate::random;
 
 /// An event on its way to a worker.
 #[derive(Debug)]
@@ -40,9 +42,10 @@ pub(super) enum FromWorker {
 }
 
 /// The listener of one worker. Ends with its value.
-#[derive(Debug)]
 pub(super) struct RuntimeApi {
-    pub(super) address: SocketAddr,
+    /// Where the worker asks. Its path is a secret, so that no other process of this machine can
+    /// take the worker's events.
+    pub(super) url: String,
     pub(super) requests: mpsc::Receiver<FromWorker>,
     server: JoinHandle<()>,
 }
@@ -51,15 +54,22 @@ impl RuntimeApi {
     /// Opens it on a free port of 127.0.0.1.
     pub(super) async fn open() -> std::io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-        let address = listener.local_addr()?;
+        let (address, secret) = (listener.local_addr()?, random::letters()?);
         let (sender, requests) = mpsc::channel(4);
-        let router = router(sender);
+        let router = Router::new().nest(&format!("/{secret}"), router(sender));
         let server = tokio::spawn(async move {
             if let Err(error) = axum::serve(listener, router).await {
                 tracing::warn!(%error, "the Runtime API of a worker ended");
             }
         });
-        Ok(Self { address, requests, server })
+        Ok(Self { url: format!("http://{address}/{secret}"), requests, server })
+    }
+}
+
+/// Without the secret.
+impl fmt::Debug for RuntimeApi {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RuntimeApi").finish_non_exhaustive()
     }
 }
 
@@ -154,4 +164,43 @@ fn trace_id(request_id: &str) -> String {
     let digits: String = request_id.chars().filter(char::is_ascii_hexdigit).collect();
     let (seconds, rest) = digits.split_at_checked(8).unwrap_or((&digits, ""));
     format!("Root=1-{seconds}-{rest};Sampled=0")
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpStream;
+
+    use super::*;
+
+    /// The status that a GET of this path gets, or that of an event if `api` is asked for one.
+    async fn get(api: &mut RuntimeApi, address: &str, path: &str) -> String {
+        let mut stream = TcpStream::connect(address).await.expect("connected");
+        let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.expect("sent");
+        let mut answer = String::new();
+        tokio::select! {
+            read = stream.read_to_string(&mut answer) => drop(read.expect("an answer")),
+            asked = api.requests.recv() => {
+                assert!(matches!(asked, Some(FromWorker::Next(_))));
+                return "event".to_owned();
+            }
+        }
+        answer.split(' ').nth(1).unwrap_or_default().to_owned()
+    }
+
+    #[tokio::test]
+    async fn events_go_to_whoever_knows_the_secret() {
+        let mut api = RuntimeApi::open().await.expect("opened");
+        let url = api.url.clone();
+        let (address, secret) =
+            url.strip_prefix("http://").and_then(|rest| rest.split_once('/')).expect("a URL");
+        let next = "2018-06-01/runtime/invocation/next";
+        let wrong = "0".repeat(secret.len());
+        for path in [format!("/{next}"), format!("//{next}"), format!("/{wrong}/{next}")] {
+            assert_eq!(get(&mut api, address, &path).await, "404", "{path}");
+        }
+        assert_eq!(get(&mut api, address, &format!("/{secret}/{next}")).await, "event");
+        assert!(!format!("{api:?}").contains(secret));
+    }
 }

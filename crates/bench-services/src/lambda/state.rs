@@ -3,6 +3,7 @@
 
 use std::fs::{self, OpenOptions};
 use std::io::Write as _;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -90,7 +91,8 @@ impl Shared {
     /// Makes the state folder.
     pub(super) fn new(config: MappingConfig) -> Result<Self, MappingError> {
         let dir = &config.state_dir;
-        fs::create_dir_all(dir).map_err(|error| MappingError::state("create", dir, error))?;
+        let created = fs::DirBuilder::new().recursive(true).mode(0o700).create(dir);
+        created.map_err(|error| MappingError::state("create", dir, error))?;
         let inner = Inner {
             counts: MappingCounts::default(),
             state: MappingState::Waiting,

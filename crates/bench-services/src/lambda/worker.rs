@@ -139,17 +139,18 @@ impl Worker {
         }
     }
 
-    /// With the environment that AWS documents, over this process's own: it says where the services
-    /// are.
+    /// With the environment that AWS documents, over what the function needs of this process's own.
     fn command(&self, api: &RuntimeApi, log: File) -> io::Result<Command> {
         let Launch { function, region, .. } = &self.launch;
         let errors = log.try_clone()?;
         let mut command = Command::new(&function.program);
         command
+            .env_clear()
+            .envs(function.inherited(std::env::vars_os()))
             .env("AWS_REGION", region)
             .env("AWS_DEFAULT_REGION", region)
             .envs(&function.environment)
-            .env("AWS_LAMBDA_RUNTIME_API", api.address.to_string())
+            .env("AWS_LAMBDA_RUNTIME_API", &api.url)
             .env("AWS_LAMBDA_FUNCTION_NAME", &function.name)
             .env("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST")
             .env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", function.memory_mb.to_string())

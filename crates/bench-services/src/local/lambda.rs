@@ -88,6 +88,7 @@ impl LambdaOptions {
     fn config(&self, service: Service, program: &Path, state_dir: &Path) -> MappingConfig {
         let function = FunctionConfig {
             environment: self.environment.clone(),
+            inherits: inherited(service).iter().map(ToString::to_string).collect(),
             memory_mb: self.memory_mb,
             timeout_ms: self.timeout_ms,
             concurrency: self.concurrency,
@@ -150,7 +151,8 @@ impl Server for Lambda {
         if report.exists() {
             fs::remove_file(&report).map_err(LocalError::file("remove", &report))?;
         }
-        let env = environment(node.dir, node.record);
+        let mut env = environment(node.dir, node.record);
+        env.retain(|(name, _)| is_needed(self.0, name));
         Ok(Launch { env, ..aws::launch(node, stand_alone(&config_file(node))) })
     }
 
@@ -166,6 +168,31 @@ impl Server for Lambda {
     fn environment(&self, _nodes: &[Site<'_>]) -> Vec<(String, String)> {
         Vec::new()
     }
+}
+
+/// Where the function's table is, and the keys to it.
+fn inherited(service: Service) -> &'static [&'static str] {
+    if service == Service::SqlLambda {
+        return &["MYSQL_URL"];
+    }
+    &[
+        "AWS_ACCESS_KEY_ID",
+        "AWS_CA_BUNDLE",
+        "AWS_CONFIG_FILE",
+        "AWS_ENDPOINT_URL",
+        "AWS_ENDPOINT_URL_DYNAMODB",
+        "AWS_PROFILE",
+        "AWS_SECRET_ACCESS_KEY",
+        "AWS_SESSION_TOKEN",
+        "AWS_SHARED_CREDENTIALS_FILE",
+    ]
+}
+
+/// Whether the mapping or its function has use for a variable. The mapping reads a stream.
+fn is_needed(service: Service, variable: &str) -> bool {
+    let of_mapping =
+        ["AWS_ACCESS_KEY_ID", "AWS_ENDPOINT_URL_KINESIS", "AWS_REGION", "AWS_SECRET_ACCESS_KEY"];
+    of_mapping.contains(&variable) || inherited(service).contains(&variable)
 }
 
 /// The program of a function: beside the one that feeds it, where all tools are.
@@ -185,6 +212,21 @@ fn config_file(node: &Site<'_>) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_function_gets_what_it_needs() {
+        let config =
+            |service| LambdaOptions::default().config(service, Path::new(""), Path::new(""));
+        let (kin, sql) = (config(Service::KinLambda), config(Service::SqlLambda));
+        let has = |config: &MappingConfig, name: &str| {
+            config.function.inherits.iter().any(|inherited| inherited == name)
+        };
+        assert!(has(&kin, "AWS_ENDPOINT_URL_DYNAMODB") && !has(&kin, "MYSQL_URL"));
+        assert!(has(&sql, "MYSQL_URL") && !has(&sql, "AWS_SECRET_ACCESS_KEY"));
+        assert!(!is_needed(Service::KinLambda, "MYSQL_URL"));
+        assert!(!is_needed(Service::KinLambda, "AWS_ENDPOINT_URL_S3"));
+        assert!(is_needed(Service::SqlLambda, "AWS_ENDPOINT_URL_KINESIS"));
+    }
 
     #[test]
     fn settings_go_where_they_belong() {

@@ -77,7 +77,8 @@ impl Stack {
         let options = options.completed()?;
         refuse_foreign(dir)?;
         let is_new = !dir.exists();
-        fs::create_dir_all(dir).map_err(LocalError::file("create", dir))?;
+        // Whoever may write in it could put others' files in the place of the secrets.
+        create_private(dir)?;
         let dir = absolute(dir)?;
         let _lock = Lock::take(&dir, LOCK_TIMEOUT)?;
         let before = if is_stack(&dir) { Some(read(&dir)?) } else { None };

@@ -1,6 +1,7 @@
 //! How it comes and goes.
 
 use std::io::{BufRead, BufReader, Read};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
@@ -9,7 +10,7 @@ use aws_sdk_s3::primitives::ByteStream;
 use bench_services::embedded::EmbeddedS3;
 use bench_services::local::{S3Server, Service, StackOptions};
 use bench_testing::S3;
-use rustix::process::{Pid, test_kill_process};
+use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 
 use crate::{HOLD, block_on, client_of, say};
 
@@ -50,6 +51,34 @@ fn get_text(client: &aws_sdk_s3::Client, key: &str) -> (Option<String>, bytes::B
     })
 }
 
+pub(crate) fn its_folder_is_private_and_goes_when_it_is_killed() {
+    let tmp = tempfile::tempdir().expect("a folder");
+    let (mut parent, service) = holding_service(tmp.path());
+    let folder = std::fs::read_dir(tmp.path()).expect("a folder").next().expect("one");
+    let folder = folder.expect("readable").path();
+    let mode = std::fs::metadata(&folder).expect("there").permissions().mode();
+    assert_eq!(mode & 0o777, 0o700, "whatever the umask is");
+    kill_process(service, Signal::KILL).expect("killed");
+    drop(parent.stdin.take());
+    assert!(parent.wait().expect("reaped").success());
+    assert_eq!(count_in(tmp.path()), 0, "removed by whoever started it");
+}
+
+pub(crate) fn a_missing_temporary_folder_is_named() {
+    let missing = Path::new("/proc/no-such-folder");
+    let failed = Command::new(std::env::current_exe().expect("this program"))
+        .arg(HOLD)
+        .env("TMPDIR", missing)
+        .output()
+        .expect("ran");
+    let text = String::from_utf8_lossy(&failed.stdout).into_owned();
+    assert_eq!(
+        text.trim(),
+        "failed to make a folder for the embedded S3 in /proc/no-such-folder: it does not exist; set \
+         TMPDIR to a folder with room"
+    );
+}
+
 pub(crate) fn nothing_is_left_behind() {
     for is_killed in [false, true] {
         let tmp = tempfile::tempdir().expect("a folder");
@@ -73,7 +102,9 @@ pub(crate) fn nothing_is_left_behind() {
 /// Another process that has started the service, with its temporary folders in `tmp`.
 fn holding_service(tmp: &Path) -> (Child, Pid) {
     let myself = std::env::current_exe().expect("this program");
-    let mut command = Command::new(myself);
+    // A umask that keeps nothing from anybody.
+    let mut command = Command::new("/bin/sh");
+    command.args(["-c", "umask 000; exec \"$0\" \"$@\""]).arg(myself);
     command.arg(HOLD).env("TMPDIR", tmp).stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut parent = command.spawn().expect("starts");
     let mut line = String::new();
@@ -84,7 +115,13 @@ fn holding_service(tmp: &Path) -> (Child, Pid) {
 }
 
 pub(crate) fn hold_service() -> ExitCode {
-    let service = EmbeddedS3::start().expect("starts");
+    let service = match EmbeddedS3::start() {
+        Ok(service) => service,
+        Err(error) => {
+            say(&error.to_string());
+            return ExitCode::FAILURE;
+        }
+    };
     let client = client_of(service.endpoint_url(), service.access_key(), service.secret_key());
     block_on(async {
         let put = client.put_object().bucket(service.bucket()).key("a/b");

@@ -45,6 +45,8 @@ const TESTS: &[(&str, fn())] = tests![
     faults::a_broken_connection_leaves_what_was_done,
     lifecycle::a_stack_keeps_its_objects,
     lifecycle::nothing_is_left_behind,
+    lifecycle::its_folder_is_private_and_goes_when_it_is_killed,
+    lifecycle::a_missing_temporary_folder_is_named,
 ];
 
 fn main() -> ExitCode {

@@ -15,6 +15,7 @@ use s3s::dto::{ChecksumAlgorithm, PutObjectInput, StreamingBlob, UploadPartInput
 use s3s::{Body, S3Error, S3Result, TrailingHeaders, s3_error};
 use tokio::task::{JoinError, spawn_blocking};
 
+use super::disk;
 use super::folder::{Folder, Temporary};
 
 /// What of a body is held in memory while it comes in.
@@ -188,7 +189,7 @@ fn flush(
         file.write(&held)?;
         Ok(file)
     };
-    let file = write().map_err(S3Error::internal_error)?;
+    let file = write().map_err(disk::failed)?;
     hashers.update(&held);
     held.clear();
     Ok((Some(file), hashers, held))
@@ -202,7 +203,7 @@ fn broken_body(error: &(dyn std::error::Error + Send + Sync + 'static)) -> S3Err
 /// Part of a file, as it is sent.
 pub(super) async fn send(file: File, range: Range<u64>) -> S3Result<StreamingBlob> {
     if range.end - range.start <= READ_MAX_BYTES {
-        let bytes = blocking(move || read(&file, &range).map_err(S3Error::internal_error)).await?;
+        let bytes = blocking(move || read(&file, &range).map_err(disk::failed)).await?;
         return Ok(StreamingBlob::from(Body::from(bytes)));
     }
     let chunks = stream::unfold((Arc::new(file), range), |(file, range)| async move {

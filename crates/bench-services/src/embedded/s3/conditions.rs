@@ -5,8 +5,9 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use s3s::dto::{ETagCondition, Timestamp};
-use s3s::{S3Error, S3Result, s3_error};
+use s3s::{S3Result, s3_error};
 
+use super::disk;
 use super::folder::{About, about, is_absence};
 
 /// What a write asks of the object that is there.
@@ -26,7 +27,7 @@ impl Conditions {
             Ok(metadata) if metadata.is_file() => Some(about(&metadata)?.e_tag),
             Ok(_) => None,
             Err(error) if is_absence(&error) => None,
-            Err(error) => return Err(S3Error::internal_error(error)),
+            Err(error) => return Err(disk::failed(error)),
         };
         match (&self.if_none_match, &found) {
             (None, _) | (Some(ETagCondition::Any), None) => {}

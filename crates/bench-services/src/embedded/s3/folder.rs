@@ -20,9 +20,10 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use s3s::dto::{ETag, ETagCondition};
-use s3s::{S3Error, S3Result, s3_error};
+use s3s::{S3Result, s3_error};
 
 use super::conditions::Conditions;
+use super::disk;
 
 /// How many locks the objects share. More than there are threads, so that two that meet on one
 /// mostly mean the same object.
@@ -86,8 +87,8 @@ impl Folder {
     /// Names of the buckets, and when they were made.
     pub(super) fn buckets(&self) -> S3Result<Vec<(String, SystemTime)>> {
         let mut found = Vec::new();
-        for entry in fs::read_dir(&self.buckets).map_err(S3Error::internal_error)? {
-            let entry = entry.map_err(S3Error::internal_error)?;
+        for entry in fs::read_dir(&self.buckets).map_err(disk::failed)? {
+            let entry = entry.map_err(disk::failed)?;
             let made = entry.metadata().and_then(|metadata| metadata.modified());
             if let (Ok(name), Ok(made)) = (entry.file_name().into_string(), made) {
                 found.push((name, made));
@@ -109,10 +110,10 @@ impl Folder {
     /// Removes a bucket that holds no object.
     pub(super) fn delete_bucket(&self, bucket: &str) -> S3Result<()> {
         let dir = self.bucket(bucket)?;
-        if has_file(&dir).map_err(S3Error::internal_error)? {
+        if has_file(&dir).map_err(disk::failed)? {
             return Err(s3_error!(BucketNotEmpty));
         }
-        fs::remove_dir_all(dir).map_err(S3Error::internal_error)
+        fs::remove_dir_all(dir).map_err(disk::failed)
     }
 
     /// A bucket's folder, if the bucket is there.
@@ -130,7 +131,7 @@ impl Folder {
             Ok((metadata, file)) if metadata.is_file() => Ok((file, about(&metadata)?)),
             Ok(_) => Err(absent()),
             Err(error) if is_absence(&error) => Err(absent()),
-            Err(error) => Err(S3Error::internal_error(error)),
+            Err(error) => Err(disk::failed(error)),
         }
     }
 
@@ -181,7 +182,7 @@ impl Folder {
                 "the embedded S3 keeps objects in files: a key cannot go on, after a slash, where \
                  another one ends"
             )),
-            Err((_, error)) => Err(S3Error::internal_error(error)),
+            Err((_, error)) => Err(disk::failed(error)),
         }
     }
 
@@ -200,7 +201,7 @@ impl Folder {
         }
         match fs::remove_file(&path) {
             Err(error) if !is_absence(&error) && error.kind() != ErrorKind::IsADirectory => {
-                Err(S3Error::internal_error(error))
+                Err(disk::failed(error))
             }
             _ => Ok(()),
         }
@@ -217,7 +218,7 @@ impl Folder {
         let stamped = temporary.file.set_modified(modified);
         // A file system may keep less than that, and it is what readers will see.
         let metadata = stamped.and_then(|()| temporary.file.metadata());
-        about(&metadata.map_err(S3Error::internal_error)?)
+        about(&metadata.map_err(disk::failed)?)
     }
 
     /// Where an object lies. None of those whose key makes no path.
@@ -271,7 +272,7 @@ impl Drop for Temporary {
 
 /// What is known of an object from its file.
 pub(super) fn about(metadata: &Metadata) -> S3Result<About> {
-    let modified = metadata.modified().map_err(S3Error::internal_error)?;
+    let modified = metadata.modified().map_err(disk::failed)?;
     let since = modified.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let size_bytes = metadata.len();
     // With a hyphen, nobody takes it for a digest of the content.

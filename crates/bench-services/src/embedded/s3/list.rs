@@ -4,9 +4,10 @@ use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::Path;
 
+use s3s::S3Result;
 use s3s::dto::{CommonPrefix, Object};
-use s3s::{S3Error, S3Result};
 
+use super::disk;
 use super::folder::{Folder, about, has_file};
 
 /// What is asked for.
@@ -61,7 +62,7 @@ impl Folder {
             _ if !is_path || base.contains('\0') => return Ok(page),
             base => format!("{base}/"),
         };
-        walk(&dir.join(&base), &base, query, &mut page).map_err(S3Error::internal_error)?;
+        walk(&dir.join(&base), &base, query, &mut page).map_err(disk::failed)?;
         Ok(page)
     }
 }

@@ -16,10 +16,11 @@ use s3s::dto::{
     ListObjectsV2Output, Metadata, PutObjectInput, PutObjectOutput, UploadPartInput,
     UploadPartOutput,
 };
-use s3s::{S3, S3Error, S3Request, S3Response, S3Result, s3_error};
+use s3s::{S3, S3Request, S3Response, S3Result, s3_error};
 
 use super::body::{Digests, blocking, receive, send};
 use super::conditions::{Conditions, Reading};
+use super::disk;
 use super::folder::Folder;
 use super::keys::Keys;
 use super::list::{Page, Query};
@@ -74,8 +75,8 @@ impl S3 for Objects {
         request: S3Request<CreateBucketInput>,
     ) -> S3Result<S3Response<CreateBucketOutput>> {
         let bucket = request.input.bucket;
-        let is_new = self
-            .on_disk(move |folder| folder.create_bucket(&bucket).map_err(S3Error::internal_error));
+        let is_new =
+            self.on_disk(move |folder| folder.create_bucket(&bucket).map_err(disk::failed));
         if !is_new.await? {
             return Err(s3_error!(BucketAlreadyOwnedByYou));
         }
@@ -186,8 +187,8 @@ impl S3 for Objects {
         let about = self.on_disk(move |folder| {
             let (source, about) = folder.open_object(&from_bucket, &from_key)?;
             reading.check(&about)?;
-            let mut file = folder.temporary().map_err(S3Error::internal_error)?;
-            file.append(&source).map_err(S3Error::internal_error)?;
+            let mut file = folder.temporary().map_err(disk::failed)?;
+            file.append(&source).map_err(disk::failed)?;
             folder.put(&file, &bucket, &key, &Conditions::default())
         });
         let about = about.await?;

@@ -5,9 +5,10 @@ use std::io::ErrorKind;
 use std::path::PathBuf;
 
 use s3s::dto::{CompletedPart, PartNumber};
-use s3s::{S3Error, S3Result, s3_error};
+use s3s::{S3Result, s3_error};
 
 use super::conditions::Conditions;
+use super::disk;
 use super::folder::{About, Folder, Temporary, about};
 use crate::random;
 
@@ -30,7 +31,7 @@ impl Folder {
             fs::write(dir.join(TARGET), target(bucket, key))?;
             Ok(id)
         });
-        begun.map_err(S3Error::internal_error)
+        begun.map_err(disk::failed)
     }
 
     /// Makes a part of a file.
@@ -48,7 +49,7 @@ impl Folder {
         match temporary.rename(&dir.join(number.to_string())) {
             Ok(()) => Ok(about),
             Err(error) if error.kind() == ErrorKind::NotFound => Err(s3_error!(NoSuchUpload)),
-            Err(error) => Err(S3Error::internal_error(error)),
+            Err(error) => Err(disk::failed(error)),
         }
     }
 
@@ -66,19 +67,19 @@ impl Folder {
         if !parts.is_sorted_by(|one, next| one.part_number < next.part_number) {
             return Err(s3_error!(InvalidPartOrder));
         }
-        let mut whole = self.temporary().map_err(S3Error::internal_error)?;
+        let mut whole = self.temporary().map_err(disk::failed)?;
         for (index, part) in parts.iter().enumerate() {
             let number = part.part_number.ok_or_else(|| s3_error!(MalformedXML))?;
             let file = File::open(dir.join(number.to_string()));
             let file = file.map_err(|_| s3_error!(InvalidPart, "part {number} is not there"))?;
-            let about = about(&file.metadata().map_err(S3Error::internal_error)?)?;
+            let about = about(&file.metadata().map_err(disk::failed)?)?;
             if part.e_tag.as_ref().is_some_and(|e_tag| e_tag.value() != about.e_tag.value()) {
                 return Err(s3_error!(InvalidPart, "part {number} is another one"));
             }
             if about.size_bytes < PART_MIN_BYTES && index + 1 < parts.len() {
                 return Err(s3_error!(EntityTooSmall));
             }
-            whole.append(&file).map_err(S3Error::internal_error)?;
+            whole.append(&file).map_err(disk::failed)?;
         }
         let about = self.put(&whole, upload.0, upload.1, conditions)?;
         // What is left of it takes room and does no harm.
@@ -88,7 +89,7 @@ impl Folder {
 
     /// Gives up on an upload.
     pub(super) fn abort_upload(&self, upload: (&str, &str, &str)) -> S3Result<()> {
-        fs::remove_dir_all(self.upload(upload)?).map_err(S3Error::internal_error)
+        fs::remove_dir_all(self.upload(upload)?).map_err(disk::failed)
     }
 
     /// Where an upload lies, which is named by bucket, key and id.
