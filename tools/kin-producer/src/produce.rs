@@ -19,7 +19,7 @@ use clap::parser::ValueSource;
 use clap::{ArgMatches, CommandFactory};
 
 use crate::options::{Options, PutArg};
-use crate::producers::{check, config, in_flight_messages, linger, workers};
+use crate::producers::{check, check_partition_keys, config, in_flight_messages, linger, workers};
 use crate::stream::Service;
 use crate::timings::TimingsWriter;
 
@@ -42,6 +42,7 @@ struct Run<'a> {
 /// Puts messages into the stream.
 pub(crate) fn produce(options: &Options, matches: &ArgMatches) -> Result<Exit> {
     let workload = workload(options, matches)?;
+    check_partition_keys(&options.producer, &workload)?;
     let interval_ns = options.run.interval_ns()?;
     let crowded = check_limits(&[workers(&options.producer, &workload)])?;
     let shutdown = Shutdown::install().context("failed to listen for signals")?;

@@ -57,6 +57,34 @@ pub(crate) fn check(
     Ok(())
 }
 
+/// Checks that there are records with the field that holds the partition key. Without any, all of
+/// them would go to one shard.
+pub(crate) fn check_partition_keys(
+    args: &ProducerArgs,
+    workload: &Workload,
+) -> Result<(), UsageError> {
+    let (Content::Records(records), Some(field)) =
+        (&workload.messages.content, &args.partition_key_field)
+    else {
+        return Ok(());
+    };
+    let has_key = |index| partition_key_field(records.get(index), field).is_some();
+    if (0..records.len()).any(has_key) {
+        return Ok(());
+    }
+    let first =
+        serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(records.get(0));
+    let problem = format!("no record of --input has a field '{field}' with a text or a number");
+    let remedy = match first {
+        Ok(first) => {
+            let names: Vec<&str> = first.keys().map(String::as_str).collect();
+            format!("use one that there is, as in the first record: {}", names.join(", "))
+        }
+        Err(_) => "leave it out, since the records are not JSON objects".to_owned(),
+    };
+    Err(UsageError::new("--partition-key-field", problem, remedy))
+}
+
 /// What the producers take of the machine: each a thread, with a connection for each request, and
 /// what it keeps of messages until they are answered.
 pub(crate) fn workers(args: &ProducerArgs, workload: &Workload) -> Workers {

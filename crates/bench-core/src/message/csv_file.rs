@@ -8,10 +8,9 @@ use std::path::{Path, PathBuf};
 
 use csv::{Position, StringRecord};
 
-use super::records::{RecordError, RecordFile, read_within};
-
-/// The mark with which spreadsheets begin a UTF-8 file. It belongs to no column.
-const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
+use super::records::{
+    BYTE_ORDER_MARK, RecordError, RecordFile, RecordFormat, read_within, without_mark,
+};
 
 /// A CSV file in memory, whose first row names its columns.
 #[derive(Debug)]
@@ -25,14 +24,16 @@ impl CsvFile {
     /// Reads the file at `path`, of at most [`RecordFile::SIZE_BYTES_MAX`], and checks all of it:
     /// the quoting, the number of fields in each row, and the encoding (UTF-8).
     pub fn load(path: &Path) -> Result<Self, RecordError> {
-        let file = Self::new(path, read_within(path, RecordFile::SIZE_BYTES_MAX)?)?;
+        let contents = read_within(path, RecordFile::SIZE_BYTES_MAX)?;
+        let file = Self::new(path, without_mark(contents, path, RecordFormat::Csv)?)?;
         file.for_each_row(|_| Ok::<_, RecordError>(()))?;
         Ok(file)
     }
 
     /// Checks the quoting and the first row; the other rows are checked as they are read.
     pub(super) fn new(path: &Path, contents: Vec<u8>) -> Result<Self, RecordError> {
-        check_quoting(&contents).map_err(|fault| RecordError::Csv {
+        let checked = check_delimiter(&contents).and_then(|()| check_quoting(&contents));
+        checked.map_err(|fault| RecordError::Csv {
             path: path.to_owned(),
             line: fault.line,
             reason: fault.reason,
@@ -96,6 +97,32 @@ struct Fault {
     reason: String,
 }
 
+/// What spreadsheets write between fields instead of commas, and what that is called.
+const OTHER_DELIMITERS: [(u8, &str); 3] = [(b';', "semicolons"), (b'\t', "tabs"), (b'|', "bars")];
+
+/// Refuses a file whose columns are divided by something else than commas: each row would be one
+/// field.
+fn check_delimiter(contents: &[u8]) -> Result<(), Fault> {
+    let header = contents.split(|byte| is_line_end(*byte)).next().unwrap_or_default();
+    let mut is_quoted = false;
+    let outside: Vec<u8> = header
+        .iter()
+        .copied()
+        .filter(|byte| {
+            is_quoted ^= *byte == b'"';
+            !is_quoted
+        })
+        .collect();
+    if outside.contains(&b',') {
+        return Ok(());
+    }
+    let other = OTHER_DELIMITERS.iter().find(|(delimiter, _)| outside.contains(delimiter));
+    other.map_or(Ok(()), |(_, name)| {
+        let reason = format!("its fields are divided by {name}; save it with commas between them");
+        Err(Fault { line: 1, reason })
+    })
+}
+
 /// What precedes a byte.
 #[derive(Debug, Clone, Copy)]
 enum Before {
@@ -151,7 +178,8 @@ fn check_quoting(contents: &[u8]) -> Result<(), Fault> {
     }
 }
 
-const EMPTY: &str = "it is empty; an empty field that is alone in its row is written \"\"";
+const EMPTY: &str =
+    "it is empty; remove the line, or write \"\" for an empty field that is alone in its row";
 const CARRIAGE_RETURN: &str =
     "a carriage return stands alone, without the line feed that ends a row";
 const QUOTE_IN_PLAIN: &str = "a quote stands within a field that does not begin with one; the whole \
@@ -223,6 +251,24 @@ mod tests {
             let (at, reason) = rows(contents.as_bytes()).expect_err(contents);
             assert_eq!(at, line, "{contents:?}: {reason}");
             assert!(reason.contains(expected), "{contents:?}: {reason}");
+        }
+    }
+
+    #[test]
+    fn other_delimiters_are_named() {
+        for (contents, name) in [
+            ("a;b\n1;2\n", "semicolons"),
+            ("a\tb\n1\t2\n", "tabs"),
+            ("a|b\n1|2\n", "bars"),
+            ("\"a\";\"b\"\r\n\"1\";\"2\"\r\n", "semicolons"),
+            ("\"a,x\";b\n1,5;2\n", "semicolons"),
+        ] {
+            let (at, reason) = rows(contents.as_bytes()).expect_err(contents);
+            assert_eq!(at, 1, "{contents:?}");
+            assert!(reason.contains(name) && reason.contains("with commas"), "{reason}");
+        }
+        for contents in ["a,b;c\n1,2\n", "\"a;b\"\n1\n", "a\n1;2\n"] {
+            rows(contents.as_bytes()).expect(contents);
         }
     }
 

@@ -16,7 +16,7 @@ use super::csv_file::CsvFile;
 pub enum RecordFormat {
     /// Each line, without its end (`\n` or `\r\n`), is a record. Empty lines are skipped.
     Lines,
-    /// As [`Lines`](Self::Lines), and each record must be one JSON value.
+    /// As [`Lines`](Self::Lines), and each record must be one JSON value; blank lines are skipped.
     JsonLines,
     /// One JSON array, whose elements are the records, each as it is written there: objects, arrays
     /// or texts. A file that begins with anything but a bracket is read as
@@ -83,8 +83,8 @@ pub enum RecordError {
     },
     /// An array that is not well-formed JSON.
     #[error(
-        "record {record} of {} is not an element of a JSON array: {reason}; correct it, or read the \
-         file as lines",
+        "record {record} of {}, on line {line}, is not an element of a JSON array: {reason}; correct \
+         it, or read the file as lines",
         path.display()
     )]
     JsonArray {
@@ -92,6 +92,8 @@ pub enum RecordError {
         path: PathBuf,
         /// The element at fault, from 1.
         record: usize,
+        /// The line at fault.
+        line: usize,
         /// What is wrong with it.
         reason: String,
     },
@@ -113,6 +115,16 @@ pub enum RecordError {
         path: PathBuf,
         /// The name.
         column: String,
+    },
+    /// Text of another encoding than UTF-8.
+    #[error(
+        "line 1 of {} is UTF-16 text, and UTF-8 is read: convert the file, as with iconv -f UTF-16 \
+         -t UTF-8",
+        path.display()
+    )]
+    Utf16 {
+        /// The file of records.
+        path: PathBuf,
     },
     /// Nothing to send.
     #[error("there are no records in {}: give a file with at least one", path.display())]
@@ -152,19 +164,19 @@ impl RecordFile {
         format: RecordFormat,
         limit_bytes: usize,
     ) -> Result<Self, RecordError> {
-        let contents = read_within(path, limit_bytes)?;
+        let contents = without_mark(read_within(path, limit_bytes)?, path, format)?;
         let mut records = Self { contents: Vec::new(), spans: Vec::new(), max_bytes: 0 };
         let is_array = || contents.trim_ascii_start().starts_with(b"[");
         match format {
-            RecordFormat::Lines => records.take_lines(contents, |_, _| Ok(()))?,
+            RecordFormat::Lines => records.take_lines(contents, |_, _| Ok(true))?,
             RecordFormat::Json if is_array() => records.take_elements(contents, path)?,
             RecordFormat::JsonLines | RecordFormat::Json => {
                 records.take_lines(contents, |line, record| {
-                    check_json(record).map_err(|reason| RecordError::Json {
-                        path: path.to_owned(),
-                        line,
-                        reason,
-                    })
+                    if record.trim_ascii().is_empty() {
+                        return Ok(false);
+                    }
+                    let failed = |reason| RecordError::Json { path: path.to_owned(), line, reason };
+                    check_json(record).map(|()| true).map_err(failed)
                 })?;
             }
             RecordFormat::Csv => {
@@ -215,17 +227,16 @@ impl RecordFile {
     }
 
     /// Makes the lines of `contents` that are not empty the records. `check` sees each with its
-    /// number.
+    /// number, and says whether it is one.
     fn take_lines(
         &mut self,
         contents: Vec<u8>,
-        check: impl Fn(usize, &[u8]) -> Result<(), RecordError>,
+        check: impl Fn(usize, &[u8]) -> Result<bool, RecordError>,
     ) -> Result<(), RecordError> {
         let mut start = 0;
         for (index, line) in contents.split(|byte| *byte == b'\n').enumerate() {
             let record = line.strip_suffix(b"\r").unwrap_or(line);
-            if !record.is_empty() {
-                check(index + 1, record)?;
+            if !record.is_empty() && check(index + 1, record)? {
                 self.add(start, start + record.len());
             }
             start += line.len() + 1;
@@ -244,13 +255,20 @@ impl RecordFile {
         }
         loop {
             let record = self.spans.len() + 1;
-            let malformed =
-                |reason: String| RecordError::JsonArray { path: path.to_owned(), record, reason };
+            let malformed_at = |end: usize, reason: String| {
+                let (path, line) = (path.to_owned(), line_at(&contents, end));
+                RecordError::JsonArray { path, record, line, reason }
+            };
+            let begins = at;
+            let malformed = |reason: String| malformed_at(begins, reason);
             let rest = serde_json::Deserializer::from_slice(&contents[at..]);
             let mut values = rest.into_iter::<IgnoredAny>();
             match values.next() {
                 Some(Ok(IgnoredAny)) => {}
-                Some(Err(error)) => return Err(malformed(without_position(&error))),
+                Some(Err(error)) => {
+                    let place = at + place_of(&contents[at..], &error);
+                    return Err(malformed_at(place, json_reason(&contents, place, &error)));
+                }
                 None => return Err(malformed("the array does not end".to_owned())),
             }
             let end = at + values.byte_offset();
@@ -266,8 +284,8 @@ impl RecordFile {
         let end = at + 1;
         if !contents[end..].trim_ascii().is_empty() {
             let reason = "something follows the array".to_owned();
-            let record = self.spans.len();
-            return Err(RecordError::JsonArray { path: path.to_owned(), record, reason });
+            let (record, line) = (self.spans.len(), line_at(&contents, end));
+            return Err(RecordError::JsonArray { path: path.to_owned(), record, line, reason });
         }
         self.contents = contents;
         Ok(())
@@ -321,13 +339,80 @@ pub(super) fn read_within(path: &Path, limit_bytes: usize) -> Result<Vec<u8>, Re
     Ok(contents)
 }
 
+/// The mark with which spreadsheets and some editors begin a UTF-8 file. It belongs to no record.
+pub(super) const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
+
+/// The contents without a byte order mark. Text in UTF-16 is refused: cut into lines it would be
+/// neither text nor bytes that anybody means.
+pub(super) fn without_mark(
+    mut contents: Vec<u8>,
+    path: &Path,
+    format: RecordFormat,
+) -> Result<Vec<u8>, RecordError> {
+    let has_mark = contents.starts_with(b"\xFF\xFE") || contents.starts_with(b"\xFE\xFF");
+    let begins_with_zero = matches!(contents[..], [0, 1..=u8::MAX, ..] | [1..=u8::MAX, 0, ..]);
+    let is_utf16 = match format {
+        RecordFormat::Lines => has_mark && contents.contains(&0),
+        RecordFormat::JsonLines | RecordFormat::Json | RecordFormat::Csv => {
+            has_mark || begins_with_zero
+        }
+    };
+    if is_utf16 {
+        return Err(RecordError::Utf16 { path: path.to_owned() });
+    }
+    if contents.starts_with(BYTE_ORDER_MARK) {
+        contents.drain(..BYTE_ORDER_MARK.len());
+    }
+    Ok(contents)
+}
+
 /// What is wrong with `record` as JSON.
 fn check_json(record: &[u8]) -> Result<(), String> {
     let text = str::from_utf8(record).map_err(|error| error.to_string())?;
-    match serde_json::from_str::<IgnoredAny>(text) {
-        Ok(IgnoredAny) => Ok(()),
-        Err(error) => Err(format!("{} at column {}", without_position(&error), error.column())),
+    let Err(error) = serde_json::from_str::<IgnoredAny>(text) else { return Ok(()) };
+    if error.is_eof() && matches!(record.trim_ascii_start().first(), Some(b'{' | b'[')) {
+        let reason = "it ends within a value; write each value on a line of its own, as jq -c does, \
+                      or give --input-format json for one array over several lines";
+        return Err(reason.to_owned());
     }
+    let reason = json_reason(record, place_of(record, &error), &error);
+    Err(format!("{reason} at column {}", error.column()))
+}
+
+/// Numbers that some programs write and JSON does not have.
+const NO_NUMBERS: [&str; 3] = ["nan", "infinity", "inf"];
+
+/// What is wrong at this place of a text.
+fn json_reason(text: &[u8], place: usize, error: &serde_json::Error) -> String {
+    // The place is that of the first letter, or of the one after it.
+    let from = text[..place.min(text.len())].iter().rposition(|byte| !is_of_word(*byte));
+    let word: Vec<u8> = text[from.map_or(0, |from| from + 1)..]
+        .iter()
+        .copied()
+        .skip_while(|byte| matches!(byte, b'-' | b'+'))
+        .take_while(u8::is_ascii_alphabetic)
+        .collect();
+    let word = String::from_utf8_lossy(&word);
+    if NO_NUMBERS.iter().any(|number| word.eq_ignore_ascii_case(number)) {
+        return format!("JSON has no number {word}, write null or a text such as \"{word}\"");
+    }
+    without_position(error)
+}
+
+fn is_of_word(byte: u8) -> bool {
+    byte.is_ascii_alphabetic() || matches!(byte, b'-' | b'+')
+}
+
+/// Where in a text an error is, from 0.
+fn place_of(text: &[u8], error: &serde_json::Error) -> usize {
+    let lines = text.split_inclusive(|byte| *byte == b'\n');
+    let before: usize = lines.take(error.line().saturating_sub(1)).map(<[u8]>::len).sum();
+    (before + error.column().saturating_sub(1)).min(text.len())
+}
+
+/// The line of a place, from 1.
+fn line_at(text: &[u8], place: usize) -> usize {
+    text[..place.min(text.len())].split(|byte| *byte == b'\n').count()
 }
 
 /// What is wrong, without the position in the record that the message ends with.
@@ -416,6 +501,70 @@ mod tests {
             records(lines, RecordFormat::JsonLines),
             ["{\"b\": 1.50, \"a\": [2]}", "\"text\""]
         );
+    }
+
+    #[test]
+    fn marks_and_blank_lines_belong_to_no_record() {
+        let marked = b"\xEF\xBB\xBF{\"a\":1}\n  \n\t\r\n{}\n";
+        for format in [RecordFormat::JsonLines, RecordFormat::Json] {
+            assert_eq!(records(marked, format), ["{\"a\":1}", "{}"], "{format:?}");
+        }
+        assert_eq!(records(b"\xEF\xBB\xBF[1,\n2]", RecordFormat::Json), ["1", "2"]);
+        assert_eq!(records(b"\xEF\xBB\xBFa\n", RecordFormat::Lines), ["a"]);
+        assert_eq!(records(b"\xEF\xBB\xBFa,b\n1,2\n", RecordFormat::Csv), [r#"{"a":"1","b":"2"}"#]);
+    }
+
+    #[test]
+    fn utf_16_is_named_with_what_to_do() {
+        let utf16 = |mark: &[u8], zero_first: bool| -> Vec<u8> {
+            let text = "{\"a\":1}\n".bytes();
+            let units = text.flat_map(|byte| if zero_first { [0, byte] } else { [byte, 0] });
+            mark.iter().copied().chain(units).collect()
+        };
+        let all = [RecordFormat::JsonLines, RecordFormat::Json, RecordFormat::Csv];
+        for (mark, zero_first) in
+            [(&b"\xFF\xFE"[..], false), (b"\xFE\xFF", true), (b"", false), (b"", true)]
+        {
+            let contents = utf16(mark, zero_first);
+            for format in all {
+                let error = load(&contents, format).expect_err("refused");
+                assert!(matches!(error, RecordError::Utf16 { .. }), "{format:?}: {error}");
+                assert!(error.to_string().contains("iconv"), "{error}");
+            }
+        }
+        let lines = load(&utf16(b"\xFF\xFE", false), RecordFormat::Lines).expect_err("refused");
+        assert!(matches!(lines, RecordError::Utf16 { .. }), "{lines}");
+    }
+
+    #[test]
+    fn numbers_that_json_lacks_are_named() {
+        for (text, word) in [
+            ("{\"a\": NaN}", "NaN"),
+            ("{\"a\":-Infinity}", "Infinity"),
+            ("{\"a\": [1, Infinity]}", "Infinity"),
+            ("nan", "nan"),
+            ("{\"a\":inf}", "inf"),
+        ] {
+            let error = load(text.as_bytes(), RecordFormat::JsonLines).expect_err(text).to_string();
+            let said = format!("JSON has no number {word}, write null");
+            assert!(error.starts_with("line 1 of ") && error.contains(&said), "{text}: {error}");
+            let array = format!("[\n{{}},\n{text}\n]");
+            let error = load(array.as_bytes(), RecordFormat::Json).expect_err(text).to_string();
+            assert!(error.starts_with("record 2 of ") && error.contains("on line 3"), "{error}");
+            assert!(error.contains(&said), "{text}: {error}");
+        }
+        let error = load(b"{\"a\": nano}", RecordFormat::JsonLines).expect_err("refused");
+        assert!(!error.to_string().contains("no number"), "{error}");
+    }
+
+    #[test]
+    fn values_over_several_lines_are_named_with_what_to_do() {
+        for text in ["[\n{},\n{}\n]\n", "{\n  \"a\": 1\n}\n"] {
+            let error = load(text.as_bytes(), RecordFormat::JsonLines).expect_err(text).to_string();
+            assert!(error.starts_with("line 1 of ") && error.contains("jq -c"), "{error}");
+            assert!(error.contains("--input-format json"), "{error}");
+        }
+        assert_eq!(records(b"[\n{},\n{}\n]\n", RecordFormat::Json), ["{}", "{}"]);
     }
 
     #[test]

@@ -72,6 +72,24 @@ fn a_file_of_records_that_cannot_be_used_is_named() {
 }
 
 #[test]
+fn partition_keys_that_no_record_has_are_refused() {
+    let place = Place::new(TOOL);
+    place.write("b.csv", "title,price\nDune,9\n");
+    place.write("t.txt", "no json\n");
+    for (args, said) in [
+        ("--input b.csv --partition-key-field author", "in the first record: title, price"),
+        ("--input b.csv --partition-key-field Title", "in the first record: title, price"),
+        ("--input t.txt --partition-key-field title", "are not JSON objects"),
+    ] {
+        let refused = place.run(args);
+        assert_eq!((refused.code, refused.stdout.as_str()), (2, ""), "{args}: {refused:?}");
+        assert!(refused.stderr.contains("--partition-key-field: no record"), "{refused:?}");
+        assert!(refused.stderr.contains(said), "{args}: {refused:?}");
+    }
+    assert_eq!(place.entries(), ["b.csv", "t.txt"]);
+}
+
+#[test]
 fn malformed_csv_is_refused_with_its_line_by_every_reader() {
     for (text, line) in [
         ("a,b\n1,\"x\n2,y\n", 2),
