@@ -6,6 +6,7 @@ use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use super::folder::create_private;
 use super::{LocalError, interruption};
 
 /// How long another process may take to fetch what this one needs as well.
@@ -75,7 +76,7 @@ impl Cache {
     /// Has the stack with this id found by [`Cache::stacks`].
     pub(super) fn register(&self, id: &str, dir: &Path) -> Result<(), LocalError> {
         let registry = self.registry();
-        fs::create_dir_all(&registry).map_err(LocalError::file("create", &registry))?;
+        create_private(&registry)?;
         let file = registry.join(id);
         fs::write(&file, dir.as_os_str().as_encoded_bytes()).map_err(|error| {
             // Half of a path may be another one.
@@ -102,7 +103,8 @@ impl Cache {
             return Ok(part);
         }
         let work = self.dir.join("fetching");
-        fs::create_dir_all(&self.dir).map_err(LocalError::file("create", &self.dir))?;
+        // What others could write there would be run by this user.
+        create_private(&self.dir)?;
         let _lock = Lock::take(&self.dir, FETCH_TIMEOUT)?;
         if part.is_dir() {
             return Ok(part);
@@ -110,7 +112,7 @@ impl Cache {
         // What a process left that was killed, and may still be written to by a child of it.
         let _ = fs::remove_dir_all(&work);
         let folder = work.join(format!("{name}-{}", std::process::id()));
-        fs::create_dir_all(&folder).map_err(LocalError::file("create", &folder))?;
+        create_private(&folder)?;
         let filled = fill(&folder).and_then(|()| {
             fs::rename(&folder, &part).map_err(LocalError::file("move into place", &part))
         });
