@@ -11,10 +11,12 @@ use aws_types::service_config::ServiceConfigKey;
 use bench_core::results::{ServiceInfo, ServiceOrigin};
 use clap::Args;
 
+use crate::endpoint::{self, AwsOptionsError, check_region};
+
 /// The longest time that a request may be given.
 const TIMEOUT_MAX: Duration = Duration::from_hours(1);
 
-/// The region that an embedded service believes to be in.
+/// The region that an embedded service, or a stand-in without one, believes to be in.
 const EMBEDDED_REGION: &str = "us-east-1";
 
 /// How to reach a service of AWS; flatten it into a tool's options.
@@ -181,6 +183,47 @@ impl AwsArgs {
             loader = loader.profile_name(profile);
         }
         loader.load().await
+    }
+
+    /// The same for one service, which can be asked: it has an address, or a region of AWS. A stand-in
+    /// needs no region of its own.
+    pub async fn config_for(&self, service: AwsService) -> Result<SdkConfig, AwsOptionsError> {
+        let config = self.config().await;
+        let region = config.region().map(|region| region.as_ref().to_owned());
+        match (self.check_endpoint(service, &config)?, region) {
+            (true, None) => {
+                let region = Region::from_static(EMBEDDED_REGION);
+                Ok(config.into_builder().region(region).build())
+            }
+            (true, Some(_)) => Ok(config),
+            (false, None) => Err(AwsOptionsError::new(
+                "--region",
+                "no region is named",
+                "name one with --region or AWS_REGION, or an address with --endpoint-url",
+            )),
+            (false, Some(region)) => {
+                let is_option = self.region.is_some();
+                check_region(if is_option { "--region" } else { "AWS_REGION" }, &region)?;
+                Ok(config)
+            }
+        }
+    }
+
+    /// Whether a service has an address that is not AWS's own, which is refused if it is none.
+    pub fn check_endpoint(
+        &self,
+        service: AwsService,
+        config: &SdkConfig,
+    ) -> Result<bool, AwsOptionsError> {
+        let Some(url) = service.endpoint(config) else { return Ok(false) };
+        let is_set = |name: &&str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+        let variables = [service.endpoint_variable(), "AWS_ENDPOINT_URL"];
+        let place = match &self.endpoint_url {
+            Some(_) => "--endpoint-url",
+            None => variables.into_iter().find(is_set).unwrap_or("endpoint_url of the profile"),
+        };
+        endpoint::check(place, &url)?;
+        Ok(true)
     }
 
     /// The SDK's configuration for an embedded service, whatever the environment says.

@@ -1,9 +1,10 @@
 //! What can go wrong with tables: what was attempted, on what, and what helps.
 
 use std::fmt::Display;
+use std::io::ErrorKind;
 use std::path::PathBuf;
 
-use bench_aws::{AwsError, one_line, with_causes};
+use bench_aws::{AwsError, AwsOptionsError, NetworkProblem, one_line, with_causes};
 use deltalake::DeltaTableError;
 use deltalake::logstore::object_store;
 use deltalake::logstore::object_store::client::{HttpError, HttpErrorKind};
@@ -38,6 +39,9 @@ pub enum DeltaError {
     /// The options ask for what cannot be.
     #[error(transparent)]
     Options(#[from] LakeOptionsError),
+    /// The options or the environment name no service.
+    #[error(transparent)]
+    Service(#[from] AwsOptionsError),
     /// A file is where the table's folder should be.
     #[error("{} is a file; name a folder with --lake-path", path.display())]
     NotAFolder {
@@ -45,12 +49,15 @@ pub enum DeltaError {
         path: PathBuf,
     },
     /// A folder cannot be used.
-    #[error("failed to {attempted}; name a folder that this user may use with --lake-path")]
+    #[error(
+        "failed to {attempted}: {}; use a folder that this user may write to with --lake-path",
+        io_reason(error)
+    )]
     Folder {
         /// What was attempted on what.
         attempted: String,
         /// Why it did not work.
-        source: std::io::Error,
+        error: std::io::Error,
     },
     /// The bucket is not there.
     #[error(
@@ -156,6 +163,7 @@ impl DeltaError {
     pub fn is_usage(&self) -> bool {
         match self {
             Self::Options(_)
+            | Self::Service(_)
             | Self::NotAFolder { .. }
             | Self::NoBucket { .. }
             | Self::NoRegion { .. }
@@ -200,6 +208,10 @@ pub fn store_reason(error: &object_store::Error) -> String {
     if let Some(reason) = no_answer(error) {
         return reason;
     }
+    tracing::debug!("the store: {error}");
+    if let Some(reason) = disk_reason(error) {
+        return reason;
+    }
     let text = with_causes(error);
     let (code, message) = (element(&text, "Code"), element(&text, "Message"));
     match (message, code) {
@@ -208,8 +220,63 @@ pub fn store_reason(error: &object_store::Error) -> String {
         // What the service said cannot be told from the rest of the request.
         _ if text.contains("<Error>") => "the service refused it".to_owned(),
         _ if matches!(error, object_store::Error::NotFound { .. }) => "it is not there".to_owned(),
-        _ => one_line(&text),
+        _ => status_reason(&text).unwrap_or_else(|| last_line(error)),
     }
+}
+
+/// Why a folder did not do what was asked of it, if it is a folder.
+fn disk_reason(error: &object_store::Error) -> Option<String> {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(error) = cause {
+        if let Some(io) = error.downcast_ref::<std::io::Error>() {
+            if matches!(io.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded) {
+                return Some(format!("{}; free some", io_reason(io)));
+            }
+            return io.raw_os_error().map(|_| io_reason(io));
+        }
+        cause = error.source();
+    }
+    None
+}
+
+/// What the system says of a file, in a few words.
+fn io_reason(error: &std::io::Error) -> String {
+    match error.kind() {
+        ErrorKind::StorageFull => "no space left on the disk".to_owned(),
+        ErrorKind::QuotaExceeded => "no space left in this user's quota".to_owned(),
+        ErrorKind::PermissionDenied => "this user may not".to_owned(),
+        _ => without_number(&error.to_string()).to_lowercase(),
+    }
+}
+
+/// What an answer that is not S3's says by its status. Its body may be a whole web page.
+fn status_reason(text: &str) -> Option<String> {
+    let (_, rest) = text.split_once("status code: ")?;
+    let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
+    let status: u16 = digits.parse().ok()?;
+    Some(match status {
+        401 | 403 => format!("access denied (status {status}); docs/aws.md has the policy"),
+        407 => "a proxy asks for a password (status 407)".to_owned(),
+        429 | 500.. => format!("the service is not available (status {status})"),
+        _ => format!(
+            "the answer is not that of S3 (status {status}); check --endpoint-url, and whether a \
+             proxy or a web server answers in its place"
+        ),
+    })
+}
+
+/// What an error says at its root, in a line.
+fn last_line(error: &object_store::Error) -> String {
+    let text = with_causes(error);
+    let of_client = ["Generic S3 error: ", "Error performing ", "Error decoding", "HTTP error"];
+    if !of_client.iter().any(|word| text.contains(word)) {
+        return one_line(&text);
+    }
+    let mut last: &dyn std::error::Error = error;
+    while let Some(cause) = last.source() {
+        last = cause;
+    }
+    without_number(&sentence(&last.to_string()))
 }
 
 /// A request that was not answered within the time that the caller had for it.
@@ -239,16 +306,24 @@ pub(crate) fn broken_off(error: &HttpError) -> Option<String> {
     while let Some(cause) = last.source() {
         last = cause;
     }
+    let known = NetworkProblem::of(error);
+    let or_last = || match known {
+        Some(problem) => problem.reason().to_owned(),
+        None => without_number(&sentence(&last.to_string())),
+    };
     match error.kind() {
         HttpErrorKind::Timeout => Some(NoAnswer.to_string()),
-        HttpErrorKind::Connect => {
-            Some(format!("failed to connect: {}", sentence(&last.to_string())))
-        }
+        HttpErrorKind::Connect => Some(format!("failed to connect: {}", or_last())),
         HttpErrorKind::Request | HttpErrorKind::Interrupted => {
-            Some(format!("the connection broke: {}", sentence(&last.to_string())))
+            Some(format!("the connection broke: {}", or_last()))
         }
         _ => None,
     }
+}
+
+/// A text of the system without its number, as in ` (os error 111)`.
+fn without_number(text: &str) -> String {
+    text.split(" (os error").next().unwrap_or_default().to_owned()
 }
 
 /// The first sentence of a text of libraries, without the names of their errors before it and without
@@ -336,15 +411,28 @@ mod tests {
             source: Box::new(HttpError::new(kind, io())),
         };
         let refused = no_answer(&of(HttpErrorKind::Connect));
-        assert_eq!(
-            refused.as_deref(),
-            Some("failed to connect: connection refused (os error 111)")
-        );
+        assert_eq!(refused.as_deref(), Some("failed to connect: connection refused"));
         assert_eq!(store_reason(&of(HttpErrorKind::Timeout)), "no answer in time");
         assert_eq!(no_answer(&of(HttpErrorKind::Decode)), None);
         assert_eq!(no_answer(&generic("503 Slow Down")), None);
         let late = object_store::Error::Generic { store: "storage", source: Box::new(NoAnswer) };
         assert_eq!(store_reason(&late), "no answer in time");
+    }
+
+    #[test]
+    fn web_pages_and_disks_are_summed_up() {
+        let page = "Error performing GET http://h/b/k: Server returned non-2xx status code: 502 Bad \
+                    Gateway: <html>\n<body>sorry</body></html>";
+        assert_eq!(store_reason(&generic(page)), "the service is not available (status 502)");
+        let page = page.replace("502 Bad Gateway", "404 Not Found");
+        let reason = store_reason(&generic(&page));
+        assert!(reason.contains("not that of S3 (status 404)"), "{reason}");
+        assert!(!reason.contains('<') && reason.contains("--endpoint-url"), "{reason}");
+        let full = object_store::Error::Generic {
+            store: "LocalFileSystem",
+            source: Box::new(std::io::Error::from(ErrorKind::StorageFull)),
+        };
+        assert_eq!(store_reason(&full), "no space left on the disk; free some");
     }
 
     #[test]

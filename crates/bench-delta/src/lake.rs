@@ -89,9 +89,9 @@ struct Inner {
 impl Lake {
     /// A table in a folder, which need not be there yet.
     pub fn folder(path: &Path, counts: &Counts) -> Result<Self, DeltaError> {
-        let failed = |source| DeltaError::Folder {
+        let failed = |error| DeltaError::Folder {
             attempted: format!("find the folder {}", path.display()),
-            source,
+            error,
         };
         let absolute = std::path::absolute(path).map_err(failed)?;
         let prefix = ObjectPath::from_absolute_path(&absolute)

@@ -219,7 +219,7 @@ impl LakeArgs {
     }
 
     fn s3_place(&self, bucket: &str, prefix: &str) -> Result<S3Place, LakeOptionsError> {
-        if self.aws.endpoint_url().is_some_and(path::has_credentials) {
+        if self.aws.endpoint_url().is_some_and(bench_aws::has_credentials) {
             return Err(LakeOptionsError::credentials("--endpoint-url"));
         }
         let of_kind = match self.s3_backend {
@@ -256,8 +256,9 @@ impl LakeArgs {
                 sdk.into_builder().credentials_provider(provider).build()
             }
         };
+        self.aws.check_endpoint(AwsService::S3, &sdk)?;
         match AwsService::S3.endpoint(&sdk) {
-            Some(url) => check_endpoint(&url)?,
+            Some(url) => check_style(&place, &url)?,
             None if self.s3_backend == Some(S3Backend::Minio) => {
                 let problem = "minio has no address of its own";
                 let remedy = "add --endpoint-url URL, or set AWS_ENDPOINT_URL_S3";
@@ -312,18 +313,14 @@ impl LakeArgs {
     }
 }
 
-/// An endpoint that makes requests, without anything secret in it.
-fn check_endpoint(url: &str) -> Result<(), LakeOptionsError> {
-    if path::has_credentials(url) {
-        return Err(LakeOptionsError::credentials("--endpoint-url"));
-    }
-    let is_good = Url::parse(url)
-        .is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.host_str().is_some());
-    if is_good {
+/// Refuses a bucket in a host's name where the host has none.
+fn check_style(place: &S3Place, endpoint: &str) -> Result<(), LakeOptionsError> {
+    let has_name = Url::parse(endpoint).is_ok_and(|url| url.domain().is_some());
+    if place.style != PathStyle::Never || has_name {
         return Ok(());
     }
-    let problem = "is no address of a service";
-    Err(LakeOptionsError::new("--endpoint-url", problem, "write it as in http://127.0.0.1:9000"))
+    let problem = "never puts the bucket into the host's name, and the endpoint has an IP address";
+    Err(LakeOptionsError::new("--path-style", problem, "leave it out, or name the host"))
 }
 
 /// What stands in a path may be secret until it has been looked at.

@@ -335,7 +335,7 @@ fn not_ready(found: Stream, waited: Duration) -> KinesisError {
 fn failed<E, R>(action: &str, stream: &str, error: &SdkError<E, R>) -> KinesisError
 where
     E: ProvideErrorMetadata + std::error::Error + 'static,
-    R: std::fmt::Debug,
+    R: std::fmt::Debug + 'static,
 {
     if error.code() == Some("ResourceNotFoundException") {
         return KinesisError::NoStream { stream: stream.to_owned() };

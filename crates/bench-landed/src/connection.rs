@@ -4,10 +4,13 @@ use std::time::Duration;
 
 use anyhow::Result;
 use bench_aws::{AwsArgs, AwsService};
-use bench_cli::{UsageError, quantity};
+use bench_cli::{UsageError, Waiting, quantity};
 use bench_tables::Tables;
 use bench_tables::mysql::MysqlArgs;
 use clap::Args;
+
+/// What was done when the user had enough.
+const CONNECTING: &str = "it connected with the service of the table";
 
 /// The options of a tool that say where its tables are.
 pub trait Connection: Args {
@@ -15,7 +18,7 @@ pub trait Connection: Args {
     const EXAMPLES: &'static str;
 
     /// The tables that were named.
-    fn tables(&self) -> Result<Tables>;
+    fn tables(&self, waiting: &Waiting) -> Result<Tables>;
 
     /// Options whose values are not to be shown, and what is shown of them.
     fn redacted(&self) -> Result<Option<(&'static str, String)>>;
@@ -35,7 +38,7 @@ impl Connection for DynamodbConnection {
   kin-db-consumer -n 2500 -r 800                          as the script that this replaces
   kin-db-consumer --all-runs --output json";
 
-    fn tables(&self) -> Result<Tables> {
+    fn tables(&self, waiting: &Waiting) -> Result<Tables> {
         if !self.aws.is_named(AwsService::Dynamodb) {
             return Err(UsageError::new(
                 "--endpoint-url",
@@ -45,7 +48,7 @@ impl Connection for DynamodbConnection {
             )
             .into());
         }
-        Ok(Tables::dynamodb(&self.aws)?)
+        Ok(waiting.until(Tables::dynamodb(&self.aws), CONNECTING)??)
     }
 
     fn redacted(&self) -> Result<Option<(&'static str, String)>> {
@@ -77,7 +80,7 @@ impl Connection for MysqlConnection {
   kin-sql-consumer --run 00c0ffee42 --follow
   kin-sql-consumer -n 2500 -r 800                         as the script that this replaces";
 
-    fn tables(&self) -> Result<Tables> {
+    fn tables(&self, waiting: &Waiting) -> Result<Tables> {
         let Some(url) = self.mysql.url()? else {
             return Err(UsageError::new(
                 "--mysql-url",
@@ -87,7 +90,7 @@ impl Connection for MysqlConnection {
             )
             .into());
         };
-        Ok(Tables::mysql(&url, self.timeout)?)
+        Ok(waiting.until(Tables::mysql(&url, self.timeout), CONNECTING)??)
     }
 
     fn redacted(&self) -> Result<Option<(&'static str, String)>> {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context, Result};
 use bench_cli::{
-    Exit, Measurement, RunRecord, Shutdown, StartedRun, Surroundings, options_in_force,
+    Exit, Measurement, RunRecord, Shutdown, StartedRun, Surroundings, Waiting, options_in_force,
 };
 use bench_core::clock::{Clock as _, SystemClock, duration_ns};
 use bench_core::counts::Counts;
@@ -31,8 +31,11 @@ pub(crate) fn measure<C: Connection>(
     options.read.check()?;
     let interval_ns = options.run.interval_ns()?;
     let shutdown = Shutdown::install().context("failed to listen for signals")?;
-    let mut tables = options.connection.tables()?;
-    let subject = Subject::find(&options.read, &mut tables)?;
+    let waiting = Waiting::new(&shutdown)?;
+    let mut tables = options.connection.tables(&waiting)?;
+    let table = options.read.table.as_str();
+    waiting.until(tables.check_columns(table), "the table was looked at")??;
+    let subject = Subject::find(&options.read, &mut tables, &waiting)?;
     let (clock, run) = (SystemClock::new(), RunId::random());
     let record = start(tool, options, command, matches, &tables, run)?;
     let counts = Counts::default();
@@ -108,6 +111,7 @@ fn consumer_config(args: &ReadArgs) -> ConsumerConfig {
         drain_timeout_ns: if args.follow { u64::MAX } else { duration_ns(args.drain_timeout) },
         stop_at_end: true,
         unordered: true,
+        raw: args.raw,
         ..ConsumerConfig::default()
     }
 }

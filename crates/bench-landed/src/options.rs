@@ -54,6 +54,10 @@ pub(crate) struct ReadArgs {
     #[arg(long, conflicts_with_all = ["expected", "follow"])]
     pub(crate) all_runs: bool,
 
+    /// The rows hold messages that others sent, without a header: count and time them alone
+    #[arg(long, requires = "all_runs")]
+    pub(crate) raw: bool,
+
     /// Messages of the run that must be there; missing ones make it INVALID
     #[arg(
         short = 'n',
@@ -175,6 +179,7 @@ mod tests {
             &["test", "--from-run", "x", "-n", "5"],
             &["test", "--producers", "2"],
             &["test", "--all-runs", "--follow"],
+            &["test", "--raw"],
         ] {
             assert!(parse(line).is_err(), "{line:?}");
         }

@@ -1,7 +1,7 @@
 //! Whose rows are read, and what must be there of them.
 
 use anyhow::{Result, bail};
-use bench_cli::{AckedRun, UsageError, acked_in};
+use bench_cli::{AckedRun, UsageError, Waiting, acked_in};
 use bench_core::audit::{AckLedger, Expected, StreamId};
 use bench_core::message::RunId;
 use bench_tables::{Selection, Tables, Until};
@@ -23,7 +23,7 @@ pub(crate) struct Subject {
 
 impl Subject {
     /// What the options name.
-    pub(crate) fn find(args: &ReadArgs, tables: &mut Tables) -> Result<Self> {
+    pub(crate) fn find(args: &ReadArgs, tables: &mut Tables, waiting: &Waiting) -> Result<Self> {
         if args.all_runs {
             let (selection, until) = (Selection::All, Until::End);
             let expected = Expected::Any;
@@ -36,7 +36,7 @@ impl Subject {
                 (run, Some(ledger), partial, warning)
             }
             (None, Some(run)) => (run, None, None, None),
-            (None, None) => (only_run(&args.table, tables)?, None, None, None),
+            (None, None) => (only_run(&args.table, tables, waiting)?, None, None, None),
         };
         let shared = args.expected.map(|count| shared_out(run, count, args.producers));
         let ledger = ledger.or(shared);
@@ -51,13 +51,14 @@ impl Subject {
 }
 
 /// The only run in the table.
-fn only_run(table: &str, tables: &mut Tables) -> Result<RunId> {
-    let runs = tables.runs(table)?;
+fn only_run(table: &str, tables: &mut Tables, waiting: &Waiting) -> Result<RunId> {
+    let runs = waiting.until(tables.runs(table), "the runs in the table were looked for")??;
     match runs[..] {
         [run] => Ok(run),
         [] => bail!(
-            "table '{table}' holds the rows of no run; see whether what writes to it is at work, \
-             or name a run that is to come with --run or --from-run"
+            "table '{table}' holds the rows of no run; check that what writes to it is at work, \
+             give a run that is to come with --run or --from-run, or read what others sent with \
+             --all-runs --raw"
         ),
         _ => {
             let names: Vec<_> = runs.iter().take(10).map(ToString::to_string).collect();

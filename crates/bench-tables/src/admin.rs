@@ -59,12 +59,9 @@ impl Display for Obstacle {
     }
 }
 
-/// The tables of one service, for programs without a runtime of their own.
+/// The tables of one service.
 #[derive(Debug)]
-pub struct Tables {
-    runtime: Runtime,
-    system: System,
-}
+pub struct Tables(System);
 
 #[derive(Debug)]
 enum System {
@@ -73,73 +70,68 @@ enum System {
 }
 
 impl Tables {
-    /// Those of the `DynamoDB` that the options or the environment name.
-    pub fn dynamodb(args: &AwsArgs) -> Result<Self, TableError> {
-        let runtime = runtime()?;
-        let config = runtime.block_on(args.config());
+    /// Those of the `DynamoDB` that the options or the environment name. Nothing is asked yet.
+    pub async fn dynamodb(args: &AwsArgs) -> Result<Self, TableError> {
+        let config = args.config_for(AwsService::Dynamodb).await?;
         let (admin, service) =
             (DynamodbAdmin::new(&config), args.service_info(AwsService::Dynamodb, &config));
-        Ok(Self { runtime, system: System::Dynamodb { config: Box::new(config), admin, service } })
+        Ok(Self(System::Dynamodb { config: Box::new(config), admin, service }))
     }
 
     /// Those of a database, with which it connects within `timeout`.
-    pub fn mysql(url: &MysqlUrl, timeout: Duration) -> Result<Self, TableError> {
-        let runtime = runtime()?;
-        let (admin, service) = runtime.block_on(async {
-            let service = url.service_info(&url.server(timeout).await?);
-            Ok::<_, TableError>((MysqlAdmin::connect(url, timeout).await?, service))
-        })?;
-        let (url, admin) = (url.clone(), Box::new(admin));
-        Ok(Self { runtime, system: System::Mysql { url, admin, service } })
+    pub async fn mysql(url: &MysqlUrl, timeout: Duration) -> Result<Self, TableError> {
+        let service = url.service_info(&url.server(timeout).await?);
+        let admin = Box::new(MysqlAdmin::connect(url, timeout).await?);
+        Ok(Self(System::Mysql { url: url.clone(), admin, service }))
     }
 
     /// The service, as results show it.
     #[must_use]
     pub fn service(&self) -> &ServiceInfo {
-        match &self.system {
+        match &self.0 {
             System::Dynamodb { service, .. } | System::Mysql { service, .. } => service,
         }
     }
 
     /// What is known of a table; nothing if there is none.
-    pub fn describe(&mut self, table: &str) -> Result<Option<TableInfo>, TableError> {
-        self.runtime.block_on(async {
-            match &mut self.system {
-                System::Dynamodb { admin, .. } => admin.describe(table).await,
-                System::Mysql { admin, .. } => admin.describe(table).await,
-            }
-        })
+    pub async fn describe(&mut self, table: &str) -> Result<Option<TableInfo>, TableError> {
+        match &mut self.0 {
+            System::Dynamodb { admin, .. } => admin.describe(table).await,
+            System::Mysql { admin, .. } => admin.describe(table).await,
+        }
+    }
+
+    /// Whether a table has the columns of a landing table, if it is there.
+    pub async fn check_columns(&mut self, table: &str) -> Result<(), TableError> {
+        match &mut self.0 {
+            System::Dynamodb { admin, .. } => admin.check_columns(table).await,
+            System::Mysql { admin, .. } => admin.check_columns(table).await,
+        }
     }
 
     /// The runs whose rows a table holds.
-    pub fn runs(&mut self, table: &str) -> Result<Vec<RunId>, TableError> {
-        self.runtime.block_on(async {
-            match &mut self.system {
-                System::Dynamodb { admin, .. } => admin.runs(table).await,
-                System::Mysql { admin, .. } => admin.runs(table).await,
-            }
-        })
+    pub async fn runs(&mut self, table: &str) -> Result<Vec<RunId>, TableError> {
+        match &mut self.0 {
+            System::Dynamodb { admin, .. } => admin.runs(table).await,
+            System::Mysql { admin, .. } => admin.runs(table).await,
+        }
     }
 
     /// Creates what is missing of a table, and waits until it can be used. `billing` is that of
-    /// `DynamoDB`; `MySQL` has none. Fails if what is there then is no table.
-    pub fn create(&mut self, table: &str, billing: Billing) -> Result<(), TableError> {
-        self.runtime.block_on(async {
-            match &mut self.system {
-                System::Dynamodb { admin, .. } => admin.create(table, billing).await,
-                System::Mysql { admin, .. } => admin.create(table).await,
-            }
-        })
+    /// `DynamoDB`; `MySQL` has none. Fails if what is there then is no landing table.
+    pub async fn create(&mut self, table: &str, billing: Billing) -> Result<(), TableError> {
+        match &mut self.0 {
+            System::Dynamodb { admin, .. } => admin.create(table, billing).await,
+            System::Mysql { admin, .. } => admin.create(table).await,
+        }
     }
 
     /// Deletes a table, if it is there, and waits until it is gone. Fails if it is not.
-    pub fn delete(&mut self, table: &str) -> Result<(), TableError> {
-        self.runtime.block_on(async {
-            match &mut self.system {
-                System::Dynamodb { admin, .. } => admin.delete(table).await,
-                System::Mysql { admin, .. } => admin.delete(table).await,
-            }
-        })
+    pub async fn delete(&mut self, table: &str) -> Result<(), TableError> {
+        match &mut self.0 {
+            System::Dynamodb { admin, .. } => admin.delete(table).await,
+            System::Mysql { admin, .. } => admin.delete(table).await,
+        }
     }
 
     /// A reader of a table.
@@ -151,7 +143,7 @@ impl Tables {
         clock: SystemClock,
         counts: &Counts,
     ) -> Result<TableReceiver, TableError> {
-        match &self.system {
+        match &self.0 {
             System::Dynamodb { config, .. } => {
                 TableReceiver::dynamodb(config, table, selection, until, clock, counts)
             }

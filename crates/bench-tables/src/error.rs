@@ -1,6 +1,6 @@
 //! What can go wrong with a landing table.
 
-use bench_aws::AwsError;
+use bench_aws::{AwsError, AwsOptionsError};
 
 /// Why something asked of a table, or of its options, did not work.
 #[derive(Debug, thiserror::Error)]
@@ -8,6 +8,9 @@ pub enum TableError {
     /// What `DynamoDB` or its client said.
     #[error(transparent)]
     Aws(#[from] AwsError),
+    /// The options or the environment name no service.
+    #[error(transparent)]
+    Options(#[from] AwsOptionsError),
     /// What `MySQL` or its client said.
     #[error("failed to {attempted}: {reason}{}", remedy.map(|text| format!("; {text}")).unwrap_or_default())]
     Mysql {
@@ -55,6 +58,17 @@ pub enum TableError {
         /// What is wrong.
         reason: String,
     },
+    /// The table is there and has the columns of another one.
+    #[error(
+        "table '{table}' is not a landing table: {}; use another --table",
+        differences.join(", ")
+    )]
+    OtherColumns {
+        /// The table.
+        table: String,
+        /// What is not as it should be, as in `it has no column 'run'`.
+        differences: Vec<String>,
+    },
     /// What has this name is no table.
     #[error("'{table}' {reason}, which is no landing table; name another --table")]
     NoTable {
@@ -93,6 +107,12 @@ impl TableError {
     /// Whether the command line is to blame, so that nothing was attempted.
     #[must_use]
     pub fn is_usage(&self) -> bool {
-        matches!(self, Self::MysqlUrl { .. } | Self::Name { .. })
+        matches!(
+            self,
+            Self::Options(_)
+                | Self::MysqlUrl { .. }
+                | Self::Name { .. }
+                | Self::OtherColumns { .. }
+        )
     }
 }

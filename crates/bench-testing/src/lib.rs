@@ -12,6 +12,7 @@
 //! `BENCH_TEST_LOCAL=require` in the environment it is a failure instead.
 
 mod s3;
+mod silent;
 pub mod tool;
 mod warden;
 
@@ -24,6 +25,7 @@ use tempfile::TempDir;
 use warden::Warden;
 
 pub use s3::S3;
+pub use silent::Silent;
 
 /// The environment variable that names a broker to use where any broker will do, `host:port`.
 pub const KAFKA_VARIABLE: &str = "BENCH_TEST_KAFKA";

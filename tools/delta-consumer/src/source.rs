@@ -42,6 +42,7 @@ pub(crate) struct Source {
     named: NamedLake,
     config: FollowConfig,
     wait_for_table: Duration,
+    waiting: Waiting,
     pub(crate) service: ServiceInfo,
 }
 
@@ -72,7 +73,7 @@ impl Source {
         let service = local::origin_of(&service.name, &service.address).unwrap_or(service);
         let default = if waits { WAIT_DEFAULT } else { Duration::ZERO };
         let wait_for_table = options.reading.wait_for_table.unwrap_or(default);
-        Ok(Self { named, config, wait_for_table, service })
+        Ok(Self { named, config, wait_for_table, waiting, service })
     }
 
     /// The table's address.
@@ -100,8 +101,7 @@ impl Source {
         clock: SystemClock,
         counts: &Counts,
     ) -> Result<Option<DeltaReceiver>> {
-        let lake = self.named.connect(counts)?;
-        match DeltaReceiver::connect(&lake, self.config, clock, counts) {
+        match self.connect(self.config, clock, counts)? {
             Ok(receiver) => Ok(Some(receiver)),
             Err(error) if is_missing(&error) && !self.wait_for_table.is_zero() => Ok(None),
             Err(error) => Err(error.into()),
@@ -115,7 +115,6 @@ impl Source {
         counts: &Counts,
         shutdown: &Shutdown,
     ) -> Result<DeltaReceiver> {
-        let lake = self.named.connect(counts)?;
         let started = Instant::now();
         let config = FollowConfig {
             // Whatever comes into a table that is not there yet comes after its end.
@@ -130,7 +129,7 @@ impl Source {
             ..self.config
         };
         loop {
-            let error = match DeltaReceiver::connect(&lake, config, clock, counts) {
+            let error = match self.connect(config, clock, counts)? {
                 Ok(receiver) => return Ok(receiver),
                 Err(error) => error,
             };
@@ -140,6 +139,19 @@ impl Source {
             anyhow::ensure!(!shutdown.is_requested(), Interrupted(WAITED));
             std::thread::sleep(LOOK_FOR_TABLE_EVERY);
         }
+    }
+}
+
+impl Source {
+    fn connect(
+        &self,
+        config: FollowConfig,
+        clock: SystemClock,
+        counts: &Counts,
+    ) -> Result<Result<DeltaReceiver, DeltaError>> {
+        let (lake, counts) = (self.named.connect(counts)?, counts.clone());
+        let connecting = move || DeltaReceiver::connect(&lake, config, clock, &counts);
+        self.waiting.until_done(connecting, "the table was looked at")
     }
 }
 

@@ -53,7 +53,8 @@ pub(crate) fn maintain(args: &MaintainArgs) -> Result<Exit> {
     let lake = find(args, &waiting)?;
     let optimized = if args.optimize {
         let optimized = maintenance::optimize(&lake, args.target_file_size);
-        Some(waiting.until(optimized, OPTIMIZED)??.into())
+        let may_be_left = "files that no version names may be left; maintain --vacuum removes them";
+        Some(waiting.until(optimized, OPTIMIZED).context(may_be_left)??.into())
     } else {
         None
     };
@@ -93,7 +94,8 @@ fn vacuum(args: &MaintainArgs, lake: &Lake, waiting: &Waiting) -> Result<Vacuume
     if !args.yes {
         let text = format!("{}: {} files that it needs no more\n", lake.uri(), found.files.len());
         io::stderr().write_all(text.as_bytes()).context("failed to show what is to be done")?;
-        if !confirm("Delete for good?")? {
+        let asking = || confirm("Delete for good?");
+        if !waiting.until_done(asking, "it asked, so that no file was removed")?? {
             bail!("not confirmed, so no file was removed");
         }
     }

@@ -15,6 +15,7 @@ use bench_core::durations::Durations;
 use bench_core::engine::{ConsumerConfig, Plan};
 use bench_core::message::{MessageFormat, RunId};
 use bench_core::results::Guarantee;
+use bench_delta::Lake;
 use bench_delta::publish::{CommitPath, DeltaPublisher};
 use bench_delta::receive::{DeltaReceiver, FollowConfig, TableStart, YetToCome};
 use clap::ArgMatches;
@@ -126,17 +127,18 @@ impl Run<'_> {
     fn connect(&self) -> Result<Measurement<DeltaPublisher, DeltaReceiver>> {
         let (counts, durations) = (Counts::default(), Durations::default());
         let lake = self.target.create(&counts)?;
-        let receivers = if self.follows() {
-            vec![DeltaReceiver::connect(&lake, self.follow_config(), self.clock, &counts)?]
-        } else {
-            Vec::new()
-        };
+        let receivers =
+            if self.follows() { vec![self.follower(&lake, &counts)?] } else { Vec::new() };
         let publishers = (0..self.options.producer.producers).map(|index| {
             let config = config(self.options, index, self.target.partition_by());
-            DeltaPublisher::connect(&lake, config, self.clock, &counts, &durations)
+            let (lake, clock) = (lake.clone(), self.clock);
+            let (counts, durations) = (counts.clone(), durations.clone());
+            let connecting =
+                move || DeltaPublisher::connect(&lake, config, clock, &counts, &durations);
+            Ok(self.target.waiting().until_done(connecting, "the producers connected")??)
         });
         Ok(Measurement {
-            publishers: publishers.collect::<Result<_, _>>()?,
+            publishers: publishers.collect::<Result<_>>()?,
             receivers,
             plan: self.plan(),
             ledger: None,
@@ -147,6 +149,13 @@ impl Run<'_> {
             counts,
             durations,
         })
+    }
+
+    fn follower(&self, lake: &Lake, counts: &Counts) -> Result<DeltaReceiver> {
+        let (lake, config) = (lake.clone(), self.follow_config());
+        let (clock, counts) = (self.clock, counts.clone());
+        let connecting = move || DeltaReceiver::connect(&lake, config, clock, &counts);
+        Ok(self.target.waiting().until_done(connecting, "the table was looked at")??)
     }
 
     fn follow_config(&self) -> FollowConfig {

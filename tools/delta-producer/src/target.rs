@@ -40,7 +40,13 @@ impl Target {
             (options.lake.embedded(endpoint, keys, bucket, &name), Some(embedded))
         };
         let access = Access::Write { create_bucket: options.create_bucket };
-        waiting.until(named.prepare(access), REACHED)??;
+        let may_be_left = if options.create_bucket {
+            "the bucket may have been created, and a probe (_bench_probe_...) be left in it"
+        } else {
+            "a probe (_bench_probe_...) may be left where the table was to lie"
+        };
+        let prepared = waiting.until(named.prepare(access), REACHED);
+        prepared.with_context(|| format!("{}: {may_be_left}", named.uri()))??;
         let lake = named.connect(&Counts::default())?;
         let found = waiting.until(Table::open(&lake), "the table was looked for")??;
         let partition_by = match &found {
@@ -58,8 +64,14 @@ impl Target {
     pub(crate) fn create(&self, counts: &Counts) -> Result<Lake> {
         let lake = self.named.connect(counts)?;
         let created = Table::create(&lake, &self.partition_by);
-        self.waiting.until(created, "the table was created")??;
+        let created = self.waiting.until(created, "the table was created");
+        created.with_context(|| format!("{} may have been created", self.named.uri()))??;
         Ok(lake)
+    }
+
+    /// For what else is waited for before the run.
+    pub(crate) fn waiting(&self) -> &Waiting {
+        &self.waiting
     }
 
     /// The columns that the table is or will be partitioned by.

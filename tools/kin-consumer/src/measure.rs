@@ -26,7 +26,7 @@ pub(crate) fn measure(options: &Options, matches: &ArgMatches) -> Result<Exit> {
     let interval_ns = options.run.interval_ns()?;
     let sent = options.audit.from_run.as_deref().map(acked_in).transpose()?;
     let shutdown = Shutdown::install().context("failed to listen for signals")?;
-    let source = Source::named(options)?;
+    let source = Source::named(options, &shutdown)?;
     let (clock, run, counts) = (SystemClock::new(), RunId::random(), Counts::default());
     let record = options.run.start(StartedRun {
         tool: env!("CARGO_PKG_NAME"),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use bench_aws::{AwsService, SdkConfig};
-use bench_cli::{Needs, UsageError, Workers, check_limits};
+use bench_cli::{Needs, Shutdown, UsageError, Waiting, Workers, check_limits};
 use bench_core::clock::SystemClock;
 use bench_core::counts::Counts;
 use bench_core::message::RunId;
@@ -32,6 +32,7 @@ pub(crate) struct Source<'a> {
     reading: &'a ReadingArgs,
     config: SdkConfig,
     pub(crate) service: ServiceInfo,
+    waiting: Waiting,
 }
 
 /// Consumers that are ready to receive, and what is theirs for as long as they do.
@@ -43,7 +44,7 @@ pub(crate) struct Connected {
 
 impl<'a> Source<'a> {
     /// The service that the command line or the environment names.
-    pub(crate) fn named(options: &'a Options) -> Result<Self> {
+    pub(crate) fn named(options: &'a Options, shutdown: &Shutdown) -> Result<Self> {
         let (connection, reading) = (&options.connection, &options.reading);
         if !connection.is_named(AwsService::Kinesis) {
             return Err(UsageError::new(
@@ -61,12 +62,13 @@ impl<'a> Source<'a> {
         }
         let (kind, option, count) = ("consumers", "--consumers", reading.consumers);
         check_limits(&[Workers { kind, option, count, each: CONSUMER }])?;
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let runtime = runtime.context("failed to start the connection's runtime")?;
-        let config = runtime.block_on(connection.config());
+        let waiting = Waiting::new(shutdown)?;
+        let config = connection.config_for(AwsService::Kinesis);
+        let config = waiting.until(config, "the configuration was read")?;
+        let config = config.map_err(UsageError::from_library)?;
         let service = connection.service_info(AwsService::Kinesis, &config);
         let service = local::origin_of(&service.name, &service.address).unwrap_or(service);
-        Ok(Self { reading, config, service })
+        Ok(Self { reading, config, service, waiting })
     }
 
     /// Connects the consumers, and registers them for enhanced fan-out if that is wanted.
@@ -76,27 +78,18 @@ impl<'a> Source<'a> {
         clock: SystemClock,
         counts: &Counts,
     ) -> Result<Connected> {
-        let stream = &self.reading.stream;
-        let fan_out = self.reading.fan_out.as_ref().map(|name| {
-            let own = format!("kin-consumer-{run}");
-            let name = if name.is_empty() { &own } else { name };
-            FanOutConsumer::register(&self.config, stream, name)
-        });
-        let fan_out = fan_out.transpose()?;
+        let fan_out = self.register(run)?;
         let subscription = match &fan_out {
             Some(consumer) => Subscription::FanOut { consumer_arn: consumer.arn().to_owned() },
             None => Subscription::Polling(self.polling()),
         };
-        let (start, count) = (&self.reading.from, self.reading.consumers as usize);
-        let receivers = KinesisReceiver::connect(
-            &self.config,
-            stream,
-            start,
-            &subscription,
-            count,
-            clock,
-            counts,
-        );
+        let (config, stream) = (self.config.clone(), self.reading.stream.clone());
+        let (start, count) = (self.reading.from.clone(), self.reading.consumers as usize);
+        let counts = counts.clone();
+        let connecting = move || {
+            KinesisReceiver::connect(&config, &stream, &start, &subscription, count, clock, &counts)
+        };
+        let receivers = self.waiting.until_done(connecting, "the consumers connected")?;
         let receivers = receivers.map_err(|error| match error {
             ReceiveError::NoSuchShard(error) => {
                 UsageError::from_library(format!("--from: {error}")).into()
@@ -104,6 +97,21 @@ impl<'a> Source<'a> {
             error => anyhow::Error::from(error),
         })?;
         Ok(Connected { receivers, fan_out })
+    }
+
+    /// Registers a consumer for enhanced fan-out, if that is wanted.
+    fn register(&self, run: RunId) -> Result<Option<FanOutConsumer>> {
+        let Some(name) = &self.reading.fan_out else { return Ok(None) };
+        let own = format!("kin-consumer-{run}");
+        let name = if name.is_empty() { own } else { name.clone() };
+        let (config, stream) = (self.config.clone(), self.reading.stream.clone());
+        let may_be_left = format!(
+            "consumer '{name}' may be registered with stream '{stream}', and costs money until you \
+             run aws kinesis deregister-stream-consumer"
+        );
+        let registering = move || FanOutConsumer::register(&config, &stream, &name);
+        let registered = self.waiting.until_done(registering, "a consumer was registered");
+        Ok(Some(registered.context(may_be_left)??))
     }
 
     fn polling(&self) -> Polling {

@@ -5,6 +5,7 @@ mod tool;
 use bench_core::message::RunId;
 use bench_core::results::{AuditBasis, Status, VerdictOutcome};
 use bench_services::embedded::kinesis::KinesisLimits;
+use bench_testing::Silent;
 use bench_testing::tool::{Running, Said, until};
 use serde_json::Value;
 use tool::{Place, STREAM};
@@ -247,6 +248,39 @@ fn an_interrupt_of_a_query_still_answers() {
     assert_eq!(answer["status"], "incomplete");
     assert!(answer["records"].as_u64().is_some_and(|records| records <= 7), "{said:?}");
     until("the consumer is deregistered", || place.consumers().is_empty());
+}
+
+#[test]
+fn an_interrupt_while_connecting_ends_it_at_once() {
+    for args in ["", "--query price", "--fan-out"] {
+        let silent = Silent::new();
+        let place = bench_testing::tool::Place::new(env!("CARGO_BIN_EXE_kin-consumer"));
+        let mut command = place.command(&format!("{args} --timeout 1h"));
+        command.env("AWS_ENDPOINT_URL_KINESIS", silent.url());
+        command.env("AWS_ACCESS_KEY_ID", "key").env("AWS_SECRET_ACCESS_KEY", "hush");
+        let said = silent.interrupt(command);
+        assert_eq!((said.code, said.stdout.as_str()), (130, ""), "{args}: {said:?}");
+        assert!(said.stderr.contains("interrupted while "), "{args}: {said:?}");
+        let is_named = said.stderr.contains("deregister-stream-consumer");
+        assert_eq!(is_named, args == "--fan-out", "{args}: {said:?}");
+    }
+}
+
+#[test]
+fn bad_addresses_and_missing_regions_are_refused() {
+    let place = bench_testing::tool::Place::new(env!("CARGO_BIN_EXE_kin-consumer"));
+    for (args, said) in [
+        ("--endpoint-url 127.0.0.1:4566", "write http://127.0.0.1:4566"),
+        ("--endpoint-url http://127.0.0.1:65536", "from 1 to 65535"),
+        ("--endpoint-url http://[::1", "IPv6"),
+        ("--profile x", "--region: no region is named"),
+        ("--region EU", "write it as in eu-west-1"),
+    ] {
+        let refused = place.run(args);
+        assert_eq!((refused.code, refused.stdout.as_str()), (2, ""), "{args}: {refused:?}");
+        assert!(refused.stderr.contains(said), "{args}: {refused:?}");
+    }
+    assert_eq!(place.entries(), <[&str; 0]>::default());
 }
 
 #[test]

@@ -7,8 +7,9 @@ use bench_core::clock::SystemClock;
 use bench_services::embedded::dynamodb::serve_in_background;
 use bench_tables::dynamodb::{Billing, DynamodbAdmin, DynamodbWriter};
 use bench_tables::{KINESIS_TABLE, TableWriter, WriterOptions};
+use bench_testing::Silent;
 use clap::Parser as _;
-use landed::{Consumer, check, runtime};
+use landed::{Consumer, check, check_interrupt, runtime};
 
 const TOOL: &str = env!("CARGO_BIN_EXE_kin-db-consumer");
 
@@ -37,6 +38,17 @@ fn what_has_landed_is_measured_and_audited() {
     let environment = variables.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
     let consumer = Consumer { program: TOOL, environment };
     check(&consumer, &mut TableWriter::Dynamodb(writer), &runtime);
+}
+
+#[test]
+fn an_interrupt_while_connecting_ends_it_at_once() {
+    let silent = Silent::new();
+    let environment = vec![
+        ("AWS_ENDPOINT_URL_DYNAMODB".to_owned(), silent.url()),
+        ("AWS_ACCESS_KEY_ID".to_owned(), "key".to_owned()),
+        ("AWS_SECRET_ACCESS_KEY".to_owned(), "hush".to_owned()),
+    ];
+    check_interrupt(&Consumer { program: TOOL, environment }, &silent);
 }
 
 #[test]

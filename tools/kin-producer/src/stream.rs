@@ -37,7 +37,9 @@ impl Service {
         let is_named = options.aws.is_named(AwsService::Kinesis);
         check(&options.stream, is_named)?;
         let (sdk, embedded, info) = if is_named {
-            let sdk = waiting.until(options.aws.config(), "the configuration was looked for")?;
+            let config = options.aws.config_for(AwsService::Kinesis);
+            let sdk = waiting.until(config, "the configuration was read")?;
+            let sdk = sdk.map_err(UsageError::from_library)?;
             let info = options.aws.service_info(AwsService::Kinesis, &sdk);
             let info = local::origin_of(&info.name, &info.address).unwrap_or(info);
             (sdk, None, info)
@@ -127,7 +129,11 @@ impl Service {
                 (None, false) => found.unwrap_or(Capacity::Shards(1)),
             };
             let ensured = admin::ensure(client, stream, asked, args.ready_timeout);
-            warning = match self.waiting.until(ensured, doing)?? {
+            let ensured = self.waiting.until(ensured, doing);
+            let ensured = ensured.with_context(|| {
+                format!("stream '{stream}' may be created or changed all the same, and stays")
+            })?;
+            warning = match ensured? {
                 StreamOutcome::OtherMode if args.shards.is_some() || args.on_demand => {
                     Some(format!("stream '{stream}' has the other mode, and was left as it was"))
                 }

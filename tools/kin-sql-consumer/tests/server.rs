@@ -9,7 +9,8 @@ use bench_core::clock::SystemClock;
 use bench_services::local::{Service, StackOptions};
 use bench_tables::mysql::{MysqlAdmin, MysqlUrl, MysqlWriter};
 use bench_tables::{KINESIS_TABLE, TableWriter, WriterOptions};
-use landed::{Consumer, check, runtime};
+use bench_testing::Silent;
+use landed::{Consumer, check, check_interrupt, runtime};
 
 const TOOL: &str = env!("CARGO_BIN_EXE_kin-sql-consumer");
 
@@ -36,6 +37,16 @@ fn what_has_landed_is_measured_and_audited() {
     assert!(version.contains("innodb_flush_log_at_trx_commit=1"), "{version}");
     let (_, rest) = text.rsplit_once('@').expect("a user");
     assert_eq!(json["options"]["mysql-url"], rest, "without user and password");
+}
+
+#[test]
+fn an_interrupt_while_connecting_ends_it_at_once() {
+    let silents = [Some(Silent::new()), Silent::with_ipv6()];
+    for silent in silents.into_iter().flatten() {
+        let url = format!("mysql://u:hush@{}/bench", silent.address());
+        let environment = vec![("MYSQL_URL".to_owned(), url)];
+        check_interrupt(&Consumer { program: TOOL, environment }, &silent);
+    }
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use bench_aws::{AwsArgs, AwsService};
-use bench_cli::{GenerateArgs, LogArgs, OutputArgs, UsageError};
+use bench_cli::{GenerateArgs, LogArgs, OutputArgs, UsageError, Waiting};
 use bench_tables::dynamodb::Billing;
 use bench_tables::mysql::MysqlArgs;
 use bench_tables::{KAFKA_TABLE, KINESIS_TABLE, Tables};
@@ -16,6 +16,9 @@ Examples:
   table-reset dynamodb --action delete --dry-run
 
 Exit codes: 0 done; 1 failed; 2 refused or bad usage, nothing was changed; 130 interrupted.";
+
+/// What was done when the user had enough.
+const CONNECTING: &str = "it connected with the service, so that nothing was changed";
 
 /// Empty, create or delete the tables in which messages land
 ///
@@ -118,10 +121,10 @@ pub(crate) enum Action {
 
 impl Options {
     /// The tables of the service that is named.
-    pub(crate) fn tables(&self) -> Result<Tables> {
+    pub(crate) fn tables(&self, waiting: &Waiting) -> Result<Tables> {
         match self.system {
             System::Dynamodb if self.aws.is_named(AwsService::Dynamodb) => {
-                Ok(Tables::dynamodb(&self.aws)?)
+                Ok(waiting.until(Tables::dynamodb(&self.aws), CONNECTING)??)
             }
             System::Dynamodb => Err(UsageError::new(
                 "--endpoint-url",
@@ -131,7 +134,10 @@ impl Options {
             )
             .into()),
             System::Mysql => match self.mysql.url()? {
-                Some(url) => Ok(Tables::mysql(&url, self.aws.timeout)?),
+                Some(url) => {
+                    let connecting = Tables::mysql(&url, self.aws.timeout);
+                    Ok(waiting.until(connecting, CONNECTING)??)
+                }
                 None => Err(UsageError::new(
                     "--mysql-url",
                     "no MySQL is named",

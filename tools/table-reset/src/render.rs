@@ -51,6 +51,8 @@ pub(crate) enum Outcome {
     Recreated,
     /// Nothing, since the work was interrupted before.
     Skipped,
+    /// What became of it is not known, since the work was interrupted.
+    Interrupted,
     /// It did not become what it should be.
     Failed,
 }
@@ -106,6 +108,7 @@ impl TableReport {
             (Outcome::Deleted, _) => "deleted",
             (Outcome::Recreated, _) => "deleted and created anew",
             (Outcome::Skipped, _) => "skipped",
+            (Outcome::Interrupted, _) => "interrupted",
             (Outcome::Failed, _) => "FAILED",
         };
         match &self.error {

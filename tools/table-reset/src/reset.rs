@@ -3,19 +3,21 @@
 use std::io::{self, Write};
 
 use anyhow::{Context, Result, bail};
-use bench_cli::{Exit, Shutdown, UsageError, confirm};
+use bench_cli::{Exit, Shutdown, UsageError, Waiting, confirm};
 use bench_tables::dynamodb::Billing;
-use bench_tables::{TableError, Tables};
+use bench_tables::{Obstacle, TableError, TableInfo, Tables};
 
-use crate::options::Options;
+use crate::options::{Action, Options};
 use crate::plan::{Plan, Step};
 use crate::render::{self, Outcome, ResetReport, TableReport};
 
 /// Does with the tables what the command line asks for.
 pub(crate) fn reset(options: &Options) -> Result<Exit> {
     let billing = options.billing()?;
-    let mut tables = options.tables()?;
-    let plans = plans(options, &mut tables)?;
+    let shutdown = Shutdown::install().context("failed to listen for signals")?;
+    let waiting = Waiting::new(&shutdown)?;
+    let mut tables = options.tables(&waiting)?;
+    let plans = plans(options, &mut tables, &waiting)?;
     let is_refused = plans.iter().any(|plan| plan.step == Step::Refuse);
     if options.guard.dry_run {
         render::print(&planned(&plans), options.output.output)?;
@@ -27,19 +29,21 @@ pub(crate) fn reset(options: &Options) -> Result<Exit> {
     if plans.iter().any(|plan| plan.step.deletes()) && !options.guard.yes {
         let text = format!("{}\n{}", tables.service().address, render::human(&planned(&plans)));
         io::stderr().write_all(text.as_bytes()).context("failed to show what is to be done")?;
-        if !confirm("Delete for good?")? {
+        let asking = || confirm("Delete for good?");
+        if !waiting.until_done(asking, "it asked, so that nothing was changed")?? {
             bail!("not confirmed, so nothing was changed");
         }
     }
-    let shutdown = Shutdown::install().context("failed to listen for signals")?;
     let mut reports = Vec::new();
     for plan in &plans {
         let (outcome, error) = if shutdown.is_requested() {
             (Outcome::Skipped, None)
         } else {
-            match carry_out(&mut tables, plan, billing) {
-                Ok(outcome) => (outcome, None),
-                Err(error) => (Outcome::Failed, Some(error.to_string())),
+            let done = waiting.until(carry_out(&mut tables, plan, billing), "it was changed");
+            match done {
+                Ok(Ok(outcome)) => (outcome, None),
+                Ok(Err(error)) => (Outcome::Failed, Some(error.to_string())),
+                Err(_) => (Outcome::Interrupted, Some(in_doubt(plan))),
             }
         };
         reports.push(TableReport { outcome, error, ..render::report(plan) });
@@ -54,16 +58,28 @@ pub(crate) fn reset(options: &Options) -> Result<Exit> {
 }
 
 /// Looks at each table, once, and decides what to do with it. The service may take two names for one.
-fn plans(options: &Options, tables: &mut Tables) -> Result<Vec<Plan>> {
+fn plans(options: &Options, tables: &mut Tables, waiting: &Waiting) -> Result<Vec<Plan>> {
     let mut plans: Vec<Plan> = Vec::new();
     for table in &options.table {
-        let found = tables.describe(table)?;
+        let described = tables.describe(table);
+        let found =
+            waiting.until(described, "it looked at the tables, so that nothing was changed")??;
         let name = found.as_ref().map_or(table, |found| &found.name).clone();
+        let is_kept = options.action == Action::Create && found.as_ref().is_some_and(is_table);
+        if is_kept {
+            let checked = tables.check_columns(&name);
+            waiting.until(checked, "it looked at the tables, so that nothing was changed")??;
+        }
         if plans.iter().all(|plan| plan.table != name) {
             plans.push(Plan::new(&name, found, options.action, options.guard.force));
         }
     }
     Ok(plans)
+}
+
+/// Whether it is a table, and no view or the like.
+fn is_table(found: &TableInfo) -> bool {
+    !matches!(found.obstacle, Some(Obstacle::NoTable(_)))
 }
 
 fn planned(plans: &[Plan]) -> ResetReport {
@@ -85,16 +101,30 @@ fn refusal(plans: &[Plan]) -> UsageError {
     UsageError::new("--table", problem, remedy)
 }
 
-fn carry_out(tables: &mut Tables, plan: &Plan, billing: Billing) -> Result<Outcome, TableError> {
+/// What may have become of a table whose change was interrupted.
+fn in_doubt(plan: &Plan) -> String {
+    let may_be = match plan.step {
+        Step::Delete => "may be gone, or go yet",
+        Step::Create => "may be there, or come yet",
+        _ => "may be gone, or be there anew",
+    };
+    format!("the table {may_be}; run the same again to make sure")
+}
+
+async fn carry_out(
+    tables: &mut Tables,
+    plan: &Plan,
+    billing: Billing,
+) -> Result<Outcome, TableError> {
     let table = &plan.table;
     match plan.step {
         Step::Nothing | Step::Refuse => return Ok(Outcome::Unchanged),
-        Step::Delete | Step::Recreate => tables.delete(table)?,
+        Step::Delete | Step::Recreate => tables.delete(table).await?,
         Step::Create => {}
     }
     if plan.step == Step::Delete {
         return Ok(Outcome::Deleted);
     }
-    tables.create(table, billing)?;
+    tables.create(table, billing).await?;
     Ok(if plan.step == Step::Create { Outcome::Created } else { Outcome::Recreated })
 }

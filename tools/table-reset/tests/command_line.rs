@@ -3,6 +3,7 @@
 
 use bench_services::embedded::dynamodb::serve_in_background;
 use bench_services::local::{Service, StackOptions};
+use bench_testing::Silent;
 use bench_testing::tool::{Place, Said};
 use mysql_async::prelude::Queryable as _;
 
@@ -42,6 +43,44 @@ fn tables_of_mysql_are_created_emptied_and_deleted() {
     obstacles(url, &environment);
     halves(url, &environment);
     names_in_another_case(url, &environment);
+    other_columns(url, &environment);
+    without_tls(url);
+}
+
+/// A table of the name with other columns is named by them, and stays.
+fn other_columns(url: &str, environment: &[(&str, &str)]) {
+    statement(url, "CREATE TABLE theirs (run INT NOT NULL, who INT NOT NULL, message MEDIUMBLOB)");
+    let arguments = ["mysql", "--yes", "--action", "create", "--table", "theirs"];
+    let said = run(environment, &arguments);
+    assert_eq!((said.code, said.stdout.as_str()), (2, ""), "{said:?}");
+    for part in [
+        "'theirs' is not a landing table",
+        "its column 'run' is int",
+        "it has no column 'sequence'",
+        "it has a column 'who', which must not be left out",
+        "use another --table",
+    ] {
+        assert!(said.stderr.contains(part), "{part}: {said:?}");
+    }
+    // Nothing was created beside it.
+    statement(url, "CREATE TABLE theirs_confirmed (id INT)");
+    statement(url, "DROP TABLE theirs, theirs_confirmed");
+}
+
+fn without_tls(url: &str) {
+    let url = format!("{url}?require_ssl=true");
+    let said = run(&[("MYSQL_URL", &url)], &["mysql", "--yes"]);
+    assert_eq!(said.code, 1, "{said:?}");
+    assert!(said.stderr.contains("requires TLS, and the server offers none"), "{said:?}");
+    assert!(said.stderr.contains("take require_ssl out of MYSQL_URL"), "{said:?}");
+}
+
+fn statement(url: &str, statement: &str) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.expect("a runtime").block_on(async {
+        let mut connection = mysql_async::Conn::from_url(url).await.expect("connected");
+        connection.query_drop(statement).await.expect("done");
+    });
 }
 
 fn round(environment: &[(&str, &str)], system: &str) {
@@ -219,6 +258,99 @@ fn foreign(url: &str, environment: &[(&str, &str)]) {
     let said =
         run(environment, &["mysql", "--yes", "--force", "--action", "delete", "--table", "orders"]);
     assert_eq!(said.code, 0, "{said:?}");
+}
+
+/// The tool, told to wait for an hour for what does not answer.
+fn waiting(environment: &[(&str, &str)], arguments: &str) -> std::process::Command {
+    let place = Place::new(env!("CARGO_BIN_EXE_table-reset"));
+    let mut command = place.command(&format!("{arguments} --timeout 1h"));
+    command.current_dir(std::env::temp_dir()).envs(environment.iter().copied());
+    command
+}
+
+#[test]
+fn an_interrupt_while_connecting_ends_it_at_once() {
+    let silents = [Some(Silent::new()), Silent::with_ipv6()];
+    for silent in silents.into_iter().flatten() {
+        let said = silent.interrupt(waiting(&aws(&silent.url()), "dynamodb"));
+        assert_eq!((said.code, said.stdout.as_str()), (130, ""), "{said:?}");
+        assert!(said.stderr.contains("so that nothing was changed"), "{said:?}");
+        let url = format!("mysql://u:hush@{}/bench", silent.address());
+        let said = silent.interrupt(waiting(&[("MYSQL_URL", &url)], "mysql"));
+        assert_eq!((said.code, said.stdout.as_str()), (130, ""), "{said:?}");
+        assert!(said.stderr.contains("so that nothing was changed"), "{said:?}");
+    }
+}
+
+#[test]
+fn bad_addresses_are_refused_before_connecting() {
+    for (url, remedy) in [
+        ("127.0.0.1:8000", "write http://127.0.0.1:8000"),
+        ("localhost:8000", "write http://localhost:8000"),
+        ("http://127.0.0.1:99999", "from 1 to 65535"),
+        ("http://:8000", "names no host"),
+        ("ftp://127.0.0.1", "neither http nor https"),
+        ("http://::1:8000", "in brackets"),
+    ] {
+        let said = run(&aws(url), &["dynamodb", "--yes"]);
+        assert_eq!((said.code, said.stdout.as_str()), (2, ""), "{url}: {said:?}");
+        assert!(said.stderr.contains("AWS_ENDPOINT_URL_DYNAMODB: "), "{url}: {said:?}");
+        assert!(said.stderr.contains(remedy), "{url}: {said:?}");
+    }
+    for (url, remedy) in [
+        ("mysql://u:hush@[::1/bench", "in brackets"),
+        ("mysql://u:hush@::1:3306/bench", "in brackets"),
+        ("mysql://u:hush@127.0.0.1:99999/bench", "from 1 to 65535"),
+        ("mysql://u:hush@/bench", "names no host"),
+        ("http://u:hush@127.0.0.1/bench", "mysql://"),
+        ("mysql://u:hu/sh@127.0.0.1/bench", "write it as %2F"),
+        ("mysql://u:hu#sh@127.0.0.1/bench", "write it as %23"),
+    ] {
+        let said = run(&[("MYSQL_URL", url)], &["mysql", "--yes"]);
+        assert_eq!((said.code, said.stdout.as_str()), (2, ""), "{url}: {said:?}");
+        assert!(said.stderr.contains(remedy) && !said.stderr.contains("hu"), "{url}: {said:?}");
+    }
+    let no_region = [("AWS_ACCESS_KEY_ID", "key"), ("AWS_SECRET_ACCESS_KEY", "hush")];
+    let said = run(&[&no_region[..], &[("AWS_PROFILE", "x")]].concat(), &["dynamodb", "--yes"]);
+    assert_eq!(said.code, 2, "{said:?}");
+    assert!(said.stderr.contains("--region: no region is named"), "{said:?}");
+}
+
+#[test]
+fn who_does_not_answer_as_a_service_is_named_in_a_sentence() {
+    use std::io::{Read as _, Write as _};
+    let page = "HTTP/1.1 404 Not Found\r\nContent-Type: text/html\r\nContent-Length: 27\r\n\
+                Connection: close\r\n\r\n<html><p>nothing</p></html>";
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("an address");
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.expect("a client");
+            stream.set_read_timeout(Some(std::time::Duration::from_millis(200))).expect("set");
+            let _ = stream.read(&mut [0; 4096]);
+            let _ = stream.write_all(page.as_bytes());
+        }
+    });
+    let (web, tls) = (format!("http://{address}"), format!("https://{address}"));
+    let closed = "http://127.0.0.1:1";
+    for (url, reason, remedy) in [
+        (web.as_str(), "the answer is not that of the service (status 404)", "--endpoint-url"),
+        (tls.as_str(), "does not speak TLS", "http:// in --endpoint-url"),
+        (closed, "connection refused", "--endpoint-url"),
+    ] {
+        let said = run(&aws(url), &["dynamodb", "--yes", "--timeout", "2s"]);
+        assert_eq!((said.code, said.stdout.as_str()), (1, ""), "{url}: {said:?}");
+        assert!(said.stderr.contains(reason) && said.stderr.contains(remedy), "{url}: {said:?}");
+        assert!(!said.stderr.contains("html") && !said.stderr.contains("os error"), "{said:?}");
+        assert_eq!(said.stderr.lines().count(), 1, "{said:?}");
+    }
+    let mysql = [format!("mysql://u:hush@{address}/b"), "mysql://u:hush@127.0.0.1:1/b".to_owned()];
+    for (url, reason) in mysql.iter().zip(["does not speak MySQL", "connection refused"]) {
+        let said = run(&[("MYSQL_URL", url)], &["mysql", "--yes", "--timeout", "2s"]);
+        assert_eq!((said.code, said.stdout.as_str()), (1, ""), "{url}: {said:?}");
+        assert!(said.stderr.contains(reason), "{url}: {said:?}");
+        assert!(said.stderr.contains("in MYSQL_URL") && !said.stderr.contains("hush"), "{said:?}");
+    }
 }
 
 #[test]

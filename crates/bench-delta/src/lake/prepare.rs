@@ -105,8 +105,8 @@ fn check_writable(path: &Path) -> Result<(), DeltaError> {
     written
 }
 
-fn folder_error(attempted: &str, path: &Path, source: std::io::Error) -> DeltaError {
-    DeltaError::Folder { attempted: format!("{attempted} {}", path.display()), source }
+fn folder_error(attempted: &str, path: &Path, error: std::io::Error) -> DeltaError {
+    DeltaError::Folder { attempted: format!("{attempted} {}", path.display()), error }
 }
 
 /// A name that nobody else has. Readers of tables and delta-rs' vacuum pass over names that begin

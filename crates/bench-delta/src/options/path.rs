@@ -3,6 +3,7 @@
 
 use std::path::{Component, Path, PathBuf};
 
+use bench_aws::has_credentials;
 use deltalake::logstore::object_store::path::Path as ObjectPath;
 use url::Url;
 
@@ -107,14 +108,6 @@ pub(super) fn resolve(folder: &Path, home: Option<&Path>) -> Result<PathBuf, Lak
         return refused(problem, "name one without control characters");
     }
     Ok(resolved)
-}
-
-/// Whether a URI has what may be secret: a user before the host, or parameters.
-pub(super) fn has_credentials(uri: &str) -> bool {
-    let rest = uri.split_once("://").map_or(uri, |(_, rest)| rest);
-    let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    // A secret may hold slashes that nobody has escaped.
-    host.contains('@') || host.contains(':') && rest.contains('@') || rest.contains(['?', '#'])
 }
 
 /// The place of a table in a bucket, without slashes at its ends.

@@ -144,15 +144,6 @@ fn secrets_in_addresses_are_refused_and_never_repeated() {
         let shown = format!("{:?}", parse(line));
         assert!(!shown.contains("SECRET"), "{shown}");
     }
-    assert_eq!(check_endpoint("http://127.0.0.1:9000"), Ok(()));
-    for (url, expected) in [
-        ("http://AKID:TOPSECRET@h", "do not belong there"),
-        ("TOPSECRET", "no address"),
-        ("ftp://h", "no address"),
-    ] {
-        let error = check_endpoint(url).expect_err("is refused").to_string();
-        assert!(error.contains(expected) && !error.contains("TOP"), "{url}: {error}");
-    }
 }
 
 #[test]

@@ -96,9 +96,7 @@ async fn nobody_is_waited_for_without_end() {
     // Connections wait there for somebody to take them.
     let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let silent_url = format!("http://{}", silent.local_addr().expect("an address"));
-    for (url, expected) in
-        [(refused, "see whether --endpoint-url"), (silent_url, "raise --timeout")]
-    {
+    for (url, expected) in [(refused, "check --endpoint-url"), (silent_url, "raise --timeout")] {
         let (since, sdk) = (Instant::now(), sdk(&url, Duration::from_secs(1)));
         let error = lake::prepare_s3(&place(), &sdk, WRITE).await.expect_err("nobody is there");
         assert!(error.to_string().contains(expected), "{error}");

@@ -66,6 +66,31 @@ fn obstacle(table: &TableDescription) -> Option<Obstacle> {
     Some(Obstacle::Extra(extra.to_owned()))
 }
 
+/// How the key of a table differs from that of a landing table.
+fn key_differences(table: &TableDescription) -> Vec<String> {
+    let kind = |name: &str| {
+        let attributes = table.attribute_definitions().iter();
+        let mut kinds = attributes.filter(|attribute| attribute.attribute_name() == name);
+        kinds.next().map_or("?", |attribute| attribute.attribute_type().as_str())
+    };
+    let part = |wanted: &KeyType| {
+        let mut parts = table.key_schema().iter().filter(|part| part.key_type() == wanted);
+        parts.next().map(KeySchemaElement::attribute_name)
+    };
+    let mut differences = Vec::new();
+    for (what, wanted, key) in
+        [("partition key", BUCKET, KeyType::Hash), ("sort key", ROW, KeyType::Range)]
+    {
+        match part(&key) {
+            Some(found) if found == wanted && kind(found) == "S" => {}
+            Some(found) => differences
+                .push(format!("its {what} is '{found}' ({}), not '{wanted}' (S)", kind(found))),
+            None => differences.push(format!("it has no {what} '{wanted}' (S)")),
+        }
+    }
+    differences
+}
+
 /// Administers tables.
 #[derive(Debug)]
 pub struct DynamodbAdmin {
@@ -121,7 +146,19 @@ impl DynamodbAdmin {
         let is_usable = |found: Option<&TableDescription>| {
             found.is_some_and(|found| has_status(found, &USABLE))
         };
-        self.wait(table, "ready", is_usable).await
+        self.wait(table, "ready", is_usable).await?;
+        self.check_columns(table).await
+    }
+
+    /// Whether the table has the key of a landing table, if it is there.
+    pub async fn check_columns(&self, table: &str) -> Result<(), TableError> {
+        let differences = self.described(table).await?.map(|found| key_differences(&found));
+        match differences.filter(|differences| !differences.is_empty()) {
+            None => Ok(()),
+            Some(differences) => {
+                Err(TableError::OtherColumns { table: table.to_owned(), differences })
+            }
+        }
     }
 
     /// Deletes the table, if it is there, and waits until it is gone. The service deletes none that is

@@ -7,7 +7,7 @@ use mysql_async::prelude::Queryable as _;
 use mysql_async::{Conn, Error};
 
 use super::catalog::{Catalog, Entry};
-use super::{CONFIRMATIONS_COMMENT, MysqlUrl, TableName, server_error, table_error};
+use super::{CONFIRMATIONS_COMMENT, MysqlUrl, TableName, columns, server_error, table_error};
 use crate::admin::{MARK, Obstacle, TableInfo};
 use crate::error::TableError;
 
@@ -80,11 +80,24 @@ impl MysqlAdmin {
     pub async fn create(&mut self, table: &str) -> Result<(), TableError> {
         let table = TableName::new(table)?;
         self.check_kind(&table).await?;
+        self.check_columns(table.as_str()).await?;
         for sql in [rows_sql(&table), confirmations_sql(&table)] {
             let created = self.connection.query_drop(sql).await;
             created.map_err(|error| table_error("create", &table, &error))?;
         }
         self.check_kind(&table).await
+    }
+
+    /// Whether the table and that of its confirmations have the columns of ours, as far as they are
+    /// there; what differs otherwise.
+    pub async fn check_columns(&mut self, table: &str) -> Result<(), TableError> {
+        let table = TableName::new(table)?;
+        let differences = columns::differences(&mut self.connection, &table).await;
+        let differences = differences.map_err(|error| self.looking_failed(&error))?;
+        if differences.is_empty() {
+            return Ok(());
+        }
+        Err(TableError::OtherColumns { table: table.as_str().to_owned(), differences })
     }
 
     async fn check_kind(&mut self, table: &TableName) -> Result<(), TableError> {

@@ -8,7 +8,7 @@ use clap::Args;
 use mysql_async::prelude::Queryable as _;
 use mysql_async::{Conn, Error, IoError, Opts, OptsBuilder, Pool, PoolConstraints, PoolOpts};
 
-use super::server_error;
+use super::{server_error, url};
 use crate::error::TableError;
 
 /// How to reach `MySQL`; flatten it into a tool's options. Never shown whole: the address holds a
@@ -50,12 +50,7 @@ impl MysqlUrl {
     /// Reads `mysql://USER:PASSWORD@HOST:PORT/DATABASE`, with the parameters of `mysql_async` after
     /// a `?`.
     pub fn parse(text: &str) -> Result<Self, TableError> {
-        let refused = |reason: String| TableError::MysqlUrl { reason };
-        let opts = Opts::from_url(text).map_err(|error| refused(error.to_string()))?;
-        if opts.db_name().is_none_or(str::is_empty) {
-            return Err(refused("it names no database".to_owned()));
-        }
-        Ok(Self(opts))
+        url::parse(text).map(Self).map_err(|reason| TableError::MysqlUrl { reason })
     }
 
     /// Host, port and database.
@@ -63,7 +58,11 @@ impl MysqlUrl {
     pub fn address(&self) -> String {
         let Self(opts) = self;
         let (host, port) = (opts.ip_or_hostname(), opts.tcp_port());
-        format!("{host}:{port}/{}", opts.db_name().unwrap_or_default())
+        let database = opts.db_name().unwrap_or_default();
+        if host.contains(':') {
+            return format!("[{host}]:{port}/{database}");
+        }
+        format!("{host}:{port}/{database}")
     }
 
     /// Connections to the server, at most so many at a time; the first is made when it is needed.
@@ -160,6 +159,8 @@ mod tests {
         let url = MysqlUrl::parse("mysql://alice:hush@db.example:3307/bench").expect("an address");
         assert_eq!(url.address(), "db.example:3307/bench");
         assert_eq!(format!("{url:?}"), "MysqlUrl(\"db.example:3307/bench\")");
+        let url = MysqlUrl::parse("mysql://u:x@[::1]:3306/bench").expect("an address");
+        assert_eq!(url.address(), "[::1]:3306/bench");
     }
 
     #[test]

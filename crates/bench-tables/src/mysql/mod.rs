@@ -5,9 +5,11 @@
 
 mod admin;
 mod catalog;
+mod columns;
 mod connection;
 mod gaps;
 mod reader;
+mod url;
 mod writer;
 
 pub use admin::MysqlAdmin;
@@ -15,7 +17,8 @@ pub use connection::{MysqlArgs, MysqlServer, MysqlUrl};
 pub(crate) use reader::MysqlSource;
 pub use writer::MysqlWriter;
 
-use mysql_async::{Error, ServerError};
+use bench_aws::{NetworkProblem, one_line};
+use mysql_async::{DriverError, Error, ServerError};
 
 use crate::error::TableError;
 
@@ -117,20 +120,70 @@ fn table_error(attempted: &str, table: &TableName, error: &Error) -> TableError 
 fn server_error(attempted: String, error: &Error) -> TableError {
     let (reason, remedy) = match error {
         Error::Server(error) => {
-            let remedy = match error.code {
-                1044 | 1142 => Some("docs/tables.md has the rights that the tools need"),
-                1045 => Some("check the user and the password in MYSQL_URL"),
-                1049 => Some("name a database that exists in MYSQL_URL"),
-                _ => None,
-            };
-            (format!("{} ({})", error.message, error.code), remedy)
+            let message = one_line(&error.message);
+            (format!("{message} ({})", error.code), remedy_for(error.code))
         }
-        Error::Io(error) => {
-            (error.to_string(), Some("see whether the server in MYSQL_URL is there"))
-        }
-        error => (error.to_string(), None),
+        Error::Driver(DriverError::NoClientSslFlagFromServer) => (
+            "MYSQL_URL requires TLS, and the server offers none".to_owned(),
+            Some("switch TLS on in the server, or take require_ssl out of MYSQL_URL"),
+        ),
+        error => client_reason(error),
     };
     TableError::Mysql { attempted, reason, remedy }
+}
+
+/// What to do about what a server says by such a code.
+fn remedy_for(code: u16) -> Option<&'static str> {
+    match code {
+        1040 | 1203 | 1226 => Some("use fewer connections, or raise max_connections in the server"),
+        1044 | 1142 | 1143 | 1227 => Some("docs/tables.md has the rights that the tools need"),
+        1045 | 1698 => Some("check the user and the password in MYSQL_URL"),
+        1049 => Some("name a database that exists in MYSQL_URL"),
+        1129 => Some("unblock this host in the server with FLUSH HOSTS"),
+        1130 => Some("let the user connect from this host in the server"),
+        1153 => Some("send smaller messages, or raise max_allowed_packet in the server"),
+        1021 | 1114 | 3675 => Some("free some disk space of the server"),
+        1251 | 2059 => Some("use another authentication plugin for the user in the server"),
+        1290 | 1836 => Some("use a server that can be written to"),
+        3159 => Some("add ?require_ssl=true to MYSQL_URL"),
+        _ => None,
+    }
+}
+
+/// What the client says that has no words for people.
+fn client_reason(error: &Error) -> (String, Option<&'static str>) {
+    const REACH: &str = "check the host and the port in MYSQL_URL";
+    if let Some(problem) = NetworkProblem::of(error) {
+        let remedy = match problem {
+            NetworkProblem::UnknownIssuer | NetworkProblem::Certificate => {
+                "use a server whose certificate is trusted here, or take require_ssl out of MYSQL_URL"
+            }
+            NetworkProblem::OtherName => "name the host in MYSQL_URL as its certificate does",
+            NetworkProblem::Timeout => {
+                "check the host and the port in MYSQL_URL, or raise --timeout"
+            }
+            NetworkProblem::Expired | NetworkProblem::TooManyFiles => problem.remedy(),
+            _ => REACH,
+        };
+        return (problem.reason().to_owned(), Some(remedy));
+    }
+    match error {
+        // What answers is something else than MySQL, or breaks off.
+        Error::Driver(
+            DriverError::PacketOutOfOrder
+            | DriverError::UnexpectedPacket { .. }
+            | DriverError::CantParseServerVersion { .. },
+        )
+        | Error::Io(_) => ("what answers there does not speak MySQL".to_owned(), Some(REACH)),
+        Error::Driver(DriverError::ConnectionClosed) => {
+            (NetworkProblem::Closed.reason().to_owned(), Some(REACH))
+        }
+        Error::Driver(DriverError::UnknownAuthPlugin { name }) => (
+            format!("the server asks for the unknown authentication '{name}'"),
+            Some("use another authentication plugin for the user in the server"),
+        ),
+        error => (one_line(&error.to_string()).trim_end_matches('.').to_owned(), None),
+    }
 }
 
 #[cfg(test)]
@@ -142,6 +195,34 @@ mod tests {
         assert_eq!(TableName::new("a-b_$1").expect("good").quoted(), "`a-b_$1`");
         for wrong in ["", "a`b", "a.b", "a b", "ä", &"x".repeat(55)] {
             assert!(TableName::new(wrong).expect_err(wrong).is_usage(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn errors_of_the_client_are_in_words_for_people() {
+        let io = |kind| Error::Io(mysql_async::IoError::Io(std::io::Error::from(kind)));
+        for (error, said) in [
+            (
+                io(std::io::ErrorKind::ConnectionRefused),
+                "failed to x: connection refused; check the host and the port in MYSQL_URL",
+            ),
+            (
+                io(std::io::ErrorKind::TimedOut),
+                "failed to x: no answer in time; check the host and the port in MYSQL_URL, or raise \
+                 --timeout",
+            ),
+            (
+                Error::Driver(DriverError::NoClientSslFlagFromServer),
+                "failed to x: MYSQL_URL requires TLS, and the server offers none; switch TLS on in \
+                 the server, or take require_ssl out of MYSQL_URL",
+            ),
+            (
+                Error::Driver(DriverError::PacketOutOfOrder),
+                "failed to x: what answers there does not speak MySQL; check the host and the port \
+                 in MYSQL_URL",
+            ),
+        ] {
+            assert_eq!(server_error("x".to_owned(), &error).to_string(), said);
         }
     }
 

@@ -8,7 +8,9 @@ use mysql_async::prelude::Queryable as _;
 use mysql_async::{Error, Params, Pool, Value};
 
 use super::connection::no_answer;
-use super::{COLUMNS, INSERT_ROWS_MAX, MysqlServer, MysqlUrl, TableName, is_passing, table_error};
+use super::{
+    COLUMNS, INSERT_ROWS_MAX, MysqlAdmin, MysqlServer, MysqlUrl, TableName, is_passing, table_error,
+};
 use crate::error::TableError;
 use crate::row::{BatchId, ConfirmedBatch, OwnedRow, Row, WriterOptions, Written, run_name};
 use crate::writing::{Backoff, Identity, Landing, Parts, Sent, chunks, send_all};
@@ -40,16 +42,18 @@ impl std::fmt::Debug for MysqlWriter {
 }
 
 impl MysqlWriter {
-    /// Connects a writer into `table`, which is not looked at before the first row. `clock` gives
-    /// the instants of confirmations.
+    /// Connects a writer into `table`, which need not be there before the first row; one with other
+    /// columns is refused. `clock` gives the instants of confirmations.
     pub async fn connect(
         url: &MysqlUrl,
         table: &str,
         options: WriterOptions,
         clock: SystemClock,
     ) -> Result<Self, TableError> {
-        let table = Arc::new(TableName::new(table)?);
+        let name = table;
+        let table = Arc::new(TableName::new(name)?);
         let server = url.server(options.retry_for).await?;
+        MysqlAdmin::connect(url, options.retry_for).await?.check_columns(name).await?;
         let pool = url.pool(options.requests_in_flight);
         let insert = Insert { pool, table, identity: Arc::new(Identity::new()), clock };
         let statement_max_bytes = server.packet_max_bytes.saturating_sub(STATEMENT_OVERHEAD_BYTES);

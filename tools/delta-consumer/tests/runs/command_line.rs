@@ -1,5 +1,6 @@
 //! What the tool makes of its command line, the mistakes on it above all.
 
+use bench_testing::Silent;
 use bench_testing::tool::Place;
 
 use crate::TOOL;
@@ -77,4 +78,16 @@ fn programs_and_people_are_told_the_options() {
         let said = place.run(&format!("--generate {what}"));
         assert!(said.code == 0 && said.stdout.contains("delta-consumer"), "{what}: {said:?}");
     }
+}
+
+#[test]
+fn an_interrupt_while_connecting_ends_it_at_once() {
+    let (silent, place) = (Silent::new(), Place::new(TOOL));
+    let mut command = place.command("--lake-path s3://bench/t --timeout 1h");
+    command.env("AWS_ENDPOINT_URL_S3", silent.url());
+    command.env("AWS_ACCESS_KEY_ID", "key").env("AWS_SECRET_ACCESS_KEY", "secret");
+    let said = silent.interrupt(command);
+    assert_eq!((said.code, said.stdout.as_str()), (130, ""), "{said:?}");
+    assert!(said.stderr.contains("error: interrupted while "), "{said:?}");
+    assert_eq!(place.entries(), [""; 0]);
 }

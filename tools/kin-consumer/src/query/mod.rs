@@ -30,7 +30,7 @@ use report::Answer;
 pub(crate) fn query(options: &Options, field: &str) -> Result<Exit> {
     options.end.check()?;
     let shutdown = Shutdown::install().context("failed to listen for signals")?;
-    let source = Source::named(options)?;
+    let source = Source::named(options, &shutdown)?;
     let (clock, run) = (SystemClock::new(), RunId::random());
     let Connected { receivers, fan_out } = source.connect(run, clock, &Counts::default())?;
     let reading =

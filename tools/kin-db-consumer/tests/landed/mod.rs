@@ -9,6 +9,7 @@ use bench_core::clock::{Clock as _, Stamp, SystemClock};
 use bench_core::message::RunId;
 use bench_core::message::header::{HEADER_BYTES, HeaderWriter};
 use bench_tables::{Row, TableWriter};
+use bench_testing::Silent;
 use bench_testing::tool::{Place, Said};
 use tokio::runtime::{Builder, Runtime};
 
@@ -26,6 +27,17 @@ impl Consumer {
         command.envs(self.environment.iter().cloned()).args(arguments);
         Said::of(command)
     }
+}
+
+/// Interrupts the tool while it waits for an answer of its service.
+pub(crate) fn check_interrupt(consumer: &Consumer, silent: &Silent) {
+    let place = Place::new(consumer.program);
+    let mut command = place.command("--all-runs --timeout 1h");
+    command.envs(consumer.environment.iter().cloned());
+    let said = silent.interrupt(command);
+    assert_eq!((said.code, said.stdout.as_str()), (130, ""), "{said:?}");
+    assert!(said.stderr.contains("error: interrupted while "), "{said:?}");
+    assert_eq!(place.entries(), [""; 0]);
 }
 
 pub(crate) fn runtime() -> Runtime {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bench_core::results::Status;
+use bench_testing::Silent;
 use bench_testing::tool::{Place, Running};
 
 use crate::TOOL;
@@ -26,4 +27,16 @@ fn an_interrupted_run_sends_what_it_has_and_reports() {
         assert!(produced.acked > 100 && produced.acked == produced.sent, "{args}: {produced:?}");
         assert!(kinesis.messages("benchmark") == acked(&place), "{args}");
     }
+}
+
+#[test]
+fn an_interrupt_while_connecting_leaves_no_result() {
+    let (silent, place) = (Silent::new(), Place::new(TOOL));
+    let mut command = place.command("--create --timeout 1h");
+    command.env("AWS_ENDPOINT_URL_KINESIS", silent.url());
+    command.env("AWS_ACCESS_KEY_ID", "key").env("AWS_SECRET_ACCESS_KEY", "hush");
+    let said = silent.interrupt(command);
+    assert_eq!((said.code, said.stdout.as_str()), (130, ""), "{said:?}");
+    assert!(said.stderr.contains("error: interrupted while "), "{said:?}");
+    assert_eq!(place.entries(), [""; 0]);
 }
