@@ -73,7 +73,7 @@ fn problem_of(error: ParseError, rest: &str) -> String {
     let host = host.split('/').next().unwrap_or_default();
     match error {
         _ if host.is_empty() => "it names no host".to_owned(),
-        ParseError::InvalidPort if !host.starts_with('[') && host.matches(':').count() > 1 => {
+        _ if !host.starts_with('[') && host.matches(':').count() > 1 => {
             "an IPv6 address has to be in brackets, as in mysql://USER:PASSWORD@[::1]:3306/DATABASE"
                 .to_owned()
         }
