@@ -1,11 +1,15 @@
 //! Work that keeps its thread, and that an interrupt cannot reach.
 
 use std::thread;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use tokio::sync::oneshot;
 
 use crate::Waiting;
+
+/// How often work is looked at that may still end after an interrupt.
+const LOOK_EVERY: Duration = Duration::from_millis(10);
 
 impl Waiting {
     /// Waits for work that keeps its thread, as [`Waiting::until`] does for a future: a client's
@@ -16,11 +20,33 @@ impl Waiting {
         work: impl FnOnce() -> T + Send + 'static,
         doing: &'static str,
     ) -> Result<T> {
-        let (sender, done) = oneshot::channel();
+        self.until_done_within(Duration::ZERO, work, doing)
+    }
+
+    /// The same for work that is better brought to its end, since it would leave something behind:
+    /// after an interrupt it has `grace` for that.
+    pub fn until_done_within<T: Send + 'static>(
+        &self,
+        grace: Duration,
+        work: impl FnOnce() -> T + Send + 'static,
+        doing: &'static str,
+    ) -> Result<T> {
+        let (sender, mut done) = oneshot::channel();
         let worker = thread::Builder::new().name("apart".to_owned());
         let started = worker.spawn(move || drop(sender.send(work())));
         drop(started.context("failed to start a thread")?);
-        self.until(done, doing)?.context("a thread ended before its work")
+        let interrupted = match self.until(&mut done, doing) {
+            Ok(done) => return done.context("a thread ended before its work"),
+            Err(interrupted) => interrupted,
+        };
+        let deadline = Instant::now() + grace;
+        loop {
+            match done.try_recv() {
+                Ok(done) => return Ok(done),
+                Err(_) if Instant::now() >= deadline => return Err(interrupted),
+                Err(_) => thread::sleep(LOOK_EVERY),
+            }
+        }
     }
 }
 

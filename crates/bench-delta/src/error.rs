@@ -276,7 +276,7 @@ fn last_line(error: &object_store::Error) -> String {
     while let Some(cause) = last.source() {
         last = cause;
     }
-    without_number(&sentence(&last.to_string()))
+    without_number(&one_line(&last.to_string()))
 }
 
 /// A request that was not answered within the time that the caller had for it.

@@ -27,6 +27,9 @@ const INTERVAL_MAX: Duration = Duration::from_mins(1);
 /// What a consumer takes of the machine at least: a thread and the connection of a shard.
 const CONSUMER: Needs = Needs { memory_bytes: 1_000_000, queue_bytes: 0, threads: 1, files: 5 };
 
+/// How long registering may go on after an interrupt: a consumer that is left registered costs money.
+const FAN_OUT_GRACE: Duration = Duration::from_secs(2);
+
 /// The service that has the stream.
 pub(crate) struct Source<'a> {
     reading: &'a ReadingArgs,
@@ -89,7 +92,9 @@ impl<'a> Source<'a> {
         let connecting = move || {
             KinesisReceiver::connect(&config, &stream, &start, &subscription, count, clock, &counts)
         };
-        let receivers = self.waiting.until_done(connecting, "the consumers connected")?;
+        let grace = if fan_out.is_some() { FAN_OUT_GRACE } else { Duration::ZERO };
+        let receivers =
+            self.waiting.until_done_within(grace, connecting, "the consumers connected")?;
         let receivers = receivers.map_err(|error| match error {
             ReceiveError::NoSuchShard(error) => {
                 UsageError::from_library(format!("--from: {error}")).into()
@@ -110,7 +115,8 @@ impl<'a> Source<'a> {
              run aws kinesis deregister-stream-consumer"
         );
         let registering = move || FanOutConsumer::register(&config, &stream, &name);
-        let registered = self.waiting.until_done(registering, "a consumer was registered");
+        let doing = "a consumer was registered";
+        let registered = self.waiting.until_done_within(FAN_OUT_GRACE, registering, doing);
         Ok(Some(registered.context(may_be_left)??))
     }
 

@@ -21,7 +21,8 @@ pub(super) fn parse(text: &str) -> Result<Opts, String> {
         return Err(problem);
     }
     let url = url.map_err(|error| problem_of(error, rest))?;
-    let host = url.host_str().filter(|host| !host.is_empty()).ok_or("it names no host")?;
+    let host = url.host_str().filter(|host| !host.is_empty());
+    let host = host.ok_or_else(|| problem_of(ParseError::EmptyHost, rest))?;
     if url.port() == Some(0) {
         return Err(PORT.to_owned());
     }
