@@ -35,6 +35,7 @@ const LOOK_FOR_TABLE_EVERY: Duration = Duration::from_millis(50);
 
 /// What was done when the user had enough.
 const REACHED: &str = "the place of the table was tried";
+const LOOKED: &str = "the table was looked at";
 const WAITED: &str = "the table was waited for";
 
 /// The table that the command line names, and how it is followed.
@@ -101,7 +102,7 @@ impl Source {
         clock: SystemClock,
         counts: &Counts,
     ) -> Result<Option<DeltaReceiver>> {
-        match self.connect(self.config, clock, counts)? {
+        match self.connect(self.config, clock, counts, LOOKED)? {
             Ok(receiver) => Ok(Some(receiver)),
             Err(error) if is_missing(&error) && !self.wait_for_table.is_zero() => Ok(None),
             Err(error) => Err(error.into()),
@@ -129,7 +130,7 @@ impl Source {
             ..self.config
         };
         loop {
-            let error = match self.connect(config, clock, counts)? {
+            let error = match self.connect(config, clock, counts, WAITED)? {
                 Ok(receiver) => return Ok(receiver),
                 Err(error) => error,
             };
@@ -148,10 +149,11 @@ impl Source {
         config: FollowConfig,
         clock: SystemClock,
         counts: &Counts,
+        doing: &'static str,
     ) -> Result<Result<DeltaReceiver, DeltaError>> {
         let (lake, counts) = (self.named.connect(counts)?, counts.clone());
         let connecting = move || DeltaReceiver::connect(&lake, config, clock, &counts);
-        self.waiting.until_done(connecting, "the table was looked at")
+        self.waiting.until_done(connecting, doing)
     }
 }
 

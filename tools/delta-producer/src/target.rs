@@ -40,13 +40,13 @@ impl Target {
             (options.lake.embedded(endpoint, keys, bucket, &name), Some(embedded))
         };
         let access = Access::Write { create_bucket: options.create_bucket };
-        let may_be_left = if options.create_bucket {
-            "the bucket may have been created, and a probe (_bench_probe_...) be left in it"
+        let trying = if options.create_bucket {
+            "the place of the table was tried; the bucket may have been created, and a probe \
+             (_bench_probe_...) be left in it"
         } else {
-            "a probe (_bench_probe_...) may be left where the table was to lie"
+            "the place of the table was tried; a probe (_bench_probe_...) may be left there"
         };
-        let prepared = waiting.until(named.prepare(access), REACHED);
-        prepared.with_context(|| format!("{}: {may_be_left}", named.uri()))??;
+        waiting.until(named.prepare(access), trying)??;
         let lake = named.connect(&Counts::default())?;
         let found = waiting.until(Table::open(&lake), "the table was looked for")??;
         let partition_by = match &found {

@@ -77,8 +77,8 @@ fn partition_keys_that_no_record_has_are_refused() {
     place.write("b.csv", "title,price\nDune,9\n");
     place.write("t.txt", "no json\n");
     for (args, said) in [
-        ("--input b.csv --partition-key-field author", "in the first record: title, price"),
-        ("--input b.csv --partition-key-field Title", "in the first record: title, price"),
+        ("--input b.csv --partition-key-field author", "in the first record: price, title"),
+        ("--input b.csv --partition-key-field Title", "in the first record: price, title"),
         ("--input t.txt --partition-key-field title", "are not JSON objects"),
     ] {
         let refused = place.run(args);
