@@ -14,7 +14,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// Waits for what is asked of a service before a run, on a runtime of its own.
 #[derive(Debug)]
 pub struct Waiting {
-    runtime: Runtime,
+    /// Always there, up to its end.
+    runtime: Option<Runtime>,
     shutdown: Shutdown,
 }
 
@@ -25,7 +26,7 @@ impl Waiting {
         let mut runtime = tokio::runtime::Builder::new_multi_thread();
         let runtime = runtime.worker_threads(1).enable_all().build();
         let runtime = runtime.context("failed to start a runtime")?;
-        Ok(Self { runtime, shutdown: shutdown.clone() })
+        Ok(Self { runtime: Some(runtime), shutdown: shutdown.clone() })
     }
 
     /// Waits for an operation. If it is interrupted, the error says `interrupted while` and `doing`.
@@ -35,7 +36,8 @@ impl Waiting {
                 tokio::time::sleep(LOOK_EVERY).await;
             }
         };
-        self.runtime.block_on(async {
+        let Some(runtime) = &self.runtime else { return Err(Interrupted(doing).into()) };
+        runtime.block_on(async {
             tokio::select! {
                 done = operation => Ok(done),
                 () = interrupted => Err(Interrupted(doing).into()),
@@ -44,8 +46,18 @@ impl Waiting {
     }
 }
 
+impl Drop for Waiting {
+    /// Waits for nothing that still blocks, such as the look-up of a host name.
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use std::sync::mpsc::channel;
     use std::time::Instant;
 
     use super::*;
@@ -62,5 +74,15 @@ mod tests {
         let error = error.expect_err("interrupted");
         assert_eq!(error.to_string(), "interrupted while it slept");
         assert!(started.elapsed() < Duration::from_mins(1));
+    }
+
+    #[test]
+    fn the_end_does_not_wait_for_what_blocks() {
+        let waiting = Waiting::new(&Shutdown::without_signals()).expect("a runtime");
+        let (open, never) = channel::<()>();
+        let blocks = waiting.until(async { tokio::task::spawn_blocking(move || never.recv()) }, "");
+        drop(waiting);
+        // Its end would have been waited for, and it only ends now.
+        drop((open, blocks));
     }
 }
