@@ -45,7 +45,8 @@ pub(crate) enum ConnectorState {
     Failed(String),
 }
 
-/// A worker, by its REST address.
+/// A worker, by its REST address. Clones share its connections.
+#[derive(Clone)]
 pub(crate) struct Worker {
     agent: Agent,
     url: String,
@@ -87,12 +88,12 @@ impl Worker {
         if host.as_str().contains('@') {
             return refused("holds a user name", "name an address that needs none");
         }
-        let config = Agent::config_builder()
-            .timeout_global(Some(timeout))
-            .http_status_as_error(false)
-            .proxy(None)
-            .build();
-        Ok(Self { agent: config.new_agent(), url: url.trim_end_matches('/').to_owned() })
+        Ok(Self { agent: agent(timeout), url: url.trim_end_matches('/').to_owned() })
+    }
+
+    /// The same, whose answers may take as long as `timeout`.
+    pub(crate) fn within(&self, timeout: Duration) -> Self {
+        Self { agent: agent(timeout), url: self.url.clone() }
     }
 
     /// Its address.
@@ -170,6 +171,15 @@ impl Worker {
             reason: format!("status {}, {error}", status.as_u16()),
         })
     }
+}
+
+fn agent(timeout: Duration) -> Agent {
+    let config = Agent::config_builder()
+        .timeout_global(Some(timeout))
+        .http_status_as_error(false)
+        .proxy(None)
+        .build();
+    config.new_agent()
 }
 
 impl Status {
