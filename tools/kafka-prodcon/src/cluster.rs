@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use bench_cli::UsageError;
+use bench_cli::{Interrupted, Shutdown, UsageError};
 use bench_core::results::{ServiceInfo, ServiceOrigin};
 use bench_kafka::StartOffset;
 use bench_kafka::admin::{Admin, TopicOutcome};
@@ -33,7 +33,9 @@ const FETCH_BACKOFF: &str = "fetch.queue.backoff.ms";
 /// A cluster to run against.
 pub(crate) struct Cluster {
     pub(crate) config: KafkaConfig,
-    pub(crate) admin: Admin,
+    /// Shared with calls that nobody waits for any more after an interrupt.
+    admin: Arc<Admin>,
+    shutdown: Shutdown,
     embedded: Option<RefCell<EmbeddedKafka>>,
     connection: ConnectionArgs,
 }
@@ -46,18 +48,25 @@ pub(crate) struct PreparedTopic {
 
 impl Cluster {
     /// Connects to the cluster that is named, or starts an embedded one.
-    pub(crate) fn named_or_embedded(connection: &ConnectionArgs) -> Result<Self> {
+    pub(crate) fn named_or_embedded(
+        connection: &ConnectionArgs,
+        shutdown: &Shutdown,
+    ) -> Result<Self> {
         let mut config = connection.config("kafka-prodcon")?;
         if config.bootstrap_servers().is_some() {
-            return Self::connect(config, None, connection);
+            return Self::connect(config, None, connection, shutdown);
         }
         let embedded = EmbeddedKafka::start(1).context("failed to start the embedded broker")?;
         config.set("bootstrap.servers", embedded.bootstrap_servers());
-        Self::connect(config, Some(embedded), connection)
+        Self::connect(config, Some(embedded), connection, shutdown)
     }
 
     /// Connects to the cluster that is named; `mode` cannot use an embedded one.
-    pub(crate) fn named(connection: &ConnectionArgs, mode: &str) -> Result<Self> {
+    pub(crate) fn named(
+        connection: &ConnectionArgs,
+        mode: &str,
+        shutdown: &Shutdown,
+    ) -> Result<Self> {
         let config = connection.config("kafka-prodcon")?;
         if config.bootstrap_servers().is_none() {
             return Err(UsageError::new(
@@ -67,22 +76,39 @@ impl Cluster {
             )
             .into());
         }
-        Self::connect(config, None, connection)
+        Self::connect(config, None, connection, shutdown)
     }
 
     fn connect(
         config: KafkaConfig,
         embedded: Option<EmbeddedKafka>,
         connection: &ConnectionArgs,
+        shutdown: &Shutdown,
     ) -> Result<Self> {
-        let admin = Admin::connect(&config, connection.timeout)?;
+        let admin = shutdown.interruptible("connecting to Kafka", {
+            let (config, timeout) = (config.clone(), connection.timeout);
+            move || Admin::connect(&config, timeout)
+        })??;
+        let (admin, shutdown) = (Arc::new(admin), shutdown.clone());
         let embedded = embedded.map(RefCell::new);
-        Ok(Self { config, admin, embedded, connection: connection.clone() })
+        Ok(Self { config, admin, shutdown, embedded, connection: connection.clone() })
+    }
+
+    /// Asks the cluster something, and no longer waits for the answer after an interrupt, which was
+    /// one while `doing`.
+    pub(crate) fn ask<T: Send + 'static>(
+        &self,
+        doing: &'static str,
+        call: impl FnOnce(&Admin) -> T + Send + 'static,
+    ) -> Result<T, Interrupted> {
+        let admin = Arc::clone(&self.admin);
+        self.shutdown.interruptible(doing, move || call(&admin))
     }
 
     /// What its clients connect to, to use a topic of so many partitions.
     pub(crate) fn target(&self, partitions: u32) -> Target {
-        let brokers = self.admin.cluster().map_or(1, |cluster| cluster.brokers);
+        let cluster = self.ask("asking for the cluster's size", Admin::cluster);
+        let brokers = cluster.map_or(1, |cluster| cluster.map_or(1, |cluster| cluster.brokers));
         let is_embedded = self.embedded.is_some();
         Target { is_embedded, brokers: brokers.into(), partitions: partitions.into() }
     }
@@ -145,13 +171,13 @@ impl Cluster {
         if let Some(local) = local::origin_of(&name, &address) {
             return local;
         }
-        let version = match self.admin.cluster() {
-            Ok(cluster) => format!(
+        let version = match self.ask("asking for the cluster's id", Admin::cluster) {
+            Ok(Ok(cluster)) => format!(
                 "cluster {} of {} broker(s)",
                 cluster.id.as_deref().unwrap_or("without an id"),
                 cluster.brokers
             ),
-            Err(_) => "unknown".to_owned(),
+            _ => "unknown".to_owned(),
         };
         ServiceInfo { name, origin: ServiceOrigin::External, address, version }
     }
@@ -165,11 +191,16 @@ impl Cluster {
             return Ok(PreparedTopic { partitions: wanted, warning: None });
         }
         let may_extend = !args.keep_partitions;
-        let outcome = self.admin.ensure_topic(topic, wanted, args.replication_factor, may_extend);
-        let outcome = match outcome {
+        let ensure = |may_extend| {
+            let (topic, replication) = (args.topic.clone(), args.replication_factor);
+            self.ask("the topic was prepared", move |admin| {
+                admin.ensure_topic(&topic, wanted, replication, may_extend)
+            })
+        };
+        let outcome = match ensure(may_extend)? {
             // Not everyone may extend a topic, and not every one needs to be extended.
             Err(error) if may_extend => {
-                let again = self.admin.ensure_topic(topic, wanted, args.replication_factor, false);
+                let again = ensure(false)?;
                 match again {
                     Ok(TopicOutcome::TooFew { .. }) => {
                         tracing::warn!("topic '{topic}' was not extended: {error}");
@@ -198,23 +229,26 @@ impl Cluster {
     }
 
     /// Whether the topic is there and compacted. A cluster that does not tell is taken at its best.
-    pub(crate) fn is_compacted(&self, topic: &str) -> bool {
+    pub(crate) fn is_compacted(&self, topic: &str) -> Result<bool, Interrupted> {
         if self.embedded.is_some() {
-            return false;
+            return Ok(false);
         }
-        let compacted = self.admin.topic(topic).and_then(|found| match found {
-            Some(_) => self.admin.is_compacted(topic),
-            None => Ok(false),
-        });
-        compacted.unwrap_or_else(|error| {
+        let topic = topic.to_owned();
+        let compacted = self.ask("looking at the topic", move |admin| {
+            admin.topic(&topic).and_then(|found| match found {
+                Some(_) => admin.is_compacted(&topic),
+                None => Ok(false),
+            })
+        })?;
+        Ok(compacted.unwrap_or_else(|error| {
             tracing::debug!("whether the topic is compacted is not known: {error}");
             false
-        })
+        }))
     }
 
     /// Refuses a compacted topic, on which an audit would count as lost what was superseded.
-    pub(crate) fn refuse_compacted(&self, topic: &str) -> Result<(), UsageError> {
-        if !self.is_compacted(topic) {
+    pub(crate) fn refuse_compacted(&self, topic: &str) -> Result<()> {
+        if !self.is_compacted(topic)? {
             return Ok(());
         }
         Err(UsageError::new(
@@ -224,12 +258,15 @@ impl Cluster {
                  and the others would count as lost"
             ),
             "name another topic, or set cleanup.policy=delete on this one",
-        ))
+        )
+        .into())
     }
 
     /// The offsets at which reading begins, one a partition.
     pub(crate) fn starts(&self, topic: &str, from: From) -> Result<Vec<StartOffset>> {
-        let watermarks = self.admin.watermarks(topic)?;
+        let topic = topic.to_owned();
+        let watermarks =
+            self.ask("looking for the ends of the topic", move |admin| admin.watermarks(&topic))??;
         let start = |marks: &bench_kafka::admin::PartitionWatermarks| StartOffset {
             partition: marks.partition,
             offset: match from {

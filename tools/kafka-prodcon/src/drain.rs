@@ -14,7 +14,7 @@ use clap::ArgMatches;
 
 use crate::clients;
 use crate::cluster::Cluster;
-use crate::consumers::{self, await_assignment, connect, take_partitions};
+use crate::consumers::{self, await_assignment, connect, connect_alone, take_partitions};
 use crate::kills::{self, Follow};
 use crate::landing::{Consumer, Landing};
 use crate::options::{DrainArgs, From, Options};
@@ -29,13 +29,13 @@ pub(crate) fn drain(options: &Options, args: &DrainArgs, matches: &ArgMatches) -
     let interval_ns = args.run.interval_ns()?;
     let sent = args.from_run.as_deref().map(acked_in).transpose()?;
     let shutdown = Shutdown::install().context("failed to listen for signals")?;
-    let cluster = Cluster::named(&options.connection, "drain")?;
-    let landing = Landing::find(&args.consumer, &options.table_connection, &cluster)?;
+    let cluster = Cluster::named(&options.connection, "drain", &shutdown)?;
+    let landing = Landing::find(&args.consumer, &options.table_connection, &cluster, &shutdown)?;
     let starts = cluster.starts(&args.topic, args.from)?;
     let mut warnings = Vec::new();
     if sent.is_some() {
         cluster.refuse_compacted(&args.topic)?;
-    } else if cluster.is_compacted(&args.topic) {
+    } else if cluster.is_compacted(&args.topic)? {
         warnings.push(format!(
             "topic '{}' is compacted: gaps in the sequence numbers are no loss",
             args.topic
@@ -76,8 +76,9 @@ pub(crate) fn drain(options: &Options, args: &DrainArgs, matches: &ArgMatches) -
             landing.prepare_table()?;
         }
         let config = consumer_config(&cluster, args)?;
-        let mut receivers = connect(&config, working, clock)?;
+        let mut receivers;
         if args.group.is_some() {
+            receivers = connect(&config, working, clock)?;
             for receiver in &mut receivers {
                 receiver.join(&args.topic)?;
             }
@@ -92,6 +93,7 @@ pub(crate) fn drain(options: &Options, args: &DrainArgs, matches: &ArgMatches) -
                 return Err(error);
             }
         } else {
+            receivers = connect_alone(&config, working, clock)?;
             take_partitions(&mut receivers, &args.topic, &starts)?;
         }
         let (expected, ledger, partial) = AckedRun::expectation(sent, &mut warnings);
@@ -119,14 +121,12 @@ fn consumer_config(cluster: &Cluster, args: &DrainArgs) -> Result<KafkaConfig> {
         From::Beginning => "earliest",
         From::Latest => "latest",
     };
-    // The client library wants a group's name even when it joins none.
-    let group = args.group.clone().unwrap_or_else(|| "kafka-prodcon-drain".to_owned());
     let mut properties = vec![
         ("auto.offset.reset", reset.to_owned()),
         ("enable.auto.commit", args.group.is_some().to_string()),
         ("enable.partition.eof", (!args.follow).to_string()),
-        ("group.id", group),
     ];
+    properties.extend(args.group.clone().map(|group| ("group.id", group)));
     if let Some(isolation) = args.isolation {
         properties.push(("isolation.level", isolation.property().to_owned()));
     }

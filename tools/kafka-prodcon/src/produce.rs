@@ -45,13 +45,13 @@ pub(crate) fn produce_and_consume(options: &Options, matches: &ArgMatches) -> Re
     };
     // Before an embedded broker starts, which gets its limits from this process.
     room(Target::embedded(wanted))?;
-    let cluster = Cluster::named_or_embedded(&options.connection)?;
+    let cluster = Cluster::named_or_embedded(&options.connection, &shutdown)?;
     let crowded = room(cluster.target(wanted))?;
     check_for_embedded(&cluster, options, &workload)?;
     check_client(&cluster, &options.producer, &workload.messages)?;
     check_for_landing(&options.consumer.land, &workload)?;
     cluster.refuse_compacted(&options.topic.topic)?;
-    let landing = Landing::find(&options.consumer, &options.table_connection, &cluster)?;
+    let landing = Landing::find(&options.consumer, &options.table_connection, &cluster, &shutdown)?;
     let in_group = !options.no_group;
     let kills =
         kills::check(&cluster, &options.consumer, consumers as usize, in_group, Follow::No)?;
@@ -124,7 +124,7 @@ pub(crate) fn fill(options: &Options, fill: &FillArgs, matches: &ArgMatches) -> 
     check(&fill.producer, &workload)?;
     let interval_ns = fill.run.interval_ns()?;
     let shutdown = Shutdown::install().context("failed to listen for signals")?;
-    let cluster = Cluster::named(&options.connection, "fill")?;
+    let cluster = Cluster::named(&options.connection, "fill", &shutdown)?;
     let wanted = fill.topic.partitions.unwrap_or(fill.producer.producers);
     let producers = clients::producers(&fill.producer, &workload, cluster.target(wanted));
     let crowded = check_limits(&[producers])?;
