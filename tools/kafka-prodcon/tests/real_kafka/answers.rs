@@ -90,6 +90,7 @@ fn names_that_collide_are_told_in_the_brokers_words() {
 fn groups_in_use_name_the_option() {
     let Some(bench) = Bench::shared("a group in use") else { return };
     let topic = bench.topic(1, 1, &[]);
+    bench.measure(&format!("fill -n 10 --topic {topic}"), "filled", 0);
     let group = unused_name();
     let (place, servers) = (&bench.place, bench.kafka.bootstrap_servers());
     let follow = format!(
@@ -97,11 +98,14 @@ fn groups_in_use_name_the_option() {
          --bootstrap-servers {servers} --interval 100ms"
     );
     let member = bench_testing::tool::Running::start(place.command(&follow));
-    let intervals = || {
+    // Received messages are the tenth column: it has its partition by then.
+    let has_read = || -> Option<bool> {
         let folder = std::fs::read_dir(place.path().join("member")).ok()?.next()?.ok()?.path();
-        std::fs::read_to_string(folder.join("intervals.csv")).ok().filter(|t| t.lines().count() > 1)
+        let table = std::fs::read_to_string(folder.join("intervals.csv")).ok()?;
+        let received = |row: &str| row.split(',').nth(9).is_some_and(|count| count != "0");
+        Some(table.lines().skip(1).any(received))
     };
-    bench_testing::tool::until("the member reads", || intervals().is_some());
+    bench_testing::tool::until("the member reads", || has_read().unwrap_or(false));
     let said = bench.run(&format!("-n 10 --group {group} --topic {topic} --results-dir other"));
     member.interrupt();
     assert_eq!(member.end().code, 130);
