@@ -134,7 +134,9 @@ impl Admin {
         config.set("allow.auto.create.topics", "false");
         // Otherwise a partition seems to end where the first open transaction begins.
         config.set("isolation.level", "read_uncommitted");
-        let native = config.to_client_config();
+        let mut native = config.to_client_config();
+        // That a connection was closed, as by a port that speaks another protocol, is told nowhere else.
+        native.set_log_level(RDKafkaLogLevel::Info);
         let failed = |error: LibraryError| KafkaError::Client {
             servers: servers.clone(),
             reason: match error {
@@ -557,6 +559,14 @@ impl Complaints {
 impl ClientContext for Complaints {
     fn log(&self, _level: RDKafkaLogLevel, facility: &str, message: &str) {
         tracing::debug!(facility, "{message}");
+        if facility == "FAIL"
+            && let Ok(mut last) = self.last.lock()
+            // What came as an error says as much, and has a code besides.
+            && last.as_ref().is_none_or(|heard| heard.code.is_none())
+        {
+            let line = message.split_once("]: ").map_or(message, |(_, line)| line);
+            *last = Some(Heard { code: None, complaint: Complaint::new(line) });
+        }
     }
 
     fn error(&self, error: LibraryError, reason: &str) {
