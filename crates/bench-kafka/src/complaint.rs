@@ -37,12 +37,7 @@ const KNOWN: [(&str, &str, &str); 22] = [
     ("connecting to a ssl listener", PLAIN_TO_TLS.0, PLAIN_TO_TLS.1),
     // What a TLS alert looks like to a client that expects a length.
     ("invalid response size", PLAIN_TO_TLS.0, PLAIN_TO_TLS.1),
-    (
-        "might require sasl authentication",
-        "it closed the connection at once, as a port does that wants a login",
-        "set security.protocol=SASL_SSL or SASL_PLAINTEXT (KAFKA_SECURITY_PROTOCOL), sasl.mechanism, \
-         sasl.username and sasl.password",
-    ),
+    ("might require sasl authentication", NO_LOGIN.0, NO_LOGIN.1),
     ("connecting to a plaintext broker", NO_TLS.0, NO_TLS.1),
     ("wrong version number", NO_TLS.0, NO_TLS.1),
     ("packet length too long", NO_TLS.0, NO_TLS.1),
@@ -100,6 +95,12 @@ const PLAIN_TO_TLS: (&str, &str) = (
     "set security.protocol=SSL or SASL_SSL (KAFKA_SECURITY_PROTOCOL), or use its port without TLS",
 );
 
+const NO_LOGIN: (&str, &str) = (
+    "it closed the connection at once, as a port does that wants a login",
+    "set security.protocol=SASL_SSL or SASL_PLAINTEXT (KAFKA_SECURITY_PROTOCOL), sasl.mechanism, \
+     sasl.username and sasl.password",
+);
+
 const NO_TLS: (&str, &str) = (
     "it does not speak TLS on this port",
     "set security.protocol=PLAINTEXT or SASL_PLAINTEXT (KAFKA_SECURITY_PROTOCOL), or use its TLS port",
@@ -122,7 +123,7 @@ impl Complaint {
     /// It writes `sasl_ssl://host:port/1: Connect to ipv4#host:port failed: Connection refused (after
     /// 2ms in state CONNECT)`, and for a coordinator `GroupCoordinator: host:port: ...`.
     pub(crate) fn new(line: &str) -> Self {
-        let line = line.split_once(" (after ").map_or(line, |(line, _)| line);
+        let (line, state) = line.split_once(" (after ").unwrap_or((line, ""));
         let Some((mut broker, mut reason)) = line.split_once(": ") else {
             return Self { at: None, what: plain(line), remedy: GENERAL };
         };
@@ -144,7 +145,10 @@ impl Complaint {
             return Self { at, what, remedy };
         }
         let known = KNOWN.iter().find(|(part, ..)| lower.contains(part));
-        if let Some((_, what, remedy)) = known {
+        let closed = closed_early(broker, &lower, state);
+        let known = known.map(|(_, what, remedy)| (what, remedy));
+        let known = closed.as_ref().map(|(what, remedy)| (what, remedy)).or(known);
+        if let Some((what, remedy)) = known {
             return Self { at, what: (*what).to_owned(), remedy };
         }
         Self { at, what: plain(reason), remedy: GENERAL }
@@ -159,6 +163,19 @@ impl Complaint {
     pub(crate) fn for_another_name(self) -> Self {
         Self { what: OTHER_NAME.0.to_owned(), remedy: OTHER_NAME.1, ..self }
     }
+}
+
+/// What it means that a broker which was spoken to in plain text, and without a login, closed the
+/// connection at this point: `state` is as in `3ms in state APIVERSION_QUERY)`. Later, and of brokers
+/// that have answered before, it means nothing but that they went away.
+fn closed_early(broker: &str, lower: &str, state: &str) -> Option<(&'static str, &'static str)> {
+    if !lower.contains("disconnected") || broker.contains("://") {
+        return None;
+    }
+    if state.contains("in state APIVERSION_QUERY") {
+        return Some(PLAIN_TO_TLS);
+    }
+    (broker.ends_with("/bootstrap") && state.contains("in state UP")).then_some(NO_LOGIN)
 }
 
 /// Logins that were refused, in the broker's words.
@@ -266,6 +283,16 @@ mod tests {
                  authentication",
                 "wants a login",
                 "SASL_SSL or SASL_PLAINTEXT",
+            ),
+            (
+                "h:1/bootstrap: Disconnected: connection closed by peer (after 2ms in state APIVERSION_QUERY)",
+                "as a TLS port does when spoken to in plain text",
+                "security.protocol=SSL or SASL_SSL",
+            ),
+            (
+                "h:1/bootstrap: Disconnected (after 2ms in state UP)",
+                "wants a login",
+                "sasl.mechanism",
             ),
             ("h:1/1: Connection setup timed out in state CONNECT", "no answer", "firewalls"),
             (

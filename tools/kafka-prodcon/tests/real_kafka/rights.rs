@@ -75,7 +75,11 @@ fn a_few_rights_suffice_and_missing_ones_are_named() {
 
 fn reading_needs_no_right_on_a_group(guarded: &Guarded) {
     let topic = guarded.bench.topic(2, 1, &[]);
-    guarded.bench.measure(&format!("fill -n 300 --format json --topic {topic}"), "filled", 0);
+    guarded.bench.measure(
+        &format!("fill -n 300 --format json -r 300 --topic {topic}"),
+        "filled",
+        0,
+    );
     guarded.refused(&format!("print --topic {topic}"), &format!("on topic '{topic}'"));
     guarded.grant(&format!("--operation Read --topic {topic}"));
     let said = guarded.run(&format!("drain -c 2 --topic {topic} --results-dir read"), "");
