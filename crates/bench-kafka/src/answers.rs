@@ -46,6 +46,8 @@ impl Subject {
 /// where it sent any.
 pub(crate) fn sentence(code: Code, subject: &Subject, words: Option<&str>) -> String {
     let (meaning, remedy) = meaning(code, subject);
+    // Of a missing right, brokers say only that it is missing.
+    let words = words.filter(|_| rights(code, subject).is_none());
     let words = words.map(one_line).filter(|words| is_informative(words));
     let meaning = words.map_or(meaning, Cow::Owned);
     format!("{meaning} ({code:?}); {remedy}")
