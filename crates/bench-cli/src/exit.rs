@@ -1,6 +1,7 @@
 //! How a tool ends: the exit codes of all tools, and the way there from an error.
 
 use std::fmt::Display;
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use bench_core::system::{plain, survive_file_size_limit};
@@ -71,6 +72,12 @@ pub fn main_with(tool: fn() -> anyhow::Result<Exit>) -> ExitCode {
         progress::print_line_on_stderr(&format!("error: {}", told(&error)));
         exit_of(&error)
     });
+    if exit == Exit::Interrupted {
+        // What was interrupted may still be at work in other threads, which must find the libraries
+        // that exit handlers take down. All that the tool owned has ended in good order before.
+        let _ = io::stdout().flush();
+        signal_hook::low_level::exit(exit as i32);
+    }
     exit.into()
 }
 

@@ -68,7 +68,7 @@ impl<R> Expecting<R> {
         Err(TransportError::new(format!(
             "only {received} of the {required} messages that --expected names have come, and none \
              for {:?}; look into the run that was to send them, or raise --drain-timeout",
-            self.timeout
+            Duration::from_millis(now_ns.saturating_sub(since_ns) / 1_000_000)
         )))
     }
 }

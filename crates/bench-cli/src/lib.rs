@@ -4,7 +4,6 @@
 //! A tool's `main` is [`main_with`] around a function that parses its options, does its work and
 //! returns an [`Exit`]. `examples/skeleton.rs` is a whole tool of that shape.
 
-mod apart;
 pub mod arguments;
 mod confirm;
 mod exit;

@@ -1,14 +1,20 @@
 //! Graceful shutdown: one signal asks the work to end, a second one ends the process.
 
 use std::io;
-use std::sync::Arc;
+use std::panic::resume_unwind;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, sync_channel};
+use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use crate::{Exit, progress};
+use crate::{Exit, Interrupted, progress};
+
+/// How often a wait looks whether the work was asked to end.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// Whether the work was asked to end. Clones share the answer.
 #[derive(Debug, Clone, Default)]
@@ -61,6 +67,66 @@ impl Shutdown {
         self.requested.load(Ordering::Relaxed)
     }
 
+    /// Makes a call that may block for long, such as one into a client library that knows nothing of
+    /// signals, and comes back as soon as the work was asked to end: the error then says `interrupted
+    /// while` and `doing`.
+    ///
+    /// The call runs on a thread of its own. After an interrupt nobody waits for it, so it must own
+    /// all that it uses, and what it was doing goes on until the process ends.
+    pub fn interruptible<T: Send + 'static>(
+        &self,
+        doing: &'static str,
+        call: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Interrupted> {
+        self.interruptible_within(Duration::ZERO, doing, call)
+    }
+
+    /// The same for a call that is better brought to its end, since it would leave something behind:
+    /// after an interrupt it has `grace` for that.
+    pub fn interruptible_within<T: Send + 'static>(
+        &self,
+        grace: Duration,
+        doing: &'static str,
+        call: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Interrupted> {
+        if self.is_requested() {
+            return Err(Interrupted(doing));
+        }
+        let (sender, result) = sync_channel(1);
+        // Shared, to be still there when the machine has no room for a thread.
+        let call = Arc::new(Mutex::new(Some(call)));
+        let take = |call: &Mutex<Option<_>>| call.lock().ok().and_then(|mut call| call.take());
+        let worker = thread::Builder::new().name("blocking".to_owned()).spawn({
+            let call = Arc::clone(&call);
+            move || {
+                if let Some(call) = take(&call) {
+                    // Nobody listens any more after an interrupt.
+                    let _ = sender.send(call());
+                }
+            }
+        });
+        let Ok(worker) = worker else {
+            return take(&call).map(|call| call()).ok_or(Interrupted(doing));
+        };
+        let mut deadline = None;
+        loop {
+            match result.recv_timeout(LOOK_EVERY) {
+                Ok(result) => return Ok(result),
+                Err(RecvTimeoutError::Timeout) if self.is_requested() => {
+                    if Instant::now() >= *deadline.get_or_insert_with(|| Instant::now() + grace) {
+                        return Err(Interrupted(doing));
+                    }
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                // The call has panicked, as it would have here.
+                Err(RecvTimeoutError::Disconnected) => match worker.join() {
+                    Err(panic) => resume_unwind(panic),
+                    Ok(()) => return Err(Interrupted(doing)),
+                },
+            }
+        }
+    }
+
     /// The flag behind [`Shutdown::is_requested`], for code that does not know this type.
     #[must_use]
     pub fn flag(&self) -> Arc<AtomicBool> {
@@ -92,6 +158,46 @@ mod tests {
         shutdown.request();
         assert!(clone.is_requested());
         assert!(flag.load(Ordering::Relaxed));
+    }
+
+    #[test]
+    fn blocking_calls_end_with_a_request() {
+        let shutdown = Shutdown::without_signals();
+        assert_eq!(shutdown.interruptible("it counted", || 7), Ok(7));
+        let (started, has_started) = sync_channel(0);
+        let (_open, never) = sync_channel::<()>(0);
+        let requester = shutdown.clone();
+        let request = thread::spawn(move || {
+            has_started.recv().expect("the call is under way");
+            requester.request();
+        });
+        let waited = shutdown.interruptible("it waited", move || {
+            started.send(()).expect("somebody waits");
+            never.recv().is_ok()
+        });
+        assert_eq!(waited, Err(Interrupted("it waited")));
+        request.join().expect("requested");
+        let late = shutdown.interruptible("it began", || panic!("not to be called"));
+        assert_eq!(late, Err::<(), _>(Interrupted("it began")));
+    }
+
+    #[test]
+    fn a_call_that_would_leave_something_behind_may_end_after_a_request() {
+        let shutdown = Shutdown::without_signals();
+        let requester = shutdown.clone();
+        let call = move || {
+            requester.request();
+            thread::sleep(LOOK_EVERY * 5);
+            7
+        };
+        let patience = Duration::from_mins(1);
+        assert_eq!(shutdown.interruptible_within(patience, "it cleared up", call), Ok(7));
+    }
+
+    #[test]
+    #[should_panic(expected = "as here")]
+    fn a_panic_of_a_blocking_call_is_not_swallowed() {
+        let _ = Shutdown::without_signals().interruptible("it fell", || panic!("as here"));
     }
 
     #[test]

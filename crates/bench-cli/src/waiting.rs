@@ -14,7 +14,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// Waits for what is asked of a service before a run, on a runtime of its own.
 #[derive(Debug)]
 pub struct Waiting {
-    runtime: Runtime,
+    /// Always there, up to its end.
+    runtime: Option<Runtime>,
     shutdown: Shutdown,
 }
 
@@ -25,7 +26,7 @@ impl Waiting {
         let mut runtime = tokio::runtime::Builder::new_multi_thread();
         let runtime = runtime.worker_threads(1).enable_all().build();
         let runtime = runtime.context("failed to start a runtime")?;
-        Ok(Self { runtime, shutdown: shutdown.clone() })
+        Ok(Self { runtime: Some(runtime), shutdown: shutdown.clone() })
     }
 
     /// Waits for an operation. If it is interrupted, the error says `interrupted while` and `doing`.
@@ -35,17 +36,48 @@ impl Waiting {
                 tokio::time::sleep(LOOK_EVERY).await;
             }
         };
-        self.runtime.block_on(async {
+        let Some(runtime) = &self.runtime else { return Err(Interrupted(doing).into()) };
+        runtime.block_on(async {
             tokio::select! {
                 done = operation => Ok(done),
                 () = interrupted => Err(Interrupted(doing).into()),
             }
         })
     }
+
+    /// Waits in the same way for work that keeps its thread, such as a client's own connecting or a
+    /// question on the terminal: see [`Shutdown::interruptible`].
+    pub fn until_done<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+        doing: &'static str,
+    ) -> Result<T> {
+        Ok(self.shutdown.interruptible(doing, work)?)
+    }
+
+    /// The same for work that has `grace` to come to its end after an interrupt.
+    pub fn until_done_within<T: Send + 'static>(
+        &self,
+        grace: Duration,
+        work: impl FnOnce() -> T + Send + 'static,
+        doing: &'static str,
+    ) -> Result<T> {
+        Ok(self.shutdown.interruptible_within(grace, doing, work)?)
+    }
+}
+
+impl Drop for Waiting {
+    /// Waits for nothing that still blocks, such as the look-up of a host name.
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::mpsc::channel;
     use std::time::Instant;
 
     use super::*;
@@ -62,5 +94,16 @@ mod tests {
         let error = error.expect_err("interrupted");
         assert_eq!(error.to_string(), "interrupted while it slept");
         assert!(started.elapsed() < Duration::from_mins(1));
+    }
+
+    #[test]
+    fn the_end_does_not_wait_for_what_blocks() {
+        let waiting = Waiting::new(&Shutdown::without_signals()).expect("a runtime");
+        let (open, never) = channel::<()>();
+        let task = async move { drop(tokio::task::spawn_blocking(move || never.recv())) };
+        waiting.until(task, "it blocked").expect("done");
+        drop(waiting);
+        // Its end would have been waited for, and it only ends now.
+        drop(open);
     }
 }

@@ -235,7 +235,9 @@ fn a_table_whose_log_has_no_beginning_is_waited_for_without_a_hint() {
         "00000000000000000001.json",
         "00000000000000000001.checkpoint.parquet",
     ];
-    gone.iter().for_each(|name| table.remove(&format!("_delta_log/{name}")));
+    for name in &gone {
+        table.remove(&format!("_delta_log/{name}"));
+    }
     let waiting =
         FollowConfig { wait_for_table: Duration::from_mins(1), ..config(TableStart::Beginning) };
     let mut following = table.try_follow(&waiting).expect("it is waited for");

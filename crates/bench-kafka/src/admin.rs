@@ -10,22 +10,21 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use futures_executor::block_on;
-use rdkafka::admin::{
-    AdminClient, AdminOptions, ConfigEntry, ConfigSource, NewPartitions, NewTopic,
-    ResourceSpecifier, TopicReplication, TopicResult,
-};
+use rdkafka::admin::{AdminClient, AdminOptions, ConfigEntry, ConfigSource, ResourceSpecifier};
 use rdkafka::config::RDKafkaLogLevel;
-use rdkafka::consumer::ConsumerContext;
-use rdkafka::error::{KafkaError as LibraryError, KafkaResult};
+use rdkafka::error::KafkaError as LibraryError;
 use rdkafka::metadata::{Metadata, MetadataTopic};
 use rdkafka::producer::{BaseProducer, DeliveryResult, Producer, ProducerContext};
 use rdkafka::types::{RDKafkaErrorCode, RDKafkaRespErr};
-use rdkafka::{ClientConfig, ClientContext, Offset, TopicPartitionList};
+use rdkafka::{ClientContext, Offset, TopicPartitionList};
 
 pub use sample::SampledMessage;
 
+use crate::answers::Subject;
+use crate::complaint::Complaint;
 use crate::config::KafkaConfig;
 use crate::error::{KafkaError, is_passing};
+use crate::native::{TopicRequest, request_topic};
 use crate::reading::OpenTransaction;
 
 /// How long [`Admin::connect`] and each operation may take unless told otherwise.
@@ -42,14 +41,16 @@ const TRANSACTION_POLL: Duration = Duration::from_millis(200);
 /// that a distant broker's answer fits.
 const CONNECT_ATTEMPT: Duration = Duration::from_millis(250);
 
+/// How long to look whether a certificate would be trusted under another name.
+const PROBE: Duration = Duration::from_secs(2);
+
 /// A connection for administration.
 pub struct Admin {
     /// Reads metadata and watermarks. A producer, because the admin client never tells why it has
     /// no connection.
     client: BaseProducer<Complaints>,
-    /// Its errors are the answers to its calls, and are not logged besides.
     operations: AdminClient<Complaints>,
-    config: ClientConfig,
+    config: KafkaConfig,
     servers: String,
     timeout: Duration,
 }
@@ -129,11 +130,15 @@ impl Admin {
         config.validate()?;
         config.check_admin()?;
         let servers = config.bootstrap_servers().ok_or(KafkaError::NoServers)?.to_owned();
-        let mut config = config.of_admin().to_client_config();
+        // Producer and consumer settings do not concern administration.
+        let mut config = config.of_admin();
         // Asking whether a topic exists must not create it, whatever a producer may do.
         config.set("allow.auto.create.topics", "false");
         // Otherwise a partition seems to end where the first open transaction begins.
         config.set("isolation.level", "read_uncommitted");
+        let mut native = config.to_client_config();
+        // That a connection was closed, as by a port that speaks another protocol, is told nowhere else.
+        native.set_log_level(RDKafkaLogLevel::Info);
         let failed = |error: LibraryError| KafkaError::Client {
             servers: servers.clone(),
             reason: match error {
@@ -141,9 +146,12 @@ impl Admin {
                 other => other.to_string(),
             },
         };
-        let client = config.create_with_context(Complaints::default()).map_err(failed)?;
-        wait_for_broker(&client, &servers, timeout)?;
-        let operations = config.create_with_context(Complaints::default()).map_err(failed)?;
+        let client = native.create_with_context(Complaints::default()).map_err(failed)?;
+        wait_for_broker(&client, &servers, timeout)
+            .map_err(|error| name_mismatch(error, &config))?;
+        // Attempts that failed before do not explain what fails from now on.
+        client.context().forget();
+        let operations = native.create_with_context(Complaints::default()).map_err(failed)?;
         Ok(Self { client, operations, config, servers, timeout })
     }
 
@@ -191,10 +199,15 @@ impl Admin {
                 RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART
                 | RDKafkaRespErr::RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC,
             ) => Ok(None),
-            Some(code) => Err(KafkaError::Request {
-                action: format!("look up topic '{name}'"),
-                code: code.into(),
-            }),
+            Some(code) => {
+                let subject = Subject::topic("DESCRIBE", name);
+                Err(KafkaError::answer(
+                    format!("look up topic '{name}'"),
+                    code.into(),
+                    &subject,
+                    None,
+                ))
+            }
         }
     }
 
@@ -210,28 +223,25 @@ impl Admin {
         let action = format!("create topic '{name}' with {partitions} partitions");
         // -1 is the protocol's word for the broker's default.
         let replication = replication.map_or(-1, to_native);
-        let mut topic =
-            NewTopic::new(name, to_native(partitions), TopicReplication::Fixed(replication));
-        topic.config = configs.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
-        let results = block_on(self.operations.create_topics([&topic], &self.options()));
-        only_result(&action, results)?;
+        let partitions_wanted = to_native(partitions);
+        let create =
+            TopicRequest::Create { partitions: partitions_wanted, replication, settings: configs };
+        self.request(&action, name, create)?;
         self.wait_for_partitions(name, partitions, &action)
     }
 
     /// Adds partitions to a topic until it has `total`, and waits until they answer.
     pub fn add_partitions(&self, name: &str, total: u32) -> Result<(), KafkaError> {
         let action = format!("extend topic '{name}' to {total} partitions");
-        let wanted = NewPartitions::new(name, usize::try_from(total).unwrap_or(usize::MAX));
-        let results = block_on(self.operations.create_partitions([&wanted], &self.options()));
-        only_result(&action, results)?;
+        let total_wanted = usize::try_from(total).unwrap_or(usize::MAX);
+        self.request(&action, name, TopicRequest::Extend { total: total_wanted })?;
         self.wait_for_partitions(name, total, &action)
     }
 
     /// Deletes a topic and waits until it is gone.
     pub fn delete_topic(&self, name: &str) -> Result<(), KafkaError> {
         let action = format!("delete topic '{name}'");
-        let results = block_on(self.operations.delete_topics(&[name], &self.options()));
-        only_result(&action, results)?;
+        self.request(&action, name, TopicRequest::Delete)?;
         self.wait_until(&action, || Ok(self.topic(name)?.is_none()))
     }
 
@@ -269,15 +279,16 @@ impl Admin {
         }
         self.retry_while_passing(|| {
             let result = block_on(self.operations.delete_records(&offsets, &self.options()));
-            let deleted =
-                result.map_err(|error| KafkaError::from_library(action.as_str(), &error))?;
-            let failed = deleted
+            let failed = |action: String, error| {
+                self.failed(action, &error, &Subject::topic("DELETE", name))
+            };
+            let deleted = result.map_err(|error| failed(action.clone(), error))?;
+            let refused = deleted
                 .elements()
                 .into_iter()
                 .find_map(|partition| Some((partition.partition(), partition.error().err()?)));
-            failed.map_or(Ok(()), |(partition, error)| {
-                let action = format!("{action}, partition {partition}");
-                Err(KafkaError::from_library(action, &error))
+            refused.map_or(Ok(()), |(partition, error)| {
+                Err(failed(format!("{action}, partition {partition}"), error))
             })
         })
     }
@@ -300,8 +311,9 @@ impl Admin {
     ) -> Result<(), KafkaError> {
         let mut config = self.config.clone();
         config.set("isolation.level", "read_committed");
+        let native = config.to_client_config();
         let reader: BaseProducer<Complaints> =
-            config.create_with_context(Complaints::default()).map_err(|error| {
+            native.create_with_context(Complaints::default()).map_err(|error| {
                 KafkaError::from_library(format!("read the offsets of topic '{name}'"), &error)
             })?;
         for PartitionWatermarks { partition, high, .. } in self.watermarks(name)? {
@@ -334,10 +346,10 @@ impl Admin {
     ) -> Result<PartitionWatermarks, KafkaError> {
         let action = || format!("read the watermarks of topic '{name}', partition {partition}");
         self.retry_while_passing(|| {
-            let (low, high) = client
-                .client()
-                .fetch_watermarks(name, partition, self.timeout)
-                .map_err(|error| KafkaError::from_library(action(), &error))?;
+            let (low, high) =
+                client.client().fetch_watermarks(name, partition, self.timeout).map_err(
+                    |error| self.failed(action(), &error, &Subject::topic("DESCRIBE", name)),
+                )?;
             Ok(PartitionWatermarks { partition, low, high })
         })
     }
@@ -361,9 +373,18 @@ impl Admin {
         Ok(policy.split(',').any(|part| part.trim() == "compact"))
     }
 
+    /// The largest batch that a topic takes, bytes, be it by its own setting or by the brokers'; `None`
+    /// where that is not told.
+    pub fn message_max_bytes(&self, name: &str) -> Result<Option<u64>, KafkaError> {
+        let entries = self.describe_topic(name)?;
+        let limit = entries.into_iter().find(|entry| entry.name == "max.message.bytes");
+        Ok(limit.and_then(|entry| entry.value?.parse().ok()))
+    }
+
     fn describe_topic(&self, name: &str) -> Result<Vec<ConfigEntry>, KafkaError> {
         let action = format!("read the configuration of topic '{name}'");
-        let library = |error: LibraryError| KafkaError::from_library(action.as_str(), &error);
+        let subject = Subject::topic("DESCRIBE_CONFIGS", name);
+        let library = |error: LibraryError| self.failed(action.as_str(), &error, &subject);
         // Any broker knows; asking the one that just answered never waits for a controller.
         let metadata = self.metadata(Some(name), &action)?;
         let answering = Some(metadata.orig_broker_id()).filter(|id| *id >= 0);
@@ -415,7 +436,48 @@ impl Admin {
 
     fn metadata(&self, topic: Option<&str>, action: &str) -> Result<Metadata, KafkaError> {
         let metadata = self.client.client().fetch_metadata(topic, self.timeout);
-        metadata.map_err(|error| KafkaError::from_library(action, &error))
+        let subject = Subject::topic("DESCRIBE", topic.unwrap_or_default());
+        metadata.map_err(|error| self.failed(action, &error, &subject))
+    }
+
+    /// Asks for a change of a topic.
+    fn request(
+        &self,
+        action: &str,
+        name: &str,
+        request: TopicRequest<'_>,
+    ) -> Result<(), KafkaError> {
+        let right = match request {
+            TopicRequest::Create { .. } => "CREATE",
+            TopicRequest::Extend { .. } => "ALTER",
+            TopicRequest::Delete => "DELETE",
+        };
+        request_topic(self.client.client(), name, request, self.timeout).map_err(|refusal| {
+            let subject = Subject::topic(right, name);
+            KafkaError::answer(action, refusal.code, &subject, refusal.words.as_deref())
+                .because_of(self.complaint())
+        })
+    }
+
+    /// The failure of `action` in the client library's terms, made ours.
+    fn failed(
+        &self,
+        action: impl Into<String>,
+        error: &LibraryError,
+        subject: &Subject,
+    ) -> KafkaError {
+        KafkaError::of_subject(action, error, subject).because_of(self.complaint())
+    }
+
+    /// The last failure of a connection.
+    fn complaint(&self) -> Option<Complaint> {
+        // What waits to be read may say why.
+        self.client.poll(Duration::ZERO);
+        self.client
+            .context()
+            .last()
+            .or_else(|| self.operations.inner().context().last())
+            .map(|last| last.complaint)
     }
 
     fn wait_for_partitions(&self, name: &str, wanted: u32, action: &str) -> Result<(), KafkaError> {
@@ -475,41 +537,54 @@ impl Admin {
 
 /// Hears what the client library complains about while it connects.
 #[derive(Default)]
-struct Complaints {
-    last: Mutex<Option<Complaint>>,
+pub(crate) struct Complaints {
+    last: Mutex<Option<Heard>>,
 }
 
 #[derive(Clone)]
-struct Complaint {
+struct Heard {
     code: Option<RDKafkaErrorCode>,
-    reason: String,
+    complaint: Complaint,
 }
 
 impl Complaints {
-    fn last(&self) -> Option<Complaint> {
+    fn last(&self) -> Option<Heard> {
         self.last.lock().ok().and_then(|last| last.clone())
+    }
+
+    fn forget(&self) {
+        if let Ok(mut last) = self.last.lock() {
+            *last = None;
+        }
     }
 }
 
 impl ClientContext for Complaints {
     fn log(&self, _level: RDKafkaLogLevel, facility: &str, message: &str) {
         tracing::debug!(facility, "{message}");
+        if facility == "FAIL"
+            && let Ok(mut last) = self.last.lock()
+            // What came as an error says as much, and has a code besides.
+            && last.as_ref().is_none_or(|heard| heard.code.is_none())
+        {
+            let line = message.split_once("]: ").map_or(message, |(_, line)| line);
+            *last = Some(Heard { code: None, complaint: Complaint::new(line) });
+        }
     }
 
     fn error(&self, error: LibraryError, reason: &str) {
         tracing::debug!("{reason}");
         let code = error.rdkafka_error_code();
-        // That all brokers are down follows from the complaint before, which says why.
-        if code == Some(RDKafkaErrorCode::AllBrokersDown) {
+        // That all brokers are down follows from the complaint before, which says why; and the end of
+        // a partition is none.
+        if matches!(code, Some(RDKafkaErrorCode::AllBrokersDown | RDKafkaErrorCode::PartitionEOF)) {
             return;
         }
         if let Ok(mut last) = self.last.lock() {
-            *last = Some(Complaint { code, reason: reason.to_owned() });
+            *last = Some(Heard { code, complaint: Complaint::new(reason) });
         }
     }
 }
-
-impl ConsumerContext for Complaints {}
 
 impl ProducerContext for Complaints {
     type DeliveryOpaque = ();
@@ -532,19 +607,46 @@ fn wait_for_broker(
         }
         // For a while, not once: of the events that wait, most are lines for the log.
         client.poll(POLL_INTERVAL);
-        let complaint = client.context().last();
+        let heard = client.context().last();
         let servers = servers.to_owned();
-        match complaint {
-            Some(Complaint { code: Some(code), reason }) if is_final(code) => {
-                return Err(KafkaError::Refused { servers, reason });
+        match heard {
+            Some(Heard { code: Some(code), complaint }) if is_final(code) => {
+                return Err(KafkaError::Refused { servers, complaint });
             }
-            complaint if left.is_zero() => {
-                let reason = complaint.map(|complaint| complaint.reason);
-                return Err(KafkaError::Unreachable { servers, timeout, reason });
+            heard if left.is_zero() => {
+                let complaint = heard.map(|heard| heard.complaint);
+                return Err(KafkaError::Unreachable { servers, timeout, complaint });
             }
             _ => attempt *= 2,
         }
     }
+}
+
+/// Finds out whether a certificate that could not be verified is only for another host name, which
+/// the client library does not tell: without a look at the name, and without any login, TLS then
+/// comes about.
+fn name_mismatch(error: KafkaError, config: &KafkaConfig) -> KafkaError {
+    let KafkaError::Refused { servers, complaint } = error else { return error };
+    if !complaint.is_about_trust() {
+        return KafkaError::Refused { servers, complaint };
+    }
+    let mut probe = config.to_client_config();
+    for (name, value) in
+        [("security.protocol", "ssl"), ("ssl.endpoint.identification.algorithm", "none")]
+    {
+        probe.set(name, value);
+    }
+    for name in ["sasl.username", "sasl.password", "sasl.mechanism"] {
+        probe.remove(name);
+    }
+    let client: Result<BaseProducer<Complaints>, _> =
+        probe.create_with_context(Complaints::default());
+    let is_trusted = client.is_ok_and(|client| match wait_for_broker(&client, &servers, PROBE) {
+        Err(KafkaError::Refused { complaint, .. }) => !complaint.is_about_trust(),
+        _ => true,
+    });
+    let complaint = if is_trusted { complaint.for_another_name() } else { complaint };
+    KafkaError::Refused { servers, complaint }
 }
 
 /// Whether trying again cannot help.
@@ -571,15 +673,6 @@ fn describe(topic: &MetadataTopic) -> Option<TopicInfo> {
         replication: count(replicas.unwrap_or(0)),
         internal: topic.name().starts_with("__"),
     })
-}
-
-/// The outcome of a request about one topic.
-fn only_result(action: &str, results: KafkaResult<Vec<TopicResult>>) -> Result<(), KafkaError> {
-    let results = results.map_err(|error| KafkaError::from_library(action, &error))?;
-    match results.into_iter().find_map(Result::err) {
-        Some((_, code)) => Err(KafkaError::Request { action: action.to_owned(), code }),
-        None => Ok(()),
-    }
 }
 
 fn no_such(topic: &str) -> KafkaError {

@@ -5,6 +5,9 @@ use std::time::Duration;
 
 use rdkafka::types::RDKafkaErrorCode;
 
+use crate::answers::{self, Subject};
+use crate::complaint::{self, Complaint};
+
 /// Why something asked of Kafka, or of its client's configuration, did not work.
 #[derive(Debug, thiserror::Error)]
 pub enum KafkaError {
@@ -109,36 +112,45 @@ pub enum KafkaError {
     },
     /// No broker answered.
     #[error(
-        "failed to reach a Kafka broker at {servers} within {timeout:?}{}; check the address \
-         (--bootstrap-servers), that the broker runs, and its security.protocol",
-        reason.as_ref().map(|reason| format!(" ({reason})")).unwrap_or_default()
+        "failed to reach a Kafka broker at {servers} within {timeout:?}{}; {}",
+        within_parentheses(complaint.as_ref()),
+        remedy(complaint.as_ref())
     )]
     Unreachable {
         /// The servers of the configuration.
         servers: String,
         /// How long was waited.
         timeout: Duration,
-        /// The client library's last complaint.
-        reason: Option<String>,
+        /// The last failure of a connection, where one is known.
+        complaint: Option<Complaint>,
     },
     /// The broker does not accept who asks.
-    #[error(
-        "the Kafka broker at {servers} refused the connection: {reason}; check security.protocol, \
-         sasl.mechanism, the user name, the password and the certificates"
-    )]
+    #[error("the Kafka broker at {servers} refused the connection: {}; {}", complaint.what, complaint.remedy)]
     Refused {
         /// The servers of the configuration.
         servers: String,
-        /// librdkafka's words.
-        reason: String,
+        /// What does not fit.
+        complaint: Complaint,
     },
     /// The cluster failed a request.
-    #[error("failed to {action}: {code}{}", remedy(*.code))]
+    #[error("failed to {action}: {meaning}")]
     Request {
         /// What was attempted, and on what.
         action: String,
         /// What the broker or the client library answered.
         code: RDKafkaErrorCode,
+        /// What that means and what to do, as one sentence.
+        meaning: String,
+    },
+    /// A broker was not reachable while a request waited.
+    #[error("failed to {action}: no connection to {complaint}; {}", complaint.remedy)]
+    NoConnection {
+        /// What was attempted, and on what.
+        action: String,
+        /// What the client library gave up with.
+        code: RDKafkaErrorCode,
+        /// The connection that failed.
+        complaint: Complaint,
     },
     /// The cluster took a request, and its effect did not show in time.
     #[error("failed to {action}: no effect within {timeout:?}; raise --timeout")]
@@ -181,10 +193,42 @@ impl KafkaError {
     /// The failure of `action` ("delete topic 'x'") in the client library's terms, made ours.
     #[must_use]
     pub fn from_library(action: impl Into<String>, error: &rdkafka::error::KafkaError) -> Self {
+        Self::of_subject(action, error, &Subject::default())
+    }
+
+    /// The same for a request about `subject`.
+    pub(crate) fn of_subject(
+        action: impl Into<String>,
+        error: &rdkafka::error::KafkaError,
+        subject: &Subject,
+    ) -> Self {
         let action = action.into();
         match code(error) {
-            Some(code) => Self::Request { action, code },
+            Some(code) => Self::answer(action, code, subject, None),
             None => Self::Library { action, reason: error.to_string() },
+        }
+    }
+
+    /// The answer `code` to `action`, which was about `subject`, with the broker's own `words` where
+    /// it sent any.
+    pub(crate) fn answer(
+        action: impl Into<String>,
+        code: RDKafkaErrorCode,
+        subject: &Subject,
+        words: Option<&str>,
+    ) -> Self {
+        let meaning = answers::sentence(code, subject, words);
+        Self::Request { action: action.into(), code, meaning }
+    }
+
+    /// The same failure with the connection that failed meanwhile, where that is why it got no
+    /// answer.
+    pub(crate) fn because_of(self, complaint: Option<Complaint>) -> Self {
+        match (self, complaint) {
+            (Self::Request { action, code, .. }, Some(complaint)) if is_unanswered(code) => {
+                Self::NoConnection { action, code, complaint }
+            }
+            (error, _) => error,
         }
     }
 
@@ -210,7 +254,7 @@ impl KafkaError {
     #[must_use]
     pub fn code(&self) -> Option<RDKafkaErrorCode> {
         match self {
-            Self::Request { code, .. } => Some(*code),
+            Self::Request { code, .. } | Self::NoConnection { code, .. } => Some(*code),
             _ => None,
         }
     }
@@ -229,6 +273,25 @@ impl KafkaError {
             )
         )
     }
+}
+
+/// Whether the client library gives a request up so that no broker has answered.
+fn is_unanswered(code: RDKafkaErrorCode) -> bool {
+    matches!(
+        code,
+        RDKafkaErrorCode::OperationTimedOut
+            | RDKafkaErrorCode::BrokerTransportFailure
+            | RDKafkaErrorCode::AllBrokersDown
+            | RDKafkaErrorCode::Resolve
+    )
+}
+
+fn within_parentheses(complaint: Option<&Complaint>) -> String {
+    complaint.map(|complaint| format!(" ({complaint})")).unwrap_or_default()
+}
+
+fn remedy(complaint: Option<&Complaint>) -> &'static str {
+    complaint.map_or(complaint::GENERAL, |complaint| complaint.remedy)
 }
 
 /// Whether a broker answers so for the moment only, while it takes over a new or moved partition.
@@ -250,31 +313,6 @@ fn code(error: &rdkafka::error::KafkaError) -> Option<RDKafkaErrorCode> {
     match error {
         rdkafka::error::KafkaError::AdminOp(code) => Some(*code),
         other => other.rdkafka_error_code(),
-    }
-}
-
-/// What helps against an answer, to follow the answer.
-fn remedy(code: RDKafkaErrorCode) -> &'static str {
-    match code {
-        RDKafkaErrorCode::TopicAuthorizationFailed
-        | RDKafkaErrorCode::ClusterAuthorizationFailed
-        | RDKafkaErrorCode::GroupAuthorizationFailed => "; ask for the right, or use another user",
-        RDKafkaErrorCode::InvalidReplicationFactor => {
-            "; --replication-factor is at most the number of brokers"
-        }
-        RDKafkaErrorCode::InvalidPartitions => "; --partitions is at least 1 and only ever grows",
-        RDKafkaErrorCode::InvalidTopic => {
-            "; a topic name is 1 to 249 letters, digits, dots, underscores and hyphens"
-        }
-        RDKafkaErrorCode::InvalidConfig => "; check the topic's --config settings",
-        RDKafkaErrorCode::TopicAlreadyExists => "; choose another name, or empty it instead",
-        RDKafkaErrorCode::UnsupportedFeature | RDKafkaErrorCode::UnsupportedVersion => {
-            "; this broker (an embedded one, perhaps) cannot do it: use another"
-        }
-        RDKafkaErrorCode::OperationTimedOut | RDKafkaErrorCode::RequestTimedOut => {
-            "; raise --timeout, or look into the state of the cluster"
-        }
-        _ => "",
     }
 }
 
@@ -306,9 +344,10 @@ mod tests {
         let error = KafkaError::Unreachable {
             servers: "127.0.0.1:1".into(),
             timeout: Duration::from_secs(10),
-            reason: Some("Connection refused".into()),
+            complaint: Some(Complaint::new("127.0.0.1:1/1: Connection refused")),
         };
         let text = error.to_string();
-        assert!(text.contains("at 127.0.0.1:1 within 10s (Connection refused);"), "{text}");
+        let expected = "at 127.0.0.1:1 within 10s (127.0.0.1:1: Connection refused); check";
+        assert!(text.contains(expected), "{text}");
     }
 }

@@ -8,6 +8,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::complaint::Complaint;
+
 /// What is said, and logged, of brokers that are all unreachable.
 const OUTAGE: &str = "all brokers are down";
 
@@ -35,15 +37,20 @@ pub(crate) struct Health {
 
 #[derive(Debug, Default)]
 struct State {
-    /// The last error of a connection: `host:port: reason`.
-    complaint: Option<String>,
+    /// The last error of a connection.
+    complaint: Option<Complaint>,
     down_since: Option<Instant>,
 }
 
 impl Health {
-    /// Takes in the last error of a connection, in librdkafka's words.
-    pub(crate) fn complain(&self, reason: &str) {
-        lock(&self.state).complaint = Some(short(reason));
+    /// Takes in the last error of a connection.
+    pub(crate) fn complain(&self, complaint: Complaint) {
+        lock(&self.state).complaint = Some(complaint);
+    }
+
+    /// The last error of a connection.
+    pub(crate) fn complaint(&self) -> Option<Complaint> {
+        lock(&self.state).complaint.clone()
     }
 
     /// Notes that no broker is reachable any more.
@@ -93,22 +100,6 @@ fn outage(state: &State) -> String {
     }
 }
 
-/// librdkafka's words without what changes from one retry to the next: `host:port: reason`.
-///
-/// It writes `sasl_ssl://host:port/1: Connect to ipv4#host:port failed: Connection refused (after
-/// 2ms in state CONNECT)`, and for a coordinator `GroupCoordinator: host:port: ...`.
-pub(crate) fn short(line: &str) -> String {
-    let line = line.split_once(" (after ").map_or(line, |(line, _)| line);
-    let Some((mut broker, mut reason)) = line.split_once(": ") else { return line.to_owned() };
-    if broker.ends_with("Coordinator") {
-        (broker, reason) = reason.split_once(": ").unwrap_or((broker, reason));
-    }
-    let broker = broker.split_once("://").map_or(broker, |(_, address)| address);
-    let broker = broker.split_once('/').map_or(broker, |(address, _)| address);
-    let reason = reason.split_once(" failed: ").map_or(reason, |(_, reason)| reason);
-    format!("{broker}: {reason}")
-}
-
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -118,25 +109,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn retries_of_one_failure_read_the_same() {
-        for line in [
-            "127.0.0.1:9092/1: Connect to ipv4#127.0.0.1:9092 failed: Connection refused (after 0ms in state CONNECT)",
-            "sasl_ssl://127.0.0.1:9092/bootstrap: Connect to ipv4#127.0.0.1:9092 failed: Connection refused \
-             (after 7ms in state CONNECT, 3 identical error(s) suppressed)",
-            "GroupCoordinator: 127.0.0.1:9092: Connect to ipv4#127.0.0.1:9092 failed: Connection refused (after 1ms in state CONNECT)",
-        ] {
-            assert_eq!(short(line), "127.0.0.1:9092: Connection refused");
-        }
-        assert_eq!(short("b:9092/1: Disconnected (after 3ms in state UP)"), "b:9092: Disconnected");
-        assert_eq!(short("1/1 brokers are down"), "1/1 brokers are down");
-    }
-
-    #[test]
     fn outages_name_the_last_complaint_until_an_answer() {
         let health = Health::default();
         let refused =
             "b:9092/1: Connect to ipv4#1.2.3.4:9092 failed: Connection refused (after 0ms)";
-        health.complain(refused);
+        health.complain(Complaint::new(refused));
         assert_eq!(health.outage(), None, "other brokers may be up");
         health.lost_all_brokers();
         let outage = "all brokers are down (b:9092: Connection refused)";

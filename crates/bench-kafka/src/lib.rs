@@ -1,6 +1,8 @@
 //! Apache Kafka as a benchmark transport, on librdkafka.
 
 pub mod admin;
+mod answers;
+mod complaint;
 pub mod config;
 pub mod error;
 mod health;
@@ -13,8 +15,10 @@ mod reading;
 mod receive;
 mod requests;
 
+pub use complaint::Complaint;
 pub use mortal::{Kill, MortalReceiver};
-pub use publish::{KafkaPublisher, SendPlan, SendRate, TransactionPlan};
+pub use native::{Record, RecordHeader, RecordTime};
+pub use publish::{KafkaPublisher, SendPlan, SendRate, SizeLimit, TransactionPlan};
 pub use receive::{KafkaReceiver, StartOffset};
 
 /// Version of the client library.

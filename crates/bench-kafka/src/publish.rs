@@ -9,10 +9,11 @@ use bench_core::clock::{Clock as _, InstantNs, SystemClock, duration_ns};
 use bench_core::transport::{Batch, Completion, Publish, TransportError};
 use rdkafka::types::RDKafkaErrorCode;
 
+use crate::answers;
 use crate::config::{KafkaConfig, STATISTICS_INTERVAL};
 use crate::error::KafkaError;
 use crate::linger::share_linger;
-use crate::native::{Delivery, NativeProducer, ProducerEvent, TransactionError};
+use crate::native::{Delivery, NativeProducer, Outgoing, ProducerEvent, TransactionError};
 use crate::requests::RequestWatch;
 
 /// How long the first contact with the coordinator of transactions may take.
@@ -32,6 +33,10 @@ const ABORTED_ON_PURPOSE: i32 = i32::MIN;
 /// Failure codes of messages whose transaction had to be aborted are librdkafka's, this much lower:
 /// unlike others that failed, such a message must never be seen.
 const ABORTED: i32 = -1_000_000;
+
+/// Failure codes of messages that the client library did not even take are its own, this much higher:
+/// of a broker's answer with the same code, something else is the remedy.
+const REFUSED: i32 = 1_000_000;
 
 /// The codes with which the client library gives a message up by itself. All others are answers.
 const UNANSWERED: [RDKafkaErrorCode; 14] = [
@@ -80,6 +85,15 @@ pub struct TransactionPlan {
     pub abort_every: Option<NonZeroU32>,
 }
 
+/// What a message can be too large for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SizeLimit {
+    /// `message.max.bytes` of the client, which then does not send it.
+    Client,
+    /// `max.message.bytes` of the topic.
+    Topic,
+}
+
 /// A producer of one topic.
 pub struct KafkaPublisher {
     producer: NativeProducer,
@@ -90,12 +104,15 @@ pub struct KafkaPublisher {
     /// Failures of messages that librdkafka did not even take.
     refused: Vec<Completion>,
     /// The meanings of the codes that were handed out.
-    codes: Vec<RDKafkaErrorCode>,
-    fatal: Option<String>,
+    codes: Codes,
+    fatal: Option<RDKafkaErrorCode>,
     requests: RequestWatch,
     /// Whether the process of the broker has ended, where that is known.
     broker_ended: Option<Arc<AtomicBool>>,
 }
+
+/// Codes, and with each the broker's own words at its first message, if it sent any.
+type Codes = Vec<(RDKafkaErrorCode, Option<String>)>;
 
 struct Transaction {
     plan: TransactionPlan,
@@ -258,10 +275,10 @@ impl KafkaPublisher {
             let outage = self.lasting_outage(timeout);
             let is_over = outage.is_some() || is_cancelled() || Instant::now() >= deadline;
             if !error.retriable || is_over {
-                let reason = outage.unwrap_or_else(|| format!("{} ({})", error.reason, error.code));
-                return Err(KafkaError::Library {
-                    action: "start transactions".to_owned(),
-                    reason,
+                let action = "start transactions".to_owned();
+                return Err(match outage {
+                    Some(reason) => KafkaError::Library { action, reason },
+                    None => KafkaError::answer(action, error.code, self.producer.subject(), None),
                 });
             }
         }
@@ -282,12 +299,16 @@ impl KafkaPublisher {
                 // All messages of an event were confirmed by one answer of the broker.
                 let at_ns = *at_ns.get_or_insert_with(|| clock.now_ns());
                 has_answer |= delivery.error.is_none_or(|error| !UNANSWERED.contains(&error));
-                out.push(completion(codes, delivery.token, at_ns, delivery.error));
+                let outcome = match delivery.error {
+                    None => Ok(()),
+                    Some(code) => Err(note_code(codes, code, delivery.words)),
+                };
+                out.push(Completion { token: delivery.token, at_ns, outcome });
             };
             match self.producer.next_event(sink) {
                 None => return,
-                Some(ProducerEvent::Fatal(reason)) => {
-                    self.fatal = Some(self.producer.fatal_error().unwrap_or(reason));
+                Some(ProducerEvent::Fatal(code)) => {
+                    self.fatal = Some(self.producer.fatal_error().unwrap_or(code));
                 }
                 Some(ProducerEvent::Statistics(json)) => self.requests.note(&json),
                 Some(ProducerEvent::Deliveries) if has_answer => self.producer.health().answered(),
@@ -298,7 +319,8 @@ impl KafkaPublisher {
 
     fn begin_if_needed(&mut self) -> Result<(), TransportError> {
         if let Some(transaction) = self.transaction.as_mut().filter(|t| t.begun_ns.is_none()) {
-            self.producer.begin_transaction().map_err(|e| transaction_failed("begin", &e))?;
+            let begun = self.producer.begin_transaction();
+            begun.map_err(|error| transaction_failed(&self.producer, "begin", &error))?;
             transaction.begun_ns = Some(self.clock.now_ns());
         }
         Ok(())
@@ -322,11 +344,12 @@ impl KafkaPublisher {
             match self.producer.commit_transaction(TRANSACTION_STEP) {
                 Ok(()) => {}
                 Err(error) if error.requires_abort => {
-                    tracing::warn!("a transaction was aborted: {}", error.reason);
-                    ending = Ending::Abort(ABORTED + note_code(&mut self.codes, error.code));
+                    let meaning = answers::sentence(error.code, self.producer.subject(), None);
+                    tracing::warn!("a transaction was aborted: {meaning}");
+                    ending = Ending::Abort(ABORTED + note_code(&mut self.codes, error.code, None));
                 }
                 Err(error) if error.retriable => return Ok(()),
-                Err(error) => return Err(transaction_failed("commit", &error)),
+                Err(error) => return Err(transaction_failed(&self.producer, "commit", &error)),
             }
         }
         let Some(transaction) = &mut self.transaction else { return Ok(()) };
@@ -335,7 +358,7 @@ impl KafkaPublisher {
             match self.producer.abort_transaction(TRANSACTION_STEP) {
                 Ok(()) => {}
                 Err(error) if error.retriable => return Ok(()),
-                Err(error) => return Err(transaction_failed("abort", &error)),
+                Err(error) => return Err(transaction_failed(&self.producer, "abort", &error)),
             }
         }
         let at_ns = self.clock.now_ns();
@@ -364,12 +387,68 @@ impl KafkaPublisher {
     }
 
     fn check_fatal(&self) -> Result<(), TransportError> {
-        match &self.fatal {
-            Some(reason) => Err(TransportError::new(format!(
-                "the Kafka producer cannot go on: {reason}; start the run again"
+        match self.fatal {
+            Some(code) => Err(TransportError::new(format!(
+                "the Kafka producer cannot go on: {}",
+                answers::sentence(code, self.producer.subject(), None)
             ))),
             None => Ok(()),
         }
+    }
+}
+
+impl KafkaPublisher {
+    /// Hands over one message outside any transaction; false when there is no room for it now. A
+    /// value of `None` is null (a tombstone), and so is a key.
+    pub fn submit_one(&mut self, token: u32, key: Option<&[u8]>, value: Option<&[u8]>) -> bool {
+        let Self { producer, clock, refused, codes, .. } = self;
+        let mut has_room = true;
+        let messages = std::iter::once(Outgoing { token, key, value });
+        producer.produce(messages, |_, token, error| match error {
+            None => {}
+            Some(RDKafkaErrorCode::QueueFull) => has_room = false,
+            Some(error) => refused.push(refusal(codes, token, clock.now_ns(), error)),
+        });
+        has_room
+    }
+
+    /// Whether the broker refused a message with this failure code because of the whole batch that it
+    /// was in: alone it may be taken.
+    #[must_use]
+    pub fn is_about_batch(&self, code: i32) -> bool {
+        const ABOUT_BATCH: [RDKafkaErrorCode; 7] = [
+            RDKafkaErrorCode::MessageSizeTooLarge,
+            RDKafkaErrorCode::MessageBatchTooLarge,
+            RDKafkaErrorCode::InvalidRecord,
+            RDKafkaErrorCode::InvalidDifferentRecord,
+            RDKafkaErrorCode::InvalidTimestamp,
+            RDKafkaErrorCode::InvalidMessage,
+            RDKafkaErrorCode::InvalidMessageSize,
+        ];
+        ABOUT_BATCH.iter().any(|about| *about as i32 == code)
+    }
+
+    /// The limit that a message with this failure code was too large for, if that was why.
+    #[must_use]
+    pub fn size_limit(&self, code: i32) -> Option<SizeLimit> {
+        const TOO_LARGE: i32 = RDKafkaErrorCode::MessageSizeTooLarge as i32;
+        const REFUSED_TOO_LARGE: i32 = REFUSED + TOO_LARGE;
+        match code {
+            TOO_LARGE => Some(SizeLimit::Topic),
+            REFUSED_TOO_LARGE => Some(SizeLimit::Client),
+            _ => None,
+        }
+    }
+
+    /// What the client library's own refusal of a message means.
+    fn explain_refusal(&self, code: i32) -> String {
+        if code == RDKafkaErrorCode::MessageSizeTooLarge as i32 {
+            return "the message is larger than message.max.bytes of the client \
+                    (MessageSizeTooLarge); lower --record-size, or raise --config \
+                    message.max.bytes=N and max.message.bytes of the topic"
+                .to_owned();
+        }
+        self.explain(code)
     }
 }
 
@@ -382,12 +461,16 @@ impl Publish for KafkaPublisher {
         // Positions of messages that stay because the queue is full; usually there are none.
         let mut full = Vec::new();
         let messages = batch.iter().take(room);
-        let messages = messages.map(|message| (message.token, message.key, message.value));
+        let messages = messages.map(|message| Outgoing {
+            token: message.token,
+            key: message.key,
+            value: Some(message.value),
+        });
         let mut accepted = 0;
         producer.produce(messages, |position, token, error| match error {
             None => accepted += 1,
             Some(RDKafkaErrorCode::QueueFull) => full.push(position),
-            Some(error) => refused.push(completion(codes, token, clock.now_ns(), Some(error))),
+            Some(error) => refused.push(refusal(codes, token, clock.now_ns(), error)),
         });
         if let Some(transaction) = transaction {
             transaction.produced += accepted;
@@ -445,8 +528,15 @@ impl Publish for KafkaPublisher {
         if self.is_aborted(code) {
             return format!("transaction aborted: {}", self.explain(code - ABORTED));
         }
-        let known = self.codes.iter().find(|known| **known as i32 == code);
-        known.map_or_else(|| format!("Kafka error {code}"), ToString::to_string)
+        if code > REFUSED / 2 {
+            return self.explain_refusal(code - REFUSED);
+        }
+        match self.codes.iter().find(|(known, _)| *known as i32 == code) {
+            Some((code, words)) => {
+                answers::sentence(*code, self.producer.subject(), words.as_deref())
+            }
+            None => format!("Kafka error {code}"),
+        }
     }
 
     fn remark(&self) -> Option<String> {
@@ -471,30 +561,27 @@ impl Publish for KafkaPublisher {
     }
 }
 
-/// A completion; keeps the meaning of its code.
-#[inline]
-fn completion(
-    codes: &mut Vec<RDKafkaErrorCode>,
-    token: u32,
-    at_ns: InstantNs,
-    error: Option<RDKafkaErrorCode>,
-) -> Completion {
-    let Some(error) = error else { return Completion { token, at_ns, outcome: Ok(()) } };
-    Completion { token, at_ns, outcome: Err(note_code(codes, error)) }
+/// The completion of a message that the client library did not take.
+fn refusal(codes: &mut Codes, token: u32, at_ns: InstantNs, error: RDKafkaErrorCode) -> Completion {
+    let code = note_code(codes, error, None);
+    // What it gave up without asking a broker stays that.
+    let code = if UNANSWERED.contains(&error) { code } else { REFUSED + code };
+    Completion { token, at_ns, outcome: Err(code) }
 }
 
 /// The number of a code, whose meaning is kept.
-fn note_code(codes: &mut Vec<RDKafkaErrorCode>, code: RDKafkaErrorCode) -> i32 {
-    if !codes.contains(&code) {
-        codes.push(code);
+fn note_code(codes: &mut Codes, code: RDKafkaErrorCode, words: Option<String>) -> i32 {
+    if !codes.iter().any(|(known, _)| *known == code) {
+        codes.push((code, words));
     }
     code as i32
 }
 
-fn transaction_failed(action: &str, error: &TransactionError) -> TransportError {
-    TransportError::new(format!(
-        "failed to {action} a transaction: {} ({}); check that the broker supports transactions \
-         and that no other producer uses the same transactional.id",
-        error.reason, error.code
-    ))
+fn transaction_failed(
+    producer: &NativeProducer,
+    action: &str,
+    error: &TransactionError,
+) -> TransportError {
+    let meaning = answers::sentence(error.code, producer.subject(), None);
+    TransportError::new(format!("failed to {action} a transaction: {meaning}"))
 }

@@ -8,10 +8,11 @@ use bench_core::transport::{Incoming, Receive, Stamps, TransportError};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use rdkafka::types::RDKafkaErrorCode;
 
+use crate::answers;
 use crate::config::KafkaConfig;
 use crate::error::KafkaError;
 use crate::health::is_news;
-use crate::native::{Fetched, NativeConsumer, PARTITION_EOF};
+use crate::native::{Fetched, Membership, NativeConsumer, PARTITION_EOF, Record};
 use crate::reading::{OpenTransaction, Until};
 
 /// Messages that are taken from librdkafka at once.
@@ -79,16 +80,31 @@ impl HeldUp {
 }
 
 impl KafkaReceiver {
-    /// Connects a consumer; it reads nothing before it [joins a group](Self::join) or
-    /// [takes partitions](Self::take). With `enable.partition.eof` it is [at its
+    /// Connects a consumer that is to be a member of the configured group; it reads nothing before it
+    /// [joins](Self::join). With `enable.partition.eof` it is [at its
     /// end](Receive::at_end) when it has read what the partitions held when it came to them.
     pub fn connect(config: &KafkaConfig, clock: SystemClock) -> Result<Self, KafkaError> {
+        Self::connect_as(config, clock, Membership::Group)
+    }
+
+    /// Connects a consumer that belongs to no group, whatever the configuration says, and needs no
+    /// right on one. It reads nothing before it [takes partitions](Self::take), and is at its end as
+    /// a [member](Self::connect) is.
+    pub fn connect_alone(config: &KafkaConfig, clock: SystemClock) -> Result<Self, KafkaError> {
+        Self::connect_as(config, clock, Membership::Alone)
+    }
+
+    fn connect_as(
+        config: &KafkaConfig,
+        clock: SystemClock,
+        membership: Membership,
+    ) -> Result<Self, KafkaError> {
         let until = if config.get(PARTITION_EOF) == Some("true") {
             Until::FirstEnd
         } else {
             Until::Stopped
         };
-        let consumer = NativeConsumer::new(config, BATCH_MAX, until)?;
+        let consumer = NativeConsumer::new(config, BATCH_MAX, until, membership)?;
         // librdkafka reads what is committed unless it is told otherwise.
         let reads_committed = config.get("isolation.level") != Some("read_uncommitted");
         let (topic, held_up) = (String::new(), HeldUp::default());
@@ -101,10 +117,11 @@ impl KafkaReceiver {
         self.consumer.subscribe(topic)
     }
 
-    /// Reads these partitions of `topic`, without a group.
+    /// Reads these partitions of `topic`. Only for a consumer [without a group](Self::connect_alone).
     pub fn take(&mut self, topic: &str, starts: &[StartOffset]) -> Result<(), KafkaError> {
         topic.clone_into(&mut self.topic);
-        self.consumer.assign(topic, &offsets(topic, starts)?)?;
+        let from: Vec<_> = starts.iter().map(|start| (start.partition, start.offset)).collect();
+        self.consumer.assign(topic, &from)?;
         let mut reading = self.consumer.reports().reading();
         for start in starts {
             reading.take(start.partition, start.offset, start.high);
@@ -154,8 +171,8 @@ impl KafkaReceiver {
     /// group going; messages that arrive meanwhile are kept. Fails when it can never get any.
     pub fn assigned(&mut self) -> Result<usize, TransportError> {
         self.consumer.serve();
-        if let Some((code, reason)) = self.consumer.fetched_error() {
-            self.note_error(code, &reason)?;
+        if let Some(code) = self.consumer.fetched_error() {
+            self.note_error(code)?;
         }
         Ok(self.consumer.reports().reading().len())
     }
@@ -171,27 +188,40 @@ impl KafkaReceiver {
         self.consumer.held()
     }
 
-    fn note_error(&mut self, code: RDKafkaErrorCode, reason: &str) -> Result<(), TransportError> {
+    fn note_error(&mut self, code: RDKafkaErrorCode) -> Result<(), TransportError> {
         let hopeless = match code {
-            RDKafkaErrorCode::Fatal => self.consumer.fatal_error(),
+            RDKafkaErrorCode::Fatal => Some(self.consumer.fatal_error().unwrap_or(code)),
             RDKafkaErrorCode::TopicAuthorizationFailed
             | RDKafkaErrorCode::GroupAuthorizationFailed
             | RDKafkaErrorCode::InvalidSessionTimeout
             | RDKafkaErrorCode::InconsistentGroupProtocol
+            | RDKafkaErrorCode::InvalidGroupId
+            | RDKafkaErrorCode::GroupMaxSizeReached
+            | RDKafkaErrorCode::FencedInstanceId
+            | RDKafkaErrorCode::UnsupportedAssignor
             | RDKafkaErrorCode::UnknownTopicOrPartition
+            | RDKafkaErrorCode::UnknownTopicId
             | RDKafkaErrorCode::UnknownTopic
             // With auto.offset.reset=error, a group that has not been here never begins.
             | RDKafkaErrorCode::AutoOffsetReset
-            | RDKafkaErrorCode::NoOffset => Some(reason.to_owned()),
+            | RDKafkaErrorCode::NoOffset => Some(code),
             _ => None,
         };
-        if let Some(reason) = hopeless {
+        let meaning = |code| answers::sentence(code, self.consumer.subject(), None);
+        if let Some(code) = hopeless {
             return Err(TransportError::new(format!(
-                "the Kafka consumer cannot go on: {reason} ({code:?})"
+                "the Kafka consumer cannot go on: {}",
+                meaning(code)
             )));
         }
+        // Connections that fail are told as such.
+        if code == RDKafkaErrorCode::AllBrokersDown
+            || code == RDKafkaErrorCode::BrokerTransportFailure
+        {
+            return Ok(());
+        }
         if is_news(format!("consumer: {code:?}")) {
-            tracing::warn!("consumer: {reason} ({code:?}); it goes on trying");
+            tracing::warn!("the consumer goes on trying: {}", meaning(code));
         }
         Ok(())
     }
@@ -210,11 +240,13 @@ impl KafkaReceiver {
     }
 }
 
-impl Receive for KafkaReceiver {
-    fn receive(
+impl KafkaReceiver {
+    /// Receives as [`Receive::receive`] does, and hands over all that a message has, with the instant
+    /// at which it came.
+    pub fn receive_records(
         &mut self,
         until_ns: InstantNs,
-        mut sink: impl FnMut(Incoming<'_>),
+        mut sink: impl FnMut(Record<'_>, InstantNs),
     ) -> Result<usize, TransportError> {
         let wait_ns = until_ns.saturating_sub(self.clock.now_ns());
         self.consumer.fetch(Duration::from_nanos(wait_ns));
@@ -233,14 +265,14 @@ impl Receive for KafkaReceiver {
         // The last message of those that followed one another in a partition.
         let mut last: Option<(i32, i64)> = None;
         self.consumer.pass_on(|fetched| match fetched {
-            Fetched::Message { key, value, partition, offset } => {
+            Fetched::Message(record) => {
                 count += 1;
+                let partition = record.partition();
                 if let Some((other, offset)) = last.filter(|(other, _)| *other != partition) {
                     reading.passed(other, offset);
                 }
-                last = Some((partition, offset));
-                let partition = u32::try_from(partition).unwrap_or(0);
-                sink(Incoming { key, value, partition, received_ns, stamps: Stamps::default() });
+                last = Some((partition, record.offset()));
+                sink(record, received_ns);
             }
             Fetched::End { partition, offset, high } => {
                 if let Some((partition, offset)) = last.take() {
@@ -248,7 +280,7 @@ impl Receive for KafkaReceiver {
                 }
                 reading.ended(partition, offset, high);
             }
-            Fetched::Error(code, reason) => errors.push((code, reason)),
+            Fetched::Error(code) => errors.push(code),
         });
         if let Some((partition, offset)) = last {
             reading.passed(partition, offset);
@@ -257,10 +289,27 @@ impl Receive for KafkaReceiver {
         if count > 0 {
             self.held_up.note(None);
         }
-        for (code, reason) in errors {
-            self.note_error(code, &reason)?;
-        }
+        errors.into_iter().try_for_each(|code| self.note_error(code))?;
         Ok(count)
+    }
+}
+
+impl Receive for KafkaReceiver {
+    fn receive(
+        &mut self,
+        until_ns: InstantNs,
+        mut sink: impl FnMut(Incoming<'_>),
+    ) -> Result<usize, TransportError> {
+        self.receive_records(until_ns, |record, received_ns| {
+            sink(Incoming {
+                key: record.key(),
+                // To a benchmark, a tombstone is a message without bytes.
+                value: record.value().unwrap_or_default(),
+                partition: u32::try_from(record.partition()).unwrap_or(0),
+                received_ns,
+                stamps: Stamps::default(),
+            });
+        })
     }
 
     fn at_end(&self) -> bool {

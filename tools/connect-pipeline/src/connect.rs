@@ -49,7 +49,8 @@ pub(crate) enum ConnectorState {
     Failed(String),
 }
 
-/// A worker, by its REST address.
+/// A worker, by its REST address. Clones share its connections.
+#[derive(Clone)]
 pub(crate) struct Worker {
     agent: Agent,
     url: String,
@@ -98,12 +99,12 @@ impl Worker {
         if !is_address {
             return refused("not an http address", "write it as in http://127.0.0.1:8083");
         }
-        let config = Agent::config_builder()
-            .timeout_global(Some(timeout))
-            .http_status_as_error(false)
-            .proxy(None)
-            .build();
-        Ok(Self { agent: config.new_agent(), url: url.trim_end_matches('/').to_owned() })
+        Ok(Self { agent: agent(timeout), url: url.trim_end_matches('/').to_owned() })
+    }
+
+    /// The same, whose answers may take as long as `timeout`.
+    pub(crate) fn within(&self, timeout: Duration) -> Self {
+        Self { agent: agent(timeout), url: self.url.clone() }
     }
 
     /// Its address.
@@ -181,6 +182,15 @@ impl Worker {
             reason: format!("status {}, {error}", status.as_u16()),
         })
     }
+}
+
+fn agent(timeout: Duration) -> Agent {
+    let config = Agent::config_builder()
+        .timeout_global(Some(timeout))
+        .http_status_as_error(false)
+        .proxy(None)
+        .build();
+    config.new_agent()
 }
 
 impl Status {

@@ -12,6 +12,9 @@ use crate::connect::{ConnectError, ConnectorConfig, ConnectorState, Worker};
 /// How often the worker is asked whether something has happened.
 const POLL: Duration = Duration::from_millis(100);
 
+/// How long deleting the connectors may take after an interrupt.
+const DELETE_AFTER_INTERRUPT: Duration = Duration::from_millis(500);
+
 /// What both connectors need to know.
 pub(crate) struct Setup<'a> {
     pub(crate) run: RunId,
@@ -30,6 +33,7 @@ pub(crate) struct Connectors<'a> {
     names: Vec<String>,
     keep: bool,
     timeout: Duration,
+    shutdown: Shutdown,
 }
 
 impl<'a> Connectors<'a> {
@@ -40,26 +44,31 @@ impl<'a> Connectors<'a> {
         shutdown: &Shutdown,
     ) -> Result<Self> {
         let Setup { keep, timeout, .. } = *setup;
-        let mut connectors = Self { worker, names: Vec::new(), keep, timeout };
+        let shutdown = shutdown.clone();
+        let mut connectors = Self { worker, names: Vec::new(), keep, timeout, shutdown };
         // The source first, so that it is the one that creates a missing topic.
         for (end, config) in [("source", setup.source_config()), ("sink", setup.sink_config())] {
             let name = format!("connect-pipeline-{}-{end}", setup.run);
-            connectors.add(&name, &config, shutdown)?;
+            connectors.add(&name, &config)?;
         }
         Ok(connectors)
     }
 
-    fn add(&mut self, name: &str, config: &ConnectorConfig, shutdown: &Shutdown) -> Result<()> {
+    fn add(&mut self, name: &str, config: &ConnectorConfig) -> Result<()> {
         let deadline = Instant::now() + self.timeout;
         // Noted first: a request without an answer may have created it all the same.
         self.names.push(name.to_owned());
-        while let Err(error) = self.worker.put(name, config) {
+        let put = || {
+            let (name, config) = (name.to_owned(), config.clone());
+            self.ask(move |worker| worker.put(&name, &config))
+        };
+        while let Err(error) = put()? {
             let again = matches!(error, ConnectError::Rebalancing { .. });
             ensure!(again && Instant::now() < deadline, error);
-            pause(shutdown)?;
+            pause(&self.shutdown)?;
         }
         tracing::info!("created connector {name}");
-        while self.worker.state(name)? != ConnectorState::Running {
+        while self.state(name)? != ConnectorState::Running {
             self.check()?;
             ensure!(
                 Instant::now() < deadline,
@@ -68,25 +77,41 @@ impl<'a> Connectors<'a> {
                 self.worker.url(),
                 self.timeout
             );
-            pause(shutdown)?;
+            pause(&self.shutdown)?;
         }
         Ok(())
+    }
+
+    /// Asks the worker something, and no longer waits for its answer after an interrupt.
+    fn ask<T: Send + 'static>(
+        &self,
+        call: impl FnOnce(&Worker) -> T + Send + 'static,
+    ) -> Result<T, Interrupted> {
+        let worker = self.worker.clone();
+        self.shutdown.interruptible("waiting for Kafka Connect", move || call(&worker))
+    }
+
+    fn state(&self, name: &str) -> Result<ConnectorState> {
+        let name = name.to_owned();
+        Ok(self.ask(move |worker| worker.state(&name))??)
     }
 
     /// An error when one of the connectors has failed.
     pub(crate) fn check(&self) -> Result<()> {
         for name in &self.names {
-            if let ConnectorState::Failed(reason) = self.worker.state(name)? {
+            if let ConnectorState::Failed(reason) = self.state(name)? {
                 bail!("connector {name} at {} has failed: {reason}", self.worker.url());
             }
         }
         Ok(())
     }
 
-    fn delete(&self, name: &str) -> Result<(), ConnectError> {
-        let deadline = Instant::now() + self.timeout;
+    /// Deletes a connector, for which the worker has until `deadline`.
+    fn delete(&self, name: &str, deadline: Instant) -> Result<(), ConnectError> {
         loop {
-            match self.worker.delete(name) {
+            let left = deadline.saturating_duration_since(Instant::now());
+            // Nothing is sent with no time at all.
+            match self.worker.within(left.max(POLL)).delete(name) {
                 Err(ConnectError::Rebalancing { .. }) if Instant::now() < deadline => {
                     std::thread::sleep(POLL);
                 }
@@ -103,8 +128,13 @@ impl Drop for Connectors<'_> {
             tracing::info!("kept connectors {}", self.names.join(" and "));
             return;
         }
+        // Whoever interrupts does not wait for a worker that does not answer.
+        let is_interrupted = self.shutdown.is_requested();
+        let after_interrupt = Instant::now() + DELETE_AFTER_INTERRUPT;
         for name in &self.names {
-            if let Err(error) = self.delete(name) {
+            let deadline =
+                if is_interrupted { after_interrupt } else { Instant::now() + self.timeout };
+            if let Err(error) = self.delete(name, deadline) {
                 let url = self.worker.url();
                 tracing::error!(
                     "connector {name} was not deleted: {error}; delete it with `curl -X DELETE \

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use bench_cli::{
-    Amount, Exit, Measurement, Shutdown, StartedRun, Surroundings, Workload, options_in_force,
+    Amount, Exit, Interrupted, Measurement, Shutdown, StartedRun, Surroundings, Workload,
+    options_in_force,
 };
 use bench_core::audit::Expected;
 use bench_core::clock::{SystemClock, duration_ns};
@@ -54,7 +55,7 @@ pub(crate) fn measure(options: &Options, matches: &ArgMatches) -> Result<Exit> {
         version: env!("CARGO_PKG_VERSION"),
         run,
         options: options_in_force(&options::command(), matches),
-        services: vec![service(options, worker.as_ref())?],
+        services: vec![service(options, worker.as_ref(), &shutdown)?],
         versions: BTreeMap::new(),
     })?;
     let builder = Builder { options, workload: &workload, worker: worker.as_ref(), clock, run };
@@ -82,7 +83,9 @@ pub(crate) fn measure(options: &Options, matches: &ArgMatches) -> Result<Exit> {
     let around = Surroundings { clock, shutdown, progress, output: options.output.output };
     let exit = measurement.carry_out(record, around);
     // Says why lines are missing, if that is why.
-    if let Some(Err(error)) = connectors.as_ref().map(Connectors::check) {
+    if let Some(Err(error)) = connectors.as_ref().map(Connectors::check)
+        && !error.is::<Interrupted>()
+    {
         tracing::error!("{error:#}");
     }
     exit
@@ -103,7 +106,7 @@ fn source_warnings(options: &Options) -> Vec<String> {
 }
 
 /// The service as the result names it.
-fn service(options: &Options, worker: Option<&Worker>) -> Result<ServiceInfo> {
+fn service(options: &Options, worker: Option<&Worker>, shutdown: &Shutdown) -> Result<ServiceInfo> {
     let Some(worker) = worker else {
         let file = |path: &Option<PathBuf>| path.clone().unwrap_or_default().display().to_string();
         return Ok(ServiceInfo {
@@ -118,7 +121,10 @@ fn service(options: &Options, worker: Option<&Worker>) -> Result<ServiceInfo> {
         origin: origin_of("connect", worker.url())
             .map_or(ServiceOrigin::External, |own| own.origin),
         address: worker.url().to_owned(),
-        version: worker.version()?,
+        version: shutdown.interruptible("connecting to Kafka Connect", {
+            let worker = worker.clone();
+            move || worker.version()
+        })??,
     })
 }
 

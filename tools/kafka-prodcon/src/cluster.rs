@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use bench_cli::UsageError;
+use bench_cli::{Interrupted, Shutdown, UsageError};
 use bench_core::results::{ServiceInfo, ServiceOrigin};
 use bench_kafka::StartOffset;
 use bench_kafka::admin::{Admin, TopicOutcome};
@@ -23,7 +23,9 @@ const SERVERS: &str = "bootstrap.servers";
 
 /// A cluster to run against.
 pub(crate) struct Cluster {
-    pub(crate) admin: Admin,
+    /// Shared with calls that nobody waits for any more after an interrupt.
+    admin: Arc<Admin>,
+    shutdown: Shutdown,
     embedded: Option<RefCell<EmbeddedKafka>>,
     connection: ConnectionArgs,
 }
@@ -36,18 +38,18 @@ pub(crate) struct PreparedTopic {
 
 impl Cluster {
     /// Connects to the cluster that is named, or starts an embedded one.
-    pub(crate) fn named_or_embedded(settings: &Settings) -> Result<Self> {
+    pub(crate) fn named_or_embedded(settings: &Settings, shutdown: &Shutdown) -> Result<Self> {
         if !settings.is_for_embedded() {
-            return Self::connect(settings, &settings.config, None);
+            return Self::connect(settings, settings.config.clone(), None, shutdown);
         }
         let embedded = EmbeddedKafka::start(1).context("failed to start the embedded broker")?;
         let mut config = settings.config.clone();
         config.set(SERVERS, embedded.bootstrap_servers());
-        Self::connect(settings, &config, Some(embedded))
+        Self::connect(settings, config, Some(embedded), shutdown)
     }
 
     /// Connects to the cluster that is named; `mode` cannot use an embedded one.
-    pub(crate) fn named(settings: &Settings, mode: &str) -> Result<Self> {
+    pub(crate) fn named(settings: &Settings, mode: &str, shutdown: &Shutdown) -> Result<Self> {
         if settings.is_for_embedded() {
             return Err(UsageError::new(
                 "--bootstrap-servers",
@@ -56,29 +58,51 @@ impl Cluster {
             )
             .into());
         }
-        Self::connect(settings, &settings.config, None)
+        Self::connect(settings, settings.config.clone(), None, shutdown)
     }
 
     fn connect(
         settings: &Settings,
-        config: &KafkaConfig,
+        config: KafkaConfig,
         embedded: Option<EmbeddedKafka>,
+        shutdown: &Shutdown,
     ) -> Result<Self> {
         let connection = settings.connection.clone();
-        let admin = Admin::connect(config, connection.timeout)?;
-        Ok(Self { admin, embedded: embedded.map(RefCell::new), connection })
+        let timeout = connection.timeout;
+        let admin = shutdown
+            .interruptible("connecting to Kafka", move || Admin::connect(&config, timeout))??;
+        let (admin, shutdown) = (Arc::new(admin), shutdown.clone());
+        let embedded = embedded.map(RefCell::new);
+        Ok(Self { admin, shutdown, embedded, connection })
     }
 
     /// The settings of a client, with the servers to connect to.
     pub(crate) fn client(&self, config: &KafkaConfig) -> KafkaConfig {
         let mut config = config.clone();
-        config.set_default(SERVERS, self.admin.servers());
+        config.set_default(SERVERS, self.servers());
         config
+    }
+
+    /// The servers that clients connect to first.
+    pub(crate) fn servers(&self) -> &str {
+        self.admin.servers()
+    }
+
+    /// Asks the cluster something, and no longer waits for the answer after an interrupt, which was
+    /// one while `doing`.
+    pub(crate) fn ask<T: Send + 'static>(
+        &self,
+        doing: &'static str,
+        call: impl FnOnce(&Admin) -> T + Send + 'static,
+    ) -> Result<T, Interrupted> {
+        let admin = Arc::clone(&self.admin);
+        self.shutdown.interruptible(doing, move || call(&admin))
     }
 
     /// What its clients connect to, to use a topic of so many partitions.
     pub(crate) fn target(&self, partitions: u32) -> Target {
-        let brokers = self.admin.cluster().map_or(1, |cluster| cluster.brokers);
+        let cluster = self.ask("asking for the cluster's size", Admin::cluster);
+        let brokers = cluster.map_or(1, |cluster| cluster.map_or(1, |cluster| cluster.brokers));
         let is_embedded = self.embedded.is_some();
         Target { is_embedded, brokers: brokers.into(), partitions: partitions.into() }
     }
@@ -101,7 +125,7 @@ impl Cluster {
 
     /// The service as results name it.
     pub(crate) fn service(&self) -> ServiceInfo {
-        let address = self.admin.servers().to_owned();
+        let address = self.servers().to_owned();
         let name = "kafka".to_owned();
         if self.embedded.is_some() {
             let version = format!("librdkafka {} mock cluster", bench_kafka::library_version());
@@ -110,13 +134,13 @@ impl Cluster {
         if let Some(local) = local::origin_of(&name, &address) {
             return local;
         }
-        let version = match self.admin.cluster() {
-            Ok(cluster) => format!(
+        let version = match self.ask("asking for the cluster's id", Admin::cluster) {
+            Ok(Ok(cluster)) => format!(
                 "cluster {} of {} broker(s)",
                 cluster.id.as_deref().unwrap_or("without an id"),
                 cluster.brokers
             ),
-            Err(_) => "unknown".to_owned(),
+            _ => "unknown".to_owned(),
         };
         ServiceInfo { name, origin: ServiceOrigin::External, address, version }
     }
@@ -130,11 +154,16 @@ impl Cluster {
             return Ok(PreparedTopic { partitions: wanted, warning: None });
         }
         let may_extend = !args.keep_partitions;
-        let outcome = self.admin.ensure_topic(topic, wanted, args.replication_factor, may_extend);
-        let outcome = match outcome {
+        let ensure = |may_extend| {
+            let (topic, replication) = (args.topic.clone(), args.replication_factor);
+            self.ask("the topic was prepared", move |admin| {
+                admin.ensure_topic(&topic, wanted, replication, may_extend)
+            })
+        };
+        let outcome = match ensure(may_extend)? {
             // Not everyone may extend a topic, and not every one needs to be extended.
             Err(error) if may_extend => {
-                let again = self.admin.ensure_topic(topic, wanted, args.replication_factor, false);
+                let again = ensure(false)?;
                 match again {
                     Ok(TopicOutcome::TooFew { .. }) => {
                         tracing::warn!("topic '{topic}' was not extended: {error}");
@@ -163,23 +192,26 @@ impl Cluster {
     }
 
     /// Whether the topic is there and compacted. A cluster that does not tell is taken at its best.
-    pub(crate) fn is_compacted(&self, topic: &str) -> bool {
+    pub(crate) fn is_compacted(&self, topic: &str) -> Result<bool, Interrupted> {
         if self.embedded.is_some() {
-            return false;
+            return Ok(false);
         }
-        let compacted = self.admin.topic(topic).and_then(|found| match found {
-            Some(_) => self.admin.is_compacted(topic),
-            None => Ok(false),
-        });
-        compacted.unwrap_or_else(|error| {
+        let topic = topic.to_owned();
+        let compacted = self.ask("looking at the topic", move |admin| {
+            admin.topic(&topic).and_then(|found| match found {
+                Some(_) => admin.is_compacted(&topic),
+                None => Ok(false),
+            })
+        })?;
+        Ok(compacted.unwrap_or_else(|error| {
             tracing::debug!("whether the topic is compacted is not known: {error}");
             false
-        })
+        }))
     }
 
     /// Refuses a compacted topic, on which an audit would count as lost what was superseded.
-    pub(crate) fn refuse_compacted(&self, topic: &str) -> Result<(), UsageError> {
-        if !self.is_compacted(topic) {
+    pub(crate) fn refuse_compacted(&self, topic: &str) -> Result<()> {
+        if !self.is_compacted(topic)? {
             return Ok(());
         }
         Err(UsageError::new(
@@ -189,12 +221,15 @@ impl Cluster {
                  and the others would count as lost"
             ),
             "name another topic, or set cleanup.policy=delete on this one",
-        ))
+        )
+        .into())
     }
 
     /// The offsets at which reading begins, one a partition.
     pub(crate) fn starts(&self, topic: &str, from: From) -> Result<Vec<StartOffset>> {
-        let watermarks = self.admin.watermarks(topic)?;
+        let topic = topic.to_owned();
+        let watermarks =
+            self.ask("looking for the ends of the topic", move |admin| admin.watermarks(&topic))??;
         let start = |marks: &bench_kafka::admin::PartitionWatermarks| StartOffset {
             partition: marks.partition,
             offset: match from {

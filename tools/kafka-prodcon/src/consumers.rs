@@ -27,7 +27,7 @@ pub(crate) fn config(settings: &Settings, options: &Options, run: RunId) -> Resu
     let own = format!("kafka-prodcon-{run}");
     if options.no_group {
         settings.refuse_group()?;
-        return settings.consumer_alone(config, &own);
+        return settings.consumer_alone(config);
     }
     config.set("group.id", settings.group(options.group.as_deref()).unwrap_or(own));
     settings.consumer(config)
@@ -44,15 +44,19 @@ pub(crate) fn connect_receivers(
     let topic = options.topic.topic.as_str();
     if Isolation::of(config) == Isolation::Committed {
         // Latencies would include the wait for somebody else's transaction.
-        cluster.admin.await_transactions(topic, || shutdown.is_requested())?;
-        anyhow::ensure!(!shutdown.is_requested(), Interrupted("a transaction was open"));
+        let (name, cancelled) = (topic.to_owned(), shutdown.clone());
+        cluster.ask("a transaction was open", move |admin| {
+            admin.await_transactions(&name, || cancelled.is_requested())
+        })??;
     }
     let starts = cluster.starts(topic, From::Latest)?;
-    let mut receivers = connect(config, options.consumer.consumers as usize, clock)?;
+    let count = options.consumer.consumers as usize;
     if options.no_group {
+        let mut receivers = connect_alone(config, count, clock)?;
         take_partitions(&mut receivers, topic, &starts)?;
         return Ok(receivers);
     }
+    let mut receivers = connect(config, count, clock)?;
     let timeout = cluster.timeout();
     match join_at(&mut receivers, topic, &starts, timeout, shutdown) {
         Ok(()) => Ok(receivers),
@@ -87,12 +91,22 @@ fn join_at(
     })
 }
 
+/// Consumers that are to join a group.
 pub(crate) fn connect(
     config: &KafkaConfig,
     count: usize,
     clock: SystemClock,
 ) -> Result<Vec<KafkaReceiver>> {
     (0..count).map(|_| Ok(KafkaReceiver::connect(config, clock)?)).collect()
+}
+
+/// Consumers without a group, which need no right on one.
+pub(crate) fn connect_alone(
+    config: &KafkaConfig,
+    count: usize,
+    clock: SystemClock,
+) -> Result<Vec<KafkaReceiver>> {
+    (0..count).map(|_| Ok(KafkaReceiver::connect_alone(config, clock)?)).collect()
 }
 
 /// What consumers of this configuration are promised.

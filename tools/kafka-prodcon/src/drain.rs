@@ -14,7 +14,7 @@ use clap::ArgMatches;
 
 use crate::clients;
 use crate::cluster::Cluster;
-use crate::consumers::{self, await_assignment, connect, take_partitions};
+use crate::consumers::{self, await_assignment, connect, connect_alone, take_partitions};
 use crate::kills::{self, Follow};
 use crate::landing::{Consumer, Landing};
 use crate::options::{DrainArgs, From, Options};
@@ -33,13 +33,13 @@ pub(crate) fn drain(options: &Options, args: &DrainArgs, matches: &ArgMatches) -
     let settings = Settings::new(&options.connection)?;
     let (group, from) = (settings.group(args.group.as_deref()), settings.from(args.from));
     let config = consumer_config(&settings, args, group.as_deref())?;
-    let cluster = Cluster::named(&settings, "drain")?;
-    let landing = Landing::find(&args.consumer, &options.table_connection, &cluster)?;
+    let cluster = Cluster::named(&settings, "drain", &shutdown)?;
+    let landing = Landing::find(&args.consumer, &options.table_connection, &cluster, &shutdown)?;
     let starts = cluster.starts(&args.topic, from)?;
     let mut warnings = Vec::new();
     if sent.is_some() {
         cluster.refuse_compacted(&args.topic)?;
-    } else if cluster.is_compacted(&args.topic) {
+    } else if cluster.is_compacted(&args.topic)? {
         warnings.push(format!(
             "topic '{}' is compacted: gaps in the sequence numbers are no loss",
             args.topic
@@ -81,8 +81,10 @@ pub(crate) fn drain(options: &Options, args: &DrainArgs, matches: &ArgMatches) -
         if let Some(landing) = &landing {
             landing.prepare_table()?;
         }
-        let mut receivers = connect(&config, working, clock)?;
+        let config = cluster.client(&config);
+        let mut receivers;
         if group.is_some() {
+            receivers = connect(&config, working, clock)?;
             for receiver in &mut receivers {
                 receiver.join(&args.topic)?;
             }
@@ -97,6 +99,7 @@ pub(crate) fn drain(options: &Options, args: &DrainArgs, matches: &ArgMatches) -
                 return Err(error);
             }
         } else {
+            receivers = connect_alone(&config, working, clock)?;
             take_partitions(&mut receivers, &args.topic, &starts)?;
         }
         let (expected, ledger, partial) = AckedRun::expectation(sent, &mut warnings);
@@ -140,7 +143,7 @@ fn consumer_config(
             config.set("group.id", group);
             settings.consumer(config)
         }
-        None => settings.consumer_alone(config, "kafka-prodcon-drain"),
+        None => settings.consumer_alone(config),
     }?;
     config.check_consumer()?;
     Ok(config)

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result};
 use bench_aws::{AwsArgs, AwsService, SdkConfig};
-use bench_cli::UsageError;
+use bench_cli::{Shutdown, UsageError, Waiting};
 use bench_core::clock::{InstantNs, SystemClock};
 use bench_core::counts::Counts;
 use bench_core::results::{ServiceInfo, ServiceOrigin};
@@ -12,8 +12,7 @@ use bench_services::embedded::{EmbeddedDynamodb, dynamodb};
 use bench_services::local;
 use bench_tables::dynamodb::{BATCH_ROWS_MAX, Billing, DynamodbAdmin, DynamodbWriter};
 use bench_tables::mysql::{MysqlAdmin, MysqlArgs, MysqlUrl, MysqlWriter};
-use bench_tables::{LandingReceiver, TableError, TableWriter, WriterOptions};
-use tokio::runtime::Runtime;
+use bench_tables::{LandingReceiver, TableWriter, WriterOptions};
 
 use crate::cluster::Cluster;
 use crate::options::{ConsumerArgs, Land, LandArgs, TableConnectionArgs};
@@ -26,7 +25,7 @@ pub(crate) struct Landing {
     target: Target,
     pub(crate) service: ServiceInfo,
     /// Carries the connections that are made before the run, and must outlive them.
-    runtime: Runtime,
+    waiting: Waiting,
     pub(crate) counts: Counts,
 }
 
@@ -42,17 +41,15 @@ impl Landing {
         consumer: &ConsumerArgs,
         connection: &TableConnectionArgs,
         cluster: &Cluster,
+        shutdown: &Shutdown,
     ) -> Result<Option<Self>> {
         let args = &consumer.land;
         let Some(land) = args.land else { return Ok(None) };
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .enable_all()
-            .build()
-            .context("failed to start a thread for the table")?;
+        let waiting = Waiting::new(shutdown)?;
+        let doing = "looking for the table's service";
         let (target, service) = match land {
-            Land::Dynamodb => runtime.block_on(find_dynamodb(args, connection, cluster))?,
-            Land::Mysql => runtime.block_on(find_mysql(&connection.mysql, cluster))?,
+            Land::Dynamodb => waiting.until(find_dynamodb(args, connection, cluster), doing)??,
+            Land::Mysql => waiting.until(find_mysql(&connection.mysql, cluster), doing)??,
         };
         let defaults = match land {
             Land::Dynamodb => WriterOptions::dynamodb(),
@@ -67,7 +64,7 @@ impl Landing {
             writers_per_consumer: args.land_in_flight as usize,
             target,
             service,
-            runtime,
+            waiting,
             counts: Counts::default(),
         };
         // Refuses what is no name of a table, before anything is created.
@@ -78,7 +75,7 @@ impl Landing {
     /// Creates the table, unless it is there.
     pub(crate) fn prepare_table(&self) -> Result<()> {
         let table = self.table.as_str();
-        self.runtime.block_on(async {
+        let created = async {
             match &self.target {
                 Target::Dynamodb { config, .. } => {
                     DynamodbAdmin::new(config).create(table, Billing::OnDemand).await
@@ -88,20 +85,21 @@ impl Landing {
                     admin.create(table).await
                 }
             }
-        })?;
+        };
+        self.waiting.until(created, "the table was created")??;
         Ok(())
     }
 
     /// Has what a consumer receives land.
     fn behind(&self, receiver: MortalReceiver, clock: SystemClock) -> Result<Consumer> {
-        let writers: Result<Vec<TableWriter>, TableError> =
+        let writers: Result<Vec<TableWriter>> =
             (0..self.writers_per_consumer).map(|_| self.writer(clock)).collect();
         let rows = self.options.rows_per_request;
         let landing = LandingReceiver::new(receiver, writers?, rows, clock, &self.counts);
         Ok(Consumer::Landing(Box::new(landing.context("failed to start a thread for the table")?)))
     }
 
-    fn writer(&self, clock: SystemClock) -> Result<TableWriter, TableError> {
+    fn writer(&self, clock: SystemClock) -> Result<TableWriter> {
         let (table, options) = (self.table.as_str(), self.options);
         Ok(match &self.target {
             Target::Dynamodb { config, .. } => {
@@ -109,7 +107,7 @@ impl Landing {
             }
             Target::Mysql { url } => {
                 let writer = MysqlWriter::connect(url, table, options, clock);
-                TableWriter::Mysql(self.runtime.block_on(writer)?)
+                TableWriter::Mysql(self.waiting.until(writer, "connecting to MySQL")??)
             }
         })
     }

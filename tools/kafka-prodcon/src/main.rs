@@ -4,12 +4,14 @@ mod clients;
 mod cluster;
 mod consumers;
 mod drain;
+mod escapes;
 mod kills;
 mod landing;
-mod lines;
 mod options;
+mod print;
 mod produce;
 mod producers;
+mod send;
 mod session;
 mod settings;
 
@@ -48,8 +50,8 @@ fn run() -> Result<Exit> {
         None => produce::produce_and_consume(&options, &matches),
         Some(Command::Fill(fill)) => produce::fill(&options, fill, &matches),
         Some(Command::Drain(drain)) => drain::drain(&options, drain, &matches),
-        Some(Command::Send(send)) => lines::send(&options, send),
-        Some(Command::Print(print)) => lines::print(&options, print),
+        Some(Command::Send(send)) => send::send(&options, send),
+        Some(Command::Print(print)) => print::print(&options, print),
     };
     result.map_err(|error| {
         let of_kafka = error.downcast_ref::<KafkaError>().is_some_and(KafkaError::is_usage);

@@ -11,6 +11,7 @@ use bench_tables::KAFKA_TABLE;
 use bench_tables::mysql::{INSERT_ROWS_MAX, MysqlArgs};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::escapes::Separator;
 use crate::kills::ConsumerKill;
 
 const EXAMPLES: &str = "\
@@ -389,9 +390,13 @@ pub(crate) struct SendArgs {
     #[command(flatten)]
     pub(crate) topic: TopicArgs,
 
-    /// Take what stands before this text in a line as the key
+    /// Take what stands before this text in a line as the key; \t, \n, \0, \x1f and the like are escapes
     #[arg(long, value_name = "TEXT")]
-    pub(crate) key_separator: Option<String>,
+    pub(crate) key_separator: Option<Separator>,
+
+    /// Send a value, or a key, that is exactly this text as null; a null value is a tombstone
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) null_marker: Option<String>,
 }
 
 #[derive(Args)]
@@ -412,9 +417,38 @@ pub(crate) struct PrintArgs {
     #[arg(short = 'n', long, value_name = "COUNT", value_parser = quantity::parse_count)]
     pub(crate) messages: Option<u64>,
 
-    /// Print the key and this text before each message that has a key
+    /// Print the key and this text before each message that has a key; \t, \n, \0, \x1f and the like
+    /// are escapes
     #[arg(long, value_name = "TEXT")]
-    pub(crate) key_separator: Option<String>,
+    pub(crate) key_separator: Option<Separator>,
+
+    /// Print this text for a null value; when it is given, for a null key, too [default: null]
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) null: Option<String>,
+
+    /// Print these before each message, separated by tabs
+    #[arg(long, value_enum, value_name = "WHAT", value_delimiter = ',')]
+    pub(crate) show: Vec<Show>,
+
+    /// Write messages to a terminal as they are, control characters and all
+    ///
+    /// Otherwise a terminal gets those as escapes such as \x1b. Pipes and files get messages as they
+    /// are in any case.
+    #[arg(long)]
+    pub(crate) raw_output: bool,
+}
+
+/// What is printed of a message besides key and value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Show {
+    #[value(help = "NAME:VALUE,NAME:VALUE, or NO_HEADERS")]
+    Headers,
+    #[value(help = "CreateTime: or LogAppendTime: and milliseconds since 1970")]
+    Timestamp,
+    #[value(help = "Partition: and its number")]
+    Partition,
+    #[value(help = "Offset: and its number")]
+    Offset,
 }
 
 /// Confirmations that a message needs.

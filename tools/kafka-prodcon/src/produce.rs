@@ -59,10 +59,10 @@ pub(crate) fn produce_and_consume(options: &Options, matches: &ArgMatches) -> Re
         !options.no_group,
         Follow::No,
     )?;
-    let cluster = Cluster::named_or_embedded(&settings)?;
+    let cluster = Cluster::named_or_embedded(&settings, &shutdown)?;
     let crowded = room(cluster.target(wanted))?;
     cluster.refuse_compacted(&options.topic.topic)?;
-    let landing = Landing::find(&options.consumer, &options.table_connection, &cluster)?;
+    let landing = Landing::find(&options.consumer, &options.table_connection, &cluster, &shutdown)?;
     let clock = SystemClock::new();
     let clients = Clients {
         producer: Some(producer_config.clone()),
@@ -157,7 +157,7 @@ pub(crate) fn fill(options: &Options, fill: &FillArgs, matches: &ArgMatches) -> 
     let settings = Settings::new(&options.connection)?;
     let config = producers::config(&settings, &fill.producer, &workload.messages)?;
     producers::check_config(&fill.producer, &config, &workload.messages)?;
-    let cluster = Cluster::named(&settings, "fill")?;
+    let cluster = Cluster::named(&settings, "fill", &shutdown)?;
     let wanted = fill.topic.partitions.unwrap_or(fill.producer.producers);
     let producers = clients::producers(&fill.producer, &workload, cluster.target(wanted));
     let crowded = check_limits(&[producers])?;

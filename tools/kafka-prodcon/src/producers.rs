@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use bench_cli::{Interrupted, Shutdown, UsageError, Workload};
+use bench_cli::{Shutdown, UsageError, Workload};
 use bench_core::clock::SystemClock;
 use bench_core::message::{Content, KEY_BYTES, MessageSpec, RunId};
 use bench_kafka::config::{
@@ -268,12 +268,11 @@ pub(crate) fn connect_publishers(
         if index == 0 {
             config.set_default(STATISTICS_INTERVAL, STATISTICS_INTERVAL_MS.to_string());
         }
-        let cancelled = || shutdown.is_requested();
-        let timeout = cluster.timeout();
-        let connected =
-            KafkaPublisher::connect_unless(cancelled, &config, topic, clock, plan, timeout);
-        anyhow::ensure!(!cancelled(), Interrupted("the producers connected"));
-        let mut publisher = connected?;
+        let (topic, timeout, asked) = (topic.to_owned(), cluster.timeout(), shutdown.clone());
+        let mut publisher = shutdown.interruptible("the producers connected", move || {
+            let cancelled = || asked.is_requested();
+            KafkaPublisher::connect_unless(cancelled, &config, &topic, clock, plan, timeout)
+        })??;
         if let Some(ended) = cluster.broker_ended() {
             publisher.watch_broker(ended);
         }

@@ -140,7 +140,7 @@ impl Session<'_> {
         }
         self.clients.correct(&mut options);
         if options.contains_key(SERVERS_OPTION) {
-            options.insert(SERVERS_OPTION.to_owned(), self.cluster.admin.servers().into());
+            options.insert(SERVERS_OPTION.to_owned(), self.cluster.servers().into());
         }
         if self.landing.is_none() {
             options.retain(|name, _| !LandArgs::NAMES.contains(&name.as_str()));

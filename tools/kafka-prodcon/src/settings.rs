@@ -84,20 +84,14 @@ impl Settings {
         Ok(config.of_consumer())
     }
 
-    /// The same for a consumer that joins no group and commits nothing. The client library wants a
-    /// group's name all the same.
-    pub(crate) fn consumer_alone(
-        &self,
-        mut config: KafkaConfig,
-        name: &str,
-    ) -> Result<KafkaConfig> {
+    /// The same for a consumer that joins no group and commits nothing.
+    pub(crate) fn consumer_alone(&self, mut config: KafkaConfig) -> Result<KafkaConfig> {
         if config.is_from_command_line(COMMIT) && config.is_enabled(COMMIT) {
             let problem = format!("{} needs a group", config.shown(COMMIT));
             return Err(
                 UsageError::new("--group", problem, "add the option, or remove the other").into()
             );
         }
-        config.set(GROUP, name);
         config.set(COMMIT, "false");
         self.consumer(config)
     }

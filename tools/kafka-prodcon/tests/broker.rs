@@ -3,10 +3,14 @@
 
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::path::Path;
+use std::time::Duration;
 
 use bench_core::results::{AuditBasis, AuditSummary, RunDocument, ServiceOrigin, VerdictOutcome};
 use bench_services::embedded::EmbeddedKafka;
 use bench_testing::tool::{Place, Said, output};
+use rdkafka::ClientConfig;
+use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 
 const TOOL: &str = env!("CARGO_BIN_EXE_kafka-prodcon");
 
@@ -276,6 +280,39 @@ fn lines_go_through_as_they_are() {
     assert_eq!(bench.print("--topic t"), values);
     assert_eq!(bench.print("--topic t -n 3"), b"hello\n\nno key\n");
     assert_eq!(bench.print("--topic t --from latest"), b"");
+}
+
+#[test]
+fn null_and_empty_are_told_apart_both_ways() {
+    let bench = Bench::with_topics(&[("t", 1)]);
+    let input = "k\tNIL\nk\t\nNIL\tv\n\tv\nNIL\tNIL\nNILS\tnull\n";
+    bench.send(r"--topic t --key-separator \t --null-marker NIL", input);
+    let text = |args: &str| String::from_utf8(bench.print(args)).expect("text");
+    assert_eq!(text(r"--topic t --key-separator \t --null NIL"), input);
+    assert_eq!(text("--topic t"), "null\n\nv\nv\nnull\nnull\n");
+    assert_eq!(text(r"--topic t -n 4 --key-separator \x1f"), "k\x1fnull\nk\x1f\nv\n\x1fv\n");
+}
+
+#[test]
+fn partition_offset_time_and_headers_are_shown() {
+    let bench = Bench::with_topics(&[("t", 1)]);
+    bench.send("--topic t --key-separator :", "k:v\n");
+    let servers = bench.broker.bootstrap_servers();
+    let producer: BaseProducer =
+        ClientConfig::new().set("bootstrap.servers", servers).create().expect("a producer");
+    let headers = OwnedHeaders::new()
+        .insert(Header { key: "a", value: Some("1,2") })
+        .insert(Header { key: "b", value: None::<&str> });
+    let record = BaseRecord::<(), str>::to("t").payload("w").headers(headers).timestamp(1_234);
+    producer.send(record).map_err(|(error, _)| error).expect("queued");
+    producer.flush(Duration::from_secs(30)).expect("sent");
+    let shown =
+        bench.print("--topic t --key-separator : --show headers,offset,timestamp,partition");
+    let shown = String::from_utf8(shown).expect("text");
+    let lines: Vec<&str> = shown.lines().collect();
+    assert!(lines[0].starts_with("CreateTime:"), "{shown}");
+    assert!(lines[0].ends_with("\tPartition:0\tOffset:0\tNO_HEADERS\tk:v"), "{shown}");
+    assert_eq!(lines[1], "CreateTime:1234\tPartition:0\tOffset:1\ta:1\\x2c2,b:null\tw");
 }
 
 #[test]

@@ -145,6 +145,32 @@ fn what_does_not_fit_together_is_one_line_with_option_and_remedy() {
 }
 
 #[test]
+fn separators_with_bad_escapes_are_refused() {
+    for mode in ["send", "print"] {
+        for separator in [r"\q", r"\x1", r"a\"] {
+            let args =
+                format!("{mode} --bootstrap-servers 127.0.0.1:1 --key-separator {separator}");
+            let said = Place::new(TOOL).run(&args);
+            assert_eq!((said.code, said.stdout.as_str()), (2, ""), "{args}: {said:?}");
+            for needle in ["--key-separator", r"write \t, \n"] {
+                assert!(said.stderr.contains(needle), "{args}: {said:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn host_names_that_do_not_exist_are_named_in_plain_words() {
+    let place = Place::new(TOOL);
+    let said = place.run("print --bootstrap-servers no-such-host.invalid:9092 --timeout 1s");
+    assert_eq!((said.code, said.stderr.lines().count()), (1, 1), "{said:?}");
+    for needle in ["host name 'no-such-host.invalid' not found", "--bootstrap-servers"] {
+        assert!(said.stderr.contains(needle), "{said:?}");
+    }
+    assert!(!said.stderr.contains("in state"), "{said:?}");
+}
+
+#[test]
 fn a_missing_broker_is_named_and_nothing_is_created() {
     for (args, time) in
         [("", "2s"), ("fill", "500ms"), ("drain", "500ms"), ("send", "500ms"), ("print", "500ms")]

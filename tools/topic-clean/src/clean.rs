@@ -1,6 +1,7 @@
 //! Emptying topics: look, show, ask, do, check.
 
 use std::io::{self, Write};
+use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use bench_cli::{Exit, Shutdown, UsageError, confirm, quantity};
@@ -11,13 +12,16 @@ use crate::plan::{self, Place, Plan, Seen, Step, Wishes, decide, is_ours, select
 use crate::render::{self, CleanReport, Outcome, TopicReport};
 
 /// Empties the topics of the command line.
-pub(crate) fn clean(options: &Options) -> Result<Exit> {
-    let admin = options.connect()?;
+pub(crate) fn clean(options: &Options, shutdown: &Shutdown) -> Result<Exit> {
+    let admin = options.connect(shutdown)?;
     let wishes = Wishes { recreate: options.recreate, force: options.force };
-    let plans = select(&options.topics, admin.topics()?)?
-        .into_iter()
-        .map(|topic| look(&admin, wishes, topic))
-        .collect::<Result<Vec<_>>>()?;
+    let plans = shutdown.interruptible("looking at the topics", {
+        let (patterns, admin) = (options.topics.clone(), Arc::clone(&admin));
+        move || {
+            let selected = select(&patterns, admin.topics()?)?.into_iter();
+            selected.map(|topic| look(&admin, wishes, topic)).collect::<Result<Vec<_>>>()
+        }
+    })??;
     let is_refused = plans.iter().any(|plan| matches!(plan.step, Step::Refuse(_)));
     if options.dry_run {
         let topics = plans.iter().map(|plan| report(plan, Outcome::Planned)).collect();
@@ -29,12 +33,11 @@ pub(crate) fn clean(options: &Options) -> Result<Exit> {
     }
     if plans.iter().any(|plan| plan.step != Step::Nothing) && !options.yes {
         show(&plans)?;
-        if !ask(&plans)? {
+        if !ask(&plans, shutdown)? {
             bail!("not confirmed, so nothing was changed");
         }
     }
-    let shutdown = Shutdown::install().context("failed to listen for signals")?;
-    let topics = empty_all(&admin, &plans, &shutdown);
+    let topics = empty_all(&admin, &plans, shutdown);
     let has_failed = topics.iter().any(|topic| topic.outcome == Outcome::Failed);
     render::print(&CleanReport { dry_run: false, topics }, options.output.output)?;
     match (shutdown.is_requested(), has_failed) {
@@ -46,7 +49,7 @@ pub(crate) fn clean(options: &Options) -> Result<Exit> {
 
 /// Carries out all plans. When no broker answers any more, the rest is not tried: each topic would
 /// wait for the whole time-out.
-fn empty_all(admin: &Admin, plans: &[Plan], shutdown: &Shutdown) -> Vec<TopicReport> {
+fn empty_all(admin: &Arc<Admin>, plans: &[Plan], shutdown: &Shutdown) -> Vec<TopicReport> {
     let failed = |plan, error| TopicReport { error: Some(error), ..report(plan, Outcome::Failed) };
     let mut has_brokers = true;
     let try_one = |plan| {
@@ -59,8 +62,8 @@ fn empty_all(admin: &Admin, plans: &[Plan], shutdown: &Shutdown) -> Vec<TopicRep
                 "not tried, since no broker answers; check the brokers".to_owned(),
             );
         }
-        empty(admin, plan).unwrap_or_else(|error| {
-            has_brokers = admin.is_reachable();
+        empty(admin, plan, shutdown).unwrap_or_else(|error| {
+            has_brokers = shutdown.is_requested() || admin.is_reachable();
             failed(plan, format!("{error:#}"))
         })
     };
@@ -115,22 +118,28 @@ fn show(plans: &[Plan]) -> Result<()> {
 }
 
 /// Asks on the terminal whether to go ahead.
-fn ask(plans: &[Plan]) -> Result<bool> {
+fn ask(plans: &[Plan], shutdown: &Shutdown) -> Result<bool> {
     let question = match plans.iter().map(|plan| plan.messages).sum() {
         0 => "Go ahead?".to_owned(),
         messages => format!("Delete {} messages for good?", quantity::count(messages)),
     };
-    confirm(&question)
+    shutdown.interruptible("asking, so nothing was changed", move || confirm(&question))?
 }
 
-/// Carries out a plan and checks that the topic is empty.
-fn empty(admin: &Admin, plan: &Plan) -> Result<TopicReport> {
+/// Carries out a plan and checks that the topic is empty. An interrupt ends the wait for deleted
+/// records; between deleting a topic and creating it again, it is waited for all the same.
+fn empty(admin: &Arc<Admin>, plan: &Plan, shutdown: &Shutdown) -> Result<TopicReport> {
     let name = &plan.topic.name;
+    let (shared, owned) = (Arc::clone(admin), name.clone());
+    let delete_records = move || {
+        let doing = "its records were being deleted, which may go on";
+        shutdown.interruptible(doing, move || shared.delete_records_to_end(&owned))
+    };
     let outcome = match plan.step {
         Step::Nothing => return Ok(report(plan, Outcome::AlreadyEmpty)),
         Step::Refuse(_) => bail!("this benchmark did not write all that is in it; use --force"),
         Step::Recreate => recreate(admin, name)?,
-        Step::DeleteRecords => match admin.delete_records_to_end(name) {
+        Step::DeleteRecords => match delete_records()? {
             Ok(()) => Outcome::RecordsDeleted,
             Err(error) if error.is_refusal() => {
                 tracing::info!("{error}; deleting and creating the topic anew");

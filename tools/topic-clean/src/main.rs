@@ -8,8 +8,8 @@ mod topics;
 
 use std::process::ExitCode;
 
-use anyhow::Result;
-use bench_cli::{Exit, UsageError, arguments, generate, main_with};
+use anyhow::{Context, Result};
+use bench_cli::{Exit, Shutdown, UsageError, arguments, generate, main_with};
 use bench_kafka::error::KafkaError;
 use clap::CommandFactory;
 
@@ -25,11 +25,12 @@ fn run() -> Result<Exit> {
     }
     let options: Options = arguments::parse()?;
     options.log.init();
+    let shutdown = Shutdown::install().context("failed to listen for signals")?;
     let result = match &options.command {
-        None => clean::clean(&options),
-        Some(Command::List) => topics::list(&options),
-        Some(Command::Describe { topic }) => topics::describe(&options, topic),
-        Some(Command::Create(create)) => topics::create(&options, create),
+        None => clean::clean(&options, &shutdown),
+        Some(Command::List) => topics::list(&options, &shutdown),
+        Some(Command::Describe { topic }) => topics::describe(&options, topic, &shutdown),
+        Some(Command::Create(create)) => topics::create(&options, create, &shutdown),
     };
     result.map_err(|error| match error.downcast::<KafkaError>() {
         Ok(error) if error.is_usage() => UsageError::from_library(error).into(),

@@ -1,8 +1,10 @@
 //! The command line.
 
-use bench_cli::{GenerateArgs, LogArgs, OutputArgs};
+use std::sync::Arc;
+
+use anyhow::Result;
+use bench_cli::{GenerateArgs, LogArgs, OutputArgs, Shutdown};
 use bench_kafka::admin::Admin;
-use bench_kafka::error::KafkaError;
 use bench_kafka::options::ConnectionArgs;
 use clap::{Args, Parser, Subcommand};
 
@@ -71,8 +73,12 @@ pub(crate) struct Options {
 }
 
 impl Options {
-    pub(crate) fn connect(&self) -> Result<Admin, KafkaError> {
-        Admin::connect(&self.connection.config("topic-clean")?, self.connection.timeout)
+    /// Connects, unless an interrupt comes before a broker has answered.
+    pub(crate) fn connect(&self, shutdown: &Shutdown) -> Result<Arc<Admin>> {
+        let (config, timeout) = (self.connection.config("topic-clean")?, self.connection.timeout);
+        let admin = shutdown
+            .interruptible("connecting to Kafka", move || Admin::connect(&config, timeout))??;
+        Ok(Arc::new(admin))
     }
 }
 

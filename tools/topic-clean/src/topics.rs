@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context, Result};
-use bench_cli::{Exit, UsageError};
+use bench_cli::{Exit, Shutdown, UsageError};
+use bench_kafka::admin::Admin;
 use bench_kafka::config::split_setting;
 use bench_kafka::error::KafkaError;
 
@@ -11,31 +12,38 @@ use crate::options::{CreateArgs, Options};
 use crate::plan;
 use crate::render::{self, Description, PartitionRow, TopicList, TopicRow};
 
-pub(crate) fn list(options: &Options) -> Result<Exit> {
-    let topics = options.connect()?.topics()?;
+pub(crate) fn list(options: &Options, shutdown: &Shutdown) -> Result<Exit> {
+    let admin = options.connect(shutdown)?;
+    let topics = shutdown.interruptible("the topics were listed", move || admin.topics())??;
     let rows = topics.into_iter().map(TopicRow::from).collect();
     render::print(&TopicList { topics: rows }, options.output.output)?;
     Ok(Exit::Good)
 }
 
-pub(crate) fn describe(options: &Options, name: &str) -> Result<Exit> {
-    let admin = options.connect()?;
+pub(crate) fn describe(options: &Options, name: &str, shutdown: &Shutdown) -> Result<Exit> {
+    let admin = options.connect(shutdown)?;
+    let name = name.to_owned();
+    let description = shutdown
+        .interruptible("the topic was described", move || describe_topic(&admin, &name))??;
+    render::print(&description, options.output.output)?;
+    Ok(Exit::Good)
+}
+
+fn describe_topic(admin: &Admin, name: &str) -> Result<Description, KafkaError> {
     let topic =
         admin.topic(name)?.ok_or_else(|| KafkaError::NoSuchTopic { topic: name.to_owned() })?;
     let watermarks = admin.watermarks(name)?;
     // Some brokers do not tell, and some users may not know; the rest is worth showing.
     let settings = admin.topic_config(name).map_err(|error| tracing::warn!("{error}")).ok();
-    let description = Description {
+    Ok(Description {
         messages: plan::messages(&watermarks),
         watermarks: watermarks.iter().map(PartitionRow::from).collect(),
         topic: topic.into(),
         settings,
-    };
-    render::print(&description, options.output.output)?;
-    Ok(Exit::Good)
+    })
 }
 
-pub(crate) fn create(options: &Options, create: &CreateArgs) -> Result<Exit> {
+pub(crate) fn create(options: &Options, create: &CreateArgs, shutdown: &Shutdown) -> Result<Exit> {
     let mut settings = BTreeMap::new();
     for text in &create.topic_config {
         let (key, value) = split_setting(text).map_err(|_| {
@@ -44,10 +52,14 @@ pub(crate) fn create(options: &Options, create: &CreateArgs) -> Result<Exit> {
         })?;
         settings.insert(key, value);
     }
-    let admin = options.connect()?;
+    let admin = options.connect(shutdown)?;
     let CreateArgs { topic: name, partitions, replication_factor, .. } = create;
-    admin.create_topic(name, *partitions, *replication_factor, &settings)?;
-    let topic = admin.topic(name)?.context("the new topic has vanished again")?;
+    let (name, partitions, replication) = (name.clone(), *partitions, *replication_factor);
+    let topic = shutdown.interruptible("the topic was created", move || {
+        admin.create_topic(&name, partitions, replication, &settings)?;
+        admin.topic(&name)
+    })??;
+    let topic = topic.context("the new topic has vanished again")?;
     render::print(&TopicList { topics: vec![topic.into()] }, options.output.output)?;
     Ok(Exit::Good)
 }

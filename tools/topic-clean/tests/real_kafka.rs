@@ -148,7 +148,7 @@ fn committed_offsets_survive_deleted_records_and_go_with_a_recreated_topic() {
     assert_eq!(committed(), Offset::Offset(3), "deleting records leaves it");
     assert_eq!(cluster.run(&["--yes", "--recreate", &topic]).code, 0);
     // The coordinator of the group hears of the deletion a moment later.
-    let deadline = Instant::now() + Duration::from_secs(60);
+    let deadline = Instant::now() + Duration::from_mins(1);
     while committed() != Offset::Invalid {
         assert!(Instant::now() < deadline, "still {:?}", committed());
         std::thread::sleep(Duration::from_millis(50));

@@ -10,8 +10,10 @@ use crate::log::LogError;
 pub enum FollowError {
     /// The table is not there.
     #[error(
-        "there is no Delta table at {uri} after {waited:?}; name another place with --lake-path, or \
-         wait longer with --wait-for-table"
+        "there is no Delta table at {uri}{}; name another place with --lake-path, or wait {} with \
+         --wait-for-table",
+        after(*waited),
+        if waited.is_zero() { "for it" } else { "longer" }
     )]
     NoTable {
         /// Where it was looked for.
@@ -199,5 +201,26 @@ impl FollowError {
                 | Self::NothingAhead { .. }
                 | Self::Unsupported { .. }
         )
+    }
+}
+
+/// How long was waited in vain, if at all.
+fn after(waited: Duration) -> String {
+    if waited.is_zero() { String::new() } else { format!(" after {waited:?}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_missing_table_names_the_wait_only_where_there_was_one() {
+        let told = |waited| FollowError::NoTable { uri: "s3://b/t".to_owned(), waited }.to_string();
+        let text = told(Duration::ZERO);
+        assert!(text.starts_with("there is no Delta table at s3://b/t; name another"), "{text}");
+        assert!(text.ends_with("wait for it with --wait-for-table"), "{text}");
+        let text = told(Duration::from_secs(3));
+        assert!(text.starts_with("there is no Delta table at s3://b/t after 3s; "), "{text}");
+        assert!(text.ends_with("wait longer with --wait-for-table"), "{text}");
     }
 }

@@ -2,17 +2,23 @@
 
 use std::time::{Duration, Instant};
 
-use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::error::KafkaError as LibraryError;
 use rdkafka::types::RDKafkaErrorCode;
-use rdkafka::{ClientConfig, Message, Offset, TopicPartitionList};
 
-use super::{Admin, Complaints, PartitionWatermarks};
+use super::{Admin, PartitionWatermarks};
+use crate::config::KafkaConfig;
 use crate::error::KafkaError;
+use crate::native::{Fetched, Membership, NativeConsumer};
+use crate::reading::Until;
 
 /// How far behind the end of a partition to look for its last message: further each time, because
 /// transactions leave markers there that no consumer sees, and compaction leaves gaps.
 const STEPS_BACK: [i64; 4] = [1, 16, 256, 4_096];
+
+/// Messages that are fetched at once.
+const BATCH_MAX: usize = 64;
+
+/// Longest wait before the time-out is looked at.
+const POLL: Duration = Duration::from_millis(100);
 
 /// A message as it stands in a partition.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,7 +40,7 @@ impl Admin {
         watermarks: &[PartitionWatermarks],
         mut visit: impl FnMut(&SampledMessage),
     ) -> Result<(), KafkaError> {
-        let reader = Reader::new(topic, &self.config, self.timeout)?;
+        let mut reader = Reader::new(topic, &self.config, self.timeout)?;
         for &PartitionWatermarks { partition, low, high } in watermarks {
             let Some(first) = reader.first_from(partition, low, high)? else { continue };
             let last = reader.last_before(partition, first.offset, high)?;
@@ -48,23 +54,17 @@ impl Admin {
 }
 
 struct Reader {
-    /// Its errors are the answers to its calls, and are not logged besides.
-    consumer: BaseConsumer<Complaints>,
+    /// In no group: to look at a topic needs no right on one.
+    consumer: NativeConsumer,
     topic: String,
     action: String,
     timeout: Duration,
 }
 
 impl Reader {
-    fn new(topic: &str, config: &ClientConfig, timeout: Duration) -> Result<Self, KafkaError> {
+    fn new(topic: &str, config: &KafkaConfig, timeout: Duration) -> Result<Self, KafkaError> {
         let mut config = config.clone();
-        if config.get("group.id").is_none() {
-            // The library wants one even where no group is joined.
-            config.set("group.id", format!("bench-sample-{}", std::process::id()));
-        }
         for (name, value) in [
-            ("enable.auto.commit", "false"),
-            ("enable.partition.eof", "true"),
             ("auto.offset.reset", "earliest"),
             ("fetch.wait.max.ms", "10"),
             // What aborted transactions left is still somebody's.
@@ -73,15 +73,13 @@ impl Reader {
             config.set(name, value);
         }
         let action = format!("read messages of topic '{topic}'");
-        let consumer = config
-            .create_with_context(Complaints::default())
-            .map_err(|error| KafkaError::from_library(action.as_str(), &error))?;
+        let consumer = NativeConsumer::new(&config, BATCH_MAX, Until::Stopped, Membership::Alone)?;
         Ok(Self { consumer, topic: topic.to_owned(), action, timeout })
     }
 
     /// The first message at or after `from`.
     fn first_from(
-        &self,
+        &mut self,
         partition: i32,
         from: i64,
         high: i64,
@@ -91,7 +89,7 @@ impl Reader {
 
     /// The last message between `first`, where one is known to be, and `high`.
     fn last_before(
-        &self,
+        &mut self,
         partition: i32,
         first: i64,
         high: i64,
@@ -109,7 +107,7 @@ impl Reader {
     /// Reads from an offset and gives the first message that satisfies `is_wanted`, or else the
     /// last one before the end of the partition.
     fn read(
-        &self,
+        &mut self,
         partition: i32,
         from: i64,
         high: i64,
@@ -118,46 +116,36 @@ impl Reader {
         if from >= high {
             return Ok(None);
         }
-        self.start(partition, from)?;
+        self.consumer.assign(&self.topic, &[(partition, from)])?;
         let deadline = Instant::now() + self.timeout;
         let mut latest = None;
         let mut last_error = RDKafkaErrorCode::OperationTimedOut;
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
-            match self.consumer.poll(left) {
-                Some(Ok(message)) if message.partition() == partition => {
-                    let offset = message.offset();
-                    let payload = message.payload().map(<[u8]>::to_vec);
+            self.consumer.fetch(left.min(POLL));
+            let mut is_over = false;
+            self.consumer.pass_on(|fetched| match fetched {
+                // What was fetched behind the one that is wanted does not matter.
+                _ if is_over => {}
+                Fetched::Message(record) if record.partition() == partition => {
+                    let offset = record.offset();
+                    let payload = record.value().map(<[u8]>::to_vec);
                     latest = Some(SampledMessage { partition, offset, payload });
-                    if is_wanted(offset) {
-                        return Ok(latest);
-                    }
+                    is_over = is_wanted(offset);
                 }
-                Some(Err(LibraryError::PartitionEOF(ended))) if ended == partition => {
-                    return Ok(latest);
-                }
+                Fetched::End { partition: ended, .. } => is_over = ended == partition,
+                Fetched::Message(_) => {}
                 // Trouble with one broker among several passes; what lasts ends in the time-out.
-                Some(Err(LibraryError::MessageConsumption(code))) => {
-                    if code == RDKafkaErrorCode::TopicAuthorizationFailed {
-                        return Err(self.failed(code));
-                    }
-                    last_error = code;
-                }
-                None if left.is_zero() => return Err(self.failed(last_error)),
-                Some(_) | None => {}
+                Fetched::Error(code) => last_error = code,
+            });
+            if is_over {
+                return Ok(latest);
+            }
+            if left.is_zero() || last_error == RDKafkaErrorCode::TopicAuthorizationFailed {
+                let action = self.action.as_str();
+                return Err(KafkaError::answer(action, last_error, self.consumer.subject(), None)
+                    .because_of(self.consumer.reports().health.complaint()));
             }
         }
-    }
-
-    fn start(&self, partition: i32, offset: i64) -> Result<(), KafkaError> {
-        let mut assignment = TopicPartitionList::new();
-        assignment
-            .add_partition_offset(&self.topic, partition, Offset::Offset(offset))
-            .and_then(|()| self.consumer.assign(&assignment))
-            .map_err(|error| KafkaError::from_library(self.action.as_str(), &error))
-    }
-
-    fn failed(&self, code: RDKafkaErrorCode) -> KafkaError {
-        KafkaError::Request { action: self.action.clone(), code }
     }
 }

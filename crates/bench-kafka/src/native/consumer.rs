@@ -1,5 +1,6 @@
 //! Receiving in batches, and keeping account of what was passed on.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::ffi::{CStr, CString, c_int, c_void};
 use std::ptr;
@@ -11,6 +12,7 @@ use rdkafka::topic_partition_list::TopicPartitionList;
 use rdkafka::types::{RDKafkaErrorCode, RDKafkaRespErr};
 
 use super::{Client, Queue, Reports, error_code, library, millis, text};
+use crate::answers::Subject;
 use crate::config::KafkaConfig;
 use crate::error::KafkaError;
 use crate::reading::{Reading, Until};
@@ -31,11 +33,33 @@ const BROKER_LOOK: Duration = Duration::from_millis(20);
 /// How long one poll takes while the consumer closes.
 const CLOSE_POLL: Duration = Duration::from_millis(20);
 
+/// Whether a consumer belongs to a group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Membership {
+    /// To the one that the configuration names.
+    Group,
+    /// To none: no request ever names one, so that no right on a group is needed.
+    Alone,
+}
+
+/// The partitions of a consumer without a group. With a group's name in its configuration,
+/// librdkafka asks for the group's coordinator, whether it is used or not; so it has none, and reads
+/// by the calls that were there before groups.
+#[derive(Default)]
+struct Alone {
+    topic: Option<*mut rd::rd_kafka_topic_t>,
+    started: Vec<i32>,
+}
+
 /// A consumer of one topic.
 pub(crate) struct NativeConsumer {
     queue: Queue,
     /// The topic, once known.
     topic: CString,
+    /// What its requests are about.
+    subject: Subject,
+    /// `None` for a member of a group.
+    alone: Option<Alone>,
     messages: Vec<*mut rd::rd_kafka_message_t>,
     /// How many of the messages are waiting to be passed on.
     filled: usize,
@@ -59,12 +83,116 @@ unsafe impl Send for NativeConsumer {}
 /// What librdkafka hands a consumer.
 pub(crate) enum Fetched<'a> {
     /// A message.
-    Message { key: Option<&'a [u8]>, value: &'a [u8], partition: i32, offset: i64 },
+    Message(Record<'a>),
     /// For the moment there is nothing more to read in a partition, from this offset on; with its
     /// high watermark.
     End { partition: i32, offset: i64, high: Option<i64> },
     /// Something went wrong.
-    Error(RDKafkaErrorCode, String),
+    Error(RDKafkaErrorCode),
+}
+
+/// A message as the broker keeps it.
+#[derive(Debug, Clone, Copy)]
+pub struct Record<'a> {
+    message: &'a rd::rd_kafka_message_t,
+}
+
+/// The time that stands in a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RecordTime {
+    /// There is none.
+    None,
+    /// When the producer made the message, milliseconds since 1970.
+    Created(i64),
+    /// When the broker stored it, milliseconds since 1970.
+    Appended(i64),
+}
+
+/// A header of a message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecordHeader<'a> {
+    /// Its name.
+    pub name: Cow<'a, str>,
+    /// Its value; `None` for null, which is not the same as no bytes.
+    pub value: Option<&'a [u8]>,
+}
+
+impl<'a> Record<'a> {
+    /// The key; `None` for null, which is not the same as no bytes.
+    #[inline]
+    #[must_use]
+    pub fn key(&self) -> Option<&'a [u8]> {
+        // SAFETY: the message and what it points to live for 'a.
+        unsafe { bytes(self.message.key, self.message.key_len) }
+    }
+
+    /// The value; `None` for null (a tombstone), which is not the same as no bytes.
+    #[inline]
+    #[must_use]
+    pub fn value(&self) -> Option<&'a [u8]> {
+        // SAFETY: the message and what it points to live for 'a.
+        unsafe { bytes(self.message.payload, self.message.len) }
+    }
+
+    /// Its partition.
+    #[inline]
+    #[must_use]
+    pub fn partition(&self) -> i32 {
+        self.message.partition
+    }
+
+    /// Its offset within the partition.
+    #[inline]
+    #[must_use]
+    pub fn offset(&self) -> i64 {
+        self.message.offset
+    }
+
+    /// When it was made or stored.
+    #[must_use]
+    pub fn time(&self) -> RecordTime {
+        let mut kind = rd::rd_kafka_timestamp_type_t::RD_KAFKA_TIMESTAMP_NOT_AVAILABLE;
+        // SAFETY: the message is alive, and the result outlives the call.
+        let ms = unsafe { rd::rd_kafka_message_timestamp(self.message, &raw mut kind) };
+        match kind {
+            rd::rd_kafka_timestamp_type_t::RD_KAFKA_TIMESTAMP_CREATE_TIME => {
+                RecordTime::Created(ms)
+            }
+            rd::rd_kafka_timestamp_type_t::RD_KAFKA_TIMESTAMP_LOG_APPEND_TIME => {
+                RecordTime::Appended(ms)
+            }
+            rd::rd_kafka_timestamp_type_t::RD_KAFKA_TIMESTAMP_NOT_AVAILABLE => RecordTime::None,
+        }
+    }
+
+    /// Its headers, in their order.
+    #[must_use]
+    pub fn headers(&self) -> Vec<RecordHeader<'a>> {
+        let mut headers = ptr::null_mut();
+        let mut found = Vec::new();
+        // SAFETY: the message is alive and owns its headers, which live for 'a as it does; names end
+        // with a zero byte, and values are as long as is said.
+        unsafe {
+            let code = rd::rd_kafka_message_headers(self.message, &raw mut headers);
+            if error_code(code).is_some() {
+                return found;
+            }
+            let (mut name, mut value, mut size) = (ptr::null(), ptr::null(), 0);
+            while error_code(rd::rd_kafka_header_get_all(
+                headers,
+                found.len(),
+                &raw mut name,
+                &raw mut value,
+                &raw mut size,
+            ))
+            .is_none()
+            {
+                let name = CStr::from_ptr::<'a>(name).to_string_lossy();
+                found.push(RecordHeader { name, value: bytes(value, size) });
+            }
+        }
+        found
+    }
 }
 
 impl NativeConsumer {
@@ -73,6 +201,7 @@ impl NativeConsumer {
         config: &KafkaConfig,
         batch_max: usize,
         until: Until,
+        membership: Membership,
     ) -> Result<Self, KafkaError> {
         // Left to itself, the batch call takes the end of a partition for a message, and stores an
         // offset that a group's next reader would go on from one message too late.
@@ -80,16 +209,30 @@ impl NativeConsumer {
         config.set("enable.auto.offset.store", "false");
         // Whether something is missing or only not read yet is known at the ends of partitions.
         config.set(PARTITION_EOF, "true");
+        let alone = (membership == Membership::Alone).then(Alone::default);
+        if alone.is_some() {
+            config.set("group.id", "");
+        }
+        let subject = Subject {
+            group: config.get("group.id").map(str::to_owned),
+            ..Subject::topic("READ", "")
+        };
         let reports = Reports::new(Reading::new(until));
         let client = Client::new(&config, rd::rd_kafka_type_t::RD_KAFKA_CONSUMER, 0, reports)?;
-        // SAFETY: the client is alive, and a consumer, so it has such a queue.
+        // SAFETY: the client is alive, and a consumer, so it has such a queue if it is in a group, and
+        // the main queue in any case.
         let queue = unsafe {
-            // Errors and the like come the same way as messages.
-            rd::rd_kafka_poll_set_consumer(client.handle);
-            Queue(rd::rd_kafka_queue_get_consumer(client.handle))
+            if alone.is_some() {
+                Queue(rd::rd_kafka_queue_get_main(client.handle))
+            } else {
+                // Errors and the like come the same way as messages.
+                rd::rd_kafka_poll_set_consumer(client.handle);
+                Queue(rd::rd_kafka_queue_get_consumer(client.handle))
+            }
         };
         let messages = vec![ptr::null_mut(); batch_max.max(1)];
-        Ok(Self { queue, topic: CString::default(), messages, filled: 0, held: None, client })
+        let (topic, held) = (CString::default(), None);
+        Ok(Self { queue, topic, subject, alone, messages, filled: 0, held, client })
     }
 
     /// What the client's callbacks have reported.
@@ -97,31 +240,66 @@ impl NativeConsumer {
         &self.client.reports
     }
 
-    pub(crate) fn fatal_error(&self) -> Option<String> {
+    pub(crate) fn fatal_error(&self) -> Option<RDKafkaErrorCode> {
         self.client.fatal_error()
     }
 
-    pub(crate) fn subscribe(&mut self, topic: &str) -> Result<(), KafkaError> {
+    /// What its requests are about.
+    pub(crate) fn subject(&self) -> &Subject {
+        &self.subject
+    }
+
+    fn set_topic(&mut self, topic: &str) -> Result<(), KafkaError> {
         self.topic = c_name(topic)?;
+        self.subject.topic = Some(topic.to_owned());
+        Ok(())
+    }
+
+    /// Joins the group that the configuration names.
+    pub(crate) fn subscribe(&mut self, topic: &str) -> Result<(), KafkaError> {
+        self.set_topic(topic)?;
         let mut topics = TopicPartitionList::new();
         topics.add_topic_unassigned(topic);
         self.client.reports.reading().joined();
         // SAFETY: client and list are alive; librdkafka copies the list.
-        library("subscribe to the topic", unsafe {
-            rd::rd_kafka_subscribe(self.client.handle, topics.ptr())
-        })
+        let code = unsafe { rd::rd_kafka_subscribe(self.client.handle, topics.ptr()) };
+        library(&format!("subscribe to topic '{topic}'"), code, &self.subject)
     }
 
-    pub(crate) fn assign(
-        &mut self,
-        topic: &str,
-        partitions: &TopicPartitionList,
-    ) -> Result<(), KafkaError> {
-        self.topic = c_name(topic)?;
-        // SAFETY: client and list are alive; librdkafka copies the list.
-        library("take over partitions", unsafe {
-            rd::rd_kafka_assign(self.client.handle, partitions.ptr())
-        })
+    /// Reads these partitions from these offsets on, and no others any more.
+    pub(crate) fn assign(&mut self, topic: &str, starts: &[(i32, i64)]) -> Result<(), KafkaError> {
+        self.set_topic(topic)?;
+        self.drop_fetched();
+        let action = format!("read topic '{topic}'");
+        let Some(alone) = &mut self.alone else {
+            return Err(KafkaError::Library {
+                action,
+                reason: "a member of a group gets its partitions from the group".to_owned(),
+            });
+        };
+        // SAFETY: client and queue are alive, and the name ends with a zero byte; a topic
+        // configuration of null asks for the client's own.
+        let code = unsafe {
+            alone.stop();
+            let handle =
+                rd::rd_kafka_topic_new(self.client.handle, self.topic.as_ptr(), ptr::null_mut());
+            if handle.is_null() {
+                rd::rd_kafka_last_error()
+            } else {
+                alone.topic = Some(handle);
+                alone.start(handle, starts, &self.queue)
+            }
+        };
+        library(&action, code, &self.subject)
+    }
+
+    /// Forgets what was fetched and not passed on.
+    fn drop_fetched(&mut self) {
+        let fetched = &self.messages[..std::mem::take(&mut self.filled)];
+        for &pointer in fetched {
+            // SAFETY: the message is ours, and destroyed once.
+            unsafe { rd::rd_kafka_message_destroy(pointer) }
+        }
     }
 
     /// Commits offsets; waits for the answer until `is_over` says so, which is asked every now and
@@ -143,17 +321,18 @@ impl NativeConsumer {
                 None,
                 ptr::null_mut(),
             );
-            library(action, code)?;
+            library(action, code, &self.subject)?;
             loop {
                 let answer = rd::rd_kafka_queue_poll(answers.0, millis(CLOSE_POLL));
                 if !answer.is_null() {
                     let code = rd::rd_kafka_event_error(answer);
                     rd::rd_kafka_event_destroy(answer);
-                    return library(action, code);
+                    return library(action, code, &self.subject);
                 }
                 if is_over() {
                     let code = RDKafkaErrorCode::OperationTimedOut;
-                    return Err(KafkaError::Request { action: action.to_owned(), code });
+                    return Err(KafkaError::answer(action, code, &self.subject, None)
+                        .because_of(self.client.reports.health.complaint()));
                 }
                 self.serve();
             }
@@ -196,8 +375,14 @@ impl NativeConsumer {
         self.take_waiting();
         if self.filled == 0 && !timeout.is_zero() {
             // The batch call waits until the batch is full; this one returns with the first.
-            // SAFETY: the client is alive; the message is ours until it is destroyed.
-            let first = unsafe { rd::rd_kafka_consumer_poll(self.client.handle, millis(timeout)) };
+            // SAFETY: client and queue are alive; the message is ours until it is destroyed.
+            let first = unsafe {
+                if self.alone.is_some() {
+                    rd::rd_kafka_consume_queue(self.queue.0, millis(timeout))
+                } else {
+                    rd::rd_kafka_consumer_poll(self.client.handle, millis(timeout))
+                }
+            };
             if !first.is_null() {
                 self.messages[0] = first;
                 self.filled = 1;
@@ -221,14 +406,11 @@ impl NativeConsumer {
     }
 
     /// The first error among what waits to be passed on.
-    pub(crate) fn fetched_error(&self) -> Option<(RDKafkaErrorCode, String)> {
+    pub(crate) fn fetched_error(&self) -> Option<RDKafkaErrorCode> {
         self.messages[..self.filled].iter().find_map(|&pointer| {
             // SAFETY: the message is ours until it is passed on.
-            unsafe {
-                let code = error_code((*pointer).err)?;
-                let is_end = code == RDKafkaErrorCode::PartitionEOF;
-                (!is_end).then(|| (code, text(rd::rd_kafka_message_errstr(pointer))))
-            }
+            let code = error_code(unsafe { (*pointer).err })?;
+            (code != RDKafkaErrorCode::PartitionEOF).then_some(code)
         })
     }
 
@@ -273,7 +455,9 @@ impl NativeConsumer {
             messages -= first.messages;
             // SAFETY: the message was kept for this, and is destroyed once.
             unsafe {
-                store_offset(first.last);
+                if self.alone.is_none() {
+                    store_offset(first.last);
+                }
                 rd::rd_kafka_message_destroy(first.last);
             }
             held.pop_front();
@@ -291,19 +475,15 @@ impl NativeConsumer {
             unsafe {
                 let message = &*pointer;
                 match error_code(message.err) {
-                    None => sink(Fetched::Message {
-                        key: bytes(message.key, message.key_len),
-                        value: bytes(message.payload, message.len).unwrap_or_default(),
-                        partition: message.partition,
-                        offset: message.offset,
-                    }),
+                    None => sink(Fetched::Message(Record { message })),
                     Some(RDKafkaErrorCode::PartitionEOF) => sink(Fetched::End {
                         partition: message.partition,
                         offset: message.offset,
                         high: high_watermark(&self.client, &self.topic, message.partition),
                     }),
                     Some(code) => {
-                        sink(Fetched::Error(code, text(rd::rd_kafka_message_errstr(pointer))));
+                        tracing::debug!("{}", text(rd::rd_kafka_message_errstr(pointer)));
+                        sink(Fetched::Error(code));
                     }
                 }
                 // One call does for all that follow one another in a partition.
@@ -319,7 +499,9 @@ impl NativeConsumer {
                             held.push_back(Held { messages, last: pointer });
                             continue;
                         }
-                        store_offset(pointer);
+                        if self.alone.is_none() {
+                            store_offset(pointer);
+                        }
                     }
                 }
                 rd::rd_kafka_message_destroy(pointer);
@@ -421,6 +603,9 @@ unsafe fn store_offset(message: *mut rd::rd_kafka_message_t) {
 impl NativeConsumer {
     /// Commits what was read and leaves the group, unless no broker answers in time.
     fn close(&mut self) -> bool {
+        if self.alone.is_some() {
+            return true;
+        }
         let deadline = Instant::now() + CLOSE_TIMEOUT;
         // SAFETY: the client and its queue are alive; an error is ours to destroy, and so is a
         // message that still comes.
@@ -446,13 +631,15 @@ impl NativeConsumer {
 
 impl Drop for NativeConsumer {
     fn drop(&mut self) {
-        let fetched = &self.messages[..std::mem::take(&mut self.filled)];
-        let held = self.held.take().into_iter().flatten().map(|held| held.last);
-        // SAFETY: what was not passed on, or not settled, is destroyed, once, and not stored as
-        // read.
+        self.drop_fetched();
+        // SAFETY: what was not settled is destroyed, once, and not stored as read; the client is
+        // alive.
         unsafe {
-            for pointer in fetched.iter().copied().chain(held) {
-                rd::rd_kafka_message_destroy(pointer);
+            for held in self.held.take().into_iter().flatten() {
+                rd::rd_kafka_message_destroy(held.last);
+            }
+            if let Some(alone) = &mut self.alone {
+                alone.stop();
             }
         }
         if self.client.reports.health.is_down() {
@@ -463,6 +650,45 @@ impl Drop for NativeConsumer {
         if is_down || (!is_killed && !self.close()) {
             self.client.destroy_flags = DESTROY_WITHOUT_CLOSE;
             self.client.is_lost = true;
+        }
+    }
+}
+
+impl Alone {
+    /// Begins to read partitions of `topic` into `queue`.
+    ///
+    /// # Safety
+    /// The topic is a handle of the client that the queue is of, and both are alive.
+    unsafe fn start(
+        &mut self,
+        topic: *mut rd::rd_kafka_topic_t,
+        starts: &[(i32, i64)],
+        queue: &Queue,
+    ) -> RDKafkaRespErr {
+        for &(partition, offset) in starts {
+            // SAFETY: as the caller promises.
+            unsafe {
+                if rd::rd_kafka_consume_start_queue(topic, partition, offset, queue.0) != 0 {
+                    return rd::rd_kafka_last_error();
+                }
+            }
+            self.started.push(partition);
+        }
+        RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR
+    }
+
+    /// Ends reading. No broker is asked.
+    ///
+    /// # Safety
+    /// The client is alive.
+    unsafe fn stop(&mut self) {
+        let Some(topic) = self.topic.take() else { return };
+        // SAFETY: the topic is alive until it is destroyed, after its last use.
+        unsafe {
+            for partition in self.started.drain(..) {
+                rd::rd_kafka_consume_stop(topic, partition);
+            }
+            rd::rd_kafka_topic_destroy(topic);
         }
     }
 }

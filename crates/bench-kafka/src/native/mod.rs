@@ -8,6 +8,7 @@
 
 mod consumer;
 mod producer;
+mod topics;
 
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,13 +17,17 @@ use std::time::Duration;
 use rdkafka::bindings as rd;
 use rdkafka::types::{RDKafkaErrorCode, RDKafkaRespErr};
 
+use crate::answers::Subject;
+use crate::complaint::Complaint;
 use crate::config::KafkaConfig;
 use crate::error::KafkaError;
 use crate::health::{self, Health};
 use crate::reading::Reading;
 
-pub(crate) use consumer::{Fetched, NativeConsumer, PARTITION_EOF};
-pub(crate) use producer::{Delivery, NativeProducer, ProducerEvent, TransactionError};
+pub(crate) use consumer::{Fetched, Membership, NativeConsumer, PARTITION_EOF};
+pub use consumer::{Record, RecordHeader, RecordTime};
+pub(crate) use producer::{Delivery, NativeProducer, Outgoing, ProducerEvent, TransactionError};
+pub(crate) use topics::{TopicRequest, request_topic};
 
 /// What librdkafka's callbacks report to the owner of a client.
 #[derive(Debug)]
@@ -41,7 +46,7 @@ impl Reports {
         if code == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN as c_int {
             self.health.lost_all_brokers();
         } else {
-            self.health.complain(reason);
+            self.health.complain(Complaint::new(reason));
         }
     }
 
@@ -102,12 +107,14 @@ impl Client {
     }
 
     /// The error that makes this client useless, if there is one.
-    fn fatal_error(&self) -> Option<String> {
+    fn fatal_error(&self) -> Option<RDKafkaErrorCode> {
         let mut reason = [0 as c_char; 512];
         // SAFETY: the handle is alive and the buffer outlives the call.
         unsafe {
             let code = rd::rd_kafka_fatal_error(self.handle, reason.as_mut_ptr(), reason.len());
-            (code != RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR).then(|| text(reason.as_ptr()))
+            let code = error_code(code)?;
+            tracing::debug!("fatal: {}", text(reason.as_ptr()));
+            Some(code)
         }
     }
 }
@@ -165,24 +172,28 @@ unsafe extern "C" fn log(
         (text(facility), text(line), rd::rd_kafka_opaque(client).cast::<Reports>().as_ref())
     };
     // It begins with the names of the client and of one of its threads.
-    let failure = line.split_once("]: ").map_or(line.as_str(), |(_, failure)| failure);
-    if facility == "FAIL"
-        && let Some(reports) = reports
-    {
-        // Not all of these are reported as errors.
-        reports.health.complain(failure);
+    let line = line.split_once("]: ").map_or(line.as_str(), |(_, line)| line);
+    if facility == "FAIL" {
+        let complaint = Complaint::new(line);
+        // What retries, and other clients of the same brokers, say again.
+        let is_known = health::is_outage_logged() || !health::is_news(format!("FAIL {complaint}"));
+        match level {
+            _ if is_known => tracing::debug!(target: "librdkafka", "{facility}: {line}"),
+            0..=3 => tracing::warn!("no connection to {complaint}; {}", complaint.remedy),
+            4 => tracing::info!("no connection to {complaint}; {}", complaint.remedy),
+            _ => tracing::debug!(target: "librdkafka", "{facility}: {line}"),
+        }
+        if let Some(reports) = reports {
+            // Not all of these are reported as errors.
+            reports.health.complain(complaint);
+        }
+        return;
     }
-    // What retries, and other clients of the same brokers, say again.
-    let is_known = || {
-        (facility == "FAIL" && health::is_outage_logged())
-            || !health::is_news(format!("{facility} {}", health::short(failure)))
-    };
-    let level = if level <= 4 && is_known() { 7 } else { level };
-    match level {
-        // Syslog levels: 0 to 3 are errors, 4 is a warning.
-        0..=3 => tracing::warn!(target: "librdkafka", "{facility}: {line}"),
-        4 => tracing::info!(target: "librdkafka", "{facility}: {line}"),
-        _ => tracing::debug!(target: "librdkafka", "{facility}: {line}"),
+    // Whatever a user can act on comes as an error, too, and is told in our words.
+    if level <= 4 && health::is_news(format!("{facility} {line}")) {
+        tracing::info!(target: "librdkafka", "{facility}: {line}");
+    } else {
+        tracing::debug!(target: "librdkafka", "{facility}: {line}");
     }
 }
 
@@ -219,9 +230,9 @@ fn millis(timeout: Duration) -> c_int {
     c_int::try_from(timeout.as_nanos().div_ceil(1_000_000)).unwrap_or(c_int::MAX)
 }
 
-fn library(action: &str, code: RDKafkaRespErr) -> Result<(), KafkaError> {
+fn library(action: &str, code: RDKafkaRespErr, subject: &Subject) -> Result<(), KafkaError> {
     match error_code(code) {
         None => Ok(()),
-        Some(code) => Err(KafkaError::Request { action: action.to_owned(), code }),
+        Some(code) => Err(KafkaError::answer(action, code, subject, None)),
     }
 }

@@ -10,6 +10,7 @@ use rdkafka::types::{RDKafkaErrorCode, RDKafkaRespErr};
 use rustix::event::{PollFd, PollFlags, Timespec};
 
 use super::{Client, Queue, Reports, error_code, library, millis, text};
+use crate::answers::Subject;
 use crate::config::{KafkaConfig, REQUESTS_IN_FLIGHT, REQUESTS_IN_FLIGHT_DEFAULT};
 use crate::error::KafkaError;
 use crate::health::Health;
@@ -27,6 +28,8 @@ pub(crate) struct NativeProducer {
     messages: Vec<rd::rd_kafka_message_t>,
     /// Where messages go: the only partition there is, or whichever librdkafka chooses.
     partition: i32,
+    /// What its requests are about.
+    subject: Subject,
     // Last, so that it is dropped after everything made from it.
     client: Client,
 }
@@ -36,10 +39,21 @@ pub(crate) struct NativeProducer {
 unsafe impl Send for NativeProducer {}
 
 /// What became of one message that librdkafka was given.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Delivery {
     pub(crate) token: u32,
     pub(crate) error: Option<RDKafkaErrorCode>,
+    /// The broker's own words about the error, if it sent any.
+    pub(crate) words: Option<String>,
+}
+
+/// A message to be sent.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Outgoing<'a> {
+    pub(crate) token: u32,
+    pub(crate) key: Option<&'a [u8]>,
+    /// `None` for null (a tombstone), which is not the same as no bytes.
+    pub(crate) value: Option<&'a [u8]>,
 }
 
 /// Something that librdkafka has to say.
@@ -47,7 +61,7 @@ pub(crate) enum ProducerEvent {
     /// Messages completed; they were passed to the sink.
     Deliveries,
     /// The producer is of no more use.
-    Fatal(String),
+    Fatal(RDKafkaErrorCode),
     /// Statistics as JSON, if the configuration asks for them.
     Statistics(String),
     /// Anything else.
@@ -57,7 +71,6 @@ pub(crate) enum ProducerEvent {
 /// Why a transaction could not be carried on.
 pub(crate) struct TransactionError {
     pub(crate) code: RDKafkaErrorCode,
-    pub(crate) reason: String,
     pub(crate) requires_abort: bool,
     pub(crate) retriable: bool,
 }
@@ -83,6 +96,11 @@ impl NativeProducer {
             reason: reason.to_owned(),
         };
         let client = client(config)?;
+        let subject = Subject {
+            cluster_right: "IDEMPOTENT_WRITE",
+            transactional_id: config.get("transactional.id").map(str::to_owned),
+            ..Subject::topic("WRITE", topic)
+        };
         let name = CString::new(topic).map_err(|_| failed("its name holds a zero byte"))?;
         let (wake_up, writer) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::NONBLOCK)
             .map_err(|error| failed(&error.to_string()))?;
@@ -112,6 +130,7 @@ impl NativeProducer {
             _wake_up_writer: writer,
             messages: Vec::new(),
             partition: PARTITION_UNASSIGNED,
+            subject,
             client,
         })
     }
@@ -143,10 +162,17 @@ impl NativeProducer {
             }
             if code == RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR { topic_code } else { code }
         };
-        library("learn the partitions of the topic", code)
+        let topic = self.subject.topic.as_deref().unwrap_or_default();
+        library(&format!("learn the partitions of topic '{topic}'"), code, &self.subject)
+            .map_err(|error| error.because_of(self.client.reports.health.complaint()))
     }
 
-    pub(crate) fn fatal_error(&self) -> Option<String> {
+    /// What its requests are about.
+    pub(crate) fn subject(&self) -> &Subject {
+        &self.subject
+    }
+
+    pub(crate) fn fatal_error(&self) -> Option<RDKafkaErrorCode> {
         self.client.fatal_error()
     }
 
@@ -159,20 +185,22 @@ impl NativeProducer {
     /// `None` when it was accepted.
     pub(crate) fn produce<'a>(
         &mut self,
-        messages: impl Iterator<Item = (u32, Option<&'a [u8]>, &'a [u8])>,
+        messages: impl Iterator<Item = Outgoing<'a>>,
         mut outcome: impl FnMut(usize, u32, Option<RDKafkaErrorCode>),
     ) {
         self.messages.clear();
-        self.messages.extend(messages.map(|(token, key, value)| rd::rd_kafka_message_t {
-            err: RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR,
-            rkt: ptr::null_mut(),
-            partition: self.partition,
-            payload: value.as_ptr().cast_mut().cast::<c_void>(),
-            len: value.len(),
-            key: key.map_or(ptr::null_mut(), |key| key.as_ptr().cast_mut().cast::<c_void>()),
-            key_len: key.map_or(0, <[u8]>::len),
-            offset: 0,
-            _private: ptr::without_provenance_mut(token as usize),
+        self.messages.extend(messages.map(|Outgoing { token, key, value }| {
+            rd::rd_kafka_message_t {
+                err: RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR,
+                rkt: ptr::null_mut(),
+                partition: self.partition,
+                payload: value.map_or(ptr::null_mut(), start),
+                len: value.map_or(0, <[u8]>::len),
+                key: key.map_or(ptr::null_mut(), start),
+                key_len: key.map_or(0, <[u8]>::len),
+                offset: 0,
+                _private: ptr::without_provenance_mut(token as usize),
+            }
         }));
         let count = c_int::try_from(self.messages.len()).unwrap_or(c_int::MAX);
         // SAFETY: the array holds `count` messages whose keys and values are borrowed for longer
@@ -209,18 +237,21 @@ impl NativeProducer {
                         if message.is_null() {
                             break;
                         }
-                        let message = &*message;
-                        sink(Delivery { token: token(message), error: error_code(message.err) });
+                        let error = error_code((*message).err);
+                        let words =
+                            error.map(|_| text(rd::rd_kafka_message_produce_errstr(message)));
+                        sink(Delivery { token: token(&*message), error, words });
                     }
                     ProducerEvent::Deliveries
                 }
                 rd::RD_KAFKA_EVENT_ERROR => {
                     let reason = text(rd::rd_kafka_event_error_string(event));
+                    let code = rd::rd_kafka_event_error(event);
                     if rd::rd_kafka_event_error_is_fatal(event) != 0 {
-                        ProducerEvent::Fatal(reason)
+                        tracing::debug!("fatal: {reason}");
+                        ProducerEvent::Fatal(code.into())
                     } else {
-                        let code = rd::rd_kafka_event_error(event) as c_int;
-                        self.client.reports.take(code, &reason);
+                        self.client.reports.take(code as c_int, &reason);
                         ProducerEvent::Other
                     }
                 }
@@ -285,6 +316,11 @@ impl Drop for NativeProducer {
     }
 }
 
+/// Where bytes start, never null. librdkafka only reads them.
+fn start(bytes: &[u8]) -> *mut c_void {
+    bytes.as_ptr().cast_mut().cast::<c_void>()
+}
+
 /// The token that a message was produced with.
 fn token(message: &rd::rd_kafka_message_t) -> u32 {
     #[expect(clippy::cast_possible_truncation, reason = "it was made from a u32")]
@@ -299,9 +335,9 @@ fn check(error: *mut rd::rd_kafka_error_t) -> Result<(), TransactionError> {
     }
     // SAFETY: the error is alive until it is destroyed, after its last use.
     unsafe {
+        tracing::debug!("{}", text(rd::rd_kafka_error_string(error)));
         let told = TransactionError {
             code: rd::rd_kafka_error_code(error).into(),
-            reason: text(rd::rd_kafka_error_string(error)),
             requires_abort: rd::rd_kafka_error_txn_requires_abort(error) != 0,
             retriable: rd::rd_kafka_error_is_retriable(error) != 0,
         };

@@ -1,9 +1,11 @@
 //! The tool on real Kafka, run as a user would: what no stand-in can show.
 
+mod answers;
 mod cluster;
 mod groups;
 mod landing;
 mod requests;
+mod rights;
 mod security;
 mod topics;
 mod transactions;

@@ -129,3 +129,39 @@ fn stores_in_pem_are_those_of_java() {
         assert_eq!(said.code, 0, "{said:?}");
     }
 }
+
+/// The servers that a properties file names.
+fn servers(file: &Path) -> String {
+    value(file, "bootstrap.servers").replace("\\:", ":")
+}
+
+#[test]
+fn connections_that_do_not_fit_name_the_setting_that_does() {
+    let Some(kafka) = stack("connections that do not fit") else { return };
+    let (tls, login) = (file(&kafka, "kafka-tls"), file(&kafka, "kafka-sasl-no-tls"));
+    let plain = kafka.bootstrap_servers().to_owned();
+    let elsewhere = servers(&tls).replace("127.0.0.1", "127.1");
+    let authority = std::fs::read_to_string(&tls).expect("a properties file");
+    let authority = authority.lines().find(|line| line.starts_with("ssl.ca.location"));
+    let authority = authority.expect("an authority");
+    for (servers, setting, told) in [
+        (servers(&tls), "", "set security.protocol=SSL or SASL_SSL"),
+        (servers(&login), "", "set security.protocol=SASL_SSL or SASL_PLAINTEXT"),
+        (plain, "security.protocol=SSL", "set security.protocol=PLAINTEXT or SASL_PLAINTEXT"),
+        (servers(&tls), "security.protocol=SSL", "set ssl.ca.location"),
+        (elsewhere, authority, "its certificate is for another host name"),
+    ] {
+        let place = Place::new(TOOL);
+        let protocol = if setting == authority { "security.protocol=SSL" } else { "" };
+        place.write("client.properties", &format!("{setting}\n{protocol}\n"));
+        let args = format!(
+            "print --topic t --timeout 3s --properties client.properties --bootstrap-servers {servers}"
+        );
+        let said = place.run(&args);
+        assert_eq!((said.code, said.stderr.lines().count()), (1, 1), "{told}: {said:?}");
+        assert!(said.stderr.contains(told), "{told}: {said:?}");
+        for own in ["Local:", "Broker:", "ipv4#", "in state", "://", "error:0A"] {
+            assert!(!said.stderr.contains(own), "{own}: {said:?}");
+        }
+    }
+}

@@ -347,6 +347,9 @@ fn links_in_an_experiments_folder_are_not_written_through() {
     }
 }
 
+/// Makes a plan run another program.
+type Change = fn(&mut Value, &Value);
+
 #[test]
 fn a_folder_has_no_other_programs_run_than_a_file() {
     let tool = FakeTool::new();
@@ -359,7 +362,7 @@ fn a_folder_has_no_other_programs_run_than_a_file() {
     let state = tool.result("experiment.json");
     let good = read_json(&state);
     fs::remove_file(tool.result("run-suite.lock")).expect("removed");
-    let changes: [(&str, fn(&mut Value, &Value)); 4] = [
+    let changes: [(&str, Change); 4] = [
         ("is not the name of a tool", |plan, evil| plan["tool"] = evil.clone()),
         ("is not the name of a tool", |plan, evil| plan["then"]["tool"] = evil.clone()),
         ("is not the name of a tool", |plan, evil| {

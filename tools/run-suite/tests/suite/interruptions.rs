@@ -182,10 +182,12 @@ fn handles_interrupts(pid: u32) -> bool {
 fn fake_java(tool: &FakeTool, waiting: &str) -> std::process::Command {
     use std::os::unix::fs::PermissionsExt as _;
 
-    let wait = |who: &str| match who == waiting {
+    let wait = |who: &str| {
+        if who != waiting {
+            return "exit 0".to_owned();
+        }
         // A child, too, is to go.
-        true => format!("sleep 600 & echo $! > {}; wait", tool.path("pid").display()),
-        false => "exit 0".to_owned(),
+        format!("sleep 600 & echo $! > {}; wait", tool.path("pid").display())
     };
     let java = format!(
         "case \"$*\" in\n*-version*) echo 'openjdk version \"17.0.1\"' >&2; exit 0;;\n\

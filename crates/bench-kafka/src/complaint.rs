@@ -1,0 +1,313 @@
+//! What the client library says of a connection that does not work, and what helps against it.
+
+use std::fmt;
+
+/// A connection that failed: where, what happened, and what to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Complaint {
+    /// `host:port` of the broker, where it is named.
+    pub(crate) at: Option<String>,
+    pub(crate) what: String,
+    pub(crate) remedy: &'static str,
+}
+
+impl fmt::Display for Complaint {
+    /// Without the remedy: `host:port: what`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(at) = &self.at {
+            write!(f, "{at}: ")?;
+        }
+        f.write_str(&self.what)
+    }
+}
+
+/// What to do where nothing better is known.
+pub(crate) const GENERAL: &str =
+    "check the address (--bootstrap-servers), that the broker runs, and its security.protocol";
+
+const ADDRESS: &str = "check the address (--bootstrap-servers) and that the broker runs";
+
+/// What a certificate that cannot be verified is called.
+const UNTRUSTED: &str = "its certificate is not trusted";
+
+/// A part of librdkafka's text in lower case, what that means, and what helps. The first one that
+/// fits counts.
+const KNOWN: [(&str, &str, &str); 22] = [
+    ("connection refused", "Connection refused", ADDRESS),
+    ("connecting to a ssl listener", PLAIN_TO_TLS.0, PLAIN_TO_TLS.1),
+    // What a TLS alert looks like to a client that expects a length.
+    ("invalid response size", PLAIN_TO_TLS.0, PLAIN_TO_TLS.1),
+    ("might require sasl authentication", NO_LOGIN.0, NO_LOGIN.1),
+    ("connecting to a plaintext broker", NO_TLS.0, NO_TLS.1),
+    ("wrong version number", NO_TLS.0, NO_TLS.1),
+    ("packet length too long", NO_TLS.0, NO_TLS.1),
+    ("hostname mismatch", OTHER_NAME.0, OTHER_NAME.1),
+    ("ip address mismatch", OTHER_NAME.0, OTHER_NAME.1),
+    ("certificate has expired", "its certificate has expired", "renew the broker's certificate"),
+    (
+        "certificate verify failed",
+        UNTRUSTED,
+        "set ssl.ca.location to the certificate of the authority (CA) that signed it",
+    ),
+    (
+        "could not be verified",
+        UNTRUSTED,
+        "set ssl.ca.location to the certificate of the authority (CA) that signed it",
+    ),
+    ("certificate required", NO_CERTIFICATE.0, NO_CERTIFICATE.1),
+    ("client ssl authentication might be required", NO_CERTIFICATE.0, NO_CERTIFICATE.1),
+    (
+        "bad certificate",
+        "it refused the certificate of this client",
+        "set ssl.certificate.location and ssl.key.location to a certificate that it trusts",
+    ),
+    (
+        "unknown ca",
+        "it does not trust the certificate of this client",
+        "set ssl.certificate.location and ssl.key.location to a certificate that it trusts",
+    ),
+    (
+        "request not valid in current sasl state",
+        "it takes no logins on this port",
+        "set security.protocol=PLAINTEXT or SSL (KAFKA_SECURITY_PROTOCOL), or use its port for logins",
+    ),
+    (
+        "check client",
+        "it closed the connection during the login",
+        "check sasl.mechanism, sasl.username and sasl.password, and the log of the broker",
+    ),
+    (
+        "timed out",
+        "no answer",
+        "check the address (--bootstrap-servers), firewalls, and the broker's log",
+    ),
+    ("no route to host", "no route to the host", ADDRESS),
+    ("unreachable", "the network does not reach it", ADDRESS),
+    (
+        "disconnected",
+        "Disconnected",
+        "check that the broker runs, its security.protocol, and its log",
+    ),
+];
+
+const PLAIN_TO_TLS: (&str, &str) = (
+    "it broke off at the first request, as a TLS port does when spoken to in plain text",
+    "set security.protocol=SSL or SASL_SSL (KAFKA_SECURITY_PROTOCOL), or use its port without TLS",
+);
+
+const NO_LOGIN: (&str, &str) = (
+    "it closed the connection at once, as a port does that wants a login",
+    "set security.protocol=SASL_SSL or SASL_PLAINTEXT (KAFKA_SECURITY_PROTOCOL), sasl.mechanism, \
+     sasl.username and sasl.password",
+);
+
+const NO_TLS: (&str, &str) = (
+    "it does not speak TLS on this port",
+    "set security.protocol=PLAINTEXT or SASL_PLAINTEXT (KAFKA_SECURITY_PROTOCOL), or use its TLS port",
+);
+
+const OTHER_NAME: (&str, &str) = (
+    "its certificate is for another host name",
+    "use the host name in the certificate, in --bootstrap-servers and in the brokers' \
+     advertised.listeners, or set ssl.endpoint.identification.algorithm=none",
+);
+
+const NO_CERTIFICATE: (&str, &str) = (
+    "it wants a certificate of this client",
+    "set ssl.certificate.location and ssl.key.location, or ssl.keystore.location",
+);
+
+impl Complaint {
+    /// Understands a line of librdkafka's, without what changes from one retry to the next.
+    ///
+    /// It writes `sasl_ssl://host:port/1: Connect to ipv4#host:port failed: Connection refused (after
+    /// 2ms in state CONNECT)`, and for a coordinator `GroupCoordinator: host:port: ...`.
+    pub(crate) fn new(line: &str) -> Self {
+        let (line, state) = line.split_once(" (after ").unwrap_or((line, ""));
+        let Some((mut broker, mut reason)) = line.split_once(": ") else {
+            return Self { at: None, what: plain(line), remedy: GENERAL };
+        };
+        if broker.ends_with("Coordinator") {
+            (broker, reason) = reason.split_once(": ").unwrap_or((broker, reason));
+        }
+        let at = address(broker);
+        if let Some(name) = quoted_after(reason, "Failed to resolve '") {
+            let name = name.rsplit_once(':').map_or(name, |(host, _)| host);
+            return Self {
+                at,
+                what: format!("host name '{name}' not found"),
+                remedy: "check the spelling in --bootstrap-servers, or, for a name that the brokers \
+                         advertise (advertised.listeners), that this machine can resolve it",
+            };
+        }
+        let lower = reason.to_lowercase();
+        if let Some((what, remedy)) = login(reason, &lower) {
+            return Self { at, what, remedy };
+        }
+        let known = KNOWN.iter().find(|(part, ..)| lower.contains(part));
+        let closed = closed_early(broker, &lower, state);
+        let known = known.map(|(_, what, remedy)| (what, remedy));
+        let known = closed.as_ref().map(|(what, remedy)| (what, remedy)).or(known);
+        if let Some((what, remedy)) = known {
+            return Self { at, what: (*what).to_owned(), remedy };
+        }
+        Self { at, what: plain(reason), remedy: GENERAL }
+    }
+
+    /// Whether the broker's certificate could not be verified, for whatever reason.
+    pub(crate) fn is_about_trust(&self) -> bool {
+        self.what == UNTRUSTED
+    }
+
+    /// The same, now that it is known that only the name in the certificate is wrong.
+    pub(crate) fn for_another_name(self) -> Self {
+        Self { what: OTHER_NAME.0.to_owned(), remedy: OTHER_NAME.1, ..self }
+    }
+}
+
+/// What it means that a broker which was spoken to in plain text, and without a login, closed the
+/// connection at this point: `state` is as in `3ms in state APIVERSION_QUERY)`. Later, and of brokers
+/// that have answered before, it means nothing but that they went away.
+fn closed_early(broker: &str, lower: &str, state: &str) -> Option<(&'static str, &'static str)> {
+    if !lower.contains("disconnected") || broker.contains("://") {
+        return None;
+    }
+    if state.contains("in state APIVERSION_QUERY") {
+        return Some(PLAIN_TO_TLS);
+    }
+    (broker.ends_with("/bootstrap") && state.contains("in state UP")).then_some(NO_LOGIN)
+}
+
+/// Logins that were refused, in the broker's words.
+fn login(reason: &str, lower: &str) -> Option<(String, &'static str)> {
+    if let Some((_, offered)) = reason.split_once("supported mechanisms: ")
+        && lower.contains("unsupported sasl mechanism")
+    {
+        let mechanism = quoted_between(reason, "SASL ", " mechanism").unwrap_or("asked for");
+        let what = format!("it does not offer the SASL mechanism {mechanism}, only {offered}");
+        return Some((what, "set sasl.mechanism (KAFKA_SASL_MECHANISM) to one that it offers"));
+    }
+    let (_, words) = reason.split_once("SASL authentication error: ")?;
+    let remedy = "check sasl.mechanism, sasl.username and sasl.password";
+    Some((format!("it refused the login: {}", plain(words)), remedy))
+}
+
+/// `host:port` of a broker's name such as `sasl_ssl://host:port/1`.
+fn address(broker: &str) -> Option<String> {
+    let broker = broker.split_once("://").map_or(broker, |(_, address)| address);
+    let broker = broker.split_once('/').map_or(broker, |(address, _)| address);
+    broker.contains(':').then(|| broker.to_owned())
+}
+
+/// A reason that is not known, without librdkafka's frame around it.
+fn plain(reason: &str) -> String {
+    let reason = reason.rsplit_once(" failed: ").map_or(reason, |(_, reason)| reason);
+    let reason =
+        ["Local: ", "Broker: "].iter().fold(reason.to_owned(), |text, own| text.replace(own, ""));
+    reason.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+fn quoted_after<'a>(text: &'a str, start: &str) -> Option<&'a str> {
+    quoted_between(text, start, "'")
+}
+
+fn quoted_between<'a>(text: &'a str, start: &str, end: &str) -> Option<&'a str> {
+    let (_, rest) = text.split_once(start)?;
+    rest.split_once(end).map(|(inner, _)| inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn retries_of_one_failure_read_the_same() {
+        for line in [
+            "127.0.0.1:9092/1: Connect to ipv4#127.0.0.1:9092 failed: Connection refused (after 0ms in state CONNECT)",
+            "sasl_ssl://127.0.0.1:9092/bootstrap: Connect to ipv4#127.0.0.1:9092 failed: Connection refused \
+             (after 7ms in state CONNECT, 3 identical error(s) suppressed)",
+            "GroupCoordinator: 127.0.0.1:9092: Connect to ipv4#127.0.0.1:9092 failed: Connection refused (after 1ms in state CONNECT)",
+        ] {
+            assert_eq!(Complaint::new(line).to_string(), "127.0.0.1:9092: Connection refused");
+        }
+        let down = Complaint::new("b:9092/1: Disconnected (after 3ms in state UP)");
+        assert_eq!(down.to_string(), "b:9092: Disconnected");
+        assert_eq!(Complaint::new("1/1 brokers are down").to_string(), "1/1 brokers are down");
+    }
+
+    #[test]
+    fn each_failure_names_the_setting_that_helps() {
+        for (line, what, remedy) in [
+            (
+                "nosuch:9092/bootstrap: Failed to resolve 'nosuch:9092': Name or service not known (after 3ms in state CONNECT)",
+                "host name 'nosuch' not found",
+                "--bootstrap-servers",
+            ),
+            (
+                "127.0.0.1:1/bootstrap: Disconnected: connection closed by peer: receive 0 after POLLIN: requesting \
+                 ApiVersion: might be caused by incorrect security.protocol configuration (connecting to a SSL \
+                 listener?) or broker version is < 0.10 (see api.version.request) (after 1ms in state APIVERSION_QUERY)",
+                "as a TLS port does when spoken to in plain text",
+                "security.protocol=SSL or SASL_SSL",
+            ),
+            (
+                "ssl://127.0.0.1:1/bootstrap: SSL handshake failed: ssl/record/ssl3_record.c:354: \
+                 error:0A00010B:SSL routines::wrong version number:  (after 1ms in state SSL_HANDSHAKE)",
+                "does not speak TLS",
+                "security.protocol=PLAINTEXT or SASL_PLAINTEXT",
+            ),
+            (
+                "ssl://h:1/bootstrap: SSL handshake failed: error:0A000086:SSL routines::certificate verify failed: \
+                 broker certificate could not be verified, verify that ssl.ca.location is correctly configured",
+                "certificate is not trusted",
+                "ssl.ca.location",
+            ),
+            (
+                "ssl://h:1/bootstrap: Failed to verify broker certificate: hostname mismatch",
+                "for another host name",
+                "ssl.endpoint.identification.algorithm",
+            ),
+            (
+                "sasl_ssl://h:1/bootstrap: SASL PLAIN mechanism handshake failed: Broker: Unsupported SASL mechanism: \
+                 broker's supported mechanisms: SCRAM-SHA-256,SCRAM-SHA-512",
+                "does not offer the SASL mechanism PLAIN, only SCRAM-SHA-256,SCRAM-SHA-512",
+                "sasl.mechanism",
+            ),
+            (
+                "sasl_ssl://h:1/bootstrap: SASL authentication error: Authentication failed: Invalid username or password",
+                "refused the login: Authentication failed: Invalid username or password",
+                "sasl.password",
+            ),
+            (
+                "h:1/1: Disconnected: verify that security.protocol is correctly configured, broker might require SASL \
+                 authentication",
+                "wants a login",
+                "SASL_SSL or SASL_PLAINTEXT",
+            ),
+            (
+                "h:1/bootstrap: Disconnected: connection closed by peer (after 2ms in state APIVERSION_QUERY)",
+                "as a TLS port does when spoken to in plain text",
+                "security.protocol=SSL or SASL_SSL",
+            ),
+            (
+                "h:1/bootstrap: Disconnected (after 2ms in state UP)",
+                "wants a login",
+                "sasl.mechanism",
+            ),
+            ("h:1/1: Connection setup timed out in state CONNECT", "no answer", "firewalls"),
+            (
+                "ssl://h:1/1: SSL transport error: Broker: odd thing",
+                "SSL transport error: odd thing",
+                "--bootstrap-servers",
+            ),
+        ] {
+            let complaint = Complaint::new(line);
+            assert!(complaint.what.contains(what), "{complaint}");
+            assert!(complaint.remedy.contains(remedy), "{complaint}; {}", complaint.remedy);
+            let text = format!("{complaint}");
+            for own in ["Local:", "Broker:", "ipv4#", "in state", "(after", "://"] {
+                assert!(!text.contains(own), "{text}");
+            }
+        }
+    }
+}

@@ -1,0 +1,231 @@
+//! Creating, extending and deleting topics, with the brokers' own words when they refuse.
+//!
+//! The `rdkafka` crate's admin client passes on the code of a refusal and drops its text, which alone
+//! says which setting is wrong or which topic the name collides with.
+
+use std::collections::BTreeMap;
+use std::ffi::{CString, c_char};
+use std::time::Duration;
+
+use rdkafka::ClientContext;
+use rdkafka::bindings as rd;
+use rdkafka::client::Client;
+use rdkafka::types::RDKafkaErrorCode;
+
+use super::{Queue, error_code, millis, text};
+
+/// Room for librdkafka's text about a request that it does not even send.
+const REASON_BYTES: usize = 512;
+
+/// What is to happen to a topic.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum TopicRequest<'a> {
+    /// Create it; -1 replicas are the brokers' default.
+    Create { partitions: i32, replication: i32, settings: &'a BTreeMap<String, String> },
+    /// Add partitions until it has so many.
+    Extend { total: usize },
+    /// Delete it.
+    Delete,
+}
+
+/// Why a request about a topic was refused.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    pub(crate) code: RDKafkaErrorCode,
+    /// The broker's or the client library's own words, if there are any.
+    pub(crate) words: Option<String>,
+}
+
+impl Refusal {
+    fn new(code: RDKafkaErrorCode, words: impl Into<Option<String>>) -> Self {
+        Self { code, words: words.into() }
+    }
+}
+
+/// Sends a request about topic `name` and waits up to `timeout` for its answer.
+pub(crate) fn request_topic<C: ClientContext>(
+    client: &Client<C>,
+    name: &str,
+    request: TopicRequest<'_>,
+    timeout: Duration,
+) -> Result<(), Refusal> {
+    let name = c_text(name, RDKafkaErrorCode::InvalidTopic)?;
+    let client = client.native_ptr();
+    // SAFETY: the client is borrowed for the call; options, queue and the request's objects
+    // live through the calls that use them and are destroyed once; results are lent by their event.
+    unsafe {
+        let queue = Queue(rd::rd_kafka_queue_new(client));
+        let options = Options(rd::rd_kafka_AdminOptions_new(
+            client,
+            rd::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_ANY,
+        ));
+        let mut reason = [0 as c_char; REASON_BYTES];
+        let ms = millis(timeout);
+        for set in [
+            rd::rd_kafka_AdminOptions_set_request_timeout,
+            rd::rd_kafka_AdminOptions_set_operation_timeout,
+        ] {
+            // Refused only for a time out of range, and then the default is in force.
+            let _ = set(options.0, ms, reason.as_mut_ptr(), reason.len());
+        }
+        match request {
+            TopicRequest::Create { partitions, replication, settings } => {
+                let topic = new_topic(&name, partitions, replication, settings)?;
+                let mut topics = [topic.0];
+                rd::rd_kafka_CreateTopics(client, topics.as_mut_ptr(), 1, options.0, queue.0);
+            }
+            TopicRequest::Extend { total } => {
+                let mut more = [new_partitions(&name, total)?];
+                rd::rd_kafka_CreatePartitions(client, more.as_mut_ptr(), 1, options.0, queue.0);
+                rd::rd_kafka_NewPartitions_destroy(more[0]);
+            }
+            TopicRequest::Delete => {
+                let mut gone = [rd::rd_kafka_DeleteTopic_new(name.as_ptr())];
+                rd::rd_kafka_DeleteTopics(client, gone.as_mut_ptr(), 1, options.0, queue.0);
+                rd::rd_kafka_DeleteTopic_destroy(gone[0]);
+            }
+        }
+        // The request has its own time-out; this one is only for an answer that never comes.
+        let patience = ms.saturating_add(5_000);
+        let event = Event(rd::rd_kafka_queue_poll(queue.0, patience));
+        if event.0.is_null() {
+            return Err(Refusal::new(RDKafkaErrorCode::OperationTimedOut, None));
+        }
+        event.outcome(request)
+    }
+}
+
+/// A setting or a name as C has it; refused with `code` when it holds a zero byte.
+fn c_text(value: &str, code: RDKafkaErrorCode) -> Result<CString, Refusal> {
+    CString::new(value)
+        .map_err(|_| Refusal::new(code, format!("'{}' holds a zero byte", value.escape_debug())))
+}
+
+fn new_topic(
+    name: &CString,
+    partitions: i32,
+    replication: i32,
+    settings: &BTreeMap<String, String>,
+) -> Result<NewTopic, Refusal> {
+    let mut reason = [0 as c_char; REASON_BYTES];
+    // SAFETY: the name ends with a zero byte, as do the settings, all of which are copied; the buffer
+    // outlives the call.
+    unsafe {
+        let topic = NewTopic(rd::rd_kafka_NewTopic_new(
+            name.as_ptr(),
+            partitions,
+            replication,
+            reason.as_mut_ptr(),
+            reason.len(),
+        ));
+        if topic.0.is_null() {
+            let words = text(reason.as_ptr());
+            let code = if words.contains("replication") {
+                RDKafkaErrorCode::InvalidReplicationFactor
+            } else if words.contains("partitions") {
+                RDKafkaErrorCode::InvalidPartitions
+            } else {
+                RDKafkaErrorCode::InvalidTopic
+            };
+            return Err(Refusal::new(code, words));
+        }
+        for (key, value) in settings {
+            let key = c_text(key, RDKafkaErrorCode::InvalidConfig)?;
+            let value = c_text(value, RDKafkaErrorCode::InvalidConfig)?;
+            let code = rd::rd_kafka_NewTopic_set_config(topic.0, key.as_ptr(), value.as_ptr());
+            if let Some(code) = error_code(code) {
+                return Err(Refusal::new(code, None));
+            }
+        }
+        Ok(topic)
+    }
+}
+
+fn new_partitions(
+    name: &CString,
+    total: usize,
+) -> Result<*mut rd::rd_kafka_NewPartitions_t, Refusal> {
+    let mut reason = [0 as c_char; REASON_BYTES];
+    // SAFETY: the name ends with a zero byte and is copied; the buffer outlives the call.
+    unsafe {
+        let more =
+            rd::rd_kafka_NewPartitions_new(name.as_ptr(), total, reason.as_mut_ptr(), reason.len());
+        if more.is_null() {
+            let words = text(reason.as_ptr());
+            return Err(Refusal::new(RDKafkaErrorCode::InvalidPartitions, words));
+        }
+        Ok(more)
+    }
+}
+
+struct NewTopic(*mut rd::rd_kafka_NewTopic_t);
+
+impl Drop for NewTopic {
+    fn drop(&mut self) {
+        if !self.0.is_null() {
+            // SAFETY: the object is alive and has no other owner.
+            unsafe { rd::rd_kafka_NewTopic_destroy(self.0) }
+        }
+    }
+}
+
+struct Options(*mut rd::rd_kafka_AdminOptions_t);
+
+impl Drop for Options {
+    fn drop(&mut self) {
+        // SAFETY: the object is alive and has no other owner.
+        unsafe { rd::rd_kafka_AdminOptions_destroy(self.0) }
+    }
+}
+
+struct Event(*mut rd::rd_kafka_event_t);
+
+impl Event {
+    /// The outcome for the only topic of the request.
+    ///
+    /// # Safety
+    /// The event answers this `request`.
+    unsafe fn outcome(&self, request: TopicRequest<'_>) -> Result<(), Refusal> {
+        // SAFETY: the event is alive; what it lends is copied before its end.
+        unsafe {
+            if let Some(code) = error_code(rd::rd_kafka_event_error(self.0)) {
+                return Err(Refusal::new(code, None));
+            }
+            let mut count = 0;
+            let results = match request {
+                TopicRequest::Create { .. } => rd::rd_kafka_CreateTopics_result_topics(
+                    rd::rd_kafka_event_CreateTopics_result(self.0),
+                    &raw mut count,
+                ),
+                TopicRequest::Extend { .. } => rd::rd_kafka_CreatePartitions_result_topics(
+                    rd::rd_kafka_event_CreatePartitions_result(self.0),
+                    &raw mut count,
+                ),
+                TopicRequest::Delete => rd::rd_kafka_DeleteTopics_result_topics(
+                    rd::rd_kafka_event_DeleteTopics_result(self.0),
+                    &raw mut count,
+                ),
+            };
+            if count == 0 || results.is_null() {
+                return Ok(());
+            }
+            let result = *results;
+            match error_code(rd::rd_kafka_topic_result_error(result)) {
+                None => Ok(()),
+                Some(code) => {
+                    let words = text(rd::rd_kafka_topic_result_error_string(result));
+                    Err(Refusal::new(code, words))
+                }
+            }
+        }
+    }
+}
+
+impl Drop for Event {
+    fn drop(&mut self) {
+        if !self.0.is_null() {
+            // SAFETY: the event is ours to destroy, once.
+            unsafe { rd::rd_kafka_event_destroy(self.0) }
+        }
+    }
+}
