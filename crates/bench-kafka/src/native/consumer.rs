@@ -60,6 +60,8 @@ pub(crate) struct NativeConsumer {
     subject: Subject,
     /// `None` for a member of a group.
     alone: Option<Alone>,
+    /// Whether its group may change while it goes on reading.
+    is_cooperative: bool,
     messages: Vec<*mut rd::rd_kafka_message_t>,
     /// How many of the messages are waiting to be passed on.
     filled: usize,
@@ -217,6 +219,7 @@ impl NativeConsumer {
             group: config.get("group.id").map(str::to_owned),
             ..Subject::topic("READ", "")
         };
+        let is_cooperative = alone.is_none() && is_cooperative(&config);
         let reports = Reports::new(Reading::new(until));
         let client = Client::new(&config, rd::rd_kafka_type_t::RD_KAFKA_CONSUMER, 0, reports)?;
         // SAFETY: the client is alive, and a consumer, so it has such a queue if it is in a group, and
@@ -232,7 +235,8 @@ impl NativeConsumer {
         };
         let messages = vec![ptr::null_mut(); batch_max.max(1)];
         let (topic, held) = (CString::default(), None);
-        Ok(Self { queue, topic, subject, alone, messages, filled: 0, held, client })
+        let filled = 0;
+        Ok(Self { queue, topic, subject, alone, is_cooperative, messages, filled, held, client })
     }
 
     /// What the client's callbacks have reported.
@@ -415,6 +419,9 @@ impl NativeConsumer {
     }
 
     fn take_waiting(&mut self) {
+        if self.is_cooperative {
+            return self.take_one_by_one();
+        }
         let room = &mut self.messages[self.filled..];
         if room.is_empty() {
             return;
@@ -425,6 +432,22 @@ impl NativeConsumer {
             rd::rd_kafka_consume_batch_queue(self.queue.0, 0, room.as_mut_ptr(), room.len())
         };
         self.filled += usize::try_from(taken).unwrap_or(0);
+    }
+
+    /// Takes what is there without the batch call. That takes the end of a partition for a message
+    /// here, too, and notes the position behind it; a cooperative group, which pauses partitions that
+    /// stay where they are, has them go on there, and the message at the end is lost (librdkafka 2.12,
+    /// `rd_kafka_q_serve_rkmessages`).
+    fn take_one_by_one(&mut self) {
+        while self.filled < self.messages.len() {
+            // SAFETY: the client is alive; the message is ours until it is destroyed.
+            let message = unsafe { rd::rd_kafka_consumer_poll(self.client.handle, 0) };
+            if message.is_null() {
+                return;
+            }
+            self.messages[self.filled] = message;
+            self.filled += 1;
+        }
     }
 
     /// Ends as a process that crashes would: nothing is committed and the group not told, which
@@ -508,6 +531,14 @@ impl NativeConsumer {
             }
         }
     }
+}
+
+/// Whether members of the configured group keep their partitions while it changes.
+fn is_cooperative(config: &KafkaConfig) -> bool {
+    let has = |name, value| {
+        config.get(name).is_some_and(|text| text.to_ascii_lowercase().contains(value))
+    };
+    has("partition.assignment.strategy", "cooperative") || has("group.protocol", "consumer")
 }
 
 /// Does what librdkafka would do by itself, when the consumer is next polled. Left to itself, it does
