@@ -58,6 +58,12 @@ pub fn print_text(text: &str) -> io::Result<()> {
     print_result(OutputFormat::Human, text)
 }
 
+/// Shows on standard error what is about to be done, escaped in the same way.
+pub fn show_plan(text: &str) -> Result<()> {
+    let text = shown(OutputFormat::Human, text, true);
+    io::stderr().write_all(text.as_bytes()).context("failed to show what is to be done")
+}
+
 fn shown(format: OutputFormat, text: &str, on_terminal: bool) -> Cow<'_, str> {
     match format {
         OutputFormat::Human => Cow::Owned(printable_except(&plain(text), &LAYOUT).into_owned()),

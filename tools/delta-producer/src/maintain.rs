@@ -1,7 +1,5 @@
 //! Keeping a table in shape between runs: compaction, and removal of files that it needs no more.
 
-use std::io::{self, Write as _};
-
 use anyhow::{Context, Result, bail};
 use bench_cli::{Exit, OutputFormat, Shutdown, UsageError, Waiting, confirm, output};
 use bench_core::counts::Counts;
@@ -93,7 +91,7 @@ fn vacuum(args: &MaintainArgs, lake: &Lake, waiting: &Waiting) -> Result<Vacuume
     }
     if !args.yes {
         let text = format!("{}: {} files that it needs no more\n", lake.uri(), found.files.len());
-        io::stderr().write_all(text.as_bytes()).context("failed to show what is to be done")?;
+        output::show_plan(&text)?;
         let asking = || confirm("Delete for good?");
         if !waiting.until_done(asking, "it asked, so that no file was removed")?? {
             bail!("not confirmed, so no file was removed");

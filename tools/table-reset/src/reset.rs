@@ -1,9 +1,7 @@
 //! Resetting tables: look, show, ask, do.
 
-use std::io::{self, Write};
-
 use anyhow::{Context, Result, bail};
-use bench_cli::{Exit, Shutdown, UsageError, Waiting, confirm};
+use bench_cli::{Exit, Shutdown, UsageError, Waiting, confirm, output};
 use bench_tables::dynamodb::Billing;
 use bench_tables::{Obstacle, TableError, TableInfo, Tables};
 
@@ -28,7 +26,7 @@ pub(crate) fn reset(options: &Options) -> Result<Exit> {
     }
     if plans.iter().any(|plan| plan.step.deletes()) && !options.guard.yes {
         let text = format!("{}\n{}", tables.service().address, render::human(&planned(&plans)));
-        io::stderr().write_all(text.as_bytes()).context("failed to show what is to be done")?;
+        output::show_plan(&text)?;
         let asking = || confirm("Delete for good?");
         if !waiting.until_done(asking, "it asked, so that nothing was changed")?? {
             bail!("not confirmed, so nothing was changed");

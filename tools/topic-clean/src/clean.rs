@@ -1,10 +1,9 @@
 //! Emptying topics: look, show, ask, do, check.
 
-use std::io::{self, Write};
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
-use bench_cli::{Exit, Shutdown, UsageError, confirm, quantity};
+use bench_cli::{Exit, Shutdown, UsageError, confirm, output, quantity};
 use bench_kafka::admin::{Admin, TopicInfo};
 
 use crate::options::Options;
@@ -113,8 +112,7 @@ fn refusal(plans: &[Plan]) -> UsageError {
 /// Shows on standard error what is about to be done.
 fn show(plans: &[Plan]) -> Result<()> {
     let topics = plans.iter().map(|plan| report(plan, Outcome::Planned)).collect();
-    let text = render::human(&CleanReport { dry_run: true, topics });
-    io::stderr().write_all(text.as_bytes()).context("failed to show what is to be done")
+    output::show_plan(&render::human(&CleanReport { dry_run: true, topics }))
 }
 
 /// Asks on the terminal whether to go ahead.
