@@ -133,7 +133,8 @@ async fn find_dynamodb(
     let TableConnectionArgs { endpoint_url, region, profile, .. } = connection.clone();
     let aws = AwsArgs::new(endpoint_url, region, profile, cluster.timeout());
     if aws.is_named(AwsService::Dynamodb) {
-        let config = aws.config().await;
+        let config = aws.config_for(AwsService::Dynamodb).await;
+        let config = config.map_err(UsageError::from_library)?;
         let found = aws.service_info(AwsService::Dynamodb, &config);
         let service = local::origin_of(&found.name, &found.address).unwrap_or(found);
         return Ok((Target::Dynamodb { config: Box::new(config), _embedded: None }, service));
