@@ -82,14 +82,14 @@ impl Shutdown {
     }
 
     /// The same for a call that is better brought to its end, since it would leave something behind:
-    /// after an interrupt it has `grace` for that.
+    /// after an interrupt, also one that was there before, it has `grace` for that.
     pub fn interruptible_within<T: Send + 'static>(
         &self,
         grace: Duration,
         doing: &'static str,
         call: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Interrupted> {
-        if self.is_requested() {
+        if grace.is_zero() && self.is_requested() {
             return Err(Interrupted(doing));
         }
         let (sender, result) = sync_channel(1);
@@ -192,6 +192,7 @@ mod tests {
         };
         let patience = Duration::from_mins(1);
         assert_eq!(shutdown.interruptible_within(patience, "it cleared up", call), Ok(7));
+        assert_eq!(shutdown.interruptible_within(patience, "it cleared up", || 8), Ok(8));
     }
 
     #[test]

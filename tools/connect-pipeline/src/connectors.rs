@@ -12,8 +12,14 @@ use crate::connect::{ConnectError, ConnectorConfig, ConnectorState, Worker};
 /// How often the worker is asked whether something has happened.
 const POLL: Duration = Duration::from_millis(100);
 
+/// How long a worker has, after an interrupt, to answer whether it has created a connector: one that
+/// it creates later would stay.
+const CREATE_AFTER_INTERRUPT: Duration = Duration::from_secs(2);
+
 /// How long deleting the connectors may take after an interrupt.
-const DELETE_AFTER_INTERRUPT: Duration = Duration::from_millis(500);
+const DELETE_AFTER_INTERRUPT: Duration = Duration::from_secs(5);
+
+const WAITING: &str = "waiting for Kafka Connect";
 
 /// What both connectors need to know.
 pub(crate) struct Setup<'a> {
@@ -59,8 +65,9 @@ impl<'a> Connectors<'a> {
         // Noted first: a request without an answer may have created it all the same.
         self.names.push(name.to_owned());
         let put = || {
-            let (name, config) = (name.to_owned(), config.clone());
-            self.ask(move |worker| worker.put(&name, &config))
+            let (worker, name, config) = (self.worker.clone(), name.to_owned(), config.clone());
+            let call = move || worker.put(&name, &config);
+            self.shutdown.interruptible_within(CREATE_AFTER_INTERRUPT, WAITING, call)
         };
         while let Err(error) = put()? {
             let again = matches!(error, ConnectError::Rebalancing { .. });
@@ -88,7 +95,7 @@ impl<'a> Connectors<'a> {
         call: impl FnOnce(&Worker) -> T + Send + 'static,
     ) -> Result<T, Interrupted> {
         let worker = self.worker.clone();
-        self.shutdown.interruptible("waiting for Kafka Connect", move || call(&worker))
+        self.shutdown.interruptible(WAITING, move || call(&worker))
     }
 
     fn state(&self, name: &str) -> Result<ConnectorState> {
