@@ -275,7 +275,7 @@ mod tests {
             ),
             (
                 "sasl_ssl://h:1/bootstrap: SASL authentication error: Authentication failed: Invalid username or password",
-                "refused the login: Authentication failed: Invalid username or password",
+                "refused the login: Invalid username or password",
                 "sasl.password",
             ),
             (

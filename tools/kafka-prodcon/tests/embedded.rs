@@ -325,7 +325,7 @@ fn any_property_of_the_client_can_be_set_and_has_the_last_word() {
     let produced = summary(&document).produced.as_ref().expect("it tried to send");
     assert_eq!((produced.sent, produced.acked, produced.failed), (100, 0, 100));
     let reason = produced.failures.keys().next().expect("a reason");
-    assert!(reason.contains("size too large"), "{reason}");
+    assert!(reason.contains("larger than message.max.bytes of the client"), "{reason}");
 }
 
 #[test]

@@ -138,7 +138,12 @@ fn committed_offsets_survive_deleted_records_and_go_with_a_recreated_topic() {
     let reader: BaseConsumer = config.create().expect("a consumer");
     let mut offsets = TopicPartitionList::new();
     offsets.add_partition_offset(&topic, 0, Offset::Offset(3)).expect("an offset");
-    reader.commit(&offsets, CommitMode::Sync).expect("committed");
+    // A new cluster's first group has no coordinator at first.
+    let deadline = Instant::now() + Duration::from_mins(1);
+    while let Err(error) = reader.commit(&offsets, CommitMode::Sync) {
+        assert!(Instant::now() < deadline, "not committed: {error}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
     let committed = || {
         let found = reader.committed_offsets(offsets.clone(), TIMEOUT_DEFAULT).expect("an answer");
         found.elements()[0].offset()

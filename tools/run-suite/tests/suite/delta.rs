@@ -91,8 +91,8 @@ fn each_rate_has_a_table_of_its_own_at_the_lake_path() {
     arguments.insert(1, "--lake-path=s3://bucket/sweep");
     arguments.insert(1, "--dry-run");
     let text = stdout(&folder.run(&arguments));
-    for run in ["01-rate-500/repeat-1", "02-rate-1000/repeat-1"] {
-        let option = format!("--lake-path=s3://bucket/sweep/delta-sweep/{run} ");
+    for run in ["1_1", "2_1"] {
+        let option = format!("--lake-path=s3://bucket/sweep/delta_sweep_{run}_");
         assert!(text.contains(&option), "{text}");
     }
     assert_eq!(folder.results(), None);
