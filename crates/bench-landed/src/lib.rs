@@ -4,6 +4,7 @@
 mod connection;
 mod measure;
 mod options;
+mod query;
 mod subject;
 
 pub use connection::{Connection, DynamodbConnection, MysqlConnection};
@@ -35,11 +36,13 @@ pub fn run<C: Connection>(tool: Tool) -> Result<Exit> {
     let matches = arguments::matches(command.clone())?;
     let options = Options::<C>::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     options.log.init();
-    measure::measure(tool, &options, &command, &matches).map_err(|error| {
-        match error.downcast::<TableError>() {
-            Ok(error) if error.is_usage() => UsageError::from_library(error).into(),
-            Ok(error) => error.into(),
-            Err(other) => other,
-        }
+    let result = match &options.query.query {
+        Some(field) => query::query(tool, &options, field),
+        None => measure::measure(tool, &options, &command, &matches),
+    };
+    result.map_err(|error| match error.downcast::<TableError>() {
+        Ok(error) if error.is_usage() => UsageError::from_library(error).into(),
+        Ok(error) => error.into(),
+        Err(other) => other,
     })
 }

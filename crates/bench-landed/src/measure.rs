@@ -32,9 +32,7 @@ pub(crate) fn measure<C: Connection>(
     let interval_ns = options.run.interval_ns()?;
     let shutdown = Shutdown::install().context("failed to listen for signals")?;
     let waiting = Waiting::new(&shutdown)?;
-    let mut tables = options.connection.tables(&waiting)?;
-    let table = options.read.table.as_str();
-    waiting.until(tables.check_columns(table), "the table was looked at")??;
+    let mut tables = tables(options, &waiting)?;
     let subject = Subject::find(&options.read, &mut tables, &waiting)?;
     let (clock, run) = (SystemClock::new(), RunId::random());
     let record = start(tool, options, command, matches, &tables, run)?;
@@ -63,6 +61,14 @@ pub(crate) fn measure<C: Connection>(
     measurement.carry_out(record, Surroundings { clock, shutdown, progress, output })
 }
 
+/// The tables that were named, of which the one to read can be read.
+pub(crate) fn tables<C: Connection>(options: &Options<C>, waiting: &Waiting) -> Result<Tables> {
+    let mut tables = options.connection.tables(waiting)?;
+    let table = options.read.table.as_str();
+    waiting.until(tables.check_columns(table), "the table was looked at")??;
+    Ok(tables)
+}
+
 /// Makes the result folder.
 fn start<C: Connection>(
     tool: Tool,
@@ -88,7 +94,7 @@ fn start<C: Connection>(
     })
 }
 
-fn receiver(
+pub(crate) fn receiver(
     args: &ReadArgs,
     tables: &Tables,
     subject: &Subject,
@@ -106,7 +112,7 @@ fn receiver(
     })
 }
 
-fn consumer_config(args: &ReadArgs) -> ConsumerConfig {
+pub(crate) fn consumer_config(args: &ReadArgs) -> ConsumerConfig {
     ConsumerConfig {
         drain_timeout_ns: if args.follow { u64::MAX } else { duration_ns(args.drain_timeout) },
         stop_at_end: true,

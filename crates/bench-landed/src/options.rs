@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bench_cli::{GenerateArgs, LogArgs, OutputArgs, RunArgs, UsageError, quantity};
 use bench_core::message::RunId;
+use bench_query::QueryArgs;
 use bench_tables::KINESIS_TABLE;
 use clap::{Args, Command, CommandFactory, Parser};
 
@@ -14,9 +15,13 @@ const EXIT_CODES: &str = "Exit codes: 0 good; 1 failed; 2 bad usage; 3 the run i
                           corruption); 130 interrupted.";
 
 #[derive(Parser)]
+#[command(mut_arg("query", |query| query.requires("all_runs").conflicts_with("record_size")))]
 pub(crate) struct Options<C: Args> {
     #[command(flatten)]
     pub(crate) read: ReadArgs,
+
+    #[command(flatten)]
+    pub(crate) query: QueryArgs,
 
     #[command(flatten)]
     pub(crate) connection: C,
@@ -125,7 +130,8 @@ pub(crate) fn command<C: Connection>(tool: Tool) -> Command {
         .long_about(format!(
             "{}\n\nReports how long messages took until they were written (landing latency), how \
              much of that is the way to the stream (arrival), to the function or consumer \
-             (end-to-end) and the table, and an audit of every message.",
+             (end-to-end) and the table, and an audit of every message. With --query it computes \
+             statistics over a field of JSON records instead.",
             tool.about
         ))
         .after_help(format!("Examples:\n{}\n\n{EXIT_CODES}", C::EXAMPLES))
@@ -180,6 +186,11 @@ mod tests {
             &["test", "--producers", "2"],
             &["test", "--all-runs", "--follow"],
             &["test", "--raw"],
+            &["test", "--query", "price"],
+            &["test", "--all-runs", "--query", "price", "--raw"],
+            &["test", "--all-runs", "--query", "price", "--record-size", "8"],
+            &["test", "--from-run", "x", "--query", "price"],
+            &["test", "--all-runs", "--group-by", "author"],
         ] {
             assert!(parse(line).is_err(), "{line:?}");
         }

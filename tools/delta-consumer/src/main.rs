@@ -2,6 +2,7 @@
 
 mod measure;
 mod options;
+mod query;
 mod source;
 mod start;
 mod windows;
@@ -30,7 +31,11 @@ fn run() -> Result<Exit> {
     let matches = arguments::matches(Options::command())?;
     let options = Options::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     options.log.init();
-    measure::measure(&options, &matches).map_err(|error| match error.downcast::<DeltaError>() {
+    let result = match &options.query.query {
+        Some(field) => query::query(&options, field),
+        None => measure::measure(&options, &matches),
+    };
+    result.map_err(|error| match error.downcast::<DeltaError>() {
         Ok(error) if error.is_usage() => UsageError::from_library(error).into(),
         Ok(error) => error.into(),
         Err(other) => other,

@@ -7,6 +7,7 @@ use bench_cli::{AuditArgs, EndArgs, GenerateArgs, LogArgs, OutputArgs, RunArgs, 
 use bench_core::results::windows::WindowLength;
 use bench_delta::LakeArgs;
 use bench_delta::receive::TableStart;
+use bench_query::QueryArgs;
 use clap::{Args, Parser};
 
 use crate::start::parse_start;
@@ -17,6 +18,7 @@ Examples:
   delta-consumer --lake-path /tmp/table --from-run results/delta-producer-...   audit what a run sent
   delta-consumer --lake-path s3://bucket/table --from end --follow --duration 60s
   delta-consumer --lake-path s3://bucket/table --expected-messages 3M --poll-interval 10ms
+  delta-consumer --lake-path s3://bucket/books --query price --group-by author
   delta-consumer --lake-path t --output-path 10000.csv --expected-messages 600000 \\
                  --log-frequency 10000 --s3-backend minio --autocommit-duration-ms 1000
                                                             as the script that this replaces
@@ -26,9 +28,11 @@ Exit codes: 0 good; 1 failed; 2 bad usage; 3 the run is INVALID (loss, corruptio
 /// Measure following a Delta Lake table: latency, throughput and an audit of every message
 ///
 /// Reads the table's log version by version, and the data files that each version adds, from
-/// whomever: only a column `value` is needed.
+/// whomever: only a column `value` is needed. With --query it computes statistics over a field of JSON
+/// records instead.
 #[derive(Parser)]
 #[command(name = "delta-consumer", version, after_help = EXAMPLES)]
+#[command(mut_arg("query", |query| query.conflicts_with_all(["exactly_once", "output_path"])))]
 pub(crate) struct Options {
     #[command(flatten)]
     pub(crate) lake: LakeArgs,
@@ -41,6 +45,9 @@ pub(crate) struct Options {
 
     #[command(flatten)]
     pub(crate) audit: AuditArgs,
+
+    #[command(flatten)]
+    pub(crate) query: QueryArgs,
 
     #[command(flatten)]
     pub(crate) windows: WindowArgs,

@@ -2,14 +2,14 @@
 
 use anyhow::{Context, Result};
 use bench_cli::{AckedRun, Exit, Measurement, Shutdown, UsageError, acked_in, check_limits};
-use bench_core::audit::Expected;
-use bench_core::clock::{Clock as _, SystemClock, duration_ns};
+use bench_core::clock::{Clock as _, InstantNs, SystemClock, duration_ns};
 use bench_core::durations::Durations;
 use bench_core::engine::{ConsumerConfig, Plan};
 use bench_core::message::RunId;
-use bench_core::results::{Guarantee, Produced};
-use bench_kafka::KafkaReceiver;
+use bench_core::results::Produced;
 use bench_kafka::config::KafkaConfig;
+use bench_kafka::{KafkaReceiver, StartOffset};
+use bench_query::{Query, Subject, Tool};
 use clap::ArgMatches;
 
 use crate::clients;
@@ -39,7 +39,7 @@ pub(crate) fn drain(options: &Options, args: &DrainArgs, matches: &ArgMatches) -
     let mut warnings = Vec::new();
     if sent.is_some() {
         cluster.refuse_compacted(&args.topic)?;
-    } else if cluster.is_compacted(&args.topic)? {
+    } else if args.query.query.is_none() && cluster.is_compacted(&args.topic)? {
         warnings.push(format!(
             "topic '{}' is compacted: gaps in the sequence numbers are no loss",
             args.topic
@@ -63,6 +63,21 @@ pub(crate) fn drain(options: &Options, args: &DrainArgs, matches: &ArgMatches) -
     let follow = if args.follow { Follow::Yes } else { Follow::No };
     let kills = kills::check(&config, &args.consumer, working, group.is_some(), follow)?;
     let clock = SystemClock::new();
+    let readers = Readers {
+        args,
+        cluster: &cluster,
+        config: cluster.client(&config),
+        in_group: group.is_some(),
+        working,
+        starts: &starts,
+    };
+    if let Some(field) = &args.query.query {
+        for warning in warnings {
+            tracing::warn!("{warning}");
+        }
+        let receivers = readers.connect(clock, &shutdown)?;
+        return query(options, args, receivers, clock, &shutdown, field);
+    }
     let run = RunId::random();
     let run_args = &args.run;
     let clients = Clients::of_readers(&config, group.clone(), from);
@@ -81,32 +96,14 @@ pub(crate) fn drain(options: &Options, args: &DrainArgs, matches: &ArgMatches) -
         if let Some(landing) = &landing {
             landing.prepare_table()?;
         }
-        let config = cluster.client(&config);
-        let mut receivers;
-        if group.is_some() {
-            receivers = connect(&config, working, clock)?;
-            for receiver in &mut receivers {
-                receiver.join(&args.topic)?;
-            }
-            // Joining may take longer than --drain-timeout, and would look like an empty topic.
-            if !args.follow
-                && let Err(error) =
-                    await_assignment(&mut receivers, cluster.timeout(), &shutdown, |assigned| {
-                        assigned.iter().any(|count| *count > 0)
-                    })
-            {
-                KafkaReceiver::close_all(receivers);
-                return Err(error);
-            }
-        } else {
-            receivers = connect_alone(&config, working, clock)?;
-            take_partitions(&mut receivers, &args.topic, &starts)?;
-        }
+        let receivers = readers.connect(clock, &shutdown)?;
         let (expected, ledger, partial) = AckedRun::expectation(sent, &mut warnings);
-        let guarantee = consumers::guarantee(&config, args.consumer.exactly_once);
-        let plan = plan(args, clock, interval_ns, run, expected, guarantee);
-        let start_ns = plan.timeline.start_ns;
-        let receivers = kills::mortal(receivers, &config, &args.topic, clock, start_ns, &kills);
+        let config = &readers.config;
+        let guarantee = consumers::guarantee(config, args.consumer.exactly_once);
+        let start_ns = clock.now_ns();
+        let consumer = ConsumerConfig { guarantee, ..end(args, start_ns) };
+        let plan = Plan::receiving(run, start_ns, interval_ns, expected, consumer);
+        let receivers = kills::mortal(receivers, config, &args.topic, clock, start_ns, &kills);
         Ok(Measurement {
             plan,
             publishers: Vec::new(),
@@ -120,6 +117,65 @@ pub(crate) fn drain(options: &Options, args: &DrainArgs, matches: &ArgMatches) -
             durations: Durations::default(),
         })
     })
+}
+
+/// Prints the statistics of `field`.
+fn query(
+    options: &Options,
+    args: &DrainArgs,
+    receivers: Vec<KafkaReceiver>,
+    clock: SystemClock,
+    shutdown: &Shutdown,
+    field: &str,
+) -> Result<Exit> {
+    let query = Query {
+        tool: Tool { name: env!("CARGO_PKG_NAME"), version: env!("CARGO_PKG_VERSION") },
+        args: &args.query,
+        subject: Subject { kind: "topic", name: &args.topic },
+        receivers,
+        consumer: end(args, clock.now_ns()),
+        records_max: args.messages,
+        shutdown,
+        clock,
+        output: options.output.output,
+    };
+    query.carry_out(field)
+}
+
+/// Consumers that are to be connected.
+struct Readers<'a> {
+    args: &'a DrainArgs,
+    cluster: &'a Cluster,
+    config: KafkaConfig,
+    in_group: bool,
+    working: usize,
+    starts: &'a [StartOffset],
+}
+
+impl Readers<'_> {
+    fn connect(&self, clock: SystemClock, shutdown: &Shutdown) -> Result<Vec<KafkaReceiver>> {
+        let topic = self.args.topic.as_str();
+        if !self.in_group {
+            let mut receivers = connect_alone(&self.config, self.working, clock)?;
+            take_partitions(&mut receivers, topic, self.starts)?;
+            return Ok(receivers);
+        }
+        let mut receivers = connect(&self.config, self.working, clock)?;
+        for receiver in &mut receivers {
+            receiver.join(topic)?;
+        }
+        // Joining may take longer than --drain-timeout, and would look like an empty topic.
+        if !self.args.follow
+            && let Err(error) =
+                await_assignment(&mut receivers, self.cluster.timeout(), shutdown, |assigned| {
+                    assigned.iter().any(|count| *count > 0)
+                })
+        {
+            KafkaReceiver::close_all(receivers);
+            return Err(error);
+        }
+        Ok(receivers)
+    }
 }
 
 /// The settings of consumers that read as `group`, or as none.
@@ -149,29 +205,19 @@ fn consumer_config(
     Ok(config)
 }
 
-fn plan(
-    args: &DrainArgs,
-    clock: SystemClock,
-    interval_ns: u64,
-    run: RunId,
-    expected: Expected,
-    guarantee: Guarantee,
-) -> Plan {
-    let start_ns = clock.now_ns();
+/// When the consumers stop that begin now.
+fn end(args: &DrainArgs, start_ns: InstantNs) -> ConsumerConfig {
     let deadline_ns = args.duration.map(|duration| start_ns.saturating_add(duration_ns(duration)));
     // Following has no end of its own; reading what is there ends at the end, or when nothing comes.
     let drain_timeout_ns =
         if args.follow { u64::MAX } else { duration_ns(args.consumer.drain_timeout) };
-    let consumer = ConsumerConfig {
+    ConsumerConfig {
         raw: args.raw,
         messages_max: args.messages,
-        messages_expected: None,
         deadline_ns,
         drain_timeout_ns,
         // A group that misses a member has not read to the end when all others have.
         stop_at_end: !args.follow && args.consumer.kill_consumer.is_empty(),
-        guarantee,
-        unordered: false,
-    };
-    Plan::receiving(run, start_ns, interval_ns, expected, consumer)
+        ..ConsumerConfig::default()
+    }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use bench_cli::{GenerateArgs, LogArgs, OutputArgs, RunArgs, WorkloadArgs, quantity};
 use bench_kafka::config::KafkaConfig;
 use bench_kafka::options::ConnectionArgs;
+use bench_query::QueryArgs;
 use bench_tables::KAFKA_TABLE;
 use bench_tables::mysql::{INSERT_ROWS_MAX, MysqlArgs};
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -22,6 +23,7 @@ Examples:
   kafka-prodcon -n 10000 -r 100 --land dynamodb        the same, and its database
   kafka-prodcon fill -n 1M -r 1KiB --topic t           then, here or on another host:
   kafka-prodcon drain --topic t --from-run results/kafka-prodcon-...
+  kafka-prodcon drain --topic books --query price --group-by author
   echo hello | kafka-prodcon send --topic t
   kafka-prodcon print --topic t
 
@@ -327,6 +329,9 @@ pub(crate) struct FillArgs {
 }
 
 #[derive(Args)]
+#[command(mut_arg("query", |query| {
+    query.conflicts_with_all(["exactly_once", "kill_consumer", "land"])
+}))]
 pub(crate) struct DrainArgs {
     /// Topic to read
     #[arg(long, value_name = "NAME", default_value = "roundtrip_benchmark")]
@@ -380,6 +385,9 @@ pub(crate) struct DrainArgs {
     /// Which messages of transactions to read [default: committed]
     #[arg(help_heading = "Consumers", long, value_enum, value_name = "WHICH")]
     pub(crate) isolation: Option<Isolation>,
+
+    #[command(flatten)]
+    pub(crate) query: QueryArgs,
 
     #[command(flatten)]
     pub(crate) run: RunArgs,

@@ -5,9 +5,9 @@ use std::time::Duration;
 use bench_aws::AwsArgs;
 use bench_cli::{AuditArgs, EndArgs, GenerateArgs, LogArgs, OutputArgs, RunArgs, quantity};
 use bench_kinesis::receive::{RECORDS_MAX, StreamStart};
+use bench_query::QueryArgs;
 use clap::{Args, Parser};
 
-use crate::query::Stat;
 use crate::start::parse_start;
 
 const EXAMPLES: &str = "\
@@ -26,6 +26,7 @@ Exit codes: 0 good; 1 failed; 2 bad usage; 3 the run is INVALID (loss, corruptio
 /// apart. With --query it computes statistics over a field of JSON records instead.
 #[derive(Parser)]
 #[command(name = "kin-consumer", version, after_help = EXAMPLES)]
+#[command(mut_arg("query", |query| query.conflicts_with("exactly_once")))]
 pub(crate) struct Options {
     #[command(flatten)]
     pub(crate) reading: ReadingArgs,
@@ -112,33 +113,4 @@ pub(crate) struct ReadingArgs {
     /// default on an embedded service
     #[arg(long)]
     pub(crate) unlimited_reads: bool,
-}
-
-/// What is computed over JSON records.
-#[derive(Args)]
-#[command(next_help_heading = "Statistics")]
-pub(crate) struct QueryArgs {
-    /// Compute statistics over this field of the records, each a JSON object
-    ///
-    /// Numbers, and strings that are numbers, count; other values are skipped and counted. Nothing
-    /// is measured then, and no result folder is made.
-    #[arg(
-        long,
-        value_name = "FIELD",
-        conflicts_with_all = ["from_run", "raw", "exactly_once"]
-    )]
-    pub(crate) query: Option<String>,
-
-    /// Compute them also for each value of this field
-    #[arg(long, value_name = "FIELD", requires = "query")]
-    pub(crate) group_by: Option<String>,
-
-    /// Statistics to show: count, sum, mean, min, max, and percentiles as in p50 or p99.9
-    #[arg(
-        long,
-        value_name = "LIST",
-        value_delimiter = ',',
-        default_value = "count,sum,mean,min,max,p50,p99"
-    )]
-    pub(crate) stats: Vec<Stat>,
 }

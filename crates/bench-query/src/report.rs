@@ -8,9 +8,10 @@ use bench_cli::output::csv_field;
 use bench_cli::{OutputFormat, quantity};
 use serde_json::{Map, Value, json};
 
-use super::figures::{Figures, GROUPS_MAX, Group, ROUNDING_ERROR, Stat};
-use super::number::Number;
-use super::records::Reading;
+use crate::asking::{Subject, Tool};
+use crate::figures::{Figures, GROUPS_MAX, Group, ROUNDING_ERROR, Stat};
+use crate::number::Number;
+use crate::records::Reading;
 
 /// Version of the JSON form.
 const SCHEMA_VERSION: u32 = 1;
@@ -18,14 +19,15 @@ const SCHEMA_VERSION: u32 = 1;
 /// Groups that are shown to people; programs get all.
 const SHOWN_GROUPS: usize = 50;
 
-pub(super) struct Answer<'a> {
-    pub(super) stream: &'a str,
-    pub(super) reading: &'a Reading,
-    pub(super) stats: &'a [Stat],
-    pub(super) figures: &'a Figures,
+pub(crate) struct Answer<'a> {
+    pub(crate) tool: Tool,
+    pub(crate) subject: Subject<'a>,
+    pub(crate) reading: &'a Reading,
+    pub(crate) stats: &'a [Stat],
+    pub(crate) figures: &'a Figures,
     /// Whether reading came to the end that was asked for.
-    pub(super) is_complete: bool,
-    pub(super) elapsed_ns: u64,
+    pub(crate) is_complete: bool,
+    pub(crate) elapsed_ns: u64,
 }
 
 /// One line of a table.
@@ -37,7 +39,7 @@ struct Row<'a> {
 
 impl<'a> Answer<'a> {
     /// In the form asked for.
-    pub(super) fn text(&self, format: OutputFormat) -> Result<String> {
+    pub(crate) fn text(&self, format: OutputFormat) -> Result<String> {
         match format {
             OutputFormat::Human => Ok(self.human()),
             OutputFormat::Csv => Ok(self.csv()),
@@ -49,7 +51,7 @@ impl<'a> Answer<'a> {
     }
 
     /// Why the answer is none: records have come, and none of them had a number.
-    pub(super) fn problem(&self) -> Option<String> {
+    pub(crate) fn problem(&self) -> Option<String> {
         let figures = self.figures;
         if figures.records == 0 || figures.all.count > 0 {
             return None;
@@ -111,8 +113,9 @@ impl<'a> Answer<'a> {
         let figures = self.figures;
         let state = if self.is_complete { "complete" } else { "INCOMPLETE" };
         let mut text = format!(
-            "stream '{}': {} records in {}, {state}\n",
-            self.stream,
+            "{} '{}': {} records in {}, {state}\n",
+            self.subject.kind,
+            self.subject.name,
             quantity::count(figures.records),
             quantity::duration_ns(self.elapsed_ns)
         );
@@ -220,9 +223,9 @@ impl<'a> Answer<'a> {
         let skipped = figures.skipped;
         let mut answer = json!({
             "schema_version": SCHEMA_VERSION,
-            "tool": { "name": env!("CARGO_PKG_NAME"), "version": env!("CARGO_PKG_VERSION") },
+            "tool": { "name": self.tool.name, "version": self.tool.version },
             "status": if self.is_complete { "complete" } else { "incomplete" },
-            "stream": self.stream,
+            (self.subject.kind): self.subject.name,
             "field": self.reading.field,
             "group_by": self.reading.group_by,
             "elapsed_s": self.elapsed_ns as f64 / 1e9,
@@ -364,7 +367,8 @@ mod tests {
         let (stats, figures) = answer(stats, numbers);
         let reading = Reading { field: "n".to_owned(), group_by: None };
         let answer = Answer {
-            stream: "s",
+            tool: Tool { name: "t", version: "0" },
+            subject: Subject { kind: "stream", name: "s" },
             reading: &reading,
             stats: &stats,
             figures: &figures,

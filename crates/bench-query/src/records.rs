@@ -5,25 +5,25 @@ use std::borrow::Cow;
 use serde::de::IgnoredAny;
 use serde_json::Value;
 
-use super::number::Number;
+use crate::number::Number;
 
 /// Which fields are looked at.
 #[derive(Debug)]
-pub(super) struct Reading {
-    pub(super) field: String,
-    pub(super) group_by: Option<String>,
+pub(crate) struct Reading {
+    pub(crate) field: String,
+    pub(crate) group_by: Option<String>,
 }
 
 /// What one record says.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Observation {
-    pub(super) outcome: Outcome,
+pub(crate) struct Observation {
+    pub(crate) outcome: Outcome,
     /// The value of the field that groups; absent when the record has none.
-    pub(super) group: Option<String>,
+    pub(crate) group: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Outcome {
+pub(crate) enum Outcome {
     Number(Number),
     /// There is no such field, or it is null; perhaps there is one that differs in case alone.
     Missing {
@@ -39,7 +39,7 @@ pub(super) enum Outcome {
 
 impl Reading {
     /// What `record` says.
-    pub(super) fn observe(&self, record: &[u8]) -> Observation {
+    pub(crate) fn observe(&self, record: &[u8]) -> Observation {
         let text = std::str::from_utf8(record).ok();
         let said = text.and_then(|text| {
             if is_object(text) {

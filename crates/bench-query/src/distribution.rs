@@ -6,18 +6,18 @@ use std::collections::BTreeMap;
 const GROWTH: f64 = 1.01;
 
 /// How far a percentile from buckets may be off, as a part of it: half a bucket.
-pub(super) const ERROR: f64 = (GROWTH - 1.0) / (GROWTH + 1.0);
+pub(crate) const ERROR: f64 = (GROWTH - 1.0) / (GROWTH + 1.0);
 
 /// The numbers of one group: each as it is, or counted in buckets that grow with the number.
 #[derive(Debug, Clone)]
-pub(super) enum Distribution {
+pub(crate) enum Distribution {
     /// As they came.
     Exact(Vec<f64>),
     Bucketed(Buckets),
 }
 
 #[derive(Debug, Clone, Default)]
-pub(super) struct Buckets {
+pub(crate) struct Buckets {
     count: u64,
     zeros: u64,
     /// By the exponent of [`GROWTH`] of their upper bound.
@@ -35,7 +35,7 @@ impl Default for Distribution {
 impl Distribution {
     /// Takes in a finite number. Keeps it as it is as long as there is room in `exact_left`, which
     /// all distributions share; afterwards it needs none, and gives back what it had.
-    pub(super) fn add(&mut self, number: f64, exact_left: &mut usize) {
+    pub(crate) fn add(&mut self, number: f64, exact_left: &mut usize) {
         if let (Self::Exact(numbers), 0) = (&mut *self, *exact_left) {
             *exact_left += numbers.len();
             let mut buckets = Buckets::default();
@@ -53,12 +53,12 @@ impl Distribution {
         }
     }
 
-    pub(super) fn is_exact(&self) -> bool {
+    pub(crate) fn is_exact(&self) -> bool {
         matches!(self, Self::Exact(_))
     }
 
     /// The smallest number that is not below so many percent of all; nothing when there is none.
-    pub(super) fn percentiles(&self, percents: &[f64]) -> Vec<Option<f64>> {
+    pub(crate) fn percentiles(&self, percents: &[f64]) -> Vec<Option<f64>> {
         match self {
             Self::Exact(numbers) => {
                 let mut sorted = numbers.clone();

@@ -8,18 +8,18 @@ const PLACES_MAX: u32 = 38;
 
 /// A number, with what a double makes of it.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Number {
+pub(crate) struct Number {
     /// The nearest double; infinite, or not a number, for what is beyond all doubles.
-    pub(super) nearest: f64,
+    pub(crate) nearest: f64,
     /// The number itself, where its digits fit.
-    pub(super) exact: Option<Decimal>,
+    pub(crate) exact: Option<Decimal>,
     /// Whether the double is not the number.
-    pub(super) is_rounded: bool,
+    pub(crate) is_rounded: bool,
 }
 
 impl Number {
     /// The number that a text is: in JSON's form, or in another one that Rust reads.
-    pub(super) fn parse(text: &str) -> Option<Self> {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         // Plus zero is not minus zero, but is as much.
         let nearest = text.parse::<f64>().ok()? + 0.0;
         if !nearest.is_finite() {
@@ -30,17 +30,17 @@ impl Number {
         Some(Self { nearest, exact: Decimal::of(&digits), is_rounded })
     }
 
-    pub(super) fn whole(number: u64) -> Self {
+    pub(crate) fn whole(number: u64) -> Self {
         Self::from(Decimal { digits: number.into(), places: 0 })
     }
 
     /// What came out of arithmetic with doubles.
-    pub(super) fn computed(nearest: f64, is_rounded: bool) -> Self {
+    pub(crate) fn computed(nearest: f64, is_rounded: bool) -> Self {
         Self { nearest, exact: None, is_rounded }
     }
 
     /// Which one is greater; of doubles where they are too far apart for digits.
-    pub(super) fn compare(&self, other: &Self) -> Ordering {
+    pub(crate) fn compare(&self, other: &Self) -> Ordering {
         let exact = self.exact.zip(other.exact).and_then(|(one, other)| one.compare(other));
         exact.unwrap_or_else(|| self.nearest.total_cmp(&other.nearest))
     }
@@ -90,14 +90,14 @@ impl Digits {
 
 /// A decimal number of some 38 digits. Equal numbers have equal fields.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Decimal {
+pub(crate) struct Decimal {
     digits: i128,
     /// How many of the digits stand behind the point.
-    pub(super) places: u32,
+    pub(crate) places: u32,
 }
 
 impl Decimal {
-    pub(super) const ZERO: Self = Self { digits: 0, places: 0 };
+    pub(crate) const ZERO: Self = Self { digits: 0, places: 0 };
 
     fn of(digits: &Digits) -> Option<Self> {
         if digits.text.is_empty() {
@@ -114,7 +114,7 @@ impl Decimal {
     }
 
     /// The sum, where its digits fit.
-    pub(super) fn plus(self, other: Self) -> Option<Self> {
+    pub(crate) fn plus(self, other: Self) -> Option<Self> {
         let places = self.places.max(other.places);
         let digits = self.scaled_to(places)?.checked_add(other.scaled_to(places)?)?;
         Some(Self { digits, places }.without_zeros())
@@ -138,7 +138,7 @@ impl Decimal {
     }
 
     /// The number as JSON and programs have it, if it is whole.
-    pub(super) fn to_json(self) -> Option<serde_json::Number> {
+    pub(crate) fn to_json(self) -> Option<serde_json::Number> {
         if self.places > 0 {
             return None;
         }

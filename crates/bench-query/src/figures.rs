@@ -4,29 +4,34 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::str::FromStr;
 
-use super::distribution::{Distribution, ERROR as BUCKET_ERROR};
-use super::number::{Decimal, Number};
-use super::records::{Observation, Outcome};
+use crate::distribution::{Distribution, ERROR as BUCKET_ERROR};
+use crate::number::{Decimal, Number};
+use crate::records::{Observation, Outcome};
 
 /// Groups that have figures of their own; what belongs to further ones is put together.
-pub(super) const GROUPS_MAX: usize = 10_000;
+pub(crate) const GROUPS_MAX: usize = 10_000;
 
 /// Numbers that are kept as they are, of all groups together: 8 MB, twice with groups.
 const EXACT_MAX: usize = 1_000_000;
 
 /// How far a double may be off the number that was written, as a part of it.
-pub(super) const ROUNDING_ERROR: f64 = f64::EPSILON / 2.0;
+pub(crate) const ROUNDING_ERROR: f64 = f64::EPSILON / 2.0;
 
 /// Names that differ from the field's in case alone, of which each is told.
 const SIMILAR_MAX: usize = 10;
 
 /// A statistic.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Stat {
+pub enum Stat {
+    /// How many numbers there are.
     Count,
+    /// All of them together.
     Sum,
+    /// The sum divided by the count.
     Mean,
+    /// The smallest.
     Min,
+    /// The largest.
     Max,
     /// By name and percent.
     Percentile(String, f64),
@@ -34,7 +39,8 @@ pub(crate) enum Stat {
 
 impl Stat {
     /// Its name in every form of the result.
-    pub(crate) fn name(&self) -> &str {
+    #[must_use]
+    pub fn name(&self) -> &str {
         match self {
             Self::Count => "count",
             Self::Sum => "sum",
@@ -46,12 +52,12 @@ impl Stat {
     }
 
     /// Whether it has all digits of the numbers, as far as they fit.
-    pub(super) fn is_exact(&self) -> bool {
+    pub(crate) fn is_exact(&self) -> bool {
         matches!(self, Self::Sum | Self::Min | Self::Max)
     }
 
     /// Whether all numbers are needed for it.
-    pub(super) fn needs_values(&self) -> bool {
+    pub(crate) fn needs_values(&self) -> bool {
         matches!(self, Self::Percentile(..))
     }
 }
@@ -74,40 +80,40 @@ impl FromStr for Stat {
 
 /// Everything that has been observed.
 #[derive(Debug)]
-pub(super) struct Figures {
+pub(crate) struct Figures {
     wants_values: bool,
     wants_groups: bool,
     /// Records beyond so many do not count.
     records_max: Option<u64>,
     exact_left: usize,
-    pub(super) records: u64,
-    pub(super) skipped: Skipped,
+    pub(crate) records: u64,
+    pub(crate) skipped: Skipped,
     /// Names that differ from the field's in case alone, and how many records have them instead.
-    pub(super) similar: BTreeMap<String, u64>,
-    pub(super) all: Group,
-    pub(super) groups: BTreeMap<Option<String>, Group>,
+    pub(crate) similar: BTreeMap<String, u64>,
+    pub(crate) all: Group,
+    pub(crate) groups: BTreeMap<Option<String>, Group>,
     /// Those of further groups.
-    pub(super) others: Group,
+    pub(crate) others: Group,
 }
 
 /// Records that do not count.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Skipped {
-    pub(super) missing: u64,
-    pub(super) not_finite: u64,
-    pub(super) not_numeric: u64,
-    pub(super) not_an_object: u64,
+pub(crate) struct Skipped {
+    pub(crate) missing: u64,
+    pub(crate) not_finite: u64,
+    pub(crate) not_numeric: u64,
+    pub(crate) not_an_object: u64,
 }
 
 impl Skipped {
-    pub(super) fn total(self) -> u64 {
+    pub(crate) fn total(self) -> u64 {
         self.missing + self.not_finite + self.not_numeric + self.not_an_object
     }
 }
 
 impl Figures {
     /// Keeps what `stats` need, for each group if `wants_groups`, of `records_max` records.
-    pub(super) fn new(stats: &[Stat], wants_groups: bool, records_max: Option<u64>) -> Self {
+    pub(crate) fn new(stats: &[Stat], wants_groups: bool, records_max: Option<u64>) -> Self {
         Self {
             wants_values: stats.iter().any(Stat::needs_values),
             wants_groups,
@@ -122,7 +128,7 @@ impl Figures {
         }
     }
 
-    pub(super) fn add(&mut self, observation: Observation) {
+    pub(crate) fn add(&mut self, observation: Observation) {
         if self.records_max.is_some_and(|most| self.records >= most) {
             return;
         }
@@ -165,8 +171,8 @@ impl Figures {
 
 /// The numbers of one group, or of all.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Group {
-    pub(super) count: u64,
+pub(crate) struct Group {
+    pub(crate) count: u64,
     sum: Sum,
     range: Option<(Number, Number)>,
     values: Distribution,
@@ -193,7 +199,7 @@ impl Group {
     }
 
     /// How far percentiles may be off, as a part of them.
-    pub(super) fn percentile_error(&self) -> f64 {
+    pub(crate) fn percentile_error(&self) -> f64 {
         if !self.values.is_exact() {
             BUCKET_ERROR
         } else if self.has_rounded {
@@ -205,7 +211,7 @@ impl Group {
 
     /// The statistics in their order; nothing where no number has come, save for the count and the
     /// sum.
-    pub(super) fn values(&self, stats: &[Stat]) -> Vec<Option<Number>> {
+    pub(crate) fn values(&self, stats: &[Stat]) -> Vec<Option<Number>> {
         let percents: Vec<f64> = stats.iter().filter_map(percent).collect();
         let mut percentiles = self.values.percentiles(&percents).into_iter();
         let value = |stat: &Stat| match stat {

@@ -1,0 +1,185 @@
+//! Reading to the end, and what is said then.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use anyhow::{Context, Result, bail};
+use bench_cli::{Exit, OutputFormat, Shutdown, output};
+use bench_core::audit::{AckLedger, Expected};
+use bench_core::clock::{Clock as _, InstantNs, SECOND_NS, SystemClock};
+use bench_core::durations::Durations;
+use bench_core::engine::{self, ConsumerConfig, Interval, IntervalSink, Plan, RunControl};
+use bench_core::message::RunId;
+use bench_core::results::EarlyStop;
+use bench_core::transport::{Incoming, NoConnection, Receive, TransportError};
+
+use crate::QueryArgs;
+use crate::figures::Figures;
+use crate::records::{Observation, Reading};
+use crate::report::Answer;
+
+/// The tool that is asked.
+#[derive(Debug, Clone, Copy)]
+pub struct Tool {
+    /// Its name.
+    pub name: &'static str,
+    /// Its version.
+    pub version: &'static str,
+}
+
+/// What is read.
+#[derive(Debug, Clone, Copy)]
+pub struct Subject<'a> {
+    /// What it is: stream, table, topic. The JSON form has its name in a field of this name.
+    pub kind: &'static str,
+    /// Its name.
+    pub name: &'a str,
+}
+
+/// A query that is ready to be carried out.
+pub struct Query<'a, R> {
+    /// The tool.
+    pub tool: Tool,
+    /// What is asked.
+    pub args: &'a QueryArgs,
+    /// Of what.
+    pub subject: Subject<'a>,
+    /// Connected with it.
+    pub receivers: Vec<R>,
+    /// When they stop. Records are taken as they are, whatever it says.
+    pub consumer: ConsumerConfig,
+    /// Records beyond so many do not count.
+    pub records_max: Option<u64>,
+    /// Ends reading at an interrupt.
+    pub shutdown: &'a Shutdown,
+    /// Of the receivers, too.
+    pub clock: SystemClock,
+    /// How the answer looks.
+    pub output: OutputFormat,
+}
+
+impl<R: Receive + Send> Query<'_, R> {
+    /// Reads to the end and prints the statistics of `field`.
+    pub fn carry_out(self, field: &str) -> Result<Exit> {
+        let Self { args, clock, shutdown, .. } = self;
+        let reading = Reading { field: field.to_owned(), group_by: args.group_by.clone() };
+        let reading = Arc::new(reading);
+        let figures = Figures::new(&args.stats, reading.group_by.is_some(), self.records_max);
+        let asked = Arc::new(Mutex::new(Asked { figures, last_ns: 0 }));
+        let asking = |receiver| Asking {
+            receiver,
+            clock,
+            reading: Arc::clone(&reading),
+            asked: Arc::clone(&asked),
+            observations: Vec::new(),
+        };
+        let consumers: Vec<_> = self.receivers.into_iter().map(asking).collect();
+        let started_ns = clock.now_ns();
+        let consumer = ConsumerConfig { raw: true, ..self.consumer };
+        let control = RunControl::new(0, consumers.len(), None);
+        let done = engine::run(
+            &Plan::receiving(RunId::random(), started_ns, SECOND_NS, Expected::Any, consumer),
+            clock,
+            &control,
+            (Vec::<NoConnection>::new(), consumers),
+            Durations::default(),
+            NoRecord,
+            |_, _| {
+                if shutdown.is_requested() {
+                    control.stop_consuming();
+                }
+            },
+        );
+        let (totals, error) = done?;
+        let fell_silent = totals.is_behind && totals.early_stop == Some(EarlyStop::Silence);
+        let asked = asked.lock().unwrap_or_else(PoisonError::into_inner);
+        let answer = Answer {
+            tool: self.tool,
+            subject: self.subject,
+            reading: &reading,
+            stats: &args.stats,
+            figures: &asked.figures,
+            is_complete: error.is_none() && !fell_silent && !shutdown.is_requested(),
+            elapsed_ns: asked.last_ns.saturating_sub(started_ns),
+        };
+        let text = answer.text(self.output)?;
+        output::print_result(self.output, &text).context("failed to print the result")?;
+        if let Some(error) = error {
+            return Err(error.into());
+        }
+        if shutdown.is_requested() {
+            return Ok(Exit::Interrupted);
+        }
+        if fell_silent {
+            bail!(
+                "reading stopped before the end, since nothing had come for the time of \
+                 --drain-timeout; raise it"
+            );
+        }
+        if let Some(problem) = answer.problem() {
+            bail!(problem);
+        }
+        Ok(Exit::Good)
+    }
+}
+
+/// What all consumers together have seen.
+struct Asked {
+    figures: Figures,
+    /// When the last record came; 0 before the first.
+    last_ns: InstantNs,
+}
+
+/// A consumer that looks into the messages it passes on.
+struct Asking<R> {
+    receiver: R,
+    clock: SystemClock,
+    reading: Arc<Reading>,
+    /// Locked once for each batch.
+    asked: Arc<Mutex<Asked>>,
+    /// Used again for each batch.
+    observations: Vec<Observation>,
+}
+
+impl<R: Receive> Receive for Asking<R> {
+    fn receive(
+        &mut self,
+        until_ns: InstantNs,
+        mut sink: impl FnMut(Incoming<'_>),
+    ) -> Result<usize, TransportError> {
+        let (reading, observations) = (&self.reading, &mut self.observations);
+        let received = self.receiver.receive(until_ns, |incoming| {
+            observations.push(reading.observe(incoming.value));
+            sink(incoming);
+        });
+        // What came before an error counts, too.
+        if !observations.is_empty() {
+            let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+            for observation in observations.drain(..) {
+                asked.figures.add(observation);
+            }
+            asked.last_ns = self.clock.now_ns();
+        }
+        received
+    }
+
+    fn at_end(&self) -> bool {
+        self.receiver.at_end()
+    }
+
+    fn is_behind(&self) -> bool {
+        self.receiver.is_behind()
+    }
+
+    fn waits_for(&self) -> Option<String> {
+        self.receiver.waits_for()
+    }
+}
+
+/// Statistics leave no result folder.
+struct NoRecord;
+
+impl IntervalSink for NoRecord {
+    fn interval(&mut self, _: &Interval) {}
+
+    fn acked(&mut self, _: &AckLedger, _: bool) {}
+}

@@ -1,0 +1,13 @@
+//! Statistics over a field of JSON records: what `--query` does in every tool that reads.
+
+mod asking;
+mod distribution;
+mod figures;
+mod number;
+mod options;
+mod records;
+mod report;
+
+pub use asking::{Query, Subject, Tool};
+pub use figures::Stat;
+pub use options::QueryArgs;
