@@ -58,7 +58,7 @@ fn only_run(table: &str, tables: &mut Tables, waiting: &Waiting) -> Result<RunId
         [] => bail!(
             "table '{table}' holds the rows of no run; check that what writes to it is at work, \
              give a run that is to come with --run or --from-run, or read what others sent with \
-             --all-runs --raw"
+             --all-runs --raw, or --all-runs --query FIELD"
         ),
         _ => {
             let names: Vec<_> = runs.iter().take(10).map(ToString::to_string).collect();

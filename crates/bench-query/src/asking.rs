@@ -183,3 +183,73 @@ impl IntervalSink for NoRecord {
 
     fn acked(&mut self, _: &AckLedger, _: bool) {}
 }
+
+#[cfg(test)]
+mod tests {
+    use bench_core::transport::Stamps;
+    use clap::Parser as _;
+
+    use super::*;
+
+    #[derive(clap::Parser)]
+    struct Options {
+        #[command(flatten)]
+        query: QueryArgs,
+        #[arg(long)]
+        from_run: Option<String>,
+        #[arg(long)]
+        raw: bool,
+    }
+
+    /// One record, and then silence, although there is more.
+    struct Stuck {
+        clock: SystemClock,
+        has_come: bool,
+    }
+
+    impl Receive for Stuck {
+        fn receive(
+            &mut self,
+            until_ns: InstantNs,
+            mut sink: impl FnMut(Incoming<'_>),
+        ) -> Result<usize, TransportError> {
+            if self.has_come {
+                self.clock.sleep_until_ns(until_ns);
+                return Ok(0);
+            }
+            self.has_come = true;
+            sink(Incoming {
+                key: None,
+                value: br#"{"n": 1}"#,
+                partition: 0,
+                received_ns: self.clock.now_ns(),
+                stamps: Stamps::default(),
+            });
+            Ok(1)
+        }
+
+        fn is_behind(&self) -> bool {
+            true
+        }
+    }
+
+    #[test]
+    fn silence_before_the_end_is_an_error() {
+        let options = Options::parse_from(["test", "--query", "n"]);
+        assert!(options.from_run.is_none() && !options.raw);
+        let clock = SystemClock::new();
+        let query = Query {
+            tool: Tool { name: "test", version: "0" },
+            args: &options.query,
+            subject: Subject { kind: "topic", name: "t" },
+            receivers: vec![Stuck { clock, has_come: false }],
+            consumer: ConsumerConfig { drain_timeout_ns: 1_000_000, ..Default::default() },
+            records_max: None,
+            shutdown: &Shutdown::without_signals(),
+            clock,
+            output: OutputFormat::Json,
+        };
+        let error = query.carry_out("n").expect_err("it is not complete").to_string();
+        assert!(error.contains("--drain-timeout"), "{error}");
+    }
+}

@@ -340,6 +340,36 @@ fn what_the_benchmark_did_not_write_counts_as_corrupt() {
 }
 
 #[test]
+fn statistics_of_messages_of_others_are_known() {
+    let bench = Bench::with_topics(&[("books", 2)]);
+    let books = "\
+{\"author\": \"Austen\", \"price\": 10.5}
+{\"author\": \"Austen\", \"price\": \"20.5\"}
+{\"author\": \"Brontë\", \"price\": 30}
+no JSON
+";
+    bench.send("--topic books --keep-partitions", books);
+    for reading in ["-c 2", "--group readers"] {
+        let args = format!("drain --topic books {reading} {SESSION} --query price");
+        let said = bench.run(&format!("{args} --group-by author --output json"));
+        assert_eq!(said.code, 0, "{reading}: {said:?}");
+        let answer = said.json();
+        assert_eq!((&answer["topic"], &answer["status"]), (&"books".into(), &"complete".into()));
+        assert_eq!(
+            (&answer["records"], &answer["skipped"]["not_an_object"]),
+            (&4.into(), &1.into())
+        );
+        assert_eq!((&answer["all"]["sum"], &answer["all"]["max"]), (&61.0.into(), &30.0.into()));
+        assert_eq!(answer["groups"][0]["sum"], 31.0, "{answer}");
+    }
+    let said = bench.run("drain --topic books --query price -n 3 --stats count --output csv");
+    assert!(said.code == 0 && said.stdout.contains("\nall,,"), "{said:?}");
+    assert_eq!(bench.place.entries(), [""; 0], "a query leaves nothing behind");
+    let drained = bench.measure("drain --topic books", "drained", 3);
+    assert!(reasons(&drained)[0].ends_with("use --raw, or --query FIELD"), "{drained:?}");
+}
+
+#[test]
 fn messages_of_another_run_are_foreign_to_a_run_and_welcome_without_one() {
     let bench = Bench::with_topics(&[("t", 1)]);
     let first = bench.measure("fill -n 300 --topic t", "first", 0);

@@ -211,6 +211,7 @@ fn what_cannot_be_is_refused_before_anything_is_made() {
         ("--fan-out x --poll-records 10", "cannot be used with"),
         ("--query price --stats median", "p100"),
         ("--query price --raw", "cannot be used with"),
+        ("--query price --exactly-once", "cannot be used with"),
         ("--group-by author", "--query"),
         ("--from-run nowhere", "--from-run"),
     ] {

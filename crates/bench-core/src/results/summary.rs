@@ -126,10 +126,8 @@ impl Summary {
     /// not all is known that it is held against.
     #[must_use]
     pub fn verdict(&self) -> Verdict {
-        let landed = self.consumed.as_ref().is_some_and(|consumed| consumed.landed > 0);
-        let missed = if landed { "did not land" } else { "were not received" };
         let audit = self.audit.as_ref();
-        let mut reasons = audit.map(|audit| invalid_reasons(audit, missed)).unwrap_or_default();
+        let mut reasons = audit.map(|audit| self.invalid_reasons(audit)).unwrap_or_default();
         reasons.extend(self.unread_reason());
         reasons.extend(self.produced.as_ref().and_then(unconfirmed_reason));
         reasons.extend(self.raw_loss_reason());
@@ -150,6 +148,46 @@ impl Summary {
             }
         };
         Verdict { outcome, reasons }
+    }
+
+    /// What the audit found that must not be.
+    fn invalid_reasons(&self, audit: &AuditSummary) -> Vec<String> {
+        let landed = self.consumed.as_ref().is_some_and(|consumed| consumed.landed > 0);
+        let missed = if landed { "did not land" } else { "were not received" };
+        let mut reasons = Vec::new();
+        if let Some(whose) = expected_messages(audit).filter(|_| audit.lost > 0) {
+            reasons.push(format!("{} {whose} {missed}{}", audit.lost, first_ranges(audit)));
+        }
+        if audit.corrupt > 0 {
+            reasons.push(format!(
+                "{} messages arrived damaged, or were not written by this benchmark{}",
+                audit.corrupt,
+                self.headerless_remedy(audit)
+            ));
+        }
+        if audit.guarantee >= Guarantee::Committed && audit.aborted_received > 0 {
+            reasons.push(format!(
+                "{} messages of aborted transactions were received",
+                audit.aborted_received
+            ));
+        }
+        if audit.guarantee >= Guarantee::ExactlyOnce && audit.duplicated > 0 {
+            reasons.push(format!(
+                "{} messages were received again, where exactly once was asked for",
+                audit.duplicated
+            ));
+        }
+        reasons
+    }
+
+    /// What helps where no message at all had a header, in a run that did not send them itself.
+    fn headerless_remedy(&self, audit: &AuditSummary) -> &'static str {
+        let with_header = audit.received + audit.duplicated + audit.foreign;
+        if self.produced.is_none() && with_header == 0 {
+            "; if others wrote them, use --raw, or --query FIELD"
+        } else {
+            ""
+        }
     }
 
     /// Why reading did not come to the end, if it was to: messages are missing, or the system fell
@@ -394,32 +432,6 @@ impl AuditSummary {
     }
 }
 
-fn invalid_reasons(audit: &AuditSummary, missed: &str) -> Vec<String> {
-    let mut reasons = Vec::new();
-    if let Some(whose) = expected_messages(audit).filter(|_| audit.lost > 0) {
-        reasons.push(format!("{} {whose} {missed}{}", audit.lost, first_ranges(audit)));
-    }
-    if audit.corrupt > 0 {
-        reasons.push(format!(
-            "{} messages arrived damaged, or were not written by this benchmark",
-            audit.corrupt
-        ));
-    }
-    if audit.guarantee >= Guarantee::Committed && audit.aborted_received > 0 {
-        reasons.push(format!(
-            "{} messages of aborted transactions were received",
-            audit.aborted_received
-        ));
-    }
-    if audit.guarantee >= Guarantee::ExactlyOnce && audit.duplicated > 0 {
-        reasons.push(format!(
-            "{} messages were received again, where exactly once was asked for",
-            audit.duplicated
-        ));
-    }
-    reasons
-}
-
 /// The messages that were to come, where they are known.
 fn expected_messages(audit: &AuditSummary) -> Option<&'static str> {
     match audit.against {
@@ -579,6 +591,25 @@ mod tests {
             summary.audit.as_mut().expect("is audited").guarantee = guarantee;
             assert_eq!(summary.verdict().reasons, reasons, "{guarantee:?}");
         }
+    }
+
+    #[test]
+    fn reader_without_any_header_names_what_helps() {
+        let received = Volume { messages: 7, bytes: 70 };
+        let totals = Totals { received, ..Totals::default() };
+        let reasons = |schedule, received, foreign| {
+            let mut summary = Summary::new(SummaryInput { schedule, ..input(&totals) });
+            let audit = summary.audit.as_mut().expect("is audited");
+            (audit.corrupt, audit.received, audit.foreign) = (7, received, foreign);
+            summary.verdict().reasons[0].clone()
+        };
+        let damaged = "7 messages arrived damaged, or were not written by this benchmark";
+        let remedy = "; if others wrote them, use --raw, or --query FIELD";
+        assert_eq!(reasons(None, 0, 0), format!("{damaged}{remedy}"));
+        assert_eq!(reasons(None, 1, 0), damaged);
+        assert_eq!(reasons(None, 0, 1), damaged);
+        let produced = Some(Schedule::Constant { rate_per_s: 100.0 });
+        assert_eq!(reasons(produced, 0, 0), damaged, "a run that sends knows who wrote");
     }
 
     #[test]

@@ -17,6 +17,11 @@ fn what_cannot_be_is_refused_with_option_and_remedy() {
         ("--lake-path t --expected-messages 0", "--expected: ", "at least 1"),
         ("--lake-path t --expected 5 --follow", "--expected", "--follow"),
         ("--lake-path t --raw --exactly-once", "--raw", "--exactly-once"),
+        ("--lake-path t --query price --raw", "--query", "--raw"),
+        ("--lake-path t --query price --exactly-once", "--query", "--exactly-once"),
+        ("--lake-path t --query price --output-path w", "--query", "--output-path"),
+        ("--query price --from-run x", "--query", "--from-run"),
+        ("--lake-path t --group-by author", "--query", "--help"),
         ("--lake-path t --poll-interval 0s", "--poll-interval: ", "from 100µs to 60s"),
         (
             "--lake-path t --poll-interval 1s --autocommit-duration-ms 5",

@@ -92,6 +92,38 @@ fn rows_without_a_header_are_counted() {
 }
 
 #[test]
+fn statistics_of_rows_of_others_are_known() {
+    let Some(tables) = Tables::new("statistics of rows") else { return };
+    let books = "\
+{\"author\": \"Austen\", \"price\": 10.5}
+{\"author\": \"Austen\", \"price\": \"20.5\"}
+{\"author\": \"Brontë\", \"price\": 30}
+{\"title\": \"d\", \"price\": null}
+";
+    tables.place.write("books.txt", books);
+    tables.send("--lake-path t -n 4 --format raw --input books.txt --commit-interval 50ms");
+    let said = tables.run("--lake-path t --query price --group-by author --output json");
+    assert_eq!(said.code, 0, "{said:?}");
+    let answer = said.json();
+    let table = answer["table"].as_str().expect("the table's address");
+    assert!(table.ends_with("/t") && answer["tool"]["name"] == "delta-consumer", "{answer}");
+    assert_eq!((&answer["records"], &answer["skipped"]["missing"]), (&4.into(), &1.into()));
+    assert_eq!((&answer["all"]["sum"], &answer["all"]["p50"]), (&61.0.into(), &20.5.into()));
+    assert_eq!(answer["groups"][0]["sum"], 31.0, "{answer}");
+    assert_eq!(tables.place.entries(), ["books.txt", "sent", "t"], "a query leaves nothing behind");
+
+    let said = tables.run("--lake-path t --query price --expected 5 --drain-timeout 100ms");
+    assert_eq!(said.code, 1, "{said:?}");
+    assert!(
+        said.stdout.contains("4 records in ") && said.stdout.contains("INCOMPLETE"),
+        "{said:?}"
+    );
+    let said = tables.run("--lake-path t");
+    assert_eq!(said.code, 3, "{said:?}");
+    assert!(said.stdout.contains("use --raw, or --query FIELD"), "{said:?}");
+}
+
+#[test]
 fn a_run_that_died_is_audited_as_far_as_it_told() {
     let Some(tables) = Tables::new("a producer that was killed") else { return };
     let args = "--lake-path t --rate 2k/s --duration 60s --commit-interval 50ms --interval 100ms";

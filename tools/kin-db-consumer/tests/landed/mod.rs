@@ -8,7 +8,7 @@ use bench_core::audit::{AckLedger, StreamId};
 use bench_core::clock::{Clock as _, Stamp, SystemClock};
 use bench_core::message::RunId;
 use bench_core::message::header::{HEADER_BYTES, HeaderWriter};
-use bench_tables::{Row, TableWriter};
+use bench_tables::{KINESIS_TABLE, Row, TableWriter};
 use bench_testing::Silent;
 use bench_testing::tool::{Place, Said};
 use tokio::runtime::{Builder, Runtime};
@@ -143,6 +143,38 @@ pub(crate) fn check(consumer: &Consumer, writer: &mut TableWriter, runtime: &Run
     let said = consumer.run(&["--table", "missing", "--run", "0000c0ffee"]);
     assert_eq!(said.code, 1, "{said:?}");
     assert!(said.stderr.contains("table-reset"), "{said:?}");
+
+    query(consumer, writer, runtime);
+}
+
+/// Statistics of rows that others sent, beside those of the runs so far.
+fn query(consumer: &Consumer, writer: &mut TableWriter, runtime: &Runtime) {
+    let books = [
+        r#"{"author": "Austen", "price": 10.5}"#,
+        r#"{"author": "Austen", "price": "20.5"}"#,
+        r#"{"author": "Brontë", "price": 30}"#,
+    ];
+    let mut sent = Sent::new(0xEF, 3, 200);
+    sent.messages = books.map(|book| book.as_bytes().to_vec()).into();
+    let rows: Vec<Row<'_>> = sent.rows().into_iter().map(|row| Row { run: None, ..row }).collect();
+    runtime.block_on(land(writer, &rows));
+    let asked = ["--all-runs", "--query", "price", "--group-by", "author", "--output", "json"];
+    let said = consumer.run(&asked);
+    assert_eq!(said.code, 0, "{said:?}");
+    let answer = said.json();
+    assert_eq!((&answer["table"], &answer["status"]), (&KINESIS_TABLE.into(), &"complete".into()));
+    let is_of_runs = &answer["skipped"]["not_an_object"];
+    assert_eq!(
+        answer["records"].as_u64(),
+        is_of_runs.as_u64().map(|others| others + 3),
+        "{answer}"
+    );
+    assert_eq!((&answer["all"]["count"], &answer["all"]["sum"]), (&3.into(), &61.0.into()));
+    assert_eq!(answer["groups"][0]["sum"], 31.0, "{answer}");
+    let elapsed_s = answer["elapsed_s"].as_f64().expect("a number");
+    assert!((1e-6..600.0).contains(&elapsed_s), "of reading, not of landing: {elapsed_s}");
+    let said = consumer.run(&["--query", "price"]);
+    assert!(said.code == 2 && said.stderr.contains("--all-runs"), "{said:?}");
 }
 
 /// A row that is missing is named, and makes the run invalid.
