@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use bench_cli::{Exit, Shutdown, UsageError, confirm, output, quantity};
 use bench_kafka::admin::{Admin, TopicInfo};
 
