@@ -162,20 +162,26 @@ mod tests {
     use super::*;
     use crate::options::Options;
 
-    fn settings(args: &str) -> Settings {
+    /// The settings of a command line, without those of the environment, for a server or none.
+    fn settings(servers: Option<&str>, args: &str) -> Settings {
         let args = format!("kafka-prodcon {args}");
-        let options = Options::parse_from(args.split_whitespace());
-        Settings::new(&options.connection).expect("settings")
+        let connection = Options::parse_from(args.split_whitespace()).connection;
+        let mut config = KafkaConfig::new();
+        if let Some(servers) = servers {
+            config.set("bootstrap.servers", servers);
+        }
+        connection.apply_settings(&mut config).expect("settings");
+        Settings { connection, config }
     }
 
     #[test]
     fn the_last_word_on_group_and_start_is_that_of_config() {
-        let plain = settings("--bootstrap-servers a:1");
+        let plain = settings(Some("a:1"), "");
         assert_eq!(plain.group(None), None);
         assert_eq!(plain.group(Some("g")).as_deref(), Some("g"));
         assert_eq!(plain.from(None), From::Beginning);
         assert_eq!(plain.from(Some(From::Latest)), From::Latest);
-        let set = settings("--config group.id=c --config auto.offset.reset=end");
+        let set = settings(None, "--config group.id=c --config auto.offset.reset=end");
         assert_eq!(set.group(Some("g")).as_deref(), Some("c"));
         assert_eq!(set.from(Some(From::Beginning)), From::Latest);
         assert!(set.refuse_group().is_err() && plain.refuse_group().is_ok());
@@ -183,23 +189,23 @@ mod tests {
 
     #[test]
     fn the_embedded_broker_keeps_the_limits_that_it_needs() {
-        let embedded = settings("--config batch.size=10000000");
+        let embedded = settings(None, "--config batch.size=10000000");
         let producer = embedded.producer(embedded.config.clone()).expect("settings");
         assert_eq!(producer.get("batch.size"), Some("2097152"));
-        let named = settings("--bootstrap-servers a:1 --config batch.size=10000000");
+        let named = settings(Some("a:1"), "--config batch.size=10000000");
         let producer = named.producer(named.config.clone()).expect("settings");
         assert_eq!(producer.get("batch.size"), Some("10000000"));
-        let slow = settings("--config fetch.wait.max.ms=60000");
+        let slow = settings(None, "--config fetch.wait.max.ms=60000");
         let error = slow.consumer(slow.config.clone()).expect_err("too long").to_string();
         assert!(error.contains("fetch.wait.max.ms=60000 (--config)"), "{error}");
-        let new = settings("--config group.protocol=consumer");
+        let new = settings(None, "--config group.protocol=consumer");
         let consumer = new.consumer(new.config.clone()).expect("settings");
         assert_eq!(consumer.get("session.timeout.ms"), None);
     }
 
     #[test]
     fn one_member_of_a_group_is_one_consumer() {
-        let named = settings("--bootstrap-servers a:1 --config group.instance.id=m");
+        let named = settings(Some("a:1"), "--config group.instance.id=m");
         assert!(named.check_members(1).is_ok());
         let error = named.check_members(2).expect_err("two of one name").to_string();
         assert!(error.contains("group.instance.id=m (--config)"), "{error}");
