@@ -339,6 +339,11 @@ impl NativeConsumer {
                         .because_of(self.client.reports.health.complaint()));
                 }
                 self.serve();
+                // Without a right on the group there is no coordinator to answer.
+                let denied = RDKafkaErrorCode::GroupAuthorizationFailed;
+                if self.fetched_error() == Some(denied) {
+                    return Err(KafkaError::answer(action, denied, &self.subject, None));
+                }
             }
         }
     }

@@ -114,7 +114,7 @@ fn too_few_replicas_confirm_nothing(bench: &mut Bench) {
     let produced = produced(&refused);
     assert_eq!((produced.acked, produced.failed), (0, 200), "{produced:?}");
     let told = produced.failures.keys().cloned().collect::<Vec<_>>().join("; ");
-    assert!(told.contains("not enough in-sync replicas") || told.contains("timed out"), "{told}");
+    assert!(told.contains("NotEnoughReplicas") || told.contains("MessageTimedOut"), "{told}");
     for &other in &others {
         bench.kafka.stack_mut().thaw(&node(other)).expect("thawed");
     }

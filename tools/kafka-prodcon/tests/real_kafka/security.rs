@@ -140,7 +140,7 @@ fn connections_that_do_not_fit_name_the_setting_that_does() {
     let Some(kafka) = stack("connections that do not fit") else { return };
     let (tls, login) = (file(&kafka, "kafka-tls"), file(&kafka, "kafka-sasl-no-tls"));
     let plain = kafka.bootstrap_servers().to_owned();
-    let elsewhere = servers(&tls).replace("127.0.0.1", "127.1");
+    let elsewhere = servers(&tls).replace("127.0.0.1", "[::ffff:127.0.0.1]");
     let authority = std::fs::read_to_string(&tls).expect("a properties file");
     let authority = authority.lines().find(|line| line.starts_with("ssl.ca.location"));
     let authority = authority.expect("an authority");
