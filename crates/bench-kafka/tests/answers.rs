@@ -1,37 +1,18 @@
 //! What a broker refuses and how that is explained, what needs no right, and null beside empty.
 
+mod mock;
+
 use std::time::Duration;
 
 use bench_core::clock::{Clock as _, SECOND_NS, SystemClock};
 use bench_core::transport::{Completion, Publish as _, Receive as _};
 use bench_kafka::config::KafkaConfig;
 use bench_kafka::{KafkaPublisher, KafkaReceiver, SendPlan, SizeLimit, StartOffset};
-use rdkafka::mocking::MockCluster;
-use rdkafka::producer::DefaultProducerContext;
+use mock::{Cluster, TOPIC, cluster, config};
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
-
-const TOPIC: &str = "t";
 
 /// Far longer than anything here takes.
 const PATIENCE_NS: u64 = 60 * SECOND_NS;
-
-type Cluster = MockCluster<'static, DefaultProducerContext>;
-
-fn cluster() -> Cluster {
-    let cluster = MockCluster::new(1).expect("a mock cluster");
-    cluster.create_topic(TOPIC, 1, 1).expect("created");
-    cluster
-}
-
-fn config(cluster: &Cluster, settings: &[(&str, &str)]) -> KafkaConfig {
-    let mut config = KafkaConfig::new();
-    config.set("bootstrap.servers", cluster.bootstrap_servers());
-    config.set("fetch.wait.max.ms", "20");
-    for (name, value) in settings {
-        config.set(name, *value);
-    }
-    config
-}
 
 fn publisher(config: &KafkaConfig) -> KafkaPublisher {
     let timeout = Duration::from_secs(10);

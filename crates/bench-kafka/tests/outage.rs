@@ -1,5 +1,7 @@
 //! Brokers that go away: what clients know of it, and that none of them waits for a dead one.
 
+mod mock;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -8,35 +10,13 @@ use bench_core::clock::{Clock as _, InstantNs, SECOND_NS, SystemClock};
 use bench_core::transport::{Batch, Completion, Publish as _, Receive as _};
 use bench_kafka::config::KafkaConfig;
 use bench_kafka::{KafkaPublisher, KafkaReceiver, SendPlan, StartOffset, TransactionPlan};
-use rdkafka::mocking::MockCluster;
-use rdkafka::producer::DefaultProducerContext;
+use mock::{Cluster, TOPIC, cluster, config};
 use rdkafka::types::{RDKafkaApiKey, RDKafkaErrorCode, RDKafkaRespErr};
 
-const TOPIC: &str = "t";
 const BROKER: i32 = 1;
 
 /// How soon a client must be done with brokers that do not answer.
 const SOON: Duration = Duration::from_secs(2);
-
-type Cluster = MockCluster<'static, DefaultProducerContext>;
-
-fn cluster() -> Cluster {
-    let cluster = MockCluster::new(1).expect("a mock cluster");
-    cluster.create_topic(TOPIC, 1, 1).expect("created");
-    cluster
-}
-
-fn config(cluster: &Cluster, settings: &[(&str, &str)]) -> KafkaConfig {
-    let mut config = KafkaConfig::new();
-    config.set("bootstrap.servers", cluster.bootstrap_servers());
-    // Retries show an outage sooner.
-    config.set("reconnect.backoff.max.ms", "200");
-    config.set("fetch.wait.max.ms", "20");
-    for (name, value) in settings {
-        config.set(name, *value);
-    }
-    config
-}
 
 fn publisher(config: &KafkaConfig, transaction: Option<TransactionPlan>) -> KafkaPublisher {
     let plan = SendPlan { transaction, ..SendPlan::default() };
