@@ -1,8 +1,7 @@
 //! What the tool makes of its command line, the mistakes on it above all.
 
-use std::net::TcpListener;
-
-use bench_testing::tool::{Place, Running, Said};
+use bench_testing::Silent;
+use bench_testing::tool::{Place, Said};
 
 const TOOL: &str = env!("CARGO_BIN_EXE_connect-pipeline");
 
@@ -62,19 +61,13 @@ fn no_worker_is_a_failure_that_names_the_address_and_creates_nothing() {
 #[test]
 fn an_interrupt_while_connecting_ends_at_once() {
     let place = Place::new(TOOL);
-    // Takes connections and never answers.
-    let silent = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let address = silent.local_addr().expect("an address");
-    let args = format!("--connect-url http://{address} --timeout 1h");
-    let run = Running::start(place.command(&args));
-    let connection = silent.accept().expect("a connection");
-    run.interrupt();
-    let said = run.end();
+    let silent = Silent::new();
+    let args = format!("--connect-url {} --timeout 1h", silent.url());
+    let said = silent.interrupt(place.command(&args));
     assert_eq!((said.code, said.stdout.as_str()), (130, ""), "{said:?}");
     let told = "interrupted while connecting to Kafka Connect\n";
     assert!(said.stderr.ends_with(told), "{said:?}");
     assert!(place.entries().is_empty());
-    drop(connection);
 }
 
 #[test]

@@ -1,13 +1,14 @@
 //! Runs that end early: by a signal, by force, or because the broker dies.
 
 use std::io::Write as _;
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use bench_core::audit::AckLedger;
 use bench_core::results::{RunDocument, Status, VerdictOutcome};
 use bench_services::embedded::EmbeddedKafka;
+use bench_testing::Silent;
 use bench_testing::tool::{Place, Running, Said, Signal, until};
 
 const TOOL: &str = env!("CARGO_BIN_EXE_kafka-prodcon");
@@ -156,19 +157,14 @@ fn lines_are_sent_at_once_and_an_interrupt_does_not_wait_for_the_next() {
 fn an_interrupt_while_connecting_ends_every_mode_at_once() {
     for mode in ["", "fill", "drain", "drain --group g", "send", "print"] {
         let place = Place::new(TOOL);
-        // Takes connections and never answers, as a frozen broker does.
-        let silent = TcpListener::bind("127.0.0.1:0").expect("a port");
-        let address = silent.local_addr().expect("an address");
+        let silent = Silent::new();
         // Its end comes long before the time-out, or the test gives up on it.
-        let args = format!("{mode} --topic t --timeout 1h --bootstrap-servers {address}");
-        let run = Running::start(place.command(&args));
-        let connection = silent.accept().expect("a connection");
-        run.interrupt();
-        let said = run.end();
+        let servers = format!("--bootstrap-servers {}", silent.address());
+        let args = format!("{mode} --topic t --timeout 1h {servers}");
+        let said = silent.interrupt(place.command(&args));
         assert_eq!((said.code, said.stdout.as_str()), (130, ""), "{mode}: {said:?}");
         assert!(said.stderr.ends_with("interrupted while connecting to Kafka\n"), "{said:?}");
         assert_eq!(place.entries(), [""; 0], "{mode}");
-        drop(connection);
     }
 }
 
