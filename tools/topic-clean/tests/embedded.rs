@@ -4,10 +4,10 @@
 mod broker;
 
 use std::io::Write;
-use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
-use bench_testing::tool::{Place, Running, Said};
+use bench_testing::Silent;
+use bench_testing::tool::{Place, Said};
 use broker::{TOOL, benchmark_message, command, fill, put, run};
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::DefaultProducerContext;
@@ -44,17 +44,11 @@ impl Broker {
 fn an_interrupt_while_connecting_ends_at_once() {
     for mode in ["list", "describe t", "create t", "--yes t"] {
         let place = Place::new(TOOL);
-        // Takes connections and never answers, as a frozen broker does.
-        let silent = TcpListener::bind("127.0.0.1:0").expect("a port");
-        let address = silent.local_addr().expect("an address");
-        let args = format!("{mode} --timeout 1h --bootstrap-servers {address}");
-        let run = Running::start(place.command(&args));
-        let connection = silent.accept().expect("a connection");
-        run.interrupt();
-        let said = run.end();
+        let silent = Silent::new();
+        let args = format!("{mode} --timeout 1h --bootstrap-servers {}", silent.address());
+        let said = silent.interrupt(place.command(&args));
         assert_eq!((said.code, said.stdout.as_str()), (130, ""), "{mode}: {said:?}");
         assert!(said.stderr.ends_with("interrupted while connecting to Kafka\n"), "{said:?}");
-        drop(connection);
     }
 }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bench_core::results::Status;
+use bench_testing::Silent;
 use bench_testing::tool::{Place, Running, until};
 
 use crate::TOOL;
@@ -31,16 +32,11 @@ fn an_interrupted_run_commits_what_it_has_and_reports() {
 #[test]
 fn an_interrupt_before_the_run_leaves_no_result() {
     let place = Place::new(TOOL);
-    // Nobody answers there.
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-    let endpoint = format!("http://{}", listener.local_addr().expect("an address"));
+    let silent = Silent::new();
     let mut command = place.command("--lake-path s3://bench/t --timeout 1h");
-    command.env("AWS_ENDPOINT_URL_S3", endpoint).env("AWS_REGION", "us-east-1");
+    command.env("AWS_ENDPOINT_URL_S3", silent.url()).env("AWS_REGION", "us-east-1");
     command.env("AWS_ACCESS_KEY_ID", "key").env("AWS_SECRET_ACCESS_KEY", "secret");
-    let run = Running::start(command);
-    std::thread::sleep(Duration::from_secs(1));
-    run.interrupt();
-    let said = run.end();
+    let said = silent.interrupt(command);
     assert_eq!((said.code, said.stdout.as_str()), (130, ""), "{said:?}");
     assert!(said.stderr.contains("error: interrupted while "), "{said:?}");
     assert_eq!(place.entries(), [""; 0]);
