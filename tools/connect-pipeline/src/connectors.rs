@@ -135,7 +135,7 @@ impl Drop for Connectors<'_> {
             tracing::info!("kept connectors {}", self.names.join(" and "));
             return;
         }
-        // Whoever interrupts does not wait for a worker that does not answer.
+        // After an interrupt, do not wait long for a worker that does not answer.
         let is_interrupted = self.shutdown.is_requested();
         let after_interrupt = Instant::now() + DELETE_AFTER_INTERRUPT;
         for name in &self.names {

@@ -51,7 +51,7 @@ pub fn open_lock(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
-/// Replaces a file at once by what `write` gives: whoever reads it sees the old one or the new one.
+/// Replaces a file atomically with what `write` writes: a reader sees the old file or the new one.
 /// If that fails, the old one stays and nothing else is left.
 pub fn replace_file(
     path: &Path,

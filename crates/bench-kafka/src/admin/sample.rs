@@ -17,7 +17,7 @@ const STEPS_BACK: [i64; 4] = [1, 16, 256, 4_096];
 /// Messages that are fetched at once.
 const BATCH_MAX: usize = 64;
 
-/// Longest wait before the time-out is looked at.
+/// Interval between checks of the time-out.
 const POLL: Duration = Duration::from_millis(100);
 
 /// A message as it stands in a partition.

@@ -53,7 +53,7 @@ const FOLDER_PREFIX: &str = "bench-s3-";
 enum Argument {
     /// To end with whoever started it, and to leave nothing behind.
     Temporary {
-        /// Made by whoever started it, who removes it, too: a process that is killed cannot.
+        /// Made and removed by the parent process: a process that is killed cannot remove it.
         folder: PathBuf,
     },
     /// To listen on a port until it is killed, and to keep what it has.
@@ -224,7 +224,7 @@ pub(super) fn serve(text: &OsStr) -> Result<(), ServeError> {
         Argument::Temporary { folder } => {
             let keys = Keys::random().map_err(ServeError::Serve)?;
             let served = serve_folder(None, &folder, keys);
-            // Whoever started it may have been killed. Otherwise it is removed there as well.
+            // The parent removes it as well, unless it was killed.
             let _ = fs::remove_dir_all(&folder);
             served
         }

@@ -52,7 +52,7 @@ pub enum LocalError {
         /// How long it was waited for.
         waited: Duration,
     },
-    /// Whoever wanted it has had enough, see [`interruptible`](super::interruptible).
+    /// The user interrupted the wait, see [`interruptible`](super::interruptible).
     #[error("interrupted")]
     Interrupted,
     /// A file or folder could not be read or written.

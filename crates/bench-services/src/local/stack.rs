@@ -77,7 +77,7 @@ impl Stack {
         let options = options.completed()?;
         refuse_foreign(dir)?;
         let is_new = !dir.exists();
-        // Whoever may write in it could put others' files in the place of the secrets.
+        // Another user who can write here could replace the secrets.
         create_private(dir)?;
         let dir = absolute(dir)?;
         let _lock = Lock::take(&dir, LOCK_TIMEOUT)?;
