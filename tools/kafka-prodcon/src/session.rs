@@ -57,11 +57,7 @@ impl Clients {
     fn recorded(&self, cluster: &Cluster) -> Value {
         let mut all = BTreeMap::new();
         if let Some(config) = &self.consumer {
-            let mut config = cluster.client(config);
-            // However the tool is called, its consumers themselves set these.
-            config.set("enable.auto.offset.store", "false");
-            config.set("enable.partition.eof", "true");
-            all.extend(config.redacted());
+            all.extend(cluster.client(config).in_force_for_consumers().redacted());
         }
         if let Some(config) = &self.producer {
             all.extend(cluster.client(config).redacted());

@@ -2,6 +2,7 @@
 //! administrative one, which is a producer to it, would fail by a producer's settings.
 
 use super::{KafkaConfig, STATISTICS_INTERVAL};
+use crate::native::PARTITION_EOF;
 
 const OF_PRODUCERS: [&str; 20] = [
     "acks",
@@ -73,6 +74,18 @@ impl KafkaConfig {
     #[must_use]
     pub fn of_admin(&self) -> Self {
         self.of_producer().of_consumer()
+    }
+
+    /// What a consumer gets: these settings, and over them those that it cannot do without.
+    #[must_use]
+    pub fn in_force_for_consumers(&self) -> Self {
+        let mut config = self.clone();
+        // Left to itself, the batch call takes the end of a partition for a message, and stores an
+        // offset that a group's next reader would go on from one message too late.
+        config.set("enable.auto.offset.store", "false");
+        // Whether something is missing or only not read yet is known at the ends of partitions.
+        config.set(PARTITION_EOF, "true");
+        config
     }
 
     fn without(&self, is_left_out: impl Fn(&str) -> bool) -> Self {

@@ -205,12 +205,7 @@ impl NativeConsumer {
         until: Until,
         membership: Membership,
     ) -> Result<Self, KafkaError> {
-        // Left to itself, the batch call takes the end of a partition for a message, and stores an
-        // offset that a group's next reader would go on from one message too late.
-        let mut config = config.clone();
-        config.set("enable.auto.offset.store", "false");
-        // Whether something is missing or only not read yet is known at the ends of partitions.
-        config.set(PARTITION_EOF, "true");
+        let mut config = config.in_force_for_consumers();
         let alone = (membership == Membership::Alone).then(Alone::default);
         if alone.is_some() {
             config.set("group.id", "");
