@@ -32,7 +32,7 @@ const UNTRUSTED: &str = "its certificate is not trusted";
 
 /// A part of librdkafka's text in lower case, what that means, and what helps. The first one that
 /// fits counts.
-const KNOWN: [(&str, &str, &str); 22] = [
+const KNOWN: [(&str, &str, &str); 21] = [
     ("connection refused", "Connection refused", ADDRESS),
     ("connecting to a ssl listener", PLAIN_TO_TLS.0, PLAIN_TO_TLS.1),
     // What a TLS alert looks like to a client that expects a length.
@@ -71,11 +71,7 @@ const KNOWN: [(&str, &str, &str); 22] = [
         "it takes no logins on this port",
         "set security.protocol=PLAINTEXT or SSL (KAFKA_SECURITY_PROTOCOL), or use its port for logins",
     ),
-    (
-        "check client",
-        "it closed the connection during the login",
-        "check sasl.mechanism, sasl.username and sasl.password, and the log of the broker",
-    ),
+    ("check client", CLOSED_LOGIN.0, CLOSED_LOGIN.1),
     (
         "timed out",
         "no answer",
@@ -83,12 +79,14 @@ const KNOWN: [(&str, &str, &str); 22] = [
     ),
     ("no route to host", "no route to the host", ADDRESS),
     ("unreachable", "the network does not reach it", ADDRESS),
-    (
-        "disconnected",
-        "Disconnected",
-        "check that the broker runs, its security.protocol, and its log",
-    ),
 ];
+
+/// How librdkafka says that the other side closed the connection. Which of these it says depends on
+/// whether a read or a write noticed first.
+const CLOSED: [&str; 3] = ["disconnected", "broken pipe", "connection reset by peer"];
+
+const AWAY: (&str, &str) =
+    ("Disconnected", "check that the broker runs, its security.protocol, and its log");
 
 const PLAIN_TO_TLS: (&str, &str) = (
     "it broke off at the first request, as a TLS port does when spoken to in plain text",
@@ -99,6 +97,11 @@ const NO_LOGIN: (&str, &str) = (
     "it closed the connection at once, as a port does that wants a login",
     "set security.protocol=SASL_SSL or SASL_PLAINTEXT (KAFKA_SECURITY_PROTOCOL), sasl.mechanism, \
      sasl.username and sasl.password",
+);
+
+const CLOSED_LOGIN: (&str, &str) = (
+    "it closed the connection during the login",
+    "check sasl.mechanism, sasl.username and sasl.password, and the log of the broker",
 );
 
 const NO_TLS: (&str, &str) = (
@@ -145,11 +148,9 @@ impl Complaint {
             return Self { at, what, remedy };
         }
         let known = KNOWN.iter().find(|(part, ..)| lower.contains(part));
-        let closed = closed_early(broker, &lower, state);
-        let known = known.map(|(_, what, remedy)| (what, remedy));
-        let known = closed.as_ref().map(|(what, remedy)| (what, remedy)).or(known);
-        if let Some((what, remedy)) = known {
-            return Self { at, what: (*what).to_owned(), remedy };
+        let known = known.map(|&(_, what, remedy)| (what, remedy));
+        if let Some((what, remedy)) = known.or_else(|| closed(broker, &lower, state)) {
+            return Self { at, what: what.to_owned(), remedy };
         }
         Self { at, what: plain(reason), remedy: GENERAL }
     }
@@ -165,17 +166,27 @@ impl Complaint {
     }
 }
 
-/// What it means that a broker which was spoken to in plain text, and without a login, closed the
-/// connection at this point: `state` is as in `3ms in state APIVERSION_QUERY)`. Later, and of brokers
-/// that have answered before, it means nothing but that they went away.
-fn closed_early(broker: &str, lower: &str, state: &str) -> Option<(&'static str, &'static str)> {
-    if !lower.contains("disconnected") || broker.contains("://") {
+/// What it means that the broker closed the connection at this point: `state` is as in
+/// `3ms in state APIVERSION_QUERY)`. Of brokers that have answered before, it means nothing but that
+/// they went away.
+fn closed(broker: &str, lower: &str, state: &str) -> Option<(&'static str, &'static str)> {
+    if !CLOSED.iter().any(|words| lower.contains(words)) {
         return None;
     }
-    if state.contains("in state APIVERSION_QUERY") {
-        return Some(PLAIN_TO_TLS);
-    }
-    (broker.ends_with("/bootstrap") && state.contains("in state UP")).then_some(NO_LOGIN)
+    let is_plain = !broker.contains("://");
+    let state = state.split_once("in state ").map_or("", |(_, state)| state);
+    let closed_at = |name| state.starts_with(name);
+    Some(if is_plain && closed_at("APIVERSION_QUERY") {
+        PLAIN_TO_TLS
+    } else if is_plain && closed_at("UP") && broker.ends_with("/bootstrap") {
+        NO_LOGIN
+    } else if closed_at("SSL_HANDSHAKE") {
+        NO_TLS
+    } else if closed_at("AUTH_") {
+        CLOSED_LOGIN
+    } else {
+        AWAY
+    })
 }
 
 /// Logins that were refused, in the broker's words.
@@ -293,6 +304,32 @@ mod tests {
                 "h:1/bootstrap: Disconnected (after 2ms in state UP)",
                 "wants a login",
                 "sasl.mechanism",
+            ),
+            (
+                "h:1/bootstrap: Send failed: Broken pipe (after 2ms in state UP)",
+                "wants a login",
+                "sasl.mechanism",
+            ),
+            (
+                "h:1/bootstrap: Send failed: Connection reset by peer (after 2ms in state APIVERSION_QUERY)",
+                "as a TLS port does when spoken to in plain text",
+                "security.protocol=SSL or SASL_SSL",
+            ),
+            (
+                "ssl://h:1/bootstrap: SSL handshake failed: SSL transport error: Broken pipe (after 1ms in \
+                 state SSL_HANDSHAKE)",
+                "does not speak TLS",
+                "security.protocol=PLAINTEXT or SASL_PLAINTEXT",
+            ),
+            (
+                "sasl_plaintext://h:1/bootstrap: Send failed: Broken pipe (after 1ms in state AUTH_REQ)",
+                "closed the connection during the login",
+                "sasl.password",
+            ),
+            (
+                "h:1/1: Send failed: Broken pipe (after 9000ms in state UP)",
+                "Disconnected",
+                "that the broker runs",
             ),
             ("h:1/1: Connection setup timed out in state CONNECT", "no answer", "firewalls"),
             (
