@@ -76,7 +76,7 @@ impl Digits {
         if text.is_empty() {
             return Self { is_negative: false, text, exponent: 0 };
         }
-        // An exponent too long for i64 is negative: with a positive one, the number would not be finite.
+        // An exponent too long for i64 is negative: a positive one would not be finite.
         let exponent: i64 = exponent.parse().unwrap_or(i64::MIN / 2);
         let places = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
         let shift = places(zeros) - places(fraction.len());
