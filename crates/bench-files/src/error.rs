@@ -1,27 +1,27 @@
-//! What can go wrong with the files at either end.
+//! Errors of the files at either end.
 
 use std::path::PathBuf;
 
-/// Why a file cannot be used.
+/// Reason why a file cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {
     /// It cannot be opened, read or written.
     #[error("failed to {attempt} {}", path.display())]
     Io {
-        /// What was attempted: `append to`, `follow`, ...
+        /// The attempted action: `append to`, `follow`, ...
         attempt: &'static str,
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system error.
         source: std::io::Error,
     },
     /// It is a folder, a pipe or a device.
     #[error("{} is no regular file; name one that lines can be appended to", path.display())]
     NotAFile {
-        /// What it was taken for.
+        /// The path.
         path: PathBuf,
     },
-    /// The file to append to ends within a line, which the first message would become part of.
+    /// The file to append to ends within a line, so the first message would be joined to it.
     #[error("{} ends within a line; end it with a line break first", path.display())]
     Unended {
         /// The file.
@@ -29,7 +29,7 @@ pub enum FileError {
     },
 }
 
-/// An error of this `attempt` on this file.
+/// Makes an error of this `attempt` on this file.
 pub(crate) fn io_error(
     attempt: &'static str,
     path: impl Into<PathBuf>,

@@ -10,29 +10,29 @@ use bench_core::transport::{Batch, Completion, Publish, Token, TransportError};
 
 use crate::error::{FileError, io_error};
 
-/// The code of a message that is no line.
+/// Failure code of a message that is not a single line.
 const LINE_BREAK: i32 = 1;
 
 /// Appends messages to a file, each as a line.
 ///
-/// A batch is one write, and a message counts as confirmed when that write has returned: the line
-/// is then visible to every reader, and not yet safe from a power cut.
+/// A batch is one write. A message counts as confirmed when that write has returned: the line is
+/// then visible to every reader, but could still be lost in a power cut.
 #[derive(Debug)]
 pub struct LinePublisher {
     clock: SystemClock,
     file: File,
     path: PathBuf,
-    /// The lines of a batch; used again.
+    /// The lines of a batch; the buffer is reused.
     lines: Vec<u8>,
-    /// What became of messages, until the engine asks.
+    /// Outcomes that the engine has not polled yet.
     answers: Vec<Completion>,
 }
 
 impl LinePublisher {
-    /// Opens `path` to append to it; makes the file when it is not there.
+    /// Opens `path` for appending; creates the file if it is missing.
     pub fn open(path: &Path, clock: SystemClock) -> Result<Self, FileError> {
         let failed = || io_error("append to", path);
-        // Only a regular file: opening a pipe would wait for its reader.
+        // Only regular files: opening a pipe would block until it has a reader.
         if path.metadata().is_ok_and(|metadata| !metadata.is_file()) {
             return Err(FileError::NotAFile { path: path.to_owned() });
         }
@@ -47,7 +47,7 @@ impl LinePublisher {
     }
 
     fn answer(&mut self, token: Token, outcome: Result<(), i32>) {
-        // The instant is filled in when the write has returned.
+        // The instant is set when the write has returned.
         self.answers.push(Completion { token, at_ns: 0, outcome });
     }
 }
@@ -83,7 +83,7 @@ impl Publish for LinePublisher {
         completions: &mut Vec<Completion>,
     ) -> Result<(), TransportError> {
         if self.answers.is_empty() {
-            // Every write is answered at once, so that no answer can come while this waits.
+            // Every write completes at once, so no completion can come during the wait.
             self.clock.sleep_until_ns(until_ns);
         }
         completions.append(&mut self.answers);
@@ -98,7 +98,7 @@ impl Publish for LinePublisher {
     }
 }
 
-/// Whether what stands at `offset` of the file begins a line.
+/// Whether `offset` is at the beginning of a line.
 pub(crate) fn starts_a_line(file: &File, offset: u64) -> std::io::Result<bool> {
     let Some(before) = offset.checked_sub(1) else { return Ok(true) };
     let mut byte = [0];

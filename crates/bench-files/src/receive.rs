@@ -1,4 +1,4 @@
-//! The receiving end: a file that grows, followed line by line.
+//! The receiving end: follows a growing file line by line.
 
 use std::fs::{File, Metadata};
 use std::io::{ErrorKind, Read as _, Seek as _, SeekFrom};
@@ -12,47 +12,46 @@ use bench_core::transport::{Incoming, Receive, Stamps, TransportError};
 use crate::error::{FileError, io_error};
 use crate::publish::starts_a_line;
 
-/// How often the file is looked at while nothing comes: what a line waits at most before it counts
-/// as received.
+/// Poll interval while nothing comes: the longest time before a new line counts as received.
 const POLL_NS: u64 = 1_000_000;
 
-/// Bytes that are read at once.
+/// Bytes per read.
 const READ_BYTES: usize = 256 << 10;
 
-/// The longest line that is waited for: the largest message with every character escaped.
+/// Maximum length of a line: the largest message with every character escaped.
 const LINE_BYTES_MAX: usize = 6 * MESSAGE_BYTES_MAX;
 
-/// Where to begin.
+/// Position at which to begin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Position {
     /// At the first line.
     Beginning,
-    /// After what the file holds now. A line that is being written then is passed over whole.
+    /// After the current content. A line that is being written at that moment is skipped.
     End,
 }
 
 /// Follows a growing file line by line.
 ///
-/// A line counts when its end is there; until then its beginning is kept, up to 384 MiB of it. A
-/// file that does not exist yet is waited for. One that is truncated, deleted or replaced is an
-/// error, since nobody can tell which of its lines were missed; a file that was truncated and has
-/// outgrown its old size within the same millisecond goes unnoticed.
+/// A line counts once its end has been written; until then its beginning is buffered, up to
+/// 384 MiB. If the file does not exist yet, the receiver waits for it. A file that is truncated,
+/// deleted or replaced is an error, since missed lines could not be detected. A file that is
+/// truncated and outgrows its old size within the same millisecond goes unnoticed.
 #[derive(Debug)]
 pub struct LineReceiver {
     clock: SystemClock,
     path: PathBuf,
-    /// Absent until the file exists.
+    /// None until the file exists.
     file: Option<File>,
-    /// Bytes of the file that were read.
+    /// Bytes of the file read so far.
     offset: u64,
-    /// What was read and not yet handed over: the beginning of a line.
+    /// Bytes read but not handed over yet: the beginning of a line.
     pending: Vec<u8>,
-    /// Whether reading began within a line, the rest of which is no message.
+    /// Whether reading began within a line, whose rest is not a message.
     within_line: bool,
 }
 
 impl LineReceiver {
-    /// Follows the file at `path` from `position` on, or from its beginning when it is made later.
+    /// Follows the file at `path` from `position`, or from its beginning if it is created later.
     pub fn open(path: &Path, position: Position, clock: SystemClock) -> Result<Self, FileError> {
         let mut receiver = Self {
             clock,
@@ -72,7 +71,7 @@ impl LineReceiver {
         Ok(receiver)
     }
 
-    /// Reads what the file has more of, up to [`READ_BYTES`]; how much that was.
+    /// Reads up to [`READ_BYTES`] of new content and returns the number of bytes.
     fn read(&mut self) -> Result<usize, TransportError> {
         if self.file.is_none() {
             self.file = open_if_there(&self.path).map_err(|error| transport_error(&error))?;
@@ -88,7 +87,7 @@ impl LineReceiver {
         }
     }
 
-    /// Whether the path still leads to the file that is read, and that still holds what was read.
+    /// Whether the path still refers to the open file, and the file has not been truncated.
     fn check_unchanged(&self) -> Result<(), TransportError> {
         let Some(file) = &self.file else { return Ok(()) };
         let failed = |error| transport_error(&io_error("follow", &self.path)(error));
@@ -108,8 +107,8 @@ impl LineReceiver {
         )))
     }
 
-    /// Hands over the lines that are whole and keeps the rest. `fresh` bytes at the end were not
-    /// looked at before.
+    /// Hands over complete lines and keeps the rest. The last `fresh` bytes have not been searched
+    /// before.
     fn hand_over(
         &mut self,
         fresh: usize,
@@ -180,7 +179,7 @@ impl Receive for LineReceiver {
     }
 }
 
-/// The file, if there is one by now.
+/// Opens the file, if it exists by now.
 fn open_if_there(path: &Path) -> Result<Option<File>, FileError> {
     let failed = || io_error("follow", path);
     match path.metadata() {
@@ -207,7 +206,7 @@ mod tests {
 
     use super::*;
 
-    /// Time for what is in the file to be received, and for what is not to stay away.
+    /// Enough time to receive existing lines, and to conclude that no more are coming.
     const WAIT_NS: u64 = 20_000_000;
 
     struct Sink {
@@ -235,7 +234,7 @@ mod tests {
             LineReceiver::open(&self.path(), position, self.clock).expect("followed")
         }
 
-        /// What comes within a short time.
+        /// Lines that arrive within a short time.
         fn try_lines(&self, receiver: &mut LineReceiver) -> Result<Vec<String>, TransportError> {
             let mut lines = Vec::new();
             loop {
@@ -288,7 +287,7 @@ mod tests {
         let writer = std::thread::spawn(move || {
             let mut file = File::create(path).expect("made");
             let lines: Vec<_> = (0..count).map(|number| format!("line {number}\n")).collect();
-            // In pieces that do not fit lines.
+            // In pieces that do not align with lines.
             for piece in lines.concat().as_bytes().chunks(7_777) {
                 file.write_all(piece).expect("written");
             }

@@ -1,4 +1,4 @@
-//! Reading to the end, and what is said then.
+//! Runs a query: reads to the end and prints the statistics.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -17,7 +17,7 @@ use crate::figures::Figures;
 use crate::records::{Observation, Reading};
 use crate::report::Answer;
 
-/// The tool that is asked.
+/// The tool that runs the query.
 #[derive(Debug, Clone, Copy)]
 pub struct Tool {
     /// Its name.
@@ -26,34 +26,34 @@ pub struct Tool {
     pub version: &'static str,
 }
 
-/// What is read.
+/// The source of the records.
 #[derive(Debug, Clone, Copy)]
 pub struct Subject<'a> {
-    /// What it is: stream, table, topic. The JSON form has its name in a field of this name.
+    /// Stream, table or topic. The JSON form has the source's name in a field with this name.
     pub kind: &'static str,
     /// Its name.
     pub name: &'a str,
 }
 
-/// A query that is ready to be carried out.
+/// A query that is ready to run.
 pub struct Query<'a, R> {
     /// The tool.
     pub tool: Tool,
-    /// What is asked.
+    /// The options of the query.
     pub args: &'a QueryArgs,
-    /// Of what.
+    /// The source of the records.
     pub subject: Subject<'a>,
-    /// Connected with it.
+    /// Receivers connected to the source.
     pub receivers: Vec<R>,
-    /// When they stop. Records are taken as they are, whatever it says.
+    /// When receivers stop. Its `raw` is ignored: records are always raw.
     pub consumer: ConsumerConfig,
-    /// Records beyond so many do not count.
+    /// Maximum number of records that count.
     pub records_max: Option<u64>,
     /// Ends reading at an interrupt.
     pub shutdown: &'a Shutdown,
-    /// Of the receivers, too.
+    /// The clock, shared with the receivers.
     pub clock: SystemClock,
-    /// How the answer looks.
+    /// The form of the output.
     pub output: OutputFormat,
 }
 
@@ -122,21 +122,21 @@ impl<R: Receive + Send> Query<'_, R> {
     }
 }
 
-/// What all consumers together have seen.
+/// The observations of all consumers.
 struct Asked {
     figures: Figures,
-    /// When the last record came; 0 before the first.
+    /// Instant of the last record; 0 before the first.
     last_ns: InstantNs,
 }
 
-/// A consumer that looks into the messages it passes on.
+/// A consumer that observes the messages it passes on.
 struct Asking<R> {
     receiver: R,
     clock: SystemClock,
     reading: Arc<Reading>,
-    /// Locked once for each batch.
+    /// Locked once per batch.
     asked: Arc<Mutex<Asked>>,
-    /// Used again for each batch.
+    /// Reused for each batch.
     observations: Vec<Observation>,
 }
 
@@ -151,7 +151,7 @@ impl<R: Receive> Receive for Asking<R> {
             observations.push(reading.observe(incoming.value));
             sink(incoming);
         });
-        // What came before an error counts, too.
+        // Records before an error count too.
         if !observations.is_empty() {
             let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
             for observation in observations.drain(..) {
@@ -175,7 +175,7 @@ impl<R: Receive> Receive for Asking<R> {
     }
 }
 
-/// Statistics leave no result folder.
+/// Queries write no result folder.
 struct NoRecord;
 
 impl IntervalSink for NoRecord {
@@ -201,7 +201,7 @@ mod tests {
         raw: bool,
     }
 
-    /// One record, and then silence, although there is more.
+    /// Receives one record, then stays silent although there is more.
     struct Stuck {
         clock: SystemClock,
         has_come: bool,

@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 /// Buckets grow by this factor.
 const GROWTH: f64 = 1.01;
 
-/// How far a percentile from buckets may be off, as a part of it: half a bucket.
+/// Relative error of a percentile from buckets: half a bucket.
 pub(crate) const ERROR: f64 = (GROWTH - 1.0) / (GROWTH + 1.0);
 
-/// The numbers of one group: each as it is, or counted in buckets that grow with the number.
+/// The values of one group: kept exactly, or counted in buckets that grow with the value.
 #[derive(Debug, Clone)]
 pub(crate) enum Distribution {
-    /// As they came.
+    /// In order of arrival.
     Exact(Vec<f64>),
     Bucketed(Buckets),
 }
@@ -20,9 +20,9 @@ pub(crate) enum Distribution {
 pub(crate) struct Buckets {
     count: u64,
     zeros: u64,
-    /// By the exponent of [`GROWTH`] of their upper bound.
+    /// Counts, by the exponent of [`GROWTH`] of the bucket's upper bound.
     positive: BTreeMap<i32, u64>,
-    /// The same of the numbers without their sign.
+    /// The same for negative values, by absolute value.
     negative: BTreeMap<i32, u64>,
 }
 
@@ -33,8 +33,8 @@ impl Default for Distribution {
 }
 
 impl Distribution {
-    /// Takes in a finite number. Keeps it as it is as long as there is room in `exact_left`, which
-    /// all distributions share; afterwards it needs none, and gives back what it had.
+    /// Adds a finite number. Keeps it exactly while there is room in `exact_left`, which all
+    /// distributions share. After that, returns its share of the room and uses buckets.
     pub(crate) fn add(&mut self, number: f64, exact_left: &mut usize) {
         if let (Self::Exact(numbers), 0) = (&mut *self, *exact_left) {
             *exact_left += numbers.len();
@@ -57,7 +57,8 @@ impl Distribution {
         matches!(self, Self::Exact(_))
     }
 
-    /// The smallest number that is not below so many percent of all; nothing when there is none.
+    /// For each of `percents`, the smallest value that at least this share of the values does not
+    /// exceed; None without values.
     pub(crate) fn percentiles(&self, percents: &[f64]) -> Vec<Option<f64>> {
         match self {
             Self::Exact(numbers) => {
@@ -73,7 +74,7 @@ impl Distribution {
     }
 }
 
-/// The place, from 0, among `count` sorted numbers.
+/// The index, from 0, among `count` sorted values.
 fn rank(percent: f64, count: u64) -> usize {
     let place = (percent / 100.0 * count as f64).ceil();
     #[expect(

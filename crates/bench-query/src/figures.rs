@@ -8,37 +8,37 @@ use crate::distribution::{Distribution, ERROR as BUCKET_ERROR};
 use crate::number::{Decimal, Number};
 use crate::records::{Observation, Outcome};
 
-/// Groups that have figures of their own; what belongs to further ones is put together.
+/// Maximum number of groups with figures of their own; further groups are combined.
 pub(crate) const GROUPS_MAX: usize = 10_000;
 
-/// Numbers that are kept as they are, of all groups together: 8 MB, twice with groups.
+/// Maximum number of values kept exactly, over all groups: 8 MB, twice that with groups.
 const EXACT_MAX: usize = 1_000_000;
 
-/// How far a double may be off the number that was written, as a part of it.
+/// Relative error of a double, compared with the written number.
 pub(crate) const ROUNDING_ERROR: f64 = f64::EPSILON / 2.0;
 
-/// Names that differ from the field's in case alone, of which each is told.
+/// Maximum number of reported names that differ from the field's only in case.
 const SIMILAR_MAX: usize = 10;
 
 /// A statistic.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Stat {
-    /// How many numbers there are.
+    /// Number of values.
     Count,
-    /// All of them together.
+    /// Sum of the values.
     Sum,
     /// The sum divided by the count.
     Mean,
-    /// The smallest.
+    /// The smallest value.
     Min,
-    /// The largest.
+    /// The largest value.
     Max,
-    /// By name and percent.
+    /// A percentile, by name and percent.
     Percentile(String, f64),
 }
 
 impl Stat {
-    /// Its name in every form of the result.
+    /// Name of the statistic in every form of the result.
     #[must_use]
     pub fn name(&self) -> &str {
         match self {
@@ -51,12 +51,12 @@ impl Stat {
         }
     }
 
-    /// Whether it has all digits of the numbers, as far as they fit.
+    /// Whether the statistic keeps all digits of the values, as far as they fit.
     pub(crate) fn is_exact(&self) -> bool {
         matches!(self, Self::Sum | Self::Min | Self::Max)
     }
 
-    /// Whether all numbers are needed for it.
+    /// Whether the statistic needs all values.
     pub(crate) fn needs_values(&self) -> bool {
         matches!(self, Self::Percentile(..))
     }
@@ -78,25 +78,25 @@ impl FromStr for Stat {
     }
 }
 
-/// Everything that has been observed.
+/// The figures of all observations.
 #[derive(Debug)]
 pub(crate) struct Figures {
     wants_values: bool,
     wants_groups: bool,
-    /// Records beyond so many do not count.
+    /// Maximum number of records that count.
     records_max: Option<u64>,
     exact_left: usize,
     pub(crate) records: u64,
     pub(crate) skipped: Skipped,
-    /// Names that differ from the field's in case alone, and how many records have them instead.
+    /// Names that differ from the field's only in case, with the number of records that have them.
     pub(crate) similar: BTreeMap<String, u64>,
     pub(crate) all: Group,
     pub(crate) groups: BTreeMap<Option<String>, Group>,
-    /// Those of further groups.
+    /// Figures of further groups.
     pub(crate) others: Group,
 }
 
-/// Records that do not count.
+/// Numbers of skipped records, by reason.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Skipped {
     pub(crate) missing: u64,
@@ -112,7 +112,7 @@ impl Skipped {
 }
 
 impl Figures {
-    /// Keeps what `stats` need, for each group if `wants_groups`, of `records_max` records.
+    /// Prepares the figures for `stats`, per group if `wants_groups`, over `records_max` records.
     pub(crate) fn new(stats: &[Stat], wants_groups: bool, records_max: Option<u64>) -> Self {
         Self {
             wants_values: stats.iter().any(Stat::needs_values),
@@ -169,19 +169,19 @@ impl Figures {
     }
 }
 
-/// The numbers of one group, or of all.
+/// The values of one group, or of all records.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Group {
     pub(crate) count: u64,
     sum: Sum,
     range: Option<(Number, Number)>,
     values: Distribution,
-    /// Whether some of the numbers are others as doubles, which is what percentiles are of.
+    /// Whether some values were rounded to doubles, which percentiles use.
     has_rounded: bool,
 }
 
 impl Group {
-    /// Without room to share, the number itself is not needed.
+    /// Adds a value. Keeps it for percentiles if `exact_left` is given.
     fn add(&mut self, number: Number, exact_left: Option<&mut usize>) {
         self.count += 1;
         self.sum.add(&number);
@@ -198,7 +198,7 @@ impl Group {
         }
     }
 
-    /// How far percentiles may be off, as a part of them.
+    /// Relative error of percentiles.
     pub(crate) fn percentile_error(&self) -> f64 {
         if !self.values.is_exact() {
             BUCKET_ERROR
@@ -209,8 +209,7 @@ impl Group {
         }
     }
 
-    /// The statistics in their order; nothing where no number has come, save for the count and the
-    /// sum.
+    /// The statistics in order; without values, all but count and sum are None.
     pub(crate) fn values(&self, stats: &[Stat]) -> Vec<Option<Number>> {
         let percents: Vec<f64> = stats.iter().filter_map(percent).collect();
         let mut percentiles = self.values.percentiles(&percents).into_iter();
@@ -223,7 +222,7 @@ impl Group {
             Stat::Max => self.range.map(|(_, most)| most),
             Stat::Percentile(..) => {
                 let found = percentiles.next().flatten().zip(self.range);
-                // A bucket may reach beyond what has come.
+                // The upper bound of a bucket may exceed all values.
                 found.map(|(value, (least, most))| {
                     Number::computed(value.clamp(least.nearest, most.nearest), false)
                 })
@@ -240,8 +239,8 @@ fn percent(stat: &Stat) -> Option<f64> {
     }
 }
 
-/// A sum: exact as long as its digits fit, and one of doubles that carries what rounding takes away
-/// (Neumaier's way), so that it does not depend on how many numbers there are.
+/// A sum: exact as long as its digits fit; otherwise of doubles, with Neumaier's correction of
+/// rounding errors, so that the error does not grow with the number of values.
 #[derive(Debug, Clone, Copy)]
 struct Sum {
     exact: Option<Decimal>,
@@ -273,7 +272,7 @@ impl Sum {
             return exact.into();
         }
         let sum = self.rounded + self.lost;
-        // Beyond the largest number nothing was lost that could be told.
+        // If the sum overflowed, the correction is meaningless.
         Number::computed(if sum.is_nan() { self.rounded } else { sum }, true)
     }
 }
@@ -295,7 +294,7 @@ mod tests {
         group.values(stats).into_iter().map(|value| Some(value?.nearest)).collect()
     }
 
-    /// The sum, the least and the greatest of numbers, digit by digit where they fit.
+    /// Sum, minimum and maximum of numbers, exact if their digits fit.
     fn exact(texts: &[&str]) -> Vec<Option<String>> {
         let mut group = Group::default();
         for text in texts {

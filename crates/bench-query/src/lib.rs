@@ -1,4 +1,4 @@
-//! Statistics over a field of JSON records: what `--query` does in every tool that reads.
+//! Statistics over a field of JSON records: the `--query` of every reader.
 
 mod asking;
 mod distribution;

@@ -1,26 +1,26 @@
-//! Numbers as they are written, which doubles would round beyond some 16 digits.
+//! Numbers with all of their digits; doubles would round them beyond about 16 digits.
 
 use std::cmp::Ordering;
 use std::fmt;
 
-/// Decimal places of a [`Decimal`] at most: more would leave it no digits before the point.
+/// Maximum decimal places of a [`Decimal`]: more would leave no digits before the point.
 const PLACES_MAX: u32 = 38;
 
-/// A number, with what a double makes of it.
+/// A number, exact if possible, and as a double.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Number {
-    /// The nearest double; infinite, or not a number, for what is beyond all doubles.
+    /// The nearest double; infinite, or not a number, if no double is in range.
     pub(crate) nearest: f64,
-    /// The number itself, where its digits fit.
+    /// The exact number, if its digits fit.
     pub(crate) exact: Option<Decimal>,
-    /// Whether the double is not the number.
+    /// Whether the double differs from the number.
     pub(crate) is_rounded: bool,
 }
 
 impl Number {
-    /// The number that a text is: in JSON's form, or in another one that Rust reads.
+    /// Parses a number in JSON's form, or in any other form that Rust reads.
     pub(crate) fn parse(text: &str) -> Option<Self> {
-        // Plus zero is not minus zero, but is as much.
+        // Adding zero turns minus zero into zero, so that the two compare as equal.
         let nearest = text.parse::<f64>().ok()? + 0.0;
         if !nearest.is_finite() {
             return Some(Self { nearest, exact: None, is_rounded: true });
@@ -34,12 +34,12 @@ impl Number {
         Self::from(Decimal { digits: number.into(), places: 0 })
     }
 
-    /// What came out of arithmetic with doubles.
+    /// A number computed in doubles.
     pub(crate) fn computed(nearest: f64, is_rounded: bool) -> Self {
         Self { nearest, exact: None, is_rounded }
     }
 
-    /// Which one is greater; of doubles where they are too far apart for digits.
+    /// Compares two numbers, as doubles if their digits do not fit one scale.
     pub(crate) fn compare(&self, other: &Self) -> Ordering {
         let exact = self.exact.zip(other.exact).and_then(|(one, other)| one.compare(other));
         exact.unwrap_or_else(|| self.nearest.total_cmp(&other.nearest))
@@ -48,14 +48,14 @@ impl Number {
 
 impl From<Decimal> for Number {
     fn from(exact: Decimal) -> Self {
-        // A decimal number is always one that is read.
+        // A decimal number always parses.
         let nearest = exact.to_string().parse().unwrap_or(f64::NAN);
         let is_rounded = Decimal::of(&Digits::of(&format!("{nearest:e}"))) != Some(exact);
         Self { nearest, exact: Some(exact), is_rounded }
     }
 }
 
-/// The digits of a number without zeros at either end, and the power of ten of the last of them.
+/// The digits of a number without zeros at either end, and the power of ten of the last digit.
 #[derive(Debug, PartialEq, Eq)]
 struct Digits {
     is_negative: bool,
@@ -64,7 +64,7 @@ struct Digits {
 }
 
 impl Digits {
-    /// Those of a text that is a finite number.
+    /// Digits of a text that is a finite number.
     fn of(text: &str) -> Self {
         let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
         let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
@@ -76,7 +76,7 @@ impl Digits {
         if text.is_empty() {
             return Self { is_negative: false, text, exponent: 0 };
         }
-        // Digits that many would not be finite, or no number but zero.
+        // An exponent too long for i64 is negative: a positive one would not be finite.
         let exponent: i64 = exponent.parse().unwrap_or(i64::MIN / 2);
         let places = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
         let shift = places(zeros) - places(fraction.len());
@@ -88,11 +88,11 @@ impl Digits {
     }
 }
 
-/// A decimal number of some 38 digits. Equal numbers have equal fields.
+/// A decimal number of about 38 digits. Equal numbers have equal fields.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Decimal {
     digits: i128,
-    /// How many of the digits stand behind the point.
+    /// Number of digits after the point.
     pub(crate) places: u32,
 }
 
@@ -113,7 +113,7 @@ impl Decimal {
         (power <= PLACES_MAX).then_some(Self { digits: number, places: power })
     }
 
-    /// The sum, where its digits fit.
+    /// The sum, if its digits fit.
     pub(crate) fn plus(self, other: Self) -> Option<Self> {
         let places = self.places.max(other.places);
         let digits = self.scaled_to(places)?.checked_add(other.scaled_to(places)?)?;
@@ -137,7 +137,7 @@ impl Decimal {
         self
     }
 
-    /// The number as JSON and programs have it, if it is whole.
+    /// The number in plain JSON form, if it is an integer.
     pub(crate) fn to_json(self) -> Option<serde_json::Number> {
         if self.places > 0 {
             return None;

@@ -1,11 +1,11 @@
-//! The options.
+//! The options of a query.
 
 use clap::Args;
 
 use crate::Stat;
 
-/// What is computed over JSON records; flatten it into a tool's options, which need `--from-run` and
-/// `--raw`. Whatever else means nothing in a query is for the tool to refuse.
+/// Options of statistics over JSON records. Flatten them into a tool's options, which must include
+/// `--from-run` and `--raw`. The tool refuses its other options that have no meaning in a query.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Statistics")]
 pub struct QueryArgs {

@@ -1,4 +1,4 @@
-//! What one record says about the field.
+//! Finds the field in a record.
 
 use std::borrow::Cow;
 
@@ -7,38 +7,38 @@ use serde_json::Value;
 
 use crate::number::Number;
 
-/// Which fields are looked at.
+/// The fields to read.
 #[derive(Debug)]
 pub(crate) struct Reading {
     pub(crate) field: String,
     pub(crate) group_by: Option<String>,
 }
 
-/// What one record says.
+/// The content of one record, as far as it matters to the query.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Observation {
     pub(crate) outcome: Outcome,
-    /// The value of the field that groups; absent when the record has none.
+    /// Value of the grouping field; None if the record has none.
     pub(crate) group: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Outcome {
     Number(Number),
-    /// There is no such field, or it is null; perhaps there is one that differs in case alone.
+    /// The field is missing or null; another name may differ only in case.
     Missing {
         similar: Option<String>,
     },
-    /// Not a number, infinite, or beyond all doubles.
+    /// Not a number, infinite, or too large for a double.
     NotFinite,
-    /// Something else than a number: a text, a list, ...
+    /// Not a number: a text, a list, ...
     NotNumeric,
-    /// The record is no JSON object.
+    /// The record is not a JSON object.
     NotAnObject,
 }
 
 impl Reading {
-    /// What `record` says.
+    /// Reads the fields of `record`.
     pub(crate) fn observe(&self, record: &[u8]) -> Observation {
         let text = std::str::from_utf8(record).ok();
         let said = text.and_then(|text| {
@@ -51,7 +51,7 @@ impl Reading {
         said.unwrap_or(Observation { outcome: Outcome::NotAnObject, group: None })
     }
 
-    /// The same of a JSON object. Of members with the same name the last one counts.
+    /// Reads the fields of a JSON object. Of members with the same name, the last one counts.
     fn observe_object(&self, object: &str) -> Option<Observation> {
         let (mut value, mut similar, mut grouping) = (None, None, None);
         for (name, member) in Members::of(object) {
@@ -73,7 +73,7 @@ impl Reading {
     }
 }
 
-/// What a value says, as it is written; nothing if it is no JSON.
+/// Classifies a written value; None if it is not JSON.
 fn outcome(value: &str) -> Option<Outcome> {
     let number = match value.bytes().next()? {
         b'n' => return Some(Outcome::Missing { similar: None }),
@@ -88,8 +88,8 @@ fn outcome(value: &str) -> Option<Outcome> {
     })
 }
 
-/// The name of a group: a text, or another value as it is written. Numbers that a double would round
-/// keep their digits, so that different ones are different groups.
+/// The name of a group: a text, or another value as it is written. Numbers keep all of their
+/// digits, so that different numbers are different groups.
 fn group(value: &str) -> Option<String> {
     if Number::parse(value).is_some_and(|number| number.is_rounded) {
         return Some(value.to_owned());
@@ -102,18 +102,18 @@ fn group(value: &str) -> Option<String> {
     }
 }
 
-/// Whether a text is one JSON object. Nothing is kept of it, so that no number is too large.
+/// Whether a text is one JSON object. Values are not parsed, so no number is too large.
 fn is_object(text: &str) -> bool {
     text.trim_ascii_start().starts_with('{') && serde_json::from_str::<IgnoredAny>(text).is_ok()
 }
 
-/// The names and values of a JSON object as they are written, in their order.
+/// The names and values of a JSON object as written, in order.
 struct Members<'a> {
     rest: &'a str,
 }
 
 impl<'a> Members<'a> {
-    /// Those of a text that is an object.
+    /// Members of a text that is an object.
     fn of(object: &'a str) -> Self {
         Self { rest: object.trim_ascii_start().strip_prefix('{').unwrap_or_default() }
     }
@@ -130,8 +130,7 @@ impl<'a> Iterator for Members<'a> {
     }
 }
 
-/// What stands before the first of `ends` that is neither in a text nor in a nested value, and what
-/// stands behind it.
+/// Splits at the first of `ends` that is neither in a text nor in a nested value.
 fn split_at_end<'a>(json: &'a str, ends: &[u8]) -> Option<(&'a str, &'a str)> {
     let (mut depth, mut within_text, mut is_escaped) = (0_u32, false, false);
     for (index, byte) in json.bytes().enumerate() {
@@ -151,8 +150,8 @@ fn split_at_end<'a>(json: &'a str, ends: &[u8]) -> Option<(&'a str, &'a str)> {
     None
 }
 
-/// Python writes `NaN`, `Infinity` and `-Infinity` as they are, which JSON does not know: the same
-/// text with quotes around them, if it has any.
+/// Puts quotes around `NaN`, `Infinity` and `-Infinity`, which Python writes although they are not
+/// valid JSON. Returns None if the text has none of them.
 fn with_quoted_constants(text: &str) -> Option<String> {
     const CONSTANTS: [&str; 3] = ["NaN", "-Infinity", "Infinity"];
     let (mut quoted, mut rest) = (String::with_capacity(text.len() + 8), text);
@@ -167,7 +166,7 @@ fn with_quoted_constants(text: &str) -> Option<String> {
         }
         let is_escape = within_string && next == '\\';
         within_string ^= next == '"';
-        // What is escaped, a quote perhaps, is passed over.
+        // Skip the escaped character, which may be a quote.
         let length = if is_escape {
             rest.chars().take(2).map(char::len_utf8).sum()
         } else {

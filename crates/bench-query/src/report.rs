@@ -1,4 +1,4 @@
-//! The answer to a query, for people and for programs.
+//! The result of a query, for people and for programs.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -16,7 +16,7 @@ use crate::records::Reading;
 /// Version of the JSON form.
 const SCHEMA_VERSION: u32 = 1;
 
-/// Groups that are shown to people; programs get all.
+/// Maximum number of groups in the human form; JSON and CSV have all.
 const SHOWN_GROUPS: usize = 50;
 
 pub(crate) struct Answer<'a> {
@@ -25,7 +25,7 @@ pub(crate) struct Answer<'a> {
     pub(crate) reading: &'a Reading,
     pub(crate) stats: &'a [Stat],
     pub(crate) figures: &'a Figures,
-    /// Whether reading came to the end that was asked for.
+    /// Whether reading reached its end.
     pub(crate) is_complete: bool,
     pub(crate) elapsed_ns: u64,
 }
@@ -38,7 +38,7 @@ struct Row<'a> {
 }
 
 impl<'a> Answer<'a> {
-    /// In the form asked for.
+    /// Formats the result.
     pub(crate) fn text(&self, format: OutputFormat) -> Result<String> {
         match format {
             OutputFormat::Human => Ok(self.human()),
@@ -50,7 +50,7 @@ impl<'a> Answer<'a> {
         }
     }
 
-    /// Why the answer is none: records have come, and none of them had a number.
+    /// The problem, if there were records but none had a number.
     pub(crate) fn problem(&self) -> Option<String> {
         let figures = self.figures;
         if figures.records == 0 || figures.all.count > 0 {
@@ -64,7 +64,7 @@ impl<'a> Answer<'a> {
         ))
     }
 
-    /// What is probably meant, when the field is missing and another one has nearly its name.
+    /// Suggests a similar name, if the field is missing.
     fn hint(&self) -> Option<String> {
         let (name, count) = self.figures.similar.iter().max_by_key(|(_, count)| **count)?;
         let count = quantity::count(*count);
@@ -91,7 +91,7 @@ impl<'a> Answer<'a> {
         rows
     }
 
-    /// How exact percentiles are, if there are any.
+    /// Relative error of the percentiles, if there are any.
     fn percentile_error(&self) -> Option<f64> {
         let figures = self.figures;
         self.stats.iter().any(Stat::needs_values).then(|| {
@@ -100,7 +100,7 @@ impl<'a> Answer<'a> {
         })
     }
 
-    /// The statistics among these values that lack digits although they should have all.
+    /// Names of the statistics that were rounded although they should be exact.
     fn inexact(&self, values: &[Option<Number>]) -> Vec<&'a str> {
         let is_inexact = |(stat, value): &(&Stat, &Option<Number>)| {
             stat.is_exact() && value.is_some_and(|value| value.exact.is_none() && value.is_rounded)
@@ -120,7 +120,7 @@ impl<'a> Answer<'a> {
             quantity::duration_ns(self.elapsed_ns)
         );
         let skipped = figures.skipped;
-        // Writing to a string does not fail.
+        // Writing to a string cannot fail.
         let _ = writeln!(
             text,
             "field '{}': {} numbers; {} records skipped: {} missing, {} NaN or infinite, {} not \
@@ -257,8 +257,8 @@ impl<'a> Answer<'a> {
         answer
     }
 
-    /// The statistics by their names, `exact` with the digits of those that a double would round, and
-    /// `inexact` with the names of those whose digits are not known.
+    /// The statistics by name; `exact` has the digits of those that a double would round, `inexact`
+    /// the names of the rounded ones.
     fn named(&self, values: &[Option<Number>]) -> Map<String, Value> {
         let (mut named, mut exact) = (Map::new(), Map::new());
         for (stat, value) in self.stats.iter().zip(values) {
@@ -288,12 +288,12 @@ impl<'a> Answer<'a> {
     }
 }
 
-/// With all its digits, for programs.
+/// Formats a number with all of its digits, for programs.
 fn in_full(number: &Number) -> String {
     number.exact.map_or_else(|| number.nearest.to_string(), |exact| exact.to_string())
 }
 
-/// For people: with all digits before the point, and six decimals at most.
+/// Formats a number for people: with all digits before the point, and at most six decimals.
 fn short(number: &Number) -> String {
     const DECIMALS_MAX: u32 = 6;
     if let Some(exact) = number.exact.filter(|exact| exact.places <= DECIMALS_MAX) {
@@ -308,7 +308,7 @@ fn short(number: &Number) -> String {
     if text == "-0" { "0".to_owned() } else { text.to_owned() }
 }
 
-/// The first column to the left, the others to the right.
+/// Aligns the first column left, the others right.
 fn aligned(lines: &[Vec<String>]) -> String {
     let columns = lines.iter().map(Vec::len).max().unwrap_or(0);
     let width = |column: usize| {

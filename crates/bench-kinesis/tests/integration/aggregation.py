@@ -1,7 +1,7 @@
-"""Reads or writes an aggregate with Amazon's own package. Bytes are hexadecimal digits.
+"""Reads or writes an aggregate with Amazon's own package. Bytes are written as hexadecimal digits.
 
-read: from an aggregate to one line a user record (partition key, explicit hash key, data);
-write: the other way.
+read: converts an aggregate to one line per user record (partition key, explicit hash key, data).
+write: does the reverse.
 """
 
 import base64
@@ -37,7 +37,7 @@ def write():
         key, hash_key, data = line.split()
         hash_key = None if hash_key == "-" else from_hex(hash_key).decode()
         full = packer.add_user_record(from_hex(key).decode(), from_hex(data), hash_key)
-        assert full is None, "one aggregate holds them all"
+        assert full is None, "all records fit into one aggregate"
     print(packer.clear_and_get().get_contents()[2].hex())
 
 
