@@ -272,7 +272,7 @@ mod tests {
             ("http://h:95566", "use a port from 1 to 65535"),
             ("http://h:0/rest", "use a port from 1 to 65535"),
             ("http://h:/", "use a port from 1 to 65535"),
-            ("http://::1:8083", "write it as in [::1]:8083"),
+            ("http://::1:8083", "write it as [::1]:8083"),
             ("http://300.1.1.1:8083", "not an IPv4 address"),
         ] {
             let error = worker(wrong).expect_err(wrong).to_string();
