@@ -65,8 +65,8 @@ impl Stamp {
     /// Converts to an instant of the clock with `origin`, in nanoseconds: the same number on the
     /// same boot, otherwise through the wall clocks.
     ///
-    /// An instant before that host's boot wraps around and is negative once cast to a signed number,
-    /// so differences stay correct.
+    /// An instant before that host's boot wraps around and is negative once cast to a signed
+    /// number, so differences stay correct.
     #[must_use]
     pub fn to_clock(self, origin: ClockOrigin) -> InstantNs {
         if self.origin.boot == origin.boot {

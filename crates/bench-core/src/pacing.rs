@@ -219,8 +219,8 @@ impl Pacer {
         })
     }
 
-    /// The end of the requested time for a producer that stops at `now_ns`: that instant, or the end
-    /// of a schedule of fixed duration, which comes one gap after its last message.
+    /// The end of the requested time for a producer that stops at `now_ns`: that instant, or the
+    /// end of a schedule of fixed duration, which comes one gap after its last message.
     #[must_use]
     pub fn asked_until_ns(&self, now_ns: InstantNs) -> InstantNs {
         let is_open_loop = !matches!(self.series, Series::Unpaced);

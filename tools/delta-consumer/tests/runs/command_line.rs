@@ -47,7 +47,7 @@ fn what_cannot_be_is_refused_with_option_and_remedy() {
         ("--lake-path t --from timestamp:1700000000123", "--from", "timestamp:1700000000"),
         ("--lake-path ~nobody/t", "--lake-path: ", "./~NAME"),
         ("--lake-path file:///a%2Fb", "--lake-path: ", "file:///srv/table"),
-        ("--from-run nothing", "--from-run: ", "name the folder"),
+        ("--from-run nothing", "--from-run: ", "use the result folder"),
     ] {
         let place = Place::new(TOOL);
         place.write("in_the_way", "");
