@@ -142,7 +142,7 @@ mod tests {
     fn the_system_is_put_into_plain_words() {
         let error = std::io::Error::from_raw_os_error(2);
         let error = anyhow::Error::from(error).context("failed to read /x");
-        let plain = "failed to read /x: there is no such file or folder; check the path";
+        let plain = "failed to read /x: no such file or folder; check the path";
         assert_eq!(told(&error), plain);
     }
 

@@ -233,7 +233,7 @@ mod tests {
         );
         assert_eq!(safe(b"\x1b[2mx", false), "\\x1b[2mx");
         let plain = safe(b"x: No such file or directory (os error 2)\n", false);
-        assert_eq!(plain, "x: there is no such file or folder\n");
+        assert_eq!(plain, "x: no such file or folder\n");
         assert_eq!(safe(b"\x1b[2", true), "\\x1b[2");
     }
 

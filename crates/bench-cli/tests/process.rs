@@ -126,7 +126,7 @@ fn a_file_that_cannot_be_read_exits_with_2_and_names_the_cause() {
     let error = text(&output.stderr);
     assert!(error.starts_with("error: --input: "), "{error}");
     assert!(error.contains("no-such-file.csv"), "{error}");
-    assert!(error.contains(": there is no such file or folder"), "{error}");
+    assert!(error.contains(": no such file or folder"), "{error}");
     assert!(!error.contains("os error"), "{error}");
 }
 
@@ -189,7 +189,7 @@ fn the_limit_of_file_sizes_is_an_error_and_no_death() {
     let error = text(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{:?}: {error}", output.status);
     let expected =
-        "error: failed to print the result: the limit of file sizes is reached (ulimit -f)";
+        "error: failed to print the result: the file size limit is reached (ulimit -f)";
     assert!(error.starts_with(expected), "{error}");
 }
 

@@ -461,7 +461,7 @@ fn properties_of_java_are_refused_with_file_line_and_remedy() {
     assert_eq!((said.code, said.stderr.lines().count()), (2, 1), "{said:?}");
     assert!(said.stderr.contains("client.properties, line 2: it is not UTF-8"), "{said:?}");
     let said = place.run("--properties missing.properties");
-    assert!(said.stderr.contains("missing.properties: there is no such file"), "{said:?}");
+    assert!(said.stderr.contains("missing.properties: no such file"), "{said:?}");
     assert_eq!(place.entries(), ["client.properties"]);
 }
 
