@@ -19,7 +19,7 @@ pub use publish::DeltaPublisher;
 pub use receive::{DeltaReceiver, FollowError};
 pub use table::{TABLE_NAME, Table};
 
-/// The crates whose versions figures depend on. A test keeps them in step with `Cargo.lock`.
+/// The crates whose versions affect the figures. A test compares them with `Cargo.lock`.
 pub const VERSIONS: [(&str, &str); 3] =
     [("deltalake", "1.1.2"), ("object_store", "0.13.2"), ("parquet", "59.3.2")];
 
@@ -28,7 +28,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn versions_are_those_of_the_lock_file() {
+    fn versions_match_the_lock_file() {
         let lock = include_str!("../../../Cargo.lock");
         for (name, version) in VERSIONS {
             let entry = format!("name = \"{name}\"\nversion = \"{version}\"");

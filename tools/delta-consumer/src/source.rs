@@ -9,7 +9,7 @@ use bench_cli::{Interrupted, Shutdown, UsageError, Waiting};
 use bench_core::clock::SystemClock;
 use bench_core::counts::Counts;
 use bench_core::results::{RunDocument, RunFolder, ServiceInfo, ServiceOrigin};
-use bench_delta::receive::{DeltaReceiver, FollowConfig, FollowError, TableStart, YetToCome};
+use bench_delta::receive::{DeltaReceiver, FollowConfig, FollowError, FollowMode, TableStart};
 use bench_delta::{Access, DeltaError, NamedLake};
 use bench_services::local;
 
@@ -123,8 +123,8 @@ impl Source {
                 TableStart::End => TableStart::Beginning,
                 other => other,
             },
-            yet_to_come: match self.config.yet_to_come {
-                YetToCome::NextVersion => YetToCome::AnyVersion,
+            mode: match self.config.mode {
+                FollowMode::NextVersion => FollowMode::AnyVersion,
                 other => other,
             },
             ..self.config
@@ -183,7 +183,7 @@ impl ReadingArgs {
         }
         Ok(FollowConfig {
             start: self.from,
-            yet_to_come: if waits { YetToCome::NextVersion } else { YetToCome::Nothing },
+            mode: if waits { FollowMode::NextVersion } else { FollowMode::ToEnd },
             poll_interval,
             read_ahead_bytes: usize::try_from(self.read_ahead).unwrap_or(usize::MAX),
             wait_for_table: Duration::ZERO,

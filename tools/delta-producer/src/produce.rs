@@ -17,7 +17,7 @@ use bench_core::message::{MessageFormat, RunId};
 use bench_core::results::Guarantee;
 use bench_delta::Lake;
 use bench_delta::publish::{CommitPath, DeltaPublisher};
-use bench_delta::receive::{DeltaReceiver, FollowConfig, TableStart, YetToCome};
+use bench_delta::receive::{DeltaReceiver, FollowConfig, FollowMode, TableStart};
 use clap::ArgMatches;
 
 use crate::options::{self, Options};
@@ -162,7 +162,7 @@ impl Run<'_> {
         let Options { follower, producer, .. } = self.options;
         FollowConfig {
             start: TableStart::End,
-            yet_to_come: YetToCome::NextVersion,
+            mode: FollowMode::NextVersion,
             poll_interval: poll_interval(follower, producer),
             read_ahead_bytes: usize::try_from(follower.read_ahead).unwrap_or(usize::MAX),
             wait_for_table: Duration::ZERO,

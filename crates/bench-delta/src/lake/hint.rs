@@ -1,7 +1,7 @@
-//! `_last_checkpoint` as the hint that it is: delta-rs sees it only while what it names is there.
+//! `_last_checkpoint`, shown to delta-rs only while the checkpoint that it names exists.
 //!
-//! delta-rs takes the file at its word and fails where it names a checkpoint that is gone, or one of
-//! another form. Without the file it lists the log and finds the same checkpoint, or a better one.
+//! delta-rs trusts the file and fails if it names a checkpoint that was removed or has another
+//! form. Without the file it lists the log and finds the same checkpoint, or a better one.
 
 use std::fmt;
 use std::ops::Range;
@@ -21,11 +21,11 @@ use serde::de::IgnoredAny;
 
 use crate::log::{checkpoint_path, hint_path};
 
-/// A table's store, in which a stale or damaged hint is not there.
+/// A table's store that hides a stale or damaged hint.
 #[derive(Debug, Clone)]
-pub(super) struct Hinted(pub(super) Arc<dyn ObjectStore>);
+pub(super) struct CheckedHintStore(pub(super) Arc<dyn ObjectStore>);
 
-/// What the hint says of the checkpoint.
+/// The checkpoint that the hint describes.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Hint {
@@ -35,9 +35,9 @@ struct Hint {
     v2_checkpoint: Option<IgnoredAny>,
 }
 
-impl Hinted {
-    /// Whether the hint names one file that is there, and is as long as the hint says. Checkpoints
-    /// of several files are left to the listing.
+impl CheckedHintStore {
+    /// Whether the hint names a single file that exists and has the size given in the hint.
+    /// Checkpoints of several files are left to the listing.
     async fn is_good(&self) -> Result<bool> {
         let hint = self.0.get(&hint_path()).await?.bytes().await?;
         let Ok(Hint { version, size_in_bytes, parts: None, v2_checkpoint: None }) =
@@ -53,20 +53,20 @@ impl Hinted {
         if *location != hint_path() || self.is_good().await? {
             return Ok(());
         }
-        tracing::debug!("{location} names no checkpoint that is there; the log is listed instead");
-        let source = "it names no checkpoint that is there".into();
+        tracing::debug!("{location} names no existing checkpoint; listing the log instead");
+        let source = "it names no existing checkpoint".into();
         Err(Error::NotFound { path: location.to_string(), source })
     }
 }
 
-impl fmt::Display for Hinted {
+impl fmt::Display for CheckedHintStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
     }
 }
 
 #[async_trait]
-impl ObjectStore for Hinted {
+impl ObjectStore for CheckedHintStore {
     async fn put_opts(
         &self,
         location: &Path,

@@ -1,4 +1,4 @@
-//! A store that counts what is asked of it, for folders, which have no requests of their own.
+//! A store that counts its operations, for folders, which have no requests of their own.
 
 use std::fmt;
 use std::ops::Range;
@@ -13,36 +13,36 @@ use deltalake::logstore::object_store::{
 use futures_util::StreamExt as _;
 use futures_util::stream::BoxStream;
 
-use super::requests::{Kind, Requests};
+use super::requests::{RequestKind, Requests};
 
 /// Counts each operation as the request that it would be on S3.
 #[derive(Debug)]
-pub(super) struct Counted<S> {
+pub(super) struct CountingStore<S> {
     inner: S,
     requests: Requests,
 }
 
-impl<S> Counted<S> {
+impl<S> CountingStore<S> {
     pub(super) fn new(inner: S, requests: Requests) -> Self {
         Self { inner, requests }
     }
 }
 
-impl<S: fmt::Display> fmt::Display for Counted<S> {
+impl<S: fmt::Display> fmt::Display for CountingStore<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.inner.fmt(f)
     }
 }
 
 #[async_trait]
-impl<S: ObjectStore> ObjectStore for Counted<S> {
+impl<S: ObjectStore> ObjectStore for CountingStore<S> {
     async fn put_opts(
         &self,
         location: &Path,
         payload: PutPayload,
         options: PutOptions,
     ) -> Result<PutResult> {
-        self.requests.count(Kind::Put);
+        self.requests.count(RequestKind::Put);
         self.requests.bytes_written.add(payload.content_length() as u64);
         self.inner.put_opts(location, payload, options).await
     }
@@ -52,14 +52,14 @@ impl<S: ObjectStore> ObjectStore for Counted<S> {
         location: &Path,
         options: PutMultipartOptions,
     ) -> Result<Box<dyn MultipartUpload>> {
-        self.requests.count(Kind::Put);
+        self.requests.count(RequestKind::Put);
         let inner = self.inner.put_multipart_opts(location, options).await?;
-        Ok(Box::new(CountedUpload { inner, requests: self.requests.clone() }))
+        Ok(Box::new(CountingUpload { inner, requests: self.requests.clone() }))
     }
 
     async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
         let is_head = options.head;
-        self.requests.count(if is_head { Kind::Head } else { Kind::Get });
+        self.requests.count(if is_head { RequestKind::Head } else { RequestKind::Get });
         let found = self.inner.get_opts(location, options).await?;
         if !is_head {
             self.requests.bytes_read.add(found.range.end - found.range.start);
@@ -68,7 +68,7 @@ impl<S: ObjectStore> ObjectStore for Counted<S> {
     }
 
     async fn get_ranges(&self, location: &Path, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
-        self.requests.count(Kind::Get);
+        self.requests.count(RequestKind::Get);
         let found = self.inner.get_ranges(location, ranges).await?;
         self.requests.bytes_read.add(found.iter().map(|bytes| bytes.len() as u64).sum());
         Ok(found)
@@ -79,12 +79,12 @@ impl<S: ObjectStore> ObjectStore for Counted<S> {
         locations: BoxStream<'static, Result<Path>>,
     ) -> BoxStream<'static, Result<Path>> {
         let requests = self.requests.clone();
-        let locations = locations.inspect(move |_| requests.count(Kind::Delete));
+        let locations = locations.inspect(move |_| requests.count(RequestKind::Delete));
         self.inner.delete_stream(locations.boxed())
     }
 
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
-        self.requests.count(Kind::List);
+        self.requests.count(RequestKind::List);
         self.inner.list(prefix)
     }
 
@@ -93,48 +93,48 @@ impl<S: ObjectStore> ObjectStore for Counted<S> {
         prefix: Option<&Path>,
         offset: &Path,
     ) -> BoxStream<'static, Result<ObjectMeta>> {
-        self.requests.count(Kind::List);
+        self.requests.count(RequestKind::List);
         self.inner.list_with_offset(prefix, offset)
     }
 
     async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
-        self.requests.count(Kind::List);
+        self.requests.count(RequestKind::List);
         self.inner.list_with_delimiter(prefix).await
     }
 
     async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
-        self.requests.count(Kind::Put);
+        self.requests.count(RequestKind::Put);
         self.inner.copy_opts(from, to, options).await
     }
 
     async fn rename_opts(&self, from: &Path, to: &Path, options: RenameOptions) -> Result<()> {
-        self.requests.count(Kind::Put);
+        self.requests.count(RequestKind::Put);
         self.inner.rename_opts(from, to, options).await
     }
 }
 
-/// The parts of one object.
+/// A multipart upload of one object.
 #[derive(Debug)]
-struct CountedUpload {
+struct CountingUpload {
     inner: Box<dyn MultipartUpload>,
     requests: Requests,
 }
 
 #[async_trait]
-impl MultipartUpload for CountedUpload {
+impl MultipartUpload for CountingUpload {
     fn put_part(&mut self, data: PutPayload) -> UploadPart {
-        self.requests.count(Kind::Put);
+        self.requests.count(RequestKind::Put);
         self.requests.bytes_written.add(data.content_length() as u64);
         self.inner.put_part(data)
     }
 
     async fn complete(&mut self) -> Result<PutResult> {
-        self.requests.count(Kind::Put);
+        self.requests.count(RequestKind::Put);
         self.inner.complete().await
     }
 
     async fn abort(&mut self) -> Result<()> {
-        self.requests.count(Kind::Delete);
+        self.requests.count(RequestKind::Delete);
         self.inner.abort().await
     }
 }

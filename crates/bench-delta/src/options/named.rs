@@ -1,4 +1,4 @@
-//! A table that the options name.
+//! A table set by options.
 
 use std::path::PathBuf;
 
@@ -9,14 +9,14 @@ use url::Url;
 use crate::DeltaError;
 use crate::lake::{self, Access, Lake, S3Place};
 
-/// A table that is named, with all that is needed to reach it.
+/// A table's location, with everything needed to access it.
 #[derive(Debug, Clone)]
 pub enum NamedLake {
     /// In a folder.
     Folder(PathBuf),
     /// On S3.
     S3 {
-        /// Where in it.
+        /// Its location.
         place: S3Place,
         /// Endpoint, region and credentials.
         sdk: Box<SdkConfig>,
@@ -39,7 +39,7 @@ impl NamedLake {
         }
     }
 
-    /// Checks that the table can lie there: [`lake::prepare_s3`], [`lake::prepare_folder`].
+    /// Checks that the table can be stored there: [`lake::prepare_s3`], [`lake::prepare_folder`].
     pub async fn prepare(&self, access: Access) -> Result<(), DeltaError> {
         match self {
             Self::Folder(folder) => lake::prepare_folder(folder, access).await,
@@ -47,7 +47,7 @@ impl NamedLake {
         }
     }
 
-    /// The store of the table, whose requests are counted.
+    /// The table's store, which counts its requests.
     pub fn connect(&self, counts: &Counts) -> Result<Lake, DeltaError> {
         match self {
             Self::Folder(folder) => Lake::folder(folder, counts),

@@ -1,4 +1,4 @@
-//! Tables on real servers: the embedded S3, and versitygw where this machine has it.
+//! Tables on real servers: the embedded S3, and versitygw where it is installed.
 
 use std::time::Duration;
 
@@ -44,7 +44,7 @@ async fn objects(lake: &Lake) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_place_is_checked_and_left_as_it_was() {
+async fn checking_a_location_changes_nothing() {
     for server in S3::each("checking a place on S3") {
         let (lake, _) = lake_on(&server, "checked/table");
         for access in [Access::Read, WRITE, WRITE] {
@@ -57,7 +57,7 @@ async fn a_place_is_checked_and_left_as_it_was() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_wrong_bucket_and_wrong_keys_are_told_apart() {
+async fn missing_buckets_differ_from_wrong_keys() {
     for server in S3::each("a wrong bucket and wrong keys") {
         let good = sdk_of(&server);
         let missing = place("no-such-bucket", "table");
@@ -68,7 +68,7 @@ async fn a_wrong_bucket_and_wrong_keys_are_told_apart() {
         let there = place(server.bucket(), "table");
         let wrong_secret = sdk(server.endpoint_url(), server.access_key(), "WRONGSECRET");
         let wrong_key = sdk(server.endpoint_url(), "WRONGKEY", "WRONGSECRET");
-        // versitygw says it in words of its own.
+        // versitygw uses a code of its own.
         let key_codes = ["InvalidAccessKeyId", "XAdminUserNotFound"];
         for (sdk, codes) in
             [(wrong_secret, &["SignatureDoesNotMatch"][..]), (wrong_key, &key_codes)]
@@ -88,7 +88,7 @@ async fn a_wrong_bucket_and_wrong_keys_are_told_apart() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_bucket_is_created_when_that_is_asked_for() {
+async fn bucket_is_created_on_request() {
     for server in S3::each("creating a bucket") {
         let (new, sdk) = (place("made-by-a-test", "table"), sdk_of(&server));
         let access = Access::Write { create_bucket: true };
@@ -103,7 +103,7 @@ async fn a_bucket_is_created_when_that_is_asked_for() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn of_eight_writers_of_one_object_one_wins() {
+async fn one_of_eight_creators_wins() {
     for server in S3::each("eight writers of one object") {
         let (lake, counts) = lake_on(&server, "race");
         race(&lake, 100).await;
@@ -114,7 +114,7 @@ async fn of_eight_writers_of_one_object_one_wins() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn delta_rs_works_on_the_same_store_and_is_counted() {
+async fn delta_rs_requests_are_counted() {
     for server in S3::each("delta-rs on our store") {
         for prefix in ["table", "deep/er/table", "a b", "50%"] {
             let (lake, counts) = lake_on(&server, prefix);
@@ -141,9 +141,9 @@ async fn delta_rs_works_on_the_same_store_and_is_counted() {
     }
 }
 
-/// What [`Lake`] says of creates whose answer is lost.
+/// Creates whose response is lost, as described at [`Lake`].
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_create_may_have_succeeded_though_it_says_otherwise() {
+async fn creates_with_lost_responses_may_have_succeeded() {
     let server = S3::embedded();
     let (lake, counts) = lake_on(&server, "lost");
     for (fault, is_repeated) in [
@@ -167,7 +167,7 @@ async fn a_create_may_have_succeeded_though_it_says_otherwise() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn trouble_that_passes_is_retried_and_counted() {
+async fn transient_faults_are_retried_and_counted() {
     let server = S3::embedded();
     let (lake, counts) = lake_on(&server, "trouble");
     let path = Path::from("x");

@@ -9,7 +9,7 @@ use bench_core::counts::Counts;
 use bench_core::message;
 use bench_core::results::RunDocument;
 use bench_core::transport::Receive as _;
-use bench_delta::receive::{DeltaReceiver, FollowConfig, TableStart, YetToCome};
+use bench_delta::receive::{DeltaReceiver, FollowConfig, FollowMode, TableStart};
 use bench_delta::{Lake, LakeArgs};
 use bench_services::embedded::s3::{S3Server, serve_in_background};
 use bench_testing::tool::{PATIENCE, Place, Said};
@@ -51,7 +51,7 @@ pub(crate) fn messages_as_they_come(lake: &Lake) -> Vec<(u16, u64)> {
     let clock = SystemClock::new();
     let config = FollowConfig {
         start: TableStart::Beginning,
-        yet_to_come: YetToCome::Nothing,
+        mode: FollowMode::ToEnd,
         poll_interval: std::time::Duration::from_millis(5),
         read_ahead_bytes: 16 << 20,
         wait_for_table: std::time::Duration::ZERO,
