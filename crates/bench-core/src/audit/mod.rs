@@ -276,7 +276,8 @@ impl Audit {
         let (acked, expected, unacked_received, aborted_received) = if let Some(ledger) = ledger {
             let acked = ledger.acked(id);
             let aborted_received = ledger.aborted(id).count_within(received);
-            // A hostile file may list a number as both acknowledged and aborted: it counts as aborted.
+            // A hostile file may list a number as both acknowledged and aborted: it counts as
+            // aborted.
             let unacked = received.count_without(acked).saturating_sub(aborted_received);
             (acked.len(), acked, unacked, aborted_received)
         } else {

@@ -1,8 +1,8 @@
 //! Sets of sequence numbers: exact, and small for streams that arrive more or less in order.
 //!
-//! Sequence numbers are bits in chunks of [`CHUNK_LEN`]. A chunk with all bits set becomes one entry
-//! in a list of ranges, so an in-order stream of any length takes a few kilobytes; a stream with
-//! losses takes at most one bit per message.
+//! Sequence numbers are bits in chunks of [`CHUNK_LEN`]. A chunk with all bits set becomes one
+//! entry in a list of ranges, so an in-order stream of any length takes a few kilobytes; a stream
+//! with losses takes at most one bit per message.
 
 use std::collections::BTreeMap;
 

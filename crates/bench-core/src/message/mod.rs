@@ -1,4 +1,4 @@
-//! Messages: header, JSON form, sizes, payloads, keys, and the factory that puts them together.
+//! Messages: header, JSON form, sizes, payloads, keys, and the factory that builds them.
 
 mod csv_file;
 mod factory;
@@ -16,8 +16,7 @@ pub use payload::{PayloadAlphabet, PayloadError, PayloadGenerator, TEXT_COMPRESS
 pub use records::{RecordError, RecordFile, RecordFormat};
 pub use size::{SizeDistribution, SizeError, SizeSampler};
 
-/// Identifies a run in every message that it sends: 40 random bits, shown as ten hexadecimal
-/// digits.
+/// Identifies a run in each of its messages: 40 random bits, shown as ten hexadecimal digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RunId(u64);
 
@@ -28,7 +27,7 @@ impl RunId {
         Self(bits & ((1 << 40) - 1))
     }
 
-    /// An id that no other run has, as far as 40 random bits go.
+    /// A random id, as unique as 40 random bits can be.
     #[must_use]
     pub fn random() -> Self {
         // The standard library seeds its hash maps from the system's randomness.
@@ -62,20 +61,20 @@ impl std::str::FromStr for RunId {
 pub enum DecodeError {
     /// Shorter than the header.
     #[error(
-        "a message of {size_bytes} bytes is shorter than the {} byte header",
+        "a message of {size_bytes} bytes is shorter than the {}-byte header",
         header::HEADER_BYTES
     )]
     TooShort {
-        /// The size of what was to be decoded.
+        /// The size of the message.
         size_bytes: usize,
     },
-    /// Not written by this benchmark, or of another version of the layout.
+    /// Not written by this benchmark, or in another version of the layout.
     #[error("the first byte is {first_byte:#04x}, not {:#04x}", header::MAGIC)]
     NotOurs {
-        /// What stands where the magic byte should.
+        /// The byte in place of the magic one.
         first_byte: u8,
     },
-    /// Written by this benchmark and changed since.
+    /// Written by this benchmark and altered since.
     #[error("the checksum does not match")]
     Checksum,
     /// JSON, but not a message of this benchmark.
@@ -83,8 +82,8 @@ pub enum DecodeError {
     Json,
 }
 
-/// Reads and verifies the header of a message in either form; the JSON form also as Kafka Connect
-/// passes it on (see [`json::decode`]).
+/// Reads and verifies the header of a message in either form, including JSON as wrapped by Kafka
+/// Connect (see [`json::decode`]).
 #[inline]
 pub fn decode(message: &[u8]) -> Result<header::Header, DecodeError> {
     match message.first() {

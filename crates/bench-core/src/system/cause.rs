@@ -1,8 +1,8 @@
 //! Errors of the operating system in plain words.
 //!
-//! The system's own texts (`No such file or directory (os error 2)`) do not say what helps nor, often,
-//! what is wrong. [`explain`] gives the cause and a remedy, to be appended to what was attempted:
-//! `failed to read /x: no such file or folder; check the path`.
+//! The system's own texts (`No such file or directory (os error 2)`) do not say what helps nor,
+//! often, what is wrong. [`explain`] gives the cause and a remedy, to be appended to what was
+//! attempted: `failed to read /x: no such file or folder; check the path`.
 
 use std::io::{self, ErrorKind};
 use std::os::unix::process::ExitStatusExt as _;
@@ -43,8 +43,8 @@ pub fn remedy(error: &io::Error) -> &'static str {
     words_of(error).map_or("", |(_, remedy)| remedy)
 }
 
-/// Replaces system errors in a sentence with plain words, and appends the remedy if the sentence has
-/// none.
+/// Replaces system errors in a sentence with plain words, and appends the remedy if the sentence
+/// has none.
 ///
 /// Library errors contain such texts, and the code that prints errors cannot know where.
 #[must_use]

@@ -8,7 +8,8 @@ use std::path::Path;
 
 use rustix::fs::OFlags;
 
-/// Flags that neither follow a link in the last part of a path nor wait for the other end of a pipe.
+/// Flags that neither follow a link in the last part of a path nor wait for the other end of a
+/// pipe.
 fn wary() -> i32 {
     (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed()
 }
@@ -51,8 +52,8 @@ pub fn open_lock(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
-/// Atomically replaces a file with what `write` writes: a reader sees either the old file or the new
-/// one. On failure the old one stays and nothing else is left behind.
+/// Atomically replaces a file with what `write` writes: a reader sees either the old file or the
+/// new one. On failure the old one stays and nothing else is left behind.
 pub fn replace_file(
     path: &Path,
     write: impl FnOnce(&mut File) -> io::Result<()>,

@@ -22,8 +22,8 @@ const REFUSALS: [&str; 6] = [
     "OutOfMemory",
 ];
 
-/// Makes a write beyond the file size limit (`ulimit -f`) fail instead of ending the process. Call it
-/// first in `main`.
+/// Makes a write beyond the file size limit (`ulimit -f`) fail instead of ending the process. Call
+/// it first in `main`.
 ///
 /// The signal is handled rather than ignored: child processes would inherit an ignored signal, but
 /// not a handler.

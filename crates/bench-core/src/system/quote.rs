@@ -8,7 +8,8 @@ pub const QUOTE_MAX: usize = 120;
 /// Maximum number of characters in a line shown to people.
 pub const LINE_MAX: usize = 1_000;
 
-/// A value as a message quotes it: its first [`QUOTE_MAX`] characters, and its length if it has more.
+/// A value as a message quotes it: its first [`QUOTE_MAX`] characters, and its length if it has
+/// more.
 #[must_use]
 pub fn shortened(text: &str) -> Cow<'_, str> {
     let Some((end, _)) = text.char_indices().nth(QUOTE_MAX) else { return Cow::Borrowed(text) };
