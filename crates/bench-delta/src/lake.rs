@@ -5,6 +5,7 @@ mod hint;
 mod http;
 pub(crate) mod io;
 mod keys;
+mod log;
 mod objects;
 mod outage;
 mod place;

@@ -6,16 +6,18 @@ mod log;
 pub mod maintenance;
 mod options;
 pub mod publish;
+mod reason;
 pub mod receive;
 pub mod schema;
 mod table;
 
-pub use error::{DeltaError, LakeOptionsError, store_reason};
+pub use error::{DeltaError, LakeOptionsError};
 pub use lake::{Access, Lake, PathStyle, S3Place};
 pub use log::LogError;
 pub use maintenance::MaintenanceError;
 pub use options::{BUCKET_VARIABLE, LakeArgs, LakePlace, NamedLake, S3Backend};
 pub use publish::DeltaPublisher;
+pub use reason::store_reason;
 pub use receive::{DeltaReceiver, FollowError};
 pub use table::{TABLE_NAME, Table};
 

@@ -9,13 +9,13 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use deltalake::logstore::object_store::{self, ObjectMeta, ObjectStoreExt as _, path::Path};
-use deltalake::{DeltaTableError, ObjectStore};
+use deltalake::DeltaTableError;
+use deltalake::logstore::object_store::ObjectMeta;
+use deltalake::logstore::object_store::path::Path;
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use serde::de::{DeserializeOwned, IgnoredAny};
 
-use crate::error::table_reason;
-use crate::{DeltaError, Lake};
+use crate::reason::table_reason;
 
 /// The log's folder.
 const FOLDER: &str = "_delta_log";
@@ -144,36 +144,6 @@ pub(crate) trait Source: Sync {
 
     /// The entry of a version, if it exists.
     async fn entry(&self, version: u64) -> Result<Option<Bytes>, Self::Error>;
-}
-
-/// A table's log, read without retries: the caller retries.
-#[async_trait]
-impl Source for Lake {
-    type Error = DeltaError;
-
-    fn uri(&self) -> &str {
-        Self::uri(self)
-    }
-
-    async fn list(&self) -> Result<Vec<ObjectMeta>, DeltaError> {
-        let listed = self.store().list(Some(&folder())).try_collect().await;
-        let attempted = || format!("list the log of {}", Self::uri(self));
-        listed.map_err(|error| DeltaError::store(attempted(), &error))
-    }
-
-    async fn entry(&self, version: u64) -> Result<Option<Bytes>, DeltaError> {
-        object(self, &entry_path(version)).await
-    }
-}
-
-/// An object of the table, if it exists.
-pub(crate) async fn object(lake: &Lake, path: &Path) -> Result<Option<Bytes>, DeltaError> {
-    let read = async { lake.store().get(path).await?.bytes().await };
-    match read.await {
-        Ok(bytes) => Ok(Some(bytes)),
-        Err(object_store::Error::NotFound { .. }) => Ok(None),
-        Err(error) => Err(DeltaError::store(format!("read {path} of {}", lake.uri()), &error)),
-    }
 }
 
 /// A version in the log.

@@ -157,7 +157,7 @@ mod tests {
     #[tokio::test]
     async fn missing_credentials_are_reported() {
         let error = keys(Missing).get_credential().await.expect_err("there are none");
-        let text = crate::error::store_reason(&error);
+        let text = crate::reason::store_reason(&error);
         assert!(text.contains("no credentials were found"), "{text}");
     }
 

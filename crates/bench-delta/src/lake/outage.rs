@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use deltalake::logstore::object_store::client::HttpError;
 
-use crate::error::broken_off;
+use crate::reason::broken_off;
 
 /// The reason why the last request got no response, if it got none. Clones share it.
 #[derive(Debug, Clone, Default)]

@@ -14,7 +14,7 @@ use deltalake::{ObjectStoreError, Path};
 use serde_json::json;
 
 use super::{MaintenanceError, Optimized};
-use crate::log::{entry_path, object};
+use crate::log::entry_path;
 use crate::receive::VersionChanges;
 use crate::{DeltaError, Lake};
 
@@ -54,7 +54,7 @@ pub(super) async fn commit(
         let path = entry_path(version);
         let put = lake.store().put_opts(&path, entry.clone().into(), PutMode::Create.into());
         let Err(error) = put.await else { return Ok(version) };
-        match object(lake, &entry_path(version)).await? {
+        match lake.object(&entry_path(version)).await? {
             // It had been stored, and the response was lost.
             Some(there) if there == entry => return Ok(version),
             Some(there) => {

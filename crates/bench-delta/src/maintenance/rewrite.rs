@@ -19,7 +19,7 @@ use uuid::Uuid;
 
 use super::MaintenanceError;
 use crate::Lake;
-use crate::error::{sentence, store_reason};
+use crate::reason::{sentence, store_reason};
 
 /// Rows read and written at once.
 const BATCH_ROWS: usize = 1_024;

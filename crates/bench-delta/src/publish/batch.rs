@@ -31,7 +31,7 @@ impl Collector {
     pub(super) fn new(instants: CommitInstants, file_bytes_max: usize, pool: Pool<Rows>) -> Self {
         Self {
             instants,
-            file_bytes_max: file_bytes_max.clamp(1, super::FILE_BYTES_MAX),
+            file_bytes_max: file_bytes_max.clamp(1, super::config::FILE_BYTES_MAX),
             rows: Rows::default(),
             tokens: Vec::new(),
             due_ns: None,

@@ -15,9 +15,9 @@ use tokio::runtime::Runtime;
 
 use append::{CheckpointResult, append};
 
+use super::config::{LOG_RETENTION_MIN, PublishConfig};
 use super::counts::PublishCounts;
 use super::data_file::millis_since_1970;
-use super::{LOG_RETENTION_MIN, PublishConfig};
 use crate::table::Table;
 use crate::{DeltaError, Lake, log};
 

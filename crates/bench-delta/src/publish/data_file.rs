@@ -16,8 +16,8 @@ use deltalake::parquet::file::properties::{EnabledStatistics, WriterProperties};
 use deltalake::parquet::schema::types::ColumnPath;
 use uuid::Uuid;
 
+use super::config::{Compression, PublishConfig};
 use super::rows::Rows;
-use super::{Compression, PublishConfig};
 use crate::schema::{PRODUCER, PartitionColumn, SEQUENCE, file_schema};
 
 /// An uploaded data file, ready to be committed.

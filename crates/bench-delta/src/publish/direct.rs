@@ -9,7 +9,7 @@ use deltalake::logstore::object_store::{
     self, ObjectStoreExt as _, PutMode, PutOptions, PutPayload,
 };
 
-use super::HEAD_FRESH_NS;
+use super::config::HEAD_FRESH_NS;
 use super::counts::PublishCounts;
 use super::data_file::{DataFile, millis_since_1970};
 use super::entry::{AppendEntry, LoggedEntry, damaged_entry};

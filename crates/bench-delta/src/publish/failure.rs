@@ -2,7 +2,7 @@
 
 use deltalake::logstore::object_store;
 
-use crate::error::{NoAnswer, no_answer, store_reason};
+use crate::reason::{NoAnswer, no_answer, store_reason};
 use crate::table::Table;
 
 /// Why the messages of a batch failed.

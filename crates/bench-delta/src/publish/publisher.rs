@@ -13,13 +13,13 @@ use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use super::batch::{Collector, CommitInstants};
 use super::checkpoints::Checkpoints;
 use super::committer::{BatchResult, Committer, Log, Uploading};
+use super::config::{CommitPath, PublishConfig};
 use super::counts::PublishCounts;
 use super::direct::DirectLog;
 use super::failure::{Failure, FailureKind, Failures};
 use super::rows::Pool;
 use super::standard::StandardLog;
 use super::uploader::Uploader;
-use super::{CommitPath, PublishConfig};
 use crate::table::Table;
 use crate::{DeltaError, Lake};
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bench_core::clock::{Clock as _, InstantNs, SystemClock};
 use deltalake::logstore::object_store;
 
-use crate::error::NoAnswer;
+use crate::reason::NoAnswer;
 
 /// The delay before the second attempt; it doubles with each attempt. The client has already
 /// retried before it reports an error.

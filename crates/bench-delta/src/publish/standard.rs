@@ -18,7 +18,7 @@ use super::data_file::DataFile;
 use super::entry::{LoggedEntry, TOKEN, damaged_entry};
 use super::failure::{AttemptError, Failure, FailureKind, remedy};
 use super::retry::Retry;
-use crate::error::no_answer;
+use crate::reason::no_answer;
 use crate::table::Table;
 use crate::{DeltaError, Lake};
 

@@ -7,7 +7,7 @@ use bench_core::clock::{Clock as _, InstantNs, SystemClock};
 use bytes::Bytes;
 use deltalake::logstore::object_store::{ObjectStoreExt as _, PutPayload};
 
-use super::PublishConfig;
+use super::config::PublishConfig;
 use super::counts::PublishCounts;
 use super::data_file::{DataFile, Layout};
 use super::failure::{AttemptError, Failure, FailureKind};

@@ -13,8 +13,8 @@ use super::FollowError;
 use super::layout::Layout;
 use super::objects::Objects;
 use super::rows::{Fetched, Rows};
-use crate::error::sentence;
 use crate::log::Source as _;
+use crate::reason::sentence;
 
 /// First read from the end of a large file: enough for most footers.
 const FOOTER_BYTES: u64 = 64 << 10;

@@ -7,13 +7,14 @@ use bench_core::counts::{Count, Counts};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
+use super::config::{FollowConfig, FollowMode, TableStart};
 use super::entry::AddedFile;
 use super::fetch::{DataFile, Fetcher, Piece};
 use super::progress::Progress;
 use super::requirements::{Metadata, Protocol};
 use super::start::{StartPoint, Starter, has_deletions};
 use super::tail::{Tail, TailEvent};
-use super::{FollowConfig, FollowError, FollowMode, TableStart, VersionChanges};
+use super::{FollowError, VersionChanges};
 use crate::log::Source as _;
 
 /// Limit on pieces in flight.

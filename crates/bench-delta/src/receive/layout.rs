@@ -10,7 +10,7 @@ use deltalake::parquet::errors::ParquetError;
 use deltalake::parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData, RowGroupMetaData};
 
 use super::requirements::column_index;
-use crate::error::sentence;
+use crate::reason::sentence;
 use crate::schema::{KEY, VALUE};
 
 /// Limit on rows decoded at once.

@@ -14,8 +14,8 @@ use deltalake::{ObjectMeta, ObjectStore, ObjectStoreError, Path};
 use futures_util::TryStreamExt as _;
 
 use super::FollowError;
-use crate::error::store_reason;
 use crate::log::{self, Log, Source, entry_path};
+use crate::reason::store_reason;
 
 /// How long a failing read is retried before the follower gives up. The storage's client has
 /// already retried before it reports an error.

@@ -9,13 +9,14 @@ use bench_core::counts::{Count, Counts};
 use bench_core::transport::{Incoming, Receive, Stamps, TransportError};
 use tokio::runtime::Runtime;
 
+use super::FollowError;
+use super::config::FollowConfig;
 use super::fetch::{Fetcher, OpenPiece, Piece};
 use super::follower::{FollowCounts, FollowEvent, Follower};
 use super::objects::Objects;
 use super::progress::Progress;
 use super::rows::Messages;
 use super::start::Starter;
-use super::{FollowConfig, FollowError};
 use crate::{DeltaError, Lake};
 
 /// A consumer of one table. A thread of its own reads the log and fetches data files; they are

@@ -14,7 +14,7 @@ use deltalake::parquet::file::reader::{ChunkReader, Length};
 
 use super::layout::Layout;
 use super::requirements::column_index;
-use crate::error::sentence;
+use crate::reason::sentence;
 use crate::schema::{KEY, VALUE};
 
 /// Fetched parts of a data file, with their offsets.

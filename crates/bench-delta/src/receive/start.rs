@@ -9,13 +9,14 @@ use futures_util::TryStreamExt as _;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::config::{FollowMode, TableStart};
 use super::fetch::DataFile;
 use super::objects::Objects;
 use super::progress::Progress;
 use super::requirements::{Metadata, Protocol};
-use super::{FollowError, FollowMode, TableStart, VersionChanges};
-use crate::error::table_reason;
+use super::{FollowError, VersionChanges};
 use crate::log::{self, Listed, Log, LogError, Source as _};
+use crate::reason::table_reason;
 
 /// Number of first entries searched for the first data file.
 const FIRST_ENTRIES: u64 = 16;

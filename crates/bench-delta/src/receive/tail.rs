@@ -7,9 +7,10 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use tokio::task::JoinHandle;
 
+use super::config::FollowMode;
 use super::objects::Objects;
 use super::progress::Progress;
-use super::{FollowError, FollowMode, VersionChanges};
+use super::{FollowError, VersionChanges};
 use crate::log::{LogError, Source as _};
 
 /// Limit on entries requested at once during a backlog.

@@ -25,7 +25,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::{Map, Value, json};
 
-use crate::log::{LogError, actions, checkpoint_path, entry_path, hint_path, object};
+use crate::log::{LogError, actions, checkpoint_path, entry_path, hint_path};
 use crate::table::ENGINE_NAME;
 use crate::{DeltaError, Lake};
 
@@ -126,7 +126,7 @@ pub(super) async fn append(
 
 /// The last checkpoint, if there is one; an error if it cannot be copied.
 async fn find_last(lake: &Lake) -> Result<Result<Option<Last>, String>, DeltaError> {
-    let Some(hint) = object(lake, &hint_path()).await? else { return Ok(Ok(None)) };
+    let Some(hint) = lake.object(&hint_path()).await? else { return Ok(Ok(None)) };
     let hint: Hint = match serde_json::from_slice(&hint) {
         Ok(hint) => hint,
         Err(error) => return Ok(Err(format!("_last_checkpoint cannot be read: {error}"))),
@@ -134,7 +134,7 @@ async fn find_last(lake: &Lake) -> Result<Result<Option<Last>, String>, DeltaErr
     if hint.parts.is_some() || hint.v2_checkpoint.is_some() {
         return Ok(Err("the last checkpoint consists of several files".to_owned()));
     }
-    let file = object(lake, &checkpoint_path(hint.version)).await?;
+    let file = lake.object(&checkpoint_path(hint.version)).await?;
     Ok(match file {
         Some(file) => Ok(Some(Last { hint, file })),
         None => Err("the last checkpoint is missing".to_owned()),
@@ -148,7 +148,7 @@ async fn entry(
 ) -> Result<Option<Bytes>, DeltaError> {
     match own.get(&version) {
         Some(entry) => Ok(Some(entry.clone())),
-        None => object(lake, &entry_path(version)).await,
+        None => lake.object(&entry_path(version)).await,
     }
 }
 
