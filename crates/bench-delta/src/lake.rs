@@ -2,11 +2,11 @@
 
 mod bucket;
 mod hint;
+mod hooked;
 mod http;
 pub(crate) mod io;
 mod keys;
 mod log;
-mod objects;
 mod outage;
 mod place;
 mod prepare;
@@ -29,10 +29,10 @@ use deltalake::logstore::{LogStoreRef, StorageConfig, default_logstore};
 use url::Url;
 
 use crate::DeltaError;
-use hint::CheckedHintStore;
+use hint::HintCheck;
+use hooked::HookedStore;
 use http::CountingConnector;
 use keys::SdkKeys;
-use objects::CountingStore;
 use outage::Outage;
 pub use place::{PathStyle, S3Place};
 pub use prepare::{Access, prepare_folder, prepare_s3};
@@ -99,7 +99,7 @@ impl Lake {
         let uri = Url::from_directory_path(&absolute)
             .map_err(|()| failed(std::io::ErrorKind::InvalidFilename.into()))?;
         let uri = uri.as_str().trim_end_matches('/').to_owned();
-        let store = CountingStore::new(LocalFileSystem::new(), Requests::new(counts));
+        let store = HookedStore::new(LocalFileSystem::new(), Requests::new(counts));
         Ok(Self::new(uri, root_url("file:///")?, prefix, Arc::new(store), Outage::default()))
     }
 
@@ -146,7 +146,8 @@ impl Lake {
     /// checkpoint.
     #[must_use]
     pub fn log_store(&self) -> LogStoreRef {
-        let table = Arc::new(CheckedHintStore(Arc::clone(&self.0.table)));
+        let check = HintCheck(Arc::clone(&self.0.table));
+        let table = Arc::new(HookedStore::new(Arc::clone(&self.0.table), check));
         let root = Arc::clone(&table);
         default_logstore(table, root, &self.0.location, &StorageConfig::default())
     }
