@@ -1,7 +1,7 @@
-//! Administration of a Kafka cluster: what topics there are, and changing them.
+//! Administration of a Kafka cluster: lists topics and changes them.
 //!
-//! Every call blocks, at most for the time-out given to [`Admin::connect`]; what changes a topic
-//! returns when the change shows in the cluster's metadata.
+//! Every call blocks, at most for the timeout given to [`Admin::connect`]; calls that change a
+//! topic return once the cluster's metadata shows the change.
 
 mod sample;
 
@@ -27,26 +27,26 @@ use crate::error::{KafkaError, is_passing};
 use crate::native::{TopicRequest, request_topic};
 use crate::reading::OpenTransaction;
 
-/// How long [`Admin::connect`] and each operation may take unless told otherwise.
+/// Default timeout of [`Admin::connect`] and of each operation.
 pub const TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
 
-/// How long to wait before asking the cluster again whether something has happened.
+/// Interval between polls of the cluster's metadata.
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
-/// How long to wait before asking again whether a transaction has ended.
+/// Interval between polls for the end of a transaction.
 const TRANSACTION_POLL: Duration = Duration::from_millis(200);
 
-/// How long the first attempt to reach a broker may take. Between attempts the client's complaints
-/// are read, so that a refused login ends the wait; each takes twice as long as the one before, so
-/// that a distant broker's answer fits.
+/// Timeout of the first attempt to reach a broker. The client's errors are read between attempts,
+/// so that a rejected login ends the wait; each attempt takes twice as long as the one before,
+/// which leaves time for a distant broker's answer.
 const CONNECT_ATTEMPT: Duration = Duration::from_millis(250);
 
-/// How long to look whether a certificate would be trusted under another name.
+/// How long to check whether a certificate would be trusted under another name.
 const PROBE: Duration = Duration::from_secs(2);
 
 /// A connection for administration.
 pub struct Admin {
-    /// Reads metadata and watermarks. A producer, because the admin client never tells why it has
+    /// Reads metadata and watermarks. A producer, because the admin client never reports why it has
     /// no connection.
     client: BaseProducer<Complaints>,
     operations: AdminClient<Complaints>,
@@ -64,80 +64,80 @@ pub struct TopicInfo {
     pub partitions: u32,
     /// How many replicas its partitions have (the largest number among them).
     pub replication: u32,
-    /// Whether it belongs to Kafka itself: its name starts with two underscores.
+    /// Whether it is internal to Kafka: its name starts with two underscores.
     pub internal: bool,
 }
 
-/// The offsets between which a partition holds messages.
+/// The offset range in which a partition holds messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PartitionWatermarks {
     /// The partition, from 0.
     pub partition: i32,
-    /// The offset of the oldest message that is kept.
+    /// The offset of the oldest retained message.
     pub low: i64,
-    /// The offset that the next message will get.
+    /// The offset of the next message.
     pub high: i64,
 }
 
 impl PartitionWatermarks {
-    /// How many offsets lie between the watermarks: the number of messages, or more in a compacted
-    /// topic and where transactions left their markers.
+    /// Number of offsets between the watermarks: the number of messages, or more in compacted
+    /// topics and where transactions left markers.
     #[must_use]
     pub fn offsets(&self) -> u64 {
         u64::try_from(self.high.saturating_sub(self.low)).unwrap_or(0)
     }
 }
 
-/// The cluster behind a connection.
+/// The cluster that a connection leads to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClusterInfo {
-    /// The id that the brokers agreed on.
+    /// The cluster's id, if the brokers report one.
     pub id: Option<String>,
     /// How many brokers are up.
     pub brokers: u32,
 }
 
-/// What [`Admin::ensure_topic`] found or did.
+/// Result of [`Admin::ensure_topic`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TopicOutcome {
-    /// There was no such topic; it has been created with the partitions wanted.
+    /// The topic did not exist and was created with the requested partitions.
     Created,
-    /// It had too few partitions; more were added.
+    /// The topic had too few partitions; more were added.
     Extended {
-        /// How many there were.
+        /// Partitions before.
         from: u32,
-        /// How many there are.
+        /// Partitions now.
         to: u32,
     },
-    /// It has as many partitions as wanted, or more.
+    /// The topic has at least the requested partitions.
     Enough {
-        /// How many there are.
+        /// Partitions now.
         partitions: u32,
     },
-    /// It has too few partitions and was to be left alone.
+    /// The topic has too few partitions and may not be extended.
     TooFew {
-        /// How many there are.
+        /// Partitions now.
         have: u32,
-        /// How many were wanted.
+        /// Requested partitions.
         wanted: u32,
     },
 }
 
 impl Admin {
-    /// Connects to the cluster of a configuration, which is validated first. Fails when no broker
-    /// has answered within `timeout`, and as soon as one refuses the login.
+    /// Validates the configuration and connects to its cluster. Fails if no broker answers within
+    /// `timeout`, and as soon as one rejects the login.
     pub fn connect(config: &KafkaConfig, timeout: Duration) -> Result<Self, KafkaError> {
         config.validate()?;
         config.check_admin()?;
         let servers = config.bootstrap_servers().ok_or(KafkaError::NoServers)?.to_owned();
         // Producer and consumer settings do not concern administration.
         let mut config = config.of_admin();
-        // Asking whether a topic exists must not create it, whatever a producer may do.
+        // Checking whether a topic exists must not create it, whatever is set for producers.
         config.set("allow.auto.create.topics", "false");
-        // Otherwise a partition seems to end where the first open transaction begins.
+        // Otherwise partitions appear to end where the first open transaction begins.
         config.set("isolation.level", "read_uncommitted");
         let mut native = config.to_client_config();
-        // That a connection was closed, as by a port that speaks another protocol, is told nowhere else.
+        // Only the log reports closed connections, as by a port that speaks another protocol.
         native.set_log_level(RDKafkaLogLevel::Info);
         let failed = |error: LibraryError| KafkaError::Client {
             servers: servers.clone(),
@@ -149,13 +149,13 @@ impl Admin {
         let client = native.create_with_context(Complaints::default()).map_err(failed)?;
         wait_for_broker(&client, &servers, timeout)
             .map_err(|error| name_mismatch(error, &config))?;
-        // Attempts that failed before do not explain what fails from now on.
+        // Failed attempts do not explain later errors.
         client.context().forget();
         let operations = native.create_with_context(Complaints::default()).map_err(failed)?;
         Ok(Self { client, operations, config, servers, timeout })
     }
 
-    /// The servers that the configuration names.
+    /// The configured bootstrap servers.
     #[must_use]
     pub fn servers(&self) -> &str {
         &self.servers
@@ -185,7 +185,7 @@ impl Admin {
         Ok(topics)
     }
 
-    /// The topic of a name, if there is one.
+    /// The topic with this name, if it exists.
     pub fn topic(&self, name: &str) -> Result<Option<TopicInfo>, KafkaError> {
         let metadata = self.metadata(Some(name), &format!("look up topic '{name}'"))?;
         let Some(topic) = metadata.topics().iter().find(|topic| topic.name() == name) else {
@@ -211,8 +211,8 @@ impl Admin {
         }
     }
 
-    /// Creates a topic and waits until every partition answers. Without a replication factor
-    /// the brokers use their own default.
+    /// Creates a topic and waits until every partition answers. Without a replication factor the
+    /// brokers use their default.
     pub fn create_topic(
         &self,
         name: &str,
@@ -221,7 +221,7 @@ impl Admin {
         configs: &BTreeMap<String, String>,
     ) -> Result<(), KafkaError> {
         let action = format!("create topic '{name}' with {partitions} partitions");
-        // -1 is the protocol's word for the broker's default.
+        // In the protocol, -1 means the broker's default.
         let replication = replication.map_or(-1, to_native);
         let partitions_wanted = to_native(partitions);
         let create =
@@ -246,9 +246,9 @@ impl Admin {
     }
 
     /// Deletes a topic and creates it again with the same partitions, replication factor and
-    /// configuration. When the latter fails, the error says how to do it by hand. Access rights stay,
-    /// since they hang on the name; the offsets that groups committed go with the old topic, and
-    /// which broker holds which partition may change.
+    /// configuration. If creating it fails, the error says how to do it by hand. ACLs stay, since
+    /// they refer to the name; committed offsets of groups are deleted with the old topic, and
+    /// partitions may move to other brokers.
     pub fn recreate_topic(&self, name: &str) -> Result<(), KafkaError> {
         let topic = self.topic(name)?.ok_or_else(|| no_such(name))?;
         let configs = self.topic_config(name)?;
@@ -258,7 +258,7 @@ impl Admin {
             let created =
                 self.create_topic(name, topic.partitions, Some(topic.replication), &configs);
             let Err(error) = created else { return Ok(()) };
-            // Brokers keep a deleted name for a moment longer than their metadata show it.
+            // Brokers reserve a deleted name for a moment after it has gone from the metadata.
             let is_too_early = error.code() == Some(RDKafkaErrorCode::TopicAlreadyExists);
             if !is_too_early || Instant::now() >= deadline {
                 return Err(not_recreated(&topic, &configs, error));
@@ -267,7 +267,7 @@ impl Admin {
         }
     }
 
-    /// Deletes the records of all partitions of a topic up to their high watermarks.
+    /// Deletes the records of all partitions of a topic, up to their high watermarks.
     pub fn delete_records_to_end(&self, name: &str) -> Result<(), KafkaError> {
         let action = format!("delete the records of topic '{name}'");
         let topic = self.topic(name)?.ok_or_else(|| no_such(name))?;
@@ -301,9 +301,8 @@ impl Admin {
             .collect()
     }
 
-    /// Waits until the transactions that are open in a topic have ended: they hide what comes after
-    /// them from readers of committed messages. Says once what it waits for, and stops when
-    /// `is_cancelled`.
+    /// Waits until the open transactions of a topic have ended: they hide later messages from
+    /// read-committed consumers. Logs once what it waits for, and stops when `is_cancelled`.
     pub fn await_transactions(
         &self,
         name: &str,
@@ -337,7 +336,7 @@ impl Admin {
         self.watermarks_as(&self.client, name, partition)
     }
 
-    /// The watermarks as a client with its `isolation.level` sees them.
+    /// The watermarks as this client's `isolation.level` shows them.
     fn watermarks_as(
         &self,
         client: &BaseProducer<Complaints>,
@@ -354,8 +353,7 @@ impl Admin {
         })
     }
 
-    /// The settings of a topic that differ from the brokers' and can be set: what a topic that
-    /// replaces it must be given.
+    /// The topic's own settings that can be set: those that a replacement topic needs.
     pub fn topic_config(&self, name: &str) -> Result<BTreeMap<String, String>, KafkaError> {
         let own = self
             .describe_topic(name)?
@@ -364,8 +362,7 @@ impl Admin {
         Ok(own.filter_map(|entry| Some((entry.name, entry.value?))).collect())
     }
 
-    /// Whether of the messages of a topic with equal keys only the last is kept, be it by its own
-    /// setting or by the brokers'.
+    /// Whether the topic is compacted, by its own setting or the brokers' default.
     pub fn is_compacted(&self, name: &str) -> Result<bool, KafkaError> {
         let entries = self.describe_topic(name)?;
         let policy = entries.into_iter().find(|entry| entry.name == "cleanup.policy");
@@ -373,8 +370,8 @@ impl Admin {
         Ok(policy.split(',').any(|part| part.trim() == "compact"))
     }
 
-    /// The largest batch that a topic takes, bytes, be it by its own setting or by the brokers'; `None`
-    /// where that is not told.
+    /// Maximum batch size of a topic in bytes, by its own setting or the brokers' default; `None`
+    /// if the brokers do not report it.
     pub fn message_max_bytes(&self, name: &str) -> Result<Option<u64>, KafkaError> {
         let entries = self.describe_topic(name)?;
         let limit = entries.into_iter().find(|entry| entry.name == "max.message.bytes");
@@ -399,9 +396,9 @@ impl Admin {
         Ok(entries)
     }
 
-    /// Sees to it that a topic exists and has at least `wanted` partitions: creates it when it is
-    /// missing, extends it when it may, and otherwise only says how things are. The replication
-    /// factor counts for a new topic only.
+    /// Ensures that a topic exists with at least `wanted` partitions: creates a missing topic, and
+    /// extends one with too few partitions if `may_extend`. The replication factor applies only to
+    /// a new topic.
     pub fn ensure_topic(
         &self,
         name: &str,
@@ -413,8 +410,8 @@ impl Admin {
             Some(topic) => topic.partitions,
             None => match self.create_topic(name, wanted, replication, &BTreeMap::new()) {
                 Ok(()) => return Ok(TopicOutcome::Created),
-                // Another client has made it meanwhile, or this request did, whose answer was lost
-                // with a broker, and which was sent again.
+                // Another client has created it meanwhile, or this request was retried because the
+                // first answer was lost with a broker.
                 Err(error) if error.code() == Some(RDKafkaErrorCode::TopicAlreadyExists) => {
                     let topic = self.topic(name)?.ok_or(error)?;
                     let action = format!("wait for topic '{name}'");
@@ -440,7 +437,7 @@ impl Admin {
         metadata.map_err(|error| self.failed(action, &error, &subject))
     }
 
-    /// Asks for a change of a topic.
+    /// Requests a change of a topic.
     fn request(
         &self,
         action: &str,
@@ -459,7 +456,7 @@ impl Admin {
         })
     }
 
-    /// The failure of `action` in the client library's terms, made ours.
+    /// Converts the client library's error in `action`.
     fn failed(
         &self,
         action: impl Into<String>,
@@ -471,7 +468,7 @@ impl Admin {
 
     /// The last failure of a connection.
     fn complaint(&self) -> Option<Complaint> {
-        // What waits to be read may say why.
+        // The reason may still be queued.
         self.client.poll(Duration::ZERO);
         self.client
             .context()
@@ -496,7 +493,7 @@ impl Admin {
         Ok(())
     }
 
-    /// Tries again, until the time is up, what failed for the moment only.
+    /// Retries transient errors until the timeout.
     fn retry_while_passing<T>(
         &self,
         attempt: impl Fn() -> Result<T, KafkaError>,
@@ -535,7 +532,7 @@ impl Admin {
     }
 }
 
-/// Hears what the client library complains about while it connects.
+/// Keeps the last connection error that the client library reported.
 #[derive(Default)]
 pub(crate) struct Complaints {
     last: Mutex<Option<Heard>>,
@@ -564,7 +561,7 @@ impl ClientContext for Complaints {
         tracing::debug!(facility, "{message}");
         if facility == "FAIL"
             && let Ok(mut last) = self.last.lock()
-            // What came as an error says as much, and has a code besides.
+            // An error says as much, and also has a code.
             && last.as_ref().is_none_or(|heard| heard.code.is_none())
         {
             let line = message.split_once("]: ").map_or(message, |(_, line)| line);
@@ -575,8 +572,8 @@ impl ClientContext for Complaints {
     fn error(&self, error: LibraryError, reason: &str) {
         tracing::debug!("{reason}");
         let code = error.rdkafka_error_code();
-        // That all brokers are down follows from the complaint before, which says why; and the end of
-        // a partition is none.
+        // `AllBrokersDown` follows from the error before it, which gives the reason; the end of a
+        // partition is not an error.
         if matches!(code, Some(RDKafkaErrorCode::AllBrokersDown | RDKafkaErrorCode::PartitionEOF)) {
             return;
         }
@@ -605,7 +602,7 @@ fn wait_for_broker(
         if client.client().fetch_metadata(None, left.min(attempt)).is_ok() {
             return Ok(());
         }
-        // For a while, not once: of the events that wait, most are lines for the log.
+        // For an interval, not once: most queued events are log lines.
         client.poll(POLL_INTERVAL);
         let heard = client.context().last();
         let servers = servers.to_owned();
@@ -622,9 +619,8 @@ fn wait_for_broker(
     }
 }
 
-/// Finds out whether a certificate that could not be verified is only for another host name, which
-/// the client library does not tell: without a look at the name, and without any login, TLS then
-/// comes about.
+/// Checks whether an untrusted certificate is only issued for another host name, which the client
+/// library does not report: TLS then succeeds without checking the name and without a login.
 fn name_mismatch(error: KafkaError, config: &KafkaConfig) -> KafkaError {
     let KafkaError::Refused { servers, complaint } = error else { return error };
     if !complaint.is_about_trust() {
@@ -649,7 +645,7 @@ fn name_mismatch(error: KafkaError, config: &KafkaConfig) -> KafkaError {
     KafkaError::Refused { servers, complaint }
 }
 
-/// Whether trying again cannot help.
+/// Whether retrying is pointless.
 fn is_final(code: RDKafkaErrorCode) -> bool {
     matches!(
         code,
@@ -660,7 +656,7 @@ fn is_final(code: RDKafkaErrorCode) -> bool {
     )
 }
 
-/// A topic of the metadata; none while it is being deleted, when it has no partitions left.
+/// Describes a topic of the metadata; `None` while it is being deleted and has no partitions left.
 fn describe(topic: &MetadataTopic) -> Option<TopicInfo> {
     let partitions = topic.partitions();
     if partitions.is_empty() {
@@ -679,7 +675,8 @@ fn no_such(topic: &str) -> KafkaError {
     KafkaError::NoSuchTopic { topic: topic.to_owned() }
 }
 
-/// The failure that leaves no topic behind, with all that is needed to make it again.
+/// The error for a topic that was deleted and not created again, with all that is needed to create
+/// it.
 fn not_recreated(
     topic: &TopicInfo,
     configs: &BTreeMap<String, String>,
@@ -696,7 +693,8 @@ fn count(length: usize) -> u32 {
     u32::try_from(length).unwrap_or(u32::MAX)
 }
 
-/// A number in the protocol's type; one that is too large becomes one that the broker refuses.
+/// Converts a number to the protocol's type; one that is too large becomes one that the broker
+/// rejects.
 fn to_native(number: u32) -> i32 {
     i32::try_from(number).unwrap_or(i32::MAX)
 }

@@ -1,6 +1,6 @@
-//! What the clients of a run take of the machine, so that it is known before they start.
+//! Estimates the machine's resources that the clients of a run need, before they start.
 //!
-//! The figures are measured: see "Many producers and consumers" in `docs/kafka-prodcon.md`.
+//! The figures were measured: see "Many producers and consumers" in `docs/kafka-prodcon.md`.
 
 use bench_cli::{Amount, Needs, Workers, Workload};
 use bench_kafka::error::KafkaError;
@@ -10,28 +10,27 @@ use crate::options::ProducerArgs;
 use crate::produce::AMOUNT_DEFAULT;
 use crate::producers::{in_flight_max, mean_bytes};
 
-/// What a client takes at least, of a cluster of one broker.
+/// Minimum needs of a client, with one broker.
 const PRODUCER: Needs = Needs { memory_bytes: 3_000_000, queue_bytes: 0, threads: 3, files: 7 };
 const CONSUMER: Needs = Needs { memory_bytes: 1_800_000, queue_bytes: 0, threads: 4, files: 7 };
 
-/// Memory that each partition of the topic takes of each client: what the client library knows of
-/// it.
+/// Memory per client and partition of the topic: the client library's metadata.
 const PRODUCER_PARTITION_BYTES: u64 = 900;
 const CONSUMER_PARTITION_BYTES: u64 = 2_000;
 
-/// What each further broker adds: a thread, its wake-up pipe and a connection.
+/// Needs per further broker: a thread, its wake-up pipe and a connection.
 const BROKER: Needs = Needs { memory_bytes: 100_000, queue_bytes: 0, threads: 1, files: 3 };
 
-/// What the client library and the engine keep of a message beside its bytes.
+/// Overhead per queued message in the client library and the engine.
 const MESSAGE_BYTES: u64 = 250;
 
-/// The client library's own limit of what a consumer fetches ahead, kilobytes.
+/// The client library's default read-ahead of a consumer, kilobytes.
 const FETCHED_AHEAD_KB: u64 = 65_536;
 
-/// What the clients connect to.
+/// The cluster and topic that the clients use.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Target {
-    /// Whether it is an embedded broker, which holds producers back: little is ever queued then.
+    /// Whether it is an embedded broker, which slows producers down, so that little is ever queued.
     pub(crate) is_embedded: bool,
     pub(crate) brokers: u64,
     /// Partitions of the topic.
@@ -39,7 +38,7 @@ pub(crate) struct Target {
 }
 
 impl Target {
-    /// An embedded broker with a topic of that many partitions.
+    /// An embedded broker with a topic of this many partitions.
     pub(crate) fn embedded(partitions: u32) -> Self {
         Self { is_embedded: true, brokers: 1, partitions: partitions.into() }
     }
@@ -54,7 +53,7 @@ pub(crate) fn producers(args: &ProducerArgs, workload: &Workload, target: Target
     Workers { kind: "producers", option: "--producers", count: args.producers, each }
 }
 
-/// The consumers of a run; `sent` is what the run itself sends.
+/// The consumers of a run; `sent` is the run's own workload, if it produces.
 pub(crate) fn consumers(
     connection: &ConnectionArgs,
     count: u32,
@@ -73,7 +72,7 @@ pub(crate) fn consumers(
     Ok(Workers { kind: "consumers", option: "--consumers", count, each })
 }
 
-/// How many messages are sent, if that is known.
+/// The number of messages sent, if known.
 fn messages(workload: &Workload) -> Option<u64> {
     match workload.amount.unwrap_or(AMOUNT_DEFAULT) {
         Amount::Messages(messages) => Some(messages),
@@ -87,8 +86,8 @@ fn queued_message_bytes(workload: &Workload) -> u64 {
     bytes.saturating_add(MESSAGE_BYTES)
 }
 
-/// A client's needs on `target`, of whose partitions each takes `partition_bytes` of it. What many
-/// clients take is up to twice what the sum of single ones is.
+/// A client's needs on `target`, whose partitions each take `partition_bytes`. Many clients need up
+/// to twice the sum of single ones.
 fn on(target: Target, each: Needs, partition_bytes: u64) -> Needs {
     let more = target.brokers.saturating_sub(1);
     let memory_bytes =
@@ -120,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn queues_hold_no_more_than_is_sent() {
+    fn queues_never_exceed_the_workload() {
         let queues =
             |args, target| workers(args, target).map(|w| w.each.queue_bytes - w.each.memory_bytes);
         assert_eq!(queues("-p 10 -c 5 -n 1000", CLUSTER), [100 * 350, 200 * 350]);
@@ -131,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn each_broker_and_partition_adds_to_every_client() {
+    fn brokers_and_partitions_add_to_every_client() {
         let [producers, consumers] = workers("-p 2 -c 3", CLUSTER);
         assert_eq!((producers.count, consumers.count), (2, 3));
         assert_eq!((producers.each.threads, producers.each.files), (3 + 2, 7 + 6));

@@ -1,4 +1,4 @@
-//! Receiving in batches, and keeping account of what was passed on.
+//! Receives in batches and stores the offsets of what was passed on.
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
@@ -17,34 +17,34 @@ use crate::config::KafkaConfig;
 use crate::error::KafkaError;
 use crate::reading::{Reading, Until};
 
-/// Ends a consumer without committing and without leaving its group.
+/// Flag that destroys a consumer without committing and without leaving its group.
 const DESTROY_WITHOUT_CLOSE: c_int = rd::RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE;
 
-/// The property by which the client library reports the ends of partitions.
+/// The property that makes the client library report the ends of partitions.
 pub(crate) const PARTITION_EOF: &str = "enable.partition.eof";
 
-/// How long a consumer may take to commit what it has read and to leave its group. A broker that
-/// does not answer would otherwise hold it up for as long as a session lasts.
+/// Maximum time for a consumer to commit what it has read and to leave its group. Without it, a
+/// broker that does not answer would block the consumer until the session times out.
 const CLOSE_TIMEOUT: Duration = Duration::from_millis(1_500);
 
-/// How long a look for a broker takes that answers again.
+/// Timeout of a check whether a broker answers again.
 const BROKER_LOOK: Duration = Duration::from_millis(20);
 
-/// How long one poll takes while the consumer closes.
+/// Timeout of one poll while the consumer closes.
 const CLOSE_POLL: Duration = Duration::from_millis(20);
 
 /// Whether a consumer belongs to a group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Membership {
-    /// To the one that the configuration names.
+    /// It joins the configured group.
     Group,
-    /// To none: no request ever names one, so that no right on a group is needed.
+    /// It belongs to no group: no request names one, so that no permission on a group is needed.
     Alone,
 }
 
-/// The partitions of a consumer without a group. With a group's name in its configuration,
-/// librdkafka asks for the group's coordinator, whether it is used or not; so it has none, and reads
-/// by the calls that were there before groups.
+/// The partitions of a consumer without a group. If a group were configured, librdkafka would look
+/// up its coordinator even if it is not used; so none is, and reading uses the calls that predate
+/// groups.
 #[derive(Default)]
 struct Alone {
     topic: Option<*mut rd::rd_kafka_topic_t>,
@@ -56,25 +56,26 @@ pub(crate) struct NativeConsumer {
     queue: Queue,
     /// The topic, once known.
     topic: CString,
-    /// What its requests are about.
+    /// What its requests are about, for errors.
     subject: Subject,
     /// `None` for a member of a group.
     alone: Option<Alone>,
-    /// Whether its group may change while it goes on reading.
+    /// Whether it keeps reading while its group rebalances.
     is_cooperative: bool,
     messages: Vec<*mut rd::rd_kafka_message_t>,
-    /// How many of the messages are waiting to be passed on.
+    /// Number of `messages` waiting to be passed on.
     filled: usize,
-    /// What was passed on and is not settled, oldest first; `None` where passing on settles.
+    /// Messages that were passed on but not settled, oldest first; `None` if passing on settles
+    /// them.
     held: Option<VecDeque<Held>>,
     // Last, so that it is dropped after everything made from it.
     client: Client,
 }
 
-/// Messages that followed one another in a partition.
+/// Consecutive messages of a partition.
 struct Held {
     messages: usize,
-    /// The last of them, by which all are settled.
+    /// The last of them; storing its offset settles all.
     last: *mut rd::rd_kafka_message_t,
 }
 
@@ -82,29 +83,28 @@ struct Held {
 // thread.
 unsafe impl Send for NativeConsumer {}
 
-/// What librdkafka hands a consumer.
+/// Something that librdkafka hands to a consumer.
 pub(crate) enum Fetched<'a> {
     /// A message.
     Message(Record<'a>),
-    /// For the moment there is nothing more to read in a partition, from this offset on; with its
-    /// high watermark.
+    /// The current end of a partition, with its high watermark.
     End { partition: i32, offset: i64, high: Option<i64> },
-    /// Something went wrong.
+    /// An error.
     Error(RDKafkaErrorCode),
 }
 
-/// A message as the broker keeps it.
+/// A message as the broker stores it.
 #[derive(Debug, Clone, Copy)]
 pub struct Record<'a> {
     message: &'a rd::rd_kafka_message_t,
 }
 
-/// The time that stands in a message.
+/// The timestamp of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RecordTime {
-    /// There is none.
+    /// The message has none.
     None,
-    /// When the producer made the message, milliseconds since 1970.
+    /// When the producer created the message, milliseconds since 1970.
     Created(i64),
     /// When the broker stored it, milliseconds since 1970.
     Appended(i64),
@@ -115,12 +115,12 @@ pub enum RecordTime {
 pub struct RecordHeader<'a> {
     /// Its name.
     pub name: Cow<'a, str>,
-    /// Its value; `None` for null, which is not the same as no bytes.
+    /// Its value; `None` for null, as distinct from empty.
     pub value: Option<&'a [u8]>,
 }
 
 impl<'a> Record<'a> {
-    /// The key; `None` for null, which is not the same as no bytes.
+    /// The key; `None` for null, as distinct from empty.
     #[inline]
     #[must_use]
     pub fn key(&self) -> Option<&'a [u8]> {
@@ -128,7 +128,7 @@ impl<'a> Record<'a> {
         unsafe { bytes(self.message.key, self.message.key_len) }
     }
 
-    /// The value; `None` for null (a tombstone), which is not the same as no bytes.
+    /// The value; `None` for null (a tombstone), as distinct from empty.
     #[inline]
     #[must_use]
     pub fn value(&self) -> Option<&'a [u8]> {
@@ -150,7 +150,7 @@ impl<'a> Record<'a> {
         self.message.offset
     }
 
-    /// When it was made or stored.
+    /// When it was created or stored.
     #[must_use]
     pub fn time(&self) -> RecordTime {
         let mut kind = rd::rd_kafka_timestamp_type_t::RD_KAFKA_TIMESTAMP_NOT_AVAILABLE;
@@ -167,13 +167,13 @@ impl<'a> Record<'a> {
         }
     }
 
-    /// Its headers, in their order.
+    /// Its headers, in order.
     #[must_use]
     pub fn headers(&self) -> Vec<RecordHeader<'a>> {
         let mut headers = ptr::null_mut();
         let mut found = Vec::new();
-        // SAFETY: the message is alive and owns its headers, which live for 'a as it does; names end
-        // with a zero byte, and values are as long as is said.
+        // SAFETY: the message is alive and owns its headers, which live for 'a as it does; names
+        // end with a zero byte, and values have the returned length.
         unsafe {
             let code = rd::rd_kafka_message_headers(self.message, &raw mut headers);
             if error_code(code).is_some() {
@@ -198,7 +198,7 @@ impl<'a> Record<'a> {
 }
 
 impl NativeConsumer {
-    /// A consumer that takes up to `batch_max` messages at once.
+    /// Creates a consumer that takes up to `batch_max` messages at once.
     pub(crate) fn new(
         config: &KafkaConfig,
         batch_max: usize,
@@ -217,13 +217,13 @@ impl NativeConsumer {
         let is_cooperative = alone.is_none() && is_cooperative(&config);
         let reports = Reports::new(Reading::new(until));
         let client = Client::new(&config, rd::rd_kafka_type_t::RD_KAFKA_CONSUMER, 0, reports)?;
-        // SAFETY: the client is alive, and a consumer, so it has such a queue if it is in a group, and
-        // the main queue in any case.
+        // SAFETY: the client is alive, and a consumer, so it has a consumer queue if it is in a
+        // group, and the main queue in any case.
         let queue = unsafe {
             if alone.is_some() {
                 Queue(rd::rd_kafka_queue_get_main(client.handle))
             } else {
-                // Errors and the like come the same way as messages.
+                // Errors and other events arrive in the same queue as messages.
                 rd::rd_kafka_poll_set_consumer(client.handle);
                 Queue(rd::rd_kafka_queue_get_consumer(client.handle))
             }
@@ -234,7 +234,7 @@ impl NativeConsumer {
         Ok(Self { queue, topic, subject, alone, is_cooperative, messages, filled, held, client })
     }
 
-    /// What the client's callbacks have reported.
+    /// The state reported by the client's callbacks.
     pub(crate) fn reports(&self) -> &Arc<Reports> {
         &self.client.reports
     }
@@ -243,7 +243,7 @@ impl NativeConsumer {
         self.client.fatal_error()
     }
 
-    /// What its requests are about.
+    /// What its requests are about, for errors.
     pub(crate) fn subject(&self) -> &Subject {
         &self.subject
     }
@@ -254,7 +254,7 @@ impl NativeConsumer {
         Ok(())
     }
 
-    /// Joins the group that the configuration names.
+    /// Joins the configured group.
     pub(crate) fn subscribe(&mut self, topic: &str) -> Result<(), KafkaError> {
         self.set_topic(topic)?;
         let mut topics = TopicPartitionList::new();
@@ -265,7 +265,7 @@ impl NativeConsumer {
         library(&format!("subscribe to topic '{topic}'"), code, &self.subject)
     }
 
-    /// Reads these partitions from these offsets on, and no others any more.
+    /// Replaces the assignment: reads these partitions from these offsets.
     pub(crate) fn assign(&mut self, topic: &str, starts: &[(i32, i64)]) -> Result<(), KafkaError> {
         self.set_topic(topic)?;
         self.drop_fetched();
@@ -292,7 +292,7 @@ impl NativeConsumer {
         library(&action, code, &self.subject)
     }
 
-    /// Forgets what was fetched and not passed on.
+    /// Drops messages that were fetched but not passed on.
     fn drop_fetched(&mut self) {
         let fetched = &self.messages[..std::mem::take(&mut self.filled)];
         for &pointer in fetched {
@@ -301,8 +301,7 @@ impl NativeConsumer {
         }
     }
 
-    /// Commits offsets; waits for the answer until `is_over` says so, which is asked every now and
-    /// then.
+    /// Commits offsets; waits for the answer until `is_over` returns true.
     pub(crate) fn commit(
         &mut self,
         offsets: &TopicPartitionList,
@@ -310,7 +309,7 @@ impl NativeConsumer {
     ) -> Result<(), KafkaError> {
         let action = "commit the group's first offsets";
         // SAFETY: client and list are alive, and the queue outlives the wait for the answer; an
-        // event is ours to destroy. An answer that nobody waits for goes with the queue.
+        // event is ours to destroy. A late answer is dropped with the queue.
         unsafe {
             let answers = Queue(rd::rd_kafka_queue_new(self.client.handle));
             let code = rd::rd_kafka_commit_queue(
@@ -334,7 +333,7 @@ impl NativeConsumer {
                         .because_of(self.client.reports.health.complaint()));
                 }
                 self.serve();
-                // Without a right on the group there is no coordinator to answer.
+                // Without permission on the group, no coordinator answers.
                 let denied = RDKafkaErrorCode::GroupAuthorizationFailed;
                 if self.fetched_error() == Some(denied) {
                     return Err(KafkaError::answer(action, denied, &self.subject, None));
@@ -343,15 +342,15 @@ impl NativeConsumer {
         }
     }
 
-    /// The high watermark of a partition, as of the last answer to a fetch.
+    /// The high watermark of a partition, as of the last fetch response.
     pub(crate) fn high_watermark(&self, partition: i32) -> Option<i64> {
         high_watermark(&self.client, &self.topic, partition)
     }
 
-    /// Looks for a moment whether a broker answers, after all of them were down.
+    /// Checks briefly whether a broker answers, after all of them were down.
     pub(crate) fn look_for_broker(&self) {
         let mut metadata = ptr::null();
-        // SAFETY: the client is alive; what was handed out is destroyed.
+        // SAFETY: the client is alive; the returned metadata is destroyed.
         let code = unsafe {
             let code = rd::rd_kafka_metadata(
                 self.client.handle,
@@ -370,7 +369,7 @@ impl NativeConsumer {
         }
     }
 
-    /// Takes what is there, waiting up to `timeout` for the first message. It is kept until
+    /// Fetches available messages, waiting up to `timeout` for the first one. They are kept until
     /// [`NativeConsumer::pass_on`].
     pub(crate) fn fetch(&mut self, timeout: Duration) {
         if self.filled > 0 {
@@ -378,8 +377,9 @@ impl NativeConsumer {
         }
         self.take_waiting();
         if self.filled == 0 && !timeout.is_zero() {
-            // The batch call waits until the batch is full; this one returns with the first.
-            // SAFETY: client and queue are alive; the message is ours until it is destroyed.
+            // The batch call would wait until the batch is full; this one returns with the first
+            // message. SAFETY: client and queue are alive; the message is ours until it is
+            // destroyed.
             let first = unsafe {
                 if self.alone.is_some() {
                     rd::rd_kafka_consume_queue(self.queue.0, millis(timeout))
@@ -395,7 +395,7 @@ impl NativeConsumer {
         }
     }
 
-    /// Lets the client library do what it must between messages, such as changing the assignment.
+    /// Lets the client library do its work between messages, such as changing the assignment.
     /// Messages that arrive are kept.
     pub(crate) fn serve(&mut self) {
         if self.filled == self.messages.len() {
@@ -409,7 +409,7 @@ impl NativeConsumer {
         self.filled > 0
     }
 
-    /// The first error among what waits to be passed on.
+    /// The first error among the messages waiting to be passed on.
     pub(crate) fn fetched_error(&self) -> Option<RDKafkaErrorCode> {
         self.messages[..self.filled].iter().find_map(|&pointer| {
             // SAFETY: the message is ours until it is passed on.
@@ -426,18 +426,18 @@ impl NativeConsumer {
         if room.is_empty() {
             return;
         }
-        // SAFETY: the queue is alive and `room` has the length that is passed; the messages written
-        // there are ours until they are destroyed.
+        // SAFETY: the queue is alive and `room` has the given length; the messages written there
+        // are ours until they are destroyed.
         let taken = unsafe {
             rd::rd_kafka_consume_batch_queue(self.queue.0, 0, room.as_mut_ptr(), room.len())
         };
         self.filled += usize::try_from(taken).unwrap_or(0);
     }
 
-    /// Takes what is there without the batch call. That takes the end of a partition for a message
-    /// here, too, and notes the position behind it; a cooperative group, which pauses partitions that
-    /// stay where they are, has them go on there, and the message at the end is lost (librdkafka 2.12,
-    /// `rd_kafka_q_serve_rkmessages`).
+    /// Takes available messages without the batch call, which treats the end of a partition as a
+    /// message and records the position after it. In a cooperative group, partitions that are
+    /// paused during a rebalance resume from that position, and the message at the end is lost
+    /// (librdkafka 2.12, `rd_kafka_q_serve_rkmessages`).
     fn take_one_by_one(&mut self) {
         while self.filled < self.messages.len() {
             // SAFETY: the client is alive; the message is ours until it is destroyed.
@@ -450,24 +450,24 @@ impl NativeConsumer {
         }
     }
 
-    /// Ends as a process that crashes would: nothing is committed and the group not told, which
-    /// finds out when the session times out.
+    /// Ends as if the process had crashed: nothing is committed, and the group notices only when
+    /// the session times out.
     pub(crate) fn kill(mut self) {
         self.client.destroy_flags = DESTROY_WITHOUT_CLOSE;
     }
 
-    /// Has messages from now on wait to be [settled](Self::settle) when they were passed on.
+    /// From now on, stores the offsets of messages only once they are [settled](Self::settle).
     pub(crate) fn hold_back(&mut self) {
         self.held.get_or_insert_default();
     }
 
-    /// Messages that were passed on and are not settled.
+    /// Number of messages that were passed on but not settled.
     pub(crate) fn held(&self) -> usize {
         self.held.iter().flatten().map(|held| held.messages).sum()
     }
 
-    /// Stores how far the oldest `messages` that are held go, to be committed for the group. Of
-    /// messages that followed one another, it is stored when all are settled.
+    /// Settles the oldest `messages` and stores their offsets, to be committed for the group. The
+    /// offset of consecutive messages is stored once all of them are settled.
     pub(crate) fn settle(&mut self, mut messages: usize) {
         let Some(held) = &mut self.held else { return };
         while let Some(first) = held.front_mut() {
@@ -487,14 +487,14 @@ impl NativeConsumer {
         }
     }
 
-    /// Passes on what was fetched, and stores how far that is, to be committed for the group,
+    /// Passes on the fetched messages and stores their offsets, to be committed for the group,
     /// unless that waits for [`NativeConsumer::settle`].
     pub(crate) fn pass_on(&mut self, mut sink: impl FnMut(Fetched<'_>)) {
         let mut in_a_row = 0;
         let fetched = &self.messages[..std::mem::take(&mut self.filled)];
         for (index, &pointer) in fetched.iter().enumerate() {
-            // SAFETY: the message was handed out by librdkafka, is lent for the call of the sink,
-            // and destroyed once, after that; so is the one after it, which is only looked at.
+            // SAFETY: the message was handed out by librdkafka, is borrowed for the sink's call,
+            // and destroyed once, after that; so is the next one, which is only inspected here.
             unsafe {
                 let message = &*pointer;
                 match error_code(message.err) {
@@ -509,7 +509,7 @@ impl NativeConsumer {
                         sink(Fetched::Error(code));
                     }
                 }
-                // One call does for all that follow one another in a partition.
+                // One call stores the offset of all consecutive messages of a partition.
                 let next = fetched.get(index + 1).map(|&next| &*next);
                 let goes_on = next.is_some_and(|next| {
                     next.partition == message.partition && error_code(next.err).is_none()
@@ -533,7 +533,7 @@ impl NativeConsumer {
     }
 }
 
-/// Whether members of the configured group keep their partitions while it changes.
+/// Whether members of the configured group keep their partitions during a rebalance.
 fn is_cooperative(config: &KafkaConfig) -> bool {
     let has = |name, value| {
         config.get(name).is_some_and(|text| text.to_ascii_lowercase().contains(value))
@@ -541,9 +541,9 @@ fn is_cooperative(config: &KafkaConfig) -> bool {
     has("partition.assignment.strategy", "cooperative") || has("group.protocol", "consumer")
 }
 
-/// Does what librdkafka would do by itself, when the consumer is next polled. Left to itself, it does
-/// not leave a cooperative group whose member is closed while it has partitions (2.12,
-/// `rd_kafka_cgrp_incr_unassign_done`), and the others wait until its session has timed out.
+/// Handles a rebalance as librdkafka would by itself. Without this callback, it does not leave a
+/// cooperative group when a member with partitions is closed (2.12,
+/// `rd_kafka_cgrp_incr_unassign_done`), and the other members wait until its session has timed out.
 pub(super) unsafe extern "C" fn rebalance(
     client: *mut rd::rd_kafka_t,
     event: RDKafkaRespErr,
@@ -551,8 +551,8 @@ pub(super) unsafe extern "C" fn rebalance(
     reports: *mut c_void,
 ) {
     let is_assignment = event == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS;
-    // SAFETY: librdkafka passes a client that is alive, what it was given as opaque, which outlives
-    // the client, and a list that lives through the call and is copied; an error is ours to destroy,
+    // SAFETY: librdkafka passes a client that is alive, its opaque pointer, which outlives the
+    // client, and a list that lives through the call and is copied; an error is ours to destroy,
     // and logged by librdkafka.
     unsafe {
         let is_cooperative = text(rd::rd_kafka_rebalance_protocol(client)) == "COOPERATIVE";
@@ -578,7 +578,7 @@ pub(super) unsafe extern "C" fn rebalance(
     }
 }
 
-/// The high watermark of a partition, as of the last answer to a fetch, whatever its reader sees.
+/// The high watermark of a partition, as of the last fetch response, whatever the isolation level.
 fn high_watermark(client: &Client, topic: &CStr, partition: i32) -> Option<i64> {
     let (mut low, mut high) = (-1, -1);
     // SAFETY: the client is alive, the name ends with a zero byte, and the results outlive the call.
@@ -594,16 +594,16 @@ fn high_watermark(client: &Client, topic: &CStr, partition: i32) -> Option<i64> 
     (code == RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR && high >= 0).then_some(high)
 }
 
-/// The partitions in a list of librdkafka's.
+/// The partitions in a librdkafka list.
 ///
 /// # Safety
-/// The list is one of librdkafka's, and lives as long as the iterator.
+/// The list was created by librdkafka and lives as long as the iterator.
 unsafe fn ids(list: &rd::rd_kafka_topic_partition_list_t) -> impl Iterator<Item = i32> {
     let count = usize::try_from(list.cnt).unwrap_or(0);
     let elements = if count == 0 {
         &[]
     } else {
-        // SAFETY: as the caller promises, the list holds as many elements as it says.
+        // SAFETY: guaranteed by the caller; the list has `cnt` elements.
         unsafe { std::slice::from_raw_parts(list.elems, count) }
     };
     elements.iter().map(|element| element.partition)
@@ -612,17 +612,17 @@ unsafe fn ids(list: &rd::rd_kafka_topic_partition_list_t) -> impl Iterator<Item 
 fn c_name(topic: &str) -> Result<CString, KafkaError> {
     CString::new(topic).map_err(|_| KafkaError::Library {
         action: format!("read topic '{topic}'"),
-        reason: "its name holds a zero byte".to_owned(),
+        reason: "its name contains a zero byte".to_owned(),
     })
 }
 
-/// Stores that a message has been read. This fails for a partition that was taken away meanwhile:
-/// its next reader goes on from the last commit.
+/// Stores the offset of a read message. This fails for a partition that has been revoked: its next
+/// reader continues from the last commit.
 ///
 /// # Safety
 /// `message` was handed out by a consumer and is not destroyed.
 unsafe fn store_offset(message: *mut rd::rd_kafka_message_t) {
-    // SAFETY: as the caller promises; an error is ours to destroy.
+    // SAFETY: guaranteed by the caller; an error is ours to destroy.
     unsafe {
         let error = rd::rd_kafka_offset_store_message(message);
         if !error.is_null() {
@@ -632,14 +632,14 @@ unsafe fn store_offset(message: *mut rd::rd_kafka_message_t) {
 }
 
 impl NativeConsumer {
-    /// Commits what was read and leaves the group, unless no broker answers in time.
+    /// Commits the stored offsets and leaves the group; false if no broker answers in time.
     fn close(&mut self) -> bool {
         if self.alone.is_some() {
             return true;
         }
         let deadline = Instant::now() + CLOSE_TIMEOUT;
         // SAFETY: the client and its queue are alive; an error is ours to destroy, and so is a
-        // message that still comes.
+        // message that still arrives.
         unsafe {
             let error = rd::rd_kafka_consumer_close_queue(self.client.handle, self.queue.0);
             if !error.is_null() {
@@ -663,8 +663,8 @@ impl NativeConsumer {
 impl Drop for NativeConsumer {
     fn drop(&mut self) {
         self.drop_fetched();
-        // SAFETY: what was not settled is destroyed, once, and not stored as read; the client is
-        // alive.
+        // SAFETY: unsettled messages are destroyed once, without storing their offsets; the client
+        // is alive.
         unsafe {
             for held in self.held.take().into_iter().flatten() {
                 rd::rd_kafka_message_destroy(held.last);
@@ -686,10 +686,10 @@ impl Drop for NativeConsumer {
 }
 
 impl Alone {
-    /// Begins to read partitions of `topic` into `queue`.
+    /// Starts reading partitions of `topic` into `queue`.
     ///
     /// # Safety
-    /// The topic is a handle of the client that the queue is of, and both are alive.
+    /// Topic and queue belong to the same client, and both are alive.
     unsafe fn start(
         &mut self,
         topic: *mut rd::rd_kafka_topic_t,
@@ -697,7 +697,7 @@ impl Alone {
         queue: &Queue,
     ) -> RDKafkaRespErr {
         for &(partition, offset) in starts {
-            // SAFETY: as the caller promises.
+            // SAFETY: guaranteed by the caller.
             unsafe {
                 if rd::rd_kafka_consume_start_queue(topic, partition, offset, queue.0) != 0 {
                     return rd::rd_kafka_last_error();
@@ -708,7 +708,7 @@ impl Alone {
         RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR
     }
 
-    /// Ends reading. No broker is asked.
+    /// Stops reading, without contacting a broker.
     ///
     /// # Safety
     /// The client is alive.
@@ -724,11 +724,11 @@ impl Alone {
     }
 }
 
-/// Bytes that librdkafka lends; `None` for null, which is not the same as no bytes.
+/// Bytes borrowed from librdkafka; `None` for null, as distinct from empty.
 ///
 /// # Safety
 /// `start` is null or points to `len` bytes that live for `'a`.
 unsafe fn bytes<'a>(start: *const c_void, len: usize) -> Option<&'a [u8]> {
-    // SAFETY: as the caller promises.
+    // SAFETY: guaranteed by the caller.
     (!start.is_null()).then(|| unsafe { std::slice::from_raw_parts(start.cast::<u8>(), len) })
 }
