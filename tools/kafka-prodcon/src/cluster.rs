@@ -15,7 +15,6 @@ use bench_kafka::options::ConnectionArgs;
 use bench_services::embedded::{BACKLOG_MAX_BYTES, EmbeddedKafka};
 use bench_services::local;
 
-use crate::clients::Target;
 use crate::options::{From, TopicArgs};
 use crate::settings::Settings;
 
@@ -28,6 +27,23 @@ pub(crate) struct Cluster {
     shutdown: Shutdown,
     embedded: Option<RefCell<EmbeddedKafka>>,
     connection: ConnectionArgs,
+}
+
+/// The size of a cluster and of the topic that clients use on it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ClusterSize {
+    /// Whether it is an embedded broker, which slows producers down, so that little is ever queued.
+    pub(crate) is_embedded: bool,
+    pub(crate) brokers: u64,
+    /// Partitions of the topic.
+    pub(crate) partitions: u64,
+}
+
+impl ClusterSize {
+    /// An embedded broker with a topic of this many partitions.
+    pub(crate) fn embedded(partitions: u32) -> Self {
+        Self { is_embedded: true, brokers: 1, partitions: partitions.into() }
+    }
 }
 
 /// The topic's partitions, and a warning if there are too few.
@@ -99,12 +115,12 @@ impl Cluster {
         self.shutdown.interruptible(doing, move || call(&admin))
     }
 
-    /// The cluster as its clients see it, with a topic of this many partitions.
-    pub(crate) fn target(&self, partitions: u32) -> Target {
+    /// The cluster's size, with a topic of this many partitions.
+    pub(crate) fn target(&self, partitions: u32) -> ClusterSize {
         let cluster = self.ask("looking up the cluster's size", Admin::cluster);
         let brokers = cluster.map_or(1, |cluster| cluster.map_or(1, |cluster| cluster.brokers));
         let is_embedded = self.embedded.is_some();
-        Target { is_embedded, brokers: brokers.into(), partitions: partitions.into() }
+        ClusterSize { is_embedded, brokers: brokers.into(), partitions: partitions.into() }
     }
 
     /// Timeout of connecting and of administrative operations.

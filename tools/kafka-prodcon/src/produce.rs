@@ -11,8 +11,8 @@ use bench_core::message::{MessageFormat, RunId};
 use bench_kafka::config::KafkaConfig;
 use clap::ArgMatches;
 
-use crate::clients::{self, Target};
-use crate::cluster::Cluster;
+use crate::clients;
+use crate::cluster::{Cluster, ClusterSize};
 use crate::consumers::{self, connect_receivers};
 use crate::kills::{self, Follow};
 use crate::landing::{Consumer, Landing};
@@ -49,7 +49,7 @@ pub(crate) fn produce_and_consume(options: &Options, matches: &ArgMatches) -> Re
         Ok(check_limits(&[producers, consumers])?)
     };
     // Before an embedded broker starts, which inherits this process's limits.
-    room(Target::embedded(wanted))?;
+    room(ClusterSize::embedded(wanted))?;
     let run = RunId::random();
     let (producer_config, consumer_config) = configs(&settings, options, &workload, run)?;
     let kills = kills::check(
