@@ -67,7 +67,7 @@ impl Reader {
         for (name, value) in [
             ("auto.offset.reset", "earliest"),
             ("fetch.wait.max.ms", "10"),
-            // Messages of aborted transactions also belong to somebody.
+            // Messages of aborted transactions also have an owner.
             ("isolation.level", "read_uncommitted"),
         ] {
             config.set(name, value);

@@ -276,8 +276,8 @@ impl NativeConsumer {
                 reason: "a member of a group gets its partitions from the group".to_owned(),
             });
         };
-        // SAFETY: client and queue are alive, and the name ends with a zero byte; a topic
-        // configuration of null asks for the client's own.
+        // SAFETY: client and queue are alive, and the name ends with a zero byte; a null topic
+        // configuration means the client's.
         let code = unsafe {
             alone.stop();
             let handle =

@@ -154,8 +154,8 @@ unsafe extern "C" fn error(
     reason: *const c_char,
     reports: *mut c_void,
 ) {
-    // SAFETY: librdkafka passes a string that lives through the call, and what it was given as
-    // opaque, which outlives the client.
+    // SAFETY: librdkafka passes a string that lives through the call, and its opaque pointer, which
+    // outlives the client.
     unsafe { (*reports.cast::<Reports>()).take(code, &text(reason)) }
 }
 

@@ -104,8 +104,8 @@ impl NativeProducer {
         let name = CString::new(topic).map_err(|_| failed("its name contains a zero byte"))?;
         let (wake_up, writer) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::NONBLOCK)
             .map_err(|error| failed(&error.to_string()))?;
-        // SAFETY: the client is alive, the name ends with a zero byte, and a topic configuration of
-        // null asks for the client's own.
+        // SAFETY: the client is alive, the name ends with a zero byte, and a null topic
+        // configuration means the client's.
         let topic =
             unsafe { rd::rd_kafka_topic_new(client.handle, name.as_ptr(), ptr::null_mut()) };
         if topic.is_null() {
@@ -139,8 +139,8 @@ impl NativeProducer {
     /// partition, choosing one is skipped, which is a large part of the cost per message.
     pub(crate) fn learn_topic(&mut self, timeout: Duration) -> Result<(), KafkaError> {
         let mut metadata = ptr::null();
-        // SAFETY: client and topic are alive; what was handed out is destroyed after its last use,
-        // and holds as many topics as it says.
+        // SAFETY: client and topic are alive; the returned metadata is destroyed after its last
+        // use, and has `topic_cnt` topics.
         let code = unsafe {
             let code = rd::rd_kafka_metadata(
                 self.client.handle,

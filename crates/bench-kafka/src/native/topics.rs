@@ -186,7 +186,7 @@ impl Event {
     /// # Safety
     /// The event answers this `request`.
     unsafe fn outcome(&self, request: TopicRequest<'_>) -> Result<(), Refusal> {
-        // SAFETY: the event is alive; what it lends is copied before its end.
+        // SAFETY: the event is alive; borrowed data is copied before its end.
         unsafe {
             if let Some(code) = error_code(rd::rd_kafka_event_error(self.0)) {
                 return Err(Refusal::new(code, None));
