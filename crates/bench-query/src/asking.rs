@@ -1,4 +1,4 @@
-//! Reading to the end, and what is said then.
+//! Reading to the end and printing the statistics.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -15,9 +15,9 @@ use bench_core::transport::{Incoming, NoConnection, Receive, TransportError};
 use crate::QueryArgs;
 use crate::figures::Figures;
 use crate::records::{Observation, Reading};
-use crate::report::Answer;
+use crate::report::QueryReport;
 
-/// The tool that is asked.
+/// The tool that runs the query.
 #[derive(Debug, Clone, Copy)]
 pub struct Tool {
     /// Its name.
@@ -26,46 +26,46 @@ pub struct Tool {
     pub version: &'static str,
 }
 
-/// What is read.
+/// The source of the records.
 #[derive(Debug, Clone, Copy)]
 pub struct Subject<'a> {
-    /// What it is: stream, table, topic. The JSON form has its name in a field of this name.
+    /// Its kind: stream, table or topic. Also the name of the field with its name in JSON.
     pub kind: &'static str,
     /// Its name.
     pub name: &'a str,
 }
 
-/// A query that is ready to be carried out.
+/// A query that is ready to run.
 pub struct Query<'a, R> {
     /// The tool.
     pub tool: Tool,
-    /// What is asked.
+    /// Its options.
     pub args: &'a QueryArgs,
-    /// Of what.
+    /// Its source.
     pub subject: Subject<'a>,
-    /// Connected with it.
+    /// Receivers connected to the source.
     pub receivers: Vec<R>,
-    /// When they stop. Records are taken as they are, whatever it says.
+    /// When they stop. Records are accepted in any format, whatever this says.
     pub consumer: ConsumerConfig,
-    /// Records beyond so many do not count.
+    /// Limit on records; later ones do not count.
     pub records_max: Option<u64>,
-    /// Ends reading at an interrupt.
+    /// Stops reading on an interrupt.
     pub shutdown: &'a Shutdown,
-    /// Of the receivers, too.
+    /// The receivers' clock.
     pub clock: SystemClock,
-    /// How the answer looks.
+    /// The form of the output.
     pub output: OutputFormat,
 }
 
 impl<R: Receive + Send> Query<'_, R> {
     /// Reads to the end and prints the statistics of `field`.
-    pub fn carry_out(self, field: &str) -> Result<Exit> {
+    pub fn run(self, field: &str) -> Result<Exit> {
         let Self { args, clock, shutdown, .. } = self;
         let reading = Reading { field: field.to_owned(), group_by: args.group_by.clone() };
         let reading = Arc::new(reading);
         let figures = Figures::new(&args.stats, reading.group_by.is_some(), self.records_max);
-        let asked = Arc::new(Mutex::new(Asked { figures, last_ns: 0 }));
-        let asking = |receiver| Asking {
+        let asked = Arc::new(Mutex::new(Shared { figures, last_ns: 0 }));
+        let asking = |receiver| ObservingReceiver {
             receiver,
             clock,
             reading: Arc::clone(&reading),
@@ -92,7 +92,7 @@ impl<R: Receive + Send> Query<'_, R> {
         let (totals, error) = done?;
         let fell_silent = totals.is_behind && totals.early_stop == Some(EarlyStop::Silence);
         let asked = asked.lock().unwrap_or_else(PoisonError::into_inner);
-        let answer = Answer {
+        let answer = QueryReport {
             tool: self.tool,
             subject: self.subject,
             reading: &reading,
@@ -111,8 +111,7 @@ impl<R: Receive + Send> Query<'_, R> {
         }
         if fell_silent {
             bail!(
-                "reading stopped before the end, since nothing had come for the time of \
-                 --drain-timeout; raise it"
+                "reading stopped before the end, since nothing arrived for --drain-timeout; raise it"
             );
         }
         if let Some(problem) = answer.problem() {
@@ -122,25 +121,25 @@ impl<R: Receive + Send> Query<'_, R> {
     }
 }
 
-/// What all consumers together have seen.
-struct Asked {
+/// The figures of all consumers together.
+struct Shared {
     figures: Figures,
-    /// When the last record came; 0 before the first.
+    /// When the last record arrived; 0 before the first.
     last_ns: InstantNs,
 }
 
-/// A consumer that looks into the messages it passes on.
-struct Asking<R> {
+/// A receiver that inspects the messages it passes on.
+struct ObservingReceiver<R> {
     receiver: R,
     clock: SystemClock,
     reading: Arc<Reading>,
-    /// Locked once for each batch.
-    asked: Arc<Mutex<Asked>>,
-    /// Used again for each batch.
+    /// Locked once per batch.
+    asked: Arc<Mutex<Shared>>,
+    /// Reused for each batch.
     observations: Vec<Observation>,
 }
 
-impl<R: Receive> Receive for Asking<R> {
+impl<R: Receive> Receive for ObservingReceiver<R> {
     fn receive(
         &mut self,
         until_ns: InstantNs,
@@ -151,7 +150,7 @@ impl<R: Receive> Receive for Asking<R> {
             observations.push(reading.observe(incoming.value));
             sink(incoming);
         });
-        // What came before an error counts, too.
+        // Messages before an error count as well.
         if !observations.is_empty() {
             let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
             for observation in observations.drain(..) {
@@ -175,7 +174,7 @@ impl<R: Receive> Receive for Asking<R> {
     }
 }
 
-/// Statistics leave no result folder.
+/// A query leaves no result folder.
 struct NoRecord;
 
 impl IntervalSink for NoRecord {
@@ -201,7 +200,7 @@ mod tests {
         raw: bool,
     }
 
-    /// One record, and then silence, although there is more.
+    /// One record, followed by silence although there is more.
     struct Stuck {
         clock: SystemClock,
         has_come: bool,
@@ -249,7 +248,7 @@ mod tests {
             clock,
             output: OutputFormat::Json,
         };
-        let error = query.carry_out("n").expect_err("it is not complete").to_string();
+        let error = query.run("n").expect_err("incomplete").to_string();
         assert!(error.contains("--drain-timeout"), "{error}");
     }
 }

@@ -139,7 +139,7 @@ fn query(
         clock,
         output: options.output.output,
     };
-    query.carry_out(field)
+    query.run(field)
 }
 
 /// The consumers to connect.
