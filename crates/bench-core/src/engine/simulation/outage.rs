@@ -102,8 +102,8 @@ fn outages_invalidate_runs_and_lower_their_rates() {
     let summary = summary(&plan, &run.totals);
     let verdict = summary.verdict();
     assert_eq!(verdict.outcome, VerdictOutcome::Invalid);
-    let reason = "1499 messages were confirmed, and 50.033 % of those due got no answer, where \
-                  --unanswered-max allows 1 %: it stands still";
+    let reason = "1499 messages were confirmed, but 50.033 % of those due went unacknowledged \
+                  (--unanswered-max is 1 %): it stands still";
     assert!(verdict.reasons.contains(&reason.to_owned()), "{verdict:?}");
     let rate = |rate: Option<f64>| rate.expect("six seconds");
     let produced = summary.produced.expect("it sent");

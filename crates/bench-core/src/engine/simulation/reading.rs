@@ -135,7 +135,7 @@ fn simultaneous_messages_give_a_reason_instead_of_a_rate() {
     let consumed = summary.consumed.as_ref().expect("it received");
     assert_eq!((consumed.received, consumed.rate_msg_per_s), (500, None));
     let warnings = summary.warnings().join("\n");
-    assert!(warnings.contains("no time over which to count a rate"), "{warnings}");
+    assert!(warnings.contains("so there is no receiving rate"), "{warnings}");
 }
 
 #[test]
@@ -216,7 +216,7 @@ fn messages_after_an_early_stop_are_unread() {
 fn silence_before_the_end_is_invalid() {
     let at_ns = |k| START_NS + if k < 600 { k * MS } else { 60 * SECOND_NS };
     for (messages_max, reasons) in [
-        (None, "reading stopped before the end, since nothing had come"),
+        (None, "reading stopped before the end, since no message arrived"),
         // As requested.
         (Some(100), ""),
     ] {
