@@ -3,10 +3,12 @@
 //! Every call blocks, at most for the timeout given to [`Admin::connect`]; calls that change a
 //! topic return once the cluster's metadata shows the change.
 
+mod connect;
+mod offsets;
 mod sample;
+mod topics;
 
 use std::collections::BTreeMap;
-use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use futures_executor::block_on;
@@ -14,35 +16,24 @@ use rdkafka::admin::{AdminClient, AdminOptions, ConfigEntry, ConfigSource, Resou
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::KafkaError as LibraryError;
 use rdkafka::metadata::{Metadata, MetadataTopic};
-use rdkafka::producer::{BaseProducer, DeliveryResult, Producer, ProducerContext};
-use rdkafka::types::{RDKafkaErrorCode, RDKafkaRespErr};
-use rdkafka::{ClientContext, Offset, TopicPartitionList};
+use rdkafka::producer::{BaseProducer, Producer as _};
+use rdkafka::types::RDKafkaRespErr;
 
+pub use offsets::PartitionWatermarks;
 pub use sample::SampledMessage;
+pub use topics::TopicOutcome;
 
 use crate::answers::Subject;
 use crate::complaint::Complaint;
 use crate::config::KafkaConfig;
 use crate::error::{KafkaError, is_passing};
-use crate::native::{TopicRequest, request_topic};
-use crate::reading::OpenTransaction;
+use connect::{Complaints, name_mismatch, wait_for_broker};
 
 /// Default timeout of [`Admin::connect`] and of each operation.
 pub const TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
 
 /// Interval between polls of the cluster's metadata.
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
-
-/// Interval between polls for the end of a transaction.
-const TRANSACTION_POLL: Duration = Duration::from_millis(200);
-
-/// Timeout of the first attempt to reach a broker. The client's errors are read between attempts,
-/// so that a rejected login ends the wait; each attempt takes twice as long as the one before,
-/// which leaves time for a distant broker's answer.
-const CONNECT_ATTEMPT: Duration = Duration::from_millis(250);
-
-/// How long to check whether a certificate would be trusted under another name.
-const PROBE: Duration = Duration::from_secs(2);
 
 /// A connection for administration.
 pub struct Admin {
@@ -68,26 +59,6 @@ pub struct TopicInfo {
     pub internal: bool,
 }
 
-/// The offset range in which a partition holds messages.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct PartitionWatermarks {
-    /// The partition, from 0.
-    pub partition: i32,
-    /// The offset of the oldest retained message.
-    pub low: i64,
-    /// The offset of the next message.
-    pub high: i64,
-}
-
-impl PartitionWatermarks {
-    /// Number of offsets between the watermarks: the number of messages, or more in compacted
-    /// topics and where transactions left markers.
-    #[must_use]
-    pub fn offsets(&self) -> u64 {
-        u64::try_from(self.high.saturating_sub(self.low)).unwrap_or(0)
-    }
-}
-
 /// The cluster that a connection leads to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClusterInfo {
@@ -95,32 +66,6 @@ pub struct ClusterInfo {
     pub id: Option<String>,
     /// How many brokers are up.
     pub brokers: u32,
-}
-
-/// Result of [`Admin::ensure_topic`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TopicOutcome {
-    /// The topic did not exist and was created with the requested partitions.
-    Created,
-    /// The topic had too few partitions; more were added.
-    Extended {
-        /// Partitions before.
-        from: u32,
-        /// Partitions now.
-        to: u32,
-    },
-    /// The topic has at least the requested partitions.
-    Enough {
-        /// Partitions now.
-        partitions: u32,
-    },
-    /// The topic has too few partitions and may not be extended.
-    TooFew {
-        /// Partitions now.
-        have: u32,
-        /// Requested partitions.
-        wanted: u32,
-    },
 }
 
 impl Admin {
@@ -211,148 +156,6 @@ impl Admin {
         }
     }
 
-    /// Creates a topic and waits until every partition answers. Without a replication factor the
-    /// brokers use their default.
-    pub fn create_topic(
-        &self,
-        name: &str,
-        partitions: u32,
-        replication: Option<u32>,
-        configs: &BTreeMap<String, String>,
-    ) -> Result<(), KafkaError> {
-        let action = format!("create topic '{name}' with {partitions} partitions");
-        // In the protocol, -1 means the broker's default.
-        let replication = replication.map_or(-1, to_native);
-        let partitions_wanted = to_native(partitions);
-        let create =
-            TopicRequest::Create { partitions: partitions_wanted, replication, settings: configs };
-        self.request(&action, name, create)?;
-        self.wait_for_partitions(name, partitions, &action)
-    }
-
-    /// Adds partitions to a topic until it has `total`, and waits until they answer.
-    pub fn add_partitions(&self, name: &str, total: u32) -> Result<(), KafkaError> {
-        let action = format!("extend topic '{name}' to {total} partitions");
-        let total_wanted = usize::try_from(total).unwrap_or(usize::MAX);
-        self.request(&action, name, TopicRequest::Extend { total: total_wanted })?;
-        self.wait_for_partitions(name, total, &action)
-    }
-
-    /// Deletes a topic and waits until it is gone.
-    pub fn delete_topic(&self, name: &str) -> Result<(), KafkaError> {
-        let action = format!("delete topic '{name}'");
-        self.request(&action, name, TopicRequest::Delete)?;
-        self.wait_until(&action, || Ok(self.topic(name)?.is_none()))
-    }
-
-    /// Deletes a topic and creates it again with the same partitions, replication factor and
-    /// configuration. If creating it fails, the error says how to do it by hand. ACLs stay, since
-    /// they refer to the name; committed offsets of groups are deleted with the old topic, and
-    /// partitions may move to other brokers.
-    pub fn recreate_topic(&self, name: &str) -> Result<(), KafkaError> {
-        let topic = self.topic(name)?.ok_or_else(|| no_such(name))?;
-        let configs = self.topic_config(name)?;
-        self.delete_topic(name)?;
-        let deadline = Instant::now() + self.timeout;
-        loop {
-            let created =
-                self.create_topic(name, topic.partitions, Some(topic.replication), &configs);
-            let Err(error) = created else { return Ok(()) };
-            // Brokers reserve a deleted name for a moment after it has gone from the metadata.
-            let is_too_early = error.code() == Some(RDKafkaErrorCode::TopicAlreadyExists);
-            if !is_too_early || Instant::now() >= deadline {
-                return Err(not_recreated(&topic, &configs, error));
-            }
-            std::thread::sleep(POLL_INTERVAL);
-        }
-    }
-
-    /// Deletes the records of all partitions of a topic, up to their high watermarks.
-    pub fn delete_records_to_end(&self, name: &str) -> Result<(), KafkaError> {
-        let action = format!("delete the records of topic '{name}'");
-        let topic = self.topic(name)?.ok_or_else(|| no_such(name))?;
-        let mut offsets = TopicPartitionList::new();
-        for partition in 0..to_native(topic.partitions) {
-            offsets
-                .add_partition_offset(name, partition, Offset::End)
-                .map_err(|error| KafkaError::from_library(action.as_str(), &error))?;
-        }
-        self.retry_while_passing(|| {
-            let result = block_on(self.operations.delete_records(&offsets, &self.options()));
-            let failed = |action: String, error| {
-                self.failed(action, &error, &Subject::topic("DELETE", name))
-            };
-            let deleted = result.map_err(|error| failed(action.clone(), error))?;
-            let refused = deleted
-                .elements()
-                .into_iter()
-                .find_map(|partition| Some((partition.partition(), partition.error().err()?)));
-            refused.map_or(Ok(()), |(partition, error)| {
-                Err(failed(format!("{action}, partition {partition}"), error))
-            })
-        })
-    }
-
-    /// The watermarks of every partition of a topic. Messages of open transactions lie below them.
-    pub fn watermarks(&self, name: &str) -> Result<Vec<PartitionWatermarks>, KafkaError> {
-        let topic = self.topic(name)?.ok_or_else(|| no_such(name))?;
-        (0..to_native(topic.partitions))
-            .map(|partition| self.partition_watermarks(name, partition))
-            .collect()
-    }
-
-    /// Waits until the open transactions of a topic have ended: they hide later messages from
-    /// read-committed consumers. Logs once what it waits for, and stops when `is_cancelled`.
-    pub fn await_transactions(
-        &self,
-        name: &str,
-        is_cancelled: impl Fn() -> bool,
-    ) -> Result<(), KafkaError> {
-        let mut config = self.config.clone();
-        config.set("isolation.level", "read_committed");
-        let native = config.to_client_config();
-        let reader: BaseProducer<Complaints> =
-            native.create_with_context(Complaints::default()).map_err(|error| {
-                KafkaError::from_library(format!("read the offsets of topic '{name}'"), &error)
-            })?;
-        for PartitionWatermarks { partition, high, .. } in self.watermarks(name)? {
-            loop {
-                let offset = self.watermarks_as(&reader, name, partition)?.high;
-                if offset >= high || is_cancelled() {
-                    break;
-                }
-                OpenTransaction { partition, offset }.announce(name);
-                std::thread::sleep(TRANSACTION_POLL);
-            }
-        }
-        Ok(())
-    }
-
-    fn partition_watermarks(
-        &self,
-        name: &str,
-        partition: i32,
-    ) -> Result<PartitionWatermarks, KafkaError> {
-        self.watermarks_as(&self.client, name, partition)
-    }
-
-    /// The watermarks as this client's `isolation.level` shows them.
-    fn watermarks_as(
-        &self,
-        client: &BaseProducer<Complaints>,
-        name: &str,
-        partition: i32,
-    ) -> Result<PartitionWatermarks, KafkaError> {
-        let action = || format!("read the watermarks of topic '{name}', partition {partition}");
-        self.retry_while_passing(|| {
-            let (low, high) =
-                client.client().fetch_watermarks(name, partition, self.timeout).map_err(
-                    |error| self.failed(action(), &error, &Subject::topic("DESCRIBE", name)),
-                )?;
-            Ok(PartitionWatermarks { partition, low, high })
-        })
-    }
-
     /// The topic's own settings that can be set: those that a replacement topic needs.
     pub fn topic_config(&self, name: &str) -> Result<BTreeMap<String, String>, KafkaError> {
         let own = self
@@ -396,64 +199,10 @@ impl Admin {
         Ok(entries)
     }
 
-    /// Ensures that a topic exists with at least `wanted` partitions: creates a missing topic, and
-    /// extends one with too few partitions if `may_extend`. The replication factor applies only to
-    /// a new topic.
-    pub fn ensure_topic(
-        &self,
-        name: &str,
-        wanted: u32,
-        replication: Option<u32>,
-        may_extend: bool,
-    ) -> Result<TopicOutcome, KafkaError> {
-        let have = match self.topic(name)? {
-            Some(topic) => topic.partitions,
-            None => match self.create_topic(name, wanted, replication, &BTreeMap::new()) {
-                Ok(()) => return Ok(TopicOutcome::Created),
-                // Another client has created it meanwhile, or this request was retried because the
-                // first answer was lost with a broker.
-                Err(error) if error.code() == Some(RDKafkaErrorCode::TopicAlreadyExists) => {
-                    let topic = self.topic(name)?.ok_or(error)?;
-                    let action = format!("wait for topic '{name}'");
-                    self.wait_for_partitions(name, topic.partitions, &action)?;
-                    topic.partitions
-                }
-                Err(error) => return Err(error),
-            },
-        };
-        if have >= wanted {
-            return Ok(TopicOutcome::Enough { partitions: have });
-        }
-        if !may_extend {
-            return Ok(TopicOutcome::TooFew { have, wanted });
-        }
-        self.add_partitions(name, wanted)?;
-        Ok(TopicOutcome::Extended { from: have, to: wanted })
-    }
-
     fn metadata(&self, topic: Option<&str>, action: &str) -> Result<Metadata, KafkaError> {
         let metadata = self.client.client().fetch_metadata(topic, self.timeout);
         let subject = Subject::topic("DESCRIBE", topic.unwrap_or_default());
         metadata.map_err(|error| self.failed(action, &error, &subject))
-    }
-
-    /// Requests a change of a topic.
-    fn request(
-        &self,
-        action: &str,
-        name: &str,
-        request: TopicRequest<'_>,
-    ) -> Result<(), KafkaError> {
-        let right = match request {
-            TopicRequest::Create { .. } => "CREATE",
-            TopicRequest::Extend { .. } => "ALTER",
-            TopicRequest::Delete => "DELETE",
-        };
-        request_topic(self.client.client(), name, request, self.timeout).map_err(|refusal| {
-            let subject = Subject::topic(right, name);
-            KafkaError::answer(action, refusal.code, &subject, refusal.words.as_deref())
-                .because_of(self.complaint())
-        })
     }
 
     /// Converts the client library's error in `action`.
@@ -475,22 +224,6 @@ impl Admin {
             .last()
             .or_else(|| self.operations.inner().context().last())
             .map(|last| last.complaint)
-    }
-
-    fn wait_for_partitions(&self, name: &str, wanted: u32, action: &str) -> Result<(), KafkaError> {
-        self.wait_until(action, || {
-            let metadata = self.metadata(Some(name), action)?;
-            let topic = metadata.topics().iter().find(|topic| topic.name() == name);
-            let led = topic.map_or(0, |topic| {
-                topic.partitions().iter().filter(|partition| partition.leader() >= 0).count()
-            });
-            Ok(count(led) >= wanted)
-        })?;
-        // Brokers announce partitions a moment before they serve them.
-        for partition in 0..to_native(wanted) {
-            self.partition_watermarks(name, partition)?;
-        }
-        Ok(())
     }
 
     /// Retries transient errors until the timeout.
@@ -532,130 +265,6 @@ impl Admin {
     }
 }
 
-/// Keeps the last connection error that the client library reported.
-#[derive(Default)]
-pub(crate) struct Complaints {
-    last: Mutex<Option<Heard>>,
-}
-
-#[derive(Clone)]
-struct Heard {
-    code: Option<RDKafkaErrorCode>,
-    complaint: Complaint,
-}
-
-impl Complaints {
-    fn last(&self) -> Option<Heard> {
-        self.last.lock().ok().and_then(|last| last.clone())
-    }
-
-    fn forget(&self) {
-        if let Ok(mut last) = self.last.lock() {
-            *last = None;
-        }
-    }
-}
-
-impl ClientContext for Complaints {
-    fn log(&self, _level: RDKafkaLogLevel, facility: &str, message: &str) {
-        tracing::debug!(facility, "{message}");
-        if facility == "FAIL"
-            && let Ok(mut last) = self.last.lock()
-            // An error says as much, and also has a code.
-            && last.as_ref().is_none_or(|heard| heard.code.is_none())
-        {
-            let line = message.split_once("]: ").map_or(message, |(_, line)| line);
-            *last = Some(Heard { code: None, complaint: Complaint::new(line) });
-        }
-    }
-
-    fn error(&self, error: LibraryError, reason: &str) {
-        tracing::debug!("{reason}");
-        let code = error.rdkafka_error_code();
-        // `AllBrokersDown` follows from the error before it, which gives the reason; the end of a
-        // partition is not an error.
-        if matches!(code, Some(RDKafkaErrorCode::AllBrokersDown | RDKafkaErrorCode::PartitionEOF)) {
-            return;
-        }
-        if let Ok(mut last) = self.last.lock() {
-            *last = Some(Heard { code, complaint: Complaint::new(reason) });
-        }
-    }
-}
-
-impl ProducerContext for Complaints {
-    type DeliveryOpaque = ();
-
-    fn delivery(&self, _result: &DeliveryResult<'_>, _opaque: Self::DeliveryOpaque) {}
-}
-
-/// Waits until a broker has answered a request.
-fn wait_for_broker(
-    client: &BaseProducer<Complaints>,
-    servers: &str,
-    timeout: Duration,
-) -> Result<(), KafkaError> {
-    let deadline = Instant::now() + timeout;
-    let mut attempt = CONNECT_ATTEMPT;
-    loop {
-        let left = deadline.saturating_duration_since(Instant::now());
-        if client.client().fetch_metadata(None, left.min(attempt)).is_ok() {
-            return Ok(());
-        }
-        // For an interval, not once: most queued events are log lines.
-        client.poll(POLL_INTERVAL);
-        let heard = client.context().last();
-        let servers = servers.to_owned();
-        match heard {
-            Some(Heard { code: Some(code), complaint }) if is_final(code) => {
-                return Err(KafkaError::Refused { servers, complaint });
-            }
-            heard if left.is_zero() => {
-                let complaint = heard.map(|heard| heard.complaint);
-                return Err(KafkaError::Unreachable { servers, timeout, complaint });
-            }
-            _ => attempt *= 2,
-        }
-    }
-}
-
-/// Checks whether an untrusted certificate is only issued for another host name, which the client
-/// library does not report: TLS then succeeds without checking the name and without a login.
-fn name_mismatch(error: KafkaError, config: &KafkaConfig) -> KafkaError {
-    let KafkaError::Refused { servers, complaint } = error else { return error };
-    if !complaint.is_about_trust() {
-        return KafkaError::Refused { servers, complaint };
-    }
-    let mut probe = config.to_client_config();
-    for (name, value) in
-        [("security.protocol", "ssl"), ("ssl.endpoint.identification.algorithm", "none")]
-    {
-        probe.set(name, value);
-    }
-    for name in ["sasl.username", "sasl.password", "sasl.mechanism"] {
-        probe.remove(name);
-    }
-    let client: Result<BaseProducer<Complaints>, _> =
-        probe.create_with_context(Complaints::default());
-    let is_trusted = client.is_ok_and(|client| match wait_for_broker(&client, &servers, PROBE) {
-        Err(KafkaError::Refused { complaint, .. }) => !complaint.is_about_trust(),
-        _ => true,
-    });
-    let complaint = if is_trusted { complaint.for_another_name() } else { complaint };
-    KafkaError::Refused { servers, complaint }
-}
-
-/// Whether retrying is pointless.
-fn is_final(code: RDKafkaErrorCode) -> bool {
-    matches!(
-        code,
-        RDKafkaErrorCode::Authentication
-            | RDKafkaErrorCode::SaslAuthenticationFailed
-            | RDKafkaErrorCode::UnsupportedSASLMechanism
-            | RDKafkaErrorCode::SSL
-    )
-}
-
 /// Describes a topic of the metadata; `None` while it is being deleted and has no partitions left.
 fn describe(topic: &MetadataTopic) -> Option<TopicInfo> {
     let partitions = topic.partitions();
@@ -673,20 +282,6 @@ fn describe(topic: &MetadataTopic) -> Option<TopicInfo> {
 
 fn no_such(topic: &str) -> KafkaError {
     KafkaError::NoSuchTopic { topic: topic.to_owned() }
-}
-
-/// The error for a topic that was deleted and not created again, with all that is needed to create
-/// it.
-fn not_recreated(
-    topic: &TopicInfo,
-    configs: &BTreeMap<String, String>,
-    error: KafkaError,
-) -> KafkaError {
-    let TopicInfo { name, partitions, replication, .. } = topic;
-    let settings = configs.iter().map(|(key, value)| format!(" --topic-config '{key}={value}'"));
-    let options = format!("--partitions {partitions} --replication-factor {replication}")
-        + &settings.collect::<String>();
-    KafkaError::NotRecreated { topic: name.clone(), options, source: Box::new(error) }
 }
 
 fn count(length: usize) -> u32 {
