@@ -1,8 +1,7 @@
 //! Receives in batches and stores the offsets of what was passed on.
 
-use std::borrow::Cow;
 use std::collections::VecDeque;
-use std::ffi::{CStr, CString, c_int, c_void};
+use std::ffi::{CStr, CString, c_int};
 use std::ptr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,6 +10,8 @@ use rdkafka::bindings as rd;
 use rdkafka::topic_partition_list::TopicPartitionList;
 use rdkafka::types::{RDKafkaErrorCode, RDKafkaRespErr};
 
+use super::alone::Alone;
+use super::record::Record;
 use super::{Client, Queue, Reports, error_code, library, millis, text};
 use crate::answers::Subject;
 use crate::config::KafkaConfig;
@@ -40,15 +41,6 @@ pub(crate) enum Membership {
     Group,
     /// It belongs to no group: no request names one, so that no permission on a group is needed.
     Alone,
-}
-
-/// The partitions of a consumer without a group. If a group were configured, librdkafka would look
-/// up its coordinator even if it is not used; so none is, and reading uses the calls that predate
-/// groups.
-#[derive(Default)]
-struct Alone {
-    topic: Option<*mut rd::rd_kafka_topic_t>,
-    started: Vec<i32>,
 }
 
 /// A consumer of one topic.
@@ -91,110 +83,6 @@ pub(crate) enum Fetched<'a> {
     End { partition: i32, offset: i64, high: Option<i64> },
     /// An error.
     Error(RDKafkaErrorCode),
-}
-
-/// A message as the broker stores it.
-#[derive(Debug, Clone, Copy)]
-pub struct Record<'a> {
-    message: &'a rd::rd_kafka_message_t,
-}
-
-/// The timestamp of a message.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RecordTime {
-    /// The message has none.
-    None,
-    /// When the producer created the message, milliseconds since 1970.
-    Created(i64),
-    /// When the broker stored it, milliseconds since 1970.
-    Appended(i64),
-}
-
-/// A header of a message.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RecordHeader<'a> {
-    /// Its name.
-    pub name: Cow<'a, str>,
-    /// Its value; `None` for null, as distinct from empty.
-    pub value: Option<&'a [u8]>,
-}
-
-impl<'a> Record<'a> {
-    /// The key; `None` for null, as distinct from empty.
-    #[inline]
-    #[must_use]
-    pub fn key(&self) -> Option<&'a [u8]> {
-        // SAFETY: the message and what it points to live for 'a.
-        unsafe { bytes(self.message.key, self.message.key_len) }
-    }
-
-    /// The value; `None` for null (a tombstone), as distinct from empty.
-    #[inline]
-    #[must_use]
-    pub fn value(&self) -> Option<&'a [u8]> {
-        // SAFETY: the message and what it points to live for 'a.
-        unsafe { bytes(self.message.payload, self.message.len) }
-    }
-
-    /// Its partition.
-    #[inline]
-    #[must_use]
-    pub fn partition(&self) -> i32 {
-        self.message.partition
-    }
-
-    /// Its offset within the partition.
-    #[inline]
-    #[must_use]
-    pub fn offset(&self) -> i64 {
-        self.message.offset
-    }
-
-    /// When it was created or stored.
-    #[must_use]
-    pub fn time(&self) -> RecordTime {
-        let mut kind = rd::rd_kafka_timestamp_type_t::RD_KAFKA_TIMESTAMP_NOT_AVAILABLE;
-        // SAFETY: the message is alive, and the result outlives the call.
-        let ms = unsafe { rd::rd_kafka_message_timestamp(self.message, &raw mut kind) };
-        match kind {
-            rd::rd_kafka_timestamp_type_t::RD_KAFKA_TIMESTAMP_CREATE_TIME => {
-                RecordTime::Created(ms)
-            }
-            rd::rd_kafka_timestamp_type_t::RD_KAFKA_TIMESTAMP_LOG_APPEND_TIME => {
-                RecordTime::Appended(ms)
-            }
-            rd::rd_kafka_timestamp_type_t::RD_KAFKA_TIMESTAMP_NOT_AVAILABLE => RecordTime::None,
-        }
-    }
-
-    /// Its headers, in order.
-    #[must_use]
-    pub fn headers(&self) -> Vec<RecordHeader<'a>> {
-        let mut headers = ptr::null_mut();
-        let mut found = Vec::new();
-        // SAFETY: the message is alive and owns its headers, which live for 'a as it does; names
-        // end with a zero byte, and values have the returned length.
-        unsafe {
-            let code = rd::rd_kafka_message_headers(self.message, &raw mut headers);
-            if error_code(code).is_some() {
-                return found;
-            }
-            let (mut name, mut value, mut size) = (ptr::null(), ptr::null(), 0);
-            while error_code(rd::rd_kafka_header_get_all(
-                headers,
-                found.len(),
-                &raw mut name,
-                &raw mut value,
-                &raw mut size,
-            ))
-            .is_none()
-            {
-                let name = CStr::from_ptr::<'a>(name).to_string_lossy();
-                found.push(RecordHeader { name, value: bytes(value, size) });
-            }
-        }
-        found
-    }
 }
 
 impl NativeConsumer {
@@ -541,43 +429,6 @@ fn is_cooperative(config: &KafkaConfig) -> bool {
     has("partition.assignment.strategy", "cooperative") || has("group.protocol", "consumer")
 }
 
-/// Handles a rebalance as librdkafka would by itself. Without this callback, it does not leave a
-/// cooperative group when a member with partitions is closed (2.12,
-/// `rd_kafka_cgrp_incr_unassign_done`), and the other members wait until its session has timed out.
-pub(super) unsafe extern "C" fn rebalance(
-    client: *mut rd::rd_kafka_t,
-    event: RDKafkaRespErr,
-    partitions: *mut rd::rd_kafka_topic_partition_list_t,
-    reports: *mut c_void,
-) {
-    let is_assignment = event == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS;
-    // SAFETY: librdkafka passes a client that is alive, its opaque pointer, which outlives the
-    // client, and a list that lives through the call and is copied; an error is ours to destroy,
-    // and logged by librdkafka.
-    unsafe {
-        let is_cooperative = text(rd::rd_kafka_rebalance_protocol(client)) == "COOPERATIVE";
-        let ids = ids(&*partitions);
-        let mut reading = (*reports.cast::<Reports>()).reading();
-        if is_assignment {
-            reading.assigned(ids, is_cooperative);
-        } else {
-            reading.revoked(ids);
-        }
-        drop(reading);
-        let error = match (is_cooperative, is_assignment) {
-            (true, true) => rd::rd_kafka_incremental_assign(client, partitions),
-            (true, false) => rd::rd_kafka_incremental_unassign(client, partitions),
-            (false, _) => {
-                rd::rd_kafka_assign(client, if is_assignment { partitions } else { ptr::null() });
-                ptr::null_mut()
-            }
-        };
-        if !error.is_null() {
-            rd::rd_kafka_error_destroy(error);
-        }
-    }
-}
-
 /// The high watermark of a partition, as of the last fetch response, whatever the isolation level.
 fn high_watermark(client: &Client, topic: &CStr, partition: i32) -> Option<i64> {
     let (mut low, mut high) = (-1, -1);
@@ -592,21 +443,6 @@ fn high_watermark(client: &Client, topic: &CStr, partition: i32) -> Option<i64> 
         )
     };
     (code == RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR && high >= 0).then_some(high)
-}
-
-/// The partitions in a librdkafka list.
-///
-/// # Safety
-/// The list was created by librdkafka and lives as long as the iterator.
-unsafe fn ids(list: &rd::rd_kafka_topic_partition_list_t) -> impl Iterator<Item = i32> {
-    let count = usize::try_from(list.cnt).unwrap_or(0);
-    let elements = if count == 0 {
-        &[]
-    } else {
-        // SAFETY: guaranteed by the caller; the list has `cnt` elements.
-        unsafe { std::slice::from_raw_parts(list.elems, count) }
-    };
-    elements.iter().map(|element| element.partition)
 }
 
 fn c_name(topic: &str) -> Result<CString, KafkaError> {
@@ -683,52 +519,4 @@ impl Drop for NativeConsumer {
             self.client.is_lost = true;
         }
     }
-}
-
-impl Alone {
-    /// Starts reading partitions of `topic` into `queue`.
-    ///
-    /// # Safety
-    /// Topic and queue belong to the same client, and both are alive.
-    unsafe fn start(
-        &mut self,
-        topic: *mut rd::rd_kafka_topic_t,
-        starts: &[(i32, i64)],
-        queue: &Queue,
-    ) -> RDKafkaRespErr {
-        for &(partition, offset) in starts {
-            // SAFETY: guaranteed by the caller.
-            unsafe {
-                if rd::rd_kafka_consume_start_queue(topic, partition, offset, queue.0) != 0 {
-                    return rd::rd_kafka_last_error();
-                }
-            }
-            self.started.push(partition);
-        }
-        RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR
-    }
-
-    /// Stops reading, without contacting a broker.
-    ///
-    /// # Safety
-    /// The client is alive.
-    unsafe fn stop(&mut self) {
-        let Some(topic) = self.topic.take() else { return };
-        // SAFETY: the topic is alive until it is destroyed, after its last use.
-        unsafe {
-            for partition in self.started.drain(..) {
-                rd::rd_kafka_consume_stop(topic, partition);
-            }
-            rd::rd_kafka_topic_destroy(topic);
-        }
-    }
-}
-
-/// Bytes borrowed from librdkafka; `None` for null, as distinct from empty.
-///
-/// # Safety
-/// `start` is null or points to `len` bytes that live for `'a`.
-unsafe fn bytes<'a>(start: *const c_void, len: usize) -> Option<&'a [u8]> {
-    // SAFETY: guaranteed by the caller.
-    (!start.is_null()).then(|| unsafe { std::slice::from_raw_parts(start.cast::<u8>(), len) })
 }

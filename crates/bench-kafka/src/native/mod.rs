@@ -6,8 +6,11 @@
 
 #![expect(unsafe_code, reason = "librdkafka's batch calls have no safe binding; see the module")]
 
+mod alone;
 mod consumer;
 mod producer;
+mod rebalance;
+mod record;
 mod topics;
 
 use std::ffi::{CStr, c_char, c_int, c_void};
@@ -25,8 +28,8 @@ use crate::health::{self, Health};
 use crate::reading::Reading;
 
 pub(crate) use consumer::{Fetched, Membership, NativeConsumer, PARTITION_EOF};
-pub use consumer::{Record, RecordHeader, RecordTime};
 pub(crate) use producer::{Delivery, NativeProducer, Outgoing, ProducerEvent, TransactionError};
+pub use record::{Record, RecordHeader, RecordTime};
 pub(crate) use topics::{TopicRequest, request_topic};
 
 /// State that librdkafka's callbacks report to the owner of a client.
@@ -94,7 +97,7 @@ impl Client {
             rd::rd_kafka_conf_set_error_cb(conf, Some(error));
             rd::rd_kafka_conf_set_opaque(conf, Arc::as_ptr(&reports).cast_mut().cast::<c_void>());
             if matches!(kind, rd::rd_kafka_type_t::RD_KAFKA_CONSUMER) {
-                rd::rd_kafka_conf_set_rebalance_cb(conf, Some(consumer::rebalance));
+                rd::rd_kafka_conf_set_rebalance_cb(conf, Some(rebalance::rebalance));
             }
             rd::rd_kafka_conf_set_events(conf, events);
             let handle = rd::rd_kafka_new(kind, conf, reason.as_mut_ptr(), reason.len());
