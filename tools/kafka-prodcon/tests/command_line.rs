@@ -74,7 +74,7 @@ fn invalid_options_are_refused_with_a_remedy() {
     for (args, option, remedy) in [
         ("--lingr 5ms", "--lingr", "'--linger'"),
         ("--rate 0", "--rate", "leave the option out to send as fast as possible"),
-        ("--rate fast", "--rate", "write it as in 1000, 10k/s or 2.5M/s"),
+        ("--rate fast", "--rate", "write it like 1000, 10k/s or 2.5M/s"),
         ("-p 0", "--producers", "1..=1000"),
         ("-c 1001", "--consumers", "1..=1000"),
         ("--partitions 0", "--partitions", "1.."),
@@ -114,13 +114,13 @@ fn conflicting_options_give_one_line_with_remedy() {
         ("-r 39", "--record-size: ", "the smallest size is 40 bytes"),
         ("-r 100 --format json", "--record-size: ", "the smallest size is"),
         ("-r 3MiB", "--record-size: ", "or a server with --bootstrap-servers"),
-        ("-n 0", "--messages: ", "name at least 1"),
+        ("-n 0", "--messages: ", "use at least 1"),
         ("-db mysql", "--mysql-url: ", "set it here or in MYSQL_URL"),
         ("-db mysql --mysql-url x", "--mysql-url: ", "use mysql://USER:PASSWORD@HOST"),
         ("-db=dynamodb --land-rows 26", "--land-rows: ", "use fewer"),
         ("-db dynamodb --table a/b", "--table: ", "use 3 to 255"),
         ("-db dynamodb -r 400KiB", "--record-size: ", "or --land mysql"),
-        ("--duration 0s", "--duration: ", "name a time as in 30s"),
+        ("--duration 0s", "--duration: ", "use a time like 30s"),
         ("-b 0", "--batch-size: ", "use 1 to 2147483647 bytes"),
         ("--linger 16m", "--linger: ", "use at most 15m"),
         ("--interval 1ms", "--interval: ", "name at least 10ms"),
@@ -468,8 +468,8 @@ fn java_properties_are_refused_with_file_and_line() {
 #[test]
 fn clients_beyond_a_limit_are_refused_early() {
     for (limit, args, expected) in [
-        ("ulimit -n 300", "-p 100 -c 100", "1,400 open files, and the limit of open files"),
-        ("ulimit -v 4000000", "-p 500 -c 500", "of address space, and ulimit -v leaves"),
+        ("ulimit -n 300", "-p 100 -c 100", "1,400 open files, but the open file limit"),
+        ("ulimit -v 4000000", "-p 500 -c 500", "of address space, but ulimit -v leaves"),
     ] {
         let place = Place::new(TOOL);
         let said = place.run_limited(limit, args);
