@@ -17,7 +17,7 @@ use bench_core::counts::Counts;
 use bench_core::durations::Durations;
 use bench_core::transport::{Batch, Publish as _};
 use bench_delta::publish::{CommitPath, Compression, DeltaPublisher, PublishConfig};
-use bench_delta::{Lake, PathStyle, S3Place, Table};
+use bench_delta::{Lake, PathStyle, S3Location, Table};
 use bench_services::embedded::{self, EmbeddedS3};
 
 /// Messages per version.
@@ -52,7 +52,7 @@ fn run() -> Result<(), Box<dyn Error>> {
             let (key, secret) = (server.access_key(), server.secret_key());
             let sdk = args.embedded_config_with(server.endpoint_url(), key, secret);
             let (bucket, prefix) = (server.bucket().to_owned(), "table".to_owned());
-            Lake::s3(&S3Place { bucket, prefix, style: PathStyle::Auto }, &sdk, &counts)?
+            Lake::s3(&S3Location { bucket, prefix, style: PathStyle::Auto }, &sdk, &counts)?
         }
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;

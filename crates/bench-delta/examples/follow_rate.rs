@@ -107,7 +107,7 @@ impl Table {
     fn create() -> Self {
         let folder = tempfile::tempdir_in(scratch()).expect("a folder");
         let counts = Counts::default();
-        let lake = Lake::folder(folder.path(), &counts).expect("a place");
+        let lake = Lake::folder(folder.path(), &counts).expect("a lake");
         let runtime = Runtime::new().expect("a runtime");
         let column = |name: &str| {
             StructField::new(name.to_owned(), DataType::Primitive(PrimitiveType::Binary), true)

@@ -6,9 +6,9 @@ mod hooked;
 mod http;
 pub(crate) mod io;
 mod keys;
+mod location;
 mod log;
 mod outage;
-mod place;
 mod prepare;
 mod requests;
 
@@ -33,8 +33,8 @@ use hint::HintCheck;
 use hooked::HookedStore;
 use http::CountingConnector;
 use keys::SdkKeys;
+pub use location::{PathStyle, S3Location};
 use outage::Outage;
-pub use place::{PathStyle, S3Place};
 pub use prepare::{Access, prepare_folder, prepare_s3};
 use requests::Requests;
 
@@ -105,15 +105,20 @@ impl Lake {
 
     /// Creates a handle to a table on S3, with the SDK's credentials, region, endpoint and timeout.
     /// Sends no request.
-    pub fn s3(place: &S3Place, sdk: &SdkConfig, counts: &Counts) -> Result<Self, DeltaError> {
-        let uri = place.uri();
+    pub fn s3(
+        s3_location: &S3Location,
+        sdk: &SdkConfig,
+        counts: &Counts,
+    ) -> Result<Self, DeltaError> {
+        let uri = s3_location.uri();
         let failed = |error| DeltaError::store(format!("use {uri}"), &error);
-        let prefix = ObjectPath::parse(&place.prefix).map_err(|error| failed(error.into()))?;
+        let prefix =
+            ObjectPath::parse(&s3_location.prefix).map_err(|error| failed(error.into()))?;
         let outage = Outage::default();
         let connector =
             CountingConnector::new(io::runtime()?, Requests::new(counts), outage.clone());
-        let store = s3_store(place, sdk, connector).map_err(failed)?;
-        let location = root_url(&format!("s3://{}/", place.bucket))?;
+        let store = s3_store(s3_location, sdk, connector).map_err(failed)?;
+        let location = root_url(&format!("s3://{}/", s3_location.bucket))?;
         Ok(Self::new(uri, location, prefix, Arc::new(store), outage))
     }
 
@@ -175,13 +180,13 @@ impl fmt::Debug for Lake {
 
 /// Builds the store of a whole bucket.
 fn s3_store(
-    place: &S3Place,
+    s3_location: &S3Location,
     sdk: &SdkConfig,
     connector: CountingConnector,
 ) -> deltalake::logstore::object_store::Result<AmazonS3> {
     let endpoint = AwsService::S3.endpoint(sdk);
-    let is_path_style = place.is_path_style(endpoint.as_deref());
-    let timeout = place::timeout(sdk);
+    let is_path_style = s3_location.is_path_style(endpoint.as_deref());
+    let timeout = location::timeout(sdk);
     let is_http = endpoint.as_ref().is_some_and(|url| url.starts_with("http://"));
     let client = ClientOptions::new()
         .with_timeout(timeout)
@@ -189,8 +194,8 @@ fn s3_store(
         .with_allow_http(is_http);
     let (init_backoff, max_backoff) = BACKOFF;
     let mut builder = AmazonS3Builder::new()
-        .with_bucket_name(&place.bucket)
-        .with_region(place::region(sdk))
+        .with_bucket_name(&s3_location.bucket)
+        .with_region(location::region(sdk))
         .with_credentials(Arc::new(SdkKeys::new(sdk)))
         .with_virtual_hosted_style_request(!is_path_style)
         .with_client_options(client)
@@ -204,7 +209,7 @@ fn s3_store(
         builder = builder.with_endpoint(if is_path_style {
             endpoint
         } else {
-            place::with_bucket(&endpoint, &place.bucket)
+            location::with_bucket(&endpoint, &s3_location.bucket)
         });
     }
     builder.build()

@@ -12,12 +12,11 @@ pub mod schema;
 mod table;
 
 pub use error::{DeltaError, LakeOptionsError};
-pub use lake::{Access, Lake, PathStyle, S3Place};
+pub use lake::{Access, Lake, PathStyle, S3Location};
 pub use log::LogError;
 pub use maintenance::MaintenanceError;
-pub use options::{BUCKET_VARIABLE, LakeArgs, LakePlace, NamedLake, S3Backend};
+pub use options::{LakeArgs, LakeLocation, NamedLake, S3Backend};
 pub use publish::DeltaPublisher;
-pub use reason::store_reason;
 pub use receive::{DeltaReceiver, FollowError};
 pub use table::{TABLE_NAME, Table};
 

@@ -9,7 +9,7 @@ use bench_aws::{AwsArgs, AwsService};
 use clap::{Args, ValueEnum};
 use url::Url;
 
-use crate::lake::{PathStyle, S3Place, io};
+use crate::lake::{PathStyle, S3Location, io};
 use crate::{DeltaError, LakeOptionsError};
 
 mod named;
@@ -21,7 +21,7 @@ mod tests;
 pub use named::NamedLake;
 
 /// The bucket, set by run-suite or by the user.
-pub const BUCKET_VARIABLE: &str = "BENCH_S3_BUCKET";
+const BUCKET_VARIABLE: &str = "BENCH_S3_BUCKET";
 
 /// The variables of the keys that the earlier scripts used.
 const MINIO_VARIABLES: [&str; 2] = ["MINIO_S3_ACCESS_KEY", "MINIO_S3_SECRET_ACCESS_KEY"];
@@ -77,11 +77,11 @@ pub enum S3Backend {
 
 /// A table's location by options and environment.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum LakePlace {
+pub enum LakeLocation {
     /// In a folder.
     Folder(PathBuf),
     /// On S3.
-    S3(S3Place),
+    S3(S3Location),
 }
 
 /// The table's settings in the environment.
@@ -116,28 +116,28 @@ impl LakeArgs {
     /// The table's location; `None` if neither an option nor a variable sets it, which means an
     /// embedded S3. `table` is the name to use if only a bucket is set; without one, that is an
     /// error. Sends no request.
-    pub fn place(&self, table: Option<&str>) -> Result<Option<LakePlace>, LakeOptionsError> {
-        self.place_in(&Environment::of_process(), table)
+    pub fn location(&self, table: Option<&str>) -> Result<Option<LakeLocation>, LakeOptionsError> {
+        self.location_in(&Environment::of_process(), table)
     }
 
-    fn place_in(
+    fn location_in(
         &self,
         environment: &Environment,
         table: Option<&str>,
-    ) -> Result<Option<LakePlace>, LakeOptionsError> {
+    ) -> Result<Option<LakeLocation>, LakeOptionsError> {
         let Some(text) = &self.lake_path else {
             return self.unnamed(environment, table);
         };
-        let place = match path::parse(text)? {
+        let location = match path::parse(text)? {
             path::LakePath::S3 { bucket, prefix } => {
                 if self.bucket.as_ref().is_some_and(|other| other != bucket) {
                     let problem = "differs from the bucket in --lake-path";
                     return Err(LakeOptionsError::new("--bucket", problem, "remove one of them"));
                 }
-                LakePlace::S3(self.s3_place(bucket, prefix)?)
+                LakeLocation::S3(self.s3_location(bucket, prefix)?)
             }
             path::LakePath::Folder(folder) => match self.option_of_s3() {
-                None => LakePlace::Folder(folder),
+                None => LakeLocation::Folder(folder),
                 Some(option) => {
                     let problem = "applies to S3, but --lake-path is a folder";
                     let remedy = "remove it, or use --lake-path s3://BUCKET/PREFIX";
@@ -145,14 +145,14 @@ impl LakeArgs {
                 }
             },
             path::LakePath::Name(name) => match self.option_of_s3() {
-                None => LakePlace::Folder(PathBuf::from(name)),
+                None => LakeLocation::Folder(PathBuf::from(name)),
                 Some(option) => {
                     let bucket = self.named_bucket(environment, option)?;
-                    LakePlace::S3(self.s3_place(bucket, path::prefix(name, "--lake-path")?)?)
+                    LakeLocation::S3(self.s3_location(bucket, path::prefix(name, "--lake-path")?)?)
                 }
             },
         };
-        Ok(Some(place))
+        Ok(Some(location))
     }
 
     /// The location without `--lake-path`.
@@ -160,7 +160,7 @@ impl LakeArgs {
         &self,
         environment: &Environment,
         table: Option<&str>,
-    ) -> Result<Option<LakePlace>, LakeOptionsError> {
+    ) -> Result<Option<LakeLocation>, LakeOptionsError> {
         let named = self.bucket.as_deref().or(environment.bucket.as_deref());
         if named.is_none() {
             let of_environment =
@@ -180,7 +180,7 @@ impl LakeArgs {
             return Err(LakeOptionsError::new("--bucket", problem, remedy));
         };
         let prefix = path::prefix(table, "--lake-path")?;
-        Ok(Some(LakePlace::S3(self.s3_place(bucket, prefix)?)))
+        Ok(Some(LakeLocation::S3(self.s3_location(bucket, prefix)?)))
     }
 
     /// An option that applies only to S3, if one is set.
@@ -214,7 +214,7 @@ impl LakeArgs {
         Ok(bucket)
     }
 
-    fn s3_place(&self, bucket: &str, prefix: &str) -> Result<S3Place, LakeOptionsError> {
+    fn s3_location(&self, bucket: &str, prefix: &str) -> Result<S3Location, LakeOptionsError> {
         if self.aws.endpoint_url().is_some_and(bench_aws::has_credentials) {
             return Err(LakeOptionsError::credentials("--endpoint-url"));
         }
@@ -222,23 +222,23 @@ impl LakeArgs {
             Some(S3Backend::Minio) => PathStyle::Always,
             _ => PathStyle::Auto,
         };
-        Ok(S3Place {
+        Ok(S3Location {
             bucket: bucket.to_owned(),
             prefix: prefix.to_owned(),
             style: self.path_style.unwrap_or(of_kind),
         })
     }
 
-    /// Everything needed to access a table located by [`LakeArgs::place`]. Reads configuration
+    /// Everything needed to access a table located by [`LakeArgs::location`]. Reads configuration
     /// files, and on AWS asks the instance metadata for the region.
-    pub async fn reach(&self, place: LakePlace) -> Result<NamedLake, DeltaError> {
-        let place = match place {
-            LakePlace::Folder(folder) => {
+    pub async fn reach(&self, location: LakeLocation) -> Result<NamedLake, DeltaError> {
+        let location = match location {
+            LakeLocation::Folder(folder) => {
                 let home = std::env::var_os("HOME").filter(|home| !home.is_empty());
                 let folder = path::resolve(&folder, home.as_deref().map(Path::new))?;
                 return Ok(NamedLake::Folder(folder));
             }
-            LakePlace::S3(place) => place,
+            LakeLocation::S3(location) => location,
         };
         let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
         let keys = self.minio_keys(MINIO_VARIABLES.map(variable))?;
@@ -254,18 +254,18 @@ impl LakeArgs {
         };
         self.aws.check_endpoint(AwsService::S3, &sdk)?;
         match AwsService::S3.endpoint(&sdk) {
-            Some(url) => check_style(&place, &url)?,
+            Some(url) => check_style(&location, &url)?,
             None if self.s3_backend == Some(S3Backend::Minio) => {
                 let problem = "minio has no default endpoint";
                 let remedy = "add --endpoint-url URL, or set AWS_ENDPOINT_URL_S3";
                 return Err(LakeOptionsError::new("--s3-backend", problem, remedy).into());
             }
             None if sdk.region().is_none() => {
-                return Err(DeltaError::NoRegion { bucket: place.bucket });
+                return Err(DeltaError::NoRegion { bucket: location.bucket });
             }
             None => {}
         }
-        Ok(NamedLake::S3 { place, sdk: Box::new(sdk) })
+        Ok(NamedLake::S3 { location, sdk: Box::new(sdk) })
     }
 
     /// The keys in the `MinIO` variables, if that kind is set.
@@ -299,20 +299,20 @@ impl LakeArgs {
         bucket: &str,
         table: &str,
     ) -> NamedLake {
-        let place = S3Place {
+        let location = S3Location {
             bucket: bucket.to_owned(),
             prefix: table.to_owned(),
             style: PathStyle::Always,
         };
         let sdk = self.aws.embedded_config_with(endpoint_url, access_key, secret_key);
-        NamedLake::S3 { place, sdk: Box::new(sdk) }
+        NamedLake::S3 { location, sdk: Box::new(sdk) }
     }
 }
 
 /// Rejects a bucket in the host name if the host is an IP address.
-fn check_style(place: &S3Place, endpoint: &str) -> Result<(), LakeOptionsError> {
+fn check_style(location: &S3Location, endpoint: &str) -> Result<(), LakeOptionsError> {
     let has_name = Url::parse(endpoint).is_ok_and(|url| url.domain().is_some());
-    if place.style != PathStyle::Never || has_name {
+    if location.style != PathStyle::Never || has_name {
         return Ok(());
     }
     let problem = "'never' needs a host name, but the endpoint has an IP address";

@@ -17,8 +17,7 @@ pub(crate) fn table_reason(error: &DeltaTableError) -> String {
 }
 
 /// A store's error, in one line.
-#[must_use]
-pub fn store_reason(error: &object_store::Error) -> String {
+pub(crate) fn store_reason(error: &object_store::Error) -> String {
     if let Some(reason) = no_answer(error) {
         return reason;
     }

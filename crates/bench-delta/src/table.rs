@@ -199,8 +199,7 @@ impl Table {
     }
 
     /// The partition columns, the outermost folder first.
-    #[must_use]
-    pub fn partition_columns(&self) -> &[String] {
+    pub(crate) fn partition_columns(&self) -> &[String] {
         self.metadata.partition_columns()
     }
 

@@ -112,7 +112,7 @@ fn maintenance_does_not_disturb_followers() {
         for first in (0..4_000).step_by(10) {
             table.append(first..first + 10);
         }
-        assert!(keeper.join().expect("it ends") > 0);
+        assert!(keeper.join().expect("the thread ends") > 0);
     });
     following.receive(4_000);
     compacted(&table, TARGET_BYTES);
@@ -137,7 +137,7 @@ fn only_one_of_several_compactions_succeeds() {
                 runtime.block_on(optimize(lake, TARGET_BYTES))
             };
             let all: Vec<_> = (0..4).map(|_| scope.spawn(one)).collect();
-            all.into_iter().map(|one| one.join().expect("it ends")).collect()
+            all.into_iter().map(|one| one.join().expect("the thread ends")).collect()
         });
         let did = outcomes.iter().filter(|done| matches!(done, Ok(done) if done.version.is_some()));
         assert_eq!(did.count(), 1, "{outcomes:?}");
@@ -242,7 +242,7 @@ fn impossible_maintenance_is_refused() {
     let soon = vacuum(&careful.lake, Duration::from_hours(1), false);
     let error = careful.runtime.block_on(soon).expect_err("too soon").to_string();
     assert!(
-        error.contains("are kept for 604800s") && error.contains("3600s were asked"),
+        error.contains("a retention of 3600s") && error.contains("files for 604800s"),
         "{error}"
     );
     let week = vacuum(&careful.lake, Duration::from_hours(7 * 24), false);

@@ -63,7 +63,7 @@ fn folder_names_are_used_as_given() {
     for (name, first) in NAMES.iter().chain(&FOLDER_NAMES).zip((0..).step_by(100)) {
         let counts = Counts::default();
         let folder = dir.path().join(name);
-        use_table(Lake::folder(&folder, &counts).expect("a place"), counts, first);
+        use_table(Lake::folder(&folder, &counts).expect("a lake"), counts, first);
         assert!(folder.join("_delta_log").is_dir(), "{name}");
     }
     let mut expected: BTreeSet<_> =

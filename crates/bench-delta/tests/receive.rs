@@ -241,7 +241,7 @@ fn truncated_tables_without_hint_are_waited_for() {
     }
     let waiting =
         FollowConfig { wait_for_table: Duration::from_mins(1), ..config(TableStart::Beginning) };
-    let mut following = table.try_follow(&waiting).expect("it is waited for");
+    let mut following = table.try_follow(&waiting).expect("still waiting");
     table.put("_delta_log/00000000000000000001.checkpoint.parquet", &moved);
     following.receive(10);
     assert_eq!(following.numbers(), all(0..10));

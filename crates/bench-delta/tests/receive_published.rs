@@ -112,7 +112,7 @@ fn concurrent_publishing_in_a_folder_is_followed() {
         let counts = Counts::default();
         let path = folder.path().join(name);
         std::fs::create_dir(&path).expect("a folder");
-        let lake = Lake::folder(&path, &counts).expect("a place");
+        let lake = Lake::folder(&path, &counts).expect("a lake");
         publish_and_follow(lake, counts, partition_by);
     }
 }

@@ -13,7 +13,7 @@ use aws_sdk_s3::types::{BucketLocationConstraint, CreateBucketConfiguration};
 use bench_aws::{AwsError, SdkConfig};
 use futures_util::future::join_all;
 
-use super::{S3Place, place};
+use super::{S3Location, location};
 use crate::DeltaError;
 
 /// Concurrent writers in a race.
@@ -38,7 +38,7 @@ const REGION_HEADER: &str = "x-amz-bucket-region";
 
 /// A bucket to check.
 pub(super) struct Bucket {
-    place: S3Place,
+    location: S3Location,
     region: String,
     client: Client,
     /// The same client without retries: a retried PUT would race against itself.
@@ -46,19 +46,19 @@ pub(super) struct Bucket {
 }
 
 impl Bucket {
-    pub(super) fn new(place: &S3Place, sdk: &SdkConfig) -> Self {
-        let timeout = place::timeout(sdk);
+    pub(super) fn new(location: &S3Location, sdk: &SdkConfig) -> Self {
+        let timeout = location::timeout(sdk);
         let timeouts = TimeoutConfig::builder()
             .connect_timeout(timeout)
             .operation_attempt_timeout(timeout)
             .build();
         let client = |retry| {
-            let config = place.sdk_config(sdk).timeout_config(timeouts.clone());
+            let config = location.sdk_config(sdk).timeout_config(timeouts.clone());
             Client::from_conf(config.retry_config(retry).build())
         };
         Self {
-            place: place.clone(),
-            region: place::region(sdk).to_owned(),
+            location: location.clone(),
+            region: location::region(sdk).to_owned(),
             client: client(
                 RetryConfig::standard()
                     .with_max_attempts(TRIES_MAX)
@@ -71,14 +71,14 @@ impl Bucket {
     /// Checks that the bucket exists and can be listed. Readers need to list, and S3 reports a
     /// missing object as missing only to those who may list.
     pub(super) async fn look(&self) -> Result<(), DeltaError> {
-        let request = self.client.list_objects_v2().bucket(&self.place.bucket);
-        let answer = request.prefix(self.place.key("")).max_keys(1).send().await;
+        let request = self.client.list_objects_v2().bucket(&self.location.bucket);
+        let answer = request.prefix(self.location.key("")).max_keys(1).send().await;
         answer.map(|_| ()).map_err(|error| self.failed("list", &error))
     }
 
     /// Creates the bucket. Losing a race to another creator is not an error.
     pub(super) async fn create(&self) -> Result<(), DeltaError> {
-        let mut request = self.client.create_bucket().bucket(&self.place.bucket);
+        let mut request = self.client.create_bucket().bucket(&self.location.bucket);
         if self.region != UNCONSTRAINED_REGION {
             let constraint = BucketLocationConstraint::from(self.region.as_str());
             let there = CreateBucketConfiguration::builder().location_constraint(constraint);
@@ -88,7 +88,7 @@ impl Bucket {
             Ok(_) => Ok(()),
             Err(error) if error.code() == Some("BucketAlreadyOwnedByYou") => Ok(()),
             Err(error) => {
-                let attempted = format!("create bucket '{}'", self.place.bucket);
+                let attempted = format!("create bucket '{}'", self.location.bucket);
                 Err(AwsError::new(attempted, &error).into())
             }
         }
@@ -96,9 +96,9 @@ impl Bucket {
 
     /// Lets several writers create the same object, expects exactly one to succeed, and deletes it.
     pub(super) async fn race(&self, name: &str) -> Result<(), DeltaError> {
-        let key = self.place.key(name);
+        let key = self.location.key(name);
         let answers = join_all((0..WRITERS).map(|_| {
-            let request = self.once.put_object().bucket(&self.place.bucket).key(&key);
+            let request = self.once.put_object().bucket(&self.location.bucket).key(&key);
             request.if_none_match("*").body(ByteStream::from_static(&PROBE)).send()
         }))
         .await;
@@ -136,22 +136,22 @@ impl Bucket {
 
     /// Deletes the probe. Appending needs no permission to delete, so a failure is only a warning.
     async fn delete(&self, key: &str) {
-        let request = self.client.delete_object().bucket(&self.place.bucket).key(key);
+        let request = self.client.delete_object().bucket(&self.location.bucket).key(key);
         if let Err(error) = request.send().await {
-            let attempted = format!("delete the probe s3://{}/{key}", self.place.bucket);
+            let attempted = format!("delete the probe s3://{}/{key}", self.location.bucket);
             tracing::warn!("{}", AwsError::new(attempted, &error));
         }
     }
 
     fn unsound(&self, reason: String) -> DeltaError {
-        DeltaError::NoConditionalWrites { uri: self.place.uri(), reason }
+        DeltaError::NoConditionalWrites { uri: self.location.uri(), reason }
     }
 
     fn failed<E>(&self, action: &str, error: &SdkError<E, HttpResponse>) -> DeltaError
     where
         E: ProvideErrorMetadata + std::error::Error + 'static,
     {
-        let bucket = &self.place.bucket;
+        let bucket = &self.location.bucket;
         let response = error.raw_response();
         let found = response.and_then(|response| response.headers().get(REGION_HEADER));
         let is_elsewhere = found.is_some_and(|found| found != self.region)
@@ -166,6 +166,6 @@ impl Bucket {
         if error.code() == Some("NoSuchBucket") {
             return DeltaError::NoBucket { bucket: bucket.clone() };
         }
-        AwsError::new(format!("{action} {}", self.place.uri()), error).into()
+        AwsError::new(format!("{action} {}", self.location.uri()), error).into()
     }
 }

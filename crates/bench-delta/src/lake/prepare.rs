@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use bench_aws::SdkConfig;
 
-use super::{S3Place, bucket, io};
+use super::{S3Location, bucket, io};
 use crate::DeltaError;
 
 /// Races of writers on S3. The first one is less tight, since its writers have to connect.
@@ -32,11 +32,11 @@ pub enum Access {
 /// A service that ignores `If-None-Match` is always detected; one that checks first and writes
 /// later is detected in most cases. Passing is not a proof.
 pub async fn prepare_s3(
-    place: &S3Place,
+    location: &S3Location,
     sdk: &SdkConfig,
     access: Access,
 ) -> Result<(), DeltaError> {
-    let bucket = bucket::Bucket::new(place, sdk);
+    let bucket = bucket::Bucket::new(location, sdk);
     io::run(async move {
         match (bucket.look().await, access) {
             (Ok(()), _) => {}

@@ -131,7 +131,7 @@ mod tests {
         /// A log with these entries, starting at version 5.
         async fn with(entries: &[&str]) -> Self {
             let folder = tempfile::tempdir().expect("a folder");
-            let lake = Lake::folder(folder.path(), &Counts::default()).expect("a place");
+            let lake = Lake::folder(folder.path(), &Counts::default()).expect("a lake");
             for (version, entry) in (4..).zip([&"{}"].into_iter().chain(entries)) {
                 let entry = Bytes::copy_from_slice(entry.as_bytes());
                 lake.store().put(&entry_path(version), entry.into()).await.expect("put");

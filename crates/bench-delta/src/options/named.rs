@@ -7,7 +7,7 @@ use bench_core::counts::Counts;
 use url::Url;
 
 use crate::DeltaError;
-use crate::lake::{self, Access, Lake, S3Place};
+use crate::lake::{self, Access, Lake, S3Location};
 
 /// A table's location, with everything needed to access it.
 #[derive(Debug, Clone)]
@@ -17,7 +17,7 @@ pub enum NamedLake {
     /// On S3.
     S3 {
         /// Its location.
-        place: S3Place,
+        location: S3Location,
         /// Endpoint, region and credentials.
         sdk: Box<SdkConfig>,
     },
@@ -35,7 +35,7 @@ impl NamedLake {
                     |url| url.as_str().trim_end_matches('/').to_owned(),
                 )
             }
-            Self::S3 { place, .. } => place.uri(),
+            Self::S3 { location, .. } => location.uri(),
         }
     }
 
@@ -43,7 +43,7 @@ impl NamedLake {
     pub async fn prepare(&self, access: Access) -> Result<(), DeltaError> {
         match self {
             Self::Folder(folder) => lake::prepare_folder(folder, access).await,
-            Self::S3 { place, sdk } => lake::prepare_s3(place, sdk, access).await,
+            Self::S3 { location, sdk } => lake::prepare_s3(location, sdk, access).await,
         }
     }
 
@@ -51,7 +51,7 @@ impl NamedLake {
     pub fn connect(&self, counts: &Counts) -> Result<Lake, DeltaError> {
         match self {
             Self::Folder(folder) => Lake::folder(folder, counts),
-            Self::S3 { place, sdk } => Lake::s3(place, sdk, counts),
+            Self::S3 { location, sdk } => Lake::s3(location, sdk, counts),
         }
     }
 }

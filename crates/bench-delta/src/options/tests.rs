@@ -19,11 +19,11 @@ fn environment(bucket: Option<&str>) -> Environment {
 }
 
 /// The location set by a command line, as a folder or as bucket, prefix and style, or the error.
-fn place_of(line: &str, environment: &Environment, table: Option<&str>) -> String {
-    match parse(line).place_in(environment, table) {
+fn location_of(line: &str, environment: &Environment, table: Option<&str>) -> String {
+    match parse(line).location_in(environment, table) {
         Ok(None) => "nothing".to_owned(),
-        Ok(Some(LakePlace::Folder(folder))) => format!("folder {}", folder.display()),
-        Ok(Some(LakePlace::S3(place))) => format!("{} {:?}", place.uri(), place.style),
+        Ok(Some(LakeLocation::Folder(folder))) => format!("folder {}", folder.display()),
+        Ok(Some(LakeLocation::S3(location))) => format!("{} {:?}", location.uri(), location.style),
         Err(error) => format!("error {error}"),
     }
 }
@@ -60,7 +60,7 @@ fn options_and_environment_set_the_location() {
         ("--lake-path a --s3-backend minio", Some("env-bucket"), "s3://env-bucket/a Always"),
         ("--lake-path a --region r", Some("env-bucket"), "s3://env-bucket/a Auto"),
     ] {
-        let named = place_of(line, &environment(of_environment), Some("run-1"));
+        let named = location_of(line, &environment(of_environment), Some("run-1"));
         assert_eq!(named, expected, "{line} {of_environment:?}");
     }
 }
@@ -93,7 +93,7 @@ fn invalid_options_are_named() {
         ("--lake-path a --s3-backend s3", None, "--s3-backend: is about access to S3"),
         ("--lake-path a --region r", None, "--region: is about access to S3"),
     ] {
-        let named = place_of(line, &environment(of_environment), Some("run-1"));
+        let named = location_of(line, &environment(of_environment), Some("run-1"));
         let expected = format!("error {expected}");
         assert!(named.starts_with(&expected), "{line} {of_environment:?}: {named}");
     }
@@ -102,27 +102,27 @@ fn invalid_options_are_named() {
 #[test]
 fn bucket_without_table_is_refused() {
     for (line, of_environment) in [("--bucket own", None), ("", Some("env-bucket"))] {
-        let named = place_of(line, &environment(of_environment), None);
+        let named = location_of(line, &environment(of_environment), None);
         assert!(named.contains("add --lake-path NAME"), "{named}");
     }
-    assert_eq!(place_of("", &environment(None), None), "nothing");
+    assert_eq!(location_of("", &environment(None), None), "nothing");
 }
 
 #[test]
 fn endpoint_without_bucket_is_refused() {
     let has_endpoint = Environment { has_endpoint: true, ..environment(None) };
-    let named = place_of("", &has_endpoint, Some("run-1"));
+    let named = location_of("", &has_endpoint, Some("run-1"));
     assert!(named.starts_with("error AWS_ENDPOINT_URL_S3: is about access to S3"), "{named}");
-    assert_eq!(place_of("--lake-path /a", &has_endpoint, None), "folder /a");
+    assert_eq!(location_of("--lake-path /a", &has_endpoint, None), "folder /a");
 }
 
 #[test]
 fn embedded_s3_accepts_a_backend_kind() {
     let embedded = Environment { asks_embedded: true, ..environment(None) };
-    assert_eq!(place_of("--s3-backend minio", &embedded, Some("run-1")), "nothing");
-    assert_eq!(place_of("", &embedded, Some("run-1")), "nothing");
-    assert_eq!(place_of("--bucket own", &embedded, Some("run-1")), "s3://own/run-1 Auto");
-    assert!(place_of("--region r", &embedded, Some("run-1")).starts_with("error --region"));
+    assert_eq!(location_of("--s3-backend minio", &embedded, Some("run-1")), "nothing");
+    assert_eq!(location_of("", &embedded, Some("run-1")), "nothing");
+    assert_eq!(location_of("--bucket own", &embedded, Some("run-1")), "s3://own/run-1 Auto");
+    assert!(location_of("--region r", &embedded, Some("run-1")).starts_with("error --region"));
 }
 
 #[test]
@@ -138,7 +138,7 @@ fn secrets_in_addresses_are_never_repeated() {
         "--lake-path s3://own/a --endpoint-url http://AKID:TOPSECRET@h:9000",
         "--bucket own --endpoint-url http://h:9000/?key=TOPSECRET",
     ] {
-        let error = place_of(line, &environment(None), Some("run-1"));
+        let error = location_of(line, &environment(None), Some("run-1"));
         assert!(error.contains("do not belong there"), "{line}: {error}");
         assert!(!error.contains("TOP") && !error.contains("AKID"), "{error}");
         let shown = format!("{:?}", parse(line));

@@ -130,18 +130,18 @@ mod tests {
         let mut collector = collector(100);
         assert_eq!(collector.due_ns(), None);
         for (now_ns, due_ns) in [(1_000, 1_100), (1_099, 1_100), (1_310, 1_400), (1_400, 1_500)] {
-            collector.take(&message(7), now_ns).expect("it is small");
-            collector.take(&message(8), now_ns + 500).expect("it is small");
+            collector.take(&message(7), now_ns).expect("it fits");
+            collector.take(&message(8), now_ns + 500).expect("it fits");
             assert_eq!(collector.due_ns(), Some(due_ns), "taken at {now_ns}");
             let batch = collector.close();
             assert_eq!((batch.tokens.as_slice(), collector.due_ns()), (&[7, 8][..], None));
             collector.reuse(batch.tokens);
         }
-        collector.take(&message(1), 1_510).expect("it is small");
+        collector.take(&message(1), 1_510).expect("it fits");
         collector.finish(1_520);
         assert_eq!(collector.due_ns(), Some(1_520));
         assert_eq!(collector.close().first_sequence, 8);
-        collector.take(&message(2), 1_530).expect("it is small");
+        collector.take(&message(2), 1_530).expect("it fits");
         assert_eq!(collector.due_ns(), Some(1_530));
     }
 
@@ -150,9 +150,9 @@ mod tests {
         let mut collector = collector(8);
         let large = Outgoing { token: 1, key: None, value: &[0; 9] };
         assert!(!collector.is_full_for(&large));
-        collector.take(&message(1), 0).expect("it is small");
+        collector.take(&message(1), 0).expect("it fits");
         assert!(!collector.is_full_for(&message(2)));
-        collector.take(&message(2), 0).expect("it is small");
+        collector.take(&message(2), 0).expect("it fits");
         assert!(collector.is_full_for(&message(3)) && collector.is_full_for(&large));
     }
 }

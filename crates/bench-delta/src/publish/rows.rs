@@ -141,7 +141,7 @@ mod tests {
     use super::*;
 
     fn push(rows: &mut Rows, key: Option<&[u8]>, value: &[u8]) {
-        rows.push(&Outgoing { token: 0, key, value }).expect("it is small");
+        rows.push(&Outgoing { token: 0, key, value }).expect("it fits");
     }
 
     #[test]

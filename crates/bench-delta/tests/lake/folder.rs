@@ -82,7 +82,7 @@ async fn delta_rs_requests_are_counted() {
         assert!(counts.read()["put_requests"] > 0, "{name}: {:?}", counts.read());
         let before = counts.read();
         let mut table = deltalake::DeltaTable::new(lake.log_store());
-        table.load().await.expect("it loads");
+        table.load().await.expect("loaded");
         assert_eq!(table.version(), Some(0), "{name}");
         assert!(counts.read()["get_requests"] > before["get_requests"], "{name}");
         assert!(lake.uri().starts_with("file:///"), "{}", lake.uri());

@@ -28,8 +28,8 @@ pub(crate) async fn race(lake: &Lake, rounds: u32) {
         let told: Vec<Option<String>> = writers.join_all().await;
         let winners: Vec<String> = told.into_iter().flatten().collect();
         assert_eq!(winners.len(), 1, "round {round}: {winners:?}");
-        let there = lake.store().get(&path).await.expect("it is there");
-        let there = there.bytes().await.expect("it is whole");
+        let there = lake.store().get(&path).await.expect("it exists");
+        let there = there.bytes().await.expect("readable");
         assert_eq!(there, winners[0], "round {round}");
     }
 }

@@ -8,7 +8,7 @@ use axum::body::Body;
 use axum::http::{HeaderValue, Response};
 use bench_aws::{AwsArgs, SdkConfig};
 use bench_core::counts::Counts;
-use bench_delta::{Access, DeltaError, Lake, PathStyle, S3Place, lake};
+use bench_delta::{Access, DeltaError, Lake, PathStyle, S3Location, lake};
 use deltalake::logstore::object_store::ObjectStoreExt as _;
 use deltalake::logstore::object_store::path::Path;
 
@@ -19,8 +19,8 @@ const WRITE: Access = Access::Write { create_bucket: false };
 /// Far more than any test needs, and far less than waiting forever.
 const BOUND: Duration = Duration::from_mins(1);
 
-fn place() -> S3Place {
-    S3Place { bucket: "lake".to_owned(), prefix: "a/b".to_owned(), style: PathStyle::Auto }
+fn location() -> S3Location {
+    S3Location { bucket: "lake".to_owned(), prefix: "a/b".to_owned(), style: PathStyle::Auto }
 }
 
 fn sdk(url: &str, timeout: Duration) -> SdkConfig {
@@ -31,7 +31,7 @@ fn sdk(url: &str, timeout: Duration) -> SdkConfig {
 async fn problem(service: &StandIn, access: Access) -> DeltaError {
     let since = Instant::now();
     let sdk = sdk(&service.url, Duration::from_secs(2));
-    let error = lake::prepare_s3(&place(), &sdk, access).await.expect_err("something is wrong");
+    let error = lake::prepare_s3(&location(), &sdk, access).await.expect_err("something is wrong");
     assert!(since.elapsed() < BOUND, "{error}");
     let text = error.to_string();
     assert!(!text.contains("SECRET") && !text.contains("AKID") && !text.contains('\n'), "{text}");
@@ -94,11 +94,12 @@ async fn silent_services_time_out() {
     let silent_url = format!("http://{}", silent.local_addr().expect("an address"));
     for (url, expected) in [(refused, "check --endpoint-url"), (silent_url, "raise --timeout")] {
         let (since, sdk) = (Instant::now(), sdk(&url, Duration::from_secs(1)));
-        let error = lake::prepare_s3(&place(), &sdk, WRITE).await.expect_err("nobody is there");
+        let error =
+            lake::prepare_s3(&location(), &sdk, WRITE).await.expect_err("no service responds");
         assert!(error.to_string().contains(expected), "{error}");
-        let lake = Lake::s3(&place(), &sdk, &Counts::default()).expect("nothing is asked yet");
+        let lake = Lake::s3(&location(), &sdk, &Counts::default()).expect("no request is sent yet");
         let read = lake.store().get(&Path::from("x")).await;
-        let error = DeltaError::store("read x", &read.expect_err("nobody is there"));
+        let error = DeltaError::store("read x", &read.expect_err("no service responds"));
         assert!(since.elapsed() < BOUND, "{error}");
         assert!(!error.to_string().contains("SECRET"), "{error}");
     }
@@ -108,7 +109,7 @@ async fn silent_services_time_out() {
 async fn read_only_buckets_are_refused_for_writing() {
     let service = service(|_| refusal(403, "AccessDenied")).await;
     let sdk = sdk(&service.url, Duration::from_secs(2));
-    lake::prepare_s3(&place(), &sdk, Access::Read).await.expect("it may be read");
+    lake::prepare_s3(&location(), &sdk, Access::Read).await.expect("it may be read");
     let error = problem(&service, WRITE).await.to_string();
     assert!(error.starts_with("failed to write to s3://lake/a/b: "), "{error}");
     assert!(error.contains("(AccessDenied)"), "{error}");
@@ -152,7 +153,7 @@ async fn checking_a_service_changes_nothing() {
     })
     .await;
     let sdk = sdk(&service.url, Duration::from_secs(5));
-    lake::prepare_s3(&place(), &sdk, WRITE).await.expect("all is well");
+    lake::prepare_s3(&location(), &sdk, WRITE).await.expect("all is well");
     let asked = service.asked();
     let of_probe: Vec<_> = asked.iter().filter(|line| !line.starts_with("GET")).collect();
     assert_eq!(of_probe.len(), 27, "{asked:?}");
@@ -185,7 +186,7 @@ async fn bucket_is_created_only_on_request() {
     }
     let sdk = sdk(&service.url, Duration::from_secs(5));
     let access = Access::Write { create_bucket: true };
-    lake::prepare_s3(&place(), &sdk, access).await.expect("it is created");
+    lake::prepare_s3(&location(), &sdk, access).await.expect("created");
     let asked = service.asked();
     let is_creation = |line: &&String| line.starts_with("PUT /lake") && !line.contains("probe");
     assert_eq!(asked.iter().filter(is_creation).count(), 1, "{asked:?}");
@@ -212,7 +213,7 @@ async fn every_request_attempt_is_counted() {
     .await;
     let counts = Counts::default();
     let sdk = sdk(&service.url, Duration::from_secs(10));
-    let lake = Lake::s3(&place(), &sdk, &counts).expect("a lake");
+    let lake = Lake::s3(&location(), &sdk, &counts).expect("a lake");
     let path = Path::from("_delta_log/a b");
     let read = lake.store().get(&path).await.expect("found").bytes().await.expect("read");
     assert_eq!(read, "0123456789");
@@ -232,7 +233,7 @@ async fn busy_services_fail_after_retries() {
     let service = StandIn::start(|_| refusal(503, "SlowDown")).await;
     let counts = Counts::default();
     let sdk = sdk(&service.url, Duration::from_secs(1));
-    let lake = Lake::s3(&place(), &sdk, &counts).expect("a lake");
+    let lake = Lake::s3(&location(), &sdk, &counts).expect("a lake");
     let since = Instant::now();
     let error = lake.store().get(&Path::from("x")).await.expect_err("is busy");
     assert!(since.elapsed() < BOUND);
@@ -254,7 +255,7 @@ fn connections_outlive_the_first_runtime() {
     let serving = { serving }.worker_threads(1).enable_all().build().expect("a runtime");
     let service = serving.block_on(StandIn::start(|_| refusal(404, "NoSuchKey")));
     let sdk = sdk(&service.url, Duration::from_secs(20));
-    let lake = Lake::s3(&place(), &sdk, &Counts::default()).expect("a lake");
+    let lake = Lake::s3(&location(), &sdk, &Counts::default()).expect("a lake");
     let (first, second) = (runtime(), runtime());
     let since = Instant::now();
     for runtime in [&first, &second, &first, &second] {

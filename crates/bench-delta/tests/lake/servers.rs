@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bench_aws::{AwsArgs, SdkConfig};
 use bench_core::counts::Counts;
-use bench_delta::{Access, DeltaError, Lake, PathStyle, S3Place, lake};
+use bench_delta::{Access, DeltaError, Lake, PathStyle, S3Location, lake};
 use bench_services::embedded::s3::{Fault, Requests};
 use bench_testing::S3;
 use deltalake::kernel::{DataType, PrimitiveType, StructField};
@@ -18,8 +18,8 @@ use crate::race::race;
 const WRITE: Access = Access::Write { create_bucket: false };
 const TIMEOUT: Duration = Duration::from_secs(20);
 
-fn place(bucket: &str, prefix: &str) -> S3Place {
-    S3Place { bucket: bucket.to_owned(), prefix: prefix.to_owned(), style: PathStyle::Auto }
+fn location(bucket: &str, prefix: &str) -> S3Location {
+    S3Location { bucket: bucket.to_owned(), prefix: prefix.to_owned(), style: PathStyle::Auto }
 }
 
 fn sdk(url: &str, access_key: &str, secret_key: &str) -> SdkConfig {
@@ -34,7 +34,7 @@ fn sdk_of(server: &S3) -> SdkConfig {
 /// A lake on a server, and its counts.
 fn lake_on(server: &S3, prefix: &str) -> (Lake, Counts) {
     let counts = Counts::default();
-    let lake = Lake::s3(&place(server.bucket(), prefix), &sdk_of(server), &counts);
+    let lake = Lake::s3(&location(server.bucket(), prefix), &sdk_of(server), &counts);
     (lake.expect("a lake"), counts)
 }
 
@@ -45,11 +45,11 @@ async fn objects(lake: &Lake) -> Vec<String> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn checking_a_location_changes_nothing() {
-    for server in S3::each("checking a place on S3") {
+    for server in S3::each("checking a location on S3") {
         let (lake, _) = lake_on(&server, "checked/table");
         for access in [Access::Read, WRITE, WRITE] {
-            let place = place(server.bucket(), "checked/table");
-            let checked = lake::prepare_s3(&place, &sdk_of(&server), access).await;
+            let location = location(server.bucket(), "checked/table");
+            let checked = lake::prepare_s3(&location, &sdk_of(&server), access).await;
             checked.unwrap_or_else(|error| panic!("{server:?}: {error}"));
         }
         assert_eq!(objects(&lake).await, Vec::<String>::new(), "{server:?}");
@@ -60,12 +60,12 @@ async fn checking_a_location_changes_nothing() {
 async fn missing_buckets_differ_from_wrong_keys() {
     for server in S3::each("a wrong bucket and wrong keys") {
         let good = sdk_of(&server);
-        let missing = place("no-such-bucket", "table");
+        let missing = location("no-such-bucket", "table");
         for access in [Access::Read, WRITE] {
             let error = lake::prepare_s3(&missing, &good, access).await.expect_err("is missing");
             assert!(matches!(error, DeltaError::NoBucket { .. }), "{server:?}: {error}");
         }
-        let there = place(server.bucket(), "table");
+        let there = location(server.bucket(), "table");
         let wrong_secret = sdk(server.endpoint_url(), server.access_key(), "WRONGSECRET");
         let wrong_key = sdk(server.endpoint_url(), "WRONGKEY", "WRONGSECRET");
         // versitygw uses a code of its own.
@@ -78,7 +78,7 @@ async fn missing_buckets_differ_from_wrong_keys() {
             let error = error.to_string();
             let remedy = "check the access key, its secret and --region";
             assert!(has_code(&error) && error.ends_with(remedy), "{server:?}: {error}");
-            let lake = Lake::s3(&there, &sdk, &Counts::default()).expect("nothing is asked yet");
+            let lake = Lake::s3(&there, &sdk, &Counts::default()).expect("no request is sent yet");
             let read = lake.store().get(&Path::from("x")).await.expect_err("is refused");
             let error = DeltaError::store("read x", &read).to_string();
             assert!(has_code(&error), "{server:?}: {error}");
@@ -90,7 +90,7 @@ async fn missing_buckets_differ_from_wrong_keys() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn bucket_is_created_on_request() {
     for server in S3::each("creating a bucket") {
-        let (new, sdk) = (place("made-by-a-test", "table"), sdk_of(&server));
+        let (new, sdk) = (location("made-by-a-test", "table"), sdk_of(&server));
         let access = Access::Write { create_bucket: true };
         for time in ["first", "again"] {
             let prepared = lake::prepare_s3(&new, &sdk, access).await;
@@ -129,7 +129,7 @@ async fn delta_rs_requests_are_counted() {
             let before = counts.read();
             assert!(before["put_requests"] > 0, "{server:?}: {before:?}");
             let mut table = deltalake::DeltaTable::new(lake.log_store());
-            table.load().await.expect("it loads");
+            table.load().await.expect("loaded");
             assert_eq!(table.version(), Some(0), "{server:?}: {prefix}");
             let after = counts.read();
             let requests = |counts: &std::collections::BTreeMap<String, u64>| {

@@ -17,7 +17,7 @@ use bench_core::clock::{Clock as _, SystemClock};
 use bench_core::counts::Counts;
 use bench_core::transport::{Receive as _, TransportError};
 use bench_delta::receive::{DeltaReceiver, FollowConfig, FollowMode, TableStart};
-use bench_delta::{DeltaError, Lake, PathStyle, S3Place};
+use bench_delta::{DeltaError, Lake, PathStyle, S3Location};
 use bench_testing::S3;
 use deltalake::arrow::array::{ArrayRef, BinaryArray, Int64Array, RecordBatch, StringArray};
 use deltalake::kernel::{DataType, PrimitiveType, StructField};
@@ -56,7 +56,7 @@ impl Table {
     pub(crate) fn nowhere() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let counts = Counts::default();
-        let lake = Lake::folder(&folder.path().join("table"), &counts).expect("a place");
+        let lake = Lake::folder(&folder.path().join("table"), &counts).expect("a lake");
         Self::at(lake, counts, Some(folder))
     }
 
@@ -223,8 +223,8 @@ impl Table {
 /// A table on a server, below this prefix.
 pub(crate) fn on_s3(s3: &S3, prefix: &str, counts: &Counts) -> Lake {
     let (bucket, prefix) = (s3.bucket().to_owned(), prefix.to_owned());
-    let place = S3Place { bucket, prefix, style: PathStyle::Auto };
-    Lake::s3(&place, &sdk(s3), counts).expect("a place")
+    let location = S3Location { bucket, prefix, style: PathStyle::Auto };
+    Lake::s3(&location, &sdk(s3), counts).expect("a lake")
 }
 
 fn sdk(s3: &S3) -> SdkConfig {

@@ -22,8 +22,8 @@ fn config() -> PublishConfig {
 pub(super) fn publish_one_by_one(rig: &Rig, config: PublishConfig, messages: &[Message]) {
     let mut sending = Sending::new(rig.connect(config));
     for message in messages {
-        sending.submit(std::slice::from_ref(message)).expect("the writer goes on");
-        sending.wait().expect("the writer goes on");
+        sending.submit(std::slice::from_ref(message)).expect("still writing");
+        sending.wait().expect("still writing");
     }
     assert!(sending.end().all_acked(messages.len()));
 }
@@ -156,8 +156,8 @@ fn checkpoint_holds_files_of_several_producers() {
         .map(|producer| Sending::new(rig.connect(PublishConfig { producer, ..config.clone() })));
     for message in messages(0..20) {
         for producer in &mut producers {
-            producer.submit(std::slice::from_ref(&message)).expect("the writer goes on");
-            producer.wait().expect("the writer goes on");
+            producer.submit(std::slice::from_ref(&message)).expect("still writing");
+            producer.wait().expect("still writing");
         }
     }
     // Each waits for a checkpoint in progress.
@@ -202,8 +202,8 @@ fn damaged_entries_prevent_checkpoints() {
         let path = folder.path().join("_delta_log").join(format!("{:020}.json", 3));
         std::fs::write(path, entry).expect("damaged");
         for message in messages(0..10) {
-            sending.submit(&[message]).expect("the writer goes on");
-            sending.wait().expect("the writer goes on");
+            sending.submit(&[message]).expect("still writing");
+            sending.wait().expect("still writing");
         }
         drop(sending.end());
         assert_eq!((rig.count("checkpoints"), rig.count("checkpoints_failed")), (0, 1));

@@ -52,8 +52,8 @@ pub(super) fn race(rig: &Rig, config: &PublishConfig) {
             scope.spawn(move || {
                 let mut sending = Sending::new(rig.connect(config));
                 for part in messages.chunks(20) {
-                    sending.submit(part).expect("the writer goes on");
-                    sending.poll_for(3_000_000).expect("the writer goes on");
+                    sending.submit(part).expect("still writing");
+                    sending.poll_for(3_000_000).expect("still writing");
                 }
                 let sent = sending.end();
                 assert!(sent.all_acked(EACH as usize), "{:?}", sent.error);
@@ -67,7 +67,7 @@ pub(super) fn race(rig: &Rig, config: &PublishConfig) {
     let mut rows: BTreeMap<i32, Vec<Row>> = BTreeMap::new();
     rig.rows().into_iter().for_each(|row| rows.entry(row.producer).or_default().push(row));
     for producer in 0..8_u32 {
-        let number = i32::try_from(producer).expect("it is small");
+        let number = i32::try_from(producer).expect("it fits");
         let sent = messages(producer * EACH..(producer + 1) * EACH);
         assert_eq!(rows.remove(&number), Some(expected(number, &sent)), "producer {producer}");
     }
@@ -122,10 +122,10 @@ fn unwritable_messages_fail_and_stay_invisible() {
         store.script(|method, path| is_data(method, path).then_some(Fault::Error));
         let mut sending = Sending::new(rig.connect(config));
         let messages = messages(0..20);
-        sending.submit(&messages[..10]).expect("the writer goes on");
-        sending.wait().expect("the writer goes on");
+        sending.submit(&messages[..10]).expect("still writing");
+        sending.wait().expect("still writing");
         store.script(|_, _| None);
-        sending.submit(&messages[10..]).expect("the writer goes on");
+        sending.submit(&messages[10..]).expect("still writing");
         let sent = sending.end();
         let code = FailureKind::NotWritten.code();
         assert_eq!((sent.codes(), sent.publisher.is_aborted(code)), (vec![code], true));
@@ -145,11 +145,11 @@ fn unresolved_commits_fail_in_doubt() {
         store.script(|method, path| is_commit(method, path).then_some(Fault::Error));
         let mut sending = Sending::new(rig.connect(config));
         let messages = messages(0..20);
-        sending.submit(&messages[..10]).expect("the writer goes on");
-        sending.wait().expect("the writer goes on");
+        sending.submit(&messages[..10]).expect("still writing");
+        sending.wait().expect("still writing");
         assert_eq!((rig.count("data_files"), rig.rows()), (1, vec![]), "nothing is visible");
         store.script(|_, _| None);
-        sending.submit(&messages[10..]).expect("the writer goes on");
+        sending.submit(&messages[10..]).expect("still writing");
         let sent = sending.end();
         let code = FailureKind::InDoubt.code();
         assert_eq!((sent.codes(), sent.publisher.is_aborted(code)), (vec![code], false));
@@ -175,9 +175,9 @@ fn late_commits_do_not_duplicate_the_next() {
     store.script(first(1, Fault::Late(Duration::from_secs(5)), is_commit));
     let mut sending = Sending::new(rig.connect(config));
     let messages = messages(0..20);
-    sending.submit(&messages[..10]).expect("the writer goes on");
-    sending.wait().expect("the writer goes on");
-    sending.submit(&messages[10..]).expect("the writer goes on");
+    sending.submit(&messages[..10]).expect("still writing");
+    sending.wait().expect("still writing");
+    sending.submit(&messages[10..]).expect("still writing");
     let sent = sending.end();
     let code = FailureKind::InDoubt.code() + UNANSWERED;
     assert_eq!((sent.codes(), sent.publisher.is_unanswered(code)), (vec![code], true));
@@ -191,15 +191,15 @@ fn table_changes_by_others_stop_the_writer() {
         let config = PublishConfig { commit, ..config() };
         let (rig, _) = faulty_rig(&config);
         let mut sending = Sending::new(rig.connect(config));
-        sending.submit(&messages(0..10)).expect("the writer goes on");
-        sending.wait().expect("the writer goes on");
+        sending.submit(&messages(0..10)).expect("still writing");
+        sending.wait().expect("still writing");
         let first = rig.read(&commit_uri_from_version(Some(0))).expect("an entry");
         let first = String::from_utf8(first).expect("text");
         let metadata = first.lines().find(|line| line.contains("metaData")).expect("one");
         let changed = metadata.replace("bench_messages", "other_messages");
         let path = commit_uri_from_version(Some(2));
-        rig.runtime.block_on(rig.lake.store().put(&path, changed.into())).expect("it is put");
-        sending.submit(&messages(10..20)).expect("the writer goes on");
+        rig.runtime.block_on(rig.lake.store().put(&path, changed.into())).expect("put");
+        sending.submit(&messages(10..20)).expect("still writing");
         let sent = sending.end();
         let code = FailureKind::NotCommitted.code();
         assert_eq!((sent.codes(), sent.publisher.is_aborted(code)), (vec![code], true));
@@ -227,8 +227,8 @@ fn changed_tables_suggest_a_working_remedy() {
             let changed = metadata.replace(from, to);
             assert_ne!(changed, metadata);
             let path = commit_uri_from_version(Some(1));
-            rig.runtime.block_on(rig.lake.store().put(&path, changed.into())).expect("it is put");
-            sending.submit(&messages(0..10)).expect("the writer goes on");
+            rig.runtime.block_on(rig.lake.store().put(&path, changed.into())).expect("put");
+            sending.submit(&messages(0..10)).expect("still writing");
             let sent = sending.end();
             let text = sent.publisher.explain(FailureKind::NotCommitted.code());
             assert_eq!(text.contains("start again"), can_start_again, "{commit:?}: {text}");
@@ -258,13 +258,13 @@ fn slow_commits_grow_the_next_and_bound_buffers() {
     for token in 0..50 {
         batch.push(token, |_| false, |bytes, _| bytes.extend_from_slice(&[7; 60]));
     }
-    publisher.submit(&mut batch).expect("the writer goes on");
+    publisher.submit(&mut batch).expect("still writing");
     assert_eq!(batch.len(), 50 - 4, "three batches under way and an open one, of a message each");
     let mut sending = Sending::new(publisher);
     sending.next = 50;
     while !batch.is_empty() {
-        sending.publisher.submit(&mut batch).expect("the writer goes on");
-        sending.poll_for(1_000_000).expect("the writer goes on");
+        sending.publisher.submit(&mut batch).expect("still writing");
+        sending.poll_for(1_000_000).expect("still writing");
     }
     assert!(sending.end().all_acked(50));
     assert_eq!(rig.count("data_files"), 50);
@@ -281,12 +281,12 @@ fn idle_writers_resume_after_log_clean_up() {
     assert_eq!(rig.count("checkpoints"), 1, "of version 20");
     for version in 0..20 {
         let path = commit_uri_from_version(Some(version));
-        rig.runtime.block_on(rig.lake.store().delete(&path)).expect("it is deleted");
+        rig.runtime.block_on(rig.lake.store().delete(&path)).expect("deleted");
     }
     std::thread::sleep(Duration::from_secs(6));
     let newest = |rig: &Rig| rig.create(&super::config()).expect("a table").version();
     let before = newest(&rig);
-    sleeper.submit(&messages(0..5)).expect("the writer goes on");
+    sleeper.submit(&messages(0..5)).expect("still writing");
     assert!(sleeper.end().all_acked(5));
     assert_eq!(newest(&rig), before + 1);
     assert_eq!(rig.read(&commit_uri_from_version(Some(1))), None);
@@ -328,11 +328,11 @@ fn damaged_entries_of_others_stop_the_writer() {
     for entry in [&b""[..], b"\n", b"{}", b"{\"add\":{\"path\""] {
         let (rig, _) = faulty_rig(&config());
         let mut sending = Sending::new(rig.connect(config()));
-        sending.submit(&messages(0..10)).expect("the writer goes on");
-        sending.wait().expect("the writer goes on");
+        sending.submit(&messages(0..10)).expect("still writing");
+        sending.wait().expect("still writing");
         let path = commit_uri_from_version(Some(2));
-        rig.runtime.block_on(rig.lake.store().put(&path, entry.into())).expect("it is put");
-        sending.submit(&messages(10..20)).expect("the writer goes on");
+        rig.runtime.block_on(rig.lake.store().put(&path, entry.into())).expect("put");
+        sending.submit(&messages(10..20)).expect("still writing");
         let sent = sending.end();
         let code = sent.codes()[0];
         let text = sent.publisher.explain(code);
@@ -350,15 +350,15 @@ fn truncated_logs_are_not_overwritten() {
     let one_a_version = PublishConfig { file_bytes_max: 1, ..config() };
     let mut sending = Sending::new(rig.connect(one_a_version));
     for message in messages(0..3) {
-        sending.submit(&[message]).expect("the writer goes on");
-        sending.wait().expect("the writer goes on");
+        sending.submit(&[message]).expect("still writing");
+        sending.wait().expect("still writing");
     }
     for version in [2, 3] {
         let path = commit_uri_from_version(Some(version));
-        rig.runtime.block_on(rig.lake.store().delete(&path)).expect("it is deleted");
+        rig.runtime.block_on(rig.lake.store().delete(&path)).expect("deleted");
     }
     std::thread::sleep(Duration::from_secs(6));
-    sending.submit(&messages(3..4)).expect("the writer goes on");
+    sending.submit(&messages(3..4)).expect("still writing");
     let sent = sending.end();
     let text = sent.publisher.explain(sent.codes()[0]);
     assert!(text.contains("the log ends with version 1, but version 3 had been written"), "{text}");

@@ -96,7 +96,7 @@ impl ObjectStore for Faulty {
                     tokio::time::sleep(by).await;
                     inner.put_opts(&location, payload, options).await
                 });
-                put.await.expect("it does not panic")
+                put.await.expect("no panic")
             }
             Some(fault) => {
                 if fault == Fault::LostAnswer {

@@ -107,7 +107,7 @@ impl Rig {
     /// Publishes messages to the end, as the engine does.
     fn publish(&self, config: PublishConfig, messages: &[Message]) -> Sent {
         let mut sending = Sending::new(self.connect(config));
-        sending.submit(messages).expect("the writer goes on");
+        sending.submit(messages).expect("still writing");
         sending.end()
     }
 

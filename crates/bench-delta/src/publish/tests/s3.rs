@@ -5,7 +5,7 @@ use bench_services::embedded::s3::{Fault, Requests, S3Server, serve_in_backgroun
 
 use super::commits::race;
 use super::*;
-use crate::{PathStyle, S3Place};
+use crate::{PathStyle, S3Location};
 
 const LOG: &str = "/_delta_log/";
 const DATA: &str = "/part-";
@@ -16,8 +16,8 @@ fn rig() -> (Rig, S3Server) {
     let (url, id, secret) = (server.endpoint_url(), server.access_key(), server.secret_key());
     let sdk = args.embedded_config_with(url, id, secret);
     let (bucket, prefix) = (server.bucket().to_owned(), "a/table".to_owned());
-    let place = S3Place { bucket, prefix, style: PathStyle::Auto };
-    let rig = Rig::new(|counts| Lake::s3(&place, &sdk, counts).expect("a place"));
+    let location = S3Location { bucket, prefix, style: PathStyle::Auto };
+    let rig = Rig::new(|counts| Lake::s3(&location, &sdk, counts).expect("a lake"));
     (rig, server)
 }
 
@@ -92,8 +92,8 @@ fn uncommitted_data_files_are_invisible() {
     rig.create(&config()).expect("a table");
     let held = server.faults().inject(Requests::matching("PUT", LOG), Fault::Hold);
     let mut sending = Sending::new(rig.connect(config()));
-    sending.submit(&messages(0..1)).expect("the writer goes on");
-    sending.poll_for(100_000_000).expect("the writer goes on");
+    sending.submit(&messages(0..1)).expect("still writing");
+    sending.poll_for(100_000_000).expect("still writing");
     assert!(held.wait_for(1, Duration::from_mins(1)), "the commit is under way");
     assert_eq!((rig.count("data_files"), rig.rows()), (1, vec![]));
     held.release();
@@ -124,14 +124,14 @@ fn unanswered_messages_differ_from_refused_ones() {
         assert_eq!(publisher.outage(), None);
         let data = server.faults().inject(Requests::matching("PUT", DATA), fault);
         let mut sending = Sending::new(publisher);
-        sending.submit(&messages(0..1)).expect("the writer goes on");
-        sending.wait().expect("the writer goes on");
+        sending.submit(&messages(0..1)).expect("still writing");
+        sending.wait().expect("still writing");
         if fault == Fault::Drop {
             let outage = sending.publisher.outage().expect("nothing comes back");
             assert!(outage.contains("s3://") && outage.contains("127.0.0.1:"), "{outage}");
         }
         data.release();
-        sending.submit(&messages(1..2)).expect("the writer goes on");
+        sending.submit(&messages(1..2)).expect("still writing");
         let sent = sending.end();
         assert_eq!(sent.publisher.outage(), None, "{fault:?}: it answers again");
         let [code] = sent.codes()[..] else { panic!("{fault:?}: {:?}", sent.codes()) };

@@ -15,7 +15,7 @@ const REGION_DEFAULT: &str = "us-east-1";
 
 /// A prefix in a bucket.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct S3Place {
+pub struct S3Location {
     /// The bucket.
     pub bucket: String,
     /// The prefix of the table's root, without a slash at either end. Empty: the root of the
@@ -37,7 +37,7 @@ pub enum PathStyle {
     Never,
 }
 
-impl S3Place {
+impl S3Location {
     /// The location as a URI: `s3://bucket/prefix`.
     #[must_use]
     pub fn uri(&self) -> String {
@@ -104,15 +104,15 @@ pub(super) fn with_bucket(endpoint: &str, bucket: &str) -> String {
 mod tests {
     use super::*;
 
-    fn place(bucket: &str, prefix: &str, style: PathStyle) -> S3Place {
-        S3Place { bucket: bucket.to_owned(), prefix: prefix.to_owned(), style }
+    fn location(bucket: &str, prefix: &str, style: PathStyle) -> S3Location {
+        S3Location { bucket: bucket.to_owned(), prefix: prefix.to_owned(), style }
     }
 
     #[test]
     fn empty_prefix_means_the_whole_bucket() {
-        let root = place("b", "", PathStyle::Auto);
+        let root = location("b", "", PathStyle::Auto);
         assert_eq!((root.uri().as_str(), root.key("x").as_str()), ("s3://b", "x"));
-        let below = place("b", "t/u", PathStyle::Auto);
+        let below = location("b", "t/u", PathStyle::Auto);
         assert_eq!((below.uri().as_str(), below.key("x").as_str()), ("s3://b/t/u", "t/u/x"));
     }
 
@@ -126,7 +126,7 @@ mod tests {
             ("b", PathStyle::Always, None, true),
             ("b", PathStyle::Never, ours, false),
         ] {
-            let is_path_style = place(bucket, "", style).is_path_style(endpoint);
+            let is_path_style = location(bucket, "", style).is_path_style(endpoint);
             assert_eq!(is_path_style, expected, "{bucket} {style:?} {endpoint:?}");
         }
     }
