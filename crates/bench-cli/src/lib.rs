@@ -1,8 +1,8 @@
-//! What the command lines of all tools share: options, quantities, logging, progress, shutdown,
+//! The command-line frame shared by all tools: options, quantities, logging, progress, shutdown,
 //! exit codes and reports.
 //!
-//! A tool's `main` is [`main_with`] around a function that parses its options, does its work and
-//! returns an [`Exit`]. `examples/skeleton.rs` is a whole tool of that shape.
+//! A tool's `main` calls [`main_with`] with a function that parses its options, does its work and
+//! returns an [`Exit`]. `examples/skeleton.rs` is a complete tool of that shape.
 
 pub mod arguments;
 mod confirm;

@@ -57,7 +57,7 @@ pub enum MessageError {
     #[error(transparent)]
     Key(#[from] KeyError),
     /// More producers than the header has ids for.
-    #[error("producer {index} is one too many: the header has ids for 65536 producers")]
+    #[error("producer {index} is one too many: use at most 65536 producers")]
     Producers {
         /// The producer, from 0.
         index: u32,
