@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn queues_that_may_exceed_the_memory_cause_a_warning() {
+    fn queues_exceeding_the_memory_cause_a_warning() {
         let most = 150 * (66 << 20);
         assert_eq!(judged(Resource::Memory, most), Ok(None));
         let warning = judged(Resource::Memory, most - 1).expect("it may fit").expect("a warning");
@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn a_single_worker_cannot_use_fewer() {
+    fn refusals_of_one_worker_do_not_suggest_fewer() {
         let text = judge(&workers(1, 0)[..1], &[limit(Resource::Threads, 1)]);
         let text = text.expect_err("too little").to_string();
         let problem = "--producers: 1 producer needs 4 threads, but this machine leaves 1 threads";

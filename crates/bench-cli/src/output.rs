@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn gone_readers_are_fine_but_full_disks_are_errors() {
+    fn full_disks_are_errors_but_closed_pipes_not() {
         assert!(print_to(&mut Broken(io::ErrorKind::BrokenPipe), "x").is_ok());
         let error = print_to(&mut Broken(io::ErrorKind::StorageFull), "x").expect_err("fails");
         assert_eq!(error.kind(), io::ErrorKind::StorageFull);

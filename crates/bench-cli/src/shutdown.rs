@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn calls_with_a_grace_may_finish_after_a_request() {
+    fn calls_with_grace_finish_after_a_request() {
         let shutdown = Shutdown::without_signals();
         let requester = shutdown.clone();
         let call = move || {

@@ -248,7 +248,7 @@ fn ignores_hangup() -> bool {
 }
 
 #[test]
-fn signals_let_the_run_report_and_exit_with_130() {
+fn signals_end_with_report_and_exit_130() {
     for signal in [Signal::INT, Signal::TERM, Signal::HUP] {
         if signal == Signal::HUP && ignores_hangup() {
             // Straight to the stream, since the test harness hides other output.

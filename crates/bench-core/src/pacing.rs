@@ -377,7 +377,7 @@ mod tests {
     }
 
     #[test]
-    fn a_constant_schedule_hits_every_instant_of_an_hour() {
+    fn constant_schedules_are_exact_for_an_hour() {
         // A rate whose period is not a whole number of nanoseconds.
         let rate = 7_777_u64;
         let schedule = Schedule::Constant { rate_per_s: 7_777.0 };

@@ -375,7 +375,7 @@ mod tests {
     }
 
     #[test]
-    fn waiting_messages_do_not_keep_the_bytes_of_others() {
+    fn waiting_messages_do_not_pin_other_bytes() {
         let mut batch = Batch::default();
         push(&mut batch, 0, Some(b"waits"), b"for ever");
         for token in 1..100_000 {

@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn durations_of_any_run_have_columns_at_the_end() {
+    fn durations_have_columns_at_the_end() {
         let fixed = csv(&[]).trim_end().to_owned();
         let text = csv(&[&sample::committed(), &sample::open_loop()]);
         let lines: Vec<&str> = text.lines().collect();

@@ -486,7 +486,7 @@ fn wall_clocks_across_hosts_keep_negative_latencies() {
 }
 
 #[test]
-fn messages_unsent_because_of_a_slow_system_are_reported() {
+fn messages_unsent_by_slow_systems_are_reported() {
     // A queue of 10 that empties every 2 ms takes 5,000 per second; the target is 20,000.
     let mut plan = constant(20_000.0, 2);
     plan.grace_ns = SECOND_NS;

@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn written_keys_have_fixed_size_and_sort_by_number() {
+    fn keys_have_fixed_size_and_sort_by_number() {
         let mut written = Vec::new();
         write_key(0, &mut written);
         write_key(0x0123_4567_89ab_cdef, &mut written);

@@ -534,7 +534,7 @@ mod tests {
     }
 
     #[test]
-    fn faults_mark_the_intervals_in_which_they_were_active() {
+    fn faults_mark_the_intervals_they_were_active_in() {
         let active = |begin_s, end_s| {
             let fault = FaultRecord {
                 action: FaultAction::Kill,

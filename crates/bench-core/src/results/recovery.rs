@@ -403,7 +403,7 @@ mod tests {
     }
 
     #[test]
-    fn the_end_of_the_schedule_is_not_a_disturbance() {
+    fn end_of_the_schedule_is_not_a_disturbance() {
         let mut rows = calm(14);
         rows[13].received_per_s = 20.0;
         let fault = assess(&rows, 10.0, None);

@@ -715,7 +715,7 @@ mod tests {
     }
 
     #[test]
-    fn delays_by_the_system_are_not_blamed_on_the_generator() {
+    fn system_delays_are_not_blamed_on_the_generator() {
         for (blocked_ms, blamed) in [(0, "the generator did not keep"), (50, "the system held up")]
         {
             let mut totals = Totals { blocked_ns: blocked_ms * 1_000_000, ..sent_1000() };

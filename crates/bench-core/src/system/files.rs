@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn new_files_follow_no_link_and_wait_for_no_pipe() {
+    fn new_files_follow_no_links_or_pipes() {
         let folder = folder();
         for name in ["link", "pipe"] {
             create_new(&folder.path().join(name)).expect_err(name);
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn a_replaced_file_is_whole_or_the_old_one_and_nothing_else_is_left() {
+    fn replacing_is_atomic_and_leaves_nothing_behind() {
         let folder = folder();
         let path = folder.path().join("run.json");
         symlink("theirs", folder.path().join("run.json.tmp")).expect("linked");

@@ -65,7 +65,7 @@ fn table(
 const NO_STALL: std::ops::Range<InstantNs> = 0..0;
 
 #[test]
-fn table_stalls_show_only_in_landing_and_table_time() {
+fn table_stalls_show_only_in_table_stages() {
     // 10,000 messages per second for 10 s; no write is confirmed from 3 s to 5 s.
     let plan = constant(10_000.0, 10);
     let stall = START_NS + 3 * SECOND_NS..START_NS + 5 * SECOND_NS;
@@ -108,7 +108,7 @@ fn tables_lose_unwritten_rows_but_reorder_nothing() {
 }
 
 #[test]
-fn instants_of_other_hosts_count_as_wall_clock_samples() {
+fn other_hosts_instants_are_wall_clock_samples() {
     let by_wall_clock = |clock, log| {
         let mut table = table(clock, log, &NO_STALL);
         table.rows.iter_mut().for_each(|row| row.stamps.by_wall_clock = true);
@@ -119,7 +119,7 @@ fn instants_of_other_hosts_count_as_wall_clock_samples() {
 }
 
 #[test]
-fn old_rows_are_all_read_and_keep_their_instants() {
+fn old_rows_are_read_and_keep_their_instants() {
     // One second's rows take two and a half to read: their instants fall behind by more than the
     // drain timeout.
     let read_later = |clock: VirtualClock, log| {

@@ -128,7 +128,7 @@ fn reading_rates_count_from_the_first_wait() {
 }
 
 #[test]
-fn simultaneous_messages_give_a_reason_instead_of_a_rate() {
+fn simultaneous_messages_give_a_reason_not_a_rate() {
     let messages = coming(RUN, 500, |_| START_NS).collect();
     let (totals, _) = read(messages, config(), Expected::Any);
     let summary = summary(&totals, None);
