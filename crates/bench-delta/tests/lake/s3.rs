@@ -58,7 +58,7 @@ async fn service_errors_name_the_remedy() {
         (403, "SignatureDoesNotMatch", "(SignatureDoesNotMatch); check the access key, its secret"),
         (403, "AccessDenied", "(AccessDenied); docs/aws.md has the policy"),
         (301, "PermanentRedirect", "bucket 'lake' is not in region us-east-1; add --region"),
-        (400, "AuthorizationHeaderMalformed", "name the region that it is in with --region"),
+        (400, "AuthorizationHeaderMalformed", "set its region with --region"),
     ] {
         let service = StandIn::start(move |_| refusal(code, name)).await;
         for access in [Access::Read, WRITE] {
