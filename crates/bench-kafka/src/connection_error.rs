@@ -4,14 +4,14 @@ use std::fmt;
 
 /// A failed connection: where, why, and the remedy.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Complaint {
+pub struct ConnectionError {
     /// `host:port` of the broker, if known.
     pub(crate) at: Option<String>,
     pub(crate) what: String,
     pub(crate) remedy: &'static str,
 }
 
-impl fmt::Display for Complaint {
+impl fmt::Display for ConnectionError {
     /// Without the remedy: `host:port: what`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(at) = &self.at {
@@ -122,7 +122,7 @@ const NO_CERTIFICATE: (&str, &str) = (
     "set ssl.certificate.location and ssl.key.location, or ssl.keystore.location",
 );
 
-impl Complaint {
+impl ConnectionError {
     /// Parses a line of librdkafka's log, without the parts that vary between retries.
     ///
     /// Lines read `sasl_ssl://host:port/1: Connect to ipv4#host:port failed: Connection refused
@@ -240,11 +240,17 @@ mod tests {
              (after 7ms in state CONNECT, 3 identical error(s) suppressed)",
             "GroupCoordinator: 127.0.0.1:9092: Connect to ipv4#127.0.0.1:9092 failed: Connection refused (after 1ms in state CONNECT)",
         ] {
-            assert_eq!(Complaint::new(line).to_string(), "127.0.0.1:9092: Connection refused");
+            assert_eq!(
+                ConnectionError::new(line).to_string(),
+                "127.0.0.1:9092: Connection refused"
+            );
         }
-        let down = Complaint::new("b:9092/1: Disconnected (after 3ms in state UP)");
+        let down = ConnectionError::new("b:9092/1: Disconnected (after 3ms in state UP)");
         assert_eq!(down.to_string(), "b:9092: Disconnected");
-        assert_eq!(Complaint::new("1/1 brokers are down").to_string(), "1/1 brokers are down");
+        assert_eq!(
+            ConnectionError::new("1/1 brokers are down").to_string(),
+            "1/1 brokers are down"
+        );
     }
 
     #[test]
@@ -339,10 +345,14 @@ mod tests {
                 "--bootstrap-servers",
             ),
         ] {
-            let complaint = Complaint::new(line);
-            assert!(complaint.what.contains(what), "{complaint}");
-            assert!(complaint.remedy.contains(remedy), "{complaint}; {}", complaint.remedy);
-            let text = format!("{complaint}");
+            let connection_error = ConnectionError::new(line);
+            assert!(connection_error.what.contains(what), "{connection_error}");
+            assert!(
+                connection_error.remedy.contains(remedy),
+                "{connection_error}; {}",
+                connection_error.remedy
+            );
+            let text = format!("{connection_error}");
             for own in ["Local:", "Broker:", "ipv4#", "in state", "(after", "://"] {
                 assert!(!text.contains(own), "{text}");
             }
