@@ -79,7 +79,7 @@ fn killed_runs_keep_results_and_leave_no_broker() {
     let broker = document.services[0].address.clone();
     TcpStream::connect(&broker).expect("the broker listens");
     let folder = place.run_folder("results");
-    until("what was acknowledged is written", || AckLedger::read(&folder).is_ok());
+    until("acked.json is written", || AckLedger::read(&folder).is_ok());
     run.send(Signal::KILL);
     assert_eq!(run.end().code, -1, "by a signal");
 
@@ -207,7 +207,7 @@ fn drains_report_partial_records_of_killed_runs() {
     let run = Running::start(place.command(&fill));
     let sent = |place: &Place| place.run_folder("results");
     intervals(&place);
-    until("what was acknowledged is written", || AckLedger::read(&sent(&place)).is_ok());
+    until("acked.json is written", || AckLedger::read(&sent(&place)).is_ok());
     run.send(Signal::KILL);
     assert_eq!(run.end().code, -1, "by a signal");
 
@@ -271,7 +271,7 @@ fn end_without_broker(args: &str, bounds: Duration, is_ready: impl Fn(&Place) ->
     let (place, broker) = (Place::new(TOOL), broker());
     let server = format!("--topic t --bootstrap-servers {}", broker.bootstrap_servers());
     let run = Running::start(place.command(&format!("{args} --interval 100ms {server}")));
-    until("the run is at work", || is_ready(&place));
+    until("the run is working", || is_ready(&place));
     drop(broker);
     let start = Instant::now();
     let said = run.end();

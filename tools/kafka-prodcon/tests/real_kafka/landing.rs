@@ -6,7 +6,7 @@ use crate::{Bench, audit, reasons};
 
 #[test]
 fn messages_that_did_not_land_are_lost_and_redelivered() {
-    let Some(bench) = Bench::shared("landing what a group reads") else { return };
+    let Some(bench) = Bench::shared("landing for a group") else { return };
     let topic = bench.topic(1, 1, &[]);
     // About every third is too large for an item of 400 KiB.
     bench.measure(&format!("fill -n 60 -r uniform:1kB..600kB --topic {topic}"), "filled", 0);
