@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn an_open_transaction_is_not_the_end() {
+    fn open_transactions_are_not_the_end() {
         let mut reading = assigned(Until::FirstEnd, 0..1);
         reading.ended(0, 5, Some(521));
         assert!(reading.is_behind(UNKNOWN) && !reading.is_at_end());

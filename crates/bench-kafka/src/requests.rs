@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn the_default_limit_never_warns() {
+    fn default_limits_never_warn() {
         // Full speed: each response waits for those of four large batches before it.
         let limit = u64::from(crate::config::REQUESTS_IN_FLIGHT_DEFAULT);
         assert_eq!(warning(&[statistics(1_000, (200, 90_000), 1, limit)]), None);

@@ -370,7 +370,7 @@ no JSON
 }
 
 #[test]
-fn other_runs_messages_are_foreign_only_with_from_run() {
+fn from_run_makes_other_runs_foreign() {
     let bench = Bench::with_topics(&[("t", 1)]);
     let first = bench.measure("fill -n 300 --topic t", "first", 0);
     let second = bench.measure("fill -n 200 --topic t", "second", 0);

@@ -147,7 +147,7 @@ impl Mysql {
 }
 
 #[test]
-fn messages_land_in_mysql_once_without_showing_its_password() {
+fn messages_land_in_mysql_exactly_once() {
     let Some(mysql) = Mysql::shared("landing in MySQL") else { return };
     let place = Place::new(TOOL);
     let args = "-n 10000 -p 2 -c 2 --land mysql --table prodcon_once --land-rows 200 -vv";

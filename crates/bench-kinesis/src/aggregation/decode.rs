@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn unknown_fields_are_skipped_and_tables_may_come_last() {
+    fn unknown_fields_are_skipped() {
         let data = sealed(b"\x1A\x0A\x08\x00\x1A\x01v\x22\x03\x0A\x01t\x0A\x01k\x52\x01x");
         let expected = UserRecord { partition_key: Some("k"), explicit_hash_key: None, data: b"v" };
         assert_eq!(deaggregate(&data), Deaggregated::Aggregate(vec![expected]));

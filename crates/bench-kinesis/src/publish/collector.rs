@@ -268,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_partial_aggregate_is_sent() {
+    fn last_partial_aggregate_is_sent() {
         let mut collector = collector(500, 100_000, Some(100));
         (0..7).for_each(|token| take(&mut collector, token, &[0; 20], 10));
         assert_eq!(collector.due_ns(), Some(110));
@@ -280,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn order_is_kept_around_messages_too_large_to_aggregate() {
+    fn oversized_messages_keep_their_order() {
         let mut collector = collector(500, 100_000, Some(100));
         for (token, size) in [(0, 20), (1, 200), (2, 20)] {
             take(&mut collector, token, &vec![0; size], 0);

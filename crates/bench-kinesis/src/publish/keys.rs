@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_are_a_field_of_the_record_or_the_default() {
+    fn missing_key_fields_give_the_default_key() {
         let source = KeySource::Field { name: "Title".to_owned(), from_bytes: 2 };
         let mut keys = KeyChooser::new(source, 1);
         for (object, key) in [

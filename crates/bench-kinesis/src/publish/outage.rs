@@ -57,7 +57,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn outages_last_from_silence_or_failure_to_an_answer() {
+    fn outages_last_until_an_answer() {
         let mut watch = OutageWatch::new("http://there:1".to_owned());
         watch.asked(SECOND_NS, 0);
         watch.asked(9 * SECOND_NS, 1);

@@ -236,7 +236,7 @@ fn throttled_shards_lose_nothing() {
 }
 
 #[test]
-fn records_throttled_for_too_long_fail_with_the_reason() {
+fn records_throttled_for_too_long_fail() {
     let (service, shards) = Service::with_stream(true, 1);
     let impatient = PublishConfig { give_up_ns: 0, ..config() };
     let mut driver = Driver::new(&service, &shards, impatient);

@@ -5,7 +5,7 @@ use bench_core::results::VerdictOutcome;
 use crate::{Bench, audit, reasons};
 
 #[test]
-fn messages_that_did_not_land_are_lost_and_redelivered() {
+fn messages_not_landed_are_lost_and_redelivered() {
     let Some(bench) = Bench::shared("landing for a group") else { return };
     let topic = bench.topic(1, 1, &[]);
     // About every third is too large for an item of 400 KiB.
@@ -32,7 +32,7 @@ fn messages_that_did_not_land_are_lost_and_redelivered() {
 }
 
 #[test]
-fn groups_with_all_messages_landed_are_at_the_end() {
+fn groups_are_at_end_after_all_landed() {
     let Some(bench) = Bench::shared("landing a whole topic") else { return };
     let topic = bench.topic(2, 1, &[]);
     bench.measure(&format!("fill -n 5000 -p 2 --topic {topic}"), "filled", 0);

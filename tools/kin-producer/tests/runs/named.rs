@@ -158,7 +158,7 @@ fn missing_credentials_say_how_to_set_them() {
 }
 
 #[test]
-fn runs_end_with_results_when_the_stream_is_deleted() {
+fn deleted_streams_end_runs_with_results() {
     let (kinesis, place) = (Kinesis::start(false), Place::new(TOOL));
     let create = admin::create(&kinesis.client, "benchmark", Capacity::Shards(1), READY);
     kinesis.runtime.block_on(create).expect("created");
