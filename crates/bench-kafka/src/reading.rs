@@ -91,8 +91,7 @@ impl Reading {
     /// Adds a partition without a group, read from an offset; `high` is its high watermark.
     pub(crate) fn take(&mut self, id: i32, from: i64, high: i64) {
         let end = (self.until == Until::FirstEnd).then_some(high);
-        // With an open transaction, the client library would not report the end before that of the
-        // transaction.
+        // After an open transaction, the client library reports no end until that transaction ends.
         let at_eof = from >= high;
         self.partitions.push(Partition { id, next: Some(from), at_eof, end });
     }

@@ -298,7 +298,7 @@ mod tests {
         let error = result.expect_err(first);
         assert!(error.is_usage(), "{error}");
         let text = error.to_string();
-        let named = format!("{first} conflicts with {second}:  ");
+        let named = format!("{first} conflicts with {second}: ");
         assert!(text.starts_with(&named), "{text}\n{named}");
         assert!(text.contains("; change one of them") || text.contains("; remove one"), "{text}");
     }

@@ -150,7 +150,7 @@ fn missing_tls_files_are_named() {
 #[test]
 fn wrong_servers_are_refused_with_their_origin() {
     let error_text = |config: &KafkaConfig| config.validate().expect_err("refused").to_string();
-    let start = "bootstrap.servers (client.properties, line 2): 'a:95566' has a port";
+    let start = "bootstrap.servers (client.properties, line 2): 'a:95566' has the port";
     for name in ["bootstrap.servers", "metadata.broker.list"] {
         let config = from_file(&format!("acks=1\n{name}=b:1,a:95566")).expect("loads");
         let text = error_text(&config);
@@ -166,7 +166,7 @@ fn wrong_servers_are_refused_with_their_origin() {
     config.set_by_option("bootstrap.servers", "::1:9092", "--bootstrap-servers");
     let text = error_text(&config);
     assert!(text.starts_with("bootstrap.servers (--bootstrap-servers): "), "{text}");
-    assert!(text.ends_with("write it as [::1]:9092"), "{text}");
+    assert!(text.ends_with("write it like [::1]:9092"), "{text}");
     config.set_all_from_text(&["bootstrap.servers="]).expect("a setting");
     let text = error_text(&config);
     assert!(text.starts_with("bootstrap.servers (--config): it is empty"), "{text}");
