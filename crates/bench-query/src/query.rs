@@ -64,15 +64,15 @@ impl<R: Receive + Send> Query<'_, R> {
         let reading = Reading { field: field.to_owned(), group_by: args.group_by.clone() };
         let reading = Arc::new(reading);
         let figures = Figures::new(&args.stats, reading.group_by.is_some(), self.records_max);
-        let asked = Arc::new(Mutex::new(Shared { figures, last_ns: 0 }));
-        let asking = |receiver| ObservingReceiver {
+        let shared = Arc::new(Mutex::new(Shared { figures, last_ns: 0 }));
+        let observing = |receiver| ObservingReceiver {
             receiver,
             clock,
             reading: Arc::clone(&reading),
-            asked: Arc::clone(&asked),
+            shared: Arc::clone(&shared),
             observations: Vec::new(),
         };
-        let consumers: Vec<_> = self.receivers.into_iter().map(asking).collect();
+        let consumers: Vec<_> = self.receivers.into_iter().map(observing).collect();
         let started_ns = clock.now_ns();
         let consumer = ConsumerConfig { raw: true, ..self.consumer };
         let control = RunControl::new(0, consumers.len(), None);
@@ -91,15 +91,15 @@ impl<R: Receive + Send> Query<'_, R> {
         );
         let (totals, error) = done?;
         let fell_silent = totals.is_behind && totals.early_stop == Some(EarlyStop::Silence);
-        let asked = asked.lock().unwrap_or_else(PoisonError::into_inner);
+        let shared = shared.lock().unwrap_or_else(PoisonError::into_inner);
         let answer = QueryReport {
             tool: self.tool,
             subject: self.subject,
             reading: &reading,
             stats: &args.stats,
-            figures: &asked.figures,
+            figures: &shared.figures,
             is_complete: error.is_none() && !fell_silent && !shutdown.is_requested(),
-            elapsed_ns: asked.last_ns.saturating_sub(started_ns),
+            elapsed_ns: shared.last_ns.saturating_sub(started_ns),
         };
         let text = answer.text(self.output)?;
         output::print_result(self.output, &text).context("failed to print the result")?;
@@ -134,7 +134,7 @@ struct ObservingReceiver<R> {
     clock: SystemClock,
     reading: Arc<Reading>,
     /// Locked once per batch.
-    asked: Arc<Mutex<Shared>>,
+    shared: Arc<Mutex<Shared>>,
     /// Reused for each batch.
     observations: Vec<Observation>,
 }
@@ -152,11 +152,11 @@ impl<R: Receive> Receive for ObservingReceiver<R> {
         });
         // Messages before an error count as well.
         if !observations.is_empty() {
-            let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
             for observation in observations.drain(..) {
-                asked.figures.add(observation);
+                shared.figures.add(observation);
             }
-            asked.last_ns = self.clock.now_ns();
+            shared.last_ns = self.clock.now_ns();
         }
         received
     }
