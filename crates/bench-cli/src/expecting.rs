@@ -1,4 +1,4 @@
-//! Waiting for a number of messages that must come.
+//! Waits for a required number of messages.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -7,18 +7,18 @@ use std::time::Duration;
 use bench_core::clock::{Clock as _, InstantNs, SystemClock, duration_ns};
 use bench_core::transport::{Incoming, Receive, TransportError};
 
-/// How many messages are to come, to all consumers together.
+/// How many messages all consumers together expect.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Expectation {
-    /// It is a failure when fewer do.
+    /// Fewer messages are a failure.
     pub required: Option<u64>,
-    /// The end of the stream counts when so many have come: what has just been confirmed may take a
-    /// moment to be seen.
+    /// The end of the stream counts only after this many messages: recently confirmed ones may take
+    /// a moment to become visible.
     pub before_end: u64,
 }
 
-/// A consumer that fails when all consumers together have not received what is required and nothing
-/// has come for a while.
+/// A consumer that fails if all consumers together have received fewer messages than required, and
+/// none for some time.
 pub struct Expecting<R> {
     receiver: R,
     clock: SystemClock,
@@ -27,17 +27,17 @@ pub struct Expecting<R> {
     progress: Arc<Progress>,
 }
 
-/// Of all consumers.
+/// Progress of all consumers.
 #[derive(Default)]
 struct Progress {
     received: AtomicU64,
-    /// When a message came last; 0 before the first consumer has begun to wait.
+    /// When the last message arrived; 0 before the first consumer begins to wait.
     last_ns: AtomicU64,
 }
 
 impl<R> Expecting<R> {
-    /// Makes the consumers wait for what is expected, each message for at most `timeout` after the
-    /// one before.
+    /// Makes the consumers wait for the expected messages, for each at most `timeout` after the
+    /// previous one.
     #[must_use]
     pub fn all(
         receivers: Vec<R>,
@@ -66,8 +66,8 @@ impl<R> Expecting<R> {
             return Ok(());
         }
         Err(TransportError::new(format!(
-            "only {received} of the {required} messages that --expected names have come, and none \
-             for {:?}; look into the run that was to send them, or raise --drain-timeout",
+            "only {received} of the {required} messages required by --expected arrived, and none \
+             for {:?}; check the producing run, or raise --drain-timeout",
             Duration::from_millis(now_ns.saturating_sub(since_ns) / 1_000_000)
         )))
     }

@@ -1,4 +1,4 @@
-//! What a run is held against: the one that `--from-run` names.
+//! The producing run of `--from-run`, against which received messages are checked.
 
 use std::path::Path;
 use std::thread;
@@ -12,20 +12,20 @@ use bench_core::system;
 use crate::quantity::parse_duration;
 use crate::{Interrupted, Shutdown, UsageError};
 
-/// How often a run that goes on is looked at.
+/// Interval between checks of a run in progress.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
-/// A run that goes on writes to its folder once an interval; one that has not for so long, or for
+/// A run in progress writes to its folder once per interval; one that has not for this long, or for
 /// three intervals if that is longer, has died.
 const SILENCE_MIN: Duration = Duration::from_secs(5);
 
-/// Waits for the end of the run that leaves its results in `folder`, the value of `--from-run`:
-/// until then nobody knows all that it will have acknowledged. One that has died has ended.
+/// Waits for the end of the run with the result folder `folder`, the value of `--from-run`: until
+/// then its acknowledged messages are not all known. A run that died counts as ended.
 pub fn await_run_end(folder: &Path, shutdown: &Shutdown) -> Result<(), Interrupted> {
     let mut is_told = false;
     loop {
         let document = system::read_file(&folder.join(RunFolder::DOCUMENT)).unwrap_or_default();
-        // Folders without a document that can be read are for others to complain about.
+        // A folder without a readable document is reported elsewhere.
         let running = serde_json::from_slice::<RunDocument>(&document)
             .ok()
             .filter(|document| document.status == Status::Running);
@@ -34,22 +34,22 @@ pub fn await_run_end(folder: &Path, shutdown: &Shutdown) -> Result<(), Interrupt
             return Ok(());
         }
         if !is_told {
-            tracing::warn!("--from-run: {} goes on; waiting for its end", folder.display());
+            tracing::warn!("--from-run: {} is in progress; waiting for its end", folder.display());
             is_told = true;
         }
         if shutdown.is_requested() {
-            return Err(Interrupted("the run that --from-run names came to its end"));
+            return Err(Interrupted("waiting for the end of the run in --from-run"));
         }
         thread::sleep(LOOK_EVERY);
     }
 }
 
-/// Time since something was written last.
+/// Time since the last write.
 fn silence(folder: &Path) -> Option<Duration> {
     let files = [RunFolder::DOCUMENT, RunFolder::INTERVALS, AckLedger::FILE_NAME];
     let written =
         files.iter().filter_map(|file| folder.join(file).metadata().ok()?.modified().ok());
-    // A time to come is that of a clock that was set back: now, as far as anyone can tell.
+    // A time in the future means that the clock was set back: treat it as now.
     Some(SystemTime::now().duration_since(written.max()?).unwrap_or_default())
 }
 
@@ -59,21 +59,22 @@ fn silence_max(running: &RunDocument) -> Duration {
     SILENCE_MIN.max(interval.unwrap_or_default().saturating_mul(3))
 }
 
-/// What another run had acknowledged, as the folder that `--from-run` names has it.
+/// The acknowledged messages of another run, from the folder in `--from-run`.
 pub struct AckedRun {
     /// The run.
     pub run: RunId,
-    /// What it had acknowledged, as far as that is recorded.
+    /// Its acknowledged messages, as far as recorded.
     pub ledger: AckLedger,
-    /// Why the record is not whole, if it is not: the result is then not valid without that word.
+    /// Why the record is incomplete, if it is: the result is then at most partial.
     pub partial: Option<String>,
-    /// What the reader of the figures must know of a run that did not come to its end.
+    /// A warning for the reader of the figures if the run did not complete.
     pub warning: Option<String>,
 }
 
 impl AckedRun {
-    /// What a reader expects, what that is held against, and why the record is not whole, if it is
-    /// not. Without a run, the messages of any are expected. Adds the run's warning to `warnings`.
+    /// The runs whose messages a reader expects, the acknowledged messages, and why their record is
+    /// incomplete, if it is. Without `sent`, messages of any run are expected. Adds the run's
+    /// warning to `warnings`.
     pub fn expectation(
         sent: Option<Self>,
         warnings: &mut Vec<String>,
@@ -86,8 +87,7 @@ impl AckedRun {
     }
 }
 
-/// The run that left its results in `folder`, the value of `--from-run`, and what it had
-/// acknowledged.
+/// Reads the run and its acknowledged messages from `folder`, the value of `--from-run`.
 pub fn acked_in(folder: &Path) -> Result<AckedRun, UsageError> {
     let (ledger, is_whole) = AckLedger::read_record(folder)
         .map_err(|error| UsageError::from_library(format!("--from-run: {error}")))?;
@@ -95,20 +95,20 @@ pub fn acked_in(folder: &Path) -> Result<AckedRun, UsageError> {
     runs.dedup();
     let [run] = runs[..] else {
         let problem = format!("{} holds the messages of {} runs", folder.display(), runs.len());
-        return Err(UsageError::new("--from-run", problem, "name the folder of one run"));
+        return Err(UsageError::new("--from-run", problem, "use the folder of a single run"));
     };
     let status = status_in(folder);
-    // Earlier versions do not say; then the end of the run has to.
+    // Records of earlier versions lack this; then a finished run implies a complete record.
     let is_whole = is_whole.unwrap_or(status.is_some_and(|status| status != Status::Running));
     let partial = (!is_whole).then(|| {
         let cause = match status {
-            Some(Status::Running) => "goes on, or its process died",
+            Some(Status::Running) => "is in progress, or its process died",
             Some(_) => "could not write it",
-            None => "left no run.json that can be read",
+            None => "left no readable run.json",
         };
         format!(
-            "the record of what run {run} had acknowledged is partial, since that run {cause}: \
-             messages that are not in it are not missed here"
+            "the record of messages acknowledged in run {run} is partial, since that run {cause}: \
+             losses of messages missing from it go unnoticed"
         )
     });
     let warning = match status {
@@ -118,14 +118,14 @@ pub fn acked_in(folder: &Path) -> Result<AckedRun, UsageError> {
     };
     let warning = warning.filter(|_| is_whole).map(|end| {
         format!(
-            "run {run}, which sent the messages, is incomplete: it {end}; what it had acknowledged \
-             until then is checked"
+            "run {run}, which sent the messages, is incomplete: it {end}; only messages \
+             acknowledged until then are checked"
         )
     });
     Ok(AckedRun { run, ledger, partial, warning })
 }
 
-/// How far the run came that left its results in `folder`, if its document can be read.
+/// The status of the run in `folder`, if its document is readable.
 fn status_in(folder: &Path) -> Option<Status> {
     let document = system::read_file(&folder.join(RunFolder::DOCUMENT)).ok()?;
     serde_json::from_slice::<RunDocument>(&document).ok().map(|document| document.status)
@@ -139,7 +139,7 @@ mod tests {
     use super::*;
     use crate::report::sample;
 
-    /// The folder of something that had ten messages of each of these streams acknowledged.
+    /// A folder with ten acknowledged messages of each of these streams.
     fn folder_of(streams: &[(u64, u16)]) -> TempDir {
         let mut ledger = AckLedger::default();
         for (run, producer) in streams {
@@ -154,7 +154,7 @@ mod tests {
 
     fn refusal(folder: &Path) -> String {
         let run = acked_in(folder).map(|acked| acked.run);
-        run.expect_err("not the folder of one run").to_string()
+        run.expect_err("not the folder of a single run").to_string()
     }
 
     #[test]
@@ -163,7 +163,7 @@ mod tests {
         assert_eq!((acked.run, acked.ledger.len()), (RunId::from_bits(7), 20));
     }
 
-    /// The folder of a run of this status, last written to so long ago.
+    /// The folder of a run with this status, last written this long ago.
     fn folder_with(status: Status, silent: Duration) -> TempDir {
         let folder = folder_of(&[(7, 0)]);
         let document = RunDocument { status, ..sample::open_loop() };
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_that_goes_on_is_waited_for_and_one_that_died_is_not() {
+    fn only_live_runs_are_waited_for() {
         let (shutdown, long_ago) = (Shutdown::without_signals(), Duration::from_mins(10));
         for (status, silent) in [
             (Status::Complete, Duration::ZERO),
@@ -194,9 +194,9 @@ mod tests {
     }
 
     #[test]
-    fn a_record_that_is_not_whole_is_partial_whatever_the_run_says() {
+    fn incomplete_records_are_partial_whatever_the_status() {
         let statuses = [Status::Running, Status::Complete, Status::Incomplete, Status::Failed];
-        // Whether the record says that it is whole; whether it counts as partial; a warning else.
+        // Whether the record claims to be complete; whether it is partial; otherwise a warning.
         let cases = [
             (Some(true), [false; 4], [None, None, Some("was interrupted"), Some("failed")]),
             (Some(false), [true; 4], [None; 4]),
@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_with_long_intervals_may_be_silent_for_longer() {
+    fn long_intervals_allow_longer_silence() {
         let mut document = sample::open_loop();
         for (interval, silence_s) in [("10ms", 5), ("1m", 180), ("?", 5)] {
             document.options.insert("interval".to_owned(), interval.into());
@@ -231,10 +231,10 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_that_is_not_of_one_run_is_refused_with_a_remedy() {
+    fn folders_without_a_single_run_are_refused() {
         for (streams, count) in [(&[][..], "0 runs"), (&[(7, 0), (8, 0)], "2 runs")] {
             let refusal = refusal(folder_of(streams).path());
-            for needle in ["--from-run: ", count, "name the folder of one run"] {
+            for needle in ["--from-run: ", count, "use the folder of a single run"] {
                 assert!(refusal.contains(needle), "{needle}: {refusal}");
             }
         }

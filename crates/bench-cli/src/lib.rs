@@ -1,8 +1,8 @@
-//! What the command lines of all tools share: options, quantities, logging, progress, shutdown,
+//! The command-line frame shared by all tools: options, quantities, logging, progress, shutdown,
 //! exit codes and reports.
 //!
-//! A tool's `main` is [`main_with`] around a function that parses its options, does its work and
-//! returns an [`Exit`]. `examples/skeleton.rs` is a whole tool of that shape.
+//! A tool's `main` calls [`main_with`] with a function that parses its options, does its work and
+//! returns an [`Exit`]. `examples/skeleton.rs` is a complete tool of that shape.
 
 pub mod arguments;
 mod confirm;
@@ -37,7 +37,8 @@ pub use logging::LogArgs;
 pub use measurement::{Measurement, Surroundings};
 pub use options_in_force::options_in_force;
 pub use output::{OutputArgs, OutputFormat};
-pub use printable::{printable, printable_bytes, printable_except};
+pub(crate) use printable::printable_except;
+pub use printable::{printable, printable_bytes};
 pub use progress::Progress;
 pub use receiving::{AuditArgs, EndArgs};
 pub use record::{RunArgs, RunRecord, StartedRun};

@@ -1,4 +1,4 @@
-//! Carries out the measuring part of a run: the engine, with progress, interrupts and the record.
+//! The measuring part of a run: the engine, with progress, interrupts and the record.
 
 use std::fmt::Write as _;
 
@@ -13,47 +13,47 @@ use bench_core::transport::{Publish, Receive};
 
 use crate::{Exit, OutputFormat, Progress, RunRecord, Shutdown, quantity};
 
-/// How often the progress line is written.
+/// Interval between updates of the progress line.
 const PROGRESS_NS: u64 = 200_000_000;
 
 /// A run that is ready to start: everything is connected.
 pub struct Measurement<P, R> {
-    /// What to do.
+    /// The plan of the run.
     pub plan: Plan,
-    /// One connection a producer; none when nothing is sent.
+    /// One connection per producer; empty if nothing is sent.
     pub publishers: Vec<P>,
-    /// One connection a consumer; none when nothing is received.
+    /// One connection per consumer; empty if nothing is received.
     pub receivers: Vec<R>,
-    /// What another run had acknowledged, when this one receives that.
+    /// The acknowledged messages of another run, if this one receives them.
     pub ledger: Option<AckLedger>,
-    /// Why that is not all that the other run had acknowledged, where it is not.
+    /// Why that record is incomplete, if it is.
     pub partial: Option<String>,
-    /// Share of the messages that may go without an answer, 0 to 1.
+    /// Maximum share of messages that may go unacknowledged, 0 to 1.
     pub unanswered_max: f64,
-    /// How many bytes may be sent and not yet received, for systems that drop what is beyond.
+    /// Maximum bytes sent but not yet received, for systems that drop messages beyond a bound.
     pub backlog_max_bytes: Option<u64>,
-    /// What the reader of the figures must know, one sentence each.
+    /// Warnings for the reader of the figures, one sentence each.
     pub warnings: Vec<String>,
-    /// What the connections count beside their messages; read when they have ended.
+    /// The connections' system-specific counts; read after the run.
     pub counts: Counts,
-    /// What the connections record of their system's own work.
+    /// The durations of the system's own work, recorded by the connections.
     pub durations: Durations,
 }
 
-/// What a measurement gets from the tool.
+/// What a tool provides to a measurement.
 pub struct Surroundings {
     /// The clock of the plan's instants.
     pub clock: SystemClock,
-    /// Asks for an early end.
+    /// Requests an early end.
     pub shutdown: Shutdown,
-    /// Where the progress is shown.
+    /// Shows the progress.
     pub progress: Progress,
-    /// The form in which the result is printed.
+    /// The format in which the result is printed.
     pub output: OutputFormat,
 }
 
 impl<P: Publish + Send, R: Receive + Send> Measurement<P, R> {
-    /// Measures, records, prints the result, and says how to exit.
+    /// Measures, records, prints the result, and returns the exit code.
     pub fn carry_out(self, mut record: RunRecord, around: Surroundings) -> Result<Exit> {
         let Surroundings { clock, shutdown, mut progress, output } = around;
         let Self { plan, publishers, receivers, ledger, partial, backlog_max_bytes, .. } = self;
@@ -125,11 +125,11 @@ impl<P: Publish + Send, R: Receive + Send> Measurement<P, R> {
     }
 }
 
-/// The line that shows how a run goes.
+/// The line that shows the progress of a run.
 struct ProgressLine {
     start_ns: InstantNs,
     shown_ns: InstantNs,
-    /// When the totals last changed, and what they were: workers report an interval at a time.
+    /// When the totals last changed, and their values: workers report once per interval.
     changed_ns: InstantNs,
     acked: u64,
     received: u64,
@@ -182,7 +182,7 @@ impl ProgressLine {
             let _ = write!(text, "  in {}", per_s(totals.received.messages, self.received));
         }
         let latencies = &totals.latencies;
-        // The service time stands in where no schedule gives a publish latency.
+        // Without a schedule there is no publish latency, so show the service time.
         let sending = if latencies.publish_latency.is_empty() {
             ("service", &latencies.service_time)
         } else {
@@ -207,7 +207,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_progress_line_shows_the_rates_of_the_last_report_until_the_next() {
+    fn progress_line_keeps_rates_until_the_next_report() {
         let mut totals = Totals {
             sent: 3_000,
             acked: Volume { messages: 3_000, bytes: 0 },

@@ -1,5 +1,5 @@
-//! When a run that only receives ends, and what it is held against: the options of all tools that
-//! read what another process has sent.
+//! When a run that only receives ends, and what it is checked against: the options of all tools
+//! that read messages sent by another process.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -16,11 +16,11 @@ use crate::{Expectation, UsageError};
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "End")]
 pub struct EndArgs {
-    /// Go on when the end is reached; stops after --messages, --duration, or an interrupt
+    /// Continue after reaching the end; stops after --messages, --duration, or an interrupt
     #[arg(long)]
     pub follow: bool,
 
-    /// Stop after so many messages
+    /// Stop after this many messages
     #[arg(
         short = 'n',
         long,
@@ -30,7 +30,7 @@ pub struct EndArgs {
     )]
     pub messages: Option<u64>,
 
-    /// Wait for so many messages, also beyond the end; it is a failure when they do not come
+    /// Wait for this many messages, even beyond the end; fail if they do not arrive
     #[arg(
         long,
         value_name = "COUNT",
@@ -41,11 +41,11 @@ pub struct EndArgs {
     )]
     pub expected: Option<u64>,
 
-    /// Stop after so long
+    /// Stop after this time
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     pub duration: Option<Duration>,
 
-    /// Time without a message after which missing ones count as lost
+    /// Time without messages after which missing ones count as lost
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = parse_duration)]
     pub drain_timeout: Duration,
 }
@@ -54,26 +54,25 @@ pub struct EndArgs {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Audit")]
 pub struct AuditArgs {
-    /// Result folder of the run that sent the messages: tells what must be there
+    /// Result folder of the producing run; received messages are checked against it
     #[arg(long, value_name = "DIR", conflicts_with = "raw")]
     pub from_run: Option<PathBuf>,
 
-    /// Messages have no header: measure throughput alone
+    /// Messages have no header: measure only throughput
     #[arg(long)]
     pub raw: bool,
 
-    /// A run in which a message arrives twice is INVALID
+    /// Mark a run in which a message arrives twice as INVALID
     #[arg(long, conflicts_with = "raw")]
     pub exactly_once: bool,
 }
 
 impl EndArgs {
-    /// Refuses what would measure nothing.
+    /// Refuses options that would measure nothing.
     pub fn check(&self) -> Result<(), UsageError> {
         for (option, count) in [("--messages", self.messages), ("--expected", self.expected)] {
             if count == Some(0) {
-                let problem = "0 messages measure nothing";
-                return Err(UsageError::new(option, problem, "name at least 1"));
+                return Err(UsageError::new(option, "0 is too few", "use at least 1"));
             }
         }
         Ok(())
@@ -83,7 +82,7 @@ impl EndArgs {
     #[must_use]
     pub fn consumer_config(&self, clock: SystemClock) -> ConsumerConfig {
         let deadline_ns = |duration| clock.now_ns().saturating_add(duration_ns(duration));
-        // Following has no end of its own, and what is expected is waited for by `Expecting`.
+        // Following has no end of its own, and `Expecting` waits for expected messages.
         let waits = self.follow || self.expected.is_some();
         ConsumerConfig {
             messages_max: self.messages.or(self.expected),
@@ -94,7 +93,7 @@ impl EndArgs {
         }
     }
 
-    /// What is waited for, where `before_end` messages are known to have been sent.
+    /// The expectation if `before_end` messages are known to have been sent.
     #[must_use]
     pub fn expectation(&self, before_end: u64) -> Expectation {
         Expectation { required: self.expected, before_end }
@@ -102,7 +101,7 @@ impl EndArgs {
 }
 
 impl AuditArgs {
-    /// What the readers were promised.
+    /// The guarantee given to the readers.
     #[must_use]
     pub fn guarantee(&self) -> Guarantee {
         if self.exactly_once { Guarantee::ExactlyOnce } else { Guarantee::AtLeastOnce }

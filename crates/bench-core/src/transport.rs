@@ -2,7 +2,7 @@
 //!
 //! It is a completion interface: [`Publish::submit`] hands over a batch and returns at once,
 //! [`Publish::poll`] waits for confirmations, [`Receive::receive`] waits for messages. Nothing here
-//! needs an allocation a message, a copy beyond the client library's own, or an async runtime; an
+//! needs an allocation per message, a copy beyond the client library's own, or an async runtime; an
 //! adapter of an async client hides its runtime. Waiting ends at an instant of the engine's clock,
 //! so the same loops run on a virtual clock in tests.
 
@@ -17,14 +17,14 @@ pub type Token = u32;
 
 /// Messages on their way to the client library, oldest first.
 ///
-/// Keys and values lie in one buffer that is used again, so a batch allocates only until it has
-/// reached its largest size. The buffer holds at most as many bytes of messages that are gone as of
-/// messages that wait, however long one of them waits.
+/// Keys and values share one reused buffer, so a batch allocates only until it has reached its
+/// largest size. At most half of the buffer belongs to messages already removed, however long any
+/// other message waits.
 #[derive(Debug, Default)]
 pub struct Batch {
     bytes: Vec<u8>,
     entries: VecDeque<Entry>,
-    /// Of the messages in `entries`.
+    /// Size of the messages in `entries`.
     size_bytes: usize,
 }
 
@@ -46,17 +46,17 @@ impl Entry {
 /// One message of a [`Batch`].
 #[derive(Debug, Clone, Copy)]
 pub struct Outgoing<'a> {
-    /// To be handed back with the completion.
+    /// The token to return with the completion.
     pub token: Token,
-    /// The key, if there is one.
+    /// The key, if any.
     pub key: Option<&'a [u8]>,
     /// The message.
     pub value: &'a [u8],
 }
 
 impl Batch {
-    /// Appends a message that `key` and `value` write; each gets the buffer to append to, `value`
-    /// also where the value begins. Returns the size of both, bytes.
+    /// Appends a message written by `key` and `value`; each gets the buffer to append to, and `value`
+    /// also the offset at which the value begins. Returns the size of both in bytes.
     #[inline]
     pub fn push(
         &mut self,
@@ -74,7 +74,7 @@ impl Batch {
         end - key_start
     }
 
-    /// Messages in the batch.
+    /// Number of messages in the batch.
     #[must_use]
     pub fn len(&self) -> usize {
         self.entries.len()
@@ -95,14 +95,14 @@ impl Batch {
         })
     }
 
-    /// Size of the keys and values, bytes.
+    /// Size of the keys and values in bytes.
     #[must_use]
     pub fn size_bytes(&self) -> usize {
         self.size_bytes
     }
 
-    /// Removes the messages for which `accepted`, called oldest first with the position, says yes.
-    /// The others stay, in order, to be submitted again.
+    /// Removes the messages for which `accepted`, called with the position and oldest first, returns
+    /// true. The others stay, in order, to be submitted again.
     pub fn remove_accepted(&mut self, mut accepted: impl FnMut(usize) -> bool) {
         let mut position = 0;
         let size_bytes = &mut self.size_bytes;
@@ -117,8 +117,8 @@ impl Batch {
         self.reclaim();
     }
 
-    /// Moves the messages that are left together once half of the buffer is of messages that are
-    /// gone. That moves no more bytes than it frees, so it costs less than their copying in.
+    /// Compacts the buffer once half of it belongs to removed messages. That moves no more bytes
+    /// than it frees, so it costs less than copying the messages in did.
     fn reclaim(&mut self) {
         if self.bytes.len() < 2 * self.size_bytes {
             return;
@@ -143,21 +143,21 @@ impl Batch {
     }
 }
 
-/// What became of a submitted message.
+/// The outcome of a submitted message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Completion {
     /// The token of the message.
     pub token: Token,
     /// When the client library reported it.
     pub at_ns: InstantNs,
-    /// Confirmed, or the system's code for why not; see [`Publish::explain`].
+    /// Success, or the system's code for the failure; see [`Publish::explain`].
     pub outcome: Result<(), i32>,
 }
 
-/// A message that was received. Borrowed from the client library for the time of the call.
+/// A received message, borrowed from the client library for the duration of the call.
 #[derive(Debug, Clone, Copy)]
 pub struct Incoming<'a> {
-    /// The key, if there is one.
+    /// The key, if any.
     pub key: Option<&'a [u8]>,
     /// The message.
     pub value: &'a [u8],
@@ -165,38 +165,38 @@ pub struct Incoming<'a> {
     pub partition: u32,
     /// When the client library handed it over.
     pub received_ns: InstantNs,
-    /// What else is known of its way; nothing for most systems.
+    /// Further instants on its way; empty for most systems.
     pub stamps: Stamps,
 }
 
-/// What else is known of a message's way; all in the engine's clock (see
+/// Further instants on a message's way, all by the engine's clock (see
 /// [`Stamp::to_clock`](crate::clock::Stamp::to_clock)).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Stamps {
-    /// When the stream took it in, by the wall clock of the system.
+    /// When the stream accepted it, by the wall clock of the system.
     pub arrived_ns: Option<InstantNs>,
-    /// When the write of its row was confirmed. A message that is to land is handed over only then.
+    /// When the write of its row was confirmed. A message that must land is handed over only then.
     pub landed_ns: Option<InstantNs>,
     /// Whether `received_ns` or `landed_ns` came from the clock of another host.
     pub by_wall_clock: bool,
 }
 
-/// Longest time for which messages that linger may stay with the engine, nanoseconds: half of what
-/// the schedule lag may be.
+/// Longest time that lingering messages may stay with the engine, in nanoseconds: half of the
+/// allowed schedule lag.
 pub const LINGERING_MAX_NS: u64 = SelfCheck::LAG_P99_MAX_NS / 2;
 
-/// The part of a linger that messages may spend with the engine, nanoseconds: a tenth, and at most
-/// [`LINGERING_MAX_NS`]. See [`Publish::lingering_ns`].
+/// The part of a linger time that messages may spend with the engine, in nanoseconds: a tenth, and
+/// at most [`LINGERING_MAX_NS`]. See [`Publish::lingering_ns`].
 #[must_use]
 pub fn lingering_share_ns(linger_ns: u64) -> u64 {
     (linger_ns / 10).min(LINGERING_MAX_NS)
 }
 
-/// The connection is of no more use.
+/// The connection has become unusable.
 #[derive(Debug, thiserror::Error)]
 #[error("{message}")]
 pub struct TransportError {
-    /// What was attempted on what, what went wrong, and what to do about it.
+    /// What was attempted, what went wrong, and the remedy.
     pub message: String,
 }
 
@@ -207,109 +207,107 @@ impl TransportError {
     }
 }
 
-/// A connection that messages are sent on, owned by one producer.
+/// A connection for sending messages, owned by one producer.
 pub trait Publish {
     /// Hands the messages of `batch` to the client library, without waiting. Accepted messages are
-    /// removed from the batch and complete later, each exactly once; what stays was refused for the
-    /// moment (a full queue) and is submitted again.
+    /// removed from the batch and complete later, each exactly once; messages that stay were refused
+    /// for now (a full queue) and will be submitted again.
     fn submit(&mut self, batch: &mut Batch) -> Result<(), TransportError>;
 
-    /// Appends completions; waits for the first one until `until_ns` at the latest, or until it has
-    /// to be called again with everything that is due by then submitted.
+    /// Appends completions; waits for the first one until `until_ns` at the latest, or until the
+    /// adapter needs to be called again after everything due by then was submitted.
     fn poll(
         &mut self,
         until_ns: InstantNs,
         completions: &mut Vec<Completion>,
     ) -> Result<(), TransportError>;
 
-    /// How long a message may stay with the engine after it is due, because it would only wait
-    /// further in here, nanoseconds: a producer that need not wake for every message costs the
-    /// machine much less. Zero where messages go at once. The delay is part of every figure.
+    /// How long a due message may stay with the engine because it would only wait in the client
+    /// library anyway, in nanoseconds: a producer that does not wake for every message uses much
+    /// less CPU. Zero if messages are sent immediately. The delay is part of every figure.
     fn lingering_ns(&self) -> u64 {
         0
     }
 
-    /// Tells that no message will follow: whatever waits for more (a lingering batch, an open
-    /// transaction) is to be sent now.
+    /// Called after the last message: sends whatever waits for more (a lingering batch, an open
+    /// transaction).
     fn finish(&mut self) -> Result<(), TransportError> {
         Ok(())
     }
 
-    /// What the reader of the figures must know and only shows while messages are sent; asked when
-    /// the producer has ended.
+    /// A remark for the reader of the figures that is known only after sending; called when the
+    /// producer has ended.
     fn remark(&self) -> Option<String> {
         None
     }
 
-    /// What a failure code means, for people.
+    /// The meaning of a failure code, for people.
     fn explain(&self, code: i32) -> String;
 
-    /// Whether messages that failed with this code were taken back, as those of an aborted
-    /// transaction are: no consumer that reads what was committed may ever get one. Of others that
-    /// failed, nothing is known.
+    /// Whether messages that failed with this code were withdrawn, like those of an aborted
+    /// transaction: no consumer of committed messages may ever receive one. Other failed messages
+    /// may or may not arrive.
     fn is_aborted(&self, code: i32) -> bool {
         let _ = code;
         false
     }
 
-    /// Whether messages that failed with this code were given up without an answer from the system
-    /// (a timeout in the client library), rather than refused by it. How long they waited is a
-    /// lower bound of their latency.
+    /// Whether messages that failed with this code were given up by the client library (a timeout)
+    /// rather than refused by the system. The time they waited is a lower bound of their latency.
     fn is_unanswered(&self, code: i32) -> bool {
         let _ = code;
         false
     }
 
-    /// Why messages go without an answer at the moment, if the connection knows: its servers are
-    /// unreachable, or the process of an embedded one has ended. `None` while the system answers.
+    /// Why messages are currently not acknowledged, if the connection knows: its servers are
+    /// unreachable, or the process of an embedded one has ended. `None` while the system responds.
     fn outage(&self) -> Option<String> {
         None
     }
 }
 
-/// A connection that messages are received on, owned by one consumer.
+/// A connection for receiving messages, owned by one consumer.
 pub trait Receive {
     /// Passes messages to `sink`, oldest first; waits for the first one until `until_ns` at the
-    /// latest. Returns how many there were.
+    /// latest. Returns their number.
     fn receive(
         &mut self,
         until_ns: InstantNs,
         sink: impl FnMut(Incoming<'_>),
     ) -> Result<usize, TransportError>;
 
-    /// Whether everything that was in the system when it was last asked has been received. Systems
-    /// that cannot tell say no, and a reader stops when nothing has come for a while.
+    /// Whether everything that was in the system at the last request has been received. Systems that
+    /// cannot tell return false, and a reader stops after some time without messages.
     fn at_end(&self) -> bool {
         false
     }
 
-    /// Whether there is known to be more in the system than has been received: the reader has not
-    /// come to the end. Only then does a message of another run show progress, and what is missing
-    /// may still lie ahead. Systems that cannot tell say no.
+    /// Whether the system is known to hold more than has been received: the reader has not reached
+    /// the end. Only then does a message of another run count as progress, and missing messages may
+    /// still be ahead. Systems that cannot tell return false.
     fn is_behind(&self) -> bool {
         false
     }
 
-    /// What the reader waits for that ends by itself and hides messages until then, such as an open
-    /// transaction of another producer, for people. The time until then is no silence after which
-    /// messages could count as lost. `None` when messages may come at any time.
+    /// A condition that hides messages until it ends by itself, such as another producer's open
+    /// transaction, described for people. That time does not count as the silence after which
+    /// missing messages are lost. `None` if messages may arrive at any time.
     fn waits_for(&self) -> Option<String> {
         None
     }
 
-    /// Asks that messages from now on count as read only when they are [settled](Self::settle):
-    /// whoever reads on where this consumer stops gets those that are not. For who passes them on
-    /// to where they may still be lost. Systems that keep no such position have nothing to do.
+    /// From now on, commit a message's position only after [`settle`](Self::settle). Used when
+    /// messages go to a sink that can still fail, so that a later consumer resumes with those not
+    /// settled. Systems without committed positions need not implement this.
     fn hold_back(&mut self) {}
 
-    /// Settles the oldest `messages` that have been passed on since [`Receive::hold_back`] and are
-    /// not settled yet.
+    /// Settles the oldest `messages` unsettled messages passed on since [`Receive::hold_back`].
     fn settle(&mut self, messages: usize) {
         let _ = messages;
     }
 }
 
-/// The connection of a side that a run does not have, as a type: there is none.
+/// The connection type of a side that a run does not have; it has no values.
 #[derive(Debug, Clone, Copy)]
 pub enum NoConnection {}
 
@@ -377,7 +375,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_that_waits_does_not_keep_the_bytes_of_others() {
+    fn waiting_messages_do_not_pin_other_bytes() {
         let mut batch = Batch::default();
         push(&mut batch, 0, Some(b"waits"), b"for ever");
         for token in 1..100_000 {
@@ -389,14 +387,14 @@ mod tests {
         assert!(batch.bytes.capacity() < 1_000, "{} bytes", batch.bytes.capacity());
     }
 
-    /// What may happen to a batch.
+    /// An operation on a batch.
     #[derive(Debug, Clone)]
     enum Step {
         Push {
             key: Option<Vec<u8>>,
             value: Vec<u8>,
         },
-        /// Of the messages in the batch, those at set bits (in turn) are accepted.
+        /// Accepts the messages at positions that are true, cycling through the list.
         Submit {
             accepted: Vec<bool>,
         },
@@ -412,7 +410,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_order_of_submitting_and_refusing_keeps_messages_and_bounds_memory(steps in steps()) {
+        fn refusals_keep_messages_and_bound_memory(steps in steps()) {
             let mut batch = Batch::default();
             let mut model: Vec<(Token, Option<Vec<u8>>, Vec<u8>)> = Vec::new();
             for (token, step) in (0..).zip(steps) {

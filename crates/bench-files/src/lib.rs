@@ -1,4 +1,4 @@
-//! Adapter for pipelines between files: messages are appended as lines to one file and come back
+//! The adapter for pipelines between files: messages are appended as lines to one file and arrive
 //! as lines of another.
 //!
 //! A line has no key and cannot contain a line break, so messages are sent in their JSON form

@@ -12,41 +12,42 @@ use bench_core::transport::{Incoming, Receive, Stamps, TransportError};
 use crate::error::{FileError, io_error};
 use crate::publish::starts_a_line;
 
-/// Poll interval while nothing comes: the longest time before a new line counts as received.
+/// Time between polls of the file while nothing arrives, which is the longest delay before a line
+/// counts as received.
 const POLL_NS: u64 = 1_000_000;
 
-/// Bytes per read.
+/// Bytes read at once.
 const READ_BYTES: usize = 256 << 10;
 
-/// Maximum length of a line: the largest message with every character escaped.
+/// The longest line: the largest message with every character escaped.
 const LINE_BYTES_MAX: usize = 6 * MESSAGE_BYTES_MAX;
 
-/// Position at which to begin.
+/// Where reading starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Position {
     /// At the first line.
     Beginning,
-    /// After the current content. A line that is being written at that moment is skipped.
+    /// After the file's current content. A line being written is skipped as a whole.
     End,
 }
 
 /// Follows a growing file line by line.
 ///
-/// A line counts once its end has been written; until then its beginning is buffered, up to
-/// 384 MiB. If the file does not exist yet, the receiver waits for it. A file that is truncated,
-/// deleted or replaced is an error, since missed lines could not be detected. A file that is
-/// truncated and outgrows its old size within the same millisecond goes unnoticed.
+/// A line counts once its end has arrived; until then its start is kept, up to 384 MiB. Waits for a
+/// file that does not exist yet. A truncated, deleted or replaced file is an error, since lines may
+/// have been missed; a file that is truncated and outgrows its old size within a millisecond goes
+/// unnoticed.
 #[derive(Debug)]
 pub struct LineReceiver {
     clock: SystemClock,
     path: PathBuf,
-    /// None until the file exists.
+    /// `None` until the file exists.
     file: Option<File>,
     /// Bytes of the file read so far.
     offset: u64,
-    /// Bytes read but not handed over yet: the beginning of a line.
+    /// The start of a line, read but not yet handed over.
     pending: Vec<u8>,
-    /// Whether reading began within a line, whose rest is not a message.
+    /// Whether reading started in the middle of a line, the rest of which is not a message.
     within_line: bool,
 }
 
@@ -71,7 +72,7 @@ impl LineReceiver {
         Ok(receiver)
     }
 
-    /// Reads up to [`READ_BYTES`] of new content and returns the number of bytes.
+    /// Reads what was appended to the file, up to [`READ_BYTES`]; returns the number of bytes.
     fn read(&mut self) -> Result<usize, TransportError> {
         if self.file.is_none() {
             self.file = open_if_there(&self.path).map_err(|error| transport_error(&error))?;
@@ -87,7 +88,8 @@ impl LineReceiver {
         }
     }
 
-    /// Whether the path still refers to the open file, and the file has not been truncated.
+    /// Checks that the path still leads to the file being read, and that it still holds what was
+    /// read.
     fn check_unchanged(&self) -> Result<(), TransportError> {
         let Some(file) = &self.file else { return Ok(()) };
         let failed = |error| transport_error(&io_error("follow", &self.path)(error));
@@ -102,7 +104,7 @@ impl LineReceiver {
         };
         let path = self.path.display();
         Err(TransportError::new(format!(
-            "{path} {change} while it was followed, so that lines may have been missed; leave it \
+            "{path} {change} while it was being followed, so lines may have been missed; leave it \
              alone during a run"
         )))
     }
@@ -148,8 +150,8 @@ impl LineReceiver {
         }
         let path = self.path.display();
         Err(TransportError::new(format!(
-            "{path} holds a line of more than {LINE_BYTES_MAX} bytes, which is no message; name \
-             the file that the pipeline writes its lines to"
+            "{path} contains a line of more than {LINE_BYTES_MAX} bytes, which is not a message; \
+             use the file that the pipeline writes its lines to"
         )))
     }
 }
@@ -179,7 +181,7 @@ impl Receive for LineReceiver {
     }
 }
 
-/// Opens the file, if it exists by now.
+/// The file, if it exists by now.
 fn open_if_there(path: &Path) -> Result<Option<File>, FileError> {
     let failed = || io_error("follow", path);
     match path.metadata() {
@@ -206,7 +208,7 @@ mod tests {
 
     use super::*;
 
-    /// Enough time to receive existing lines, and to conclude that no more are coming.
+    /// Long enough for existing lines to be received, and for others not to appear.
     const WAIT_NS: u64 = 20_000_000;
 
     struct Sink {
@@ -234,7 +236,7 @@ mod tests {
             LineReceiver::open(&self.path(), position, self.clock).expect("followed")
         }
 
-        /// Lines that arrive within a short time.
+        /// The lines received within a short time.
         fn try_lines(&self, receiver: &mut LineReceiver) -> Result<Vec<String>, TransportError> {
             let mut lines = Vec::new();
             loop {
@@ -253,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_counts_when_its_end_is_there() {
+    fn lines_count_once_complete() {
         let sink = Sink::new();
         let mut receiver = sink.follow(Position::Beginning);
         assert_eq!(sink.lines(&mut receiver), [""; 0], "no file yet");
@@ -266,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn following_from_the_end_leaves_out_what_was_there() {
+    fn following_from_the_end_skips_existing_lines() {
         let sink = Sink::new();
         sink.append(b"old\n");
         let mut at_a_line = sink.follow(Position::End);
@@ -279,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn a_burst_of_a_hundred_thousand_lines_keeps_its_order_and_little_memory() {
+    fn bursts_keep_order_and_little_memory() {
         let sink = Sink::new();
         let mut receiver = sink.follow(Position::Beginning);
         let count = 100_000;
@@ -287,7 +289,7 @@ mod tests {
         let writer = std::thread::spawn(move || {
             let mut file = File::create(path).expect("made");
             let lines: Vec<_> = (0..count).map(|number| format!("line {number}\n")).collect();
-            // In pieces that do not align with lines.
+            // In pieces that do not match lines.
             for piece in lines.concat().as_bytes().chunks(7_777) {
                 file.write_all(piece).expect("written");
             }
@@ -306,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_longer_than_what_is_read_at_once_arrive_whole() {
+    fn long_lines_arrive_whole() {
         let sink = Sink::new();
         let long = "x".repeat(3 * READ_BYTES + 1);
         sink.append(format!("{long}\nshort\n").as_bytes());
@@ -316,7 +318,7 @@ mod tests {
     type Tamper = fn(&Sink) -> std::io::Result<()>;
 
     #[test]
-    fn a_file_that_is_tampered_with_is_an_error() {
+    fn tampered_files_are_errors() {
         let truncate = |sink: &Sink| File::create(sink.path()).map(drop);
         let delete = |sink: &Sink| std::fs::remove_file(sink.path());
         let replace = |sink: &Sink| {
@@ -341,7 +343,7 @@ mod tests {
     }
 
     #[test]
-    fn waiting_ends_when_it_is_to_end() {
+    fn waiting_ends_on_time() {
         let sink = Sink::new();
         sink.append(b"no end");
         let mut receiver = sink.follow(Position::Beginning);
@@ -355,7 +357,7 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(32))]
 
         #[test]
-        fn the_pieces_in_which_lines_are_written_do_not_matter(
+        fn lines_arrive_whole_however_written(
             text in "[ab\n]{0,40}",
             sizes in prop::collection::vec(1_usize..9, 1..40),
         ) {

@@ -1,4 +1,4 @@
-//! A consumer that is killed in mid-run, as a crash of its process would, and may come back.
+//! A consumer that is killed during a run, as if its process crashed, and may come back.
 
 use std::time::Duration;
 
@@ -9,24 +9,25 @@ use crate::config::KafkaConfig;
 use crate::error::KafkaError;
 use crate::receive::KafkaReceiver;
 
-/// One death of a consumer.
+/// A scheduled kill of a consumer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Kill {
-    /// When it dies.
+    /// When the consumer is killed.
     pub at_ns: InstantNs,
-    /// When it joins its group anew, as another member; `None` for never.
+    /// When it rejoins its group, as a new member; `None` for never.
     pub back_ns: Option<InstantNs>,
 }
 
-/// A member of a group with its end in sight. Without kills it is its receiver, and costs nothing.
+/// A group member with scheduled kills. Without kills it adds no cost to its receiver.
 pub struct MortalReceiver {
-    /// `None` while it is dead.
+    /// `None` while it is killed.
     receiver: Option<KafkaReceiver>,
-    /// What comes next stands last.
+    /// In reverse order: the next kill is the last element.
     kills: Vec<Kill>,
     back_ns: Option<InstantNs>,
     holds_back: bool,
-    /// What the dead had passed on and not settled, which only those can settle that read it again.
+    /// Messages that killed receivers had passed on but not settled. They stay unsettled here: the
+    /// group's next readers receive them again.
     orphaned: usize,
     clock: SystemClock,
     config: KafkaConfig,
@@ -34,8 +35,8 @@ pub struct MortalReceiver {
 }
 
 impl MortalReceiver {
-    /// A receiver of `topic` that was connected with `config`, and that suffers `kills`. These are
-    /// in order, each after its predecessor's return.
+    /// Wraps a receiver of `topic` that was connected with `config`. `kills` are in order, each
+    /// after the previous one's return.
     #[must_use]
     pub fn new(
         receiver: KafkaReceiver,
@@ -57,7 +58,7 @@ impl MortalReceiver {
         }
     }
 
-    /// When it dies or comes back next.
+    /// The next kill or return.
     fn next_change_ns(&self) -> InstantNs {
         match self.receiver {
             Some(_) => self.kills.last().map_or(InstantNs::MAX, |kill| kill.at_ns),
@@ -78,7 +79,7 @@ impl MortalReceiver {
             }
             receiver.join(&self.topic)?;
             self.receiver = Some(receiver);
-            tracing::info!("a killed consumer joined its group anew");
+            tracing::info!("a killed consumer rejoined its group");
         }
         Ok(())
     }
@@ -105,7 +106,7 @@ impl Receive for MortalReceiver {
     }
 
     fn at_end(&self) -> bool {
-        // What a dead one did not read is read by others, later.
+        // Other members read what a killed one did not.
         self.receiver.as_ref().is_some_and(KafkaReceiver::at_end)
     }
 

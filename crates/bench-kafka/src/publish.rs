@@ -16,29 +16,30 @@ use crate::linger::share_linger;
 use crate::native::{Delivery, NativeProducer, Outgoing, ProducerEvent, TransactionError};
 use crate::requests::RequestWatch;
 
-/// How long the first contact with the coordinator of transactions may take.
+/// Timeout of the first contact with the transaction coordinator.
 const TRANSACTIONS_TIMEOUT: Duration = Duration::from_mins(1);
 
-/// Longest wait of one call that ends a transaction, so that the poll loop can check its deadline.
-/// What the call began goes on.
+/// Maximum wait per call that ends a transaction, so that the poll loop can check its deadline. The
+/// operation continues in the background.
 const TRANSACTION_STEP: Duration = Duration::from_millis(50);
 
-/// Requests that show how long a single one takes: the quickest counts, on a busy machine, too.
+/// Number of requests that measure a single round trip; the minimum is robust on a busy machine.
 const ROUND_TRIPS: u32 = 5;
 
-/// The failure code of messages whose transaction was aborted because that was asked for. No code
-/// of librdkafka's is as low.
+/// Failure code of messages whose transaction was aborted on purpose. None of librdkafka's codes is
+/// as low.
 const ABORTED_ON_PURPOSE: i32 = i32::MIN;
 
-/// Failure codes of messages whose transaction had to be aborted are librdkafka's, this much lower:
-/// unlike others that failed, such a message must never be seen.
+/// Offset from librdkafka's codes to the failure codes of messages whose transaction had to be
+/// aborted: unlike other failed messages, readers must never see them.
 const ABORTED: i32 = -1_000_000;
 
-/// Failure codes of messages that the client library did not even take are its own, this much higher:
-/// of a broker's answer with the same code, something else is the remedy.
+/// Offset from the client library's codes to the failure codes of messages that it rejected itself:
+/// the same code from a broker has another remedy.
 const REFUSED: i32 = 1_000_000;
 
-/// The codes with which the client library gives a message up by itself. All others are answers.
+/// Codes with which the client library itself gives up on a message. All others are answers of a
+/// broker.
 const UNANSWERED: [RDKafkaErrorCode; 14] = [
     RDKafkaErrorCode::MessageTimedOut,
     RDKafkaErrorCode::OperationTimedOut,
@@ -59,38 +60,38 @@ const UNANSWERED: [RDKafkaErrorCode; 14] = [
 /// How a producer sends.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SendPlan {
-    /// Its transactions, for which the configuration must have a `transactional.id`.
+    /// Its transactions; they need a `transactional.id` in the configuration.
     pub transaction: Option<TransactionPlan>,
-    /// Its highest rate; `None` when it sends as fast as it can.
+    /// Its maximum rate; `None` to send as fast as possible.
     pub rate: Option<SendRate>,
 }
 
-/// How much a producer sends, above 0.
+/// A producer's rate; both values are above 0.
 #[derive(Debug, Clone, Copy)]
 pub struct SendRate {
     /// Messages per second.
     pub messages_per_s: f64,
-    /// Bytes per second, keys not counted.
+    /// Bytes per second, excluding keys.
     pub bytes_per_s: f64,
 }
 
-/// When a producer ends a transaction, and how.
+/// When a producer ends its transactions, and which ones it aborts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TransactionPlan {
-    /// Messages a transaction.
+    /// Messages per transaction.
     pub messages: u32,
-    /// A transaction with fewer messages ends after so long, nanoseconds.
+    /// Maximum age of a transaction with fewer messages, nanoseconds.
     pub age_max_ns: u64,
-    /// Of so many transactions one, the last, is aborted; the others are committed.
+    /// Every Nth transaction is aborted; the others are committed.
     pub abort_every: Option<NonZeroU32>,
 }
 
-/// What a message can be too large for.
+/// The size limit that a message exceeded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SizeLimit {
-    /// `message.max.bytes` of the client, which then does not send it.
+    /// The client's `message.max.bytes`; the message was not sent.
     Client,
-    /// `max.message.bytes` of the topic.
+    /// The topic's `max.message.bytes`.
     Topic,
 }
 
@@ -98,42 +99,42 @@ pub enum SizeLimit {
 pub struct KafkaPublisher {
     producer: NativeProducer,
     clock: SystemClock,
-    /// What messages spend of their linger with the engine.
+    /// The part of the linger that messages spend in the engine.
     lingering_ns: u64,
     transaction: Option<Transaction>,
-    /// Failures of messages that librdkafka did not even take.
+    /// Completions of messages that librdkafka rejected.
     refused: Vec<Completion>,
-    /// The meanings of the codes that were handed out.
+    /// The codes seen so far, to be explained later.
     codes: Codes,
     fatal: Option<RDKafkaErrorCode>,
     requests: RequestWatch,
-    /// Whether the process of the broker has ended, where that is known.
+    /// Set when the broker's process has ended, if it is watched.
     broker_ended: Option<Arc<AtomicBool>>,
 }
 
-/// Codes, and with each the broker's own words at its first message, if it sent any.
+/// Codes, each with the broker's message at its first occurrence, if it sent one.
 type Codes = Vec<(RDKafkaErrorCode, Option<String>)>;
 
 struct Transaction {
     plan: TransactionPlan,
-    /// Transactions that have ended since one was last aborted on purpose.
+    /// Transactions that have ended since the last one aborted on purpose.
     since_abort: u32,
-    /// When the open one began.
+    /// When the open transaction began.
     begun_ns: Option<InstantNs>,
     produced: u32,
-    /// Delivered within the open transaction: not confirmed before it is committed.
+    /// Deliveries of the open transaction, which complete when it is committed.
     delivered: Vec<Completion>,
-    /// How the open one is being ended, once that has begun.
+    /// How the open transaction is being ended, once that has begun.
     ending: Option<Ending>,
-    /// Whether no message follows, so that the open one ends now.
+    /// Whether no message follows, so that the open transaction ends now.
     is_last: bool,
 }
 
-/// How a transaction ends.
+/// Whether a transaction is committed or aborted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Ending {
     Commit,
-    /// With the failure code of its messages.
+    /// Holds the failure code of its messages.
     Abort(i32),
 }
 
@@ -150,7 +151,7 @@ impl Transaction {
         }
     }
 
-    /// How the open one is to end, if it is to: when it is full, old enough, or the last.
+    /// How to end the open transaction, if it is full, old enough, or the last.
     fn due(&self, now_ns: InstantNs) -> Option<Ending> {
         let begun_ns = self.begun_ns?;
         let is_old = now_ns.saturating_sub(begun_ns) >= self.plan.age_max_ns;
@@ -163,7 +164,7 @@ impl Transaction {
         (is_old || is_full || self.is_last).then_some(ending)
     }
 
-    /// Whether messages of the open one are still on their way.
+    /// Whether messages of the open transaction are still in flight.
     fn is_delivering(&self) -> bool {
         self.delivered.len() < self.produced as usize
     }
@@ -173,7 +174,7 @@ impl Transaction {
         self.plan.abort_every.is_some_and(|every| self.since_abort + 1 >= every.get())
     }
 
-    /// Makes room for the next transaction; returns what was delivered in this one.
+    /// Resets the state for the next transaction and returns the deliveries of this one.
     fn end(&mut self) -> std::vec::Drain<'_, Completion> {
         self.since_abort = if self.is_to_be_aborted() { 0 } else { self.since_abort + 1 };
         self.begun_ns = None;
@@ -182,7 +183,7 @@ impl Transaction {
         self.delivered.drain(..)
     }
 
-    /// How many more messages belong to the open transaction.
+    /// Number of messages that the open transaction still takes.
     fn room(&self) -> usize {
         if self.ending.is_some() {
             return 0;
@@ -192,12 +193,12 @@ impl Transaction {
 }
 
 impl KafkaPublisher {
-    /// Checks that the client library takes the configuration as a whole, without connecting.
+    /// Checks that the client library accepts the configuration as a whole, without connecting.
     pub fn check(config: &KafkaConfig) -> Result<(), KafkaError> {
         NativeProducer::check(config)
     }
 
-    /// Connects a producer of `topic`. Waits up to `timeout` for the topic to be known.
+    /// Connects a producer of `topic`. Waits up to `timeout` for the topic's metadata.
     pub fn connect(
         config: &KafkaConfig,
         topic: &str,
@@ -208,7 +209,7 @@ impl KafkaPublisher {
         Self::connect_unless(|| false, config, topic, clock, plan, timeout)
     }
 
-    /// The same, and gives up once it `is_cancelled`, which is asked every now and then.
+    /// Same as [`connect`](Self::connect), but gives up once `is_cancelled` returns true.
     pub fn connect_unless(
         is_cancelled: impl Fn() -> bool,
         config: &KafkaConfig,
@@ -223,7 +224,7 @@ impl KafkaPublisher {
         producer.learn_topic(timeout)?;
         let mut requests = RequestWatch::default();
         if config.get(STATISTICS_INTERVAL).is_some() {
-            // Connected and idle, as it is only now.
+            // Now, while the client is connected and idle.
             for _ in 0..ROUND_TRIPS {
                 let asked_ns = clock.now_ns();
                 producer.learn_topic(timeout)?;
@@ -247,19 +248,20 @@ impl KafkaPublisher {
         Ok(publisher)
     }
 
-    /// Has the [outage](Publish::outage) name the end of the broker's process, as `ended` tells it.
+    /// Makes the [outage](Publish::outage) report the end of the broker's process, once `ended` is
+    /// set.
     pub fn watch_broker(&mut self, ended: Arc<AtomicBool>) {
         self.broker_ended = Some(ended);
     }
 
-    /// Why no broker has been reachable for `duration`, if that is so.
+    /// Why no broker has been reachable for at least `duration`; `None` if one was.
     #[must_use]
     pub fn lasting_outage(&self, duration: Duration) -> Option<String> {
         self.producer.health().lasting_outage(duration)
     }
 
-    /// Registers the producer for transactions. Waits up to a minute, and for brokers that are all
-    /// down, up to `timeout`.
+    /// Registers the producer for transactions. Waits up to a minute, or up to `timeout` if all
+    /// brokers are down.
     fn start_transactions(
         &mut self,
         is_cancelled: impl Fn() -> bool,
@@ -284,7 +286,7 @@ impl KafkaPublisher {
         }
     }
 
-    /// Takes all events that are there.
+    /// Handles all queued events.
     fn take_events(&mut self, completions: &mut Vec<Completion>) {
         loop {
             let codes = &mut self.codes;
@@ -296,7 +298,7 @@ impl KafkaPublisher {
                 None => &mut *completions,
             };
             let sink = |delivery: Delivery| {
-                // All messages of an event were confirmed by one answer of the broker.
+                // One response of the broker acknowledged all messages of an event.
                 let at_ns = *at_ns.get_or_insert_with(|| clock.now_ns());
                 has_answer |= delivery.error.is_none_or(|error| !UNANSWERED.contains(&error));
                 let outcome = match delivery.error {
@@ -326,7 +328,7 @@ impl KafkaPublisher {
         Ok(())
     }
 
-    /// Ends the open transaction when that is due, or goes on with it; waits a moment at most.
+    /// Ends the open transaction if it is due; waits briefly at most.
     fn end_transaction_if_due(
         &mut self,
         completions: &mut Vec<Completion>,
@@ -369,12 +371,12 @@ impl KafkaPublisher {
         Ok(())
     }
 
-    /// Waits a moment for what the open transaction holds to be delivered. librdkafka cannot flush by
-    /// itself when its delivery reports are taken as events, as here.
+    /// Waits briefly for the open transaction's messages to be delivered. librdkafka cannot flush
+    /// by itself when delivery reports are taken as events, as here.
     fn has_delivered(&mut self) -> bool {
         let deadline_ns = self.clock.now_ns().saturating_add(duration_ns(TRANSACTION_STEP));
         loop {
-            // In a transaction, deliveries are no completions yet.
+            // In a transaction, deliveries are not yet completions.
             self.take_events(&mut Vec::new());
             if !self.transaction.as_ref().is_some_and(Transaction::is_delivering) {
                 return true;
@@ -389,7 +391,7 @@ impl KafkaPublisher {
     fn check_fatal(&self) -> Result<(), TransportError> {
         match self.fatal {
             Some(code) => Err(TransportError::new(format!(
-                "the Kafka producer cannot go on: {}",
+                "the Kafka producer failed: {}",
                 answers::sentence(code, self.producer.subject(), None)
             ))),
             None => Ok(()),
@@ -398,8 +400,8 @@ impl KafkaPublisher {
 }
 
 impl KafkaPublisher {
-    /// Hands over one message outside any transaction; false when there is no room for it now. A
-    /// value of `None` is null (a tombstone), and so is a key.
+    /// Submits one message outside any transaction; false if the queue is full. `None` stands for a
+    /// null key, or a null value (a tombstone).
     pub fn submit_one(&mut self, token: u32, key: Option<&[u8]>, value: Option<&[u8]>) -> bool {
         let Self { producer, clock, refused, codes, .. } = self;
         let mut has_room = true;
@@ -412,8 +414,8 @@ impl KafkaPublisher {
         has_room
     }
 
-    /// Whether the broker refused a message with this failure code because of the whole batch that it
-    /// was in: alone it may be taken.
+    /// Whether the broker rejected the whole batch with this failure code: alone, the message may
+    /// be accepted.
     #[must_use]
     pub fn is_about_batch(&self, code: i32) -> bool {
         const ABOUT_BATCH: [RDKafkaErrorCode; 7] = [
@@ -428,7 +430,7 @@ impl KafkaPublisher {
         ABOUT_BATCH.iter().any(|about| *about as i32 == code)
     }
 
-    /// The limit that a message with this failure code was too large for, if that was why.
+    /// The size limit that a message with this failure code exceeded, if any.
     #[must_use]
     pub fn size_limit(&self, code: i32) -> Option<SizeLimit> {
         const TOO_LARGE: i32 = RDKafkaErrorCode::MessageSizeTooLarge as i32;
@@ -440,12 +442,12 @@ impl KafkaPublisher {
         }
     }
 
-    /// What the client library's own refusal of a message means.
+    /// Explains the client library's own rejection of a message.
     fn explain_refusal(&self, code: i32) -> String {
         if code == RDKafkaErrorCode::MessageSizeTooLarge as i32 {
-            return "the message is larger than message.max.bytes of the client \
+            return "the message is larger than the client's message.max.bytes \
                     (MessageSizeTooLarge); lower --record-size, or raise --config \
-                    message.max.bytes=N and max.message.bytes of the topic"
+                    message.max.bytes=N and the topic's max.message.bytes"
                 .to_owned();
         }
         self.explain(code)
@@ -456,9 +458,9 @@ impl Publish for KafkaPublisher {
     fn submit(&mut self, batch: &mut Batch) -> Result<(), TransportError> {
         self.begin_if_needed()?;
         let Self { producer, clock, transaction, refused, codes, .. } = self;
-        // What goes beyond the transaction stays in the batch until that is committed.
+        // Messages beyond the transaction stay in the batch until it is committed.
         let room = transaction.as_ref().map_or(usize::MAX, Transaction::room);
-        // Positions of messages that stay because the queue is full; usually there are none.
+        // Positions of messages that stay because the queue is full; usually none.
         let mut full = Vec::new();
         let messages = batch.iter().take(room);
         let messages = messages.map(|message| Outgoing {
@@ -544,7 +546,7 @@ impl Publish for KafkaPublisher {
     }
 
     fn is_aborted(&self, code: i32) -> bool {
-        // librdkafka's own codes lie within a few hundred of 0.
+        // librdkafka's own codes are within a few hundred of 0.
         code < ABORTED / 2
     }
 
@@ -561,15 +563,15 @@ impl Publish for KafkaPublisher {
     }
 }
 
-/// The completion of a message that the client library did not take.
+/// The completion of a message that the client library rejected.
 fn refusal(codes: &mut Codes, token: u32, at_ns: InstantNs, error: RDKafkaErrorCode) -> Completion {
     let code = note_code(codes, error, None);
-    // What it gave up without asking a broker stays that.
+    // Messages given up without an answer keep their code.
     let code = if UNANSWERED.contains(&error) { code } else { REFUSED + code };
     Completion { token, at_ns, outcome: Err(code) }
 }
 
-/// The number of a code, whose meaning is kept.
+/// Remembers a code to explain it later, and returns its number.
 fn note_code(codes: &mut Codes, code: RDKafkaErrorCode, words: Option<String>) -> i32 {
     if !codes.iter().any(|(known, _)| *known == code) {
         codes.push((code, words));

@@ -1,4 +1,4 @@
-//! How each of the tools reaches its table.
+//! The connection of each tool to its table.
 
 use std::time::Duration;
 
@@ -9,22 +9,22 @@ use bench_tables::Tables;
 use bench_tables::mysql::MysqlArgs;
 use clap::Args;
 
-/// What was done when the user had enough.
-const CONNECTING: &str = "it connected with the service of the table";
+/// The operation named if an interrupt ends it.
+const CONNECTING: &str = "connecting to the table's service";
 
 /// The options of a tool that say where its tables are.
 pub trait Connection: Args {
-    /// What is shown below `--help`, before the exit codes: lines of examples.
+    /// Lines of examples in `--help`, shown before the exit codes.
     const EXAMPLES: &'static str;
 
-    /// The tables that were named.
+    /// Connects to the tables named by the options.
     fn tables(&self, waiting: &Waiting) -> Result<Tables>;
 
-    /// Options whose values are not to be shown, and what is shown of them.
+    /// An option whose value must not be shown, and what to show instead.
     fn redacted(&self) -> Result<Option<(&'static str, String)>>;
 }
 
-/// To `DynamoDB`.
+/// The connection to `DynamoDB`.
 #[derive(Debug, Clone, Args)]
 pub struct DynamodbConnection {
     #[command(flatten)]
@@ -33,18 +33,18 @@ pub struct DynamodbConnection {
 
 impl Connection for DynamodbConnection {
     const EXAMPLES: &'static str = "\
-  kin-db-consumer --from-run results/kin-producer-...     what must be there, and how it came
+  kin-db-consumer --from-run results/kin-producer-...     check and measure a producing run
   kin-db-consumer --region eu-west-1 --run 00c0ffee42 --follow
-  kin-db-consumer -n 2500 -r 800                          as the script that this replaces
+  kin-db-consumer -n 2500 -r 800                          like the script that this replaces
   kin-db-consumer --all-runs --output json";
 
     fn tables(&self, waiting: &Waiting) -> Result<Tables> {
         if !self.aws.is_named(AwsService::Dynamodb) {
             return Err(UsageError::new(
                 "--endpoint-url",
-                "no DynamoDB is named, and an embedded one would be empty",
-                "name one with --endpoint-url, --region or --profile, or in the environment \
-                 (AWS_ENDPOINT_URL_DYNAMODB, AWS_REGION)",
+                "no DynamoDB is given, and an embedded one would be empty",
+                "set --endpoint-url, --region or --profile, or the environment variable \
+                 AWS_ENDPOINT_URL_DYNAMODB or AWS_REGION",
             )
             .into());
         }
@@ -56,13 +56,13 @@ impl Connection for DynamodbConnection {
     }
 }
 
-/// To `MySQL`.
+/// The connection to `MySQL`.
 #[derive(Clone, Args)]
 pub struct MysqlConnection {
     #[command(flatten)]
     mysql: MysqlArgs,
 
-    /// Longest time to wait for a connection
+    /// Connection timeout
     #[arg(
         help_heading = "Connection",
         long,
@@ -76,16 +76,16 @@ pub struct MysqlConnection {
 impl Connection for MysqlConnection {
     const EXAMPLES: &'static str = "\
   export MYSQL_URL=mysql://bench:...@db.example:3306/bench
-  kin-sql-consumer --from-run results/kin-producer-...    what must be there, and how it came
+  kin-sql-consumer --from-run results/kin-producer-...    check and measure a producing run
   kin-sql-consumer --run 00c0ffee42 --follow
-  kin-sql-consumer -n 2500 -r 800                         as the script that this replaces";
+  kin-sql-consumer -n 2500 -r 800                         like the script that this replaces";
 
     fn tables(&self, waiting: &Waiting) -> Result<Tables> {
         let Some(url) = self.mysql.url()? else {
             return Err(UsageError::new(
                 "--mysql-url",
-                "no MySQL is named",
-                "name one, better in the environment as MYSQL_URL: \
+                "no MySQL is given",
+                "set it, or better the environment variable MYSQL_URL, to \
                  mysql://USER:PASSWORD@HOST:PORT/DATABASE",
             )
             .into());

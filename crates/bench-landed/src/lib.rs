@@ -1,5 +1,5 @@
-//! What `kin-db-consumer` and `kin-sql-consumer` do: they read a landing table and measure how its
-//! rows came there. The two differ in how they reach the table, which is a [`Connection`].
+//! The code of `kin-db-consumer` and `kin-sql-consumer`: both read a landing table and measure how
+//! its rows got there. They differ only in their [`Connection`] to the table.
 
 mod connection;
 mod measure;
@@ -16,18 +16,18 @@ use clap::FromArgMatches as _;
 
 use options::Options;
 
-/// Which of the tools this is.
+/// One of the two tools.
 #[derive(Debug, Clone, Copy)]
 pub struct Tool {
     /// Its name.
     pub name: &'static str,
     /// Its version.
     pub version: &'static str,
-    /// What `--help` begins with.
+    /// The first line of `--help`.
     pub about: &'static str,
 }
 
-/// The whole tool.
+/// Runs the tool.
 pub fn run<C: Connection>(tool: Tool) -> Result<Exit> {
     let command = options::command::<C>(tool);
     if generate::handle(command.clone())? {

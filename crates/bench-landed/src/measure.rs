@@ -1,4 +1,4 @@
-//! A run: the table, its reader and the measurement.
+//! A measured run: the table, its reader and the measurement.
 
 use std::collections::BTreeMap;
 
@@ -21,7 +21,7 @@ use crate::options::{Options, ReadArgs};
 use crate::subject::Subject;
 use crate::{Connection, Tool};
 
-/// Measures what has landed.
+/// Measures landed rows.
 pub(crate) fn measure<C: Connection>(
     tool: Tool,
     options: &Options<C>,
@@ -61,15 +61,15 @@ pub(crate) fn measure<C: Connection>(
     measurement.carry_out(record, Surroundings { clock, shutdown, progress, output })
 }
 
-/// The tables that were named, of which the one to read can be read.
+/// Connects to the tables named by the options, and checks that the one to read is readable.
 pub(crate) fn tables<C: Connection>(options: &Options<C>, waiting: &Waiting) -> Result<Tables> {
     let mut tables = options.connection.tables(waiting)?;
     let table = options.read.table.as_str();
-    waiting.until(tables.check_columns(table), "the table was looked at")??;
+    waiting.until(tables.check_columns(table), "checking the table")??;
     Ok(tables)
 }
 
-/// Makes the result folder.
+/// Creates the result folder.
 fn start<C: Connection>(
     tool: Tool,
     options: &Options<C>,

@@ -39,7 +39,7 @@ pub(crate) struct Options<C: Args> {
     pub(crate) generate: GenerateArgs,
 }
 
-/// What is read, and until when.
+/// What to read, and until when.
 #[derive(Args)]
 #[command(next_help_heading = "Rows")]
 pub(crate) struct ReadArgs {
@@ -47,23 +47,23 @@ pub(crate) struct ReadArgs {
     #[arg(long, value_name = "NAME", default_value = KINESIS_TABLE)]
     pub(crate) table: String,
 
-    /// Run whose rows to read; by default the only one in the table
+    /// Run whose rows to read [default: the only run in the table]
     #[arg(long = "run", value_name = "ID", value_parser = parse_run, conflicts_with = "all_runs")]
     pub(crate) run_id: Option<RunId>,
 
-    /// Result folder of the run that sent the messages: tells the run, and what must be there
+    /// Result folder of the producing run, whose rows are read and checked against it
     #[arg(long, value_name = "DIR", conflicts_with_all = ["run_id", "all_runs", "expected"])]
     pub(crate) from_run: Option<PathBuf>,
 
-    /// Read the rows of all runs that are there, once
+    /// Read all existing rows of all runs, once
     #[arg(long, conflicts_with_all = ["expected", "follow"])]
     pub(crate) all_runs: bool,
 
-    /// The rows hold messages that others sent, without a header: count and time them alone
+    /// Rows hold messages of other senders, without a header: only count and time them
     #[arg(long, requires = "all_runs")]
     pub(crate) raw: bool,
 
-    /// Messages of the run that must be there; missing ones make it INVALID
+    /// Number of messages that the run must have; missing ones make it INVALID
     #[arg(
         short = 'n',
         long,
@@ -73,7 +73,7 @@ pub(crate) struct ReadArgs {
     )]
     pub(crate) expected: Option<u64>,
 
-    /// Producers that shared the expected messages out evenly
+    /// Number of producers that evenly shared the expected messages
     #[arg(
         long,
         value_name = "N",
@@ -83,15 +83,15 @@ pub(crate) struct ReadArgs {
     )]
     pub(crate) producers: u16,
 
-    /// Go on until all that must be there is there, or an interrupt, however long nothing comes
+    /// Keep reading until every expected row has arrived, or an interrupt; never time out
     #[arg(long)]
     pub(crate) follow: bool,
 
-    /// Time without a row after which missing ones count as lost
+    /// Time without rows after which missing ones count as lost
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = quantity::parse_duration)]
     pub(crate) drain_timeout: Duration,
 
-    /// Size that each message must have; others are counted
+    /// Expected size of each message; counts those of another size
     #[arg(
         short = 'r',
         long,
@@ -101,21 +101,20 @@ pub(crate) struct ReadArgs {
     )]
     pub(crate) record_size: Option<u64>,
 
-    // The original took it and did nothing with it.
+    // The original script accepted it without effect.
     #[arg(short = 'a', long, alias = "agg_size", value_name = "SIZE", hide = true)]
     aggregate: Option<String>,
 }
 
 impl ReadArgs {
-    /// Refuses what cannot be.
+    /// Refuses invalid options.
     pub(crate) fn check(&self) -> Result<(), UsageError> {
         if self.aggregate.is_some() {
-            let problem = "rows do not show how their messages were aggregated on the way";
-            return Err(UsageError::new("--aggregate", problem, "give it to kin-producer"));
+            let problem = "rows do not show how their messages were aggregated";
+            return Err(UsageError::new("--aggregate", problem, "use it with kin-producer"));
         }
         if self.expected == Some(0) {
-            let problem = "0 messages measure nothing";
-            return Err(UsageError::new("--expected", problem, "name at least 1"));
+            return Err(UsageError::new("--expected", "0 is too few", "use at least 1"));
         }
         Ok(())
     }
@@ -128,20 +127,20 @@ pub(crate) fn command<C: Connection>(tool: Tool) -> Command {
         .version(tool.version)
         .about(tool.about)
         .long_about(format!(
-            "{}\n\nReports how long messages took until they were written (landing latency), how \
-             much of that is the way to the stream (arrival), to the function or consumer \
-             (end-to-end) and the table, and an audit of every message. With --query it computes \
-             statistics over a field of JSON records instead.",
+            "{}\n\nReports how long messages took to be written (landing latency), split into the \
+             way to the stream (arrival), to the function or consumer (end-to-end) and into the \
+             table, and an audit of every message. With --query, computes statistics over a field \
+             of JSON records instead.",
             tool.about
         ))
         .after_help(format!("Examples:\n{}\n\n{EXIT_CODES}", C::EXAMPLES))
 }
 
-/// Ten hexadecimal digits.
+/// Parses a run id, ten hexadecimal digits.
 fn parse_run(text: &str) -> Result<RunId, String> {
     let digits = text.len() == 10 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
     let run = digits.then(|| text.parse().ok()).flatten();
-    run.ok_or_else(|| "a run's id has ten hexadecimal digits, as in 00c0ffee42".to_owned())
+    run.ok_or_else(|| "expected 10 hex digits, as in 00c0ffee42".to_owned())
 }
 
 #[cfg(test)]
@@ -161,13 +160,13 @@ mod tests {
     }
 
     #[test]
-    fn the_command_lines_are_consistent() {
+    fn command_lines_are_consistent() {
         command::<DynamodbConnection>(TOOL).debug_assert();
         command::<MysqlConnection>(TOOL).debug_assert();
     }
 
     #[test]
-    fn old_command_lines_are_understood_or_refused_with_a_reason() {
+    fn old_command_lines_work_or_are_explained() {
         let read = parse(&["test", "--num_records", "2500", "--record_size", "800"]).expect("old");
         assert_eq!((read.expected, read.record_size), (Some(2500), Some(800)));
         read.check().expect("good");
@@ -178,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn what_contradicts_itself_is_refused() {
+    fn contradictory_options_are_refused() {
         for line in [
             &["test", "--run", "00c0ffee42", "--all-runs"][..],
             &["test", "--run", "c0ffee"],

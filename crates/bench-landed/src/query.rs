@@ -30,5 +30,5 @@ pub(crate) fn query<C: Connection>(tool: Tool, options: &Options<C>, field: &str
         clock,
         output: options.output.output,
     };
-    query.carry_out(field)
+    query.run(field)
 }

@@ -1,4 +1,4 @@
-//! Whose rows are read, and what must be there of them.
+//! Which rows are read, and which must be there.
 
 use anyhow::{Result, bail};
 use bench_cli::{AckedRun, UsageError, Waiting, acked_in};
@@ -8,21 +8,21 @@ use bench_tables::{Selection, Tables, Until};
 
 use crate::options::ReadArgs;
 
-/// What a reader is about.
+/// The rows that a reader reads, and those it expects.
 pub(crate) struct Subject {
     pub(crate) selection: Selection,
     pub(crate) until: Until,
     pub(crate) expected: Expected,
-    /// What must be there, if that is known.
+    /// The messages that must be there, if known.
     pub(crate) ledger: Option<AckLedger>,
-    /// Why that is not all, where it is not.
+    /// Why that record is incomplete, if it is.
     pub(crate) partial: Option<String>,
-    /// What the reader of the figures must know of the run that sent.
+    /// A warning about the producing run for the reader of the figures.
     pub(crate) warning: Option<String>,
 }
 
 impl Subject {
-    /// What the options name.
+    /// Determines the rows from the options.
     pub(crate) fn find(args: &ReadArgs, tables: &mut Tables, waiting: &Waiting) -> Result<Self> {
         if args.all_runs {
             let (selection, until) = (Selection::All, Until::End);
@@ -52,25 +52,25 @@ impl Subject {
 
 /// The only run in the table.
 fn only_run(table: &str, tables: &mut Tables, waiting: &Waiting) -> Result<RunId> {
-    let runs = waiting.until(tables.runs(table), "the runs in the table were looked for")??;
+    let runs = waiting.until(tables.runs(table), "looking for runs in the table")??;
     match runs[..] {
         [run] => Ok(run),
         [] => bail!(
-            "table '{table}' holds the rows of no run; check that what writes to it is at work, \
-             give a run that is to come with --run or --from-run, or read what others sent with \
-             --all-runs --raw, or --all-runs --query FIELD"
+            "table '{table}' has no rows of any run; check that its writer is running, set a \
+             future run with --run or --from-run, or read messages of other senders with \
+             --all-runs --raw or --all-runs --query FIELD"
         ),
         _ => {
             let names: Vec<_> = runs.iter().take(10).map(ToString::to_string).collect();
             let more = if runs.len() > names.len() { ", ..." } else { "" };
             let (count, names) = (runs.len(), names.join(", "));
-            let problem = format!("table '{table}' holds {count} runs ({names}{more})");
-            Err(UsageError::new("--run", problem, "name one, or use --all-runs").into())
+            let problem = format!("table '{table}' has rows of {count} runs ({names}{more})");
+            Err(UsageError::new("--run", problem, "choose one, or use --all-runs").into())
         }
     }
 }
 
-/// The messages that so many producers send as they share `count` out among them.
+/// The messages of this many producers that evenly share `count` messages.
 fn shared_out(run: RunId, count: u64, producers: u16) -> AckLedger {
     let mut ledger = AckLedger::default();
     let of_each = u64::from(producers);
@@ -88,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn producers_share_messages_out_evenly() {
+    fn producers_share_messages_evenly() {
         let run = RunId::from_bits(1);
         let ledger = shared_out(run, 8, 3);
         assert_eq!(ledger.len(), 8);

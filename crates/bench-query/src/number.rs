@@ -1,15 +1,15 @@
-//! Numbers with all of their digits; doubles would round them beyond about 16 digits.
+//! Decimal numbers, which doubles would round beyond about 16 digits.
 
 use std::cmp::Ordering;
 use std::fmt;
 
-/// Maximum decimal places of a [`Decimal`]: more would leave no digits before the point.
+/// Limit on decimal places of a [`Decimal`]: more would leave no digits before the point.
 const PLACES_MAX: u32 = 38;
 
-/// A number, exact if possible, and as a double.
+/// A number and the nearest double.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Number {
-    /// The nearest double; infinite, or not a number, if no double is in range.
+    /// The nearest double; infinite or NaN for numbers out of range.
     pub(crate) nearest: f64,
     /// The exact number, if its digits fit.
     pub(crate) exact: Option<Decimal>,
@@ -18,9 +18,9 @@ pub(crate) struct Number {
 }
 
 impl Number {
-    /// Parses a number in JSON's form, or in any other form that Rust reads.
+    /// Parses a number in JSON's syntax or in any other that Rust accepts.
     pub(crate) fn parse(text: &str) -> Option<Self> {
-        // Adding zero turns minus zero into zero, so that the two compare as equal.
+        // Turns minus zero into zero.
         let nearest = text.parse::<f64>().ok()? + 0.0;
         if !nearest.is_finite() {
             return Some(Self { nearest, exact: None, is_rounded: true });
@@ -34,12 +34,12 @@ impl Number {
         Self::from(Decimal { digits: number.into(), places: 0 })
     }
 
-    /// A number computed in doubles.
+    /// The result of arithmetic with doubles.
     pub(crate) fn computed(nearest: f64, is_rounded: bool) -> Self {
         Self { nearest, exact: None, is_rounded }
     }
 
-    /// Compares two numbers, as doubles if their digits do not fit one scale.
+    /// Compares exactly, or by doubles if the numbers are too far apart.
     pub(crate) fn compare(&self, other: &Self) -> Ordering {
         let exact = self.exact.zip(other.exact).and_then(|(one, other)| one.compare(other));
         exact.unwrap_or_else(|| self.nearest.total_cmp(&other.nearest))
@@ -64,7 +64,7 @@ struct Digits {
 }
 
 impl Digits {
-    /// Digits of a text that is a finite number.
+    /// The digits of a finite number's text.
     fn of(text: &str) -> Self {
         let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
         let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
@@ -76,7 +76,7 @@ impl Digits {
         if text.is_empty() {
             return Self { is_negative: false, text, exponent: 0 };
         }
-        // An exponent too long for i64 is negative: a positive one would not be finite.
+        // With that many digits, the number would be infinite or zero.
         let exponent: i64 = exponent.parse().unwrap_or(i64::MIN / 2);
         let places = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
         let shift = places(zeros) - places(fraction.len());
@@ -88,11 +88,11 @@ impl Digits {
     }
 }
 
-/// A decimal number of about 38 digits. Equal numbers have equal fields.
+/// A decimal number of up to about 38 digits. Equal numbers have equal fields.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Decimal {
     digits: i128,
-    /// Number of digits after the point.
+    /// The number of digits after the point.
     pub(crate) places: u32,
 }
 
@@ -137,7 +137,7 @@ impl Decimal {
         self
     }
 
-    /// The number in plain JSON form, if it is an integer.
+    /// The number as a JSON integer, if it is whole.
     pub(crate) fn to_json(self) -> Option<serde_json::Number> {
         if self.places > 0 {
             return None;
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_keep_the_digits_that_they_are_written_with() {
+    fn numbers_keep_their_digits() {
         for (text, expected) in [
             ("9007199254740993", "9007199254740993"),
             ("-9007199254740993", "-9007199254740993"),
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_known_whether_the_double_is_the_number() {
+    fn rounding_to_double_is_detected() {
         for text in ["0.1", "-0", "35", "9007199254740992", "1e300", "1.7976931348623157e308"] {
             assert!(!number(text).is_rounded, "{text}");
         }

@@ -1,5 +1,5 @@
-//! Measures a pipeline from a file to a file: Kafka Connect's file source and file sink around a
-//! topic, or anything else that carries lines.
+//! Measures a pipeline from file to file: Kafka Connect's file source and file sink around a topic,
+//! or any other program that passes lines on.
 
 mod connect;
 mod connectors;

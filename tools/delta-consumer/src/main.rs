@@ -16,7 +16,7 @@ use clap::{CommandFactory, FromArgMatches};
 
 use options::Options;
 
-/// Answers of the service are taken apart into many pieces.
+/// Responses of the service are split into many small allocations.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

@@ -1,4 +1,4 @@
-//! Latency, throughput and audit of what is read.
+//! Measuring latency and throughput, and auditing what was read.
 
 use std::path::Path;
 
@@ -21,7 +21,7 @@ use clap::{ArgMatches, CommandFactory};
 use crate::options::Options;
 use crate::source::Source;
 
-/// Reads what is in the table, or what comes, and says how it went.
+/// Reads the table to its end or follows it, and reports.
 pub(crate) fn measure(options: &Options, matches: &ArgMatches) -> Result<Exit> {
     options.end.check()?;
     let interval_ns = interval_ns(options)?;
@@ -76,7 +76,7 @@ pub(crate) fn measure(options: &Options, matches: &ArgMatches) -> Result<Exit> {
     }
 }
 
-/// Length of an interval, nanoseconds: windows are made of whole ones.
+/// Length of an interval, nanoseconds: windows consist of whole intervals.
 fn interval_ns(options: &Options) -> Result<u64> {
     let interval_ns = options.run.interval_ns()?;
     Ok(match options.windows.length() {
@@ -102,7 +102,7 @@ fn started(matches: &ArgMatches, source: &Source, run: RunId) -> StartedRun {
     }
 }
 
-/// What the run that leaves its results in `folder` had acknowledged when it ended.
+/// The messages that the run with its results in `folder` had acknowledged when it ended.
 fn sent_by(folder: &Path, shutdown: &Shutdown) -> Result<AckedRun> {
     await_run_end(folder, shutdown)?;
     Ok(acked_in(folder)?)

@@ -31,5 +31,5 @@ pub(crate) fn query(options: &Options, field: &str) -> Result<Exit> {
         clock,
         output: options.output.output,
     };
-    query.carry_out(field)
+    query.run(field)
 }

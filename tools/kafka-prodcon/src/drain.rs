@@ -1,4 +1,4 @@
-//! The mode that only receives.
+//! The mode that only consumes.
 
 use anyhow::{Context, Result};
 use bench_cli::{AckedRun, Exit, Measurement, Shutdown, UsageError, acked_in, check_limits};
@@ -21,11 +21,11 @@ use crate::options::{DrainArgs, From, Options};
 use crate::session::{Clients, Session};
 use crate::settings::Settings;
 
-/// Receives what is in the topic, or what comes.
+/// Consumes the messages in the topic, or new ones.
 pub(crate) fn drain(options: &Options, args: &DrainArgs, matches: &ArgMatches) -> Result<Exit> {
     if args.messages == Some(0) {
-        let remedy = "name at least 1";
-        return Err(UsageError::new("--messages", "0 messages measure nothing", remedy).into());
+        let remedy = "use at least 1";
+        return Err(UsageError::new("--messages", "0 is out of range", remedy).into());
     }
     let interval_ns = args.run.interval_ns()?;
     let sent = args.from_run.as_deref().map(acked_in).transpose()?;
@@ -41,16 +41,16 @@ pub(crate) fn drain(options: &Options, args: &DrainArgs, matches: &ArgMatches) -
         cluster.refuse_compacted(&args.topic)?;
     } else if args.query.query.is_none() && cluster.is_compacted(&args.topic)? {
         warnings.push(format!(
-            "topic '{}' is compacted: gaps in the sequence numbers are no loss",
+            "topic '{}' is compacted: gaps in the sequence numbers are not losses",
             args.topic
         ));
     }
     let count = args.consumer.consumers as usize;
-    // One without a partition would never know that it is at the end.
+    // A consumer without a partition would never know that it is at the end.
     let working = count.min(starts.len());
     if working < count {
         warnings.push(format!(
-            "{working} consumers instead of {count}: the topic has no more partitions"
+            "using {working} consumers instead of {count}: the topic has only {working} partitions"
         ));
     }
     let read = clients::consumers(
@@ -139,10 +139,10 @@ fn query(
         clock,
         output: options.output.output,
     };
-    query.carry_out(field)
+    query.run(field)
 }
 
-/// Consumers that are to be connected.
+/// The consumers to connect.
 struct Readers<'a> {
     args: &'a DrainArgs,
     cluster: &'a Cluster,
@@ -164,7 +164,7 @@ impl Readers<'_> {
         for receiver in &mut receivers {
             receiver.join(topic)?;
         }
-        // Joining may take longer than --drain-timeout, and would look like an empty topic.
+        // Joining may take longer than --drain-timeout, which would look like an empty topic.
         if !self.args.follow
             && let Err(error) =
                 await_assignment(&mut receivers, self.cluster.timeout(), shutdown, |assigned| {
@@ -178,7 +178,7 @@ impl Readers<'_> {
     }
 }
 
-/// The settings of consumers that read as `group`, or as none.
+/// The settings of consumers that read as `group`, or without a group.
 fn consumer_config(
     settings: &Settings,
     args: &DrainArgs,
@@ -205,10 +205,10 @@ fn consumer_config(
     Ok(config)
 }
 
-/// When the consumers stop that begin now.
+/// When the consumers stop, if they start now.
 fn end(args: &DrainArgs, start_ns: InstantNs) -> ConsumerConfig {
     let deadline_ns = args.duration.map(|duration| start_ns.saturating_add(duration_ns(duration)));
-    // Following has no end of its own; reading what is there ends at the end, or when nothing comes.
+    // Without --follow, reading stops at the end or when no messages arrive.
     let drain_timeout_ns =
         if args.follow { u64::MAX } else { duration_ns(args.consumer.drain_timeout) };
     ConsumerConfig {
@@ -216,7 +216,7 @@ fn end(args: &DrainArgs, start_ns: InstantNs) -> ConsumerConfig {
         messages_max: args.messages,
         deadline_ns,
         drain_timeout_ns,
-        // A group that misses a member has not read to the end when all others have.
+        // While a member is killed, the group has not read to the end even if all others have.
         stop_at_end: !args.follow && args.consumer.kill_consumer.is_empty(),
         ..ConsumerConfig::default()
     }

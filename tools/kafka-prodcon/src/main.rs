@@ -27,12 +27,13 @@ use clap::{CommandFactory, FromArgMatches};
 
 use options::{Command, Options};
 
-/// For the C code too. With the C library's own, consuming costs twice the processor time.
+/// Also used by librdkafka's C code: with the C library's allocator, consuming takes twice the CPU
+/// time.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    // A run on the embedded broker starts this program again as that broker.
+    // A run with an embedded broker starts this program again as that broker.
     if let Some(code) = embedded::run_if_requested() {
         return code;
     }
@@ -60,8 +61,8 @@ fn run() -> Result<Exit> {
     })
 }
 
-/// The command line, with the two-letter short option of the script that this replaces as a long
-/// one.
+/// The command line, with the short option `-db` of the script that this tool replaces as a long
+/// option.
 fn command_line() -> impl Iterator<Item = OsString> {
     std::env::args_os().map(|argument| match argument.to_str() {
         Some("-db") => "--dbtype".into(),

@@ -1,4 +1,4 @@
-//! The modes that send: `fill`, and producing and consuming at once.
+//! The modes that produce: `fill`, and producing and consuming at once.
 
 use anyhow::{Context, Result};
 use bench_cli::{Amount, Exit, Measurement, Shutdown, Workload, check_limits};
@@ -11,8 +11,8 @@ use bench_core::message::{MessageFormat, RunId};
 use bench_kafka::config::KafkaConfig;
 use clap::ArgMatches;
 
-use crate::clients::{self, Target};
-use crate::cluster::Cluster;
+use crate::clients;
+use crate::cluster::{Cluster, ClusterSize};
 use crate::consumers::{self, connect_receivers};
 use crate::kills::{self, Follow};
 use crate::landing::{Consumer, Landing};
@@ -24,10 +24,10 @@ use crate::producers::{
 use crate::session::{Clients, Session};
 use crate::settings::Settings;
 
-/// What is sent when no number and no time is given, as the original script did.
+/// Default amount, as in the original script.
 pub(crate) const AMOUNT_DEFAULT: Amount = Amount::Messages(10_000);
 
-/// Messages that a producer hands over at once.
+/// Maximum messages that a producer submits at once.
 const BATCH_MAX: usize = 256;
 
 /// Produces and consumes at once.
@@ -48,8 +48,8 @@ pub(crate) fn produce_and_consume(options: &Options, matches: &ArgMatches) -> Re
         let consumers = clients::consumers(&options.connection, consumers, sent, target)?;
         Ok(check_limits(&[producers, consumers])?)
     };
-    // Before an embedded broker starts, which gets its limits from this process.
-    room(Target::embedded(wanted))?;
+    // Before an embedded broker starts, which inherits this process's limits.
+    room(ClusterSize::embedded(wanted))?;
     let run = RunId::random();
     let (producer_config, consumer_config) = configs(&settings, options, &workload, run)?;
     let kills = kills::check(
@@ -131,7 +131,7 @@ pub(crate) fn produce_and_consume(options: &Options, matches: &ArgMatches) -> Re
     })
 }
 
-/// The settings of producers and of consumers, checked before anything is connected.
+/// The settings of producers and consumers, checked before anything is connected.
 fn configs(
     settings: &Settings,
     options: &Options,

@@ -1,4 +1,5 @@
-//! What the measuring modes share: the record, and what becomes of an error before the measurement.
+//! The common steps of the measuring modes: starting the record, and keeping errors before the
+//! measurement.
 
 use std::collections::BTreeMap;
 
@@ -18,25 +19,25 @@ use crate::options::{From, Isolation, LandArgs, Options};
 
 const SERVERS_OPTION: &str = "bootstrap-servers";
 
-/// The settings that the clients of a run get.
+/// The settings of a run's clients.
 pub(crate) struct Clients {
-    /// Those of producers, if there are any.
+    /// Producer settings, if the run produces.
     pub(crate) producer: Option<KafkaConfig>,
-    /// Those of consumers, if there are any.
+    /// Consumer settings, if the run consumes.
     pub(crate) consumer: Option<KafkaConfig>,
-    /// The group that the user named.
+    /// The user's consumer group.
     pub(crate) group: Option<String>,
-    /// Where readers begin, where that may be chosen.
+    /// Where consumers start, if that can be chosen.
     pub(crate) from: Option<From>,
 }
 
 impl Clients {
-    /// Those of a run that only reads.
+    /// The settings of a run that only consumes.
     pub(crate) fn of_readers(config: &KafkaConfig, group: Option<String>, from: From) -> Self {
         Self { producer: None, consumer: Some(config.clone()), group, from: Some(from) }
     }
 
-    /// Makes the options that an option, a properties file or `--config` may set those in force.
+    /// Replaces options that a properties file or `--config` may also set with the values in force.
     fn correct(&self, options: &mut BTreeMap<String, Value>) {
         if let Some(config) = &self.producer {
             correct_producer_options(config, options);
@@ -53,7 +54,7 @@ impl Clients {
         }
     }
 
-    /// The settings of all clients, without secrets. Where two kinds differ, the producers' count.
+    /// The settings of all clients, without secrets. Producer settings take precedence.
     fn recorded(&self, cluster: &Cluster) -> Value {
         let mut all = BTreeMap::new();
         if let Some(config) = &self.consumer {
@@ -66,8 +67,8 @@ impl Clients {
     }
 }
 
-/// Options that a properties file may set, too, and that `--config` overrules. One that counts is left
-/// as it was written.
+/// Replaces producer options that a properties file or `--config` sets. An option in force stays as
+/// it was written.
 fn correct_producer_options(config: &KafkaConfig, options: &mut BTreeMap<String, Value>) {
     for (option, property, default, unit) in [
         ("acks", "acks", "all", ""),
@@ -88,7 +89,7 @@ fn correct_producer_options(config: &KafkaConfig, options: &mut BTreeMap<String,
     options.insert("idempotent".to_owned(), is_idempotent.to_string().into());
 }
 
-/// A run before it starts.
+/// A run that has not started yet.
 pub(crate) struct Session<'a> {
     pub(crate) options: &'a Options,
     pub(crate) run_args: &'a RunArgs,
@@ -102,8 +103,8 @@ pub(crate) struct Session<'a> {
 }
 
 impl Session<'_> {
-    /// Makes the result folder, connects, measures and reports. An error after the folder was made
-    /// is kept in it.
+    /// Creates the result folder, connects, measures and reports. Errors after the folder was
+    /// created are recorded in it.
     pub(crate) fn carry_out(
         &self,
         connect: impl FnOnce() -> Result<Measurement<KafkaPublisher, Consumer>>,
@@ -129,7 +130,7 @@ impl Session<'_> {
         let command = Options::command();
         let mut options = options_in_force(&command, self.matches);
         if let Some((name, matches)) = self.matches.subcommand() {
-            // The options of the combined mode do not count beside a subcommand's.
+            // With a subcommand, only its own options apply.
             let subcommand = command.find_subcommand(name);
             options = subcommand.map(|own| options_in_force(own, matches)).unwrap_or_default();
             options.insert("mode".to_owned(), name.into());
@@ -141,7 +142,7 @@ impl Session<'_> {
         if self.landing.is_none() {
             options.retain(|name, _| !LandArgs::NAMES.contains(&name.as_str()));
         }
-        // Whatever it is, it may hold a password.
+        // It may contain a password.
         options.remove(MysqlArgs::OPTION);
         if let Some(address) = self.landing.and_then(Landing::mysql_address) {
             options.insert(MysqlArgs::OPTION.to_owned(), address.into());

@@ -14,7 +14,7 @@ use clap::{CommandFactory, FromArgMatches};
 
 use options::Options;
 
-/// Answers of the service are taken apart into many small pieces.
+/// Parsing the service's answers allocates many small pieces.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

@@ -1,4 +1,4 @@
-//! Latency, throughput and audit of what is read.
+//! Measures latency and throughput, and audits the messages.
 
 use std::collections::BTreeMap;
 
@@ -20,7 +20,7 @@ use clap::{ArgMatches, CommandFactory};
 use crate::options::Options;
 use crate::source::{Connected, Source};
 
-/// Reads what is in the stream, or what comes, and says how it went.
+/// Reads the stream's records, or new ones, and reports the result.
 pub(crate) fn measure(options: &Options, matches: &ArgMatches) -> Result<Exit> {
     options.end.check()?;
     let interval_ns = options.run.interval_ns()?;

@@ -30,7 +30,7 @@ pub(crate) fn query(options: &Options, field: &str) -> Result<Exit> {
         clock,
         output: options.output.output,
     };
-    let exit = query.carry_out(field);
+    let exit = query.run(field);
     drop(fan_out);
     exit
 }

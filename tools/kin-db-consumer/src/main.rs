@@ -1,4 +1,4 @@
-//! Measures what has landed in `DynamoDB`.
+//! Measures rows landed in `DynamoDB`.
 
 use std::process::ExitCode;
 
@@ -8,7 +8,7 @@ use bench_landed::{DynamodbConnection, Tool};
 const TOOL: Tool = Tool {
     name: env!("CARGO_PKG_NAME"),
     version: env!("CARGO_PKG_VERSION"),
-    about: "Measure what has landed in a table of DynamoDB",
+    about: "Measure rows landed in a DynamoDB table",
 };
 
 fn main() -> ExitCode {

@@ -1,9 +1,9 @@
-//! Lambda function that lands a Kinesis stream in `DynamoDB`.
+//! A Lambda function that lands a Kinesis stream in `DynamoDB`.
 
 use std::process::ExitCode;
 
-use bench_lambda::System;
+use bench_lambda::LandingSystem;
 
 fn main() -> ExitCode {
-    bench_lambda::run(System::Dynamodb)
+    bench_lambda::run(LandingSystem::Dynamodb)
 }

@@ -1,4 +1,4 @@
-//! A run: messages go into the stream, and what was confirmed is recorded.
+//! A run: puts messages into the stream and records the acknowledged ones.
 
 use std::collections::BTreeMap;
 
@@ -23,13 +23,13 @@ use crate::producers::{check, check_partition_keys, config, in_flight_messages, 
 use crate::stream::Service;
 use crate::timings::TimingsWriter;
 
-/// What is sent when nothing says how much, as the original script did.
+/// Default amount, as in the original script.
 const AMOUNT_DEFAULT: Amount = Amount::Messages(10_000);
 
-/// Messages that a producer hands over at once.
+/// Maximum messages that a producer submits at once.
 const BATCH_MAX: usize = 500;
 
-/// A run that is ready but for its connections.
+/// A run that is ready to connect.
 struct Run<'a> {
     options: &'a Options,
     workload: Workload,
@@ -65,12 +65,12 @@ pub(crate) fn produce(options: &Options, matches: &ArgMatches) -> Result<Exit> {
         Surroundings { clock, shutdown, progress: options.log.progress(), output: options.output };
     let exit = measurement.carry_out(record, surroundings);
     if let Some(Err(error)) = timings.map(TimingsWriter::finish) {
-        tracing::warn!("{} is not complete: {error}", crate::timings::FILE);
+        tracing::warn!("{} is incomplete: {error}", crate::timings::FILE);
     }
     exit
 }
 
-/// What is sent. Records of a file go out as they are and once each, unless something else is said.
+/// The workload. By default, records of a file are sent unchanged, once each.
 fn workload(options: &Options, matches: &ArgMatches) -> Result<Workload> {
     let mut args = options.workload.clone();
     let is_default = matches.value_source("format") != Some(ValueSource::CommandLine);
@@ -114,7 +114,7 @@ impl Run<'_> {
         }
     }
 
-    /// Makes the stream ready and connects the producers.
+    /// Prepares the stream and connects the producers.
     fn connect(
         &self,
         record: &mut RunRecord,
@@ -171,7 +171,7 @@ impl Run<'_> {
     }
 }
 
-/// The version of the client library, kept in step with `Cargo.lock` by a test.
+/// The version of the client library; a test compares it with `Cargo.lock`.
 const SDK_VERSION: &str = "1.130.0";
 
 #[cfg(test)]
@@ -179,7 +179,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_version_of_the_client_library_is_the_one_in_use() {
+    fn sdk_version_matches_the_lock_file() {
         let lock = include_str!("../../../Cargo.lock");
         let entry = format!("name = \"aws-sdk-kinesis\"\nversion = \"{SDK_VERSION}\"");
         assert!(lock.contains(&entry), "Cargo.lock has another version");

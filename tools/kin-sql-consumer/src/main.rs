@@ -1,4 +1,4 @@
-//! Measures what has landed in `MySQL`.
+//! Measures rows landed in `MySQL`.
 
 use std::process::ExitCode;
 
@@ -8,7 +8,7 @@ use bench_landed::{MysqlConnection, Tool};
 const TOOL: Tool = Tool {
     name: env!("CARGO_PKG_NAME"),
     version: env!("CARGO_PKG_VERSION"),
-    about: "Measure what has landed in a table of MySQL",
+    about: "Measure rows landed in a MySQL table",
 };
 
 fn main() -> ExitCode {

@@ -1,9 +1,9 @@
-//! Lambda function that lands a Kinesis stream in `MySQL`.
+//! A Lambda function that lands a Kinesis stream in `MySQL`.
 
 use std::process::ExitCode;
 
-use bench_lambda::System;
+use bench_lambda::LandingSystem;
 
 fn main() -> ExitCode {
-    bench_lambda::run(System::Mysql)
+    bench_lambda::run(LandingSystem::Mysql)
 }

@@ -8,31 +8,32 @@ use crate::message::{self, header::Header};
 use crate::results::{EarlyStop, Guarantee};
 use crate::transport::{Incoming, Receive, TransportError};
 
-/// Longest wait for messages before the loop looks at the flags again.
+/// Longest wait for messages between checks of the flags.
 const POLL_NS: u64 = 50_000_000;
 
-/// How often a consumer reports while the run drains, so that its end is noticed at once.
+/// Interval between a consumer's reports while the run drains, short so that its end is noticed.
 const DRAIN_REPORT_NS: u64 = 20_000_000;
 
-/// How one consumer works. The default never waits for what is late: it suits runs without consumers.
+/// Configuration of one consumer. The default never waits for late messages, which suits runs
+/// without consumers.
 #[derive(Debug, Clone, Default)]
 pub struct ConsumerConfig {
-    /// Whether messages carry no header: only volume is measured then.
+    /// Whether messages have no header, so that only volume is measured.
     pub raw: bool,
-    /// All consumers stop after so many messages.
+    /// All consumers together stop after this many messages.
     pub messages_max: Option<u64>,
-    /// So many messages are known to have been sent: fewer, or gaps in the sequence numbers, are a
-    /// loss where nothing tells which of them were acknowledged.
+    /// Number of messages known to have been sent. If the acknowledged ones are unknown, fewer
+    /// messages, or gaps in the sequence numbers, are a loss.
     pub messages_expected: Option<u64>,
     /// All consumers stop at this instant.
     pub deadline_ns: Option<InstantNs>,
-    /// All consumers stop when nothing has come for so long, once all producers have ended.
+    /// After all producers have ended, all consumers stop when no message has arrived for this long.
     pub drain_timeout_ns: u64,
-    /// Whether a consumer that has read everything there was stops.
+    /// Whether a consumer stops when it has read everything.
     pub stop_at_end: bool,
-    /// What the consumers were promised, for the verdict.
+    /// The guarantee given to the consumers, for the verdict.
     pub guarantee: Guarantee,
-    /// Whether the system promises no order at all, as a table: then nothing counts as reordered.
+    /// Whether the system promises no order, like a table: nothing counts as reordered then.
     pub unordered: bool,
 }
 
@@ -48,14 +49,14 @@ pub(super) struct Consumer<'a, C, T> {
 }
 
 impl<C: Clock, T: Receive> Consumer<'_, C, T> {
-    /// Runs until told to stop and reports, also after an error.
+    /// Runs until told to stop and reports, even after an error.
     pub(super) fn run(mut self) -> Result<(), TransportError> {
         let result = self.receive_all();
         let now_ns = self.clock.now_ns();
         self.report(now_ns);
         self.outbox.post(Content::ConsumerEnded(ConsumerEnd {
             ended_ns: now_ns,
-            // One that gave up will not read on.
+            // After an error it would not continue reading.
             is_behind: result.is_ok() && self.transport.is_behind(),
             early_stop: self.control.early_stop(),
         }));
@@ -64,7 +65,7 @@ impl<C: Clock, T: Receive> Consumer<'_, C, T> {
 
     fn receive_all(&mut self) -> Result<(), TransportError> {
         let mut reported_ns = self.clock.now_ns();
-        // Where nothing is produced, the time without a message counts from here.
+        // If nothing is produced, the time without messages counts from here.
         self.control.progress(reported_ns);
         let begun_ns = reported_ns;
         let mut at_end = false;
@@ -83,12 +84,12 @@ impl<C: Clock, T: Receive> Consumer<'_, C, T> {
             }
             let wait_ns = if draining { DRAIN_REPORT_NS } else { POLL_NS };
             let until_ns = now_ns.saturating_add(wait_ns).min(self.outbox.interval_end_ns());
-            // What is there is on its way from the first call on, also in calls that bring nothing.
+            // Existing messages are on their way from the first call on, even if it returns none.
             let asked_ns = if self.config.stop_at_end { begun_ns } else { now_ns };
             let messages = self.receive(asked_ns, until_ns)?;
             caught_up |= draining && self.transport.at_end();
             if messages > 0 && !caught_up && self.transport.is_behind() {
-                // Messages of others lie before those of the run.
+                // Messages of other runs precede those of this one.
                 self.control.progress(self.clock.now_ns());
             }
             if self.config.stop_at_end && self.transport.at_end() != at_end {
@@ -114,8 +115,8 @@ impl<C: Clock, T: Receive> Consumer<'_, C, T> {
         self.control.is_consuming_stopped()
     }
 
-    /// Takes in what comes until `until_ns` of what has been asked for since `asked_ns`; returns how
-    /// many messages that were.
+    /// Takes in messages that arrive before `until_ns`, waited for since `asked_ns`; returns their
+    /// number.
     fn receive(
         &mut self,
         asked_ns: InstantNs,
@@ -153,17 +154,16 @@ impl<C: Clock, T: Receive> Consumer<'_, C, T> {
     }
 }
 
-/// Takes in the messages of one call.
+/// Takes in the messages of one [`Receive::receive`] call.
 struct Sink<'a> {
-    /// From when on the messages have been asked for.
+    /// Since when the messages have been waited for.
     asked_ns: InstantNs,
     raw: bool,
     timeline: Timeline,
     origin: ClockOrigin,
     audit: &'a mut ReceiveAudit,
     sample: &'a mut ConsumerSample,
-    /// Messages that show that the run goes on. A stream of foreign ones does so only while it lies
-    /// before the end.
+    /// Messages that show progress of the run. Foreign ones do so only before the end is reached.
     ours: u64,
     bytes: u64,
 }
@@ -199,12 +199,12 @@ impl Sink<'_> {
         let intended_ns = if same_clock {
             header.intended_ns.cast_signed()
         } else {
-            // Across hosts the wall clocks are all there is: both instants go through them.
+            // Across hosts only the wall clocks can be compared.
             let offset_ns = header.origin.wall_offset_ns.wrapping_sub(self.origin.wall_offset_ns);
             header.intended_ns.cast_signed().wrapping_add(offset_ns)
         };
         let warm_up_end_ns = self.timeline.warm_up_end_ns.cast_signed();
-        // Without a warm-up everything counts, also what another host sent before this one's boot.
+        // Without a warm-up everything counts, even messages sent before this host's boot.
         if intended_ns < warm_up_end_ns && warm_up_end_ns > 0 {
             return;
         }

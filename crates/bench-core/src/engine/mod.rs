@@ -1,9 +1,9 @@
 //! The engine: the loops of producers and consumers over a [`transport`](crate::transport), and the
-//! collector that merges what they measured. It exists once, for every system.
+//! collector that merges their measurements. All systems share it.
 //!
-//! A worker never waits for another: it records into a sample of its own and sends that to the
-//! [`Collector`] when an interval ends. The loops read their time from a
-//! [`Clock`](crate::clock::Clock), so that they run on a virtual clock in tests.
+//! Workers never wait for each other: each records into a sample of its own and sends it to the
+//! collector when an interval ends. The loops read the time from a
+//! [`Clock`](crate::clock::Clock), so that tests can use a virtual one.
 
 mod collector;
 mod consumer;
@@ -15,10 +15,9 @@ mod run;
 #[cfg(test)]
 mod simulation;
 
-pub use collector::{Collector, Interval, IntervalSink, Outboxes, Totals};
+pub use collector::{Interval, IntervalSink, Totals};
 pub use consumer::ConsumerConfig;
 pub use control::RunControl;
 pub use latencies::{Latencies, StageLatencies};
-pub use producer::ProducerConfig;
 pub use report::{Span, Timeline, Volume};
 pub use run::{EngineError, Plan, run};

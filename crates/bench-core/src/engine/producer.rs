@@ -1,5 +1,5 @@
-//! The producer loop: takes due messages from the pacer, hands them to the transport, and accounts
-//! for each completion.
+//! The producer loop: takes due messages from the pacer, hands them to the transport, and records
+//! each completion.
 
 use super::control::{BACKLOG_WAIT_NS, RunControl};
 use super::report::{Content, Outbox, ProducerEnd, ProducerSample, Timeline, Unanswered};
@@ -9,29 +9,28 @@ use crate::pacing::{Due, Pacer};
 use crate::results::SelfCheck;
 use crate::transport::{Batch, Completion, Publish, Token, TransportError};
 
-/// Longest wait for completions before the loop looks at the flags again.
+/// Longest wait for completions between checks of the flags.
 const POLL_NS: u64 = 50_000_000;
 
-/// Shortest sleep of a producer. At high rates it wakes for several messages at once: sleeping for
-/// each would keep a processor busy with nothing but waking, and the messages wait for less than
-/// the 100 us that a schedule lag of theirs may be.
+/// Shortest sleep of a producer. At high rates it wakes once for several messages: waking for each
+/// would keep a processor busy, and the extra wait stays below a schedule lag of 100 us.
 const SLEEP_MIN_NS: u64 = 25_000;
 
-/// How one producer works.
+/// Configuration of one producer.
 #[derive(Debug, Clone)]
-pub struct ProducerConfig {
+pub(super) struct ProducerConfig {
     /// When its messages are due.
-    pub pacer: Pacer,
+    pub(super) pacer: Pacer,
     /// Whether messages have due instants, so that latency counts from them.
-    pub open_loop: bool,
-    /// Messages without an answer at which it waits, above 0.
-    pub in_flight_max: u32,
-    /// Messages that are handed over at once, above 0.
-    pub batch_max: usize,
-    /// When it gives up sending what is overdue.
-    pub give_up_ns: InstantNs,
-    /// How long it waits for answers after the last message, nanoseconds.
-    pub flush_timeout_ns: u64,
+    pub(super) open_loop: bool,
+    /// Maximum number of unacknowledged messages, above 0.
+    pub(super) in_flight_max: u32,
+    /// Maximum number of messages per batch, above 0.
+    pub(super) batch_max: usize,
+    /// When it stops sending overdue messages.
+    pub(super) give_up_ns: InstantNs,
+    /// How long it waits for acknowledgements after the last message, nanoseconds.
+    pub(super) flush_timeout_ns: u64,
 }
 
 /// A producer at work.
@@ -46,18 +45,18 @@ pub(super) struct Producer<'a, C, T> {
     pub(super) state: ProducerState,
 }
 
-/// What a producer keeps between two turns of its loop.
+/// A producer's state between two iterations of its loop.
 pub(super) struct ProducerState {
     sequence: u64,
     flights: Flights,
     batch: Batch,
     completions: Vec<Completion>,
     failure_codes: Vec<i32>,
-    /// Of the measured time, given up without an answer.
+    /// Messages of the measured time that were given up unacknowledged.
     unanswered: Vec<Unanswered>,
-    /// Whether there is no room for what is due.
+    /// Whether there is no room for due messages.
     held_up: bool,
-    /// Since when nobody has answered, while there is no room.
+    /// Start of an outage that leaves no room.
     outage_since_ns: Option<InstantNs>,
 }
 
@@ -82,20 +81,20 @@ enum Wait {
     No,
     /// The instant at which the next message is due.
     Due(InstantNs),
-    /// Completions, that there be room for what is due.
+    /// Waiting for completions: the in-flight limit is reached.
     Room,
-    /// Consumers, that there be room for what is due.
+    /// Waiting for consumers: the backlog limit is reached.
     Consumers,
-    /// Completions, after the last message.
+    /// Waiting for completions after the last message.
     Answers,
 }
 
 impl<C: Clock, T: Publish> Producer<'_, C, T> {
-    /// Runs to the end of the schedule and reports how it ended, also after an error.
+    /// Runs to the end of the schedule and reports how it ended, even after an error.
     pub(super) fn run(mut self) -> Result<(), TransportError> {
         self.control.progress(self.clock.now_ns());
         let sent_all = self.send_all();
-        // What falls due from here on is no longer asked for.
+        // Messages due from here on are no longer requested.
         let stopped_ns = self.clock.now_ns();
         let result = sent_all.and_then(|()| self.flush());
         let now_ns = self.clock.now_ns();
@@ -106,12 +105,12 @@ impl<C: Clock, T: Publish> Producer<'_, C, T> {
         result
     }
 
-    /// Accounts for the messages without an answer: they have waited until `now_ns`. What fell due up
-    /// to `stopped_ns` was asked for.
+    /// Accounts for unacknowledged messages, which have waited until `now_ns`. Messages due before
+    /// `stopped_ns` count as requested.
     fn end(&mut self, stopped_ns: InstantNs, now_ns: InstantNs) -> ProducerEnd {
-        // What fell due just now would have been sent in time, had the run gone on.
+        // Messages due just now would have been sent in time if the run had continued.
         let missed_ns = stopped_ns.saturating_sub(SelfCheck::LAG_P99_MAX_NS);
-        // An interrupt is no reason to take what would have been sent as a sign of slowness.
+        // After an interrupt, unsent messages are not a sign of slowness.
         let is_slow = self.state.held_up || stopped_ns >= self.config.give_up_ns;
         let mut end = ProducerEnd::default();
         let mut overdue = 0;
@@ -142,7 +141,7 @@ impl<C: Clock, T: Publish> Producer<'_, C, T> {
         end
     }
 
-    /// Notes a message that was due and that the system left no room for.
+    /// Records a message that was due but that the system left no room for.
     fn never_sent(&mut self, end: &mut ProducerEnd, intended_ns: InstantNs, now_ns: InstantNs) {
         if self.config.open_loop && intended_ns >= self.timeline.warm_up_end_ns {
             let sample = &mut *self.outbox.sample;
@@ -152,7 +151,7 @@ impl<C: Clock, T: Publish> Producer<'_, C, T> {
         }
     }
 
-    /// Notes a message that was sent and that nobody answered until `now_ns`.
+    /// Records a message that was sent but not acknowledged by `now_ns`.
     #[cold]
     fn unanswered(&mut self, flight: &Flight, now_ns: InstantNs) {
         if flight.intended_ns < self.timeline.warm_up_end_ns {
@@ -187,7 +186,7 @@ impl<C: Clock, T: Publish> Producer<'_, C, T> {
                     (lingered_ns.max(now_ns.saturating_add(SLEEP_MIN_NS)), false)
                 }
                 Wait::Answers if self.state.batch.is_empty() => return Ok(()),
-                // What was lost on the way will never make room.
+                // Messages lost on the way never make room.
                 Wait::Consumers if self.control.idle_ns(now_ns) >= self.config.flush_timeout_ns => {
                     self.state.held_up = true;
                     return Ok(());
@@ -207,9 +206,9 @@ impl<C: Clock, T: Publish> Producer<'_, C, T> {
         }
     }
 
-    /// Whether nothing has been answered for as long as answers are waited for at the end. A schedule
-    /// that ends by the clock waits for the system to come back; one of a number of messages would
-    /// wait for ever.
+    /// Whether an outage has lasted as long as the final wait for acknowledgements would. A schedule
+    /// with a fixed end waits for the system to come back; one with a fixed number of messages could
+    /// wait forever.
     fn is_out_for_good(&mut self, now_ns: InstantNs) -> bool {
         let ends_by_itself = self.config.give_up_ns != InstantNs::MAX;
         if ends_by_itself || !self.state.held_up || self.transport.outage().is_none() {
@@ -220,7 +219,7 @@ impl<C: Clock, T: Publish> Producer<'_, C, T> {
         now_ns.saturating_sub(since_ns) >= self.config.flush_timeout_ns
     }
 
-    /// Moves what is due into the batch, as far as there is room.
+    /// Moves due messages into the batch while there is room.
     fn fill(&mut self, now_ns: InstantNs) -> Wait {
         let state = &mut self.state;
         let room_bytes = self.control.backlog_room_bytes();
@@ -268,7 +267,7 @@ impl<C: Clock, T: Publish> Producer<'_, C, T> {
         wait
     }
 
-    /// Waits for the answers to what was sent, for a limited time.
+    /// Waits for outstanding acknowledgements, for a limited time.
     fn flush(&mut self) -> Result<(), TransportError> {
         self.transport.finish()?;
         let waiting = |state: &ProducerState| state.flights.count() as usize > state.batch.len();
@@ -342,7 +341,7 @@ impl<C: Clock, T: Publish> Producer<'_, C, T> {
     }
 }
 
-/// A message between its making and its completion.
+/// A message between its creation and its completion.
 #[derive(Debug, Clone, Copy)]
 struct Flight {
     sequence: u64,
@@ -351,14 +350,14 @@ struct Flight {
     size_bytes: u64,
 }
 
-/// The messages that wait for an answer. The token is the place in a table of fixed size, so that
-/// answers may come in any order and nothing is searched for.
+/// The messages in flight. The token is the index in a table of fixed size, so that completions may
+/// arrive in any order without a search.
 ///
-/// The table is reserved whole, so that nothing moves while messages are sent, and written as far as
-/// it is used: of the rest no memory is taken.
+/// The whole table is reserved at once, so that nothing moves while messages are sent, but written
+/// only as far as it is used: the rest occupies no physical memory.
 struct Flights {
     places: Vec<Flight>,
-    /// Places that were used and are free. Those freed last are given out first: they are in cache.
+    /// Freed places. Those freed last are reused first, since they are in cache.
     free: Vec<Token>,
     most: usize,
 }
@@ -380,7 +379,7 @@ impl Flights {
         count
     }
 
-    /// The messages that wait.
+    /// The messages in flight.
     fn open(&self) -> Vec<(Token, Flight)> {
         let mut is_open = vec![true; self.places.len()];
         for &token in &self.free {
@@ -390,7 +389,7 @@ impl Flights {
         all.filter(|(_, is_open)| *is_open).map(|((token, flight), _)| (token, *flight)).collect()
     }
 
-    /// The token that the next [`Flights::start`] uses. Only to be called when there is room.
+    /// The token that the next [`Flights::start`] uses. Call it only when there is room.
     #[inline]
     fn next_token(&self) -> Token {
         #[expect(clippy::cast_possible_truncation, reason = "the table was sized by a u32")]
@@ -418,7 +417,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn flights_use_the_places_that_they_need() {
+    fn flights_reuse_freed_places_first() {
         let mut flights = Flights::new(3);
         assert!(flights.places.is_empty(), "no place is written before it is used");
         let start = |flights: &mut Flights, sequence| {
@@ -433,7 +432,7 @@ mod tests {
         );
         assert_eq!(flights.end(1).sequence, 1);
         assert_eq!((flights.is_full(), flights.count()), (false, 2));
-        assert_eq!(start(&mut flights, 3), 1, "a place that is free again comes first");
+        assert_eq!(start(&mut flights, 3), 1, "freed places come first");
         assert_eq!((flights.end(1).sequence, flights.end(0).sequence), (3, 0));
         assert_eq!((flights.places.len(), flights.count()), (3, 1));
     }

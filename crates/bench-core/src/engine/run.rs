@@ -17,7 +17,7 @@ use crate::message::{
 use crate::pacing::{Limit, Pacer, Schedule, ScheduleError, Share};
 use crate::transport::{Publish, Receive, TransportError};
 
-/// How often the collector looks at its reports and tells of progress.
+/// Interval at which the collector processes reports and calls `progress`.
 const TICK: Duration = Duration::from_millis(20);
 
 /// What a run does.
@@ -27,38 +27,38 @@ pub struct Plan {
     pub run: RunId,
     /// When messages are due.
     pub schedule: Schedule,
-    /// When producers stop; a number of messages is that of all of them together.
+    /// When producers stop; a number of messages is for all of them together.
     pub limit: Limit,
-    /// What messages are made of.
+    /// The messages to send.
     pub messages: MessageSpec,
     /// Instants that divide the run.
     pub timeline: Timeline,
-    /// Messages without an answer at which a producer waits.
+    /// Maximum number of unacknowledged messages per producer.
     pub in_flight_max: u32,
-    /// Messages that a producer hands over at once.
+    /// Maximum number of messages per batch.
     pub batch_max: usize,
-    /// How long after the schedule's end overdue messages are still sent, and answers waited for,
-    /// nanoseconds.
+    /// How long after the end of the schedule overdue messages are still sent, and acknowledgements
+    /// waited for, nanoseconds.
     pub grace_ns: u64,
-    /// Whose messages the consumers expect.
+    /// The runs whose messages the consumers expect.
     pub expected: Expected,
-    /// How the consumers work.
+    /// Configuration of the consumers.
     pub consumer: ConsumerConfig,
 }
 
-/// Why a run could not be carried out.
+/// Why a run failed.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
-    /// The messages cannot be made.
+    /// The messages cannot be built.
     #[error(transparent)]
     Message(#[from] MessageError),
-    /// The schedule cannot be kept.
+    /// The schedule is invalid.
     #[error(transparent)]
     Schedule(#[from] ScheduleError),
     /// A worker's thread could not be started.
-    #[error("failed to start a thread for a worker; ask for fewer producers and consumers")]
+    #[error("failed to start a thread for a worker; use fewer producers and consumers")]
     Thread(#[source] std::io::Error),
-    /// A worker's transport gave up. What was measured until then is kept.
+    /// A worker's transport failed. Everything measured until then is kept.
     #[error("a {role} stopped early")]
     Transport {
         /// `producer` or `consumer`.
@@ -68,14 +68,14 @@ pub enum EngineError {
     },
 }
 
-/// Carries out `plan`, one thread for each transport, and returns the totals, with the error of the
-/// first worker that gave up.
+/// Runs `plan` with one thread per transport, and returns the totals, with the error of the first
+/// worker that failed.
 ///
-/// `durations` are what the transports record of their system's own work.
+/// `durations` holds what the transports record of their system's own work.
 ///
-/// `progress` is called some fifty times a second with the state up to now; an early end is asked
-/// for through `control`. The run ends when the producers have ended and everything that was
-/// acknowledged has been received, or when the consumers' own limits say so.
+/// `progress` is called about fifty times per second with the current state; `control` can request
+/// an early end. The run ends when the producers have ended and everything acknowledged has been
+/// received, or when the consumers reach their own limits.
 pub fn run<P, R, S>(
     plan: &Plan,
     clock: SystemClock,
@@ -184,7 +184,7 @@ fn supervise<S: IntervalSink>(
         }
         for (role, handle) in handles {
             let result = handle.join().unwrap_or_else(|_| {
-                Err(TransportError::new("its thread panicked, which is a defect; please report it"))
+                Err(TransportError::new("its thread panicked, which is a bug; please report it"))
             });
             if let Err(source) = result {
                 first_error.get_or_insert(EngineError::Transport { role, source });
@@ -195,8 +195,8 @@ fn supervise<S: IntervalSink>(
 }
 
 impl Plan {
-    /// A plan in which nothing is sent: from `start_ns` on, what is `expected` of what comes is
-    /// measured and audited, whenever it was sent.
+    /// A plan that sends nothing: from `start_ns` on, `expected` messages are measured and audited,
+    /// whenever they were sent.
     #[must_use]
     pub fn receiving(
         run: RunId,
@@ -218,7 +218,7 @@ impl Plan {
                 keys: KeyDistribution::None,
                 seed: 0,
             },
-            // Messages are older than the run, so no instant of theirs is in a warm-up.
+            // Messages may be older than the run, so there is no warm-up.
             timeline: Timeline { start_ns, warm_up_end_ns: 0, interval_ns },
             in_flight_max: 1,
             batch_max: 1,
@@ -228,7 +228,7 @@ impl Plan {
         }
     }
 
-    /// What one producer does of it.
+    /// The configuration of one producer.
     pub(super) fn producer_config(&self, share: Share) -> Result<ProducerConfig, ScheduleError> {
         let (limit, give_up_ns) = match self.limit {
             Limit::Messages(all) => {

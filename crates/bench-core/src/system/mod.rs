@@ -1,5 +1,5 @@
-//! What the operating system answers, in words; the files of a result folder, opened with suspicion;
-//! and the limits at which a process would die without a word.
+//! The operating system: its errors in plain words, careful access to the files of a result folder,
+//! and the limits at which a process would die without a message.
 
 mod cause;
 mod files;
@@ -9,4 +9,4 @@ mod quote;
 pub use cause::{cause, ending, explain, plain, remedy};
 pub use files::{create_new, open_file, open_lock, read_file, replace_file};
 pub use limits::{refusal, reserve_threads, start_thread_error, survive_file_size_limit};
-pub use quote::{LINE_MAX, QUOTE_MAX, shortened, shortened_lines};
+pub use quote::{QUOTE_MAX, shortened, shortened_lines};

@@ -1,42 +1,42 @@
-//! Why messages have failed, and whether they may be in the table all the same.
+//! Why messages failed, and whether they may be in the table anyway.
 
 use deltalake::logstore::object_store;
 
-use crate::error::{NoAnswer, no_answer, store_reason};
+use crate::reason::{NoAnswer, no_answer, store_reason};
 use crate::table::Table;
 
-/// Why the messages of a batch have failed.
+/// Why the messages of a batch failed.
 #[derive(Debug, Clone)]
 pub(super) struct Failure {
     pub(super) kind: FailureKind,
     pub(super) text: String,
-    /// Whether the store has not answered, rather than refused.
+    /// Whether the store did not respond, rather than reject the request.
     pub(super) is_unanswered: bool,
     /// Whether the writer stops.
     pub(super) is_final: bool,
 }
 
-/// What is known of messages that have failed.
+/// The state of failed messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum FailureKind {
     /// Their data file was not written.
     NotWritten = 1,
-    /// Their log entry was not written, and will not appear.
+    /// Their log entry was not written and will not appear.
     NotCommitted = 2,
-    /// Whether their log entry was written could not be found out.
+    /// Their log entry may or may not have been written.
     InDoubt = 3,
 }
 
-/// What is added to the code of a failure without an answer from the store.
+/// Added to the code of a failure if the store did not respond.
 pub(super) const UNANSWERED: i32 = 10;
 
 impl FailureKind {
-    /// The code of failed completions that the store has refused.
+    /// The code of completions that the store rejected.
     pub(super) fn code(self) -> i32 {
         self as i32
     }
 
-    /// Whether messages of this code can never be read.
+    /// Whether messages with this code can never be read.
     pub(super) fn is_taken_back(code: i32) -> bool {
         let kind = code % UNANSWERED;
         kind == Self::NotWritten.code() || kind == Self::NotCommitted.code()
@@ -49,34 +49,34 @@ impl Failure {
         self.kind.code() + if self.is_unanswered { UNANSWERED } else { 0 }
     }
 
-    /// Whether the store has not answered to messages of this code.
+    /// Whether the store did not respond to messages with this code.
     pub(super) fn is_unanswered(code: i32) -> bool {
         code >= UNANSWERED
     }
 }
 
-/// What came in the way of one try.
+/// The error of one attempt.
 #[derive(Debug, Clone)]
-pub(super) struct Trouble {
+pub(super) struct AttemptError {
     pub(super) text: String,
-    /// Whether the store has not answered.
+    /// Whether the store did not respond.
     pub(super) is_unanswered: bool,
-    /// Whether another try is of no use.
+    /// Whether retrying is pointless.
     pub(super) is_final: bool,
 }
 
-impl Trouble {
-    pub(super) fn passing(text: impl Into<String>) -> Self {
+impl AttemptError {
+    pub(super) fn transient(text: impl Into<String>) -> Self {
         Self { text: text.into(), is_unanswered: false, is_final: false }
     }
 
-    /// There was no answer in time.
+    /// The attempt timed out.
     pub(super) fn unanswered() -> Self {
         Self { text: NoAnswer.to_string(), is_unanswered: true, is_final: false }
     }
 
-    /// What there is to say of this try after the one before. The last one is often cut off in the
-    /// middle: what the store has said before counts for more than that.
+    /// Picks the error to report from this attempt and the one before. The last attempt is often
+    /// cut off midway, so an earlier answer of the store is worth more than a timeout.
     pub(super) fn after(self, before: Option<Self>) -> Self {
         match before {
             Some(refused) if self.is_unanswered && !refused.is_unanswered => refused,
@@ -84,12 +84,12 @@ impl Trouble {
         }
     }
 
-    pub(super) fn lasting(text: impl Into<String>) -> Self {
+    pub(super) fn fatal(text: impl Into<String>) -> Self {
         Self { text: text.into(), is_unanswered: false, is_final: true }
     }
 }
 
-impl From<object_store::Error> for Trouble {
+impl From<object_store::Error> for AttemptError {
     fn from(error: object_store::Error) -> Self {
         use object_store::Error as E;
         let is_final = matches!(
@@ -106,21 +106,21 @@ impl From<object_store::Error> for Trouble {
     }
 }
 
-/// What to do about a table that another writer has changed. Starting again helps only while the
-/// table can still hold messages.
-pub(super) fn what_to_do(table: Option<&Table>) -> String {
+/// The remedy for a table that another writer changed. Starting again helps only if the table can
+/// still hold messages.
+pub(super) fn remedy(table: Option<&Table>) -> String {
     match table.and_then(Table::refusal) {
         Some(refusal) => refusal.to_string(),
         None => "start again to write to the table as it is now".to_owned(),
     }
 }
 
-/// The first failure of each code, for people.
+/// The first failure of each code, for explanations.
 #[derive(Default)]
 pub(super) struct Failures(Vec<Failure>);
 
 impl Failures {
-    /// Keeps what there is to know; returns the code.
+    /// Keeps the first failure of each code; returns the code.
     pub(super) fn add(&mut self, failure: Failure) -> i32 {
         let code = failure.code();
         if self.0.iter().all(|known| known.code() != code) {

@@ -1,4 +1,4 @@
-//! Brokers that go away: what clients know of it, and that none of them waits for a dead one.
+//! Brokers that go away: clients report it, and none of them waits for a dead broker.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,7 +13,7 @@ use rdkafka::types::{RDKafkaApiKey, RDKafkaErrorCode, RDKafkaRespErr};
 
 const BROKER: i32 = 1;
 
-/// How soon a client must be done with brokers that do not answer.
+/// Maximum time for a client to end when brokers do not answer.
 const SOON: Duration = Duration::from_secs(2);
 
 fn publisher(config: &KafkaConfig, transaction: Option<TransactionPlan>) -> KafkaPublisher {
@@ -41,7 +41,7 @@ fn completed(publisher: &mut KafkaPublisher, count: usize) -> Vec<Completion> {
     completions
 }
 
-/// An instant that is 50 ms away.
+/// An instant 50 ms from now.
 fn soon() -> InstantNs {
     SystemClock::new().now_ns() + SECOND_NS / 20
 }
@@ -53,7 +53,7 @@ fn until(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
-/// How long something takes.
+/// Measures how long `work` takes.
 fn time(work: impl FnOnce()) -> Duration {
     let start = Instant::now();
     work();
@@ -61,7 +61,7 @@ fn time(work: impl FnOnce()) -> Duration {
 }
 
 #[test]
-fn producers_name_an_outage_until_messages_are_confirmed_again() {
+fn producers_report_outages_until_messages_are_acknowledged() {
     let cluster = cluster();
     let mut publisher = publisher(&config(&cluster, &[]), None);
     submit(&mut publisher, 1);
@@ -83,7 +83,7 @@ fn producers_name_an_outage_until_messages_are_confirmed_again() {
 }
 
 #[test]
-fn producers_name_the_end_of_an_embedded_broker() {
+fn producers_report_the_end_of_embedded_brokers() {
     let cluster = cluster();
     let mut publisher = publisher(&config(&cluster, &[]), None);
     let ended = Arc::new(AtomicBool::new(false));
@@ -95,14 +95,14 @@ fn producers_name_the_end_of_an_embedded_broker() {
 }
 
 #[test]
-fn messages_given_up_by_the_client_are_unanswered() {
+fn messages_abandoned_by_the_client_are_unanswered() {
     let cluster = cluster();
     let settings = [("message.timeout.ms", "500"), ("linger.ms", "1")];
     let mut publisher = publisher(&config(&cluster, &settings), None);
     cluster.broker_down(BROKER).expect("down");
     submit(&mut publisher, 3);
     for done in completed(&mut publisher, 3) {
-        let code = done.outcome.expect_err("nobody answers");
+        let code = done.outcome.expect_err("no broker answers");
         assert!(publisher.is_unanswered(code), "{}", publisher.explain(code));
     }
 }
@@ -122,7 +122,7 @@ fn messages_refused_by_the_broker_are_answered() {
 }
 
 #[test]
-fn transactions_give_control_back_while_no_broker_answers() {
+fn transactions_return_while_no_broker_answers() {
     let cluster = cluster();
     let plan = TransactionPlan { messages: 10, age_max_ns: SECOND_NS / 10, abort_every: None };
     let config = config(&cluster, &[("transactional.id", "the-only-one")]);
@@ -133,7 +133,7 @@ fn transactions_give_control_back_while_no_broker_answers() {
     cluster.broker_down(BROKER).expect("down");
     submit(&mut publisher, 5);
     let polled = time(|| {
-        publisher.finish().expect("waits for no answer");
+        publisher.finish().expect("returns without an answer");
         let mut completions = Vec::new();
         for _ in 0..5 {
             publisher.poll(soon(), &mut completions).expect("polls");
@@ -151,7 +151,7 @@ fn transactions_give_control_back_while_no_broker_answers() {
     assert!(dropped < SOON, "{dropped:?}");
 }
 
-/// A member of a group that has read `messages` and not committed that.
+/// A group member that has read `messages` without committing them.
 fn member(cluster: &Cluster, messages: u32) -> KafkaReceiver {
     let settings = [
         ("group.id", "g"),
@@ -174,7 +174,7 @@ fn member(cluster: &Cluster, messages: u32) -> KafkaReceiver {
 }
 
 #[test]
-fn group_members_end_soon_without_brokers_and_are_behind_meanwhile() {
+fn members_without_brokers_are_behind_and_end_soon() {
     let cluster = cluster();
     let mut publisher = publisher(&config(&cluster, &[]), None);
     submit(&mut publisher, 7);
@@ -194,7 +194,7 @@ fn group_members_end_soon_without_brokers_and_are_behind_meanwhile() {
     submit(&mut publisher, 1);
     until("it reads on", || receiver.receive(soon(), |_| ()).expect("receives") > 0);
     cluster.broker_down(BROKER).expect("down");
-    // The commit that falls due meanwhile waits for a coordinator, as long as a session lasts.
+    // The commit due meanwhile waits for a coordinator until the session times out.
     let deadline = Instant::now() + Duration::from_secs(1);
     while Instant::now() < deadline {
         receiver.receive(soon(), |_| ()).expect("receives");

@@ -1,5 +1,5 @@
-//! Aggregates that cross to an implementation that shares no code with ours and back: Amazon's
-//! Python package `aws-kinesis-agg`.
+//! Exchanges aggregates with an independent implementation: Amazon's Python package
+//! `aws-kinesis-agg`.
 
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -11,8 +11,8 @@ use bench_kinesis::aggregation::{Aggregator, Deaggregated, UserRecord, deaggrega
 /// A user record: partition key, explicit hash key, data.
 type User = (String, Option<String>, Vec<u8>);
 
-/// Records whose parts have the lengths at which their encoding grows. All of them have explicit hash
-/// keys or none: where some have, the other implementation gives the first one to the rest.
+/// Records with lengths at which their encoding grows. Either all or none have explicit hash keys:
+/// if only some have, the other implementation copies the first one to the rest.
 fn users(with_hash_keys: bool) -> Vec<User> {
     let lengths = [0, 1, 127, 128, 200, 16_383, 16_384, 20_000];
     let user = |index: usize| {
@@ -24,7 +24,7 @@ fn users(with_hash_keys: bool) -> Vec<User> {
     (0..40).map(user).collect()
 }
 
-/// One line a user record: its parts in hexadecimal digits, the absent one as a dash.
+/// One line per user record: its parts in hexadecimal digits, an absent one as a dash.
 fn lines(users: &[User]) -> String {
     let mut lines = String::new();
     for (key, hash_key, data) in users {
@@ -35,7 +35,7 @@ fn lines(users: &[User]) -> String {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    // A word for no bytes at all, so that a line always has three.
+    // A word for no bytes, so that a line always has three parts.
     if bytes.is_empty() {
         return "empty".to_owned();
     }
@@ -52,7 +52,7 @@ fn unhex(text: &str) -> Vec<u8> {
     (0..digits.len()).step_by(2).map(byte).collect()
 }
 
-/// What the script says to this input.
+/// The script's output for this input.
 fn python(action: &str, input: &str) -> String {
     let mut script = Command::new("python3")
         .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/integration/aggregation.py"))
@@ -76,9 +76,9 @@ fn python_aggregates() -> bool {
 }
 
 #[test]
-fn another_implementation_reads_our_aggregates_and_we_read_its_own() {
+fn python_and_rust_read_each_others_aggregates() {
     if !python_aggregates() {
-        // Straight to the stream, which the test harness does not hide.
+        // Written directly to the stream, which the test harness does not capture.
         let line = "skipped: exchanging aggregates with Python needs python3 and its packages \
                     aws-kinesis-agg and six (pip install aws-kinesis-agg six)\n";
         std::io::stderr().write_all(line.as_bytes()).expect("standard error");
@@ -86,11 +86,11 @@ fn another_implementation_reads_our_aggregates_and_we_read_its_own() {
     }
     for users in [users(false), users(true)] {
         let ours = aggregate(&users);
-        // Without the parts, which would fill screens.
-        assert!(python("read", &hex(&ours)) == lines(&users), "it reads what was written");
+        // `assert!` does not print the values, which would fill screens.
+        assert!(python("read", &hex(&ours)) == lines(&users), "Python reads our aggregate");
         let theirs = unhex(&python("write", &lines(&users)));
-        assert!(read(&theirs) == users, "what it writes is read");
-        assert!(ours == theirs, "both write the same");
+        assert!(read(&theirs) == users, "we read Python's aggregate");
+        assert!(ours == theirs, "both write the same bytes");
     }
 }
 

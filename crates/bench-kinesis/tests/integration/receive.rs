@@ -1,4 +1,4 @@
-//! Reading streams through the SDK, by polling and by enhanced fan-out, on an embedded service.
+//! Reads streams by polling and enhanced fan-out, on an embedded service.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -28,7 +28,7 @@ fn consumers_share_all_shards_and_find_the_end() {
 }
 
 #[test]
-fn aggregated_records_come_apart_with_their_own_keys() {
+fn aggregates_unpack_with_their_own_keys() {
     let stream = Stream::create(&serve(quick()), 1);
     let mut aggregator = Aggregator::new(1 << 20);
     for number in 0..50_u32 {
@@ -47,7 +47,7 @@ fn aggregated_records_come_apart_with_their_own_keys() {
     assert_eq!((keys[0], keys[8], keys[50]), ("key 0", "key 1", "0"));
 }
 
-/// Puts numbers while shards are split and merged; each key's numbers must come in order.
+/// Puts numbers while shards are split and merged; each key's numbers must arrive in order.
 fn read_while_resharded(subscription: impl Fn(&Stream) -> Subscription, consumers: usize) {
     let stream = Stream::create(&serve(quick()), 2);
     let subscription = subscription(&stream);
@@ -68,20 +68,20 @@ fn read_while_resharded(subscription: impl Fn(&Stream) -> Subscription, consumer
     let shards: BTreeSet<u32> = reading.received.iter().map(|one| one.shard).collect();
     assert_eq!(shards, (0..8).collect(), "two, two twice, and one twice");
 
-    // The same when all of it has happened: parents before their children.
+    // Reading afterwards: parents before their children.
     let mut later = stream.connect(&StreamStart::TrimHorizon, &subscription, consumers);
     later.receive_to_the_end();
     later.assert_all(2_500);
 }
 
 #[test]
-fn splits_and_merges_in_mid_run_lose_nothing_and_keep_the_order_of_keys() {
+fn resharding_keeps_all_records_and_key_order() {
     read_while_resharded(|_| quickly(), 1);
     read_while_resharded(|_| quickly(), 3);
 }
 
 #[test]
-fn expired_iterators_are_renewed_where_reading_has_come_to() {
+fn expired_iterators_resume_at_their_position() {
     let options = StoreOptions { iterator_ttl_seconds: 1, ..quick() };
     let stream = Stream::create(&serve(options), 2);
     let interval = Duration::from_millis(1_200);
@@ -97,7 +97,7 @@ fn expired_iterators_are_renewed_where_reading_has_come_to() {
 }
 
 #[test]
-fn reading_begins_where_it_is_to_begin() {
+fn reading_starts_at_the_given_position() {
     let stream = Stream::create(&serve(quick()), 1);
     stream.put(0..10, 1);
     let read = |start: &StreamStart, more: std::ops::Range<u32>| {
@@ -119,13 +119,13 @@ fn reading_begins_where_it_is_to_begin() {
     assert_eq!(read(&start(true), 14..15), [13, 14]);
     assert_eq!(read(&start(false), 15..16), [14, 15]);
 
-    // The service keeps whole seconds, so only a time before everything is certain.
+    // The service stores whole seconds, so only a much earlier time is reliable.
     let long_ago = StreamStart::Timestamp(DateTime::from_secs(1_000_000_000));
     assert_eq!(read(&long_ago, 16..17), (0..17).collect::<Vec<_>>());
 }
 
 #[test]
-fn what_cannot_be_read_is_named() {
+fn missing_streams_and_shards_are_named() {
     let stream = Stream::create(&serve(quick()), 1);
     let connect = |name: &str, start: &StreamStart| {
         let (clock, counts) = (SystemClock::new(), Counts::default());
@@ -146,7 +146,7 @@ fn what_cannot_be_read_is_named() {
     assert_eq!(error, expected);
 }
 
-/// The consumers that are registered with a stream.
+/// The consumers registered with a stream.
 fn registered(stream: &Stream) -> Vec<String> {
     let described = bench_kinesis::admin::describe(&stream.client, &stream.name);
     let arn = stream.runtime.block_on(described).expect("described").arn;
@@ -156,7 +156,7 @@ fn registered(stream: &Stream) -> Vec<String> {
 }
 
 #[test]
-fn fan_out_follows_splits_and_merges_and_renews_its_subscriptions() {
+fn fan_out_follows_resharding_and_renews_subscriptions() {
     let options = StoreOptions { subscribe_to_shard_session_ms: 700, ..quick() };
     let stream = Stream::create(&serve(options), 2);
     let consumer =
@@ -183,9 +183,9 @@ fn fan_out_follows_splits_and_merges_and_renews_its_subscriptions() {
     let also = FanOutConsumer::register(&stream.config, &stream.name, "fast").expect("used");
     assert_eq!(also.arn(), consumer.arn());
     drop(also);
-    assert_eq!(registered(&stream), ["fast"], "it was somebody else's");
+    assert_eq!(registered(&stream), ["fast"], "it existed before and stays registered");
     drop(consumer);
-    // The service takes its time.
+    // Deregistering takes a moment.
     let deadline = Instant::now() + TIMEOUT;
     while !registered(&stream).is_empty() {
         assert!(Instant::now() < deadline, "still registered");

@@ -1,4 +1,4 @@
-//! What tests of reading need: a stream to put records into, and what comes out of it.
+//! A stream with numbers for tests, and consumers of it.
 
 use std::collections::BTreeMap;
 use std::sync::mpsc::channel;
@@ -18,7 +18,7 @@ use clap::Parser;
 use ferrokinesis::store::StoreOptions;
 use tokio::runtime::Runtime;
 
-/// Longest time for anything here.
+/// Timeout of every wait.
 pub(crate) const TIMEOUT: Duration = Duration::from_mins(1);
 
 #[derive(Parser)]
@@ -43,14 +43,14 @@ pub(crate) fn quick() -> StoreOptions {
     }
 }
 
-/// Starts a service in a thread that ends with this process; its address.
+/// Starts a service in a thread that ends with this process, and returns its address.
 pub(crate) fn serve(options: StoreOptions) -> String {
     let (sender, urls) = channel();
     std::thread::spawn(move || {
         Runtime::new().expect("a runtime").block_on(async {
             let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
             let address = listener.local_addr().expect("an address");
-            sender.send(format!("http://{address}")).expect("somebody waits");
+            sender.send(format!("http://{address}")).expect("the receiver waits");
             let (app, _store) = ferrokinesis::create_app(options);
             axum::serve(listener, app.layer(DefaultBodyLimit::max(16 << 20))).await
         })
@@ -95,27 +95,27 @@ impl Stream {
         }
     }
 
-    /// The ids of the shards that take records, by their hash keys.
+    /// The ids of the open shards, sorted by hash key.
     pub(crate) fn open_shards(&self) -> Vec<String> {
         let shards = admin::open_shards(&self.client, &self.name);
         let shards = self.runtime.block_on(shards).expect("listed");
         shards.into_iter().map(|shard| shard.id).collect()
     }
 
-    /// Splits the open shard with this place in the middle.
-    pub(crate) fn split(&self, place: usize) {
+    /// Splits the open shard with this index in the middle.
+    pub(crate) fn split(&self, index: usize) {
         let shards = admin::open_shards(&self.client, &self.name);
         let shards = self.runtime.block_on(shards).expect("listed");
-        let shard = &shards[place];
+        let shard = &shards[index];
         let middle = shard.first_hash_key + (shard.last_hash_key - shard.first_hash_key) / 2;
         let done = admin::split(&self.client, &self.name, &shard.id, middle, TIMEOUT);
         self.runtime.block_on(done).expect("split");
     }
 
-    /// Merges the open shard with this place and the next one.
-    pub(crate) fn merge(&self, place: usize) {
+    /// Merges the open shard with this index and the next one.
+    pub(crate) fn merge(&self, index: usize) {
         let shards = self.open_shards();
-        let (first, second) = (&shards[place], &shards[place + 1]);
+        let (first, second) = (&shards[index], &shards[index + 1]);
         let done = admin::merge(&self.client, &self.name, first, second, TIMEOUT);
         self.runtime.block_on(done).expect("merged");
     }
@@ -145,7 +145,7 @@ pub(crate) fn quickly() -> Subscription {
     Subscription::Polling(Polling { interval, within_limits: false, ..Polling::default() })
 }
 
-/// What was received, in order.
+/// A received message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Received {
     pub(crate) shard: u32,
@@ -153,7 +153,7 @@ pub(crate) struct Received {
     pub(crate) value: String,
 }
 
-/// Consumers that share a stream, and what they have received together.
+/// Consumers that share a stream, and all messages that they have received.
 pub(crate) struct Consumers {
     pub(crate) receivers: Vec<KinesisReceiver>,
     clock: SystemClock,
@@ -162,7 +162,7 @@ pub(crate) struct Consumers {
 }
 
 impl Consumers {
-    /// Receives until `is_over` is true of the consumers.
+    /// Receives until `is_over` returns true.
     pub(crate) fn receive_until(&mut self, is_over: impl Fn(&Self) -> bool) {
         let deadline = Instant::now() + TIMEOUT;
         while !is_over(self) {
@@ -184,12 +184,12 @@ impl Consumers {
         }
     }
 
-    /// Receives until so many have come, or more.
+    /// Receives until at least this many messages have arrived.
     pub(crate) fn receive(&mut self, messages: usize) {
         self.receive_until(|consumers| consumers.received.len() >= messages);
     }
 
-    /// Receives what there is.
+    /// Receives to the current end.
     pub(crate) fn receive_to_the_end(&mut self) {
         self.receive_until(|consumers| consumers.receivers.iter().all(Receive::at_end));
     }
@@ -198,12 +198,12 @@ impl Consumers {
         self.counts.read()[name]
     }
 
-    /// The numbers as they came.
+    /// The numbers in order of arrival.
     pub(crate) fn numbers(&self) -> Vec<u32> {
         self.received.iter().map(|one| one.value.parse().expect("a number")).collect()
     }
 
-    /// Asserts that the numbers below `count` have come, each once, and in order of each key.
+    /// Asserts that the numbers below `count` have arrived, each once, and in order per key.
     pub(crate) fn assert_all(&self, count: u32) {
         let mut last: BTreeMap<&str, u32> = BTreeMap::new();
         for (one, number) in self.received.iter().zip(self.numbers()) {

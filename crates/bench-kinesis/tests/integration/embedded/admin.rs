@@ -1,4 +1,4 @@
-//! Making and changing streams, against an embedded Kinesis.
+//! Creates and changes streams on an embedded Kinesis.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use bench_kinesis::KinesisError;
 use bench_kinesis::admin::{self, Capacity, RECORD_BYTES_DEFAULT, StreamOutcome};
 
 #[test]
-fn a_stream_is_created_described_and_deleted() {
+fn streams_are_created_described_and_deleted() {
     let service = Service::start(false);
     let client = &service.client;
     service.runtime.block_on(async {
@@ -33,7 +33,7 @@ fn a_stream_is_created_described_and_deleted() {
 }
 
 #[test]
-fn another_number_of_shards_takes_as_many_steps_as_it_needs() {
+fn resharding_takes_several_steps() {
     let (service, _) = Service::with_stream(false, 1);
     let client = &service.client;
     service.runtime.block_on(async {
@@ -51,7 +51,7 @@ fn another_number_of_shards_takes_as_many_steps_as_it_needs() {
 }
 
 #[test]
-fn splits_and_merges_leave_a_family_tree() {
+fn splits_and_merges_record_parents() {
     let (service, shards) = Service::with_stream(false, 1);
     let client = &service.client;
     service.runtime.block_on(async {
@@ -72,7 +72,7 @@ fn splits_and_merges_leave_a_family_tree() {
 }
 
 #[test]
-fn a_stream_that_is_not_ready_in_time_is_an_error_with_a_remedy() {
+fn streams_not_ready_in_time_are_an_error() {
     let service = Service::start(false);
     let created = admin::create(&service.client, STREAM, Capacity::Shards(1), Duration::ZERO);
     let error = service.runtime.block_on(created).expect_err("takes a moment");

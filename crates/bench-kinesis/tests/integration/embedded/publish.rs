@@ -29,7 +29,7 @@ fn config() -> PublishConfig {
     }
 }
 
-/// A publisher, and what has come of the messages that it was given.
+/// A publisher and its completions.
 struct Driver {
     publisher: KinesisPublisher,
     clock: SystemClock,
@@ -58,11 +58,11 @@ impl Driver {
         self.batch.push(token, write_key, |out, _| out.extend_from_slice(value));
     }
 
-    /// Hands over what was pushed, and waits until it was taken.
+    /// Submits the pushed messages and waits until they are accepted.
     fn submit(&mut self) {
         while !self.batch.is_empty() {
             self.publisher.submit(&mut self.batch).expect("taken");
-            self.poll(1_000_000).expect("goes on");
+            self.poll(1_000_000).expect("polls");
         }
     }
 
@@ -70,13 +70,13 @@ impl Driver {
         self.publisher.poll(self.clock.now_ns() + for_ns, &mut self.completions)
     }
 
-    /// Waits for the outcome of this many messages.
+    /// Waits until this many messages have completed.
     fn finish(&mut self, messages: usize) {
         self.publisher.finish().expect("finishes");
         let deadline_ns = self.clock.now_ns() + 90 * SECOND_NS;
         while self.completions.len() < messages {
             assert!(self.clock.now_ns() < deadline_ns, "{} done", self.completions.len());
-            self.poll(SECOND_NS / 20).expect("goes on");
+            self.poll(SECOND_NS / 20).expect("polls");
         }
         let tokens: HashSet<_> = self.completions.iter().map(|done| done.token).collect();
         assert_eq!(tokens.len(), self.completions.len(), "each completes once");
@@ -92,7 +92,7 @@ impl Driver {
     }
 }
 
-/// A message of any size from 4 bytes up, by its token.
+/// A message of at least 4 bytes, derived from its token.
 fn value(token: u32) -> Vec<u8> {
     let mut value = token.to_le_bytes().to_vec();
     value.resize(4 + token as usize % 97, token.to_le_bytes()[0]);
@@ -103,7 +103,7 @@ fn token_of(data: &[u8]) -> u32 {
     u32::from_le_bytes(*data.first_chunk().expect("a token"))
 }
 
-/// Puts so many messages; what is stored must be exactly those, byte for byte.
+/// Puts this many messages and asserts that exactly those are stored, byte for byte.
 fn all_arrive(config: PublishConfig, messages: u32) -> (Service, Driver) {
     let (service, shards) = Service::with_stream(false, 3);
     let mut driver = Driver::new(&service, &shards, config);
@@ -130,7 +130,7 @@ fn all_arrive(config: PublishConfig, messages: u32) -> (Service, Driver) {
 }
 
 #[test]
-fn by_put_records_everything_arrives_byte_for_byte() {
+fn put_records_stores_messages_byte_for_byte() {
     let (_service, driver) = all_arrive(config(), 5_001);
     assert_eq!((driver.count("records"), driver.count("records_retried")), (5_001, 0));
     let requests = driver.count("requests");
@@ -138,20 +138,20 @@ fn by_put_records_everything_arrives_byte_for_byte() {
 }
 
 #[test]
-fn by_put_record_everything_arrives_with_one_request_each() {
+fn put_record_uses_one_request_per_message() {
     let (_service, driver) = all_arrive(PublishConfig { put: Put::Record, ..config() }, 301);
     assert_eq!((driver.count("records"), driver.count("requests")), (301, 301));
 }
 
 #[test]
-fn requests_stay_within_what_was_asked_for() {
+fn requests_stay_within_the_configured_limits() {
     let put = Put::Records { records_max: 7, bytes_max: 300 };
     let (_service, driver) = all_arrive(PublishConfig { put, ..config() }, 1_000);
     assert!(driver.count("requests") >= 143, "{}", driver.count("requests"));
 }
 
 #[test]
-fn aggregates_are_full_and_hold_everything_the_last_one_too() {
+fn aggregates_are_full_and_complete() {
     let aggregate =
         PublishConfig { aggregate_bytes: Some(2_000), linger_ns: 60 * SECOND_NS, ..config() };
     let (service, driver) = all_arrive(aggregate, 3_001);
@@ -163,7 +163,7 @@ fn aggregates_are_full_and_hold_everything_the_last_one_too() {
 }
 
 #[test]
-fn a_message_waits_no_longer_than_the_linger() {
+fn messages_wait_at_least_the_linger() {
     let (service, shards) = Service::with_stream(false, 1);
     let linger_ns = 200_000_000;
     for aggregate_bytes in [None, Some(1_000_000)] {
@@ -174,7 +174,7 @@ fn a_message_waits_no_longer_than_the_linger() {
         driver.submit();
         while driver.completions.is_empty() {
             assert!(driver.clock.now_ns() < begun_ns + 30 * SECOND_NS);
-            driver.poll(SECOND_NS).expect("goes on");
+            driver.poll(SECOND_NS).expect("polls");
         }
         let [done] = driver.completions[..] else { panic!("{:?}", driver.completions) };
         assert!(done.at_ns - begun_ns >= linger_ns);
@@ -182,7 +182,7 @@ fn a_message_waits_no_longer_than_the_linger() {
 }
 
 #[test]
-fn explicit_hash_keys_spread_evenly_whatever_the_keys() {
+fn explicit_hash_keys_distribute_evenly() {
     let (service, shards) = Service::with_stream(false, 3);
     for aggregate_bytes in [None, Some(1_000)] {
         let even = PublishConfig { explicit_hash_keys: true, aggregate_bytes, ..config() };
@@ -199,7 +199,7 @@ fn explicit_hash_keys_spread_evenly_whatever_the_keys() {
 }
 
 #[test]
-fn the_partition_key_is_a_field_of_the_record() {
+fn partition_keys_come_from_a_record_field() {
     let (service, shards) = Service::with_stream(false, 1);
     let keys = KeySource::Field { name: "Title".to_owned(), from_bytes: 0 };
     let mut driver = Driver::new(&service, &shards, PublishConfig { keys, ..config() });
@@ -214,7 +214,7 @@ fn the_partition_key_is_a_field_of_the_record() {
 }
 
 #[test]
-fn a_throttled_shard_slows_down_and_loses_nothing() {
+fn throttled_shards_lose_nothing() {
     let (service, shards) = Service::with_stream(true, 1);
     let mut driver = Driver::new(&service, &shards, config());
     let messages = 4_000;
@@ -231,12 +231,12 @@ fn a_throttled_shard_slows_down_and_loses_nothing() {
     let throttled = driver.count("records_throttled");
     assert!(throttled > 0 && driver.count("records_retried") == throttled, "{throttled}");
     let stored: Vec<_> = service.stored().iter().map(|record| token_of(&record.data)).collect();
-    assert_eq!(stored.len(), messages as usize, "nothing is there twice");
+    assert_eq!(stored.len(), messages as usize, "no duplicates");
     assert_eq!(stored.into_iter().collect::<BTreeSet<_>>(), confirmed);
 }
 
 #[test]
-fn a_record_that_is_refused_for_too_long_has_failed_and_the_reason_is_told() {
+fn records_throttled_for_too_long_fail() {
     let (service, shards) = Service::with_stream(true, 1);
     let impatient = PublishConfig { give_up_ns: 0, ..config() };
     let mut driver = Driver::new(&service, &shards, impatient);
@@ -255,7 +255,7 @@ fn a_record_that_is_refused_for_too_long_has_failed_and_the_reason_is_told() {
 }
 
 #[test]
-fn a_stream_that_goes_away_ends_the_run_and_is_named() {
+fn deleted_streams_end_the_run_and_are_named() {
     let (service, shards) = Service::with_stream(false, 1);
     let mut driver = Driver::new(&service, &shards, config());
     driver.push(1, None, b"1234");
@@ -271,7 +271,7 @@ fn a_stream_that_goes_away_ends_the_run_and_is_named() {
 }
 
 #[test]
-fn a_server_that_is_gone_fails_the_records_in_the_end() {
+fn records_fail_when_the_server_is_gone() {
     let (service, shards) = Service::with_stream(false, 1);
     let give_up_ns = SECOND_NS / 2;
     let mut driver = Driver::new(&service, &shards, PublishConfig { give_up_ns, ..config() });
@@ -284,7 +284,7 @@ fn a_server_that_is_gone_fails_the_records_in_the_end() {
     let [done] = driver.completions[..] else { panic!("{:?}", driver.completions) };
     let code = done.outcome.expect_err("failed");
     assert!(driver.publisher.is_unanswered(code));
-    let outage = driver.publisher.outage().expect("nobody is there");
+    let outage = driver.publisher.outage().expect("the server is gone");
     assert!(outage.starts_with(&format!("{address} does not answer: ")), "{outage}");
     let reason = driver.publisher.explain(code);
     assert!(reason.starts_with("failed to put records in stream 's': "), "{reason}");
@@ -292,8 +292,8 @@ fn a_server_that_is_gone_fails_the_records_in_the_end() {
 }
 
 #[test]
-fn a_server_that_is_silent_is_an_outage_before_any_request_is_over() {
-    // It takes connections, and says nothing.
+fn silent_servers_are_an_outage_before_timeouts() {
+    // It accepts connections but never answers.
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let url = format!("http://{}", listener.local_addr().expect("an address"));
     let mut driver = Driver::at(&sdk_config(&url), &[], config());
@@ -301,8 +301,8 @@ fn a_server_that_is_silent_is_an_outage_before_any_request_is_over() {
     driver.submit();
     let begun_ns = driver.clock.now_ns();
     while driver.publisher.outage().is_none() {
-        assert!(driver.clock.now_ns() < begun_ns + 30 * SECOND_NS, "it goes unnoticed");
-        driver.poll(SECOND_NS / 20).expect("goes on");
+        assert!(driver.clock.now_ns() < begun_ns + 30 * SECOND_NS, "the outage is not noticed");
+        driver.poll(SECOND_NS / 20).expect("polls");
     }
     assert!(driver.clock.now_ns() >= begun_ns + SECOND_NS, "too soon to tell");
     let outage = driver.publisher.outage().expect("an outage");
@@ -310,7 +310,7 @@ fn a_server_that_is_silent_is_an_outage_before_any_request_is_over() {
 }
 
 #[test]
-fn after_a_split_aggregates_go_by_the_new_shards() {
+fn aggregates_follow_a_split() {
     let (service, shards) = Service::with_stream(false, 1);
     let aggregate = PublishConfig { aggregate_bytes: Some(500), ..config() };
     let mut driver = Driver::new(&service, &shards, aggregate);
@@ -324,7 +324,7 @@ fn after_a_split_aggregates_go_by_the_new_shards() {
     let split = admin::split(&service.client, STREAM, &shards[0].id, 1 << 127, READY);
     service.runtime.block_on(split).expect("split");
     send(&mut driver, 500);
-    (0..10).for_each(|_| driver.poll(SECOND_NS / 50).expect("goes on"));
+    (0..10).for_each(|_| driver.poll(SECOND_NS / 50).expect("polls"));
     send(&mut driver, 1_000);
     driver.finish(1_500);
     assert_eq!(driver.confirmed().len(), 1_500);
@@ -344,7 +344,7 @@ fn after_a_split_aggregates_go_by_the_new_shards() {
 }
 
 #[test]
-fn every_message_has_its_timing() {
+fn every_message_has_a_timing() {
     let (service, shards) = Service::with_stream(false, 1);
     let (sender, timings) = std::sync::mpsc::channel();
     let timed = PublishConfig { timings: Some(sender), aggregate_bytes: Some(200), ..config() };

@@ -1,4 +1,4 @@
-//! What a receiver knows of the records that it has not received.
+//! What a receiver knows about records that it has not received.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use bench_kinesis::receive::{KinesisReceiver, Polling, StreamStart, Subscription
 
 use super::stream::{STREAM, Service};
 
-/// A receiver that asks for one record at a time, and what it has received.
+/// A receiver that reads one record at a time, and the number received.
 struct Reader {
     receiver: KinesisReceiver,
     clock: SystemClock,
@@ -36,7 +36,7 @@ impl Reader {
             let until_ns = self.clock.now_ns() + 1_000_000;
             self.received += self.receiver.receive(until_ns, |_| {}).expect("received");
             let known = (self.receiver.is_behind(), self.receiver.at_end());
-            assert_ne!(known, (true, true), "at the end there is nothing more");
+            assert_ne!(known, (true, true), "at the end and behind at once");
         }
     }
 }
@@ -50,24 +50,24 @@ fn put(service: &Service, records: usize) {
 }
 
 #[test]
-fn a_receiver_is_behind_until_nothing_more_is_known() {
+fn receivers_are_behind_until_the_known_end() {
     let (service, _) = Service::with_stream(false, 2);
     put(&service, 5);
     let mut reader = Reader::connect(&service, &StreamStart::TrimHorizon);
-    assert!(reader.receiver.is_behind(), "nothing has been looked into");
+    assert!(reader.receiver.is_behind(), "no shard has been read");
     reader.receive_until(|reader| reader.received >= 3);
     assert!(reader.receiver.is_behind(), "two are left");
     reader.receive_until(|reader| reader.receiver.at_end());
     assert_eq!((reader.received, reader.receiver.is_behind()), (5, false));
     put(&service, 2);
     reader.receive_until(|reader| reader.receiver.is_behind());
-    assert_eq!(reader.received, 6, "the first says that there is another one");
+    assert_eq!(reader.received, 6, "the first answer reports another record");
     reader.receive_until(|reader| !reader.receiver.is_behind());
     assert_eq!(reader.received, 7);
 }
 
 #[test]
-fn a_receiver_of_what_is_to_come_is_not_behind() {
+fn receivers_from_latest_are_not_behind() {
     let (service, _) = Service::with_stream(false, 1);
     put(&service, 3);
     let mut reader = Reader::connect(&service, &StreamStart::Latest);

@@ -1,4 +1,4 @@
-//! An embedded Kinesis in a thread, with a stream, and what is needed to see what is in it.
+//! An embedded Kinesis in a thread with a stream, and access to the stored records.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use tokio::runtime::Runtime;
 
 pub(crate) const STREAM: &str = "s";
 
-/// How long a stream may take to be ready.
+/// Timeout for a stream to become ready.
 pub(crate) const READY: Duration = Duration::from_secs(30);
 
 #[derive(Parser)]
@@ -22,7 +22,7 @@ struct Connection {
     aws: AwsArgs,
 }
 
-/// How clients of a service at this address are configured.
+/// The configuration for clients of a service at this address.
 pub(crate) fn sdk_config(url: &str) -> SdkConfig {
     Connection::parse_from(["test"]).aws.embedded_config(url)
 }
@@ -35,7 +35,7 @@ pub(crate) struct Service {
     _server: KinesisServer,
 }
 
-/// A record as Kinesis keeps it.
+/// A record as Kinesis stores it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Stored {
     pub(crate) shard: String,
@@ -53,7 +53,7 @@ impl Service {
         Self { runtime: runtime.expect("a runtime"), client, sdk, _server: server }
     }
 
-    /// The same with a stream; returns its shards.
+    /// Starts a service with a stream; also returns its shards.
     pub(crate) fn with_stream(enforce_writes: bool, shards: u32) -> (Self, Vec<Shard>) {
         let service = Self::start(enforce_writes);
         let client = &service.client;
@@ -65,7 +65,7 @@ impl Service {
         (service, shards)
     }
 
-    /// Everything in the stream, shard by shard, closed ones too.
+    /// All records of the stream, shard by shard, including closed ones.
     pub(crate) fn stored(&self) -> Vec<Stored> {
         self.runtime.block_on(async {
             let shards = admin::list_shards(&self.client, STREAM).await.expect("shards");

@@ -1,4 +1,4 @@
-//! Runs a query: reads to the end and prints the statistics.
+//! Reading to the end and printing the statistics.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -15,7 +15,7 @@ use bench_core::transport::{Incoming, NoConnection, Receive, TransportError};
 use crate::QueryArgs;
 use crate::figures::Figures;
 use crate::records::{Observation, Reading};
-use crate::report::Answer;
+use crate::report::QueryReport;
 
 /// The tool that runs the query.
 #[derive(Debug, Clone, Copy)]
@@ -29,7 +29,7 @@ pub struct Tool {
 /// The source of the records.
 #[derive(Debug, Clone, Copy)]
 pub struct Subject<'a> {
-    /// Stream, table or topic. The JSON form has the source's name in a field with this name.
+    /// Its kind: stream, table or topic. Also the name of the field with its name in JSON.
     pub kind: &'static str,
     /// Its name.
     pub name: &'a str,
@@ -39,19 +39,19 @@ pub struct Subject<'a> {
 pub struct Query<'a, R> {
     /// The tool.
     pub tool: Tool,
-    /// The options of the query.
+    /// Its options.
     pub args: &'a QueryArgs,
-    /// The source of the records.
+    /// Its source.
     pub subject: Subject<'a>,
     /// Receivers connected to the source.
     pub receivers: Vec<R>,
-    /// When receivers stop. Its `raw` is ignored: records are always raw.
+    /// When they stop. Records are accepted in any format, whatever this says.
     pub consumer: ConsumerConfig,
-    /// Maximum number of records that count.
+    /// Limit on records; later ones do not count.
     pub records_max: Option<u64>,
-    /// Ends reading at an interrupt.
+    /// Stops reading on an interrupt.
     pub shutdown: &'a Shutdown,
-    /// The clock, shared with the receivers.
+    /// The receivers' clock.
     pub clock: SystemClock,
     /// The form of the output.
     pub output: OutputFormat,
@@ -59,20 +59,20 @@ pub struct Query<'a, R> {
 
 impl<R: Receive + Send> Query<'_, R> {
     /// Reads to the end and prints the statistics of `field`.
-    pub fn carry_out(self, field: &str) -> Result<Exit> {
+    pub fn run(self, field: &str) -> Result<Exit> {
         let Self { args, clock, shutdown, .. } = self;
         let reading = Reading { field: field.to_owned(), group_by: args.group_by.clone() };
         let reading = Arc::new(reading);
         let figures = Figures::new(&args.stats, reading.group_by.is_some(), self.records_max);
-        let asked = Arc::new(Mutex::new(Asked { figures, last_ns: 0 }));
-        let asking = |receiver| Asking {
+        let shared = Arc::new(Mutex::new(Shared { figures, last_ns: 0 }));
+        let observing = |receiver| ObservingReceiver {
             receiver,
             clock,
             reading: Arc::clone(&reading),
-            asked: Arc::clone(&asked),
+            shared: Arc::clone(&shared),
             observations: Vec::new(),
         };
-        let consumers: Vec<_> = self.receivers.into_iter().map(asking).collect();
+        let consumers: Vec<_> = self.receivers.into_iter().map(observing).collect();
         let started_ns = clock.now_ns();
         let consumer = ConsumerConfig { raw: true, ..self.consumer };
         let control = RunControl::new(0, consumers.len(), None);
@@ -91,15 +91,15 @@ impl<R: Receive + Send> Query<'_, R> {
         );
         let (totals, error) = done?;
         let fell_silent = totals.is_behind && totals.early_stop == Some(EarlyStop::Silence);
-        let asked = asked.lock().unwrap_or_else(PoisonError::into_inner);
-        let answer = Answer {
+        let shared = shared.lock().unwrap_or_else(PoisonError::into_inner);
+        let answer = QueryReport {
             tool: self.tool,
             subject: self.subject,
             reading: &reading,
             stats: &args.stats,
-            figures: &asked.figures,
+            figures: &shared.figures,
             is_complete: error.is_none() && !fell_silent && !shutdown.is_requested(),
-            elapsed_ns: asked.last_ns.saturating_sub(started_ns),
+            elapsed_ns: shared.last_ns.saturating_sub(started_ns),
         };
         let text = answer.text(self.output)?;
         output::print_result(self.output, &text).context("failed to print the result")?;
@@ -111,8 +111,7 @@ impl<R: Receive + Send> Query<'_, R> {
         }
         if fell_silent {
             bail!(
-                "reading stopped before the end, since nothing had come for the time of \
-                 --drain-timeout; raise it"
+                "reading stopped before the end, since nothing arrived for --drain-timeout; raise it"
             );
         }
         if let Some(problem) = answer.problem() {
@@ -122,25 +121,25 @@ impl<R: Receive + Send> Query<'_, R> {
     }
 }
 
-/// The observations of all consumers.
-struct Asked {
+/// The figures of all consumers together.
+struct Shared {
     figures: Figures,
-    /// Instant of the last record; 0 before the first.
+    /// When the last record arrived; 0 before the first.
     last_ns: InstantNs,
 }
 
-/// A consumer that observes the messages it passes on.
-struct Asking<R> {
+/// A receiver that inspects the messages it passes on.
+struct ObservingReceiver<R> {
     receiver: R,
     clock: SystemClock,
     reading: Arc<Reading>,
     /// Locked once per batch.
-    asked: Arc<Mutex<Asked>>,
+    shared: Arc<Mutex<Shared>>,
     /// Reused for each batch.
     observations: Vec<Observation>,
 }
 
-impl<R: Receive> Receive for Asking<R> {
+impl<R: Receive> Receive for ObservingReceiver<R> {
     fn receive(
         &mut self,
         until_ns: InstantNs,
@@ -151,13 +150,13 @@ impl<R: Receive> Receive for Asking<R> {
             observations.push(reading.observe(incoming.value));
             sink(incoming);
         });
-        // Records before an error count too.
+        // Messages before an error count as well.
         if !observations.is_empty() {
-            let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
             for observation in observations.drain(..) {
-                asked.figures.add(observation);
+                shared.figures.add(observation);
             }
-            asked.last_ns = self.clock.now_ns();
+            shared.last_ns = self.clock.now_ns();
         }
         received
     }
@@ -175,7 +174,7 @@ impl<R: Receive> Receive for Asking<R> {
     }
 }
 
-/// Queries write no result folder.
+/// A query leaves no result folder.
 struct NoRecord;
 
 impl IntervalSink for NoRecord {
@@ -201,7 +200,7 @@ mod tests {
         raw: bool,
     }
 
-    /// Receives one record, then stays silent although there is more.
+    /// One record, followed by silence although there is more.
     struct Stuck {
         clock: SystemClock,
         has_come: bool,
@@ -249,7 +248,7 @@ mod tests {
             clock,
             output: OutputFormat::Json,
         };
-        let error = query.carry_out("n").expect_err("it is not complete").to_string();
+        let error = query.run("n").expect_err("incomplete").to_string();
         assert!(error.contains("--drain-timeout"), "{error}");
     }
 }
