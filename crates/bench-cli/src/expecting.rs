@@ -92,4 +92,16 @@ impl<R: Receive> Receive for Expecting<R> {
     fn is_behind(&self) -> bool {
         self.receiver.is_behind()
     }
+
+    fn waits_for(&self) -> Option<String> {
+        self.receiver.waits_for()
+    }
+
+    fn hold_back(&mut self) {
+        self.receiver.hold_back();
+    }
+
+    fn settle(&mut self, messages: usize) {
+        self.receiver.settle(messages);
+    }
 }

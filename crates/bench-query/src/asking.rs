@@ -173,6 +173,14 @@ impl<R: Receive> Receive for Asking<R> {
     fn waits_for(&self) -> Option<String> {
         self.receiver.waits_for()
     }
+
+    fn hold_back(&mut self) {
+        self.receiver.hold_back();
+    }
+
+    fn settle(&mut self, messages: usize) {
+        self.receiver.settle(messages);
+    }
 }
 
 /// Statistics leave no result folder.
@@ -186,7 +194,7 @@ impl IntervalSink for NoRecord {
 
 #[cfg(test)]
 mod tests {
-    use bench_core::transport::Stamps;
+    use bench_core::transport::Timestamps;
     use clap::Parser as _;
 
     use super::*;
@@ -223,7 +231,7 @@ mod tests {
                 value: br#"{"n": 1}"#,
                 partition: 0,
                 received_ns: self.clock.now_ns(),
-                stamps: Stamps::default(),
+                timestamps: Timestamps::default(),
             });
             Ok(1)
         }
@@ -231,6 +239,18 @@ mod tests {
         fn is_behind(&self) -> bool {
             true
         }
+
+        fn at_end(&self) -> bool {
+            false
+        }
+
+        fn waits_for(&self) -> Option<String> {
+            None
+        }
+
+        fn hold_back(&mut self) {}
+
+        fn settle(&mut self, _: usize) {}
     }
 
     #[test]

@@ -10,7 +10,7 @@ use bench_core::audit::{SequenceSet, StreamId};
 use bench_core::clock::{Clock as _, InstantNs, SystemClock};
 use bench_core::counts::{Count, Counts};
 use bench_core::message::RunId;
-use bench_core::transport::{Incoming, Receive, Stamps, TransportError};
+use bench_core::transport::{Incoming, Receive, Timestamps, TransportError};
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
@@ -238,6 +238,14 @@ impl Receive for TableReceiver {
     fn is_behind(&self) -> bool {
         !self.at_end && (self.is_behind.load(Ordering::Relaxed) || !self.rows.is_empty())
     }
+
+    fn waits_for(&self) -> Option<String> {
+        None
+    }
+
+    fn hold_back(&mut self) {}
+
+    fn settle(&mut self, _: usize) {}
 }
 
 impl ReadCounts {
@@ -274,7 +282,7 @@ fn incoming(ready: &ReadyRow, clock: SystemClock) -> Incoming<'_> {
         value: &row.message,
         partition: row.partition,
         received_ns: row.received.to_clock(origin),
-        stamps: Stamps { arrived_ns, landed_ns, by_wall_clock },
+        timestamps: Timestamps { arrived_ns, landed_ns, by_wall_clock },
     }
 }
 

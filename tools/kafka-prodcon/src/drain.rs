@@ -16,7 +16,7 @@ use crate::clients;
 use crate::cluster::Cluster;
 use crate::consumers::{self, await_assignment, connect, connect_alone, take_partitions};
 use crate::kills::{self, Follow};
-use crate::landing::{Consumer, Landing};
+use crate::landing::{self, Landing};
 use crate::options::{DrainArgs, From, Options};
 use crate::session::{Clients, Session};
 use crate::settings::Settings;
@@ -103,11 +103,11 @@ pub(crate) fn drain(options: &Options, args: &DrainArgs, matches: &ArgMatches) -
         let start_ns = clock.now_ns();
         let consumer = ConsumerConfig { guarantee, ..end(args, start_ns) };
         let plan = Plan::receiving(run, start_ns, interval_ns, expected, consumer);
-        let receivers = kills::mortal(receivers, config, &args.topic, clock, start_ns, &kills);
+        let receivers = kills::killable(receivers, config, &args.topic, clock, start_ns, &kills);
         Ok(Measurement {
             plan,
             publishers: Vec::new(),
-            receivers: Consumer::all(receivers, landing.as_ref(), clock)?,
+            receivers: landing::consumers(receivers, landing.as_ref(), clock)?,
             ledger,
             partial,
             unanswered_max: Produced::UNANSWERED_MAX_DEFAULT,

@@ -7,7 +7,7 @@ use anyhow::Result;
 use bench_cli::{UsageError, quantity};
 use bench_core::clock::{InstantNs, SystemClock, duration_ns};
 use bench_kafka::config::KafkaConfig;
-use bench_kafka::{KafkaReceiver, Kill, MortalReceiver};
+use bench_kafka::{KafkaReceiver, Kill, KillableReceiver};
 
 use crate::options::ConsumerArgs;
 
@@ -134,14 +134,14 @@ fn check_drain_timeout(drain_timeout: Duration, config: &KafkaConfig) -> Result<
 }
 
 /// Gives each consumer the kills that concern it.
-pub(crate) fn mortal(
+pub(crate) fn killable(
     receivers: Vec<KafkaReceiver>,
     config: &KafkaConfig,
     topic: &str,
     clock: SystemClock,
     start_ns: InstantNs,
     kills: &[ConsumerKill],
-) -> Vec<MortalReceiver> {
+) -> Vec<KillableReceiver> {
     let instant = |after: Duration| start_ns.saturating_add(duration_ns(after));
     (1..)
         .zip(receivers)
@@ -149,7 +149,7 @@ pub(crate) fn mortal(
             let own = kills.iter().filter(|kill| kill.consumer == number);
             let own =
                 own.map(|kill| Kill { at_ns: instant(kill.at), back_ns: kill.back().map(instant) });
-            MortalReceiver::new(receiver, config, topic, clock, own.collect())
+            KillableReceiver::new(receiver, config, topic, clock, own.collect())
         })
         .collect()
 }

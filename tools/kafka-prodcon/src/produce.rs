@@ -15,7 +15,7 @@ use crate::clients::{self, Target};
 use crate::cluster::Cluster;
 use crate::consumers::{self, connect_receivers};
 use crate::kills::{self, Follow};
-use crate::landing::{Consumer, Landing};
+use crate::landing::{self, Landing};
 use crate::options::{FillArgs, Options, ProducerArgs};
 use crate::producers::{
     self, Producers, check, check_for_embedded, check_for_landing, connect_publishers,
@@ -114,12 +114,12 @@ pub(crate) fn produce_and_consume(options: &Options, matches: &ArgMatches) -> Re
         let plan = plan(&workload, &options.producer, consumer, clock, interval_ns, run);
         let start_ns = plan.timeline.start_ns;
         let topic = &options.topic.topic;
-        let receivers = kills::mortal(receivers, &config, topic, clock, start_ns, &kills);
+        let receivers = kills::killable(receivers, &config, topic, clock, start_ns, &kills);
         let backlog_max_bytes = cluster.backlog_max_bytes();
         Ok(Measurement {
             plan,
             publishers,
-            receivers: Consumer::all(receivers, landing.as_ref(), clock)?,
+            receivers: landing::consumers(receivers, landing.as_ref(), clock)?,
             ledger: None,
             partial: None,
             unanswered_max: workload.unanswered_max,

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow};
 use bench_cli::{Exit, Shutdown};
 use bench_core::clock::{Clock as _, InstantNs, SystemClock, duration_ns};
-use bench_core::transport::Publish as _;
+use bench_core::transport::{Delivery, Failure, Publish as _};
 use bench_kafka::config::KafkaConfig;
 use bench_kafka::{KafkaPublisher, SendPlan, SizeLimit};
 
@@ -140,10 +140,10 @@ struct Line {
     text: Vec<u8>,
 }
 
-/// A line that was refused, and the failure code.
+/// A line that was refused, and how.
 struct Refused {
     line: Line,
-    code: i32,
+    failure: Failure,
 }
 
 struct LineSender {
@@ -210,9 +210,9 @@ impl LineSender {
         let polled = self.publisher.poll(until_ns, &mut completions);
         for completion in completions {
             let Some(line) = self.unanswered.remove(&completion.token) else { continue };
-            match completion.outcome {
-                Ok(()) => self.confirmed += 1,
-                Err(code) => self.refused.push(Refused { line, code }),
+            match completion.delivery {
+                Delivery::Acknowledged => self.confirmed += 1,
+                Delivery::Failed(failure) => self.refused.push(Refused { line, failure }),
             }
         }
         polled.map_err(|error| self.unconfirmed(&error.to_string()))?;
@@ -256,11 +256,11 @@ impl LineSender {
         let mut groups = vec![refused];
         while let Some(mut group) = groups.pop() {
             let Some(first) = group.first() else { continue };
-            if !self.publisher.is_about_batch(first.code) {
+            if !self.publisher.is_about_batch(first.failure) {
                 return Err(self.refusal(first));
             }
             // Those behind one that is at fault for itself are not sent again.
-            let own = group.iter().position(|one| !self.publisher.is_about_batch(one.code));
+            let own = group.iter().position(|one| !self.publisher.is_about_batch(one.failure));
             if let Some(own) = own {
                 groups.push(group.split_off(own));
             }
@@ -289,8 +289,8 @@ impl LineSender {
 
     /// The error for a line that cannot be sent.
     fn refusal(&self, refused: &Refused) -> anyhow::Error {
-        let Refused { line, code } = refused;
-        let reason = match self.publisher.size_limit(*code) {
+        let Refused { line, failure } = refused;
+        let reason = match self.publisher.size_limit(*failure) {
             Some(SizeLimit::Client) => format!(
                 "its {} bytes are more than message.max.bytes of the client (MessageSizeTooLarge); \
                  shorten it, or raise --config message.max.bytes=N and max.message.bytes of topic '{}'",
@@ -303,7 +303,7 @@ impl LineSender {
                 line.text.len(),
                 self.topic
             ),
-            None => self.publisher.explain(*code),
+            None => self.publisher.explain(*failure),
         };
         let before = line.number - 1;
         let behind = self.confirmed.saturating_sub(before);

@@ -14,6 +14,7 @@ use crate::durations::{DurationHistograms, Durations};
 use crate::latency::LatencyHistogram;
 use crate::message::RunId;
 use crate::results::EarlyStop;
+use crate::transport::Failure;
 
 /// Takes the intervals of a run as they end. Recording never fails a run, so nothing is returned.
 pub trait IntervalSink {
@@ -78,10 +79,10 @@ pub struct Totals {
     pub acked: Volume,
     /// Of these, due after the warm-up.
     pub measured_acked: Volume,
-    /// Messages refused or timed out, by the system's code.
-    pub failures: BTreeMap<i32, u64>,
-    /// What the codes mean.
-    pub explanations: BTreeMap<i32, String>,
+    /// Messages that failed, by how they did.
+    pub failures: BTreeMap<Failure, u64>,
+    /// What the failures mean.
+    pub explanations: BTreeMap<Failure, String>,
     /// Of the failures, those of messages that were given up without an answer.
     pub timed_out: u64,
     /// What connections have to say of the figures.
@@ -336,8 +337,8 @@ impl<S: IntervalSink> Collector<S> {
         totals.last_acked_ns = totals.last_acked_ns.max(sample.last_acked_ns);
         totals.timed_out += sample.timed_out;
         let mut failed = 0;
-        for &(code, count) in &sample.failures {
-            *totals.failures.entry(code).or_default() += count;
+        for &(failure, count) in &sample.failures {
+            *totals.failures.entry(failure).or_default() += count;
             failed += count;
         }
         let stream = self.stream(worker);

@@ -213,7 +213,7 @@ impl Sink<'_> {
             let latency_ns = incoming.received_ns.cast_signed().wrapping_sub(intended_ns);
             self.sample.end_to_end_latency.record(latency_ns);
             self.sample.record_stages(incoming, Some(intended_ns));
-            if same_clock && !incoming.stamps.by_wall_clock {
+            if same_clock && !incoming.timestamps.by_wall_clock {
                 self.sample.monotonic += 1;
             } else {
                 self.sample.wall += 1;

@@ -7,14 +7,14 @@ use crate::clock::{Clock, InstantNs};
 use crate::message::MessageFactory;
 use crate::pacing::{Due, Pacer};
 use crate::results::SelfCheck;
-use crate::transport::{Batch, Completion, Publish, Token, TransportError};
+use crate::transport::{Batch, Completion, Delivery, Failure, Publish, Token, TransportError};
 
-/// Longest wait for completions before the loop looks at the flags again.
+/// Longest wait for completions before the loop checks the flags again.
 const POLL_NS: u64 = 50_000_000;
 
-/// Shortest sleep of a producer. At high rates it wakes for several messages at once: sleeping for
-/// each would keep a processor busy with nothing but waking, and the messages wait for less than
-/// the 100 us that a schedule lag of theirs may be.
+/// Shortest sleep of a producer. At high rates it wakes for several messages at once: waking for each
+/// would keep a processor busy with nothing else, and the messages wait for much less than the
+/// permitted schedule lag.
 const SLEEP_MIN_NS: u64 = 25_000;
 
 /// How one producer works.
@@ -24,17 +24,17 @@ pub struct ProducerConfig {
     pub pacer: Pacer,
     /// Whether messages have due instants, so that latency counts from them.
     pub open_loop: bool,
-    /// Messages without an answer at which it waits, above 0.
+    /// Maximum unacknowledged messages, above 0.
     pub in_flight_max: u32,
-    /// Messages that are handed over at once, above 0.
+    /// Messages handed over per call, above 0.
     pub batch_max: usize,
-    /// When it gives up sending what is overdue.
+    /// When it stops sending overdue messages.
     pub give_up_ns: InstantNs,
-    /// How long it waits for answers after the last message, nanoseconds.
+    /// Time to wait for completions after the last message, nanoseconds.
     pub flush_timeout_ns: u64,
 }
 
-/// A producer at work.
+/// A running producer.
 pub(super) struct Producer<'a, C, T> {
     pub(super) clock: &'a C,
     pub(super) transport: T,
@@ -46,18 +46,18 @@ pub(super) struct Producer<'a, C, T> {
     pub(super) state: ProducerState,
 }
 
-/// What a producer keeps between two turns of its loop.
+/// A producer's state between two turns of its loop.
 pub(super) struct ProducerState {
     sequence: u64,
     flights: Flights,
     batch: Batch,
     completions: Vec<Completion>,
-    failure_codes: Vec<i32>,
-    /// Of the measured time, given up without an answer.
+    failures: Vec<Failure>,
+    /// Unacknowledged messages of the measured time.
     unanswered: Vec<Unanswered>,
-    /// Whether there is no room for what is due.
+    /// Whether there is no room for messages that are due.
     held_up: bool,
-    /// Since when nobody has answered, while there is no room.
+    /// Since when the system has not answered, while there is no room.
     outage_since_ns: Option<InstantNs>,
 }
 
@@ -68,7 +68,7 @@ impl ProducerState {
             flights: Flights::new(in_flight_max),
             batch: Batch::default(),
             completions: Vec::new(),
-            failure_codes: Vec::new(),
+            failures: Vec::new(),
             unanswered: Vec::new(),
             held_up: false,
             outage_since_ns: None,
@@ -78,24 +78,24 @@ impl ProducerState {
 
 /// What a producer waits for.
 enum Wait {
-    /// Nothing: there is more to send.
+    /// Nothing: more messages are due.
     No,
     /// The instant at which the next message is due.
     Due(InstantNs),
-    /// Completions, that there be room for what is due.
+    /// Completions: the in-flight limit is reached.
     Room,
-    /// Consumers, that there be room for what is due.
+    /// Consumers: the backlog limit is reached.
     Consumers,
     /// Completions, after the last message.
     Answers,
 }
 
 impl<C: Clock, T: Publish> Producer<'_, C, T> {
-    /// Runs to the end of the schedule and reports how it ended, also after an error.
+    /// Runs to the end of the schedule and reports how it ended, even after an error.
     pub(super) fn run(mut self) -> Result<(), TransportError> {
         self.control.progress(self.clock.now_ns());
         let sent_all = self.send_all();
-        // What falls due from here on is no longer asked for.
+        // Messages due from here on are not part of the load.
         let stopped_ns = self.clock.now_ns();
         let result = sent_all.and_then(|()| self.flush());
         let now_ns = self.clock.now_ns();
@@ -106,12 +106,12 @@ impl<C: Clock, T: Publish> Producer<'_, C, T> {
         result
     }
 
-    /// Accounts for the messages without an answer: they have waited until `now_ns`. What fell due up
-    /// to `stopped_ns` was asked for.
+    /// Accounts for unacknowledged messages, which have waited until `now_ns`, and for those due until
+    /// `stopped_ns` that were never sent.
     fn end(&mut self, stopped_ns: InstantNs, now_ns: InstantNs) -> ProducerEnd {
-        // What fell due just now would have been sent in time, had the run gone on.
+        // Messages due just now would have been sent in time, had the run gone on.
         let missed_ns = stopped_ns.saturating_sub(SelfCheck::LAG_P99_MAX_NS);
-        // An interrupt is no reason to take what would have been sent as a sign of slowness.
+        // After an interrupt, unsent messages are not a sign of slowness.
         let is_slow = self.state.held_up || stopped_ns >= self.config.give_up_ns;
         let mut end = ProducerEnd::default();
         let mut overdue = 0;
@@ -137,12 +137,13 @@ impl<C: Clock, T: Publish> Producer<'_, C, T> {
             }
         }
         end.unanswered = std::mem::take(&mut self.state.unanswered);
-        let codes = self.state.failure_codes.iter();
-        end.explanations = codes.map(|&code| (code, self.transport.explain(code))).collect();
+        let failures = self.state.failures.iter();
+        end.explanations =
+            failures.map(|&failure| (failure, self.transport.explain(failure))).collect();
         end
     }
 
-    /// Notes a message that was due and that the system left no room for.
+    /// Records a due message that the system left no room for.
     fn never_sent(&mut self, end: &mut ProducerEnd, intended_ns: InstantNs, now_ns: InstantNs) {
         if self.config.open_loop && intended_ns >= self.timeline.warm_up_end_ns {
             let sample = &mut *self.outbox.sample;
@@ -152,7 +153,7 @@ impl<C: Clock, T: Publish> Producer<'_, C, T> {
         }
     }
 
-    /// Notes a message that was sent and that nobody answered until `now_ns`.
+    /// Records a message that was sent and is unacknowledged at `now_ns`.
     #[cold]
     fn unanswered(&mut self, flight: &Flight, now_ns: InstantNs) {
         if flight.intended_ns < self.timeline.warm_up_end_ns {
@@ -187,12 +188,12 @@ impl<C: Clock, T: Publish> Producer<'_, C, T> {
                     (lingered_ns.max(now_ns.saturating_add(SLEEP_MIN_NS)), false)
                 }
                 Wait::Answers if self.state.batch.is_empty() => return Ok(()),
-                // What was lost on the way will never make room.
+                // Lost messages never make room.
                 Wait::Consumers if self.control.idle_ns(now_ns) >= self.config.flush_timeout_ns => {
                     self.state.held_up = true;
                     return Ok(());
                 }
-                // The transport refused something, or there is no room.
+                // The transport refused a message, or there is no room.
                 _ => (now_ns.saturating_add(BACKLOG_WAIT_NS), true),
             };
             self.state.held_up = blocked;
@@ -207,9 +208,9 @@ impl<C: Clock, T: Publish> Producer<'_, C, T> {
         }
     }
 
-    /// Whether nothing has been answered for as long as answers are waited for at the end. A schedule
-    /// that ends by the clock waits for the system to come back; one of a number of messages would
-    /// wait for ever.
+    /// Whether the system has not answered for as long as the final flush would wait. A schedule that
+    /// ends by the clock waits for the system to come back; one with a number of messages would wait
+    /// for ever.
     fn is_out_for_good(&mut self, now_ns: InstantNs) -> bool {
         let ends_by_itself = self.config.give_up_ns != InstantNs::MAX;
         if ends_by_itself || !self.state.held_up || self.transport.outage().is_none() {
@@ -220,7 +221,7 @@ impl<C: Clock, T: Publish> Producer<'_, C, T> {
         now_ns.saturating_sub(since_ns) >= self.config.flush_timeout_ns
     }
 
-    /// Moves what is due into the batch, as far as there is room.
+    /// Moves due messages into the batch, as far as there is room.
     fn fill(&mut self, now_ns: InstantNs) -> Wait {
         let state = &mut self.state;
         let room_bytes = self.control.backlog_room_bytes();
@@ -268,7 +269,7 @@ impl<C: Clock, T: Publish> Producer<'_, C, T> {
         wait
     }
 
-    /// Waits for the answers to what was sent, for a limited time.
+    /// Waits for outstanding completions, for a limited time.
     fn flush(&mut self) -> Result<(), TransportError> {
         self.transport.finish()?;
         let waiting = |state: &ProducerState| state.flights.count() as usize > state.batch.len();
@@ -293,11 +294,11 @@ impl<C: Clock, T: Publish> Producer<'_, C, T> {
         for index in 0..self.state.completions.len() {
             let completion = self.state.completions[index];
             let flight = self.state.flights.end(completion.token);
-            match completion.outcome {
-                Ok(()) => self.acked(&flight, completion.at_ns),
-                Err(code) => {
+            match completion.delivery {
+                Delivery::Acknowledged => self.acked(&flight, completion.at_ns),
+                Delivery::Failed(failure) => {
                     failed_bytes += flight.size_bytes;
-                    self.failed(code, &flight, completion.at_ns);
+                    self.failed(failure, &flight, completion.at_ns);
                 }
             }
         }
@@ -324,25 +325,29 @@ impl<C: Clock, T: Publish> Producer<'_, C, T> {
     }
 
     #[cold]
-    fn failed(&mut self, code: i32, flight: &Flight, at_ns: InstantNs) {
-        if self.transport.is_aborted(code) {
-            self.outbox.sample.aborted_sequences.insert(flight.sequence);
-        } else if self.transport.is_unanswered(code) {
-            self.outbox.sample.timed_out += 1;
-            self.unanswered(flight, at_ns);
+    fn failed(&mut self, failure: Failure, flight: &Flight, at_ns: InstantNs) {
+        match failure {
+            Failure::Aborted(_) => {
+                self.outbox.sample.aborted_sequences.insert(flight.sequence);
+            }
+            Failure::Unanswered(_) => {
+                self.outbox.sample.timed_out += 1;
+                self.unanswered(flight, at_ns);
+            }
+            Failure::Unsent(_) | Failure::Refused(_) => {}
         }
         let failures = &mut self.outbox.sample.failures;
-        match failures.iter_mut().find(|(other, _)| *other == code) {
+        match failures.iter_mut().find(|(other, _)| *other == failure) {
             Some((_, count)) => *count += 1,
-            None => failures.push((code, 1)),
+            None => failures.push((failure, 1)),
         }
-        if !self.state.failure_codes.contains(&code) {
-            self.state.failure_codes.push(code);
+        if !self.state.failures.contains(&failure) {
+            self.state.failures.push(failure);
         }
     }
 }
 
-/// A message between its making and its completion.
+/// A message between its creation and its completion.
 #[derive(Debug, Clone, Copy)]
 struct Flight {
     sequence: u64,
@@ -351,14 +356,14 @@ struct Flight {
     size_bytes: u64,
 }
 
-/// The messages that wait for an answer. The token is the place in a table of fixed size, so that
-/// answers may come in any order and nothing is searched for.
+/// The messages in flight. The token is an index into a table of fixed size, so completions may come
+/// in any order without a search.
 ///
-/// The table is reserved whole, so that nothing moves while messages are sent, and written as far as
-/// it is used: of the rest no memory is taken.
+/// The whole table is reserved, so that nothing moves while messages are sent, but only the used part
+/// is ever written and takes memory.
 struct Flights {
     places: Vec<Flight>,
-    /// Places that were used and are free. Those freed last are given out first: they are in cache.
+    /// Used places that are free again. The last freed is reused first, since it is in cache.
     free: Vec<Token>,
     most: usize,
 }
@@ -380,7 +385,7 @@ impl Flights {
         count
     }
 
-    /// The messages that wait.
+    /// The messages in flight.
     fn open(&self) -> Vec<(Token, Flight)> {
         let mut is_open = vec![true; self.places.len()];
         for &token in &self.free {
@@ -390,7 +395,7 @@ impl Flights {
         all.filter(|(_, is_open)| *is_open).map(|((token, flight), _)| (token, *flight)).collect()
     }
 
-    /// The token that the next [`Flights::start`] uses. Only to be called when there is room.
+    /// The token that the next [`Flights::start`] uses. Call it only when there is room.
     #[inline]
     fn next_token(&self) -> Token {
         #[expect(clippy::cast_possible_truncation, reason = "the table was sized by a u32")]
@@ -418,7 +423,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn flights_use_the_places_that_they_need() {
+    fn flights_write_only_used_places() {
         let mut flights = Flights::new(3);
         assert!(flights.places.is_empty(), "no place is written before it is used");
         let start = |flights: &mut Flights, sequence| {
@@ -433,7 +438,7 @@ mod tests {
         );
         assert_eq!(flights.end(1).sequence, 1);
         assert_eq!((flights.is_full(), flights.count()), (false, 2));
-        assert_eq!(start(&mut flights, 3), 1, "a place that is free again comes first");
+        assert_eq!(start(&mut flights, 3), 1, "a freed place is reused first");
         assert_eq!((flights.end(1).sequence, flights.end(0).sequence), (3, 0));
         assert_eq!((flights.places.len(), flights.count()), (3, 1));
     }

@@ -356,9 +356,10 @@ fn produced(totals: &Totals, timeline: Timeline, schedule: Schedule) -> Produced
     let unanswered = totals.unresolved + totals.timed_out + totals.held_up;
     let due = totals.sent + totals.held_up;
     let mut failures: BTreeMap<String, u64> = BTreeMap::new();
-    for (code, count) in &totals.failures {
-        let reason = totals.explanations.get(code).cloned();
-        *failures.entry(reason.unwrap_or_else(|| format!("code {code}"))).or_default() += count;
+    for (failure, count) in &totals.failures {
+        let reason = totals.explanations.get(failure).cloned();
+        let reason = reason.unwrap_or_else(|| format!("code {}", failure.code()));
+        *failures.entry(reason).or_default() += count;
     }
     Produced {
         sent: totals.sent,
@@ -460,6 +461,7 @@ mod tests {
     use crate::clock::{BootId, ClockOrigin, SECOND_NS};
     use crate::message::RunId;
     use crate::message::header::Header;
+    use crate::transport::Failure;
 
     fn input(totals: &Totals) -> SummaryInput<'_> {
         SummaryInput {
@@ -614,7 +616,11 @@ mod tests {
 
     #[test]
     fn a_run_that_got_nothing_confirmed_is_invalid() {
-        let totals = Totals { sent: 3, failures: BTreeMap::from([(7, 3)]), ..Totals::default() };
+        let totals = Totals {
+            sent: 3,
+            failures: BTreeMap::from([(Failure::Refused(7), 3)]),
+            ..Totals::default()
+        };
         let summary = Summary::new(input(&totals));
         assert_eq!(summary.verdict().reasons, ["not one of 3 messages sent was confirmed"]);
         assert!(summary.warnings().contains(&"3 messages failed: code 7".to_owned()));
@@ -629,7 +635,7 @@ mod tests {
     #[test]
     fn more_unanswered_messages_than_may_be_make_a_run_invalid() {
         let acked = |messages| Volume { messages, bytes: 0 };
-        let failed = |count| BTreeMap::from([(7, count)]);
+        let failed = |count| BTreeMap::from([(Failure::Refused(7), count)]);
         let totals = [
             (Totals { acked: acked(990), unresolved: 10, ..sent_1000() }, 0.01),
             (Totals { acked: acked(989), unresolved: 11, ..sent_1000() }, 0.011),

@@ -26,7 +26,9 @@ use crate::reading::Reading;
 
 pub(crate) use consumer::{Fetched, Membership, NativeConsumer, PARTITION_EOF};
 pub use consumer::{Record, RecordHeader, RecordTime};
-pub(crate) use producer::{Delivery, NativeProducer, Outgoing, ProducerEvent, TransactionError};
+pub(crate) use producer::{
+    DeliveryReport, NativeProducer, Outgoing, ProducerEvent, TransactionError,
+};
 pub(crate) use topics::{TopicRequest, request_topic};
 
 /// What librdkafka's callbacks report to the owner of a client.

@@ -28,6 +28,14 @@ impl Receive for Topic {
     fn is_behind(&self) -> bool {
         self.left > 0
     }
+
+    fn waits_for(&self) -> Option<String> {
+        None
+    }
+
+    fn hold_back(&mut self) {}
+
+    fn settle(&mut self, _: usize) {}
 }
 
 /// The first messages of a run.
@@ -184,6 +192,14 @@ impl Receive for Trickle {
     fn is_behind(&self) -> bool {
         !self.1
     }
+
+    fn waits_for(&self) -> Option<String> {
+        None
+    }
+
+    fn hold_back(&mut self) {}
+
+    fn settle(&mut self, _: usize) {}
 }
 
 #[test]

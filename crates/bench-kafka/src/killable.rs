@@ -1,4 +1,4 @@
-//! A consumer that is killed in mid-run, as a crash of its process would, and may come back.
+//! A consumer that is killed during a run, as by a crash of its process, and may come back.
 
 use std::time::Duration;
 
@@ -9,33 +9,33 @@ use crate::config::KafkaConfig;
 use crate::error::KafkaError;
 use crate::receive::KafkaReceiver;
 
-/// One death of a consumer.
+/// When a consumer is killed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Kill {
-    /// When it dies.
+    /// When it is killed.
     pub at_ns: InstantNs,
-    /// When it joins its group anew, as another member; `None` for never.
+    /// When it joins its group again, as another member; `None` for never.
     pub back_ns: Option<InstantNs>,
 }
 
-/// A member of a group with its end in sight. Without kills it is its receiver, and costs nothing.
-pub struct MortalReceiver {
-    /// `None` while it is dead.
+/// A member of a group that is killed at given times. Without any, it only passes calls on.
+pub struct KillableReceiver {
+    /// `None` while it is killed.
     receiver: Option<KafkaReceiver>,
-    /// What comes next stands last.
+    /// The next one last.
     kills: Vec<Kill>,
     back_ns: Option<InstantNs>,
     holds_back: bool,
-    /// What the dead had passed on and not settled, which only those can settle that read it again.
+    /// Messages passed on by killed receivers and never settled: only whoever reads them again can.
     orphaned: usize,
     clock: SystemClock,
     config: KafkaConfig,
     topic: String,
 }
 
-impl MortalReceiver {
-    /// A receiver of `topic` that was connected with `config`, and that suffers `kills`. These are
-    /// in order, each after its predecessor's return.
+impl KillableReceiver {
+    /// Wraps a receiver of `topic` that was connected with `config`. The `kills` are in order, each
+    /// after the return from the one before.
     #[must_use]
     pub fn new(
         receiver: KafkaReceiver,
@@ -57,7 +57,7 @@ impl MortalReceiver {
         }
     }
 
-    /// When it dies or comes back next.
+    /// When it is killed or comes back next.
     fn next_change_ns(&self) -> InstantNs {
         match self.receiver {
             Some(_) => self.kills.last().map_or(InstantNs::MAX, |kill| kill.at_ns),
@@ -78,13 +78,13 @@ impl MortalReceiver {
             }
             receiver.join(&self.topic)?;
             self.receiver = Some(receiver);
-            tracing::info!("a killed consumer joined its group anew");
+            tracing::info!("a killed consumer rejoined its group");
         }
         Ok(())
     }
 }
 
-impl Receive for MortalReceiver {
+impl Receive for KillableReceiver {
     fn receive(
         &mut self,
         until_ns: InstantNs,
@@ -105,7 +105,7 @@ impl Receive for MortalReceiver {
     }
 
     fn at_end(&self) -> bool {
-        // What a dead one did not read is read by others, later.
+        // Other members read later what a killed one did not.
         self.receiver.as_ref().is_some_and(KafkaReceiver::at_end)
     }
 
