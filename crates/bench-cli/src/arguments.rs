@@ -1,8 +1,8 @@
-//! The command line of a tool, read: the one way from arguments to options.
+//! Reading a tool's command line.
 //!
-//! What clap says of an option that does not exist is put right here. It proposes the option that
-//! looks most alike, however little that is (`--output` for `--throughput`); people mostly mean the
-//! option of another tool that they know, which is in [`peers`].
+//! Corrects clap's suggestions for unknown options. clap suggests the most similar option, however
+//! dissimilar it is (`--output` for `--throughput`); people mostly mean an option of another tool that
+//! they know, which is in [`peers`].
 
 mod peers;
 
@@ -25,21 +25,16 @@ const LIKENESS_MIN: f64 = 0.6;
 /// The shortest beginning of a name that is taken for it.
 const PREFIX_MIN: usize = 4;
 
-/// Reads this process's command line as the options of a tool. Exits where clap does: after help, and
-/// with code 2 after wrong options. An error says what the machine lacks for any work.
+/// Reads this process's command line as the options of a program. Exits where clap does: after help,
+/// and with code 2 after wrong options. An error says what the machine lacks for any work.
 pub fn parse<T: Parser>() -> Result<T, UsageError> {
-    let matches = matches(T::command())?;
+    let matches = matches_from(T::command(), std::env::args_os())?;
     Ok(T::from_arg_matches(&matches).unwrap_or_else(|error| error.exit()))
 }
 
-/// As [`parse`], to the arguments themselves.
-pub fn matches(command: Command) -> Result<ArgMatches, UsageError> {
-    matches_from(command, std::env::args_os())
-}
-
-/// As [`matches`], of a command line that is not quite this process's. The first argument is the name
-/// of the program.
-pub fn matches_from(
+/// Reads a command line; the first argument is the name of the program. Exits as
+/// [`parse`] does.
+pub(crate) fn matches_from(
     command: Command,
     arguments: impl IntoIterator<Item = OsString>,
 ) -> Result<ArgMatches, UsageError> {

@@ -1,10 +1,10 @@
-//! What a run is held against: the one that `--from-run` names.
+//! The producing run that a reader is checked against: the one in the folder of `--from-run`.
 
 use std::path::Path;
 use std::thread;
 use std::time::{Duration, SystemTime};
 
-use bench_core::audit::{AckLedger, Expected};
+use bench_core::audit::AckLedger;
 use bench_core::message::RunId;
 use bench_core::results::{RunDocument, RunFolder, Status};
 use bench_core::system;
@@ -12,20 +12,20 @@ use bench_core::system;
 use crate::quantity::parse_duration;
 use crate::{Interrupted, Shutdown, UsageError};
 
-/// How often a run that goes on is looked at.
+/// Interval between looks at a run that is still going on.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
-/// A run that goes on writes to its folder once an interval; one that has not for so long, or for
-/// three intervals if that is longer, has died.
+/// A run that is going on writes to its folder once per interval. One that has not for this long, or
+/// for three intervals if that is longer, has died.
 const SILENCE_MIN: Duration = Duration::from_secs(5);
 
 /// Waits for the end of the run that leaves its results in `folder`, the value of `--from-run`:
-/// until then nobody knows all that it will have acknowledged. One that has died has ended.
-pub fn await_run_end(folder: &Path, shutdown: &Shutdown) -> Result<(), Interrupted> {
+/// until then, nobody knows all that it will have acknowledged. A run that has died has ended.
+pub(crate) fn await_run_end(folder: &Path, shutdown: &Shutdown) -> Result<(), Interrupted> {
     let mut is_told = false;
     loop {
         let document = system::read_file(&folder.join(RunFolder::DOCUMENT)).unwrap_or_default();
-        // Folders without a document that can be read are for others to complain about.
+        // A missing or damaged document is reported elsewhere.
         let running = serde_json::from_slice::<RunDocument>(&document)
             .ok()
             .filter(|document| document.status == Status::Running);
@@ -59,46 +59,31 @@ fn silence_max(running: &RunDocument) -> Duration {
     SILENCE_MIN.max(interval.unwrap_or_default().saturating_mul(3))
 }
 
-/// What another run had acknowledged, as the folder that `--from-run` names has it.
-pub struct AckedRun {
+/// What another run had acknowledged, according to its result folder.
+pub(crate) struct AckedRun {
     /// The run.
-    pub run: RunId,
-    /// What it had acknowledged, as far as that is recorded.
-    pub ledger: AckLedger,
-    /// Why the record is not whole, if it is not: the result is then not valid without that word.
-    pub partial: Option<String>,
-    /// What the reader of the figures must know of a run that did not come to its end.
-    pub warning: Option<String>,
+    pub(crate) run: RunId,
+    /// The messages that it had acknowledged, as far as they are recorded.
+    pub(crate) ledger: AckLedger,
+    /// Why the record is not whole, if it is not.
+    pub(crate) partial: Option<String>,
+    /// A warning about a run that did not complete.
+    pub(crate) warning: Option<String>,
 }
 
-impl AckedRun {
-    /// What a reader expects, what that is held against, and why the record is not whole, if it is
-    /// not. Without a run, the messages of any are expected. Adds the run's warning to `warnings`.
-    pub fn expectation(
-        sent: Option<Self>,
-        warnings: &mut Vec<String>,
-    ) -> (Expected, Option<AckLedger>, Option<String>) {
-        let Some(Self { run, ledger, partial, warning }) = sent else {
-            return (Expected::Any, None, None);
-        };
-        warnings.extend(warning);
-        (Expected::Run(run), Some(ledger), partial)
-    }
-}
-
-/// The run that left its results in `folder`, the value of `--from-run`, and what it had
+/// The run that left its results in `folder`, the value of `--from-run`, and the messages that it had
 /// acknowledged.
-pub fn acked_in(folder: &Path) -> Result<AckedRun, UsageError> {
+pub(crate) fn acked_in(folder: &Path) -> Result<AckedRun, UsageError> {
     let (ledger, is_whole) = AckLedger::read_record(folder)
         .map_err(|error| UsageError::from_library(format!("--from-run: {error}")))?;
     let mut runs: Vec<RunId> = ledger.streams().map(|(stream, _)| stream.run).collect();
     runs.dedup();
     let [run] = runs[..] else {
         let problem = format!("{} holds the messages of {} runs", folder.display(), runs.len());
-        return Err(UsageError::new("--from-run", problem, "name the folder of one run"));
+        return Err(UsageError::new("--from-run", problem, "use the folder of one run"));
     };
     let status = status_in(folder);
-    // Earlier versions do not say; then the end of the run has to.
+    // Earlier versions do not record it; the end of the run stands in.
     let is_whole = is_whole.unwrap_or(status.is_some_and(|status| status != Status::Running));
     let partial = (!is_whole).then(|| {
         let cause = match status {
@@ -125,7 +110,7 @@ pub fn acked_in(folder: &Path) -> Result<AckedRun, UsageError> {
     Ok(AckedRun { run, ledger, partial, warning })
 }
 
-/// How far the run came that left its results in `folder`, if its document can be read.
+/// The status of the run that left its results in `folder`, if its document can be read.
 fn status_in(folder: &Path) -> Option<Status> {
     let document = system::read_file(&folder.join(RunFolder::DOCUMENT)).ok()?;
     serde_json::from_slice::<RunDocument>(&document).ok().map(|document| document.status)
@@ -234,7 +219,7 @@ mod tests {
     fn a_folder_that_is_not_of_one_run_is_refused_with_a_remedy() {
         for (streams, count) in [(&[][..], "0 runs"), (&[(7, 0), (8, 0)], "2 runs")] {
             let refusal = refusal(folder_of(streams).path());
-            for needle in ["--from-run: ", count, "name the folder of one run"] {
+            for needle in ["--from-run: ", count, "use the folder of one run"] {
                 assert!(refusal.contains(needle), "{needle}: {refusal}");
             }
         }

@@ -1,30 +1,36 @@
-//! How each of the tools reaches its table.
+//! Each tool's connection to its table.
 
 use std::time::Duration;
 
 use anyhow::Result;
 use bench_aws::{AwsArgs, AwsService};
-use bench_cli::{UsageError, Waiting, quantity};
+use bench_cli::{ToolId, UsageError, Waiting, quantity};
 use bench_tables::Tables;
 use bench_tables::mysql::MysqlArgs;
 use clap::Args;
 
-/// What was done when the user had enough.
-const CONNECTING: &str = "it connected with the service of the table";
+/// What an interrupt interrupted.
+const CONNECTING: &str = "connecting to the service of the table";
 
-/// The options of a tool that say where its tables are.
+/// The options by which a tool reaches its tables.
 pub trait Connection: Args {
-    /// What is shown below `--help`, before the exit codes: lines of examples.
+    /// The tool's name and version.
+    const TOOL: ToolId;
+
+    /// The first line of `--help`.
+    const ABOUT: &'static str;
+
+    /// Lines of examples below `--help`.
     const EXAMPLES: &'static str;
 
-    /// The tables that were named.
+    /// The tables of the service that the options name.
     fn tables(&self, waiting: &Waiting) -> Result<Tables>;
 
-    /// Options whose values are not to be shown, and what is shown of them.
+    /// The option whose value must not be shown, and what is shown instead.
     fn redacted(&self) -> Result<Option<(&'static str, String)>>;
 }
 
-/// To `DynamoDB`.
+/// Connection to `DynamoDB`.
 #[derive(Debug, Clone, Args)]
 pub struct DynamodbConnection {
     #[command(flatten)]
@@ -32,8 +38,10 @@ pub struct DynamodbConnection {
 }
 
 impl Connection for DynamodbConnection {
+    const TOOL: ToolId = tool("kin-db-consumer");
+    const ABOUT: &'static str = "Measure what has landed in a table of DynamoDB";
     const EXAMPLES: &'static str = "\
-  kin-db-consumer --from-run results/kin-producer-...     what must be there, and how it came
+  kin-db-consumer --from-run results/kin-producer-...     audit and latencies of that run
   kin-db-consumer --region eu-west-1 --run 00c0ffee42 --follow
   kin-db-consumer -n 2500 -r 800                          as the script that this replaces
   kin-db-consumer --all-runs --output json";
@@ -56,7 +64,7 @@ impl Connection for DynamodbConnection {
     }
 }
 
-/// To `MySQL`.
+/// Connection to `MySQL`.
 #[derive(Clone, Args)]
 pub struct MysqlConnection {
     #[command(flatten)]
@@ -74,9 +82,11 @@ pub struct MysqlConnection {
 }
 
 impl Connection for MysqlConnection {
+    const TOOL: ToolId = tool("kin-sql-consumer");
+    const ABOUT: &'static str = "Measure what has landed in a table of MySQL";
     const EXAMPLES: &'static str = "\
   export MYSQL_URL=mysql://bench:...@db.example:3306/bench
-  kin-sql-consumer --from-run results/kin-producer-...    what must be there, and how it came
+  kin-sql-consumer --from-run results/kin-producer-...    audit and latencies of that run
   kin-sql-consumer --run 00c0ffee42 --follow
   kin-sql-consumer -n 2500 -r 800                         as the script that this replaces";
 
@@ -96,4 +106,8 @@ impl Connection for MysqlConnection {
     fn redacted(&self) -> Result<Option<(&'static str, String)>> {
         Ok(self.mysql.url()?.map(|url| (MysqlArgs::OPTION, url.address())))
     }
+}
+
+const fn tool(name: &'static str) -> ToolId {
+    ToolId { name, version: env!("CARGO_PKG_VERSION") }
 }

@@ -1,21 +1,24 @@
 //! The command line.
 
-use std::path::PathBuf;
-use std::time::Duration;
-
-use bench_cli::{GenerateArgs, LogArgs, OutputArgs, RunArgs, UsageError, quantity};
+use bench_cli::{ExpectArgs, GenerateArgs, LogArgs, OutputArgs, RunArgs, UsageError, quantity};
 use bench_core::message::RunId;
 use bench_query::QueryArgs;
 use bench_tables::KINESIS_TABLE;
 use clap::{Args, Command, CommandFactory, Parser};
 
-use crate::{Connection, Tool};
+use crate::Connection;
 
 const EXIT_CODES: &str = "Exit codes: 0 good; 1 failed; 2 bad usage; 3 the run is INVALID (loss, \
                           corruption); 130 interrupted.";
 
 #[derive(Parser)]
 #[command(mut_arg("query", |query| query.requires("all_runs").conflicts_with("record_size")))]
+#[command(mut_arg("from_run", |from| from.conflicts_with_all(["run_id", "all_runs"])))]
+// The scripts that these tools replace take the number of rows that must be there as -n.
+#[command(mut_arg("expected", |expected| {
+    expected.short('n').aliases(["num_records", "messages"]).conflicts_with("all_runs")
+}))]
+#[command(mut_arg("follow", |follow| follow.conflicts_with("all_runs")))]
 pub(crate) struct Options<C: Args> {
     #[command(flatten)]
     pub(crate) read: ReadArgs,
@@ -39,7 +42,7 @@ pub(crate) struct Options<C: Args> {
     pub(crate) generate: GenerateArgs,
 }
 
-/// What is read, and until when.
+/// Which rows are read, and until when.
 #[derive(Args)]
 #[command(next_help_heading = "Rows")]
 pub(crate) struct ReadArgs {
@@ -51,29 +54,18 @@ pub(crate) struct ReadArgs {
     #[arg(long = "run", value_name = "ID", value_parser = parse_run, conflicts_with = "all_runs")]
     pub(crate) run_id: Option<RunId>,
 
-    /// Result folder of the run that sent the messages: tells the run, and what must be there
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["run_id", "all_runs", "expected"])]
-    pub(crate) from_run: Option<PathBuf>,
-
     /// Read the rows of all runs that are there, once
-    #[arg(long, conflicts_with_all = ["expected", "follow"])]
+    #[arg(long)]
     pub(crate) all_runs: bool,
 
-    /// The rows hold messages that others sent, without a header: count and time them alone
+    /// The rows hold messages of other programs, without a header: only count and time them
     #[arg(long, requires = "all_runs")]
     pub(crate) raw: bool,
 
-    /// Messages of the run that must be there; missing ones make it INVALID
-    #[arg(
-        short = 'n',
-        long,
-        value_name = "COUNT",
-        aliases = ["num_records", "messages"],
-        value_parser = quantity::parse_count
-    )]
-    pub(crate) expected: Option<u64>,
+    #[command(flatten)]
+    pub(crate) expect: ExpectArgs,
 
-    /// Producers that shared the expected messages out evenly
+    /// Producers that shared the expected messages evenly
     #[arg(
         long,
         value_name = "N",
@@ -82,14 +74,6 @@ pub(crate) struct ReadArgs {
         value_parser = clap::value_parser!(u16).range(1..)
     )]
     pub(crate) producers: u16,
-
-    /// Go on until all that must be there is there, or an interrupt, however long nothing comes
-    #[arg(long)]
-    pub(crate) follow: bool,
-
-    /// Time without a row after which missing ones count as lost
-    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = quantity::parse_duration)]
-    pub(crate) drain_timeout: Duration,
 
     /// Size that each message must have; others are counted
     #[arg(
@@ -101,38 +85,34 @@ pub(crate) struct ReadArgs {
     )]
     pub(crate) record_size: Option<u64>,
 
-    // The original took it and did nothing with it.
+    // The original accepted it and ignored it.
     #[arg(short = 'a', long, alias = "agg_size", value_name = "SIZE", hide = true)]
     aggregate: Option<String>,
 }
 
 impl ReadArgs {
-    /// Refuses what cannot be.
+    /// Rejects options that cannot be used.
     pub(crate) fn check(&self) -> Result<(), UsageError> {
         if self.aggregate.is_some() {
             let problem = "rows do not show how their messages were aggregated on the way";
-            return Err(UsageError::new("--aggregate", problem, "give it to kin-producer"));
+            return Err(UsageError::new("--aggregate", problem, "pass it to kin-producer"));
         }
-        if self.expected == Some(0) {
-            let problem = "0 messages measure nothing";
-            return Err(UsageError::new("--expected", problem, "name at least 1"));
-        }
-        Ok(())
+        self.expect.check()
     }
 }
 
 /// The command line of a tool.
-pub(crate) fn command<C: Connection>(tool: Tool) -> Command {
+pub(crate) fn command<C: Connection>() -> Command {
     Options::<C>::command()
-        .name(tool.name)
-        .version(tool.version)
-        .about(tool.about)
+        .name(C::TOOL.name)
+        .version(C::TOOL.version)
+        .about(C::ABOUT)
         .long_about(format!(
             "{}\n\nReports how long messages took until they were written (landing latency), how \
              much of that is the way to the stream (arrival), to the function or consumer \
              (end-to-end) and the table, and an audit of every message. With --query it computes \
              statistics over a field of JSON records instead.",
-            tool.about
+            C::ABOUT
         ))
         .after_help(format!("Examples:\n{}\n\n{EXIT_CODES}", C::EXAMPLES))
 }
@@ -141,7 +121,7 @@ pub(crate) fn command<C: Connection>(tool: Tool) -> Command {
 fn parse_run(text: &str) -> Result<RunId, String> {
     let digits = text.len() == 10 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
     let run = digits.then(|| text.parse().ok()).flatten();
-    run.ok_or_else(|| "a run's id has ten hexadecimal digits, as in 00c0ffee42".to_owned())
+    run.ok_or_else(|| "invalid run id: expected 10 hex digits, as in 00c0ffee42".to_owned())
 }
 
 #[cfg(test)]
@@ -151,25 +131,23 @@ mod tests {
     use super::*;
     use crate::{DynamodbConnection, MysqlConnection};
 
-    const TOOL: Tool = Tool { name: "test", version: "0", about: "Test" };
-
     fn parse(line: &[&str]) -> Result<ReadArgs, String> {
-        let matches = command::<DynamodbConnection>(TOOL).try_get_matches_from(line);
+        let matches = command::<DynamodbConnection>().try_get_matches_from(line);
         let matches = matches.map_err(|error| error.to_string())?;
         let options = Options::<DynamodbConnection>::from_arg_matches(&matches);
         Ok(options.map_err(|error| error.to_string())?.read)
     }
 
     #[test]
-    fn the_command_lines_are_consistent() {
-        command::<DynamodbConnection>(TOOL).debug_assert();
-        command::<MysqlConnection>(TOOL).debug_assert();
+    fn command_lines_are_consistent() {
+        command::<DynamodbConnection>().debug_assert();
+        command::<MysqlConnection>().debug_assert();
     }
 
     #[test]
-    fn old_command_lines_are_understood_or_refused_with_a_reason() {
+    fn old_command_lines_work_or_give_a_reason() {
         let read = parse(&["test", "--num_records", "2500", "--record_size", "800"]).expect("old");
-        assert_eq!((read.expected, read.record_size), (Some(2500), Some(800)));
+        assert_eq!((read.expect.expected, read.record_size), (Some(2500), Some(800)));
         read.check().expect("good");
         let read = parse(&["test", "-n", "5", "-a", "1000"]).expect("parsed");
         let refused = read.check().expect_err("refused").to_string();
@@ -178,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn what_contradicts_itself_is_refused() {
+    fn contradictory_options_are_rejected() {
         for line in [
             &["test", "--run", "00c0ffee42", "--all-runs"][..],
             &["test", "--run", "c0ffee"],

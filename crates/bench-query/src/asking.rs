@@ -1,9 +1,9 @@
-//! Reading to the end, and what is said then.
+//! Reading to the end, and the answer that is printed then.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, Result, bail};
-use bench_cli::{Exit, OutputFormat, Shutdown, output};
+use bench_cli::{Exit, OutputFormat, Shutdown, ToolId, output};
 use bench_core::audit::{AckLedger, Expected};
 use bench_core::clock::{Clock as _, InstantNs, SECOND_NS, SystemClock};
 use bench_core::durations::Durations;
@@ -17,15 +17,6 @@ use crate::figures::Figures;
 use crate::records::{Observation, Reading};
 use crate::report::Answer;
 
-/// The tool that is asked.
-#[derive(Debug, Clone, Copy)]
-pub struct Tool {
-    /// Its name.
-    pub name: &'static str,
-    /// Its version.
-    pub version: &'static str,
-}
-
 /// What is read.
 #[derive(Debug, Clone, Copy)]
 pub struct Subject<'a> {
@@ -35,23 +26,21 @@ pub struct Subject<'a> {
     pub name: &'a str,
 }
 
-/// A query that is ready to be carried out.
+/// A query that is ready to run.
 pub struct Query<'a, R> {
     /// The tool.
-    pub tool: Tool,
-    /// What is asked.
+    pub tool: ToolId,
+    /// The statistics to compute.
     pub args: &'a QueryArgs,
-    /// Of what.
+    /// What they are computed of.
     pub subject: Subject<'a>,
-    /// Connected with it.
+    /// The connections to it.
     pub receivers: Vec<R>,
-    /// When they stop. Records are taken as they are, whatever it says.
+    /// When they stop, and how many records must come. Records are always taken as they are.
     pub consumer: ConsumerConfig,
-    /// Records beyond so many do not count.
-    pub records_max: Option<u64>,
     /// Ends reading at an interrupt.
     pub shutdown: &'a Shutdown,
-    /// Of the receivers, too.
+    /// The receivers' clock.
     pub clock: SystemClock,
     /// How the answer looks.
     pub output: OutputFormat,
@@ -59,11 +48,13 @@ pub struct Query<'a, R> {
 
 impl<R: Receive + Send> Query<'_, R> {
     /// Reads to the end and prints the statistics of `field`.
-    pub fn carry_out(self, field: &str) -> Result<Exit> {
+    pub fn run(self, field: &str) -> Result<Exit> {
         let Self { args, clock, shutdown, .. } = self;
         let reading = Reading { field: field.to_owned(), group_by: args.group_by.clone() };
         let reading = Arc::new(reading);
-        let figures = Figures::new(&args.stats, reading.group_by.is_some(), self.records_max);
+        let (records_max, expected) =
+            (self.consumer.messages_max, self.consumer.messages_expected.unwrap_or(0));
+        let figures = Figures::new(&args.stats, reading.group_by.is_some(), records_max);
         let asked = Arc::new(Mutex::new(Asked { figures, last_ns: 0 }));
         let asking = |receiver| Asking {
             receiver,
@@ -91,6 +82,8 @@ impl<R: Receive + Send> Query<'_, R> {
         );
         let (totals, error) = done?;
         let fell_silent = totals.is_behind && totals.early_stop == Some(EarlyStop::Silence);
+        let received = totals.received.messages;
+        let is_short = received < expected;
         let asked = asked.lock().unwrap_or_else(PoisonError::into_inner);
         let answer = Answer {
             tool: self.tool,
@@ -98,7 +91,7 @@ impl<R: Receive + Send> Query<'_, R> {
             reading: &reading,
             stats: &args.stats,
             figures: &asked.figures,
-            is_complete: error.is_none() && !fell_silent && !shutdown.is_requested(),
+            is_complete: error.is_none() && !fell_silent && !is_short && !shutdown.is_requested(),
             elapsed_ns: asked.last_ns.saturating_sub(started_ns),
         };
         let text = answer.text(self.output)?;
@@ -108,6 +101,13 @@ impl<R: Receive + Send> Query<'_, R> {
         }
         if shutdown.is_requested() {
             return Ok(Exit::Interrupted);
+        }
+        if is_short {
+            tracing::error!(
+                "{received} of {expected} expected records were received: check their producer, or \
+                 raise --drain-timeout"
+            );
+            return Ok(Exit::Invalid);
         }
         if fell_silent {
             bail!(
@@ -254,22 +254,21 @@ mod tests {
     }
 
     #[test]
-    fn silence_before_the_end_is_an_error() {
+    fn silence_before_end_is_an_error() {
         let options = Options::parse_from(["test", "--query", "n"]);
         assert!(options.from_run.is_none() && !options.raw);
         let clock = SystemClock::new();
         let query = Query {
-            tool: Tool { name: "test", version: "0" },
+            tool: ToolId { name: "test", version: "0" },
             args: &options.query,
             subject: Subject { kind: "topic", name: "t" },
             receivers: vec![Stuck { clock, has_come: false }],
             consumer: ConsumerConfig { drain_timeout_ns: 1_000_000, ..Default::default() },
-            records_max: None,
             shutdown: &Shutdown::without_signals(),
             clock,
             output: OutputFormat::Json,
         };
-        let error = query.carry_out("n").expect_err("it is not complete").to_string();
+        let error = query.run("n").expect_err("it is not complete").to_string();
         assert!(error.contains("--drain-timeout"), "{error}");
     }
 }

@@ -8,6 +8,6 @@ mod options;
 mod records;
 mod report;
 
-pub use asking::{Query, Subject, Tool};
+pub use asking::{Query, Subject};
 pub use figures::Stat;
 pub use options::QueryArgs;

@@ -51,9 +51,9 @@ impl Source {
     /// The table of `--lake-path`, or else of the run that `--from-run` names. That the place can be
     /// used is known then, and not yet that the table is there.
     pub(crate) fn find(options: &Options, shutdown: &Shutdown) -> Result<Self> {
-        let waits = options.end.follow || options.end.expected.is_some();
+        let waits = options.reader.expect.waits();
         let config = options.reading.config(waits)?;
-        let of_run = options.audit.from_run.as_deref().and_then(table_of);
+        let of_run = options.reader.expect.from_run.as_deref().and_then(table_of);
         let ended = of_run.as_ref().is_some_and(|table| table.ended_with_its_run);
         let lake = options.lake.clone().or_path(of_run.map(|table| table.uri));
         if ended && !lake.aws.is_named(AwsService::S3) {

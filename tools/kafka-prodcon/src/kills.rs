@@ -54,20 +54,14 @@ impl FromStr for ConsumerKill {
     }
 }
 
-/// Whether consumers go on however long nothing comes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Follow {
-    Yes,
-    No,
-}
-
-/// Checks the kills against the rest of the command line, and sorts them.
+/// Checks the kills against the rest of the command line, and sorts them. Without a `drain_timeout`,
+/// consumers never time out.
 pub(crate) fn check(
     config: &KafkaConfig,
     args: &ConsumerArgs,
     consumers: usize,
     in_group: bool,
-    follow: Follow,
+    drain_timeout: Option<Duration>,
 ) -> Result<Vec<ConsumerKill>> {
     let mut kills = args.kill_consumer.clone();
     if kills.is_empty() {
@@ -75,8 +69,8 @@ pub(crate) fn check(
     }
     kills.sort_by_key(|kill| (kill.consumer, kill.at));
     check_targets(&kills, consumers, in_group)?;
-    if follow == Follow::No {
-        check_drain_timeout(args.drain_timeout, config)?;
+    if let Some(drain_timeout) = drain_timeout {
+        check_drain_timeout(drain_timeout, config)?;
     }
     Ok(kills)
 }
@@ -113,8 +107,8 @@ fn check_targets(
     })
 }
 
-/// Nobody reads a dead consumer's partitions before its session has timed out and the others have
-/// noticed: an earlier end would call what is in them lost.
+/// Nobody reads a killed consumer's partitions before its session has timed out and the others have
+/// noticed; ending earlier would report their messages as lost.
 fn check_drain_timeout(drain_timeout: Duration, config: &KafkaConfig) -> Result<(), UsageError> {
     let millis =
         |name, default| config.get(name).and_then(|value| value.parse().ok()).unwrap_or(default);

@@ -1,10 +1,11 @@
 //! The command line.
 
 use std::num::NonZeroU32;
-use std::path::PathBuf;
 use std::time::Duration;
 
-use bench_cli::{GenerateArgs, LogArgs, OutputArgs, RunArgs, WorkloadArgs, quantity};
+use bench_cli::{
+    DrainArgs, GenerateArgs, LogArgs, OutputArgs, ReaderArgs, RunArgs, WorkloadArgs, quantity,
+};
 use bench_kafka::config::KafkaConfig;
 use bench_kafka::options::ConnectionArgs;
 use bench_query::QueryArgs;
@@ -56,6 +57,13 @@ pub(crate) struct Options {
     #[command(flatten)]
     pub(crate) consumer: ConsumerArgs,
 
+    #[command(flatten, next_help_heading = "Consumers")]
+    pub(crate) drain: DrainArgs,
+
+    /// A run in which a message arrives twice, or one of an aborted transaction, is INVALID
+    #[arg(help_heading = "Consumers", long)]
+    pub(crate) exactly_once: bool,
+
     /// Group of the consumers; its offsets are set to the end of the topic. By default the group.id
     /// of --properties, else a new one
     #[arg(help_heading = "Consumers", long, value_name = "NAME", conflicts_with = "no_group")]
@@ -92,7 +100,7 @@ pub(crate) enum Command {
     /// Produce only
     Fill(FillArgs),
     /// Consume only: what is in the topic, or what comes
-    Drain(DrainArgs),
+    Drain(DrainModeArgs),
     /// Send the lines of standard input, each as one message, as they are
     Send(SendArgs),
     /// Print messages on standard output, each as one line, as they are
@@ -220,19 +228,11 @@ pub(crate) struct ConsumerArgs {
     )]
     pub(crate) consumers: u32,
 
-    /// Time without a message after which missing ones count as lost
-    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = quantity::parse_duration)]
-    pub(crate) drain_timeout: Duration,
-
     /// Kill consumer N (from 1) AT a time after the start, as a crash would; may be repeated
     ///
     /// It neither commits nor leaves its group. With +AFTER it joins again that much later.
     #[arg(long, value_name = "N@AT[+AFTER]")]
     pub(crate) kill_consumer: Vec<ConsumerKill>,
-
-    /// A run in which a message arrives twice, or one of an aborted transaction, is INVALID
-    #[arg(long)]
-    pub(crate) exactly_once: bool,
 
     #[command(flatten)]
     pub(crate) land: LandArgs,
@@ -332,7 +332,7 @@ pub(crate) struct FillArgs {
 #[command(mut_arg("query", |query| {
     query.conflicts_with_all(["exactly_once", "kill_consumer", "land"])
 }))]
-pub(crate) struct DrainArgs {
+pub(crate) struct DrainModeArgs {
     /// Topic to read
     #[arg(long, value_name = "NAME", default_value = "roundtrip_benchmark")]
     pub(crate) topic: String,
@@ -350,41 +350,12 @@ pub(crate) struct DrainArgs {
     #[arg(help_heading = "Consumers", long, value_enum, value_name = "WHERE")]
     pub(crate) from: Option<From>,
 
-    /// Go on when the end is reached; stops after --messages, --duration, or an interrupt
-    #[arg(help_heading = "Consumers", long)]
-    pub(crate) follow: bool,
-
-    /// Stop after so many messages
-    #[arg(
-        help_heading = "Consumers",
-        short = 'n',
-        long,
-        value_name = "COUNT",
-        alias = "num_records",
-        value_parser = quantity::parse_count
-    )]
-    pub(crate) messages: Option<u64>,
-
-    /// Stop after so long
-    #[arg(
-        help_heading = "Consumers",
-        long,
-        value_name = "TIME",
-        value_parser = quantity::parse_duration
-    )]
-    pub(crate) duration: Option<Duration>,
-
-    /// Result folder of the run that sent the messages: tells what must be there
-    #[arg(help_heading = "Consumers", long, value_name = "DIR", conflicts_with = "raw")]
-    pub(crate) from_run: Option<PathBuf>,
-
-    /// Messages have no header: measure throughput alone
-    #[arg(help_heading = "Consumers", long, conflicts_with = "exactly_once")]
-    pub(crate) raw: bool,
-
     /// Which messages of transactions to read [default: committed]
     #[arg(help_heading = "Consumers", long, value_enum, value_name = "WHICH")]
     pub(crate) isolation: Option<Isolation>,
+
+    #[command(flatten)]
+    pub(crate) reader: ReaderArgs,
 
     #[command(flatten)]
     pub(crate) query: QueryArgs,

@@ -33,11 +33,10 @@ const UNANSWERED_MAX: usize = 100_000;
 const BATCH_FRAME_BYTES: u64 = 128;
 
 /// Sends each line of standard input as one message.
-pub(crate) fn send(options: &Options, args: &SendArgs) -> Result<Exit> {
-    let shutdown = Shutdown::install().context("failed to listen for signals")?;
+pub(crate) fn send(options: &Options, args: &SendArgs, shutdown: &Shutdown) -> Result<Exit> {
     let settings = Settings::new(&options.connection)?;
     let config = config_of_lines(&settings, FLUSH)?;
-    let cluster = Cluster::named(&settings, "send", &shutdown)?;
+    let cluster = Cluster::named(&settings, "send", shutdown)?;
     cluster.prepare_topic(&args.topic, args.topic.partitions.unwrap_or(1))?;
     let config = fitted(config, &cluster, &args.topic.topic)?;
     let clock = SystemClock::new();
@@ -57,7 +56,7 @@ pub(crate) fn send(options: &Options, args: &SendArgs) -> Result<Exit> {
         match lines.recv_timeout(POLL) {
             Ok(line) => {
                 let Ok(line) = line.map_err(|error| input_error = Some(error)) else { break };
-                sender.send(line, &shutdown)?;
+                sender.send(line, shutdown)?;
             }
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => break,

@@ -194,7 +194,7 @@ pub(crate) struct BooksArgs {
     pub(crate) command: BooksCommand,
 }
 
-#[derive(Subcommand)]
+#[derive(Clone, Subcommand)]
 pub(crate) enum BooksCommand {
     /// Merge CSV files with different headings into one file of JSON objects
     Merge(MergeArgs),
@@ -202,7 +202,7 @@ pub(crate) enum BooksCommand {
     Generate(MakeArgs),
 }
 
-#[derive(Args)]
+#[derive(Clone, Args)]
 pub(crate) struct MergeArgs {
     /// File to write: .json for one array, .jsonl or .ndjson for a line each
     #[arg(long, value_name = "FILE")]
@@ -224,7 +224,7 @@ pub(crate) struct MergeArgs {
     pub(crate) files: Vec<PathBuf>,
 }
 
-#[derive(Args)]
+#[derive(Clone, Args)]
 pub(crate) struct MakeArgs {
     /// How many books
     #[arg(short = 'n', long, value_name = "COUNT", default_value = "212", value_parser = quantity::parse_count)]

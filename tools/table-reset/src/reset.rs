@@ -1,6 +1,6 @@
 //! Resetting tables: look, show, ask, do.
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use bench_cli::{Exit, Shutdown, UsageError, Waiting, confirm, output};
 use bench_tables::dynamodb::Billing;
 use bench_tables::{Obstacle, TableError, TableInfo, Tables};
@@ -9,11 +9,10 @@ use crate::options::{Action, Options};
 use crate::plan::{Plan, Step};
 use crate::render::{self, Outcome, ResetReport, TableReport};
 
-/// Does with the tables what the command line asks for.
-pub(crate) fn reset(options: &Options) -> Result<Exit> {
+/// Creates, empties or deletes the tables, as the options say.
+pub(crate) fn reset(options: &Options, shutdown: &Shutdown) -> Result<Exit> {
     let billing = options.billing()?;
-    let shutdown = Shutdown::install().context("failed to listen for signals")?;
-    let waiting = Waiting::new(&shutdown)?;
+    let waiting = Waiting::new(shutdown)?;
     let mut tables = options.tables(&waiting)?;
     let plans = plans(options, &mut tables, &waiting)?;
     let is_refused = plans.iter().any(|plan| plan.step == Step::Refuse);
@@ -37,7 +36,7 @@ pub(crate) fn reset(options: &Options) -> Result<Exit> {
         let (outcome, error) = if shutdown.is_requested() {
             (Outcome::Skipped, None)
         } else {
-            let done = waiting.until(carry_out(&mut tables, plan, billing), "it was changed");
+            let done = waiting.until(change(&mut tables, plan, billing), "it was changed");
             match done {
                 Ok(Ok(outcome)) => (outcome, None),
                 Ok(Err(error)) => (Outcome::Failed, Some(error.to_string())),
@@ -109,11 +108,7 @@ fn in_doubt(plan: &Plan) -> String {
     format!("the table {may_be}; run the same again to make sure")
 }
 
-async fn carry_out(
-    tables: &mut Tables,
-    plan: &Plan,
-    billing: Billing,
-) -> Result<Outcome, TableError> {
+async fn change(tables: &mut Tables, plan: &Plan, billing: Billing) -> Result<Outcome, TableError> {
     let table = &plan.table;
     match plan.step {
         Step::Nothing | Step::Refuse => return Ok(Outcome::Unchanged),

@@ -214,7 +214,16 @@ fn summarise(
     totals: &Totals,
     ledger: Option<&AckLedger>,
 ) -> Summary {
-    Summary::new(SummaryInput {
+    Summary::new(summary_input(timeline, schedule, totals, ledger))
+}
+
+fn summary_input<'a>(
+    timeline: Timeline,
+    schedule: Option<Schedule>,
+    totals: &'a Totals,
+    ledger: Option<&'a AckLedger>,
+) -> SummaryInput<'a> {
+    SummaryInput {
         totals,
         timeline,
         schedule,
@@ -227,7 +236,7 @@ fn summarise(
         raw: false,
         resources: Resources::default(),
         counts: std::collections::BTreeMap::new(),
-    })
+    }
 }
 
 /// Produces to the system, on its clock.

@@ -96,11 +96,13 @@ impl Summary {
             arrival_latency: stage(|stages| &stages.arrival_latency),
             landing_latency: stage(|stages| &stages.landing_latency),
             table_time: stage(|stages| &stages.table_time),
-            audit: (consumed && !raw).then(|| {
+            audit: (consumed && (!raw || messages_expected.is_some())).then(|| {
                 let audit = totals.audit.summary(ledger);
+                // Without headers, only the number is known.
+                let received = if raw { totals.received.messages } else { audit.received };
                 let expected = messages_expected.filter(|_| ledger.is_none());
-                let audit = audit.against_expected(expected).stopped(totals);
-                AuditSummary { partial, guarantee, ..audit }
+                let audit = AuditSummary { received, ..audit }.against_expected(expected);
+                AuditSummary { partial, guarantee, ..audit.stopped(totals) }
             }),
             // Without a message there is nothing to judge.
             self_check: (load == LoadModel::Open && !latencies.schedule_lag.is_empty()).then(
