@@ -1,4 +1,4 @@
-//! The shape of every tool, without the work: it waits for as long as it would have sent.
+//! The shape of every tool, without the work: waits for as long as it would have sent.
 //!
 //! The tests of this crate run it as a user runs a tool.
 
@@ -21,7 +21,7 @@ struct Options {
     #[arg(long)]
     topic: String,
 
-    /// Time that it takes to finish what is in flight
+    /// Time to finish what is in flight
     #[arg(long, value_name = "TIME", value_parser = quantity::parse_duration, default_value = "0s")]
     grace: Duration,
 

@@ -19,10 +19,10 @@ use clap::{ArgMatches, Command, Parser};
 use crate::output::LAYOUT;
 use crate::{UsageError, limits, printable, printable_except};
 
-/// How alike two names must be for one to be taken for the other, 0 to 1.
+/// How similar two names must be for a suggestion, 0 to 1.
 const LIKENESS_MIN: f64 = 0.6;
 
-/// The shortest beginning of a name that is taken for it.
+/// The shortest prefix of a name that leads to a suggestion.
 const PREFIX_MIN: usize = 4;
 
 /// Reads this process's command line as the options of a program. Exits where clap does: after help,
@@ -45,16 +45,16 @@ pub(crate) fn matches_from(
     }
 }
 
-/// Shows what clap has to say, and ends.
+/// Prints clap's message and exits.
 fn exit(error: &Error) -> ! {
     let text = error.render().to_string();
     let safe = safe(&text);
-    // What a parser of ours says of a value may hold the value.
+    // Our own parsers quote the value.
     let reason = error.source().map(ToString::to_string).unwrap_or_default();
     if !error.use_stderr() || (safe == text && matches!(printable(&reason), Cow::Borrowed(_))) {
         error.exit();
     }
-    // Without colours, which would have to be told from those of the reason.
+    // Without colours, which could not be told from those in the reason.
     let _ = std::io::stderr().write_all(safe.as_bytes());
     std::process::exit(error.exit_code());
 }
@@ -64,7 +64,7 @@ fn safe(text: &str) -> String {
     printable_except(&shortened_lines(&text), &LAYOUT).into_owned()
 }
 
-/// An error with better advice.
+/// Improves the advice of an error.
 fn corrected(mut error: Error, mut command: Command, arguments: &[OsString]) -> Error {
     command.build();
     let mut command = named(&command, arguments);
@@ -96,7 +96,7 @@ fn corrected(mut error: Error, mut command: Command, arguments: &[OsString]) -> 
     error
 }
 
-/// Escapes what stands in an error of the command line, in which clap's own colours stay.
+/// Escapes the values in a command-line error but keeps clap's own colours.
 fn escape_values(error: &mut Error) {
     let escaped: Vec<(ContextKind, ContextValue)> = error
         .context()
@@ -113,7 +113,7 @@ fn escape_values(error: &mut Error) {
     }
 }
 
-/// Takes a suggestion away that is not like what was given.
+/// Removes a suggestion that is not similar to what was given.
 fn drop_unlike(error: &mut Error, given: ContextKind, suggested: ContextKind) {
     let Some(ContextValue::String(word)) = error.get(given) else { return };
     let is_like = match error.get(suggested) {
@@ -126,10 +126,10 @@ fn drop_unlike(error: &mut Error, given: ContextKind, suggested: ContextKind) {
     }
 }
 
-/// What to use in place of an option that does not exist.
+/// What to use instead of an unknown option.
 #[derive(Debug, PartialEq, Eq)]
 enum Advice {
-    /// An option of a like name.
+    /// An option with a similar name.
     Similar(String),
     /// The counterpart of another tool's option.
     Words(String),
@@ -148,7 +148,7 @@ fn advice(unknown: &str, command: &Command) -> Option<Advice> {
     Some(Advice::Similar(format!("--{nearest}")))
 }
 
-/// Whether somebody who wrote `word` can have meant `name`.
+/// Whether `word` is plausibly meant as `name`.
 fn is_like(word: &str, name: &str) -> bool {
     let begins = word.len() >= PREFIX_MIN && name.starts_with(word);
     begins || strsim::normalized_damerau_levenshtein(word, name) >= LIKENESS_MIN
@@ -159,7 +159,7 @@ fn longs(command: &Command) -> impl Iterator<Item = &str> {
     shown.filter_map(clap::Arg::get_long)
 }
 
-/// The subcommand that a command line names, or the tool itself.
+/// The subcommand used in a command line, or the tool itself.
 fn named(command: &Command, arguments: &[OsString]) -> Command {
     let words = arguments.iter().skip(1).filter_map(|argument| argument.to_str());
     let innermost =
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn options_of_other_tools_lead_to_their_counterparts() {
+    fn options_of_other_tools_suggest_their_counterparts() {
         for (given, wanted) in [
             ("--throughput", "--rate"),
             ("--command-config", "--properties"),
@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn a_suggestion_is_like_what_was_given_or_not_made() {
+    fn only_similar_options_are_suggested() {
         assert!(error_of(&["--record-sise", "5"]).contains("'--record-size'"));
         assert!(error_of(&["pritn"]).contains("'print'"));
         assert!(error_of(&["--partition", "5"]).contains("'--partitions'"));
@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn an_argument_reaches_no_terminal_raw_and_is_shortened() {
+    fn arguments_are_shown_escaped_and_shortened() {
         let all = ["tool", "--\u{1b}[31mred"].map(OsString::from);
         let error = tool().try_get_matches_from(&all).expect_err("wrong");
         let coloured = corrected(error, tool(), &all).render().ansi().to_string();

@@ -1,4 +1,4 @@
-//! Asking before something is done that cannot be undone.
+//! Asks for confirmation before irreversible actions.
 
 use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
 
@@ -7,12 +7,13 @@ use anyhow::{Context as _, Result};
 use crate::output::LAYOUT;
 use crate::{UsageError, printable_except};
 
-/// Asks on the terminal whether to go ahead; yes only for `y` or `yes`. Where no terminal can be
-/// asked, a usage error that names `--yes` and `--dry-run`, which a tool that asks must have.
+/// Asks on the terminal whether to go ahead; true only for `y` or `yes`. Without a terminal,
+/// returns a usage error that names `--yes` and `--dry-run`, options that every tool that asks must
+/// have.
 pub fn confirm(question: &str) -> Result<bool> {
     if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
-        let remedy = "give it to go ahead, or --dry-run to look first";
-        return Err(UsageError::new("--yes", "no terminal can be asked here", remedy).into());
+        let remedy = "add it to go ahead, or use --dry-run to look first";
+        return Err(UsageError::new("--yes", "no terminal to ask for confirmation", remedy).into());
     }
     let question = format!("{} [y/N] ", printable_except(question, &LAYOUT));
     io::stderr().write_all(question.as_bytes()).context("failed to ask")?;

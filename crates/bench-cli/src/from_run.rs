@@ -34,22 +34,22 @@ pub(crate) fn await_run_end(folder: &Path, shutdown: &Shutdown) -> Result<(), In
             return Ok(());
         }
         if !is_told {
-            tracing::warn!("--from-run: {} goes on; waiting for its end", folder.display());
+            tracing::warn!("--from-run: {} is in progress; waiting for its end", folder.display());
             is_told = true;
         }
         if shutdown.is_requested() {
-            return Err(Interrupted("the run that --from-run names came to its end"));
+            return Err(Interrupted("waiting for the end of the run in --from-run"));
         }
         thread::sleep(LOOK_EVERY);
     }
 }
 
-/// Time since something was written last.
+/// Time since the last write.
 fn silence(folder: &Path) -> Option<Duration> {
     let files = [RunFolder::DOCUMENT, RunFolder::INTERVALS, AckLedger::FILE_NAME];
     let written =
         files.iter().filter_map(|file| folder.join(file).metadata().ok()?.modified().ok());
-    // A time to come is that of a clock that was set back: now, as far as anyone can tell.
+    // A time in the future means that the clock was set back: treat it as now.
     Some(SystemTime::now().duration_since(written.max()?).unwrap_or_default())
 }
 
@@ -87,13 +87,13 @@ pub(crate) fn acked_in(folder: &Path) -> Result<AckedRun, UsageError> {
     let is_whole = is_whole.unwrap_or(status.is_some_and(|status| status != Status::Running));
     let partial = (!is_whole).then(|| {
         let cause = match status {
-            Some(Status::Running) => "goes on, or its process died",
+            Some(Status::Running) => "is in progress, or its process died",
             Some(_) => "could not write it",
-            None => "left no run.json that can be read",
+            None => "left no readable run.json",
         };
         format!(
-            "the record of what run {run} had acknowledged is partial, since that run {cause}: \
-             messages that are not in it are not missed here"
+            "the record of messages acknowledged in run {run} is partial, since that run {cause}: \
+             losses of messages missing from it go unnoticed"
         )
     });
     let warning = match status {
@@ -103,8 +103,8 @@ pub(crate) fn acked_in(folder: &Path) -> Result<AckedRun, UsageError> {
     };
     let warning = warning.filter(|_| is_whole).map(|end| {
         format!(
-            "run {run}, which sent the messages, is incomplete: it {end}; what it had acknowledged \
-             until then is checked"
+            "run {run}, which sent the messages, is incomplete: it {end}; only messages \
+             acknowledged until then are checked"
         )
     });
     Ok(AckedRun { run, ledger, partial, warning })
@@ -124,7 +124,7 @@ mod tests {
     use super::*;
     use crate::report::sample;
 
-    /// The folder of something that had ten messages of each of these streams acknowledged.
+    /// A folder with ten acknowledged messages of each of these streams.
     fn folder_of(streams: &[(u64, u16)]) -> TempDir {
         let mut ledger = AckLedger::default();
         for (run, producer) in streams {
@@ -139,7 +139,7 @@ mod tests {
 
     fn refusal(folder: &Path) -> String {
         let run = acked_in(folder).map(|acked| acked.run);
-        run.expect_err("not the folder of one run").to_string()
+        run.expect_err("not the folder of a single run").to_string()
     }
 
     #[test]
@@ -148,7 +148,7 @@ mod tests {
         assert_eq!((acked.run, acked.ledger.len()), (RunId::from_bits(7), 20));
     }
 
-    /// The folder of a run of this status, last written to so long ago.
+    /// The folder of a run with this status, last written this long ago.
     fn folder_with(status: Status, silent: Duration) -> TempDir {
         let folder = folder_of(&[(7, 0)]);
         let document = RunDocument { status, ..sample::open_loop() };
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_that_goes_on_is_waited_for_and_one_that_died_is_not() {
+    fn only_live_runs_are_waited_for() {
         let (shutdown, long_ago) = (Shutdown::without_signals(), Duration::from_mins(10));
         for (status, silent) in [
             (Status::Complete, Duration::ZERO),
@@ -179,9 +179,9 @@ mod tests {
     }
 
     #[test]
-    fn a_record_that_is_not_whole_is_partial_whatever_the_run_says() {
+    fn incomplete_records_are_partial_whatever_the_status() {
         let statuses = [Status::Running, Status::Complete, Status::Incomplete, Status::Failed];
-        // Whether the record says that it is whole; whether it counts as partial; a warning else.
+        // Whether the record claims to be complete; whether it is partial; otherwise a warning.
         let cases = [
             (Some(true), [false; 4], [None, None, Some("was interrupted"), Some("failed")]),
             (Some(false), [true; 4], [None; 4]),
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_with_long_intervals_may_be_silent_for_longer() {
+    fn long_intervals_allow_longer_silence() {
         let mut document = sample::open_loop();
         for (interval, silence_s) in [("10ms", 5), ("1m", 180), ("?", 5)] {
             document.options.insert("interval".to_owned(), interval.into());
@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_that_is_not_of_one_run_is_refused_with_a_remedy() {
+    fn folders_without_a_single_run_are_refused() {
         for (streams, count) in [(&[][..], "0 runs"), (&[(7, 0), (8, 0)], "2 runs")] {
             let refusal = refusal(folder_of(streams).path());
             for needle in ["--from-run: ", count, "use the folder of one run"] {

@@ -1,5 +1,5 @@
-//! What a tool can tell about its own command line: shell completions, a man page, and the list of
-//! its options as JSON, by which other programs check the options that they pass.
+//! Describes a tool's command line: shell completions, a man page, and its options as JSON, with
+//! which other programs check the options they pass.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -45,10 +45,10 @@ enum Target {
     Options,
 }
 
-/// Prints what `--generate` on this process's command line asks for. False when it is not there,
-/// or asks for what does not exist, which parsing the options then reports.
+/// Prints what `--generate` on this process's command line requests. Returns false if it is absent,
+/// or has an invalid value, which parsing the options then reports.
 ///
-/// It stands before parsing so that arguments that the tool requires are not needed.
+/// Runs before parsing, so that required arguments may be missing.
 pub fn handle(command: Command) -> io::Result<bool> {
     let args: Vec<OsString> = std::env::args_os().skip(1).collect();
     let Some(target) = requested(&args) else {
@@ -93,7 +93,7 @@ fn completions(mut command: Command, shell: Shell) -> Vec<u8> {
     script
 }
 
-/// The page of `subcommand` when it is the name of one, else of the whole tool.
+/// The page of `subcommand` if it exists, otherwise of the whole tool.
 fn man(mut command: Command, subcommand: Option<&OsStr>) -> io::Result<Vec<u8>> {
     command.build();
     let named = subcommand.and_then(|name| command.find_subcommand(name));
@@ -122,7 +122,7 @@ struct OptionDescription {
 }
 
 fn describe(mut command: Command) -> ToolDescription {
-    // Global options reach the subcommands only when the command is built.
+    // Building the command propagates global options to subcommands.
     command.build();
     ToolDescription {
         tool: command.get_name().to_owned(),
@@ -135,7 +135,7 @@ fn describe(mut command: Command) -> ToolDescription {
     }
 }
 
-/// The options that ask the tool to do its work: those that only explain it are left out.
+/// The options that affect the tool's work, without those that only describe it.
 fn describe_options(command: &Command) -> Vec<OptionDescription> {
     let explains = |name: &str| matches!(name, "help" | "version" | "generate");
     let named = command.get_arguments().filter_map(|arg| Some((arg, arg.get_long()?)));
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn the_request_is_found_wherever_it_stands() {
+    fn requests_are_found_anywhere() {
         assert_eq!(requested_by(&["--generate", "zsh"]), Some(Target::Zsh));
         assert_eq!(requested_by(&["fill", "--full", "--generate=man"]), Some(Target::Man));
         for args in [
@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn options_are_described_with_aliases_defaults_and_subcommands() {
+    fn options_are_described_in_full() {
         assert_data_eq!(
             generated(Target::Options, &[]),
             str![[r#"
@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn completions_and_man_pages_name_the_tool_and_its_options() {
+    fn completions_and_man_pages_list_the_options() {
         for shell in [Target::Bash, Target::Zsh, Target::Fish] {
             let script = generated(shell, &[]);
             assert!(script.contains("pour") && script.contains("messages"), "{script}");

@@ -1,4 +1,4 @@
-//! What the command lines of all tools share: options, quantities, logging, progress, shutdown,
+//! The command-line frame shared by all tools: options, quantities, logging, progress, shutdown,
 //! exit codes and reports.
 //!
 //! A tool is a [`Tool`]: its options, and a function that does the work and returns an [`Exit`]. Its

@@ -1,7 +1,7 @@
-//! Whether the machine has room for the workers of a run, judged before they start.
+//! Checks before a run whether the machine has room for its workers.
 //!
-//! A thousand clients can take a machine with them. What they take at least must fit into every
-//! limit that is known, or the run is refused; what they may take with full queues is a warning.
+//! A thousand clients can bring a machine down. A run is refused if the minimum needs of its
+//! workers exceed any known limit; needs with full queues only cause a warning.
 
 mod machine;
 
@@ -9,50 +9,50 @@ use bench_core::system;
 
 use crate::{UsageError, quantity};
 
-/// Address space of a thread, bytes: its stack, of which little is ever used.
+/// Address space of a thread in bytes: its stack, most of which is never used.
 const STACK_BYTES: u64 = 8 << 20;
 
-/// The most threads that are tried before a run: enough for the limits of users and of containers that
-/// cannot be read, and soon done.
+/// The most threads that are started on trial before a run: enough to reveal user and container
+/// limits that cannot be read, and quickly done.
 const RESERVED_MAX: u64 = 512;
 
-/// Workers from which on the memory of huge pages is worth more than their speed.
+/// Number of workers from which saving memory outweighs the speed of huge pages.
 const MANY: u32 = 16;
 
-/// What a worker takes of the machine.
+/// The resources that a worker needs.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Needs {
-    /// Memory that it takes however little it does, bytes.
+    /// Minimum memory, bytes.
     pub memory_bytes: u64,
-    /// Memory that it may take besides, above all when its queues are full, bytes.
+    /// Additional memory, mainly when its queues are full, bytes.
     pub queue_bytes: u64,
-    /// Threads, those of the client library included.
+    /// Threads, including those of the client library.
     pub threads: u64,
-    /// Files and connections that it holds open.
+    /// Open files and connections.
     pub files: u64,
 }
 
 /// Workers of one kind.
 #[derive(Debug, Clone, Copy)]
 pub struct Workers {
-    /// What they are, in the plural.
+    /// Their kind, in the plural.
     pub kind: &'static str,
-    /// The option that says how many.
+    /// The option that sets their number.
     pub option: &'static str,
-    /// How many there are.
+    /// Their number.
     pub count: u32,
-    /// What each takes.
+    /// What each needs.
     pub each: Needs,
 }
 
-/// Refuses to start where the machine, its container or the ulimits have no room for any work at all:
+/// Refuses to start if the machine, its container or the ulimits leave no room for any work at all:
 /// libraries abort, or blame a server, when they are refused a thread or memory.
 pub(crate) fn check_start() -> Result<(), UsageError> {
     if let Some(limit) = machine::too_tight() {
         let needs = limit.resource.amount(machine::least(limit.resource));
         let left = limit.resource.amount(limit.left);
         return Err(UsageError::from_library(format!(
-            "any work needs {needs}, and {} leaves {left}; {}",
+            "this needs at least {needs}, but {} leaves {left}; {}",
             limit.source, limit.remedy
         )));
     }
@@ -60,7 +60,7 @@ pub(crate) fn check_start() -> Result<(), UsageError> {
     reserve(machine::least(Resource::Threads))
 }
 
-/// Tries whether the system lets so many threads be started: not all of its limits can be read.
+/// Checks that this many threads can be started, since not all limits can be read.
 fn reserve(threads: u64) -> Result<(), UsageError> {
     system::reserve_threads(threads).map_err(|error| {
         let threads = Resource::Threads.amount(threads);
@@ -69,7 +69,7 @@ fn reserve(threads: u64) -> Result<(), UsageError> {
     })
 }
 
-/// Something that a machine, a container or a user has only so much of.
+/// A limited resource of a machine, a container or a user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Resource {
     Memory,
@@ -83,16 +83,16 @@ enum Resource {
 struct Limit {
     resource: Resource,
     left: u64,
-    /// Who sets it, to follow "in" or "by".
+    /// What sets it, as the subject of a sentence.
     source: &'static str,
-    /// What helps, other than fewer workers.
+    /// The remedy, other than fewer workers.
     remedy: &'static str,
 }
 
-/// Refuses workers that cannot fit into the limits of this machine, and prepares the process for
-/// those that do: it may open as many files as they need, and many of them get small pages. Returns
-/// a warning where they fit only as long as their queues stay short; it is logged, too, since such a
-/// machine may not live to see the result.
+/// Refuses workers that exceed the limits of this machine, and prepares the process for those that
+/// fit: raises its file limit, and uses small pages if they are many. Returns a warning if they fit
+/// only while their queues stay short; it is also logged, since the machine may not survive until
+/// the result.
 pub fn check_limits(workers: &[Workers]) -> Result<Option<String>, UsageError> {
     let warning = judge(workers, &machine::limits())?;
     if let Some(warning) = &warning {
@@ -114,7 +114,7 @@ fn judge(workers: &[Workers], limits: &[Limit]) -> Result<Option<String>, UsageE
             let count: u32 = workers.iter().map(|workers| workers.count).sum();
             let verb = if count == 1 { "needs" } else { "need" };
             let problem = format!(
-                "{} {verb} {}, and {} leaves {}",
+                "{} {verb} {}, but {} leaves {}",
                 list(workers),
                 limit.resource.amount(needed),
                 limit.source,
@@ -133,7 +133,7 @@ fn judge(workers: &[Workers], limits: &[Limit]) -> Result<Option<String>, UsageE
     let short = memory.min_by_key(|limit| limit.left).filter(|limit| most > limit.left);
     Ok(short.map(|limit| {
         format!(
-            "{} may take {} with full queues, and {} leaves {}: use fewer, or bound their queues",
+            "{} may take {} with full queues, but {} leaves {}: use fewer, or bound their queues",
             list(workers),
             Resource::Memory.amount(most),
             limit.source,
@@ -142,7 +142,7 @@ fn judge(workers: &[Workers], limits: &[Limit]) -> Result<Option<String>, UsageE
     }))
 }
 
-/// What the workers take of a resource at least.
+/// The workers' minimum need of a resource.
 fn needed(workers: &[Workers], resource: Resource) -> u64 {
     let each = |needs: &Needs| match resource {
         Resource::Memory => needs.memory_bytes,
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn workers_that_cannot_fit_are_refused_with_limit_and_remedy() {
+    fn refusals_name_limit_and_remedy() {
         for (resource, least, needs) in [
             (Resource::Memory, 150 * (2 << 20), "315 MB of memory"),
             (Resource::AddressSpace, 150 * ((2 << 20) + 4 * STACK_BYTES), "5.35 GB of address"),
@@ -208,13 +208,13 @@ mod tests {
             let text = judged(resource, least - 1).expect_err("too little").to_string();
             let start = "--producers, --consumers: 100 producers and 50 consumers need ";
             assert!(text.starts_with(&format!("{start}{needs}")), "{text}");
-            assert!(text.contains("and this machine leaves "), "{text}");
+            assert!(text.contains("but this machine leaves "), "{text}");
             assert!(text.ends_with("; use fewer, or buy more"), "{text}");
         }
     }
 
     #[test]
-    fn queues_that_may_outgrow_the_memory_are_a_warning() {
+    fn queues_exceeding_the_memory_cause_a_warning() {
         let most = 150 * (66 << 20);
         assert_eq!(judged(Resource::Memory, most), Ok(None));
         let warning = judged(Resource::Memory, most - 1).expect("it may fit").expect("a warning");
@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn the_tightest_of_several_limits_counts() {
+    fn the_tightest_limit_counts() {
         let limits = [limit(Resource::Memory, 100 << 30), limit(Resource::Memory, 1 << 20)];
         let text = judge(&workers(1, 2), &limits).expect_err("too little").to_string();
         assert!(text.contains("1 producer and 2 consumers need 6.29 MB of memory"), "{text}");
@@ -231,10 +231,10 @@ mod tests {
     }
 
     #[test]
-    fn one_worker_is_not_told_to_use_fewer() {
+    fn refusals_of_one_worker_do_not_suggest_fewer() {
         let text = judge(&workers(1, 0)[..1], &[limit(Resource::Threads, 1)]);
         let text = text.expect_err("too little").to_string();
-        let problem = "--producers: 1 producer needs 4 threads, and this machine leaves 1 threads";
+        let problem = "--producers: 1 producer needs 4 threads, but this machine leaves 1 threads";
         assert_eq!(text, format!("{problem}; buy more"));
     }
 }

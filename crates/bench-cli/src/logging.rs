@@ -13,7 +13,7 @@ use crate::progress::BesideProgress;
 /// The options `--verbose` and `--quiet`; flatten them into the top of a tool's options.
 #[derive(Debug, Clone, Copy, Default, Args)]
 pub struct LogArgs {
-    /// Say more on standard error; twice for details, three times for everything
+    /// Log more to standard error; repeat for details (-vv) or everything (-vvv)
     #[arg(
         help_heading = "Output",
         short,
@@ -24,16 +24,16 @@ pub struct LogArgs {
     )]
     pub verbose: u8,
 
-    /// Say nothing but errors on standard error, and show no progress
+    /// Log only errors to standard error, and show no progress
     #[arg(help_heading = "Output", short, long, global = true)]
     pub quiet: bool,
 }
 
 impl LogArgs {
-    /// Sends logs to standard error from here on. A second call changes nothing.
+    /// Sends logs to standard error from now on. A second call has no effect.
     ///
-    /// Warnings are shown in any case, this project's own information with `--verbose`. The
-    /// environment variable `RUST_LOG` has the last word.
+    /// Warnings are always shown, this project's informational messages with `--verbose`. The
+    /// environment variable `RUST_LOG` takes precedence.
     pub fn init(self) {
         let (filter, complaint) = self.filter(std::env::var("RUST_LOG").ok().as_deref());
         let colours = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
@@ -49,13 +49,13 @@ impl LogArgs {
         }
     }
 
-    /// The progress line that goes with these options: none with `--quiet`.
+    /// The progress line for these options: none with `--quiet`.
     #[must_use]
     pub fn progress(self) -> Progress {
         if self.quiet { Progress::hidden() } else { Progress::on_stderr() }
     }
 
-    /// The filter, and what is wrong with `RUST_LOG` if anything is.
+    /// The filter, and what is wrong with `RUST_LOG`, if anything.
     fn filter(self, rust_log: Option<&str>) -> (EnvFilter, Option<String>) {
         let by_options = || EnvFilter::new(self.directives(&own_crate()));
         match rust_log.filter(|directives| !directives.trim().is_empty()) {
@@ -64,7 +64,7 @@ impl LogArgs {
                 Ok(filter) => (filter, None),
                 Err(error) => {
                     let complaint = format!(
-                        "RUST_LOG={directives} is ignored: {error}; write it as in \
+                        "RUST_LOG={directives} is ignored: {error}; write it like \
                          RUST_LOG=info,bench_core=debug"
                     );
                     (by_options(), Some(complaint))
@@ -73,12 +73,12 @@ impl LogArgs {
         }
     }
 
-    /// Levels for dependencies, for the libraries of this project (whose names all begin with
-    /// `bench_`) and for the tool.
+    /// Levels for dependencies, for this project's libraries (whose names all begin with `bench_`)
+    /// and for the tool.
     fn directives(self, tool: &str) -> String {
-        // The AWS SDK warns of each place in which it finds no credentials, and dumps the answer; that
-        // none were found is an error of ours. The kernel of delta-rs logs as an error whatever it
-        // returns as one, that there is no table yet for instance.
+        // The AWS SDK warns about each place without credentials, and dumps the response; if none
+        // are found at all, we report an error. The kernel of delta-rs logs every error that it
+        // returns, even that a table does not exist yet.
         let (others, ours) = match (self.quiet, self.verbose) {
             (true, _) => ("error,buoyant_kernel=off", "error"),
             (false, 0) => ("warn,aws_config=error,buoyant_kernel=off", "warn"),
@@ -90,11 +90,11 @@ impl LogArgs {
     }
 }
 
-/// The crate of the running tool, which the binary is named after.
+/// The crate of the running tool, derived from the name of the binary.
 fn own_crate() -> String {
     let path = std::env::args_os().next().unwrap_or_default();
     let name = Path::new(&path).file_stem().unwrap_or_default().to_string_lossy();
-    // Whatever the binary was renamed to, the directives must parse.
+    // The directives must parse even if the binary was renamed.
     name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect()
 }
 
@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn each_v_says_more_about_our_crates_first() {
+    fn each_v_raises_our_crates_first() {
         let least = "warn,aws_config=error,buoyant_kernel=off,bench_=warn,t=warn";
         assert_eq!(args(0, false).directives("t"), least);
         let some = "warn,buoyant_kernel=off,bench_=info,topic_clean=info";
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn the_environment_has_the_last_word() {
+    fn rust_log_takes_precedence() {
         let (filter, complaint) = args(0, true).filter(Some("bench_core=trace"));
         assert_eq!((filter.to_string().as_str(), complaint), ("bench_core=trace", None));
         let (filter, complaint) = args(1, false).filter(Some(" "));
@@ -127,10 +127,10 @@ mod tests {
     }
 
     #[test]
-    fn a_malformed_environment_variable_is_reported_and_ignored() {
+    fn malformed_rust_log_is_reported_and_ignored() {
         let (filter, complaint) = args(1, false).filter(Some("bench_core=loud"));
         assert!(filter.to_string().contains("bench_=info"), "{filter}");
-        let complaint = complaint.expect("says what is wrong");
+        let complaint = complaint.expect("a complaint");
         assert!(complaint.starts_with("RUST_LOG=bench_core=loud is ignored"), "{complaint}");
     }
 }

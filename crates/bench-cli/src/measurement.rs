@@ -46,7 +46,7 @@ pub struct RunContext {
     pub shutdown: Shutdown,
     /// The progress line.
     pub progress: Progress,
-    /// The form in which the result is printed.
+    /// The format in which the result is printed.
     pub output: OutputFormat,
 }
 

@@ -1,14 +1,14 @@
-//! The options of a run as its document records them.
+//! The options of a run, as recorded in its document.
 
 use std::collections::BTreeMap;
 
 use clap::{ArgMatches, Command};
 use serde_json::Value;
 
-/// Every option that has a value, given or default, by its long name. A secret is not told apart
-/// here: an option whose value may hold one is to be replaced by the tool.
+/// Every option with a value, given or default, by its long name. Secrets are not redacted here:
+/// the tool must replace options whose value may contain one.
 ///
-/// `matches` are those of `command`; for a subcommand, pass the subcommand's own.
+/// `matches` must belong to `command`; for a subcommand, pass the subcommand's own.
 #[must_use]
 pub(crate) fn options_in_force(command: &Command, matches: &ArgMatches) -> BTreeMap<String, Value> {
     let mut options = BTreeMap::new();
@@ -49,7 +49,7 @@ mod tests {
     }
 
     #[test]
-    fn given_and_default_values_are_told_by_long_name() {
+    fn given_and_default_values_have_long_names() {
         use clap::CommandFactory as _;
         let command = Tool::command();
         let line = ["tool", "--flag", "--setting", "a=1", "--setting", "b=2"];

@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use crate::printable_except;
 
-/// The form in which a tool prints its result.
+/// The format in which a tool prints its result.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub enum OutputFormat {
     /// Text for people.
@@ -19,41 +19,41 @@ pub enum OutputFormat {
     Human,
     /// The result document as JSON.
     Json,
-    /// One header line and one line a result.
+    /// A header line and one line per result.
     Csv,
 }
 
 /// The option `--output`; flatten it into a tool's options.
 #[derive(Debug, Clone, Copy, Default, Args)]
 pub struct OutputArgs {
-    /// Form of the result on standard output
+    /// Format of the result on standard output
     #[arg(
         help_heading = "Output",
         long,
         value_enum,
-        value_name = "FORM",
+        value_name = "FORMAT",
         default_value_t,
         global = true
     )]
     pub output: OutputFormat,
 }
 
-/// Prints `text` as it is on standard output.
+/// Prints `text` unchanged on standard output.
 ///
-/// A reader that has gone away (`tool | head`) is no error: it has what it wanted.
+/// A reader that has gone away (`tool | head`) is not an error: it has what it wanted.
 pub fn print(text: &str) -> io::Result<()> {
     print_to(&mut io::stdout().lock(), text)
 }
 
 /// Prints a result on standard output.
 ///
-/// Names and answers of servers stand in it. Text for people is escaped wherever it goes, since it is
-/// shown in the end. What programs read is exact, other than on a terminal.
+/// A result may contain names and responses of servers. Text for people is always escaped, since a
+/// terminal shows it eventually. Formats for programs are exact, except on a terminal.
 pub fn print_result(format: OutputFormat, text: &str) -> io::Result<()> {
     print(&shown(format, text, io::stdout().is_terminal()))
 }
 
-/// Prints text for people on standard output, escaped so that no terminal obeys it.
+/// Prints text for people on standard output, with control characters escaped.
 pub fn print_text(text: &str) -> io::Result<()> {
     print_result(OutputFormat::Human, text)
 }
@@ -61,7 +61,7 @@ pub fn print_text(text: &str) -> io::Result<()> {
 /// Shows on standard error what is about to be done, escaped in the same way.
 pub fn show_plan(text: &str) -> Result<()> {
     let text = shown(OutputFormat::Human, text, true);
-    io::stderr().write_all(text.as_bytes()).context("failed to show what is to be done")
+    io::stderr().write_all(text.as_bytes()).context("failed to show the plan")
 }
 
 fn shown(format: OutputFormat, text: &str, on_terminal: bool) -> Cow<'_, str> {
@@ -73,11 +73,11 @@ fn shown(format: OutputFormat, text: &str, on_terminal: bool) -> Cow<'_, str> {
     }
 }
 
-/// The characters that lay out a text of ours.
+/// The layout characters of our own text.
 pub(crate) const LAYOUT: [char; 2] = ['\n', '\t'];
 
-/// JSON with escapes for what serde leaves as it is and a terminal would obey. It stays the same
-/// document.
+/// Escapes characters that serde leaves unescaped but a terminal would interpret. The document
+/// stays equivalent.
 fn escaped_json(text: &str) -> Cow<'_, str> {
     if matches!(printable_except(text, &LAYOUT), Cow::Borrowed(_)) {
         return Cow::Borrowed(text);
@@ -97,7 +97,7 @@ fn escaped_json(text: &str) -> Cow<'_, str> {
     Cow::Owned(escaped)
 }
 
-/// A result as one JSON document, its fields behind the version of their schema.
+/// A result as one JSON document that begins with its schema version.
 pub fn versioned_json(schema_version: u32, result: &impl Serialize) -> Result<String> {
     #[derive(Serialize)]
     struct Document<'a, R> {
@@ -109,7 +109,7 @@ pub fn versioned_json(schema_version: u32, result: &impl Serialize) -> Result<St
     Ok(text.context("failed to write JSON")? + "\n")
 }
 
-/// A field of a CSV line, in quotes where RFC 4180 wants them.
+/// A field of a CSV line, quoted if RFC 4180 requires it.
 #[must_use]
 pub fn csv_field(field: &str) -> String {
     if field.contains([',', '"', '\n', '\r']) {
@@ -143,14 +143,14 @@ mod tests {
     }
 
     #[test]
-    fn a_reader_that_has_gone_away_is_no_error_but_a_full_disk_is() {
+    fn full_disks_are_errors_but_closed_pipes_not() {
         assert!(print_to(&mut Broken(io::ErrorKind::BrokenPipe), "x").is_ok());
         let error = print_to(&mut Broken(io::ErrorKind::StorageFull), "x").expect_err("fails");
         assert_eq!(error.kind(), io::ErrorKind::StorageFull);
     }
 
     #[test]
-    fn a_terminal_obeys_no_form_and_programs_get_what_there_is() {
+    fn terminals_get_escaped_text_and_programs_exact_text() {
         let foreign = "a\u{1b}[31m\u{202e}\u{7f}b\n";
         for is_terminal in [false, true] {
             let human = shown(OutputFormat::Human, foreign, is_terminal);
@@ -166,9 +166,9 @@ mod tests {
     }
 
     #[test]
-    fn text_is_printed_as_it_is() {
+    fn text_is_printed_unchanged() {
         let mut out = Vec::new();
-        print_to(&mut out, "a,b\n").expect("a vector takes everything");
+        print_to(&mut out, "a,b\n").expect("a vector accepts everything");
         assert_eq!(out, b"a,b\n");
     }
 }

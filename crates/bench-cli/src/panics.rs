@@ -1,4 +1,4 @@
-//! Panics of libraries that the system refuses something.
+//! Handles panics of libraries that were refused a resource by the system.
 
 use std::panic;
 use std::thread;
@@ -7,9 +7,10 @@ use bench_core::system::refusal;
 
 use crate::{Exit, progress};
 
-/// Has a panic over something that the system refused end the process with one sentence and
-/// [`Exit::Failed`], in whichever thread it is: tokio for one panics when it gets no thread, and what
-/// waits for that thread would wait for ever. Other panics are bugs, and are reported as they were.
+/// Makes a panic caused by a refused resource end the process with one sentence and
+/// [`Exit::Failed`], whichever thread it happens in: tokio, for one, panics when it cannot start a
+/// thread, and whoever waits for that thread would wait forever. Other panics are bugs, and
+/// reported as usual.
 pub(crate) fn tell_refusals() {
     let others = panic::take_hook();
     panic::set_hook(Box::new(move |panic| match refusal(panic.payload()) {
@@ -20,7 +21,7 @@ pub(crate) fn tell_refusals() {
 
 fn end(refusal: &str) {
     progress::print_line_on_stderr(&format!("error: {refusal}"));
-    // The main thread unwinds: what it holds is cleared away. Others would leave it waiting.
+    // The main thread unwinds, which cleans up. A panic in another thread would leave it waiting.
     if thread::current().name() != Some("main") {
         signal_hook::low_level::exit(Exit::Failed as i32);
     }

@@ -1,23 +1,23 @@
-//! Text from outside, made safe to show on a terminal.
+//! Makes text from outside safe to show on a terminal.
 //!
-//! A name, a message or a server's answer may hold control characters that move the cursor, change
-//! colours or reverse the reading order, and so hide or forge what a person reads.
+//! A name, a message or a server's response may contain control characters that move the cursor,
+//! change colours or reverse the reading order, and so hide or forge what a person reads.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
-/// Escapes every character that a terminal would obey instead of showing: `\x1b`, `\n`,
-/// `\u{202e}`. Text without such characters is borrowed unchanged.
+/// Escapes every character that a terminal would interpret instead of showing: `\x1b`, `\n`,
+/// `\u{202e}`. Borrows text without such characters.
 #[must_use]
 pub fn printable(text: &str) -> Cow<'_, str> {
     printable_except(text, &[])
 }
 
-/// As [`printable`], but keeps the characters in `kept`, such as newline and tab in text that may
-/// span lines.
+/// Like [`printable`], but keeps the characters in `kept`, such as newline and tab in multi-line
+/// text.
 #[must_use]
 pub fn printable_except<'a>(text: &'a str, kept: &[char]) -> Cow<'a, str> {
-    let is_escaped = |c: char| is_obeyed(c) && !kept.contains(&c);
+    let is_escaped = |c: char| is_interpreted(c) && !kept.contains(&c);
     if !text.contains(is_escaped) {
         return Cow::Borrowed(text);
     }
@@ -32,7 +32,7 @@ pub fn printable_except<'a>(text: &'a str, kept: &[char]) -> Cow<'a, str> {
     Cow::Owned(shown)
 }
 
-/// As [`printable_except`], for bytes that need not be UTF-8: those that are not become `\xff`.
+/// Like [`printable_except`], for bytes that may not be UTF-8; invalid ones become `\xff`.
 #[must_use]
 pub fn printable_bytes<'a>(bytes: &'a [u8], kept: &[char]) -> Cow<'a, str> {
     if let Ok(text) = std::str::from_utf8(bytes) {
@@ -48,10 +48,11 @@ pub fn printable_bytes<'a>(bytes: &'a [u8], kept: &[char]) -> Cow<'a, str> {
     Cow::Owned(shown)
 }
 
-/// Whether a terminal acts on this character, or reorders the text around it, rather than showing it.
-fn is_obeyed(c: char) -> bool {
+/// Whether a terminal interprets this character, or reorders the text around it, instead of showing
+/// it.
+fn is_interpreted(c: char) -> bool {
     // C0 and C1 controls and DEL; then marks, embeddings, overrides and isolates of the reading
-    // order, and separators that break a line.
+    // order, and line separators.
     c.is_control()
         || matches!(
             c,
@@ -105,12 +106,12 @@ mod tests {
     }
 
     #[test]
-    fn only_the_kept_characters_pass() {
+    fn kept_characters_are_not_escaped() {
         assert_eq!(printable_except("a\n\tb\r", &['\n', '\t']), "a\n\tb\\r");
     }
 
     #[test]
-    fn bytes_that_are_not_text_are_shown_as_escapes() {
+    fn invalid_utf_8_is_escaped() {
         assert_eq!(printable_bytes(b"a\xff\xc3\xa4\x1b\n\xc3", &['\n']), "a\\xffä\\x1b\n\\xc3");
     }
 }

@@ -1,4 +1,4 @@
-//! The progress line: one line at the bottom of the terminal, rewritten as the work goes on.
+//! The progress line: one line at the bottom of the terminal, rewritten as the work proceeds.
 
 use std::fmt;
 use std::io::{self, IsTerminal, Write};
@@ -9,26 +9,25 @@ use bench_core::system::{plain, shortened_lines};
 use crate::output::LAYOUT;
 use crate::{printable, printable_except};
 
-/// Back to the first column, and erase to the end of the line.
+/// Moves to the first column and erases to the end of the line.
 const ERASE_LINE: &str = "\r\x1b[K";
 
-/// The width of a terminal that does not tell, columns.
+/// The assumed width in columns of a terminal that does not report it.
 const COLUMNS_DEFAULT: usize = 80;
 
-/// Whether a progress line stands on standard error, so that other lines do not run into it.
+/// Whether a progress line is shown on standard error, so that other lines do not run into it.
 static LINE_ON_STDERR: AtomicBool = AtomicBool::new(false);
 
-/// One rewritten line on standard error; nothing at all where that is not a terminal.
+/// One rewritten line on standard error; nothing if that is not a terminal.
 ///
-/// The line goes away when the value is dropped. A write that fails is ignored: progress never
-/// stops the work.
+/// Dropping the value erases the line. Failed writes are ignored: progress never stops the work.
 #[derive(Debug)]
 pub struct Progress {
     terminal: Option<Terminal>,
 }
 
 impl Progress {
-    /// Shows progress when standard error is a terminal.
+    /// Shows progress if standard error is a terminal.
     #[must_use]
     pub fn on_stderr() -> Self {
         let terminal = io::stderr().is_terminal().then(|| Terminal {
@@ -45,7 +44,7 @@ impl Progress {
         Self { terminal: None }
     }
 
-    /// Whether anything is shown, so that a line is worth composing.
+    /// Whether progress is shown, so that composing a line is worthwhile.
     #[must_use]
     pub fn is_visible(&self) -> bool {
         self.terminal.is_some()
@@ -61,14 +60,14 @@ impl Progress {
         }
     }
 
-    /// Prints a line that stays, above the progress line; nothing where none is shown.
+    /// Prints a permanent line above the progress line; does nothing if progress is hidden.
     pub fn print_line(&self, line: &str) {
         if self.is_visible() {
             print_line_on_stderr(line);
         }
     }
 
-    /// Takes the line away.
+    /// Erases the line.
     pub fn clear(&mut self) {
         if let Some(terminal) = &mut self.terminal
             && terminal.shown.swap(false, Ordering::Relaxed)
@@ -103,16 +102,16 @@ impl fmt::Debug for Terminal {
     }
 }
 
-/// Prints a line of its own on standard error, in place of a progress line that stands there.
+/// Prints a line on standard error, erasing the progress line first.
 pub(crate) fn print_line_on_stderr(line: &str) {
     let _ = writeln!(BesideProgress { colours: false }, "{line}");
 }
 
 /// Standard error for whole lines other than progress: erases the progress line first, and escapes
-/// what a terminal would obey.
+/// control characters.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct BesideProgress {
-    /// Whether what is written has colours of ours.
+    /// Whether the text contains our own colours.
     pub(crate) colours: bool,
 }
 
@@ -134,8 +133,8 @@ impl Write for BesideProgress {
     }
 }
 
-/// Lines as a terminal shows them: overlong ones without their middle, without anything that it would
-/// obey other than colours where these are ours.
+/// Makes lines safe for a terminal: shortens overlong ones and escapes control characters, except
+/// our own colours.
 fn safe(bytes: &[u8], colours: bool) -> String {
     let text = plain(&String::from_utf8_lossy(bytes));
     let text = shortened_lines(&text);
@@ -149,7 +148,7 @@ fn safe(bytes: &[u8], colours: bool) -> String {
             part.starts_with('[') && part[1..*end].chars().all(|c| c.is_ascii_digit() || c == ';')
         });
         let (colour, rest) = part.split_at(colour.map_or(0, |end| end + 1));
-        // What is no colour is shown as the other characters are.
+        // Other escape sequences are shown escaped.
         shown.push_str(if colour.is_empty() { "\\x1b" } else { "\x1b" });
         shown.push_str(colour);
         shown.push_str(&printable_except(rest, &LAYOUT));
@@ -157,7 +156,7 @@ fn safe(bytes: &[u8], colours: bool) -> String {
     shown
 }
 
-/// What begins a colour.
+/// The start of a colour sequence.
 const ESCAPE: char = '\x1b';
 
 fn columns_of_stderr() -> usize {
@@ -193,7 +192,7 @@ mod tests {
         }
     }
 
-    /// Progress on a made-up terminal of ten columns.
+    /// Progress on a fake terminal of ten columns.
     fn progress(shown: &'static AtomicBool) -> (Progress, Receiver<String>) {
         let (sender, screen) = channel();
         let terminal = Terminal { out: Box::new(Screen(sender)), columns: || 10, shown };
@@ -201,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn the_line_is_rewritten_within_the_width_and_goes_away_at_the_end() {
+    fn line_is_rewritten_within_width_and_finally_erased() {
         static SHOWN: AtomicBool = AtomicBool::new(false);
         let (mut progress, screen) = progress(&SHOWN);
         progress.update("sent 12");
@@ -213,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_is_not_there_is_not_cleared() {
+    fn only_a_shown_line_is_cleared() {
         static SHOWN: AtomicBool = AtomicBool::new(false);
         let (mut progress, screen) = progress(&SHOWN);
         progress.clear();
@@ -225,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn colours_of_ours_stay_and_all_else_is_escaped() {
+    fn everything_but_our_colours_is_escaped() {
         let line = "\x1b[2m0.1s\x1b[0m \x1b[31;1m WARN\x1b[0m a\x1b[2Jb\x1b]0;t\x07\u{202e}c\td\n";
         assert_eq!(
             safe(line.as_bytes(), true),
@@ -233,17 +232,17 @@ mod tests {
         );
         assert_eq!(safe(b"\x1b[2mx", false), "\\x1b[2mx");
         let plain = safe(b"x: No such file or directory (os error 2)\n", false);
-        assert_eq!(plain, "x: there is no such file or folder\n");
+        assert_eq!(plain, "x: no such file or folder\n");
         assert_eq!(safe(b"\x1b[2", true), "\\x1b[2");
     }
 
     #[test]
-    fn a_progress_line_cannot_turn_the_text_around() {
+    fn progress_lines_escape_direction_overrides() {
         assert_eq!(fit("a\u{202e}b", 20), "a\\u{202e}b");
     }
 
     #[test]
-    fn a_screen_that_goes_away_is_no_error() {
+    fn closed_terminals_are_not_an_error() {
         static SHOWN: AtomicBool = AtomicBool::new(false);
         let (mut progress, screen) = progress(&SHOWN);
         drop(screen);

@@ -1,65 +1,61 @@
-//! Quantities with units, read from command lines and printed for people.
+//! Quantities with units, parsed from command lines and formatted for people.
 //!
-//! What is printed here is also read here, to the three digits that are shown. The case of a unit
-//! does not matter; `k`, `M`, `G` and `T` are powers of 1000, `Ki`, `Mi`, `Gi` and `Ti` of 1024.
+//! Formatted quantities can be parsed again, to the three digits shown. Units are case-insensitive;
+//! `k`, `M`, `G` and `T` are powers of 1000, `Ki`, `Mi`, `Gi` and `Ti` of 1024.
 
 use std::time::{Duration, SystemTime};
 
 use bench_core::pacing::Schedule;
 use bench_core::system::shortened;
 
-/// The longest duration that an option takes: a hundred years of 365 days, so that instants in
+/// The longest duration that an option accepts: a hundred years of 365 days, so that instants in
 /// nanoseconds never overflow.
 pub const DURATION_MAX: Duration = Duration::from_hours(100 * 365 * 24);
 
-/// Why a text is not the quantity that an option takes.
+/// Why a text is not a valid quantity.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum QuantityError {
     /// Not a number with a unit.
-    #[error("`{}` is not a {kind}; write it as in {}", shortened(text), kind.examples())]
+    #[error("`{}` is not a {kind}; write it like {}", shortened(text), kind.examples())]
     Malformed {
-        /// What was written.
+        /// The text.
         text: String,
-        /// What was wanted.
+        /// The expected kind of quantity.
         kind: Kind,
     },
-    /// A fraction of something that cannot be divided.
-    #[error(
-        "`{}` is not a whole number; a {kind} is written as in {}",
-        shortened(text),
-        kind.examples()
-    )]
+    /// A fraction of an indivisible unit.
+    #[error("`{}` is not a whole number; write a {kind} like {}", shortened(text), kind.examples())]
     NotWhole {
-        /// What was written.
+        /// The text.
         text: String,
-        /// What was wanted.
+        /// The expected kind of quantity.
         kind: Kind,
     },
-    /// More or less than the quantity can be.
+    /// Outside the quantity's range.
     #[error("`{}` is out of range; a {kind} is {}", shortened(text), kind.range())]
     OutOfRange {
-        /// What was written.
+        /// The text.
         text: String,
-        /// What was wanted.
+        /// The expected kind of quantity.
         kind: Kind,
     },
-    /// No messages a second.
+    /// A rate of 0.
     #[error("a rate of 0 sends nothing; leave the option out to send as fast as possible")]
     ZeroRate,
 }
 
-/// The kinds of quantity that options take.
+/// The kinds of quantity that options accept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// Bytes.
     Size,
-    /// Messages a second.
+    /// Messages per second.
     Rate,
     /// Time.
     Duration,
-    /// Things.
+    /// A number of things.
     Count,
-    /// A part of a whole.
+    /// A fraction of a whole.
     Share,
 }
 
@@ -109,7 +105,7 @@ impl std::fmt::Display for Kind {
     }
 }
 
-/// Reads a size in bytes: `100`, `1kB`, `1.5MB`, `10 MB`, `1KiB`.
+/// Parses a size in bytes: `100`, `1kB`, `1.5MB`, `10 MB`, `1KiB`.
 pub fn parse_size_bytes(text: &str) -> Result<u64, QuantityError> {
     parse_whole(text, Kind::Size, |unit| {
         let unit = unit.strip_suffix(['b', 'B']).unwrap_or(unit);
@@ -120,17 +116,17 @@ pub fn parse_size_bytes(text: &str) -> Result<u64, QuantityError> {
     })
 }
 
-/// Reads a number of things: `40000`, `1_000`, `100k`, `2.5M`.
+/// Parses a number of things: `40000`, `1_000`, `100k`, `2.5M`.
 pub fn parse_count(text: &str) -> Result<u64, QuantityError> {
     parse_whole(text, Kind::Count, |unit| power(unit, 1000))
 }
 
-/// Reads a rate in messages a second: `1000`, `10k/s`, `2.5 M msg/s`, `0.5/s`.
+/// Parses a rate in messages per second: `1000`, `10k/s`, `2.5 M msg/s`, `0.5/s`.
 ///
 /// The range is that of [`Schedule`].
 pub fn parse_rate(text: &str) -> Result<f64, QuantityError> {
     let malformed = || Kind::Rate.malformed(text);
-    let written = Written::read(text).ok_or_else(malformed)?;
+    let written = NumberWithUnit::read(text).ok_or_else(malformed)?;
     let unit = written.unit.strip_suffix("/s").unwrap_or(written.unit).trim_end();
     let unit = unit.strip_suffix("msg").unwrap_or(unit).trim_end();
     let multiple = power(unit, 1000).ok_or_else(malformed)?;
@@ -145,10 +141,10 @@ pub fn parse_rate(text: &str) -> Result<f64, QuantityError> {
     Ok(rate_per_s)
 }
 
-/// Reads a share of a whole, 0 to 1: `1%`, `0.5 %`, `0.01`.
+/// Parses a share of a whole, 0 to 1: `1%`, `0.5 %`, `0.01`.
 pub fn parse_share(text: &str) -> Result<f64, QuantityError> {
     let malformed = || Kind::Share.malformed(text);
-    let written = Written::read(text).ok_or_else(malformed)?;
+    let written = NumberWithUnit::read(text).ok_or_else(malformed)?;
     let number: f64 = written.number.parse().map_err(|_| malformed())?;
     let share = match written.unit {
         "" => number,
@@ -158,10 +154,10 @@ pub fn parse_share(text: &str) -> Result<f64, QuantityError> {
     if (0.0..=1.0).contains(&share) { Ok(share) } else { Err(Kind::Share.out_of_range(text)) }
 }
 
-/// Reads a duration: `250ms`, `30s`, `1m30s`, or seconds without a unit. Zero is one.
+/// Parses a duration: `250ms`, `30s`, `1m30s`, or seconds without a unit. Zero is allowed.
 pub fn parse_duration(text: &str) -> Result<Duration, QuantityError> {
     let kind = Kind::Duration;
-    let duration = match Written::read(text) {
+    let duration = match NumberWithUnit::read(text) {
         Some(written) if written.unit.is_empty() => {
             let nanos = written.times(1_000_000_000).map_err(|_| kind.out_of_range(text))?;
             Duration::from_nanos(nanos)
@@ -174,7 +170,7 @@ pub fn parse_duration(text: &str) -> Result<Duration, QuantityError> {
     if duration > DURATION_MAX { Err(kind.out_of_range(text)) } else { Ok(duration) }
 }
 
-/// Reads an instant: `2026-11-21T14:00:00Z` (UTC), or seconds since 1970.
+/// Parses an instant: `2026-11-21T14:00:00Z` (UTC), or seconds since 1970.
 pub fn parse_instant(text: &str) -> Result<SystemTime, String> {
     let seconds = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
     let instant = match seconds {
@@ -182,7 +178,7 @@ pub fn parse_instant(text: &str) -> Result<SystemTime, String> {
         None => humantime::parse_rfc3339_weak(text).ok(),
     };
     instant.ok_or_else(|| {
-        "not a time; write it as in 2026-11-21T14:00:00Z (UTC), or in seconds since 1970".to_owned()
+        "not a time; write it like 2026-11-21T14:00:00Z (UTC), or as seconds since 1970".to_owned()
     })
 }
 
@@ -192,15 +188,15 @@ fn parse_whole(
     multiple_of: impl Fn(&str) -> Option<u64>,
 ) -> Result<u64, QuantityError> {
     let malformed = || kind.malformed(text);
-    let written = Written::read(text).ok_or_else(malformed)?;
+    let written = NumberWithUnit::read(text).ok_or_else(malformed)?;
     let multiple = multiple_of(written.unit).ok_or_else(malformed)?;
-    written.times(multiple).map_err(|misfit| match misfit {
-        Misfit::Fraction => kind.not_whole(text),
-        Misfit::TooLarge => kind.out_of_range(text),
+    written.times(multiple).map_err(|reason| match reason {
+        NotAnInteger::Fraction => kind.not_whole(text),
+        NotAnInteger::TooLarge => kind.out_of_range(text),
     })
 }
 
-/// The multiple that a prefix stands for; the empty prefix is 1.
+/// The multiplier of a prefix; 1 for the empty prefix.
 fn power(prefix: &str, base: u64) -> Option<u64> {
     let exponent = match prefix {
         "" => 0,
@@ -213,15 +209,15 @@ fn power(prefix: &str, base: u64) -> Option<u64> {
     Some(base.pow(exponent))
 }
 
-/// A number as it was written, and the unit after it.
-struct Written<'a> {
+/// A number in decimal digits, and the unit after it.
+struct NumberWithUnit<'a> {
     /// Digits with at most one point between them.
     number: String,
     unit: &'a str,
 }
 
-impl<'a> Written<'a> {
-    /// Nothing when the text does not begin with a number. Underscores may stand between digits.
+impl<'a> NumberWithUnit<'a> {
+    /// `None` if the text does not begin with a number. Underscores are allowed between digits.
     fn read(text: &'a str) -> Option<Self> {
         let text = text.trim();
         let end = text.find(|c: char| !matches!(c, '0'..='9' | '.' | '_')).unwrap_or(text.len());
@@ -237,28 +233,28 @@ impl<'a> Written<'a> {
     }
 
     /// The number times `multiple`, exactly.
-    fn times(&self, multiple: u64) -> Result<u64, Misfit> {
+    fn times(&self, multiple: u64) -> Result<u64, NotAnInteger> {
         let (whole, fraction) = self.number.split_once('.').unwrap_or((&self.number, ""));
         let fraction = fraction.trim_end_matches('0');
-        // No power of 10 beyond the 40th divides a multiple, all of which are below 10^13.
-        let decimals = u32::try_from(fraction.len()).map_err(|_| Misfit::Fraction)?;
-        let divisor = 10_u128.checked_pow(decimals).ok_or(Misfit::Fraction)?;
+        // All multiples are below 10^13, so no power of 10 beyond the 40th divides one.
+        let decimals = u32::try_from(fraction.len()).map_err(|_| NotAnInteger::Fraction)?;
+        let divisor = 10_u128.checked_pow(decimals).ok_or(NotAnInteger::Fraction)?;
         let part = fraction.parse::<u128>().unwrap_or(0).checked_mul(u128::from(multiple));
-        let part = part.filter(|part| part % divisor == 0).ok_or(Misfit::Fraction)? / divisor;
+        let part = part.filter(|part| part % divisor == 0).ok_or(NotAnInteger::Fraction)? / divisor;
         let whole = whole.parse::<u64>().ok().and_then(|whole| whole.checked_mul(multiple));
         // The part is below the multiple, so it fits.
-        let part = u64::try_from(part).map_err(|_| Misfit::TooLarge)?;
-        whole.and_then(|whole| whole.checked_add(part)).ok_or(Misfit::TooLarge)
+        let part = u64::try_from(part).map_err(|_| NotAnInteger::TooLarge)?;
+        whole.and_then(|whole| whole.checked_add(part)).ok_or(NotAnInteger::TooLarge)
     }
 }
 
-/// Why a number is no whole number of 64 bits.
-enum Misfit {
+/// Why a number is not a 64-bit integer.
+enum NotAnInteger {
     Fraction,
     TooLarge,
 }
 
-/// `1,234,567`.
+/// Formats a number with thousands separators: `1,234,567`.
 #[must_use]
 pub fn count(number: u64) -> String {
     let digits = number.to_string();
@@ -272,28 +268,28 @@ pub fn count(number: u64) -> String {
     grouped
 }
 
-/// Messages a second: `1.23 M msg/s`.
+/// Formats messages per second: `1.23 M msg/s`.
 #[must_use]
 pub fn rate(rate_per_s: f64) -> String {
     let (number, prefix) = three_digits(rate_per_s, &["", "k ", "M ", "G "]);
     format!("{number} {prefix}msg/s")
 }
 
-/// A size in powers of 1000: `1.23 MB`.
+/// Formats a size in powers of 1000: `1.23 MB`.
 #[must_use]
 pub fn bytes(size_bytes: u64) -> String {
     let (number, unit) = three_digits(size_bytes as f64, &["B", "kB", "MB", "GB", "TB"]);
     format!("{number} {unit}")
 }
 
-/// Bytes a second in powers of 1000: `1.23 MB/s`.
+/// Formats bytes per second in powers of 1000: `1.23 MB/s`.
 #[must_use]
 pub fn byte_rate(bytes_per_s: f64) -> String {
     let (number, unit) = three_digits(bytes_per_s, &["B/s", "kB/s", "MB/s", "GB/s", "TB/s"]);
     format!("{number} {unit}")
 }
 
-/// A duration in nanoseconds: `1.23 ms`; whole seconds from 1000 s on: `1h 2m 3s`.
+/// Formats a duration in nanoseconds: `1.23 ms`; in whole seconds from 1000 s on: `1h 2m 3s`.
 #[must_use]
 pub fn duration_ns(duration_ns: u64) -> String {
     if duration_ns >= 999_500_000_000 {
@@ -304,14 +300,14 @@ pub fn duration_ns(duration_ns: u64) -> String {
     format!("{number} {unit}")
 }
 
-/// Three significant digits in the largest of the units, each a thousand times the one before,
-/// that leaves at least 1; whole numbers of the first unit as they are.
+/// Three significant digits in the largest unit that leaves at least 1, where each unit is a
+/// thousand times the previous one; whole numbers of the first unit unchanged.
 pub(crate) fn three_digits<'a>(value: f64, units: &[&'a str]) -> (String, &'a str) {
     let mut value = value;
     let mut units = units.iter().peekable();
     let mut unit = *units.next().unwrap_or(&"");
     let mut is_scaled = false;
-    // From 999.5 on, three digits would be rounded to 1000.
+    // From 999.5 on, three digits would round to 1000.
     while value >= 999.5
         && let Some(next) = units.next()
     {
@@ -355,7 +351,7 @@ mod tests {
     }
 
     #[test]
-    fn sizes_are_read_with_decimal_and_binary_units() {
+    fn sizes_have_decimal_and_binary_units() {
         for (text, size_bytes) in [
             ("100", 100),
             ("0", 0),
@@ -380,7 +376,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_size_is_refused_with_an_example() {
+    fn invalid_sizes_are_refused_with_an_example() {
         for text in [
             "", "kB", "-1", "+1", "1.5.2", ".5", "5.", "1__", "_1", "1 parsec", "1i", "NaN", "1e3",
             "1,5",
@@ -401,7 +397,7 @@ mod tests {
     }
 
     #[test]
-    fn counts_are_read_with_decimal_multiples() {
+    fn counts_have_decimal_multiples() {
         for (text, number) in
             [("40000", 40_000), ("1_000", 1_000), ("100k", 100_000), ("2.5M", 2_500_000), ("0", 0)]
         {
@@ -412,13 +408,13 @@ mod tests {
         }
         assert_eq!(
             parse_count("1.5").expect_err("a fraction").to_string(),
-            "`1.5` is not a whole number; a count is written as in 40000, 100k or 1_000_000"
+            "`1.5` is not a whole number; write a count like 40000, 100k or 1_000_000"
         );
     }
 
     #[test]
-    #[expect(clippy::float_cmp, reason = "small decimal numbers are read exactly")]
-    fn rates_are_read_in_messages_a_second() {
+    #[expect(clippy::float_cmp, reason = "small decimal numbers are parsed exactly")]
+    fn rates_are_in_messages_per_second() {
         for (text, rate_per_s) in [
             ("1000", 1_000.0),
             ("10k", 10_000.0),
@@ -435,7 +431,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_rate_is_refused() {
+    fn invalid_rates_are_refused() {
         for text in ["", "fast", "-1", "10/m", "10 kB/s", "NaN", "inf", "1e3"] {
             assert_eq!(parse_rate(text), Err(Kind::Rate.malformed(text)));
         }
@@ -449,7 +445,7 @@ mod tests {
     }
 
     #[test]
-    fn durations_are_read_with_units_or_in_seconds() {
+    fn durations_have_units_or_are_in_seconds() {
         for (text, duration_ms) in [
             ("30s", 30_000),
             ("1m30s", 90_000),
@@ -467,7 +463,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_duration_is_refused() {
+    fn invalid_durations_are_refused() {
         for text in ["", "soon", "-1s", "10 parsecs", "s", "1s2"] {
             assert_eq!(parse_duration(text), Err(Kind::Duration.malformed(text)));
         }
@@ -477,7 +473,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_are_printed_with_three_digits_and_a_unit() {
+    fn numbers_are_formatted_with_three_digits_and_unit() {
         assert_eq!(count(0), "0");
         assert_eq!(count(999), "999");
         assert_eq!(count(1_234_567), "1,234,567");
@@ -499,7 +495,7 @@ mod tests {
     }
 
     #[test]
-    fn a_count_or_size_out_of_range_is_told_the_last_that_fits() {
+    fn out_of_range_errors_name_the_maximum() {
         let error = parse_count("1e30").or_else(|_| parse_count("99999999999G")).expect_err("big");
         let largest = u64::MAX.to_string();
         assert!(error.to_string().contains(&largest), "{error}");
@@ -522,14 +518,14 @@ mod tests {
         }
 
         #[test]
-        fn whole_numbers_come_back_exactly(number: u64) {
+        fn whole_numbers_round_trip_exactly(number: u64) {
             prop_assert_eq!(parse_count(&number.to_string()), Ok(number));
             prop_assert_eq!(parse_size_bytes(&number.to_string()), Ok(number));
             prop_assert_eq!(parse_count(&count(number).replace(',', "_")), Ok(number));
         }
 
         #[test]
-        fn what_is_printed_comes_back_to_three_digits(magnitude in 0.0..14.0f64) {
+        fn formatted_numbers_round_trip_to_three_digits(magnitude in 0.0..14.0f64) {
             let close = |read: f64, value: f64| (read / value - 1.0).abs() <= 0.005_001;
             let value = 10f64.powf(magnitude);
             #[expect(
@@ -538,17 +534,17 @@ mod tests {
                 reason = "from 1 to 1e14"
             )]
             let whole = value as u64;
-            let size = parse_size_bytes(&bytes(whole)).expect("reads what is printed");
+            let size = parse_size_bytes(&bytes(whole)).expect("parses");
             prop_assert!(close(size as f64, whole as f64));
-            let duration = parse_duration(&duration_ns(whole)).expect("reads what is printed");
+            let duration = parse_duration(&duration_ns(whole)).expect("parses");
             prop_assert!(close(duration.as_nanos() as f64, whole as f64));
             let slow = (value / 1e3).min(Schedule::RATE_MAX_PER_S);
-            let read = parse_rate(&rate(slow)).expect("reads what is printed");
+            let read = parse_rate(&rate(slow)).expect("parses");
             prop_assert!(slow < 0.1 || close(read, slow));
         }
 
         #[test]
-        fn any_number_is_printed(value: f64, whole: u64) {
+        fn any_number_can_be_formatted(value: f64, whole: u64) {
             prop_assert!(rate(value).ends_with("msg/s"));
             prop_assert!(byte_rate(value).ends_with("B/s"));
             prop_assert!(bytes(whole).ends_with('B'));

@@ -25,7 +25,7 @@ pub struct ReaderArgs {
     #[command(flatten)]
     pub expect: ExpectArgs,
 
-    /// Stop after so many messages
+    /// Stop after this many messages
     #[arg(
         short = 'n',
         long,
@@ -36,15 +36,15 @@ pub struct ReaderArgs {
     )]
     pub messages: Option<u64>,
 
-    /// Stop after so long
+    /// Stop after this time
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     pub duration: Option<Duration>,
 
-    /// Messages have no header: measure throughput alone
+    /// Messages have no header: measure only throughput
     #[arg(help_heading = "Audit", long, conflicts_with = "from_run")]
     pub raw: bool,
 
-    /// A run in which a message arrives twice is INVALID
+    /// Mark a run in which a message arrives twice as INVALID
     #[arg(help_heading = "Audit", long, conflicts_with = "raw")]
     pub exactly_once: bool,
 }
@@ -82,7 +82,7 @@ pub struct ExpectArgs {
 /// How long silence may last; flatten it into the options of any tool that receives.
 #[derive(Debug, Clone, Copy, Args)]
 pub struct DrainArgs {
-    /// Time without a message after which reading ends; expected messages still missing are lost
+    /// Time without messages after which reading ends and missing ones count as lost
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = parse_duration)]
     pub drain_timeout: Duration,
 }
@@ -184,7 +184,7 @@ impl From<AckedRun> for Required {
 
 fn at_least_1(option: &str, count: Option<u64>) -> Result<(), UsageError> {
     if count == Some(0) {
-        return Err(UsageError::new(option, "0 messages measure nothing", "use at least 1"));
+        return Err(UsageError::new(option, "0 is too few", "use at least 1"));
     }
     Ok(())
 }

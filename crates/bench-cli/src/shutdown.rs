@@ -13,10 +13,10 @@ use signal_hook::iterator::Signals;
 
 use crate::{Exit, Interrupted, progress};
 
-/// How often a wait looks whether the work was asked to end.
-const LOOK_EVERY: Duration = Duration::from_millis(20);
+/// Interval between checks for a request to end.
+const POLL: Duration = Duration::from_millis(20);
 
-/// Whether the work was asked to end. Clones share the answer.
+/// Whether the work was asked to end. Clones share the state.
 #[derive(Debug, Clone, Default)]
 pub struct Shutdown {
     requested: Arc<AtomicBool>,
@@ -26,7 +26,7 @@ impl Shutdown {
     /// Listens for SIGINT, SIGTERM and SIGHUP in a thread of its own. The first of them is a
     /// request to end; the second ends the process at once with [`Exit::Interrupted`].
     ///
-    /// SIGHUP stays ignored where it was ignored from the start: `nohup` means it.
+    /// SIGHUP stays ignored if it was ignored from the start, as `nohup` intends.
     pub fn install() -> io::Result<Self> {
         let shutdown = Self::without_signals();
         let mut signals = Signals::new([SIGINT, SIGTERM])?;
@@ -37,10 +37,10 @@ impl Shutdown {
         thread::Builder::new().name("signals".into()).spawn(move || {
             for _ in signals.forever() {
                 if requested.load(Ordering::Relaxed) {
-                    // Runs no exit handlers, which could wait for the work that does not end.
+                    // Skips exit handlers, which could wait for work that does not end.
                     signal_hook::low_level::exit(Exit::Interrupted as i32);
                 }
-                // Before the request: the work may end, and the process with it, at once.
+                // Printed before the request, after which the process may end at once.
                 progress::print_line_on_stderr(
                     "interrupted: finishing what is in flight (again to stop at once)",
                 );
@@ -50,7 +50,7 @@ impl Shutdown {
         Ok(shutdown)
     }
 
-    /// A shutdown that only [`Shutdown::request`] requests.
+    /// A shutdown that only [`Shutdown::request`] triggers.
     #[must_use]
     pub fn without_signals() -> Self {
         Self::default()
@@ -67,12 +67,12 @@ impl Shutdown {
         self.requested.load(Ordering::Relaxed)
     }
 
-    /// Makes a call that may block for long, such as one into a client library that knows nothing of
-    /// signals, and comes back as soon as the work was asked to end: the error then says `interrupted
-    /// while` and `doing`.
+    /// Makes a call that may block for long, such as one into a client library that ignores
+    /// signals, and returns as soon as the work is asked to end: the error is then `interrupted
+    /// while` followed by `doing`.
     ///
     /// The call runs on a thread of its own. After an interrupt nobody waits for it, so it must own
-    /// all that it uses, and what it was doing goes on until the process ends.
+    /// everything it uses, and it continues until the process ends.
     pub fn interruptible<T: Send + 'static>(
         &self,
         doing: &'static str,
@@ -81,8 +81,9 @@ impl Shutdown {
         self.interruptible_within(Duration::ZERO, doing, call)
     }
 
-    /// The same for a call that is better brought to its end, since it would leave something behind:
-    /// after an interrupt, also one that was there before, it has `grace` for that.
+    /// Like [`interruptible`](Self::interruptible), for a call that should finish because it would
+    /// otherwise leave something behind: after an interrupt, even an earlier one, it has `grace` to
+    /// do so.
     pub fn interruptible_within<T: Send + 'static>(
         &self,
         grace: Duration,
@@ -93,14 +94,14 @@ impl Shutdown {
             return Err(Interrupted(doing));
         }
         let (sender, result) = sync_channel(1);
-        // Shared, to be still there when the machine has no room for a thread.
+        // Shared, so that it is still available if no thread can be started.
         let call = Arc::new(Mutex::new(Some(call)));
         let take = |call: &Mutex<Option<_>>| call.lock().ok().and_then(|mut call| call.take());
         let worker = thread::Builder::new().name("blocking".to_owned()).spawn({
             let call = Arc::clone(&call);
             move || {
                 if let Some(call) = take(&call) {
-                    // Nobody listens any more after an interrupt.
+                    // After an interrupt nobody receives it.
                     let _ = sender.send(call());
                 }
             }
@@ -110,7 +111,7 @@ impl Shutdown {
         };
         let mut deadline = None;
         loop {
-            match result.recv_timeout(LOOK_EVERY) {
+            match result.recv_timeout(POLL) {
                 Ok(result) => return Ok(result),
                 Err(RecvTimeoutError::Timeout) if self.is_requested() => {
                     if Instant::now() >= *deadline.get_or_insert_with(|| Instant::now() + grace) {
@@ -118,7 +119,7 @@ impl Shutdown {
                     }
                 }
                 Err(RecvTimeoutError::Timeout) => {}
-                // The call has panicked, as it would have here.
+                // The call panicked: pass the panic on.
                 Err(RecvTimeoutError::Disconnected) => match worker.join() {
                     Err(panic) => resume_unwind(panic),
                     Ok(()) => return Err(Interrupted(doing)),
@@ -127,14 +128,14 @@ impl Shutdown {
         }
     }
 
-    /// The flag behind [`Shutdown::is_requested`], for code that does not know this type.
+    /// The flag behind [`Shutdown::is_requested`], for code that cannot use this type.
     #[must_use]
     pub fn flag(&self) -> Arc<AtomicBool> {
         Arc::clone(&self.requested)
     }
 }
 
-/// Whether this process was started with SIGHUP ignored. False where the system does not tell.
+/// Whether this process was started with SIGHUP ignored; false if the system does not report it.
 fn hangup_is_ignored() -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     ignored_signals(&status) & (1 << (SIGHUP - 1)) != 0
@@ -151,7 +152,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_request_reaches_every_clone_and_the_flag() {
+    fn requests_reach_every_clone_and_the_flag() {
         let shutdown = Shutdown::without_signals();
         let (clone, flag) = (shutdown.clone(), shutdown.flag());
         assert!(!clone.is_requested());
@@ -163,42 +164,42 @@ mod tests {
     #[test]
     fn blocking_calls_end_with_a_request() {
         let shutdown = Shutdown::without_signals();
-        assert_eq!(shutdown.interruptible("it counted", || 7), Ok(7));
+        assert_eq!(shutdown.interruptible("counting", || 7), Ok(7));
         let (started, has_started) = sync_channel(0);
         let (_open, never) = sync_channel::<()>(0);
         let requester = shutdown.clone();
         let request = thread::spawn(move || {
-            has_started.recv().expect("the call is under way");
+            has_started.recv().expect("the call has started");
             requester.request();
         });
-        let waited = shutdown.interruptible("it waited", move || {
-            started.send(()).expect("somebody waits");
+        let waited = shutdown.interruptible("waiting", move || {
+            started.send(()).expect("the requester waits");
             never.recv().is_ok()
         });
-        assert_eq!(waited, Err(Interrupted("it waited")));
+        assert_eq!(waited, Err(Interrupted("waiting")));
         request.join().expect("requested");
-        let late = shutdown.interruptible("it began", || panic!("not to be called"));
-        assert_eq!(late, Err::<(), _>(Interrupted("it began")));
+        let late = shutdown.interruptible("starting", || panic!("must not be called"));
+        assert_eq!(late, Err::<(), _>(Interrupted("starting")));
     }
 
     #[test]
-    fn a_call_that_would_leave_something_behind_may_end_after_a_request() {
+    fn calls_with_grace_finish_after_a_request() {
         let shutdown = Shutdown::without_signals();
         let requester = shutdown.clone();
         let call = move || {
             requester.request();
-            thread::sleep(LOOK_EVERY * 5);
+            thread::sleep(POLL * 5);
             7
         };
         let patience = Duration::from_mins(1);
-        assert_eq!(shutdown.interruptible_within(patience, "it cleared up", call), Ok(7));
-        assert_eq!(shutdown.interruptible_within(patience, "it cleared up", || 8), Ok(8));
+        assert_eq!(shutdown.interruptible_within(patience, "cleaning up", call), Ok(7));
+        assert_eq!(shutdown.interruptible_within(patience, "cleaning up", || 8), Ok(8));
     }
 
     #[test]
     #[should_panic(expected = "as here")]
-    fn a_panic_of_a_blocking_call_is_not_swallowed() {
-        let _ = Shutdown::without_signals().interruptible("it fell", || panic!("as here"));
+    fn panics_of_blocking_calls_are_passed_on() {
+        let _ = Shutdown::without_signals().interruptible("panicking", || panic!("as here"));
     }
 
     #[test]

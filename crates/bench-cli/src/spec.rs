@@ -1,5 +1,5 @@
-//! The small languages of the workload options: `lognormal:median=500,sigma=1.0`, `zipf:1k:0.99`,
-//! `ramp:1k/s:30s`.
+//! Parsers for the small languages of the workload options: `lognormal:median=500,sigma=1.0`,
+//! `zipf:1k:0.99`, `ramp:1k/s:30s`.
 
 use std::str::FromStr;
 use std::time::Duration;
@@ -11,38 +11,38 @@ use bench_core::message::{
 
 use crate::quantity::{QuantityError, parse_count, parse_duration, parse_rate, parse_size_bytes};
 
-/// The exponent of `zipf:K`, that of the YCSB benchmarks.
+/// The exponent of `zipf:K`, the same as in the YCSB benchmarks.
 const ZIPF_EXPONENT_DEFAULT: f64 = 0.99;
 
-/// Why a text does not specify what an option takes.
+/// Why a text is not a valid specification.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub(crate) enum SpecError {
-    /// Not of any form that the option takes.
-    #[error("`{text}` is not {}; write {}", form.name(), form.forms())]
+    /// Not in any form that the option accepts.
+    #[error("`{text}` is not {}; use {}", form.name(), form.forms())]
     Form {
-        /// What was written.
+        /// The text.
         text: String,
-        /// What was wanted.
+        /// What the option specifies.
         form: Form,
     },
     /// A part that is not a number.
-    #[error("`{text}` is not a number for the {of}; write it as in 0.5")]
+    #[error("`{text}` is not a valid {of}; use a number like 0.5")]
     Number {
-        /// What was written.
+        /// The text.
         text: String,
-        /// What the number is.
+        /// What the number stands for.
         of: &'static str,
     },
-    /// A part that is not the quantity wanted there.
+    /// A part that is not a valid quantity.
     #[error(transparent)]
     Quantity(#[from] QuantityError),
     /// Message sizes that cannot be drawn.
     #[error(transparent)]
     Size(#[from] SizeError),
-    /// Keys that cannot be spread.
+    /// Keys that cannot be drawn.
     #[error(transparent)]
     Key(#[from] KeyError),
-    /// Payloads that cannot be made.
+    /// Payloads that cannot be generated.
     #[error(transparent)]
     Payload(#[from] PayloadError),
 }
@@ -50,11 +50,11 @@ pub(crate) enum SpecError {
 /// What an option specifies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Form {
-    /// Sizes of messages.
+    /// Message sizes.
     Sizes,
-    /// Spread of keys.
+    /// The distribution of keys.
     Keys,
-    /// Course of the schedule.
+    /// The shape of the load.
     Schedule,
 }
 
@@ -62,7 +62,7 @@ impl Form {
     fn name(self) -> &'static str {
         match self {
             Self::Sizes => "a record size",
-            Self::Keys => "a choice of keys",
+            Self::Keys => "a distribution of keys",
             Self::Schedule => "a schedule",
         }
     }
@@ -83,28 +83,28 @@ impl Form {
     }
 }
 
-/// The course of a schedule, whose rate is another option.
+/// The shape of the load; its rate is another option.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum ScheduleShape {
     /// Evenly spread.
     Constant,
     /// Independent arrivals.
     Poisson,
-    /// From another rate to the rate.
+    /// From a start rate to the target rate.
     Ramp {
-        /// The rate at the start, messages a second.
+        /// The rate at the start, messages per second.
         from_per_s: f64,
         /// Length of the ramp; absent for the length of the run.
         over: Option<Duration>,
     },
-    /// Several at once, then none.
+    /// Several messages at once, then none.
     Burst {
-        /// Messages a burst, at least 1.
+        /// Messages per burst, at least 1.
         size: u32,
     },
 }
 
-/// Reads the sizes of messages.
+/// Parses message sizes.
 pub(crate) fn parse_record_size(text: &str) -> Result<SizeDistribution, SpecError> {
     let malformed = || Form::Sizes.error(text);
     let (name, parameters) = match text.split_once(':') {
@@ -141,12 +141,12 @@ pub(crate) fn parse_record_size(text: &str) -> Result<SizeDistribution, SpecErro
         }
         _ => return Err(malformed()),
     };
-    // What can be drawn at all; the header's size and the system's limit are checked elsewhere.
+    // Checks the distribution; the header's size and the system's limit are checked elsewhere.
     SizeSampler::new(&sizes, 0, usize::MAX)?;
     Ok(sizes)
 }
 
-/// Reads the spread of keys.
+/// Parses the distribution of keys.
 pub(crate) fn parse_key(text: &str) -> Result<KeyDistribution, SpecError> {
     let malformed = || Form::Keys.error(text);
     let parts: Vec<_> = text.split(':').map(str::trim).collect();
@@ -167,7 +167,7 @@ pub(crate) fn parse_key(text: &str) -> Result<KeyDistribution, SpecError> {
     Ok(keys)
 }
 
-/// Reads the course of the schedule.
+/// Parses the shape of the load.
 pub(crate) fn parse_schedule(text: &str) -> Result<ScheduleShape, SpecError> {
     let malformed = || Form::Schedule.error(text);
     let parts: Vec<_> = text.split(':').map(str::trim).collect();
@@ -187,15 +187,15 @@ pub(crate) fn parse_schedule(text: &str) -> Result<ScheduleShape, SpecError> {
     }
 }
 
-/// Reads how far payloads can be compressed, 0 to 1.
+/// Parses the compressibility of payloads, 0 to 1.
 pub(crate) fn parse_compressibility(text: &str) -> Result<f64, SpecError> {
     let compressibility = number(text, "compressibility")?;
     PayloadGenerator::new(compressibility, PayloadAlphabet::Bytes)?;
     Ok(compressibility)
 }
 
-/// The values of `NAME=VALUE,NAME=VALUE`, in the order of `names`; nothing when a name is missing,
-/// unknown or there twice.
+/// The values of `NAME=VALUE,NAME=VALUE`, in the order of `names`; `None` if a name is missing,
+/// unknown or repeated.
 fn named<'a, const N: usize>(text: &'a str, names: [&str; N]) -> Option<[&'a str; N]> {
     let pairs: Option<Vec<_>> = text.split(',').map(|pair| pair.split_once('=')).collect();
     let pairs = pairs.filter(|pairs| pairs.len() == N)?;
@@ -207,7 +207,7 @@ fn named<'a, const N: usize>(text: &'a str, names: [&str; N]) -> Option<[&'a str
 }
 
 fn size(text: &str) -> Result<usize, SpecError> {
-    // No wider than 64 bits anywhere; what a narrower machine cannot hold is too large for it.
+    // A size that does not fit the machine's word is too large anyway.
     Ok(usize::try_from(parse_size_bytes(text)?).unwrap_or(usize::MAX))
 }
 
@@ -222,7 +222,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sizes_are_read_in_every_form() {
+    fn sizes_are_parsed_in_every_form() {
         for (text, sizes) in [
             ("100", SizeDistribution::Fixed { size_bytes: 100 }),
             ("1 KiB", SizeDistribution::Fixed { size_bytes: 1024 }),
@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn sizes_of_no_form_are_refused_with_the_forms() {
+    fn malformed_sizes_are_refused_with_the_forms() {
         for text in [
             "",
             "big",
@@ -269,14 +269,14 @@ mod tests {
     }
 
     #[test]
-    fn sizes_that_cannot_be_drawn_are_refused() {
+    fn invalid_sizes_are_refused() {
         for (text, complaint) in [
             ("uniform:2kB..1kB", "empty range"),
             ("uniform:1..x", "`x` is not a size"),
             ("lognormal:median=500,sigma=-1", "sigma"),
             ("lognormal:median=500,sigma=NaN", "sigma"),
             ("lognormal:median=0,sigma=1", "median"),
-            ("lognormal:median=500,sigma=wide", "`wide` is not a number for the sigma"),
+            ("lognormal:median=500,sigma=wide", "`wide` is not a valid sigma"),
             ("weighted:100=0", "weight"),
             ("weighted:100=-1", "weight"),
             ("99999999TB", "out of range"),
@@ -287,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_are_read_in_every_form() {
+    fn keys_are_parsed_in_every_form() {
         for (text, keys) in [
             ("none", KeyDistribution::None),
             ("round-robin:8", KeyDistribution::RoundRobin { keys: 8 }),
@@ -306,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn schedules_are_read_in_every_form() {
+    fn schedules_are_parsed_in_every_form() {
         let over = Some(Duration::from_secs(30));
         for (text, shape) in [
             ("constant", ScheduleShape::Constant),

@@ -1,4 +1,4 @@
-//! Waiting for what a service does, or until the user has had enough.
+//! Waits for operations of a service, until the user interrupts.
 
 use std::future::Future;
 use std::time::Duration;
@@ -8,32 +8,33 @@ use tokio::runtime::Runtime;
 
 use crate::{Interrupted, Shutdown};
 
-/// How often a wait looks whether the user has had enough.
-const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// Interval between checks for an interrupt.
+const POLL: Duration = Duration::from_millis(50);
 
-/// Waits for what is asked of a service before a run, on a runtime of its own.
+/// Waits for a service's operations before a run, on a runtime of its own.
 #[derive(Debug)]
 pub struct Waiting {
-    /// Always there, up to its end.
+    /// `None` only while dropping.
     runtime: Option<Runtime>,
     shutdown: Shutdown,
 }
 
 impl Waiting {
-    /// Waits that end early when `shutdown` is requested.
+    /// Creates waits that end early when `shutdown` is requested.
     pub fn new(shutdown: &Shutdown) -> Result<Self> {
-        // Some libraries block within what they do, for which a runtime needs another thread.
+        // Some libraries block inside async code, for which the runtime needs another thread.
         let mut runtime = tokio::runtime::Builder::new_multi_thread();
         let runtime = runtime.worker_threads(1).enable_all().build();
         let runtime = runtime.context("failed to start a runtime")?;
         Ok(Self { runtime: Some(runtime), shutdown: shutdown.clone() })
     }
 
-    /// Waits for an operation. If it is interrupted, the error says `interrupted while` and `doing`.
+    /// Waits for an operation. If interrupted, the error is `interrupted while` followed by
+    /// `doing`.
     pub fn until<T>(&self, operation: impl Future<Output = T>, doing: &'static str) -> Result<T> {
         let interrupted = async {
             while !self.shutdown.is_requested() {
-                tokio::time::sleep(LOOK_EVERY).await;
+                tokio::time::sleep(POLL).await;
             }
         };
         let Some(runtime) = &self.runtime else { return Err(Interrupted(doing).into()) };
@@ -45,8 +46,8 @@ impl Waiting {
         })
     }
 
-    /// Waits in the same way for work that keeps its thread, such as a client's own connecting or a
-    /// question on the terminal: see [`Shutdown::interruptible`].
+    /// Waits in the same way for blocking work, such as a client's connecting or a question on the
+    /// terminal: see [`Shutdown::interruptible`].
     pub fn until_done<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
@@ -55,7 +56,8 @@ impl Waiting {
         Ok(self.shutdown.interruptible(doing, work)?)
     }
 
-    /// The same for work that has `grace` to come to its end after an interrupt.
+    /// Like [`until_done`](Self::until_done), for work that has `grace` to finish after an
+    /// interrupt.
     pub fn until_done_within<T: Send + 'static>(
         &self,
         grace: Duration,
@@ -67,7 +69,7 @@ impl Waiting {
 }
 
 impl Drop for Waiting {
-    /// Waits for nothing that still blocks, such as the look-up of a host name.
+    /// Does not wait for blocking tasks, such as a host name lookup.
     fn drop(&mut self) {
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();
@@ -83,27 +85,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_operation_is_waited_for_until_the_user_has_had_enough() {
+    fn operations_are_waited_for_until_interrupted() {
         let shutdown = Shutdown::without_signals();
         let waiting = Waiting::new(&shutdown).expect("a runtime");
-        assert_eq!(waiting.until(async { 7 }, "nothing was done").expect("done"), 7);
+        assert_eq!(waiting.until(async { 7 }, "doing nothing").expect("done"), 7);
         shutdown.request();
         let sleep = async { tokio::time::sleep(Duration::from_mins(10)).await };
         let started = Instant::now();
-        let error = waiting.until(sleep, "it slept");
+        let error = waiting.until(sleep, "sleeping");
         let error = error.expect_err("interrupted");
-        assert_eq!(error.to_string(), "interrupted while it slept");
+        assert_eq!(error.to_string(), "interrupted while sleeping");
         assert!(started.elapsed() < Duration::from_mins(1));
     }
 
     #[test]
-    fn the_end_does_not_wait_for_what_blocks() {
+    fn dropping_does_not_wait_for_blocking_tasks() {
         let waiting = Waiting::new(&Shutdown::without_signals()).expect("a runtime");
         let (open, never) = channel::<()>();
         let task = async move { drop(tokio::task::spawn_blocking(move || never.recv())) };
-        waiting.until(task, "it blocked").expect("done");
+        waiting.until(task, "blocking").expect("done");
         drop(waiting);
-        // Its end would have been waited for, and it only ends now.
+        // The task ends only now, so dropping did not wait for it.
         drop(open);
     }
 }

@@ -1,4 +1,4 @@
-//! What to send: the options of all tools that produce, and the workload that they describe.
+//! The workload: the options shared by all producing tools, and what they describe.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -20,17 +20,17 @@ use crate::spec::{
     ScheduleShape, parse_compressibility, parse_key, parse_record_size, parse_schedule,
 };
 
-/// Where `--help` lists these options. Said of each of them, since a heading said of the struct
-/// would hold for whatever a tool flattens after it.
+/// Heading of these options in `--help`. Set on each of them, since a heading on the struct would
+/// also apply to options that a tool flattens after it.
 const HEADING: &str = "Workload";
 
-/// Time between setting up and the first message, for the threads to start.
+/// Time between setup and the first message, in which the threads start.
 const START_DELAY_NS: u64 = 20_000_000;
 
 /// The options that describe a workload; flatten them into a tool's options.
 #[derive(Debug, Clone, Args)]
 pub struct WorkloadArgs {
-    /// Messages to send in total, shared out over the producers
+    /// Total number of messages to send, divided among the producers
     #[arg(
         help_heading = HEADING,
         short = 'n',
@@ -43,7 +43,7 @@ pub struct WorkloadArgs {
     )]
     pub messages: Option<u64>,
 
-    /// How long to send instead: 30s, 1m30s
+    /// How long to send, instead of --messages: 30s, 1m30s
     #[arg(
         help_heading = HEADING,
         long,
@@ -53,7 +53,7 @@ pub struct WorkloadArgs {
     )]
     pub duration: Option<Duration>,
 
-    /// Size of each message, header included: 100, 1KiB, uniform:50..1KiB
+    /// Size of each message, including the header: 100, 1KiB, uniform:50..1KiB
     ///
     /// One size, or a distribution of sizes: uniform:50..1KiB, normal:mean=1KiB,sd=200,
     /// lognormal:median=500,sigma=1.0, weighted:100=0.7,1KiB=0.3.
@@ -69,7 +69,7 @@ pub struct WorkloadArgs {
     )]
     pub record_size: SizeDistribution,
 
-    /// Messages a second over all producers: 1000, 10k/s; absent: as fast as possible
+    /// Messages per second across all producers: 1000, 10k/s [default: unlimited]
     #[arg(
         help_heading = HEADING,
         long,
@@ -79,15 +79,15 @@ pub struct WorkloadArgs {
     )]
     pub rate: Option<f64>,
 
-    /// Course of the schedule: constant, poisson, ramp:FROM, ramp:FROM:OVER, burst:SIZE
+    /// Shape of the load: constant, poisson, ramp:FROM, ramp:FROM:OVER, burst:SIZE
     ///
-    /// All but constant need --rate. A ramp goes from the rate FROM to --rate within OVER, by
-    /// default within --duration, and stays there. A burst is SIZE messages due at once; --rate is
-    /// then the mean.
+    /// All but constant need --rate. A ramp changes the rate from FROM to --rate within OVER (by
+    /// default within --duration) and then keeps it. A burst is SIZE messages due at once, and
+    /// --rate is the mean.
     #[arg(
         help_heading = HEADING,
         long,
-        value_name = "COURSE",
+        value_name = "SHAPE",
         value_parser = parse_schedule,
         default_value = "constant"
     )]
@@ -104,9 +104,9 @@ pub struct WorkloadArgs {
     )]
     pub warm_up: Duration,
 
-    /// Keys of the messages: none, round-robin:K, uniform:K, zipf:K, zipf:K:EXPONENT
+    /// Message keys: none, round-robin:K, uniform:K, zipf:K, zipf:K:EXPONENT
     ///
-    /// K is the number of keys. The exponent of zipf is 0.99 unless given.
+    /// K is the number of keys. The default exponent of zipf is 0.99.
     #[arg(
         help_heading = HEADING,
         long,
@@ -128,22 +128,22 @@ pub struct WorkloadArgs {
     )]
     pub compressibility: f64,
 
-    /// Layout of the messages
+    /// Message format
     #[arg(help_heading = HEADING, long, value_enum, value_name = "FORMAT", default_value_t)]
     pub format: FormatArg,
 
-    /// File whose records are sent, over and over, instead of made-up payloads
+    /// File whose records are sent repeatedly, instead of generated payloads
     #[arg(help_heading = HEADING, long, value_name = "FILE", conflicts_with = "record_size")]
     pub input: Option<PathBuf>,
 
-    /// What a record of the file is; by default told by its extension
+    /// What a record of the input file is [default: from its extension]
     #[arg(help_heading = HEADING, long, value_enum, value_name = "FORMAT", requires = "input")]
     pub input_format: Option<InputFormat>,
 
-    /// Share of messages that may go unanswered before the run is INVALID: 1%, 0.01
+    /// Share of messages that may go unacknowledged before the run is INVALID: 1%, 0.01
     ///
-    /// Counts messages without an answer when the run ends, those that timed out, and those that were
-    /// due and found no room behind them. A refusal is an answer.
+    /// Counts messages that are unacknowledged when the run ends, those that timed out, and due
+    /// messages for which these left no room. Messages that the system refused do not count.
     #[arg(
         help_heading = HEADING,
         long,
@@ -154,7 +154,7 @@ pub struct WorkloadArgs {
     )]
     pub unanswered_max: f64,
 
-    /// Seed of everything random: the same seed sends the same messages
+    /// Random seed: the same seed sends the same messages
     #[arg(
         help_heading = HEADING,
         long,
@@ -165,7 +165,7 @@ pub struct WorkloadArgs {
     pub seed: u64,
 }
 
-/// Layouts of messages, as `--format` names them.
+/// Message formats, as named by `--format`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub enum FormatArg {
     /// Binary header, then the payload
@@ -187,7 +187,7 @@ impl From<FormatArg> for MessageFormat {
     }
 }
 
-/// Forms of record files, as `--input-format` names them.
+/// Formats of record files, as named by `--input-format`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum InputFormat {
     /// Each line
@@ -211,23 +211,23 @@ impl From<InputFormat> for RecordFormat {
     }
 }
 
-/// A workload whose parts fit together.
+/// A validated workload.
 #[derive(Debug, Clone)]
 pub struct Workload {
-    /// How much to send; absent when the command line leaves it to the tool.
+    /// How much to send; absent if the command line leaves it to the tool.
     pub amount: Option<Amount>,
     /// When messages are due.
     pub schedule: Schedule,
-    /// Time before the measured one, in which messages are sent and audited, but not measured.
+    /// Time before the measured time, in which messages are sent and audited, but not measured.
     pub warm_up: Duration,
-    /// What messages are made of; [`MessageSpec::validate`] has passed.
+    /// The messages; [`MessageSpec::validate`] has passed.
     pub messages: MessageSpec,
-    /// Share of the messages that may go without an answer, 0 to 1.
+    /// Maximum share of messages that may go unacknowledged, 0 to 1.
     pub unanswered_max: f64,
 }
 
 impl Workload {
-    /// When producers stop; `amount_default` counts where the command line leaves it to the tool.
+    /// When producers stop; `amount_default` applies if the command line leaves it to the tool.
     #[must_use]
     pub fn limit(&self, amount_default: Amount) -> Limit {
         match self.amount.unwrap_or(amount_default) {
@@ -239,7 +239,7 @@ impl Workload {
         }
     }
 
-    /// The instants of a run that is about to start, divided into intervals of `interval_ns`.
+    /// The timeline of a run that is about to start, divided into intervals of `interval_ns`.
     #[must_use]
     pub fn timeline(&self, clock: SystemClock, interval_ns: u64) -> Timeline {
         let start_ns = clock.now_ns() + START_DELAY_NS;
@@ -251,17 +251,15 @@ impl Workload {
 /// How much a run sends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Amount {
-    /// This many messages over all producers, at least 1.
+    /// This many messages across all producers, at least 1.
     Messages(u64),
     /// For this long, above 0.
     Duration(Duration),
 }
 
 impl WorkloadArgs {
-    /// Checks what no single option can, whether the options fit together, and reads the file of
-    /// `--input`.
-    ///
-    /// Options that do not fit are a [`UsageError`]; a file that cannot be read is none.
+    /// Checks that the options fit together, and reads the file of `--input`. Options that do not
+    /// fit, and an unreadable file, are a [`UsageError`].
     pub fn workload(&self) -> Result<Workload> {
         let amount = self.amount()?;
         let schedule = self.schedule()?;
@@ -278,14 +276,10 @@ impl WorkloadArgs {
 
     fn amount(&self) -> Result<Option<Amount>, UsageError> {
         match (self.messages, self.duration) {
-            (Some(0), _) => {
-                Err(UsageError::new("--messages", "0 messages measure nothing", "name at least 1"))
+            (Some(0), _) => Err(UsageError::new("--messages", "0 is too few", "use at least 1")),
+            (_, Some(Duration::ZERO)) => {
+                Err(UsageError::new("--duration", "0 is too short", "use a time like 30s"))
             }
-            (_, Some(Duration::ZERO)) => Err(UsageError::new(
-                "--duration",
-                "a run of no length measures nothing",
-                "name a time as in 30s",
-            )),
             (messages, duration) => {
                 Ok(messages.map(Amount::Messages).or(duration.map(Amount::Duration)))
             }
@@ -298,8 +292,8 @@ impl WorkloadArgs {
                 ScheduleShape::Constant => Ok(Schedule::Unpaced),
                 _ => Err(UsageError::new(
                     "--schedule",
-                    "only messages of a given rate can have this schedule",
-                    "add --rate as in --rate 10k/s",
+                    "this schedule needs a rate",
+                    "add one, as in --rate 10k/s",
                 )),
             };
         };
@@ -336,19 +330,19 @@ impl WorkloadArgs {
 }
 
 fn message_error(error: MessageError) -> UsageError {
-    let (option, remedy) = match error {
-        MessageError::Size(_) => ("--record-size", "name a size within the limits"),
-        MessageError::Payload(_) => ("--compressibility", "name a number from 0 to 1"),
-        MessageError::Key(_) => ("--key", "see --help for the forms"),
-        MessageError::Producers { .. } => ("--producers", "name fewer"),
+    let option = match error {
+        MessageError::Size(_) => "--record-size",
+        MessageError::Payload(_) => "--compressibility",
+        MessageError::Key(_) => "--key",
+        MessageError::Producers { .. } => "--producers",
     };
-    UsageError::new(option, error, remedy)
+    UsageError::from_library(format!("{option}: {error}"))
 }
 
 fn ramp_length_ns(over: Option<Duration>) -> Result<u64, UsageError> {
     let over = over.ok_or_else(|| {
-        let remedy = "add it as in ramp:1k/s:30s, or say --duration instead of --messages";
-        UsageError::new("--schedule", "the length of the ramp is not given", remedy)
+        let remedy = "add one, as in ramp:1k/s:30s, or use --duration instead of --messages";
+        UsageError::new("--schedule", "the ramp needs a length", remedy)
     })?;
     Ok(duration_ns(over))
 }
@@ -378,7 +372,7 @@ mod tests {
     fn generated(args: &str) -> (SizeDistribution, f64) {
         match workload(args).messages.content {
             Content::Generated { sizes, compressibility } => (sizes, compressibility),
-            Content::Records(_) => panic!("{args}: does not ask for records"),
+            Content::Records(_) => panic!("{args}: no records requested"),
         }
     }
 
@@ -386,7 +380,7 @@ mod tests {
         SizeDistribution::Fixed { size_bytes }
     }
 
-    /// The message of the usage error, wherever it was found.
+    /// The message of the usage error, wherever it is raised.
     fn refusal(args: &str) -> String {
         match parse(args) {
             Err(error) => {
@@ -402,7 +396,7 @@ mod tests {
     }
 
     #[test]
-    fn without_options_messages_of_100_bytes_go_out_as_fast_as_possible() {
+    fn defaults_are_100_bytes_and_unlimited_rate() {
         let default = workload("");
         assert_eq!(default.amount, None);
         assert_eq!(default.schedule, Schedule::Unpaced);
@@ -444,7 +438,7 @@ mod tests {
     }
 
     #[test]
-    fn every_other_option_reaches_the_workload() {
+    fn other_options_reach_the_workload() {
         let args = "--duration 30s --warm-up 5s --key zipf:1k --compressibility 0.5 --format json \
                     --record-size uniform:1KiB..2KiB --seed 7";
         let with = workload(args);
@@ -458,7 +452,7 @@ mod tests {
     }
 
     #[test]
-    fn a_warm_up_comes_before_what_is_asked_for() {
+    fn warm_up_precedes_the_requested_time() {
         let default = Amount::Messages(5);
         for (args, limit) in [
             ("--warm-up 2s", Limit::Messages(5)),
@@ -476,7 +470,7 @@ mod tests {
     }
 
     #[test]
-    fn records_come_from_a_file_by_its_extension_or_by_the_option() {
+    fn record_format_follows_extension_or_option() {
         let folder = tempfile::tempdir().expect("makes a folder");
         let rows = [&b"title\nUlysses\n"[..], b"title\nUlysses\n"];
         let names = ["books.csv", "books.txt"];
@@ -491,23 +485,23 @@ mod tests {
         ] {
             let args = format!("--input {} {option}", folder.path().join(name).display());
             let Content::Records(records) = workload(&args).messages.content else {
-                panic!("{args}: asks for records");
+                panic!("{args}: records requested");
             };
             assert_eq!(records.get(0), first.as_bytes(), "{args}");
         }
     }
 
     #[test]
-    fn a_file_that_cannot_be_read_is_an_error_that_names_option_and_file() {
+    fn unreadable_files_are_named_with_their_option() {
         let parsed = parse("--input no-such-file.csv").expect("is well-formed");
-        let error = parsed.workload().expect_err("there is no such file");
+        let error = parsed.workload().expect_err("no such file");
         assert!(error.is::<UsageError>());
         let text = format!("{error:#}");
         assert!(text.starts_with("--input: ") && text.contains("no-such-file.csv"), "{text}");
     }
 
     #[test]
-    fn options_that_do_not_fit_are_refused_by_name() {
+    fn conflicting_options_are_refused_by_name() {
         for (args, name) in [
             ("-n 0", "--messages"),
             ("-n -1", "--messages"),

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-/// Longer than any test waits for what must happen at once.
+/// Longer than anything that must happen at once takes.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 fn skeleton() -> Command {
@@ -34,7 +34,7 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).expect("tools print UTF-8")
 }
 
-/// A skeleton that is already waiting, and the rest of its standard error.
+/// A skeleton that has begun to wait, and the rest of its standard error.
 struct Waiting {
     child: Child,
     stderr: BufReader<std::process::ChildStderr>,
@@ -82,7 +82,7 @@ const WAIT_LONG: [&str; 5] = ["-v", "--topic", "t", "--duration", "60s"];
 const INTERRUPTED: &str = "interrupted: finishing what is in flight (again to stop at once)";
 
 #[test]
-fn a_good_run_prints_its_result_on_stdout_and_nothing_else() {
+fn good_runs_print_only_their_result() {
     let output = run(&["--topic", "t", "--duration", "20ms", "--output", "csv"]);
     assert_eq!(output.status.code(), Some(0));
     assert!(text(&output.stdout).starts_with("topic,waited_ns\nt,"), "{output:?}");
@@ -90,24 +90,23 @@ fn a_good_run_prints_its_result_on_stdout_and_nothing_else() {
 }
 
 #[test]
-fn a_usage_error_exits_with_2_on_one_line() {
+fn usage_errors_exit_with_2_on_one_line() {
     let output = run(&["--topic", "t", "--duration", "0s"]);
     assert_eq!(output.status.code(), Some(2));
-    let expected =
-        "error: --duration: a run of no length measures nothing; name a time as in 30s\n";
+    let expected = "error: --duration: 0 is too short; use a time like 30s\n";
     assert_eq!(text(&output.stderr), expected);
 }
 
 #[test]
-fn an_option_that_cannot_be_read_exits_with_2_and_shows_an_example() {
+fn malformed_options_exit_with_2_and_an_example() {
     let output = run(&["--topic", "t", "--rate", "fast"]);
     assert_eq!(output.status.code(), Some(2));
-    let expected = "invalid value 'fast' for '--rate <RATE>': `fast` is not a rate; write it as in";
+    let expected = "invalid value 'fast' for '--rate <RATE>': `fast` is not a rate; write it like";
     assert!(text(&output.stderr).contains(expected), "{output:?}");
 }
 
 #[test]
-fn a_failure_exits_with_1_and_names_its_cause() {
+fn failures_exit_with_1_and_their_cause() {
     let full = std::fs::File::options().write(true).open("/dev/full").expect("a full device");
     let mut command = skeleton();
     let output = command.args(["--topic", "t", "--duration", "1ms"]).stdout(full).output();
@@ -120,18 +119,18 @@ fn a_failure_exits_with_1_and_names_its_cause() {
 }
 
 #[test]
-fn a_file_that_cannot_be_read_exits_with_2_and_names_the_cause() {
+fn unreadable_files_exit_with_2_and_the_cause() {
     let output = run(&["--topic", "t", "--input", "no-such-file.csv"]);
     assert_eq!(output.status.code(), Some(2));
     let error = text(&output.stderr);
     assert!(error.starts_with("error: --input: "), "{error}");
     assert!(error.contains("no-such-file.csv"), "{error}");
-    assert!(error.contains(": there is no such file or folder"), "{error}");
+    assert!(error.contains(": no such file or folder"), "{error}");
     assert!(!error.contains("os error"), "{error}");
 }
 
 #[test]
-fn an_option_of_another_tool_leads_to_its_counterpart() {
+fn options_of_other_tools_suggest_their_counterpart() {
     let output = run(&["--topic", "t", "--throughput", "5"]);
     assert_eq!(output.status.code(), Some(2));
     let error = text(&output.stderr);
@@ -152,7 +151,7 @@ fn names_reach_the_terminal_escaped() {
     assert!(!text(&output.stdout).contains('\u{1b}'), "{output:?}");
 }
 
-/// A run of a skeleton that anybody may start, by a user to whom limits of threads apply.
+/// Runs a skeleton that anyone may execute, as a user to whom thread limits apply.
 fn run_limited(limits: &str, redirection: &str) -> Output {
     let folder = tempfile::tempdir().expect("a folder");
     let mode = std::os::unix::fs::PermissionsExt::from_mode;
@@ -171,7 +170,7 @@ fn run_limited(limits: &str, redirection: &str) -> Output {
 }
 
 #[test]
-fn limits_without_room_for_any_work_are_refused_in_one_sentence() {
+fn tight_limits_are_refused_in_one_sentence() {
     for (limits, named) in
         [("-u 2", "ulimit -u"), ("-v 100000", "ulimit -v"), ("-n 12", "ulimit -n")]
     {
@@ -184,17 +183,16 @@ fn limits_without_room_for_any_work_are_refused_in_one_sentence() {
 }
 
 #[test]
-fn the_limit_of_file_sizes_is_an_error_and_no_death() {
+fn exceeding_the_file_size_limit_is_an_error() {
     let output = run_limited("-f 0", "> out");
     let error = text(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{:?}: {error}", output.status);
-    let expected =
-        "error: failed to print the result: the limit of file sizes is reached (ulimit -f)";
+    let expected = "error: failed to print the result: the file size limit is reached (ulimit -f)";
     assert!(error.starts_with(expected), "{error}");
 }
 
 #[test]
-fn a_reader_that_goes_away_does_not_spoil_the_run() {
+fn closed_pipes_do_not_fail_the_run() {
     let mut child = skeleton()
         .args(["--topic", "t", "--duration", "50ms"])
         .stdout(Stdio::piped())
@@ -225,14 +223,14 @@ fn generate_needs_no_required_option() {
 }
 
 #[test]
-fn an_unknown_thing_to_generate_is_a_usage_error() {
+fn unknown_generate_values_are_usage_errors() {
     let output = run(&["--generate", "poem"]);
     assert_eq!(output.status.code(), Some(2));
     assert!(text(&output.stderr).contains("invalid value 'poem' for '--generate"), "{output:?}");
 }
 
 #[test]
-fn rust_log_that_cannot_be_read_is_reported_and_the_run_goes_on() {
+fn malformed_rust_log_is_reported_but_not_fatal() {
     let output = skeleton()
         .args(["--topic", "t"])
         .env("RUST_LOG", "skeleton=loud")
@@ -242,7 +240,7 @@ fn rust_log_that_cannot_be_read_is_reported_and_the_run_goes_on() {
     assert!(text(&output.stderr).contains("RUST_LOG=skeleton=loud is ignored"), "{output:?}");
 }
 
-/// Whether this process ignores SIGHUP, the first signal, and so do its children.
+/// Whether this process, and so its children, ignores SIGHUP, the first signal.
 fn ignores_hangup() -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).map(str::trim);
@@ -250,11 +248,11 @@ fn ignores_hangup() -> bool {
 }
 
 #[test]
-fn each_signal_lets_the_run_report_and_exits_with_130() {
+fn signals_end_with_report_and_exit_130() {
     for signal in [Signal::INT, Signal::TERM, Signal::HUP] {
         if signal == Signal::HUP && ignores_hangup() {
-            // Straight to the stream, which the test harness does not hide.
-            let line = "skipped: SIGHUP: these tests were started by nohup or the like\n";
+            // Straight to the stream, since the test harness hides other output.
+            let line = "skipped: SIGHUP: these tests were started with nohup or similar\n";
             std::io::stderr().write_all(line.as_bytes()).expect("standard error");
             continue;
         }
@@ -268,7 +266,7 @@ fn each_signal_lets_the_run_report_and_exits_with_130() {
 }
 
 #[test]
-fn a_second_signal_ends_the_process_at_once() {
+fn second_signal_ends_the_process_at_once() {
     let mut waiting = Waiting::start(skeleton().args(WAIT_LONG).args(["--grace", "1h"]));
     waiting.signal(Signal::INT);
     waiting.expect_line(INTERRUPTED);
@@ -277,7 +275,7 @@ fn a_second_signal_ends_the_process_at_once() {
 }
 
 #[test]
-fn a_hangup_that_was_ignored_from_the_start_stays_ignored() {
+fn initially_ignored_hangups_stay_ignored() {
     let script = "trap '' HUP; exec \"$0\" \"$@\"";
     let mut shell = Command::new("sh");
     shell.args(["-c", script]).arg(skeleton_path()).args(WAIT_LONG).env_remove("RUST_LOG");

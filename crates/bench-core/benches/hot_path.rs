@@ -1,8 +1,8 @@
-//! What the engine spends on a message, the client library left out: making, decoding, recording,
-//! auditing and pacing. `docs/performance.md` holds the figures.
+//! The engine's cost per message, without the client library: building, decoding, recording,
+//! auditing and pacing. `docs/performance.md` lists the figures.
 //!
-//! Each benchmark works through many messages at a time, as the engine does; criterion's throughput
-//! is in messages, so that its inverse is the cost of one.
+//! Each benchmark processes many messages at a time, as the engine does; criterion's throughput is
+//! in messages, so its inverse is the cost of one.
 
 use std::hint::black_box;
 use std::time::Duration;
@@ -19,13 +19,13 @@ use bench_core::transport::{Batch, Token};
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main};
 
-/// Messages that a producer hands over at once.
+/// Messages per batch.
 const BATCH: Token = 512;
 
-/// Size of every message, header included, bytes.
+/// Size of every message in bytes, header included.
 const MESSAGE_BYTES: usize = 100;
 
-/// Distance of two due instants, nanoseconds.
+/// Time between two due instants, nanoseconds.
 const GAP_NS: u64 = 1_000;
 
 const RUN: u64 = 0xBE7C;
@@ -45,13 +45,12 @@ fn factory() -> MessageFactory {
         .expect("a valid specification")
 }
 
-/// Latencies between 0.2 and 4.3 ms, so that recording touches as much of a histogram as a run
-/// does.
+/// Latencies between 0.2 and 4.3 ms, so that recording touches as much of a histogram as in a run.
 fn latency_ns(number: u64) -> u64 {
     200_000 + (number.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 42)
 }
 
-/// What a producer keeps of a message until its completion.
+/// What a producer stores about a message until its completion.
 #[derive(Clone, Copy)]
 struct Flight {
     sequence: u64,
@@ -60,7 +59,7 @@ struct Flight {
     size_bytes: u64,
 }
 
-/// A producer's work on its messages apart from the client library and the clock.
+/// A producer's work on its messages, without client library and clock.
 struct Producer {
     factory: MessageFactory,
     batch: Batch,
@@ -121,7 +120,7 @@ impl Producer {
             self.service_time.record_between(flight.sent_ns, acked_ns);
             self.publish_latency.record_between(flight.intended_ns, acked_ns);
         }
-        // An engine that sends a million messages a second reports thirty times less often.
+        // At a million messages per second, an engine reports thirty times less often.
         if self.sequence.is_multiple_of(CHUNK_LEN) {
             self.acked_sequences.clear();
         }
@@ -157,7 +156,7 @@ fn consume(c: &mut Criterion) {
     let mut latency = LatencyHistogram::new();
     group.bench_function("decode_audit_and_record", |b| {
         b.iter(|| {
-            // A new audit, or every message would be a repetition.
+            // A new audit, or every message would be a duplicate.
             let mut audit = ReceiveAudit::new(Expected::Run(RunId::from_bits(RUN)));
             for incoming in batch.iter() {
                 let header = message::decode(incoming.value).expect("a message of ours");

@@ -1,8 +1,8 @@
-//! A whole benchmark of a small system: an in-memory queue with partitions.
+//! A complete benchmark of a small system: an in-memory queue with partitions.
 //!
-//! It shows what someone adds who wants to measure a system that is not supported yet: an adapter,
-//! which implements [`Publish`] and [`Receive`], and a tool, which is options and wiring. Pacing,
-//! latency, audit and results come from `bench-core`. `docs/adding-a-system.md` explains each part.
+//! It shows what it takes to measure a system that is not supported yet: an adapter, which
+//! implements [`Publish`] and [`Receive`], and a tool, which is options and wiring. Pacing, latency,
+//! audit and results come from `bench-core`. `docs/adding-a-system.md` explains each part.
 //!
 //! `cargo run --release -p bench-core --example in_memory`
 
@@ -34,16 +34,16 @@ use bench_core::transport::{
 
 // ---- The adapter -------------------------------------------------------------------------------
 
-/// Messages that a partition holds before it takes no more.
+/// Capacity of a partition, in messages.
 const PARTITION_MESSAGES_MAX: usize = 10_000;
 
-/// Messages that are taken from a partition at once.
+/// Maximum number of messages taken from a partition at once.
 const BATCH_MAX: usize = 256;
 
-/// The failure of a message whose partition nobody reads any more.
+/// The failure of a message whose partition has lost its reader.
 const NO_READER: Failure = Failure::Refused(1);
 
-/// Connects to a new queue: the publishers spread their messages over the partitions, and each
+/// Connects to a new queue: publishers distribute their messages over the partitions, and each
 /// receiver reads one partition.
 fn connect(
     clock: SystemClock,
@@ -68,7 +68,7 @@ struct QueuePublisher {
     partitions: Vec<SyncSender<Vec<u8>>>,
     /// The partition of the next message.
     next: usize,
-    /// What became of messages, until the engine asks.
+    /// Outcomes of messages, until the engine polls them.
     answers: Vec<(Token, Delivery)>,
 }
 
@@ -96,7 +96,7 @@ impl Publish for QueuePublisher {
         completions: &mut Vec<Completion>,
     ) -> Result<(), TransportError> {
         if self.answers.is_empty() {
-            // The queue answers at once, so that no answer can come while this waits.
+            // The queue answers at once, so no answer can arrive during this wait.
             self.clock.sleep_until_ns(until_ns);
         }
         let at_ns = self.clock.now_ns();
@@ -118,7 +118,7 @@ struct QueueReceiver {
     clock: SystemClock,
     messages: Receiver<Vec<u8>>,
     partition: u32,
-    /// Used again for every batch.
+    /// Reused for every batch.
     taken: Vec<Vec<u8>>,
 }
 
@@ -130,13 +130,13 @@ impl Receive for QueueReceiver {
     ) -> Result<usize, TransportError> {
         let wait = Duration::from_nanos(until_ns.saturating_sub(self.clock.now_ns()));
         let Ok(first) = self.messages.recv_timeout(wait) else {
-            // When all publishers are gone the channel says so without waiting.
+            // If all publishers are gone, the channel returns at once.
             self.clock.sleep_until_ns(until_ns);
             return Ok(0);
         };
         self.taken.push(first);
         self.taken.extend(self.messages.try_iter().take(BATCH_MAX - 1));
-        // Read after the last message was taken: a message cannot arrive before it was sent.
+        // Taken after the last message, since a message cannot arrive before it was sent.
         let received_ns = self.clock.now_ns();
         let count = self.taken.len();
         for value in self.taken.drain(..) {
@@ -176,7 +176,7 @@ const RATE_PER_S: f64 = 20_000.0;
 const RECORD_SIZE_BYTES: usize = 100;
 const WARM_UP_NS: u64 = SECOND_NS / 2;
 const DURATION_NS: u64 = 2 * SECOND_NS;
-/// How long what is overdue is still sent, answered and received after the last message was due.
+/// How long overdue messages are still sent, acknowledged and received after the last due instant.
 const GRACE_NS: u64 = 5 * SECOND_NS;
 
 fn main() -> Result<ExitCode, Box<dyn Error>> {
@@ -189,7 +189,7 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
 
     let transports = connect(clock, PRODUCERS, PARTITIONS);
     let control = RunControl::new(PRODUCERS, transports.1.len(), None);
-    // A little later, so that all threads stand ready when the first message is due.
+    // Slightly later, so that all threads are ready when the first message is due.
     let plan = plan(run, clock.now_ns() + SECOND_NS / 10);
     folder.set_timeline(plan.timeline);
     let meter = ResourceMeter::start();
@@ -233,7 +233,7 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
     Ok(ExitCode::from(exit_code(&document)))
 }
 
-/// Everything that is known before the run.
+/// The document with everything known before the run.
 fn document(run: RunId, started_at: SystemTime) -> RunDocument {
     RunDocument {
         schema_version: SCHEMA_VERSION,
@@ -261,7 +261,7 @@ fn document(run: RunId, started_at: SystemTime) -> RunDocument {
     }
 }
 
-/// Open loop at a constant rate, the warm-up first.
+/// Open loop at a constant rate, preceded by the warm-up.
 fn plan(run: RunId, start_ns: InstantNs) -> Plan {
     Plan {
         run,

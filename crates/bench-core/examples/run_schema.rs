@@ -1,8 +1,7 @@
-//! Prints the JSON Schema of a document of the result folder: of `run.json`, or of `acked.json` when
-//! told so by the argument `acked`. `docs/run.schema.json` and `docs/acked.schema.json` are its
-//! output.
+//! Prints the JSON Schema of a document in the result folder: `run.json`, or `acked.json` with the
+//! argument `acked`. `docs/run.schema.json` and `docs/acked.schema.json` are its output.
 
-#![expect(clippy::print_stdout, reason = "that is what it is for")]
+#![expect(clippy::print_stdout, reason = "its purpose is to print")]
 
 use bench_core::audit::LedgerFile;
 use bench_core::results::RunDocument;
@@ -13,7 +12,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         None | Some("run") => schema_for!(RunDocument),
         Some("acked") => schema_for!(LedgerFile),
         Some(other) => {
-            return Err(format!("there is no schema `{other}`: ask for `run` or `acked`").into());
+            return Err(format!("unknown schema `{other}`: use `run` or `acked`").into());
         }
     };
     println!("{}", serde_json::to_string_pretty(&schema)?);

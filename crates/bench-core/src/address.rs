@@ -1,18 +1,18 @@
 //! Addresses of servers as people write them: `HOST:PORT`.
 //!
-//! Client libraries take nearly anything for an address, and a port such as 95566 then becomes
-//! another one. So addresses are checked before anything is connected.
+//! Client libraries accept nearly anything as an address, and a port such as 95566 silently becomes
+//! another one. So addresses are checked before any connection is made.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-/// The longest host name that there can be.
+/// Longest host name that DNS allows.
 const HOST_BYTES_MAX: usize = 253;
 
 /// What is wrong with an address, and what to write instead.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{problem}; {remedy}")]
 pub struct AddressError {
-    /// What is wrong; it never quotes what may be a password.
+    /// What is wrong; never quotes anything that may be a password.
     pub problem: String,
     /// What to do, as an imperative.
     pub remedy: String,
@@ -24,7 +24,7 @@ impl AddressError {
     }
 }
 
-/// Checks an address with a port: `HOST:PORT`, or `[IPV6]:PORT`. `example` is the port in remedies.
+/// Checks an address with a port: `HOST:PORT`, or `[IPV6]:PORT`. Remedies show the port `example`.
 pub fn check(text: &str, example: u16) -> Result<(), AddressError> {
     let (host, port) = split(text, example)?;
     check_host(text, host)?;
@@ -32,35 +32,35 @@ pub fn check(text: &str, example: u16) -> Result<(), AddressError> {
         Some(port) => check_port(text, port),
         None => Err(AddressError::new(
             format!("'{text}' has no port"),
-            format!("write the port, too: {host}:{example}"),
+            format!("add one, as in {host}:{example}"),
         )),
     }
 }
 
-/// Checks an address whose port may be left out, as in a URL.
+/// Checks an address whose port is optional, as in a URL.
 pub fn check_authority(text: &str, example: u16) -> Result<(), AddressError> {
     let (host, port) = split(text, example)?;
     check_host(text, host)?;
     port.map_or(Ok(()), |port| check_port(text, port))
 }
 
-/// Splits an address into its host, with the brackets of an IPv6 one, and its port.
+/// Splits an address into its host (an IPv6 one keeps its brackets) and its port.
 fn split(text: &str, example: u16) -> Result<(&str, Option<&str>), AddressError> {
     if text.contains('@') {
-        return Err(AddressError::new("it holds a user name", "write HOST:PORT alone"));
+        return Err(AddressError::new("it contains a user name", "write only HOST:PORT"));
     }
     if text.starts_with('[') {
         let Some(end) = text.find(']') else {
-            let problem = format!("'{text}' has a bracket that is not closed");
-            return Err(AddressError::new(problem, format!("write it as in [::1]:{example}")));
+            let problem = format!("'{text}' has an unclosed bracket");
+            return Err(AddressError::new(problem, format!("write it like [::1]:{example}")));
         };
         let (host, rest) = text.split_at(end + 1);
         return match rest.strip_prefix(':') {
             Some(port) => Ok((host, Some(port))),
             None if rest.is_empty() => Ok((host, None)),
             None => {
-                let problem = format!("'{text}' goes on behind its bracket");
-                Err(AddressError::new(problem, format!("write it as in {host}:{example}")))
+                let problem = format!("'{text}' has text after its closing bracket");
+                Err(AddressError::new(problem, format!("write it like {host}:{example}")))
             }
         };
     }
@@ -71,19 +71,19 @@ fn split(text: &str, example: u16) -> Result<(&str, Option<&str>), AddressError>
     }
 }
 
-/// What to write instead of an IPv6 address without brackets, or of what has too many colons.
+/// The error for an IPv6 address without brackets, or for other text with too many colons.
 fn without_brackets(text: &str, host: &str, port: &str, example: u16) -> AddressError {
     let is_host = host.parse::<Ipv6Addr>().is_ok() && is_port(port);
     let is_alone = text.parse::<Ipv6Addr>().is_ok();
     if !is_host && !is_alone {
         let problem = format!("'{text}' has more than one colon");
-        let remedy = format!("write HOST:PORT, or an IPv6 address as in [::1]:{example}");
+        let remedy = format!("write HOST:PORT, or an IPv6 address like [::1]:{example}");
         return AddressError::new(problem, remedy);
     }
     let right = if is_host { format!("[{host}]:{port}") } else { format!("[{text}]:{example}") };
     AddressError::new(
         format!("'{text}' is an IPv6 address without brackets"),
-        format!("write it as in {right}"),
+        format!("write it as {right}"),
     )
 }
 
@@ -96,11 +96,11 @@ fn check_port(text: &str, port: &str) -> Result<(), AddressError> {
         return Ok(());
     }
     let problem = match port {
-        "" => format!("'{text}' has no port behind its colon"),
+        "" => format!("'{text}' has no port after its colon"),
         port if port.bytes().all(|byte| byte.is_ascii_digit()) => {
-            format!("'{text}' has a port that cannot be, {port}")
+            format!("'{text}' has the port {port}, which is out of range")
         }
-        port => format!("'{text}' has a port that is not a number, '{port}'"),
+        port => format!("'{text}' has the port '{port}', which is not a number"),
     };
     Err(AddressError::new(problem, "use a port from 1 to 65535"))
 }
@@ -111,17 +111,17 @@ fn check_host(text: &str, host: &str) -> Result<(), AddressError> {
         return wrong(&format!("'{text}' has no host"), "write HOST:PORT");
     }
     if let Some(inner) = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
-        // A link-local address needs the name of the interface behind it.
+        // A link-local address is followed by the name of its interface.
         let address = inner.split_once('%').map_or(inner, |(address, _)| address);
         if address.parse::<Ipv6Addr>().is_err() {
             let problem = format!("'{inner}' is not an IPv6 address");
-            return wrong(&problem, "use brackets for IPv6 addresses alone, as in [::1]");
+            return wrong(&problem, "use brackets only around IPv6 addresses, like [::1]");
         }
         return Ok(());
     }
     let is_allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
     if let Some(c) = host.chars().find(|c| !is_allowed(*c)) {
-        let problem = format!("'{text}' has a host with the character '{}'", c.escape_debug());
+        let problem = format!("'{text}' has the character '{}' in its host", c.escape_debug());
         return wrong(&problem, "use a host name or an IP address");
     }
     let is_number = |label: &str| !label.is_empty() && label.bytes().all(|b| b.is_ascii_digit());
@@ -139,7 +139,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn hosts_and_ip_addresses_with_a_port_are_taken() {
+    fn hosts_and_ip_addresses_with_ports_are_accepted() {
         for right in [
             "localhost:9092",
             "a:1",
@@ -155,15 +155,15 @@ mod tests {
     }
 
     #[test]
-    fn wrong_addresses_name_what_is_wrong_and_what_to_write() {
+    fn wrong_addresses_name_problem_and_remedy() {
         for (wrong, problem, remedy) in [
-            ("127.0.0.1:95566", "port that cannot be, 95566", "from 1 to 65535"),
-            ("a:0", "port that cannot be, 0", "from 1 to 65535"),
-            ("a:99999999999999999999", "cannot be", "from 1 to 65535"),
-            ("a:-1", "not a number, '-1'", "from 1 to 65535"),
+            ("127.0.0.1:95566", "port 95566, which is out of range", "from 1 to 65535"),
+            ("a:0", "port 0, which is out of range", "from 1 to 65535"),
+            ("a:99999999999999999999", "out of range", "from 1 to 65535"),
+            ("a:-1", "port '-1', which is not a number", "from 1 to 65535"),
             ("a:+1", "not a number", "from 1 to 65535"),
             ("a:9092x", "not a number", "from 1 to 65535"),
-            ("a:", "no port behind its colon", "from 1 to 65535"),
+            ("a:", "no port after its colon", "from 1 to 65535"),
             ("a", "'a' has no port", "a:9092"),
             ("[::1]", "has no port", "[::1]:9092"),
             (":9092", "has no host", "HOST:PORT"),
@@ -172,8 +172,8 @@ mod tests {
             ("::1", "without brackets", "[::1]:9092"),
             ("2001:db8::7:443", "without brackets", "[2001:db8::7]:443"),
             ("a:b:1", "more than one colon", "HOST:PORT"),
-            ("[::1:9092", "not closed", "[::1]:9092"),
-            ("[::1]9092", "behind its bracket", "[::1]:9092"),
+            ("[::1:9092", "unclosed bracket", "[::1]:9092"),
+            ("[::1]9092", "after its closing bracket", "[::1]:9092"),
             ("[::g]:1", "not an IPv6 address", "[::1]"),
             ("[a]:1", "not an IPv6 address", "[::1]"),
             ("a b:1", "the character ' '", "a host name"),
@@ -187,12 +187,12 @@ mod tests {
             assert!(error.problem.contains(problem), "{wrong}: {error}");
             assert!(error.remedy.contains(remedy), "{wrong}: {error}");
         }
-        assert_eq!(check_authority("a", 80), Ok(()), "the port of a URL may be left out");
+        assert_eq!(check_authority("a", 80), Ok(()), "the port of a URL is optional");
         assert!(check_authority("a:0", 80).is_err());
     }
 
     #[test]
-    fn user_names_are_refused_and_not_repeated() {
+    fn user_names_are_refused_and_not_quoted() {
         let error = check("user:hush@a:1", 9092).expect_err("a password").to_string();
         assert!(error.contains("user name") && !error.contains("hush"), "{error}");
     }

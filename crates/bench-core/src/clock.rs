@@ -2,7 +2,7 @@
 //!
 //! An *instant* is a count of nanoseconds of the host's monotonic clock. It means something only
 //! together with the host's [`BootId`]: two processes of one boot may compare instants directly,
-//! two hosts may not and fall back on the wall clock (see [`ClockOrigin::wall_offset_ns`]).
+//! two hosts may not, and fall back to the wall clock (see [`ClockOrigin::wall_offset_ns`]).
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -10,13 +10,13 @@ use std::time::Duration;
 
 use rustix::time::{ClockId, Timespec, clock_gettime};
 
-/// Nanoseconds of the host's monotonic clock (`CLOCK_MONOTONIC`, so slewed by NTP but never set).
+/// Nanoseconds of the host's monotonic clock (`CLOCK_MONOTONIC`, which NTP slews but never steps).
 pub type InstantNs = u64;
 
 /// A second, in nanoseconds.
 pub const SECOND_NS: u64 = 1_000_000_000;
 
-/// A duration in nanoseconds; the longest that 64 bits hold, 584 years, for one that is longer.
+/// Converts a duration to nanoseconds, saturating at what 64 bits hold (584 years).
 #[must_use]
 pub fn duration_ns(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
@@ -30,7 +30,7 @@ pub trait Clock {
     /// Sleeps until `instant_ns`; returns at once when it has passed.
     fn sleep_until_ns(&self, instant_ns: InstantNs);
 
-    /// What is needed to compare this clock's instants with those of another process.
+    /// The data needed to compare this clock's instants with those of another process.
     fn origin(&self) -> ClockOrigin;
 }
 
@@ -39,17 +39,17 @@ pub trait Clock {
 pub struct ClockOrigin {
     /// The boot that the monotonic clock counts from.
     pub boot: BootId,
-    /// Wall clock (nanoseconds since 1970) less monotonic clock, when the origin was taken.
+    /// Wall clock (nanoseconds since 1970) minus monotonic clock, when the origin was taken.
     ///
-    /// An instant plus this offset is a wall-clock time. It is taken once a process, so a step of
-    /// the wall clock later in the run does not move the instants.
+    /// An instant plus this offset is a wall-clock time. It is taken once per process, so a later
+    /// step of the wall clock does not move the instants.
     pub wall_offset_ns: i64,
 }
 
-/// An instant with what is needed to compare it on another host, or in another process later.
+/// An instant that can be compared on another host, or later in another process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stamp {
-    /// The instant, nanoseconds of the clock with this origin.
+    /// The instant, in nanoseconds of the clock with this origin.
     pub instant_ns: InstantNs,
     /// The clock that it was read from.
     pub origin: ClockOrigin,
@@ -62,11 +62,11 @@ impl Stamp {
         Self { instant_ns: clock.now_ns(), origin: clock.origin() }
     }
 
-    /// As an instant of the clock with `origin`, nanoseconds: the same number on the same boot, by
-    /// way of the wall clocks otherwise.
+    /// Converts to an instant of the clock with `origin`, in nanoseconds: the same number on the
+    /// same boot, otherwise through the wall clocks.
     ///
-    /// What happened before that clock's host was booted wraps around, and is negative when it is
-    /// cast to a signed number: so differences stay right.
+    /// An instant before that host's boot wraps around and is negative once cast to a signed
+    /// number, so differences stay correct.
     #[must_use]
     pub fn to_clock(self, origin: ClockOrigin) -> InstantNs {
         if self.origin.boot == origin.boot {
@@ -84,7 +84,7 @@ impl Stamp {
 pub struct BootId(u32);
 
 impl BootId {
-    /// The number of bits that are kept.
+    /// The number of bits kept.
     pub const BITS: u32 = 24;
 
     /// Keeps the low [`BootId::BITS`] bits of `hash`.
@@ -95,8 +95,8 @@ impl BootId {
 
     /// This boot of this host.
     ///
-    /// Linux publishes a random id for each boot. Elsewhere the host's name stands in, and a
-    /// machine that was booted again in mid-run is not told apart.
+    /// Linux publishes a random id for each boot. Elsewhere the host name stands in for it, and a
+    /// reboot in the middle of a run goes unnoticed.
     #[must_use]
     pub fn current() -> Self {
         let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id")
@@ -111,7 +111,7 @@ impl BootId {
     }
 }
 
-/// The host's own clocks.
+/// The host's clocks.
 #[derive(Debug, Clone, Copy)]
 pub struct SystemClock {
     origin: ClockOrigin,
@@ -152,17 +152,16 @@ impl Clock for SystemClock {
     }
 }
 
-/// Asks the kernel to wake this thread when it asked to be woken: by default Linux may be 50 us late
-/// so that it can wake several threads at once. Where the system knows no such request, nothing
-/// happens.
+/// Asks the kernel to wake this thread exactly on time: by default Linux may be 50 us late so that
+/// it can wake several threads at once. Does nothing on systems without such a setting.
 pub fn request_precise_sleep() {
     #[cfg(target_os = "linux")]
-    // Refused only by a sandbox, and then sleeps are late, which the schedule lag shows.
+    // Only a sandbox refuses this; sleeps are late then, which the schedule lag shows.
     let _ = rustix::thread::set_current_timer_slack(std::num::NonZeroU64::new(1));
 }
 
-/// Wall clock less monotonic clock, bracketed so that a preemption between the two readings does
-/// not spoil the difference.
+/// Wall clock minus monotonic clock, bracketed so that preemption between the two readings does not
+/// spoil the difference.
 fn wall_offset_ns() -> i64 {
     let sample = || {
         let before = instant_ns(clock_gettime(ClockId::Monotonic));
@@ -182,7 +181,7 @@ fn instant_ns(time: Timespec) -> InstantNs {
     time.tv_sec.cast_unsigned() * SECOND_NS + time.tv_nsec.cast_unsigned()
 }
 
-/// A clock that stands still until it is told to move: sleeping moves it at once.
+/// A clock that stands still until moved; sleeping moves it at once.
 ///
 /// Clones share the time, so that a simulated transport and the engine see the same instants.
 #[derive(Debug, Clone)]
@@ -199,7 +198,7 @@ impl VirtualClock {
         Self { now_ns: Rc::new(Cell::new(now_ns)), origin }
     }
 
-    /// The same clock as if it were another host's.
+    /// The same clock, as if it were another host's.
     #[must_use]
     pub fn with_origin(mut self, origin: ClockOrigin) -> Self {
         self.origin = origin;
@@ -236,7 +235,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn system_clock_moves_forward_and_sleeps_until_the_instant() {
+    fn system_clock_sleeps_until_the_instant() {
         let clock = SystemClock::new();
         let before = clock.now_ns();
         clock.sleep_until_ns(before + 2_000_000);
@@ -244,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn two_clocks_of_one_host_share_the_boot_and_nearly_the_wall_offset() {
+    fn clocks_of_one_host_share_boot_and_offset() {
         let (a, b) = (SystemClock::new().origin(), SystemClock::new().origin());
         assert_eq!(a.boot, b.boot);
         assert!(a.wall_offset_ns.abs_diff(b.wall_offset_ns) < SECOND_NS);
@@ -252,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stamp_goes_through_the_wall_clocks_only_to_another_host() {
+    fn stamps_use_wall_clocks_only_across_hosts() {
         let origin =
             |boot, wall_offset_ns| ClockOrigin { boot: BootId::from_hash(boot), wall_offset_ns };
         let stamp = Stamp { instant_ns: 500, origin: origin(1, 1_000) };
@@ -262,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn virtual_clock_moves_only_when_told() {
+    fn virtual_clock_moves_only_on_request() {
         let clock = VirtualClock::starting_at(5);
         let twin = clock.clone();
         twin.sleep_until_ns(9);

@@ -1,5 +1,5 @@
-//! Counts of a system's own: requests that were throttled, rows that were written again, and
-//! whatever else tells how hard a run was for its system.
+//! System-specific counts: throttled requests, rewritten rows, and anything else that shows how
+//! hard a run was on its system.
 //!
 //! An adapter takes a [`Count`] for each name when it connects and adds to it without a lock; the
 //! tool keeps the [`Counts`], which end up in `run.json` under their names.
@@ -12,21 +12,21 @@ use std::sync::{Arc, Mutex, PoisonError};
 #[derive(Debug, Clone, Default)]
 pub struct Counts(Arc<Mutex<BTreeMap<&'static str, Count>>>);
 
-/// One count, shared by all who asked for it by the same name.
+/// One count, shared by everyone who asked for the same name.
 #[derive(Debug, Clone, Default)]
 pub struct Count(Arc<AtomicU64>);
 
 impl Counts {
-    /// The count of this name, from 0. Names are in snake case, with what is counted first:
-    /// `records_throttled`. One that was asked for is shown in `run.json` also when it stays 0.
+    /// The count with this name, starting at 0. Names are in snake case and begin with what is
+    /// counted: `records_throttled`. Once requested, it appears in `run.json` even if it stays 0.
     #[must_use]
     pub fn count(&self, name: &'static str) -> Count {
-        // Nothing that holds the lock can panic half way.
+        // Nothing that holds the lock can panic halfway.
         let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         counts.entry(name).or_default().clone()
     }
 
-    /// All counts up to now, by name.
+    /// All counts so far, by name.
     #[must_use]
     pub fn read(&self) -> BTreeMap<String, u64> {
         let counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -35,13 +35,13 @@ impl Counts {
 }
 
 impl Count {
-    /// Counts `more`.
+    /// Adds `more` to the count.
     pub fn add(&self, more: u64) {
-        // It orders nothing else: what ends up in a result is read when the workers have ended.
+        // It orders nothing else: results are read after the workers have ended.
         self.0.fetch_add(more, Ordering::Relaxed);
     }
 
-    /// The count up to now.
+    /// The count so far.
     #[must_use]
     pub fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
@@ -53,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn connections_that_count_under_one_name_count_together() {
+    fn connections_with_one_name_share_a_count() {
         let counts = Counts::default();
         let (first, second) = (counts.count("records_throttled"), counts.clone());
         first.add(3);

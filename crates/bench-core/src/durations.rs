@@ -1,9 +1,9 @@
-//! How long a system's own work took: a commit to a table, the upload of a file, and whatever else
-//! explains the latencies of the messages.
+//! Durations of a system's own work: a commit to a table, the upload of a file, and anything else
+//! that explains message latencies.
 //!
 //! An adapter takes a [`DurationRecorder`] for each name when it connects and records a few samples
-//! a second; the tool keeps the [`Durations`], which the engine divides into the intervals of the
-//! run. Work of one message each has no place here: it would take a lock a message.
+//! per second; the tool keeps the [`Durations`], which the engine divides into the intervals of the
+//! run. Recording takes a lock, so do not use it per message.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -18,29 +18,28 @@ pub type DurationHistograms = BTreeMap<&'static str, LatencyHistogram>;
 #[derive(Debug, Clone, Default)]
 pub struct Durations(Arc<Mutex<BTreeMap<&'static str, DurationRecorder>>>);
 
-/// Records one duration, shared by all who asked for it by the same name.
+/// Records one kind of duration, shared by everyone who asked for the same name.
 #[derive(Clone, Default)]
 pub struct DurationRecorder(Arc<Mutex<LatencyHistogram>>);
 
 impl Durations {
-    /// The recorder of this name. Names are in snake case, with what is timed first, and end with
-    /// `_time`: `commit_time`. They name files and columns beside those of the latencies, whose
-    /// names are taken.
+    /// The recorder with this name. Names are in snake case, begin with what is timed and end with
+    /// `_time`: `commit_time`. They become file and column names beside those of the latencies,
+    /// whose names are taken.
     ///
-    /// Ask for it before the run starts: a name that is not known then has no columns in
-    /// `intervals.csv`.
+    /// Ask for it before the run starts: a name unknown by then gets no columns in `intervals.csv`.
     #[must_use]
     pub fn named(&self, name: &'static str) -> DurationRecorder {
         self.recorders().entry(name).or_default().clone()
     }
 
-    /// All names that were asked for, sorted.
+    /// All names requested so far, sorted.
     #[must_use]
     pub fn names(&self) -> Vec<&'static str> {
         self.recorders().keys().copied().collect()
     }
 
-    /// Hands over what was recorded since the last time, by name.
+    /// Hands over everything recorded since the last call, by name.
     pub(crate) fn take(&self, mut taker: impl FnMut(&'static str, &LatencyHistogram)) {
         for (name, recorder) in &*self.recorders() {
             let mut recorded = recorder.recorded();
@@ -52,19 +51,19 @@ impl Durations {
     }
 
     fn recorders(&self) -> MutexGuard<'_, BTreeMap<&'static str, DurationRecorder>> {
-        // Nothing that holds the lock can panic half way.
+        // Nothing that holds the lock can panic halfway.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl DurationRecorder {
-    /// Adds something that has just ended, and took so many nanoseconds.
+    /// Records work that has just ended and took `duration_ns`.
     pub fn record(&self, duration_ns: u64) {
         self.recorded().record(i64::try_from(duration_ns).unwrap_or(i64::MAX));
     }
 
     fn recorded(&self) -> MutexGuard<'_, LatencyHistogram> {
-        // Nothing that holds the lock can panic half way.
+        // Nothing that holds the lock can panic halfway.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -89,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn connections_that_record_under_one_name_record_together() {
+    fn connections_with_one_name_share_a_recorder() {
         let durations = Durations::default();
         let (first, clone) = (durations.named("commit_time"), durations.clone());
         let second = clone.named("commit_time");
@@ -100,11 +99,11 @@ mod tests {
         let _ = durations.named("upload_time");
         assert_eq!(durations.names(), ["commit_time", "upload_time"]);
         assert_eq!(taken(&durations), [("commit_time", 1_000, 1_000)]);
-        assert_eq!(taken(&durations), [], "what was taken is not there any more");
+        assert_eq!(taken(&durations), [], "samples are taken only once");
     }
 
     #[test]
-    fn a_duration_beyond_the_range_is_counted() {
+    fn durations_beyond_the_range_are_counted() {
         let durations = Durations::default();
         durations.named("commit_time").record(u64::MAX);
         let mut beyond = 0;

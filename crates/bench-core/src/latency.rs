@@ -1,10 +1,10 @@
-//! Latency distributions: HDR histograms that forget nothing in silence.
+//! Latency distributions: HDR histograms that never drop a sample silently.
 
 use hdrhistogram::Histogram;
 
 use crate::results::LatencySummary;
 
-/// The largest latency that the histograms hold, nanoseconds: one hour.
+/// The largest latency that the histograms hold, in nanoseconds: one hour.
 pub const LATENCY_MAX_NS: u64 = 3_600_000_000_000;
 
 /// Significant decimal digits of every latency.
@@ -12,12 +12,12 @@ pub const SIGNIFICANT_DIGITS: u8 = 3;
 
 /// A distribution of latencies in nanoseconds, of bounded size whatever the number of samples.
 ///
-/// Samples below zero (clocks that disagree) and above [`LATENCY_MAX_NS`] are in no percentile;
-/// they are counted, with the extreme of each, and reported beside the percentiles.
+/// Samples below zero (clocks that disagree) and above [`LATENCY_MAX_NS`] are excluded from
+/// percentiles; they are counted, with the extreme of each, and reported separately.
 ///
-/// Messages that never got an answer have no latency, but one of at least the time that they waited.
-/// They are in the percentiles with that time: no percentile is larger than it would be had they
-/// been answered later, and one that reaches the shortest of these waits is a lower bound.
+/// A message that was never acknowledged has a latency of at least the time that it waited, and
+/// counts with that time: no percentile is larger than if it had been acknowledged later, and one
+/// that reaches the shortest of these waits is a lower bound.
 #[derive(Clone)]
 pub struct LatencyHistogram {
     histogram: Histogram<u64>,
@@ -65,8 +65,8 @@ impl LatencyHistogram {
         }
     }
 
-    /// Adds a message that waited from `earlier_ns` to `later_ns` and got no answer: its latency is at
-    /// least that. A wait beyond the range counts as [`LATENCY_MAX_NS`], which is a bound as well.
+    /// Adds a message that waited from `earlier_ns` to `later_ns` without being acknowledged: its
+    /// latency is at least that. A longer wait than [`LATENCY_MAX_NS`] counts as that, also a bound.
     #[cold]
     pub fn record_unanswered(&mut self, earlier_ns: u64, later_ns: u64) {
         let waited_ns = later_ns.saturating_sub(earlier_ns).min(LATENCY_MAX_NS);
@@ -104,7 +104,7 @@ impl LatencyHistogram {
         self.beyond_max_ns = self.beyond_max_ns.max(other.beyond_max_ns);
     }
 
-    /// Forgets all samples and keeps the memory.
+    /// Removes all samples and keeps the memory.
     pub fn clear(&mut self) {
         if self.is_empty() {
             return;
@@ -114,7 +114,7 @@ impl LatencyHistogram {
         (self.negative, self.negative_min_ns, self.beyond, self.beyond_max_ns) = (0, 0, 0, 0);
     }
 
-    /// Whether there is no sample, not even one out of range.
+    /// Whether there are no samples, not even out of range.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.histogram.is_empty() && self.negative == 0 && self.beyond == 0
@@ -126,7 +126,7 @@ impl LatencyHistogram {
         &self.histogram
     }
 
-    /// The latency, nanoseconds, that `percentile` (0 to 100) per cent of the samples do not
+    /// The latency in nanoseconds that `percentile` (0 to 100) per cent of the samples do not
     /// exceed; 0 without samples.
     #[must_use]
     pub fn percentile_ns(&self, percentile: f64) -> u64 {
@@ -165,9 +165,9 @@ impl LatencyHistogram {
 /// The value that `percentile` (0 to 100) per cent of the samples do not exceed; 0 without samples.
 pub(crate) fn percentile_ns(histogram: &Histogram<u64>, percentile: f64) -> u64 {
     let samples = histogram.len() as f64;
-    // 99.9 is no exact binary number: 99.9 % of 1,000 samples must be 999 of them all the same.
+    // 99.9 is not an exact binary number, yet 99.9 % of 1,000 samples must be 999 of them.
     let rank = (percentile * samples / 100.0 - 1e-6).ceil().max(1.0);
-    // Half a sample below the rank, rounding cannot lead to another one.
+    // Half a sample below the rank, rounding cannot reach another one.
     histogram.value_at_quantile((rank - 0.5) / samples.max(1.0))
 }
 
@@ -182,7 +182,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn percentiles_are_within_three_digits_of_the_exact_ones() {
+    fn percentiles_are_exact_to_three_digits() {
         let mut latency = LatencyHistogram::new();
         for ns in 1..=1_000_000 {
             latency.record(ns);
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn a_percentile_is_the_sample_of_its_rank() {
+    fn percentiles_are_the_samples_of_their_rank() {
         let mut latency = LatencyHistogram::new();
         assert_eq!(latency.percentile_ns(50.0), 0, "without samples");
         for ns in 1..=1_000 {
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn samples_out_of_range_are_counted_beside_the_percentiles() {
+    fn samples_out_of_range_are_counted_separately() {
         let mut latency = LatencyHistogram::new();
         latency.record(1_000);
         latency.record_between(500, 200);
@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn unanswered_messages_are_in_the_percentiles_as_lower_bounds() {
+    fn unanswered_messages_make_percentiles_lower_bounds() {
         let mut latency = LatencyHistogram::new();
         for _ in 0..90 {
             latency.record(1_000);
@@ -248,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn a_distribution_of_nothing_but_negative_samples_is_still_reported() {
+    fn purely_negative_distributions_are_reported() {
         let mut latency = LatencyHistogram::new();
         latency.record(-1);
         assert_eq!(latency.summary().expect("a sample").negative, 1);

@@ -1,7 +1,7 @@
 //! The measurement itself: clock, messages, pacing, latency, audit, engine and results.
 //!
 //! This crate knows no messaging system and no command line. An adapter crate implements the traits
-//! of [`transport`] for its system; everything else exists once, here.
+//! of [`transport`] for its system; everything else exists only here.
 
 pub mod address;
 pub mod audit;

@@ -1,13 +1,12 @@
 //! Open-loop pacing: the instants at which messages are due, whatever the system does.
 //!
-//! A [`Pacer`] yields the due instants of one producer. It never looks at what became of earlier
-//! messages: a stall leaves due messages behind, all of which are yielded, with the instants at
-//! which they were due, as soon as the producer comes back. That is what makes latencies counted
-//! from the intended instant free of coordinated omission.
+//! A [`Pacer`] yields the due instants of one producer. It ignores what became of earlier messages:
+//! after a stall it yields everything that fell due meanwhile, with the original due instants. That
+//! is what keeps latencies counted from the intended instant free of coordinated omission.
 //!
 //! The constant and burst schedules are exact: the k-th instant is `start + floor(k * 1e9 / rate)`
 //! in integers, so there is no drift however long the run. Each producer of a run takes every n-th
-//! message of one common schedule, so that the messages of the whole run are evenly spread.
+//! message of one common schedule, so the messages of the whole run are evenly spread.
 
 use rand::SeedableRng;
 use rand_distr::{Distribution, Exp1};
@@ -18,58 +17,58 @@ use crate::clock::{InstantNs, SECOND_NS};
 /// When the messages of a run are due.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Schedule {
-    /// As fast as the system takes them (a closed loop).
+    /// As fast as the system accepts them (a closed loop).
     Unpaced,
     /// Evenly spread.
     Constant {
-        /// Messages a second over all producers.
+        /// Messages per second across all producers.
         rate_per_s: f64,
     },
     /// Independent arrivals: exponentially distributed gaps.
     Poisson {
-        /// Mean messages a second over all producers.
+        /// Mean messages per second across all producers.
         rate_per_s: f64,
     },
-    /// The rate changes linearly, then stays.
+    /// The rate changes linearly, then stays constant.
     Ramp {
-        /// Messages a second at the start.
+        /// Messages per second at the start.
         from_per_s: f64,
-        /// Messages a second at the end of the ramp and from there on.
+        /// Messages per second at the end of the ramp and afterwards.
         to_per_s: f64,
         /// Length of the ramp, nanoseconds.
         over_ns: u64,
     },
     /// Several messages due at one instant, then silence until the next burst.
     Burst {
-        /// Mean messages a second over all producers.
+        /// Mean messages per second across all producers.
         rate_per_s: f64,
-        /// Messages a burst.
+        /// Messages per burst.
         size: u32,
     },
 }
 
-/// Why a schedule cannot be kept.
+/// Why a schedule is invalid.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum ScheduleError {
     /// A rate outside the range that instants in nanoseconds can express.
-    #[error("a rate of {rate_per_s} messages a second is outside {min} to {max}",
+    #[error("a rate of {rate_per_s} messages per second is outside {min} to {max}",
         min = Schedule::RATE_MIN_PER_S, max = Schedule::RATE_MAX_PER_S)]
     Rate {
-        /// The rate asked for.
+        /// The requested rate.
         rate_per_s: f64,
     },
     /// A ramp without a length.
     #[error("a ramp needs a duration above 0")]
     RampLength,
-    /// A burst of nothing.
+    /// An empty burst.
     #[error("a burst needs at least one message")]
     BurstSize,
 }
 
 impl Schedule {
-    /// The slowest schedule: one message in a thousand seconds.
+    /// The slowest schedule: one message per thousand seconds.
     pub const RATE_MIN_PER_S: f64 = 0.001;
-    /// The fastest schedule: one message a nanosecond.
+    /// The fastest schedule: one message per nanosecond.
     pub const RATE_MAX_PER_S: f64 = 1e9;
 
     /// Whether messages have due instants.
@@ -78,7 +77,7 @@ impl Schedule {
         !matches!(self, Self::Unpaced)
     }
 
-    /// The rate that the run is meant to reach: the mean, or a ramp's final one.
+    /// The target rate of the run: the mean, or a ramp's final rate.
     #[must_use]
     pub fn target_rate_per_s(&self) -> Option<f64> {
         match *self {
@@ -90,7 +89,7 @@ impl Schedule {
         }
     }
 
-    /// The highest rate: the mean, or the faster end of a ramp.
+    /// The peak rate: the mean, or the faster end of a ramp.
     #[must_use]
     pub fn peak_rate_per_s(&self) -> Option<f64> {
         match *self {
@@ -117,7 +116,7 @@ impl Schedule {
     }
 }
 
-/// A producer's share of the schedule: every `count`-th message, beginning with the `index`-th.
+/// A producer's share of the schedule: every `count`-th message, starting with the `index`-th.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Share {
     /// This producer, from 0.
@@ -140,18 +139,18 @@ pub enum Limit {
     DurationNs(u64),
 }
 
-/// What a producer has to do now.
+/// Whether a producer has a message due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Due {
     /// A message was due at this instant, now or earlier.
     Now(InstantNs),
     /// Nothing is due before this instant.
     At(InstantNs),
-    /// The schedule has come to its end.
+    /// The schedule has ended.
     Finished,
 }
 
-/// The due instants of one producer, one after another.
+/// The due instants of one producer, in order.
 #[derive(Debug, Clone)]
 pub struct Pacer {
     start_ns: InstantNs,
@@ -162,7 +161,7 @@ pub struct Pacer {
 }
 
 impl Pacer {
-    /// The instants of `share` from `start_ns` on. `seed` drives the Poisson arrivals.
+    /// The instants of `share`, starting at `start_ns`. `seed` drives the Poisson arrivals.
     pub fn new(
         schedule: Schedule,
         share: Share,
@@ -180,7 +179,7 @@ impl Pacer {
         Ok(Self { start_ns, end_ns, left, next_ns, series })
     }
 
-    /// Takes the next message when it is due at `now_ns`.
+    /// Takes the next message if it is due at `now_ns`.
     #[inline]
     pub fn take(&mut self, now_ns: InstantNs) -> Due {
         let due = self.peek(now_ns);
@@ -191,7 +190,7 @@ impl Pacer {
         due
     }
 
-    /// What [`Pacer::take`] would answer.
+    /// Returns what [`Pacer::take`] would, without taking the message.
     #[inline]
     #[must_use]
     pub fn peek(&self, now_ns: InstantNs) -> Due {
@@ -211,7 +210,7 @@ impl Pacer {
         }
     }
 
-    /// The due instants up to `now_ns` that were not taken; none of an unpaced schedule.
+    /// The due instants up to `now_ns` that were not taken; none for an unpaced schedule.
     pub fn overdue(mut self, now_ns: InstantNs) -> impl Iterator<Item = InstantNs> {
         std::iter::from_fn(move || match self.take(now_ns) {
             _ if matches!(self.series, Series::Unpaced) => None,
@@ -220,8 +219,8 @@ impl Pacer {
         })
     }
 
-    /// Until when messages were asked for by a producer that stops at `now_ns`: until then, or until
-    /// the end of a schedule of fixed duration, which lies a gap after its last message.
+    /// The end of the requested time for a producer that stops at `now_ns`: that instant, or the
+    /// end of a schedule of fixed duration, which comes one gap after its last message.
     #[must_use]
     pub fn asked_until_ns(&self, now_ns: InstantNs) -> InstantNs {
         let is_open_loop = !matches!(self.series, Series::Unpaced);
@@ -232,7 +231,7 @@ impl Pacer {
     }
 }
 
-/// Offsets of due instants from the start, nanoseconds, one after another.
+/// Offsets of due instants from the start, in nanoseconds and in order.
 #[derive(Debug, Clone)]
 enum Series {
     Unpaced,
@@ -303,14 +302,14 @@ impl Series {
 
 /// The instant of the k-th message of a ramp: the integral of the rate,
 /// `from * t + (to - from) / (2 * over) * t^2`, solved for the `t` at which it reaches `k`, in the
-/// form that does not cancel when the ramp is nearly flat. Beyond the ramp the rate stays.
+/// form that avoids cancellation when the ramp is nearly flat. After the ramp the rate is constant.
 fn ramp_offset_s(k: f64, from_per_s: f64, to_per_s: f64, over_s: f64) -> f64 {
     let on_the_ramp = f64::midpoint(from_per_s, to_per_s) * over_s;
     if k >= on_the_ramp {
         return over_s + (k - on_the_ramp) / to_per_s;
     }
     let slope = (to_per_s - from_per_s) / over_s;
-    // Rounding can take the root of a falling ramp's last message just below zero.
+    // Rounding can push the radicand of a falling ramp's last message just below zero.
     2.0 * k / (from_per_s + (from_per_s * from_per_s + 2.0 * slope * k).max(0.0).sqrt())
 }
 
@@ -320,16 +319,16 @@ fn whole_ns(offset_ns: f64) -> u64 {
     offset_ns as u64
 }
 
-/// `floor(k * 1e9 / rate)` for k = first, first + step, ..., without a division a message.
+/// `floor(k * 1e9 / rate)` for k = first, first + step, ..., without a division per message.
 #[derive(Debug, Clone, Copy)]
 struct ExactSeries {
     /// Next offset: whole nanoseconds and the remainder over `rate_per_ks`.
     whole_ns: u64,
     remainder: u64,
-    /// What a step adds.
+    /// The increment per step.
     gap_ns: u64,
     gap_remainder: u64,
-    /// The rate in messages a thousand seconds, so that slow rates stay whole numbers.
+    /// The rate in messages per thousand seconds, so that slow rates are whole numbers.
     rate_per_ks: u64,
 }
 
@@ -378,8 +377,8 @@ mod tests {
     }
 
     #[test]
-    fn a_constant_schedule_hits_every_instant_of_an_hour() {
-        // A rate whose period is no whole number of nanoseconds.
+    fn constant_schedules_are_exact_for_an_hour() {
+        // A rate whose period is not a whole number of nanoseconds.
         let rate = 7_777_u64;
         let schedule = Schedule::Constant { rate_per_s: 7_777.0 };
         let limit = Limit::DurationNs(3_600 * SECOND_NS);
@@ -404,7 +403,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_that_fell_due_in_a_stall_is_forgotten() {
+    fn messages_due_in_a_stall_are_kept() {
         let schedule = Schedule::Constant { rate_per_s: 1_000.0 };
         let limit = Limit::Messages(10_000);
         let mut pacer = Pacer::new(schedule, Share::WHOLE, limit, START_NS, 1).expect("valid");
@@ -420,7 +419,7 @@ mod tests {
     }
 
     #[test]
-    fn overdue_messages_are_those_that_were_not_taken() {
+    fn overdue_messages_are_those_not_taken() {
         let schedule = Schedule::Constant { rate_per_s: 1_000.0 };
         let limit = Limit::DurationNs(5_000_000);
         let mut pacer = Pacer::new(schedule, Share::WHOLE, limit, START_NS, 1).expect("valid");
@@ -433,7 +432,7 @@ mod tests {
     }
 
     #[test]
-    fn messages_are_asked_for_until_the_end_of_the_schedule_or_an_earlier_stop() {
+    fn requested_time_ends_with_schedule_or_stop() {
         let asked = |schedule, limit, now_ns: u64| {
             let mut pacer = Pacer::new(schedule, Share::WHOLE, limit, START_NS, 1).expect("valid");
             while let Due::Now(_) = pacer.take(START_NS + now_ns.min(9_999)) {
@@ -443,16 +442,16 @@ mod tests {
             }
             pacer.asked_until_ns(START_NS + now_ns) - START_NS
         };
-        // A message each microsecond.
+        // One message per microsecond.
         let constant = Schedule::Constant { rate_per_s: 1e6 };
         let duration = Limit::DurationNs(10_000);
         assert_eq!(asked(constant, duration, 4_000), 4_000, "stopped early");
         assert_eq!(
             asked(constant, duration, 9_100),
             10_000,
-            "all are sent, the last slot is not over"
+            "all are sent, but the last gap is not over"
         );
-        assert_eq!(asked(constant, duration, 12_000), 10_000, "waited for answers");
+        assert_eq!(asked(constant, duration, 12_000), 10_000, "waited for acknowledgements");
         assert_eq!(asked(constant, Limit::Messages(5), 4_200), 4_200);
         assert_eq!(asked(Schedule::Unpaced, duration, 4_000), 4_000);
         assert_eq!(asked(Schedule::Unpaced, duration, 12_000), 10_000);
@@ -469,7 +468,7 @@ mod tests {
     }
 
     #[test]
-    fn poisson_gaps_have_the_mean_and_the_spread_of_the_exponential_distribution() {
+    fn poisson_gaps_are_exponentially_distributed() {
         let schedule = Schedule::Poisson { rate_per_s: 10_000.0 };
         let instants = instants(schedule, Share::WHOLE, Limit::Messages(200_000));
         let gaps: Vec<f64> = instants.windows(2).map(|w| (w[1] - w[0]) as f64).collect();
@@ -480,7 +479,7 @@ mod tests {
     }
 
     #[test]
-    fn poisson_producers_differ_from_one_another() {
+    fn poisson_producers_differ() {
         let schedule = Schedule::Poisson { rate_per_s: 10.0 };
         let of = |index| instants(schedule, Share { index, count: 2 }, Limit::Messages(5));
         assert_ne!(of(0), of(1));
@@ -488,12 +487,12 @@ mod tests {
     }
 
     #[test]
-    fn a_ramp_sends_what_the_integral_of_its_rate_says() {
+    fn ramps_follow_the_integral_of_their_rate() {
         let over_ns = 10 * SECOND_NS;
         let schedule = Schedule::Ramp { from_per_s: 100.0, to_per_s: 1_100.0, over_ns };
         let instants = instants(schedule, Share::WHOLE, Limit::DurationNs(15 * SECOND_NS));
         let until = |s: u64| instants.iter().filter(|&&at| at < s * SECOND_NS).count();
-        // 100 t + 50 t^2 on the ramp, then 1,100 a second.
+        // 100 t + 50 t^2 on the ramp, then 1,100 per second.
         assert_eq!(until(1), 150);
         assert_eq!(until(5), 1_750);
         assert_eq!(until(10), 6_000);
@@ -501,7 +500,7 @@ mod tests {
     }
 
     #[test]
-    fn bursts_are_due_at_one_instant_and_split_between_producers() {
+    fn bursts_are_simultaneous_and_split_between_producers() {
         let schedule = Schedule::Burst { rate_per_s: 100.0, size: 10 };
         let whole = instants(schedule, Share::WHOLE, Limit::DurationNs(SECOND_NS));
         assert_eq!(whole.len(), 100);
@@ -511,7 +510,7 @@ mod tests {
     }
 
     #[test]
-    fn unpaced_messages_are_due_when_asked_for_until_the_limit() {
+    fn unpaced_messages_are_due_until_the_limit() {
         let limit = Limit::DurationNs(100);
         let mut pacer =
             Pacer::new(Schedule::Unpaced, Share::WHOLE, limit, START_NS, 1).expect("valid");

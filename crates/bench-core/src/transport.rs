@@ -46,17 +46,17 @@ impl Message {
 /// One message of a [`Batch`].
 #[derive(Debug, Clone, Copy)]
 pub struct Outgoing<'a> {
-    /// To be handed back with the completion.
+    /// The token to return with the completion.
     pub token: Token,
-    /// The key, if there is one.
+    /// The key, if any.
     pub key: Option<&'a [u8]>,
     /// The message.
     pub value: &'a [u8],
 }
 
 impl Batch {
-    /// Appends a message that `key` and `value` write; each gets the buffer to append to, `value`
-    /// also where the value begins. Returns the size of both, bytes.
+    /// Appends a message written by `key` and `value`; each gets the buffer to append to, and `value`
+    /// also the offset at which the value begins. Returns the size of both in bytes.
     #[inline]
     pub fn push(
         &mut self,
@@ -74,7 +74,7 @@ impl Batch {
         end - key_start
     }
 
-    /// Messages in the batch.
+    /// Number of messages in the batch.
     #[must_use]
     pub fn len(&self) -> usize {
         self.messages.len()
@@ -95,7 +95,7 @@ impl Batch {
         })
     }
 
-    /// Size of the keys and values, bytes.
+    /// Size of the keys and values in bytes.
     #[must_use]
     pub fn size_bytes(&self) -> usize {
         self.size_bytes
@@ -208,10 +208,10 @@ impl Failure {
     }
 }
 
-/// A message that was received. Borrowed from the client library for the time of the call.
+/// A received message, borrowed from the client library for the duration of the call.
 #[derive(Debug, Clone, Copy)]
 pub struct Incoming<'a> {
-    /// The key, if there is one.
+    /// The key, if any.
     pub key: Option<&'a [u8]>,
     /// The message.
     pub value: &'a [u8],
@@ -261,7 +261,7 @@ impl TransportError {
     }
 }
 
-/// A connection that messages are sent on, owned by one producer.
+/// A connection for sending messages, owned by one producer.
 pub trait Publish {
     /// Hands the messages of `batch` to the client library without waiting. Accepted messages are
     /// removed from the batch and complete later, each exactly once. The others stay (a full queue)
@@ -557,7 +557,7 @@ mod tests {
             key: Option<Vec<u8>>,
             value: Vec<u8>,
         },
-        /// Of the messages in the batch, those at set bits (in turn) are accepted.
+        /// Accepts the messages at positions that are true, cycling through the list.
         Submit {
             accepted: Vec<bool>,
         },

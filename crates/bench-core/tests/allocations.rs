@@ -1,5 +1,5 @@
-//! Once buffers have reached their size, producers and consumers allocate nothing per message: a
-//! counting allocator shows it, for the parts of the hot path and for a whole run of the engine.
+//! Once buffers have grown, producers and consumers allocate nothing per message: checked with a
+//! counting allocator, for the parts of the hot path and for a whole run of the engine.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -24,11 +24,11 @@ use bench_core::transport::{
     Batch, Completion, Delivery, Failure, Incoming, Publish, Receive, Timestamps, TransportError,
 };
 
-/// Of all threads.
+/// Allocations of all threads.
 static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
 
 thread_local! {
-    /// Of this thread: other tests and the harness run at the same time.
+    /// Allocations of this thread: other tests and the harness run at the same time.
     static ALLOCATIONS_HERE: Cell<u64> = const { Cell::new(0) };
 }
 
@@ -41,9 +41,9 @@ impl CountingAllocator {
     }
 }
 
-#[expect(unsafe_code, reason = "an allocator cannot be written without; it calls the system's")]
-// SAFETY: every call is passed on unchanged to the system's allocator, and counting allocates
-// nothing: neither counter has an initialiser or a destructor that runs.
+#[expect(unsafe_code, reason = "an allocator needs it; this one calls the system's")]
+// SAFETY: every call is forwarded unchanged to the system's allocator, and counting allocates
+// nothing: neither counter runs an initialiser or a destructor.
 unsafe impl GlobalAlloc for CountingAllocator {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         Self::count();
@@ -85,10 +85,10 @@ fn spec(format: MessageFormat) -> MessageSpec {
 mod parts {
     use super::*;
 
-    /// Messages that are handed over at once.
+    /// Messages per batch.
     const BATCH: u32 = 100;
 
-    /// Batches after the first one, which warms up.
+    /// Batches after the first one, which serves as warm-up.
     const BATCHES: u32 = 200;
 
     const GAP_NS: u64 = 1_000;
@@ -114,7 +114,7 @@ mod parts {
     }
 
     #[test]
-    fn pacing_making_and_recording_a_message_allocates_nothing() {
+    fn pacing_building_and_recording_allocate_nothing() {
         assert!(u64::from(BATCH * (BATCHES + 1)) < CHUNK_LEN, "a chunk is a bounded allocation");
         for format in [MessageFormat::Binary, MessageFormat::Json] {
             let schedule = Schedule::Poisson { rate_per_s: 1e6 };
@@ -137,8 +137,8 @@ mod parts {
                 assert_eq!(batch.len(), BATCH as usize);
                 batch.clear();
             };
-            // The buffer has its largest size after a batch of the largest messages at the latest;
-            // it grows by doubling, so that one batch of the mean size leaves room for that.
+            // The buffer needs room for a batch of the largest messages; it grows by doubling, so
+            // one batch of mean size leaves enough.
             round();
             let allocations = allocations_of(|| (0..BATCHES).for_each(|_| round()));
             assert_eq!(allocations, 0, "{format:?}");
@@ -147,7 +147,7 @@ mod parts {
     }
 
     #[test]
-    fn decoding_auditing_and_recording_a_message_allocates_nothing() {
+    fn decoding_auditing_and_recording_allocate_nothing() {
         for format in [MessageFormat::Binary, MessageFormat::Json] {
             let (mut factory, mut batch) = (factory(format), Batch::default());
             for sequence in 0..u64::from(BATCH * (BATCHES + 1)) {
@@ -176,23 +176,23 @@ mod whole_run {
 
     const MESSAGES: u64 = 1_000_000;
 
-    /// What a run may allocate: for its start, for new chunks of sequence numbers and while buffers
-    /// grow; fewer than one a batch in any case.
+    /// Maximum number of allocations in a run: at its start, for new chunks of sequence numbers and
+    /// while buffers grow; fewer than one per batch in any case.
     const ALLOCATIONS_MAX: u64 = MESSAGES / 1_000;
 
-    /// What it may allocate besides for every interval, of which a slow machine has more.
+    /// Further allocations allowed per interval; slow machines have more intervals.
     const INTERVAL_ALLOCATIONS_MAX: u64 = 40;
 
-    /// Messages that wait in the queue at most.
+    /// Capacity of the queue, in messages.
     const QUEUE_MAX: usize = 4_096;
 
-    /// A queue in memory, of bounded size: what it has no room for is refused.
+    /// A bounded in-memory queue that refuses messages when full.
     #[derive(Default)]
     struct Queue {
         waiting: Mutex<Messages>,
     }
 
-    /// Messages one after another in one buffer.
+    /// Messages concatenated in one buffer.
     #[derive(Default)]
     struct Messages {
         bytes: Vec<u8>,
@@ -351,7 +351,7 @@ mod whole_run {
     }
 
     #[test]
-    fn an_unpaced_run_allocates_by_interval_and_not_by_message() {
+    fn unpaced_runs_allocate_per_interval_not_per_message() {
         let clock = SystemClock::new();
         let queue = Arc::new(Queue { waiting: Mutex::new(Messages::with_room()) });
         let sender =

@@ -1,5 +1,5 @@
-//! The interval logs of a result folder, read by an implementation that shares no code with ours:
-//! the Python package `hdrhistogram`.
+//! The interval logs of a result folder, read by an independent implementation: the Python package
+//! `hdrhistogram`.
 
 use std::io::Write as _;
 use std::path::Path;
@@ -17,8 +17,8 @@ use serde_json::{Value, json};
 
 const INTERVALS: u64 = 7;
 
-/// Samples of each latency in an interval. Every percentile that is compared then falls on a sample:
-/// between two of them the implementations round differently.
+/// Samples of each latency per interval. With this number every compared percentile falls on a
+/// sample; between two samples the implementations round differently.
 const SAMPLES: u64 = 50_000;
 
 const TIMELINE: Timeline =
@@ -35,7 +35,8 @@ fn samples(median_ns: f64, sigma: f64, rng: &mut Xoshiro256PlusPlus) -> LatencyH
     latency
 }
 
-/// From fractions of a microsecond to minutes, so that every part of the histograms is used.
+/// Latencies from fractions of a microsecond to minutes, so that every part of the histograms is
+/// used.
 fn interval(index: u64, rng: &mut Xoshiro256PlusPlus) -> Interval {
     Interval {
         index,
@@ -52,7 +53,7 @@ fn interval(index: u64, rng: &mut Xoshiro256PlusPlus) -> Interval {
     }
 }
 
-/// The figures of a log, as Python has them.
+/// The figures of a log as computed by Python.
 fn read_with_python(log: &Path) -> Value {
     let output = Command::new("python3")
         .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/read_hlog.py"))
@@ -70,9 +71,9 @@ fn python_reads_histograms() -> bool {
 }
 
 #[test]
-fn another_implementation_reads_the_same_percentiles_from_the_interval_logs() {
+fn python_reads_the_same_percentiles() {
     if !python_reads_histograms() {
-        // Straight to the stream, which the test harness does not hide.
+        // Straight to the stream, since the test harness hides other output.
         let line = "skipped: reading interval logs with Python needs python3 and its package \
                     hdrhistogram (pip install hdrhistogram)\n";
         std::io::stderr().write_all(line.as_bytes()).expect("standard error");

@@ -1,5 +1,5 @@
-//! What comes from outside, messages and the list of acknowledged ones, never makes anything panic,
-//! and a message that was damaged is never taken for another.
+//! Input from outside (messages, and the list of acknowledged ones) never causes a panic, and a
+//! damaged message is never taken for another one.
 
 use bench_core::audit::{AckLedger, Audit, CHUNK_LEN, LedgerError, StreamId};
 use bench_core::clock::{BootId, ClockOrigin};
@@ -13,7 +13,7 @@ use bench_core::transport::Batch;
 use proptest::prelude::*;
 use proptest::sample::Index;
 
-/// A message as a producer makes it.
+/// A message as a producer builds it.
 fn message(format: MessageFormat, sequence: u64, intended_ns: u64, lag_ns: u64) -> Vec<u8> {
     let spec = MessageSpec {
         format,
@@ -43,7 +43,7 @@ fn messages(format: MessageFormat) -> impl Strategy<Value = Vec<u8>> {
     )
 }
 
-/// How Kafka Connect passes a line on.
+/// How Kafka Connect wraps a line.
 #[derive(Debug, Clone, Copy)]
 enum Wrapping {
     /// `schemas.enable=false`.
@@ -70,14 +70,14 @@ fn wrappings() -> impl Strategy<Value = Wrapping> {
     prop::sample::select(vec![Wrapping::Text, Wrapping::Envelope])
 }
 
-/// Something that may happen to bytes on their way.
+/// Damage to bytes in transit.
 #[derive(Debug, Clone)]
 enum Damage {
     Change {
         at: Index,
         by: u8,
     },
-    /// A digit becomes another one, which leaves JSON what it is.
+    /// A digit becomes another one, which leaves JSON well-formed.
     Digit {
         at: Index,
         digit: u8,
@@ -155,7 +155,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(2_000))]
 
     #[test]
-    fn bytes_of_no_message_are_refused(mut bytes: Vec<u8>) {
+    fn random_bytes_are_refused(mut bytes: Vec<u8>) {
         prop_assert!(decode(&bytes).is_err());
         bytes.insert(0, MAGIC);
         prop_assert!(decode(&bytes).is_err());
@@ -166,7 +166,7 @@ proptest! {
     }
 
     #[test]
-    fn text_that_is_no_message_is_refused_however_it_is_wrapped(
+    fn wrapped_random_text_is_refused(
         line: String,
         wrapping in wrappings(),
     ) {
@@ -174,7 +174,7 @@ proptest! {
     }
 
     #[test]
-    fn a_damaged_binary_message_is_refused(
+    fn damaged_binary_messages_are_refused(
         message in messages(MessageFormat::Binary),
         damage in damage(),
     ) {
@@ -184,20 +184,20 @@ proptest! {
     }
 
     #[test]
-    fn a_damaged_json_message_is_refused_or_says_the_same(
+    fn damaged_json_messages_are_refused_or_equivalent(
         message in messages(MessageFormat::Json),
         damage in damage(),
     ) {
         let original = decode(&message).expect("undamaged");
-        // Other spacing is no damage, and the checksum covers the instant of sending as far as the
-        // binary form keeps it.
+        // Other spacing is not damage, and the checksum covers the sent instant only as precisely
+        // as the binary form stores it.
         if let Ok(header) = decode(&damaged(&message, &damage)) {
             prop_assert_eq!(Header { sent_ns: original.sent_ns, ..header }, original);
         }
     }
 
     #[test]
-    fn a_wrapped_message_says_what_the_bare_one_does_and_damage_is_refused(
+    fn wrapped_messages_decode_like_bare_ones(
         message in messages(MessageFormat::Json),
         wrapping in wrappings(),
         damage in damage(),
@@ -211,7 +211,7 @@ proptest! {
     }
 
     #[test]
-    fn a_cut_message_of_any_form_is_refused(
+    fn truncated_messages_are_refused(
         format in prop::sample::select(vec![MessageFormat::Json, MessageFormat::Binary]),
         wrapping in prop::option::of(wrappings()),
         (sequence, intended_ns) in (0..=SEQUENCE_MAX, any::<u64>()),
@@ -226,7 +226,7 @@ proptest! {
 }
 
 #[test]
-fn json_nested_too_deeply_is_refused() {
+fn deeply_nested_json_is_refused() {
     for field in ["payload", "unknown", "schema"] {
         let text = format!("{{\"{field}\":{}", "[".repeat(1_000_000));
         assert!(decode(text.as_bytes()).is_err());
@@ -234,7 +234,7 @@ fn json_nested_too_deeply_is_refused() {
 }
 
 #[test]
-fn only_one_wrapping_is_taken_off() {
+fn only_one_wrapping_is_removed() {
     let message = message(MessageFormat::Json, 5, 1_000, 10);
     for outer in [Wrapping::Text, Wrapping::Envelope] {
         for inner in [Wrapping::Text, Wrapping::Envelope] {
@@ -258,7 +258,7 @@ fn read_ledger(contents: &[u8]) -> Result<AckLedger, LedgerError> {
     AckLedger::read(folder.path())
 }
 
-/// A refusal names the file; what was read serves the audit.
+/// Checks that a refusal names the file, and that a ledger that was read serves the audit.
 fn check_ledger(read: Result<AckLedger, LedgerError>) {
     match read {
         Err(error) => assert!(error.to_string().contains("acked.json"), "{error}"),
@@ -274,13 +274,13 @@ fn check_ledger(read: Result<AckLedger, LedgerError>) {
     }
 }
 
-/// Numbers at which something changes, and others, up to `most`.
+/// Boundary numbers and others, up to `most`.
 fn numbers(most: u64) -> impl Strategy<Value = u64> {
     let near = move |number: u64| number - 2..=most.min(number.saturating_add(2));
     prop_oneof![0..5_u64, near(CHUNK_LEN), near(3 * CHUNK_LEN), near(most), 0..=most]
 }
 
-/// Mostly ranges of sequence numbers, first to last; some of other numbers, some reversed.
+/// Mostly valid ranges of sequence numbers; some of other numbers, some reversed.
 fn ranges() -> impl Strategy<Value = (u64, u64)> {
     let sequences = (numbers(SEQUENCE_MAX), numbers(SEQUENCE_MAX));
     let ordered = sequences.prop_map(|(a, b)| (a.min(b), a.max(b)));
@@ -307,17 +307,17 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(1_000))]
 
     #[test]
-    fn bytes_of_no_ledger_are_refused(bytes: Vec<u8>) {
+    fn random_bytes_are_not_a_ledger(bytes: Vec<u8>) {
         prop_assert!(read_ledger(&bytes).is_err());
     }
 
     #[test]
-    fn a_hostile_ledger_is_refused_or_read(text in ledger_text()) {
+    fn hostile_ledgers_are_refused_or_read(text in ledger_text()) {
         check_ledger(read_ledger(text.as_bytes()));
     }
 
     #[test]
-    fn a_damaged_ledger_is_refused_or_read(
+    fn damaged_ledgers_are_refused_or_read(
         ranges in prop::collection::vec((0..200_000_u64, 0..70_000_u64), 1..5),
         damage in damage(),
     ) {

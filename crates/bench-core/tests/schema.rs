@@ -1,4 +1,4 @@
-//! The JSON Schemas in `docs/` are those of the types, and documents satisfy them.
+//! The JSON Schemas in `docs/` match the types, and documents satisfy them.
 
 use std::collections::BTreeMap;
 
@@ -13,14 +13,14 @@ use bench_core::results::{
 use schemars::{Schema, schema_for};
 use serde_json::{Value, json};
 
-/// Compares `docs/NAME.schema.json` with what the types give now.
+/// Compares `docs/NAME.schema.json` with the schema of the types.
 fn assert_documented(name: &str, schema: &Schema) {
     let path = format!("{}/../../docs/{name}.schema.json", env!("CARGO_MANIFEST_DIR"));
     let documented = std::fs::read(&path).expect("the schema is in the documentation");
     let documented: Value = serde_json::from_slice(&documented).expect("the schema is JSON");
     assert!(
         documented == *schema.as_value(),
-        "docs/{name}.schema.json is not the schema of the types; make it anew with \
+        "docs/{name}.schema.json is not the schema of the types; regenerate it with \
          `cargo run --release -p bench-core --example run_schema {name} > docs/{name}.schema.json`"
     );
 }
@@ -158,7 +158,7 @@ fn fault() -> FaultRecord {
     }
 }
 
-/// With every optional field there.
+/// A document with every optional field.
 fn full_document() -> RunDocument {
     RunDocument {
         status: Status::Incomplete,
@@ -186,7 +186,7 @@ fn full_document() -> RunDocument {
     }
 }
 
-/// As it is written when a run starts.
+/// A document as written when a run starts.
 fn minimal_document() -> RunDocument {
     RunDocument {
         schema_version: SCHEMA_VERSION,
@@ -223,7 +223,7 @@ fn run_documents_satisfy_the_documented_schema() {
 }
 
 #[test]
-fn altered_run_documents_do_not_satisfy_the_schema() {
+fn altered_run_documents_violate_the_schema() {
     let schema = schema_for!(RunDocument);
     for (pointer, altered) in [
         ("/schema_version", json!("1")),
@@ -250,7 +250,7 @@ fn altered_run_documents_do_not_satisfy_the_schema() {
 }
 
 #[test]
-fn ledgers_satisfy_the_documented_schema_and_altered_ones_do_not() {
+fn only_unaltered_ledgers_satisfy_the_documented_schema() {
     let schema = schema_for!(LedgerFile);
     assert_documented("acked", &schema);
     let mut ledger = AckLedger::default();

@@ -1,10 +1,11 @@
-//! How long versions take, over many: `commit_versions [folder|s3] [direct|std] [VERSIONS]
-//! [CHECKPOINT_EVERY]`, where 0 is for no checkpoints, in a folder or on an embedded S3.
+//! Measures commit times over many versions: `commit_versions [folder|s3] [direct|std] [VERSIONS]
+//! [CHECKPOINT_EVERY]`, in a folder or on an embedded S3; a CHECKPOINT_EVERY of 0 disables
+//! checkpoints.
 //!
-//! Each version adds one small file. Printed are percentiles of the time from a message's submission
-//! to its acknowledgement, for each tenth of the versions.
+//! Each version adds one small file. Prints percentiles of the time from a message's submission to
+//! its acknowledgement, for each tenth of the versions.
 
-#![expect(clippy::print_stdout, reason = "it is what a benchmark is for")]
+#![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
 
 use std::error::Error;
 use std::process::ExitCode;
@@ -16,10 +17,10 @@ use bench_core::counts::Counts;
 use bench_core::durations::Durations;
 use bench_core::transport::{Batch, Publish as _};
 use bench_delta::publish::{CommitPath, Compression, DeltaPublisher, PublishConfig};
-use bench_delta::{Lake, PathStyle, S3Place, Table};
+use bench_delta::{Lake, PathStyle, S3Location, Table};
 use bench_services::embedded::{self, EmbeddedS3};
 
-/// Messages of a version.
+/// Messages per version.
 const ROWS: u32 = 100;
 
 fn main() -> ExitCode {
@@ -51,7 +52,7 @@ fn run() -> Result<(), Box<dyn Error>> {
             let (key, secret) = (server.access_key(), server.secret_key());
             let sdk = args.embedded_config_with(server.endpoint_url(), key, secret);
             let (bucket, prefix) = (server.bucket().to_owned(), "table".to_owned());
-            Lake::s3(&S3Place { bucket, prefix, style: PathStyle::Auto }, &sdk, &counts)?
+            Lake::s3(&S3Location { bucket, prefix, style: PathStyle::Auto }, &sdk, &counts)?
         }
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
@@ -79,11 +80,7 @@ fn run() -> Result<(), Box<dyn Error>> {
         let mut times = times.collect::<Result<Vec<_>, _>>()?;
         times.sort_unstable();
         let at = |part: f64| {
-            #[expect(
-                clippy::cast_possible_truncation,
-                clippy::cast_sign_loss,
-                reason = "a place in a list"
-            )]
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an index")]
             let place = ((times.len() - 1) as f64 * part).round() as usize;
             times[place] as f64 / 1e6
         };
@@ -94,7 +91,7 @@ fn run() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Commits one version; returns how long that took, nanoseconds.
+/// Commits one version; returns the time taken, nanoseconds.
 fn commit(publisher: &mut DeltaPublisher, clock: SystemClock) -> Result<u64, Box<dyn Error>> {
     let mut batch = Batch::default();
     for token in 0..ROWS {

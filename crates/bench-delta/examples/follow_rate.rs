@@ -1,4 +1,4 @@
-//! How fast a table in a folder is followed: a backlog, a file at a time, and idle.
+//! Measures how fast a table in a folder is followed: a backlog, file by file, and idle.
 //!
 //! `cargo run --release -p bench-delta --example follow_rate`
 
@@ -12,7 +12,7 @@ use bench_core::clock::{Clock as _, SystemClock};
 use bench_core::counts::Counts;
 use bench_core::transport::Receive as _;
 use bench_delta::Lake;
-use bench_delta::receive::{DeltaReceiver, FollowConfig, TableStart, YetToCome};
+use bench_delta::receive::{DeltaReceiver, FollowConfig, FollowMode, TableStart};
 use deltalake::DeltaTable;
 use deltalake::arrow::array::{ArrayRef, BinaryArray, Int64Array, RecordBatch};
 use deltalake::kernel::{DataType, PrimitiveType, StructField};
@@ -57,7 +57,7 @@ fn catch_up(versions: u64, rows: usize) {
     ));
 }
 
-/// Receives versions as they come, and then nothing for a second.
+/// Receives versions as they arrive, and then nothing for a second.
 fn keep_up(versions: u64, rows: usize, poll_interval: Duration) {
     let table = Table::create();
     let file = file_of(rows);
@@ -84,7 +84,7 @@ fn keep_up(versions: u64, rows: usize, poll_interval: Duration) {
         follower.receive(idle_until_ns, |_| ()).expect("nothing");
     }
     say(&format!(
-        "a version of {rows} rows from commit to hand: p50 {} us, p99 {} us, looking every \
+        "a version of {rows} rows from commit to receipt: p50 {} us, p99 {} us, polling every \
          {poll_interval:?}; {} gets in an idle second",
         at(50),
         at(99),
@@ -107,7 +107,7 @@ impl Table {
     fn create() -> Self {
         let folder = tempfile::tempdir_in(scratch()).expect("a folder");
         let counts = Counts::default();
-        let lake = Lake::folder(folder.path(), &counts).expect("a place");
+        let lake = Lake::folder(folder.path(), &counts).expect("a lake");
         let runtime = Runtime::new().expect("a runtime");
         let column = |name: &str| {
             StructField::new(name.to_owned(), DataType::Primitive(PrimitiveType::Binary), true)
@@ -138,7 +138,7 @@ impl Table {
     fn follow(&self, start: TableStart, poll: Duration, counts: &Counts) -> DeltaReceiver {
         let config = FollowConfig {
             start,
-            yet_to_come: YetToCome::NextVersion,
+            mode: FollowMode::NextVersion,
             poll_interval: poll,
             read_ahead_bytes: 64 << 20,
             wait_for_table: Duration::ZERO,
@@ -148,13 +148,13 @@ impl Table {
     }
 }
 
-/// Memory rather than a disk, where there is such a folder.
+/// A folder in memory, if there is one.
 fn scratch() -> &'static Path {
     let memory = Path::new("/dev/shm");
     if memory.is_dir() { memory } else { Path::new(".") }
 }
 
-/// A file of messages, as a producer writes it.
+/// A file of messages, in the format of a producer.
 fn file_of(rows: usize) -> Vec<u8> {
     let rows_of_bytes = std::iter::repeat_n([7_u8; MESSAGE_BYTES], rows);
     let sequence = Int64Array::from_iter_values((0_i64..).take(rows));

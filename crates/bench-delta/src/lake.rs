@@ -1,13 +1,14 @@
-//! Where a table lies, and the store that it is reached through.
+//! The location of a table and the store that gives access to it.
 
 mod bucket;
 mod hint;
+mod hooked;
 mod http;
 pub(crate) mod io;
 mod keys;
-mod objects;
+mod location;
+mod log;
 mod outage;
-mod place;
 mod prepare;
 mod requests;
 
@@ -28,58 +29,57 @@ use deltalake::logstore::{LogStoreRef, StorageConfig, default_logstore};
 use url::Url;
 
 use crate::DeltaError;
-use hint::Hinted;
-use http::CountedConnector;
+use hint::HintCheck;
+use hooked::HookedStore;
+use http::CountingConnector;
 use keys::SdkKeys;
-use objects::Counted;
+pub use location::{PathStyle, S3Location};
 use outage::Outage;
-pub use place::{PathStyle, S3Place};
 pub use prepare::{Access, prepare_folder, prepare_s3};
 use requests::Requests;
 
-/// Longest wait for a connection.
+/// Connect timeout.
 const CONNECT_TIMEOUT_MAX: Duration = Duration::from_secs(5);
 
-/// Tries of a request after the first.
+/// Retries of a request after the first attempt.
 const RETRIES_MAX: usize = 10;
 
-/// First and longest wait before a request is tried again.
+/// First and longest delay before a retry.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
 
-/// Where a table lies and how it is reached. Cheap to clone, and good for any number of threads and
-/// runtimes at once: connections to S3 live on a runtime of their own.
+/// The location of a table and the store behind it. Cheap to clone, and usable from any number of
+/// threads and runtimes at once: connections to S3 live on a runtime of their own.
 ///
 /// # Requests
-/// All are counted: on S3 as the HTTP requests that they are, each try by itself, and in a folder as
-/// the operations that would be requests on S3. The counts are `put_requests` (POST and COPY among
-/// them, which cost the same), `get_requests`, `list_requests`, `head_requests`, `delete_requests`
-/// (one for many objects on S3), `bytes_written` and `bytes_read` (bodies), and `requests_retried`:
-/// requests that were sent again, by whatever layer, after the same one was answered by 408, 429 or
-/// 5xx or broke off.
+/// Every request is counted: on S3 as HTTP requests, one per attempt; in a folder as the operations
+/// that would be requests on S3. The counts are `put_requests` (including POST and COPY, which cost
+/// the same), `get_requests`, `list_requests`, `head_requests`, `delete_requests` (one for many
+/// objects on S3), `bytes_written` and `bytes_read` (bodies), and `requests_retried`: requests sent
+/// again, by any layer, after the same request got status 408, 429 or 5xx or its connection broke.
 ///
 /// # Failures
-/// A request that S3 answers by 408, 429 or 5xx, or whose connection fails, is tried again for the
-/// SDK's time-out of one attempt in all, at most ten times, after 50 ms and up to 1 s. A single try
-/// has the same time-out, so that an operation ends within two of them.
+/// A request that S3 answers with 408, 429 or 5xx, or whose connection fails, is retried for as
+/// long as the SDK's attempt timeout, at most ten times, with delays from 50 ms to 1 s. Each
+/// attempt has the same timeout, so an operation ends within twice that time.
 ///
-/// `PutMode::Create` is a PUT with `If-None-Match: *`, or a hard link in a folder: of several writers
-/// of one object, one wins. What the others see on S3 needs care:
-/// - `AlreadyExists` need not mean that another writer was faster. A PUT may have been stored although
-///   its answer was lost (5xx, or a connection that closed before the answer), and its repeat finds
-///   the object of the first try. Read the object to find out whose it is.
-/// - `AlreadyExists` need not even mean that there is an object: S3 answers 409 while it deals with
-///   another write, which may then fail. If the object is not there, put it again.
-/// - After another error the object may be there, since a create that timed out or was cut off is not
-///   repeated. Read it before saying that it failed.
+/// `PutMode::Create` is a PUT with `If-None-Match: *`, or a hard link in a folder: of several
+/// writers of one object, one wins. On S3 the others must be careful:
+/// - `AlreadyExists` does not prove that another writer was faster. A PUT may have been stored
+///   although its response was lost (5xx, or a connection that closed early), and the retry then
+///   finds the object of the first attempt. Read the object to find out whose it is.
+/// - `AlreadyExists` does not even prove that the object exists: S3 answers 409 while another write
+///   is in progress, and that write may fail. If the object does not exist, put it again.
+/// - After any other error the object may exist, since a create that timed out or was cut off is
+///   not retried. Read it before reporting a failure.
 ///
-/// Nothing here calls fsync on files in a folder.
+/// Files in a folder are never fsynced.
 #[derive(Clone)]
 pub struct Lake(Arc<Inner>);
 
 struct Inner {
     uri: String,
-    /// Where delta-rs takes the table to lie: at the root of a store of this kind. It decodes the
-    /// path of a URL once more than it encodes it, so that a folder named `a%20b` would be `a b`.
+    /// The table's location as delta-rs sees it: the root of a store of this kind. delta-rs decodes
+    /// a URL's path once more than it encodes it, which would decode the `%20` in a folder's name.
     location: Url,
     /// Rooted at the table.
     table: Arc<dyn ObjectStore>,
@@ -87,7 +87,7 @@ struct Inner {
 }
 
 impl Lake {
-    /// A table in a folder, which need not be there yet.
+    /// Creates a handle to a table in a folder, which need not exist yet.
     pub fn folder(path: &Path, counts: &Counts) -> Result<Self, DeltaError> {
         let failed = |error| DeltaError::Folder {
             attempted: format!("find the folder {}", path.display()),
@@ -99,21 +99,26 @@ impl Lake {
         let uri = Url::from_directory_path(&absolute)
             .map_err(|()| failed(std::io::ErrorKind::InvalidFilename.into()))?;
         let uri = uri.as_str().trim_end_matches('/').to_owned();
-        let store = Counted::new(LocalFileSystem::new(), Requests::new(counts));
+        let store = HookedStore::new(LocalFileSystem::new(), Requests::new(counts));
         Ok(Self::new(uri, root_url("file:///")?, prefix, Arc::new(store), Outage::default()))
     }
 
-    /// A table on S3, with the SDK's credentials, region, endpoint and time-out. Nothing is asked
-    /// yet.
-    pub fn s3(place: &S3Place, sdk: &SdkConfig, counts: &Counts) -> Result<Self, DeltaError> {
-        let uri = place.uri();
+    /// Creates a handle to a table on S3, with the SDK's credentials, region, endpoint and timeout.
+    /// Sends no request.
+    pub fn s3(
+        s3_location: &S3Location,
+        sdk: &SdkConfig,
+        counts: &Counts,
+    ) -> Result<Self, DeltaError> {
+        let uri = s3_location.uri();
         let failed = |error| DeltaError::store(format!("use {uri}"), &error);
-        let prefix = ObjectPath::parse(&place.prefix).map_err(|error| failed(error.into()))?;
+        let prefix =
+            ObjectPath::parse(&s3_location.prefix).map_err(|error| failed(error.into()))?;
         let outage = Outage::default();
         let connector =
-            CountedConnector::new(io::runtime()?, Requests::new(counts), outage.clone());
-        let store = s3_store(place, sdk, connector).map_err(failed)?;
-        let location = root_url(&format!("s3://{}/", place.bucket))?;
+            CountingConnector::new(io::runtime()?, Requests::new(counts), outage.clone());
+        let store = s3_store(s3_location, sdk, connector).map_err(failed)?;
+        let location = root_url(&format!("s3://{}/", s3_location.bucket))?;
         Ok(Self::new(uri, location, prefix, Arc::new(store), outage))
     }
 
@@ -128,7 +133,7 @@ impl Lake {
         Self(Arc::new(Inner { uri, location, table, outage }))
     }
 
-    /// A table in a store of a test's own.
+    /// Creates a handle to a table in a test's own store.
     #[cfg(test)]
     pub(crate) fn over(store: Arc<dyn ObjectStore>) -> Self {
         let (uri, root) = ("memory:///".to_owned(), ObjectPath::default());
@@ -142,20 +147,22 @@ impl Lake {
         &self.0.table
     }
 
-    /// delta-rs' view of the table, through the same store, without a `_last_checkpoint` that names a
-    /// checkpoint which is not there.
+    /// The same store for delta-rs, which hides a `_last_checkpoint` that names a missing
+    /// checkpoint.
     #[must_use]
     pub fn log_store(&self) -> LogStoreRef {
-        let table = Arc::new(Hinted(Arc::clone(&self.0.table)));
+        let check = HintCheck(Arc::clone(&self.0.table));
+        let table = Arc::new(HookedStore::new(Arc::clone(&self.0.table), check));
         let root = Arc::clone(&table);
         default_logstore(table, root, &self.0.location, &StorageConfig::default())
     }
 
-    /// Why the storage does not answer at the moment; nothing while it does, and in folders.
+    /// The reason why the storage does not respond at the moment; `None` while it does, and for
+    /// folders.
     #[must_use]
     pub fn outage(&self) -> Option<String> {
         let reason = self.0.outage.reason()?;
-        Some(format!("the storage of {} does not answer: {reason}", self.0.uri))
+        Some(format!("the storage of {} does not respond: {reason}", self.0.uri))
     }
 
     /// The table's address: `s3://bucket/prefix` or `file:///folder`.
@@ -171,15 +178,15 @@ impl fmt::Debug for Lake {
     }
 }
 
-/// The store of a whole bucket.
+/// Builds the store of a whole bucket.
 fn s3_store(
-    place: &S3Place,
+    s3_location: &S3Location,
     sdk: &SdkConfig,
-    connector: CountedConnector,
+    connector: CountingConnector,
 ) -> deltalake::logstore::object_store::Result<AmazonS3> {
     let endpoint = AwsService::S3.endpoint(sdk);
-    let is_path_style = place.is_path_style(endpoint.as_deref());
-    let timeout = place::timeout(sdk);
+    let is_path_style = s3_location.is_path_style(endpoint.as_deref());
+    let timeout = location::timeout(sdk);
     let is_http = endpoint.as_ref().is_some_and(|url| url.starts_with("http://"));
     let client = ClientOptions::new()
         .with_timeout(timeout)
@@ -187,8 +194,8 @@ fn s3_store(
         .with_allow_http(is_http);
     let (init_backoff, max_backoff) = BACKOFF;
     let mut builder = AmazonS3Builder::new()
-        .with_bucket_name(&place.bucket)
-        .with_region(place::region(sdk))
+        .with_bucket_name(&s3_location.bucket)
+        .with_region(location::region(sdk))
         .with_credentials(Arc::new(SdkKeys::new(sdk)))
         .with_virtual_hosted_style_request(!is_path_style)
         .with_client_options(client)
@@ -202,13 +209,13 @@ fn s3_store(
         builder = builder.with_endpoint(if is_path_style {
             endpoint
         } else {
-            place::with_bucket(&endpoint, &place.bucket)
+            location::with_bucket(&endpoint, &s3_location.bucket)
         });
     }
     builder.build()
 }
 
-/// The root of a store, as delta-rs names it.
+/// The root URL of a store, in the form delta-rs expects.
 fn root_url(url: &str) -> Result<Url, DeltaError> {
     Url::parse(url).map_err(|error| DeltaError::Store {
         attempted: format!("use {url}"),

@@ -1,41 +1,41 @@
-//! The log of a table as the storage lists it, and whether a state of the table can be made of it.
+//! A table's log as listed by the storage, and whether it is complete.
 //!
-//! Readers of the protocol differ in what they make of a damaged log: some pass over an entry that is
-//! empty, or over versions that are missing before the first one that is there. Here every version
-//! from the last checkpoint on has to be there and has to hold an action.
+//! Implementations of the protocol treat damaged logs differently: some skip an empty entry, or
+//! versions missing before the first existing one. Here every version since the last checkpoint
+//! must exist and contain an action.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use deltalake::logstore::object_store::{self, ObjectMeta, ObjectStoreExt as _, path::Path};
-use deltalake::{DeltaTableError, ObjectStore};
+use deltalake::DeltaTableError;
+use deltalake::logstore::object_store::ObjectMeta;
+use deltalake::logstore::object_store::path::Path;
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use serde::de::{DeserializeOwned, IgnoredAny};
 
-use crate::error::table_reason;
-use crate::{DeltaError, Lake};
+use crate::reason::table_reason;
 
 /// The log's folder.
 const FOLDER: &str = "_delta_log";
 
-/// Entries that are read at the same time.
+/// Entries read concurrently.
 const READS: usize = 16;
 
-/// How often a log with a gap is listed: a clean-up under way removes entries while they are listed.
+/// How often a log with a gap is listed: a clean-up in progress removes entries during the listing.
 const LISTINGS_MAX: usize = 3;
 
-/// The wait before the log is listed again.
+/// The delay before the log is listed again.
 const LISTING_WAIT: Duration = Duration::from_millis(100);
 
-/// Why no state of a table can be made of its log.
+/// Why a table cannot be loaded from its log.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LogError {
-    /// A log entry is not what the Delta protocol says.
+    /// A log entry violates the Delta protocol.
     #[error(
-        "version {version} of {uri} has a log entry that cannot be read: {problem}; restore {}, or \
-         use another table with --lake-path", entry_path(*version)
+        "version {version} of {uri} has an unreadable log entry: {problem}; restore {}, or use \
+         another table with --lake-path", entry_path(*version)
     )]
     Entry {
         /// The table.
@@ -45,36 +45,36 @@ pub enum LogError {
         /// What is wrong.
         problem: String,
     },
-    /// Versions are missing, and no checkpoint stands in for them.
+    /// Versions are missing, and no checkpoint covers them.
     #[error(
-        "{} missing from the log of {uri}, although version {next} is there and no checkpoint \
-         covers the gap; restore {}, or use another table with --lake-path",
+        "{} missing from the log of {uri}, but version {next} exists and no checkpoint covers the \
+         gap; restore {}, or use another table with --lake-path",
         versions_are(*first, *last), entry_path(*first)
     )]
     Gap {
         /// The table.
         uri: String,
-        /// The first version that is missing.
+        /// The first missing version.
         first: u64,
-        /// The last one.
+        /// The last missing version.
         last: u64,
         /// The version after the gap.
         next: u64,
     },
-    /// The checkpoint that readers begin with is damaged or missing.
+    /// The checkpoint that readers start from is damaged or missing.
     #[error(
-        "checkpoint {version} of {uri} cannot be read: {problem}; restore it, or use another table \
+        "checkpoint {version} of {uri} is unreadable: {problem}; restore it, or use another table \
          with --lake-path"
     )]
     Checkpoint {
         /// The table.
         uri: String,
-        /// The version that it is a checkpoint of.
+        /// The version of the checkpoint.
         version: u64,
         /// What is wrong.
         problem: String,
     },
-    /// The log is whole, and still no state can be made of it.
+    /// The log is complete, but the table cannot be loaded from it.
     #[error("version {version} of {uri} cannot be loaded from its log: {problem}")]
     State {
         /// The table.
@@ -95,23 +95,23 @@ fn versions_are(first: u64, last: u64) -> String {
     }
 }
 
-/// The path of a version's entry in the log, from the table on.
+/// The path of a version's log entry, relative to the table.
 pub(crate) fn entry_path(version: u64) -> Path {
     Path::from(format!("{FOLDER}/{version:020}.json"))
 }
 
-/// The log's folder, from the table on.
+/// The log's folder, relative to the table.
 pub(crate) fn folder() -> Path {
     Path::from(FOLDER)
 }
 
-/// The path after which everything of this version and of later ones is listed.
+/// The path after which this version and later ones are listed.
 pub(crate) fn before(version: u64) -> Path {
     Path::from(format!("{FOLDER}/{version:020}"))
 }
 
-/// The actions of a log entry, one a line, as far as `T` knows them; what is wrong with the entry
-/// otherwise. An entry has at least one.
+/// The actions of a log entry, one per line, of the fields that `T` knows; or what is wrong with
+/// the entry. An entry has at least one action.
 pub(crate) fn actions<T: DeserializeOwned>(entry: &[u8]) -> Result<Vec<T>, String> {
     let mut actions = Vec::new();
     let lines = entry.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
@@ -127,7 +127,7 @@ pub(crate) fn actions<T: DeserializeOwned>(entry: &[u8]) -> Result<Vec<T>, Strin
     match (actions.is_empty(), entry.is_empty()) {
         (false, _) => Ok(actions),
         (true, true) => Err("it is empty".to_owned()),
-        (true, false) => Err("it has no action".to_owned()),
+        (true, false) => Err("it contains no action".to_owned()),
     }
 }
 
@@ -142,56 +142,26 @@ pub(crate) trait Source: Sync {
     /// All objects of the log.
     async fn list(&self) -> Result<Vec<ObjectMeta>, Self::Error>;
 
-    /// The entry of a version, if it is there.
+    /// The entry of a version, if it exists.
     async fn entry(&self, version: u64) -> Result<Option<Bytes>, Self::Error>;
 }
 
-/// The log of a table, read without retries: the caller retries.
-#[async_trait]
-impl Source for Lake {
-    type Error = DeltaError;
-
-    fn uri(&self) -> &str {
-        Self::uri(self)
-    }
-
-    async fn list(&self) -> Result<Vec<ObjectMeta>, DeltaError> {
-        let listed = self.store().list(Some(&folder())).try_collect().await;
-        let attempted = || format!("list the log of {}", Self::uri(self));
-        listed.map_err(|error| DeltaError::store(attempted(), &error))
-    }
-
-    async fn entry(&self, version: u64) -> Result<Option<Bytes>, DeltaError> {
-        object(self, &entry_path(version)).await
-    }
-}
-
-/// An object of the table, if it is there.
-pub(crate) async fn object(lake: &Lake, path: &Path) -> Result<Option<Bytes>, DeltaError> {
-    let read = async { lake.store().get(path).await?.bytes().await };
-    match read.await {
-        Ok(bytes) => Ok(Some(bytes)),
-        Err(object_store::Error::NotFound { .. }) => Ok(None),
-        Err(error) => Err(DeltaError::store(format!("read {path} of {}", lake.uri()), &error)),
-    }
-}
-
-/// A version that is in the log.
+/// A version in the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Listed {
     pub(crate) version: u64,
-    /// When its entry was written, by the clock of the storage, ms since 1970.
+    /// When its entry was written by the storage's clock, milliseconds since 1970.
     pub(crate) modified_ms: i64,
     size_bytes: u64,
 }
 
-/// What the storage lists of a log.
+/// A log as listed by the storage.
 #[derive(Debug, Default)]
 pub(crate) struct Log {
     uri: String,
     /// Oldest first.
     entries: Vec<Listed>,
-    /// The newest checkpoint of which all parts are there.
+    /// The newest complete checkpoint.
     checkpoint: Option<Checkpoint>,
 }
 
@@ -202,20 +172,20 @@ struct Checkpoint {
 }
 
 impl Log {
-    /// What these objects of the table's log are.
+    /// Classifies the listed objects of a table's log.
     pub(crate) fn of(uri: &str, objects: &[ObjectMeta]) -> Self {
         let mut log = Self { uri: uri.to_owned(), ..Self::default() };
-        // By version and, of those in parts, how many there are to be.
+        // By version and expected number of parts.
         let mut checkpoints: BTreeMap<(u64, usize), Vec<u64>> = BTreeMap::new();
         for object in objects.iter().filter(|object| object.location.parts().count() == 2) {
             let name = object.location.filename().unwrap_or_default();
-            match Name::of(name) {
-                Some(Name::Entry(version)) => log.entries.push(Listed {
+            match LogFile::of(name) {
+                Some(LogFile::Entry(version)) => log.entries.push(Listed {
                     version,
                     modified_ms: object.last_modified.timestamp_millis(),
                     size_bytes: object.size,
                 }),
-                Some(Name::Checkpoint { version, parts }) => {
+                Some(LogFile::Checkpoint { version, parts }) => {
                     checkpoints.entry((version, parts)).or_default().push(object.size);
                 }
                 None => {}
@@ -228,31 +198,31 @@ impl Log {
         log
     }
 
-    /// The newest version that is there, if there is one.
+    /// The newest existing version.
     pub(crate) fn newest(&self) -> Option<u64> {
         let entry = self.entries.last().map(|listed| listed.version);
         entry.max(self.checkpoint())
     }
 
-    /// The version that readers begin with, where it is not the first one.
+    /// The version that readers start from, unless it is the first.
     pub(crate) fn checkpoint(&self) -> Option<u64> {
         self.checkpoint.map(|checkpoint| checkpoint.version)
     }
 
-    /// The oldest entry that is there.
+    /// The oldest existing entry.
     pub(crate) fn oldest_entry(&self) -> Option<u64> {
         self.entries.first().map(|listed| listed.version)
     }
 
-    /// The entries up to the newest one, without gaps.
+    /// The newest entries without a gap.
     pub(crate) fn kept(&self) -> &[Listed] {
-        // A clean-up under way removes them in no certain order.
+        // A clean-up in progress removes entries in no particular order.
         let entries = self.entries.as_slice();
         let gap = entries.windows(2).rposition(|pair| pair[0].version + 1 != pair[1].version);
         &entries[gap.map_or(0, |gap| gap + 1)..]
     }
 
-    /// Whether every version since the first can be read by itself, as far as the listing tells.
+    /// Whether every version since the first is listed.
     pub(crate) fn is_from_the_first(&self) -> bool {
         let (first, last) = (self.kept().first(), self.kept().last());
         first.is_some_and(|first| first.version == 0)
@@ -260,13 +230,13 @@ impl Log {
             && self.entries.iter().all(|listed| listed.size_bytes > 0)
     }
 
-    /// The entries that are read after the checkpoint, or all of them.
+    /// The entries after the checkpoint, or all of them.
     fn since_checkpoint(&self) -> &[Listed] {
         let first = self.checkpoint().map_or(0, |version| version + 1);
         &self.entries[self.entries.partition_point(|listed| listed.version < first)..]
     }
 
-    /// Whether a state can be made of it, as far as the listing tells.
+    /// Checks that the table can be loaded, as far as the listing shows.
     pub(crate) fn check(&self) -> Result<(), LogError> {
         let uri = || self.uri.clone();
         if let Some(Checkpoint { version, is_empty: true }) = self.checkpoint {
@@ -289,8 +259,8 @@ impl Log {
     }
 }
 
-/// Lists a log and reads what has come since its last checkpoint: all of it is there and whole, or
-/// this is the error. Nothing if there is no log.
+/// Lists a log and reads the entries since its last checkpoint: all of them must exist and be
+/// intact. `None` if there is no log.
 pub(crate) async fn checked<S: Source>(source: &S) -> Result<Option<Log>, S::Error> {
     let mut listings = 0;
     loop {
@@ -313,7 +283,7 @@ pub(crate) async fn checked<S: Source>(source: &S) -> Result<Option<Log>, S::Err
     }
 }
 
-/// What is wrong with the first entry that is damaged, of those that a state is made of.
+/// The error of the first damaged entry after the checkpoint.
 async fn check_entries<S: Source>(source: &S, log: &Log) -> Result<Option<LogError>, S::Error> {
     let versions: Vec<_> = log.since_checkpoint().iter().map(|listed| listed.version).collect();
     let entries = futures_util::stream::iter(versions)
@@ -321,7 +291,7 @@ async fn check_entries<S: Source>(source: &S, log: &Log) -> Result<Option<LogErr
         .buffered(READS);
     let mut entries = std::pin::pin!(entries);
     while let Some((version, entry)) = entries.try_next().await? {
-        // An entry that was cleaned up just now is missed later, by the reader that needs it.
+        // An entry that was cleaned up just now is noticed later, by the reader that needs it.
         let Some(entry) = entry else { continue };
         if let Err(problem) = actions::<IgnoredAny>(&entry) {
             let uri = source.uri().to_owned();
@@ -331,7 +301,7 @@ async fn check_entries<S: Source>(source: &S, log: &Log) -> Result<Option<LogErr
     Ok(None)
 }
 
-/// Why delta-rs cannot load a log that is whole as far as its entries go.
+/// Why delta-rs cannot load a log whose entries are intact.
 pub(crate) fn unloadable(log: &Log, error: &DeltaTableError) -> LogError {
     let (uri, problem) = (log.uri.clone(), table_reason(error));
     match log.checkpoint() {
@@ -340,34 +310,34 @@ pub(crate) fn unloadable(log: &Log, error: &DeltaTableError) -> LogError {
     }
 }
 
-/// Whether a file could not be decoded. The entries were read before, so it is a checkpoint's.
+/// Whether a file could not be decoded. The entries were read before, so it is a checkpoint.
 fn is_undecodable(error: &DeltaTableError) -> bool {
     let text = error.to_string();
     ["Parquet", "Arrow", "External"].iter().any(|word| text.contains(word))
 }
 
-/// Where the last checkpoint is named, from the table on.
+/// The file that names the last checkpoint, relative to the table.
 pub(crate) fn hint_path() -> Path {
     Path::from(format!("{FOLDER}/_last_checkpoint"))
 }
 
-/// The path of a version's checkpoint where it is one file, from the table on.
+/// The path of a version's checkpoint in a single file, relative to the table.
 pub(crate) fn checkpoint_path(version: u64) -> Path {
     Path::from(format!("{FOLDER}/{version:020}.checkpoint.parquet"))
 }
 
-/// What a name in the log's folder stands for.
+/// The meaning of a file name in the log's folder.
 #[derive(Debug, PartialEq, Eq)]
-enum Name {
+enum LogFile {
     Entry(u64),
-    /// All of a checkpoint, or one of so many parts.
+    /// A whole checkpoint, or one of several parts.
     Checkpoint {
         version: u64,
         parts: usize,
     },
 }
 
-impl Name {
+impl LogFile {
     fn of(name: &str) -> Option<Self> {
         let (digits, rest) = name.split_once('.')?;
         let is_version = digits.len() == 20 && digits.bytes().all(|byte| byte.is_ascii_digit());
@@ -392,7 +362,7 @@ mod tests {
 
     use super::*;
 
-    /// A log in which these objects lie, each of this size.
+    /// A log of these objects, each of this size.
     fn log_of(objects: &[(&str, u64)]) -> Log {
         let object = |(name, size): &(&str, u64)| ObjectMeta {
             location: Path::from(format!("{FOLDER}/{name}")),
@@ -405,7 +375,7 @@ mod tests {
         Log::of("memory:///", &objects)
     }
 
-    /// Entries of these versions and checkpoints, of which `file` names the form.
+    /// Entries of these versions, and checkpoints in the form given by `file`.
     fn log_with(entries: &[u64], checkpoints: &[String]) -> Log {
         let entries = entries.iter().map(|version| format!("{version:020}.json"));
         let names: Vec<_> = entries.chain(checkpoints.iter().cloned()).collect();
@@ -418,7 +388,7 @@ mod tests {
     }
 
     #[test]
-    fn gaps_are_named_unless_a_checkpoint_covers_them() {
+    fn gaps_without_checkpoint_are_reported() {
         for (entries, checkpoints, expected) in [
             (&[0, 1, 2][..], vec![], None),
             (&[0, 1, 3], vec![], Some((2, 2, 3))),
@@ -452,7 +422,7 @@ mod tests {
     }
 
     #[test]
-    fn empty_objects_are_damage_only_where_they_are_read() {
+    fn empty_objects_matter_only_when_read() {
         let entry = |version: u64| format!("{version:020}.json");
         let first = [entry(0), entry(1), entry(2), checkpoint(1, "parquet")];
         let sizes = |sizes: [u64; 4]| {
@@ -463,13 +433,16 @@ mod tests {
         let covered = sizes([7, 0, 7, 7]);
         assert_eq!((covered.check(), covered.is_from_the_first()), (Ok(()), false));
         let error = sizes([7, 7, 0, 7]).check().expect_err("damaged").to_string();
-        assert!(error.starts_with("version 2 of memory:/// has a log entry"), "{error}");
+        assert!(
+            error.starts_with("version 2 of memory:/// has an unreadable log entry"),
+            "{error}"
+        );
         let error = sizes([7, 7, 7, 0]).check().expect_err("damaged").to_string();
-        assert!(error.starts_with("checkpoint 1 of memory:/// cannot be read: it is"), "{error}");
+        assert!(error.starts_with("checkpoint 1 of memory:/// is unreadable: it is"), "{error}");
     }
 
     #[test]
-    fn names_that_are_no_part_of_the_log_are_passed_over() {
+    fn foreign_file_names_are_ignored() {
         let log = log_of(&[
             ("00000000000000000000.json", 7),
             ("0.json", 7),
@@ -484,7 +457,7 @@ mod tests {
     }
 
     #[test]
-    fn kept_entries_have_no_gap() {
+    fn kept_entries_are_contiguous() {
         let log = log_with(&[0, 1, 4, 5, 6], &[checkpoint(4, "parquet")]);
         let kept: Vec<_> = log.kept().iter().map(|listed| listed.version).collect();
         assert_eq!((kept, log.oldest_entry()), (vec![4, 5, 6], Some(0)));
@@ -494,7 +467,7 @@ mod tests {
     }
 
     #[test]
-    fn an_entry_has_an_action() {
+    fn entries_need_an_action() {
         let found = |entry: &str| actions::<IgnoredAny>(entry.as_bytes());
         for good in [
             "{\"commitInfo\":{}}",
@@ -506,8 +479,8 @@ mod tests {
         }
         for (bad, expected) in [
             ("", "it is empty"),
-            ("\n \n", "it has no action"),
-            ("{ }", "it has no action"),
+            ("\n \n", "it contains no action"),
+            ("{ }", "it contains no action"),
             ("{\"commitInfo\":{}}\n{\"add\":{\"pa", "line 2: EOF"),
             ("{\"commitInfo\":{}} {\"add\":{}}", "line 1: trailing"),
             ("[]", "line 1 is not a JSON object"),

@@ -1,10 +1,10 @@
-//! Keeping a table in shape between runs, or during one: compaction and vacuum.
+//! Maintenance of a table between or during runs: compaction and vacuum.
 //!
-//! Both leave the rows as they are, in their order, and whoever follows the table undisturbed:
-//! compaction marks its files as holding nothing new, and vacuum removes only what has left the
-//! table for long enough.
+//! Both keep the rows and their order and do not disturb followers: compaction marks its files as
+//! holding no new data, and vacuum removes only files that left the table long enough ago.
 
 mod commit;
+mod error;
 mod plan;
 mod rewrite;
 
@@ -19,89 +19,41 @@ use deltalake::{DeltaTable, Path};
 use futures_util::TryStreamExt as _;
 
 use crate::{DeltaError, Lake, log};
+pub use error::MaintenanceError;
 use plan::Candidate;
 use rewrite::Rewriter;
 
-/// What a compaction did.
+/// The result of a compaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Optimized {
-    /// The version that it committed; nothing if there was nothing to do.
+    /// The committed version; `None` if there was nothing to do.
     pub version: Option<u64>,
-    /// Files that were replaced.
+    /// Files replaced.
     pub files_removed: u64,
-    /// Their size.
+    /// Bytes of the replaced files.
     pub bytes_removed: u64,
-    /// Files that hold their rows now.
+    /// Files written in their place.
     pub files_added: u64,
-    /// Their size.
+    /// Bytes of the new files.
     pub bytes_added: u64,
 }
 
-/// What a vacuum removed, or would remove.
+/// The files that a vacuum removed, or would remove.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Vacuumed {
-    /// The files, from the table on. Some may have been removed by an earlier vacuum: the log names
+    /// The files, relative to the table. An earlier vacuum may have removed some: the log lists
     /// them for as long as it knows of them.
     pub files: Vec<String>,
-    /// Whether they are still there.
+    /// Whether they were only listed.
     pub dry_run: bool,
 }
 
-/// Why a table could not be kept in shape.
-#[derive(Debug, thiserror::Error)]
-pub enum MaintenanceError {
-    /// The table is not there.
-    #[error("there is no Delta table at {uri}; name another place with --lake-path")]
-    NoTable {
-        /// Where it was looked for.
-        uri: String,
-    },
-    /// Another writer changed what was to be replaced.
-    #[error("{uri} was not compacted: {reason}; try again while nothing else changes it")]
-    Conflict {
-        /// The table.
-        uri: String,
-        /// What the other one did.
-        reason: String,
-    },
-    /// The table does not let its files be removed so soon.
-    #[error(
-        "files of {uri} are kept for {least:?} after they have left the table, and {asked:?} were \
-         asked for: somebody may be reading them; ask for as long, or shorten the table's own \
-         delta.deletedFileRetentionDuration"
-    )]
-    RetentionTooShort {
-        /// The table.
-        uri: String,
-        /// What was asked for.
-        asked: Duration,
-        /// What the table says.
-        least: Duration,
-    },
-    /// A data file could not be read or written.
-    #[error("failed to {attempted}: {problem}")]
-    DataFile {
-        /// What was attempted on what.
-        attempted: String,
-        /// What went wrong.
-        problem: String,
-    },
-}
-
-impl MaintenanceError {
-    /// Whether other options help.
-    #[must_use]
-    pub fn is_usage(&self) -> bool {
-        matches!(self, Self::NoTable { .. } | Self::RetentionTooShort { .. })
-    }
-}
-
-/// Merges small files, each partition's by itself, into ones of about `target_file_bytes`, as far as
-/// they follow one another in the order in which they were written. Files of that size are left
-/// alone. Takes memory for one such file and one row group. Needs a Tokio runtime.
+/// Merges small files into files of about `target_file_bytes`, each partition separately, as long
+/// as they are neighbours in the order in which they were written. Files of that size are left
+/// alone. Needs memory for one such file and one row group, and a Tokio runtime.
 ///
-/// Other writers may go on meanwhile; if they change the table's settings or remove the same files,
-/// nothing is changed.
+/// Other writers may continue meanwhile; if they change the table's settings or remove the same
+/// files, nothing is changed.
 pub async fn optimize(lake: &Lake, target_file_bytes: u64) -> Result<Optimized, DeltaError> {
     let snapshot = load(lake).await?;
     let unable = |error| DeltaError::table(format!("compact {}", lake.uri()), &error);
@@ -133,7 +85,7 @@ pub async fn optimize(lake: &Lake, target_file_bytes: u64) -> Result<Optimized, 
             Ok(done)
         }
         Err(error) => {
-            // Only what is certainly in no version may go.
+            // Delete only what is certainly in no version.
             if matches!(error, DeltaError::Maintenance(MaintenanceError::Conflict { .. })) {
                 rewriter.discard().await;
             }
@@ -142,9 +94,9 @@ pub async fn optimize(lake: &Lake, target_file_bytes: u64) -> Result<Optimized, 
     }
 }
 
-/// Removes the files that left the table at least `retention` ago, after a compaction for instance;
-/// with `dry_run`, only names them. Files that no version has ever named are left alone: a writer may
-/// be about to commit them. Needs a Tokio runtime.
+/// Removes the files that left the table at least `retention` ago, for instance after a compaction;
+/// with `dry_run`, only lists them. Files that no version has ever named are left alone, since a
+/// writer may be about to commit them. Needs a Tokio runtime.
 pub async fn vacuum(
     lake: &Lake,
     retention: Duration,
@@ -174,7 +126,7 @@ async fn load(lake: &Lake) -> Result<EagerSnapshot, DeltaError> {
     }
 }
 
-/// The files to merge, those of each new file together and in order.
+/// The files to merge: one list, in order, per new file.
 async fn bins(
     lake: &Lake,
     snapshot: &EagerSnapshot,
@@ -185,10 +137,10 @@ async fn bins(
         snapshot.file_views(log_store.as_ref(), None).try_collect().await;
     let mut files =
         files.map_err(|error| DeltaError::table(format!("load {}", lake.uri()), &error))?;
-    // Those of one commit are listed in its order, which a stable sort keeps.
+    // Files of one commit are listed in its order, which a stable sort keeps.
     files.sort_by_key(LogicalFileView::modification_time);
     let candidates = files.iter().map(|file| {
-        // One with a deletion vector would have to be read with it: it is left alone.
+        // A file with a deletion vector would have to be read with it, so it is left alone.
         let is_whole = file.deletion_vector_descriptor().is_none();
         Candidate {
             partition: file.partition_values_map().into_iter().collect::<BTreeMap<_, _>>(),

@@ -7,21 +7,21 @@ use serde::{Deserialize, Serialize};
 
 /// The producer's number.
 pub const PRODUCER: &str = "producer";
-/// The number of the row among its producer's.
+/// The row's sequence number for its producer.
 pub const SEQUENCE: &str = "sequence";
-/// The message's key, if it has one.
+/// The message's key, if any.
 pub const KEY: &str = "key";
 /// The whole message.
 pub const VALUE: &str = "value";
 
-/// A column by whose values the files of a table lie in folders.
+/// A column that splits the table's files into folders.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
 pub enum PartitionColumn {
     /// The producer.
     Producer,
     /// The day on which the file was written, UTC.
     Date,
-    /// The hour of the day in which the file was written, 0 to 23, UTC.
+    /// The hour in which the file was written, 0 to 23, UTC.
     Hour,
 }
 
@@ -37,7 +37,7 @@ impl PartitionColumn {
     }
 }
 
-/// The names of these columns, in the order in which folders lie in each other, each once.
+/// The names of these columns from the outermost folder to the innermost, each once.
 pub(crate) fn partition_names(partition_by: &[PartitionColumn]) -> Vec<&'static str> {
     let mut columns = partition_by.to_vec();
     columns.sort_unstable();
@@ -45,26 +45,26 @@ pub(crate) fn partition_names(partition_by: &[PartitionColumn]) -> Vec<&'static 
     columns.into_iter().map(PartitionColumn::name).collect()
 }
 
-/// The columns of a table of messages that is partitioned in this way.
-fn columns(partition_by: &[PartitionColumn]) -> Vec<Column> {
+/// The columns of a table of messages with these partitions.
+fn columns(partition_by: &[PartitionColumn]) -> Vec<TableColumn> {
     let mut columns = vec![
-        Column::new(PRODUCER, "integer", false),
-        Column::new(SEQUENCE, "long", false),
-        Column::new(KEY, "binary", true),
-        Column::new(VALUE, "binary", false),
+        TableColumn::new(PRODUCER, "integer", false),
+        TableColumn::new(SEQUENCE, "long", false),
+        TableColumn::new(KEY, "binary", true),
+        TableColumn::new(VALUE, "binary", false),
     ];
     let more = [(PartitionColumn::Date, "date"), (PartitionColumn::Hour, "integer")];
     let more = more.into_iter().filter(|(column, _)| partition_by.contains(column));
-    columns.extend(more.map(|(column, kind)| Column::new(column.name(), kind, false)));
+    columns.extend(more.map(|(column, kind)| TableColumn::new(column.name(), kind, false)));
     columns
 }
 
-/// The schema as a table's metadata has it: a struct in JSON.
+/// The schema in the form of a table's metadata: a struct in JSON.
 pub(crate) fn schema_string(partition_by: &[PartitionColumn]) -> String {
     serde_json::json!({"type": "struct", "fields": columns(partition_by)}).to_string()
 }
 
-/// The columns of a data file: those of the table except for the partitions', which are in the
+/// The columns of a data file: those of the table without the partition columns, which are in the
 /// file's path.
 pub(crate) fn file_schema(partition_by: &[PartitionColumn]) -> SchemaRef {
     let producer = Field::new(PRODUCER, DataType::Int32, false);
@@ -77,14 +77,14 @@ pub(crate) fn file_schema(partition_by: &[PartitionColumn]) -> SchemaRef {
     Arc::new(Schema::new(producer.into_iter().chain(others).collect::<Vec<_>>()))
 }
 
-/// What a table's schema says that matters to a writer.
+/// The part of a table's schema that matters to a writer.
 #[derive(Debug, Deserialize)]
 pub(crate) struct TableSchema {
-    fields: Vec<Column>,
+    fields: Vec<TableColumn>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
-struct Column {
+struct TableColumn {
     name: String,
     #[serde(rename = "type")]
     kind: serde_json::Value,
@@ -93,14 +93,14 @@ struct Column {
     metadata: serde_json::Map<String, serde_json::Value>,
 }
 
-impl Column {
+impl TableColumn {
     fn new(name: &str, kind: &str, nullable: bool) -> Self {
         Self { name: name.into(), kind: kind.into(), nullable, metadata: serde_json::Map::new() }
     }
 }
 
 impl TableSchema {
-    /// How these columns differ from those of a table of messages, if they do.
+    /// The differences from a table of messages.
     pub(crate) fn differences(&self, partition_by: &[PartitionColumn]) -> Vec<String> {
         let expected = columns(partition_by);
         let mut differences = Vec::new();
@@ -108,24 +108,27 @@ impl TableSchema {
             match self.fields.iter().find(|field| field.name == column.name) {
                 None => differences.push(match self.in_another_case(&column.name) {
                     Some(found) => {
-                        format!("its column '{found}' is called so and not '{}'", column.name)
+                        format!("its column '{found}' should be named '{}'", column.name)
                     }
                     None => format!("it has no column '{}'", column.name),
                 }),
                 Some(field) if field.kind != column.kind => differences.push(format!(
-                    "its column '{}' is of type {}, not {}",
+                    "its column '{}' has type {}, not {}",
                     column.name, field.kind, column.kind
                 )),
-                Some(field) if column.nullable && !field.nullable => differences
-                    .push(format!("its column '{}' must not be null, but may be here", field.name)),
+                Some(field) if column.nullable && !field.nullable => differences.push(format!(
+                    "its column '{}' must not be null, but should be nullable",
+                    field.name
+                )),
                 Some(_) => {}
             }
         }
-        let known = |field: &&Column| {
+        let known = |field: &&TableColumn| {
             expected.iter().all(|column| !column.name.eq_ignore_ascii_case(&field.name))
         };
         let others = self.fields.iter().filter(known);
-        differences.extend(others.map(|field| format!("it has a column '{}'", field.name)));
+        differences
+            .extend(others.map(|field| format!("it has an additional column '{}'", field.name)));
         differences
     }
 
@@ -134,8 +137,8 @@ impl TableSchema {
         Some(&found.name)
     }
 
-    /// A column with a rule that a writer would have to keep (an invariant, a generated or an
-    /// identity column), and the rule's name.
+    /// A column with a rule for writers (an invariant, a generated or an identity column), and the
+    /// rule's name.
     pub(crate) fn rule(&self) -> Option<(&str, &str)> {
         let is_rule = |key: &&String| {
             matches!(key.as_str(), "delta.invariants" | "delta.generationExpression")
@@ -157,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_created_is_what_is_expected() {
+    fn created_schemas_match_expected_ones() {
         use PartitionColumn::{Date, Hour, Producer};
         for partition_by in [&[][..], &[Producer], &[Date, Hour], &[Hour, Date, Producer]] {
             let schema = parse(&schema_string(partition_by));
@@ -168,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn differences_are_named_one_by_one() {
+    fn differences_are_listed() {
         let schema = parse(
             r#"{"type": "struct", "fields": [
                 {"name": "producer", "type": "long", "nullable": true, "metadata": {}},
@@ -178,10 +181,10 @@ mod tests {
                  "nullable": true, "metadata": {"delta.invariants": "x > 1"}}]}"#,
         );
         let expected = [
-            "its column 'producer' is of type \"long\", not \"integer\"",
-            "its column 'key' must not be null, but may be here",
+            "its column 'producer' has type \"long\", not \"integer\"",
+            "its column 'key' must not be null, but should be nullable",
             "it has no column 'value'",
-            "it has a column 'tags'",
+            "it has an additional column 'tags'",
         ];
         assert_eq!(schema.differences(&[]), expected);
         assert_eq!(schema.rule(), Some(("tags", "delta.invariants")));

@@ -1,4 +1,4 @@
-//! Tables of messages: made, opened, and checked for whether this writer may append to them.
+//! Tables of messages: creating, opening, and checking that this writer may append to them.
 
 use std::time::SystemTime;
 
@@ -13,17 +13,17 @@ use uuid::Uuid;
 use crate::schema::{PartitionColumn, TableSchema, partition_names, schema_string};
 use crate::{DeltaError, Lake, log};
 
-/// The name of tables that are made here.
+/// The name of tables created here.
 pub const TABLE_NAME: &str = "bench_messages";
 
-/// What log entries of ours say that they were written by, before the version.
+/// The start of `engineInfo` in our log entries, before the version.
 pub(crate) const ENGINE_NAME: &str = "bench-delta:";
 
-/// What log entries of ours say that they were written by.
+/// The `engineInfo` of our log entries.
 pub(crate) const ENGINE: &str = concat!("bench-delta:", env!("CARGO_PKG_VERSION"));
 
-/// Rules for writers that an append keeps by itself, or that are checked on opening, as the protocol
-/// names them.
+/// Writer features that an append observes without effort, or that are checked on opening, by their
+/// names in the protocol.
 const FEATURES: [&str; 11] = [
     "appendOnly",
     "invariants",
@@ -38,13 +38,13 @@ const FEATURES: [&str; 11] = [
     "vacuumProtocolCheck",
 ];
 
-/// The newest version of the protocol that writers have to know by a list of features.
+/// The newest supported writer version, which uses a list of features.
 const WRITER_VERSION_MAX: i32 = 7;
 
-/// The version of the protocol that tables made here ask of their writers.
+/// The writer version of tables created here.
 const PLAIN_WRITER_VERSION: i32 = 2;
 
-/// A table, as it was when it was opened.
+/// A table as it was when opened.
 #[derive(Debug, Clone)]
 pub struct Table {
     uri: String,
@@ -53,7 +53,7 @@ pub struct Table {
     protocol: Protocol,
 }
 
-/// What of the metadata is of interest here.
+/// The part of the metadata that is used.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Description {
@@ -62,7 +62,7 @@ struct Description {
     created_time: Option<i64>,
 }
 
-/// What of the protocol is of interest here.
+/// The part of the protocol that is used.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Rules {
@@ -72,8 +72,9 @@ struct Rules {
 }
 
 impl Table {
-    /// Makes a table of messages, partitioned by these columns, or opens the one that is there and
-    /// [checks](Self::check) it. Of several who make it at the same time, one does.
+    /// Creates a table of messages with these partition columns, or opens an existing one and
+    /// [checks](Self::check) it. If several writers create it at once, one succeeds and the others
+    /// open it.
     pub async fn create(lake: &Lake, partition_by: &[PartitionColumn]) -> Result<Self, DeltaError> {
         let mut table = Self::open(lake).await?;
         if table.is_none() {
@@ -85,8 +86,8 @@ impl Table {
         Ok(table)
     }
 
-    /// Opens the newest version of the table, if there is one. Its log is read from the last
-    /// checkpoint on: delta-rs passes over some damage to it.
+    /// Opens the newest version of the table, if there is one. Reads its log since the last
+    /// checkpoint, because delta-rs ignores some kinds of damage.
     pub async fn open(lake: &Lake) -> Result<Option<Self>, DeltaError> {
         let Some(log) = log::checked(lake).await? else { return Ok(None) };
         match Snapshot::try_new(lake.log_store().as_ref(), None).await {
@@ -100,7 +101,7 @@ impl Table {
         }
     }
 
-    /// Puts version 0, unless another writer has.
+    /// Writes version 0, unless another writer has.
     async fn put_first_version(
         lake: &Lake,
         partition_by: &[PartitionColumn],
@@ -114,8 +115,8 @@ impl Table {
         }
     }
 
-    /// Whether a writer of messages may append to the table: it has the columns of one, is
-    /// partitioned in this way, and asks nothing of writers that this one does not do.
+    /// Checks that a writer of messages may append to the table: it has the right columns and
+    /// partitions, and its rules for writers are supported.
     pub fn check(&self, partition_by: &[PartitionColumn]) -> Result<(), DeltaError> {
         let description: Description = self.part(&self.metadata)?;
         let schema: TableSchema = self.parsed(serde_json::from_str(&description.schema_string))?;
@@ -123,8 +124,7 @@ impl Table {
         if !differences.is_empty() {
             let differences = differences.join("; ");
             let remedy = if self.differences(&schema, &self.own_partitions()).is_empty() {
-                "leave --partition-by out to write to it as it is partitioned, or use another \
-                 table with --lake-path"
+                "remove --partition-by to use its partitions, or use another table with --lake-path"
             } else {
                 "use another table with --lake-path"
             };
@@ -148,19 +148,19 @@ impl Table {
         differences
     }
 
-    /// The columns that it is partitioned by, as far as they are ours.
+    /// The partition columns that are known here.
     #[must_use]
     pub fn own_partitions(&self) -> Vec<PartitionColumn> {
         let columns = self.partition_columns().iter();
         columns.filter_map(|name| PartitionColumn::from_str(name, false).ok()).collect()
     }
 
-    /// Why a writer of messages that begins now could not append to the table, if it could not.
+    /// Why a writer of messages that starts now could not append to the table, if so.
     pub(crate) fn refusal(&self) -> Option<DeltaError> {
         self.check(&self.own_partitions()).err()
     }
 
-    /// Something that the table asks of its writers and that this one does not do, if there is.
+    /// A rule for writers that is not supported here, if any.
     fn unknown_rule(
         &self,
         description: &Description,
@@ -168,13 +168,13 @@ impl Table {
     ) -> Result<Option<String>, DeltaError> {
         let rules: Rules = self.part(&self.protocol)?;
         if rules.min_writer_version > WRITER_VERSION_MAX {
-            return Ok(Some(format!("version {} of the protocol", rules.min_writer_version)));
+            return Ok(Some(format!("protocol version {}", rules.min_writer_version)));
         }
         let is_unknown = |feature: &&String| !FEATURES.contains(&feature.as_str());
         if let Some(feature) = rules.writer_features.iter().find(is_unknown) {
             return Ok(Some(format!("the feature {feature}")));
         }
-        // What the protocol only allows matters when the table makes use of it.
+        // A feature that is only allowed matters once the table uses it.
         if let Some((column, rule)) = schema.rule() {
             return Ok(Some(format!("{rule} of column '{column}'")));
         }
@@ -186,25 +186,24 @@ impl Table {
         Ok(property.map(|(key, _)| format!("the property {key}")))
     }
 
-    /// Whether the table was made here, going by its name.
+    /// Whether the table was created here, judging by its name.
     #[must_use]
     pub fn is_ours(&self) -> bool {
         self.metadata.name() == Some(TABLE_NAME)
     }
 
-    /// The version that was opened.
+    /// The version opened.
     #[must_use]
     pub fn version(&self) -> u64 {
         self.version
     }
 
-    /// The columns that the table is partitioned by, the outermost folder first.
-    #[must_use]
-    pub fn partition_columns(&self) -> &[String] {
+    /// The partition columns, the outermost folder first.
+    pub(crate) fn partition_columns(&self) -> &[String] {
         self.metadata.partition_columns()
     }
 
-    /// Whether the table has neither features nor properties, as those that are made here.
+    /// Whether the table has no features and no properties, like tables created here.
     pub(crate) fn is_plain(&self) -> bool {
         let rules: Option<Rules> = self.part(&self.protocol).ok();
         let description: Option<Description> = self.part(&self.metadata).ok();
@@ -213,13 +212,13 @@ impl Table {
         }) && description.is_some_and(|description| description.configuration.is_empty())
     }
 
-    /// When the table was made, milliseconds since 1970, if it says so.
+    /// When the table was created, milliseconds since 1970, if recorded.
     pub(crate) fn created_ms(&self) -> Option<i64> {
         let description: Option<Description> = self.part(&self.metadata).ok();
         description.and_then(|description| description.created_time)
     }
 
-    /// Whether metadata and protocol are those of that table.
+    /// Whether metadata and protocol equal that table's.
     pub(crate) fn is_same_as(&self, other: &Self) -> bool {
         self.is(&other.metadata, &other.protocol)
     }
@@ -228,7 +227,7 @@ impl Table {
         self.metadata == *metadata && self.protocol == *protocol
     }
 
-    /// delta-rs' form of an action in ours.
+    /// Converts an action of delta-rs into our type.
     fn part<T: for<'de> Deserialize<'de>>(
         &self,
         action: &impl serde::Serialize,
@@ -238,13 +237,13 @@ impl Table {
 
     fn parsed<T>(&self, parsed: serde_json::Result<T>) -> Result<T, DeltaError> {
         parsed.map_err(|error| DeltaError::Table {
-            attempted: format!("understand the metadata of table {}", self.uri),
+            attempted: format!("parse the metadata of table {}", self.uri),
             reason: error.to_string(),
         })
     }
 }
 
-/// The entry that makes a table: versions of the protocol that every reader and writer knows.
+/// The entry that creates a table, with protocol versions that every reader and writer supports.
 fn first_version(partition_by: &[PartitionColumn], now: SystemTime) -> String {
     let since_1970 = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let now_ms = i64::try_from(since_1970.as_millis()).unwrap_or(i64::MAX);
@@ -263,7 +262,7 @@ fn first_version(partition_by: &[PartitionColumn], now: SystemTime) -> String {
     let metadata = json!({"metaData": {
         "id": Uuid::new_v4().to_string(),
         "name": TABLE_NAME,
-        "description": "Messages of benchmark runs, one a row; written by delta-producer.",
+        "Messages of benchmark runs, one per row; written by delta-producer.": "Messages of benchmark runs, one a row; written by delta-producer.",
         "format": {"provider": "parquet", "options": {}},
         "schemaString": schema_string(partition_by),
         "partitionColumns": columns,

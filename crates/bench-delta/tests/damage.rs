@@ -1,4 +1,4 @@
-//! Tables whose log or files are damaged: nothing of it is passed over.
+//! Tables whose log or files are damaged: damage is never skipped.
 
 mod table;
 
@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use bench_core::counts::Counts;
 use bench_core::transport::Receive as _;
 use bench_delta::maintenance::{optimize, vacuum};
-use bench_delta::receive::{FollowConfig, TableStart, YetToCome};
+use bench_delta::receive::{FollowConfig, FollowMode, TableStart};
 use bench_testing::S3;
 use deltalake::kernel::PrimitiveType;
 use deltalake::parquet::file::properties::WriterProperties;
@@ -26,7 +26,7 @@ fn filled(mut table: Table) -> Table {
     table
 }
 
-/// Every place to begin at that is there, and when nothing more is waited for.
+/// Every existing start, followed and read to the end.
 fn starts() -> impl Iterator<Item = FollowConfig> {
     let starts = [
         TableStart::Beginning,
@@ -37,12 +37,12 @@ fn starts() -> impl Iterator<Item = FollowConfig> {
         TableStart::Timestamp(SystemTime::UNIX_EPOCH),
     ];
     starts.into_iter().flat_map(|start| {
-        let reading = FollowConfig { yet_to_come: YetToCome::Nothing, ..config(start) };
+        let reading = FollowConfig { mode: FollowMode::ToEnd, ..config(start) };
         [config(start), reading]
     })
 }
 
-/// How following fails, at once or when it comes there.
+/// The error of following, at once or later.
 fn failure(table: &Table, config: &FollowConfig) -> String {
     match table.try_follow(config) {
         Ok(mut following) => following.receive_to_the_error(),
@@ -50,7 +50,7 @@ fn failure(table: &Table, config: &FollowConfig) -> String {
     }
 }
 
-/// Nobody makes anything of the table, and all say why in one sentence.
+/// Asserts that every reader and writer refuses the table, each with one sentence.
 fn assert_damaged(table: &Table, said: &str) {
     for config in starts() {
         let error = failure(table, &config);
@@ -67,8 +67,8 @@ fn assert_damaged(table: &Table, said: &str) {
 
 const DAMAGED: [(&[u8], &str); 7] = [
     (b"", "it is empty"),
-    (b"\n\n", "it has no action"),
-    (b"{}", "it has no action"),
+    (b"\n\n", "it contains no action"),
+    (b"{}", "it contains no action"),
     (b"{\"commitInfo\":{}}\n{\"add\":{\"path\":\"part", "line 2: EOF while parsing"),
     (b"\0\0\0\0\0\0\0\0", "line 1 is not a JSON object"),
     (b"<html>not found</html>", "line 1 is not a JSON object"),
@@ -76,7 +76,7 @@ const DAMAGED: [(&[u8], &str); 7] = [
 ];
 
 #[test]
-fn damaged_entries_are_named_by_everyone() {
+fn damaged_entries_are_reported_by_all() {
     for version in [3, 5] {
         for (bytes, problem) in DAMAGED {
             let table = filled(Table::create());
@@ -90,7 +90,7 @@ fn damaged_entries_are_named_by_everyone() {
 }
 
 #[test]
-fn gaps_are_named_by_everyone() {
+fn gaps_are_reported_by_all() {
     for (missing, said) in [
         (&[3][..], "version 3 is missing from the log of file:///"),
         (&[0], "version 0 is missing"),
@@ -106,8 +106,8 @@ fn gaps_are_named_by_everyone() {
 }
 
 #[test]
-fn damage_on_s3_is_named_by_everyone() {
-    for s3 in S3::each("damage_on_s3_is_named_by_everyone") {
+fn damage_on_s3_is_reported_by_all() {
+    for s3 in S3::each("damage_on_s3_is_reported_by_all") {
         let create = |prefix: &str| {
             let counts = Counts::default();
             let table = Table::at(on_s3(&s3, prefix, &counts), counts, None);
@@ -124,7 +124,7 @@ fn damage_on_s3_is_named_by_everyone() {
 }
 
 #[test]
-fn entries_without_files_are_no_damage() {
+fn entries_without_files_are_valid() {
     let mut table = filled(Table::create());
     table.commit(&[]);
     table.commit(&[json!({"somethingNew": {"x": 1}})]);
@@ -135,35 +135,35 @@ fn entries_without_files_are_no_damage() {
 }
 
 #[test]
-fn a_gap_that_comes_while_following_is_named() {
+fn gaps_are_reported_while_following() {
     let mut table = filled(Table::create());
     let mut following = table.follow(TableStart::Beginning);
     following.receive_to_the_end();
     let add = table.put_file(&file_of(&numbered(50..60), &WriterProperties::default()));
-    // Version 6 never was there.
+    // Version 6 never existed.
     table.put(&entry(7), add.to_string().as_bytes());
     let begun = std::time::Instant::now();
     let error = following.receive_to_the_error();
     assert!(error.contains("version 6 is missing from the log"), "{error}");
-    assert!(error.contains("version 7 is there"), "{error}");
+    assert!(error.contains("version 7 exists"), "{error}");
     assert!(begun.elapsed() < Duration::from_secs(15), "{:?}", begun.elapsed());
     assert_eq!(following.numbers(), all(0..50));
 }
 
 #[test]
-fn the_end_is_not_told_before_it_is_certain() {
+fn end_is_reported_only_once_confirmed() {
     let table = filled(Table::create());
-    let reading = FollowConfig { yet_to_come: YetToCome::Nothing, ..config(TableStart::Beginning) };
+    let reading = FollowConfig { mode: FollowMode::ToEnd, ..config(TableStart::Beginning) };
     let before = table.counts.read()["list_requests"];
     let mut following = table.try_follow(&reading).expect("connected");
     following.receive_to_the_end();
     assert_eq!(following.numbers(), all(0..50));
     let lists = table.counts.read()["list_requests"] - before;
-    assert_eq!(lists, 2, "one to begin and one to be certain");
+    assert_eq!(lists, 2, "one to start and one to confirm the end");
 }
 
 #[test]
-fn what_a_checkpoint_covers_is_no_damage() {
+fn checkpointed_versions_may_be_missing() {
     let mut table = filled(Table::create());
     table.checkpoint();
     table.append(50..60);
@@ -181,7 +181,7 @@ fn what_a_checkpoint_covers_is_no_damage() {
 }
 
 #[test]
-fn damaged_checkpoints_are_named() {
+fn damaged_checkpoints_are_reported() {
     let checkpoint = "_delta_log/00000000000000000005.checkpoint.parquet";
     let said = "checkpoint 5 of file:///";
     for bytes in [&b""[..], b"PAR1 and no more"] {
@@ -189,7 +189,7 @@ fn damaged_checkpoints_are_named() {
         table.checkpoint();
         table.append(50..60);
         table.put(checkpoint, bytes);
-        assert_eq!(table.numbers_from(TableStart::Beginning), all(0..60), "it is not needed");
+        assert_eq!(table.numbers_from(TableStart::Beginning), all(0..60), "not needed");
         for start in [TableStart::End, TableStart::Version(2)] {
             let error = failure(&table, &config(start));
             assert!(error.contains(said) && error.len() < 400, "{start:?} {said}: {error}");
@@ -209,7 +209,7 @@ fn damaged_checkpoints_are_named() {
 }
 
 #[test]
-fn a_checkpoint_that_is_gone_with_its_entries_is_a_gap() {
+fn missing_checkpoint_and_entries_are_a_gap() {
     let mut table = filled(Table::create());
     table.checkpoint();
     table.append(50..60);
@@ -220,7 +220,7 @@ fn a_checkpoint_that_is_gone_with_its_entries_is_a_gap() {
     assert_damaged(&table, "versions 0 to 5 are missing");
 }
 
-/// What `_last_checkpoint` may say that is not so, of a table with a checkpoint of version 5.
+/// False contents of `_last_checkpoint`, for a table with a checkpoint of version 5.
 const STALE_HINTS: [&[u8]; 10] = [
     br#"{"version":3,"size":5}"#,
     br#"{"version":999,"size":5}"#,
@@ -235,7 +235,7 @@ const STALE_HINTS: [&[u8]; 10] = [
 ];
 
 #[test]
-fn stale_hints_are_no_errors() {
+fn stale_hints_are_ignored() {
     for hint in STALE_HINTS {
         for is_cleaned_up in [false, true] {
             let mut table = filled(Table::create());
@@ -261,15 +261,15 @@ fn stale_hints_are_no_errors() {
 }
 
 #[test]
-fn files_with_other_rows_or_sizes_than_the_log_says_are_named() {
+fn files_differing_from_the_log_are_reported() {
     let plain = WriterProperties::builder().set_dictionary_enabled(false).build();
     let whole = file_of(&numbered(0..50_000), &plain);
     let fewer = file_of(&numbered(0..49_999), &plain);
     for read_ahead_bytes in [64 << 20, 128 << 10] {
         for (bytes, said) in [
-            (Some(&fewer[..]), "it has 49999 rows, and the log says 50000"),
-            (Some(&whole[..whole.len() / 2]), "bytes, and the log says"),
-            (Some(&b""[..]), "it has 0 bytes, and the log says"),
+            (Some(&fewer[..]), "it has 49999 rows, but the log says 50000"),
+            (Some(&whole[..whole.len() / 2]), "bytes, but the log says"),
+            (Some(&b""[..]), "it has 0 bytes, but the log says"),
             (None, "was removed before it was read"),
         ] {
             let mut table = Table::create();
@@ -287,13 +287,13 @@ fn files_with_other_rows_or_sizes_than_the_log_says_are_named() {
             assert!(error.contains(said), "{said}: {error}");
             assert!(error.contains("part-00001.parquet of file:///"), "{error}");
             assert!(error.contains("in version 1"), "{error}");
-            assert!(begun.elapsed() < Duration::from_secs(10), "it is not tried again and again");
+            assert!(begun.elapsed() < Duration::from_secs(10), "it is not retried");
         }
     }
 }
 
 #[test]
-fn compaction_does_not_hide_rows_that_are_missing() {
+fn compaction_does_not_hide_missing_rows() {
     let mut table = Table::create();
     table.append(0..10);
     let mut add = table.put_file(&file_of(&numbered(10..20), &WriterProperties::default()));
@@ -302,26 +302,26 @@ fn compaction_does_not_hide_rows_that_are_missing() {
     let error = table.runtime.block_on(optimize(&table.lake, 1 << 20)).expect_err("damaged");
     let error = error.to_string();
     assert!(error.contains("part-00002.parquet"), "{error}");
-    assert!(error.contains("10 rows, and the log says 11"), "{error}");
+    assert!(error.contains("10 rows, but the log says 11"), "{error}");
     assert_eq!(table.load().version(), Some(2), "nothing was committed");
 }
 
 #[test]
-fn starts_that_cannot_be_name_what_there_is() {
+fn impossible_starts_list_existing_versions() {
     let mut table = filled(Table::create());
     let hour = Duration::from_hours(1);
     std::thread::sleep(Duration::from_millis(20));
     let now = SystemTime::now();
-    let reading = |start| FollowConfig { yet_to_come: YetToCome::Nothing, ..config(start) };
+    let reading = |start| FollowConfig { mode: FollowMode::ToEnd, ..config(start) };
     for (config, said) in [
         (reading(TableStart::Version(99)), "has versions 0 to 5"),
         (reading(TableStart::Version(6)), "--from version:6 and --follow"),
         (config(TableStart::Version(7)), "has versions 0 to 5"),
         (config(TableStart::Version(99)), "there is no version 99 of file:///"),
-        (reading(TableStart::End), "nothing can be read from the end"),
-        (reading(TableStart::Timestamp(now + hour)), "version 5, the newest, was committed at 20"),
-        (config(TableStart::Timestamp(now + hour)), "version 5, the newest, was committed at 20"),
-        (reading(TableStart::Timestamp(now)), "version 5, the newest, was committed at 20"),
+        (reading(TableStart::End), "there is nothing to read from the end"),
+        (reading(TableStart::Timestamp(now + hour)), "the newest is version 5, committed at 20"),
+        (config(TableStart::Timestamp(now + hour)), "the newest is version 5, committed at 20"),
+        (reading(TableStart::Timestamp(now)), "the newest is version 5, committed at 20"),
     ] {
         let error = table.try_follow(&config).err().expect(said);
         assert!(error.is_usage() && error.to_string().contains(said), "{said}: {error}");
@@ -336,7 +336,7 @@ fn starts_that_cannot_be_name_what_there_is() {
 }
 
 #[test]
-fn a_follower_knows_whether_it_is_behind() {
+fn followers_know_whether_they_are_behind() {
     let mut table = Table::create();
     let stored = WriterProperties::builder().set_dictionary_enabled(false).build();
     for first in (0..40_000).step_by(1_000) {
@@ -344,9 +344,9 @@ fn a_follower_knows_whether_it_is_behind() {
     }
     let little = FollowConfig { read_ahead_bytes: 64 << 10, ..config(TableStart::Beginning) };
     let mut following = table.try_follow(&little).expect("connected");
-    assert!(following.receiver.is_behind(), "versions that were listed are to be read");
+    assert!(following.receiver.is_behind(), "listed versions are unread");
     following.receive(39_000);
-    assert!(following.receiver.is_behind(), "the last file is still to be read");
+    assert!(following.receiver.is_behind(), "the last file is unread");
     following.receive_to_the_end();
     assert!(!following.receiver.is_behind());
     table.append(40_000..40_010);
@@ -357,5 +357,5 @@ fn a_follower_knows_whether_it_is_behind() {
     let nowhere = Table::nowhere();
     let waiting = FollowConfig { wait_for_table: Duration::from_mins(1), ..little };
     let following = nowhere.try_follow(&waiting).expect("connected");
-    assert!(!following.receiver.is_behind(), "nothing is known to be there");
+    assert!(!following.receiver.is_behind(), "nothing is known to be unread");
 }

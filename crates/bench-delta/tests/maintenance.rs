@@ -1,4 +1,4 @@
-//! Compaction and vacuum, and what followers see of them.
+//! Compaction and vacuum, and their effect on followers.
 
 mod table;
 
@@ -16,7 +16,7 @@ use deltalake::parquet::file::properties::WriterProperties;
 use deltalake::writer::{DeltaWriter as _, RecordBatchWriter};
 use table::{Table, all, columns, numbered, text};
 
-/// More than any of the small files here.
+/// Larger than any of the small files here.
 const TARGET_BYTES: u64 = 1 << 20;
 
 fn compacted(table: &Table, target_bytes: u64) -> Optimized {
@@ -28,7 +28,7 @@ fn vacuumed(table: &Table) -> Vec<String> {
     table.runtime.block_on(done).expect("vacuumed").files
 }
 
-/// Sizes of the files of which the table consists.
+/// Sizes of the table's files.
 fn sizes(table: &Table) -> Vec<i64> {
     let loaded = table.load();
     let state = loaded.snapshot().expect("loaded");
@@ -36,7 +36,7 @@ fn sizes(table: &Table) -> Vec<i64> {
 }
 
 #[test]
-fn small_files_become_large_ones_with_the_same_rows_in_the_same_order() {
+fn compaction_keeps_rows_and_order() {
     let mut table = Table::create();
     let stored = WriterProperties::builder()
         .set_dictionary_enabled(false)
@@ -70,7 +70,7 @@ fn small_files_become_large_ones_with_the_same_rows_in_the_same_order() {
 }
 
 #[test]
-fn order_outlives_compaction_again_and_again() {
+fn order_survives_repeated_compaction() {
     let mut table = Table::create();
     let large = 40_000;
     let mut next = 0;
@@ -93,7 +93,7 @@ fn order_outlives_compaction_again_and_again() {
 }
 
 #[test]
-fn a_follower_gets_each_row_once_while_the_table_is_compacted_and_vacuumed() {
+fn maintenance_does_not_disturb_followers() {
     let mut table = Table::create();
     let mut following = table.follow(TableStart::Beginning);
     std::thread::scope(|scope| {
@@ -102,7 +102,7 @@ fn a_follower_gets_each_row_once_while_the_table_is_compacted_and_vacuumed() {
         let keeper = scope.spawn(move || {
             let mut done = 0;
             for _ in 0..8 {
-                // Whether anything was there to be merged depends on who is faster.
+                // Whether there was anything to merge depends on timing.
                 done +=
                     runtime.block_on(optimize(&lake, TARGET_BYTES)).expect("kept").files_removed;
                 std::thread::sleep(Duration::from_millis(50));
@@ -112,7 +112,7 @@ fn a_follower_gets_each_row_once_while_the_table_is_compacted_and_vacuumed() {
         for first in (0..4_000).step_by(10) {
             table.append(first..first + 10);
         }
-        assert!(keeper.join().expect("it ends") > 0);
+        assert!(keeper.join().expect("the thread ends") > 0);
     });
     following.receive(4_000);
     compacted(&table, TARGET_BYTES);
@@ -123,7 +123,7 @@ fn a_follower_gets_each_row_once_while_the_table_is_compacted_and_vacuumed() {
 }
 
 #[test]
-fn of_several_compactions_at_once_one_replaces_the_files() {
+fn only_one_of_several_compactions_succeeds() {
     let mut table = Table::create();
     for round in 0..5 {
         let first = round * 200;
@@ -137,13 +137,13 @@ fn of_several_compactions_at_once_one_replaces_the_files() {
                 runtime.block_on(optimize(lake, TARGET_BYTES))
             };
             let all: Vec<_> = (0..4).map(|_| scope.spawn(one)).collect();
-            all.into_iter().map(|one| one.join().expect("it ends")).collect()
+            all.into_iter().map(|one| one.join().expect("the thread ends")).collect()
         });
         let did = outcomes.iter().filter(|done| matches!(done, Ok(done) if done.version.is_some()));
         assert_eq!(did.count(), 1, "{outcomes:?}");
         for error in outcomes.into_iter().filter_map(Result::err) {
             let error = error.to_string();
-            assert!(error.contains("as well; try again while nothing else"), "{error}");
+            assert!(error.contains("as well; retry when no other writer"), "{error}");
         }
         vacuumed(&table);
         assert_eq!(sizes(&table).len(), 1, "the others left nothing in the table");
@@ -158,7 +158,7 @@ fn write(table: &Table, loaded: &mut DeltaTable, batch: RecordBatch) {
 }
 
 #[test]
-fn partitions_and_files_of_other_columns_are_kept_apart() {
+fn partitions_and_schemas_are_merged_separately() {
     let table = Table::nowhere();
     table.make(&[("day", PrimitiveType::String), ("value", PrimitiveType::String)], &["day"]);
     let mut loaded = table.load();
@@ -220,7 +220,7 @@ fn rows_per_group_are_bounded() {
 }
 
 #[test]
-fn what_cannot_be_kept_in_shape_is_said() {
+fn impossible_maintenance_is_refused() {
     let nowhere = Table::nowhere();
     let error = nowhere.runtime.block_on(optimize(&nowhere.lake, TARGET_BYTES)).expect_err("none");
     assert!(error.to_string().contains("there is no Delta table at file:///"), "{error}");
@@ -242,7 +242,7 @@ fn what_cannot_be_kept_in_shape_is_said() {
     let soon = vacuum(&careful.lake, Duration::from_hours(1), false);
     let error = careful.runtime.block_on(soon).expect_err("too soon").to_string();
     assert!(
-        error.contains("are kept for 604800s") && error.contains("3600s were asked"),
+        error.contains("a retention of 3600s") && error.contains("files for 604800s"),
         "{error}"
     );
     let week = vacuum(&careful.lake, Duration::from_hours(7 * 24), false);

@@ -1,4 +1,4 @@
-//! Places and files with names that URLs write in another way.
+//! Locations and files whose names URLs encode.
 
 mod table;
 
@@ -16,19 +16,19 @@ use deltalake::parquet::file::properties::WriterProperties;
 use serde_json::json;
 use table::{Table, all, on_s3};
 
-/// Names of which some are others in a URL.
+/// Names that are encoded in URLs.
 const NAMES: [&str; 13] = [
     "a%20b", "a b", "a%2520b", "a%2Fb", "a/b", "50%", "x+y", "zwölf", "z%C3%B6", "%2e%2e", "~",
     "a&b=c;d", "'q'",
 ];
 
-/// Some of them, for servers, where each takes many requests.
+/// A selection for servers, where each takes many requests.
 const KEYS: [&str; 6] = ["a%20b", "a b", "a%2520b", "50%", "x+y", "zwölf/a&b=c;d"];
 
-/// Those that only a folder can have.
+/// Names that only folders can have.
 const FOLDER_NAMES: [&str; 3] = ["a#1?", "back\\slash", "*"];
 
-/// Makes a table with delta-rs and writes, follows and compacts it.
+/// Creates a table with delta-rs, and writes, follows and compacts it.
 fn use_table(lake: Lake, counts: Counts, first: u64) {
     let uri = lake.uri().to_owned();
     let mut table = Table::at(lake, counts, None);
@@ -51,19 +51,19 @@ fn use_table(lake: Lake, counts: Counts, first: u64) {
     assert_eq!(opened.expect("a table").version(), table.load().version().expect("loaded"));
 }
 
-/// The names of the folders at a place, without those of tables.
+/// The names of the folders below `at`, without tables' own.
 fn folders(at: &Path) -> BTreeSet<String> {
     let entries = std::fs::read_dir(at).expect("a folder");
     entries.map(|entry| entry.expect("one").file_name().to_string_lossy().into_owned()).collect()
 }
 
 #[test]
-fn folders_are_what_their_names_say() {
+fn folder_names_are_used_as_given() {
     let dir = tempfile::tempdir().expect("a folder");
     for (name, first) in NAMES.iter().chain(&FOLDER_NAMES).zip((0..).step_by(100)) {
         let counts = Counts::default();
         let folder = dir.path().join(name);
-        use_table(Lake::folder(&folder, &counts).expect("a place"), counts, first);
+        use_table(Lake::folder(&folder, &counts).expect("a lake"), counts, first);
         assert!(folder.join("_delta_log").is_dir(), "{name}");
     }
     let mut expected: BTreeSet<_> =
@@ -74,8 +74,8 @@ fn folders_are_what_their_names_say() {
 }
 
 #[test]
-fn keys_are_what_their_names_say() {
-    for s3 in S3::each("keys_are_what_their_names_say") {
+fn object_keys_are_used_as_given() {
+    for s3 in S3::each("object_keys_are_used_as_given") {
         for (name, first) in KEYS.iter().zip((0..).step_by(100)) {
             let counts = Counts::default();
             use_table(on_s3(&s3, &format!("names/{name}"), &counts), counts, first);
@@ -84,7 +84,7 @@ fn keys_are_what_their_names_say() {
 }
 
 #[test]
-fn files_are_what_the_log_says_when_it_is_decoded_once() {
+fn file_paths_are_decoded_once() {
     let paths = [
         ("day=1%252F2/a.parquet", "day=1%2F2/a.parquet"),
         ("day=a%20b/b.parquet", "day=a b/b.parquet"),

@@ -1,4 +1,4 @@
-//! Following tables: where it begins, what it reads, and how it ends.
+//! Following tables: where it begins, what it reads and how it ends.
 
 mod table;
 
@@ -19,7 +19,7 @@ use serde_json::json;
 use table::{Table, all, columns, config, file_of, numbered, text};
 
 #[test]
-fn rows_come_in_the_order_of_versions_and_files() {
+fn rows_arrive_in_version_and_file_order() {
     let mut table = Table::create();
     let plain = WriterProperties::default();
     let mut following = table.follow(TableStart::Beginning);
@@ -40,7 +40,7 @@ fn rows_come_in_the_order_of_versions_and_files() {
 }
 
 #[test]
-fn following_begins_where_it_is_to_begin() {
+fn following_begins_at_the_requested_start() {
     let mut table = Table::create();
     table.append(0..10);
     table.append(10..20);
@@ -66,7 +66,7 @@ fn following_begins_where_it_is_to_begin() {
 }
 
 #[test]
-fn a_table_that_is_not_there_is_waited_for() {
+fn missing_tables_are_waited_for() {
     let mut table = Table::nowhere();
     for start in [TableStart::Beginning, TableStart::End, TableStart::Version(3)] {
         let error = table.try_follow(&config(start)).err().expect("no table").to_string();
@@ -88,13 +88,13 @@ fn a_table_that_is_not_there_is_waited_for() {
     table.append(0..10);
     table.append(10..20);
     from_end.receive(20);
-    assert_eq!(from_end.numbers(), all(0..20), "nothing was there when following began");
+    assert_eq!(from_end.numbers(), all(0..20), "the table was empty when following began");
     from_two.receive(10);
     assert_eq!(from_two.numbers(), all(10..20));
 }
 
 #[test]
-fn a_log_without_its_beginning_is_read_from_its_state() {
+fn truncated_logs_are_read_from_state() {
     let mut table = Table::create();
     for first in (0..100).step_by(10) {
         table.append(first..first + 10);
@@ -111,11 +111,11 @@ fn a_log_without_its_beginning_is_read_from_its_state() {
     assert!(error.contains("--from version:10"), "{error}");
     let long_ago = config(TableStart::Timestamp(SystemTime::UNIX_EPOCH));
     let error = table.try_follow(&long_ago).err().expect("gone").to_string();
-    assert!(error.contains("begins with version 10, which was committed at 20"), "{error}");
+    assert!(error.contains("begins with version 10, committed at 20"), "{error}");
 }
 
 #[test]
-fn checkpoints_and_clean_up_of_what_was_read_disturb_nobody() {
+fn clean_up_of_read_versions_is_harmless() {
     let mut table = Table::create();
     let mut following = table.follow(TableStart::Beginning);
     for round in 0..5 {
@@ -127,7 +127,7 @@ fn checkpoints_and_clean_up_of_what_was_read_disturb_nobody() {
         table.checkpoint();
         assert!(table.clean_up() > 0);
         following.receive_to_the_end();
-        // Long enough for a look at whether the log goes on elsewhere.
+        // Long enough for a check whether the log continues elsewhere.
         let deadline = std::time::Instant::now() + Duration::from_millis(1_200);
         following.receive_until(|_| std::time::Instant::now() > deadline);
     }
@@ -136,7 +136,8 @@ fn checkpoints_and_clean_up_of_what_was_read_disturb_nobody() {
     assert_eq!(following.numbers(), all(0..510));
 }
 
-/// A follower that holds little and has received nothing yet, of a table with large files.
+/// A stalled follower with little read-ahead, which has received nothing, and a table of large
+/// files.
 fn held_up(table: &mut Table) -> table::Following {
     let stored = WriterProperties::builder().set_dictionary_enabled(false).build();
     for first in (0..100_000).step_by(1_000) {
@@ -147,7 +148,7 @@ fn held_up(table: &mut Table) -> table::Following {
 }
 
 #[test]
-fn what_was_cleaned_up_unread_ends_following() {
+fn clean_up_of_unread_versions_is_reported() {
     let mut table = Table::create();
     let mut following = held_up(&mut table);
     table.checkpoint();
@@ -163,7 +164,7 @@ fn what_was_cleaned_up_unread_ends_following() {
 }
 
 #[test]
-fn a_data_file_that_was_removed_unread_is_named() {
+fn removed_unread_data_files_are_reported() {
     let mut table = Table::create();
     let mut following = held_up(&mut table);
     table.remove("part-00100.parquet");
@@ -177,7 +178,7 @@ fn a_data_file_that_was_removed_unread_is_named() {
 }
 
 #[test]
-fn clean_up_is_told_from_a_new_table_whatever_the_hint_says() {
+fn clean_up_differs_from_a_recreated_table() {
     for hint in [None, Some(&br#"{"version":1,"size":2}"#[..]), Some(b"{")] {
         let mut table = Table::create();
         for first in (0..50).step_by(10) {
@@ -193,7 +194,7 @@ fn clean_up_is_told_from_a_new_table_whatever_the_hint_says() {
             Some(hint) => table.put("_delta_log/_last_checkpoint", hint),
             None => table.remove("_delta_log/_last_checkpoint"),
         }
-        // Long enough for a look at whether the log goes on elsewhere.
+        // Long enough for a check whether the log continues elsewhere.
         let deadline = std::time::Instant::now() + Duration::from_millis(1_200);
         following.receive_until(|_| std::time::Instant::now() > deadline);
         table.append(50..60);
@@ -203,11 +204,11 @@ fn clean_up_is_told_from_a_new_table_whatever_the_hint_says() {
 }
 
 #[test]
-fn overtaken_readers_can_start_again_as_they_are_told() {
+fn overtaken_readers_can_follow_the_remedy() {
     let mut table = Table::create();
     let mut following = held_up(&mut table);
     table.checkpoint();
-    // Nothing but the checkpoint is left, and the hint is of no use.
+    // Only the checkpoint is left, and the hint is useless.
     for version in 0..=100 {
         table.remove(&format!("_delta_log/{version:020}.json"));
     }
@@ -224,7 +225,7 @@ fn overtaken_readers_can_start_again_as_they_are_told() {
 }
 
 #[test]
-fn a_table_whose_log_has_no_beginning_is_waited_for_without_a_hint() {
+fn truncated_tables_without_hint_are_waited_for() {
     let mut table = Table::create();
     table.append(0..10);
     table.checkpoint();
@@ -240,14 +241,14 @@ fn a_table_whose_log_has_no_beginning_is_waited_for_without_a_hint() {
     }
     let waiting =
         FollowConfig { wait_for_table: Duration::from_mins(1), ..config(TableStart::Beginning) };
-    let mut following = table.try_follow(&waiting).expect("it is waited for");
+    let mut following = table.try_follow(&waiting).expect("still waiting");
     table.put("_delta_log/00000000000000000001.checkpoint.parquet", &moved);
     following.receive(10);
     assert_eq!(following.numbers(), all(0..10));
 }
 
 #[test]
-fn a_table_that_was_made_anew_is_told_from_the_old_one() {
+fn recreated_tables_are_detected() {
     let mut table = Table::create();
     for first in (0..50).step_by(10) {
         table.append(first..first + 10);
@@ -260,11 +261,11 @@ fn a_table_that_was_made_anew_is_told_from_the_old_one() {
     table.make(&[("value", PrimitiveType::Binary)], &[]);
     let error = following.receive_to_the_error();
     assert!(error.contains("version 5 of file:///"), "{error}");
-    assert!(error.contains("deleted or made anew"), "{error}");
+    assert!(error.contains("deleted or recreated"), "{error}");
 }
 
 #[test]
-fn large_files_are_read_a_few_row_groups_at_a_time() {
+fn large_files_are_read_by_row_groups() {
     let mut table = Table::create();
     let many = WriterProperties::builder()
         .set_max_row_group_row_count(Some(500))
@@ -280,10 +281,10 @@ fn large_files_are_read_a_few_row_groups_at_a_time() {
     let one = WriterProperties::builder().set_max_row_group_row_count(None).build();
     table.append_as(200_000..300_000, &one);
     following.receive(300_000);
-    assert_eq!(following.numbers(), all(0..300_000), "a row group larger than what is held");
+    assert_eq!(following.numbers(), all(0..300_000), "a row group larger than the read-ahead");
 }
 
-/// What comes of one file with these columns.
+/// The messages read from a file with these columns.
 fn texts_of(batch: &RecordBatch) -> (Vec<String>, Vec<Option<Vec<u8>>>) {
     let mut table = Table::nowhere();
     table.make(&[("value", PrimitiveType::String)], &[]);
@@ -295,7 +296,7 @@ fn texts_of(batch: &RecordBatch) -> (Vec<String>, Vec<Option<Vec<u8>>>) {
 }
 
 #[test]
-fn bytes_and_text_of_every_kind_are_messages() {
+fn all_byte_and_text_types_are_messages() {
     let rows = ["", "a message longer than a view holds by itself", "ü"];
     let bytes = rows.map(str::as_bytes);
     let columns_of: [ArrayRef; 8] = [
@@ -321,11 +322,11 @@ fn bytes_and_text_of_every_kind_are_messages() {
     assert_eq!(keys, [Some(b"abc".to_vec()), Some(b"def".to_vec())]);
     let numbers: ArrayRef = Arc::new(deltalake::arrow::array::Int64Array::from(vec![1, 2]));
     let (_, keys) = texts_of(&columns([("key", numbers), ("value", text([Some("a"), None]))]));
-    assert_eq!(keys, [None], "a number is no key, and nothing is no message");
+    assert_eq!(keys, [None], "numbers are not keys, and null is not a message");
 }
 
 #[test]
-fn rows_without_a_value_are_counted_and_left_out() {
+fn rows_without_value_are_counted_and_skipped() {
     let mut table = Table::nowhere();
     table.make(&[("key", PrimitiveType::String), ("value", PrimitiveType::String)], &[]);
     let keyed = text([Some("k"), None, Some(""), None]);
@@ -342,7 +343,7 @@ fn rows_without_a_value_are_counted_and_left_out() {
 }
 
 #[test]
-fn tables_of_other_writers_are_followed_with_their_partitions_and_checkpoints() {
+fn foreign_tables_with_partitions_and_checkpoints_are_followed() {
     let table = Table::nowhere();
     let columns_of = [
         ("day", PrimitiveType::String),
@@ -382,7 +383,7 @@ fn tables_of_other_writers_are_followed_with_their_partitions_and_checkpoints() 
 }
 
 #[test]
-fn changes_that_leave_the_messages_alone_are_followed() {
+fn harmless_table_changes_are_followed() {
     let mut table = Table::create();
     let mut following = table.follow(TableStart::Beginning);
     table.append(0..10);
@@ -417,7 +418,7 @@ fn changes_that_leave_the_messages_alone_are_followed() {
 }
 
 #[test]
-fn what_cannot_be_followed_is_refused_when_it_comes() {
+fn unsupported_changes_are_refused_when_reached() {
     let feature = json!({"protocol": {
         "minReaderVersion": 3, "minWriterVersion": 7,
         "readerFeatures": ["catalogManaged"], "writerFeatures": ["catalogManaged"],
@@ -433,10 +434,10 @@ fn what_cannot_be_followed_is_refused_when_it_comes() {
         "dataChange": true, "modificationTime": 1,
     }});
     for (action, said) in [
-        (feature, "does not know: catalogManaged"),
+        (feature, "does not support: catalogManaged"),
         (renamed, "no column 'value'"),
         (deletions, "has a deletion vector"),
-        (outside, "lies outside of the table"),
+        (outside, "is outside the table"),
     ] {
         let mut table = Table::create();
         let mut following = table.follow(TableStart::Beginning);
@@ -456,7 +457,7 @@ fn what_cannot_be_followed_is_refused_when_it_comes() {
 }
 
 #[test]
-fn a_column_of_another_case_holds_the_messages() {
+fn column_names_ignore_case() {
     let table = &mut Table::nowhere();
     table.make(&[("Value", PrimitiveType::String), ("KEY", PrimitiveType::String)], &[]);
     let rows = columns([("Value", text([Some("a"), Some("b")])), ("KEY", text([None, Some("k")]))]);
@@ -467,12 +468,12 @@ fn a_column_of_another_case_holds_the_messages() {
     let opened = table.runtime.block_on(bench_delta::Table::open(&table.lake));
     let refused = opened.expect("opened").expect("there").check(&[]).expect_err("refused");
     let refused = refused.to_string();
-    assert!(refused.contains("column 'Value' is called so and not 'value'"), "{refused}");
+    assert!(refused.contains("column 'Value' should be named 'value'"), "{refused}");
     assert!(refused.ends_with("use another table with --lake-path"), "{refused}");
 }
 
 #[test]
-fn remedies_for_a_changed_schema_work() {
+fn schema_change_remedies_work() {
     let schema = |field: &str| {
         let schema = format!(r#"{{"type":"struct","fields":[{field}]}}"#);
         json!({"metaData": {
@@ -501,7 +502,7 @@ fn remedies_for_a_changed_schema_work() {
 }
 
 #[test]
-fn broken_files_are_named() {
+fn broken_files_are_reported() {
     let whole = file_of(&numbered(0..50_000), &WriterProperties::default());
     let mut scrambled = whole.clone();
     let end = scrambled.len() - 2_000;
@@ -517,7 +518,7 @@ fn broken_files_are_named() {
             (cut, ""),
             (b"PAR1", ""),
             (b"", ""),
-            (&other_type, "has the type Int64"),
+            (&other_type, "has type Int64"),
         ] {
             let mut table = Table::create();
             let add = table.put_file(bytes);
@@ -526,7 +527,7 @@ fn broken_files_are_named() {
             let error = table.try_follow(&held).expect("connected").receive_to_the_error();
             assert!(error.contains("data file part-00001.parquet of file:///"), "{error}");
             assert!(
-                error.contains("in version 1, cannot be read") && error.contains(said),
+                error.contains("in version 1, is unreadable") && error.contains(said),
                 "{error}"
             );
         }
@@ -535,5 +536,5 @@ fn broken_files_are_named() {
     table.put("_delta_log/00000000000000000001.json", b"{\"add\":{\"path\":");
     let error = table.try_follow(&config(TableStart::Beginning)).err().expect("broken").to_string();
     assert!(error.contains("version 1 of file:///"), "{error}");
-    assert!(error.contains("log entry that cannot be read: line 1"), "{error}");
+    assert!(error.contains("unreadable log entry: line 1"), "{error}");
 }

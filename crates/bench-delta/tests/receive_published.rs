@@ -1,4 +1,4 @@
-//! Following what publishers write, all of it at once.
+//! Following tables written by publishers.
 
 mod table;
 
@@ -66,7 +66,7 @@ fn publish(lake: &Lake, producer: u16, partition_by: &[PartitionColumn]) {
     assert!(failed.is_none(), "{failed:?}");
 }
 
-/// Each producer's numbers in the order in which they came.
+/// Each producer's numbers in order of arrival.
 fn by_producer(following: &Following) -> BTreeMap<u16, Vec<u32>> {
     let mut numbers = BTreeMap::<_, Vec<_>>::new();
     for text in following.texts() {
@@ -77,7 +77,7 @@ fn by_producer(following: &Following) -> BTreeMap<u16, Vec<u32>> {
     numbers
 }
 
-/// Publishes from several sides at once, compacts now and then, and follows.
+/// Publishes from several threads at once, compacts from time to time, and follows.
 fn publish_and_follow(lake: Lake, counts: Counts, partition_by: &[PartitionColumn]) {
     let table = Table::at(lake, counts, None);
     let lake = &table.lake;
@@ -90,7 +90,7 @@ fn publish_and_follow(lake: Lake, counts: Counts, partition_by: &[PartitionColum
             scope.spawn(move || publish(lake, producer, partition_by));
         }
         following.receive(all / 3);
-        // delta-rs' committer gives up when somebody else's commits keep it from its own.
+        // delta-rs' committer gives up when other writers keep it from committing.
         table.runtime.block_on(optimize(lake, 1 << 20)).expect("compacted");
         following.receive(all);
     });
@@ -105,21 +105,21 @@ fn publish_and_follow(lake: Lake, counts: Counts, partition_by: &[PartitionColum
 }
 
 #[test]
-fn what_several_publishers_write_comes_whole_and_in_order() {
+fn concurrent_publishing_in_a_folder_is_followed() {
     let folder = tempfile::tempdir().expect("a folder");
     let everything = [PartitionColumn::Producer, PartitionColumn::Date, PartitionColumn::Hour];
     for (name, partition_by) in [("plain", &[][..]), ("partitioned", &everything)] {
         let counts = Counts::default();
         let path = folder.path().join(name);
         std::fs::create_dir(&path).expect("a folder");
-        let lake = Lake::folder(&path, &counts).expect("a place");
+        let lake = Lake::folder(&path, &counts).expect("a lake");
         publish_and_follow(lake, counts, partition_by);
     }
 }
 
 #[test]
-fn what_several_publishers_write_to_s3_comes_whole_and_in_order() {
-    for s3 in S3::each("what_several_publishers_write_to_s3_comes_whole_and_in_order") {
+fn concurrent_publishing_on_s3_is_followed() {
+    for s3 in S3::each("concurrent_publishing_on_s3_is_followed") {
         let counts = Counts::default();
         publish_and_follow(table::on_s3(&s3, "follow/published", &counts), counts, &[]);
     }

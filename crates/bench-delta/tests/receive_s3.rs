@@ -1,4 +1,4 @@
-//! Following tables on S3, in good times and in bad.
+//! Following tables on S3, with and without faults.
 
 mod table;
 
@@ -13,7 +13,7 @@ use deltalake::kernel::PrimitiveType;
 use deltalake::parquet::file::properties::WriterProperties;
 use table::{Table, all, config, on_s3};
 
-/// A table with the columns `key` and `value`, below this prefix.
+/// A table with the columns `key` and `value` below this prefix.
 fn create(s3: &S3, prefix: &str) -> Table {
     let counts = Counts::default();
     let table = Table::at(on_s3(s3, prefix, &counts), counts, None);
@@ -58,8 +58,8 @@ fn tables_on_s3_are_followed_from_every_start() {
 }
 
 #[test]
-fn tables_on_s3_are_compacted_and_vacuumed_under_a_follower() {
-    for s3 in S3::each("tables_on_s3_are_compacted_and_vacuumed_under_a_follower") {
+fn maintenance_on_s3_does_not_disturb_followers() {
+    for s3 in S3::each("maintenance_on_s3_does_not_disturb_followers") {
         let mut table = create(&s3, "follow/kept");
         let mut following = table.follow(TableStart::Beginning);
         for round in 0..3 {
@@ -80,7 +80,7 @@ fn tables_on_s3_are_compacted_and_vacuumed_under_a_follower() {
 }
 
 #[test]
-fn one_look_at_an_idle_table_is_one_request() {
+fn idle_polls_cost_one_request() {
     let s3 = S3::embedded();
     let mut table = create(&s3, "follow/idle");
     table.append(0..10);
@@ -95,7 +95,7 @@ fn one_look_at_an_idle_table_is_one_request() {
     let looks = following.count("log_polls_empty") - looks;
     let gets = after["get_requests"] - before["get_requests"];
     assert!((2..=26).contains(&looks), "{looks} looks");
-    // One may be under way; once or twice in this time it is asked whether the log goes on elsewhere.
+    // One may be in flight; within this time, the end of the log is checked once or twice.
     assert!((looks..=looks + 3).contains(&gets), "{gets} gets for {looks} looks");
     let lists = after["list_requests"] - before["list_requests"];
     assert!((1..=2).contains(&lists), "{lists} listings");
@@ -105,7 +105,7 @@ fn one_look_at_an_idle_table_is_one_request() {
 }
 
 #[test]
-fn passing_trouble_loses_and_repeats_nothing() {
+fn transient_faults_lose_and_repeat_nothing() {
     for (fault, every) in [
         (Fault::Answer(503), 3),
         (Fault::Answer(500), 4),
@@ -127,7 +127,7 @@ fn passing_trouble_loses_and_repeats_nothing() {
 }
 
 #[test]
-fn what_is_not_allowed_for_a_moment_is_tried_again_and_then_said() {
+fn denied_reads_are_retried_then_reported() {
     let s3 = S3::embedded();
     let mut table = create(&s3, "follow/denied");
     let mut following = table.follow(TableStart::Beginning);
@@ -151,7 +151,7 @@ fn what_is_not_allowed_for_a_moment_is_tried_again_and_then_said() {
 }
 
 #[test]
-fn trouble_without_end_is_said_in_bounded_time() {
+fn permanent_faults_are_reported_in_bounded_time() {
     let s3 = S3::embedded();
     let mut table = create(&s3, "follow/broken");
     table.append(0..10);

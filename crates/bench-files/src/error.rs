@@ -1,35 +1,35 @@
-//! What can go wrong with the files at either end.
+//! Errors of the files at either end.
 
 use std::path::PathBuf;
 
 /// Why a file cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {
-    /// It cannot be opened, read or written.
+    /// The file cannot be opened, read or written.
     #[error("failed to {attempt} {}", path.display())]
     Io {
-        /// What was attempted: `append to`, `follow`, ...
+        /// The operation: `append to`, `follow`, ...
         attempt: &'static str,
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: std::io::Error,
     },
-    /// It is a folder, a pipe or a device.
-    #[error("{} is no regular file; name one that lines can be appended to", path.display())]
+    /// The path is a folder, a pipe or a device.
+    #[error("{} is not a regular file; use one that lines can be appended to", path.display())]
     NotAFile {
-        /// What it was taken for.
+        /// The path.
         path: PathBuf,
     },
-    /// The file to append to ends within a line, which the first message would become part of.
-    #[error("{} ends within a line; end it with a line break first", path.display())]
+    /// The file to append to ends in the middle of a line, which the first message would extend.
+    #[error("{} ends in the middle of a line; add a line break", path.display())]
     Unended {
         /// The file.
         path: PathBuf,
     },
 }
 
-/// An error of this `attempt` on this file.
+/// The error of an operation on a file.
 pub(crate) fn io_error(
     attempt: &'static str,
     path: impl Into<PathBuf>,

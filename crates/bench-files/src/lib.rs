@@ -1,7 +1,7 @@
-//! The adapter to pipelines between files: messages go out as lines that are appended to one file
-//! and come back as lines of another.
+//! The adapter for pipelines between files: messages are appended as lines to one file and arrive
+//! as lines of another.
 //!
-//! A line has no key and cannot hold a line break, so that messages are sent in their JSON form
+//! A line has no key and cannot contain a line break, so messages are sent in their JSON form
 //! ([`MessageFormat::Json`](bench_core::message::MessageFormat::Json)). The file is one partition:
 //! lines are expected in the order in which they were appended.
 

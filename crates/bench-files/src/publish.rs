@@ -10,29 +10,29 @@ use bench_core::transport::{Batch, Completion, Delivery, Failure, Publish, Token
 
 use crate::error::{FileError, io_error};
 
-/// The failure of a message that is not a line.
+/// The failure of a message that contains a line break.
 const LINE_BREAK: Failure = Failure::Unsent(1);
 
-/// Appends messages to a file, each as a line.
+/// Appends messages to a file, one line per message.
 ///
-/// A batch is one write, and a message counts as confirmed when that write has returned: the line
-/// is then visible to every reader, and not yet safe from a power cut.
+/// A batch is one write, and a message counts as confirmed once that write has returned: the line
+/// is then visible to every reader, but would not survive a power failure.
 #[derive(Debug)]
 pub struct LinePublisher {
     clock: SystemClock,
     file: File,
     path: PathBuf,
-    /// The lines of a batch; used again.
+    /// The lines of a batch; reused.
     lines: Vec<u8>,
-    /// What became of messages, until the engine asks.
+    /// Results of messages, until the engine polls.
     answers: Vec<Completion>,
 }
 
 impl LinePublisher {
-    /// Opens `path` to append to it; makes the file when it is not there.
+    /// Opens `path` for appending; creates the file if it does not exist.
     pub fn open(path: &Path, clock: SystemClock) -> Result<Self, FileError> {
         let failed = || io_error("append to", path);
-        // Only a regular file: opening a pipe would wait for its reader.
+        // Only regular files: opening a pipe would wait for its reader.
         if path.metadata().is_ok_and(|metadata| !metadata.is_file()) {
             return Err(FileError::NotAFile { path: path.to_owned() });
         }
@@ -47,7 +47,7 @@ impl LinePublisher {
     }
 
     fn answer(&mut self, token: Token, delivery: Delivery) {
-        // The instant is filled in when the write has returned.
+        // The instant is set when the write has returned.
         self.answers.push(Completion { token, at_ns: 0, delivery });
     }
 }
@@ -83,7 +83,7 @@ impl Publish for LinePublisher {
         completions: &mut Vec<Completion>,
     ) -> Result<(), TransportError> {
         if self.answers.is_empty() {
-            // Every write is answered at once, so that no answer can come while this waits.
+            // Every write completes at once, so nothing can arrive during this wait.
             self.clock.sleep_until_ns(until_ns);
         }
         completions.append(&mut self.answers);
@@ -92,13 +92,13 @@ impl Publish for LinePublisher {
 
     fn explain(&self, failure: Failure) -> String {
         match failure {
-            LINE_BREAK => "the message holds a line break, which a line cannot".to_owned(),
+            LINE_BREAK => "the message contains a line break".to_owned(),
             _ => format!("code {}", failure.code()),
         }
     }
 }
 
-/// Whether what stands at `offset` of the file begins a line.
+/// Whether a line starts at `offset` of the file.
 pub(crate) fn starts_a_line(file: &File, offset: u64) -> std::io::Result<bool> {
     let Some(before) = offset.checked_sub(1) else { return Ok(true) };
     let mut byte = [0];
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_becomes_lines_and_each_message_is_answered_once() {
+    fn batches_become_lines_with_one_completion_each() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("source.txt");
         std::fs::write(&path, "old\n").expect("written");
@@ -138,12 +138,12 @@ mod tests {
 
         completions.clear();
         let until_ns = clock.now_ns() + 1_000_000;
-        publisher.poll(until_ns, &mut completions).expect("nothing to tell");
+        publisher.poll(until_ns, &mut completions).expect("no completions");
         assert!(completions.is_empty() && clock.now_ns() >= until_ns, "it waits");
     }
 
     #[test]
-    fn what_cannot_be_appended_to_is_refused_by_name() {
+    fn unusable_files_are_refused_by_name() {
         let folder = tempfile::tempdir().expect("a folder");
         let refused = |path: &Path| {
             let error = LinePublisher::open(path, SystemClock::new()).expect_err("refused");
@@ -152,10 +152,9 @@ mod tests {
         let unended = folder.path().join("unended");
         std::fs::write(&unended, "half a li").expect("written");
         assert!(
-            refused(&unended)
-                .ends_with("unended ends within a line; end it with a line break first")
+            refused(&unended).ends_with("unended ends in the middle of a line; add a line break")
         );
-        assert!(refused(folder.path()).contains("is no regular file"));
+        assert!(refused(folder.path()).contains("is not a regular file"));
         assert!(refused(&folder.path().join("no/such")).starts_with("failed to append to "));
     }
 }

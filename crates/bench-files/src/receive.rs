@@ -1,4 +1,4 @@
-//! The receiving end: a file that grows, followed line by line.
+//! The receiving end: follows a growing file line by line.
 
 use std::fs::{File, Metadata};
 use std::io::{ErrorKind, Read as _, Seek as _, SeekFrom};
@@ -12,47 +12,47 @@ use bench_core::transport::{Incoming, Receive, Timestamps, TransportError};
 use crate::error::{FileError, io_error};
 use crate::publish::starts_a_line;
 
-/// How often the file is looked at while nothing comes: what a line waits at most before it counts
-/// as received.
+/// Time between polls of the file while nothing arrives, which is the longest delay before a line
+/// counts as received.
 const POLL_NS: u64 = 1_000_000;
 
-/// Bytes that are read at once.
+/// Bytes read at once.
 const READ_BYTES: usize = 256 << 10;
 
-/// The longest line that is waited for: the largest message with every character escaped.
+/// The longest line: the largest message with every character escaped.
 const LINE_BYTES_MAX: usize = 6 * MESSAGE_BYTES_MAX;
 
-/// Where to begin.
+/// Where reading starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Position {
     /// At the first line.
     Beginning,
-    /// After what the file holds now. A line that is being written then is passed over whole.
+    /// After the file's current content. A line being written is skipped as a whole.
     End,
 }
 
 /// Follows a growing file line by line.
 ///
-/// A line counts when its end is there; until then its beginning is kept, up to 384 MiB of it. A
-/// file that does not exist yet is waited for. One that is truncated, deleted or replaced is an
-/// error, since nobody can tell which of its lines were missed; a file that was truncated and has
-/// outgrown its old size within the same millisecond goes unnoticed.
+/// A line counts once its end has arrived; until then its start is kept, up to 384 MiB. Waits for a
+/// file that does not exist yet. A truncated, deleted or replaced file is an error, since lines may
+/// have been missed; a file that is truncated and outgrows its old size within a millisecond goes
+/// unnoticed.
 #[derive(Debug)]
 pub struct LineReceiver {
     clock: SystemClock,
     path: PathBuf,
-    /// Absent until the file exists.
+    /// `None` until the file exists.
     file: Option<File>,
-    /// Bytes of the file that were read.
+    /// Bytes of the file read so far.
     offset: u64,
-    /// What was read and not yet handed over: the beginning of a line.
+    /// The start of a line, read but not yet handed over.
     pending: Vec<u8>,
-    /// Whether reading began within a line, the rest of which is no message.
+    /// Whether reading started in the middle of a line, the rest of which is not a message.
     within_line: bool,
 }
 
 impl LineReceiver {
-    /// Follows the file at `path` from `position` on, or from its beginning when it is made later.
+    /// Follows the file at `path` from `position`, or from its beginning if it is created later.
     pub fn open(path: &Path, position: Position, clock: SystemClock) -> Result<Self, FileError> {
         let mut receiver = Self {
             clock,
@@ -72,7 +72,7 @@ impl LineReceiver {
         Ok(receiver)
     }
 
-    /// Reads what the file has more of, up to [`READ_BYTES`]; how much that was.
+    /// Reads what was appended to the file, up to [`READ_BYTES`]; returns the number of bytes.
     fn read(&mut self) -> Result<usize, TransportError> {
         if self.file.is_none() {
             self.file = open_if_there(&self.path).map_err(|error| transport_error(&error))?;
@@ -88,7 +88,8 @@ impl LineReceiver {
         }
     }
 
-    /// Whether the path still leads to the file that is read, and that still holds what was read.
+    /// Checks that the path still leads to the file being read, and that it still holds what was
+    /// read.
     fn check_unchanged(&self) -> Result<(), TransportError> {
         let Some(file) = &self.file else { return Ok(()) };
         let failed = |error| transport_error(&io_error("follow", &self.path)(error));
@@ -103,13 +104,13 @@ impl LineReceiver {
         };
         let path = self.path.display();
         Err(TransportError::new(format!(
-            "{path} {change} while it was followed, so that lines may have been missed; leave it \
+            "{path} {change} while it was being followed, so lines may have been missed; leave it \
              alone during a run"
         )))
     }
 
-    /// Hands over the lines that are whole and keeps the rest. `fresh` bytes at the end were not
-    /// looked at before.
+    /// Hands over complete lines and keeps the rest. The last `fresh` bytes have not been searched
+    /// before.
     fn hand_over(
         &mut self,
         fresh: usize,
@@ -149,8 +150,8 @@ impl LineReceiver {
         }
         let path = self.path.display();
         Err(TransportError::new(format!(
-            "{path} holds a line of more than {LINE_BYTES_MAX} bytes, which is no message; name \
-             the file that the pipeline writes its lines to"
+            "{path} contains a line of more than {LINE_BYTES_MAX} bytes, which is not a message; \
+             use the file that the pipeline writes its lines to"
         )))
     }
 }
@@ -196,7 +197,7 @@ impl Receive for LineReceiver {
     fn settle(&mut self, _: usize) {}
 }
 
-/// The file, if there is one by now.
+/// The file, if it exists by now.
 fn open_if_there(path: &Path) -> Result<Option<File>, FileError> {
     let failed = || io_error("follow", path);
     match path.metadata() {
@@ -223,7 +224,7 @@ mod tests {
 
     use super::*;
 
-    /// Time for what is in the file to be received, and for what is not to stay away.
+    /// Long enough for existing lines to be received, and for others not to appear.
     const WAIT_NS: u64 = 20_000_000;
 
     struct Sink {
@@ -251,7 +252,7 @@ mod tests {
             LineReceiver::open(&self.path(), position, self.clock).expect("followed")
         }
 
-        /// What comes within a short time.
+        /// The lines received within a short time.
         fn try_lines(&self, receiver: &mut LineReceiver) -> Result<Vec<String>, TransportError> {
             let mut lines = Vec::new();
             loop {
@@ -270,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_counts_when_its_end_is_there() {
+    fn lines_count_once_complete() {
         let sink = Sink::new();
         let mut receiver = sink.follow(Position::Beginning);
         assert_eq!(sink.lines(&mut receiver), [""; 0], "no file yet");
@@ -283,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn following_from_the_end_leaves_out_what_was_there() {
+    fn following_from_the_end_skips_existing_lines() {
         let sink = Sink::new();
         sink.append(b"old\n");
         let mut at_a_line = sink.follow(Position::End);
@@ -296,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn a_burst_of_a_hundred_thousand_lines_keeps_its_order_and_little_memory() {
+    fn bursts_keep_order_and_little_memory() {
         let sink = Sink::new();
         let mut receiver = sink.follow(Position::Beginning);
         let count = 100_000;
@@ -304,7 +305,7 @@ mod tests {
         let writer = std::thread::spawn(move || {
             let mut file = File::create(path).expect("made");
             let lines: Vec<_> = (0..count).map(|number| format!("line {number}\n")).collect();
-            // In pieces that do not fit lines.
+            // In pieces that do not match lines.
             for piece in lines.concat().as_bytes().chunks(7_777) {
                 file.write_all(piece).expect("written");
             }
@@ -323,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_longer_than_what_is_read_at_once_arrive_whole() {
+    fn long_lines_arrive_whole() {
         let sink = Sink::new();
         let long = "x".repeat(3 * READ_BYTES + 1);
         sink.append(format!("{long}\nshort\n").as_bytes());
@@ -333,7 +334,7 @@ mod tests {
     type Tamper = fn(&Sink) -> std::io::Result<()>;
 
     #[test]
-    fn a_file_that_is_tampered_with_is_an_error() {
+    fn tampered_files_are_errors() {
         let truncate = |sink: &Sink| File::create(sink.path()).map(drop);
         let delete = |sink: &Sink| std::fs::remove_file(sink.path());
         let replace = |sink: &Sink| {
@@ -358,7 +359,7 @@ mod tests {
     }
 
     #[test]
-    fn waiting_ends_when_it_is_to_end() {
+    fn waiting_ends_on_time() {
         let sink = Sink::new();
         sink.append(b"no end");
         let mut receiver = sink.follow(Position::Beginning);
@@ -372,7 +373,7 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(32))]
 
         #[test]
-        fn the_pieces_in_which_lines_are_written_do_not_matter(
+        fn lines_arrive_whole_however_written(
             text in "[ab\n]{0,40}",
             sizes in prop::collection::vec(1_usize..9, 1..40),
         ) {

@@ -1,9 +1,9 @@
-//! The `rdkafka` crate's own producer and consumer, one message at a time and with no measurement at
-//! all: what the batch calls of this crate are held against in `docs/performance.md`.
+//! The `rdkafka` crate's own producer and consumer, one message at a time and without measurement:
+//! the baseline for this crate's batch calls in `docs/performance.md`.
 //!
 //! `plain_client produce|consume SERVERS TOPIC MESSAGES`
 
-#![expect(clippy::print_stdout, reason = "that is what it is for")]
+#![expect(clippy::print_stdout, reason = "an example prints its result")]
 
 use std::time::{Duration, Instant};
 
@@ -31,7 +31,7 @@ fn main() -> Result<()> {
     }
     let used = meter.read(messages);
     println!(
-        "{:.0} msg/s, {:.3} us of CPU a message",
+        "{:.0} msg/s, {:.3} us of CPU per message",
         messages as f64 / started.elapsed().as_secs_f64(),
         used.cpu_us_per_message.unwrap_or_default()
     );
@@ -79,7 +79,7 @@ fn consume(servers: &str, topic: &str, messages: u64) -> Result<()> {
                 message?;
                 received += 1;
             }
-            None => return Err(format!("nothing came after {received} messages").into()),
+            None => return Err(format!("no message after {received} messages").into()),
         }
     }
     Ok(())

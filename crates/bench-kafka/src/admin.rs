@@ -1,12 +1,14 @@
-//! Administration of a Kafka cluster: what topics there are, and changing them.
+//! Administration of a Kafka cluster: lists topics and changes them.
 //!
-//! Every call blocks, at most for the time-out given to [`Admin::connect`]; what changes a topic
-//! returns when the change shows in the cluster's metadata.
+//! Every call blocks, at most for the timeout given to [`Admin::connect`]; calls that change a
+//! topic return once the cluster's metadata shows the change.
 
+mod connect;
+mod offsets;
 mod sample;
+mod topics;
 
 use std::collections::BTreeMap;
-use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use futures_executor::block_on;
@@ -14,39 +16,28 @@ use rdkafka::admin::{AdminClient, AdminOptions, ConfigEntry, ConfigSource, Resou
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::KafkaError as LibraryError;
 use rdkafka::metadata::{Metadata, MetadataTopic};
-use rdkafka::producer::{BaseProducer, DeliveryResult, Producer, ProducerContext};
-use rdkafka::types::{RDKafkaErrorCode, RDKafkaRespErr};
-use rdkafka::{ClientContext, Offset, TopicPartitionList};
+use rdkafka::producer::{BaseProducer, Producer as _};
+use rdkafka::types::RDKafkaRespErr;
 
+pub use offsets::PartitionWatermarks;
 pub use sample::SampledMessage;
+pub use topics::TopicOutcome;
 
 use crate::answers::Subject;
 use crate::complaint::Complaint;
 use crate::config::KafkaConfig;
 use crate::error::{KafkaError, is_passing};
-use crate::native::{TopicRequest, request_topic};
-use crate::reading::OpenTransaction;
+use connect::{Complaints, name_mismatch, wait_for_broker};
 
-/// How long [`Admin::connect`] and each operation may take unless told otherwise.
+/// Default timeout of [`Admin::connect`] and of each operation.
 pub const TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
 
-/// How long to wait before asking the cluster again whether something has happened.
+/// Interval between polls of the cluster's metadata.
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
-
-/// How long to wait before asking again whether a transaction has ended.
-const TRANSACTION_POLL: Duration = Duration::from_millis(200);
-
-/// How long the first attempt to reach a broker may take. Between attempts the client's complaints
-/// are read, so that a refused login ends the wait; each takes twice as long as the one before, so
-/// that a distant broker's answer fits.
-const CONNECT_ATTEMPT: Duration = Duration::from_millis(250);
-
-/// How long to look whether a certificate would be trusted under another name.
-const PROBE: Duration = Duration::from_secs(2);
 
 /// A connection for administration.
 pub struct Admin {
-    /// Reads metadata and watermarks. A producer, because the admin client never tells why it has
+    /// Reads metadata and watermarks. A producer, because the admin client never reports why it has
     /// no connection.
     client: BaseProducer<Complaints>,
     operations: AdminClient<Complaints>,
@@ -64,80 +55,34 @@ pub struct TopicInfo {
     pub partitions: u32,
     /// How many replicas its partitions have (the largest number among them).
     pub replication: u32,
-    /// Whether it belongs to Kafka itself: its name starts with two underscores.
+    /// Whether it is internal to Kafka: its name starts with two underscores.
     pub internal: bool,
 }
 
-/// The offsets between which a partition holds messages.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct PartitionWatermarks {
-    /// The partition, from 0.
-    pub partition: i32,
-    /// The offset of the oldest message that is kept.
-    pub low: i64,
-    /// The offset that the next message will get.
-    pub high: i64,
-}
-
-impl PartitionWatermarks {
-    /// How many offsets lie between the watermarks: the number of messages, or more in a compacted
-    /// topic and where transactions left their markers.
-    #[must_use]
-    pub fn offsets(&self) -> u64 {
-        u64::try_from(self.high.saturating_sub(self.low)).unwrap_or(0)
-    }
-}
-
-/// The cluster behind a connection.
+/// The cluster that a connection leads to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClusterInfo {
-    /// The id that the brokers agreed on.
+    /// The cluster's id, if the brokers report one.
     pub id: Option<String>,
     /// How many brokers are up.
     pub brokers: u32,
 }
 
-/// What [`Admin::ensure_topic`] found or did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TopicOutcome {
-    /// There was no such topic; it has been created with the partitions wanted.
-    Created,
-    /// It had too few partitions; more were added.
-    Extended {
-        /// How many there were.
-        from: u32,
-        /// How many there are.
-        to: u32,
-    },
-    /// It has as many partitions as wanted, or more.
-    Enough {
-        /// How many there are.
-        partitions: u32,
-    },
-    /// It has too few partitions and was to be left alone.
-    TooFew {
-        /// How many there are.
-        have: u32,
-        /// How many were wanted.
-        wanted: u32,
-    },
-}
-
 impl Admin {
-    /// Connects to the cluster of a configuration, which is validated first. Fails when no broker
-    /// has answered within `timeout`, and as soon as one refuses the login.
+    /// Validates the configuration and connects to its cluster. Fails if no broker answers within
+    /// `timeout`, and as soon as one rejects the login.
     pub fn connect(config: &KafkaConfig, timeout: Duration) -> Result<Self, KafkaError> {
         config.validate()?;
         config.check_admin()?;
         let servers = config.bootstrap_servers().ok_or(KafkaError::NoServers)?.to_owned();
         // Producer and consumer settings do not concern administration.
         let mut config = config.of_admin();
-        // Asking whether a topic exists must not create it, whatever a producer may do.
+        // Checking whether a topic exists must not create it, whatever is set for producers.
         config.set("allow.auto.create.topics", "false");
-        // Otherwise a partition seems to end where the first open transaction begins.
+        // Otherwise partitions appear to end where the first open transaction begins.
         config.set("isolation.level", "read_uncommitted");
         let mut native = config.to_client_config();
-        // That a connection was closed, as by a port that speaks another protocol, is told nowhere else.
+        // Only the log reports closed connections, as by a port that speaks another protocol.
         native.set_log_level(RDKafkaLogLevel::Info);
         let failed = |error: LibraryError| KafkaError::Client {
             servers: servers.clone(),
@@ -149,13 +94,13 @@ impl Admin {
         let client = native.create_with_context(Complaints::default()).map_err(failed)?;
         wait_for_broker(&client, &servers, timeout)
             .map_err(|error| name_mismatch(error, &config))?;
-        // Attempts that failed before do not explain what fails from now on.
+        // Failed attempts do not explain later errors.
         client.context().forget();
         let operations = native.create_with_context(Complaints::default()).map_err(failed)?;
         Ok(Self { client, operations, config, servers, timeout })
     }
 
-    /// The servers that the configuration names.
+    /// The configured bootstrap servers.
     #[must_use]
     pub fn servers(&self) -> &str {
         &self.servers
@@ -185,7 +130,7 @@ impl Admin {
         Ok(topics)
     }
 
-    /// The topic of a name, if there is one.
+    /// The topic with this name, if it exists.
     pub fn topic(&self, name: &str) -> Result<Option<TopicInfo>, KafkaError> {
         let metadata = self.metadata(Some(name), &format!("look up topic '{name}'"))?;
         let Some(topic) = metadata.topics().iter().find(|topic| topic.name() == name) else {
@@ -211,151 +156,7 @@ impl Admin {
         }
     }
 
-    /// Creates a topic and waits until every partition answers. Without a replication factor
-    /// the brokers use their own default.
-    pub fn create_topic(
-        &self,
-        name: &str,
-        partitions: u32,
-        replication: Option<u32>,
-        configs: &BTreeMap<String, String>,
-    ) -> Result<(), KafkaError> {
-        let action = format!("create topic '{name}' with {partitions} partitions");
-        // -1 is the protocol's word for the broker's default.
-        let replication = replication.map_or(-1, to_native);
-        let partitions_wanted = to_native(partitions);
-        let create =
-            TopicRequest::Create { partitions: partitions_wanted, replication, settings: configs };
-        self.request(&action, name, create)?;
-        self.wait_for_partitions(name, partitions, &action)
-    }
-
-    /// Adds partitions to a topic until it has `total`, and waits until they answer.
-    pub fn add_partitions(&self, name: &str, total: u32) -> Result<(), KafkaError> {
-        let action = format!("extend topic '{name}' to {total} partitions");
-        let total_wanted = usize::try_from(total).unwrap_or(usize::MAX);
-        self.request(&action, name, TopicRequest::Extend { total: total_wanted })?;
-        self.wait_for_partitions(name, total, &action)
-    }
-
-    /// Deletes a topic and waits until it is gone.
-    pub fn delete_topic(&self, name: &str) -> Result<(), KafkaError> {
-        let action = format!("delete topic '{name}'");
-        self.request(&action, name, TopicRequest::Delete)?;
-        self.wait_until(&action, || Ok(self.topic(name)?.is_none()))
-    }
-
-    /// Deletes a topic and creates it again with the same partitions, replication factor and
-    /// configuration. When the latter fails, the error says how to do it by hand. Access rights stay,
-    /// since they hang on the name; the offsets that groups committed go with the old topic, and
-    /// which broker holds which partition may change.
-    pub fn recreate_topic(&self, name: &str) -> Result<(), KafkaError> {
-        let topic = self.topic(name)?.ok_or_else(|| no_such(name))?;
-        let configs = self.topic_config(name)?;
-        self.delete_topic(name)?;
-        let deadline = Instant::now() + self.timeout;
-        loop {
-            let created =
-                self.create_topic(name, topic.partitions, Some(topic.replication), &configs);
-            let Err(error) = created else { return Ok(()) };
-            // Brokers keep a deleted name for a moment longer than their metadata show it.
-            let is_too_early = error.code() == Some(RDKafkaErrorCode::TopicAlreadyExists);
-            if !is_too_early || Instant::now() >= deadline {
-                return Err(not_recreated(&topic, &configs, error));
-            }
-            std::thread::sleep(POLL_INTERVAL);
-        }
-    }
-
-    /// Deletes the records of all partitions of a topic up to their high watermarks.
-    pub fn delete_records_to_end(&self, name: &str) -> Result<(), KafkaError> {
-        let action = format!("delete the records of topic '{name}'");
-        let topic = self.topic(name)?.ok_or_else(|| no_such(name))?;
-        let mut offsets = TopicPartitionList::new();
-        for partition in 0..to_native(topic.partitions) {
-            offsets
-                .add_partition_offset(name, partition, Offset::End)
-                .map_err(|error| KafkaError::from_library(action.as_str(), &error))?;
-        }
-        self.retry_while_passing(|| {
-            let result = block_on(self.operations.delete_records(&offsets, &self.options()));
-            let failed = |action: String, error| {
-                self.failed(action, &error, &Subject::topic("DELETE", name))
-            };
-            let deleted = result.map_err(|error| failed(action.clone(), error))?;
-            let refused = deleted
-                .elements()
-                .into_iter()
-                .find_map(|partition| Some((partition.partition(), partition.error().err()?)));
-            refused.map_or(Ok(()), |(partition, error)| {
-                Err(failed(format!("{action}, partition {partition}"), error))
-            })
-        })
-    }
-
-    /// The watermarks of every partition of a topic. Messages of open transactions lie below them.
-    pub fn watermarks(&self, name: &str) -> Result<Vec<PartitionWatermarks>, KafkaError> {
-        let topic = self.topic(name)?.ok_or_else(|| no_such(name))?;
-        (0..to_native(topic.partitions))
-            .map(|partition| self.partition_watermarks(name, partition))
-            .collect()
-    }
-
-    /// Waits until the transactions that are open in a topic have ended: they hide what comes after
-    /// them from readers of committed messages. Says once what it waits for, and stops when
-    /// `is_cancelled`.
-    pub fn await_transactions(
-        &self,
-        name: &str,
-        is_cancelled: impl Fn() -> bool,
-    ) -> Result<(), KafkaError> {
-        let mut config = self.config.clone();
-        config.set("isolation.level", "read_committed");
-        let native = config.to_client_config();
-        let reader: BaseProducer<Complaints> =
-            native.create_with_context(Complaints::default()).map_err(|error| {
-                KafkaError::from_library(format!("read the offsets of topic '{name}'"), &error)
-            })?;
-        for PartitionWatermarks { partition, high, .. } in self.watermarks(name)? {
-            loop {
-                let offset = self.watermarks_as(&reader, name, partition)?.high;
-                if offset >= high || is_cancelled() {
-                    break;
-                }
-                OpenTransaction { partition, offset }.announce(name);
-                std::thread::sleep(TRANSACTION_POLL);
-            }
-        }
-        Ok(())
-    }
-
-    fn partition_watermarks(
-        &self,
-        name: &str,
-        partition: i32,
-    ) -> Result<PartitionWatermarks, KafkaError> {
-        self.watermarks_as(&self.client, name, partition)
-    }
-
-    /// The watermarks as a client with its `isolation.level` sees them.
-    fn watermarks_as(
-        &self,
-        client: &BaseProducer<Complaints>,
-        name: &str,
-        partition: i32,
-    ) -> Result<PartitionWatermarks, KafkaError> {
-        let action = || format!("read the watermarks of topic '{name}', partition {partition}");
-        self.retry_while_passing(|| {
-            let (low, high) =
-                client.client().fetch_watermarks(name, partition, self.timeout).map_err(
-                    |error| self.failed(action(), &error, &Subject::topic("DESCRIBE", name)),
-                )?;
-            Ok(PartitionWatermarks { partition, low, high })
-        })
-    }
-
-    /// The settings of a topic that differ from the brokers' and can be set: what a topic that
-    /// replaces it must be given.
+    /// The topic's own settings that can be set: those that a replacement topic needs.
     pub fn topic_config(&self, name: &str) -> Result<BTreeMap<String, String>, KafkaError> {
         let own = self
             .describe_topic(name)?
@@ -364,8 +165,7 @@ impl Admin {
         Ok(own.filter_map(|entry| Some((entry.name, entry.value?))).collect())
     }
 
-    /// Whether of the messages of a topic with equal keys only the last is kept, be it by its own
-    /// setting or by the brokers'.
+    /// Whether the topic is compacted, by its own setting or the brokers' default.
     pub fn is_compacted(&self, name: &str) -> Result<bool, KafkaError> {
         let entries = self.describe_topic(name)?;
         let policy = entries.into_iter().find(|entry| entry.name == "cleanup.policy");
@@ -373,8 +173,8 @@ impl Admin {
         Ok(policy.split(',').any(|part| part.trim() == "compact"))
     }
 
-    /// The largest batch that a topic takes, bytes, be it by its own setting or by the brokers'; `None`
-    /// where that is not told.
+    /// Maximum batch size of a topic in bytes, by its own setting or the brokers' default; `None`
+    /// if the brokers do not report it.
     pub fn message_max_bytes(&self, name: &str) -> Result<Option<u64>, KafkaError> {
         let entries = self.describe_topic(name)?;
         let limit = entries.into_iter().find(|entry| entry.name == "max.message.bytes");
@@ -399,67 +199,13 @@ impl Admin {
         Ok(entries)
     }
 
-    /// Sees to it that a topic exists and has at least `wanted` partitions: creates it when it is
-    /// missing, extends it when it may, and otherwise only says how things are. The replication
-    /// factor counts for a new topic only.
-    pub fn ensure_topic(
-        &self,
-        name: &str,
-        wanted: u32,
-        replication: Option<u32>,
-        may_extend: bool,
-    ) -> Result<TopicOutcome, KafkaError> {
-        let have = match self.topic(name)? {
-            Some(topic) => topic.partitions,
-            None => match self.create_topic(name, wanted, replication, &BTreeMap::new()) {
-                Ok(()) => return Ok(TopicOutcome::Created),
-                // Another client has made it meanwhile, or this request did, whose answer was lost
-                // with a broker, and which was sent again.
-                Err(error) if error.code() == Some(RDKafkaErrorCode::TopicAlreadyExists) => {
-                    let topic = self.topic(name)?.ok_or(error)?;
-                    let action = format!("wait for topic '{name}'");
-                    self.wait_for_partitions(name, topic.partitions, &action)?;
-                    topic.partitions
-                }
-                Err(error) => return Err(error),
-            },
-        };
-        if have >= wanted {
-            return Ok(TopicOutcome::Enough { partitions: have });
-        }
-        if !may_extend {
-            return Ok(TopicOutcome::TooFew { have, wanted });
-        }
-        self.add_partitions(name, wanted)?;
-        Ok(TopicOutcome::Extended { from: have, to: wanted })
-    }
-
     fn metadata(&self, topic: Option<&str>, action: &str) -> Result<Metadata, KafkaError> {
         let metadata = self.client.client().fetch_metadata(topic, self.timeout);
         let subject = Subject::topic("DESCRIBE", topic.unwrap_or_default());
         metadata.map_err(|error| self.failed(action, &error, &subject))
     }
 
-    /// Asks for a change of a topic.
-    fn request(
-        &self,
-        action: &str,
-        name: &str,
-        request: TopicRequest<'_>,
-    ) -> Result<(), KafkaError> {
-        let right = match request {
-            TopicRequest::Create { .. } => "CREATE",
-            TopicRequest::Extend { .. } => "ALTER",
-            TopicRequest::Delete => "DELETE",
-        };
-        request_topic(self.client.client(), name, request, self.timeout).map_err(|refusal| {
-            let subject = Subject::topic(right, name);
-            KafkaError::answer(action, refusal.code, &subject, refusal.words.as_deref())
-                .because_of(self.complaint())
-        })
-    }
-
-    /// The failure of `action` in the client library's terms, made ours.
+    /// Converts the client library's error in `action`.
     fn failed(
         &self,
         action: impl Into<String>,
@@ -471,7 +217,7 @@ impl Admin {
 
     /// The last failure of a connection.
     fn complaint(&self) -> Option<Complaint> {
-        // What waits to be read may say why.
+        // The reason may still be queued.
         self.client.poll(Duration::ZERO);
         self.client
             .context()
@@ -480,23 +226,7 @@ impl Admin {
             .map(|last| last.complaint)
     }
 
-    fn wait_for_partitions(&self, name: &str, wanted: u32, action: &str) -> Result<(), KafkaError> {
-        self.wait_until(action, || {
-            let metadata = self.metadata(Some(name), action)?;
-            let topic = metadata.topics().iter().find(|topic| topic.name() == name);
-            let led = topic.map_or(0, |topic| {
-                topic.partitions().iter().filter(|partition| partition.leader() >= 0).count()
-            });
-            Ok(count(led) >= wanted)
-        })?;
-        // Brokers announce partitions a moment before they serve them.
-        for partition in 0..to_native(wanted) {
-            self.partition_watermarks(name, partition)?;
-        }
-        Ok(())
-    }
-
-    /// Tries again, until the time is up, what failed for the moment only.
+    /// Retries transient errors until the timeout.
     fn retry_while_passing<T>(
         &self,
         attempt: impl Fn() -> Result<T, KafkaError>,
@@ -535,132 +265,7 @@ impl Admin {
     }
 }
 
-/// Hears what the client library complains about while it connects.
-#[derive(Default)]
-pub(crate) struct Complaints {
-    last: Mutex<Option<Heard>>,
-}
-
-#[derive(Clone)]
-struct Heard {
-    code: Option<RDKafkaErrorCode>,
-    complaint: Complaint,
-}
-
-impl Complaints {
-    fn last(&self) -> Option<Heard> {
-        self.last.lock().ok().and_then(|last| last.clone())
-    }
-
-    fn forget(&self) {
-        if let Ok(mut last) = self.last.lock() {
-            *last = None;
-        }
-    }
-}
-
-impl ClientContext for Complaints {
-    fn log(&self, _level: RDKafkaLogLevel, facility: &str, message: &str) {
-        tracing::debug!(facility, "{message}");
-        if facility == "FAIL"
-            && let Ok(mut last) = self.last.lock()
-            // What came as an error says as much, and has a code besides.
-            && last.as_ref().is_none_or(|heard| heard.code.is_none())
-        {
-            let line = message.split_once("]: ").map_or(message, |(_, line)| line);
-            *last = Some(Heard { code: None, complaint: Complaint::new(line) });
-        }
-    }
-
-    fn error(&self, error: LibraryError, reason: &str) {
-        tracing::debug!("{reason}");
-        let code = error.rdkafka_error_code();
-        // That all brokers are down follows from the complaint before, which says why; and the end of
-        // a partition is none.
-        if matches!(code, Some(RDKafkaErrorCode::AllBrokersDown | RDKafkaErrorCode::PartitionEOF)) {
-            return;
-        }
-        if let Ok(mut last) = self.last.lock() {
-            *last = Some(Heard { code, complaint: Complaint::new(reason) });
-        }
-    }
-}
-
-impl ProducerContext for Complaints {
-    type DeliveryOpaque = ();
-
-    fn delivery(&self, _result: &DeliveryResult<'_>, _opaque: Self::DeliveryOpaque) {}
-}
-
-/// Waits until a broker has answered a request.
-fn wait_for_broker(
-    client: &BaseProducer<Complaints>,
-    servers: &str,
-    timeout: Duration,
-) -> Result<(), KafkaError> {
-    let deadline = Instant::now() + timeout;
-    let mut attempt = CONNECT_ATTEMPT;
-    loop {
-        let left = deadline.saturating_duration_since(Instant::now());
-        if client.client().fetch_metadata(None, left.min(attempt)).is_ok() {
-            return Ok(());
-        }
-        // For a while, not once: of the events that wait, most are lines for the log.
-        client.poll(POLL_INTERVAL);
-        let heard = client.context().last();
-        let servers = servers.to_owned();
-        match heard {
-            Some(Heard { code: Some(code), complaint }) if is_final(code) => {
-                return Err(KafkaError::Refused { servers, complaint });
-            }
-            heard if left.is_zero() => {
-                let complaint = heard.map(|heard| heard.complaint);
-                return Err(KafkaError::Unreachable { servers, timeout, complaint });
-            }
-            _ => attempt *= 2,
-        }
-    }
-}
-
-/// Finds out whether a certificate that could not be verified is only for another host name, which
-/// the client library does not tell: without a look at the name, and without any login, TLS then
-/// comes about.
-fn name_mismatch(error: KafkaError, config: &KafkaConfig) -> KafkaError {
-    let KafkaError::Refused { servers, complaint } = error else { return error };
-    if !complaint.is_about_trust() {
-        return KafkaError::Refused { servers, complaint };
-    }
-    let mut probe = config.to_client_config();
-    for (name, value) in
-        [("security.protocol", "ssl"), ("ssl.endpoint.identification.algorithm", "none")]
-    {
-        probe.set(name, value);
-    }
-    for name in ["sasl.username", "sasl.password", "sasl.mechanism"] {
-        probe.remove(name);
-    }
-    let client: Result<BaseProducer<Complaints>, _> =
-        probe.create_with_context(Complaints::default());
-    let is_trusted = client.is_ok_and(|client| match wait_for_broker(&client, &servers, PROBE) {
-        Err(KafkaError::Refused { complaint, .. }) => !complaint.is_about_trust(),
-        _ => true,
-    });
-    let complaint = if is_trusted { complaint.for_another_name() } else { complaint };
-    KafkaError::Refused { servers, complaint }
-}
-
-/// Whether trying again cannot help.
-fn is_final(code: RDKafkaErrorCode) -> bool {
-    matches!(
-        code,
-        RDKafkaErrorCode::Authentication
-            | RDKafkaErrorCode::SaslAuthenticationFailed
-            | RDKafkaErrorCode::UnsupportedSASLMechanism
-            | RDKafkaErrorCode::SSL
-    )
-}
-
-/// A topic of the metadata; none while it is being deleted, when it has no partitions left.
+/// Describes a topic of the metadata; `None` while it is being deleted and has no partitions left.
 fn describe(topic: &MetadataTopic) -> Option<TopicInfo> {
     let partitions = topic.partitions();
     if partitions.is_empty() {
@@ -679,24 +284,12 @@ fn no_such(topic: &str) -> KafkaError {
     KafkaError::NoSuchTopic { topic: topic.to_owned() }
 }
 
-/// The failure that leaves no topic behind, with all that is needed to make it again.
-fn not_recreated(
-    topic: &TopicInfo,
-    configs: &BTreeMap<String, String>,
-    error: KafkaError,
-) -> KafkaError {
-    let TopicInfo { name, partitions, replication, .. } = topic;
-    let settings = configs.iter().map(|(key, value)| format!(" --topic-config '{key}={value}'"));
-    let options = format!("--partitions {partitions} --replication-factor {replication}")
-        + &settings.collect::<String>();
-    KafkaError::NotRecreated { topic: name.clone(), options, source: Box::new(error) }
-}
-
 fn count(length: usize) -> u32 {
     u32::try_from(length).unwrap_or(u32::MAX)
 }
 
-/// A number in the protocol's type; one that is too large becomes one that the broker refuses.
+/// Converts a number to the protocol's type; one that is too large becomes one that the broker
+/// rejects.
 fn to_native(number: u32) -> i32 {
     i32::try_from(number).unwrap_or(i32::MAX)
 }

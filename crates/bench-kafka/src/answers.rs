@@ -1,18 +1,18 @@
-//! What brokers answer and the client library gives up with, in words that say what to do.
+//! Explains error codes of brokers and of the client library, each with a remedy.
 //!
-//! librdkafka's own texts (`Local: Broker transport failure`) name neither the option nor the right
-//! that is missing, so they are shown only for codes that no user can act on.
+//! librdkafka's own texts (`Local: Broker transport failure`) name neither the option nor the
+//! missing permission, so they are shown only for codes that a user cannot act on.
 
 use std::borrow::Cow;
 
 use rdkafka::types::RDKafkaErrorCode as Code;
 
-/// What a request was about, so that the answer to it can name the right that is missing.
+/// What a request was about, so that an error can name the missing permission.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Subject {
-    /// The right on the topic that the request needs, as access lists name it.
+    /// Operation on the topic that the request needs, as ACLs name it.
     pub(crate) right: &'static str,
-    /// The right on the cluster that may be needed besides.
+    /// Operation on the cluster that the request may need as well.
     pub(crate) cluster_right: &'static str,
     pub(crate) topic: Option<String>,
     pub(crate) group: Option<String>,
@@ -20,7 +20,7 @@ pub(crate) struct Subject {
 }
 
 impl Subject {
-    /// A request about a topic, which needs this right on it.
+    /// A request that needs this operation on a topic.
     pub(crate) fn topic(right: &'static str, topic: &str) -> Self {
         Self { right, topic: Some(topic.to_owned()), ..Self::default() }
     }
@@ -42,30 +42,30 @@ impl Subject {
     }
 }
 
-/// One sentence: what the code means for `subject`, and what to do. `words` are the broker's own,
-/// where it sent any.
+/// Explains in one sentence what the code means for `subject` and what to do. `words` is the
+/// broker's own message, if it sent one.
 pub(crate) fn sentence(code: Code, subject: &Subject, words: Option<&str>) -> String {
     let (meaning, remedy) = meaning(code, subject);
-    // Of a missing right, brokers say only that it is missing.
+    // Brokers do not say which permission is missing.
     let words = words.filter(|_| rights(code, subject).is_none());
     let words = words.map(one_line).filter(|words| is_informative(words));
     let meaning = words.map_or(meaning, Cow::Owned);
     format!("{meaning} ({code:?}); {remedy}")
 }
 
-/// Whether the words are a broker's, rather than librdkafka's text for the code.
+/// Whether a broker sent this message; otherwise it is librdkafka's text for the code.
 fn is_informative(words: &str) -> bool {
     !words.is_empty()
         && !["Broker: ", "Local: ", "Success"].iter().any(|own| words.starts_with(own))
 }
 
-/// On one line, without the full stop at the end.
+/// Joins the lines and drops the final full stop.
 fn one_line(words: &str) -> String {
     let words = words.split_whitespace().collect::<Vec<_>>().join(" ");
     words.strip_suffix('.').map(str::to_owned).unwrap_or(words)
 }
 
-/// What a code means, and what helps.
+/// What a code means and its remedy.
 fn meaning(code: Code, subject: &Subject) -> (Cow<'static, str>, Cow<'static, str>) {
     let known = rights(code, subject)
         .or_else(|| messages(code))
@@ -75,28 +75,28 @@ fn meaning(code: Code, subject: &Subject) -> (Cow<'static, str>, Cow<'static, st
         .or_else(|| availability(code))
         .or_else(|| connections(code));
     known.unwrap_or_else(|| {
-        (library_text(code).into(), "see the logs of the brokers, and of this tool with -vv".into())
+        (library_text(code).into(), "see the brokers' logs, and run this tool with -vv".into())
     })
 }
 
 type Meaning = Option<(Cow<'static, str>, Cow<'static, str>)>;
 
-#[expect(clippy::unnecessary_wraps, reason = "for the arms of a match that may find nothing")]
-fn told(meaning: impl Into<Cow<'static, str>>, remedy: impl Into<Cow<'static, str>>) -> Meaning {
+#[expect(clippy::unnecessary_wraps, reason = "match arms that may find nothing need an Option")]
+fn means(meaning: impl Into<Cow<'static, str>>, remedy: impl Into<Cow<'static, str>>) -> Meaning {
     Some((meaning.into(), remedy.into()))
 }
 
 fn rights(code: Code, subject: &Subject) -> Meaning {
-    const GRANT: &str = "grant it with Kafka's kafka-acls, or use another user";
+    const GRANT: &str = "grant it with kafka-acls, or use another user";
     let lacks = |right: &str, resource: &str| {
-        let right = if right.is_empty() { "a right" } else { right };
+        let right = if right.is_empty() { "a permission" } else { right };
         format!("the user lacks {right} on {resource}")
     };
     match code {
-        Code::TopicAuthorizationFailed => told(lacks(subject.right, &subject.topic_name()), GRANT),
-        Code::GroupAuthorizationFailed => told(
+        Code::TopicAuthorizationFailed => means(lacks(subject.right, &subject.topic_name()), GRANT),
+        Code::GroupAuthorizationFailed => means(
             lacks("READ", &subject.group_name()),
-            "grant it with Kafka's kafka-acls, use a --group that the user may use, or read without a \
+            "grant it with kafka-acls, use a --group that the user may read, or read without a \
              group",
         ),
         Code::ClusterAuthorizationFailed => {
@@ -105,67 +105,68 @@ fn rights(code: Code, subject: &Subject) -> Meaning {
             } else {
                 subject.cluster_right
             };
-            told(lacks(right, "the cluster"), GRANT)
+            means(lacks(right, "the cluster"), GRANT)
         }
         Code::TransactionalIdAuthorizationFailed => {
-            told(lacks("WRITE and DESCRIBE", &subject.transactional_name()), GRANT)
+            means(lacks("WRITE and DESCRIBE", &subject.transactional_name()), GRANT)
         }
         _ => None,
     }
 }
 
-/// Answers to what a message is like.
+/// Errors caused by the messages themselves.
 fn messages(code: Code) -> Meaning {
     match code {
-        Code::MessageSizeTooLarge => told(
-            "the batch is larger than max.message.bytes of the topic",
-            "lower --batch-size or --record-size, or raise max.message.bytes of the topic",
+        Code::MessageSizeTooLarge => means(
+            "the batch is larger than the topic's max.message.bytes",
+            "lower --batch-size or --record-size, or raise the topic's max.message.bytes",
         ),
-        Code::MessageBatchTooLarge => told(
-            "the batch is larger than segment.bytes of the topic",
-            "lower --batch-size, or raise segment.bytes of the topic",
+        Code::MessageBatchTooLarge => means(
+            "the batch is larger than the topic's segment.bytes",
+            "lower --batch-size, or raise the topic's segment.bytes",
         ),
-        Code::InvalidRecord => told(
-            "the broker refuses the record, as a compacted topic does one without a key",
+        Code::InvalidRecord => means(
+            "the broker rejected the record; compacted topics reject records without a key",
             "give every message a key, or use a topic whose cleanup.policy is delete",
         ),
-        Code::InvalidTimestamp => told(
-            "the broker refuses the timestamp: too far from its own time",
-            "set the clock of this machine, or raise message.timestamp.before.max.ms and \
-             message.timestamp.after.max.ms of the topic",
+        Code::InvalidTimestamp => means(
+            "the broker rejected the timestamp: too far from its own clock",
+            "set this machine's clock, or raise the topic's message.timestamp.before.max.ms and \
+             message.timestamp.after.max.ms",
         ),
-        Code::InvalidDifferentRecord => told(
-            "another message of the same batch was refused",
-            "see the refusal of that one, or lower --batch-size",
+        Code::InvalidDifferentRecord => means(
+            "another message in the same batch was rejected",
+            "see that message's error, or lower --batch-size",
         ),
-        Code::InvalidMessage | Code::InvalidMessageSize => told(
-            "the batch arrived damaged, or in a form that the topic does not take",
+        Code::InvalidMessage | Code::InvalidMessageSize => means(
+            "the batch arrived corrupt, or in a format that the topic does not accept",
             "check the network, and give every message a key if the topic is compacted",
         ),
-        Code::UnsupportedCompressionType => told(
-            "the broker does not know the compression",
+        Code::UnsupportedCompressionType => means(
+            "the broker does not support the compression",
             "use another --compression (zstd needs Kafka 2.1), or none",
         ),
-        Code::UnsupportedForMessageFormat => told(
-            "the topic stores messages in a format too old for this",
-            "leave out --idempotent, --transactional and headers, or raise the topic's message format",
+        Code::UnsupportedForMessageFormat => means(
+            "the topic's message format is too old for this",
+            "remove --idempotent, --transactional and headers, or upgrade the topic's message \
+             format",
         ),
         Code::InvalidRequiredAcks => {
-            told("the broker does not take this number of acknowledgements", "use --acks all")
+            means("the broker does not support this number of acknowledgements", "use --acks all")
         }
         Code::NotEnoughReplicas | Code::NotEnoughReplicasAfterAppend | Code::ISRInsufficient => {
-            told(
-                "fewer replicas are in sync than min.insync.replicas of the topic",
+            means(
+                "fewer replicas are in sync than the topic's min.insync.replicas",
                 "start the missing brokers, lower min.insync.replicas, or use --acks 1",
             )
         }
-        Code::OffsetOutOfRange => told(
+        Code::OffsetOutOfRange => means(
             "the messages at this offset have been deleted",
-            "start again, at the beginning that is left; raise the topic's retention if this recurs",
+            "start again from the earliest offset; raise the topic's retention if this recurs",
         ),
-        Code::BadMessage | Code::BadCompression => told(
-            "what the broker sent is damaged",
-            "check the network, and the broker's disk with Kafka's kafka-dump-log",
+        Code::BadMessage | Code::BadCompression => means(
+            "the broker sent corrupt data",
+            "check the network, and the broker's disk with kafka-dump-log",
         ),
         _ => None,
     }
@@ -180,34 +181,34 @@ fn groups(code: Code, subject: &Subject) -> Meaning {
         | Code::FencedMemberEpoch
         | Code::StaleMemberEpoch
         | Code::NonEmptyGroup
-        | Code::RebalanceInProgress => told(
+        | Code::RebalanceInProgress => means(
             format!("{} is in use by other members", subject.group_name()),
             "stop them and wait for their session to end, or use another --group",
         ),
-        Code::InconsistentGroupProtocol | Code::UnsupportedAssignor => told(
-            format!("members of {} share partitions out in another way", subject.group_name()),
+        Code::InconsistentGroupProtocol | Code::UnsupportedAssignor => means(
+            format!("members of {} assign partitions in another way", subject.group_name()),
             "use another --group, or their group.protocol and partition.assignment.strategy",
         ),
-        Code::InvalidGroupId => told(
-            format!("{} has a name that the broker does not take", subject.group_name()),
+        Code::InvalidGroupId => means(
+            format!("the broker rejected the name of {}", subject.group_name()),
             "use another --group",
         ),
-        Code::InvalidSessionTimeout => told(
-            "session.timeout.ms is outside group.min.session.timeout.ms to \
-             group.max.session.timeout.ms of the broker",
-            "set one within these with --config session.timeout.ms=N",
+        Code::InvalidSessionTimeout => means(
+            "session.timeout.ms is outside the broker's group.min.session.timeout.ms to \
+             group.max.session.timeout.ms",
+            "set a value in that range with --config session.timeout.ms=N",
         ),
-        Code::GroupMaxSizeReached => told(
-            format!("{} has as many members as the broker allows", subject.group_name()),
-            "lower --consumers, or raise group.max.size of the broker",
+        Code::GroupMaxSizeReached => means(
+            format!("{} already has as many members as the broker allows", subject.group_name()),
+            "lower --consumers, or raise the broker's group.max.size",
         ),
-        Code::PollExceeded => told(
-            "the group gave the partitions to others, since this consumer was busy for longer than \
+        Code::PollExceeded => means(
+            "the group reassigned the partitions: this consumer was busy for longer than \
              max.poll.interval.ms",
             "raise it with --config max.poll.interval.ms=N",
         ),
         Code::AutoOffsetReset | Code::NoOffset => {
-            told("there is no offset to begin at", "use --from beginning or --from latest")
+            means("there is no offset to start from", "use --from beginning or --from latest")
         }
         _ => None,
     }
@@ -218,92 +219,89 @@ fn transactions(code: Code, subject: &Subject) -> Meaning {
         Code::ProducerFenced
         | Code::Fenced
         | Code::InvalidProducerEpoch
-        | Code::TransactionCoordinatorFenced => told(
+        | Code::TransactionCoordinatorFenced => means(
             format!("another producer has taken over {}", subject.transactional_name()),
             "stop it, or use another --config transactional.id=NAME",
         ),
-        Code::ConcurrentTransactions => told(
+        Code::ConcurrentTransactions => means(
             format!("a transaction of {} is still ending", subject.transactional_name()),
-            "try again, or use another --config transactional.id=NAME",
+            "retry, or use another --config transactional.id=NAME",
         ),
-        Code::InvalidTransactionTimeout => told(
-            "transaction.timeout.ms is more than transaction.max.timeout.ms of the broker",
+        Code::InvalidTransactionTimeout => means(
+            "transaction.timeout.ms is more than the broker's transaction.max.timeout.ms",
             "lower it with --config transaction.timeout.ms=N",
         ),
-        Code::InvalidTransactionalState | Code::InvalidProducerIdMapping => told(
-            "the broker has no such transaction open: it has timed out, perhaps",
+        Code::InvalidTransactionalState | Code::InvalidProducerIdMapping => means(
+            "the broker has no such open transaction; it may have timed out",
             "start again, and raise --config transaction.timeout.ms=N if this recurs",
         ),
         Code::OutOfOrderSequenceNumber
         | Code::UnknownProducerId
         | Code::DuplicateSequenceNumber
-        | Code::GaplessGuarantee => told(
-            "messages before this one were lost, and an idempotent producer leaves no gap",
+        | Code::GaplessGuarantee => means(
+            "messages before this one were lost, and idempotent producers allow no gaps",
             "start again, and check the topic's retention and the brokers' logs",
         ),
         _ => None,
     }
 }
 
-/// Answers to requests about topics.
+/// Errors of requests about topics.
 fn topics(code: Code, subject: &Subject) -> Meaning {
     match code {
         Code::UnknownTopic
         | Code::UnknownTopicOrPartition
         | Code::UnknownTopicId
-        | Code::UnknownPartition => told(
-            format!(
-                "{} does not exist, or no more: it may just have been deleted",
-                subject.topic_name()
-            ),
+        | Code::UnknownPartition => means(
+            format!("{} does not exist; it may just have been deleted", subject.topic_name()),
             "check --topic, and create it with `topic-clean create`",
         ),
-        Code::TopicAlreadyExists => told(
-            format!("{} exists already, or is still being deleted", subject.topic_name()),
+        Code::TopicAlreadyExists => means(
+            format!("{} already exists, or is still being deleted", subject.topic_name()),
             "use another name, empty it with topic-clean, or wait until it is gone",
         ),
-        Code::InvalidTopic => told(
-            format!("{} has a name that the broker does not take", subject.topic_name()),
-            "use another name, of 1 to 249 letters, digits, dots, underscores and hyphens",
+        Code::InvalidTopic => means(
+            format!("the broker rejected the name of {}", subject.topic_name()),
+            "use 1 to 249 letters, digits, dots, underscores and hyphens",
         ),
-        Code::InvalidConfig => told(
-            "the broker refuses a setting of the topic",
-            "correct the value of that setting (--topic-config), or leave it out",
+        Code::InvalidConfig => means(
+            "the broker rejected a setting of the topic",
+            "correct the value of that setting (--topic-config), or remove it",
         ),
-        Code::InvalidReplicationFactor => told(
+        Code::InvalidReplicationFactor => means(
             "the replication factor is more than the number of brokers that are up",
             "lower --replication-factor, or start more brokers",
         ),
-        Code::InvalidReplicaAssignment => told(
-            "the brokers cannot hold replicas so",
+        Code::InvalidReplicaAssignment => means(
+            "the brokers cannot place the replicas",
             "lower --replication-factor, or check that all brokers are up",
         ),
-        Code::InvalidPartitions => told(
-            "the broker does not take this number of partitions",
-            "use a --partitions of at least 1 and not below what the topic has",
+        Code::InvalidPartitions => means(
+            "the broker rejected this number of partitions",
+            "--partitions must be at least 1 and not below the topic's current number",
         ),
-        Code::PolicyViolation => told(
+        Code::PolicyViolation => means(
             "a policy of the cluster forbids it",
-            "follow the policy, or ask who administers the cluster",
+            "follow the policy, or ask the cluster's administrator",
         ),
-        Code::ThrottlingQuotaExceeded => told(
+        Code::ThrottlingQuotaExceeded => means(
             "the user has used up a quota of the cluster",
-            "wait a while and try again, or raise the quota",
+            "wait and retry, or raise the quota",
         ),
-        Code::TopicDeletionDisabled => told(
-            "the brokers do not let topics be deleted",
+        Code::TopicDeletionDisabled => means(
+            "the brokers do not allow topics to be deleted",
             "set delete.topic.enable=true on them, or use another topic",
         ),
-        Code::ReassignmentInProgress => told(
+        Code::ReassignmentInProgress => means(
             format!("partitions of {} are being moved", subject.topic_name()),
-            "wait until that has ended",
+            "wait until the reassignment has finished",
         ),
         Code::InvalidRequest => {
-            told("the broker refuses the request", "see the log of the broker for its reason")
+            means("the broker rejected the request", "see the broker's log for the reason")
         }
-        Code::UnsupportedVersion | Code::UnsupportedFeature => told(
-            "this broker (an embedded one, perhaps) is too old for the request or cannot do it",
-            "use another broker, or leave out the option that needs it",
+        Code::UnsupportedVersion | Code::UnsupportedFeature => means(
+            "this broker does not support the request; it may be too old, or embedded",
+            "use another broker, or remove the option that needs it",
         ),
         _ => None,
     }
@@ -312,10 +310,10 @@ fn topics(code: Code, subject: &Subject) -> Meaning {
 fn availability(code: Code) -> Meaning {
     match code {
         Code::OperationTimedOut | Code::RequestTimedOut => {
-            told("no answer in time", "raise --timeout, or look into the state of the cluster")
+            means("no answer in time", "raise --timeout, or check the state of the cluster")
         }
-        Code::MessageTimedOut | Code::TimedOutQueue => told(
-            "not confirmed within delivery.timeout.ms",
+        Code::MessageTimedOut | Code::TimedOutQueue => means(
+            "not acknowledged within delivery.timeout.ms",
             "check that the brokers keep up, or raise it with --config delivery.timeout.ms=N",
         ),
         Code::LeaderNotAvailable
@@ -326,30 +324,30 @@ fn availability(code: Code) -> Meaning {
         | Code::UnknownLeaderEpoch
         | Code::EligibleLeadersNotAvailable
         | Code::PreferredLeaderNotAvailable
-        | Code::OffsetNotAvailable => told(
-            "no broker leads the partition at the moment",
-            "check that all brokers are up, and try again",
+        | Code::OffsetNotAvailable => means(
+            "the partition has no leader at the moment",
+            "check that all brokers are up, and retry",
         ),
         Code::NotController => {
-            told("the cluster has no controller at the moment", "check that all brokers are up")
+            means("the cluster has no controller at the moment", "check that all brokers are up")
         }
         Code::CoordinatorNotAvailable
         | Code::CoordinatorLoadInProgress
         | Code::NotCoordinator
-        | Code::WaitingForCoordinator => told(
+        | Code::WaitingForCoordinator => means(
             "no broker coordinates the group or transaction at the moment",
-            "check that all brokers are up, and that __consumer_offsets and __transaction_state can \
-             have their replicas",
+            "check that all brokers are up, and that there are enough of them for the replicas of \
+             __consumer_offsets and __transaction_state",
         ),
-        Code::KafkaStorageError | Code::LogDirNotFound => told(
-            "a disk of the broker fails",
-            "see the log of the broker, and free or replace the disk",
+        Code::KafkaStorageError | Code::LogDirNotFound => means(
+            "a disk of the broker is failing",
+            "see the broker's log, and free up or replace the disk",
         ),
-        Code::PurgeQueue | Code::PurgeInflight => told(
-            "given up at the end, before the broker had answered",
+        Code::PurgeQueue | Code::PurgeInflight => means(
+            "abandoned at the end of the run, before the broker had answered",
             "raise --grace, or lower the rate",
         ),
-        Code::QueueFull => told(
+        Code::QueueFull => means(
             "the client's queue is full",
             "lower --in-flight, or raise --config queue.buffering.max.messages=N",
         ),
@@ -365,25 +363,25 @@ fn connections(code: Code) -> Meaning {
         | Code::BrokerDestroy
         | Code::DestroyBroker
         | Code::NodeUpdate
-        | Code::Fail => told(
-            "the connection to the broker broke or could not be made",
+        | Code::Fail => means(
+            "the connection to the broker failed",
             "check that the brokers are up, --bootstrap-servers and security.protocol",
         ),
-        Code::Resolve => told(
+        Code::Resolve => means(
             "the broker's host name was not found",
             "check --bootstrap-servers and the brokers' advertised.listeners",
         ),
-        Code::Authentication | Code::SaslAuthenticationFailed => told(
-            "the broker refused the login",
+        Code::Authentication | Code::SaslAuthenticationFailed => means(
+            "the broker rejected the login",
             "check sasl.mechanism, sasl.username and sasl.password",
         ),
-        Code::UnsupportedSASLMechanism | Code::IllegalSASLState => told(
-            "the broker does not take this kind of login",
+        Code::UnsupportedSASLMechanism | Code::IllegalSASLState => means(
+            "the broker does not support this kind of login",
             "check security.protocol and sasl.mechanism",
         ),
-        Code::SSL => told(
+        Code::SSL => means(
             "TLS with the broker failed",
-            "check security.protocol and ssl.ca.location, and for client certificates \
+            "check security.protocol, ssl.ca.location and, for client certificates, \
              ssl.certificate.location",
         ),
         _ => None,
@@ -409,7 +407,7 @@ mod tests {
 
     use super::*;
 
-    /// Every code of the client library and of the protocol that it knows.
+    /// Every code that the client library knows, its own and the protocol's.
     fn codes() -> Vec<Code> {
         (-199..=130)
             .filter_map(|number| RDKafkaRespErr::try_from(number).ok())
@@ -419,7 +417,7 @@ mod tests {
     }
 
     #[test]
-    fn every_code_reads_as_one_sentence_with_a_remedy() {
+    fn every_code_is_one_sentence_with_a_remedy() {
         let all = codes();
         assert!(all.len() > 120, "{}", all.len());
         for code in all {
@@ -430,7 +428,7 @@ mod tests {
     }
 
     #[test]
-    fn authorization_failures_name_right_and_resource() {
+    fn authorization_failures_name_permission_and_resource() {
         let subject = Subject {
             cluster_right: "IDEMPOTENT_WRITE",
             group: Some("g".to_owned()),
@@ -452,7 +450,7 @@ mod tests {
     }
 
     #[test]
-    fn answers_that_users_can_act_on_name_the_option() {
+    fn actionable_errors_name_the_option() {
         for (code, options) in [
             (
                 Code::MessageSizeTooLarge,
@@ -479,7 +477,7 @@ mod tests {
     }
 
     #[test]
-    fn the_brokers_own_words_replace_the_general_ones() {
+    fn broker_messages_replace_general_ones() {
         let words = "Topic 'a.b' collides with existing topic: a_b.\n";
         let text = sentence(Code::InvalidTopic, &Subject::default(), Some(words));
         assert!(
@@ -487,6 +485,6 @@ mod tests {
         );
         let text =
             sentence(Code::InvalidConfig, &Subject::default(), Some("Broker: Configuration"));
-        assert!(text.starts_with("the broker refuses a setting"), "{text}");
+        assert!(text.starts_with("the broker rejected a setting"), "{text}");
     }
 }

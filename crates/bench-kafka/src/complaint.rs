@@ -1,11 +1,11 @@
-//! What the client library says of a connection that does not work, and what helps against it.
+//! Explains the client library's messages about failed connections, each with a remedy.
 
 use std::fmt;
 
-/// A connection that failed: where, what happened, and what to do.
+/// A failed connection: where, why, and the remedy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Complaint {
-    /// `host:port` of the broker, where it is named.
+    /// `host:port` of the broker, if known.
     pub(crate) at: Option<String>,
     pub(crate) what: String,
     pub(crate) remedy: &'static str,
@@ -21,21 +21,20 @@ impl fmt::Display for Complaint {
     }
 }
 
-/// What to do where nothing better is known.
+/// The remedy for unknown errors.
 pub(crate) const GENERAL: &str =
     "check the address (--bootstrap-servers), that the broker runs, and its security.protocol";
 
 const ADDRESS: &str = "check the address (--bootstrap-servers) and that the broker runs";
 
-/// What a certificate that cannot be verified is called.
+/// The text for a certificate that cannot be verified.
 const UNTRUSTED: &str = "its certificate is not trusted";
 
-/// A part of librdkafka's text in lower case, what that means, and what helps. The first one that
-/// fits counts.
+/// Part of librdkafka's message in lower case, its meaning, and the remedy. The first match counts.
 const KNOWN: [(&str, &str, &str); 21] = [
     ("connection refused", "Connection refused", ADDRESS),
     ("connecting to a ssl listener", PLAIN_TO_TLS.0, PLAIN_TO_TLS.1),
-    // What a TLS alert looks like to a client that expects a length.
+    // A TLS alert, read by a client that expects a length.
     ("invalid response size", PLAIN_TO_TLS.0, PLAIN_TO_TLS.1),
     ("might require sasl authentication", NO_LOGIN.0, NO_LOGIN.1),
     ("connecting to a plaintext broker", NO_TLS.0, NO_TLS.1),
@@ -58,18 +57,19 @@ const KNOWN: [(&str, &str, &str); 21] = [
     ("client ssl authentication might be required", NO_CERTIFICATE.0, NO_CERTIFICATE.1),
     (
         "bad certificate",
-        "it refused the certificate of this client",
-        "set ssl.certificate.location and ssl.key.location to a certificate that it trusts",
+        "it rejected this client's certificate",
+        "set ssl.certificate.location and ssl.key.location to a certificate that the broker trusts",
     ),
     (
         "unknown ca",
-        "it does not trust the certificate of this client",
-        "set ssl.certificate.location and ssl.key.location to a certificate that it trusts",
+        "it does not trust this client's certificate",
+        "set ssl.certificate.location and ssl.key.location to a certificate that the broker trusts",
     ),
     (
         "request not valid in current sasl state",
-        "it takes no logins on this port",
-        "set security.protocol=PLAINTEXT or SSL (KAFKA_SECURITY_PROTOCOL), or use its port for logins",
+        "it does not accept logins on this port",
+        "set security.protocol=PLAINTEXT or SSL (KAFKA_SECURITY_PROTOCOL), or use the broker's \
+         SASL port",
     ),
     ("check client", CLOSED_LOGIN.0, CLOSED_LOGIN.1),
     (
@@ -77,11 +77,11 @@ const KNOWN: [(&str, &str, &str); 21] = [
         "no answer",
         "check the address (--bootstrap-servers), firewalls, and the broker's log",
     ),
-    ("no route to host", "no route to the host", ADDRESS),
-    ("unreachable", "the network does not reach it", ADDRESS),
+    ("no route to host", "no route to host", ADDRESS),
+    ("unreachable", "network unreachable", ADDRESS),
 ];
 
-/// How librdkafka says that the other side closed the connection. Which of these it says depends on
+/// librdkafka's messages for a connection closed by the other side. Which one it uses depends on
 /// whether a read or a write noticed first.
 const CLOSED: [&str; 3] = ["disconnected", "broken pipe", "connection reset by peer"];
 
@@ -89,42 +89,44 @@ const AWAY: (&str, &str) =
     ("Disconnected", "check that the broker runs, its security.protocol, and its log");
 
 const PLAIN_TO_TLS: (&str, &str) = (
-    "it broke off at the first request, as a TLS port does when spoken to in plain text",
-    "set security.protocol=SSL or SASL_SSL (KAFKA_SECURITY_PROTOCOL), or use its port without TLS",
+    "it closed the connection at the first request, as TLS ports do with plaintext clients",
+    "set security.protocol=SSL or SASL_SSL (KAFKA_SECURITY_PROTOCOL), or use the broker's port \
+     without TLS",
 );
 
 const NO_LOGIN: (&str, &str) = (
-    "it closed the connection at once, as a port does that wants a login",
+    "it closed the connection at once, as ports that require a login do",
     "set security.protocol=SASL_SSL or SASL_PLAINTEXT (KAFKA_SECURITY_PROTOCOL), sasl.mechanism, \
      sasl.username and sasl.password",
 );
 
 const CLOSED_LOGIN: (&str, &str) = (
     "it closed the connection during the login",
-    "check sasl.mechanism, sasl.username and sasl.password, and the log of the broker",
+    "check sasl.mechanism, sasl.username, sasl.password and the broker's log",
 );
 
 const NO_TLS: (&str, &str) = (
     "it does not speak TLS on this port",
-    "set security.protocol=PLAINTEXT or SASL_PLAINTEXT (KAFKA_SECURITY_PROTOCOL), or use its TLS port",
+    "set security.protocol=PLAINTEXT or SASL_PLAINTEXT (KAFKA_SECURITY_PROTOCOL), or use the \
+     broker's TLS port",
 );
 
 const OTHER_NAME: (&str, &str) = (
     "its certificate is for another host name",
-    "use the host name in the certificate, in --bootstrap-servers and in the brokers' \
+    "use the certificate's host name in --bootstrap-servers and in the brokers' \
      advertised.listeners, or set ssl.endpoint.identification.algorithm=none",
 );
 
 const NO_CERTIFICATE: (&str, &str) = (
-    "it wants a certificate of this client",
+    "it requires a client certificate",
     "set ssl.certificate.location and ssl.key.location, or ssl.keystore.location",
 );
 
 impl Complaint {
-    /// Understands a line of librdkafka's, without what changes from one retry to the next.
+    /// Parses a line of librdkafka's log, without the parts that vary between retries.
     ///
-    /// It writes `sasl_ssl://host:port/1: Connect to ipv4#host:port failed: Connection refused (after
-    /// 2ms in state CONNECT)`, and for a coordinator `GroupCoordinator: host:port: ...`.
+    /// Lines read `sasl_ssl://host:port/1: Connect to ipv4#host:port failed: Connection refused
+    /// (after 2ms in state CONNECT)`, and for a coordinator `GroupCoordinator: host:port: ...`.
     pub(crate) fn new(line: &str) -> Self {
         let (line, state) = line.split_once(" (after ").unwrap_or((line, ""));
         let Some((mut broker, mut reason)) = line.split_once(": ") else {
@@ -139,8 +141,8 @@ impl Complaint {
             return Self {
                 at,
                 what: format!("host name '{name}' not found"),
-                remedy: "check the spelling in --bootstrap-servers, or, for a name that the brokers \
-                         advertise (advertised.listeners), that this machine can resolve it",
+                remedy: "check --bootstrap-servers, or, if the brokers advertise this name \
+                         (advertised.listeners), that this machine can resolve it",
             };
         }
         let lower = reason.to_lowercase();
@@ -155,20 +157,19 @@ impl Complaint {
         Self { at, what: plain(reason), remedy: GENERAL }
     }
 
-    /// Whether the broker's certificate could not be verified, for whatever reason.
+    /// Whether the broker's certificate could not be verified, for any reason.
     pub(crate) fn is_about_trust(&self) -> bool {
         self.what == UNTRUSTED
     }
 
-    /// The same, now that it is known that only the name in the certificate is wrong.
+    /// The error for a certificate that is trusted but issued for another host name.
     pub(crate) fn for_another_name(self) -> Self {
         Self { what: OTHER_NAME.0.to_owned(), remedy: OTHER_NAME.1, ..self }
     }
 }
 
-/// What it means that the broker closed the connection at this point: `state` is as in
-/// `3ms in state APIVERSION_QUERY)`. Of brokers that have answered before, it means nothing but that
-/// they went away.
+/// Explains a connection that the broker closed in this `state`, such as `3ms in state
+/// APIVERSION_QUERY)`. Brokers that had answered before have simply gone away.
 fn closed(broker: &str, lower: &str, state: &str) -> Option<(&'static str, &'static str)> {
     if !CLOSED.iter().any(|words| lower.contains(words)) {
         return None;
@@ -189,18 +190,18 @@ fn closed(broker: &str, lower: &str, state: &str) -> Option<(&'static str, &'sta
     })
 }
 
-/// Logins that were refused, in the broker's words.
+/// Explains a rejected login in the broker's words.
 fn login(reason: &str, lower: &str) -> Option<(String, &'static str)> {
     if let Some((_, offered)) = reason.split_once("supported mechanisms: ")
         && lower.contains("unsupported sasl mechanism")
     {
-        let mechanism = quoted_between(reason, "SASL ", " mechanism").unwrap_or("asked for");
-        let what = format!("it does not offer the SASL mechanism {mechanism}, only {offered}");
-        return Some((what, "set sasl.mechanism (KAFKA_SASL_MECHANISM) to one that it offers"));
+        let mechanism = quoted_between(reason, "SASL ", " mechanism").unwrap_or("requested");
+        let what = format!("it does not support the SASL mechanism {mechanism}, only {offered}");
+        return Some((what, "set sasl.mechanism (KAFKA_SASL_MECHANISM) to one of these"));
     }
     let (_, words) = reason.split_once("SASL authentication error: ")?;
     let remedy = "check sasl.mechanism, sasl.username and sasl.password";
-    Some((format!("it refused the login: {}", plain(words)), remedy))
+    Some((format!("it rejected the login: {}", plain(words)), remedy))
 }
 
 /// `host:port` of a broker's name such as `sasl_ssl://host:port/1`.
@@ -210,7 +211,7 @@ fn address(broker: &str) -> Option<String> {
     broker.contains(':').then(|| broker.to_owned())
 }
 
-/// A reason that is not known, without librdkafka's frame around it.
+/// Strips librdkafka's prefixes from an unknown message.
 fn plain(reason: &str) -> String {
     let reason = reason.rsplit_once(" failed: ").map_or(reason, |(_, reason)| reason);
     let reason =
@@ -232,7 +233,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn retries_of_one_failure_read_the_same() {
+    fn retries_of_one_failure_are_equal() {
         for line in [
             "127.0.0.1:9092/1: Connect to ipv4#127.0.0.1:9092 failed: Connection refused (after 0ms in state CONNECT)",
             "sasl_ssl://127.0.0.1:9092/bootstrap: Connect to ipv4#127.0.0.1:9092 failed: Connection refused \
@@ -247,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn each_failure_names_the_setting_that_helps() {
+    fn each_failure_names_the_setting_to_change() {
         for (line, what, remedy) in [
             (
                 "nosuch:9092/bootstrap: Failed to resolve 'nosuch:9092': Name or service not known (after 3ms in state CONNECT)",
@@ -258,7 +259,7 @@ mod tests {
                 "127.0.0.1:1/bootstrap: Disconnected: connection closed by peer: receive 0 after POLLIN: requesting \
                  ApiVersion: might be caused by incorrect security.protocol configuration (connecting to a SSL \
                  listener?) or broker version is < 0.10 (see api.version.request) (after 1ms in state APIVERSION_QUERY)",
-                "as a TLS port does when spoken to in plain text",
+                "as TLS ports do with plaintext clients",
                 "security.protocol=SSL or SASL_SSL",
             ),
             (
@@ -281,38 +282,38 @@ mod tests {
             (
                 "sasl_ssl://h:1/bootstrap: SASL PLAIN mechanism handshake failed: Broker: Unsupported SASL mechanism: \
                  broker's supported mechanisms: SCRAM-SHA-256,SCRAM-SHA-512",
-                "does not offer the SASL mechanism PLAIN, only SCRAM-SHA-256,SCRAM-SHA-512",
+                "does not support the SASL mechanism PLAIN, only SCRAM-SHA-256,SCRAM-SHA-512",
                 "sasl.mechanism",
             ),
             (
                 "sasl_ssl://h:1/bootstrap: SASL authentication error: Authentication failed: Invalid username or password",
-                "refused the login: Invalid username or password",
+                "rejected the login: Invalid username or password",
                 "sasl.password",
             ),
             (
                 "h:1/1: Disconnected: verify that security.protocol is correctly configured, broker might require SASL \
                  authentication",
-                "wants a login",
+                "require a login",
                 "SASL_SSL or SASL_PLAINTEXT",
             ),
             (
                 "h:1/bootstrap: Disconnected: connection closed by peer (after 2ms in state APIVERSION_QUERY)",
-                "as a TLS port does when spoken to in plain text",
+                "as TLS ports do with plaintext clients",
                 "security.protocol=SSL or SASL_SSL",
             ),
             (
                 "h:1/bootstrap: Disconnected (after 2ms in state UP)",
-                "wants a login",
+                "require a login",
                 "sasl.mechanism",
             ),
             (
                 "h:1/bootstrap: Send failed: Broken pipe (after 2ms in state UP)",
-                "wants a login",
+                "require a login",
                 "sasl.mechanism",
             ),
             (
                 "h:1/bootstrap: Send failed: Connection reset by peer (after 2ms in state APIVERSION_QUERY)",
-                "as a TLS port does when spoken to in plain text",
+                "as TLS ports do with plaintext clients",
                 "security.protocol=SSL or SASL_SSL",
             ),
             (

@@ -1,8 +1,8 @@
-//! Configuration of the Kafka client: librdkafka properties, collected in layers.
+//! Configuration of Kafka clients: librdkafka properties, merged from layers.
 //!
-//! A later layer wins: built-in defaults, the environment, a properties file, a tool's options,
-//! `--config key=value`. Every property remembers where it came from, so that a complaint about it
-//! can say so, and none that holds a secret is ever shown.
+//! Later layers win: built-in defaults, the environment, a properties file, a tool's options,
+//! `--config key=value`. Every property remembers its origin, so that errors can name it. Secrets
+//! are never shown.
 
 mod conflicts;
 mod jaas;
@@ -48,27 +48,28 @@ const TLS_FILES: [&str; 5] = [
     "ssl.keystore.location",
 ];
 
-/// The value of `ssl.ca.location` that lets librdkafka look for the system's.
+/// The value of `ssl.ca.location` that makes librdkafka search for the system's certificates.
 const PROBE: &str = "probe";
 
-/// The ways to log in that are built in.
+/// The supported SASL mechanisms.
 const MECHANISMS: [&str; 3] = ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"];
 
-/// How many requests may be unanswered on each connection of a client.
+/// Maximum unanswered requests per connection of a client.
 pub const REQUESTS_IN_FLIGHT: &str = "max.in.flight.requests.per.connection";
 
-/// That limit for a producer unless it is set: the Java client's. librdkafka's own, a million, lets
-/// requests queue on the connection, so that latencies show that queue instead of the broker.
+/// Default of [`REQUESTS_IN_FLIGHT`] for producers, as in the Java client. With librdkafka's own
+/// default, a million, requests queue on the connection, and latencies show that queue instead of
+/// the broker.
 pub const REQUESTS_IN_FLIGHT_DEFAULT: u32 = 5;
 
-/// How often a client reports statistics, milliseconds; by default it does not.
+/// Interval between a client's statistics, milliseconds; by default there are none.
 pub const STATISTICS_INTERVAL: &str = "statistics.interval.ms";
 
-/// Where `--config` settings come from.
+/// Origin of `--config` settings.
 const COMMAND_LINE: &str = "--config";
 
-/// Other names of librdkafka for the same property. Only one of each pair is kept, or the winner
-/// would depend on the order in which the library happens to be told.
+/// librdkafka's aliases. Only one name of each pair is kept: otherwise the order in which
+/// properties are passed to the library would decide which value wins.
 const ALIASES: [(&str, &str); 11] = [
     ("compression.codec", "compression.type"),
     ("fetch.message.max.bytes", "max.partition.fetch.bytes"),
@@ -83,10 +84,10 @@ const ALIASES: [(&str, &str); 11] = [
     ("sasl.oauthbearer.client.credentials.client.secret", "sasl.oauthbearer.client.secret"),
 ];
 
-/// The names that librdkafka documents, one a line, to suggest one for a misspelt name.
+/// The names that librdkafka documents, one per line, to suggest one for a misspelt name.
 const KNOWN_NAMES: &str = include_str!("config/librdkafka-properties.txt");
 
-/// What is shown in the place of a secret.
+/// Shown instead of a secret.
 const REDACTED: &str = "***";
 
 /// The properties of a Kafka client.
@@ -98,11 +99,11 @@ pub struct KafkaConfig {
 #[derive(Clone)]
 struct Property {
     value: String,
-    /// Where it was set, to follow the property's name in a message.
+    /// Where it was set; follows the property's name in messages.
     origin: String,
 }
 
-/// A property as a person wrote it, who may have the Java client in mind.
+/// A property as the user wrote it, possibly for the Java client.
 struct Setting {
     name: String,
     value: String,
@@ -116,8 +117,8 @@ impl Default for KafkaConfig {
 }
 
 impl KafkaConfig {
-    /// The built-in defaults: librdkafka's own, except that no client ever creates a topic by
-    /// asking for it, since such a topic has whatever number of partitions the broker prefers.
+    /// The built-in defaults: librdkafka's own, except that looking up a topic never creates it,
+    /// since such a topic would get the broker's default number of partitions.
     #[must_use]
     pub fn new() -> Self {
         let mut config = Self { properties: BTreeMap::new() };
@@ -125,9 +126,9 @@ impl KafkaConfig {
         config
     }
 
-    /// Adds the properties of a file in the format of Java's clients and tools. What librdkafka has
-    /// otherwise is translated, such as a `sasl.jaas.config` for PLAIN or SCRAM; other properties
-    /// that only Java has are errors that name what to do instead.
+    /// Adds the properties of a file in the format of Java's clients and tools. Java properties
+    /// that librdkafka has in another form are translated, such as a `sasl.jaas.config` for PLAIN
+    /// or SCRAM; other Java properties are errors that say what to do instead.
     pub fn load_properties(&mut self, path: &Path) -> Result<(), KafkaError> {
         let bytes = std::fs::read(path)
             .map_err(|cause| KafkaError::ReadProperties { path: path.to_owned(), cause })?;
@@ -149,8 +150,8 @@ impl KafkaConfig {
         self.apply(entries.into_iter().map(setting).collect())
     }
 
-    /// Adds what the variables of [`ENVIRONMENT`] say. `lookup` gives the value of a variable;
-    /// empty ones count as absent.
+    /// Adds the properties set by the variables of [`ENVIRONMENT`]. `lookup` returns the value of a
+    /// variable; empty values count as absent.
     pub fn load_environment(&mut self, lookup: impl Fn(&str) -> Option<String>) {
         for (variable, property) in ENVIRONMENT {
             if let Some(value) = lookup(variable).filter(|value| !value.is_empty()) {
@@ -178,7 +179,7 @@ impl KafkaConfig {
         self.put(name, &value.into(), "set by the tool");
     }
 
-    /// Sets a librdkafka property because of an option of the command line, such as `--linger`.
+    /// Sets a librdkafka property on behalf of a command line option, such as `--linger`.
     pub fn set_by_option(&mut self, name: &str, value: impl Into<String>, option: &str) {
         self.put(name, &value.into(), option);
     }
@@ -190,7 +191,7 @@ impl KafkaConfig {
         }
     }
 
-    /// Whether `--config` set this property, and so overrules every option.
+    /// Whether `--config` set this property, and thus overrides every option.
     #[must_use]
     pub fn is_from_command_line(&self, name: &str) -> bool {
         self.properties.get(canonical(name)).is_some_and(|property| property.origin == COMMAND_LINE)
@@ -202,26 +203,26 @@ impl KafkaConfig {
         self.properties.get(canonical(name)).is_some_and(|property| property.origin == option)
     }
 
-    /// The value of a property, under whichever of its names, when it was set.
+    /// The value of a property under any of its names, if it is set.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
         self.properties.get(canonical(name)).map(|property| property.value.as_str())
     }
 
-    /// The servers to ask first, `host:port` separated by commas, when any are named.
+    /// The bootstrap servers, `host:port` separated by commas, if any are set.
     #[must_use]
     pub fn bootstrap_servers(&self) -> Option<&str> {
         self.get(SERVERS).map(str::trim).filter(|servers| !servers.is_empty())
     }
 
-    /// Checks that librdkafka knows every property and takes every value, and that a server is
-    /// named, without creating anything.
+    /// Checks that librdkafka accepts every property and value and that a server is set, without
+    /// connecting.
     pub fn validate(&self) -> Result<(), KafkaError> {
         self.check_values()?;
         self.bootstrap_servers().map(|_| ()).ok_or(KafkaError::NoServers)
     }
 
-    /// The same without asking for a server.
+    /// Same as [`validate`](Self::validate), but does not require a server.
     pub fn check_values(&self) -> Result<(), KafkaError> {
         for (name, property) in &self.properties {
             property.check(name)?;
@@ -232,7 +233,7 @@ impl KafkaConfig {
         self.check_sasl()
     }
 
-    /// OpenSSL says of a file that is not there that a routine has failed.
+    /// OpenSSL's error for a missing file only says that a routine has failed.
     fn check_tls_files(&self) -> Result<(), KafkaError> {
         let uses_tls = self.get(PROTOCOL).is_some_and(|name| name.to_lowercase().ends_with("ssl"));
         let files = TLS_FILES.iter().filter_map(|name| Some((name, self.properties.get(*name)?)));
@@ -244,15 +245,15 @@ impl KafkaConfig {
         Ok(())
     }
 
-    /// Checks the addresses of the servers, if there are any.
+    /// Checks the addresses of the servers, if any are set.
     pub fn check_servers(&self) -> Result<(), KafkaError> {
         let Some(list) = self.properties.get(SERVERS) else { return Ok(()) };
         let protocol = self.get(PROTOCOL).unwrap_or("plaintext");
         servers::check(&list.value, protocol).map_err(|reason| invalid(SERVERS, list, &reason))
     }
 
-    /// The configuration in the client library's form. Call [`validate`](Self::validate) first: it
-    /// has better words for what is wrong.
+    /// Converts the configuration for the client library. Call [`validate`](Self::validate) first:
+    /// its errors are clearer.
     #[must_use]
     pub fn to_client_config(&self) -> ClientConfig {
         self.properties
@@ -261,8 +262,8 @@ impl KafkaConfig {
             .collect()
     }
 
-    /// Every property for logs and results, with `***` in the place of secrets, and of the values of
-    /// unknown properties, whose names may be misspelt.
+    /// Every property for logs and results, with `***` instead of secrets and of values of unknown
+    /// properties, whose names may be misspelt.
     #[must_use]
     pub fn redacted(&self) -> BTreeMap<String, String> {
         let shown = |(name, property): (&String, &Property)| {
@@ -274,7 +275,7 @@ impl KafkaConfig {
         self.properties.iter().map(shown).collect()
     }
 
-    /// Adds properties that a person wrote.
+    /// Adds properties that the user wrote.
     fn apply(&mut self, settings: Vec<Setting>) -> Result<(), KafkaError> {
         let stores = Stores::of(&settings);
         settings.into_iter().try_for_each(|setting| self.apply_one(setting, &stores))
@@ -307,7 +308,7 @@ impl KafkaConfig {
         }
     }
 
-    /// Adds a property of librdkafka's, unless the tools live by another value.
+    /// Adds a librdkafka property, unless the tools depend on another value.
     fn put_checked(&mut self, name: &str, value: &str, origin: &str) -> Result<(), KafkaError> {
         match reserved::of(name, value) {
             Reserved::No => self.put(name, value, origin),
@@ -329,8 +330,9 @@ impl KafkaConfig {
         self.properties.insert(name.to_owned(), Property { value, origin: origin.to_owned() });
     }
 
-    /// librdkafka's default mechanism is Kerberos, which is not built in, and credentials without a
-    /// protocol that uses them are ignored: both are better said before the first connection.
+    /// librdkafka's default mechanism is Kerberos, which is not built in, and it ignores
+    /// credentials without a protocol that uses them; both are reported before the first
+    /// connection.
     fn check_sasl(&self) -> Result<(), KafkaError> {
         let uses_sasl =
             self.get(PROTOCOL).is_some_and(|protocol| protocol.to_lowercase().starts_with("sasl"));
@@ -347,7 +349,7 @@ impl KafkaConfig {
             return Err(invalid(PROTOCOL, protocol, reason));
         };
         if !MECHANISMS.contains(&mechanism.value.as_str()) {
-            let reason = "it is none of those built in; use PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512";
+            let reason = "it is not built in; use PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512";
             let name = format!("{MECHANISM}={}", mechanism.value);
             return Err(invalid(&name, mechanism, reason));
         }
@@ -385,7 +387,7 @@ impl Property {
                 KafkaError::UnknownProperty { property, origin, remedy: suggestion(name) }
             }
             _ if is_secret(name) => {
-                let reason = "librdkafka does not take this value".to_owned();
+                let reason = "librdkafka rejects this value".to_owned();
                 KafkaError::InvalidProperty { property, origin, reason }
             }
             LibraryError::ClientConfig(_, reason, ..) => {
@@ -396,14 +398,15 @@ impl Property {
     }
 }
 
-/// Splits `key=value` at the first equals sign; the value may be empty and may hold more of them.
+/// Splits `key=value` at the first equals sign; the value may be empty and may contain more of
+/// them.
 pub fn split_setting(text: &str) -> Result<(String, String), KafkaError> {
     match text.split_once('=') {
         Some((name, value)) if !name.trim().is_empty() => {
             Ok((name.trim().to_owned(), value.trim().to_owned()))
         }
         Some(_) => Err(KafkaError::SettingSyntax { name: String::new() }),
-        // Whoever writes another separator has a value behind it, a secret perhaps.
+        // After another separator there may be a secret value.
         None => {
             let name = text.trim().split([':', ' ', '\t']).next().unwrap_or_default();
             Err(KafkaError::SettingSyntax { name: name.to_owned() })
@@ -422,7 +425,7 @@ fn is_secret(name: &str) -> bool {
     MARKS.iter().any(|mark| name.contains(mark))
 }
 
-/// What to do about a name that librdkafka does not know.
+/// The remedy for a name that librdkafka does not know.
 fn suggestion(name: &str) -> String {
     let nearest = KNOWN_NAMES
         .lines()

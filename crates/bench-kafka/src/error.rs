@@ -1,4 +1,4 @@
-//! What can go wrong with Kafka: what was attempted, on what, and what helps.
+//! Errors of Kafka and its client's configuration, each with a remedy.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use rdkafka::types::RDKafkaErrorCode;
 use crate::answers::{self, Subject};
 use crate::complaint::{self, Complaint};
 
-/// Why something asked of Kafka, or of its client's configuration, did not work.
+/// An error of a request to Kafka or of the client's configuration.
 #[derive(Debug, thiserror::Error)]
 pub enum KafkaError {
     /// The properties file cannot be read.
@@ -19,7 +19,7 @@ pub enum KafkaError {
     ReadProperties {
         /// The file.
         path: PathBuf,
-        /// Why not.
+        /// The error of reading it.
         cause: std::io::Error,
     },
     /// A line of the properties file is malformed.
@@ -32,10 +32,10 @@ pub enum KafkaError {
         /// What is wrong with it.
         reason: String,
     },
-    /// A setting is not `key=value`.
+    /// A `--config` setting is not `key=value`.
     #[error("'{name}' has no value; write --config KEY=VALUE, such as --config linger.ms=5")]
     SettingSyntax {
-        /// What was given; never more than the part before any `=`.
+        /// The given text; never more than the part before any `=`.
         name: String,
     },
     /// A property of the Java client that librdkafka does not know.
@@ -55,20 +55,20 @@ pub enum KafkaError {
         property: String,
         /// Where it was set.
         origin: String,
-        /// The nearest name, or where the names are listed.
+        /// The nearest known name, or where names are listed.
         remedy: String,
     },
-    /// A property has a value that librdkafka does not take, or lacks one that it needs.
+    /// A property's value is invalid, or another property that it needs is missing.
     #[error("{property} ({origin}): {reason}")]
     InvalidProperty {
         /// The property.
         property: String,
         /// Where it was set.
         origin: String,
-        /// What is wrong with the value, which is never quoted when it is secret.
+        /// What is wrong with the value; never quotes a secret.
         reason: String,
     },
-    /// A property would keep a tool from its work.
+    /// The tools depend on another value of this property.
     #[error("{property} ({origin}) cannot be set: {reason}")]
     Reserved {
         /// The property and its value.
@@ -78,36 +78,36 @@ pub enum KafkaError {
         /// Why not, and what to do.
         reason: &'static str,
     },
-    /// Two settings contradict each other.
-    #[error("{first} and {second} do not fit together: {reason}")]
+    /// Two settings conflict.
+    #[error("{first} conflicts with {second}: {reason}")]
     Conflict {
-        /// The one, with its value and where it was set.
+        /// One setting, with its value and origin.
         first: String,
-        /// The other.
+        /// The other setting.
         second: String,
-        /// What must hold, and what to do.
+        /// What must hold, and the remedy.
         reason: String,
     },
-    /// The client library refuses settings as a whole, before anything was connected.
-    #[error("librdkafka refuses the settings of the {clients}: {reason}; change or remove them")]
+    /// The client library rejects the settings as a whole, before connecting.
+    #[error("librdkafka rejects the settings of the {clients}: {reason}; change or remove them")]
     Settings {
-        /// Whose settings they are.
+        /// The clients that the settings are for.
         clients: &'static str,
-        /// librdkafka's words.
+        /// librdkafka's message.
         reason: String,
     },
-    /// No server is named.
+    /// No server is set.
     #[error(
-        "no Kafka server is named; use --bootstrap-servers HOST:PORT, the environment variable \
+        "no Kafka server is set; use --bootstrap-servers HOST:PORT, the environment variable \
          KAFKA_BOOTSTRAP_SERVERS, or bootstrap.servers in a --properties file"
     )]
     NoServers,
-    /// The client library refuses the configuration as a whole.
+    /// The client library failed to create a client.
     #[error("failed to start a Kafka client for {servers}: {reason}")]
     Client {
-        /// The servers of the configuration.
+        /// The configured servers.
         servers: String,
-        /// librdkafka's words.
+        /// librdkafka's message.
         reason: String,
     },
     /// No broker answered.
@@ -117,47 +117,47 @@ pub enum KafkaError {
         remedy(complaint.as_ref())
     )]
     Unreachable {
-        /// The servers of the configuration.
+        /// The configured servers.
         servers: String,
-        /// How long was waited.
+        /// The timeout.
         timeout: Duration,
-        /// The last failure of a connection, where one is known.
+        /// The last connection error, if any.
         complaint: Option<Complaint>,
     },
-    /// The broker does not accept who asks.
+    /// A broker refused the connection.
     #[error("the Kafka broker at {servers} refused the connection: {}; {}", complaint.what, complaint.remedy)]
     Refused {
-        /// The servers of the configuration.
+        /// The configured servers.
         servers: String,
-        /// What does not fit.
+        /// The reason.
         complaint: Complaint,
     },
-    /// The cluster failed a request.
+    /// A request failed.
     #[error("failed to {action}: {meaning}")]
     Request {
-        /// What was attempted, and on what.
+        /// The attempted action and its object.
         action: String,
-        /// What the broker or the client library answered.
+        /// The code of the broker or the client library.
         code: RDKafkaErrorCode,
-        /// What that means and what to do, as one sentence.
+        /// What the code means and the remedy, in one sentence.
         meaning: String,
     },
-    /// A broker was not reachable while a request waited.
+    /// A request failed because a broker was unreachable.
     #[error("failed to {action}: no connection to {complaint}; {}", complaint.remedy)]
     NoConnection {
-        /// What was attempted, and on what.
+        /// The attempted action and its object.
         action: String,
-        /// What the client library gave up with.
+        /// The client library's code.
         code: RDKafkaErrorCode,
-        /// The connection that failed.
+        /// The failed connection.
         complaint: Complaint,
     },
-    /// The cluster took a request, and its effect did not show in time.
+    /// The cluster accepted a request, but its effect did not show in time.
     #[error("failed to {action}: no effect within {timeout:?}; raise --timeout")]
     NoEffect {
-        /// What was attempted, and on what.
+        /// The attempted action and its object.
         action: String,
-        /// How long was waited.
+        /// The timeout.
         timeout: Duration,
     },
     /// The topic does not exist.
@@ -166,7 +166,7 @@ pub enum KafkaError {
         /// The topic.
         topic: String,
     },
-    /// A topic was deleted to be created again, and that failed.
+    /// A topic was deleted, and creating it again failed.
     #[error(
         "topic '{topic}' has been deleted and could not be created again; create it by hand: \
          topic-clean create {topic} {options}"
@@ -174,29 +174,29 @@ pub enum KafkaError {
     NotRecreated {
         /// The topic.
         topic: String,
-        /// The options of `topic-clean create` that make it what it was.
+        /// The options of `topic-clean create` that restore it.
         options: String,
-        /// Why not.
+        /// The error of creating it.
         source: Box<KafkaError>,
     },
-    /// The client library failed in a way that no broker caused.
+    /// The client library itself failed.
     #[error("failed to {action}: {reason}")]
     Library {
-        /// What was attempted, and on what.
+        /// The attempted action and its object.
         action: String,
-        /// librdkafka's words.
+        /// librdkafka's message.
         reason: String,
     },
 }
 
 impl KafkaError {
-    /// The failure of `action` ("delete topic 'x'") in the client library's terms, made ours.
+    /// Converts the client library's error in `action` ("delete topic 'x'").
     #[must_use]
     pub fn from_library(action: impl Into<String>, error: &rdkafka::error::KafkaError) -> Self {
         Self::of_subject(action, error, &Subject::default())
     }
 
-    /// The same for a request about `subject`.
+    /// Converts the client library's error in a request about `subject`.
     pub(crate) fn of_subject(
         action: impl Into<String>,
         error: &rdkafka::error::KafkaError,
@@ -209,8 +209,8 @@ impl KafkaError {
         }
     }
 
-    /// The answer `code` to `action`, which was about `subject`, with the broker's own `words` where
-    /// it sent any.
+    /// The error `code` of `action`, which was about `subject`, with the broker's own message in
+    /// `words`, if it sent one.
     pub(crate) fn answer(
         action: impl Into<String>,
         code: RDKafkaErrorCode,
@@ -221,8 +221,7 @@ impl KafkaError {
         Self::Request { action: action.into(), code, meaning }
     }
 
-    /// The same failure with the connection that failed meanwhile, where that is why it got no
-    /// answer.
+    /// Adds the connection error that occurred meanwhile, if it explains why there was no answer.
     pub(crate) fn because_of(self, complaint: Option<Complaint>) -> Self {
         match (self, complaint) {
             (Self::Request { action, code, .. }, Some(complaint)) if is_unanswered(code) => {
@@ -232,7 +231,7 @@ impl KafkaError {
         }
     }
 
-    /// Whether the options or the configuration are at fault, before anything was asked of Kafka.
+    /// Whether the options or the configuration are at fault, before any request to Kafka.
     #[must_use]
     pub fn is_usage(&self) -> bool {
         matches!(
@@ -259,8 +258,8 @@ impl KafkaError {
         }
     }
 
-    /// Whether the broker understood the request and will never carry it out, as it answers to
-    /// deleting records of a compacted topic, or because it does not know the request at all.
+    /// Whether retrying is pointless because the broker refuses the request, such as deleting
+    /// records of a compacted topic, or does not support it.
     #[must_use]
     pub fn is_refusal(&self) -> bool {
         matches!(
@@ -275,7 +274,7 @@ impl KafkaError {
     }
 }
 
-/// Whether the client library gives a request up so that no broker has answered.
+/// Whether the client library uses this code for requests that no broker has answered.
 fn is_unanswered(code: RDKafkaErrorCode) -> bool {
     matches!(
         code,
@@ -294,7 +293,7 @@ fn remedy(complaint: Option<&Complaint>) -> &'static str {
     complaint.map_or(complaint::GENERAL, |complaint| complaint.remedy)
 }
 
-/// Whether a broker answers so for the moment only, while it takes over a new or moved partition.
+/// Whether the error is transient: the broker is taking over a new or moved partition.
 pub(crate) fn is_passing(code: RDKafkaErrorCode) -> bool {
     matches!(
         code,
@@ -308,7 +307,7 @@ pub(crate) fn is_passing(code: RDKafkaErrorCode) -> bool {
     )
 }
 
-/// The code within an error of the client library. Its own accessor leaves out admin operations.
+/// The code of a client library error. Its own accessor ignores admin operations.
 fn code(error: &rdkafka::error::KafkaError) -> Option<RDKafkaErrorCode> {
     match error {
         rdkafka::error::KafkaError::AdminOp(code) => Some(*code),
@@ -330,17 +329,15 @@ mod tests {
     }
 
     #[test]
-    fn a_time_out_is_no_refusal() {
+    fn timeouts_are_not_refusals() {
         let library = rdkafka::error::KafkaError::AdminOp(RDKafkaErrorCode::OperationTimedOut);
         let error = KafkaError::from_library("delete topic 'x'", &library);
         assert!(!error.is_refusal());
-        assert!(
-            error.to_string().ends_with("raise --timeout, or look into the state of the cluster")
-        );
+        assert!(error.to_string().ends_with("raise --timeout, or check the state of the cluster"));
     }
 
     #[test]
-    fn an_unreachable_broker_is_named_with_the_cause() {
+    fn unreachable_brokers_are_named_with_the_cause() {
         let error = KafkaError::Unreachable {
             servers: "127.0.0.1:1".into(),
             timeout: Duration::from_secs(10),

@@ -1,6 +1,6 @@
-//! Whether a client reaches its brokers.
+//! Tracks whether a client reaches its brokers.
 //!
-//! A state is logged once, however many clients and retries run into it, and again after it has
+//! Each state is logged once, however many clients and retries encounter it, and again after it has
 //! changed.
 
 use std::collections::BTreeSet;
@@ -10,50 +10,51 @@ use std::time::{Duration, Instant};
 
 use crate::complaint::Complaint;
 
-/// What is said, and logged, of brokers that are all unreachable.
+/// The text for all brokers being unreachable.
 const OUTAGE: &str = "all brokers are down";
 
-/// What the clients of this process have logged since the brokers last answered.
+/// What the clients of this process have logged since a broker last answered.
 static LOGGED: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
 
-/// Whether nothing of this `kind` has been logged since the brokers last answered.
+/// Whether nothing of this `kind` has been logged since a broker last answered; from now on, it
+/// counts as logged.
 pub(crate) fn is_news(kind: impl Into<String>) -> bool {
     lock(&LOGGED).insert(kind.into())
 }
 
-/// Whether it has been logged that all brokers are down, and none has answered since. What fails in
-/// the meantime is no other state.
+/// Whether the ongoing outage of all brokers has been logged; errors during it need no log line of
+/// their own.
 pub(crate) fn is_outage_logged() -> bool {
     lock(&LOGGED).contains(OUTAGE)
 }
 
-/// The connection of a client, as far as the client knows.
+/// The state of a client's connections, as far as the client knows.
 #[derive(Debug, Default)]
 pub(crate) struct Health {
-    /// The same as in the state, to be read for every batch.
+    /// Copy of the state that is cheap enough to read for every batch.
     is_down: AtomicBool,
     state: Mutex<State>,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    /// The last error of a connection.
+    /// The last connection error.
     complaint: Option<Complaint>,
     down_since: Option<Instant>,
 }
 
 impl Health {
-    /// Takes in the last error of a connection.
+    /// Records a connection error.
     pub(crate) fn complain(&self, complaint: Complaint) {
         lock(&self.state).complaint = Some(complaint);
     }
 
-    /// The last error of a connection.
+    /// The last connection error.
     pub(crate) fn complaint(&self) -> Option<Complaint> {
         lock(&self.state).complaint.clone()
     }
 
-    /// Notes that no broker is reachable any more.
+    /// Records that no broker is reachable any more.
     pub(crate) fn lost_all_brokers(&self) {
         let mut state = lock(&self.state);
         state.down_since.get_or_insert_with(Instant::now);
@@ -63,7 +64,7 @@ impl Health {
         }
     }
 
-    /// Notes that a broker has answered.
+    /// Records that a broker has answered.
     pub(crate) fn answered(&self) {
         if self.is_down() {
             self.is_down.store(false, Ordering::Relaxed);
@@ -81,12 +82,12 @@ impl Health {
         self.is_down.load(Ordering::Relaxed)
     }
 
-    /// Why no broker is reachable, if none is.
+    /// Why no broker is reachable; `None` if one is.
     pub(crate) fn outage(&self) -> Option<String> {
         self.is_down().then(|| outage(&lock(&self.state)))
     }
 
-    /// The same, once it has been so for `duration`.
+    /// Why no broker has been reachable for at least `duration`.
     pub(crate) fn lasting_outage(&self, duration: Duration) -> Option<String> {
         let since = lock(&self.state).down_since?;
         (since.elapsed() >= duration).then(|| self.outage()).flatten()
@@ -109,7 +110,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn outages_name_the_last_complaint_until_an_answer() {
+    fn outages_name_the_last_error_until_an_answer() {
         let health = Health::default();
         let refused =
             "b:9092/1: Connect to ipv4#1.2.3.4:9092 failed: Connection refused (after 0ms)";

@@ -1,4 +1,4 @@
-//! A consumer that is killed during a run, as by a crash of its process, and may come back.
+//! A consumer that is killed during a run, as if its process crashed, and may come back.
 
 use std::time::Duration;
 
@@ -9,24 +9,25 @@ use crate::config::KafkaConfig;
 use crate::error::KafkaError;
 use crate::receive::KafkaReceiver;
 
-/// When a consumer is killed.
+/// A scheduled kill of a consumer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Kill {
-    /// When it is killed.
+    /// When the consumer is killed.
     pub at_ns: InstantNs,
-    /// When it joins its group again, as another member; `None` for never.
+    /// When it rejoins its group, as a new member; `None` for never.
     pub back_ns: Option<InstantNs>,
 }
 
-/// A member of a group that is killed at given times. Without any, it only passes calls on.
+/// A group member with scheduled kills. Without kills it adds no cost to its receiver.
 pub struct KillableReceiver {
     /// `None` while it is killed.
     receiver: Option<KafkaReceiver>,
-    /// The next one last.
+    /// In reverse order: the next kill is the last element.
     kills: Vec<Kill>,
     back_ns: Option<InstantNs>,
     holds_back: bool,
-    /// Messages passed on by killed receivers and never settled: only whoever reads them again can.
+    /// Messages that killed receivers had passed on but not settled. They stay unsettled here: the
+    /// group's next readers receive them again.
     orphaned: usize,
     clock: SystemClock,
     config: KafkaConfig,
@@ -34,8 +35,8 @@ pub struct KillableReceiver {
 }
 
 impl KillableReceiver {
-    /// Wraps a receiver of `topic` that was connected with `config`. The `kills` are in order, each
-    /// after the return from the one before.
+    /// Wraps a receiver of `topic` that was connected with `config`. `kills` are in order, each
+    /// after the previous one's return.
     #[must_use]
     pub fn new(
         receiver: KafkaReceiver,
@@ -57,7 +58,7 @@ impl KillableReceiver {
         }
     }
 
-    /// When it is killed or comes back next.
+    /// The next kill or return.
     fn next_change_ns(&self) -> InstantNs {
         match self.receiver {
             Some(_) => self.kills.last().map_or(InstantNs::MAX, |kill| kill.at_ns),
@@ -105,7 +106,7 @@ impl Receive for KillableReceiver {
     }
 
     fn at_end(&self) -> bool {
-        // Other members read later what a killed one did not.
+        // Other members read what a killed one did not.
         self.receiver.as_ref().is_some_and(KafkaReceiver::at_end)
     }
 

@@ -1,10 +1,9 @@
-//! How a paced producer's linger is divided between the engine and librdkafka.
+//! Divides a paced producer's linger between the engine and librdkafka.
 //!
-//! A producer that wakes for each of 10,000 messages per second spends most of its processor time on
-//! waking. Messages that wait for others of their batch anyway may spend a part of that time with
-//! the engine, which then hands over several at once. librdkafka's own linger is shorter by that
-//! part, so that a batch leaves when it would have left and no message waits longer than it was
-//! told to.
+//! A producer that wakes for each of 10,000 messages per second spends most of its CPU time on
+//! waking. Messages that wait for others of their batch anyway may spend part of that time in the
+//! engine, which then hands over several at once. librdkafka's own linger is shorter by that part,
+//! so that batches leave at the same time as before and no message waits longer than configured.
 
 use bench_core::transport::lingering_share_ns;
 
@@ -21,12 +20,12 @@ const BATCH_SIZE: &str = "batch.size";
 /// librdkafka's default, bytes.
 const BATCH_SIZE_DEFAULT: f64 = 1_000_000.0;
 
-/// Takes from the linger of a producer what its messages may spend with the engine, nanoseconds, and
-/// returns that: nothing where the producer would wake for every message all the same. A batch that
-/// is full earlier does not linger for as long.
+/// Shortens the producer's linger by the time that messages may spend in the engine, and returns
+/// that time in nanoseconds: 0 if the producer would still wake for every message. Batches that
+/// fill earlier linger for less.
 pub(crate) fn share_linger(config: &mut KafkaConfig, rate: SendRate) -> u64 {
     let number = |name, default| config.get(name).map_or(Some(default), |text| text.parse().ok());
-    // librdkafka refuses what is no number.
+    // librdkafka rejects values that are not numbers.
     let Some(linger_ms) = number(LINGER, LINGER_DEFAULT_MS) else { return 0 };
     let Some(batch_bytes) = number(BATCH_SIZE, BATCH_SIZE_DEFAULT) else { return 0 };
     let full_after_ms = batch_bytes / rate.bytes_per_s * 1e3;
@@ -70,19 +69,19 @@ mod tests {
     }
 
     #[test]
-    fn engine_gets_a_tenth_of_the_linger_and_the_client_the_rest() {
+    fn engine_gets_a_tenth_of_the_linger() {
         check(&[], MODEST, 500_000, Some("4.5"));
         check(&[("linger.ms", "1")], MODEST, 100_000, Some("0.9"));
         check(&[("queue.buffering.max.ms", "0.5")], MODEST, 50_000, Some("0.45"));
     }
 
     #[test]
-    fn engine_gets_half_a_millisecond_at_most() {
+    fn engine_share_is_at_most_half_a_millisecond() {
         check(&[("linger.ms", "100")], MODEST, 500_000, Some("99.5"));
     }
 
     #[test]
-    fn nothing_lingers_without_a_linger() {
+    fn zero_linger_leaves_no_share() {
         check(&[("linger.ms", "0")], MODEST, 0, Some("0"));
         check(&[("linger.ms", "soon")], MODEST, 0, Some("soon"));
     }
@@ -94,13 +93,13 @@ mod tests {
     }
 
     #[test]
-    fn messages_that_lie_further_apart_do_not_linger_with_the_engine() {
+    fn sparse_messages_never_linger_in_the_engine() {
         check(&[], rate(2_000.0), 500_000, Some("4.5"));
         check(&[], rate(1_999.0), 0, None);
     }
 
     #[test]
-    fn only_paced_producers_let_messages_stay_with_the_engine() {
+    fn only_paced_producers_share_the_linger() {
         let cluster = MockCluster::new(1).expect("a mock cluster");
         cluster.create_topic("t", 1, 1).expect("a topic");
         let mut config = KafkaConfig::new();

@@ -1,4 +1,4 @@
-//! How to reach Kafka, as options of a command line.
+//! Command line options for the connection to Kafka.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -9,36 +9,36 @@ use clap::Args;
 use crate::config::KafkaConfig;
 use crate::error::KafkaError;
 
-/// The longest time that librdkafka lets an administrative request take.
+/// librdkafka's maximum timeout of administrative requests.
 const TIMEOUT_MAX: Duration = Duration::from_hours(1);
 
-/// How to reach Kafka; flatten it into a tool's options. Never shown whole: `--config` may hold a
-/// password.
+/// Options for the connection to Kafka; flatten them into a tool's options. No `Debug`: `--config`
+/// may contain a password.
 #[derive(Clone, Args)]
 #[command(next_help_heading = "Connection")]
 pub struct ConnectionArgs {
-    // The environment is read with the rest of the client's configuration, hence no `env` here.
+    // No `env` here: the environment is read with the rest of the client's configuration.
     #[arg(
         long,
         alias = "bootstrap-server",
         value_name = "HOST:PORT",
         global = true,
-        help = "Servers to ask first, separated by commas [env: KAFKA_BOOTSTRAP_SERVERS]"
+        help = "Bootstrap servers, separated by commas [env: KAFKA_BOOTSTRAP_SERVERS]"
     )]
     bootstrap_servers: Option<String>,
 
-    /// File with client properties, as Java's tools take it
+    /// Properties file for clients, as used by Kafka's own tools
     #[arg(long, value_name = "FILE", global = true)]
     properties: Option<PathBuf>,
 
     /// Any librdkafka property; may be repeated
     ///
-    /// Passwords are better kept in a --properties file or in the environment, since every user of
-    /// the machine can read command lines.
+    /// Put passwords in a --properties file or in the environment: every user of this machine can
+    /// read command lines.
     #[arg(long = "config", value_name = "KEY=VALUE", global = true)]
     config: Vec<String>,
 
-    /// Longest time to wait for a connection, and for each administrative operation
+    /// Timeout for connecting and for each administrative operation
     #[arg(
         long,
         value_name = "TIME",
@@ -50,16 +50,16 @@ pub struct ConnectionArgs {
 }
 
 impl ConnectionArgs {
-    /// The client's configuration: defaults, then the environment, the properties file and the
-    /// options. Later layers win.
+    /// Builds the client's configuration from defaults, environment, properties file and options.
+    /// Later layers win.
     pub fn config(&self, client_id: &str) -> Result<KafkaConfig, KafkaError> {
         let mut config = KafkaConfig::new();
         config.set("client.id", client_id);
-        // A driver that asks for the embedded broker does not mean the server of the environment.
+        // A driver that requests the embedded broker does not mean the environment's server.
         if ServiceOrigin::requested() != Some(ServiceOrigin::Embedded) {
             config.load_environment(|name| std::env::var(name).ok());
         }
-        // Named for this very run, unlike the environment.
+        // After the environment: the file was chosen for this run.
         if let Some(path) = &self.properties {
             config.load_properties(path)?;
         }
@@ -67,26 +67,27 @@ impl ConnectionArgs {
             config.set_by_option("bootstrap.servers", servers, "--bootstrap-servers");
         }
         self.apply_settings(&mut config)?;
-        // What cannot be a server is not the same as none, for which tools start one of their own.
+        // Without a server, tools start an embedded one; an invalid server must be an error
+        // instead.
         config.check_servers()?;
         tracing::debug!(?config, "Kafka configuration");
         Ok(config)
     }
 
-    /// Applies `--config` once more, over what a tool's own options set.
+    /// Applies `--config` again, over the properties set by a tool's own options.
     pub fn apply_settings(&self, config: &mut KafkaConfig) -> Result<(), KafkaError> {
         config.set_all_from_text(&self.config)
     }
 }
 
-/// A time as in `10s`, or a number of seconds; above 0 and at most an hour.
+/// Parses a time such as `10s`, or a number of seconds; above 0 and at most an hour.
 fn parse_timeout(text: &str) -> Result<Duration, String> {
     let seconds = text.parse().map(Duration::from_secs);
     let timeout = seconds
         .or_else(|_| humantime::parse_duration(text))
-        .map_err(|_| "not a time; write it as in 10s or 1m30s".to_owned())?;
+        .map_err(|_| "not a time; use a form such as 10s or 1m30s".to_owned())?;
     if timeout.is_zero() || timeout > TIMEOUT_MAX {
-        return Err("out of range; name a time above 0 and at most 1h".to_owned());
+        return Err("out of range; must be above 0 and at most 1h".to_owned());
     }
     Ok(timeout)
 }
@@ -96,7 +97,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn timeouts_are_times_within_the_range() {
+    fn timeouts_out_of_range_are_refused() {
         assert_eq!(parse_timeout("1m30s"), Ok(Duration::from_secs(90)));
         assert_eq!(parse_timeout("5"), Ok(Duration::from_secs(5)));
         for wrong in ["0s", "2h", "soon", "-1s", ""] {

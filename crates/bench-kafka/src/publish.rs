@@ -16,14 +16,14 @@ use crate::linger::share_linger;
 use crate::native::{DeliveryReport, NativeProducer, Outgoing, ProducerEvent, TransactionError};
 use crate::requests::RequestWatch;
 
-/// How long the first contact with the coordinator of transactions may take.
+/// Timeout of the first contact with the transaction coordinator.
 const TRANSACTIONS_TIMEOUT: Duration = Duration::from_mins(1);
 
-/// Longest wait of one call that ends a transaction, so that the poll loop can check its deadline.
-/// What the call began goes on.
+/// Maximum wait per call that ends a transaction, so that the poll loop can check its deadline. The
+/// operation continues in the background.
 const TRANSACTION_STEP: Duration = Duration::from_millis(50);
 
-/// Requests that show how long a single one takes: the quickest counts, on a busy machine, too.
+/// Number of requests that measure a single round trip; the minimum is robust on a busy machine.
 const ROUND_TRIPS: u32 = 5;
 
 /// The failure of messages whose transaction was aborted on purpose: no error of librdkafka's.
@@ -32,7 +32,8 @@ const ABORTED_ON_PURPOSE: Failure = Failure::Aborted(RDKafkaErrorCode::NoError a
 /// The code of a message that is too large for the client library or for the topic.
 const TOO_LARGE: i32 = RDKafkaErrorCode::MessageSizeTooLarge as i32;
 
-/// The codes with which the client library gives up a message by itself. All others are answers.
+/// Codes with which the client library itself gives up on a message. All others are answers of a
+/// broker.
 const UNANSWERED: [RDKafkaErrorCode; 14] = [
     RDKafkaErrorCode::MessageTimedOut,
     RDKafkaErrorCode::OperationTimedOut,
@@ -53,38 +54,38 @@ const UNANSWERED: [RDKafkaErrorCode; 14] = [
 /// How a producer sends.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SendPlan {
-    /// Its transactions, for which the configuration must have a `transactional.id`.
+    /// Its transactions; they need a `transactional.id` in the configuration.
     pub transaction: Option<TransactionPlan>,
-    /// Its highest rate; `None` when it sends as fast as it can.
+    /// Its maximum rate; `None` to send as fast as possible.
     pub rate: Option<SendRate>,
 }
 
-/// How much a producer sends, above 0.
+/// A producer's rate; both values are above 0.
 #[derive(Debug, Clone, Copy)]
 pub struct SendRate {
     /// Messages per second.
     pub messages_per_s: f64,
-    /// Bytes per second, keys not counted.
+    /// Bytes per second, excluding keys.
     pub bytes_per_s: f64,
 }
 
-/// When a producer ends a transaction, and how.
+/// When a producer ends its transactions, and which ones it aborts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TransactionPlan {
-    /// Messages a transaction.
+    /// Messages per transaction.
     pub messages: u32,
-    /// A transaction with fewer messages ends after so long, nanoseconds.
+    /// Maximum age of a transaction with fewer messages, nanoseconds.
     pub age_max_ns: u64,
-    /// Of so many transactions one, the last, is aborted; the others are committed.
+    /// Every Nth transaction is aborted; the others are committed.
     pub abort_every: Option<NonZeroU32>,
 }
 
-/// What a message can be too large for.
+/// The size limit that a message exceeded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SizeLimit {
-    /// `message.max.bytes` of the client, which then does not send it.
+    /// The client's `message.max.bytes`; the message was not sent.
     Client,
-    /// `max.message.bytes` of the topic.
+    /// The topic's `max.message.bytes`.
     Topic,
 }
 
@@ -92,38 +93,38 @@ pub enum SizeLimit {
 pub struct KafkaPublisher {
     producer: NativeProducer,
     clock: SystemClock,
-    /// What messages spend of their linger with the engine.
+    /// The part of the linger that messages spend in the engine.
     lingering_ns: u64,
     transaction: Option<Transaction>,
-    /// Failures of messages that librdkafka did not even take.
+    /// Completions of messages that librdkafka rejected.
     refused: Vec<Completion>,
-    /// The meanings of the codes that were handed out.
+    /// The codes seen so far, to be explained later.
     codes: Codes,
     fatal: Option<RDKafkaErrorCode>,
     requests: RequestWatch,
-    /// Whether the process of the broker has ended, where that is known.
+    /// Set when the broker's process has ended, if it is watched.
     broker_ended: Option<Arc<AtomicBool>>,
 }
 
-/// Codes, and with each the broker's own words at its first message, if it sent any.
+/// Codes, each with the broker's message at its first occurrence, if it sent one.
 type Codes = Vec<(RDKafkaErrorCode, Option<String>)>;
 
 struct Transaction {
     plan: TransactionPlan,
-    /// Transactions that have ended since one was last aborted on purpose.
+    /// Transactions that have ended since the last one aborted on purpose.
     since_abort: u32,
-    /// When the open one began.
+    /// When the open transaction began.
     begun_ns: Option<InstantNs>,
     produced: u32,
-    /// Delivered within the open transaction: not confirmed before it is committed.
+    /// Deliveries of the open transaction, which complete when it is committed.
     delivered: Vec<Completion>,
-    /// How the open one is being ended, once that has begun.
+    /// How the open transaction is being ended, once that has begun.
     ending: Option<Ending>,
-    /// Whether no message follows, so that the open one ends now.
+    /// Whether no message follows, so that the open transaction ends now.
     is_last: bool,
 }
 
-/// How a transaction ends.
+/// Whether a transaction is committed or aborted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Ending {
     Commit,
@@ -144,7 +145,7 @@ impl Transaction {
         }
     }
 
-    /// How the open one is to end, if it is to: when it is full, old enough, or the last.
+    /// How to end the open transaction, if it is full, old enough, or the last.
     fn due(&self, now_ns: InstantNs) -> Option<Ending> {
         let begun_ns = self.begun_ns?;
         let is_old = now_ns.saturating_sub(begun_ns) >= self.plan.age_max_ns;
@@ -157,7 +158,7 @@ impl Transaction {
         (is_old || is_full || self.is_last).then_some(ending)
     }
 
-    /// Whether messages of the open one are still on their way.
+    /// Whether messages of the open transaction are still in flight.
     fn is_delivering(&self) -> bool {
         self.delivered.len() < self.produced as usize
     }
@@ -167,7 +168,7 @@ impl Transaction {
         self.plan.abort_every.is_some_and(|every| self.since_abort + 1 >= every.get())
     }
 
-    /// Makes room for the next transaction; returns what was delivered in this one.
+    /// Resets the state for the next transaction and returns the deliveries of this one.
     fn end(&mut self) -> std::vec::Drain<'_, Completion> {
         self.since_abort = if self.is_to_be_aborted() { 0 } else { self.since_abort + 1 };
         self.begun_ns = None;
@@ -176,7 +177,7 @@ impl Transaction {
         self.delivered.drain(..)
     }
 
-    /// How many more messages belong to the open transaction.
+    /// Number of messages that the open transaction still takes.
     fn room(&self) -> usize {
         if self.ending.is_some() {
             return 0;
@@ -186,12 +187,12 @@ impl Transaction {
 }
 
 impl KafkaPublisher {
-    /// Checks that the client library takes the configuration as a whole, without connecting.
+    /// Checks that the client library accepts the configuration as a whole, without connecting.
     pub fn check(config: &KafkaConfig) -> Result<(), KafkaError> {
         NativeProducer::check(config)
     }
 
-    /// Connects a producer of `topic`. Waits up to `timeout` for the topic to be known.
+    /// Connects a producer of `topic`. Waits up to `timeout` for the topic's metadata.
     pub fn connect(
         config: &KafkaConfig,
         topic: &str,
@@ -202,7 +203,7 @@ impl KafkaPublisher {
         Self::connect_unless(|| false, config, topic, clock, plan, timeout)
     }
 
-    /// The same, and gives up once it `is_cancelled`, which is asked every now and then.
+    /// Same as [`connect`](Self::connect), but gives up once `is_cancelled` returns true.
     pub fn connect_unless(
         is_cancelled: impl Fn() -> bool,
         config: &KafkaConfig,
@@ -217,7 +218,7 @@ impl KafkaPublisher {
         producer.learn_topic(timeout)?;
         let mut requests = RequestWatch::default();
         if config.get(STATISTICS_INTERVAL).is_some() {
-            // Connected and idle, as it is only now.
+            // Now, while the client is connected and idle.
             for _ in 0..ROUND_TRIPS {
                 let asked_ns = clock.now_ns();
                 producer.learn_topic(timeout)?;
@@ -241,19 +242,20 @@ impl KafkaPublisher {
         Ok(publisher)
     }
 
-    /// Has the [outage](Publish::outage) name the end of the broker's process, as `ended` tells it.
+    /// Makes the [outage](Publish::outage) report the end of the broker's process, once `ended` is
+    /// set.
     pub fn watch_broker(&mut self, ended: Arc<AtomicBool>) {
         self.broker_ended = Some(ended);
     }
 
-    /// Why no broker has been reachable for `duration`, if that is so.
+    /// Why no broker has been reachable for at least `duration`; `None` if one was.
     #[must_use]
     pub fn lasting_outage(&self, duration: Duration) -> Option<String> {
         self.producer.health().lasting_outage(duration)
     }
 
-    /// Registers the producer for transactions. Waits up to a minute, and for brokers that are all
-    /// down, up to `timeout`.
+    /// Registers the producer for transactions. Waits up to a minute, or up to `timeout` if all
+    /// brokers are down.
     fn start_transactions(
         &mut self,
         is_cancelled: impl Fn() -> bool,
@@ -278,7 +280,7 @@ impl KafkaPublisher {
         }
     }
 
-    /// Takes all events that are there.
+    /// Handles all queued events.
     fn take_events(&mut self, completions: &mut Vec<Completion>) {
         loop {
             let codes = &mut self.codes;
@@ -290,7 +292,7 @@ impl KafkaPublisher {
                 None => &mut *completions,
             };
             let sink = |report: DeliveryReport| {
-                // All messages of an event were confirmed by one answer of the broker.
+                // One response of the broker acknowledged all messages of an event.
                 let at_ns = *at_ns.get_or_insert_with(|| clock.now_ns());
                 let delivery = match report.error {
                     None => Delivery::Acknowledged,
@@ -324,7 +326,7 @@ impl KafkaPublisher {
         Ok(())
     }
 
-    /// Ends the open transaction when that is due, or goes on with it; waits a moment at most.
+    /// Ends the open transaction if it is due; waits briefly at most.
     fn end_transaction_if_due(
         &mut self,
         completions: &mut Vec<Completion>,
@@ -370,12 +372,12 @@ impl KafkaPublisher {
         Ok(())
     }
 
-    /// Waits a moment for what the open transaction holds to be delivered. librdkafka cannot flush by
-    /// itself when its delivery reports are taken as events, as here.
+    /// Waits briefly for the open transaction's messages to be delivered. librdkafka cannot flush
+    /// by itself when delivery reports are taken as events, as here.
     fn has_delivered(&mut self) -> bool {
         let deadline_ns = self.clock.now_ns().saturating_add(duration_ns(TRANSACTION_STEP));
         loop {
-            // In a transaction, deliveries are no completions yet.
+            // In a transaction, deliveries are not yet completions.
             self.take_events(&mut Vec::new());
             if !self.transaction.as_ref().is_some_and(Transaction::is_delivering) {
                 return true;
@@ -390,7 +392,7 @@ impl KafkaPublisher {
     fn check_fatal(&self) -> Result<(), TransportError> {
         match self.fatal {
             Some(code) => Err(TransportError::new(format!(
-                "the Kafka producer cannot go on: {}",
+                "the Kafka producer failed: {}",
                 answers::sentence(code, self.producer.subject(), None)
             ))),
             None => Ok(()),
@@ -399,8 +401,8 @@ impl KafkaPublisher {
 }
 
 impl KafkaPublisher {
-    /// Hands over one message outside any transaction; false when there is no room for it now. A
-    /// value of `None` is null (a tombstone), and so is a key.
+    /// Submits one message outside any transaction; false if the queue is full. `None` stands for a
+    /// null key, or a null value (a tombstone).
     pub fn submit_one(&mut self, token: u32, key: Option<&[u8]>, value: Option<&[u8]>) -> bool {
         let Self { producer, clock, refused, codes, .. } = self;
         let mut has_room = true;
@@ -453,9 +455,9 @@ impl Publish for KafkaPublisher {
     fn submit(&mut self, batch: &mut Batch) -> Result<(), TransportError> {
         self.begin_if_needed()?;
         let Self { producer, clock, transaction, refused, codes, .. } = self;
-        // What goes beyond the transaction stays in the batch until that is committed.
+        // Messages beyond the transaction stay in the batch until it is committed.
         let room = transaction.as_ref().map_or(usize::MAX, Transaction::room);
-        // Positions of messages that stay because the queue is full; usually there are none.
+        // Positions of messages that stay because the queue is full; usually none.
         let mut full = Vec::new();
         let messages = batch.iter().take(room);
         let messages = messages.map(|message| Outgoing {
@@ -522,10 +524,10 @@ impl Publish for KafkaPublisher {
         match failure {
             ABORTED_ON_PURPOSE => "aborted on purpose".to_owned(),
             Failure::Aborted(code) => format!("transaction aborted: {}", self.explain_code(code)),
-            Failure::Unsent(TOO_LARGE) => "the message is larger than message.max.bytes of the \
-                                           client (MessageSizeTooLarge); lower --record-size, or \
-                                           raise --config message.max.bytes=N and \
-                                           max.message.bytes of the topic"
+            Failure::Unsent(TOO_LARGE) => "the message is larger than the client's \
+                                           message.max.bytes (MessageSizeTooLarge); lower \
+                                           --record-size, or raise --config message.max.bytes=N \
+                                           and the topic's max.message.bytes"
                 .to_owned(),
             Failure::Unsent(code) | Failure::Refused(code) | Failure::Unanswered(code) => {
                 self.explain_code(code)
@@ -546,7 +548,7 @@ impl Publish for KafkaPublisher {
     }
 }
 
-/// The completion of a message that the client library did not take.
+/// The completion of a message that the client library rejected.
 fn refusal(codes: &mut Codes, token: u32, at_ns: InstantNs, error: RDKafkaErrorCode) -> Completion {
     let code = note_code(codes, error, None);
     let failure =
@@ -563,7 +565,7 @@ fn delivery_failure(error: RDKafkaErrorCode) -> Failure {
     }
 }
 
-/// The number of a code, whose meaning is kept.
+/// Remembers a code to explain it later, and returns its number.
 fn note_code(codes: &mut Codes, code: RDKafkaErrorCode, words: Option<String>) -> i32 {
     if !codes.iter().any(|(known, _)| *known == code) {
         codes.push((code, words));

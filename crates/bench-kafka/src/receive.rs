@@ -15,30 +15,30 @@ use crate::health::is_news;
 use crate::native::{Fetched, Membership, NativeConsumer, PARTITION_EOF, Record};
 use crate::reading::{OpenTransaction, Until};
 
-/// Messages that are taken from librdkafka at once.
+/// Maximum messages taken from librdkafka at once.
 const BATCH_MAX: usize = 1024;
 
-/// How long a group may take to get a coordinator.
+/// Maximum time for a group to get a coordinator.
 const COORDINATOR_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How long to wait before asking the coordinator again.
+/// Interval between requests to the coordinator.
 const COORDINATOR_POLL: Duration = Duration::from_millis(100);
 
-/// How long an open transaction may hold a consumer up before that is logged.
+/// How long an open transaction may block a consumer before that is logged.
 const HELD_UP_LOGGED: Duration = Duration::from_secs(1);
 
-/// How long a consumer waits for open transactions in all. Brokers abort a transaction after
-/// `transaction.timeout.ms`, which they limit to 15 minutes unless told otherwise.
+/// Maximum total time that a consumer waits for open transactions. Brokers abort a transaction
+/// after `transaction.timeout.ms`, by default limited to 15 minutes.
 const HELD_UP_MAX: Duration = Duration::from_mins(16);
 
-/// Where a consumer begins to read a partition.
+/// Where a consumer starts reading a partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StartOffset {
     /// The partition.
     pub partition: i32,
     /// The first offset.
     pub offset: i64,
-    /// Its high watermark.
+    /// The partition's high watermark.
     pub high: i64,
 }
 
@@ -47,17 +47,17 @@ pub struct KafkaReceiver {
     consumer: NativeConsumer,
     clock: SystemClock,
     topic: String,
-    /// Whether it sees nothing behind an open transaction.
+    /// Whether open transactions hide later messages from it.
     reads_committed: bool,
     held_up: HeldUp,
 }
 
-/// What holds a consumer up.
+/// Tracks how long open transactions block a consumer.
 #[derive(Default)]
 struct HeldUp {
     by: Option<OpenTransaction>,
     since: Option<Instant>,
-    /// How long it was before that.
+    /// Total time blocked before `since`.
     before: Duration,
 }
 
@@ -80,16 +80,16 @@ impl HeldUp {
 }
 
 impl KafkaReceiver {
-    /// Connects a consumer that is to be a member of the configured group; it reads nothing before it
-    /// [joins](Self::join). With `enable.partition.eof` it is [at its
-    /// end](Receive::at_end) when it has read what the partitions held when it came to them.
+    /// Connects a consumer for the configured group; it reads nothing before it
+    /// [joins](Self::join). With `enable.partition.eof` it is [at its end](Receive::at_end) once it
+    /// has read what the partitions contained when they were assigned.
     pub fn connect(config: &KafkaConfig, clock: SystemClock) -> Result<Self, KafkaError> {
         Self::connect_as(config, clock, Membership::Group)
     }
 
-    /// Connects a consumer that belongs to no group, whatever the configuration says, and needs no
-    /// right on one. It reads nothing before it [takes partitions](Self::take), and is at its end as
-    /// a [member](Self::connect) is.
+    /// Connects a consumer outside any group, whatever the configuration says, which needs no
+    /// permission on a group. It reads nothing before it [takes partitions](Self::take), and is at
+    /// its end as a [member](Self::connect) is.
     pub fn connect_alone(config: &KafkaConfig, clock: SystemClock) -> Result<Self, KafkaError> {
         Self::connect_as(config, clock, Membership::Alone)
     }
@@ -105,7 +105,7 @@ impl KafkaReceiver {
             Until::Stopped
         };
         let consumer = NativeConsumer::new(config, BATCH_MAX, until, membership)?;
-        // librdkafka reads what is committed unless it is told otherwise.
+        // librdkafka's default is read_committed.
         let reads_committed = config.get("isolation.level") != Some("read_uncommitted");
         let (topic, held_up) = (String::new(), HeldUp::default());
         Ok(Self { consumer, clock, topic, reads_committed, held_up })
@@ -117,7 +117,8 @@ impl KafkaReceiver {
         self.consumer.subscribe(topic)
     }
 
-    /// Reads these partitions of `topic`. Only for a consumer [without a group](Self::connect_alone).
+    /// Starts reading these partitions of `topic`. Only for consumers [without a
+    /// group](Self::connect_alone).
     pub fn take(&mut self, topic: &str, starts: &[StartOffset]) -> Result<(), KafkaError> {
         topic.clone_into(&mut self.topic);
         let from: Vec<_> = starts.iter().map(|start| (start.partition, start.offset)).collect();
@@ -129,9 +130,9 @@ impl KafkaReceiver {
         Ok(())
     }
 
-    /// Sets where the configured group goes on reading `topic`. The group must have no members.
-    /// Waits up to half a minute for its coordinator, since a new cluster's first group has none
-    /// yet, and no longer once `is_cancelled`.
+    /// Sets the offsets from which the configured group continues to read `topic`. The group must
+    /// have no members. Waits up to 30 seconds for its coordinator, since a new cluster's first
+    /// group has none yet, or until `is_cancelled`.
     pub fn commit(
         &mut self,
         topic: &str,
@@ -151,8 +152,7 @@ impl KafkaReceiver {
         }
     }
 
-    /// Closes consumers that are not needed after all, at once rather than one after the other: each
-    /// may wait a moment for a broker that does not answer.
+    /// Closes consumers in parallel: each may wait for a broker that does not answer.
     pub fn close_all(receivers: Vec<Self>) {
         std::thread::scope(|scope| {
             for receiver in receivers {
@@ -161,14 +161,14 @@ impl KafkaReceiver {
         });
     }
 
-    /// Why no broker has been reachable for `duration`, if that is so.
+    /// Why no broker has been reachable for at least `duration`; `None` if one was.
     #[must_use]
     pub fn lasting_outage(&self, duration: Duration) -> Option<String> {
         self.consumer.reports().health.lasting_outage(duration)
     }
 
-    /// How many partitions this consumer reads at the moment. Also keeps its membership of the
-    /// group going; messages that arrive meanwhile are kept. Fails when it can never get any.
+    /// Number of partitions currently assigned. Also serves the group membership; messages that
+    /// arrive meanwhile are kept. Fails if the consumer can never get a partition.
     pub fn assigned(&mut self) -> Result<usize, TransportError> {
         self.consumer.serve();
         if let Some(code) = self.consumer.fetched_error() {
@@ -177,13 +177,13 @@ impl KafkaReceiver {
         Ok(self.consumer.reports().reading().len())
     }
 
-    /// Ends as a process that crashes would: what was received since the last commit is not
-    /// committed, and the group learns nothing before the session times out.
+    /// Ends as if the process had crashed: nothing received since the last commit is committed, and
+    /// the group notices only when the session times out.
     pub fn kill(self) {
         self.consumer.kill();
     }
 
-    /// Messages that were passed on and are not settled.
+    /// Number of messages that were passed on but not settled.
     pub(crate) fn held(&self) -> usize {
         self.consumer.held()
     }
@@ -202,7 +202,7 @@ impl KafkaReceiver {
             | RDKafkaErrorCode::UnknownTopicOrPartition
             | RDKafkaErrorCode::UnknownTopicId
             | RDKafkaErrorCode::UnknownTopic
-            // With auto.offset.reset=error, a group that has not been here never begins.
+            // With auto.offset.reset=error, a group without offsets can never start.
             | RDKafkaErrorCode::AutoOffsetReset
             | RDKafkaErrorCode::NoOffset => Some(code),
             _ => None,
@@ -210,23 +210,23 @@ impl KafkaReceiver {
         let meaning = |code| answers::sentence(code, self.consumer.subject(), None);
         if let Some(code) = hopeless {
             return Err(TransportError::new(format!(
-                "the Kafka consumer cannot go on: {}",
+                "the Kafka consumer failed: {}",
                 meaning(code)
             )));
         }
-        // Connections that fail are told as such.
+        // Failed connections are reported elsewhere.
         if code == RDKafkaErrorCode::AllBrokersDown
             || code == RDKafkaErrorCode::BrokerTransportFailure
         {
             return Ok(());
         }
         if is_news(format!("consumer: {code:?}")) {
-            tracing::warn!("the consumer goes on trying: {}", meaning(code));
+            tracing::warn!("consumer error, retrying: {}", meaning(code));
         }
         Ok(())
     }
 
-    /// Finds out what holds it up, when nothing has come.
+    /// Checks what blocks the consumer when no message has arrived.
     fn note_silence(&mut self) {
         let reports = self.consumer.reports();
         let can_be_held_up = self.reads_committed && !reports.health.is_down();
@@ -241,8 +241,8 @@ impl KafkaReceiver {
 }
 
 impl KafkaReceiver {
-    /// Receives as [`Receive::receive`] does, and hands over all that a message has, with the instant
-    /// at which it came.
+    /// Same as [`Receive::receive`], but passes whole records, with the instant at which each
+    /// arrived.
     pub fn receive_records(
         &mut self,
         until_ns: InstantNs,
@@ -262,7 +262,7 @@ impl KafkaReceiver {
         let mut errors = Vec::new();
         let reports = Arc::clone(self.consumer.reports());
         let mut reading = reports.reading();
-        // The last message of those that followed one another in a partition.
+        // The last message of consecutive ones from one partition.
         let mut last: Option<(i32, i64)> = None;
         self.consumer.pass_on(|fetched| match fetched {
             Fetched::Message(record) => {
@@ -303,7 +303,7 @@ impl Receive for KafkaReceiver {
         self.receive_records(until_ns, |record, received_ns| {
             sink(Incoming {
                 key: record.key(),
-                // To a benchmark, a tombstone is a message without bytes.
+                // To a benchmark, a tombstone is an empty message.
                 value: record.value().unwrap_or_default(),
                 partition: u32::try_from(record.partition()).unwrap_or(0),
                 received_ns,
@@ -330,7 +330,7 @@ impl Receive for KafkaReceiver {
         (waited < HELD_UP_MAX).then(|| transaction.describe(&self.topic))
     }
 
-    /// A group's offsets are stored, and so committed, for what is settled alone.
+    /// Only settled messages have their offsets stored, and thus committed.
     fn hold_back(&mut self) {
         self.consumer.hold_back();
     }

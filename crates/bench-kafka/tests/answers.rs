@@ -1,4 +1,5 @@
-//! What a broker refuses and how that is explained, what needs no right, and null beside empty.
+//! Explanations of refusals, reading without permissions on groups, and null as distinct from
+//! empty.
 
 mod mock;
 
@@ -20,7 +21,7 @@ fn publisher(config: &KafkaConfig) -> KafkaPublisher {
     KafkaPublisher::connect(config, TOPIC, SystemClock::new(), plan, timeout).expect("a producer")
 }
 
-/// Sends one message and waits for what becomes of it.
+/// Sends one message and waits for its completion.
 fn outcome(
     publisher: &mut KafkaPublisher,
     key: Option<&[u8]>,
@@ -40,7 +41,7 @@ fn outcome(
 /// Key and value of a message.
 type BorrowedPair<'a> = (Option<&'a [u8]>, Option<&'a [u8]>);
 
-/// The same, owned.
+/// Owned key and value of a message.
 type Pair = (Option<Vec<u8>>, Option<Vec<u8>>);
 
 /// Reads the topic to its end without a group.
@@ -64,7 +65,7 @@ fn read_alone(cluster: &Cluster, high: i64) -> Vec<Pair> {
 }
 
 #[test]
-fn readers_without_a_group_need_no_right_on_one() {
+fn readers_without_group_need_no_group_permission() {
     let cluster = cluster();
     let refusals = [RDKafkaRespErr::RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED; 100];
     cluster.request_errors(RDKafkaApiKey::FindCoordinator, &refusals);
@@ -73,7 +74,7 @@ fn readers_without_a_group_need_no_right_on_one() {
         assert_eq!(outcome(&mut publisher, None, Some(b"v")), Ok(()));
     }
     assert_eq!(read_alone(&cluster, 7).len(), 7);
-    // A member of the group is refused, so the refusals were there to be met.
+    // A group member is refused, which proves that the refusals were in effect.
     let config = config(&cluster, &[("group.id", "g")]);
     let clock = SystemClock::new();
     let mut member = KafkaReceiver::connect(&config, clock).expect("a consumer");
@@ -89,7 +90,7 @@ fn readers_without_a_group_need_no_right_on_one() {
 }
 
 #[test]
-fn null_and_empty_are_sent_and_received_as_they_are() {
+fn null_and_empty_survive_the_round_trip() {
     let cluster = cluster();
     let mut publisher = publisher(&config(&cluster, &[]));
     let pairs: [BorrowedPair<'_>; 4] =
@@ -103,18 +104,18 @@ fn null_and_empty_are_sent_and_received_as_they_are() {
 }
 
 #[test]
-fn refusals_name_the_right_and_the_limit() {
+fn refusals_name_the_permission_and_the_limit() {
     let cluster = cluster();
     let mut publisher = publisher(&config(&cluster, &[("message.max.bytes", "2000")]));
     let own = outcome(&mut publisher, None, Some(&[b'x'; 5_000])).expect_err("too large");
     assert_eq!(publisher.size_limit(own), Some(SizeLimit::Client));
     assert!(!publisher.is_about_batch(own) && matches!(own, Failure::Unsent(_)));
-    let told = publisher.explain(own);
-    assert!(told.contains("message.max.bytes of the client"), "{told}");
+    let text = publisher.explain(own);
+    assert!(text.contains("the client's message.max.bytes"), "{text}");
     for (error, needles) in [
         (
             RDKafkaRespErr::RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE,
-            ["--batch-size", "max.message.bytes of the topic"],
+            ["--batch-size", "the topic's max.message.bytes"],
         ),
         (
             RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED,
@@ -123,9 +124,9 @@ fn refusals_name_the_right_and_the_limit() {
     ] {
         cluster.request_errors(RDKafkaApiKey::Produce, &[error]);
         let refused = outcome(&mut publisher, None, Some(b"v")).expect_err("refused");
-        let told = publisher.explain(refused);
+        let text = publisher.explain(refused);
         for needle in needles {
-            assert!(told.contains(needle), "no {needle}: {told}");
+            assert!(text.contains(needle), "no {needle}: {text}");
         }
     }
     let too_large = RDKafkaRespErr::RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE as i32;

@@ -1,4 +1,4 @@
-//! Brokers that go away: what clients know of it, and that none of them waits for a dead one.
+//! Brokers that go away: clients report it, and none of them waits for a dead broker.
 
 mod mock;
 
@@ -15,7 +15,7 @@ use rdkafka::types::{RDKafkaApiKey, RDKafkaErrorCode, RDKafkaRespErr};
 
 const BROKER: i32 = 1;
 
-/// How soon a client must be done with brokers that do not answer.
+/// Maximum time for a client to end when brokers do not answer.
 const SOON: Duration = Duration::from_secs(2);
 
 fn publisher(config: &KafkaConfig, transaction: Option<TransactionPlan>) -> KafkaPublisher {
@@ -43,7 +43,7 @@ fn completed(publisher: &mut KafkaPublisher, count: usize) -> Vec<Completion> {
     completions
 }
 
-/// An instant that is 50 ms away.
+/// An instant 50 ms from now.
 fn soon() -> InstantNs {
     SystemClock::new().now_ns() + SECOND_NS / 20
 }
@@ -55,7 +55,7 @@ fn until(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
-/// How long something takes.
+/// Measures how long `work` takes.
 fn time(work: impl FnOnce()) -> Duration {
     let start = Instant::now();
     work();
@@ -63,7 +63,7 @@ fn time(work: impl FnOnce()) -> Duration {
 }
 
 #[test]
-fn producers_name_an_outage_until_messages_are_confirmed_again() {
+fn producers_report_outages_until_messages_are_acknowledged() {
     let cluster = cluster();
     let mut publisher = publisher(&config(&cluster, &[]), None);
     submit(&mut publisher, 1);
@@ -85,7 +85,7 @@ fn producers_name_an_outage_until_messages_are_confirmed_again() {
 }
 
 #[test]
-fn producers_name_the_end_of_an_embedded_broker() {
+fn producers_report_the_end_of_embedded_brokers() {
     let cluster = cluster();
     let mut publisher = publisher(&config(&cluster, &[]), None);
     let ended = Arc::new(AtomicBool::new(false));
@@ -97,14 +97,14 @@ fn producers_name_the_end_of_an_embedded_broker() {
 }
 
 #[test]
-fn messages_given_up_by_the_client_are_unanswered() {
+fn messages_abandoned_by_the_client_are_unanswered() {
     let cluster = cluster();
     let settings = [("message.timeout.ms", "500"), ("linger.ms", "1")];
     let mut publisher = publisher(&config(&cluster, &settings), None);
     cluster.broker_down(BROKER).expect("down");
     submit(&mut publisher, 3);
     for done in completed(&mut publisher, 3) {
-        let failure = done.delivery.failure().expect("nobody answers");
+        let failure = done.delivery.failure().expect("no broker answers");
         let is_unanswered = matches!(failure, Failure::Unanswered(_));
         assert!(is_unanswered, "{}", publisher.explain(failure));
     }
@@ -123,7 +123,7 @@ fn messages_refused_by_the_broker_are_answered() {
 }
 
 #[test]
-fn transactions_give_control_back_while_no_broker_answers() {
+fn transactions_return_while_no_broker_answers() {
     let cluster = cluster();
     let plan = TransactionPlan { messages: 10, age_max_ns: SECOND_NS / 10, abort_every: None };
     let config = config(&cluster, &[("transactional.id", "the-only-one")]);
@@ -134,7 +134,7 @@ fn transactions_give_control_back_while_no_broker_answers() {
     cluster.broker_down(BROKER).expect("down");
     submit(&mut publisher, 5);
     let polled = time(|| {
-        publisher.finish().expect("waits for no answer");
+        publisher.finish().expect("returns without an answer");
         let mut completions = Vec::new();
         for _ in 0..5 {
             publisher.poll(soon(), &mut completions).expect("polls");
@@ -152,7 +152,7 @@ fn transactions_give_control_back_while_no_broker_answers() {
     assert!(dropped < SOON, "{dropped:?}");
 }
 
-/// A member of a group that has read `messages` and not committed that.
+/// A group member that has read `messages` without committing them.
 fn member(cluster: &Cluster, messages: u32) -> KafkaReceiver {
     let settings = [
         ("group.id", "g"),
@@ -175,7 +175,7 @@ fn member(cluster: &Cluster, messages: u32) -> KafkaReceiver {
 }
 
 #[test]
-fn group_members_end_soon_without_brokers_and_are_behind_meanwhile() {
+fn members_without_brokers_are_behind_and_end_soon() {
     let cluster = cluster();
     let mut publisher = publisher(&config(&cluster, &[]), None);
     submit(&mut publisher, 7);
@@ -195,7 +195,7 @@ fn group_members_end_soon_without_brokers_and_are_behind_meanwhile() {
     submit(&mut publisher, 1);
     until("it reads on", || receiver.receive(soon(), |_| ()).expect("receives") > 0);
     cluster.broker_down(BROKER).expect("down");
-    // The commit that falls due meanwhile waits for a coordinator, as long as a session lasts.
+    // The commit due meanwhile waits for a coordinator until the session times out.
     let deadline = Instant::now() + Duration::from_secs(1);
     while Instant::now() < deadline {
         receiver.receive(soon(), |_| ()).expect("receives");

@@ -1,5 +1,5 @@
-//! Groups whose members come and go, on the embedded broker and on real Kafka. This program is both
-//! the tests and, started again by them, the embedded broker; so it has a `main` of its own.
+//! Groups whose members join and leave, on the embedded broker and on real Kafka. This program is
+//! both the tests and, when they start it again, the embedded broker, so it has its own `main`.
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
@@ -26,18 +26,18 @@ use bench_kafka::{KafkaPublisher, KafkaReceiver, SendPlan};
 use bench_services::embedded::{EmbeddedKafka, FETCH_WAIT_MS, run_if_requested};
 
 const TESTS: [(&str, fn()); 3] = [
+    ("changing_members_lose_nothing", changing_members_lose_nothing),
+    ("groups_continue_after_messages_passed_on", groups_continue_after_messages_passed_on),
     (
-        "members_that_come_and_go_in_mid_run_lose_nothing",
-        members_that_come_and_go_in_mid_run_lose_nothing,
+        "real_kafka_rebalances_of_all_kinds_lose_nothing",
+        real_kafka_rebalances_of_all_kinds_lose_nothing,
     ),
-    ("a_group_goes_on_after_what_was_passed_on", a_group_goes_on_after_what_was_passed_on),
-    ("rebalances_of_all_kinds_on_real_kafka", rebalances_of_all_kinds_on_real_kafka),
 ];
 
 const TOPIC: &str = "t";
 const PARTITIONS: u32 = 4;
 
-/// One message in 100 us: six seconds of them.
+/// One message per 100 us, for six seconds.
 const RATE_PER_S: f64 = 10_000.0;
 const MESSAGES: u64 = 60_000;
 
@@ -47,12 +47,12 @@ fn config(servers: &str) -> KafkaConfig {
     config
 }
 
-/// What a member of a group needs on the embedded broker, which waits for almost a session until a
-/// changed group is complete.
+/// Settings for group members on the embedded broker, which completes a rebalance only after almost
+/// a session timeout.
 const EMBEDDED: [(&str, &str); 2] =
     [("session.timeout.ms", "2000"), ("heartbeat.interval.ms", "200")];
 
-/// A member of the group that has the name of its topic.
+/// The configuration of a member of the group named like its topic.
 fn member_config(servers: &str, topic: &str, settings: &[(&str, &str)]) -> KafkaConfig {
     let mut config = config(servers);
     config.set("group.id", topic);
@@ -64,7 +64,7 @@ fn member_config(servers: &str, topic: &str, settings: &[(&str, &str)]) -> Kafka
     config
 }
 
-/// A consumer that is a member of the group for a part of the run only.
+/// A consumer that is in the group for only a part of the run.
 struct Member {
     clock: SystemClock,
     topic: String,
@@ -140,7 +140,7 @@ impl Receive for Member {
     fn settle(&mut self, _: usize) {}
 }
 
-/// Records nothing: the totals say it all.
+/// Discards the intervals; the tests use only totals.
 struct NoRecord;
 
 impl IntervalSink for NoRecord {
@@ -149,7 +149,7 @@ impl IntervalSink for NoRecord {
     fn acked(&mut self, _: &AckLedger, _: bool) {}
 }
 
-/// Waits until the members have all partitions, and each has its part.
+/// Waits until all partitions are assigned and each member has at least one.
 fn await_all_partitions(members: &mut [Member]) {
     let deadline = Instant::now() + Duration::from_secs(30);
     loop {
@@ -186,7 +186,7 @@ fn plan(run: RunId, start_ns: InstantNs) -> Plan {
     }
 }
 
-/// Runs the plan with members A and B, C who joins after two seconds, and B who leaves after four.
+/// Runs the plan with members A and B; C joins after two seconds, and B leaves after four.
 fn run_with_changing_members(
     servers: &str,
     topic: &str,
@@ -220,16 +220,16 @@ fn run_with_changing_members(
     (totals, counts)
 }
 
-fn members_that_come_and_go_in_mid_run_lose_nothing() {
+fn changing_members_lose_nothing() {
     let mut broker = EmbeddedKafka::start(1).expect("a broker");
     broker.create_topic(TOPIC, PARTITIONS, 1).expect("created");
     let servers = broker.bootstrap_servers();
     let audit = lost_nothing(TOPIC, run_with_changing_members(servers, TOPIC, &EMBEDDED));
-    // This broker refuses commits while a group changes, so that many messages come again.
+    // This broker refuses commits during a rebalance, so many messages are received again.
     say(&format!("the embedded broker: {} duplicated", audit.duplicated));
 }
 
-/// What was received, after a check that each member had its part and nothing is missing.
+/// The audit, after checking that each member received messages and none is missing.
 fn lost_nothing(name: &str, (totals, counts): (Totals, [u64; 3])) -> AuditSummary {
     let audit = totals.audit.summary(Some(&totals.ledger));
     let [a, b, c] = counts;
@@ -238,17 +238,17 @@ fn lost_nothing(name: &str, (totals, counts): (Totals, [u64; 3])) -> AuditSummar
     assert_eq!((audit.received, audit.lost), (MESSAGES, 0), "{report}");
     assert_eq!((audit.corrupt, audit.foreign), (0, 0), "{report}");
     assert_eq!(a + b + c, MESSAGES + audit.duplicated, "{report}");
-    // So the partitions did change hands.
+    // The partitions did move between members.
     assert!(counts.iter().all(|count| *count > 0), "{report}");
     audit
 }
 
 const COOPERATIVE: (&str, &str) = ("partition.assignment.strategy", "cooperative-sticky");
 
-/// Members notice soon that their group changes.
+/// Makes members notice a rebalance quickly.
 const QUICK: (&str, &str) = ("heartbeat.interval.ms", "300");
 
-fn rebalances_of_all_kinds_on_real_kafka() {
+fn real_kafka_rebalances_of_all_kinds_lose_nothing() {
     let Some(kafka) = bench_testing::broker("rebalances") else { return };
     let servers = kafka.bootstrap_servers();
     let admin = Admin::connect(&config(servers), TIMEOUT_DEFAULT).expect("the broker answers");
@@ -261,12 +261,12 @@ fn rebalances_of_all_kinds_on_real_kafka() {
         let topic = format!("bench-test-{}-{name}", std::process::id());
         admin.create_topic(&topic, PARTITIONS, Some(1), &BTreeMap::new()).expect("created");
         let audit = lost_nothing(name, run_with_changing_members(servers, &topic, &settings));
-        // None, unless a member leaves while the group changes, when the broker refuses its commit.
+        // None, unless a member leaves during a rebalance and the broker refuses its commit.
         say(&format!("{name}: {} duplicated", audit.duplicated));
     }
 }
 
-/// Sends one message for each number, which is its value.
+/// Sends one message per number, with the number as its value.
 fn send(servers: &str, clock: SystemClock, numbers: std::ops::Range<u8>) {
     let timeout = Duration::from_secs(10);
     let mut publisher =
@@ -288,7 +288,7 @@ fn send(servers: &str, clock: SystemClock, numbers: std::ops::Range<u8>) {
     );
 }
 
-/// What a member of the group reads until it is at the end.
+/// Reads to the end as a member of the group.
 fn read_to_the_end(servers: &str, clock: SystemClock) -> Vec<u8> {
     let mut config = member_config(servers, TOPIC, &EMBEDDED);
     config.set("enable.partition.eof", "true");
@@ -298,7 +298,7 @@ fn read_to_the_end(servers: &str, clock: SystemClock) -> Vec<u8> {
     let deadline_ns = clock.now_ns() + 30 * SECOND_NS;
     while !receiver.at_end() {
         assert!(clock.now_ns() < deadline_ns, "no end after {read:?}");
-        // The wait lets the end come together with messages, or at least not alone.
+        // The wait makes the end arrive together with messages.
         std::thread::sleep(Duration::from_millis(100));
         receiver.receive(clock.now_ns(), |message| read.extend(message.value)).expect("receives");
     }
@@ -306,7 +306,7 @@ fn read_to_the_end(servers: &str, clock: SystemClock) -> Vec<u8> {
     read
 }
 
-fn a_group_goes_on_after_what_was_passed_on() {
+fn groups_continue_after_messages_passed_on() {
     let mut broker = EmbeddedKafka::start(1).expect("a broker");
     broker.create_topic(TOPIC, 2, 1).expect("created");
     let (servers, clock) = (broker.bootstrap_servers(), SystemClock::new());

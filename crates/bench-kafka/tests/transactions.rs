@@ -18,7 +18,7 @@ fn publisher(servers: &str, clock: SystemClock, transaction: TransactionPlan) ->
     KafkaPublisher::connect(&config, "t", clock, plan, timeout).expect("a producer")
 }
 
-/// The tokens that complete next, all of them confirmed.
+/// The next completions, all of them acknowledged.
 fn confirmed(publisher: &mut KafkaPublisher, clock: SystemClock) -> Vec<Completion> {
     let mut completions = Vec::new();
     publisher.poll(clock.now_ns() + 30 * SECOND_NS, &mut completions).expect("polls");
@@ -35,11 +35,11 @@ fn batch_of(messages: u32) -> Batch {
 }
 
 #[test]
-fn a_transaction_holds_exactly_as_many_messages_as_asked_for_and_confirms_them_together() {
+fn full_transactions_acknowledge_all_messages_at_commit() {
     let cluster = MockCluster::new(1).expect("a mock cluster");
     cluster.create_topic("t", 2, 1).expect("created");
     let clock = SystemClock::new();
-    // Nothing is committed for its age.
+    // No transaction is committed because of its age.
     let plan = TransactionPlan { messages: 10, age_max_ns: u64::MAX, abort_every: None };
     let mut publisher = publisher(&cluster.bootstrap_servers(), clock, plan);
     let mut batch = batch_of(25);
@@ -58,13 +58,13 @@ fn a_transaction_holds_exactly_as_many_messages_as_asked_for_and_confirms_them_t
     assert!(batch.is_empty());
     let mut completions = Vec::new();
     publisher.poll(clock.now_ns() + SECOND_NS / 5, &mut completions).expect("polls");
-    assert_eq!(completions, [], "delivered, and not committed");
+    assert_eq!(completions, [], "delivered but not committed");
     publisher.finish().expect("commits");
     assert_eq!(confirmed(&mut publisher, clock).len(), 5);
 }
 
 #[test]
-fn a_transaction_that_does_not_fill_is_committed_for_its_age() {
+fn partial_transactions_commit_at_their_maximum_age() {
     let cluster = MockCluster::new(1).expect("a mock cluster");
     cluster.create_topic("t", 1, 1).expect("created");
     let clock = SystemClock::new();
@@ -74,11 +74,11 @@ fn a_transaction_that_does_not_fill_is_committed_for_its_age() {
     publisher.submit(&mut batch_of(3)).expect("submits");
     let done = confirmed(&mut publisher, clock);
     assert_eq!(done.len(), 3);
-    assert!(done[0].at_ns >= begun_ns + SECOND_NS / 10, "not before it is old enough");
+    assert!(done[0].at_ns >= begun_ns + SECOND_NS / 10, "committed too early");
 }
 
 #[test]
-fn every_third_transaction_is_aborted_on_purpose_and_its_messages_fail_as_such() {
+fn every_third_transaction_is_aborted_on_purpose() {
     let cluster = MockCluster::new(1).expect("a mock cluster");
     cluster.create_topic("t", 1, 1).expect("created");
     let clock = SystemClock::new();

@@ -39,20 +39,20 @@ pub struct DynamodbConnection {
 
 impl Connection for DynamodbConnection {
     const TOOL: ToolId = tool("kin-db-consumer");
-    const ABOUT: &'static str = "Measure what has landed in a table of DynamoDB";
+    const ABOUT: &'static str = "Measure rows landed in a DynamoDB table";
     const EXAMPLES: &'static str = "\
-  kin-db-consumer --from-run results/kin-producer-...     audit and latencies of that run
+  kin-db-consumer --from-run results/kin-producer-...     check and measure a producing run
   kin-db-consumer --region eu-west-1 --run 00c0ffee42 --follow
-  kin-db-consumer -n 2500 -r 800                          as the script that this replaces
+  kin-db-consumer -n 2500 -r 800                          like the script that this replaces
   kin-db-consumer --all-runs --output json";
 
     fn tables(&self, waiting: &Waiting) -> Result<Tables> {
         if !self.aws.is_named(AwsService::Dynamodb) {
             return Err(UsageError::new(
                 "--endpoint-url",
-                "no DynamoDB is named, and an embedded one would be empty",
-                "name one with --endpoint-url, --region or --profile, or in the environment \
-                 (AWS_ENDPOINT_URL_DYNAMODB, AWS_REGION)",
+                "no DynamoDB is given, and an embedded one would be empty",
+                "set --endpoint-url, --region or --profile, or the environment variable \
+                 AWS_ENDPOINT_URL_DYNAMODB or AWS_REGION",
             )
             .into());
         }
@@ -70,7 +70,7 @@ pub struct MysqlConnection {
     #[command(flatten)]
     mysql: MysqlArgs,
 
-    /// Longest time to wait for a connection
+    /// Connection timeout
     #[arg(
         help_heading = "Connection",
         long,
@@ -83,19 +83,19 @@ pub struct MysqlConnection {
 
 impl Connection for MysqlConnection {
     const TOOL: ToolId = tool("kin-sql-consumer");
-    const ABOUT: &'static str = "Measure what has landed in a table of MySQL";
+    const ABOUT: &'static str = "Measure rows landed in a MySQL table";
     const EXAMPLES: &'static str = "\
   export MYSQL_URL=mysql://bench:...@db.example:3306/bench
-  kin-sql-consumer --from-run results/kin-producer-...    audit and latencies of that run
+  kin-sql-consumer --from-run results/kin-producer-...    check and measure a producing run
   kin-sql-consumer --run 00c0ffee42 --follow
-  kin-sql-consumer -n 2500 -r 800                         as the script that this replaces";
+  kin-sql-consumer -n 2500 -r 800                         like the script that this replaces";
 
     fn tables(&self, waiting: &Waiting) -> Result<Tables> {
         let Some(url) = self.mysql.url()? else {
             return Err(UsageError::new(
                 "--mysql-url",
-                "no MySQL is named",
-                "name one, better in the environment as MYSQL_URL: \
+                "no MySQL is given",
+                "set it, or better the environment variable MYSQL_URL, to \
                  mysql://USER:PASSWORD@HOST:PORT/DATABASE",
             )
             .into());

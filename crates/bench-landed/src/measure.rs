@@ -1,4 +1,4 @@
-//! A run: the table, its reader and the measurement.
+//! A measured run: the table, its reader and the measurement.
 
 use anyhow::Result;
 use bench_cli::{Exit, Invocation, Measurement, StartedRun, Waiting};
@@ -40,7 +40,7 @@ pub(crate) fn measure<C: Connection>(
 pub(crate) fn tables<C: Connection>(options: &Options<C>, waiting: &Waiting) -> Result<Tables> {
     let mut tables = options.connection.tables(waiting)?;
     let table = options.read.table.as_str();
-    waiting.until(tables.check_columns(table), "the table was looked at")??;
+    waiting.until(tables.check_columns(table), "checking the table")??;
     Ok(tables)
 }
 

@@ -50,22 +50,22 @@ pub(crate) struct ReadArgs {
     #[arg(long, value_name = "NAME", default_value = KINESIS_TABLE)]
     pub(crate) table: String,
 
-    /// Run whose rows to read; by default the only one in the table
+    /// Run whose rows to read [default: the only run in the table]
     #[arg(long = "run", value_name = "ID", value_parser = parse_run, conflicts_with = "all_runs")]
     pub(crate) run_id: Option<RunId>,
 
-    /// Read the rows of all runs that are there, once
+    /// Read all existing rows of all runs, once
     #[arg(long)]
     pub(crate) all_runs: bool,
 
-    /// The rows hold messages of other programs, without a header: only count and time them
+    /// Rows hold messages of other senders, without a header: only count and time them
     #[arg(long, requires = "all_runs")]
     pub(crate) raw: bool,
 
     #[command(flatten)]
     pub(crate) expect: ExpectArgs,
 
-    /// Producers that shared the expected messages evenly
+    /// Number of producers that evenly shared the expected messages
     #[arg(
         long,
         value_name = "N",
@@ -75,7 +75,7 @@ pub(crate) struct ReadArgs {
     )]
     pub(crate) producers: u16,
 
-    /// Size that each message must have; others are counted
+    /// Expected size of each message; counts those of another size
     #[arg(
         short = 'r',
         long,
@@ -95,7 +95,7 @@ impl ReadArgs {
     pub(crate) fn check(&self) -> Result<(), UsageError> {
         if self.aggregate.is_some() {
             let problem = "rows do not show how their messages were aggregated on the way";
-            return Err(UsageError::new("--aggregate", problem, "pass it to kin-producer"));
+            return Err(UsageError::new("--aggregate", problem, "use it with kin-producer"));
         }
         self.expect.check()
     }
@@ -117,7 +117,7 @@ pub(crate) fn command<C: Connection>() -> Command {
         .after_help(format!("Examples:\n{}\n\n{EXIT_CODES}", C::EXAMPLES))
 }
 
-/// Ten hexadecimal digits.
+/// Parses a run id, ten hexadecimal digits.
 fn parse_run(text: &str) -> Result<RunId, String> {
     let digits = text.len() == 10 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
     let run = digits.then(|| text.parse().ok()).flatten();

@@ -48,12 +48,12 @@ impl Subject {
 
 /// The only run in the table.
 fn only_run(table: &str, tables: &mut Tables, waiting: &Waiting) -> Result<RunId> {
-    let runs = waiting.until(tables.runs(table), "the runs in the table were looked for")??;
+    let runs = waiting.until(tables.runs(table), "looking for runs in the table")??;
     match runs[..] {
         [run] => Ok(run),
         [] => bail!(
-            "table '{table}' holds no rows of any run; check that its writer is running, specify \
-             a future run with --run or --from-run, or read messages of other programs with \
+            "table '{table}' has no rows of any run; check that its writer is running, set a \
+             future run with --run or --from-run, or read messages of other senders with \
              --all-runs --raw or --all-runs --query FIELD"
         ),
         _ => {
@@ -61,7 +61,7 @@ fn only_run(table: &str, tables: &mut Tables, waiting: &Waiting) -> Result<RunId
             let more = if runs.len() > names.len() { ", ..." } else { "" };
             let (count, names) = (runs.len(), names.join(", "));
             let problem = format!("table '{table}' holds {count} runs ({names}{more})");
-            Err(UsageError::new("--run", problem, "specify one, or use --all-runs").into())
+            Err(UsageError::new("--run", problem, "choose one, or use --all-runs").into())
         }
     }
 }

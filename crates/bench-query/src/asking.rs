@@ -1,4 +1,4 @@
-//! Reading to the end, and the answer that is printed then.
+//! Reading to the end and printing the statistics.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -15,12 +15,12 @@ use bench_core::transport::{Incoming, NoConnection, Receive, TransportError};
 use crate::QueryArgs;
 use crate::figures::Figures;
 use crate::records::{Observation, Reading};
-use crate::report::Answer;
+use crate::report::QueryReport;
 
-/// What is read.
+/// The source of the records.
 #[derive(Debug, Clone, Copy)]
 pub struct Subject<'a> {
-    /// What it is: stream, table, topic. The JSON form has its name in a field of this name.
+    /// Its kind: stream, table or topic. Also the name of the field with its name in JSON.
     pub kind: &'static str,
     /// Its name.
     pub name: &'a str,
@@ -30,19 +30,19 @@ pub struct Subject<'a> {
 pub struct Query<'a, R> {
     /// The tool.
     pub tool: ToolId,
-    /// The statistics to compute.
+    /// Its options.
     pub args: &'a QueryArgs,
-    /// What they are computed of.
+    /// Its source.
     pub subject: Subject<'a>,
-    /// The connections to it.
+    /// Receivers connected to the source.
     pub receivers: Vec<R>,
-    /// When they stop, and how many records must come. Records are always taken as they are.
+    /// When they stop, and how many records must come. Records are accepted in any format.
     pub consumer: ConsumerConfig,
-    /// Ends reading at an interrupt.
+    /// Stops reading on an interrupt.
     pub shutdown: &'a Shutdown,
     /// The receivers' clock.
     pub clock: SystemClock,
-    /// How the answer looks.
+    /// The form of the output.
     pub output: OutputFormat,
 }
 
@@ -55,8 +55,8 @@ impl<R: Receive + Send> Query<'_, R> {
         let (records_max, expected) =
             (self.consumer.messages_max, self.consumer.messages_expected.unwrap_or(0));
         let figures = Figures::new(&args.stats, reading.group_by.is_some(), records_max);
-        let asked = Arc::new(Mutex::new(Asked { figures, last_ns: 0 }));
-        let asking = |receiver| Asking {
+        let asked = Arc::new(Mutex::new(Shared { figures, last_ns: 0 }));
+        let asking = |receiver| ObservingReceiver {
             receiver,
             clock,
             reading: Arc::clone(&reading),
@@ -85,7 +85,7 @@ impl<R: Receive + Send> Query<'_, R> {
         let received = totals.received.messages;
         let is_short = received < expected;
         let asked = asked.lock().unwrap_or_else(PoisonError::into_inner);
-        let answer = Answer {
+        let answer = QueryReport {
             tool: self.tool,
             subject: self.subject,
             reading: &reading,
@@ -111,8 +111,7 @@ impl<R: Receive + Send> Query<'_, R> {
         }
         if fell_silent {
             bail!(
-                "reading stopped before the end, since nothing had come for the time of \
-                 --drain-timeout; raise it"
+                "reading stopped before the end, since nothing arrived for --drain-timeout; raise it"
             );
         }
         if let Some(problem) = answer.problem() {
@@ -122,25 +121,25 @@ impl<R: Receive + Send> Query<'_, R> {
     }
 }
 
-/// What all consumers together have seen.
-struct Asked {
+/// The figures of all consumers together.
+struct Shared {
     figures: Figures,
-    /// When the last record came; 0 before the first.
+    /// When the last record arrived; 0 before the first.
     last_ns: InstantNs,
 }
 
-/// A consumer that looks into the messages it passes on.
-struct Asking<R> {
+/// A receiver that inspects the messages it passes on.
+struct ObservingReceiver<R> {
     receiver: R,
     clock: SystemClock,
     reading: Arc<Reading>,
-    /// Locked once for each batch.
-    asked: Arc<Mutex<Asked>>,
-    /// Used again for each batch.
+    /// Locked once per batch.
+    asked: Arc<Mutex<Shared>>,
+    /// Reused for each batch.
     observations: Vec<Observation>,
 }
 
-impl<R: Receive> Receive for Asking<R> {
+impl<R: Receive> Receive for ObservingReceiver<R> {
     fn receive(
         &mut self,
         until_ns: InstantNs,
@@ -151,7 +150,7 @@ impl<R: Receive> Receive for Asking<R> {
             observations.push(reading.observe(incoming.value));
             sink(incoming);
         });
-        // What came before an error counts, too.
+        // Messages before an error count as well.
         if !observations.is_empty() {
             let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
             for observation in observations.drain(..) {
@@ -183,7 +182,7 @@ impl<R: Receive> Receive for Asking<R> {
     }
 }
 
-/// Statistics leave no result folder.
+/// A query leaves no result folder.
 struct NoRecord;
 
 impl IntervalSink for NoRecord {
@@ -209,7 +208,7 @@ mod tests {
         raw: bool,
     }
 
-    /// One record, and then silence, although there is more.
+    /// One record, followed by silence although there is more.
     struct Stuck {
         clock: SystemClock,
         has_come: bool,
@@ -268,7 +267,7 @@ mod tests {
             clock,
             output: OutputFormat::Json,
         };
-        let error = query.run("n").expect_err("it is not complete").to_string();
+        let error = query.run("n").expect_err("incomplete").to_string();
         assert!(error.contains("--drain-timeout"), "{error}");
     }
 }

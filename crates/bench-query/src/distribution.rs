@@ -1,17 +1,17 @@
-//! Percentiles of any numbers, in bounded memory.
+//! Percentiles of arbitrary numbers in bounded memory.
 
 use std::collections::BTreeMap;
 
-/// Buckets grow by this factor.
+/// The factor between buckets.
 const GROWTH: f64 = 1.01;
 
-/// How far a percentile from buckets may be off, as a part of it: half a bucket.
+/// The largest relative error of a percentile from buckets: half a bucket.
 pub(crate) const ERROR: f64 = (GROWTH - 1.0) / (GROWTH + 1.0);
 
-/// The numbers of one group: each as it is, or counted in buckets that grow with the number.
+/// The numbers of one group, either exact or counted in exponential buckets.
 #[derive(Debug, Clone)]
 pub(crate) enum Distribution {
-    /// As they came.
+    /// In order of arrival.
     Exact(Vec<f64>),
     Bucketed(Buckets),
 }
@@ -20,7 +20,7 @@ pub(crate) enum Distribution {
 pub(crate) struct Buckets {
     count: u64,
     zeros: u64,
-    /// By the exponent of [`GROWTH`] of their upper bound.
+    /// By the exponent of [`GROWTH`] of the upper bound.
     positive: BTreeMap<i32, u64>,
     /// The same of the numbers without their sign.
     negative: BTreeMap<i32, u64>,
@@ -33,8 +33,8 @@ impl Default for Distribution {
 }
 
 impl Distribution {
-    /// Takes in a finite number. Keeps it as it is as long as there is room in `exact_left`, which
-    /// all distributions share; afterwards it needs none, and gives back what it had.
+    /// Adds a finite number. Keeps it exactly as long as `exact_left`, which all distributions
+    /// share, has room; after that it needs no room and returns what it had.
     pub(crate) fn add(&mut self, number: f64, exact_left: &mut usize) {
         if let (Self::Exact(numbers), 0) = (&mut *self, *exact_left) {
             *exact_left += numbers.len();
@@ -57,7 +57,7 @@ impl Distribution {
         matches!(self, Self::Exact(_))
     }
 
-    /// The smallest number that is not below so many percent of all; nothing when there is none.
+    /// The smallest number that is not below this percentage of all; `None` without numbers.
     pub(crate) fn percentiles(&self, percents: &[f64]) -> Vec<Option<f64>> {
         match self {
             Self::Exact(numbers) => {
@@ -73,7 +73,7 @@ impl Distribution {
     }
 }
 
-/// The place, from 0, among `count` sorted numbers.
+/// The index among `count` sorted numbers.
 fn rank(percent: f64, count: u64) -> usize {
     let place = (percent / 100.0 * count as f64).ceil();
     #[expect(
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn percentiles_are_numbers_that_have_come() {
+    fn percentiles_are_actual_numbers() {
         let (few, left) = distribution([3.5, 1.0, 2.0].into_iter(), 10);
         assert_eq!(left, 7);
         let found = few.percentiles(&[0.0, 33.3, 50.0, 67.0, 100.0]);
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn without_room_percentiles_are_nearly_those_and_the_room_is_given_back() {
+    fn buckets_approximate_percentiles_and_free_room() {
         let numbers = || (1..=1_000).map(|n| f64::from(n) * f64::from(n) - 250_000.0);
         let (exact, _) = distribution(numbers(), 1_000);
         let (bucketed, left) = distribution(numbers(), 400);
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn the_widest_numbers_have_buckets() {
+    fn extreme_numbers_have_buckets() {
         let widest = [f64::MIN_POSITIVE, f64::MAX, f64::MIN, 0.0, -0.0];
         let (bucketed, _) = distribution(widest.into_iter(), 0);
         let found = bucketed.percentiles(&[1.0, 50.0, 75.0, 100.0]);

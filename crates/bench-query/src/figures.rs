@@ -1,4 +1,4 @@
-//! The statistics themselves.
+//! Computing the statistics.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -6,26 +6,26 @@ use std::str::FromStr;
 
 use crate::distribution::{Distribution, ERROR as BUCKET_ERROR};
 use crate::number::{Decimal, Number};
-use crate::records::{Observation, Outcome};
+use crate::records::{FieldValue, Observation};
 
-/// Groups that have figures of their own; what belongs to further ones is put together.
+/// Limit on groups with figures of their own; further ones are combined.
 pub(crate) const GROUPS_MAX: usize = 10_000;
 
-/// Numbers that are kept as they are, of all groups together: 8 MB, twice with groups.
+/// Limit on numbers kept exactly over all groups: 8 MB, or twice that with groups.
 const EXACT_MAX: usize = 1_000_000;
 
-/// How far a double may be off the number that was written, as a part of it.
+/// The largest relative rounding error of a double.
 pub(crate) const ROUNDING_ERROR: f64 = f64::EPSILON / 2.0;
 
-/// Names that differ from the field's in case alone, of which each is told.
+/// Limit on reported names that differ from the field's only in case.
 const SIMILAR_MAX: usize = 10;
 
 /// A statistic.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Stat {
-    /// How many numbers there are.
+    /// The number of numbers.
     Count,
-    /// All of them together.
+    /// Their sum.
     Sum,
     /// The sum divided by the count.
     Mean,
@@ -33,12 +33,12 @@ pub enum Stat {
     Min,
     /// The largest.
     Max,
-    /// By name and percent.
+    /// A percentile, by name and percentage.
     Percentile(String, f64),
 }
 
 impl Stat {
-    /// Its name in every form of the result.
+    /// Its name in every output format.
     #[must_use]
     pub fn name(&self) -> &str {
         match self {
@@ -51,12 +51,12 @@ impl Stat {
         }
     }
 
-    /// Whether it has all digits of the numbers, as far as they fit.
+    /// Whether it keeps all digits of the numbers, as far as they fit.
     pub(crate) fn is_exact(&self) -> bool {
         matches!(self, Self::Sum | Self::Min | Self::Max)
     }
 
-    /// Whether all numbers are needed for it.
+    /// Whether it needs all numbers.
     pub(crate) fn needs_values(&self) -> bool {
         matches!(self, Self::Percentile(..))
     }
@@ -73,30 +73,31 @@ impl FromStr for Stat {
         let percent = text.strip_prefix('p').and_then(|percent| percent.parse().ok());
         match percent.filter(|percent| (0.0..=100.0).contains(percent)) {
             Some(percent) => Ok(Self::Percentile(text.to_owned(), percent)),
-            None => Err("name count, sum, mean, min, max, or a percentile from p0 to p100".into()),
+            None => Err("use count, sum, mean, min, max, or a percentile from p0 to p100".into()),
         }
     }
 }
 
-/// Everything that has been observed.
+/// Everything observed.
 #[derive(Debug)]
 pub(crate) struct Figures {
     wants_values: bool,
     wants_groups: bool,
-    /// Records beyond so many do not count.
+    /// Limit on records; later ones do not count.
     records_max: Option<u64>,
     exact_left: usize,
     pub(crate) records: u64,
     pub(crate) skipped: Skipped,
-    /// Names that differ from the field's in case alone, and how many records have them instead.
+    /// Names that differ from the field's only in case, and the number of records that have them
+    /// instead.
     pub(crate) similar: BTreeMap<String, u64>,
     pub(crate) all: Group,
     pub(crate) groups: BTreeMap<Option<String>, Group>,
-    /// Those of further groups.
+    /// The combined further groups.
     pub(crate) others: Group,
 }
 
-/// Records that do not count.
+/// Skipped records.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Skipped {
     pub(crate) missing: u64,
@@ -112,7 +113,8 @@ impl Skipped {
 }
 
 impl Figures {
-    /// Keeps what `stats` need, for each group if `wants_groups`, of `records_max` records.
+    /// Keeps what `stats` need of the first `records_max` records, for each group if
+    /// `wants_groups`.
     pub(crate) fn new(stats: &[Stat], wants_groups: bool, records_max: Option<u64>) -> Self {
         Self {
             wants_values: stats.iter().any(Stat::needs_values),
@@ -133,17 +135,17 @@ impl Figures {
             return;
         }
         self.records += 1;
-        match observation.outcome {
-            Outcome::Number(number) => self.add_number(number, observation.group),
-            Outcome::Missing { similar } => {
+        match observation.field_value {
+            FieldValue::Number(number) => self.add_number(number, observation.group),
+            FieldValue::Missing { similar } => {
                 self.skipped.missing += 1;
                 if let Some(name) = similar {
                     self.add_similar(name);
                 }
             }
-            Outcome::NotFinite => self.skipped.not_finite += 1,
-            Outcome::NotNumeric => self.skipped.not_numeric += 1,
-            Outcome::NotAnObject => self.skipped.not_an_object += 1,
+            FieldValue::NotFinite => self.skipped.not_finite += 1,
+            FieldValue::NotNumeric => self.skipped.not_numeric += 1,
+            FieldValue::NotAnObject => self.skipped.not_an_object += 1,
         }
     }
 
@@ -176,12 +178,12 @@ pub(crate) struct Group {
     sum: Sum,
     range: Option<(Number, Number)>,
     values: Distribution,
-    /// Whether some of the numbers are others as doubles, which is what percentiles are of.
+    /// Whether some numbers were rounded to doubles, on which percentiles are based.
     has_rounded: bool,
 }
 
 impl Group {
-    /// Without room to share, the number itself is not needed.
+    /// Without shared room, the number itself is not needed.
     fn add(&mut self, number: Number, exact_left: Option<&mut usize>) {
         self.count += 1;
         self.sum.add(&number);
@@ -198,7 +200,7 @@ impl Group {
         }
     }
 
-    /// How far percentiles may be off, as a part of them.
+    /// The largest relative error of percentiles.
     pub(crate) fn percentile_error(&self) -> f64 {
         if !self.values.is_exact() {
             BUCKET_ERROR
@@ -209,8 +211,7 @@ impl Group {
         }
     }
 
-    /// The statistics in their order; nothing where no number has come, save for the count and the
-    /// sum.
+    /// The statistics in order; without numbers `None`, except for count and sum.
     pub(crate) fn values(&self, stats: &[Stat]) -> Vec<Option<Number>> {
         let percents: Vec<f64> = stats.iter().filter_map(percent).collect();
         let mut percentiles = self.values.percentiles(&percents).into_iter();
@@ -223,7 +224,7 @@ impl Group {
             Stat::Max => self.range.map(|(_, most)| most),
             Stat::Percentile(..) => {
                 let found = percentiles.next().flatten().zip(self.range);
-                // A bucket may reach beyond what has come.
+                // A bucket may extend beyond the extremes.
                 found.map(|(value, (least, most))| {
                     Number::computed(value.clamp(least.nearest, most.nearest), false)
                 })
@@ -240,8 +241,8 @@ fn percent(stat: &Stat) -> Option<f64> {
     }
 }
 
-/// A sum: exact as long as its digits fit, and one of doubles that carries what rounding takes away
-/// (Neumaier's way), so that it does not depend on how many numbers there are.
+/// A sum: exact as long as its digits fit, and in doubles with compensation for rounding
+/// (Neumaier's algorithm), so that the error does not grow with the count.
 #[derive(Debug, Clone, Copy)]
 struct Sum {
     exact: Option<Decimal>,
@@ -273,7 +274,7 @@ impl Sum {
             return exact.into();
         }
         let sum = self.rounded + self.lost;
-        // Beyond the largest number nothing was lost that could be told.
+        // Beyond the largest number, no loss could be determined.
         Number::computed(if sum.is_nan() { self.rounded } else { sum }, true)
     }
 }
@@ -288,14 +289,14 @@ mod tests {
 
     fn number(number: f64, group: &str) -> Observation {
         let number = parsed(&number.to_string());
-        Observation { outcome: Outcome::Number(number), group: Some(group.to_owned()) }
+        Observation { field_value: FieldValue::Number(number), group: Some(group.to_owned()) }
     }
 
     fn nearest(group: &Group, stats: &[Stat]) -> Vec<Option<f64>> {
         group.values(stats).into_iter().map(|value| Some(value?.nearest)).collect()
     }
 
-    /// The sum, the least and the greatest of numbers, digit by digit where they fit.
+    /// The exact sum, minimum and maximum, where their digits fit.
     fn exact(texts: &[&str]) -> Vec<Option<String>> {
         let mut group = Group::default();
         for text in texts {
@@ -310,7 +311,7 @@ mod tests {
     }
 
     #[test]
-    fn statistics_have_names_and_percentiles_any_percent() {
+    fn statistic_names_are_parsed() {
         let parsed = stats("count,p50,p99.9,mean");
         let names: Vec<&str> = parsed.iter().map(Stat::name).collect();
         assert_eq!(names, ["count", "p50", "p99.9", "mean"]);
@@ -339,19 +340,19 @@ mod tests {
     }
 
     #[test]
-    fn records_that_do_not_count_are_told_apart() {
+    fn skipped_records_are_counted_by_reason() {
         let mut figures = Figures::new(&[Stat::Count], false, Some(6));
         let outcomes = [
-            Outcome::Missing { similar: Some("Price".to_owned()) },
-            Outcome::Missing { similar: None },
-            Outcome::NotFinite,
-            Outcome::NotNumeric,
-            Outcome::NotAnObject,
-            Outcome::Number(parsed("1")),
-            Outcome::Number(parsed("1000")),
+            FieldValue::Missing { similar: Some("Price".to_owned()) },
+            FieldValue::Missing { similar: None },
+            FieldValue::NotFinite,
+            FieldValue::NotNumeric,
+            FieldValue::NotAnObject,
+            FieldValue::Number(parsed("1")),
+            FieldValue::Number(parsed("1000")),
         ];
-        for outcome in outcomes {
-            figures.add(Observation { outcome, group: None });
+        for field_value in outcomes {
+            figures.add(Observation { field_value, group: None });
         }
         let skipped = Skipped { missing: 2, not_finite: 1, not_numeric: 1, not_an_object: 1 };
         assert_eq!((figures.skipped, figures.skipped.total()), (skipped, 5));
@@ -360,7 +361,7 @@ mod tests {
     }
 
     #[test]
-    fn groups_beyond_the_bound_are_put_together() {
+    fn groups_beyond_the_limit_are_combined() {
         let mut figures = Figures::new(&stats("p50"), true, None);
         for group in 0..GROUPS_MAX + 5 {
             figures.add(number(1.0, &group.to_string()));
@@ -372,7 +373,7 @@ mod tests {
     }
 
     #[test]
-    fn sums_and_extremes_have_every_digit() {
+    fn sums_and_extremes_keep_all_digits() {
         let some = |texts: [&str; 3]| texts.map(|text| Some(text.to_owned())).to_vec();
         let odd = "9007199254740993";
         assert_eq!(exact(&[odd, odd, "1"]), some(["18014398509481987", "1", odd]));
@@ -387,7 +388,7 @@ mod tests {
     fn percentiles_of_rounded_numbers_have_an_error() {
         let figures = |text: &str| {
             let mut figures = Figures::new(&stats("p50"), false, None);
-            figures.add(Observation { outcome: Outcome::Number(parsed(text)), group: None });
+            figures.add(Observation { field_value: FieldValue::Number(parsed(text)), group: None });
             figures.all.percentile_error()
         };
         let errors = ["0.1", "9007199254740993"].map(|text| figures(text).to_bits());
@@ -395,7 +396,7 @@ mod tests {
     }
 
     #[test]
-    fn sums_of_too_many_digits_keep_what_rounding_takes_away() {
+    fn long_sums_compensate_rounding() {
         let sum = |texts: &[&str]| {
             let mut sum = Sum::default();
             for text in texts {

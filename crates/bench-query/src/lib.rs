@@ -1,4 +1,4 @@
-//! Statistics over a field of JSON records: what `--query` does in every tool that reads.
+//! Statistics over a field of JSON records: the `--query` of every reading tool.
 
 mod asking;
 mod distribution;

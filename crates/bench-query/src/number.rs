@@ -1,26 +1,26 @@
-//! Numbers as they are written, which doubles would round beyond some 16 digits.
+//! Decimal numbers, which doubles would round beyond about 16 digits.
 
 use std::cmp::Ordering;
 use std::fmt;
 
-/// Decimal places of a [`Decimal`] at most: more would leave it no digits before the point.
+/// Limit on decimal places of a [`Decimal`]: more would leave no digits before the point.
 const PLACES_MAX: u32 = 38;
 
-/// A number, with what a double makes of it.
+/// A number and the nearest double.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Number {
-    /// The nearest double; infinite, or not a number, for what is beyond all doubles.
+    /// The nearest double; infinite or NaN for numbers out of range.
     pub(crate) nearest: f64,
-    /// The number itself, where its digits fit.
+    /// The exact number, if its digits fit.
     pub(crate) exact: Option<Decimal>,
-    /// Whether the double is not the number.
+    /// Whether the double differs from the number.
     pub(crate) is_rounded: bool,
 }
 
 impl Number {
-    /// The number that a text is: in JSON's form, or in another one that Rust reads.
+    /// Parses a number in JSON's syntax or in any other that Rust accepts.
     pub(crate) fn parse(text: &str) -> Option<Self> {
-        // Plus zero is not minus zero, but is as much.
+        // Turns minus zero into zero.
         let nearest = text.parse::<f64>().ok()? + 0.0;
         if !nearest.is_finite() {
             return Some(Self { nearest, exact: None, is_rounded: true });
@@ -34,12 +34,12 @@ impl Number {
         Self::from(Decimal { digits: number.into(), places: 0 })
     }
 
-    /// What came out of arithmetic with doubles.
+    /// The result of arithmetic with doubles.
     pub(crate) fn computed(nearest: f64, is_rounded: bool) -> Self {
         Self { nearest, exact: None, is_rounded }
     }
 
-    /// Which one is greater; of doubles where they are too far apart for digits.
+    /// Compares exactly, or by doubles if the numbers are too far apart.
     pub(crate) fn compare(&self, other: &Self) -> Ordering {
         let exact = self.exact.zip(other.exact).and_then(|(one, other)| one.compare(other));
         exact.unwrap_or_else(|| self.nearest.total_cmp(&other.nearest))
@@ -48,14 +48,14 @@ impl Number {
 
 impl From<Decimal> for Number {
     fn from(exact: Decimal) -> Self {
-        // A decimal number is always one that is read.
+        // A decimal number always parses.
         let nearest = exact.to_string().parse().unwrap_or(f64::NAN);
         let is_rounded = Decimal::of(&Digits::of(&format!("{nearest:e}"))) != Some(exact);
         Self { nearest, exact: Some(exact), is_rounded }
     }
 }
 
-/// The digits of a number without zeros at either end, and the power of ten of the last of them.
+/// The digits of a number without zeros at either end, and the power of ten of the last digit.
 #[derive(Debug, PartialEq, Eq)]
 struct Digits {
     is_negative: bool,
@@ -64,7 +64,7 @@ struct Digits {
 }
 
 impl Digits {
-    /// Those of a text that is a finite number.
+    /// The digits of a finite number's text.
     fn of(text: &str) -> Self {
         let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
         let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
@@ -76,7 +76,7 @@ impl Digits {
         if text.is_empty() {
             return Self { is_negative: false, text, exponent: 0 };
         }
-        // Digits that many would not be finite, or no number but zero.
+        // With that many digits, the number would be infinite or zero.
         let exponent: i64 = exponent.parse().unwrap_or(i64::MIN / 2);
         let places = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
         let shift = places(zeros) - places(fraction.len());
@@ -88,11 +88,11 @@ impl Digits {
     }
 }
 
-/// A decimal number of some 38 digits. Equal numbers have equal fields.
+/// A decimal number of up to about 38 digits. Equal numbers have equal fields.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Decimal {
     digits: i128,
-    /// How many of the digits stand behind the point.
+    /// The number of digits after the point.
     pub(crate) places: u32,
 }
 
@@ -113,7 +113,7 @@ impl Decimal {
         (power <= PLACES_MAX).then_some(Self { digits: number, places: power })
     }
 
-    /// The sum, where its digits fit.
+    /// The sum, if its digits fit.
     pub(crate) fn plus(self, other: Self) -> Option<Self> {
         let places = self.places.max(other.places);
         let digits = self.scaled_to(places)?.checked_add(other.scaled_to(places)?)?;
@@ -137,7 +137,7 @@ impl Decimal {
         self
     }
 
-    /// The number as JSON and programs have it, if it is whole.
+    /// The number as a JSON integer, if it is whole.
     pub(crate) fn to_json(self) -> Option<serde_json::Number> {
         if self.places > 0 {
             return None;
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_keep_the_digits_that_they_are_written_with() {
+    fn numbers_keep_their_digits() {
         for (text, expected) in [
             ("9007199254740993", "9007199254740993"),
             ("-9007199254740993", "-9007199254740993"),
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_known_whether_the_double_is_the_number() {
+    fn rounding_to_double_is_detected() {
         for text in ["0.1", "-0", "35", "9007199254740992", "1e300", "1.7976931348623157e308"] {
             assert!(!number(text).is_rounded, "{text}");
         }

@@ -1,22 +1,22 @@
-//! The options.
+//! The options of a query.
 
 use clap::Args;
 
 use crate::Stat;
 
-/// What is computed over JSON records; flatten it into a tool's options, which need `--from-run` and
-/// `--raw`. Whatever else means nothing in a query is for the tool to refuse.
+/// The options of a query over JSON records; flatten them into a tool's options, which need
+/// `--from-run` and `--raw`. The tool rejects other options that make no sense in a query.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Statistics")]
 pub struct QueryArgs {
     /// Compute statistics over this field of the records, each a JSON object
     ///
-    /// Numbers, and strings that are numbers, count; other values are skipped and counted. Nothing
-    /// is measured then, and no result folder is made.
+    /// Numbers, and strings that contain numbers, count; other values are skipped and counted.
+    /// Nothing is measured, and no result folder is created.
     #[arg(long, value_name = "FIELD", conflicts_with_all = ["from_run", "raw"])]
     pub query: Option<String>,
 
-    /// Compute them also for each value of this field
+    /// Compute them also per value of this field
     #[arg(long, value_name = "FIELD", requires = "query")]
     pub group_by: Option<String>,
 

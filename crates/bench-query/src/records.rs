@@ -1,4 +1,4 @@
-//! What one record says about the field.
+//! Reading the field of one record.
 
 use std::borrow::Cow;
 
@@ -7,38 +7,38 @@ use serde_json::Value;
 
 use crate::number::Number;
 
-/// Which fields are looked at.
+/// The fields to read.
 #[derive(Debug)]
 pub(crate) struct Reading {
     pub(crate) field: String,
     pub(crate) group_by: Option<String>,
 }
 
-/// What one record says.
+/// The content of one record.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Observation {
-    pub(crate) outcome: Outcome,
-    /// The value of the field that groups; absent when the record has none.
+    pub(crate) field_value: FieldValue,
+    /// The value of the grouping field; `None` if the record has none.
     pub(crate) group: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Outcome {
+pub(crate) enum FieldValue {
     Number(Number),
-    /// There is no such field, or it is null; perhaps there is one that differs in case alone.
+    /// The field is missing or null; there may be one that differs only in case.
     Missing {
         similar: Option<String>,
     },
-    /// Not a number, infinite, or beyond all doubles.
+    /// NaN, infinite, or beyond the range of doubles.
     NotFinite,
-    /// Something else than a number: a text, a list, ...
+    /// Not a number: a text, a list, ...
     NotNumeric,
-    /// The record is no JSON object.
+    /// The record is not a JSON object.
     NotAnObject,
 }
 
 impl Reading {
-    /// What `record` says.
+    /// Reads a record.
     pub(crate) fn observe(&self, record: &[u8]) -> Observation {
         let text = std::str::from_utf8(record).ok();
         let said = text.and_then(|text| {
@@ -48,10 +48,10 @@ impl Reading {
             let quoted = with_quoted_constants(text).filter(|quoted| is_object(quoted))?;
             self.observe_object(&quoted)
         });
-        said.unwrap_or(Observation { outcome: Outcome::NotAnObject, group: None })
+        said.unwrap_or(Observation { field_value: FieldValue::NotAnObject, group: None })
     }
 
-    /// The same of a JSON object. Of members with the same name the last one counts.
+    /// Reads a JSON object. Of members with the same name, the last one counts.
     fn observe_object(&self, object: &str) -> Option<Observation> {
         let (mut value, mut similar, mut grouping) = (None, None, None);
         for (name, member) in Members::of(object) {
@@ -65,31 +65,31 @@ impl Reading {
                 grouping = Some(member);
             }
         }
-        let outcome = match value {
-            None => Outcome::Missing { similar },
-            Some(value) => outcome(value)?,
+        let field_value = match value {
+            None => FieldValue::Missing { similar },
+            Some(value) => field_value(value)?,
         };
-        Some(Observation { outcome, group: grouping.and_then(group) })
+        Some(Observation { field_value, group: grouping.and_then(group) })
     }
 }
 
-/// What a value says, as it is written; nothing if it is no JSON.
-fn outcome(value: &str) -> Option<Outcome> {
+/// Classifies a raw JSON value; `None` if it is not JSON.
+fn field_value(value: &str) -> Option<FieldValue> {
     let number = match value.bytes().next()? {
-        b'n' => return Some(Outcome::Missing { similar: None }),
+        b'n' => return Some(FieldValue::Missing { similar: None }),
         b'"' => Number::parse(serde_json::from_str::<Cow<'_, str>>(value).ok()?.trim()),
         b'-' | b'0'..=b'9' => Number::parse(value),
         _ => None,
     };
     Some(match number {
-        Some(number) if number.nearest.is_finite() => Outcome::Number(number),
-        Some(_) => Outcome::NotFinite,
-        None => Outcome::NotNumeric,
+        Some(number) if number.nearest.is_finite() => FieldValue::Number(number),
+        Some(_) => FieldValue::NotFinite,
+        None => FieldValue::NotNumeric,
     })
 }
 
-/// The name of a group: a text, or another value as it is written. Numbers that a double would round
-/// keep their digits, so that different ones are different groups.
+/// The name of a group: a text, or the raw text of another value. Numbers that a double would round
+/// keep their digits, so that different numbers are different groups.
 fn group(value: &str) -> Option<String> {
     if Number::parse(value).is_some_and(|number| number.is_rounded) {
         return Some(value.to_owned());
@@ -102,18 +102,18 @@ fn group(value: &str) -> Option<String> {
     }
 }
 
-/// Whether a text is one JSON object. Nothing is kept of it, so that no number is too large.
+/// Whether a text is one JSON object. Numbers of any size are accepted, since nothing is stored.
 fn is_object(text: &str) -> bool {
     text.trim_ascii_start().starts_with('{') && serde_json::from_str::<IgnoredAny>(text).is_ok()
 }
 
-/// The names and values of a JSON object as they are written, in their order.
+/// The raw names and values of a JSON object, in order.
 struct Members<'a> {
     rest: &'a str,
 }
 
 impl<'a> Members<'a> {
-    /// Those of a text that is an object.
+    /// The members of an object's text.
     fn of(object: &'a str) -> Self {
         Self { rest: object.trim_ascii_start().strip_prefix('{').unwrap_or_default() }
     }
@@ -130,8 +130,7 @@ impl<'a> Iterator for Members<'a> {
     }
 }
 
-/// What stands before the first of `ends` that is neither in a text nor in a nested value, and what
-/// stands behind it.
+/// Splits at the first of `ends` that is neither in a string nor in a nested value.
 fn split_at_end<'a>(json: &'a str, ends: &[u8]) -> Option<(&'a str, &'a str)> {
     let (mut depth, mut within_text, mut is_escaped) = (0_u32, false, false);
     for (index, byte) in json.bytes().enumerate() {
@@ -151,8 +150,8 @@ fn split_at_end<'a>(json: &'a str, ends: &[u8]) -> Option<(&'a str, &'a str)> {
     None
 }
 
-/// Python writes `NaN`, `Infinity` and `-Infinity` as they are, which JSON does not know: the same
-/// text with quotes around them, if it has any.
+/// Quotes the constants `NaN`, `Infinity` and `-Infinity`, which Python writes but JSON does not
+/// allow; `None` if there are none.
 fn with_quoted_constants(text: &str) -> Option<String> {
     const CONSTANTS: [&str; 3] = ["NaN", "-Infinity", "Infinity"];
     let (mut quoted, mut rest) = (String::with_capacity(text.len() + 8), text);
@@ -167,7 +166,7 @@ fn with_quoted_constants(text: &str) -> Option<String> {
         }
         let is_escape = within_string && next == '\\';
         within_string ^= next == '"';
-        // What is escaped, a quote perhaps, is passed over.
+        // Skip escaped characters, such as quotes.
         let length = if is_escape {
             rest.chars().take(2).map(char::len_utf8).sum()
         } else {
@@ -183,13 +182,13 @@ fn with_quoted_constants(text: &str) -> Option<String> {
 mod tests {
     use super::*;
 
-    fn outcome(record: &str) -> Outcome {
+    fn field_value(record: &str) -> FieldValue {
         let reading = Reading { field: "price".to_owned(), group_by: None };
-        reading.observe(record.as_bytes()).outcome
+        reading.observe(record.as_bytes()).field_value
     }
 
     #[test]
-    fn numbers_count_and_texts_that_are_numbers() {
+    fn numbers_and_numeric_texts_count() {
         for (record, number) in [
             (r#"{"price": 51.77}"#, "51.77"),
             (r#"{"price": -3}"#, "-3"),
@@ -203,52 +202,54 @@ mod tests {
             (r#" {"sub": {"price": [1, "}"]}, "pri\u0063e": 3, "a\"b": "\\"} "#, "3"),
             (r#"{"other": 1e400, "price": 4}"#, "4"),
         ] {
-            let Outcome::Number(found) = outcome(record) else { panic!("no number: {record}") };
+            let FieldValue::Number(found) = field_value(record) else {
+                panic!("no number: {record}")
+            };
             assert_eq!(found.exact.map(|e| e.to_string()).as_deref(), Some(number), "{record}");
         }
-        let tiny = Outcome::Number(Number::parse("1e-400").expect("a number"));
-        assert_eq!(outcome(r#"{"price": 1e-400}"#), tiny);
+        let tiny = FieldValue::Number(Number::parse("1e-400").expect("a number"));
+        assert_eq!(field_value(r#"{"price": 1e-400}"#), tiny);
     }
 
     #[test]
-    fn what_is_no_number_is_told_apart() {
-        let missing = Outcome::Missing { similar: None };
+    fn other_values_are_classified() {
+        let missing = FieldValue::Missing { similar: None };
         for (record, expected) in [
             ("{}", missing.clone()),
             (" { } ", missing.clone()),
             (r#"{"price": null}"#, missing.clone()),
             (r#"{"prices": 3}"#, missing.clone()),
-            (r#"{"Price": 3}"#, Outcome::Missing { similar: Some("Price".to_owned()) }),
-            (r#"{"price": "NaN"}"#, Outcome::NotFinite),
-            (r#"{"price": "inf"}"#, Outcome::NotFinite),
-            (r#"{"price": 1e400}"#, Outcome::NotFinite),
-            (r#"{"price": "-1e400"}"#, Outcome::NotFinite),
+            (r#"{"Price": 3}"#, FieldValue::Missing { similar: Some("Price".to_owned()) }),
+            (r#"{"price": "NaN"}"#, FieldValue::NotFinite),
+            (r#"{"price": "inf"}"#, FieldValue::NotFinite),
+            (r#"{"price": 1e400}"#, FieldValue::NotFinite),
+            (r#"{"price": "-1e400"}"#, FieldValue::NotFinite),
             (r#"{"sub": {"price": 3}}"#, missing.clone()),
-            (r#"{"price": 01}"#, Outcome::NotAnObject),
-            (r#"{"price": 1.}"#, Outcome::NotAnObject),
-            (r#"{"price": 3} {}"#, Outcome::NotAnObject),
-            (r#"{"price": "\ud800"}"#, Outcome::NotAnObject),
-            (r#"{"price": "£3"}"#, Outcome::NotNumeric),
-            (r#"{"price": ""}"#, Outcome::NotNumeric),
-            (r#"{"price": [3]}"#, Outcome::NotNumeric),
-            (r#"{"price": true}"#, Outcome::NotNumeric),
-            (r#"[{"price": 3}]"#, Outcome::NotAnObject),
-            ("3", Outcome::NotAnObject),
-            (r#"{"price": 3"#, Outcome::NotAnObject),
-            ("", Outcome::NotAnObject),
+            (r#"{"price": 01}"#, FieldValue::NotAnObject),
+            (r#"{"price": 1.}"#, FieldValue::NotAnObject),
+            (r#"{"price": 3} {}"#, FieldValue::NotAnObject),
+            (r#"{"price": "\ud800"}"#, FieldValue::NotAnObject),
+            (r#"{"price": "£3"}"#, FieldValue::NotNumeric),
+            (r#"{"price": ""}"#, FieldValue::NotNumeric),
+            (r#"{"price": [3]}"#, FieldValue::NotNumeric),
+            (r#"{"price": true}"#, FieldValue::NotNumeric),
+            (r#"[{"price": 3}]"#, FieldValue::NotAnObject),
+            ("3", FieldValue::NotAnObject),
+            (r#"{"price": 3"#, FieldValue::NotAnObject),
+            ("", FieldValue::NotAnObject),
         ] {
-            assert_eq!(outcome(record), expected, "{record}");
+            assert_eq!(field_value(record), expected, "{record}");
         }
         let reading = Reading { field: "price".to_owned(), group_by: None };
-        assert_eq!(reading.observe(b"\xff{}").outcome, Outcome::NotAnObject);
+        assert_eq!(reading.observe(b"\xff{}").field_value, FieldValue::NotAnObject);
     }
 
     #[test]
-    fn the_constants_that_python_writes_are_understood_outside_texts_only() {
-        assert_eq!(outcome(r#"{"price": NaN, "title": "NaN \" NaN"}"#), Outcome::NotFinite);
-        assert_eq!(outcome(r#"{"price": -Infinity}"#), Outcome::NotFinite);
-        let seven = Outcome::Number(Number::parse("7").expect("a number"));
-        assert_eq!(outcome(r#"{"rating": NaN, "price": 7}"#), seven);
+    fn python_constants_are_accepted_outside_strings() {
+        assert_eq!(field_value(r#"{"price": NaN, "title": "NaN \" NaN"}"#), FieldValue::NotFinite);
+        assert_eq!(field_value(r#"{"price": -Infinity}"#), FieldValue::NotFinite);
+        let seven = FieldValue::Number(Number::parse("7").expect("a number"));
+        assert_eq!(field_value(r#"{"rating": NaN, "price": 7}"#), seven);
         let text = r#"{"é\\": "\\", "b": NaN}"#;
         let expected = r#"{"é\\": "\\", "b": "NaN"}"#;
         assert_eq!(with_quoted_constants(text).as_deref(), Some(expected));
@@ -257,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn groups_are_named_by_the_value_of_their_field() {
+    fn groups_are_named_by_field_value() {
         let reading = Reading { field: "price".to_owned(), group_by: Some("author".to_owned()) };
         let group = |record: &str| reading.observe(record.as_bytes()).group;
         assert_eq!(group(r#"{"author": "Austen", "price": 3}"#).as_deref(), Some("Austen"));

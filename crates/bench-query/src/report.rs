@@ -1,4 +1,4 @@
-//! The answer to a query, for people and for programs.
+//! The result of a query, for people and for programs.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -13,32 +13,32 @@ use crate::figures::{Figures, GROUPS_MAX, Group, ROUNDING_ERROR, Stat};
 use crate::number::Number;
 use crate::records::Reading;
 
-/// Version of the JSON form.
+/// Version of the JSON format.
 const SCHEMA_VERSION: u32 = 1;
 
-/// Groups that are shown to people; programs get all.
+/// Limit on groups shown to people; programs get all.
 const SHOWN_GROUPS: usize = 50;
 
-pub(crate) struct Answer<'a> {
+pub(crate) struct QueryReport<'a> {
     pub(crate) tool: ToolId,
     pub(crate) subject: Subject<'a>,
     pub(crate) reading: &'a Reading,
     pub(crate) stats: &'a [Stat],
     pub(crate) figures: &'a Figures,
-    /// Whether reading came to the end that was asked for.
+    /// Whether reading reached the requested end.
     pub(crate) is_complete: bool,
     pub(crate) elapsed_ns: u64,
 }
 
-/// One line of a table.
+/// A row of the table.
 struct Row<'a> {
     scope: &'static str,
     group: Option<&'a str>,
     values: Vec<Option<Number>>,
 }
 
-impl<'a> Answer<'a> {
-    /// In the form asked for.
+impl<'a> QueryReport<'a> {
+    /// The result in this format.
     pub(crate) fn text(&self, format: OutputFormat) -> Result<String> {
         match format {
             OutputFormat::Human => Ok(self.human()),
@@ -50,7 +50,7 @@ impl<'a> Answer<'a> {
         }
     }
 
-    /// Why the answer is none: records have come, and none of them had a number.
+    /// The problem if records arrived but none had a number.
     pub(crate) fn problem(&self) -> Option<String> {
         let figures = self.figures;
         if figures.records == 0 || figures.all.count > 0 {
@@ -64,13 +64,13 @@ impl<'a> Answer<'a> {
         ))
     }
 
-    /// What is probably meant, when the field is missing and another one has nearly its name.
+    /// The probable intention, if the field is missing and another one has a similar name.
     fn hint(&self) -> Option<String> {
         let (name, count) = self.figures.similar.iter().max_by_key(|(_, count)| **count)?;
         let count = quantity::count(*count);
         Some(format!(
-            "{count} records without it have a field '{name}': names are matched exactly, so name \
-             that one with --query {name} if it is meant"
+            "{count} records without it have a field '{name}': names are case-sensitive, so use \
+             --query {name} if that is the one"
         ))
     }
 
@@ -91,7 +91,7 @@ impl<'a> Answer<'a> {
         rows
     }
 
-    /// How exact percentiles are, if there are any.
+    /// The relative error of percentiles, if there are any.
     fn percentile_error(&self) -> Option<f64> {
         let figures = self.figures;
         self.stats.iter().any(Stat::needs_values).then(|| {
@@ -100,7 +100,7 @@ impl<'a> Answer<'a> {
         })
     }
 
-    /// The statistics among these values that lack digits although they should have all.
+    /// The statistics in these values that should have all digits but do not.
     fn inexact(&self, values: &[Option<Number>]) -> Vec<&'a str> {
         let is_inexact = |(stat, value): &(&Stat, &Option<Number>)| {
             stat.is_exact() && value.is_some_and(|value| value.exact.is_none() && value.is_rounded)
@@ -124,7 +124,7 @@ impl<'a> Answer<'a> {
         let _ = writeln!(
             text,
             "field '{}': {} numbers; {} records skipped: {} missing, {} NaN or infinite, {} not \
-             numeric, {} no JSON object",
+             numeric, {} not JSON objects",
             self.reading.field,
             quantity::count(figures.all.count),
             quantity::count(skipped.total()),
@@ -143,7 +143,7 @@ impl<'a> Answer<'a> {
                 let _ = writeln!(text, "\npercentiles are within {:.1} %", error * 100.0);
             }
             Some(error) if error > 0.0 => {
-                text.push_str("\npercentiles are rounded to some 16 digits\n");
+                text.push_str("\npercentiles are rounded to about 16 digits\n");
             }
             _ => {}
         }
@@ -154,7 +154,7 @@ impl<'a> Answer<'a> {
             let names: Vec<&str> = inexact.into_iter().collect();
             let _ = writeln!(
                 text,
-                "\nrounded to some 16 digits, as not all fit: {}; --output csv and json say where",
+                "\nrounded to about 16 digits, since not all fit: {}; --output csv and json show where",
                 names.join(", ")
             );
         }
@@ -257,8 +257,8 @@ impl<'a> Answer<'a> {
         answer
     }
 
-    /// The statistics by their names, `exact` with the digits of those that a double would round, and
-    /// `inexact` with the names of those whose digits are not known.
+    /// The statistics by name, `exact` with the digits of those that a double would round, and
+    /// `inexact` with the names of those with unknown digits.
     fn named(&self, values: &[Option<Number>]) -> Map<String, Value> {
         let (mut named, mut exact) = (Map::new(), Map::new());
         for (stat, value) in self.stats.iter().zip(values) {
@@ -288,12 +288,12 @@ impl<'a> Answer<'a> {
     }
 }
 
-/// With all its digits, for programs.
+/// With all digits, for programs.
 fn in_full(number: &Number) -> String {
     number.exact.map_or_else(|| number.nearest.to_string(), |exact| exact.to_string())
 }
 
-/// For people: with all digits before the point, and six decimals at most.
+/// For people: all digits before the point, and at most six decimals.
 fn short(number: &Number) -> String {
     const DECIMALS_MAX: u32 = 6;
     if let Some(exact) = number.exact.filter(|exact| exact.places <= DECIMALS_MAX) {
@@ -308,7 +308,7 @@ fn short(number: &Number) -> String {
     if text == "-0" { "0".to_owned() } else { text.to_owned() }
 }
 
-/// The first column to the left, the others to the right.
+/// Aligns the first column left and the others right.
 fn aligned(lines: &[Vec<String>]) -> String {
     let columns = lines.iter().map(Vec::len).max().unwrap_or(0);
     let width = |column: usize| {
@@ -366,7 +366,7 @@ mod tests {
     fn told(stats: &str, numbers: &[&str], format: OutputFormat) -> String {
         let (stats, figures) = answer(stats, numbers);
         let reading = Reading { field: "n".to_owned(), group_by: None };
-        let answer = Answer {
+        let answer = QueryReport {
             tool: ToolId { name: "t", version: "0" },
             subject: Subject { kind: "stream", name: "s" },
             reading: &reading,
@@ -379,7 +379,7 @@ mod tests {
     }
 
     #[test]
-    fn every_form_shows_whole_numbers_in_full() {
+    fn whole_numbers_are_shown_in_full() {
         let (stats, numbers) = ("count,sum,min,max,p50", ["9007199254740993", "9007199254740993"]);
         let json = told(stats, &numbers, OutputFormat::Json);
         for line in [
@@ -399,7 +399,7 @@ mod tests {
     }
 
     #[test]
-    fn long_numbers_are_text_in_json_beside_the_nearest_double() {
+    fn long_numbers_are_json_text_beside_doubles() {
         let json = told("sum,max", &["12345678901234567890.25"], OutputFormat::Json);
         let json: Value = serde_json::from_str(&json).expect("JSON");
         assert_eq!(json["all"]["max"], json!(12_345_678_901_234_567_000_f64));
@@ -408,7 +408,7 @@ mod tests {
     }
 
     #[test]
-    fn figures_without_all_digits_are_named() {
+    fn figures_missing_digits_are_named() {
         let numbers = ["170141183460469231731687303715884105727", "1"];
         let json = told("sum,max", &numbers, OutputFormat::Json);
         let json: Value = serde_json::from_str(&json).expect("JSON");
@@ -416,14 +416,14 @@ mod tests {
         let csv = told("sum,max", &numbers, OutputFormat::Csv);
         assert!(csv.trim_end().ends_with(",2,0,0,0,0,sum"), "{csv}");
         let human = told("sum,max", &numbers, OutputFormat::Human);
-        assert!(human.contains("as not all fit: sum;"), "{human}");
+        assert!(human.contains("since not all fit: sum;"), "{human}");
         assert!(told("sum", &["1e308", "1e308", "1e308"], OutputFormat::Csv).contains(",inf,"));
         let infinite = told("count,sum", &["1e400", "-1e400", "2"], OutputFormat::Csv);
         assert!(infinite.contains("\nall,,1,2,3,0,2,0,0,"), "{infinite}");
     }
 
     #[test]
-    fn a_table_is_aligned_and_a_field_of_csv_in_quotes_where_it_must() {
+    fn tables_align_and_csv_is_quoted() {
         let lines = [vec!["é".to_owned(), "n".to_owned()], vec!["abc".to_owned(), "12".to_owned()]];
         assert_eq!(aligned(&lines), "é     n\nabc  12\n");
         assert_eq!(csv_field("a"), "a");

@@ -1,43 +1,43 @@
-//! What can go wrong with a landing table.
+//! Errors of landing tables, each with a remedy.
 
 use bench_aws::{AwsError, AwsOptionsError};
 
-/// Why something asked of a table, or of its options, did not work.
+/// Why an operation on a table, or one of its options, failed.
 #[derive(Debug, thiserror::Error)]
 pub enum TableError {
-    /// What `DynamoDB` or its client said.
+    /// An error of `DynamoDB` or its client.
     #[error(transparent)]
     Aws(#[from] AwsError),
-    /// The options or the environment name no service.
+    /// No service is set, neither by options nor in the environment.
     #[error(transparent)]
     Options(#[from] AwsOptionsError),
-    /// What `MySQL` or its client said.
+    /// An error of `MySQL` or its client.
     #[error("failed to {attempted}: {reason}{}", remedy.map(|text| format!("; {text}")).unwrap_or_default())]
     Mysql {
-        /// What was attempted on what.
+        /// The operation and its target.
         attempted: String,
-        /// What the server or the client said, in a line, without passwords.
+        /// The error of the server or client, in one line, without passwords.
         reason: String,
-        /// What to do about it, if that is known.
+        /// The remedy, if known.
         remedy: Option<&'static str>,
     },
-    /// The address of `MySQL` is none.
+    /// An invalid `MySQL` address.
     #[error(
-        "--mysql-url: {reason}; write mysql://USER:PASSWORD@HOST:PORT/DATABASE, or set MYSQL_URL"
+        "--mysql-url: {reason}; use mysql://USER:PASSWORD@HOST:PORT/DATABASE, or set MYSQL_URL"
     )]
     MysqlUrl {
-        /// What is wrong with it, without the address itself.
+        /// The problem, without the address itself.
         reason: String,
     },
-    /// The table's name is none.
-    #[error("--table: '{table}' is no name of a table here; {rule}")]
+    /// An invalid table name.
+    #[error("--table: '{table}' is not a valid table name; {rule}")]
     Name {
-        /// What was given.
+        /// The name.
         table: String,
-        /// What a name looks like.
+        /// The rule for names.
         rule: &'static str,
     },
-    /// There is no such table.
+    /// The table does not exist.
     #[error(
         "table '{table}' does not exist; create it with `table-reset {system} --table {table} \
          --action create`"
@@ -48,17 +48,18 @@ pub enum TableError {
         /// `dynamodb` or `mysql`.
         system: &'static str,
     },
-    /// Something is in the table that this program does not understand.
+    /// The table contains something unknown.
     #[error(
-        "table '{table}' holds what is no row of this benchmark: {reason}; name another --table"
+        "table '{table}' contains rows that are not of this benchmark: {reason}; use another \
+         --table"
     )]
     Foreign {
         /// The table.
         table: String,
-        /// What is wrong.
+        /// The problem.
         reason: String,
     },
-    /// The table is there and has the columns of another one.
+    /// The table exists but has other columns.
     #[error(
         "table '{table}' is not a landing table: {}; use another --table",
         differences.join(", ")
@@ -66,45 +67,48 @@ pub enum TableError {
     OtherColumns {
         /// The table.
         table: String,
-        /// What is not as it should be, as in `it has no column 'run'`.
+        /// The differences, such as `it has no column 'run'`.
         differences: Vec<String>,
     },
-    /// What has this name is no table.
-    #[error("'{table}' {reason}, which is no landing table; name another --table")]
+    /// The name belongs to something other than a table.
+    #[error("'{table}' {reason}, not a landing table; use another --table")]
     NoTable {
-        /// What has the name.
+        /// The name.
         table: String,
-        /// What it is, as in `is a view`.
+        /// A predicate, such as `is a view`.
         reason: String,
     },
-    /// A table was deleted, and is there all the same.
-    #[error("table '{table}' is still there after it was deleted; see who creates it")]
+    /// The table still exists after its deletion.
+    #[error(
+        "table '{table}' still exists after it was deleted; check whether another program \
+             recreates it"
+    )]
     NotDeleted {
         /// The table.
         table: String,
     },
-    /// The system has no means for a reader.
-    #[error("failed to make a runtime for the reader of a table")]
+    /// A reader's runtime could not be created.
+    #[error("failed to create a runtime for a table's reader")]
     Runtime {
-        /// What it lacks.
+        /// The cause.
         source: std::io::Error,
     },
-    /// The table did not become what it was to become.
+    /// The table did not reach a state in time.
     #[error(
-        "table '{table}' was not {state} within {seconds} s; raise --timeout, or look at the service"
+        "table '{table}' was not {state} within {seconds} s; raise --timeout, or check the service"
     )]
     NotInTime {
         /// The table.
         table: String,
-        /// What was waited for.
+        /// The expected state.
         state: &'static str,
-        /// How long, seconds.
+        /// The time limit, seconds.
         seconds: u64,
     },
 }
 
 impl TableError {
-    /// Whether the command line is to blame, so that nothing was attempted.
+    /// Whether the command line is at fault, so that nothing was attempted.
     #[must_use]
     pub fn is_usage(&self) -> bool {
         matches!(

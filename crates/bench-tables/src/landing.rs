@@ -1,8 +1,7 @@
-//! Receiving by way of a table: messages are handed over when their rows have been written.
+//! Receiving through a table: messages are handed over once their rows have been written.
 //!
-//! The receiver's thread goes on receiving while rows are written, so that the stream is measured
-//! for itself and the table for itself. What waits is bounded: when the table is too slow, nothing
-//! more is received.
+//! The receiver's thread keeps receiving while rows are written, so that stream and table are
+//! measured independently. Waiting rows are bounded: if the table is too slow, receiving pauses.
 
 mod batch;
 
@@ -22,41 +21,42 @@ use crate::row::Written;
 use crate::writer::TableWriter;
 use batch::Batch;
 
-/// How long a row waits for others of its batch at the most, while a writer has nothing to do.
+/// How long a row waits for others to fill its batch while a writer is idle.
 pub const LINGER: Duration = Duration::from_millis(5);
 
 const LINGER_NS: u64 = 5_000_000;
 
-/// How long the receiver waits for messages before it looks for answers of the writers again.
+/// How long the receiver waits for messages before it checks for results of the writers again.
 const ANSWER_POLL_NS: u64 = 2_000_000;
 
-/// Batches that wait to be written or handed over, for each writer. One that is repeated holds up
-/// those after it, since messages keep their order.
+/// Batches per writer that may wait to be written or handed over. A batch being retried holds up
+/// later ones, since messages keep their order.
 const BATCHES_PER_WRITER: usize = 8;
 
-/// A receiver whose messages land in a table before they are handed over, in the order in which they
-/// came, with the instant at which their rows were confirmed.
+/// A receiver whose messages land in a table before they are handed over, in order of arrival, with
+/// the instant at which their rows were confirmed.
 ///
-/// A row whose write fails for good is not handed over: its message counts as lost, and the reason
-/// is logged. Positions of a group are settled up to the first such row, so that a group's next
-/// reader gets again what has not landed. An error that no repeat can mend ends the receiving.
+/// A row whose write fails permanently is not handed over: its message counts as lost, and the
+/// reason is logged. Positions of a group are committed up to the first such row, so that the
+/// group's next reader receives again what has not landed. An error that retrying cannot cure ends
+/// receiving.
 ///
 /// Counts `rows_retried` and `rows_failed`.
 pub struct LandingReceiver<R> {
     receiver: R,
     clock: SystemClock,
     rows_per_batch: usize,
-    /// Batches that no writer has had, oldest first; the last may be incomplete.
+    /// Batches not yet given to a writer, oldest first; the last may be incomplete.
     waiting: VecDeque<Batch>,
-    /// Batches that were given to writers, oldest first; `None` until one comes back.
+    /// Batches given to writers, oldest first; `None` until the batch comes back.
     given: VecDeque<Option<Batch>>,
-    /// How many were handed over before those: the number of the first of them.
+    /// Batches handed over before those, which is the number of the first of them.
     handed_over: u64,
     spare: Vec<Batch>,
-    /// How each writer gets its batches.
+    /// The channel to each writer.
     writers: Vec<UnboundedSender<(u64, Batch)>>,
     idle: Vec<usize>,
-    answers: Receiver<Answer>,
+    answers: Receiver<BatchResult>,
     /// Whether every message so far has landed, so that those that follow may be settled.
     is_settling: bool,
     /// Landed messages that wait to be settled from outside; `None` while landing settles them.
@@ -65,17 +65,17 @@ pub struct LandingReceiver<R> {
     rows_failed: Count,
 }
 
-/// A writer at work.
+/// A running writer.
 struct Worker {
     index: usize,
     writer: TableWriter,
     batches: UnboundedReceiver<(u64, Batch)>,
-    answers: Sender<Answer>,
+    answers: Sender<BatchResult>,
     origin: ClockOrigin,
 }
 
-/// What came of a batch.
-struct Answer {
+/// The result of a batch.
+struct BatchResult {
     worker: usize,
     number: u64,
     batch: Batch,
@@ -83,12 +83,12 @@ struct Answer {
 }
 
 impl<R: Receive> LandingReceiver<R> {
-    /// Has the messages of `receiver` land by way of `writers`, each of which writes one batch of
-    /// `rows_per_batch` rows at a time (at least 1), all in a thread and a runtime of their own.
-    /// Nothing is received without writers. Instants are those of `clock`, which must be the
+    /// Lands the messages of `receiver` through `writers`, each of which writes one batch of up to
+    /// `rows_per_batch` rows (at least 1) at a time, all in a thread and runtime of their own.
+    /// Without writers, nothing is received. Instants are those of `clock`, which must be the
     /// writers' and the receiver's.
     ///
-    /// Fails when there can be no more threads.
+    /// Fails if no thread can be started.
     pub fn new(
         mut receiver: R,
         writers: Vec<TableWriter>,
@@ -106,7 +106,7 @@ impl<R: Receive> LandingReceiver<R> {
             workers.push(Worker { index, writer, batches, answers, origin });
         }
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        // It ends by itself when nothing is left to be written for a receiver that is gone.
+        // Ends by itself when the receiver is gone and nothing is left to write.
         std::thread::Builder::new().name("landing".to_owned()).spawn(move || {
             LocalSet::new().block_on(&runtime, work(workers));
         })?;
@@ -132,7 +132,7 @@ impl<R: Receive> LandingReceiver<R> {
         self.waiting.len() + self.given.len() < self.writers.len() * BATCHES_PER_WRITER
     }
 
-    /// Gives the writers that have nothing to do what is complete or has waited long enough.
+    /// Gives idle writers the batches that are full or have waited long enough.
     fn give(&mut self, now_ns: InstantNs) -> Result<(), TransportError> {
         while let Some(first) = self.waiting.front()
             && let Some(&worker) = self.idle.last()
@@ -150,7 +150,7 @@ impl<R: Receive> LandingReceiver<R> {
         Ok(())
     }
 
-    /// Takes in what the writers have done; waits up to `wait` for the first of it.
+    /// Takes the writers' results, waiting up to `wait` for the first.
     fn take_answers(&mut self, wait: Duration) -> Result<(), TransportError> {
         let mut wait = wait;
         loop {
@@ -159,15 +159,14 @@ impl<R: Receive> LandingReceiver<R> {
                 Err(RecvTimeoutError::Timeout) => return Ok(()),
                 Err(RecvTimeoutError::Disconnected) => return Err(writer_ended()),
             };
-            let Answer { worker, number, mut batch, outcome } = answer;
+            let BatchResult { worker, number, mut batch, outcome } = answer;
             self.idle.push(worker);
-            let written = outcome.map_err(|error| {
-                TransportError::new(format!("messages cannot land any more: {error}"))
-            })?;
+            let written =
+                outcome.map_err(|error| TransportError::new(format!("landing failed: {error}")))?;
             self.rows_retried.add(written.retried);
             if let Some((_, reason)) = written.failed.first() {
                 if self.rows_failed.get() == 0 {
-                    tracing::error!("messages did not land, and count as lost: {reason}");
+                    tracing::error!("messages did not land and count as lost: {reason}");
                 }
                 self.rows_failed.add(written.failed.len() as u64);
             }
@@ -179,7 +178,7 @@ impl<R: Receive> LandingReceiver<R> {
         }
     }
 
-    /// Hands over the messages of the oldest batches, as far as these are written.
+    /// Hands over the messages of the oldest batches that have been written.
     fn hand_over(&mut self, sink: &mut impl FnMut(Incoming<'_>)) -> usize {
         let mut count = 0;
         while let Some(mut batch) = self.given.pop_front_if(|batch| batch.is_some()).flatten() {
@@ -202,7 +201,7 @@ impl<R: Receive> LandingReceiver<R> {
         count
     }
 
-    /// Receives messages until one comes, or until there is something else to do.
+    /// Receives messages until one arrives, or until there is something else to do.
     fn receive_more(
         &mut self,
         now_ns: InstantNs,
@@ -252,7 +251,7 @@ impl<R: Receive> Receive for LandingReceiver<R> {
     }
 
     fn is_behind(&self) -> bool {
-        // What waits to be written has been received here, and not yet by who reads on.
+        // Messages waiting to be written have been received, but not handed over.
         !self.waiting.is_empty() || !self.given.is_empty() || self.receiver.is_behind()
     }
 
@@ -274,10 +273,10 @@ impl<R: Receive> Receive for LandingReceiver<R> {
 }
 
 fn writer_ended() -> TransportError {
-    TransportError::new("a writer of the table panicked, which is a defect; please report it")
+    TransportError::new("a writer of the table panicked; please report this bug")
 }
 
-/// Has the writers work until they are not needed any more, or one of them panics.
+/// Runs the writers until they are no longer needed, or one of them panics.
 async fn work(workers: Vec<Worker>) {
     let mut working: JoinSet<()> = JoinSet::new();
     for worker in workers {
@@ -287,12 +286,12 @@ async fn work(workers: Vec<Worker>) {
 }
 
 impl Worker {
-    /// Until nobody has a batch for it, or wants to know what came of it.
+    /// Writes batches until no sender or no receiver of results is left.
     async fn write_all(mut self) {
         let worker = self.index;
         while let Some((number, batch)) = self.batches.recv().await {
             let outcome = self.writer.write(&batch.rows(self.origin)).await;
-            if self.answers.send(Answer { worker, number, batch, outcome }).is_err() {
+            if self.answers.send(BatchResult { worker, number, batch, outcome }).is_err() {
                 return;
             }
         }

@@ -1,4 +1,4 @@
-//! Rows that were read and wait for the confirmation of their batch.
+//! Rows that were read and are waiting for the confirmation of their batch.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
@@ -8,39 +8,39 @@ use bench_core::message::RunId;
 use crate::row::BatchId;
 use crate::stored::StoredRow;
 
-/// A row waits so long for its confirmation after it was read: a function confirms its rows when it
-/// has written them all.
+/// How long a row waits for its confirmation after it was read: a function confirms its rows after
+/// writing all of them.
 const CONFIRMATION_WAIT_NS: u64 = 5 * SECOND_NS;
 
-/// A row that is older than this when it is read, nanoseconds, will not be confirmed any more.
+/// Rows older than this when read, nanoseconds, will not be confirmed any more.
 const CONFIRMATION_AGE_MAX_NS: u64 = 60 * SECOND_NS;
 
-/// Most confirmations that are remembered; some 30 MB. Forgotten ones are asked for again.
+/// Limit on remembered confirmations, about 30 MB. Forgotten ones are read again.
 const CONFIRMED_MAX: usize = 1 << 18;
 
-/// A batch of a run, which is confirmed as one.
+/// A batch of a run, which is confirmed as a whole.
 pub(crate) type RunBatch = (Option<RunId>, BatchId);
 
-/// A row with the instant at which it landed.
+/// A row and when it landed.
 #[derive(Debug)]
 pub(crate) struct ReadyRow {
     pub(crate) row: StoredRow,
-    pub(crate) landing: Landing,
+    pub(crate) landing: LandingTime,
 }
 
-/// What is known of the instant at which a row landed.
+/// When a row landed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Landing {
-    /// The writer has told.
+pub(crate) enum LandingTime {
+    /// The instant reported by the writer.
     Confirmed(Stamp),
-    /// The writer has not told; the row was there at this instant of the reader's clock, and came
-    /// after the reader had begun.
+    /// The writer did not report it. The row appeared after the reader had started, and was seen at
+    /// this instant of the reader's clock.
     Seen(InstantNs),
-    /// The row was there before the reader was.
+    /// The row existed before the reader started.
     Unknown,
 }
 
-/// Rows without a confirmation, oldest first, and confirmations.
+/// Rows without confirmation, oldest first, and confirmations.
 #[derive(Debug)]
 pub(crate) struct Pending {
     clock: SystemClock,
@@ -48,7 +48,7 @@ pub(crate) struct Pending {
     rows: VecDeque<(StoredRow, InstantNs)>,
     bytes: usize,
     confirmed: HashMap<RunBatch, Stamp>,
-    /// In the order in which they came.
+    /// In order of arrival.
     confirmed_order: VecDeque<RunBatch>,
 }
 
@@ -64,7 +64,7 @@ impl Pending {
         }
     }
 
-    /// Bytes of the messages that wait.
+    /// Bytes of the waiting messages.
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
     }
@@ -73,20 +73,20 @@ impl Pending {
         self.rows.is_empty()
     }
 
-    /// Takes in a row that was read at this instant.
+    /// Adds a row read at this instant.
     pub(crate) fn push(&mut self, row: StoredRow, seen_ns: InstantNs) {
         self.bytes += row.message.len();
         self.rows.push_back((row, seen_ns));
     }
 
-    /// The batches whose confirmations are to be asked for, each once.
+    /// The batches whose confirmations are missing, each once.
     pub(crate) fn wanted(&self) -> Vec<RunBatch> {
         let batches: HashSet<RunBatch> =
             self.rows.iter().map(|(row, _)| (row.run, row.batch)).collect();
         batches.into_iter().filter(|batch| !self.confirmed.contains_key(batch)).collect()
     }
 
-    /// Takes in a confirmation.
+    /// Adds a confirmation.
     pub(crate) fn confirm(&mut self, batch: RunBatch, at: Stamp) {
         if self.confirmed.insert(batch, at).is_some() {
             return;
@@ -99,21 +99,21 @@ impl Pending {
         }
     }
 
-    /// Gives out the rows that need not wait any longer. Every confirmation that [`Self::wanted`]
-    /// named must have been asked for since the last row was pushed.
+    /// Takes the rows that need not wait any longer. All confirmations in [`Self::wanted`] must
+    /// have been looked up since the last row was pushed.
     pub(crate) fn take_ready(&mut self) -> Vec<ReadyRow> {
         let now_ns = self.clock.now_ns();
         let mut ready = Vec::new();
         let mut waiting = VecDeque::new();
         for (row, seen_ns) in self.rows.drain(..) {
             match self.confirmed.get(&(row.run, row.batch)) {
-                Some(at) => ready.push(ReadyRow { row, landing: Landing::Confirmed(*at) }),
+                Some(at) => ready.push(ReadyRow { row, landing: LandingTime::Confirmed(*at) }),
                 None if has_waited(&row, seen_ns, now_ns, self.clock.origin()) => {
                     let received_ns = row.received.to_clock(self.clock.origin()).cast_signed();
                     let landing = if received_ns >= self.began_ns.cast_signed() {
-                        Landing::Seen(seen_ns)
+                        LandingTime::Seen(seen_ns)
                     } else {
-                        Landing::Unknown
+                        LandingTime::Unknown
                     };
                     ready.push(ReadyRow { row, landing });
                 }
@@ -126,9 +126,9 @@ impl Pending {
     }
 }
 
-/// Whether a row has waited for its confirmation as long as it should.
+/// Whether a row has waited long enough for its confirmation.
 fn has_waited(row: &StoredRow, seen_ns: InstantNs, now_ns: InstantNs, origin: ClockOrigin) -> bool {
-    // An instant before this host's boot is negative.
+    // Instants before this host's boot are negative.
     let age_ns = now_ns.cast_signed().wrapping_sub(row.received.to_clock(origin).cast_signed());
     now_ns >= seen_ns.saturating_add(CONFIRMATION_WAIT_NS)
         || age_ns > CONFIRMATION_AGE_MAX_NS.cast_signed()
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_wait_for_the_confirmation_of_their_batch() {
+    fn rows_wait_for_their_batch_confirmation() {
         let clock = SystemClock::new();
         let mut pending = Pending::new(clock);
         let now = Stamp::now(&clock);
@@ -164,12 +164,12 @@ mod tests {
         pending.confirm((None, BatchId { call: 1, part: 1 }), now);
         let ready = pending.take_ready();
         assert_eq!(ready.len(), 1);
-        assert_eq!((ready[0].row.batch.part, ready[0].landing), (1, Landing::Confirmed(now)));
+        assert_eq!((ready[0].row.batch.part, ready[0].landing), (1, LandingTime::Confirmed(now)));
         assert_eq!((pending.bytes(), pending.wanted().len()), (10, 1));
     }
 
     #[test]
-    fn what_is_never_confirmed_landed_when_it_was_seen_if_someone_looked() {
+    fn unconfirmed_rows_land_when_seen() {
         let clock = SystemClock::new();
         let mut pending = Pending::new(clock);
         let now = Stamp::now(&clock);
@@ -178,7 +178,7 @@ mod tests {
         let before = Stamp { instant_ns: now.instant_ns.wrapping_sub(10_000 * SECOND_NS), ..now };
         pending.push(row(1, before), now.instant_ns);
         let landings: Vec<_> = pending.take_ready().iter().map(|ready| ready.landing).collect();
-        assert_eq!(landings, [Landing::Seen(long_ago_ns), Landing::Unknown]);
+        assert_eq!(landings, [LandingTime::Seen(long_ago_ns), LandingTime::Unknown]);
         assert!(pending.is_empty());
     }
 }

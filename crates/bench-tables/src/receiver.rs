@@ -9,112 +9,82 @@ use bench_aws::SdkConfig;
 use bench_core::audit::{SequenceSet, StreamId};
 use bench_core::clock::{Clock as _, InstantNs, SystemClock};
 use bench_core::counts::{Count, Counts};
-use bench_core::message::RunId;
 use bench_core::transport::{Incoming, Receive, Timestamps, TransportError};
-use tokio::runtime::Runtime;
+use tokio::runtime::{Builder, Runtime};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
-use crate::admin::runtime;
 use crate::dynamodb::DynamodbSource;
 use crate::error::TableError;
 use crate::mysql::{MysqlSource, MysqlUrl};
-use crate::pending::{Landing, Pending, ReadyRow, RunBatch};
-use crate::stored::StoredRow;
+use crate::pending::{LandingTime, Pending, ReadyRow, RunBatch};
+use crate::selection::{Selection, Until};
+use crate::stored::{Page, StoredRow};
 
-/// Bytes of messages that may wait for their confirmations; beyond, no more are read.
+/// Limit on bytes of messages waiting for confirmations; beyond it, no more are read.
 const PENDING_MAX_BYTES: usize = 64 << 20;
 
-/// Portions of rows that lie ready for the engine.
+/// Sets of rows ready for the engine.
 const READY_MAX: usize = 2;
 
-/// How often a table is looked at for new rows, and for confirmations. The instants of rows are
-/// their writers', so this does not show in any latency.
+/// Time between polls for new rows and confirmations. A row's instants are its writer's, so this
+/// does not affect latencies.
 const POLL: Duration = Duration::from_millis(100);
-
-/// Which rows to read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Selection {
-    /// Those of one run.
-    Run(RunId),
-    /// Those of all runs; what is no message of the benchmark too.
-    All,
-}
-
-/// When a reader is at its end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Until {
-    /// When it has read what was there when it came to the end of the table.
-    End,
-    /// When it has come to the end of the table and has read so many different messages; it follows
-    /// until then.
-    Distinct(u64),
-    /// Never: it follows.
-    Never,
-}
 
 /// Reads landed rows.
 ///
-/// A row is handed over with the instant at which its writer was handed it (`received_ns`) and the
-/// one at which its write was confirmed (`landed_ns`). It waits some seconds for the confirmation.
-/// When none comes, the row landed when it was seen, if it came while this reader was looking, and
-/// at no known instant otherwise; both are counted.
+/// A row is handed over with the instant at which its writer received it (`received_ns`) and the
+/// instant at which its write was confirmed (`landed_ns`). It waits some seconds for the
+/// confirmation. Without one, the row landed when it was seen if it appeared after this reader had
+/// started, and at an unknown instant otherwise; both are counted.
 #[derive(Debug)]
 pub struct TableReceiver {
     clock: SystemClock,
     runtime: Runtime,
-    rows: Receiver<Portion>,
-    /// Whether the reading task knows of rows that it has not told.
+    rows: Receiver<ReadResult>,
+    /// Whether the reading task knows of rows that it has not passed on.
     is_behind: Arc<AtomicBool>,
     at_end: bool,
     counts: ReadCounts,
 }
 
-/// What a reader counts.
+/// A reader's counts.
 #[derive(Debug)]
 struct ReadCounts {
     unconfirmed: Count,
     of_another_size: Option<(usize, Count)>,
 }
 
-/// Of what the reading task tells the receiver.
-type Portion = Result<Told, TableError>;
+/// A result of the reading task.
+type ReadResult = Result<ReadEvent, TableError>;
 
 #[derive(Debug)]
-enum Told {
+enum ReadEvent {
     Rows(Vec<ReadyRow>),
     AtEnd,
 }
 
-/// The reading task's way to the receiver.
-struct Telling {
-    sender: Sender<Portion>,
+/// The reading task's channel to the receiver.
+struct EventSender {
+    sender: Sender<ReadResult>,
     is_behind: Arc<AtomicBool>,
 }
 
-impl Telling {
-    /// Whether there is still a receiver.
-    async fn tell(&self, told: Told) -> bool {
+impl EventSender {
+    /// Sends an event; returns whether the receiver still exists.
+    async fn send(&self, told: ReadEvent) -> bool {
         self.sender.send(Ok(told)).await.is_ok()
     }
 }
 
-/// Where rows come from.
+/// The source of rows.
 #[derive(Debug)]
 pub(crate) enum Source {
     Dynamodb(DynamodbSource),
     Mysql(Box<MysqlSource>),
 }
 
-/// Rows that were read at once.
-#[derive(Debug, Default)]
-pub(crate) struct Page {
-    pub(crate) rows: Vec<StoredRow>,
-    /// Whether everything that was there has been read.
-    pub(crate) at_end: bool,
-}
-
 impl Source {
-    /// Reads on.
+    /// Reads the next page.
     async fn next(&mut self) -> Result<Page, TableError> {
         match self {
             Self::Dynamodb(source) => source.next().await,
@@ -122,7 +92,7 @@ impl Source {
         }
     }
 
-    /// The confirmations that are there of these batches.
+    /// The existing confirmations of these batches.
     async fn confirmations(
         &mut self,
         wanted: &[RunBatch],
@@ -135,7 +105,8 @@ impl Source {
 }
 
 impl TableReceiver {
-    /// Reads a table of `DynamoDB`. All runs are read to the end and not followed.
+    /// Reads a table of `DynamoDB`. With all runs selected, it reads to the end and does not
+    /// follow.
     pub fn dynamodb(
         config: &SdkConfig,
         table: &str,
@@ -144,7 +115,7 @@ impl TableReceiver {
         clock: SystemClock,
         counts: &Counts,
     ) -> Result<Self, TableError> {
-        // A scan has no order in which to go on.
+        // A scan has no order in which to continue.
         let until = if selection == Selection::All { Until::End } else { until };
         let source = DynamodbSource::new(config, table, selection, until != Until::End)?;
         Self::start(Source::Dynamodb(source), until, clock, counts)
@@ -163,7 +134,7 @@ impl TableReceiver {
         Self::start(Source::Mysql(Box::new(source)), until, clock, counts)
     }
 
-    /// Counts the messages whose size, bytes, is not this one.
+    /// Counts messages whose size differs from `size_bytes`.
     #[must_use]
     pub fn expecting_size(mut self, size_bytes: usize, counts: &Counts) -> Self {
         self.counts.of_another_size = Some((size_bytes, counts.count("rows_of_another_size")));
@@ -178,15 +149,15 @@ impl TableReceiver {
     ) -> Result<Self, TableError> {
         let runtime = runtime()?;
         let (sender, rows) = channel(READY_MAX);
-        // From now on this reader looks.
+        // Rows that appear from now on are new to this reader.
         let pending = Pending::new(clock);
-        // Until it has looked, nobody knows what there is.
+        // Assume there are rows until the first read.
         let is_behind = Arc::new(AtomicBool::new(true));
-        let telling = Telling { sender, is_behind: Arc::clone(&is_behind) };
+        let events = EventSender { sender, is_behind: Arc::clone(&is_behind) };
         runtime.spawn(async move {
-            if let Err(error) = read(source, pending, until, clock, &telling).await {
-                // A receiver that is gone has nobody left to tell.
-                let _ = telling.sender.send(Err(error)).await;
+            if let Err(error) = read(source, pending, until, clock, &events).await {
+                // If the receiver is gone, nobody needs the error.
+                let _ = events.sender.send(Err(error)).await;
             }
         });
         let unconfirmed = counts.count("rows_unconfirmed");
@@ -194,8 +165,9 @@ impl TableReceiver {
         Ok(Self { clock, runtime, rows, is_behind, at_end: false, counts })
     }
 
-    /// What the reading task tells, if it tells something in time. The task goes on only meanwhile.
-    fn wait(&mut self, until_ns: InstantNs) -> Option<Portion> {
+    /// The reading task's next result, if it arrives in time. The task makes progress only during
+    /// this call.
+    fn wait(&mut self, until_ns: InstantNs) -> Option<ReadResult> {
         let wait = Duration::from_nanos(until_ns.saturating_sub(self.clock.now_ns()));
         self.runtime
             .block_on(async { tokio::time::timeout(wait, self.rows.recv()).await })
@@ -216,11 +188,11 @@ impl Receive for TableReceiver {
         }
         match self.wait(until_ns) {
             None => Ok(0),
-            Some(Ok(Told::AtEnd)) => {
+            Some(Ok(ReadEvent::AtEnd)) => {
                 self.at_end = true;
                 Ok(0)
             }
-            Some(Ok(Told::Rows(rows))) => {
+            Some(Ok(ReadEvent::Rows(rows))) => {
                 for ready in &rows {
                     self.counts.note(ready);
                     sink(incoming(ready, self.clock));
@@ -250,7 +222,7 @@ impl Receive for TableReceiver {
 
 impl ReadCounts {
     fn note(&self, ready: &ReadyRow) {
-        if !matches!(ready.landing, Landing::Confirmed(_)) {
+        if !matches!(ready.landing, LandingTime::Confirmed(_)) {
             self.unconfirmed.add(1);
         }
         if let Some((size_bytes, count)) = &self.of_another_size
@@ -261,18 +233,18 @@ impl ReadCounts {
     }
 }
 
-/// A row as the engine takes it.
+/// The row in the engine's form.
 fn incoming(ready: &ReadyRow, clock: SystemClock) -> Incoming<'_> {
     let ReadyRow { row, landing } = ready;
     let origin = clock.origin();
     let landed_ns = match landing {
-        Landing::Confirmed(at) => Some(at.to_clock(origin)),
-        Landing::Seen(seen_ns) => Some(*seen_ns),
-        Landing::Unknown => None,
+        LandingTime::Confirmed(at) => Some(at.to_clock(origin)),
+        LandingTime::Seen(seen_ns) => Some(*seen_ns),
+        LandingTime::Unknown => None,
     };
     let is_foreign = |boot| boot != origin.boot;
     let by_wall_clock = is_foreign(row.received.origin.boot)
-        || matches!(landing, Landing::Confirmed(at) if is_foreign(at.origin.boot));
+        || matches!(landing, LandingTime::Confirmed(at) if is_foreign(at.origin.boot));
     let arrived_ns = row.arrived_wall_ms.map(|arrived_ms| {
         let arrived_ns = arrived_ms.saturating_mul(1_000_000);
         arrived_ns.wrapping_sub(origin.wall_offset_ns).cast_unsigned()
@@ -286,18 +258,18 @@ fn incoming(ready: &ReadyRow, clock: SystemClock) -> Incoming<'_> {
     }
 }
 
-/// Reads rows and their confirmations, and tells them, to the end or for ever.
+/// Reads rows and their confirmations and passes them on, to the end or forever.
 async fn read(
     mut source: Source,
     mut pending: Pending,
     until: Until,
     clock: SystemClock,
-    telling: &Telling,
+    events: &EventSender,
 ) -> Result<(), TableError> {
     let mut distinct = Distinct::default();
     let mut at_end = false;
     loop {
-        // With too many rows waiting, only confirmations are read.
+        // With too many waiting rows, only confirmations are read.
         let reads_on = pending.bytes() < PENDING_MAX_BYTES && !(at_end && until == Until::End);
         if reads_on {
             let page = source.next().await?;
@@ -318,19 +290,19 @@ async fn read(
                     distinct.insert(row);
                 }
             }
-            if !telling.tell(Told::Rows(ready)).await {
+            if !events.send(ReadEvent::Rows(ready)).await {
                 return Ok(());
             }
         }
-        telling.is_behind.store(is_behind, Ordering::Relaxed);
+        events.is_behind.store(is_behind, Ordering::Relaxed);
         let is_over = match until {
             Until::End => at_end,
-            // Rows that are there twice may stand behind those that were expected.
+            // Duplicates may follow the expected rows.
             Until::Distinct(expected) => at_end && distinct.len() >= expected,
             Until::Never => false,
         };
         if is_over && pending.is_empty() {
-            telling.tell(Told::AtEnd).await;
+            events.send(ReadEvent::AtEnd).await;
             return Ok(());
         }
         if at_end || !reads_on {
@@ -339,7 +311,13 @@ async fn read(
     }
 }
 
-/// The different messages that were read.
+/// A runtime for one task at a time.
+fn runtime() -> Result<Runtime, TableError> {
+    let runtime = Builder::new_current_thread().enable_all().build();
+    runtime.map_err(|source| TableError::Runtime { source })
+}
+
+/// The distinct messages read.
 #[derive(Default)]
 struct Distinct(BTreeMap<StreamId, SequenceSet>);
 

@@ -1,4 +1,4 @@
-//! What goes into a landing table, and what comes of writing it.
+//! Rows of a landing table, and the results of writing them.
 
 use std::ops::Range;
 use std::time::Duration;
@@ -6,44 +6,45 @@ use std::time::Duration;
 use bench_core::clock::Stamp;
 use bench_core::message::RunId;
 
-/// How tables name the run of what is no message of the benchmark.
+/// The name that tables use as the run of foreign messages.
 const RAW: &str = "raw";
 
 /// A message on its way into the table.
 #[derive(Debug, Clone, Copy)]
 pub struct Row<'a> {
-    /// The run that sent it; none for what is no message of the benchmark.
+    /// The sending run; `None` for a foreign message.
     pub run: Option<RunId>,
     /// The producer within the run.
     pub producer: u16,
     /// Position in the producer's stream, from 0.
     pub sequence: u64,
-    /// The key, if there is one.
+    /// The key, if any.
     pub key: Option<&'a [u8]>,
-    /// The message, whole.
+    /// The complete message.
     pub message: &'a [u8],
-    /// Number of the shard or partition that it came from.
+    /// Number of the shard or partition.
     pub partition: u32,
-    /// When the function, or the consumer, was handed it.
+    /// When the function or consumer received it.
     pub received: Stamp,
-    /// When the stream took it in, milliseconds since 1970, if the stream tells.
+    /// When the stream accepted it, milliseconds since 1970, if the stream reports it.
     pub arrived_wall_ms: Option<i64>,
 }
 
-/// How a writer works.
+/// The settings of a writer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WriterOptions {
-    /// Rows a request: at most [`BATCH_ROWS_MAX`](crate::dynamodb::BATCH_ROWS_MAX) for `DynamoDB`,
-    /// [`INSERT_ROWS_MAX`](crate::mysql::INSERT_ROWS_MAX) for `MySQL`. More count as so many.
+    /// Rows per request: at most [`BATCH_ROWS_MAX`](crate::dynamodb::BATCH_ROWS_MAX) for `DynamoDB`
+    /// and [`INSERT_ROWS_MAX`](crate::mysql::INSERT_ROWS_MAX) for `MySQL`; higher values are
+    /// capped.
     pub rows_per_request: usize,
-    /// Requests without an answer at a time. 0 counts as 1.
+    /// Requests in flight; 0 counts as 1.
     pub requests_in_flight: usize,
-    /// How long a request is sent again before its rows count as failed.
+    /// How long a request is retried before its rows fail.
     pub retry_for: Duration,
 }
 
 impl WriterOptions {
-    /// What suits `DynamoDB`: full batches, four at a time, half a minute.
+    /// Defaults for `DynamoDB`: full batches, four at a time, half a minute of retries.
     #[must_use]
     pub fn dynamodb() -> Self {
         Self {
@@ -53,24 +54,25 @@ impl WriterOptions {
         }
     }
 
-    /// What suits `MySQL`: a hundred rows a transaction, four at a time, half a minute.
+    /// Defaults for `MySQL`: 100 rows per transaction, four at a time, half a minute of retries.
     #[must_use]
     pub fn mysql() -> Self {
         Self { rows_per_request: 100, ..Self::dynamodb() }
     }
 }
 
-/// What has become of the rows of one call.
+/// The result of one write.
 #[derive(Debug, Clone, Default)]
 pub struct Written {
-    /// Which rows, by their positions in the call, were confirmed when.
+    /// Rows by their positions in the call, and when they were confirmed.
     pub landed: Vec<(Range<usize>, Stamp)>,
-    /// Which rows did not land, and why. One whose last request got no answer may have landed all
-    /// the same.
+    /// Rows that did not land, and why. A row whose last request got no response may have landed
+    /// anyway.
     pub failed: Vec<(usize, String)>,
-    /// Rows that were sent again: unprocessed ones, and those of requests that failed.
+    /// Rows sent again: unprocessed ones, and those of failed requests.
     pub retried: u64,
-    /// What was confirmed, to be stored by [`TableWriter::confirm`](crate::TableWriter::confirm).
+    /// The confirmed batches, to be stored by
+    /// [`TableWriter::confirm`](crate::TableWriter::confirm).
     pub batches: Vec<ConfirmedBatch>,
 }
 
@@ -79,35 +81,35 @@ pub struct Written {
 pub struct ConfirmedBatch {
     /// The run.
     pub run: Option<RunId>,
-    /// The batch that these rows name.
+    /// The batch's identifier, stored with its rows.
     pub id: BatchId,
-    /// How many they are.
+    /// The number of rows.
     pub rows: u32,
     /// When they were confirmed.
     pub landed: Stamp,
 }
 
-/// Names rows that are confirmed together.
+/// Identifies rows that are confirmed together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct BatchId {
-    /// The call of [`TableWriter::write`](crate::TableWriter::write): 32 random bits of the writer,
-    /// then a count of its calls.
+    /// The call of [`TableWriter::write`](crate::TableWriter::write): 32 random bits per writer,
+    /// then the number of the call.
     pub call: u64,
     /// The batch within the call.
     pub part: u32,
 }
 
-/// How a table names a run.
+/// The name of a run in a table.
 pub(crate) fn run_name(run: Option<RunId>) -> String {
     run.map_or_else(|| RAW.to_owned(), |run| run.to_string())
 }
 
-/// The run that a table names; an error for something else.
+/// Parses the name of a run in a table.
 pub(crate) fn parse_run(name: &str) -> Result<Option<RunId>, std::num::ParseIntError> {
     if name == RAW { Ok(None) } else { name.parse().map(Some) }
 }
 
-/// A row that a request owns while it is under way.
+/// A row owned by a request in flight.
 #[derive(Debug, Clone)]
 pub(crate) struct OwnedRow {
     /// Position in the call.

@@ -1,4 +1,4 @@
-//! A row as a table has it.
+//! Rows as stored in a table.
 
 use bench_core::clock::Stamp;
 use bench_core::message::RunId;
@@ -17,4 +17,12 @@ pub(crate) struct StoredRow {
     pub(crate) received: Stamp,
     pub(crate) arrived_wall_ms: Option<i64>,
     pub(crate) batch: BatchId,
+}
+
+/// Rows read at once.
+#[derive(Debug, Default)]
+pub(crate) struct Page {
+    pub(crate) rows: Vec<StoredRow>,
+    /// Whether everything that existed has been read.
+    pub(crate) at_end: bool,
 }

@@ -1,30 +1,30 @@
-//! Writing rows, whatever the table is in.
+//! Writing rows to either system.
 
 use crate::dynamodb::DynamodbWriter;
 use crate::error::TableError;
 use crate::mysql::MysqlWriter;
 use crate::row::{Row, Written};
 
-/// Writes rows into a landing table.
+/// Writes rows to a landing table.
 ///
-/// It is to be used within a tokio runtime with time and I/O, which must go on running while a call
-/// is awaited: requests are tasks of their own.
+/// Needs a tokio runtime with time and I/O, which must keep running while a call is awaited:
+/// requests are tasks of their own.
 #[derive(Debug)]
 pub enum TableWriter {
-    /// Of `DynamoDB`.
+    /// To `DynamoDB`.
     Dynamodb(DynamodbWriter),
-    /// Of `MySQL`.
+    /// To `MySQL`.
     Mysql(MysqlWriter),
 }
 
 impl TableWriter {
-    /// Writes all rows, in as many requests as it takes, several at a time. What was left
-    /// unprocessed, throttled or cut off is sent again for a time; what then is not confirmed is
-    /// told in [`Written::failed`].
+    /// Writes all rows in as many requests as needed, several at a time. Rows left unprocessed,
+    /// throttled or cut off are retried for a while; rows still unconfirmed then are in
+    /// [`Written::failed`].
     ///
-    /// Rows land at least once: a repeat may double some in `MySQL`. Rows that are equal are rows of
-    /// their own. An error is one that no repeat can mend, such as a table that is not there; some
-    /// of the rows may then have landed.
+    /// Rows land at least once: a retry may duplicate rows in `MySQL`. Equal rows are stored
+    /// separately. An error is one that retrying cannot cure, such as a missing table; some of the
+    /// rows may have landed by then.
     pub async fn write(&mut self, rows: &[Row<'_>]) -> Result<Written, TableError> {
         match self {
             Self::Dynamodb(writer) => writer.write(rows).await,
@@ -32,8 +32,8 @@ impl TableWriter {
         }
     }
 
-    /// Stores when rows were confirmed, for those who read the table. A writer that reports that
-    /// itself need not.
+    /// Stores when rows were confirmed, for readers of the table. A writer that reports this itself
+    /// need not call it.
     pub async fn confirm(&mut self, written: &Written) -> Result<(), TableError> {
         match self {
             Self::Dynamodb(writer) => writer.confirm(&written.batches).await,

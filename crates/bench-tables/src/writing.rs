@@ -1,5 +1,5 @@
-//! What the writers of both systems share: several requests under way, each repeated for itself,
-//! and one account of what came of them.
+//! Shared by the writers of both systems: several requests in flight, each retried separately, with
+//! one combined result.
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
@@ -13,19 +13,19 @@ use tokio::time::Instant;
 use crate::error::TableError;
 use crate::row::{BatchId, ConfirmedBatch, OwnedRow, Row, WriterOptions, Written};
 
-/// The first wait before a request is sent again, and the longest.
+/// The first delay before a retry, and the longest.
 const BACKOFF_MIN: Duration = Duration::from_millis(25);
 const BACKOFF_MAX: Duration = Duration::from_secs(2);
 
-/// Names what a writer writes, apart from all other writers.
+/// Identifies a writer's rows among those of all writers.
 #[derive(Debug)]
-pub(crate) struct Identity {
+pub(crate) struct WriterId {
     writer: u32,
     calls: AtomicU64,
     last_instant_ns: AtomicU64,
 }
 
-impl Identity {
+impl WriterId {
     pub(crate) fn new() -> Self {
         Self {
             writer: random_below(1 << 32).try_into().unwrap_or(u32::MAX),
@@ -38,13 +38,13 @@ impl Identity {
         self.writer
     }
 
-    /// The number of a call, unlike that of any other call of any writer.
+    /// The number of a call, unique across all writers.
     pub(crate) fn next_call(&self) -> u64 {
         let count = self.calls.fetch_add(1, Ordering::Relaxed) & u64::from(u32::MAX);
         u64::from(self.writer) << 32 | count
     }
 
-    /// The wall clock, nanoseconds since 1970, and never the same twice.
+    /// The wall clock, nanoseconds since 1970, without repeating a value.
     pub(crate) fn next_instant_ns(&self) -> u64 {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let now_ns = u64::try_from(now.as_nanos()).unwrap_or(u64::MAX);
@@ -57,14 +57,14 @@ impl Identity {
     }
 }
 
-/// The batches of one call.
+/// Creates the batch identifiers of one call.
 #[derive(Debug, Clone)]
-pub(crate) struct Parts {
+pub(crate) struct BatchIds {
     call: u64,
     next: Arc<AtomicU64>,
 }
 
-impl Parts {
+impl BatchIds {
     pub(crate) fn of(call: u64) -> Self {
         Self { call, next: Arc::default() }
     }
@@ -75,8 +75,8 @@ impl Parts {
     }
 }
 
-/// Waits between the attempts of one request: twice as long each time, and any part of that, so that
-/// writers which failed together do not come back together.
+/// Delays between the attempts of one request: doubling, and randomised so that writers which
+/// failed together do not retry together.
 #[derive(Debug)]
 pub(crate) struct Backoff {
     next: Duration,
@@ -88,7 +88,7 @@ impl Backoff {
         Self { next: BACKOFF_MIN, deadline: Instant::now() + retry_for }
     }
 
-    /// Waits; `false` at once when there is no time left for another attempt.
+    /// Waits; returns `false` at once if no time is left for another attempt.
     pub(crate) async fn wait(&mut self) -> bool {
         if Instant::now() >= self.deadline {
             return false;
@@ -100,36 +100,36 @@ impl Backoff {
     }
 }
 
-/// A number below `bound`, from the system's randomness.
+/// A random number below `bound`.
 fn random_below(bound: u64) -> u64 {
     RandomState::new().hash_one(0) % bound.max(1)
 }
 
-/// Rows of one request that were confirmed.
+/// Confirmed rows of one request.
 #[derive(Debug)]
-pub(crate) struct Landing {
+pub(crate) struct ConfirmedRows {
     pub(crate) id: BatchId,
     pub(crate) rows: Vec<usize>,
     pub(crate) at: Stamp,
 }
 
-/// What came of one request, with all its repeats.
+/// The result of one request, including retries.
 #[derive(Debug, Default)]
-pub(crate) struct Sent {
-    pub(crate) landings: Vec<Landing>,
+pub(crate) struct RequestResult {
+    pub(crate) landings: Vec<ConfirmedRows>,
     pub(crate) failed: Vec<(usize, String)>,
     pub(crate) retried: u64,
 }
 
-impl Sent {
-    /// Gives rows up.
+impl RequestResult {
+    /// Records rows as failed.
     pub(crate) fn give_up(&mut self, rows: impl Iterator<Item = usize>, reason: &str) {
         self.failed.extend(rows.map(|index| (index, reason.to_owned())));
     }
 }
 
-/// Sends `chunks` of `rows`, several at a time. After an error that no repeat can mend, nothing more
-/// is begun, and what is under way is waited for.
+/// Sends `chunks` of `rows`, several at a time. After an error that retrying cannot cure, starts
+/// nothing more and waits for the requests in flight.
 pub(crate) async fn send_all<F>(
     rows: &[Row<'_>],
     chunks: impl Iterator<Item = Vec<usize>>,
@@ -138,7 +138,7 @@ pub(crate) async fn send_all<F>(
     written: &mut Written,
 ) -> Result<(), TableError>
 where
-    F: Future<Output = Result<Sent, TableError>> + Send + 'static,
+    F: Future<Output = Result<RequestResult, TableError>> + Send + 'static,
 {
     let mut under_way = JoinSet::new();
     let mut outcome = Ok(());
@@ -161,9 +161,9 @@ where
     outcome
 }
 
-/// Takes in the next request that has come to its end.
+/// Takes the result of the next finished request.
 async fn settle(
-    under_way: &mut JoinSet<Result<Sent, TableError>>,
+    under_way: &mut JoinSet<Result<RequestResult, TableError>>,
     rows: &[Row<'_>],
     written: &mut Written,
     outcome: &mut Result<(), TableError>,
@@ -180,10 +180,10 @@ async fn settle(
     }
 }
 
-fn account(sent: Sent, rows: &[Row<'_>], written: &mut Written) {
+fn account(sent: RequestResult, rows: &[Row<'_>], written: &mut Written) {
     written.retried += sent.retried;
     written.failed.extend(sent.failed);
-    for Landing { id, rows: mut indices, at } in sent.landings {
+    for ConfirmedRows { id, rows: mut indices, at } in sent.landings {
         indices.sort_unstable();
         for consecutive in indices.chunk_by(|before, after| before + 1 == *after) {
             let start = consecutive[0];
@@ -200,8 +200,8 @@ fn account(sent: Sent, rows: &[Row<'_>], written: &mut Written) {
     }
 }
 
-/// Divides the rows that `size_bytes` gives a size into chunks of at most `rows_max` and
-/// `bytes_max`; what is too large for any chunk stands alone.
+/// Splits rows of these sizes into chunks of at most `rows_max` rows and `bytes_max` bytes; a row
+/// that exceeds a chunk forms one of its own.
 pub(crate) fn chunks(
     sizes_bytes: impl Iterator<Item = (usize, usize)>,
     rows_max: usize,
@@ -229,8 +229,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn instants_and_calls_of_a_writer_are_all_different() {
-        let identity = Identity::new();
+    fn instants_and_calls_are_unique() {
+        let identity = WriterId::new();
         let instants: Vec<_> = (0..1_000).map(|_| identity.next_instant_ns()).collect();
         assert!(instants.is_sorted_by(|before, after| before < after));
         let (first, second) = (identity.next_call(), identity.next_call());
@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn what_landed_is_accounted_by_range_and_by_run() {
+    fn landed_rows_are_grouped_by_range_and_run() {
         let stamp = Stamp::now(&SystemClock::new());
         let row = |run| Row {
             run,
@@ -254,8 +254,9 @@ mod tests {
         let run = Some(RunId::from_bits(7));
         let rows = [row(run), row(None), row(run), row(run), row(run)];
         let id = BatchId { call: 1, part: 0 };
-        let landing = Landing { id, rows: vec![4, 0, 1], at: stamp };
-        let sent = Sent { landings: vec![landing], failed: vec![(2, "no".into())], retried: 3 };
+        let landing = ConfirmedRows { id, rows: vec![4, 0, 1], at: stamp };
+        let sent =
+            RequestResult { landings: vec![landing], failed: vec![(2, "no".into())], retried: 3 };
         let mut written = Written::default();
         account(sent, &rows, &mut written);
         assert_eq!(written.landed, [(0..2, stamp), (4..5, stamp)]);
@@ -266,7 +267,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn chunks_hold_every_row_once_in_order_within_the_limits(
+        fn chunks_keep_order_and_limits(
             sizes in prop::collection::vec(0_usize..50, 0..100),
             rows_max in 1_usize..10,
             bytes_max in 1_usize..100,

@@ -1,4 +1,4 @@
-//! Messages that land on their way, in an embedded `DynamoDB`, from a system in memory.
+//! Landing the messages of a system in memory in an embedded `DynamoDB`.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -16,7 +16,7 @@ const TABLE: &str = "landing";
 const ROWS_PER_BATCH: usize = 25;
 const WAIT_NS: u64 = SECOND_NS / 20;
 
-/// What a source in memory has been told of.
+/// What an in-memory source was told.
 #[derive(Debug, Clone, Default)]
 struct Told {
     holds_back: Rc<Cell<bool>>,
@@ -24,7 +24,7 @@ struct Told {
     passed_on: Rc<Cell<usize>>,
 }
 
-/// Messages that are there at once, each the number of its place in so many bytes.
+/// Existing messages, each its own index padded to a size.
 struct Source {
     clock: SystemClock,
     sizes_bytes: Vec<usize>,
@@ -75,7 +75,7 @@ impl Receive for Source {
     }
 }
 
-/// What came out behind the table.
+/// The messages handed over after landing.
 #[derive(Debug, Default)]
 struct Landed {
     places: Vec<usize>,
@@ -119,13 +119,13 @@ impl Bench {
             .expect("a thread")
     }
 
-    /// Receives until everything has come out.
+    /// Receives until everything has been handed over.
     fn receive_all(&self, receiver: &mut LandingReceiver<Source>) -> Landed {
         let mut landed = Landed::default();
         let give_up_ns = self.clock.now_ns() + 60 * SECOND_NS;
         while !receiver.at_end() {
             let until_ns = self.clock.now_ns() + WAIT_NS;
-            assert!(until_ns < give_up_ns, "it does not come to an end: {landed:?}");
+            assert!(until_ns < give_up_ns, "no end: {landed:?}");
             let outcome = receiver.receive(until_ns, |incoming| {
                 let place = incoming.value.first_chunk().expect("the number of its place");
                 landed.places.push(usize::from_le_bytes(*place));
@@ -134,16 +134,16 @@ impl Bench {
                 let landed_ns = incoming.timestamps.landed_ns.expect("landed");
                 landed.table_ns.push(landed_ns - incoming.received_ns);
             });
-            outcome.expect("goes on");
+            outcome.expect("still receiving");
             let is_behind = receiver.is_behind();
-            assert_eq!(is_behind, !receiver.at_end(), "what is being written is yet to come");
+            assert_eq!(is_behind, !receiver.at_end(), "batches in flight are still to come");
         }
         landed
     }
 }
 
 #[test]
-fn messages_come_out_in_order_and_whole_when_they_have_landed() {
+fn landed_messages_are_handed_over_in_order() {
     let bench = Bench::new();
     let sizes_bytes: Vec<usize> = (0..1_013).map(|place| 8 + place % 300).collect();
     let mut receiver = bench.receiver(TABLE, sizes_bytes.clone());
@@ -158,7 +158,7 @@ fn messages_come_out_in_order_and_whole_when_they_have_landed() {
 }
 
 #[test]
-fn a_row_that_cannot_be_written_does_not_come_out_and_nothing_behind_it_is_settled() {
+fn unwritable_rows_stop_settling() {
     let bench = Bench::new();
     let mut sizes_bytes = vec![100; 300];
     sizes_bytes[130] = ROW_BYTES_MAX + 1;
@@ -170,7 +170,7 @@ fn a_row_that_cannot_be_written_does_not_come_out_and_nothing_behind_it_is_settl
 }
 
 #[test]
-fn a_few_rows_wait_for_more_only_for_a_while() {
+fn incomplete_batches_wait_briefly() {
     let bench = Bench::new();
     let mut receiver = bench.receiver(TABLE, vec![100; 3]);
     let landed = bench.receive_all(&mut receiver);
@@ -180,7 +180,7 @@ fn a_few_rows_wait_for_more_only_for_a_while() {
 }
 
 #[test]
-fn a_table_that_is_not_there_ends_the_receiving() {
+fn missing_tables_end_receiving() {
     let bench = Bench::new();
     let mut receiver = bench.receiver("elsewhere", vec![100; 3]);
     let error = loop {

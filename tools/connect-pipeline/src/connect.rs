@@ -1,4 +1,4 @@
-//! The REST API of a Kafka Connect worker, as far as it is needed here.
+//! The part of a Kafka Connect worker's REST API that is used here.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -10,46 +10,47 @@ use ureq::http::uri::Authority;
 use ureq::http::{Response, StatusCode};
 use ureq::{Agent, Body};
 
-/// Kafka Connect's usual port, for examples.
+/// Kafka Connect's default port, for examples.
 const PORT: u16 = 8083;
 
-/// What a connector is to be.
+/// The settings of a connector.
 pub(crate) type ConnectorConfig = BTreeMap<String, String>;
 
-/// Why something asked of a worker was not done.
+/// Why a request to a worker failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ConnectError {
-    /// No answer.
-    #[error("failed to {attempt} at {url}: {reason}; see that a worker listens at --connect-url")]
+    /// No response.
+    #[error("failed to {attempt} at {url}: {reason}; check that a worker listens at --connect-url")]
     Unreachable { attempt: String, url: String, reason: String },
-    /// An answer that no worker gives.
+    /// A response that is not a worker's.
     #[error(
-        "{url} does not answer like Kafka Connect ({reason}); name its REST address with --connect-url"
+        "{url} does not respond like Kafka Connect ({reason}); set its REST address with \
+         --connect-url"
     )]
     Stranger { url: String, reason: String },
-    /// It is moving connectors from one worker to another, and asks to be asked again.
+    /// The worker is moving connectors between workers and wants the request to be repeated.
     #[error("failed to {attempt} at {url}: the workers were still rebalancing; raise --timeout")]
     Rebalancing { attempt: String, url: String },
-    /// It does not know the connector.
+    /// The worker does not know the connector.
     #[error("failed to {attempt} at {url}: there is no such connector")]
     NotFound { attempt: String, url: String },
-    /// It refuses.
+    /// The worker rejected the request.
     #[error("failed to {attempt} at {url}: {message}{}", remedy(message))]
     Refused { attempt: String, url: String, message: String },
 }
 
-/// How a connector is.
+/// The state of a connector.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum ConnectorState {
-    /// Not all of it runs yet.
+    /// ConnectorPart of it is not running yet.
     Starting,
-    /// It and its tasks run.
+    /// It and its tasks are running.
     Running,
-    /// It has failed, for this reason.
+    /// It failed, for this reason.
     Failed(String),
 }
 
-/// A worker, by its REST address. Clones share its connections.
+/// A worker's REST API. Clones share its connections.
 #[derive(Clone)]
 pub(crate) struct Worker {
     agent: Agent,
@@ -68,41 +69,41 @@ struct Refusal {
 
 #[derive(Deserialize)]
 struct Status {
-    connector: Part,
-    tasks: Vec<Part>,
+    connector: ConnectorPart,
+    tasks: Vec<ConnectorPart>,
 }
 
 /// The connector or one of its tasks.
 #[derive(Deserialize)]
-struct Part {
+struct ConnectorPart {
     state: String,
     #[serde(default)]
     trace: String,
 }
 
 impl Worker {
-    /// The worker at `url`; each of its answers may take as long as `timeout`.
+    /// A worker at `url`; each of its responses may take as long as `timeout`.
     pub(crate) fn new(url: &str, timeout: Duration) -> Result<Self, UsageError> {
         let refused =
             |problem: &str, remedy: &str| Err(UsageError::new("--connect-url", problem, remedy));
         let host = url.strip_prefix("http://").and_then(|rest| rest.split('/').next());
-        // Addresses are recorded and shown, which a password must not be.
+        // Addresses are recorded and shown, and must not contain a password.
         if host.is_some_and(|host| host.contains('@')) {
-            return refused("holds a user name", "name an address that needs none");
+            return refused("contains a user name", "use an address without one");
         }
         let checked = host.map(|host| address::check_authority(host, PORT));
         let is_address = host.is_some_and(|host| host.parse::<Authority>().is_ok());
-        // An IPv6 address without brackets is no authority, but it is clear what it is to be.
+        // An IPv6 address without brackets is not a valid authority, but the intention is clear.
         if let Some(Err(error)) = checked.filter(|_| is_address || url.contains("::")) {
             return refused(&error.problem, &error.remedy);
         }
         if !is_address {
-            return refused("not an http address", "write it as in http://127.0.0.1:8083");
+            return refused("not an http address", "use the form http://127.0.0.1:8083");
         }
         Ok(Self { agent: agent(timeout), url: url.trim_end_matches('/').to_owned() })
     }
 
-    /// The same, whose answers may take as long as `timeout`.
+    /// The same worker with another timeout.
     pub(crate) fn within(&self, timeout: Duration) -> Self {
         Self { agent: agent(timeout), url: self.url.clone() }
     }
@@ -112,7 +113,7 @@ impl Worker {
         &self.url
     }
 
-    /// The version of Kafka Connect that it runs.
+    /// The worker's version of Kafka Connect.
     pub(crate) fn version(&self) -> Result<String, ConnectError> {
         let attempt = "ask Kafka Connect for its version";
         let mut answer = self.checked(attempt, self.agent.get(&self.url).call())?;
@@ -120,14 +121,14 @@ impl Worker {
         Ok(root.version)
     }
 
-    /// Creates the connector, or gives it this configuration.
+    /// Creates the connector, or updates its configuration.
     pub(crate) fn put(&self, name: &str, config: &ConnectorConfig) -> Result<(), ConnectError> {
         let url = format!("{}/connectors/{name}/config", self.url);
         let attempt = format!("create connector {name}");
         self.checked(&attempt, self.agent.put(url).send_json(config)).map(drop)
     }
 
-    /// How the connector is.
+    /// The connector's state.
     pub(crate) fn state(&self, name: &str) -> Result<ConnectorState, ConnectError> {
         let url = format!("{}/connectors/{name}/status", self.url);
         let attempt = format!("ask for the state of connector {name}");
@@ -206,7 +207,7 @@ impl Status {
     }
 }
 
-/// The innermost cause in a Java stack trace, which says most.
+/// The innermost cause in a Java stack trace, which is the most specific.
 fn reason(trace: &str) -> String {
     let first = trace.lines().next().unwrap_or_default();
     let cause = trace.lines().filter_map(|line| line.strip_prefix("Caused by: ")).next_back();
@@ -216,7 +217,7 @@ fn reason(trace: &str) -> String {
     }
 }
 
-/// What to do about a refusal, where it is known.
+/// The remedy for a rejection, if known.
 fn remedy(message: &str) -> &'static str {
     if message.contains("Failed to find any class") {
         "; add Kafka's connect-file jar to the plugin.path or the class path of the worker"
@@ -234,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn a_connector_runs_when_all_of_it_runs() {
+    fn connectors_run_once_all_parts_run() {
         let running = r#"{"name": "c", "connector": {"state": "RUNNING", "worker_id": "w:1"},
             "tasks": [{"id": 0, "state": "RUNNING", "worker_id": "w:1"}], "type": "source"}"#;
         assert_eq!(state(running), ConnectorState::Running);
@@ -245,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failed_task_is_told_by_its_innermost_cause() {
+    fn failed_tasks_report_the_innermost_cause() {
         let status = |trace: &str| {
             let trace = serde_json::to_string(trace).expect("text");
             state(&format!(
@@ -260,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn only_plain_addresses_are_taken_and_passwords_not_repeated() {
+    fn invalid_addresses_are_refused_without_passwords() {
         let worker = |url| Worker::new(url, Duration::from_secs(1)).map(|worker| worker.url);
         assert_eq!(worker("http://[::1]:8083/").as_deref(), Ok("http://[::1]:8083"));
         assert_eq!(worker("http://c.example/rest").as_deref(), Ok("http://c.example/rest"));
@@ -272,7 +273,7 @@ mod tests {
             ("http://h:95566", "use a port from 1 to 65535"),
             ("http://h:0/rest", "use a port from 1 to 65535"),
             ("http://h:/", "use a port from 1 to 65535"),
-            ("http://::1:8083", "write it as in [::1]:8083"),
+            ("http://::1:8083", "write it as [::1]:8083"),
             ("http://300.1.1.1:8083", "not an IPv4 address"),
         ] {
             let error = worker(wrong).expect_err(wrong).to_string();

@@ -9,19 +9,19 @@ use bench_core::message::RunId;
 
 use crate::connect::{ConnectError, ConnectorConfig, ConnectorState, Worker};
 
-/// How often the worker is asked whether something has happened.
+/// Time between polls of the worker.
 const POLL: Duration = Duration::from_millis(100);
 
-/// How long a worker has, after an interrupt, to answer whether it has created a connector: one that
-/// it creates later would stay.
+/// After an interrupt, how long a worker may take to report whether it created a connector: one
+/// created later would be left behind.
 const CREATE_AFTER_INTERRUPT: Duration = Duration::from_secs(2);
 
-/// How long deleting the connectors may take after an interrupt.
+/// After an interrupt, how long deleting the connectors may take.
 const DELETE_AFTER_INTERRUPT: Duration = Duration::from_secs(5);
 
 const WAITING: &str = "waiting for Kafka Connect";
 
-/// What both connectors need to know.
+/// The settings of both connectors.
 pub(crate) struct Setup<'a> {
     pub(crate) run: RunId,
     pub(crate) topic: &'a str,
@@ -43,7 +43,7 @@ pub(crate) struct Connectors<'a> {
 }
 
 impl<'a> Connectors<'a> {
-    /// Creates source and sink and waits until both run.
+    /// Creates source and sink and waits until both are running.
     pub(crate) fn create(
         worker: &'a Worker,
         setup: &Setup<'_>,
@@ -52,7 +52,7 @@ impl<'a> Connectors<'a> {
         let Setup { keep, timeout, .. } = *setup;
         let shutdown = shutdown.clone();
         let mut connectors = Self { worker, names: Vec::new(), keep, timeout, shutdown };
-        // The source first, so that it is the one that creates a missing topic.
+        // The source first, so that it creates a missing topic.
         for (end, config) in [("source", setup.source_config()), ("sink", setup.sink_config())] {
             let name = format!("connect-pipeline-{}-{end}", setup.run);
             connectors.add(&name, &config)?;
@@ -62,7 +62,7 @@ impl<'a> Connectors<'a> {
 
     fn add(&mut self, name: &str, config: &ConnectorConfig) -> Result<()> {
         let deadline = Instant::now() + self.timeout;
-        // Noted first: a request without an answer may have created it all the same.
+        // Recorded first: a request without a response may have created it anyway.
         self.names.push(name.to_owned());
         let put = || {
             let (worker, name, config) = (self.worker.clone(), name.to_owned(), config.clone());
@@ -79,8 +79,8 @@ impl<'a> Connectors<'a> {
             self.check()?;
             ensure!(
                 Instant::now() < deadline,
-                "connector {name} at {} did not run within {:?}; see the worker's log, or raise \
-                 --timeout",
+                "connector {name} at {} was not running within {:?}; see the worker's log, or \
+                 raise --timeout",
                 self.worker.url(),
                 self.timeout
             );
@@ -89,7 +89,7 @@ impl<'a> Connectors<'a> {
         Ok(())
     }
 
-    /// Asks the worker something, and no longer waits for its answer after an interrupt.
+    /// Sends the worker a request, and stops waiting for the response after an interrupt.
     fn ask<T: Send + 'static>(
         &self,
         call: impl FnOnce(&Worker) -> T + Send + 'static,
@@ -103,21 +103,21 @@ impl<'a> Connectors<'a> {
         Ok(self.ask(move |worker| worker.state(&name))??)
     }
 
-    /// An error when one of the connectors has failed.
+    /// The error if one of the connectors has failed.
     pub(crate) fn check(&self) -> Result<()> {
         for name in &self.names {
             if let ConnectorState::Failed(reason) = self.state(name)? {
-                bail!("connector {name} at {} has failed: {reason}", self.worker.url());
+                bail!("connector {name} at {} failed: {reason}", self.worker.url());
             }
         }
         Ok(())
     }
 
-    /// Deletes a connector, for which the worker has until `deadline`.
+    /// Deletes a connector; the worker has until `deadline`.
     fn delete(&self, name: &str, deadline: Instant) -> Result<(), ConnectError> {
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
-            // Nothing is sent with no time at all.
+            // A request needs some time, even after the deadline.
             match self.worker.within(left.max(POLL)).delete(name) {
                 Err(ConnectError::Rebalancing { .. }) if Instant::now() < deadline => {
                     std::thread::sleep(POLL);
@@ -135,7 +135,7 @@ impl Drop for Connectors<'_> {
             tracing::info!("kept connectors {}", self.names.join(" and "));
             return;
         }
-        // After an interrupt, do not wait long for a worker that does not answer.
+        // After an interrupt, do not wait long for a worker that does not respond.
         let is_interrupted = self.shutdown.is_requested();
         let after_interrupt = Instant::now() + DELETE_AFTER_INTERRUPT;
         for name in &self.names {
@@ -159,7 +159,8 @@ impl Setup<'_> {
             ("connector.class", "org.apache.kafka.connect.file.FileStreamSourceConnector".into()),
             ("file", self.source.display().to_string()),
             ("topic", self.topic.to_owned()),
-            // A file is one stream: one partition keeps its order. Replicas are the brokers' choice.
+            // A file is one stream, and one partition keeps its order. The brokers choose the
+            // replicas.
             ("topic.creation.default.partitions", "1".to_owned()),
             ("topic.creation.default.replication.factor", "-1".to_owned()),
         ];
@@ -175,7 +176,7 @@ impl Setup<'_> {
     }
 }
 
-/// `own` settings, and those that both connectors have: JSON envelopes with schema and payload,
+/// The given settings and those of both connectors: JSON envelopes with schema and payload,
 /// whatever the worker's own converters are.
 fn config(own: impl IntoIterator<Item = (&'static str, String)>) -> ConnectorConfig {
     let converter = "org.apache.kafka.connect.json.JsonConverter";
@@ -190,7 +191,7 @@ fn config(own: impl IntoIterator<Item = (&'static str, String)>) -> ConnectorCon
 }
 
 fn pause(shutdown: &Shutdown) -> Result<()> {
-    ensure!(!shutdown.is_requested(), Interrupted("the connectors started"));
+    ensure!(!shutdown.is_requested(), Interrupted("starting the connectors"));
     std::thread::sleep(POLL);
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! The line that goes ahead of a run, to see that the connectors carry lines.
+//! A line sent before a run, to check that the connectors pass lines on.
 
 use std::time::{Duration, Instant};
 
@@ -12,12 +12,12 @@ use bench_files::{LinePublisher, LineReceiver};
 
 use crate::connectors::Connectors;
 
-/// How long to wait before the connectors are looked after again.
+/// Time between checks of the connectors.
 const POLL: Duration = Duration::from_millis(200);
 
 /// A line that was appended to the source.
 ///
-/// It carries the id of no run, so that whoever reads the topic later takes it for foreign.
+/// Its run id belongs to no run, so that later readers of the topic take it for a foreign message.
 pub(crate) struct FirstLine(RunId);
 
 impl FirstLine {
@@ -37,8 +37,8 @@ impl FirstLine {
         Ok(Self(own))
     }
 
-    /// Waits until the line has appeared in the sink, behind everything that the topic held before:
-    /// a new sink connector begins there. `timeout` is the longest time in which nothing comes.
+    /// Waits until the line has appeared in the sink, after everything that the topic held before,
+    /// where a new sink connector starts. `timeout` limits the time without any line.
     pub(crate) fn await_arrival(
         &self,
         receiver: &mut LineReceiver,
@@ -58,13 +58,12 @@ impl FirstLine {
                 deadline = Instant::now() + timeout;
                 continue;
             }
-            ensure!(!shutdown.is_requested(), Interrupted("the first line was on its way"));
+            ensure!(!shutdown.is_requested(), Interrupted("waiting for the first line"));
             connectors.check()?;
             ensure!(
                 Instant::now() < deadline,
-                "the first line did not come through within {timeout:?}: see that the Kafka \
-                 Connect worker reaches its brokers and shares this file system, or raise \
-                 --timeout"
+                "the first line did not arrive within {timeout:?}; check that the Kafka Connect \
+                 worker reaches its brokers and shares this file system, or raise --timeout"
             );
         }
         Ok(())

@@ -1,4 +1,5 @@
-//! Measures a pipeline from file to file, as Kafka Connect builds them.
+//! Measures a pipeline from file to file: Kafka Connect's file source and file sink around a topic,
+//! or any other program that passes lines on.
 
 mod connect;
 mod connectors;

@@ -1,4 +1,4 @@
-//! A run: the two ends of the pipeline, what carries lines between them, and the measurement.
+//! A run: the two ends of the pipeline, what passes lines on between them, and the measurement.
 
 use std::path::{Path, PathBuf};
 
@@ -17,23 +17,23 @@ use crate::connectors::{Connectors, Setup};
 use crate::first_line::FirstLine;
 use crate::options::{Options, Pipeline};
 
-/// The amount by default.
+/// The default amount.
 const AMOUNT_DEFAULT: Amount = Amount::Messages(1_000);
 
-/// Lines that are written at once.
+/// Limit on lines written at once.
 const BATCH_MAX: u32 = 256;
 
 /// How long overdue lines are still written after the end of the schedule.
 const GRACE_NS: u64 = 10_000_000_000;
 
-/// What all latencies through Kafka Connect's file source have in them.
+/// The part of every latency that comes from Kafka Connect's file source.
 const SOURCE_SLEEPS: &str = "Kafka Connect's file source sleeps for a second whenever it has \
                              found nothing new: up to 1 s of each latency is that sleep";
 
-/// Lines that the file source passes on at once unless it is told otherwise.
+/// The file source's default batch, in lines.
 const SOURCE_BATCH_DEFAULT: u32 = 2_000;
 
-/// Measures the pipeline that the options name.
+/// Measures the pipeline set by the options.
 pub(crate) fn measure(options: &Options, invocation: &Invocation) -> Result<Exit> {
     let workload = options.workload()?;
     let interval_ns = options.run.interval_ns()?;
@@ -56,7 +56,7 @@ pub(crate) fn measure(options: &Options, invocation: &Invocation) -> Result<Exit
             ..Measurement::new(builder.plan(interval_ns), publishers, receivers)
         })
     });
-    // A failed connector explains missing lines.
+    // The likely reason if lines are missing.
     if let Some(Err(error)) = connectors.as_ref().map(Connectors::check)
         && !error.is::<Interrupted>()
     {
@@ -65,10 +65,10 @@ pub(crate) fn measure(options: &Options, invocation: &Invocation) -> Result<Exit
     exit
 }
 
-/// What the reader of the figures must know about Kafka Connect's file source.
+/// Warnings about Kafka Connect's file source for readers of the figures.
 fn source_warnings(options: &Options) -> Vec<String> {
     let batch = options.source_batch.unwrap_or(SOURCE_BATCH_DEFAULT);
-    // Less than a full batch comes together within one sleep.
+    // Fewer lines than a full batch are sent together within one sleep.
     let fills_batches = options.workload.rate.is_none_or(|per_s| per_s >= f64::from(batch));
     let withholds = fills_batches.then(|| {
         format!(
@@ -79,7 +79,7 @@ fn source_warnings(options: &Options) -> Vec<String> {
     std::iter::once(SOURCE_SLEEPS.to_owned()).chain(withholds).collect()
 }
 
-/// The service as the result names it.
+/// The service, as recorded in the result.
 fn service(options: &Options, worker: Option<&Worker>, shutdown: &Shutdown) -> Result<ServiceInfo> {
     let Some(worker) = worker else {
         let file = |path: &Option<PathBuf>| path.clone().unwrap_or_default().display().to_string();
@@ -108,7 +108,7 @@ struct Ends {
     receiver: LineReceiver,
 }
 
-/// What a pipeline and its measurement are built from.
+/// The parts of a pipeline and its measurement.
 struct Builder<'a> {
     options: &'a Options,
     workload: &'a Workload,
@@ -118,8 +118,8 @@ struct Builder<'a> {
 }
 
 impl<'a> Builder<'a> {
-    /// Opens both ends, and connects them where that is this tool's task. Files that are not named
-    /// lie in the result `folder`.
+    /// Opens both ends, and creates the connectors if this tool should. Files without a path are
+    /// created in the result `folder`.
     fn pipeline(
         &self,
         folder: &Path,
@@ -152,7 +152,7 @@ impl<'a> Builder<'a> {
             limit: workload.limit(AMOUNT_DEFAULT),
             messages: workload.messages.clone(),
             timeline: workload.timeline(self.clock, interval_ns),
-            // Every write is answered before the next one.
+            // Every write completes before the next one.
             in_flight_max: 2 * BATCH_MAX,
             batch_max: BATCH_MAX as usize,
             grace_ns: GRACE_NS,
@@ -165,7 +165,7 @@ impl<'a> Builder<'a> {
     }
 }
 
-/// The path as another process understands it.
+/// The path in a form that another process understands.
 fn absolute(path: &Path) -> Result<PathBuf> {
     std::path::absolute(path).with_context(|| format!("failed to resolve {}", path.display()))
 }

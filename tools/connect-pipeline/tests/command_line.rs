@@ -1,4 +1,4 @@
-//! What the tool makes of its command line, the mistakes on it above all.
+//! The command line, mainly mistakes in it.
 
 use bench_testing::Silent;
 use bench_testing::tool::{Place, Said};
@@ -6,23 +6,23 @@ use bench_testing::tool::{Place, Said};
 const TOOL: &str = env!("CARGO_BIN_EXE_connect-pipeline");
 
 #[test]
-fn mistakes_are_one_line_with_option_and_remedy_and_create_nothing() {
+fn mistakes_name_option_and_remedy() {
     let url = "--connect-url http://127.0.0.1:1";
     for (args, option, remedy) in [
-        ("", "--connect-url: no pipeline is named", "--source and --sink"),
-        ("--source a", "--connect-url: no pipeline is named", "CONNECT_URL"),
-        ("--source a --sink a", "--sink: is the source too", "the file at the other end"),
+        ("", "--connect-url: no pipeline is set", "--source and --sink"),
+        ("--source a", "--connect-url: no pipeline is set", "CONNECT_URL"),
+        ("--source a --sink a", "--sink: is also the source", "the file at the other end"),
         ("--source a --sink b --keep-connectors", "--keep-connectors: ", "add --connect-url"),
-        ("--source a --sink b --format binary", "--format: ", "leave the option out"),
-        ("--source a --sink b --format raw", "--format: ", "leave the option out"),
-        ("--source a --sink b --key uniform:3", "--key: ", "leave the option out"),
+        ("--source a --sink b --format binary", "--format: ", "remove it"),
+        ("--source a --sink b --format raw", "--format: ", "remove it"),
+        ("--source a --sink b --key uniform:3", "--key: ", "remove it"),
         ("--source a --sink b -r 100", "--record-size: ", "the smallest size is 217 bytes"),
         ("--source a --sink b --interval 1ms", "--interval: ", "at least 10ms"),
         ("--connect-url localhost:8083", "--connect-url: ", "http://127.0.0.1:8083"),
-        ("--connect-url http://u:secret@h:1", "--connect-url: ", "an address that needs none"),
+        ("--connect-url http://u:secret@h:1", "--connect-url: ", "use an address without one"),
         ("--connect-url http://127.0.0.1:95566", "--connect-url: ", "from 1 to 65535"),
         ("--connect-url http://::1:8083", "--connect-url: ", "[::1]:8083"),
-        (&format!("{url} --timeout 0s"), "--timeout: ", "as in 30s"),
+        (&format!("{url} --timeout 0s"), "--timeout: ", "such as 30s"),
         (&format!("{url} --source-batch 0"), "--source-batch", "1.."),
     ] {
         let place = Place::new(TOOL);
@@ -37,7 +37,7 @@ fn mistakes_are_one_line_with_option_and_remedy_and_create_nothing() {
 }
 
 #[test]
-fn there_is_no_embedded_worker() {
+fn embedded_workers_are_refused() {
     let place = Place::new(TOOL);
     let mut command = place.command("--rate 10");
     command.env("BENCH_SERVICES", "embedded").env("CONNECT_URL", "http://127.0.0.1:1");
@@ -49,17 +49,17 @@ fn there_is_no_embedded_worker() {
 }
 
 #[test]
-fn no_worker_is_a_failure_that_names_the_address_and_creates_nothing() {
+fn unreachable_workers_are_named() {
     let place = Place::new(TOOL);
     let said = place.run("--connect-url http://127.0.0.1:1 --rate 10 --timeout 5s");
     assert_eq!((said.code, said.stdout.as_str()), (1, ""), "{said:?}");
     assert!(said.stderr.contains("at http://127.0.0.1:1: "), "{said:?}");
-    assert!(said.stderr.contains("see that a worker listens at --connect-url"), "{said:?}");
+    assert!(said.stderr.contains("check that a worker listens at --connect-url"), "{said:?}");
     assert!(place.entries().is_empty());
 }
 
 #[test]
-fn an_interrupt_while_connecting_ends_at_once() {
+fn interrupts_end_connecting_at_once() {
     let place = Place::new(TOOL);
     let silent = Silent::new();
     let args = format!("--connect-url {} --timeout 1h", silent.url());
@@ -71,7 +71,7 @@ fn an_interrupt_while_connecting_ends_at_once() {
 }
 
 #[test]
-fn a_driver_learns_the_options_and_their_own_defaults() {
+fn generated_options_list_defaults() {
     let place = Place::new(TOOL);
     let said = place.run("--generate options");
     assert_eq!(said.code, 0, "{said:?}");
@@ -81,7 +81,7 @@ fn a_driver_learns_the_options_and_their_own_defaults() {
         let option = options.iter().find(|option| option["name"] == name);
         option.unwrap_or_else(|| panic!("no {name}"))["default"].clone()
     };
-    // By this name a driver knows that a run needs Kafka Connect.
+    // This option tells run-suite that a run needs Kafka Connect.
     assert_eq!(default("connect-url"), serde_json::Value::Null);
     assert_eq!((default("format"), default("record-size")), ("json".into(), "300".into()));
     assert_eq!(default("topic"), "connect-test");

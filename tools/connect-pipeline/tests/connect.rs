@@ -1,4 +1,4 @@
-//! Runs through a real Kafka Connect worker, started for the test; says so where it cannot be.
+//! Runs through a real Kafka Connect worker, started for the test; prints why if it cannot be.
 
 use bench_core::results::{ServiceOrigin, Status};
 use bench_services::local::{Service, StackOptions};
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 const TOOL: &str = env!("CARGO_BIN_EXE_connect-pipeline");
 
-/// A worker that the tests share. Their topics and connectors have names of their own.
+/// A worker shared by the tests. Their topics and connectors have distinct names.
 struct Connect(TestStack);
 
 impl Connect {
@@ -35,7 +35,7 @@ impl Connect {
         answer.body_mut().read_json().expect("JSON")
     }
 
-    /// The connectors of this tool that work on files of this place.
+    /// The connectors of this tool for files in this place.
     fn connectors(&self, place: &Place) -> Vec<(String, Value)> {
         let folder = place.path().display().to_string();
         let all = self.get("/connectors?expand=info");
@@ -53,9 +53,9 @@ impl Connect {
 }
 
 #[test]
-fn every_line_arrives_and_the_connectors_go() {
+fn lines_arrive_and_connectors_are_deleted() {
     let Some(connect) = Connect::for_test("lines through Kafka Connect") else { return };
-    // The second run finds the first one's lines on the topic.
+    // The second run finds the first run's lines on the topic.
     for _ in 0..2 {
         let place = Place::new(TOOL);
         let said = connect.run(&place, "--topic every-line --rate 200/s --duration 3s");
@@ -70,7 +70,7 @@ fn every_line_arrives_and_the_connectors_go() {
         assert!(document.warnings.iter().any(|warning| warning.contains("sleeps for a second")));
         let summary = document.summary.expect("figures");
         let audit = summary.audit.expect("an audit");
-        assert_eq!(summary.produced.expect("it sent").acked, audit.received);
+        assert_eq!(summary.produced.expect("a producer").acked, audit.received);
         assert_eq!((audit.lost, audit.duplicated, audit.reordered), (0, 0, 0));
         assert_eq!((audit.corrupt, audit.foreign), (0, 0), "the topic's past is not counted");
         let latency = summary.end_to_end_latency.expect("measured");
@@ -80,7 +80,7 @@ fn every_line_arrives_and_the_connectors_go() {
 }
 
 #[test]
-fn connectors_are_kept_when_asked_for() {
+fn connectors_are_kept_on_request() {
     let Some(connect) = Connect::for_test("keeping connectors") else { return };
     let place = Place::new(TOOL);
     let args = "--topic kept --rate 10/s -n 5 --keep-connectors --source-batch 700";
@@ -99,9 +99,9 @@ fn connectors_are_kept_when_asked_for() {
 }
 
 #[test]
-fn an_interrupt_at_any_time_deletes_the_connectors() {
+fn interrupts_delete_the_connectors() {
     let Some(connect) = Connect::for_test("interrupting a pipeline") else { return };
-    // While the connectors start, and while lines are on their way.
+    // While the connectors start, and while lines are in flight.
     for sink_has_lines in [false, true] {
         let place = Place::new(TOOL);
         let args = "--topic interrupted --rate 50/s --duration 60s";
@@ -125,7 +125,7 @@ fn an_interrupt_at_any_time_deletes_the_connectors() {
 }
 
 #[test]
-fn a_connector_that_fails_is_an_error_with_its_cause() {
+fn failed_connectors_are_reported_with_cause() {
     let Some(connect) = Connect::for_test("a failing connector") else { return };
     let place = Place::new(TOOL);
     std::fs::write(place.path().join("text.txt"), "no envelope\n").expect("written");
@@ -143,7 +143,7 @@ fn a_connector_that_fails_is_an_error_with_its_cause() {
 
     let said = connect.run(&place, "--topic no-envelopes --rate 10/s -n 5");
     assert_eq!((said.code, said.stdout.as_str()), (1, ""), "{said:?}");
-    assert!(said.stderr.contains("-sink at http://") && said.stderr.contains("has failed: "));
+    assert!(said.stderr.contains("-sink at http://") && said.stderr.contains("failed: "));
     assert!(said.stderr.contains("Unrecognized token 'no'"), "{said:?}");
     assert_eq!(place.document("results").status, Status::Failed);
     assert!(connect.connectors(&place).is_empty());

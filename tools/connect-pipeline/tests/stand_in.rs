@@ -1,5 +1,5 @@
-//! Pipelines that are known to be at fault: a thread of the test carries the lines, and loses,
-//! repeats, swaps and damages some. The audit must count exactly these.
+//! Faulty pipelines: a thread of the test passes lines on and loses, repeats, swaps and damages
+//! some. The audit must count exactly these.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -18,15 +18,15 @@ const TOOL: &str = env!("CARGO_BIN_EXE_connect-pipeline");
 
 const RUN: &str = "--source source.txt --sink sink.txt -n 500 --rate 1k/s --drain-timeout 2s";
 
-/// A pipeline until it is dropped.
+/// A pipeline that runs until it is dropped.
 struct Pipeline {
     ended: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Pipeline {
-    /// Carries lines from source to sink. `carry` gets the number of the line, from 0, with its
-    /// text, and says what becomes of it.
+    /// Passes lines from source to sink. `carry` gets the number of each line, from 0, and its
+    /// text, and returns what to write.
     fn start(place: &Place, carry: impl FnMut(usize, &str) -> String + Send + 'static) -> Self {
         let (source, sink) = (place.path().join("source.txt"), place.path().join("sink.txt"));
         let ended = Arc::new(AtomicBool::new(false));
@@ -77,7 +77,7 @@ fn audit(place: &Place) -> AuditSummary {
     place.document("results").summary.expect("figures").audit.expect("an audit")
 }
 
-/// Runs the tool on a pipeline that does `carry`.
+/// Runs the tool on a pipeline that uses `carry`.
 fn run(carry: impl FnMut(usize, &str) -> String + Send + 'static) -> (Place, Said) {
     let place = Place::new(TOOL);
     let pipeline = Pipeline::start(&place, carry);
@@ -87,7 +87,7 @@ fn run(carry: impl FnMut(usize, &str) -> String + Send + 'static) -> (Place, Sai
 }
 
 #[test]
-fn a_faithful_pipeline_is_valid() {
+fn faithful_pipelines_are_valid() {
     let (place, said) = run(|_, line| whole(line));
     assert_eq!(said.code, 0, "{said:?}");
     let document = place.document("results");
@@ -96,7 +96,7 @@ fn a_faithful_pipeline_is_valid() {
     assert_eq!((service.name.as_str(), service.origin), ("pipeline", ServiceOrigin::External));
     assert_eq!(service.address, "source.txt to sink.txt");
     let summary = document.summary.expect("figures");
-    assert_eq!(summary.produced.expect("it sent").acked, 500);
+    assert_eq!(summary.produced.expect("a producer").acked, 500);
     assert_eq!(summary.end_to_end_latency.expect("measured").count, 500);
     let audit = summary.audit.expect("an audit");
     assert_eq!((audit.received, audit.lost, audit.duplicated), (500, 0, 0));
@@ -104,7 +104,7 @@ fn a_faithful_pipeline_is_valid() {
 }
 
 #[test]
-fn what_was_in_the_files_before_does_not_count() {
+fn existing_lines_do_not_count() {
     let place = Place::new(TOOL);
     std::fs::write(place.path().join("source.txt"), "carried already\n").expect("written");
     std::fs::write(place.path().join("sink.txt"), "carried already\n").expect("written");
@@ -119,17 +119,19 @@ fn what_was_in_the_files_before_does_not_count() {
 }
 
 #[test]
-fn a_source_that_ends_within_a_line_is_refused() {
+fn sources_ending_mid_line_are_refused() {
     let place = Place::new(TOOL);
     std::fs::write(place.path().join("source.txt"), "half a line").expect("written");
     let said = place.run(RUN);
     assert_eq!(said.code, 1, "{said:?}");
-    assert!(said.stderr.contains("--source: ") && said.stderr.contains("ends within a line"));
+    assert!(
+        said.stderr.contains("--source: ") && said.stderr.contains("ends in the middle of a line")
+    );
     assert_eq!(place.document("results").status, Status::Failed);
 }
 
 #[test]
-fn lost_lines_are_counted_and_named() {
+fn lost_lines_are_counted_and_reported() {
     let (place, said) = run(|number, line| match number {
         100 | 101 | 499 => String::new(),
         _ => whole(line),
@@ -164,7 +166,7 @@ fn repeated_and_swapped_lines_are_counted() {
 }
 
 #[test]
-fn damaged_lines_are_counted_and_count_as_lost() {
+fn damaged_lines_are_counted_as_lost_too() {
     let (place, said) = run(|number, line| match number {
         7 => whole(&line.replace(r#""sequence":7,"#, r#""sequence":8,"#)),
         8 => whole("not a message") + &whole(line),
@@ -177,7 +179,7 @@ fn damaged_lines_are_counted_and_count_as_lost() {
 }
 
 #[test]
-fn an_interrupted_run_is_finished_in_order_and_marked_incomplete() {
+fn interrupted_runs_are_marked_incomplete() {
     let place = Place::new(TOOL);
     let _pipeline = Pipeline::start(&place, |_, line| whole(line));
     let args = "--source source.txt --sink sink.txt --rate 1k/s --duration 60s";
@@ -193,14 +195,14 @@ fn an_interrupted_run_is_finished_in_order_and_marked_incomplete() {
 }
 
 #[test]
-fn a_sink_that_is_truncated_fails_the_run() {
+fn truncated_sinks_fail_the_run() {
     let place = Place::new(TOOL);
     let sink = place.path().join("sink.txt");
     let (said, document) = {
         let _pipeline = Pipeline::start(&place, move |number, line| {
             if number == 250 {
                 std::fs::File::create(&sink).expect("truncated");
-                // Long enough for the tool to see it.
+                // Long enough for the tool to notice.
                 std::thread::sleep(Duration::from_millis(200));
                 return String::new();
             }

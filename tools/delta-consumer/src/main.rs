@@ -17,7 +17,7 @@ use bench_delta::DeltaError;
 
 use options::Options;
 
-/// Answers of the service are taken apart into many pieces.
+/// Responses of the service are split into many small allocations.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

@@ -21,15 +21,15 @@ Examples:
   delta-consumer --lake-path s3://bucket/books --query price --group-by author
   delta-consumer --lake-path t --output-path 10000.csv --expected-messages 600000 \\
                  --log-frequency 10000 --s3-backend minio --autocommit-duration-ms 1000
-                                                            as the script that this replaces
+                                                            as in the earlier script
 
 Exit codes: 0 good; 1 failed; 2 bad usage; 3 the run is INVALID (loss, corruption); 130 interrupted.";
 
 /// Measure following a Delta Lake table: latency, throughput and an audit of every message
 ///
-/// Reads the table's log version by version, and the data files that each version adds, from
-/// whomever: only a column `value` is needed. With --query it computes statistics over a field of JSON
-/// records instead.
+/// Reads the table's log version by version, and the data files that each version adds, whoever
+/// wrote them: the table only needs a column `value`. With --query, computes statistics over a
+/// field of JSON records instead.
 #[derive(Parser)]
 #[command(name = "delta-consumer", version, after_help = EXAMPLES)]
 #[command(mut_arg("query", |query| query.conflicts_with_all(["exactly_once", "output_path"])))]
@@ -62,24 +62,23 @@ pub(crate) struct Options {
     pub(crate) generate: GenerateArgs,
 }
 
-/// What is read, and how.
+/// What to read, and how.
 #[derive(Args)]
 #[command(next_help_heading = "Reading")]
 pub(crate) struct ReadingArgs {
     /// Where to begin: beginning, end, version:N, timestamp:TIME
     ///
-    /// A version is read whole, whatever is in it, and so are those after it. It has to be there; with
-    /// --follow or --expected it may be the next one to come, and `end` is only for these. TIME is
-    /// that of the commit, as in 2026-11-21T14:00:00Z, or in seconds since 1970, and not in the
-    /// future.
+    /// A version is read whole, and so are later ones. It must exist; with --follow or --expected
+    /// it may be the next one, and `end` needs one of these options. TIME is that of the commit,
+    /// such as 2026-11-21T14:00:00Z or seconds since 1970, and not in the future.
     #[arg(long, value_name = "WHERE", default_value = "beginning", value_parser = parse_start)]
     pub(crate) from: TableStart,
 
-    /// Time between two looks for the next version [default: 10ms]
+    /// Time between polls for the next version [default: 10ms]
     #[arg(long, value_name = "TIME", value_parser = quantity::parse_duration)]
     pub(crate) poll_interval: Option<Duration>,
 
-    /// The producer's commit interval in milliseconds: the table is looked at 20 times as often
+    /// The producer's commit interval in milliseconds: the table is polled 20 times as often
     #[arg(
         long,
         value_name = "MS",
@@ -89,7 +88,7 @@ pub(crate) struct ReadingArgs {
     )]
     pub(crate) autocommit_duration_ms: Option<u64>,
 
-    /// Most bytes of data files that are fetched before they are taken in
+    /// Read-ahead limit, bytes
     #[arg(
         long,
         value_name = "SIZE",
@@ -98,23 +97,24 @@ pub(crate) struct ReadingArgs {
     )]
     pub(crate) read_ahead: u64,
 
-    /// Time to wait for a table that is not there yet [default: 0s; 30s with --expected or --follow]
+    /// Time to wait for a table that does not exist yet [default: 0s; 30s with --expected or
+    /// --follow]
     #[arg(long, value_name = "TIME", value_parser = quantity::parse_duration)]
     pub(crate) wait_for_table: Option<Duration>,
 }
 
-/// Latency window by window, in a file of its own.
+/// Latency per window, in a separate file.
 #[derive(Args)]
 #[command(next_help_heading = "Results")]
 pub(crate) struct WindowArgs {
-    /// CSV file of latency percentiles: a row for each window, of that window alone
+    /// CSV file of latency percentiles: one row per window, for that window alone
     #[arg(long, value_name = "FILE", alias = "output_path")]
     pub(crate) output_path: Option<PathBuf>,
 
-    /// The window: a time, or a number of messages [default: 1s]
+    /// Length of a window: a time, or a number of messages [default: 1s]
     ///
-    /// A time is written with its unit (10s, 500ms); a number alone is one of messages. Windows end
-    /// with an interval of the result folder, which --interval sets.
+    /// A time needs a unit (10s, 500ms); a plain number counts messages. Windows end with an
+    /// interval of the result folder, which --interval sets.
     #[arg(long, value_name = "WINDOW", alias = "log_frequency", requires = "output_path", value_parser = parse_window)]
     pub(crate) log_frequency: Option<WindowLength>,
 }

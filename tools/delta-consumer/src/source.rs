@@ -1,4 +1,4 @@
-//! The table that is followed.
+//! The table to follow.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -9,36 +9,36 @@ use bench_cli::{Interrupted, Shutdown, UsageError, Waiting};
 use bench_core::clock::SystemClock;
 use bench_core::counts::Counts;
 use bench_core::results::{RunDocument, RunFolder, ServiceInfo, ServiceOrigin};
-use bench_delta::receive::{DeltaReceiver, FollowConfig, FollowError, TableStart, YetToCome};
+use bench_delta::receive::{DeltaReceiver, FollowConfig, FollowError, FollowMode, TableStart};
 use bench_delta::{Access, DeltaError, NamedLake};
 use bench_services::local;
 
 use crate::options::{Options, ReadingArgs};
 
-/// Time between two looks for the next version, unless it is said.
+/// Default time between polls for the next version.
 const POLL_INTERVAL_DEFAULT: Duration = Duration::from_millis(10);
 
-/// How often the table is looked at in a commit interval.
-const LOOKS_PER_COMMIT: u32 = 20;
+/// Polls of the table per commit interval.
+const POLLS_PER_COMMIT: u32 = 20;
 
-/// The shortest and the longest time between two looks.
+/// The shortest and the longest time between polls.
 const POLL_INTERVALS: [Duration; 2] = [Duration::from_micros(100), Duration::from_mins(1)];
 
-/// The least that is fetched ahead, bytes: a row group of small messages.
+/// Minimum read-ahead, bytes: a row group of small messages.
 const READ_AHEAD_BYTES_MIN: u64 = 1 << 20;
 
-/// How long a table is waited for, unless it is said, by who waits for messages to come.
+/// Default time to wait for a table, for a run that waits for messages.
 const WAIT_DEFAULT: Duration = Duration::from_secs(30);
 
-/// How often a table that is not there is looked for.
-const LOOK_FOR_TABLE_EVERY: Duration = Duration::from_millis(50);
+/// Time between checks for a table that does not exist yet.
+const TABLE_POLL: Duration = Duration::from_millis(50);
 
-/// What was done when the user had enough.
-const REACHED: &str = "the place of the table was tried";
-const LOOKED: &str = "the table was looked at";
-const WAITED: &str = "the table was waited for";
+/// What was in progress at an interrupt.
+const CHECKING: &str = "checking the table's location";
+const READING: &str = "reading the table";
+const WAITING: &str = "waiting for the table";
 
-/// The table that the command line names, and how it is followed.
+/// The table set on the command line, and how to follow it.
 pub(crate) struct Source {
     named: NamedLake,
     config: FollowConfig,
@@ -48,8 +48,8 @@ pub(crate) struct Source {
 }
 
 impl Source {
-    /// The table of `--lake-path`, or else of the run that `--from-run` names. That the place can be
-    /// used is known then, and not yet that the table is there.
+    /// Finds the table of `--lake-path`, or of the run given by `--from-run`. Checks that the
+    /// location can be used, but not yet that the table exists.
     pub(crate) fn find(options: &Options, shutdown: &Shutdown) -> Result<Self> {
         let waits = options.reader.expect.waits();
         let config = options.reading.config(waits)?;
@@ -62,14 +62,14 @@ impl Source {
                           starts one";
             return Err(UsageError::new("--from-run", problem, remedy).into());
         }
-        let Some(place) = lake.place(None).map_err(DeltaError::from)? else {
-            let problem = "no table is named, and that of an embedded S3 ends with its run";
-            let remedy = "name one, or the run that wrote it with --from-run";
+        let Some(place) = lake.location(None).map_err(DeltaError::from)? else {
+            let problem = "no table is set, and that of an embedded S3 ends with its run";
+            let remedy = "set one, or use --from-run with the run that wrote it";
             return Err(UsageError::new("--lake-path", problem, remedy).into());
         };
         let waiting = Waiting::new(shutdown)?;
-        let named = waiting.until(lake.reach(place), REACHED)??;
-        waiting.until(named.prepare(Access::Read), REACHED)??;
+        let named = waiting.until(lake.reach(place), CHECKING)??;
+        waiting.until(named.prepare(Access::Read), CHECKING)??;
         let service = named.service_info(&lake);
         let service = local::origin_of(&service.name, &service.address).unwrap_or(service);
         let default = if waits { WAIT_DEFAULT } else { Duration::ZERO };
@@ -82,7 +82,7 @@ impl Source {
         self.named.uri()
     }
 
-    /// What the reader of the figures must know of the place.
+    /// The warning about the location for readers of the figures.
     pub(crate) fn warning(&self) -> Option<String> {
         self.named.warning()
     }
@@ -95,21 +95,21 @@ impl Source {
         self.wait_for_table
     }
 
-    /// Connects to the table if it is there, so that a start that cannot be is refused before
-    /// anything is created. Nothing if the table is to be waited for.
+    /// Connects to the table if it exists, so that an impossible start is rejected before anything
+    /// is created. `None` if the table has to be waited for.
     pub(crate) fn try_connect(
         &self,
         clock: SystemClock,
         counts: &Counts,
     ) -> Result<Option<DeltaReceiver>> {
-        match self.connect(self.config, clock, counts, LOOKED)? {
+        match self.connect(self.config, clock, counts, READING)? {
             Ok(receiver) => Ok(Some(receiver)),
             Err(error) if is_missing(&error) && !self.wait_for_table.is_zero() => Ok(None),
             Err(error) => Err(error.into()),
         }
     }
 
-    /// Connects to a table that was not there, once it is.
+    /// Connects to a table that did not exist, once it does.
     pub(crate) fn wait_and_connect(
         &self,
         clock: SystemClock,
@@ -118,27 +118,27 @@ impl Source {
     ) -> Result<DeltaReceiver> {
         let started = Instant::now();
         let config = FollowConfig {
-            // Whatever comes into a table that is not there yet comes after its end.
+            // Everything in a table that does not exist yet comes after its end.
             start: match self.config.start {
                 TableStart::End => TableStart::Beginning,
                 other => other,
             },
-            yet_to_come: match self.config.yet_to_come {
-                YetToCome::NextVersion => YetToCome::AnyVersion,
+            mode: match self.config.mode {
+                FollowMode::NextVersion => FollowMode::AnyVersion,
                 other => other,
             },
             ..self.config
         };
         loop {
-            let error = match self.connect(config, clock, counts, WAITED)? {
+            let error = match self.connect(config, clock, counts, WAITING)? {
                 Ok(receiver) => return Ok(receiver),
                 Err(error) => error,
             };
             if !is_missing(&error) || started.elapsed() >= self.wait_for_table {
                 return Err(error.into());
             }
-            anyhow::ensure!(!shutdown.is_requested(), Interrupted(WAITED));
-            std::thread::sleep(LOOK_FOR_TABLE_EVERY);
+            anyhow::ensure!(!shutdown.is_requested(), Interrupted(WAITING));
+            std::thread::sleep(TABLE_POLL);
         }
     }
 }
@@ -162,28 +162,28 @@ fn is_missing(error: &DeltaError) -> bool {
 }
 
 impl ReadingArgs {
-    /// How the table is followed, by who `waits` for what comes or reads to the end.
+    /// How to follow the table, for a run that `waits` for messages or reads to the end.
     fn config(&self, waits: bool) -> Result<FollowConfig, UsageError> {
         let [least, most] = POLL_INTERVALS;
         let by_commits = self
             .autocommit_duration_ms
-            .map(|ms| (Duration::from_millis(ms) / LOOKS_PER_COMMIT).clamp(least, most));
+            .map(|ms| (Duration::from_millis(ms) / POLLS_PER_COMMIT).clamp(least, most));
         let poll_interval = self.poll_interval.or(by_commits).unwrap_or(POLL_INTERVAL_DEFAULT);
         if !(least..=most).contains(&poll_interval) {
-            let remedy = format!("name a time from {least:?} to {most:?}");
+            let remedy = format!("use a time from {least:?} to {most:?}");
             return Err(UsageError::new("--poll-interval", "out of range", remedy));
         }
         if self.read_ahead < READ_AHEAD_BYTES_MIN {
-            return Err(UsageError::new("--read-ahead", "out of range", "name at least 1MiB"));
+            return Err(UsageError::new("--read-ahead", "out of range", "use at least 1MiB"));
         }
         if self.from == TableStart::End && !waits {
-            let problem = "nothing can be read from the end of a table without waiting for it";
+            let problem = "there is nothing to read from the end of a table without waiting";
             let remedy = "add --follow or --expected, or start earlier";
             return Err(UsageError::new("--from", problem, remedy));
         }
         Ok(FollowConfig {
             start: self.from,
-            yet_to_come: if waits { YetToCome::NextVersion } else { YetToCome::Nothing },
+            mode: if waits { FollowMode::NextVersion } else { FollowMode::ToEnd },
             poll_interval,
             read_ahead_bytes: usize::try_from(self.read_ahead).unwrap_or(usize::MAX),
             wait_for_table: Duration::ZERO,
@@ -191,13 +191,13 @@ impl ReadingArgs {
     }
 }
 
-/// The table that a run has written.
+/// The table that a run wrote.
 struct RunTable {
     uri: String,
     ended_with_its_run: bool,
 }
 
-/// The table of the run that left its results in `folder`, if it says which.
+/// The table of the run with its results in `folder`, if recorded.
 fn table_of(folder: &Path) -> Option<RunTable> {
     let document = std::fs::read(folder.join(RunFolder::DOCUMENT)).ok()?;
     let document: RunDocument = serde_json::from_slice(&document).ok()?;

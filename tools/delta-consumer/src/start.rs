@@ -1,11 +1,11 @@
-//! Where to begin, as people write it.
+//! Parsing `--from`.
 
 use std::time::Duration;
 
 use bench_cli::quantity::parse_instant;
 use bench_delta::receive::TableStart;
 
-/// The place that `--from` names.
+/// Parses the start given by `--from`.
 pub(crate) fn parse_start(text: &str) -> Result<TableStart, String> {
     match text.split_once(':') {
         None if text == "beginning" => Ok(TableStart::Beginning),
@@ -14,21 +14,21 @@ pub(crate) fn parse_start(text: &str) -> Result<TableStart, String> {
             let is_number = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
             let version = is_number.then(|| number.parse().ok()).flatten();
             let version = version.filter(|version| i64::try_from(*version).is_ok());
-            let remedy = || "a version is a number from 0, as in version:17".to_owned();
+            let remedy = || "a version must be a number from 0, such as version:17".to_owned();
             Ok(TableStart::Version(version.ok_or_else(remedy)?))
         }
         Some(("timestamp", time)) => {
             check_unit(time)?;
             Ok(TableStart::Timestamp(parse_instant(time)?))
         }
-        _ => Err("name beginning, end, version:N or timestamp:TIME".to_owned()),
+        _ => Err("use beginning, end, version:N or timestamp:TIME".to_owned()),
     }
 }
 
-/// Seconds since 1970 before which there was no Delta Lake, and there will be no more of it.
+/// The range of plausible seconds since 1970: Delta Lake did not exist before it.
 const SECONDS: [f64; 2] = [1e8, 1e11];
 
-/// Refuses numbers of another unit than seconds. 0 means the time before all others.
+/// Rejects numbers in units other than seconds. 0 means the beginning of time.
 fn check_unit(time: &str) -> Result<(), String> {
     let Ok(number) = time.parse::<f64>() else { return Ok(()) };
     let [least, most] = SECONDS;
@@ -39,12 +39,12 @@ fn check_unit(time: &str) -> Result<(), String> {
     let unit = units.iter().find(|(_, per_s)| (least..most).contains(&(number / per_s)));
     let Some((unit, per_s)) = unit else {
         return Err(format!(
-            "{time} is not a time in seconds since 1970; write it as in 2026-11-21T14:00:00Z"
+            "{time} is not a time in seconds since 1970; use the form 2026-11-21T14:00:00Z"
         ));
     };
     let seconds = Duration::try_from_secs_f64((number / per_s).floor()).unwrap_or_default();
     Err(format!(
-        "{time} is a time in {unit}, and seconds since 1970 are read; write timestamp:{}",
+        "{time} is a time in {unit}, not in seconds since 1970; use timestamp:{}",
         seconds.as_secs()
     ))
 }
@@ -56,7 +56,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn places_are_read_as_people_write_them() {
+    fn starts_are_parsed() {
         let at =
             |seconds| TableStart::Timestamp(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds));
         for (text, start) in [
@@ -73,10 +73,10 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_place_is_refused_with_what_would_be_one() {
+    fn invalid_starts_suggest_a_valid_form() {
         for (text, hint) in [
-            ("oldest", "name beginning, end"),
-            ("beginning:0", "name beginning, end"),
+            ("oldest", "use beginning, end"),
+            ("beginning:0", "use beginning, end"),
             ("version:", "from 0"),
             ("version:-1", "from 0"),
             ("version:99999999999999999999", "from 0"),
@@ -85,15 +85,15 @@ mod tests {
             ("timestamp:-1", "1970"),
             (
                 "timestamp:1700000000123",
-                "in milliseconds, and seconds since 1970 are read; write timestamp:1700000000",
+                "in milliseconds, not in seconds since 1970; use timestamp:1700000000",
             ),
             (
                 "timestamp:1700000000123456",
-                "in microseconds, and seconds since 1970 are read; write timestamp:1700000000",
+                "in microseconds, not in seconds since 1970; use timestamp:1700000000",
             ),
             (
                 "timestamp:1700000000123456789",
-                "in nanoseconds, and seconds since 1970 are read; write timestamp:1700000000",
+                "in nanoseconds, not in seconds since 1970; use timestamp:1700000000",
             ),
             ("timestamp:1700000", "not a time in seconds"),
             ("timestamp:1e30", "not a time in seconds"),

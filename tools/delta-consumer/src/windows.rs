@@ -1,4 +1,4 @@
-//! Latency window by window, in a file of its own.
+//! Latency per window, in a separate file.
 
 use std::fs::File;
 use std::io::{BufWriter, Write as _};
@@ -12,36 +12,36 @@ use bench_core::results::windows::{WindowLength, windows, write_csv};
 
 use crate::options::WindowArgs;
 
-/// The window, unless it is said.
+/// The default window.
 const WINDOW_DEFAULT: WindowLength = WindowLength::Time(Duration::from_secs(1));
 
-/// The shortest window of time: that of an interval.
+/// The shortest window of time: one interval.
 const WINDOW_MIN: Duration = Duration::from_millis(10);
 
-/// The window that `--log-frequency` names: a time with a unit, or a number of messages.
+/// Parses the window given by `--log-frequency`: a time with a unit, or a number of messages.
 pub(crate) fn parse_window(text: &str) -> Result<WindowLength, String> {
-    // `10m` are minutes, `10M` messages.
+    // `10m` means minutes, `10M` messages.
     if text.ends_with(|last: char| last.is_ascii_digit() || "kKMG".contains(last)) {
         return match parse_count(text).map_err(|error| error.to_string())? {
-            0 => Err("a window of 0 messages never ends; name at least 1".to_owned()),
+            0 => Err("a window needs at least 1 message".to_owned()),
             messages => Ok(WindowLength::Messages(messages)),
         };
     }
     let time = parse_duration(text)
-        .map_err(|_| "name a time as in 10s, or a number of messages as in 10000".to_owned())?;
+        .map_err(|_| "use a time such as 10s, or a number of messages such as 10000".to_owned())?;
     if time < WINDOW_MIN {
-        return Err(format!("too short to measure in; name at least {WINDOW_MIN:?}"));
+        return Err(format!("too short to measure; use at least {WINDOW_MIN:?}"));
     }
     Ok(WindowLength::Time(time))
 }
 
 impl WindowArgs {
-    /// When a window ends.
+    /// The length of a window.
     pub(crate) fn length(&self) -> WindowLength {
         self.log_frequency.unwrap_or(WINDOW_DEFAULT)
     }
 
-    /// The file to write when the run has ended. It is made now, so that a run is not in vain.
+    /// The file to write at the end of the run. Created now, so that a run is not wasted.
     pub(crate) fn file(&self) -> Result<Option<WindowsFile>, UsageError> {
         let Some(path) = &self.output_path else { return Ok(None) };
         let created = match path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
@@ -50,7 +50,11 @@ impl WindowArgs {
         };
         let file = created.map_err(|error| {
             let problem = format!("failed to create {}: {error}", path.display());
-            UsageError::new("--output-path", problem, "name a file in a folder of yours")
+            UsageError::new(
+                "--output-path",
+                problem,
+                "use a file in a folder that you may write to",
+            )
         })?;
         Ok(Some(WindowsFile { path: path.clone(), file, length: self.length() }))
     }
@@ -64,7 +68,7 @@ pub(crate) struct WindowsFile {
 }
 
 impl WindowsFile {
-    /// Writes what the result folder holds.
+    /// Writes the windows from the result folder.
     pub(crate) fn write(self, run_dir: &Path) -> Result<()> {
         let windows = windows(run_dir, self.length)?;
         let mut out = BufWriter::new(self.file);
@@ -79,7 +83,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_window_is_a_time_or_a_number_of_messages() {
+    fn windows_are_times_or_message_counts() {
         let time = |ms| Ok(WindowLength::Time(Duration::from_millis(ms)));
         for (text, window) in [
             ("10s", time(10_000)),

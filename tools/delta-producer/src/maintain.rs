@@ -1,4 +1,4 @@
-//! Keeping a table in shape between runs: compaction, and removal of files that it needs no more.
+//! Maintenance of a table between runs: compaction, and removal of unneeded files.
 
 use anyhow::{Context, Result, bail};
 use bench_cli::{Exit, OutputFormat, Shutdown, UsageError, Waiting, confirm, output};
@@ -9,17 +9,17 @@ use serde::Serialize;
 
 use crate::options::MaintainArgs;
 
-/// The version of the JSON document. It changes when a field changes its meaning or goes.
+/// The version of the JSON document; it changes when a field is removed or changes its meaning.
 const SCHEMA_VERSION: u32 = 1;
 
-/// What was done when the user had enough.
-const REACHED: &str = "the place of the table was tried";
-const OPTIMIZED: &str = "the table was compacted";
-const VACUUMED: &str = "files were looked for and removed";
+/// What was in progress at an interrupt.
+const CHECKING: &str = "checking the table's location";
+const COMPACTING: &str = "compacting the table";
+const VACUUMING: &str = "finding and removing files";
 
-/// What became of the table.
+/// The result for the table.
 #[derive(Serialize)]
-struct Report {
+struct MaintenanceReport {
     table: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     optimized: Option<Compaction>,
@@ -29,7 +29,7 @@ struct Report {
 
 #[derive(Serialize)]
 struct Compaction {
-    /// The version that it became; absent where there was nothing to do.
+    /// The new version; `None` if there was nothing to do.
     version: Option<u64>,
     files_removed: u64,
     bytes_removed: u64,
@@ -39,65 +39,69 @@ struct Compaction {
 
 #[derive(Serialize)]
 struct Removal {
-    /// Whether the files are still there.
+    /// Whether the files were only listed.
     dry_run: bool,
     files: Vec<String>,
 }
 
-/// Does with the table what the command line asks for.
+/// Performs the maintenance given on the command line.
 pub(crate) fn maintain(args: &MaintainArgs, shutdown: &Shutdown) -> Result<Exit> {
     let waiting = Waiting::new(shutdown)?;
     let lake = find(args, &waiting)?;
     let optimized = if args.optimize {
         let optimized = maintenance::optimize(&lake, args.target_file_size);
-        let may_be_left = "files that no version names may be left; maintain --vacuum removes them";
-        Some(waiting.until(optimized, OPTIMIZED).context(may_be_left)??.into())
+        let may_be_left = "files that no version names may be left behind; maintain --vacuum \
+                           removes them";
+        Some(waiting.until(optimized, COMPACTING).context(may_be_left)??.into())
     } else {
         None
     };
     let vacuumed = if args.vacuum { Some(vacuum(args, &lake, &waiting)?) } else { None };
     let table = lake.uri().to_owned();
-    print(&Report { table, optimized, vacuumed: vacuumed.map(Into::into) }, args.output)?;
+    print(
+        &MaintenanceReport { table, optimized, vacuumed: vacuumed.map(Into::into) },
+        args.output,
+    )?;
     Ok(Exit::Good)
 }
 
-/// The table, which is there and is one that this tool may change.
+/// Finds the table, which must exist and be one that this tool may change.
 fn find(args: &MaintainArgs, waiting: &Waiting) -> Result<Lake> {
-    let Some(place) = args.lake.place(None).map_err(DeltaError::from)? else {
-        let problem = "no table is named, and that of an embedded S3 ends with its run";
-        return Err(UsageError::new("--lake-path", problem, "name one").into());
+    let Some(place) = args.lake.location(None).map_err(DeltaError::from)? else {
+        let problem = "no table is set, and that of an embedded S3 ends with its run";
+        return Err(UsageError::new("--lake-path", problem, "set one").into());
     };
-    let named = waiting.until(args.lake.reach(place), REACHED)??;
-    waiting.until(named.prepare(Access::Read), REACHED)??;
+    let named = waiting.until(args.lake.reach(place), CHECKING)??;
+    waiting.until(named.prepare(Access::Read), CHECKING)??;
     let lake = named.connect(&Counts::default())?;
-    let table = waiting.until(Table::open(&lake), REACHED)??;
+    let table = waiting.until(Table::open(&lake), CHECKING)??;
     let table = table.ok_or_else(|| DeltaError::NoTable { uri: lake.uri().to_owned() })?;
     if !table.is_ours() && !args.force {
         let problem =
             format!("delta-producer did not create {}, so nothing was changed", lake.uri());
-        let remedy = "name another one, or add --force";
+        let remedy = "use another table, or add --force";
         return Err(UsageError::new("--lake-path", problem, remedy).into());
     }
     Ok(lake)
 }
 
-/// Removes files that are not needed, after the user has seen how many.
+/// Removes unneeded files, after showing the user how many.
 fn vacuum(args: &MaintainArgs, lake: &Lake, waiting: &Waiting) -> Result<Vacuumed> {
     let look = maintenance::vacuum(lake, args.retention, true);
-    let found = waiting.until(look, VACUUMED)??;
+    let found = waiting.until(look, VACUUMING)??;
     if args.dry_run || found.files.is_empty() {
         return Ok(Vacuumed { dry_run: args.dry_run, ..found });
     }
     if !args.yes {
-        let text = format!("{}: {} files that it needs no more\n", lake.uri(), found.files.len());
+        let text = format!("{}: {} unneeded files\n", lake.uri(), found.files.len());
         output::show_plan(&text)?;
         let asking = || confirm("Delete for good?");
-        if !waiting.until_done(asking, "it asked, so that no file was removed")?? {
+        if !waiting.until_done(asking, "asking; no file was removed")?? {
             bail!("not confirmed, so no file was removed");
         }
     }
     let removal = maintenance::vacuum(lake, args.retention, false);
-    Ok(waiting.until(removal, VACUUMED)??)
+    Ok(waiting.until(removal, VACUUMING)??)
 }
 
 impl From<Optimized> for Compaction {
@@ -114,7 +118,7 @@ impl From<Vacuumed> for Removal {
     }
 }
 
-fn print(report: &Report, format: OutputFormat) -> Result<()> {
+fn print(report: &MaintenanceReport, format: OutputFormat) -> Result<()> {
     let text = match format {
         OutputFormat::Human => human(report),
         OutputFormat::Json => output::versioned_json(SCHEMA_VERSION, report)?,
@@ -123,7 +127,7 @@ fn print(report: &Report, format: OutputFormat) -> Result<()> {
     output::print_result(format, &text).context("failed to print the result")
 }
 
-fn human(report: &Report) -> String {
+fn human(report: &MaintenanceReport) -> String {
     let mut lines = vec![report.table.clone()];
     if let Some(optimized) = &report.optimized {
         lines.push(match optimized.version {
@@ -145,8 +149,8 @@ fn human(report: &Report) -> String {
     lines.join("\n") + "\n"
 }
 
-/// A line for each file that was, or would be, removed from the store; one for a compaction.
-fn csv(report: &Report) -> String {
+/// One line per file that was, or would be, removed from the store, and one for a compaction.
+fn csv(report: &MaintenanceReport) -> String {
     let columns = "operation,version,files_removed,bytes_removed,files_added,bytes_added,file";
     let mut lines = vec![columns.to_owned()];
     if let Some(optimized) = &report.optimized {
@@ -170,7 +174,7 @@ fn csv(report: &Report) -> String {
 mod tests {
     use super::*;
 
-    fn report(version: Option<u64>, dry_run: bool) -> Report {
+    fn report(version: Option<u64>, dry_run: bool) -> MaintenanceReport {
         let optimized = Optimized {
             version,
             files_removed: 40,
@@ -179,7 +183,7 @@ mod tests {
             bytes_added: 1_100_000,
         };
         let files = vec!["part-1.parquet".to_owned(), "a,b.parquet".to_owned()];
-        Report {
+        MaintenanceReport {
             table: "s3://b/t".to_owned(),
             optimized: Some(optimized.into()),
             vacuumed: Some(Vacuumed { files, dry_run }.into()),
@@ -187,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn people_are_told_what_became_of_the_files() {
+    fn human_report_lists_compaction_and_files() {
         assert_eq!(
             human(&report(Some(41), true)),
             "s3://b/t\n\
@@ -199,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn programs_are_told_the_same() {
+    fn json_and_csv_list_the_same() {
         let text = csv(&report(Some(41), false));
         let lines: Vec<_> = text.lines().skip(1).collect();
         let expected = [

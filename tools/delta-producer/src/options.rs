@@ -15,7 +15,7 @@ Examples:
   delta-producer --lake-path s3://bucket/table --rate 10k/s --follow --region eu-west-1
   delta-producer --lake-path /tmp/table --rate 100k/s -p 4 --partition-by producer,date
   delta-producer --lake-path t --rate 10000 --seconds-to-stream 60 --s3-backend minio \\
-                 --autocommit-duration-ms 1000             as the script that this replaces
+                 --autocommit-duration-ms 1000             as in the earlier script
   delta-producer maintain --lake-path /tmp/table --vacuum --dry-run
 
 Requests to S3 and what is stored there cost money: see docs/delta-producer.md.
@@ -24,12 +24,11 @@ Exit codes: 0 good; 1 failed; 2 bad usage; 3 the run is INVALID (loss, corruptio
 
 /// Measure publishing to a Delta Lake table, on S3 or in a folder
 ///
-/// Each commit interval's messages become one Parquet file and one entry of the table's log.
-/// Reports throughput, publish latency (committed less intended instant), how long commits take,
-/// and the requests that they cost. With --follow the table is also followed in the same process,
-/// for end-to-end latency and an audit of every message. With no table and no service named, an
-/// embedded S3 is started for the run: its figures are the client's ceiling on loopback, not S3's
-/// performance.
+/// The messages of each commit interval become one Parquet file and one entry in the table's log.
+/// Reports throughput, publish latency (commit time minus intended time), how long commits take,
+/// and the requests they cost. With --follow, the same process also reads the table, for end-to-end
+/// latency and an audit of every message. If neither a table nor a service is set, an embedded S3
+/// is started for the run: its figures are the client's ceiling on loopback, not S3's performance.
 #[derive(Parser)]
 #[command(
     name = "delta-producer",
@@ -42,7 +41,7 @@ pub(crate) struct Options {
     #[command(flatten)]
     pub(crate) lake: LakeArgs,
 
-    /// Create the bucket if it is missing
+    /// Create the bucket if it does not exist
     #[arg(help_heading = "Table", long)]
     pub(crate) create_bucket: bool,
 
@@ -61,8 +60,8 @@ pub(crate) struct Options {
     #[command(flatten)]
     pub(crate) run: RunArgs,
 
-    // Not the one that other tools share, which would be one of the subcommand's too.
-    /// Form of the result on standard output
+    // Not the one that other tools share, which would also apply to the subcommand.
+    /// Format of the result on standard output
     #[arg(help_heading = "Output", long, value_enum, value_name = "FORM", default_value_t)]
     pub(crate) output: OutputFormat,
 
@@ -76,7 +75,7 @@ pub(crate) struct Options {
     pub(crate) command: Option<Command>,
 }
 
-/// The command line, with the names that options had in the script that came before.
+/// The command line, including the option names of the earlier script.
 pub(crate) fn command() -> clap::Command {
     Options::command().mut_arg("duration", |duration| {
         duration.visible_alias("seconds-to-stream").alias("seconds_to_stream")
@@ -85,25 +84,25 @@ pub(crate) fn command() -> clap::Command {
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
-    /// Compact a table's small files, and remove the files that it needs no more
+    /// Compact a table's small files, and remove unneeded files
     Maintain(MaintainArgs),
 }
 
-/// How the table is laid out.
+/// The layout of the table.
 #[derive(Args)]
 #[command(next_help_heading = "Table")]
 pub(crate) struct TableArgs {
-    /// Partition columns of a table that is created: any of producer, date, hour
+    /// Partition columns of a new table: any of producer, date, hour
     ///
-    /// Date and hour are those of the commit, UTC. A table that is there keeps its own.
+    /// Date and hour are those of the commit, in UTC. An existing table keeps its own partitions.
     #[arg(long, value_name = "COLUMNS", value_enum, value_delimiter = ',')]
     pub(crate) partition_by: Vec<PartitionColumn>,
 
-    /// Codec of the data files
+    /// Compression of the data files
     #[arg(long, value_enum, value_name = "CODEC", default_value = "none")]
     pub(crate) compression: Compression,
 
-    /// Largest data file, before compression: more in a commit interval is split
+    /// Maximum size of a data file before compression; larger batches are split
     #[arg(
         long,
         value_name = "SIZE",
@@ -112,7 +111,7 @@ pub(crate) struct TableArgs {
     )]
     pub(crate) target_file_size: u64,
 
-    /// Most rows in a row group of a data file
+    /// Maximum rows per row group in a data file
     #[arg(
         long,
         value_name = "N",
@@ -121,7 +120,7 @@ pub(crate) struct TableArgs {
     )]
     pub(crate) rows_per_group: u32,
 
-    /// Versions between two checkpoints of the log, which are made in the background; 0: none
+    /// Versions between checkpoints of the log, which are written in the background; 0: none
     #[arg(
         long,
         value_name = "N",
@@ -130,7 +129,7 @@ pub(crate) struct TableArgs {
     )]
     pub(crate) checkpoint_every: u64,
 
-    /// How long entries of the log are kept that a checkpoint has made superfluous
+    /// Retention of log entries that a checkpoint has made superfluous
     #[arg(long, value_name = "TIME", default_value = "30days", value_parser = quantity::parse_duration)]
     pub(crate) log_retention: Duration,
 }
@@ -139,7 +138,7 @@ pub(crate) struct TableArgs {
 #[derive(Args)]
 #[command(next_help_heading = "Producers")]
 pub(crate) struct ProducerArgs {
-    /// Producers, each with connections and a thread of its own, that commit to the one table
+    /// Producers, each with its own connections and thread, all committing to the one table
     #[arg(
         short = 'p',
         long,
@@ -150,7 +149,7 @@ pub(crate) struct ProducerArgs {
     )]
     pub(crate) producers: u16,
 
-    /// Time between two commits of a producer [default: 1s]
+    /// Time between a producer's commits [default: 1s]
     #[arg(long, value_name = "TIME", value_parser = quantity::parse_duration)]
     pub(crate) commit_interval: Option<Duration>,
 
@@ -164,11 +163,11 @@ pub(crate) struct ProducerArgs {
     )]
     pub(crate) autocommit_duration_ms: Option<u64>,
 
-    /// How the log gets its entries
+    /// How commits are written
     #[arg(long, value_enum, value_name = "HOW", default_value = "direct")]
     pub(crate) commit: CommitPath,
 
-    /// Data files of a producer that may be on their way at once
+    /// Data files per producer that may be uploading at once
     #[arg(
         long,
         value_name = "N",
@@ -177,23 +176,23 @@ pub(crate) struct ProducerArgs {
     )]
     pub(crate) uploads: u16,
 
-    /// Messages of a producer that may be unconfirmed [default: what some seconds bring]
+    /// Maximum unacknowledged messages per producer [default: several seconds' worth]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=IN_FLIGHT_MAX))]
     pub(crate) in_flight: Option<u32>,
 
-    /// Time for commits after the last message, for repeats, and for sending what is overdue
+    /// Time to wait for commits after the last message, including retries and overdue messages
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = quantity::parse_duration)]
     pub(crate) grace: Duration,
 }
 
-/// Most messages of a producer that may be unconfirmed: the table of them takes 32 bytes each.
+/// Limit on unacknowledged messages per producer: the table of them takes 32 bytes each.
 pub(crate) const IN_FLIGHT_MAX: i64 = 16_000_000;
 
 /// Following the table in the process that writes it.
 #[derive(Args)]
 #[command(next_help_heading = "Following")]
 pub(crate) struct FollowerArgs {
-    /// Follow the table as well; the default on the embedded S3
+    /// Also follow the table [default on the embedded S3]
     #[arg(long, overrides_with = "no_follow")]
     pub(crate) follow: bool,
 
@@ -201,11 +200,11 @@ pub(crate) struct FollowerArgs {
     #[arg(long)]
     pub(crate) no_follow: bool,
 
-    /// Time between two looks for the next version [default: a twentieth of the commit interval]
+    /// Time between polls for the next version [default: a twentieth of the commit interval]
     #[arg(long, value_name = "TIME", value_parser = quantity::parse_duration)]
     pub(crate) poll_interval: Option<Duration>,
 
-    /// Most bytes of data files that are fetched before they are taken in
+    /// Read-ahead limit, bytes
     #[arg(
         long,
         value_name = "SIZE",
@@ -217,14 +216,14 @@ pub(crate) struct FollowerArgs {
     #[command(flatten)]
     pub(crate) drain: DrainArgs,
 
-    /// A run in which a message arrives twice is INVALID
+    /// Report the run as INVALID if a message arrives twice
     #[arg(long)]
     pub(crate) exactly_once: bool,
 }
 
-/// What `maintain` does.
+/// The options of `maintain`.
 #[derive(Args)]
-#[expect(clippy::struct_excessive_bools, reason = "each is an option of its own")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a separate option")]
 #[command(group(ArgGroup::new("operation").required(true).multiple(true)))]
 pub(crate) struct MaintainArgs {
     #[command(flatten)]
@@ -234,7 +233,7 @@ pub(crate) struct MaintainArgs {
     #[arg(long, group = "operation")]
     pub(crate) optimize: bool,
 
-    /// Size of the larger files
+    /// Target size of the compacted files
     #[arg(
         long,
         value_name = "SIZE",
@@ -247,23 +246,23 @@ pub(crate) struct MaintainArgs {
     #[arg(long, group = "operation")]
     pub(crate) vacuum: bool,
 
-    /// How long a file that the table needs no more is kept for readers that are behind
+    /// How long unneeded files are kept for slow readers
     #[arg(long, value_name = "TIME", default_value = "7days", value_parser = quantity::parse_duration)]
     pub(crate) retention: Duration,
 
-    /// Show what would be removed, and do nothing
+    /// Show what would be removed, and change nothing
     #[arg(long, requires = "vacuum", conflicts_with = "optimize")]
     pub(crate) dry_run: bool,
 
-    /// Do not ask before files are removed
+    /// Do not ask before removing files
     #[arg(long)]
     pub(crate) yes: bool,
 
-    /// Also a table that delta-producer did not create
+    /// Include tables that delta-producer did not create
     #[arg(long)]
     pub(crate) force: bool,
 
-    /// Form of the result on standard output
+    /// Format of the result on standard output
     #[arg(long, value_enum, value_name = "FORM", default_value_t)]
     pub(crate) output: OutputFormat,
 }

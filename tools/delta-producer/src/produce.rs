@@ -15,7 +15,7 @@ use bench_core::engine::{ConsumerConfig, Plan};
 use bench_core::message::{MessageFormat, RunId};
 use bench_delta::Lake;
 use bench_delta::publish::{CommitPath, DeltaPublisher};
-use bench_delta::receive::{DeltaReceiver, FollowConfig, TableStart, YetToCome};
+use bench_delta::receive::{DeltaReceiver, FollowConfig, FollowMode, TableStart};
 
 use crate::options::Options;
 use crate::publishers::{
@@ -23,17 +23,17 @@ use crate::publishers::{
 };
 use crate::target::Target;
 
-/// How long to send at a rate, and how much without one, by default.
+/// Default duration at a rate, and default number of messages without one.
 const DURATION_DEFAULT: Duration = Duration::from_secs(10);
 const MESSAGES_DEFAULT: u64 = 1_000_000;
 
-/// How long the publisher looks for a commit in the log that it has given up, and some more.
+/// How long the publisher looks for a commit after giving up on it, with a margin.
 const FIND_OUT: Duration = Duration::from_secs(3);
 
-/// Messages that a producer hands over per call.
+/// Limit on messages that a producer submits at once.
 const BATCH_MAX: u32 = 1_024;
 
-/// A run that is ready but for its connections.
+/// A run that only lacks its connections.
 struct Run<'a> {
     options: &'a Options,
     workload: Workload,
@@ -43,7 +43,7 @@ struct Run<'a> {
     interval_ns: u64,
 }
 
-/// Puts messages into the table.
+/// Publishes messages to the table.
 pub(crate) fn produce(options: &Options, invocation: &Invocation) -> Result<Exit> {
     let workload = options.workload.workload()?;
     check(options, &invocation.matches, &workload)?;
@@ -61,7 +61,7 @@ pub(crate) fn produce(options: &Options, invocation: &Invocation) -> Result<Exit
 }
 
 impl Run<'_> {
-    /// Whether the table is followed, too. Nobody else can follow an embedded one.
+    /// Whether the table is followed too. No other process can follow an embedded one.
     fn follows(&self) -> bool {
         let follower = &self.options.follower;
         follower.follow || (self.target.is_embedded() && !follower.no_follow)
@@ -105,7 +105,7 @@ impl Run<'_> {
         StartedRun { versions: versions(), ..started }
     }
 
-    /// Makes the table ready and connects the producers, and whoever follows it before them.
+    /// Prepares the table, then connects its follower and the producers.
     fn connect(&self) -> Result<Measurement<DeltaPublisher, DeltaReceiver>> {
         let (counts, durations) = (Counts::default(), Durations::default());
         let lake = self.target.create(&counts)?;
@@ -117,7 +117,7 @@ impl Run<'_> {
             let (counts, durations) = (counts.clone(), durations.clone());
             let connecting =
                 move || DeltaPublisher::connect(&lake, config, clock, &counts, &durations);
-            Ok(self.target.waiting().until_done(connecting, "the producers connected")??)
+            Ok(self.target.waiting().until_done(connecting, "connecting the producers")??)
         });
         let publishers = publishers.collect::<Result<_>>()?;
         Ok(Measurement {
@@ -133,14 +133,14 @@ impl Run<'_> {
         let (lake, config) = (lake.clone(), self.follow_config());
         let (clock, counts) = (self.clock, counts.clone());
         let connecting = move || DeltaReceiver::connect(&lake, config, clock, &counts);
-        Ok(self.target.waiting().until_done(connecting, "the table was looked at")??)
+        Ok(self.target.waiting().until_done(connecting, "reading the table")??)
     }
 
     fn follow_config(&self) -> FollowConfig {
         let Options { follower, producer, .. } = self.options;
         FollowConfig {
             start: TableStart::End,
-            yet_to_come: YetToCome::NextVersion,
+            mode: FollowMode::NextVersion,
             poll_interval: poll_interval(follower, producer),
             read_ahead_bytes: usize::try_from(follower.read_ahead).unwrap_or(usize::MAX),
             wait_for_table: Duration::ZERO,
@@ -158,7 +158,7 @@ impl Run<'_> {
             timeline: workload.timeline(self.clock, self.interval_ns),
             in_flight_max,
             batch_max: BATCH_MAX.min(in_flight_max) as usize,
-            // At its end a request may be on its way, and what became of a commit is looked up.
+            // At the end a request may be in flight, and the fate of a commit is looked up.
             grace_ns: duration_ns(options.producer.grace + 2 * options.lake.aws.timeout + FIND_OUT),
             expected: Expected::Run(self.id),
             consumer: ConsumerConfig {
@@ -171,12 +171,12 @@ impl Run<'_> {
     }
 }
 
-/// A time as options have it.
+/// A time in the form of options.
 fn time(duration: Duration) -> String {
     format!("{}ms", duration.as_secs_f64() * 1e3)
 }
 
-/// The versions of what the figures depend on.
+/// The versions that the figures depend on.
 fn versions() -> BTreeMap<String, String> {
     bench_delta::VERSIONS.map(|(name, version)| (name.to_owned(), version.to_owned())).into()
 }

@@ -1,4 +1,4 @@
-//! The producers of a run: what their options must fit, and what they become.
+//! The producers of a run: checking their options, and building their configuration.
 
 use std::time::Duration;
 
@@ -12,38 +12,38 @@ use clap::parser::ValueSource;
 
 use crate::options::{FollowerArgs, Options, ProducerArgs};
 
-/// Time between two commits, unless it is said: as in the script that came before.
+/// Default time between two commits, as in the earlier script.
 const COMMIT_INTERVAL_DEFAULT: Duration = Duration::from_secs(1);
 
-/// The shortest and the longest time between two commits.
+/// The shortest and the longest time between commits.
 const COMMIT_INTERVALS: [Duration; 2] = [Duration::from_millis(1), Duration::from_hours(1)];
 
-/// How often the table is looked at in a commit interval: a message then waits for the next look for
-/// a fortieth of it on average.
-const LOOKS_PER_COMMIT: u32 = 20;
+/// Polls of the table per commit interval: a message then waits a fortieth of the interval on
+/// average for the next poll.
+const POLLS_PER_COMMIT: u32 = 20;
 
-/// The shortest and the longest time between two looks.
+/// The shortest and the longest time between polls.
 const POLL_INTERVALS: [Duration; 2] = [Duration::from_micros(100), Duration::from_mins(1)];
 
-/// Data files before compression, bytes. Below the smallest a file would be all heading.
+/// Limits of a data file before compression, bytes. A smaller file would be mostly metadata.
 const FILE_BYTES: [u64; 2] = [64 << 10, FILE_BYTES_MAX as u64];
 
-/// The least that is fetched ahead, bytes: a row group of small messages.
+/// Minimum read-ahead, bytes: a row group of small messages.
 const READ_AHEAD_BYTES_MIN: u64 = 1 << 20;
 
-/// How long an open-loop producer goes on while no commit succeeds, beside two commit intervals.
+/// How long an open-loop producer continues while no commit succeeds, besides two commit intervals.
 const STALL: Duration = Duration::from_secs(5);
 
-/// Messages under way, whatever the rate is: 32 bytes each.
+/// Limits on messages in flight at any rate; each takes 32 bytes.
 const IN_FLIGHT: [f64; 2] = [10_000.0, 4e6];
 
-/// What an uncommitted message takes beside its bytes, as a row and in the file that is encoded.
+/// Memory of an uncommitted message besides its bytes, as a row and in the encoded file.
 const MESSAGE_BYTES: u64 = 150;
 
-/// What a producer without a schedule keeps under way, bytes of messages.
+/// Bytes of messages that a producer without a schedule keeps in flight.
 const CLOSED_LOOP_BYTES: f64 = 64e6;
 
-/// Checks what no single option can.
+/// Checks combinations of options.
 pub(crate) fn check(
     options: &Options,
     matches: &ArgMatches,
@@ -53,11 +53,11 @@ pub(crate) fn check(
     in_range("--commit-interval", commit_interval(producer), COMMIT_INTERVALS)?;
     in_range("--poll-interval", poll_interval(follower, producer), POLL_INTERVALS)?;
     if !(FILE_BYTES[0]..=FILE_BYTES[1]).contains(&table.target_file_size) {
-        let remedy = "name a size from 64KiB to 1GiB";
+        let remedy = "use a size from 64KiB to 1GiB";
         return Err(UsageError::new("--target-file-size", "out of range", remedy));
     }
     if follower.read_ahead < READ_AHEAD_BYTES_MIN {
-        return Err(UsageError::new("--read-ahead", "out of range", "name at least 1MiB"));
+        return Err(UsageError::new("--read-ahead", "out of range", "use at least 1MiB"));
     }
     let largest = workload.messages.likely_largest_bytes();
     if largest > table.target_file_size as f64 {
@@ -71,11 +71,11 @@ pub(crate) fn check(
         return Err(UsageError::new(
             option,
             problem,
-            "send smaller ones, or raise --target-file-size",
+            "use a smaller --record-size, or raise --target-file-size",
         ));
     }
     if table.log_retention < LOG_RETENTION_MIN {
-        let remedy = format!("name at least {LOG_RETENTION_MIN:?}");
+        let remedy = format!("use at least {LOG_RETENTION_MIN:?}");
         return Err(UsageError::new("--log-retention", "too short for other writers", remedy));
     }
     if producer.commit == CommitPath::Std {
@@ -84,16 +84,16 @@ pub(crate) fn check(
     Ok(())
 }
 
-/// The options that only direct commits have.
+/// The options that apply only to direct commits.
 pub(crate) const DIRECT_ONLY: [&str; 2] = ["checkpoint-every", "log-retention"];
 
 fn refuse_beside_std(matches: &ArgMatches) -> Result<(), UsageError> {
     for option in DIRECT_ONLY {
         let source = matches.value_source(&option.replace('-', "_"));
         if source == Some(ValueSource::CommandLine) {
-            let problem = "with --commit std the table's own properties decide that";
+            let problem = "is set by the table's own properties with --commit std";
             let option = format!("--{option}");
-            return Err(UsageError::new(&option, problem, "leave it out, or say --commit direct"));
+            return Err(UsageError::new(&option, problem, "remove it, or use --commit direct"));
         }
     }
     Ok(())
@@ -104,23 +104,23 @@ fn in_range(option: &str, value: Duration, range: [Duration; 2]) -> Result<(), U
     if (least..=most).contains(&value) {
         return Ok(());
     }
-    Err(UsageError::new(option, "out of range", format!("name a time from {least:?} to {most:?}")))
+    Err(UsageError::new(option, "out of range", format!("use a time from {least:?} to {most:?}")))
 }
 
-/// Time between two commits of a producer.
+/// Time between a producer's commits.
 pub(crate) fn commit_interval(args: &ProducerArgs) -> Duration {
     let by_number = args.autocommit_duration_ms.map(Duration::from_millis);
     args.commit_interval.or(by_number).unwrap_or(COMMIT_INTERVAL_DEFAULT)
 }
 
-/// Time between two looks for the next version.
+/// Time between polls for the next version.
 pub(crate) fn poll_interval(follower: &FollowerArgs, producer: &ProducerArgs) -> Duration {
     let [least, most] = POLL_INTERVALS;
-    let own = (commit_interval(producer) / LOOKS_PER_COMMIT).clamp(least, most);
+    let own = (commit_interval(producer) / POLLS_PER_COMMIT).clamp(least, most);
     follower.poll_interval.unwrap_or(own)
 }
 
-/// What a producer does, `index` being its number.
+/// The configuration of the producer with number `index`.
 pub(crate) fn config(
     options: &Options,
     index: u16,
@@ -143,8 +143,8 @@ pub(crate) fn config(
     }
 }
 
-/// Messages that a producer may have unconfirmed: what comes while some commits fail, or without a
-/// schedule what fills a file.
+/// Limit on a producer's unacknowledged messages: as many as are due while some commits fail, or
+/// without a schedule as many as fill a file.
 pub(crate) fn in_flight_messages(args: &ProducerArgs, workload: &Workload) -> u32 {
     if let Some(messages) = args.in_flight {
         return messages;
@@ -157,15 +157,23 @@ pub(crate) fn in_flight_messages(args: &ProducerArgs, workload: &Workload) -> u3
         }
         None => CLOSED_LOOP_BYTES / mean_message_bytes(&workload.messages).max(1.0),
     };
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is bounded")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "the value is bounded"
+    )]
     let messages = messages.clamp(least, most) as u32;
     messages
 }
 
-/// What the producers take of the machine: threads of their own and of the connection, and what is
-/// not committed.
+/// What the producers need of the machine: their own threads and those of connections, and memory
+/// for uncommitted messages.
 pub(crate) fn workers(args: &ProducerArgs, workload: &Workload) -> Workers {
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it saturates")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "the cast saturates"
+    )]
     let message_bytes = mean_message_bytes(&workload.messages) as u64 + MESSAGE_BYTES;
     let messages = u64::from(in_flight_messages(args, workload));
     let each = Needs {

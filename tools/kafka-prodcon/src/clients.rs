@@ -1,65 +1,48 @@
-//! What the clients of a run take of the machine, so that it is known before they start.
+//! Estimates the machine's resources that the clients of a run need, before they start.
 //!
-//! The figures are measured: see "Many producers and consumers" in `docs/kafka-prodcon.md`.
+//! The figures were measured: see "Many producers and consumers" in `docs/kafka-prodcon.md`.
 
 use bench_cli::{Amount, Needs, Workers, Workload};
 use bench_kafka::error::KafkaError;
 use bench_kafka::options::ConnectionArgs;
 
+use crate::cluster::ClusterSize;
 use crate::options::ProducerArgs;
 use crate::produce::AMOUNT_DEFAULT;
 use crate::producers::{in_flight_max, mean_bytes};
 
-/// What a client takes at least, of a cluster of one broker.
+/// Minimum needs of a client, with one broker.
 const PRODUCER: Needs = Needs { memory_bytes: 3_000_000, queue_bytes: 0, threads: 3, files: 7 };
 const CONSUMER: Needs = Needs { memory_bytes: 1_800_000, queue_bytes: 0, threads: 4, files: 7 };
 
-/// Memory that each partition of the topic takes of each client: what the client library knows of
-/// it.
+/// Memory per client and partition of the topic: the client library's metadata.
 const PRODUCER_PARTITION_BYTES: u64 = 900;
 const CONSUMER_PARTITION_BYTES: u64 = 2_000;
 
-/// What each further broker adds: a thread, its wake-up pipe and a connection.
+/// Needs per further broker: a thread, its wake-up pipe and a connection.
 const BROKER: Needs = Needs { memory_bytes: 100_000, queue_bytes: 0, threads: 1, files: 3 };
 
-/// What the client library and the engine keep of a message beside its bytes.
+/// Overhead per queued message in the client library and the engine.
 const MESSAGE_BYTES: u64 = 250;
 
-/// The client library's own limit of what a consumer fetches ahead, kilobytes.
+/// The client library's default read-ahead of a consumer, kilobytes.
 const FETCHED_AHEAD_KB: u64 = 65_536;
 
-/// What the clients connect to.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Target {
-    /// Whether it is an embedded broker, which holds producers back: little is ever queued then.
-    pub(crate) is_embedded: bool,
-    pub(crate) brokers: u64,
-    /// Partitions of the topic.
-    pub(crate) partitions: u64,
-}
-
-impl Target {
-    /// An embedded broker with a topic of that many partitions.
-    pub(crate) fn embedded(partitions: u32) -> Self {
-        Self { is_embedded: true, brokers: 1, partitions: partitions.into() }
-    }
-}
-
 /// The producers of a run.
-pub(crate) fn producers(args: &ProducerArgs, workload: &Workload, target: Target) -> Workers {
+pub(crate) fn producers(args: &ProducerArgs, workload: &Workload, size: ClusterSize) -> Workers {
     let in_flight = u64::from(in_flight_max(args, &workload.messages));
     let share = messages(workload).map_or(in_flight, |all| all.div_ceil(args.producers.into()));
     let queue_bytes = in_flight.min(share).saturating_mul(queued_message_bytes(workload));
-    let each = on(target, Needs { queue_bytes, ..PRODUCER }, PRODUCER_PARTITION_BYTES);
+    let each = on(size, Needs { queue_bytes, ..PRODUCER }, PRODUCER_PARTITION_BYTES);
     Workers { kind: "producers", option: "--producers", count: args.producers, each }
 }
 
-/// The consumers of a run; `sent` is what the run itself sends.
+/// The consumers of a run; `sent` is the run's own workload, if it produces.
 pub(crate) fn consumers(
     connection: &ConnectionArgs,
     count: u32,
     sent: Option<&Workload>,
-    target: Target,
+    size: ClusterSize,
 ) -> Result<Workers, KafkaError> {
     let config = connection.config("kafka-prodcon")?;
     let limit = config.get("queued.max.messages.kbytes").and_then(|limit| limit.parse().ok());
@@ -69,11 +52,11 @@ pub(crate) fn consumers(
     });
     let share = all.map_or(limit_bytes, |bytes| bytes.div_ceil(count.into()));
     let queue_bytes = limit_bytes.min(share);
-    let each = on(target, Needs { queue_bytes, ..CONSUMER }, CONSUMER_PARTITION_BYTES);
+    let each = on(size, Needs { queue_bytes, ..CONSUMER }, CONSUMER_PARTITION_BYTES);
     Ok(Workers { kind: "consumers", option: "--consumers", count, each })
 }
 
-/// How many messages are sent, if that is known.
+/// The number of messages sent, if known.
 fn messages(workload: &Workload) -> Option<u64> {
     match workload.amount.unwrap_or(AMOUNT_DEFAULT) {
         Amount::Messages(messages) => Some(messages),
@@ -87,15 +70,15 @@ fn queued_message_bytes(workload: &Workload) -> u64 {
     bytes.saturating_add(MESSAGE_BYTES)
 }
 
-/// A client's needs on `target`, of whose partitions each takes `partition_bytes` of it. What many
-/// clients take is up to twice what the sum of single ones is.
-fn on(target: Target, each: Needs, partition_bytes: u64) -> Needs {
-    let more = target.brokers.saturating_sub(1);
+/// A client's needs on a cluster of this size, where each partition takes `partition_bytes`. Many
+/// clients need up to twice the sum of single ones.
+fn on(size: ClusterSize, each: Needs, partition_bytes: u64) -> Needs {
+    let more = size.brokers.saturating_sub(1);
     let memory_bytes =
-        each.memory_bytes + more * BROKER.memory_bytes + target.partitions * partition_bytes;
+        each.memory_bytes + more * BROKER.memory_bytes + size.partitions * partition_bytes;
     Needs {
         memory_bytes,
-        queue_bytes: memory_bytes + if target.is_embedded { 0 } else { each.queue_bytes },
+        queue_bytes: memory_bytes + if size.is_embedded { 0 } else { each.queue_bytes },
         threads: each.threads + more * BROKER.threads,
         files: each.files + more * BROKER.files,
     }
@@ -108,30 +91,30 @@ mod tests {
     use super::*;
     use crate::options::Options;
 
-    const CLUSTER: Target = Target { is_embedded: false, brokers: 3, partitions: 10 };
+    const CLUSTER: ClusterSize = ClusterSize { is_embedded: false, brokers: 3, partitions: 10 };
 
-    fn workers(args: &str, target: Target) -> [Workers; 2] {
+    fn workers(args: &str, size: ClusterSize) -> [Workers; 2] {
         let args = format!("kafka-prodcon --bootstrap-servers a:1 {args}");
         let options = Options::parse_from(args.split_whitespace());
         let workload = options.workload.workload().expect("a workload");
         let count = options.consumer.consumers;
-        let consumers = consumers(&options.connection, count, Some(&workload), target);
-        [producers(&options.producer, &workload, target), consumers.expect("a configuration")]
+        let consumers = consumers(&options.connection, count, Some(&workload), size);
+        [producers(&options.producer, &workload, size), consumers.expect("a configuration")]
     }
 
     #[test]
-    fn queues_hold_no_more_than_is_sent() {
+    fn queues_never_exceed_the_workload() {
         let queues =
-            |args, target| workers(args, target).map(|w| w.each.queue_bytes - w.each.memory_bytes);
+            |args, size| workers(args, size).map(|w| w.each.queue_bytes - w.each.memory_bytes);
         assert_eq!(queues("-p 10 -c 5 -n 1000", CLUSTER), [100 * 350, 200 * 350]);
         assert_eq!(queues("-p 10 --duration 1s", CLUSTER), [100_000 * 350, 64 << 20]);
         let args = "--duration 1s --in-flight 7 --config queued.max.messages.kbytes=100";
         assert_eq!(queues(args, CLUSTER), [7 * 350, 100 << 10]);
-        assert_eq!(queues("-p 10 --duration 1s", Target::embedded(10)), [0, 0]);
+        assert_eq!(queues("-p 10 --duration 1s", ClusterSize::embedded(10)), [0, 0]);
     }
 
     #[test]
-    fn each_broker_and_partition_adds_to_every_client() {
+    fn brokers_and_partitions_add_to_every_client() {
         let [producers, consumers] = workers("-p 2 -c 3", CLUSTER);
         assert_eq!((producers.count, consumers.count), (2, 3));
         assert_eq!((producers.each.threads, producers.each.files), (3 + 2, 7 + 6));

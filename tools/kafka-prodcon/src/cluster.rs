@@ -1,4 +1,4 @@
-//! The cluster of a run, embedded or the user's, and the topic on it.
+//! The cluster of a run, embedded or the user's, and its topic.
 
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -15,7 +15,6 @@ use bench_kafka::options::ConnectionArgs;
 use bench_services::embedded::{BACKLOG_MAX_BYTES, EmbeddedKafka};
 use bench_services::local;
 
-use crate::clients::Target;
 use crate::options::{From, TopicArgs};
 use crate::settings::Settings;
 
@@ -23,21 +22,38 @@ const SERVERS: &str = "bootstrap.servers";
 
 /// A cluster to run against.
 pub(crate) struct Cluster {
-    /// Shared with calls that nobody waits for any more after an interrupt.
+    /// Shared with calls that an interrupt has abandoned.
     admin: Arc<Admin>,
     shutdown: Shutdown,
     embedded: Option<RefCell<EmbeddedKafka>>,
     connection: ConnectionArgs,
 }
 
-/// What became of the wish for partitions.
+/// The size of a cluster and of the topic that clients use on it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ClusterSize {
+    /// Whether it is an embedded broker, which slows producers down, so that little is ever queued.
+    pub(crate) is_embedded: bool,
+    pub(crate) brokers: u64,
+    /// Partitions of the topic.
+    pub(crate) partitions: u64,
+}
+
+impl ClusterSize {
+    /// An embedded broker with a topic of this many partitions.
+    pub(crate) fn embedded(partitions: u32) -> Self {
+        Self { is_embedded: true, brokers: 1, partitions: partitions.into() }
+    }
+}
+
+/// The topic's partitions, and a warning if there are too few.
 pub(crate) struct PreparedTopic {
     pub(crate) partitions: u32,
     pub(crate) warning: Option<String>,
 }
 
 impl Cluster {
-    /// Connects to the cluster that is named, or starts an embedded one.
+    /// Connects to the configured cluster, or starts an embedded one.
     pub(crate) fn named_or_embedded(settings: &Settings, shutdown: &Shutdown) -> Result<Self> {
         if !settings.is_for_embedded() {
             return Self::connect(settings, settings.config.clone(), None, shutdown);
@@ -48,13 +64,13 @@ impl Cluster {
         Self::connect(settings, config, Some(embedded), shutdown)
     }
 
-    /// Connects to the cluster that is named; `mode` cannot use an embedded one.
+    /// Connects to the configured cluster; `mode` cannot use an embedded one.
     pub(crate) fn named(settings: &Settings, mode: &str, shutdown: &Shutdown) -> Result<Self> {
         if settings.is_for_embedded() {
             return Err(UsageError::new(
                 "--bootstrap-servers",
-                format!("{mode} needs a server, since the embedded one ends with its run"),
-                "name one, here or in KAFKA_BOOTSTRAP_SERVERS or --properties",
+                format!("{mode} needs a server: an embedded broker ends with its run"),
+                "set it here, in KAFKA_BOOTSTRAP_SERVERS or in --properties",
             )
             .into());
         }
@@ -76,20 +92,20 @@ impl Cluster {
         Ok(Self { admin, shutdown, embedded, connection })
     }
 
-    /// The settings of a client, with the servers to connect to.
+    /// Adds the cluster's servers to a client's settings.
     pub(crate) fn client(&self, config: &KafkaConfig) -> KafkaConfig {
         let mut config = config.clone();
         config.set_default(SERVERS, self.servers());
         config
     }
 
-    /// The servers that clients connect to first.
+    /// The bootstrap servers.
     pub(crate) fn servers(&self) -> &str {
         self.admin.servers()
     }
 
-    /// Asks the cluster something, and no longer waits for the answer after an interrupt, which was
-    /// one while `doing`.
+    /// Calls the admin client and waits for the result; an interrupt ends the wait with an error
+    /// that says `doing`.
     pub(crate) fn ask<T: Send + 'static>(
         &self,
         doing: &'static str,
@@ -99,15 +115,15 @@ impl Cluster {
         self.shutdown.interruptible(doing, move || call(&admin))
     }
 
-    /// What its clients connect to, to use a topic of so many partitions.
-    pub(crate) fn target(&self, partitions: u32) -> Target {
-        let cluster = self.ask("asking for the cluster's size", Admin::cluster);
+    /// The cluster's size, with a topic of this many partitions.
+    pub(crate) fn target(&self, partitions: u32) -> ClusterSize {
+        let cluster = self.ask("looking up the cluster's size", Admin::cluster);
         let brokers = cluster.map_or(1, |cluster| cluster.map_or(1, |cluster| cluster.brokers));
         let is_embedded = self.embedded.is_some();
-        Target { is_embedded, brokers: brokers.into(), partitions: partitions.into() }
+        ClusterSize { is_embedded, brokers: brokers.into(), partitions: partitions.into() }
     }
 
-    /// How long connecting and the like may take.
+    /// Timeout of connecting and of administrative operations.
     pub(crate) fn timeout(&self) -> Duration {
         self.connection.timeout
     }
@@ -117,8 +133,8 @@ impl Cluster {
         self.embedded.as_ref().map(|embedded| embedded.borrow().ended())
     }
 
-    /// How many bytes may be sent and not yet received; `None` for a broker that keeps what it has
-    /// confirmed.
+    /// Maximum bytes sent and not yet received; `None` for a broker that keeps all acknowledged
+    /// messages.
     pub(crate) fn backlog_max_bytes(&self) -> Option<u64> {
         self.embedded.as_ref().map(|_| BACKLOG_MAX_BYTES)
     }
@@ -134,7 +150,7 @@ impl Cluster {
         if let Some(local) = local::origin_of(&name, &address) {
             return local;
         }
-        let version = match self.ask("asking for the cluster's id", Admin::cluster) {
+        let version = match self.ask("looking up the cluster's id", Admin::cluster) {
             Ok(Ok(cluster)) => format!(
                 "cluster {} of {} broker(s)",
                 cluster.id.as_deref().unwrap_or("without an id"),
@@ -145,7 +161,7 @@ impl Cluster {
         ServiceInfo { name, origin: ServiceOrigin::External, address, version }
     }
 
-    /// Sees to it that the topic is there, with at least `wanted` partitions if that may be.
+    /// Ensures that the topic exists, with at least `wanted` partitions if it may be extended.
     pub(crate) fn prepare_topic(&self, args: &TopicArgs, wanted: u32) -> Result<PreparedTopic> {
         let topic = args.topic.as_str();
         if let Some(embedded) = &self.embedded {
@@ -156,12 +172,12 @@ impl Cluster {
         let may_extend = !args.keep_partitions;
         let ensure = |may_extend| {
             let (topic, replication) = (args.topic.clone(), args.replication_factor);
-            self.ask("the topic was prepared", move |admin| {
+            self.ask("preparing the topic", move |admin| {
                 admin.ensure_topic(&topic, wanted, replication, may_extend)
             })
         };
         let outcome = match ensure(may_extend)? {
-            // Not everyone may extend a topic, and not every one needs to be extended.
+            // The user may lack the permission to extend a topic that has enough partitions.
             Err(error) if may_extend => {
                 let again = ensure(false)?;
                 match again {
@@ -184,32 +200,32 @@ impl Cluster {
             TopicOutcome::TooFew { have, wanted } => PreparedTopic {
                 partitions: have,
                 warning: Some(format!(
-                    "topic '{topic}' has {have} partitions where {wanted} are needed for all \
-                     producers and consumers to work at once"
+                    "topic '{topic}' has {have} partitions; {wanted} are needed to keep all \
+                     producers and consumers busy"
                 )),
             },
         })
     }
 
-    /// Whether the topic is there and compacted. A cluster that does not tell is taken at its best.
+    /// Whether the topic exists and is compacted; false if the cluster does not reveal it.
     pub(crate) fn is_compacted(&self, topic: &str) -> Result<bool, Interrupted> {
         if self.embedded.is_some() {
             return Ok(false);
         }
         let topic = topic.to_owned();
-        let compacted = self.ask("looking at the topic", move |admin| {
+        let compacted = self.ask("looking up the topic", move |admin| {
             admin.topic(&topic).and_then(|found| match found {
                 Some(_) => admin.is_compacted(&topic),
                 None => Ok(false),
             })
         })?;
         Ok(compacted.unwrap_or_else(|error| {
-            tracing::debug!("whether the topic is compacted is not known: {error}");
+            tracing::debug!("cannot find out whether the topic is compacted: {error}");
             false
         }))
     }
 
-    /// Refuses a compacted topic, on which an audit would count as lost what was superseded.
+    /// Refuses a compacted topic, where superseded messages would count as lost.
     pub(crate) fn refuse_compacted(&self, topic: &str) -> Result<()> {
         if !self.is_compacted(topic)? {
             return Ok(());
@@ -217,19 +233,19 @@ impl Cluster {
         Err(UsageError::new(
             "--topic",
             format!(
-                "topic '{topic}' is compacted: of messages with equal keys only the last is kept, \
-                 and the others would count as lost"
+                "topic '{topic}' is compacted: only the last message per key is kept, and the \
+                 others would count as lost"
             ),
-            "name another topic, or set cleanup.policy=delete on this one",
+            "use another topic, or set cleanup.policy=delete on this one",
         )
         .into())
     }
 
-    /// The offsets at which reading begins, one a partition.
+    /// The offsets at which reading starts, one per partition.
     pub(crate) fn starts(&self, topic: &str, from: From) -> Result<Vec<StartOffset>> {
         let topic = topic.to_owned();
         let watermarks =
-            self.ask("looking for the ends of the topic", move |admin| admin.watermarks(&topic))??;
+            self.ask("looking up the ends of the topic", move |admin| admin.watermarks(&topic))??;
         let start = |marks: &bench_kafka::admin::PartitionWatermarks| StartOffset {
             partition: marks.partition,
             offset: match from {

@@ -1,4 +1,4 @@
-//! The consumers of a run: connected so that they miss nothing and read nothing old.
+//! Connects the consumers of a run so that they miss no new message and read no old one.
 
 use std::time::{Duration, Instant};
 
@@ -14,10 +14,10 @@ use crate::cluster::Cluster;
 use crate::options::{From, Isolation, Options};
 use crate::settings::Settings;
 
-/// Longest time for a group to share out its partitions.
+/// Maximum time for a group to assign its partitions.
 const JOIN_TIMEOUT: Duration = Duration::from_mins(1);
 
-/// The settings of the consumers of a run that produces, too.
+/// The settings of the consumers of a run that also produces.
 pub(crate) fn config(settings: &Settings, options: &Options, run: RunId) -> Result<KafkaConfig> {
     let isolation =
         if options.producer.transactional { Isolation::Committed } else { Isolation::Uncommitted };
@@ -33,7 +33,7 @@ pub(crate) fn config(settings: &Settings, options: &Options, run: RunId) -> Resu
     settings.consumer(config)
 }
 
-/// Consumers that begin where the topic ends now, and read every partition.
+/// Connects consumers that start at the topic's current end and together read every partition.
 pub(crate) fn connect_receivers(
     cluster: &Cluster,
     config: &KafkaConfig,
@@ -43,9 +43,9 @@ pub(crate) fn connect_receivers(
 ) -> Result<Vec<KafkaReceiver>> {
     let topic = options.topic.topic.as_str();
     if Isolation::of(config) == Isolation::Committed {
-        // Latencies would include the wait for somebody else's transaction.
+        // Otherwise latencies would include the wait for another producer's transaction.
         let (name, cancelled) = (topic.to_owned(), shutdown.clone());
-        cluster.ask("a transaction was open", move |admin| {
+        cluster.ask("waiting for an open transaction", move |admin| {
             admin.await_transactions(&name, || cancelled.is_requested())
         })??;
     }
@@ -67,7 +67,7 @@ pub(crate) fn connect_receivers(
     }
 }
 
-/// Commits `starts` as the group's position, joins its members, and waits until all partitions are
+/// Commits `starts` as the group's offsets, joins its members, and waits until all partitions are
 /// assigned.
 fn join_at(
     receivers: &mut [KafkaReceiver],
@@ -78,7 +78,7 @@ fn join_at(
 ) -> Result<()> {
     if let Some(first) = receivers.first_mut() {
         let committed = first.commit(topic, starts, || shutdown.is_requested());
-        anyhow::ensure!(!shutdown.is_requested(), Interrupted("the consumers joined"));
+        anyhow::ensure!(!shutdown.is_requested(), Interrupted("the consumers joined their group"));
         committed?;
     }
     for receiver in receivers.iter_mut() {
@@ -91,7 +91,7 @@ fn join_at(
     })
 }
 
-/// Consumers that are to join a group.
+/// Connects consumers that can join a group.
 pub(crate) fn connect(
     config: &KafkaConfig,
     count: usize,
@@ -100,7 +100,7 @@ pub(crate) fn connect(
     (0..count).map(|_| Ok(KafkaReceiver::connect(config, clock)?)).collect()
 }
 
-/// Consumers without a group, which need no right on one.
+/// Connects consumers without a group, which need no permission on one.
 pub(crate) fn connect_alone(
     config: &KafkaConfig,
     count: usize,
@@ -109,7 +109,7 @@ pub(crate) fn connect_alone(
     (0..count).map(|_| Ok(KafkaReceiver::connect_alone(config, clock)?)).collect()
 }
 
-/// What consumers of this configuration are promised.
+/// The delivery guarantee of consumers with this configuration.
 pub(crate) fn guarantee(config: &KafkaConfig, exactly_once: bool) -> Guarantee {
     match (exactly_once, Isolation::of(config)) {
         (true, _) => Guarantee::ExactlyOnce,
@@ -118,7 +118,7 @@ pub(crate) fn guarantee(config: &KafkaConfig, exactly_once: bool) -> Guarantee {
     }
 }
 
-/// Shares the partitions out evenly, without a group.
+/// Distributes the partitions evenly, without a group.
 pub(crate) fn take_partitions(
     receivers: &mut [KafkaReceiver],
     topic: &str,
@@ -134,8 +134,8 @@ pub(crate) fn take_partitions(
     Ok(())
 }
 
-/// Waits until the members of a group have got their partitions: `is_complete` is asked with the
-/// number that each has. Brokers that are all down are waited for no longer than `timeout`.
+/// Waits until the members of a group have their partitions: `is_complete` is called with the
+/// number that each has. If all brokers are down, waits no longer than `timeout`.
 pub(crate) fn await_assignment(
     receivers: &mut [KafkaReceiver],
     timeout: Duration,
@@ -149,14 +149,14 @@ pub(crate) fn await_assignment(
         if is_complete(&assigned) {
             return Ok(());
         }
-        anyhow::ensure!(!shutdown.is_requested(), Interrupted("the consumers joined"));
+        anyhow::ensure!(!shutdown.is_requested(), Interrupted("the consumers joined their group"));
         if let Some(outage) = receivers.iter().find_map(|one| one.lasting_outage(timeout)) {
             anyhow::bail!("the consumers did not get their partitions: {outage}");
         }
         anyhow::ensure!(
             Instant::now() < deadline,
             "the consumers did not get their partitions within {JOIN_TIMEOUT:?}: other members of \
-             the group have them; name another --group, or none"
+             the group have them; use another --group, or none"
         );
         std::thread::sleep(Duration::from_millis(5));
     }

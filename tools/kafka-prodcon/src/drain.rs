@@ -1,4 +1,4 @@
-//! The mode that only receives.
+//! The mode that only consumes.
 
 use anyhow::Result;
 use bench_cli::{Exit, Invocation, Measurement, Required, Shutdown, check_limits};
@@ -18,7 +18,7 @@ use crate::options::{DrainModeArgs, From, Options};
 use crate::session::{Clients, Session};
 use crate::settings::Settings;
 
-/// Receives the messages in the topic, or those that come.
+/// Consumes the messages in the topic, or new ones.
 pub(crate) fn drain(
     options: &Options,
     args: &DrainModeArgs,
@@ -40,7 +40,7 @@ pub(crate) fn drain(
         cluster.refuse_compacted(&args.topic)?;
     } else if args.query.query.is_none() && cluster.is_compacted(&args.topic)? {
         warnings.push(format!(
-            "topic '{}' is compacted: gaps in the sequence numbers are not a loss",
+            "topic '{}' is compacted: gaps in the sequence numbers are not losses",
             args.topic
         ));
     }
@@ -49,7 +49,7 @@ pub(crate) fn drain(
     let working = count.min(starts.len());
     if working < count {
         warnings.push(format!(
-            "{working} consumers instead of {count}: the topic has no more partitions"
+            "using {working} consumers instead of {count}: the topic has only {working} partitions"
         ));
     }
     let read = clients::consumers(
@@ -114,7 +114,7 @@ pub(crate) fn drain(
     })
 }
 
-/// Consumers that are to be connected.
+/// The consumers to connect.
 struct Readers<'a> {
     args: &'a DrainModeArgs,
     cluster: &'a Cluster,
@@ -150,7 +150,7 @@ impl Readers<'_> {
     }
 }
 
-/// The settings of consumers that read as `group`, or as none.
+/// The settings of consumers that read as `group`, or without a group.
 fn consumer_config(
     settings: &Settings,
     args: &DrainModeArgs,

@@ -1,9 +1,9 @@
-//! Separators as the command line has them.
+//! Separators on the command line.
 
 use std::str::FromStr;
 
-/// Bytes between two parts of a line, at least one. Written as text with escapes, so that a tab or a
-/// control character needs no tricks of the shell.
+/// Bytes between two parts of a line, at least one. Given as text with escapes, so that tabs and
+/// control characters need no shell quoting.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Separator(Vec<u8>);
 
@@ -18,7 +18,7 @@ impl FromStr for Separator {
 
     fn from_str(text: &str) -> Result<Self, String> {
         if text.is_empty() {
-            return Err("an empty text separates nothing; leave the option out".to_owned());
+            return Err("must not be empty; remove the option".to_owned());
         }
         let mut bytes = Vec::new();
         let mut rest = text;
@@ -32,7 +32,7 @@ impl FromStr for Separator {
     }
 }
 
-/// Adds what the text behind a backslash stands for; returns the length of that text.
+/// Decodes the text after a backslash; returns the length of that text.
 fn push_escape(bytes: &mut Vec<u8>, text: &str) -> Option<usize> {
     let byte = match text.bytes().next()? {
         b't' => b'\t',
@@ -73,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn escapes_stand_for_their_bytes() {
+    fn escapes_decode_to_their_bytes() {
         for (text, bytes) in [
             (":", &b":"[..]),
             ("=>", b"=>"),
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn bad_escapes_are_refused_with_the_good_ones() {
+    fn bad_escapes_list_the_valid_ones() {
         for text in
             [r"\", r"\q", r"\x", r"\x1", r"\xg0", r"\x+1", r"\u{}", r"\u{d800}", r"\u1", r"\é"]
         {

@@ -19,14 +19,14 @@ const SESSION_DEFAULT_MS: u64 = 45_000;
 /// librdkafka's default `heartbeat.interval.ms`.
 const HEARTBEAT_DEFAULT_MS: u64 = 3_000;
 
-/// One consumer's death, as the command line has it.
+/// A kill of a consumer on the command line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ConsumerKill {
-    /// Its number, from 1.
+    /// The consumer's number, from 1.
     consumer: u32,
-    /// After the start of the schedule.
+    /// Time after the start of the schedule.
     at: Duration,
-    /// After that; `None` for never.
+    /// Time from the kill to the return; `None` for never.
     back_after: Option<Duration>,
 }
 
@@ -40,11 +40,10 @@ impl FromStr for ConsumerKill {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let (consumer, times) = text
-            .split_once('@')
-            .ok_or("write it as NUMBER@TIME or NUMBER@TIME+TIME, as in 2@10s+5s")?;
+        let (consumer, times) =
+            text.split_once('@').ok_or("use the form N@AT or N@AT+AFTER, such as 2@10s+5s")?;
         let consumer = consumer.parse().ok().filter(|number| *number > 0);
-        let consumer = consumer.ok_or("consumers are counted from 1")?;
+        let consumer = consumer.ok_or("consumer numbers start at 1")?;
         let time = |text| quantity::parse_duration(text).map_err(|error| error.to_string());
         let (at, back_after) = match times.split_once('+') {
             Some((at, after)) => (at, Some(time(after)?)),
@@ -83,15 +82,15 @@ fn check_targets(
     if !in_group {
         return Err(UsageError::new(
             OPTION,
-            "without a group nobody takes over what a killed consumer read",
-            "let the consumers read as a group",
+            "without a group, no consumer takes over a killed consumer's partitions",
+            "use a consumer group",
         ));
     }
     if let Some(kill) = kills.iter().find(|kill| kill.consumer as usize > consumers) {
         return Err(UsageError::new(
             OPTION,
-            format!("there is no consumer {}, there are {consumers}", kill.consumer),
-            "name one that there is, or ask for more with --consumers and --partitions",
+            format!("no consumer {} among {consumers}", kill.consumer),
+            "use a lower number, or raise --consumers and --partitions",
         ));
     }
     let twice = kills.windows(2).find(|pair| {
@@ -101,14 +100,14 @@ fn check_targets(
     twice.map_or(Ok(()), |pair| {
         Err(UsageError::new(
             OPTION,
-            format!("consumer {} is killed while it is dead", pair[0].consumer),
-            "let it come back before, as in 1@10s+5s 1@20s",
+            format!("consumer {} is killed again before it is back", pair[0].consumer),
+            "let it return before the next kill, such as 1@10s+5s and 1@20s",
         ))
     })
 }
 
-/// Nobody reads a killed consumer's partitions before its session has timed out and the others have
-/// noticed; ending earlier would report their messages as lost.
+/// No consumer reads a killed one's partitions before its session has timed out and the others have
+/// noticed: ending earlier would report their messages as lost.
 fn check_drain_timeout(drain_timeout: Duration, config: &KafkaConfig) -> Result<(), UsageError> {
     let millis =
         |name, default| config.get(name).and_then(|value| value.parse().ok()).unwrap_or(default);
@@ -120,14 +119,14 @@ fn check_drain_timeout(drain_timeout: Duration, config: &KafkaConfig) -> Result<
     Err(UsageError::new(
         "--drain-timeout",
         format!(
-            "{drain_timeout:?} is not longer than a group takes to miss a killed consumer \
-             ({session:?} of session and {heartbeat:?} to the next heartbeat)"
+            "{drain_timeout:?} is too short: a group notices a killed consumer only after \
+             {session:?} of session timeout and {heartbeat:?} of heartbeat interval"
         ),
         "raise it, or shorten the session with --config session.timeout.ms=6000",
     ))
 }
 
-/// Gives each consumer the kills that concern it.
+/// Schedules each consumer's kills.
 pub(crate) fn killable(
     receivers: Vec<KafkaReceiver>,
     config: &KafkaConfig,
@@ -157,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn a_kill_names_a_consumer_an_instant_and_perhaps_a_return() {
+    fn kills_have_consumer_time_and_optional_return() {
         let seconds = Duration::from_secs;
         let kill = |consumer, at, back_after| Ok(ConsumerKill { consumer, at, back_after });
         assert_eq!("2@10s".parse(), kill(2, seconds(10), None));
@@ -168,21 +167,21 @@ mod tests {
     }
 
     #[test]
-    fn only_the_living_in_a_group_can_be_killed() {
+    fn only_live_group_members_can_be_killed() {
         assert!(check_targets(&kills(&["1@1s+1s", "1@3s", "2@1s"]), 2, true).is_ok());
-        for (wrong, consumers, in_group, told) in [
+        for (wrong, consumers, in_group, expected) in [
             (vec!["1@1s"], 1, false, "without a group"),
             (vec!["3@1s"], 2, true, "no consumer 3"),
-            (vec!["1@1s", "1@2s"], 1, true, "consumer 1 is killed while it is dead"),
-            (vec!["1@1s+5s", "1@2s"], 1, true, "consumer 1 is killed while it is dead"),
+            (vec!["1@1s", "1@2s"], 1, true, "consumer 1 is killed again"),
+            (vec!["1@1s+5s", "1@2s"], 1, true, "consumer 1 is killed again"),
         ] {
-            let error = check_targets(&kills(&wrong), consumers, in_group).expect_err(told);
-            assert!(error.to_string().contains(told), "{error}");
+            let error = check_targets(&kills(&wrong), consumers, in_group).expect_err(expected);
+            assert!(error.to_string().contains(expected), "{error}");
         }
     }
 
     #[test]
-    fn waiting_ends_after_the_session_of_a_killed_consumer() {
+    fn drain_timeouts_must_exceed_the_session() {
         let mut config = KafkaConfig::new();
         let seconds = Duration::from_secs;
         assert!(check_drain_timeout(seconds(49), &config).is_ok());

@@ -1,4 +1,4 @@
-//! The table in which consumed messages land, if they are to.
+//! The table in which consumed messages land.
 
 use anyhow::{Context, Result};
 use bench_aws::{AwsArgs, AwsService, SdkConfig};
@@ -17,14 +17,14 @@ use bench_tables::{LandingReceiver, TableWriter, WriterOptions};
 use crate::cluster::Cluster;
 use crate::options::{ConsumerArgs, Land, LandArgs, TableConnectionArgs};
 
-/// A table that is there for a run.
+/// The table of a run and its writers' settings.
 pub(crate) struct Landing {
     table: String,
     options: WriterOptions,
     writers_per_consumer: usize,
     target: Target,
     pub(crate) service: ServiceInfo,
-    /// Carries the connections that are made before the run, and must outlive them.
+    /// Drives the connections that are made before the run, and must outlive them.
     waiting: Waiting,
     pub(crate) counts: Counts,
 }
@@ -35,8 +35,8 @@ enum Target {
 }
 
 impl Landing {
-    /// Finds the service that `--land` names, or starts an embedded one; nothing is created there.
-    /// `None` where nothing is to land.
+    /// Finds the service for `--land`, or starts an embedded one, without creating anything there.
+    /// `None` without `--land`.
     pub(crate) fn find(
         consumer: &ConsumerArgs,
         connection: &TableConnectionArgs,
@@ -46,7 +46,7 @@ impl Landing {
         let args = &consumer.land;
         let Some(land) = args.land else { return Ok(None) };
         let waiting = Waiting::new(shutdown)?;
-        let doing = "looking for the table's service";
+        let doing = "connecting to the table's service";
         let (target, service) = match land {
             Land::Dynamodb => waiting.until(find_dynamodb(args, connection, cluster), doing)??,
             Land::Mysql => waiting.until(find_mysql(&connection.mysql, cluster), doing)??,
@@ -59,7 +59,7 @@ impl Landing {
             args.land_rows.map_or(defaults.rows_per_request, |rows| rows as usize);
         let landing = Self {
             table: args.table.clone(),
-            // Each writer has one request under way, so that none waits for the others of a call.
+            // Each writer has one request in flight, so that none waits for the others of a call.
             options: WriterOptions { rows_per_request, requests_in_flight: 1, ..defaults },
             writers_per_consumer: args.land_in_flight as usize,
             target,
@@ -67,12 +67,12 @@ impl Landing {
             waiting,
             counts: Counts::default(),
         };
-        // Refuses what is no name of a table, before anything is created.
+        // Refuses invalid table names before anything is created.
         landing.writer(SystemClock::new())?;
         Ok(Some(landing))
     }
 
-    /// Creates the table, unless it is there.
+    /// Creates the table, unless it exists.
     pub(crate) fn prepare_table(&self) -> Result<()> {
         let table = self.table.as_str();
         let created = async {
@@ -86,11 +86,11 @@ impl Landing {
                 }
             }
         };
-        self.waiting.until(created, "the table was created")??;
+        self.waiting.until(created, "creating the table")??;
         Ok(())
     }
 
-    /// Has what a consumer receives land.
+    /// Wraps a receiver so that its messages land in the table.
     fn behind(&self, receiver: KillableReceiver, clock: SystemClock) -> Result<Consumer> {
         let writers: Result<Vec<TableWriter>> =
             (0..self.writers_per_consumer).map(|_| self.writer(clock)).collect();
@@ -112,7 +112,7 @@ impl Landing {
         })
     }
 
-    /// The address that results record in place of one with a password.
+    /// The address for results, without the password.
     pub(crate) fn mysql_address(&self) -> Option<String> {
         match &self.target {
             Target::Dynamodb { .. } => None,
@@ -127,8 +127,8 @@ async fn find_dynamodb(
     cluster: &Cluster,
 ) -> Result<(Target, ServiceInfo)> {
     if args.land_rows.is_some_and(|rows| rows as usize > BATCH_ROWS_MAX) {
-        let problem = format!("DynamoDB takes {BATCH_ROWS_MAX} rows a request at most");
-        return Err(UsageError::new("--land-rows", problem, "ask for fewer").into());
+        let problem = format!("DynamoDB accepts at most {BATCH_ROWS_MAX} rows per request");
+        return Err(UsageError::new("--land-rows", problem, "use fewer").into());
     }
     let TableConnectionArgs { endpoint_url, region, profile, .. } = connection.clone();
     let aws = AwsArgs::new(endpoint_url, region, profile, cluster.timeout());
@@ -152,9 +152,8 @@ async fn find_dynamodb(
 
 async fn find_mysql(args: &MysqlArgs, cluster: &Cluster) -> Result<(Target, ServiceInfo)> {
     let url = args.url()?.ok_or_else(|| {
-        let problem = "landing in MySQL needs a server, since none can be embedded";
-        let remedy =
-            "name one, here or in MYSQL_URL, or start one with `run-suite services up mysql`";
+        let problem = "landing in MySQL needs a server: there is no embedded one";
+        let remedy = "set it here or in MYSQL_URL, or start one with `run-suite services up mysql`";
         UsageError::new("--mysql-url", problem, remedy)
     })?;
     let server = url.server(cluster.timeout()).await?;

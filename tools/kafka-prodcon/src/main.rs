@@ -28,12 +28,13 @@ use bench_tables::TableError;
 
 use options::{Command, Options};
 
-/// For the C code too. With the C library's own, consuming costs twice the processor time.
+/// Also used by librdkafka's C code: with the C library's allocator, consuming takes twice the CPU
+/// time.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    // A run on the embedded broker starts this program again as that broker.
+    // A run with an embedded broker starts this program again as that broker.
     if let Some(code) = embedded::run_if_requested() {
         return code;
     }

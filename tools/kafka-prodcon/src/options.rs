@@ -20,8 +20,8 @@ const EXAMPLES: &str = "\
 Examples:
   kafka-prodcon -n 100000 -r 100                       embedded broker, nothing to install
   kafka-prodcon --rate 10k/s --duration 30s --warm-up 5s --bootstrap-servers localhost:9092
-  kafka-prodcon -n 40000 -r 50 -b 1048576 -p 2 -c 2    as the script that this replaces
-  kafka-prodcon -n 10000 -r 100 --land dynamodb        the same, and its database
+  kafka-prodcon -n 40000 -r 50 -b 1048576 -p 2 -c 2    like the script that this tool replaces
+  kafka-prodcon -n 10000 -r 100 --land dynamodb        like its DynamoDB mode
   kafka-prodcon fill -n 1M -r 1KiB --topic t           then, here or on another host:
   kafka-prodcon drain --topic t --from-run results/kafka-prodcon-...
   kafka-prodcon drain --topic books --query price --group-by author
@@ -32,10 +32,10 @@ Exit codes: 0 good; 1 failed; 2 bad usage; 3 the run is INVALID (loss, corruptio
 
 /// Measure Apache Kafka: produce and consume messages on one topic
 ///
-/// Reports throughput, publish latency (confirmed less intended instant), end-to-end latency
-/// (received less intended instant) and an audit of every message. Without a server to use, an
-/// embedded broker is started for the run: its figures are the client's ceiling on loopback, not
-/// Kafka's performance.
+/// Reports throughput, publish latency (acknowledged minus intended instant), end-to-end latency
+/// (received minus intended instant) and an audit of every message. If no server is given, starts
+/// an embedded broker for the run: its figures are the client's limit on loopback, not Kafka's
+/// performance.
 #[derive(Parser)]
 #[command(
     name = "kafka-prodcon",
@@ -60,16 +60,17 @@ pub(crate) struct Options {
     #[command(flatten, next_help_heading = "Consumers")]
     pub(crate) drain: DrainArgs,
 
-    /// A run in which a message arrives twice, or one of an aborted transaction, is INVALID
+    /// Treat the run as INVALID if a message arrives twice, or one of an aborted transaction
+    /// arrives
     #[arg(help_heading = "Consumers", long)]
     pub(crate) exactly_once: bool,
 
-    /// Group of the consumers; its offsets are set to the end of the topic. By default the group.id
-    /// of --properties, else a new one
+    /// Consumer group; its offsets are set to the end of the topic [default: group.id of
+    /// --properties, else a new group]
     #[arg(help_heading = "Consumers", long, value_name = "NAME", conflicts_with = "no_group")]
     pub(crate) group: Option<String>,
 
-    /// Share the partitions out without a consumer group
+    /// Assign the partitions without a consumer group
     #[arg(help_heading = "Consumers", long)]
     pub(crate) no_group: bool,
 
@@ -99,15 +100,15 @@ pub(crate) struct Options {
 pub(crate) enum Command {
     /// Produce only
     Fill(FillArgs),
-    /// Consume only: what is in the topic, or what comes
+    /// Consume only: the messages in the topic, or new ones
     Drain(DrainModeArgs),
-    /// Send the lines of standard input, each as one message, as they are
+    /// Send each line of standard input as one message, unchanged
     Send(SendArgs),
-    /// Print messages on standard output, each as one line, as they are
+    /// Print each message on standard output as one line, unchanged
     Print(PrintArgs),
 }
 
-/// The topic, and what it is to be like.
+/// Options for the topic.
 #[derive(Args, Clone)]
 #[command(next_help_heading = "Topic")]
 pub(crate) struct TopicArgs {
@@ -115,27 +116,27 @@ pub(crate) struct TopicArgs {
     #[arg(long, value_name = "NAME", default_value = "roundtrip_benchmark")]
     pub(crate) topic: String,
 
-    /// Partitions; by default as many as there are producers or consumers, whichever are more
+    /// Partitions [default: the number of producers or of consumers, whichever is larger]
     ///
-    /// A missing topic is created. One with too few partitions is extended, unless
-    /// --keep-partitions is given.
+    /// A missing topic is created. A topic with too few partitions is extended, unless
+    /// --keep-partitions is set.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) partitions: Option<u32>,
 
-    /// Leave a topic with too few partitions as it is, with a warning
+    /// Only warn if the topic has too few partitions, instead of adding some
     #[arg(long)]
     pub(crate) keep_partitions: bool,
 
-    /// Replicas of each partition of a new topic; by default the brokers' own
+    /// Replication factor of a new topic [default: the brokers' setting]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) replication_factor: Option<u32>,
 }
 
-/// How messages are produced.
+/// Options for producers.
 #[derive(Args, Clone)]
 #[command(next_help_heading = "Producers")]
 pub(crate) struct ProducerArgs {
-    /// Producers, each with a connection of its own
+    /// Number of producers, each with its own connection
     #[arg(
         short = 'p',
         long,
@@ -146,9 +147,9 @@ pub(crate) struct ProducerArgs {
     )]
     pub(crate) producers: u32,
 
-    // The defaults of the next five are left to the adapter and the client library, so that a
-    // properties file may set them.
-    /// Largest batch of messages that a producer sends to a partition at once [default: 1000000]
+    // The next five have their defaults in the adapter and the client library, so that a properties
+    // file may set them.
+    /// Maximum size of a producer's batch for a partition [default: 1000000]
     #[arg(
         short = 'b',
         long,
@@ -158,34 +159,34 @@ pub(crate) struct ProducerArgs {
     )]
     pub(crate) batch_size: Option<u64>,
 
-    /// Confirmations that a message needs [default: all]
+    /// Acknowledgements that a message requires [default: all]
     #[arg(long, value_enum, value_name = "ACKS")]
     pub(crate) acks: Option<Acks>,
 
-    /// Compression of batches [default: none]
+    /// Compression codec of batches [default: none]
     #[arg(long, value_enum, value_name = "CODEC")]
     pub(crate) compression: Option<Compression>,
 
-    /// Time that a message may wait for others of its batch [default: 5ms]
+    /// Maximum time that a message waits for others to fill its batch [default: 5ms]
     #[arg(long, value_name = "TIME", value_parser = quantity::parse_duration)]
     pub(crate) linger: Option<Duration>,
 
-    /// Requests that may be unanswered on each connection [default: 5]
+    /// Maximum unacknowledged requests per connection [default: 5]
     ///
-    /// A producer that may send many more than the broker answers measures the queue between them.
-    /// Idempotent and transactional producers take 5 at most.
+    /// A producer with a much higher limit measures the queue between itself and the broker.
+    /// Idempotent and transactional producers allow at most 5.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub(crate) requests_in_flight: Option<u32>,
 
-    /// Let the broker drop repeats that retries cause
+    /// Let the broker drop duplicates caused by retries
     #[arg(long)]
     pub(crate) idempotent: bool,
 
-    /// Send in transactions, which consumers see when they are committed
+    /// Send in transactions; consumers see messages once they are committed
     #[arg(long)]
     pub(crate) transactional: bool,
 
-    /// Messages a transaction; one with fewer ends after 100 ms
+    /// Messages per transaction; smaller transactions end after 100 ms
     #[arg(
         long,
         value_name = "N",
@@ -195,7 +196,7 @@ pub(crate) struct ProducerArgs {
     )]
     pub(crate) transaction_size: u32,
 
-    /// Abort each producer's every Nth transaction, to show that nobody sees its messages
+    /// Abort every Nth transaction of each producer, to show that consumers do not see its messages
     #[arg(
         long,
         value_name = "N",
@@ -204,20 +205,20 @@ pub(crate) struct ProducerArgs {
     )]
     pub(crate) abort_every: Option<NonZeroU32>,
 
-    /// Messages without an answer at which a producer waits; by default 100000, fewer large ones
+    /// Maximum unacknowledged messages per producer [default: 100000, less for large messages]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=5_000_000))]
     pub(crate) in_flight: Option<u32>,
 
-    /// Time for answers after the last message, and for sending what is overdue
+    /// Time to wait for acknowledgements after the last message (and to send overdue ones)
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = quantity::parse_duration)]
     pub(crate) grace: Duration,
 }
 
-/// How messages are consumed.
+/// Options for consumers.
 #[derive(Args, Clone)]
 #[command(next_help_heading = "Consumers")]
 pub(crate) struct ConsumerArgs {
-    /// Consumers, each with a connection of its own
+    /// Number of consumers, each with its own connection
     #[arg(
         short = 'c',
         long,
@@ -228,9 +229,9 @@ pub(crate) struct ConsumerArgs {
     )]
     pub(crate) consumers: u32,
 
-    /// Kill consumer N (from 1) AT a time after the start, as a crash would; may be repeated
+    /// Kill consumer N (from 1) at time AT after the start, as if it crashed; may be repeated
     ///
-    /// It neither commits nor leaves its group. With +AFTER it joins again that much later.
+    /// It neither commits nor leaves its group. With +AFTER it rejoins that much later.
     #[arg(long, value_name = "N@AT[+AFTER]")]
     pub(crate) kill_consumer: Vec<ConsumerKill>,
 
@@ -238,28 +239,28 @@ pub(crate) struct ConsumerArgs {
     pub(crate) land: LandArgs,
 }
 
-/// Where consumed messages land.
+/// Options for landing.
 #[derive(Args, Clone)]
 #[command(next_help_heading = "Landing")]
 pub(crate) struct LandArgs {
-    /// Write every consumed message to a table, and count it as received when it is there
+    /// Write every consumed message to a table; it counts as received once it is stored
     #[arg(long, value_enum, value_name = "WHERE", alias = "dbtype")]
     pub(crate) land: Option<Land>,
 
-    /// Table to write to; a missing one is created
+    /// Table to write to; created if missing
     #[arg(long, value_name = "NAME", default_value = KAFKA_TABLE, requires = "land")]
     pub(crate) table: String,
 
     #[arg(
         long,
         value_name = "N",
-        help = "Rows a request, for MySQL a transaction [default: 25 for DynamoDB, 100 for MySQL]",
+        help = "Rows per request, or per transaction for MySQL [default: 25 for DynamoDB, 100 for MySQL]",
         requires = "land",
         value_parser = clap::value_parser!(u32).range(1..=INSERT_ROWS_MAX as i64)
     )]
     pub(crate) land_rows: Option<u32>,
 
-    /// Requests without an answer, for each consumer
+    /// Maximum unacknowledged requests per consumer
     #[arg(
         long,
         value_name = "N",
@@ -271,7 +272,7 @@ pub(crate) struct LandArgs {
 }
 
 impl LandArgs {
-    /// The long names of all options that mean nothing when no message lands.
+    /// The long names of all options that apply only when messages land in a table.
     pub(crate) const NAMES: [&str; 7] =
         ["table", "land-rows", "land-in-flight", "endpoint-url", "region", "profile", "mysql-url"];
 }
@@ -279,33 +280,34 @@ impl LandArgs {
 /// Where consumed messages land.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Land {
-    #[value(help = "A table of DynamoDB, by default of an embedded one")]
+    #[value(help = "A DynamoDB table, by default in an embedded DynamoDB")]
     Dynamodb,
-    #[value(help = "A table of MySQL")]
+    #[value(help = "A MySQL table")]
     Mysql,
 }
 
-/// How to reach the table. Never shown whole: an address may hold a password.
+/// Options for the connection to the table. No `Debug`: an address may contain a password.
 #[derive(Args, Clone)]
 #[command(next_help_heading = "Landing")]
 pub(crate) struct TableConnectionArgs {
-    // The environment is read by the SDK's own chain, hence no `env` here.
+    // No `env` here: the AWS SDK reads the environment itself.
     #[arg(
         long,
         value_name = "URL",
         global = true,
-        help = "Where DynamoDB is, if not in AWS [env: AWS_ENDPOINT_URL_DYNAMODB, AWS_ENDPOINT_URL]"
+        help = "Endpoint of a DynamoDB outside AWS [env: AWS_ENDPOINT_URL_DYNAMODB, \
+                AWS_ENDPOINT_URL]"
     )]
     pub(crate) endpoint_url: Option<String>,
 
-    #[arg(long, value_name = "NAME", global = true, help = "Region of AWS [env: AWS_REGION]")]
+    #[arg(long, value_name = "NAME", global = true, help = "AWS region [env: AWS_REGION]")]
     pub(crate) region: Option<String>,
 
     #[arg(
         long,
         value_name = "NAME",
         global = true,
-        help = "Profile of the AWS configuration files [env: AWS_PROFILE]"
+        help = "Profile in the AWS configuration files [env: AWS_PROFILE]"
     )]
     pub(crate) profile: Option<String>,
 
@@ -340,17 +342,17 @@ pub(crate) struct DrainModeArgs {
     #[command(flatten)]
     pub(crate) consumer: ConsumerArgs,
 
-    /// Read as this group, from where it left off; by default the group.id of --properties, else as
-    /// none, with the partitions shared out directly
+    /// Read as this consumer group, from its committed offsets [default: group.id of --properties,
+    /// else no group, with the partitions assigned directly]
     #[arg(help_heading = "Consumers", long, value_name = "NAME")]
     pub(crate) group: Option<String>,
 
-    /// Where to begin, unless the group has been there; by default as auto.offset.reset of
-    /// --properties says, else at the beginning
+    /// Where to start if the group has no committed offsets [default: auto.offset.reset of
+    /// --properties, else beginning]
     #[arg(help_heading = "Consumers", long, value_enum, value_name = "WHERE")]
     pub(crate) from: Option<From>,
 
-    /// Which messages of transactions to read [default: committed]
+    /// Which transactional messages to read [default: committed]
     #[arg(help_heading = "Consumers", long, value_enum, value_name = "WHICH")]
     pub(crate) isolation: Option<Isolation>,
 
@@ -369,11 +371,12 @@ pub(crate) struct SendArgs {
     #[command(flatten)]
     pub(crate) topic: TopicArgs,
 
-    /// Take what stands before this text in a line as the key; \t, \n, \0, \x1f and the like are escapes
+    /// Use the part of a line before this text as the key; may contain escapes such as \t, \n, \0
+    /// or \x1f
     #[arg(long, value_name = "TEXT")]
     pub(crate) key_separator: Option<Separator>,
 
-    /// Send a value, or a key, that is exactly this text as null; a null value is a tombstone
+    /// Send keys and values equal to this text as null; a null value is a tombstone
     #[arg(long, value_name = "TEXT")]
     pub(crate) null_marker: Option<String>,
 }
@@ -384,62 +387,62 @@ pub(crate) struct PrintArgs {
     #[arg(long, value_name = "NAME", default_value = "roundtrip_benchmark")]
     pub(crate) topic: String,
 
-    /// Where to begin; by default as auto.offset.reset of --properties says, else at the beginning
+    /// Where to start [default: auto.offset.reset of --properties, else beginning]
     #[arg(long, value_enum, value_name = "WHERE")]
     pub(crate) from: Option<From>,
 
-    /// Go on when the end is reached
+    /// Keep reading at the end
     #[arg(long)]
     pub(crate) follow: bool,
 
-    /// Stop after so many messages
+    /// Stop after this many messages
     #[arg(short = 'n', long, value_name = "COUNT", value_parser = quantity::parse_count)]
     pub(crate) messages: Option<u64>,
 
-    /// Print the key and this text before each message that has a key; \t, \n, \0, \x1f and the like
-    /// are escapes
+    /// Print the key and this text before each message that has a key; may contain escapes such as
+    /// \t, \n, \0 or \x1f
     #[arg(long, value_name = "TEXT")]
     pub(crate) key_separator: Option<Separator>,
 
-    /// Print this text for a null value; when it is given, for a null key, too [default: null]
+    /// Text to print for null values [default: null]; if set, also printed for null keys
     #[arg(long, value_name = "TEXT")]
     pub(crate) null: Option<String>,
 
-    /// Print these before each message, separated by tabs
+    /// Fields to print before each message, separated by tabs
     #[arg(long, value_enum, value_name = "WHAT", value_delimiter = ',')]
     pub(crate) show: Vec<Show>,
 
-    /// Write messages to a terminal as they are, control characters and all
+    /// Write control characters to a terminal unescaped
     ///
-    /// Otherwise a terminal gets those as escapes such as \x1b. Pipes and files get messages as they
-    /// are in any case.
+    /// By default, they are printed on terminals as escapes such as \x1b. Pipes and files always
+    /// get messages unchanged.
     #[arg(long)]
     pub(crate) raw_output: bool,
 }
 
-/// What is printed of a message besides key and value.
+/// Fields printed in addition to key and value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Show {
     #[value(help = "NAME:VALUE,NAME:VALUE, or NO_HEADERS")]
     Headers,
-    #[value(help = "CreateTime: or LogAppendTime: and milliseconds since 1970")]
+    #[value(help = "CreateTime: or LogAppendTime:, with milliseconds since 1970")]
     Timestamp,
-    #[value(help = "Partition: and its number")]
+    #[value(help = "Partition:, with its number")]
     Partition,
-    #[value(help = "Offset: and its number")]
+    #[value(help = "Offset:, with its number")]
     Offset,
 }
 
-/// Confirmations that a message needs.
+/// Acknowledgements that a message requires.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Acks {
-    /// None: a message counts as confirmed when it has left
+    /// None: a message counts as acknowledged once it is sent
     #[value(name = "0")]
     None,
     /// The partition's leader
     #[value(name = "1")]
     Leader,
-    /// All replicas in sync
+    /// All in-sync replicas
     #[value(name = "all", alias = "-1")]
     All,
 }
@@ -454,7 +457,7 @@ impl Acks {
     }
 }
 
-/// Compression of batches.
+/// Compression codec of batches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Compression {
     None,
@@ -476,17 +479,17 @@ impl Compression {
     }
 }
 
-/// Which messages of transactions a consumer sees.
+/// Which transactional messages a consumer sees.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Isolation {
-    /// Those of committed ones, up to the first that is still open
+    /// Those of committed transactions, up to the first open one
     Committed,
-    /// All, also those of aborted ones
+    /// All, including those of aborted transactions
     Uncommitted,
 }
 
 impl Isolation {
-    /// What consumers with these settings see; librdkafka's default is what is committed.
+    /// The isolation of consumers with these settings; librdkafka's default is committed.
     pub(crate) fn of(config: &KafkaConfig) -> Self {
         let level = config.get("isolation.level");
         let is_uncommitted =
@@ -494,7 +497,7 @@ impl Isolation {
         if is_uncommitted { Self::Uncommitted } else { Self::Committed }
     }
 
-    /// As the option has it.
+    /// The option's value.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Committed => "committed",
@@ -510,13 +513,13 @@ impl Isolation {
     }
 }
 
-/// Aborting every transaction would leave nothing to be received.
+/// Parses a number of at least 2: if every transaction were aborted, nothing could be received.
 fn parse_abort_every(text: &str) -> Result<NonZeroU32, String> {
     let number: Option<NonZeroU32> = text.parse().ok();
-    number.filter(|number| number.get() >= 2).ok_or_else(|| "name a number from 2 up".to_owned())
+    number.filter(|number| number.get() >= 2).ok_or_else(|| "must be at least 2".to_owned())
 }
 
-/// Where a reader begins.
+/// Where a reader starts.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum From {
     /// At the oldest message
@@ -527,7 +530,7 @@ pub(crate) enum From {
 }
 
 impl From {
-    /// As the option has it.
+    /// The option's value.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Beginning => "beginning",
@@ -535,7 +538,7 @@ impl From {
         }
     }
 
-    /// Where a group begins that has not been in the topic.
+    /// The `auto.offset.reset` of groups without committed offsets.
     pub(crate) fn property(self) -> &'static str {
         match self {
             Self::Beginning => "earliest",

@@ -17,10 +17,10 @@ use crate::escapes::Separator;
 use crate::options::{From, Options, PrintArgs, Show};
 use crate::settings::Settings;
 
-/// Longest wait before an interrupt is noticed.
+/// Maximum wait until an interrupt is noticed.
 const POLL: Duration = Duration::from_millis(50);
 
-/// What stands for null unless it is set, as in Kafka's console consumer.
+/// Default text for null, as in Kafka's console consumer.
 const NULL_DEFAULT: &str = "null";
 
 /// Prints each message as one line.
@@ -56,7 +56,7 @@ pub(crate) fn print(options: &Options, args: &PrintArgs, shutdown: &Shutdown) ->
         result = result.and_then(|()| out.flush());
     }
     match result {
-        // A reader that has gone away has what it wanted.
+        // A closed pipe means that its reader has all it wanted.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
         result => result.context("failed to write to standard output")?,
     }
@@ -64,20 +64,20 @@ pub(crate) fn print(options: &Options, args: &PrintArgs, shutdown: &Shutdown) ->
     Ok(if shutdown.is_requested() && !endless { Exit::Interrupted } else { Exit::Good })
 }
 
-/// Why what there is cannot be read to its end, if that is so.
+/// Why the topic cannot be read to its end; `None` while it can.
 fn outage(receiver: &KafkaReceiver, cluster: &Cluster, args: &PrintArgs) -> Option<String> {
     receiver.lasting_outage(cluster.timeout()).filter(|_| !args.follow)
 }
 
-/// How a message is shown.
+/// How messages are printed.
 struct Format<'a> {
     show: &'a [Show],
-    /// Keys are shown in front of this.
+    /// Text between key and value; without it, keys are not printed.
     key_separator: Option<&'a [u8]>,
     null: &'a str,
-    /// Whether a key that is null is shown as such.
+    /// Whether null keys are printed.
     shows_null_keys: bool,
-    /// Whether what a terminal would obey is escaped.
+    /// Whether terminal control characters are escaped.
     escapes: bool,
 }
 
@@ -92,8 +92,7 @@ impl<'a> Format<'a> {
         }
     }
 
-    /// Writes what is to be shown in front of the message, key and value, in the order of Kafka's
-    /// console consumer.
+    /// Writes the chosen fields, key and value, in the order of Kafka's console consumer.
     fn write(&self, out: &mut impl Write, record: Record<'_>) -> io::Result<()> {
         let shows = |what| self.show.contains(&what);
         if shows(Show::Timestamp) {
@@ -143,7 +142,7 @@ impl<'a> Format<'a> {
     }
 }
 
-/// Headers as in `name:value,name:value`. What would make them ambiguous is escaped as `\xHH`.
+/// Formats headers as `name:value,name:value`. Ambiguous characters are escaped as `\xHH`.
 fn headers(headers: &[RecordHeader<'_>], null: &str) -> String {
     if headers.is_empty() {
         return "NO_HEADERS".to_owned();
@@ -209,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_terminal_gets_escapes() {
+    fn only_terminals_get_escapes() {
         let value = b"\x1b[2Jhi\tthere\xff\n";
         assert_eq!(pair(&PLAIN, None, Some(value)), value.escape_ascii().to_string());
         let terminal = Format { escapes: true, ..PLAIN };
@@ -218,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn headers_stay_apart() {
+    fn headers_are_unambiguous() {
         let header = |name: &'static str, value| RecordHeader { name: name.into(), value };
         assert_eq!(headers(&[], "null"), "NO_HEADERS");
         let some = [header("a", Some(&b"1"[..])), header("b", None), header("c", Some(b""))];

@@ -1,4 +1,4 @@
-//! The modes that send: `fill`, and producing and consuming at once.
+//! The modes that produce: `fill`, and producing and consuming at once.
 
 use anyhow::Result;
 use bench_cli::{Amount, Exit, Invocation, Measurement, Workload, check_limits};
@@ -8,8 +8,8 @@ use bench_core::engine::{ConsumerConfig, Plan};
 use bench_core::message::{MessageFormat, RunId};
 use bench_kafka::config::KafkaConfig;
 
-use crate::clients::{self, Target};
-use crate::cluster::Cluster;
+use crate::clients;
+use crate::cluster::{Cluster, ClusterSize};
 use crate::consumers::{self, connect_receivers};
 use crate::kills;
 use crate::landing::{self, Landing};
@@ -45,8 +45,8 @@ pub(crate) fn produce_and_consume(options: &Options, invocation: &Invocation) ->
         let consumers = clients::consumers(&options.connection, consumers, sent, target)?;
         Ok(check_limits(&[producers, consumers])?)
     };
-    // Before an embedded broker starts, which gets its limits from this process.
-    room(Target::embedded(wanted))?;
+    // Before an embedded broker starts, which inherits this process's limits.
+    room(ClusterSize::embedded(wanted))?;
     let run = RunId::random();
     let (producer_config, consumer_config) = configs(&settings, options, &workload, run)?;
     let kills = kills::check(
@@ -118,7 +118,7 @@ pub(crate) fn produce_and_consume(options: &Options, invocation: &Invocation) ->
     })
 }
 
-/// The settings of producers and of consumers, checked before anything is connected.
+/// The settings of producers and consumers, checked before anything is connected.
 fn configs(
     settings: &Settings,
     options: &Options,

@@ -1,4 +1,4 @@
-//! The producers of a run: what their options must fit, and how they are connected.
+//! Checks the producers' options and connects the producers of a run.
 
 use std::time::Duration;
 
@@ -19,59 +19,59 @@ use crate::settings::Settings;
 const BATCH_SIZE: &str = "batch.size";
 const TRANSACTIONAL_ID: &str = "transactional.id";
 
-/// Messages without an answer at which a producer waits, unless they are large.
+/// Default of `--in-flight`, unless messages are large.
 const IN_FLIGHT_DEFAULT: u32 = 100_000;
 
-/// Memory that those messages may take in the client library: half of its default limit, so that it
-/// never refuses one.
+/// Maximum memory of in-flight messages in the client library: half of its default limit, so that
+/// it never rejects one.
 const IN_FLIGHT_MAX_BYTES: u64 = 512 << 20;
 
-/// A transaction with too few messages ends after so long.
+/// Maximum age of a transaction with too few messages.
 const TRANSACTION_AGE_MAX_NS: u64 = 100_000_000;
 
-/// The client library's own `batch.size`, and the original script's.
+/// The client library's default `batch.size`, and the original script's.
 const BATCH_SIZE_DEFAULT: u64 = 1_000_000;
 
-/// The client library's own `message.max.bytes`.
+/// The client library's default `message.max.bytes`.
 const MESSAGE_MAX_DEFAULT: u64 = 1_000_000;
 
-/// The longest time that the client library takes for `--linger`.
+/// The client library's maximum of `--linger`.
 const LINGER_MAX: Duration = Duration::from_mins(15);
 
-/// How often the client library says how many requests are in flight, milliseconds.
+/// Interval between the client library's statistics on requests in flight, milliseconds.
 const STATISTICS_INTERVAL_MS: u32 = 500;
 
-/// Checks what no single option can.
+/// Checks options against each other and the client library's limits.
 pub(crate) fn check(producer: &ProducerArgs, workload: &Workload) -> Result<(), UsageError> {
     let largest = workload.messages.largest_bytes();
     let limit = 1_000_000_000;
     if largest > limit {
         return Err(UsageError::new(
             "--record-size",
-            format!("{largest} bytes is more than the {limit} that a Kafka client can send"),
-            "ask for smaller messages",
+            format!("{largest} bytes exceed the maximum of {limit} for a Kafka client"),
+            "use smaller messages",
         ));
     }
     if producer.batch_size.is_some_and(|size| !(1..=2_147_483_647).contains(&size)) {
-        let remedy = "name a size from 1 to 2147483647 bytes";
+        let remedy = "use 1 to 2147483647 bytes";
         return Err(UsageError::new("--batch-size", "out of range", remedy));
     }
     if producer.linger.is_some_and(|linger| linger > LINGER_MAX) {
-        let problem = "longer than the client library lets a message wait";
-        return Err(UsageError::new("--linger", problem, "name at most 15m"));
+        let problem = "exceeds the client library's maximum";
+        return Err(UsageError::new("--linger", problem, "use at most 15m"));
     }
     let needs_all = producer.idempotent || producer.transactional;
     if needs_all && producer.acks.is_some_and(|acks| acks != Acks::All) {
         return Err(UsageError::new(
             "--acks",
-            "idempotent and transactional producers need the confirmation of all replicas",
-            "leave the option out or say --acks all",
+            "idempotent and transactional producers need acknowledgements of all replicas",
+            "remove the option or use --acks all",
         ));
     }
     Ok(())
 }
 
-/// Checks that producers can be made of the settings that [`config`] gave.
+/// Checks that producers can be created with the settings from [`config`].
 pub(crate) fn check_config(
     args: &ProducerArgs,
     config: &KafkaConfig,
@@ -79,13 +79,13 @@ pub(crate) fn check_config(
 ) -> Result<()> {
     match transactional_id(config) {
         Some(id) if !args.transactional => {
-            // Without a transaction such a producer refuses every message.
-            let problem = format!("the option is missing beside {id}");
+            // Without a transaction, such a producer rejects every message.
+            let problem = format!("{id} requires this option");
             let remedy = "add it, or remove the setting";
             return Err(UsageError::new("--transactional", problem, remedy).into());
         }
         Some(id) if args.producers > 1 => {
-            let problem = format!("{} do not fit {id}, which names one producer", args.producers);
+            let problem = format!("{} producers cannot share {id}", args.producers);
             let remedy = "use 1, or remove the setting";
             return Err(UsageError::new("--producers", problem, remedy).into());
         }
@@ -98,11 +98,17 @@ pub(crate) fn check_config(
     whole.check_producer()?;
     check_linger(config, args.grace, "--grace")?;
     let largest = messages.largest_bytes() + KEY_BYTES;
-    check_queue(config, largest as u64, "--record-size", "use smaller ones, or raise the setting")?;
+    check_queue(
+        config,
+        largest as u64,
+        "--record-size",
+        "use smaller messages, or raise the \
+                                                          setting",
+    )?;
     Ok(())
 }
 
-/// A message for which the queue has no room, even an empty one, would wait for it for ever.
+/// Checks that the largest message fits into the empty queue: otherwise it would wait forever.
 fn check_queue(
     config: &KafkaConfig,
     largest_bytes: u64,
@@ -115,15 +121,15 @@ fn check_queue(
         return Ok(());
     }
     let shown = config.shown(name);
-    let problem = format!("messages of up to {largest_bytes} bytes do not fit {shown}");
+    let problem = format!("messages of up to {largest_bytes} bytes exceed {shown}");
     Err(UsageError::new(option, problem, remedy))
 }
 
-/// The settings of the producer of lines, which waits up to `flush` for the answers to the last.
+/// The settings of `send`'s producer, which waits up to `flush` for the last acknowledgements.
 pub(crate) fn config_of_lines(settings: &Settings, flush: Duration) -> Result<KafkaConfig> {
     let config = settings.producer(settings.config.clone())?;
     if let Some(id) = transactional_id(&config) {
-        let problem = format!("lines are sent without transactions, beside {id}");
+        let problem = format!("lines are sent without transactions, which conflicts with {id}");
         return Err(UsageError::new("send", problem, "remove the setting").into());
     }
     config.check_producer()?;
@@ -134,12 +140,13 @@ pub(crate) fn config_of_lines(settings: &Settings, flush: Duration) -> Result<Ka
     Ok(config)
 }
 
-/// The name of a transactional producer, with where it comes from.
+/// The `transactional.id`, with its origin.
 fn transactional_id(config: &KafkaConfig) -> Option<String> {
     config.get(TRANSACTIONAL_ID).map(|_| config.shown(TRANSACTIONAL_ID))
 }
 
-/// The last messages wait for others of their batches, and must still be answered in time.
+/// Checks that the last messages, which wait for others to fill their batches, can still be
+/// acknowledged in time.
 fn check_linger(config: &KafkaConfig, wait: Duration, option: &str) -> Result<(), UsageError> {
     let linger: Option<f64> = config.get("linger.ms").and_then(|linger| linger.parse().ok());
     let is_late = |linger: f64| linger > 0.0 && linger >= wait.as_secs_f64() * 1e3;
@@ -147,14 +154,15 @@ fn check_linger(config: &KafkaConfig, wait: Duration, option: &str) -> Result<()
         return Ok(());
     }
     let problem = format!(
-        "{wait:?} is not longer than {}, for which the last messages may wait for others",
+        "{wait:?} must be longer than {}, for which the last messages may wait",
         config.shown("linger.ms")
     );
-    let remedy = if option == "send" { "shorten that" } else { "raise it, or shorten the other" };
+    let remedy =
+        if option == "send" { "lower the setting" } else { "raise it, or lower the setting" };
     Err(UsageError::new(option, problem, remedy))
 }
 
-/// Checks what an embedded broker cannot do.
+/// Refuses options that an embedded broker does not support.
 pub(crate) fn check_for_embedded(
     settings: &Settings,
     options: &Options,
@@ -165,34 +173,34 @@ pub(crate) fn check_for_embedded(
     if embedded.is_some() && options.producer.abort_every.is_some() {
         return Err(UsageError::new(
             "--abort-every",
-            "the embedded broker shows consumers what was aborted",
-            "name a server with --bootstrap-servers",
+            "the embedded broker delivers aborted messages to consumers",
+            "use a server with --bootstrap-servers",
         ));
     }
     match embedded {
         Some(limit) if largest > limit as f64 => Err(UsageError::new(
             "--record-size",
-            format!("the embedded broker takes messages of {limit} bytes at most"),
-            "ask for smaller ones, or name a server with --bootstrap-servers",
+            format!("the embedded broker accepts messages of at most {limit} bytes"),
+            "use smaller messages, or a server with --bootstrap-servers",
         )),
         _ => Ok(()),
     }
 }
 
-/// Checks what a table has no room for.
+/// Refuses messages that are too large for the table.
 pub(crate) fn check_for_landing(land: &LandArgs, workload: &Workload) -> Result<(), UsageError> {
     let largest = workload.messages.likely_largest_bytes();
     if land.land == Some(Land::Dynamodb) && largest > ROW_BYTES_MAX as f64 {
         return Err(UsageError::new(
             "--record-size",
-            format!("an item of DynamoDB has room for messages of {ROW_BYTES_MAX} bytes at most"),
-            "ask for smaller ones, or say --land mysql",
+            format!("a DynamoDB item holds messages of at most {ROW_BYTES_MAX} bytes"),
+            "use smaller messages, or --land mysql",
         ));
     }
     Ok(())
 }
 
-/// What the reader of the figures must know about the producers' settings.
+/// Warnings about producer settings that affect the figures.
 pub(crate) fn warnings(
     settings: &Settings,
     args: &ProducerArgs,
@@ -202,14 +210,14 @@ pub(crate) fn warnings(
     let wanted = args.batch_size.max(set);
     let limit = settings.batch_max_bytes().filter(|limit| wanted > Some(*limit));
     let capped = limit.map(|limit| {
-        format!("batches have at most {limit} bytes, since the embedded broker loses larger ones")
+        format!("batches are limited to {limit} bytes, since the embedded broker loses larger ones")
     });
-    let unconfirmed = (config.get("acks") == Some("0")).then(|| {
-        "with --acks 0 a message counts as confirmed when it has left: publish latency and \
+    let unacknowledged = (config.get("acks") == Some("0")).then(|| {
+        "with --acks 0 a message counts as acknowledged once it is sent: publish latency and \
          throughput say nothing about the broker"
             .to_owned()
     });
-    capped.into_iter().chain(unconfirmed).collect()
+    capped.into_iter().chain(unacknowledged).collect()
 }
 
 pub(crate) fn in_flight_max(producer: &ProducerArgs, messages: &MessageSpec) -> u32 {
@@ -218,7 +226,7 @@ pub(crate) fn in_flight_max(producer: &ProducerArgs, messages: &MessageSpec) -> 
     producer.in_flight.unwrap_or(IN_FLIGHT_DEFAULT.min(by_memory).max(16))
 }
 
-/// Size of a message, without its key.
+/// Mean size of a message, without its key.
 pub(crate) fn mean_bytes(messages: &MessageSpec) -> f64 {
     match &messages.content {
         Content::Generated { sizes, .. } => sizes.mean_bytes(),
@@ -226,7 +234,7 @@ pub(crate) fn mean_bytes(messages: &MessageSpec) -> f64 {
     }
 }
 
-/// What the producers of a run have in common.
+/// The common settings of the producers of a run.
 pub(crate) struct Producers<'a> {
     count: u32,
     config: &'a KafkaConfig,
@@ -264,7 +272,7 @@ pub(crate) fn connect_publishers(
         if plan.transaction.is_some() {
             config.set_default(TRANSACTIONAL_ID, format!("kafka-prodcon-{run}-{index}"));
         }
-        // One stands for all, which have the same settings.
+        // One producer is enough: all have the same settings.
         if index == 0 {
             config.set_default(STATISTICS_INTERVAL, STATISTICS_INTERVAL_MS.to_string());
         }
@@ -281,8 +289,7 @@ pub(crate) fn connect_publishers(
     Ok(publishers)
 }
 
-/// The settings of the producers. Those that no option gives are left to a properties file, where it
-/// has them.
+/// The settings of the producers. Options override a properties file; defaults apply last.
 pub(crate) fn config(
     settings: &Settings,
     args: &ProducerArgs,
@@ -310,21 +317,22 @@ pub(crate) fn config(
     Ok(config)
 }
 
-/// Sets what follows from the batches and the messages, unless it is set.
+/// Sets properties that depend on batch and message sizes, unless they are set.
 fn set_derived(config: &mut KafkaConfig, args: &ProducerArgs, messages: &MessageSpec) {
     config.set_default(REQUESTS_IN_FLIGHT, REQUESTS_IN_FLIGHT_DEFAULT.to_string());
     config.set_default(BATCH_SIZE, BATCH_SIZE_DEFAULT.to_string());
     let batch_size = config.get(BATCH_SIZE).and_then(|size| size.parse().ok());
     let batch_size: u64 = batch_size.unwrap_or(BATCH_SIZE_DEFAULT);
     let in_flight = u64::from(in_flight_max(args, messages));
-    // A request holds a batch and its framing; the library's own default is the least.
+    // A request holds a batch and its framing; never below the library's default.
     let largest = batch_size.max(messages.largest_bytes() as u64).saturating_add(1_024);
     let smallest = messages.format.smallest_bytes().max(1) as u64;
     for (name, value) in [
-        // The library also limits a batch by number: the size is to be the limit that counts.
+        // The library also limits the number of messages in a batch; the size should be the
+        // effective limit.
         ("batch.num.messages", (batch_size / smallest).clamp(10_000, 1_000_000)),
         ("message.max.bytes", largest.clamp(1_000_000, 1_000_000_000)),
-        // Above what the engine lets out, so that it never refuses a message.
+        // Above the engine's limit, so that the library never rejects a message.
         ("queue.buffering.max.messages", in_flight * 2 + 1_000),
     ] {
         config.set_default(name, value.to_string());

@@ -17,19 +17,19 @@ use crate::options::{Options, SendArgs};
 use crate::producers::config_of_lines;
 use crate::settings::Settings;
 
-/// Longest wait before an interrupt is noticed.
+/// Maximum wait until an interrupt is noticed.
 const POLL: Duration = Duration::from_millis(50);
 
-/// Lines that are read before they are sent.
+/// Maximum lines read ahead.
 const LINES_AHEAD: usize = 1_000;
 
-/// Longest wait for the answers to the last lines.
+/// Maximum wait for the last acknowledgements.
 const FLUSH: Duration = Duration::from_secs(30);
 
-/// Lines without an answer at which sending waits.
+/// Maximum unacknowledged lines.
 const UNANSWERED_MAX: usize = 100_000;
 
-/// What a batch has besides its messages, at most.
+/// Maximum overhead of a batch beside its messages.
 const BATCH_FRAME_BYTES: u64 = 128;
 
 /// Sends each line of standard input as one message.
@@ -68,18 +68,18 @@ pub(crate) fn send(options: &Options, args: &SendArgs, shutdown: &Shutdown) -> R
         sender.timeout = Duration::ZERO;
     }
     sender.flush()?;
-    // What was read before is confirmed.
+    // Lines read before the error are acknowledged.
     input_error.map_or(Ok(()), Err).context("failed to read standard input")?;
     Ok(if shutdown.is_requested() { Exit::Interrupted } else { Exit::Good })
 }
 
-/// The producer's settings, with batches no larger than the topic takes, where it tells, since the
-/// broker refuses a batch as a whole.
+/// Limits the producer's batches to the topic's maximum, if known, since the broker rejects a batch
+/// as a whole.
 fn fitted(mut config: KafkaConfig, cluster: &Cluster, topic: &str) -> Result<KafkaConfig> {
     if config.get("batch.size").is_none() {
         let name = topic.to_owned();
         let limit = cluster
-            .ask("the topic's settings were read", move |admin| admin.message_max_bytes(&name))?;
+            .ask("reading the topic's settings", move |admin| admin.message_max_bytes(&name))?;
         match limit {
             Ok(Some(limit)) if limit < 1_000_000 => {
                 let size = limit.saturating_sub(BATCH_FRAME_BYTES).max(1);
@@ -92,8 +92,8 @@ fn fitted(mut config: KafkaConfig, cluster: &Cluster, topic: &str) -> Result<Kaf
     Ok(config)
 }
 
-/// The lines of standard input, each with its end. They are read by a thread of its own, so that
-/// neither an interrupt nor the answer to a line waits for the next one.
+/// The lines of standard input, each with its line end. A separate thread reads them, so that
+/// neither an interrupt nor an acknowledgement waits for the next line.
 fn lines_of_stdin() -> Receiver<io::Result<Vec<u8>>> {
     let (sender, lines) = sync_channel(LINES_AHEAD);
     std::thread::spawn(move || {
@@ -135,12 +135,12 @@ impl LineFormat {
 struct Line {
     /// From 1.
     number: u64,
-    /// With its end.
+    /// With its line end.
     text: Vec<u8>,
 }
 
-/// A line that was refused, and how.
-struct Refused {
+/// A rejected line, and how it failed.
+struct Rejected {
     line: Line,
     failure: Failure,
 }
@@ -148,14 +148,14 @@ struct Refused {
 struct LineSender {
     publisher: KafkaPublisher,
     clock: SystemClock,
-    /// How long brokers may all be down.
+    /// How long all brokers may be down.
     timeout: Duration,
     topic: String,
     format: LineFormat,
     read: u64,
-    confirmed: u64,
+    acknowledged: u64,
     unanswered: HashMap<u32, Line>,
-    refused: Vec<Refused>,
+    rejected: Vec<Rejected>,
 }
 
 impl LineSender {
@@ -173,13 +173,13 @@ impl LineSender {
             topic,
             format,
             read: 0,
-            confirmed: 0,
+            acknowledged: 0,
             unanswered: HashMap::new(),
-            refused: Vec::new(),
+            rejected: Vec::new(),
         }
     }
 
-    /// Hands a line over; waits for room, unless it is to stop.
+    /// Submits a line; waits for room, unless interrupted.
     fn send(&mut self, text: Vec<u8>, shutdown: &Shutdown) -> Result<()> {
         self.read += 1;
         let line = Line { number: self.read, text };
@@ -198,10 +198,10 @@ impl LineSender {
         self.publisher.submit_one(token(line), key, value)
     }
 
-    /// Takes the answers that are there. Refused lines are dealt with before more are sent.
+    /// Handles queued acknowledgements. Rejected lines are handled before more are sent.
     fn poll(&mut self, until_ns: InstantNs) -> Result<()> {
         self.take_answers(until_ns)?;
-        if self.refused.is_empty() { Ok(()) } else { self.flush() }
+        if self.rejected.is_empty() { Ok(()) } else { self.flush() }
     }
 
     fn take_answers(&mut self, until_ns: InstantNs) -> Result<()> {
@@ -210,31 +210,31 @@ impl LineSender {
         for completion in completions {
             let Some(line) = self.unanswered.remove(&completion.token) else { continue };
             match completion.delivery {
-                Delivery::Acknowledged => self.confirmed += 1,
-                Delivery::Failed(failure) => self.refused.push(Refused { line, failure }),
+                Delivery::Acknowledged => self.acknowledged += 1,
+                Delivery::Failed(failure) => self.rejected.push(Rejected { line, failure }),
             }
         }
-        polled.map_err(|error| self.unconfirmed(&error.to_string()))?;
+        polled.map_err(|error| self.unacknowledged_error(&error.to_string()))?;
         match self.publisher.lasting_outage(self.timeout).filter(|_| !self.unanswered.is_empty()) {
-            Some(outage) => Err(self.unconfirmed(&format!("{outage}; check the brokers"))),
+            Some(outage) => Err(self.unacknowledged_error(&format!("{outage}; check the brokers"))),
             None => Ok(()),
         }
     }
 
-    fn unconfirmed(&self, reason: &str) -> anyhow::Error {
+    fn unacknowledged_error(&self, reason: &str) -> anyhow::Error {
         anyhow!(
-            "{} lines were not confirmed: {reason} ({} lines were confirmed)",
-            self.unanswered.len() + self.refused.len(),
-            self.confirmed
+            "{} lines were not acknowledged: {reason} ({} lines were acknowledged)",
+            self.unanswered.len() + self.rejected.len(),
+            self.acknowledged
         )
     }
 
-    /// Waits until every line that was handed over is confirmed.
+    /// Waits until every submitted line is acknowledged.
     fn flush(&mut self) -> Result<()> {
         self.await_answers()?;
-        let mut refused = std::mem::take(&mut self.refused);
-        refused.sort_by_key(|refused| refused.line.number);
-        self.send_apart(refused)
+        let mut rejected = std::mem::take(&mut self.rejected);
+        rejected.sort_by_key(|rejected| rejected.line.number);
+        self.send_apart(rejected)
     }
 
     fn await_answers(&mut self) -> Result<()> {
@@ -245,34 +245,35 @@ impl LineSender {
         if self.unanswered.is_empty() {
             return Ok(());
         }
-        Err(self.unconfirmed(&format!("no answer within {FLUSH:?}; check the brokers")))
+        Err(self.unacknowledged_error(&format!("no answer within {FLUSH:?}; check the brokers")))
     }
 
-    /// A broker refuses a batch for one of its messages. Sends those of refused batches again, in
-    /// ever smaller ones, until it is known which line is at fault; all before it are then confirmed.
-    fn send_apart(&mut self, refused: Vec<Refused>) -> Result<()> {
-        // What comes next stands last.
-        let mut groups = vec![refused];
+    /// A broker rejects a whole batch because of one message. Resends the lines of rejected batches
+    /// in ever smaller batches until the line at fault is found; all lines before it are then
+    /// acknowledged.
+    fn send_apart(&mut self, rejected: Vec<Rejected>) -> Result<()> {
+        // In reverse order: the next group is the last element.
+        let mut groups = vec![rejected];
         while let Some(mut group) = groups.pop() {
             let Some(first) = group.first() else { continue };
             if !self.publisher.is_about_batch(first.failure) {
                 return Err(self.refusal(first));
             }
-            // Those behind one that is at fault for itself are not sent again.
+            // Lines after one that was rejected for itself are not resent.
             let own = group.iter().position(|one| !self.publisher.is_about_batch(one.failure));
             if let Some(own) = own {
                 groups.push(group.split_off(own));
             }
             let was_alone = group.len() == 1;
-            for Refused { line, .. } in group {
+            for Rejected { line, .. } in group {
                 while !self.submit(&line) {
                     self.take_answers(after(self.clock, POLL))?;
                 }
                 self.unanswered.insert(token(&line), line);
             }
             self.await_answers()?;
-            let mut again = std::mem::take(&mut self.refused);
-            again.sort_by_key(|refused| refused.line.number);
+            let mut again = std::mem::take(&mut self.rejected);
+            again.sort_by_key(|rejected| rejected.line.number);
             match &again[..] {
                 [] => {}
                 [only] if was_alone => return Err(self.refusal(only)),
@@ -286,18 +287,18 @@ impl LineSender {
         Ok(())
     }
 
-    /// The error for a line that cannot be sent.
-    fn refusal(&self, refused: &Refused) -> anyhow::Error {
-        let Refused { line, failure } = refused;
+    /// The error for a rejected line.
+    fn refusal(&self, rejected: &Rejected) -> anyhow::Error {
+        let Rejected { line, failure } = rejected;
         let reason = match self.publisher.size_limit(*failure) {
             Some(SizeLimit::Client) => format!(
-                "its {} bytes are more than message.max.bytes of the client (MessageSizeTooLarge); \
-                 shorten it, or raise --config message.max.bytes=N and max.message.bytes of topic '{}'",
+                "its {} bytes exceed the client's message.max.bytes (MessageSizeTooLarge); shorten \
+                 it, or raise --config message.max.bytes=N and the max.message.bytes of topic '{}'",
                 line.text.len(),
                 self.topic
             ),
             Some(SizeLimit::Topic) => format!(
-                "its {} bytes are more than max.message.bytes of topic '{}' (MessageSizeTooLarge); \
+                "its {} bytes exceed the max.message.bytes of topic '{}' (MessageSizeTooLarge); \
                  shorten it, or raise that setting",
                 line.text.len(),
                 self.topic
@@ -305,17 +306,17 @@ impl LineSender {
             None => self.publisher.explain(*failure),
         };
         let before = line.number - 1;
-        let behind = self.confirmed.saturating_sub(before);
+        let behind = self.acknowledged.saturating_sub(before);
         anyhow!(
-            "line {} was not taken: {reason} (of the lines before it {before} were confirmed, of those \
-             behind it {behind})",
+            "line {} was rejected: {reason} ({before} lines before it were acknowledged, and \
+             {behind} after it)",
             line.number,
         )
     }
 }
 
 fn token(line: &Line) -> u32 {
-    #[expect(clippy::cast_possible_truncation, reason = "far fewer are unanswered at once")]
+    #[expect(clippy::cast_possible_truncation, reason = "far fewer are in flight at once")]
     let token = line.number as u32;
     token
 }
@@ -340,7 +341,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_is_split_at_the_first_separator() {
+    fn lines_split_at_the_first_separator() {
         let split = |line: &'static str, separator: Option<&str>| {
             split_key(line.as_bytes(), separator.map(str::as_bytes))
         };
@@ -352,7 +353,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_marker_stands_for_null() {
+    fn only_the_marker_means_null() {
         let format =
             LineFormat { separator: Some(b":".to_vec()), null_marker: Some(b"NULL".to_vec()) };
         let parse = |line: &'static [u8]| format.parse(line);

@@ -87,7 +87,7 @@ fn correct_producer_options(config: &KafkaConfig, options: &mut BTreeMap<String,
     options.insert("idempotent".to_owned(), is_idempotent.to_string().into());
 }
 
-/// A run before it starts.
+/// A run that has not started yet.
 pub(crate) struct Session<'a> {
     pub(crate) invocation: &'a Invocation,
     pub(crate) run_args: &'a RunArgs,
@@ -131,7 +131,7 @@ impl Session<'_> {
         if self.landing.is_none() {
             options.retain(|name, _| !LandArgs::NAMES.contains(&name.as_str()));
         }
-        // Whatever it is, it may hold a password.
+        // It may contain a password.
         options.remove(MysqlArgs::OPTION);
         if let Some(address) = self.landing.and_then(Landing::mysql_address) {
             options.insert(MysqlArgs::OPTION.to_owned(), address.into());

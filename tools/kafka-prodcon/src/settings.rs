@@ -1,4 +1,4 @@
-//! The settings of the clients: the connection's, the options', and the user's own last.
+//! The settings of the clients: the connection's, then the options', then the user's `--config`.
 
 use anyhow::Result;
 use bench_cli::UsageError;
@@ -8,19 +8,19 @@ use bench_services::embedded::FETCH_WAIT_MS;
 
 use crate::options::From;
 
-/// The largest batch, and so the largest message, for the embedded broker. Two batches that exceed
-/// together the 5 MiB that it keeps are both dropped when it holds nothing else.
+/// Maximum batch, and thus message, for the embedded broker. If it holds only two batches that
+/// together exceed the 5 MiB it keeps, it drops both.
 const EMBEDDED_BATCH_MAX_BYTES: u64 = 2 << 20;
 
-/// The session of a group's members on the embedded broker, which makes a group wait for all but a
-/// second of it when a member comes after the first ones: by default 44 s.
+/// Session timeout of group members on the embedded broker. When a member joins later, that broker
+/// makes the group wait for all but a second of it: 44 s by default.
 const EMBEDDED_SESSION_MS: u32 = 3_000;
 
-/// The longest wait of a fetch from the embedded broker, which an empty one takes whole, also when
-/// messages come meanwhile: librdkafka's default.
+/// Maximum fetch wait with the embedded broker: librdkafka's default. An empty fetch always takes
+/// all of it, even if messages arrive meanwhile.
 const EMBEDDED_FETCH_WAIT_MAX_MS: u64 = 500;
 
-/// How long a consumer whose queue was full waits before it fetches again, milliseconds.
+/// Time before a consumer whose queue was full fetches again, milliseconds.
 const FETCH_BACKOFF: &str = "fetch.queue.backoff.ms";
 
 const FETCH_WAIT: &str = "fetch.wait.max.ms";
@@ -29,31 +29,31 @@ const GROUP: &str = "group.id";
 const MEMBER: &str = "group.instance.id";
 const RESET: &str = "auto.offset.reset";
 
-/// What clients are made of, before anything is connected.
+/// The settings of clients, before anything is connected.
 pub(crate) struct Settings {
     pub(crate) connection: ConnectionArgs,
-    /// Those of the connection, in layers; `--config` is among them.
+    /// The connection's settings in layers, including `--config`.
     pub(crate) config: KafkaConfig,
 }
 
 impl Settings {
-    /// Those of the command line, the environment and the properties file.
+    /// Reads the settings of the command line, the environment and the properties file.
     pub(crate) fn new(connection: &ConnectionArgs) -> Result<Self> {
         let config = connection.config("kafka-prodcon")?;
         Ok(Self { connection: connection.clone(), config })
     }
 
-    /// Whether no server is named, so that an embedded one serves.
+    /// Whether no server is set, so that an embedded broker is used.
     pub(crate) fn is_for_embedded(&self) -> bool {
         self.config.bootstrap_servers().is_none()
     }
 
-    /// How large a batch may be; `None` where the cluster itself says so.
+    /// Maximum batch size; `None` if the cluster enforces its own.
     pub(crate) fn batch_max_bytes(&self) -> Option<u64> {
         self.is_for_embedded().then_some(EMBEDDED_BATCH_MAX_BYTES)
     }
 
-    /// A producer's settings: those of `config`, then the user's own, which always win.
+    /// A producer's settings: `config`, overridden by the user's `--config`.
     pub(crate) fn producer(&self, mut config: KafkaConfig) -> Result<KafkaConfig> {
         self.connection.apply_settings(&mut config)?;
         if let Some(limit) = self.batch_max_bytes() {
@@ -65,9 +65,10 @@ impl Settings {
         Ok(config.of_producer())
     }
 
-    /// The same for a consumer, with what the embedded broker needs of one.
+    /// A consumer's settings: `config`, with those that the embedded broker needs, overridden by
+    /// the user's `--config`.
     pub(crate) fn consumer(&self, mut config: KafkaConfig) -> Result<KafkaConfig> {
-        // The library's default of a second stalls a consumer that keeps up.
+        // The library's default of one second stalls a consumer that keeps up.
         config.set_default(FETCH_BACKOFF, "1");
         if self.is_for_embedded() {
             config.set(FETCH_WAIT, FETCH_WAIT_MS.to_string());
@@ -84,48 +85,47 @@ impl Settings {
         Ok(config.of_consumer())
     }
 
-    /// The same for a consumer that joins no group and commits nothing.
+    /// The settings of a consumer that joins no group and commits nothing.
     pub(crate) fn consumer_alone(&self, mut config: KafkaConfig) -> Result<KafkaConfig> {
         if config.is_from_command_line(COMMIT) && config.is_enabled(COMMIT) {
             let problem = format!("{} needs a group", config.shown(COMMIT));
-            return Err(
-                UsageError::new("--group", problem, "add the option, or remove the other").into()
-            );
+            return Err(UsageError::new(
+                "--group",
+                problem,
+                "add the option, or remove the setting",
+            )
+            .into());
         }
         config.set(COMMIT, "false");
         self.consumer(config)
     }
 
-    /// The group of consumers: that of `option`, else of a properties file; `--config` has the last
-    /// word.
+    /// The consumer group: from `--config`, else `option`, else a properties file.
     pub(crate) fn group(&self, option: Option<&str>) -> Option<String> {
         let set = self.config.get(GROUP).filter(|group| !group.is_empty());
         let option = option.filter(|_| !self.config.is_from_command_line(GROUP));
         option.or(set).map(str::to_owned)
     }
 
-    /// Refuses a group by `--config` beside `--no-group`.
+    /// Refuses a `--config` group together with `--no-group`.
     pub(crate) fn refuse_group(&self) -> Result<(), UsageError> {
         if !self.config.is_from_command_line(GROUP) {
             return Ok(());
         }
-        let problem = format!("it does not fit {}", self.config.shown(GROUP));
+        let problem = format!("conflicts with {}", self.config.shown(GROUP));
         Err(UsageError::new("--no-group", problem, "remove one of them"))
     }
 
-    /// Refuses the name of one member for several.
+    /// Refuses one member's name for several consumers.
     pub(crate) fn check_members(&self, consumers: u32) -> Result<(), UsageError> {
         if consumers < 2 || self.config.get(MEMBER).is_none_or(str::is_empty) {
             return Ok(());
         }
-        let problem = format!(
-            "{consumers} do not fit {}, which names one member of a group",
-            self.config.shown(MEMBER)
-        );
-        Err(UsageError::new("--consumers", problem, "use 1, or remove the other"))
+        let problem = format!("{consumers} consumers cannot share {}", self.config.shown(MEMBER));
+        Err(UsageError::new("--consumers", problem, "use 1, or remove the setting"))
     }
 
-    /// Where readers begin: as `option` says, else as `auto.offset.reset` does.
+    /// Where consumers start: from `--config`, else `option`, else `auto.offset.reset`.
     pub(crate) fn from(&self, option: Option<From>) -> From {
         let set = self.config.get(RESET).map(|reset| {
             let latest = ["latest", "largest", "end"];
@@ -148,7 +148,7 @@ fn check_fetch_wait(config: &KafkaConfig) -> Result<(), UsageError> {
     Err(UsageError::new(
         "--config",
         format!(
-            "{} does not fit the embedded broker, which lets an empty fetch wait for all of it",
+            "{} is too long for the embedded broker, which makes every empty fetch wait that long",
             config.shown(FETCH_WAIT)
         ),
         format!("use at most {EMBEDDED_FETCH_WAIT_MAX_MS}, or a server with --bootstrap-servers"),
@@ -162,7 +162,7 @@ mod tests {
     use super::*;
     use crate::options::Options;
 
-    /// The settings of a command line, without those of the environment, for a server or none.
+    /// The settings of a command line for a server or none, without the environment.
     fn settings(servers: Option<&str>, args: &str) -> Settings {
         let args = format!("kafka-prodcon {args}");
         let connection = Options::parse_from(args.split_whitespace()).connection;
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_word_on_group_and_start_is_that_of_config() {
+    fn config_overrides_group_and_start() {
         let plain = settings(Some("a:1"), "");
         assert_eq!(plain.group(None), None);
         assert_eq!(plain.group(Some("g")).as_deref(), Some("g"));
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn the_embedded_broker_keeps_the_limits_that_it_needs() {
+    fn embedded_brokers_limit_batches_and_fetch_waits() {
         let embedded = settings(None, "--config batch.size=10000000");
         let producer = embedded.producer(embedded.config.clone()).expect("settings");
         assert_eq!(producer.get("batch.size"), Some("2097152"));
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn one_member_of_a_group_is_one_consumer() {
+    fn member_names_allow_only_one_consumer() {
         let named = settings(Some("a:1"), "--config group.instance.id=m");
         assert!(named.check_members(1).is_ok());
         let error = named.check_members(2).expect_err("two of one name").to_string();

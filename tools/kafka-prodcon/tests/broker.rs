@@ -1,5 +1,5 @@
-//! The modes that need a server: filling, draining, and the line modes. The server is an embedded
-//! broker in a process of its own, which these runs know nothing about.
+//! The modes that need a server: `fill`, `drain`, `send` and `print`. The server is an embedded
+//! broker in its own process, which the runs treat as external.
 
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::path::Path;
@@ -14,10 +14,10 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 
 const TOOL: &str = env!("CARGO_BIN_EXE_kafka-prodcon");
 
-/// When a group changes, this broker lets its members wait for almost a session's time.
+/// During a rebalance, this broker makes members wait for almost a session timeout.
 const SESSION: &str = "--config session.timeout.ms=2000 --config heartbeat.interval.ms=200";
 
-/// A broker, and a place to run the tool against it.
+/// A broker, and a folder to run the tool in.
 struct Bench {
     place: Place,
     broker: EmbeddedKafka,
@@ -41,21 +41,21 @@ impl Bench {
         self.place.run(&self.with_servers(args))
     }
 
-    /// Runs what must end with `code`, and reads the document that it leaves below `results`.
+    /// Runs the tool, which must exit with `code`, and reads the document below `results`.
     fn measure(&self, args: &str, results: &str, code: i32) -> RunDocument {
         let said = self.run(&format!("{args} --results-dir {results}"));
         assert_eq!(said.code, code, "{args}: {said:?}");
         self.place.document(results)
     }
 
-    /// Sends `input` as it is, line by line.
+    /// Sends `input` line by line, unchanged.
     fn send(&self, args: &str, input: impl Into<Vec<u8>>) {
         let args = self.with_servers(&format!("send {args}"));
         let said = Said::of_input(self.place.command(&args), input);
         assert_eq!((said.code, said.stdout.as_str()), (0, ""), "{said:?}");
     }
 
-    /// What `print` prints.
+    /// Returns the output of `print`.
     fn print(&self, args: &str) -> Vec<u8> {
         let args = self.with_servers(&format!("print {args}"));
         let output = output(self.place.command(&args), "");
@@ -81,7 +81,7 @@ fn reasons(document: &RunDocument) -> &[String] {
 }
 
 #[test]
-fn what_was_filled_is_drained_and_held_against_the_run_that_sent_it() {
+fn drains_are_checked_against_the_producing_run() {
     let bench = Bench::with_topics(&[("t", 3)]);
     let sent = bench.measure("fill -n 5000 -p 2 --topic t", "filled", 0);
     assert_eq!(sent.services[0].origin, ServiceOrigin::External);
@@ -105,9 +105,9 @@ fn what_was_filled_is_drained_and_held_against_the_run_that_sent_it() {
 }
 
 #[test]
-fn what_the_broker_has_dropped_in_silence_is_lost_and_the_run_invalid() {
+fn messages_dropped_by_the_broker_are_lost() {
     let bench = Bench::with_topics(&[("t", 1)]);
-    // 12 MB where 5 MiB are kept.
+    // 12 MB; the broker keeps 5 MiB.
     bench.measure("fill -n 12000 -r 1000 --topic t", "filled", 0);
     let args = format!("drain --topic t --from-run {}", bench.place.run_folder("filled").display());
     let said = bench.run(&args);
@@ -125,7 +125,7 @@ fn what_the_broker_has_dropped_in_silence_is_lost_and_the_run_invalid() {
 }
 
 #[test]
-fn a_group_goes_on_where_it_left_off() {
+fn groups_continue_at_their_committed_offsets() {
     let bench = Bench::with_topics(&[("t", 2)]);
     bench.measure("fill -n 3000 -p 2 --topic t", "filled", 0);
     let drain = format!("drain --topic t {SESSION} --group");
@@ -144,7 +144,7 @@ fn a_group_goes_on_where_it_left_off() {
 }
 
 #[test]
-fn group_and_start_of_a_file_count_unless_an_option_says_otherwise() {
+fn options_override_group_and_start_of_a_file() {
     let bench = Bench::with_topics(&[("t", 1)]);
     bench.measure("fill -n 300 --topic t", "filled", 0);
     bench.place.write("g.properties", "group.id=readers\nauto.offset.reset=earliest\n");
@@ -166,7 +166,7 @@ fn group_and_start_of_a_file_count_unless_an_option_says_otherwise() {
     let first = in_force(file, "first", 0, Some("readers"), "beginning");
     assert_eq!(received(&first), 300);
     let again = in_force(file, "again", 3, Some("readers"), "beginning");
-    assert_eq!(received(&again), 0, "the group has been there");
+    assert_eq!(received(&again), 0, "the group has committed offsets");
     let other =
         in_force(&format!("{file} --group others"), "other", 0, Some("others"), "beginning");
     assert_eq!(received(&other), 300);
@@ -185,7 +185,7 @@ fn group_and_start_of_a_file_count_unless_an_option_says_otherwise() {
 }
 
 #[test]
-fn options_record_what_was_in_force() {
+fn recorded_options_are_those_in_force() {
     let bench = Bench::with_topics(&[("t", 1)]);
     bench.place.write("p.properties", "enable.idempotence=true\nacks=-1\ngroup.id=g\n");
     let args = "fill -n 100 --topic t --properties p.properties --linger 9ms --config linger.ms=2 \
@@ -200,7 +200,7 @@ fn options_record_what_was_in_force() {
     assert_eq!(config["batch.size"], "5000");
     assert_eq!(config["linger.ms"], "2");
     assert_eq!(config["max.in.flight.requests.per.connection"], "5");
-    assert_eq!(config.get("group.id"), None, "nobody read");
+    assert_eq!(config.get("group.id"), None, "there was no consumer");
 
     let servers = bench.broker.bootstrap_servers();
     let args = format!("-n 100 --topic t {SESSION} --config bootstrap.servers={servers}");
@@ -210,7 +210,7 @@ fn options_record_what_was_in_force() {
 }
 
 #[test]
-fn a_server_with_an_ipv6_address_is_reached() {
+fn servers_with_ipv6_addresses_are_reached() {
     let bench = Bench::with_topics(&[("t", 1)]);
     let listener = match TcpListener::bind("[::1]:0") {
         Ok(listener) => listener,
@@ -225,7 +225,7 @@ fn a_server_with_an_ipv6_address_is_reached() {
     assert_eq!(bench.print("--topic t"), b"hello\n");
 }
 
-/// Passes what comes to `listener` on to `target`, and the answers back.
+/// Relays connections from `listener` to `target`, in both directions.
 fn relay(listener: &TcpListener, target: &str) {
     for client in listener.incoming() {
         let client = client.expect("a connection");
@@ -242,7 +242,7 @@ fn relay(listener: &TcpListener, target: &str) {
 }
 
 #[test]
-fn following_waits_for_what_comes_and_stops_as_told() {
+fn following_waits_and_stops_at_its_limits() {
     let bench = Bench::with_topics(&[("t", 1), ("silent", 1)]);
     let follow = bench.with_servers("drain --topic t --follow -n 3000 --drain-timeout 0s");
     let place = &bench.place;
@@ -279,17 +279,17 @@ fn expected_messages_are_required() {
 }
 
 #[test]
-fn draining_can_begin_at_the_end_and_stop_early() {
+fn drains_can_start_late_and_stop_early() {
     let bench = Bench::with_topics(&[("t", 1)]);
     bench.measure("fill -n 5000 --topic t", "filled", 0);
     assert_eq!(received(&bench.measure("drain --topic t --from latest", "latest", 3)), 0);
-    // The batch that reaches the number is counted whole.
+    // The whole batch that reaches the number is counted.
     let some = received(&bench.measure("drain --topic t -n 10", "some", 0));
     assert!((10..5_000).contains(&some), "{some}");
 }
 
 #[test]
-fn lines_go_through_as_they_are() {
+fn lines_are_sent_and_printed_unchanged() {
     let bench = Bench::with_topics(&[("t", 1)]);
     let input = b"k:hello\n\nno key\n:empty key\nk:a:b\ncarriage return\r\n\xff\xfe\nlast";
     bench.send("--topic t --key-separator :", input);
@@ -303,7 +303,7 @@ fn lines_go_through_as_they_are() {
 }
 
 #[test]
-fn null_and_empty_are_told_apart_both_ways() {
+fn null_and_empty_differ_in_both_directions() {
     let bench = Bench::with_topics(&[("t", 1)]);
     let input = "k\tNIL\nk\t\nNIL\tv\n\tv\nNIL\tNIL\nNILS\tnull\n";
     bench.send(r"--topic t --key-separator \t --null-marker NIL", input);
@@ -314,7 +314,7 @@ fn null_and_empty_are_told_apart_both_ways() {
 }
 
 #[test]
-fn partition_offset_time_and_headers_are_shown() {
+fn show_prints_partition_offset_time_and_headers() {
     let bench = Bench::with_topics(&[("t", 1)]);
     bench.send("--topic t --key-separator :", "k:v\n");
     let servers = bench.broker.bootstrap_servers();
@@ -344,7 +344,7 @@ fn many_lines_keep_their_order() {
 }
 
 #[test]
-fn what_the_benchmark_did_not_write_counts_as_corrupt() {
+fn messages_of_other_tools_count_as_corrupt() {
     let bench = Bench::with_topics(&[("t", 1)]);
     bench.measure("fill -n 100 --topic t", "filled", 0);
     bench.send("--topic t", "junk\n\n{\"not\": \"ours\"}\n");
@@ -360,7 +360,7 @@ fn what_the_benchmark_did_not_write_counts_as_corrupt() {
 }
 
 #[test]
-fn statistics_of_messages_of_others_are_known() {
+fn queries_read_messages_of_other_tools() {
     let bench = Bench::with_topics(&[("books", 2)]);
     let books = "\
 {\"author\": \"Austen\", \"price\": 10.5}
@@ -390,7 +390,7 @@ no JSON
 }
 
 #[test]
-fn messages_of_another_run_are_foreign_to_a_run_and_welcome_without_one() {
+fn other_runs_messages_are_foreign_only_with_from_run() {
     let bench = Bench::with_topics(&[("t", 1)]);
     let first = bench.measure("fill -n 300 --topic t", "first", 0);
     let second = bench.measure("fill -n 200 --topic t", "second", 0);
@@ -408,7 +408,7 @@ fn messages_of_another_run_are_foreign_to_a_run_and_welcome_without_one() {
 }
 
 #[test]
-fn both_at_once_leave_aside_what_was_in_the_topic_before() {
+fn old_messages_are_ignored_when_producing_and_consuming() {
     let bench = Bench::with_topics(&[("t", 2)]);
     bench.measure("fill -n 1000 -p 2 --topic t", "filled", 0);
     for (args, results) in [
@@ -423,14 +423,18 @@ fn both_at_once_leave_aside_what_was_in_the_topic_before() {
 }
 
 #[test]
-fn too_few_partitions_or_no_topic_are_told() {
+fn missing_topics_and_partitions_are_reported() {
     let bench = Bench::with_topics(&[("narrow", 1)]);
     let args = format!("-n 1000 -p 2 -c 2 --topic narrow --keep-partitions {SESSION}");
     let document = bench.measure(&args, "narrow", 0);
-    let told = "topic 'narrow' has 1 partitions where 2 are needed";
-    assert!(document.warnings[0].starts_with(told), "{:?}", document.warnings);
+    let expected = "topic 'narrow' has 1 partitions; 2 are needed";
+    assert!(document.warnings[0].starts_with(expected), "{:?}", document.warnings);
     let drained = bench.measure("drain --topic narrow -c 3", "drained", 0);
-    assert!(drained.warnings[0].starts_with("1 consumers instead of 3"), "{:?}", drained.warnings);
+    assert!(
+        drained.warnings[0].starts_with("using 1 consumers instead of 3"),
+        "{:?}",
+        drained.warnings
+    );
     for mode in ["drain", "print"] {
         let said = bench.run(&format!("{mode} --topic missing"));
         assert_eq!((said.code, said.stderr.lines().count()), (1, 1), "{said:?}");

@@ -1,4 +1,4 @@
-//! What the tool makes of its command line, the mistakes on it above all.
+//! Parsing of the command line, and errors for wrong options.
 
 use std::time::{Duration, Instant};
 
@@ -7,7 +7,7 @@ use bench_testing::tool::{Place, Said};
 
 const TOOL: &str = env!("CARGO_BIN_EXE_kafka-prodcon");
 
-/// The options that `run-suite` sets, and those that its experiments sweep.
+/// The options that `run-suite` sets and its experiments sweep.
 const DRIVEN_OPTIONS: [&str; 12] = [
     "acks",
     "batch-size",
@@ -24,7 +24,7 @@ const DRIVEN_OPTIONS: [&str; 12] = [
 ];
 
 #[test]
-fn the_old_drivers_command_lines_still_run() {
+fn command_lines_of_the_old_driver_still_run() {
     for args in [
         "-n 40000 -r 50 -b 1048576 -p 2 -c 2",
         "--num_records 40000 --record_size 50 --batch_size 1048576 --num_producers 2 \
@@ -56,8 +56,8 @@ fn the_old_drivers_command_lines_still_run() {
     }
 }
 
-/// Runs what must be refused: exit code 2, nothing on standard output, nothing created. `in_the_way`
-/// is a file.
+/// Runs a command line that must be refused: exit code 2, nothing on standard output, nothing
+/// created. `in_the_way` is a file.
 fn refused(args: &str) -> Said {
     let place = Place::new(TOOL);
     std::fs::write(place.path().join("in_the_way"), "").expect("written");
@@ -69,12 +69,12 @@ fn refused(args: &str) -> Said {
 }
 
 #[test]
-fn options_that_cannot_be_are_refused_with_a_remedy() {
-    // What is refused, the option, and the remedy.
+fn invalid_options_are_refused_with_a_remedy() {
+    // The arguments, the option and the remedy.
     for (args, option, remedy) in [
         ("--lingr 5ms", "--lingr", "'--linger'"),
         ("--rate 0", "--rate", "leave the option out to send as fast as possible"),
-        ("--rate fast", "--rate", "write it as in 1000, 10k/s or 2.5M/s"),
+        ("--rate fast", "--rate", "write it like 1000, 10k/s or 2.5M/s"),
         ("-p 0", "--producers", "1..=1000"),
         ("-c 1001", "--consumers", "1..=1000"),
         ("--partitions 0", "--partitions", "1.."),
@@ -109,20 +109,20 @@ fn options_that_cannot_be_are_refused_with_a_remedy() {
 }
 
 #[test]
-fn what_does_not_fit_together_is_one_line_with_option_and_remedy() {
+fn conflicting_options_give_one_line_with_remedy() {
     for (args, option, remedy) in [
         ("-r 39", "--record-size: ", "the smallest size is 40 bytes"),
         ("-r 100 --format json", "--record-size: ", "the smallest size is"),
-        ("-r 3MiB", "--record-size: ", "name a server with --bootstrap-servers"),
-        ("-n 0", "--messages: ", "name at least 1"),
-        ("-db mysql", "--mysql-url: ", "name one, here or in MYSQL_URL"),
-        ("-db mysql --mysql-url x", "--mysql-url: ", "write mysql://USER:PASSWORD@HOST"),
-        ("-db=dynamodb --land-rows 26", "--land-rows: ", "ask for fewer"),
-        ("-db dynamodb --table a/b", "--table: ", "DynamoDB takes 3 to 255"),
-        ("-db dynamodb -r 400KiB", "--record-size: ", "or say --land mysql"),
-        ("--duration 0s", "--duration: ", "name a time as in 30s"),
-        ("-b 0", "--batch-size: ", "name a size from 1"),
-        ("--linger 16m", "--linger: ", "name at most 15m"),
+        ("-r 3MiB", "--record-size: ", "or a server with --bootstrap-servers"),
+        ("-n 0", "--messages: ", "use at least 1"),
+        ("-db mysql", "--mysql-url: ", "set it here or in MYSQL_URL"),
+        ("-db mysql --mysql-url x", "--mysql-url: ", "use mysql://USER:PASSWORD@HOST"),
+        ("-db=dynamodb --land-rows 26", "--land-rows: ", "use fewer"),
+        ("-db dynamodb --table a/b", "--table: ", "use 3 to 255"),
+        ("-db dynamodb -r 400KiB", "--record-size: ", "or --land mysql"),
+        ("--duration 0s", "--duration: ", "use a time like 30s"),
+        ("-b 0", "--batch-size: ", "use 1 to 2147483647 bytes"),
+        ("--linger 16m", "--linger: ", "use at most 15m"),
         ("--interval 1ms", "--interval: ", "name at least 10ms"),
         ("--schedule poisson", "--schedule: ", "add --rate"),
         ("--acks 1 --idempotent", "--acks: ", "--acks all"),
@@ -139,7 +139,7 @@ fn what_does_not_fit_together_is_one_line_with_option_and_remedy() {
         ("drain", "--bootstrap-servers: drain ", "KAFKA_BOOTSTRAP_SERVERS"),
         ("send", "--bootstrap-servers: send ", "KAFKA_BOOTSTRAP_SERVERS"),
         ("print", "--bootstrap-servers: print ", "KAFKA_BOOTSTRAP_SERVERS"),
-        ("drain -n 0", "--messages: ", "name at least 1"),
+        ("drain -n 0", "--messages: ", "use at least 1"),
         ("drain --from-run nowhere", "--from-run: ", "the folder of a run"),
     ] {
         let said = refused(args);
@@ -166,7 +166,7 @@ fn separators_with_bad_escapes_are_refused() {
 }
 
 #[test]
-fn host_names_that_do_not_exist_are_named_in_plain_words() {
+fn unknown_host_names_are_named_in_errors() {
     let place = Place::new(TOOL);
     let said = place.run("print --bootstrap-servers no-such-host.invalid:9092 --timeout 1s");
     assert_eq!((said.code, said.stderr.lines().count()), (1, 1), "{said:?}");
@@ -177,7 +177,7 @@ fn host_names_that_do_not_exist_are_named_in_plain_words() {
 }
 
 #[test]
-fn a_missing_broker_is_named_and_nothing_is_created() {
+fn missing_brokers_are_named_and_nothing_is_created() {
     for (args, time) in
         [("", "2s"), ("fill", "500ms"), ("drain", "500ms"), ("send", "500ms"), ("print", "500ms")]
     {
@@ -198,7 +198,7 @@ fn a_missing_broker_is_named_and_nothing_is_created() {
 }
 
 #[test]
-fn options_win_over_the_properties_file_and_that_over_the_environment() {
+fn options_override_properties_and_properties_the_environment() {
     let place = Place::new(TOOL);
     let properties = "bootstrap.servers=127.0.0.1:2\n";
     std::fs::write(place.path().join("client.properties"), properties).expect("written");
@@ -218,40 +218,40 @@ fn options_win_over_the_properties_file_and_that_over_the_environment() {
     assert_eq!(named(file, Some("127.0.0.1:3")), "127.0.0.1:2");
     let option = format!("{file} --bootstrap-servers 127.0.0.1:4");
     assert_eq!(named(&option, Some("127.0.0.1:3")), "127.0.0.1:4");
-    let last_word = format!("{option} --config bootstrap.servers=127.0.0.1:5");
-    assert_eq!(named(&last_word, Some("127.0.0.1:3")), "127.0.0.1:5");
+    let overridden = format!("{option} --config bootstrap.servers=127.0.0.1:5");
+    assert_eq!(named(&overridden, Some("127.0.0.1:3")), "127.0.0.1:5");
 }
 
 #[test]
-fn the_options_are_told_to_programs() {
+fn generated_options_describe_every_mode() {
     let place = Place::new(TOOL);
     let said = place.run("--generate options");
     assert_eq!(said.code, 0, "{said:?}");
-    let told: serde_json::Value = serde_json::from_str(&said.stdout).expect("JSON");
-    assert_eq!(told["tool"], "kafka-prodcon");
+    let document: serde_json::Value = serde_json::from_str(&said.stdout).expect("JSON");
+    assert_eq!(document["tool"], "kafka-prodcon");
     let names = |options: &serde_json::Value| -> Vec<String> {
         let options = options.as_array().expect("a list");
         options.iter().map(|o| o["name"].as_str().expect("a name").to_owned()).collect()
     };
-    let combined = names(&told["options"]);
-    let fill = names(&told["subcommands"]["fill"]);
+    let combined = names(&document["options"]);
+    let fill = names(&document["subcommands"]["fill"]);
     for name in DRIVEN_OPTIONS {
         assert!(combined.iter().any(|other| other == name), "{name} in {combined:?}");
         let only_combined = name == "consumers";
         assert_eq!(fill.iter().any(|other| other == name), !only_combined, "{name} in {fill:?}");
     }
-    for options in [&combined, &fill, &names(&told["subcommands"]["drain"])] {
+    for options in [&combined, &fill, &names(&document["subcommands"]["drain"])] {
         for name in ["run-dir", "output", "interval", "config", "timeout"] {
             assert!(options.iter().any(|other| other == name), "{name} in {options:?}");
         }
     }
-    for option in told["options"].as_array().expect("a list") {
+    for option in document["options"].as_array().expect("a list") {
         assert!(option["takes_value"].is_boolean() && option["help"].is_string(), "{option}");
     }
 }
 
 #[test]
-fn help_shows_examples_and_exit_codes_and_every_mode_has_its_own() {
+fn help_shows_examples_and_exit_codes() {
     let place = Place::new(TOOL);
     let help = place.run("--help");
     assert_eq!((help.code, help.stderr.as_str()), (0, ""), "{help:?}");
@@ -283,24 +283,24 @@ fn help_shows_examples_and_exit_codes_and_every_mode_has_its_own() {
 }
 
 #[test]
-fn producer_settings_that_contradict_each_other_are_refused() {
+fn conflicting_producer_settings_are_refused() {
     for args in [
         "--idempotent --requests-in-flight 6",
         "--idempotent --config max.in.flight=6",
         "--transactional --config acks=1",
     ] {
         let said = refused(args);
-        assert!(said.stderr.contains("do not fit together"), "{args}: {said:?}");
-        assert!(said.stderr.contains("must be set"), "{args}: {said:?}");
+        assert!(said.stderr.contains(" conflicts with "), "{args}: {said:?}");
+        assert!(said.stderr.contains(" must be "), "{args}: {said:?}");
         assert_eq!(said.stderr.lines().count(), 1, "{args}: {said:?}");
     }
 }
 
-/// Nobody listens there: what is refused is refused before anything is connected.
+/// Nothing listens there: errors must come before connecting.
 const NOWHERE: &str = "--bootstrap-servers 127.0.0.1:1 --timeout 1m";
 
 #[test]
-fn contradictions_name_both_settings_before_anything_is_connected() {
+fn conflicts_name_both_settings_before_connecting() {
     let id = "transactional.id=t (--config)";
     let session = "session.timeout.ms=400000 (--config)";
     for (args, first, second) in [
@@ -377,7 +377,7 @@ fn contradictions_name_both_settings_before_anything_is_connected() {
 }
 
 #[test]
-fn settings_that_the_tool_lives_by_cannot_be_overruled() {
+fn reserved_settings_cannot_be_overridden() {
     for (setting, remedy) in [
         ("enable.partition.eof=false", "--follow"),
         ("enable.auto.offset.store=true", "remove it"),
@@ -389,8 +389,8 @@ fn settings_that_the_tool_lives_by_cannot_be_overruled() {
     ] {
         for mode in ["", "fill", "drain", "send", "print"] {
             let said = refused(&format!("{mode} --config {setting} {NOWHERE}"));
-            let told = format!("error: {setting} (--config) cannot be set: ");
-            assert!(said.stderr.starts_with(&told), "{mode} {setting}: {said:?}");
+            let expected = format!("error: {setting} (--config) cannot be set: ");
+            assert!(said.stderr.starts_with(&expected), "{mode} {setting}: {said:?}");
             assert!(said.stderr.contains(remedy), "{setting}: {said:?}");
             assert_eq!(said.stderr.lines().count(), 1, "{setting}: {said:?}");
         }
@@ -400,13 +400,13 @@ fn settings_that_the_tool_lives_by_cannot_be_overruled() {
 }
 
 #[test]
-fn servers_are_checked_wherever_they_come_from() {
+fn servers_from_every_origin_are_checked() {
     let place = Place::new(TOOL);
-    for (servers, told) in [
+    for (servers, expected) in [
         ("127.0.0.1:95566", "use a port from 1 to 65535"),
         ("a:0", "use a port from 1 to 65535"),
         ("a:b", "use a port from 1 to 65535"),
-        ("a:1,,b:2", "remove the comma"),
+        ("a:1,,b:2", "remove the extra comma"),
         ("http://a:1", "write HOST:PORT"),
         ("a", "a:9092"),
         ("::1:9092", "[::1]:9092"),
@@ -414,7 +414,7 @@ fn servers_are_checked_wherever_they_come_from() {
         for mode in ["", "fill", "drain", "send", "print"] {
             for option in ["--bootstrap-servers ", "--config bootstrap.servers="] {
                 let said = refused(&format!("{mode} {option}{servers}"));
-                assert!(said.stderr.contains(told), "{mode} {option}{servers}: {said:?}");
+                assert!(said.stderr.contains(expected), "{mode} {option}{servers}: {said:?}");
                 let origin = option.split([' ', '=']).next().expect("a name");
                 assert!(said.stderr.contains(&format!("({origin})")), "{said:?}");
             }
@@ -429,7 +429,7 @@ fn servers_are_checked_wherever_they_come_from() {
             let said = place.run("-n 10 --properties client.properties");
             assert_eq!(said.code, 2, "{said:?}");
             assert!(said.stderr.contains("(client.properties, line 2): "), "{said:?}");
-            assert!(said.stderr.contains(told), "{said:?}");
+            assert!(said.stderr.contains(expected), "{said:?}");
         }
     }
     assert_eq!(place.entries(), ["client.properties"]);
@@ -440,9 +440,9 @@ fn servers_are_checked_wherever_they_come_from() {
 }
 
 #[test]
-fn properties_of_java_are_refused_with_file_line_and_remedy() {
+fn java_properties_are_refused_with_file_and_line() {
     let place = Place::new(TOOL);
-    for (line, told) in [
+    for (line, expected) in [
         ("schema.registry.url=http://r", "remove it"),
         ("value.serializer=x", "remove it: the tools send bytes"),
         ("default.api.timeout.ms=5000", "--timeout"),
@@ -454,35 +454,38 @@ fn properties_of_java_are_refused_with_file_line_and_remedy() {
         assert_eq!((said.code, said.stderr.lines().count()), (2, 1), "{line}: {said:?}");
         let name = line.split('=').next().expect("a name");
         assert!(said.stderr.contains(&format!("{name} (client.properties, line 2)")), "{said:?}");
-        assert!(said.stderr.contains(told), "{line}: {said:?}");
+        assert!(said.stderr.contains(expected), "{line}: {said:?}");
     }
     std::fs::write(place.path().join("client.properties"), b"a=1\nb=\xff\n").expect("written");
     let said = place.run(&format!("--properties client.properties {NOWHERE}"));
     assert_eq!((said.code, said.stderr.lines().count()), (2, 1), "{said:?}");
     assert!(said.stderr.contains("client.properties, line 2: it is not UTF-8"), "{said:?}");
     let said = place.run("--properties missing.properties");
-    assert!(said.stderr.contains("missing.properties: there is no such file"), "{said:?}");
+    assert!(said.stderr.contains("missing.properties: no such file"), "{said:?}");
     assert_eq!(place.entries(), ["client.properties"]);
 }
 
 #[test]
-fn clients_beyond_a_limit_are_refused_before_anything_is_created() {
-    for (limit, args, told) in [
-        ("ulimit -n 300", "-p 100 -c 100", "1,400 open files, and the limit of open files"),
-        ("ulimit -v 4000000", "-p 500 -c 500", "of address space, and ulimit -v leaves"),
+fn clients_beyond_a_limit_are_refused_early() {
+    for (limit, args, expected) in [
+        ("ulimit -n 300", "-p 100 -c 100", "1,400 open files, but the open file limit"),
+        ("ulimit -v 4000000", "-p 500 -c 500", "of address space, but ulimit -v leaves"),
     ] {
         let place = Place::new(TOOL);
         let said = place.run_limited(limit, args);
         assert_eq!((said.code, said.stdout.as_str()), (2, ""), "{limit}: {said:?}");
         assert!(said.stderr.starts_with("error: --producers, --consumers: "), "{said:?}");
-        assert!(said.stderr.contains(told) && said.stderr.contains("; use fewer, or "), "{said:?}");
+        assert!(
+            said.stderr.contains(expected) && said.stderr.contains("; use fewer, or "),
+            "{said:?}"
+        );
         assert_eq!(said.stderr.lines().count(), 1, "{said:?}");
         assert_eq!(place.entries(), <[&str; 0]>::default(), "{limit}");
     }
 }
 
 #[test]
-fn a_soft_limit_of_files_is_raised_for_the_clients() {
+fn soft_file_limits_are_raised_for_clients() {
     let place = Place::new(TOOL);
     let said = place.run_limited("ulimit -Sn 64", "-n 1000 -p 10 -c 10");
     assert_eq!(said.code, 0, "{said:?}");

@@ -1,4 +1,4 @@
-//! Runs on the embedded broker: producing and consuming at once, with no server named.
+//! Runs on the embedded broker: producing and consuming at once, without a server.
 
 use std::fmt::Write as _;
 
@@ -12,7 +12,7 @@ use bench_testing::tool::Place;
 
 const TOOL: &str = env!("CARGO_BIN_EXE_kafka-prodcon");
 
-/// The document of a run of `messages` messages that must all arrive, each once and in order.
+/// Runs the tool and returns its document; all `messages` messages must arrive once and in order.
 fn all_arrive(args: &str, messages: u64) -> RunDocument {
     let place = Place::new(TOOL);
     let said = place.run(args);
@@ -55,7 +55,7 @@ fn acked_bytes(document: &RunDocument) -> u64 {
 }
 
 #[test]
-fn with_no_server_named_an_embedded_broker_is_used_and_labelled() {
+fn runs_without_server_use_a_labelled_embedded_broker() {
     let place = Place::new(TOOL);
     let said = place.run("-n 5000");
     assert_eq!(said.code, 0, "{said:?}");
@@ -81,7 +81,7 @@ fn with_no_server_named_an_embedded_broker_is_used_and_labelled() {
 }
 
 #[test]
-fn the_result_folder_holds_intervals_histograms_and_what_was_acknowledged() {
+fn result_folders_hold_intervals_histograms_and_acks() {
     let place = Place::new(TOOL);
     let said = place.run("-n 3000 --rate 3k/s -p 2 --interval 100ms");
     assert_eq!(said.code, 0, "{said:?}");
@@ -108,7 +108,7 @@ fn the_result_folder_holds_intervals_histograms_and_what_was_acknowledged() {
 }
 
 #[test]
-fn json_on_standard_output_is_the_document_of_the_folder() {
+fn json_output_equals_the_recorded_document() {
     let place = Place::new(TOOL);
     let said = place.run("-n 2000 --output json");
     assert_eq!(said.code, 0, "{said:?}");
@@ -121,7 +121,7 @@ fn json_on_standard_output_is_the_document_of_the_folder() {
 }
 
 #[test]
-fn csv_on_standard_output_is_a_header_and_a_line() {
+fn csv_output_is_a_header_and_a_row() {
     let said = Place::new(TOOL).run("-n 2000 --output csv");
     assert_eq!(said.code, 0, "{said:?}");
     let lines: Vec<Vec<_>> = said.stdout.lines().map(|line| line.split(',').collect()).collect();
@@ -133,7 +133,7 @@ fn csv_on_standard_output_is_a_header_and_a_line() {
 }
 
 #[test]
-fn any_number_of_partitions_producers_and_consumers_works() {
+fn all_numbers_of_partitions_producers_and_consumers_work() {
     for partitions in [1, 4] {
         for producers in [1, 3] {
             for consumers in [1, 3] {
@@ -162,7 +162,7 @@ fn every_compression_works() {
 }
 
 #[test]
-fn every_kind_of_key_works() {
+fn every_key_distribution_works() {
     for keys in ["round-robin:10", "uniform:1k", "zipf:100", "zipf:100:1.2"] {
         let document = all_arrive(&format!("-n 5000 --partitions 3 --key {keys}"), 5_000);
         assert_eq!(acked_bytes(&document), 5_000 * (100 + KEY_BYTES as u64), "{keys}");
@@ -170,7 +170,7 @@ fn every_kind_of_key_works() {
 }
 
 #[test]
-fn messages_are_binary_or_json_with_the_size_that_is_asked_for() {
+fn binary_and_json_messages_have_the_requested_size() {
     let document = all_arrive("-n 5000 -r 40", 5_000);
     assert_eq!(acked_bytes(&document), 5_000 * 40);
     let size = JSON_BYTES_MIN + 23;
@@ -180,9 +180,9 @@ fn messages_are_binary_or_json_with_the_size_that_is_asked_for() {
 }
 
 #[test]
-fn raw_messages_are_counted_and_nothing_more() {
+fn raw_messages_are_only_counted() {
     let place = Place::new(TOOL);
-    // It ends by their number, or the test would take an hour.
+    // The number of messages ends it; otherwise the test would take an hour.
     let said = place.run("-n 5000 --format raw -r 7 -p 2 --drain-timeout 1h");
     assert_eq!(said.code, 0, "{said:?}");
     assert!(said.stdout.contains("audit       none"), "{said:?}");
@@ -213,13 +213,13 @@ fn sizes_follow_their_distribution() {
 }
 
 #[test]
-fn a_rate_makes_an_open_loop_with_publish_latency_and_self_check() {
+fn rates_give_an_open_loop_with_publish_latency() {
     let document = all_arrive("-n 2000 --rate 4k/s -p 2", 2_000);
     let summary = summary(&document);
     assert_eq!(summary.load, LoadModel::Open);
     let produced = summary.produced.as_ref().expect("it sent");
     assert_eq!(produced.target_rate_msg_per_s, Some(4_000.0));
-    // The last one is due half a second after the first: it cannot have been faster.
+    // The last message is due half a second after the first, so the run cannot be shorter.
     assert!(summary.elapsed_s > 0.49, "{}", summary.elapsed_s);
     for latency in [
         &summary.publish_latency,
@@ -237,7 +237,7 @@ fn a_rate_makes_an_open_loop_with_publish_latency_and_self_check() {
 }
 
 #[test]
-fn without_a_rate_the_loop_is_closed_and_has_no_publish_latency() {
+fn runs_without_rate_are_closed_loop() {
     let document = all_arrive("-n 2000", 2_000);
     let summary = summary(&document);
     assert_eq!(summary.load, LoadModel::Closed);
@@ -248,20 +248,20 @@ fn without_a_rate_the_loop_is_closed_and_has_no_publish_latency() {
 }
 
 #[test]
-fn every_schedule_sends_all_that_is_due() {
+fn every_schedule_sends_all_messages() {
     for schedule in ["poisson", "ramp:1k:500ms", "burst:250"] {
         all_arrive(&format!("-n 2000 --rate 4k/s --schedule {schedule}"), 2_000);
     }
 }
 
 #[test]
-fn a_duration_ends_a_run_and_the_warm_up_comes_before_it() {
+fn durations_start_after_the_warm_up() {
     let args = "--duration 500ms --warm-up 300ms --rate 2k/s";
     let document = all_arrive(args, 1_600);
     let summary = summary(&document);
     assert!((summary.warm_up_s - 0.3).abs() < 1e-9, "{}", summary.warm_up_s);
     for latency in [&summary.publish_latency, &summary.schedule_lag, &summary.end_to_end_latency] {
-        assert_eq!(latency.as_ref().expect("measured").count, 1_000, "of the 500 ms alone");
+        assert_eq!(latency.as_ref().expect("measured").count, 1_000, "only those of the 500 ms");
     }
 }
 
@@ -291,7 +291,7 @@ fn consumers_need_no_group() {
 fn records_come_from_a_file() {
     let place = Place::new(TOOL);
     let rows = (0..7).fold("title,price\n".to_owned(), |mut rows, row| {
-        writeln!(rows, "Book {row},1{row}.50").expect("a string takes everything");
+        writeln!(rows, "Book {row},1{row}.50").expect("writing to a string cannot fail");
         rows
     });
     std::fs::write(place.path().join("books.csv"), rows).expect("written");
@@ -309,27 +309,27 @@ fn records_come_from_a_file() {
 }
 
 #[test]
-fn batches_that_the_embedded_broker_would_lose_are_made_smaller() {
+fn batches_are_limited_for_the_embedded_broker() {
     let document = all_arrive("-n 20000 -r 1kB -b 10MB --linger 50ms", 20_000);
     assert!(document.warnings[0].contains("2097152 bytes"), "{:?}", document.warnings);
 }
 
 #[test]
-fn any_property_of_the_client_can_be_set_and_has_the_last_word() {
+fn config_properties_override_the_tools_own() {
     let place = Place::new(TOOL);
-    // The tool itself sets this to a million at least.
+    // By default, the tool sets this to at least a million.
     let said = place.run("-n 100 -r 2kB --config message.max.bytes=1000 --drain-timeout 1s");
-    assert_eq!(said.code, 3, "nothing was confirmed: {said:?}");
+    assert_eq!(said.code, 3, "nothing was acknowledged: {said:?}");
     let document = place.document("results");
     assert_eq!(document.options["config"]["message.max.bytes"], "1000");
     let produced = summary(&document).produced.as_ref().expect("it tried to send");
     assert_eq!((produced.sent, produced.acked, produced.failed), (100, 0, 100));
     let reason = produced.failures.keys().next().expect("a reason");
-    assert!(reason.contains("larger than message.max.bytes of the client"), "{reason}");
+    assert!(reason.contains("larger than the client's message.max.bytes"), "{reason}");
 }
 
 #[test]
-fn a_properties_file_sets_what_options_leave_open() {
+fn properties_files_set_what_options_leave_unset() {
     let place = Place::new(TOOL);
     std::fs::write(place.path().join("client.properties"), "acks=0\nlinger.ms=7\n")
         .expect("writes");
@@ -344,23 +344,23 @@ fn a_properties_file_sets_what_options_leave_open() {
 }
 
 #[test]
-fn what_the_embedded_broker_cannot_show_is_refused() {
+fn unsupported_options_of_embedded_brokers_are_refused() {
     let place = Place::new(TOOL);
-    for (args, told) in [
-        ("-n 10 --transactional --abort-every 2", "--abort-every: the embedded broker shows"),
-        ("-n 10 --transactional --abort-every 1", "name a number from 2 up"),
-        ("-n 10 --kill-consumer 2@1s", "--kill-consumer: there is no consumer 2"),
+    for (args, expected) in [
+        ("-n 10 --transactional --abort-every 2", "--abort-every: the embedded broker delivers"),
+        ("-n 10 --transactional --abort-every 1", "must be at least 2"),
+        ("-n 10 --kill-consumer 2@1s", "--kill-consumer: no consumer 2"),
         ("-n 10 --no-group --kill-consumer 1@1s", "--kill-consumer: without a group"),
     ] {
         let said = place.run(args);
         assert_eq!(said.code, 2, "{said:?}");
-        assert!(said.stderr.contains(told), "{said:?}");
+        assert!(said.stderr.contains(expected), "{said:?}");
     }
     assert!(place.entries().is_empty());
 }
 
 #[test]
-fn a_killed_consumer_loses_nothing() {
+fn killed_consumers_lose_nothing() {
     let place = Place::new(TOOL);
     let said = place.run("--rate 2k/s --duration 3s -c 2 --kill-consumer 1@1s+500ms");
     assert_eq!(said.code, 0, "{said:?}");
@@ -371,7 +371,7 @@ fn a_killed_consumer_loses_nothing() {
 }
 
 #[test]
-fn a_warm_up_that_holds_all_messages_leaves_no_figures_and_says_so() {
+fn warm_ups_longer_than_the_run_warn() {
     let document = all_arrive("-n 1000 --rate 2k/s --warm-up 5s", 1_000);
     let summary = summary(&document);
     let (produced, consumed) = (summary.produced.as_ref(), summary.consumed.as_ref());
@@ -382,7 +382,7 @@ fn a_warm_up_that_holds_all_messages_leaves_no_figures_and_says_so() {
 }
 
 #[test]
-fn requests_in_flight_are_five_unless_set() {
+fn requests_in_flight_default_to_five() {
     let place = Place::new(TOOL);
     place.write("client.properties", "max.in.flight=3\n");
     let config = "--config max.in.flight=7";
@@ -407,12 +407,12 @@ fn requests_in_flight_are_five_unless_set() {
     }
 }
 
-/// Bytes that 40 producers and 40 consumers may take, a third above what the manual says they do.
-/// With huge pages and flight tables that are written at once they take 490 MB.
+/// Maximum memory of 40 producers and 40 consumers, a third above the manual's figure. With huge
+/// pages and flight tables that are written at once they take 490 MB.
 const EIGHTY_CLIENTS_BYTES_MAX: u64 = 340_000_000;
 
 #[test]
-fn many_clients_take_no_more_memory_than_the_manual_says() {
+fn many_clients_stay_within_the_documented_memory() {
     let document = all_arrive("-n 20000 -p 40 -c 40", 20_000);
     let taken = summary(&document).resources.memory_max_bytes;
     assert!(taken < EIGHTY_CLIENTS_BYTES_MAX, "{taken} bytes");

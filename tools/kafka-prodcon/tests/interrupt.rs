@@ -1,4 +1,4 @@
-//! Runs that end early: by a signal, by force, or because the broker dies.
+//! Runs that end early: by a signal, a kill, or the broker's death.
 
 use std::io::Write as _;
 use std::net::TcpStream;
@@ -13,7 +13,7 @@ use bench_testing::tool::{Place, Running, Said, Signal, until};
 
 const TOOL: &str = env!("CARGO_BIN_EXE_kafka-prodcon");
 
-/// The rows of the intervals that are written, once there are some; header left out.
+/// Waits for written intervals and returns their rows, without the header.
 fn intervals(place: &Place) -> Vec<Vec<String>> {
     let read = || {
         let folder = std::fs::read_dir(place.path().join("results")).ok()?.next()?.ok()?.path();
@@ -54,7 +54,7 @@ fn assert_incomplete_without_loss(document: &RunDocument, place: &Place) {
 }
 
 #[test]
-fn an_interrupted_run_is_finished_in_order_and_marked_incomplete() {
+fn interrupted_runs_finish_and_are_marked_incomplete() {
     for signal in [Signal::INT, Signal::TERM] {
         let place = Place::new(TOOL);
         let args = "--rate 1000 --duration 60s -p 2 -c 2 --interval 200ms";
@@ -71,7 +71,7 @@ fn an_interrupted_run_is_finished_in_order_and_marked_incomplete() {
 }
 
 #[test]
-fn a_killed_run_keeps_what_was_measured_and_leaves_no_broker_behind() {
+fn killed_runs_keep_results_and_leave_no_broker() {
     let place = Place::new(TOOL);
     let run = Running::start(place.command("--rate 1000 --duration 60s --interval 200ms"));
     intervals(&place);
@@ -102,7 +102,7 @@ fn broker() -> EmbeddedKafka {
 }
 
 #[test]
-fn following_is_ended_by_an_interrupt() {
+fn interrupts_end_following() {
     let (place, broker) = (Place::new(TOOL), broker());
     let server = format!("--topic t --bootstrap-servers {}", broker.bootstrap_servers());
     let follow =
@@ -121,7 +121,7 @@ fn following_is_ended_by_an_interrupt() {
 }
 
 #[test]
-fn waiting_for_a_group_is_ended_by_an_interrupt() {
+fn interrupts_end_waiting_for_a_group() {
     let (place, broker) = (Place::new(TOOL), broker());
     let server = format!("--bootstrap-servers {}", broker.bootstrap_servers());
     let drain = format!("drain --topic t --group g {server}");
@@ -129,7 +129,7 @@ fn waiting_for_a_group_is_ended_by_an_interrupt() {
     assert_eq!(said.code, 0, "{said:?}");
     let said = place.run(&format!("{drain} --results-dir first"));
     assert_eq!(said.code, 0, "{said:?}");
-    // Now that a member has left, this broker lets the next one wait for most of a minute.
+    // After a member has left, this broker makes the next one wait for most of a minute.
     let second = Running::start(place.command(&drain));
     until("the run has begun", || place.path().join("results").exists());
     second.interrupt();
@@ -141,7 +141,7 @@ fn waiting_for_a_group_is_ended_by_an_interrupt() {
 }
 
 #[test]
-fn lines_are_sent_at_once_and_an_interrupt_does_not_wait_for_the_next() {
+fn interrupts_do_not_wait_for_the_next_line() {
     let (place, broker) = (Place::new(TOOL), broker());
     let server = format!("--topic t --bootstrap-servers {}", broker.bootstrap_servers());
     let mut send = Running::start(place.command(&format!("send {server}")));
@@ -154,11 +154,11 @@ fn lines_are_sent_at_once_and_an_interrupt_does_not_wait_for_the_next() {
 }
 
 #[test]
-fn an_interrupt_while_connecting_ends_every_mode_at_once() {
+fn interrupts_while_connecting_end_every_mode() {
     for mode in ["", "fill", "drain", "drain --group g", "send", "print"] {
         let place = Place::new(TOOL);
         let silent = Silent::new();
-        // Its end comes long before the time-out, or the test gives up on it.
+        // It must end long before its timeout, or the test fails.
         let servers = format!("--bootstrap-servers {}", silent.address());
         let args = format!("{mode} --topic t --timeout 1h {servers}");
         let said = silent.interrupt(place.command(&args));
@@ -169,25 +169,25 @@ fn an_interrupt_while_connecting_ends_every_mode_at_once() {
 }
 
 #[test]
-fn a_broker_that_dies_does_not_hang_the_run() {
+fn dying_brokers_do_not_hang_the_run() {
     let (place, broker) = (Place::new(TOOL), broker());
     let server = format!("--topic t --bootstrap-servers {}", broker.bootstrap_servers());
     let args = format!(
         "--rate 1000 --duration 2s --grace 500ms --drain-timeout 500ms --interval 100ms {server}"
     );
     let run = Running::start(place.command(&args));
-    until("a message is confirmed", || sum(&intervals(&place), 5) > 0);
+    until("a message is acknowledged", || sum(&intervals(&place), 5) > 0);
     drop(broker);
     let said = run.end();
     assert_eq!(said.code, 3, "{said:?}");
-    assert!(said.stdout.contains("where --unanswered-max allows 1 %"), "{said:?}");
+    assert!(said.stdout.contains("--unanswered-max is 1 %"), "{said:?}");
     let document = place.document("results");
     assert_eq!(document.status, Status::Complete);
     let summary = document.summary.as_ref().expect("figures");
     let produced = summary.produced.as_ref().expect("it sent");
     assert!(produced.unresolved > 0, "{produced:?}");
     assert!(produced.unanswered_share > 0.01, "{produced:?}");
-    // The broker died early in a schedule of two seconds, and the time of the rate goes on.
+    // The broker died early in a schedule of two seconds; the rate still covers all of it.
     let rate = produced.rate_msg_per_s.expect("two seconds");
     assert!(rate <= produced.acked as f64 / 2.0 + 1e-6, "{produced:?}");
     let publish = summary.publish_latency.as_ref().expect("measured");
@@ -195,12 +195,12 @@ fn a_broker_that_dies_does_not_hang_the_run() {
     assert!(publish.is_lower_bound(publish.p99_ns), "{publish:?}");
     assert!(said.stdout.contains("  >="), "{said:?}");
     assert_eq!(produced.acked + produced.failed + produced.unresolved, produced.sent);
-    let told = format!("{} messages had no answer", produced.unresolved);
-    assert!(document.warnings.iter().any(|warning| warning.starts_with(&told)));
+    let expected = format!("{} messages were unacknowledged", produced.unresolved);
+    assert!(document.warnings.iter().any(|warning| warning.starts_with(&expected)));
 }
 
 #[test]
-fn a_reader_is_told_when_the_record_of_a_killed_run_is_partial() {
+fn drains_report_partial_records_of_killed_runs() {
     let (place, broker) = (Place::new(TOOL), broker());
     let server = format!("--topic t --bootstrap-servers {}", broker.bootstrap_servers());
     let fill = format!("fill --rate 1000 --duration 60s --interval 100ms {server}");
@@ -224,24 +224,24 @@ fn a_reader_is_told_when_the_record_of_a_killed_run_is_partial() {
 }
 
 #[test]
-fn a_run_that_cannot_record_what_was_acknowledged_fails() {
+fn runs_that_cannot_record_acks_fail() {
     let (place, broker) = (Place::new(TOOL), broker());
     let server = format!("--topic t --bootstrap-servers {}", broker.bootstrap_servers());
     let fill = format!("fill --rate 1000 --duration 2s --interval 100ms {server}");
     let run = Running::start(place.command(&fill));
     intervals(&place);
-    // A folder that goes away shows as a full disk does: nothing more can be written.
+    // A removed folder has the effect of a full disk: nothing more can be written.
     std::fs::remove_dir_all(place.path().join("results")).expect("removed");
     let said = run.end();
     assert_eq!(said.code, 1, "{said:?}");
     let heading = said.stdout.lines().next().unwrap_or_default();
     assert!(heading.contains(": failed, "), "{said:?}");
-    let problem = "what was acknowledged is not recorded to the end";
+    let problem = "the record of acknowledged messages is incomplete";
     assert!(said.stdout.contains(problem) && said.stderr.contains(problem), "{said:?}");
 }
 
 #[test]
-fn a_topic_that_holds_nothing_gives_no_valid_run() {
+fn empty_topics_make_drains_invalid() {
     let (place, broker) = (Place::new(TOOL), broker());
     let server = format!("--topic t --bootstrap-servers {}", broker.bootstrap_servers());
     let said = place.run(&format!("drain {server}"));
@@ -251,22 +251,22 @@ fn a_topic_that_holds_nothing_gives_no_valid_run() {
     assert_eq!(consumed.expect("it read").rate_msg_per_s, None);
 }
 
-/// How much longer than the times that it was given a run may take when its broker is gone.
+/// Allowance beyond the configured times for a run without its broker.
 const SLACK: Duration = Duration::from_secs(2);
 
-/// The one line that says that nobody answers.
-fn assert_outage_is_told_once(said: &Said) {
-    let told: Vec<_> =
+/// Asserts that the outage is logged in exactly one line.
+fn assert_outage_is_logged_once(said: &Said) {
+    let lines: Vec<_> =
         said.stderr.lines().filter(|line| line.contains("brokers are down")).collect();
-    assert_eq!(told.len(), 1, "{said:?}");
-    assert!(told[0].contains("all brokers are down (127.0.0.1:"), "{told:?}");
-    // No line for each client and each retry besides.
+    assert_eq!(lines.len(), 1, "{said:?}");
+    assert!(lines[0].contains("all brokers are down (127.0.0.1:"), "{lines:?}");
+    // No additional line per client or retry.
     let failures = said.stderr.lines().filter(|line| line.contains("FAIL"));
     assert!(failures.count() <= 1, "{said:?}");
 }
 
-/// Runs the tool until `until_ready`, takes its broker away, and times how long it then takes to end,
-/// less what it was to take.
+/// Runs the tool until `is_ready`, drops its broker, and asserts that the run then ends within
+/// `bounds`.
 fn end_without_broker(args: &str, bounds: Duration, is_ready: impl Fn(&Place) -> bool) -> Said {
     let (place, broker) = (Place::new(TOOL), broker());
     let server = format!("--topic t --bootstrap-servers {}", broker.bootstrap_servers());
@@ -280,9 +280,9 @@ fn end_without_broker(args: &str, bounds: Duration, is_ready: impl Fn(&Place) ->
 }
 
 #[test]
-fn runs_on_a_dead_broker_end_within_their_own_bounds() {
+fn runs_without_broker_end_within_their_bounds() {
     let acks = |place: &Place| sum(&intervals(place), 5) > 0;
-    // Time enough for an automatic commit of the group, which then waits for its coordinator.
+    // Long enough for an automatic commit of the group, which then waits for its coordinator.
     let committing = "--config auto.commit.interval.ms=300";
     let timed = "--rate 1k/s --duration 3s --grace 1s";
     for (args, bounds_s) in [
@@ -293,22 +293,22 @@ fn runs_on_a_dead_broker_end_within_their_own_bounds() {
         (format!("fill {timed} --transactional --transaction-size 100"), 4),
     ] {
         let said = end_without_broker(&args, Duration::from_secs(bounds_s), acks);
-        assert_outage_is_told_once(&said);
+        assert_outage_is_logged_once(&said);
     }
 }
 
 #[test]
-fn a_drain_whose_broker_dies_ends_after_its_timeout() {
+fn drains_without_broker_end_after_their_timeout() {
     let args = "drain --follow --group g --duration 3s --drain-timeout 1s \
                 --config auto.commit.interval.ms=300";
     let ready =
         |place: &Place| place.path().join("results").exists() && !intervals(place).is_empty();
     let said = end_without_broker(args, Duration::from_secs(3), ready);
-    assert_outage_is_told_once(&said);
+    assert_outage_is_logged_once(&said);
 }
 
 #[test]
-fn a_signal_ends_a_run_whose_broker_is_dead() {
+fn signals_end_runs_without_broker() {
     let (place, broker) = (Place::new(TOOL), broker());
     let server = format!("--topic t --bootstrap-servers {}", broker.bootstrap_servers());
     let args = format!(
@@ -316,19 +316,19 @@ fn a_signal_ends_a_run_whose_broker_is_dead() {
          --config auto.commit.interval.ms=300 -c 2 {server}"
     );
     let run = Running::start(place.command(&args));
-    until("a message is confirmed", || sum(&intervals(&place), 5) > 0);
+    until("a message is acknowledged", || sum(&intervals(&place), 5) > 0);
     drop(broker);
-    // The automatic commit falls due, and waits for a coordinator.
+    // The automatic commit becomes due and waits for a coordinator.
     std::thread::sleep(Duration::from_secs(1));
     let start = Instant::now();
     run.send(Signal::TERM);
     let said = run.end();
     assert!(start.elapsed() < Duration::from_secs(1) + SLACK, "{:?}: {said:?}", start.elapsed());
-    assert_outage_is_told_once(&said);
+    assert_outage_is_logged_once(&said);
 }
 
 #[test]
-fn lines_that_a_dead_broker_does_not_take_are_an_error() {
+fn lines_to_a_dead_broker_are_an_error() {
     let (place, broker) = (Place::new(TOOL), broker());
     let server =
         format!("--topic t --timeout 2s --bootstrap-servers {}", broker.bootstrap_servers());
@@ -341,6 +341,9 @@ fn lines_that_a_dead_broker_does_not_take_are_an_error() {
     let start = Instant::now();
     let said = send.end();
     assert_eq!(said.code, 1, "{said:?}");
-    assert!(said.stderr.contains("1 lines were not confirmed: all brokers are down"), "{said:?}");
+    assert!(
+        said.stderr.contains("1 lines were not acknowledged: all brokers are down"),
+        "{said:?}"
+    );
     assert!(start.elapsed() < Duration::from_secs(4), "{:?}", start.elapsed());
 }

@@ -1,5 +1,4 @@
-//! Runs whose messages land in a table: on the embedded broker, in an embedded `DynamoDB` and in a
-//! real `MariaDB`.
+//! Landing in a table: from the embedded broker to an embedded `DynamoDB` and a real `MariaDB`.
 
 use std::time::{Duration, Instant};
 
@@ -20,7 +19,7 @@ fn audit(document: &RunDocument) -> &AuditSummary {
     summary(document).audit.as_ref().expect("an audit")
 }
 
-/// Every message landed once, in its order, and not before it was received.
+/// Asserts that every message landed once, in order, and not before it was received.
 fn assert_everything_landed(document: &RunDocument, messages: u64) {
     assert_eq!(document.status, Status::Complete);
     let audit = audit(document);
@@ -40,7 +39,7 @@ fn assert_everything_landed(document: &RunDocument, messages: u64) {
 }
 
 #[test]
-fn without_a_service_named_messages_land_in_an_embedded_dynamodb() {
+fn land_without_a_service_uses_embedded_dynamodb() {
     let place = Place::new(TOOL);
     let said = place.run("-n 5000 -r 300 -c 2 -db dynamodb");
     assert_eq!(said.code, 0, "{said:?}");
@@ -66,7 +65,7 @@ fn without_a_service_named_messages_land_in_an_embedded_dynamodb() {
 }
 
 #[test]
-fn without_land_nothing_of_a_table_is_recorded() {
+fn runs_without_land_record_no_table() {
     let place = Place::new(TOOL);
     let mut command = place.command("-n 500");
     command.env("MYSQL_URL", "mysql://alice:hunter2@127.0.0.1:1/x");
@@ -81,18 +80,18 @@ fn without_land_nothing_of_a_table_is_recorded() {
 }
 
 #[test]
-fn raw_messages_land_too() {
+fn raw_messages_can_land() {
     let place = Place::new(TOOL);
     let said = place.run("-n 1000 -r 20 --format raw --land dynamodb");
     assert_eq!(said.code, 0, "{said:?}");
     let document = place.document("results");
     let summary = summary(&document);
     assert_eq!(summary.consumed.as_ref().expect("consumed").landed, 1_000);
-    assert!(summary.landing_latency.is_none(), "nobody knows when they were due");
+    assert!(summary.landing_latency.is_none(), "raw messages carry no intended instant");
     assert_eq!(summary.table_time.as_ref().expect("a table time").count, 1_000);
 }
 
-/// A `MySQL` server, and what is in it.
+/// A `MySQL` server, and queries on it.
 struct Mysql {
     stack: TestStack,
     runtime: Runtime,
@@ -103,7 +102,7 @@ impl Mysql {
         Some(Self::of(bench_testing::local(test, &StackOptions::of([Service::Mysql]))?))
     }
 
-    /// To be treated badly.
+    /// A server that this test may disturb.
     fn alone(test: &str) -> Option<Self> {
         Some(Self::of(bench_testing::alone(test, &StackOptions::of([Service::Mysql]))?))
     }
@@ -117,7 +116,7 @@ impl Mysql {
         self.stack.variable("MYSQL_URL")
     }
 
-    /// Runs the tool where it finds the server.
+    /// Runs the tool with the server in its environment.
     fn run(&self, place: &Place, args: &str) -> Said {
         let mut command = place.command(args);
         command.envs(self.stack.environment().iter().cloned());
@@ -138,7 +137,7 @@ impl Mysql {
         assert!(nothing.is_empty());
     }
 
-    /// Rows of a run, and messages among them.
+    /// Counts the rows of a run, and the messages among them.
     fn rows(&self, table: &str, run: &str) -> (u64, u64) {
         let of_run = format!("FROM {table} WHERE run = '{run}'");
         let rows = self.numbers(&format!("SELECT COUNT(*) {of_run}"));
@@ -148,7 +147,7 @@ impl Mysql {
 }
 
 #[test]
-fn messages_land_in_mysql_once_each_and_its_password_stays_secret() {
+fn messages_land_in_mysql_once_without_showing_its_password() {
     let Some(mysql) = Mysql::shared("landing in MySQL") else { return };
     let place = Place::new(TOOL);
     let args = "-n 10000 -p 2 -c 2 --land mysql --table prodcon_once --land-rows 200 -vv";
@@ -168,7 +167,7 @@ fn messages_land_in_mysql_once_each_and_its_password_stays_secret() {
 }
 
 #[test]
-fn connections_to_mysql_that_are_lost_in_mid_run_lose_nothing() {
+fn lost_mysql_connections_lose_no_messages() {
     let Some(mysql) = Mysql::alone("losing connections to MySQL") else { return };
     let place = Place::new(TOOL);
     let args = "--rate 2k/s --duration 4s --land mysql --table prodcon_lost";
@@ -189,10 +188,10 @@ fn connections_to_mysql_that_are_lost_in_mid_run_lose_nothing() {
             break status;
         }
         assert!(Instant::now() < deadline, "the run does not end");
-        // A connection that is lost while the table is made ends the run, as it should.
+        // Losing a connection while the table is created rightly ends the run.
         writing = writing || (mysql.numbers(tables)[0] > 0 && mysql.numbers(rows)[0] > 0);
         for id in if writing { mysql.numbers(others) } else { Vec::new() } {
-            // It may have gone by itself.
+            // The connection may have ended by itself.
             mysql.runtime.block_on(async {
                 let mut connection =
                     mysql_async::Conn::from_url(mysql.url()).await.expect("connects");
@@ -200,7 +199,7 @@ fn connections_to_mysql_that_are_lost_in_mid_run_lose_nothing() {
             });
             killed += 1;
         }
-        // Often enough to meet connections that are there for the time of a few writes.
+        // Often enough to catch connections that last only a few writes.
         std::thread::sleep(Duration::from_millis(50));
     };
     assert_eq!(status.code(), Some(0));
@@ -216,7 +215,7 @@ fn connections_to_mysql_that_are_lost_in_mid_run_lose_nothing() {
 }
 
 #[test]
-fn a_row_that_mysql_refuses_for_good_ends_the_run() {
+fn rows_that_mysql_rejects_end_the_run() {
     let Some(mysql) = Mysql::shared("a row that MySQL refuses") else { return };
     let place = Place::new(TOOL);
     let run = |args: &str| {
@@ -229,7 +228,7 @@ fn a_row_that_mysql_refuses_for_good_ends_the_run() {
     );
     let said = run("");
     assert_eq!(said.code, 1, "{said:?}");
-    assert!(said.stderr.contains("messages cannot land any more"), "{said:?}");
+    assert!(said.stderr.contains("landing failed"), "{said:?}");
     assert!(said.stderr.contains("poison"), "{said:?}");
     let document = place.document("results");
     assert_eq!(document.status, Status::Failed);

@@ -1,4 +1,4 @@
-//! Credentials never reach an output, a log or a result file.
+//! Credentials never appear in outputs, logs or result files.
 
 use std::path::Path;
 
@@ -36,13 +36,13 @@ fn assert_not_in_files(path: &Path) {
 }
 
 #[test]
-fn a_password_that_serves_no_purpose_is_recorded_as_stars() {
+fn unused_passwords_are_recorded_as_stars() {
     let place = Place::new(TOOL);
-    // Everything that the client library logs is asked for.
+    // Enables all of the client library's logs.
     let said =
         place.run("-n 500 --config sasl.password=hunter2 --config debug=all -vvv --output json");
     assert_eq!(said.code, 0, "{:?}", said.stdout);
-    assert!(said.stderr.contains(r#""sasl.password": "***""#), "it is logged, without the value");
+    assert!(said.stderr.contains(r#""sasl.password": "***""#), "logged without its value");
     assert_silent(&said, &place);
     let document = place.document("results");
     assert_eq!(document.status, Status::Complete);
@@ -50,7 +50,7 @@ fn a_password_that_serves_no_purpose_is_recorded_as_stars() {
 }
 
 #[test]
-fn a_login_that_fails_says_all_but_the_password() {
+fn failed_logins_hide_the_password() {
     for verbosity in ["", "-vv"] {
         let place = Place::new(TOOL);
         let args = format!("--bootstrap-servers 127.0.0.1:1 --timeout 500ms {LOGIN} {verbosity}");
@@ -63,7 +63,7 @@ fn a_login_that_fails_says_all_but_the_password() {
 }
 
 #[test]
-fn the_environment_and_the_properties_file_keep_their_secrets() {
+fn environment_and_properties_secrets_stay_hidden() {
     let place = Place::new(TOOL);
     let mut tool = place.command("--bootstrap-servers 127.0.0.1:1 --timeout 500ms -vv");
     tool.env("KAFKA_SECURITY_PROTOCOL", "SASL_PLAINTEXT").env("KAFKA_SASL_MECHANISM", "PLAIN");
@@ -85,7 +85,7 @@ fn the_environment_and_the_properties_file_keep_their_secrets() {
 }
 
 #[test]
-fn a_mistake_in_writing_a_password_does_not_show_it() {
+fn mistyped_password_settings_stay_hidden() {
     for args in [
         "--config sasl.password:hunter2",
         "--config sasl.pasword=hunter2",

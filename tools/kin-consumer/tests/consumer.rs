@@ -191,7 +191,7 @@ fn a_field_whose_name_differs_in_case_is_hinted_at() {
     let said = place.run("--query Price");
     assert_eq!(said.code, 1, "{said:?}");
     let expected = "none of 7 records has a number in field 'Price'; 6 records without it have a \
-                    field 'price': names are matched exactly, so name that one with --query price";
+                    field 'price': names are case-sensitive, so use --query price";
     assert!(said.stderr.contains(expected), "{said:?}");
     let said = place.run("--query price -n 3 --stats count --output csv");
     assert!(said.stdout.contains("\nall,,3,3,"), "{said:?}");

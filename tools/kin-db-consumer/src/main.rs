@@ -1,4 +1,4 @@
-//! Measures what has landed in `DynamoDB`.
+//! Measures rows landed in `DynamoDB`.
 
 use std::process::ExitCode;
 

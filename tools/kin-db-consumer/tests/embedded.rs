@@ -1,4 +1,4 @@
-//! The tool as a user runs it, on `DynamoDB` embedded in the test.
+//! The tool as a user runs it, on a `DynamoDB` embedded in the test.
 
 mod landed;
 
@@ -20,7 +20,7 @@ struct Tool {
 }
 
 #[test]
-fn what_has_landed_is_measured_and_audited() {
+fn landed_rows_are_measured_and_audited() {
     let server = serve_in_background().expect("it serves");
     let config = Tool::parse_from(["test"]).aws.embedded_config(server.endpoint_url());
     let runtime = runtime();
@@ -41,7 +41,7 @@ fn what_has_landed_is_measured_and_audited() {
 }
 
 #[test]
-fn an_interrupt_while_connecting_ends_it_at_once() {
+fn interrupt_while_connecting_exits_at_once() {
     let silent = Silent::new();
     let environment = vec![
         ("AWS_ENDPOINT_URL_DYNAMODB".to_owned(), silent.url()),
@@ -52,7 +52,7 @@ fn an_interrupt_while_connecting_ends_it_at_once() {
 }
 
 #[test]
-fn without_a_service_the_options_are_named() {
+fn missing_service_is_reported_with_the_options() {
     let consumer = Consumer { program: TOOL, environment: Vec::new() };
     let said = consumer.run(&["-n", "5"]);
     assert_eq!(said.code, 2, "{said:?}");

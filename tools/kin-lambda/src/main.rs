@@ -1,4 +1,4 @@
-//! Lambda function that lands a Kinesis stream in `DynamoDB`.
+//! A Lambda function that lands a Kinesis stream in `DynamoDB`.
 
 use std::process::ExitCode;
 

@@ -1,4 +1,4 @@
-//! Measures what has landed in `MySQL`.
+//! Measures rows landed in `MySQL`.
 
 use std::process::ExitCode;
 

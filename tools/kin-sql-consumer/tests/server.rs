@@ -1,4 +1,4 @@
-//! The tool as a user runs it, on `MySQL` of this machine.
+//! The tool as a user runs it, on a local `MySQL`.
 
 #[path = "../../kin-db-consumer/tests/landed/mod.rs"]
 mod landed;
@@ -15,7 +15,7 @@ use landed::{Consumer, check, check_interrupt, runtime};
 const TOOL: &str = env!("CARGO_BIN_EXE_kin-sql-consumer");
 
 #[test]
-fn what_has_landed_is_measured_and_audited() {
+fn landed_rows_are_measured_and_audited() {
     let options = StackOptions::of([Service::Mysql]);
     let Some(stack) = bench_testing::local("measuring rows of MySQL", &options) else { return };
     let text = stack.variable("MYSQL_URL");
@@ -40,7 +40,7 @@ fn what_has_landed_is_measured_and_audited() {
 }
 
 #[test]
-fn an_interrupt_while_connecting_ends_it_at_once() {
+fn interrupt_while_connecting_exits_at_once() {
     let silents = [Some(Silent::new()), Silent::with_ipv6()];
     for silent in silents.into_iter().flatten() {
         let url = format!("mysql://u:hush@{}/bench", silent.address());

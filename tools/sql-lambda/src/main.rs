@@ -1,4 +1,4 @@
-//! Lambda function that lands a Kinesis stream in `MySQL`.
+//! A Lambda function that lands a Kinesis stream in `MySQL`.
 
 use std::process::ExitCode;
 

@@ -1,4 +1,4 @@
-//! From a stream into `MariaDB`, with the real function and a real server.
+//! Landing a stream in `MariaDB`, with the real function and a real server.
 
 use std::cell::Cell;
 use std::net::SocketAddr;
@@ -43,7 +43,7 @@ fn every_record_lands_once_and_is_confirmed() {
 }
 
 #[test]
-fn connections_that_are_lost_lose_no_record() {
+fn lost_connections_lose_no_records() {
     let test = "losing connections to MySQL";
     let Some(server) = bench_testing::local(test, &StackOptions::of([Service::Mysql])) else {
         return;
@@ -54,7 +54,7 @@ fn connections_that_are_lost_lose_no_record() {
     let proxy = Proxy::listen().expect("a port");
     proxy.set_target(address.parse::<SocketAddr>().expect("an address"));
     let by_proxy = format!("{login}@127.0.0.1:{}/{database}", proxy.port());
-    // Slow enough for the connections to be met at work.
+    // Slow enough for the connections to be reset while in use.
     proxy.set_bandwidth(Some(100_000));
     let resets = Cell::new(0);
     let (report, mut messages) = land("lossy", url, &by_proxy, |rows| {
@@ -70,8 +70,8 @@ fn connections_that_are_lost_lose_no_record() {
     assert_eq!(messages.len(), 1_010, "all of them, some perhaps twice");
 }
 
-/// Lands 1,010 messages in a new table that the function reaches by `function_url`. `disturb` is
-/// called again and again with the number of rows.
+/// Lands 1,010 messages in a new table that the function reaches through `function_url`, calling
+/// `disturb` repeatedly with the number of rows.
 fn land(
     table: &str,
     url: &str,
@@ -115,7 +115,7 @@ fn land(
         assert!(started.elapsed() < PATIENCE, "only {rows} rows; the function said:\n{}", log());
         std::thread::sleep(Duration::from_millis(20));
     }
-    // The last invocation has yet to say that it has done its work.
+    // The last invocation has yet to report that it is done.
     std::thread::sleep(Duration::from_millis(500));
     stop.store(true, Ordering::Relaxed);
     let report = mapping.join().expect("no panic");
@@ -156,7 +156,7 @@ async fn fill(sdk: &SdkConfig, run: RunId, messages: u64) {
     }
 }
 
-/// The first column; nothing as long as there is no table.
+/// The first column; empty while the table does not exist.
 fn query(url: &str, sql: &str) -> Vec<Vec<u8>> {
     block_on(async {
         let options = mysql_async::Opts::from_url(url).expect("an address");
@@ -165,7 +165,7 @@ fn query(url: &str, sql: &str) -> Vec<Vec<u8>> {
         connection.disconnect().await.expect("disconnected");
         let bytes = |value| match value {
             mysql_async::Value::Bytes(bytes) => bytes,
-            other => panic!("{other:?} is no text"),
+            other => panic!("{other:?} is not text"),
         };
         rows.unwrap_or_default().into_iter().map(bytes).collect()
     })

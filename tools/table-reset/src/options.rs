@@ -17,23 +17,23 @@ Examples:
 
 Exit codes: 0 done; 1 failed; 2 refused or bad usage, nothing was changed; 130 interrupted.";
 
-/// What was done when the user had enough.
-const CONNECTING: &str = "it connected with the service, so that nothing was changed";
+/// What was in progress at an interrupt.
+const CONNECTING: &str = "connecting to the service; nothing was changed";
 
-/// Empty, create or delete the tables in which messages land
+/// Empty, create or delete the landing tables
 ///
-/// The quickest way to empty a table is to delete it and to create it anew, which this does unless
-/// told otherwise; then it waits until the table can be used. Tables that this benchmark did not
-/// create (they lack its tag or comment), or that have what a new one would lack (triggers,
-/// partitions, ...), are left alone unless --force is given. Views are left alone.
+/// The quickest way to empty a table is to delete and recreate it, which is the default; the tool
+/// then waits until the table is usable. Tables that this benchmark did not create (they lack its
+/// tag or comment), or that have something a new table would lack (triggers, partitions, ...), are
+/// left alone unless --force is given. Views are always left alone.
 #[derive(Parser)]
 #[command(name = "table-reset", version, after_help = EXAMPLES)]
 pub(crate) struct Options {
-    /// What the tables are in
+    /// Database
     #[arg(value_enum)]
     pub(crate) system: System,
 
-    /// Table; may be repeated. By default those of kafka-prodcon and of the Lambda functions
+    /// Table; may be repeated [default: those of kafka-prodcon and of the Lambda functions]
     #[arg(long, value_name = "NAME", default_values = [KAFKA_TABLE, KINESIS_TABLE])]
     pub(crate) table: Vec<String>,
 
@@ -63,31 +63,31 @@ pub(crate) struct Options {
     pub(crate) generate: GenerateArgs,
 }
 
-/// What keeps a table from being deleted by mistake.
+/// Guards against deleting a table by mistake.
 #[derive(Args)]
 pub(crate) struct GuardArgs {
-    /// Show what would be done, and do nothing
+    /// Show what would be done, and change nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
 
-    /// Do not ask; needed where no terminal can answer
+    /// Do not ask; required without a terminal
     #[arg(long)]
     pub(crate) yes: bool,
 
-    /// Also delete tables that this benchmark did not create, and what a new one would lack
+    /// Also delete tables that this benchmark did not create, or that a new table could not replace
     #[arg(long)]
     pub(crate) force: bool,
 }
 
-/// How a new table of `DynamoDB` is paid: by the request, unless units are named.
+/// The billing of a new table in `DynamoDB`: per request, unless units are set.
 #[derive(Args)]
 #[command(next_help_heading = "DynamoDB")]
 pub(crate) struct CapacityArgs {
-    /// Write capacity units of a new table, 1 KiB a second each; by default paid by the request
+    /// Write capacity units of a new table, 1 KiB per second each [default: billed per request]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) write_units: Option<u32>,
 
-    /// Read capacity units of a new table, 4 KiB a second each
+    /// Read capacity units of a new table, 4 KiB per second each
     #[arg(
         long,
         value_name = "N",
@@ -98,29 +98,29 @@ pub(crate) struct CapacityArgs {
     pub(crate) read_units: u32,
 }
 
-/// What tables are in.
+/// The database of the tables.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum System {
-    #[value(help = "Amazon DynamoDB, or what stands in for it")]
+    #[value(help = "Amazon DynamoDB, or a stand-in")]
     Dynamodb,
-    #[value(help = "MySQL, MariaDB and the like")]
+    #[value(help = "MySQL, MariaDB and compatible servers")]
     Mysql,
 }
 
 /// What to do with a table.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Action {
-    /// Delete what is there and create it anew
+    /// Delete existing tables and create them again
     #[default]
     Recreate,
-    /// Create what is missing
+    /// Create missing tables
     Create,
-    /// Delete what is there
+    /// Delete existing tables
     Delete,
 }
 
 impl Options {
-    /// The tables of the service that is named.
+    /// The tables of the chosen service.
     pub(crate) fn tables(&self, waiting: &Waiting) -> Result<Tables> {
         match self.system {
             System::Dynamodb if self.aws.is_named(AwsService::Dynamodb) => {
@@ -128,8 +128,8 @@ impl Options {
             }
             System::Dynamodb => Err(UsageError::new(
                 "--endpoint-url",
-                "no DynamoDB is named",
-                "name one with --endpoint-url, --region or --profile, or in the environment \
+                "no DynamoDB is set",
+                "set one with --endpoint-url, --region or --profile, or in the environment \
                  (AWS_ENDPOINT_URL_DYNAMODB, AWS_REGION)",
             )
             .into()),
@@ -140,8 +140,8 @@ impl Options {
                 }
                 None => Err(UsageError::new(
                     "--mysql-url",
-                    "no MySQL is named",
-                    "name one, better in the environment as MYSQL_URL: \
+                    "no MySQL is set",
+                    "set one, preferably in the environment as MYSQL_URL: \
                      mysql://USER:PASSWORD@HOST:PORT/DATABASE",
                 )
                 .into()),
@@ -149,14 +149,14 @@ impl Options {
         }
     }
 
-    /// How a new table is paid.
+    /// The billing of a new table.
     pub(crate) fn billing(&self) -> Result<Billing, UsageError> {
         let CapacityArgs { write_units, read_units } = self.capacity;
         match write_units {
             None => Ok(Billing::OnDemand),
             Some(_) if self.system == System::Mysql => {
-                let problem = "MySQL has no capacity to reserve";
-                Err(UsageError::new("--write-units", problem, "leave the option out"))
+                let problem = "does not apply to MySQL";
+                Err(UsageError::new("--write-units", problem, "remove it"))
             }
             Some(write_units) => Ok(Billing::Provisioned { read_units, write_units }),
         }
@@ -170,12 +170,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_command_line_is_consistent() {
+    fn command_line_is_consistent() {
         Options::command().debug_assert();
     }
 
     #[test]
-    fn both_tables_are_meant_unless_some_are_named() {
+    fn both_tables_are_the_default() {
         let options = Options::try_parse_from(["table-reset", "mysql"]).expect("parses");
         assert_eq!(options.table, [KAFKA_TABLE, KINESIS_TABLE]);
         assert_eq!(options.action, Action::Recreate);
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn capacity_is_that_of_dynamodb() {
+    fn capacity_applies_to_dynamodb_only() {
         let billing = |line: &[&str]| Options::try_parse_from(line).expect("parses").billing();
         let units = ["table-reset", "dynamodb", "--write-units", "7", "--read-units", "5"];
         assert_eq!(billing(&units), Ok(Billing::Provisioned { read_units: 5, write_units: 7 }));

@@ -1,40 +1,40 @@
-//! What to do with each table, decided from what is known of it. Nothing here talks to a service.
+//! Deciding what to do with each table. Nothing here accesses a service.
 
 use bench_tables::{Obstacle, TableInfo};
 use serde::Serialize;
 
 use crate::options::Action;
 
-/// What is to be done with a table.
+/// What to do with a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum Step {
-    /// Nothing: it is as it should be.
+pub(crate) enum TableStep {
+    /// Nothing: it is as requested.
     Nothing,
-    /// Create it, or what is missing of it.
+    /// Create it, or its missing parts.
     Create,
     /// Delete it.
     Delete,
-    /// Delete it and create it anew.
+    /// Delete it and create it again.
     Recreate,
-    /// Nothing at all, to any table: this one is to be left alone.
+    /// Nothing to any table, because this one must be left alone.
     Refuse,
 }
 
-impl Step {
+impl TableStep {
     /// Whether rows are lost.
     pub(crate) fn deletes(self) -> bool {
         matches!(self, Self::Delete | Self::Recreate)
     }
 }
 
-/// A table and what is to be done with it.
+/// A table and what to do with it.
 #[derive(Debug, Clone)]
 pub(crate) struct Plan {
     pub(crate) table: String,
-    /// Nothing if there is no such table.
+    /// `None` if the table does not exist.
     pub(crate) found: Option<TableInfo>,
-    pub(crate) step: Step,
+    pub(crate) step: TableStep,
     /// Why it is left alone, if it is.
     pub(crate) refusal: Option<Refusal>,
 }
@@ -42,7 +42,7 @@ pub(crate) struct Plan {
 /// Why a table is left alone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Refusal {
-    /// What the table is or has, as in `is a view`.
+    /// What the table is or has, such as `is a view`.
     pub(crate) reason: String,
     /// Whether `--force` helps.
     pub(crate) yields_to_force: bool,
@@ -53,25 +53,25 @@ impl Plan {
         let refusal = found.as_ref().and_then(|found| refusal(found, action));
         let refusal = refusal.filter(|refusal| !(force && refusal.yields_to_force));
         let step = match (action, &found) {
-            _ if refusal.is_some() => Step::Refuse,
-            (Action::Create | Action::Recreate, None) => Step::Create,
-            (Action::Create, Some(info)) if !info.is_usable => Step::Create,
-            (Action::Create, Some(_)) | (Action::Delete, None) => Step::Nothing,
-            (Action::Delete, Some(_)) => Step::Delete,
-            (Action::Recreate, Some(_)) => Step::Recreate,
+            _ if refusal.is_some() => TableStep::Refuse,
+            (Action::Create | Action::Recreate, None) => TableStep::Create,
+            (Action::Create, Some(info)) if !info.is_usable => TableStep::Create,
+            (Action::Create, Some(_)) | (Action::Delete, None) => TableStep::Nothing,
+            (Action::Delete, Some(_)) => TableStep::Delete,
+            (Action::Recreate, Some(_)) => TableStep::Recreate,
         };
         Self { table: table.to_owned(), found, step, refusal }
     }
 }
 
-/// Why what was found is to be left alone.
+/// Why an existing table must be left alone.
 fn refusal(found: &TableInfo, action: Action) -> Option<Refusal> {
     let (reason, yields_to_force) = match &found.obstacle {
-        Some(Obstacle::NoTable(reason)) => (reason.as_str(), false),
+        Some(Obstacle::NotATable(reason)) => (reason.as_str(), false),
         _ if action == Action::Create => return None,
-        Some(Obstacle::Bound(reason)) => (reason.as_str(), false),
+        Some(Obstacle::Undeletable(reason)) => (reason.as_str(), false),
         _ if !found.is_marked => ("was not created by this benchmark", true),
-        Some(Obstacle::Extra(reason)) => (reason.as_str(), true),
+        Some(Obstacle::Irreplaceable(reason)) => (reason.as_str(), true),
         None => return None,
     };
     Some(Refusal { reason: reason.to_owned(), yields_to_force })
@@ -87,13 +87,31 @@ mod tests {
     }
 
     #[test]
-    fn only_the_benchmarks_own_tables_are_deleted_unless_forced() {
+    fn foreign_tables_are_deleted_only_with_force() {
         let info = |is_marked| info(is_marked, None);
         let step = |action, found, force| Plan::new("t", found, action, force).step;
         for (action, missing, ours, foreign, forced) in [
-            (Action::Recreate, Step::Create, Step::Recreate, Step::Refuse, Step::Recreate),
-            (Action::Create, Step::Create, Step::Nothing, Step::Nothing, Step::Nothing),
-            (Action::Delete, Step::Nothing, Step::Delete, Step::Refuse, Step::Delete),
+            (
+                Action::Recreate,
+                TableStep::Create,
+                TableStep::Recreate,
+                TableStep::Refuse,
+                TableStep::Recreate,
+            ),
+            (
+                Action::Create,
+                TableStep::Create,
+                TableStep::Nothing,
+                TableStep::Nothing,
+                TableStep::Nothing,
+            ),
+            (
+                Action::Delete,
+                TableStep::Nothing,
+                TableStep::Delete,
+                TableStep::Refuse,
+                TableStep::Delete,
+            ),
         ] {
             assert_eq!(step(action, None, false), missing);
             assert_eq!(step(action, Some(info(true)), false), ours);
@@ -102,14 +120,14 @@ mod tests {
         }
     }
     #[test]
-    fn obstacles_are_refused_and_force_helps_where_it_can() {
-        let view = || Obstacle::NoTable("is a view".to_owned());
-        let bound = || Obstacle::Bound("is protected".to_owned());
-        let extra = || Obstacle::Extra("has a trigger".to_owned());
+    fn force_overcomes_only_some_obstacles() {
+        let view = || Obstacle::NotATable("is a view".to_owned());
+        let bound = || Obstacle::Undeletable("is protected".to_owned());
+        let extra = || Obstacle::Irreplaceable("has a trigger".to_owned());
         for (obstacle, create, recreate, forced) in [
-            (view(), Step::Refuse, Step::Refuse, Step::Refuse),
-            (bound(), Step::Nothing, Step::Refuse, Step::Refuse),
-            (extra(), Step::Nothing, Step::Refuse, Step::Recreate),
+            (view(), TableStep::Refuse, TableStep::Refuse, TableStep::Refuse),
+            (bound(), TableStep::Nothing, TableStep::Refuse, TableStep::Refuse),
+            (extra(), TableStep::Nothing, TableStep::Refuse, TableStep::Recreate),
         ] {
             for is_marked in [true, false] {
                 let found = || Some(info(is_marked, Some(obstacle.clone())));
@@ -126,10 +144,10 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_of_a_table_is_created() {
+    fn missing_parts_are_created() {
         let half = TableInfo { is_usable: false, ..info(true, None) };
         let step = |action| Plan::new("t", Some(half.clone()), action, false).step;
-        assert_eq!(step(Action::Create), Step::Create);
-        assert_eq!(step(Action::Recreate), Step::Recreate);
+        assert_eq!(step(Action::Create), TableStep::Create);
+        assert_eq!(step(Action::Recreate), TableStep::Recreate);
     }
 }

@@ -1,4 +1,4 @@
-//! What is printed on standard output: for people, as JSON, as CSV.
+//! Output on standard output: for people, as JSON and as CSV.
 
 use std::fmt::Write as _;
 
@@ -6,65 +6,65 @@ use anyhow::{Context, Result};
 use bench_cli::{OutputFormat, output, quantity};
 use serde::Serialize;
 
-use crate::plan::{Plan, Step};
+use crate::plan::{Plan, TableStep};
 
-/// The version of the JSON document. It changes when a field changes its meaning or goes.
+/// The version of the JSON document; it changes when a field is removed or changes its meaning.
 const SCHEMA_VERSION: u32 = 1;
 
-/// What became of the tables.
+/// The results for the tables.
 #[derive(Serialize)]
 pub(crate) struct ResetReport {
-    /// Whether this only says what would be done.
+    /// Whether this only shows what would be done.
     pub(crate) dry_run: bool,
     pub(crate) tables: Vec<TableReport>,
 }
 
-/// What became of one table.
+/// The result for one table.
 #[derive(Serialize)]
 pub(crate) struct TableReport {
     pub(crate) table: String,
-    /// Whether it was there.
+    /// Whether it existed.
     pub(crate) existed: bool,
-    /// Its rows before, if that is known: in `DynamoDB` as counted in the last six hours.
+    /// Its rows before, if known; in `DynamoDB` as counted within the last six hours.
     pub(crate) rows: Option<u64>,
-    /// What was to be done.
-    pub(crate) step: Step,
-    /// What was done.
-    pub(crate) outcome: Outcome,
-    /// Why it failed, or is refused.
+    /// The planned step.
+    pub(crate) step: TableStep,
+    /// The result.
+    pub(crate) outcome: TableOutcome,
+    /// Why it failed or was refused.
     pub(crate) error: Option<String>,
 }
 
 /// What was done to a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum Outcome {
+pub(crate) enum TableOutcome {
     /// Nothing yet.
     Planned,
-    /// Nothing, since it was as it should be.
+    /// Nothing, since it was as requested.
     Unchanged,
     /// It was created.
     Created,
     /// It was deleted.
     Deleted,
-    /// It was deleted and created anew.
+    /// It was deleted and created again.
     Recreated,
-    /// Nothing, since the work was interrupted before.
+    /// Nothing, since the work had been interrupted before.
     Skipped,
-    /// What became of it is not known, since the work was interrupted.
+    /// Unknown, since the work was interrupted.
     Interrupted,
-    /// It did not become what it should be.
+    /// The step failed.
     Failed,
 }
 
-/// A plan before it is carried out.
+/// The report of a plan before it is run.
 pub(crate) fn report(plan: &Plan) -> TableReport {
     TableReport {
         table: plan.table.clone(),
         existed: plan.found.is_some(),
         rows: plan.found.as_ref().and_then(|found| found.rows),
         step: plan.step,
-        outcome: Outcome::Planned,
+        outcome: TableOutcome::Planned,
         error: plan.refusal.as_ref().map(|refusal| refusal.reason.clone()),
     }
 }
@@ -79,13 +79,13 @@ pub(crate) fn print(report: &ResetReport, format: OutputFormat) -> Result<()> {
     output::print_result(format, &text).context("failed to print the result")
 }
 
-/// A report for people: one line a table.
+/// A report for people: one line per table.
 pub(crate) fn human(report: &ResetReport) -> String {
     let width = report.tables.iter().map(|table| table.table.len()).max().unwrap_or_default();
     let mut text = String::new();
     for table in &report.tables {
         let rows = match (table.existed, table.rows) {
-            (false, _) => "not there".to_owned(),
+            (false, _) => "missing".to_owned(),
             (true, Some(rows)) => format!("{} rows", quantity::count(rows)),
             (true, None) => "rows unknown".to_owned(),
         };
@@ -98,18 +98,18 @@ pub(crate) fn human(report: &ResetReport) -> String {
 impl TableReport {
     fn action(&self) -> String {
         let text = match (self.outcome, self.step) {
-            (Outcome::Planned, Step::Nothing) => "nothing to do",
-            (Outcome::Planned, Step::Create) => "create",
-            (Outcome::Planned, Step::Delete) => "delete",
-            (Outcome::Planned, Step::Recreate) => "delete and create anew",
-            (Outcome::Planned, Step::Refuse) => "refuse",
-            (Outcome::Unchanged, _) => "unchanged",
-            (Outcome::Created, _) => "created",
-            (Outcome::Deleted, _) => "deleted",
-            (Outcome::Recreated, _) => "deleted and created anew",
-            (Outcome::Skipped, _) => "skipped",
-            (Outcome::Interrupted, _) => "interrupted",
-            (Outcome::Failed, _) => "FAILED",
+            (TableOutcome::Planned, TableStep::Nothing) => "nothing to do",
+            (TableOutcome::Planned, TableStep::Create) => "create",
+            (TableOutcome::Planned, TableStep::Delete) => "delete",
+            (TableOutcome::Planned, TableStep::Recreate) => "delete and recreate",
+            (TableOutcome::Planned, TableStep::Refuse) => "refuse",
+            (TableOutcome::Unchanged, _) => "unchanged",
+            (TableOutcome::Created, _) => "created",
+            (TableOutcome::Deleted, _) => "deleted",
+            (TableOutcome::Recreated, _) => "deleted and recreated",
+            (TableOutcome::Skipped, _) => "skipped",
+            (TableOutcome::Interrupted, _) => "interrupted",
+            (TableOutcome::Failed, _) => "FAILED",
         };
         match &self.error {
             Some(error) => format!("{text}: {error}"),
@@ -123,7 +123,7 @@ fn csv(report: &ResetReport) -> String {
     for table in &report.tables {
         let rows = table.rows.map(|rows| rows.to_string()).unwrap_or_default();
         let action = table.action().replace('"', "\"\"");
-        // Names of tables hold nothing that would need quotes; errors may.
+        // Table names contain nothing that needs quotes; errors may.
         let _ = writeln!(text, "{},{},{rows},\"{action}\"", table.table, table.existed);
     }
     text
@@ -133,24 +133,29 @@ fn csv(report: &ResetReport) -> String {
 mod tests {
     use super::*;
 
-    fn table(name: &str, rows: Option<u64>, step: Step, outcome: Outcome) -> TableReport {
+    fn table(name: &str, rows: Option<u64>, step: TableStep, outcome: TableOutcome) -> TableReport {
         let (table, existed) = (name.to_owned(), rows.is_some());
-        let error = (outcome == Outcome::Failed).then(|| "no \"luck\"".to_owned());
+        let error = (outcome == TableOutcome::Failed).then(|| "no \"luck\"".to_owned());
         TableReport { table, existed, rows, step, outcome, error }
     }
 
     #[test]
-    fn each_table_has_a_line() {
+    fn report_has_one_line_per_table() {
         let report = ResetReport {
             dry_run: false,
             tables: vec![
-                table("benchmark_kafka", Some(12_345), Step::Recreate, Outcome::Recreated),
-                table("t", None, Step::Create, Outcome::Failed),
+                table(
+                    "benchmark_kafka",
+                    Some(12_345),
+                    TableStep::Recreate,
+                    TableOutcome::Recreated,
+                ),
+                table("t", None, TableStep::Create, TableOutcome::Failed),
             ],
         };
         let expected = "\
-benchmark_kafka   12,345 rows  deleted and created anew
-t                   not there  FAILED: no \"luck\"
+benchmark_kafka   12,345 rows  deleted and recreated
+t                     missing  FAILED: no \"luck\"
 ";
         assert_eq!(human(&report), expected);
         let csv = csv(&report);

@@ -1,5 +1,4 @@
-//! The tool as a user runs it, on `DynamoDB` embedded in the test and on `MySQL` of this
-//! machine.
+//! The tool as a user runs it, with `DynamoDB` embedded in the test and `MySQL` on this machine.
 
 use bench_services::embedded::dynamodb::serve_in_background;
 use bench_services::local::{Service, StackOptions};
@@ -7,8 +6,8 @@ use bench_testing::Silent;
 use bench_testing::tool::{Place, Said};
 use mysql_async::prelude::Queryable as _;
 
-/// Runs the tool with none of the caller's settings but these. Whatever it asks is answered with
-/// yes, though by nobody at a terminal.
+/// Runs the tool with only these of the caller's settings. Questions are answered with yes on
+/// standard input, which is not a terminal.
 fn run(environment: &[(&str, &str)], arguments: &[&str]) -> Said {
     let place = Place::new(env!("CARGO_BIN_EXE_table-reset"));
     let mut command = place.command("");
@@ -26,14 +25,14 @@ fn aws(endpoint_url: &str) -> [(&str, &str); 4] {
 }
 
 #[test]
-fn tables_of_dynamodb_are_created_emptied_and_deleted() {
-    let server = serve_in_background().expect("it serves");
+fn dynamodb_tables_are_created_emptied_deleted() {
+    let server = serve_in_background().expect("a server");
     let environment = aws(server.endpoint_url());
     round(&environment, "dynamodb");
 }
 
 #[test]
-fn tables_of_mysql_are_created_emptied_and_deleted() {
+fn mysql_tables_are_created_emptied_deleted() {
     let options = StackOptions::of([Service::Mysql]);
     let Some(stack) = bench_testing::local("resetting tables of MySQL", &options) else { return };
     let url = stack.variable("MYSQL_URL");
@@ -47,7 +46,7 @@ fn tables_of_mysql_are_created_emptied_and_deleted() {
     without_tls(url);
 }
 
-/// A table of the name with other columns is named by them, and stays.
+/// A table with other columns is refused with the differences, and stays.
 fn other_columns(url: &str, environment: &[(&str, &str)]) {
     statement(url, "CREATE TABLE theirs (run INT NOT NULL, who INT NOT NULL, message MEDIUMBLOB)");
     let arguments = ["mysql", "--yes", "--action", "create", "--table", "theirs"];
@@ -55,14 +54,14 @@ fn other_columns(url: &str, environment: &[(&str, &str)]) {
     assert_eq!((said.code, said.stdout.as_str()), (2, ""), "{said:?}");
     for part in [
         "'theirs' is not a landing table",
-        "its column 'run' is int",
+        "its column 'run' has type int",
         "it has no column 'sequence'",
-        "it has a column 'who', which must not be left out",
+        "it has an additional column 'who' that requires a value",
         "use another --table",
     ] {
         assert!(said.stderr.contains(part), "{part}: {said:?}");
     }
-    // Nothing was created beside it.
+    // No table was created next to it.
     statement(url, "CREATE TABLE theirs_confirmed (id INT)");
     statement(url, "DROP TABLE theirs, theirs_confirmed");
 }
@@ -71,8 +70,8 @@ fn without_tls(url: &str) {
     let url = format!("{url}?require_ssl=true");
     let said = run(&[("MYSQL_URL", &url)], &["mysql", "--yes"]);
     assert_eq!(said.code, 1, "{said:?}");
-    assert!(said.stderr.contains("requires TLS, and the server offers none"), "{said:?}");
-    assert!(said.stderr.contains("take require_ssl out of MYSQL_URL"), "{said:?}");
+    assert!(said.stderr.contains("requires TLS, but the server does not offer it"), "{said:?}");
+    assert!(said.stderr.contains("remove require_ssl from MYSQL_URL"), "{said:?}");
 }
 
 fn statement(url: &str, statement: &str) {
@@ -93,7 +92,7 @@ fn round(environment: &[(&str, &str)], system: &str) {
 
     let said = run(environment, &[system, "--table", "benchmark_kafka"]);
     assert_eq!(said.code, 2, "{said:?}");
-    assert!(said.stderr.contains("delete and create anew"), "it says what it would do: {said:?}");
+    assert!(said.stderr.contains("delete and recreate"), "the plan is shown: {said:?}");
     assert!(said.stderr.contains("--yes: ") && said.stderr.contains("--dry-run"), "{said:?}");
 
     let said = run(environment, &[system, "--dry-run", "--action", "delete", "--output", "json"]);
@@ -105,7 +104,7 @@ fn round(environment: &[(&str, &str)], system: &str) {
 
     let said = run(environment, &[system, "--yes"]);
     assert_eq!(said.code, 0, "{said:?}");
-    assert_eq!(said.stdout.matches("deleted and created anew").count(), 2, "{said:?}");
+    assert_eq!(said.stdout.matches("deleted and recreated").count(), 2, "{said:?}");
 
     let said = run(environment, &[system, "--action", "create", "--table", "benchmark_kafka"]);
     assert!(said.code == 0 && said.stdout.ends_with("unchanged\n"), "{said:?}");
@@ -117,7 +116,7 @@ fn round(environment: &[(&str, &str)], system: &str) {
     assert!(said.code == 0 && said.stdout.matches("unchanged").count() == 2, "{said:?}");
 }
 
-/// Runs statements one after the other; the first column of what the last one answers.
+/// Runs statements in order; returns the first column of the last result.
 fn query(url: &str, statements: &[&str]) -> Vec<String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.expect("a runtime").block_on(async {
@@ -132,8 +131,8 @@ fn query(url: &str, statements: &[&str]) -> Vec<String> {
     })
 }
 
-/// What is no plain table of ours is refused before anything is done to any table, and is what it
-/// was afterwards.
+/// Anything that is not a plain table of ours is refused before any table is changed, and stays as
+/// it was.
 fn obstacles(url: &str, environment: &[(&str, &str)]) {
     const MARKED: &str = "COMMENT='stream-benchmark: landed messages'";
     let kinds = "SELECT CONCAT(TABLE_NAME, ' ', TABLE_TYPE, ' ', COALESCE(CREATE_OPTIONS, '')) \
@@ -143,11 +142,11 @@ fn obstacles(url: &str, environment: &[(&str, &str)]) {
     let view = "CREATE VIEW t AS SELECT * FROM base";
     let trigger = "CREATE TRIGGER watch BEFORE INSERT ON t FOR EACH ROW SET NEW.id = 1";
     let key = "CREATE TABLE other (id INT, FOREIGN KEY (id) REFERENCES t (id))";
-    // What is made, what is told of it, and whether it yields to --force.
+    // The statements, the expected reason, and whether --force overcomes it.
     let cases: [(&[&str], &str, bool); 8] = [
         (&["CREATE TABLE base (id INT)", view], "'t' is a view", false),
         (&["CREATE SEQUENCE t"], "'t' is a sequence", false),
-        (&[&marked("id INT PRIMARY KEY", ""), key], "'t' is referred to by a foreign key", false),
+        (&[&marked("id INT PRIMARY KEY", ""), key], "'t' is referenced by a foreign key", false),
         (
             &[&plain, "CREATE VIEW t_confirmed AS SELECT * FROM t"],
             "'t_confirmed', which is a view",
@@ -182,7 +181,7 @@ fn obstacles(url: &str, environment: &[(&str, &str)]) {
         if yields {
             let said = run(environment, &["mysql", "--yes", "--force", "--table", "t"]);
             assert_eq!(said.code, 0, "{told}: {said:?}");
-            assert!(said.stdout.contains("deleted and created anew"), "{told}: {said:?}");
+            assert!(said.stdout.contains("deleted and recreated"), "{told}: {said:?}");
             let after = query(url, &[kinds]);
             assert!(after.contains(&"t BASE TABLE ".to_owned()), "{told}: {after:?}");
             assert!(after.contains(&"t_confirmed BASE TABLE ".to_owned()), "{told}: {after:?}");
@@ -191,12 +190,12 @@ fn obstacles(url: &str, environment: &[(&str, &str)]) {
     }
     let view = query(url, &[clean, &["CREATE TABLE base (id INT)", view, kinds]].concat());
     let said = run(environment, &["mysql", "--table", "t", "--action", "create"]);
-    assert_eq!(said.code, 2, "a view is not as it should be: {said:?}");
+    assert_eq!(said.code, 2, "a view is not a table: {said:?}");
     assert_eq!(query(url, &[kinds]), view);
     query(url, clean);
 }
 
-/// A table and that of its confirmations belong together, whichever of them is there.
+/// A table and its table of confirmations belong together, whichever of them exists.
 fn halves(url: &str, environment: &[(&str, &str)]) {
     let tables = "SHOW TABLES LIKE 'h%'";
     let both = ["h", "h_confirmed"];
@@ -210,14 +209,14 @@ fn halves(url: &str, environment: &[(&str, &str)]) {
     }
     let said = run(environment, &["mysql", "--yes", "--table", "h_confirmed"]);
     assert_eq!(said.code, 2, "{said:?}");
-    assert!(said.stderr.contains("holds confirmations of another"), "{said:?}");
+    assert!(said.stderr.contains("holds another table's confirmations"), "{said:?}");
     query(url, &["DROP TABLE h"]);
     let said = run(environment, &["mysql", "--yes", "--table", "h", "--action", "delete"]);
     assert!(said.code == 0 && said.stdout.ends_with("deleted\n"), "{said:?}");
     assert_eq!(query(url, &[tables]), [""; 0]);
 }
 
-/// Where the server tells names in capitals apart, so does the tool.
+/// The tool treats names as case-sensitive where the server does.
 fn names_in_another_case(url: &str, environment: &[(&str, &str)]) {
     let is_one = query(url, &["SELECT CAST(@@lower_case_table_names AS CHAR)"]) != ["0"];
     let create = |table: &str| ["mysql", "--table", table, "--action", "create"].map(str::to_owned);
@@ -233,7 +232,7 @@ fn names_in_another_case(url: &str, environment: &[(&str, &str)]) {
     assert_eq!(left.is_empty(), is_one, "{left:?}");
 }
 
-/// Tables of others are refused, also beside the benchmark's own.
+/// Foreign tables are refused, also next to the benchmark's own.
 fn foreign(url: &str, environment: &[(&str, &str)]) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let count = |statement: &str| {
@@ -260,7 +259,7 @@ fn foreign(url: &str, environment: &[(&str, &str)]) {
     assert_eq!(said.code, 0, "{said:?}");
 }
 
-/// The tool, told to wait for an hour for what does not answer.
+/// The tool, waiting up to an hour for an unresponsive service.
 fn waiting(environment: &[(&str, &str)], arguments: &str) -> std::process::Command {
     let place = Place::new(env!("CARGO_BIN_EXE_table-reset"));
     let mut command = place.command(&format!("{arguments} --timeout 1h"));
@@ -269,26 +268,26 @@ fn waiting(environment: &[(&str, &str)], arguments: &str) -> std::process::Comma
 }
 
 #[test]
-fn an_interrupt_while_connecting_ends_it_at_once() {
+fn interrupts_end_connecting_at_once() {
     let silents = [Some(Silent::new()), Silent::with_ipv6()];
     for silent in silents.into_iter().flatten() {
         let said = silent.interrupt(waiting(&aws(&silent.url()), "dynamodb"));
         assert_eq!((said.code, said.stdout.as_str()), (130, ""), "{said:?}");
-        assert!(said.stderr.contains("so that nothing was changed"), "{said:?}");
+        assert!(said.stderr.contains("nothing was changed"), "{said:?}");
         let url = format!("mysql://u:hush@{}/bench", silent.address());
         let said = silent.interrupt(waiting(&[("MYSQL_URL", &url)], "mysql"));
         assert_eq!((said.code, said.stdout.as_str()), (130, ""), "{said:?}");
-        assert!(said.stderr.contains("so that nothing was changed"), "{said:?}");
+        assert!(said.stderr.contains("nothing was changed"), "{said:?}");
     }
 }
 
 #[test]
-fn bad_addresses_are_refused_before_connecting() {
+fn invalid_addresses_are_refused_before_connecting() {
     for (url, remedy) in [
         ("127.0.0.1:8000", "write http://127.0.0.1:8000"),
         ("localhost:8000", "write http://localhost:8000"),
         ("http://127.0.0.1:99999", "from 1 to 65535"),
-        ("http://:8000", "names no host"),
+        ("http://:8000", "has no host"),
         ("ftp://127.0.0.1", "neither http nor https"),
         ("http://::1:8000", "in brackets"),
     ] {
@@ -301,7 +300,7 @@ fn bad_addresses_are_refused_before_connecting() {
         ("mysql://u:hush@[::1/bench", "in brackets"),
         ("mysql://u:hush@::1:3306/bench", "in brackets"),
         ("mysql://u:hush@127.0.0.1:99999/bench", "from 1 to 65535"),
-        ("mysql://u:hush@/bench", "names no host"),
+        ("mysql://u:hush@/bench", "has no host"),
         ("http://u:hush@127.0.0.1/bench", "mysql://"),
         ("mysql://u:hu/sh@127.0.0.1/bench", "write it as %2F"),
         ("mysql://u:hu#sh@127.0.0.1/bench", "write it as %23"),
@@ -317,7 +316,7 @@ fn bad_addresses_are_refused_before_connecting() {
 }
 
 #[test]
-fn who_does_not_answer_as_a_service_is_named_in_a_sentence() {
+fn foreign_services_are_reported_in_one_sentence() {
     use std::io::{Read as _, Write as _};
     let page = "HTTP/1.1 404 Not Found\r\nContent-Type: text/html\r\nContent-Length: 27\r\n\
                 Connection: close\r\n\r\n<html><p>nothing</p></html>";
@@ -354,12 +353,12 @@ fn who_does_not_answer_as_a_service_is_named_in_a_sentence() {
 }
 
 #[test]
-fn without_a_service_the_options_are_named() {
+fn missing_services_name_the_options() {
     for (arguments, remedy) in [
         (vec!["dynamodb"], "--region"),
         (vec!["mysql"], "MYSQL_URL"),
         (vec![], "<SYSTEM>"),
-        (vec!["mysql", "--mysql-url", "mysql://alice:hush@db"], "names no database"),
+        (vec!["mysql", "--mysql-url", "mysql://alice:hush@db"], "has no database"),
         (vec!["mysql", "--mysql-url", "mysql://alice:hush@db/x", "--write-units", "5"], "capacity"),
         (vec!["dynamodb", "--region", "x", "--table", "a"], "3 to 255"),
     ] {
@@ -371,7 +370,7 @@ fn without_a_service_the_options_are_named() {
 }
 
 #[test]
-fn a_service_that_is_not_there_fails_without_its_password() {
+fn unreachable_services_hide_the_password() {
     let url = "mysql://alice:hush@127.0.0.1:1/bench";
     let said = run(&[("MYSQL_URL", url)], &["-vvv", "mysql", "--timeout", "1s"]);
     assert_eq!(said.code, 1, "{said:?}");

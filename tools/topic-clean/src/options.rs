@@ -20,10 +20,10 @@ Exit codes: 0 emptied; 1 failed; 2 refused or bad usage, nothing was changed; 13
 
 /// Empty Kafka topics, so that old messages do not spoil a measurement
 ///
-/// Deletes the records of each topic up to its high watermarks; where the broker refuses, deletes
-/// the topic and creates it again with the same partitions and configuration. Then checks that it
-/// is empty. Topics that hold messages of anything but this benchmark are left alone unless --force
-/// is given, and Kafka's own (`__*`) always.
+/// Deletes the records of each topic up to its high watermarks; if the broker refuses, deletes the
+/// topic and creates it again with the same partitions and configuration. Then checks that it is
+/// empty. Topics with messages that this benchmark did not write are left alone unless --force is
+/// given, and Kafka's own (`__*`) always.
 #[derive(Parser)]
 #[command(
     name = "topic-clean",
@@ -34,25 +34,25 @@ Exit codes: 0 emptied; 1 failed; 2 refused or bad usage, nothing was changed; 13
     subcommand_negates_reqs = true,
     disable_help_subcommand = true
 )]
-#[expect(clippy::struct_excessive_bools, reason = "they are a command line's switches")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a separate option")]
 pub(crate) struct Options {
     /// Topics to empty: names, or patterns such as 'bench-*'
     #[arg(required = true, value_name = "TOPIC")]
     pub(crate) topics: Vec<String>,
 
-    /// Show what would be done, and do nothing
+    /// Show what would be done, and change nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
 
-    /// Do not ask; needed where no terminal can answer
+    /// Do not ask; required without a terminal
     #[arg(long)]
     pub(crate) yes: bool,
 
-    /// Also empty topics that hold messages which this benchmark did not write
+    /// Also empty topics with messages that this benchmark did not write
     #[arg(long)]
     pub(crate) force: bool,
 
-    /// Delete and create anew at once, rather than delete the records
+    /// Delete and recreate topics at once, rather than delete their records
     #[arg(long)]
     pub(crate) recreate: bool,
 
@@ -73,7 +73,7 @@ pub(crate) struct Options {
 }
 
 impl Options {
-    /// Connects, unless an interrupt comes before a broker has answered.
+    /// Connects, unless an interrupt arrives before a broker has responded.
     pub(crate) fn connect(&self, shutdown: &Shutdown) -> Result<Arc<Admin>> {
         let (config, timeout) = (self.connection.config("topic-clean")?, self.connection.timeout);
         let admin = shutdown
@@ -104,7 +104,7 @@ pub(crate) struct CreateArgs {
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) partitions: u32,
 
-    /// Replicas of each partition; without it, the brokers' default
+    /// Replicas per partition [default: the brokers' setting]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) replication_factor: Option<u32>,
 
@@ -120,12 +120,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_command_line_is_consistent() {
+    fn command_line_is_consistent() {
         Options::command().debug_assert();
     }
 
     #[test]
-    fn options_of_the_connection_stand_anywhere() {
+    fn connection_options_are_accepted_anywhere() {
         let before = ["topic-clean", "--bootstrap-servers", "a:1", "list"];
         let after = ["topic-clean", "list", "--bootstrap-servers", "a:1"];
         for line in [before, after] {
@@ -137,14 +137,14 @@ mod tests {
     }
 
     #[test]
-    fn a_topic_may_be_called_like_a_subcommand() {
+    fn topics_may_have_a_subcommands_name() {
         let options = Options::try_parse_from(["topic-clean", "--", "list"]).expect("parses");
         assert_eq!(options.topics, ["list"]);
         assert!(options.command.is_none());
     }
 
     #[test]
-    fn some_topic_is_needed() {
+    fn a_topic_is_required() {
         assert!(Options::try_parse_from(["topic-clean", "--yes"]).is_err());
     }
 }

@@ -1,13 +1,13 @@
-//! What to do with each topic, decided from what was seen of it. Nothing here talks to Kafka.
+//! Deciding what to do with each topic. Nothing here accesses Kafka.
 
 use bench_cli::UsageError;
 use bench_kafka::admin::{PartitionWatermarks, SampledMessage, TopicInfo};
 use globset::GlobBuilder;
 
-/// The topics that the patterns of the command line name, each once, in the cluster's order.
+/// The topics that match the patterns of the command line, each once, in the cluster's order.
 ///
 /// Every pattern must match something, or a misspelt name would pass for an empty topic. Patterns
-/// pass over Kafka's own topics; naming one is an error.
+/// skip Kafka's own topics; naming one is an error.
 pub(crate) fn select(
     patterns: &[String],
     topics: Vec<TopicInfo>,
@@ -15,19 +15,19 @@ pub(crate) fn select(
     let mut is_selected = vec![false; topics.len()];
     for pattern in patterns {
         let glob = GlobBuilder::new(pattern).build().map_err(|error| {
-            let remedy = "write a name, or a pattern with *, ?, [a-z] or {a,b}";
+            let remedy = "use a name, or a pattern with *, ?, [a-z] or {a,b}";
             UsageError::new("TOPIC", error, remedy)
         })?;
         let matcher = glob.compile_matcher();
-        let mut found = Found::Nothing;
+        let mut found = Matched::Nothing;
         for (topic, is_selected) in topics.iter().zip(&mut is_selected) {
             if !matcher.is_match(&topic.name) {
                 continue;
             }
             if topic.internal {
-                found = found.max(Found::OnlyInternal);
+                found = found.max(Matched::OnlyInternal);
             } else {
-                found = Found::Topics;
+                found = Matched::Topics;
                 *is_selected = true;
             }
         }
@@ -39,20 +39,20 @@ pub(crate) fn select(
 
 /// What a pattern matched.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
-enum Found {
+enum Matched {
     Nothing,
     OnlyInternal,
     Topics,
 }
 
-impl Found {
+impl Matched {
     fn check(self, pattern: &str) -> Result<(), UsageError> {
         match self {
             Self::Topics => Ok(()),
             Self::OnlyInternal => Err(UsageError::new(
                 "TOPIC",
                 format!("'{pattern}' is Kafka's own, and emptying it would break the cluster"),
-                "name a topic of the benchmark",
+                "use a topic of the benchmark",
             )),
             Self::Nothing => Err(UsageError::new(
                 "TOPIC",
@@ -63,64 +63,64 @@ impl Found {
     }
 }
 
-/// What was asked for.
+/// The options that decide what is done.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Wishes {
+pub(crate) struct CleanArgs {
     pub(crate) recreate: bool,
     pub(crate) force: bool,
 }
 
-/// What was seen of a topic.
+/// The state of a topic.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Seen {
-    /// Offsets between the watermarks of all partitions: its messages, at the most.
+pub(crate) struct TopicState {
+    /// Offsets between the watermarks of all partitions, which is an upper bound of its messages.
     pub(crate) messages: u64,
-    /// Whether it is compacted and nothing else, so that its records cannot be deleted.
+    /// Whether it is only compacted, so that its records cannot be deleted.
     pub(crate) is_compacted: bool,
     /// A message that this benchmark did not write.
-    pub(crate) foreign: Option<Place>,
+    pub(crate) foreign: Option<MessagePosition>,
 }
 
-/// Where a message stands.
+/// The position of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Place {
+pub(crate) struct MessagePosition {
     pub(crate) partition: i32,
     pub(crate) offset: i64,
 }
 
-/// What is to be done with a topic.
+/// What to do with a topic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Step {
-    /// It is empty as it is.
+pub(crate) enum TopicStep {
+    /// Nothing: it is empty.
     Nothing,
     /// Delete its records; if the broker refuses, recreate it.
     DeleteRecords,
-    /// Delete it and create it anew.
+    /// Delete it and create it again.
     Recreate,
-    /// Leave it alone: somebody else wrote the message at this place.
-    Refuse(Place),
+    /// Leave it alone: the message at this position is not the benchmark's.
+    Refuse(MessagePosition),
 }
 
-/// A topic, what was seen of it and what is to be done with it.
+/// A topic, its state, and what to do with it.
 #[derive(Debug)]
 pub(crate) struct Plan {
     pub(crate) topic: TopicInfo,
     pub(crate) messages: u64,
-    pub(crate) step: Step,
+    pub(crate) step: TopicStep,
 }
 
 /// Decides what to do with a topic.
-pub(crate) fn decide(wishes: Wishes, seen: Seen) -> Step {
+pub(crate) fn decide(args: CleanArgs, seen: TopicState) -> TopicStep {
     match seen {
-        Seen { foreign: Some(place), .. } if !wishes.force => Step::Refuse(place),
-        _ if wishes.recreate => Step::Recreate,
-        Seen { messages: 0, .. } => Step::Nothing,
-        Seen { is_compacted: true, .. } => Step::Recreate,
-        _ => Step::DeleteRecords,
+        TopicState { foreign: Some(place), .. } if !args.force => TopicStep::Refuse(place),
+        _ if args.recreate => TopicStep::Recreate,
+        TopicState { messages: 0, .. } => TopicStep::Nothing,
+        TopicState { is_compacted: true, .. } => TopicStep::Recreate,
+        _ => TopicStep::DeleteRecords,
     }
 }
 
-/// Whether the settings of a topic forbid deleting its records.
+/// Whether a topic's settings forbid deleting its records.
 pub(crate) fn is_compacted(cleanup_policy: Option<&str>) -> bool {
     cleanup_policy.is_some_and(|policy| {
         let mut words = policy.split(',').map(str::trim);
@@ -128,12 +128,12 @@ pub(crate) fn is_compacted(cleanup_policy: Option<&str>) -> bool {
     })
 }
 
-/// Whether this benchmark wrote a message, whole and undamaged.
+/// Whether this benchmark wrote the message, and it is intact.
 pub(crate) fn is_ours(message: &SampledMessage) -> bool {
     message.payload.as_deref().is_some_and(|value| bench_core::message::decode(value).is_ok())
 }
 
-/// How many messages lie between the watermarks, at the most.
+/// An upper bound of the messages between the watermarks.
 pub(crate) fn messages(watermarks: &[PartitionWatermarks]) -> u64 {
     watermarks.iter().map(PartitionWatermarks::offsets).sum()
 }
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn names_and_patterns_select_each_topic_once() {
+    fn patterns_select_each_topic_once() {
         assert_eq!(selected(&["bench-2", "bench-*"]).expect("found"), ["bench-1", "bench-2"]);
         assert_eq!(selected(&["*"]).expect("found"), ["bench-1", "bench-2", "orders"]);
         assert_eq!(selected(&["{orders,bench-[2-9]}"]).expect("found"), ["bench-2", "orders"]);
@@ -180,38 +180,44 @@ mod tests {
     }
 
     #[test]
-    fn what_belongs_to_kafka_is_refused() {
+    fn kafka_topics_are_refused() {
         for pattern in ["__consumer_offsets", "__*"] {
             let error = selected(&["orders", pattern]).expect_err("internal");
             assert!(error.contains("Kafka's own"), "{error}");
         }
     }
 
-    const FULL: Seen = Seen { messages: 10, is_compacted: false, foreign: None };
-    const PLACE: Place = Place { partition: 3, offset: 7 };
+    const FULL: TopicState = TopicState { messages: 10, is_compacted: false, foreign: None };
+    const PLACE: MessagePosition = MessagePosition { partition: 3, offset: 7 };
 
     #[test]
-    fn records_are_deleted_where_that_works() {
-        let wishes = Wishes::default();
-        assert_eq!(decide(wishes, FULL), Step::DeleteRecords);
-        assert_eq!(decide(wishes, Seen { messages: 0, ..FULL }), Step::Nothing);
-        assert_eq!(decide(wishes, Seen { is_compacted: true, ..FULL }), Step::Recreate);
+    fn records_are_deleted_if_possible() {
+        let args = CleanArgs::default();
+        assert_eq!(decide(args, FULL), TopicStep::DeleteRecords);
+        assert_eq!(decide(args, TopicState { messages: 0, ..FULL }), TopicStep::Nothing);
+        assert_eq!(decide(args, TopicState { is_compacted: true, ..FULL }), TopicStep::Recreate);
     }
 
     #[test]
-    fn recreating_is_done_even_to_an_empty_topic() {
-        let wishes = Wishes { recreate: true, force: false };
-        assert_eq!(decide(wishes, FULL), Step::Recreate);
-        assert_eq!(decide(wishes, Seen { messages: 0, ..FULL }), Step::Recreate);
+    fn recreate_applies_to_empty_topics() {
+        let args = CleanArgs { recreate: true, force: false };
+        assert_eq!(decide(args, FULL), TopicStep::Recreate);
+        assert_eq!(decide(args, TopicState { messages: 0, ..FULL }), TopicStep::Recreate);
     }
 
     #[test]
-    fn foreign_messages_stop_everything_but_force() {
-        let seen = Seen { foreign: Some(PLACE), ..FULL };
+    fn foreign_messages_require_force() {
+        let seen = TopicState { foreign: Some(PLACE), ..FULL };
         for recreate in [false, true] {
-            assert_eq!(decide(Wishes { recreate, force: false }, seen), Step::Refuse(PLACE));
+            assert_eq!(
+                decide(CleanArgs { recreate, force: false }, seen),
+                TopicStep::Refuse(PLACE)
+            );
         }
-        assert_eq!(decide(Wishes { recreate: false, force: true }, seen), Step::DeleteRecords);
+        assert_eq!(
+            decide(CleanArgs { recreate: false, force: true }, seen),
+            TopicStep::DeleteRecords
+        );
     }
 
     #[test]
@@ -223,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn messages_in_json_are_ours_too() {
+    fn json_messages_are_ours() {
         let sizes = SizeDistribution::Fixed { size_bytes: 300 };
         let spec = MessageSpec {
             format: MessageFormat::Json,
@@ -242,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn only_whole_messages_of_the_benchmark_are_ours() {
+    fn only_intact_messages_are_ours() {
         let origin = ClockOrigin { boot: BootId::from_hash(1), wall_offset_ns: 0 };
         let mut whole = vec![0; HEADER_BYTES + 10];
         HeaderWriter::new(RunId::from_bits(1), 0, origin).seal(&mut whole, 0, 0, 0);

@@ -1,4 +1,4 @@
-//! What is printed on standard output: for people, as JSON, as CSV.
+//! Output on standard output: for people, as JSON and as CSV.
 
 use std::collections::BTreeMap;
 
@@ -7,24 +7,24 @@ use bench_cli::{OutputFormat, output, quantity};
 use bench_kafka::admin::{PartitionWatermarks, TopicInfo};
 use serde::ser::{Serialize, Serializer};
 
-use crate::plan::{Place, Step};
+use crate::plan::{MessagePosition, TopicStep};
 
-/// The version of the JSON documents. It changes when a field changes its meaning or goes.
+/// The version of the JSON documents; it changes when a field is removed or changes its meaning.
 const SCHEMA_VERSION: u32 = 1;
 
-/// A result in its three forms.
-pub(crate) trait Report: Serialize {
-    /// The table that stands for it: the heads of its columns, and its rows.
+/// A result in its three formats.
+pub(crate) trait Printable: Serialize {
+    /// The result as a table: column heads and rows.
     fn table(&self) -> (Vec<&'static str>, Vec<Vec<String>>);
 
-    /// What people read above the table, whole lines.
+    /// Text above the table for people, in whole lines.
     fn preface(&self) -> String {
         String::new()
     }
 }
 
 /// Prints a result on standard output.
-pub(crate) fn print(report: &impl Report, format: OutputFormat) -> Result<()> {
+pub(crate) fn print(report: &impl Printable, format: OutputFormat) -> Result<()> {
     let text = match format {
         OutputFormat::Human => human(report),
         OutputFormat::Json => output::versioned_json(SCHEMA_VERSION, report)?,
@@ -33,8 +33,8 @@ pub(crate) fn print(report: &impl Report, format: OutputFormat) -> Result<()> {
     output::print_result(format, &text).context("failed to print the result")
 }
 
-/// A result for people: columns, the first to the left, numbers to the right.
-pub(crate) fn human(report: &impl Report) -> String {
+/// A result for people: the first column aligned left, numbers right.
+pub(crate) fn human(report: &impl Printable) -> String {
     let (heads, mut rows) = report.table();
     rows.insert(0, heads.into_iter().map(str::to_owned).collect());
     let width = |column: usize| {
@@ -57,8 +57,8 @@ pub(crate) fn human(report: &impl Report) -> String {
     text
 }
 
-/// A result as CSV: one line of heads, one line a row.
-fn csv(report: &impl Report) -> String {
+/// A result as CSV: a line of heads, and one line per row.
+fn csv(report: &impl Printable) -> String {
     let (heads, rows) = report.table();
     let heads: Vec<_> = heads.iter().map(|head| head.to_lowercase().replace(' ', "_")).collect();
     let line = |cells: &[String]| {
@@ -69,7 +69,7 @@ fn csv(report: &impl Report) -> String {
 }
 
 fn csv_cell(cell: &str) -> String {
-    // Numbers are grouped for people only.
+    // Digits are grouped for people only.
     let digits = cell.replace(',', "");
     if !digits.is_empty() && digits.bytes().all(|c| c.is_ascii_digit()) {
         return digits;
@@ -77,26 +77,26 @@ fn csv_cell(cell: &str) -> String {
     output::csv_field(cell)
 }
 
-/// What became of the topics to be emptied.
+/// The results for the topics.
 #[derive(serde::Serialize)]
 pub(crate) struct CleanReport {
-    /// Whether this only says what would be done.
+    /// Whether this only shows what would be done.
     pub(crate) dry_run: bool,
     pub(crate) topics: Vec<TopicReport>,
 }
 
-/// What became of one topic.
+/// The result for one topic.
 #[derive(serde::Serialize)]
 pub(crate) struct TopicReport {
     pub(crate) topic: String,
     pub(crate) partitions: u32,
     pub(crate) replication: u32,
-    /// Offsets between its watermarks before: its messages, at the most.
+    /// Offsets between its watermarks before, an upper bound of its messages.
     pub(crate) messages: u64,
-    /// What was to be done.
-    pub(crate) step: Step,
-    /// What was done.
-    pub(crate) outcome: Outcome,
+    /// The planned step.
+    pub(crate) step: TopicStep,
+    /// The result.
+    pub(crate) outcome: TopicOutcome,
     /// Why it failed.
     pub(crate) error: Option<String>,
 }
@@ -104,22 +104,22 @@ pub(crate) struct TopicReport {
 /// What was done to a topic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum Outcome {
+pub(crate) enum TopicOutcome {
     /// Nothing yet.
     Planned,
     /// Nothing, since it was empty.
     AlreadyEmpty,
     /// Its records were deleted; it is empty.
     RecordsDeleted,
-    /// It was deleted and created anew; it is empty.
+    /// It was deleted and created again; it is empty.
     Recreated,
-    /// Nothing, since the work was interrupted before.
+    /// Nothing, since the work had been interrupted before.
     Skipped,
     /// It could not be emptied.
     Failed,
 }
 
-impl Report for CleanReport {
+impl Printable for CleanReport {
     fn table(&self) -> (Vec<&'static str>, Vec<Vec<String>>) {
         let heads = vec!["Topic", "Partitions", "Messages", "Action"];
         let row = |topic: &TopicReport| {
@@ -137,32 +137,30 @@ impl Report for CleanReport {
 impl TopicReport {
     fn action(&self) -> String {
         match self.outcome {
-            Outcome::Planned => self.step.to_string(),
-            Outcome::AlreadyEmpty => "was empty".to_owned(),
-            Outcome::RecordsDeleted => "emptied: records deleted".to_owned(),
-            Outcome::Recreated => "emptied: deleted and created anew".to_owned(),
-            Outcome::Skipped => "skipped: interrupted".to_owned(),
-            Outcome::Failed => self.error.clone().unwrap_or_else(|| "failed".to_owned()),
+            TopicOutcome::Planned => self.step.to_string(),
+            TopicOutcome::AlreadyEmpty => "was empty".to_owned(),
+            TopicOutcome::RecordsDeleted => "emptied: records deleted".to_owned(),
+            TopicOutcome::Recreated => "emptied: deleted and recreated".to_owned(),
+            TopicOutcome::Skipped => "skipped: interrupted".to_owned(),
+            TopicOutcome::Failed => self.error.clone().unwrap_or_else(|| "failed".to_owned()),
         }
     }
 }
 
-impl std::fmt::Display for Step {
+impl std::fmt::Display for TopicStep {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Nothing => f.write_str("nothing, it is empty"),
-            Self::DeleteRecords => {
-                f.write_str("delete records (if refused: delete and create anew)")
-            }
-            Self::Recreate => f.write_str("delete and create anew"),
-            Self::Refuse(Place { partition, offset }) => {
+            Self::DeleteRecords => f.write_str("delete records (if refused: delete and recreate)"),
+            Self::Recreate => f.write_str("delete and recreate"),
+            Self::Refuse(MessagePosition { partition, offset }) => {
                 write!(f, "refuse: foreign message in partition {partition} at offset {offset}")
             }
         }
     }
 }
 
-impl Serialize for Step {
+impl Serialize for TopicStep {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(match self {
             Self::Nothing => "nothing",
@@ -195,7 +193,7 @@ impl From<TopicInfo> for TopicRow {
     }
 }
 
-impl Report for TopicList {
+impl Printable for TopicList {
     fn table(&self) -> (Vec<&'static str>, Vec<Vec<String>>) {
         let row = |topic: &TopicRow| {
             vec![
@@ -214,10 +212,10 @@ impl Report for TopicList {
 pub(crate) struct Description {
     #[serde(flatten)]
     pub(crate) topic: TopicRow,
-    /// Offsets between all watermarks: its messages, at the most.
+    /// Offsets between all watermarks, an upper bound of its messages.
     pub(crate) messages: u64,
     pub(crate) watermarks: Vec<PartitionRow>,
-    /// The settings in which it differs from the brokers'; none where the broker does not tell.
+    /// The settings that differ from the brokers'; `None` if the broker does not return them.
     pub(crate) settings: Option<BTreeMap<String, String>>,
 }
 
@@ -236,10 +234,10 @@ impl From<&PartitionWatermarks> for PartitionRow {
     }
 }
 
-impl Report for Description {
+impl Printable for Description {
     fn preface(&self) -> String {
         let settings = match &self.settings {
-            None => "not told by the broker".to_owned(),
+            None => "not returned by the broker".to_owned(),
             Some(settings) if settings.is_empty() => "the broker's".to_owned(),
             Some(settings) => settings
                 .iter()
@@ -284,15 +282,21 @@ mod tests {
             error: error.map(str::to_owned),
         };
         let topics = vec![
-            topic("bench-1", 1_234_567, Step::DeleteRecords, Outcome::RecordsDeleted, None),
-            topic("b", 0, Step::Nothing, Outcome::AlreadyEmpty, None),
-            topic("c", 5, Step::Recreate, Outcome::Failed, Some("no \"right\", sorry")),
+            topic(
+                "bench-1",
+                1_234_567,
+                TopicStep::DeleteRecords,
+                TopicOutcome::RecordsDeleted,
+                None,
+            ),
+            topic("b", 0, TopicStep::Nothing, TopicOutcome::AlreadyEmpty, None),
+            topic("c", 5, TopicStep::Recreate, TopicOutcome::Failed, Some("no \"right\", sorry")),
         ];
         CleanReport { dry_run: false, topics }
     }
 
     #[test]
-    fn people_get_aligned_columns() {
+    fn human_output_is_aligned() {
         let expected = "\
 Topic    Partitions   Messages  Action
 bench-1          12  1,234,567  emptied: records deleted
@@ -303,7 +307,7 @@ c                12          5  no \"right\", sorry
     }
 
     #[test]
-    fn csv_quotes_what_needs_it_and_groups_no_digits() {
+    fn csv_quotes_fields_and_keeps_digits_ungrouped() {
         let expected = "\
 topic,partitions,messages,action
 bench-1,12,1234567,emptied: records deleted
@@ -314,7 +318,7 @@ c,12,5,\"no \"\"right\"\", sorry\"
     }
 
     #[test]
-    fn json_carries_its_version() {
+    fn json_has_a_version() {
         let text = output::versioned_json(SCHEMA_VERSION, &report()).expect("serialises");
         let value: serde_json::Value = serde_json::from_str(&text).expect("JSON");
         assert_eq!(value["schema_version"], 1);
@@ -324,7 +328,7 @@ c,12,5,\"no \"\"right\"\", sorry\"
     }
 
     #[test]
-    fn no_topics_make_a_table_with_heads_alone() {
+    fn empty_lists_print_only_heads() {
         let text = human(&TopicList { topics: Vec::new() });
         assert_eq!(text, "Topic  Partitions  Replication  Kind\n");
     }

@@ -14,7 +14,7 @@ use crate::render::{self, Description, PartitionRow, TopicList, TopicRow};
 
 pub(crate) fn list(options: &Options, shutdown: &Shutdown) -> Result<Exit> {
     let admin = options.connect(shutdown)?;
-    let topics = shutdown.interruptible("the topics were listed", move || admin.topics())??;
+    let topics = shutdown.interruptible("listing the topics", move || admin.topics())??;
     let rows = topics.into_iter().map(TopicRow::from).collect();
     render::print(&TopicList { topics: rows }, options.output.output)?;
     Ok(Exit::Good)
@@ -23,8 +23,8 @@ pub(crate) fn list(options: &Options, shutdown: &Shutdown) -> Result<Exit> {
 pub(crate) fn describe(options: &Options, name: &str, shutdown: &Shutdown) -> Result<Exit> {
     let admin = options.connect(shutdown)?;
     let name = name.to_owned();
-    let description = shutdown
-        .interruptible("the topic was described", move || describe_topic(&admin, &name))??;
+    let description =
+        shutdown.interruptible("describing the topic", move || describe_topic(&admin, &name))??;
     render::print(&description, options.output.output)?;
     Ok(Exit::Good)
 }
@@ -33,7 +33,8 @@ fn describe_topic(admin: &Admin, name: &str) -> Result<Description, KafkaError> 
     let topic =
         admin.topic(name)?.ok_or_else(|| KafkaError::NoSuchTopic { topic: name.to_owned() })?;
     let watermarks = admin.watermarks(name)?;
-    // Some brokers do not tell, and some users may not know; the rest is worth showing.
+    // Some brokers do not return settings, and some users may not read them; the rest is worth
+    // showing.
     let settings = admin.topic_config(name).map_err(|error| tracing::warn!("{error}")).ok();
     Ok(Description {
         messages: plan::messages(&watermarks),
@@ -47,7 +48,7 @@ pub(crate) fn create(options: &Options, create: &CreateArgs, shutdown: &Shutdown
     let mut settings = BTreeMap::new();
     for text in &create.topic_config {
         let (key, value) = split_setting(text).map_err(|_| {
-            let remedy = "write KEY=VALUE, as in retention.ms=600000";
+            let remedy = "use KEY=VALUE, such as retention.ms=600000";
             UsageError::new("--topic-config", "a setting has no value or no name", remedy)
         })?;
         settings.insert(key, value);
@@ -55,11 +56,11 @@ pub(crate) fn create(options: &Options, create: &CreateArgs, shutdown: &Shutdown
     let admin = options.connect(shutdown)?;
     let CreateArgs { topic: name, partitions, replication_factor, .. } = create;
     let (name, partitions, replication) = (name.clone(), *partitions, *replication_factor);
-    let topic = shutdown.interruptible("the topic was created", move || {
+    let topic = shutdown.interruptible("creating the topic", move || {
         admin.create_topic(&name, partitions, replication, &settings)?;
         admin.topic(&name)
     })??;
-    let topic = topic.context("the new topic has vanished again")?;
+    let topic = topic.context("the new topic has disappeared again")?;
     render::print(&TopicList { topics: vec![topic.into()] }, options.output.output)?;
     Ok(Exit::Good)
 }

@@ -1,5 +1,5 @@
-//! The tool as a user runs it, on a broker inside the test. That broker neither deletes records nor
-//! topics, so here everything that leads up to that is tested; the rest is in `real_kafka.rs`.
+//! The tool as a user runs it, on a broker inside the test. That broker deletes neither records nor
+//! topics, so these tests cover everything before that; the rest is in `real_kafka.rs`.
 
 mod broker;
 
@@ -12,7 +12,7 @@ use broker::{TOOL, benchmark_message, command, fill, put, run};
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::DefaultProducerContext;
 
-/// An address at which nothing listens.
+/// An address where nothing listens.
 const NOWHERE: &str = "127.0.0.1:1";
 
 struct Broker {
@@ -41,7 +41,7 @@ impl Broker {
 }
 
 #[test]
-fn an_interrupt_while_connecting_ends_at_once() {
+fn interrupts_end_connecting_at_once() {
     for mode in ["list", "describe t", "create t", "--yes t"] {
         let place = Place::new(TOOL);
         let silent = Silent::new();
@@ -53,7 +53,7 @@ fn an_interrupt_while_connecting_ends_at_once() {
 }
 
 #[test]
-fn topics_are_listed_in_every_form() {
+fn topics_are_listed_in_every_format() {
     let broker = Broker::with_topics(&[("b", 2), ("a", 5), ("__own", 1)]);
     let said = broker.run(&["list"]);
     assert_eq!(said.code, 0, "{said:?}");
@@ -74,7 +74,7 @@ b               2            1
 }
 
 #[test]
-fn a_topic_is_described_with_its_watermarks() {
+fn topics_are_described_with_watermarks() {
     let broker = Broker::with_topics(&[("t", 2)]);
     fill(&broker.servers, "t", 1, 1_500);
     let said = broker.run(&["describe", "t"]);
@@ -84,11 +84,15 @@ fn a_topic_is_described_with_its_watermarks() {
     let said = broker.run(&["describe", "u"]);
     assert_eq!(said.code, 1, "{said:?}");
     assert!(said.stderr.contains("topic 'u' does not exist"), "{said:?}");
-    assert_eq!(broker.run(&["list", "--output", "csv"]).stdout.lines().count(), 2, "and stays so");
+    assert_eq!(
+        broker.run(&["list", "--output", "csv"]).stdout.lines().count(),
+        2,
+        "and was not created"
+    );
 }
 
 #[test]
-fn a_dry_run_shows_the_plan_and_does_nothing() {
+fn dry_runs_only_show_the_plan() {
     let broker = Broker::with_topics(&[("bench-1", 3), ("bench-2", 1), ("other", 1)]);
     fill(&broker.servers, "bench-1", 0, 10);
     fill(&broker.servers, "bench-1", 2, 20);
@@ -96,7 +100,7 @@ fn a_dry_run_shows_the_plan_and_does_nothing() {
     assert_eq!(said.code, 0, "{said:?}");
     let expected = "\
 Topic    Partitions  Messages  Action
-bench-1           3        30  delete records (if refused: delete and create anew)
+bench-1           3        30  delete records (if refused: delete and recreate)
 bench-2           1         0  nothing, it is empty
 ";
     assert_eq!(said.stdout, expected);
@@ -108,7 +112,7 @@ bench-2           1         0  nothing, it is empty
 }
 
 #[test]
-fn an_empty_topic_needs_no_yes() {
+fn empty_topics_need_no_confirmation() {
     let broker = Broker::with_topics(&[("t", 4)]);
     let said = broker.run(&["t"]);
     assert_eq!(said.code, 0, "{said:?}");
@@ -116,19 +120,19 @@ fn an_empty_topic_needs_no_yes() {
 }
 
 #[test]
-fn without_a_terminal_yes_is_needed() {
+fn yes_is_required_without_a_terminal() {
     let broker = Broker::with_topics(&[("t", 1)]);
     fill(&broker.servers, "t", 0, 3);
     let place = Place::new(TOOL);
     let said = Said::of_input(command(&place, &broker.servers, &["t"]), "y\n");
     assert_eq!(said.code, 2, "{said:?}");
-    assert!(said.stderr.contains("delete records"), "it says what it would do: {said:?}");
+    assert!(said.stderr.contains("delete records"), "the plan is shown: {said:?}");
     assert!(said.stderr.contains("--yes: ") && said.stderr.contains("--dry-run"), "{said:?}");
     assert_eq!(broker.messages("t"), 3);
 }
 
 #[test]
-fn foreign_messages_are_refused_wherever_they_stand() {
+fn foreign_messages_are_found_at_either_end() {
     let broker = Broker::with_topics(&[("first", 1), ("last", 2), ("ours", 1)]);
     put(&broker.servers, "first", 0, b"order 17");
     fill(&broker.servers, "first", 0, 10);
@@ -150,7 +154,7 @@ fn foreign_messages_are_refused_wherever_they_stand() {
 }
 
 #[test]
-fn a_damaged_message_is_foreign() {
+fn damaged_messages_are_foreign() {
     let broker = Broker::with_topics(&[("t", 1)]);
     let mut message = benchmark_message(0);
     message[50] ^= 1;
@@ -160,7 +164,7 @@ fn a_damaged_message_is_foreign() {
 }
 
 #[test]
-fn what_belongs_to_kafka_is_never_emptied() {
+fn kafka_topics_are_never_emptied() {
     let broker = Broker::with_topics(&[("__consumer_offsets", 1), ("t", 1)]);
     fill(&broker.servers, "__consumer_offsets", 0, 1);
     for arguments in [["--yes", "--force", "__consumer_offsets"], ["--yes", "--force", "__*"]] {
@@ -175,7 +179,7 @@ fn what_belongs_to_kafka_is_never_emptied() {
 }
 
 #[test]
-fn a_name_that_matches_nothing_is_an_error() {
+fn names_without_match_are_errors() {
     let broker = Broker::with_topics(&[("t", 1)]);
     let said = broker.run(&["--yes", "t", "typo"]);
     assert_eq!(said.code, 2, "{said:?}");
@@ -183,7 +187,7 @@ fn a_name_that_matches_nothing_is_an_error() {
 }
 
 #[test]
-fn a_broker_that_can_neither_delete_nor_recreate_is_a_failure() {
+fn failing_to_delete_and_recreate_is_reported() {
     let broker = Broker::with_topics(&[("t", 1)]);
     fill(&broker.servers, "t", 0, 5);
     for arguments in [vec!["--yes", "t"], vec!["--yes", "--recreate", "t"]] {
@@ -195,7 +199,7 @@ fn a_broker_that_can_neither_delete_nor_recreate_is_a_failure() {
 }
 
 #[test]
-fn a_missing_broker_fails_in_the_stated_time_and_is_named() {
+fn missing_brokers_fail_in_time() {
     let started = Instant::now();
     let said = run(NOWHERE, &["--timeout", "1s", "t"]);
     let took = started.elapsed();
@@ -206,7 +210,7 @@ fn a_missing_broker_fails_in_the_stated_time_and_is_named() {
 }
 
 #[test]
-fn a_broker_that_never_answers_fails_in_the_stated_time() {
+fn silent_brokers_fail_in_time() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("an address").to_string();
     let started = Instant::now();
@@ -217,7 +221,7 @@ fn a_broker_that_never_answers_fails_in_the_stated_time() {
 }
 
 #[test]
-fn bad_configuration_is_a_usage_error_with_a_remedy() {
+fn invalid_configuration_names_a_remedy() {
     let mut properties = tempfile::NamedTempFile::new().expect("a file");
     write!(properties, "ssl.truststore.location=/etc/ca.jks").expect("written");
     let file = properties.path().to_str().expect("a path");
@@ -243,7 +247,7 @@ fn bad_configuration_is_a_usage_error_with_a_remedy() {
 }
 
 #[test]
-fn wrong_servers_are_refused_before_connecting() {
+fn invalid_servers_are_refused_before_connecting() {
     for (servers, told) in [
         ("127.0.0.1:95566", "use a port from 1 to 65535"),
         ("http://a:1", "write HOST:PORT"),
@@ -258,7 +262,7 @@ fn wrong_servers_are_refused_before_connecting() {
 }
 
 #[test]
-fn settings_of_producers_and_consumers_do_not_concern_it() {
+fn producer_and_consumer_settings_are_ignored() {
     let broker = Broker::with_topics(&[("t", 1)]);
     let place = Place::new(TOOL);
     let settings = "enable.idempotence=true\nretries=0\nacks=1\nlinger.ms=400000\n\
@@ -270,14 +274,14 @@ fn settings_of_producers_and_consumers_do_not_concern_it() {
 }
 
 #[test]
-fn without_a_server_the_options_are_named() {
+fn missing_servers_name_the_options() {
     let said = run("", &["list"]);
     assert_eq!(said.code, 2, "{said:?}");
     assert!(said.stderr.contains("--bootstrap-servers HOST:PORT"), "{said:?}");
 }
 
 #[test]
-fn the_environment_and_a_properties_file_name_the_server() {
+fn environment_and_properties_set_the_server() {
     let broker = Broker::with_topics(&[("t", 1)]);
     let place = Place::new(TOOL);
     let mut command = place.command("list");
@@ -292,7 +296,7 @@ fn the_environment_and_a_properties_file_name_the_server() {
 }
 
 #[test]
-fn secrets_stay_out_of_the_most_talkative_log() {
+fn secrets_stay_out_of_verbose_logs() {
     let arguments = [
         "-vvv",
         "--timeout=300ms",

@@ -1,5 +1,5 @@
-//! Emptying topics for real, and the administration of `bench-kafka` beneath it, in topics of its own
-//! on a real broker.
+//! Emptying topics on a real broker, and the administration of `bench-kafka` beneath it, in topics
+//! of its own.
 
 mod broker;
 
@@ -16,7 +16,7 @@ use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::producer::Producer;
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
-/// A real broker, and the topics made for one test, which go with it.
+/// A real broker, and the topics created for one test, which are deleted with it.
 struct Cluster {
     servers: String,
     admin: Admin,
@@ -25,7 +25,7 @@ struct Cluster {
 }
 
 impl Cluster {
-    /// The broker to test with, if this machine can run one; `test` is what is skipped otherwise.
+    /// The broker to test with, if this machine can run one; prints `test` as skipped otherwise.
     fn for_test(test: &str) -> Option<Self> {
         let kafka = bench_testing::broker(test)?;
         let servers = kafka.bootstrap_servers().to_owned();
@@ -90,7 +90,7 @@ fn records_are_deleted_up_to_the_high_watermark() {
 }
 
 #[test]
-fn a_compacted_topic_is_recreated_as_it_was() {
+fn compacted_topics_are_recreated_unchanged() {
     let Some(mut cluster) = Cluster::for_test("recreating a compacted topic") else { return };
     let settings = [("cleanup.policy", "compact"), ("segment.bytes", "2097152")];
     let topic = cluster.topic(2, &settings);
@@ -102,12 +102,12 @@ fn a_compacted_topic_is_recreated_as_it_was() {
         producer.send(record).expect("queued");
     }
     producer.flush(Duration::from_secs(20)).expect("acknowledged");
-    // The broker itself refuses, which the tool's plan anticipates.
+    // The broker itself refuses, as the tool's plan expects.
     let error = cluster.admin.delete_records_to_end(&topic).expect_err("compacted");
     assert!(error.is_refusal(), "{error}");
     let said = cluster.run(&["--yes", &topic]);
     assert_eq!(said.code, 0, "{said:?}");
-    assert!(said.stdout.contains("deleted and created anew"), "{said:?}");
+    assert!(said.stdout.contains("deleted and recreated"), "{said:?}");
     assert_eq!(cluster.watermarks(&topic), [(0, 0), (0, 0)]);
     let kept = cluster.admin.topic_config(&topic).expect("settings");
     let expected: BTreeMap<_, _> =
@@ -116,7 +116,7 @@ fn a_compacted_topic_is_recreated_as_it_was() {
 }
 
 #[test]
-fn recreating_starts_the_offsets_anew() {
+fn recreated_topics_start_at_offset_zero() {
     let Some(mut cluster) = Cluster::for_test("recreating a topic") else { return };
     let topic = cluster.topic(4, &[]);
     for _ in 0..3 {
@@ -128,7 +128,7 @@ fn recreating_starts_the_offsets_anew() {
 }
 
 #[test]
-fn committed_offsets_survive_deleted_records_and_go_with_a_recreated_topic() {
+fn committed_offsets_end_with_recreated_topics() {
     let Some(mut cluster) = Cluster::for_test("committed offsets") else { return };
     let topic = cluster.topic(1, &[]);
     fill(&cluster.servers, &topic, 0, 5);
@@ -152,7 +152,7 @@ fn committed_offsets_survive_deleted_records_and_go_with_a_recreated_topic() {
     assert_eq!(cluster.run(&["--yes", &topic]).code, 0);
     assert_eq!(committed(), Offset::Offset(3), "deleting records leaves it");
     assert_eq!(cluster.run(&["--yes", "--recreate", &topic]).code, 0);
-    // The coordinator of the group hears of the deletion a moment later.
+    // The group's coordinator learns of the deletion a moment later.
     let deadline = Instant::now() + Duration::from_mins(1);
     while committed() != Offset::Invalid {
         assert!(Instant::now() < deadline, "still {:?}", committed());
@@ -193,7 +193,7 @@ fn foreign_messages_are_kept_unless_forced() {
 }
 
 #[test]
-fn the_last_message_is_found_behind_transaction_markers() {
+fn last_message_is_found_behind_transaction_markers() {
     let Some(mut cluster) = Cluster::for_test("looking behind transaction markers") else { return };
     let topic = cluster.topic(1, &[]);
     let id = format!("{topic}-transactions");
@@ -217,13 +217,13 @@ fn the_last_message_is_found_behind_transaction_markers() {
     let said = cluster.run(&["--yes", "--force", &topic]);
     assert_eq!(said.code, 0, "{said:?}");
     assert_eq!(cluster.watermarks(&topic), [(23, 23)]);
-    // By now the broker has a topic of its own for transactions.
+    // By now the broker has its own topic for transactions.
     let said = cluster.run(&["--yes", "--force", "__transaction_state"]);
     assert_eq!(said.code, 2, "{said:?}");
 }
 
 #[test]
-fn messages_of_open_transactions_count_and_are_deleted() {
+fn open_transaction_messages_count_and_are_deleted() {
     let Some(mut cluster) = Cluster::for_test("open transactions") else { return };
     let topic = cluster.topic(1, &[]);
     let id = format!("{topic}-open");
@@ -243,7 +243,7 @@ fn messages_of_open_transactions_count_and_are_deleted() {
     assert_eq!(json["topics"][0]["outcome"], "records_deleted");
     assert_eq!(json["topics"][0]["messages"], 521);
     assert_eq!(cluster.watermarks(&topic), [(521, 521)]);
-    // A message of another's in an open transaction is looked at, too.
+    // Messages of open transactions are inspected too.
     send(&producer, &topic, 0, b"order 17");
     producer.flush(wait).expect("delivered");
     let said = cluster.run(&["--yes", &topic]);
@@ -253,7 +253,7 @@ fn messages_of_open_transactions_count_and_are_deleted() {
 }
 
 #[test]
-fn topics_are_created_described_and_not_created_twice() {
+fn topics_are_created_once_and_described() {
     let Some(mut cluster) = Cluster::for_test("creating topics") else { return };
     let topic = cluster.name();
     let arguments = ["create", &topic, "--partitions", "5", "--topic-config", "retention.ms=60000"];
@@ -275,7 +275,7 @@ fn topics_are_created_described_and_not_created_twice() {
 }
 
 #[test]
-fn a_topic_is_made_to_have_the_partitions_wanted() {
+fn topics_are_extended_to_the_wanted_partitions() {
     let Some(mut cluster) = Cluster::for_test("adapting partitions") else { return };
     let topic = cluster.name();
     let ensure = |wanted, may_extend| {
@@ -286,7 +286,7 @@ fn a_topic_is_made_to_have_the_partitions_wanted() {
     assert_eq!(ensure(1, true), TopicOutcome::Enough { partitions: 2 });
     assert_eq!(ensure(6, false), TopicOutcome::TooFew { have: 2, wanted: 6 });
     assert_eq!(ensure(6, true), TopicOutcome::Extended { from: 2, to: 6 });
-    // What follows at once sees them all.
+    // Requests that follow at once see all of them.
     assert_eq!(cluster.watermarks(&topic), [(0, 0); 6]);
     cluster.admin.delete_records_to_end(&topic).expect("no unknown partition");
     cluster.admin.delete_topic(&topic).expect("deleted");

@@ -1,7 +1,7 @@
-//! Options of tools that people know, and what they are called here.
+//! Options of other well-known tools, and their names here.
 
-/// Options of other tools with their counterparts, the best first. What begins with `--` is used where
-/// the tool has that option, alone or with a value; anything else is advice for tools of Kafka.
+/// Options of other tools with their counterparts, best first. A counterpart that begins with `--`
+/// applies if the tool has that option; anything else is advice for the Kafka tools.
 const COUNTERPARTS: [(&[&str], &[&str]); 46] = [
     // Kafka's own tools.
     (&["--throughput", "--target-rate", "--producer-rate", "--producerRate"], &["--rate"]),
@@ -102,8 +102,8 @@ const COUNTERPARTS: [(&[&str], &[&str]); 46] = [
     (&["-Z"], &["--null", "--null-marker"]),
     (&["-f", "--formatter", "--print-headers"], &["--show"]),
     (&["--exit-eof", "-e"], &["without --follow a reader ends at the end of the topic"]),
-    (&["-t", "--topics"], &["--topic", "name the topic without an option"]),
-    (&["--topic"], &["name the topic without an option"]),
+    (&["-t", "--topics"], &["--topic", "give the topic as an argument, without an option"]),
+    (&["--topic"], &["give the topic as an argument, without an option"]),
     // The command line of AWS.
     (&["--stream-name", "--stream-arn", "--stream_name"], &["--stream"]),
     (&["--table-name", "--table_name"], &["--table"]),
@@ -117,8 +117,8 @@ const COUNTERPARTS: [(&[&str], &[&str]); 46] = [
     (&["--dbtype", "--db"], &["--land", "choose the table by the first argument"]),
 ];
 
-/// What an option of another tool is called here, as a tip. `has` knows the tool's own options, without
-/// dashes.
+/// A tip with this tool's name of another tool's option. `has` tells whether this tool has an
+/// option, given without dashes.
 pub(super) fn counterpart(unknown: &str, has: &dyn Fn(&str) -> bool) -> Option<String> {
     let meant = COUNTERPARTS.iter().filter(|(names, _)| names.contains(&unknown));
     let tip = |target: &str| match target.strip_prefix("--") {
@@ -138,7 +138,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_name_stands_once() {
+    fn names_are_unique() {
         let mut names = BTreeSet::new();
         for name in COUNTERPARTS.iter().flat_map(|(names, _)| names.iter()) {
             assert!(name.starts_with('-') && names.insert(name), "{name}");
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_counterpart_that_exists_is_proposed() {
+    fn first_existing_counterpart_is_suggested() {
         let tip = |has: &[&str]| counterpart("--timeout-ms", &|name| has.contains(&name));
         assert!(tip(&["timeout", "drain-timeout"]).expect("a tip").contains("'--drain-timeout'"));
         assert!(tip(&["timeout"]).expect("a tip").contains("'--timeout'"));

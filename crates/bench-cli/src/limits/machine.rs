@@ -1,5 +1,5 @@
-//! The limits of this machine, of the control groups (containers) and of the process. One that
-//! cannot be read counts as absent.
+//! The limits of this machine, of control groups (containers) and of the process. Unreadable limits
+//! count as absent.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,27 +8,27 @@ use rustix::process::{Resource as Rlimit, getrlimit, setrlimit};
 
 use super::{Limit, Resource};
 
-/// Files that a run opens beside those of its workers: results, libraries, the terminal.
+/// Files that a run opens in addition to those of its workers: results, libraries, the terminal.
 const FILES_SPARE: u64 = 64;
 
-/// Files without which nothing can be done.
+/// Minimum number of files for any work.
 const FILES_LEAST: u64 = 24;
 
-/// Threads that a tool has beside its workers: of signals and of measuring, of client libraries, and
+/// Threads of a tool in addition to its workers: for signals, measuring and client libraries, and
 /// those of an embedded service, which is a process of the same user.
 const THREADS_SPARE: u64 = 14;
 
-/// Address space that a tool and its libraries have beside their workers, bytes. Allocators reserve far
-/// more than they use, and abort when they are refused it.
+/// Address space in bytes of a tool and its libraries in addition to the workers. Allocators
+/// reserve far more than they use, and abort if refused.
 const ADDRESS_SPACE_SPARE: u64 = 640 << 20;
 
-/// Where the kernel says what it knows.
-struct System {
+/// The folders in which the kernel publishes its limits.
+struct KernelFolders {
     proc: PathBuf,
     groups: PathBuf,
 }
 
-/// All limits that are known, and what they leave for workers.
+/// All known limits, with what they leave for workers.
 pub(super) fn limits() -> Vec<Limit> {
     let mut limits = whole_limits();
     for limit in &mut limits {
@@ -41,17 +41,17 @@ pub(super) fn limits() -> Vec<Limit> {
     limits
 }
 
-/// A limit that has no room for any work, if there is one.
+/// A limit that leaves no room for any work, if there is one.
 pub(super) fn too_tight() -> Option<Limit> {
     whole_limits().into_iter().find(|limit| limit.left < least(limit.resource))
 }
 
-/// What any work takes of a resource.
+/// The amount of a resource that any work needs.
 pub(super) fn least(resource: Resource) -> u64 {
     match resource {
         Resource::Memory => 0,
         Resource::AddressSpace => ADDRESS_SPACE_SPARE,
-        // Runtimes of libraries have a thread for each processor.
+        // Runtimes of libraries have a thread per processor.
         Resource::Threads => {
             THREADS_SPARE + std::thread::available_parallelism().map_or(1, |n| n.get() as u64)
         }
@@ -60,13 +60,13 @@ pub(super) fn least(resource: Resource) -> u64 {
 }
 
 fn whole_limits() -> Vec<Limit> {
-    let system = System { proc: "/proc".into(), groups: "/sys/fs/cgroup".into() };
-    let mut limits = system.limits();
-    limits.extend(process_limits(&system));
+    let kernel = KernelFolders { proc: "/proc".into(), groups: "/sys/fs/cgroup".into() };
+    let mut limits = kernel.limits();
+    limits.extend(process_limits(&kernel));
     limits
 }
 
-/// Lets this process and those that it starts open `files` more, as far as that is allowed.
+/// Lets this process and its children open `files` more files, as far as the hard limit allows.
 pub(super) fn raise_file_limit(files: u64) {
     let limit = getrlimit(Rlimit::Nofile);
     let wanted = files + FILES_SPARE + open_files(Path::new("/proc"));
@@ -74,36 +74,36 @@ pub(super) fn raise_file_limit(files: u64) {
     if limit.current.is_some_and(|current| current < allowed) {
         let raised = rustix::process::Rlimit { current: Some(allowed), ..limit };
         if let Err(error) = setrlimit(Rlimit::Nofile, raised) {
-            tracing::debug!("the limit of open files stays: {error}");
+            tracing::debug!("failed to raise the open file limit: {error}");
         }
     }
 }
 
-/// Has the kernel give this process small pages from now on. With huge ones the first bytes that a
-/// thread allocates take 2 MB, and a worker has several threads.
+/// Makes the kernel give this process small pages from now on. With huge pages, a thread's first
+/// allocation takes 2 MB, and a worker has several threads.
 pub(super) fn use_small_pages() {
     #[cfg(target_os = "linux")]
     if let Err(error) = rustix::thread::disable_transparent_huge_pages(true) {
-        tracing::debug!("huge pages stay: {error}");
+        tracing::debug!("failed to disable huge pages: {error}");
     }
 }
 
-/// What `ulimit` sets.
-fn process_limits(system: &System) -> Vec<Limit> {
+/// The limits set with `ulimit`.
+fn process_limits(kernel: &KernelFolders) -> Vec<Limit> {
     let mut limits = Vec::new();
     let mut add = |resource, left, source, remedy| {
         limits.push(Limit { resource, left, source, remedy });
     };
     if let Some(most) = getrlimit(Rlimit::Nofile).maximum {
-        let left = most.saturating_sub(open_files(&system.proc));
-        add(Resource::Files, left, "the limit of open files (ulimit -n)", "raise the hard limit");
+        let left = most.saturating_sub(open_files(&kernel.proc));
+        add(Resource::Files, left, "the open file limit (ulimit -n)", "raise the hard limit");
     }
-    let used = system.status("VmSize").unwrap_or(0);
+    let used = kernel.status("VmSize").unwrap_or(0);
     if let Some(most) = getrlimit(Rlimit::As).current {
         let remedy = "raise it";
         add(Resource::AddressSpace, most.saturating_sub(used), "ulimit -v", remedy);
     }
-    let used = system.status("VmData").unwrap_or(0);
+    let used = kernel.status("VmData").unwrap_or(0);
     if let Some(most) = getrlimit(Rlimit::Data).current {
         let remedy = "raise it";
         add(Resource::AddressSpace, most.saturating_sub(used), "ulimit -d", remedy);
@@ -112,14 +112,14 @@ fn process_limits(system: &System) -> Vec<Limit> {
     if !rustix::process::geteuid().is_root()
         && let Some(most) = getrlimit(Rlimit::Nproc).current
     {
-        let left = most.saturating_sub(system.threads_of(rustix::process::getuid().as_raw()));
-        add(Resource::Threads, left, "the user's limit of threads (ulimit -u)", "raise it");
+        let left = most.saturating_sub(kernel.threads_of(rustix::process::getuid().as_raw()));
+        add(Resource::Threads, left, "the user's thread limit (ulimit -u)", "raise it");
     }
     limits
 }
 
-impl System {
-    /// The machine's limits and those of the control groups that this process is in.
+impl KernelFolders {
+    /// The limits of the machine and of the control groups that contain this process.
     fn limits(&self) -> Vec<Limit> {
         let limit = |resource, left: Option<u64>, source, remedy| {
             left.map(|left| Limit { resource, left, source, remedy })
@@ -140,7 +140,7 @@ impl System {
         all.into_iter().flatten().collect()
     }
 
-    /// Memory that can be had without swapping, bytes.
+    /// Memory available without swapping, bytes.
     fn memory(&self) -> Option<u64> {
         kilobytes(&fs::read_to_string(self.proc.join("meminfo")).ok()?, "MemAvailable")
     }
@@ -150,13 +150,13 @@ impl System {
         kilobytes(&fs::read_to_string(self.proc.join("self/status")).ok()?, field)
     }
 
-    /// Threads that the kernel lets be started.
+    /// Threads that the kernel still allows.
     fn threads(&self) -> Option<u64> {
         let most = ["threads-max", "pid_max"].iter();
         let most =
             most.filter_map(|name| number(&self.proc.join("sys/kernel").join(name))).min()?;
         let load = fs::read_to_string(self.proc.join("loadavg")).ok()?;
-        // As in `0.20 0.18 0.12 1/80 11206`: runnable and all.
+        // The fourth field is runnable/all: `0.20 0.18 0.12 1/80 11206`.
         let all = load.split_whitespace().nth(3)?.split_once('/')?.1.parse().ok()?;
         Some(most.saturating_sub(all))
     }
@@ -176,7 +176,7 @@ impl System {
     }
 
     fn group_memory(&self) -> Option<u64> {
-        // What the kernel keeps of files that were read can be had back.
+        // Inactive page cache can be reclaimed.
         let cached = |group: &Path, field: &str| {
             let text = fs::read_to_string(group.join("memory.stat")).unwrap_or_default();
             let mut fields = text.lines().filter_map(|line| line.split_once(' '));
@@ -201,12 +201,12 @@ impl System {
         })
     }
 
-    /// The least that any of the groups leaves that this process is in.
+    /// The least that any of this process's groups leaves.
     fn least_left(&self, controller: &str, left: impl Fn(&Path) -> Option<u64>) -> Option<u64> {
         let text = fs::read_to_string(self.proc.join("self/cgroup")).ok()?;
         let groups = text.lines().filter_map(|line| self.group(line, controller));
-        // A limit of a group holds for all below it. Within a container the path is that of the
-        // host, and only the root is there.
+        // A group's limit applies to all groups below it. Within a container the path is the
+        // host's, and only the root exists.
         let all = groups.flat_map(|(root, group)| {
             let all: Vec<PathBuf> = group.ancestors().map(Path::to_owned).collect();
             all.into_iter().take_while(move |group| group.starts_with(&root))
@@ -214,7 +214,7 @@ impl System {
         all.filter_map(|group| left(&group)).min()
     }
 
-    /// The root of a hierarchy and the group in it, of a line of `/proc/self/cgroup` that is about
+    /// The root of a hierarchy and the group in it, from a line of `/proc/self/cgroup` for
     /// `controller`: `0::/a/b` in version 2, `4:memory:/a/b` in version 1.
     fn group(&self, line: &str, controller: &str) -> Option<(PathBuf, PathBuf)> {
         let mut fields = line.splitn(3, ':').skip(1);
@@ -231,17 +231,17 @@ impl System {
     }
 }
 
-/// Files that this process has open.
+/// Number of open files of this process.
 fn open_files(proc: &Path) -> u64 {
     fs::read_dir(proc.join("self/fd")).map_or(0, |files| files.count() as u64)
 }
 
-/// The number that a file holds; `None` also for one that says that there is no limit.
+/// The number in a file; `None` also for `max`, which means no limit.
 fn number(path: &Path) -> Option<u64> {
     fs::read_to_string(path).ok()?.trim().parse().ok()
 }
 
-/// A field of a text with lines as in `MemAvailable:   1024 kB`, bytes.
+/// A field in bytes of a text with lines like `MemAvailable:   1024 kB`.
 fn kilobytes(text: &str, field: &str) -> Option<u64> {
     let value = text.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'))?;
     let kilobytes: u64 = value.trim().strip_suffix("kB")?.trim().parse().ok()?;
@@ -252,39 +252,38 @@ fn kilobytes(text: &str, field: &str) -> Option<u64> {
 mod tests {
     use super::*;
 
-    /// A system that says what these files do.
-    fn system(files: &[(&str, &str)]) -> (tempfile::TempDir, System) {
+    /// Kernel folders with these files.
+    fn kernel(files: &[(&str, &str)]) -> (tempfile::TempDir, KernelFolders) {
         let folder = tempfile::tempdir().expect("a folder");
         for (name, text) in files {
             let path = folder.path().join(name);
             fs::create_dir_all(path.parent().expect("a parent")).expect("created");
             fs::write(path, text).expect("written");
         }
-        let system =
-            System { proc: folder.path().join("proc"), groups: folder.path().join("groups") };
-        (folder, system)
+        let (proc, groups) = (folder.path().join("proc"), folder.path().join("groups"));
+        (folder, KernelFolders { proc, groups })
     }
 
-    fn left(system: &System, resource: Resource) -> Vec<u64> {
-        let limits = system.limits();
+    fn left(kernel: &KernelFolders, resource: Resource) -> Vec<u64> {
+        let limits = kernel.limits();
         limits.iter().filter(|l| l.resource == resource).map(|limit| limit.left).collect()
     }
 
     #[test]
-    fn the_machine_says_what_is_available() {
-        let (_folder, system) = system(&[
+    fn machine_limits_are_read() {
+        let (_folder, kernel) = kernel(&[
             ("proc/meminfo", "MemTotal:  8000 kB\nMemFree:  1000 kB\nMemAvailable:  4000 kB\n"),
             ("proc/sys/kernel/threads-max", "5000\n"),
             ("proc/sys/kernel/pid_max", "4000\n"),
             ("proc/loadavg", "1.38 1.34 1.01 3/103 30913\n"),
         ]);
-        assert_eq!(left(&system, Resource::Memory), [4_000 * 1024]);
-        assert_eq!(left(&system, Resource::Threads), [3_897]);
+        assert_eq!(left(&kernel, Resource::Memory), [4_000 * 1024]);
+        assert_eq!(left(&kernel, Resource::Threads), [3_897]);
     }
 
     #[test]
-    fn the_tightest_group_of_version_2_counts() {
-        let (_folder, system) = system(&[
+    fn the_tightest_cgroup_v2_counts() {
+        let (_folder, kernel) = kernel(&[
             ("proc/self/cgroup", "0::/slice/box\n"),
             ("groups/slice/box/memory.max", "max\n"),
             ("groups/slice/box/memory.current", "900\n"),
@@ -294,32 +293,32 @@ mod tests {
             ("groups/slice/pids.max", "100\n"),
             ("groups/slice/pids.current", "30\n"),
         ]);
-        assert_eq!(left(&system, Resource::Memory), [450]);
-        assert_eq!(left(&system, Resource::Threads), [70]);
+        assert_eq!(left(&kernel, Resource::Memory), [450]);
+        assert_eq!(left(&kernel, Resource::Threads), [70]);
     }
 
     #[test]
-    fn groups_of_version_1_and_those_of_containers_are_found() {
-        let (_folder, system) = system(&[
-            // The path is the host's, and only the root is there.
+    fn cgroups_v1_in_containers_are_found() {
+        let (_folder, kernel) = kernel(&[
+            // The path is the host's, and only the root exists.
             ("proc/self/cgroup", "8:pids:/\n4:cpu,memory:/docker/abc\n0::/\n"),
             ("groups/memory/memory.limit_in_bytes", "1000\n"),
             ("groups/memory/memory.usage_in_bytes", "600\n"),
             ("groups/memory/memory.stat", "inactive_file 9\ntotal_inactive_file 100\n"),
         ]);
-        assert_eq!(left(&system, Resource::Memory), [500]);
-        assert!(left(&system, Resource::Threads).is_empty());
+        assert_eq!(left(&kernel, Resource::Memory), [500]);
+        assert!(left(&kernel, Resource::Threads).is_empty());
     }
 
     #[test]
-    fn a_system_that_says_nothing_has_no_limits() {
-        let (_folder, system) =
-            system(&[("proc/meminfo", "nonsense\n"), ("proc/self/cgroup", ":")]);
-        assert!(system.limits().is_empty());
+    fn unreadable_limits_are_absent() {
+        let (_folder, kernel) =
+            kernel(&[("proc/meminfo", "nonsense\n"), ("proc/self/cgroup", ":")]);
+        assert!(kernel.limits().is_empty());
     }
 
     #[test]
-    fn the_process_may_open_as_many_files_as_it_needs() {
+    fn file_limit_is_raised_as_needed() {
         let open = open_files(Path::new("/proc"));
         let limit = getrlimit(Rlimit::Nofile);
         raise_file_limit(0);

@@ -12,10 +12,10 @@ use bench_core::results::{
 use super::LATENCIES;
 use crate::quantity::{byte_rate, bytes, count, duration_ns, rate, three_digits};
 
-/// How many producers with losses are listed one by one.
+/// How many producers with losses are listed individually.
 const LOSING_PRODUCERS_SHOWN: usize = 5;
 
-/// The report of one run as plain text. `folder` is where its results are kept.
+/// The report of one run as plain text. `folder` is its result folder.
 #[must_use]
 pub fn human(document: &RunDocument, folder: Option<&Path>) -> String {
     let mut report = Report::default();
@@ -68,17 +68,17 @@ impl Report {
         self.text.push('\n');
     }
 
-    /// A line about one thing, aligned with its like.
+    /// A named line, aligned with others of its kind.
     fn fact(&mut self, name: &str, fact: &str) {
         self.line(&format!("{name:<11} {fact}"));
     }
 
-    /// A continuation of the fact before.
+    /// A continuation of the previous fact.
     fn more(&mut self, fact: &str) {
         self.fact("", fact);
     }
 
-    /// Rows under a heading: the first column to the left, the others to the right.
+    /// Rows under a heading: the first column left-aligned, the others right-aligned.
     fn table<const N: usize>(&mut self, rows: &[[String; N]]) {
         let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max();
         let widths: Vec<_> = (0..N).map(|column| width(column).unwrap_or(0)).collect();
@@ -109,11 +109,11 @@ fn heading(report: &mut Report, document: &RunDocument) {
     ));
     let comment = match document.status {
         Status::Complete => None,
-        Status::Running => Some("The run still goes on, or its process died."),
+        Status::Running => Some("The run is in progress, or its process died."),
         Status::Incomplete => {
-            Some("The run was interrupted: the figures cover what was done until then.")
+            Some("The run was interrupted: the figures cover the time until then.")
         }
-        Status::Failed => Some("The run could not be carried out; the warnings say why."),
+        Status::Failed => Some("The run failed; the warnings say why."),
     };
     if let Some(comment) = comment {
         report.line(&format!("  {comment}"));
@@ -131,7 +131,7 @@ fn heading(report: &mut Report, document: &RunDocument) {
     }
 }
 
-/// Where a service came from, and what that means for the figures.
+/// Where a service came from, and what this means for the figures.
 fn label(report: &mut Report, service: &ServiceInfo) {
     let ServiceInfo { name, origin, address, version } = service;
     let version = if version.is_empty() { String::new() } else { format!(" ({version})") };
@@ -142,7 +142,7 @@ fn label(report: &mut Report, service: &ServiceInfo) {
              {name}."
         )),
         ServiceOrigin::Local => {
-            report.line("  The real server, which shares this machine with the client.");
+            report.line("  The real server, sharing this machine with the client.");
         }
         ServiceOrigin::External => {}
     }
@@ -173,11 +173,11 @@ fn throughput(report: &mut Report, summary: &Summary) {
     }
     let target = summary.produced.as_ref().and_then(|produced| produced.target_rate_msg_per_s);
     if let Some(target) = target {
-        report.line(&format!("  asked for {}", rate(target)));
+        report.line(&format!("  target {}", rate(target)));
     }
 }
 
-/// Formats a figure; a dash stands for a missing one.
+/// Formats a figure; a missing one is a dash.
 fn known(figure: Option<f64>, show: fn(f64) -> String) -> String {
     figure.map_or_else(|| "-".to_owned(), show)
 }
@@ -197,8 +197,8 @@ fn latencies(report: &mut Report, summary: &Summary) {
     }
     if summary.load == LoadModel::Closed {
         remarks.push(
-            "closed loop: each message left as soon as the system let it, so there is no publish \
-             latency; end-to-end counts from sending"
+            "closed loop: each message was sent as soon as the system allowed, so there is no \
+             publish latency; end-to-end counts from sending"
                 .into(),
         );
     }
@@ -206,8 +206,8 @@ fn latencies(report: &mut Report, summary: &Summary) {
         && clock.wall > 0
     {
         remarks.push(format!(
-            "end-to-end: {} of {} samples compare the wall clocks of two hosts, whose offset is \
-             part of them",
+            "end-to-end: {} of {} samples compare the wall clocks of two hosts and include their \
+             offset",
             count(clock.wall),
             count(clock.wall.saturating_add(clock.monotonic)),
         ));
@@ -219,7 +219,7 @@ fn latencies(report: &mut Report, summary: &Summary) {
     }
 }
 
-/// How long the system's own work took.
+/// The durations of the system's own work.
 fn durations(report: &mut Report, summary: &Summary) {
     if summary.durations.is_empty() {
         return;
@@ -258,28 +258,29 @@ fn latency_row(title: &str, latency: &LatencySummary) -> [String; 8] {
     ]
 }
 
-/// What the percentiles of a distribution do not hold.
+/// Remarks on samples that percentiles exclude or only bound.
 fn unheld_samples(title: &str, latency: &LatencySummary) -> Vec<String> {
     let mut remarks = Vec::new();
     if latency.unanswered > 0 {
         remarks.push(format!(
-            "{title}: {} samples got no answer and count with the time that they waited, at least \
-             {}: figures marked >= are lower bounds",
+            "{title}: {} samples were never acknowledged and count with the time they waited, at \
+             least {}: figures marked >= are lower bounds",
             count(latency.unanswered),
             duration_ns(latency.unanswered_min_ns),
         ));
     }
     if latency.negative > 0 {
         remarks.push(format!(
-            "{title}: {} samples below zero, down to -{}, are in no percentile: the clocks \
-             disagree",
+            "{title}: {} samples below zero, down to -{}, are excluded from percentiles: the \
+             clocks disagree",
             count(latency.negative),
             duration_ns(latency.negative_min_ns.unsigned_abs()),
         ));
     }
     if latency.beyond_range > 0 {
         remarks.push(format!(
-            "{title}: {} samples beyond the range of the histogram, up to {}, are in no percentile",
+            "{title}: {} samples beyond the range of the histogram, up to {}, are excluded from \
+             percentiles",
             count(latency.beyond_range),
             duration_ns(latency.beyond_range_max_ns),
         ));
@@ -287,7 +288,7 @@ fn unheld_samples(title: &str, latency: &LatencySummary) -> Vec<String> {
     remarks
 }
 
-/// The messages that were sent and not confirmed, if any.
+/// The messages that were sent but not confirmed, if any.
 fn unacked(report: &mut Report, produced: &Produced) {
     if produced.failed > 0 {
         let reasons =
@@ -327,7 +328,7 @@ fn audit(report: &mut Report, summary: &Summary, run_id: &str) {
         (audit.corrupt, "corrupt"),
         (audit.foreign, "foreign"),
     ] {
-        // Only runs that stop early leave something unread.
+        // Only runs that stop early leave messages unread.
         if number > 0 || what != "unread" {
             let _ = write!(line, ", {} {what}", count(number));
         }
@@ -342,12 +343,12 @@ fn audit(report: &mut Report, summary: &Summary, run_id: &str) {
         report.more(&format!("{aborted} {received} although their transaction was aborted"));
     }
     if audit.against == AuditBasis::Sequences {
-        report.more("by sequence numbers alone: a loss at the end of a stream cannot be seen");
+        report.more("by sequence numbers alone: a loss at the end of a stream goes unnoticed");
     }
     losses(report, audit, run_id);
 }
 
-/// Which messages were lost.
+/// The lost messages.
 fn losses(report: &mut Report, audit: &AuditSummary, run_id: &str) {
     let missing = |producer: &ProducerAudit| producer.lost + producer.unread;
     let losing: Vec<_> = audit.producers.iter().filter(|producer| missing(producer) > 0).collect();
@@ -376,7 +377,7 @@ fn losses(report: &mut Report, audit: &AuditSummary, run_id: &str) {
     }
 }
 
-/// What the system's own counts say, where they say anything.
+/// The system-specific counts above 0.
 fn counts(report: &mut Report, summary: &Summary) {
     let counted = summary.counts.iter().filter(|(_, number)| **number > 0);
     let counted =
@@ -390,32 +391,32 @@ fn counts(report: &mut Report, summary: &Summary) {
 fn self_check(report: &mut Report, check: &SelfCheck) {
     let kept = if check.kept_schedule { "schedule kept" } else { "SCHEDULE NOT KEPT" };
     let mut line = format!(
-        "{kept}: lag p99 {} (at most {}), {} due and never sent",
+        "{kept}: lag p99 {} (limit {}), {} due but never sent",
         duration_ns(check.lag_p99_ns),
         duration_ns(SelfCheck::LAG_P99_MAX_NS),
         count(check.unsent),
     );
     if check.blocked_ns > 0 {
-        let _ = write!(line, ", {} of waiting for the system", duration_ns(check.blocked_ns));
+        let _ = write!(line, ", waited {} for the system", duration_ns(check.blocked_ns));
     }
     report.fact("self-check", &line);
 }
 
 fn resources(report: &mut Report, summary: &Summary) {
     let used = &summary.resources;
-    let mut line = format!("{} of CPU", seconds(used.cpu_s));
+    let mut line = format!("{} CPU", seconds(used.cpu_s));
     if let Some(cpu_us) = used.cpu_us_per_message {
         let (number, unit) = three_digits(cpu_us, &["us", "ms", "s"]);
-        let _ = write!(line, " ({number} {unit} a message)");
+        let _ = write!(line, " ({number} {unit} per message)");
     }
     if used.memory_max_bytes > 0 {
-        let _ = write!(line, ", {} of memory at most", bytes(used.memory_max_bytes));
+        let _ = write!(line, ", {} peak memory", bytes(used.memory_max_bytes));
     }
     report.fact("process", &line);
     let mut line = seconds(summary.elapsed_s);
     if summary.warm_up_s > 0.0 {
         let warm_up = seconds(summary.warm_up_s);
-        let _ = write!(line, "; rates and latencies leave out the first {warm_up}");
+        let _ = write!(line, "; rates and latencies exclude the first {warm_up}");
     }
     report.fact("time", &line);
 }
@@ -439,32 +440,32 @@ mod tests {
     }
 
     #[test]
-    fn a_valid_open_loop_run() {
+    fn valid_open_loop_run() {
         assert_data_eq!(report(&sample::open_loop()), file!["snapshots/open_loop.txt"]);
     }
 
     #[test]
-    fn a_valid_closed_loop_run_on_an_embedded_service() {
+    fn valid_closed_loop_run_on_embedded_service() {
         assert_data_eq!(report(&sample::closed_loop()), file!["snapshots/closed_loop.txt"]);
     }
 
     #[test]
-    fn a_run_that_lands_in_a_table() {
+    fn run_that_lands_in_a_table() {
         assert_data_eq!(report(&sample::landed()), file!["snapshots/landed.txt"]);
     }
 
     #[test]
-    fn a_run_whose_system_records_its_own_work() {
+    fn run_with_durations() {
         assert_data_eq!(report(&sample::committed()), file!["snapshots/committed.txt"]);
     }
 
     #[test]
-    fn an_invalid_run() {
+    fn invalid_run() {
         assert_data_eq!(report(&sample::invalid()), file!["snapshots/invalid.txt"]);
     }
 
     #[test]
-    fn a_run_that_only_consumed_another_hosts_messages() {
+    fn run_that_consumed_another_hosts_messages() {
         let mut document = sample::open_loop();
         document.status = Status::Incomplete;
         document.services[0].origin = ServiceOrigin::Local;
@@ -480,7 +481,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_without_figures() {
+    fn run_without_figures() {
         let mut document = sample::open_loop();
         (document.status, document.verdict, document.summary) = (Status::Failed, None, None);
         document.warnings = vec!["failed to reach kafka-1:9092 within 10 s".into()];
@@ -488,22 +489,22 @@ mod tests {
     }
 
     #[test]
-    fn a_run_whose_system_stopped_to_answer() {
+    fn run_with_an_outage() {
         assert_data_eq!(report(&sample::outage()), file!["snapshots/outage.txt"]);
     }
 
     #[test]
-    fn a_run_held_against_a_partial_record() {
+    fn run_checked_against_a_partial_record() {
         assert_data_eq!(report(&sample::partial()), file!["snapshots/partial.txt"]);
     }
 
     #[test]
-    fn a_run_that_stopped_reading_before_the_end() {
+    fn run_that_stopped_reading_early() {
         assert_data_eq!(report(&sample::unread()), file!["snapshots/unread.txt"]);
     }
 
     #[test]
-    fn a_long_list_of_losses_is_cut() {
+    fn long_lists_of_losses_are_cut() {
         let mut document = sample::invalid();
         let audit = document.summary.as_mut().and_then(|summary| summary.audit.as_mut());
         let producers = &mut audit.expect("is audited").producers;
@@ -515,7 +516,7 @@ mod tests {
     }
 
     #[test]
-    fn lost_ranges_of_a_foreign_document_never_panic() {
+    fn malformed_lost_ranges_never_panic() {
         let mut document = sample::invalid();
         let audit = document.summary.as_mut().and_then(|summary| summary.audit.as_mut());
         audit.expect("is audited").producers[0].lost_ranges = vec![(9, 3), (0, u64::MAX)];

@@ -10,12 +10,12 @@ use bench_core::results::{LatencySummary, ServiceOrigin, Status, Summary, Verdic
 pub use csv::csv;
 pub use human::human;
 
-/// A latency as reports name it.
+/// The names of a latency in reports.
 struct LatencyKind {
     title: &'static str,
-    /// How names of columns begin.
+    /// Prefix of column names.
     column: &'static str,
-    /// Whether it came later: its columns stand behind those that were there before.
+    /// Whether it was added later, so that its columns come after the original ones.
     later: bool,
     of: fn(&Summary) -> Option<&LatencySummary>,
 }

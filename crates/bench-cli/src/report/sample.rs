@@ -1,4 +1,4 @@
-//! Made-up result documents for the tests of reports.
+//! Sample result documents for the tests of reports.
 
 use std::collections::BTreeMap;
 
@@ -148,7 +148,7 @@ pub(crate) fn open_loop() -> RunDocument {
     }
 }
 
-/// A good run whose messages came by way of a stream and landed in a table.
+/// A good run whose messages went through a stream and landed in a table.
 pub(super) fn landed() -> RunDocument {
     let mut summary = summary();
     (summary.arrival_latency, summary.landing_latency) =
@@ -170,7 +170,7 @@ pub(super) fn landed() -> RunDocument {
     document
 }
 
-/// A good run whose system commits, and says how long that took.
+/// A good run whose system commits and records the durations.
 pub(super) fn committed() -> RunDocument {
     let mut summary = summary();
     let of = |count, median_us| LatencySummary { count, ..latency(median_us) };
@@ -208,7 +208,7 @@ pub(super) fn closed_loop() -> RunDocument {
     document
 }
 
-/// An open-loop run in which everything went wrong that can.
+/// An open-loop run in which everything went wrong.
 pub(super) fn invalid() -> RunDocument {
     let mut summary = summary();
     if let Some(produced) = &mut summary.produced {
@@ -246,7 +246,7 @@ pub(super) fn invalid() -> RunDocument {
     }
 }
 
-/// An open-loop run whose system stopped to answer for good.
+/// An open-loop run whose system stopped responding for good.
 pub(super) fn outage() -> RunDocument {
     let mut summary = summary();
     if let Some(produced) = &mut summary.produced {
@@ -265,11 +265,11 @@ pub(super) fn outage() -> RunDocument {
     RunDocument { verdict: Some(verdict), summary: Some(summary), ..open_loop() }
 }
 
-/// A run that read what another one had sent, as far as that is known.
+/// A run that read messages of another run whose record is incomplete.
 pub(super) fn partial() -> RunDocument {
     let mut summary = summary();
     if let Some(audit) = &mut summary.audit {
-        audit.partial = Some("the record of what the other run had acknowledged is partial".into());
+        audit.partial = Some("the other run's record of acknowledged messages is partial".into());
     }
     let verdict = summary.verdict();
     RunDocument { verdict: Some(verdict), summary: Some(summary), ..open_loop() }

@@ -1,4 +1,4 @@
-//! What was acknowledged, in memory and in the result folder (`acked.json`).
+//! The acknowledged messages of a run, in memory and in the result folder (`acked.json`).
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -14,20 +14,20 @@ use crate::message::header::SEQUENCE_MAX;
 /// Version of the `acked.json` schema.
 const SCHEMA_VERSION: u32 = 1;
 
-/// The acknowledged sequence numbers of every producer, and those of aborted transactions.
+/// Each producer's acknowledged sequence numbers, and those of its aborted transactions.
 #[derive(Default)]
 pub struct AckLedger {
     streams: BTreeMap<StreamId, SequenceSet>,
     aborted: BTreeMap<StreamId, SequenceSet>,
 }
 
-/// `acked.json`: what a run's producers had acknowledged, as ranges of sequence numbers.
+/// `acked.json`: the acknowledged messages of a run's producers, as ranges of sequence numbers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LedgerFile {
     /// Version of this schema.
     pub schema_version: u32,
-    /// Whether this is all that was acknowledged: written when nothing could be added. Absent in
-    /// files of earlier versions, which do not say.
+    /// Whether the record is complete: written after the last acknowledgement. Absent in files of
+    /// earlier versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub is_whole: Option<bool>,
     /// One entry per producer.
@@ -37,30 +37,30 @@ pub struct LedgerFile {
 /// One producer's acknowledged messages.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LedgerProducer {
-    /// The run, ten hexadecimal digits.
+    /// The run id, ten hexadecimal digits.
     pub run_id: String,
     /// Producer id.
     pub producer: u16,
-    /// Ranges of sequence numbers, first to last.
+    /// Ranges of acknowledged sequence numbers, first to last.
     pub acked: Vec<(u64, u64)>,
-    /// The same of messages whose transaction was aborted.
+    /// Ranges of messages whose transaction was aborted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub aborted: Vec<(u64, u64)>,
 }
 
-/// Why an `acked.json` cannot be used.
+/// Why an `acked.json` is unusable.
 #[derive(Debug, thiserror::Error)]
 pub enum LedgerError {
     /// The file cannot be read.
-    #[error("failed to read {path}; name the folder of a run that produced messages")]
+    #[error("failed to read {path}; use the result folder of a run that produced messages")]
     Read {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: std::io::Error,
     },
-    /// The file is not what it should be.
-    #[error("{path} is no list of acknowledged messages: {problem}")]
+    /// The file is malformed.
+    #[error("{path} is not a list of acknowledged messages: {problem}")]
     Invalid {
         /// The file.
         path: PathBuf,
@@ -79,7 +79,7 @@ impl AckLedger {
     /// Name of the file in a result folder.
     pub const FILE_NAME: &'static str = "acked.json";
 
-    /// Adds what a producer had acknowledged and empties `delta` for it to be used again.
+    /// Adds a producer's newly acknowledged messages and empties `delta` for reuse.
     pub fn absorb(&mut self, id: StreamId, delta: &mut SequenceDelta) {
         self.streams.entry(id).or_default().absorb(delta);
         delta.clear();
@@ -90,8 +90,7 @@ impl AckLedger {
         self.streams.entry(id).or_default().insert_range(first, last);
     }
 
-    /// Adds what a producer had in transactions that were aborted and empties `delta` for it to be
-    /// used again.
+    /// Adds a producer's messages of aborted transactions and empties `delta` for reuse.
     pub fn absorb_aborted(&mut self, id: StreamId, delta: &mut SequenceDelta) {
         if !delta.is_empty() {
             self.streams.entry(id).or_default();
@@ -100,26 +99,26 @@ impl AckLedger {
         }
     }
 
-    /// What one producer had acknowledged.
+    /// The acknowledged messages of one producer.
     #[must_use]
     pub fn acked(&self, id: StreamId) -> &SequenceSet {
         static NOTHING: SequenceSet = SequenceSet::new();
         self.streams.get(&id).unwrap_or(&NOTHING)
     }
 
-    /// What one producer had in transactions that were aborted.
+    /// One producer's messages of aborted transactions.
     #[must_use]
     pub fn aborted(&self, id: StreamId) -> &SequenceSet {
         static NOTHING: SequenceSet = SequenceSet::new();
         self.aborted.get(&id).unwrap_or(&NOTHING)
     }
 
-    /// All producers and what they had acknowledged.
+    /// All producers with their acknowledged messages.
     pub fn streams(&self) -> impl Iterator<Item = (StreamId, &SequenceSet)> {
         self.streams.iter().map(|(id, acked)| (*id, acked))
     }
 
-    /// Acknowledged messages of all producers.
+    /// Number of acknowledged messages, all producers together.
     #[must_use]
     pub fn len(&self) -> u64 {
         self.streams.values().map(SequenceSet::len).sum()
@@ -131,7 +130,7 @@ impl AckLedger {
         self.len() == 0
     }
 
-    /// The document for the result folder; `is_whole` when nothing can be added.
+    /// The document for the result folder; `is_whole` says that nothing more can be acknowledged.
     #[must_use]
     pub fn to_file(&self, is_whole: bool) -> LedgerFile {
         let producers = self.streams().map(|(id, acked)| LedgerProducer {
@@ -147,13 +146,13 @@ impl AckLedger {
         }
     }
 
-    /// Reads what the run in `folder` had acknowledged, as far as it is recorded.
+    /// Reads the acknowledged messages of the run in `folder`, as far as recorded.
     pub fn read(folder: &Path) -> Result<Self, LedgerError> {
         Self::read_record(folder).map(|(ledger, _)| ledger)
     }
 
-    /// Reads what the run in `folder` had acknowledged, and whether that is all of it, if the record
-    /// says so.
+    /// Reads the acknowledged messages of the run in `folder`, and whether the record says that it
+    /// is complete.
     pub fn read_record(folder: &Path) -> Result<(Self, Option<bool>), LedgerError> {
         let path = folder.join(Self::FILE_NAME);
         let text = crate::system::read_file(&path)
@@ -167,14 +166,14 @@ impl AckLedger {
     fn from_file(file: &LedgerFile) -> Result<Self, String> {
         if file.schema_version != SCHEMA_VERSION {
             return Err(format!(
-                "schema version {} is not {SCHEMA_VERSION}, the one this version reads",
+                "it has schema version {}, and this version reads {SCHEMA_VERSION}",
                 file.schema_version
             ));
         }
         let mut ledger = Self::default();
         for producer in &file.producers {
             let run: RunId = producer.run_id.parse().map_err(|_| {
-                format!("`{}` is no run id of ten hexadecimal digits", producer.run_id)
+                format!("invalid run id `{}`: expected 10 hex digits", producer.run_id)
             })?;
             let id = StreamId { run, producer: producer.producer };
             insert_ranges(ledger.streams.entry(id).or_default(), &producer.acked)?;
@@ -189,7 +188,7 @@ impl AckLedger {
 fn insert_ranges(set: &mut SequenceSet, ranges: &[(u64, u64)]) -> Result<(), String> {
     for &(first, last) in ranges {
         if first > last || last > SEQUENCE_MAX {
-            return Err(format!("{first}..={last} is no range of sequence numbers"));
+            return Err(format!("{first}..={last} is not a range of sequence numbers"));
         }
         set.insert_range(first, last);
     }
@@ -201,7 +200,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_ledger_survives_the_result_folder() {
+    fn ledgers_survive_the_result_folder() {
         let folder = tempfile::tempdir().expect("temporary folder");
         let id = |producer| StreamId { run: RunId::from_bits(0xAB), producer };
         let mut ledger = AckLedger::default();
@@ -221,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn files_that_make_no_sense_are_refused_with_the_reason() {
+    fn invalid_files_are_refused_with_the_reason() {
         let folder = tempfile::tempdir().expect("temporary folder");
         let missing = AckLedger::read(folder.path()).err().expect("no file");
         assert!(missing.to_string().contains("acked.json"), "{missing}");

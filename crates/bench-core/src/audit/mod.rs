@@ -1,9 +1,9 @@
-//! The audit: what was acknowledged against what was received.
+//! The audit: acknowledged messages compared with received ones.
 //!
-//! Each consumer keeps a [`ReceiveAudit`] and hands over what it saw, an interval at a time, as a
-//! [`ReceiveDelta`]; an [`Audit`] merges those of all consumers. Each producer does the same with
-//! its acknowledgements, merged in an [`AckLedger`] that is also kept in the result folder, so that
-//! a consumer that runs later or elsewhere can be checked against it.
+//! Each consumer keeps a [`ReceiveAudit`] and hands over what it saw as one [`ReceiveDelta`] per
+//! interval; an [`Audit`] merges those of all consumers. Each producer does the same with its
+//! acknowledgements, merged into an [`AckLedger`] that is also kept in the result folder, so that a
+//! consumer running later or elsewhere can be checked against it.
 //!
 //! Order is judged where messaging systems promise it: within one producer's messages of one
 //! partition (shard, key), as one consumer received them.
@@ -20,11 +20,11 @@ use crate::message::RunId;
 use crate::message::header::Header;
 use crate::results::{AuditBasis, AuditSummary, Guarantee, ProducerAudit};
 
-/// How many ranges of lost sequence numbers a summary names for each producer.
+/// How many ranges of lost sequence numbers a summary lists per producer.
 const LOST_RANGES_MAX: usize = 10;
 
-/// How many streams of one topic are told apart; messages of further ones count as foreign. A
-/// bound, since run and producer ids come from outside.
+/// How many streams of one topic are distinguished; messages of further ones count as foreign.
+/// Bounded because run and producer ids come from outside.
 const STREAMS_MAX: usize = 1 << 16;
 
 /// The messages of one producer of one run.
@@ -36,7 +36,7 @@ pub struct StreamId {
     pub producer: u16,
 }
 
-/// Whose messages are ours.
+/// Which runs' messages are expected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Expected {
     /// Those of one run; others are foreign.
@@ -45,7 +45,7 @@ pub enum Expected {
     Any,
 }
 
-/// What became of a message that was received.
+/// How a received message was classified.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Receipt {
     /// The first of its sequence number, as far as this consumer can tell.
@@ -56,12 +56,12 @@ pub enum Receipt {
     Foreign,
 }
 
-/// One consumer's side of the audit: called once a message, on the hot path.
+/// One consumer's side of the audit: called once per message, on the hot path.
 pub struct ReceiveAudit {
     expected: Expected,
     unordered: bool,
     streams: Vec<Stream>,
-    /// Where the last message belonged: the next one most likely does too.
+    /// The stream of the last message: most likely also that of the next.
     current: usize,
     corrupt: u64,
     foreign: u64,
@@ -70,29 +70,29 @@ pub struct ReceiveAudit {
 struct Stream {
     id: StreamId,
     seen: SequenceDelta,
-    /// Numbers that came after a higher one of their partition: reordered, or repeats of what an
-    /// earlier delta holds. The merge tells which.
+    /// Numbers received after a higher one of their partition: either reordered, or repeats of
+    /// numbers in an earlier delta. The merge decides which.
     late: SequenceDelta,
     duplicated: u64,
-    /// By partition, one more than the highest sequence number.
+    /// Per partition, one more than the highest sequence number.
     next_by_partition: Vec<u64>,
 }
 
 impl ReceiveAudit {
-    /// An audit of the messages of `expected`.
+    /// An audit of the `expected` messages.
     #[must_use]
     pub fn new(expected: Expected) -> Self {
         Self { expected, unordered: false, streams: Vec::new(), current: 0, corrupt: 0, foreign: 0 }
     }
 
-    /// The same for a system that promises no order, when `unordered`: nothing is reordered then.
+    /// Disables the check of order if `unordered`, for a system that promises none.
     #[must_use]
     pub fn without_order(mut self, unordered: bool) -> Self {
         self.unordered = unordered;
         self
     }
 
-    /// Notes a message that could be decoded.
+    /// Records a decoded message.
     #[inline]
     pub fn received(&mut self, header: &Header, partition: u32) -> Receipt {
         if let Expected::Run(run) = self.expected
@@ -112,7 +112,7 @@ impl ReceiveAudit {
         self.streams[self.current].received(header.sequence, partition)
     }
 
-    /// Notes a message that could not be decoded.
+    /// Records a message that could not be decoded.
     pub fn corrupt(&mut self) {
         self.corrupt += 1;
     }
@@ -137,7 +137,7 @@ impl ReceiveAudit {
         true
     }
 
-    /// Moves what was seen since the last call into `delta`, which must be empty.
+    /// Moves everything seen since the last call into `delta`, which must be empty.
     pub fn hand_over(&mut self, delta: &mut ReceiveDelta) {
         delta.corrupt = std::mem::take(&mut self.corrupt);
         delta.foreign = std::mem::take(&mut self.foreign);
@@ -176,7 +176,7 @@ impl Stream {
     }
 }
 
-/// What one consumer saw since it last reported.
+/// What one consumer saw since its last report.
 #[derive(Default)]
 pub struct ReceiveDelta {
     streams: Vec<StreamDelta>,
@@ -192,7 +192,7 @@ struct StreamDelta {
     duplicated: u64,
 }
 
-/// What all consumers saw.
+/// What all consumers saw, merged.
 #[derive(Default)]
 pub struct Audit {
     streams: BTreeMap<StreamId, StreamAudit>,
@@ -208,7 +208,7 @@ struct StreamAudit {
 }
 
 impl Audit {
-    /// Adds what a consumer saw and empties `delta` for it to be used again.
+    /// Adds what a consumer saw and empties `delta` for reuse.
     pub fn absorb(&mut self, delta: &mut ReceiveDelta) {
         self.corrupt += std::mem::take(&mut delta.corrupt);
         self.foreign += std::mem::take(&mut delta.foreign);
@@ -222,7 +222,7 @@ impl Audit {
         }
     }
 
-    /// How many acknowledged messages have not been received.
+    /// Number of acknowledged messages not yet received.
     #[must_use]
     pub fn missing(&self, acked: &AckLedger) -> u64 {
         let streams = acked.streams();
@@ -241,8 +241,8 @@ impl Audit {
         self.received(stream).contains(sequence)
     }
 
-    /// The verdict, against what was acknowledged or, without `acked`, against the sequence numbers
-    /// alone.
+    /// The audit's figures, compared with the acknowledged messages or, without `acked`, with the
+    /// sequence numbers alone.
     #[must_use]
     pub fn summary(&self, acked: Option<&AckLedger>) -> AuditSummary {
         let mut ids: Vec<StreamId> = self.streams.keys().copied().collect();
@@ -282,7 +282,8 @@ impl Audit {
         let (acked, expected, unacked_received, aborted_received) = if let Some(ledger) = ledger {
             let acked = ledger.acked(id);
             let aborted_received = ledger.aborted(id).count_within(received);
-            // What a hostile file calls both acknowledged and aborted counts as aborted alone.
+            // A hostile file may list a number as both acknowledged and aborted: it counts as
+            // aborted.
             let unacked = received.count_without(acked).saturating_sub(aborted_received);
             (acked.len(), acked, unacked, aborted_received)
         } else {
@@ -336,8 +337,8 @@ mod tests {
         ledger
     }
 
-    /// Feeds `(producer, sequence, partition)` to one consumer, reporting after each message when
-    /// `often`, and merges.
+    /// Feeds `(producer, sequence, partition)` to one consumer, which reports after each message if
+    /// `often`, and merges its reports.
     fn audit_of(messages: &[(u16, u64, u32)], often: bool) -> Audit {
         let mut consumer = ReceiveAudit::new(Expected::Run(RunId::from_bits(RUN)));
         let (mut audit, mut delta) = (Audit::default(), ReceiveDelta::default());
@@ -354,7 +355,7 @@ mod tests {
     }
 
     #[test]
-    fn loss_repeats_and_order_are_told_apart_however_often_a_consumer_reports() {
+    fn figures_do_not_depend_on_report_frequency() {
         // 0 1 3 2 4 4 1 6 on one partition: 5 lost, 2 reordered, 4 and 1 twice.
         let messages = [0, 1, 3, 2, 4, 4, 1, 6].map(|sequence| (0, sequence, 0));
         for often in [false, true] {
@@ -374,7 +375,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_promise_of_order_nothing_is_reordered() {
+    fn unordered_systems_reorder_nothing() {
         let mut consumer = ReceiveAudit::new(Expected::Any).without_order(true);
         for sequence in [3, 0, 2, 1, 2] {
             consumer.received(&header(RUN, 0, sequence), 0);
@@ -387,7 +388,7 @@ mod tests {
     }
 
     #[test]
-    fn consumers_are_merged_and_what_two_received_is_a_repeat() {
+    fn messages_received_by_two_consumers_are_duplicates() {
         let mut audit = Audit::default();
         for sequences in [[0, 2, 4], [1, 3, 4]] {
             let mut consumer = ReceiveAudit::new(Expected::Any);
@@ -404,7 +405,7 @@ mod tests {
     }
 
     #[test]
-    fn messages_of_other_runs_are_foreign_and_unknown_bytes_corrupt() {
+    fn foreign_and_corrupt_messages_are_counted_separately() {
         let mut consumer = ReceiveAudit::new(Expected::Run(RunId::from_bits(RUN)));
         assert_eq!(consumer.received(&header(RUN + 1, 0, 0), 0), Receipt::Foreign);
         consumer.corrupt();
@@ -416,13 +417,13 @@ mod tests {
     }
 
     #[test]
-    fn what_arrives_without_an_acknowledgement_is_counted_apart() {
+    fn unacknowledged_arrivals_are_counted_separately() {
         let summary = audit_of(&[(0, 0, 0), (0, 1, 0)], false).summary(Some(&ledger(0, &[(0, 0)])));
         assert_eq!((summary.unacked_received, summary.lost), (1, 0));
     }
 
     #[test]
-    fn what_arrives_of_an_aborted_transaction_is_counted_apart_from_what_merely_was_not_acked() {
+    fn aborted_arrivals_are_distinct_from_unacknowledged_ones() {
         let mut acked = ledger(0, &[(0, 1)]);
         let mut aborted = SequenceDelta::default();
         for sequence in [2, 3, 4] {
@@ -438,7 +439,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_ledger_gaps_between_the_lowest_and_the_highest_number_are_lost() {
+    fn without_a_ledger_gaps_are_lost() {
         let summary = audit_of(&[(0, 1, 0), (0, 4, 0)], false).summary(None);
         assert_eq!(summary.against, AuditBasis::Sequences);
         assert_eq!(summary.lost, 2);

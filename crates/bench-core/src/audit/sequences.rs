@@ -1,12 +1,12 @@
 //! Sets of sequence numbers: exact, and small for streams that arrive more or less in order.
 //!
-//! Sequence numbers are kept as bits in chunks of [`CHUNK_LEN`]. A chunk whose bits are all set
-//! becomes one entry in a list of ranges, so that an in-order stream of any length takes a few
-//! kilobytes; a stream with losses takes at most one bit a message.
+//! Sequence numbers are bits in chunks of [`CHUNK_LEN`]. A chunk with all bits set becomes one
+//! entry in a list of ranges, so an in-order stream of any length takes a few kilobytes; a stream
+//! with losses takes at most one bit per message.
 
 use std::collections::BTreeMap;
 
-/// Sequence numbers a chunk.
+/// Sequence numbers per chunk.
 pub const CHUNK_LEN: u64 = 1 << CHUNK_BITS;
 
 const CHUNK_BITS: u32 = 15;
@@ -19,7 +19,7 @@ impl Bitmap {
     const EMPTY: Self = Self([0; WORDS]);
     const FULL: Self = Self([u64::MAX; WORDS]);
 
-    /// Sets the bit of `sequence`; tells whether it was clear.
+    /// Sets the bit of `sequence`; returns whether it was clear.
     #[inline]
     fn set(&mut self, sequence: u64) -> bool {
         let bit = (sequence & (CHUNK_LEN - 1)) as usize;
@@ -40,13 +40,13 @@ impl Bitmap {
         self.0.iter().map(|word| u64::from(word.count_ones())).sum()
     }
 
-    /// How many bits are set here and not in `other`.
+    /// Number of bits set here and not in `other`.
     fn count_without(&self, other: &Self) -> u64 {
         let words = self.0.iter().zip(&other.0);
         words.map(|(a, b)| u64::from((a & !b).count_ones())).sum()
     }
 
-    /// The bits that are set here and not in `other`.
+    /// The bits set here and not in `other`.
     fn without(&self, other: &Self) -> Self {
         let mut difference = self.clone();
         for (a, b) in difference.0.iter_mut().zip(&other.0) {
@@ -68,18 +68,18 @@ impl Bitmap {
     }
 }
 
-/// What a worker has seen since it last reported: filled on the hot path, a few nanoseconds a
+/// What a worker has seen since its last report: filled on the hot path, in a few nanoseconds per
 /// sequence number, and emptied into a [`SequenceSet`].
 #[derive(Default)]
 pub struct SequenceDelta {
     chunks: Vec<(u64, Box<Bitmap>)>,
     current: usize,
-    /// Cleared bitmaps to use again, so that a steady stream allocates nothing.
+    /// Cleared bitmaps for reuse, so that a steady stream allocates nothing.
     spare: Vec<Box<Bitmap>>,
 }
 
 impl SequenceDelta {
-    /// Adds a sequence number; tells whether it was new to this delta.
+    /// Adds a sequence number; returns whether it was new to this delta.
     #[inline]
     pub fn insert(&mut self, sequence: u64) -> bool {
         let index = sequence >> CHUNK_BITS;
@@ -91,7 +91,7 @@ impl SequenceDelta {
 
     #[cold]
     fn insert_elsewhere(&mut self, index: u64, sequence: u64) -> bool {
-        // Newer chunks stand at the end and are the likelier ones.
+        // Newer chunks are at the end, and more likely.
         let known = self.chunks.iter().rposition(|(other, _)| *other == index);
         self.current = known.unwrap_or_else(|| {
             let bitmap = self.spare.pop().unwrap_or_else(|| Box::new(Bitmap::EMPTY));
@@ -101,13 +101,13 @@ impl SequenceDelta {
         self.chunks[self.current].1.set(sequence)
     }
 
-    /// Whether nothing was inserted.
+    /// Whether the delta holds no sequence number.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.chunks.is_empty()
     }
 
-    /// Forgets everything and keeps the memory.
+    /// Removes all numbers and keeps the memory.
     pub fn clear(&mut self) {
         for (_, mut bitmap) in self.chunks.drain(..) {
             *bitmap = Bitmap::EMPTY;
@@ -120,9 +120,9 @@ impl SequenceDelta {
 /// An exact set of sequence numbers.
 #[derive(Clone, Default)]
 pub struct SequenceSet {
-    /// Chunks that are complete: first to last chunk of each run of them.
+    /// Complete chunks: first to last of each contiguous run.
     full: BTreeMap<u64, u64>,
-    /// The other chunks, with their number of set bits.
+    /// Incomplete chunks, with their number of set bits.
     partial: BTreeMap<u64, (u64, Box<Bitmap>)>,
     len: u64,
 }
@@ -134,13 +134,13 @@ impl SequenceSet {
         Self { full: BTreeMap::new(), partial: BTreeMap::new(), len: 0 }
     }
 
-    /// How many sequence numbers the set holds.
+    /// Number of sequence numbers in the set.
     #[must_use]
     pub fn len(&self) -> u64 {
         self.len
     }
 
-    /// Whether the set holds none.
+    /// Whether the set is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len == 0
@@ -172,12 +172,12 @@ impl SequenceSet {
         full.into_iter().chain(partial).min()
     }
 
-    /// Adds everything in `delta`; tells how many of its numbers the set held already.
+    /// Adds everything in `delta`; returns how many of its numbers were already in the set.
     pub fn absorb(&mut self, delta: &SequenceDelta) -> u64 {
         delta.chunks.iter().map(|(index, bitmap)| self.absorb_chunk(*index, bitmap)).sum()
     }
 
-    /// How many numbers of `delta` the set does not hold.
+    /// Number of sequence numbers in `delta` that are not in the set.
     #[must_use]
     pub fn count_new(&self, delta: &SequenceDelta) -> u64 {
         let chunks = delta.chunks.iter();
@@ -192,7 +192,7 @@ impl SequenceSet {
             let chunk_last = index * CHUNK_LEN + (CHUNK_LEN - 1);
             let until = last.min(chunk_last);
             if at == index * CHUNK_LEN && until == chunk_last {
-                // Whole chunks at once: a file may claim a range of any length.
+                // Whole chunks at once: a range from a file may have any length.
                 let end = (last + 1) >> CHUNK_BITS;
                 for whole in self.partial_between(index, end - 1) {
                     self.absorb_chunk(whole, &Bitmap::FULL);
@@ -210,7 +210,7 @@ impl SequenceSet {
         }
     }
 
-    /// How many numbers are here and not in `other`.
+    /// Number of sequence numbers here and not in `other`.
     #[must_use]
     pub fn count_without(&self, other: &Self) -> u64 {
         let mut missing = 0;
@@ -223,13 +223,13 @@ impl SequenceSet {
         missing
     }
 
-    /// How many numbers are here and in `other`.
+    /// Number of sequence numbers both here and in `other`.
     #[must_use]
     pub fn count_within(&self, other: &Self) -> u64 {
         self.len - self.count_without(other)
     }
 
-    /// The first `most` ranges of numbers that are here and not in `other`, first to last.
+    /// The first `most` ranges of numbers here and not in `other`, first to last.
     #[must_use]
     pub fn ranges_without(&self, other: &Self, most: usize) -> Vec<(u64, u64)> {
         let mut ranges = Vec::new();
@@ -275,8 +275,8 @@ impl SequenceSet {
         }
     }
 
-    /// What the chunks `first..=last` hold, in order: runs of complete chunks, and single others with
-    /// their bits. Never more than is in memory, whatever the length of the runs.
+    /// The contents of the chunks `first..=last`, in order: runs of complete chunks, and incomplete
+    /// ones with their bits. Bounded by what is in memory, however long the runs.
     fn segments(&self, first: u64, last: u64) -> Vec<(u64, u64, Option<&Bitmap>)> {
         let runs = self.full.range(..=last).rev().take_while(|(_, l)| **l >= first);
         let full = runs.map(|(&f, &l)| (f.max(first), l.min(last), None));
@@ -287,8 +287,7 @@ impl SequenceSet {
         segments
     }
 
-    /// Appends the ranges of the chunks `first..=last` that are not here, until there are more than
-    /// `most` ranges.
+    /// Appends the ranges missing from the chunks `first..=last`, stopping above `most` ranges.
     fn push_absent(&self, ranges: &mut Vec<(u64, u64)>, first: u64, last: u64, most: usize) {
         let mut at = first;
         for (held_first, held_last, bitmap) in self.segments(first, last) {
@@ -312,7 +311,7 @@ impl SequenceSet {
         self.partial.range(first..=last).map(|(&index, _)| index).collect()
     }
 
-    /// How many numbers of the chunks `first..=last` are not here.
+    /// Number of sequence numbers missing from the chunks `first..=last`.
     fn count_absent(&self, first: u64, last: u64) -> u64 {
         let chunks = last - first + 1;
         let full: u64 = self
@@ -326,7 +325,7 @@ impl SequenceSet {
         (chunks - full) * CHUNK_LEN - partial
     }
 
-    /// Adds a chunk; tells how many of its bits were set already.
+    /// Adds a chunk; returns how many of its bits were already set.
     fn absorb_chunk(&mut self, index: u64, bitmap: &Bitmap) -> u64 {
         if self.is_full(index) {
             return bitmap.count();
@@ -344,13 +343,13 @@ impl SequenceSet {
         bitmap.count() - new
     }
 
-    /// Fills the chunks `first..=last`, none of which is partial, that are not full yet.
+    /// Fills the chunks `first..=last`, none of which may be partial.
     fn fill_between(&mut self, first: u64, last: u64) {
         self.len += self.count_absent(first, last);
         self.mark_full(first, last);
     }
 
-    /// Enters `first..=last` as full and joins it with what it touches.
+    /// Marks `first..=last` as full and joins it with adjacent runs.
     fn mark_full(&mut self, mut first: u64, mut last: u64) {
         let reach = last.saturating_add(1);
         while let Some((&f, &l)) = self.full.range(..=reach).next_back() {
@@ -372,7 +371,7 @@ fn extend_ranges(ranges: &mut Vec<(u64, u64)>, index: u64, bitmap: &Bitmap) {
     }
 }
 
-/// Appends a range, or extends the last one when it continues it.
+/// Appends a range, or extends the last one if it continues it.
 fn push_range(ranges: &mut Vec<(u64, u64)>, first: u64, last: u64) {
     match ranges.last_mut() {
         Some((_, end)) if *end + 1 == first => *end = last,
@@ -397,7 +396,7 @@ mod tests {
     }
 
     #[test]
-    fn an_in_order_stream_takes_constant_memory() {
+    fn in_order_streams_take_constant_memory() {
         let mut set = SequenceSet::default();
         let mut delta = SequenceDelta::default();
         for sequence in 0..10_000_000_u64 {
@@ -411,11 +410,11 @@ mod tests {
         set.absorb(&delta);
         assert_eq!(set.len(), 10_000_000);
         assert_eq!(set.ranges(), [(0, 9_999_999)]);
-        assert!(delta.spare.len() + delta.chunks.len() <= 5, "chunks are used again");
+        assert!(delta.spare.len() + delta.chunks.len() <= 5, "chunks are reused");
     }
 
     #[test]
-    fn repeats_are_counted_within_a_delta_and_across_deltas() {
+    fn repeats_are_counted_within_and_across_deltas() {
         let mut first = delta([1, 2, 3]);
         assert!(!first.insert(2));
         let mut set = SequenceSet::default();
@@ -426,7 +425,7 @@ mod tests {
     }
 
     #[test]
-    fn a_range_of_any_length_is_entered_at_once() {
+    fn ranges_of_any_length_are_inserted_at_once() {
         let mut set = SequenceSet::default();
         set.absorb(&delta([CHUNK_LEN + 7]));
         set.insert_range(5, (1 << 62) + 5);

@@ -1,12 +1,12 @@
-//! Merges what the workers report: into intervals as they end, and into the totals of the run.
+//! Merges the workers' reports into intervals as they end, and into the totals of the run.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::mpsc::{Receiver, Sender, channel};
 
 use super::latencies::Latencies;
 use super::report::{
-    ConsumerEnd, ConsumerSample, Content, Outbox, ProducerEnd, ProducerSample, Report, Sample as _,
-    Span, Timeline, Unanswered, Volume, outbox,
+    ConsumerEnd, ConsumerSample, Content, Outbox, ProducerEnd, ProducerSample, Sample as _, Span,
+    Timeline, Unanswered, Volume, WorkerReport, outbox,
 };
 use crate::audit::{AckLedger, Audit, StreamId};
 use crate::clock::InstantNs;
@@ -16,13 +16,14 @@ use crate::message::RunId;
 use crate::results::EarlyStop;
 use crate::transport::Failure;
 
-/// Takes the intervals of a run as they end. Recording never fails a run, so nothing is returned.
+/// Receives the intervals of a run as they end. Recording never fails a run, so the methods return
+/// nothing.
 pub trait IntervalSink {
-    /// An interval that all workers have reported, in order, none left out.
+    /// Takes an interval that all workers have reported. Called in order, without gaps.
     fn interval(&mut self, interval: &Interval);
 
-    /// What has been acknowledged up to now; `is_whole` once nothing can be added, at the end of the
-    /// run.
+    /// Takes the messages acknowledged so far; `is_whole` at the end of the run, when nothing more
+    /// can be acknowledged.
     fn acked(&mut self, ledger: &AckLedger, is_whole: bool);
 }
 
@@ -36,7 +37,7 @@ impl<S: IntervalSink> IntervalSink for &mut S {
     }
 }
 
-/// What happened in one interval, all workers together.
+/// What happened in one interval, summed over workers.
 #[derive(Clone, Default)]
 pub struct Interval {
     /// Position, from 0.
@@ -53,15 +54,14 @@ pub struct Interval {
     pub failed: u64,
     /// Messages received.
     pub received: Volume,
-    /// Latencies of the messages that were confirmed or received in it; of messages due in the
-    /// warm-up there are none.
+    /// Latencies of the messages confirmed or received in it, except those due in the warm-up.
     pub latencies: Latencies,
-    /// What ended in it of the system's own work, by name.
+    /// Durations of the system's own work that ended in it, by name.
     pub durations: DurationHistograms,
 }
 
 impl Interval {
-    /// Forgets everything and keeps the memory of the distributions.
+    /// Clears everything and keeps the memory of the distributions.
     fn clear(&mut self) {
         (self.sent, self.failed) = (0, 0);
         (self.acked, self.received) = (Volume::default(), Volume::default());
@@ -70,7 +70,7 @@ impl Interval {
     }
 }
 
-/// What happened in a run, or up to now.
+/// What happened in a run so far.
 #[derive(Default)]
 pub struct Totals {
     /// Messages handed to the client library.
@@ -83,50 +83,50 @@ pub struct Totals {
     pub failures: BTreeMap<Failure, u64>,
     /// What the failures mean.
     pub explanations: BTreeMap<Failure, String>,
-    /// Of the failures, those of messages that were given up without an answer.
+    /// Of the failures, messages that were given up unacknowledged.
     pub timed_out: u64,
-    /// What connections have to say of the figures.
+    /// The connections' remarks on the figures.
     pub remarks: BTreeSet<String>,
-    /// Messages without an answer.
+    /// Messages that are still unacknowledged.
     pub unresolved: u64,
     /// Why there are some, if the connections know.
     pub outage: Option<String>,
     /// Messages that were due and never sent.
     pub unsent: u64,
-    /// Of these, those that messages without an answer left no room for.
+    /// Of these, those for which unacknowledged messages left no room.
     pub held_up: u64,
-    /// Until when messages were asked for: the end of the schedule, or of sending where that was
-    /// earlier; 0 before a producer has ended.
+    /// End of the requested time: the end of the schedule, or of sending if that was earlier; 0
+    /// before a producer has ended.
     pub asked_until_ns: InstantNs,
-    /// Time that producers could not send for want of room, nanoseconds.
+    /// Time in which producers were blocked for lack of room, nanoseconds.
     pub blocked_ns: u64,
-    /// When the last confirmation came; 0 without one.
+    /// Instant of the last confirmation; 0 without one.
     pub last_acked_ns: InstantNs,
     /// Messages received.
     pub received: Volume,
     /// Of these, due after the warm-up.
     pub measured_received: Volume,
-    /// Of all messages received, those whose row was written first.
+    /// Of all messages received, those whose row was written.
     pub landed: u64,
-    /// From when the receipt of the first message that counts began (when it was waited for, or where
-    /// messages land, when what wrote its row had got it) to when the last one came, or landed.
-    /// `None` without one.
+    /// From the start of receiving the first message that counts (when the consumer began to wait
+    /// for it or, where messages land, when the writer of its row got it) until the last one arrived
+    /// or landed. `None` without messages.
     pub receiving: Option<Span>,
-    /// Whether a consumer ended before it had read everything there was.
+    /// Whether a consumer ended before it had read everything.
     pub is_behind: bool,
-    /// Why the consumers stopped, where it was not for having read everything.
+    /// Why the consumers stopped, if it was before they had read everything.
     pub early_stop: Option<EarlyStop>,
-    /// End-to-end samples of this host's clock.
+    /// End-to-end samples measured by this host's clock.
     pub monotonic: u64,
-    /// End-to-end samples by the wall clocks of two hosts.
+    /// End-to-end samples measured by the wall clocks of two hosts.
     pub wall: u64,
     /// Latencies of the whole run.
     pub latencies: Latencies,
     /// Durations of the system's own work in the whole run, by name.
     pub durations: DurationHistograms,
-    /// What was acknowledged.
+    /// Messages acknowledged.
     pub ledger: AckLedger,
-    /// What was received.
+    /// Messages received.
     pub audit: Audit,
 }
 
@@ -136,22 +136,22 @@ pub struct Collector<S> {
     timeline: Timeline,
     raw: bool,
     sink: S,
-    reports: Receiver<Report>,
+    reports: Receiver<WorkerReport>,
     producers: Vec<WorkerState<ProducerSample>>,
     consumers: Vec<WorkerState<ConsumerSample>>,
-    /// Intervals that some worker has not reported yet.
+    /// Intervals not yet reported by all workers.
     open: BTreeMap<u64, Interval>,
     /// The next interval to be passed on.
     next: u64,
-    /// An interval to use again.
+    /// An interval for reuse.
     spare: Option<Interval>,
     durations: Durations,
-    /// From when on durations have not been taken yet: within one interval, and on one side of the
-    /// end of the warm-up.
+    /// Start of the time whose durations have not been taken: within one interval, and on one side
+    /// of the end of the warm-up.
     durations_from_ns: InstantNs,
-    /// Messages that were sent and got no answer, by producer.
+    /// Messages that were sent but never acknowledged, by producer.
     unanswered: Vec<(StreamId, Vec<Unanswered>)>,
-    /// How long those waited that were never sent.
+    /// Waits of messages that were never sent.
     unsent_waits: LatencyHistogram,
     /// When the last consumer ended.
     consumers_ended_ns: InstantNs,
@@ -172,7 +172,7 @@ pub struct Outboxes {
 }
 
 impl<S: IntervalSink> Collector<S> {
-    /// A collector for so many workers of `run`.
+    /// A collector for this many workers of `run`.
     pub fn new(
         run: RunId,
         timeline: Timeline,
@@ -213,22 +213,22 @@ impl<S: IntervalSink> Collector<S> {
         (collector, outboxes)
     }
 
-    /// Tells that messages have no header, so that only their number shows whether all have come.
+    /// Sets whether messages have no header, so that only their number shows whether all arrived.
     #[must_use]
     pub fn with_raw_messages(mut self, raw: bool) -> Self {
         self.raw = raw;
         self
     }
 
-    /// Has what is recorded in `durations` become part of the intervals.
+    /// Includes the samples recorded in `durations` in the intervals.
     #[must_use]
     pub fn with_durations(mut self, durations: Durations) -> Self {
         self.durations = durations;
         self
     }
 
-    /// Tells the time. Durations belong to the interval in which they are recorded as far as this
-    /// is called soon after its end: what was recorded since the last call counts as of then.
+    /// Advances the collector's clock. Call it soon after each interval ends, or durations land in
+    /// the next one.
     pub fn tick(&mut self, now_ns: InstantNs) {
         let Timeline { warm_up_end_ns, .. } = self.timeline;
         let interval = self.timeline.interval_of(self.durations_from_ns);
@@ -246,7 +246,7 @@ impl<S: IntervalSink> Collector<S> {
             if is_measured { interval_ns.max(warm_up_end_ns) } else { interval_ns };
     }
 
-    /// Takes in what has been reported, waiting up to `wait` for the first report.
+    /// Processes pending reports, waiting up to `wait` for the first one.
     pub fn collect(&mut self, wait: std::time::Duration) {
         let first = self.reports.recv_timeout(wait).ok();
         let mut progressed = false;
@@ -273,7 +273,7 @@ impl<S: IntervalSink> Collector<S> {
         self.producers_ended() && self.consumers.iter().all(|worker| worker.ended)
     }
 
-    /// Whether everything that was acknowledged has been received, and no more can be acknowledged.
+    /// Whether everything acknowledged has been received, and nothing more can be acknowledged.
     #[must_use]
     pub fn is_everything_received(&self) -> bool {
         let totals = &self.totals;
@@ -285,13 +285,13 @@ impl<S: IntervalSink> Collector<S> {
             }
     }
 
-    /// What happened up to now.
+    /// What happened so far.
     #[must_use]
     pub fn totals(&self) -> &Totals {
         &self.totals
     }
 
-    /// The totals, when all workers have ended.
+    /// Returns the totals, once all workers have ended.
     pub fn finish(mut self) -> Totals {
         self.collect(std::time::Duration::ZERO);
         self.take_durations();
@@ -303,8 +303,8 @@ impl<S: IntervalSink> Collector<S> {
         self.totals
     }
 
-    fn absorb(&mut self, report: Report) {
-        let Report { worker, interval, content } = report;
+    fn absorb(&mut self, report: WorkerReport) {
+        let WorkerReport { worker, interval, content } = report;
         let consumer = worker.wrapping_sub(self.producers.len());
         match content {
             Content::Producer(sample) => {
@@ -354,7 +354,7 @@ impl<S: IntervalSink> Collector<S> {
         open.latencies.service_time.merge(&sample.service_time);
         open.latencies.schedule_lag.merge(&sample.schedule_lag);
         sample.clear();
-        // A worker that has ended does not want it back.
+        // A worker that has ended needs no sample.
         let _ = self.producers[worker].returns.send(sample);
     }
 
@@ -375,14 +375,14 @@ impl<S: IntervalSink> Collector<S> {
         open.latencies.end_to_end_latency.merge(&sample.end_to_end_latency);
         open.latencies.merge_stages(sample.stages.as_deref());
         sample.clear();
-        // A worker that has ended does not want it back.
+        // A worker that has ended needs no sample.
         let _ = self.consumers[worker].returns.send(sample);
     }
 
     fn absorb_end(&mut self, stream: StreamId, end: ProducerEnd) {
         let totals = &mut self.totals;
         totals.unresolved += end.unresolved;
-        // They were counted when they were made.
+        // They were counted when they were built.
         totals.sent = totals.sent.saturating_sub(end.refused);
         totals.unsent += end.unsent;
         totals.held_up += end.held_up;
@@ -394,13 +394,13 @@ impl<S: IntervalSink> Collector<S> {
         self.unsent_waits.merge(&end.unsent_waits);
     }
 
-    /// The messages of a producer, by its position.
+    /// The stream of a producer, by its position.
     fn stream(&self, producer: usize) -> StreamId {
         StreamId { run: self.run, producer: u16::try_from(producer).unwrap_or(u16::MAX) }
     }
 
-    /// Adds what was never received because it was never sent, or perhaps lost on the way without an
-    /// answer, to the latencies of what was received: it has waited until the end.
+    /// Adds messages that were never sent, or that went unacknowledged and were not received, to the
+    /// latencies of received messages: they have waited until the end.
     fn add_unreceived(&mut self) {
         if self.raw || self.consumers.is_empty() {
             return;
@@ -425,8 +425,8 @@ impl<S: IntervalSink> Collector<S> {
         }
     }
 
-    /// Adds what was recorded of the system's own work to its interval. What ended in the warm-up is
-    /// left out, as the latencies of its messages are.
+    /// Adds the recorded durations of the system's own work to their interval, except those that
+    /// ended in the warm-up.
     fn take_durations(&mut self) {
         let is_measured = self.durations_from_ns >= self.timeline.warm_up_end_ns;
         let interval = self.timeline.interval_of(self.durations_from_ns).max(self.next);
@@ -449,7 +449,7 @@ impl<S: IntervalSink> Collector<S> {
         })
     }
 
-    /// Passes on the intervals that every worker has left behind.
+    /// Passes on the intervals that every worker has finished.
     fn pass_on(&mut self) {
         let producers = self.producers.iter().map(|w| (w.ended, w.reported_until));
         let consumers = self.consumers.iter().map(|w| (w.ended, w.reported_until));

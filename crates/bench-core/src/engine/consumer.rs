@@ -36,7 +36,7 @@ pub struct ConsumerConfig {
     pub drain_timeout_ns: u64,
     /// Whether consumers stop when all of them have read everything there was.
     pub stop_at_end: bool,
-    /// What the consumers were promised, for the verdict.
+    /// The guarantee given to the consumers, for the verdict.
     pub guarantee: Guarantee,
     /// Whether the system promises no order, as a table: nothing counts as reordered then.
     pub unordered: bool,
@@ -85,7 +85,7 @@ impl<C: Clock, T: Receive> Consumer<'_, C, T> {
         self.report(now_ns);
         self.outbox.post(Content::ConsumerEnded(ConsumerEnd {
             ended_ns: now_ns,
-            // One that gave up will not read on.
+            // After an error it would not continue reading.
             is_behind: result.is_ok() && self.transport.is_behind(),
             early_stop: self.control.early_stop(),
         }));

@@ -1,4 +1,4 @@
-//! What the workers of a run share: flags and counts, all atomic, touched once a batch.
+//! State shared by the workers of a run: flags and counts, all atomic, touched once per batch.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -6,20 +6,20 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use crate::clock::InstantNs;
 use crate::results::EarlyStop;
 
-/// How long a producer that must wait for the consumers sleeps before it looks again.
+/// Interval between checks while a producer waits for the consumers.
 pub(super) const BACKLOG_WAIT_NS: u64 = 200_000;
 
 /// The shared state of a run.
 ///
-/// `Relaxed` ordering suffices throughout: the values steer the loops, and everything that ends up
-/// in a result travels through channels or through the joining of threads.
+/// `Relaxed` ordering suffices throughout: the values only steer the loops, and results travel
+/// through channels or the joining of threads.
 #[derive(Debug)]
 pub struct RunControl {
     stop_producing: AtomicBool,
     stop_consuming: AtomicBool,
     producers_left: AtomicUsize,
     consumers_reading: AtomicUsize,
-    /// Of the last message that counts as progress, or of the end of the last producer.
+    /// Instant of the last message that counts as progress, or of the last producer's end.
     progress_ns: AtomicU64,
     received: AtomicU64,
     submitted_bytes: AtomicU64,
@@ -32,8 +32,8 @@ pub struct RunControl {
 }
 
 impl RunControl {
-    /// The state of a run of so many workers. `backlog_max_bytes` bounds what is sent and not yet
-    /// received, for systems that drop the oldest messages beyond a bound.
+    /// The state of a run with this many workers. `backlog_max_bytes` bounds the messages sent but
+    /// not yet received, for systems that drop the oldest messages above a bound.
     #[must_use]
     pub fn new(producers: usize, consumers: usize, backlog_max_bytes: Option<u64>) -> Self {
         Self {
@@ -59,7 +59,7 @@ impl RunControl {
         self.awaiting.load(Ordering::Relaxed)
     }
 
-    /// Asks the producers to send nothing more and to wait for what is unanswered.
+    /// Asks the producers to stop sending and to wait for outstanding acknowledgements.
     pub fn stop_producing(&self) {
         self.stop_producing.store(true, Ordering::Relaxed);
     }
@@ -69,10 +69,10 @@ impl RunControl {
         self.stop_consuming.store(true, Ordering::Relaxed);
     }
 
-    /// Asks the consumers to stop for a reason of their own.
+    /// Asks the consumers to stop before they have read everything.
     pub(super) fn stop_early(&self, reason: EarlyStop) {
         if !self.is_consuming_stopped() {
-            // Of several reasons at once, one stands.
+            // The first of several simultaneous reasons wins.
             let _ = self.early_stop.set(reason);
             self.stop_consuming();
         }
@@ -90,7 +90,7 @@ impl RunControl {
         self.stop_consuming.load(Ordering::Relaxed)
     }
 
-    /// Whether all producers have ended, so that consumers only drain what is left.
+    /// Whether all producers have ended, so that consumers only drain the rest.
     #[must_use]
     pub fn is_draining(&self) -> bool {
         self.producers_left.load(Ordering::Relaxed) == 0
@@ -109,19 +109,19 @@ impl RunControl {
         now_ns.saturating_sub(self.progress_ns.load(Ordering::Relaxed))
     }
 
-    /// Notes that one more consumer has read to the end; the last one stops all.
+    /// Records that one more consumer has read to the end; the last one stops all.
     pub(super) fn consumer_at_end(&self) {
         if self.consumers_reading.fetch_sub(1, Ordering::Relaxed) == 1 {
             self.stop_consuming();
         }
     }
 
-    /// Notes that a consumer that was at the end has more to read (a partition was moved to it).
+    /// Records that a consumer at the end has more to read (a partition was moved to it).
     pub(super) fn consumer_reads_on(&self) {
         self.consumers_reading.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Counts received messages of all consumers; returns the new count.
+    /// Adds to the messages received by all consumers; returns the new count.
     pub(super) fn add_received(&self, messages: u64, bytes: u64) -> u64 {
         self.received_bytes.fetch_add(bytes, Ordering::Relaxed);
         self.received.fetch_add(messages, Ordering::Relaxed) + messages
@@ -131,13 +131,13 @@ impl RunControl {
         self.submitted_bytes.fetch_add(bytes, Ordering::Relaxed);
     }
 
-    /// Takes back what was submitted and will not arrive.
+    /// Subtracts submitted bytes that will not arrive.
     pub(super) fn subtract_submitted(&self, bytes: u64) {
         self.submitted_bytes.fetch_sub(bytes, Ordering::Relaxed);
     }
 
-    /// How many more bytes may be sent now. One message may always be sent when nothing is under
-    /// way, however large it is.
+    /// How many more bytes may be sent now. When nothing is in flight, one message of any size may
+    /// always be sent.
     pub(super) fn backlog_room_bytes(&self) -> u64 {
         if self.backlog_max_bytes == u64::MAX {
             return u64::MAX;

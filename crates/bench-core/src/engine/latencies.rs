@@ -1,40 +1,40 @@
-//! The distributions of latency that a run measures.
+//! The latency distributions that a run measures.
 
 use crate::latency::LatencyHistogram;
 use crate::transport::Incoming;
 
-/// The distributions of latency of an interval or of a run.
+/// The latency distributions of an interval or of a run.
 #[derive(Clone, Default)]
 pub struct Latencies {
-    /// Acked less intended.
+    /// Acked minus intended.
     pub publish_latency: LatencyHistogram,
-    /// Acked less sent.
+    /// Acked minus sent.
     pub service_time: LatencyHistogram,
-    /// Sent less intended.
+    /// Sent minus intended.
     pub schedule_lag: LatencyHistogram,
-    /// Received less intended.
+    /// Received minus intended.
     pub end_to_end_latency: LatencyHistogram,
-    /// The stages on the way to a table; `None` before the first message that knows of one, so that
-    /// systems without them pay for no histogram.
+    /// The stages on the way to a table; `None` before the first message with one, so that other
+    /// systems need no histograms for them.
     pub stages: Option<Box<StageLatencies>>,
 }
 
 /// The latencies of the stages that only some systems have.
 #[derive(Clone, Default)]
 pub struct StageLatencies {
-    /// Arrived in the stream less intended.
+    /// Arrived in the stream minus intended.
     pub arrival_latency: LatencyHistogram,
-    /// Landed less intended.
+    /// Landed minus intended.
     pub landing_latency: LatencyHistogram,
-    /// Landed less received: what the table costs.
+    /// Landed minus received: the cost of the table.
     pub table_time: LatencyHistogram,
 }
 
 impl Latencies {
-    /// How many distributions there are.
+    /// Number of distributions.
     pub const COUNT: usize = 7;
 
-    /// The names and distributions, in the order in which they are always shown.
+    /// The names and distributions, in the order in which they are shown everywhere.
     #[must_use]
     pub fn named(&self) -> [(&'static str, Option<&LatencyHistogram>); Self::COUNT] {
         let stages = self.stages.as_deref();
@@ -79,8 +79,8 @@ impl Latencies {
 }
 
 impl StageLatencies {
-    /// Adds what is known of a message that was due at `intended_ns`, of any kind of message when
-    /// that is `None`.
+    /// Adds the known stages of a message that was due at `intended_ns`, which is `None` for messages
+    /// without a header.
     pub(super) fn record(&mut self, incoming: &Incoming<'_>, intended_ns: Option<i64>) {
         let since_intended = |instant_ns: u64| {
             intended_ns.map(|intended_ns| instant_ns.cast_signed().wrapping_sub(intended_ns))

@@ -1,9 +1,9 @@
 //! The engine: the loops of producers and consumers over a [`transport`](crate::transport), and the
-//! collector that merges what they measured. It exists once, for every system.
+//! collector that merges their measurements. All systems share it.
 //!
-//! A worker never waits for another: it records into a sample of its own and sends that to the
-//! [`Collector`] when an interval ends. The loops read their time from a
-//! [`Clock`](crate::clock::Clock), so that they run on a virtual clock in tests.
+//! Workers never wait for each other: each records into a sample of its own and sends it to the
+//! [`Collector`] when an interval ends. The loops read the time from a
+//! [`Clock`](crate::clock::Clock), so that tests can use a virtual one.
 
 mod collector;
 mod consumer;

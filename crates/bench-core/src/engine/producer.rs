@@ -1,5 +1,5 @@
-//! The producer loop: takes due messages from the pacer, hands them to the transport, and accounts
-//! for each completion.
+//! The producer loop: takes due messages from the pacer, hands them to the transport, and records
+//! each completion.
 
 use super::control::{BACKLOG_WAIT_NS, RunControl};
 use super::report::{Content, Outbox, ProducerEnd, ProducerSample, Timeline, Unanswered};
@@ -17,7 +17,7 @@ const POLL_NS: u64 = 50_000_000;
 /// permitted schedule lag.
 const SLEEP_MIN_NS: u64 = 25_000;
 
-/// How one producer works.
+/// Configuration of one producer.
 #[derive(Debug, Clone)]
 pub struct ProducerConfig {
     /// When its messages are due.
@@ -86,7 +86,7 @@ enum Wait {
     Room,
     /// Consumers: the backlog limit is reached.
     Consumers,
-    /// Completions, after the last message.
+    /// Waiting for completions after the last message.
     Answers,
 }
 

@@ -1,7 +1,7 @@
-//! What workers tell the collector, an interval at a time.
+//! Workers' reports to the collector, one per interval.
 //!
 //! A worker records into a sample of its own, without a lock. When an interval ends it sends the
-//! sample and goes on with one that the collector has emptied, so that a steady run allocates
+//! sample and continues with one that the collector has emptied, so that a steady run allocates
 //! nothing.
 
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -18,9 +18,9 @@ use crate::transport::{Failure, Incoming};
 pub struct Timeline {
     /// Start of the schedule.
     pub start_ns: InstantNs,
-    /// Messages due earlier are audited and not measured; 0 when all are measured.
+    /// Messages due earlier are audited but not measured; 0 if all are measured.
     pub warm_up_end_ns: InstantNs,
-    /// Length of an interval, nanoseconds, above 0.
+    /// Length of an interval in nanoseconds, above 0.
     pub interval_ns: u64,
 }
 
@@ -60,8 +60,8 @@ impl Volume {
     }
 }
 
-/// A time by the engine's clock, nanoseconds. What happened before this host was booted, as rows of
-/// a table may tell, is negative.
+/// A span of time by the engine's clock, in nanoseconds. Instants before this host's boot, which
+/// rows of a table may have, are negative.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Span {
     /// Its first instant.
@@ -71,7 +71,7 @@ pub struct Span {
 }
 
 impl Span {
-    /// Makes `span` hold `other` as well.
+    /// Extends `span` to include `other`.
     #[inline]
     pub(super) fn extend(span: &mut Option<Self>, other: Self) {
         let span = span.get_or_insert(other);
@@ -80,7 +80,7 @@ impl Span {
     }
 }
 
-/// What one producer did since it last reported.
+/// What one producer did since its last report.
 #[derive(Default)]
 pub(super) struct ProducerSample {
     pub(super) sent: u64,
@@ -90,7 +90,7 @@ pub(super) struct ProducerSample {
     pub(super) last_acked_ns: InstantNs,
     pub(super) blocked_ns: u64,
     pub(super) failures: Vec<(Failure, u64)>,
-    /// Of the failures, those of messages that were given up without an answer.
+    /// Of the failures, messages that were given up unacknowledged.
     pub(super) timed_out: u64,
     pub(super) publish_latency: LatencyHistogram,
     pub(super) service_time: LatencyHistogram,
@@ -100,7 +100,7 @@ pub(super) struct ProducerSample {
     pub(super) aborted_sequences: SequenceDelta,
 }
 
-/// What one consumer did since it last reported.
+/// What one consumer did since its last report.
 #[derive(Default)]
 pub(super) struct ConsumerSample {
     pub(super) received: Volume,
@@ -119,9 +119,9 @@ pub(super) struct ConsumerSample {
 }
 
 impl ConsumerSample {
-    /// Notes when a message came, or landed, and a time that holds its coming: from when it was waited
-    /// for (`asked_ns`), or from when what wrote its row had got it. Rows of a table come in no
-    /// order.
+    /// Extends the time of receiving by a message: from when the consumer began to wait for it
+    /// (`asked_ns`), or when the writer of its row got it, until it arrived or landed. Rows of a
+    /// table come in any order.
     #[inline]
     pub(super) fn note_received(&mut self, incoming: &Incoming<'_>, asked_ns: InstantNs) {
         let (from_ns, instant_ns) = match incoming.timestamps.landed_ns {
@@ -131,7 +131,7 @@ impl ConsumerSample {
             }
             None => (asked_ns, incoming.received_ns),
         };
-        // What happened before this host was booted has wrapped around, and is negative.
+        // Instants before this host's boot have wrapped around and are negative.
         let (from_ns, instant_ns) = (from_ns.cast_signed(), instant_ns.cast_signed());
         Span::extend(
             &mut self.receiving,
@@ -139,7 +139,7 @@ impl ConsumerSample {
         );
     }
 
-    /// Adds what is known of the stages of a message that was due at `intended_ns`.
+    /// Adds the known stages of a message that was due at `intended_ns`.
     #[inline]
     pub(super) fn record_stages(&mut self, incoming: &Incoming<'_>, intended_ns: Option<i64>) {
         if incoming.timestamps.arrived_ns.is_some() || incoming.timestamps.landed_ns.is_some() {
@@ -148,7 +148,7 @@ impl ConsumerSample {
     }
 }
 
-/// A sample that can be emptied and used again.
+/// A sample that can be emptied and reused.
 pub(super) trait Sample: Default {
     fn clear(&mut self);
 }
@@ -179,7 +179,7 @@ impl Sample for ConsumerSample {
     }
 }
 
-/// A message that got no answer.
+/// A message that was never acknowledged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Unanswered {
     pub(super) sequence: u64,
@@ -189,36 +189,36 @@ pub(super) struct Unanswered {
 /// How a producer ended.
 #[derive(Default)]
 pub(super) struct ProducerEnd {
-    /// Messages without an answer.
+    /// Messages that are still unacknowledged.
     pub(super) unresolved: u64,
-    /// Messages that were made, and that the client library never took.
+    /// Messages that were built but never accepted by the client library.
     pub(super) refused: u64,
     /// Messages that were due and never sent, these included.
     pub(super) unsent: u64,
-    /// Of these, those that messages without an answer left no room for.
+    /// Of these, those for which unacknowledged messages left no room.
     pub(super) held_up: u64,
-    /// Until when messages were asked for.
+    /// End of the requested time.
     pub(super) asked_until_ns: InstantNs,
-    /// Messages of the measured time that were sent and got no answer.
+    /// Messages of the measured time that were sent but never acknowledged.
     pub(super) unanswered: Vec<Unanswered>,
-    /// How long those waited that were due in the measured time and never sent.
+    /// Waits of messages that were due in the measured time and never sent.
     pub(super) unsent_waits: LatencyHistogram,
     /// What the failures mean.
     pub(super) explanations: Vec<(Failure, String)>,
-    /// Why messages went without an answer, if the connection knows.
+    /// Why messages went unacknowledged, if the connection knows.
     pub(super) outage: Option<String>,
-    /// What the connection has to say of the figures.
+    /// The connection's remark on the figures.
     pub(super) remark: Option<String>,
 }
 
 /// How a consumer ended.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct ConsumerEnd {
-    /// When.
+    /// When it ended.
     pub(super) ended_ns: InstantNs,
     /// Whether there was more to read.
     pub(super) is_behind: bool,
-    /// Why the consumers stopped, where it was not for having read everything.
+    /// Why the consumers stopped, if it was before they had read everything.
     pub(super) early_stop: Option<EarlyStop>,
 }
 
@@ -229,7 +229,7 @@ pub(super) enum Content {
     ConsumerEnded(ConsumerEnd),
 }
 
-pub(super) struct Report {
+pub(super) struct WorkerReport {
     /// Position among all workers, producers first.
     pub(super) worker: usize,
     pub(super) interval: u64,
@@ -239,25 +239,25 @@ pub(super) struct Report {
 /// A worker's end of the channel to the collector.
 pub(super) struct Outbox<S> {
     worker: usize,
-    reports: Sender<Report>,
+    reports: Sender<WorkerReport>,
     emptied: Receiver<Box<S>>,
     timeline: Timeline,
     interval: u64,
     next_interval_ns: InstantNs,
-    /// What the worker records into.
+    /// The sample that the worker records into.
     pub(super) sample: Box<S>,
     wrap: fn(Box<S>) -> Content,
 }
 
-/// An outbox, and where the collector returns its emptied samples.
+/// An outbox, and the channel on which the collector returns its emptied samples.
 pub(super) fn outbox<S: Sample>(
     worker: usize,
     timeline: Timeline,
-    reports: Sender<Report>,
+    reports: Sender<WorkerReport>,
     wrap: fn(Box<S>) -> Content,
 ) -> (Outbox<S>, Sender<Box<S>>) {
     let (returns, emptied) = channel();
-    // Two more than are in use at a time: one on its way here, one on its way back.
+    // Two spare samples: one on its way to the collector, one on its way back.
     for _ in 0..2 {
         let sent = returns.send(Box::default());
         debug_assert!(sent.is_ok(), "the receiver is held below");
@@ -282,13 +282,13 @@ impl<S: Sample> Outbox<S> {
         self.next_interval_ns
     }
 
-    /// Whether the sample is to be sent before anything is recorded at `now_ns`.
+    /// Whether the sample must be sent before anything is recorded at `now_ns`.
     #[inline]
     pub(super) fn is_due(&self, now_ns: InstantNs) -> bool {
         now_ns >= self.next_interval_ns
     }
 
-    /// Sends the sample and goes on with an empty one.
+    /// Sends the sample and continues with an empty one.
     pub(super) fn send(&mut self, now_ns: InstantNs) {
         let empty = self.emptied.try_recv().unwrap_or_default();
         let full = std::mem::replace(&mut self.sample, empty);
@@ -297,10 +297,10 @@ impl<S: Sample> Outbox<S> {
         self.next_interval_ns = self.timeline.interval_start_ns(self.interval + 1);
     }
 
-    /// Tells the collector something else.
+    /// Sends any other content to the collector.
     pub(super) fn post(&mut self, content: Content) {
-        let report = Report { worker: self.worker, interval: self.interval, content };
-        // A collector that is gone has nobody left to tell.
+        let report = WorkerReport { worker: self.worker, interval: self.interval, content };
+        // Fails only if the collector is gone, and then nobody needs the report.
         let _ = self.reports.send(report);
     }
 }
@@ -310,7 +310,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn instants_fall_into_intervals_counted_from_the_start() {
+    fn intervals_are_counted_from_the_start() {
         let timeline = Timeline { start_ns: 100, warm_up_end_ns: 100, interval_ns: 10 };
         let intervals = [99, 100, 109, 110, 135].map(|at| timeline.interval_of(at));
         assert_eq!(intervals, [0, 0, 0, 1, 3]);

@@ -30,7 +30,7 @@ pub struct Plan {
     pub schedule: Schedule,
     /// When producers stop; a number of messages is shared by all of them.
     pub limit: Limit,
-    /// What messages are made of.
+    /// The messages to send.
     pub messages: MessageSpec,
     /// Instants that divide the run.
     pub timeline: Timeline,
@@ -41,9 +41,9 @@ pub struct Plan {
     /// Time after the end of the schedule to send overdue messages and to wait for acknowledgements,
     /// nanoseconds.
     pub grace_ns: u64,
-    /// Whose messages the consumers expect.
+    /// The runs whose messages the consumers expect.
     pub expected: Expected,
-    /// How the consumers work.
+    /// Configuration of the consumers.
     pub consumer: ConsumerConfig,
 }
 
@@ -53,7 +53,7 @@ pub enum EngineError {
     /// The messages cannot be generated.
     #[error(transparent)]
     Message(#[from] MessageError),
-    /// The schedule cannot be kept.
+    /// The schedule is invalid.
     #[error(transparent)]
     Schedule(#[from] ScheduleError),
     /// A worker's thread could not be started.
@@ -206,7 +206,7 @@ fn supervise<S: IntervalSink>(
         }
         for (role, handle) in handles {
             let result = handle.join().unwrap_or_else(|_| {
-                Err(TransportError::new("its thread panicked, which is a defect; please report it"))
+                Err(TransportError::new("its thread panicked, which is a bug; please report it"))
             });
             if let Err(source) = result {
                 first_error.get_or_insert(EngineError::Transport { role, source });

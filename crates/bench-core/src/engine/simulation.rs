@@ -1,5 +1,5 @@
-//! The engine on a virtual clock, with a transport in memory that stalls, loses, repeats, swaps and
-//! damages messages on request: the figures that arithmetic predicts are asserted exactly.
+//! The engine on a virtual clock, with an in-memory transport that stalls, loses, repeats, swaps and
+//! damages messages on request: asserts exactly the figures that arithmetic predicts.
 
 mod durations;
 mod landing;
@@ -30,21 +30,21 @@ const MS: u64 = 1_000_000;
 const START_NS: InstantNs = SECOND_NS;
 const RUN: u64 = 0xABCD;
 
-/// What the system takes to deliver a message.
+/// Time the system takes to deliver a message.
 const DELIVER_NS: u64 = 5 * MS;
 
-/// A system that confirms after `ack_ns` and delivers after `deliver_ns`, but for a stall during
+/// A system that confirms after `ack_ns` and delivers after `deliver_ns`, except during a stall, in
 /// which it does nothing.
 struct System {
     clock: VirtualClock,
     ack_ns: u64,
     deliver_ns: u64,
     stall: std::ops::Range<InstantNs>,
-    /// Messages that the client library's queue takes.
+    /// Capacity of the client library's queue, in messages.
     queue_max: usize,
     lingering_ns: u64,
     pending: std::collections::VecDeque<Completion>,
-    /// What consumers will receive, with the instant of arrival.
+    /// The messages that consumers will receive, with the instant of arrival.
     log: Vec<(InstantNs, Vec<u8>)>,
 }
 
@@ -62,7 +62,7 @@ impl System {
         }
     }
 
-    /// When something that would be done at `instant_ns` is done.
+    /// Delays `instant_ns` to the end of the stall if it falls within it.
     fn after_stall(&self, instant_ns: InstantNs) -> InstantNs {
         if self.stall.contains(&instant_ns) { self.stall.end } else { instant_ns }
     }
@@ -199,7 +199,7 @@ fn plan(schedule: Schedule, limit: Limit, warm_up_ns: u64) -> Plan {
     }
 }
 
-struct Outcome {
+struct SimulatedRun {
     totals: Totals,
     intervals: Vec<Interval>,
     audit: AuditSummary,
@@ -207,7 +207,7 @@ struct Outcome {
     stopped_ns: InstantNs,
 }
 
-/// The figures of a run whose consumers were to receive everything.
+/// The figures of a run whose consumers were meant to receive everything.
 fn summarise(
     timeline: Timeline,
     schedule: Option<Schedule>,
@@ -254,17 +254,17 @@ fn produce(plan: &Plan, control: &RunControl, system: &mut System, outbox: Outbo
         control,
         outbox,
     };
-    producer.run().expect("the system never gives up");
+    producer.run().expect("the system never fails");
 }
 
-/// Produces to the system and then consumes what it delivered, each from the same start of time.
-/// `tamper` changes what is delivered.
+/// Produces to the system and then consumes what it delivered, both starting at [`START_NS`].
+/// `tamper` alters the delivered messages.
 fn simulate(
     plan: &Plan,
     set_up: impl FnOnce(&mut System),
     tamper: impl FnOnce(&mut Vec<(InstantNs, Vec<u8>)>),
     consumer_origin: Option<ClockOrigin>,
-) -> Outcome {
+) -> SimulatedRun {
     let replay = |clock: VirtualClock, mut log: Vec<(InstantNs, Vec<u8>)>| {
         tamper(&mut log);
         Log { clock, messages: log.into() }
@@ -272,13 +272,13 @@ fn simulate(
     simulate_with(plan, set_up, replay, consumer_origin)
 }
 
-/// The same with a receiver that is made of the consumer's clock and of what was delivered when.
+/// Like [`simulate`], with a receiver made from the consumer's clock and the delivered messages.
 fn simulate_with<R: Receive>(
     plan: &Plan,
     set_up: impl FnOnce(&mut System),
     receiver: impl FnOnce(VirtualClock, Vec<(InstantNs, Vec<u8>)>) -> R,
     consumer_origin: Option<ClockOrigin>,
-) -> Outcome {
+) -> SimulatedRun {
     let mut intervals = Intervals::default();
     let control = RunControl::new(1, 1, None);
     let (mut collector, mut outboxes) =
@@ -301,14 +301,14 @@ fn simulate_with<R: Receive>(
         control: &control,
         outbox: outboxes.consumers.pop().expect("one consumer"),
     };
-    consumer.run().expect("the log never gives up");
+    consumer.run().expect("the log never fails");
     let stopped_ns = clock.now_ns();
 
     collector.collect(Duration::ZERO);
     assert!(collector.all_ended());
     let totals = collector.finish();
     let audit = totals.audit.summary(Some(&totals.ledger));
-    Outcome { totals, intervals: intervals.0, audit, stopped_ns }
+    SimulatedRun { totals, intervals: intervals.0, audit, stopped_ns }
 }
 
 fn constant(rate_per_s: f64, seconds: u64) -> Plan {
@@ -342,28 +342,28 @@ fn assert_percentiles(latency: &LatencyHistogram, mut exact: Vec<u64>) {
 }
 
 #[test]
-fn messages_that_may_linger_leave_together_and_their_delay_counts() {
+fn lingering_messages_leave_together_and_their_delay_counts() {
     let set_up = |system: &mut System| {
         system.lingering_ns = 500_000;
-        // No answer wakes the producer meanwhile.
+        // No acknowledgement wakes the producer meanwhile.
         system.ack_ns = 5 * SECOND_NS;
     };
-    let outcome = simulate(&constant(10_000.0, 1), set_up, |_| {}, None);
-    // The first one goes at once; then each sixth, when it has lingered for as long as it may, takes
+    let run = simulate(&constant(10_000.0, 1), set_up, |_| {}, None);
+    // The first one is sent at once; then every sixth, after lingering as long as allowed, takes
     // along the five that fell due meanwhile.
     let lags: Vec<u64> = (0..10_000).map(|k| (k + 5) % 6 * 100_000).collect();
     let latencies = lags.iter().map(|lag_ns| lag_ns + 5 * SECOND_NS).collect();
-    assert_percentiles(&outcome.totals.latencies.publish_latency, latencies);
-    assert_percentiles(&outcome.totals.latencies.schedule_lag, lags);
-    assert_eq!((outcome.audit.received, outcome.audit.lost), (10_000, 0));
+    assert_percentiles(&run.totals.latencies.publish_latency, latencies);
+    assert_percentiles(&run.totals.latencies.schedule_lag, lags);
+    assert_eq!((run.audit.received, run.audit.lost), (10_000, 0));
 }
 
 #[test]
-fn a_stall_shows_in_full_in_publish_and_end_to_end_latency() {
-    // 10,000 messages a second for ten seconds; nothing is confirmed or delivered from 3 s to 5 s.
+fn stalls_show_in_full_in_latencies() {
+    // 10,000 messages per second for 10 s; nothing is confirmed or delivered from 3 s to 5 s.
     let plan = constant(10_000.0, 10);
     let stall = START_NS + 3 * SECOND_NS..START_NS + 5 * SECOND_NS;
-    let outcome = simulate(&plan, |system| system.stall = stall.clone(), |_| {}, None);
+    let run = simulate(&plan, |system| system.stall = stall.clone(), |_| {}, None);
 
     let expected = |delay_ns: u64| -> Vec<u64> {
         (0..100_000)
@@ -374,37 +374,37 @@ fn a_stall_shows_in_full_in_publish_and_end_to_end_latency() {
             })
             .collect()
     };
-    assert_percentiles(&outcome.totals.latencies.publish_latency, expected(2 * MS));
-    assert_percentiles(&outcome.totals.latencies.end_to_end_latency, expected(5 * MS));
-    assert_percentiles(&outcome.totals.latencies.schedule_lag, vec![0; 100_000]);
-    assert_eq!(outcome.audit.lost + outcome.audit.duplicated + outcome.audit.reordered, 0);
+    assert_percentiles(&run.totals.latencies.publish_latency, expected(2 * MS));
+    assert_percentiles(&run.totals.latencies.end_to_end_latency, expected(5 * MS));
+    assert_percentiles(&run.totals.latencies.schedule_lag, vec![0; 100_000]);
+    assert_eq!(run.audit.lost + run.audit.duplicated + run.audit.reordered, 0);
 }
 
 #[test]
-fn a_stall_that_blocks_the_generator_shows_all_the_same() {
-    // The client library takes 1,000 messages, so the generator itself stands still in the stall:
-    // the classic case of coordinated omission.
+fn stalls_that_block_the_generator_show_in_full() {
+    // The client library queues only 1,000 messages, so the stall blocks the generator itself: the
+    // classic case of coordinated omission.
     let plan = constant(10_000.0, 10);
     let stall = START_NS + 3 * SECOND_NS..START_NS + 5 * SECOND_NS;
     let set_up = |system: &mut System| {
         system.stall = stall.clone();
         system.queue_max = 1_000;
     };
-    let outcome = simulate(&plan, set_up, |_| {}, None);
-    let publish = &outcome.totals.latencies.publish_latency;
+    let run = simulate(&plan, set_up, |_| {}, None);
+    let publish = &run.totals.latencies.publish_latency;
     assert_eq!(publish.histogram().len(), 100_000);
-    // Of 10 s, 2 s were stalled, and then 1,000 messages every 2 ms caught up with what was due: the
-    // 20,000 due in the stall waited, and some that fell due while the generator caught up.
+    // The system stalled for 2 of 10 s, and then 1,000 messages every 2 ms worked off the backlog:
+    // the 20,000 due in the stall waited, and some that fell due during the catch-up.
     let waited = publish.histogram().count_between(10 * MS, 10 * SECOND_NS);
     assert!((19_900..=20_400).contains(&waited), "{waited} messages waited");
     assert!((1.99..2.01).contains(&(publish.percentile_ns(100.0) as f64 / 1e9)));
-    let lag = &outcome.totals.latencies.schedule_lag;
-    assert!(lag.percentile_ns(100.0) > 1_800 * MS, "the lag says that the generator was held up");
-    assert!(outcome.totals.blocked_ns > 1_800 * MS, "and this says by whom");
+    let lag = &run.totals.latencies.schedule_lag;
+    assert!(lag.percentile_ns(100.0) > 1_800 * MS, "the lag shows that the generator was held up");
+    assert!(run.totals.blocked_ns > 1_800 * MS, "and this shows by whom");
 }
 
 #[test]
-fn dropped_repeated_swapped_and_damaged_messages_are_counted_exactly() {
+fn message_faults_are_counted_exactly() {
     let plan = constant(1_000.0, 100);
     let tamper = |log: &mut Vec<(InstantNs, Vec<u8>)>| {
         for k in 0..11 {
@@ -422,11 +422,11 @@ fn dropped_repeated_swapped_and_damaged_messages_are_counted_exactly() {
             log.remove(90_000 + k);
         }
     };
-    let outcome = simulate(&plan, |_| {}, tamper, None);
-    let audit = &outcome.audit;
-    assert_eq!(outcome.totals.acked.messages, 100_000);
+    let run = simulate(&plan, |_| {}, tamper, None);
+    let audit = &run.audit;
+    assert_eq!(run.totals.acked.messages, 100_000);
     assert_eq!(audit.corrupt, 11);
-    assert_eq!(audit.lost, 3 + 11, "a damaged message has not arrived");
+    assert_eq!(audit.lost, 3 + 11, "damaged messages count as lost");
     assert_eq!(audit.reordered, 7);
     assert_eq!(audit.duplicated, 5);
     assert_eq!(audit.received, 100_000 - 14);
@@ -434,7 +434,7 @@ fn dropped_repeated_swapped_and_damaged_messages_are_counted_exactly() {
 }
 
 #[test]
-fn a_lost_message_ends_the_drain_after_its_time_limit() {
+fn lost_messages_end_the_drain_at_its_timeout() {
     let plan = constant(1_000.0, 2);
     let lost = simulate(&plan, |_| {}, |log| log.truncate(1_900), None);
     assert_eq!(lost.audit.lost, 100);
@@ -443,8 +443,8 @@ fn a_lost_message_ends_the_drain_after_its_time_limit() {
 }
 
 #[test]
-fn a_producer_does_not_wait_for_ever_for_what_was_lost_on_the_way() {
-    // 10,000 bytes may be under way, and nobody ever receives one of them.
+fn producers_stop_waiting_for_lost_messages() {
+    // 10,000 bytes may be in flight, and none of them is ever received.
     let mut plan = constant(1_000.0, 60);
     plan.grace_ns = 5 * SECOND_NS;
     let control = RunControl::new(1, 0, Some(10_000));
@@ -458,72 +458,72 @@ fn a_producer_does_not_wait_for_ever_for_what_was_lost_on_the_way() {
     assert!((6 * SECOND_NS..7 * SECOND_NS).contains(&ended_ns), "ended at {ended_ns} ns");
     collector.collect(Duration::ZERO);
     let totals = collector.finish();
-    // What was due in the five seconds and could not go.
+    // Messages due in these five seconds that could not be sent.
     assert!((4_800..=5_001).contains(&totals.unsent), "{} messages not sent", totals.unsent);
 }
 
 #[test]
-fn messages_of_the_warm_up_are_audited_and_not_measured() {
+fn warm_up_messages_are_audited_but_not_measured() {
     let schedule = Schedule::Constant { rate_per_s: 100.0 };
     let plan = plan(schedule, Limit::DurationNs(10 * SECOND_NS), 4 * SECOND_NS);
-    let outcome = simulate(&plan, |_| {}, |_| {}, None);
-    let totals = &outcome.totals;
+    let run = simulate(&plan, |_| {}, |_| {}, None);
+    let totals = &run.totals;
     assert_eq!((totals.acked.messages, totals.measured_acked.messages), (1_000, 600));
     assert_eq!((totals.received.messages, totals.measured_received.messages), (1_000, 600));
     for (name, latency) in totals.latencies.named() {
         let Some(latency) = latency else { continue };
         assert_eq!(latency.histogram().len(), 600, "{name}");
     }
-    assert_eq!(outcome.audit.received, 1_000);
+    assert_eq!(run.audit.received, 1_000);
 }
 
 #[test]
 fn intervals_add_up_to_the_totals() {
-    let outcome = simulate(&constant(777.0, 7), |_| {}, |_| {}, None);
-    let intervals = &outcome.intervals;
+    let run = simulate(&constant(777.0, 7), |_| {}, |_| {}, None);
+    let intervals = &run.intervals;
     assert!(intervals.iter().enumerate().all(|(k, interval)| interval.index == k as u64));
     let acked: u64 = intervals.iter().map(|interval| interval.acked.messages).sum();
     let received: u64 = intervals.iter().map(|interval| interval.received.messages).sum();
     assert_eq!((acked, received), (777 * 7, 777 * 7));
-    // Confirmed 2 ms after they were due: the messages of 0 s to 0.998 s fall in the first second.
+    // Confirmed 2 ms after they are due: the messages of 0 s to 0.998 s fall in the first second.
     assert_eq!(intervals[0].acked.messages, 776);
     let mut merged = LatencyHistogram::new();
     for interval in intervals {
         merged.merge(&interval.latencies.publish_latency);
     }
-    assert!(*merged.histogram() == *outcome.totals.latencies.publish_latency.histogram());
+    assert!(*merged.histogram() == *run.totals.latencies.publish_latency.histogram());
 }
 
 #[test]
-fn an_unpaced_run_measures_service_time_alone() {
+fn unpaced_runs_measure_only_service_time() {
     let plan = plan(Schedule::Unpaced, Limit::Messages(10_000), 0);
     let set_up = |system: &mut System| system.queue_max = 100;
-    let outcome = simulate(&plan, set_up, |_| {}, None);
-    let latencies = &outcome.totals.latencies;
-    assert_eq!(outcome.totals.acked.messages, 10_000);
+    let run = simulate(&plan, set_up, |_| {}, None);
+    let latencies = &run.totals.latencies;
+    assert_eq!(run.totals.acked.messages, 10_000);
     assert!(latencies.publish_latency.is_empty() && latencies.schedule_lag.is_empty());
     assert_eq!(latencies.service_time.histogram().len(), 10_000);
 }
 
 #[test]
-fn across_hosts_the_wall_clock_is_used_and_negative_latencies_are_kept() {
+fn wall_clocks_across_hosts_keep_negative_latencies() {
     // The consumer's host has another boot and a wall clock 7 ms behind: more than delivery takes.
     let origin = ClockOrigin { boot: BootId::from_hash(2), wall_offset_ns: -7_000_000 };
-    let outcome = simulate(&constant(1_000.0, 1), |_| {}, |_| {}, Some(origin));
-    assert_eq!((outcome.totals.monotonic, outcome.totals.wall), (0, 1_000));
-    let summary = outcome.totals.latencies.end_to_end_latency.summary().expect("samples");
+    let run = simulate(&constant(1_000.0, 1), |_| {}, |_| {}, Some(origin));
+    assert_eq!((run.totals.monotonic, run.totals.wall), (0, 1_000));
+    let summary = run.totals.latencies.end_to_end_latency.summary().expect("samples");
     assert_eq!((summary.count, summary.negative), (0, 1_000));
     assert_eq!(summary.negative_min_ns, -2_000_000);
 }
 
 #[test]
-fn what_a_slow_system_keeps_from_being_sent_is_reported() {
-    // A queue of 10 that empties every 2 ms takes 5,000 a second; 20,000 are asked for.
+fn messages_unsent_by_slow_systems_are_reported() {
+    // A queue of 10 that empties every 2 ms takes 5,000 per second; the target is 20,000.
     let mut plan = constant(20_000.0, 2);
     plan.grace_ns = SECOND_NS;
-    let outcome = simulate(&plan, |system| system.queue_max = 10, |_| {}, None);
-    let totals = &outcome.totals;
+    let run = simulate(&plan, |system| system.queue_max = 10, |_| {}, None);
+    let totals = &run.totals;
     assert!((12_000..16_000).contains(&totals.acked.messages), "{}", totals.acked.messages);
-    assert_eq!(totals.acked.messages + totals.unsent, 40_000, "sent or named as unsent");
-    assert_eq!(outcome.audit.lost, 0);
+    assert_eq!(totals.acked.messages + totals.unsent, 40_000, "sent or reported as unsent");
+    assert_eq!(run.audit.lost, 0);
 }

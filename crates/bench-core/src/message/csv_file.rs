@@ -1,8 +1,8 @@
 //! CSV files as RFC 4180 defines them.
 //!
-//! The `csv` crate repairs what it cannot read: a quote that is never closed takes in all rows that
-//! follow, a backslash is text. Messages would be lost or merged without a word, so the quoting is
-//! checked before anything is read.
+//! The `csv` crate repairs malformed input: an unclosed quote swallows all following rows, and a
+//! backslash is plain text. Messages would silently be lost or merged, so the quoting is checked
+//! before anything is read.
 
 use std::path::{Path, PathBuf};
 
@@ -12,7 +12,7 @@ use super::records::{
     BYTE_ORDER_MARK, RecordError, RecordFile, RecordFormat, read_within, without_mark,
 };
 
-/// A CSV file in memory, whose first row names its columns.
+/// A CSV file in memory, with column names in its first row.
 #[derive(Debug)]
 pub struct CsvFile {
     path: PathBuf,
@@ -30,13 +30,13 @@ impl CsvFile {
         Ok(file)
     }
 
-    /// Checks the quoting and the first row; the other rows are checked as they are read.
+    /// Checks the quoting and the first row; other rows are checked when read.
     pub(super) fn new(path: &Path, contents: Vec<u8>) -> Result<Self, RecordError> {
         let checked = check_delimiter(&contents).and_then(|()| check_quoting(&contents));
-        checked.map_err(|fault| RecordError::Csv {
+        checked.map_err(|Malformed { line, reason }| RecordError::Csv {
             path: path.to_owned(),
-            line: fault.line,
-            reason: fault.reason,
+            line,
+            reason,
         })?;
         let mut file = Self { path: path.to_owned(), contents, columns: StringRecord::new() };
         let first = csv::Reader::from_reader(&*file.contents).headers().cloned();
@@ -44,19 +44,19 @@ impl CsvFile {
         Ok(file)
     }
 
-    /// The path that it was read from.
+    /// The path of the file.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The names of the columns. None are given twice in a file of records, but may be here.
+    /// The names of the columns. Unlike in a [`RecordFile`], names may repeat.
     #[must_use]
     pub fn columns(&self) -> &StringRecord {
         &self.columns
     }
 
-    /// Passes each row after the first to `take`, in order, until it fails.
+    /// Passes each row after the first to `take`, in order, until `take` fails.
     pub fn for_each_row<E: From<RecordError>>(
         &self,
         mut take: impl FnMut(&StringRecord) -> Result<(), E>,
@@ -72,7 +72,7 @@ impl CsvFile {
     fn malformed(&self, error: &csv::Error) -> RecordError {
         let reason = match error.kind() {
             csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {
-                format!("the number of its fields is {len}, that of the columns {expected_len}")
+                format!("the number of fields is {len} instead of {expected_len}")
             }
             csv::ErrorKind::Utf8 { err, .. } => format!("field {} is not UTF-8", err.field() + 1),
             _ => error.to_string(),
@@ -80,8 +80,8 @@ impl CsvFile {
         RecordError::Csv { path: self.path.clone(), line: self.line_of(error), reason }
     }
 
-    /// The line at which the row at fault starts. The reader's own count is that of the end of the
-    /// row before.
+    /// The line on which the malformed row starts. The reader's own count is for the end of the
+    /// previous row.
     fn line_of(&self, error: &csv::Error) -> usize {
         let after_row = error.position().map_or(0, Position::byte);
         let mut start = usize::try_from(after_row).unwrap_or(0).min(self.contents.len());
@@ -90,19 +90,18 @@ impl CsvFile {
     }
 }
 
-/// What is wrong with a line, from 1.
+/// What is wrong with a line, counted from 1.
 #[derive(Debug, PartialEq, Eq)]
-struct Fault {
+struct Malformed {
     line: usize,
     reason: String,
 }
 
-/// What spreadsheets write between fields instead of commas, and what that is called.
+/// Delimiters that spreadsheets write instead of commas, with their names.
 const OTHER_DELIMITERS: [(u8, &str); 3] = [(b';', "semicolons"), (b'\t', "tabs"), (b'|', "bars")];
 
-/// Refuses a file whose columns are divided by something else than commas: each row would be one
-/// field.
-fn check_delimiter(contents: &[u8]) -> Result<(), Fault> {
+/// Refuses a file with delimiters other than commas: each row would be a single field.
+fn check_delimiter(contents: &[u8]) -> Result<(), Malformed> {
     let header = contents.split(|byte| is_line_end(*byte)).next().unwrap_or_default();
     let mut is_quoted = false;
     let outside: Vec<u8> = header
@@ -118,39 +117,39 @@ fn check_delimiter(contents: &[u8]) -> Result<(), Fault> {
     }
     let other = OTHER_DELIMITERS.iter().find(|(delimiter, _)| outside.contains(delimiter));
     other.map_or(Ok(()), |(_, name)| {
-        let reason = format!("its fields are divided by {name}; save it with commas between them");
-        Err(Fault { line: 1, reason })
+        let reason = format!("its fields are separated by {name}; save it with commas instead");
+        Err(Malformed { line: 1, reason })
     })
 }
 
-/// What precedes a byte.
+/// The context before a byte.
 #[derive(Debug, Clone, Copy)]
 enum Before {
-    /// The end of a row, or nothing.
+    /// The end of a row, or the start of the file.
     Row,
     /// A comma.
     Comma,
-    /// A field without quotes.
+    /// An unquoted field.
     Plain,
-    /// A field with quotes, which is open since this line.
+    /// A quoted field, open since this line.
     Quoted(usize),
-    /// A quote that closes such a field, unless another one follows.
+    /// A quote that closes such a field, unless another quote follows.
     Quote(usize),
-    /// A carriage return, which belongs to the line feed that follows.
+    /// A carriage return, which must be followed by a line feed.
     CarriageReturn,
 }
 
-/// Finds the first place where a file is not what RFC 4180 allows, except that the last lines may be
-/// empty and that fields may hold characters beyond ASCII.
-fn check_quoting(contents: &[u8]) -> Result<(), Fault> {
+/// Finds the first violation of RFC 4180, but allows empty lines at the end and characters beyond
+/// ASCII in fields.
+fn check_quoting(contents: &[u8]) -> Result<(), Malformed> {
     let contents = contents.strip_prefix(BYTE_ORDER_MARK).unwrap_or(contents);
-    let fault = |line, reason: &str| Err(Fault { line, reason: reason.to_owned() });
+    let malformed = |line, reason: &str| Err(Malformed { line, reason: reason.to_owned() });
     let (mut line, mut empty_line) = (1, None);
     let mut before = Before::Row;
     for &byte in contents {
         if matches!(before, Before::Row) {
             match empty_line {
-                Some(line) if !is_line_end(byte) => return fault(line, EMPTY),
+                Some(line) if !is_line_end(byte) => return malformed(line, EMPTY),
                 None if is_line_end(byte) => empty_line = Some(line),
                 _ => {}
             }
@@ -159,41 +158,41 @@ fn check_quoting(contents: &[u8]) -> Result<(), Fault> {
             (Before::Quoted(since), b'"') => Before::Quote(since),
             (Before::Quoted(since), _) | (Before::Quote(since), b'"') => Before::Quoted(since),
             (Before::CarriageReturn, b'\n') => Before::Row,
-            (Before::CarriageReturn, _) => return fault(line, CARRIAGE_RETURN),
+            (Before::CarriageReturn, _) => return malformed(line, CARRIAGE_RETURN),
             (_, b',') => Before::Comma,
             (_, b'\n') => Before::Row,
             (_, b'\r') => Before::CarriageReturn,
             (Before::Quote(since), _) => return Err(text_after(since, line)),
             (Before::Row | Before::Comma, b'"') => Before::Quoted(line),
-            (Before::Plain, b'"') => return fault(line, QUOTE_IN_PLAIN),
-            (_, 0) => return fault(line, ZERO_BYTE),
+            (Before::Plain, b'"') => return malformed(line, QUOTE_IN_PLAIN),
+            (_, 0) => return malformed(line, ZERO_BYTE),
             (Before::Row | Before::Comma | Before::Plain, _) => Before::Plain,
         };
         line += usize::from(byte == b'\n');
     }
     match before {
-        Before::Quoted(since) => fault(since, "a quote that opens here is never closed"),
-        Before::CarriageReturn => fault(line, CARRIAGE_RETURN),
+        Before::Quoted(since) => malformed(since, "a quote opened here is never closed"),
+        Before::CarriageReturn => malformed(line, CARRIAGE_RETURN),
         Before::Row | Before::Comma | Before::Plain | Before::Quote(_) => Ok(()),
     }
 }
 
 const EMPTY: &str =
-    "it is empty; remove the line, or write \"\" for an empty field that is alone in its row";
-const CARRIAGE_RETURN: &str =
-    "a carriage return stands alone, without the line feed that ends a row";
-const QUOTE_IN_PLAIN: &str = "a quote stands within a field that does not begin with one; the whole \
-                              field belongs in quotes, and each quote within is written twice";
-const ZERO_BYTE: &str = "it holds a zero byte, so the file is not UTF-8 text";
+    "it is empty; remove the line, or write \"\" if the row has a single, empty field";
+const CARRIAGE_RETURN: &str = "it has a carriage return without a line feed; end rows with a line \
+                               feed, alone or after a carriage return";
+const QUOTE_IN_PLAIN: &str = "it has a quote within a field that does not begin with one; enclose \
+                              the field in quotes, and double each quote within it";
+const ZERO_BYTE: &str = "it contains a zero byte, so the file is not UTF-8 text";
 
-fn text_after(since: usize, line: usize) -> Fault {
+fn text_after(since: usize, line: usize) -> Malformed {
     let field =
         if since == line { String::new() } else { format!(", which opens on line {since}") };
     let reason = format!(
-        "text follows the closing quote of a field{field}; a quote within a field is written twice, \
-         not with a backslash"
+        "text follows the closing quote of a field{field}; double a quote within a field rather \
+         than escaping it with a backslash"
     );
-    Fault { line, reason }
+    Malformed { line, reason }
 }
 
 fn is_line_end(byte: u8) -> bool {
@@ -226,7 +225,7 @@ mod tests {
     #[test]
     fn malformed_quoting_is_refused_with_its_line() {
         for (contents, line, expected) in [
-            ("a,b\n1,\"x\n2,y\n", 2, "a quote that opens here is never closed"),
+            ("a,b\n1,\"x\n2,y\n", 2, "a quote opened here is never closed"),
             ("a,b\n1,\"x\n2,\"y\"\n", 3, "which opens on line 2"),
             ("a,b\n1,2\n3,\"", 3, "never closed"),
             ("\"a,b\n1,2\n", 1, "never closed"),
@@ -235,7 +234,7 @@ mod tests {
             ("a,b\n1,2\n3,5\" disk\n", 3, "does not begin with one"),
             ("a,b\n\"1\"x,2\n", 2, "text follows the closing quote of a field;"),
             ("a,b\n\"1\" ,2\n", 2, "text follows"),
-            ("a,b\n\"say \\\"hi\\\"\",2\n", 2, "not with a backslash"),
+            ("a,b\n\"say \\\"hi\\\"\",2\n", 2, "escaping it with a backslash"),
             ("a\n\"\\\"\"\n", 2, "never closed"),
             ("a,b\r1,2\r3,4\r", 1, "carriage return"),
             ("a,b\n1,x\ry\n", 2, "carriage return"),
@@ -245,8 +244,8 @@ mod tests {
             ("a,b\r\n\r\n1,2\r\n", 2, "it is empty"),
             ("\na,b\n1,2\n", 1, "it is empty"),
             ("a\0,\0b\0\n\0", 1, "zero byte"),
-            ("\u{feff}a,b\n1\n", 2, "the number of its fields is 1, that of the columns 2"),
-            ("a,b\n\"1\n\",2\n3,4,5\n", 4, "the number of its fields is 3"),
+            ("\u{feff}a,b\n1\n", 2, "the number of fields is 1 instead of 2"),
+            ("a,b\n\"1\n\",2\n3,4,5\n", 4, "the number of fields is 3"),
         ] {
             let (at, reason) = rows(contents.as_bytes()).expect_err(contents);
             assert_eq!(at, line, "{contents:?}: {reason}");
@@ -288,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn load_checks_the_last_row_too() {
+    fn load_checks_even_the_last_row() {
         let file = tempfile::NamedTempFile::new().expect("creates a file");
         std::fs::write(file.path(), "a,b\n1,2\n3\n").expect("writes");
         let error = CsvFile::load(file.path()).expect_err("refused").to_string();

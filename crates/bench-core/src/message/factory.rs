@@ -1,4 +1,4 @@
-//! Puts messages together: what to send, and the factory of one producer.
+//! Builds messages: the specification of what to send, and the factory of one producer.
 
 use std::sync::Arc;
 
@@ -14,10 +14,10 @@ use crate::clock::{ClockOrigin, InstantNs};
 use crate::pacing::Share;
 use crate::transport::{Batch, Token};
 
-/// The largest message that can be asked for, bytes: beyond what any of the systems takes.
+/// The largest allowed message, in bytes: more than any of the systems accepts.
 pub const MESSAGE_BYTES_MAX: usize = 64 << 20;
 
-/// What the messages of a run are made of.
+/// The specification of a run's messages.
 #[derive(Debug, Clone)]
 pub struct MessageSpec {
     /// Layout.
@@ -26,25 +26,25 @@ pub struct MessageSpec {
     pub content: Content,
     /// Keys.
     pub keys: KeyDistribution,
-    /// Drives sizes, payloads and keys: the same seed gives the same messages.
+    /// Seed of sizes, payloads and keys: the same seed gives the same messages.
     pub seed: u64,
 }
 
 /// Where payloads come from.
 #[derive(Debug, Clone)]
 pub enum Content {
-    /// Made up.
+    /// Generated.
     Generated {
-        /// Size of whole messages, header included, keys not.
+        /// Size of whole messages, including the header but not the key.
         sizes: SizeDistribution,
-        /// How far zstd can shrink them, 0 to 1.
+        /// The share that zstd can remove, 0 to 1.
         compressibility: f64,
     },
-    /// The records of a file in order, from the beginning again after the last.
+    /// The records of a file in order, starting over after the last.
     Records(Arc<RecordFile>),
 }
 
-/// Why messages cannot be made as asked.
+/// Why messages cannot be built as specified.
 #[derive(Debug, thiserror::Error)]
 pub enum MessageError {
     /// The sizes.
@@ -56,8 +56,8 @@ pub enum MessageError {
     /// The keys.
     #[error(transparent)]
     Key(#[from] KeyError),
-    /// More producers than the header can tell apart.
-    #[error("producer {index} is one too many: the header tells 65536 of them apart")]
+    /// More producers than the header has ids for.
+    #[error("producer {index} is one too many: use at most 65536 producers")]
     Producers {
         /// The producer, from 0.
         index: u32,
@@ -65,7 +65,7 @@ pub enum MessageError {
 }
 
 impl MessageFormat {
-    /// Size of the smallest message of this format, bytes.
+    /// Size of the smallest message of this format, in bytes.
     #[must_use]
     pub fn smallest_bytes(self) -> usize {
         match self {
@@ -77,13 +77,13 @@ impl MessageFormat {
 }
 
 impl MessageSpec {
-    /// Checks sizes, payloads and keys without making anything.
+    /// Checks sizes, payloads and keys.
     pub fn validate(&self) -> Result<(), MessageError> {
         let origin = ClockOrigin { boot: crate::clock::BootId::from_hash(0), wall_offset_ns: 0 };
         MessageFactory::new(self, RunId::from_bits(0), Share::WHOLE, origin).map(|_| ())
     }
 
-    /// No message is larger, header included, bytes; 0 for sizes that are not valid.
+    /// Upper bound of the message size in bytes, header included; 0 for invalid sizes.
     #[must_use]
     pub fn largest_bytes(&self) -> usize {
         match &self.content {
@@ -95,8 +95,8 @@ impl MessageSpec {
         }
     }
 
-    /// Next to no message is larger, header included, bytes: of sizes without a bound about one in
-    /// a billion, which is what lies more than six standard deviations above the middle.
+    /// Size in bytes, header included, that practically no message exceeds: for unbounded
+    /// distributions about one in a billion does, at six standard deviations above the middle.
     #[must_use]
     pub fn likely_largest_bytes(&self) -> f64 {
         match &self.content {
@@ -113,7 +113,7 @@ impl MessageSpec {
     }
 }
 
-/// Makes the messages of one producer.
+/// Builds the messages of one producer.
 pub struct MessageFactory {
     run: RunId,
     producer: u16,
@@ -124,7 +124,7 @@ pub struct MessageFactory {
     keys: KeyGenerator,
     rng: Xoshiro256PlusPlus,
     share: Share,
-    /// Holds a payload while its checksum goes into a JSON message's head.
+    /// Holds a payload while its checksum is written into a JSON message's head.
     scratch: Vec<u8>,
 }
 
@@ -134,8 +134,8 @@ enum ContentSource {
 }
 
 impl MessageFactory {
-    /// The factory of the producer that has `share` of the messages of `run` and reads its
-    /// instants from a clock of `origin`. The producer's id is its index.
+    /// The factory of the producer that sends `share` of the messages of `run`, with instants from
+    /// a clock of `origin`. The producer's id is its index.
     pub fn new(
         spec: &MessageSpec,
         run: RunId,
@@ -176,7 +176,7 @@ impl MessageFactory {
         })
     }
 
-    /// Appends the message of this `sequence` to `batch`; returns the size of key and value, bytes.
+    /// Appends the message `sequence` to `batch`; returns the size of key and value in bytes.
     #[inline]
     pub fn push(
         &mut self,
@@ -186,7 +186,7 @@ impl MessageFactory {
         intended_ns: InstantNs,
         sent_ns: InstantNs,
     ) -> usize {
-        // Position in the whole run: the producers take turns.
+        // Position in the whole run, in which the producers take turns.
         let position = sequence
             .wrapping_mul(u64::from(self.share.count))
             .wrapping_add(u64::from(self.share.index));
@@ -213,7 +213,7 @@ impl MessageFactory {
         )
     }
 
-    /// Appends a payload, of a message of which `head_bytes` are taken already.
+    /// Appends the payload of a message whose header takes `head_bytes`.
     #[inline]
     fn append_payload(&mut self, out: &mut Vec<u8>, position: u64, head_bytes: usize) {
         match &mut self.content {
@@ -245,18 +245,18 @@ impl MessageFactory {
         };
         let start = out.len();
         if let ContentSource::Records(records) = &self.content {
-            // A record is text of unknown content: JSON has its own way of writing it.
+            // A record may need escaping in JSON.
             let record = String::from_utf8_lossy(record_at(records, position));
             json::write_head(out, &header, header.checksum(record.as_bytes()));
-            // The head ends with the quotation mark that the string brings along.
+            // The serialized string has its own opening quotation mark.
             out.pop();
             let written = serde_json::to_writer(&mut *out, &record);
             debug_assert!(written.is_ok(), "writing to memory does not fail");
             out.extend_from_slice(&json::TAIL[1..]);
             return;
         }
-        // The checksum stands before the payload, whose length depends on that of the head: the
-        // head is written once to see how much room is left, and once with the checksum.
+        // The checksum precedes the payload, whose length depends on that of the head: write the
+        // head once to measure it, and again with the checksum.
         json::write_head(out, &header, 0);
         let head_bytes = out.len() - start + json::TAIL.len();
         out.truncate(start);
@@ -271,7 +271,7 @@ impl MessageFactory {
     }
 }
 
-/// The record at a position of a run that goes through the file again and again.
+/// The record at a position of a run that cycles through the file.
 fn record_at(records: &RecordFile, position: u64) -> &[u8] {
     let index = position % records.len() as u64;
     records.get(usize::try_from(index).unwrap_or(0))
@@ -299,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn the_largest_message_is_known_and_of_unbounded_sizes_the_likely_one() {
+    fn largest_and_likely_largest_sizes_are_known() {
         let of =
             |sizes| spec(MessageFormat::Raw, Content::Generated { sizes, compressibility: 0.0 });
         let uniform = of(SizeDistribution::Uniform { min_bytes: 50, max_bytes: 900 });
@@ -324,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn both_forms_carry_the_same_header_and_have_the_size_asked_for() {
+    fn both_forms_have_the_same_header_and_size() {
         for format in [MessageFormat::Binary, MessageFormat::Json] {
             let share = Share { index: 1, count: 2 };
             for (sequence, (_, value)) in
@@ -347,7 +347,7 @@ mod tests {
     }
 
     #[test]
-    fn the_smallest_sizes_are_those_that_the_format_names() {
+    fn smallest_sizes_are_those_of_the_format() {
         for format in [MessageFormat::Binary, MessageFormat::Json] {
             let smallest = format.smallest_bytes();
             assert!(spec(format, generated(smallest)).validate().is_ok());
@@ -358,7 +358,7 @@ mod tests {
     }
 
     #[test]
-    fn damaged_json_messages_are_noticed() {
+    fn damaged_json_messages_are_detected() {
         let (_, value) = messages(&spec(MessageFormat::Json, generated(300)), Share::WHOLE)
             .pop()
             .expect("messages");
@@ -366,11 +366,11 @@ mod tests {
         assert!(decode(text.replace("\"producer\":0", "\"producer\":1").as_bytes()).is_err());
         assert!(decode(&text.as_bytes()[..200]).is_err());
         let spaced = text.replace("\",\"", "\" ,\t\"");
-        assert!(decode(spaced.as_bytes()).is_ok(), "spacing is no damage");
+        assert!(decode(spaced.as_bytes()).is_ok(), "spacing is not damage");
     }
 
     #[test]
-    fn records_are_shared_out_in_order_and_sent_as_they_are_in_raw_mode() {
+    fn producers_share_records_in_order() {
         let folder = tempfile::tempdir().expect("temporary folder");
         let path = folder.path().join("records.txt");
         std::fs::write(&path, "a \"quoted\"\nb\nc\n").expect("writes");
@@ -393,7 +393,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_seed_gives_the_same_messages_and_producers_differ() {
+    fn seeds_reproduce_messages_and_producers_differ() {
         let spec = spec(MessageFormat::Binary, generated(100));
         let share = |index| Share { index, count: 2 };
         assert_eq!(messages(&spec, share(0)), messages(&spec, share(0)));

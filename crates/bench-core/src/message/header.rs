@@ -9,33 +9,33 @@
 //! | 4 | 4 | checksum | CRC-32C of the whole message except this field |
 //! | 8 | 5 | run | run id |
 //! | 13 | 2 | producer | producer id |
-//! | 15 | 7 | wall offset | wall clock less monotonic clock of the sender, microseconds |
+//! | 15 | 7 | wall offset | wall clock minus monotonic clock of the sender, microseconds |
 //! | 22 | 6 | sequence | position in the producer's stream, from 0 |
-//! | 28 | 4 | lag | sent less intended, see [`Lag`] |
+//! | 28 | 4 | lag | sent minus intended, see [`Lag`] |
 //! | 32 | 8 | intended | instant at which the message was due, nanoseconds since boot |
 //!
-//! Everything before the sequence but the checksum is the same for all messages of a producer, so
-//! that stamping a message writes 22 bytes.
+//! Everything before the sequence except the checksum is the same for all messages of a producer,
+//! so stamping a message writes 22 bytes.
 
 use crate::clock::{BootId, ClockOrigin, InstantNs};
 
 use super::{DecodeError, RunId};
 
-/// Size of the header, and so of the smallest message, in bytes.
+/// Size of the header, and thus of the smallest message, in bytes.
 pub const HEADER_BYTES: usize = 40;
 
 /// First byte of every message: `0xB` for the benchmark, `1` for the version of the layout.
 pub const MAGIC: u8 = 0xB1;
 
-/// Largest sequence number that the header can carry: 48 bits, two years at 5 million a second.
+/// Largest sequence number that fits the header: 48 bits, two years at 5 million per second.
 pub const SEQUENCE_MAX: u64 = (1 << 48) - 1;
 
 const CHECKSUM: std::ops::Range<usize> = 4..8;
 
-/// What a message says about itself.
+/// The decoded header of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Header {
-    /// The run that sent it.
+    /// The run that sent the message.
     pub run: RunId,
     /// The producer within the run.
     pub producer: u16,
@@ -44,14 +44,14 @@ pub struct Header {
     /// When the message was due, nanoseconds of the sender's monotonic clock.
     pub intended_ns: InstantNs,
     /// When it was handed to the client library. Exact up to 2.1 s after the intended instant, to
-    /// the microsecond up to 35 min, and 35 min beyond.
+    /// the microsecond up to 35 min, and capped at 35 min.
     pub sent_ns: InstantNs,
     /// The sender's clock. The wall offset is exact to the microsecond.
     pub origin: ClockOrigin,
 }
 
 /// How long after its intended instant a message was sent, in four bytes: nanoseconds below 2^31,
-/// microseconds with the top bit set beyond, the largest value when even that does not fit.
+/// microseconds with the top bit set above, saturating at the largest value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Lag(u32);
 
@@ -87,7 +87,7 @@ pub struct HeaderWriter {
 }
 
 impl HeaderWriter {
-    /// A writer for the messages of `producer` in `run`, whose instants come from `origin`.
+    /// A writer for the messages of `producer` in `run`, with instants from a clock of `origin`.
     #[must_use]
     pub fn new(run: RunId, producer: u16, origin: ClockOrigin) -> Self {
         let mut template = [0; HEADER_BYTES];
@@ -104,7 +104,7 @@ impl HeaderWriter {
     /// and seals both with the checksum.
     ///
     /// # Panics
-    /// When `message` is shorter than the header, which the size generators rule out.
+    /// If `message` is shorter than the header, which the size generators rule out.
     #[inline]
     pub fn seal(
         &self,
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_of_the_smallest_size_carries_every_field() {
+    fn smallest_messages_carry_every_field() {
         let mut message = [0; HEADER_BYTES];
         let run = RunId::from_bits(0xFE_DCBA_9876);
         HeaderWriter::new(run, 513, origin()).seal(&mut message, SEQUENCE_MAX, 77, 1_077);
@@ -223,23 +223,23 @@ mod tests {
     }
 
     #[test]
-    fn lag_is_exact_to_two_seconds_and_to_the_microsecond_beyond() {
+    fn lag_is_exact_below_two_seconds() {
         let round_trip = |ns| Lag::from_ns(ns).to_ns();
         assert_eq!(round_trip(2_147_483_647), 2_147_483_647);
         assert_eq!(round_trip(2_147_483_648), 2_147_483_000);
         assert_eq!(round_trip(90_000_000_999), 90_000_000_000);
-        assert_eq!(round_trip(u64::MAX), 2_147_483_647_000, "35 minutes at the most");
+        assert_eq!(round_trip(u64::MAX), 2_147_483_647_000, "capped at 35 minutes");
     }
 
     #[test]
-    fn short_and_unknown_messages_are_told_apart() {
+    fn short_and_unknown_messages_are_distinguished() {
         assert_eq!(decode(&[MAGIC; 39]), Err(DecodeError::TooShort { size_bytes: 39 }));
         assert_eq!(decode(&[0x7B; 60]), Err(DecodeError::NotOurs { first_byte: 0x7B }));
     }
 
     proptest! {
         #[test]
-        fn what_is_sealed_is_decoded(
+        fn sealed_messages_decode_unchanged(
             run in 0..1u64 << 40,
             producer: u16,
             sequence in 0..=SEQUENCE_MAX,
@@ -270,7 +270,7 @@ mod tests {
         }
 
         #[test]
-        fn any_single_changed_byte_is_noticed(at in 0usize..100, change in 1u8..) {
+        fn any_changed_byte_is_detected(at in 0usize..100, change in 1u8..) {
             let mut message = [7; 100];
             let run = RunId::from_bits(1);
             HeaderWriter::new(run, 1, origin()).seal(&mut message, 1, 1, 1);

@@ -1,8 +1,8 @@
 //! The JSON form of a message: one object with the fields of the binary header and the payload as
 //! a string, for systems and experiments that need readable rows.
 //!
-//! The checksum is that of the binary form of the same fields and payload, so it survives a system
-//! that writes the object anew (other spacing, other order).
+//! The checksum is that of the binary form of the same fields and payload, so it survives systems
+//! that reserialize the object with other spacing or field order.
 
 use std::borrow::Cow;
 use std::io::Write as _;
@@ -14,7 +14,7 @@ use super::header::{self, Header};
 use super::{DecodeError, RunId};
 use crate::clock::{BootId, ClockOrigin};
 
-/// Size of the smallest JSON message, bytes: every field at its longest, an empty payload.
+/// Size of the smallest JSON message, in bytes: every field at its longest and an empty payload.
 pub const JSON_BYTES_MIN: usize = LONGEST.len();
 
 const LONGEST: &str = concat!(
@@ -23,7 +23,7 @@ const LONGEST: &str = concat!(
     r#""wall_offset_us":-36028797018963968,"checksum":"ffffffff","payload":""}"#
 );
 
-/// Appends everything of the message up to the payload's opening quotation mark.
+/// Appends the message up to and including the payload's opening quotation mark.
 pub(super) fn write_head(out: &mut Vec<u8>, header: &Header, checksum: u32) {
     let written = write!(
         out,
@@ -43,7 +43,7 @@ pub(super) fn write_head(out: &mut Vec<u8>, header: &Header, checksum: u32) {
     debug_assert!(written.is_ok(), "writing to memory does not fail");
 }
 
-/// What follows the payload.
+/// The end of the message, after the payload.
 pub(super) const TAIL: &[u8] = br#""}"#;
 
 #[derive(Deserialize)]
@@ -62,7 +62,7 @@ struct Message<'a> {
     payload: Cow<'a, str>,
 }
 
-/// What the `JsonConverter` of Kafka Connect makes of a line of text with `schemas.enable=true`.
+/// A line of text as wrapped by the `JsonConverter` of Kafka Connect with `schemas.enable=true`.
 #[derive(Deserialize)]
 struct Envelope<'a> {
     #[serde(rename = "schema")]
@@ -71,8 +71,8 @@ struct Envelope<'a> {
     payload: Cow<'a, str>,
 }
 
-/// Reads and verifies a message in its JSON form: bare, or as Kafka Connect passes on a line that
-/// holds one: as a JSON string, or as the string in an envelope of schema and payload.
+/// Reads and verifies a message in its JSON form: bare, or as Kafka Connect wraps a line that holds
+/// one, either as a JSON string or as the string in an envelope of schema and payload.
 pub fn decode(bytes: &[u8]) -> Result<Header, DecodeError> {
     if bytes.first() == Some(&b'"') {
         let Text(line) = parse(bytes)?;
@@ -82,11 +82,11 @@ pub fn decode(bytes: &[u8]) -> Result<Header, DecodeError> {
         return verify(&message);
     }
     let envelope: Envelope<'_> = parse(bytes)?;
-    // One envelope, and not another within: what is inside is a line as it was written.
+    // Envelopes are not nested: the payload is a line as it was written.
     verify(&parse(envelope.payload.as_bytes())?)
 }
 
-/// A string that is borrowed where nothing in it is escaped.
+/// A string, borrowed if it has no escapes.
 #[derive(Deserialize)]
 struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
@@ -96,7 +96,7 @@ fn parse<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, DecodeError> {
 
 fn verify(message: &Message<'_>) -> Result<Header, DecodeError> {
     let run: RunId = message.run.parse().map_err(|_| DecodeError::Json)?;
-    // The checksum holds the difference of the two instants, which is never negative.
+    // The checksum covers the difference of the two instants, which is never negative.
     if message.sequence > header::SEQUENCE_MAX || message.sent_ns < message.intended_ns {
         return Err(DecodeError::Json);
     }

@@ -1,62 +1,62 @@
-//! Message keys: which key each message carries, and how a key is written.
+//! Message keys: which key each message gets, and how keys are written.
 
 use rand::distr::{Distribution as _, Uniform};
 use rand_distr::Zipf;
 use rand_xoshiro::Xoshiro256PlusPlus;
 
-/// Size of every written key, in bytes.
+/// Size of every key, in bytes.
 pub const KEY_BYTES: usize = 16;
 
-/// How keys are spread over the messages. Keys are numbered from 0.
+/// How keys are distributed over messages. Keys are numbered from 0.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum KeyDistribution {
     /// Messages have no key.
     None,
-    /// One key after the other, by the sequence number of the message.
+    /// The keys in turn, by the sequence number of the message.
     RoundRobin {
-        /// How many keys there are, at least 1.
+        /// Number of keys, at least 1.
         keys: u64,
     },
     /// Every key is equally likely.
     Uniform {
-        /// How many keys there are, at least 1.
+        /// Number of keys, at least 1.
         keys: u64,
     },
-    /// A few hot keys and many cold ones: key `k` comes up in proportion to `1 / (k + 1)^exponent`.
+    /// A few hot keys and many cold ones: the frequency of key `k` is proportional to
+    /// `1 / (k + 1)^exponent`.
     Zipf {
-        /// How many keys there are, at least 1.
+        /// Number of keys, at least 1.
         keys: u64,
-        /// How unequal the keys are, 0 or more: 0 is uniform, 1 the classic law.
+        /// The skew, 0 or more: 0 is uniform, 1 the classic law.
         exponent: f64,
     },
 }
 
-/// Why keys cannot be spread as asked.
+/// Why a key distribution is invalid.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum KeyError {
-    /// A spread over no key at all.
-    #[error("keys cannot be spread over 0 keys: give at least 1 key, or ask for no keys")]
+    /// A distribution over no keys.
+    #[error("messages cannot be distributed over 0 keys: use at least 1, or no keys at all")]
     NoKeys,
     /// An exponent that is negative, infinite or not a number.
     #[error(
-        "the exponent of the Zipf distribution of keys is {exponent}: give a finite number, 0 or more"
+        "the exponent of the Zipf distribution of keys is {exponent}: use a finite number, 0 or more"
     )]
     Exponent {
-        /// The exponent given.
+        /// The given exponent.
         exponent: f64,
     },
 }
 
-/// Chooses the key of each message. The same seed gives the same keys; only those of the Zipf
-/// distribution may once in a while differ between platforms, whose mathematical libraries round
-/// differently.
+/// Chooses the key of each message. The same seed gives the same keys; only Zipf keys may rarely
+/// differ between platforms, whose math libraries round differently.
 #[derive(Debug, Clone)]
 pub struct KeyGenerator {
-    source: Source,
+    source: KeySource,
 }
 
 #[derive(Debug, Clone)]
-enum Source {
+enum KeySource {
     None,
     RoundRobin { keys: u64 },
     Uniform(Uniform<u64>),
@@ -67,25 +67,25 @@ impl KeyGenerator {
     /// A generator of the keys of `distribution`.
     pub fn new(distribution: &KeyDistribution) -> Result<Self, KeyError> {
         let source = match *distribution {
-            KeyDistribution::None => Source::None,
+            KeyDistribution::None => KeySource::None,
             KeyDistribution::RoundRobin { keys: 0 } => return Err(KeyError::NoKeys),
-            KeyDistribution::RoundRobin { keys } => Source::RoundRobin { keys },
+            KeyDistribution::RoundRobin { keys } => KeySource::RoundRobin { keys },
             KeyDistribution::Uniform { keys } => {
-                Source::Uniform(Uniform::new(0, keys).map_err(|_| KeyError::NoKeys)?)
+                KeySource::Uniform(Uniform::new(0, keys).map_err(|_| KeyError::NoKeys)?)
             }
             KeyDistribution::Zipf { keys, exponent } => zipf(keys, exponent)?,
         };
         Ok(Self { source })
     }
 
-    /// The number of the key of the message `sequence`, or `None` when messages have no key.
+    /// The key number of the message `sequence`, or `None` if messages have no key.
     #[inline]
     pub fn next(&self, sequence: u64, rng: &mut Xoshiro256PlusPlus) -> Option<u64> {
         match &self.source {
-            Source::None => None,
-            Source::RoundRobin { keys } => Some(sequence % keys),
-            Source::Uniform(range) => Some(range.sample(rng)),
-            Source::Zipf { ranks, last } => {
+            KeySource::None => None,
+            KeySource::RoundRobin { keys } => Some(sequence % keys),
+            KeySource::Uniform(range) => Some(range.sample(rng)),
+            KeySource::Zipf { ranks, last } => {
                 #[expect(
                     clippy::cast_possible_truncation,
                     clippy::cast_sign_loss,
@@ -99,22 +99,22 @@ impl KeyGenerator {
     }
 }
 
-fn zipf(keys: u64, exponent: f64) -> Result<Source, KeyError> {
-    /// The sampler divides by the distance of the exponent from 1. So near to it, the law of 1 is
-    /// closer to what is asked than what rounding would leave.
+fn zipf(keys: u64, exponent: f64) -> Result<KeySource, KeyError> {
+    /// The sampler divides by the distance of the exponent from 1. This close to 1, the law with
+    /// exponent 1 is a better approximation than the rounded result.
     const INDISTINCT_FROM_ONE: f64 = 1e-8;
 
     if !exponent.is_finite() || exponent < 0.0 {
         return Err(KeyError::Exponent { exponent });
     }
     let exponent = if (exponent - 1.0).abs() < INDISTINCT_FROM_ONE { 1.0 } else { exponent };
-    // With the exponent checked, only a missing key is left to refuse.
+    // The exponent is checked above, so only 0 keys can fail here.
     let ranks = Zipf::new(keys as f64, exponent).map_err(|_| KeyError::NoKeys)?;
-    Ok(Source::Zipf { ranks, last: keys.saturating_sub(1) })
+    Ok(KeySource::Zipf { ranks, last: keys.saturating_sub(1) })
 }
 
-/// Appends the key `number` to `out` as [`KEY_BYTES`] lower-case hexadecimal digits: printable, and
-/// of one size, so that keys do not change the size of messages.
+/// Appends the key `number` to `out` as [`KEY_BYTES`] lower-case hexadecimal digits: printable and
+/// of fixed size, so that keys do not change message sizes.
 #[inline]
 pub fn write_key(number: u64, out: &mut Vec<u8>) {
     let mut digits = [0; KEY_BYTES];
@@ -137,7 +137,7 @@ mod tests {
         (0..count).map(|sequence| generator.next(sequence, &mut rng)).collect()
     }
 
-    /// How often each of the keys below `keys` comes up.
+    /// The relative frequency of each key below `keys`.
     fn frequencies(distribution: KeyDistribution, keys: usize, count: u64) -> Vec<f64> {
         let mut times = vec![0_u32; keys];
         for key in draw(distribution, count, 1).into_iter().flatten() {
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn without_keys_no_message_has_one() {
+    fn no_keys_means_none_on_any_message() {
         assert_eq!(draw(KeyDistribution::None, 3, 0), [None; 3]);
     }
 
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_have_one_size_and_keep_the_order_of_their_numbers() {
+    fn keys_have_fixed_size_and_sort_by_number() {
         let mut written = Vec::new();
         write_key(0, &mut written);
         write_key(0x0123_4567_89ab_cdef, &mut written);
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn senseless_spreads_are_refused() {
+    fn invalid_distributions_are_refused() {
         for distribution in [
             KeyDistribution::RoundRobin { keys: 0 },
             KeyDistribution::Uniform { keys: 0 },

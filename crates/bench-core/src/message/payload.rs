@@ -1,35 +1,34 @@
-//! Payload bytes of a chosen compressibility.
+//! Payloads of a chosen compressibility.
 //!
-//! Every payload is fresh random bytes followed by a constant run. The random bytes are never taken
-//! from a pool that is used again, as many load generators do: a compressor that sees several
-//! messages at once, as brokers and clients compress them, finds the repetition in its window and
-//! removes it, so that the benchmark ships a fraction of the bytes that it believes to ship.
+//! Every payload is fresh random bytes followed by a constant run. Unlike many load generators,
+//! this one never reuses random bytes from a pool: clients and brokers compress many messages at
+//! once, so a compressor would find the repetition in its window and remove it, and the benchmark
+//! would ship only a fraction of the bytes it believes it ships.
 
 use rand::Rng as _;
 use rand_xoshiro::Xoshiro256PlusPlus;
 
-/// The least compressible that [`PayloadAlphabet::Text`] can be: random text of 64 characters holds
-/// six bits in a byte, which every compressor with an entropy stage finds.
+/// The lowest compressibility of [`PayloadAlphabet::Text`]: random text over 64 characters carries
+/// six bits per byte, which any compressor with an entropy stage exploits.
 pub const TEXT_COMPRESSIBILITY_MIN: f64 = 0.25;
 
-/// Which bytes payloads are made of.
+/// Which bytes payloads consist of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PayloadAlphabet {
     /// Any byte.
     Bytes,
-    /// 64 printable ASCII characters that JSON and CSV leave as they are: letters, `0` and
-    /// ``?@[]^_`{|}~``. No less compressible than [`TEXT_COMPRESSIBILITY_MIN`]; a smaller
-    /// compressibility gives that one.
+    /// 64 printable ASCII characters that JSON and CSV do not escape: letters, `0` and
+    /// ``?@[]^_`{|}~``. Compressibilities below [`TEXT_COMPRESSIBILITY_MIN`] are raised to it.
     Text,
 }
 
-/// Why payloads cannot be made as asked.
+/// Why payload settings are invalid.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum PayloadError {
-    /// A compressibility that is not a share.
-    #[error("the payload's compressibility is {compressibility}: give a number from 0 to 1")]
+    /// A compressibility outside 0 to 1.
+    #[error("the payload's compressibility is {compressibility}: use a number from 0 to 1")]
     Compressibility {
-        /// The value given.
+        /// The given value.
         compressibility: f64,
     },
 }
@@ -40,17 +39,17 @@ pub struct PayloadGenerator {
     alphabet: PayloadAlphabet,
     /// The share of random bytes, 0 to 1.
     random_share: f64,
-    /// The part of a random byte, below 1, that earlier payloads are short of.
+    /// The fraction of a random byte, below 1, carried over from earlier payloads.
     owed_bytes: f64,
 }
 
 impl PayloadGenerator {
-    /// A generator of payloads that zstd, at its default level and given many of them at once,
-    /// shrinks to about `1 - compressibility` of their size. `compressibility` is from 0 (random)
-    /// to 1 (constant).
+    /// A generator of payloads that zstd, at its default level and over many of them at once,
+    /// shrinks to about `1 - compressibility` of their size. `compressibility` ranges from 0
+    /// (random) to 1 (constant).
     ///
-    /// Runs shorter than about eight bytes are not worth a compressor's while: small payloads of a
-    /// small compressibility shrink less than asked.
+    /// Compressors ignore runs shorter than about eight bytes, so small payloads of low
+    /// compressibility shrink less than requested.
     pub fn new(compressibility: f64, alphabet: PayloadAlphabet) -> Result<Self, PayloadError> {
         if !(0.0..=1.0).contains(&compressibility) {
             return Err(PayloadError::Compressibility { compressibility });
@@ -79,8 +78,8 @@ impl PayloadGenerator {
         }
     }
 
-    /// How many bytes of the next payload are random: whole bytes, with the fraction left to later
-    /// payloads, so that the share is right over many of them.
+    /// Number of random bytes in the next payload. Fractions carry over to later payloads, so that
+    /// the share is right over many of them.
     #[inline]
     fn random_bytes(&mut self, payload_bytes: usize) -> usize {
         let due_bytes = payload_bytes as f64 * self.random_share + self.owed_bytes;
@@ -95,8 +94,8 @@ impl PayloadGenerator {
     }
 }
 
-/// Maps the low six bits of `byte` to the 64 characters from `?` to `~`, with `0` in the place of
-/// the backslash, which JSON escapes. One comparison, so that the loop compiles to vector code.
+/// Maps the low six bits of `byte` to the 64 characters from `?` to `~`, with `0` in place of the
+/// backslash, which JSON escapes. A single comparison, so that the loop is vectorized.
 #[inline]
 fn to_text(byte: u8) -> u8 {
     match b'?' + (byte & 0x3F) {
@@ -114,7 +113,7 @@ mod tests {
 
     const SAMPLE_BYTES: usize = 1 << 20;
 
-    /// Payloads of one size, one after the other.
+    /// Payloads of one size, concatenated.
     fn packed(
         compressibility: f64,
         alphabet: PayloadAlphabet,
@@ -132,7 +131,7 @@ mod tests {
 
     #[test]
     fn zstd_shrinks_payloads_by_the_compressibility() {
-        // The rest is what zstd spends on finding and describing one run a payload.
+        // The tolerance is what zstd spends on encoding one run per payload.
         for (payload_bytes, tolerance) in [(60, 0.025), (200, 0.015), (1_024, 0.005)] {
             for alphabet in [PayloadAlphabet::Bytes, PayloadAlphabet::Text] {
                 for compressibility in [0.0, 0.25, 0.5, 0.75, 1.0] {
@@ -163,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn payloads_do_not_change_between_platforms_or_versions() {
+    fn payloads_are_the_same_everywhere() {
         let mut rng = Xoshiro256PlusPlus::seed_from_u64(42);
         let mut payload = [b'!'; 12];
         let mut fill = |alphabet| {
@@ -178,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn no_random_bytes_come_twice() {
+    fn random_bytes_are_never_reused() {
         let sample = packed(0.5, PayloadAlphabet::Bytes, 64, 1);
         let mut random = sample.chunks_exact(64).map(|payload| &payload[..8]).collect::<Vec<_>>();
         let payloads = random.len();
@@ -188,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn text_uses_64_characters_that_json_leaves_as_they_are() {
+    fn text_uses_64_characters_json_does_not_escape() {
         let mut characters = (0..=255).map(to_text).collect::<Vec<_>>();
         characters.sort_unstable();
         characters.dedup();
@@ -199,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_a_share_is_refused() {
+    fn compressibilities_outside_the_range_are_refused() {
         for compressibility in [-0.01, 1.01, f64::NAN, f64::INFINITY] {
             let error = PayloadGenerator::new(compressibility, PayloadAlphabet::Bytes)
                 .expect_err("refused");
@@ -209,7 +208,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_random_share_is_unbiased_over_payloads_of_any_size(
+        fn random_share_is_unbiased_for_any_sizes(
             compressibility in 0.0..=1.0,
             sizes in prop::collection::vec(0..5_000_usize, 1..200),
         ) {

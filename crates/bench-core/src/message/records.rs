@@ -14,22 +14,22 @@ use super::csv_file::CsvFile;
 /// How a file is divided into records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RecordFormat {
-    /// Each line, without its end (`\n` or `\r\n`), is a record. Empty lines are skipped.
+    /// Each line, without its end (`\n` or `\r\n`), is a record. Skips empty lines.
     Lines,
-    /// As [`Lines`](Self::Lines), and each record must be one JSON value; blank lines are skipped.
+    /// Like [`Lines`](Self::Lines), but each record must be one JSON value. Skips blank lines.
     JsonLines,
-    /// One JSON array, whose elements are the records, each as it is written there: objects, arrays
-    /// or texts. A file that begins with anything but a bracket is read as
+    /// One JSON array, whose elements are the records, exactly as written there. A file that does
+    /// not begin with a bracket is read as
     /// [`JsonLines`](Self::JsonLines).
     Json,
-    /// CSV as RFC 4180 defines it. The first row names the columns. Each further row becomes a JSON
-    /// object with a string for each column, in the order of the columns.
+    /// CSV as RFC 4180 defines it. The first row names the columns. Every other row becomes a JSON
+    /// object with a string per column, in column order.
     Csv,
 }
 
 impl RecordFormat {
-    /// The format that the extension of `path` stands for, in either case: `.jsonl` and `.ndjson`
-    /// are JSON lines, `.json` is JSON, `.csv` is CSV, and everything else is lines.
+    /// The format implied by the extension of `path`, ignoring case: `.jsonl` and `.ndjson` are
+    /// JSON lines, `.json` is JSON, `.csv` is CSV, and everything else is lines.
     #[must_use]
     pub fn from_path(path: &Path) -> Self {
         let is = |extension| path.extension().is_some_and(|e| e.eq_ignore_ascii_case(extension));
@@ -45,7 +45,7 @@ impl RecordFormat {
     }
 }
 
-/// Why a file cannot serve as a source of records. Lines are counted from 1.
+/// Why a file is unusable as a source of records. Lines are counted from 1.
 #[derive(Debug, thiserror::Error)]
 pub enum RecordError {
     /// The file could not be opened or read.
@@ -53,12 +53,12 @@ pub enum RecordError {
     Read {
         /// The file of records.
         path: PathBuf,
-        /// What the operating system said.
+        /// The operating system's error.
         source: io::Error,
     },
-    /// The file, or what its rows become, is larger than the limit.
+    /// The file, or the records made from its rows, exceed the limit.
     #[error(
-        "the records in {} take more than the {limit_bytes} bytes that are kept in memory: \
+        "the records in {} exceed the {limit_bytes} bytes that are kept in memory: \
          use a part of the file",
         path.display()
     )]
@@ -68,7 +68,7 @@ pub enum RecordError {
         /// The limit, [`RecordFile::SIZE_BYTES_MAX`].
         limit_bytes: usize,
     },
-    /// A line that is not JSON, in a file of JSON lines.
+    /// A line that is not JSON in a file of JSON lines.
     #[error(
         "line {line} of {} is not a JSON value: {reason}; correct it, or read the file as lines",
         path.display()
@@ -76,12 +76,12 @@ pub enum RecordError {
     Json {
         /// The file of records.
         path: PathBuf,
-        /// The line at fault.
+        /// The malformed line.
         line: usize,
         /// What is wrong with it, and at which column.
         reason: String,
     },
-    /// An array that is not well-formed JSON.
+    /// A malformed JSON array.
     #[error(
         "record {record} of {}, on line {line}, is not an element of a JSON array: {reason}; correct \
          it, or read the file as lines",
@@ -90,20 +90,20 @@ pub enum RecordError {
     JsonArray {
         /// The file of records.
         path: PathBuf,
-        /// The element at fault, from 1.
+        /// The malformed element, from 1.
         record: usize,
-        /// The line at fault.
+        /// Its line.
         line: usize,
         /// What is wrong with it.
         reason: String,
     },
-    /// A row that is not as RFC 4180 defines them, is not UTF-8, or has another number of fields
-    /// than there are columns.
+    /// A row that violates RFC 4180, is not UTF-8, or has a different number of fields than there
+    /// are columns.
     #[error("line {line} of {} is not valid CSV: {reason}; correct the file", path.display())]
     Csv {
         /// The file of records.
         path: PathBuf,
-        /// Where the row starts, or the line at fault.
+        /// Where the row starts, or the malformed line.
         line: usize,
         /// What is wrong with it.
         reason: String,
@@ -116,25 +116,25 @@ pub enum RecordError {
         /// The name.
         column: String,
     },
-    /// Text of another encoding than UTF-8.
+    /// Text in UTF-16 rather than UTF-8.
     #[error(
-        "line 1 of {} is UTF-16 text, and UTF-8 is read: convert the file, as with iconv -f UTF-16 \
-         -t UTF-8",
+        "line 1 of {} is UTF-16 text rather than UTF-8: convert the file, for example with iconv \
+         -f UTF-16 -t UTF-8",
         path.display()
     )]
     Utf16 {
         /// The file of records.
         path: PathBuf,
     },
-    /// Nothing to send.
-    #[error("there are no records in {}: give a file with at least one", path.display())]
+    /// A file without records.
+    #[error("no records in {}: use a file with at least one", path.display())]
     Empty {
         /// The file of records.
         path: PathBuf,
     },
 }
 
-/// The records of a file, in memory and in the order of the file. At least one; none is empty.
+/// The records of a file, in memory and in file order. At least one; none is empty.
 #[derive(Debug)]
 pub struct RecordFile {
     contents: Vec<u8>,
@@ -150,11 +150,11 @@ struct Span {
 }
 
 impl RecordFile {
-    /// The most that a file, and the records made of it, may hold: 1 GiB. All of it is kept in
-    /// memory.
+    /// Maximum size of a file, and of the records made from it: 1 GiB. All of it is kept in memory.
     pub const SIZE_BYTES_MAX: usize = 1 << 30;
 
-    /// Reads all records of the file at `path`, of at most [`SIZE_BYTES_MAX`](Self::SIZE_BYTES_MAX).
+    /// Reads all records of the file at `path`, of at most
+    /// [`SIZE_BYTES_MAX`](Self::SIZE_BYTES_MAX).
     pub fn load(path: &Path, format: RecordFormat) -> Result<Self, RecordError> {
         Self::load_within(path, format, Self::SIZE_BYTES_MAX)
     }
@@ -195,7 +195,7 @@ impl RecordFile {
         self.spans.len()
     }
 
-    /// Always false: a file without records is not loaded.
+    /// Always false: files without records are refused.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.spans.is_empty()
@@ -204,7 +204,7 @@ impl RecordFile {
     /// The record `index`, from 0.
     ///
     /// # Panics
-    /// When `index` is not below [`len`](Self::len).
+    /// If `index` is not below [`len`](Self::len).
     #[must_use]
     #[inline]
     pub fn get(&self, index: usize) -> &[u8] {
@@ -226,8 +226,8 @@ impl RecordFile {
         self.max_bytes
     }
 
-    /// Makes the lines of `contents` that are not empty the records. `check` sees each with its
-    /// number, and says whether it is one.
+    /// Makes the non-empty lines of `contents` the records. `check` gets each with its number, and
+    /// returns whether it is a record.
     fn take_lines(
         &mut self,
         contents: Vec<u8>,
@@ -269,7 +269,7 @@ impl RecordFile {
                     let place = at + place_of(&contents[at..], &error);
                     return Err(malformed_at(place, json_reason(&contents, place, &error)));
                 }
-                None => return Err(malformed("the array does not end".to_owned())),
+                None => return Err(malformed("the array is not closed".to_owned())),
             }
             let end = at + values.byte_offset();
             str::from_utf8(&contents[at..end]).map_err(|error| malformed(error.to_string()))?;
@@ -278,12 +278,12 @@ impl RecordFile {
             match contents.get(at) {
                 Some(b',') => at += 1 + blank(at + 1),
                 Some(b']') => break,
-                _ => return Err(malformed("no comma and no bracket follows".to_owned())),
+                _ => return Err(malformed("no comma or bracket follows".to_owned())),
             }
         }
         let end = at + 1;
         if !contents[end..].trim_ascii().is_empty() {
-            let reason = "something follows the array".to_owned();
+            let reason = "other text follows the array".to_owned();
             let (record, line) = (self.spans.len(), line_at(&contents, end));
             return Err(RecordError::JsonArray { path: path.to_owned(), record, line, reason });
         }
@@ -320,8 +320,7 @@ impl RecordFile {
     }
 }
 
-/// The whole file, of which no more than the limit and one byte is read: the size of a pipe shows
-/// in no other way.
+/// Reads a whole file, but at most one byte beyond the limit: a pipe does not state its size.
 pub(super) fn read_within(path: &Path, limit_bytes: usize) -> Result<Vec<u8>, RecordError> {
     let failed = |source| RecordError::Read { path: path.to_owned(), source };
     let too_large = || RecordError::TooLarge { path: path.to_owned(), limit_bytes };
@@ -339,11 +338,10 @@ pub(super) fn read_within(path: &Path, limit_bytes: usize) -> Result<Vec<u8>, Re
     Ok(contents)
 }
 
-/// The mark with which spreadsheets and some editors begin a UTF-8 file. It belongs to no record.
+/// The mark with which spreadsheets and some editors begin a UTF-8 file; not part of any record.
 pub(super) const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
-/// The contents without a byte order mark. Text in UTF-16 is refused: cut into lines it would be
-/// neither text nor bytes that anybody means.
+/// Strips a byte order mark. Refuses UTF-16 text, which cannot be cut into lines of bytes.
 pub(super) fn without_mark(
     mut contents: Vec<u8>,
     path: &Path,
@@ -372,19 +370,19 @@ fn check_json(record: &[u8]) -> Result<(), String> {
     let Err(error) = serde_json::from_str::<IgnoredAny>(text) else { return Ok(()) };
     if error.is_eof() && matches!(record.trim_ascii_start().first(), Some(b'{' | b'[')) {
         let reason = "it ends within a value; write each value on a line of its own, as jq -c does, \
-                      or give --input-format json for one array over several lines";
+                      or use --input-format json for one array over several lines";
         return Err(reason.to_owned());
     }
     let reason = json_reason(record, place_of(record, &error), &error);
     Err(format!("{reason} at column {}", error.column()))
 }
 
-/// Numbers that some programs write and JSON does not have.
+/// Numbers that some programs write but JSON lacks.
 const NO_NUMBERS: [&str; 3] = ["nan", "infinity", "inf"];
 
-/// What is wrong at this place of a text.
+/// What is wrong at this position of a text.
 fn json_reason(text: &[u8], place: usize, error: &serde_json::Error) -> String {
-    // The place is that of the first letter, or of the one after it.
+    // The position is that of the first letter, or of the one after it.
     let from = text[..place.min(text.len())].iter().rposition(|byte| !is_of_word(*byte));
     let word: Vec<u8> = text[from.map_or(0, |from| from + 1)..]
         .iter()
@@ -394,7 +392,7 @@ fn json_reason(text: &[u8], place: usize, error: &serde_json::Error) -> String {
         .collect();
     let word = String::from_utf8_lossy(&word);
     if NO_NUMBERS.iter().any(|number| word.eq_ignore_ascii_case(number)) {
-        return format!("JSON has no number {word}, write null or a text such as \"{word}\"");
+        return format!("JSON has no number {word}, write null or a string such as \"{word}\"");
     }
     without_position(error)
 }
@@ -403,25 +401,25 @@ fn is_of_word(byte: u8) -> bool {
     byte.is_ascii_alphabetic() || matches!(byte, b'-' | b'+')
 }
 
-/// Where in a text an error is, from 0.
+/// The position of an error in a text, from 0.
 fn place_of(text: &[u8], error: &serde_json::Error) -> usize {
     let lines = text.split_inclusive(|byte| *byte == b'\n');
     let before: usize = lines.take(error.line().saturating_sub(1)).map(<[u8]>::len).sum();
     (before + error.column().saturating_sub(1)).min(text.len())
 }
 
-/// The line of a place, from 1.
+/// The line of a position, from 1.
 fn line_at(text: &[u8], place: usize) -> usize {
     text[..place.min(text.len())].split(|byte| *byte == b'\n').count()
 }
 
-/// What is wrong, without the position in the record that the message ends with.
+/// The error message without the trailing position.
 fn without_position(error: &serde_json::Error) -> String {
     let message = error.to_string();
     message.rsplit_once(" at line ").map_or(&*message, |(what, _)| what).to_owned()
 }
 
-/// The names of the columns as JSON strings, or a name that comes twice.
+/// The names of the columns as JSON strings, or a duplicate name.
 fn json_names(header: &StringRecord) -> Result<Vec<String>, String> {
     let mut seen = HashSet::new();
     let mut names = Vec::with_capacity(header.len());
@@ -459,7 +457,7 @@ mod tests {
     }
 
     #[test]
-    fn the_format_follows_from_the_extension() {
+    fn extension_determines_the_format() {
         for (path, format) in [
             ("a/books.jsonl", RecordFormat::JsonLines),
             ("books.NDJSON", RecordFormat::JsonLines),
@@ -473,7 +471,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_are_records_without_their_ends() {
+    fn lines_become_records_without_their_ends() {
         let lines = b"one\r\n\n two \n\r\nth\rree\nlast";
         assert_eq!(records(lines, RecordFormat::Lines), ["one", " two ", "th\rree", "last"]);
         let file = load(lines, RecordFormat::Lines).expect("loads");
@@ -481,7 +479,7 @@ mod tests {
     }
 
     #[test]
-    fn records_repeat_after_the_last() {
+    fn records_cycle_after_the_last() {
         let file = load(b"a\nb\nc\n", RecordFormat::Lines).expect("loads");
         let text = (1..6).flat_map(|position| file.cycle(position)).copied().collect::<Vec<_>>();
         assert_eq!(text, b"bcabc");
@@ -495,7 +493,7 @@ mod tests {
     }
 
     #[test]
-    fn json_lines_are_kept_as_they_are() {
+    fn json_lines_are_kept_verbatim() {
         let lines = b"{\"b\": 1.50, \"a\": [2]}\n\n\"text\"\r\n";
         assert_eq!(
             records(lines, RecordFormat::JsonLines),
@@ -504,7 +502,7 @@ mod tests {
     }
 
     #[test]
-    fn marks_and_blank_lines_belong_to_no_record() {
+    fn marks_and_blank_lines_are_skipped() {
         let marked = b"\xEF\xBB\xBF{\"a\":1}\n  \n\t\r\n{}\n";
         for format in [RecordFormat::JsonLines, RecordFormat::Json] {
             assert_eq!(records(marked, format), ["{\"a\":1}", "{}"], "{format:?}");
@@ -515,7 +513,7 @@ mod tests {
     }
 
     #[test]
-    fn utf_16_is_named_with_what_to_do() {
+    fn utf_16_is_refused_with_a_remedy() {
         let utf16 = |mark: &[u8], zero_first: bool| -> Vec<u8> {
             let text = "{\"a\":1}\n".bytes();
             let units = text.flat_map(|byte| if zero_first { [0, byte] } else { [byte, 0] });
@@ -558,7 +556,7 @@ mod tests {
     }
 
     #[test]
-    fn values_over_several_lines_are_named_with_what_to_do() {
+    fn values_over_several_lines_have_a_remedy() {
         for text in ["[\n{},\n{}\n]\n", "{\n  \"a\": 1\n}\n"] {
             let error = load(text.as_bytes(), RecordFormat::JsonLines).expect_err(text).to_string();
             assert!(error.starts_with("line 1 of ") && error.contains("jq -c"), "{error}");
@@ -568,7 +566,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_is_not_json_is_named() {
+    fn lines_that_are_not_json_are_named() {
         let broken: [(&[u8], &str); 3] = [
             (b"{}\n\n{\"a\": tru}\n", "expected ident at column 10"),
             (b"{}\n\n{} {}\n", "trailing characters at column 4"),
@@ -595,14 +593,11 @@ mod tests {
     }
 
     #[test]
-    fn a_row_that_does_not_fit_is_named() {
+    fn malformed_rows_are_named() {
         let broken: [(&[u8], &str); 4] = [
-            (b"a,b\n1,2\n3,4\n5\n", "the number of its fields is 1, that of the columns 2"),
-            (b"a,b\r\n1,2\r\n3,4\r\n5", "the number of its fields is 1, that of the columns 2"),
-            (
-                b"\xEF\xBB\xBFa,b\n1,\"\n\"\n3,4,5",
-                "the number of its fields is 3, that of the columns 2",
-            ),
+            (b"a,b\n1,2\n3,4\n5\n", "the number of fields is 1 instead of 2"),
+            (b"a,b\r\n1,2\r\n3,4\r\n5", "the number of fields is 1 instead of 2"),
+            (b"\xEF\xBB\xBFa,b\n1,\"\n\"\n3,4,5", "the number of fields is 3 instead of 2"),
             (b"a,b\n1,2\n3,4\n5,\xFF\n", "field 2 is not UTF-8"),
         ];
         for (contents, expected) in broken {
@@ -614,7 +609,7 @@ mod tests {
     }
 
     #[test]
-    fn columns_of_the_same_name_are_refused() {
+    fn duplicate_columns_are_refused() {
         match load(b"a,b,a\n1,2,3\n", RecordFormat::Csv) {
             Err(RecordError::DuplicateColumn { column, .. }) => assert_eq!(column, "a"),
             other => panic!("not refused: {other:?}"),
@@ -622,7 +617,7 @@ mod tests {
     }
 
     #[test]
-    fn the_elements_of_an_array_are_records_as_they_are_written() {
+    fn array_elements_become_records_verbatim() {
         let array = b" [ {\"a\": [1, 2]} ,\n{\"b\":\"],\\\"\"},[ ],\n \"text\"\n]\n";
         let expected = [r#"{"a": [1, 2]}"#, r#"{"b":"],\""}"#, "[ ]", r#""text""#];
         assert_eq!(records(array, RecordFormat::Json), expected);
@@ -630,16 +625,16 @@ mod tests {
     }
 
     #[test]
-    fn an_array_that_is_not_well_formed_is_refused_at_its_record() {
+    fn malformed_arrays_are_refused_at_their_record() {
         for (contents, at, expected) in [
             (&b"[{}, {\"a\" 1}]"[..], 2, "expected `:`"),
-            (b"[{} {}]", 1, "no comma and no bracket follows"),
-            (b"[{}", 1, "no comma and no bracket follows"),
-            (b"[{},", 2, "the array does not end"),
+            (b"[{} {}]", 1, "no comma or bracket follows"),
+            (b"[{}", 1, "no comma or bracket follows"),
+            (b"[{},", 2, "the array is not closed"),
             (b"[{},]", 2, "expected value"),
             (b"[{}, \"\xFF\"]", 2, "invalid"),
-            (b"[{}] {}", 1, "something follows the array"),
-            (b"[", 1, "the array does not end"),
+            (b"[{}] {}", 1, "other text follows the array"),
+            (b"[", 1, "the array is not closed"),
         ] {
             match load(contents, RecordFormat::Json) {
                 Err(RecordError::JsonArray { record, reason, .. }) => {
@@ -654,7 +649,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_without_records_is_refused() {
+    fn files_without_records_are_refused() {
         let all =
             [RecordFormat::Lines, RecordFormat::JsonLines, RecordFormat::Json, RecordFormat::Csv];
         for format in all {
@@ -668,7 +663,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_cannot_be_read_is_named() {
+    fn unreadable_files_are_named() {
         let folder = tempfile::tempdir().expect("creates a folder");
         let missing = folder.path().join("missing.txt");
         for path in [&*missing, folder.path()] {
@@ -679,7 +674,7 @@ mod tests {
     }
 
     #[test]
-    fn files_above_the_limit_are_refused_before_they_are_read() {
+    fn files_above_the_limit_are_refused_unread() {
         let sparse = file(b"");
         sparse.as_file().set_len(RecordFile::SIZE_BYTES_MAX as u64 + 1).expect("grows");
         let error = RecordFile::load(sparse.path(), RecordFormat::Lines).expect_err("refused");
@@ -690,7 +685,7 @@ mod tests {
     }
 
     #[test]
-    fn the_limit_holds_for_what_rows_become() {
+    fn the_limit_applies_to_converted_rows() {
         let rows = file(b"a_long_name\n1\n2\n3\n");
         let load =
             |limit_bytes| RecordFile::load_within(rows.path(), RecordFormat::Csv, limit_bytes);

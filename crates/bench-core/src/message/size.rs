@@ -1,4 +1,4 @@
-//! How large messages are: one size, or sizes drawn from a distribution.
+//! Message sizes: fixed, or drawn from a distribution.
 
 use rand::RngExt as _;
 use rand::distr::{Distribution as _, Uniform};
@@ -20,28 +20,28 @@ pub enum SizeDistribution {
         /// The largest size, inclusive.
         max_bytes: usize,
     },
-    /// Sizes vary symmetrically around a mean.
+    /// Sizes are symmetric around a mean.
     Normal {
         /// The mean before clipping.
         mean_bytes: f64,
         /// The standard deviation before clipping, 0 or more.
         std_dev_bytes: f64,
     },
-    /// Many small messages and a long tail of large ones, as real traffic tends to have.
+    /// Many small messages and a long tail of large ones, as in much real traffic.
     LogNormal {
-        /// The size that half of the messages stay below; above 0.
+        /// The median size, above 0.
         median_bytes: f64,
         /// The standard deviation of the natural logarithm of the size, 0 or more.
         sigma: f64,
     },
-    /// Sizes from a list, each with its weight: a size of weight 2 comes up twice as often as one
-    /// of weight 1. Weights are finite, 0 or more, and not all 0.
+    /// Sizes from a list, each with its weight: a size of weight 2 is twice as frequent as one of
+    /// weight 1. Weights are finite, 0 or more, and not all 0.
     Weighted(Vec<(usize, f64)>),
 }
 
 impl SizeDistribution {
-    /// The mean size in bytes, before the unbounded distributions are clipped. Meaningful for what
-    /// [`SizeSampler::new`] accepts.
+    /// The mean size in bytes, before unbounded distributions are clipped. Meaningful only if
+    /// [`SizeSampler::new`] accepts the distribution.
     #[must_use]
     pub fn mean_bytes(&self) -> f64 {
         match self {
@@ -60,82 +60,79 @@ impl SizeDistribution {
     }
 }
 
-/// Why sizes cannot be drawn as asked.
+/// Why a size distribution is invalid.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum SizeError {
-    /// A size, or the middle of an unbounded distribution, that leaves no room for the header.
+    /// A size, or the middle of an unbounded distribution, too small for the header.
     #[error(
         "a message of {size_bytes} bytes cannot hold the {smallest_bytes}-byte header: \
          the smallest size is {smallest_bytes} bytes"
     )]
     BelowSmallest {
-        /// The size asked for.
+        /// The requested size.
         size_bytes: usize,
-        /// The smallest size that a message can have.
+        /// The smallest possible size.
         smallest_bytes: usize,
     },
-    /// A size, or the middle of an unbounded distribution, beyond what the system takes.
+    /// A size, or the middle of an unbounded distribution, above what the system accepts.
     #[error(
         "a message of {size_bytes} bytes is too large: the largest size is {largest_bytes} bytes"
     )]
     AboveLargest {
-        /// The size asked for.
+        /// The requested size.
         size_bytes: usize,
-        /// The largest size that a message may have.
+        /// The largest allowed size.
         largest_bytes: usize,
     },
     /// A uniform range that ends before it starts.
     #[error(
         "uniform sizes from {min_bytes} to {max_bytes} bytes are an empty range: \
-         give the smaller size first"
+         put the smaller size first"
     )]
     EmptyRange {
-        /// Where the range starts.
+        /// Start of the range.
         min_bytes: usize,
-        /// Where the range ends.
+        /// End of the range.
         max_bytes: usize,
     },
     /// A parameter that is negative, infinite or not a number.
-    #[error("the {parameter} of the message sizes is {value}: give a finite number, 0 or more")]
+    #[error("the {parameter} of the message sizes is {value}: use a finite number, 0 or more")]
     Parameter {
-        /// What the value is of.
+        /// Name of the parameter.
         parameter: &'static str,
-        /// The value given.
+        /// The given value.
         value: f64,
     },
-    /// A log-normal distribution around nothing.
-    #[error("the median of log-normal message sizes is 0: give a median above 0")]
+    /// A log-normal distribution with median 0.
+    #[error("the median of log-normal message sizes is 0: use a median above 0")]
     ZeroMedian,
     /// A weight that is negative, infinite or not a number.
-    #[error("size {size_bytes} has the weight {weight}: give a finite number, 0 or more")]
+    #[error("size {size_bytes} has the weight {weight}: use a finite number, 0 or more")]
     Weight {
         /// The size with that weight.
         size_bytes: usize,
-        /// The weight given.
+        /// The given weight.
         weight: f64,
     },
-    /// Finite weights whose sum is not.
-    #[error(
-        "the weights of the message sizes add up to more than a number can hold: scale them down"
-    )]
+    /// Finite weights with an infinite sum.
+    #[error("the sum of the message size weights overflows: scale them down")]
     WeightsOverflow,
-    /// A list of weighted sizes from which nothing can be drawn.
-    #[error("no weighted message size has a weight above 0: give at least one size such a weight")]
+    /// Weighted sizes that all have weight 0.
+    #[error("all message size weights are 0: give at least one size a weight above 0")]
     NothingWeighted,
 }
 
-/// Draws message sizes. The same seed gives the same sizes; only those of the normal and log-normal
-/// distributions may once in a while differ by a byte between platforms, whose mathematical
-/// libraries round differently.
+/// Draws message sizes. The same seed gives the same sizes; only normal and log-normal ones may
+/// rarely differ by a byte between platforms, whose math libraries round differently.
 #[derive(Debug, Clone)]
 pub struct SizeSampler {
-    source: Source,
+    source: SizeSource,
     smallest_bytes: usize,
     largest_bytes: usize,
 }
 
 #[derive(Debug, Clone)]
-enum Source {
+enum SizeSource {
     Fixed(usize),
     Uniform(Uniform<usize>),
     Normal { mean_bytes: f64, std_dev_bytes: f64 },
@@ -146,8 +143,8 @@ enum Source {
 impl SizeSampler {
     /// A sampler of sizes from `smallest_bytes` to `largest_bytes`, both inclusive.
     ///
-    /// Sizes that are asked for outright must lie in that range, and so must the mean of a normal
-    /// and the median of a log-normal distribution. The tails of these two are clipped to it.
+    /// Explicit sizes must be in that range, and so must the mean of a normal and the median of a
+    /// log-normal distribution. The tails of these two are clipped to it.
     pub fn new(
         distribution: &SizeDistribution,
         smallest_bytes: usize,
@@ -165,20 +162,20 @@ impl SizeSampler {
         let (source, largest_bytes) = match *distribution {
             SizeDistribution::Fixed { size_bytes } => {
                 within(size_bytes)?;
-                (Source::Fixed(size_bytes), size_bytes)
+                (SizeSource::Fixed(size_bytes), size_bytes)
             }
             SizeDistribution::Uniform { min_bytes, max_bytes } => {
                 within(min_bytes)?;
                 within(max_bytes)?;
                 let range = Uniform::new_inclusive(min_bytes, max_bytes)
                     .map_err(|_| SizeError::EmptyRange { min_bytes, max_bytes })?;
-                (Source::Uniform(range), max_bytes)
+                (SizeSource::Uniform(range), max_bytes)
             }
             SizeDistribution::Normal { mean_bytes, std_dev_bytes } => {
                 check("mean", mean_bytes)?;
                 check("standard deviation", std_dev_bytes)?;
                 within(round(mean_bytes))?;
-                (Source::Normal { mean_bytes, std_dev_bytes }, largest_bytes)
+                (SizeSource::Normal { mean_bytes, std_dev_bytes }, largest_bytes)
             }
             SizeDistribution::LogNormal { median_bytes, sigma } => {
                 check("median", median_bytes)?;
@@ -187,13 +184,13 @@ impl SizeSampler {
                     return Err(SizeError::ZeroMedian);
                 }
                 within(round(median_bytes))?;
-                (Source::LogNormal { log_median: median_bytes.ln(), sigma }, largest_bytes)
+                (SizeSource::LogNormal { log_median: median_bytes.ln(), sigma }, largest_bytes)
             }
             SizeDistribution::Weighted(ref sizes) => {
                 sizes.iter().try_for_each(|(size_bytes, _)| within(*size_bytes))?;
                 let weights = CumulativeWeights::new(sizes)?;
                 let max_bytes = weights.max_bytes();
-                (Source::Weighted(weights), max_bytes)
+                (SizeSource::Weighted(weights), max_bytes)
             }
         };
         Ok(Self { source, smallest_bytes, largest_bytes })
@@ -203,17 +200,17 @@ impl SizeSampler {
     #[inline]
     pub fn sample(&self, rng: &mut Xoshiro256PlusPlus) -> usize {
         match &self.source {
-            Source::Fixed(size_bytes) => *size_bytes,
-            Source::Uniform(range) => range.sample(rng),
-            Source::Normal { mean_bytes, std_dev_bytes } => {
+            SizeSource::Fixed(size_bytes) => *size_bytes,
+            SizeSource::Uniform(range) => range.sample(rng),
+            SizeSource::Normal { mean_bytes, std_dev_bytes } => {
                 let deviation: f64 = StandardNormal.sample(rng);
                 self.clip(mean_bytes + std_dev_bytes * deviation)
             }
-            Source::LogNormal { log_median, sigma } => {
+            SizeSource::LogNormal { log_median, sigma } => {
                 let deviation: f64 = StandardNormal.sample(rng);
                 self.clip((log_median + sigma * deviation).exp())
             }
-            Source::Weighted(weights) => weights.sample(rng),
+            SizeSource::Weighted(weights) => weights.sample(rng),
         }
     }
 
@@ -229,7 +226,7 @@ impl SizeSampler {
     }
 }
 
-/// Sizes of weight above 0, each with the sum of the weights up to and including its own.
+/// Sizes of positive weight, each with the cumulative weight up to and including its own.
 #[derive(Debug, Clone)]
 struct CumulativeWeights {
     sizes: Vec<(usize, f64)>,
@@ -260,7 +257,7 @@ impl CumulativeWeights {
 
     #[inline]
     fn sample(&self, rng: &mut Xoshiro256PlusPlus) -> usize {
-        // At most (1 - 2^-53) times the total, which rounds to below it: some size is found.
+        // At most (1 - 2^-53) times the total, which rounds to below it, so a size is always found.
         let point = rng.random::<f64>() * self.total;
         self.sizes[self.sizes.partition_point(|(_, sum)| *sum <= point)].0
     }
@@ -282,7 +279,7 @@ fn check(parameter: &'static str, value: f64) -> Result<(), SizeError> {
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
-    reason = "the cast saturates, and what is out of range is clipped or refused"
+    reason = "the cast saturates, and values out of range are clipped or refused"
 )]
 fn round(size_bytes: f64) -> usize {
     size_bytes.round() as usize
@@ -311,7 +308,7 @@ mod tests {
         SizeSampler::new(distribution, 40, 4_096).expect_err("refused")
     }
 
-    /// None of these comes near the clipping range of `sample`.
+    /// Distributions far from the clipping bounds of `sample`.
     fn unclipped() -> Vec<SizeDistribution> {
         vec![
             SizeDistribution::Fixed { size_bytes: 100 },
@@ -323,7 +320,7 @@ mod tests {
     }
 
     #[test]
-    fn every_distribution_has_the_mean_that_it_states() {
+    fn every_distribution_has_its_stated_mean() {
         for distribution in unclipped() {
             let (drawn, stated) = (mean(&sample(&distribution, 1)), distribution.mean_bytes());
             assert!((drawn / stated - 1.0).abs() < 0.01, "{distribution:?}: {drawn}, not {stated}");
@@ -349,7 +346,7 @@ mod tests {
     }
 
     #[test]
-    fn normal_and_log_normal_sizes_spread_as_told() {
+    fn normal_and_log_normal_sizes_follow_their_parameters() {
         let normal = SizeDistribution::Normal { mean_bytes: 1_000.0, std_dev_bytes: 100.0 };
         let log_normal = SizeDistribution::LogNormal { median_bytes: 400.0, sigma: 0.4 };
         // Median and 84.13th percentile, one standard deviation above it.
@@ -365,7 +362,7 @@ mod tests {
     }
 
     #[test]
-    fn weighted_sizes_come_up_by_weight_and_never_without() {
+    fn weighted_sizes_follow_their_weights() {
         let sizes = sample(&SizeDistribution::Weighted(vec![(50, 3.0), (60, 0.0), (70, 1.0)]), 4);
         let times = |size_bytes| sizes.iter().filter(|size| **size == size_bytes).count();
         assert!((149_000..151_000).contains(&times(50)));
@@ -382,7 +379,7 @@ mod tests {
     }
 
     #[test]
-    fn the_largest_size_is_no_larger_than_need_be() {
+    fn largest_size_is_as_small_as_possible() {
         let largest = |distribution: &SizeDistribution| {
             SizeSampler::new(distribution, 40, 4_096).expect("valid").max_bytes()
         };
@@ -392,7 +389,7 @@ mod tests {
     }
 
     #[test]
-    fn sizes_below_the_header_are_refused_by_name_of_the_smallest() {
+    fn refusals_of_small_sizes_name_the_smallest() {
         for distribution in [
             SizeDistribution::Fixed { size_bytes: 10 },
             SizeDistribution::Uniform { min_bytes: 10, max_bytes: 100 },
@@ -423,7 +420,7 @@ mod tests {
     }
 
     #[test]
-    fn senseless_parameters_are_refused() {
+    fn invalid_parameters_are_refused() {
         let reversed = SizeDistribution::Uniform { min_bytes: 200, max_bytes: 100 };
         assert_eq!(refusal(&reversed), SizeError::EmptyRange { min_bytes: 200, max_bytes: 100 });
         for value in [-1.0, f64::NAN, f64::INFINITY] {
@@ -467,7 +464,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_accepted_stays_in_range(distribution in any_distribution(), seed: u64) {
+        fn accepted_distributions_stay_in_range(distribution in any_distribution(), seed: u64) {
             if let Ok(sampler) = SizeSampler::new(&distribution, 40, 4_096) {
                 let mut rng = Xoshiro256PlusPlus::seed_from_u64(seed);
                 for _ in 0..100 {

@@ -1,7 +1,7 @@
-//! `run.json`: what a run was asked, where it ran, what it measured and what that is worth.
+//! `run.json`: a run's options, its environment, its figures and their verdict.
 //!
-//! The schema is versioned by [`SCHEMA_VERSION`]. Fields are added freely; a field that changes its
-//! meaning or goes away raises the version. `docs/run.schema.json` is generated from these types.
+//! The schema is versioned by [`SCHEMA_VERSION`]. Fields are added freely; removing a field or
+//! changing its meaning raises the version. `docs/run.schema.json` is generated from these types.
 
 use std::collections::BTreeMap;
 
@@ -24,12 +24,12 @@ pub struct RunDocument {
     pub run_id: String,
     /// Start of the run, RFC 3339 in UTC.
     pub started_at: String,
-    /// When the schedule starts. Absent until the tool is connected and knows it.
+    /// When the schedule starts. Absent until the tool is connected.
     #[serde(default)]
     pub schedule: Option<ScheduleStart>,
-    /// Whether the run came to its end.
+    /// Whether the run completed.
     pub status: Status,
-    /// What the figures are worth. Absent while the run goes on.
+    /// Whether the figures are valid. Absent while the run is in progress.
     pub verdict: Option<Verdict>,
     /// Every option in force, defaults included, by long name. Secrets are replaced by `***`.
     pub options: BTreeMap<String, serde_json::Value>,
@@ -37,31 +37,31 @@ pub struct RunDocument {
     pub services: Vec<ServiceInfo>,
     /// The machine that it ran on.
     pub host: HostInfo,
-    /// Versions of the parts that matter for the figures (client libraries and the like).
+    /// Versions of components that affect the figures, such as client libraries.
     pub versions: BTreeMap<String, String>,
-    /// The figures. Absent while the run goes on.
+    /// The figures. Absent while the run is in progress.
     pub summary: Option<Summary>,
-    /// What the reader must know about the figures, one sentence each.
+    /// Warnings about the figures, one sentence each.
     pub warnings: Vec<String>,
-    /// What a driver did to the system in the course of the run, in the order of time.
+    /// Faults injected by a driver during the run, in chronological order.
     #[serde(default)]
     pub faults: Vec<FaultRecord>,
 }
 
-/// The instant from which the times of a run are counted. A process of the same host compares it
+/// The instant from which the times of a run are counted. A process on the same host can compare it
 /// with its own monotonic clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ScheduleStart {
     /// By the host's monotonic clock, nanoseconds.
     pub monotonic_ns: u64,
-    /// The boot that this clock counts from: 24 bits of a hash of its id.
+    /// The boot that this clock counts from: 24 bits of a hash of the boot id.
     pub boot: u32,
     /// By the wall clock, nanoseconds since 1970.
     pub unix_ns: i64,
 }
 
 impl ScheduleStart {
-    /// The start of a schedule by the clock that gave the instant.
+    /// The start of a schedule, with the origin of the clock that it was read from.
     #[must_use]
     pub fn new(start_ns: InstantNs, origin: ClockOrigin) -> Self {
         Self {
@@ -72,41 +72,41 @@ impl ScheduleStart {
     }
 }
 
-/// Something that a driver did to the system, or to the tool, to see what becomes of the messages.
-/// Times are seconds from the start of the schedule.
+/// A fault that a driver injected into the system or the tool. Times are seconds from the start of
+/// the schedule.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct FaultRecord {
-    /// What was done.
+    /// The kind of fault.
     pub action: FaultAction,
-    /// To what: a node of the services, `tool`, a worker of the tool, or a service.
+    /// Its target: a node of the services, `tool`, a worker of the tool, or a service.
     pub target: String,
-    /// How much, for an action that knows more and less: `100ms`, `1MiB/s`.
+    /// Its magnitude, if the action has one: `100ms`, `1MiB/s`.
     pub setting: Option<String>,
-    /// When it was done. Absent when the run ended before.
+    /// When it began. Absent if the run ended earlier.
     pub begin_s: Option<f64>,
-    /// When it was undone: what was killed is up again, what stood still goes on. The begin for
-    /// what takes no time. Absent when it was not undone in the run.
+    /// When it ended: a killed process is up again, a stopped one continues. Equals the beginning
+    /// for instantaneous faults. Absent if it did not end during the run.
     pub end_s: Option<f64>,
-    /// From the begin until messages were received (without consumers: confirmed) as before.
-    /// 0 when the figures show no disturbance at all.
+    /// Time from the beginning until messages were received (without consumers: confirmed) as
+    /// before. 0 if the figures show no disturbance at all.
     pub recovery_s: Option<f64>,
-    /// Why there is no recovery.
+    /// Why there is no recovery time.
     pub unrecovered: Option<String>,
     /// Disturbed intervals after the recovery, up to the next fault or the end.
     pub disturbed_again: u64,
-    /// What counted as undisturbed.
+    /// The range of undisturbed intervals.
     pub band: Option<FaultBand>,
 }
 
-/// What a fault does.
+/// The kind of a fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum FaultAction {
-    /// Ends a process without a word (SIGKILL), or tears a worker down as if that had happened.
+    /// Kills a process (SIGKILL), or tears a worker down as if it had been killed.
     Kill,
-    /// Has a process stand still for a time (SIGSTOP).
+    /// Stops a process for some time (SIGSTOP).
     Stop,
-    /// Ends a process in good order (SIGTERM) and starts it again.
+    /// Shuts a process down gracefully (SIGTERM) and starts it again.
     Restart,
     /// Adds latency to connections.
     Latency,
@@ -130,7 +130,7 @@ impl std::fmt::Display for FaultAction {
 }
 
 impl FaultRecord {
-    /// What was done to what: `kill kafka-2`, `latency 100ms kafka`.
+    /// Action, setting and target: `kill kafka-2`, `latency 100ms kafka`.
     #[must_use]
     pub fn name(&self) -> String {
         match &self.setting {
@@ -139,8 +139,8 @@ impl FaultRecord {
         }
     }
 
-    /// Whether it was in force at some time from `start_s` to `end_s`. What was not undone stays in
-    /// force; what takes no time belongs to the interval that begins with it or holds it.
+    /// Whether it was active at some time from `start_s` to `end_s`. A fault without an end stays
+    /// active; an instantaneous one belongs to the interval that contains or begins with it.
     #[must_use]
     pub fn is_active(&self, start_s: f64, end_s: f64) -> bool {
         let Some(begin_s) = self.begin_s.filter(|begin_s| *begin_s < end_s) else { return false };
@@ -151,7 +151,7 @@ impl FaultRecord {
 /// The range of the intervals between the warm-up and the first fault.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct FaultBand {
-    /// The latency that was looked at.
+    /// The latency that was examined.
     pub latency: MeasuredLatency,
     /// Number of these intervals.
     pub intervals: u64,
@@ -173,7 +173,7 @@ pub enum MeasuredLatency {
     ServiceTime,
 }
 
-/// The tool that made the run.
+/// The tool that performed the run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ToolInfo {
     /// Name of the binary.
@@ -182,21 +182,21 @@ pub struct ToolInfo {
     pub version: String,
 }
 
-/// How far the run came.
+/// How far the run got.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Status {
-    /// The run goes on, or its process died.
+    /// The run is in progress, or its process died.
     Running,
-    /// The run came to its end.
+    /// The run completed.
     Complete,
-    /// The run was interrupted: the figures cover what was done until then.
+    /// The run was interrupted: the figures cover the time until then.
     Incomplete,
-    /// The run could not be carried out; the warnings say why.
+    /// The run failed; the warnings say why.
     Failed,
 }
 
-/// What a run's figures are worth.
+/// Whether a run's figures are valid.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Verdict {
     /// `valid`, `partial`, or `invalid`.
@@ -211,24 +211,24 @@ pub struct Verdict {
 pub enum VerdictOutcome {
     /// Nothing acknowledged was lost, nothing arrived corrupt.
     Valid,
-    /// Nothing that is known to have been acknowledged was lost, but the record of what was
-    /// acknowledged is not whole: there may be more, and it may be lost.
+    /// No message known to be acknowledged was lost, but the record of acknowledged messages is
+    /// incomplete: further ones may exist and may be lost.
     Partial,
-    /// Loss, corruption, more messages without an answer than may be, or nothing received: the other
-    /// figures must not be quoted.
+    /// Loss, corruption, too many unacknowledged messages, or nothing received: the other figures
+    /// must not be quoted.
     Invalid,
 }
 
 /// A service that the run talked to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ServiceInfo {
-    /// What it is: `kafka`, `kinesis`, ...
+    /// Its name: `kafka`, `kinesis`, ...
     pub name: String,
     /// Where it came from.
     pub origin: ServiceOrigin,
     /// Its address.
     pub address: String,
-    /// Its version, or what is known of it.
+    /// Its version, as far as known.
     pub version: String,
 }
 
@@ -249,11 +249,11 @@ impl ServiceOrigin {
     /// All of them.
     pub const ALL: [Self; 3] = [Self::Embedded, Self::Local, Self::External];
 
-    /// The environment variable by which a driver tells a tool which services to use: with
+    /// The environment variable with which a driver tells a tool which services to use: with
     /// `embedded`, an adapter takes no server from the environment.
     pub const VARIABLE: &str = "BENCH_SERVICES";
 
-    /// What a driver asks for, if there is one.
+    /// The origin that a driver requests, if there is a driver.
     #[must_use]
     pub fn requested() -> Option<Self> {
         let value = std::env::var(Self::VARIABLE).ok()?;
@@ -284,56 +284,56 @@ pub struct HostInfo {
     pub cpus: u32,
     /// Memory, bytes.
     pub memory_bytes: u64,
-    /// Load average over one minute when the run started; other work on the machine shows here.
+    /// Load average over one minute when the run started; shows other work on the machine.
     pub load_average_1m: f64,
 }
 
 /// The figures of a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Summary {
-    /// How messages were scheduled; decides which latencies exist.
+    /// How messages were scheduled; determines which latencies exist.
     pub load: LoadModel,
-    /// From the start of the schedule to its end, or to the last message if that came later; warm-up
-    /// included. Of a run that only reads, from the start to the last message. Seconds.
+    /// Seconds from the start of the schedule to its end, or to the last message if that was later;
+    /// includes the warm-up. For a run that only reads, from the start to the last message.
     pub elapsed_s: f64,
-    /// Warm-up left out of latencies and rates, seconds.
+    /// Warm-up excluded from latencies and rates, seconds.
     pub warm_up_s: f64,
-    /// The sending side, when this run sent.
+    /// The sending side, if this run sent messages.
     pub produced: Option<Produced>,
-    /// The receiving side, when this run received.
+    /// The receiving side, if this run received messages.
     pub consumed: Option<Consumed>,
-    /// Acked less intended. Open-loop runs only.
+    /// Acked minus intended. Open-loop runs only.
     pub publish_latency: Option<LatencySummary>,
-    /// Acked less sent.
+    /// Acked minus sent.
     pub service_time: Option<LatencySummary>,
-    /// Sent less intended. Open-loop runs only.
+    /// Sent minus intended. Open-loop runs only.
     pub schedule_lag: Option<LatencySummary>,
-    /// Received less intended (closed loop: less sent).
+    /// Received minus intended (closed loop: minus sent).
     pub end_to_end_latency: Option<LatencySummary>,
     /// How the instants of sender and receiver were compared.
     pub end_to_end_clock: Option<ClockComparison>,
-    /// Arrived in the stream, by the stream's wall clock, less intended. Streams that tell only.
+    /// Arrived in the stream, by the stream's wall clock, minus intended. Only for streams that
+    /// report it.
     #[serde(default)]
     pub arrival_latency: Option<LatencySummary>,
-    /// Landed (the write of the row was confirmed) less intended. Runs that end in a table only.
+    /// Landed (the write of the row was confirmed) minus intended. Only for runs that end in a
+    /// table.
     #[serde(default)]
     pub landing_latency: Option<LatencySummary>,
-    /// Landed less received: what the table costs. Runs that end in a table only.
+    /// Landed minus received: the cost of the table. Only for runs that end in a table.
     #[serde(default)]
     pub table_time: Option<LatencySummary>,
-    /// What became of the messages, when this run could tell.
+    /// What became of the messages, if this run could tell.
     pub audit: Option<AuditSummary>,
-    /// Whether the generator kept its own schedule. Open-loop runs only, and of these only runs of
-    /// which a message was measured.
+    /// Whether the generator kept its own schedule. Only for open-loop runs with measured messages.
     pub self_check: Option<SelfCheck>,
-    /// What this process used.
+    /// Resources used by this process.
     pub resources: Resources,
-    /// Counts of the system's own by name, such as `records_throttled`: which there are depends on
-    /// the tool.
+    /// System-specific counts by name, such as `records_throttled`; the names depend on the tool.
     #[serde(default)]
     pub counts: BTreeMap<String, u64>,
-    /// How long the system's own work took, by name, such as `commit_time`: which there are depends
-    /// on the tool. What ended in the warm-up is left out.
+    /// Durations of the system's own work by name, such as `commit_time`; the names depend on the
+    /// tool. Excludes work that ended in the warm-up.
     #[serde(default)]
     pub durations: BTreeMap<String, LatencySummary>,
 }
@@ -344,8 +344,8 @@ pub struct Summary {
 pub enum LoadModel {
     /// Messages were due at fixed instants, however slow the system.
     Open,
-    /// As fast as possible: the system's own pace decided when a message was sent, so that no
-    /// latency from an intended instant exists.
+    /// As fast as possible: the system's own pace determined when a message was sent, so there is
+    /// no latency from an intended instant.
     Closed,
     /// This run sent nothing.
     None,
@@ -360,53 +360,53 @@ pub struct Produced {
     pub acked: u64,
     /// Messages that it refused, or that timed out.
     pub failed: u64,
-    /// Messages without an answer when the run ended.
+    /// Messages unacknowledged when the run ended.
     pub unresolved: u64,
     /// Failures by reason.
     pub failures: BTreeMap<String, u64>,
     /// Bytes of the confirmed messages, keys included.
     pub acked_bytes: u64,
-    /// Share of the messages due that got no answer: unresolved, given up by the client library
-    /// (timeouts), or never sent for want of room behind such messages. A refusal is an answer. 0 to
-    /// 1.
+    /// Share of due messages that were never acknowledged: unresolved, given up by the client
+    /// library (timeouts), or never sent because such messages left no room. Excludes messages that
+    /// the system refused. 0 to 1.
     #[serde(default)]
     pub unanswered_share: f64,
     /// The share above which the run is invalid.
     #[serde(default)]
     pub unanswered_max: f64,
-    /// Why messages had no answer, if the connection knew: all brokers down, say.
+    /// Why messages were not acknowledged, if the connection knew: all brokers down, for example.
     #[serde(default)]
     pub outage: Option<String>,
-    /// Confirmed messages per second, warm-up left out, from the start of the schedule to its end or
-    /// to the last confirmation, whichever is later. Null where there is no such time.
+    /// Confirmed messages per second after the warm-up, from the start of the schedule to its end
+    /// or to the last confirmation, whichever is later. Null if that time is empty.
     pub rate_msg_per_s: Option<f64>,
     /// Confirmed bytes per second, likewise.
     pub rate_bytes_per_s: Option<f64>,
-    /// Rate that was asked for, messages a second; absent when unpaced.
+    /// Target rate, messages per second; absent when unpaced.
     pub target_rate_msg_per_s: Option<f64>,
 }
 
 /// The receiving side of a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Consumed {
-    /// Messages received, repeats, foreign and undecodable ones included.
+    /// Messages received, including repeats, foreign and undecodable ones.
     pub received: u64,
     /// Bytes of the messages received, keys included.
     pub received_bytes: u64,
-    /// Of these, messages of the run whose rows were written: a message that is to land counts as
-    /// received only then. 0 where nothing is to land.
+    /// Of these, messages of the run whose rows were written: a message that must land counts as
+    /// received only then. 0 if nothing must land.
     #[serde(default)]
     pub landed: u64,
-    /// Messages received (where they are to land: landed) per second, warm-up left out. Of a run that
-    /// only reads, over the time from when the first message was waited for to the last message.
-    /// Null where there is no time that holds the messages.
+    /// Messages received (or landed, if they must land) per second after the warm-up. For a run
+    /// that only reads, from the start of the wait for the first message to the last message. Null
+    /// if that time is empty.
     pub rate_msg_per_s: Option<f64>,
     /// Bytes received per second, likewise.
     pub rate_bytes_per_s: Option<f64>,
-    /// Why reading stopped, where it was not for having read everything.
+    /// Why reading stopped, if it was before everything was read.
     #[serde(default)]
     pub early_stop: Option<EarlyStop>,
-    /// Whether there was more to read when it stopped, as far as the readers could tell.
+    /// Whether there was more to read when reading stopped, as far as the readers could tell.
     #[serde(default)]
     pub is_behind: bool,
 }
@@ -439,21 +439,21 @@ pub struct LatencySummary {
     pub p99_99_ns: u64,
     /// Largest sample.
     pub max_ns: u64,
-    /// Of the samples, messages that got no answer, counted with the time that they had waited. Their
-    /// latency is at least that.
+    /// Of the samples, messages that were never acknowledged, counted with the time they waited.
+    /// Their latency is at least that.
     #[serde(default)]
     pub unanswered: u64,
-    /// The shortest of these waits: a percentile that is not smaller is a lower bound. 0 when there
-    /// was none.
+    /// The shortest of these waits: percentiles that are not smaller are lower bounds. 0 if there
+    /// were none.
     #[serde(default)]
     pub unanswered_min_ns: u64,
-    /// Samples below zero, which no percentile holds: the sign of clocks that disagree.
+    /// Samples below zero, excluded from percentiles: a sign of clocks that disagree.
     pub negative: u64,
-    /// The most negative sample; 0 when there was none.
+    /// The most negative sample; 0 if there was none.
     pub negative_min_ns: i64,
-    /// Samples beyond the histogram's range, which the percentiles do not hold.
+    /// Samples beyond the histogram's range, excluded from percentiles.
     pub beyond_range: u64,
-    /// The largest of them; 0 when there was none.
+    /// The largest of them; 0 if there was none.
     pub beyond_range_max_ns: u64,
 }
 
@@ -463,8 +463,8 @@ impl Produced {
 }
 
 impl LatencySummary {
-    /// Whether the true value of a percentile that reads `latency_ns` may be larger, because messages
-    /// without an answer are in it.
+    /// Whether the true value of a percentile of `latency_ns` may be larger because it includes
+    /// unacknowledged messages.
     #[must_use]
     pub fn is_lower_bound(&self, latency_ns: u64) -> bool {
         self.unanswered > 0 && latency_ns >= self.unanswered_min_ns
@@ -474,7 +474,7 @@ impl LatencySummary {
 /// How the instants of sender and receiver were compared.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ClockComparison {
-    /// Samples of one host, compared by its monotonic clock: no error.
+    /// Samples on one host, compared by its monotonic clock: no error.
     pub monotonic: u64,
     /// Samples across hosts, compared by the wall clocks: the error is the hosts' clock offset,
     /// which this run did not estimate.
@@ -484,17 +484,17 @@ pub struct ClockComparison {
 /// What became of the messages.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct AuditSummary {
-    /// What the received messages were held against.
+    /// What the received messages were compared with.
     pub against: AuditBasis,
     /// Distinct messages of this run that were received.
     pub received: u64,
-    /// Acknowledged and not received. Against `sequences`: missing between the lowest and the
-    /// highest received; against `expected` the same, or what the number lacks where that is more.
+    /// Acknowledged but not received. With `sequences`: missing between the lowest and the highest
+    /// received; with `expected`: the same, or the shortfall from the expected number if larger.
     pub lost: u64,
-    /// The same of a run that stopped reading before the end: they may be there.
+    /// Like `lost`, for a run that stopped reading before the end: the messages may exist.
     #[serde(default)]
     pub unread: u64,
-    /// Why the record of what was acknowledged is not whole, where it is not.
+    /// Why the record of acknowledged messages is incomplete, if it is.
     #[serde(default)]
     pub partial: Option<String>,
     /// Received again.
@@ -505,51 +505,51 @@ pub struct AuditSummary {
     pub corrupt: u64,
     /// Of another run.
     pub foreign: u64,
-    /// Received although never acknowledged (a time-out whose message arrived all the same); those
-    /// of `aborted_received` left out.
+    /// Received although never acknowledged (a message that timed out but arrived), excluding those
+    /// in `aborted_received`.
     pub unacked_received: u64,
     /// Received although their transaction was aborted.
     #[serde(default)]
     pub aborted_received: u64,
-    /// What the readers were promised: more than that makes the run invalid.
+    /// The guarantee given to the readers; violating it makes the run invalid.
     #[serde(default)]
     pub guarantee: Guarantee,
     /// The same by producer.
     pub producers: Vec<ProducerAudit>,
 }
 
-/// Why a run stopped reading, where it was not for having read everything.
+/// Why a run stopped reading before it had read everything.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum EarlyStop {
-    /// Nothing had come for the time after which missing messages count as lost.
+    /// No message arrived for the time after which missing ones count as lost.
     Silence,
-    /// As many messages had come as were asked for.
+    /// The requested number of messages was reached.
     Count,
     /// The time to read was over.
     Deadline,
 }
 
-/// What received messages were held against.
+/// What received messages were compared with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum AuditBasis {
     /// The messages that the system acknowledged.
     Acked,
-    /// The sequence numbers alone: what is missing at either end of a stream cannot be seen, so
-    /// that gaps are a warning and no verdict.
+    /// The sequence numbers alone: a loss at either end of a stream goes unnoticed, so gaps are only
+    /// a warning.
     Sequences,
-    /// The number of messages that was to come, and the sequence numbers: gaps are a loss.
+    /// The expected number of messages, and the sequence numbers: gaps are a loss.
     Expected,
 }
 
-/// What readers were promised of messages. Each holds what those before it promise.
+/// The delivery guarantee given to readers. Each includes those before it.
 #[derive(
     Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
 )]
 #[serde(rename_all = "kebab-case")]
 pub enum Guarantee {
-    /// What was acknowledged arrives, undamaged.
+    /// Acknowledged messages arrive undamaged.
     #[default]
     AtLeastOnce,
     /// Nothing of an aborted transaction arrives.
@@ -590,30 +590,30 @@ pub struct ProducerAudit {
 /// Whether the generator kept its own schedule.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct SelfCheck {
-    /// Whether the messages left in time: the 99th percentile of the schedule lag below
-    /// [`SelfCheck::LAG_P99_MAX_NS`] and every due message sent.
+    /// Whether messages were sent on time: the 99th percentile of the schedule lag is below
+    /// [`SelfCheck::LAG_P99_MAX_NS`] and every due message was sent.
     pub kept_schedule: bool,
     /// 99th percentile of the schedule lag, nanoseconds.
     pub lag_p99_ns: u64,
-    /// Time that producers could not send because too much was unanswered, nanoseconds, summed
-    /// over the producers: lag of that kind is the system's, not the generator's.
+    /// Time that producers could not send because too many messages were unacknowledged,
+    /// nanoseconds, summed over producers: such lag is the system's, not the generator's.
     pub blocked_ns: u64,
     /// Messages that were due and never sent.
     pub unsent: u64,
 }
 
 impl SelfCheck {
-    /// The schedule counts as kept below this 99th percentile of the lag: 1 ms.
+    /// The schedule counts as kept if the 99th percentile of the lag is below this: 1 ms.
     pub const LAG_P99_MAX_NS: u64 = 1_000_000;
 }
 
-/// What a process used.
+/// Resources used by a process.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Resources {
     /// Processor time of all threads during the run, seconds.
     pub cpu_s: f64,
-    /// Processor time a message sent or received, microseconds.
+    /// Processor time per message sent or received, microseconds.
     pub cpu_us_per_message: Option<f64>,
-    /// Largest resident memory, bytes; 0 where the system does not tell.
+    /// Largest resident memory, bytes; 0 if the system does not report it.
     pub memory_max_bytes: u64,
 }

@@ -1,15 +1,14 @@
-//! The result folder of one run, written as the run goes on, so that a crash keeps what was
-//! measured.
+//! The result folder of one run, written during the run so that a crash keeps what was measured.
 //!
 //! | file | |
 //! |---|---|
 //! | `run.json` | the [`RunDocument`] |
-//! | `intervals.csv` | a row an interval |
+//! | `intervals.csv` | one row per interval |
 //! | `NAME.hlog` | `HdrHistogram` V2 interval log of one latency or duration, nanoseconds |
-//! | `acked.json` | what was acknowledged, see [`AckLedger`] |
+//! | `acked.json` | the acknowledged messages, see [`AckLedger`] |
 //!
-//! Once the folder exists, trouble with it (a full disk) never fails the run: the first problem
-//! becomes a warning and the figures in memory are still reported.
+//! Once the folder exists, problems with it (a full disk) never fail the run: the first one becomes
+//! a warning, and the figures in memory are still reported.
 
 use std::fs::File;
 use std::io::Write as _;
@@ -31,13 +30,13 @@ use crate::system;
 const COLUMN_PREFIXES: [&str; Latencies::COUNT] =
     ["publish", "service", "lag", "end_to_end", "arrival", "landing", "table"];
 
-/// The column of `intervals.csv` that names what was done to the system.
+/// The column of `intervals.csv` that lists active faults.
 const FAULT_COLUMN: &str = "fault";
 
-/// The folder cannot be used; nothing was measured yet.
+/// Why the folder cannot be used; nothing was measured yet.
 #[derive(Debug, thiserror::Error)]
 pub enum FolderError {
-    /// It cannot be made or written.
+    /// It cannot be created or written.
     #[error(
         "failed to write results to {}: {}; choose another folder with --results-dir",
         path.display(),
@@ -46,11 +45,11 @@ pub enum FolderError {
     Write {
         /// The folder or file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: std::io::Error,
     },
-    /// It holds a run already.
-    #[error("{} holds the results of a run already; choose another folder", path.display())]
+    /// It already holds a run.
+    #[error("{} already holds the results of a run; choose another folder", path.display())]
     Taken {
         /// The folder.
         path: PathBuf,
@@ -63,11 +62,11 @@ pub struct RunFolder {
     started_at: SystemTime,
     timeline: Option<Timeline>,
     intervals: Option<csv::Writer<File>>,
-    /// The durations that have columns.
+    /// The durations with columns.
     durations: Vec<&'static str>,
     logs: IntervalLogs,
     warning: Option<String>,
-    /// Why the last record of what was acknowledged could not be written.
+    /// Why the last record of acknowledged messages could not be written.
     acked_problem: Option<String>,
 }
 
@@ -77,7 +76,7 @@ impl RunFolder {
     /// Name of the table of intervals.
     pub const INTERVALS: &'static str = "intervals.csv";
 
-    /// Makes a new folder for `run` of `tool` below `results`.
+    /// Creates a new folder for `run` of `tool` below `results`.
     pub fn create_below(
         results: &Path,
         tool: &str,
@@ -89,19 +88,19 @@ impl RunFolder {
         Self::create_at(&results.join(format!("{tool}-{time}-{run}")), started_at)
     }
 
-    /// Makes the folder `path` for a run, or takes it when it is empty of runs.
+    /// Creates the folder `path` for a run, or uses an existing one without a run.
     pub fn create_at(path: &Path, started_at: SystemTime) -> Result<Self, FolderError> {
         let failed = |path: PathBuf| |source| FolderError::Write { path, source };
         let is_new = !path.exists();
         std::fs::create_dir_all(path).map_err(failed(path.to_owned()))?;
-        // A link that leads nowhere is something, too.
+        // Even a dangling link counts.
         if path.join(Self::DOCUMENT).symlink_metadata().is_ok() {
             return Err(FolderError::Taken { path: path.to_owned() });
         }
         let file = path.join(Self::INTERVALS);
         let intervals = begin_intervals(&file, &[]).map_err(|source| {
             if is_new {
-                // What holds nothing tells nobody anything.
+                // An empty folder would only confuse.
                 let _ = std::fs::remove_file(&file);
                 let _ = std::fs::remove_dir(path);
             }
@@ -125,12 +124,12 @@ impl RunFolder {
         &self.path
     }
 
-    /// Tells the instants from which the times in the files are counted.
+    /// Sets the instants from which the times in the files are counted.
     pub fn set_timeline(&mut self, timeline: Timeline) {
         self.timeline = Some(timeline);
     }
 
-    /// Tells the names of the durations that are to have columns in `intervals.csv`, before the first
+    /// Sets the names of the durations with columns in `intervals.csv`. Call it before the first
     /// interval.
     pub fn set_durations(&mut self, names: Vec<&'static str>) {
         if names.is_empty() {
@@ -142,20 +141,20 @@ impl RunFolder {
         }
     }
 
-    /// The first problem with the folder, if there was one.
+    /// The first problem with the folder, if any.
     #[must_use]
     pub fn warning(&self) -> Option<&str> {
         self.warning.as_deref()
     }
 
-    /// Why what was acknowledged is not recorded to the end, if it is not: no other process can check
+    /// Why the record of acknowledged messages is incomplete, if it is: no other process can check
     /// against this run then.
     #[must_use]
     pub fn acked_problem(&self) -> Option<&str> {
         self.acked_problem.as_deref()
     }
 
-    /// Writes `run.json`, in place of an earlier one.
+    /// Writes `run.json`, replacing an earlier one.
     pub fn write_document(&mut self, document: &RunDocument) {
         let result = self.write_json(Self::DOCUMENT, document);
         self.note(Self::DOCUMENT, result);
@@ -218,7 +217,7 @@ impl IntervalSink for RunFolder {
         let result = self.write_json(AckLedger::FILE_NAME, &ledger.to_file(is_whole));
         self.acked_problem = result.as_ref().err().map(|error| {
             format!(
-                "what was acknowledged is not recorded to the end ({}): no reader can be checked \
+                "the record of acknowledged messages is incomplete ({}): no reader can be checked \
                  against this run with --from-run",
                 system::cause(error)
             )
@@ -227,9 +226,9 @@ impl IntervalSink for RunFolder {
     }
 }
 
-/// Enters what was done to the system into the folder of a run that is over: a column `fault` in
-/// `intervals.csv`, and in `run.json` each fault with its recovery, and `warnings` beside the run's
-/// own. Times of the faults are seconds from the start of the schedule.
+/// Adds faults to the folder of a finished run: a column `fault` to `intervals.csv`, and to
+/// `run.json` each fault with its recovery, and `warnings` to the run's own. Times of the faults are
+/// seconds from the start of the schedule.
 pub fn mark_faults(
     run_dir: &Path,
     mut faults: Vec<FaultRecord>,
@@ -250,8 +249,7 @@ pub fn mark_faults(
     replace(&path, serde_json::to_string_pretty(&document)?.as_bytes())
 }
 
-/// The rows of `intervals.csv`, as far as they matter for faults. A row that a crash has cut short
-/// ends them.
+/// The rows of `intervals.csv`, as far as they matter for faults, up to one cut short by a crash.
 fn interval_rows(table: &[u8]) -> std::io::Result<Vec<IntervalRow>> {
     let mut reader = csv::Reader::from_reader(table);
     let header = reader.headers()?.clone();
@@ -278,8 +276,7 @@ fn interval_rows(table: &[u8]) -> std::io::Result<Vec<IntervalRow>> {
     Ok(reader.records().map_while(|row| read_row(&row.ok()?)).collect())
 }
 
-/// The table with the faults that were in force in each interval in its last column. One that is
-/// there already is written anew.
+/// The table with the faults active in each interval in its last column, replacing an existing one.
 fn with_fault_column(table: &[u8], faults: &[FaultRecord]) -> std::io::Result<Vec<u8>> {
     let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(table);
     let mut header = reader.headers()?.clone();
@@ -311,12 +308,12 @@ fn with_fault_column(table: &[u8], faults: &[FaultRecord]) -> std::io::Result<Ve
     writer.into_inner().map_err(|error| std::io::Error::other(error.to_string()))
 }
 
-/// Writes a file so that a reader sees the old or the new one, never half of one.
+/// Replaces a file so that a reader sees either the old or the new one.
 fn replace(path: &Path, contents: &[u8]) -> std::io::Result<()> {
     system::replace_file(path, |file| file.write_all(contents))
 }
 
-/// The table of intervals with nothing but its header.
+/// Creates the table of intervals with its header.
 fn begin_intervals(path: &Path, durations: &[&'static str]) -> std::io::Result<csv::Writer<File>> {
     let mut intervals = csv::Writer::from_writer(system::create_new(path)?);
     intervals.write_record(interval_columns(durations))?;
@@ -372,7 +369,7 @@ fn interval_row(
     row
 }
 
-/// The median, the 99th percentile and the largest sample, nanoseconds; empty without a sample.
+/// The median, the 99th percentile and the largest sample in nanoseconds; empty without samples.
 fn percentiles(samples: Option<&LatencyHistogram>) -> [String; 3] {
     let samples = samples.filter(|samples| !samples.histogram().is_empty());
     [50.0, 99.0, 100.0].map(|percentile| {
@@ -431,7 +428,7 @@ mod tests {
     }
 
     #[test]
-    fn interval_logs_hold_every_interval_and_merge_to_the_whole() {
+    fn interval_logs_merge_to_the_whole_run() {
         let temporary = tempfile::tempdir().expect("temporary folder");
         let mut folder = folder(temporary.path());
         let mut whole = LatencyHistogram::new();
@@ -455,7 +452,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_have_a_value_for_each_column_and_leave_out_what_was_not_measured() {
+    fn rows_leave_unmeasured_columns_empty() {
         let temporary = tempfile::tempdir().expect("temporary folder");
         let mut folder = folder(temporary.path());
         folder.interval(&interval(0, &[7, 7]));
@@ -500,7 +497,7 @@ mod tests {
     }
 
     #[test]
-    fn faults_are_entered_into_the_folder_with_their_recovery() {
+    fn faults_are_added_with_their_recovery() {
         let temporary = tempfile::tempdir().expect("temporary folder");
         let mut folder = folder(temporary.path());
         for (index, latency_ns) in [5, 6, 5, 800_000_000, 5, 5, 5].into_iter().enumerate() {
@@ -520,7 +517,7 @@ mod tests {
             disturbed_again: 0,
             band: None,
         };
-        // Done again, it gives the same: a driver may have died half way.
+        // Repeating it gives the same result: a driver may have died halfway.
         for _ in 0..2 {
             mark_faults(folder.path(), vec![fault.clone()], vec!["proxied".to_owned()])
                 .expect("marked");
@@ -537,7 +534,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fault_marks_the_intervals_in_which_it_was_in_force() {
+    fn faults_mark_the_intervals_they_were_active_in() {
         let active = |begin_s, end_s| {
             let fault = FaultRecord {
                 action: FaultAction::Kill,
@@ -561,7 +558,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_is_used_once() {
+    fn folders_are_used_only_once() {
         let temporary = tempfile::tempdir().expect("temporary folder");
         let path = temporary.path().join("run");
         std::fs::create_dir(&path).expect("creates");
@@ -591,7 +588,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_that_cannot_be_written_leaves_nothing() {
+    fn unwritable_folders_leave_nothing_behind() {
         let temporary = tempfile::tempdir().expect("temporary folder");
         let path = temporary.path().join("x".repeat(300));
         let error = RunFolder::create_at(&path, SystemTime::UNIX_EPOCH).err().expect("fails");
@@ -607,7 +604,7 @@ mod tests {
     }
 
     #[test]
-    fn trouble_with_the_folder_is_a_warning() {
+    fn problems_with_the_folder_are_a_warning() {
         let temporary = tempfile::tempdir().expect("temporary folder");
         let mut folder = folder(temporary.path());
         let path = folder.path().to_owned();

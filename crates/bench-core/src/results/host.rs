@@ -1,11 +1,11 @@
-//! The machine of a run, and what the process used of it.
+//! The machine of a run, and the resources that the process used.
 
 use rustix::time::{ClockId, clock_gettime};
 
 use super::{HostInfo, Resources};
 
 impl HostInfo {
-    /// This machine, now. What the system does not tell is empty or 0.
+    /// This machine, now. Values that the system does not report are empty or 0.
     #[must_use]
     pub fn current() -> Self {
         let system = rustix::system::uname();
@@ -32,20 +32,20 @@ impl HostInfo {
     }
 }
 
-/// Measures what this process uses from its making on.
+/// Measures the resources this process uses from its creation on.
 #[derive(Debug, Clone, Copy)]
 pub struct ResourceMeter {
     cpu_start_ns: u64,
 }
 
 impl ResourceMeter {
-    /// Starts to measure.
+    /// Starts measuring.
     #[must_use]
     pub fn start() -> Self {
         Self { cpu_start_ns: cpu_ns() }
     }
 
-    /// What was used until now, in a run that sent and received so many messages.
+    /// The resources used so far, in a run that sent and received this many messages.
     #[must_use]
     pub fn read(&self, messages: u64) -> Resources {
         let cpu_ns = cpu_ns().saturating_sub(self.cpu_start_ns);

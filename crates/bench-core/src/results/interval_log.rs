@@ -1,5 +1,5 @@
-//! `NAME.hlog`: one distribution of a run as an `HdrHistogram` V2 interval log, a line for each
-//! interval that has samples. Values are nanoseconds, times count from the start of the schedule.
+//! `NAME.hlog`: one distribution of a run as an `HdrHistogram` V2 interval log, with a line for each
+//! interval with samples. Values are nanoseconds; times count from the start of the schedule.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -18,20 +18,20 @@ use hdrhistogram::serialization::{Deserializer, V2DeflateSerializer};
 use crate::latency::LatencyHistogram;
 use crate::system;
 
-/// The name of the log of a distribution of this name.
+/// The file name of a distribution's log.
 pub(super) fn file_name(name: &str) -> String {
     format!("{name}.hlog")
 }
 
-/// The logs of one run, which come into being with their first sample.
+/// The logs of one run, each created with its first sample.
 pub(super) struct IntervalLogs {
     folder: PathBuf,
     files: BTreeMap<&'static str, File>,
 }
 
-/// When an interval was.
+/// The time of an interval.
 pub(super) struct IntervalTime {
-    /// What times in the log are counted from.
+    /// The time from which times in the log are counted.
     pub(super) base: SystemTime,
     pub(super) start: Duration,
     pub(super) length: Duration,
@@ -42,7 +42,7 @@ impl IntervalLogs {
         Self { folder: folder.to_owned(), files: BTreeMap::new() }
     }
 
-    /// Adds an interval to the log of `name`, unless it has no sample.
+    /// Adds an interval to the log of `name`, unless it has no samples.
     pub(super) fn write(
         &mut self,
         name: &'static str,
@@ -54,7 +54,7 @@ impl IntervalLogs {
         }
         let text = whole_log(at, samples)?;
         if let Some(file) = self.files.get_mut(name) {
-            // Everything before the last line is the head of the log, which stands there.
+            // Everything before the last line is the header, which the log already has.
             let line = text.trim_end().rsplit('\n').next().unwrap_or_default();
             return writeln!(file, "{line}");
         }
@@ -79,15 +79,15 @@ fn whole_log(at: &IntervalTime, samples: &LatencyHistogram) -> io::Result<String
     String::from_utf8(text).map_err(io::Error::other)
 }
 
-/// An interval as its log has it.
+/// An interval read from its log.
 pub(super) struct LoggedInterval {
     pub(super) start: Duration,
     pub(super) end: Duration,
     pub(super) samples: Histogram<u64>,
 }
 
-/// The intervals of a log. A line that a crash has cut short is left out; the error says what is
-/// wrong with another one.
+/// The intervals of a log. Skips a last line cut short by a crash; any other malformed line is an
+/// error.
 pub(super) fn intervals(log: &[u8]) -> Result<Vec<LoggedInterval>, String> {
     let whole = log.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
     let mut intervals = Vec::new();
@@ -95,7 +95,7 @@ pub(super) fn intervals(log: &[u8]) -> Result<Vec<LoggedInterval>, String> {
         match entry {
             Ok(LogEntry::Interval(interval)) => intervals.push(logged(&interval)?),
             Ok(LogEntry::StartTime(_) | LogEntry::BaseTime(_)) => {}
-            Err(error) => return Err(format!("it is no interval log: {error:?}")),
+            Err(error) => return Err(format!("it is not an interval log: {error:?}")),
         }
     }
     Ok(intervals)
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_written_is_read() {
+    fn written_logs_are_read_back() {
         let folder = tempfile::tempdir().expect("temporary folder");
         let read = intervals(&logs(folder.path())).expect("a log");
         let read: Vec<_> = read
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_was_cut_short_is_left_out_and_a_damaged_one_is_named() {
+    fn truncated_lines_are_skipped_and_damaged_ones_named() {
         let folder = tempfile::tempdir().expect("temporary folder");
         let mut log = logs(folder.path());
         log.truncate(log.len() - 10);

@@ -1,4 +1,4 @@
-//! What a run leaves behind: the result folder and the documents in it.
+//! The results of a run: its folder and the documents in it.
 
 mod document;
 mod folder;

@@ -1,27 +1,27 @@
-//! How long a system took to recover from a fault: a pure function of the intervals of the run.
+//! The recovery time of a system after a fault: a pure function of the intervals of the run.
 //!
-//! What the figure means, and why it is defined like this, is in `docs/faults.md`.
+//! `docs/faults.md` explains the figure and its definition.
 
 use super::{FaultBand, FaultRecord, MeasuredLatency};
 
-/// Intervals before the first fault that a band needs.
+/// Minimum number of intervals before the first fault for a band.
 const BAND_INTERVALS_MIN: usize = 3;
 
-/// An interval is late when its 99th percentile is more than this many times the highest one before
-/// the fault. The highest of n values is exceeded by one of the next m with a probability of
-/// m / (n + m): without a margin, every run would show disturbances that are nothing but noise.
+/// An interval is late if its 99th percentile is more than this many times the highest one before
+/// the fault. One of the next m values exceeds the highest of n with a probability of m / (n + m):
+/// without a margin, every run would show disturbances that are mere noise.
 const LATENCY_FACTOR: f64 = 1.5;
 
-/// An interval is starved when its rate is less than this share of the lowest one before the fault.
+/// An interval is starved if its rate is less than this share of the lowest one before the fault.
 const RATE_FACTOR: f64 = 0.5;
 
-/// So many undisturbed intervals in a row end a disturbance.
+/// Number of consecutive undisturbed intervals that end a disturbance.
 const QUIET_INTERVALS: f64 = 3.0;
 
 /// Times in the rows are whole milliseconds.
 const ROUNDING_S: f64 = 0.000_5;
 
-/// What a row of `intervals.csv` says about a fault.
+/// The columns of a row of `intervals.csv` that matter for faults.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct IntervalRow {
     /// Its first instant, seconds from the start of the schedule.
@@ -32,11 +32,11 @@ pub struct IntervalRow {
     pub warm_up: bool,
     /// Messages sent.
     pub sent: u64,
-    /// Messages acknowledged a second.
+    /// Messages acknowledged per second.
     pub acked_per_s: f64,
-    /// Messages received a second.
+    /// Messages received per second.
     pub received_per_s: f64,
-    /// 99th percentile and largest sample of the end-to-end latency; absent without a sample.
+    /// 99th percentile and largest sample of the end-to-end latency; absent without samples.
     pub end_to_end: Option<RowLatency>,
     /// The same of the publish latency.
     pub publish: Option<RowLatency>,
@@ -53,8 +53,8 @@ pub struct RowLatency {
     pub max_ns: u64,
 }
 
-/// Says of each fault how long the recovery took, or why that cannot be said. `rows` are the
-/// intervals of the run in their order.
+/// Sets each fault's recovery time, or the reason there is none. `rows` are the intervals of the run
+/// in order.
 pub fn assess_faults(rows: &[IntervalRow], faults: &mut [FaultRecord]) {
     let instants: Vec<f64> = faults.iter().filter_map(|fault| fault.begin_s).collect();
     let first_s = instants.iter().copied().fold(f64::INFINITY, f64::min);
@@ -79,10 +79,10 @@ pub fn assess_faults(rows: &[IntervalRow], faults: &mut [FaultRecord]) {
     }
 }
 
-/// The time in which a fault is looked at, seconds from the start of the schedule.
+/// The time in which a fault is examined, in seconds from the start of the schedule.
 struct Window {
     begin_s: f64,
-    /// The begin of the next fault.
+    /// The beginning of the next fault.
     next_s: f64,
 }
 
@@ -98,18 +98,18 @@ struct Span {
     end_s: f64,
 }
 
-/// Tells disturbed intervals from others.
+/// Distinguishes disturbed intervals from others.
 struct Judge<'a> {
     rows: &'a [IntervalRow],
     band: FaultBand,
     received: bool,
-    /// The rows before this one are whole intervals in which messages were due.
+    /// Rows before this one are whole intervals in which messages were due.
     due: usize,
     interval_s: f64,
 }
 
 impl<'a> Judge<'a> {
-    /// Takes the band from the rows before the first fault; the error says why there is none.
+    /// Derives the band from the rows before the first fault; the error says why there is none.
     fn new(rows: &'a [IntervalRow], first_fault_s: f64) -> Result<Self, String> {
         let before: Vec<&IntervalRow> = rows
             .iter()
@@ -117,7 +117,7 @@ impl<'a> Judge<'a> {
             .collect();
         if before.len() < BAND_INTERVALS_MIN {
             return Err(format!(
-                "{} whole intervals lie between the warm-up and the first fault, {} are needed",
+                "only {} whole intervals between the warm-up and the first fault; {} are needed",
                 before.len(),
                 BAND_INTERVALS_MIN
             ));
@@ -129,7 +129,7 @@ impl<'a> Judge<'a> {
         let with_samples = samples.count();
         if with_samples < before.len() {
             return Err(format!(
-                "{} of {} intervals before the first fault are empty: ask for longer ones",
+                "{} of {} intervals before the first fault are empty: use longer intervals",
                 before.len() - with_samples,
                 before.len()
             ));
@@ -141,7 +141,7 @@ impl<'a> Judge<'a> {
             p99_max_ns,
             rate_min_msg_per_s: rates.fold(f64::INFINITY, f64::min),
         };
-        // The last interval with messages is seldom a whole one.
+        // The last interval with messages is rarely a whole one.
         let sends = rows.iter().any(|row| row.sent > 0);
         let is_busy =
             |row: &IntervalRow| if sends { row.sent > 0 } else { row.received_per_s > 0.0 };
@@ -152,7 +152,7 @@ impl<'a> Judge<'a> {
 
     fn recovery(&self, window: &Window) -> Result<Recovery, &'static str> {
         let quiet_s = QUIET_INTERVALS * self.interval_s - ROUNDING_S;
-        // What a later fault holds back was due when that one began, or only just before.
+        // Messages delayed by a later fault were due when it began, or only just before.
         let until_s = window.next_s - self.interval_s;
         let mut spans: Vec<Span> = (0..self.rows.len())
             .filter(|&row| self.rows[row].end_s > window.begin_s + ROUNDING_S)
@@ -160,7 +160,8 @@ impl<'a> Judge<'a> {
             .filter(|span| span.start_s < until_s)
             .collect();
         spans.sort_by(|a, b| a.start_s.total_cmp(&b.start_s));
-        // What begins soon after the fault, or after what is taken for its consequence, is one, too.
+        // A disturbance that begins soon after the fault, or after a consequence of it, is also a
+        // consequence.
         let mut joins_s = window.begin_s + quiet_s;
         let mut recovered_s = window.begin_s;
         let mut joined = 0;
@@ -179,7 +180,7 @@ impl<'a> Judge<'a> {
         })
     }
 
-    /// Requires an interval that shows that all is well from `recovered_s` on.
+    /// Requires an undisturbed interval after `recovered_s`.
     fn evidence(&self, recovered_s: f64, window: &Window) -> Result<(), &'static str> {
         let shows = |(index, row): (usize, &IntervalRow)| {
             row.start_s >= recovered_s - ROUNDING_S
@@ -196,8 +197,8 @@ impl<'a> Judge<'a> {
         }
     }
 
-    /// The time of which an interval shows that the system was disturbed in it. A message that
-    /// comes late shows that for the time since it was due, however well others fared meanwhile.
+    /// The time of disturbance that an interval reveals. A late message reveals one since it was
+    /// due, even if others arrived on time meanwhile.
     fn disturbance(&self, index: usize) -> Option<Span> {
         let row = &self.rows[index];
         let sample = latency_of(row, self.band.latency);
@@ -212,7 +213,7 @@ impl<'a> Judge<'a> {
     }
 }
 
-/// The latency by which a run is judged: the one that holds most of a message's way.
+/// The latency by which a run is judged: the one that covers most of a message's way.
 fn measured_latency(rows: &[IntervalRow]) -> MeasuredLatency {
     let there = |latency| rows.iter().any(|row| latency_of(row, latency).is_some());
     [MeasuredLatency::EndToEnd, MeasuredLatency::Publish]
@@ -248,8 +249,8 @@ mod tests {
         RowLatency { p99_ns: p99_ms * MS, max_ns: max_ms * MS }
     }
 
-    /// So many intervals of a second, in each 1,000 messages with a 99th percentile of 4 ms, and
-    /// two in which the last messages come in.
+    /// This many intervals of one second, each with 1,000 messages and a 99th percentile of 4 ms,
+    /// followed by two more without sending.
     fn calm(seconds: u32) -> Vec<IntervalRow> {
         let row = |index: u32| {
             let start_s = f64::from(index);
@@ -307,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stall_lasts_until_the_held_back_messages_have_come() {
+    fn stalls_last_until_delayed_messages_arrive() {
         let mut rows = calm(30);
         (10..15).for_each(|index| empty(&mut rows[index]));
         late(&mut rows[15], 5_000);
@@ -320,22 +321,22 @@ mod tests {
     }
 
     #[test]
-    fn a_fault_that_disturbs_nothing_has_a_recovery_of_0() {
+    fn harmless_faults_have_a_recovery_of_0() {
         let fault = assess(&calm(30), 10.5, None);
         assert_near(recovery_s(&fault), 0.0);
         assert_eq!(fault.unrecovered, None);
     }
 
     #[test]
-    fn recovery_counts_from_the_begin_of_the_fault_within_its_interval() {
+    fn recovery_counts_from_the_beginning_of_the_fault() {
         let mut rows = calm(30);
         late(&mut rows[10], 300);
         assert_near(recovery_s(&assess(&rows, 10.25, None)), 0.75);
     }
 
     #[test]
-    fn a_disturbance_that_shows_late_counts_from_when_its_messages_were_due() {
-        // A third of the messages wait for six seconds, and the others go on as before.
+    fn late_disturbances_count_from_when_messages_were_due() {
+        // A third of the messages wait for six seconds; the others arrive as before.
         let mut rows = calm(30);
         (10..16).for_each(|index| rows[index].received_per_s = 667.0);
         late(&mut rows[16], 6_000);
@@ -345,7 +346,7 @@ mod tests {
     }
 
     #[test]
-    fn messages_held_back_until_the_schedule_has_ended_count_too() {
+    fn messages_delayed_beyond_the_schedule_count() {
         let mut rows = calm(15);
         (10..15).for_each(|index| rows[index].received_per_s = 667.0);
         late(&mut rows[15], 5_000);
@@ -356,7 +357,7 @@ mod tests {
     }
 
     #[test]
-    fn noise_long_after_the_recovery_is_counted_and_no_part_of_it() {
+    fn noise_long_after_the_recovery_is_counted_separately() {
         let mut rows = calm(30);
         late(&mut rows[10], 900);
         late(&mut rows[22], 40);
@@ -366,7 +367,7 @@ mod tests {
     }
 
     #[test]
-    fn two_quiet_intervals_do_not_end_a_disturbance_and_three_do() {
+    fn three_quiet_intervals_end_a_disturbance() {
         let mut rows = calm(30);
         late(&mut rows[10], 40);
         late(&mut rows[13], 40);
@@ -381,7 +382,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_repair_stirs_up_is_counted_apart() {
+    fn disturbances_by_the_repair_are_counted_separately() {
         let mut rows = calm(40);
         late(&mut rows[10], 900);
         late(&mut rows[20], 40);
@@ -391,7 +392,7 @@ mod tests {
     }
 
     #[test]
-    fn a_margin_is_left_for_noise() {
+    fn noise_within_the_margin_is_ignored() {
         let mut rows = calm(30);
         late(&mut rows[11], 6);
         rows[12].received_per_s = 501.0;
@@ -402,7 +403,7 @@ mod tests {
     }
 
     #[test]
-    fn the_end_of_the_schedule_is_no_disturbance() {
+    fn end_of_the_schedule_is_not_a_disturbance() {
         let mut rows = calm(14);
         rows[13].received_per_s = 20.0;
         let fault = assess(&rows, 10.0, None);
@@ -411,7 +412,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_that_stays_disturbed_has_no_recovery() {
+    fn runs_that_stay_disturbed_have_no_recovery() {
         let mut rows = calm(30);
         (10..32).for_each(|index| empty(&mut rows[index]));
         let fault = assess(&rows, 10.0, None);
@@ -423,7 +424,7 @@ mod tests {
     }
 
     #[test]
-    fn each_of_two_faults_is_looked_at_until_the_next() {
+    fn faults_are_examined_until_the_next() {
         let mut rows = calm(40);
         late(&mut rows[10], 900);
         empty(&mut rows[20]);
@@ -434,32 +435,32 @@ mod tests {
         assert_near(recovery_s(&faults[1]), 2.0);
         assert_eq!(faults[0].disturbed_again, 0, "that is the other fault");
 
-        // What the first holds back comes after the second has begun.
+        // Messages delayed by the first fault arrive after the second has begun.
         late(&mut rows[22], 11_000);
         assess_faults(&rows, &mut faults);
         assert_eq!(faults[0].unrecovered.as_deref(), Some("not before the next fault"));
     }
 
     #[test]
-    fn without_a_band_nothing_is_said() {
+    fn without_a_band_there_is_only_a_reason() {
         let mut rows = calm(30);
         rows[..8].iter_mut().for_each(|row| row.warm_up = true);
         let fault = assess(&rows, 10.9, None);
         let reason = fault.unrecovered.expect("a reason");
-        assert!(reason.starts_with("2 whole intervals lie between"), "{reason}");
+        assert!(reason.starts_with("only 2 whole intervals between"), "{reason}");
 
         let mut rows = calm(30);
         empty(&mut rows[3]);
         let reason = assess(&rows, 10.0, None).unrecovered.expect("a reason");
         assert_eq!(
             reason,
-            "1 of 10 intervals before the first fault are empty: ask for longer ones"
+            "1 of 10 intervals before the first fault are empty: use longer intervals"
         );
         assert!(assess(&[], 10.0, None).unrecovered.is_some());
     }
 
     #[test]
-    fn a_run_that_only_sends_is_judged_by_its_acknowledgements() {
+    fn sending_runs_are_judged_by_acknowledgements() {
         let mut rows = calm(30);
         for row in &mut rows {
             (row.received_per_s, row.end_to_end) = (0.0, None);
@@ -472,7 +473,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fault_that_was_not_carried_out_is_left_alone() {
+    fn faults_that_never_began_stay_unchanged() {
         let mut faults = [FaultRecord { begin_s: None, ..fault(0.0, None) }];
         let before = faults[0].clone();
         assess_faults(&calm(30), &mut faults);

@@ -1,4 +1,4 @@
-//! From the totals of a run to its figures and its verdict.
+//! Derives the figures and the verdict of a run from its totals.
 
 use std::collections::BTreeMap;
 
@@ -12,31 +12,31 @@ use crate::engine::{Span, StageLatencies, Timeline, Totals, Volume};
 use crate::latency::LatencyHistogram;
 use crate::pacing::Schedule;
 
-/// What a summary is made from.
+/// The input of a summary.
 pub struct SummaryInput<'a> {
-    /// What happened.
+    /// What happened in the run.
     pub totals: &'a Totals,
-    /// When.
+    /// The instants that divide it.
     pub timeline: Timeline,
     /// The schedule; `None` for a run that sent nothing.
     pub schedule: Option<Schedule>,
-    /// Whether the run received.
+    /// Whether the run received messages.
     pub consumed: bool,
-    /// What received messages are held against; `None` when that is unknown.
+    /// The acknowledged messages to compare received ones with; `None` if unknown.
     pub ledger: Option<&'a AckLedger>,
-    /// Why that is not all that was acknowledged, where it is not.
+    /// Why that record is incomplete, if it is.
     pub partial: Option<String>,
-    /// Share of the messages that may go without an answer, 0 to 1.
+    /// Maximum share of messages that may go unacknowledged, 0 to 1.
     pub unanswered_max: f64,
-    /// How many messages were to come; counts where there is no ledger.
+    /// Number of messages expected; used if there is no ledger.
     pub messages_expected: Option<u64>,
-    /// What the consumers were promised.
+    /// The guarantee given to the consumers.
     pub guarantee: Guarantee,
-    /// Whether messages carried no header, so that there is no audit and no latency.
+    /// Whether messages had no header, so that there is neither audit nor latency.
     pub raw: bool,
-    /// What the process used.
+    /// Resources used by the process.
     pub resources: Resources,
-    /// Counts of the system's own, by name.
+    /// System-specific counts, by name.
     pub counts: BTreeMap<String, u64>,
 }
 
@@ -65,7 +65,7 @@ impl Summary {
         };
         let start_ns = timeline.start_ns.cast_signed();
         let (first_ns, last_ns) = match totals.receiving {
-            // What only reads a table reads what landed before, perhaps long ago.
+            // A run that only reads a table reads rows that landed earlier, perhaps long ago.
             Some(Span { from_ns, to_ns }) if load == LoadModel::None => {
                 (from_ns.min(start_ns), to_ns)
             }
@@ -104,7 +104,7 @@ impl Summary {
                 let audit = AuditSummary { received, ..audit }.against_expected(expected);
                 AuditSummary { partial, guarantee, ..audit.stopped(totals) }
             }),
-            // Without a message there is nothing to judge.
+            // Without messages there is nothing to check.
             self_check: (load == LoadModel::Open && !latencies.schedule_lag.is_empty()).then(
                 || {
                     let lag_p99_ns = latencies.schedule_lag.percentile_ns(99.0);
@@ -122,10 +122,10 @@ impl Summary {
         }
     }
 
-    /// What the figures are worth. A run is invalid with loss or corruption, when it received nothing
-    /// of what it was to receive, when nothing was confirmed or more than may be was not, and when
-    /// it broke what its readers were promised beyond that. Of what is left, a run is partial when
-    /// not all is known that it is held against.
+    /// The verdict. A run is invalid if messages were lost or corrupted, if it should have received
+    /// messages but received none, if none or too few were confirmed, or if it violated the
+    /// guarantee given to its readers. Otherwise it is partial if the record of acknowledged
+    /// messages is incomplete.
     #[must_use]
     pub fn verdict(&self) -> Verdict {
         let audit = self.audit.as_ref();
@@ -152,7 +152,7 @@ impl Summary {
         Verdict { outcome, reasons }
     }
 
-    /// What the audit found that must not be.
+    /// The audit's reasons for an invalid run.
     fn invalid_reasons(&self, audit: &AuditSummary) -> Vec<String> {
         let landed = self.consumed.as_ref().is_some_and(|consumed| consumed.landed > 0);
         let missed = if landed { "did not land" } else { "were not received" };
@@ -175,14 +175,14 @@ impl Summary {
         }
         if audit.guarantee >= Guarantee::ExactlyOnce && audit.duplicated > 0 {
             reasons.push(format!(
-                "{} messages were received again, where exactly once was asked for",
+                "{} messages were received more than once, although exactly-once was required",
                 audit.duplicated
             ));
         }
         reasons
     }
 
-    /// What helps where no message at all had a header, in a run that did not send them itself.
+    /// The remedy if no message had a header, in a run that did not send them itself.
     fn headerless_remedy(&self, audit: &AuditSummary) -> &'static str {
         let with_header = audit.received + audit.duplicated + audit.foreign;
         if self.produced.is_none() && with_header == 0 {
@@ -192,13 +192,13 @@ impl Summary {
         }
     }
 
-    /// Why reading did not come to the end, if it was to: messages are missing, or the system fell
-    /// silent.
+    /// Why reading did not reach the end, if it should have: messages are missing, or no more
+    /// arrived.
     fn unread_reason(&self) -> Option<String> {
         let consumed = self.consumed.as_ref().filter(|consumed| consumed.is_behind)?;
         let cause = match consumed.early_stop {
             Some(EarlyStop::Silence) => {
-                ", since nothing had come for the time of --drain-timeout; raise it"
+                ", since no message arrived within --drain-timeout; raise it"
             }
             Some(EarlyStop::Count) => ", since --messages was reached",
             Some(EarlyStop::Deadline) => ", since --duration was over",
@@ -218,7 +218,7 @@ impl Summary {
         }
     }
 
-    /// What the numbers alone say of messages that carry none: that fewer came than were confirmed.
+    /// Whether fewer messages were received than confirmed, for messages without sequence numbers.
     fn raw_loss_reason(&self) -> Option<String> {
         let (produced, consumed) = (self.produced.as_ref()?, self.consumed.as_ref()?);
         let lost = produced.acked.checked_sub(consumed.received).filter(|lost| *lost > 0)?;
@@ -227,7 +227,7 @@ impl Summary {
         })
     }
 
-    /// What a reader of the figures must know.
+    /// Warnings for the reader of the figures.
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();
@@ -241,7 +241,7 @@ impl Summary {
                 warn(true, format!("{count} messages failed: {reason}"));
             }
             let unresolved = produced.unresolved;
-            warn(unresolved > 0, format!("{unresolved} messages had no answer when the run ended"));
+            warn(unresolved > 0, format!("{unresolved} messages were unacknowledged at the end"));
         }
         if let Some(check) = self.self_check.as_ref().filter(|check| !check.kept_schedule) {
             warn(true, late_schedule(check, self.elapsed_s - self.warm_up_s));
@@ -254,7 +254,7 @@ impl Summary {
                 audit.against == AuditBasis::Sequences && audit.lost + audit.unread > 0,
                 format!(
                     "{} sequence numbers are missing between the first and the last received; \
-                     hold the messages against the run that sent them to tell whether they are lost",
+                     check against the run that sent the messages to tell whether they are lost",
                     audit.lost + audit.unread
                 ),
             );
@@ -276,29 +276,29 @@ impl Summary {
         warnings
     }
 
-    /// Why there are no figures where there could be some.
+    /// Why expected figures are missing.
     fn missing_figures(&self) -> Vec<String> {
         let mut warnings = Vec::new();
         let sent = self.produced.as_ref().map_or(0, |produced| produced.sent);
         let rates = self.produced.as_ref().map(|produced| produced.rate_msg_per_s);
         if self.service_time.is_none() && self.warm_up_s > 0.0 && sent > 0 {
             warnings.push(format!(
-                "no message was due after the warm-up of {} s: there is no rate, no latency, and no \
-                 verdict on the schedule; shorten --warm-up, or send for longer",
+                "no message was due after the warm-up of {} s, so there is no rate, latency or \
+                 schedule check; shorten --warm-up, or send for longer",
                 self.warm_up_s
             ));
         } else if rates == Some(None) {
             warnings.push(
-                "no time passed between the first and the last message: there is no rate \
-                           of sending; send more messages"
+                "no time passed between the first and the last message, so there is no sending \
+                 rate; send more messages"
                     .to_owned(),
             );
         }
         let consumed = self.consumed.as_ref().filter(|consumed| consumed.received > 0);
         if self.load == LoadModel::None && consumed.is_some_and(|c| c.rate_msg_per_s.is_none()) {
             warnings.push(
-                "all messages came at one instant: there is no time over which to count a \
-                           rate of receiving; read more messages"
+                "all messages arrived at the same instant, so there is no receiving rate; read \
+                 more messages"
                     .to_owned(),
             );
         }
@@ -306,8 +306,8 @@ impl Summary {
     }
 }
 
-/// Why the schedule was not kept. The generator cannot send what the system leaves no room for: one
-/// per cent of the time is enough to be seen at the 99th percentile.
+/// Why the schedule was not kept. The generator cannot send if the system leaves no room; one per
+/// cent of the time is enough to show at the 99th percentile.
 fn late_schedule(check: &SelfCheck, measured_s: f64) -> String {
     let (lag_ms, blocked_s) = (check.lag_p99_ns as f64 / 1e6, check.blocked_ns as f64 / 1e9);
     let unsent = check.unsent;
@@ -328,13 +328,13 @@ fn late_schedule(check: &SelfCheck, measured_s: f64) -> String {
 fn unconfirmed_reason(produced: &Produced) -> Option<String> {
     let because = produced.outage.as_ref().map_or_else(String::new, |outage| format!(": {outage}"));
     if produced.sent > 0 && produced.acked == 0 {
-        return Some(format!("not one of {} messages sent was confirmed{because}", produced.sent));
+        return Some(format!("none of the {} messages sent was confirmed{because}", produced.sent));
     }
     let (share, most) = (produced.unanswered_share, produced.unanswered_max);
     (share > most).then(|| {
         format!(
-            "{} messages were confirmed, and {:.3} % of those due got no answer, where \
-             --unanswered-max allows {} %{because}",
+            "{} messages were confirmed, but {:.3} % of those due went unacknowledged \
+             (--unanswered-max is {} %){because}",
             produced.acked,
             share * 100.0,
             most * 100.0
@@ -351,7 +351,7 @@ fn durations(histograms: &DurationHistograms) -> BTreeMap<String, LatencySummary
 
 fn produced(totals: &Totals, timeline: Timeline, schedule: Schedule) -> Produced {
     let from_ns = timeline.warm_up_end_ns.max(timeline.start_ns);
-    // A system that stops to answer does not stop the time.
+    // The time goes on even if the system stops responding.
     let until_ns = totals.last_acked_ns.max(totals.asked_until_ns);
     let (rate_msg_per_s, rate_bytes_per_s) =
         rates(totals.measured_acked, from_ns.cast_signed(), until_ns.cast_signed());
@@ -380,7 +380,7 @@ fn produced(totals: &Totals, timeline: Timeline, schedule: Schedule) -> Produced
 }
 
 fn consumed_figures(totals: &Totals, timeline: Timeline, produced_too: bool) -> Consumed {
-    // A run that only reads may join a group for seconds before it waits for the first message.
+    // A run that only reads may take seconds to join a group before it waits for messages.
     let (from_ns, until_ns) = if produced_too {
         let from_ns = timeline.warm_up_end_ns.max(timeline.start_ns);
         let until_ns = totals.asked_until_ns.cast_signed();
@@ -401,29 +401,29 @@ fn consumed_figures(totals: &Totals, timeline: Timeline, produced_too: bool) -> 
     }
 }
 
-/// Messages and bytes per second; `None` for a time of no length.
+/// Messages and bytes per second; `None` for an empty time.
 fn rates(volume: Volume, from_ns: i64, to_ns: i64) -> (Option<f64>, Option<f64>) {
     let seconds = seconds_between(from_ns, to_ns);
     let per_second = |amount: u64| (seconds > 0.0).then(|| amount as f64 / seconds);
     (per_second(volume.messages), per_second(volume.bytes))
 }
 
-/// 0 where the end lies before the beginning.
+/// Seconds between two instants; 0 if the end is before the beginning.
 fn seconds_between(from_ns: i64, to_ns: i64) -> f64 {
     to_ns.saturating_sub(from_ns).max(0) as f64 / 1e9
 }
 
 impl AuditSummary {
-    /// The same where so many messages were to come, if that is known.
+    /// Compares with the expected number of messages, if known.
     fn against_expected(self, messages_expected: Option<u64>) -> Self {
         let Some(expected) = messages_expected else { return self };
         let lost = self.lost.max(expected.saturating_sub(self.received));
         Self { against: AuditBasis::Expected, lost, ..self }
     }
 
-    /// The same where reading may have stopped before the end: what is missing may lie ahead then.
+    /// Counts missing messages as unread if reading stopped before the end.
     fn stopped(self, totals: &Totals) -> Self {
-        // When as many have come as were to come, those that are missing are not among them.
+        // If the expected number has arrived, missing messages are lost rather than unread.
         let is_count = totals.early_stop == Some(EarlyStop::Count);
         if !totals.is_behind || (is_count && self.against == AuditBasis::Expected) {
             return self;
@@ -435,7 +435,7 @@ impl AuditSummary {
     }
 }
 
-/// The messages that were to come, where they are known.
+/// The expected messages, if they are known.
 fn expected_messages(audit: &AuditSummary) -> Option<&'static str> {
     match audit.against {
         AuditBasis::Acked => Some("acknowledged messages"),
@@ -444,7 +444,7 @@ fn expected_messages(audit: &AuditSummary) -> Option<&'static str> {
     }
 }
 
-/// Which messages are missing: the first few ranges of them.
+/// The first few ranges of missing messages.
 fn first_ranges(audit: &AuditSummary) -> String {
     let ranges = audit.producers.iter().flat_map(|producer| {
         let named = |(first, last): &(u64, u64)| {
@@ -487,7 +487,7 @@ mod tests {
     }
 
     #[test]
-    fn rates_leave_the_warm_up_out() {
+    fn rates_exclude_the_warm_up() {
         let totals = Totals {
             acked: Volume { messages: 500, bytes: 50_000 },
             measured_acked: Volume { messages: 400, bytes: 40_000 },
@@ -502,7 +502,7 @@ mod tests {
     }
 
     #[test]
-    fn loss_invalidates_a_run_and_is_named() {
+    fn losses_invalidate_a_run_and_are_named() {
         let mut totals = Totals::default();
         let stream = StreamId { run: RunId::from_bits(1), producer: 3 };
         totals.ledger.insert_range(stream, 10, 14);
@@ -515,8 +515,8 @@ mod tests {
     }
 
     #[test]
-    fn of_a_number_of_messages_that_was_expected_gaps_and_a_missing_end_are_lost() {
-        // Received, how many were expected, lost of them.
+    fn gaps_and_shortfalls_of_expected_messages_are_lost() {
+        // Sequence numbers received, number expected, number lost.
         for (received, expected, lost) in [
             (&[0, 1, 2, 3][..], 4, 0),
             (&[0, 1, 3], 4, 1),
@@ -537,7 +537,7 @@ mod tests {
         }
     }
 
-    /// The audit of a consumer that got these sequence numbers of one producer.
+    /// The audit of a consumer that received these sequence numbers from one producer.
     fn audit_of(sequences: &[u64]) -> Audit {
         let (mut audit, mut delta) = (Audit::default(), ReceiveDelta::default());
         let mut consumer = ReceiveAudit::new(Expected::Any);
@@ -553,7 +553,7 @@ mod tests {
     }
 
     #[test]
-    fn of_what_was_to_land_the_verdict_says_that_it_did_not() {
+    fn missing_rows_did_not_land() {
         let mut totals = Totals { landed: 1, ..Totals::default() };
         let stream = StreamId { run: RunId::from_bits(1), producer: 0 };
         totals.ledger.insert_range(stream, 3, 3);
@@ -563,8 +563,8 @@ mod tests {
     }
 
     #[test]
-    fn the_time_of_a_run_that_reads_old_rows_is_that_in_which_they_landed() {
-        // The last time lies before this host was booted.
+    fn reading_old_rows_is_timed_by_their_landing() {
+        // The second time is before this host's boot.
         for from_ns in [SECOND_NS.cast_signed() / 2, -9 * SECOND_NS.cast_signed()] {
             let to_ns = from_ns + 4 * SECOND_NS.cast_signed();
             let totals = Totals {
@@ -579,13 +579,14 @@ mod tests {
     }
 
     #[test]
-    fn aborted_messages_and_repeats_invalidate_a_run_that_promised_there_would_be_none() {
+    fn violated_guarantees_invalidate_a_run() {
         let received = Volume { messages: 5, bytes: 0 };
         let mut summary = Summary::new(input(&Totals { received, ..Totals::default() }));
         let audit = summary.audit.as_mut().expect("is audited");
         (audit.aborted_received, audit.duplicated) = (3, 2);
         let aborted = "3 messages of aborted transactions were received";
-        let repeated = "2 messages were received again, where exactly once was asked for";
+        let repeated =
+            "2 messages were received more than once, although exactly-once was required";
         let promised = [
             (Guarantee::AtLeastOnce, vec![]),
             (Guarantee::Committed, vec![aborted]),
@@ -598,7 +599,7 @@ mod tests {
     }
 
     #[test]
-    fn reader_without_any_header_names_what_helps() {
+    fn readers_without_any_header_get_a_remedy() {
         let received = Volume { messages: 7, bytes: 70 };
         let totals = Totals { received, ..Totals::default() };
         let reasons = |schedule, received, foreign| {
@@ -617,14 +618,14 @@ mod tests {
     }
 
     #[test]
-    fn a_run_that_got_nothing_confirmed_is_invalid() {
+    fn runs_without_confirmations_are_invalid() {
         let totals = Totals {
             sent: 3,
             failures: BTreeMap::from([(Failure::Refused(7), 3)]),
             ..Totals::default()
         };
         let summary = Summary::new(input(&totals));
-        assert_eq!(summary.verdict().reasons, ["not one of 3 messages sent was confirmed"]);
+        assert_eq!(summary.verdict().reasons, ["none of the 3 messages sent was confirmed"]);
         assert!(summary.warnings().contains(&"3 messages failed: code 7".to_owned()));
     }
 
@@ -635,7 +636,7 @@ mod tests {
     }
 
     #[test]
-    fn more_unanswered_messages_than_may_be_make_a_run_invalid() {
+    fn too_many_unanswered_messages_make_a_run_invalid() {
         let acked = |messages| Volume { messages, bytes: 0 };
         let failed = |count| BTreeMap::from([(Failure::Refused(7), count)]);
         let totals = [
@@ -645,9 +646,9 @@ mod tests {
                 Totals { acked: acked(989), failures: failed(11), timed_out: 11, ..sent_1000() },
                 0.011,
             ),
-            // What was due and found no room behind unanswered messages counts.
+            // Due messages without room behind unanswered ones count.
             (Totals { acked: acked(995), unresolved: 5, held_up: 1_000, ..sent_1000() }, 0.5025),
-            // A refusal is an answer, and so is an aborted transaction.
+            // Refusals and aborted transactions do not count as unanswered.
             (Totals { acked: acked(500), failures: failed(500), ..sent_1000() }, 0.0),
         ];
         for (totals, share) in &totals {
@@ -666,9 +667,10 @@ mod tests {
     }
 
     #[test]
-    fn an_outage_is_named_as_the_reason() {
+    fn outages_are_named_as_the_reason() {
         let outage = Some("all brokers are down".to_owned());
-        for (acked, reason) in [(0, "not one of 1000 messages"), (10, "10 messages were confirmed")]
+        for (acked, reason) in
+            [(0, "none of the 1000 messages"), (10, "10 messages were confirmed")]
         {
             let acked = Volume { messages: acked, bytes: 0 };
             let totals = Totals { acked, unresolved: 990, outage: outage.clone(), ..sent_1000() };
@@ -679,7 +681,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_that_was_to_receive_and_received_nothing_is_not_valid() {
+    fn receiving_nothing_is_invalid() {
         let totals = Totals::default();
         for raw in [false, true] {
             let verdict = Summary::new(SummaryInput { raw, ..input(&totals) }).verdict();
@@ -691,7 +693,7 @@ mod tests {
     }
 
     #[test]
-    fn of_raw_messages_the_numbers_show_a_loss() {
+    fn raw_losses_show_in_the_message_counts() {
         let acked = Volume { messages: 1_000, bytes: 0 };
         for (received, reasons) in [
             (1_000, vec![]),
@@ -706,10 +708,10 @@ mod tests {
     }
 
     #[test]
-    fn a_run_held_against_a_record_that_is_not_whole_is_at_most_partial() {
+    fn incomplete_records_make_a_run_partial() {
         let received = Volume { messages: 1, bytes: 0 };
         let mut totals = Totals { received, ..Totals::default() };
-        let partial = "the record is not whole".to_owned();
+        let partial = "the record is incomplete".to_owned();
         let verdict = |totals: &Totals| {
             Summary::new(SummaryInput { partial: Some(partial.clone()), ..input(totals) }).verdict()
         };
@@ -721,7 +723,7 @@ mod tests {
     }
 
     #[test]
-    fn a_schedule_that_the_system_held_up_is_not_blamed_on_the_generator() {
+    fn system_delays_are_not_blamed_on_the_generator() {
         for (blocked_ms, blamed) in [(0, "the generator did not keep"), (50, "the system held up")]
         {
             let mut totals = Totals { blocked_ns: blocked_ms * 1_000_000, ..sent_1000() };
@@ -733,7 +735,7 @@ mod tests {
     }
 
     #[test]
-    fn a_generator_that_was_too_slow_says_so() {
+    fn slow_generators_are_reported() {
         let received = Volume { messages: 5, bytes: 0 };
         let mut totals = Totals { unsent: 7, received, ..Totals::default() };
         totals.latencies.schedule_lag.record(1);

@@ -1,5 +1,5 @@
-//! The end-to-end latency of a run window by window, from its result folder alone: what a plot over
-//! time shows. Each window has its own percentiles; none holds what came before it.
+//! The end-to-end latency of a run window by window, for plots over time, computed from its result
+//! folder alone. Each window has its own percentiles; they are not cumulative.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use super::RunFolder;
 use super::interval_log::{self, LoggedInterval};
 use crate::latency::{SIGNIFICANT_DIGITS, percentile_ns};
 
-/// The distribution that is divided into windows.
+/// The distribution to divide into windows.
 const LATENCY: &str = "end_to_end_latency";
 
 /// The percentiles of a window, in the order of its columns.
@@ -20,14 +20,14 @@ const PERCENTILES: [f64; 5] = [50.0, 75.0, 85.0, 95.0, 99.0];
 /// When a window ends. Windows are made of whole intervals of the run (`--interval`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WindowLength {
-    /// After this time: an interval belongs to the window that it begins in, and windows are counted
-    /// from the start of the schedule. Less than an interval stands for one interval.
+    /// After this time, counted from the start of the schedule; an interval belongs to the window in
+    /// which it begins. A time shorter than an interval counts as one interval.
     Time(Duration),
-    /// With the interval in which this number of messages is reached.
+    /// At the end of the interval in which this number of messages is reached.
     Messages(u64),
 }
 
-/// The latencies of the messages that came in one window, those of the warm-up left out.
+/// The latencies of the messages received in one window, excluding those of the warm-up.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Window {
     /// End of the window, seconds from the start of the schedule.
@@ -38,19 +38,19 @@ pub struct Window {
     pub percentiles_ns: [u64; 5],
 }
 
-/// The windows of a run cannot be told.
+/// Why the windows of a run cannot be computed.
 #[derive(Debug, thiserror::Error)]
 pub enum WindowsError {
-    /// There is no result folder, or it cannot be read.
-    #[error("failed to read {path}; name the result folder of a run")]
+    /// The result folder does not exist, or cannot be read.
+    #[error("failed to read {path}; use the result folder of a run")]
     Read {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
-    /// The log is not what a run leaves.
-    #[error("failed to understand {path}: {problem}")]
+    /// The log is malformed.
+    #[error("failed to parse {path}: {problem}")]
     Damaged {
         /// The file.
         path: PathBuf,
@@ -59,13 +59,13 @@ pub enum WindowsError {
     },
 }
 
-/// The windows of the run in `run_dir` that have messages, in the order of time. A run without
+/// The windows with messages of the run in `run_dir`, in chronological order. A run without
 /// latencies has none.
 pub fn windows(run_dir: &Path, length: WindowLength) -> Result<Vec<Window>, WindowsError> {
     let path = run_dir.join(interval_log::file_name(LATENCY));
     let log = match crate::system::read_file(&path) {
         Ok(log) => log,
-        // Without a sample there is no log.
+        // A run without samples has no log.
         Err(error)
             if error.kind() == io::ErrorKind::NotFound
                 && run_dir.join(RunFolder::INTERVALS).is_file() =>
@@ -116,7 +116,7 @@ fn divide(
 }
 
 impl WindowLength {
-    /// The number of the window that an interval belongs to, as far as its time says.
+    /// The number of the window to which an interval belongs by its time.
     fn number_of(self, interval: &LoggedInterval) -> u128 {
         match self {
             Self::Time(length) => {
@@ -128,7 +128,7 @@ impl WindowLength {
         }
     }
 
-    /// When the window of this number ends, if another follows.
+    /// When the window with this number ends, if another follows.
     fn nominal_end(self, number: u128) -> Option<Duration> {
         match self {
             Self::Time(length) => {
@@ -147,7 +147,7 @@ impl WindowLength {
     }
 }
 
-/// A window that may go on.
+/// A window that may still grow.
 struct OpenWindow {
     number: u128,
     end: Duration,
@@ -165,7 +165,7 @@ impl OpenWindow {
         self.samples.add(&interval.samples).map_err(|error| error.to_string())
     }
 
-    /// The window, which reaches to `nominal_end` where its last intervals had no messages.
+    /// Closes the window, at `nominal_end` if its last intervals had no messages.
     fn close(self, nominal_end: Option<Duration>) -> Window {
         Window {
             end_s: nominal_end.map_or(self.end, |nominal| nominal.max(self.end)).as_secs_f64(),
@@ -187,7 +187,7 @@ mod tests {
     const TIMELINE: Timeline =
         Timeline { start_ns: 5_000, warm_up_end_ns: 5_000, interval_ns: SECOND_NS };
 
-    /// The folder of a run with these latencies in its intervals of a second, milliseconds.
+    /// The folder of a run with these latencies, in milliseconds, in its intervals of one second.
     fn folder_of(intervals: &[Vec<u64>]) -> tempfile::TempDir {
         let temporary = tempfile::tempdir().expect("temporary folder");
         let mut folder = RunFolder::create_at(temporary.path(), SystemTime::now()).expect("made");
@@ -205,7 +205,7 @@ mod tests {
         temporary
     }
 
-    /// End, messages and percentiles in whole milliseconds, which three digits hold.
+    /// End, messages and percentiles in whole milliseconds, which fit three digits.
     fn shown(intervals: &[Vec<u64>], length: WindowLength) -> Vec<(f64, u64, [u64; 5])> {
         let folder = folder_of(intervals);
         let windows = windows(folder.path(), length).expect("a run");
@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn each_window_has_percentiles_of_its_own_and_not_of_what_was_before() {
+    fn windows_have_their_own_percentiles() {
         let first: Vec<u64> = (1..=100).collect();
         let second: Vec<u64> = (1..=100).map(|ms| 900 + ms).collect();
         let third = vec![7; 3];
@@ -247,7 +247,7 @@ mod tests {
             shown(&intervals, WindowLength::Time(Duration::from_secs(2))),
             [
                 (2.0, 100, [50, 75, 85, 95, 99]),
-                // Its second interval is empty, and so is the window after it.
+                // Its second interval is empty, and so is the next window.
                 (4.0, 10, [200; 5]),
                 // The run ended in it.
                 (7.0, 4, [300; 5]),
@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn a_window_that_is_no_multiple_of_the_interval_ends_with_the_interval_that_begins_in_it() {
+    fn unaligned_windows_end_on_interval_boundaries() {
         let intervals: Vec<Vec<u64>> = (1..=6).map(|ms| vec![ms]).collect();
         let ends = |length_ms| {
             let windows = shown(&intervals, WindowLength::Time(Duration::from_millis(length_ms)));
@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn windows_of_messages_end_with_the_interval_that_has_the_last_of_them() {
+    fn windows_of_messages_end_on_interval_boundaries() {
         let intervals: Vec<Vec<u64>> =
             vec![vec![10; 40], vec![20; 70], vec![30; 100], Vec::new(), vec![40; 5]];
         assert_eq!(
@@ -275,7 +275,7 @@ mod tests {
             [
                 (2.0, 110, [20, 20, 20, 20, 20]),
                 (3.0, 100, [30; 5]),
-                // What is left.
+                // The rest.
                 (5.0, 5, [40; 5]),
             ]
         );
@@ -287,7 +287,7 @@ mod tests {
         let windows = windows(folder.path(), WindowLength::Messages(1)).expect("a run");
         let mut csv = Vec::new();
         write_csv(&windows, &mut csv).expect("written");
-        // A bucket of three digits is named by the highest value that it holds.
+        // A bucket of three digits is represented by its highest value.
         assert_eq!(
             String::from_utf8(csv).expect("text"),
             "time_from_start,p50,p75,p85,p95,p99\n\
@@ -297,14 +297,14 @@ mod tests {
     }
 
     #[test]
-    fn a_run_without_latencies_has_no_windows_and_no_folder_is_an_error() {
+    fn runs_without_latencies_have_no_windows() {
         assert_eq!(shown(&[Vec::new()], WindowLength::Messages(1)), []);
         let folder = folder_of(&[vec![1]]);
         let nowhere = folder.path().join("nowhere");
         let error = windows(&nowhere, WindowLength::Messages(1)).expect_err("no folder");
-        assert!(error.to_string().contains("name the result folder of a run"), "{error}");
+        assert!(error.to_string().contains("use the result folder of a run"), "{error}");
         std::fs::write(folder.path().join("end_to_end_latency.hlog"), "#\nx\n").expect("written");
         let error = windows(folder.path(), WindowLength::Messages(1)).expect_err("no log");
-        assert!(error.to_string().contains("it is no interval log"), "{error}");
+        assert!(error.to_string().contains("it is not an interval log"), "{error}");
     }
 }

@@ -1,5 +1,5 @@
-//! Files of result folders. Others may be able to write to such a folder: a link, a pipe or a device
-//! in the place of a file is never followed, filled or waited for.
+//! Files of result folders. Others may be able to write to such a folder, so a link, a pipe or a
+//! device in place of a file is never followed, filled or waited for.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Read as _};
@@ -8,32 +8,33 @@ use std::path::Path;
 
 use rustix::fs::OFlags;
 
-/// Neither follows a link in the last part of a path nor waits for the other end of a pipe.
+/// Flags that neither follow a link in the last part of a path nor wait for the other end of a
+/// pipe.
 fn wary() -> i32 {
     (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed()
 }
 
-/// Opens a file for reading. A folder, a pipe or a device is an error: its end might never come.
+/// Opens a file for reading. A folder, a pipe or a device is an error: it might never end.
 pub fn open_file(path: &Path) -> io::Result<File> {
-    // A link may stand for a file here: nothing is written to it.
+    // A link to a file is fine: nothing is written.
     let flags = OFlags::NONBLOCK.bits().cast_signed();
     let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
     must_be_file(&file)?;
     Ok(file)
 }
 
-/// Reads a file whole that [`open_file`] opens.
+/// Reads a whole file, opened with [`open_file`].
 pub fn read_file(path: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     open_file(path)?.read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 
-/// Makes a new file, in place of a file that an earlier attempt has left. What else stands there is
-/// an error.
+/// Creates a new file, replacing a file left by an earlier attempt. Anything else at `path` is an
+/// error.
 pub fn create_new(path: &Path) -> io::Result<File> {
     match fs::symlink_metadata(path) {
-        // Removed rather than emptied: it may be another name of a file elsewhere.
+        // Removed rather than truncated: it may be a hard link to a file elsewhere.
         Ok(found) if found.is_file() => fs::remove_file(path)?,
         Ok(found) => return Err(not_a_file(found.file_type().is_symlink())),
         Err(error) if error.kind() == ErrorKind::NotFound => {}
@@ -42,7 +43,7 @@ pub fn create_new(path: &Path) -> io::Result<File> {
     OpenOptions::new().write(true).create_new(true).open(path)
 }
 
-/// Opens a file that is locked by those who share it, and makes it if it is not there.
+/// Opens a lock file shared with other processes, creating it if missing.
 pub fn open_lock(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false).custom_flags(wary());
@@ -51,8 +52,8 @@ pub fn open_lock(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
-/// Replaces a file atomically with what `write` writes: a reader sees the old file or the new one.
-/// If that fails, the old one stays and nothing else is left.
+/// Atomically replaces a file with what `write` writes: a reader sees either the old file or the
+/// new one. On failure the old one stays and nothing else is left behind.
 pub fn replace_file(
     path: &Path,
     write: impl FnOnce(&mut File) -> io::Result<()>,
@@ -60,7 +61,7 @@ pub fn replace_file(
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(".tmp");
     let temporary = path.with_file_name(name);
-    // Nobody but this process has use for what an earlier one has left here, whatever it is.
+    // Whatever an earlier process left here, nobody else uses it.
     match fs::symlink_metadata(&temporary) {
         Ok(found) if !found.is_dir() => fs::remove_file(&temporary)?,
         _ => {}
@@ -94,7 +95,7 @@ mod tests {
 
     use super::*;
 
-    /// A folder with somebody's file, a link to it, a hard link to it, and a pipe.
+    /// A folder with someone's file, a symbolic and a hard link to it, and a pipe.
     fn folder() -> tempfile::TempDir {
         let folder = tempfile::tempdir().expect("a folder");
         let path = |name: &str| folder.path().join(name);
@@ -111,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn new_files_follow_no_link_and_wait_for_no_pipe() {
+    fn new_files_follow_no_links_or_pipes() {
         let folder = folder();
         for name in ["link", "pipe"] {
             create_new(&folder.path().join(name)).expect_err(name);
@@ -124,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn a_replaced_file_is_whole_or_the_old_one_and_nothing_else_is_left() {
+    fn replacing_is_atomic_and_leaves_nothing_behind() {
         let folder = folder();
         let path = folder.path().join("run.json");
         symlink("theirs", folder.path().join("run.json.tmp")).expect("linked");

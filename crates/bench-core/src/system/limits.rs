@@ -1,4 +1,4 @@
-//! Limits of the system at which a process would die, or a library abort, without a word.
+//! System limits at which a process would die, or a library abort, without a message.
 
 use std::any::Any;
 use std::io;
@@ -12,7 +12,7 @@ use signal_hook::consts::SIGXFSZ;
 
 use super::plain;
 
-/// Parts of what libraries say when they panic over something that the system refused them.
+/// Parts of the messages with which libraries panic when the system refuses them a resource.
 const REFUSALS: [&str; 6] = [
     "os error 11",
     "os error 12",
@@ -22,21 +22,21 @@ const REFUSALS: [&str; 6] = [
     "OutOfMemory",
 ];
 
-/// Has a write beyond the limit of file sizes (`ulimit -f`) fail from now on, instead of ending the
-/// process. To be called first of all in `main`.
+/// Makes a write beyond the file size limit (`ulimit -f`) fail instead of ending the process. Call
+/// it first in `main`.
 ///
-/// Programs that this one starts have the signal as it was: it is handled, and a handler ends where
-/// another program begins; an ignored signal would stay ignored in them.
+/// The signal is handled rather than ignored: child processes would inherit an ignored signal, but
+/// not a handler.
 pub fn survive_file_size_limit() {
-    // Where there is no room for a handler, the write that would end the process is far away.
+    // Installing the handler practically never fails; the default action would remain.
     let _ = signal_hook::flag::register(SIGXFSZ, Arc::new(AtomicBool::new(false)));
 }
 
-/// Whether the system lets this process start so many threads: starts them, and ends them again.
-/// Libraries that are refused one abort the process, or blame a server for it.
+/// Checks that the system lets this process start `count` threads by starting and ending them.
+/// Libraries that are refused a thread abort the process, or blame a server.
 ///
-/// Tries nothing where the address space is limited: the C library keeps 64 MB of it for each thread
-/// that was there, and the work itself would find none.
+/// Does nothing where the address space is limited: the C library keeps 64 MB of it for each thread
+/// that ever existed, leaving none for the work itself.
 pub fn reserve_threads(count: u64) -> io::Result<()> {
     if getrlimit(Resource::As).current.is_some() {
         return Ok(());
@@ -57,21 +57,20 @@ pub fn reserve_threads(count: u64) -> io::Result<()> {
     Ok(())
 }
 
-/// Why a thread could not be started, with what helps.
+/// Why a thread could not be started, with a remedy.
 #[must_use]
 pub fn start_thread_error(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::WouldBlock => {
-            "a limit of threads or of address space is reached (ulimit -u, \
-                                      ulimit -v, kernel.threads-max, or pids.max of a container); \
-                                      raise it, or end other processes"
+            "a limit on threads or address space is reached (ulimit -u, ulimit -v, \
+             kernel.threads-max, or pids.max of a container); raise it, or end other processes"
                 .to_owned()
         }
         _ => super::explain(error),
     }
 }
 
-/// What the system refused, of a panic that is about that; nothing of one that is a bug.
+/// What the system refused, if a panic is about that; `None` if it is a bug.
 #[must_use]
 pub fn refusal(payload: &(dyn Any + Send)) -> Option<String> {
     let text = payload.downcast_ref::<String>().map(String::as_str);
@@ -79,38 +78,38 @@ pub fn refusal(payload: &(dyn Any + Send)) -> Option<String> {
     if !REFUSALS.iter().any(|refusal| text.contains(refusal)) {
         return None;
     }
-    // An error in Rust's own notation, of which the message is what people can read.
-    let said = text.split_once("message: \"").and_then(|(before, rest)| {
+    // An error in Rust's debug notation, of which only the message is readable.
+    let readable = text.split_once("message: \"").and_then(|(before, rest)| {
         let code = before.rsplit_once("code: ")?.1.split(',').next()?;
         let what = before.split(": Os {").next()?;
         Some(format!("{what}: {} (os error {code})", rest.split('"').next()?))
     });
-    Some(plain(&said.unwrap_or_else(|| text.to_owned())))
+    Some(plain(&readable.unwrap_or_else(|| text.to_owned())))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn told(text: &str) -> Option<String> {
+    fn refusal_of(text: &str) -> Option<String> {
         refusal(&text.to_owned())
     }
 
     #[test]
-    fn a_panic_over_a_refused_thread_is_one_sentence_and_a_bug_stays_one() {
+    fn refused_threads_are_explained_but_bugs_are_not() {
         let tokio = "OS can't spawn worker thread: Resource temporarily unavailable (os error 11)";
         let spawn = "failed to spawn thread: Os { code: 11, kind: WouldBlock, message: \"Resource \
                      temporarily unavailable\" }";
         for text in [tokio, spawn] {
-            let told = told(text).expect("a refusal");
-            assert!(told.contains("ulimit -u") && told.contains("; raise"), "{told}");
-            assert!(!told.contains("os error") && !told.contains("Os {"), "{told}");
+            let shown = refusal_of(text).expect("a refusal");
+            assert!(shown.contains("ulimit -u") && shown.contains("; raise"), "{shown}");
+            assert!(!shown.contains("os error") && !shown.contains("Os {"), "{shown}");
         }
-        assert_eq!(told("index out of bounds: the len is 11"), None);
+        assert_eq!(refusal_of("index out of bounds: the len is 11"), None);
     }
 
     #[test]
-    fn programs_that_are_started_do_not_inherit_it() {
+    fn child_processes_do_not_inherit_the_handler() {
         survive_file_size_limit();
         let mask = |status: &str, field: &str| {
             let mask = status.lines().find_map(|line| line.strip_prefix(field)).expect(field);
@@ -124,12 +123,12 @@ mod tests {
     }
 
     #[test]
-    fn threads_that_were_tried_have_ended() {
+    fn eight_threads_can_be_reserved() {
         reserve_threads(8).expect("eight threads");
     }
 
     #[test]
-    fn a_refused_thread_names_the_limits() {
+    fn refused_threads_name_the_limits() {
         let text = start_thread_error(&io::ErrorKind::WouldBlock.into());
         assert!(text.contains("ulimit -u") && text.contains("; raise it"), "{text}");
     }

@@ -1,5 +1,5 @@
-//! What the operating system answers, in words; the files of a result folder, opened with suspicion;
-//! and the limits at which a process would die without a word.
+//! The operating system: its errors in plain words, careful access to the files of a result folder,
+//! and the limits at which a process would die without a message.
 
 mod cause;
 mod files;

@@ -1,23 +1,23 @@
-//! Text from outside in messages: as much of it as helps.
+//! Shortens text from outside that messages quote.
 
 use std::borrow::Cow;
 
-/// The most characters of a value that a message quotes.
+/// Maximum number of characters that a message quotes of a value.
 pub const QUOTE_MAX: usize = 120;
 
-/// The most characters of a line that is shown to people.
+/// Maximum number of characters in a line shown to people.
 pub const LINE_MAX: usize = 1_000;
 
-/// A value as a message quotes it: the first [`QUOTE_MAX`] characters, with the number of all where
-/// there are more.
+/// A value as a message quotes it: its first [`QUOTE_MAX`] characters, and its length if it has
+/// more.
 #[must_use]
 pub fn shortened(text: &str) -> Cow<'_, str> {
     let Some((end, _)) = text.char_indices().nth(QUOTE_MAX) else { return Cow::Borrowed(text) };
     Cow::Owned(format!("{}… ({} characters)", &text[..end], text.chars().count()))
 }
 
-/// A text with the middle of each overlong line left out: what was attempted stands at its beginning,
-/// and the remedy at its end.
+/// Omits the middle of each overlong line; the start (what was attempted) and the end (the remedy)
+/// stay.
 #[must_use]
 pub fn shortened_lines(text: &str) -> Cow<'_, str> {
     let is_short = |line: &str| line.len() <= LINE_MAX || line.chars().count() <= LINE_MAX;
@@ -44,7 +44,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_short_value_is_quoted_whole_and_a_long_one_in_part() {
+    fn long_values_are_quoted_in_part() {
         assert_eq!(shortened("ä"), "ä");
         let quoted = shortened(&"ä".repeat(100_000)).into_owned();
         assert!(quoted.ends_with("ä… (100000 characters)"), "{quoted}");
@@ -52,7 +52,7 @@ mod tests {
     }
 
     #[test]
-    fn an_overlong_line_keeps_beginning_and_end() {
+    fn overlong_lines_keep_start_and_end() {
         assert_eq!(shortened_lines("a\nb"), "a\nb");
         let text = format!("error: `{}`; use less\nnext", "x".repeat(100_000));
         let shown = shortened_lines(&text).into_owned();

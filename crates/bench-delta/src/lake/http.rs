@@ -1,5 +1,5 @@
-//! The HTTP client of a store on S3, which counts what goes through it: delta-rs' own requests and
-//! every try of a request among them.
+//! The HTTP client of a store on S3. It counts every request and every attempt, including those of
+//! delta-rs itself.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -15,72 +15,72 @@ use http_body::{Body, Frame, SizeHint};
 use tokio::runtime::Handle;
 
 use super::outage::Outage;
-use super::requests::{Kind, Requests};
+use super::requests::{RequestKind, Requests};
 
-/// Makes the clients.
+/// Creates the counting clients.
 #[derive(Debug)]
-pub(super) struct CountedConnector {
+pub(super) struct CountingConnector {
     inner: SpawnedReqwestConnector,
     requests: Requests,
     outage: Outage,
 }
 
-impl CountedConnector {
+impl CountingConnector {
     pub(super) fn new(runtime: Handle, requests: Requests, outage: Outage) -> Self {
         Self { inner: SpawnedReqwestConnector::new(runtime), requests, outage }
     }
 }
 
-impl HttpConnector for CountedConnector {
+impl HttpConnector for CountingConnector {
     fn connect(&self, options: &ClientOptions) -> object_store::Result<HttpClient> {
         let inner = self.inner.connect(options)?;
         let (requests, outage) = (self.requests.clone(), self.outage.clone());
-        Ok(HttpClient::new(Counted { inner, requests, outage }))
+        Ok(HttpClient::new(CountingClient { inner, requests, outage }))
     }
 }
 
 #[derive(Debug)]
-struct Counted {
+struct CountingClient {
     inner: HttpClient,
     requests: Requests,
     outage: Outage,
 }
 
 #[async_trait]
-impl HttpService for Counted {
+impl HttpService for CountingClient {
     async fn call(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
         let (method, uri) = (request.method().as_str(), request.uri());
-        let kind = Kind::of(method, uri.query().unwrap_or_default());
-        let thing = self.requests.thing(method, uri);
+        let kind = RequestKind::of(method, uri.query().unwrap_or_default());
+        let request_id = self.requests.request_id(method, uri);
         let host = uri.authority().map(ToString::to_string).unwrap_or_default();
         self.requests.count(kind);
-        self.requests.sent(thing);
+        self.requests.sent(request_id);
         self.requests.bytes_written.add(request.body().content_length() as u64);
-        let answer = self.inner.execute(request).await;
-        self.outage.note(&host, &answer);
-        match &answer {
-            Ok(answer) if !may_pass(answer.status().as_u16()) => {}
-            _ => self.requests.failed(thing),
+        let response = self.inner.execute(request).await;
+        self.outage.note(&host, &response);
+        match &response {
+            Ok(response) if !is_transient(response.status().as_u16()) => {}
+            _ => self.requests.failed(request_id),
         }
-        let (parts, body) = answer?.into_parts();
-        let body = CountedBody { inner: body, requests: self.requests.clone(), thing };
+        let (parts, body) = response?.into_parts();
+        let body = CountingBody { inner: body, requests: self.requests.clone(), request_id };
         Ok(HttpResponse::from_parts(parts, HttpResponseBody::new(body)))
     }
 }
 
-/// Whether an answer says that another try may succeed, as the store's client judges it.
-fn may_pass(status: u16) -> bool {
+/// Whether a response status is transient by the rules of the store's client.
+fn is_transient(status: u16) -> bool {
     status >= 500 || matches!(status, 408 | 429)
 }
 
-/// An answer that counts what is read of it.
-struct CountedBody {
+/// A response body that counts the bytes read.
+struct CountingBody {
     inner: HttpResponseBody,
     requests: Requests,
-    thing: u64,
+    request_id: u64,
 }
 
-impl Body for CountedBody {
+impl Body for CountingBody {
     type Data = Bytes;
     type Error = HttpError;
 
@@ -94,8 +94,8 @@ impl Body for CountedBody {
                 let bytes = frame.data_ref().map_or(0, Bytes::len);
                 self.requests.bytes_read.add(bytes as u64);
             }
-            // The client asks for the rest.
-            Poll::Ready(Some(Err(_))) => self.requests.failed(self.thing),
+            // The client requests the rest.
+            Poll::Ready(Some(Err(_))) => self.requests.failed(self.request_id),
             Poll::Ready(None) | Poll::Pending => {}
         }
         polled
@@ -115,13 +115,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn refusals_are_not_tried_again() {
+    fn refusals_are_not_retried() {
         for (status, expected) in
             [(200, false), (206, false), (304, false), (403, false), (404, false), (409, false)]
                 .into_iter()
                 .chain([(412, false), (408, true), (429, true), (500, true), (503, true)])
         {
-            assert_eq!(may_pass(status), expected, "{status}");
+            assert_eq!(is_transient(status), expected, "{status}");
         }
     }
 }

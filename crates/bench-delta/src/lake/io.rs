@@ -1,9 +1,10 @@
-//! The runtime that all connections to S3 live on.
+//! The runtime that drives all connections to S3.
 //!
-//! A connection is driven by the runtime that was current when it was made. Publishers and receivers
-//! drive runtimes of their own only while they wait, and delta-rs makes runtimes of its own and drops
-//! them: a connection that one of them made and another took from the pool would stand still. So one
-//! thread, which never ends, does the input and output of all; what waits for it may run anywhere.
+//! A connection is driven by the runtime that was current when it was opened. Publishers and
+//! receivers drive their own runtimes only while they wait, and delta-rs creates and drops runtimes
+//! of its own: a pooled connection opened on one of them would stall when used from another. So one
+//! thread, which never ends, does all input and output; the code that waits for it may run
+//! anywhere.
 
 use std::future::Future;
 use std::sync::{Mutex, PoisonError};
@@ -15,7 +16,7 @@ use crate::DeltaError;
 
 static RUNTIME: Mutex<Option<Runtime>> = Mutex::new(None);
 
-/// The runtime, which is started when it is first asked for.
+/// The runtime, started on first use.
 pub(super) fn runtime() -> Result<Handle, DeltaError> {
     let mut runtime = RUNTIME.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(running) = runtime.as_ref() {
@@ -32,7 +33,7 @@ pub(super) fn runtime() -> Result<Handle, DeltaError> {
     Ok(handle)
 }
 
-/// Runs something there that makes connections by itself, such as a client of the SDK.
+/// Runs a task there that opens connections of its own, such as a client of the SDK.
 pub(crate) async fn run<T, F>(task: F) -> Result<T, DeltaError>
 where
     F: Future<Output = T> + Send + 'static,
@@ -41,7 +42,7 @@ where
     ended(runtime()?.spawn(task).await)
 }
 
-/// Runs something there that keeps its thread waiting, such as work on files.
+/// Runs blocking work there, such as file operations.
 pub(super) async fn run_blocking<T, F>(work: F) -> Result<T, DeltaError>
 where
     F: FnOnce() -> T + Send + 'static,

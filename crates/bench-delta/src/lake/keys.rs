@@ -1,4 +1,4 @@
-//! The SDK's credentials for the store's client.
+//! The SDK's credentials, for the store's client.
 
 use std::fmt;
 use std::sync::Arc;
@@ -15,19 +15,19 @@ use tokio::sync::Mutex;
 
 use super::io;
 
-/// Credentials that expire within this time are asked for again, as the SDK's own clients do.
+/// Credentials that expire within this time are fetched again, as the SDK's own clients do.
 const EXPIRY_MARGIN: Duration = Duration::from_secs(10);
 
-/// Longest wait for credentials, which may come from another process or another host.
+/// Timeout for fetching credentials, which may come from another process or host.
 const LOAD_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Asks the SDK's chain and keeps what it says until it expires.
+/// Fetches credentials from the SDK's chain and keeps them until they expire.
 pub(super) struct SdkKeys {
     provider: Option<SharedCredentialsProvider>,
-    kept: Mutex<Option<Kept>>,
+    kept: Mutex<Option<CachedCredentials>>,
 }
 
-struct Kept {
+struct CachedCredentials {
     keys: Arc<AwsCredential>,
     expiry: Option<SystemTime>,
 }
@@ -41,15 +41,15 @@ impl SdkKeys {
         let Some(provider) = self.provider.clone() else {
             return Err("no credentials were found".to_owned());
         };
-        // The chain may have connections of its own.
+        // The chain may open connections of its own.
         let loading = io::run(async move {
             tokio::time::timeout(LOAD_TIMEOUT, provider.provide_credentials()).await
         });
         match loading.await {
             Ok(Ok(Ok(credentials))) => Ok(credentials),
-            // What the chain says names files and hosts, never keys.
+            // The chain's errors name files and hosts, never keys.
             Ok(Ok(Err(error))) => Err(format!("no credentials were found: {error}")),
-            Ok(Err(_)) => Err(format!("no credentials came within {LOAD_TIMEOUT:?}")),
+            Ok(Err(_)) => Err(format!("no credentials arrived within {LOAD_TIMEOUT:?}")),
             Err(error) => Err(error.to_string()),
         }
     }
@@ -80,12 +80,12 @@ impl CredentialProvider for SdkKeys {
             secret_key: found.secret_access_key().to_owned(),
             token: found.session_token().map(str::to_owned),
         });
-        *kept = Some(Kept { keys: Arc::clone(&keys), expiry: found.expiry() });
+        *kept = Some(CachedCredentials { keys: Arc::clone(&keys), expiry: found.expiry() });
         Ok(keys)
     }
 }
 
-impl Kept {
+impl CachedCredentials {
     fn is_good(&self, now: SystemTime) -> bool {
         self.expiry.is_none_or(|expiry| now + EXPIRY_MARGIN < expiry)
     }
@@ -100,7 +100,7 @@ mod tests {
 
     use super::*;
 
-    /// Keys that are valid for a while, with the number of the call in them.
+    /// Credentials that are valid for a while and contain the number of the call.
     #[derive(Debug, Default)]
     struct Numbered {
         calls: AtomicU32,
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn keys_are_kept_until_they_expire() {
+    async fn credentials_are_kept_until_they_expire() {
         for (valid, expected) in [
             (None, ["k0", "k0"]),
             (Some(Duration::from_hours(1)), ["k0", "k0"]),
@@ -155,14 +155,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn missing_keys_are_said_to_be_missing() {
+    async fn missing_credentials_are_reported() {
         let error = keys(Missing).get_credential().await.expect_err("there are none");
-        let text = crate::error::store_reason(&error);
+        let text = crate::reason::store_reason(&error);
         assert!(text.contains("no credentials were found"), "{text}");
     }
 
     #[tokio::test]
-    async fn keys_are_never_shown() {
+    async fn credentials_are_never_shown() {
         let keys = keys(Numbered::default());
         let _ = keys.get_credential().await.expect("there are keys");
         assert!(!format!("{keys:?}").contains("TOPSECRET"));

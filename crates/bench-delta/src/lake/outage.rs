@@ -1,17 +1,17 @@
-//! Whether a service answers.
+//! Whether a service responds.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use deltalake::logstore::object_store::client::HttpError;
 
-use crate::error::broken_off;
+use crate::reason::broken_off;
 
-/// Why a service does not answer, if the last request had no answer. Clones share it.
+/// The reason why the last request got no response, if it got none. Clones share it.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Outage(Arc<Mutex<Option<String>>>);
 
 impl Outage {
-    /// A request to this host had an answer, whatever it says, or none.
+    /// Records whether a request to this host got a response, whatever its status.
     pub(super) fn note<T>(&self, host: &str, answer: &Result<T, HttpError>) {
         let reason = match answer {
             Ok(_) => None,
@@ -32,7 +32,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_lasts_until_the_next_answer() {
+    fn outage_ends_with_the_next_response() {
         let outage = Outage::default();
         assert_eq!(outage.reason(), None);
         let refused = std::io::Error::from(std::io::ErrorKind::ConnectionRefused);

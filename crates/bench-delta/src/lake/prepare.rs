@@ -1,4 +1,4 @@
-//! Seeing to it that a table can lie where it is to lie, before a run begins.
+//! Checks before a run that a table's location can be used.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -6,37 +6,37 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use bench_aws::SdkConfig;
 
-use super::{S3Place, bucket, io};
+use super::{S3Location, bucket, io};
 use crate::DeltaError;
 
-/// Races of writers on S3. In the first, they are not quite at once, since connections are made.
+/// Races of writers on S3. The first one is less tight, since its writers have to connect.
 const RACES: usize = 3;
 
-/// What a run is going to do with a table.
+/// How a run uses a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access {
-    /// Follow it. The table need not be there.
+    /// Follow it. The table need not exist.
     Read,
-    /// Append to it, after creating it perhaps.
+    /// Append to it, creating it if needed.
     Write {
         /// Whether the bucket is created if it is missing.
         create_bucket: bool,
     },
 }
 
-/// Checks a place on S3: that the service answers, the bucket is there or is created, the keys are
-/// good, and for writers that objects can be written, and that of several writers of one object
-/// exactly one wins. It leaves nothing behind, and fails within twice the SDK's time-out of one
-/// attempt where nobody answers.
+/// Checks a location on S3: that the service responds, that the bucket exists or can be created,
+/// that the credentials are valid, and for writers that objects can be written and that exactly one
+/// of several writers of one object wins. Leaves nothing behind, and fails within twice the SDK's
+/// attempt timeout if the service does not respond.
 ///
-/// A service that ignores `If-None-Match` is found for certain, and one that looks first and writes
-/// later mostly. That all is well here does not prove that it always is.
+/// A service that ignores `If-None-Match` is always detected; one that checks first and writes
+/// later is detected in most cases. Passing is not a proof.
 pub async fn prepare_s3(
-    place: &S3Place,
+    location: &S3Location,
     sdk: &SdkConfig,
     access: Access,
 ) -> Result<(), DeltaError> {
-    let bucket = bucket::Bucket::new(place, sdk);
+    let bucket = bucket::Bucket::new(location, sdk);
     io::run(async move {
         match (bucket.look().await, access) {
             (Ok(()), _) => {}
@@ -58,9 +58,9 @@ pub async fn prepare_s3(
     .await?
 }
 
-/// Checks a folder: that it can be read if it is there, and for writers that it is there or can be
-/// made, and takes files and the hard links that commits are made by. It leaves nothing behind: a
-/// folder that is not there is made by the first write.
+/// Checks a folder: that it can be read if it exists, and for writers that it exists or can be
+/// created, and takes files and the hard links that commits need. Leaves nothing behind: a missing
+/// folder is created by the first write.
 pub async fn prepare_folder(path: &Path, access: Access) -> Result<(), DeltaError> {
     let path = path.to_owned();
     io::run_blocking(move || match access {
@@ -82,7 +82,7 @@ fn check_readable(path: &Path) -> Result<(), DeltaError> {
 
 fn check_writable(path: &Path) -> Result<(), DeltaError> {
     check_readable(path)?;
-    // A link to nowhere is there as well, and nothing can be made in it.
+    // A dangling link exists as well, and nothing can be created in it.
     let is_there = |folder: &&Path| folder.symlink_metadata().is_ok();
     let there = path.ancestors().find(is_there).unwrap_or(path);
     let attempted = if there == path { "write to the folder" } else { "create the folder" };
@@ -91,7 +91,7 @@ fn check_writable(path: &Path) -> Result<(), DeltaError> {
     let written = std::fs::write(&file, b"")
         .map_err(|error| folder_error(attempted, path, error))
         .and_then(|()| {
-            let attempted = "make a hard link, as a commit does, in the folder";
+            let attempted = "make a hard link, as commits do, in the folder";
             std::fs::hard_link(&file, &link).map_err(|error| folder_error(attempted, path, error))
         });
     for probe in [&file, &link] {
@@ -109,8 +109,7 @@ fn folder_error(attempted: &str, path: &Path, error: std::io::Error) -> DeltaErr
     DeltaError::Folder { attempted: format!("{attempted} {}", path.display()), error }
 }
 
-/// A name that nobody else has. Readers of tables and delta-rs' vacuum pass over names that begin
-/// with an underscore.
+/// A unique name. Table readers and delta-rs' vacuum ignore names that begin with an underscore.
 fn probe_name() -> String {
     static PROBES: AtomicU32 = AtomicU32::new(0);
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Requests to a table's store, by what they cost.
+//! Requests to a table's store, by price class.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, Hash, RandomState};
@@ -6,11 +6,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bench_core::counts::{Count, Counts};
 
-/// Failed requests that are remembered. Those that nobody repeats stay there; when there are so many
-/// of them, all are forgotten.
+/// Limit on remembered failed requests. Those that are never retried stay in the map; at the limit,
+/// all are forgotten.
 const FAILED_MAX: usize = 10_000;
 
-/// The counts of a store's requests, under the names that results show.
+/// The counts of a store's requests, under their names in results.
 #[derive(Debug, Clone)]
 pub(super) struct Requests {
     puts: Count,
@@ -24,20 +24,20 @@ pub(super) struct Requests {
     failed: Arc<Failed>,
 }
 
-/// What a request is to those who charge for it.
+/// The price class of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum RequestKind {
     /// PUT, COPY, POST.
     Put,
     Get,
     List,
     Head,
-    /// Of one object or of many.
+    /// Of one or many objects.
     Delete,
 }
 
-impl Kind {
-    /// That of an HTTP request in S3's protocol.
+impl RequestKind {
+    /// The class of an HTTP request in S3's protocol.
     pub(super) fn of(method: &str, query: &str) -> Self {
         let asks = |name: &str| {
             query.split('&').any(|pair| pair.split_once('=').map_or(pair, |(key, _)| key) == name)
@@ -53,7 +53,7 @@ impl Kind {
     }
 }
 
-/// How many requests for a thing have failed and were not repeated yet, by a hash of the thing.
+/// Failed requests that have not been retried yet, by a hash of the request.
 #[derive(Debug, Default)]
 struct Failed {
     hasher: RandomState,
@@ -75,40 +75,41 @@ impl Requests {
         }
     }
 
-    pub(super) fn count(&self, kind: Kind) {
+    pub(super) fn count(&self, kind: RequestKind) {
         let count = match kind {
-            Kind::Put => &self.puts,
-            Kind::Get => &self.gets,
-            Kind::List => &self.lists,
-            Kind::Head => &self.heads,
-            Kind::Delete => &self.deletes,
+            RequestKind::Put => &self.puts,
+            RequestKind::Get => &self.gets,
+            RequestKind::List => &self.lists,
+            RequestKind::Head => &self.heads,
+            RequestKind::Delete => &self.deletes,
         };
         count.add(1);
     }
 
-    /// A hash of what is asked for, by which another try is recognised.
-    pub(super) fn thing(&self, method: &str, uri: &impl Hash) -> u64 {
+    /// A hash of the request, which identifies a retry.
+    pub(super) fn request_id(&self, method: &str, uri: &impl Hash) -> u64 {
         self.failed.hasher.hash_one((method, uri))
     }
 
-    /// A request is sent: one that has failed before is sent again, whoever decided it.
-    pub(super) fn sent(&self, thing: u64) {
+    /// Records that a request was sent: if it failed before, it counts as a retry, whichever layer
+    /// decided it.
+    pub(super) fn sent(&self, request_id: u64) {
         let mut left = self.failed.left.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(times) = left.get_mut(&thing) else { return };
+        let Some(times) = left.get_mut(&request_id) else { return };
         *times -= 1;
         if *times == 0 {
-            left.remove(&thing);
+            left.remove(&request_id);
         }
         self.retried.add(1);
     }
 
-    /// A request failed in a way that another try may cure.
-    pub(super) fn failed(&self, thing: u64) {
+    /// Records that a request failed in a way that a retry may cure.
+    pub(super) fn failed(&self, request_id: u64) {
         let mut left = self.failed.left.lock().unwrap_or_else(PoisonError::into_inner);
         if left.len() >= FAILED_MAX {
             left.clear();
         }
-        *left.entry(thing).or_default() += 1;
+        *left.entry(request_id).or_default() += 1;
     }
 }
 
@@ -117,31 +118,31 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_request_is_what_s3_charges_it_as() {
+    fn requests_are_classed_as_s3_charges_them() {
         for (method, query, kind) in [
-            ("PUT", "", Kind::Put),
-            ("PUT", "partNumber=1&uploadId=x", Kind::Put),
-            ("POST", "uploads", Kind::Put),
-            ("POST", "uploadId=x", Kind::Put),
-            ("POST", "delete", Kind::Delete),
-            ("DELETE", "", Kind::Delete),
-            ("GET", "", Kind::Get),
-            ("GET", "versionId=list-type", Kind::Get),
-            ("GET", "list-type=2&prefix=a", Kind::List),
-            ("GET", "prefix=a&list-type=2", Kind::List),
-            ("GET", "uploads", Kind::List),
-            ("HEAD", "", Kind::Head),
+            ("PUT", "", RequestKind::Put),
+            ("PUT", "partNumber=1&uploadId=x", RequestKind::Put),
+            ("POST", "uploads", RequestKind::Put),
+            ("POST", "uploadId=x", RequestKind::Put),
+            ("POST", "delete", RequestKind::Delete),
+            ("DELETE", "", RequestKind::Delete),
+            ("GET", "", RequestKind::Get),
+            ("GET", "versionId=list-type", RequestKind::Get),
+            ("GET", "list-type=2&prefix=a", RequestKind::List),
+            ("GET", "prefix=a&list-type=2", RequestKind::List),
+            ("GET", "uploads", RequestKind::List),
+            ("HEAD", "", RequestKind::Head),
         ] {
-            assert_eq!(Kind::of(method, query), kind, "{method} ?{query}");
+            assert_eq!(RequestKind::of(method, query), kind, "{method} ?{query}");
         }
     }
 
     #[test]
-    fn only_what_has_failed_before_is_retried() {
+    fn only_requests_that_failed_count_as_retries() {
         let counts = Counts::default();
         let requests = Requests::new(&counts);
-        let (a, b) = (requests.thing("PUT", &"/a"), requests.thing("PUT", &"/b"));
-        assert_ne!(a, requests.thing("GET", &"/a"));
+        let (a, b) = (requests.request_id("PUT", &"/a"), requests.request_id("PUT", &"/b"));
+        assert_ne!(a, requests.request_id("GET", &"/a"));
         requests.sent(a);
         requests.failed(a);
         requests.failed(a);
@@ -154,10 +155,10 @@ mod tests {
     }
 
     #[test]
-    fn what_is_never_repeated_is_forgotten_in_the_end() {
+    fn failed_requests_without_retries_are_forgotten() {
         let requests = Requests::new(&Counts::default());
-        for thing in 0..3 * FAILED_MAX as u64 {
-            requests.failed(thing);
+        for request_id in 0..3 * FAILED_MAX as u64 {
+            requests.failed(request_id);
         }
         assert!(requests.failed.left.lock().expect("nobody panicked").len() <= FAILED_MAX);
     }

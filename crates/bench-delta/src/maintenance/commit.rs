@@ -1,7 +1,7 @@
 //! Committing a compaction.
 //!
-//! delta-rs' own commit lets two compactions that remove the same files pass one another, since it
-//! takes removals that change no data for harmless; their rows would be in the table twice.
+//! delta-rs' own commit would let two compactions that remove the same files both succeed, since it
+//! considers removals without data changes harmless; the rows would then be in the table twice.
 
 use std::collections::{HashMap, HashSet};
 
@@ -14,12 +14,12 @@ use deltalake::{ObjectStoreError, Path};
 use serde_json::json;
 
 use super::{MaintenanceError, Optimized};
-use crate::log::{entry_path, object};
-use crate::receive::Entry;
+use crate::log::entry_path;
+use crate::receive::VersionChanges;
 use crate::{DeltaError, Lake};
 
-/// How often an entry is put again that was refused although there is none: S3 does that while it
-/// deals with another writer's.
+/// How often an entry is retried that was refused although none exists: S3 does that while another
+/// writer's PUT is in progress.
 const REFUSALS_MAX: usize = 10;
 
 /// The log entry with these actions.
@@ -40,7 +40,7 @@ pub(super) fn entry(
     CommitData::new(actions, operation, info, Vec::new()).get_bytes()
 }
 
-/// Puts the entry into the log as this version, or as a later one if others were faster with changes
+/// Commits the entry as this version, or as a later one if other writers were faster with changes
 /// that leave the files in `removed`, the columns and the settings alone. Returns the version.
 pub(super) async fn commit(
     lake: &Lake,
@@ -50,12 +50,12 @@ pub(super) async fn commit(
 ) -> Result<u64, DeltaError> {
     let mut refusals = 0;
     loop {
-        check_place(lake, version).await?;
+        check_predecessor(lake, version).await?;
         let path = entry_path(version);
         let put = lake.store().put_opts(&path, entry.clone().into(), PutMode::Create.into());
         let Err(error) = put.await else { return Ok(version) };
-        match object(lake, &entry_path(version)).await? {
-            // It was stored, and the answer lost.
+        match lake.object(&entry_path(version)).await? {
+            // It had been stored, and the response was lost.
             Some(there) if there == entry => return Ok(version),
             Some(there) => {
                 check(lake, version, &there, removed)?;
@@ -72,9 +72,9 @@ pub(super) async fn commit(
     }
 }
 
-/// Whether the log is still there where the version is to follow. Where it was cleaned up a version
-/// could be put a second time, and nobody would ever read it.
-async fn check_place(lake: &Lake, version: u64) -> Result<(), DeltaError> {
+/// Checks that the log still has the version before this one. After a clean-up, a version could be
+/// put a second time, and nobody would ever read it.
+async fn check_predecessor(lake: &Lake, version: u64) -> Result<(), DeltaError> {
     let Some(before) = version.checked_sub(1) else { return Ok(()) };
     match lake.store().head(&entry_path(before)).await {
         Ok(_) => Ok(()),
@@ -87,7 +87,7 @@ async fn check_place(lake: &Lake, version: u64) -> Result<(), DeltaError> {
     }
 }
 
-/// Whether another writer's version leaves alone what this one builds on.
+/// Checks that another writer's version does not touch what this one builds on.
 fn check(
     lake: &Lake,
     version: u64,
@@ -98,9 +98,9 @@ fn check(
         let uri = lake.uri().to_owned();
         Err(MaintenanceError::Conflict { uri, reason })
     };
-    let theirs = match Entry::parse(theirs) {
+    let theirs = match VersionChanges::parse(theirs) {
         Ok(theirs) => theirs,
-        Err(problem) => return conflict(format!("version {version} cannot be read: {problem}")),
+        Err(problem) => return conflict(format!("version {version} is unreadable: {problem}")),
     };
     if theirs.protocol.is_some() || theirs.metadata.is_some() {
         return conflict(format!("version {version} changed the columns or settings"));
@@ -128,10 +128,10 @@ mod tests {
     }
 
     impl Log {
-        /// A log with these entries, from version 5 on.
+        /// A log with these entries, starting at version 5.
         async fn with(entries: &[&str]) -> Self {
             let folder = tempfile::tempdir().expect("a folder");
-            let lake = Lake::folder(folder.path(), &Counts::default()).expect("a place");
+            let lake = Lake::folder(folder.path(), &Counts::default()).expect("a lake");
             for (version, entry) in (4..).zip([&"{}"].into_iter().chain(entries)) {
                 let entry = Bytes::copy_from_slice(entry.as_bytes());
                 lake.store().put(&entry_path(version), entry.into()).await.expect("put");
@@ -150,7 +150,7 @@ mod tests {
     const OURS: &str = r#"{"remove":{"path":"old.parquet","dataChange":false}}"#;
 
     #[tokio::test]
-    async fn versions_that_leave_the_files_alone_are_passed() {
+    async fn unrelated_versions_are_passed() {
         let append = r#"{"add":{"path":"new.parquet","size":1,"dataChange":true}}"#;
         let other = r#"{"remove":{"path":"other.parquet","dataChange":true}}"#;
         let log = Log::with(&[append, other]).await;
@@ -158,11 +158,11 @@ mod tests {
         let path = entry_path(7);
         let stored = log.lake.store().get(&path).await.expect("there").bytes().await.expect("read");
         assert_eq!(stored, OURS);
-        assert_eq!(log.commit(OURS).await, Ok(7), "stored already, and the answer lost");
+        assert_eq!(log.commit(OURS).await, Ok(7), "already stored, response lost");
     }
 
     #[tokio::test]
-    async fn where_the_log_was_cleaned_up_nothing_is_put() {
+    async fn cleaned_up_logs_are_not_extended() {
         let log = Log::with(&[]).await;
         log.lake.store().delete(&entry_path(4)).await.expect("deleted");
         let error = log.commit(OURS).await.expect_err("no place");
@@ -171,17 +171,17 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn versions_that_touch_the_same_files_or_the_settings_win() {
+    async fn conflicting_versions_win() {
         for (theirs, said) in [
             (r#"{"remove":{"path":"old.parquet","dataChange":false}} "#, "removed old.parquet as"),
             (r#"{"metaData":{"id":"x","schemaString":"{}"}}"#, "changed the columns or settings"),
             (r#"{"protocol":{"minReaderVersion":1}}"#, "changed the columns or settings"),
-            (r#"{"add":"#, "cannot be read"),
+            (r#"{"add":"#, "is unreadable"),
         ] {
             let log = Log::with(&[theirs]).await;
             let error = log.commit(OURS).await.expect_err("a conflict");
             assert!(error.contains("version 5") && error.contains(said), "{error}");
-            assert!(error.contains("try again while nothing else changes it"), "{error}");
+            assert!(error.contains("retry when no other writer changes it"), "{error}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Which files are merged.
+//! Choosing the files to merge.
 
 use std::collections::BTreeMap;
 
@@ -7,12 +7,12 @@ use std::collections::BTreeMap;
 pub(super) struct Candidate<P> {
     /// Only files of one partition are merged.
     pub(super) partition: P,
-    /// Nothing if the file has to stay as it is.
+    /// `None` if the file must stay as it is.
     pub(super) size_bytes: Option<u64>,
 }
 
-/// The files, by their places among the candidates, of which each new file is made. The order within
-/// a partition stays what it is: only neighbours are merged.
+/// The candidates' indices, one list per new file. Only neighbours are merged, so the order within
+/// a partition is kept.
 pub(super) fn bins<P: Ord>(
     candidates: impl Iterator<Item = Candidate<P>>,
     target_bytes: u64,
@@ -54,17 +54,17 @@ mod tests {
     }
 
     #[test]
-    fn neighbours_are_merged_up_to_the_target() {
+    fn neighbours_merge_up_to_the_target() {
         let sizes = [40, 40, 20, 60, 30, 30].map(|size| ("", Some(size)));
         assert_eq!(planned(&sizes), [vec![0, 1, 2], vec![3, 4]]);
         let large_between = [("", Some(10)), ("", Some(100)), ("", Some(10)), ("", Some(10))];
-        assert_eq!(planned(&large_between), [[2, 3]], "what is large is not passed by");
+        assert_eq!(planned(&large_between), [[2, 3]], "large files are not skipped");
         let fixed_between = [("", Some(10)), ("", None), ("", Some(10))];
         assert_eq!(planned(&fixed_between), Vec::<Vec<usize>>::new());
     }
 
     #[test]
-    fn partitions_stay_apart_and_what_was_merged_is_left_alone() {
+    fn partitions_and_merged_files_are_left_alone() {
         let mixed = [("a", Some(10)), ("b", Some(10)), ("a", Some(10)), ("b", Some(95))];
         assert_eq!(planned(&mixed), [[0, 2]]);
         assert_eq!(planned(&[("", Some(90)), ("", Some(60)), ("", Some(70))]), [[0; 0]; 0]);

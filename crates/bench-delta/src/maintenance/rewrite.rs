@@ -19,24 +19,24 @@ use uuid::Uuid;
 
 use super::MaintenanceError;
 use crate::Lake;
-use crate::error::{sentence, store_reason};
+use crate::reason::{sentence, store_reason};
 
-/// Rows that are read and written at once.
+/// Rows read and written at once.
 const BATCH_ROWS: usize = 1_024;
 
-/// Most rows and bytes of a row group, which readers and this writer hold in memory.
+/// Limits of a row group, which readers and this writer hold in memory.
 const GROUP_ROWS_MAX: usize = 128 << 10;
 const GROUP_BYTES_MAX: usize = 32 << 20;
 
 /// Writes new files in place of others.
 pub(super) struct Rewriter<'a> {
     lake: &'a Lake,
-    /// Everything that was begun.
+    /// Every file that was begun.
     written: Vec<Path>,
 }
 
-/// A new file that is being written.
-struct Output {
+/// A new file being written.
+struct OpenFile {
     path: Path,
     schema: SchemaRef,
     writer: AsyncArrowWriter<BufWriter>,
@@ -48,14 +48,14 @@ impl<'a> Rewriter<'a> {
         Self { lake, written: Vec::new() }
     }
 
-    /// Writes the rows of these files, all of one partition, in order into as few new ones as their
-    /// columns allow. The new files are no part of the table yet.
+    /// Writes the rows of these files, all of one partition, in order into as few new files as
+    /// their columns allow. The new files are not part of the table yet.
     pub(super) async fn merge(
         &mut self,
         files: &[LogicalFileView],
     ) -> Result<Vec<Add>, MaintenanceError> {
         let mut added = Vec::new();
-        let mut output: Option<Output> = None;
+        let mut output: Option<OpenFile> = None;
         for (place, file) in files.iter().enumerate() {
             let path = file.object_store_path();
             let unreadable = |problem: String| MaintenanceError::DataFile {
@@ -69,8 +69,8 @@ impl<'a> Rewriter<'a> {
             let found = reader.metadata().file_metadata().num_rows();
             let rows = file.num_records().and_then(|rows| i64::try_from(rows).ok());
             if let Some(rows) = rows.filter(|rows| *rows != found) {
-                // The new file would have them for good.
-                return Err(unreadable(format!("it has {found} rows, and the log says {rows}")));
+                // The new file would make the discrepancy permanent.
+                return Err(unreadable(format!("it has {found} rows, but the log says {rows}")));
             }
             if let Some(other) = output.take_if(|output| output.schema != *reader.schema()) {
                 added.push(self.finish(other, &files[place - 1]).await?);
@@ -94,13 +94,13 @@ impl<'a> Rewriter<'a> {
         Ok(added)
     }
 
-    /// A file beside `like`, written as that one.
+    /// Creates a file next to `like`, in the same format.
     fn begin(
         &mut self,
         like: &Path,
         schema: &SchemaRef,
         footer: &ParquetMetaData,
-    ) -> Result<Output, MaintenanceError> {
+    ) -> Result<OpenFile, MaintenanceError> {
         let (properties, codec) = properties_of(footer);
         let name = format!("part-00000-{}-c000{codec}.parquet", Uuid::new_v4());
         let mut parts: Vec<_> = like.parts().collect();
@@ -111,13 +111,13 @@ impl<'a> Rewriter<'a> {
         let upload = BufWriter::new(Arc::clone(self.lake.store()), path.clone());
         let writer = AsyncArrowWriter::try_new(upload, Arc::clone(schema), Some(properties));
         let writer = writer.map_err(|error| self.unwritten(&path, &error))?;
-        Ok(Output { path, schema: Arc::clone(schema), writer, rows: 0 })
+        Ok(OpenFile { path, schema: Arc::clone(schema), writer, rows: 0 })
     }
 
-    /// Ends a file, the last of whose rows were in `newest`.
+    /// Completes a file whose last rows came from `newest`.
     async fn finish(
         &self,
-        mut output: Output,
+        mut output: OpenFile,
         newest: &LogicalFileView,
     ) -> Result<Add, MaintenanceError> {
         let path = output.path;
@@ -127,7 +127,7 @@ impl<'a> Rewriter<'a> {
             path: path.to_string(),
             partition_values: newest.partition_values_map(),
             size: i64::try_from(size_bytes).unwrap_or(i64::MAX),
-            // So that it stays among the others where its rows were.
+            // Keeps the file's place in the order of rows.
             modification_time: newest.modification_time(),
             data_change: false,
             stats: Some(json!({ "numRecords": output.rows }).to_string()),
@@ -135,7 +135,7 @@ impl<'a> Rewriter<'a> {
         })
     }
 
-    /// Removes what was written, as far as that can be done.
+    /// Deletes the new files as far as possible.
     pub(super) async fn discard(self) {
         for path in &self.written {
             if let Err(error) = self.lake.store().delete(path).await {
@@ -152,7 +152,7 @@ impl<'a> Rewriter<'a> {
     }
 }
 
-/// How a file is to be written that looks like another one, and what its codec adds to its name.
+/// The format of a file, and the suffix of its codec for file names.
 fn properties_of(footer: &ParquetMetaData) -> (WriterProperties, &'static str) {
     let mut properties = WriterProperties::builder()
         .set_max_row_group_row_count(Some(GROUP_ROWS_MAX))
@@ -178,7 +178,7 @@ fn properties_of(footer: &ParquetMetaData) -> (WriterProperties, &'static str) {
     (properties.build(), name_of(codec))
 }
 
-/// The encoding of a column's values, if it is neither plain nor by a dictionary.
+/// The encoding of a column's values, unless plain or by dictionary.
 fn encoding_of(column: &ColumnChunkMetaData) -> Option<Encoding> {
     let known = BTreeSet::from([
         Encoding::DELTA_BINARY_PACKED,
@@ -189,7 +189,7 @@ fn encoding_of(column: &ColumnChunkMetaData) -> Option<Encoding> {
     column.encodings().find(|encoding| known.contains(encoding))
 }
 
-/// As Hadoop names its files.
+/// Hadoop's suffixes for codecs.
 fn name_of(codec: Compression) -> &'static str {
     match codec {
         Compression::UNCOMPRESSED => "",

@@ -1,4 +1,4 @@
-//! A table that the options name.
+//! A table set by options.
 
 use std::path::PathBuf;
 
@@ -7,17 +7,17 @@ use bench_core::counts::Counts;
 use url::Url;
 
 use crate::DeltaError;
-use crate::lake::{self, Access, Lake, S3Place};
+use crate::lake::{self, Access, Lake, S3Location};
 
-/// A table that is named, with all that is needed to reach it.
+/// A table's location, with everything needed to access it.
 #[derive(Debug, Clone)]
 pub enum NamedLake {
     /// In a folder.
     Folder(PathBuf),
     /// On S3.
     S3 {
-        /// Where in it.
-        place: S3Place,
+        /// Its location.
+        location: S3Location,
         /// Endpoint, region and credentials.
         sdk: Box<SdkConfig>,
     },
@@ -35,23 +35,23 @@ impl NamedLake {
                     |url| url.as_str().trim_end_matches('/').to_owned(),
                 )
             }
-            Self::S3 { place, .. } => place.uri(),
+            Self::S3 { location, .. } => location.uri(),
         }
     }
 
-    /// Checks that the table can lie there: [`lake::prepare_s3`], [`lake::prepare_folder`].
+    /// Checks that the table can be stored there: [`lake::prepare_s3`], [`lake::prepare_folder`].
     pub async fn prepare(&self, access: Access) -> Result<(), DeltaError> {
         match self {
             Self::Folder(folder) => lake::prepare_folder(folder, access).await,
-            Self::S3 { place, sdk } => lake::prepare_s3(place, sdk, access).await,
+            Self::S3 { location, sdk } => lake::prepare_s3(location, sdk, access).await,
         }
     }
 
-    /// The store of the table, whose requests are counted.
+    /// The table's store, which counts its requests.
     pub fn connect(&self, counts: &Counts) -> Result<Lake, DeltaError> {
         match self {
             Self::Folder(folder) => Lake::folder(folder, counts),
-            Self::S3 { place, sdk } => Lake::s3(place, sdk, counts),
+            Self::S3 { location, sdk } => Lake::s3(location, sdk, counts),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What `--lake-path` says. Nothing of a text is repeated in an error before it is known to hold no
+//! Parsing `--lake-path`. Errors repeat nothing of the text before it is known to contain no
 //! credentials.
 
 use std::path::{Component, Path, PathBuf};
@@ -11,12 +11,12 @@ use crate::LakeOptionsError;
 
 const OPTION: &str = "--lake-path";
 
-/// What a path may be.
+/// The forms of a path.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum LakePath<'a> {
     /// `s3://bucket/prefix`.
     S3 { bucket: &'a str, prefix: &'a str },
-    /// Something that can only be a folder.
+    /// Certainly a folder.
     Folder(PathBuf),
     /// A folder, or a table in a bucket.
     Name(&'a str),
@@ -24,7 +24,7 @@ pub(super) enum LakePath<'a> {
 
 pub(super) fn parse(text: &str) -> Result<LakePath<'_>, LakeOptionsError> {
     if text.is_empty() {
-        let remedy = "name s3://BUCKET/PREFIX or a folder, or leave the option out";
+        let remedy = "use s3://BUCKET/PREFIX or a folder, or remove the option";
         return Err(LakeOptionsError::new(OPTION, "is empty", remedy));
     }
     let Some((scheme, rest)) = split_scheme(text) else {
@@ -41,33 +41,33 @@ pub(super) fn parse(text: &str) -> Result<LakePath<'_>, LakeOptionsError> {
             Ok(LakePath::S3 { bucket, prefix: self::prefix(prefix, OPTION)? })
         }
         ("file", _) => {
-            let remedy = "write it as in file:///srv/table, with the whole path";
+            let remedy = "use the form file:///srv/table, with an absolute path";
             folder_of(text)
                 .map(LakePath::Folder)
-                .ok_or_else(|| LakeOptionsError::new(OPTION, "names no folder", remedy))
+                .ok_or_else(|| LakeOptionsError::new(OPTION, "is not a valid folder URL", remedy))
         }
         _ => {
             let problem = "is neither on S3 nor a folder";
-            let remedy = "name s3://BUCKET/PREFIX, file:///FOLDER, or a folder as in ./FOLDER";
+            let remedy = "use s3://BUCKET/PREFIX, file:///FOLDER, or a folder such as ./FOLDER";
             Err(LakeOptionsError::new(OPTION, problem, remedy))
         }
     }
 }
 
-/// The scheme of a URI and what follows its colon, which begins with a slash.
+/// Splits a URI into its scheme and the rest after the colon, which begins with a slash.
 fn split_scheme(text: &str) -> Option<(&str, &str)> {
     let (scheme, rest) = text.split_once(':')?;
     let is_of_scheme = |c: char| c.is_ascii_alphanumeric() || "+-.".contains(c);
     let begins_well = scheme.starts_with(|c: char| c.is_ascii_alphabetic());
     let is_uri = rest.starts_with('/') && begins_well && scheme.chars().all(is_of_scheme);
-    // What cannot be a scheme may still hold a secret.
+    // Text that cannot be a scheme may still contain a secret.
     is_uri.then_some((scheme, rest)).or_else(|| {
         let (scheme, _) = text.split_once("://")?;
         Some((scheme, &text[scheme.len() + 1..]))
     })
 }
 
-/// The folder that a URL names. Escaped slashes and NULs would be part of a name, which no name has.
+/// The folder in a URL. Escaped slashes and NULs are rejected: no file name contains them.
 fn folder_of(url: &str) -> Option<PathBuf> {
     let url = Url::parse(url).ok()?;
     let path = url.path().to_ascii_lowercase();
@@ -75,8 +75,8 @@ fn folder_of(url: &str) -> Option<PathBuf> {
     Some(folder).filter(|_| !path.contains("%2f") && !path.contains("%00"))
 }
 
-/// The whole path of a folder, `home` being the one that `~` stands for. The folder need not be
-/// there. Symbolic links are followed where the path goes up, as the system does.
+/// The absolute path of a folder; `home` replaces `~`. The folder need not exist. Symbolic links
+/// are resolved where the path goes up, as the system does.
 pub(super) fn resolve(folder: &Path, home: Option<&Path>) -> Result<PathBuf, LakeOptionsError> {
     let refused = |problem: &str, remedy: &str| Err(LakeOptionsError::new(OPTION, problem, remedy));
     let first = folder.components().next();
@@ -84,15 +84,19 @@ pub(super) fn resolve(folder: &Path, home: Option<&Path>) -> Result<PathBuf, Lak
     let folder = match (first.strip_prefix('~'), home) {
         (None, _) => folder.to_owned(),
         (Some(""), Some(home)) => home.join(folder.strip_prefix("~").unwrap_or(folder)),
-        (Some(""), None) => return refused("has a ~, and HOME is not set", "write the whole path"),
+        (Some(""), None) => {
+            return refused("contains ~, but HOME is not set", "use an absolute path");
+        }
         (Some(_), _) => {
-            let remedy = "write the whole path, or ./~NAME for a folder of that name";
-            return refused("names another user's home", remedy);
+            let remedy = "use an absolute path, or ./~NAME for a folder of that name";
+            return refused("is in another user's home", remedy);
         }
     };
     let absolute = match std::path::absolute(&folder) {
         Ok(absolute) => absolute,
-        Err(error) => return refused(&format!("has no whole path: {error}"), "write it whole"),
+        Err(error) => {
+            return refused(&format!("cannot be made absolute: {error}"), "use an absolute path");
+        }
     };
     let mut resolved = PathBuf::new();
     for part in absolute.components() {
@@ -104,28 +108,28 @@ pub(super) fn resolve(folder: &Path, home: Option<&Path>) -> Result<PathBuf, Lak
         }
     }
     if ObjectPath::from_absolute_path(&resolved).is_err() {
-        let problem = "has signs that the name of a folder of a table cannot have";
-        return refused(problem, "name one without control characters");
+        let problem = "contains characters that are not allowed in the name of a table's folder";
+        return refused(problem, "use one without control characters");
     }
     Ok(resolved)
 }
 
-/// The place of a table in a bucket, without slashes at its ends.
+/// A table's prefix in a bucket, without slashes at its ends.
 pub(super) fn prefix<'a>(text: &'a str, option: &str) -> Result<&'a str, LakeOptionsError> {
     let prefix = text.trim_matches('/');
     if prefix.is_empty() {
-        let problem = "names a bucket and no table in it";
+        let problem = "contains a bucket but no table";
         return Err(LakeOptionsError::new(option, problem, "add a prefix: s3://BUCKET/PREFIX"));
     }
     if ObjectPath::parse(prefix).is_err() || prefix.contains(['?', '#']) {
-        let problem = "has parts that are empty, '.' or '..', or signs that an object's name cannot \
-                       have";
-        return Err(LakeOptionsError::new(option, problem, "name a prefix such as lake/events"));
+        let problem = "has parts that are empty, '.' or '..', or characters that are not allowed \
+                       in object names";
+        return Err(LakeOptionsError::new(option, problem, "use a prefix such as lake/events"));
     }
     Ok(prefix)
 }
 
-/// Whether S3 takes the name of a bucket.
+/// Checks the name of a bucket against S3's rules.
 pub(super) fn check_bucket(name: &str, option: &str) -> Result<(), LakeOptionsError> {
     let is_taken = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || ".-".contains(c);
     let ends_well = |c: Option<char>| c.is_some_and(|c| c.is_ascii_alphanumeric());
@@ -136,9 +140,9 @@ pub(super) fn check_bucket(name: &str, option: &str) -> Result<(), LakeOptionsEr
     if is_good {
         return Ok(());
     }
-    let problem = "has no name of a bucket";
-    let remedy = "a bucket's name has 3 to 63 lower-case letters, digits, dots and hyphens, and a \
-                  letter or digit at either end";
+    let problem = "is not a valid bucket name";
+    let remedy = "use 3 to 63 lower-case letters, digits, dots and hyphens, with a letter or digit \
+                  at either end";
     Err(LakeOptionsError::new(option, problem, remedy))
 }
 
@@ -169,7 +173,7 @@ mod tests {
         }
         for url in ["file:///srv/a%2Fb", "file:///srv/a%00b", "file://~/t"] {
             let error = folder(url).expect_err(url);
-            assert!(error.contains("names no folder"), "{url}: {error}");
+            assert!(error.contains("not a valid folder URL"), "{url}: {error}");
         }
         for text in ["dbfs:/mnt/t", "s3:/b/t", "hdfs://h/t"] {
             let error = parse(text).expect_err(text).to_string();
@@ -178,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn the_home_is_expanded_and_others_are_refused() {
+    fn only_the_own_home_is_expanded() {
         let home = Some(Path::new("/home/me"));
         let resolved = |text: &str| resolve(Path::new(text), home).map_err(|e| e.to_string());
         assert_eq!(resolved("~"), Ok("/home/me".into()));
@@ -188,13 +192,13 @@ mod tests {
         assert_eq!(resolved("./~/t"), Ok(here.join("~/t")));
         assert_eq!(resolved("a/~"), Ok(here.join("a/~")));
         let error = resolved("~root/t").expect_err("another user");
-        assert!(error.contains("another user's home; write the whole path"), "{error}");
+        assert!(error.contains("another user's home; use an absolute path"), "{error}");
         let error = resolve(Path::new("~/t"), None).expect_err("no home").to_string();
         assert!(error.contains("HOME is not set"), "{error}");
     }
 
     #[test]
-    fn going_up_follows_links_as_the_system_does() {
+    fn parent_paths_follow_links() {
         let folder = tempfile::tempdir().expect("a folder");
         let at = |path: &str| folder.path().canonicalize().expect("there").join(path);
         std::fs::create_dir_all(at("a/b")).expect("made");
@@ -202,7 +206,7 @@ mod tests {
         let resolved = |path: &str| resolve(&at(path), None).expect("a path");
         assert_eq!(resolved("link/../t"), at("a/t"));
         assert_eq!(resolved("nowhere/../t"), at("t"));
-        assert_eq!(resolved("link/t"), at("link/t"), "a link is left where nothing goes up");
+        assert_eq!(resolved("link/t"), at("link/t"), "links without .. are kept");
         let error = resolve(Path::new("/a\nb"), None).expect_err("a line break").to_string();
         assert!(error.contains("control characters"), "{error}");
     }

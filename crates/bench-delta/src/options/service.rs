@@ -1,4 +1,4 @@
-//! What has a table, as results name it.
+//! The service behind a table, as recorded in results.
 
 use bench_aws::AwsService;
 use bench_core::results::{ServiceInfo, ServiceOrigin};
@@ -6,7 +6,7 @@ use bench_core::results::{ServiceInfo, ServiceOrigin};
 use super::{LakeArgs, NamedLake};
 
 impl NamedLake {
-    /// The service that has the table: `s3` as far as it is known without asking, or `folder`.
+    /// The service of the table: `s3` if known without a request, or `folder`.
     #[must_use]
     pub fn service_info(&self, args: &LakeArgs) -> ServiceInfo {
         match self {
@@ -20,13 +20,12 @@ impl NamedLake {
         }
     }
 
-    /// What the reader of a run's figures must know of the place.
+    /// The warning about this location for readers of a run's figures.
     #[must_use]
     pub fn warning(&self) -> Option<String> {
         let is_folder = matches!(self, Self::Folder(_));
         is_folder.then(|| {
-            "the table lies in a folder: the figures are those of a file system, not S3's"
-                .to_owned()
+            "the table is in a folder: the figures are those of a file system, not of S3".to_owned()
         })
     }
 }
@@ -44,7 +43,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_takes_a_folder_for_s3() {
+    fn folders_are_labelled_and_warned_about() {
         let args = Line::parse_from(["test"]).lake;
         let folder = NamedLake::Folder("/tmp/t".into());
         let info = folder.service_info(&args);
@@ -57,7 +56,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_of_ones_own_comes_first() {
+    fn explicit_path_takes_precedence() {
         let path = |line: &[&str], other: &str| {
             let args = Line::parse_from(line).lake.or_path(Some(other.to_owned()));
             args.lake_path.expect("one of them")

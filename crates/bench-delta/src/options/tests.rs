@@ -18,18 +18,18 @@ fn environment(bucket: Option<&str>) -> Environment {
     Environment { bucket: bucket.map(str::to_owned), has_endpoint: false, asks_embedded: false }
 }
 
-/// What a command line names: a folder, or bucket, prefix and style, or why not.
-fn place_of(line: &str, environment: &Environment, table: Option<&str>) -> String {
-    match parse(line).place_in(environment, table) {
+/// The location set by a command line, as a folder or as bucket, prefix and style, or the error.
+fn location_of(line: &str, environment: &Environment, table: Option<&str>) -> String {
+    match parse(line).location_in(environment, table) {
         Ok(None) => "nothing".to_owned(),
-        Ok(Some(LakePlace::Folder(folder))) => format!("folder {}", folder.display()),
-        Ok(Some(LakePlace::S3(place))) => format!("{} {:?}", place.uri(), place.style),
+        Ok(Some(LakeLocation::Folder(folder))) => format!("folder {}", folder.display()),
+        Ok(Some(LakeLocation::S3(location))) => format!("{} {:?}", location.uri(), location.style),
         Err(error) => format!("error {error}"),
     }
 }
 
 #[test]
-fn what_a_command_line_names() {
+fn options_and_environment_set_the_location() {
     for (line, of_environment, expected) in [
         ("", None, "nothing"),
         ("", Some("env-bucket"), "s3://env-bucket/run-1 Auto"),
@@ -60,73 +60,73 @@ fn what_a_command_line_names() {
         ("--lake-path a --s3-backend minio", Some("env-bucket"), "s3://env-bucket/a Always"),
         ("--lake-path a --region r", Some("env-bucket"), "s3://env-bucket/a Auto"),
     ] {
-        let named = place_of(line, &environment(of_environment), Some("run-1"));
+        let named = location_of(line, &environment(of_environment), Some("run-1"));
         assert_eq!(named, expected, "{line} {of_environment:?}");
     }
 }
 
 #[test]
-fn what_cannot_be_names_the_option() {
+fn invalid_options_are_named() {
     for (line, of_environment, expected) in [
-        ("--s3-backend s3", None, "--s3-backend: says how to reach S3"),
-        ("--endpoint-url http://h", None, "--endpoint-url: says how to reach S3"),
-        ("--region r", None, "--region: says how to reach S3"),
-        ("--profile p", None, "--profile: says how to reach S3"),
-        ("--path-style", None, "--path-style: says how to reach S3"),
-        ("--bucket B_", None, "--bucket: has no name of a bucket"),
-        ("--bucket k:s@bucket", None, "--bucket: has no name of a bucket"),
-        ("", Some("no"), "BENCH_S3_BUCKET: has no name of a bucket"),
+        ("--s3-backend s3", None, "--s3-backend: is about access to S3"),
+        ("--endpoint-url http://h", None, "--endpoint-url: is about access to S3"),
+        ("--region r", None, "--region: is about access to S3"),
+        ("--profile p", None, "--profile: is about access to S3"),
+        ("--path-style", None, "--path-style: is about access to S3"),
+        ("--bucket B_", None, "--bucket: is not a valid bucket name"),
+        ("--bucket k:s@bucket", None, "--bucket: is not a valid bucket name"),
+        ("", Some("no"), "BENCH_S3_BUCKET: is not a valid bucket name"),
         ("--lake-path=", None, "--lake-path: is empty"),
-        ("--lake-path s3://", None, "--lake-path: has no name of a bucket"),
-        ("--lake-path s3://own", None, "--lake-path: names a bucket and no table"),
-        ("--lake-path s3://own/", None, "--lake-path: names a bucket and no table"),
+        ("--lake-path s3://", None, "--lake-path: is not a valid bucket name"),
+        ("--lake-path s3://own", None, "--lake-path: contains a bucket but no table"),
+        ("--lake-path s3://own/", None, "--lake-path: contains a bucket but no table"),
         ("--lake-path s3://own/a//b", None, "--lake-path: has parts that are empty"),
         ("--lake-path s3://own/a/../b", None, "--lake-path: has parts that are empty"),
-        ("--lake-path s3://own/a --bucket other", None, "--bucket: is another bucket"),
+        ("--lake-path s3://own/a --bucket other", None, "--bucket: differs from the bucket"),
         ("--lake-path gs://own/a", None, "--lake-path: is neither on S3 nor a folder"),
-        ("--lake-path file://host/a", None, "--lake-path: names no folder"),
-        ("--lake-path file:///a --bucket own", None, "--bucket: is for S3"),
-        ("--lake-path /a --bucket own", None, "--bucket: is for S3"),
-        ("--lake-path ./a --s3-backend s3", Some("env-bucket"), "--s3-backend: is for S3"),
-        ("--lake-path /a --endpoint-url http://h", None, "--endpoint-url: is for S3"),
-        ("--lake-path /a --path-style", None, "--path-style: is for S3"),
-        ("--lake-path a --s3-backend s3", None, "--s3-backend: says how to reach S3"),
-        ("--lake-path a --region r", None, "--region: says how to reach S3"),
+        ("--lake-path file://host/a", None, "--lake-path: is not a valid folder URL"),
+        ("--lake-path file:///a --bucket own", None, "--bucket: applies to S3"),
+        ("--lake-path /a --bucket own", None, "--bucket: applies to S3"),
+        ("--lake-path ./a --s3-backend s3", Some("env-bucket"), "--s3-backend: applies to S3"),
+        ("--lake-path /a --endpoint-url http://h", None, "--endpoint-url: applies to S3"),
+        ("--lake-path /a --path-style", None, "--path-style: applies to S3"),
+        ("--lake-path a --s3-backend s3", None, "--s3-backend: is about access to S3"),
+        ("--lake-path a --region r", None, "--region: is about access to S3"),
     ] {
-        let named = place_of(line, &environment(of_environment), Some("run-1"));
+        let named = location_of(line, &environment(of_environment), Some("run-1"));
         let expected = format!("error {expected}");
         assert!(named.starts_with(&expected), "{line} {of_environment:?}: {named}");
     }
 }
 
 #[test]
-fn a_table_is_needed_where_only_a_bucket_is_named() {
+fn bucket_without_table_is_refused() {
     for (line, of_environment) in [("--bucket own", None), ("", Some("env-bucket"))] {
-        let named = place_of(line, &environment(of_environment), None);
+        let named = location_of(line, &environment(of_environment), None);
         assert!(named.contains("add --lake-path NAME"), "{named}");
     }
-    assert_eq!(place_of("", &environment(None), None), "nothing");
+    assert_eq!(location_of("", &environment(None), None), "nothing");
 }
 
 #[test]
-fn an_endpoint_of_the_environment_without_a_bucket_is_not_passed_over() {
+fn endpoint_without_bucket_is_refused() {
     let has_endpoint = Environment { has_endpoint: true, ..environment(None) };
-    let named = place_of("", &has_endpoint, Some("run-1"));
-    assert!(named.starts_with("error AWS_ENDPOINT_URL_S3: says how to reach S3"), "{named}");
-    assert_eq!(place_of("--lake-path /a", &has_endpoint, None), "folder /a");
+    let named = location_of("", &has_endpoint, Some("run-1"));
+    assert!(named.starts_with("error AWS_ENDPOINT_URL_S3: is about access to S3"), "{named}");
+    assert_eq!(location_of("--lake-path /a", &has_endpoint, None), "folder /a");
 }
 
 #[test]
-fn a_driver_that_asks_for_an_embedded_s3_may_say_what_kind_it_stands_for() {
+fn embedded_s3_accepts_a_backend_kind() {
     let embedded = Environment { asks_embedded: true, ..environment(None) };
-    assert_eq!(place_of("--s3-backend minio", &embedded, Some("run-1")), "nothing");
-    assert_eq!(place_of("", &embedded, Some("run-1")), "nothing");
-    assert_eq!(place_of("--bucket own", &embedded, Some("run-1")), "s3://own/run-1 Auto");
-    assert!(place_of("--region r", &embedded, Some("run-1")).starts_with("error --region"));
+    assert_eq!(location_of("--s3-backend minio", &embedded, Some("run-1")), "nothing");
+    assert_eq!(location_of("", &embedded, Some("run-1")), "nothing");
+    assert_eq!(location_of("--bucket own", &embedded, Some("run-1")), "s3://own/run-1 Auto");
+    assert!(location_of("--region r", &embedded, Some("run-1")).starts_with("error --region"));
 }
 
 #[test]
-fn secrets_in_addresses_are_refused_and_never_repeated() {
+fn secrets_in_addresses_are_never_repeated() {
     for line in [
         "--lake-path s3://AKID:TOPSECRET@own/a",
         "--lake-path s3://TOPSECRET@own/a",
@@ -138,7 +138,7 @@ fn secrets_in_addresses_are_refused_and_never_repeated() {
         "--lake-path s3://own/a --endpoint-url http://AKID:TOPSECRET@h:9000",
         "--bucket own --endpoint-url http://h:9000/?key=TOPSECRET",
     ] {
-        let error = place_of(line, &environment(None), Some("run-1"));
+        let error = location_of(line, &environment(None), Some("run-1"));
         assert!(error.contains("do not belong there"), "{line}: {error}");
         assert!(!error.contains("TOP") && !error.contains("AKID"), "{error}");
         let shown = format!("{:?}", parse(line));
@@ -147,7 +147,7 @@ fn secrets_in_addresses_are_refused_and_never_repeated() {
 }
 
 #[test]
-fn minio_takes_both_of_its_keys_or_none() {
+fn minio_needs_both_keys_or_neither() {
     let keys = |line: &str, access: Option<&str>, secret: Option<&str>| {
         let found = parse(line).minio_keys([access, secret].map(|key| key.map(str::to_owned)));
         match found {
@@ -165,14 +165,14 @@ fn minio_takes_both_of_its_keys_or_none() {
     assert_eq!(keys("--s3-backend s3", access, secret), "none");
     assert_eq!(keys("", access, secret), "none");
     let missing = keys("--s3-backend minio", access, None);
-    assert!(missing.starts_with("MINIO_S3_SECRET_ACCESS_KEY: is not set"), "{missing}");
+    assert!(missing.starts_with("MINIO_S3_SECRET_ACCESS_KEY: is unset or empty"), "{missing}");
     let missing = keys("--s3-backend minio", None, secret);
-    assert!(missing.starts_with("MINIO_S3_ACCESS_KEY: is not set"), "{missing}");
+    assert!(missing.starts_with("MINIO_S3_ACCESS_KEY: is unset or empty"), "{missing}");
     assert!(!missing.contains("TOPSECRET"));
 }
 
 #[test]
-fn the_keys_of_an_embedded_s3_are_not_shown() {
+fn embedded_s3_keys_are_hidden() {
     let lake = parse("").embedded("http://127.0.0.1:1", ("AKID", "TOPSECRET"), "bench", "t");
     assert_eq!(lake.uri(), "s3://bench/t");
     assert!(!format!("{lake:?}").contains("TOPSECRET"));

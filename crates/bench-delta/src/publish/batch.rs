@@ -1,25 +1,25 @@
-//! The open batch: what has been submitted and is not on its way yet.
+//! The open batch: messages that were submitted and whose upload has not begun.
 
 use bench_core::clock::InstantNs;
 use bench_core::transport::{Outgoing, Token, TransportError};
 
 use super::rows::{Pool, Rows};
 
-/// Messages that become one data file.
+/// The messages of one data file.
 pub(super) struct Batch {
     pub(super) rows: Rows,
     pub(super) tokens: Vec<Token>,
-    /// The number of the first row among the producer's.
+    /// The sequence number of the first row.
     pub(super) first_sequence: u64,
 }
 
-/// Collects messages and tells when they are to go.
+/// Collects messages and decides when a batch closes.
 pub(super) struct Collector {
     instants: CommitInstants,
     file_bytes_max: usize,
     rows: Rows,
     tokens: Vec<Token>,
-    /// When the open batch closes. Absent while it is empty.
+    /// When the open batch closes; `None` while it is empty.
     due_ns: Option<InstantNs>,
     next_sequence: u64,
     is_finishing: bool,
@@ -31,7 +31,7 @@ impl Collector {
     pub(super) fn new(instants: CommitInstants, file_bytes_max: usize, pool: Pool<Rows>) -> Self {
         Self {
             instants,
-            file_bytes_max: file_bytes_max.clamp(1, super::FILE_BYTES_MAX),
+            file_bytes_max: file_bytes_max.clamp(1, super::config::FILE_BYTES_MAX),
             rows: Rows::default(),
             tokens: Vec::new(),
             due_ns: None,
@@ -42,7 +42,7 @@ impl Collector {
         }
     }
 
-    /// Whether the open batch has to close before `message` can be taken.
+    /// Whether the open batch has to be closed before `message` fits.
     #[inline]
     pub(super) fn is_full_for(&self, message: &Outgoing<'_>) -> bool {
         let size_bytes = message.value.len() + message.key.map_or(0, <[u8]>::len);
@@ -65,12 +65,12 @@ impl Collector {
         Ok(())
     }
 
-    /// When the open batch closes. Absent while it is empty.
+    /// When the open batch closes; `None` while it is empty.
     pub(super) fn due_ns(&self) -> Option<InstantNs> {
         self.due_ns
     }
 
-    /// Takes the messages of the open batch.
+    /// Closes the open batch and returns its messages.
     pub(super) fn close(&mut self) -> Batch {
         self.due_ns = None;
         let rows = std::mem::replace(&mut self.rows, self.pool.take());
@@ -80,13 +80,13 @@ impl Collector {
         Batch { rows, tokens, first_sequence }
     }
 
-    /// Takes memory back.
+    /// Returns memory for reuse.
     pub(super) fn reuse(&mut self, mut tokens: Vec<Token>) {
         tokens.clear();
         self.spare_tokens.push(tokens);
     }
 
-    /// What there is and what comes goes at once from now on.
+    /// From now on, batches close at once.
     pub(super) fn finish(&mut self, now_ns: InstantNs) {
         self.is_finishing = true;
         self.due_ns = self.due_ns.map(|_| now_ns);
@@ -97,7 +97,7 @@ impl Collector {
     }
 }
 
-/// The instants of commits: fixed ones, so that a slow commit does not move those that follow.
+/// The instants at which commits begin. They are fixed, so a slow commit does not delay later ones.
 pub(super) struct CommitInstants {
     pub(super) start_ns: InstantNs,
     /// Above 0.
@@ -130,29 +130,29 @@ mod tests {
         let mut collector = collector(100);
         assert_eq!(collector.due_ns(), None);
         for (now_ns, due_ns) in [(1_000, 1_100), (1_099, 1_100), (1_310, 1_400), (1_400, 1_500)] {
-            collector.take(&message(7), now_ns).expect("it is small");
-            collector.take(&message(8), now_ns + 500).expect("it is small");
+            collector.take(&message(7), now_ns).expect("it fits");
+            collector.take(&message(8), now_ns + 500).expect("it fits");
             assert_eq!(collector.due_ns(), Some(due_ns), "taken at {now_ns}");
             let batch = collector.close();
             assert_eq!((batch.tokens.as_slice(), collector.due_ns()), (&[7, 8][..], None));
             collector.reuse(batch.tokens);
         }
-        collector.take(&message(1), 1_510).expect("it is small");
+        collector.take(&message(1), 1_510).expect("it fits");
         collector.finish(1_520);
         assert_eq!(collector.due_ns(), Some(1_520));
         assert_eq!(collector.close().first_sequence, 8);
-        collector.take(&message(2), 1_530).expect("it is small");
+        collector.take(&message(2), 1_530).expect("it fits");
         assert_eq!(collector.due_ns(), Some(1_530));
     }
 
     #[test]
-    fn a_batch_is_full_by_its_size_and_takes_one_message_of_any_size() {
+    fn batches_fill_by_size_except_single_large_messages() {
         let mut collector = collector(8);
         let large = Outgoing { token: 1, key: None, value: &[0; 9] };
         assert!(!collector.is_full_for(&large));
-        collector.take(&message(1), 0).expect("it is small");
+        collector.take(&message(1), 0).expect("it fits");
         assert!(!collector.is_full_for(&message(2)));
-        collector.take(&message(2), 0).expect("it is small");
+        collector.take(&message(2), 0).expect("it fits");
         assert!(collector.is_full_for(&message(3)) && collector.is_full_for(&large));
     }
 }

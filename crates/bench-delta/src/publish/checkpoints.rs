@@ -1,4 +1,4 @@
-//! Checkpoints and the clean-up of the log, beside the commits.
+//! Checkpoints and clean-up of the log, in the background.
 
 mod append;
 
@@ -13,32 +13,32 @@ use deltalake::checkpoints::{cleanup_expired_logs_for, create_checkpoint};
 use deltalake::{DeltaTable, DeltaTableError};
 use tokio::runtime::Runtime;
 
-use append::{Appended, append};
+use append::{CheckpointResult, append};
 
+use super::config::{LOG_RETENTION_MIN, PublishConfig};
 use super::counts::PublishCounts;
 use super::data_file::millis_since_1970;
-use super::{LOG_RETENTION_MIN, PublishConfig};
 use crate::table::Table;
 use crate::{DeltaError, Lake, log};
 
-/// How much less urgent than messages a checkpoint is, as `nice` counts.
+/// The `nice` value of checkpoint threads, which puts messages first.
 const NICE: i32 = 10;
 
-/// How long the end of a publisher waits for a checkpoint that is being written.
+/// How long a publisher waits at its end for a checkpoint in progress.
 const LAST_WAIT: Duration = Duration::from_secs(10);
 
 /// The version to write a checkpoint of, and log entries that need not be read for it.
-struct Request {
+struct CheckpointRequest {
     version: u64,
     own: BTreeMap<u64, Bytes>,
 }
 
-/// Asks for checkpoints, which a thread of its own writes one by one.
+/// Requests checkpoints, which a thread of its own writes one at a time.
 pub(super) struct Checkpoints {
     every: u64,
-    /// The newest log entries of this writer's, as many as a checkpoint may need.
+    /// This writer's newest log entries, at most as many as a checkpoint may need.
     own: BTreeMap<u64, Bytes>,
-    requests: Option<SyncSender<Request>>,
+    requests: Option<SyncSender<CheckpointRequest>>,
     /// Closed when the thread has ended.
     ended: Receiver<()>,
 }
@@ -60,14 +60,14 @@ impl Checkpoints {
             runtime: runtime().map_err(DeltaError::Runtime)?,
             counts,
         };
-        // What is asked for while one is written can wait for one version, and newer ones for the
-        // next time.
+        // One request may wait while a checkpoint is being written; further ones are dropped, since
+        // a later version makes them superfluous.
         let (requests, to_do) = sync_channel(1);
         let (end, ended) = channel();
         let thread = std::thread::Builder::new().name("checkpoints".to_owned());
         let run = move || {
             let _end: std::sync::mpsc::Sender<()> = end;
-            be_patient();
+            lower_priority();
             for request in to_do {
                 writer.write(&request);
             }
@@ -76,8 +76,8 @@ impl Checkpoints {
         Ok(Self { every: every.max(1), own: BTreeMap::new(), requests: Some(requests), ended })
     }
 
-    /// Tells of a version that this writer has made. One writer makes each version, so that of
-    /// several one asks for each checkpoint.
+    /// Records a version committed by this writer and requests a checkpoint if it is due. Each
+    /// version has one writer, so each checkpoint is requested once.
     pub(super) fn committed(&mut self, version: u64, entry: Bytes) {
         self.own.insert(version, entry);
         if !version.is_multiple_of(self.every) {
@@ -86,12 +86,10 @@ impl Checkpoints {
             }
             return;
         }
-        let request = Request { version, own: std::mem::take(&mut self.own) };
+        let request = CheckpointRequest { version, own: std::mem::take(&mut self.own) };
         let asked = self.requests.as_ref().map(|requests| requests.try_send(request));
         if let Some(Err(TrySendError::Full(_))) = asked {
-            tracing::debug!(
-                "checkpoint {version} is left out: the last one is still being written"
-            );
+            tracing::debug!("checkpoint {version} skipped: the last one is still being written");
         }
     }
 }
@@ -100,7 +98,7 @@ impl Drop for Checkpoints {
     fn drop(&mut self) {
         self.requests = None;
         if self.ended.recv_timeout(LAST_WAIT) == Err(RecvTimeoutError::Timeout) {
-            tracing::warn!("a checkpoint is still being written and is left behind");
+            tracing::warn!("a checkpoint is still being written and was abandoned");
         }
     }
 }
@@ -108,9 +106,9 @@ impl Drop for Checkpoints {
 /// Writes checkpoints.
 struct Writer {
     lake: Lake,
-    /// Whether the table has neither features nor properties that a checkpoint may depend on.
+    /// Whether the table has no features or properties that a checkpoint may depend on.
     is_plain: bool,
-    /// When the table was made, milliseconds since 1970, if it is known.
+    /// When the table was created, milliseconds since 1970, if known.
     created_ms: Option<i64>,
     retention: Duration,
     runtime: Runtime,
@@ -118,35 +116,38 @@ struct Writer {
 }
 
 impl Writer {
-    fn write(&self, request: &Request) {
+    fn write(&self, request: &CheckpointRequest) {
         let version = request.version;
         match self.runtime.block_on(self.write_and_clean_up(request)) {
-            Ok(None) => tracing::debug!("checkpoint {version}, or a later one, is there"),
+            Ok(None) => tracing::debug!("checkpoint {version}, or a later one, already exists"),
             Ok(Some(deleted)) => {
                 self.counts.checkpoints.add(1);
-                tracing::debug!("checkpoint {version}, {deleted} log entries cleaned up");
+                tracing::debug!("wrote checkpoint {version} and cleaned up {deleted} log entries");
             }
             Err(error) => {
                 self.counts.checkpoints_failed.add(1);
-                tracing::warn!("checkpoint {version} was not written: {error}");
+                tracing::warn!("failed to write checkpoint {version}: {error}");
             }
         }
     }
 
-    /// Returns how many log entries were cleaned up; nothing if no checkpoint was needed.
-    async fn write_and_clean_up(&self, request: &Request) -> Result<Option<usize>, DeltaError> {
-        let Request { version, own } = request;
+    /// Returns the number of log entries cleaned up; `None` if no checkpoint was needed.
+    async fn write_and_clean_up(
+        &self,
+        request: &CheckpointRequest,
+    ) -> Result<Option<usize>, DeltaError> {
+        let CheckpointRequest { version, own } = request;
         let appended = if self.is_plain {
             append(&self.lake, *version, own).await?
         } else {
-            Appended::NotPlain("the table has features or properties".to_owned())
+            CheckpointResult::NotPlain("the table has features or properties".to_owned())
         };
         match appended {
-            Appended::Written => {}
-            Appended::NotNeeded => return Ok(None),
-            Appended::NotPlain(reason) => {
-                tracing::debug!("checkpoint {version} is made by delta-rs: {reason}");
-                // It would pass over damage, which a checkpoint hides for good.
+            CheckpointResult::Written => {}
+            CheckpointResult::NotNeeded => return Ok(None),
+            CheckpointResult::NotPlain(reason) => {
+                tracing::debug!("delta-rs writes checkpoint {version}: {reason}");
+                // delta-rs would ignore damage, and a checkpoint would hide it for good.
                 log::checked(&self.lake).await?;
                 self.delta_rs("write", *version, self.load_and_write(*version)).await?;
             }
@@ -175,7 +176,7 @@ impl Writer {
         let now_ms = millis_since_1970(SystemTime::now());
         let retention_ms = i64::try_from(self.retention.as_millis()).unwrap_or(i64::MAX);
         let before_ms = now_ms.saturating_sub(retention_ms);
-        // Nothing is older than the table: listing the log would be of no use.
+        // No entry is older than the table, so there is no need to list the log.
         if self.created_ms.is_some_and(|created_ms| created_ms > before_ms) {
             return Ok(0);
         }
@@ -184,21 +185,21 @@ impl Writer {
     }
 }
 
-/// delta-rs works on the runtime's threads, and waits on them for others.
+/// delta-rs runs on the runtime's threads and blocks them waiting for others.
 fn runtime() -> std::io::Result<Runtime> {
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .thread_name("checkpoints")
-        .on_thread_start(be_patient)
+        .on_thread_start(lower_priority)
         .enable_all()
         .build()
 }
 
-/// Lets threads that have messages to deal with go first.
-fn be_patient() {
-    // On Linux this is the priority of the calling thread; elsewhere it would be the process's.
+/// Lowers the priority of this thread, so that message threads go first.
+fn lower_priority() {
+    // On Linux this sets the calling thread's priority; elsewhere it would set the process's.
     #[cfg(target_os = "linux")]
     if let Err(error) = rustix::process::setpriority_process(None, NICE) {
-        tracing::debug!("checkpoints are written with the priority of everything else: {error}");
+        tracing::debug!("failed to lower the priority of checkpoint threads: {error}");
     }
 }

@@ -1,4 +1,4 @@
-//! The task that commits data files, in the order of their batches.
+//! The task that commits data files in the order of their batches.
 
 use std::sync::mpsc;
 
@@ -19,46 +19,46 @@ use super::standard::StandardLog;
 pub(super) struct Uploading {
     pub(super) tokens: Vec<Token>,
     pub(super) upload: JoinHandle<Result<DataFile, Failure>>,
-    /// When no further try begins.
+    /// After this, no further attempt begins.
     pub(super) deadline_ns: InstantNs,
 }
 
-/// What became of a batch.
-pub(super) struct Outcome {
+/// The result of a batch.
+pub(super) struct BatchResult {
     pub(super) tokens: Vec<Token>,
     pub(super) at_ns: InstantNs,
     pub(super) result: Result<(), Failure>,
 }
 
-/// How entries come into the log.
+/// The two ways to write log entries.
 pub(super) enum Log {
     Direct(DirectLog, Option<Checkpoints>),
     Standard(StandardLog),
 }
 
-/// Commits what has been uploaded.
+/// Commits uploaded data files.
 pub(super) struct Committer {
     pub(super) log: Log,
     pub(super) clock: SystemClock,
     pub(super) counts: PublishCounts,
-    pub(super) outcomes: mpsc::Sender<Outcome>,
+    pub(super) outcomes: mpsc::Sender<BatchResult>,
 }
 
-/// Batches of one commit.
+/// The batches of one commit.
 #[derive(Default)]
-struct Group {
+struct CommitGroup {
     tokens: Vec<Vec<Token>>,
     files: Vec<DataFile>,
     deadline_ns: InstantNs,
 }
 
 impl Committer {
-    /// Works until there is nothing more to come.
+    /// Runs until the queue is closed and empty.
     pub(super) async fn run(mut self, mut queue: UnboundedReceiver<Uploading>) {
         let mut stopped: Option<Failure> = None;
         let mut next = None;
         while let Some(first) = or_receive(next.take(), &mut queue).await {
-            let mut group = Group::default();
+            let mut group = CommitGroup::default();
             self.add(&mut group, first).await;
             while let Ok(batch) = queue.try_recv() {
                 if !batch.upload.is_finished() {
@@ -78,9 +78,9 @@ impl Committer {
                 && failure.is_final
             {
                 stopped.get_or_insert_with(|| Failure {
-                    // It is not even tried, so that nothing of it is in doubt.
+                    // Nothing was attempted, so nothing is in doubt.
                     kind: FailureKind::NotCommitted,
-                    text: format!("nothing more was committed after this: {}", failure.text),
+                    text: format!("an earlier commit failed: {}", failure.text),
                     is_unanswered: failure.is_unanswered,
                     is_final: true,
                 });
@@ -92,11 +92,11 @@ impl Committer {
         }
     }
 
-    /// Waits for an upload. What could not be uploaded has failed by itself.
-    async fn add(&mut self, group: &mut Group, batch: Uploading) {
+    /// Waits for an upload. A failed one fails its own batch only.
+    async fn add(&mut self, group: &mut CommitGroup, batch: Uploading) {
         let Uploading { tokens, upload, deadline_ns } = batch;
         let uploaded = upload.await.unwrap_or_else(|error| {
-            let text = format!("an upload was not carried out: {error}");
+            let text = format!("an upload was aborted: {error}");
             let (kind, is_unanswered) = (FailureKind::NotWritten, false);
             Err(Failure { kind, text, is_unanswered, is_final: true })
         });
@@ -110,7 +110,7 @@ impl Committer {
         }
     }
 
-    async fn commit(&mut self, group: &Group) -> Result<(), Failure> {
+    async fn commit(&mut self, group: &CommitGroup) -> Result<(), Failure> {
         let begun_ns = self.clock.now_ns();
         let mut retry = Retry::until(self.clock, group.deadline_ns);
         match &mut self.log {
@@ -128,8 +128,8 @@ impl Committer {
     }
 
     fn tell(&self, tokens: Vec<Token>, at_ns: InstantNs, result: Result<(), Failure>) {
-        // A publisher that is gone does not want to know.
-        let _ = self.outcomes.send(Outcome { tokens, at_ns, result });
+        // If the publisher is gone, nobody needs the result.
+        let _ = self.outcomes.send(BatchResult { tokens, at_ns, result });
     }
 }
 

@@ -1,4 +1,4 @@
-//! What a publisher counts and times.
+//! A publisher's counts and durations.
 
 use bench_core::counts::{Count, Counts};
 use bench_core::durations::{DurationRecorder, Durations};

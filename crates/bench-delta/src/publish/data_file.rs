@@ -16,11 +16,11 @@ use deltalake::parquet::file::properties::{EnabledStatistics, WriterProperties};
 use deltalake::parquet::schema::types::ColumnPath;
 use uuid::Uuid;
 
+use super::config::{Compression, PublishConfig};
 use super::rows::Rows;
-use super::{Compression, PublishConfig};
 use crate::schema::{PRODUCER, PartitionColumn, SEQUENCE, file_schema};
 
-/// A data file in the table's storage, to be committed.
+/// An uploaded data file, ready to be committed.
 #[derive(Debug, Clone)]
 pub(super) struct DataFile {
     pub(super) path: Path,
@@ -32,13 +32,14 @@ pub(super) struct DataFile {
 }
 
 impl DataFile {
-    /// The statistics of an `add` action; finding more would cost more than anyone gains here.
+    /// The statistics of an `add` action. Only the row count: computing more would cost more than
+    /// it is worth here.
     pub(super) fn stats(&self) -> String {
         format!("{{\"numRecords\":{}}}", self.rows)
     }
 }
 
-/// How the data files of a publisher look.
+/// The format of a publisher's data files.
 pub(super) struct Layout {
     producer: i32,
     partition_by: Vec<PartitionColumn>,
@@ -67,7 +68,8 @@ impl Layout {
         }
     }
 
-    /// Encodes the rows, the first of which has this number, into an empty `file`. Clears them.
+    /// Encodes the rows, the first of which has this sequence number, into the empty `file`, and
+    /// clears them.
     pub(super) fn encode(
         &self,
         rows: &mut Rows,
@@ -75,7 +77,7 @@ impl Layout {
         mut file: Vec<u8>,
     ) -> Result<Vec<u8>, ParquetError> {
         let count = rows.len();
-        // Encoded integers are small, so a file is hardly larger than what is in it.
+        // Encoded integers are small, so a file is hardly larger than its keys and values.
         file.reserve(rows.size_bytes() + count * 8 + (16 << 10));
         rows.lend(|keys, values| {
             let first = first_sequence.cast_signed();
@@ -88,7 +90,7 @@ impl Layout {
             columns.push(Arc::new(keys));
             columns.push(Arc::new(values));
             let batch = RecordBatch::try_new(Arc::clone(&self.schema), columns)?;
-            // What Arrow calls the types is of no use to other readers.
+            // Other readers have no use for Arrow's names of the types.
             let options = ArrowWriterOptions::new()
                 .with_properties(self.properties.clone())
                 .with_skip_arrow_metadata(true);
@@ -99,7 +101,7 @@ impl Layout {
         })
     }
 
-    /// A new file of this size and with so many rows, whose time is `at`, in its place in the table.
+    /// A new file of this size and row count, written at `at`, with its path in the table.
     pub(super) fn name(&self, size_bytes: u64, rows: u64, at: SystemTime) -> DataFile {
         let since_1970 = at.duration_since(UNIX_EPOCH).unwrap_or_default();
         let partition_values: Vec<_> = self
@@ -132,15 +134,15 @@ impl Layout {
     }
 }
 
-/// A time as the log has it.
+/// A time in the form used by the log.
 pub(super) fn millis_since_1970(time: SystemTime) -> i64 {
     let since_1970 = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since_1970.as_millis()).unwrap_or(i64::MAX)
 }
 
-/// Messages are all different: a dictionary or statistics of them would only cost time and space.
-/// Plain strings are read by every reader, and written no slower than with their lengths apart, which
-/// would save 2 bytes in 50.
+/// Messages are all different, so dictionaries and statistics would only cost time and space. Plain
+/// strings are supported by every reader and written as fast as with separate lengths, which would
+/// save 2 bytes in 50.
 fn properties(codec: Codec, rows_per_group: usize) -> WriterProperties {
     let column = |name: &str| ColumnPath::from(name);
     WriterProperties::builder()

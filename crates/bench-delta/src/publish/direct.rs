@@ -1,4 +1,4 @@
-//! Blind appends: the next log entry is put if it is not there yet.
+//! Blind appends: puts the next log entry if it does not exist yet.
 
 use std::time::SystemTime;
 
@@ -9,40 +9,40 @@ use deltalake::logstore::object_store::{
     self, ObjectStoreExt as _, PutMode, PutOptions, PutPayload,
 };
 
-use super::HEAD_FRESH_NS;
+use super::config::HEAD_FRESH_NS;
 use super::counts::PublishCounts;
 use super::data_file::{DataFile, millis_since_1970};
-use super::entry::{Entry, Found, damaged_entry};
-use super::failure::{Failure, FailureKind, Trouble, what_to_do};
+use super::entry::{AppendEntry, LoggedEntry, damaged_entry};
+use super::failure::{AttemptError, Failure, FailureKind, remedy};
 use super::retry::Retry;
 use crate::table::Table;
 use crate::{DeltaError, Lake};
 
-/// How long an entry that may be on its way is looked for when its writer has given up.
+/// After giving up, how long to look for an entry that may still be on its way.
 const FIND_OUT_NS: u64 = 2_000_000_000;
 
-/// The end of a table's log, as this writer knows it.
+/// The end of a table's log, as known to this writer.
 pub(super) struct DirectLog {
     lake: Lake,
-    /// As it was when it was opened; a writer stops when it changes.
+    /// The table as it was when opened; a writer stops when it changes.
     table: Table,
-    /// The newest version that is known.
+    /// The newest known version.
     head: u64,
-    /// When there was no newer one.
+    /// When it was last known to be the newest.
     head_seen_ns: InstantNs,
     clock: SystemClock,
     counts: PublishCounts,
 }
 
-/// What became of one try, if nothing came in the way.
-enum Tried {
+/// The result of an attempt that was not interrupted.
+enum Attempted {
     Committed(u64),
-    /// Another writer has the version.
+    /// Another writer took the version.
     Taken,
 }
 
 impl DirectLog {
-    /// `opened_ns` is when the table was opened, at the latest.
+    /// `opened_ns` is an instant before the table was opened.
     pub(super) fn new(
         lake: &Lake,
         table: Table,
@@ -54,45 +54,47 @@ impl DirectLog {
         Self { lake: lake.clone(), table, head, head_seen_ns: opened_ns, clock, counts }
     }
 
-    /// Appends these files in a version of their own. Returns that and its log entry.
+    /// Appends these files in a version of their own. Returns the version and its log entry.
     pub(super) async fn commit(
         &mut self,
         files: &[DataFile],
         retry: &mut Retry,
     ) -> Result<(u64, Bytes), Failure> {
-        let entry = Entry::append(files, millis_since_1970(SystemTime::now()));
-        // Whether the entry may be in the log, or come into it, as the version after the head.
+        let entry = AppendEntry::append(files, millis_since_1970(SystemTime::now()));
+        // Whether the entry may be in the log, now or later, as the version after the head.
         let mut is_in_doubt = false;
         let mut before = None;
         loop {
-            let trouble = match self.try_commit(&entry, retry, &mut is_in_doubt).await {
-                Ok(Tried::Committed(version)) => return Ok((version, entry.text)),
-                Ok(Tried::Taken) if !retry.is_over() => {
+            let error = match self.try_commit(&entry, retry, &mut is_in_doubt).await {
+                Ok(Attempted::Committed(version)) => return Ok((version, entry.text)),
+                Ok(Attempted::Taken) if !retry.is_over() => {
                     before = None;
                     continue;
                 }
-                Ok(Tried::Taken) => Trouble::passing("other writers were faster each time"),
-                Err(trouble) => trouble.after(before),
+                Ok(Attempted::Taken) => {
+                    AttemptError::transient("other writers were faster each time")
+                }
+                Err(error) => error.after(before),
             };
-            if trouble.is_final || !retry.again().await {
-                let version = self.give_up(&entry, is_in_doubt, trouble).await?;
+            if error.is_final || !retry.again().await {
+                let version = self.give_up(&entry, is_in_doubt, error).await?;
                 return Ok((version, entry.text));
             }
-            tracing::debug!("version {} is put again: {}", self.head + 1, trouble.text);
-            before = Some(trouble);
+            tracing::debug!("retrying version {}: {}", self.head + 1, error.text);
+            before = Some(error);
         }
     }
 
     async fn try_commit(
         &mut self,
-        entry: &Entry,
+        entry: &AppendEntry,
         retry: &Retry,
         is_in_doubt: &mut bool,
-    ) -> Result<Tried, Trouble> {
+    ) -> Result<Attempted, AttemptError> {
         if self.is_head_old()
-            && let Some(version) = self.look_again(entry, retry).await?
+            && let Some(version) = self.refresh(entry, retry).await?
         {
-            return Ok(Tried::Committed(version));
+            return Ok(Attempted::Committed(version));
         }
         let begun_ns = self.clock.now_ns();
         let version = self.head + 1;
@@ -101,33 +103,34 @@ impl DirectLog {
             Err(object_store::Error::AlreadyExists { .. }) => {
                 *is_in_doubt = true;
                 let Some(found) = self.read(version, retry).await? else {
-                    return Err(Trouble::passing("the store was busy with another write of it"));
+                    return Err(AttemptError::transient("another write of it was in progress"));
                 };
                 if !found.is(entry) {
                     *is_in_doubt = false;
                     self.counts.conflicts.add(1);
                     self.pass(&found).await?;
                     self.catch_up(entry, retry).await?;
-                    return Ok(Tried::Taken);
+                    return Ok(Attempted::Taken);
                 }
-                // The answer to an earlier try was lost.
+                // An earlier attempt succeeded, and its response was lost.
                 self.counts.recovered.add(1);
             }
             Err(error) => {
-                let trouble = Trouble::from(error);
-                *is_in_doubt |= !trouble.is_final;
-                return Err(trouble);
+                let error = AttemptError::from(error);
+                *is_in_doubt |= !error.is_final;
+                return Err(error);
             }
         }
         *is_in_doubt = true;
         if self.is_head_old() && !self.is_there(self.head, retry).await? {
-            // Others have gone on and cleaned up meanwhile: readers begin after this entry.
+            // Other writers have moved on and cleaned up meanwhile, so readers start after this
+            // entry.
             *is_in_doubt = false;
             self.open_again().await?;
-            return Ok(Tried::Taken);
+            return Ok(Attempted::Taken);
         }
         self.committed(version, begun_ns);
-        Ok(Tried::Committed(version))
+        Ok(Attempted::Committed(version))
     }
 
     fn committed(&mut self, version: u64, begun_ns: InstantNs) {
@@ -135,20 +138,21 @@ impl DirectLog {
         self.head_seen_ns = begun_ns;
     }
 
-    /// Finds out what became of the entry, for a while, and says what is known.
+    /// Looks for the entry for a while, and returns its version or the failure.
     async fn give_up(
         &mut self,
-        entry: &Entry,
+        entry: &AppendEntry,
         is_in_doubt: bool,
-        trouble: Trouble,
+        error: AttemptError,
     ) -> Result<u64, Failure> {
         let version = self.head + 1;
-        let Trouble { text, is_unanswered, is_final } = trouble;
+        let AttemptError { text, is_unanswered, is_final } = error;
         let uri = self.lake.uri();
         let not_committed = || Failure {
             kind: FailureKind::NotCommitted,
             text: format!(
-                "failed to commit version {version} of {uri}, so that its messages are not in the table: {text}"
+                "failed to commit version {version} of {uri}, so its messages are not in the \
+                 table: {text}"
             ),
             is_unanswered,
             is_final,
@@ -170,7 +174,8 @@ impl DirectLog {
             }
             if !retry.again().await {
                 let text = format!(
-                    "failed to find out whether version {version} of {uri} was committed, so that its messages may be in the table: {text}"
+                    "cannot tell whether version {version} of {uri} was committed, so its messages \
+                     may be in the table: {text}"
                 );
                 let kind = FailureKind::InDoubt;
                 return Err(Failure { kind, text, is_unanswered, is_final });
@@ -178,22 +183,30 @@ impl DirectLog {
         }
     }
 
-    /// Whether the head has not been looked at for so long that it may have been cleaned up.
+    /// Whether the head was checked so long ago that it may have been cleaned up.
     fn is_head_old(&self) -> bool {
         self.clock.now_ns().saturating_sub(self.head_seen_ns) > HEAD_FRESH_NS
     }
 
-    /// Finds the end of the log. Returns the version of `entry` if it is found there.
-    async fn look_again(&mut self, entry: &Entry, retry: &Retry) -> Result<Option<u64>, Trouble> {
+    /// Finds the end of the log. Returns the version of `entry` if it is found on the way.
+    async fn refresh(
+        &mut self,
+        entry: &AppendEntry,
+        retry: &Retry,
+    ) -> Result<Option<u64>, AttemptError> {
         if !self.is_there(self.head, retry).await? {
             self.open_again().await?;
         }
         self.catch_up(entry, retry).await
     }
 
-    /// Goes on to the last entry, one by one: each may change the table. Returns the version of
-    /// `entry` if it is found there.
-    async fn catch_up(&mut self, entry: &Entry, retry: &Retry) -> Result<Option<u64>, Trouble> {
+    /// Reads entries up to the last one, since each may change the table. Returns the version of
+    /// `entry` if it is found on the way.
+    async fn catch_up(
+        &mut self,
+        entry: &AppendEntry,
+        retry: &Retry,
+    ) -> Result<Option<u64>, AttemptError> {
         loop {
             let begun_ns = self.clock.now_ns();
             let version = self.head + 1;
@@ -212,8 +225,8 @@ impl DirectLog {
         }
     }
 
-    /// Takes the entry of another writer as the head.
-    async fn pass(&mut self, found: &Found) -> Result<(), Trouble> {
+    /// Moves the head past another writer's entry.
+    async fn pass(&mut self, found: &LoggedEntry) -> Result<(), AttemptError> {
         self.head += 1;
         if found.changes_table {
             let table = Table::open(&self.lake).await.ok().flatten();
@@ -223,20 +236,20 @@ impl DirectLog {
     }
 
     /// Finds the end of the log from scratch.
-    async fn open_again(&mut self) -> Result<(), Trouble> {
+    async fn open_again(&mut self) -> Result<(), AttemptError> {
         let begun_ns = self.clock.now_ns();
         let table = Table::open(&self.lake).await.map_err(|error| match error {
-            DeltaError::Log(damage) => Trouble::lasting(damage.to_string()),
-            error => Trouble::passing(error.to_string()),
+            DeltaError::Log(damage) => AttemptError::fatal(damage.to_string()),
+            error => AttemptError::transient(error.to_string()),
         })?;
         let Some(table) = table else {
-            return Err(Trouble::lasting("the table is no longer there"));
+            return Err(AttemptError::fatal("the table is no longer there"));
         };
         if table.version() < self.head {
-            // To go on there would put other rows in the place of versions that were confirmed.
-            return Err(Trouble::lasting(format!(
-                "the log ends with version {}, although version {} was in it; restore what is \
-                 missing, or start again to write to the table as it is now",
+            // Continuing there would replace confirmed versions with other rows.
+            return Err(AttemptError::fatal(format!(
+                "the log ends with version {}, but version {} had been written; restore the \
+                 missing entries, or start again to write to the table as it is now",
                 table.version(),
                 self.head
             )));
@@ -249,15 +262,15 @@ impl DirectLog {
         Err(self.has_changed(Some(&table)))
     }
 
-    fn has_changed(&self, table: Option<&Table>) -> Trouble {
-        Trouble::lasting(format!(
+    fn has_changed(&self, table: Option<&Table>) -> AttemptError {
+        AttemptError::fatal(format!(
             "another writer has changed the table's metadata or protocol, up to version {}; {}",
             self.head,
-            what_to_do(table)
+            remedy(table)
         ))
     }
 
-    async fn put(&self, version: u64, entry: &Entry) -> object_store::Result<()> {
+    async fn put(&self, version: u64, entry: &AppendEntry) -> object_store::Result<()> {
         let options = PutOptions::from(PutMode::Create);
         let payload = PutPayload::from_bytes(entry.text.clone());
         let path = commit_uri_from_version(Some(version));
@@ -265,19 +278,19 @@ impl DirectLog {
         Ok(())
     }
 
-    async fn read(&self, version: u64, retry: &Retry) -> Result<Option<Found>, Trouble> {
+    async fn read(&self, version: u64, retry: &Retry) -> Result<Option<LoggedEntry>, AttemptError> {
         let path = commit_uri_from_version(Some(version));
         let get = async { self.lake.store().get(&path).await?.bytes().await };
         match retry.answer(get).await {
-            Ok(text) => Found::read(&text)
+            Ok(text) => LoggedEntry::read(&text)
                 .map(Some)
-                .map_err(|error| Trouble::lasting(damaged_entry(&self.lake, version, error))),
+                .map_err(|error| AttemptError::fatal(damaged_entry(&self.lake, version, error))),
             Err(object_store::Error::NotFound { .. }) => Ok(None),
             Err(error) => Err(error.into()),
         }
     }
 
-    async fn is_there(&self, version: u64, retry: &Retry) -> Result<bool, Trouble> {
+    async fn is_there(&self, version: u64, retry: &Retry) -> Result<bool, AttemptError> {
         let path = commit_uri_from_version(Some(version));
         match retry.answer(self.lake.store().head(&path)).await {
             Ok(_) => Ok(true),

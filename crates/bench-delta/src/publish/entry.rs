@@ -1,4 +1,4 @@
-//! The text of log entries.
+//! Log entries: writing our own, and reading those of any writer.
 
 use std::collections::BTreeMap;
 
@@ -13,18 +13,18 @@ use crate::Lake;
 use crate::log::{LogError, actions};
 use crate::table::ENGINE;
 
-/// The field of `commitInfo` that tells whose entry it is; Spark has its own number there.
+/// The field of `commitInfo` that identifies an entry; Spark stores its own identifier there.
 pub(super) const TOKEN: &str = "txnId";
 
-/// An entry of ours, on its way into the log.
-pub(super) struct Entry {
-    /// Found in the log, it tells that the entry is there.
+/// An entry of this writer.
+pub(super) struct AppendEntry {
+    /// Identifies the entry when it is read back.
     pub(super) token: String,
     pub(super) text: Bytes,
 }
 
-impl Entry {
-    /// The entry that appends these files.
+impl AppendEntry {
+    /// Builds the entry that appends these files.
     pub(super) fn append(files: &[DataFile], now_ms: i64) -> Self {
         let token = Uuid::new_v4().to_string();
         let mut text = json!({"commitInfo": {
@@ -56,22 +56,22 @@ fn add(file: &DataFile) -> serde_json::Value {
     }})
 }
 
-/// What an entry in the log says that matters to who appends.
+/// The parts of a log entry that matter to an appending writer.
 #[derive(Debug, PartialEq, Eq, Default)]
-pub(super) struct Found {
-    /// Whose it is, if it is of a writer that tells.
+pub(super) struct LoggedEntry {
+    /// The entry's identifier, if its writer sets one.
     pub(super) token: Option<String>,
     /// Whether it changes the table's metadata or protocol.
     pub(super) changes_table: bool,
 }
 
-impl Found {
+impl LoggedEntry {
     /// Whether it is this entry.
-    pub(super) fn is(&self, entry: &Entry) -> bool {
+    pub(super) fn is(&self, entry: &AppendEntry) -> bool {
         self.token.as_ref() == Some(&entry.token)
     }
 
-    /// Reads an entry; what is wrong with it otherwise.
+    /// Parses an entry, or returns what is wrong with it.
     pub(super) fn read(entry: &[u8]) -> Result<Self, String> {
         let mut found = Self::default();
         for action in actions::<Action>(entry)? {
@@ -84,7 +84,7 @@ impl Found {
     }
 }
 
-/// What is said of an entry of another writer's that cannot be read.
+/// The error text for another writer's damaged entry.
 pub(super) fn damaged_entry(lake: &Lake, version: u64, problem: String) -> String {
     LogError::Entry { uri: lake.uri().to_owned(), version, problem }.to_string()
 }
@@ -109,20 +109,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_entry_is_known_by_its_token_and_others_by_what_they_change() {
-        let entry = Entry::append(&[], 7);
-        let found = Found::read(&entry.text).expect("an entry");
-        assert_eq!(found, Found { token: Some(entry.token), changes_table: false });
+    fn own_entries_are_recognised_by_token() {
+        let entry = AppendEntry::append(&[], 7);
+        let found = LoggedEntry::read(&entry.text).expect("an entry");
+        assert_eq!(found, LoggedEntry { token: Some(entry.token), changes_table: false });
         for (text, changes_table) in [
             (&b"{\"add\":{\"path\":\"a\"}}\n{\"remove\":{\"path\":\"b\"}}\n"[..], false),
             (b"{\"commitInfo\":{\"operation\":\"WRITE\"}}\n{\"metaData\":{\"id\":\"x\"}}", true),
             (b"{\"protocol\":{\"minReaderVersion\":3}}", true),
         ] {
-            let found = Found::read(text).expect("an entry");
-            assert_eq!(found, Found { token: None, changes_table });
+            let found = LoggedEntry::read(text).expect("an entry");
+            assert_eq!(found, LoggedEntry { token: None, changes_table });
         }
         for damaged in [&b"{\"add\":"[..], b"", b"\n", b"{}"] {
-            assert!(Found::read(damaged).is_err(), "{damaged:?}");
+            assert!(LoggedEntry::read(damaged).is_err(), "{damaged:?}");
         }
     }
 }

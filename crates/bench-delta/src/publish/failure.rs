@@ -1,55 +1,55 @@
-//! Why messages have failed, and whether they may be in the table all the same.
+//! Why messages failed, and whether they may be in the table anyway.
 
 use bench_core::transport;
 use deltalake::logstore::object_store;
 
-use crate::error::{NoAnswer, no_answer, store_reason};
+use crate::reason::{NoAnswer, no_answer, store_reason};
 use crate::table::Table;
 
-/// Why the messages of a batch have failed.
+/// Why the messages of a batch failed.
 #[derive(Debug, Clone)]
 pub(super) struct Failure {
     pub(super) kind: FailureKind,
     pub(super) text: String,
-    /// Whether the store has not answered, rather than refused.
+    /// Whether the store did not respond, rather than reject the request.
     pub(super) is_unanswered: bool,
     /// Whether the writer stops.
     pub(super) is_final: bool,
 }
 
-/// What is known of messages that have failed.
+/// The state of failed messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum FailureKind {
     /// Their data file was not written.
     NotWritten,
-    /// Their log entry was not written, and will not appear.
+    /// Their log entry was not written and will not appear.
     NotCommitted,
-    /// Whether their log entry was written could not be found out.
+    /// Their log entry may or may not have been written.
     InDoubt,
 }
 
-/// What came in the way of one try.
+/// The error of one attempt.
 #[derive(Debug, Clone)]
-pub(super) struct Trouble {
+pub(super) struct AttemptError {
     pub(super) text: String,
-    /// Whether the store has not answered.
+    /// Whether the store did not respond.
     pub(super) is_unanswered: bool,
-    /// Whether another try is of no use.
+    /// Whether retrying is pointless.
     pub(super) is_final: bool,
 }
 
-impl Trouble {
-    pub(super) fn passing(text: impl Into<String>) -> Self {
+impl AttemptError {
+    pub(super) fn transient(text: impl Into<String>) -> Self {
         Self { text: text.into(), is_unanswered: false, is_final: false }
     }
 
-    /// There was no answer in time.
+    /// The attempt timed out.
     pub(super) fn unanswered() -> Self {
         Self { text: NoAnswer.to_string(), is_unanswered: true, is_final: false }
     }
 
-    /// What there is to say of this try after the one before. The last one is often cut off in the
-    /// middle: what the store has said before counts for more than that.
+    /// Picks the error to report from this attempt and the one before. The last attempt is often
+    /// cut off midway, so an earlier answer of the store is worth more than a timeout.
     pub(super) fn after(self, before: Option<Self>) -> Self {
         match before {
             Some(refused) if self.is_unanswered && !refused.is_unanswered => refused,
@@ -57,12 +57,12 @@ impl Trouble {
         }
     }
 
-    pub(super) fn lasting(text: impl Into<String>) -> Self {
+    pub(super) fn fatal(text: impl Into<String>) -> Self {
         Self { text: text.into(), is_unanswered: false, is_final: true }
     }
 }
 
-impl From<object_store::Error> for Trouble {
+impl From<object_store::Error> for AttemptError {
     fn from(error: object_store::Error) -> Self {
         use object_store::Error as E;
         let is_final = matches!(
@@ -79,21 +79,21 @@ impl From<object_store::Error> for Trouble {
     }
 }
 
-/// What to do about a table that another writer has changed. Starting again helps only while the
-/// table can still hold messages.
-pub(super) fn what_to_do(table: Option<&Table>) -> String {
+/// The remedy for a table that another writer changed. Starting again helps only if the table can
+/// still hold messages.
+pub(super) fn remedy(table: Option<&Table>) -> String {
     match table.and_then(Table::refusal) {
         Some(refusal) => refusal.to_string(),
         None => "start again to write to the table as it is now".to_owned(),
     }
 }
 
-/// The failures that were reported, one of each kind; the code of each is its index.
+/// The first failure of each kind, for explanations; the code of each is its index.
 #[derive(Default)]
 pub(super) struct Failures(Vec<Failure>);
 
 impl Failures {
-    /// Keeps the failure, unless one of its kind is known, and returns it as the engine takes it.
+    /// Keeps the first failure of each kind; returns the failure as the engine knows it.
     pub(super) fn add(&mut self, failure: Failure) -> transport::Failure {
         let kind = |failure: &Failure| (failure.kind, failure.is_unanswered);
         let known = self.0.iter().position(|known| kind(known) == kind(&failure));

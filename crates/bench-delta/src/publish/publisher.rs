@@ -1,4 +1,4 @@
-//! The publisher: what is collected, what is under way, and what became of it.
+//! The publisher: the open batch, the batches in flight, and their results.
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, SystemTime};
@@ -14,14 +14,14 @@ use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 use super::batch::{Collector, CommitInstants};
 use super::checkpoints::Checkpoints;
-use super::committer::{Committer, Log, Outcome, Uploading};
+use super::committer::{BatchResult, Committer, Log, Uploading};
+use super::config::{CommitPath, PublishConfig};
 use super::counts::PublishCounts;
 use super::direct::DirectLog;
 use super::failure::Failures;
 use super::rows::Pool;
 use super::standard::StandardLog;
 use super::uploader::Uploader;
-use super::{CommitPath, PublishConfig};
 use crate::table::Table;
 use crate::{DeltaError, Lake};
 
@@ -33,29 +33,29 @@ pub struct DeltaPublisher {
     collector: Collector,
     uploader: Uploader,
     uploads: UnboundedSender<Uploading>,
-    outcomes: Receiver<Outcome>,
+    outcomes: Receiver<BatchResult>,
     /// When the last batch closed, by the wall clock.
     closed_at: SystemTime,
-    /// Batches that have closed and have no outcome yet.
+    /// Batches that have closed and have no result yet.
     under_way: usize,
     /// The batch whose messages are being completed.
-    answered: Option<Answered>,
+    answered: Option<FinishedBatch>,
     pub(super) failures: Failures,
     stopped: Option<String>,
-    // Last, so that what works on it is told to end before it waits for that.
+    // Last, so that the tasks are told to end before the runtime waits for them.
     runtime: Runtime,
 }
 
 impl DeltaPublisher {
-    /// A producer for a table that is there. Counts, by name:
-    /// - `commits`: versions that this writer has made, of those `commits_recovered` that were found
-    ///   in the log after the answer to the request had been lost;
-    /// - `commit_conflicts`: how often another writer had the version that was asked for;
-    /// - `data_files` and `data_bytes` that were written, also those that no commit followed;
-    /// - `checkpoints` that were written and `checkpoints_failed`.
+    /// Connects a producer to an existing table. Counts, by name:
+    /// - `commits`: versions written by this writer, of which `commits_recovered` were found in the
+    ///   log after the response to the request had been lost;
+    /// - `commit_conflicts`: how often another writer had taken the version;
+    /// - `data_files` and `data_bytes` written, including files that were never committed;
+    /// - `checkpoints` written, and `checkpoints_failed`.
     ///
-    /// Durations: `upload_time` of a data file, its encoding excluded, and `commit_time` from a
-    /// version's first request to the answer that confirms it, each with all of its tries.
+    /// Durations: `upload_time` of a data file, without its encoding, and `commit_time` from a
+    /// version's first request to the response that confirms it, both including retries.
     pub fn connect(
         lake: &Lake,
         config: PublishConfig,
@@ -63,7 +63,7 @@ impl DeltaPublisher {
         counts: &Counts,
         durations: &Durations,
     ) -> Result<Self, DeltaError> {
-        // One thread of its own beside those that encode: it mostly waits for answers.
+        // A single worker, besides the threads that encode: it mostly waits for responses.
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .thread_name("delta-publish")
@@ -108,12 +108,12 @@ impl DeltaPublisher {
         }
     }
 
-    /// Sends the open batch on its way.
+    /// Closes the open batch and starts its upload.
     fn close(&mut self, now_ns: InstantNs) {
         let batch = self.collector.close();
         let deadline_ns = now_ns.saturating_add(self.config.give_up_ns);
-        // Who reads the table from a checkpoint has nothing but these times to order the files by,
-        // in whole milliseconds.
+        // A reader that starts from a checkpoint can order files only by these times, which are
+        // whole milliseconds.
         let after_last = self.closed_at + Duration::from_millis(1);
         self.closed_at = SystemTime::now().max(after_last);
         let uploader = self.uploader.clone();
@@ -126,9 +126,9 @@ impl DeltaPublisher {
         }
     }
 
-    /// Takes what became of a batch.
-    fn answer(&mut self, outcome: Outcome) {
-        let Outcome { tokens, at_ns, result } = outcome;
+    /// Takes the result of a batch.
+    fn answer(&mut self, outcome: BatchResult) {
+        let BatchResult { tokens, at_ns, result } = outcome;
         self.under_way -= 1;
         let delivery = match result {
             Ok(()) => Delivery::Acknowledged,
@@ -139,13 +139,13 @@ impl DeltaPublisher {
                 Delivery::Failed(self.failures.add(failure))
             }
         };
-        self.answered = Some(Answered { tokens, completed: 0, at_ns, delivery });
+        self.answered = Some(FinishedBatch { tokens, completed: 0, at_ns, delivery });
     }
 
-    /// Completes messages of the batch that has its answer, not so many that others were late.
+    /// Completes messages of the finished batch, but not so many at once that others are delayed.
     fn complete(&mut self, completions: &mut Vec<Completion>) {
         let Some(answered) = &mut self.answered else { return };
-        let Answered { at_ns, delivery, .. } = *answered;
+        let FinishedBatch { at_ns, delivery, .. } = *answered;
         let left = &answered.tokens[answered.completed..];
         let tokens = &left[..left.len().min(COMPLETIONS_MAX)];
         completions.extend(tokens.iter().map(|&token| Completion { token, at_ns, delivery }));
@@ -157,7 +157,7 @@ impl DeltaPublisher {
         }
     }
 
-    /// What has stopped the writer, once everything that was accepted has had its outcome.
+    /// The error that stopped the writer, once every accepted message has its result.
     fn check(&self) -> Result<(), TransportError> {
         let has_more =
             self.under_way > 0 || self.answered.is_some() || self.collector.due_ns().is_some();
@@ -170,14 +170,14 @@ impl DeltaPublisher {
     }
 }
 
-/// Messages that are completed at once: as many as take some 100 us.
+/// Messages completed at once: as many as take about 100 us.
 const COMPLETIONS_MAX: usize = 4_096;
 
-/// How many times a producer wakes up for messages in a commit interval.
+/// How often a producer wakes up for messages within a commit interval.
 const LINGERINGS: u64 = 200;
 
-/// A batch that has its answer.
-struct Answered {
+/// A finished batch whose messages are being completed.
+struct FinishedBatch {
     tokens: Vec<Token>,
     /// How many of them have been completed.
     completed: usize,
@@ -185,8 +185,8 @@ struct Answered {
     delivery: Delivery,
 }
 
-/// Why a publisher stops whose own task has ended.
-const ENDED: &str = "the task that commits has ended before its time";
+/// The error of a publisher whose own task has ended.
+const ENDED: &str = "the committing task ended unexpectedly";
 
 async fn open_log(
     lake: &Lake,
@@ -256,7 +256,7 @@ impl Publish for DeltaPublisher {
             }
             let due_ns = self.collector.due_ns().filter(|_| self.may_close());
             if due_ns.is_some_and(|due_ns| due_ns <= now_ns) {
-                // What is due by now goes with this batch, too.
+                // Messages that are due by now join this batch.
                 return Ok(());
             }
             let wake_ns = due_ns.map_or(until_ns, |due_ns| due_ns.min(until_ns));

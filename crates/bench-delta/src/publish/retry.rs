@@ -1,23 +1,24 @@
-//! Trying again until an instant.
+//! Retrying until a deadline.
 
 use std::time::Duration;
 
 use bench_core::clock::{Clock as _, InstantNs, SystemClock};
 use deltalake::logstore::object_store;
 
-use crate::error::NoAnswer;
+use crate::reason::NoAnswer;
 
-/// The wait before the second try, which doubles from try to try. The client has tried several times
-/// by itself before it reports an error.
+/// The delay before the second attempt; it doubles with each attempt. The client has already
+/// retried before it reports an error.
 const PAUSE_MIN: Duration = Duration::from_millis(50);
 
-/// The longest wait between two tries.
+/// The longest delay between attempts.
 const PAUSE_MAX: Duration = Duration::from_secs(1);
 
-/// What a try is given at least, nanoseconds, so that a batch that has waited for long has one.
+/// The minimum time for an attempt, nanoseconds, so that a batch gets one however long it has
+/// waited.
 const TRY_NS_MIN: u64 = 1_000_000_000;
 
-/// The tries of one thing.
+/// The attempts of one operation.
 pub(super) struct Retry {
     clock: SystemClock,
     deadline_ns: InstantNs,
@@ -29,12 +30,12 @@ impl Retry {
         Self { clock, deadline_ns, pause: PAUSE_MIN }
     }
 
-    /// Whether the time is over.
+    /// Whether the deadline has passed.
     pub(super) fn is_over(&self) -> bool {
         self.clock.now_ns() >= self.deadline_ns
     }
 
-    /// Waits before another try; no when there is no time for one.
+    /// Waits before the next attempt; returns false if no time is left for one.
     pub(super) async fn again(&mut self) -> bool {
         let left_ns = self.deadline_ns.saturating_sub(self.clock.now_ns());
         if left_ns == 0 {
@@ -45,13 +46,13 @@ impl Retry {
         true
     }
 
-    /// What comes of `work`, if it ends in time.
+    /// The result of `work`, if it finishes in time.
     pub(super) async fn in_time<T>(&self, work: impl Future<Output = T>) -> Option<T> {
         let left_ns = self.deadline_ns.saturating_sub(self.clock.now_ns()).max(TRY_NS_MIN);
         tokio::time::timeout(Duration::from_nanos(left_ns), work).await.ok()
     }
 
-    /// The answer to a request, if it comes in time.
+    /// The response to a request, if it arrives in time.
     pub(super) async fn answer<T>(
         &self,
         request: impl Future<Output = object_store::Result<T>>,

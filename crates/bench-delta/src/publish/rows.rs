@@ -1,4 +1,4 @@
-//! Messages on their way into a data file, column by column.
+//! Messages on their way into a data file, by column.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -7,12 +7,12 @@ use deltalake::arrow::array::{BinaryArray, NullBufferBuilder};
 use deltalake::arrow::buffer::{Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
 use deltalake::arrow::error::ArrowError;
 
-/// The keys and values of a batch. Cleared rows keep their memory.
+/// The keys and values of a batch. Clearing keeps the memory.
 #[derive(Default)]
 pub(super) struct Rows {
     keys: Strings,
     values: Strings,
-    /// Places of the rows with a key; mostly all of them or none.
+    /// Whether each row has a key; mostly all of them or none.
     keyed: Vec<bool>,
 }
 
@@ -26,13 +26,13 @@ impl Rows {
         self.keys.bytes.len() + self.values.bytes.len()
     }
 
-    /// Copies a message. There must be room, or no row yet.
+    /// Copies a message. It must fit, or be the first row.
     pub(super) fn push(&mut self, message: &Outgoing<'_>) -> Result<(), TransportError> {
         let size_bytes = message.value.len() + message.key.map_or(0, <[u8]>::len);
         if i32::try_from(self.size_bytes() + size_bytes).is_err() {
             return Err(TransportError::new(format!(
                 "a message of {size_bytes} bytes does not fit into a data file, whose columns hold \
-                 2 GiB; ask for smaller ones with --record-size"
+                 at most 2 GiB; lower --record-size"
             )));
         }
         self.keys.push(message.key.unwrap_or_default());
@@ -41,7 +41,7 @@ impl Rows {
         Ok(())
     }
 
-    /// Gives `write` the columns, of keys and of values, and takes their memory back.
+    /// Passes the columns of keys and of values to `write`, and takes their memory back.
     pub(super) fn lend<T, E: From<ArrowError>>(
         &mut self,
         write: impl FnOnce(BinaryArray, BinaryArray) -> Result<T, E>,
@@ -57,10 +57,10 @@ impl Rows {
     }
 }
 
-/// Byte strings next to each other, and where each one ends.
+/// Byte strings one after another, with the end of each.
 struct Strings {
     bytes: Vec<u8>,
-    /// With the start of the first.
+    /// Including the start of the first.
     ends: Vec<i32>,
 }
 
@@ -77,12 +77,12 @@ impl Strings {
         #[expect(
             clippy::cast_possible_truncation,
             clippy::cast_possible_wrap,
-            reason = "the size of all has been seen to fit"
+            reason = "the total size was checked"
         )]
         self.ends.push(self.bytes.len() as i32);
     }
 
-    /// The strings as an array, and what gets their memory back when the array is gone.
+    /// The strings as an array, and a handle that recovers their memory when the array is gone.
     fn lend(&mut self, nulls: Option<NullBuffer>) -> Result<(BinaryArray, Lent), ArrowError> {
         let bytes = Buffer::from_vec(std::mem::take(&mut self.bytes));
         let ends = ScalarBuffer::<i32>::from(std::mem::take(&mut self.ends));
@@ -92,14 +92,14 @@ impl Strings {
     }
 }
 
-/// Memory that an array uses for a while.
+/// Memory lent to an array.
 struct Lent {
     bytes: Buffer,
     ends: Buffer,
 }
 
 impl Lent {
-    /// The memory, without what was in it: new memory if someone still uses it.
+    /// Recovers the memory, cleared; allocates new memory if the array is still in use.
     fn into_strings(self) -> Strings {
         let mut bytes = self.bytes.into_vec().unwrap_or_default();
         let mut ends = self.ends.into_vec().unwrap_or_default();
@@ -110,8 +110,8 @@ impl Lent {
     }
 }
 
-/// Memory of what has been written, to be used again: from the system it would come page by page,
-/// which takes longer than to fill it.
+/// Memory of written batches, for reuse: new memory would come from the system page by page, which
+/// takes longer than filling it.
 pub(super) struct Pool<T>(Arc<Mutex<Vec<T>>>);
 
 impl<T: Default> Pool<T> {
@@ -141,11 +141,11 @@ mod tests {
     use super::*;
 
     fn push(rows: &mut Rows, key: Option<&[u8]>, value: &[u8]) {
-        rows.push(&Outgoing { token: 0, key, value }).expect("it is small");
+        rows.push(&Outgoing { token: 0, key, value }).expect("it fits");
     }
 
     #[test]
-    fn memory_comes_back_when_columns_have_been_used() {
+    fn lent_memory_is_recovered() {
         let mut rows = Rows::default();
         for _ in 0..3 {
             push(&mut rows, None, b"one");

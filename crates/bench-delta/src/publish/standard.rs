@@ -1,5 +1,4 @@
-//! The commit of delta-rs, with a snapshot that it keeps from version to version, as the writers
-//! that it offers do.
+//! delta-rs' own commit, with a snapshot that is kept from version to version, as its writers do.
 
 use std::sync::Arc;
 
@@ -16,10 +15,10 @@ use uuid::Uuid;
 
 use super::counts::PublishCounts;
 use super::data_file::DataFile;
-use super::entry::{Found, TOKEN, damaged_entry};
-use super::failure::{Failure, FailureKind, Trouble, what_to_do};
+use super::entry::{LoggedEntry, TOKEN, damaged_entry};
+use super::failure::{AttemptError, Failure, FailureKind, remedy};
 use super::retry::Retry;
-use crate::error::no_answer;
+use crate::reason::no_answer;
 use crate::table::Table;
 use crate::{DeltaError, Lake};
 
@@ -27,7 +26,7 @@ use crate::{DeltaError, Lake};
 pub(super) struct StandardLog {
     lake: Lake,
     log_store: LogStoreRef,
-    /// As it was when it was opened; a writer stops when it changes.
+    /// The table as it was when opened; a writer stops when it changes.
     table: Table,
     state: DeltaTableState,
     counts: PublishCounts,
@@ -54,39 +53,40 @@ impl StandardLog {
     ) -> Result<(), Failure> {
         let token = Uuid::new_v4().to_string();
         let seen = self.state.version();
-        // Whether there may be an entry that no answer has told of.
+        // Whether an entry may exist although no response confirmed it.
         let mut is_in_doubt = false;
         let mut before = None;
         loop {
-            let trouble = match self.try_commit(files, &token, retry, &mut is_in_doubt).await {
+            let error = match self.try_commit(files, &token, retry, &mut is_in_doubt).await {
                 Ok(finalized) => {
                     self.committed(finalized);
                     return Ok(());
                 }
-                Err(trouble) => trouble.after(before),
+                Err(error) => error.after(before),
             };
-            // delta-rs fails also when it has committed, but could not do what follows a commit.
+            // delta-rs also fails if it has committed but could not finish the steps after the
+            // commit.
             match self.is_in_log(&token, seen, retry).await {
                 Ok(true) => {
                     self.counts.recovered.add(1);
                     return Ok(());
                 }
                 Ok(false) => {}
-                Err(trouble) => {
+                Err(error) => {
                     is_in_doubt = true;
                     tracing::debug!(
-                        "the log of {} was not read: {}",
+                        "failed to read the log of {}: {}",
                         self.lake.uri(),
-                        trouble.text
+                        error.text
                     );
                 }
             }
-            if trouble.is_final || !retry.again().await {
-                return Err(self.failure(trouble, is_in_doubt));
+            if error.is_final || !retry.again().await {
+                return Err(self.failure(error, is_in_doubt));
             }
-            tracing::debug!("a commit to {} is tried again: {}", self.lake.uri(), trouble.text);
-            before = Some(trouble);
-            self.catch_up().await.map_err(|trouble| self.failure(trouble, is_in_doubt))?;
+            tracing::debug!("retrying a commit to {}: {}", self.lake.uri(), error.text);
+            before = Some(error);
+            self.catch_up().await.map_err(|error| self.failure(error, is_in_doubt))?;
         }
     }
 
@@ -96,11 +96,11 @@ impl StandardLog {
         token: &str,
         retry: &Retry,
         is_in_doubt: &mut bool,
-    ) -> Result<FinalizedCommit, Trouble> {
+    ) -> Result<FinalizedCommit, AttemptError> {
         let mark = (TOKEN.to_owned(), token.into());
         let mut properties = CommitProperties::default().with_metadata([mark]);
         if *is_in_doubt {
-            // By itself it would take an entry of its own for another writer's, and put a second.
+            // delta-rs would take its own entry for another writer's and put a second one.
             properties = properties.with_max_retries(0);
         }
         let partition_by = self.table.partition_columns().to_vec();
@@ -115,18 +115,18 @@ impl StandardLog {
         match retry.in_time(commit.into_future()).await {
             Some(Ok(finalized)) => Ok(finalized),
             Some(Err(error)) => {
-                let is_refused = is_refusal(&error);
+                let is_refused = is_rejection(&error);
                 *is_in_doubt |= !is_refused;
-                let mut trouble = trouble(error);
-                if is_refused && trouble.is_final {
+                let mut error = attempt_error(error);
+                if is_refused && error.is_final {
                     let table = Table::open(&self.lake).await.ok().flatten();
-                    trouble.text = format!("{}; {}", trouble.text, what_to_do(table.as_ref()));
+                    error.text = format!("{}; {}", error.text, remedy(table.as_ref()));
                 }
-                Err(trouble)
+                Err(error)
             }
             None => {
                 *is_in_doubt = true;
-                Err(Trouble::unanswered())
+                Err(AttemptError::unanswered())
             }
         }
     }
@@ -138,7 +138,7 @@ impl StandardLog {
     }
 
     /// Whether an entry with this token is in the log, after version `seen`.
-    async fn is_in_log(&self, token: &str, seen: u64, retry: &Retry) -> Result<bool, Trouble> {
+    async fn is_in_log(&self, token: &str, seen: u64, retry: &Retry) -> Result<bool, AttemptError> {
         for version in seen + 1.. {
             let path = commit_uri_from_version(Some(version));
             let get = async { self.lake.store().get(&path).await?.bytes().await };
@@ -147,8 +147,8 @@ impl StandardLog {
                 Err(object_store::Error::NotFound { .. }) => return Ok(false),
                 Err(error) => return Err(error.into()),
             };
-            let found = Found::read(&text)
-                .map_err(|error| Trouble::lasting(damaged_entry(&self.lake, version, error)))?;
+            let found = LoggedEntry::read(&text)
+                .map_err(|error| AttemptError::fatal(damaged_entry(&self.lake, version, error)))?;
             if found.token.as_deref() == Some(token) {
                 return Ok(true);
             }
@@ -156,34 +156,34 @@ impl StandardLog {
         Ok(false)
     }
 
-    /// Reads what others have committed, which delta-rs does by itself only while it may try again.
-    async fn catch_up(&mut self) -> Result<(), Trouble> {
+    /// Reads other writers' commits, which delta-rs does by itself only while it may retry.
+    async fn catch_up(&mut self) -> Result<(), AttemptError> {
         if let Err(error) = self.state.update(self.log_store.as_ref(), None).await {
-            // The next try begins where this one did.
-            tracing::debug!("{} was not read: {error}", self.lake.uri());
+            // The next attempt starts from the same version.
+            tracing::debug!("failed to read {}: {error}", self.lake.uri());
         }
         if self.table.is(self.state.metadata(), self.state.protocol()) {
             return Ok(());
         }
         let table = Table::open(&self.lake).await.ok().flatten();
-        Err(Trouble::lasting(format!(
+        Err(AttemptError::fatal(format!(
             "another writer has changed the table's metadata or protocol; {}",
-            what_to_do(table.as_ref())
+            remedy(table.as_ref())
         )))
     }
 
-    fn failure(&self, trouble: Trouble, is_in_doubt: bool) -> Failure {
-        let Trouble { text, is_unanswered, is_final } = trouble;
+    fn failure(&self, error: AttemptError, is_in_doubt: bool) -> Failure {
+        let AttemptError { text, is_unanswered, is_final } = error;
         let uri = self.lake.uri();
         if is_in_doubt {
             let text = format!(
-                "failed to find out whether a version of {uri} was committed, so that its messages \
-                 may be in the table: {text}"
+                "cannot tell whether a version of {uri} was committed, so its messages may be in \
+                 the table: {text}"
             );
             return Failure { kind: FailureKind::InDoubt, text, is_unanswered, is_final };
         }
         let text = format!(
-            "failed to commit a version of {uri}, so that its messages are not in the table: {text}"
+            "failed to commit a version of {uri}, so its messages are not in the table: {text}"
         );
         Failure { kind: FailureKind::NotCommitted, text, is_unanswered, is_final }
     }
@@ -204,25 +204,25 @@ fn add(file: &DataFile) -> Add {
     }
 }
 
-/// Whether delta-rs has refused to commit, so that nothing can come of it any more.
-fn is_refusal(error: &DeltaTableError) -> bool {
+/// Whether delta-rs rejected the commit, so that its entry can no longer appear.
+fn is_rejection(error: &DeltaTableError) -> bool {
     let DeltaTableError::Transaction { source } = error else { return false };
     !matches!(source, TransactionError::ObjectStore { .. } | TransactionError::LogStoreError { .. })
 }
 
-fn trouble(error: DeltaTableError) -> Trouble {
+fn attempt_error(error: DeltaTableError) -> AttemptError {
     match error {
         DeltaTableError::ObjectStore { source }
         | DeltaTableError::Transaction { source: TransactionError::ObjectStore { source } } => {
             source.into()
         }
         DeltaTableError::Transaction { source: TransactionError::MaxCommitAttempts(_) } => {
-            Trouble::passing("other writers were faster each time")
+            AttemptError::transient("other writers were faster each time")
         }
         error @ DeltaTableError::Transaction { .. } => {
-            Trouble::lasting(DeltaError::table("commit", &error).to_string())
+            AttemptError::fatal(DeltaError::table("commit", &error).to_string())
         }
-        error => Trouble {
+        error => AttemptError {
             text: DeltaError::table("commit", &error).to_string(),
             is_unanswered: no_answer(&error).is_some(),
             is_final: false,

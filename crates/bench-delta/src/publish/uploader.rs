@@ -1,4 +1,4 @@
-//! From a batch to a data file in the table's storage.
+//! Writing a batch as a data file to the table's storage.
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -7,15 +7,15 @@ use bench_core::clock::{Clock as _, InstantNs, SystemClock};
 use bytes::Bytes;
 use deltalake::logstore::object_store::{ObjectStoreExt as _, PutPayload};
 
-use super::PublishConfig;
+use super::config::PublishConfig;
 use super::counts::PublishCounts;
 use super::data_file::{DataFile, Layout};
-use super::failure::{Failure, FailureKind, Trouble};
+use super::failure::{AttemptError, Failure, FailureKind};
 use super::retry::Retry;
 use super::rows::{Pool, Rows};
 use crate::Lake;
 
-/// What uploads share.
+/// State shared by all uploads.
 #[derive(Clone)]
 pub(super) struct Uploader {
     lake: Lake,
@@ -38,7 +38,7 @@ impl Uploader {
         Self { lake: lake.clone(), layout, rows, files: Pool::default(), clock, counts }
     }
 
-    /// Writes a data file that no entry of the log names yet; `closed_at` is its time in the table.
+    /// Writes a data file, which no log entry names yet; `closed_at` is its time in the table.
     pub(super) async fn upload(
         self,
         mut rows: Rows,
@@ -49,7 +49,7 @@ impl Uploader {
         let count = rows.len() as u64;
         let (layout, pool) = (Arc::clone(&self.layout), self.rows.clone());
         let memory = self.files.take();
-        // Encoding would hold up the answers that the runtime waits for.
+        // Encoding on the runtime's own thread would delay the responses that it waits for.
         let encoded = tokio::task::spawn_blocking(move || {
             let encoded = layout.encode(&mut rows, first_sequence, memory)?;
             pool.give_back(rows);
@@ -57,8 +57,8 @@ impl Uploader {
         });
         let encoded = match encoded.await {
             Ok(Ok(encoded)) => encoded,
-            Ok(Err(error)) => return Err(self.failure(Trouble::lasting(error.to_string()))),
-            Err(error) => return Err(self.failure(Trouble::lasting(error.to_string()))),
+            Ok(Err(error)) => return Err(self.failure(AttemptError::fatal(error.to_string()))),
+            Err(error) => return Err(self.failure(AttemptError::fatal(error.to_string()))),
         };
         let file = self.layout.name(encoded.len() as u64, count, closed_at);
         let put = self.put(&file, &encoded, deadline_ns).await;
@@ -66,7 +66,7 @@ impl Uploader {
             memory.clear();
             self.files.give_back(memory.into());
         }
-        put.map_err(|trouble| self.failure(trouble))?;
+        put.map_err(|error| self.failure(error))?;
         self.counts.data_files.add(1);
         self.counts.data_bytes.add(file.size_bytes);
         Ok(file)
@@ -77,7 +77,7 @@ impl Uploader {
         file: &DataFile,
         encoded: &Bytes,
         deadline_ns: InstantNs,
-    ) -> Result<(), Trouble> {
+    ) -> Result<(), AttemptError> {
         let begun_ns = self.clock.now_ns();
         let mut retry = Retry::until(self.clock, deadline_ns);
         let mut before = None;
@@ -87,12 +87,12 @@ impl Uploader {
             match retry.answer(put).await {
                 Ok(_) => break,
                 Err(error) => {
-                    let trouble = Trouble::from(error).after(before);
-                    if trouble.is_final || !retry.again().await {
-                        return Err(trouble);
+                    let error = AttemptError::from(error).after(before);
+                    if error.is_final || !retry.again().await {
+                        return Err(error);
                     }
-                    tracing::debug!("data file {} is put again: {}", file.path, trouble.text);
-                    before = Some(trouble);
+                    tracing::debug!("retrying data file {}: {}", file.path, error.text);
+                    before = Some(error);
                 }
             }
         }
@@ -100,13 +100,13 @@ impl Uploader {
         Ok(())
     }
 
-    fn failure(&self, trouble: Trouble) -> Failure {
-        let Trouble { text, is_unanswered, is_final } = trouble;
+    fn failure(&self, error: AttemptError) -> Failure {
+        let AttemptError { text, is_unanswered, is_final } = error;
         let uri = self.lake.uri();
         Failure {
             kind: FailureKind::NotWritten,
             text: format!(
-                "failed to write a data file of {uri}, so that its messages are not in the table: {text}"
+                "failed to write a data file of {uri}, so its messages are not in the table: {text}"
             ),
             is_unanswered,
             is_final,

@@ -1,4 +1,4 @@
-//! What an entry of the log says that matters to a follower.
+//! The parts of a log entry that matter to a follower.
 
 use std::fmt;
 
@@ -10,42 +10,42 @@ use serde_json::Value;
 use super::requirements::{Metadata, Protocol};
 use crate::log::actions;
 
-/// What one version changed.
+/// The changes of one version.
 #[derive(Debug, Default)]
-pub(crate) struct Entry {
-    /// The files whose rows are new, in the order in which they are named.
-    pub(crate) added: Vec<Added>,
-    /// The files that left the table, for whatever reason.
+pub(crate) struct VersionChanges {
+    /// The files with new rows, in the order of the entry.
+    pub(crate) added: Vec<AddedFile>,
+    /// The files that left the table, for any reason.
     pub(crate) removed: Vec<Path>,
-    /// Whether rows left the table, as they do when rows are deleted, updated or overwritten.
+    /// Whether rows left the table: deleted, updated or overwritten.
     pub(crate) removes_rows: bool,
-    /// What readers and writers must know from here on.
+    /// The protocol from this version on.
     pub(crate) protocol: Option<Protocol>,
-    /// The columns and settings from here on.
+    /// The columns and settings from this version on.
     pub(crate) metadata: Option<Metadata>,
-    /// When it was committed by the clock of its writer, ms since 1970.
+    /// Commit time by the writer's clock, milliseconds since 1970.
     pub(crate) committed_ms: Option<i64>,
 }
 
 /// A file with new rows.
 #[derive(Debug)]
-pub(crate) struct Added {
-    /// From the table on.
+pub(crate) struct AddedFile {
+    /// Relative to the table.
     pub(crate) path: Path,
-    /// Its size.
+    /// Size of the file.
     pub(crate) size_bytes: u64,
-    /// Its rows, if its writer has counted them.
+    /// Row count, if the writer recorded it.
     pub(crate) rows: Option<u64>,
-    /// Whether some of its rows are not there, because they were deleted.
+    /// Whether some of its rows were deleted.
     pub(crate) has_deletions: bool,
 }
 
 /// Why an entry cannot be followed.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Problem {
-    /// It is not what the protocol says.
+    /// It violates the protocol.
     Damaged(String),
-    /// It has something that a follower cannot do.
+    /// It uses something that followers do not support.
     Unsupported(String),
 }
 
@@ -56,7 +56,7 @@ impl fmt::Display for Problem {
     }
 }
 
-/// One line: one of these, or something that does not matter here.
+/// A line with one of these actions, or with one that does not matter here.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Line {
@@ -77,7 +77,7 @@ struct AddLine {
     deletion_vector: Option<IgnoredAny>,
 }
 
-/// What of a file's statistics is of interest here; they are JSON within the JSON.
+/// The part of a file's statistics that is used; statistics are JSON within the JSON.
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct Stats {
@@ -91,7 +91,7 @@ struct RemoveLine {
     data_change: bool,
 }
 
-/// Provenance, which each writer fills in as it likes.
+/// Provenance, which every writer fills in differently.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct CommitLine {
@@ -99,22 +99,22 @@ struct CommitLine {
     in_commit_timestamp: Option<Value>,
 }
 
-impl Entry {
-    /// Reads the entry; what is wrong with it otherwise.
+impl VersionChanges {
+    /// Parses an entry, or returns what is wrong with it.
     pub(crate) fn parse(json: &[u8]) -> Result<Self, Problem> {
         let mut entry = Self::default();
         for line in actions(json).map_err(Problem::Damaged)? {
-            entry.take_in(line)?;
+            entry.apply(line)?;
         }
         Ok(entry)
     }
 
-    fn take_in(&mut self, line: Line) -> Result<(), Problem> {
+    fn apply(&mut self, line: Line) -> Result<(), Problem> {
         if let Some(AddLine { path, size, data_change: true, stats, deletion_vector }) = line.add {
             let path = data_path(&path)?;
             let has_deletions = deletion_vector.is_some();
             let rows = stats.as_ref().and_then(Value::as_str).and_then(rows_of);
-            self.added.push(Added { path, size_bytes: size, rows, has_deletions });
+            self.added.push(AddedFile { path, size_bytes: size, rows, has_deletions });
         }
         if let Some(RemoveLine { path, data_change }) = line.remove {
             self.removed.push(data_path(&path)?);
@@ -130,23 +130,23 @@ impl Entry {
     }
 }
 
-/// The rows of a file by its statistics.
+/// A file's row count from its statistics.
 fn rows_of(stats: &str) -> Option<u64> {
     serde_json::from_str(stats).ok().and_then(|Stats { num_records }| num_records)
 }
 
-/// A data file's path, which the log has as a URI that is relative to the table.
+/// A data file's path, from the URI relative to the table that the log holds.
 fn data_path(uri: &str) -> Result<Path, Problem> {
     if uri.starts_with('/') || has_scheme(uri) {
         return Err(Problem::Unsupported(format!(
-            "data file {uri} lies outside of the table, as those of a shallow clone do; follow the \
-             table that it was cloned from"
+            "data file {uri} is outside the table, as in a shallow clone; follow the table that it \
+             was cloned from"
         )));
     }
     Path::from_url_path(uri).map_err(|error| Problem::Damaged(error.to_string()))
 }
 
-/// Whether a URI is an absolute one, as in `s3://bucket/x` and `file:/x`.
+/// Whether a URI is absolute, as `s3://bucket/x` and `file:/x` are.
 fn has_scheme(uri: &str) -> bool {
     let is_of_scheme = |c: char| c.is_ascii_alphanumeric() || "+-.".contains(c);
     uri.split_once(":/").is_some_and(|(scheme, _)| scheme.chars().all(is_of_scheme))
@@ -168,8 +168,8 @@ mod tests {
 "#;
 
     #[test]
-    fn new_rows_are_told_from_moved_ones() {
-        let entry = Entry::parse(ENTRY.as_bytes()).expect("an entry");
+    fn only_files_with_data_changes_are_new() {
+        let entry = VersionChanges::parse(ENTRY.as_bytes()).expect("an entry");
         let added: Vec<_> =
             entry.added.iter().map(|a| (a.path.as_ref(), a.size_bytes, a.has_deletions)).collect();
         assert_eq!(added, [("p=a%20b/1 .parquet", 7, false), ("4.parquet", 9, true)]);
@@ -177,15 +177,16 @@ mod tests {
         assert!(!entry.removes_rows);
         assert_eq!(entry.committed_ms, Some(1_700_000_000_123));
         assert!(entry.protocol.is_some() && entry.metadata.is_some());
-        let deletes = Entry::parse(br#"{"remove":{"path":"3.parquet","dataChange":true}}"#);
+        let deletes =
+            VersionChanges::parse(br#"{"remove":{"path":"3.parquet","dataChange":true}}"#);
         assert!(deletes.expect("an entry").removes_rows);
     }
 
     #[test]
-    fn the_time_within_the_commit_comes_first_and_other_provenance_does_not_matter() {
+    fn in_commit_timestamp_takes_precedence() {
         let time = |info: &str| {
             let line = format!("{{\"commitInfo\":{info}}}");
-            Entry::parse(line.as_bytes()).expect("an entry").committed_ms
+            VersionChanges::parse(line.as_bytes()).expect("an entry").committed_ms
         };
         assert_eq!(time(r#"{"timestamp":1,"inCommitTimestamp":2}"#), Some(2));
         assert_eq!(time(r#"{"timestamp":"yesterday"}"#), None);
@@ -193,28 +194,29 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_said_with_its_line() {
-        let problem = |json: &str| Entry::parse(json.as_bytes()).expect_err("wrong").to_string();
+    fn damage_is_reported_with_its_line() {
+        let problem =
+            |json: &str| VersionChanges::parse(json.as_bytes()).expect_err("wrong").to_string();
         assert!(problem("{}\n{\"add\":{\"path\":\"x\"").starts_with("line 2: EOF"));
         let outside = problem(r#"{"add":{"path":"s3://b/x.parquet","size":1,"dataChange":true}}"#);
-        assert!(outside.contains("lies outside of the table"), "{outside}");
+        assert!(outside.contains("is outside the table"), "{outside}");
         let clone = problem(r#"{"add":{"path":"file:/b/x.parquet","size":1,"dataChange":true}}"#);
-        assert!(clone.contains("lies outside of the table"), "{clone}");
+        assert!(clone.contains("is outside the table"), "{clone}");
         let up = problem(r#"{"add":{"path":"../x.parquet","size":1,"dataChange":true}}"#);
         assert!(up.contains(".."), "{up}");
         assert_eq!(problem(""), "it is empty");
-        assert_eq!(problem("{}\n"), "it has no action");
+        assert_eq!(problem("{}\n"), "it contains no action");
     }
 
     #[test]
-    fn paths_are_decoded_once_and_rows_counted_by_their_writer() {
+    fn paths_are_decoded_once_and_rows_read() {
         let added = |path: &str, stats: &str| {
             let line = serde_json::json!({"add": {
                 "path": path, "size": 1, "dataChange": true,
                 "stats": serde_json::from_str::<Value>(stats).expect("JSON"),
             }});
-            let entry = Entry::parse(line.to_string().as_bytes()).expect("an entry");
-            let Added { path, rows, .. } = entry.added.into_iter().next().expect("a file");
+            let entry = VersionChanges::parse(line.to_string().as_bytes()).expect("an entry");
+            let AddedFile { path, rows, .. } = entry.added.into_iter().next().expect("a file");
             (path.to_string(), rows)
         };
         for (uri, path) in [

@@ -1,81 +1,80 @@
-//! What can go wrong with following a table: what was attempted, on what, and what helps.
+//! Errors of following a table, each with a remedy.
 
 use std::time::Duration;
 
 use super::entry::Problem;
 use crate::log::LogError;
 
-/// Why a table cannot be followed, or not any further.
+/// Why a table cannot be followed, or no further.
 #[derive(Debug, thiserror::Error)]
 pub enum FollowError {
-    /// The table is not there.
+    /// The table does not exist.
     #[error(
-        "there is no Delta table at {uri}{}; name another place with --lake-path, or wait {} with \
-         --wait-for-table",
+        "there is no Delta table at {uri}{}; check --lake-path, or wait {} with --wait-for-table",
         after(*waited),
         if waited.is_zero() { "for it" } else { "longer" }
     )]
     NoTable {
-        /// Where it was looked for.
+        /// Its expected location.
         uri: String,
-        /// How long it was waited for.
+        /// How long the follower waited.
         waited: Duration,
     },
-    /// An object could not be read, however often it was tried.
-    #[error("failed to {attempted} of {uri}: {problem}; see that the storage can be reached")]
+    /// An object could not be read, even after retries.
+    #[error("failed to {attempted} of {uri}: {problem}; check that the storage is reachable")]
     Read {
-        /// To read what.
+        /// The read.
         attempted: String,
         /// The table.
         uri: String,
-        /// What the storage said last.
+        /// The storage's last answer.
         problem: String,
     },
-    /// The storage does not let us read.
+    /// The storage denies access.
     #[error(
-        "not allowed to {attempted} of {uri}: {problem}; the credentials need to read and to list \
-         (on S3 s3:GetObject, and s3:ListBucket, without which what is not there is refused too)"
+        "not allowed to {attempted} of {uri}: {problem}; grant these credentials permission to \
+         read and to list (on S3 s3:GetObject and s3:ListBucket; without the latter, missing \
+         objects are denied too)"
     )]
     Denied {
-        /// To read what.
+        /// The read.
         attempted: String,
         /// The table.
         uri: String,
-        /// What the storage said last.
+        /// The storage's last answer.
         problem: String,
     },
-    /// Versions that are to be read were removed from the log.
+    /// Versions were removed from the log before they were read.
     #[error(
-        "versions {first} to {last} of {uri} were cleaned up before they were read; start at what \
-         is left with --from version:{oldest}, or with --from beginning for all rows that the table \
-         has now, and keep the log for longer (--log-retention of delta-producer, \
+        "versions {first} to {last} of {uri} were cleaned up before they were read; start from \
+         what is left with --from version:{oldest}, or read all current rows with --from \
+         beginning, and keep the log longer (--log-retention of delta-producer, \
          delta.logRetentionDuration of other writers)"
     )]
     VersionsGone {
         /// The table.
         uri: String,
-        /// The first version that is gone.
+        /// The first missing version.
         first: u64,
         /// The last one.
         last: u64,
-        /// The oldest version that is left.
+        /// The oldest version left.
         oldest: u64,
     },
-    /// The log does not go back to the time that following is to begin at.
+    /// The log does not reach back to the requested time.
     #[error(
-        "the log of {uri} begins with version {oldest}, which was committed at {committed}: what \
-         was committed before was cleaned up; start with --from version:{oldest}, or with --from \
-         beginning"
+        "the log of {uri} begins with version {oldest}, committed at {committed}; earlier versions \
+         were cleaned up; start with --from version:{oldest}, or with --from beginning"
     )]
     TimeGone {
         /// The table.
         uri: String,
-        /// The oldest version that is left.
+        /// The oldest version left.
         oldest: u64,
-        /// When it was committed, by the clock of its writer.
+        /// Its commit time, by the writer's clock.
         committed: String,
     },
-    /// The version that following is to begin with is not there, and is not the next one to come.
+    /// The requested version does not exist and is not the next one.
     #[error(
         "there is no version {asked} of {uri}, which has versions {oldest} to {newest}; use one of \
          them with --from version:N, or wait for the next one with --from version:{} and --follow",
@@ -84,97 +83,97 @@ pub enum FollowError {
     VersionAhead {
         /// The table.
         uri: String,
-        /// The version that was asked for.
+        /// The requested version.
         asked: u64,
-        /// The oldest version that is there.
+        /// The oldest existing version.
         oldest: u64,
-        /// The newest version that is there.
+        /// The newest existing version.
         newest: u64,
     },
-    /// Nothing was committed at the time that following is to begin at or later.
+    /// Nothing was committed at or after the requested time.
     #[error(
         "no version of {uri} was committed at {asked} or later: {newest}; use an earlier time \
-         (seconds since 1970, or as in 2026-11-21T14:00:00Z), or wait for what is to come with \
-         --from end and --follow"
+         (seconds since 1970, or 2026-11-21T14:00:00Z), or wait for new versions with --from end \
+         and --follow"
     )]
     TimeAhead {
         /// The table.
         uri: String,
-        /// The time that was asked for.
+        /// The requested time.
         asked: String,
-        /// What the newest version is, and when it was committed.
+        /// The newest version and its commit time.
         newest: String,
     },
-    /// What was read to its end has nothing to be read.
+    /// Reading ends where it starts.
     #[error(
-        "nothing can be read from the end of {uri} without waiting for it; add --follow or \
+        "there is nothing to read from the end of {uri} without waiting; add --follow or \
          --expected, or start earlier with --from"
     )]
     NothingAhead {
         /// The table.
         uri: String,
     },
-    /// The table is another one by now.
+    /// The table was replaced.
     #[error(
-        "version {version} of {uri} is not what it was when it was read: the table was deleted or \
-         made anew; follow the new one from its beginning"
+        "version {version} of {uri} is not the one that was read: the table was deleted or \
+         recreated; follow the new table from its beginning"
     )]
     Replaced {
         /// The table.
         uri: String,
-        /// The last version that was read.
+        /// The last version read.
         version: u64,
     },
     /// A data file was removed before it was read.
     #[error(
         "data file {path} of {uri}, in version {version}, was removed before it was read; start \
-         after it with --from version:{}, and keep removed files for longer (--retention of \
+         after it with --from version:{}, and keep removed files longer (--retention of \
          delta-producer maintain, delta.deletedFileRetentionDuration of other writers)",
         version + 1
     )]
     DataFileGone {
         /// The table.
         uri: String,
-        /// The file, from the table on.
+        /// The file, relative to the table.
         path: String,
-        /// The version that named it.
+        /// The version that added it.
         version: u64,
     },
-    /// The table uses something of the Delta protocol that following does not know.
+    /// The table uses a part of the Delta protocol that followers do not support.
     #[error("version {version} of {uri} cannot be followed: {problem}")]
     Unsupported {
         /// The table.
         uri: String,
-        /// The version that brought it.
+        /// The version that introduced it.
         version: u64,
-        /// What it is, and what to do.
+        /// The unsupported part, and the remedy.
         problem: String,
     },
     /// The table's log is damaged.
     #[error(transparent)]
     Log(#[from] LogError),
-    /// A data file is not what it is to be.
-    #[error("data file {path} of {uri}, in version {version}, cannot be read: {problem}")]
+    /// A data file is damaged.
+    #[error("data file {path} of {uri}, in version {version}, is unreadable: {problem}")]
     DataFile {
         /// The table.
         uri: String,
-        /// The file, from the table on.
+        /// The file, relative to the table.
         path: String,
-        /// The version that named it.
+        /// The version that added it.
         version: u64,
         /// What is wrong.
         problem: String,
     },
-    /// A part of the follower has ended.
-    #[error("the follower of {uri} has ended: {problem}")]
+    /// A task of the follower ended.
+    #[error("the follower of {uri} ended: {problem}")]
     Ended {
         /// The table.
         uri: String,
         /// Why.
         problem: String,
     },
-    /// The runtime of a connection did not start.
-    #[error("failed to start a follower's runtime; ask for fewer consumers")]
+    /// The runtime did not start.
+    #[error("failed to start a follower's runtime; lower --consumers")]
     Runtime(#[source] std::io::Error),
 }
 
@@ -188,7 +187,7 @@ impl FollowError {
         }
     }
 
-    /// Whether other options help, if it says so before anything was received.
+    /// Whether different options would help, if the error comes before anything was received.
     #[must_use]
     pub fn is_usage(&self) -> bool {
         matches!(
@@ -204,7 +203,7 @@ impl FollowError {
     }
 }
 
-/// How long was waited in vain, if at all.
+/// How long the follower waited, if it did.
 fn after(waited: Duration) -> String {
     if waited.is_zero() { String::new() } else { format!(" after {waited:?}") }
 }
@@ -214,10 +213,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_missing_table_names_the_wait_only_where_there_was_one() {
+    fn missing_tables_mention_only_actual_waits() {
         let told = |waited| FollowError::NoTable { uri: "s3://b/t".to_owned(), waited }.to_string();
         let text = told(Duration::ZERO);
-        assert!(text.starts_with("there is no Delta table at s3://b/t; name another"), "{text}");
+        assert!(
+            text.starts_with("there is no Delta table at s3://b/t; check --lake-path"),
+            "{text}"
+        );
         assert!(text.ends_with("wait for it with --wait-for-table"), "{text}");
         let text = told(Duration::from_secs(3));
         assert!(text.starts_with("there is no Delta table at s3://b/t after 3s; "), "{text}");

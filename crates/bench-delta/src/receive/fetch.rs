@@ -1,4 +1,4 @@
-//! Fetching data files ahead of whoever receives, within a bound on memory.
+//! Fetching data files ahead of the receiver, with bounded memory.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -13,43 +13,43 @@ use super::FollowError;
 use super::layout::Layout;
 use super::objects::Objects;
 use super::rows::{Fetched, Rows};
-use crate::error::sentence;
 use crate::log::Source as _;
+use crate::reason::sentence;
 
-/// What is read of the end of a large file at first: enough for most footers.
+/// First read from the end of a large file: enough for most footers.
 const FOOTER_BYTES: u64 = 64 << 10;
 
-/// What a piece counts at least, for what is kept beside its bytes.
+/// Minimum weight of a piece, for the memory besides its bytes.
 const PIECE_BYTES_MIN: u64 = 16 << 10;
 
-/// The unit in which room is counted, bytes.
+/// Unit of the memory bound, bytes.
 const ROOM_UNIT: u64 = 1 << 10;
 
 /// A data file with new rows.
 #[derive(Debug, Clone)]
 pub(super) struct DataFile {
-    /// From the table on.
+    /// Relative to the table.
     pub(super) path: Path,
-    /// As the log has it.
+    /// Size according to the log.
     pub(super) size_bytes: u64,
-    /// Its rows, if the log has them.
+    /// Row count, if the log has it.
     pub(super) rows: Option<u64>,
-    /// The version that named it.
+    /// The version that added it.
     pub(super) version: u64,
 }
 
-/// A part of a file that has been fetched.
+/// A fetched part of a file.
 pub(super) struct Piece {
     file: Arc<DataFile>,
     uri: Arc<str>,
     layout: Layout,
     row_groups: Vec<usize>,
     fetched: Fetched,
-    /// Given back when the rows have been read.
+    /// Released when the rows have been read.
     room: OwnedSemaphorePermit,
 }
 
-/// A part of a file that is to be fetched.
+/// A part of a file to fetch.
 #[derive(Debug)]
 pub(super) enum Part {
     /// All of a small file.
@@ -67,7 +67,7 @@ pub(super) struct Fetcher {
 }
 
 impl Fetcher {
-    /// So many bytes are held at once, unless a single piece is larger.
+    /// Holds at most this many bytes at once, unless a single piece is larger.
     pub(super) fn new(objects: Objects, read_ahead_bytes: usize) -> Self {
         let units = (read_ahead_bytes as u64 / ROOM_UNIT).clamp(1, u64::from(u32::MAX));
         let room = usize::try_from(units).unwrap_or(1).min(Semaphore::MAX_PERMITS);
@@ -75,8 +75,8 @@ impl Fetcher {
         Self { objects, room: Arc::new(Semaphore::new(room)), read_ahead_bytes }
     }
 
-    /// How a file is fetched: a small one at once, a large one some row groups at a time, of which
-    /// several are under way.
+    /// Splits a file into parts: a small file is one part; a large one is split by row groups, and
+    /// several parts are fetched at once.
     pub(super) async fn plan(&self, file: DataFile) -> Result<Vec<Part>, FollowError> {
         let file = Arc::new(file);
         if file.size_bytes <= self.read_ahead_bytes / 4 {
@@ -101,7 +101,7 @@ impl Fetcher {
         Ok(parts)
     }
 
-    /// Waits until there is room for a part. Whoever asks first gets it first.
+    /// Waits until there is room for a part. Requests are served in order.
     pub(super) async fn room_for(&self, part: &Part) -> Result<OwnedSemaphorePermit, FollowError> {
         let size_bytes = match part {
             Part::Whole(file) => file.size_bytes,
@@ -191,18 +191,18 @@ impl Fetcher {
 }
 
 impl DataFile {
-    /// The layout, if it has as many rows as the log says.
+    /// Checks that the layout has as many rows as the log says.
     fn check(&self, layout: Layout) -> Result<Layout, String> {
         let found = layout.all_rows();
         match self.rows {
             Some(rows) if rows != found => {
-                Err(format!("it has {found} rows, and the log says {rows}"))
+                Err(format!("it has {found} rows, but the log says {rows}"))
             }
             _ => Ok(layout),
         }
     }
 
-    /// Why so many bytes are not the file.
+    /// Why these bytes are not a valid file.
     fn undecodable(&self, found_bytes: u64, error: &ParquetError) -> String {
         if found_bytes == self.size_bytes {
             sentence(&error.to_string())
@@ -212,27 +212,27 @@ impl DataFile {
     }
 
     fn of_other_size(&self, found_bytes: u64) -> String {
-        format!("it has {found_bytes} bytes, and the log says {}", self.size_bytes)
+        format!("it has {found_bytes} bytes, but the log says {}", self.size_bytes)
     }
 }
 
 impl Piece {
-    /// Whether it ends the file.
+    /// Whether this is the file's last piece.
     pub(super) fn is_last(&self) -> bool {
         self.row_groups.last().is_none_or(|last| last + 1 == self.layout.row_groups())
     }
 
-    /// Whether it begins the file.
+    /// Whether this is the file's first piece.
     pub(super) fn is_first(&self) -> bool {
         self.row_groups.first().is_none_or(|first| *first == 0)
     }
 
-    /// How many rows there are if none of them has a value.
+    /// The row count if no row has a value.
     pub(super) fn rows_without_value(&self) -> Option<u64> {
         (!self.layout.has_values()).then(|| self.layout.rows(&self.row_groups))
     }
 
-    /// Begins to decode it.
+    /// Starts decoding.
     pub(super) fn open(self) -> Result<OpenPiece, FollowError> {
         let is_last = self.is_last();
         let Self { file, uri, layout, row_groups, fetched, room } = self;
@@ -252,12 +252,12 @@ pub(super) struct OpenPiece {
 }
 
 impl OpenPiece {
-    /// Whether it ends the file.
+    /// Whether this is the file's last piece.
     pub(super) fn is_last(&self) -> bool {
         self.is_last
     }
 
-    /// The next rows, if there are any.
+    /// The next rows, if any.
     pub(super) fn next(&mut self) -> Result<Option<super::rows::Messages>, FollowError> {
         self.rows.next().map_err(|problem| unreadable(&self.uri, &self.file, problem))
     }

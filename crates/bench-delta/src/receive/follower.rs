@@ -1,4 +1,4 @@
-//! The background task of a receiver: reads the log and fetches what it names, in order.
+//! A receiver's background task: reads the log and fetches the files that it names, in order.
 
 use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
@@ -7,45 +7,46 @@ use bench_core::counts::{Count, Counts};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-use super::entry::Added;
+use super::config::{FollowConfig, FollowMode, TableStart};
+use super::entry::AddedFile;
 use super::fetch::{DataFile, Fetcher, Piece};
 use super::progress::Progress;
 use super::requirements::{Metadata, Protocol};
-use super::start::{Begin, Starter, has_deletions};
-use super::tail::{Next, Tail};
-use super::{Entry, FollowConfig, FollowError, TableStart, YetToCome};
+use super::start::{StartPoint, Starter, has_deletions};
+use super::tail::{Tail, TailEvent};
+use super::{FollowError, VersionChanges};
 use crate::log::Source as _;
 
-/// Most pieces that are under way at once.
+/// Limit on pieces in flight.
 const FETCHES_MAX: usize = 16;
 
-/// Time between two looks for a table that is not there yet, at most.
+/// Longest time between checks for a table that does not exist yet.
 const TABLE_WAIT_MAX: Duration = Duration::from_millis(200);
 
-/// What the receiver is told, in order.
-pub(super) enum Step {
+/// An event for the receiver; events arrive in order.
+pub(super) enum FollowEvent {
     /// The next rows.
     Piece(Box<Piece>),
-    /// Everything that the table had when it was last listed has been passed on.
+    /// Everything that the table had when last listed has been passed on.
     CaughtUp,
-    /// Following is over.
+    /// Following has ended.
     Failed(FollowError),
 }
 
-/// A step that may still be on its way.
-enum Ordered {
+/// An event that may still be pending.
+enum Pending {
     Fetching(JoinHandle<Result<Piece, FollowError>>),
-    Ready(Step),
+    Ready(FollowEvent),
 }
 
-/// What a follower counts beside the messages.
+/// A follower's counts besides messages.
 #[derive(Debug, Clone)]
 pub(super) struct FollowCounts {
-    /// Versions that were read.
+    /// Versions read.
     versions: Count,
-    /// Versions of which rows were removed; rows that were written again with them are repeated.
+    /// Versions that removed rows; rows that they rewrote are received again.
     versions_with_removals: Count,
-    /// Looks for the next version that found none.
+    /// Polls that found no new version.
     polls_empty: Count,
 }
 
@@ -66,65 +67,65 @@ pub(super) struct Follower {
     config: FollowConfig,
     counts: FollowCounts,
     progress: Progress,
-    queue: mpsc::Sender<Ordered>,
+    queue: mpsc::Sender<Pending>,
 }
 
 impl Follower {
-    /// A follower that reports to `steps`; it ends when nobody listens any more.
+    /// Creates a follower that sends events to `events`; it ends when the receiver is gone.
     pub(super) fn new(
         starter: Starter,
         fetcher: Fetcher,
         config: FollowConfig,
         counts: FollowCounts,
         progress: Progress,
-        steps: Sender<Step>,
+        events: Sender<FollowEvent>,
     ) -> Self {
         let (queue, ordered) = mpsc::channel(FETCHES_MAX);
         let uri = starter.objects.uri().to_owned();
-        tokio::spawn(pass_on_in_order(ordered, steps, uri));
+        tokio::spawn(pass_on_in_order(ordered, events, uri));
         Self { starter, fetcher, config, counts, progress, queue }
     }
 
-    /// Follows the table from there on, or waits for it first, until something goes wrong.
-    pub(super) async fn run(self, begin: Option<Begin>) {
-        if let Err(error) = self.follow(begin).await {
-            // If nobody listens any more, nobody needs to know.
-            let _ = self.queue.send(Ordered::Ready(Step::Failed(error))).await;
+    /// Follows the table from `start`, or waits for the table first; runs until an error.
+    pub(super) async fn run(self, start_point: Option<StartPoint>) {
+        if let Err(error) = self.follow(start_point).await {
+            // If the receiver is gone, nobody needs the error.
+            let _ = self.queue.send(Pending::Ready(FollowEvent::Failed(error))).await;
         }
     }
 
-    async fn follow(&self, begin: Option<Begin>) -> Result<(), FollowError> {
-        let begin = match begin {
-            Some(begin) => begin,
+    async fn follow(&self, start_point: Option<StartPoint>) -> Result<(), FollowError> {
+        let start_point = match start_point {
+            Some(start_point) => start_point,
             None => self.wait_for_table().await?,
         };
-        for file in begin.files {
+        for file in start_point.files {
             self.fetch(file).await?;
         }
         let (objects, progress) = (self.starter.objects.clone(), self.progress.clone());
-        let mut tail = Tail::new(objects, begin.next, self.config.yet_to_come, progress);
+        let mut tail = Tail::new(objects, start_point.next, self.config.mode, progress);
         let mut is_caught_up = false;
         loop {
             match tail.next().await? {
-                Next::Entry(version, entry) => {
+                TailEvent::Changes(version, entry) => {
                     is_caught_up = false;
-                    self.take_in(version, entry).await?;
+                    self.apply(version, entry).await?;
                     continue;
                 }
-                Next::AskAgain => continue,
-                Next::End if !is_caught_up => {
+                TailEvent::Retry => continue,
+                TailEvent::End if !is_caught_up => {
                     is_caught_up = true;
-                    self.tell(Ordered::Ready(Step::CaughtUp)).await?;
+                    self.send(Pending::Ready(FollowEvent::CaughtUp)).await?;
                 }
-                Next::End | Next::Nothing => {}
+                TailEvent::End | TailEvent::Nothing => {}
             }
             self.counts.polls_empty.add(1);
             tokio::time::sleep(self.config.poll_interval).await;
         }
     }
 
-    /// Waits for a table that was not there. All that is in it then has come since.
-    async fn wait_for_table(&self) -> Result<Begin, FollowError> {
+    /// Waits for a table that did not exist. Everything in it is then new.
+    async fn wait_for_table(&self) -> Result<StartPoint, FollowError> {
         let waited = self.config.wait_for_table;
         let deadline = Instant::now() + waited;
         let start = match self.config.start {
@@ -133,10 +134,10 @@ impl Follower {
         };
         loop {
             if self.starter.may_begin().await?
-                && let Some(begin) = self.starter.find(start, YetToCome::AnyVersion).await?
+                && let Some(start_point) = self.starter.find(start, FollowMode::AnyVersion).await?
             {
-                begin.tell(&self.progress);
-                return Ok(begin);
+                start_point.record(&self.progress);
+                return Ok(start_point);
             }
             if Instant::now() >= deadline {
                 let uri = self.starter.objects.uri().to_owned();
@@ -147,7 +148,7 @@ impl Follower {
         }
     }
 
-    async fn take_in(&self, version: u64, entry: Entry) -> Result<(), FollowError> {
+    async fn apply(&self, version: u64, entry: VersionChanges) -> Result<(), FollowError> {
         self.counts.versions.add(1);
         let protocol = entry.protocol.as_ref().map_or(Ok(()), Protocol::check);
         let metadata = || entry.metadata.as_ref().map_or(Ok(()), Metadata::check);
@@ -157,14 +158,14 @@ impl Follower {
             self.counts.versions_with_removals.add(1);
             if !entry.added.is_empty() {
                 tracing::warn!(
-                    "version {version} of {} removes rows and adds others; those that were only \
-                     written anew are received again",
+                    "version {version} of {} removes and adds rows; rows that were only rewritten \
+                     are received again",
                     self.starter.objects.uri()
                 );
             }
         }
         self.progress.finds(entry.added.len(), version + 1);
-        for Added { path, size_bytes, rows, has_deletions: deletes } in entry.added {
+        for AddedFile { path, size_bytes, rows, has_deletions: deletes } in entry.added {
             if deletes {
                 return Err(self.unsupported(version, has_deletions(path.as_ref())));
             }
@@ -173,25 +174,25 @@ impl Follower {
         Ok(())
     }
 
-    /// Fetches a file in the background as soon as there is room for it.
+    /// Fetches a file in the background once there is room for it.
     async fn fetch(&self, file: DataFile) -> Result<(), FollowError> {
         for part in self.fetcher.plan(file).await? {
-            let place = self.queue.reserve().await.map_err(|_| self.unheard())?;
+            let place = self.queue.reserve().await.map_err(|_| self.receiver_gone())?;
             let room = self.fetcher.room_for(&part).await?;
             let fetcher = self.fetcher.clone();
             let fetching = tokio::spawn(async move { fetcher.fetch(part, room).await });
-            place.send(Ordered::Fetching(fetching));
+            place.send(Pending::Fetching(fetching));
         }
         Ok(())
     }
 
-    async fn tell(&self, step: Ordered) -> Result<(), FollowError> {
-        self.queue.send(step).await.map_err(|_| self.unheard())
+    async fn send(&self, event: Pending) -> Result<(), FollowError> {
+        self.queue.send(event).await.map_err(|_| self.receiver_gone())
     }
 
-    fn unheard(&self) -> FollowError {
+    fn receiver_gone(&self) -> FollowError {
         let uri = self.starter.objects.uri().to_owned();
-        FollowError::Ended { uri, problem: "nobody receives any more".to_owned() }
+        FollowError::Ended { uri, problem: "the receiver is gone".to_owned() }
     }
 
     fn unsupported(&self, version: u64, problem: String) -> FollowError {
@@ -200,22 +201,26 @@ impl Follower {
     }
 }
 
-/// Passes on what was fetched in the order in which it was asked for.
-async fn pass_on_in_order(mut ordered: mpsc::Receiver<Ordered>, steps: Sender<Step>, uri: String) {
+/// Passes pieces on in the order in which they were requested.
+async fn pass_on_in_order(
+    mut ordered: mpsc::Receiver<Pending>,
+    events: Sender<FollowEvent>,
+    uri: String,
+) {
     while let Some(next) = ordered.recv().await {
-        let step = match next {
-            Ordered::Ready(step) => step,
-            Ordered::Fetching(fetching) => match fetching.await {
-                Ok(Ok(piece)) => Step::Piece(Box::new(piece)),
-                Ok(Err(error)) => Step::Failed(error),
+        let event = match next {
+            Pending::Ready(event) => event,
+            Pending::Fetching(fetching) => match fetching.await {
+                Ok(Ok(piece)) => FollowEvent::Piece(Box::new(piece)),
+                Ok(Err(error)) => FollowEvent::Failed(error),
                 Err(error) => {
                     let uri = uri.clone();
-                    Step::Failed(FollowError::Ended { uri, problem: error.to_string() })
+                    FollowEvent::Failed(FollowError::Ended { uri, problem: error.to_string() })
                 }
             },
         };
-        let is_over = matches!(step, Step::Failed(_));
-        if steps.send(step).is_err() || is_over {
+        let is_over = matches!(event, FollowEvent::Failed(_));
+        if events.send(event).is_err() || is_over {
             return;
         }
     }

@@ -1,4 +1,4 @@
-//! Where the messages are in a data file.
+//! The location of messages in a data file.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -9,31 +9,31 @@ use deltalake::parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOp
 use deltalake::parquet::errors::ParquetError;
 use deltalake::parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData, RowGroupMetaData};
 
-use super::requirements::named;
-use crate::error::sentence;
+use super::requirements::column_index;
+use crate::reason::sentence;
 use crate::schema::{KEY, VALUE};
 
-/// Most rows that are decoded at once.
+/// Limit on rows decoded at once.
 const BATCH_ROWS_MAX: usize = 4_096;
 
-/// Most bytes of values that are decoded at once, unless a single row is larger.
+/// Limit on bytes of values decoded at once, unless a single row is larger.
 const BATCH_BYTES_MAX: u64 = 4 << 20;
 
-/// The columns of a data file that are read, and how.
+/// The columns to read from a data file, and how.
 #[derive(Debug, Clone)]
 pub(super) struct Layout {
     reader: ArrowReaderMetadata,
-    /// The places of `value` and, if there is one that can be used, `key` among the columns.
+    /// The indices of `value` and of `key`, if there is a usable one, among the columns.
     columns: Vec<usize>,
 }
 
 impl Layout {
-    /// Of a file with this footer. One without a column `value` is older than the column, and has
-    /// none of its values; one of another type cannot be read.
+    /// Derives the layout from a footer. A file without a column `value` was written before the
+    /// column was added and has no values; a column of an unsupported type is an error.
     pub(super) fn new(footer: ParquetMetaData) -> Result<Self, String> {
         let problem = |error: ParquetError| sentence(&error.to_string());
         let footer = Arc::new(footer);
-        // By its Parquet types alone: a writer's Arrow types may be dictionaries and the like.
+        // Parquet types only: a writer's Arrow types may be dictionaries and the like.
         let plain = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
         let found = ArrowReaderMetadata::try_new(Arc::clone(&footer), plain).map_err(problem)?;
         let fields = found.schema().fields().iter();
@@ -47,7 +47,7 @@ impl Layout {
         Ok(layout)
     }
 
-    /// For a decoder of the file.
+    /// The metadata for a decoder of the file.
     pub(super) fn reader(&self) -> ArrowReaderMetadata {
         self.reader.clone()
     }
@@ -62,29 +62,29 @@ impl Layout {
         ProjectionMask::leaves(self.reader.parquet_schema(), self.columns.iter().copied())
     }
 
-    /// How many row groups there are.
+    /// The number of row groups.
     pub(super) fn row_groups(&self) -> usize {
         self.reader.metadata().num_row_groups()
     }
 
-    /// Where in the file the columns of a row group are, as checked.
+    /// The checked byte ranges of a row group's columns.
     pub(super) fn ranges(&self, row_group: usize) -> Vec<Range<u64>> {
         let group = self.reader.metadata().row_group(row_group);
         self.columns.iter().filter_map(|column| range(group.column(*column))).collect()
     }
 
-    /// Rows in the file.
+    /// Total row count.
     pub(super) fn all_rows(&self) -> u64 {
         u64::try_from(self.reader.metadata().file_metadata().num_rows()).unwrap_or(0)
     }
 
-    /// Rows in these row groups.
+    /// Row count of these row groups.
     pub(super) fn rows(&self, row_groups: &[usize]) -> u64 {
         let rows = |group: &usize| self.reader.metadata().row_group(*group).num_rows();
         row_groups.iter().map(rows).filter_map(|rows| u64::try_from(rows).ok()).sum()
     }
 
-    /// How many rows are decoded at once, so that this takes a bounded amount of memory.
+    /// Rows per decoded batch, chosen to bound memory.
     pub(super) fn batch_rows(&self, row_groups: &[usize]) -> usize {
         let mut bytes = 0;
         for group in row_groups {
@@ -97,17 +97,17 @@ impl Layout {
         rows.clamp(1, BATCH_ROWS_MAX)
     }
 
-    /// What cannot be of a row group, lest the decoder stumbles over it.
+    /// Checks a row group for damage that would break the decoder.
     fn check(&self, group: &RowGroupMetaData) -> Result<(), String> {
         for column in &self.columns {
             let column = group.columns().get(*column).ok_or("a row group lacks a column")?;
-            range(column).ok_or("a column has no valid place in it")?;
+            range(column).ok_or("a column of a row group has no valid byte range")?;
         }
         Ok(())
     }
 }
 
-/// Where a column of a row group is in the file.
+/// The byte range of a column of a row group.
 fn range(column: &ColumnChunkMetaData) -> Option<Range<u64>> {
     let start = column.dictionary_page_offset().unwrap_or(column.data_page_offset());
     let start = u64::try_from(start).ok()?;
@@ -115,7 +115,7 @@ fn range(column: &ColumnChunkMetaData) -> Option<Range<u64>> {
     Some(start..end)
 }
 
-/// Bytes as views of the file's pages, so that they are not copied.
+/// The field with views of the file's pages as its type, so that bytes are not copied.
 fn as_view(field: &Field) -> Field {
     let viewed = match field.data_type() {
         DataType::Binary => DataType::BinaryView,
@@ -125,26 +125,25 @@ fn as_view(field: &Field) -> Field {
     field.clone().with_data_type(viewed)
 }
 
-/// The places of the columns to read: of `value`, and of `key` if it can be used; none without a
-/// `value`.
+/// The indices of the columns to read: `value`, and `key` if usable; empty without a `value`.
 fn columns(reader: &ArrowReaderMetadata) -> Result<Vec<usize>, String> {
     let schema = reader.schema();
     let names: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
-    let field = |column| named(column, &names).map(|place| schema.field(place));
+    let field = |column| column_index(column, &names).map(|place| schema.field(place));
     let Some(value) = field(VALUE) else { return Ok(Vec::new()) };
-    let Some(place) = place_of(reader, value) else {
+    let Some(place) = index_of(reader, value) else {
         let found = value.data_type();
         return Err(format!(
-            "its column '{}' has the type {found}; it can be bytes or text",
+            "its column '{}' has type {found}, but must be bytes or text",
             value.name()
         ));
     };
-    let key = field(KEY).and_then(|key| place_of(reader, key));
+    let key = field(KEY).and_then(|key| index_of(reader, key));
     Ok([Some(place), key].into_iter().flatten().collect())
 }
 
-/// The place of a column of bytes or text.
-fn place_of(reader: &ArrowReaderMetadata, field: &Field) -> Option<usize> {
+/// The index of a column of bytes or text.
+fn index_of(reader: &ArrowReaderMetadata, field: &Field) -> Option<usize> {
     use DataType::{BinaryView, FixedSizeBinary, Utf8View};
     let is_bytes = matches!(field.data_type(), BinaryView | Utf8View | FixedSizeBinary(_));
     let leaves = reader.parquet_schema().columns().iter();

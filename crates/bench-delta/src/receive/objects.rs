@@ -1,4 +1,4 @@
-//! The objects of a table, asked for until the answer comes.
+//! A table's objects, read with retries.
 
 use std::future::Future;
 use std::hash::{BuildHasher as _, RandomState};
@@ -14,17 +14,17 @@ use deltalake::{ObjectMeta, ObjectStore, ObjectStoreError, Path};
 use futures_util::TryStreamExt as _;
 
 use super::FollowError;
-use crate::error::store_reason;
 use crate::log::{self, Log, Source, entry_path};
+use crate::reason::store_reason;
 
-/// How long a read may go on failing before the follower gives up. The storage's client has tried
-/// several times itself whenever it says that one failed.
+/// How long a failing read is retried before the follower gives up. The storage's client has
+/// already retried before it reports an error.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// The same for reads that are not allowed, which pass when credentials have just been renewed.
+/// The same for denied reads, which may succeed once credentials have been renewed.
 const PATIENCE_DENIED: Duration = Duration::from_secs(5);
 
-/// The first wait after a failed read, and the longest.
+/// The first delay after a failed read.
 const WAIT_MIN: Duration = Duration::from_millis(100);
 const WAIT_MAX: Duration = Duration::from_secs(2);
 
@@ -37,36 +37,35 @@ pub(super) struct Objects {
 }
 
 impl Objects {
-    /// Those in `store`, which is rooted at the table with this name. Reads that are made again are
-    /// counted.
+    /// The objects of `store`, which is rooted at the table with this URI. Counts retried reads.
     pub(super) fn new(store: Arc<dyn ObjectStore>, uri: &str, retried: Count) -> Self {
         Self { store, uri: uri.into(), retried }
     }
 
-    /// What the log has of this version and of later ones.
+    /// The log from this version on.
     pub(super) async fn log_from(&self, version: u64) -> Result<Log, FollowError> {
         let (folder, offset) = (log::folder(), log::before(version));
         let attempt = || async {
             let listed = self.store.list_with_offset(Some(&folder), &offset);
             listed.try_collect::<Vec<_>>().await
         };
-        let listed = self.insist(|| "list the log".to_owned(), attempt).await?;
+        let listed = self.retry(|| "list the log".to_owned(), attempt).await?;
         Ok(Log::of(&self.uri, &listed.unwrap_or_default()))
     }
 
-    /// Whether a data file is there.
+    /// Whether a data file exists.
     pub(super) async fn has(&self, path: &Path) -> Result<bool, FollowError> {
         let attempt = || self.store.head(path);
-        Ok(self.insist(|| format!("find data file {path}"), attempt).await?.is_some())
+        Ok(self.retry(|| format!("find data file {path}"), attempt).await?.is_some())
     }
 
-    /// A whole data file, if it is there.
+    /// A whole data file, if it exists.
     pub(super) async fn whole(&self, path: &Path) -> Result<Option<Bytes>, FollowError> {
         let attempt = || async { self.store.get(path).await?.bytes().await };
-        self.insist(|| format!("read data file {path}"), attempt).await
+        self.retry(|| format!("read data file {path}"), attempt).await
     }
 
-    /// Parts of a data file, if it is there; its size if it is too small to have them.
+    /// Parts of a data file, if it exists; its size if it is too small to have them.
     pub(super) async fn parts(
         &self,
         path: &Path,
@@ -78,17 +77,17 @@ impl Objects {
                 Ok(parts) => return Ok(Ok(parts)),
                 Err(error) => error,
             };
-            // Stores differ in how they say that there is not so much.
+            // Stores report a range beyond the end in different ways.
             match self.store.head(path).await {
                 Ok(found) if found.size < end => Ok(Err(found.size)),
                 _ => Err(error),
             }
         };
-        self.insist(|| format!("read parts of data file {path}"), attempt).await
+        self.retry(|| format!("read parts of data file {path}"), attempt).await
     }
 
-    /// Attempts it until it succeeds; nothing if the object is not there.
-    async fn insist<T, F>(
+    /// Retries until it succeeds; `None` if the object does not exist.
+    async fn retry<T, F>(
         &self,
         attempted: impl Fn() -> String,
         attempt: impl Fn() -> F,
@@ -109,7 +108,7 @@ impl Objects {
                 return Err(self.failed(attempted(), &error));
             }
             self.retried.add(1);
-            tracing::debug!("failed to {}: {}; trying again", attempted(), store_reason(&error));
+            tracing::debug!("failed to {}: {}; retrying", attempted(), store_reason(&error));
             tokio::time::sleep(spread(wait)).await;
             wait = (wait * 2).min(WAIT_MAX);
         }
@@ -125,7 +124,7 @@ impl Objects {
     }
 }
 
-/// The log, with the patience of a follower.
+/// The log, read with a follower's retries.
 #[async_trait]
 impl Source for Objects {
     type Error = FollowError;
@@ -137,14 +136,14 @@ impl Source for Objects {
     async fn list(&self) -> Result<Vec<ObjectMeta>, FollowError> {
         let folder = log::folder();
         let attempt = || async { self.store.list(Some(&folder)).try_collect::<Vec<_>>().await };
-        let listed = self.insist(|| "list the log".to_owned(), attempt).await?;
+        let listed = self.retry(|| "list the log".to_owned(), attempt).await?;
         Ok(listed.unwrap_or_default())
     }
 
     async fn entry(&self, version: u64) -> Result<Option<Bytes>, FollowError> {
         let path = entry_path(version);
         let attempt = || async { self.store.get(&path).await?.bytes().await };
-        self.insist(|| format!("read log entry {version}"), attempt).await
+        self.retry(|| format!("read log entry {version}"), attempt).await
     }
 }
 
@@ -155,7 +154,7 @@ fn is_denied(error: &ObjectStoreError) -> bool {
     )
 }
 
-/// For how long such failures are put up with.
+/// How long errors of this kind are retried.
 fn patience(error: &ObjectStoreError) -> Duration {
     match error {
         ObjectStoreError::InvalidPath { .. }
@@ -166,8 +165,8 @@ fn patience(error: &ObjectStoreError) -> Duration {
     }
 }
 
-/// From half of `wait` to all of it, so that followers that were refused at once do not come back
-/// at once.
+/// A random delay between half of `wait` and `wait`, so that followers refused together do not
+/// return together.
 fn spread(wait: Duration) -> Duration {
     let random = RandomState::new().hash_one(0_u8) % 1_000;
     wait / 2 + wait.mul_f64(random as f64 / 2_000.0)

@@ -1,4 +1,4 @@
-//! The engine's transport: one consumer, which follows a table.
+//! The engine's transport: a consumer that follows a table.
 
 use std::fmt;
 use std::sync::mpsc::{self, RecvTimeoutError};
@@ -9,23 +9,24 @@ use bench_core::counts::{Count, Counts};
 use bench_core::transport::{Incoming, Receive, Timestamps, TransportError};
 use tokio::runtime::Runtime;
 
+use super::FollowError;
+use super::config::FollowConfig;
 use super::fetch::{Fetcher, OpenPiece, Piece};
-use super::follower::{FollowCounts, Follower, Step};
+use super::follower::{FollowCounts, FollowEvent, Follower};
 use super::objects::Objects;
 use super::progress::Progress;
 use super::rows::Messages;
 use super::start::Starter;
-use super::{FollowConfig, FollowError};
 use crate::{DeltaError, Lake};
 
-/// A consumer of one table. The log is read and data files are fetched by a thread of its own;
-/// they are decoded within [`receive`](Receive::receive).
+/// A consumer of one table. A thread of its own reads the log and fetches data files; they are
+/// decoded within [`receive`](Receive::receive).
 ///
-/// A table is one partition: the rows of one writer come in the order of its commits and, within
-/// these, of its files and rows.
+/// A table is one partition: the rows of one writer arrive in the order of its commits and, within
+/// a commit, in the order of files and rows.
 pub struct DeltaReceiver {
     clock: SystemClock,
-    steps: mpsc::Receiver<Step>,
+    events: mpsc::Receiver<FollowEvent>,
     current: Option<OpenPiece>,
     at_end: bool,
     progress: Progress,
@@ -37,15 +38,15 @@ pub struct DeltaReceiver {
 }
 
 impl DeltaReceiver {
-    /// Connects a consumer to the table in `lake`. Whatever is committed to the table after this is
-    /// received, wherever following begins. A table that is not there yet is waited for while
-    /// receiving.
+    /// Connects a consumer to the table in `lake`. Everything committed after this call is
+    /// received, wherever following begins. Waiting for a table that does not exist yet happens
+    /// while receiving.
     ///
-    /// What it counts beside the messages goes into `counts`: `versions_read`, `files_read`,
-    /// `log_polls_empty` (looks for the next version that found none), `reads_retried` (reads that
-    /// failed for good in the storage's client and were made again), `rows_without_value` (left
-    /// out), and `versions_with_removals` (deletes and overwrites by others, whose rewritten rows
-    /// come again).
+    /// Counts besides messages go into `counts`: `versions_read`, `files_read`, `log_polls_empty`
+    /// (polls that found no new version), `reads_retried` (reads that failed in the storage's
+    /// client despite its retries and were repeated), `rows_without_value` (skipped), and
+    /// `versions_with_removals` (deletes and overwrites by others, whose rewritten rows are
+    /// received again).
     pub fn connect(
         lake: &Lake,
         config: FollowConfig,
@@ -53,13 +54,14 @@ impl DeltaReceiver {
         counts: &Counts,
     ) -> Result<Self, DeltaError> {
         let mut builder = tokio::runtime::Builder::new_multi_thread();
-        // One: the work is waiting. The state of a table is loaded by code that needs this kind.
+        // A single worker, since it mostly waits. delta-rs needs a multi-thread runtime to load a
+        // table's state.
         builder.worker_threads(1).thread_name("delta-follower").enable_all();
         let runtime = builder.build().map_err(FollowError::Runtime)?;
         let uri = lake.uri();
         let objects = Objects::new(lake.store().clone(), uri, counts.count("reads_retried"));
         let starter = Starter { objects: objects.clone(), log: lake.log_store() };
-        let begin = runtime.block_on(starter.find(config.start, config.yet_to_come))?;
+        let begin = runtime.block_on(starter.find(config.start, config.mode))?;
         if begin.is_none() && config.wait_for_table.is_zero() {
             let waited = config.wait_for_table;
             return Err(FollowError::NoTable { uri: uri.to_owned(), waited }.into());
@@ -67,16 +69,16 @@ impl DeltaReceiver {
         let fetcher = Fetcher::new(objects, config.read_ahead_bytes);
         let progress = Progress::default();
         if let Some(begin) = &begin {
-            begin.tell(&progress);
+            begin.record(&progress);
         }
-        let (sender, steps) = mpsc::channel();
+        let (sender, events) = mpsc::channel();
         let (counted, told) = (FollowCounts::new(counts), progress.clone());
         runtime.spawn(async move {
             Follower::new(starter, fetcher, config, counted, told, sender).run(begin).await;
         });
         Ok(Self {
             clock,
-            steps,
+            events,
             current: None,
             at_end: false,
             progress,
@@ -87,14 +89,14 @@ impl DeltaReceiver {
         })
     }
 
-    /// What comes until then.
-    fn await_step(&mut self, until_ns: InstantNs) -> Result<Option<Step>, TransportError> {
+    /// The next event, if one arrives by `until_ns`.
+    fn await_event(&mut self, until_ns: InstantNs) -> Result<Option<FollowEvent>, TransportError> {
         let wait = Duration::from_nanos(until_ns.saturating_sub(self.clock.now_ns()));
-        match self.steps.recv_timeout(wait) {
-            Ok(step) => Ok(Some(step)),
+        match self.events.recv_timeout(wait) {
+            Ok(event) => Ok(Some(event)),
             Err(RecvTimeoutError::Timeout) => Ok(None),
             Err(RecvTimeoutError::Disconnected) => {
-                Err(TransportError::new("the follower of the table has ended"))
+                Err(TransportError::new("the follower of the table ended unexpectedly"))
             }
         }
     }
@@ -113,7 +115,7 @@ impl DeltaReceiver {
         Ok(())
     }
 
-    /// The next rows of the piece that is being read, if there are any.
+    /// The next rows of the current piece, if any.
     fn next_messages(&mut self) -> Result<Option<Messages>, TransportError> {
         let Some(current) = &mut self.current else { return Ok(None) };
         let messages = current.next().map_err(|error| failed(&error))?;
@@ -156,14 +158,14 @@ impl Receive for DeltaReceiver {
                     return Ok(passed_on);
                 }
             }
-            match self.await_step(until_ns)? {
-                Some(Step::Piece(piece)) => self.open(*piece)?,
-                Some(Step::CaughtUp) => {
-                    // Who reads to the end need not wait any longer.
+            match self.await_event(until_ns)? {
+                Some(FollowEvent::Piece(piece)) => self.open(*piece)?,
+                Some(FollowEvent::CaughtUp) => {
+                    // A reader that stops at the end need not wait any longer.
                     self.at_end = true;
                     return Ok(0);
                 }
-                Some(Step::Failed(error)) => return Err(failed(&error)),
+                Some(FollowEvent::Failed(error)) => return Err(failed(&error)),
                 None => return Ok(0),
             }
         }

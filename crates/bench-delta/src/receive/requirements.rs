@@ -1,4 +1,4 @@
-//! What a table must be like to be followed.
+//! Requirements of a table that can be followed.
 
 use std::collections::BTreeMap;
 
@@ -7,10 +7,9 @@ use serde_json::Value;
 
 use crate::schema::VALUE;
 
-/// Reader features that do not change how rows with a column `value` are found and read: other
-/// columns' types, checkpoints, rules for vacuum; and features that leave a trace where they are
-/// used, which is looked for there (deletion vectors in an added file, column mapping in the
-/// settings).
+/// Reader features that do not change how rows with a column `value` are found and read: types of
+/// other columns, checkpoints and vacuum rules; and features that are detected where they are used
+/// (deletion vectors in an added file, column mapping in the settings).
 const READER_FEATURES: [&str; 13] = [
     "columnMapping",
     "deletionVectors",
@@ -27,10 +26,10 @@ const READER_FEATURES: [&str; 13] = [
     "geospatial",
 ];
 
-/// The newest version of the protocol for readers.
+/// The newest supported reader version of the protocol.
 const READER_VERSION_MAX: i32 = 3;
 
-/// What readers must know.
+/// What the protocol demands of readers.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Protocol {
@@ -39,7 +38,7 @@ pub(crate) struct Protocol {
     reader_features: Option<Vec<String>>,
 }
 
-/// Columns and settings of a table.
+/// A table's columns and settings.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Metadata {
@@ -50,7 +49,7 @@ pub(crate) struct Metadata {
     configuration: Option<BTreeMap<String, Option<String>>>,
 }
 
-/// The part of a schema that is looked at.
+/// The part of a schema that matters here.
 #[derive(Deserialize)]
 struct Schema {
     fields: Vec<Field>,
@@ -63,12 +62,12 @@ struct Field {
 }
 
 impl Protocol {
-    /// What is not known of it; see [`READER_FEATURES`].
+    /// Checks that readers support it; see [`READER_FEATURES`].
     pub(super) fn check(&self) -> Result<(), String> {
         let version = self.min_reader_version;
         if version > READER_VERSION_MAX {
             return Err(format!(
-                "it asks for readers of protocol version {version}, and this one knows \
+                "it requires readers of protocol version {version}, but this one supports at most \
                  {READER_VERSION_MAX}"
             ));
         }
@@ -81,39 +80,39 @@ impl Protocol {
             return Ok(());
         }
         Err(format!(
-            "it uses table features that this follower does not know: {}; drop them from the \
-             table, or follow one without",
+            "it uses table features that this follower does not support: {}; drop them from the \
+             table, or follow another one",
             unknown.join(", ")
         ))
     }
 }
 
 impl Metadata {
-    /// What keeps its messages from being read.
+    /// Checks that its messages can be read.
     pub(super) fn check(&self) -> Result<(), String> {
         let mapping = self.configuration.as_ref().and_then(|c| c.get("delta.columnMapping.mode"));
         if let Some(Some(mode)) = mapping
             && mode != "none"
         {
             return Err(format!(
-                "its columns are mapped to others in the data files \
+                "its columns are mapped to other names in the data files \
                  (delta.columnMapping.mode={mode}); follow a table without column mapping"
             ));
         }
         let schema: Schema = serde_json::from_str(&self.schema_string)
             .map_err(|error| format!("its schema cannot be read: {error}"))?;
         let names: Vec<&str> = schema.fields.iter().map(|field| field.name.as_str()).collect();
-        let Some(value) = named(VALUE, &names).map(|place| &schema.fields[place]) else {
+        let Some(value) = column_index(VALUE, &names).map(|place| &schema.fields[place]) else {
             return Err(format!(
-                "it has no column 'value', which holds the messages; its columns are {}; {}",
+                "it has no column 'value' for the messages; its columns are {}; {}",
                 names.join(", "),
                 remedy("ADD COLUMNS (value BINARY)")
             ));
         };
         if self.partition_columns.contains(&value.name) {
             return Err(format!(
-                "it is partitioned by '{}', the column of the messages; follow a table that is \
-                 not, with --lake-path",
+                "it is partitioned by '{}', the column of the messages; use a table that is not \
+                 with --lake-path",
                 value.name
             ));
         }
@@ -121,8 +120,8 @@ impl Metadata {
             let found =
                 value.r#type.as_str().map_or_else(|| value.r#type.to_string(), str::to_owned);
             return Err(format!(
-                "its column '{}', which is to hold the messages, has the type {found}; it can be \
-                 binary or string; {}",
+                "its column '{}' for the messages has type {found}, but must be binary or string; \
+                 {}",
                 value.name,
                 remedy("REPLACE COLUMNS")
             ));
@@ -131,8 +130,8 @@ impl Metadata {
     }
 }
 
-/// What to do about a table whose schema has no place for messages, now or from a version on: the
-/// statement is what makes one.
+/// The remedy for a table whose schema has no column for messages, now or up to some version: the
+/// statement that adds one.
 fn remedy(statement: &str) -> String {
     format!(
         "follow another table with --lake-path, or change this one (ALTER TABLE ... {statement}) \
@@ -140,9 +139,8 @@ fn remedy(statement: &str) -> String {
     )
 }
 
-/// The place of a column among these. Delta Lake keeps the case of names and does not tell names
-/// apart by it.
-pub(super) fn named(column: &str, names: &[&str]) -> Option<usize> {
+/// The index of a column by name. Delta Lake keeps the case of names but ignores it in comparisons.
+pub(super) fn column_index(column: &str, names: &[&str]) -> Option<usize> {
     let exact = names.iter().position(|name| *name == column);
     exact.or_else(|| names.iter().position(|name| name.eq_ignore_ascii_case(column)))
 }
@@ -162,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn tables_with_messages_are_told_from_others() {
+    fn tables_need_a_readable_value_column() {
         let value = r#"{"name":"value","type":"binary","nullable":false,"metadata":{}}"#;
         let nested = r#"{"name":"other","type":{"type":"struct","fields":[]}}"#;
         let text = r#"{"name":"value","type":"string"}"#;
@@ -175,7 +173,7 @@ mod tests {
         let none = problem(metadata(nested, "[]", "{}"));
         assert!(none.contains("no column 'value'") && none.contains("other"), "{none}");
         let number = r#"{"name":"value","type":"long"}"#;
-        assert!(problem(metadata(number, "[]", "{}")).contains("has the type long"));
+        assert!(problem(metadata(number, "[]", "{}")).contains("has type long"));
         let list = r#"{"name":"value","type":{"type":"array","elementType":"binary"}}"#;
         assert!(problem(metadata(list, "[]", "{}")).contains(r#"{"elementType":"binary""#));
         assert!(problem(metadata(value, r#"["value"]"#, "{}")).contains("partitioned"));
@@ -184,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_reader_must_know_is_known_or_refused() {
+    fn unsupported_reader_features_are_refused() {
         let check = |json: &str| serde_json::from_str::<Protocol>(json).expect("JSON").check();
         assert_eq!(check(r#"{"minReaderVersion":1,"minWriterVersion":2}"#), Ok(()));
         let known = r#"{"minReaderVersion":3,"readerFeatures":["timestampNtz","v2Checkpoint"]}"#;
@@ -192,7 +190,7 @@ mod tests {
         let managed =
             r#"{"minReaderVersion":3,"readerFeatures":["timestampNtz","catalogManaged"]}"#;
         let problem = check(managed).expect_err("refused");
-        assert!(problem.contains("know: catalogManaged;"), "{problem}");
+        assert!(problem.contains("support: catalogManaged;"), "{problem}");
         assert!(check(r#"{"minReaderVersion":4}"#).is_err());
     }
 }

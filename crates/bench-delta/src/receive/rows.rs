@@ -1,4 +1,4 @@
-//! Decoding: the messages in a piece of a data file.
+//! Decoding the messages in a piece of a data file.
 
 use std::ops::Range;
 
@@ -13,21 +13,21 @@ use deltalake::parquet::errors::ParquetError;
 use deltalake::parquet::file::reader::{ChunkReader, Length};
 
 use super::layout::Layout;
-use super::requirements::named;
-use crate::error::sentence;
+use super::requirements::column_index;
+use crate::reason::sentence;
 use crate::schema::{KEY, VALUE};
 
-/// What was fetched of a data file, and where in the file it is.
+/// Fetched parts of a data file, with their offsets.
 #[derive(Debug, Clone)]
 pub(super) struct Fetched {
     /// Size of the whole file.
     pub(super) file_bytes: u64,
-    /// By where they begin.
+    /// By offset.
     pub(super) parts: Vec<(u64, Bytes)>,
 }
 
 impl Fetched {
-    /// All of a file.
+    /// A complete file.
     pub(super) fn whole(bytes: Bytes) -> Self {
         Self { file_bytes: bytes.len() as u64, parts: vec![(0, bytes)] }
     }
@@ -38,15 +38,15 @@ impl Fetched {
         Self { file_bytes, parts: starts.zip(bytes).collect() }
     }
 
-    /// What follows that place, as far as it was fetched.
+    /// The fetched bytes from that offset on.
     fn from(&self, start: u64) -> Result<Bytes, ParquetError> {
         let holds = |(at, bytes): &&(u64, Bytes)| {
             (*at..at.saturating_add(bytes.len() as u64)).contains(&start)
         };
         let (at, bytes) = self.parts.iter().find(holds).ok_or_else(|| {
-            ParquetError::EOF(format!("byte {start} lies outside of the columns that are read"))
+            ParquetError::EOF(format!("byte {start} is outside the columns that were fetched"))
         })?;
-        // It lies within the bytes.
+        // The offset is within the bytes.
         Ok(bytes.slice(usize::try_from(start - at).unwrap_or(bytes.len())..))
     }
 }
@@ -73,11 +73,11 @@ impl ChunkReader for Fetched {
     }
 }
 
-/// The rows of some row groups, decoded as they are taken.
+/// The rows of some row groups, decoded on demand.
 pub(super) struct Rows(ParquetRecordBatchReader);
 
 impl Rows {
-    /// Those in `row_groups` of a file.
+    /// The rows of these row groups of a file.
     pub(super) fn new(
         layout: &Layout,
         row_groups: Vec<usize>,
@@ -93,7 +93,7 @@ impl Rows {
         reader.map(Self).map_err(|error| sentence(&error.to_string()))
     }
 
-    /// The next rows, if there are any.
+    /// The next rows, if any.
     pub(super) fn next(&mut self) -> Result<Option<Messages>, String> {
         let Some(batch) = self.0.next() else { return Ok(None) };
         let batch = batch.map_err(|error| sentence(&error.to_string()))?;
@@ -101,15 +101,15 @@ impl Rows {
     }
 }
 
-/// Some messages with their keys.
+/// A batch of messages with their keys.
 pub(super) struct Messages {
     rows: usize,
-    values: Column,
-    keys: Option<Column>,
+    values: ByteColumn,
+    keys: Option<ByteColumn>,
 }
 
-/// A column of bytes, in the forms that a data file's can have.
-enum Column {
+/// A column of bytes, in the forms that occur in data files.
+enum ByteColumn {
     Binary(BinaryViewArray),
     Text(StringViewArray),
     Fixed(FixedSizeBinaryArray),
@@ -119,14 +119,14 @@ impl Messages {
     fn of(batch: &RecordBatch) -> Option<Self> {
         let schema = batch.schema();
         let names: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
-        let column = |name| named(name, &names).map(|place| batch.column(place));
-        let values = Column::of(column(VALUE)?)?;
-        let keys = column(KEY).and_then(Column::of);
+        let column = |name| column_index(name, &names).map(|place| batch.column(place));
+        let values = ByteColumn::of(column(VALUE)?)?;
+        let keys = column(KEY).and_then(ByteColumn::of);
         Some(Self { rows: batch.num_rows(), values, keys })
     }
 
-    /// Passes keys and values to `sink`, in order. Rows without a value are left out; returns how
-    /// many of both kinds there were.
+    /// Passes keys and values to `sink`, in order, skipping rows without a value. Returns the
+    /// number of rows passed on and skipped.
     pub(super) fn pass_on(&self, mut sink: impl FnMut(Option<&[u8]>, &[u8])) -> (usize, usize) {
         let mut messages = 0;
         for row in 0..self.rows {
@@ -138,7 +138,7 @@ impl Messages {
     }
 }
 
-impl Column {
+impl ByteColumn {
     fn of(array: &ArrayRef) -> Option<Self> {
         let array = array.as_any();
         let binary = || array.downcast_ref().cloned().map(Self::Binary);

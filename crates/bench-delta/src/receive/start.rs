@@ -1,4 +1,4 @@
-//! Where following begins.
+//! Finding where following begins.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -9,61 +9,62 @@ use futures_util::TryStreamExt as _;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::config::{FollowMode, TableStart};
 use super::fetch::DataFile;
 use super::objects::Objects;
 use super::progress::Progress;
 use super::requirements::{Metadata, Protocol};
-use super::{Entry, FollowError, TableStart, YetToCome};
-use crate::error::table_reason;
+use super::{FollowError, VersionChanges};
 use crate::log::{self, Listed, Log, LogError, Source as _};
+use crate::reason::table_reason;
 
-/// In how many entries, from the first one on, the first data file is looked for.
+/// Number of first entries searched for the first data file.
 const FIRST_ENTRIES: u64 = 16;
 
-/// How often the state is loaded anew if the log is cleaned up under way.
+/// How often loading the state is attempted while the log is being cleaned up.
 const LOADS_MAX: usize = 3;
 
-/// The wait before the state is loaded anew.
+/// The delay before the state is loaded again.
 const LOAD_WAIT: Duration = Duration::from_millis(200);
 
-/// Where following begins.
+/// The point at which following begins.
 #[derive(Debug, Default)]
-pub(super) struct Begin {
-    /// What is read first, oldest first.
+pub(super) struct StartPoint {
+    /// The files to read first, oldest first.
     pub(super) files: Vec<DataFile>,
-    /// The first version that is read after that.
+    /// The first version to read after them.
     pub(super) next: u64,
-    /// The newest version that is there.
+    /// The newest existing version.
     newest: u64,
 }
 
-impl Begin {
-    /// Tells how much there is to be read.
-    pub(super) fn tell(&self, progress: &Progress) {
+impl StartPoint {
+    /// Records in `progress` how much there is to read.
+    pub(super) fn record(&self, progress: &Progress) {
         progress.sees(self.newest);
         progress.finds(self.files.len(), self.next);
     }
 }
 
-/// A table whose log is whole.
-struct Loaded {
+/// A table whose log is complete.
+struct LoadedTable {
     log: Log,
     snapshot: Snapshot,
 }
 
-impl Loaded {
-    /// The newest version, as far as it is known.
+impl LoadedTable {
+    /// The newest known version.
     fn newest(&self) -> u64 {
         self.log.newest().unwrap_or_default().max(self.snapshot.version())
     }
 
-    /// From this version on.
-    fn begin_at(&self, next: u64) -> Begin {
-        Begin { files: Vec::new(), next, newest: self.newest() }
+    /// The start point at this version.
+    fn begin_at(&self, next: u64) -> StartPoint {
+        StartPoint { files: Vec::new(), next, newest: self.newest() }
     }
 }
 
-/// Finds out where following begins in a table.
+/// Finds where following begins in a table.
 #[derive(Clone)]
 pub(super) struct Starter {
     pub(super) objects: Objects,
@@ -71,22 +72,20 @@ pub(super) struct Starter {
 }
 
 impl Starter {
-    /// Where following begins; nothing if there is no table.
+    /// Where following begins; `None` if there is no table.
     pub(super) async fn find(
         &self,
         start: TableStart,
-        yet_to_come: YetToCome,
-    ) -> Result<Option<Begin>, FollowError> {
+        mode: FollowMode,
+    ) -> Result<Option<StartPoint>, FollowError> {
         if start == TableStart::Beginning {
             return self.beginning().await;
         }
         let Some(loaded) = self.load().await? else { return Ok(None) };
         match start {
-            TableStart::Version(version) => self.version(&loaded, version, yet_to_come).await,
-            TableStart::Timestamp(time) => self.timestamp(&loaded, time, yet_to_come).await,
-            _ if yet_to_come == YetToCome::Nothing => {
-                Err(FollowError::NothingAhead { uri: self.uri() })
-            }
+            TableStart::Version(version) => self.version(&loaded, version, mode).await,
+            TableStart::Timestamp(time) => self.timestamp(&loaded, time, mode).await,
+            _ if mode == FollowMode::ToEnd => Err(FollowError::NothingAhead { uri: self.uri() }),
             _ => Ok(loaded.begin_at(loaded.newest() + 1)),
         }
         .map(Some)
@@ -96,29 +95,29 @@ impl Starter {
         self.objects.uri().to_owned()
     }
 
-    /// Whether there seems to be a table; cheaper than [`find`](Self::find), which loads its state.
+    /// Whether a table seems to exist; cheaper than [`find`](Self::find), which loads its state.
     pub(super) async fn may_begin(&self) -> Result<bool, FollowError> {
         if self.objects.entry(0).await?.is_some() {
             return Ok(true);
         }
-        // Its first entries may have been cleaned up.
+        // The first entries may have been cleaned up.
         Ok(self.objects.log_from(0).await?.newest().is_some())
     }
 
-    async fn beginning(&self) -> Result<Option<Begin>, FollowError> {
+    async fn beginning(&self) -> Result<Option<StartPoint>, FollowError> {
         let log = Log::of(self.objects.uri(), &self.objects.list().await?);
         if log.is_from_the_first() && self.has_first_file().await? {
-            // Its first entry says what the table is like.
+            // Its first entry holds the protocol and metadata.
             let newest = log.newest().unwrap_or_default();
-            return Ok(Some(Begin { files: Vec::new(), next: 0, newest }));
+            return Ok(Some(StartPoint { files: Vec::new(), next: 0, newest }));
         }
         let Some(loaded) = self.load().await? else { return Ok(None) };
         let files = self.files(&loaded.snapshot).await?;
-        Ok(Some(Begin { files, ..loaded.begin_at(loaded.snapshot.version() + 1) }))
+        Ok(Some(StartPoint { files, ..loaded.begin_at(loaded.snapshot.version() + 1) }))
     }
 
-    /// Whether the first data file that the log names is still there. What is compacted and removed
-    /// first is what was written first.
+    /// Whether the first data file in the log still exists. Files are compacted and removed oldest
+    /// first.
     async fn has_first_file(&self) -> Result<bool, FollowError> {
         for version in 0..FIRST_ENTRIES {
             let Some(json) = self.objects.entry(version).await? else { return Ok(version > 0) };
@@ -130,7 +129,7 @@ impl Starter {
         Ok(true)
     }
 
-    /// The files of which the table consists, in the order in which they were written.
+    /// The table's current files, in the order in which they were written.
     async fn files(&self, snapshot: &Snapshot) -> Result<Vec<DataFile>, FollowError> {
         let version = snapshot.version();
         let views = snapshot.file_views(self.log.as_ref(), None);
@@ -138,7 +137,7 @@ impl Starter {
             let (uri, problem) = (self.uri(), table_reason(&error));
             LogError::State { uri, version, problem }
         })?;
-        // Those of one commit are listed in its order, which a stable sort keeps.
+        // Files of one commit are listed in its order, which a stable sort keeps.
         views.sort_by_key(LogicalFileView::modification_time);
         let file = |view: &LogicalFileView| {
             if view.deletion_vector_descriptor().is_some() {
@@ -154,15 +153,15 @@ impl Starter {
 
     async fn version(
         &self,
-        loaded: &Loaded,
+        loaded: &LoadedTable,
         version: u64,
-        yet_to_come: YetToCome,
-    ) -> Result<Begin, FollowError> {
+        mode: FollowMode,
+    ) -> Result<StartPoint, FollowError> {
         let newest = loaded.newest();
-        let is_awaited = match yet_to_come {
-            YetToCome::Nothing => false,
-            YetToCome::NextVersion => version == newest + 1,
-            YetToCome::AnyVersion => version > newest,
+        let is_awaited = match mode {
+            FollowMode::ToEnd => false,
+            FollowMode::NextVersion => version == newest + 1,
+            FollowMode::AnyVersion => version > newest,
         };
         if is_awaited || self.objects.entry(version).await?.is_some() {
             return Ok(loaded.begin_at(version));
@@ -184,14 +183,14 @@ impl Starter {
 
     async fn timestamp(
         &self,
-        loaded: &Loaded,
+        loaded: &LoadedTable,
         time: SystemTime,
-        yet_to_come: YetToCome,
-    ) -> Result<Begin, FollowError> {
+        mode: FollowMode,
+    ) -> Result<StartPoint, FollowError> {
         let from_ms = time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis());
         let from_ms = i64::try_from(from_ms).unwrap_or(i64::MAX);
         let kept = loaded.log.kept();
-        // Commit times grow with the versions, but for the differences of their writers' clocks.
+        // Commit times grow with versions, apart from differences between writers' clocks.
         let (mut low, mut high) = (0, kept.len());
         while low < high {
             let middle = low.midpoint(high);
@@ -202,7 +201,7 @@ impl Starter {
             }
         }
         let Some(first) = kept.get(low) else {
-            let may_wait = time <= SystemTime::now() && yet_to_come != YetToCome::Nothing;
+            let may_wait = time <= SystemTime::now() && mode != FollowMode::ToEnd;
             if may_wait {
                 return Ok(loaded.begin_at(loaded.newest() + 1));
             }
@@ -219,14 +218,18 @@ impl Starter {
         Err(FollowError::TimeGone { uri, oldest, committed: time_of(committed_ms) })
     }
 
-    /// Nothing was committed at that time or later.
-    async fn time_ahead(&self, loaded: &Loaded, asked_ms: i64) -> Result<FollowError, FollowError> {
+    /// The error for a time after the last commit.
+    async fn time_ahead(
+        &self,
+        loaded: &LoadedTable,
+        asked_ms: i64,
+    ) -> Result<FollowError, FollowError> {
         let newest = match loaded.log.kept().last() {
             Some(last) => {
                 let committed = time_of(self.committed_ms(*last).await?);
-                format!("version {}, the newest, was committed at {committed}", last.version)
+                format!("the newest is version {}, committed at {committed}", last.version)
             }
-            None => format!("version {}, the newest, was committed before", loaded.newest()),
+            None => format!("the newest is version {}, committed earlier", loaded.newest()),
         };
         Ok(FollowError::TimeAhead { uri: self.uri(), asked: time_of(asked_ms), newest })
     }
@@ -241,24 +244,24 @@ impl Starter {
         Ok(committed_ms.unwrap_or(listed.modified_ms))
     }
 
-    fn parse(&self, version: u64, json: &[u8]) -> Result<Entry, FollowError> {
+    fn parse(&self, version: u64, json: &[u8]) -> Result<VersionChanges, FollowError> {
         let uri = self.objects.uri();
-        Entry::parse(json).map_err(|problem| FollowError::entry(uri, version, problem))
+        VersionChanges::parse(json).map_err(|problem| FollowError::entry(uri, version, problem))
     }
 
-    /// The state of the table, if there is one and it can be followed.
-    async fn load(&self) -> Result<Option<Loaded>, FollowError> {
+    /// Loads the table's state, if there is a table and it can be followed.
+    async fn load(&self) -> Result<Option<LoadedTable>, FollowError> {
         let mut loads = 0;
         let loaded = loop {
             loads += 1;
             let Some(log) = log::checked(&self.objects).await? else { return Ok(None) };
             match Snapshot::try_new(self.log.as_ref(), None).await {
-                Ok(snapshot) => break Loaded { log, snapshot },
+                Ok(snapshot) => break LoadedTable { log, snapshot },
                 Err(error) if loads == LOADS_MAX => {
                     return Err(log::unloadable(&log, &error).into());
                 }
-                // Entries may have been cleaned up since they were listed.
-                Err(error) => tracing::debug!("failed to load the table: {error}; trying again"),
+                // Entries may have been cleaned up after they were listed.
+                Err(error) => tracing::debug!("failed to load the table: {error}; retrying"),
             }
             tokio::time::sleep(LOAD_WAIT).await;
         };
@@ -272,27 +275,26 @@ impl Starter {
         Ok(Some(loaded))
     }
 
-    /// An action of the log in the form of this crate, which knows only what matters here.
+    /// Converts an action of delta-rs into this crate's type, which holds only what matters here.
     fn own<T: DeserializeOwned>(&self, action: &impl Serialize) -> Result<T, FollowError> {
         let json = serde_json::to_value(action).and_then(serde_json::from_value);
         json.map_err(|error| {
-            let problem = format!("its metadata cannot be understood: {error}");
+            let problem = format!("failed to parse its metadata: {error}");
             FollowError::Ended { uri: self.uri(), problem }
         })
     }
 }
 
-/// A time of the log, for people.
+/// A time of the log, formatted for people.
 fn time_of(since_1970_ms: i64) -> String {
     let time = DateTime::from_timestamp_millis(since_1970_ms);
-    time.map_or("a time beyond all calendars".to_owned(), |time| time.to_string())
+    time.map_or("an unrepresentable time".to_owned(), |time| time.to_string())
 }
 
-/// What is wrong with a file of which some rows were deleted.
+/// The problem of a file with deleted rows.
 pub(super) fn has_deletions(path: &str) -> String {
     format!(
-        "data file {path} has a deletion vector, which this follower does not know; remove the \
-         deleted rows from it with a compaction of the table's owner (OPTIMIZE, or REORG TABLE ... \
-         APPLY (PURGE))"
+        "data file {path} has a deletion vector, which this follower does not support; ask the \
+         table's owner to compact it (OPTIMIZE, or REORG TABLE ... APPLY (PURGE))"
     )
 }

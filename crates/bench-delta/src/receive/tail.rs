@@ -1,4 +1,4 @@
-//! The end of the log: one version after the other.
+//! The end of the log, read version by version.
 
 use std::collections::VecDeque;
 use std::hash::{DefaultHasher, Hasher as _};
@@ -7,76 +7,72 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use tokio::task::JoinHandle;
 
+use super::config::FollowMode;
 use super::objects::Objects;
 use super::progress::Progress;
-use super::{Entry, FollowError, YetToCome};
+use super::{FollowError, VersionChanges};
 use crate::log::{LogError, Source as _};
 
-/// Most entries that are asked for at once while there is a backlog.
+/// Limit on entries requested at once during a backlog.
 const ENTRIES_AHEAD_MAX: usize = 32;
 
-/// How long nothing may come before the tail looks whether anything can come, at first and at most:
-/// the time doubles with each look.
-const LOOK_AFTER_MIN: Duration = Duration::from_secs(1);
-const LOOK_AFTER_MAX: Duration = Duration::from_secs(8);
+/// How long nothing arrives before the tail checks whether anything still can, at first and at
+/// most: the time doubles with each check.
+const CHECK_AFTER_MIN: Duration = Duration::from_secs(1);
+const CHECK_AFTER_MAX: Duration = Duration::from_secs(8);
 
 /// Reads the log from a version on.
 #[derive(Debug)]
 pub(super) struct Tail {
     objects: Objects,
-    /// The version that is read next.
+    /// The next version to read.
     next: u64,
-    /// Entries that have been asked for, the next one first.
+    /// Requested entries, the next one first.
     ahead: VecDeque<JoinHandle<Result<Option<Bytes>, FollowError>>>,
-    /// How many entries have been found since the last one that was not.
+    /// Consecutive entries found without a miss.
     found: usize,
-    /// The last entry that was read.
-    last: Option<Known>,
-    /// Whether the end is made sure of each time that it seems to be reached.
+    /// The last entry read.
+    last: Option<ReadEntry>,
+    /// Whether the end is confirmed each time it seems to be reached.
     is_to_end: bool,
-    /// Whether that has been done, since the last entry if need be.
+    /// Whether the end has been confirmed since the last entry.
     is_sure: bool,
-    watch: Watch,
+    end_check: EndCheck,
     progress: Progress,
 }
 
-/// What comes next in the log.
+/// The next event in the log.
 #[derive(Debug)]
-pub(super) enum Next {
+pub(super) enum TailEvent {
     /// A version.
-    Entry(u64, Entry),
-    /// Nothing, as far as one can see.
+    Changes(u64, VersionChanges),
+    /// Nothing at the moment.
     Nothing,
-    /// Nothing, for certain.
+    /// Nothing, confirmed.
     End,
-    /// Something has come just now.
-    AskAgain,
+    /// A new version just appeared.
+    Retry,
 }
 
-/// An entry that has been read, to be recognised.
+/// An entry that was read, with a hash to recognise it by.
 #[derive(Debug)]
-struct Known {
+struct ReadEntry {
     version: u64,
     hash: u64,
 }
 
-/// When to look whether anything can come.
+/// When to check whether anything can still arrive.
 #[derive(Debug)]
-struct Watch {
+struct EndCheck {
     at: Option<Instant>,
     wait: Duration,
 }
 
 impl Tail {
-    /// From this version on.
-    pub(super) fn new(
-        objects: Objects,
-        next: u64,
-        yet_to_come: YetToCome,
-        progress: Progress,
-    ) -> Self {
-        let watch = Watch { at: None, wait: LOOK_AFTER_MIN };
-        let is_to_end = yet_to_come == YetToCome::Nothing;
+    /// Starts at this version.
+    pub(super) fn new(objects: Objects, next: u64, mode: FollowMode, progress: Progress) -> Self {
+        let end_check = EndCheck { at: None, wait: CHECK_AFTER_MIN };
+        let is_to_end = mode == FollowMode::ToEnd;
         Self {
             objects,
             next,
@@ -85,32 +81,32 @@ impl Tail {
             last: None,
             is_to_end,
             is_sure: false,
-            watch,
+            end_check,
             progress,
         }
     }
 
-    /// What comes next.
-    pub(super) async fn next(&mut self) -> Result<Next, FollowError> {
+    /// The next event.
+    pub(super) async fn next(&mut self) -> Result<TailEvent, FollowError> {
         self.ask_ahead();
-        let Some(asked) = self.ahead.pop_front() else { return Ok(Next::Nothing) };
+        let Some(asked) = self.ahead.pop_front() else { return Ok(TailEvent::Nothing) };
         let answer = asked.await.map_err(|error| self.ended(&error.to_string()))??;
         let Some(json) = answer else {
             self.forget();
-            return self.look_whether_more_can_come().await;
+            return self.check_for_more().await;
         };
         let version = self.next;
-        let entry = Entry::parse(&json);
+        let entry = VersionChanges::parse(&json);
         let entry = entry.map_err(|e| FollowError::entry(self.objects.uri(), version, e))?;
-        self.last = Some(Known { version, hash: hash(&json) });
-        self.watch = Watch { at: None, wait: LOOK_AFTER_MIN };
+        self.last = Some(ReadEntry { version, hash: hash(&json) });
+        self.end_check = EndCheck { at: None, wait: CHECK_AFTER_MIN };
         self.is_sure &= !self.is_to_end;
         self.next += 1;
         self.found += 1;
-        Ok(Next::Entry(version, entry))
+        Ok(TailEvent::Changes(version, entry))
     }
 
-    /// Asks for one entry where the end of the log is expected, for many in a backlog.
+    /// Requests one entry at the expected end of the log, and many during a backlog.
     fn ask_ahead(&mut self) {
         let window = if self.found < 2 { 1 } else { 1 << self.found.min(16) };
         while self.ahead.len() < window.min(ENTRIES_AHEAD_MAX) {
@@ -120,7 +116,7 @@ impl Tail {
         }
     }
 
-    /// Drops what was asked for beyond an entry that was not there: it may have come since.
+    /// Drops the requests beyond a missing entry, which may exist by now.
     fn forget(&mut self) {
         self.found = 0;
         for asked in self.ahead.drain(..) {
@@ -128,23 +124,24 @@ impl Tail {
         }
     }
 
-    /// Looks whether the log goes on elsewhere: where the end seems to be reached, and then now and
-    /// then while nothing comes.
-    async fn look_whether_more_can_come(&mut self) -> Result<Next, FollowError> {
+    /// Checks whether the log continues elsewhere: when the end seems to be reached, and from time
+    /// to time while nothing arrives.
+    async fn check_for_more(&mut self) -> Result<TailEvent, FollowError> {
         let now = Instant::now();
-        let wait = self.watch.wait;
-        let is_due = now >= *self.watch.at.get_or_insert(now + wait);
+        let wait = self.end_check.wait;
+        let is_due = now >= *self.end_check.at.get_or_insert(now + wait);
         if is_due {
-            self.watch = Watch { at: Some(now + wait), wait: (wait * 2).min(LOOK_AFTER_MAX) };
+            self.end_check =
+                EndCheck { at: Some(now + wait), wait: (wait * 2).min(CHECK_AFTER_MAX) };
         } else if self.is_sure {
-            return Ok(Next::Nothing);
+            return Ok(TailEvent::Nothing);
         }
         let log = self.objects.log_from(self.next).await?;
         if let Some(newest) = log.newest() {
             self.progress.sees(newest);
-            // Versions come one by one: if it is still not there, it never will be.
+            // Versions are written one by one: if it is still missing, it will never appear.
             if self.objects.entry(self.next).await?.is_some() {
-                return Ok(Next::AskAgain);
+                return Ok(TailEvent::Retry);
             }
             return Err(self.missing(log.oldest_entry(), log.checkpoint()));
         }
@@ -152,16 +149,16 @@ impl Tail {
             self.check_last().await?;
         }
         self.is_sure = true;
-        Ok(Next::End)
+        Ok(TailEvent::End)
     }
 
-    /// Whether the last entry is what it was, so that the table is still the same.
+    /// Checks that the last entry is unchanged, so that this is still the same table.
     async fn check_last(&self) -> Result<(), FollowError> {
         let Some(last) = &self.last else { return Ok(()) };
         let is_same = match self.objects.entry(last.version).await? {
             Some(json) => hash(&json) == last.hash,
-            // Cleaned up, if the log goes on from there: with a checkpoint of it, or with what has
-            // come in between.
+            // It was cleaned up, if the log continues after it with a checkpoint or with later
+            // versions.
             None => self.objects.log_from(last.version).await?.newest().is_some(),
         };
         if is_same {
@@ -170,7 +167,7 @@ impl Tail {
         Err(FollowError::Replaced { uri: self.objects.uri().to_owned(), version: last.version })
     }
 
-    /// The next version is not there, and later ones are.
+    /// The error if the next version is missing but later ones exist.
     fn missing(&self, oldest_entry: Option<u64>, checkpoint: Option<u64>) -> FollowError {
         let (uri, first) = (self.objects.uri().to_owned(), self.next);
         let left = oldest_entry.filter(|oldest| *oldest > first);

@@ -32,7 +32,7 @@ fn files(folder: &FilePath) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn every_operation_is_counted_as_the_request_that_it_would_be() {
+async fn folder_operations_are_counted_as_requests() {
     let dir = tempfile::tempdir().expect("a folder");
     let counts = Counts::default();
     let lake = Lake::folder(&dir.path().join("table"), &counts).expect("a lake");
@@ -63,7 +63,7 @@ async fn every_operation_is_counted_as_the_request_that_it_would_be() {
 }
 
 #[tokio::test]
-async fn delta_rs_works_on_the_same_store_and_is_counted() {
+async fn delta_rs_requests_are_counted() {
     let dir = tempfile::tempdir().expect("a folder");
     for name in ["table", "a b", "50%", "zwölf", "a#1?"] {
         let counts = Counts::default();
@@ -82,7 +82,7 @@ async fn delta_rs_works_on_the_same_store_and_is_counted() {
         assert!(counts.read()["put_requests"] > 0, "{name}: {:?}", counts.read());
         let before = counts.read();
         let mut table = deltalake::DeltaTable::new(lake.log_store());
-        table.load().await.expect("it loads");
+        table.load().await.expect("loaded");
         assert_eq!(table.version(), Some(0), "{name}");
         assert!(counts.read()["get_requests"] > before["get_requests"], "{name}");
         assert!(lake.uri().starts_with("file:///"), "{}", lake.uri());
@@ -93,7 +93,7 @@ async fn delta_rs_works_on_the_same_store_and_is_counted() {
 }
 
 #[test]
-fn the_store_works_on_every_kind_of_runtime() {
+fn store_works_on_every_kind_of_runtime() {
     let dir = tempfile::tempdir().expect("a folder");
     let lake = Lake::folder(dir.path(), &Counts::default()).expect("a lake");
     let mut kinds = [
@@ -109,20 +109,20 @@ fn the_store_works_on_every_kind_of_runtime() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn of_eight_writers_of_one_object_one_wins() {
+async fn one_of_eight_creators_wins() {
     let dir = tempfile::tempdir().expect("a folder");
     let lake = Lake::folder(dir.path(), &Counts::default()).expect("a lake");
     race(&lake, 300).await;
 }
 
 #[tokio::test]
-async fn a_good_folder_is_left_as_it_is() {
+async fn checking_a_folder_changes_nothing() {
     let dir = tempfile::tempdir().expect("a folder");
     let new = dir.path().join("a/b");
     lake::prepare_folder(&new, Access::Read).await.expect("the table may come later");
     assert!(!new.exists());
     lake::prepare_folder(&new, WRITE).await.expect("a folder");
-    assert_eq!(files(dir.path()), Vec::<String>::new(), "it is made by the first write");
+    assert_eq!(files(dir.path()), Vec::<String>::new(), "the first write creates it");
     std::fs::create_dir_all(&new).expect("made");
     lake::prepare_folder(&new, WRITE).await.expect("a folder");
     assert_eq!(files(&new), Vec::<String>::new());
@@ -130,14 +130,14 @@ async fn a_good_folder_is_left_as_it_is() {
 }
 
 #[tokio::test]
-async fn a_file_is_no_folder() {
+async fn files_are_refused_as_folders() {
     let dir = tempfile::tempdir().expect("a folder");
     let file = dir.path().join("file");
     std::fs::write(&file, b"x").expect("written");
     for access in [Access::Read, WRITE] {
         let error = lake::prepare_folder(&file, access).await.expect_err("is a file");
         assert!(matches!(error, DeltaError::NotAFolder { .. }) && error.is_usage(), "{error}");
-        assert!(error.to_string().contains("file is a file; name a folder"), "{error}");
+        assert!(error.to_string().contains("file is a file; use a folder"), "{error}");
         let below = file.join("table");
         let error = lake::prepare_folder(&below, access).await.expect_err("is below a file");
         assert!(matches!(error, DeltaError::Folder { .. }), "{error}");
@@ -146,7 +146,7 @@ async fn a_file_is_no_folder() {
 }
 
 #[tokio::test]
-async fn a_read_only_folder_is_said_to_be_one() {
+async fn read_only_folders_are_refused_for_writing() {
     // Nobody creates files there, not even root.
     let error = lake::prepare_folder(FilePath::new("/proc/self"), WRITE).await;
     let error = error.expect_err("nothing can be written there");

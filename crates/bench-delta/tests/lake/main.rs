@@ -1,4 +1,4 @@
-//! Where tables lie: folders, S3, and what is wrong with them.
+//! Locations of tables: folders and S3, and what can be wrong with them.
 
 mod folder;
 mod race;

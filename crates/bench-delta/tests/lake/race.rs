@@ -1,4 +1,4 @@
-//! Writers who all want to write the same objects.
+//! Writers that race to create the same objects.
 
 use bench_delta::Lake;
 use deltalake::logstore::object_store::path::Path;
@@ -7,8 +7,8 @@ use tokio::task::JoinSet;
 
 const WRITERS: usize = 8;
 
-/// Has eight writers write one object after another, each its own bytes, on condition that it is not
-/// there; exactly one may win each, whose bytes must then be there.
+/// Lets eight writers create one object after another, each with its own bytes; exactly one may win
+/// each, and its bytes must be stored.
 pub(crate) async fn race(lake: &Lake, rounds: u32) {
     for round in 0..rounds {
         let path = Path::from(format!("_delta_log/{round:020}.json"));
@@ -28,8 +28,8 @@ pub(crate) async fn race(lake: &Lake, rounds: u32) {
         let told: Vec<Option<String>> = writers.join_all().await;
         let winners: Vec<String> = told.into_iter().flatten().collect();
         assert_eq!(winners.len(), 1, "round {round}: {winners:?}");
-        let there = lake.store().get(&path).await.expect("it is there");
-        let there = there.bytes().await.expect("it is whole");
+        let there = lake.store().get(&path).await.expect("it exists");
+        let there = there.bytes().await.expect("readable");
         assert_eq!(there, winners[0], "round {round}");
     }
 }

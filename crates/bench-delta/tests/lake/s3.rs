@@ -1,4 +1,4 @@
-//! Tables on a service that answers as it is told.
+//! Tables on a service that answers as told.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -8,7 +8,7 @@ use axum::body::Body;
 use axum::http::{HeaderValue, Response};
 use bench_aws::{AwsArgs, SdkConfig};
 use bench_core::counts::Counts;
-use bench_delta::{Access, DeltaError, Lake, PathStyle, S3Place, lake};
+use bench_delta::{Access, DeltaError, Lake, PathStyle, S3Location, lake};
 use deltalake::logstore::object_store::ObjectStoreExt as _;
 use deltalake::logstore::object_store::path::Path;
 
@@ -16,29 +16,29 @@ use crate::stand_in::{Asked, StandIn, empty_list, refusal, status};
 
 const WRITE: Access = Access::Write { create_bucket: false };
 
-/// Far more than anything here needs, and far less than a wait without end.
+/// Far more than any test needs, and far less than waiting forever.
 const BOUND: Duration = Duration::from_mins(1);
 
-fn place() -> S3Place {
-    S3Place { bucket: "lake".to_owned(), prefix: "a/b".to_owned(), style: PathStyle::Auto }
+fn location() -> S3Location {
+    S3Location { bucket: "lake".to_owned(), prefix: "a/b".to_owned(), style: PathStyle::Auto }
 }
 
 fn sdk(url: &str, timeout: Duration) -> SdkConfig {
     AwsArgs::new(None, None, None, timeout).embedded_config_with(url, "AKID", "TOPSECRET")
 }
 
-/// What is wrong with a service, in bounded time and without anything secret.
+/// The error of a broken service, which arrives in bounded time and contains no secret.
 async fn problem(service: &StandIn, access: Access) -> DeltaError {
     let since = Instant::now();
     let sdk = sdk(&service.url, Duration::from_secs(2));
-    let error = lake::prepare_s3(&place(), &sdk, access).await.expect_err("something is wrong");
+    let error = lake::prepare_s3(&location(), &sdk, access).await.expect_err("something is wrong");
     assert!(since.elapsed() < BOUND, "{error}");
     let text = error.to_string();
     assert!(!text.contains("SECRET") && !text.contains("AKID") && !text.contains('\n'), "{text}");
     error
 }
 
-/// Lists nothing, and answers the rest as told.
+/// Lists nothing, and answers other requests as told.
 async fn service<F>(rest: F) -> StandIn
 where
     F: Fn(&Asked<'_>) -> Response<Body> + Clone + Send + Sync + 'static,
@@ -51,17 +51,13 @@ where
 }
 
 #[tokio::test]
-async fn what_is_wrong_is_said_once_with_the_option_that_helps() {
+async fn service_errors_name_the_remedy() {
     for (code, name, expected) in [
-        (404, "NoSuchBucket", "there is no bucket 'lake'; name another one with --bucket"),
+        (404, "NoSuchBucket", "bucket 'lake' does not exist; use another one with --bucket"),
         (403, "InvalidAccessKeyId", "(InvalidAccessKeyId); check the access key, its secret"),
         (403, "SignatureDoesNotMatch", "(SignatureDoesNotMatch); check the access key, its secret"),
         (403, "AccessDenied", "(AccessDenied); docs/aws.md has the policy"),
-        (
-            301,
-            "PermanentRedirect",
-            "bucket 'lake' is in another region than us-east-1; add --region",
-        ),
+        (301, "PermanentRedirect", "bucket 'lake' is not in region us-east-1; add --region"),
         (400, "AuthorizationHeaderMalformed", "name the region that it is in with --region"),
     ] {
         let service = StandIn::start(move |_| refusal(code, name)).await;
@@ -73,7 +69,7 @@ async fn what_is_wrong_is_said_once_with_the_option_that_helps() {
 }
 
 #[tokio::test]
-async fn the_region_that_a_service_names_is_passed_on() {
+async fn bucket_region_is_passed_on() {
     for code in [301, 400] {
         let service = StandIn::start(move |_| {
             let mut answer = refusal(code, "AuthorizationHeaderMalformed");
@@ -89,37 +85,38 @@ async fn the_region_that_a_service_names_is_passed_on() {
 }
 
 #[tokio::test]
-async fn nobody_is_waited_for_without_end() {
+async fn silent_services_time_out() {
     let closed = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let refused = format!("http://{}", closed.local_addr().expect("an address"));
     drop(closed);
-    // Connections wait there for somebody to take them.
+    // Connections wait there and are never accepted.
     let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let silent_url = format!("http://{}", silent.local_addr().expect("an address"));
     for (url, expected) in [(refused, "check --endpoint-url"), (silent_url, "raise --timeout")] {
         let (since, sdk) = (Instant::now(), sdk(&url, Duration::from_secs(1)));
-        let error = lake::prepare_s3(&place(), &sdk, WRITE).await.expect_err("nobody is there");
+        let error =
+            lake::prepare_s3(&location(), &sdk, WRITE).await.expect_err("no service responds");
         assert!(error.to_string().contains(expected), "{error}");
-        let lake = Lake::s3(&place(), &sdk, &Counts::default()).expect("nothing is asked yet");
+        let lake = Lake::s3(&location(), &sdk, &Counts::default()).expect("no request is sent yet");
         let read = lake.store().get(&Path::from("x")).await;
-        let error = DeltaError::store("read x", &read.expect_err("nobody is there"));
+        let error = DeltaError::store("read x", &read.expect_err("no service responds"));
         assert!(since.elapsed() < BOUND, "{error}");
         assert!(!error.to_string().contains("SECRET"), "{error}");
     }
 }
 
 #[tokio::test]
-async fn a_bucket_that_may_only_be_read_is_no_place_to_write_to() {
+async fn read_only_buckets_are_refused_for_writing() {
     let service = service(|_| refusal(403, "AccessDenied")).await;
     let sdk = sdk(&service.url, Duration::from_secs(2));
-    lake::prepare_s3(&place(), &sdk, Access::Read).await.expect("it may be read");
+    lake::prepare_s3(&location(), &sdk, Access::Read).await.expect("it may be read");
     let error = problem(&service, WRITE).await.to_string();
     assert!(error.starts_with("failed to write to s3://lake/a/b: "), "{error}");
     assert!(error.contains("(AccessDenied)"), "{error}");
 }
 
 #[tokio::test]
-async fn a_service_that_lets_several_writers_win_is_refused() {
+async fn services_without_conditional_writes_are_refused() {
     for winners in [2, 8] {
         let puts = Arc::new(AtomicUsize::new(0));
         let service = service(move |asked| {
@@ -132,16 +129,19 @@ async fn a_service_that_lets_several_writers_win_is_refused() {
         .await;
         let error = problem(&service, WRITE).await;
         assert!(matches!(error, DeltaError::NoConditionalWrites { .. }), "{error}");
-        assert!(error.to_string().contains(&format!("{winners} of 8 writers")), "{error}");
+        assert!(
+            error.to_string().contains(&format!("{winners} of 8 concurrent writers")),
+            "{error}"
+        );
         assert!(service.asked().last().expect("requests").starts_with("DELETE"));
     }
     let without = service(|_| refusal(501, "NotImplemented")).await;
     let error = problem(&without, WRITE).await;
-    assert!(error.to_string().contains("does not know If-None-Match"), "{error}");
+    assert!(error.to_string().contains("does not support If-None-Match"), "{error}");
 }
 
 #[tokio::test]
-async fn a_good_service_is_left_as_it_was() {
+async fn checking_a_service_changes_nothing() {
     let puts = Arc::new(AtomicUsize::new(0));
     let service = service(move |asked| {
         if !asked.line.starts_with("PUT") {
@@ -153,7 +153,7 @@ async fn a_good_service_is_left_as_it_was() {
     })
     .await;
     let sdk = sdk(&service.url, Duration::from_secs(5));
-    lake::prepare_s3(&place(), &sdk, WRITE).await.expect("all is well");
+    lake::prepare_s3(&location(), &sdk, WRITE).await.expect("all is well");
     let asked = service.asked();
     let of_probe: Vec<_> = asked.iter().filter(|line| !line.starts_with("GET")).collect();
     assert_eq!(of_probe.len(), 27, "{asked:?}");
@@ -167,7 +167,7 @@ async fn a_good_service_is_left_as_it_was() {
 }
 
 #[tokio::test]
-async fn a_bucket_is_created_only_if_that_is_asked_for() {
+async fn bucket_is_created_only_on_request() {
     let puts = Arc::new(AtomicUsize::new(0));
     let service = StandIn::start(move |asked| {
         if asked.line.starts_with("GET") {
@@ -186,14 +186,14 @@ async fn a_bucket_is_created_only_if_that_is_asked_for() {
     }
     let sdk = sdk(&service.url, Duration::from_secs(5));
     let access = Access::Write { create_bucket: true };
-    lake::prepare_s3(&place(), &sdk, access).await.expect("it is created");
+    lake::prepare_s3(&location(), &sdk, access).await.expect("created");
     let asked = service.asked();
     let is_creation = |line: &&String| line.starts_with("PUT /lake") && !line.contains("probe");
     assert_eq!(asked.iter().filter(is_creation).count(), 1, "{asked:?}");
 }
 
 #[tokio::test]
-async fn requests_are_counted_as_they_are_sent_with_every_try() {
+async fn every_request_attempt_is_counted() {
     let service = StandIn::start(|asked| match (asked.number, asked.line) {
         (0 | 1, _) => refusal(503, "SlowDown"),
         (2, _) => {
@@ -213,7 +213,7 @@ async fn requests_are_counted_as_they_are_sent_with_every_try() {
     .await;
     let counts = Counts::default();
     let sdk = sdk(&service.url, Duration::from_secs(10));
-    let lake = Lake::s3(&place(), &sdk, &counts).expect("a lake");
+    let lake = Lake::s3(&location(), &sdk, &counts).expect("a lake");
     let path = Path::from("_delta_log/a b");
     let read = lake.store().get(&path).await.expect("found").bytes().await.expect("read");
     assert_eq!(read, "0123456789");
@@ -229,11 +229,11 @@ async fn requests_are_counted_as_they_are_sent_with_every_try() {
 }
 
 #[tokio::test]
-async fn a_service_that_is_always_busy_is_given_up() {
+async fn busy_services_fail_after_retries() {
     let service = StandIn::start(|_| refusal(503, "SlowDown")).await;
     let counts = Counts::default();
     let sdk = sdk(&service.url, Duration::from_secs(1));
-    let lake = Lake::s3(&place(), &sdk, &counts).expect("a lake");
+    let lake = Lake::s3(&location(), &sdk, &counts).expect("a lake");
     let since = Instant::now();
     let error = lake.store().get(&Path::from("x")).await.expect_err("is busy");
     assert!(since.elapsed() < BOUND);
@@ -244,9 +244,9 @@ async fn a_service_that_is_always_busy_is_given_up() {
     assert!(counted["requests_retried"] > 0, "{counted:?}");
 }
 
-/// A connection is made on one runtime and used from others, while nobody drives the first.
+/// A connection is opened on one runtime and used from others while the first stands still.
 #[test]
-fn connections_do_not_depend_on_the_runtime_that_asked_first() {
+fn connections_outlive_the_first_runtime() {
     let runtime = || {
         let mut builder = tokio::runtime::Builder::new_current_thread();
         builder.enable_all().build().expect("a runtime")
@@ -255,7 +255,7 @@ fn connections_do_not_depend_on_the_runtime_that_asked_first() {
     let serving = { serving }.worker_threads(1).enable_all().build().expect("a runtime");
     let service = serving.block_on(StandIn::start(|_| refusal(404, "NoSuchKey")));
     let sdk = sdk(&service.url, Duration::from_secs(20));
-    let lake = Lake::s3(&place(), &sdk, &Counts::default()).expect("a lake");
+    let lake = Lake::s3(&location(), &sdk, &Counts::default()).expect("a lake");
     let (first, second) = (runtime(), runtime());
     let since = Instant::now();
     for runtime in [&first, &second, &first, &second] {

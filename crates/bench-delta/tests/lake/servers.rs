@@ -1,10 +1,10 @@
-//! Tables on real servers: the embedded S3, and versitygw where this machine has it.
+//! Tables on real servers: the embedded S3, and versitygw where it is installed.
 
 use std::time::Duration;
 
 use bench_aws::{AwsArgs, SdkConfig};
 use bench_core::counts::Counts;
-use bench_delta::{Access, DeltaError, Lake, PathStyle, S3Place, lake};
+use bench_delta::{Access, DeltaError, Lake, PathStyle, S3Location, lake};
 use bench_services::embedded::s3::{Fault, Requests};
 use bench_testing::S3;
 use deltalake::kernel::{DataType, PrimitiveType, StructField};
@@ -18,8 +18,8 @@ use crate::race::race;
 const WRITE: Access = Access::Write { create_bucket: false };
 const TIMEOUT: Duration = Duration::from_secs(20);
 
-fn place(bucket: &str, prefix: &str) -> S3Place {
-    S3Place { bucket: bucket.to_owned(), prefix: prefix.to_owned(), style: PathStyle::Auto }
+fn location(bucket: &str, prefix: &str) -> S3Location {
+    S3Location { bucket: bucket.to_owned(), prefix: prefix.to_owned(), style: PathStyle::Auto }
 }
 
 fn sdk(url: &str, access_key: &str, secret_key: &str) -> SdkConfig {
@@ -34,7 +34,7 @@ fn sdk_of(server: &S3) -> SdkConfig {
 /// A lake on a server, and its counts.
 fn lake_on(server: &S3, prefix: &str) -> (Lake, Counts) {
     let counts = Counts::default();
-    let lake = Lake::s3(&place(server.bucket(), prefix), &sdk_of(server), &counts);
+    let lake = Lake::s3(&location(server.bucket(), prefix), &sdk_of(server), &counts);
     (lake.expect("a lake"), counts)
 }
 
@@ -44,12 +44,12 @@ async fn objects(lake: &Lake) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_place_is_checked_and_left_as_it_was() {
-    for server in S3::each("checking a place on S3") {
+async fn checking_a_location_changes_nothing() {
+    for server in S3::each("checking a location on S3") {
         let (lake, _) = lake_on(&server, "checked/table");
         for access in [Access::Read, WRITE, WRITE] {
-            let place = place(server.bucket(), "checked/table");
-            let checked = lake::prepare_s3(&place, &sdk_of(&server), access).await;
+            let location = location(server.bucket(), "checked/table");
+            let checked = lake::prepare_s3(&location, &sdk_of(&server), access).await;
             checked.unwrap_or_else(|error| panic!("{server:?}: {error}"));
         }
         assert_eq!(objects(&lake).await, Vec::<String>::new(), "{server:?}");
@@ -57,18 +57,18 @@ async fn a_place_is_checked_and_left_as_it_was() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_wrong_bucket_and_wrong_keys_are_told_apart() {
+async fn missing_buckets_differ_from_wrong_keys() {
     for server in S3::each("a wrong bucket and wrong keys") {
         let good = sdk_of(&server);
-        let missing = place("no-such-bucket", "table");
+        let missing = location("no-such-bucket", "table");
         for access in [Access::Read, WRITE] {
             let error = lake::prepare_s3(&missing, &good, access).await.expect_err("is missing");
             assert!(matches!(error, DeltaError::NoBucket { .. }), "{server:?}: {error}");
         }
-        let there = place(server.bucket(), "table");
+        let there = location(server.bucket(), "table");
         let wrong_secret = sdk(server.endpoint_url(), server.access_key(), "WRONGSECRET");
         let wrong_key = sdk(server.endpoint_url(), "WRONGKEY", "WRONGSECRET");
-        // versitygw says it in words of its own.
+        // versitygw uses a code of its own.
         let key_codes = ["InvalidAccessKeyId", "XAdminUserNotFound"];
         for (sdk, codes) in
             [(wrong_secret, &["SignatureDoesNotMatch"][..]), (wrong_key, &key_codes)]
@@ -78,7 +78,7 @@ async fn a_wrong_bucket_and_wrong_keys_are_told_apart() {
             let error = error.to_string();
             let remedy = "check the access key, its secret and --region";
             assert!(has_code(&error) && error.ends_with(remedy), "{server:?}: {error}");
-            let lake = Lake::s3(&there, &sdk, &Counts::default()).expect("nothing is asked yet");
+            let lake = Lake::s3(&there, &sdk, &Counts::default()).expect("no request is sent yet");
             let read = lake.store().get(&Path::from("x")).await.expect_err("is refused");
             let error = DeltaError::store("read x", &read).to_string();
             assert!(has_code(&error), "{server:?}: {error}");
@@ -88,9 +88,9 @@ async fn a_wrong_bucket_and_wrong_keys_are_told_apart() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_bucket_is_created_when_that_is_asked_for() {
+async fn bucket_is_created_on_request() {
     for server in S3::each("creating a bucket") {
-        let (new, sdk) = (place("made-by-a-test", "table"), sdk_of(&server));
+        let (new, sdk) = (location("made-by-a-test", "table"), sdk_of(&server));
         let access = Access::Write { create_bucket: true };
         for time in ["first", "again"] {
             let prepared = lake::prepare_s3(&new, &sdk, access).await;
@@ -103,7 +103,7 @@ async fn a_bucket_is_created_when_that_is_asked_for() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn of_eight_writers_of_one_object_one_wins() {
+async fn one_of_eight_creators_wins() {
     for server in S3::each("eight writers of one object") {
         let (lake, counts) = lake_on(&server, "race");
         race(&lake, 100).await;
@@ -114,7 +114,7 @@ async fn of_eight_writers_of_one_object_one_wins() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn delta_rs_works_on_the_same_store_and_is_counted() {
+async fn delta_rs_requests_are_counted() {
     for server in S3::each("delta-rs on our store") {
         for prefix in ["table", "deep/er/table", "a b", "50%"] {
             let (lake, counts) = lake_on(&server, prefix);
@@ -129,7 +129,7 @@ async fn delta_rs_works_on_the_same_store_and_is_counted() {
             let before = counts.read();
             assert!(before["put_requests"] > 0, "{server:?}: {before:?}");
             let mut table = deltalake::DeltaTable::new(lake.log_store());
-            table.load().await.expect("it loads");
+            table.load().await.expect("loaded");
             assert_eq!(table.version(), Some(0), "{server:?}: {prefix}");
             let after = counts.read();
             let requests = |counts: &std::collections::BTreeMap<String, u64>| {
@@ -141,9 +141,9 @@ async fn delta_rs_works_on_the_same_store_and_is_counted() {
     }
 }
 
-/// What [`Lake`] says of creates whose answer is lost.
+/// Creates whose response is lost, as described at [`Lake`].
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_create_may_have_succeeded_though_it_says_otherwise() {
+async fn creates_with_lost_responses_may_have_succeeded() {
     let server = S3::embedded();
     let (lake, counts) = lake_on(&server, "lost");
     for (fault, is_repeated) in [
@@ -167,7 +167,7 @@ async fn a_create_may_have_succeeded_though_it_says_otherwise() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn trouble_that_passes_is_retried_and_counted() {
+async fn transient_faults_are_retried_and_counted() {
     let server = S3::embedded();
     let (lake, counts) = lake_on(&server, "trouble");
     let path = Path::from("x");

@@ -1,4 +1,4 @@
-//! A service that answers as a test tells it, on this machine.
+//! A local service that answers as a test tells it.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -8,23 +8,23 @@ use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, Method, Response, Uri};
 use axum::response::IntoResponse as _;
 
-/// Its answers and what it was asked.
+/// Its answers, and the requests it received.
 pub(crate) struct StandIn {
     pub(crate) url: String,
     asked: Arc<Mutex<Vec<String>>>,
 }
 
-/// A request, as far as tests look at it.
+/// The parts of a request that tests look at.
 pub(crate) struct Asked<'a> {
     /// Method and path with parameters.
     pub(crate) line: &'a str,
     pub(crate) headers: &'a HeaderMap,
-    /// How many requests came before it.
+    /// Requests before this one.
     pub(crate) number: usize,
 }
 
 impl StandIn {
-    /// Starts it on the current runtime.
+    /// Starts the service on the current runtime.
     pub(crate) async fn start<F>(answer: F) -> Self
     where
         F: Fn(&Asked<'_>) -> Response<Body> + Clone + Send + Sync + 'static,
@@ -47,19 +47,19 @@ impl StandIn {
         Self { url: format!("http://{address}"), asked }
     }
 
-    /// The requests up to now.
+    /// The requests so far.
     pub(crate) fn asked(&self) -> Vec<String> {
         self.asked.lock().expect("nobody panicked").clone()
     }
 }
 
-/// An answer with a status alone.
+/// A response with only a status.
 pub(crate) fn status(code: u16) -> Response<Body> {
     let code = axum::http::StatusCode::from_u16(code).expect("a status");
     code.into_response()
 }
 
-/// A refusal as S3 puts it, with what it repeats of the request.
+/// An error response in S3's format, including the details that it repeats from the request.
 pub(crate) fn refusal(code: u16, name: &str) -> Response<Body> {
     let body = format!(
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>{name}</Code><Message>So said the \
@@ -71,7 +71,7 @@ pub(crate) fn refusal(code: u16, name: &str) -> Response<Body> {
     answer
 }
 
-/// A listing of nothing.
+/// An empty listing.
 pub(crate) fn empty_list() -> Response<Body> {
     let body = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<ListBucketResult><Name>lake</Name>\
                 <KeyCount>0</KeyCount><IsTruncated>false</IsTruncated></ListBucketResult>";

@@ -1,15 +1,15 @@
-"""Reads and writes Delta tables with the Python package deltalake, for the tests beside.
+"""Reads and writes Delta tables with the Python package deltalake, for the tests in this folder.
 
 Usage: lake.py rows TABLE             all rows, by producer and sequence
-       lake.py commits TABLE          all rows, in the order in which they were committed
+       lake.py commits TABLE          all rows in commit order
        lake.py write TABLE TYPE       a new table with columns key and value of an Arrow type
-       lake.py append TABLE TYPE      some more rows for it
-       lake.py set TABLE NAME VALUE   a property of it
-       lake.py checkpoint TABLE       a checkpoint of it, and no log entry older than that
+       lake.py append TABLE TYPE      appends some rows
+       lake.py set TABLE NAME VALUE   sets a property
+       lake.py checkpoint TABLE       writes a checkpoint and removes older log entries
 
-The first line of `rows` and `commits` is the table's version; of `rows` also how many rows its log says there
-are. Then a line a row: keys and values in hexadecimal digits, a dash for a key that is absent. `write` and
-`append` answer with the rows that they wrote.
+The first line of `rows` and `commits` is the table's version; for `rows` also the row count from its log. Then
+one line per row: keys and values in hexadecimal digits, and a dash for a missing key. `write` and `append`
+print the rows that they wrote.
 """
 
 import json
@@ -21,10 +21,10 @@ import arro3.io
 from arro3.core import Array, DataType, Table
 from deltalake import DeltaTable, QueryBuilder, WriterProperties, write_deltalake
 
-# Small, so that a file has several.
+# Small, so that a file has several groups.
 GROUP_ROWS = 64
 
-# Each commit has other rows, written in another way.
+# Every commit has a different row count and format.
 COMMITS = [
     (1, WriterProperties(compression="UNCOMPRESSED")),
     (1000, WriterProperties(compression="SNAPPY", max_row_group_size=GROUP_ROWS)),
@@ -46,7 +46,7 @@ def commits(path):
     last = table.version()
     print(last)
     for version in range(last + 1):
-        # The package's view of a version has its files in no order: that is the log's.
+        # The package lists a version's files in no order; the log has the order.
         entry = pathlib.Path(path, "_delta_log", f"{version:020}.json").read_text()
         added = [action["add"]["path"] for action in map(json.loads, entry.splitlines()) if "add" in action]
         for file in added:
@@ -63,7 +63,7 @@ def show(batches):
 def text(cell):
     if cell is None:
         return "-"
-    # A word for no bytes at all, so that a line always has all parts.
+    # A placeholder for no bytes, so that every line has all parts.
     return (cell.hex() or "empty") if isinstance(cell, bytes) else cell
 
 
@@ -84,7 +84,7 @@ def add(path, kind, numbers, properties):
     if "string" not in kind:
         keys, values = ([encoded(cell) for cell in column] for column in (keys, values))
     arrow = getattr(DataType, kind)()
-    # Another column that the follower does not know, in their midst.
+    # A column in between that the follower does not know.
     table = Table.from_pydict({
         "key": Array(list(keys), arrow),
         "made": Array(list(numbers), DataType.int64()),
@@ -100,7 +100,7 @@ def encoded(cell):
 
 
 def message(number):
-    """A key, of which some are absent or empty, and a value of a size of its own."""
+    """A key, sometimes missing or empty, and a value of varying size."""
     key = (None, "", f"clé {number % 7}")[number % 3]
     return key, f"{number} " * (number % 40)
 
@@ -111,7 +111,7 @@ def set_property(path, name, value):
 
 def checkpoint(path):
     set_property(path, "delta.logRetentionDuration", "interval 0 seconds")
-    # Older than nothing at all: entries of this very instant would stay.
+    # In the past: entries of this very instant would be kept.
     time.sleep(1)
     table = DeltaTable(path)
     table.create_checkpoint()

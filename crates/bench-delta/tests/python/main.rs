@@ -1,5 +1,5 @@
-//! Tables that cross to the Python package `deltalake`, as most of its users have it, and back: it
-//! reads what we write, while we do, and we follow what it writes.
+//! Exchange with the Python package `deltalake`, which most Delta users have: it reads our tables
+//! while we write, and we follow its tables.
 
 mod package;
 mod read_by_python;
@@ -11,10 +11,10 @@ use std::time::Duration;
 use bench_core::counts::Counts;
 use bench_delta::Lake;
 
-/// How long anything here may take: many times what it does take.
+/// Time limit of each test: many times what it takes.
 const PATIENCE: Duration = Duration::from_mins(2);
 
-/// A row as users see it: key and value.
+/// Key and value of a row.
 type Message = (Option<Vec<u8>>, Vec<u8>);
 
 fn lake(folder: &Path) -> Lake {

@@ -1,4 +1,4 @@
-//! The Python package, by the script `lake.py`.
+//! The Python package, used through the script `lake.py`.
 
 use std::io::Write as _;
 use std::path::Path;
@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use super::Message;
 
-/// A row that Python read.
+/// A row read by Python.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Row {
     pub(crate) producer: u16,
@@ -14,13 +14,13 @@ pub(crate) struct Row {
     pub(crate) message: Message,
 }
 
-/// Whether it is installed. `test` is what is skipped otherwise.
+/// Whether the package is installed; prints `test` as skipped otherwise.
 pub(crate) fn is_there(test: &str) -> bool {
     let import = ["-c", "import deltalake, arro3.io"];
     let status = Command::new("python3").args(import).stderr(Stdio::null()).status();
     let is_there = status.is_ok_and(|status| status.success());
     if !is_there {
-        // Straight to the stream, which the test harness does not hide.
+        // Straight to the stream, since the test harness captures macros.
         let line = format!(
             "skipped: {test} needs python3 and its packages deltalake and arro3-io (pip install \
              deltalake arro3-io)\n"
@@ -40,22 +40,22 @@ pub(crate) fn rows(table: &Path) -> Vec<Row> {
     rows
 }
 
-/// All rows of a table, in the order in which they were committed.
+/// All rows of a table in commit order.
 pub(crate) fn commits(table: &Path) -> Vec<Row> {
     run(&["commits"], table).lines().skip(1).map(row).collect()
 }
 
-/// Makes a table with columns of an Arrow type; what is in it, in order.
+/// Creates a table with columns of an Arrow type; returns its rows in order.
 pub(crate) fn write(table: &Path, kind: &str) -> Vec<Message> {
     run(&["write", kind], table).lines().map(message).collect()
 }
 
-/// Appends some rows to it; which.
+/// Appends some rows; returns them.
 pub(crate) fn append(table: &Path, kind: &str) -> Vec<Message> {
     run(&["append", kind], table).lines().map(message).collect()
 }
 
-/// Sets a property of a table, which is a version of its own.
+/// Sets a property of a table, which adds a version.
 pub(crate) fn set(table: &Path, property: &str, value: &str) {
     run(&["set", property, value], table);
 }
@@ -65,7 +65,7 @@ pub(crate) fn checkpoint(table: &Path) {
     run(&["checkpoint"], table);
 }
 
-/// What the script answers.
+/// The script's output.
 fn run(action: &[&str], table: &Path) -> String {
     let output = Command::new("python3")
         .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/python/lake.py"))

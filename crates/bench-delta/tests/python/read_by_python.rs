@@ -1,4 +1,4 @@
-//! What we write is read by Python.
+//! Python reads what we write.
 
 use std::ops::Range;
 use std::path::Path;
@@ -17,7 +17,7 @@ use bench_delta::{Lake, Table};
 use super::package::{self, Row};
 use super::{Message, PATIENCE, lake};
 
-/// A producer's message: keys of all kinds, values of many sizes.
+/// A producer's message: keys of every kind, values of many sizes.
 fn message(producer: u16, sequence: u32) -> Message {
     let key = match sequence % 4 {
         0 => None,
@@ -45,8 +45,8 @@ fn config(producer: u16) -> PublishConfig {
     }
 }
 
-/// Sends a producer's messages, some at a time with a pause between, and waits until all of them
-/// are confirmed.
+/// Sends a producer's messages in groups with a pause in between, and waits until all are
+/// acknowledged.
 fn publish(lake: &Lake, config: PublishConfig, rows: Range<u32>, pause: Duration) {
     const TOGETHER: usize = 50;
     let producer = config.producer;
@@ -95,7 +95,7 @@ fn block_on<T>(future: impl Future<Output = T>) -> T {
     builder.enable_all().build().expect("a runtime").block_on(future)
 }
 
-/// How many rows of each producer there are. They must be its first ones, each once and as sent.
+/// The row count of each producer. Rows must be its first ones, each once and as sent.
 fn complete(rows: &[Row], producers: u16) -> Vec<u32> {
     let mut next = vec![0; usize::from(producers)];
     for row in rows {
@@ -108,7 +108,7 @@ fn complete(rows: &[Row], producers: u16) -> Vec<u32> {
 }
 
 #[test]
-fn a_table_is_read_while_it_is_written_and_its_log_cleaned_up() {
+fn python_reads_during_writes_and_clean_up() {
     const PRODUCERS: u16 = 3;
     const ROWS: u32 = 14_000;
     if !package::is_there("reading a table with Python while it is written") {
@@ -121,7 +121,7 @@ fn a_table_is_read_while_it_is_written_and_its_log_cleaned_up() {
     std::thread::scope(|scope| {
         let writers: Vec<_> = (0..PRODUCERS)
             .map(|producer| {
-                // The shortest retention that there is, and messages for longer than that.
+                // The shortest retention, and messages for longer than that.
                 let config = PublishConfig {
                     checkpoint_every: Some(10),
                     log_retention: Duration::from_secs(10),
@@ -150,7 +150,7 @@ fn a_table_is_read_while_it_is_written_and_its_log_cleaned_up() {
 }
 
 #[test]
-fn tables_of_every_layout_are_read() {
+fn python_reads_every_layout() {
     use PartitionColumn::{Date, Hour, Producer};
     if !package::is_there("reading tables of every layout with Python") {
         return;
@@ -170,7 +170,7 @@ fn tables_of_every_layout_are_read() {
             commit,
             compression,
             partition_by: partition_by.to_vec(),
-            // Several files a commit, of several row groups.
+            // Several files per commit, with several row groups each.
             file_bytes_max: 20_000,
             rows_per_group: 100,
             ..config(producer)
@@ -184,7 +184,7 @@ fn tables_of_every_layout_are_read() {
         let layout = format!("{partition_by:?}, {commit:?}, {compression:?}");
         assert_eq!(complete(&package::rows(temporary.path()), 2), [2_000; 2], "{layout}");
         if partition_by.is_empty() {
-            // The same in the order of commits: each producer's are in the order of its messages.
+            // The same in commit order, which is the order of each producer's messages.
             let committed = package::commits(temporary.path());
             assert_eq!(complete(&committed, 2), [2_000; 2], "{layout}");
         }
@@ -192,7 +192,7 @@ fn tables_of_every_layout_are_read() {
 }
 
 #[test]
-fn what_compaction_and_vacuum_leave_is_read() {
+fn python_reads_compacted_and_vacuumed_tables() {
     if !package::is_there("reading a compacted table with Python") {
         return;
     }

@@ -1,4 +1,4 @@
-//! What Python writes is followed by us.
+//! We follow what Python writes.
 
 use std::path::Path;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use bench_core::clock::{Clock as _, SystemClock, duration_ns};
 use bench_core::counts::Counts;
 use bench_core::transport::{Incoming, Receive as _};
 use bench_delta::Lake;
-use bench_delta::receive::{DeltaReceiver, FollowConfig, TableStart, YetToCome};
+use bench_delta::receive::{DeltaReceiver, FollowConfig, FollowMode, TableStart};
 
 use super::{Message, PATIENCE, lake, package};
 
@@ -15,7 +15,7 @@ use super::{Message, PATIENCE, lake, package};
 fn follower(lake: &Lake) -> DeltaReceiver {
     let config = FollowConfig {
         start: TableStart::Beginning,
-        yet_to_come: YetToCome::Nothing,
+        mode: FollowMode::ToEnd,
         poll_interval: Duration::from_millis(10),
         read_ahead_bytes: 1 << 20,
         wait_for_table: Duration::ZERO,
@@ -23,7 +23,7 @@ fn follower(lake: &Lake) -> DeltaReceiver {
     DeltaReceiver::connect(lake, config, SystemClock::new(), &Counts::default()).expect("a table")
 }
 
-/// What comes until nothing more is there, or so many messages have come.
+/// Receives until the end, or until this many messages have arrived.
 fn receive(receiver: &mut DeltaReceiver, at_least: usize) -> Vec<Message> {
     let clock = SystemClock::new();
     let deadline_ns = clock.now_ns() + duration_ns(PATIENCE);
@@ -43,11 +43,11 @@ fn log_entry(table: &Path, version: u64) -> bool {
 }
 
 #[test]
-fn tables_of_python_are_followed() {
+fn tables_by_python_are_followed() {
     if !package::is_there("following tables that Python writes") {
         return;
     }
-    // Files hold what Python was given, whatever the table's schema calls it.
+    // Files keep the type that Python was given, whatever the table's schema says.
     let kinds = ["binary", "large_binary", "binary_view", "string", "large_string", "string_view"];
     for kind in kinds {
         let temporary = tempfile::tempdir().expect("a temporary folder");
@@ -63,7 +63,7 @@ fn tables_of_python_are_followed() {
 }
 
 #[test]
-fn a_checkpoint_by_python_takes_the_place_of_the_log() {
+fn checkpoints_by_python_replace_the_log() {
     if !package::is_there("following a table after Python's checkpoint") {
         return;
     }

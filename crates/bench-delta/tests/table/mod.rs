@@ -1,6 +1,6 @@
-//! What tests of following need: tables of every kind, and what comes out of them.
+//! Helpers for tests of following: tables of every kind, and their consumers.
 
-#![expect(dead_code, reason = "each test needs a part of it")]
+#![expect(dead_code, reason = "each test uses a part of it")]
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -16,8 +16,8 @@ use aws_credential_types::provider::SharedCredentialsProvider;
 use bench_core::clock::{Clock as _, SystemClock};
 use bench_core::counts::Counts;
 use bench_core::transport::{Receive as _, TransportError};
-use bench_delta::receive::{DeltaReceiver, FollowConfig, TableStart, YetToCome};
-use bench_delta::{DeltaError, Lake, PathStyle, S3Place};
+use bench_delta::receive::{DeltaReceiver, FollowConfig, FollowMode, TableStart};
+use bench_delta::{DeltaError, Lake, PathStyle, S3Location};
 use bench_testing::S3;
 use deltalake::arrow::array::{ArrayRef, BinaryArray, Int64Array, RecordBatch, StringArray};
 use deltalake::kernel::{DataType, PrimitiveType, StructField};
@@ -29,7 +29,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
-/// Longest time for anything here.
+/// Time limit of each test.
 pub(crate) const TIMEOUT: Duration = Duration::from_mins(1);
 
 /// A table under test.
@@ -39,7 +39,7 @@ pub(crate) struct Table {
     pub(crate) runtime: Runtime,
     next: Cell<u64>,
     files: u64,
-    /// When the table was begun; each file is a millisecond younger than the one before.
+    /// When the table was created; each file is a millisecond younger than the one before.
     begun_ms: i64,
     _folder: Option<TempDir>,
 }
@@ -52,15 +52,15 @@ impl Table {
         table
     }
 
-    /// The place of a table that is not there yet, in a folder.
+    /// A folder for a table that does not exist yet.
     pub(crate) fn nowhere() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let counts = Counts::default();
-        let lake = Lake::folder(&folder.path().join("table"), &counts).expect("a place");
+        let lake = Lake::folder(&folder.path().join("table"), &counts).expect("a lake");
         Self::at(lake, counts, Some(folder))
     }
 
-    /// The same anywhere.
+    /// A table at any location, not created yet.
     pub(crate) fn at(lake: Lake, counts: Counts, folder: Option<TempDir>) -> Self {
         let runtime = Runtime::new().expect("a runtime");
         Self {
@@ -74,7 +74,7 @@ impl Table {
         }
     }
 
-    /// Makes the table, as version 0, with delta-rs.
+    /// Creates the table as version 0 with delta-rs.
     pub(crate) fn make(&self, columns: &[(&str, PrimitiveType)], partition_by: &[&str]) {
         let column = |(name, kind): &(&str, PrimitiveType)| {
             StructField::new((*name).to_owned(), DataType::Primitive(kind.clone()), true)
@@ -88,12 +88,12 @@ impl Table {
         self.runtime.block_on(async { create.await }).expect("created");
     }
 
-    /// Appends numbers as a version with one file: number n as `n` under key `n % 7`.
+    /// Appends numbers as a version with one file: number n as `n` with key `n % 7`.
     pub(crate) fn append(&mut self, numbers: Range<u64>) -> u64 {
         self.append_as(numbers, &WriterProperties::default())
     }
 
-    /// The same, written in a certain way.
+    /// The same with these writer properties.
     pub(crate) fn append_as(&mut self, numbers: Range<u64>, properties: &WriterProperties) -> u64 {
         self.append_files(std::slice::from_ref(&numbers), properties)
     }
@@ -108,7 +108,7 @@ impl Table {
         self.append_batches(&batches, properties)
     }
 
-    /// Appends these rows, a file each, as one version.
+    /// Appends these batches as one version, one file each.
     pub(crate) fn append_batches(
         &mut self,
         batches: &[RecordBatch],
@@ -119,7 +119,7 @@ impl Table {
         self.commit(&adds)
     }
 
-    /// Stores a data file; the action that adds it.
+    /// Stores a data file; returns the action that adds it.
     pub(crate) fn put_file(&mut self, bytes: &[u8]) -> Value {
         self.files += 1;
         let path = format!("part-{:05}.parquet", self.files);
@@ -144,7 +144,7 @@ impl Table {
         self.runtime.block_on(put).expect("stored");
     }
 
-    /// The same at a path that is taken as it is, whatever signs are in it.
+    /// The same at a raw path, whatever characters it contains.
     pub(crate) fn put_raw(&self, path: &str, bytes: &[u8]) {
         let path = Path::parse(path).expect("a path");
         let put = self.lake.store().put(&path, bytes.to_vec().into());
@@ -168,14 +168,14 @@ impl Table {
         }
     }
 
-    /// The table as delta-rs sees it.
+    /// Loads the table with delta-rs.
     pub(crate) fn load(&self) -> DeltaTable {
         let mut table = DeltaTable::new(self.lake.log_store());
         self.runtime.block_on(table.load()).expect("loaded");
         table
     }
 
-    /// Makes a checkpoint of the newest version.
+    /// Writes a checkpoint of the newest version.
     pub(crate) fn checkpoint(&self) {
         let table = self.load();
         self.runtime.block_on(checkpoints::create_checkpoint(&table, None)).expect("made");
@@ -191,7 +191,7 @@ impl Table {
             now_ms() + 60_000,
             None,
         );
-        // A version that was removed could be put again, and nobody would ever read it.
+        // A removed version could be put again, and nobody would ever read it.
         self.next.set(version + 1);
         self.runtime.block_on(clean_up).expect("cleaned up")
     }
@@ -201,7 +201,7 @@ impl Table {
         self.runtime.block_on(self.lake.store().delete(&Path::from(path))).expect("removed");
     }
 
-    /// Follows the table from there on, looking often.
+    /// Follows the table from `start`, polling often.
     pub(crate) fn follow(&self, start: TableStart) -> Following {
         self.try_follow(&config(start)).expect("connected")
     }
@@ -212,7 +212,7 @@ impl Table {
         Ok(Following { receiver, clock, counts, received: Vec::new() })
     }
 
-    /// The numbers that come from there on up to the end.
+    /// The numbers from `start` to the end.
     pub(crate) fn numbers_from(&self, start: TableStart) -> Numbers {
         let mut following = self.follow(start);
         following.receive_to_the_end();
@@ -220,11 +220,11 @@ impl Table {
     }
 }
 
-/// The place of a table on a server, below this prefix.
+/// A table on a server, below this prefix.
 pub(crate) fn on_s3(s3: &S3, prefix: &str, counts: &Counts) -> Lake {
     let (bucket, prefix) = (s3.bucket().to_owned(), prefix.to_owned());
-    let place = S3Place { bucket, prefix, style: PathStyle::Auto };
-    Lake::s3(&place, &sdk(s3), counts).expect("a place")
+    let location = S3Location { bucket, prefix, style: PathStyle::Auto };
+    Lake::s3(&location, &sdk(s3), counts).expect("a lake")
 }
 
 fn sdk(s3: &S3) -> SdkConfig {
@@ -239,11 +239,11 @@ fn sdk(s3: &S3) -> SdkConfig {
         .build()
 }
 
-/// Following that looks often.
+/// A configuration that polls often.
 pub(crate) fn config(start: TableStart) -> FollowConfig {
     FollowConfig {
         start,
-        yet_to_come: YetToCome::NextVersion,
+        mode: FollowMode::NextVersion,
         poll_interval: Duration::from_millis(5),
         read_ahead_bytes: 64 << 20,
         wait_for_table: Duration::ZERO,
@@ -260,7 +260,7 @@ pub(crate) fn file_of(batch: &RecordBatch, properties: &WriterProperties) -> Vec
     file
 }
 
-/// Number n as `n` under key `n % 7`, and as it is.
+/// Number n as `n` with key `n % 7`, and as a column of its own.
 pub(crate) fn numbered(numbers: Range<u64>) -> RecordBatch {
     let text = |number: u64| number.to_string().into_bytes();
     let keys: Vec<_> = numbers.clone().map(|number| text(number % 7)).collect();
@@ -288,7 +288,7 @@ fn now_ms() -> i64 {
     i64::try_from(since.as_millis()).expect("a time")
 }
 
-/// A consumer and what it has received.
+/// A consumer and the messages it received.
 pub(crate) struct Following {
     pub(crate) receiver: DeltaReceiver,
     clock: SystemClock,
@@ -298,7 +298,7 @@ pub(crate) struct Following {
 }
 
 impl Following {
-    /// Receives once, for a moment at most.
+    /// Receives once, waiting briefly.
     pub(crate) fn receive_once(&mut self) -> Result<usize, TransportError> {
         let until_ns = self.clock.now_ns() + 3_000_000;
         let received = &mut self.received;
@@ -307,7 +307,7 @@ impl Following {
         })
     }
 
-    /// Receives until `is_over` is true of it.
+    /// Receives until `is_over`.
     pub(crate) fn receive_until(&mut self, is_over: impl Fn(&Self) -> bool) {
         let deadline = Instant::now() + TIMEOUT;
         while !is_over(self) {
@@ -316,22 +316,22 @@ impl Following {
         }
     }
 
-    /// Receives until there are so many in all.
+    /// Receives until this many messages have arrived in all.
     pub(crate) fn receive(&mut self, messages: usize) {
         self.receive_until(|following| following.received.len() >= messages);
     }
 
-    /// Receives all that is there.
+    /// Receives everything up to the end.
     pub(crate) fn receive_to_the_end(&mut self) {
         self.receive_until(Self::is_at_end);
     }
 
-    /// Whether it has received all that is there.
+    /// Whether everything up to the end has been received.
     pub(crate) fn is_at_end(&self) -> bool {
         self.receiver.at_end()
     }
 
-    /// Receives until it fails; how.
+    /// Receives until an error; returns it.
     pub(crate) fn receive_to_the_error(&mut self) -> String {
         let deadline = Instant::now() + TIMEOUT;
         loop {
@@ -353,7 +353,7 @@ impl Following {
         Numbers(self.texts().into_iter().map(|text| text.parse().expect("a number")).collect())
     }
 
-    /// What was counted under this name.
+    /// The count of this name.
     pub(crate) fn count(&self, name: &str) -> u64 {
         let counts: BTreeMap<_, _> = self.counts.read();
         *counts.get(name).unwrap_or_else(|| panic!("no count {name}: {counts:?}"))
@@ -365,7 +365,7 @@ pub(crate) fn all(numbers: Range<u64>) -> Numbers {
     Numbers(numbers.collect())
 }
 
-/// Numbers in the order in which they came, shown as ranges.
+/// Numbers in order of arrival, displayed as ranges.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Numbers(pub(crate) Vec<u64>);
 

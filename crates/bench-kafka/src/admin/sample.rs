@@ -1,4 +1,4 @@
-//! Looking at a few messages of a topic, to judge whose they are.
+//! Samples a few messages of a topic, to judge whose they are.
 
 use std::time::{Duration, Instant};
 
@@ -10,29 +10,29 @@ use crate::error::KafkaError;
 use crate::native::{Fetched, Membership, NativeConsumer};
 use crate::reading::Until;
 
-/// How far behind the end of a partition to look for its last message: further each time, because
+/// Distances from the end of a partition at which to look for its last message, tried in order:
 /// transactions leave markers there that no consumer sees, and compaction leaves gaps.
 const STEPS_BACK: [i64; 4] = [1, 16, 256, 4_096];
 
-/// Messages that are fetched at once.
+/// Maximum messages per fetch.
 const BATCH_MAX: usize = 64;
 
-/// Interval between checks of the time-out.
+/// Interval between checks of the timeout.
 const POLL: Duration = Duration::from_millis(100);
 
-/// A message as it stands in a partition.
+/// A message of a partition.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SampledMessage {
     /// Its partition.
     pub partition: i32,
     /// Its offset.
     pub offset: i64,
-    /// Its value; none for a tombstone.
+    /// Its value; `None` for a tombstone.
     pub payload: Option<Vec<u8>>,
 }
 
 impl Admin {
-    /// Hands the first and the last message of every partition that holds any to `visit`. Joins no
+    /// Calls `visit` with the first and the last message of every partition that has any. Joins no
     /// group and commits nothing.
     pub fn sample_messages(
         &self,
@@ -54,7 +54,7 @@ impl Admin {
 }
 
 struct Reader {
-    /// In no group: to look at a topic needs no right on one.
+    /// Outside any group, so that no permission on a group is needed.
     consumer: NativeConsumer,
     topic: String,
     action: String,
@@ -67,7 +67,7 @@ impl Reader {
         for (name, value) in [
             ("auto.offset.reset", "earliest"),
             ("fetch.wait.max.ms", "10"),
-            // What aborted transactions left is still somebody's.
+            // Messages of aborted transactions also have an owner.
             ("isolation.level", "read_uncommitted"),
         ] {
             config.set(name, value);
@@ -87,7 +87,7 @@ impl Reader {
         self.read(partition, from, high, |_| true)
     }
 
-    /// The last message between `first`, where one is known to be, and `high`.
+    /// The last message from `first`, which is known to exist, up to `high`.
     fn last_before(
         &mut self,
         partition: i32,
@@ -104,8 +104,8 @@ impl Reader {
         Ok(None)
     }
 
-    /// Reads from an offset and gives the first message that satisfies `is_wanted`, or else the
-    /// last one before the end of the partition.
+    /// Reads from an offset and returns the first message whose offset satisfies `is_wanted`, or
+    /// else the last one before the end of the partition.
     fn read(
         &mut self,
         partition: i32,
@@ -125,7 +125,7 @@ impl Reader {
             self.consumer.fetch(left.min(POLL));
             let mut is_over = false;
             self.consumer.pass_on(|fetched| match fetched {
-                // What was fetched behind the one that is wanted does not matter.
+                // Anything fetched after the wanted message does not matter.
                 _ if is_over => {}
                 Fetched::Message(record) if record.partition() == partition => {
                     let offset = record.offset();
@@ -135,7 +135,8 @@ impl Reader {
                 }
                 Fetched::End { partition: ended, .. } => is_over = ended == partition,
                 Fetched::Message(_) => {}
-                // Trouble with one broker among several passes; what lasts ends in the time-out.
+                // An error of one broker among several is transient; a lasting one ends in the
+                // timeout.
                 Fetched::Error(code) => last_error = code,
             });
             if is_over {

@@ -1,6 +1,6 @@
-//! Settings that contradict each other, found before anything is connected. The rules are
-//! librdkafka's own (`rd_kafka_conf_finalize`), which names neither the values nor where they come
-//! from; what is not among them here, it still refuses by itself.
+//! Finds conflicting settings before anything is connected. The rules are librdkafka's own
+//! (`rd_kafka_conf_finalize`), whose errors name neither the values nor their origins; it still
+//! refuses whatever is not covered here.
 
 use rdkafka::client::ClientContext;
 use rdkafka::config::{FromClientConfigAndContext, RDKafkaLogLevel};
@@ -21,7 +21,7 @@ const GROUP_PROTOCOL: &str = "group.protocol";
 const FETCH_MAX: &str = "fetch.max.bytes";
 const MESSAGE_MAX: &str = "message.max.bytes";
 
-/// librdkafka's defaults of what the rules compare.
+/// librdkafka's defaults of the properties that the rules compare.
 const DEFAULTS: [(&str, &str); 11] = [
     (DELIVERY_TIMEOUT, "300000"),
     (TRANSACTION_TIMEOUT, "60000"),
@@ -36,12 +36,12 @@ const DEFAULTS: [(&str, &str); 11] = [
     (GROUP_PROTOCOL, "classic"),
 ];
 
-/// What the consumer protocol leaves to the brokers.
+/// Properties that brokers decide under the consumer protocol.
 const OF_CLASSIC_GROUPS: [&str; 4] =
     [SESSION, HEARTBEAT, "partition.assignment.strategy", "group.protocol.type"];
 
 impl KafkaConfig {
-    /// Checks that a producer can be made of these settings, without connecting one.
+    /// Checks that librdkafka can create a producer with these settings, without connecting.
     pub fn check_producer(&self) -> Result<(), KafkaError> {
         self.check_values()?;
         self.check_idempotence()?;
@@ -50,7 +50,7 @@ impl KafkaConfig {
         self.check_with_library::<BaseProducer<Silent>>("producers")
     }
 
-    /// Checks that a consumer can be made of these settings, without connecting one.
+    /// Checks that librdkafka can create a consumer with these settings, without connecting.
     pub fn check_consumer(&self) -> Result<(), KafkaError> {
         self.check_values()?;
         self.check_group()?;
@@ -58,12 +58,12 @@ impl KafkaConfig {
         self.check_with_library::<BaseConsumer<Silent>>("consumers")
     }
 
-    /// Checks that a client for administration can be made of these settings.
+    /// Checks that librdkafka can create an administrative client with these settings.
     pub(crate) fn check_admin(&self) -> Result<(), KafkaError> {
         self.of_admin().check_with_library::<BaseProducer<Silent>>("connection")
     }
 
-    /// Whether a setting is true.
+    /// Whether a boolean property is set to true.
     #[must_use]
     pub fn is_enabled(&self, name: &str) -> bool {
         self.get(name).is_some_and(|value| {
@@ -71,11 +71,11 @@ impl KafkaConfig {
         })
     }
 
-    /// What concerns every client.
+    /// Checks properties of all clients.
     pub(super) fn check_reconnects(&self) -> Result<(), KafkaError> {
         let (least, most) = ("reconnect.backoff.ms", "reconnect.backoff.max.ms");
         self.refuse_if(self.number(most) < self.number(least), most, least, || {
-            format!("{most} must be set to {least} at least; change one of them")
+            format!("{most} must be at least {least}; change one of them")
         })
     }
 
@@ -95,7 +95,7 @@ impl KafkaConfig {
         } else {
             let gapless = "enable.gapless.guarantee";
             return self.refuse_if(self.is_enabled(gapless), gapless, IDEMPOTENCE, || {
-                format!("{IDEMPOTENCE} must be set to true; change one of them")
+                format!("{IDEMPOTENCE} must be true; change one of them")
             });
         };
         let is_above = |name, most| self.get(name).is_some() && self.number(name) > Some(most);
@@ -104,8 +104,8 @@ impl KafkaConfig {
         let backpressure = "queue.buffering.backpressure.threshold";
         for (is_wrong, name, right) in [
             (acks.is_some_and(|acks| !is_all(acks)), "acks", "all"),
-            (is_above(REQUESTS_IN_FLIGHT, 5.0), REQUESTS_IN_FLIGHT, "5 at most"),
-            (self.number("retries").is_some_and(|retries| retries < 1.0), "retries", "1 at least"),
+            (is_above(REQUESTS_IN_FLIGHT, 5.0), REQUESTS_IN_FLIGHT, "at most 5"),
+            (self.number("retries").is_some_and(|retries| retries < 1.0), "retries", "at least 1"),
             (is_above(backpressure, 1.0), backpressure, "1"),
             (
                 self.get(queueing).is_some_and(|it| it.eq_ignore_ascii_case("lifo")),
@@ -114,7 +114,7 @@ impl KafkaConfig {
             ),
         ] {
             self.refuse_if(is_wrong, name, cause, || {
-                format!("{name} must be set to {right}; change one of them")
+                format!("{name} must be {right}; change one of them")
             })?;
         }
         Ok(())
@@ -128,13 +128,13 @@ impl KafkaConfig {
         for (name, over) in [(DELIVERY_TIMEOUT, 0.0), ("socket.timeout.ms", 100.0)] {
             let is_longer = self.get(name).is_some() && self.number(name) > limit.map(|t| t + over);
             self.refuse_if(is_longer, name, TRANSACTION_TIMEOUT, || {
-                format!("{name} must be set to {TRANSACTION_TIMEOUT} at most; change one of them")
+                format!("{name} must be at most {TRANSACTION_TIMEOUT}; change one of them")
             })?;
         }
         Ok(())
     }
 
-    /// A message that waits for others of its batch must not time out meanwhile.
+    /// A message must not time out while it waits for others of its batch.
     fn check_linger(&self) -> Result<(), KafkaError> {
         let linger = "linger.ms";
         let is_transactional = self.get(TRANSACTIONAL).is_some_and(|id| !id.is_empty());
@@ -146,7 +146,7 @@ impl KafkaConfig {
         let limit = self.number(timeout).filter(|limit| *limit > 0.0);
         let is_late = limit.zip(self.number(linger)).is_some_and(|(limit, wait)| wait >= limit);
         self.refuse_if(is_late, linger, timeout, || {
-            format!("{linger} must be set to less than {timeout}; change one of them")
+            format!("{linger} must be less than {timeout}; change one of them")
         })
     }
 
@@ -163,12 +163,12 @@ impl KafkaConfig {
         }
         let poll = "max.poll.interval.ms";
         self.refuse_if(self.number(poll) < self.number(SESSION), poll, SESSION, || {
-            format!("{poll} must be set to {SESSION} at least; change one of them")
+            format!("{poll} must be at least {SESSION}; change one of them")
         })?;
         let is_late =
             self.get(HEARTBEAT).is_some() && self.number(HEARTBEAT) >= self.number(SESSION);
         self.refuse_if(is_late, HEARTBEAT, SESSION, || {
-            format!("{HEARTBEAT} must be set to less than {SESSION}; change one of them")
+            format!("{HEARTBEAT} must be less than {SESSION}; change one of them")
         })
     }
 
@@ -176,9 +176,9 @@ impl KafkaConfig {
         let is_small =
             self.get(FETCH_MAX).is_some() && self.number(FETCH_MAX) < self.number(MESSAGE_MAX);
         self.refuse_if(is_small, FETCH_MAX, MESSAGE_MAX, || {
-            format!("{FETCH_MAX} must be set to {MESSAGE_MAX} at least; change one of them")
+            format!("{FETCH_MAX} must be at least {MESSAGE_MAX}; change one of them")
         })?;
-        // Unless it is set, librdkafka keeps it between these two.
+        // By default, librdkafka keeps it between these two.
         let (receive, queued) = ("receive.message.max.bytes", "queued.max.messages.kbytes");
         let fetch = if self.get(FETCH_MAX).is_some() {
             self.number(FETCH_MAX)
@@ -190,11 +190,11 @@ impl KafkaConfig {
         let is_small =
             self.get(receive).is_some() && self.number(receive) < fetch.map(|bytes| bytes + 512.0);
         self.refuse_if(is_small, receive, FETCH_MAX, || {
-            format!("{receive} must be set to {FETCH_MAX} and 512 at least; change one of them")
+            format!("{receive} must be at least {FETCH_MAX} + 512; change one of them")
         })
     }
 
-    /// Has librdkafka itself look at the settings as a whole.
+    /// Lets librdkafka check the settings as a whole.
     fn check_with_library<C: FromClientConfigAndContext<Silent>>(
         &self,
         clients: &'static str,
@@ -208,7 +208,7 @@ impl KafkaConfig {
             LibraryError::ClientCreation(reason) => reason,
             other => other.to_string(),
         };
-        // The machine's fault, not that of the settings.
+        // The machine is at fault, not the settings.
         if reason.contains("thread") {
             let servers = self.bootstrap_servers().unwrap_or_default().to_owned();
             return Err(KafkaError::Client { servers, reason });
@@ -216,7 +216,7 @@ impl KafkaConfig {
         Err(KafkaError::Settings { clients, reason })
     }
 
-    /// A number that was set, or librdkafka's default where a rule compares it.
+    /// The value of a numeric property, or librdkafka's default if a rule compares it.
     fn number(&self, name: &str) -> Option<f64> {
         let value = self.get(name).or_else(|| default(name))?;
         value.parse().ok()
@@ -242,7 +242,7 @@ impl KafkaConfig {
         Err(KafkaError::Conflict { first, second, reason: reason.into() })
     }
 
-    /// A setting with its value and where it comes from.
+    /// A setting with its value and origin.
     #[must_use]
     pub fn shown(&self, name: &str) -> String {
         match self.properties.get(super::canonical(name)) {
@@ -264,7 +264,7 @@ fn is_all(acks: &str) -> bool {
     acks == "-1" || acks.eq_ignore_ascii_case("all")
 }
 
-/// Takes in what a client says that nobody uses.
+/// Ignores the logs and errors of a client that is never used.
 struct Silent;
 
 impl ClientContext for Silent {
@@ -293,18 +293,18 @@ mod tests {
         config
     }
 
-    /// Both settings of a contradiction are named, and where each comes from.
+    /// Asserts that the error names both conflicting settings with their origins.
     fn assert_conflict(result: Result<(), KafkaError>, first: &str, second: &str) {
         let error = result.expect_err(first);
         assert!(error.is_usage(), "{error}");
         let text = error.to_string();
-        let named = format!("{first} and {second} do not fit together: ");
+        let named = format!("{first} conflicts with {second}:  ");
         assert!(text.starts_with(&named), "{text}\n{named}");
         assert!(text.contains("; change one of them") || text.contains("; remove one"), "{text}");
     }
 
     #[test]
-    fn settings_of_producers_that_contradict_each_other_are_both_named() {
+    fn conflicting_producer_settings_are_both_named() {
         let idempotent = "enable.idempotence=true (--config)";
         for (settings, first, second) in [
             (
@@ -379,7 +379,7 @@ mod tests {
     }
 
     #[test]
-    fn settings_of_consumers_that_contradict_each_other_are_both_named() {
+    fn conflicting_consumer_settings_are_both_named() {
         let new = "group.protocol=consumer";
         let named = "group.protocol=consumer (--config)";
         for (settings, first, second) in [
@@ -426,7 +426,7 @@ mod tests {
     }
 
     #[test]
-    fn what_librdkafka_takes_is_taken() {
+    fn settings_valid_for_librdkafka_are_accepted() {
         for settings in [
             &[][..],
             &["linger.ms=299999"],
@@ -452,7 +452,7 @@ mod tests {
     }
 
     #[test]
-    fn what_only_librdkafka_refuses_is_a_mistake_of_usage_too() {
+    fn settings_refused_by_librdkafka_are_usage_errors() {
         let wrong = config(&["security.protocol=SSL", "ssl.cipher.suites=none-such"]);
         for error in [wrong.check_producer(), wrong.check_consumer()] {
             let error = error.expect_err("no such cipher");

@@ -1,5 +1,5 @@
-//! The login of the Java client, `sasl.jaas.config`, read as Java reads it: by the rules of its
-//! `StreamTokenizer`, which `JaasConfig` cuts the line with.
+//! Parses the Java client's login, `sasl.jaas.config`, as Java does: `JaasConfig` splits it with
+//! `StreamTokenizer`.
 
 use std::iter::Peekable;
 use std::str::Chars;
@@ -7,44 +7,43 @@ use std::str::Chars;
 /// The property.
 pub(super) const JAAS: &str = "sasl.jaas.config";
 
-const MODULE_MISSING: &str = "it does not begin with the class of a login module";
+const MODULE_MISSING: &str = "it does not begin with a login module class";
 const FLAG_MISSING: &str =
     "the login module is not followed by required, requisite, sufficient or optional";
 const VALUE_MISSING: &str = "one of its options has no value";
 const NOT_CLOSED: &str = "it does not end with a semicolon";
-const SEVERAL: &str = "it names more than one login module";
+const SEVERAL: &str = "it has more than one login module";
 const NO_LOGIN: &str = "it has no username and password";
 
-/// How a login looks; follows what is wrong with one.
+/// The form of a login; follows the problem in an error.
 const FORM: &str = "write org.apache.kafka.common.security.plain.PlainLoginModule required \
                     username=\"...\" password=\"...\"; with quotes around the values";
 
-/// The classes whose logins can be translated; programs that bring Java's client along put a prefix
-/// of their own before them.
+/// The classes whose logins can be translated; programs that bundle Java's client add a prefix of
+/// their own.
 const BY_PASSWORD: [&str; 2] = [
     "org.apache.kafka.common.security.plain.PlainLoginModule",
     "org.apache.kafka.common.security.scram.ScramLoginModule",
 ];
 
-/// What becomes of other login modules, by the last part of their names.
+/// Remedies for other login modules, by the last part of their names.
 const OTHERS: [(&str, &str); 6] = [
     (
         "PlainLoginModule",
-        "write the whole name: org.apache.kafka.common.security.plain.PlainLoginModule",
+        "use the full name: org.apache.kafka.common.security.plain.PlainLoginModule",
     ),
     (
         "ScramLoginModule",
-        "write the whole name: org.apache.kafka.common.security.scram.ScramLoginModule",
+        "use the full name: org.apache.kafka.common.security.scram.ScramLoginModule",
     ),
     ("OAuthBearerLoginModule", "OAUTHBEARER is not built in; use a login for PLAIN or SCRAM"),
     ("Krb5LoginModule", "Kerberos is not built in; use a login for PLAIN or SCRAM"),
-    ("IAMLoginModule", "logins by AWS IAM are not built in; use a login for SCRAM"),
+    ("IAMLoginModule", "AWS IAM logins are not built in; use a login for SCRAM"),
     ("", "only the login modules of PLAIN and SCRAM can be translated; use one of them"),
 ];
 
-/// The user name and the password of a login for PLAIN or SCRAM:
-/// `org.apache...PlainLoginModule required username='u' password='p';`. The reason of a failure
-/// never quotes the value.
+/// Extracts user name and password from a login for PLAIN or SCRAM: `org.apache...PlainLoginModule
+/// required username='u' password='p';`. Errors never quote the value.
 pub(super) fn parse(text: &str) -> Result<(String, String), String> {
     let entry = entry(&mut Tokens::new(text)).map_err(|problem| format!("{problem}; {FORM}"))?;
     let is_named = |class: &str| {
@@ -56,9 +55,7 @@ pub(super) fn parse(text: &str) -> Result<(String, String), String> {
         return Err(known.map_or(String::new(), |(_, remedy)| (*remedy).to_owned()));
     }
     if entry.option("tokenauth").is_some_and(|value| value.eq_ignore_ascii_case("true")) {
-        return Err(
-            "delegation tokens (tokenauth) are not built in; use the login of a user".into()
-        );
+        return Err("delegation tokens (tokenauth) are not supported; use a user's login".into());
     }
     let login = entry.option("username").zip(entry.option("password"));
     match login.filter(|(username, password)| !username.is_empty() && !password.is_empty()) {
@@ -67,14 +64,14 @@ pub(super) fn parse(text: &str) -> Result<(String, String), String> {
     }
 }
 
-/// What a login consists of.
+/// A parsed login.
 struct Entry {
     module: String,
     options: Vec<(Option<String>, String)>,
 }
 
 impl Entry {
-    /// The value of an option: the last one, where there are several.
+    /// The value of an option; the last one wins.
     fn option(&self, name: &str) -> Option<&str> {
         let found = self.options.iter().rfind(|(key, _)| key.as_deref() == Some(name));
         found.map(|(_, value)| value.as_str())
@@ -108,7 +105,7 @@ fn entry(tokens: &mut Tokens<'_>) -> Result<Entry, &'static str> {
 
 #[derive(Debug, PartialEq, Eq)]
 enum Token {
-    /// A word, or what stands in quotes.
+    /// A word, or quoted text.
     Text(String),
     /// A number, which has no text for Java.
     Number,
@@ -161,7 +158,7 @@ impl<'a> Tokens<'a> {
         Token::Text(word)
     }
 
-    /// Passes over a number: digits with one dot at most.
+    /// Skips a number: digits with at most one dot.
     fn number(&mut self, first: char) -> Token {
         let mut has_dot = first == '.';
         while let Some(c) = self.chars.next_if(|c| c.is_ascii_digit() || (*c == '.' && !has_dot)) {
@@ -170,7 +167,7 @@ impl<'a> Tokens<'a> {
         Token::Number
     }
 
-    /// What stands in quotes. Like Java, takes the end of a line for the closing quote.
+    /// Reads quoted text. As in Java, the end of a line also closes the quote.
     fn quoted(&mut self, quote: char) -> Token {
         let mut text = String::new();
         while let Some(c) = self.chars.next_if(|c| *c != '\n' && *c != '\r') {
@@ -183,7 +180,7 @@ impl<'a> Tokens<'a> {
         Token::Text(text)
     }
 
-    /// The character behind a backslash, by its name or by up to three octal digits.
+    /// Reads the character after a backslash, by its name or up to three octal digits.
     fn escape(&mut self) -> Option<char> {
         let first = self.chars.next()?;
         let Some(digit) = first.to_digit(8) else {
@@ -207,7 +204,7 @@ impl<'a> Tokens<'a> {
         char::from_u32(code)
     }
 
-    /// Passes over the rest of a comment; false if it never ends. A single slash begins one, too.
+    /// Skips the rest of a comment; false if it never ends. A single slash also begins one.
     fn skip_comment(&mut self) -> bool {
         if self.chars.next_if_eq(&'*').is_none() {
             while self.chars.next_if(|c| *c != '\n' && *c != '\r').is_some() {}
@@ -259,7 +256,7 @@ mod tests {
         }
     }
 
-    /// Each value was read by Java's own `JaasConfig`.
+    /// Java's own `JaasConfig` read each of these values.
     #[test]
     fn escapes_are_those_of_java() {
         for (quoted, value) in [
@@ -284,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn what_java_refuses_is_refused_without_being_quoted() {
+    fn invalid_logins_are_refused_without_quoting_them() {
         for (text, problem) in [
             (String::new(), MODULE_MISSING),
             ("7 required password='hush';".to_owned(), MODULE_MISSING),
@@ -304,7 +301,7 @@ mod tests {
             (format!("{PLAIN} required username=u password=hush; x"), SEVERAL),
         ] {
             if problem.is_empty() {
-                // A comment that never ends is the end of the text.
+                // An unterminated comment ends the text.
                 assert_eq!(parse(&text), Ok(login("u", "hush")), "{text}");
                 continue;
             }
@@ -315,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn other_logins_name_what_cannot_be_done() {
+    fn unsupported_logins_name_the_reason() {
         let oauth = "org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginModule required \
                      clientId='c' clientSecret='hush';";
         for (text, remedy) in [

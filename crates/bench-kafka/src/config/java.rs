@@ -1,6 +1,6 @@
-//! Properties of the Java client: which of librdkafka's they are, and what to do about those that
-//! only Java has. The names are all those of its `ProducerConfig`, `ConsumerConfig` and
-//! `AdminClientConfig`, and of what is often found in the same files.
+//! Translates properties of the Java client to librdkafka's, and gives remedies for those that only
+//! Java has. Covers all names of `ProducerConfig`, `ConsumerConfig` and `AdminClientConfig`, and
+//! others often found in the same files.
 
 use super::Setting;
 
@@ -15,19 +15,19 @@ const ASSIGNORS: [(&str, &str); 3] = [
     ("org.apache.kafka.clients.consumer.CooperativeStickyAssignor", "cooperative-sticky"),
 ];
 
-const NO_METRICS: &str = "remove it: the tools have metrics of their own";
-const NO_LOGIN_CLASS: &str = "remove it: logins are by sasl.username and sasl.password";
+const NO_METRICS: &str = "remove it: the tools collect their own metrics";
+const NO_LOGIN_CLASS: &str = "remove it: use sasl.username and sasl.password to log in";
 const NO_OAUTH: &str = "remove it: OAUTHBEARER is not built in";
 const NO_SCHEMAS: &str = "remove it: the tools send and receive bytes, without schemas";
 const NO_TLS_CHOICE: &str = "remove it: OpenSSL offers TLS 1.2 and 1.3";
-const NO_JAVA_TLS: &str = "remove it: TLS is OpenSSL's";
+const NO_JAVA_TLS: &str = "remove it: TLS is provided by OpenSSL";
 const NO_KERBEROS: &str = "remove it: Kerberos is not built in";
-const NO_PREFIX: &str = "write the property without the prefix, for a client alone";
+const NO_PREFIX: &str = "use the property without the prefix";
 const NO_SHARE: &str = "remove it: share groups are not supported";
 const LEVEL: &str = "use compression.level";
 
-/// Properties of the Java client that have no meaning for librdkafka, and what to do about each. A
-/// name that starts or ends with a dot stands for all that end or start with it. The first counts.
+/// Properties of the Java client that librdkafka does not have, each with a remedy. A name that
+/// ends or starts with a dot is a prefix or suffix. The first match counts.
 const JAVA_ONLY: [(&str, &str); 70] = [
     ("auto.include.jmx.reporter", NO_METRICS),
     ("auto.register.schemas", NO_SCHEMAS),
@@ -38,27 +38,27 @@ const JAVA_ONLY: [(&str, &str); 70] = [
     ("compression.gzip.level", LEVEL),
     ("compression.lz4.level", LEVEL),
     ("compression.zstd.level", LEVEL),
-    ("config.providers", "remove it, and write the values themselves in place of ${...}"),
-    ("config.providers.", "remove it, and write the values themselves in place of ${...}"),
+    ("config.providers", "remove it, and replace ${...} with the values"),
+    ("config.providers.", "remove it, and replace ${...} with the values"),
     ("confluent.", "remove it"),
     ("default.api.timeout.ms", "remove it, and set --timeout"),
-    ("exclude.internal.topics", "remove it: the tools read the topic that is named"),
+    ("exclude.internal.topics", "remove it: the tools read the given topic"),
     ("interceptor.classes", "remove it: interceptors are Java classes"),
     ("internal.auto.downgrade.txn.commit", "remove it"),
-    ("internal.leave.group.on.close", "remove it: consumers leave their group"),
+    ("internal.leave.group.on.close", "remove it: consumers always leave their group"),
     ("internal.throw.on.fetch.stable.offset.unsupported", "remove it"),
     ("json.", NO_SCHEMAS),
     ("latest.", NO_SCHEMAS),
     ("log4j.", "remove it, and set -v"),
     ("max.block.ms", "remove it: the tools wait for room in the queue"),
-    ("max.poll.records", "remove it: the tools take what has arrived"),
+    ("max.poll.records", "remove it: the tools take all messages that have arrived"),
     ("metadata.max.idle.ms", "remove it"),
     ("metric.reporters", NO_METRICS),
     ("metrics.", NO_METRICS),
     ("partitioner.", "remove it, or use partitioner and sticky.partitioning.linger.ms"),
     ("protobuf.", NO_SCHEMAS),
     ("sasl.client.callback.handler.class", NO_LOGIN_CLASS),
-    ("sasl.server.callback.handler.class", "remove it: it belongs to brokers"),
+    ("sasl.server.callback.handler.class", "remove it: it is a broker property"),
     ("sasl.kerberos.ticket.", NO_KERBEROS),
     ("sasl.login.", NO_LOGIN_CLASS),
     ("sasl.oauthbearer.assertion.template.file", NO_OAUTH),
@@ -96,12 +96,12 @@ const JAVA_ONLY: [(&str, &str); 70] = [
     ("admin.", NO_PREFIX),
     ("consumer.", NO_PREFIX),
     ("kafka.", NO_PREFIX),
-    ("listener.name.", "remove it: it belongs to brokers"),
+    ("listener.name.", "remove it: it is a broker property"),
     ("producer.", NO_PREFIX),
     ("spring.", NO_PREFIX),
 ];
 
-/// The kinds of the stores that a group of settings names, which say how the rest of them reads.
+/// The store types among a group of settings, which decide how the other settings are translated.
 #[derive(Default)]
 pub(super) struct Stores {
     key: Option<String>,
@@ -118,16 +118,16 @@ impl Stores {
     }
 }
 
-/// What librdkafka is given for a property of the Java client.
+/// The translation of a Java client property.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Translated {
-    /// The property itself: Java has none of that name, or has the same.
+    /// Keep the property: it is librdkafka's, or the same in both.
     Same,
-    /// These properties; none where a default says the same.
+    /// Set these properties; none if a default has the same effect.
     To(Vec<(&'static str, String)>),
-    /// Nothing does the same; this is what to do.
+    /// There is no equivalent; holds the remedy.
     Refused(String),
-    /// The value is none that librdkafka takes; this is why, and what to do.
+    /// librdkafka does not support the value; holds the reason and the remedy.
     Invalid(String),
 }
 
@@ -167,14 +167,14 @@ fn invalid(reason: impl Into<String>) -> Translated {
     Translated::Invalid(reason.into())
 }
 
-/// Properties of which Java and librdkafka take different values.
+/// Translates properties whose values differ between Java and librdkafka.
 fn of_value(name: &str, value: &str) -> Option<Translated> {
     Some(match (name, value) {
-        // librdkafka passes on any number, and brokers then refuse every message.
+        // librdkafka accepts any number, and brokers then reject every message.
         ("acks" | "request.required.acks", acks)
             if acks.parse().is_ok_and(|number: i32| !(-1..=1).contains(&number)) =>
         {
-            invalid("brokers know no such number of confirmations; use 0, 1 or all")
+            invalid("brokers do not support this value; use 0, 1 or all")
         }
         ("auto.offset.reset", "none") => to("auto.offset.reset", "error"),
         ("auto.offset.reset", other) if other.starts_with("by_duration") => {
@@ -183,7 +183,7 @@ fn of_value(name: &str, value: &str) -> Option<Translated> {
         ("batch.size", "0") => to("batch.size", "1"),
         ("buffer.memory", bytes) => match bytes.parse::<u64>() {
             Ok(bytes) => to("queue.buffering.max.kbytes", (bytes / 1024).max(1).to_string()),
-            Err(_) => invalid("it is not a number of bytes; write a number"),
+            Err(_) => invalid("it is not a number of bytes; use a number"),
         },
         ("client.dns.lookup", "default") => to("client.dns.lookup", "use_all_dns_ips"),
         ("connections.max.idle.ms", "-1") => to("connections.max.idle.ms", "0"),
@@ -195,14 +195,13 @@ fn of_value(name: &str, value: &str) -> Option<Translated> {
             to("partitioner", "murmur2_random")
         }
         ("partitioner.class", _) => refused(
-            "use partitioner=murmur2_random, which places keys as Java's default does, or remove it",
+            "use partitioner=murmur2_random, which assigns keys as Java's default does, or remove \
+             it",
         ),
         ("receive.buffer.bytes", bytes) => to("socket.receive.buffer.bytes", or_system(bytes)),
         ("send.buffer.bytes", bytes) => to("socket.send.buffer.bytes", or_system(bytes)),
         ("ssl.cipher.suites", names) if names.contains("TLS_") || names.contains("SSL_") => {
-            invalid(
-                "Java names ciphers otherwise; use the names of `openssl ciphers -v`, or remove it",
-            )
+            invalid("Java's cipher names differ; use names from `openssl ciphers -v`, or remove it")
         }
         ("ssl.endpoint.identification.algorithm", "") => {
             to("ssl.endpoint.identification.algorithm", "none")
@@ -211,7 +210,7 @@ fn of_value(name: &str, value: &str) -> Option<Translated> {
     })
 }
 
-/// The size of a socket's buffer, of which Java leaves -1 to the system, and librdkafka 0.
+/// Converts a socket buffer size: for the system's default, Java uses -1 and librdkafka 0.
 fn or_system(bytes: &str) -> &str {
     if bytes == "-1" { "0" } else { bytes }
 }
@@ -230,7 +229,8 @@ fn assignors(classes: &str) -> Translated {
     }
     if names.contains(&"cooperative-sticky") && names.len() > 1 {
         return invalid(
-            "they do not go together; use cooperative-sticky alone, or range,roundrobin",
+            "cooperative-sticky cannot be combined with others; use it alone, or use \
+             range,roundrobin",
         );
     }
     to("partition.assignment.strategy", names.join(","))
@@ -244,8 +244,8 @@ fn trust_store(name: &str, value: &str, stores: &Stores) -> Translated {
         "ssl.truststore.type" if is_pem => Translated::To(Vec::new()),
         "ssl.truststore.type" => refused("remove it: ssl.ca.location is always a PEM file"),
         "ssl.truststore.location" => refused(format!(
-            "use ssl.ca.location with a PEM file, which `keytool -list -rfc -keystore {} > ca.pem` \
-             makes of it",
+            "use ssl.ca.location with a PEM file: convert it with `keytool -list -rfc -keystore {} \
+             > ca.pem`",
             file_name(value)
         )),
         _ => refused("remove it: ssl.ca.location takes a PEM file, which needs no password"),
@@ -263,9 +263,9 @@ fn key_store(name: &str, value: &str, stores: &Stores) -> Translated {
             ("ssl.key.location", value.to_owned()),
         ]),
         "ssl.keystore.location" if is_jks => invalid(format!(
-            "a JKS file is for Java alone; use a PKCS#12 file, which `keytool -importkeystore \
-             -srckeystore {} -destkeystore client.p12 -deststoretype PKCS12` makes of it, or \
-             ssl.certificate.location and ssl.key.location with PEM files",
+            "only Java reads JKS files; use a PKCS#12 file (convert it with `keytool \
+             -importkeystore -srckeystore {} -destkeystore client.p12 -deststoretype PKCS12`), or \
+             PEM files with ssl.certificate.location and ssl.key.location",
             file_name(value)
         )),
         "ssl.keystore.password" if is_pem => {
@@ -275,9 +275,9 @@ fn key_store(name: &str, value: &str, stores: &Stores) -> Translated {
         "ssl.keystore.key" => to("ssl.key.pem", value),
         "ssl.keystore.type" => match kind {
             Some("PEM" | "PKCS12") => Translated::To(Vec::new()),
-            _ => invalid("such a file is for Java alone; use PKCS12 or PEM"),
+            _ => invalid("only Java reads such files; use PKCS12 or PEM"),
         },
-        // librdkafka reads PKCS#12 from these.
+        // For PKCS#12, librdkafka has the same properties.
         _ => Translated::Same,
     }
 }
@@ -294,7 +294,7 @@ fn file_name(path: &str) -> &str {
 mod tests {
     use super::*;
 
-    /// What `JavaProperties` prints: the names of Kafka 4.3.1's three classes.
+    /// Output of `JavaProperties`: the names of Kafka 4.3.1's three classes.
     const JAVA_NAMES: &str = include_str!("java-properties.txt");
 
     fn alone(name: &str, value: &str) -> Translated {
@@ -307,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn every_property_of_java_is_known_translated_or_refused_with_a_remedy() {
+    fn every_java_property_is_known_translated_or_refused() {
         let mut unknown = Vec::new();
         for name in JAVA_NAMES.lines().filter(|name| *name != super::super::jaas::JAAS) {
             match alone(name, "1") {
@@ -333,7 +333,7 @@ mod tests {
     }
 
     #[test]
-    fn no_property_of_librdkafka_is_taken_for_one_of_java_alone() {
+    fn librdkafka_properties_are_never_taken_for_java() {
         for name in super::super::KNOWN_NAMES.lines() {
             let translated = alone(name, "range");
             let is_kept = matches!(translated, Translated::Same | Translated::To(_));
@@ -342,7 +342,7 @@ mod tests {
     }
 
     #[test]
-    fn equivalents_are_used() {
+    fn java_properties_become_their_equivalents() {
         for (name, value, known, expected) in [
             ("fetch.max.wait.ms", "7", "fetch.wait.max.ms", "7"),
             ("max.request.size", "5000", "message.max.bytes", "5000"),
@@ -378,7 +378,7 @@ mod tests {
 
     const SSL_NAMES: &str = "ssl.endpoint.identification.algorithm";
 
-    /// What is said of a property that is not taken.
+    /// The reason why a property is refused.
     fn problem(translated: Translated) -> String {
         match translated {
             Translated::Refused(problem) | Translated::Invalid(problem) => problem,
@@ -387,8 +387,8 @@ mod tests {
     }
 
     #[test]
-    fn what_only_java_can_do_is_refused_with_a_remedy() {
-        for (name, value, told) in [
+    fn java_only_properties_are_refused_with_a_remedy() {
+        for (name, value, expected) in [
             ("schema.registry.url", "http://r", "remove it"),
             ("basic.auth.user.info", "u:hush", "remove it"),
             ("key.serializer", "x.StringSerializer", "remove it"),
@@ -407,12 +407,12 @@ mod tests {
             ("spring.kafka.bootstrap-servers", "a:1", "without the prefix"),
         ] {
             let remedy = problem(alone(name, value));
-            assert!(remedy.contains(told) && !remedy.contains("hush"), "{name}: {remedy}");
+            assert!(remedy.contains(expected) && !remedy.contains("hush"), "{name}: {remedy}");
         }
     }
 
     #[test]
-    fn pem_stores_are_translated_and_others_get_the_way_to_pem() {
+    fn pem_stores_are_translated_and_others_explained() {
         let pem = |name, value| with_stores(name, value, "PEM");
         assert_eq!(pem("ssl.truststore.location", "/ca.pem"), to("ssl.ca.location", "/ca.pem"));
         assert_eq!(pem("ssl.truststore.certificates", "CERT"), to("ssl.ca.pem", "CERT"));
@@ -428,7 +428,7 @@ mod tests {
         assert_eq!(p12("ssl.keystore.location", "/k.p12"), Translated::Same);
         assert_eq!(p12("ssl.keystore.password", "hush"), Translated::Same);
         assert_eq!(p12("ssl.keystore.type", "PKCS12"), Translated::To(Vec::new()));
-        for (name, value, kind, told) in [
+        for (name, value, kind, expected) in [
             ("ssl.truststore.location", "/x/t.jks", "JKS", "-keystore t.jks > ca.pem"),
             ("ssl.truststore.location", "/x/t.p12", "PKCS12", "ssl.ca.location"),
             ("ssl.truststore.password", "hush", "JKS", "needs no password"),
@@ -439,7 +439,7 @@ mod tests {
             ("ssl.keystore.type", "JKS", "JKS", "PKCS12"),
         ] {
             let remedy = problem(with_stores(name, value, kind));
-            assert!(remedy.contains(told) && !remedy.contains("hush"), "{name}: {remedy}");
+            assert!(remedy.contains(expected) && !remedy.contains("hush"), "{name}: {remedy}");
         }
         let remedy = problem(alone("ssl.keystore.location", "client.JKS"));
         assert!(remedy.contains("PKCS12"), "{remedy}");

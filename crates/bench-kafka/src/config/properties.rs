@@ -1,4 +1,4 @@
-//! The syntax of Java's properties files, in UTF-8.
+//! Parses Java's properties files, in UTF-8.
 
 use std::iter::Peekable;
 use std::str::Chars;
@@ -12,17 +12,17 @@ pub(super) struct Entry {
     pub(super) line: usize,
 }
 
-/// The text of a file, or the first line that is not UTF-8.
+/// Decodes a file. The error is the first line that is not UTF-8, and a reason.
 pub(super) fn text(bytes: &[u8]) -> Result<&str, (usize, String)> {
     std::str::from_utf8(bytes).map_err(|error| {
         let before = &bytes[..error.valid_up_to()];
-        let reason = "it is not UTF-8 text; save the file as UTF-8, or write \\u00e9 for \u{e9}";
+        let reason = "it is not UTF-8; save the file as UTF-8, or write \\u00e9 for \u{e9}";
         (before.split(|byte| *byte == b'\n').count(), reason.to_owned())
     })
 }
 
 /// Parses `key=value`, `key: value` or `key value`, comments after `#` or `!`, continuation by a
-/// backslash at the end of a line, escapes. A failure is a line and a reason.
+/// backslash at the end of a line, and escapes. The error is a line and a reason.
 pub(super) fn parse(text: &str) -> Result<Vec<Entry>, (usize, String)> {
     let text = text.trim_start_matches('\u{feff}').replace("\r\n", "\n").replace('\r', "\n");
     let mut entries = Vec::new();
@@ -47,7 +47,7 @@ pub(super) fn parse(text: &str) -> Result<Vec<Entry>, (usize, String)> {
     Ok(entries)
 }
 
-/// What Java takes for a blank within a line.
+/// Whether Java treats the character as a blank within a line.
 fn is_blank(c: char) -> bool {
     matches!(c, ' ' | '\t' | '\u{c}')
 }
@@ -69,13 +69,13 @@ fn split_entry(line: &str) -> Result<(String, String), String> {
     }
     let value = unescape(&mut chars, |_| false)?;
     if key.is_empty() {
-        return Err("there is no key before the separator; write key=value".to_owned());
+        return Err("the key before the separator is missing; write key=value".to_owned());
     }
-    // Kafka's clients trim what the file's syntax keeps.
+    // Kafka's clients trim blanks that the file's syntax keeps.
     Ok((key, value.trim_matches(|c| c <= ' ').to_owned()))
 }
 
-/// Takes characters up to the first one, not escaped, at which `stop` says so.
+/// Takes characters up to the first unescaped one for which `stop` is true.
 fn unescape(
     chars: &mut Peekable<Chars<'_>>,
     stop: impl Fn(char) -> bool,
@@ -99,7 +99,7 @@ fn unescape(
     Ok(text)
 }
 
-/// The character of `\uXXXX`, or of the two of them that Java writes for one beyond U+FFFF.
+/// Decodes `\uXXXX`, or the two of them that Java writes for a character beyond U+FFFF.
 fn unicode(chars: &mut Peekable<Chars<'_>>) -> Result<char, String> {
     let first = code_unit(chars)?;
     let mut units = vec![first];
@@ -116,7 +116,7 @@ fn unicode(chars: &mut Peekable<Chars<'_>>) -> Result<char, String> {
 }
 
 const HALF_A_CHARACTER: &str =
-    "\\u gives half of a character; write both halves, or the character itself";
+    "\\u encodes half of a character; write both halves, or the character itself";
 
 fn code_unit(chars: &mut Peekable<Chars<'_>>) -> Result<u16, String> {
     let digits: String = chars.by_ref().take(4).collect();
@@ -142,14 +142,14 @@ mod tests {
     }
 
     #[test]
-    fn all_forms_of_an_entry_are_read() {
+    fn all_entry_forms_are_read() {
         let text = "# comment\n! another\n\na=1\nb : 2\nc 3\n  d = x = y \ne=\nf\r\n";
         let expected = [("a", "1"), ("b", "2"), ("c", "3"), ("d", "x = y"), ("e", ""), ("f", "")];
         assert_eq!(pairs(text), expected.map(|(key, value)| pair(key, value)));
     }
 
     #[test]
-    fn lines_end_and_blanks_are_as_in_java() {
+    fn line_ends_and_blanks_are_as_in_java() {
         assert_eq!(pairs("a=1\rb=2\r\nc=3\r"), [pair("a", "1"), pair("b", "2"), pair("c", "3")]);
         assert_eq!(pairs("a=1,\\\r\n  2"), [pair("a", "1,2")]);
         assert_eq!(pairs("# not continued \\\na=1"), [pair("a", "1")]);
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn a_malformed_line_is_named() {
+    fn malformed_lines_are_named() {
         let (line, reason) = parse("a=1\nb=\\\n2\n=3").expect_err("no key");
         assert_eq!((line, reason.contains("key=value")), (4, true));
         for wrong in ["a=\\u12", "a=\\u12g4", "a=\\ud800", "a=\\ud800\\n", "a=\\ud800\\u0041"] {

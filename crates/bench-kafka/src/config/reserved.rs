@@ -1,24 +1,24 @@
-//! Properties that the tools live by. With another value they would wait for ever, or count wrongly.
+//! Properties that the tools depend on. With other values they would wait forever or count wrongly.
 
-/// What becomes of a property that a person sets.
+/// Whether a property may be set by the user.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Reserved {
     /// It may be set.
     No,
-    /// It says what holds anyway.
+    /// The value is the one in force anyway.
     AsItIs,
-    /// It may not have this value; the reason says what to do.
+    /// It may not have this value; the reason includes the remedy.
     Refused(&'static str),
 }
 
-const ENDS: &str = "the tools find the ends of partitions by it; remove it (with --follow, print and \
-                    drain go on at the end)";
-const STORED: &str = "the tools store the offset of what they are done with; remove it";
-const REPORTS: &str = "the tools count every confirmation; remove it";
+const ENDS: &str = "the tools use it to find the ends of partitions; remove it (with --follow, \
+                    print and drain continue at the end)";
+const STORED: &str = "the tools store offsets themselves, once messages are processed; remove it";
+const REPORTS: &str = "the tools count every acknowledgement; remove it";
 const LOGS: &str = "the tools read the client's log themselves; remove it, and use -v";
-const EVENTS: &str = "the tools choose the events that they take; remove it";
-const SIGNALS: &str = "it would take a signal from the tools; remove it";
-const OFFSETS: &str = "the offsets of a group are kept by the brokers; remove it";
+const EVENTS: &str = "the tools choose the events they handle; remove it";
+const SIGNALS: &str = "it would intercept a signal that the tools need; remove it";
+const OFFSETS: &str = "group offsets are kept by the brokers; remove it";
 const HIDDEN: &str = "it would hide topics from the tools; remove it";
 const TOKENS: &str = "OAUTHBEARER is not built in; remove it";
 
@@ -48,7 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_the_tools_live_by_cannot_be_changed() {
+    fn reserved_properties_cannot_be_changed() {
         for (name, value) in [
             ("enable.partition.eof", "false"),
             ("enable.partition.eof", "F"),

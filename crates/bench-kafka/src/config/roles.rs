@@ -1,5 +1,6 @@
-//! Which client a property is for. librdkafka warns of those that another kind of client has, and an
-//! administrative one, which is a producer to it, would fail by a producer's settings.
+//! Selects the properties that apply to each kind of client. librdkafka warns about properties of
+//! another kind, and an administrative client, which is a producer to it, would fail with
+//! conflicting producer settings.
 
 use super::{KafkaConfig, STATISTICS_INTERVAL};
 use crate::native::PARTITION_EOF;
@@ -58,32 +59,32 @@ const OF_CONSUMERS: [&str; 27] = [
 ];
 
 impl KafkaConfig {
-    /// What of these settings concerns a producer.
+    /// The settings that apply to producers.
     #[must_use]
     pub fn of_producer(&self) -> Self {
         self.without(|name| OF_CONSUMERS.contains(&name))
     }
 
-    /// What of these settings concerns a consumer, whose statistics nobody reads.
+    /// The settings that apply to consumers, without statistics, which nothing reads.
     #[must_use]
     pub fn of_consumer(&self) -> Self {
         self.without(|name| OF_PRODUCERS.contains(&name) || name == STATISTICS_INTERVAL)
     }
 
-    /// What of these settings concerns any client.
+    /// The settings that apply to all clients.
     #[must_use]
     pub fn of_admin(&self) -> Self {
         self.of_producer().of_consumer()
     }
 
-    /// What a consumer gets: these settings, and over them those that it cannot do without.
+    /// The settings of consumers, overridden by those that they depend on.
     #[must_use]
     pub fn in_force_for_consumers(&self) -> Self {
         let mut config = self.clone();
-        // Left to itself, the batch call takes the end of a partition for a message, and stores an
-        // offset that a group's next reader would go on from one message too late.
+        // By default, the batch call treats the end of a partition as a message and stores an
+        // offset that makes the group's next reader skip one message.
         config.set("enable.auto.offset.store", "false");
-        // Whether something is missing or only not read yet is known at the ends of partitions.
+        // Only the ends of partitions show whether a message is missing or not read yet.
         config.set(PARTITION_EOF, "true");
         config
     }
@@ -101,14 +102,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_those_under_which_properties_are_kept() {
+    fn role_names_are_canonical() {
         for name in OF_PRODUCERS.into_iter().chain(OF_CONSUMERS) {
             assert_eq!(canonical(name), name);
         }
     }
 
     #[test]
-    fn each_client_gets_what_concerns_it() {
+    fn each_client_gets_its_properties() {
         let mut config = KafkaConfig::new();
         for (name, value) in [
             ("client.id", "c"),

@@ -1,15 +1,14 @@
-//! The list of the servers to ask first. librdkafka takes any text for one: port 95566 becomes 30030,
-//! and what it cannot read it leaves out.
+//! Checks the list of bootstrap servers. librdkafka accepts any text: port 95566 becomes 30030, and
+//! entries that it cannot parse are skipped.
 
 use bench_core::address;
 
-/// The port in examples: Kafka's usual one.
+/// Kafka's usual port, for examples.
 const PORT: u16 = 9092;
 
 const PROTOCOLS: [&str; 4] = ["plaintext", "ssl", "sasl_plaintext", "sasl_ssl"];
 
-/// Checks a list of servers for clients that use `protocol`; the reason of a failure says what to
-/// write instead.
+/// Checks a list of servers for clients that use `protocol`; errors say what to write instead.
 pub(super) fn check(list: &str, protocol: &str) -> Result<(), String> {
     if list.trim().is_empty() {
         return Err("it is empty; remove it, or use --bootstrap-servers HOST:PORT".to_owned());
@@ -17,14 +16,14 @@ pub(super) fn check(list: &str, protocol: &str) -> Result<(), String> {
     list.split(',').try_for_each(|entry| check_one(entry.trim(), protocol))
 }
 
-/// The list without the blanks around its entries, which librdkafka would take for parts of names.
+/// Removes the blanks around entries, which librdkafka would take for parts of names.
 pub(super) fn tidy(list: &str) -> String {
     list.split(',').map(str::trim).collect::<Vec<_>>().join(",")
 }
 
 fn check_one(entry: &str, protocol: &str) -> Result<(), String> {
     if entry.is_empty() {
-        return Err("an entry of the list is empty; remove the comma too many".to_owned());
+        return Err("the list has an empty entry; remove the extra comma".to_owned());
     }
     let address = match entry.split_once("://") {
         None => entry,
@@ -43,12 +42,12 @@ fn check_prefix(prefix: &str, protocol: &str) -> Result<(), String> {
     if PROTOCOLS.iter().any(|known| prefix.eq_ignore_ascii_case(known)) {
         let protocol = protocol.to_uppercase();
         return Err(format!(
-            "the prefix {prefix}:// does not fit security.protocol={protocol}; write HOST:PORT, and \
-             set security.protocol={}",
+            "the prefix {prefix}:// does not match security.protocol={protocol}; write HOST:PORT, \
+             and set security.protocol={}",
             prefix.to_uppercase()
         ));
     }
-    Err("it is not an address of Kafka but a URL; write HOST:PORT".to_owned())
+    Err("it is a URL, not a Kafka address; write HOST:PORT".to_owned())
 }
 
 #[cfg(test)]
@@ -56,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lists_of_servers_are_taken() {
+    fn server_lists_are_accepted() {
         for right in ["a:1", "a:1,b:2", " a:1 , [::1]:9092 ", "PLAINTEXT://a:1,plaintext://b:2"] {
             assert_eq!(check(right, "plaintext"), Ok(()), "{right}");
         }
@@ -65,13 +64,13 @@ mod tests {
     }
 
     #[test]
-    fn wrong_lists_name_what_to_write() {
-        for (wrong, told) in [
+    fn wrong_lists_suggest_what_to_write() {
+        for (wrong, expected) in [
             ("", "it is empty"),
             (" ", "it is empty"),
-            (",", "remove the comma"),
-            ("a:1,", "remove the comma"),
-            ("a:1,,b:2", "remove the comma"),
+            (",", "remove the extra comma"),
+            ("a:1,", "remove the extra comma"),
+            ("a:1,,b:2", "remove the extra comma"),
             ("a:1,b", "b:9092"),
             ("a:1 b:2", "more than one colon"),
             ("127.0.0.1:95566", "from 1 to 65535"),
@@ -83,7 +82,7 @@ mod tests {
             ("::1:9092", "[::1]:9092"),
         ] {
             let reason = check(wrong, "plaintext").expect_err(wrong);
-            assert!(reason.contains(told), "{wrong}: {reason}");
+            assert!(reason.contains(expected), "{wrong}: {reason}");
         }
     }
 }

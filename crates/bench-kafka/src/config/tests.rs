@@ -6,7 +6,7 @@ fn from_file(text: &str) -> Result<KafkaConfig, KafkaError> {
 }
 
 #[test]
-fn an_unreadable_file_is_named() {
+fn unreadable_files_are_named() {
     let path = Path::new("/nonexistent/client.properties");
     let text = KafkaConfig::new().load_properties(path).expect_err("no such file").to_string();
     assert!(text.contains("/nonexistent/client.properties: No such file"), "{text}");
@@ -17,7 +17,7 @@ fn an_unreadable_file_is_named() {
 }
 
 #[test]
-fn a_file_in_another_encoding_is_refused_with_its_line() {
+fn files_in_other_encodings_name_the_line() {
     let mut config = KafkaConfig::new();
     let bytes = b"acks=1\n# caf\xe9\n";
     let error = config.add_properties(bytes, Path::new("client.properties"));
@@ -44,7 +44,7 @@ fn later_layers_win() {
     assert_eq!(config.get("acks"), Some("all"));
     assert_eq!(config.get("sasl.mechanism"), None, "an empty variable counts as absent");
     assert_eq!(config.get("allow.auto.create.topics"), Some("false"));
-    config.validate().expect("librdkafka takes it all");
+    config.validate().expect("librdkafka accepts it all");
 }
 
 #[test]
@@ -59,7 +59,7 @@ fn aliases_are_one_property() {
 }
 
 #[test]
-fn a_default_gives_way_to_whatever_was_set() {
+fn defaults_never_override_set_values() {
     let mut config = from_file("max.in.flight=9").expect("loads");
     config.set_default(REQUESTS_IN_FLIGHT, "5");
     assert_eq!(config.get(REQUESTS_IN_FLIGHT), Some("9"));
@@ -72,7 +72,7 @@ fn a_default_gives_way_to_whatever_was_set() {
 }
 
 #[test]
-fn a_java_login_becomes_a_user_name_and_a_password() {
+fn java_logins_become_user_name_and_password() {
     let config = from_file(
         "bootstrap.servers=a:1\n\
          security.protocol=SASL_SSL\n\
@@ -90,7 +90,7 @@ fn a_java_login_becomes_a_user_name_and_a_password() {
 }
 
 #[test]
-fn a_java_property_is_refused_with_its_place_and_remedy() {
+fn java_properties_are_refused_with_line_and_remedy() {
     let error = from_file("acks=1\nssl.truststore.location=/etc/ca.jks").expect_err("refused");
     let text = error.to_string();
     assert!(text.contains("(client.properties, line 2)"), "{text}");
@@ -98,7 +98,7 @@ fn a_java_property_is_refused_with_its_place_and_remedy() {
 }
 
 #[test]
-fn single_quotes_in_a_login_of_a_file_are_no_part_of_it() {
+fn single_quotes_are_removed_from_file_logins() {
     let config = from_file(
         "bootstrap.servers=a:1\n\
          security.protocol=SASL_SSL\n\
@@ -110,12 +110,12 @@ fn single_quotes_in_a_login_of_a_file_are_no_part_of_it() {
     config.validate().expect("complete");
     let client = config.to_client_config();
     assert_eq!(client.get("sasl.username"), Some("u"));
-    // The file's own escapes come before those of the login.
+    // The file's escapes are undone before those of the login.
     assert_eq!(client.get("sasl.password"), Some("pu0041A"));
 }
 
 #[test]
-fn a_login_that_java_refuses_is_refused_with_its_line_and_not_shown() {
+fn invalid_logins_name_the_line_and_show_nothing() {
     let text = "acks=1\n\nsasl.jaas.config=org.apache.kafka.common.security.plain.\\\n  \
                 PlainLoginModule required username='u' password='hush'\n";
     let error = from_file(text).expect_err("no semicolon");
@@ -126,7 +126,7 @@ fn a_login_that_java_refuses_is_refused_with_its_line_and_not_shown() {
 }
 
 #[test]
-fn mechanisms_that_are_not_built_in_are_refused() {
+fn unsupported_mechanisms_are_refused() {
     for mechanism in ["OAUTHBEARER", "GSSAPI", "plain"] {
         let settings = format!("security.protocol=SASL_SSL\nsasl.mechanism={mechanism}");
         let text = from_file(&settings).expect("loads").validate().expect_err(mechanism);
@@ -137,23 +137,23 @@ fn mechanisms_that_are_not_built_in_are_refused() {
 }
 
 #[test]
-fn a_missing_file_of_tls_is_named() {
+fn missing_tls_files_are_named() {
     let text = "security.protocol=SASL_SSL\nssl.truststore.type=PEM\n\
                 ssl.truststore.location=/nonexistent/ca.pem";
     let text = from_file(text).expect("loads").validate().expect_err("no file").to_string();
     let start = "ssl.ca.location=/nonexistent/ca.pem (client.properties, line 3): No such file";
     assert!(text.starts_with(start) && text.contains("; use a readable file"), "{text}");
     let unused = from_file("bootstrap.servers=a:1\nssl.ca.location=/nonexistent/ca.pem");
-    unused.expect("loads").validate().expect("nobody reads it");
+    unused.expect("loads").validate().expect("nothing reads it");
 }
 
 #[test]
-fn wrong_servers_are_refused_with_where_they_come_from() {
-    let complaint = |config: &KafkaConfig| config.validate().expect_err("refused").to_string();
+fn wrong_servers_are_refused_with_their_origin() {
+    let error_text = |config: &KafkaConfig| config.validate().expect_err("refused").to_string();
     let start = "bootstrap.servers (client.properties, line 2): 'a:95566' has a port";
     for name in ["bootstrap.servers", "metadata.broker.list"] {
         let config = from_file(&format!("acks=1\n{name}=b:1,a:95566")).expect("loads");
-        let text = complaint(&config);
+        let text = error_text(&config);
         assert!(text.starts_with(start), "{text}");
         assert!(text.ends_with("; use a port from 1 to 65535"), "{text}");
     }
@@ -161,14 +161,14 @@ fn wrong_servers_are_refused_with_where_they_come_from() {
     config.load_environment(|name| {
         (name == "KAFKA_BOOTSTRAP_SERVERS").then(|| "http://a:1".to_owned())
     });
-    let text = complaint(&config);
+    let text = error_text(&config);
     assert!(text.contains("(environment variable KAFKA_BOOTSTRAP_SERVERS): "), "{text}");
     config.set_by_option("bootstrap.servers", "::1:9092", "--bootstrap-servers");
-    let text = complaint(&config);
+    let text = error_text(&config);
     assert!(text.starts_with("bootstrap.servers (--bootstrap-servers): "), "{text}");
-    assert!(text.ends_with("write it as in [::1]:9092"), "{text}");
+    assert!(text.ends_with("write it as [::1]:9092"), "{text}");
     config.set_from_text("bootstrap.servers=").expect("a setting");
-    let text = complaint(&config);
+    let text = error_text(&config);
     assert!(text.starts_with("bootstrap.servers (--config): it is empty"), "{text}");
     config.set_from_text("bootstrap.servers= a:1 , [::1]:2").expect("a setting");
     config.validate().expect("right");
@@ -176,17 +176,17 @@ fn wrong_servers_are_refused_with_where_they_come_from() {
 }
 
 #[test]
-fn what_the_tools_live_by_is_refused_by_name_and_place() {
+fn reserved_properties_are_refused_by_name_and_line() {
     let text = from_file("acks=1\nenable.partition.eof=false").expect_err("refused").to_string();
     let start = "enable.partition.eof=false (client.properties, line 2) cannot be set: ";
     assert!(text.starts_with(start) && text.contains("; remove it"), "{text}");
     let config = from_file("enable.partition.eof=true\nenable.auto.offset.store=false");
-    let config = config.expect("as it is anyway");
+    let config = config.expect("the values in force anyway");
     assert_eq!(config.get("enable.partition.eof"), None, "the tool's own setting counts");
 }
 
 #[test]
-fn stores_in_pem_are_read_in_any_order() {
+fn pem_stores_are_read_in_any_order() {
     for lines in [
         "ssl.truststore.location=/ca.pem\nssl.truststore.type=pem",
         "\
@@ -203,7 +203,7 @@ fn stores_in_pem_are_read_in_any_order() {
 }
 
 #[test]
-fn unknown_names_get_the_nearest_known_one() {
+fn unknown_names_suggest_the_nearest_known_name() {
     let mut config = KafkaConfig::new();
     config.set_from_text("lingr.ms=5").expect("a setting");
     let text = config.validate().expect_err("unknown").to_string();
@@ -215,7 +215,7 @@ fn unknown_names_get_the_nearest_known_one() {
 }
 
 #[test]
-fn bad_values_name_the_property_and_never_a_secret() {
+fn bad_values_name_the_property_without_secrets() {
     let mut config = KafkaConfig::new();
     config.set_from_text("acks=many").expect("a setting");
     let text = config.validate().expect_err("no such value").to_string();
@@ -227,8 +227,8 @@ fn bad_values_name_the_property_and_never_a_secret() {
 }
 
 #[test]
-fn incomplete_sasl_is_noticed_before_connecting() {
-    let complaint = |settings: &[&str]| {
+fn incomplete_sasl_is_refused_before_connecting() {
+    let error_text = |settings: &[&str]| {
         let mut config = KafkaConfig::new();
         config.set("bootstrap.servers", "a:1");
         for setting in settings {
@@ -236,16 +236,16 @@ fn incomplete_sasl_is_noticed_before_connecting() {
         }
         config.validate().expect_err("incomplete").to_string()
     };
-    assert!(complaint(&["security.protocol=sasl_ssl"]).contains("KAFKA_SASL_MECHANISM"));
+    assert!(error_text(&["security.protocol=sasl_ssl"]).contains("KAFKA_SASL_MECHANISM"));
     assert!(
-        complaint(&["security.protocol=SASL_SSL", "sasl.mechanisms=PLAIN", "sasl.username=u"])
+        error_text(&["security.protocol=SASL_SSL", "sasl.mechanisms=PLAIN", "sasl.username=u"])
             .contains("KAFKA_SASL_PASSWORD")
     );
-    assert!(complaint(&["sasl.username=u", "sasl.password=p"]).contains("security.protocol"));
+    assert!(error_text(&["sasl.username=u", "sasl.password=p"]).contains("security.protocol"));
 }
 
 #[test]
-fn no_server_is_an_error_with_a_remedy() {
+fn missing_servers_are_an_error_with_remedy() {
     let text = KafkaConfig::new().validate().expect_err("no server").to_string();
     assert!(text.contains("--bootstrap-servers") && text.contains("KAFKA_BOOTSTRAP_SERVERS"));
 }
@@ -286,7 +286,7 @@ fn secrets_are_never_shown() {
 }
 
 #[test]
-fn every_suggested_name_is_known_to_the_library() {
+fn librdkafka_knows_every_suggested_name() {
     for name in KNOWN_NAMES.lines() {
         let mut config = ClientConfig::new();
         config.set(name, "no value of anything");

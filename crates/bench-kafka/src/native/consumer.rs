@@ -1,8 +1,7 @@
-//! Receiving in batches, and keeping account of what was passed on.
+//! Receives in batches and stores the offsets of what was passed on.
 
-use std::borrow::Cow;
 use std::collections::VecDeque;
-use std::ffi::{CStr, CString, c_int, c_void};
+use std::ffi::{CStr, CString, c_int};
 use std::ptr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,44 +10,37 @@ use rdkafka::bindings as rd;
 use rdkafka::topic_partition_list::TopicPartitionList;
 use rdkafka::types::{RDKafkaErrorCode, RDKafkaRespErr};
 
+use super::alone::Alone;
+use super::record::Record;
 use super::{Client, Queue, Reports, error_code, library, millis, text};
 use crate::answers::Subject;
 use crate::config::KafkaConfig;
 use crate::error::KafkaError;
 use crate::reading::{Reading, Until};
 
-/// Ends a consumer without committing and without leaving its group.
+/// Flag that destroys a consumer without committing and without leaving its group.
 const DESTROY_WITHOUT_CLOSE: c_int = rd::RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE;
 
-/// The property by which the client library reports the ends of partitions.
+/// The property that makes the client library report the ends of partitions.
 pub(crate) const PARTITION_EOF: &str = "enable.partition.eof";
 
-/// How long a consumer may take to commit what it has read and to leave its group. A broker that
-/// does not answer would otherwise hold it up for as long as a session lasts.
+/// Maximum time for a consumer to commit what it has read and to leave its group. Without it, a
+/// broker that does not answer would block the consumer until the session times out.
 const CLOSE_TIMEOUT: Duration = Duration::from_millis(1_500);
 
-/// How long a look for a broker takes that answers again.
+/// Timeout of a check whether a broker answers again.
 const BROKER_LOOK: Duration = Duration::from_millis(20);
 
-/// How long one poll takes while the consumer closes.
+/// Timeout of one poll while the consumer closes.
 const CLOSE_POLL: Duration = Duration::from_millis(20);
 
 /// Whether a consumer belongs to a group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Membership {
-    /// To the one that the configuration names.
+    /// It joins the configured group.
     Group,
-    /// To none: no request ever names one, so that no right on a group is needed.
+    /// It belongs to no group: no request names one, so that no permission on a group is needed.
     Alone,
-}
-
-/// The partitions of a consumer without a group. With a group's name in its configuration,
-/// librdkafka asks for the group's coordinator, whether it is used or not; so it has none, and reads
-/// by the calls that were there before groups.
-#[derive(Default)]
-struct Alone {
-    topic: Option<*mut rd::rd_kafka_topic_t>,
-    started: Vec<i32>,
 }
 
 /// A consumer of one topic.
@@ -56,25 +48,26 @@ pub(crate) struct NativeConsumer {
     queue: Queue,
     /// The topic, once known.
     topic: CString,
-    /// What its requests are about.
+    /// What its requests are about, for errors.
     subject: Subject,
     /// `None` for a member of a group.
     alone: Option<Alone>,
-    /// Whether its group may change while it goes on reading.
+    /// Whether it keeps reading while its group rebalances.
     is_cooperative: bool,
     messages: Vec<*mut rd::rd_kafka_message_t>,
-    /// How many of the messages are waiting to be passed on.
+    /// Number of `messages` waiting to be passed on.
     filled: usize,
-    /// What was passed on and is not settled, oldest first; `None` where passing on settles.
+    /// Messages that were passed on but not settled, oldest first; `None` if passing on settles
+    /// them.
     held: Option<VecDeque<Held>>,
     // Last, so that it is dropped after everything made from it.
     client: Client,
 }
 
-/// Messages that followed one another in a partition.
+/// Consecutive messages of a partition.
 struct Held {
     messages: usize,
-    /// The last of them, by which all are settled.
+    /// The last of them; storing its offset settles all.
     last: *mut rd::rd_kafka_message_t,
 }
 
@@ -82,123 +75,18 @@ struct Held {
 // thread.
 unsafe impl Send for NativeConsumer {}
 
-/// What librdkafka hands a consumer.
+/// Something that librdkafka hands to a consumer.
 pub(crate) enum Fetched<'a> {
     /// A message.
     Message(Record<'a>),
-    /// For the moment there is nothing more to read in a partition, from this offset on; with its
-    /// high watermark.
+    /// The current end of a partition, with its high watermark.
     End { partition: i32, offset: i64, high: Option<i64> },
-    /// Something went wrong.
+    /// An error.
     Error(RDKafkaErrorCode),
 }
 
-/// A message as the broker keeps it.
-#[derive(Debug, Clone, Copy)]
-pub struct Record<'a> {
-    message: &'a rd::rd_kafka_message_t,
-}
-
-/// The time that stands in a message.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RecordTime {
-    /// There is none.
-    None,
-    /// When the producer made the message, milliseconds since 1970.
-    Created(i64),
-    /// When the broker stored it, milliseconds since 1970.
-    Appended(i64),
-}
-
-/// A header of a message.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RecordHeader<'a> {
-    /// Its name.
-    pub name: Cow<'a, str>,
-    /// Its value; `None` for null, which is not the same as no bytes.
-    pub value: Option<&'a [u8]>,
-}
-
-impl<'a> Record<'a> {
-    /// The key; `None` for null, which is not the same as no bytes.
-    #[inline]
-    #[must_use]
-    pub fn key(&self) -> Option<&'a [u8]> {
-        // SAFETY: the message and what it points to live for 'a.
-        unsafe { bytes(self.message.key, self.message.key_len) }
-    }
-
-    /// The value; `None` for null (a tombstone), which is not the same as no bytes.
-    #[inline]
-    #[must_use]
-    pub fn value(&self) -> Option<&'a [u8]> {
-        // SAFETY: the message and what it points to live for 'a.
-        unsafe { bytes(self.message.payload, self.message.len) }
-    }
-
-    /// Its partition.
-    #[inline]
-    #[must_use]
-    pub fn partition(&self) -> i32 {
-        self.message.partition
-    }
-
-    /// Its offset within the partition.
-    #[inline]
-    #[must_use]
-    pub fn offset(&self) -> i64 {
-        self.message.offset
-    }
-
-    /// When it was made or stored.
-    #[must_use]
-    pub fn time(&self) -> RecordTime {
-        let mut kind = rd::rd_kafka_timestamp_type_t::RD_KAFKA_TIMESTAMP_NOT_AVAILABLE;
-        // SAFETY: the message is alive, and the result outlives the call.
-        let ms = unsafe { rd::rd_kafka_message_timestamp(self.message, &raw mut kind) };
-        match kind {
-            rd::rd_kafka_timestamp_type_t::RD_KAFKA_TIMESTAMP_CREATE_TIME => {
-                RecordTime::Created(ms)
-            }
-            rd::rd_kafka_timestamp_type_t::RD_KAFKA_TIMESTAMP_LOG_APPEND_TIME => {
-                RecordTime::Appended(ms)
-            }
-            rd::rd_kafka_timestamp_type_t::RD_KAFKA_TIMESTAMP_NOT_AVAILABLE => RecordTime::None,
-        }
-    }
-
-    /// Its headers, in their order.
-    #[must_use]
-    pub fn headers(&self) -> Vec<RecordHeader<'a>> {
-        let mut headers = ptr::null_mut();
-        let mut found = Vec::new();
-        // SAFETY: the message is alive and owns its headers, which live for 'a as it does; names end
-        // with a zero byte, and values are as long as is said.
-        unsafe {
-            let code = rd::rd_kafka_message_headers(self.message, &raw mut headers);
-            if error_code(code).is_some() {
-                return found;
-            }
-            let (mut name, mut value, mut size) = (ptr::null(), ptr::null(), 0);
-            while error_code(rd::rd_kafka_header_get_all(
-                headers,
-                found.len(),
-                &raw mut name,
-                &raw mut value,
-                &raw mut size,
-            ))
-            .is_none()
-            {
-                let name = CStr::from_ptr::<'a>(name).to_string_lossy();
-                found.push(RecordHeader { name, value: bytes(value, size) });
-            }
-        }
-        found
-    }
-}
-
 impl NativeConsumer {
-    /// A consumer that takes up to `batch_max` messages at once.
+    /// Creates a consumer that takes up to `batch_max` messages at once.
     pub(crate) fn new(
         config: &KafkaConfig,
         batch_max: usize,
@@ -217,13 +105,13 @@ impl NativeConsumer {
         let is_cooperative = alone.is_none() && is_cooperative(&config);
         let reports = Reports::new(Reading::new(until));
         let client = Client::new(&config, rd::rd_kafka_type_t::RD_KAFKA_CONSUMER, 0, reports)?;
-        // SAFETY: the client is alive, and a consumer, so it has such a queue if it is in a group, and
-        // the main queue in any case.
+        // SAFETY: the client is alive, and a consumer, so it has a consumer queue if it is in a
+        // group, and the main queue in any case.
         let queue = unsafe {
             if alone.is_some() {
                 Queue(rd::rd_kafka_queue_get_main(client.handle))
             } else {
-                // Errors and the like come the same way as messages.
+                // Errors and other events arrive in the same queue as messages.
                 rd::rd_kafka_poll_set_consumer(client.handle);
                 Queue(rd::rd_kafka_queue_get_consumer(client.handle))
             }
@@ -234,7 +122,7 @@ impl NativeConsumer {
         Ok(Self { queue, topic, subject, alone, is_cooperative, messages, filled, held, client })
     }
 
-    /// What the client's callbacks have reported.
+    /// The state reported by the client's callbacks.
     pub(crate) fn reports(&self) -> &Arc<Reports> {
         &self.client.reports
     }
@@ -243,7 +131,7 @@ impl NativeConsumer {
         self.client.fatal_error()
     }
 
-    /// What its requests are about.
+    /// What its requests are about, for errors.
     pub(crate) fn subject(&self) -> &Subject {
         &self.subject
     }
@@ -254,7 +142,7 @@ impl NativeConsumer {
         Ok(())
     }
 
-    /// Joins the group that the configuration names.
+    /// Joins the configured group.
     pub(crate) fn subscribe(&mut self, topic: &str) -> Result<(), KafkaError> {
         self.set_topic(topic)?;
         let mut topics = TopicPartitionList::new();
@@ -265,7 +153,7 @@ impl NativeConsumer {
         library(&format!("subscribe to topic '{topic}'"), code, &self.subject)
     }
 
-    /// Reads these partitions from these offsets on, and no others any more.
+    /// Replaces the assignment: reads these partitions from these offsets.
     pub(crate) fn assign(&mut self, topic: &str, starts: &[(i32, i64)]) -> Result<(), KafkaError> {
         self.set_topic(topic)?;
         self.drop_fetched();
@@ -276,8 +164,8 @@ impl NativeConsumer {
                 reason: "a member of a group gets its partitions from the group".to_owned(),
             });
         };
-        // SAFETY: client and queue are alive, and the name ends with a zero byte; a topic
-        // configuration of null asks for the client's own.
+        // SAFETY: client and queue are alive, and the name ends with a zero byte; a null topic
+        // configuration means the client's.
         let code = unsafe {
             alone.stop();
             let handle =
@@ -292,7 +180,7 @@ impl NativeConsumer {
         library(&action, code, &self.subject)
     }
 
-    /// Forgets what was fetched and not passed on.
+    /// Drops messages that were fetched but not passed on.
     fn drop_fetched(&mut self) {
         let fetched = &self.messages[..std::mem::take(&mut self.filled)];
         for &pointer in fetched {
@@ -301,8 +189,7 @@ impl NativeConsumer {
         }
     }
 
-    /// Commits offsets; waits for the answer until `is_over` says so, which is asked every now and
-    /// then.
+    /// Commits offsets; waits for the answer until `is_over` returns true.
     pub(crate) fn commit(
         &mut self,
         offsets: &TopicPartitionList,
@@ -310,7 +197,7 @@ impl NativeConsumer {
     ) -> Result<(), KafkaError> {
         let action = "commit the group's first offsets";
         // SAFETY: client and list are alive, and the queue outlives the wait for the answer; an
-        // event is ours to destroy. An answer that nobody waits for goes with the queue.
+        // event is ours to destroy. A late answer is dropped with the queue.
         unsafe {
             let answers = Queue(rd::rd_kafka_queue_new(self.client.handle));
             let code = rd::rd_kafka_commit_queue(
@@ -334,7 +221,7 @@ impl NativeConsumer {
                         .because_of(self.client.reports.health.complaint()));
                 }
                 self.serve();
-                // Without a right on the group there is no coordinator to answer.
+                // Without permission on the group, no coordinator answers.
                 let denied = RDKafkaErrorCode::GroupAuthorizationFailed;
                 if self.fetched_error() == Some(denied) {
                     return Err(KafkaError::answer(action, denied, &self.subject, None));
@@ -343,15 +230,15 @@ impl NativeConsumer {
         }
     }
 
-    /// The high watermark of a partition, as of the last answer to a fetch.
+    /// The high watermark of a partition, as of the last fetch response.
     pub(crate) fn high_watermark(&self, partition: i32) -> Option<i64> {
         high_watermark(&self.client, &self.topic, partition)
     }
 
-    /// Looks for a moment whether a broker answers, after all of them were down.
+    /// Checks briefly whether a broker answers, after all of them were down.
     pub(crate) fn look_for_broker(&self) {
         let mut metadata = ptr::null();
-        // SAFETY: the client is alive; what was handed out is destroyed.
+        // SAFETY: the client is alive; the returned metadata is destroyed.
         let code = unsafe {
             let code = rd::rd_kafka_metadata(
                 self.client.handle,
@@ -370,7 +257,7 @@ impl NativeConsumer {
         }
     }
 
-    /// Takes what is there, waiting up to `timeout` for the first message. It is kept until
+    /// Fetches available messages, waiting up to `timeout` for the first one. They are kept until
     /// [`NativeConsumer::pass_on`].
     pub(crate) fn fetch(&mut self, timeout: Duration) {
         if self.filled > 0 {
@@ -378,8 +265,9 @@ impl NativeConsumer {
         }
         self.take_waiting();
         if self.filled == 0 && !timeout.is_zero() {
-            // The batch call waits until the batch is full; this one returns with the first.
-            // SAFETY: client and queue are alive; the message is ours until it is destroyed.
+            // The batch call would wait until the batch is full; this one returns with the first
+            // message. SAFETY: client and queue are alive; the message is ours until it is
+            // destroyed.
             let first = unsafe {
                 if self.alone.is_some() {
                     rd::rd_kafka_consume_queue(self.queue.0, millis(timeout))
@@ -395,7 +283,7 @@ impl NativeConsumer {
         }
     }
 
-    /// Lets the client library do what it must between messages, such as changing the assignment.
+    /// Lets the client library do its work between messages, such as changing the assignment.
     /// Messages that arrive are kept.
     pub(crate) fn serve(&mut self) {
         if self.filled == self.messages.len() {
@@ -409,7 +297,7 @@ impl NativeConsumer {
         self.filled > 0
     }
 
-    /// The first error among what waits to be passed on.
+    /// The first error among the messages waiting to be passed on.
     pub(crate) fn fetched_error(&self) -> Option<RDKafkaErrorCode> {
         self.messages[..self.filled].iter().find_map(|&pointer| {
             // SAFETY: the message is ours until it is passed on.
@@ -426,18 +314,18 @@ impl NativeConsumer {
         if room.is_empty() {
             return;
         }
-        // SAFETY: the queue is alive and `room` has the length that is passed; the messages written
-        // there are ours until they are destroyed.
+        // SAFETY: the queue is alive and `room` has the given length; the messages written there
+        // are ours until they are destroyed.
         let taken = unsafe {
             rd::rd_kafka_consume_batch_queue(self.queue.0, 0, room.as_mut_ptr(), room.len())
         };
         self.filled += usize::try_from(taken).unwrap_or(0);
     }
 
-    /// Takes what is there without the batch call. That takes the end of a partition for a message
-    /// here, too, and notes the position behind it; a cooperative group, which pauses partitions that
-    /// stay where they are, has them go on there, and the message at the end is lost (librdkafka 2.12,
-    /// `rd_kafka_q_serve_rkmessages`).
+    /// Takes available messages without the batch call, which treats the end of a partition as a
+    /// message and records the position after it. In a cooperative group, partitions that are
+    /// paused during a rebalance resume from that position, and the message at the end is lost
+    /// (librdkafka 2.12, `rd_kafka_q_serve_rkmessages`).
     fn take_one_by_one(&mut self) {
         while self.filled < self.messages.len() {
             // SAFETY: the client is alive; the message is ours until it is destroyed.
@@ -450,24 +338,24 @@ impl NativeConsumer {
         }
     }
 
-    /// Ends as a process that crashes would: nothing is committed and the group not told, which
-    /// finds out when the session times out.
+    /// Ends as if the process had crashed: nothing is committed, and the group notices only when
+    /// the session times out.
     pub(crate) fn kill(mut self) {
         self.client.destroy_flags = DESTROY_WITHOUT_CLOSE;
     }
 
-    /// Has messages from now on wait to be [settled](Self::settle) when they were passed on.
+    /// From now on, stores the offsets of messages only once they are [settled](Self::settle).
     pub(crate) fn hold_back(&mut self) {
         self.held.get_or_insert_default();
     }
 
-    /// Messages that were passed on and are not settled.
+    /// Number of messages that were passed on but not settled.
     pub(crate) fn held(&self) -> usize {
         self.held.iter().flatten().map(|held| held.messages).sum()
     }
 
-    /// Stores how far the oldest `messages` that are held go, to be committed for the group. Of
-    /// messages that followed one another, it is stored when all are settled.
+    /// Settles the oldest `messages` and stores their offsets, to be committed for the group. The
+    /// offset of consecutive messages is stored once all of them are settled.
     pub(crate) fn settle(&mut self, mut messages: usize) {
         let Some(held) = &mut self.held else { return };
         while let Some(first) = held.front_mut() {
@@ -487,14 +375,14 @@ impl NativeConsumer {
         }
     }
 
-    /// Passes on what was fetched, and stores how far that is, to be committed for the group,
+    /// Passes on the fetched messages and stores their offsets, to be committed for the group,
     /// unless that waits for [`NativeConsumer::settle`].
     pub(crate) fn pass_on(&mut self, mut sink: impl FnMut(Fetched<'_>)) {
         let mut in_a_row = 0;
         let fetched = &self.messages[..std::mem::take(&mut self.filled)];
         for (index, &pointer) in fetched.iter().enumerate() {
-            // SAFETY: the message was handed out by librdkafka, is lent for the call of the sink,
-            // and destroyed once, after that; so is the one after it, which is only looked at.
+            // SAFETY: the message was handed out by librdkafka, is borrowed for the sink's call,
+            // and destroyed once, after that; so is the next one, which is only inspected here.
             unsafe {
                 let message = &*pointer;
                 match error_code(message.err) {
@@ -509,7 +397,7 @@ impl NativeConsumer {
                         sink(Fetched::Error(code));
                     }
                 }
-                // One call does for all that follow one another in a partition.
+                // One call stores the offset of all consecutive messages of a partition.
                 let next = fetched.get(index + 1).map(|&next| &*next);
                 let goes_on = next.is_some_and(|next| {
                     next.partition == message.partition && error_code(next.err).is_none()
@@ -533,7 +421,7 @@ impl NativeConsumer {
     }
 }
 
-/// Whether members of the configured group keep their partitions while it changes.
+/// Whether members of the configured group keep their partitions during a rebalance.
 fn is_cooperative(config: &KafkaConfig) -> bool {
     let has = |name, value| {
         config.get(name).is_some_and(|text| text.to_ascii_lowercase().contains(value))
@@ -541,44 +429,7 @@ fn is_cooperative(config: &KafkaConfig) -> bool {
     has("partition.assignment.strategy", "cooperative") || has("group.protocol", "consumer")
 }
 
-/// Does what librdkafka would do by itself, when the consumer is next polled. Left to itself, it does
-/// not leave a cooperative group whose member is closed while it has partitions (2.12,
-/// `rd_kafka_cgrp_incr_unassign_done`), and the others wait until its session has timed out.
-pub(super) unsafe extern "C" fn rebalance(
-    client: *mut rd::rd_kafka_t,
-    event: RDKafkaRespErr,
-    partitions: *mut rd::rd_kafka_topic_partition_list_t,
-    reports: *mut c_void,
-) {
-    let is_assignment = event == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS;
-    // SAFETY: librdkafka passes a client that is alive, what it was given as opaque, which outlives
-    // the client, and a list that lives through the call and is copied; an error is ours to destroy,
-    // and logged by librdkafka.
-    unsafe {
-        let is_cooperative = text(rd::rd_kafka_rebalance_protocol(client)) == "COOPERATIVE";
-        let ids = ids(&*partitions);
-        let mut reading = (*reports.cast::<Reports>()).reading();
-        if is_assignment {
-            reading.assigned(ids, is_cooperative);
-        } else {
-            reading.revoked(ids);
-        }
-        drop(reading);
-        let error = match (is_cooperative, is_assignment) {
-            (true, true) => rd::rd_kafka_incremental_assign(client, partitions),
-            (true, false) => rd::rd_kafka_incremental_unassign(client, partitions),
-            (false, _) => {
-                rd::rd_kafka_assign(client, if is_assignment { partitions } else { ptr::null() });
-                ptr::null_mut()
-            }
-        };
-        if !error.is_null() {
-            rd::rd_kafka_error_destroy(error);
-        }
-    }
-}
-
-/// The high watermark of a partition, as of the last answer to a fetch, whatever its reader sees.
+/// The high watermark of a partition, as of the last fetch response, whatever the isolation level.
 fn high_watermark(client: &Client, topic: &CStr, partition: i32) -> Option<i64> {
     let (mut low, mut high) = (-1, -1);
     // SAFETY: the client is alive, the name ends with a zero byte, and the results outlive the call.
@@ -594,35 +445,20 @@ fn high_watermark(client: &Client, topic: &CStr, partition: i32) -> Option<i64> 
     (code == RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR && high >= 0).then_some(high)
 }
 
-/// The partitions in a list of librdkafka's.
-///
-/// # Safety
-/// The list is one of librdkafka's, and lives as long as the iterator.
-unsafe fn ids(list: &rd::rd_kafka_topic_partition_list_t) -> impl Iterator<Item = i32> {
-    let count = usize::try_from(list.cnt).unwrap_or(0);
-    let elements = if count == 0 {
-        &[]
-    } else {
-        // SAFETY: as the caller promises, the list holds as many elements as it says.
-        unsafe { std::slice::from_raw_parts(list.elems, count) }
-    };
-    elements.iter().map(|element| element.partition)
-}
-
 fn c_name(topic: &str) -> Result<CString, KafkaError> {
     CString::new(topic).map_err(|_| KafkaError::Library {
         action: format!("read topic '{topic}'"),
-        reason: "its name holds a zero byte".to_owned(),
+        reason: "its name contains a zero byte".to_owned(),
     })
 }
 
-/// Stores that a message has been read. This fails for a partition that was taken away meanwhile:
-/// its next reader goes on from the last commit.
+/// Stores the offset of a read message. This fails for a partition that has been revoked: its next
+/// reader continues from the last commit.
 ///
 /// # Safety
 /// `message` was handed out by a consumer and is not destroyed.
 unsafe fn store_offset(message: *mut rd::rd_kafka_message_t) {
-    // SAFETY: as the caller promises; an error is ours to destroy.
+    // SAFETY: guaranteed by the caller; an error is ours to destroy.
     unsafe {
         let error = rd::rd_kafka_offset_store_message(message);
         if !error.is_null() {
@@ -632,14 +468,14 @@ unsafe fn store_offset(message: *mut rd::rd_kafka_message_t) {
 }
 
 impl NativeConsumer {
-    /// Commits what was read and leaves the group, unless no broker answers in time.
+    /// Commits the stored offsets and leaves the group; false if no broker answers in time.
     fn close(&mut self) -> bool {
         if self.alone.is_some() {
             return true;
         }
         let deadline = Instant::now() + CLOSE_TIMEOUT;
         // SAFETY: the client and its queue are alive; an error is ours to destroy, and so is a
-        // message that still comes.
+        // message that still arrives.
         unsafe {
             let error = rd::rd_kafka_consumer_close_queue(self.client.handle, self.queue.0);
             if !error.is_null() {
@@ -663,8 +499,8 @@ impl NativeConsumer {
 impl Drop for NativeConsumer {
     fn drop(&mut self) {
         self.drop_fetched();
-        // SAFETY: what was not settled is destroyed, once, and not stored as read; the client is
-        // alive.
+        // SAFETY: unsettled messages are destroyed once, without storing their offsets; the client
+        // is alive.
         unsafe {
             for held in self.held.take().into_iter().flatten() {
                 rd::rd_kafka_message_destroy(held.last);
@@ -683,52 +519,4 @@ impl Drop for NativeConsumer {
             self.client.is_lost = true;
         }
     }
-}
-
-impl Alone {
-    /// Begins to read partitions of `topic` into `queue`.
-    ///
-    /// # Safety
-    /// The topic is a handle of the client that the queue is of, and both are alive.
-    unsafe fn start(
-        &mut self,
-        topic: *mut rd::rd_kafka_topic_t,
-        starts: &[(i32, i64)],
-        queue: &Queue,
-    ) -> RDKafkaRespErr {
-        for &(partition, offset) in starts {
-            // SAFETY: as the caller promises.
-            unsafe {
-                if rd::rd_kafka_consume_start_queue(topic, partition, offset, queue.0) != 0 {
-                    return rd::rd_kafka_last_error();
-                }
-            }
-            self.started.push(partition);
-        }
-        RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR
-    }
-
-    /// Ends reading. No broker is asked.
-    ///
-    /// # Safety
-    /// The client is alive.
-    unsafe fn stop(&mut self) {
-        let Some(topic) = self.topic.take() else { return };
-        // SAFETY: the topic is alive until it is destroyed, after its last use.
-        unsafe {
-            for partition in self.started.drain(..) {
-                rd::rd_kafka_consume_stop(topic, partition);
-            }
-            rd::rd_kafka_topic_destroy(topic);
-        }
-    }
-}
-
-/// Bytes that librdkafka lends; `None` for null, which is not the same as no bytes.
-///
-/// # Safety
-/// `start` is null or points to `len` bytes that live for `'a`.
-unsafe fn bytes<'a>(start: *const c_void, len: usize) -> Option<&'a [u8]> {
-    // SAFETY: as the caller promises.
-    (!start.is_null()).then(|| unsafe { std::slice::from_raw_parts(start.cast::<u8>(), len) })
 }

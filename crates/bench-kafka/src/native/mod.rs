@@ -1,13 +1,16 @@
-//! The narrow part of librdkafka that the hot path uses, and all of this crate's `unsafe` code.
+//! The part of librdkafka that the hot path uses, and all of this crate's `unsafe` code.
 //!
-//! The `rdkafka` crate's own producer and consumer hand over one message at a time. The batch calls
-//! below cost less with all of the measurement than those without any (`docs/performance.md`), which
-//! is the difference between measuring the client library and measuring the harness.
+//! The `rdkafka` crate's own producer and consumer handle one message at a time. The batch calls
+//! used here, with all measurement, cost less than those without any (`docs/performance.md`): this
+//! tool measures the client library rather than itself.
 
 #![expect(unsafe_code, reason = "librdkafka's batch calls have no safe binding; see the module")]
 
+mod alone;
 mod consumer;
 mod producer;
+mod rebalance;
+mod record;
 mod topics;
 
 use std::ffi::{CStr, c_char, c_int, c_void};
@@ -25,13 +28,13 @@ use crate::health::{self, Health};
 use crate::reading::Reading;
 
 pub(crate) use consumer::{Fetched, Membership, NativeConsumer, PARTITION_EOF};
-pub use consumer::{Record, RecordHeader, RecordTime};
 pub(crate) use producer::{
     DeliveryReport, NativeProducer, Outgoing, ProducerEvent, TransactionError,
 };
+pub use record::{Record, RecordHeader, RecordTime};
 pub(crate) use topics::{TopicRequest, request_topic};
 
-/// What librdkafka's callbacks report to the owner of a client.
+/// State that librdkafka's callbacks report to the owner of a client.
 #[derive(Debug)]
 pub(crate) struct Reports {
     pub(crate) health: Health,
@@ -43,7 +46,7 @@ impl Reports {
         Arc::new(Self { health: Health::default(), reading: Mutex::new(reading) })
     }
 
-    /// Takes in an error of the whole client.
+    /// Records an error of the whole client.
     fn take(&self, code: c_int, reason: &str) {
         if code == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN as c_int {
             self.health.lost_all_brokers();
@@ -52,7 +55,7 @@ impl Reports {
         }
     }
 
-    /// How far a consumer has read. Not to be held while the consumer is polled.
+    /// How far a consumer has read. Do not hold the guard while the consumer is polled.
     pub(crate) fn reading(&self) -> MutexGuard<'_, Reading> {
         self.reading.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -61,10 +64,10 @@ impl Reports {
 /// A librdkafka client.
 struct Client {
     handle: *mut rd::rd_kafka_t,
-    /// How it ends; see `rd_kafka_destroy_flags`.
+    /// Flags for `rd_kafka_destroy_flags`.
     destroy_flags: c_int,
-    /// Whether it has lost its brokers, so that its end is not waited for: its threads may wait as
-    /// long as a session for answers that never come.
+    /// Whether it has lost its brokers. It is then destroyed in the background, since its threads
+    /// may wait for answers until the session times out.
     is_lost: bool,
     reports: Arc<Reports>,
 }
@@ -96,7 +99,7 @@ impl Client {
             rd::rd_kafka_conf_set_error_cb(conf, Some(error));
             rd::rd_kafka_conf_set_opaque(conf, Arc::as_ptr(&reports).cast_mut().cast::<c_void>());
             if matches!(kind, rd::rd_kafka_type_t::RD_KAFKA_CONSUMER) {
-                rd::rd_kafka_conf_set_rebalance_cb(conf, Some(consumer::rebalance));
+                rd::rd_kafka_conf_set_rebalance_cb(conf, Some(rebalance::rebalance));
             }
             rd::rd_kafka_conf_set_events(conf, events);
             let handle = rd::rd_kafka_new(kind, conf, reason.as_mut_ptr(), reason.len());
@@ -108,7 +111,7 @@ impl Client {
         }
     }
 
-    /// The error that makes this client useless, if there is one.
+    /// The fatal error of this client, if there is one.
     fn fatal_error(&self) -> Option<RDKafkaErrorCode> {
         let mut reason = [0 as c_char; 512];
         // SAFETY: the handle is alive and the buffer outlives the call.
@@ -128,14 +131,14 @@ impl Drop for Client {
             ending.destroy(flags);
             return;
         }
-        // It may report something until the process ends, also where there can be no more threads.
+        // Callbacks may run until the process ends, even if no thread can be started.
         std::mem::forget(Arc::clone(&self.reports));
         let end = move || ending.destroy(flags);
         let _ = std::thread::Builder::new().name("client-end".to_owned()).spawn(end);
     }
 }
 
-/// A client that nobody uses any more.
+/// A client to be destroyed.
 struct Ending(*mut rd::rd_kafka_t);
 
 // SAFETY: librdkafka's handles may be used from any thread.
@@ -149,19 +152,19 @@ impl Ending {
     }
 }
 
-/// Takes in an error of the whole client.
+/// Records an error of the whole client.
 unsafe extern "C" fn error(
     _client: *mut rd::rd_kafka_t,
     code: c_int,
     reason: *const c_char,
     reports: *mut c_void,
 ) {
-    // SAFETY: librdkafka passes a string that lives through the call, and what it was given as
-    // opaque, which outlives the client.
+    // SAFETY: librdkafka passes a string that lives through the call, and its opaque pointer, which
+    // outlives the client.
     unsafe { (*reports.cast::<Reports>()).take(code, &text(reason)) }
 }
 
-/// Passes librdkafka's log lines on; those that repeat another one only as details.
+/// Forwards librdkafka's log lines; repeated ones only at debug level.
 unsafe extern "C" fn log(
     client: *const rd::rd_kafka_t,
     level: c_int,
@@ -173,11 +176,11 @@ unsafe extern "C" fn log(
     let (facility, line, reports) = unsafe {
         (text(facility), text(line), rd::rd_kafka_opaque(client).cast::<Reports>().as_ref())
     };
-    // It begins with the names of the client and of one of its threads.
+    // Lines begin with the names of the client and its thread.
     let line = line.split_once("]: ").map_or(line.as_str(), |(_, line)| line);
     if facility == "FAIL" {
         let complaint = Complaint::new(line);
-        // What retries, and other clients of the same brokers, say again.
+        // Retries and other clients of the same brokers repeat these.
         let is_known = health::is_outage_logged() || !health::is_news(format!("FAIL {complaint}"));
         match level {
             _ if is_known => tracing::debug!(target: "librdkafka", "{facility}: {line}"),
@@ -186,12 +189,12 @@ unsafe extern "C" fn log(
             _ => tracing::debug!(target: "librdkafka", "{facility}: {line}"),
         }
         if let Some(reports) = reports {
-            // Not all of these are reported as errors.
+            // Not all of these also arrive as errors.
             reports.health.complain(complaint);
         }
         return;
     }
-    // Whatever a user can act on comes as an error, too, and is told in our words.
+    // Anything that a user can act on also arrives as an error and is explained there.
     if level <= 4 && health::is_news(format!("{facility} {line}")) {
         tracing::info!(target: "librdkafka", "{facility}: {line}");
     } else {
@@ -199,7 +202,7 @@ unsafe extern "C" fn log(
     }
 }
 
-/// Copies a C string.
+/// Copies a C string; null becomes empty.
 ///
 /// # Safety
 /// `string` is null or points to a string that ends with a zero byte.
@@ -207,7 +210,7 @@ unsafe fn text(string: *const c_char) -> String {
     if string.is_null() {
         return String::new();
     }
-    // SAFETY: as the caller promises.
+    // SAFETY: guaranteed by the caller.
     unsafe { CStr::from_ptr(string) }.to_string_lossy().into_owned()
 }
 

@@ -1,4 +1,4 @@
-//! Sending in batches, with delivery reports as events, and transactions.
+//! Sends in batches, with delivery reports as events, and runs transactions.
 
 use std::ffi::{CString, c_int, c_void};
 use std::os::fd::{AsRawFd as _, OwnedFd};
@@ -16,7 +16,7 @@ use crate::error::KafkaError;
 use crate::health::Health;
 use crate::reading::{Reading, Until};
 
-/// The partition that asks librdkafka to choose one.
+/// The partition number that makes librdkafka choose one.
 const PARTITION_UNASSIGNED: i32 = -1;
 
 /// A producer of one topic.
@@ -26,56 +26,56 @@ pub(crate) struct NativeProducer {
     wake_up: OwnedFd,
     _wake_up_writer: OwnedFd,
     messages: Vec<rd::rd_kafka_message_t>,
-    /// Where messages go: the only partition there is, or whichever librdkafka chooses.
+    /// The topic's only partition, or [`PARTITION_UNASSIGNED`].
     partition: i32,
-    /// What its requests are about.
+    /// What its requests are about, for errors.
     subject: Subject,
     // Last, so that it is dropped after everything made from it.
     client: Client,
 }
 
-// SAFETY: the topic handle and the buffer of messages, whose pointers are only used within a call,
-// go with their owner; librdkafka's handles may be used from any thread.
+// SAFETY: the topic handle and the message buffer, whose pointers are only used within a call, move
+// with their owner; librdkafka's handles may be used from any thread.
 unsafe impl Send for NativeProducer {}
 
-/// What became of one message that librdkafka was given.
+/// The result of one message that was handed to librdkafka.
 #[derive(Debug, Clone)]
 pub(crate) struct DeliveryReport {
     pub(crate) token: u32,
     pub(crate) error: Option<RDKafkaErrorCode>,
-    /// The broker's own words about the error, if it sent any.
+    /// The broker's message about the error, if it sent one.
     pub(crate) words: Option<String>,
 }
 
-/// A message to be sent.
+/// A message to send.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Outgoing<'a> {
     pub(crate) token: u32,
     pub(crate) key: Option<&'a [u8]>,
-    /// `None` for null (a tombstone), which is not the same as no bytes.
+    /// `None` for null (a tombstone), as distinct from empty.
     pub(crate) value: Option<&'a [u8]>,
 }
 
-/// Something that librdkafka has to say.
+/// An event of librdkafka.
 pub(crate) enum ProducerEvent {
-    /// Messages completed; they were passed to the sink.
+    /// Messages completed and were passed to the sink.
     Deliveries,
-    /// The producer is of no more use.
+    /// The producer has failed for good.
     Fatal(RDKafkaErrorCode),
-    /// Statistics as JSON, if the configuration asks for them.
+    /// Statistics as JSON, if the configuration enables them.
     Statistics(String),
     /// Anything else.
     Other,
 }
 
-/// Why a transaction could not be carried on.
+/// An error of a transaction.
 pub(crate) struct TransactionError {
     pub(crate) code: RDKafkaErrorCode,
     pub(crate) requires_abort: bool,
     pub(crate) retriable: bool,
 }
 
-/// A client that can produce.
+/// Creates a producer client.
 fn client(config: &KafkaConfig) -> Result<Client, KafkaError> {
     let events = rd::RD_KAFKA_EVENT_DR | rd::RD_KAFKA_EVENT_ERROR | rd::RD_KAFKA_EVENT_STATS;
     let mut config = config.clone();
@@ -85,7 +85,7 @@ fn client(config: &KafkaConfig) -> Result<Client, KafkaError> {
 }
 
 impl NativeProducer {
-    /// Checks that librdkafka takes the configuration as a whole, without asking any broker.
+    /// Checks that librdkafka accepts the configuration as a whole, without contacting a broker.
     pub(crate) fn check(config: &KafkaConfig) -> Result<(), KafkaError> {
         client(config).map(drop)
     }
@@ -101,15 +101,15 @@ impl NativeProducer {
             transactional_id: config.get("transactional.id").map(str::to_owned),
             ..Subject::topic("WRITE", topic)
         };
-        let name = CString::new(topic).map_err(|_| failed("its name holds a zero byte"))?;
+        let name = CString::new(topic).map_err(|_| failed("its name contains a zero byte"))?;
         let (wake_up, writer) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::NONBLOCK)
             .map_err(|error| failed(&error.to_string()))?;
-        // SAFETY: the client is alive, the name ends with a zero byte, and a topic configuration of
-        // null asks for the client's own.
+        // SAFETY: the client is alive, the name ends with a zero byte, and a null topic
+        // configuration means the client's.
         let topic =
             unsafe { rd::rd_kafka_topic_new(client.handle, name.as_ptr(), ptr::null_mut()) };
         if topic.is_null() {
-            return Err(failed("librdkafka refuses its name"));
+            return Err(failed("librdkafka rejects its name"));
         }
         // SAFETY: the client is alive; the pipe lives as long as the queue; the payload is copied.
         let events = unsafe {
@@ -135,12 +135,12 @@ impl NativeProducer {
         })
     }
 
-    /// Learns the topic's partitions, so that the first message does not wait for that. Where there
-    /// is only one, the choice of a partition, a good part of a message's cost, is left out.
+    /// Fetches the topic's metadata, so that the first message does not wait for it. With a single
+    /// partition, choosing one is skipped, which is a large part of the cost per message.
     pub(crate) fn learn_topic(&mut self, timeout: Duration) -> Result<(), KafkaError> {
         let mut metadata = ptr::null();
-        // SAFETY: client and topic are alive; what was handed out is destroyed after its last use,
-        // and holds as many topics as it says.
+        // SAFETY: client and topic are alive; the returned metadata is destroyed after its last
+        // use, and has `topic_cnt` topics.
         let code = unsafe {
             let code = rd::rd_kafka_metadata(
                 self.client.handle,
@@ -163,11 +163,11 @@ impl NativeProducer {
             if code == RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR { topic_code } else { code }
         };
         let topic = self.subject.topic.as_deref().unwrap_or_default();
-        library(&format!("learn the partitions of topic '{topic}'"), code, &self.subject)
+        library(&format!("look up the partitions of topic '{topic}'"), code, &self.subject)
             .map_err(|error| error.because_of(self.client.reports.health.complaint()))
     }
 
-    /// What its requests are about.
+    /// What its requests are about, for errors.
     pub(crate) fn subject(&self) -> &Subject {
         &self.subject
     }
@@ -176,13 +176,13 @@ impl NativeProducer {
         self.client.fatal_error()
     }
 
-    /// Whether the brokers are reachable.
+    /// The state of its connections.
     pub(crate) fn health(&self) -> &Health {
         &self.client.reports.health
     }
 
-    /// Hands over messages, which librdkafka copies. `outcome` is told for each, by position:
-    /// `None` when it was accepted.
+    /// Hands messages to librdkafka, which copies them. Calls `outcome` for each, with its
+    /// position, token and error; `None` means accepted.
     pub(crate) fn produce<'a>(
         &mut self,
         messages: impl Iterator<Item = Outgoing<'a>>,
@@ -221,7 +221,7 @@ impl NativeProducer {
         }
     }
 
-    /// The next event, without waiting.
+    /// Returns the next event, without waiting.
     pub(crate) fn next_event(
         &mut self,
         mut sink: impl FnMut(DeliveryReport),
@@ -233,7 +233,7 @@ impl NativeProducer {
             if event.is_null() {
                 return None;
             }
-            let told = match rd::rd_kafka_event_type(event) {
+            let result = match rd::rd_kafka_event_type(event) {
                 rd::RD_KAFKA_EVENT_DR => {
                     loop {
                         let message = rd::rd_kafka_event_message_next(event);
@@ -264,19 +264,19 @@ impl NativeProducer {
                 _ => ProducerEvent::Other,
             };
             rd::rd_kafka_event_destroy(event);
-            Some(told)
+            Some(result)
         }
     }
 
-    /// Waits until there may be an event, for `timeout` at most. Unlike librdkafka's own waiting,
-    /// which counts in milliseconds, this is exact enough to pace messages by.
+    /// Waits up to `timeout` for an event. Unlike librdkafka's own waits, which count milliseconds,
+    /// this is precise enough to pace messages.
     pub(crate) fn wait(&mut self, timeout: Duration) {
         let time = Timespec {
             tv_sec: i64::try_from(timeout.as_secs()).unwrap_or(i64::MAX),
             tv_nsec: timeout.subsec_nanos().into(),
         };
         let mut descriptors = [PollFd::new(&self.wake_up, PollFlags::IN)];
-        // An interrupted wait is a short one.
+        // An interrupted wait only ends early.
         if rustix::event::poll(&mut descriptors, Some(&time)).is_ok_and(|ready| ready > 0) {
             let mut payloads = [0_u8; 64];
             let _ = rustix::io::read(&self.wake_up, &mut payloads);
@@ -306,8 +306,8 @@ impl NativeProducer {
 
 impl Drop for NativeProducer {
     fn drop(&mut self) {
-        // SAFETY: the topic is alive and used by nobody else; the client is alive and is not used
-        // after this. What was not sent is dropped: the engine has given up on it.
+        // SAFETY: the topic is alive and has no other user; the client is alive and is not used
+        // after this. Unsent messages are dropped: the engine has given up on them.
         unsafe {
             rd::rd_kafka_purge(
                 self.client.handle,
@@ -319,7 +319,7 @@ impl Drop for NativeProducer {
     }
 }
 
-/// Where bytes start, never null. librdkafka only reads them.
+/// The start of a slice, never null. librdkafka only reads from it.
 fn start(bytes: &[u8]) -> *mut c_void {
     bytes.as_ptr().cast_mut().cast::<c_void>()
 }
@@ -331,7 +331,7 @@ fn token(message: &rd::rd_kafka_message_t) -> u32 {
     token
 }
 
-/// Takes an error object apart.
+/// Converts librdkafka's error object and destroys it.
 fn check(error: *mut rd::rd_kafka_error_t) -> Result<(), TransactionError> {
     if error.is_null() {
         return Ok(());
@@ -339,13 +339,13 @@ fn check(error: *mut rd::rd_kafka_error_t) -> Result<(), TransactionError> {
     // SAFETY: the error is alive until it is destroyed, after its last use.
     unsafe {
         tracing::debug!("{}", text(rd::rd_kafka_error_string(error)));
-        let told = TransactionError {
+        let failure = TransactionError {
             code: rd::rd_kafka_error_code(error).into(),
             requires_abort: rd::rd_kafka_error_txn_requires_abort(error) != 0,
             retriable: rd::rd_kafka_error_is_retriable(error) != 0,
         };
         rd::rd_kafka_error_destroy(error);
-        Err(told)
+        Err(failure)
     }
 }
 
@@ -355,7 +355,7 @@ mod tests {
 
     use super::*;
 
-    /// The value of a property that a producer of this configuration has.
+    /// The value of a property in a producer with this configuration.
     fn in_force(config: &KafkaConfig, name: &str) -> String {
         let client = client(config).expect("a client");
         let name = CString::new(name).expect("no zero byte");
@@ -378,7 +378,7 @@ mod tests {
     }
 
     #[test]
-    fn a_producer_keeps_five_requests_in_flight_unless_told() {
+    fn producers_keep_five_requests_in_flight_by_default() {
         for (settings, requests) in [
             (&[][..], "5"),
             (&["enable.idempotence=true"], "5"),
@@ -390,7 +390,7 @@ mod tests {
     }
 
     #[test]
-    fn settings_that_contradict_each_other_are_found_without_a_broker() {
+    fn conflicting_settings_are_found_without_a_broker() {
         assert!(NativeProducer::check(&config(&["enable.idempotence=true"])).is_ok());
         let settings = ["enable.idempotence=true", "max.in.flight=6"];
         let error = NativeProducer::check(&config(&settings)).expect_err("too many");

@@ -1,7 +1,7 @@
-//! Creating, extending and deleting topics, with the brokers' own words when they refuse.
+//! Creates, extends and deletes topics, keeping the brokers' messages when they refuse.
 //!
-//! The `rdkafka` crate's admin client passes on the code of a refusal and drops its text, which alone
-//! says which setting is wrong or which topic the name collides with.
+//! The `rdkafka` crate's admin client returns the code of a refusal and drops its message, which
+//! alone says which setting is wrong or which topic the name collides with.
 
 use std::collections::BTreeMap;
 use std::ffi::{CString, c_char};
@@ -14,15 +14,15 @@ use rdkafka::types::RDKafkaErrorCode;
 
 use super::{Queue, error_code, millis, text};
 
-/// Room for librdkafka's text about a request that it does not even send.
+/// Buffer size for librdkafka's message about a request that it does not send.
 const REASON_BYTES: usize = 512;
 
-/// What is to happen to a topic.
+/// The change requested for a topic.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum TopicRequest<'a> {
-    /// Create it; -1 replicas are the brokers' default.
+    /// Create it; -1 replicas means the brokers' default.
     Create { partitions: i32, replication: i32, settings: &'a BTreeMap<String, String> },
-    /// Add partitions until it has so many.
+    /// Add partitions up to this total.
     Extend { total: usize },
     /// Delete it.
     Delete,
@@ -32,7 +32,7 @@ pub(crate) enum TopicRequest<'a> {
 #[derive(Debug)]
 pub(crate) struct Refusal {
     pub(crate) code: RDKafkaErrorCode,
-    /// The broker's or the client library's own words, if there are any.
+    /// The message of the broker or the client library, if there is one.
     pub(crate) words: Option<String>,
 }
 
@@ -65,7 +65,7 @@ pub(crate) fn request_topic<C: ClientContext>(
             rd::rd_kafka_AdminOptions_set_request_timeout,
             rd::rd_kafka_AdminOptions_set_operation_timeout,
         ] {
-            // Refused only for a time out of range, and then the default is in force.
+            // Fails only for a timeout out of range; then the default applies.
             let _ = set(options.0, ms, reason.as_mut_ptr(), reason.len());
         }
         match request {
@@ -85,7 +85,7 @@ pub(crate) fn request_topic<C: ClientContext>(
                 rd::rd_kafka_DeleteTopic_destroy(gone[0]);
             }
         }
-        // The request has its own time-out; this one is only for an answer that never comes.
+        // The request has its own timeout; this longer one covers a missing answer.
         let patience = ms.saturating_add(5_000);
         let event = Event(rd::rd_kafka_queue_poll(queue.0, patience));
         if event.0.is_null() {
@@ -95,10 +95,10 @@ pub(crate) fn request_topic<C: ClientContext>(
     }
 }
 
-/// A setting or a name as C has it; refused with `code` when it holds a zero byte.
+/// Converts a setting or a name to a C string; fails with `code` if it contains a zero byte.
 fn c_text(value: &str, code: RDKafkaErrorCode) -> Result<CString, Refusal> {
     CString::new(value)
-        .map_err(|_| Refusal::new(code, format!("'{}' holds a zero byte", value.escape_debug())))
+        .map_err(|_| Refusal::new(code, format!("'{}' contains a zero byte", value.escape_debug())))
 }
 
 fn new_topic(
@@ -181,12 +181,12 @@ impl Drop for Options {
 struct Event(*mut rd::rd_kafka_event_t);
 
 impl Event {
-    /// The outcome for the only topic of the request.
+    /// The result for the request's only topic.
     ///
     /// # Safety
     /// The event answers this `request`.
     unsafe fn outcome(&self, request: TopicRequest<'_>) -> Result<(), Refusal> {
-        // SAFETY: the event is alive; what it lends is copied before its end.
+        // SAFETY: the event is alive; borrowed data is copied before its end.
         unsafe {
             if let Some(code) = error_code(rd::rd_kafka_event_error(self.0)) {
                 return Err(Refusal::new(code, None));

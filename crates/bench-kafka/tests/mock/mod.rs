@@ -1,4 +1,4 @@
-//! librdkafka's mock cluster, and clients of it that notice soon what happens.
+//! librdkafka's mock cluster, and clients of it that react quickly.
 
 use bench_kafka::config::KafkaConfig;
 use rdkafka::mocking::MockCluster;
@@ -16,11 +16,11 @@ pub(crate) fn cluster() -> Cluster {
     cluster
 }
 
-/// The configuration of a client, with `settings` over it.
+/// A client's configuration, overridden by `settings`.
 pub(crate) fn config(cluster: &Cluster, settings: &[(&str, &str)]) -> KafkaConfig {
     let mut config = KafkaConfig::new();
     config.set("bootstrap.servers", cluster.bootstrap_servers());
-    // Retries show an outage sooner.
+    // Frequent retries reveal an outage sooner.
     config.set("reconnect.backoff.max.ms", "200");
     config.set("fetch.wait.max.ms", "20");
     for (name, value) in settings {

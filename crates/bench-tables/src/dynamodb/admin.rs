@@ -1,4 +1,4 @@
-//! Making, describing and deleting the table.
+//! Creating, describing and deleting the table.
 
 use std::time::Duration;
 
@@ -14,30 +14,30 @@ use tokio::time::{Instant, sleep};
 
 use super::item::{BUCKET, ROW};
 use super::{NOT_FOUND, check_name, client};
-use crate::admin::{MARK, Obstacle, TableInfo};
 use crate::error::TableError;
+use crate::info::{MARK, Obstacle, TableInfo};
 
-/// How long a table may take to be made or to go. The service needs some ten seconds.
+/// Time limit for creating or deleting a table. The service takes about ten seconds.
 const CHANGE_TIMEOUT: Duration = Duration::from_mins(5);
 
-/// How often to look whether it has.
+/// Time between polls of its state.
 const CHANGE_POLL: Duration = Duration::from_millis(250);
 
-/// How a table's capacity is paid.
+/// How a table's capacity is billed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Billing {
-    /// By the request.
+    /// Per request.
     OnDemand,
-    /// By the hour, for so many units; more is throttled.
+    /// Per hour for this capacity; requests beyond it are throttled.
     Provisioned {
         /// Read capacity units.
         read_units: u32,
-        /// Write capacity units, each 1 KiB a second.
+        /// Write capacity units, each 1 KiB per second.
         write_units: u32,
     },
 }
 
-/// What a table says of itself while rows can be written to it.
+/// The states in which rows can be written.
 const USABLE: [TableStatus; 2] = [TableStatus::Active, TableStatus::Updating];
 
 fn has_status(table: &TableDescription, any_of: &[TableStatus]) -> bool {
@@ -47,11 +47,13 @@ fn has_status(table: &TableDescription, any_of: &[TableStatus]) -> bool {
 /// Why a table should not be deleted.
 fn obstacle(table: &TableDescription) -> Option<Obstacle> {
     if table.deletion_protection_enabled() == Some(true) {
-        return Some(Obstacle::Bound("is protected from deletion".to_owned()));
+        return Some(Obstacle::Undeletable("is protected from deletion".to_owned()));
     }
     let replica = table.replicas().iter().find_map(|replica| replica.region_name());
     if let Some(region) = replica {
-        return Some(Obstacle::Bound(format!("is a global table, with a replica in {region}")));
+        return Some(Obstacle::Undeletable(format!(
+            "is a global table, with a replica in {region}"
+        )));
     }
     let has_stream = table.stream_specification().is_some_and(StreamSpecification::stream_enabled);
     let has_indexes =
@@ -63,10 +65,10 @@ fn obstacle(table: &TableDescription) -> Option<Obstacle> {
     } else {
         return None;
     };
-    Some(Obstacle::Extra(extra.to_owned()))
+    Some(Obstacle::Irreplaceable(extra.to_owned()))
 }
 
-/// How the key of a table differs from that of a landing table.
+/// The differences between a table's key and a landing table's.
 fn key_differences(table: &TableDescription) -> Vec<String> {
     let kind = |name: &str| {
         let attributes = table.attribute_definitions().iter();
@@ -91,20 +93,20 @@ fn key_differences(table: &TableDescription) -> Vec<String> {
     differences
 }
 
-/// Administers tables.
+/// Manages tables.
 #[derive(Debug)]
 pub struct DynamodbAdmin {
     client: Client,
 }
 
 impl DynamodbAdmin {
-    /// Of the account and region, or the stand-in, of this configuration.
+    /// The tables of this configuration's account and region, or of its stand-in.
     #[must_use]
     pub fn new(config: &SdkConfig) -> Self {
         Self { client: client(config) }
     }
 
-    /// What is known of a table; nothing if there is none.
+    /// Describes a table; `None` if it does not exist.
     pub async fn describe(&self, table: &str) -> Result<Option<TableInfo>, TableError> {
         let Some(found) = self.described(table).await? else { return Ok(None) };
         if has_status(&found, &[TableStatus::Deleting]) {
@@ -133,8 +135,8 @@ impl DynamodbAdmin {
         }))
     }
 
-    /// Creates the table, unless it is there, and waits until it can be used. One that is being
-    /// deleted goes first.
+    /// Creates the table unless it exists, and waits until it is usable. If it is being deleted,
+    /// waits for that first.
     pub async fn create(&self, table: &str, billing: Billing) -> Result<(), TableError> {
         let is_settled = |found: Option<&TableDescription>| {
             found.is_none_or(|found| !has_status(found, &[TableStatus::Deleting]))
@@ -150,7 +152,7 @@ impl DynamodbAdmin {
         self.check_columns(table).await
     }
 
-    /// Whether the table has the key of a landing table, if it is there.
+    /// Checks that the table, if it exists, has the key of a landing table.
     pub async fn check_columns(&self, table: &str) -> Result<(), TableError> {
         let differences = self.described(table).await?.map(|found| key_differences(&found));
         match differences.filter(|differences| !differences.is_empty()) {
@@ -161,8 +163,8 @@ impl DynamodbAdmin {
         }
     }
 
-    /// Deletes the table, if it is there, and waits until it is gone. The service deletes none that is
-    /// being created or changed, so that this is waited for.
+    /// Deletes the table, if it exists, and waits until it is gone. The service refuses to delete a
+    /// table that is being created or changed, so waits for that first.
     pub async fn delete(&self, table: &str) -> Result<(), TableError> {
         let is_changing = |found: &TableDescription| {
             has_status(found, &[TableStatus::Creating, TableStatus::Updating])
@@ -179,7 +181,7 @@ impl DynamodbAdmin {
         self.wait(table, "gone", |found| found.is_none()).await
     }
 
-    /// The runs whose rows the table holds, or held before someone deleted them one by one.
+    /// The runs that have rows in the table, or had rows that were then deleted one by one.
     pub async fn runs(&self, table: &str) -> Result<Vec<RunId>, TableError> {
         check_name(table)?;
         super::reader::runs(&self.client, table).await
@@ -228,7 +230,7 @@ impl DynamodbAdmin {
             Ok(_) => Ok(()),
             Err(error) => {
                 let error = failed(error);
-                // Someone else was faster.
+                // Another client was faster.
                 if error.is("ResourceInUseException") { Ok(()) } else { Err(error.into()) }
             }
         }

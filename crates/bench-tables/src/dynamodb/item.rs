@@ -1,4 +1,4 @@
-//! Rows and confirmations as items, and back.
+//! Converting rows and confirmations to items and back.
 
 use std::collections::HashMap;
 
@@ -11,48 +11,48 @@ use super::BUCKETS;
 use crate::row::{BatchId, ConfirmedBatch, OwnedRow, parse_run, run_name};
 use crate::stored::StoredRow;
 
-/// The partition key of the table.
+/// The table's partition key.
 pub(super) const BUCKET: &str = "bucket";
-/// The sort key of the table.
+/// The table's sort key.
 pub(super) const ROW: &str = "row";
-/// Where runs are listed, one item each.
+/// The bucket that lists runs, one item each.
 pub(super) const RUNS_BUCKET: &str = "runs";
-/// Of a row.
+/// The attribute of a row's message.
 const MESSAGE: &str = "message";
-/// Of a confirmation: for each batch its part, its rows (4 bytes each) and the instant (8), all
-/// little-endian.
+/// The attribute of a confirmation item: for each batch its part and row count (4 bytes each) and
+/// the instant (8 bytes), all little-endian.
 const BATCHES: &str = "batches";
 const BATCH_BYTES: usize = 16;
-/// What follows the run in the bucket of its confirmations.
+/// The suffix, after the run, of the bucket of its confirmations.
 const CONFIRMED: &str = "confirmed";
 
-/// Batches whose confirmations share an item, which they fill to two fifths.
+/// Batches whose confirmations share an item, filling two fifths of it.
 const PARTS_PER_ITEM: u32 = 10_000;
 
-/// An item as the SDK has it.
+/// An item of the SDK.
 pub(super) type Item = HashMap<String, AttributeValue>;
 
-/// Where a row lies.
+/// The key of a row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct RowKey {
     pub(super) bucket: String,
     pub(super) row: String,
 }
 
-/// The bucket of a run with this number.
+/// The name of a run's bucket with this number.
 pub(super) fn bucket_name(run: Option<RunId>, number: u64) -> String {
     format!("{}#{number:02}", run_name(run))
 }
 
-/// All buckets of a run.
+/// The names of all buckets of a run.
 pub(super) fn bucket_names(run: Option<RunId>) -> impl Iterator<Item = String> {
     (0..BUCKETS).map(move |number| bucket_name(run, number))
 }
 
 impl RowKey {
-    /// The place of a row written at this instant, nanoseconds since 1970.
+    /// The key of a row written at this instant, nanoseconds since 1970.
     pub(super) fn new(row: &OwnedRow, written_ns: u64, writer: u32) -> Self {
-        // What is no message of the benchmark has no sequence to go by.
+        // Foreign messages have no sequence number.
         let spread = if row.run.is_some() { row.sequence } else { written_ns };
         let mixed = (u64::from(row.producer) << 48 ^ spread).wrapping_mul(0x9E37_79B9_7F4A_7C15);
         Self {
@@ -62,7 +62,7 @@ impl RowKey {
     }
 }
 
-/// The first sort key of what was written at this instant or later.
+/// The lowest sort key of rows written at or after this instant.
 pub(super) fn row_from(written_ns: u64) -> String {
     format!("{written_ns:016x}")
 }
@@ -92,7 +92,7 @@ pub(super) fn run_item(run: RunId) -> Item {
     key_item(RUNS_BUCKET, &run.to_string())
 }
 
-/// The key of an item with this bucket and row.
+/// The key attributes of an item.
 pub(super) fn key_item(bucket: &str, row: &str) -> Item {
     HashMap::from([
         (BUCKET.to_owned(), AttributeValue::S(bucket.to_owned())),
@@ -100,13 +100,13 @@ pub(super) fn key_item(bucket: &str, row: &str) -> Item {
     ])
 }
 
-/// The key of the item with the confirmation of a batch.
+/// The key of the item that holds a batch's confirmation.
 pub(super) fn confirmation_key(run: Option<RunId>, id: BatchId) -> RowKey {
     let bucket = format!("{}#{CONFIRMED}", run_name(run));
     RowKey { bucket, row: format!("{:016x}-{:08x}", id.call, id.part / PARTS_PER_ITEM) }
 }
 
-/// Confirmations as items. They are all of one writer, and so of one clock.
+/// Confirmations as items. All are of one writer and therefore one clock.
 pub(super) fn confirmation_items(batches: &[ConfirmedBatch]) -> Vec<Item> {
     let mut items: Vec<(RowKey, ClockOrigin, Vec<u8>)> = Vec::new();
     for batch in batches {
@@ -132,7 +132,7 @@ pub(super) fn confirmation_items(batches: &[ConfirmedBatch]) -> Vec<Item> {
     items.into_iter().map(item).collect()
 }
 
-/// Whether an item is a row, and not a confirmation or the name of a run.
+/// Whether an item is a row, rather than a confirmation or the name of a run.
 pub(super) fn is_row(item: &Item) -> bool {
     item.contains_key(MESSAGE)
 }
@@ -141,7 +141,7 @@ pub(super) fn is_row(item: &Item) -> bool {
 pub(super) fn confirmations(item: &Item) -> Result<Vec<(BatchId, Stamp)>, String> {
     let row = text(item, ROW)?;
     let call = row.split('-').next().and_then(|call| u64::from_str_radix(call, 16).ok());
-    let call = call.ok_or_else(|| format!("'{row}' names no confirmation"))?;
+    let call = call.ok_or_else(|| format!("'{row}' is not a confirmation's key"))?;
     let origin = origin(item)?;
     let batches = bytes(item, BATCHES)?.chunks_exact(BATCH_BYTES).map(|batch| {
         let (part, rest) = batch.split_at(4);
@@ -153,10 +153,10 @@ pub(super) fn confirmations(item: &Item) -> Result<Vec<(BatchId, Stamp)>, String
     Ok(batches.collect())
 }
 
-/// The row in an item, and the instant at which it was written, nanoseconds since 1970.
+/// The row in an item, and when it was written, nanoseconds since 1970.
 pub(super) fn stored_row(mut item: Item) -> Result<(StoredRow, u64), String> {
     let (run, _) = text(&item, BUCKET)?.split_once('#').ok_or("a bucket without a number")?;
-    let run = parse_run(run).map_err(|_| format!("'{run}' is no run"))?;
+    let run = parse_run(run).map_err(|_| format!("'{run}' is not a run"))?;
     let row = text(&item, ROW)?;
     let parts: Vec<&str> = row.split('-').collect();
     let key = match parts[..] {
@@ -166,7 +166,8 @@ pub(super) fn stored_row(mut item: Item) -> Result<(StoredRow, u64), String> {
             .zip(sequence.parse().ok()),
         _ => None,
     };
-    let ((written_ns, producer), sequence) = key.ok_or_else(|| format!("'{row}' is no row"))?;
+    let ((written_ns, producer), sequence) =
+        key.ok_or_else(|| format!("'{row}' is not a row's key"))?;
     let batch = BatchId { call: parsed(&item, "batch")?, part: parsed(&item, "part")? };
     let received = Stamp { instant_ns: parsed(&item, "received_ns")?, origin: origin(&item)? };
     let partition = parsed(&item, "partition")?;
@@ -177,7 +178,7 @@ pub(super) fn stored_row(mut item: Item) -> Result<(StoredRow, u64), String> {
         _ => None,
     });
     let Some(AttributeValue::B(message)) = item.remove(MESSAGE) else {
-        return Err("a message that is no bytes".to_owned());
+        return Err("a message that is not binary".to_owned());
     };
     let message = message.into_inner();
     let stored = StoredRow {
@@ -245,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn confirmations_are_found_by_the_batch_of_a_row() {
+    fn confirmations_are_found_by_batch() {
         let run = Some(RunId::from_bits(5));
         let batch = |part| ConfirmedBatch {
             run,
@@ -265,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_row_is_told_and_not_taken_for_one() {
+    fn malformed_rows_are_rejected() {
         let mut item = key_item("0000000005#00", "0000-1-2-3");
         assert!(!is_row(&item));
         assert!(stored_row(item.clone()).expect_err("no batch").contains("batch"));
@@ -276,7 +277,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_row_comes_back_as_it_was_written(
+        fn rows_round_trip(
             bits in prop::option::of(any::<u64>()),
             producer: u16,
             sequence in 0_u64..1 << 48,

@@ -1,8 +1,8 @@
 //! The landing table in `DynamoDB`.
 //!
-//! Rows lie in buckets, sixteen a run, so that the writes of a run are spread over partitions and
-//! that a run can be read without the others. Within a bucket they are in the order in which they
-//! were written, so that a reader can follow. `docs/tables.md` has the attributes.
+//! Each run has sixteen buckets, so that its writes are spread over partitions and it can be read
+//! without other runs. Within a bucket, rows are in the order in which they were written, so that a
+//! reader can follow. `docs/tables.md` lists the attributes.
 
 mod admin;
 mod item;
@@ -21,20 +21,20 @@ use bench_aws::{AwsError, SdkConfig, is_throttled};
 
 use crate::error::TableError;
 
-/// Most items of a `BatchWriteItem` request: a limit of the service.
+/// Limit on items per `BatchWriteItem` request, set by the service.
 pub const BATCH_ROWS_MAX: usize = 25;
 
-/// Most bytes of key and message together in a row: an item takes 400 KiB, and the other attributes
-/// with the names of all need some of them. 25 such items stay below the 16 MiB of a request.
+/// Limit on bytes of key and message in a row: an item holds 400 KiB, including the other
+/// attributes and all names. 25 such items stay below the 16 MiB of a request.
 pub const ROW_BYTES_MAX: usize = (400 << 10) - 512;
 
-/// Buckets of a run.
+/// Buckets per run.
 const BUCKETS: u64 = 16;
 
-/// The service's code for a table that is not there.
+/// The service's code for a missing table.
 const NOT_FOUND: &str = "ResourceNotFoundException";
 
-/// A client that repeats nothing by itself, since repeats are counted.
+/// A client without retries of its own, since retries are counted.
 fn client(config: &SdkConfig) -> Client {
     let config = aws_sdk_dynamodb::config::Builder::from(config)
         .retry_config(RetryConfig::disabled())
@@ -42,17 +42,17 @@ fn client(config: &SdkConfig) -> Client {
     Client::from_conf(config)
 }
 
-/// Refuses what is no name of a table.
+/// Checks the name of a table.
 fn check_name(table: &str) -> Result<(), TableError> {
     let is_good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
     if (3..=255).contains(&table.len()) && table.chars().all(is_good) {
         return Ok(());
     }
-    let rule = "DynamoDB takes 3 to 255 letters, digits, and any of _ - .";
+    let rule = "use 3 to 255 letters, digits, and any of _ - .";
     Err(TableError::Name { table: table.to_owned(), rule })
 }
 
-/// Why a request failed, and whether another one like it may succeed.
+/// Why a request failed, and whether retrying may help.
 #[derive(Debug)]
 enum Failure {
     Passing(TableError),
@@ -69,8 +69,9 @@ impl Failure {
             error.raw_response().is_some_and(|response| response.status().is_server_error());
         let is_passing = match error {
             SdkError::TimeoutError(_) | SdkError::ResponseError(_) => true,
-            // The last is of a kind that the client itself takes for passing, such as a connection
-            // that was closed in mid-answer. Credentials do not turn up by themselves.
+            // Unclassified dispatch failures include errors that the client treats as transient,
+            // such as a connection closed in mid-response. Missing credentials do not appear by
+            // themselves.
             SdkError::DispatchFailure(failure) => {
                 failure.is_io() || failure.is_timeout() || failure.as_other().is_some()
             }

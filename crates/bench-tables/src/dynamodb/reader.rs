@@ -1,4 +1,4 @@
-//! Reading rows: the buckets of a run by Query, or the whole table by a parallel Scan.
+//! Reading rows: the buckets of a run with Query, or the whole table with a parallel Scan.
 
 use std::collections::{BTreeSet, HashMap};
 use std::hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher};
@@ -19,54 +19,54 @@ use super::item::{
 use super::{Failure, check_name, client};
 use crate::error::TableError;
 use crate::pending::RunBatch;
-use crate::receiver::{Page, Selection};
-use crate::stored::StoredRow;
+use crate::selection::Selection;
+use crate::stored::{Page, StoredRow};
 use crate::writing::Backoff;
 
-/// Requests without an answer at a time. Each answer holds up to 1 MiB of items.
+/// Requests in flight. Each response holds up to 1 MiB of items.
 const REQUESTS_IN_FLIGHT: usize = 4;
 
-/// Parts into which a scan divides the table.
+/// Segments of a scan.
 const SEGMENTS: i32 = 8;
 
-/// Keys that `BatchGetItem` takes: a limit of the service.
+/// Limit on keys per `BatchGetItem`, set by the service.
 const GET_KEYS_MAX: usize = 100;
 
-/// How long a request is sent again.
+/// How long a request is retried.
 const RETRY_FOR: Duration = Duration::from_secs(30);
 
-/// How far behind the last row of a bucket a look for new ones begins: several writers, whose
-/// requests overlap, write into it.
+/// How far before the last row of a bucket a poll for new rows starts: several writers with
+/// overlapping requests write to it.
 const OVERLAP_NS: u64 = 200_000_000;
 
-/// The same for a look that also finds the rows of requests which were repeated for long, and of
+/// The same for a wide poll, which also finds rows of requests that were retried for long, and of
 /// writers whose clocks are behind.
 const WIDE_OVERLAP_NS: u64 = 60_000_000_000;
 
-/// How often such a look is taken while nothing new comes, and while it does.
-const WIDE_LOOK_IDLE: Duration = Duration::from_secs(2);
-const WIDE_LOOK_BUSY: Duration = Duration::from_secs(20);
+/// Time between wide polls while nothing new arrives, and while it does.
+const WIDE_POLL_IDLE: Duration = Duration::from_secs(2);
+const WIDE_POLL_BUSY: Duration = Duration::from_secs(20);
 
-/// Reads rows of a table.
+/// Reads the rows of a table.
 #[derive(Debug)]
 pub(crate) struct DynamodbSource {
     client: Client,
     table: String,
-    /// Those that are read next stand first.
-    places: Vec<Place>,
+    /// Those to read next come first.
+    cursors: Vec<Cursor>,
     follows: bool,
 }
 
-/// A bucket of a run, or a segment of the table, and how far it was read.
+/// A bucket of a run or a segment of the table, and how far it was read.
 #[derive(Debug)]
-struct Place {
+struct Cursor {
     part: Part,
-    /// Where the next page begins; nothing at the end of the place.
+    /// The start of the next page; `None` at the end.
     next_page: Option<Item>,
     has_ended: bool,
-    /// Rows from about the last ones on, by the instant at which they were written and a hash.
+    /// Recent rows, by the instant at which they were written and a hash.
     seen: BTreeSet<(u64, u64)>,
-    /// The highest instant at which a row was written.
+    /// The latest instant at which a row was written.
     last_ns: u64,
     from_ns: u64,
     looked_wide: Instant,
@@ -91,27 +91,27 @@ impl DynamodbSource {
             Selection::Run(run) => bucket_names(Some(run)).map(Part::Bucket).collect(),
             Selection::All => (0..SEGMENTS).map(Part::Segment).collect(),
         };
-        let places = parts.into_iter().map(Place::new).collect();
-        Ok(Self { client: client(config), table: table.to_owned(), places, follows })
+        let cursors = parts.into_iter().map(Cursor::new).collect();
+        Ok(Self { client: client(config), table: table.to_owned(), cursors, follows })
     }
 
-    /// Reads the next pages of several places at once.
+    /// Reads the next pages of several cursors at once.
     pub(crate) async fn next(&mut self) -> Result<Page, TableError> {
         let mut under_way = JoinSet::new();
-        for index in 0..self.places.len() {
+        for index in 0..self.cursors.len() {
             if under_way.len() == REQUESTS_IN_FLIGHT {
                 break;
             }
-            if self.places[index].has_ended {
+            if self.cursors[index].has_ended {
                 continue;
             }
-            let place = &self.places[index];
-            let read = Read {
+            let cursor = &self.cursors[index];
+            let read = PageRequest {
                 client: self.client.clone(),
                 table: self.table.clone(),
-                part: place.part.clone(),
-                from: row_from(place.from_ns),
-                start: place.next_page.clone(),
+                part: cursor.part.clone(),
+                from: row_from(cursor.from_ns),
+                start: cursor.next_page.clone(),
             };
             under_way.spawn(async move { (index, read.send().await) });
         }
@@ -123,15 +123,15 @@ impl DynamodbSource {
             read.push(index);
             self.take(index, items, next_page, &mut page.rows)?;
         }
-        // Every place has its turn.
+        // Every cursor gets its turn.
         read.sort_unstable();
         for index in read.into_iter().rev() {
-            let place = self.places.remove(index);
-            self.places.push(place);
+            let cursor = self.cursors.remove(index);
+            self.cursors.push(cursor);
         }
-        page.at_end = self.places.iter().all(|place| place.has_ended);
+        page.at_end = self.cursors.iter().all(|cursor| cursor.has_ended);
         if page.at_end && self.follows {
-            self.places.iter_mut().for_each(Place::look_again);
+            self.cursors.iter_mut().for_each(Cursor::poll_again);
         }
         Ok(page)
     }
@@ -140,7 +140,7 @@ impl DynamodbSource {
         TableError::Foreign { table: self.table.clone(), reason }
     }
 
-    /// Takes in a page of a place.
+    /// Adds a page of a cursor.
     fn take(
         &mut self,
         index: usize,
@@ -153,18 +153,18 @@ impl DynamodbSource {
             let hash = BuildHasherDefault::<DefaultHasher>::default()
                 .hash_one(row_of(&item).unwrap_or_default());
             let (row, written_ns) = stored_row(item).map_err(|reason| self.foreign(reason))?;
-            let place = &mut self.places[index];
-            if !follows || place.is_new(written_ns, hash) {
+            let cursor = &mut self.cursors[index];
+            if !follows || cursor.is_new(written_ns, hash) {
                 rows.push(row);
             }
         }
-        let place = &mut self.places[index];
-        place.has_ended = next_page.is_none();
-        place.next_page = next_page;
+        let cursor = &mut self.cursors[index];
+        cursor.has_ended = next_page.is_none();
+        cursor.next_page = next_page;
         Ok(())
     }
 
-    /// The confirmations that are there of these batches.
+    /// The existing confirmations of these batches.
     pub(crate) async fn confirmations(
         &mut self,
         wanted: &[RunBatch],
@@ -190,7 +190,7 @@ impl DynamodbSource {
         Ok(found)
     }
 
-    /// The items with these keys that are there.
+    /// The existing items with these keys.
     async fn get_all(&self, keys: Vec<Item>) -> Result<Vec<Item>, TableError> {
         let mut found = Vec::new();
         let mut keys = keys;
@@ -211,7 +211,7 @@ impl DynamodbSource {
                     if keys.is_empty() || backoff.wait().await {
                         continue;
                     }
-                    return Err(self.foreign("its confirmations are not given out".to_owned()));
+                    return Err(self.foreign("its confirmations cannot be read".to_owned()));
                 }
                 Err(error) => match Failure::of("read confirmations from", &self.table, &error) {
                     Failure::Passing(_) if backoff.wait().await => {}
@@ -223,7 +223,7 @@ impl DynamodbSource {
     }
 }
 
-impl Place {
+impl Cursor {
     fn new(part: Part) -> Self {
         Self {
             part,
@@ -237,7 +237,7 @@ impl Place {
         }
     }
 
-    /// Whether a row was not read before; it is from now on.
+    /// Whether a row is new; it is known from now on.
     fn is_new(&mut self, written_ns: u64, hash: u64) -> bool {
         if !self.seen.insert((written_ns, hash)) {
             return false;
@@ -253,9 +253,9 @@ impl Place {
         true
     }
 
-    /// Begins another look at the end of what was read.
-    fn look_again(&mut self) {
-        let wide_after = if self.found_nothing { WIDE_LOOK_IDLE } else { WIDE_LOOK_BUSY };
+    /// Starts another poll at the end of what was read.
+    fn poll_again(&mut self) {
+        let wide_after = if self.found_nothing { WIDE_POLL_IDLE } else { WIDE_POLL_BUSY };
         let overlap_ns = if self.looked_wide.elapsed() >= wide_after {
             self.looked_wide = Instant::now();
             WIDE_OVERLAP_NS
@@ -267,18 +267,18 @@ impl Place {
     }
 }
 
-/// A page to be read.
-struct Read {
+/// A page to read.
+struct PageRequest {
     client: Client,
     table: String,
     part: Part,
-    /// The first sort key of a bucket's that counts.
+    /// The lowest sort key to read in a bucket.
     from: String,
     start: Option<Item>,
 }
 
-impl Read {
-    /// The items of the page, and where the next one begins.
+impl PageRequest {
+    /// The items of the page, and the start of the next one.
     async fn send(self) -> Result<(Vec<Item>, Option<Item>), TableError> {
         let mut backoff = Backoff::new(RETRY_FOR);
         loop {
@@ -328,13 +328,13 @@ impl Read {
     }
 }
 
-/// The runs that a table lists.
+/// The runs listed in a table.
 pub(super) async fn runs(client: &Client, table: &str) -> Result<Vec<RunId>, TableError> {
-    let read = |start| Read {
+    let read = |start| PageRequest {
         client: client.clone(),
         table: table.to_owned(),
         part: Part::Bucket(RUNS_BUCKET.to_owned()),
-        // Not later than any name of a run.
+        // Not above any run's name.
         from: "0".to_owned(),
         start,
     };

@@ -14,12 +14,12 @@ use super::item::{Item, RowKey, confirmation_items, row_item, row_of, run_item};
 use super::{BATCH_ROWS_MAX, Failure, ROW_BYTES_MAX, check_name, client};
 use crate::error::TableError;
 use crate::row::{BatchId, ConfirmedBatch, OwnedRow, Row, WriterOptions, Written};
-use crate::writing::{Backoff, Identity, Landing, Parts, Sent, chunks, send_all};
+use crate::writing::{Backoff, BatchIds, ConfirmedRows, RequestResult, WriterId, chunks, send_all};
 
-/// Runs that a writer remembers to have listed; beyond, it lists them again.
+/// Limit on runs that a writer remembers to have listed; beyond it, runs are listed again.
 const LISTED_MAX: usize = 1_000;
 
-/// Writes rows into a table of `DynamoDB`.
+/// Writes rows to a `DynamoDB` table.
 #[derive(Debug)]
 pub struct DynamodbWriter {
     request: Request,
@@ -28,7 +28,7 @@ pub struct DynamodbWriter {
 }
 
 impl DynamodbWriter {
-    /// A writer into `table`, which is not looked at before the first row. `clock` gives the
+    /// A writer to `table`, which is not accessed before the first row. `clock` provides the
     /// instants of confirmations.
     pub fn new(
         config: &SdkConfig,
@@ -38,7 +38,7 @@ impl DynamodbWriter {
     ) -> Result<Self, TableError> {
         check_name(table)?;
         let (client, table) = (client(config), table.into());
-        let request = Request { client, table, identity: Arc::new(Identity::new()), clock };
+        let request = Request { client, table, identity: Arc::new(WriterId::new()), clock };
         Ok(Self { request, options, listed: HashSet::new() })
     }
 
@@ -48,15 +48,15 @@ impl DynamodbWriter {
         let mut written = Written::default();
         for (index, size_bytes) in sizes(rows).filter(|(_, size)| *size > ROW_BYTES_MAX) {
             let reason = format!(
-                "a message of {size_bytes} bytes with its key is larger than the {ROW_BYTES_MAX} \
-                 that an item of DynamoDB has room for; send smaller ones, or land in MySQL"
+                "a message of {size_bytes} bytes including its key exceeds the {ROW_BYTES_MAX} \
+                 bytes that a DynamoDB item can hold; send smaller messages, or land in MySQL"
             );
             written.failed.push((index, reason));
         }
         let fitting = sizes(rows).filter(|(_, size)| *size <= ROW_BYTES_MAX);
         let rows_max = self.options.rows_per_request.clamp(1, BATCH_ROWS_MAX);
         let chunks = chunks(fitting, rows_max, usize::MAX);
-        let parts = Parts::of(self.request.identity.next_call());
+        let parts = BatchIds::of(self.request.identity.next_call());
         let (request, options) = (&self.request, self.options);
         let send = |rows| send(request.clone(), rows, parts.clone(), options);
         send_all(rows, chunks, options, send, &mut written).await?;
@@ -86,7 +86,7 @@ impl DynamodbWriter {
         Ok(())
     }
 
-    /// Puts one item, again and again if need be.
+    /// Puts one item, with retries.
     async fn put(&self, item: Item, attempted: &str) -> Result<(), TableError> {
         let Request { client, table, .. } = &self.request;
         let mut backoff = Backoff::new(self.options.retry_for);
@@ -106,22 +106,22 @@ fn sizes(rows: &[Row<'_>]) -> impl Iterator<Item = (usize, usize)> {
     rows.iter().map(Row::size_bytes).enumerate()
 }
 
-/// What a request is made with.
+/// Everything needed for a request.
 #[derive(Debug, Clone)]
 struct Request {
     client: Client,
     table: Arc<str>,
-    identity: Arc<Identity>,
+    identity: Arc<WriterId>,
     clock: SystemClock,
 }
 
 impl Request {
-    /// A place in the table for what is written now.
+    /// The key of a row written now.
     fn key(&self, row: &OwnedRow) -> RowKey {
         RowKey::new(row, self.identity.next_instant_ns(), self.identity.writer())
     }
 
-    /// Writes rows; returns the sort keys of those that were left unprocessed.
+    /// Writes rows; returns the sort keys of unprocessed rows.
     async fn batch_write(
         &self,
         rows: &[(RowKey, OwnedRow)],
@@ -142,23 +142,23 @@ impl Request {
         };
         let rows: Option<HashSet<String>> = left.map(row_of).collect();
         rows.ok_or_else(|| {
-            let reason = "an unprocessed item came back without its place".to_owned();
+            let reason = "an unprocessed item came back without its key".to_owned();
             Failure::Lasting(TableError::Foreign { table: self.table.to_string(), reason })
         })
     }
 }
 
-/// Writes rows until they are all there, or time is up.
+/// Writes rows until all are confirmed or time is up.
 ///
-/// Unprocessed rows were not written: they get a new place and a new batch. Those of a request
-/// without an answer may have been, so they keep theirs, and a repeat changes nothing.
+/// Unprocessed rows were not written, so they get a new key and a new batch. Rows of a request
+/// without a response may have been written, so they keep theirs, and a retry changes nothing.
 async fn send(
     request: Request,
     rows: Vec<OwnedRow>,
-    parts: Parts,
+    parts: BatchIds,
     options: WriterOptions,
-) -> Result<Sent, TableError> {
-    let mut sent = Sent::default();
+) -> Result<RequestResult, TableError> {
+    let mut sent = RequestResult::default();
     let mut backoff = Backoff::new(options.retry_for);
     let mut rows: Vec<_> = rows.into_iter().map(|row| (request.key(&row), row)).collect();
     let mut id = parts.next();
@@ -170,14 +170,14 @@ async fn send(
                     rows.into_iter().partition(|(key, _)| unprocessed.contains(&key.row));
                 if !landed.is_empty() {
                     let rows = landed.iter().map(|(_, row)| row.index).collect();
-                    sent.landings.push(Landing { id, rows, at });
+                    sent.landings.push(ConfirmedRows { id, rows, at });
                 }
                 if left.is_empty() {
                     return Ok(sent);
                 }
                 rows = left.into_iter().map(|(_, row)| (request.key(&row), row)).collect();
                 id = parts.next();
-                "DynamoDB left it unprocessed each time; ask for less at a time, or for more \
+                "DynamoDB left it unprocessed every time; lower the rate, or raise the table's \
                  capacity"
                     .to_owned()
             }

@@ -1,4 +1,4 @@
-//! Messages on their way into the table, copied, since a client library lends them for a moment.
+//! Messages on their way into the table, copied because the client library lends them only briefly.
 
 use std::ops::Range;
 
@@ -8,7 +8,7 @@ use bench_core::transport::{Incoming, Timestamps};
 
 use crate::row::{Row, Written};
 
-/// Rows that are written by one call. The buffers are used again.
+/// Rows that are written by one call. The buffers are reused.
 #[derive(Debug, Default)]
 pub(super) struct Batch {
     bytes: Vec<u8>,
@@ -17,7 +17,7 @@ pub(super) struct Batch {
 
 #[derive(Debug)]
 struct BatchRow {
-    /// Run, producer and sequence; none for what is no message of the benchmark.
+    /// Run, producer and sequence; `None` for a foreign message.
     name: Option<(RunId, u16, u64)>,
     key: Option<Range<usize>>,
     message: Range<usize>,
@@ -27,7 +27,7 @@ struct BatchRow {
 }
 
 impl Batch {
-    /// How many rows there are.
+    /// The number of rows.
     pub(super) fn len(&self) -> usize {
         self.rows.len()
     }
@@ -54,7 +54,7 @@ impl Batch {
         });
     }
 
-    /// The rows as a writer takes them; their instants are of the clock with `origin`.
+    /// The rows in a writer's form, with instants of the clock with `origin`.
     pub(super) fn rows(&self, origin: ClockOrigin) -> Vec<Row<'_>> {
         let row = |row: &BatchRow| {
             let arrived_wall_ms = row.timestamps.arrived_ns.map(|arrived_ns| {
@@ -76,7 +76,7 @@ impl Batch {
         self.rows.iter().map(row).collect()
     }
 
-    /// Notes which rows have landed; the others have not.
+    /// Records which rows have landed; the others have not.
     pub(super) fn note(&mut self, written: &Written, origin: ClockOrigin) {
         for (rows, stamp) in &written.landed {
             let landed = self.rows.get_mut(rows.clone()).unwrap_or_default();
@@ -86,12 +86,12 @@ impl Batch {
         }
     }
 
-    /// How many rows at the front have all landed.
+    /// The number of landed rows before the first that has not landed.
     pub(super) fn landed_in_a_row(&self) -> usize {
         self.rows.iter().take_while(|row| row.timestamps.landed_ns.is_some()).count()
     }
 
-    /// The messages that have landed, oldest first.
+    /// The landed messages, oldest first.
     pub(super) fn landed(&self) -> impl Iterator<Item = Incoming<'_>> {
         let landed = self.rows.iter().filter(|row| row.timestamps.landed_ns.is_some());
         landed.map(|row| Incoming {
@@ -103,7 +103,7 @@ impl Batch {
         })
     }
 
-    /// Forgets the rows and keeps the memory.
+    /// Removes the rows and keeps the memory.
     pub(super) fn clear(&mut self) {
         self.bytes.clear();
         self.rows.clear();

@@ -1,4 +1,4 @@
-//! Making, describing and deleting the table.
+//! Creating, describing and deleting the table.
 
 use std::time::Duration;
 
@@ -6,12 +6,12 @@ use bench_core::message::RunId;
 use mysql_async::prelude::Queryable as _;
 use mysql_async::{Conn, Error};
 
-use super::catalog::{Catalog, Entry};
+use super::catalog::{Catalog, CatalogEntry};
 use super::{CONFIRMATIONS_COMMENT, MysqlUrl, TableName, columns, server_error, table_error};
-use crate::admin::{MARK, Obstacle, TableInfo};
 use crate::error::TableError;
+use crate::info::{MARK, Obstacle, TableInfo};
 
-/// Administers tables of one database.
+/// Manages the tables of one database.
 #[derive(Debug)]
 pub struct MysqlAdmin {
     connection: Conn,
@@ -25,7 +25,7 @@ impl MysqlAdmin {
         Ok(Self { connection, database: url.address() })
     }
 
-    /// What is known of a table; nothing if there is none.
+    /// Describes a table; `None` if it does not exist.
     pub async fn describe(&mut self, table: &str) -> Result<Option<TableInfo>, TableError> {
         let table = TableName::new(table)?;
         let found = self.look(&table).await?;
@@ -35,16 +35,16 @@ impl MysqlAdmin {
         let obstacle = found.obstacle(&mut self.connection).await;
         let obstacle = obstacle.map_err(|error| self.looking_failed(&error))?;
         let rows = match &found.rows {
-            Some(_) if matches!(obstacle, Some(Obstacle::NoTable(_))) => None,
+            Some(_) if matches!(obstacle, Some(Obstacle::NotATable(_))) => None,
             Some(_) => Some(self.count(&table).await?),
             None => Some(0),
         };
-        // The server may write names in another way.
+        // The server may spell the name differently.
         let name = found.rows.as_ref().map_or(table.as_str(), |rows| &rows.name).to_owned();
         Ok(Some(TableInfo {
             name,
             rows,
-            is_marked: found.entries().all(Entry::is_marked),
+            is_marked: found.entries().all(CatalogEntry::is_marked),
             is_usable: found.rows.is_some() && found.confirmations.is_some(),
             obstacle,
         }))
@@ -56,7 +56,7 @@ impl MysqlAdmin {
     }
 
     fn looking_failed(&self, error: &Error) -> TableError {
-        server_error(format!("look into {}", self.database), error)
+        server_error(format!("inspect {}", self.database), error)
     }
 
     async fn count(&mut self, table: &TableName) -> Result<u64, TableError> {
@@ -66,7 +66,7 @@ impl MysqlAdmin {
         Ok(rows.unwrap_or_default())
     }
 
-    /// The runs whose rows the table holds.
+    /// The runs that have rows in the table.
     pub async fn runs(&mut self, table: &str) -> Result<Vec<RunId>, TableError> {
         let table = TableName::new(table)?;
         let sql = format!("SELECT DISTINCT run FROM {}", table.quoted());
@@ -75,8 +75,8 @@ impl MysqlAdmin {
         Ok(names.iter().filter_map(|name| name.parse().ok()).collect())
     }
 
-    /// Creates the table and that of its confirmations, unless they are there. Fails if something
-    /// else has one of their names, which the server passes over.
+    /// Creates the table and its table of confirmations, unless they exist. Fails if something else
+    /// has one of their names, which the server would ignore.
     pub async fn create(&mut self, table: &str) -> Result<(), TableError> {
         let table = TableName::new(table)?;
         self.check_kind(&table).await?;
@@ -88,8 +88,8 @@ impl MysqlAdmin {
         self.check_kind(&table).await
     }
 
-    /// Whether the table and that of its confirmations have the columns of ours, as far as they are
-    /// there; what differs otherwise.
+    /// Checks that the table and its table of confirmations, as far as they exist, have the right
+    /// columns.
     pub async fn check_columns(&mut self, table: &str) -> Result<(), TableError> {
         let table = TableName::new(table)?;
         let differences = columns::differences(&mut self.connection, &table).await;
@@ -102,14 +102,14 @@ impl MysqlAdmin {
 
     async fn check_kind(&mut self, table: &TableName) -> Result<(), TableError> {
         let found = self.look(table).await?;
-        match found.no_table() {
+        match found.not_a_table() {
             Some((entry, reason)) => Err(TableError::NoTable { table: entry.name.clone(), reason }),
             None => Ok(()),
         }
     }
 
-    /// Deletes the table and that of its confirmations, if they are there. Fails if one of them still
-    /// is.
+    /// Deletes the table and its table of confirmations, if they exist. Fails if one of them still
+    /// exists.
     pub async fn delete(&mut self, table: &str) -> Result<(), TableError> {
         let table = TableName::new(table)?;
         let sql = format!("DROP TABLE IF EXISTS {}, {}", table.quoted(), table.quoted_confirmed());

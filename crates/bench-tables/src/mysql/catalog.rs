@@ -1,15 +1,15 @@
-//! What the server says of a table and of that of its confirmations, which come and go together.
+//! The server's description of a table and its table of confirmations, which come and go together.
 
 use mysql_async::prelude::Queryable as _;
 use mysql_async::{Conn, Error};
 
 use super::{CONFIRMATIONS_COMMENT, TableName};
-use crate::admin::{MARK, Obstacle};
+use crate::info::{MARK, Obstacle};
 
-/// What there is by the name of a table, or of that of its confirmations.
+/// What exists under the name of a table, or of its table of confirmations.
 #[derive(Debug)]
-pub(super) struct Entry {
-    /// As the server writes it.
+pub(super) struct CatalogEntry {
+    /// The server's spelling.
     pub(super) name: String,
     kind: String,
     engine: String,
@@ -17,13 +17,13 @@ pub(super) struct Entry {
     options: String,
 }
 
-impl Entry {
+impl CatalogEntry {
     pub(super) fn is_marked(&self) -> bool {
         self.comment.starts_with(MARK)
     }
 
-    /// What it is, if it is no table.
-    pub(super) fn no_table(&self) -> Option<String> {
+    /// What it is, if it is not a table.
+    pub(super) fn not_a_table(&self) -> Option<String> {
         let kind = match self.kind.as_str() {
             "BASE TABLE" | "SYSTEM VERSIONED" => return None,
             kind => kind.to_lowercase(),
@@ -31,29 +31,29 @@ impl Entry {
         Some(format!("is a {kind}"))
     }
 
-    /// What it has that a new table would not have.
+    /// A feature that a recreated table would not have.
     fn extra(&self) -> Option<&'static str> {
         if self.kind == "SYSTEM VERSIONED" {
             Some("keeps the history of its rows")
         } else if self.options.contains("partitioned") {
             Some("is partitioned")
         } else if !self.engine.eq_ignore_ascii_case("InnoDB") {
-            Some("has another engine than InnoDB")
+            Some("uses an engine other than InnoDB")
         } else {
             None
         }
     }
 }
 
-/// The table and that of its confirmations, as far as they are there.
+/// The table and its table of confirmations, as far as they exist.
 #[derive(Debug, Default)]
 pub(super) struct Catalog {
-    pub(super) rows: Option<Entry>,
-    pub(super) confirmations: Option<Entry>,
+    pub(super) rows: Option<CatalogEntry>,
+    pub(super) confirmations: Option<CatalogEntry>,
 }
 
-/// A line of `information_schema.TABLES`, and whether names differ in case alone.
-type Line = (String, String, Option<String>, Option<String>, Option<String>, i64);
+/// A row of `information_schema.TABLES`, and the setting of `lower_case_table_names`.
+type InfoRow = (String, String, Option<String>, Option<String>, Option<String>, i64);
 
 impl Catalog {
     pub(super) async fn read(connection: &mut Conn, table: &TableName) -> Result<Self, Error> {
@@ -61,7 +61,7 @@ impl Catalog {
                    CAST(@@lower_case_table_names AS SIGNED) FROM information_schema.TABLES \
                    WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME IN (?, ?)";
         let confirmed = table.confirmed();
-        let lines: Vec<Line> = connection.exec(sql, (table.as_str(), &confirmed)).await?;
+        let lines: Vec<InfoRow> = connection.exec(sql, (table.as_str(), &confirmed)).await?;
         let mut catalog = Self::default();
         for (name, kind, engine, comment, options, ignores_case) in lines {
             let is = |wanted: &str| match ignores_case {
@@ -77,34 +77,35 @@ impl Catalog {
             };
             let [engine, comment, options] =
                 [engine, comment, options].map(Option::unwrap_or_default);
-            *place = Some(Entry { name, kind, engine, comment, options });
+            *place = Some(CatalogEntry { name, kind, engine, comment, options });
         }
         Ok(catalog)
     }
 
-    pub(super) fn entries(&self) -> impl Iterator<Item = &Entry> {
+    pub(super) fn entries(&self) -> impl Iterator<Item = &CatalogEntry> {
         self.rows.iter().chain(&self.confirmations)
     }
 
-    /// What is no landing table, or not the one of confirmations, and what it is.
-    pub(super) fn no_table(&self) -> Option<(&Entry, String)> {
-        let is_confirmations = |rows: &&Entry| rows.comment == CONFIRMATIONS_COMMENT;
+    /// The entry that is not a landing table or not its table of confirmations, and what it is.
+    pub(super) fn not_a_table(&self) -> Option<(&CatalogEntry, String)> {
+        let is_confirmations = |rows: &&CatalogEntry| rows.comment == CONFIRMATIONS_COMMENT;
         let of_another = self.rows.as_ref().filter(is_confirmations);
-        let of_another = of_another.map(|rows| (rows, "holds confirmations of another".to_owned()));
-        of_another.or_else(|| self.entries().find_map(|entry| Some((entry, entry.no_table()?))))
+        let of_another =
+            of_another.map(|rows| (rows, "holds another table's confirmations".to_owned()));
+        of_another.or_else(|| self.entries().find_map(|entry| Some((entry, entry.not_a_table()?))))
     }
 
     /// Why these should not be deleted.
     pub(super) async fn obstacle(&self, connection: &mut Conn) -> Result<Option<Obstacle>, Error> {
-        // Where one is missing, the other one stands for both.
+        // If one is missing, the other is used for both.
         let names: Vec<&str> = self.entries().map(|entry| entry.name.as_str()).collect();
         let (Some(&first), Some(&last)) = (names.first(), names.last()) else { return Ok(None) };
-        let of_both = |entry: &Entry, text: &str| match self.rows.as_ref() {
+        let of_both = |entry: &CatalogEntry, text: &str| match self.rows.as_ref() {
             Some(rows) if rows.name == entry.name => text.to_owned(),
             _ => format!("has confirmations in '{}', which {text}", entry.name),
         };
-        if let Some((entry, text)) = self.no_table() {
-            return Ok(Some(Obstacle::NoTable(of_both(entry, &text))));
+        if let Some((entry, text)) = self.not_a_table() {
+            return Ok(Some(Obstacle::NotATable(of_both(entry, &text))));
         }
         let sql = "SELECT CONSTRAINT_SCHEMA, TABLE_NAME \
                    FROM information_schema.REFERENTIAL_CONSTRAINTS \
@@ -113,15 +114,15 @@ impl Catalog {
         let referring: Option<(String, String)> =
             connection.exec_first(sql, (first, last, first, last)).await?;
         if let Some((database, other)) = referring {
-            let text = format!("is referred to by a foreign key of {database}.{other}");
-            return Ok(Some(Obstacle::Bound(text)));
+            let text = format!("is referenced by a foreign key of {database}.{other}");
+            return Ok(Some(Obstacle::Undeletable(text)));
         }
         if let Some((entry, text)) = self.entries().find_map(|e| Some((e, e.extra()?))) {
-            return Ok(Some(Obstacle::Extra(of_both(entry, text))));
+            return Ok(Some(Obstacle::Irreplaceable(of_both(entry, text))));
         }
         let sql = "SELECT TRIGGER_NAME FROM information_schema.TRIGGERS \
                    WHERE EVENT_OBJECT_SCHEMA = DATABASE() AND EVENT_OBJECT_TABLE IN (?, ?)";
         let trigger: Option<String> = connection.exec_first(sql, (first, last)).await?;
-        Ok(trigger.map(|trigger| Obstacle::Extra(format!("has the trigger '{trigger}'"))))
+        Ok(trigger.map(|trigger| Obstacle::Irreplaceable(format!("has the trigger '{trigger}'"))))
     }
 }

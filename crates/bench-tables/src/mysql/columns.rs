@@ -1,14 +1,14 @@
-//! Whether tables of our names have our columns.
+//! Whether existing tables have our columns.
 
 use mysql_async::prelude::Queryable as _;
 use mysql_async::{Conn, Error};
 
 use super::TableName;
 
-/// What a column holds, as far as it matters to writers and readers.
+/// The values of a column, as far as they matter to writers and readers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    /// Of at least so many bytes.
+enum ColumnType {
+    /// At least this many bytes.
     Unsigned(u8),
     Signed(u8),
     /// At least ten characters.
@@ -17,9 +17,9 @@ enum Kind {
     Bytes,
 }
 
-use Kind::{Bytes, Signed, Text, Unsigned};
+use ColumnType::{Bytes, Signed, Text, Unsigned};
 
-const ROWS: [(&str, Kind); 13] = [
+const ROWS: [(&str, ColumnType); 13] = [
     ("id", Unsigned(8)),
     ("run", Text),
     ("producer", Unsigned(2)),
@@ -35,7 +35,7 @@ const ROWS: [(&str, Kind); 13] = [
     ("part", Unsigned(4)),
 ];
 
-const CONFIRMATIONS: [(&str, Kind); 7] = [
+const CONFIRMATIONS: [(&str, ColumnType); 7] = [
     ("run", Text),
     ("batch", Unsigned(8)),
     ("part", Unsigned(4)),
@@ -48,20 +48,20 @@ const CONFIRMATIONS: [(&str, Kind); 7] = [
 /// Columns that may be null.
 const NULLABLE: [&str; 2] = ["key_", "arrived_ms"];
 
-/// A column that is there.
+/// An existing column.
 #[derive(Debug)]
-struct Column {
+struct FoundColumn {
     name: String,
     /// As in `bigint(20) unsigned`.
     kind: String,
     is_nullable: bool,
-    /// Whether it has a value where none is written.
+    /// Whether it has a default value.
     has_default: bool,
     numbers_itself: bool,
 }
 
-/// How the columns of the table and of its confirmations differ from ours, as far as these are
-/// there.
+/// The differences between our columns and those of the table and its table of confirmations, as
+/// far as these exist.
 pub(super) async fn differences(
     connection: &mut Conn,
     table: &TableName,
@@ -71,20 +71,19 @@ pub(super) async fn differences(
     if !found.is_empty() {
         differences.extend(of(&ROWS, &found));
         if found.iter().any(|column| column.name == "id" && !column.numbers_itself) {
-            differences
-                .push("its column 'id' does not count by itself (AUTO_INCREMENT)".to_owned());
+            differences.push("its column 'id' is not AUTO_INCREMENT".to_owned());
         }
     }
     let confirmed = table.confirmed();
     let found = read(connection, &confirmed).await?;
     if !found.is_empty() {
-        let named = |difference| format!("of '{confirmed}', {difference}");
+        let named = |difference| format!("in '{confirmed}', {difference}");
         differences.extend(of(&CONFIRMATIONS, &found).into_iter().map(named));
     }
     Ok(differences)
 }
 
-async fn read(connection: &mut Conn, table: &str) -> Result<Vec<Column>, Error> {
+async fn read(connection: &mut Conn, table: &str) -> Result<Vec<FoundColumn>, Error> {
     let sql = "SELECT COLUMN_NAME, COLUMN_TYPE, IS_NULLABLE, COLUMN_DEFAULT IS NOT NULL, EXTRA \
                FROM information_schema.COLUMNS \
                WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = ? ORDER BY ORDINAL_POSITION";
@@ -92,7 +91,7 @@ async fn read(connection: &mut Conn, table: &str) -> Result<Vec<Column>, Error> 
     let column = |(name, kind, nullable, default, extra): (_, String, String, _, String)| {
         let extra = extra.to_lowercase();
         let numbers_itself = extra.contains("auto_increment");
-        Column {
+        FoundColumn {
             name,
             kind: kind.to_lowercase(),
             is_nullable: nullable.eq_ignore_ascii_case("YES"),
@@ -103,36 +102,36 @@ async fn read(connection: &mut Conn, table: &str) -> Result<Vec<Column>, Error> 
     Ok(lines.into_iter().map(column).collect())
 }
 
-fn of(expected: &[(&str, Kind)], found: &[Column]) -> Vec<String> {
+fn of(expected: &[(&str, ColumnType)], found: &[FoundColumn]) -> Vec<String> {
     let mut differences = Vec::new();
     for (name, kind) in expected {
-        // Names of columns have no case.
+        // Column names are case-insensitive.
         match found.iter().find(|column| column.name.eq_ignore_ascii_case(name)) {
             None => differences.push(format!("it has no column '{name}'")),
             Some(column) if !kind.takes(&column.kind) => differences.push(format!(
-                "its column '{name}' is {}, not {}",
+                "its column '{name}' has type {}, not {}",
                 column.kind,
                 kind.as_created()
             )),
             Some(column) if NULLABLE.contains(name) && !column.is_nullable => {
-                differences.push(format!("its column '{name}' cannot be null"));
+                differences.push(format!("its column '{name}' is NOT NULL, but must be nullable"));
             }
             Some(_) => {}
         }
     }
-    let is_ours =
-        |column: &&Column| expected.iter().any(|(name, _)| column.name.eq_ignore_ascii_case(name));
+    let is_ours = |column: &&FoundColumn| {
+        expected.iter().any(|(name, _)| column.name.eq_ignore_ascii_case(name))
+    };
     let others = found.iter().filter(|column| !is_ours(column));
     let unset = others.filter(|column| !column.is_nullable && !column.has_default);
-    differences
-        .extend(unset.map(|column| {
-            format!("it has a column '{}', which must not be left out", column.name)
-        }));
+    differences.extend(unset.map(|column| {
+        format!("it has an additional column '{}' that requires a value", column.name)
+    }));
     differences
 }
 
-impl Kind {
-    /// Whether a column of this type takes such values.
+impl ColumnType {
+    /// Whether a column of this type holds such values.
     fn takes(self, kind: &str) -> bool {
         let name = kind.split(['(', ' ']).next().unwrap_or_default();
         let is_unsigned = kind.contains("unsigned");
@@ -159,7 +158,7 @@ impl Kind {
         }
     }
 
-    /// The type of a table that is made here.
+    /// The type of the column in tables created here.
     fn as_created(self) -> &'static str {
         match self {
             Unsigned(2) => "smallint unsigned",
@@ -176,13 +175,13 @@ impl Kind {
 mod tests {
     use super::*;
 
-    fn column(name: &str, kind: &str, is_nullable: bool, has_default: bool) -> Column {
+    fn column(name: &str, kind: &str, is_nullable: bool, has_default: bool) -> FoundColumn {
         let (name, kind) = (name.to_owned(), kind.to_owned());
-        Column { name, kind, is_nullable, has_default, numbers_itself: false }
+        FoundColumn { name, kind, is_nullable, has_default, numbers_itself: false }
     }
 
     #[test]
-    fn types_of_all_servers_are_known() {
+    fn column_types_of_all_servers_are_known() {
         for (kind, text) in [
             (Unsigned(8), "bigint(20) unsigned"),
             (Unsigned(8), "bigint unsigned"),
@@ -210,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn differences_are_named_one_by_one() {
+    fn differences_are_listed() {
         let found = [
             column("RUN", "char(10)", false, false),
             column("batch", "varchar(20)", false, false),
@@ -223,9 +222,9 @@ mod tests {
             column("at", "timestamp", false, true),
         ];
         let expected = [
-            "its column 'batch' is varchar(20), not bigint unsigned",
+            "its column 'batch' has type varchar(20), not bigint unsigned",
             "it has no column 'row_count'",
-            "it has a column 'who', which must not be left out",
+            "it has an additional column 'who' that requires a value",
         ];
         assert_eq!(of(&CONFIRMATIONS, &found), expected);
     }

@@ -1,4 +1,4 @@
-//! How to reach `MySQL`.
+//! Access to `MySQL`.
 
 use std::fmt::{self, Debug, Formatter};
 use std::time::Duration;
@@ -11,32 +11,32 @@ use mysql_async::{Conn, Error, IoError, Opts, OptsBuilder, Pool, PoolConstraints
 use super::{server_error, url};
 use crate::error::TableError;
 
-/// How to reach `MySQL`; flatten it into a tool's options. Never shown whole: the address holds a
-/// password.
+/// Options for access to `MySQL`; flatten them into a tool's options. Never printed whole, since
+/// the address contains a password.
 #[derive(Clone, Args)]
 #[command(next_help_heading = "Connection")]
 pub struct MysqlArgs {
     /// Address of the database: <mysql://USER:PASSWORD@HOST:PORT/DATABASE>
     ///
-    /// Better kept in the environment, since every user of the machine can read command lines. With
-    /// `?require_ssl=true` the connection is encrypted, and the server's certificate verified.
+    /// Better set in the environment, since every user of the machine can read command lines. With
+    /// `?require_ssl=true` the connection is encrypted and the server's certificate verified.
     #[arg(long, value_name = "URL", env = "MYSQL_URL", hide_env_values = true, global = true)]
     mysql_url: Option<String>,
 }
 
 impl MysqlArgs {
-    /// Name of the option, as results list it. Its value is to be replaced by
+    /// Name of the option, as listed in results. Its value must be replaced by
     /// [`MysqlUrl::address`].
     pub const OPTION: &'static str = "mysql-url";
 
-    /// The address, if one was named.
+    /// The address, if set.
     pub fn url(&self) -> Result<Option<MysqlUrl>, TableError> {
         let text = self.mysql_url.as_deref().filter(|text| !text.is_empty());
         text.map(MysqlUrl::parse).transpose()
     }
 }
 
-/// Where a server is, with user, password and database.
+/// The address of a server, with user, password and database.
 #[derive(Clone)]
 pub struct MysqlUrl(Opts);
 
@@ -47,8 +47,8 @@ impl Debug for MysqlUrl {
 }
 
 impl MysqlUrl {
-    /// Reads `mysql://USER:PASSWORD@HOST:PORT/DATABASE`, with the parameters of `mysql_async` after
-    /// a `?`.
+    /// Parses `mysql://USER:PASSWORD@HOST:PORT/DATABASE`, optionally with parameters of
+    /// `mysql_async` after a `?`.
     pub fn parse(text: &str) -> Result<Self, TableError> {
         url::parse(text).map(Self).map_err(|reason| TableError::MysqlUrl { reason })
     }
@@ -65,12 +65,12 @@ impl MysqlUrl {
         format!("{host}:{port}/{database}")
     }
 
-    /// Connections to the server, at most so many at a time; the first is made when it is needed.
+    /// Connections to the server, at most `connections_max`; opened on demand.
     pub(crate) fn pool(&self, connections_max: usize) -> Pool {
-        // The pool keeps as many idle ones as its minimum says, and opens none before it is needed.
+        // The pool keeps as many idle connections as its minimum and opens none in advance.
         let connections = connections_max.max(1);
         let constraints = PoolConstraints::new(connections, connections).unwrap_or_default();
-        // A connection is given back as it was taken: nothing here changes it.
+        // Nothing here changes a connection, so it need not be reset.
         let pool = PoolOpts::new().with_constraints(constraints).with_reset_connection(false);
         Pool::new(OptsBuilder::from_opts(self.options()).pool_opts(pool))
     }
@@ -91,13 +91,13 @@ impl MysqlUrl {
 
     fn options(&self) -> Opts {
         OptsBuilder::from_opts(self.0.clone())
-            // A statement is a transaction, whatever the server's default is.
+            // Every statement is a transaction, whatever the server's default.
             .setup(vec!["SET autocommit = 1"])
             .prefer_socket(false)
             .into()
     }
 
-    /// What is known of the server.
+    /// Queries the server's properties.
     pub async fn server(&self, timeout: Duration) -> Result<MysqlServer, TableError> {
         let mut connection = self.connect(timeout).await?;
         let asked = "SELECT VERSION(), CAST(@@max_allowed_packet AS UNSIGNED), \
@@ -105,15 +105,15 @@ impl MysqlUrl {
         let answer: Option<(String, u64, String)> = connection
             .query_first(asked)
             .await
-            .map_err(|error| server_error(format!("ask MySQL at {}", self.address()), &error))?;
+            .map_err(|error| server_error(format!("query MySQL at {}", self.address()), &error))?;
         let (version, packet_max_bytes, flush_log_at_commit) = answer.unwrap_or_default();
-        // The answer is there; how the server takes the farewell makes no difference.
+        // The result is complete; a failed disconnect does not matter.
         let _ = connection.disconnect().await;
         let packet_max_bytes = usize::try_from(packet_max_bytes).unwrap_or(usize::MAX);
         Ok(MysqlServer { version, packet_max_bytes, flush_log_at_commit })
     }
 
-    /// A server that was named, as results show it: the version says when a transaction is on disk.
+    /// The server, as recorded in results; its version says when a transaction is on disk.
     #[must_use]
     pub fn service_info(&self, server: &MysqlServer) -> ServiceInfo {
         ServiceInfo {
@@ -125,21 +125,21 @@ impl MysqlUrl {
     }
 }
 
-/// What a server that does not answer in time comes to.
+/// The error of a server that does not respond in time.
 pub(super) fn no_answer() -> Error {
     let reason = "no answer in time";
     Error::Io(IoError::Io(std::io::Error::new(std::io::ErrorKind::TimedOut, reason)))
 }
 
-/// What is known of a server.
+/// The properties of a server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MysqlServer {
-    /// Its version, as it says.
+    /// Its version.
     pub version: String,
-    /// Largest statement that it takes, bytes.
+    /// Largest statement accepted, bytes.
     pub packet_max_bytes: usize,
-    /// `innodb_flush_log_at_trx_commit`: with 1 a confirmed transaction is on disk, with 0 and 2 a
-    /// crash may lose the last second.
+    /// `innodb_flush_log_at_trx_commit`: with 1, a confirmed transaction is on disk; with 0 and 2,
+    /// a crash may lose the last second.
     pub flush_log_at_commit: String,
 }
 
@@ -155,7 +155,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_shows_neither_user_nor_password() {
+    fn addresses_hide_user_and_password() {
         let url = MysqlUrl::parse("mysql://alice:hush@db.example:3307/bench").expect("an address");
         assert_eq!(url.address(), "db.example:3307/bench");
         assert_eq!(format!("{url:?}"), "MysqlUrl(\"db.example:3307/bench\")");
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_address_is_told_without_the_password() {
+    fn invalid_addresses_hide_the_password() {
         for wrong in [
             "postgres://alice:hush@db/bench",
             "mysql://alice:hush@db:x/bench",

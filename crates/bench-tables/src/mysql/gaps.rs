@@ -1,24 +1,23 @@
-//! Numbers of rows that were passed over: of transactions that are open still, that were rolled
-//! back, or of other runs.
+//! Row numbers that were skipped: rows of open transactions, of rolled-back ones, or of other runs.
 
-/// Most gaps that are kept; beyond, the oldest is given up.
+/// Limit on gaps; beyond it, the oldest is dropped.
 const GAPS_MAX: usize = 256;
 
 /// The numbers below the highest that were not seen.
 #[derive(Debug, Default)]
 pub(super) struct Gaps {
-    /// First and last number, in order.
+    /// First and last numbers, in order.
     ranges: Vec<(u64, u64)>,
     highest: u64,
 }
 
 impl Gaps {
-    /// The highest number that was seen; 0 before the first.
+    /// The highest number seen; 0 before the first.
     pub(super) fn highest(&self) -> u64 {
         self.highest
     }
 
-    /// Notes a number. Returns whether it was not seen before.
+    /// Records a number. Returns whether it is new.
     pub(super) fn see(&mut self, number: u64) -> bool {
         if number > self.highest {
             if number > self.highest + 1 {
@@ -39,7 +38,7 @@ impl Gaps {
         true
     }
 
-    /// A condition on the column `id` that holds in the gaps; nothing without any.
+    /// A condition on the column `id` that selects the gaps; `None` without gaps.
     pub(super) fn condition(&self) -> Option<String> {
         let range = |(first, last): &(u64, u64)| format!("id BETWEEN {first} AND {last}");
         let ranges: Vec<String> = self.ranges.iter().map(range).collect();
@@ -56,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_gap_is_filled_number_by_number() {
+    fn gaps_are_filled_number_by_number() {
         let mut gaps = Gaps::default();
         assert_eq!(gaps.condition(), None);
         assert!(gaps.see(3) && gaps.see(4) && gaps.see(8));
@@ -74,8 +73,8 @@ mod tests {
             gaps.see(2 * number);
         }
         assert!(gaps.ranges.len() <= GAPS_MAX + 1);
-        assert!(gaps.see(3_997), "the last ones are kept");
-        assert!(!gaps.see(1), "the first ones are given up");
+        assert!(gaps.see(3_997), "the newest are kept");
+        assert!(!gaps.see(1), "the oldest are dropped");
     }
 
     proptest! {

@@ -1,4 +1,4 @@
-//! Reading rows by their numbers.
+//! Reading rows by number.
 
 use std::time::Duration;
 
@@ -7,31 +7,31 @@ use mysql_async::prelude::{FromValue, Queryable as _};
 use mysql_async::{Conn, Row};
 
 use super::gaps::Gaps;
-use super::{COLUMNS, MysqlUrl, TableName, is_passing, table_error};
+use super::{COLUMNS, MysqlUrl, TableName, is_transient, table_error};
 use crate::error::TableError;
 use crate::pending::RunBatch;
-use crate::receiver::{Page, Selection};
 use crate::row::{BatchId, parse_run, run_name};
-use crate::stored::StoredRow;
+use crate::selection::Selection;
+use crate::stored::{Page, StoredRow};
 use crate::writing::Backoff;
 
-/// Bytes of messages that are read at once.
+/// Bytes of messages read at once.
 const PAGE_BYTES: usize = 8 << 20;
 
-/// Rows that are asked for at once, at most, and before their size is known.
+/// Rows requested at once, at most, and before their size is known.
 const PAGE_ROWS_MAX: usize = 5_000;
 const PAGE_ROWS_FIRST: usize = 500;
 
-/// Confirmations that are asked for at once.
+/// Confirmations requested at once.
 const CONFIRMATIONS_MAX: usize = 500;
 
-/// Longest time for a connection.
+/// Connect timeout.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long what failed is tried again.
+/// How long a failed read is retried.
 const RETRY_FOR: Duration = Duration::from_secs(30);
 
-/// Reads rows of a table.
+/// Reads the rows of a table.
 #[derive(Debug)]
 pub(crate) struct MysqlSource {
     url: MysqlUrl,
@@ -61,7 +61,7 @@ impl MysqlSource {
         })
     }
 
-    /// Reads the rows that follow, and those that have turned up before them.
+    /// Reads the following rows, and rows that appeared in gaps before them.
     pub(crate) async fn next(&mut self) -> Result<Page, TableError> {
         let mut rows = Vec::new();
         if let Some(gaps) = self.gaps.condition().filter(|_| self.follows) {
@@ -72,7 +72,7 @@ impl MysqlSource {
         Ok(Page { rows, at_end })
     }
 
-    /// Reads a page of the rows for which `condition` holds. Returns whether those were all.
+    /// Reads a page of the rows that match `condition`. Returns whether it was the last.
     async fn read(
         &mut self,
         condition: &str,
@@ -88,7 +88,7 @@ impl MysqlSource {
             self.table.quoted(),
             self.page_rows
         );
-        let Answer { rows: found, is_whole } = self.query(&sql, PAGE_BYTES).await?;
+        let QueryResult { rows: found, is_whole } = self.query(&sql, PAGE_BYTES).await?;
         let is_last = is_whole && found.len() < self.page_rows;
         let (mut count, mut bytes) = (0, 0);
         for row in found {
@@ -104,7 +104,7 @@ impl MysqlSource {
         Ok(is_last)
     }
 
-    /// The confirmations that are there of these batches.
+    /// The existing confirmations of these batches.
     pub(crate) async fn confirmations(
         &mut self,
         wanted: &[RunBatch],
@@ -132,8 +132,8 @@ impl MysqlSource {
         TableError::Foreign { table: self.table.as_str().to_owned(), reason }
     }
 
-    /// Asks, again and again if need be, for rows of about `max_bytes` in all.
-    async fn query(&mut self, sql: &str, max_bytes: usize) -> Result<Answer, TableError> {
+    /// Queries, with retries, for rows of about `max_bytes` in all.
+    async fn query(&mut self, sql: &str, max_bytes: usize) -> Result<QueryResult, TableError> {
         let mut backoff = Backoff::new(RETRY_FOR);
         loop {
             let connected = match self.connection.take() {
@@ -150,26 +150,26 @@ impl MysqlSource {
             };
             match answer {
                 Ok(answer) => return Ok(answer),
-                Err(error) if is_passing(&error) && backoff.wait().await => {}
+                Err(error) if is_transient(&error) && backoff.wait().await => {}
                 Err(error) => return Err(table_error("read rows from", &self.table, &error)),
             }
         }
     }
 }
 
-/// Rows of an answer.
-struct Answer {
+/// The rows of a query.
+struct QueryResult {
     rows: Vec<Row>,
-    /// Whether these are all that there are.
+    /// Whether these are all rows.
     is_whole: bool,
 }
 
-/// Asks once. Rows that go beyond `max_bytes` are read from the connection and dropped, one by one.
+/// Queries once. Rows beyond `max_bytes` are read from the connection and dropped one by one.
 async fn rows(
     connection: &mut Conn,
     sql: &str,
     max_bytes: usize,
-) -> Result<Answer, mysql_async::Error> {
+) -> Result<QueryResult, mysql_async::Error> {
     let mut result = connection.query_iter(sql).await?;
     let (mut rows, mut bytes) = (Vec::new(), 0_usize);
     while let Some(row) = result.next().await? {
@@ -180,13 +180,13 @@ async fn rows(
             while result.next().await?.is_some() {
                 is_whole = false;
             }
-            return Ok(Answer { rows, is_whole });
+            return Ok(QueryResult { rows, is_whole });
         }
     }
-    Ok(Answer { rows, is_whole: true })
+    Ok(QueryResult { rows, is_whole: true })
 }
 
-/// Bytes of the texts and blobs of a row.
+/// Bytes of the texts and blobs in a row.
 fn size_bytes(row: &Row) -> usize {
     let size = |index| match row.as_ref(index) {
         Some(mysql_async::Value::Bytes(bytes)) => bytes.len(),
@@ -195,12 +195,12 @@ fn size_bytes(row: &Row) -> usize {
     (0..row.len()).map(size).sum()
 }
 
-/// A row, and its number.
+/// A row and its number.
 fn stored_row(mut row: Row) -> Result<(u64, StoredRow), String> {
     let mut values = Values { row: &mut row, next: 0 };
     let id = values.next()?;
     let run: String = values.next()?;
-    let run = parse_run(&run).map_err(|_| format!("'{run}' is no run"))?;
+    let run = parse_run(&run).map_err(|_| format!("'{run}' is not a run"))?;
     let (producer, sequence, key, message) =
         (values.next()?, values.next()?, values.next()?, values.next()?);
     let (partition, instant_ns) = (values.next()?, values.next()?);
@@ -225,13 +225,13 @@ fn stored_row(mut row: Row) -> Result<(u64, StoredRow), String> {
 fn confirmation(mut row: Row) -> Result<(RunBatch, Stamp), String> {
     let mut values = Values { row: &mut row, next: 0 };
     let run: String = values.next()?;
-    let run = parse_run(&run).map_err(|_| format!("'{run}' is no run"))?;
+    let run = parse_run(&run).map_err(|_| format!("'{run}' is not a run"))?;
     let id = BatchId { call: values.next()?, part: values.next()? };
     let instant_ns = values.next()?;
     Ok(((run, id), Stamp { instant_ns, origin: values.origin()? }))
 }
 
-/// The values of a row, one after the other.
+/// The values of a row, in order.
 struct Values<'a> {
     row: &'a mut Row,
     next: usize,
@@ -243,7 +243,7 @@ impl Values<'_> {
         self.next += 1;
         match self.row.take_opt(index) {
             Some(Ok(value)) => Ok(value),
-            Some(Err(_)) | None => Err(format!("column {} of a row is of another kind", index + 1)),
+            Some(Err(_)) | None => Err(format!("column {} of a row has another type", index + 1)),
         }
     }
 

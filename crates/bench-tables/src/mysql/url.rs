@@ -1,5 +1,5 @@
-//! The address of a database, as people write it. Nothing of it is repeated in an error but single
-//! characters: what is not understood may be the password.
+//! Parsing a database's address. Errors repeat nothing of it but single characters: a part that is
+//! not understood may be the password.
 
 use std::net::Ipv6Addr;
 
@@ -8,10 +8,10 @@ use url::{ParseError, Url};
 
 const SCHEME: &str = "mysql://";
 
-/// Characters that end the user and the password where they stand unencoded.
+/// Characters that end the user or the password unless encoded.
 const DELIMITERS: [char; 4] = ['/', '?', '#', '\\'];
 
-/// Reads an address; what is wrong with it otherwise.
+/// Parses an address, or returns what is wrong with it.
 pub(super) fn parse(text: &str) -> Result<Opts, String> {
     let Some(rest) = text.strip_prefix(SCHEME) else {
         return Err("it does not begin with mysql://".to_owned());
@@ -31,36 +31,36 @@ pub(super) fn parse(text: &str) -> Result<Opts, String> {
     let host = ip.map_or_else(|| host.to_owned(), |ip| ip.to_string());
     let opts = Opts::from_url(text).map_err(|error| parameter_problem(&error))?;
     if opts.db_name().is_none_or(str::is_empty) {
-        return Err("it names no database".to_owned());
+        return Err("it has no database".to_owned());
     }
     let port = opts.tcp_port();
-    // The client looks up an IPv6 address in brackets as if it were a name.
+    // The client would look up an IPv6 address in brackets as a name.
     Ok(OptsBuilder::from_opts(opts).ip_or_hostname(host).tcp_port(port).into())
 }
 
-const PORT: &str = "it names no port from 1 to 65535";
-const IPV6: &str = "it holds no valid IPv6 address, which is written in brackets, as in [::1]";
+const PORT: &str = "it has no port from 1 to 65535";
+const IPV6: &str = "it has no valid IPv6 address, which must be in brackets, as in [::1]";
 
-/// Which character of the user or the password has to be encoded, and how.
+/// The character of the user or the password that must be encoded, and how.
 fn unencoded(rest: &str, url: Option<&Url>) -> Option<String> {
     let (user, _) = rest.rsplit_once('@')?;
     if let Some(percent) = bad_percent(user) {
-        return Some(format!("its user or password has {percent}; write a % of its own as %25"));
+        return Some(format!("its user or password contains {percent}; write a literal % as %25"));
     }
-    // An @ that comes after the host is a parameter's.
+    // An @ after the host belongs to a parameter.
     if url.is_some_and(|url| !url.username().is_empty() && url.host_str().is_some_and(is_host)) {
         return None;
     }
     let found = user.chars().find(|c| DELIMITERS.contains(c))?;
     let code = u32::from(found);
-    Some(format!("its user or password has a {found}; write it as %{code:02X}"))
+    Some(format!("its user or password contains {found}; write it as %{code:02X}"))
 }
 
 fn is_host(host: &str) -> bool {
     !host.is_empty()
 }
 
-/// A percent sign that begins no encoded byte, or bytes that are no text.
+/// A percent sign that does not start an encoded byte, or bytes that are not text.
 fn bad_percent(user: &str) -> Option<&'static str> {
     let is_hex = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_hexdigit);
     let bytes = user.as_bytes();
@@ -73,14 +73,14 @@ fn problem_of(error: ParseError, rest: &str) -> String {
     let host = rest.rsplit_once('@').map_or(rest, |(_, host)| host);
     let host = host.split('/').next().unwrap_or_default();
     match error {
-        _ if host.is_empty() => "it names no host".to_owned(),
+        _ if host.is_empty() => "it has no host".to_owned(),
         _ if !host.starts_with('[') && host.matches(':').count() > 1 => {
-            "an IPv6 address has to be in brackets, as in mysql://USER:PASSWORD@[::1]:3306/DATABASE"
+            "an IPv6 address must be in brackets, as in mysql://USER:PASSWORD@[::1]:3306/DATABASE"
                 .to_owned()
         }
         ParseError::InvalidPort => PORT.to_owned(),
         ParseError::InvalidIpv6Address => IPV6.to_owned(),
-        ParseError::EmptyHost => "it names no host".to_owned(),
+        ParseError::EmptyHost => "it has no host".to_owned(),
         _ => "its host is not a name or an address".to_owned(),
     }
 }
@@ -89,7 +89,7 @@ fn parameter_problem(error: &UrlError) -> String {
     match error {
         UrlError::UnknownParameter { param } => format!("it has an unknown parameter '{param}'"),
         UrlError::InvalidParamValue { param, .. } => {
-            format!("its parameter '{param}' has no valid value")
+            format!("its parameter '{param}' has an invalid value")
         }
         UrlError::FeatureRequired { param, .. } => {
             format!("its parameter '{param}' is not supported here")
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn ipv6_addresses_are_addresses() {
+    fn ipv6_addresses_are_accepted() {
         for (text, host, port) in [
             ("mysql://u:x@[::1]:3307/bench", "::1", 3307),
             ("mysql://u:x@[2001:DB8::1]/bench", "2001:db8::1", 3306),
@@ -124,13 +124,13 @@ mod tests {
     }
 
     #[test]
-    fn characters_to_encode_are_named_and_the_password_is_not() {
+    fn unencoded_characters_are_named_without_the_password() {
         for (password, said) in [
-            ("hu/sh", "has a /; write it as %2F"),
-            ("1/sh", "has a /; write it as %2F"),
-            ("hu?sh", "has a ?; write it as %3F"),
-            ("hu#sh", "has a #; write it as %23"),
-            ("hu%sh", "a % that is not followed by two hex digits; write a % of its own as %25"),
+            ("hu/sh", "contains /; write it as %2F"),
+            ("1/sh", "contains /; write it as %2F"),
+            ("hu?sh", "contains ?; write it as %3F"),
+            ("hu#sh", "contains #; write it as %23"),
+            ("hu%sh", "a % that is not followed by two hex digits; write a literal % as %25"),
             ("hu%", "as %25"),
             ("hu%4", "as %25"),
         ] {
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn encoded_and_harmless_characters_arrive() {
+    fn encoded_and_harmless_characters_are_accepted() {
         for (password, expected) in [
             ("hu%2Fsh%23%3F%25%40%3A", "hu/sh#?%@:"),
             ("a:b", "a:b"),
@@ -156,24 +156,27 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_or_out_of_range_is_named() {
+    fn missing_and_invalid_parts_are_named() {
         for (text, said) in [
             ("postgres://u:p@db/bench", "mysql://"),
             ("u:p@db/bench", "mysql://"),
             ("", "mysql://"),
-            ("mysql://u:p@/bench", "names no host"),
-            ("mysql:///bench", "names no host"),
-            ("mysql://u:p@:3306/bench", "names no host"),
+            ("mysql://u:p@/bench", "has no host"),
+            ("mysql:///bench", "has no host"),
+            ("mysql://u:p@:3306/bench", "has no host"),
             ("mysql://u:p@db:0/bench", "no port from 1 to 65535"),
             ("mysql://u:p@db:65536/bench", "no port from 1 to 65535"),
             ("mysql://u:p@db:x/bench", "no port from 1 to 65535"),
             ("mysql://u:p@::1:3306/bench", "in brackets"),
             ("mysql://u:p@[::g]/bench", "IPv6"),
             ("mysql://u:p@[::1/bench", "IPv6"),
-            ("mysql://u:p@db", "names no database"),
-            ("mysql://u:p@db/", "names no database"),
+            ("mysql://u:p@db", "has no database"),
+            ("mysql://u:p@db/", "has no database"),
             ("mysql://u:p@db/bench?what=hush", "unknown parameter 'what'"),
-            ("mysql://u:p@db/bench?require_ssl=hush", "parameter 'require_ssl' has no valid value"),
+            (
+                "mysql://u:p@db/bench?require_ssl=hush",
+                "parameter 'require_ssl' has an invalid value",
+            ),
         ] {
             let error = refused(text);
             assert!(error.contains(said) && !error.contains("hush"), "{text}: {error}");

@@ -1,4 +1,4 @@
-//! Writing rows with INSERT statements of many rows, each a transaction.
+//! Writing rows with multi-row INSERT statements, each a transaction.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,25 +9,26 @@ use mysql_async::{Error, Params, Pool, Value};
 
 use super::connection::no_answer;
 use super::{
-    COLUMNS, INSERT_ROWS_MAX, MysqlAdmin, MysqlServer, MysqlUrl, TableName, is_passing, table_error,
+    COLUMNS, INSERT_ROWS_MAX, MysqlAdmin, MysqlServer, MysqlUrl, TableName, is_transient,
+    table_error,
 };
 use crate::error::TableError;
 use crate::row::{BatchId, ConfirmedBatch, OwnedRow, Row, WriterOptions, Written, run_name};
-use crate::writing::{Backoff, Identity, Landing, Parts, Sent, chunks, send_all};
+use crate::writing::{Backoff, BatchIds, ConfirmedRows, RequestResult, WriterId, chunks, send_all};
 
-/// Bytes of a row beside its key and message, and a little more.
+/// Bytes of a row besides its key and message, with a margin.
 const ROW_OVERHEAD_BYTES: usize = 150;
 
-/// Bytes of a statement beside its rows, in the form of the protocol.
+/// Bytes of a statement besides its rows, in the protocol's form.
 const STATEMENT_OVERHEAD_BYTES: usize = 4 << 10;
 
-/// A blob of the table's kind takes no more.
+/// The capacity of the table's blobs.
 const MEDIUMBLOB_BYTES_MAX: usize = (16 << 20) - 1;
 
-/// Longest time for one transaction, beyond which its connection counts as lost.
+/// Time limit for one transaction; beyond it, the connection counts as lost.
 const STATEMENT_TIMEOUT: Duration = Duration::from_mins(1);
 
-/// Writes rows into a table of `MySQL`.
+/// Writes rows to a `MySQL` table.
 pub struct MysqlWriter {
     insert: Insert,
     options: WriterOptions,
@@ -42,8 +43,8 @@ impl std::fmt::Debug for MysqlWriter {
 }
 
 impl MysqlWriter {
-    /// Connects a writer into `table`, which need not be there before the first row; one with other
-    /// columns is refused. `clock` gives the instants of confirmations.
+    /// Connects a writer to `table`, which need not exist before the first row; a table with other
+    /// columns is refused. `clock` provides the instants of confirmations.
     pub async fn connect(
         url: &MysqlUrl,
         table: &str,
@@ -55,12 +56,12 @@ impl MysqlWriter {
         let server = url.server(options.retry_for).await?;
         MysqlAdmin::connect(url, options.retry_for).await?.check_columns(name).await?;
         let pool = url.pool(options.requests_in_flight);
-        let insert = Insert { pool, table, identity: Arc::new(Identity::new()), clock };
+        let insert = Insert { pool, table, identity: Arc::new(WriterId::new()), clock };
         let statement_max_bytes = server.packet_max_bytes.saturating_sub(STATEMENT_OVERHEAD_BYTES);
         Ok(Self { insert, options, statement_max_bytes, server })
     }
 
-    /// What is known of the server.
+    /// The server's properties.
     #[must_use]
     pub fn server(&self) -> &MysqlServer {
         &self.server
@@ -73,16 +74,16 @@ impl MysqlWriter {
         let mut written = Written::default();
         for (index, size_bytes) in sizes().filter(|(_, size)| *size > row_max_bytes) {
             let reason = format!(
-                "a row of {size_bytes} bytes is larger than the {row_max_bytes} that the server \
-                 takes; send smaller messages, or raise max_allowed_packet there (a row holds no \
-                 more than 16 MiB)"
+                "a row of {size_bytes} bytes exceeds the {row_max_bytes} bytes that the server \
+                 accepts; send smaller messages, or raise max_allowed_packet on the server (a row \
+                 holds at most 16 MiB)"
             );
             written.failed.push((index, reason));
         }
         let fitting = sizes().filter(|(_, size)| *size <= row_max_bytes);
         let rows_max = self.options.rows_per_request.clamp(1, INSERT_ROWS_MAX);
         let chunks = chunks(fitting, rows_max, self.statement_max_bytes);
-        let parts = Parts::of(self.insert.identity.next_call());
+        let parts = BatchIds::of(self.insert.identity.next_call());
         let (insert, options) = (&self.insert, self.options);
         let send = |rows| send(insert.clone(), rows, parts.next(), options);
         send_all(rows, chunks, options, send, &mut written).await?;
@@ -102,7 +103,7 @@ impl MysqlWriter {
             );
             let mut backoff = Backoff::new(self.options.retry_for);
             while let Err(error) = self.insert.execute(&sql, values.clone()).await {
-                if !is_passing(&error) || !backoff.wait().await {
+                if !is_transient(&error) || !backoff.wait().await {
                     return Err(table_error("confirm rows in", &self.insert.table, &error));
                 }
             }
@@ -111,12 +112,12 @@ impl MysqlWriter {
     }
 }
 
-/// What a statement is made with.
+/// Everything needed for a statement.
 #[derive(Clone)]
 struct Insert {
     pool: Pool,
     table: Arc<TableName>,
-    identity: Arc<Identity>,
+    identity: Arc<WriterId>,
     clock: SystemClock,
 }
 
@@ -132,16 +133,16 @@ impl Insert {
     }
 }
 
-/// Writes rows until they are all there, or time is up. A transaction whose connection was lost is
-/// repeated. When it was lost between the commit and the answer, that doubles the rows: they arrive
-/// at least once.
+/// Writes rows until all are confirmed or time is up. A transaction is retried if its connection is
+/// lost. If that happens between the commit and the response, the rows are duplicated: they land at
+/// least once.
 async fn send(
     insert: Insert,
     rows: Vec<OwnedRow>,
     id: BatchId,
     options: WriterOptions,
-) -> Result<Sent, TableError> {
-    let mut sent = Sent::default();
+) -> Result<RequestResult, TableError> {
+    let mut sent = RequestResult::default();
     let mut backoff = Backoff::new(options.retry_for);
     let sql = format!(
         "INSERT INTO {} ({}) VALUES {}",
@@ -155,14 +156,14 @@ async fn send(
             Ok(()) => {
                 let at = Stamp::now(&insert.clock);
                 let rows = rows.iter().map(|row| row.index).collect();
-                sent.landings.push(Landing { id, rows, at });
+                sent.landings.push(ConfirmedRows { id, rows, at });
                 return Ok(sent);
             }
             Err(error) => error,
         };
-        let is_passing = is_passing(&error);
+        let is_transient = is_transient(&error);
         let error = table_error("write rows to", &insert.table, &error);
-        if !is_passing {
+        if !is_transient {
             return Err(error);
         }
         if !backoff.wait().await {

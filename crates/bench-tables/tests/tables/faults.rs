@@ -1,4 +1,4 @@
-//! Writers whose services fail them.
+//! Writers on failing services.
 
 use std::time::{Duration, Instant};
 
@@ -9,26 +9,26 @@ use bench_tables::mysql::{MysqlUrl, MysqlWriter};
 use bench_tables::{Selection, TableError, TableWriter, Until, WriterOptions};
 use mysql_async::prelude::Queryable as _;
 
+use crate::backend::{Backend, Messages, config, landed, runtime};
 use crate::faulty::{Fault, FaultyDynamodb};
-use crate::place::{Messages, Place, config, landed, runtime};
 
-/// A writer to a table of `DynamoDB` that behaves like this, and the table.
-fn faulty(faults: &[Fault], options: WriterOptions) -> (Place, FaultyDynamodb, TableWriter) {
-    let place = Place::dynamodb();
-    place.create("faulty");
-    let Place::Dynamodb { server, .. } = &place else { panic!("it is DynamoDB") };
+/// A writer to a `DynamoDB` table with these faults, and the table.
+fn faulty(faults: &[Fault], options: WriterOptions) -> (Backend, FaultyDynamodb, TableWriter) {
+    let backend = Backend::dynamodb();
+    backend.create("faulty");
+    let Backend::Dynamodb { server, .. } = &backend else { panic!("expected DynamoDB") };
     let front = FaultyDynamodb::of(server.endpoint_url());
     front.plan(faults.iter().copied());
     let config = config(&front.endpoint_url);
     let writer = DynamodbWriter::new(&config, "faulty", options, SystemClock::new());
-    (place, front, TableWriter::Dynamodb(writer.expect("a writer")))
+    (backend, front, TableWriter::Dynamodb(writer.expect("a writer")))
 }
 
 #[test]
-fn unprocessed_items_are_written_again_and_counted() {
-    // 25 rows, then 12, 6 and 3 that are left.
+fn unprocessed_items_are_retried_and_counted() {
+    // 25 rows, then the remaining 12, 6 and 3.
     let faults = [Fault::LeaveEveryOther; 3];
-    let (place, front, mut writer) = faulty(&faults, WriterOptions::dynamodb());
+    let (backend, front, mut writer) = faulty(&faults, WriterOptions::dynamodb());
     let messages = Messages::new(1, 25, 100);
     let written = runtime().block_on(async {
         let written = writer.write(&messages.rows()).await.expect("written");
@@ -41,15 +41,15 @@ fn unprocessed_items_are_written_again_and_counted() {
     let instants: std::collections::BTreeSet<_> =
         written.landed.iter().map(|(_, at)| at.instant_ns).collect();
     assert_eq!(instants.len(), 4, "each request confirmed its own rows");
-    let mut reading = place.read("faulty", Selection::Run(messages.run), Until::End);
+    let mut reading = backend.read("faulty", Selection::Run(messages.run), Until::End);
     messages.assert_found_once(&reading.read_to_end());
     assert_eq!(reading.count("rows_unconfirmed"), 0);
 }
 
 #[test]
-fn requests_that_are_throttled_or_cut_off_are_repeated_without_doubling_a_row() {
+fn failed_requests_are_retried_without_duplicates() {
     for fault in [Fault::Throttle, Fault::Break, Fault::LoseAnswer] {
-        let (place, front, mut writer) = faulty(&[fault, fault], WriterOptions::dynamodb());
+        let (backend, front, mut writer) = faulty(&[fault, fault], WriterOptions::dynamodb());
         let messages = Messages::new(1, 100, 100);
         let written = runtime().block_on(async {
             let written = writer.write(&messages.rows()).await.expect("written");
@@ -58,13 +58,13 @@ fn requests_that_are_throttled_or_cut_off_are_repeated_without_doubling_a_row() 
         });
         assert_eq!(front.planned(), 0);
         assert_eq!((landed(&written).len(), written.retried), (100, 50), "{fault:?}");
-        let mut reading = place.read("faulty", Selection::Run(messages.run), Until::End);
+        let mut reading = backend.read("faulty", Selection::Run(messages.run), Until::End);
         messages.assert_found_once(&reading.read_to_end());
     }
 }
 
 #[test]
-fn what_is_never_processed_has_failed_when_time_is_up() {
+fn unprocessed_rows_fail_after_the_time_limit() {
     let options =
         WriterOptions { retry_for: Duration::from_millis(300), ..WriterOptions::dynamodb() };
     let (_place, front, mut writer) = faulty(&[Fault::Throttle; 1_000], options);
@@ -72,33 +72,33 @@ fn what_is_never_processed_has_failed_when_time_is_up() {
     let written = runtime().block_on(writer.write(&messages.rows())).expect("an account");
     assert!(front.planned() < 1_000 && landed(&written).is_empty());
     assert_eq!(written.failed.len(), 2);
-    assert!(written.failed[0].1.contains("ask for less at a time"), "{written:?}");
+    assert!(written.failed[0].1.contains("lower the rate"), "{written:?}");
 }
 
 #[test]
-fn a_table_that_is_not_there_is_an_error_at_once() {
-    for place in Place::all("missing tables in MySQL") {
+fn missing_tables_fail_at_once() {
+    for backend in Backend::all("missing tables in MySQL") {
         let messages = Messages::new(1, 1, 100);
         let began = Instant::now();
         let error = runtime().block_on(async {
-            let mut writer = place.writer("missing", None).await;
+            let mut writer = backend.writer("missing", None).await;
             writer.write(&messages.rows()).await.expect_err("no table")
         });
         assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
         assert!(matches!(error, TableError::Missing { .. }), "{error}");
-        let remedy = format!("table-reset {} --table missing", place.name());
+        let remedy = format!("table-reset {} --table missing", backend.name());
         assert!(error.to_string().contains(&remedy), "{error}");
     }
 }
 
 #[test]
-fn a_killed_connection_loses_no_row() {
-    let Some(place) = Place::mysql("killed connections to MySQL") else { return };
-    let Place::Mysql { stack, .. } = &place else { panic!("it is MySQL") };
-    place.create("killed");
+fn killed_connections_lose_no_row() {
+    let Some(backend) = Backend::mysql("killed connections to MySQL") else { return };
+    let Backend::Mysql { stack, .. } = &backend else { panic!("expected MySQL") };
+    backend.create("killed");
     let messages = Messages::new(1, 20_000, 300);
     let written = runtime().block_on(async {
-        let mut writer = place.writer("killed", None).await;
+        let mut writer = backend.writer("killed", None).await;
         let url = stack.variable("MYSQL_URL").to_owned();
         let killer = tokio::spawn(async move { kill_writers(&url).await });
         let written = writer.write(&messages.rows()).await.expect("written");
@@ -108,15 +108,15 @@ fn a_killed_connection_loses_no_row() {
     });
     assert_eq!(landed(&written).len(), 20_000);
     assert!(written.retried > 0, "some were written again");
-    let mut reading = place.read("killed", Selection::Run(messages.run), Until::End);
+    let mut reading = backend.read("killed", Selection::Run(messages.run), Until::End);
     let found = reading.read_to_end();
     assert_eq!(found.len(), 20_000);
-    // At least once: what was committed without an answer may be there twice.
+    // At least once: rows committed without a response may be duplicated.
     let doubled = found.values().filter(|rows| rows.len() > 1).count() as u64;
     assert!(doubled <= written.retried, "{doubled} of {}", written.retried);
 }
 
-/// Kills whatever writes, several times; returns how many connections that were.
+/// Kills writing connections several times; returns how many were killed.
 async fn kill_writers(url: &str) -> u64 {
     let mut connection = mysql_async::Conn::from_url(url).await.expect("connected");
     let mut killed = 0;
@@ -137,10 +137,10 @@ async fn kill_writers(url: &str) -> u64 {
 }
 
 #[test]
-fn reset_connections_lose_no_row_and_readers_go_on() {
-    let Some(place) = Place::mysql("reset connections to MySQL") else { return };
-    let Place::Mysql { stack, .. } = &place else { panic!("it is MySQL") };
-    place.create("reset");
+fn reset_connections_lose_no_row() {
+    let Some(backend) = Backend::mysql("reset connections to MySQL") else { return };
+    let Backend::Mysql { stack, .. } = &backend else { panic!("expected MySQL") };
+    backend.create("reset");
     let proxy = Proxy::listen().expect("a proxy");
     let (head, rest) = stack.variable("MYSQL_URL").rsplit_once('@').expect("a user");
     let (target, database) = rest.split_once('/').expect("a database");
@@ -172,6 +172,6 @@ fn reset_connections_lose_no_row_and_readers_go_on() {
         written
     });
     assert_eq!(written.0, 20_000);
-    let mut reading = place.read("reset", Selection::Run(messages.run), Until::End);
+    let mut reading = backend.read("reset", Selection::Run(messages.run), Until::End);
     assert_eq!(reading.read_to_end().len(), 20_000);
 }

@@ -1,5 +1,5 @@
-//! A `DynamoDB` that leaves items unprocessed, throttles and loses answers, as the stand-in never
-//! does.
+//! A `DynamoDB` that leaves items unprocessed, throttles and loses responses, which the stand-in
+//! never does.
 
 use std::collections::VecDeque;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
@@ -8,27 +8,27 @@ use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
 
-/// What becomes of a `BatchWriteItem` request.
+/// The fault to inject into a `BatchWriteItem` request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fault {
     /// Every other item is left unprocessed.
     LeaveEveryOther,
-    /// The request is refused as too much.
+    /// The request is throttled.
     Throttle,
-    /// The items are written, and the answer is lost.
+    /// The items are written, and the response is lost.
     LoseAnswer,
-    /// The service has a fault of its own.
+    /// The service returns an internal error.
     Break,
 }
 
-/// Stands between a client and `DynamoDB`.
+/// A proxy between a client and `DynamoDB`.
 pub(crate) struct FaultyDynamodb {
     pub(crate) endpoint_url: String,
     faults: Arc<Mutex<VecDeque<Fault>>>,
 }
 
 impl FaultyDynamodb {
-    /// In front of the service at this address; ends with the process.
+    /// Starts in front of the service at this address; ends with the process.
     pub(crate) fn of(endpoint_url: &str) -> Self {
         let target = endpoint_url.trim_start_matches("http://").to_owned();
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
@@ -45,18 +45,18 @@ impl FaultyDynamodb {
         Self { endpoint_url, faults }
     }
 
-    /// What becomes of the next requests; those that follow are carried out.
+    /// The faults of the next requests; later ones are passed on.
     pub(crate) fn plan(&self, faults: impl IntoIterator<Item = Fault>) {
         self.faults.lock().expect("whole").extend(faults);
     }
 
-    /// How many faults are still to come.
+    /// The number of faults still to come.
     pub(crate) fn planned(&self) -> usize {
         self.faults.lock().expect("whole").len()
     }
 }
 
-/// Head and body of a request or an answer.
+/// Head and body of a request or response.
 struct Message {
     head: String,
     body: Vec<u8>,

@@ -7,22 +7,22 @@ use bench_core::transport::Receive as _;
 use bench_tables::{Row, Selection, Until};
 use mysql_async::prelude::Queryable as _;
 
-use crate::place::{Found, Messages, PATIENCE_NS, Place, runtime};
+use crate::backend::{Backend, Found, Messages, PATIENCE_NS, runtime};
 
 #[test]
-fn rows_are_followed_while_several_writers_write_them() {
-    for place in Place::all("following rows in MySQL") {
-        place.create("followed");
+fn readers_follow_concurrent_writers() {
+    for backend in Backend::all("following rows in MySQL") {
+        backend.create("followed");
         let messages = Messages::new(1, 3_000, 200);
         let mut reading =
-            place.read("followed", Selection::Run(messages.run), Until::Distinct(3_000));
+            backend.read("followed", Selection::Run(messages.run), Until::Distinct(3_000));
         let mut found = Found::new();
         std::thread::scope(|scope| {
             for half in [0, 1] {
-                let (messages, place) = (&messages, &place);
+                let (messages, backend) = (&messages, &backend);
                 scope.spawn(move || {
                     runtime().block_on(async {
-                        let mut writer = place.writer("followed", None).await;
+                        let mut writer = backend.writer("followed", None).await;
                         for rows in messages.rows().chunks(150).skip(half).step_by(2) {
                             let written = writer.write(rows).await.expect("written");
                             tokio::time::sleep(Duration::from_millis(20)).await;
@@ -38,25 +38,25 @@ fn rows_are_followed_while_several_writers_write_them() {
             }
         });
         messages.assert_found_once(&found);
-        assert_eq!(reading.count("rows_unconfirmed"), 0, "{}", place.name());
+        assert_eq!(reading.count("rows_unconfirmed"), 0, "{}", backend.name());
     }
 }
 
 #[test]
-fn a_row_that_nobody_confirms_landed_when_it_was_seen() {
-    for place in Place::all("unconfirmed rows in MySQL") {
-        place.create("unconfirmed");
-        let mut reading = place.read(
+fn unconfirmed_rows_land_when_seen() {
+    for backend in Backend::all("unconfirmed rows in MySQL") {
+        backend.create("unconfirmed");
+        let mut reading = backend.read(
             "unconfirmed",
             Selection::Run(Messages::new(1, 1, 50).run),
             Until::Distinct(20),
         );
-        assert!(reading.receiver.is_behind(), "it has not looked yet");
+        assert!(reading.receiver.is_behind(), "it has not polled yet");
         let mut found = Found::new();
         reading.until(false, &mut found);
         let messages = Messages::new(1, 20, 50);
         runtime().block_on(async {
-            let mut writer = place.writer("unconfirmed", None).await;
+            let mut writer = backend.writer("unconfirmed", None).await;
             writer.write(&messages.rows()).await.expect("written");
         });
         reading.until(true, &mut found);
@@ -64,17 +64,17 @@ fn a_row_that_nobody_confirms_landed_when_it_was_seen() {
         found.extend(reading.read_to_end());
         assert!(!reading.receiver.is_behind());
         messages.assert_found_once(&found);
-        assert_eq!(reading.count("rows_unconfirmed"), 20, "{}", place.name());
+        assert_eq!(reading.count("rows_unconfirmed"), 20, "{}", backend.name());
     }
 }
 
 #[test]
-fn rows_of_an_open_transaction_are_read_when_it_is_committed() {
-    let Some(place) = Place::mysql("following open transactions") else { return };
-    let Place::Mysql { stack, .. } = &place else { panic!("it is MySQL") };
-    place.create("open");
+fn rows_of_open_transactions_are_read_after_commit() {
+    let Some(backend) = Backend::mysql("following open transactions") else { return };
+    let Backend::Mysql { stack, .. } = &backend else { panic!("expected MySQL") };
+    backend.create("open");
     let messages = Messages::new(1, 20, 100);
-    let mut reading = place.read("open", Selection::Run(messages.run), Until::Distinct(20));
+    let mut reading = backend.read("open", Selection::Run(messages.run), Until::Distinct(20));
     let rows = messages.rows();
     let mut found = Found::new();
     let runtime = runtime();
@@ -85,7 +85,7 @@ fn rows_of_an_open_transaction_are_read_when_it_is_committed() {
         for row in &rows[..10] {
             early.exec_drop(INSERT, values(&messages, row)).await.expect("inserted");
         }
-        let mut writer = place.writer("open", None).await;
+        let mut writer = backend.writer("open", None).await;
         let written = writer.write(&rows[10..]).await.expect("written");
         writer.confirm(&written).await.expect("confirmed");
         early

@@ -1,8 +1,8 @@
-//! The tables through the real clients: `DynamoDB` embedded in the test, `MySQL` on this machine.
+//! Tables through the real clients: `DynamoDB` embedded in the test, `MySQL` on this machine.
 
+mod backend;
 mod faults;
 mod faulty;
 mod following;
-mod place;
 mod round_trip;
 mod server;

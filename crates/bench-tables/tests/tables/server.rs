@@ -1,4 +1,4 @@
-//! What is told of servers and tables, and of those that cannot be reached.
+//! Descriptions of servers and tables, and unreachable servers.
 
 use std::time::Duration;
 
@@ -10,18 +10,18 @@ use bench_tables::dynamodb::{Billing, DynamodbAdmin};
 use bench_tables::mysql::{MysqlAdmin, MysqlUrl, MysqlWriter};
 use bench_tables::{Obstacle, Selection, TableInfo, Until, WriterOptions};
 
-use crate::place::{Messages, Place, config, runtime};
+use crate::backend::{Backend, Messages, config, runtime};
 
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What is known of a table, and its runs.
-fn described(place: &Place, table: &str) -> Option<TableInfo> {
+/// The description of a table, and its runs.
+fn described(backend: &Backend, table: &str) -> Option<TableInfo> {
     runtime().block_on(async {
-        match place {
-            Place::Dynamodb { config, .. } => {
+        match backend {
+            Backend::Dynamodb { config, .. } => {
                 DynamodbAdmin::new(config).describe(table).await.expect("described")
             }
-            Place::Mysql { url, .. } => {
+            Backend::Mysql { url, .. } => {
                 let mut admin = MysqlAdmin::connect(url, TIMEOUT).await.expect("connected");
                 admin.describe(table).await.expect("described")
             }
@@ -30,22 +30,22 @@ fn described(place: &Place, table: &str) -> Option<TableInfo> {
 }
 
 #[test]
-fn a_table_is_described_with_its_mark_and_its_runs() {
-    for place in Place::all("describing tables of MySQL") {
-        assert_eq!(described(&place, "nothing_here"), None);
-        place.create("described");
-        let info = described(&place, "described").expect("there");
+fn tables_are_described_with_mark_and_runs() {
+    for backend in Backend::all("describing tables of MySQL") {
+        assert_eq!(described(&backend, "nothing_here"), None);
+        backend.create("described");
+        let info = described(&backend, "described").expect("there");
         assert!(info.is_marked && info.is_usable && info.rows == Some(0), "{info:?}");
         let (one, two) = (Messages::new(0, 2, 50), Messages::new(0xAB, 3, 50));
         let mut runs = runtime().block_on(async {
-            let mut writer = place.writer("described", None).await;
+            let mut writer = backend.writer("described", None).await;
             writer.write(&one.rows()).await.expect("written");
             writer.write(&two.rows()).await.expect("written");
-            match &place {
-                Place::Dynamodb { config, .. } => {
+            match &backend {
+                Backend::Dynamodb { config, .. } => {
                     DynamodbAdmin::new(config).runs("described").await
                 }
-                Place::Mysql { url, .. } => {
+                Backend::Mysql { url, .. } => {
                     let mut admin = MysqlAdmin::connect(url, TIMEOUT).await.expect("connected");
                     admin.runs("described").await
                 }
@@ -53,18 +53,18 @@ fn a_table_is_described_with_its_mark_and_its_runs() {
             .expect("listed")
         });
         runs.sort_unstable();
-        assert_eq!(runs, [one.run, two.run], "{}", place.name());
-        assert!(described(&place, "described").expect("there").rows >= Some(5));
+        assert_eq!(runs, [one.run, two.run], "{}", backend.name());
+        assert!(described(&backend, "described").expect("there").rows >= Some(5));
     }
 }
 
 #[test]
-fn protection_and_streams_of_dynamodb_stand_in_the_way() {
-    let place = Place::dynamodb();
-    let Place::Dynamodb { config, .. } = &place else { panic!("it is DynamoDB") };
-    place.create("bound");
+fn dynamodb_protection_and_streams_are_obstacles() {
+    let backend = Backend::dynamodb();
+    let Backend::Dynamodb { config, .. } = &backend else { panic!("expected DynamoDB") };
+    backend.create("bound");
     let client = aws_sdk_dynamodb::Client::new(config);
-    let obstacle = || described(&place, "bound").expect("there").obstacle;
+    let obstacle = || described(&backend, "bound").expect("there").obstacle;
     assert_eq!(obstacle(), None);
     let protect = |is_protected| {
         let update = client.update_table().table_name("bound");
@@ -72,24 +72,24 @@ fn protection_and_streams_of_dynamodb_stand_in_the_way() {
         runtime().block_on(update).expect("changed");
     };
     protect(true);
-    assert_eq!(obstacle(), Some(Obstacle::Bound("is protected from deletion".to_owned())));
+    assert_eq!(obstacle(), Some(Obstacle::Undeletable("is protected from deletion".to_owned())));
     let error = runtime().block_on(DynamodbAdmin::new(config).delete("bound"));
-    assert!(error.is_err() && described(&place, "bound").is_some());
+    assert!(error.is_err() && described(&backend, "bound").is_some());
     protect(false);
     let stream = StreamSpecification::builder().stream_enabled(true);
     let stream = stream.stream_view_type(StreamViewType::KeysOnly).build().expect("complete");
     let update = client.update_table().table_name("bound").stream_specification(stream).send();
     runtime().block_on(update).expect("changed");
-    assert_eq!(obstacle(), Some(Obstacle::Extra("has a stream of its changes".to_owned())));
+    assert_eq!(obstacle(), Some(Obstacle::Irreplaceable("has a stream of its changes".to_owned())));
     runtime().block_on(DynamodbAdmin::new(config).delete("bound")).expect("deleted");
-    assert_eq!(described(&place, "bound"), None);
+    assert_eq!(described(&backend, "bound"), None);
 }
 
 #[test]
-fn a_view_is_neither_created_nor_deleted_as_a_table() {
+fn views_are_not_treated_as_tables() {
     use mysql_async::prelude::Queryable as _;
-    let Some(place) = Place::mysql("views of MySQL") else { return };
-    let Place::Mysql { stack, url } = &place else { panic!("it is MySQL") };
+    let Some(backend) = Backend::mysql("views of MySQL") else { return };
+    let Backend::Mysql { stack, url } = &backend else { panic!("expected MySQL") };
     runtime().block_on(async {
         let address = stack.variable("MYSQL_URL");
         let mut connection = mysql_async::Conn::from_url(address).await.expect("connected");
@@ -101,38 +101,38 @@ fn a_view_is_neither_created_nor_deleted_as_a_table() {
         let error = admin.delete("seen").await.expect_err("still there").to_string();
         assert!(error.contains("'seen'"), "{error}");
         let info = admin.describe("seen").await.expect("described").expect("there");
-        assert_eq!(info.obstacle, Some(Obstacle::NoTable("is a view".to_owned())));
+        assert_eq!(info.obstacle, Some(Obstacle::NotATable("is a view".to_owned())));
         assert_eq!((info.rows, info.is_marked), (None, false));
     });
 }
 
 #[test]
-fn tables_of_others_bear_no_mark() {
+fn foreign_tables_have_no_mark() {
     use mysql_async::prelude::Queryable as _;
-    if let Some(place) = Place::mysql("unmarked tables of MySQL") {
-        let Place::Mysql { stack, .. } = &place else { panic!("it is MySQL") };
+    if let Some(backend) = Backend::mysql("unmarked tables of MySQL") {
+        let Backend::Mysql { stack, .. } = &backend else { panic!("expected MySQL") };
         runtime().block_on(async {
             let url = stack.variable("MYSQL_URL");
             let mut connection = mysql_async::Conn::from_url(url).await.expect("connected");
             let sql = "CREATE OR REPLACE TABLE orders (id INT) COMMENT 'the stream-benchmark?'";
             connection.query_drop(sql).await.expect("created");
         });
-        assert!(!described(&place, "orders").expect("there").is_marked);
+        assert!(!described(&backend, "orders").expect("there").is_marked);
     }
 }
 
 #[test]
-fn a_provisioned_table_can_be_asked_for() {
-    let place = Place::dynamodb();
-    let Place::Dynamodb { config, .. } = &place else { panic!("it is DynamoDB") };
+fn provisioned_tables_can_be_created() {
+    let backend = Backend::dynamodb();
+    let Backend::Dynamodb { config, .. } = &backend else { panic!("expected DynamoDB") };
     let billing = Billing::Provisioned { read_units: 5, write_units: 7 };
     runtime().block_on(DynamodbAdmin::new(config).create("provisioned", billing)).expect("made");
-    assert!(described(&place, "provisioned").expect("there").is_usable);
+    assert!(described(&backend, "provisioned").expect("there").is_usable);
 }
 
 #[test]
-fn a_server_tells_when_transactions_are_on_disk() {
-    let Some(Place::Mysql { url, .. }) = Place::mysql("the settings of MySQL") else { return };
+fn server_reports_its_flush_setting() {
+    let Some(Backend::Mysql { url, .. }) = Backend::mysql("the settings of MySQL") else { return };
     let server = runtime().block_on(url.server(TIMEOUT)).expect("told");
     assert_eq!(server.flush_log_at_commit, "1");
     assert!(server.packet_max_bytes >= 1 << 20, "{server:?}");
@@ -140,9 +140,9 @@ fn a_server_tells_when_transactions_are_on_disk() {
 }
 
 #[test]
-fn a_wrong_password_is_told_at_once_and_never_shown() {
-    let Some(place) = Place::mysql("wrong passwords of MySQL") else { return };
-    let Place::Mysql { stack, .. } = &place else { panic!("it is MySQL") };
+fn wrong_passwords_fail_fast_and_stay_hidden() {
+    let Some(backend) = Backend::mysql("wrong passwords of MySQL") else { return };
+    let Backend::Mysql { stack, .. } = &backend else { panic!("expected MySQL") };
     let (_, rest) = stack.variable("MYSQL_URL").rsplit_once('@').expect("a user");
     let url = MysqlUrl::parse(&format!("mysql://bench:hush-hush@{rest}")).expect("an address");
     let options = WriterOptions::mysql();
@@ -160,7 +160,7 @@ fn a_wrong_password_is_told_at_once_and_never_shown() {
 }
 
 #[test]
-fn servers_that_are_not_there_are_named() {
+fn unreachable_servers_are_named() {
     let options = WriterOptions { retry_for: Duration::from_secs(1), ..WriterOptions::mysql() };
     let url = MysqlUrl::parse("mysql://bench:hush@127.0.0.1:1/bench").expect("an address");
     let writer = MysqlWriter::connect(&url, "t", options, SystemClock::new());

@@ -1,4 +1,4 @@
-//! What the tool makes of its command line, the mistakes on it above all.
+//! The command line, mainly mistakes in it.
 
 use bench_testing::Silent;
 use bench_testing::tool::Place;
@@ -6,7 +6,7 @@ use bench_testing::tool::Place;
 use crate::TOOL;
 
 #[test]
-fn what_cannot_be_is_refused_with_option_and_remedy() {
+fn invalid_options_name_option_and_remedy() {
     for (args, option, remedy) in [
         ("", "--lake-path: ", "--from-run"),
         ("--lake-paht t", "--lake-paht", "'--lake-path'"),
@@ -36,7 +36,7 @@ fn what_cannot_be_is_refused_with_option_and_remedy() {
         (
             "--lake-path t --wait-for-table 1h --output-path in_the_way/w",
             "--output-path: ",
-            "folder of yours",
+            "folder that you may write to",
         ),
         ("--lake-path t --interval 1ms", "--interval: ", "at least 10ms"),
         (
@@ -48,7 +48,7 @@ fn what_cannot_be_is_refused_with_option_and_remedy() {
         ("--lake-path t --from timestamp:1700000000123", "--from", "timestamp:1700000000"),
         ("--lake-path ~nobody/t", "--lake-path: ", "./~NAME"),
         ("--lake-path file:///a%2Fb", "--lake-path: ", "file:///srv/table"),
-        ("--from-run nothing", "--from-run: ", "name the folder"),
+        ("--from-run nothing", "--from-run: ", "use the result folder"),
     ] {
         let place = Place::new(TOOL);
         place.write("in_the_way", "");
@@ -62,7 +62,7 @@ fn what_cannot_be_is_refused_with_option_and_remedy() {
 }
 
 #[test]
-fn programs_and_people_are_told_the_options() {
+fn help_and_generated_options_are_complete() {
     let place = Place::new(TOOL);
     let told = place.run("--generate options").json();
     assert_eq!(told["tool"], "delta-consumer");
@@ -87,7 +87,7 @@ fn programs_and_people_are_told_the_options() {
 }
 
 #[test]
-fn an_interrupt_while_connecting_ends_it_at_once() {
+fn interrupts_end_connecting_at_once() {
     let (silent, place) = (Silent::new(), Place::new(TOOL));
     let mut command = place.command("--lake-path s3://bench/t --timeout 1h");
     command.env("AWS_ENDPOINT_URL_S3", silent.url());

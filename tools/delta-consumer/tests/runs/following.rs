@@ -8,10 +8,10 @@ use bench_testing::tool::{Running, Said, until};
 use crate::tables::{Tables, audit, faults};
 
 #[test]
-fn two_processes_measure_what_one_does() {
+fn two_processes_measure_like_one() {
     for path in ["s3://bench/t", "folder"] {
         let Some(tables) = Tables::new("a producer and a consumer at once") else { return };
-        // First the consumer: it waits for the table.
+        // The consumer starts first and waits for the table.
         let args = format!("--lake-path {path} --expected-messages 10000 --exactly-once");
         let reading = Running::start(tables.command(&args));
         tables.send(&format!("--lake-path {path} -n 10000 --rate 5k/s --commit-interval 100ms"));
@@ -28,7 +28,7 @@ fn two_processes_measure_what_one_does() {
 }
 
 #[test]
-fn a_run_that_goes_on_is_audited_when_it_has_ended() {
+fn unfinished_runs_are_audited_after_their_end() {
     let Some(tables) = Tables::new("auditing a run that goes on") else { return };
     let args = "--lake-path t --rate 2k/s --duration 4s --commit-interval 50ms";
     let sending = Running::start(tables.producer(args));
@@ -42,7 +42,7 @@ fn a_run_that_goes_on_is_audited_when_it_has_ended() {
 }
 
 #[test]
-fn following_ends_with_an_interrupt_or_in_time() {
+fn following_ends_on_interrupt_or_duration() {
     let Some(tables) = Tables::new("following to an interrupt") else { return };
     tables.send("--lake-path t -n 1000 --commit-interval 50ms");
     let reading = Running::start(tables.command("--lake-path t --follow --results-dir first"));
@@ -68,12 +68,12 @@ fn waiting_for_a_table_can_be_interrupted() {
     reading.interrupt();
     let said = reading.end();
     assert_eq!(said.code, 130, "{said:?}");
-    assert!(said.stderr.contains("interrupted while the table was waited for"), "{said:?}");
+    assert!(said.stderr.contains("interrupted while waiting for the table"), "{said:?}");
     assert_eq!(tables.place.document("results").status, Status::Incomplete);
 }
 
 #[test]
-fn what_comes_after_the_end_is_all_that_comes_from_there() {
+fn following_from_the_end_skips_existing_rows() {
     let Some(tables) = Tables::new("following from the end") else { return };
     tables.send("--lake-path t -n 1000 --commit-interval 50ms");
     let args = "--lake-path t --from end --follow --duration 8s";

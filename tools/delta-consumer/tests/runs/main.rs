@@ -1,4 +1,4 @@
-//! The tool as a user runs it, on tables of `delta-producer`'s, which lies beside it.
+//! The tool as a user runs it, on tables of the `delta-producer` next to it.
 
 mod command_line;
 mod following;

@@ -1,4 +1,4 @@
-//! Tables that are there: read to their end, and audited.
+//! Existing tables: read to their end, and audited.
 
 use bench_core::results::{AuditBasis, ServiceOrigin, Status, VerdictOutcome};
 use bench_testing::tool::{Place, Running, Said, Signal, until};
@@ -7,7 +7,7 @@ use crate::TOOL;
 use crate::tables::{Tables, audit, faults};
 
 #[test]
-fn what_a_run_has_sent_is_audited_wherever_it_lies() {
+fn runs_are_audited_in_folders_and_on_s3() {
     for path in ["s3://bench/t", "folder"] {
         let Some(tables) = Tables::new("auditing what delta-producer sent") else { return };
         tables.send(&format!("--lake-path {path} -n 20000 -p 3 --commit-interval 50ms"));
@@ -31,10 +31,10 @@ fn what_a_run_has_sent_is_audited_wherever_it_lies() {
 }
 
 #[test]
-fn a_row_that_is_missing_is_a_loss() {
+fn missing_rows_are_reported_as_lost() {
     let Some(tables) = Tables::new("a commit that is taken away") else { return };
     tables.send("--lake-path t -n 3000 --rate 3k/s --commit-interval 100ms");
-    // The rows of a commit are gone, as if it had added nothing.
+    // The rows of a commit are removed, as if it had added nothing.
     let entry = tables.place.path().join("t/_delta_log/00000000000000000005.json");
     std::fs::write(&entry, "{\"commitInfo\":{\"timestamp\":0}}\n").expect("written");
     let said = tables.run(&tables.run_option());
@@ -48,7 +48,7 @@ fn a_row_that_is_missing_is_a_loss() {
     let audit = audit(&document);
     assert_eq!(audit.against, AuditBasis::Expected);
     assert!(audit.lost > 0 && audit.lost + audit.received == 3_000, "{audit:?}");
-    // As many come as are left, and still there is a gap.
+    // As many arrive as are left, and there is still a gap.
     let left = audit.received;
     let said = tables.run(&format!("--lake-path t --expected {left} --results-dir gap"));
     assert_eq!(said.code, 3, "{said:?}");
@@ -56,7 +56,7 @@ fn a_row_that_is_missing_is_a_loss() {
 }
 
 #[test]
-fn reading_begins_where_it_is_told_to() {
+fn reading_begins_at_the_requested_start() {
     let Some(tables) = Tables::new("the places where reading begins") else { return };
     tables.send("--lake-path t -n 1000 --rate 2k/s --commit-interval 50ms");
     let entries = std::fs::read_dir(tables.place.path().join("t/_delta_log")).expect("a log");
@@ -95,7 +95,7 @@ fn rows_without_a_header_are_counted() {
 }
 
 #[test]
-fn statistics_of_rows_of_others_are_known() {
+fn queries_read_foreign_rows() {
     let Some(tables) = Tables::new("statistics of rows") else { return };
     let books = "\
 {\"author\": \"Austen\", \"price\": 10.5}
@@ -113,7 +113,7 @@ fn statistics_of_rows_of_others_are_known() {
     assert_eq!((&answer["records"], &answer["skipped"]["missing"]), (&4.into(), &1.into()));
     assert_eq!((&answer["all"]["sum"], &answer["all"]["p50"]), (&61.0.into(), &20.5.into()));
     assert_eq!(answer["groups"][0]["sum"], 31.0, "{answer}");
-    assert_eq!(tables.place.entries(), ["books.txt", "sent", "t"], "a query leaves nothing behind");
+    assert_eq!(tables.place.entries(), ["books.txt", "sent", "t"], "a query leaves no files");
 
     let said = tables.run("--lake-path t --query price --expected 5 --drain-timeout 100ms");
     assert_eq!(said.code, 3, "{said:?}");
@@ -128,7 +128,7 @@ fn statistics_of_rows_of_others_are_known() {
 }
 
 #[test]
-fn a_run_that_died_is_audited_as_far_as_it_told() {
+fn killed_runs_are_audited_partially() {
     let Some(tables) = Tables::new("a producer that was killed") else { return };
     let args = "--lake-path t --rate 2k/s --duration 60s --commit-interval 50ms --interval 100ms";
     let run = Running::start(tables.producer(args));
@@ -137,7 +137,7 @@ fn a_run_that_died_is_audited_as_far_as_it_told() {
     run.send(Signal::KILL);
     assert_eq!(run.end().code, -1);
     let said = tables.run(&tables.run_option());
-    assert_eq!(said.code, 3, "what it had confirmed last is not known: {said:?}");
+    assert_eq!(said.code, 3, "the last confirmations are unknown: {said:?}");
     assert!(said.stderr.contains("waiting for its end"), "{said:?}");
     let document = tables.place.document("results");
     let verdict = document.verdict.as_ref().expect("a verdict");
@@ -148,7 +148,7 @@ fn a_run_that_died_is_audited_as_far_as_it_told() {
 }
 
 #[test]
-fn the_table_of_an_embedded_service_ended_with_its_run() {
+fn embedded_tables_end_with_their_run() {
     let Some(tables) = Tables::new("the table of an embedded S3") else { return };
     let mut command = tables.producer("-n 100 --commit-interval 50ms");
     for (name, _) in tables.server.environment() {
@@ -164,7 +164,7 @@ fn the_table_of_an_embedded_service_ended_with_its_run() {
 }
 
 #[test]
-fn tables_that_are_not_there_are_named() {
+fn missing_tables_are_reported() {
     let server = bench_services::embedded::s3::serve_in_background().expect("a server");
     for (args, needles) in [
         ("--lake-path nothing", &["nothing", "--wait-for-table"][..]),
@@ -184,7 +184,7 @@ fn tables_that_are_not_there_are_named() {
     }
 }
 
-/// The tool failed with this code and one line that has these words.
+/// Asserts that the tool failed with this code and one line containing these words.
 fn assert_refused(said: &Said, code: i32, needles: &[&str]) {
     assert_eq!((said.code, said.stdout.contains("VALID")), (code, false), "{said:?}");
     let errors = said.stderr.lines().filter(|line| line.starts_with("error: "));
@@ -196,7 +196,7 @@ fn assert_refused(said: &Said, code: i32, needles: &[&str]) {
 }
 
 #[test]
-fn a_damaged_log_ends_every_way_of_reading() {
+fn damaged_logs_fail_every_way_of_reading() {
     let ways = ["", "--follow", "--from version:6", "--from end --follow", "--expected 900"];
     for damage in ["an empty entry", "a gap"] {
         let Some(tables) = Tables::new("a damaged log") else { return };
@@ -219,7 +219,7 @@ fn a_damaged_log_ends_every_way_of_reading() {
 }
 
 #[test]
-fn starts_that_cannot_be_are_refused_before_anything_is_made() {
+fn impossible_starts_are_refused_without_traces() {
     let Some(tables) = Tables::new("starts that cannot be") else { return };
     tables.send("--lake-path t -n 100 --commit-interval 50ms");
     let before = tables.place.entries();
@@ -227,8 +227,8 @@ fn starts_that_cannot_be_are_refused_before_anything_is_made() {
         ("--from version:99", &["has versions 0 to ", "--from version:N"][..]),
         ("--from version:99 --follow", &["there is no version 99"]),
         ("--from version:99 --wait-for-table 1h --follow", &["there is no version 99"]),
-        ("--from timestamp:2100-01-01T00:00:00Z", &["2100-01-01", "the newest, was committed"]),
-        ("--from timestamp:2100-01-01T00:00:00Z --follow", &["the newest, was committed"]),
+        ("--from timestamp:2100-01-01T00:00:00Z", &["2100-01-01", "the newest is version"]),
+        ("--from timestamp:2100-01-01T00:00:00Z --follow", &["the newest is version"]),
         ("--from timestamp:1700000000000", &["in milliseconds", "timestamp:1700000000"]),
         ("--from end", &["--follow"]),
         ("--from version:99 --output-path windows.csv", &["there is no version 99"]),
@@ -241,5 +241,5 @@ fn starts_that_cannot_be_are_refused_before_anything_is_made() {
     let next = std::fs::read_dir(log).expect("a log").count();
     let args = format!("--lake-path t --from version:{next} --follow --duration 1s");
     let said = tables.run(&args);
-    assert!(!said.stderr.contains("error: "), "the next one may come: {said:?}");
+    assert!(!said.stderr.contains("error: "), "the next version may be awaited: {said:?}");
 }

@@ -1,4 +1,4 @@
-//! A folder and an S3 with tables of `delta-producer`'s.
+//! A folder and an S3 with tables of `delta-producer`.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -16,12 +16,12 @@ pub(crate) struct Tables {
 }
 
 impl Tables {
-    /// Nothing, with the test skipped, where `delta-producer` was not built: a test of one package
-    /// does not build the binaries of another.
+    /// Skips the test if `delta-producer` was not built: testing one package does not build the
+    /// binaries of another.
     pub(crate) fn new(test: &str) -> Option<Self> {
         let producer = producer();
         if !producer.is_file() {
-            let reason = format!("{} is not there (cargo build --release)", producer.display());
+            let reason = format!("{} does not exist (cargo build --release)", producer.display());
             bench_testing::skip(test, &reason);
             return None;
         }
@@ -29,7 +29,7 @@ impl Tables {
         Some(Self { place: Place::new(TOOL), server })
     }
 
-    /// The tool, which is told of the S3. `args` are separated by blanks.
+    /// The tool with the environment of the S3. `args` are separated by spaces.
     pub(crate) fn command(&self, args: &str) -> Command {
         let mut command = self.place.command(args);
         command.envs(self.server.environment());
@@ -55,13 +55,13 @@ impl Tables {
         command
     }
 
-    /// Sends messages.
+    /// Runs `delta-producer` to its end.
     pub(crate) fn send(&self, args: &str) {
         let said = Said::of(self.producer(args));
         assert_eq!(said.code, 0, "{args}: {said:?}");
     }
 
-    /// `--from-run` of the only run that has sent.
+    /// The `--from-run` option for the only run that has sent.
     pub(crate) fn run_option(&self) -> String {
         format!("--from-run {}", self.place.run_folder("sent").display())
     }
@@ -76,7 +76,7 @@ pub(crate) fn audit(document: &RunDocument) -> &AuditSummary {
     document.summary.as_ref().and_then(|summary| summary.audit.as_ref()).expect("an audit")
 }
 
-/// What is wrong with what came: lost, duplicated, reordered, corrupt, foreign.
+/// The message counts of an audit: lost, duplicated, reordered, corrupt, foreign.
 pub(crate) fn faults(document: &RunDocument) -> [u64; 5] {
     let audit = audit(document);
     [audit.lost, audit.duplicated, audit.reordered, audit.corrupt, audit.foreign]

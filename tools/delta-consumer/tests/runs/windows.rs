@@ -1,4 +1,4 @@
-//! The file of windows, and the command line of the script that came before.
+//! The windows file, and the command line of the earlier script.
 
 use bench_testing::tool::Running;
 
@@ -17,7 +17,7 @@ fn rows(tables: &Tables, name: &str) -> Vec<[f64; 6]> {
 }
 
 #[test]
-fn the_old_command_line_still_runs_and_each_row_is_of_its_window() {
+fn old_command_line_writes_one_row_per_window() {
     let Some(tables) = Tables::new("the earlier script's consumer") else { return };
     let reading = "--lake-path s3://bench/t --output-path out/2000.csv --expected-messages 8000 \
                    --log-frequency 2000 --s3-backend s3 --autocommit-duration-ms 100";
@@ -39,7 +39,7 @@ fn the_old_command_line_still_runs_and_each_row_is_of_its_window() {
 }
 
 #[test]
-fn a_window_may_be_a_time_shorter_than_the_interval() {
+fn time_windows_may_be_shorter_than_intervals() {
     let Some(tables) = Tables::new("windows of time") else { return };
     let reading =
         "--lake-path t --output_path w.csv --expected_messages 6000 --log_frequency 500ms";
@@ -52,10 +52,10 @@ fn a_window_may_be_a_time_shorter_than_the_interval() {
 }
 
 #[test]
-fn without_a_message_there_is_no_row() {
+fn windows_without_messages_have_no_row() {
     let Some(tables) = Tables::new("windows of nothing") else { return };
     tables.send("--lake-path t -n 10 --commit-interval 50ms");
     let said = tables.run("--lake-path t --from end --follow --duration 1s --output-path w.csv");
-    assert_eq!(said.code, 3, "what received nothing is not valid: {said:?}");
+    assert_eq!(said.code, 3, "a run without messages is not valid: {said:?}");
     assert_eq!(rows(&tables, "w.csv"), [[0.0; 6]; 0]);
 }

@@ -1,4 +1,4 @@
-//! What the tool makes of its command line, the mistakes on it above all.
+//! The command line, mainly mistakes in it.
 
 use bench_testing::tool::Place;
 
@@ -27,13 +27,13 @@ const DRIVEN_OPTIONS: [&str; 18] = [
 ];
 
 #[test]
-fn what_cannot_be_is_refused_with_option_and_remedy() {
+fn invalid_options_name_option_and_remedy() {
     for (args, option, remedy) in [
         ("--lake-paht t", "--lake-paht", "'--lake-path'"),
         ("--s3-backend gcs --lake-path t", "--s3-backend", "s3, minio"),
         ("--s3-backend minio", "--s3-backend: ", "--bucket"),
         ("--lake-path gs://b/t", "--lake-path: ", "s3://"),
-        ("--lake-path s3:///t", "--lake-path: ", "a bucket's name"),
+        ("--lake-path s3:///t", "--lake-path: ", "3 to 63"),
         ("--lake-path s3:/bucket/t", "--lake-path: ", "s3://"),
         ("--lake-path file:///t%2Fu", "--lake-path: ", "file:///srv/table"),
         ("--lake-path ~nobody/t", "--lake-path: ", "./~NAME"),
@@ -65,7 +65,7 @@ fn what_cannot_be_is_refused_with_option_and_remedy() {
         ("--interval 1ms", "--interval: ", "at least 10ms"),
         ("--results-dir in_the_way", "--results-dir: ", "choose another folder"),
         ("maintain --lake-path t", "--optimize", "--vacuum"),
-        ("maintain --optimize", "--lake-path: ", "name"),
+        ("maintain --optimize", "--lake-path: ", "set one"),
     ] {
         let place = Place::new(TOOL);
         place.write("in_the_way", "");
@@ -79,7 +79,7 @@ fn what_cannot_be_is_refused_with_option_and_remedy() {
 }
 
 #[test]
-fn the_options_are_told_to_programs() {
+fn generated_options_are_complete() {
     let said = Place::new(TOOL).run("--generate options");
     assert_eq!(said.code, 0, "{said:?}");
     let told: serde_json::Value = serde_json::from_str(&said.stdout).expect("JSON");
@@ -116,7 +116,7 @@ fn help_shows_examples_and_exit_codes() {
 }
 
 #[test]
-fn producers_beyond_a_limit_are_refused_before_anything_is_created() {
+fn too_many_producers_are_refused_without_traces() {
     let place = Place::new(TOOL);
     let said = place.run_limited("ulimit -n 200", "-p 100");
     assert_eq!((said.code, said.stdout.as_str()), (2, ""), "{said:?}");

@@ -1,4 +1,4 @@
-//! Runs with no service named.
+//! Runs with no service set.
 
 use bench_core::results::{AuditBasis, ServiceOrigin, Status};
 use bench_testing::tool::Place;
@@ -7,7 +7,7 @@ use crate::TOOL;
 use crate::tables::{acked, count};
 
 #[test]
-fn with_no_service_named_an_embedded_one_is_used_followed_and_labelled() {
+fn embedded_s3_is_the_labelled_default() {
     let place = Place::new(TOOL);
     let said = place.run("--rate 5k/s --duration 2s --commit-interval 100ms");
     assert_eq!((said.code, said.stderr.as_str()), (0, ""), "{said:?}");
@@ -53,7 +53,7 @@ fn with_no_service_named_an_embedded_one_is_used_followed_and_labelled() {
 }
 
 #[test]
-fn the_old_command_lines_still_run() {
+fn old_command_lines_still_run() {
     for args in [
         "--rate 1000 --seconds-to-stream 1 --autocommit-duration-ms 100",
         "--rate=1000 --seconds_to_stream=1 --autocommit_duration_ms=100",
@@ -73,7 +73,7 @@ fn the_old_command_lines_still_run() {
 }
 
 #[test]
-fn as_fast_as_possible_is_audited_too() {
+fn unpaced_runs_are_audited() {
     let place = Place::new(TOOL);
     let said = place.run("-n 300k -p 2 --commit-interval 50ms --exactly-once");
     assert_eq!(said.code, 0, "{said:?}");
@@ -84,7 +84,7 @@ fn as_fast_as_possible_is_audited_too() {
 }
 
 #[test]
-fn the_embedded_one_need_not_be_followed() {
+fn embedded_runs_may_skip_following() {
     let place = Place::new(TOOL);
     let said = place.run("-n 1000 --commit-interval 50ms --no-follow");
     assert_eq!(said.code, 0, "{said:?}");

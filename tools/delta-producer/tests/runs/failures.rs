@@ -1,4 +1,4 @@
-//! Places that cannot be used: one error each, in bounded time, and nothing is left behind.
+//! Unusable locations: one error each, in bounded time, leaving nothing behind.
 
 use std::time::{Duration, Instant};
 
@@ -7,10 +7,10 @@ use bench_testing::tool::{Place, Said};
 use crate::TOOL;
 use crate::tables::S3;
 
-/// Far more than any of them takes, and far less than a wait for what does not come.
+/// Far more than any test takes, and far less than waiting forever.
 const BOUND: Duration = Duration::from_mins(1);
 
-/// The tool refused it with this code and one line that has these words.
+/// Asserts that the tool failed with this code and one line containing these words.
 fn assert_refused(said: &Said, code: i32, needles: &[&str]) {
     assert_eq!((said.code, said.stdout.as_str()), (code, ""), "{said:?}");
     assert_eq!(said.stderr.lines().count(), 1, "{said:?}");
@@ -20,7 +20,7 @@ fn assert_refused(said: &Said, code: i32, needles: &[&str]) {
 }
 
 #[test]
-fn wrong_buckets_keys_and_addresses_are_named() {
+fn wrong_buckets_keys_and_addresses_are_reported() {
     let s3 = S3::start();
     let nobody = ("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:1");
     for (args, variable, code, needles) in [
@@ -39,7 +39,7 @@ fn wrong_buckets_keys_and_addresses_are_named() {
 }
 
 #[test]
-fn folders_that_cannot_be_used_are_named() {
+fn unusable_folders_are_reported() {
     let place = Place::new(TOOL);
     place.write("file", "");
     let said = place.run("--lake-path file -n 10");
@@ -50,7 +50,7 @@ fn folders_that_cannot_be_used_are_named() {
 }
 
 #[test]
-fn a_table_of_somebody_else_is_left_alone() {
+fn foreign_tables_are_left_alone() {
     let place = Place::new(TOOL);
     let log = place.path().join("t/_delta_log");
     std::fs::create_dir_all(&log).expect("a folder");

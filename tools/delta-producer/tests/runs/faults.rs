@@ -1,4 +1,4 @@
-//! An S3 that has trouble: what is confirmed is in the table once, and nothing of what is not.
+//! A faulty S3: confirmed messages are in the table once, and failed ones are not.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ const RUN: &str = "--lake-path s3://bench/t --rate 2k/s --duration 3s --commit-i
                    --exactly-once";
 
 #[test]
-fn trouble_is_tried_again_and_counted_and_every_row_is_there_once() {
+fn faults_are_retried_and_rows_stored_once() {
     for (name, requests, fault) in [
         ("503", Requests::matching("PUT", "/t/").every(4), Fault::Answer(503)),
         ("cut", Requests::matching("PUT", "/t/").every(5), Fault::Drop),
@@ -23,7 +23,7 @@ fn trouble_is_tried_again_and_counted_and_every_row_is_there_once() {
         ("reads", Requests::matching("GET", "/t/").every(7), Fault::Answer(503)),
     ] {
         let (s3, place) = (S3::start(), Place::new(TOOL));
-        // So that it strikes the run, and not the preparations for it.
+        // So that the fault hits the run and not its preparation.
         let warm =
             s3.run(&Place::new(TOOL), "--lake-path s3://bench/t -n 1 --commit-interval 10ms");
         assert_eq!(warm.code, 0, "{name}: {warm:?}");
@@ -36,7 +36,7 @@ fn trouble_is_tried_again_and_counted_and_every_row_is_there_once() {
         assert_eq!(document.status, Status::Complete, "{name}");
         let produced = document.summary.as_ref().and_then(|summary| summary.produced.as_ref());
         assert_eq!(produced.map(|produced| produced.acked), Some(6_000), "{name}");
-        // One is that of the run before.
+        // One message is from the run before.
         assert_eq!(messages(&s3.table("t")).len(), acked(&place).len() + 1, "{name}");
         if name == "503" || name == "reads" {
             assert!(count(&document, "requests_retried") > 0, "{name}");
@@ -48,7 +48,7 @@ fn trouble_is_tried_again_and_counted_and_every_row_is_there_once() {
 }
 
 #[test]
-fn what_is_given_up_has_failed_and_is_not_in_the_table() {
+fn abandoned_messages_fail_and_stay_invisible() {
     let (s3, place) = (S3::start(), Place::new(TOOL));
     let args = "--lake-path s3://bench/t -n 2000 --rate 2k/s --commit-interval 100ms --grace 2s \
                 --timeout 1s";
@@ -67,18 +67,18 @@ fn what_is_given_up_has_failed_and_is_not_in_the_table() {
 }
 
 #[test]
-fn a_producer_that_dies_before_its_commit_leaves_nothing_half_and_another_goes_on() {
+fn killed_producers_leave_no_partial_commit() {
     let (s3, place) = (S3::start(), Place::new(TOOL));
     let args = "--lake-path s3://bench/t --rate 2k/s --commit-interval 100ms --interval 100ms";
     let first = format!("{args} --duration 60s --results-dir first");
     let run = Running::start(s3.command(&place, &first));
-    // Data files arrive, and from this log entry on no commit does.
+    // Data files arrive, but no commit from this log entry on.
     let held = Requests::matching("PUT", "_delta_log/00000000000000000020.json");
     let injected = s3.server.faults().inject(held, Fault::Hold);
     assert!(injected.wait_for(1, PATIENCE));
     run.send(Signal::KILL);
     assert_eq!(run.end().code, -1);
-    // The request is that of a process that is gone: it may still be carried out, or not.
+    // The process that sent the request is gone; it may or may not be executed.
     injected.release();
     std::thread::sleep(Duration::from_millis(500));
     let acked = acked_in(&place.run_folder("first"));

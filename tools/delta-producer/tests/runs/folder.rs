@@ -6,7 +6,7 @@ use crate::TOOL;
 use crate::tables::{acked, folder, messages};
 
 #[test]
-fn every_way_to_name_a_folder_is_understood() {
+fn every_form_of_folder_path_works() {
     let place = Place::new(TOOL);
     let absolute = place.path().join("t").display().to_string();
     for (index, path) in ["t", "./t", &absolute, &format!("file://{absolute}")].iter().enumerate() {
@@ -21,7 +21,7 @@ fn every_way_to_name_a_folder_is_understood() {
 }
 
 #[test]
-fn several_producers_race_and_every_row_is_there_once() {
+fn racing_producers_store_every_row_once() {
     let place = Place::new(TOOL);
     let args = "--lake-path t -p 8 --rate 20k/s --duration 2s --commit-interval 10ms --follow \
                 --exactly-once";
@@ -33,7 +33,7 @@ fn several_producers_race_and_every_row_is_there_once() {
 }
 
 #[test]
-fn records_of_a_file_go_in_as_they_are() {
+fn file_records_are_stored_unchanged() {
     let place = Place::new(TOOL);
     place.write("lines.txt", "one\ntwo\nthree\n");
     let args = "--lake-path t --input lines.txt --format raw -n 7 --follow --commit-interval 20ms";
@@ -45,7 +45,7 @@ fn records_of_a_file_go_in_as_they_are() {
 }
 
 #[test]
-fn names_that_urls_write_in_another_way_are_taken_as_they_are() {
+fn folder_names_are_used_as_given() {
     let place = Place::new(TOOL);
     std::fs::create_dir(place.path().join("x")).expect("a folder");
     for (index, (path, folder)) in [
@@ -72,7 +72,7 @@ fn names_that_urls_write_in_another_way_are_taken_as_they_are() {
                 "--lake-path {} -n 1 --commit-interval 20ms --results-dir {results}-again",
                 recorded.as_str().expect("a place")
             );
-            assert_eq!(place.run(&again).code, 0, "{recorded}: what is recorded names it");
+            assert_eq!(place.run(&again).code, 0, "{recorded}: the recorded path is accepted");
         }
         assert_eq!(messages(&folder_at(&place, folder)).len(), 102, "{path}");
     }
@@ -86,7 +86,7 @@ fn folder_at(place: &Place, name: &str) -> bench_delta::Lake {
 }
 
 #[test]
-fn the_users_home_is_expanded_and_nothing_else() {
+fn only_the_own_home_is_expanded() {
     let place = Place::new(TOOL);
     let run = |args: &str, home: Option<&str>| {
         let mut command = place.command(args);

@@ -1,4 +1,4 @@
-//! Interrupts: what is collected is still committed, and what was confirmed is told.
+//! Interrupts: collected messages are still committed, and confirmed ones reported.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::TOOL;
 use crate::tables::{S3, acked, messages};
 
 #[test]
-fn an_interrupted_run_commits_what_it_has_and_reports() {
+fn interrupted_runs_commit_and_report() {
     for args in ["--follow", "--commit std", "--commit-interval 30s -p 2"] {
         let (s3, place) = (S3::start(), Place::new(TOOL));
         let args = format!("--lake-path s3://bench/t --rate 2k/s --duration 60s {args}");
@@ -30,7 +30,7 @@ fn an_interrupted_run_commits_what_it_has_and_reports() {
 }
 
 #[test]
-fn an_interrupt_before_the_run_leaves_no_result() {
+fn early_interrupts_leave_no_result() {
     let place = Place::new(TOOL);
     let silent = Silent::new();
     let mut command = place.command("--lake-path s3://bench/t --timeout 1h");

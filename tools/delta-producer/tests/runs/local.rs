@@ -1,4 +1,4 @@
-//! A real S3 server of this machine.
+//! A real S3 server on this machine.
 
 use bench_core::results::ServiceOrigin;
 use bench_services::local::{Service, StackOptions};
@@ -8,7 +8,7 @@ use crate::TOOL;
 use crate::tables::{acked, count};
 
 #[test]
-fn eight_writers_race_on_a_real_server_and_every_row_is_there_once() {
+fn racing_writers_on_a_real_server_store_once() {
     let options = StackOptions::of([Service::S3]);
     let Some(stack) = bench_testing::local("eight writers on a real S3 server", &options) else {
         return;

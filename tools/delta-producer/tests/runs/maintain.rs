@@ -5,7 +5,7 @@ use bench_testing::tool::{Place, Said};
 use crate::TOOL;
 use crate::tables::{S3, folder, messages_as_they_come};
 
-/// A table of some twenty small files, in this folder.
+/// A table of about twenty small files in this folder.
 fn table(place: &Place) {
     let args = "--lake-path t --rate 5k/s --duration 1s --commit-interval 50ms";
     let said = place.run(args);
@@ -17,7 +17,7 @@ fn maintain(place: &Place, args: &str) -> Said {
 }
 
 #[test]
-fn small_files_become_large_ones_and_rows_keep_their_order() {
+fn compaction_merges_files_and_keeps_order() {
     let place = Place::new(TOOL);
     table(&place);
     let lake = folder(&place.path().join("t"));
@@ -44,7 +44,7 @@ fn small_files_become_large_ones_and_rows_keep_their_order() {
 }
 
 #[test]
-fn files_go_only_when_the_user_says_so() {
+fn files_are_removed_only_on_confirmation() {
     let place = Place::new(TOOL);
     table(&place);
     shorten_retention(&place);
@@ -57,16 +57,16 @@ fn files_go_only_when_the_user_says_so() {
     let before = files();
     let said = maintain(&place, "--vacuum --retention 0s --dry-run --output csv");
     assert_eq!((said.code, files()), (0, before), "{said:?}");
-    assert_eq!(said.stdout.lines().count(), before, "a heading, and all files but the new one");
+    assert_eq!(said.stdout.lines().count(), before, "a header, and all files but the new one");
     let said = maintain(&place, "--vacuum --retention 0s");
-    assert_eq!((said.code, files()), (2, before), "no terminal can be asked: {said:?}");
+    assert_eq!((said.code, files()), (2, before), "no terminal to ask: {said:?}");
     assert!(said.stderr.contains("--yes"), "{said:?}");
     let said = maintain(&place, "--vacuum --retention 0s --yes");
     assert_eq!((said.code, files()), (0, 1), "{said:?}");
     assert_eq!(messages_as_they_come(&folder(&place.path().join("t"))).len(), 5_000);
 }
 
-/// Makes the table one that lets files go at once.
+/// Makes the table allow immediate removal of files.
 fn shorten_retention(place: &Place) {
     let first = place.path().join("t/_delta_log/00000000000000000000.json");
     let entry = std::fs::read_to_string(&first).expect("an entry");
@@ -77,7 +77,7 @@ fn shorten_retention(place: &Place) {
 }
 
 #[test]
-fn tables_of_others_are_left_alone_unless_that_is_said() {
+fn foreign_tables_need_force() {
     let place = Place::new(TOOL);
     table(&place);
     let first = place.path().join("t/_delta_log/00000000000000000000.json");
@@ -95,7 +95,7 @@ fn tables_of_others_are_left_alone_unless_that_is_said() {
 }
 
 #[test]
-fn what_is_not_there_is_named() {
+fn missing_tables_are_reported() {
     let (s3, place) = (S3::start(), Place::new(TOOL));
     for (args, needle) in [
         ("maintain --lake-path s3://bench/nothing --optimize", "s3://bench/nothing"),
@@ -110,7 +110,7 @@ fn what_is_not_there_is_named() {
 }
 
 #[test]
-fn a_damaged_table_is_left_as_it_is() {
+fn damaged_tables_are_left_unchanged() {
     for gap in [false, true] {
         let place = Place::new(TOOL);
         table(&place);

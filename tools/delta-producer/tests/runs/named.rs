@@ -1,4 +1,4 @@
-//! Runs on an S3 that is there already: what is confirmed is in the table.
+//! Runs on an existing S3: confirmed messages are in the table.
 
 use bench_core::results::{RunDocument, ServiceOrigin, Status};
 use bench_testing::tool::{Place, Said};
@@ -6,7 +6,7 @@ use bench_testing::tool::{Place, Said};
 use crate::TOOL;
 use crate::tables::{S3, acked, count, folder, messages, messages_as_they_come};
 
-/// The ways that a run can go; all tables of theirs are read in the same way.
+/// Variants of a run, whose tables are all read in the same way.
 const WAYS: [&str; 9] = [
     "-n 3000 -p 2",
     "-n 3000 --rate 5k/s --format json -r 300",
@@ -20,7 +20,7 @@ const WAYS: [&str; 9] = [
 ];
 
 #[test]
-fn everything_arrives_whatever_the_way() {
+fn every_variant_stores_all_messages() {
     let s3 = S3::start();
     for (index, way) in WAYS.iter().enumerate() {
         let place = Place::new(TOOL);
@@ -40,7 +40,7 @@ fn everything_arrives_whatever_the_way() {
 }
 
 #[test]
-fn a_folder_takes_the_same_runs_and_is_not_taken_for_s3() {
+fn every_variant_works_in_folders() {
     for way in WAYS {
         let place = Place::new(TOOL);
         let said = place.run(&format!("--commit-interval 50ms --lake-path a/table --follow {way}"));
@@ -54,7 +54,7 @@ fn a_folder_takes_the_same_runs_and_is_not_taken_for_s3() {
     }
 }
 
-/// Everything that was acked was followed, once and in order.
+/// Asserts that everything acknowledged was followed, once and in order.
 fn assert_whole(document: &RunDocument, way: &str) {
     let audit = document.summary.as_ref().and_then(|summary| summary.audit.as_ref());
     let audit = audit.expect("an audit");
@@ -63,7 +63,7 @@ fn assert_whole(document: &RunDocument, way: &str) {
 }
 
 #[test]
-fn a_table_that_is_there_is_appended_to_and_keeps_its_partitions() {
+fn existing_tables_keep_their_partitions() {
     let (s3, place) = (S3::start(), Place::new(TOOL));
     let args = "--lake-path s3://bench/t --commit-interval 50ms -n 100";
     for (more, expected) in [("--partition-by producer", 100), ("", 200), ("-p 2", 300)] {
@@ -82,7 +82,7 @@ fn a_table_that_is_there_is_appended_to_and_keeps_its_partitions() {
 }
 
 #[test]
-fn a_bucket_alone_gets_a_table_that_is_called_after_the_run() {
+fn buckets_get_a_table_named_after_the_run() {
     let (s3, place) = (S3::start(), Place::new(TOOL));
     let said = s3.run(&place, "-n 100 --commit-interval 50ms");
     assert_eq!(said.code, 0, "{said:?}");
@@ -94,7 +94,7 @@ fn a_bucket_alone_gets_a_table_that_is_called_after_the_run() {
 }
 
 #[test]
-fn a_bucket_is_created_where_that_is_said() {
+fn bucket_is_created_on_request() {
     let s3 = S3::start();
     for (args, code) in [("", 2), ("--create-bucket", 0), ("", 0)] {
         let place = Place::new(TOOL);
@@ -105,7 +105,7 @@ fn a_bucket_is_created_where_that_is_said() {
 }
 
 #[test]
-fn keys_of_minio_are_taken_where_minio_is_meant() {
+fn minio_keys_apply_to_minio_only() {
     let (s3, place) = (S3::start(), Place::new(TOOL));
     let args = "--lake-path t --s3-backend minio --bucket bench -n 100 --region us-east-1";
     let mut command = place.command(args);
@@ -119,7 +119,7 @@ fn keys_of_minio_are_taken_where_minio_is_meant() {
 }
 
 #[test]
-fn commits_go_on_at_their_interval_and_are_checkpointed() {
+fn commits_keep_their_interval_and_checkpoints() {
     let (s3, place) = (S3::start(), Place::new(TOOL));
     let args = "--lake-path t --bucket bench --rate 2k/s --duration 3s --commit-interval 20ms \
                 --checkpoint-every 20";

@@ -1,4 +1,4 @@
-//! Keys are in no output, no result and no list of processes.
+//! Keys appear in no output, result or process list.
 
 use std::path::Path;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use bench_testing::tool::{Place, Running, Said, until};
 use crate::TOOL;
 use crate::tables::S3;
 
-/// All that lies in a folder, as one text.
+/// All contents of a folder as one text.
 fn everything_in(folder: &Path) -> String {
     let mut text = String::new();
     for entry in std::fs::read_dir(folder).expect("a folder") {
@@ -22,7 +22,7 @@ fn everything_in(folder: &Path) -> String {
     text
 }
 
-/// The arguments of all processes of this machine, as far as they can be read.
+/// The arguments of all readable processes of this machine.
 fn command_lines() -> String {
     let mut lines = String::new();
     for entry in std::fs::read_dir("/proc").expect("processes").flatten() {
@@ -33,7 +33,7 @@ fn command_lines() -> String {
 }
 
 #[test]
-fn the_keys_of_a_run_are_nowhere() {
+fn keys_of_a_run_are_never_shown() {
     let (s3, place) = (S3::start(), Place::new(TOOL));
     let args = "--lake-path s3://bench/t -n 1000 --commit-interval 50ms --follow -vvv";
     let said = s3.run(&place, args);
@@ -46,9 +46,9 @@ fn the_keys_of_a_run_are_nowhere() {
 }
 
 #[test]
-fn refused_keys_are_not_repeated() {
+fn rejected_keys_are_not_repeated() {
     let (s3, place) = (S3::start(), Place::new(TOOL));
-    // The SDK's own traces name the key that is no secret.
+    // The SDK's own traces contain the key id, which is not a secret.
     for (variable, verbose) in [("AWS_ACCESS_KEY_ID", "-v"), ("AWS_SECRET_ACCESS_KEY", "-vvv")] {
         let mut command = s3.command(&place, &format!("--lake-path s3://bench/t -n 1 {verbose}"));
         command.env(variable, "sesame-sesame");
@@ -64,7 +64,7 @@ fn refused_keys_are_not_repeated() {
 }
 
 #[test]
-fn those_of_the_embedded_one_are_in_no_list_of_processes() {
+fn embedded_keys_are_in_no_process_list() {
     let place = Place::new(TOOL);
     let run = Running::start(place.command("--rate 1k/s --duration 60s --commit-interval 100ms"));
     until("it has a folder", || place.entries() == ["results"]);

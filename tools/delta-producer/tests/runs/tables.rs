@@ -1,4 +1,4 @@
-//! An S3 that the tool can be pointed to, and reading what both keep.
+//! An S3 for the tool, and reading the tables that it wrote.
 
 use std::path::Path;
 use std::process::Command;
@@ -9,13 +9,13 @@ use bench_core::counts::Counts;
 use bench_core::message;
 use bench_core::results::RunDocument;
 use bench_core::transport::Receive as _;
-use bench_delta::receive::{DeltaReceiver, FollowConfig, TableStart, YetToCome};
+use bench_delta::receive::{DeltaReceiver, FollowConfig, FollowMode, TableStart};
 use bench_delta::{Lake, LakeArgs};
 use bench_services::embedded::s3::{S3Server, serve_in_background};
 use bench_testing::tool::{PATIENCE, Place, Said};
 use clap::Parser;
 
-/// What the only run has recorded as confirmed: producer and sequence number, in order.
+/// The confirmed messages in the record of the only run: producer and sequence number, in order.
 pub(crate) fn acked(place: &Place) -> Vec<(u16, u64)> {
     acked_in(&place.run_folder("results"))
 }
@@ -39,19 +39,19 @@ pub(crate) fn count(document: &RunDocument, name: &str) -> u64 {
     summary.counts.get(name).copied().unwrap_or_else(|| panic!("no {name}: {:?}", summary.counts))
 }
 
-/// The messages of the benchmark in a table: producer and sequence number, in order.
+/// The benchmark's messages in a table: producer and sequence number, in order.
 pub(crate) fn messages(lake: &Lake) -> Vec<(u16, u64)> {
     let mut messages = messages_as_they_come(lake);
     messages.sort_unstable();
     messages
 }
 
-/// The same in the order of the table.
+/// The same in the table's order.
 pub(crate) fn messages_as_they_come(lake: &Lake) -> Vec<(u16, u64)> {
     let clock = SystemClock::new();
     let config = FollowConfig {
         start: TableStart::Beginning,
-        yet_to_come: YetToCome::Nothing,
+        mode: FollowMode::ToEnd,
         poll_interval: std::time::Duration::from_millis(5),
         read_ahead_bytes: 16 << 20,
         wait_for_table: std::time::Duration::ZERO,
@@ -61,7 +61,7 @@ pub(crate) fn messages_as_they_come(lake: &Lake) -> Vec<(u16, u64)> {
     let deadline_ns = clock.now_ns() + u64::try_from(PATIENCE.as_nanos()).expect("fits");
     let mut messages = Vec::new();
     while !receiver.at_end() {
-        assert!(clock.now_ns() < deadline_ns, "it does not end");
+        assert!(clock.now_ns() < deadline_ns, "no end");
         let passed_on = receiver.receive(clock.now_ns() + 50_000_000, |incoming| {
             let header = message::decode(incoming.value).expect("a message, undamaged");
             messages.push((header.producer, header.sequence));
@@ -92,7 +92,7 @@ impl S3 {
         Self { server: serve_in_background().expect("a server") }
     }
 
-    /// The tool in `place` with what is needed to use this service. `args` are separated by blanks.
+    /// The tool in `place` with the environment of this service. `args` are separated by spaces.
     pub(crate) fn command(&self, place: &Place, args: &str) -> Command {
         let mut command = place.command(args);
         command.envs(self.server.environment());

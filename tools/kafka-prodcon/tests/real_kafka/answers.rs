@@ -1,4 +1,4 @@
-//! What a broker refuses, and what the user is told of it.
+//! Errors about messages and topics that a broker rejects.
 
 use bench_testing::tool::Said;
 
@@ -10,7 +10,7 @@ fn send(bench: &Bench, args: &str, input: &str) -> Said {
     Said::of_input(bench.place.command(&args), input)
 }
 
-/// Asserts that sending failed with one line that holds all of `needles`.
+/// Asserts that sending failed with one line that contains all `needles`.
 fn assert_refused(said: &Said, needles: &[&str]) {
     assert_eq!((said.code, said.stderr.lines().count()), (1, 1), "{said:?}");
     for needle in needles {
@@ -20,7 +20,7 @@ fn assert_refused(said: &Said, needles: &[&str]) {
 }
 
 #[test]
-fn lines_before_one_that_is_too_large_are_sent_and_counted() {
+fn lines_before_an_oversized_one_are_sent() {
     let Some(bench) = Bench::shared("a line that is too large") else { return };
     let good = "line 1\nline 2\nline 3\nline 4\nline 5\n";
     let input = format!("{good}{}\nbehind\n", "x".repeat(5_000));
@@ -28,12 +28,16 @@ fn lines_before_one_that_is_too_large_are_sent_and_counted() {
     for (args, limit) in [
         ("", "max.message.bytes of topic"),
         (one_batch, "max.message.bytes of topic"),
-        ("--config message.max.bytes=4000", "message.max.bytes of the client"),
+        ("--config message.max.bytes=4000", "the client's message.max.bytes"),
     ] {
         let topic = bench.topic(1, 1, &[("max.message.bytes", "2000")]);
         let said = send(&bench, &format!("--topic {topic} {args}"), &input);
-        let needles =
-            ["line 6 was not taken", limit, "its 5001 bytes", "before it 5 were confirmed"];
+        let needles = [
+            "line 6 was rejected",
+            limit,
+            "its 5001 bytes",
+            "(5 lines before it were acknowledged",
+        ];
         assert_refused(&said, &needles);
         let printed = bench.run(&format!("print --topic {topic} -n 5")).stdout;
         assert_eq!(printed.lines().take(5).collect::<Vec<_>>().join("\n") + "\n", good, "{args}");
@@ -41,7 +45,7 @@ fn lines_before_one_that_is_too_large_are_sent_and_counted() {
 }
 
 #[test]
-fn batches_that_are_too_large_only_together_are_sent_in_parts() {
+fn oversized_batches_are_sent_in_parts() {
     let Some(bench) = Bench::shared("batches that are too large") else { return };
     let topic = bench.topic(1, 1, &[("max.message.bytes", "2000")]);
     let lines: Vec<String> = (1..=200).map(|line| format!("{line:0100}\n")).collect();
@@ -53,11 +57,11 @@ fn batches_that_are_too_large_only_together_are_sent_in_parts() {
 }
 
 #[test]
-fn a_compacted_topic_asks_for_keys_and_takes_tombstones() {
+fn compacted_topics_need_keys_and_accept_tombstones() {
     let Some(bench) = Bench::shared("keys of a compacted topic") else { return };
     let topic = bench.topic(1, 1, &[("cleanup.policy", "compact")]);
     let said = send(&bench, &format!("--topic {topic} --key-separator :"), "k:v\nno key\n");
-    assert_refused(&said, &["line 2 was not taken", "key", "before it 1 were confirmed"]);
+    assert_refused(&said, &["line 2 was rejected", "key", "(1 lines before it were acknowledged"]);
     let said =
         send(&bench, &format!("--topic {topic} --key-separator : --null-marker NIL"), "k:NIL\n");
     assert_eq!(said.code, 0, "{said:?}");
@@ -66,7 +70,7 @@ fn a_compacted_topic_asks_for_keys_and_takes_tombstones() {
 }
 
 #[test]
-fn runs_name_the_options_that_made_messages_too_large() {
+fn runs_name_the_options_behind_oversized_messages() {
     let Some(bench) = Bench::shared("messages that are too large") else { return };
     let topic = bench.topic(1, 1, &[("max.message.bytes", "2000")]);
     let said = bench.run(&format!("fill -n 100 -r 5000 --topic {topic} --results-dir large"));
@@ -77,7 +81,7 @@ fn runs_name_the_options_that_made_messages_too_large() {
 }
 
 #[test]
-fn names_that_collide_are_told_in_the_brokers_words() {
+fn name_collisions_use_the_brokers_message() {
     let Some(bench) = Bench::shared("names that collide") else { return };
     let name = unused_name().replace('-', "_");
     let other = name.replace('_', ".");

@@ -1,4 +1,4 @@
-//! Three brokers, of which some die: what is confirmed is there, and where it is not, it shows.
+//! Three brokers, some of which die: acknowledged messages are kept, or their loss is detected.
 
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -26,7 +26,7 @@ impl Partition {
     }
 }
 
-/// Waits until the only partition of `topic` is as wanted.
+/// Waits until the only partition of `topic` satisfies `wanted`.
 fn await_partition(bench: &Bench, topic: &str, wanted: impl Fn(&Partition) -> bool) -> Partition {
     let servers = bench.kafka.bootstrap_servers();
     let config = ClientConfig::new().set("bootstrap.servers", servers).clone();
@@ -55,7 +55,7 @@ fn node(id: i32) -> String {
 }
 
 #[test]
-fn three_brokers_keep_what_they_confirm_or_are_found_out() {
+fn three_brokers_keep_acknowledged_messages_or_show_loss() {
     let options = StackOptions {
         kafka_settings: vec![("replica.lag.time.max.ms".to_owned(), "2000".to_owned())],
         ..StackOptions::kafka(3)
@@ -63,8 +63,8 @@ fn three_brokers_keep_what_they_confirm_or_are_found_out() {
     let Some(kafka) = bench_testing::alone("three brokers", &options) else { return };
     let mut bench = Bench::on(kafka);
     replicated_messages_are_kept(&bench);
-    an_unclean_leader_loses_what_only_the_dead_one_had(&mut bench);
-    too_few_replicas_confirm_nothing(&mut bench);
+    unclean_leaders_lose_the_dead_leaders_messages(&mut bench);
+    too_few_replicas_acknowledge_nothing(&mut bench);
 }
 
 fn replicated_messages_are_kept(bench: &Bench) {
@@ -75,8 +75,8 @@ fn replicated_messages_are_kept(bench: &Bench) {
     assert_eq!((audit(&drained).received, audit(&drained).lost), (5_000, 0));
 }
 
-/// A follower misses messages that the leader alone confirms, and becomes leader when that dies.
-fn an_unclean_leader_loses_what_only_the_dead_one_had(bench: &mut Bench) {
+/// A follower misses messages that only the leader acknowledged, and becomes leader when that dies.
+fn unclean_leaders_lose_the_dead_leaders_messages(bench: &mut Bench) {
     let settings = [("unclean.leader.election.enable", "true"), ("min.insync.replicas", "1")];
     let topic = bench.topic(1, 2, &settings);
     bench.measure(&format!("fill -n 300 --acks all --topic {topic}"), "kept", 0);
@@ -92,13 +92,13 @@ fn an_unclean_leader_loses_what_only_the_dead_one_had(bench: &mut Bench) {
 
     let drained = bench.drain_from_run("", &topic, "lost", 3);
     assert_eq!((audit(&drained).lost, audit(&drained).foreign), (2_000, 300));
-    let told = "2000 acknowledged messages were not received, the first of them 0..=1999";
-    assert!(reasons(&drained)[0].starts_with(told), "{:?}", reasons(&drained));
+    let expected = "2000 acknowledged messages were not received, the first of them 0..=1999";
+    assert!(reasons(&drained)[0].starts_with(expected), "{:?}", reasons(&drained));
     bench.kafka.stack_mut().start(&node(leader), &mut |_| ()).expect("started again");
 }
 
-/// With two of three brokers gone, `acks=all` confirms nothing, and says why.
-fn too_few_replicas_confirm_nothing(bench: &mut Bench) {
+/// With two of three brokers gone, `acks=all` acknowledges nothing, and the errors say why.
+fn too_few_replicas_acknowledge_nothing(bench: &mut Bench) {
     let topic = bench.topic(1, 3, &[("min.insync.replicas", "2")]);
     bench.measure(&format!("fill -n 1000 --topic {topic}"), "before", 0);
     let partition = await_partition(bench, &topic, |partition| partition.in_sync.len() == 3);
@@ -107,14 +107,17 @@ fn too_few_replicas_confirm_nothing(bench: &mut Bench) {
     for &other in &others {
         bench.kafka.stack_mut().freeze(&node(other)).expect("frozen");
     }
-    // The leader stays, but has nobody to follow it.
+    // The leader stays, but has no followers.
     let args =
         format!("fill -n 200 --topic {topic} --config message.timeout.ms=8000 --timeout 20s");
     let refused = bench.measure(&args, "refused", 3);
     let produced = produced(&refused);
     assert_eq!((produced.acked, produced.failed), (0, 200), "{produced:?}");
-    let told = produced.failures.keys().cloned().collect::<Vec<_>>().join("; ");
-    assert!(told.contains("NotEnoughReplicas") || told.contains("MessageTimedOut"), "{told}");
+    let reasons = produced.failures.keys().cloned().collect::<Vec<_>>().join("; ");
+    assert!(
+        reasons.contains("NotEnoughReplicas") || reasons.contains("MessageTimedOut"),
+        "{reasons}"
+    );
     for &other in &others {
         bench.kafka.stack_mut().thaw(&node(other)).expect("thawed");
     }

@@ -1,14 +1,14 @@
-//! Messages of a group that land in an embedded `DynamoDB`: what is committed has landed.
+//! A group's messages that land in an embedded `DynamoDB`: only landed messages are committed.
 
 use bench_core::results::VerdictOutcome;
 
 use crate::{Bench, audit, reasons};
 
 #[test]
-fn what_did_not_land_counts_as_lost_and_comes_to_its_group_again() {
+fn messages_that_did_not_land_are_lost_and_redelivered() {
     let Some(bench) = Bench::shared("landing what a group reads") else { return };
     let topic = bench.topic(1, 1, &[]);
-    // Of these, about every third is too large for an item of 400 KiB.
+    // About every third is too large for an item of 400 KiB.
     bench.measure(&format!("fill -n 60 -r uniform:1kB..600kB --topic {topic}"), "filled", 0);
     let group = format!("--group {topic}");
     let args = format!("{group} --land dynamodb --land-rows 10");
@@ -19,8 +19,9 @@ fn what_did_not_land_counts_as_lost_and_comes_to_its_group_again() {
     let lost = audit_of_landed.lost;
     assert!((1..60).contains(&lost) && audit_of_landed.received == 60 - lost, "{lost}");
     let first_lost = audit_of_landed.producers[0].lost_ranges[0].0;
-    let told = format!("{lost} acknowledged messages did not land, the first of them {first_lost}");
-    assert!(reasons(&landed)[0].starts_with(&told), "{:?}", reasons(&landed));
+    let expected =
+        format!("{lost} acknowledged messages did not land, the first of them {first_lost}");
+    assert!(reasons(&landed)[0].starts_with(&expected), "{:?}", reasons(&landed));
     let counts = &landed.summary.as_ref().expect("figures").counts;
     assert_eq!(counts["rows_failed"], lost);
 
@@ -31,7 +32,7 @@ fn what_did_not_land_counts_as_lost_and_comes_to_its_group_again() {
 }
 
 #[test]
-fn a_group_whose_messages_have_all_landed_is_at_the_end_of_the_topic() {
+fn groups_with_all_messages_landed_are_at_the_end() {
     let Some(bench) = Bench::shared("landing a whole topic") else { return };
     let topic = bench.topic(2, 1, &[]);
     bench.measure(&format!("fill -n 5000 -p 2 --topic {topic}"), "filled", 0);
@@ -39,11 +40,11 @@ fn a_group_whose_messages_have_all_landed_is_at_the_end_of_the_topic() {
     let landed = bench.drain_from_run(&format!("{group} --land dynamodb"), &topic, "filled", 0);
     assert_eq!((audit(&landed).received, audit(&landed).duplicated), (5_000, 0));
     let rest = bench.measure(&format!("drain --topic {topic} {group}"), "rest", 3);
-    assert_eq!(audit(&rest).received, 0, "nothing was left for the next");
+    assert_eq!(audit(&rest).received, 0, "no message was left");
 }
 
 #[test]
-fn a_member_killed_while_its_messages_land_loses_nothing() {
+fn members_killed_while_landing_lose_nothing() {
     let Some(bench) = Bench::shared("killing a consumer whose messages land") else { return };
     let topic = bench.topic(2, 1, &[]);
     let args = format!(

@@ -1,4 +1,4 @@
-//! The tool on real Kafka, run as a user would: what no stand-in can show.
+//! The tool on real Kafka: behaviour that stand-ins cannot show.
 
 mod answers;
 mod cluster;
@@ -21,7 +21,7 @@ use bench_testing::tool::{Place, Said};
 
 const TOOL: &str = env!("CARGO_BIN_EXE_kafka-prodcon");
 
-/// A cluster, and a place to run the tool against it.
+/// A cluster, and a folder to run the tool in.
 struct Bench {
     kafka: TestStack,
     admin: Admin,
@@ -29,7 +29,7 @@ struct Bench {
 }
 
 impl Bench {
-    /// On a broker that other tests use, too, if there is one for `test`.
+    /// On a broker shared with other tests; `None` if `test` is skipped.
     fn shared(test: &str) -> Option<Self> {
         Some(Self::on(bench_testing::broker(test)?))
     }
@@ -41,7 +41,7 @@ impl Bench {
         Self { kafka, admin, place: Place::new(TOOL) }
     }
 
-    /// A new topic with a name that no other test uses.
+    /// Creates a topic with a unique name.
     fn topic(&self, partitions: u32, replication: u32, settings: &[(&str, &str)]) -> String {
         let name = unused_name();
         let settings = settings.iter().map(|(key, value)| ((*key).into(), (*value).into()));
@@ -59,28 +59,28 @@ impl Bench {
         Said::of(command)
     }
 
-    /// Runs what must end with `code`, and reads the document that it leaves below `results`.
+    /// Runs the tool, which must exit with `code`, and reads the document below `results`.
     fn measure(&self, args: &str, results: &str, code: i32) -> RunDocument {
         let said = self.run(&format!("{args} --results-dir {results}"));
         assert_eq!(said.code, code, "{args}: {said:?}");
         self.place.document(results)
     }
 
-    /// Drains `topic` and holds it against the run below `results`.
+    /// Drains `topic`, checked against the run below `results`.
     fn drain_from_run(&self, args: &str, topic: &str, results: &str, code: i32) -> RunDocument {
         let folder = self.place.run_folder(results);
         let args = format!("drain --topic {topic} --from-run {} {args}", folder.display());
         self.measure(&args, &unused_name(), code)
     }
 
-    /// How many offsets each partition of a topic holds.
+    /// The number of offsets in each partition of a topic.
     fn offsets(&self, topic: &str) -> Vec<u64> {
         let all = self.admin.watermarks(topic).expect("watermarks");
         all.iter().map(bench_kafka::admin::PartitionWatermarks::offsets).collect()
     }
 }
 
-/// A name for a topic or a folder that nothing has had yet.
+/// A unique name for a topic or a folder.
 fn unused_name() -> String {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     format!("bench-test-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))

@@ -1,22 +1,22 @@
-//! Requests that queue between client and broker, on a link that carries less than is sent.
+//! Requests that queue between client and broker on a link slower than the producer.
 
 use bench_services::local::StackOptions;
 use bench_services::proxy::Proxy;
 
 use crate::{Bench, produced, unused_name};
 
-/// What the link carries. Each of the requests below takes some 250 bytes of it.
+/// Bandwidth of the link. Each request below takes about 250 bytes.
 const LINK_BYTES_PER_S: u64 = 200_000;
 
 #[test]
-fn requests_that_queue_are_named_with_their_round_trip() {
+fn queued_requests_cause_a_warning() {
     let proxy = Proxy::listen().expect("a port");
     let options = StackOptions { kafka_proxy_ports: vec![proxy.port()], ..StackOptions::kafka(1) };
     let Some(kafka) = bench_testing::alone("requests that queue", &options) else { return };
     let targets = kafka.stack().kafka_behind_proxies();
     proxy.set_target(targets[0]);
     let bench = Bench::on(kafka);
-    // A topic that is there, so that nothing but messages is slowed down.
+    // The topic exists already, so that only messages are slowed down.
     let topic = bench.topic(1, 1, &[]);
     proxy.set_bandwidth(Some(LINK_BYTES_PER_S));
     let fill = |args: &str| {
@@ -35,7 +35,7 @@ fn requests_that_queue_are_named_with_their_round_trip() {
     let queued = |warnings: &[String]| warnings.iter().any(|w| w.contains("requests queued"));
     let warnings = fill("--config max.in.flight=1000000");
     assert!(queued(&warnings), "{warnings:?}");
-    // Five requests carry as much, since each takes along what has become due.
+    // Five requests carry as much, since each includes all messages due by then.
     let warnings = fill("");
     assert!(!queued(&warnings), "{warnings:?}");
 }

@@ -1,4 +1,4 @@
-//! Users who may do little: what suffices, and what is said of a right that is missing.
+//! Users with few permissions: which ones suffice, and errors about missing ones.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -8,10 +8,10 @@ use bench_testing::tool::Said;
 
 use crate::{Bench, audit};
 
-/// A broker that refuses a user whatever nobody has granted.
+/// A broker that denies its user everything that is not granted.
 struct Guarded {
     bench: Bench,
-    /// How the user logs in who has no rights yet.
+    /// The login of the user, who has no permissions yet.
     properties: PathBuf,
     /// The class path of the broker, for Kafka's own tools.
     class_path: String,
@@ -21,7 +21,7 @@ impl Guarded {
     fn start(test: &str) -> Option<Self> {
         let settings = [
             ("authorizer.class.name", "org.apache.kafka.metadata.authorizer.StandardAuthorizer"),
-            // Whoever comes without a login: the broker itself, and this test.
+            // Clients without a login: the broker itself, and this test.
             ("super.users", "User:ANONYMOUS"),
         ];
         let kafka_settings = settings.map(|(key, value)| (key.to_owned(), value.to_owned()));
@@ -39,7 +39,7 @@ impl Guarded {
         Some(Self { bench: Bench::on(kafka), properties, class_path })
     }
 
-    /// Grants rights to the user, in the words of Kafka's tool.
+    /// Grants permissions to the user, as options of Kafka's tool.
     fn grant(&self, rights: &str) {
         let mut tool = Command::new("java");
         tool.args(["-XX:TieredStopAtLevel=1", "-cp", &self.class_path]);
@@ -56,24 +56,24 @@ impl Guarded {
         Said::of_input(self.bench.place.command(&args), input)
     }
 
-    /// Runs what must fail for want of a right, and name it.
+    /// Runs the tool, which must fail and name the missing permission.
     fn refused(&self, args: &str, right: &str) {
         let said = self.run(args, "a line\n");
         assert_ne!(said.code, 0, "{args}: {said:?}");
-        let told = said.stdout.clone() + &said.stderr;
-        assert!(told.contains(right), "{args}: no {right} in {said:?}");
-        assert!(!told.contains("Broker: "), "{args}: {said:?}");
+        let output = said.stdout.clone() + &said.stderr;
+        assert!(output.contains(right), "{args}: no {right} in {said:?}");
+        assert!(!output.contains("Broker: "), "{args}: {said:?}");
     }
 }
 
 #[test]
-fn a_few_rights_suffice_and_missing_ones_are_named() {
+fn few_permissions_suffice_and_missing_ones_are_named() {
     let Some(guarded) = Guarded::start("users with few rights") else { return };
-    reading_needs_no_right_on_a_group(&guarded);
-    writing_needs_no_right_but_write(&guarded);
+    reading_needs_no_permission_on_a_group(&guarded);
+    writing_needs_only_the_write_permission(&guarded);
 }
 
-fn reading_needs_no_right_on_a_group(guarded: &Guarded) {
+fn reading_needs_no_permission_on_a_group(guarded: &Guarded) {
     let topic = guarded.bench.topic(2, 1, &[]);
     guarded.bench.measure(
         &format!("fill -n 300 --format json -r 300 --topic {topic}"),
@@ -91,7 +91,7 @@ fn reading_needs_no_right_on_a_group(guarded: &Guarded) {
     guarded.refused(&format!("send --topic {topic}"), &format!("WRITE on topic '{topic}'"));
 }
 
-fn writing_needs_no_right_but_write(guarded: &Guarded) {
+fn writing_needs_only_the_write_permission(guarded: &Guarded) {
     let topic = guarded.bench.topic(1, 1, &[]);
     guarded.grant(&format!("--operation Write --topic {topic}"));
     for (args, results) in [("", "plain"), ("--idempotent", "idempotent")] {

@@ -1,4 +1,4 @@
-//! TLS and logins, by the properties files of the local stack.
+//! TLS and logins with the properties files of the local stack.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -32,7 +32,7 @@ fn password(file: &Path) -> String {
 }
 
 #[test]
-fn every_secured_way_in_leads_to_the_same_messages() {
+fn every_secured_listener_works() {
     let Some(kafka) = stack("TLS and logins") else { return };
     for name in FILES {
         let place = Place::new(TOOL);
@@ -51,7 +51,7 @@ fn every_secured_way_in_leads_to_the_same_messages() {
 }
 
 #[test]
-fn a_wrong_password_is_refused_in_one_line_at_once_and_not_shown() {
+fn wrong_passwords_fail_at_once_without_being_shown() {
     let Some(kafka) = stack("wrong passwords") else { return };
     for name in FILES.into_iter().filter(|name| *name != "kafka-tls") {
         let place = Place::new(TOOL);
@@ -61,7 +61,7 @@ fn a_wrong_password_is_refused_in_one_line_at_once_and_not_shown() {
         std::fs::write(&path, properties.replace(&right, "hunter2")).expect("written");
         let started = Instant::now();
         let said = place.run("-n 500 --properties client.properties --timeout 30s");
-        assert!(started.elapsed() < Duration::from_secs(15), "{name}: not before the time-out");
+        assert!(started.elapsed() < Duration::from_secs(15), "{name}: only after the timeout");
         assert_eq!((said.code, said.stderr.lines().count()), (1, 1), "{name}: {said:?}");
         assert!(said.stderr.contains("refused the connection"), "{name}: {said:?}");
         assert!(!said.stderr.contains("hunter2"), "{name}: {said:?}");
@@ -69,7 +69,7 @@ fn a_wrong_password_is_refused_in_one_line_at_once_and_not_shown() {
     }
 }
 
-/// The file of a secured way in, with some of its lines replaced by others.
+/// A properties file with some of its lines replaced by others.
 fn rewritten(properties: &Path, replaced: &[&str], lines: &str) -> String {
     let text = std::fs::read_to_string(properties).expect("a properties file");
     let is_kept = |line: &&str| !replaced.iter().any(|name| line.starts_with(name));
@@ -91,7 +91,7 @@ fn logins_are_read_as_java_reads_them() {
     {
         let properties = file(&kafka, name);
         let (username, right) = (value(&properties, "sasl.username"), password(&properties));
-        // The first character by its octal number, the backslash doubled for the file.
+        // The first character as an octal escape, with the backslash doubled for the file.
         let octal = format!("\\\\{:o}{}", right.as_bytes()[0], &right[1..]);
         for login in [
             format!("required username='{username}' password='{right}';"),
@@ -112,7 +112,7 @@ fn logins_are_read_as_java_reads_them() {
 }
 
 #[test]
-fn stores_in_pem_are_those_of_java() {
+fn pem_stores_of_java_are_supported() {
     let Some(kafka) = stack("stores in PEM") else { return };
     let properties = file(&kafka, "kafka-tls");
     let authority = value(&properties, "ssl.ca.location");
@@ -130,13 +130,13 @@ fn stores_in_pem_are_those_of_java() {
     }
 }
 
-/// The servers that a properties file names.
+/// The servers in a properties file.
 fn servers(file: &Path) -> String {
     value(file, "bootstrap.servers").replace("\\:", ":")
 }
 
 #[test]
-fn connections_that_do_not_fit_name_the_setting_that_does() {
+fn mismatched_connections_name_the_right_setting() {
     let Some(kafka) = stack("connections that do not fit") else { return };
     let (tls, login) = (file(&kafka, "kafka-tls"), file(&kafka, "kafka-sasl-no-tls"));
     let plain = kafka.bootstrap_servers().to_owned();
@@ -144,7 +144,7 @@ fn connections_that_do_not_fit_name_the_setting_that_does() {
     let authority = std::fs::read_to_string(&tls).expect("a properties file");
     let authority = authority.lines().find(|line| line.starts_with("ssl.ca.location"));
     let authority = authority.expect("an authority");
-    for (servers, setting, told) in [
+    for (servers, setting, expected) in [
         (servers(&tls), "", "set security.protocol=SSL or SASL_SSL"),
         (servers(&login), "", "set security.protocol=SASL_SSL or SASL_PLAINTEXT"),
         (plain, "security.protocol=SSL", "set security.protocol=PLAINTEXT or SASL_PLAINTEXT"),
@@ -158,8 +158,8 @@ fn connections_that_do_not_fit_name_the_setting_that_does() {
             "print --topic t --timeout 3s --properties client.properties --bootstrap-servers {servers}"
         );
         let said = place.run(&args);
-        assert_eq!((said.code, said.stderr.lines().count()), (1, 1), "{told}: {said:?}");
-        assert!(said.stderr.contains(told), "{told}: {said:?}");
+        assert_eq!((said.code, said.stderr.lines().count()), (1, 1), "{expected}: {said:?}");
+        assert!(said.stderr.contains(expected), "{expected}: {said:?}");
         for own in ["Local:", "Broker:", "ipv4#", "in state", "://", "error:0A"] {
             assert!(!said.stderr.contains(own), "{own}: {said:?}");
         }

@@ -1,16 +1,16 @@
-//! Topics: extended in place, with all kinds of messages, emptied between runs, and compacted.
+//! Topics: extended in use, with all kinds of messages, emptied between runs, and compacted.
 
 use bench_core::results::{AuditBasis, ServiceOrigin};
 
 use crate::{Bench, audit, produced, reasons, unused_name};
 
 #[test]
-fn a_topic_in_use_is_extended_in_place() {
+fn topics_are_extended_while_in_use() {
     let Some(bench) = Bench::shared("extending a topic") else { return };
     let topic = bench.topic(1, 1, &[("retention.ms", "3600000")]);
     bench.measure(&format!("fill -n 500 --topic {topic}"), "before", 0);
     let (place, servers) = (&bench.place, bench.kafka.bootstrap_servers());
-    // It learns of new partitions within half a second.
+    // It discovers new partitions within half a second.
     let follow = format!(
         "drain --follow --topic {topic} --group {topic} -n 2500 --duration 40s --results-dir all \
          --config topic.metadata.refresh.interval.ms=500 --bootstrap-servers {servers}"
@@ -28,11 +28,11 @@ fn a_topic_in_use_is_extended_in_place() {
     let settings = bench.admin.topic_config(&topic).expect("its settings");
     assert_eq!(settings["retention.ms"], "3600000");
     let kept = bench.measure(&format!("-n 100 -c 4 --keep-partitions --topic {topic}"), "kept", 0);
-    assert!(kept.warnings[0].contains("has 3 partitions where 4 are needed"), "{kept:?}");
+    assert!(kept.warnings[0].contains("has 3 partitions; 4 are needed"), "{kept:?}");
 }
 
 #[test]
-fn messages_of_all_kinds_arrive_as_they_were_sent() {
+fn messages_of_all_kinds_arrive() {
     let Some(bench) = Bench::shared("messages of all kinds") else { return };
     for (number, args) in [
         "--compression gzip --compressibility 0.7 -r 1KiB",
@@ -55,7 +55,7 @@ fn messages_of_all_kinds_arrive_as_they_were_sent() {
 }
 
 #[test]
-fn what_is_deleted_between_filling_and_draining_is_lost() {
+fn messages_deleted_before_draining_are_lost() {
     let Some(bench) = Bench::shared("deleting between two runs") else { return };
     let topic = bench.topic(2, 1, &[]);
     let filled = bench.measure(&format!("fill -n 3000 -p 2 --topic {topic}"), "filled", 0);
@@ -65,13 +65,13 @@ fn what_is_deleted_between_filling_and_draining_is_lost() {
     bench.measure(&format!("fill -n 100 --topic {topic}"), "later", 0);
     let drained = bench.drain_from_run("", &topic, "filled", 3);
     assert_eq!((audit(&drained).lost, audit(&drained).foreign), (3_000, 100));
-    let told = &reasons(&drained)[0];
-    assert!(told.starts_with("3000 acknowledged messages were not received"), "{told}");
+    let expected = &reasons(&drained)[0];
+    assert!(expected.starts_with("3000 acknowledged messages were not received"), "{expected}");
     assert_eq!(audit(&drained).producers[0].run_id, filled.run_id);
 }
 
 #[test]
-fn a_compacted_topic_is_refused_before_anything_is_sent() {
+fn compacted_topics_are_refused_before_sending() {
     let Some(bench) = Bench::shared("compacted topics") else { return };
     let plain = bench.topic(1, 1, &[]);
     bench.measure(&format!("fill -n 100 --topic {plain}"), "filled", 0);
@@ -93,7 +93,7 @@ fn a_compacted_topic_is_refused_before_anything_is_sent() {
 }
 
 #[test]
-fn the_service_is_local_where_it_is_of_the_stack_and_external_elsewhere() {
+fn services_of_the_stack_are_local_others_external() {
     let options = bench_services::local::StackOptions::kafka(1);
     let Some(kafka) = bench_testing::local("where a service comes from", &options) else { return };
     let bench = Bench::on(kafka);
@@ -102,7 +102,7 @@ fn the_service_is_local_where_it_is_of_the_stack_and_external_elsewhere() {
     let local = bench.measure(&args, "local", 0);
     assert_eq!(local.services[0].origin, ServiceOrigin::Local);
     assert!(local.services[0].version.starts_with("Apache Kafka "), "{:?}", local.services);
-    // The same server, and nothing in the environment that says whose it is.
+    // The same server, without the stack's environment.
     let servers = bench.kafka.bootstrap_servers();
     let args = format!("{args} --results-dir external --bootstrap-servers {servers}");
     assert_eq!(bench.place.run(&args).code, 0);

@@ -1,4 +1,4 @@
-//! Transactions: what was aborted is seen by nobody who reads what was committed.
+//! Transactions: read-committed consumers never see aborted messages.
 
 use std::time::Duration;
 
@@ -12,11 +12,11 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 
 use crate::{Bench, audit, produced, reasons, unused_name};
 
-/// Of 40 transactions of 100 messages every fourth is aborted.
+/// 40 transactions of 100 messages each; every fourth is aborted.
 const ABORTING: &str = "-n 4000 --transactional --transaction-size 100 --abort-every 4";
 
 #[test]
-fn committed_messages_arrive_exactly_once_and_aborted_ones_never() {
+fn committed_messages_arrive_once_and_aborted_never() {
     let Some(bench) = Bench::shared("transactions") else { return };
     let topic = bench.topic(3, 1, &[]);
     let args = format!("{ABORTING} -p 2 -c 2 --exactly-once --topic {topic}");
@@ -24,7 +24,7 @@ fn committed_messages_arrive_exactly_once_and_aborted_ones_never() {
     let (produced, audit) = (produced(&both), audit(&both));
     assert_eq!(produced.acked + produced.failed, 4_000);
     assert_eq!(produced.failures["aborted on purpose"], produced.failed);
-    // Few transactions may have ended for their age, with fewer messages.
+    // Some transactions may have ended at their maximum age, with fewer messages.
     assert!((500..=1_500).contains(&produced.failed), "{produced:?}");
     assert_eq!((audit.received, audit.lost), (produced.acked, 0));
     assert_eq!((audit.duplicated, audit.aborted_received, audit.unacked_received), (0, 0, 0));
@@ -32,7 +32,7 @@ fn committed_messages_arrive_exactly_once_and_aborted_ones_never() {
 }
 
 #[test]
-fn who_reads_uncommitted_messages_sees_aborted_ones_and_is_told() {
+fn read_uncommitted_sees_aborted_and_warns() {
     let Some(bench) = Bench::shared("aborted transactions") else { return };
     let topic = bench.topic(1, 1, &[]);
     let filled = bench.measure(&format!("fill {ABORTING} --topic {topic}"), "filled", 0);
@@ -51,14 +51,14 @@ fn who_reads_uncommitted_messages_sees_aborted_ones_and_is_told() {
     let drained = bench.drain_from_run(args, &topic, "filled", 3);
     let audit = audit(&drained);
     assert_eq!((audit.received, audit.unacked_received), (acked + aborted, 0));
-    let told = format!("{aborted} messages of aborted transactions were received");
-    assert_eq!(reasons(&drained), [told]);
+    let expected = format!("{aborted} messages of aborted transactions were received");
+    assert_eq!(reasons(&drained), [expected]);
 }
 
-/// Messages of somebody's transaction, which stays open until the broker has aborted it.
+/// Messages of another producer's transaction, which stays open until the broker aborts it.
 const HIDDEN: u64 = 521;
 
-/// Begins a transaction in `topic` that nobody ends: its producer is gone, as after a crash.
+/// Begins a transaction in `topic` that its producer never ends, as after a crash.
 fn leave_a_transaction_open(bench: &Bench, topic: &str) {
     let producer: BaseProducer = ClientConfig::new()
         .set("bootstrap.servers", bench.kafka.bootstrap_servers())
@@ -79,7 +79,7 @@ fn leave_a_transaction_open(bench: &Bench, topic: &str) {
 }
 
 #[test]
-fn open_transactions_hide_no_messages_from_readers_to_the_end() {
+fn drains_wait_for_open_transactions() {
     let Some(bench) = Bench::shared("open transactions") else { return };
     let topic = bench.topic(1, 1, &[]);
     bench.measure(&format!("fill -n 3 --topic {topic}"), "before", 0);
@@ -88,7 +88,7 @@ fn open_transactions_hide_no_messages_from_readers_to_the_end() {
     let args = format!("fill --transactional -n 4000 --topic {topic}");
     bench.measure(&args, "filled", 0);
 
-    // Readers of uncommitted messages wait for nothing, and what was there before is no news.
+    // Read-uncommitted consumers do not wait, and older messages are ignored.
     let drained = bench.drain_from_run("--isolation uncommitted", &topic, "filled", 0);
     assert_eq!((audit(&drained).received, audit(&drained).lost), (4_000, 0));
     assert_eq!(audit(&drained).foreign, 3 + HIDDEN);
@@ -97,7 +97,7 @@ fn open_transactions_hide_no_messages_from_readers_to_the_end() {
     let latest = bench.run(&format!("print --from latest --topic {topic}"));
     assert_eq!((latest.code, latest.stdout.as_str()), (0, ""), "{latest:?}");
 
-    // The broker takes up to 16 s to abort it, longer than the drain waits for a message.
+    // The broker takes up to 16 s to abort it, longer than the drain timeout.
     let folder = bench.place.run_folder("filled");
     let args = format!(
         "drain --topic {topic} --from-run {} --drain-timeout 2s --results-dir waited",
@@ -105,8 +105,8 @@ fn open_transactions_hide_no_messages_from_readers_to_the_end() {
     );
     let said = bench.run(&args);
     assert_eq!(said.code, 0, "{said:?}");
-    let told = said.stderr.lines().filter(|line| line.contains("waiting for an open transaction"));
-    assert_eq!(told.count(), 1, "{said:?}");
+    let lines = said.stderr.lines().filter(|line| line.contains("waiting for an open transaction"));
+    assert_eq!(lines.count(), 1, "{said:?}");
     let drained = bench.place.document("waited");
     assert_eq!((audit(&drained).received, audit(&drained).lost), (4_000, 0));
     assert_eq!(audit(&drained).foreign, 3 + 1_000, "aborted messages stay hidden");
@@ -127,13 +127,13 @@ fn groups_and_print_wait_for_open_transactions() {
         assert_eq!((audit(&drained).received, audit(&drained).lost), (100, 0));
         let printed = printed.join().expect("it ends");
         assert!(printed.status.success(), "{printed:?}");
-        // Each is the header and a payload, of 100 bytes in all, and an end of the line.
+        // Each line is a message of 100 bytes and a line end.
         assert_eq!(printed.stdout.len(), 100 * 101);
     });
 }
 
 #[test]
-fn waiting_for_an_open_transaction_is_ended_by_an_interrupt() {
+fn interrupts_end_waiting_for_open_transactions() {
     let Some(bench) = Bench::shared("interrupted waiting for a transaction") else { return };
     let topic = bench.topic(1, 1, &[]);
     leave_a_transaction_open(&bench, &topic);

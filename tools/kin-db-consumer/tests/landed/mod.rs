@@ -1,5 +1,5 @@
-//! What the tests of both consumers need: rows as a Lambda function lands them, and the tool. Also
-//! used by `kin-sql-consumer`.
+//! Shared by the tests of both consumers (`kin-sql-consumer` includes it): rows as a Lambda
+//! function lands them, and the tool.
 
 use std::path::Path;
 use std::time::Duration;
@@ -13,14 +13,14 @@ use bench_testing::Silent;
 use bench_testing::tool::{Place, Said};
 use tokio::runtime::{Builder, Runtime};
 
-/// A tool and what it needs in its environment.
+/// A tool and its environment variables.
 pub(crate) struct Consumer {
     pub(crate) program: &'static str,
     pub(crate) environment: Vec<(String, String)>,
 }
 
 impl Consumer {
-    /// Runs the tool with nothing else, in a new folder.
+    /// Runs the tool in a new, empty folder.
     pub(crate) fn run(&self, arguments: &[&str]) -> Said {
         let place = Place::new(self.program);
         let mut command = place.command("");
@@ -29,7 +29,7 @@ impl Consumer {
     }
 }
 
-/// Interrupts the tool while it waits for an answer of its service.
+/// Interrupts the tool while it waits for a response of its service.
 pub(crate) fn check_interrupt(consumer: &Consumer, silent: &Silent) {
     let place = Place::new(consumer.program);
     let mut command = place.command("--all-runs --timeout 1h");
@@ -44,7 +44,7 @@ pub(crate) fn runtime() -> Runtime {
     Builder::new_current_thread().enable_all().build().expect("a runtime")
 }
 
-/// Messages of one producer of a run, from 0 on.
+/// Messages of one producer of a run, numbered from 0.
 pub(crate) struct Sent {
     pub(crate) run: RunId,
     clock: SystemClock,
@@ -63,7 +63,7 @@ impl Sent {
         Self { run, clock, messages: (0..count).map(message).collect() }
     }
 
-    /// The messages as rows that were received now.
+    /// The messages as rows received now.
     pub(crate) fn rows(&self) -> Vec<Row<'_>> {
         let received = Stamp::now(&self.clock);
         let wall_ns = received.origin.wall_offset_ns.wrapping_add_unsigned(received.instant_ns);
@@ -75,14 +75,14 @@ impl Sent {
             message,
             partition: 0,
             received,
-            // Whole milliseconds, and not before they were sent.
+            // In whole milliseconds, and not before they were sent.
             arrived_wall_ms: Some(wall_ns / 1_000_000 + 1),
         };
         let messages = self.messages.iter().map(Vec::as_slice);
         (0..).zip(messages).map(row).collect()
     }
 
-    /// What a producer would leave in its result folder.
+    /// Writes the `acked.json` that a producer would leave in its result folder.
     pub(crate) fn leave_acked(&self, folder: &Path) {
         let mut ledger = AckLedger::default();
         let last = self.messages.len() as u64 - 1;
@@ -92,20 +92,20 @@ impl Sent {
     }
 }
 
-/// Lands rows as a function does: all of an event, then the confirmation.
+/// Lands rows like a function: all of an event, then the confirmation.
 pub(crate) async fn land(writer: &mut TableWriter, rows: &[Row<'_>]) {
     let written = writer.write(rows).await.expect("written");
     assert!(written.failed.is_empty(), "{written:?}");
     writer.confirm(&written).await.expect("confirmed");
 }
 
-/// The checks that hold for either system, on an empty table.
+/// The checks for either system, on an empty table.
 pub(crate) fn check(consumer: &Consumer, writer: &mut TableWriter, runtime: &Runtime) {
     let said = consumer.run(&["-n", "5"]);
     assert_eq!(said.code, 1, "{said:?}");
-    assert!(said.stderr.contains("holds no rows of any run"), "{said:?}");
+    assert!(said.stderr.contains("has no rows of any run"), "{said:?}");
 
-    // All there, one of them twice.
+    // All rows are there, one of them twice.
     let sent = Sent::new(0xC0_FFEE, 500, 200);
     runtime.block_on(async {
         let rows = sent.rows();
@@ -131,7 +131,7 @@ pub(crate) fn check(consumer: &Consumer, writer: &mut TableWriter, runtime: &Run
     lost(consumer, writer, runtime);
     follow(consumer, writer, runtime);
 
-    // By now there are several runs.
+    // By now the table has several runs.
     let said = consumer.run(&[]);
     assert_eq!(said.code, 2, "{said:?}");
     assert!(said.stderr.contains("0000c0ffee") && said.stderr.contains("--all-runs"), "{said:?}");
@@ -147,7 +147,7 @@ pub(crate) fn check(consumer: &Consumer, writer: &mut TableWriter, runtime: &Run
     query(consumer, writer, runtime);
 }
 
-/// Statistics of rows that others sent, beside those of the runs so far.
+/// Statistics of rows of other senders, beside those of the earlier runs.
 fn query(consumer: &Consumer, writer: &mut TableWriter, runtime: &Runtime) {
     let books = [
         r#"{"author": "Austen", "price": 10.5}"#,
@@ -172,12 +172,12 @@ fn query(consumer: &Consumer, writer: &mut TableWriter, runtime: &Runtime) {
     assert_eq!((&answer["all"]["count"], &answer["all"]["sum"]), (&3.into(), &61.0.into()));
     assert_eq!(answer["groups"][0]["sum"], 31.0, "{answer}");
     let elapsed_s = answer["elapsed_s"].as_f64().expect("a number");
-    assert!((1e-6..600.0).contains(&elapsed_s), "of reading, not of landing: {elapsed_s}");
+    assert!((1e-6..600.0).contains(&elapsed_s), "time of reading, not of landing: {elapsed_s}");
     let said = consumer.run(&["--query", "price"]);
     assert!(said.code == 2 && said.stderr.contains("--all-runs"), "{said:?}");
 }
 
-/// A row that is missing is named, and makes the run invalid.
+/// A missing row is named and makes the run invalid.
 fn lost(consumer: &Consumer, writer: &mut TableWriter, runtime: &Runtime) {
     let folder = tempfile::tempdir().expect("a folder");
     let sent = Sent::new(0xAB, 100, 200);
@@ -198,7 +198,7 @@ fn lost(consumer: &Consumer, writer: &mut TableWriter, runtime: &Runtime) {
     assert!(audit["producers"].to_string().contains("41"), "it is named: {audit}");
 }
 
-/// A consumer that was there first gets what comes, to the last row.
+/// A consumer that starts first receives every row as it arrives.
 fn follow(consumer: &Consumer, writer: &mut TableWriter, runtime: &Runtime) {
     let folder = tempfile::tempdir().expect("a folder");
     let sent = Sent::new(0xCD, 400, 300);

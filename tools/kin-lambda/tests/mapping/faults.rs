@@ -1,4 +1,4 @@
-//! Functions that fail: what is lost is named, and what is not lost arrives.
+//! Failing functions: lost records are named, and all others arrive.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ fn poisoned(bench: &Bench, changes: &[(&str, &str)]) -> MappingConfig {
     config
 }
 
-/// The poison isolated by bisecting: exactly its record is given up, all others land.
+/// Checks that bisecting isolates the poison: exactly its record is given up, all others land.
 fn bisecting_isolates_it(bench: &Bench, reports: &str) {
     let numbers = bench.put_messages(0..300);
     let changes = [
@@ -26,7 +26,7 @@ fn bisecting_isolates_it(bench: &Bench, reports: &str) {
         ("maximum-retry-attempts", "1"),
     ];
     let mapping = bench.start(poisoned(bench, &changes));
-    bench.until("something is given up", || !bench.given_up().is_empty());
+    bench.until("a record is given up", || !bench.given_up().is_empty());
     bench.await_messages((0..300).filter(|sequence| *sequence != POISON));
     let report = mapping.stop();
     let poison = numbers[usize::try_from(POISON).expect("small")].clone();
@@ -36,41 +36,41 @@ fn bisecting_isolates_it(bench: &Bench, reports: &str) {
 }
 
 #[test]
-fn bisecting_isolates_a_poison_record_by_errors_alone() {
+fn bisecting_isolates_poison_by_errors_alone() {
     let bench = Bench::new("poison-errors", 1);
     bisecting_isolates_it(&bench, "false");
     assert!(bench.report().expect("a report").invoked.errors >= 7);
 }
 
 #[test]
-fn bisecting_isolates_a_poison_record_that_is_reported() {
+fn bisecting_isolates_reported_poison() {
     let bench = Bench::new("poison-reported", 1);
     bisecting_isolates_it(&bench, "true");
     let report = bench.report().expect("a report");
-    assert_eq!(report.invoked.errors, 0, "a partial failure is no error of the function");
+    assert_eq!(report.invoked.errors, 0, "a partial failure is not a function error");
     assert!(report.counts.partial_failures >= 1);
 }
 
 #[test]
-fn a_partial_failure_is_tried_again_from_its_record_and_then_given_up_with_what_follows() {
+fn partial_failures_retry_from_the_failed_record() {
     let bench = Bench::new("partial", 1);
     let numbers = bench.put_messages(0..300);
     let mapping = bench.start(poisoned(&bench, &[("maximum-retry-attempts", "2")]));
-    bench.until("something is given up", || !bench.given_up().is_empty());
+    bench.until("a record is given up", || !bench.given_up().is_empty());
     bench.await_messages((0..300).filter(|sequence| *sequence != POISON));
     let report = mapping.stop();
-    // The batch of 100 in which it is; what stands before it was done at the first attempt.
+    // The rest of its batch of 100; records before it were done at the first attempt.
     let given_up = numbers[137..200].to_vec();
     assert_eq!(bench.given_up(), [("RetryAttemptsExhausted".to_owned(), given_up)]);
     assert_eq!((report.counts.retries, report.counts.partial_failures), (2, 1));
     let counts = bench.counts();
-    assert_eq!((counts[&136], counts[&138], counts[&200]), (1, 3, 1), "landed, though given up");
+    assert_eq!((counts[&136], counts[&138], counts[&200]), (1, 3, 1), "landed although given up");
 }
 
 #[test]
-fn a_crash_in_mid_event_loses_nothing() {
+fn crash_within_an_event_loses_nothing() {
     let bench = Bench::new("crash", 1);
-    // The table is slow, so that the function can be met in mid-event.
+    // A slow table, so that the function can be killed within an event.
     let proxy = Proxy::listen().expect("a port");
     proxy.set_target(bench.dynamodb_address());
     let mut config = bench.config(settings(&[("batch-size", "500")]));
@@ -81,8 +81,8 @@ fn a_crash_in_mid_event_loses_nothing() {
     bench.await_messages(0..1);
     proxy.set_bandwidth(Some(50_000));
     bench.put_messages(1..500);
-    bench.until("some rows are there", || bench.rows().len() > 50);
-    assert!(bench.rows().len() < 500, "in mid-event");
+    bench.until("some rows have landed", || bench.rows().len() > 50);
+    assert!(bench.rows().len() < 500, "within the event");
     let workers = bench.workers();
     assert_eq!(workers.len(), 1);
     kill_process(workers[0], Signal::KILL).expect("killed");
@@ -91,11 +91,11 @@ fn a_crash_in_mid_event_loses_nothing() {
     let report = mapping.stop();
     assert_eq!((report.invoked.crashes, report.counts.records_done), (1, 500));
     assert_eq!((report.invoked.cold_starts, report.counts.retries), (2, 1));
-    assert!(bench.rows().len() > 500, "what had landed landed again");
+    assert!(bench.rows().len() > 500, "some rows landed twice");
 }
 
 #[test]
-fn a_function_that_takes_too_long_is_killed_and_tried_again() {
+fn functions_that_time_out_are_killed_and_retried() {
     let bench = Bench::new("timeout", 1);
     let mut config = bench.config(settings(&[]));
     config.function.timeout_ms = 1_000;
@@ -113,10 +113,10 @@ fn a_function_that_takes_too_long_is_killed_and_tried_again() {
 }
 
 #[test]
-fn records_that_are_too_old_are_given_up_and_reported() {
+fn old_records_are_given_up_and_reported() {
     let bench = Bench::new("too-old", 1);
     let old = bench.put_messages(0..10);
-    // Streams that stand in tell arrival times in whole seconds.
+    // Embedded streams report arrival times in whole seconds.
     std::thread::sleep(Duration::from_secs(7));
     bench.put_messages(10..15);
     let mapping = bench.start(bench.config(settings(&[("maximum-record-age-s", "5")])));
@@ -127,13 +127,13 @@ fn records_that_are_too_old_are_given_up_and_reported() {
 }
 
 #[test]
-fn a_function_that_does_not_start_is_tried_again_and_what_it_missed_is_named() {
+fn functions_that_fail_to_start_are_retried() {
     let bench = Bench::new("no-start", 1);
     let numbers = bench.put_messages(0..3);
     let mut config = bench.config(settings(&[("maximum-retry-attempts", "1")]));
     config.function.environment.insert("BENCH_CONFIRM".into(), "maybe".into());
     let mapping = bench.start(config);
-    bench.until("all is given up", || !bench.given_up().is_empty());
+    bench.until("all records are given up", || !bench.given_up().is_empty());
     let report = mapping.stop();
     assert_eq!(bench.given_up(), [("RetryAttemptsExhausted".to_owned(), numbers)]);
     assert_eq!((report.invoked.init_failures, report.invoked.invocations), (2, 0));

@@ -28,7 +28,7 @@ use tokio::runtime::Runtime;
 /// Long enough for the slowest machine.
 const PATIENCE: Duration = Duration::from_mins(1);
 
-/// How long the rows must stay the same for nothing more to be coming.
+/// How long the rows must stay unchanged before no more are expected.
 const QUIET: Duration = Duration::from_millis(300);
 
 /// A stream and an empty table for one test.
@@ -44,7 +44,7 @@ pub(crate) struct Bench {
     dynamodb_server: DynamodbServer,
 }
 
-/// A row of the table, as far as the tests look at it.
+/// A row of the table, as far as the tests examine it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct LandedRow {
     pub(crate) sequence: u64,
@@ -160,12 +160,12 @@ impl Bench {
         RunningMapping { stop, thread: Some(thread) }
     }
 
-    /// All rows, in no order.
+    /// All rows, in arbitrary order.
     pub(crate) fn rows(&self) -> Vec<LandedRow> {
         let scan = self.dynamodb.scan().table_name(&self.stream).consistent_read(true);
         let items =
             self.wait_for(scan.into_paginator().items().send().collect::<Result<Vec<_>, _>>());
-        // The table is made by the function's first worker.
+        // The function's first worker creates the table.
         let Ok(items) = items else { return Vec::new() };
         items.iter().filter_map(|item| self.landed(item)).collect()
     }
@@ -188,7 +188,7 @@ impl Bench {
         })
     }
 
-    /// How often each message is in the table.
+    /// Number of rows of each message.
     pub(crate) fn counts(&self) -> BTreeMap<u64, usize> {
         let mut counts = BTreeMap::new();
         for row in self.rows() {
@@ -197,10 +197,10 @@ impl Bench {
         counts
     }
 
-    /// Waits until the table has these messages, and until nothing more comes.
+    /// Waits until the table has exactly these messages and stays unchanged.
     pub(crate) fn await_messages(&self, sequences: impl IntoIterator<Item = u64>) {
         let expected: Vec<u64> = sequences.into_iter().collect();
-        self.until("all rows are there", || {
+        self.until("all rows have landed", || {
             let counts = self.counts();
             expected.iter().all(|sequence| counts.contains_key(sequence))
         });
@@ -216,12 +216,12 @@ impl Bench {
         assert_eq!(before.into_keys().collect::<Vec<_>>(), expected);
     }
 
-    pub(crate) fn until(&self, what: &str, is_so: impl Fn() -> bool) {
+    pub(crate) fn until(&self, what: &str, is_reached: impl Fn() -> bool) {
         let started = Instant::now();
-        while !is_so() {
+        while !is_reached() {
             assert!(
                 started.elapsed() < PATIENCE,
-                "waited for this in vain: {what}\n{}\n{}\n{}",
+                "timed out waiting until {what}\n{}\n{}\n{}",
                 self.state_file("mapping.json"),
                 self.state_file("checkpoints.json"),
                 self.function_log()
@@ -242,7 +242,7 @@ impl Bench {
         read_json(&self.state.path().join("mapping.json"))
     }
 
-    /// What was given up: why, and the sequence numbers.
+    /// The records given up: the reason, and the sequence numbers.
     pub(crate) fn given_up(&self) -> Vec<(String, Vec<String>)> {
         let file = self.state.path().join("given-up.jsonl");
         let text = std::fs::read_to_string(file).unwrap_or_default();
@@ -287,14 +287,14 @@ fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Option<T> {
     serde_json::from_slice(&std::fs::read(path).ok()?).ok()
 }
 
-/// A mapping at work. Stops when it is dropped.
+/// A mapping in progress. Stops when dropped.
 pub(crate) struct RunningMapping {
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<MappingReport>>,
 }
 
 impl RunningMapping {
-    /// Stops it and waits for its last word.
+    /// Stops it and returns its final report.
     pub(crate) fn stop(mut self) -> MappingReport {
         self.stop.store(true, Ordering::Relaxed);
         self.thread.take().expect("stopped once").join().expect("no panic")

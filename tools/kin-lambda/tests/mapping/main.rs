@@ -10,17 +10,17 @@ use bench_kinesis::aggregation::Aggregator;
 use bench_services::lambda::{MappingSettings, MappingState};
 use harness::Bench;
 
-/// Settings that nothing but these is different in.
+/// The default settings with these changes.
 fn settings(changes: &[(&str, &str)]) -> MappingSettings {
     let mut settings = MappingSettings::default();
     for (name, value) in changes {
-        settings.set(name, value).expect("it can be");
+        settings.set(name, value).expect("a valid setting");
     }
     settings
 }
 
 #[test]
-fn every_record_lands_once_the_last_one_included() {
+fn every_record_lands_exactly_once() {
     let bench = Bench::new("every-record", 1);
     bench.put_messages(0..1_003);
     let mapping = bench.start(bench.config(settings(&[])));
@@ -38,12 +38,12 @@ fn every_record_lands_once_the_last_one_included() {
 }
 
 #[test]
-fn the_records_of_aggregates_land_one_by_one() {
+fn records_of_aggregates_land_individually() {
     let bench = Bench::new("aggregates", 1);
     let mut aggregator = Aggregator::new(20_000);
     let mut records = vec![("plain".to_owned(), bench.message(0))];
     let mut close = |aggregator: &mut Aggregator| {
-        let aggregate = aggregator.close().expect("it holds something");
+        let aggregate = aggregator.close().expect("not empty");
         records.push((aggregate.partition_key, aggregate.data));
     };
     for sequence in 1..500 {
@@ -66,7 +66,7 @@ fn the_records_of_aggregates_land_one_by_one() {
 }
 
 #[test]
-fn lanes_work_at_the_same_time_and_keep_the_order_of_each_key() {
+fn lanes_work_concurrently_and_keep_key_order() {
     let bench = Bench::new("lanes", 1);
     let key = |sequence: u64| format!("key-{}", sequence % 20);
     bench.put((0..3_000).map(|sequence| (key(sequence), bench.message(sequence))));
@@ -81,14 +81,14 @@ fn lanes_work_at_the_same_time_and_keep_the_order_of_each_key() {
     for row in &rows {
         assert_eq!(row.key, key(row.sequence));
         let before = last.insert(&row.key, row.received_ns).unwrap_or(0);
-        assert!(before <= row.received_ns, "{} of {} came too early", row.sequence, row.key);
+        assert!(before <= row.received_ns, "{} of {} is out of order", row.sequence, row.key);
     }
     assert!((2..=5).contains(&report.invoked.concurrency_max), "{report:?}");
     assert_eq!(report.invoked.cold_starts, u64::from(report.invoked.concurrency_max));
 }
 
 #[test]
-fn a_window_collects_records_that_come_one_by_one() {
+fn windows_collect_single_records() {
     let bench = Bench::new("window", 1);
     let changes = [("batching-window-ms", "1500"), ("batch-size", "1000")];
     let mapping = bench.start(bench.config(settings(&changes)));
@@ -100,7 +100,7 @@ fn a_window_collects_records_that_come_one_by_one() {
 }
 
 #[test]
-fn a_mapping_that_is_started_again_goes_on_where_it_was() {
+fn restarted_mappings_resume_where_they_stopped() {
     let bench = Bench::new("again", 2);
     let put = |range: std::ops::Range<u64>| {
         bench.put(range.map(|sequence| (sequence.to_string(), bench.message(sequence))));
@@ -119,7 +119,7 @@ fn a_mapping_that_is_started_again_goes_on_where_it_was() {
 }
 
 #[test]
-fn from_the_latest_on_nothing_older_is_read() {
+fn latest_reads_nothing_older() {
     let bench = Bench::new("latest", 1);
     bench.put_messages(0..50);
     let mapping = bench.start(bench.config(settings(&[("starting-position", "latest")])));

@@ -1,4 +1,4 @@
-//! Streams that change while they are read.
+//! Streams that change while being read.
 
 use bench_services::lambda::MappingState;
 
@@ -6,14 +6,14 @@ use super::harness::Bench;
 use super::settings;
 
 #[test]
-fn the_children_of_a_split_are_read_after_their_parent() {
+fn split_children_are_read_after_their_parent() {
     let bench = Bench::new("split", 1);
     let key = |sequence: u64| format!("key-{}", sequence % 10);
     let put = |range: std::ops::Range<u64>| {
         bench.put(range.map(|sequence| (key(sequence), bench.message(sequence))));
     };
     put(0..300);
-    // Slow enough for the parent to be at work still when its children have records.
+    // Slow enough for the parent to be still in progress when its children have records.
     let mapping = bench.start(bench.config(settings(&[("batch-size", "10")])));
     bench.wait_for(async {
         let split = bench.kinesis.split_shard().stream_name(&bench.stream);
@@ -36,7 +36,7 @@ fn the_children_of_a_split_are_read_after_their_parent() {
 }
 
 #[test]
-fn a_stream_is_waited_for_and_another_one_of_its_name_is_read_from_its_beginning() {
+fn recreated_streams_are_read_from_the_beginning() {
     let bench = Bench::new("anew", 1);
     let delete = || {
         let delete = bench.kinesis.delete_stream().stream_name(&bench.stream);

@@ -24,8 +24,8 @@ type Damage = fn(&Path, &Path);
 
 /// Damage that leaves nothing to read, with what is said about it.
 const UNREADABLE: [(&str, Damage); 13] = [
-    ("there is no such file or folder", |run, _| fs::remove_file(document(run)).expect("removed")),
-    ("there is no such file or folder", |run, _| fs::remove_dir_all(run).expect("removed")),
+    ("no such file or folder", |run, _| fs::remove_file(document(run)).expect("removed")),
+    ("no such file or folder", |run, _| fs::remove_dir_all(run).expect("removed")),
     ("a part of the path is not a folder", |run, _| {
         fs::remove_dir_all(run).expect("removed");
         fs::write(run, "no folder").expect("written");

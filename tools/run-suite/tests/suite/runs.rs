@@ -148,7 +148,7 @@ fn a_run_against_other_services_than_asked_for_ends_the_experiment() {
 fn a_file_that_cannot_be_read_is_named_with_the_cause() {
     let tool = FakeTool::new();
     for (file, cause) in [
-        ("missing.toml", "cannot be read: there is no such file or folder; "),
+        ("missing.toml", "cannot be read: no such file or folder; "),
         (".", "cannot be read: it is a folder; "),
         ("/dev/zero", "cannot be read: it has more than 16 MiB; "),
     ] {

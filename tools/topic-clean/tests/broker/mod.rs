@@ -1,4 +1,4 @@
-//! What the tests against either broker need: the tool, and messages to clean away.
+//! Helpers for tests with either broker: the tool, and messages to delete.
 
 use std::process::Command;
 use std::time::Duration;
@@ -24,7 +24,7 @@ pub(crate) fn run(servers: &str, arguments: &[&str]) -> Said {
     Said::of(command(&Place::new(TOOL), servers, arguments))
 }
 
-/// A message as the benchmark writes it.
+/// A message in the benchmark's format.
 pub(crate) fn benchmark_message(sequence: u64) -> Vec<u8> {
     let origin = ClockOrigin { boot: BootId::from_hash(1), wall_offset_ns: 0 };
     let mut message = vec![7; HEADER_BYTES + 20];
@@ -47,7 +47,7 @@ pub(crate) fn send(producer: &BaseProducer, topic: &str, partition: i32, message
     producer.send(record).expect("queued");
 }
 
-/// Puts `count` of the benchmark's messages into a partition.
+/// Writes `count` of the benchmark's messages to a partition.
 pub(crate) fn fill(servers: &str, topic: &str, partition: i32, count: u64) {
     let producer = producer(servers, &[]);
     for sequence in 0..count {
@@ -56,7 +56,7 @@ pub(crate) fn fill(servers: &str, topic: &str, partition: i32, count: u64) {
     producer.flush(Duration::from_secs(20)).expect("all acknowledged");
 }
 
-/// Puts one message of anything into a partition.
+/// Writes one arbitrary message to a partition.
 pub(crate) fn put(servers: &str, topic: &str, partition: i32, message: &[u8]) {
     let producer = producer(servers, &[]);
     send(&producer, topic, partition, message);

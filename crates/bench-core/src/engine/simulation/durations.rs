@@ -1,5 +1,5 @@
-//! A system that commits ten times a second, each time a little slower, and records how long that
-//! took: every commit is in the interval in which it ended.
+//! A system that commits ten times per second, each time a little slower, and records how long that
+//! took: every commit counts in the interval in which it ended.
 
 use super::*;
 use crate::durations::Durations;
@@ -7,12 +7,12 @@ use crate::durations::Durations;
 const TICK_NS: u64 = 20 * MS;
 const COMMIT_EVERY_NS: u64 = 100 * MS;
 
-/// What commit `k`, counted from 0, takes.
+/// Duration of commit `k`, counted from 0.
 fn commit_ns(k: u64) -> u64 {
     (k + 1) * MS / 10
 }
 
-/// Commits for so many seconds, the collector looking at the clock every 20 ms; nobody reports
+/// Commits for this many seconds while the collector checks the clock every 20 ms; there are no
 /// messages.
 fn commit_for(seconds: u64, warm_up_ns: u64) -> (Vec<Interval>, Totals) {
     let timeline = Timeline {
@@ -28,7 +28,7 @@ fn commit_for(seconds: u64, warm_up_ns: u64) -> (Vec<Interval>, Totals) {
 
     let clock = VirtualClock::starting_at(START_NS);
     let recorder = durations.named("commit_time");
-    recorder.record(3_000 * MS); // what connecting took
+    recorder.record(3_000 * MS); // connecting
     let mut next = 0;
     while clock.now_ns() < START_NS + seconds * SECOND_NS {
         collector.tick(clock.now_ns());
@@ -42,8 +42,8 @@ fn commit_for(seconds: u64, warm_up_ns: u64) -> (Vec<Interval>, Totals) {
     (intervals.0, totals)
 }
 
-/// Number, median and largest of an interval's commits, in tens of microseconds: what three digits
-/// hold.
+/// Number, median and maximum of an interval's commits, in tens of microseconds, which fit three
+/// digits.
 fn shown(interval: &Interval) -> Option<(u64, u64, u64)> {
     let commits = interval.durations.get("commit_time")?;
     let at = |percentile| (commits.percentile_ns(percentile) + 5_000) / 10_000;
@@ -51,7 +51,7 @@ fn shown(interval: &Interval) -> Option<(u64, u64, u64)> {
 }
 
 #[test]
-fn each_interval_has_the_commits_that_ended_in_it() {
+fn intervals_contain_the_commits_that_ended_in_them() {
     let (intervals, totals) = commit_for(5, 0);
     let expected = (0..5).map(|second| {
         let first = second * 10;
@@ -59,12 +59,12 @@ fn each_interval_has_the_commits_that_ended_in_it() {
     });
     assert_eq!(intervals.iter().map(shown).collect::<Vec<_>>(), expected.collect::<Vec<_>>());
     let whole = totals.durations["commit_time"].summary().expect("samples");
-    assert_eq!(whole.count, 50, "what connecting took is no part of the run");
+    assert_eq!(whole.count, 50, "connecting is not part of the run");
     assert_percentiles(&totals.durations["commit_time"], (0..50).map(commit_ns).collect());
 }
 
 #[test]
-fn what_ended_in_the_warm_up_is_left_out() {
+fn durations_of_the_warm_up_are_excluded() {
     let (intervals, totals) = commit_for(4, 2_500 * MS);
     let counts: Vec<_> =
         intervals.iter().map(|interval| shown(interval).map(|(count, ..)| count)).collect();
@@ -73,8 +73,8 @@ fn what_ended_in_the_warm_up_is_left_out() {
 }
 
 #[test]
-fn a_run_without_durations_has_none() {
-    let outcome = simulate(&constant(1_000.0, 2), |_| {}, |_| {}, None);
-    assert!(outcome.totals.durations.is_empty());
-    assert!(outcome.intervals.iter().all(|interval| interval.durations.is_empty()));
+fn runs_without_durations_have_none() {
+    let run = simulate(&constant(1_000.0, 2), |_| {}, |_| {}, None);
+    assert!(run.totals.durations.is_empty());
+    assert!(run.intervals.iter().all(|interval| interval.durations.is_empty()));
 }

@@ -1,15 +1,15 @@
-//! Messages that land in a table on their way: what the stages must read, exactly.
+//! Messages that land in a table: the exact latencies of the stages.
 
 use super::*;
 use crate::transport::Timestamps;
 
-/// What the stream takes to take a message in.
+/// Time the stream takes to accept a message.
 const ARRIVE_NS: u64 = MS;
 
-/// What writing a row takes.
+/// Time to write a row.
 const WRITE_NS: u64 = 8 * MS;
 
-/// Hands messages over when their rows are written, in the order of their receipt.
+/// Hands messages over when their rows are written, in the order in which they were received.
 struct Table {
     clock: VirtualClock,
     rows: std::collections::VecDeque<Row>,
@@ -59,7 +59,7 @@ impl Receive for Table {
     fn settle(&mut self, _: usize) {}
 }
 
-/// A table that writes each message when it was delivered, and in `stall` completes no write.
+/// A table that writes each message on delivery, and completes no write during `stall`.
 fn table(
     clock: VirtualClock,
     log: Vec<(InstantNs, Vec<u8>)>,
@@ -81,11 +81,11 @@ fn table(
 const NO_STALL: std::ops::Range<InstantNs> = 0..0;
 
 #[test]
-fn a_stall_of_the_table_shows_in_landing_latency_and_in_what_the_table_costs_alone() {
-    // 10,000 messages a second for ten seconds; no write is confirmed from 3 s to 5 s.
+fn table_stalls_show_only_in_table_stages() {
+    // 10,000 messages per second for 10 s; no write is confirmed from 3 s to 5 s.
     let plan = constant(10_000.0, 10);
     let stall = START_NS + 3 * SECOND_NS..START_NS + 5 * SECOND_NS;
-    let outcome = simulate_with(&plan, |_| {}, |clock, log| table(clock, log, &stall), None);
+    let run = simulate_with(&plan, |_| {}, |clock, log| table(clock, log, &stall), None);
 
     let landing: Vec<u64> = (0..100_000)
         .map(|k| START_NS + k * 100_000)
@@ -95,21 +95,21 @@ fn a_stall_of_the_table_shows_in_landing_latency_and_in_what_the_table_costs_alo
         })
         .collect();
     let in_table = landing.iter().map(|landing_ns| landing_ns - DELIVER_NS).collect();
-    let latencies = &outcome.totals.latencies;
+    let latencies = &run.totals.latencies;
     let stages = latencies.stages.as_deref().expect("stages");
     assert_percentiles(&stages.arrival_latency, vec![ARRIVE_NS; 100_000]);
     assert_percentiles(&stages.landing_latency, landing);
     assert_percentiles(&stages.table_time, in_table);
     assert_percentiles(&latencies.end_to_end_latency, vec![DELIVER_NS; 100_000]);
-    assert_eq!((outcome.totals.landed, outcome.totals.received.messages), (100_000, 100_000));
-    assert_eq!((outcome.totals.monotonic, outcome.totals.wall), (100_000, 0));
-    assert_eq!(outcome.audit.lost + outcome.audit.duplicated + outcome.audit.reordered, 0);
+    assert_eq!((run.totals.landed, run.totals.received.messages), (100_000, 100_000));
+    assert_eq!((run.totals.monotonic, run.totals.wall), (100_000, 0));
+    assert_eq!(run.audit.lost + run.audit.duplicated + run.audit.reordered, 0);
     // Nothing counts as received before it has landed.
-    assert_eq!(outcome.intervals[3].received.messages, 0);
+    assert_eq!(run.intervals[3].received.messages, 0);
 }
 
 #[test]
-fn a_row_that_was_never_written_is_lost_and_a_table_is_not_held_to_an_order() {
+fn tables_lose_unwritten_rows_but_reorder_nothing() {
     let mut plan = constant(1_000.0, 2);
     plan.consumer.unordered = true;
     let tamper = |clock, mut log: Vec<(InstantNs, Vec<u8>)>| {
@@ -118,26 +118,26 @@ fn a_row_that_was_never_written_is_lost_and_a_table_is_not_held_to_an_order() {
         std::mem::swap(&mut first[100].1, &mut second[0].1);
         table(clock, log, &NO_STALL)
     };
-    let outcome = simulate_with(&plan, |_| {}, tamper, None);
-    assert_eq!((outcome.audit.lost, outcome.audit.reordered), (1, 0));
-    assert_eq!(outcome.audit.producers[0].lost_ranges, [(700, 700)]);
+    let run = simulate_with(&plan, |_| {}, tamper, None);
+    assert_eq!((run.audit.lost, run.audit.reordered), (1, 0));
+    assert_eq!(run.audit.producers[0].lost_ranges, [(700, 700)]);
 }
 
 #[test]
-fn instants_of_another_hosts_clock_make_the_samples_those_of_the_wall_clock() {
+fn other_hosts_instants_are_wall_clock_samples() {
     let by_wall_clock = |clock, log| {
         let mut table = table(clock, log, &NO_STALL);
         table.rows.iter_mut().for_each(|row| row.timestamps.by_wall_clock = true);
         table
     };
-    let outcome = simulate_with(&constant(1_000.0, 1), |_| {}, by_wall_clock, None);
-    assert_eq!((outcome.totals.monotonic, outcome.totals.wall), (0, 1_000));
+    let run = simulate_with(&constant(1_000.0, 1), |_| {}, by_wall_clock, None);
+    assert_eq!((run.totals.monotonic, run.totals.wall), (0, 1_000));
 }
 
 #[test]
-fn rows_that_landed_long_ago_are_read_to_the_last_and_keep_their_instants() {
-    // Each second's rows are read in two and a half: their instants fall behind by more than the
-    // reader waits in vain.
+fn old_rows_are_read_and_keep_their_instants() {
+    // One second's rows take two and a half to read: their instants fall behind by more than the
+    // drain timeout.
     let read_later = |clock: VirtualClock, log| {
         let mut table = table(clock, log, &NO_STALL);
         for (position, row) in (0..).zip(&mut table.rows) {
@@ -145,10 +145,10 @@ fn rows_that_landed_long_ago_are_read_to_the_last_and_keep_their_instants() {
         }
         table
     };
-    let outcome = simulate_with(&constant(100.0, 10), |_| {}, read_later, None);
-    assert_eq!(outcome.audit.lost, 0);
-    let totals = &outcome.totals;
-    // From when the first message was there to be written.
+    let run = simulate_with(&constant(100.0, 10), |_| {}, read_later, None);
+    assert_eq!(run.audit.lost, 0);
+    let totals = &run.totals;
+    // From when the writer got the first message.
     let receiving = totals.receiving.expect("messages");
     assert_eq!(receiving.from_ns.cast_unsigned(), START_NS + DELIVER_NS);
     let stages = totals.latencies.stages.as_deref().expect("stages");

@@ -1,4 +1,4 @@
-//! A system that stops to answer for good: what nobody answered counts with the time that it waited.
+//! A system that stops responding for good: unacknowledged messages count with the time they waited.
 
 use super::*;
 use crate::latency::LatencyHistogram;
@@ -11,18 +11,18 @@ fn plan_of_500() -> Plan {
     plan
 }
 
-/// From here on nothing is confirmed or delivered.
+/// From this instant on, nothing is confirmed or delivered.
 const OUTAGE_NS: InstantNs = START_NS + 3 * SECOND_NS;
 
 /// When the producer ends: the last message is due 2 ms before the end.
 const PRODUCER_END_NS: InstantNs = START_NS + 6 * SECOND_NS - 2 * MS + 5 * SECOND_NS;
 
 fn break_down(system: &mut System) {
-    // Nothing of the simulation lasts that long.
+    // Longer than the simulation.
     system.stall = OUTAGE_NS..u64::MAX / 2;
 }
 
-/// For each message what `answered_after_ns` it would have, or how long it has waited at `end_ns`.
+/// Each message's latency: `answered_after_ns`, or the time waited until `end_ns` in the outage.
 fn expected(answered_after_ns: u64, end_ns: InstantNs) -> Vec<u64> {
     let due = (0..3_000).map(|k| START_NS + k * 2 * MS);
     let latency = |due_ns| {
@@ -36,23 +36,23 @@ fn summary(plan: &Plan, totals: &Totals) -> Summary {
 }
 
 #[test]
-fn unanswered_messages_count_with_the_time_that_they_waited() {
-    let outcome = simulate(&plan_of_500(), break_down, |_| {}, None);
-    let totals = &outcome.totals;
-    // The confirmation takes 2 ms, the delivery 5 ms.
+fn unanswered_messages_count_with_their_wait() {
+    let run = simulate(&plan_of_500(), break_down, |_| {}, None);
+    let totals = &run.totals;
+    // Confirmation takes 2 ms, delivery 5 ms.
     let unanswered = 1_501;
     assert_eq!((totals.acked.messages, totals.unresolved), (3_000 - unanswered, unanswered));
     let latencies = &totals.latencies;
     assert_percentiles(&latencies.publish_latency, expected(2 * MS, PRODUCER_END_NS));
     assert_percentiles(&latencies.service_time, expected(2 * MS, PRODUCER_END_NS));
-    // One message was confirmed and not delivered: it is lost, and the verdict says so. The others
-    // wait until the consumer stops.
-    let end_ns = outcome.stopped_ns;
+    // One message was confirmed but not delivered: it is lost, as the verdict shows. The others wait
+    // until the consumer stops.
+    let end_ns = run.stopped_ns;
     let mut waited = expected(DELIVER_NS, end_ns);
     let lost_due_ns = OUTAGE_NS - 4 * MS;
     waited.retain(|waited_ns| *waited_ns != end_ns - lost_due_ns);
     assert_percentiles(&latencies.end_to_end_latency, waited);
-    assert_eq!(outcome.audit.lost, 1);
+    assert_eq!(run.audit.lost, 1);
 
     let publish = latencies.publish_latency.summary().expect("samples");
     assert_eq!((publish.count, publish.unanswered), (3_000, unanswered));
@@ -63,27 +63,27 @@ fn unanswered_messages_count_with_the_time_that_they_waited() {
 }
 
 #[test]
-fn messages_in_the_intervals_add_up_with_the_unanswered_ones() {
-    let outcome = simulate(&plan_of_500(), break_down, |_| {}, None);
+fn intervals_include_unanswered_messages() {
+    let run = simulate(&plan_of_500(), break_down, |_| {}, None);
     for of in [
         |interval: &Interval| interval.latencies.publish_latency.clone(),
         |interval: &Interval| interval.latencies.end_to_end_latency.clone(),
     ] {
         let mut merged = LatencyHistogram::new();
-        outcome.intervals.iter().for_each(|interval| merged.merge(&of(interval)));
+        run.intervals.iter().for_each(|interval| merged.merge(&of(interval)));
         assert!(merged.summary().expect("samples").unanswered >= 1_500);
     }
 }
 
 #[test]
-fn messages_that_found_no_room_behind_unanswered_ones_count_too() {
+fn messages_held_up_by_unanswered_ones_count() {
     let mut plan = plan_of_500();
     plan.in_flight_max = 10;
-    let outcome = simulate(&plan, break_down, |_| {}, None);
-    let totals = &outcome.totals;
+    let run = simulate(&plan, break_down, |_| {}, None);
+    let totals = &run.totals;
     assert_eq!((totals.acked.messages, totals.unresolved), (1_499, 10));
     assert_eq!((totals.unsent, totals.held_up), (1_491, 1_491));
-    // Sending goes on until the grace is over, and then answers are waited for as long again.
+    // Sending continues until the grace ends, followed by an equally long wait for acknowledgements.
     let end_ns = START_NS + 6 * SECOND_NS + 2 * plan.grace_ns;
     assert_percentiles(&totals.latencies.publish_latency, expected(2 * MS, end_ns));
 
@@ -96,14 +96,14 @@ fn messages_that_found_no_room_behind_unanswered_ones_count_too() {
 }
 
 #[test]
-fn an_outage_makes_the_run_invalid_and_does_not_stop_the_time_of_its_rates() {
+fn outages_invalidate_runs_and_lower_their_rates() {
     let plan = plan_of_500();
-    let outcome = simulate(&plan, break_down, |_| {}, None);
-    let summary = summary(&plan, &outcome.totals);
+    let run = simulate(&plan, break_down, |_| {}, None);
+    let summary = summary(&plan, &run.totals);
     let verdict = summary.verdict();
     assert_eq!(verdict.outcome, VerdictOutcome::Invalid);
-    let reason = "1499 messages were confirmed, and 50.033 % of those due got no answer, where \
-                  --unanswered-max allows 1 %: it stands still";
+    let reason = "1499 messages were confirmed, but 50.033 % of those due went unacknowledged \
+                  (--unanswered-max is 1 %): it stands still";
     assert!(verdict.reasons.contains(&reason.to_owned()), "{verdict:?}");
     let rate = |rate: Option<f64>| rate.expect("six seconds");
     let produced = summary.produced.expect("it sent");
@@ -114,11 +114,11 @@ fn an_outage_makes_the_run_invalid_and_does_not_stop_the_time_of_its_rates() {
 }
 
 #[test]
-fn a_warm_up_that_leaves_nothing_gives_no_figures() {
+fn warm_ups_that_leave_nothing_give_no_figures() {
     let schedule = Schedule::Constant { rate_per_s: 1_000.0 };
     let plan = plan(schedule, Limit::Messages(1_000), 5 * SECOND_NS);
-    let outcome = simulate(&plan, |_| {}, |_| {}, None);
-    let summary = summary(&plan, &outcome.totals);
+    let run = simulate(&plan, |_| {}, |_| {}, None);
+    let summary = summary(&plan, &run.totals);
     let (produced, consumed) = (summary.produced.as_ref(), summary.consumed.as_ref());
     assert_eq!(produced.map(|p| (p.acked, p.rate_msg_per_s)), Some((1_000, None)));
     assert_eq!(consumed.map(|c| (c.received, c.rate_msg_per_s)), Some((1_000, None)));
@@ -128,25 +128,25 @@ fn a_warm_up_that_leaves_nothing_gives_no_figures() {
 }
 
 #[test]
-fn a_number_of_messages_is_given_up_when_the_outage_outlasts_the_grace() {
+fn fixed_message_counts_end_with_a_long_outage() {
     for schedule in [Schedule::Unpaced, Schedule::Constant { rate_per_s: 500.0 }] {
         let mut plan = plan(schedule, Limit::Messages(10_000_000), 0);
         (plan.in_flight_max, plan.grace_ns) = (10, 5 * SECOND_NS);
-        let outcome = simulate(&plan, break_down, |_| {}, None);
-        let totals = &outcome.totals;
+        let run = simulate(&plan, break_down, |_| {}, None);
+        let totals = &run.totals;
         assert_eq!((totals.unresolved, totals.outage.as_deref()), (10, Some("it stands still")));
-        // The grace, and then the wait for answers and for what is received.
+        // The grace, then the wait for acknowledgements, then the drain.
         let most_ns = OUTAGE_NS + 2 * plan.grace_ns + plan.consumer.drain_timeout_ns + SECOND_NS;
-        assert!(outcome.stopped_ns <= most_ns, "{schedule:?}: {}", outcome.stopped_ns);
+        assert!(run.stopped_ns <= most_ns, "{schedule:?}: {}", run.stopped_ns);
     }
 }
 
 #[test]
-fn an_outage_that_ends_within_the_grace_is_waited_for() {
+fn outages_within_the_grace_are_waited_out() {
     let mut plan = plan(Schedule::Constant { rate_per_s: 500.0 }, Limit::Messages(3_000), 0);
     (plan.in_flight_max, plan.grace_ns) = (10, 5 * SECOND_NS);
     let stall = OUTAGE_NS..OUTAGE_NS + 4 * SECOND_NS;
-    let outcome = simulate(&plan, |system| system.stall = stall, |_| {}, None);
-    assert_eq!(outcome.totals.acked.messages, 3_000);
-    assert_eq!((outcome.totals.outage.as_deref(), outcome.audit.lost), (None, 0));
+    let run = simulate(&plan, |system| system.stall = stall, |_| {}, None);
+    assert_eq!(run.totals.acked.messages, 3_000);
+    assert_eq!((run.totals.outage.as_deref(), run.audit.lost), (None, 0));
 }

@@ -1,4 +1,4 @@
-//! Runs that only read: where their time begins, and what is known when they stop.
+//! Runs that only read: when their time begins, and what is known when they stop.
 
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -7,10 +7,10 @@ use super::*;
 use crate::engine::run::stop_when_satisfied;
 use crate::results::{EarlyStop, VerdictOutcome};
 
-/// A log whose reader knows where it ends.
+/// A log with a known end.
 struct Topic {
     log: Log,
-    /// Messages that will come.
+    /// Messages still to come.
     left: usize,
 }
 
@@ -55,7 +55,7 @@ fn messages_of(run: u64, count: u64) -> Vec<Vec<u8>> {
     batch.iter().map(|message| message.value.to_vec()).collect()
 }
 
-/// The same, each coming when `at_ns` says of its number.
+/// The first messages of a run, each arriving at the instant that `at_ns` returns for its number.
 fn coming(
     run: u64,
     count: u64,
@@ -64,7 +64,7 @@ fn coming(
     (0..).map(at_ns).zip(messages_of(run, count))
 }
 
-/// Reads what comes when, from [`START_NS`] on.
+/// Reads messages with their instants of arrival, starting at [`START_NS`].
 fn read(
     messages: Vec<(InstantNs, Vec<u8>)>,
     config: ConsumerConfig,
@@ -73,7 +73,7 @@ fn read(
     read_from(|log| Topic { left: log.messages.len(), log }, messages, config, expected)
 }
 
-/// The same through a receiver that is made of the log.
+/// Like [`read`], through a receiver made from the log.
 fn read_from<R: Receive>(
     receiver: impl FnOnce(Log) -> R,
     messages: Vec<(InstantNs, Vec<u8>)>,
@@ -155,7 +155,7 @@ fn summary(totals: &Totals, ledger: Option<&AckLedger>) -> Summary {
     summarise(timeline, None, totals, ledger)
 }
 
-/// That the messages 0 to `count - 1` of the run were acknowledged.
+/// A ledger in which the messages 0 to `count - 1` of the run are acknowledged.
 fn acked(count: u64) -> AckLedger {
     let mut ledger = AckLedger::default();
     let stream = crate::audit::StreamId { run: RunId::from_bits(RUN), producer: 0 };
@@ -164,14 +164,14 @@ fn acked(count: u64) -> AckLedger {
 }
 
 #[test]
-fn the_rate_of_a_reader_counts_from_when_the_first_batch_was_waited_for() {
-    // Messages in batches of 100, the first of them after 2.02 s: a wait of 20 ms brings it.
+fn reading_rates_count_from_the_first_wait() {
+    // Messages in batches of 100, the first of them after 2.02 s, in a wait of 20 ms.
     let at_ns = |k: u64| START_NS + 2 * SECOND_NS + (k / 100 + 2) * 10 * MS;
     for (batches, stop_at_end, seconds) in [
-        // What is there may have been on its way since it was first asked for.
+        // Existing messages may have been on their way since the first request.
         (1, true, 2.02),
         (11, true, 2.12),
-        // What comes when it is sent counts from the wait that brought it.
+        // Messages that arrive when sent count from the wait that brought them.
         (1, false, 0.02),
         (11, false, 0.12),
     ] {
@@ -186,18 +186,18 @@ fn the_rate_of_a_reader_counts_from_when_the_first_batch_was_waited_for() {
 }
 
 #[test]
-fn messages_of_one_instant_give_no_rate_but_the_reason() {
+fn simultaneous_messages_give_a_reason_not_a_rate() {
     let messages = coming(RUN, 500, |_| START_NS).collect();
     let (totals, _) = read(messages, config(), Expected::Any);
     let summary = summary(&totals, None);
     let consumed = summary.consumed.as_ref().expect("it received");
     assert_eq!((consumed.received, consumed.rate_msg_per_s), (500, None));
     let warnings = summary.warnings().join("\n");
-    assert!(warnings.contains("no time over which to count a rate"), "{warnings}");
+    assert!(warnings.contains("so there is no receiving rate"), "{warnings}");
 }
 
 #[test]
-fn messages_of_another_run_before_the_end_are_no_silence() {
+fn foreign_messages_before_the_end_are_not_silence() {
     // Ten seconds of them, and a drain timeout of one.
     let foreign = coming(RUN + 1, 10_000, |k| START_NS + k * MS);
     let ours = coming(RUN, 1_000, |k| START_NS + 10 * SECOND_NS + k * MS);
@@ -211,17 +211,17 @@ fn messages_of_another_run_before_the_end_are_no_silence() {
 }
 
 #[test]
-fn messages_of_another_run_behind_the_end_are_silence() {
+fn foreign_messages_at_the_end_are_silence() {
     let mut config = config();
     config.stop_at_end = false;
-    // One each 100 ms, with the end reached after each: they would keep the run going for ever.
+    // One per 100 ms, with the end reached after each: they would keep the run going forever.
     let foreign = coming(RUN + 1, 600, |k| START_NS + k * 100 * MS).collect();
     let expected = Expected::Run(RunId::from_bits(RUN));
     let (_, ended_ns) = read_from(|log| Trickle(log, false), foreign, config, expected);
     assert!(ended_ns <= START_NS + 2 * SECOND_NS, "{ended_ns}");
 }
 
-/// Each message lies at the end: the call after it finds nothing more.
+/// A log in which each message is at the end: the call after it finds no more.
 struct Trickle(Log, bool);
 
 impl Receive for Trickle {
@@ -253,7 +253,7 @@ impl Receive for Trickle {
 }
 
 #[test]
-fn what_lies_behind_an_early_stop_is_unread_and_not_lost() {
+fn messages_after_an_early_stop_are_unread() {
     let at_ns = |k| START_NS + if k < 600 { k * MS } else { 60 * SECOND_NS };
     let by_count = ConsumerConfig { messages_max: Some(600), ..config() };
     let by_deadline = ConsumerConfig { deadline_ns: Some(START_NS + 1_200 * MS), ..config() };
@@ -279,11 +279,11 @@ fn what_lies_behind_an_early_stop_is_unread_and_not_lost() {
 }
 
 #[test]
-fn a_reader_of_unknown_messages_that_falls_silent_before_the_end_is_not_valid() {
+fn silence_before_the_end_is_invalid() {
     let at_ns = |k| START_NS + if k < 600 { k * MS } else { 60 * SECOND_NS };
     for (messages_max, reasons) in [
-        (None, "reading stopped before the end, since nothing had come"),
-        // That is what was asked for.
+        (None, "reading stopped before the end, since no message arrived"),
+        // As requested.
         (Some(100), ""),
     ] {
         let config = ConsumerConfig { messages_max, ..config() };

@@ -1,8 +1,8 @@
-//! A checkpoint made of the last one and of the log entries since.
+//! A checkpoint built from the last one and the log entries since.
 //!
-//! delta-rs loads the table for each checkpoint: of a hundred versions, 0.4 s of a processor and 200 MB
-//! were measured, beside a producer that needs neither. Where all that happened since the last
-//! checkpoint is appends of our own, the last one can be copied and what they added put after it.
+//! delta-rs loads the table for each checkpoint: for a hundred versions, that took 0.4 s of CPU
+//! time and 200 MB next to the producer. If everything since the last checkpoint is an append of
+//! our own, the last one can be copied and the new files added to it.
 
 use std::collections::BTreeMap;
 use std::io::Cursor;
@@ -25,23 +25,24 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::{Map, Value, json};
 
-use crate::log::{LogError, actions, checkpoint_path, entry_path, hint_path, object};
+use crate::log::{LogError, actions, checkpoint_path, entry_path, hint_path};
 use crate::table::ENGINE_NAME;
 use crate::{DeltaError, Lake};
 
-/// Rows that are copied at a time.
+/// Rows copied at a time.
 const BATCH_ROWS: usize = 4_096;
 
-/// Entries of other producers that are read at the same time.
+/// Other producers' entries read concurrently.
 const READS: usize = 8;
 
-/// What became of a checkpoint.
+/// The result of a checkpoint.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Appended {
+pub(super) enum CheckpointResult {
     Written,
-    /// There is one of that version or a later one.
+    /// A checkpoint of that version or a later one exists.
     NotNeeded,
-    /// Something else than appends happened, or the last checkpoint has another form: this is what.
+    /// The table changed by more than appends, or the last checkpoint has another form; with the
+    /// reason.
     NotPlain(String),
 }
 
@@ -51,7 +52,7 @@ struct Last {
     file: Bytes,
 }
 
-/// What `_last_checkpoint` says.
+/// The contents of `_last_checkpoint`.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Hint {
@@ -61,27 +62,27 @@ struct Hint {
     num_of_add_files: Option<u64>,
 }
 
-/// What the entries since the last checkpoint say, as rows of JSON.
+/// The files added by the entries since the last checkpoint, as rows of JSON.
 #[derive(Default)]
 struct Added {
     text: Vec<u8>,
     files: u64,
 }
 
-/// Writes a checkpoint of this version of a table without features or properties. `own` are log
+/// Writes a checkpoint of this version of a table without features or properties. `own` holds log
 /// entries that need not be read.
 pub(super) async fn append(
     lake: &Lake,
     version: u64,
     own: &BTreeMap<u64, Bytes>,
-) -> Result<Appended, DeltaError> {
+) -> Result<CheckpointResult, DeltaError> {
     let last = match find_last(lake).await? {
         Ok(last) => last,
-        Err(reason) => return Ok(Appended::NotPlain(reason)),
+        Err(reason) => return Ok(CheckpointResult::NotPlain(reason)),
     };
     let first = last.as_ref().map_or(0, |last| last.hint.version + 1);
     if first > version {
-        return Ok(Appended::NotNeeded);
+        return Ok(CheckpointResult::NotNeeded);
     }
     let entries = futures_util::stream::iter(first..=version)
         .map(|version| entry(lake, version, own))
@@ -90,7 +91,7 @@ pub(super) async fn append(
     let mut added = Added::default();
     for (version, entry) in (first..).zip(entries) {
         let Some(entry) = entry else {
-            return Ok(Appended::NotPlain(format!("log entry {version} is not there")));
+            return Ok(CheckpointResult::NotPlain(format!("log entry {version} is missing")));
         };
         // A checkpoint over a damaged entry would hide the damage for good.
         let actions = actions(&entry).map_err(|problem| LogError::Entry {
@@ -100,7 +101,7 @@ pub(super) async fn append(
         })?;
         let taken = added.take(version, actions);
         if let Err(reason) = taken {
-            return Ok(Appended::NotPlain(reason));
+            return Ok(CheckpointResult::NotPlain(reason));
         }
     }
     let files = match &last {
@@ -109,8 +110,8 @@ pub(super) async fn append(
     };
     let (file, rows) = match encode(last.map(|last| last.file), added.text) {
         Ok(encoded) => encoded,
-        // It may have columns that must not be left out.
-        Err(error) => return Ok(Appended::NotPlain(error.to_string())),
+        // It may have columns that must be kept.
+        Err(error) => return Ok(CheckpointResult::NotPlain(error.to_string())),
     };
     let hint = json!({
         "version": version,
@@ -120,12 +121,12 @@ pub(super) async fn append(
     });
     put(lake, &checkpoint_path(version), file.into()).await?;
     put(lake, &hint_path(), hint.to_string().into()).await?;
-    Ok(Appended::Written)
+    Ok(CheckpointResult::Written)
 }
 
 /// The last checkpoint, if there is one; an error if it cannot be copied.
 async fn find_last(lake: &Lake) -> Result<Result<Option<Last>, String>, DeltaError> {
-    let Some(hint) = object(lake, &hint_path()).await? else { return Ok(Ok(None)) };
+    let Some(hint) = lake.object(&hint_path()).await? else { return Ok(Ok(None)) };
     let hint: Hint = match serde_json::from_slice(&hint) {
         Ok(hint) => hint,
         Err(error) => return Ok(Err(format!("_last_checkpoint cannot be read: {error}"))),
@@ -133,10 +134,10 @@ async fn find_last(lake: &Lake) -> Result<Result<Option<Last>, String>, DeltaErr
     if hint.parts.is_some() || hint.v2_checkpoint.is_some() {
         return Ok(Err("the last checkpoint consists of several files".to_owned()));
     }
-    let file = object(lake, &checkpoint_path(hint.version)).await?;
+    let file = lake.object(&checkpoint_path(hint.version)).await?;
     Ok(match file {
         Some(file) => Ok(Some(Last { hint, file })),
-        None => Err("the last checkpoint is not there".to_owned()),
+        None => Err("the last checkpoint is missing".to_owned()),
     })
 }
 
@@ -147,12 +148,12 @@ async fn entry(
 ) -> Result<Option<Bytes>, DeltaError> {
     match own.get(&version) {
         Some(entry) => Ok(Some(entry.clone())),
-        None => object(lake, &entry_path(version)).await,
+        None => lake.object(&entry_path(version)).await,
     }
 }
 
 impl Added {
-    /// Takes what an entry adds. Says what else it does, if it does.
+    /// Adds the files of an entry, or returns what else the entry does.
     fn take(&mut self, version: u64, actions: Vec<Map<String, Value>>) -> Result<(), String> {
         let mut has_our_name = false;
         for mut action in actions {
@@ -163,7 +164,7 @@ impl Added {
                 continue;
             }
             if let Some(Value::Object(add)) = action.get_mut("add") {
-                // Who reads a checkpoint is not told of a change.
+                // In a checkpoint, files are not changes.
                 add.insert("dataChange".to_owned(), false.into());
                 self.files += 1;
             } else if version > 0 || action.contains_key("remove") {
@@ -172,12 +173,16 @@ impl Added {
             self.text.extend_from_slice(Value::Object(action).to_string().as_bytes());
             self.text.push(b'\n');
         }
-        if has_our_name { Ok(()) } else { Err(format!("log entry {version} is another writer's")) }
+        if has_our_name {
+            Ok(())
+        } else {
+            Err(format!("log entry {version} was not written by delta-producer"))
+        }
     }
 }
 
-/// The checkpoint as a file, with the rows of the last one before those of `text`, and how many
-/// there are.
+/// Encodes the checkpoint, with the rows of the last one before those of `text`. Returns the file
+/// and its row count.
 fn encode(last: Option<Bytes>, text: Vec<u8>) -> Result<(Vec<u8>, usize), ParquetError> {
     let last = last.map(ParquetRecordBatchReaderBuilder::try_new).transpose()?;
     let schema = last.as_ref().map_or_else(schema, |last| Arc::clone(last.schema()));
@@ -208,7 +213,8 @@ fn encode(last: Option<Bytes>, text: Vec<u8>) -> Result<(Vec<u8>, usize), Parque
     Ok((writer.into_inner()?, rows))
 }
 
-/// The columns of a first checkpoint, as the protocol has them. In each row one of them is not null.
+/// The columns of a first checkpoint, as defined by the protocol. Exactly one is non-null in each
+/// row.
 fn schema() -> SchemaRef {
     use DataType::{Boolean, Int32, Int64, Utf8};
     let field = |name: &str, kind| Field::new(name, kind, true);

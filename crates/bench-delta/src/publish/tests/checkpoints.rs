@@ -1,4 +1,4 @@
-//! Checkpoints and clean-up beside commits.
+//! Checkpoints and clean-up during commits.
 
 use std::fs::File;
 use std::path::PathBuf;
@@ -13,17 +13,17 @@ use super::faulty::{Fault, Faulty};
 use super::*;
 use crate::schema::PartitionColumn;
 
-/// A version a message.
+/// One version per message.
 fn config() -> PublishConfig {
     PublishConfig { file_bytes_max: 1, checkpoint_every: Some(10), ..super::config() }
 }
 
-/// Publishes messages with a version each, waiting for each commit.
+/// Publishes messages in a version each, waiting for each commit.
 pub(super) fn publish_one_by_one(rig: &Rig, config: PublishConfig, messages: &[Message]) {
     let mut sending = Sending::new(rig.connect(config));
     for message in messages {
-        sending.submit(std::slice::from_ref(message)).expect("the writer goes on");
-        sending.wait().expect("the writer goes on");
+        sending.submit(std::slice::from_ref(message)).expect("still writing");
+        sending.wait().expect("still writing");
     }
     assert!(sending.end().all_acked(messages.len()));
 }
@@ -37,7 +37,7 @@ fn log_files(folder: &Path) -> Vec<String> {
 }
 
 #[test]
-fn checkpoints_are_written_while_commits_go_on() {
+fn checkpoints_are_written_during_commits() {
     let folder = tempfile::tempdir().expect("a folder");
     let rig = Rig::in_folder(folder.path());
     rig.create(&config()).expect("a table");
@@ -54,7 +54,7 @@ fn checkpoints_are_written_while_commits_go_on() {
 }
 
 #[test]
-fn clean_up_leaves_what_is_young_and_what_no_checkpoint_has() {
+fn clean_up_keeps_recent_and_uncheckpointed_entries() {
     let folder = tempfile::tempdir().expect("a folder");
     let rig = Rig::in_folder(folder.path());
     rig.create(&config()).expect("a table");
@@ -77,7 +77,7 @@ fn clean_up_leaves_what_is_young_and_what_no_checkpoint_has() {
     let clean = PublishConfig { log_retention: retention, producer: 4, ..config() };
     publish_one_by_one(&rig, clean.clone(), &messages(15..25));
     assert_eq!(rig.count("checkpoints"), 1, "of version 20");
-    // The oldest entry to be kept is 9, and no checkpoint is as old as that.
+    // Entry 9 is the oldest to keep, and no checkpoint is that old.
     assert_eq!(
         log_files(folder.path()).iter().filter_map(|name| name.strip_suffix(".json")).count(),
         26
@@ -95,7 +95,7 @@ fn clean_up_leaves_what_is_young_and_what_no_checkpoint_has() {
     assert_eq!(rig.files_of_snapshot().len(), 30);
 }
 
-/// Who made the checkpoint of a version, and how many rows it has.
+/// Whether we wrote the checkpoint of a version, and its row count.
 fn checkpoint(folder: &Path, version: u64) -> (bool, i64) {
     let name = format!("_delta_log/{version:020}.checkpoint.parquet");
     let file = File::open(folder.join(name)).expect("a checkpoint");
@@ -105,7 +105,7 @@ fn checkpoint(folder: &Path, version: u64) -> (bool, i64) {
     (is_ours, metadata.num_rows())
 }
 
-/// Removes everything that is older than the checkpoint of this version.
+/// Removes everything older than the checkpoint of this version.
 fn leave_only_checkpoint(folder: &Path, version: u64) {
     for name in log_files(folder) {
         let number = name.split('.').next().and_then(|number| number.parse::<u64>().ok());
@@ -117,7 +117,7 @@ fn leave_only_checkpoint(folder: &Path, version: u64) {
 }
 
 #[test]
-fn appends_are_added_to_checkpoints_of_anyone_and_all_else_is_left_to_delta_rs() {
+fn checkpoints_copy_appends_and_leave_others_to_delta_rs() {
     let folder = tempfile::tempdir().expect("a folder");
     let rig = Rig::in_folder(folder.path());
     rig.create(&config()).expect("a table");
@@ -146,7 +146,7 @@ fn appends_are_added_to_checkpoints_of_anyone_and_all_else_is_left_to_delta_rs()
 }
 
 #[test]
-fn a_checkpoint_holds_what_several_producers_have_written() {
+fn checkpoint_holds_files_of_several_producers() {
     let folder = tempfile::tempdir().expect("a folder");
     let rig = Rig::in_folder(folder.path());
     let partition_by = vec![PartitionColumn::Producer, PartitionColumn::Date];
@@ -156,11 +156,11 @@ fn a_checkpoint_holds_what_several_producers_have_written() {
         .map(|producer| Sending::new(rig.connect(PublishConfig { producer, ..config.clone() })));
     for message in messages(0..20) {
         for producer in &mut producers {
-            producer.submit(std::slice::from_ref(&message)).expect("the writer goes on");
-            producer.wait().expect("the writer goes on");
+            producer.submit(std::slice::from_ref(&message)).expect("still writing");
+            producer.wait().expect("still writing");
         }
     }
-    // Each waits for a checkpoint that it is writing.
+    // Each waits for a checkpoint in progress.
     for producer in producers {
         assert!(producer.end().all_acked(20));
     }
@@ -172,7 +172,7 @@ fn a_checkpoint_holds_what_several_producers_have_written() {
 }
 
 #[test]
-fn a_checkpoint_that_fails_is_counted_and_nothing_else_happens() {
+fn failed_checkpoints_are_counted_only() {
     let store = Faulty::new();
     let inner: Arc<dyn ObjectStore> = Arc::new(store.clone());
     let rig = Rig::new(|_| Lake::over(inner));
@@ -188,22 +188,22 @@ fn a_checkpoint_that_fails_is_counted_and_nothing_else_happens() {
 }
 
 #[test]
-fn no_checkpoint_is_put_over_a_damaged_entry() {
+fn damaged_entries_prevent_checkpoints() {
     for (entry, is_plain) in [(&b""[..], true), (b"\n", true), (b"", false)] {
         let folder = tempfile::tempdir().expect("a folder");
         let rig = Rig::in_folder(folder.path());
         rig.create(&config()).expect("a table");
         publish_one_by_one(&rig, config(), &messages(0..5));
         if !is_plain {
-            // After a compaction delta-rs makes the checkpoint.
+            // After a compaction, delta-rs writes the checkpoint.
             rig.runtime.block_on(crate::maintenance::optimize(&rig.lake, 1 << 20)).expect("done");
         }
         let mut sending = Sending::new(rig.connect(config()));
         let path = folder.path().join("_delta_log").join(format!("{:020}.json", 3));
         std::fs::write(path, entry).expect("damaged");
         for message in messages(0..10) {
-            sending.submit(&[message]).expect("the writer goes on");
-            sending.wait().expect("the writer goes on");
+            sending.submit(&[message]).expect("still writing");
+            sending.wait().expect("still writing");
         }
         drop(sending.end());
         assert_eq!((rig.count("checkpoints"), rig.count("checkpoints_failed")), (0, 1));

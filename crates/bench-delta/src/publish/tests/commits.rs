@@ -1,4 +1,4 @@
-//! Commits among other writers, and on a store that fails.
+//! Commits among other writers, and on a failing store.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -9,7 +9,7 @@ use super::checkpoints::publish_one_by_one;
 use super::faulty::{Fault, Faulty};
 use super::*;
 
-/// A table in memory whose store fails when it is told to.
+/// A table in memory whose store fails on request.
 fn faulty_rig(config: &PublishConfig) -> (Rig, Faulty) {
     let store = Faulty::new();
     let inner: Arc<dyn ObjectStore> = Arc::new(store.clone());
@@ -26,7 +26,7 @@ fn is_data(method: &str, path: &str) -> bool {
     method == "PUT" && path.ends_with("parquet") && !path.starts_with('_')
 }
 
-/// What goes wrong with the first requests of a kind.
+/// A script that fails the first requests of a kind.
 fn first(
     times: u32,
     fault: Fault,
@@ -40,7 +40,7 @@ fn first(
     }
 }
 
-/// Eight publishers to one table: each row that was acknowledged is there once, in order.
+/// Eight publishers to one table: each acknowledged row is there once, in order.
 pub(super) fn race(rig: &Rig, config: &PublishConfig) {
     const EACH: u32 = 400;
     rig.create(config).expect("a table");
@@ -51,8 +51,8 @@ pub(super) fn race(rig: &Rig, config: &PublishConfig) {
             scope.spawn(move || {
                 let mut sending = Sending::new(rig.connect(config));
                 for part in messages.chunks(20) {
-                    sending.submit(part).expect("the writer goes on");
-                    sending.poll_for(3_000_000).expect("the writer goes on");
+                    sending.submit(part).expect("still writing");
+                    sending.poll_for(3_000_000).expect("still writing");
                 }
                 let sent = sending.end();
                 assert!(sent.all_acked(EACH as usize), "{:?}", sent.error);
@@ -66,7 +66,7 @@ pub(super) fn race(rig: &Rig, config: &PublishConfig) {
     let mut rows: BTreeMap<i32, Vec<Row>> = BTreeMap::new();
     rig.rows().into_iter().for_each(|row| rows.entry(row.producer).or_default().push(row));
     for producer in 0..8_u32 {
-        let number = i32::try_from(producer).expect("it is small");
+        let number = i32::try_from(producer).expect("it fits");
         let sent = messages(producer * EACH..(producer + 1) * EACH);
         assert_eq!(rows.remove(&number), Some(expected(number, &sent)), "producer {producer}");
     }
@@ -74,7 +74,7 @@ pub(super) fn race(rig: &Rig, config: &PublishConfig) {
 }
 
 #[test]
-fn eight_publishers_race_in_a_folder_and_nothing_is_lost_or_twice() {
+fn racing_publishers_in_a_folder_commit_once() {
     for commit in [CommitPath::Direct, CommitPath::Std] {
         let folder = tempfile::tempdir().expect("a folder");
         let rig = Rig::in_folder(folder.path());
@@ -83,7 +83,7 @@ fn eight_publishers_race_in_a_folder_and_nothing_is_lost_or_twice() {
 }
 
 #[test]
-fn a_commit_whose_answer_was_lost_is_in_the_table_once() {
+fn commits_with_lost_responses_are_stored_once() {
     for commit in [CommitPath::Direct, CommitPath::Std] {
         let config = PublishConfig { commit, ..config() };
         let (rig, store) = faulty_rig(&config);
@@ -96,7 +96,7 @@ fn a_commit_whose_answer_was_lost_is_in_the_table_once() {
 }
 
 #[test]
-fn requests_that_fail_for_a_while_are_tried_again() {
+fn transient_failures_are_retried() {
     let kinds = [is_data as fn(&str, &str) -> bool, is_commit];
     for (commit, kind, fault) in kinds
         .map(|kind| (CommitPath::Direct, kind, Fault::Error))
@@ -114,17 +114,17 @@ fn requests_that_fail_for_a_while_are_tried_again() {
 }
 
 #[test]
-fn what_cannot_be_written_fails_and_is_not_in_the_table() {
+fn unwritable_messages_fail_and_stay_invisible() {
     for commit in [CommitPath::Direct, CommitPath::Std] {
         let config = PublishConfig { commit, give_up_ns: 200_000_000, ..config() };
         let (rig, store) = faulty_rig(&config);
         store.script(|method, path| is_data(method, path).then_some(Fault::Error));
         let mut sending = Sending::new(rig.connect(config));
         let messages = messages(0..20);
-        sending.submit(&messages[..10]).expect("the writer goes on");
-        sending.wait().expect("the writer goes on");
+        sending.submit(&messages[..10]).expect("still writing");
+        sending.wait().expect("still writing");
         store.script(|_, _| None);
-        sending.submit(&messages[10..]).expect("the writer goes on");
+        sending.submit(&messages[10..]).expect("still writing");
         let sent = sending.end();
         let (kind, _, failure) = sent.only_failure();
         assert_eq!(kind, FailureKind::NotWritten);
@@ -139,18 +139,18 @@ fn what_cannot_be_written_fails_and_is_not_in_the_table() {
 }
 
 #[test]
-fn a_commit_that_nothing_is_known_of_fails_in_doubt() {
+fn unresolved_commits_fail_in_doubt() {
     for commit in [CommitPath::Direct, CommitPath::Std] {
         let config = PublishConfig { commit, give_up_ns: 200_000_000, ..config() };
         let (rig, store) = faulty_rig(&config);
         store.script(|method, path| is_commit(method, path).then_some(Fault::Error));
         let mut sending = Sending::new(rig.connect(config));
         let messages = messages(0..20);
-        sending.submit(&messages[..10]).expect("the writer goes on");
-        sending.wait().expect("the writer goes on");
+        sending.submit(&messages[..10]).expect("still writing");
+        sending.wait().expect("still writing");
         assert_eq!((rig.count("data_files"), rig.rows()), (1, vec![]), "nothing is visible");
         store.script(|_, _| None);
-        sending.submit(&messages[10..]).expect("the writer goes on");
+        sending.submit(&messages[10..]).expect("still writing");
         let sent = sending.end();
         let (kind, _, failure) = sent.only_failure();
         assert_eq!(kind, FailureKind::InDoubt);
@@ -161,7 +161,7 @@ fn a_commit_that_nothing_is_known_of_fails_in_doubt() {
 }
 
 #[test]
-fn a_commit_that_comes_after_the_writer_has_given_up_waiting_is_found() {
+fn late_commits_are_found_after_giving_up() {
     let config = PublishConfig { give_up_ns: 1, ..config() };
     let (rig, store) = faulty_rig(&config);
     store.script(first(1, Fault::Late(Duration::from_millis(1_500)), is_commit));
@@ -171,15 +171,15 @@ fn a_commit_that_comes_after_the_writer_has_given_up_waiting_is_found() {
 }
 
 #[test]
-fn a_late_commit_in_doubt_does_not_appear_beside_the_next() {
+fn late_commits_do_not_duplicate_the_next() {
     let config = PublishConfig { give_up_ns: 1, ..config() };
     let (rig, store) = faulty_rig(&config);
     store.script(first(1, Fault::Late(Duration::from_secs(5)), is_commit));
     let mut sending = Sending::new(rig.connect(config));
     let messages = messages(0..20);
-    sending.submit(&messages[..10]).expect("the writer goes on");
-    sending.wait().expect("the writer goes on");
-    sending.submit(&messages[10..]).expect("the writer goes on");
+    sending.submit(&messages[..10]).expect("still writing");
+    sending.wait().expect("still writing");
+    sending.submit(&messages[10..]).expect("still writing");
     let sent = sending.end();
     let (kind, is_unanswered, failure) = sent.only_failure();
     assert_eq!((kind, is_unanswered), (FailureKind::InDoubt, true));
@@ -189,20 +189,20 @@ fn a_late_commit_in_doubt_does_not_appear_beside_the_next() {
 }
 
 #[test]
-fn a_table_that_someone_else_changes_stops_the_writer() {
+fn table_changes_by_others_stop_the_writer() {
     for commit in [CommitPath::Direct, CommitPath::Std] {
         let config = PublishConfig { commit, ..config() };
         let (rig, _) = faulty_rig(&config);
         let mut sending = Sending::new(rig.connect(config));
-        sending.submit(&messages(0..10)).expect("the writer goes on");
-        sending.wait().expect("the writer goes on");
+        sending.submit(&messages(0..10)).expect("still writing");
+        sending.wait().expect("still writing");
         let first = rig.read(&commit_uri_from_version(Some(0))).expect("an entry");
         let first = String::from_utf8(first).expect("text");
         let metadata = first.lines().find(|line| line.contains("metaData")).expect("one");
         let changed = metadata.replace("bench_messages", "other_messages");
         let path = commit_uri_from_version(Some(2));
-        rig.runtime.block_on(rig.lake.store().put(&path, changed.into())).expect("it is put");
-        sending.submit(&messages(10..20)).expect("the writer goes on");
+        rig.runtime.block_on(rig.lake.store().put(&path, changed.into())).expect("put");
+        sending.submit(&messages(10..20)).expect("still writing");
         let sent = sending.end();
         let (kind, is_unanswered, failure) = sent.only_failure();
         assert_eq!((kind, is_unanswered), (FailureKind::NotCommitted, false));
@@ -216,7 +216,7 @@ fn a_table_that_someone_else_changes_stops_the_writer() {
 }
 
 #[test]
-fn remedies_for_a_changed_table_work() {
+fn changed_tables_suggest_a_working_remedy() {
     for commit in [CommitPath::Direct, CommitPath::Std] {
         let config = PublishConfig { commit, ..config() };
         for (from, to, can_start_again) in [
@@ -231,8 +231,8 @@ fn remedies_for_a_changed_table_work() {
             let changed = metadata.replace(from, to);
             assert_ne!(changed, metadata);
             let path = commit_uri_from_version(Some(1));
-            rig.runtime.block_on(rig.lake.store().put(&path, changed.into())).expect("it is put");
-            sending.submit(&messages(0..10)).expect("the writer goes on");
+            rig.runtime.block_on(rig.lake.store().put(&path, changed.into())).expect("put");
+            sending.submit(&messages(0..10)).expect("still writing");
             let sent = sending.end();
             let (kind, _, failure) = sent.only_failure();
             assert_eq!(kind, FailureKind::NotCommitted);
@@ -245,7 +245,7 @@ fn remedies_for_a_changed_table_work() {
 }
 
 #[test]
-fn a_writer_that_may_not_write_stops_at_once() {
+fn missing_write_permission_stops_the_writer() {
     let (rig, store) = faulty_rig(&config());
     store.script(|method, path| is_data(method, path).then_some(Fault::Forbidden));
     let sent = rig.publish(config(), &messages(0..10));
@@ -255,7 +255,7 @@ fn a_writer_that_may_not_write_stops_at_once() {
 }
 
 #[test]
-fn a_slow_commit_makes_the_next_one_larger_and_full_buffers_refuse_messages() {
+fn slow_commits_grow_the_next_and_bound_buffers() {
     let config = PublishConfig { file_bytes_max: 100, uploads_max: 3, ..config() };
     let (rig, store) = faulty_rig(&config);
     store.script(first(1, Fault::Late(Duration::from_millis(500)), is_commit));
@@ -264,13 +264,13 @@ fn a_slow_commit_makes_the_next_one_larger_and_full_buffers_refuse_messages() {
     for token in 0..50 {
         batch.push(token, |_| false, |bytes, _| bytes.extend_from_slice(&[7; 60]));
     }
-    publisher.submit(&mut batch).expect("the writer goes on");
+    publisher.submit(&mut batch).expect("still writing");
     assert_eq!(batch.len(), 50 - 4, "three batches under way and an open one, of a message each");
     let mut sending = Sending::new(publisher);
     sending.next = 50;
     while !batch.is_empty() {
-        sending.publisher.submit(&mut batch).expect("the writer goes on");
-        sending.poll_for(1_000_000).expect("the writer goes on");
+        sending.publisher.submit(&mut batch).expect("still writing");
+        sending.poll_for(1_000_000).expect("still writing");
     }
     assert!(sending.end().all_acked(50));
     assert_eq!(rig.count("data_files"), 50);
@@ -278,7 +278,7 @@ fn a_slow_commit_makes_the_next_one_larger_and_full_buffers_refuse_messages() {
 }
 
 #[test]
-fn a_writer_that_has_slept_while_the_log_was_cleaned_up_goes_on_at_its_end() {
+fn idle_writers_resume_after_log_clean_up() {
     let config = config();
     let (rig, _) = faulty_rig(&config);
     let mut sleeper = Sending::new(rig.connect(PublishConfig { producer: 1, ..config.clone() }));
@@ -287,22 +287,22 @@ fn a_writer_that_has_slept_while_the_log_was_cleaned_up_goes_on_at_its_end() {
     assert_eq!(rig.count("checkpoints"), 1, "of version 20");
     for version in 0..20 {
         let path = commit_uri_from_version(Some(version));
-        rig.runtime.block_on(rig.lake.store().delete(&path)).expect("it is deleted");
+        rig.runtime.block_on(rig.lake.store().delete(&path)).expect("deleted");
     }
     std::thread::sleep(Duration::from_secs(6));
     let newest = |rig: &Rig| rig.create(&super::config()).expect("a table").version();
     let before = newest(&rig);
-    sleeper.submit(&messages(0..5)).expect("the writer goes on");
+    sleeper.submit(&messages(0..5)).expect("still writing");
     assert!(sleeper.end().all_acked(5));
     assert_eq!(newest(&rig), before + 1);
     assert_eq!(rig.read(&commit_uri_from_version(Some(1))), None);
 }
 
 #[test]
-fn a_damaged_log_is_no_table_to_write_to() {
+fn damaged_logs_are_refused_on_open() {
     for (version, entry, said) in [
-        (2, Some(&b""[..]), "version 2 of memory:/// has a log entry that cannot be read: it is"),
-        (2, Some(&b"{}"[..]), "it has no action"),
+        (2, Some(&b""[..]), "version 2 of memory:/// has an unreadable log entry: it is"),
+        (2, Some(&b"{}"[..]), "it contains no action"),
         (2, Some(&b"{\"add\":"[..]), "version 2 of memory:///"),
         (1, None, "version 1 is missing from the log of memory:///"),
         (0, None, "version 0 is missing"),
@@ -330,40 +330,43 @@ fn a_damaged_log_is_no_table_to_write_to() {
 }
 
 #[test]
-fn a_damaged_entry_of_another_writer_stops_the_writer() {
+fn damaged_entries_of_others_stop_the_writer() {
     for entry in [&b""[..], b"\n", b"{}", b"{\"add\":{\"path\""] {
         let (rig, _) = faulty_rig(&config());
         let mut sending = Sending::new(rig.connect(config()));
-        sending.submit(&messages(0..10)).expect("the writer goes on");
-        sending.wait().expect("the writer goes on");
+        sending.submit(&messages(0..10)).expect("still writing");
+        sending.wait().expect("still writing");
         let path = commit_uri_from_version(Some(2));
-        rig.runtime.block_on(rig.lake.store().put(&path, entry.into())).expect("it is put");
-        sending.submit(&messages(10..20)).expect("the writer goes on");
+        rig.runtime.block_on(rig.lake.store().put(&path, entry.into())).expect("put");
+        sending.submit(&messages(10..20)).expect("still writing");
         let sent = sending.end();
         let (_, is_unanswered, failure) = sent.only_failure();
         let text = sent.publisher.explain(failure);
-        assert!(text.contains("version 2 of memory:/// has a log entry"), "{entry:?}: {text}");
+        assert!(
+            text.contains("version 2 of memory:/// has an unreadable log entry"),
+            "{entry:?}: {text}"
+        );
         assert!(!is_unanswered);
     }
 }
 
 #[test]
-fn a_log_that_has_lost_its_end_is_not_written_over() {
+fn truncated_logs_are_not_overwritten() {
     let (rig, _) = faulty_rig(&config());
     let one_a_version = PublishConfig { file_bytes_max: 1, ..config() };
     let mut sending = Sending::new(rig.connect(one_a_version));
     for message in messages(0..3) {
-        sending.submit(&[message]).expect("the writer goes on");
-        sending.wait().expect("the writer goes on");
+        sending.submit(&[message]).expect("still writing");
+        sending.wait().expect("still writing");
     }
     for version in [2, 3] {
         let path = commit_uri_from_version(Some(version));
-        rig.runtime.block_on(rig.lake.store().delete(&path)).expect("it is deleted");
+        rig.runtime.block_on(rig.lake.store().delete(&path)).expect("deleted");
     }
     std::thread::sleep(Duration::from_secs(6));
-    sending.submit(&messages(3..4)).expect("the writer goes on");
+    sending.submit(&messages(3..4)).expect("still writing");
     let sent = sending.end();
     let text = sent.publisher.explain(sent.failures()[0]);
-    assert!(text.contains("the log ends with version 1, although version 3 was in it"), "{text}");
+    assert!(text.contains("the log ends with version 1, but version 3 had been written"), "{text}");
     assert_eq!(rig.versions().len(), 2, "nothing has taken the place of what was confirmed");
 }

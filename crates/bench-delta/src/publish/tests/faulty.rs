@@ -1,4 +1,4 @@
-//! A store in memory with faults that tests ask for.
+//! A store in memory with faults set by tests.
 
 use std::fmt;
 use std::sync::{Arc, Mutex};
@@ -13,22 +13,22 @@ use deltalake::logstore::object_store::{
 };
 use futures_util::stream::BoxStream;
 
-/// What goes wrong with a request.
+/// The fault to inject into a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fault {
-    /// It is not carried out, and answered with an error.
+    /// Not executed, and answered with an error.
     Error,
-    /// It is carried out, and answered with an error.
+    /// Executed, and answered with an error.
     LostAnswer,
-    /// It is carried out much later.
+    /// Executed much later.
     Late(Duration),
-    /// It is not allowed.
+    /// Not allowed.
     Forbidden,
-    /// It is said to be in conflict with another.
+    /// Answered as a conflict with another request.
     Conflict,
 }
 
-/// Decides what goes wrong with a request, by method and path.
+/// Decides on the fault of a request, by method and path.
 type Script = Box<dyn FnMut(&str, &str) -> Option<Fault> + Send>;
 
 /// The store. Clones share everything.
@@ -44,7 +44,7 @@ impl Faulty {
         Self { inner: Arc::new(InMemory::new()), script: Arc::new(Mutex::new(script)) }
     }
 
-    /// From now on this decides.
+    /// Sets the script from now on.
     pub(super) fn script(&self, script: impl FnMut(&str, &str) -> Option<Fault> + Send + 'static) {
         *self.script.lock().expect("no test has panicked") = Box::new(script);
     }
@@ -91,12 +91,12 @@ impl ObjectStore for Faulty {
             None => self.inner.put_opts(location, payload, options).await,
             Some(Fault::Late(by)) => {
                 let (inner, location) = (Arc::clone(&self.inner), location.clone());
-                // It goes on when nobody waits for it any more.
+                // It continues when nobody waits for it any more.
                 let put = tokio::spawn(async move {
                     tokio::time::sleep(by).await;
                     inner.put_opts(&location, payload, options).await
                 });
-                put.await.expect("it does not panic")
+                put.await.expect("no panic")
             }
             Some(fault) => {
                 if fault == Fault::LostAnswer {

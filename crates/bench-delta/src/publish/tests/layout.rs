@@ -1,4 +1,4 @@
-//! What data files and tables look like.
+//! The format of data files and tables.
 
 use super::*;
 use crate::schema::PartitionColumn;
@@ -8,7 +8,7 @@ fn folder() -> tempfile::TempDir {
 }
 
 #[test]
-fn rows_are_the_messages_byte_for_byte_whatever_the_compression() {
+fn rows_match_messages_with_every_compression() {
     use Compression::{Lz4, None as Plain, Snappy, Zstd};
     let messages = messages(0..5_000);
     for (compression, extension) in
@@ -29,7 +29,7 @@ fn rows_are_the_messages_byte_for_byte_whatever_the_compression() {
 }
 
 #[test]
-fn files_close_at_their_size_and_a_message_that_is_larger_has_one_to_itself() {
+fn files_close_at_size_except_single_large_messages() {
     let folder = folder();
     let rig = Rig::in_folder(folder.path());
     let config = PublishConfig { file_bytes_max: 1_000, commit_interval_ns: SECOND_NS, ..config() };
@@ -44,7 +44,7 @@ fn files_close_at_their_size_and_a_message_that_is_larger_has_one_to_itself() {
 }
 
 #[test]
-fn partitions_are_folders_and_their_columns_are_not_in_the_files() {
+fn partition_columns_are_folders_only() {
     use PartitionColumn::{Date, Hour, Producer};
     let messages = messages(0..10);
     for partition_by in [vec![Producer], vec![Date, Hour], vec![Hour, Date, Producer]] {
@@ -69,7 +69,7 @@ fn partitions_are_folders_and_their_columns_are_not_in_the_files() {
 }
 
 #[test]
-fn both_ways_to_commit_make_the_same_rows() {
+fn both_commit_paths_write_the_same_rows() {
     let messages = messages(0..3_000);
     let rows = [CommitPath::Direct, CommitPath::Std].map(|commit| {
         let folder = folder();
@@ -87,7 +87,7 @@ fn both_ways_to_commit_make_the_same_rows() {
 }
 
 #[test]
-fn of_several_creators_one_wins_and_the_others_open_its_table() {
+fn racing_creators_share_one_table() {
     let folder = folder();
     let rig = Rig::in_folder(folder.path());
     std::thread::scope(|scope| {
@@ -99,7 +99,7 @@ fn of_several_creators_one_wins_and_the_others_open_its_table() {
 }
 
 #[test]
-fn tables_of_others_are_refused_by_what_differs() {
+fn foreign_tables_are_refused_with_differences() {
     let folder = folder();
     let rig = Rig::in_folder(folder.path());
     rig.create(&PublishConfig { partition_by: vec![PartitionColumn::Date], ..config() })
@@ -113,7 +113,7 @@ fn tables_of_others_are_refused_by_what_differs() {
 }
 
 #[test]
-fn a_rule_for_writers_that_is_not_kept_here_is_refused() {
+fn unsupported_writer_rules_are_refused() {
     let rules = [
         (r#"{"protocol":{"minReaderVersion":1,"minWriterVersion":8}}"#, "", "version 8"),
         (

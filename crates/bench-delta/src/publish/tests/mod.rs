@@ -30,10 +30,10 @@ use super::{CommitPath, Compression, DeltaPublisher, PublishConfig};
 use crate::table::Table;
 use crate::{DeltaError, Lake};
 
-/// Longer than anything here takes on a busy machine.
+/// Longer than any test takes on a busy machine.
 const PATIENCE_NS: u64 = 120 * SECOND_NS;
 
-/// A table and what is counted of its publishers.
+/// A table, and the counts of its publishers.
 struct Rig {
     lake: Lake,
     counts: Counts,
@@ -110,7 +110,7 @@ impl Rig {
     /// Publishes messages to the end, as the engine does.
     fn publish(&self, config: PublishConfig, messages: &[Message]) -> Sent {
         let mut sending = Sending::new(self.connect(config));
-        sending.submit(messages).expect("the writer goes on");
+        sending.submit(messages).expect("still writing");
         sending.end()
     }
 
@@ -118,7 +118,7 @@ impl Rig {
         self.counts.read().get(name).copied().unwrap_or_else(|| panic!("there is no {name}"))
     }
 
-    /// The paths of the data files that each version adds, in their order.
+    /// The paths of the data files added by each version, in order.
     fn versions(&self) -> BTreeMap<u64, Vec<String>> {
         let mut versions = BTreeMap::new();
         for version in 0.. {
@@ -142,7 +142,7 @@ impl Rig {
         }
     }
 
-    /// All rows, in the order of the log; the files are those that delta-rs sees.
+    /// All rows in the order of the log, from the files that delta-rs sees.
     fn rows(&self) -> Vec<Row> {
         let files: Vec<String> = self.versions().into_values().flatten().collect();
         let mut expected = files.clone();
@@ -188,7 +188,7 @@ impl Rig {
     }
 }
 
-/// The rows that these messages of a producer become.
+/// The expected rows of a producer's messages.
 fn expected(producer: i32, messages: &[Message]) -> Vec<Row> {
     let numbered = (0..).zip(messages);
     numbered
@@ -209,7 +209,7 @@ struct Sending {
     completions: Vec<Completion>,
 }
 
-/// What became of the messages, and of the publisher.
+/// The results of the messages, and the publisher.
 struct Sent {
     completions: BTreeMap<Token, Delivery>,
     publisher: DeltaPublisher,
@@ -255,7 +255,7 @@ impl Sending {
         }
     }
 
-    /// Polls until every message so far has its outcome.
+    /// Polls until every message so far has its result.
     fn wait(&mut self) -> Result<(), TransportError> {
         let deadline_ns = self.clock.now_ns() + PATIENCE_NS;
         while self.completions.len() < self.next as usize {

@@ -1,11 +1,11 @@
-//! The publisher against an S3 server, which is made to fail.
+//! The publisher against an S3 server with injected faults.
 
 use bench_aws::AwsArgs;
 use bench_services::embedded::s3::{Fault, Requests, S3Server, serve_in_background};
 
 use super::commits::race;
 use super::*;
-use crate::{PathStyle, S3Place};
+use crate::{PathStyle, S3Location};
 
 const LOG: &str = "/_delta_log/";
 const DATA: &str = "/part-";
@@ -16,18 +16,18 @@ fn rig() -> (Rig, S3Server) {
     let (url, id, secret) = (server.endpoint_url(), server.access_key(), server.secret_key());
     let sdk = args.embedded_config_with(url, id, secret);
     let (bucket, prefix) = (server.bucket().to_owned(), "a/table".to_owned());
-    let place = S3Place { bucket, prefix, style: PathStyle::Auto };
-    let rig = Rig::new(|counts| Lake::s3(&place, &sdk, counts).expect("a place"));
+    let location = S3Location { bucket, prefix, style: PathStyle::Auto };
+    let rig = Rig::new(|counts| Lake::s3(&location, &sdk, counts).expect("a lake"));
     (rig, server)
 }
 
-/// A small file a message, so that there are many requests.
+/// One small file per message, for many requests.
 fn config() -> PublishConfig {
     PublishConfig { file_bytes_max: 1, ..super::config() }
 }
 
 #[test]
-fn eight_publishers_race_and_nothing_is_lost_or_twice() {
+fn racing_publishers_on_s3_commit_once() {
     for commit in [CommitPath::Direct, CommitPath::Std] {
         let (rig, _server) = rig();
         let interval_ns = 50_000_000;
@@ -37,7 +37,7 @@ fn eight_publishers_race_and_nothing_is_lost_or_twice() {
 }
 
 #[test]
-fn commits_whose_answers_are_lost_are_in_the_table_once() {
+fn commits_with_lost_responses_are_stored_once() {
     for fault in [
         Fault::ForwardThenDrop,
         Fault::ForwardThenAnswer(503),
@@ -59,7 +59,7 @@ fn commits_whose_answers_are_lost_are_in_the_table_once() {
 }
 
 #[test]
-fn refusals_and_broken_connections_are_retried_and_counted() {
+fn refusals_and_broken_connections_are_retried() {
     for fault in [Fault::Answer(503), Fault::Answer(429), Fault::Drop] {
         let (rig, server) = rig();
         rig.create(&config()).expect("a table");
@@ -76,7 +76,7 @@ fn refusals_and_broken_connections_are_retried_and_counted() {
 }
 
 #[test]
-fn a_slow_service_holds_nothing_up_for_good() {
+fn slow_service_delays_without_failing() {
     let (rig, server) = rig();
     rig.create(&config()).expect("a table");
     let slow = Fault::Delay(Duration::from_millis(200));
@@ -87,13 +87,13 @@ fn a_slow_service_holds_nothing_up_for_good() {
 }
 
 #[test]
-fn a_data_file_without_its_commit_is_invisible() {
+fn uncommitted_data_files_are_invisible() {
     let (rig, server) = rig();
     rig.create(&config()).expect("a table");
     let held = server.faults().inject(Requests::matching("PUT", LOG), Fault::Hold);
     let mut sending = Sending::new(rig.connect(config()));
-    sending.submit(&messages(0..1)).expect("the writer goes on");
-    sending.poll_for(100_000_000).expect("the writer goes on");
+    sending.submit(&messages(0..1)).expect("still writing");
+    sending.poll_for(100_000_000).expect("still writing");
     assert!(held.wait_for(1, Duration::from_mins(1)), "the commit is under way");
     assert_eq!((rig.count("data_files"), rig.rows()), (1, vec![]));
     held.release();
@@ -102,7 +102,7 @@ fn a_data_file_without_its_commit_is_invisible() {
 }
 
 #[test]
-fn checkpoints_are_written_to_s3_while_commits_go_on() {
+fn checkpoints_are_written_to_s3_during_commits() {
     let (rig, _server) = rig();
     let config = PublishConfig { checkpoint_every: Some(5), ..config() };
     rig.create(&config).expect("a table");
@@ -114,7 +114,7 @@ fn checkpoints_are_written_to_s3_while_commits_go_on() {
 }
 
 #[test]
-fn messages_without_an_answer_are_told_from_refused_ones() {
+fn unanswered_messages_differ_from_refused_ones() {
     for (fault, is_unanswered) in
         [(Fault::Drop, true), (Fault::Hold, true), (Fault::Answer(503), false)]
     {
@@ -124,14 +124,14 @@ fn messages_without_an_answer_are_told_from_refused_ones() {
         assert_eq!(publisher.outage(), None);
         let data = server.faults().inject(Requests::matching("PUT", DATA), fault);
         let mut sending = Sending::new(publisher);
-        sending.submit(&messages(0..1)).expect("the writer goes on");
-        sending.wait().expect("the writer goes on");
+        sending.submit(&messages(0..1)).expect("still writing");
+        sending.wait().expect("still writing");
         if fault == Fault::Drop {
             let outage = sending.publisher.outage().expect("nothing comes back");
             assert!(outage.contains("s3://") && outage.contains("127.0.0.1:"), "{outage}");
         }
         data.release();
-        sending.submit(&messages(1..2)).expect("the writer goes on");
+        sending.submit(&messages(1..2)).expect("still writing");
         let sent = sending.end();
         assert_eq!(sent.publisher.outage(), None, "{fault:?}: it answers again");
         let (_, unanswered, failure) = sent.only_failure();

@@ -1,4 +1,4 @@
-//! Where a table lies on S3.
+//! The location of a table on S3.
 
 use std::time::Duration;
 
@@ -7,39 +7,38 @@ use aws_sdk_s3::config::{Builder, RequestChecksumCalculation};
 use bench_aws::{AwsService, SdkConfig};
 use url::Url;
 
-/// Longest time for a request where the SDK's configuration names none.
+/// Request timeout if the SDK's configuration sets none.
 const TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
 
-/// The region where a service of one's own is asked and none is named: it has to stand in the
-/// signature.
+/// The region for a custom endpoint if none is set: the signature must contain one.
 const REGION_DEFAULT: &str = "us-east-1";
 
-/// A folder in a bucket.
+/// A prefix in a bucket.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct S3Place {
+pub struct S3Location {
     /// The bucket.
     pub bucket: String,
-    /// Where in it the table's root is, without a slash at either end. Empty: the bucket is the
-    /// table.
+    /// The prefix of the table's root, without a slash at either end. Empty: the root of the
+    /// bucket.
     pub prefix: String,
-    /// How the bucket is named in requests.
+    /// How requests name the bucket.
     pub style: PathStyle,
 }
 
-/// Where requests name the bucket.
+/// The part of a request that names the bucket.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum PathStyle {
-    /// In the path of a service that an endpoint names, in the host's name of AWS
+    /// In the path if an endpoint is set, in the host name for AWS
     #[default]
     Auto,
     /// In the path
     Always,
-    /// In the host's name
+    /// In the host name
     Never,
 }
 
-impl S3Place {
-    /// Its address: `s3://bucket/prefix`.
+impl S3Location {
+    /// The location as a URI: `s3://bucket/prefix`.
     #[must_use]
     pub fn uri(&self) -> String {
         match self.prefix.as_str() {
@@ -48,7 +47,7 @@ impl S3Place {
         }
     }
 
-    /// The name of an object in it.
+    /// The key of an object below the prefix.
     pub(super) fn key(&self, name: &str) -> String {
         match self.prefix.as_str() {
             "" => name.to_owned(),
@@ -66,12 +65,12 @@ impl S3Place {
         }
     }
 
-    /// What the SDK's client needs to know besides what is in its configuration.
+    /// The configuration of the SDK's client for this location.
     pub(super) fn sdk_config(&self, sdk: &SdkConfig) -> Builder {
         let endpoint = AwsService::S3.endpoint(sdk);
         let mut config = Builder::from(sdk)
             .force_path_style(self.is_path_style(endpoint.as_deref()))
-            // Older services do not know the newer checksums.
+            // Older services do not support the newer checksums.
             .request_checksum_calculation(RequestChecksumCalculation::WhenRequired);
         if sdk.region().is_none() && endpoint.is_some() {
             config = config.region(aws_config::Region::from_static(REGION_DEFAULT));
@@ -80,18 +79,18 @@ impl S3Place {
     }
 }
 
-/// The region that requests are signed for.
+/// The region used in signatures.
 pub(super) fn region(sdk: &SdkConfig) -> &str {
     sdk.region().map_or(REGION_DEFAULT, AsRef::as_ref)
 }
 
-/// Longest time for a request.
+/// Request timeout.
 pub(super) fn timeout(sdk: &SdkConfig) -> Duration {
     let configured = sdk.timeout_config().and_then(TimeoutConfig::operation_attempt_timeout);
     configured.unwrap_or(TIMEOUT_DEFAULT)
 }
 
-/// An endpoint with the bucket in the host's name; as it is if it is no URL with a host.
+/// Puts the bucket before the endpoint's host name; returns an endpoint without a host unchanged.
 pub(super) fn with_bucket(endpoint: &str, bucket: &str) -> String {
     let moved = Url::parse(endpoint).ok().and_then(|mut url| {
         let host = format!("{bucket}.{}", url.host_str()?);
@@ -105,20 +104,20 @@ pub(super) fn with_bucket(endpoint: &str, bucket: &str) -> String {
 mod tests {
     use super::*;
 
-    fn place(bucket: &str, prefix: &str, style: PathStyle) -> S3Place {
-        S3Place { bucket: bucket.to_owned(), prefix: prefix.to_owned(), style }
+    fn location(bucket: &str, prefix: &str, style: PathStyle) -> S3Location {
+        S3Location { bucket: bucket.to_owned(), prefix: prefix.to_owned(), style }
     }
 
     #[test]
-    fn a_bucket_may_be_the_table() {
-        let root = place("b", "", PathStyle::Auto);
+    fn empty_prefix_means_the_whole_bucket() {
+        let root = location("b", "", PathStyle::Auto);
         assert_eq!((root.uri().as_str(), root.key("x").as_str()), ("s3://b", "x"));
-        let below = place("b", "t/u", PathStyle::Auto);
+        let below = location("b", "t/u", PathStyle::Auto);
         assert_eq!((below.uri().as_str(), below.key("x").as_str()), ("s3://b/t/u", "t/u/x"));
     }
 
     #[test]
-    fn the_style_follows_the_service_unless_it_is_named() {
+    fn path_style_follows_the_endpoint_unless_set() {
         let ours = Some("http://127.0.0.1:9000");
         for (bucket, style, endpoint, expected) in [
             ("b", PathStyle::Auto, None, false),
@@ -127,13 +126,13 @@ mod tests {
             ("b", PathStyle::Always, None, true),
             ("b", PathStyle::Never, ours, false),
         ] {
-            let is_path_style = place(bucket, "", style).is_path_style(endpoint);
+            let is_path_style = location(bucket, "", style).is_path_style(endpoint);
             assert_eq!(is_path_style, expected, "{bucket} {style:?} {endpoint:?}");
         }
     }
 
     #[test]
-    fn a_bucket_goes_before_the_host() {
+    fn bucket_is_prepended_to_the_host() {
         assert_eq!(with_bucket("https://s3.example:9000/", "b"), "https://b.s3.example:9000");
         assert_eq!(with_bucket("nonsense", "b"), "nonsense");
     }

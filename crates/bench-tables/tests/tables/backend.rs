@@ -1,4 +1,4 @@
-//! Where the tests' tables are, and what is put into them.
+//! The databases of the tests, and the rows written to them.
 
 use std::collections::BTreeMap;
 
@@ -16,29 +16,29 @@ use bench_testing::TestStack;
 use clap::Parser;
 use tokio::runtime::{Builder, Runtime};
 
-/// Longest time for anything that is waited for.
+/// Time limit of each wait.
 pub(crate) const PATIENCE_NS: u64 = 60 * SECOND_NS;
 
-/// Enough for one thing at a time, as the readers and the Lambda functions have it.
+/// A runtime for one task at a time, like that of readers and Lambda functions.
 pub(crate) fn runtime() -> Runtime {
     Builder::new_current_thread().enable_all().build().expect("a runtime")
 }
 
-/// What a table is in.
-pub(crate) enum Place {
+/// The database of a table.
+pub(crate) enum Backend {
     Dynamodb { config: Box<SdkConfig>, server: DynamodbServer },
     Mysql { url: MysqlUrl, stack: Box<TestStack> },
 }
 
-impl Place {
+impl Backend {
     /// `DynamoDB` in this process.
     pub(crate) fn dynamodb() -> Self {
-        let server = serve_in_background().expect("it serves");
+        let server = serve_in_background().expect("a server");
         let config = Box::new(config(server.endpoint_url()));
         Self::Dynamodb { config, server }
     }
 
-    /// A database that the tests of this process share, where the machine has a server.
+    /// A database shared by the tests of this process, if the machine has a server.
     pub(crate) fn mysql(test: &str) -> Option<Self> {
         let stack = bench_testing::local(test, &StackOptions::of([Service::Mysql]))?;
         let url = MysqlUrl::parse(stack.variable("MYSQL_URL")).expect("an address");
@@ -57,7 +57,7 @@ impl Place {
         }
     }
 
-    /// Makes an empty table.
+    /// Creates an empty table.
     pub(crate) fn create(&self, table: &str) {
         runtime().block_on(async {
             match self {
@@ -107,7 +107,7 @@ impl Place {
 
 const TIMEOUT: std::time::Duration = std::time::Duration::from_secs(10);
 
-/// How clients of a stand-in are configured.
+/// The client configuration for a stand-in.
 pub(crate) fn config(endpoint_url: &str) -> SdkConfig {
     #[derive(Parser)]
     struct Tool {
@@ -117,17 +117,17 @@ pub(crate) fn config(endpoint_url: &str) -> SdkConfig {
     Tool::parse_from(["test", "--timeout", "5s"]).aws.embedded_config(endpoint_url)
 }
 
-/// A reader at work.
+/// A reader in use.
 pub(crate) struct Reading {
     pub(crate) receiver: TableReceiver,
     pub(crate) clock: SystemClock,
     pub(crate) counts: Counts,
 }
 
-/// What was read: by producer and sequence number how often, and the rest of each last one.
+/// The rows read: for each message its copies.
 pub(crate) type Found = BTreeMap<Vec<u8>, Vec<FoundRow>>;
 
-/// What is known of a row.
+/// A row as it was read.
 #[derive(Debug, Clone)]
 pub(crate) struct FoundRow {
     pub(crate) key: Option<Vec<u8>>,
@@ -138,7 +138,7 @@ pub(crate) struct FoundRow {
 }
 
 impl Reading {
-    /// Reads to the end, and tells the rows by their messages.
+    /// Reads to the end; returns the rows by message.
     pub(crate) fn read_to_end(&mut self) -> Found {
         let mut found = Found::new();
         let deadline_ns = self.clock.now_ns() + PATIENCE_NS;
@@ -149,7 +149,7 @@ impl Reading {
         found
     }
 
-    /// Reads until more is known to be there, or is not.
+    /// Reads until the reader's `is_behind` is this.
     pub(crate) fn until(&mut self, is_behind: bool, found: &mut Found) {
         let deadline_ns = self.clock.now_ns() + PATIENCE_NS;
         while self.receiver.is_behind() != is_behind {
@@ -158,7 +158,7 @@ impl Reading {
         }
     }
 
-    /// Reads a little.
+    /// Reads once, briefly.
     pub(crate) fn some(&mut self, found: &mut Found) -> usize {
         let until_ns = self.clock.now_ns() + 20_000_000;
         let received = self.receiver.receive(until_ns, |incoming| {
@@ -179,7 +179,7 @@ impl Reading {
     }
 }
 
-/// Messages of a run with all kinds of bytes, no two alike.
+/// Distinct messages of a run with all kinds of bytes.
 pub(crate) struct Messages {
     pub(crate) run: RunId,
     pub(crate) clock: SystemClock,
@@ -198,7 +198,7 @@ impl Messages {
         Self { run: RunId::from_bits(run), clock: SystemClock::new(), all }
     }
 
-    /// All of them as rows, of three producers in turn.
+    /// All messages as rows, of three producers in turn.
     pub(crate) fn rows(&self) -> Vec<Row<'_>> {
         let received = Stamp::now(&self.clock);
         let mut rows = Vec::new();
@@ -217,7 +217,7 @@ impl Messages {
         rows
     }
 
-    /// That each was found once, whole, with all that belongs to it.
+    /// Asserts that each message was found once, complete and with its attributes.
     pub(crate) fn assert_found_once(&self, found: &Found) {
         assert_eq!(found.len(), self.all.len());
         for row in self.rows() {
@@ -229,7 +229,7 @@ impl Messages {
             let origin = self.clock.origin();
             let arrived_ns = found.arrived_ns.expect("told").cast_signed();
             let wall_ns = arrived_ns.wrapping_add(origin.wall_offset_ns);
-            // The offset was taken by another clock of this process.
+            // The offset was measured by another clock of this process.
             assert!(wall_ns.abs_diff(ARRIVED_MS * 1_000_000) < SECOND_NS, "{wall_ns}");
             let landed_ns = found.landed_ns.expect("known");
             assert!(landed_ns >= found.received_ns, "{found:?}");
