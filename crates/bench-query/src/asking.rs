@@ -193,6 +193,8 @@ impl IntervalSink for NoRecord {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::RefCell;
+
     use bench_core::transport::Timestamps;
     use clap::Parser as _;
 
@@ -250,6 +252,66 @@ mod tests {
         fn hold_back(&mut self) {}
 
         fn settle(&mut self, _: usize) {}
+    }
+
+    /// Answers true and notes every call.
+    #[derive(Default)]
+    struct Recorder {
+        calls: RefCell<Vec<&'static str>>,
+    }
+
+    impl Receive for Recorder {
+        fn receive(
+            &mut self,
+            _: InstantNs,
+            _: impl FnMut(Incoming<'_>),
+        ) -> Result<usize, TransportError> {
+            self.calls.borrow_mut().push("receive");
+            Ok(7)
+        }
+
+        fn at_end(&self) -> bool {
+            self.calls.borrow_mut().push("at_end");
+            true
+        }
+
+        fn is_behind(&self) -> bool {
+            self.calls.borrow_mut().push("is_behind");
+            true
+        }
+
+        fn waits_for(&self) -> Option<String> {
+            self.calls.borrow_mut().push("waits_for");
+            Some("a commit".to_owned())
+        }
+
+        fn hold_back(&mut self) {
+            self.calls.borrow_mut().push("hold_back");
+        }
+
+        fn settle(&mut self, messages: usize) {
+            assert_eq!(messages, 3);
+            self.calls.borrow_mut().push("settle");
+        }
+    }
+
+    #[test]
+    fn observing_receiver_passes_every_call_on() {
+        let figures = Figures::new(&[], false, None);
+        let mut observing = ObservingReceiver {
+            receiver: Recorder::default(),
+            clock: SystemClock::new(),
+            reading: Arc::new(Reading { field: "n".to_owned(), group_by: None }),
+            asked: Arc::new(Mutex::new(Shared { figures, last_ns: 0 })),
+            observations: Vec::new(),
+        };
+        assert_eq!(observing.receive(0, |_| ()).expect("receives"), 7);
+        assert!(observing.at_end() && observing.is_behind());
+        assert_eq!(observing.waits_for().as_deref(), Some("a commit"));
+        observing.hold_back();
+        observing.settle(3);
+        let calls = ["receive", "at_end", "is_behind", "waits_for", "hold_back", "settle"];
+        assert_eq!(observing.receiver.calls.into_inner(), calls);
     }
 
     #[test]

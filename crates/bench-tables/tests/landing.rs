@@ -158,6 +158,21 @@ fn landed_messages_are_handed_over_in_order() {
 }
 
 #[test]
+fn held_back_messages_settle_from_outside() {
+    let bench = Bench::new();
+    let mut sizes_bytes = vec![100; 300];
+    sizes_bytes[130] = ROW_BYTES_MAX + 1;
+    let mut receiver = bench.receiver(TABLE, sizes_bytes);
+    receiver.hold_back();
+    bench.receive_all(&mut receiver);
+    assert_eq!(bench.told.settled.get(), 0, "the caller has settled none");
+    receiver.settle(50);
+    assert_eq!(bench.told.settled.get(), 50);
+    receiver.settle(249);
+    assert_eq!(bench.told.settled.get(), 130, "up to the row that did not land");
+}
+
+#[test]
 fn unwritable_rows_stop_settling() {
     let bench = Bench::new();
     let mut sizes_bytes = vec![100; 300];
