@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use bench_cli::{
-    Amount, Exit, GenerateArgs, LogArgs, OutputArgs, OutputFormat, Shutdown, WorkloadArgs,
-    arguments, generate, main_with, output, quantity,
+    Amount, Exit, GenerateArgs, Invocation, LogArgs, OutputArgs, OutputFormat, Shutdown, Tool,
+    ToolId, WorkloadArgs, output, quantity, run_tool,
 };
-use clap::{CommandFactory, Parser};
+use clap::Parser;
 
 /// Waits for as long as another tool would send
 #[derive(Parser)]
@@ -39,24 +39,27 @@ struct Options {
 }
 
 fn main() -> ExitCode {
-    main_with(run)
+    run_tool::<Options>()
 }
 
-fn run() -> Result<Exit> {
-    if generate::handle(Options::command())? {
-        return Ok(Exit::Good);
+impl Tool for Options {
+    const ID: ToolId = ToolId { name: "skeleton", version: env!("CARGO_PKG_VERSION") };
+
+    fn log(&self) -> LogArgs {
+        self.log
     }
-    let options: Options = arguments::parse()?;
-    options.log.init();
-    let workload = options.workload.workload()?;
-    let shutdown = Shutdown::install().context("failed to listen for signals")?;
-    tracing::info!("waiting");
-    let waited = match workload.amount {
-        Some(Amount::Duration(duration)) => wait(duration, &shutdown, &options),
-        _ => Duration::ZERO,
-    };
-    print(waited, &options)?;
-    Ok(if shutdown.is_requested() { Exit::Interrupted } else { Exit::Good })
+
+    fn run(&self, invocation: &Invocation) -> Result<Exit> {
+        let workload = self.workload.workload()?;
+        let shutdown = &invocation.shutdown;
+        tracing::info!("waiting");
+        let waited = match workload.amount {
+            Some(Amount::Duration(duration)) => wait(duration, shutdown, self),
+            _ => Duration::ZERO,
+        };
+        print(waited, self)?;
+        Ok(if shutdown.is_requested() { Exit::Interrupted } else { Exit::Good })
+    }
 }
 
 fn wait(duration: Duration, shutdown: &Shutdown, options: &Options) -> Duration {

@@ -1,8 +1,8 @@
-//! Parses the command line of every tool.
+//! Reading a tool's command line.
 //!
-//! It corrects clap's advice on unknown options. Clap suggests the most similar option, however
-//! remote (`--output` for `--throughput`); people mostly mean the option of another tool they know,
-//! and [`peers`] lists those.
+//! Corrects clap's suggestions for unknown options. clap suggests the most similar option, however
+//! dissimilar it is (`--output` for `--throughput`); people mostly mean an option of another tool that
+//! they know, which is in [`peers`].
 
 mod peers;
 
@@ -25,21 +25,16 @@ const LIKENESS_MIN: f64 = 0.6;
 /// The shortest prefix of a name that leads to a suggestion.
 const PREFIX_MIN: usize = 4;
 
-/// Parses this process's command line as the options of a tool. Exits where clap does: after help,
-/// and with code 2 after invalid options. The error says which resource the machine lacks.
+/// Reads this process's command line as the options of a program. Exits where clap does: after help,
+/// and with code 2 after wrong options. An error says what the machine lacks for any work.
 pub fn parse<T: Parser>() -> Result<T, UsageError> {
-    let matches = matches(T::command())?;
+    let matches = matches_from(T::command(), std::env::args_os())?;
     Ok(T::from_arg_matches(&matches).unwrap_or_else(|error| error.exit()))
 }
 
-/// Like [`parse`], but returns the matches.
-pub fn matches(command: Command) -> Result<ArgMatches, UsageError> {
-    matches_from(command, std::env::args_os())
-}
-
-/// Like [`matches`], for another command line than this process's. The first argument is the name
-/// of the program.
-pub fn matches_from(
+/// Reads a command line; the first argument is the name of the program. Exits as
+/// [`parse`] does.
+pub(crate) fn matches_from(
     command: Command,
     arguments: impl IntoIterator<Item = OsString>,
 ) -> Result<ArgMatches, UsageError> {

@@ -1,10 +1,10 @@
-//! The producing run of `--from-run`, against which received messages are checked.
+//! The producing run that a reader is checked against: the one in the folder of `--from-run`.
 
 use std::path::Path;
 use std::thread;
 use std::time::{Duration, SystemTime};
 
-use bench_core::audit::{AckLedger, Expected};
+use bench_core::audit::AckLedger;
 use bench_core::message::RunId;
 use bench_core::results::{RunDocument, RunFolder, Status};
 use bench_core::system;
@@ -12,20 +12,20 @@ use bench_core::system;
 use crate::quantity::parse_duration;
 use crate::{Interrupted, Shutdown, UsageError};
 
-/// Interval between checks of a run in progress.
+/// Interval between looks at a run that is still going on.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
-/// A run in progress writes to its folder once per interval; one that has not for this long, or for
-/// three intervals if that is longer, has died.
+/// A run that is going on writes to its folder once per interval. One that has not for this long, or
+/// for three intervals if that is longer, has died.
 const SILENCE_MIN: Duration = Duration::from_secs(5);
 
-/// Waits for the end of the run with the result folder `folder`, the value of `--from-run`: until
-/// then its acknowledged messages are not all known. A run that died counts as ended.
-pub fn await_run_end(folder: &Path, shutdown: &Shutdown) -> Result<(), Interrupted> {
+/// Waits for the end of the run that leaves its results in `folder`, the value of `--from-run`:
+/// until then, nobody knows all that it will have acknowledged. A run that has died has ended.
+pub(crate) fn await_run_end(folder: &Path, shutdown: &Shutdown) -> Result<(), Interrupted> {
     let mut is_told = false;
     loop {
         let document = system::read_file(&folder.join(RunFolder::DOCUMENT)).unwrap_or_default();
-        // A folder without a readable document is reported elsewhere.
+        // A missing or damaged document is reported elsewhere.
         let running = serde_json::from_slice::<RunDocument>(&document)
             .ok()
             .filter(|document| document.status == Status::Running);
@@ -59,46 +59,31 @@ fn silence_max(running: &RunDocument) -> Duration {
     SILENCE_MIN.max(interval.unwrap_or_default().saturating_mul(3))
 }
 
-/// The acknowledged messages of another run, from the folder in `--from-run`.
-pub struct AckedRun {
+/// What another run had acknowledged, according to its result folder.
+pub(crate) struct AckedRun {
     /// The run.
-    pub run: RunId,
-    /// Its acknowledged messages, as far as recorded.
-    pub ledger: AckLedger,
-    /// Why the record is incomplete, if it is: the result is then at most partial.
-    pub partial: Option<String>,
-    /// A warning for the reader of the figures if the run did not complete.
-    pub warning: Option<String>,
+    pub(crate) run: RunId,
+    /// The messages that it had acknowledged, as far as they are recorded.
+    pub(crate) ledger: AckLedger,
+    /// Why the record is not whole, if it is not.
+    pub(crate) partial: Option<String>,
+    /// A warning about a run that did not complete.
+    pub(crate) warning: Option<String>,
 }
 
-impl AckedRun {
-    /// The runs whose messages a reader expects, the acknowledged messages, and why their record is
-    /// incomplete, if it is. Without `sent`, messages of any run are expected. Adds the run's
-    /// warning to `warnings`.
-    pub fn expectation(
-        sent: Option<Self>,
-        warnings: &mut Vec<String>,
-    ) -> (Expected, Option<AckLedger>, Option<String>) {
-        let Some(Self { run, ledger, partial, warning }) = sent else {
-            return (Expected::Any, None, None);
-        };
-        warnings.extend(warning);
-        (Expected::Run(run), Some(ledger), partial)
-    }
-}
-
-/// Reads the run and its acknowledged messages from `folder`, the value of `--from-run`.
-pub fn acked_in(folder: &Path) -> Result<AckedRun, UsageError> {
+/// The run that left its results in `folder`, the value of `--from-run`, and the messages that it had
+/// acknowledged.
+pub(crate) fn acked_in(folder: &Path) -> Result<AckedRun, UsageError> {
     let (ledger, is_whole) = AckLedger::read_record(folder)
         .map_err(|error| UsageError::from_library(format!("--from-run: {error}")))?;
     let mut runs: Vec<RunId> = ledger.streams().map(|(stream, _)| stream.run).collect();
     runs.dedup();
     let [run] = runs[..] else {
         let problem = format!("{} holds the messages of {} runs", folder.display(), runs.len());
-        return Err(UsageError::new("--from-run", problem, "use the folder of a single run"));
+        return Err(UsageError::new("--from-run", problem, "use the folder of one run"));
     };
     let status = status_in(folder);
-    // Records of earlier versions lack this; then a finished run implies a complete record.
+    // Earlier versions do not record it; the end of the run stands in.
     let is_whole = is_whole.unwrap_or(status.is_some_and(|status| status != Status::Running));
     let partial = (!is_whole).then(|| {
         let cause = match status {
@@ -125,7 +110,7 @@ pub fn acked_in(folder: &Path) -> Result<AckedRun, UsageError> {
     Ok(AckedRun { run, ledger, partial, warning })
 }
 
-/// The status of the run in `folder`, if its document is readable.
+/// The status of the run that left its results in `folder`, if its document can be read.
 fn status_in(folder: &Path) -> Option<Status> {
     let document = system::read_file(&folder.join(RunFolder::DOCUMENT)).ok()?;
     serde_json::from_slice::<RunDocument>(&document).ok().map(|document| document.status)
@@ -234,7 +219,7 @@ mod tests {
     fn folders_without_a_single_run_are_refused() {
         for (streams, count) in [(&[][..], "0 runs"), (&[(7, 0), (8, 0)], "2 runs")] {
             let refusal = refusal(folder_of(streams).path());
-            for needle in ["--from-run: ", count, "use the folder of a single run"] {
+            for needle in ["--from-run: ", count, "use the folder of one run"] {
                 assert!(refusal.contains(needle), "{needle}: {refusal}");
             }
         }

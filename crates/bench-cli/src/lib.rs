@@ -1,13 +1,13 @@
 //! The command-line frame shared by all tools: options, quantities, logging, progress, shutdown,
 //! exit codes and reports.
 //!
-//! A tool's `main` calls [`main_with`] with a function that parses its options, does its work and
-//! returns an [`Exit`]. `examples/skeleton.rs` is a complete tool of that shape.
+//! A tool is a [`Tool`]: its options, and a function that does the work and returns an [`Exit`]. Its
+//! `main` is [`run_tool`]. `examples/skeleton.rs` is a whole tool of that shape.
 
 pub mod arguments;
 mod confirm;
 mod exit;
-mod expecting;
+mod frame;
 mod from_run;
 pub mod generate;
 mod limits;
@@ -19,7 +19,7 @@ mod panics;
 mod printable;
 mod progress;
 pub mod quantity;
-mod receiving;
+mod reading;
 mod record;
 pub mod report;
 mod shutdown;
@@ -29,18 +29,16 @@ mod workload;
 
 pub use confirm::confirm;
 pub use exit::{Exit, Interrupted, UsageError, main_with};
-pub use expecting::{Expectation, Expecting};
-pub use from_run::{AckedRun, acked_in, await_run_end};
+pub use frame::{Invocation, Tool, ToolId, run_tool, usage_error};
 pub use generate::GenerateArgs;
 pub use limits::{Needs, Workers, check_limits};
 pub use logging::LogArgs;
-pub use measurement::{Measurement, Surroundings};
-pub use options_in_force::options_in_force;
+pub use measurement::{Measurement, RunContext};
 pub use output::{OutputArgs, OutputFormat};
 pub(crate) use printable::printable_except;
 pub use printable::{printable, printable_bytes};
 pub use progress::Progress;
-pub use receiving::{AuditArgs, EndArgs};
+pub use reading::{DrainArgs, ExpectArgs, ReaderArgs, Required, guarantee};
 pub use record::{RunArgs, RunRecord, StartedRun};
 pub use shutdown::Shutdown;
 pub use spec::ScheduleShape;

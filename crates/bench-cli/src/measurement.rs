@@ -3,60 +3,94 @@
 use std::fmt::Write as _;
 
 use anyhow::{Error, Result};
-use bench_core::audit::AckLedger;
 use bench_core::clock::{Clock as _, InstantNs, SystemClock};
 use bench_core::counts::Counts;
 use bench_core::durations::Durations;
-use bench_core::engine::{self, Plan, RunControl, Totals};
-use bench_core::results::{Status, Summary, SummaryInput};
-use bench_core::transport::{Publish, Receive};
+use bench_core::engine::{self, ConsumerConfig, Plan, RunControl, Totals};
+use bench_core::message::RunId;
+use bench_core::results::{Produced, Status, Summary, SummaryInput};
+use bench_core::transport::{NoConnection, Publish, Receive};
 
-use crate::{Exit, OutputFormat, Progress, RunRecord, Shutdown, quantity};
+use crate::{Exit, OutputFormat, Progress, Required, RunRecord, Shutdown, quantity};
 
 /// Interval between updates of the progress line.
 const PROGRESS_NS: u64 = 200_000_000;
 
 /// A run that is ready to start: everything is connected.
 pub struct Measurement<P, R> {
-    /// The plan of the run.
+    /// The load, and what must be received.
     pub plan: Plan,
-    /// One connection per producer; empty if nothing is sent.
+    /// One connection per producer; none when nothing is sent.
     pub publishers: Vec<P>,
-    /// One connection per consumer; empty if nothing is received.
+    /// One connection per consumer; none when nothing is received.
     pub receivers: Vec<R>,
-    /// The acknowledged messages of another run, if this one receives them.
-    pub ledger: Option<AckLedger>,
-    /// Why that record is incomplete, if it is.
+    /// Why the record of what must be received is not whole, if it is not.
     pub partial: Option<String>,
-    /// Maximum share of messages that may go unacknowledged, 0 to 1.
+    /// Share of the messages that may go unacknowledged, 0 to 1.
     pub unanswered_max: f64,
-    /// Maximum bytes sent but not yet received, for systems that drop messages beyond a bound.
+    /// Bytes that may be sent and not yet received, for systems that drop messages beyond that.
     pub backlog_max_bytes: Option<u64>,
     /// Warnings for the reader of the figures, one sentence each.
     pub warnings: Vec<String>,
-    /// The connections' system-specific counts; read after the run.
+    /// Counts of the connections besides their messages; read when the connections have ended.
     pub counts: Counts,
-    /// The durations of the system's own work, recorded by the connections.
+    /// Durations of the system's own work, recorded by the connections.
     pub durations: Durations,
 }
 
-/// What a tool provides to a measurement.
-pub struct Surroundings {
+/// What a measurement runs with.
+pub struct RunContext {
     /// The clock of the plan's instants.
     pub clock: SystemClock,
     /// Requests an early end.
     pub shutdown: Shutdown,
-    /// Shows the progress.
+    /// The progress line.
     pub progress: Progress,
     /// The format in which the result is printed.
     pub output: OutputFormat,
 }
 
+impl<P, R> Measurement<P, R> {
+    /// A run without warnings, counts or durations.
+    #[must_use]
+    pub fn new(plan: Plan, publishers: Vec<P>, receivers: Vec<R>) -> Self {
+        Self {
+            plan,
+            publishers,
+            receivers,
+            partial: None,
+            unanswered_max: Produced::UNANSWERED_MAX_DEFAULT,
+            backlog_max_bytes: None,
+            warnings: Vec::new(),
+            counts: Counts::default(),
+            durations: Durations::default(),
+        }
+    }
+}
+
+impl<R> Measurement<NoConnection, R> {
+    /// A run that only receives. It starts now, and `consumer` is made for what is `required`.
+    #[must_use]
+    pub fn receiving(
+        run: RunId,
+        clock: SystemClock,
+        interval_ns: u64,
+        required: Required,
+        consumer: ConsumerConfig,
+        receivers: Vec<R>,
+    ) -> Self {
+        let expected = required.expected();
+        let plan = Plan::receiving(run, clock.now_ns(), interval_ns, expected, consumer);
+        let warnings = required.warning.into_iter().collect();
+        Self { partial: required.partial, warnings, ..Self::new(plan, Vec::new(), receivers) }
+    }
+}
+
 impl<P: Publish + Send, R: Receive + Send> Measurement<P, R> {
-    /// Measures, records, prints the result, and returns the exit code.
-    pub fn carry_out(self, mut record: RunRecord, around: Surroundings) -> Result<Exit> {
-        let Surroundings { clock, shutdown, mut progress, output } = around;
-        let Self { plan, publishers, receivers, ledger, partial, backlog_max_bytes, .. } = self;
+    /// Measures, records and prints the result; returns the exit code.
+    pub fn run(self, mut record: RunRecord, context: RunContext) -> Result<Exit> {
+        let RunContext { clock, shutdown, mut progress, output } = context;
+        let Self { plan, publishers, receivers, partial, backlog_max_bytes, .. } = self;
         for warning in self.warnings {
             record.warn(warning);
         }
@@ -102,7 +136,7 @@ impl<P: Publish + Send, R: Receive + Send> Measurement<P, R> {
             timeline: plan.timeline,
             schedule: produced.then_some(plan.schedule),
             consumed,
-            ledger: ledger.as_ref().or(produced.then_some(&totals.ledger)),
+            ledger: plan.consumer.acked.as_deref().or(produced.then_some(&totals.ledger)),
             partial,
             unanswered_max: self.unanswered_max,
             messages_expected: plan.consumer.messages_expected,
@@ -125,7 +159,7 @@ impl<P: Publish + Send, R: Receive + Send> Measurement<P, R> {
     }
 }
 
-/// The line that shows the progress of a run.
+/// The progress line of a run.
 struct ProgressLine {
     start_ns: InstantNs,
     shown_ns: InstantNs,
@@ -182,7 +216,7 @@ impl ProgressLine {
             let _ = write!(text, "  in {}", per_s(totals.received.messages, self.received));
         }
         let latencies = &totals.latencies;
-        // Without a schedule there is no publish latency, so show the service time.
+        // Without a schedule there is no publish latency, so the service time is shown.
         let sending = if latencies.publish_latency.is_empty() {
             ("service", &latencies.service_time)
         } else {
@@ -207,7 +241,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn progress_line_keeps_rates_until_the_next_report() {
+    fn progress_line_keeps_last_rates_until_next_report() {
         let mut totals = Totals {
             sent: 3_000,
             acked: Volume { messages: 3_000, bytes: 0 },

@@ -10,7 +10,7 @@ use serde_json::Value;
 ///
 /// `matches` must belong to `command`; for a subcommand, pass the subcommand's own.
 #[must_use]
-pub fn options_in_force(command: &Command, matches: &ArgMatches) -> BTreeMap<String, Value> {
+pub(crate) fn options_in_force(command: &Command, matches: &ArgMatches) -> BTreeMap<String, Value> {
     let mut options = BTreeMap::new();
     for arg in command.get_arguments() {
         let (Some(name), id) = (arg.get_long(), arg.get_id().as_str()) else { continue };

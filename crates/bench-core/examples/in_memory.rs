@@ -28,7 +28,8 @@ use bench_core::results::{
     ServiceOrigin, Status, Summary, SummaryInput, ToolInfo, VerdictOutcome, rfc3339,
 };
 use bench_core::transport::{
-    Batch, Completion, Incoming, Publish, Receive, Stamps, Token, TransportError,
+    Batch, Completion, Delivery, Failure, Incoming, Publish, Receive, Timestamps, Token,
+    TransportError,
 };
 
 // ---- The adapter -------------------------------------------------------------------------------
@@ -39,8 +40,8 @@ const PARTITION_MESSAGES_MAX: usize = 10_000;
 /// Maximum number of messages taken from a partition at once.
 const BATCH_MAX: usize = 256;
 
-/// The failure code of a message whose partition has lost its reader.
-const NO_READER: i32 = 1;
+/// The failure of a message whose partition has lost its reader.
+const NO_READER: Failure = Failure::Refused(1);
 
 /// Connects to a new queue: publishers distribute their messages over the partitions, and each
 /// receiver reads one partition.
@@ -68,20 +69,20 @@ struct QueuePublisher {
     /// The partition of the next message.
     next: usize,
     /// Outcomes of messages, until the engine polls them.
-    answers: Vec<(Token, Result<(), i32>)>,
+    answers: Vec<(Token, Delivery)>,
 }
 
 impl Publish for QueuePublisher {
     fn submit(&mut self, batch: &mut Batch) -> Result<(), TransportError> {
         let mut accepted = 0;
         for message in batch.iter() {
-            let outcome = match self.partitions[self.next].try_send(message.value.to_vec()) {
-                Ok(()) => Ok(()),
+            let delivery = match self.partitions[self.next].try_send(message.value.to_vec()) {
+                Ok(()) => Delivery::Acknowledged,
                 // Full: this message and those after it stay in the batch.
                 Err(TrySendError::Full(_)) => break,
-                Err(TrySendError::Disconnected(_)) => Err(NO_READER),
+                Err(TrySendError::Disconnected(_)) => Delivery::Failed(NO_READER),
             };
-            self.answers.push((message.token, outcome));
+            self.answers.push((message.token, delivery));
             self.next = (self.next + 1) % self.partitions.len();
             accepted += 1;
         }
@@ -100,14 +101,14 @@ impl Publish for QueuePublisher {
         }
         let at_ns = self.clock.now_ns();
         let answers = self.answers.drain(..);
-        completions.extend(answers.map(|(token, outcome)| Completion { token, at_ns, outcome }));
+        completions.extend(answers.map(|(token, delivery)| Completion { token, at_ns, delivery }));
         Ok(())
     }
 
-    fn explain(&self, code: i32) -> String {
-        match code {
+    fn explain(&self, failure: Failure) -> String {
+        match failure {
             NO_READER => "the partition has no reader".to_owned(),
-            _ => format!("code {code}"),
+            _ => format!("code {}", failure.code()),
         }
     }
 }
@@ -144,11 +145,27 @@ impl Receive for QueueReceiver {
                 value: &value,
                 partition: self.partition,
                 received_ns,
-                stamps: Stamps::default(),
+                timestamps: Timestamps::default(),
             });
         }
         Ok(count)
     }
+
+    fn at_end(&self) -> bool {
+        false
+    }
+
+    fn is_behind(&self) -> bool {
+        false
+    }
+
+    fn waits_for(&self) -> Option<String> {
+        None
+    }
+
+    fn hold_back(&mut self) {}
+
+    fn settle(&mut self, _: usize) {}
 }
 
 // ---- The tool ----------------------------------------------------------------------------------

@@ -18,18 +18,18 @@ pub type Token = u32;
 /// Messages on their way to the client library, oldest first.
 ///
 /// Keys and values share one reused buffer, so a batch allocates only until it has reached its
-/// largest size. At most half of the buffer belongs to messages already removed, however long any
-/// other message waits.
+/// largest size. At most half of the buffer belongs to messages that are gone, however long one
+/// message waits.
 #[derive(Debug, Default)]
 pub struct Batch {
     bytes: Vec<u8>,
-    entries: VecDeque<Entry>,
-    /// Size of the messages in `entries`.
+    messages: VecDeque<Message>,
+    /// Of the messages in `messages`.
     size_bytes: usize,
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Entry {
+struct Message {
     token: Token,
     key_start: usize,
     value_start: usize,
@@ -37,7 +37,7 @@ struct Entry {
     keyed: bool,
 }
 
-impl Entry {
+impl Message {
     fn size_bytes(&self) -> usize {
         self.end - self.key_start
     }
@@ -69,7 +69,7 @@ impl Batch {
         let value_start = self.bytes.len();
         value(&mut self.bytes, value_start);
         let end = self.bytes.len();
-        self.entries.push_back(Entry { token, key_start, value_start, end, keyed });
+        self.messages.push_back(Message { token, key_start, value_start, end, keyed });
         self.size_bytes += end - key_start;
         end - key_start
     }
@@ -77,21 +77,21 @@ impl Batch {
     /// Number of messages in the batch.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.entries.len()
+        self.messages.len()
     }
 
     /// Whether the batch holds no message.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.messages.is_empty()
     }
 
     /// The messages, oldest first.
     pub fn iter(&self) -> impl Iterator<Item = Outgoing<'_>> {
-        self.entries.iter().map(|entry| Outgoing {
-            token: entry.token,
-            key: entry.keyed.then(|| &self.bytes[entry.key_start..entry.value_start]),
-            value: &self.bytes[entry.value_start..entry.end],
+        self.messages.iter().map(|message| Outgoing {
+            token: message.token,
+            key: message.keyed.then(|| &self.bytes[message.key_start..message.value_start]),
+            value: &self.bytes[message.value_start..message.end],
         })
     }
 
@@ -101,57 +101,111 @@ impl Batch {
         self.size_bytes
     }
 
-    /// Removes the messages for which `accepted`, called with the position and oldest first, returns
+    /// Removes the messages for which `accepted`, called oldest first with the position, returns
     /// true. The others stay, in order, to be submitted again.
     pub fn remove_accepted(&mut self, mut accepted: impl FnMut(usize) -> bool) {
         let mut position = 0;
         let size_bytes = &mut self.size_bytes;
-        self.entries.retain(|entry| {
+        self.messages.retain(|message| {
             let stays = !accepted(position);
             position += 1;
             if !stays {
-                *size_bytes -= entry.size_bytes();
+                *size_bytes -= message.size_bytes();
             }
             stays
         });
         self.reclaim();
     }
 
-    /// Compacts the buffer once half of it belongs to removed messages. That moves no more bytes
-    /// than it frees, so it costs less than copying the messages in did.
+    /// Compacts the buffer once half of it belongs to messages that are gone. That moves no more
+    /// bytes than it frees, so it costs less than copying them in did.
     fn reclaim(&mut self) {
         if self.bytes.len() < 2 * self.size_bytes {
             return;
         }
         let mut end = 0;
-        for entry in &mut self.entries {
-            self.bytes.copy_within(entry.key_start..entry.end, end);
-            let moved_by = entry.key_start - end;
-            entry.key_start -= moved_by;
-            entry.value_start -= moved_by;
-            entry.end -= moved_by;
-            end = entry.end;
+        for message in &mut self.messages {
+            self.bytes.copy_within(message.key_start..message.end, end);
+            let moved_by = message.key_start - end;
+            message.key_start -= moved_by;
+            message.value_start -= moved_by;
+            message.end -= moved_by;
+            end = message.end;
         }
         self.bytes.truncate(end);
     }
 
     /// Removes all messages.
     pub fn clear(&mut self) {
-        self.entries.clear();
+        self.messages.clear();
         self.bytes.clear();
         self.size_bytes = 0;
     }
 }
 
-/// The outcome of a submitted message.
+/// A submitted message that is done with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Completion {
     /// The token of the message.
     pub token: Token,
     /// When the client library reported it.
     pub at_ns: InstantNs,
-    /// Success, or the system's code for the failure; see [`Publish::explain`].
-    pub outcome: Result<(), i32>,
+    /// What became of the message.
+    pub delivery: Delivery,
+}
+
+/// What became of a submitted message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Delivery {
+    /// The system has confirmed it.
+    Acknowledged,
+    /// It was not confirmed.
+    Failed(Failure),
+}
+
+/// How a message failed, with the adapter's code for the reason; see [`Publish::explain`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Failure {
+    /// The client library did not send it.
+    Unsent(i32),
+    /// The system refused it.
+    Refused(i32),
+    /// The client library gave it up without an answer from the system (a timeout), so nothing is
+    /// known of it. The time it waited is a lower bound of its latency.
+    Unanswered(i32),
+    /// It was taken back, as the messages of an aborted transaction are: a consumer that reads
+    /// committed messages must never receive it.
+    Aborted(i32),
+}
+
+impl Delivery {
+    /// Whether the system has confirmed the message.
+    #[must_use]
+    pub fn is_acknowledged(self) -> bool {
+        self == Self::Acknowledged
+    }
+
+    /// How the message failed, if it did.
+    #[must_use]
+    pub fn failure(self) -> Option<Failure> {
+        match self {
+            Self::Acknowledged => None,
+            Self::Failed(failure) => Some(failure),
+        }
+    }
+}
+
+impl Failure {
+    /// The adapter's code for the reason.
+    #[must_use]
+    pub fn code(self) -> i32 {
+        match self {
+            Self::Unsent(code)
+            | Self::Refused(code)
+            | Self::Unanswered(code)
+            | Self::Aborted(code) => code,
+        }
+    }
 }
 
 /// A received message, borrowed from the client library for the duration of the call.
@@ -165,38 +219,38 @@ pub struct Incoming<'a> {
     pub partition: u32,
     /// When the client library handed it over.
     pub received_ns: InstantNs,
-    /// Further instants on its way; empty for most systems.
-    pub stamps: Stamps,
+    /// Further instants of the message; none for most systems.
+    pub timestamps: Timestamps,
 }
 
-/// Further instants on a message's way, all by the engine's clock (see
+/// Further instants of a message, in the engine's clock (see
 /// [`Stamp::to_clock`](crate::clock::Stamp::to_clock)).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Stamps {
-    /// When the stream accepted it, by the wall clock of the system.
+pub struct Timestamps {
+    /// When the stream received it, by the system's wall clock.
     pub arrived_ns: Option<InstantNs>,
-    /// When the write of its row was confirmed. A message that must land is handed over only then.
+    /// When the write of its row was confirmed. A message bound for a table is passed on only then.
     pub landed_ns: Option<InstantNs>,
     /// Whether `received_ns` or `landed_ns` came from the clock of another host.
     pub by_wall_clock: bool,
 }
 
-/// Longest time that lingering messages may stay with the engine, in nanoseconds: half of the
-/// allowed schedule lag.
+/// Longest time that lingering messages may stay with the engine, nanoseconds: half of the schedule
+/// lag limit.
 pub const LINGERING_MAX_NS: u64 = SelfCheck::LAG_P99_MAX_NS / 2;
 
-/// The part of a linger time that messages may spend with the engine, in nanoseconds: a tenth, and
-/// at most [`LINGERING_MAX_NS`]. See [`Publish::lingering_ns`].
+/// The part of a linger that messages may spend with the engine, nanoseconds: a tenth, at most
+/// [`LINGERING_MAX_NS`]. See [`Publish::lingering_ns`].
 #[must_use]
 pub fn lingering_share_ns(linger_ns: u64) -> u64 {
     (linger_ns / 10).min(LINGERING_MAX_NS)
 }
 
-/// The connection has become unusable.
+/// The connection cannot be used any more.
 #[derive(Debug, thiserror::Error)]
 #[error("{message}")]
 pub struct TransportError {
-    /// What was attempted, what went wrong, and the remedy.
+    /// What was attempted on what, what went wrong, and the remedy.
     pub message: String,
 }
 
@@ -209,64 +263,52 @@ impl TransportError {
 
 /// A connection for sending messages, owned by one producer.
 pub trait Publish {
-    /// Hands the messages of `batch` to the client library, without waiting. Accepted messages are
-    /// removed from the batch and complete later, each exactly once; messages that stay were refused
-    /// for now (a full queue) and will be submitted again.
+    /// Hands the messages of `batch` to the client library without waiting. Accepted messages are
+    /// removed from the batch and complete later, each exactly once. The others stay (a full queue)
+    /// and are submitted again.
     fn submit(&mut self, batch: &mut Batch) -> Result<(), TransportError>;
 
-    /// Appends completions; waits for the first one until `until_ns` at the latest, or until the
-    /// adapter needs to be called again after everything due by then was submitted.
+    /// Appends completions. Waits for the first one until `until_ns`, or returns earlier if messages
+    /// that are due by then must be submitted first.
     fn poll(
         &mut self,
         until_ns: InstantNs,
         completions: &mut Vec<Completion>,
     ) -> Result<(), TransportError>;
 
-    /// How long a due message may stay with the engine because it would only wait in the client
-    /// library anyway, in nanoseconds: a producer that does not wake for every message uses much
-    /// less CPU. Zero if messages are sent immediately. The delay is part of every figure.
+    /// How long a message may stay with the engine after it is due, because it would only wait in
+    /// the client library, nanoseconds. A producer that need not wake for every message uses much
+    /// less processor time. Zero where messages leave at once. The delay is part of every figure.
     fn lingering_ns(&self) -> u64 {
         0
     }
 
-    /// Called after the last message: sends whatever waits for more (a lingering batch, an open
-    /// transaction).
+    /// Announces that no message will follow, so that whatever waits for more (a lingering batch, an
+    /// open transaction) is sent now.
     fn finish(&mut self) -> Result<(), TransportError> {
         Ok(())
     }
 
-    /// A remark for the reader of the figures that is known only after sending; called when the
+    /// A warning about the figures that only becomes known while messages are sent. Called when the
     /// producer has ended.
     fn remark(&self) -> Option<String> {
         None
     }
 
-    /// The meaning of a failure code, for people.
-    fn explain(&self, code: i32) -> String;
+    /// Describes the reason of a failure to the user. Called once per failure, at the end.
+    fn explain(&self, failure: Failure) -> String;
 
-    /// Whether messages that failed with this code were withdrawn, like those of an aborted
-    /// transaction: no consumer of committed messages may ever receive one. Other failed messages
-    /// may or may not arrive.
-    fn is_aborted(&self, code: i32) -> bool {
-        let _ = code;
-        false
-    }
-
-    /// Whether messages that failed with this code were given up by the client library (a timeout)
-    /// rather than refused by the system. The time they waited is a lower bound of their latency.
-    fn is_unanswered(&self, code: i32) -> bool {
-        let _ = code;
-        false
-    }
-
-    /// Why messages are currently not acknowledged, if the connection knows: its servers are
-    /// unreachable, or the process of an embedded one has ended. `None` while the system responds.
+    /// Why messages are not being answered at the moment, if the connection knows: its servers are
+    /// unreachable, or the process of an embedded one has ended. `None` while the system answers.
     fn outage(&self) -> Option<String> {
         None
     }
 }
 
-/// A connection for receiving messages, owned by one consumer.
+/// A connection that messages are received on, owned by one consumer.
+///
+/// No method has a default, so that a receiver that wraps another one cannot forget to pass a call
+/// on. The comments say what a system answers that does not know.
 pub trait Receive {
     /// Passes messages to `sink`, oldest first; waits for the first one until `until_ns` at the
     /// latest. Returns their number.
@@ -276,38 +318,30 @@ pub trait Receive {
         sink: impl FnMut(Incoming<'_>),
     ) -> Result<usize, TransportError>;
 
-    /// Whether everything that was in the system at the last request has been received. Systems that
-    /// cannot tell return false, and a reader stops after some time without messages.
-    fn at_end(&self) -> bool {
-        false
-    }
+    /// Whether everything that was in the system when it was last asked has been received. A system
+    /// that cannot tell returns false; a reader then stops when nothing has come for a while.
+    fn at_end(&self) -> bool;
 
-    /// Whether the system is known to hold more than has been received: the reader has not reached
-    /// the end. Only then does a message of another run count as progress, and missing messages may
-    /// still be ahead. Systems that cannot tell return false.
-    fn is_behind(&self) -> bool {
-        false
-    }
+    /// Whether the system is known to hold more than has been received. Only then does a message of
+    /// another run count as progress, and may missing messages still lie ahead. A system that cannot
+    /// tell returns false.
+    fn is_behind(&self) -> bool;
 
-    /// A condition that hides messages until it ends by itself, such as another producer's open
-    /// transaction, described for people. That time does not count as the silence after which
-    /// missing messages are lost. `None` if messages may arrive at any time.
-    fn waits_for(&self) -> Option<String> {
-        None
-    }
+    /// What the reader waits for that ends by itself and hides messages until then, such as another
+    /// producer's open transaction. That time does not count towards the timeout after which
+    /// messages are lost. `None` when messages may come at any time.
+    fn waits_for(&self) -> Option<String>;
 
-    /// From now on, commit a message's position only after [`settle`](Self::settle). Used when
-    /// messages go to a sink that can still fail, so that a later consumer resumes with those not
-    /// settled. Systems without committed positions need not implement this.
-    fn hold_back(&mut self) {}
+    /// From now on, commits a message's position only after [`settle`](Self::settle). Used when
+    /// messages go to a sink that can still fail. A system that keeps no positions does nothing.
+    fn hold_back(&mut self);
 
-    /// Settles the oldest `messages` unsettled messages passed on since [`Receive::hold_back`].
-    fn settle(&mut self, messages: usize) {
-        let _ = messages;
-    }
+    /// Commits the positions of the oldest `messages` passed on since [`Receive::hold_back`] and not
+    /// settled yet.
+    fn settle(&mut self, messages: usize);
 }
 
-/// The connection type of a side that a run does not have; it has no values.
+/// The connection type of the side that a run does not have. It has no values.
 #[derive(Debug, Clone, Copy)]
 pub enum NoConnection {}
 
@@ -320,7 +354,7 @@ impl Publish for NoConnection {
         match *self {}
     }
 
-    fn explain(&self, _: i32) -> String {
+    fn explain(&self, _: Failure) -> String {
         match *self {}
     }
 }
@@ -332,6 +366,75 @@ impl Receive for NoConnection {
         _: impl FnMut(Incoming<'_>),
     ) -> Result<usize, TransportError> {
         match *self {}
+    }
+
+    fn at_end(&self) -> bool {
+        match *self {}
+    }
+
+    fn is_behind(&self) -> bool {
+        match *self {}
+    }
+
+    fn waits_for(&self) -> Option<String> {
+        match *self {}
+    }
+
+    fn hold_back(&mut self) {
+        match *self {}
+    }
+
+    fn settle(&mut self, _: usize) {
+        match *self {}
+    }
+}
+
+/// One of two kinds of receivers, for a tool that chooses when it runs.
+#[derive(Debug)]
+pub enum EitherReceiver<A, B> {
+    /// The first kind.
+    A(A),
+    /// The second kind.
+    B(B),
+}
+
+/// Calls the same method of whichever receiver it is.
+macro_rules! either {
+    ($either:expr, $receiver:ident => $call:expr) => {
+        match $either {
+            EitherReceiver::A($receiver) => $call,
+            EitherReceiver::B($receiver) => $call,
+        }
+    };
+}
+
+impl<A: Receive, B: Receive> Receive for EitherReceiver<A, B> {
+    fn receive(
+        &mut self,
+        until_ns: InstantNs,
+        sink: impl FnMut(Incoming<'_>),
+    ) -> Result<usize, TransportError> {
+        either!(self, receiver => receiver.receive(until_ns, sink))
+    }
+
+    fn at_end(&self) -> bool {
+        either!(self, receiver => receiver.at_end())
+    }
+
+    fn is_behind(&self) -> bool {
+        either!(self, receiver => receiver.is_behind())
+    }
+
+    fn waits_for(&self) -> Option<String> {
+        either!(self, receiver => receiver.waits_for())
+    }
+
+    fn hold_back(&mut self) {
+        either!(self, receiver => receiver.hold_back());
+    }
+
+    fn settle(&mut self, messages: usize) {
+        either!(self, receiver => receiver.settle(messages));
     }
 }
 
@@ -355,6 +458,66 @@ mod tests {
     }
 
     #[test]
+    fn completions_stay_small() {
+        assert_eq!(size_of::<Delivery>(), 8);
+        assert_eq!(size_of::<Completion>(), 24);
+    }
+
+    /// Answers true and notes every call.
+    #[derive(Default)]
+    struct Recorder(Vec<&'static str>, std::cell::RefCell<Vec<&'static str>>);
+
+    impl Receive for Recorder {
+        fn receive(
+            &mut self,
+            _: InstantNs,
+            _: impl FnMut(Incoming<'_>),
+        ) -> Result<usize, TransportError> {
+            self.0.push("receive");
+            Ok(7)
+        }
+
+        fn at_end(&self) -> bool {
+            self.1.borrow_mut().push("at_end");
+            true
+        }
+
+        fn is_behind(&self) -> bool {
+            self.1.borrow_mut().push("is_behind");
+            true
+        }
+
+        fn waits_for(&self) -> Option<String> {
+            self.1.borrow_mut().push("waits_for");
+            Some("a commit".to_owned())
+        }
+
+        fn hold_back(&mut self) {
+            self.0.push("hold_back");
+        }
+
+        fn settle(&mut self, messages: usize) {
+            assert_eq!(messages, 3);
+            self.0.push("settle");
+        }
+    }
+
+    #[test]
+    fn either_receiver_passes_every_call_on() {
+        type Either = EitherReceiver<Recorder, Recorder>;
+        for mut either in [Either::A(Recorder::default()), Either::B(Recorder::default())] {
+            assert_eq!(either.receive(0, |_| ()).expect("receives"), 7);
+            assert!(either.at_end() && either.is_behind());
+            assert_eq!(either.waits_for().as_deref(), Some("a commit"));
+            either.hold_back();
+            either.settle(3);
+            let (EitherReceiver::A(inner) | EitherReceiver::B(inner)) = either;
+            assert_eq!(inner.0, ["receive", "hold_back", "settle"]);
+            assert_eq!(inner.1.into_inner(), ["at_end", "is_behind", "waits_for"]);
+        }
+    }
+
+    #[test]
     fn refused_messages_stay_in_order() {
         let mut batch = Batch::default();
         push(&mut batch, 1, None, b"one");
@@ -375,7 +538,7 @@ mod tests {
     }
 
     #[test]
-    fn waiting_messages_do_not_pin_other_bytes() {
+    fn waiting_message_frees_bytes_of_others() {
         let mut batch = Batch::default();
         push(&mut batch, 0, Some(b"waits"), b"for ever");
         for token in 1..100_000 {
@@ -389,7 +552,7 @@ mod tests {
 
     /// An operation on a batch.
     #[derive(Debug, Clone)]
-    enum Step {
+    enum Operation {
         Push {
             key: Option<Vec<u8>>,
             value: Vec<u8>,
@@ -400,26 +563,26 @@ mod tests {
         },
     }
 
-    fn steps() -> impl Strategy<Value = Vec<Step>> {
+    fn operations() -> impl Strategy<Value = Vec<Operation>> {
         let bytes = || vec(any::<u8>(), 0..60);
         let push =
-            (option::of(bytes()), bytes()).prop_map(|(key, value)| Step::Push { key, value });
-        let submit = vec(any::<bool>(), 1..8).prop_map(|accepted| Step::Submit { accepted });
+            (option::of(bytes()), bytes()).prop_map(|(key, value)| Operation::Push { key, value });
+        let submit = vec(any::<bool>(), 1..8).prop_map(|accepted| Operation::Submit { accepted });
         vec(prop_oneof![3 => push, 1 => submit], 0..200)
     }
 
     proptest! {
         #[test]
-        fn refusals_keep_messages_and_bound_memory(steps in steps()) {
+        fn any_submissions_keep_messages_and_bound_memory(operations in operations()) {
             let mut batch = Batch::default();
             let mut model: Vec<(Token, Option<Vec<u8>>, Vec<u8>)> = Vec::new();
-            for (token, step) in (0..).zip(steps) {
-                match step {
-                    Step::Push { key, value } => {
+            for (token, operation) in (0..).zip(operations) {
+                match operation {
+                    Operation::Push { key, value } => {
                         push(&mut batch, token, key.as_deref(), &value);
                         model.push((token, key, value));
                     }
-                    Step::Submit { accepted } => {
+                    Operation::Submit { accepted } => {
                         let takes = |position: usize| accepted[position % accepted.len()];
                         batch.remove_accepted(takes);
                         let mut position = 0;

@@ -21,7 +21,7 @@ use bench_core::message::{
 };
 use bench_core::pacing::{Limit, Pacer, Schedule, Share};
 use bench_core::transport::{
-    Batch, Completion, Incoming, Publish, Receive, Stamps, TransportError,
+    Batch, Completion, Delivery, Failure, Incoming, Publish, Receive, Timestamps, TransportError,
 };
 
 /// Allocations of all threads.
@@ -235,7 +235,11 @@ mod whole_run {
             let at_ns = self.clock.now_ns();
             for message in batch.iter().take(room) {
                 waiting.push(message.value);
-                self.completions.push(Completion { token: message.token, at_ns, outcome: Ok(()) });
+                self.completions.push(Completion {
+                    token: message.token,
+                    at_ns,
+                    delivery: Delivery::Acknowledged,
+                });
             }
             batch.remove_accepted(|position| position < room);
             Ok(())
@@ -253,8 +257,8 @@ mod whole_run {
             Ok(())
         }
 
-        fn explain(&self, code: i32) -> String {
-            format!("code {code}")
+        fn explain(&self, failure: Failure) -> String {
+            format!("code {}", failure.code())
         }
     }
 
@@ -290,12 +294,28 @@ mod whole_run {
                     value,
                     partition: 0,
                     received_ns,
-                    stamps: Stamps::default(),
+                    timestamps: Timestamps::default(),
                 });
                 start = end;
             }
             Ok(self.received.ends.len())
         }
+
+        fn at_end(&self) -> bool {
+            false
+        }
+
+        fn is_behind(&self) -> bool {
+            false
+        }
+
+        fn waits_for(&self) -> Option<String> {
+            None
+        }
+
+        fn hold_back(&mut self) {}
+
+        fn settle(&mut self, _: usize) {}
     }
 
     #[derive(Default)]

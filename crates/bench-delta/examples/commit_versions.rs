@@ -103,8 +103,8 @@ fn commit(publisher: &mut DeltaPublisher, clock: SystemClock) -> Result<u64, Box
     while completions.len() < ROWS as usize {
         publisher.poll(clock.now_ns() + SECOND_NS, &mut completions)?;
     }
-    match completions.iter().find_map(|completion| completion.outcome.err()) {
-        Some(code) => Err(publisher.explain(code).into()),
+    match completions.iter().find_map(|completion| completion.delivery.failure()) {
+        Some(failure) => Err(publisher.explain(failure).into()),
         None => Ok(clock.now_ns() - begun_ns),
     }
 }

@@ -6,12 +6,12 @@ use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
 use bench_core::clock::{Clock as _, InstantNs, SystemClock};
-use bench_core::transport::{Batch, Completion, Publish, Token, TransportError};
+use bench_core::transport::{Batch, Completion, Delivery, Failure, Publish, Token, TransportError};
 
 use crate::error::{FileError, io_error};
 
-/// The code of a message that contains a line break.
-const LINE_BREAK: i32 = 1;
+/// The failure of a message that contains a line break.
+const LINE_BREAK: Failure = Failure::Unsent(1);
 
 /// Appends messages to a file, one line per message.
 ///
@@ -46,9 +46,9 @@ impl LinePublisher {
         Ok(Self { clock, file, path, lines: Vec::new(), answers: Vec::new() })
     }
 
-    fn answer(&mut self, token: Token, outcome: Result<(), i32>) {
+    fn answer(&mut self, token: Token, delivery: Delivery) {
         // The instant is set when the write has returned.
-        self.answers.push(Completion { token, at_ns: 0, outcome });
+        self.answers.push(Completion { token, at_ns: 0, delivery });
     }
 }
 
@@ -58,12 +58,12 @@ impl Publish for LinePublisher {
         self.lines.clear();
         for message in batch.iter() {
             if message.value.contains(&b'\n') {
-                self.answer(message.token, Err(LINE_BREAK));
+                self.answer(message.token, Delivery::Failed(LINE_BREAK));
                 continue;
             }
             self.lines.extend_from_slice(message.value);
             self.lines.push(b'\n');
-            self.answer(message.token, Ok(()));
+            self.answer(message.token, Delivery::Acknowledged);
         }
         self.file.write_all(&self.lines).map_err(|error| {
             let path = self.path.display();
@@ -90,10 +90,10 @@ impl Publish for LinePublisher {
         Ok(())
     }
 
-    fn explain(&self, code: i32) -> String {
-        match code {
+    fn explain(&self, failure: Failure) -> String {
+        match failure {
             LINE_BREAK => "the message contains a line break".to_owned(),
-            _ => format!("code {code}"),
+            _ => format!("code {}", failure.code()),
         }
     }
 }
@@ -131,8 +131,8 @@ mod tests {
         assert_eq!(std::fs::read(&path).expect("read"), b"old\none\n\nthree\n");
         let mut completions = Vec::new();
         publisher.poll(clock.now_ns(), &mut completions).expect("answered");
-        let answers: Vec<_> = completions.iter().map(|c| (c.token, c.outcome)).collect();
-        assert_eq!(answers, [(0, Ok(())), (1, Ok(())), (2, Err(LINE_BREAK)), (0, Ok(()))]);
+        let answers: Vec<_> = completions.iter().map(|c| (c.token, c.delivery.failure())).collect();
+        assert_eq!(answers, [(0, None), (1, None), (2, Some(LINE_BREAK)), (0, None)]);
         assert!(completions.iter().all(|c| (before_ns..=clock.now_ns()).contains(&c.at_ns)));
         assert!(publisher.explain(LINE_BREAK).contains("line break"));
 

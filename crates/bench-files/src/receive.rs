@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use bench_core::clock::{Clock as _, InstantNs, SystemClock};
 use bench_core::message::MESSAGE_BYTES_MAX;
-use bench_core::transport::{Incoming, Receive, Stamps, TransportError};
+use bench_core::transport::{Incoming, Receive, Timestamps, TransportError};
 
 use crate::error::{FileError, io_error};
 use crate::publish::starts_a_line;
@@ -136,7 +136,7 @@ impl LineReceiver {
                 value,
                 partition: 0,
                 received_ns,
-                stamps: Stamps::default(),
+                timestamps: Timestamps::default(),
             });
             count += 1;
         }
@@ -179,6 +179,22 @@ impl Receive for LineReceiver {
             }
         }
     }
+
+    fn at_end(&self) -> bool {
+        false
+    }
+
+    fn is_behind(&self) -> bool {
+        false
+    }
+
+    fn waits_for(&self) -> Option<String> {
+        None
+    }
+
+    fn hold_back(&mut self) {}
+
+    fn settle(&mut self, _: usize) {}
 }
 
 /// The file, if it exists by now.

@@ -6,8 +6,8 @@ pub mod config;
 mod connection_error;
 pub mod error;
 mod health;
+mod killable;
 mod linger;
-mod mortal;
 mod native;
 pub mod options;
 mod publish;
@@ -16,7 +16,7 @@ mod receive;
 mod requests;
 
 pub use connection_error::ConnectionError;
-pub use mortal::{Kill, MortalReceiver};
+pub use killable::{Kill, KillableReceiver};
 pub use native::{Record, RecordHeader, RecordTime};
 pub use publish::{KafkaPublisher, SendPlan, SendRate, SizeLimit, TransactionPlan};
 pub use receive::{KafkaReceiver, StartOffset};

@@ -6,14 +6,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use bench_core::clock::{Clock as _, InstantNs, SystemClock, duration_ns};
-use bench_core::transport::{Batch, Completion, Publish, TransportError};
+use bench_core::transport::{Batch, Completion, Delivery, Failure, Publish, TransportError};
 use rdkafka::types::RDKafkaErrorCode;
 
 use crate::answers;
 use crate::config::{KafkaConfig, STATISTICS_INTERVAL};
 use crate::error::KafkaError;
 use crate::linger::share_linger;
-use crate::native::{Delivery, NativeProducer, Outgoing, ProducerEvent, TransactionError};
+use crate::native::{DeliveryReport, NativeProducer, Outgoing, ProducerEvent, TransactionError};
 use crate::requests::RequestWatch;
 
 /// Timeout of the first contact with the transaction coordinator.
@@ -26,17 +26,11 @@ const TRANSACTION_STEP: Duration = Duration::from_millis(50);
 /// Number of requests that measure a single round trip; the minimum is robust on a busy machine.
 const ROUND_TRIPS: u32 = 5;
 
-/// Failure code of messages whose transaction was aborted on purpose. None of librdkafka's codes is
-/// as low.
-const ABORTED_ON_PURPOSE: i32 = i32::MIN;
+/// The failure of messages whose transaction was aborted on purpose: no error of librdkafka's.
+const ABORTED_ON_PURPOSE: Failure = Failure::Aborted(RDKafkaErrorCode::NoError as i32);
 
-/// Offset from librdkafka's codes to the failure codes of messages whose transaction had to be
-/// aborted: unlike other failed messages, readers must never see them.
-const ABORTED: i32 = -1_000_000;
-
-/// Offset from the client library's codes to the failure codes of messages that it rejected itself:
-/// the same code from a broker has another remedy.
-const REFUSED: i32 = 1_000_000;
+/// The code of a message that is too large for the client library or for the topic.
+const TOO_LARGE: i32 = RDKafkaErrorCode::MessageSizeTooLarge as i32;
 
 /// Codes with which the client library itself gives up on a message. All others are answers of a
 /// broker.
@@ -134,8 +128,8 @@ struct Transaction {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Ending {
     Commit,
-    /// Holds the failure code of its messages.
-    Abort(i32),
+    /// With the failure of its messages.
+    Abort(Failure),
 }
 
 impl Transaction {
@@ -297,15 +291,19 @@ impl KafkaPublisher {
                 Some(transaction) => &mut transaction.delivered,
                 None => &mut *completions,
             };
-            let sink = |delivery: Delivery| {
+            let sink = |report: DeliveryReport| {
                 // One response of the broker acknowledged all messages of an event.
                 let at_ns = *at_ns.get_or_insert_with(|| clock.now_ns());
-                has_answer |= delivery.error.is_none_or(|error| !UNANSWERED.contains(&error));
-                let outcome = match delivery.error {
-                    None => Ok(()),
-                    Some(code) => Err(note_code(codes, code, delivery.words)),
+                let delivery = match report.error {
+                    None => Delivery::Acknowledged,
+                    Some(error) => {
+                        note_code(codes, error, report.words);
+                        Delivery::Failed(delivery_failure(error))
+                    }
                 };
-                out.push(Completion { token: delivery.token, at_ns, outcome });
+                let is_answer = !matches!(delivery, Delivery::Failed(Failure::Unanswered(_)));
+                has_answer |= is_answer;
+                out.push(Completion { token: report.token, at_ns, delivery });
             };
             match self.producer.next_event(sink) {
                 None => return,
@@ -348,7 +346,8 @@ impl KafkaPublisher {
                 Err(error) if error.requires_abort => {
                     let meaning = answers::sentence(error.code, self.producer.subject(), None);
                     tracing::warn!("a transaction was aborted: {meaning}");
-                    ending = Ending::Abort(ABORTED + note_code(&mut self.codes, error.code, None));
+                    let code = note_code(&mut self.codes, error.code, None);
+                    ending = Ending::Abort(Failure::Aborted(code));
                 }
                 Err(error) if error.retriable => return Ok(()),
                 Err(error) => return Err(transaction_failed(&self.producer, "commit", &error)),
@@ -365,7 +364,9 @@ impl KafkaPublisher {
         }
         let at_ns = self.clock.now_ns();
         completions.extend(transaction.end().map(|done| match ending {
-            Ending::Abort(code) => Completion { at_ns, outcome: Err(code), ..done },
+            Ending::Abort(failure) => {
+                Completion { at_ns, delivery: Delivery::Failed(failure), ..done }
+            }
             Ending::Commit => Completion { at_ns, ..done },
         }));
         Ok(())
@@ -414,10 +415,9 @@ impl KafkaPublisher {
         has_room
     }
 
-    /// Whether the broker rejected the whole batch with this failure code: alone, the message may
-    /// be accepted.
+    /// Whether the broker refused a message because of the batch it was in; alone, it may be accepted.
     #[must_use]
-    pub fn is_about_batch(&self, code: i32) -> bool {
+    pub fn is_about_batch(&self, failure: Failure) -> bool {
         const ABOUT_BATCH: [RDKafkaErrorCode; 7] = [
             RDKafkaErrorCode::MessageSizeTooLarge,
             RDKafkaErrorCode::MessageBatchTooLarge,
@@ -427,30 +427,27 @@ impl KafkaPublisher {
             RDKafkaErrorCode::InvalidMessage,
             RDKafkaErrorCode::InvalidMessageSize,
         ];
+        let Failure::Refused(code) = failure else { return false };
         ABOUT_BATCH.iter().any(|about| *about as i32 == code)
     }
 
-    /// The size limit that a message with this failure code exceeded, if any.
+    /// The limit that the message exceeded, if that was why it failed.
     #[must_use]
-    pub fn size_limit(&self, code: i32) -> Option<SizeLimit> {
-        const TOO_LARGE: i32 = RDKafkaErrorCode::MessageSizeTooLarge as i32;
-        const REFUSED_TOO_LARGE: i32 = REFUSED + TOO_LARGE;
-        match code {
-            TOO_LARGE => Some(SizeLimit::Topic),
-            REFUSED_TOO_LARGE => Some(SizeLimit::Client),
+    pub fn size_limit(&self, failure: Failure) -> Option<SizeLimit> {
+        match failure {
+            Failure::Refused(TOO_LARGE) => Some(SizeLimit::Topic),
+            Failure::Unsent(TOO_LARGE) => Some(SizeLimit::Client),
             _ => None,
         }
     }
 
-    /// Explains the client library's own rejection of a message.
-    fn explain_refusal(&self, code: i32) -> String {
-        if code == RDKafkaErrorCode::MessageSizeTooLarge as i32 {
-            return "the message is larger than the client's message.max.bytes \
-                    (MessageSizeTooLarge); lower --record-size, or raise --config \
-                    message.max.bytes=N and the topic's max.message.bytes"
-                .to_owned();
+    fn explain_code(&self, code: i32) -> String {
+        match self.codes.iter().find(|(known, _)| *known as i32 == code) {
+            Some((code, words)) => {
+                answers::sentence(*code, self.producer.subject(), words.as_deref())
+            }
+            None => format!("Kafka error {code}"),
         }
-        self.explain(code)
     }
 }
 
@@ -523,35 +520,23 @@ impl Publish for KafkaPublisher {
         Ok(())
     }
 
-    fn explain(&self, code: i32) -> String {
-        if code == ABORTED_ON_PURPOSE {
-            return "aborted on purpose".to_owned();
-        }
-        if self.is_aborted(code) {
-            return format!("transaction aborted: {}", self.explain(code - ABORTED));
-        }
-        if code > REFUSED / 2 {
-            return self.explain_refusal(code - REFUSED);
-        }
-        match self.codes.iter().find(|(known, _)| *known as i32 == code) {
-            Some((code, words)) => {
-                answers::sentence(*code, self.producer.subject(), words.as_deref())
+    fn explain(&self, failure: Failure) -> String {
+        match failure {
+            ABORTED_ON_PURPOSE => "aborted on purpose".to_owned(),
+            Failure::Aborted(code) => format!("transaction aborted: {}", self.explain_code(code)),
+            Failure::Unsent(TOO_LARGE) => "the message is larger than the client's \
+                                           message.max.bytes (MessageSizeTooLarge); lower \
+                                           --record-size, or raise --config message.max.bytes=N \
+                                           and the topic's max.message.bytes"
+                .to_owned(),
+            Failure::Unsent(code) | Failure::Refused(code) | Failure::Unanswered(code) => {
+                self.explain_code(code)
             }
-            None => format!("Kafka error {code}"),
         }
     }
 
     fn remark(&self) -> Option<String> {
         self.requests.warning()
-    }
-
-    fn is_aborted(&self, code: i32) -> bool {
-        // librdkafka's own codes are within a few hundred of 0.
-        code < ABORTED / 2
-    }
-
-    fn is_unanswered(&self, code: i32) -> bool {
-        UNANSWERED.iter().any(|unanswered| *unanswered as i32 == code)
     }
 
     fn outage(&self) -> Option<String> {
@@ -566,9 +551,18 @@ impl Publish for KafkaPublisher {
 /// The completion of a message that the client library rejected.
 fn refusal(codes: &mut Codes, token: u32, at_ns: InstantNs, error: RDKafkaErrorCode) -> Completion {
     let code = note_code(codes, error, None);
-    // Messages given up without an answer keep their code.
-    let code = if UNANSWERED.contains(&error) { code } else { REFUSED + code };
-    Completion { token, at_ns, outcome: Err(code) }
+    let failure =
+        if UNANSWERED.contains(&error) { Failure::Unanswered(code) } else { Failure::Unsent(code) };
+    Completion { token, at_ns, delivery: Delivery::Failed(failure) }
+}
+
+/// The failure of a message that was sent.
+fn delivery_failure(error: RDKafkaErrorCode) -> Failure {
+    if UNANSWERED.contains(&error) {
+        Failure::Unanswered(error as i32)
+    } else {
+        Failure::Refused(error as i32)
+    }
 }
 
 /// Remembers a code to explain it later, and returns its number.
@@ -586,4 +580,18 @@ fn transaction_failed(
 ) -> TransportError {
     let meaning = answers::sentence(error.code, producer.subject(), None);
     TransportError::new(format!("failed to {action} a transaction: {meaning}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_clients_own_timeouts_are_unanswered() {
+        let failure = delivery_failure(RDKafkaErrorCode::MessageTimedOut);
+        assert!(matches!(failure, Failure::Unanswered(_)));
+        // The broker's own.
+        let failure = delivery_failure(RDKafkaErrorCode::RequestTimedOut);
+        assert!(matches!(failure, Failure::Refused(_)));
+    }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bench_core::clock::{Clock as _, InstantNs, SystemClock};
-use bench_core::transport::{Incoming, Receive, Stamps, TransportError};
+use bench_core::transport::{Incoming, Receive, Timestamps, TransportError};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use rdkafka::types::RDKafkaErrorCode;
 
@@ -308,7 +308,7 @@ impl Receive for KafkaReceiver {
                 value: record.value().unwrap_or_default(),
                 partition: u32::try_from(record.partition()).unwrap_or(0),
                 received_ns,
-                stamps: Stamps::default(),
+                timestamps: Timestamps::default(),
             });
         })
     }

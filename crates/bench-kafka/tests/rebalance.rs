@@ -122,6 +122,22 @@ impl Receive for Member {
             }
         }
     }
+
+    fn at_end(&self) -> bool {
+        false
+    }
+
+    fn is_behind(&self) -> bool {
+        false
+    }
+
+    fn waits_for(&self) -> Option<String> {
+        None
+    }
+
+    fn hold_back(&mut self) {}
+
+    fn settle(&mut self, _: usize) {}
 }
 
 /// Discards the intervals; the tests use only totals.
@@ -266,7 +282,10 @@ fn send(servers: &str, clock: SystemClock, numbers: std::ops::Range<u8>) {
     while completions.len() < numbers.len() && clock.now_ns() < deadline_ns {
         publisher.poll(deadline_ns, &mut completions).expect("polls");
     }
-    assert!(completions.len() == numbers.len() && completions.iter().all(|c| c.outcome.is_ok()));
+    assert!(
+        completions.len() == numbers.len()
+            && completions.iter().all(|c| c.delivery.is_acknowledged())
+    );
 }
 
 /// Reads to the end as a member of the group.

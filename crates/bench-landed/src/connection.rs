@@ -1,30 +1,36 @@
-//! The connection of each tool to its table.
+//! Each tool's connection to its table.
 
 use std::time::Duration;
 
 use anyhow::Result;
 use bench_aws::{AwsArgs, AwsService};
-use bench_cli::{UsageError, Waiting, quantity};
+use bench_cli::{ToolId, UsageError, Waiting, quantity};
 use bench_tables::Tables;
 use bench_tables::mysql::MysqlArgs;
 use clap::Args;
 
-/// The operation named if an interrupt ends it.
-const CONNECTING: &str = "connecting to the table's service";
+/// What an interrupt interrupted.
+const CONNECTING: &str = "connecting to the service of the table";
 
-/// The options of a tool that say where its tables are.
+/// The options by which a tool reaches its tables.
 pub trait Connection: Args {
-    /// Lines of examples in `--help`, shown before the exit codes.
+    /// The tool's name and version.
+    const TOOL: ToolId;
+
+    /// The first line of `--help`.
+    const ABOUT: &'static str;
+
+    /// Lines of examples below `--help`.
     const EXAMPLES: &'static str;
 
-    /// Connects to the tables named by the options.
+    /// The tables of the service that the options name.
     fn tables(&self, waiting: &Waiting) -> Result<Tables>;
 
-    /// An option whose value must not be shown, and what to show instead.
+    /// The option whose value must not be shown, and what is shown instead.
     fn redacted(&self) -> Result<Option<(&'static str, String)>>;
 }
 
-/// The connection to `DynamoDB`.
+/// Connection to `DynamoDB`.
 #[derive(Debug, Clone, Args)]
 pub struct DynamodbConnection {
     #[command(flatten)]
@@ -32,6 +38,8 @@ pub struct DynamodbConnection {
 }
 
 impl Connection for DynamodbConnection {
+    const TOOL: ToolId = tool("kin-db-consumer");
+    const ABOUT: &'static str = "Measure rows landed in a DynamoDB table";
     const EXAMPLES: &'static str = "\
   kin-db-consumer --from-run results/kin-producer-...     check and measure a producing run
   kin-db-consumer --region eu-west-1 --run 00c0ffee42 --follow
@@ -56,7 +64,7 @@ impl Connection for DynamodbConnection {
     }
 }
 
-/// The connection to `MySQL`.
+/// Connection to `MySQL`.
 #[derive(Clone, Args)]
 pub struct MysqlConnection {
     #[command(flatten)]
@@ -74,6 +82,8 @@ pub struct MysqlConnection {
 }
 
 impl Connection for MysqlConnection {
+    const TOOL: ToolId = tool("kin-sql-consumer");
+    const ABOUT: &'static str = "Measure rows landed in a MySQL table";
     const EXAMPLES: &'static str = "\
   export MYSQL_URL=mysql://bench:...@db.example:3306/bench
   kin-sql-consumer --from-run results/kin-producer-...    check and measure a producing run
@@ -96,4 +106,8 @@ impl Connection for MysqlConnection {
     fn redacted(&self) -> Result<Option<(&'static str, String)>> {
         Ok(self.mysql.url()?.map(|url| (MysqlArgs::OPTION, url.address())))
     }
+}
+
+const fn tool(name: &'static str) -> ToolId {
+    ToolId { name, version: env!("CARGO_PKG_VERSION") }
 }

@@ -1,5 +1,5 @@
-//! The code of `kin-db-consumer` and `kin-sql-consumer`: both read a landing table and measure how
-//! its rows got there. They differ only in their [`Connection`] to the table.
+//! The tools `kin-db-consumer` and `kin-sql-consumer`: they read a landing table and measure how its
+//! rows came there. The two differ in their [`Connection`] to the table.
 
 mod connection;
 mod measure;
@@ -9,40 +9,40 @@ mod subject;
 
 pub use connection::{Connection, DynamodbConnection, MysqlConnection};
 
+use std::process::ExitCode;
+
 use anyhow::Result;
-use bench_cli::{Exit, UsageError, arguments, generate};
+use bench_cli::{Exit, Invocation, LogArgs, Tool, ToolId, UsageError, run_tool, usage_error};
 use bench_tables::TableError;
-use clap::FromArgMatches as _;
+use clap::Command;
 
 use options::Options;
 
-/// One of the two tools.
-#[derive(Debug, Clone, Copy)]
-pub struct Tool {
-    /// Its name.
-    pub name: &'static str,
-    /// Its version.
-    pub version: &'static str,
-    /// The first line of `--help`.
-    pub about: &'static str,
+/// The whole of a tool's `main`.
+pub fn main<C: Connection>() -> ExitCode {
+    run_tool::<Options<C>>()
 }
 
-/// Runs the tool.
-pub fn run<C: Connection>(tool: Tool) -> Result<Exit> {
-    let command = options::command::<C>(tool);
-    if generate::handle(command.clone())? {
-        return Ok(Exit::Good);
+impl<C: Connection> Tool for Options<C> {
+    const ID: ToolId = C::TOOL;
+
+    fn command_line() -> Command {
+        options::command::<C>()
     }
-    let matches = arguments::matches(command.clone())?;
-    let options = Options::<C>::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
-    options.log.init();
-    let result = match &options.query.query {
-        Some(field) => query::query(tool, &options, field),
-        None => measure::measure(tool, &options, &command, &matches),
-    };
-    result.map_err(|error| match error.downcast::<TableError>() {
-        Ok(error) if error.is_usage() => UsageError::from_library(error).into(),
-        Ok(error) => error.into(),
-        Err(other) => other,
-    })
+
+    fn log(&self) -> LogArgs {
+        self.log
+    }
+
+    fn run(&self, invocation: &Invocation) -> Result<Exit> {
+        self.read.check()?;
+        match &self.query.query {
+            Some(field) => query::query(self, field, invocation),
+            None => measure::measure(self, invocation),
+        }
+    }
+
+    fn usage_error(error: &anyhow::Error) -> Option<UsageError> {
+        usage_error(error, TableError::is_usage)
+    }
 }

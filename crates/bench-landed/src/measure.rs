@@ -1,67 +1,42 @@
 //! A measured run: the table, its reader and the measurement.
 
-use std::collections::BTreeMap;
-
-use anyhow::{Context, Result};
-use bench_cli::{
-    Exit, Measurement, RunRecord, Shutdown, StartedRun, Surroundings, Waiting, options_in_force,
-};
-use bench_core::clock::{Clock as _, SystemClock, duration_ns};
+use anyhow::Result;
+use bench_cli::{Exit, Invocation, Measurement, StartedRun, Waiting};
+use bench_core::clock::SystemClock;
 use bench_core::counts::Counts;
-use bench_core::durations::Durations;
-use bench_core::engine::{ConsumerConfig, Plan};
+use bench_core::engine::ConsumerConfig;
 use bench_core::message::RunId;
-use bench_core::results::Produced;
-use bench_core::transport::NoConnection;
 use bench_services::local::origin_of;
 use bench_tables::{TableReceiver, Tables};
-use clap::{ArgMatches, Command};
 
+use crate::Connection;
 use crate::options::{Options, ReadArgs};
 use crate::subject::Subject;
-use crate::{Connection, Tool};
 
-/// Measures landed rows.
+/// Reads the table and measures.
 pub(crate) fn measure<C: Connection>(
-    tool: Tool,
     options: &Options<C>,
-    command: &Command,
-    matches: &ArgMatches,
+    invocation: &Invocation,
 ) -> Result<Exit> {
-    options.read.check()?;
     let interval_ns = options.run.interval_ns()?;
-    let shutdown = Shutdown::install().context("failed to listen for signals")?;
-    let waiting = Waiting::new(&shutdown)?;
+    let waiting = Waiting::new(&invocation.shutdown)?;
+    let required = options.read.expect.required(&invocation.shutdown)?;
     let mut tables = tables(options, &waiting)?;
-    let subject = Subject::find(&options.read, &mut tables, &waiting)?;
+    let subject = Subject::find(&options.read, required, &mut tables, &waiting)?;
     let (clock, run) = (SystemClock::new(), RunId::random());
-    let record = start(tool, options, command, matches, &tables, run)?;
+    let started = started(options, invocation, &tables, run)?;
     let counts = Counts::default();
-    let receiver = match receiver(&options.read, &tables, &subject, clock, &counts) {
-        Ok(receiver) => receiver,
-        Err(error) => {
-            record.fail(&error);
-            return Err(error);
-        }
-    };
-    let consumer = consumer_config(&options.read);
-    let measurement = Measurement {
-        plan: Plan::receiving(run, clock.now_ns(), interval_ns, subject.expected, consumer),
-        publishers: Vec::<NoConnection>::new(),
-        receivers: vec![receiver],
-        ledger: subject.ledger,
-        partial: subject.partial,
-        unanswered_max: Produced::UNANSWERED_MAX_DEFAULT,
-        backlog_max_bytes: None,
-        warnings: subject.warning.into_iter().collect(),
-        counts,
-        durations: Durations::default(),
-    };
-    let (progress, output) = (options.log.progress(), options.output.output);
-    measurement.carry_out(record, Surroundings { clock, shutdown, progress, output })
+    invocation.measure(&options.run, options.output.output, started, clock, |_| {
+        let receiver = receiver(&options.read, &tables, &subject, clock, &counts)?;
+        let consumer = consumer_config(&options.read, &subject);
+        let (required, receivers) = (subject.required, vec![receiver]);
+        let measurement =
+            Measurement::receiving(run, clock, interval_ns, required, consumer, receivers);
+        Ok(Measurement { counts, ..measurement })
+    })
 }
 
-/// Connects to the tables named by the options, and checks that the one to read is readable.
+/// The tables of the service, once the one to read is known to be readable.
 pub(crate) fn tables<C: Connection>(options: &Options<C>, waiting: &Waiting) -> Result<Tables> {
     let mut tables = options.connection.tables(waiting)?;
     let table = options.read.table.as_str();
@@ -69,29 +44,19 @@ pub(crate) fn tables<C: Connection>(options: &Options<C>, waiting: &Waiting) -> 
     Ok(tables)
 }
 
-/// Creates the result folder.
-fn start<C: Connection>(
-    tool: Tool,
+fn started<C: Connection>(
     options: &Options<C>,
-    command: &Command,
-    matches: &ArgMatches,
+    invocation: &Invocation,
     tables: &Tables,
     run: RunId,
-) -> Result<RunRecord> {
-    let mut in_force = options_in_force(command, matches);
-    if let Some((option, shown)) = options.connection.redacted()? {
-        in_force.insert(option.to_owned(), shown.into());
-    }
+) -> Result<StartedRun> {
     let service = tables.service();
     let local = origin_of(&service.name, &service.address);
-    options.run.start(StartedRun {
-        tool: tool.name,
-        version: tool.version,
-        run,
-        options: in_force,
-        services: vec![local.unwrap_or_else(|| service.clone())],
-        versions: BTreeMap::new(),
-    })
+    let mut started = invocation.started(run, vec![local.unwrap_or_else(|| service.clone())]);
+    if let Some((option, shown)) = options.connection.redacted()? {
+        started.options.insert(option.to_owned(), shown.into());
+    }
+    Ok(started)
 }
 
 pub(crate) fn receiver(
@@ -112,12 +77,14 @@ pub(crate) fn receiver(
     })
 }
 
-pub(crate) fn consumer_config(args: &ReadArgs) -> ConsumerConfig {
+/// How the table is read. The receiver itself follows the table where that is wanted, and knows its
+/// end: rows come in no order, so a row that is there twice may come after all that must be there.
+pub(crate) fn consumer_config(args: &ReadArgs, subject: &Subject) -> ConsumerConfig {
     ConsumerConfig {
-        drain_timeout_ns: if args.follow { u64::MAX } else { duration_ns(args.drain_timeout) },
+        messages_expected: None,
         stop_at_end: true,
         unordered: true,
         raw: args.raw,
-        ..ConsumerConfig::default()
+        ..args.expect.consumer_config(&subject.required)
     }
 }

@@ -1,21 +1,24 @@
 //! The command line.
 
-use std::path::PathBuf;
-use std::time::Duration;
-
-use bench_cli::{GenerateArgs, LogArgs, OutputArgs, RunArgs, UsageError, quantity};
+use bench_cli::{ExpectArgs, GenerateArgs, LogArgs, OutputArgs, RunArgs, UsageError, quantity};
 use bench_core::message::RunId;
 use bench_query::QueryArgs;
 use bench_tables::KINESIS_TABLE;
 use clap::{Args, Command, CommandFactory, Parser};
 
-use crate::{Connection, Tool};
+use crate::Connection;
 
 const EXIT_CODES: &str = "Exit codes: 0 good; 1 failed; 2 bad usage; 3 the run is INVALID (loss, \
                           corruption); 130 interrupted.";
 
 #[derive(Parser)]
 #[command(mut_arg("query", |query| query.requires("all_runs").conflicts_with("record_size")))]
+#[command(mut_arg("from_run", |from| from.conflicts_with_all(["run_id", "all_runs"])))]
+// The scripts that these tools replace take the number of rows that must be there as -n.
+#[command(mut_arg("expected", |expected| {
+    expected.short('n').aliases(["num_records", "messages"]).conflicts_with("all_runs")
+}))]
+#[command(mut_arg("follow", |follow| follow.conflicts_with("all_runs")))]
 pub(crate) struct Options<C: Args> {
     #[command(flatten)]
     pub(crate) read: ReadArgs,
@@ -39,7 +42,7 @@ pub(crate) struct Options<C: Args> {
     pub(crate) generate: GenerateArgs,
 }
 
-/// What to read, and until when.
+/// Which rows are read, and until when.
 #[derive(Args)]
 #[command(next_help_heading = "Rows")]
 pub(crate) struct ReadArgs {
@@ -51,27 +54,16 @@ pub(crate) struct ReadArgs {
     #[arg(long = "run", value_name = "ID", value_parser = parse_run, conflicts_with = "all_runs")]
     pub(crate) run_id: Option<RunId>,
 
-    /// Result folder of the producing run, whose rows are read and checked against it
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["run_id", "all_runs", "expected"])]
-    pub(crate) from_run: Option<PathBuf>,
-
     /// Read all existing rows of all runs, once
-    #[arg(long, conflicts_with_all = ["expected", "follow"])]
+    #[arg(long)]
     pub(crate) all_runs: bool,
 
     /// Rows hold messages of other senders, without a header: only count and time them
     #[arg(long, requires = "all_runs")]
     pub(crate) raw: bool,
 
-    /// Number of messages that the run must have; missing ones make it INVALID
-    #[arg(
-        short = 'n',
-        long,
-        value_name = "COUNT",
-        aliases = ["num_records", "messages"],
-        value_parser = quantity::parse_count
-    )]
-    pub(crate) expected: Option<u64>,
+    #[command(flatten)]
+    pub(crate) expect: ExpectArgs,
 
     /// Number of producers that evenly shared the expected messages
     #[arg(
@@ -83,14 +75,6 @@ pub(crate) struct ReadArgs {
     )]
     pub(crate) producers: u16,
 
-    /// Keep reading until every expected row has arrived, or an interrupt; never time out
-    #[arg(long)]
-    pub(crate) follow: bool,
-
-    /// Time without rows after which missing ones count as lost
-    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = quantity::parse_duration)]
-    pub(crate) drain_timeout: Duration,
-
     /// Expected size of each message; counts those of another size
     #[arg(
         short = 'r',
@@ -101,37 +85,34 @@ pub(crate) struct ReadArgs {
     )]
     pub(crate) record_size: Option<u64>,
 
-    // The original script accepted it without effect.
+    // The original accepted it and ignored it.
     #[arg(short = 'a', long, alias = "agg_size", value_name = "SIZE", hide = true)]
     aggregate: Option<String>,
 }
 
 impl ReadArgs {
-    /// Refuses invalid options.
+    /// Rejects options that cannot be used.
     pub(crate) fn check(&self) -> Result<(), UsageError> {
         if self.aggregate.is_some() {
-            let problem = "rows do not show how their messages were aggregated";
+            let problem = "rows do not show how their messages were aggregated on the way";
             return Err(UsageError::new("--aggregate", problem, "use it with kin-producer"));
         }
-        if self.expected == Some(0) {
-            return Err(UsageError::new("--expected", "0 is too few", "use at least 1"));
-        }
-        Ok(())
+        self.expect.check()
     }
 }
 
 /// The command line of a tool.
-pub(crate) fn command<C: Connection>(tool: Tool) -> Command {
+pub(crate) fn command<C: Connection>() -> Command {
     Options::<C>::command()
-        .name(tool.name)
-        .version(tool.version)
-        .about(tool.about)
+        .name(C::TOOL.name)
+        .version(C::TOOL.version)
+        .about(C::ABOUT)
         .long_about(format!(
-            "{}\n\nReports how long messages took to be written (landing latency), split into the \
-             way to the stream (arrival), to the function or consumer (end-to-end) and into the \
-             table, and an audit of every message. With --query, computes statistics over a field \
-             of JSON records instead.",
-            tool.about
+            "{}\n\nReports how long messages took until they were written (landing latency), how \
+             much of that is the way to the stream (arrival), to the function or consumer \
+             (end-to-end) and the table, and an audit of every message. With --query it computes \
+             statistics over a field of JSON records instead.",
+            C::ABOUT
         ))
         .after_help(format!("Examples:\n{}\n\n{EXIT_CODES}", C::EXAMPLES))
 }
@@ -140,7 +121,7 @@ pub(crate) fn command<C: Connection>(tool: Tool) -> Command {
 fn parse_run(text: &str) -> Result<RunId, String> {
     let digits = text.len() == 10 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
     let run = digits.then(|| text.parse().ok()).flatten();
-    run.ok_or_else(|| "expected 10 hex digits, as in 00c0ffee42".to_owned())
+    run.ok_or_else(|| "invalid run id: expected 10 hex digits, as in 00c0ffee42".to_owned())
 }
 
 #[cfg(test)]
@@ -150,10 +131,8 @@ mod tests {
     use super::*;
     use crate::{DynamodbConnection, MysqlConnection};
 
-    const TOOL: Tool = Tool { name: "test", version: "0", about: "Test" };
-
     fn parse(line: &[&str]) -> Result<ReadArgs, String> {
-        let matches = command::<DynamodbConnection>(TOOL).try_get_matches_from(line);
+        let matches = command::<DynamodbConnection>().try_get_matches_from(line);
         let matches = matches.map_err(|error| error.to_string())?;
         let options = Options::<DynamodbConnection>::from_arg_matches(&matches);
         Ok(options.map_err(|error| error.to_string())?.read)
@@ -161,14 +140,14 @@ mod tests {
 
     #[test]
     fn command_lines_are_consistent() {
-        command::<DynamodbConnection>(TOOL).debug_assert();
-        command::<MysqlConnection>(TOOL).debug_assert();
+        command::<DynamodbConnection>().debug_assert();
+        command::<MysqlConnection>().debug_assert();
     }
 
     #[test]
-    fn old_command_lines_work_or_are_explained() {
+    fn old_command_lines_work_or_give_a_reason() {
         let read = parse(&["test", "--num_records", "2500", "--record_size", "800"]).expect("old");
-        assert_eq!((read.expected, read.record_size), (Some(2500), Some(800)));
+        assert_eq!((read.expect.expected, read.record_size), (Some(2500), Some(800)));
         read.check().expect("good");
         let read = parse(&["test", "-n", "5", "-a", "1000"]).expect("parsed");
         let refused = read.check().expect_err("refused").to_string();
@@ -177,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn contradictory_options_are_refused() {
+    fn contradictory_options_are_rejected() {
         for line in [
             &["test", "--run", "00c0ffee42", "--all-runs"][..],
             &["test", "--run", "c0ffee"],

@@ -1,52 +1,48 @@
-//! Which rows are read, and which must be there.
+//! Which rows are read, and which of them must be there.
+
+use std::sync::Arc;
 
 use anyhow::{Result, bail};
-use bench_cli::{AckedRun, UsageError, Waiting, acked_in};
-use bench_core::audit::{AckLedger, Expected, StreamId};
+use bench_cli::{Required, UsageError, Waiting};
+use bench_core::audit::{AckLedger, StreamId};
 use bench_core::message::RunId;
 use bench_tables::{Selection, Tables, Until};
 
 use crate::options::ReadArgs;
 
-/// The rows that a reader reads, and those it expects.
+/// The rows that a reader reads.
 pub(crate) struct Subject {
     pub(crate) selection: Selection,
     pub(crate) until: Until,
-    pub(crate) expected: Expected,
-    /// The messages that must be there, if known.
-    pub(crate) ledger: Option<AckLedger>,
-    /// Why that record is incomplete, if it is.
-    pub(crate) partial: Option<String>,
-    /// A warning about the producing run for the reader of the figures.
-    pub(crate) warning: Option<String>,
+    pub(crate) required: Required,
 }
 
 impl Subject {
-    /// Determines the rows from the options.
-    pub(crate) fn find(args: &ReadArgs, tables: &mut Tables, waiting: &Waiting) -> Result<Self> {
+    /// The rows of the run that the options name, or else of the only run in the table. `required` is
+    /// what the run of `--from-run` had acknowledged, if there is one.
+    pub(crate) fn find(
+        args: &ReadArgs,
+        mut required: Required,
+        tables: &mut Tables,
+        waiting: &Waiting,
+    ) -> Result<Self> {
         if args.all_runs {
-            let (selection, until) = (Selection::All, Until::End);
-            let expected = Expected::Any;
-            let (ledger, partial, warning) = (None, None, None);
-            return Ok(Self { selection, until, expected, ledger, partial, warning });
+            return Ok(Self { selection: Selection::All, until: Until::End, required });
         }
-        let (run, ledger, partial, warning) = match (&args.from_run, args.run_id) {
-            (Some(folder), _) => {
-                let AckedRun { run, ledger, partial, warning } = acked_in(folder)?;
-                (run, Some(ledger), partial, warning)
-            }
-            (None, Some(run)) => (run, None, None, None),
-            (None, None) => (only_run(&args.table, tables, waiting)?, None, None, None),
+        let run = match required.run.or(args.run_id) {
+            Some(run) => run,
+            None => only_run(&args.table, tables, waiting)?,
         };
-        let shared = args.expected.map(|count| shared_out(run, count, args.producers));
-        let ledger = ledger.or(shared);
-        let until = match &ledger {
-            Some(ledger) => Until::Distinct(ledger.len()),
-            None if args.follow => Until::Never,
+        required.run = Some(run);
+        if let Some(count) = args.expect.expected {
+            required.acked = Some(Arc::new(shared_out(run, count, args.producers)));
+        }
+        let until = match &required.acked {
+            Some(acked) => Until::Distinct(acked.len()),
+            None if args.expect.follow => Until::Never,
             None => Until::End,
         };
-        let (selection, expected) = (Selection::Run(run), Expected::Run(run));
-        Ok(Self { selection, until, expected, ledger, partial, warning })
+        Ok(Self { selection: Selection::Run(run), until, required })
     }
 }
 
@@ -64,13 +60,13 @@ fn only_run(table: &str, tables: &mut Tables, waiting: &Waiting) -> Result<RunId
             let names: Vec<_> = runs.iter().take(10).map(ToString::to_string).collect();
             let more = if runs.len() > names.len() { ", ..." } else { "" };
             let (count, names) = (runs.len(), names.join(", "));
-            let problem = format!("table '{table}' has rows of {count} runs ({names}{more})");
+            let problem = format!("table '{table}' holds {count} runs ({names}{more})");
             Err(UsageError::new("--run", problem, "choose one, or use --all-runs").into())
         }
     }
 }
 
-/// The messages of this many producers that evenly share `count` messages.
+/// The messages of `producers` that share `count` evenly.
 fn shared_out(run: RunId, count: u64, producers: u16) -> AckLedger {
     let mut ledger = AckLedger::default();
     let of_each = u64::from(producers);

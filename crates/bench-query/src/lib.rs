@@ -10,4 +10,4 @@ mod report;
 
 pub use figures::Stat;
 pub use options::QueryArgs;
-pub use query::{Query, Subject, Tool};
+pub use query::{Query, Subject};

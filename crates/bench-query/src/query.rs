@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, Result, bail};
-use bench_cli::{Exit, OutputFormat, Shutdown, output};
+use bench_cli::{Exit, OutputFormat, Shutdown, ToolId, output};
 use bench_core::audit::{AckLedger, Expected};
 use bench_core::clock::{Clock as _, InstantNs, SECOND_NS, SystemClock};
 use bench_core::durations::Durations;
@@ -17,15 +17,6 @@ use crate::figures::Figures;
 use crate::records::{Observation, Reading};
 use crate::report::QueryReport;
 
-/// The tool that runs the query.
-#[derive(Debug, Clone, Copy)]
-pub struct Tool {
-    /// Its name.
-    pub name: &'static str,
-    /// Its version.
-    pub version: &'static str,
-}
-
 /// The source of the records.
 #[derive(Debug, Clone, Copy)]
 pub struct Subject<'a> {
@@ -38,17 +29,15 @@ pub struct Subject<'a> {
 /// A query that is ready to run.
 pub struct Query<'a, R> {
     /// The tool.
-    pub tool: Tool,
+    pub tool: ToolId,
     /// Its options.
     pub args: &'a QueryArgs,
     /// Its source.
     pub subject: Subject<'a>,
     /// Receivers connected to the source.
     pub receivers: Vec<R>,
-    /// When they stop. Records are accepted in any format, whatever this says.
+    /// When they stop, and how many records must come. Records are accepted in any format.
     pub consumer: ConsumerConfig,
-    /// Limit on records; later ones do not count.
-    pub records_max: Option<u64>,
     /// Stops reading on an interrupt.
     pub shutdown: &'a Shutdown,
     /// The receivers' clock.
@@ -63,7 +52,9 @@ impl<R: Receive + Send> Query<'_, R> {
         let Self { args, clock, shutdown, .. } = self;
         let reading = Reading { field: field.to_owned(), group_by: args.group_by.clone() };
         let reading = Arc::new(reading);
-        let figures = Figures::new(&args.stats, reading.group_by.is_some(), self.records_max);
+        let (records_max, expected) =
+            (self.consumer.messages_max, self.consumer.messages_expected.unwrap_or(0));
+        let figures = Figures::new(&args.stats, reading.group_by.is_some(), records_max);
         let shared = Arc::new(Mutex::new(Shared { figures, last_ns: 0 }));
         let observing = |receiver| ObservingReceiver {
             receiver,
@@ -91,6 +82,8 @@ impl<R: Receive + Send> Query<'_, R> {
         );
         let (totals, error) = done?;
         let fell_silent = totals.is_behind && totals.early_stop == Some(EarlyStop::Silence);
+        let received = totals.received.messages;
+        let is_short = received < expected;
         let shared = shared.lock().unwrap_or_else(PoisonError::into_inner);
         let answer = QueryReport {
             tool: self.tool,
@@ -98,7 +91,7 @@ impl<R: Receive + Send> Query<'_, R> {
             reading: &reading,
             stats: &args.stats,
             figures: &shared.figures,
-            is_complete: error.is_none() && !fell_silent && !shutdown.is_requested(),
+            is_complete: error.is_none() && !fell_silent && !is_short && !shutdown.is_requested(),
             elapsed_ns: shared.last_ns.saturating_sub(started_ns),
         };
         let text = answer.text(self.output)?;
@@ -108,6 +101,13 @@ impl<R: Receive + Send> Query<'_, R> {
         }
         if shutdown.is_requested() {
             return Ok(Exit::Interrupted);
+        }
+        if is_short {
+            tracing::error!(
+                "{received} of {expected} expected records were received: check their producer, or \
+                 raise --drain-timeout"
+            );
+            return Ok(Exit::Invalid);
         }
         if fell_silent {
             bail!(
@@ -172,6 +172,14 @@ impl<R: Receive> Receive for ObservingReceiver<R> {
     fn waits_for(&self) -> Option<String> {
         self.receiver.waits_for()
     }
+
+    fn hold_back(&mut self) {
+        self.receiver.hold_back();
+    }
+
+    fn settle(&mut self, messages: usize) {
+        self.receiver.settle(messages);
+    }
 }
 
 /// A query leaves no result folder.
@@ -185,7 +193,9 @@ impl IntervalSink for NoRecord {
 
 #[cfg(test)]
 mod tests {
-    use bench_core::transport::Stamps;
+    use std::cell::RefCell;
+
+    use bench_core::transport::Timestamps;
     use clap::Parser as _;
 
     use super::*;
@@ -222,7 +232,7 @@ mod tests {
                 value: br#"{"n": 1}"#,
                 partition: 0,
                 received_ns: self.clock.now_ns(),
-                stamps: Stamps::default(),
+                timestamps: Timestamps::default(),
             });
             Ok(1)
         }
@@ -230,20 +240,91 @@ mod tests {
         fn is_behind(&self) -> bool {
             true
         }
+
+        fn at_end(&self) -> bool {
+            false
+        }
+
+        fn waits_for(&self) -> Option<String> {
+            None
+        }
+
+        fn hold_back(&mut self) {}
+
+        fn settle(&mut self, _: usize) {}
+    }
+
+    /// Answers true and notes every call.
+    #[derive(Default)]
+    struct Recorder {
+        calls: RefCell<Vec<&'static str>>,
+    }
+
+    impl Receive for Recorder {
+        fn receive(
+            &mut self,
+            _: InstantNs,
+            _: impl FnMut(Incoming<'_>),
+        ) -> Result<usize, TransportError> {
+            self.calls.borrow_mut().push("receive");
+            Ok(7)
+        }
+
+        fn at_end(&self) -> bool {
+            self.calls.borrow_mut().push("at_end");
+            true
+        }
+
+        fn is_behind(&self) -> bool {
+            self.calls.borrow_mut().push("is_behind");
+            true
+        }
+
+        fn waits_for(&self) -> Option<String> {
+            self.calls.borrow_mut().push("waits_for");
+            Some("a commit".to_owned())
+        }
+
+        fn hold_back(&mut self) {
+            self.calls.borrow_mut().push("hold_back");
+        }
+
+        fn settle(&mut self, messages: usize) {
+            assert_eq!(messages, 3);
+            self.calls.borrow_mut().push("settle");
+        }
     }
 
     #[test]
-    fn silence_before_the_end_is_an_error() {
+    fn observing_receiver_passes_every_call_on() {
+        let figures = Figures::new(&[], false, None);
+        let mut observing = ObservingReceiver {
+            receiver: Recorder::default(),
+            clock: SystemClock::new(),
+            reading: Arc::new(Reading { field: "n".to_owned(), group_by: None }),
+            asked: Arc::new(Mutex::new(Shared { figures, last_ns: 0 })),
+            observations: Vec::new(),
+        };
+        assert_eq!(observing.receive(0, |_| ()).expect("receives"), 7);
+        assert!(observing.at_end() && observing.is_behind());
+        assert_eq!(observing.waits_for().as_deref(), Some("a commit"));
+        observing.hold_back();
+        observing.settle(3);
+        let calls = ["receive", "at_end", "is_behind", "waits_for", "hold_back", "settle"];
+        assert_eq!(observing.receiver.calls.into_inner(), calls);
+    }
+
+    #[test]
+    fn silence_before_end_is_an_error() {
         let options = Options::parse_from(["test", "--query", "n"]);
         assert!(options.from_run.is_none() && !options.raw);
         let clock = SystemClock::new();
         let query = Query {
-            tool: Tool { name: "test", version: "0" },
+            tool: ToolId { name: "test", version: "0" },
             args: &options.query,
             subject: Subject { kind: "topic", name: "t" },
             receivers: vec![Stuck { clock, has_come: false }],
             consumer: ConsumerConfig { drain_timeout_ns: 1_000_000, ..Default::default() },
-            records_max: None,
             shutdown: &Shutdown::without_signals(),
             clock,
             output: OutputFormat::Json,

@@ -5,12 +5,12 @@ use std::fmt::Write as _;
 
 use anyhow::{Context, Result};
 use bench_cli::output::csv_field;
-use bench_cli::{OutputFormat, quantity};
+use bench_cli::{OutputFormat, ToolId, quantity};
 use serde_json::{Map, Value, json};
 
 use crate::figures::{Figures, GROUPS_MAX, Group, ROUNDING_ERROR, Stat};
 use crate::number::Number;
-use crate::query::{Subject, Tool};
+use crate::query::Subject;
 use crate::records::Reading;
 
 /// Version of the JSON format.
@@ -20,7 +20,7 @@ const SCHEMA_VERSION: u32 = 1;
 const SHOWN_GROUPS: usize = 50;
 
 pub(crate) struct QueryReport<'a> {
-    pub(crate) tool: Tool,
+    pub(crate) tool: ToolId,
     pub(crate) subject: Subject<'a>,
     pub(crate) reading: &'a Reading,
     pub(crate) stats: &'a [Stat],
@@ -367,7 +367,7 @@ mod tests {
         let (stats, figures) = answer(stats, numbers);
         let reading = Reading { field: "n".to_owned(), group_by: None };
         let answer = QueryReport {
-            tool: Tool { name: "t", version: "0" },
+            tool: ToolId { name: "t", version: "0" },
             subject: Subject { kind: "stream", name: "s" },
             reading: &reading,
             stats: &stats,

@@ -57,7 +57,10 @@ pub struct LandingReceiver<R> {
     writers: Vec<UnboundedSender<(u64, Batch)>>,
     idle: Vec<usize>,
     answers: Receiver<BatchResult>,
+    /// Whether every message so far has landed, so that those that follow may be settled.
     is_settling: bool,
+    /// Landed messages that wait to be settled from outside; `None` while landing settles them.
+    held: Option<usize>,
     rows_retried: Count,
     rows_failed: Count,
 }
@@ -119,6 +122,7 @@ impl<R: Receive> LandingReceiver<R> {
             writers: batches_in,
             answers,
             is_settling: true,
+            held: None,
             rows_retried: counts.count("rows_retried"),
             rows_failed: counts.count("rows_failed"),
         })
@@ -185,7 +189,10 @@ impl<R: Receive> LandingReceiver<R> {
             }
             if self.is_settling {
                 let landed = batch.landed_in_a_row();
-                self.receiver.settle(landed);
+                match &mut self.held {
+                    Some(held) => *held += landed,
+                    None => self.receiver.settle(landed),
+                }
                 self.is_settling = landed == batch.len();
             }
             batch.clear();
@@ -250,6 +257,18 @@ impl<R: Receive> Receive for LandingReceiver<R> {
 
     fn waits_for(&self) -> Option<String> {
         self.receiver.waits_for()
+    }
+
+    fn hold_back(&mut self) {
+        self.held.get_or_insert(0);
+    }
+
+    fn settle(&mut self, messages: usize) {
+        if let Some(held) = &mut self.held {
+            let settled = messages.min(*held);
+            *held -= settled;
+            self.receiver.settle(settled);
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use bench_aws::SdkConfig;
 use bench_core::audit::{SequenceSet, StreamId};
 use bench_core::clock::{Clock as _, InstantNs, SystemClock};
 use bench_core::counts::{Count, Counts};
-use bench_core::transport::{Incoming, Receive, Stamps, TransportError};
+use bench_core::transport::{Incoming, Receive, Timestamps, TransportError};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
@@ -210,6 +210,14 @@ impl Receive for TableReceiver {
     fn is_behind(&self) -> bool {
         !self.at_end && (self.is_behind.load(Ordering::Relaxed) || !self.rows.is_empty())
     }
+
+    fn waits_for(&self) -> Option<String> {
+        None
+    }
+
+    fn hold_back(&mut self) {}
+
+    fn settle(&mut self, _: usize) {}
 }
 
 impl ReadCounts {
@@ -246,7 +254,7 @@ fn incoming(ready: &ReadyRow, clock: SystemClock) -> Incoming<'_> {
         value: &row.message,
         partition: row.partition,
         received_ns: row.received.to_clock(origin),
-        stamps: Stamps { arrived_ns, landed_ns, by_wall_clock },
+        timestamps: Timestamps { arrived_ns, landed_ns, by_wall_clock },
     }
 }
 

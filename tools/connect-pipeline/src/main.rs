@@ -10,21 +10,27 @@ mod options;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use bench_cli::{Exit, arguments, generate, main_with};
-use clap::FromArgMatches;
+use bench_cli::{Exit, Invocation, LogArgs, Tool, ToolId, run_tool, tool_id};
+use clap::Command;
 
 use options::Options;
 
 fn main() -> ExitCode {
-    main_with(run)
+    run_tool::<Options>()
 }
 
-fn run() -> Result<Exit> {
-    if generate::handle(options::command())? {
-        return Ok(Exit::Good);
+impl Tool for Options {
+    const ID: ToolId = tool_id!();
+
+    fn command_line() -> Command {
+        options::command()
     }
-    let matches = arguments::matches(options::command())?;
-    let options = Options::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
-    options.log.init();
-    measure::measure(&options, &matches)
+
+    fn log(&self) -> LogArgs {
+        self.log
+    }
+
+    fn run(&self, invocation: &Invocation) -> Result<Exit> {
+        measure::measure(self, invocation)
+    }
 }

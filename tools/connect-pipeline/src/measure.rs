@@ -1,28 +1,21 @@
 //! A run: the two ends of the pipeline, what passes lines on between them, and the measurement.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use bench_cli::{
-    Amount, Exit, Interrupted, Measurement, Shutdown, StartedRun, Surroundings, Workload,
-    options_in_force,
-};
+use bench_cli::{Amount, Exit, Interrupted, Invocation, Measurement, Shutdown, Workload};
 use bench_core::audit::Expected;
-use bench_core::clock::{SystemClock, duration_ns};
-use bench_core::counts::Counts;
-use bench_core::durations::Durations;
+use bench_core::clock::SystemClock;
 use bench_core::engine::{ConsumerConfig, Plan};
 use bench_core::message::RunId;
 use bench_core::results::{ServiceInfo, ServiceOrigin};
 use bench_files::{LinePublisher, LineReceiver, Position};
 use bench_services::local::origin_of;
-use clap::ArgMatches;
 
 use crate::connect::Worker;
 use crate::connectors::{Connectors, Setup};
 use crate::first_line::FirstLine;
-use crate::options::{self, Options, Pipeline};
+use crate::options::{Options, Pipeline};
 
 /// The default amount.
 const AMOUNT_DEFAULT: Amount = Amount::Messages(1_000);
@@ -41,47 +34,28 @@ const SOURCE_SLEEPS: &str = "Kafka Connect's file source sleeps for a second whe
 const SOURCE_BATCH_DEFAULT: u32 = 2_000;
 
 /// Measures the pipeline set by the options.
-pub(crate) fn measure(options: &Options, matches: &ArgMatches) -> Result<Exit> {
+pub(crate) fn measure(options: &Options, invocation: &Invocation) -> Result<Exit> {
     let workload = options.workload()?;
     let interval_ns = options.run.interval_ns()?;
     let worker = match options.pipeline()? {
         Pipeline::Connect(url) => Some(Worker::new(url, options.timeout)?),
         Pipeline::Running => None,
     };
-    let shutdown = Shutdown::install().context("failed to listen for signals")?;
+    let shutdown = &invocation.shutdown;
     let (clock, run) = (SystemClock::new(), RunId::random());
-    let mut record = options.run.start(StartedRun {
-        tool: env!("CARGO_PKG_NAME"),
-        version: env!("CARGO_PKG_VERSION"),
-        run,
-        options: options_in_force(&options::command(), matches),
-        services: vec![service(options, worker.as_ref(), &shutdown)?],
-        versions: BTreeMap::new(),
-    })?;
+    let started = invocation.started(run, vec![service(options, worker.as_ref(), shutdown)?]);
     let builder = Builder { options, workload: &workload, worker: worker.as_ref(), clock, run };
-    let folder = record.folder_mut().path().to_owned();
-    let (ends, connectors) = match builder.pipeline(&folder, &shutdown) {
-        Ok(built) => built,
-        Err(error) => {
-            record.fail(&error);
-            return Err(error);
-        }
-    };
-    let measurement = Measurement {
-        plan: builder.plan(interval_ns),
-        publishers: vec![ends.publisher],
-        receivers: vec![ends.receiver],
-        ledger: None,
-        partial: None,
-        unanswered_max: workload.unanswered_max,
-        backlog_max_bytes: None,
-        warnings: if worker.is_some() { source_warnings(options) } else { Vec::new() },
-        counts: Counts::default(),
-        durations: Durations::default(),
-    };
-    let progress = options.log.progress();
-    let around = Surroundings { clock, shutdown, progress, output: options.output.output };
-    let exit = measurement.carry_out(record, around);
+    let mut connectors = None;
+    let exit = invocation.measure(&options.run, options.output.output, started, clock, |folder| {
+        let (ends, created) = builder.pipeline(folder, shutdown)?;
+        connectors = created;
+        let (publishers, receivers) = (vec![ends.publisher], vec![ends.receiver]);
+        Ok(Measurement {
+            unanswered_max: workload.unanswered_max,
+            warnings: if worker.is_some() { source_warnings(options) } else { Vec::new() },
+            ..Measurement::new(builder.plan(interval_ns), publishers, receivers)
+        })
+    });
     // The likely reason if lines are missing.
     if let Some(Err(error)) = connectors.as_ref().map(Connectors::check)
         && !error.is::<Interrupted>()
@@ -184,7 +158,7 @@ impl<'a> Builder<'a> {
             grace_ns: GRACE_NS,
             expected: Expected::Run(self.run),
             consumer: ConsumerConfig {
-                drain_timeout_ns: duration_ns(self.options.drain_timeout),
+                drain_timeout_ns: self.options.drain.drain_timeout_ns(),
                 ..ConsumerConfig::default()
             },
         }

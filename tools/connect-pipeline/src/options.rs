@@ -4,7 +4,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use bench_cli::{
-    GenerateArgs, LogArgs, OutputArgs, RunArgs, UsageError, Workload, WorkloadArgs, quantity,
+    DrainArgs, GenerateArgs, LogArgs, OutputArgs, RunArgs, UsageError, Workload, WorkloadArgs,
+    quantity,
 };
 use bench_core::message::{KeyDistribution, MessageFormat};
 use bench_core::results::ServiceOrigin;
@@ -36,15 +37,8 @@ pub(crate) struct Options {
     #[arg(help_heading = "Pipeline", long, value_name = "FILE")]
     pub(crate) sink: Option<PathBuf>,
 
-    /// Time without a line before missing ones count as lost
-    #[arg(
-        help_heading = "Pipeline",
-        long,
-        value_name = "TIME",
-        default_value = "10s",
-        value_parser = quantity::parse_duration
-    )]
-    pub(crate) drain_timeout: Duration,
+    #[command(flatten, next_help_heading = "Pipeline")]
+    pub(crate) drain: DrainArgs,
 
     /// REST address of a Kafka Connect worker, such as <http://127.0.0.1:8083>
     #[arg(help_heading = "Kafka Connect", long, value_name = "URL", env = "CONNECT_URL")]

@@ -10,9 +10,10 @@ mod windows;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use bench_cli::{Exit, UsageError, arguments, generate, main_with};
+use bench_cli::{
+    Exit, Invocation, LogArgs, Tool, ToolId, UsageError, run_tool, tool_id, usage_error,
+};
 use bench_delta::DeltaError;
-use clap::{CommandFactory, FromArgMatches};
 
 use options::Options;
 
@@ -21,23 +22,25 @@ use options::Options;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    main_with(run)
+    run_tool::<Options>()
 }
 
-fn run() -> Result<Exit> {
-    if generate::handle(Options::command())? {
-        return Ok(Exit::Good);
+impl Tool for Options {
+    const ID: ToolId = tool_id!();
+
+    fn log(&self) -> LogArgs {
+        self.log
     }
-    let matches = arguments::matches(Options::command())?;
-    let options = Options::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
-    options.log.init();
-    let result = match &options.query.query {
-        Some(field) => query::query(&options, field),
-        None => measure::measure(&options, &matches),
-    };
-    result.map_err(|error| match error.downcast::<DeltaError>() {
-        Ok(error) if error.is_usage() => UsageError::from_library(error).into(),
-        Ok(error) => error.into(),
-        Err(other) => other,
-    })
+
+    fn run(&self, invocation: &Invocation) -> Result<Exit> {
+        self.reader.check()?;
+        match &self.query.query {
+            Some(field) => query::query(self, field, invocation),
+            None => measure::measure(self, invocation),
+        }
+    }
+
+    fn usage_error(error: &anyhow::Error) -> Option<UsageError> {
+        usage_error(error, DeltaError::is_usage)
+    }
 }

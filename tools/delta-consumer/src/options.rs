@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use bench_cli::{AuditArgs, EndArgs, GenerateArgs, LogArgs, OutputArgs, RunArgs, quantity};
+use bench_cli::{GenerateArgs, LogArgs, OutputArgs, ReaderArgs, RunArgs, quantity};
 use bench_core::results::windows::WindowLength;
 use bench_delta::LakeArgs;
 use bench_delta::receive::TableStart;
@@ -41,10 +41,7 @@ pub(crate) struct Options {
     pub(crate) reading: ReadingArgs,
 
     #[command(flatten)]
-    pub(crate) end: EndArgs,
-
-    #[command(flatten)]
-    pub(crate) audit: AuditArgs,
+    pub(crate) reader: ReaderArgs,
 
     #[command(flatten)]
     pub(crate) query: QueryArgs,

@@ -1,33 +1,30 @@
 //! Statistics over a field of JSON records.
 
-use anyhow::{Context, Result};
-use bench_cli::{Exit, Expecting, Shutdown};
+use anyhow::Result;
+use bench_cli::{Exit, Invocation, Required};
 use bench_core::clock::SystemClock;
 use bench_core::counts::Counts;
-use bench_query::{Query, Subject, Tool};
+use bench_query::{Query, Subject};
 
 use crate::options::Options;
 use crate::source::Source;
 
 /// Reads the table and prints the statistics of `field`.
-pub(crate) fn query(options: &Options, field: &str) -> Result<Exit> {
-    options.end.check()?;
-    let shutdown = Shutdown::install().context("failed to listen for signals")?;
-    let source = Source::find(options, &shutdown)?;
+pub(crate) fn query(options: &Options, field: &str, invocation: &Invocation) -> Result<Exit> {
+    let shutdown = &invocation.shutdown;
+    let source = Source::find(options, shutdown)?;
     let (clock, counts) = (SystemClock::new(), Counts::default());
     let receiver = match source.try_connect(clock, &counts)? {
         Some(receiver) => receiver,
-        None => source.wait_and_connect(clock, &counts, &shutdown)?,
+        None => source.wait_and_connect(clock, &counts, shutdown)?,
     };
-    let end = &options.end;
     let query = Query {
-        tool: Tool { name: env!("CARGO_PKG_NAME"), version: env!("CARGO_PKG_VERSION") },
+        tool: invocation.tool,
         args: &options.query,
         subject: Subject { kind: "table", name: &source.uri() },
-        receivers: Expecting::all(vec![receiver], end.expectation(0), end.drain_timeout, clock),
-        consumer: end.consumer_config(clock),
-        records_max: end.messages,
-        shutdown: &shutdown,
+        receivers: vec![receiver],
+        consumer: options.reader.consumer_config(&Required::default(), clock),
+        shutdown,
         clock,
         output: options.output.output,
     };

@@ -51,9 +51,9 @@ impl Source {
     /// Finds the table of `--lake-path`, or of the run given by `--from-run`. Checks that the
     /// location can be used, but not yet that the table exists.
     pub(crate) fn find(options: &Options, shutdown: &Shutdown) -> Result<Self> {
-        let waits = options.end.follow || options.end.expected.is_some();
+        let waits = options.reader.expect.waits();
         let config = options.reading.config(waits)?;
-        let of_run = options.audit.from_run.as_deref().and_then(table_of);
+        let of_run = options.reader.expect.from_run.as_deref().and_then(table_of);
         let ended = of_run.as_ref().is_some_and(|table| table.ended_with_its_run);
         let lake = options.lake.clone().or_path(of_run.map(|table| table.uri));
         if ended && !lake.aws.is_named(AwsService::S3) {

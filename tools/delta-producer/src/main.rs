@@ -9,10 +9,11 @@ mod target;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use bench_cli::{Exit, UsageError, arguments, generate, main_with};
+use bench_cli::{
+    Exit, Invocation, LogArgs, Tool, ToolId, UsageError, run_tool, tool_id, usage_error,
+};
 use bench_delta::DeltaError;
 use bench_services::embedded;
-use clap::FromArgMatches;
 
 use options::{Command, Options};
 
@@ -24,23 +25,28 @@ fn main() -> ExitCode {
     if let Some(code) = embedded::run_if_requested() {
         return code;
     }
-    main_with(run)
+    run_tool::<Options>()
 }
 
-fn run() -> Result<Exit> {
-    if generate::handle(options::command())? {
-        return Ok(Exit::Good);
+impl Tool for Options {
+    const ID: ToolId = tool_id!();
+
+    fn command_line() -> clap::Command {
+        options::command()
     }
-    let matches = arguments::matches(options::command())?;
-    let options = Options::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
-    options.log.init();
-    let exit = match &options.command {
-        None => produce::produce(&options, &matches),
-        Some(Command::Maintain(args)) => maintain::maintain(args),
-    };
-    exit.map_err(|error| match error.downcast::<DeltaError>() {
-        Ok(error) if error.is_usage() => UsageError::from_library(error).into(),
-        Ok(error) => error.into(),
-        Err(other) => other,
-    })
+
+    fn log(&self) -> LogArgs {
+        self.log
+    }
+
+    fn run(&self, invocation: &Invocation) -> Result<Exit> {
+        match &self.command {
+            None => produce::produce(self, invocation),
+            Some(Command::Maintain(args)) => maintain::maintain(args, &invocation.shutdown),
+        }
+    }
+
+    fn usage_error(error: &anyhow::Error) -> Option<UsageError> {
+        usage_error(error, DeltaError::is_usage)
+    }
 }

@@ -45,9 +45,8 @@ struct Removal {
 }
 
 /// Performs the maintenance given on the command line.
-pub(crate) fn maintain(args: &MaintainArgs) -> Result<Exit> {
-    let shutdown = Shutdown::install().context("failed to listen for signals")?;
-    let waiting = Waiting::new(&shutdown)?;
+pub(crate) fn maintain(args: &MaintainArgs, shutdown: &Shutdown) -> Result<Exit> {
+    let waiting = Waiting::new(shutdown)?;
     let lake = find(args, &waiting)?;
     let optimized = if args.optimize {
         let optimized = maintenance::optimize(&lake, args.target_file_size);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use bench_cli::{GenerateArgs, LogArgs, OutputFormat, RunArgs, WorkloadArgs, quantity};
+use bench_cli::{DrainArgs, GenerateArgs, LogArgs, OutputFormat, RunArgs, WorkloadArgs, quantity};
 use bench_delta::LakeArgs;
 use bench_delta::publish::{CommitPath, Compression};
 use bench_delta::schema::PartitionColumn;
@@ -213,9 +213,8 @@ pub(crate) struct FollowerArgs {
     )]
     pub(crate) read_ahead: u64,
 
-    /// Time without a message, after the last commit, before missing ones count as lost
-    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = quantity::parse_duration)]
-    pub(crate) drain_timeout: Duration,
+    #[command(flatten)]
+    pub(crate) drain: DrainArgs,
 
     /// Report the run as INVALID if a message arrives twice
     #[arg(long)]

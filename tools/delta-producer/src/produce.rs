@@ -3,10 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use bench_cli::{
-    Amount, Exit, Measurement, Shutdown, StartedRun, Surroundings, Workload, check_limits,
-    options_in_force,
+    Amount, Exit, Invocation, Measurement, StartedRun, Workload, check_limits, guarantee,
 };
 use bench_core::audit::Expected;
 use bench_core::clock::{SystemClock, duration_ns};
@@ -14,13 +13,11 @@ use bench_core::counts::Counts;
 use bench_core::durations::Durations;
 use bench_core::engine::{ConsumerConfig, Plan};
 use bench_core::message::{MessageFormat, RunId};
-use bench_core::results::Guarantee;
 use bench_delta::Lake;
 use bench_delta::publish::{CommitPath, DeltaPublisher};
 use bench_delta::receive::{DeltaReceiver, FollowConfig, FollowMode, TableStart};
-use clap::ArgMatches;
 
-use crate::options::{self, Options};
+use crate::options::Options;
 use crate::publishers::{
     DIRECT_ONLY, check, commit_interval, config, in_flight_messages, poll_interval, workers,
 };
@@ -47,29 +44,20 @@ struct Run<'a> {
 }
 
 /// Publishes messages to the table.
-pub(crate) fn produce(options: &Options, matches: &ArgMatches) -> Result<Exit> {
+pub(crate) fn produce(options: &Options, invocation: &Invocation) -> Result<Exit> {
     let workload = options.workload.workload()?;
-    check(options, matches, &workload)?;
+    check(options, &invocation.matches, &workload)?;
     let interval_ns = options.run.interval_ns()?;
     let crowded = check_limits(&[workers(&options.producer, &workload)])?;
-    let shutdown = Shutdown::install().context("failed to listen for signals")?;
     let (id, clock) = (RunId::random(), SystemClock::new());
-    let target = Target::find(options, id, &shutdown)?;
+    let target = Target::find(options, id, &invocation.shutdown)?;
     let run = Run { options, workload, target, id, clock, interval_ns };
-    let mut record = options.run.start(run.started(matches))?;
-    if let Some(warning) = crowded {
-        record.warn(warning);
-    }
-    let measurement = match run.connect() {
-        Ok(measurement) => measurement,
-        Err(error) => {
-            record.fail(&error);
-            return Err(error);
-        }
-    };
-    let surroundings =
-        Surroundings { clock, shutdown, progress: options.log.progress(), output: options.output };
-    measurement.carry_out(record, surroundings)
+    let started = run.started(invocation);
+    invocation.measure(&options.run, options.output, started, clock, |_| {
+        let mut measurement = run.connect()?;
+        measurement.warnings.splice(..0, crowded);
+        Ok(measurement)
+    })
 }
 
 impl Run<'_> {
@@ -87,9 +75,10 @@ impl Run<'_> {
         }
     }
 
-    fn started(&self, matches: &ArgMatches) -> StartedRun {
+    fn started(&self, invocation: &Invocation) -> StartedRun {
         let args = &self.options.producer;
-        let mut options = options_in_force(&options::command(), matches);
+        let mut started = invocation.started(self.id, vec![self.target.service()]);
+        let options = &mut started.options;
         let mut set = |name: &str, value: String| options.insert(name.to_owned(), value.into());
         set("lake-path", self.target.uri());
         set("commit-interval", time(commit_interval(args)));
@@ -113,14 +102,7 @@ impl Run<'_> {
             idle.extend(DIRECT_ONLY);
         }
         options.retain(|name, _| !idle.contains(&name.as_str()));
-        StartedRun {
-            tool: env!("CARGO_PKG_NAME"),
-            version: env!("CARGO_PKG_VERSION"),
-            run: self.id,
-            options,
-            services: vec![self.target.service()],
-            versions: versions(),
-        }
+        StartedRun { versions: versions(), ..started }
     }
 
     /// Prepares the table, then connects its follower and the producers.
@@ -137,17 +119,13 @@ impl Run<'_> {
                 move || DeltaPublisher::connect(&lake, config, clock, &counts, &durations);
             Ok(self.target.waiting().until_done(connecting, "connecting the producers")??)
         });
+        let publishers = publishers.collect::<Result<_>>()?;
         Ok(Measurement {
-            publishers: publishers.collect::<Result<_>>()?,
-            receivers,
-            plan: self.plan(),
-            ledger: None,
-            partial: None,
             unanswered_max: self.workload.unanswered_max,
-            backlog_max_bytes: None,
             warnings: self.target.warning().into_iter().collect(),
             counts,
             durations,
+            ..Measurement::new(self.plan(), publishers, receivers)
         })
     }
 
@@ -172,11 +150,6 @@ impl Run<'_> {
     fn plan(&self) -> Plan {
         let Self { workload, options, .. } = self;
         let in_flight_max = in_flight_messages(&options.producer, workload);
-        let guarantee = if options.follower.exactly_once {
-            Guarantee::ExactlyOnce
-        } else {
-            Guarantee::AtLeastOnce
-        };
         Plan {
             run: self.id,
             schedule: workload.schedule,
@@ -190,8 +163,8 @@ impl Run<'_> {
             expected: Expected::Run(self.id),
             consumer: ConsumerConfig {
                 raw: workload.messages.format == MessageFormat::Raw,
-                drain_timeout_ns: duration_ns(options.follower.drain_timeout),
-                guarantee,
+                drain_timeout_ns: options.follower.drain.drain_timeout_ns(),
+                guarantee: guarantee(options.follower.exactly_once),
                 ..ConsumerConfig::default()
             },
         }

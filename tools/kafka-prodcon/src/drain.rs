@@ -1,43 +1,42 @@
 //! The mode that only consumes.
 
-use anyhow::{Context, Result};
-use bench_cli::{AckedRun, Exit, Measurement, Shutdown, UsageError, acked_in, check_limits};
-use bench_core::clock::{Clock as _, InstantNs, SystemClock, duration_ns};
-use bench_core::durations::Durations;
-use bench_core::engine::{ConsumerConfig, Plan};
+use anyhow::Result;
+use bench_cli::{Exit, Invocation, Measurement, Required, Shutdown, check_limits};
+use bench_core::clock::{Clock as _, SystemClock};
+use bench_core::engine::ConsumerConfig;
 use bench_core::message::RunId;
-use bench_core::results::Produced;
 use bench_kafka::config::KafkaConfig;
 use bench_kafka::{KafkaReceiver, StartOffset};
-use bench_query::{Query, Subject, Tool};
-use clap::ArgMatches;
+use bench_query::{Query, Subject};
 
 use crate::clients;
 use crate::cluster::Cluster;
 use crate::consumers::{self, await_assignment, connect, connect_alone, take_partitions};
-use crate::kills::{self, Follow};
-use crate::landing::{Consumer, Landing};
-use crate::options::{DrainArgs, From, Options};
+use crate::kills;
+use crate::landing::{self, Landing};
+use crate::options::{DrainModeArgs, From, Options};
 use crate::session::{Clients, Session};
 use crate::settings::Settings;
 
 /// Consumes the messages in the topic, or new ones.
-pub(crate) fn drain(options: &Options, args: &DrainArgs, matches: &ArgMatches) -> Result<Exit> {
-    if args.messages == Some(0) {
-        let remedy = "use at least 1";
-        return Err(UsageError::new("--messages", "0 is out of range", remedy).into());
-    }
+pub(crate) fn drain(
+    options: &Options,
+    args: &DrainModeArgs,
+    invocation: &Invocation,
+) -> Result<Exit> {
+    args.reader.check()?;
     let interval_ns = args.run.interval_ns()?;
-    let sent = args.from_run.as_deref().map(acked_in).transpose()?;
-    let shutdown = Shutdown::install().context("failed to listen for signals")?;
+    let expect = &args.reader.expect;
+    let shutdown = &invocation.shutdown;
     let settings = Settings::new(&options.connection)?;
     let (group, from) = (settings.group(args.group.as_deref()), settings.from(args.from));
     let config = consumer_config(&settings, args, group.as_deref())?;
-    let cluster = Cluster::named(&settings, "drain", &shutdown)?;
-    let landing = Landing::find(&args.consumer, &options.table_connection, &cluster, &shutdown)?;
+    let required = expect.required(shutdown)?;
+    let cluster = Cluster::named(&settings, "drain", shutdown)?;
+    let landing = Landing::find(&args.consumer, &options.table_connection, &cluster, shutdown)?;
     let starts = cluster.starts(&args.topic, from)?;
     let mut warnings = Vec::new();
-    if sent.is_some() {
+    if required.acked.is_some() {
         cluster.refuse_compacted(&args.topic)?;
     } else if args.query.query.is_none() && cluster.is_compacted(&args.topic)? {
         warnings.push(format!(
@@ -60,8 +59,8 @@ pub(crate) fn drain(options: &Options, args: &DrainArgs, matches: &ArgMatches) -
         cluster.target(u32::try_from(starts.len()).unwrap_or(u32::MAX)),
     )?;
     warnings.extend(check_limits(&[read])?);
-    let follow = if args.follow { Follow::Yes } else { Follow::No };
-    let kills = kills::check(&config, &args.consumer, working, group.is_some(), follow)?;
+    let drain_timeout = (!expect.follow).then_some(expect.drain.drain_timeout);
+    let kills = kills::check(&config, &args.consumer, working, group.is_some(), drain_timeout)?;
     let clock = SystemClock::new();
     let readers = Readers {
         args,
@@ -75,76 +74,49 @@ pub(crate) fn drain(options: &Options, args: &DrainArgs, matches: &ArgMatches) -
         for warning in warnings {
             tracing::warn!("{warning}");
         }
-        let receivers = readers.connect(clock, &shutdown)?;
-        return query(options, args, receivers, clock, &shutdown, field);
+        let query = Query {
+            tool: invocation.tool,
+            args: &args.query,
+            subject: Subject { kind: "topic", name: &args.topic },
+            receivers: readers.connect(clock, shutdown)?,
+            consumer: engine_config(args, &required, clock),
+            shutdown,
+            clock,
+            output: options.output.output,
+        };
+        return query.run(field);
     }
     let run = RunId::random();
-    let run_args = &args.run;
-    let clients = Clients::of_readers(&config, group.clone(), from);
     let session = Session {
-        options,
-        run_args,
-        matches,
+        invocation,
+        run_args: &args.run,
+        output: options.output.output,
         cluster: &cluster,
-        clients: &clients,
+        clients: &Clients::of_readers(&config, group.clone(), from),
         landing: landing.as_ref(),
         run,
         clock,
-        shutdown: shutdown.clone(),
     };
-    session.carry_out(|| {
-        if let Some(landing) = &landing {
-            landing.prepare_table()?;
-        }
-        let receivers = readers.connect(clock, &shutdown)?;
-        let (expected, ledger, partial) = AckedRun::expectation(sent, &mut warnings);
-        let config = &readers.config;
-        let guarantee = consumers::guarantee(config, args.consumer.exactly_once);
+    session.measure(|| {
+        let receivers = readers.connect(clock, shutdown)?;
+        let (config, exactly_once) = (&readers.config, args.reader.exactly_once);
+        let consumer = ConsumerConfig {
+            guarantee: consumers::guarantee(config, exactly_once),
+            ..engine_config(args, &required, clock)
+        };
         let start_ns = clock.now_ns();
-        let consumer = ConsumerConfig { guarantee, ..end(args, start_ns) };
-        let plan = Plan::receiving(run, start_ns, interval_ns, expected, consumer);
-        let receivers = kills::mortal(receivers, config, &args.topic, clock, start_ns, &kills);
-        Ok(Measurement {
-            plan,
-            publishers: Vec::new(),
-            receivers: Consumer::all(receivers, landing.as_ref(), clock)?,
-            ledger,
-            partial,
-            unanswered_max: Produced::UNANSWERED_MAX_DEFAULT,
-            backlog_max_bytes: None,
-            warnings,
-            counts: landing.as_ref().map(|landing| landing.counts.clone()).unwrap_or_default(),
-            durations: Durations::default(),
-        })
+        let receivers = kills::killable(receivers, config, &args.topic, clock, start_ns, &kills);
+        let receivers = landing::consumers(receivers, landing.as_ref(), clock)?;
+        let mut measurement =
+            Measurement::receiving(run, clock, interval_ns, required, consumer, receivers);
+        measurement.warnings.splice(..0, warnings);
+        Ok(measurement)
     })
-}
-
-/// Prints the statistics of `field`.
-fn query(
-    options: &Options,
-    args: &DrainArgs,
-    receivers: Vec<KafkaReceiver>,
-    clock: SystemClock,
-    shutdown: &Shutdown,
-    field: &str,
-) -> Result<Exit> {
-    let query = Query {
-        tool: Tool { name: env!("CARGO_PKG_NAME"), version: env!("CARGO_PKG_VERSION") },
-        args: &args.query,
-        subject: Subject { kind: "topic", name: &args.topic },
-        receivers,
-        consumer: end(args, clock.now_ns()),
-        records_max: args.messages,
-        shutdown,
-        clock,
-        output: options.output.output,
-    };
-    query.run(field)
 }
 
 /// The consumers to connect.
 struct Readers<'a> {
-    args: &'a DrainArgs,
+    args: &'a DrainModeArgs,
     cluster: &'a Cluster,
     config: KafkaConfig,
     in_group: bool,
@@ -164,8 +136,8 @@ impl Readers<'_> {
         for receiver in &mut receivers {
             receiver.join(topic)?;
         }
-        // Joining may take longer than --drain-timeout, which would look like an empty topic.
-        if !self.args.follow
+        // Joining may take longer than --drain-timeout, and would look like an empty topic.
+        if !self.args.reader.expect.follow
             && let Err(error) =
                 await_assignment(&mut receivers, self.cluster.timeout(), shutdown, |assigned| {
                     assigned.iter().any(|count| *count > 0)
@@ -181,7 +153,7 @@ impl Readers<'_> {
 /// The settings of consumers that read as `group`, or without a group.
 fn consumer_config(
     settings: &Settings,
-    args: &DrainArgs,
+    args: &DrainModeArgs,
     group: Option<&str>,
 ) -> Result<KafkaConfig> {
     let mut config = settings.config.clone();
@@ -192,7 +164,7 @@ fn consumer_config(
     if let Some(isolation) = args.isolation {
         config.set_by_option("isolation.level", isolation.property(), "--isolation");
     }
-    config.set("enable.partition.eof", (!args.follow).to_string());
+    config.set("enable.partition.eof", (!args.reader.expect.follow).to_string());
     let config = match group {
         Some(group) => {
             settings.check_members(args.consumer.consumers)?;
@@ -205,19 +177,10 @@ fn consumer_config(
     Ok(config)
 }
 
-/// When the consumers stop, if they start now.
-fn end(args: &DrainArgs, start_ns: InstantNs) -> ConsumerConfig {
-    let deadline_ns = args.duration.map(|duration| start_ns.saturating_add(duration_ns(duration)));
-    // Without --follow, reading stops at the end or when no messages arrive.
-    let drain_timeout_ns =
-        if args.follow { u64::MAX } else { duration_ns(args.consumer.drain_timeout) };
-    ConsumerConfig {
-        raw: args.raw,
-        messages_max: args.messages,
-        deadline_ns,
-        drain_timeout_ns,
-        // While a member is killed, the group has not read to the end even if all others have.
-        stop_at_end: !args.follow && args.consumer.kill_consumer.is_empty(),
-        ..ConsumerConfig::default()
-    }
+/// How the engine's consumers work that start now.
+fn engine_config(args: &DrainModeArgs, required: &Required, clock: SystemClock) -> ConsumerConfig {
+    let config = args.reader.consumer_config(required, clock);
+    // While a member of the group is killed, the others may be at the end before all is read.
+    let stop_at_end = config.stop_at_end && args.consumer.kill_consumer.is_empty();
+    ConsumerConfig { stop_at_end, ..config }
 }

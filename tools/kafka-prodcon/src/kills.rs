@@ -7,7 +7,7 @@ use anyhow::Result;
 use bench_cli::{UsageError, quantity};
 use bench_core::clock::{InstantNs, SystemClock, duration_ns};
 use bench_kafka::config::KafkaConfig;
-use bench_kafka::{KafkaReceiver, Kill, MortalReceiver};
+use bench_kafka::{KafkaReceiver, Kill, KillableReceiver};
 
 use crate::options::ConsumerArgs;
 
@@ -53,20 +53,14 @@ impl FromStr for ConsumerKill {
     }
 }
 
-/// Whether consumers keep reading when no messages arrive.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Follow {
-    Yes,
-    No,
-}
-
-/// Checks the kills against the rest of the command line and sorts them.
+/// Checks the kills against the rest of the command line, and sorts them. Without a `drain_timeout`,
+/// consumers never time out.
 pub(crate) fn check(
     config: &KafkaConfig,
     args: &ConsumerArgs,
     consumers: usize,
     in_group: bool,
-    follow: Follow,
+    drain_timeout: Option<Duration>,
 ) -> Result<Vec<ConsumerKill>> {
     let mut kills = args.kill_consumer.clone();
     if kills.is_empty() {
@@ -74,8 +68,8 @@ pub(crate) fn check(
     }
     kills.sort_by_key(|kill| (kill.consumer, kill.at));
     check_targets(&kills, consumers, in_group)?;
-    if follow == Follow::No {
-        check_drain_timeout(args.drain_timeout, config)?;
+    if let Some(drain_timeout) = drain_timeout {
+        check_drain_timeout(drain_timeout, config)?;
     }
     Ok(kills)
 }
@@ -133,14 +127,14 @@ fn check_drain_timeout(drain_timeout: Duration, config: &KafkaConfig) -> Result<
 }
 
 /// Schedules each consumer's kills.
-pub(crate) fn mortal(
+pub(crate) fn killable(
     receivers: Vec<KafkaReceiver>,
     config: &KafkaConfig,
     topic: &str,
     clock: SystemClock,
     start_ns: InstantNs,
     kills: &[ConsumerKill],
-) -> Vec<MortalReceiver> {
+) -> Vec<KillableReceiver> {
     let instant = |after: Duration| start_ns.saturating_add(duration_ns(after));
     (1..)
         .zip(receivers)
@@ -148,7 +142,7 @@ pub(crate) fn mortal(
             let own = kills.iter().filter(|kill| kill.consumer == number);
             let own =
                 own.map(|kill| Kill { at_ns: instant(kill.at), back_ns: kill.back().map(instant) });
-            MortalReceiver::new(receiver, config, topic, clock, own.collect())
+            KillableReceiver::new(receiver, config, topic, clock, own.collect())
         })
         .collect()
 }

@@ -3,11 +3,11 @@
 use anyhow::{Context, Result};
 use bench_aws::{AwsArgs, AwsService, SdkConfig};
 use bench_cli::{Shutdown, UsageError, Waiting};
-use bench_core::clock::{InstantNs, SystemClock};
+use bench_core::clock::SystemClock;
 use bench_core::counts::Counts;
 use bench_core::results::{ServiceInfo, ServiceOrigin};
-use bench_core::transport::{Incoming, Receive, TransportError};
-use bench_kafka::MortalReceiver;
+use bench_core::transport::EitherReceiver;
+use bench_kafka::KillableReceiver;
 use bench_services::embedded::{EmbeddedDynamodb, dynamodb};
 use bench_services::local;
 use bench_tables::dynamodb::{BATCH_ROWS_MAX, Billing, DynamodbAdmin, DynamodbWriter};
@@ -91,12 +91,12 @@ impl Landing {
     }
 
     /// Wraps a receiver so that its messages land in the table.
-    fn behind(&self, receiver: MortalReceiver, clock: SystemClock) -> Result<Consumer> {
+    fn behind(&self, receiver: KillableReceiver, clock: SystemClock) -> Result<Consumer> {
         let writers: Result<Vec<TableWriter>> =
             (0..self.writers_per_consumer).map(|_| self.writer(clock)).collect();
         let rows = self.options.rows_per_request;
         let landing = LandingReceiver::new(receiver, writers?, rows, clock, &self.counts);
-        Ok(Consumer::Landing(Box::new(landing.context("failed to start a thread for the table")?)))
+        Ok(Consumer::B(landing.context("failed to start a thread for the table")?))
     }
 
     fn writer(&self, clock: SystemClock) -> Result<TableWriter> {
@@ -165,59 +165,18 @@ async fn find_mysql(args: &MysqlArgs, cluster: &Cluster) -> Result<(Target, Serv
     Ok((Target::Mysql { url }, service))
 }
 
-/// A consumer of this tool, with or without landing.
-pub(crate) enum Consumer {
-    /// Messages count as received when they arrive.
-    Direct(Box<MortalReceiver>),
-    /// Messages count as received once they have landed.
-    Landing(Box<LandingReceiver<MortalReceiver>>),
-}
+/// A consumer whose messages count as received when they come, or when they have landed.
+pub(crate) type Consumer = EitherReceiver<KillableReceiver, LandingReceiver<KillableReceiver>>;
 
-impl Consumer {
-    /// The consumers of a run, with landing if there is a table.
-    pub(crate) fn all(
-        receivers: Vec<MortalReceiver>,
-        landing: Option<&Landing>,
-        clock: SystemClock,
-    ) -> Result<Vec<Self>> {
-        let consumer = |receiver| match landing {
-            Some(landing) => landing.behind(receiver, clock),
-            None => Ok(Self::Direct(Box::new(receiver))),
-        };
-        receivers.into_iter().map(consumer).collect()
-    }
-}
-
-impl Receive for Consumer {
-    fn receive(
-        &mut self,
-        until_ns: InstantNs,
-        sink: impl FnMut(Incoming<'_>),
-    ) -> Result<usize, TransportError> {
-        match self {
-            Self::Direct(receiver) => receiver.receive(until_ns, sink),
-            Self::Landing(receiver) => receiver.receive(until_ns, sink),
-        }
-    }
-
-    fn at_end(&self) -> bool {
-        match self {
-            Self::Direct(receiver) => receiver.at_end(),
-            Self::Landing(receiver) => receiver.at_end(),
-        }
-    }
-
-    fn is_behind(&self) -> bool {
-        match self {
-            Self::Direct(receiver) => receiver.is_behind(),
-            Self::Landing(receiver) => receiver.is_behind(),
-        }
-    }
-
-    fn waits_for(&self) -> Option<String> {
-        match self {
-            Self::Direct(receiver) => receiver.waits_for(),
-            Self::Landing(receiver) => receiver.waits_for(),
-        }
-    }
+/// The consumers of a run, behind a table if messages are to land.
+pub(crate) fn consumers(
+    receivers: Vec<KillableReceiver>,
+    landing: Option<&Landing>,
+    clock: SystemClock,
+) -> Result<Vec<Consumer>> {
+    let consumer = |receiver| match landing {
+        Some(landing) => landing.behind(receiver, clock),
+        None => Ok(Consumer::A(receiver)),
+    };
+    receivers.into_iter().map(consumer).collect()
 }

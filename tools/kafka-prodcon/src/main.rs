@@ -19,11 +19,12 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use bench_cli::{Exit, UsageError, arguments, generate, main_with};
+use bench_cli::{
+    Exit, Invocation, LogArgs, Tool, ToolId, UsageError, run_tool, tool_id, usage_error,
+};
 use bench_kafka::error::KafkaError;
 use bench_services::embedded;
 use bench_tables::TableError;
-use clap::{CommandFactory, FromArgMatches};
 
 use options::{Command, Options};
 
@@ -37,36 +38,38 @@ fn main() -> ExitCode {
     if let Some(code) = embedded::run_if_requested() {
         return code;
     }
-    main_with(run)
+    run_tool::<Options>()
 }
 
-fn run() -> Result<Exit> {
-    if generate::handle(Options::command())? {
-        return Ok(Exit::Good);
+impl Tool for Options {
+    const ID: ToolId = tool_id!();
+
+    /// Turns the two-letter short option of the script that this replaces into a long one.
+    fn arguments() -> Vec<OsString> {
+        let argument = |argument: OsString| match argument.to_str() {
+            Some("-db") => "--dbtype".into(),
+            Some(text) if text.starts_with("-db=") => format!("--dbtype={}", &text[4..]).into(),
+            _ => argument,
+        };
+        std::env::args_os().map(argument).collect()
     }
-    let matches = arguments::matches_from(Options::command(), command_line())?;
-    let options = Options::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
-    options.log.init();
-    let result = match &options.command {
-        None => produce::produce_and_consume(&options, &matches),
-        Some(Command::Fill(fill)) => produce::fill(&options, fill, &matches),
-        Some(Command::Drain(drain)) => drain::drain(&options, drain, &matches),
-        Some(Command::Send(send)) => send::send(&options, send),
-        Some(Command::Print(print)) => print::print(&options, print),
-    };
-    result.map_err(|error| {
-        let of_kafka = error.downcast_ref::<KafkaError>().is_some_and(KafkaError::is_usage);
-        let of_table = error.downcast_ref::<TableError>().is_some_and(TableError::is_usage);
-        if of_kafka || of_table { UsageError::from_library(error).into() } else { error }
-    })
-}
 
-/// The command line, with the short option `-db` of the script that this tool replaces as a long
-/// option.
-fn command_line() -> impl Iterator<Item = OsString> {
-    std::env::args_os().map(|argument| match argument.to_str() {
-        Some("-db") => "--dbtype".into(),
-        Some(text) if text.starts_with("-db=") => format!("--dbtype={}", &text[4..]).into(),
-        _ => argument,
-    })
+    fn log(&self) -> LogArgs {
+        self.log
+    }
+
+    fn run(&self, invocation: &Invocation) -> Result<Exit> {
+        match &self.command {
+            None => produce::produce_and_consume(self, invocation),
+            Some(Command::Fill(fill)) => produce::fill(self, fill, invocation),
+            Some(Command::Drain(drain)) => drain::drain(self, drain, invocation),
+            Some(Command::Send(send)) => send::send(self, send, &invocation.shutdown),
+            Some(Command::Print(print)) => print::print(self, print, &invocation.shutdown),
+        }
+    }
+
+    fn usage_error(error: &anyhow::Error) -> Option<UsageError> {
+        usage_error(error, KafkaError::is_usage)
+            .or_else(|| usage_error(error, TableError::is_usage))
+    }
 }

@@ -1,10 +1,11 @@
 //! The command line.
 
 use std::num::NonZeroU32;
-use std::path::PathBuf;
 use std::time::Duration;
 
-use bench_cli::{GenerateArgs, LogArgs, OutputArgs, RunArgs, WorkloadArgs, quantity};
+use bench_cli::{
+    DrainArgs, GenerateArgs, LogArgs, OutputArgs, ReaderArgs, RunArgs, WorkloadArgs, quantity,
+};
 use bench_kafka::config::KafkaConfig;
 use bench_kafka::options::ConnectionArgs;
 use bench_query::QueryArgs;
@@ -56,6 +57,14 @@ pub(crate) struct Options {
     #[command(flatten)]
     pub(crate) consumer: ConsumerArgs,
 
+    #[command(flatten, next_help_heading = "Consumers")]
+    pub(crate) drain: DrainArgs,
+
+    /// Treat the run as INVALID if a message arrives twice, or one of an aborted transaction
+    /// arrives
+    #[arg(help_heading = "Consumers", long)]
+    pub(crate) exactly_once: bool,
+
     /// Consumer group; its offsets are set to the end of the topic [default: group.id of
     /// --properties, else a new group]
     #[arg(help_heading = "Consumers", long, value_name = "NAME", conflicts_with = "no_group")]
@@ -92,7 +101,7 @@ pub(crate) enum Command {
     /// Produce only
     Fill(FillArgs),
     /// Consume only: the messages in the topic, or new ones
-    Drain(DrainArgs),
+    Drain(DrainModeArgs),
     /// Send each line of standard input as one message, unchanged
     Send(SendArgs),
     /// Print each message on standard output as one line, unchanged
@@ -220,20 +229,11 @@ pub(crate) struct ConsumerArgs {
     )]
     pub(crate) consumers: u32,
 
-    /// Time without messages after which missing ones count as lost
-    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = quantity::parse_duration)]
-    pub(crate) drain_timeout: Duration,
-
     /// Kill consumer N (from 1) at time AT after the start, as if it crashed; may be repeated
     ///
     /// It neither commits nor leaves its group. With +AFTER it rejoins that much later.
     #[arg(long, value_name = "N@AT[+AFTER]")]
     pub(crate) kill_consumer: Vec<ConsumerKill>,
-
-    /// Treat the run as INVALID if a message arrives twice, or one of an aborted transaction
-    /// arrives
-    #[arg(long)]
-    pub(crate) exactly_once: bool,
 
     #[command(flatten)]
     pub(crate) land: LandArgs,
@@ -334,7 +334,7 @@ pub(crate) struct FillArgs {
 #[command(mut_arg("query", |query| {
     query.conflicts_with_all(["exactly_once", "kill_consumer", "land"])
 }))]
-pub(crate) struct DrainArgs {
+pub(crate) struct DrainModeArgs {
     /// Topic to read
     #[arg(long, value_name = "NAME", default_value = "roundtrip_benchmark")]
     pub(crate) topic: String,
@@ -352,41 +352,12 @@ pub(crate) struct DrainArgs {
     #[arg(help_heading = "Consumers", long, value_enum, value_name = "WHERE")]
     pub(crate) from: Option<From>,
 
-    /// Keep reading at the end; stop after --messages or --duration, or when interrupted
-    #[arg(help_heading = "Consumers", long)]
-    pub(crate) follow: bool,
-
-    /// Stop after this many messages
-    #[arg(
-        help_heading = "Consumers",
-        short = 'n',
-        long,
-        value_name = "COUNT",
-        alias = "num_records",
-        value_parser = quantity::parse_count
-    )]
-    pub(crate) messages: Option<u64>,
-
-    /// Stop after this time
-    #[arg(
-        help_heading = "Consumers",
-        long,
-        value_name = "TIME",
-        value_parser = quantity::parse_duration
-    )]
-    pub(crate) duration: Option<Duration>,
-
-    /// Result folder of the producing run; received messages are checked against it
-    #[arg(help_heading = "Consumers", long, value_name = "DIR", conflicts_with = "raw")]
-    pub(crate) from_run: Option<PathBuf>,
-
-    /// Messages have no header: measure only throughput
-    #[arg(help_heading = "Consumers", long, conflicts_with = "exactly_once")]
-    pub(crate) raw: bool,
-
     /// Which transactional messages to read [default: committed]
     #[arg(help_heading = "Consumers", long, value_enum, value_name = "WHICH")]
     pub(crate) isolation: Option<Isolation>,
+
+    #[command(flatten)]
+    pub(crate) reader: ReaderArgs,
 
     #[command(flatten)]
     pub(crate) query: QueryArgs,

@@ -24,15 +24,14 @@ const POLL: Duration = Duration::from_millis(50);
 const NULL_DEFAULT: &str = "null";
 
 /// Prints each message as one line.
-pub(crate) fn print(options: &Options, args: &PrintArgs) -> Result<Exit> {
-    let shutdown = Shutdown::install().context("failed to listen for signals")?;
+pub(crate) fn print(options: &Options, args: &PrintArgs, shutdown: &Shutdown) -> Result<Exit> {
     let settings = Settings::new(&options.connection)?;
     let from = settings.from(args.from);
     let mut config = settings.config.clone();
     config.set("enable.partition.eof", (!args.follow).to_string());
     let config = settings.consumer_alone(config)?;
     config.check_consumer()?;
-    let cluster = Cluster::named(&settings, "print", &shutdown)?;
+    let cluster = Cluster::named(&settings, "print", shutdown)?;
     let starts = cluster.starts(&args.topic, from)?;
     let clock = SystemClock::new();
     let mut receivers = connect_alone(&config, 1, clock)?;

@@ -1,21 +1,18 @@
 //! The modes that produce: `fill`, and producing and consuming at once.
 
-use anyhow::{Context, Result};
-use bench_cli::{Amount, Exit, Measurement, Shutdown, Workload, check_limits};
+use anyhow::Result;
+use bench_cli::{Amount, Exit, Invocation, Measurement, Workload, check_limits};
 use bench_core::audit::Expected;
 use bench_core::clock::{SystemClock, duration_ns};
-use bench_core::counts::Counts;
-use bench_core::durations::Durations;
 use bench_core::engine::{ConsumerConfig, Plan};
 use bench_core::message::{MessageFormat, RunId};
 use bench_kafka::config::KafkaConfig;
-use clap::ArgMatches;
 
 use crate::clients;
 use crate::cluster::{Cluster, ClusterSize};
 use crate::consumers::{self, connect_receivers};
-use crate::kills::{self, Follow};
-use crate::landing::{Consumer, Landing};
+use crate::kills;
+use crate::landing::{self, Landing};
 use crate::options::{FillArgs, Options, ProducerArgs};
 use crate::producers::{
     self, Producers, check, check_for_embedded, check_for_landing, connect_publishers,
@@ -24,14 +21,14 @@ use crate::producers::{
 use crate::session::{Clients, Session};
 use crate::settings::Settings;
 
-/// Default amount, as in the original script.
+/// The amount by default, as in the original script.
 pub(crate) const AMOUNT_DEFAULT: Amount = Amount::Messages(10_000);
 
-/// Maximum messages that a producer submits at once.
+/// Messages that a producer hands over per call.
 const BATCH_MAX: usize = 256;
 
 /// Produces and consumes at once.
-pub(crate) fn produce_and_consume(options: &Options, matches: &ArgMatches) -> Result<Exit> {
+pub(crate) fn produce_and_consume(options: &Options, invocation: &Invocation) -> Result<Exit> {
     let workload = options.workload.workload()?;
     check(&options.producer, &workload)?;
     let interval_ns = options.run.interval_ns()?;
@@ -39,7 +36,7 @@ pub(crate) fn produce_and_consume(options: &Options, matches: &ArgMatches) -> Re
     check_for_embedded(&settings, options, &workload)?;
     check_for_landing(&options.consumer.land, &workload)?;
     let consumers = options.consumer.consumers;
-    let shutdown = Shutdown::install().context("failed to listen for signals")?;
+    let shutdown = &invocation.shutdown;
     let wanted =
         options.topic.partitions.unwrap_or_else(|| options.producer.producers.max(consumers));
     let room = |target| -> Result<Option<String>> {
@@ -57,12 +54,12 @@ pub(crate) fn produce_and_consume(options: &Options, matches: &ArgMatches) -> Re
         &options.consumer,
         consumers as usize,
         !options.no_group,
-        Follow::No,
+        Some(options.drain.drain_timeout),
     )?;
-    let cluster = Cluster::named_or_embedded(&settings, &shutdown)?;
+    let cluster = Cluster::named_or_embedded(&settings, shutdown)?;
     let crowded = room(cluster.target(wanted))?;
     cluster.refuse_compacted(&options.topic.topic)?;
-    let landing = Landing::find(&options.consumer, &options.table_connection, &cluster, &shutdown)?;
+    let landing = Landing::find(&options.consumer, &options.table_connection, &cluster, shutdown)?;
     let clock = SystemClock::new();
     let clients = Clients {
         producer: Some(producer_config.clone()),
@@ -71,20 +68,16 @@ pub(crate) fn produce_and_consume(options: &Options, matches: &ArgMatches) -> Re
         from: None,
     };
     let session = Session {
-        options,
+        invocation,
         run_args: &options.run,
-        matches,
+        output: options.output.output,
         cluster: &cluster,
         clients: &clients,
         landing: landing.as_ref(),
         run,
         clock,
-        shutdown: shutdown.clone(),
     };
-    session.carry_out(|| {
-        if let Some(landing) = &landing {
-            landing.prepare_table()?;
-        }
+    session.measure(|| {
         let topic = cluster.prepare_topic(&options.topic, wanted)?;
         let mut warnings: Vec<String> = topic.warning.into_iter().collect();
         if consumers > topic.partitions {
@@ -101,32 +94,26 @@ pub(crate) fn produce_and_consume(options: &Options, matches: &ArgMatches) -> Re
             &Producers::new(&options.producer, &producer_config, &workload),
             clock,
             run,
-            &shutdown,
+            shutdown,
         )?;
         let config = cluster.client(&consumer_config);
-        let receivers = connect_receivers(&cluster, &config, options, clock, &shutdown)?;
+        let receivers = connect_receivers(&cluster, &config, options, clock, shutdown)?;
         let consumer = ConsumerConfig {
             raw: workload.messages.format == MessageFormat::Raw,
-            drain_timeout_ns: duration_ns(options.consumer.drain_timeout),
-            guarantee: consumers::guarantee(&config, options.consumer.exactly_once),
+            drain_timeout_ns: options.drain.drain_timeout_ns(),
+            guarantee: consumers::guarantee(&config, options.exactly_once),
             ..ConsumerConfig::default()
         };
         let plan = plan(&workload, &options.producer, consumer, clock, interval_ns, run);
         let start_ns = plan.timeline.start_ns;
         let topic = &options.topic.topic;
-        let receivers = kills::mortal(receivers, &config, topic, clock, start_ns, &kills);
-        let backlog_max_bytes = cluster.backlog_max_bytes();
+        let receivers = kills::killable(receivers, &config, topic, clock, start_ns, &kills);
+        let receivers = landing::consumers(receivers, landing.as_ref(), clock)?;
         Ok(Measurement {
-            plan,
-            publishers,
-            receivers: Consumer::all(receivers, landing.as_ref(), clock)?,
-            ledger: None,
-            partial: None,
             unanswered_max: workload.unanswered_max,
-            backlog_max_bytes,
+            backlog_max_bytes: cluster.backlog_max_bytes(),
             warnings,
-            counts: landing.as_ref().map(|landing| landing.counts.clone()).unwrap_or_default(),
-            durations: Durations::default(),
+            ..Measurement::new(plan, publishers, receivers)
         })
     })
 }
@@ -149,36 +136,34 @@ fn configs(
 }
 
 /// Produces only.
-pub(crate) fn fill(options: &Options, fill: &FillArgs, matches: &ArgMatches) -> Result<Exit> {
+pub(crate) fn fill(options: &Options, fill: &FillArgs, invocation: &Invocation) -> Result<Exit> {
     let workload = fill.workload.workload()?;
     check(&fill.producer, &workload)?;
     let interval_ns = fill.run.interval_ns()?;
-    let shutdown = Shutdown::install().context("failed to listen for signals")?;
+    let shutdown = &invocation.shutdown;
     let settings = Settings::new(&options.connection)?;
     let config = producers::config(&settings, &fill.producer, &workload.messages)?;
     producers::check_config(&fill.producer, &config, &workload.messages)?;
-    let cluster = Cluster::named(&settings, "fill", &shutdown)?;
+    let cluster = Cluster::named(&settings, "fill", shutdown)?;
     let wanted = fill.topic.partitions.unwrap_or(fill.producer.producers);
     let producers = clients::producers(&fill.producer, &workload, cluster.target(wanted));
     let crowded = check_limits(&[producers])?;
     cluster.refuse_compacted(&fill.topic.topic)?;
     let clock = SystemClock::new();
     let run = RunId::random();
-    let run_args = &fill.run;
     let clients =
         Clients { producer: Some(config.clone()), consumer: None, group: None, from: None };
     let session = Session {
-        options,
-        run_args,
-        matches,
+        invocation,
+        run_args: &fill.run,
+        output: options.output.output,
         cluster: &cluster,
         clients: &clients,
         landing: None,
         run,
         clock,
-        shutdown: shutdown.clone(),
     };
-    session.carry_out(|| {
+    session.measure(|| {
         let topic = cluster.prepare_topic(&fill.topic, wanted)?;
         let mut warnings: Vec<String> = topic.warning.into_iter().collect();
         warnings.extend(crowded);
@@ -189,21 +174,14 @@ pub(crate) fn fill(options: &Options, fill: &FillArgs, matches: &ArgMatches) -> 
             &Producers::new(&fill.producer, &config, &workload),
             clock,
             run,
-            &shutdown,
+            shutdown,
         )?;
         let plan =
             plan(&workload, &fill.producer, ConsumerConfig::default(), clock, interval_ns, run);
         Ok(Measurement {
-            plan,
-            publishers,
-            receivers: Vec::new(),
-            ledger: None,
-            partial: None,
             unanswered_max: workload.unanswered_max,
-            backlog_max_bytes: None,
             warnings,
-            counts: Counts::default(),
-            durations: Durations::default(),
+            ..Measurement::new(plan, publishers, Vec::new())
         })
     })
 }

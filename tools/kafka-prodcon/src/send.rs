@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow};
 use bench_cli::{Exit, Shutdown};
 use bench_core::clock::{Clock as _, InstantNs, SystemClock, duration_ns};
-use bench_core::transport::Publish as _;
+use bench_core::transport::{Delivery, Failure, Publish as _};
 use bench_kafka::config::KafkaConfig;
 use bench_kafka::{KafkaPublisher, SendPlan, SizeLimit};
 
@@ -33,11 +33,10 @@ const UNANSWERED_MAX: usize = 100_000;
 const BATCH_FRAME_BYTES: u64 = 128;
 
 /// Sends each line of standard input as one message.
-pub(crate) fn send(options: &Options, args: &SendArgs) -> Result<Exit> {
-    let shutdown = Shutdown::install().context("failed to listen for signals")?;
+pub(crate) fn send(options: &Options, args: &SendArgs, shutdown: &Shutdown) -> Result<Exit> {
     let settings = Settings::new(&options.connection)?;
     let config = config_of_lines(&settings, FLUSH)?;
-    let cluster = Cluster::named(&settings, "send", &shutdown)?;
+    let cluster = Cluster::named(&settings, "send", shutdown)?;
     cluster.prepare_topic(&args.topic, args.topic.partitions.unwrap_or(1))?;
     let config = fitted(config, &cluster, &args.topic.topic)?;
     let clock = SystemClock::new();
@@ -57,7 +56,7 @@ pub(crate) fn send(options: &Options, args: &SendArgs) -> Result<Exit> {
         match lines.recv_timeout(POLL) {
             Ok(line) => {
                 let Ok(line) = line.map_err(|error| input_error = Some(error)) else { break };
-                sender.send(line, &shutdown)?;
+                sender.send(line, shutdown)?;
             }
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => break,
@@ -140,10 +139,10 @@ struct Line {
     text: Vec<u8>,
 }
 
-/// A rejected line and its failure code.
+/// A rejected line, and how it failed.
 struct Rejected {
     line: Line,
-    code: i32,
+    failure: Failure,
 }
 
 struct LineSender {
@@ -210,9 +209,9 @@ impl LineSender {
         let polled = self.publisher.poll(until_ns, &mut completions);
         for completion in completions {
             let Some(line) = self.unanswered.remove(&completion.token) else { continue };
-            match completion.outcome {
-                Ok(()) => self.acknowledged += 1,
-                Err(code) => self.rejected.push(Rejected { line, code }),
+            match completion.delivery {
+                Delivery::Acknowledged => self.acknowledged += 1,
+                Delivery::Failed(failure) => self.rejected.push(Rejected { line, failure }),
             }
         }
         polled.map_err(|error| self.unacknowledged_error(&error.to_string()))?;
@@ -257,11 +256,11 @@ impl LineSender {
         let mut groups = vec![rejected];
         while let Some(mut group) = groups.pop() {
             let Some(first) = group.first() else { continue };
-            if !self.publisher.is_about_batch(first.code) {
+            if !self.publisher.is_about_batch(first.failure) {
                 return Err(self.refusal(first));
             }
             // Lines after one that was rejected for itself are not resent.
-            let own = group.iter().position(|one| !self.publisher.is_about_batch(one.code));
+            let own = group.iter().position(|one| !self.publisher.is_about_batch(one.failure));
             if let Some(own) = own {
                 groups.push(group.split_off(own));
             }
@@ -290,8 +289,8 @@ impl LineSender {
 
     /// The error for a rejected line.
     fn refusal(&self, rejected: &Rejected) -> anyhow::Error {
-        let Rejected { line, code } = rejected;
-        let reason = match self.publisher.size_limit(*code) {
+        let Rejected { line, failure } = rejected;
+        let reason = match self.publisher.size_limit(*failure) {
             Some(SizeLimit::Client) => format!(
                 "its {} bytes exceed the client's message.max.bytes (MessageSizeTooLarge); shorten \
                  it, or raise --config message.max.bytes=N and the max.message.bytes of topic '{}'",
@@ -304,7 +303,7 @@ impl LineSender {
                 line.text.len(),
                 self.topic
             ),
-            None => self.publisher.explain(*code),
+            None => self.publisher.explain(*failure),
         };
         let before = line.number - 1;
         let behind = self.acknowledged.saturating_sub(before);

@@ -1,43 +1,41 @@
-//! The common steps of the measuring modes: starting the record, and keeping errors before the
-//! measurement.
+//! The part that the measuring modes share: the record of the run.
 
 use std::collections::BTreeMap;
 
 use anyhow::Result;
-use bench_cli::{Exit, Measurement, RunArgs, Shutdown, StartedRun, Surroundings, options_in_force};
+use bench_cli::{Exit, Invocation, Measurement, OutputFormat, RunArgs, StartedRun};
 use bench_core::clock::SystemClock;
 use bench_core::message::RunId;
-use bench_kafka::KafkaPublisher;
+use bench_core::transport::Publish;
 use bench_kafka::config::{KafkaConfig, REQUESTS_IN_FLIGHT};
 use bench_tables::mysql::MysqlArgs;
-use clap::{ArgMatches, CommandFactory};
 use serde_json::{Value, json};
 
 use crate::cluster::Cluster;
 use crate::landing::{Consumer, Landing};
-use crate::options::{From, Isolation, LandArgs, Options};
+use crate::options::{From, Isolation, LandArgs};
 
 const SERVERS_OPTION: &str = "bootstrap-servers";
 
 /// The settings of a run's clients.
 pub(crate) struct Clients {
-    /// Producer settings, if the run produces.
+    /// The producers' settings, if there are any.
     pub(crate) producer: Option<KafkaConfig>,
-    /// Consumer settings, if the run consumes.
+    /// The consumers' settings, if there are any.
     pub(crate) consumer: Option<KafkaConfig>,
-    /// The user's consumer group.
+    /// The group that the user chose.
     pub(crate) group: Option<String>,
-    /// Where consumers start, if that can be chosen.
+    /// Where readers begin, if that can be chosen.
     pub(crate) from: Option<From>,
 }
 
 impl Clients {
-    /// The settings of a run that only consumes.
+    /// The settings of a run that only reads.
     pub(crate) fn of_readers(config: &KafkaConfig, group: Option<String>, from: From) -> Self {
         Self { producer: None, consumer: Some(config.clone()), group, from: Some(from) }
     }
 
-    /// Replaces options that a properties file or `--config` may also set with the values in force.
+    /// Corrects the options that a properties file or `--config` may also set to those in force.
     fn correct(&self, options: &mut BTreeMap<String, Value>) {
         if let Some(config) = &self.producer {
             correct_producer_options(config, options);
@@ -54,7 +52,7 @@ impl Clients {
         }
     }
 
-    /// The settings of all clients, without secrets. Producer settings take precedence.
+    /// The settings of all clients, without secrets; where two kinds differ, those of producers.
     fn recorded(&self, cluster: &Cluster) -> Value {
         let mut all = BTreeMap::new();
         if let Some(config) = &self.consumer {
@@ -67,8 +65,8 @@ impl Clients {
     }
 }
 
-/// Replaces producer options that a properties file or `--config` sets. An option in force stays as
-/// it was written.
+/// Corrects options that a properties file may also set and that `--config` overrides. An option that
+/// took effect stays as it was written.
 fn correct_producer_options(config: &KafkaConfig, options: &mut BTreeMap<String, Value>) {
     for (option, property, default, unit) in [
         ("acks", "acks", "all", ""),
@@ -91,51 +89,42 @@ fn correct_producer_options(config: &KafkaConfig, options: &mut BTreeMap<String,
 
 /// A run that has not started yet.
 pub(crate) struct Session<'a> {
-    pub(crate) options: &'a Options,
+    pub(crate) invocation: &'a Invocation,
     pub(crate) run_args: &'a RunArgs,
-    pub(crate) matches: &'a ArgMatches,
+    pub(crate) output: OutputFormat,
     pub(crate) cluster: &'a Cluster,
     pub(crate) clients: &'a Clients,
     pub(crate) landing: Option<&'a Landing>,
     pub(crate) run: RunId,
     pub(crate) clock: SystemClock,
-    pub(crate) shutdown: Shutdown,
 }
 
 impl Session<'_> {
-    /// Creates the result folder, connects, measures and reports. Errors after the folder was
-    /// created are recorded in it.
-    pub(crate) fn carry_out(
+    /// Makes the result folder and the table, connects, measures and reports.
+    pub(crate) fn measure<P: Publish + Send>(
         &self,
-        connect: impl FnOnce() -> Result<Measurement<KafkaPublisher, Consumer>>,
+        connect: impl FnOnce() -> Result<Measurement<P, Consumer>>,
     ) -> Result<Exit> {
-        let record = self.run_args.start(self.started())?;
-        let measurement = match connect() {
-            Ok(measurement) => measurement,
-            Err(error) => {
-                record.fail(&error);
-                return Err(error);
+        let Self { invocation, run_args, output, clock, landing, .. } = *self;
+        invocation.measure(run_args, output, self.started(), clock, |_| {
+            if let Some(landing) = landing {
+                landing.prepare_table()?;
             }
-        };
-        let surroundings = Surroundings {
-            clock: self.clock,
-            shutdown: self.shutdown.clone(),
-            progress: self.options.log.progress(),
-            output: self.options.output.output,
-        };
-        measurement.carry_out(record, surroundings)
+            let counts = landing.map(|landing| landing.counts.clone()).unwrap_or_default();
+            Ok(Measurement { counts, ..connect()? })
+        })
     }
 
     fn started(&self) -> StartedRun {
-        let command = Options::command();
-        let mut options = options_in_force(&command, self.matches);
-        if let Some((name, matches)) = self.matches.subcommand() {
-            // With a subcommand, only its own options apply.
-            let subcommand = command.find_subcommand(name);
-            options = subcommand.map(|own| options_in_force(own, matches)).unwrap_or_default();
-            options.insert("mode".to_owned(), name.into());
+        let services = std::iter::once(self.cluster.service())
+            .chain(self.landing.map(|landing| landing.service.clone()))
+            .collect();
+        let mut started = self.invocation.started(self.run, services);
+        let options = &mut started.options;
+        if let Some(mode) = self.invocation.matches.subcommand_name() {
+            options.insert("mode".to_owned(), mode.into());
         }
-        self.clients.correct(&mut options);
+        self.clients.correct(options);
         if options.contains_key(SERVERS_OPTION) {
             options.insert(SERVERS_OPTION.to_owned(), self.cluster.servers().into());
         }
@@ -149,15 +138,6 @@ impl Session<'_> {
         }
         options.insert("config".to_owned(), self.clients.recorded(self.cluster));
         let versions = [("librdkafka".to_owned(), bench_kafka::library_version())];
-        StartedRun {
-            tool: env!("CARGO_PKG_NAME"),
-            version: env!("CARGO_PKG_VERSION"),
-            run: self.run,
-            options,
-            services: std::iter::once(self.cluster.service())
-                .chain(self.landing.map(|landing| landing.service.clone()))
-                .collect(),
-            versions: BTreeMap::from(versions),
-        }
+        StartedRun { versions: BTreeMap::from(versions), ..started }
     }
 }

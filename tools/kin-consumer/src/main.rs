@@ -9,8 +9,7 @@ mod start;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use bench_cli::{Exit, arguments, generate, main_with};
-use clap::{CommandFactory, FromArgMatches};
+use bench_cli::{Exit, Invocation, LogArgs, Tool, ToolId, run_tool, tool_id};
 
 use options::Options;
 
@@ -19,18 +18,21 @@ use options::Options;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    main_with(run)
+    run_tool::<Options>()
 }
 
-fn run() -> Result<Exit> {
-    if generate::handle(Options::command())? {
-        return Ok(Exit::Good);
+impl Tool for Options {
+    const ID: ToolId = tool_id!();
+
+    fn log(&self) -> LogArgs {
+        self.log
     }
-    let matches = arguments::matches(Options::command())?;
-    let options = Options::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
-    options.log.init();
-    match &options.query.query {
-        Some(field) => query::query(&options, field),
-        None => measure::measure(&options, &matches),
+
+    fn run(&self, invocation: &Invocation) -> Result<Exit> {
+        self.reader.check()?;
+        match &self.query.query {
+            Some(field) => query::query(self, field, invocation),
+            None => measure::measure(self, invocation),
+        }
     }
 }

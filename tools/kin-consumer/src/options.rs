@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bench_aws::AwsArgs;
-use bench_cli::{AuditArgs, EndArgs, GenerateArgs, LogArgs, OutputArgs, RunArgs, quantity};
+use bench_cli::{GenerateArgs, LogArgs, OutputArgs, ReaderArgs, RunArgs, quantity};
 use bench_kinesis::receive::{RECORDS_MAX, StreamStart};
 use bench_query::QueryArgs;
 use clap::{Args, Parser};
@@ -32,10 +32,7 @@ pub(crate) struct Options {
     pub(crate) reading: ReadingArgs,
 
     #[command(flatten)]
-    pub(crate) end: EndArgs,
-
-    #[command(flatten)]
-    pub(crate) audit: AuditArgs,
+    pub(crate) reader: ReaderArgs,
 
     #[command(flatten)]
     pub(crate) query: QueryArgs,

@@ -10,9 +10,8 @@ mod timings;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use bench_cli::{Exit, arguments, generate, main_with};
+use bench_cli::{Exit, Invocation, LogArgs, Tool, ToolId, run_tool, tool_id};
 use bench_services::embedded;
-use clap::{CommandFactory, FromArgMatches};
 
 use options::{Command, Options};
 
@@ -24,18 +23,23 @@ fn main() -> ExitCode {
     if let Some(code) = embedded::run_if_requested() {
         return code;
     }
-    main_with(run)
+    run_tool::<Options>()
 }
 
-fn run() -> Result<Exit> {
-    if generate::handle(Options::command())? {
-        return Ok(Exit::Good);
+impl Tool for Options {
+    const ID: ToolId = tool_id!();
+
+    fn log(&self) -> LogArgs {
+        self.log
     }
-    let matches = arguments::matches(Options::command())?;
-    let options = Options::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
-    options.log.init();
-    match &options.command {
-        None => produce::produce(&options, &matches),
-        Some(Command::Books(books)) => books::run(&books.command),
+
+    fn run(&self, invocation: &Invocation) -> Result<Exit> {
+        match &self.command {
+            None => produce::produce(self, invocation),
+            Some(Command::Books(books)) => {
+                let command = books.command.clone();
+                invocation.shutdown.interruptible("writing books", move || books::run(&command))?
+            }
+        }
     }
 }

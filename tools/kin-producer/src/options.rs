@@ -195,7 +195,7 @@ pub(crate) struct BooksArgs {
     pub(crate) command: BooksCommand,
 }
 
-#[derive(Subcommand)]
+#[derive(Clone, Subcommand)]
 pub(crate) enum BooksCommand {
     /// Merge CSV files with different headings into one file of JSON objects
     Merge(MergeArgs),
@@ -203,7 +203,7 @@ pub(crate) enum BooksCommand {
     Generate(MakeArgs),
 }
 
-#[derive(Args)]
+#[derive(Clone, Args)]
 pub(crate) struct MergeArgs {
     /// File to write: .json for one array, .jsonl or .ndjson for one object per line
     #[arg(long, value_name = "FILE")]
@@ -225,7 +225,7 @@ pub(crate) struct MergeArgs {
     pub(crate) files: Vec<PathBuf>,
 }
 
-#[derive(Args)]
+#[derive(Clone, Args)]
 pub(crate) struct MakeArgs {
     /// Number of books
     #[arg(short = 'n', long, value_name = "COUNT", default_value = "212", value_parser = quantity::parse_count)]

@@ -1,22 +1,19 @@
 //! A run: puts messages into the stream and records the acknowledged ones.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
-use anyhow::{Context, Result};
-use bench_cli::{
-    Amount, Exit, Measurement, RunRecord, Shutdown, StartedRun, Surroundings, Workload,
-    check_limits, options_in_force,
-};
+use anyhow::Result;
+use bench_cli::{Amount, Exit, Invocation, Measurement, StartedRun, Workload, check_limits};
 use bench_core::audit::Expected;
 use bench_core::clock::{SystemClock, duration_ns};
 use bench_core::counts::Counts;
-use bench_core::durations::Durations;
 use bench_core::engine::{ConsumerConfig, Plan};
 use bench_core::message::{Content, MessageFormat, RunId};
 use bench_core::transport::NoConnection;
 use bench_kinesis::KinesisPublisher;
+use clap::ArgMatches;
 use clap::parser::ValueSource;
-use clap::{ArgMatches, CommandFactory};
 
 use crate::options::{Options, PutArg};
 use crate::producers::{check, check_partition_keys, config, in_flight_messages, linger, workers};
@@ -40,30 +37,23 @@ struct Run<'a> {
 }
 
 /// Puts messages into the stream.
-pub(crate) fn produce(options: &Options, matches: &ArgMatches) -> Result<Exit> {
-    let workload = workload(options, matches)?;
+pub(crate) fn produce(options: &Options, invocation: &Invocation) -> Result<Exit> {
+    let workload = workload(options, &invocation.matches)?;
     check_partition_keys(&options.producer, &workload)?;
     let interval_ns = options.run.interval_ns()?;
     let crowded = check_limits(&[workers(&options.producer, &workload)])?;
-    let shutdown = Shutdown::install().context("failed to listen for signals")?;
-    let service = Service::connect(options, &shutdown)?;
+    let service = Service::connect(options, &invocation.shutdown)?;
     check(&options.producer, &workload, service.record_bytes_max())?;
     let (id, clock) = (RunId::random(), SystemClock::new());
     let run = Run { options, workload, service, id, clock, interval_ns };
-    let mut record = options.run.start(run.started(matches))?;
-    if let Some(warning) = crowded {
-        record.warn(warning);
-    }
-    let (measurement, timings) = match run.connect(&mut record) {
-        Ok(connected) => connected,
-        Err(error) => {
-            record.fail(&error);
-            return Err(error);
-        }
-    };
-    let surroundings =
-        Surroundings { clock, shutdown, progress: options.log.progress(), output: options.output };
-    let exit = measurement.carry_out(record, surroundings);
+    let started = run.started(invocation);
+    let mut timings = None;
+    let exit = invocation.measure(&options.run, options.output, started, clock, |folder| {
+        let (mut measurement, writer) = run.connect(folder)?;
+        measurement.warnings.splice(..0, crowded);
+        timings = writer;
+        Ok(measurement)
+    });
     if let Some(Err(error)) = timings.map(TimingsWriter::finish) {
         tracing::warn!("{} is incomplete: {error}", crate::timings::FILE);
     }
@@ -85,9 +75,10 @@ fn workload(options: &Options, matches: &ArgMatches) -> Result<Workload> {
 }
 
 impl Run<'_> {
-    fn started(&self, matches: &ArgMatches) -> StartedRun {
+    fn started(&self, invocation: &Invocation) -> StartedRun {
         let args = &self.options.producer;
-        let mut options = options_in_force(&Options::command(), matches);
+        let mut started = invocation.started(self.id, vec![self.service.info()]);
+        let options = &mut started.options;
         let (mode, shards) = self.service.mode(&self.options.stream);
         options.insert("stream-mode".to_owned(), mode.into());
         if let Some(shards) = shards {
@@ -104,27 +95,20 @@ impl Run<'_> {
         if args.put == PutArg::Record {
             options.retain(|name, _| !name.starts_with("batch-"));
         }
-        StartedRun {
-            tool: env!("CARGO_PKG_NAME"),
-            version: env!("CARGO_PKG_VERSION"),
-            run: self.id,
-            options,
-            services: vec![self.service.info()],
-            versions: BTreeMap::from([("aws-sdk-kinesis".to_owned(), SDK_VERSION.to_owned())]),
-        }
+        let versions = BTreeMap::from([("aws-sdk-kinesis".to_owned(), SDK_VERSION.to_owned())]);
+        StartedRun { versions, ..started }
     }
 
     /// Prepares the stream and connects the producers.
     fn connect(
         &self,
-        record: &mut RunRecord,
+        folder: &Path,
     ) -> Result<(Measurement<KinesisPublisher, NoConnection>, Option<TimingsWriter>)> {
         let stream = self.service.prepare(&self.options.stream)?;
         let counts = Counts::default();
         let plan = self.plan(stream.shards.len());
         let (writer, sender) = if self.options.producer.timings {
-            let folder = record.folder_mut().path().to_owned();
-            let (writer, sender) = TimingsWriter::start(&folder, plan.timeline.start_ns)?;
+            let (writer, sender) = TimingsWriter::start(folder, plan.timeline.start_ns)?;
             (Some(writer), Some(sender))
         } else {
             (None, None)
@@ -136,16 +120,10 @@ impl Run<'_> {
         });
         let publishers = publishers.collect::<Result<Vec<_>, _>>()?;
         let measurement = Measurement {
-            plan,
-            publishers,
-            receivers: Vec::new(),
-            ledger: None,
-            partial: None,
             unanswered_max: self.workload.unanswered_max,
-            backlog_max_bytes: None,
             warnings: stream.warning.into_iter().collect(),
             counts,
-            durations: Durations::default(),
+            ..Measurement::new(plan, publishers, Vec::new())
         };
         Ok((measurement, writer))
     }

@@ -8,25 +8,29 @@ mod reset;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use bench_cli::{Exit, UsageError, arguments, generate, main_with};
+use bench_cli::{
+    Exit, Invocation, LogArgs, Tool, ToolId, UsageError, run_tool, tool_id, usage_error,
+};
 use bench_tables::TableError;
-use clap::CommandFactory;
 
 use options::Options;
 
 fn main() -> ExitCode {
-    main_with(run)
+    run_tool::<Options>()
 }
 
-fn run() -> Result<Exit> {
-    if generate::handle(Options::command())? {
-        return Ok(Exit::Good);
+impl Tool for Options {
+    const ID: ToolId = tool_id!();
+
+    fn log(&self) -> LogArgs {
+        self.log
     }
-    let options: Options = arguments::parse()?;
-    options.log.init();
-    reset::reset(&options).map_err(|error| match error.downcast::<TableError>() {
-        Ok(error) if error.is_usage() => UsageError::from_library(error).into(),
-        Ok(error) => error.into(),
-        Err(other) => other,
-    })
+
+    fn run(&self, invocation: &Invocation) -> Result<Exit> {
+        reset::reset(self, &invocation.shutdown)
+    }
+
+    fn usage_error(error: &anyhow::Error) -> Option<UsageError> {
+        usage_error(error, TableError::is_usage)
+    }
 }

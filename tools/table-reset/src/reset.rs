@@ -1,6 +1,6 @@
 //! Resetting tables: inspect, show, ask, run.
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use bench_cli::{Exit, Shutdown, UsageError, Waiting, confirm, output};
 use bench_tables::dynamodb::Billing;
 use bench_tables::{Obstacle, TableError, TableInfo, Tables};
@@ -9,11 +9,10 @@ use crate::options::{Action, Options};
 use crate::plan::{Plan, TableStep};
 use crate::render::{self, ResetReport, TableOutcome, TableReport};
 
-/// Does with the tables what the command line says.
-pub(crate) fn reset(options: &Options) -> Result<Exit> {
+/// Creates, empties or deletes the tables, as the options say.
+pub(crate) fn reset(options: &Options, shutdown: &Shutdown) -> Result<Exit> {
     let billing = options.billing()?;
-    let shutdown = Shutdown::install().context("failed to listen for signals")?;
-    let waiting = Waiting::new(&shutdown)?;
+    let waiting = Waiting::new(shutdown)?;
     let mut tables = options.tables(&waiting)?;
     let plans = plans(options, &mut tables, &waiting)?;
     let is_refused = plans.iter().any(|plan| plan.step == TableStep::Refuse);
@@ -37,7 +36,7 @@ pub(crate) fn reset(options: &Options) -> Result<Exit> {
         let (outcome, error) = if shutdown.is_requested() {
             (TableOutcome::Skipped, None)
         } else {
-            let done = waiting.until(run(&mut tables, plan, billing), "changing it");
+            let done = waiting.until(change(&mut tables, plan, billing), "changing it");
             match done {
                 Ok(Ok(outcome)) => (outcome, None),
                 Ok(Err(error)) => (TableOutcome::Failed, Some(error.to_string())),
@@ -108,7 +107,7 @@ fn in_doubt(plan: &Plan) -> String {
     format!("the table {may_be}; run the same command again to make sure")
 }
 
-async fn run(
+async fn change(
     tables: &mut Tables,
     plan: &Plan,
     billing: Billing,

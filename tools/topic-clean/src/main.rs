@@ -8,33 +8,36 @@ mod topics;
 
 use std::process::ExitCode;
 
-use anyhow::{Context, Result};
-use bench_cli::{Exit, Shutdown, UsageError, arguments, generate, main_with};
+use anyhow::Result;
+use bench_cli::{
+    Exit, Invocation, LogArgs, Tool, ToolId, UsageError, run_tool, tool_id, usage_error,
+};
 use bench_kafka::error::KafkaError;
-use clap::CommandFactory;
 
 use options::{Command, Options};
 
 fn main() -> ExitCode {
-    main_with(run)
+    run_tool::<Options>()
 }
 
-fn run() -> Result<Exit> {
-    if generate::handle(Options::command())? {
-        return Ok(Exit::Good);
+impl Tool for Options {
+    const ID: ToolId = tool_id!();
+
+    fn log(&self) -> LogArgs {
+        self.log
     }
-    let options: Options = arguments::parse()?;
-    options.log.init();
-    let shutdown = Shutdown::install().context("failed to listen for signals")?;
-    let result = match &options.command {
-        None => clean::clean(&options, &shutdown),
-        Some(Command::List) => topics::list(&options, &shutdown),
-        Some(Command::Describe { topic }) => topics::describe(&options, topic, &shutdown),
-        Some(Command::Create(create)) => topics::create(&options, create, &shutdown),
-    };
-    result.map_err(|error| match error.downcast::<KafkaError>() {
-        Ok(error) if error.is_usage() => UsageError::from_library(error).into(),
-        Ok(error) => error.into(),
-        Err(other) => other,
-    })
+
+    fn run(&self, invocation: &Invocation) -> Result<Exit> {
+        let shutdown = &invocation.shutdown;
+        match &self.command {
+            None => clean::clean(self, shutdown),
+            Some(Command::List) => topics::list(self, shutdown),
+            Some(Command::Describe { topic }) => topics::describe(self, topic, shutdown),
+            Some(Command::Create(create)) => topics::create(self, create, shutdown),
+        }
+    }
+
+    fn usage_error(error: &anyhow::Error) -> Option<UsageError> {
+        usage_error(error, KafkaError::is_usage)
+    }
 }

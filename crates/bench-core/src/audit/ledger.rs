@@ -1,6 +1,7 @@
 //! The acknowledged messages of a run, in memory and in the result folder (`acked.json`).
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use schemars::JsonSchema;
@@ -66,6 +67,12 @@ pub enum LedgerError {
         /// What is wrong with it.
         problem: String,
     },
+}
+
+impl fmt::Debug for AckLedger {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AckLedger").field("len", &self.len()).finish_non_exhaustive()
+    }
 }
 
 impl AckLedger {

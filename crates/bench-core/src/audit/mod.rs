@@ -228,6 +228,12 @@ impl Audit {
         streams.map(|(id, acked)| acked.count_without(self.received(id))).sum()
     }
 
+    /// Number of distinct messages received.
+    #[must_use]
+    pub fn distinct(&self) -> u64 {
+        self.streams.values().map(|stream| stream.received.len()).sum()
+    }
+
     /// Whether a message has been received.
     pub(crate) fn has_received(&self, stream: StreamId, sequence: u64) -> bool {
         self.received(stream).contains(sequence)

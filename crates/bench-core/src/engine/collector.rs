@@ -14,6 +14,7 @@ use crate::durations::{DurationHistograms, Durations};
 use crate::latency::LatencyHistogram;
 use crate::message::RunId;
 use crate::results::EarlyStop;
+use crate::transport::Failure;
 
 /// Receives the intervals of a run as they end. Recording never fails a run, so the methods return
 /// nothing.
@@ -78,10 +79,10 @@ pub struct Totals {
     pub acked: Volume,
     /// Of these, due after the warm-up.
     pub measured_acked: Volume,
-    /// Messages refused or timed out, by the system's code.
-    pub failures: BTreeMap<i32, u64>,
-    /// What the codes mean.
-    pub explanations: BTreeMap<i32, String>,
+    /// Messages that failed, by how they did.
+    pub failures: BTreeMap<Failure, u64>,
+    /// What the failures mean.
+    pub explanations: BTreeMap<Failure, String>,
     /// Of the failures, messages that were given up unacknowledged.
     pub timed_out: u64,
     /// The connections' remarks on the figures.
@@ -331,8 +332,8 @@ impl<S: IntervalSink> Collector<S> {
         totals.last_acked_ns = totals.last_acked_ns.max(sample.last_acked_ns);
         totals.timed_out += sample.timed_out;
         let mut failed = 0;
-        for &(code, count) in &sample.failures {
-            *totals.failures.entry(code).or_default() += count;
+        for &(failure, count) in &sample.failures {
+            *totals.failures.entry(failure).or_default() += count;
             failed += count;
         }
         let stream = self.stream(worker);

@@ -1,43 +1,72 @@
 //! The consumer loop: receives, decodes, audits and measures until told to stop.
 
+use std::sync::Arc;
+
+use super::collector::Totals;
 use super::control::RunControl;
 use super::report::{ConsumerEnd, ConsumerSample, Content, Outbox, Timeline};
-use crate::audit::{Receipt, ReceiveAudit};
+use crate::audit::{AckLedger, Receipt, ReceiveAudit};
 use crate::clock::{Clock, ClockOrigin, InstantNs};
 use crate::message::{self, header::Header};
 use crate::results::{EarlyStop, Guarantee};
 use crate::transport::{Incoming, Receive, TransportError};
 
-/// Longest wait for messages between checks of the flags.
+/// Longest wait for messages before the loop checks the flags again.
 const POLL_NS: u64 = 50_000_000;
 
-/// Interval between a consumer's reports while the run drains, short so that its end is noticed.
+/// Interval between reports while the run drains, so that its end is noticed at once.
 const DRAIN_REPORT_NS: u64 = 20_000_000;
 
-/// Configuration of one consumer. The default never waits for late messages, which suits runs
-/// without consumers.
+/// How consumers work and what they must receive. The default suits runs without consumers.
 #[derive(Debug, Clone, Default)]
 pub struct ConsumerConfig {
-    /// Whether messages have no header, so that only volume is measured.
+    /// Whether messages carry no header, so that only volume is measured.
     pub raw: bool,
-    /// All consumers together stop after this many messages.
+    /// Number of messages after which all consumers stop.
     pub messages_max: Option<u64>,
-    /// Number of messages known to have been sent. If the acknowledged ones are unknown, fewer
-    /// messages, or gaps in the sequence numbers, are a loss.
+    /// Number of messages that must come: fewer, or gaps in the sequence numbers, are a loss.
+    /// Consumers wait for them beyond the end of the system, and stop once they are there.
     pub messages_expected: Option<u64>,
-    /// All consumers stop at this instant.
+    /// Messages of another run that must come. The end of the system counts only once they are
+    /// there; consumers that do not stop at the end stop then.
+    pub acked: Option<Arc<AckLedger>>,
+    /// When all consumers stop.
     pub deadline_ns: Option<InstantNs>,
-    /// After all producers have ended, all consumers stop when no message has arrived for this long.
+    /// Time without a message after which all consumers stop, once all producers have ended.
     pub drain_timeout_ns: u64,
-    /// Whether a consumer stops when it has read everything.
+    /// Whether consumers stop when all of them have read everything there was.
     pub stop_at_end: bool,
     /// The guarantee given to the consumers, for the verdict.
     pub guarantee: Guarantee,
-    /// Whether the system promises no order, like a table: nothing counts as reordered then.
+    /// Whether the system promises no order, as a table: nothing counts as reordered then.
     pub unordered: bool,
 }
 
-/// A consumer at work.
+impl ConsumerConfig {
+    /// Whether particular messages, or a number of them, must come.
+    pub(super) fn requires_messages(&self) -> bool {
+        self.messages_expected.is_some() || self.acked.is_some()
+    }
+
+    /// Whether what has been received is what must come.
+    pub(super) fn is_satisfied_by(&self, totals: &Totals) -> bool {
+        let messages = totals.received.messages;
+        let count = if self.raw { messages } else { totals.audit.distinct() };
+        let has_acked = |acked: &Arc<AckLedger>| {
+            // Cheap while most are missing.
+            messages >= acked.len() && totals.audit.missing(acked) == 0
+        };
+        self.messages_expected.is_none_or(|expected| count >= expected)
+            && self.acked.as_ref().is_none_or(has_acked)
+    }
+
+    /// Whether messages are read as they are sent, rather than after they were.
+    fn reads_live(&self) -> bool {
+        !self.stop_at_end || self.messages_expected.is_some()
+    }
+}
+
+/// A running consumer.
 pub(super) struct Consumer<'a, C, T> {
     pub(super) clock: &'a C,
     pub(super) transport: T,
@@ -65,7 +94,7 @@ impl<C: Clock, T: Receive> Consumer<'_, C, T> {
 
     fn receive_all(&mut self) -> Result<(), TransportError> {
         let mut reported_ns = self.clock.now_ns();
-        // If nothing is produced, the time without messages counts from here.
+        // Without producers, the time without a message counts from here.
         self.control.progress(reported_ns);
         let begun_ns = reported_ns;
         let mut at_end = false;
@@ -84,15 +113,19 @@ impl<C: Clock, T: Receive> Consumer<'_, C, T> {
             }
             let wait_ns = if draining { DRAIN_REPORT_NS } else { POLL_NS };
             let until_ns = now_ns.saturating_add(wait_ns).min(self.outbox.interval_end_ns());
-            // Existing messages are on their way from the first call on, even if it returns none.
-            let asked_ns = if self.config.stop_at_end { begun_ns } else { now_ns };
+            // A backlog is on its way from the first call on, also in calls that return nothing.
+            let asked_ns = if self.config.reads_live() { now_ns } else { begun_ns };
             let messages = self.receive(asked_ns, until_ns)?;
             caught_up |= draining && self.transport.at_end();
             if messages > 0 && !caught_up && self.transport.is_behind() {
-                // Messages of other runs precede those of this one.
+                // Messages of other runs lie before those of this one.
                 self.control.progress(self.clock.now_ns());
             }
-            if self.config.stop_at_end && self.transport.at_end() != at_end {
+            if !self.config.stop_at_end {
+                continue;
+            }
+            // Messages that must come may appear after the end was reached.
+            if (self.transport.at_end() && !self.control.is_awaiting()) != at_end {
                 at_end = !at_end;
                 if at_end {
                     self.control.consumer_at_end();
@@ -115,7 +148,7 @@ impl<C: Clock, T: Receive> Consumer<'_, C, T> {
         self.control.is_consuming_stopped()
     }
 
-    /// Takes in messages that arrive before `until_ns`, waited for since `asked_ns`; returns their
+    /// Receives messages until `until_ns` that have been asked for since `asked_ns`; returns their
     /// number.
     fn receive(
         &mut self,
@@ -154,16 +187,16 @@ impl<C: Clock, T: Receive> Consumer<'_, C, T> {
     }
 }
 
-/// Takes in the messages of one [`Receive::receive`] call.
+/// Takes the messages of one call.
 struct Sink<'a> {
-    /// Since when the messages have been waited for.
+    /// When the messages were first asked for.
     asked_ns: InstantNs,
     raw: bool,
     timeline: Timeline,
     origin: ClockOrigin,
     audit: &'a mut ReceiveAudit,
     sample: &'a mut ConsumerSample,
-    /// Messages that show progress of the run. Foreign ones do so only before the end is reached.
+    /// Messages that show progress. Foreign ones do so only before the end.
     ours: u64,
     bytes: u64,
 }
@@ -199,12 +232,13 @@ impl Sink<'_> {
         let intended_ns = if same_clock {
             header.intended_ns.cast_signed()
         } else {
-            // Across hosts only the wall clocks can be compared.
+            // Hosts share nothing but wall-clock time, so both instants are converted to it.
             let offset_ns = header.origin.wall_offset_ns.wrapping_sub(self.origin.wall_offset_ns);
             header.intended_ns.cast_signed().wrapping_add(offset_ns)
         };
         let warm_up_end_ns = self.timeline.warm_up_end_ns.cast_signed();
-        // Without a warm-up everything counts, even messages sent before this host's boot.
+        // Without a warm-up everything counts, even messages that another host sent before this
+        // host's boot.
         if intended_ns < warm_up_end_ns && warm_up_end_ns > 0 {
             return;
         }
@@ -213,7 +247,7 @@ impl Sink<'_> {
             let latency_ns = incoming.received_ns.cast_signed().wrapping_sub(intended_ns);
             self.sample.end_to_end_latency.record(latency_ns);
             self.sample.record_stages(incoming, Some(intended_ns));
-            if same_clock && !incoming.stamps.by_wall_clock {
+            if same_clock && !incoming.timestamps.by_wall_clock {
                 self.sample.monotonic += 1;
             } else {
                 self.sample.wall += 1;

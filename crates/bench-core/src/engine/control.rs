@@ -25,7 +25,9 @@ pub struct RunControl {
     submitted_bytes: AtomicU64,
     received_bytes: AtomicU64,
     backlog_max_bytes: u64,
-    /// The first reason to stop early, if any.
+    /// Whether messages that must come are missing.
+    awaiting: AtomicBool,
+    /// The first reason to stop early, if there was one.
     early_stop: OnceLock<EarlyStop>,
 }
 
@@ -44,8 +46,17 @@ impl RunControl {
             submitted_bytes: AtomicU64::new(0),
             received_bytes: AtomicU64::new(0),
             backlog_max_bytes: backlog_max_bytes.unwrap_or(u64::MAX),
+            awaiting: AtomicBool::new(false),
             early_stop: OnceLock::new(),
         }
+    }
+
+    pub(super) fn set_awaiting(&self, awaiting: bool) {
+        self.awaiting.store(awaiting, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_awaiting(&self) -> bool {
+        self.awaiting.load(Ordering::Relaxed)
     }
 
     /// Asks the producers to stop sending and to wait for outstanding acknowledgements.

@@ -85,10 +85,10 @@ impl StageLatencies {
         let since_intended = |instant_ns: u64| {
             intended_ns.map(|intended_ns| instant_ns.cast_signed().wrapping_sub(intended_ns))
         };
-        if let Some(latency_ns) = incoming.stamps.arrived_ns.and_then(since_intended) {
+        if let Some(latency_ns) = incoming.timestamps.arrived_ns.and_then(since_intended) {
             self.arrival_latency.record(latency_ns);
         }
-        if let Some(landed_ns) = incoming.stamps.landed_ns {
+        if let Some(landed_ns) = incoming.timestamps.landed_ns {
             self.table_time.record_between(incoming.received_ns, landed_ns);
             if let Some(latency_ns) = since_intended(landed_ns) {
                 self.landing_latency.record(latency_ns);

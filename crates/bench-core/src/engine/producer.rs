@@ -7,13 +7,14 @@ use crate::clock::{Clock, InstantNs};
 use crate::message::MessageFactory;
 use crate::pacing::{Due, Pacer};
 use crate::results::SelfCheck;
-use crate::transport::{Batch, Completion, Publish, Token, TransportError};
+use crate::transport::{Batch, Completion, Delivery, Failure, Publish, Token, TransportError};
 
-/// Longest wait for completions between checks of the flags.
+/// Longest wait for completions before the loop checks the flags again.
 const POLL_NS: u64 = 50_000_000;
 
-/// Shortest sleep of a producer. At high rates it wakes once for several messages: waking for each
-/// would keep a processor busy, and the extra wait stays below a schedule lag of 100 us.
+/// Shortest sleep of a producer. At high rates it wakes for several messages at once: waking for each
+/// would keep a processor busy with nothing else, and the messages wait for much less than the
+/// permitted schedule lag.
 const SLEEP_MIN_NS: u64 = 25_000;
 
 /// Configuration of one producer.
@@ -33,7 +34,7 @@ pub(super) struct ProducerConfig {
     pub(super) flush_timeout_ns: u64,
 }
 
-/// A producer at work.
+/// A running producer.
 pub(super) struct Producer<'a, C, T> {
     pub(super) clock: &'a C,
     pub(super) transport: T,
@@ -45,18 +46,18 @@ pub(super) struct Producer<'a, C, T> {
     pub(super) state: ProducerState,
 }
 
-/// A producer's state between two iterations of its loop.
+/// A producer's state between two turns of its loop.
 pub(super) struct ProducerState {
     sequence: u64,
     flights: Flights,
     batch: Batch,
     completions: Vec<Completion>,
-    failure_codes: Vec<i32>,
-    /// Messages of the measured time that were given up unacknowledged.
+    failures: Vec<Failure>,
+    /// Unacknowledged messages of the measured time.
     unanswered: Vec<Unanswered>,
-    /// Whether there is no room for due messages.
+    /// Whether there is no room for messages that are due.
     held_up: bool,
-    /// Start of an outage that leaves no room.
+    /// Since when the system has not answered, while there is no room.
     outage_since_ns: Option<InstantNs>,
 }
 
@@ -67,7 +68,7 @@ impl ProducerState {
             flights: Flights::new(in_flight_max),
             batch: Batch::default(),
             completions: Vec::new(),
-            failure_codes: Vec::new(),
+            failures: Vec::new(),
             unanswered: Vec::new(),
             held_up: false,
             outage_since_ns: None,
@@ -77,13 +78,13 @@ impl ProducerState {
 
 /// What a producer waits for.
 enum Wait {
-    /// Nothing: there is more to send.
+    /// Nothing: more messages are due.
     No,
     /// The instant at which the next message is due.
     Due(InstantNs),
-    /// Waiting for completions: the in-flight limit is reached.
+    /// Completions: the in-flight limit is reached.
     Room,
-    /// Waiting for consumers: the backlog limit is reached.
+    /// Consumers: the backlog limit is reached.
     Consumers,
     /// Waiting for completions after the last message.
     Answers,
@@ -94,7 +95,7 @@ impl<C: Clock, T: Publish> Producer<'_, C, T> {
     pub(super) fn run(mut self) -> Result<(), TransportError> {
         self.control.progress(self.clock.now_ns());
         let sent_all = self.send_all();
-        // Messages due from here on are no longer requested.
+        // Messages due from here on are not part of the load.
         let stopped_ns = self.clock.now_ns();
         let result = sent_all.and_then(|()| self.flush());
         let now_ns = self.clock.now_ns();
@@ -105,10 +106,10 @@ impl<C: Clock, T: Publish> Producer<'_, C, T> {
         result
     }
 
-    /// Accounts for unacknowledged messages, which have waited until `now_ns`. Messages due before
-    /// `stopped_ns` count as requested.
+    /// Accounts for unacknowledged messages, which have waited until `now_ns`, and for those due until
+    /// `stopped_ns` that were never sent.
     fn end(&mut self, stopped_ns: InstantNs, now_ns: InstantNs) -> ProducerEnd {
-        // Messages due just now would have been sent in time if the run had continued.
+        // Messages due just now would have been sent in time, had the run gone on.
         let missed_ns = stopped_ns.saturating_sub(SelfCheck::LAG_P99_MAX_NS);
         // After an interrupt, unsent messages are not a sign of slowness.
         let is_slow = self.state.held_up || stopped_ns >= self.config.give_up_ns;
@@ -136,12 +137,13 @@ impl<C: Clock, T: Publish> Producer<'_, C, T> {
             }
         }
         end.unanswered = std::mem::take(&mut self.state.unanswered);
-        let codes = self.state.failure_codes.iter();
-        end.explanations = codes.map(|&code| (code, self.transport.explain(code))).collect();
+        let failures = self.state.failures.iter();
+        end.explanations =
+            failures.map(|&failure| (failure, self.transport.explain(failure))).collect();
         end
     }
 
-    /// Records a message that was due but that the system left no room for.
+    /// Records a due message that the system left no room for.
     fn never_sent(&mut self, end: &mut ProducerEnd, intended_ns: InstantNs, now_ns: InstantNs) {
         if self.config.open_loop && intended_ns >= self.timeline.warm_up_end_ns {
             let sample = &mut *self.outbox.sample;
@@ -151,7 +153,7 @@ impl<C: Clock, T: Publish> Producer<'_, C, T> {
         }
     }
 
-    /// Records a message that was sent but not acknowledged by `now_ns`.
+    /// Records a message that was sent and is unacknowledged at `now_ns`.
     #[cold]
     fn unanswered(&mut self, flight: &Flight, now_ns: InstantNs) {
         if flight.intended_ns < self.timeline.warm_up_end_ns {
@@ -186,12 +188,12 @@ impl<C: Clock, T: Publish> Producer<'_, C, T> {
                     (lingered_ns.max(now_ns.saturating_add(SLEEP_MIN_NS)), false)
                 }
                 Wait::Answers if self.state.batch.is_empty() => return Ok(()),
-                // Messages lost on the way never make room.
+                // Lost messages never make room.
                 Wait::Consumers if self.control.idle_ns(now_ns) >= self.config.flush_timeout_ns => {
                     self.state.held_up = true;
                     return Ok(());
                 }
-                // The transport refused something, or there is no room.
+                // The transport refused a message, or there is no room.
                 _ => (now_ns.saturating_add(BACKLOG_WAIT_NS), true),
             };
             self.state.held_up = blocked;
@@ -206,9 +208,9 @@ impl<C: Clock, T: Publish> Producer<'_, C, T> {
         }
     }
 
-    /// Whether an outage has lasted as long as the final wait for acknowledgements would. A schedule
-    /// with a fixed end waits for the system to come back; one with a fixed number of messages could
-    /// wait forever.
+    /// Whether the system has not answered for as long as the final flush would wait. A schedule that
+    /// ends by the clock waits for the system to come back; one with a number of messages would wait
+    /// for ever.
     fn is_out_for_good(&mut self, now_ns: InstantNs) -> bool {
         let ends_by_itself = self.config.give_up_ns != InstantNs::MAX;
         if ends_by_itself || !self.state.held_up || self.transport.outage().is_none() {
@@ -219,7 +221,7 @@ impl<C: Clock, T: Publish> Producer<'_, C, T> {
         now_ns.saturating_sub(since_ns) >= self.config.flush_timeout_ns
     }
 
-    /// Moves due messages into the batch while there is room.
+    /// Moves due messages into the batch, as far as there is room.
     fn fill(&mut self, now_ns: InstantNs) -> Wait {
         let state = &mut self.state;
         let room_bytes = self.control.backlog_room_bytes();
@@ -267,7 +269,7 @@ impl<C: Clock, T: Publish> Producer<'_, C, T> {
         wait
     }
 
-    /// Waits for outstanding acknowledgements, for a limited time.
+    /// Waits for outstanding completions, for a limited time.
     fn flush(&mut self) -> Result<(), TransportError> {
         self.transport.finish()?;
         let waiting = |state: &ProducerState| state.flights.count() as usize > state.batch.len();
@@ -292,11 +294,11 @@ impl<C: Clock, T: Publish> Producer<'_, C, T> {
         for index in 0..self.state.completions.len() {
             let completion = self.state.completions[index];
             let flight = self.state.flights.end(completion.token);
-            match completion.outcome {
-                Ok(()) => self.acked(&flight, completion.at_ns),
-                Err(code) => {
+            match completion.delivery {
+                Delivery::Acknowledged => self.acked(&flight, completion.at_ns),
+                Delivery::Failed(failure) => {
                     failed_bytes += flight.size_bytes;
-                    self.failed(code, &flight, completion.at_ns);
+                    self.failed(failure, &flight, completion.at_ns);
                 }
             }
         }
@@ -323,20 +325,24 @@ impl<C: Clock, T: Publish> Producer<'_, C, T> {
     }
 
     #[cold]
-    fn failed(&mut self, code: i32, flight: &Flight, at_ns: InstantNs) {
-        if self.transport.is_aborted(code) {
-            self.outbox.sample.aborted_sequences.insert(flight.sequence);
-        } else if self.transport.is_unanswered(code) {
-            self.outbox.sample.timed_out += 1;
-            self.unanswered(flight, at_ns);
+    fn failed(&mut self, failure: Failure, flight: &Flight, at_ns: InstantNs) {
+        match failure {
+            Failure::Aborted(_) => {
+                self.outbox.sample.aborted_sequences.insert(flight.sequence);
+            }
+            Failure::Unanswered(_) => {
+                self.outbox.sample.timed_out += 1;
+                self.unanswered(flight, at_ns);
+            }
+            Failure::Unsent(_) | Failure::Refused(_) => {}
         }
         let failures = &mut self.outbox.sample.failures;
-        match failures.iter_mut().find(|(other, _)| *other == code) {
+        match failures.iter_mut().find(|(other, _)| *other == failure) {
             Some((_, count)) => *count += 1,
-            None => failures.push((code, 1)),
+            None => failures.push((failure, 1)),
         }
-        if !self.state.failure_codes.contains(&code) {
-            self.state.failure_codes.push(code);
+        if !self.state.failures.contains(&failure) {
+            self.state.failures.push(failure);
         }
     }
 }
@@ -350,14 +356,14 @@ struct Flight {
     size_bytes: u64,
 }
 
-/// The messages in flight. The token is the index in a table of fixed size, so that completions may
-/// arrive in any order without a search.
+/// The messages in flight. The token is an index into a table of fixed size, so completions may come
+/// in any order without a search.
 ///
-/// The whole table is reserved at once, so that nothing moves while messages are sent, but written
-/// only as far as it is used: the rest occupies no physical memory.
+/// The whole table is reserved, so that nothing moves while messages are sent, but only the used part
+/// is ever written and takes memory.
 struct Flights {
     places: Vec<Flight>,
-    /// Freed places. Those freed last are reused first, since they are in cache.
+    /// Used places that are free again. The last freed is reused first, since it is in cache.
     free: Vec<Token>,
     most: usize,
 }
@@ -417,7 +423,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn flights_reuse_freed_places_first() {
+    fn flights_write_only_used_places() {
         let mut flights = Flights::new(3);
         assert!(flights.places.is_empty(), "no place is written before it is used");
         let start = |flights: &mut Flights, sequence| {
@@ -432,7 +438,7 @@ mod tests {
         );
         assert_eq!(flights.end(1).sequence, 1);
         assert_eq!((flights.is_full(), flights.count()), (false, 2));
-        assert_eq!(start(&mut flights, 3), 1, "freed places come first");
+        assert_eq!(start(&mut flights, 3), 1, "a freed place is reused first");
         assert_eq!((flights.end(1).sequence, flights.end(0).sequence), (3, 0));
         assert_eq!((flights.places.len(), flights.count()), (3, 1));
     }

@@ -11,7 +11,7 @@ use crate::audit::{ReceiveDelta, SequenceDelta};
 use crate::clock::InstantNs;
 use crate::latency::LatencyHistogram;
 use crate::results::EarlyStop;
-use crate::transport::Incoming;
+use crate::transport::{Failure, Incoming};
 
 /// The instants that divide a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,7 +88,7 @@ pub(super) struct ProducerSample {
     pub(super) measured: Volume,
     pub(super) last_acked_ns: InstantNs,
     pub(super) blocked_ns: u64,
-    pub(super) failures: Vec<(i32, u64)>,
+    pub(super) failures: Vec<(Failure, u64)>,
     /// Of the failures, messages that were given up unacknowledged.
     pub(super) timed_out: u64,
     pub(super) publish_latency: LatencyHistogram,
@@ -123,7 +123,7 @@ impl ConsumerSample {
     /// table come in any order.
     #[inline]
     pub(super) fn note_received(&mut self, incoming: &Incoming<'_>, asked_ns: InstantNs) {
-        let (from_ns, instant_ns) = match incoming.stamps.landed_ns {
+        let (from_ns, instant_ns) = match incoming.timestamps.landed_ns {
             Some(landed_ns) => {
                 self.landed += 1;
                 (incoming.received_ns, landed_ns)
@@ -141,7 +141,7 @@ impl ConsumerSample {
     /// Adds the known stages of a message that was due at `intended_ns`.
     #[inline]
     pub(super) fn record_stages(&mut self, incoming: &Incoming<'_>, intended_ns: Option<i64>) {
-        if incoming.stamps.arrived_ns.is_some() || incoming.stamps.landed_ns.is_some() {
+        if incoming.timestamps.arrived_ns.is_some() || incoming.timestamps.landed_ns.is_some() {
             self.stages.get_or_insert_default().record(incoming, intended_ns);
         }
     }
@@ -202,8 +202,8 @@ pub(super) struct ProducerEnd {
     pub(super) unanswered: Vec<Unanswered>,
     /// Waits of messages that were due in the measured time and never sent.
     pub(super) unsent_waits: LatencyHistogram,
-    /// What the failure codes mean.
-    pub(super) explanations: Vec<(i32, String)>,
+    /// What the failures mean.
+    pub(super) explanations: Vec<(Failure, String)>,
     /// Why messages went unacknowledged, if the connection knows.
     pub(super) outage: Option<String>,
     /// The connection's remark on the figures.

@@ -1,4 +1,4 @@
-//! Runs the workers of a plan on threads of their own and the collector on this one.
+//! Runs the workers of a plan on threads of their own, and the collector on the calling thread.
 
 use std::time::Duration;
 
@@ -15,9 +15,10 @@ use crate::message::{
     SizeDistribution,
 };
 use crate::pacing::{Limit, Pacer, Schedule, ScheduleError, Share};
+use crate::results::EarlyStop;
 use crate::transport::{Publish, Receive, TransportError};
 
-/// Interval at which the collector processes reports and calls `progress`.
+/// Interval at which the collector takes reports and calls the progress function.
 const TICK: Duration = Duration::from_millis(20);
 
 /// What a run does.
@@ -27,18 +28,18 @@ pub struct Plan {
     pub run: RunId,
     /// When messages are due.
     pub schedule: Schedule,
-    /// When producers stop; a number of messages is for all of them together.
+    /// When producers stop; a number of messages is shared by all of them.
     pub limit: Limit,
     /// The messages to send.
     pub messages: MessageSpec,
     /// Instants that divide the run.
     pub timeline: Timeline,
-    /// Maximum number of unacknowledged messages per producer.
+    /// Maximum unacknowledged messages per producer.
     pub in_flight_max: u32,
-    /// Maximum number of messages per batch.
+    /// Messages that a producer hands over per call.
     pub batch_max: usize,
-    /// How long after the end of the schedule overdue messages are still sent, and acknowledgements
-    /// waited for, nanoseconds.
+    /// Time after the end of the schedule to send overdue messages and to wait for acknowledgements,
+    /// nanoseconds.
     pub grace_ns: u64,
     /// The runs whose messages the consumers expect.
     pub expected: Expected,
@@ -49,7 +50,7 @@ pub struct Plan {
 /// Why a run failed.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
-    /// The messages cannot be built.
+    /// The messages cannot be generated.
     #[error(transparent)]
     Message(#[from] MessageError),
     /// The schedule is invalid.
@@ -58,7 +59,7 @@ pub enum EngineError {
     /// A worker's thread could not be started.
     #[error("failed to start a thread for a worker; use fewer producers and consumers")]
     Thread(#[source] std::io::Error),
-    /// A worker's transport failed. Everything measured until then is kept.
+    /// A worker's transport failed. What was measured until then is kept.
     #[error("a {role} stopped early")]
     Transport {
         /// `producer` or `consumer`.
@@ -68,14 +69,14 @@ pub enum EngineError {
     },
 }
 
-/// Runs `plan` with one thread per transport, and returns the totals, with the error of the first
-/// worker that failed.
+/// Runs `plan`, one thread per transport, and returns the totals, with the error of the first worker
+/// that failed.
 ///
-/// `durations` holds what the transports record of their system's own work.
+/// `durations` are those that the transports record of their system's own work.
 ///
-/// `progress` is called about fifty times per second with the current state; `control` can request
-/// an early end. The run ends when the producers have ended and everything acknowledged has been
-/// received, or when the consumers reach their own limits.
+/// `progress` is called some fifty times per second with the state so far; `control` requests an
+/// early end. The run ends when the producers have ended and every acknowledged message has been
+/// received, or when the consumers' own limits are reached.
 pub fn run<P, R, S>(
     plan: &Plan,
     clock: SystemClock,
@@ -83,7 +84,7 @@ pub fn run<P, R, S>(
     transports: (Vec<P>, Vec<R>),
     durations: Durations,
     sink: S,
-    progress: impl FnMut(InstantNs, &Totals),
+    mut progress: impl FnMut(InstantNs, &Totals),
 ) -> Result<(Totals, Option<EngineError>), EngineError>
 where
     P: Publish + Send,
@@ -131,8 +132,29 @@ where
             })
         }));
     }
-    let error = supervise(workers, clock, control, &mut collector, progress);
+    control.set_awaiting(plan.consumer.requires_messages());
+    let error = supervise(workers, clock, control, &mut collector, |now_ns, totals| {
+        stop_when_satisfied(&plan.consumer, control, totals);
+        progress(now_ns, totals);
+    });
     Ok((collector.finish(), error))
+}
+
+/// Lets consumers end once the messages that must come are there.
+pub(super) fn stop_when_satisfied(
+    consumer: &ConsumerConfig,
+    control: &RunControl,
+    totals: &Totals,
+) {
+    if !control.is_awaiting() || !consumer.is_satisfied_by(totals) {
+        return;
+    }
+    control.set_awaiting(false);
+    if consumer.messages_expected.is_some() {
+        control.stop_early(EarlyStop::Count);
+    } else if !consumer.stop_at_end {
+        control.stop_consuming();
+    }
 }
 
 /// The work of one thread.
@@ -195,8 +217,8 @@ fn supervise<S: IntervalSink>(
 }
 
 impl Plan {
-    /// A plan that sends nothing: from `start_ns` on, `expected` messages are measured and audited,
-    /// whenever they were sent.
+    /// A plan that sends nothing. From `start_ns` on, the `expected` messages are measured and audited
+    /// as they come, whenever they were sent.
     #[must_use]
     pub fn receiving(
         run: RunId,
@@ -218,7 +240,7 @@ impl Plan {
                 keys: KeyDistribution::None,
                 seed: 0,
             },
-            // Messages may be older than the run, so there is no warm-up.
+            // Messages are older than the run, so none belongs to a warm-up.
             timeline: Timeline { start_ns, warm_up_end_ns: 0, interval_ns },
             in_flight_max: 1,
             batch_max: 1,
@@ -228,7 +250,7 @@ impl Plan {
         }
     }
 
-    /// The configuration of one producer.
+    /// One producer's part of the plan.
     pub(super) fn producer_config(&self, share: Share) -> Result<ProducerConfig, ScheduleError> {
         let (limit, give_up_ns) = match self.limit {
             Limit::Messages(all) => {

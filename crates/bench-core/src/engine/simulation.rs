@@ -22,7 +22,9 @@ use crate::message::{
 };
 use crate::pacing::{Limit, Schedule, Share};
 use crate::results::{AuditSummary, Guarantee, Produced, Resources, Summary, SummaryInput};
-use crate::transport::{Batch, Completion, Incoming, Publish, Receive, Stamps, TransportError};
+use crate::transport::{
+    Batch, Completion, Delivery, Failure, Incoming, Publish, Receive, Timestamps, TransportError,
+};
 
 const MS: u64 = 1_000_000;
 const START_NS: InstantNs = SECOND_NS;
@@ -72,7 +74,11 @@ impl Publish for &mut System {
         let room = self.queue_max.saturating_sub(self.pending.len());
         for message in batch.iter().take(room) {
             let at_ns = self.after_stall(now_ns + self.ack_ns);
-            self.pending.push_back(Completion { token: message.token, at_ns, outcome: Ok(()) });
+            self.pending.push_back(Completion {
+                token: message.token,
+                at_ns,
+                delivery: Delivery::Acknowledged,
+            });
             let arrival_ns = self.after_stall(now_ns + self.deliver_ns);
             self.log.push((arrival_ns, message.value.to_vec()));
         }
@@ -102,8 +108,8 @@ impl Publish for &mut System {
         self.stall.contains(&self.clock.now_ns()).then(|| "it stands still".to_owned())
     }
 
-    fn explain(&self, code: i32) -> String {
-        format!("code {code}")
+    fn explain(&self, failure: Failure) -> String {
+        format!("code {}", failure.code())
     }
 }
 
@@ -130,12 +136,28 @@ impl Receive for Log {
                 value: &value,
                 partition: 0,
                 received_ns,
-                stamps: Stamps::default(),
+                timestamps: Timestamps::default(),
             });
             count += 1;
         }
         Ok(count)
     }
+
+    fn at_end(&self) -> bool {
+        false
+    }
+
+    fn is_behind(&self) -> bool {
+        false
+    }
+
+    fn waits_for(&self) -> Option<String> {
+        None
+    }
+
+    fn hold_back(&mut self) {}
+
+    fn settle(&mut self, _: usize) {}
 }
 
 #[derive(Default)]
@@ -192,7 +214,16 @@ fn summarise(
     totals: &Totals,
     ledger: Option<&AckLedger>,
 ) -> Summary {
-    Summary::new(SummaryInput {
+    Summary::new(summary_input(timeline, schedule, totals, ledger))
+}
+
+fn summary_input<'a>(
+    timeline: Timeline,
+    schedule: Option<Schedule>,
+    totals: &'a Totals,
+    ledger: Option<&'a AckLedger>,
+) -> SummaryInput<'a> {
+    SummaryInput {
         totals,
         timeline,
         schedule,
@@ -205,7 +236,7 @@ fn summarise(
         raw: false,
         resources: Resources::default(),
         counts: std::collections::BTreeMap::new(),
-    })
+    }
 }
 
 /// Produces to the system, on its clock.

@@ -96,11 +96,13 @@ impl Summary {
             arrival_latency: stage(|stages| &stages.arrival_latency),
             landing_latency: stage(|stages| &stages.landing_latency),
             table_time: stage(|stages| &stages.table_time),
-            audit: (consumed && !raw).then(|| {
+            audit: (consumed && (!raw || messages_expected.is_some())).then(|| {
                 let audit = totals.audit.summary(ledger);
+                // Without headers, only the number is known.
+                let received = if raw { totals.received.messages } else { audit.received };
                 let expected = messages_expected.filter(|_| ledger.is_none());
-                let audit = audit.against_expected(expected).stopped(totals);
-                AuditSummary { partial, guarantee, ..audit }
+                let audit = AuditSummary { received, ..audit }.against_expected(expected);
+                AuditSummary { partial, guarantee, ..audit.stopped(totals) }
             }),
             // Without messages there is nothing to check.
             self_check: (load == LoadModel::Open && !latencies.schedule_lag.is_empty()).then(
@@ -356,9 +358,10 @@ fn produced(totals: &Totals, timeline: Timeline, schedule: Schedule) -> Produced
     let unanswered = totals.unresolved + totals.timed_out + totals.held_up;
     let due = totals.sent + totals.held_up;
     let mut failures: BTreeMap<String, u64> = BTreeMap::new();
-    for (code, count) in &totals.failures {
-        let reason = totals.explanations.get(code).cloned();
-        *failures.entry(reason.unwrap_or_else(|| format!("code {code}"))).or_default() += count;
+    for (failure, count) in &totals.failures {
+        let reason = totals.explanations.get(failure).cloned();
+        let reason = reason.unwrap_or_else(|| format!("code {}", failure.code()));
+        *failures.entry(reason).or_default() += count;
     }
     Produced {
         sent: totals.sent,
@@ -460,6 +463,7 @@ mod tests {
     use crate::clock::{BootId, ClockOrigin, SECOND_NS};
     use crate::message::RunId;
     use crate::message::header::Header;
+    use crate::transport::Failure;
 
     fn input(totals: &Totals) -> SummaryInput<'_> {
         SummaryInput {
@@ -615,7 +619,11 @@ mod tests {
 
     #[test]
     fn runs_without_confirmations_are_invalid() {
-        let totals = Totals { sent: 3, failures: BTreeMap::from([(7, 3)]), ..Totals::default() };
+        let totals = Totals {
+            sent: 3,
+            failures: BTreeMap::from([(Failure::Refused(7), 3)]),
+            ..Totals::default()
+        };
         let summary = Summary::new(input(&totals));
         assert_eq!(summary.verdict().reasons, ["none of the 3 messages sent was confirmed"]);
         assert!(summary.warnings().contains(&"3 messages failed: code 7".to_owned()));
@@ -630,7 +638,7 @@ mod tests {
     #[test]
     fn too_many_unanswered_messages_make_a_run_invalid() {
         let acked = |messages| Volume { messages, bytes: 0 };
-        let failed = |count| BTreeMap::from([(7, count)]);
+        let failed = |count| BTreeMap::from([(Failure::Refused(7), count)]);
         let totals = [
             (Totals { acked: acked(990), unresolved: 10, ..sent_1000() }, 0.01),
             (Totals { acked: acked(989), unresolved: 11, ..sent_1000() }, 0.011),

@@ -1,5 +1,6 @@
 //! Why messages failed, and whether they may be in the table anyway.
 
+use bench_core::transport;
 use deltalake::logstore::object_store;
 
 use crate::reason::{NoAnswer, no_answer, store_reason};
@@ -20,39 +21,11 @@ pub(super) struct Failure {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum FailureKind {
     /// Their data file was not written.
-    NotWritten = 1,
+    NotWritten,
     /// Their log entry was not written and will not appear.
-    NotCommitted = 2,
+    NotCommitted,
     /// Their log entry may or may not have been written.
-    InDoubt = 3,
-}
-
-/// Added to the code of a failure if the store did not respond.
-pub(super) const UNANSWERED: i32 = 10;
-
-impl FailureKind {
-    /// The code of completions that the store rejected.
-    pub(super) fn code(self) -> i32 {
-        self as i32
-    }
-
-    /// Whether messages with this code can never be read.
-    pub(super) fn is_taken_back(code: i32) -> bool {
-        let kind = code % UNANSWERED;
-        kind == Self::NotWritten.code() || kind == Self::NotCommitted.code()
-    }
-}
-
-impl Failure {
-    /// The code of failed completions.
-    pub(super) fn code(&self) -> i32 {
-        self.kind.code() + if self.is_unanswered { UNANSWERED } else { 0 }
-    }
-
-    /// Whether the store did not respond to messages with this code.
-    pub(super) fn is_unanswered(code: i32) -> bool {
-        code >= UNANSWERED
-    }
+    InDoubt,
 }
 
 /// The error of one attempt.
@@ -115,22 +88,37 @@ pub(super) fn remedy(table: Option<&Table>) -> String {
     }
 }
 
-/// The first failure of each code, for explanations.
+/// The first failure of each kind, for explanations; the code of each is its index.
 #[derive(Default)]
 pub(super) struct Failures(Vec<Failure>);
 
 impl Failures {
-    /// Keeps the first failure of each code; returns the code.
-    pub(super) fn add(&mut self, failure: Failure) -> i32 {
-        let code = failure.code();
-        if self.0.iter().all(|known| known.code() != code) {
+    /// Keeps the first failure of each kind; returns the failure as the engine knows it.
+    pub(super) fn add(&mut self, failure: Failure) -> transport::Failure {
+        let kind = |failure: &Failure| (failure.kind, failure.is_unanswered);
+        let known = self.0.iter().position(|known| kind(known) == kind(&failure));
+        let code = i32::try_from(known.unwrap_or(self.0.len())).unwrap_or(i32::MAX);
+        let reported = match failure.kind {
+            // Such messages can never be read.
+            FailureKind::NotWritten | FailureKind::NotCommitted => {
+                transport::Failure::Aborted(code)
+            }
+            FailureKind::InDoubt if failure.is_unanswered => transport::Failure::Unanswered(code),
+            FailureKind::InDoubt => transport::Failure::Refused(code),
+        };
+        if known.is_none() {
             self.0.push(failure);
         }
-        code
+        reported
     }
 
-    pub(super) fn explain(&self, code: i32) -> String {
-        let known = self.0.iter().find(|known| known.code() == code);
-        known.map_or_else(|| format!("code {code}"), |known| known.text.clone())
+    pub(super) fn explain(&self, failure: transport::Failure) -> String {
+        let code = failure.code();
+        self.get(failure).map_or_else(|| format!("code {code}"), |known| known.text.clone())
+    }
+
+    /// The failure that was reported as this one.
+    pub(super) fn get(&self, failure: transport::Failure) -> Option<&Failure> {
+        usize::try_from(failure.code()).ok().and_then(|index| self.0.get(index))
     }
 }

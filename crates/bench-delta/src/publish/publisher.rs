@@ -6,7 +6,9 @@ use std::time::{Duration, SystemTime};
 use bench_core::clock::{Clock as _, InstantNs, SystemClock};
 use bench_core::counts::Counts;
 use bench_core::durations::Durations;
-use bench_core::transport::{Batch, Completion, LINGERING_MAX_NS, Publish, Token, TransportError};
+use bench_core::transport::{
+    self, Batch, Completion, Delivery, LINGERING_MAX_NS, Publish, Token, TransportError,
+};
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
@@ -16,7 +18,7 @@ use super::committer::{BatchResult, Committer, Log, Uploading};
 use super::config::{CommitPath, PublishConfig};
 use super::counts::PublishCounts;
 use super::direct::DirectLog;
-use super::failure::{Failure, FailureKind, Failures};
+use super::failure::Failures;
 use super::rows::Pool;
 use super::standard::StandardLog;
 use super::uploader::Uploader;
@@ -38,7 +40,7 @@ pub struct DeltaPublisher {
     under_way: usize,
     /// The batch whose messages are being completed.
     answered: Option<FinishedBatch>,
-    failures: Failures,
+    pub(super) failures: Failures,
     stopped: Option<String>,
     // Last, so that the tasks are told to end before the runtime waits for them.
     runtime: Runtime,
@@ -128,22 +130,25 @@ impl DeltaPublisher {
     fn answer(&mut self, outcome: BatchResult) {
         let BatchResult { tokens, at_ns, result } = outcome;
         self.under_way -= 1;
-        let outcome = result.map_err(|failure| {
-            if failure.is_final {
-                self.stopped.get_or_insert_with(|| failure.text.clone());
+        let delivery = match result {
+            Ok(()) => Delivery::Acknowledged,
+            Err(failure) => {
+                if failure.is_final {
+                    self.stopped.get_or_insert_with(|| failure.text.clone());
+                }
+                Delivery::Failed(self.failures.add(failure))
             }
-            self.failures.add(failure)
-        });
-        self.answered = Some(FinishedBatch { tokens, completed: 0, at_ns, outcome });
+        };
+        self.answered = Some(FinishedBatch { tokens, completed: 0, at_ns, delivery });
     }
 
     /// Completes messages of the finished batch, but not so many at once that others are delayed.
     fn complete(&mut self, completions: &mut Vec<Completion>) {
         let Some(answered) = &mut self.answered else { return };
-        let FinishedBatch { at_ns, outcome, .. } = *answered;
+        let FinishedBatch { at_ns, delivery, .. } = *answered;
         let left = &answered.tokens[answered.completed..];
         let tokens = &left[..left.len().min(COMPLETIONS_MAX)];
-        completions.extend(tokens.iter().map(|&token| Completion { token, at_ns, outcome }));
+        completions.extend(tokens.iter().map(|&token| Completion { token, at_ns, delivery }));
         answered.completed += tokens.len();
         if answered.completed == answered.tokens.len()
             && let Some(answered) = self.answered.take()
@@ -177,7 +182,7 @@ struct FinishedBatch {
     /// How many of them have been completed.
     completed: usize,
     at_ns: InstantNs,
-    outcome: Result<(), i32>,
+    delivery: Delivery,
 }
 
 /// The error of a publisher whose own task has ended.
@@ -277,16 +282,8 @@ impl Publish for DeltaPublisher {
         Ok(())
     }
 
-    fn explain(&self, code: i32) -> String {
-        self.failures.explain(code)
-    }
-
-    fn is_aborted(&self, code: i32) -> bool {
-        FailureKind::is_taken_back(code)
-    }
-
-    fn is_unanswered(&self, code: i32) -> bool {
-        Failure::is_unanswered(code)
+    fn explain(&self, failure: transport::Failure) -> String {
+        self.failures.explain(failure)
     }
 
     fn outage(&self) -> Option<String> {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bench_core::clock::{Clock as _, InstantNs, SystemClock};
 use bench_core::counts::{Count, Counts};
-use bench_core::transport::{Incoming, Receive, Stamps, TransportError};
+use bench_core::transport::{Incoming, Receive, Timestamps, TransportError};
 use tokio::runtime::Runtime;
 
 use super::FollowError;
@@ -128,9 +128,9 @@ impl DeltaReceiver {
 
     fn pass_on(&self, messages: &Messages, sink: &mut impl FnMut(Incoming<'_>)) -> usize {
         let received_ns = self.clock.now_ns();
-        let stamps = Stamps::default();
+        let timestamps = Timestamps::default();
         let (passed_on, without_value) = messages.pass_on(|key, value| {
-            sink(Incoming { key, value, partition: 0, received_ns, stamps });
+            sink(Incoming { key, value, partition: 0, received_ns, timestamps });
         });
         if without_value > 0 {
             self.rows_without_value.add(without_value as u64);
@@ -178,6 +178,14 @@ impl Receive for DeltaReceiver {
     fn is_behind(&self) -> bool {
         self.progress.is_ahead_of(self.files_read)
     }
+
+    fn waits_for(&self) -> Option<String> {
+        None
+    }
+
+    fn hold_back(&mut self) {}
+
+    fn settle(&mut self, _: usize) {}
 }
 
 fn failed(error: &FollowError) -> TransportError {

@@ -60,7 +60,7 @@ fn publish(lake: &Lake, producer: u16, partition_by: &[PartitionColumn]) {
         }
         publisher.poll(clock.now_ns() + 2_000_000, &mut completions).expect("polled");
     }
-    let failed = completions.iter().find(|completion| completion.outcome.is_err());
+    let failed = completions.iter().find(|completion| !completion.delivery.is_acknowledged());
     assert!(failed.is_none(), "{failed:?}");
 }
 

@@ -28,7 +28,9 @@ use crate::health::{self, Health};
 use crate::reading::Reading;
 
 pub(crate) use consumer::{Fetched, Membership, NativeConsumer, PARTITION_EOF};
-pub(crate) use producer::{Delivery, NativeProducer, Outgoing, ProducerEvent, TransactionError};
+pub(crate) use producer::{
+    DeliveryReport, NativeProducer, Outgoing, ProducerEvent, TransactionError,
+};
 pub use record::{Record, RecordHeader, RecordTime};
 pub(crate) use topics::{TopicRequest, request_topic};
 

@@ -40,7 +40,7 @@ unsafe impl Send for NativeProducer {}
 
 /// The result of one message that was handed to librdkafka.
 #[derive(Debug, Clone)]
-pub(crate) struct Delivery {
+pub(crate) struct DeliveryReport {
     pub(crate) token: u32,
     pub(crate) error: Option<RDKafkaErrorCode>,
     /// The broker's message about the error, if it sent one.
@@ -222,7 +222,10 @@ impl NativeProducer {
     }
 
     /// Returns the next event, without waiting.
-    pub(crate) fn next_event(&mut self, mut sink: impl FnMut(Delivery)) -> Option<ProducerEvent> {
+    pub(crate) fn next_event(
+        &mut self,
+        mut sink: impl FnMut(DeliveryReport),
+    ) -> Option<ProducerEvent> {
         // SAFETY: the queue is alive; the event is destroyed below, after its last use, and the
         // messages that it lends are not kept.
         unsafe {
@@ -240,7 +243,7 @@ impl NativeProducer {
                         let error = error_code((*message).err);
                         let words =
                             error.map(|_| text(rd::rd_kafka_message_produce_errstr(message)));
-                        sink(Delivery { token: token(&*message), error, words });
+                        sink(DeliveryReport { token: token(&*message), error, words });
                     }
                     ProducerEvent::Deliveries
                 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::mock::{Cluster, TOPIC, cluster, config};
 use bench_core::clock::{Clock as _, SECOND_NS, SystemClock};
-use bench_core::transport::{Completion, Publish as _, Receive as _};
+use bench_core::transport::{Completion, Failure, Publish as _, Receive as _};
 use bench_kafka::config::KafkaConfig;
 use bench_kafka::{KafkaPublisher, KafkaReceiver, SendPlan, SizeLimit, StartOffset};
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
@@ -24,7 +24,7 @@ fn outcome(
     publisher: &mut KafkaPublisher,
     key: Option<&[u8]>,
     value: Option<&[u8]>,
-) -> Result<(), i32> {
+) -> Result<(), Failure> {
     assert!(publisher.submit_one(0, key, value), "there is room");
     let clock = SystemClock::new();
     let deadline_ns = clock.now_ns() + PATIENCE_NS;
@@ -33,7 +33,7 @@ fn outcome(
         assert!(clock.now_ns() < deadline_ns, "no completion");
         publisher.poll(clock.now_ns() + SECOND_NS / 20, &mut completions).expect("polls");
     }
-    completions[0].outcome
+    completions[0].delivery.failure().map_or(Ok(()), Err)
 }
 
 /// Key and value of a message.
@@ -107,7 +107,7 @@ fn refusals_name_the_permission_and_the_limit() {
     let mut publisher = publisher(&config(&cluster, &[("message.max.bytes", "2000")]));
     let own = outcome(&mut publisher, None, Some(&[b'x'; 5_000])).expect_err("too large");
     assert_eq!(publisher.size_limit(own), Some(SizeLimit::Client));
-    assert!(!publisher.is_about_batch(own) && !publisher.is_unanswered(own));
+    assert!(!publisher.is_about_batch(own) && matches!(own, Failure::Unsent(_)));
     let text = publisher.explain(own);
     assert!(text.contains("the client's message.max.bytes"), "{text}");
     for (error, needles) in [
@@ -121,13 +121,14 @@ fn refusals_name_the_permission_and_the_limit() {
         ),
     ] {
         cluster.request_errors(RDKafkaApiKey::Produce, &[error]);
-        let code = outcome(&mut publisher, None, Some(b"v")).expect_err("refused");
-        let text = publisher.explain(code);
+        let refused = outcome(&mut publisher, None, Some(b"v")).expect_err("refused");
+        let text = publisher.explain(refused);
         for needle in needles {
             assert!(text.contains(needle), "no {needle}: {text}");
         }
     }
     let too_large = RDKafkaRespErr::RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE as i32;
+    let too_large = Failure::Refused(too_large);
     assert_eq!(publisher.size_limit(too_large), Some(SizeLimit::Topic));
     assert!(publisher.is_about_batch(too_large));
 }

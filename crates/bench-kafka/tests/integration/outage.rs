@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::mock::{Cluster, TOPIC, cluster, config};
 use bench_core::clock::{Clock as _, InstantNs, SECOND_NS, SystemClock};
-use bench_core::transport::{Batch, Completion, Publish as _, Receive as _};
+use bench_core::transport::{Batch, Completion, Failure, Publish as _, Receive as _};
 use bench_kafka::config::KafkaConfig;
 use bench_kafka::{KafkaPublisher, KafkaReceiver, SendPlan, StartOffset, TransactionPlan};
 use rdkafka::types::{RDKafkaApiKey, RDKafkaErrorCode, RDKafkaRespErr};
@@ -78,7 +78,7 @@ fn producers_report_outages_until_messages_are_acknowledged() {
     assert!(outage.starts_with(&expected), "{outage}");
     cluster.broker_up(BROKER).expect("up");
     let done = completed(&mut publisher, 1);
-    assert!(done.iter().all(|done| done.outcome.is_ok()), "{done:?}");
+    assert!(done.iter().all(|done| done.delivery.is_acknowledged()), "{done:?}");
     assert_eq!(publisher.outage(), None);
 }
 
@@ -102,8 +102,9 @@ fn messages_abandoned_by_the_client_are_unanswered() {
     cluster.broker_down(BROKER).expect("down");
     submit(&mut publisher, 3);
     for done in completed(&mut publisher, 3) {
-        let code = done.outcome.expect_err("no broker answers");
-        assert!(publisher.is_unanswered(code), "{}", publisher.explain(code));
+        let failure = done.delivery.failure().expect("no broker answers");
+        let is_unanswered = matches!(failure, Failure::Unanswered(_));
+        assert!(is_unanswered, "{}", publisher.explain(failure));
     }
 }
 
@@ -116,9 +117,7 @@ fn messages_refused_by_the_broker_are_answered() {
     cluster.request_errors(RDKafkaApiKey::Produce, &answers);
     submit(&mut publisher, 1);
     let done = completed(&mut publisher, 1);
-    assert_eq!(done[0].outcome, Err(refusal as i32));
-    assert!(!publisher.is_unanswered(refusal as i32));
-    assert!(!publisher.is_unanswered(RDKafkaErrorCode::RequestTimedOut as i32), "the broker's own");
+    assert_eq!(done[0].delivery.failure(), Some(Failure::Refused(refusal as i32)));
 }
 
 #[test]
@@ -129,7 +128,7 @@ fn transactions_return_while_no_broker_answers() {
     let mut publisher = publisher(&config, Some(plan));
     submit(&mut publisher, 10);
     let done = completed(&mut publisher, 10);
-    assert!(done.iter().all(|done| done.outcome.is_ok()), "{done:?}");
+    assert!(done.iter().all(|done| done.delivery.is_acknowledged()), "{done:?}");
     cluster.broker_down(BROKER).expect("down");
     submit(&mut publisher, 5);
     let polled = time(|| {
@@ -143,7 +142,7 @@ fn transactions_return_while_no_broker_answers() {
     assert!(polled < SOON, "{polled:?}");
     cluster.broker_up(BROKER).expect("up");
     let done = completed(&mut publisher, 5);
-    assert!(done.iter().all(|done| done.outcome.is_ok()), "{done:?}");
+    assert!(done.iter().all(|done| done.delivery.is_acknowledged()), "{done:?}");
     cluster.broker_down(BROKER).expect("down");
     submit(&mut publisher, 5);
     publisher.poll(soon(), &mut Vec::new()).expect("polls");

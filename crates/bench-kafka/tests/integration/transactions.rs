@@ -4,11 +4,10 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use bench_core::clock::{Clock as _, SECOND_NS, SystemClock};
-use bench_core::transport::{Batch, Completion, Publish as _};
+use bench_core::transport::{Batch, Completion, Failure, Publish as _};
 use bench_kafka::config::KafkaConfig;
 use bench_kafka::{KafkaPublisher, SendPlan, TransactionPlan};
 use rdkafka::mocking::MockCluster;
-use rdkafka::types::RDKafkaErrorCode;
 
 fn publisher(servers: &str, clock: SystemClock, transaction: TransactionPlan) -> KafkaPublisher {
     let plan = SendPlan { transaction: Some(transaction), ..SendPlan::default() };
@@ -23,7 +22,7 @@ fn publisher(servers: &str, clock: SystemClock, transaction: TransactionPlan) ->
 fn confirmed(publisher: &mut KafkaPublisher, clock: SystemClock) -> Vec<Completion> {
     let mut completions = Vec::new();
     publisher.poll(clock.now_ns() + 30 * SECOND_NS, &mut completions).expect("polls");
-    assert!(completions.iter().all(|done| done.outcome.is_ok()), "{completions:?}");
+    assert!(completions.iter().all(|done| done.delivery.is_acknowledged()), "{completions:?}");
     completions
 }
 
@@ -94,13 +93,12 @@ fn every_third_transaction_is_aborted_on_purpose() {
         assert_eq!(completions.len(), 10);
         for done in completions {
             assert_eq!(done.token / 10, transaction - 1);
-            let code = done.outcome.err();
-            assert_eq!(code.is_some(), transaction % 3 == 0, "transaction {transaction}");
-            if let Some(code) = code {
-                assert!(publisher.is_aborted(code));
-                assert_eq!(publisher.explain(code), "aborted on purpose");
+            let failure = done.delivery.failure();
+            assert_eq!(failure.is_some(), transaction % 3 == 0, "transaction {transaction}");
+            if let Some(failure) = failure {
+                assert!(matches!(failure, Failure::Aborted(_)));
+                assert_eq!(publisher.explain(failure), "aborted on purpose");
             }
         }
     }
-    assert!(!publisher.is_aborted(RDKafkaErrorCode::MessageTimedOut as i32));
 }

@@ -8,7 +8,7 @@ use aws_sdk_kinesis::types::PutRecordsResultEntry;
 use bench_aws::{AwsService, SdkConfig};
 use bench_core::clock::{Clock as _, InstantNs, SystemClock};
 use bench_core::counts::Counts;
-use bench_core::transport::{Batch, Completion, Publish, TransportError};
+use bench_core::transport::{Batch, Completion, Delivery, Failure, Publish, TransportError};
 use tokio::runtime::Runtime;
 use tokio::task::{JoinError, JoinHandle, JoinSet};
 
@@ -205,7 +205,11 @@ impl KinesisPublisher {
             self.failures.len() - 1
         });
         let code = i32::try_from(place).unwrap_or(i32::MAX);
-        self.complete(&record, at_ns, Err(code), completions);
+        let failure = match refusal.silence {
+            Some(_) => Failure::Unanswered(code),
+            None => Failure::Refused(code),
+        };
+        self.complete(&record, at_ns, Err(failure), completions);
         None
     }
 
@@ -214,15 +218,15 @@ impl KinesisPublisher {
         &mut self,
         record: &Record,
         at_ns: InstantNs,
-        outcome: Result<Option<&PutRecordsResultEntry>, i32>,
+        outcome: Result<Option<&PutRecordsResultEntry>, Failure>,
         completions: &mut Vec<Completion>,
     ) {
         let tokens = record.messages.tokens();
         if let Some(timings) = &mut self.timings {
             timings.end(tokens, at_ns, record.tries, outcome.ok().flatten());
         }
-        let outcome = outcome.map(|_| ());
-        completions.extend(tokens.iter().map(|&token| Completion { token, at_ns, outcome }));
+        let delivery = outcome.err().map_or(Delivery::Acknowledged, Delivery::Failed);
+        completions.extend(tokens.iter().map(|&token| Completion { token, at_ns, delivery }));
     }
 
     /// Looks up the shards again if a record went to an unknown one.
@@ -242,11 +246,6 @@ impl KinesisPublisher {
             Ok(Err(error)) => tracing::debug!("failed to look up the shards: {error}"),
             Err(error) => tracing::debug!("failed to look up the shards: {error}"),
         }
-    }
-
-    /// The refusal behind a failure code.
-    fn refusal(&self, code: i32) -> Option<&Refusal> {
-        usize::try_from(code).ok().and_then(|place| self.failures.get(place))
     }
 
     fn check(&self) -> Result<(), TransportError> {
@@ -309,13 +308,10 @@ impl Publish for KinesisPublisher {
         Ok(())
     }
 
-    fn explain(&self, code: i32) -> String {
-        let refusal = self.refusal(code);
+    fn explain(&self, failure: Failure) -> String {
+        let code = failure.code();
+        let refusal = usize::try_from(code).ok().and_then(|place| self.failures.get(place));
         refusal.map_or_else(|| format!("code {code}"), |refusal| refusal.text.clone())
-    }
-
-    fn is_unanswered(&self, code: i32) -> bool {
-        self.refusal(code).is_some_and(|refusal| refusal.silence.is_some())
     }
 
     fn outage(&self) -> Option<String> {

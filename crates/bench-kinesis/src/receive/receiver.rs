@@ -8,7 +8,7 @@ use aws_sdk_kinesis::types::Record;
 use bench_aws::SdkConfig;
 use bench_core::clock::{Clock as _, InstantNs, SystemClock};
 use bench_core::counts::Counts;
-use bench_core::transport::{Incoming, Receive, Stamps, TransportError};
+use bench_core::transport::{Incoming, Receive, Timestamps, TransportError};
 use tokio::runtime::Runtime;
 use tokio::task::{JoinError, JoinSet};
 
@@ -212,12 +212,13 @@ impl KinesisReceiver {
     ) -> usize {
         let mut messages = 0;
         for record in records {
-            let stamps = Stamps { arrived_ns: self.arrived_ns(record), ..Stamps::default() };
+            let timestamps =
+                Timestamps { arrived_ns: self.arrived_ns(record), ..Timestamps::default() };
             for user in deaggregate(record.data.as_ref()).records() {
                 let key = user.partition_key.or(record.partition_key.as_deref());
                 let key = key.map(str::as_bytes);
                 messages += 1;
-                sink(Incoming { key, value: user.data, partition, received_ns, stamps });
+                sink(Incoming { key, value: user.data, partition, received_ns, timestamps });
             }
         }
         messages
@@ -266,4 +267,12 @@ impl Receive for KinesisReceiver {
     fn is_behind(&self) -> bool {
         self.assignment.is_behind()
     }
+
+    fn waits_for(&self) -> Option<String> {
+        None
+    }
+
+    fn hold_back(&mut self) {}
+
+    fn settle(&mut self, _: usize) {}
 }

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use bench_core::clock::{ClockOrigin, InstantNs, Stamp};
 use bench_core::message::{self, RunId};
-use bench_core::transport::{Incoming, Stamps};
+use bench_core::transport::{Incoming, Timestamps};
 
 use crate::row::{Row, Written};
 
@@ -23,7 +23,7 @@ struct BatchRow {
     message: Range<usize>,
     partition: u32,
     received_ns: InstantNs,
-    stamps: Stamps,
+    timestamps: Timestamps,
 }
 
 impl Batch {
@@ -50,14 +50,14 @@ impl Batch {
             message: copy(incoming.value),
             partition: incoming.partition,
             received_ns: incoming.received_ns,
-            stamps: incoming.stamps,
+            timestamps: incoming.timestamps,
         });
     }
 
     /// The rows in a writer's form, with instants of the clock with `origin`.
     pub(super) fn rows(&self, origin: ClockOrigin) -> Vec<Row<'_>> {
         let row = |row: &BatchRow| {
-            let arrived_wall_ms = row.stamps.arrived_ns.map(|arrived_ns| {
+            let arrived_wall_ms = row.timestamps.arrived_ns.map(|arrived_ns| {
                 arrived_ns.cast_signed().saturating_add(origin.wall_offset_ns) / 1_000_000
             });
             let (producer, sequence) =
@@ -81,25 +81,25 @@ impl Batch {
         for (rows, stamp) in &written.landed {
             let landed = self.rows.get_mut(rows.clone()).unwrap_or_default();
             for row in landed {
-                row.stamps.landed_ns = Some(stamp.to_clock(origin));
+                row.timestamps.landed_ns = Some(stamp.to_clock(origin));
             }
         }
     }
 
     /// The number of landed rows before the first that has not landed.
     pub(super) fn landed_in_a_row(&self) -> usize {
-        self.rows.iter().take_while(|row| row.stamps.landed_ns.is_some()).count()
+        self.rows.iter().take_while(|row| row.timestamps.landed_ns.is_some()).count()
     }
 
     /// The landed messages, oldest first.
     pub(super) fn landed(&self) -> impl Iterator<Item = Incoming<'_>> {
-        let landed = self.rows.iter().filter(|row| row.stamps.landed_ns.is_some());
+        let landed = self.rows.iter().filter(|row| row.timestamps.landed_ns.is_some());
         landed.map(|row| Incoming {
             key: row.key.clone().map(|key| &self.bytes[key]),
             value: &self.bytes[row.message.clone()],
             partition: row.partition,
             received_ns: row.received_ns,
-            stamps: row.stamps,
+            timestamps: row.timestamps,
         })
     }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bench_aws::{AwsArgs, SdkConfig};
 use bench_core::clock::{Clock as _, InstantNs, SECOND_NS, SystemClock};
 use bench_core::counts::Counts;
-use bench_core::transport::{Incoming, Receive, Stamps, TransportError};
+use bench_core::transport::{Incoming, Receive, Timestamps, TransportError};
 use bench_services::embedded::dynamodb::{DynamodbServer, serve_in_background};
 use bench_tables::dynamodb::{Billing, DynamodbAdmin, DynamodbWriter, ROW_BYTES_MAX};
 use bench_tables::{LINGER, LandingReceiver, TableWriter, WriterOptions};
@@ -47,8 +47,8 @@ impl Receive for Source {
             let mut value = place.to_le_bytes().to_vec();
             value.resize(self.sizes_bytes[place], 7);
             let partition = u32::try_from(place % 3).expect("below 3");
-            let stamps = Stamps::default();
-            sink(Incoming { key: Some(b"k"), value: &value, partition, received_ns, stamps });
+            let timestamps = Timestamps::default();
+            sink(Incoming { key: Some(b"k"), value: &value, partition, received_ns, timestamps });
         }
         self.told.passed_on.set(to);
         Ok(to - from)
@@ -68,6 +68,10 @@ impl Receive for Source {
 
     fn settle(&mut self, messages: usize) {
         self.told.settled.set(self.told.settled.get() + messages);
+    }
+
+    fn waits_for(&self) -> Option<String> {
+        None
     }
 }
 
@@ -127,7 +131,7 @@ impl Bench {
                 landed.places.push(usize::from_le_bytes(*place));
                 landed.sizes_bytes.push(incoming.value.len());
                 assert_eq!(incoming.key, Some(&b"k"[..]));
-                let landed_ns = incoming.stamps.landed_ns.expect("landed");
+                let landed_ns = incoming.timestamps.landed_ns.expect("landed");
                 landed.table_ns.push(landed_ns - incoming.received_ns);
             });
             outcome.expect("still receiving");
@@ -151,6 +155,21 @@ fn landed_messages_are_handed_over_in_order() {
     assert_eq!(bench.told.settled.get(), 1_013);
     let counts = [("rows_failed", 0), ("rows_retried", 0)];
     assert_eq!(bench.counts.read(), counts.map(|(name, n)| (name.to_owned(), n)).into());
+}
+
+#[test]
+fn held_back_messages_settle_from_outside() {
+    let bench = Bench::new();
+    let mut sizes_bytes = vec![100; 300];
+    sizes_bytes[130] = ROW_BYTES_MAX + 1;
+    let mut receiver = bench.receiver(TABLE, sizes_bytes);
+    receiver.hold_back();
+    bench.receive_all(&mut receiver);
+    assert_eq!(bench.told.settled.get(), 0, "the caller has settled none");
+    receiver.settle(50);
+    assert_eq!(bench.told.settled.get(), 50);
+    receiver.settle(249);
+    assert_eq!(bench.told.settled.get(), 130, "up to the row that did not land");
 }
 
 #[test]

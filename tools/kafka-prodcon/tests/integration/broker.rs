@@ -256,6 +256,26 @@ fn following_waits_and_stops_at_its_limits() {
     assert_eq!((received(&followed), audit(&followed).lost), (3_000, 0));
     let timed = bench.measure("drain --topic silent --follow --duration 300ms", "timed", 3);
     assert_eq!(received(&timed), 0);
+    // Following ends when all that must come is there.
+    let sent = bench.place.run_folder("filled");
+    let followed =
+        bench.measure(&format!("drain --topic t --follow --from-run {}", sent.display()), "all", 0);
+    assert_eq!((received(&followed), audit(&followed).against), (3_000, AuditBasis::Acked));
+}
+
+#[test]
+fn expected_messages_are_required() {
+    let bench = Bench::with_topics(&[("t", 2)]);
+    bench.measure("fill -n 1000 --topic t", "filled", 0);
+    let all = bench.measure("drain --topic t --expected 1000", "all", 0);
+    assert_eq!((audit(&all).against, audit(&all).received), (AuditBasis::Expected, 1_000));
+    let short = bench.measure("drain --topic t --expected 1001 --drain-timeout 1s", "short", 3);
+    assert_eq!((audit(&short).received, audit(&short).lost), (1_000, 1));
+    assert_eq!(reasons(&short), &["1 of the messages expected were not received"]);
+    let followed = bench.measure("drain --topic t --follow --expected 1000", "followed", 0);
+    assert_eq!(audit(&followed).received, 1_000);
+    let stopped = bench.measure("drain --topic t -n 1001 --drain-timeout 1s", "stopped", 0);
+    assert_eq!((received(&stopped), audit(&stopped).lost), (1_000, 0), "nothing was expected");
 }
 
 #[test]

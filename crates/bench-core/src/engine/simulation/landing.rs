@@ -1,7 +1,7 @@
 //! Messages that land in a table: the exact latencies of the stages.
 
 use super::*;
-use crate::transport::Stamps;
+use crate::transport::Timestamps;
 
 /// Time the stream takes to accept a message.
 const ARRIVE_NS: u64 = MS;
@@ -18,7 +18,7 @@ struct Table {
 struct Row {
     value: Vec<u8>,
     received_ns: InstantNs,
-    stamps: Stamps,
+    timestamps: Timestamps,
     /// When the reader sees it.
     visible_ns: InstantNs,
 }
@@ -34,13 +34,29 @@ impl Receive for Table {
         let now_ns = self.clock.now_ns();
         let mut count = 0;
         while let Some(row) = self.rows.pop_front_if(|row| row.visible_ns <= now_ns) {
-            let Row { value, received_ns, stamps, .. } = &row;
-            let (received_ns, stamps) = (*received_ns, *stamps);
-            sink(Incoming { key: None, value, partition: 0, received_ns, stamps });
+            let Row { value, received_ns, timestamps, .. } = &row;
+            let (received_ns, timestamps) = (*received_ns, *timestamps);
+            sink(Incoming { key: None, value, partition: 0, received_ns, timestamps });
             count += 1;
         }
         Ok(count)
     }
+
+    fn at_end(&self) -> bool {
+        false
+    }
+
+    fn is_behind(&self) -> bool {
+        false
+    }
+
+    fn waits_for(&self) -> Option<String> {
+        None
+    }
+
+    fn hold_back(&mut self) {}
+
+    fn settle(&mut self, _: usize) {}
 }
 
 /// A table that writes each message on delivery, and completes no write during `stall`.
@@ -52,12 +68,12 @@ fn table(
     let row = |(received_ns, value): (InstantNs, Vec<u8>)| {
         let landed_ns = received_ns + WRITE_NS;
         let landed_ns = if stall.contains(&landed_ns) { stall.end } else { landed_ns };
-        let stamps = Stamps {
+        let timestamps = Timestamps {
             arrived_ns: Some(received_ns - DELIVER_NS + ARRIVE_NS),
             landed_ns: Some(landed_ns),
             by_wall_clock: false,
         };
-        Row { value, received_ns, stamps, visible_ns: landed_ns }
+        Row { value, received_ns, timestamps, visible_ns: landed_ns }
     };
     Table { clock, rows: log.into_iter().map(row).collect() }
 }
@@ -111,7 +127,7 @@ fn tables_lose_unwritten_rows_but_reorder_nothing() {
 fn other_hosts_instants_are_wall_clock_samples() {
     let by_wall_clock = |clock, log| {
         let mut table = table(clock, log, &NO_STALL);
-        table.rows.iter_mut().for_each(|row| row.stamps.by_wall_clock = true);
+        table.rows.iter_mut().for_each(|row| row.timestamps.by_wall_clock = true);
         table
     };
     let run = simulate_with(&constant(1_000.0, 1), |_| {}, by_wall_clock, None);

@@ -1,7 +1,11 @@
 //! Runs that only read: when their time begins, and what is known when they stop.
 
+use std::cell::RefCell;
+use std::sync::Arc;
+
 use super::*;
-use crate::results::EarlyStop;
+use crate::engine::run::stop_when_satisfied;
+use crate::results::{EarlyStop, VerdictOutcome};
 
 /// A log with a known end.
 struct Topic {
@@ -28,6 +32,14 @@ impl Receive for Topic {
     fn is_behind(&self) -> bool {
         self.left > 0
     }
+
+    fn waits_for(&self) -> Option<String> {
+        None
+    }
+
+    fn hold_back(&mut self) {}
+
+    fn settle(&mut self, _: usize) {}
 }
 
 /// The first messages of a run.
@@ -72,20 +84,66 @@ fn read_from<R: Receive>(
     let run = RunId::from_bits(RUN);
     let plan = Plan::receiving(run, START_NS, SECOND_NS, expected, config);
     let control = RunControl::new(0, 1, None);
-    let (mut collector, mut outboxes) =
-        Collector::new(run, plan.timeline, 0, 1, Intervals::default());
+    control.set_awaiting(plan.consumer.requires_messages());
+    let (collector, mut outboxes) = Collector::new(run, plan.timeline, 0, 1, Intervals::default());
+    let collector = RefCell::new(collector);
     let consumer = Consumer {
         clock: &clock,
-        transport: receiver(Log { clock: clock.clone(), messages: messages.into() }),
+        transport: Supervised {
+            receiver: receiver(Log { clock: clock.clone(), messages: messages.into() }),
+            supervise: || {
+                let mut collector = collector.borrow_mut();
+                collector.collect(Duration::ZERO);
+                stop_when_satisfied(&plan.consumer, &control, collector.totals());
+            },
+        },
         config: plan.consumer.clone(),
         audit: ReceiveAudit::new(plan.expected),
         timeline: plan.timeline,
         control: &control,
         outbox: outboxes.consumers.pop().expect("one consumer"),
     };
-    consumer.run().expect("the log never fails");
+    consumer.run().expect("the log never gives up");
+    let mut collector = collector.into_inner();
     collector.collect(Duration::ZERO);
     (collector.finish(), clock.now_ns())
+}
+
+/// A receiver on whose thread the run is supervised, too.
+struct Supervised<R, F> {
+    receiver: R,
+    supervise: F,
+}
+
+impl<R: Receive, F: FnMut()> Receive for Supervised<R, F> {
+    fn receive(
+        &mut self,
+        until_ns: InstantNs,
+        sink: impl FnMut(Incoming<'_>),
+    ) -> Result<usize, TransportError> {
+        (self.supervise)();
+        self.receiver.receive(until_ns, sink)
+    }
+
+    fn at_end(&self) -> bool {
+        self.receiver.at_end()
+    }
+
+    fn is_behind(&self) -> bool {
+        self.receiver.is_behind()
+    }
+
+    fn waits_for(&self) -> Option<String> {
+        self.receiver.waits_for()
+    }
+
+    fn hold_back(&mut self) {
+        self.receiver.hold_back();
+    }
+
+    fn settle(&mut self, messages: usize) {
+        self.receiver.settle(messages);
+    }
 }
 
 fn config() -> ConsumerConfig {
@@ -184,6 +242,14 @@ impl Receive for Trickle {
     fn is_behind(&self) -> bool {
         !self.1
     }
+
+    fn waits_for(&self) -> Option<String> {
+        None
+    }
+
+    fn hold_back(&mut self) {}
+
+    fn settle(&mut self, _: usize) {}
 }
 
 #[test]
@@ -226,4 +292,84 @@ fn silence_before_the_end_is_invalid() {
         assert_eq!(verdict.reasons.is_empty(), reasons.is_empty(), "{verdict:?}");
         assert!(verdict.reasons.concat().starts_with(reasons), "{verdict:?}");
     }
+}
+
+#[test]
+fn expected_messages_are_awaited_beyond_end() {
+    // Half of them come two seconds after the end was reached.
+    let at_ns = |k| START_NS + if k < 500 { k * MS } else { 2 * SECOND_NS + k * MS };
+    let messages = || coming(RUN, 1_000, at_ns).collect();
+    let ended_early = |log| EndsEarly { log, read: 0, end: 500 };
+    let acked = || Some(Arc::new(acked(1_000)));
+    let patient = ConsumerConfig { drain_timeout_ns: 5 * SECOND_NS, ..config() };
+    for config in [
+        ConsumerConfig { messages_expected: Some(1_000), ..patient.clone() },
+        ConsumerConfig { acked: acked(), ..patient.clone() },
+        ConsumerConfig { acked: acked(), stop_at_end: false, ..patient },
+    ] {
+        let expected = Expected::Run(RunId::from_bits(RUN));
+        let (totals, ended_ns) = read_from(ended_early, messages(), config.clone(), expected);
+        assert_eq!(totals.received.messages, 1_000, "{config:?}");
+        assert!(ended_ns < START_NS + 4 * SECOND_NS, "not by silence: {ended_ns}");
+        let count = config.messages_expected.map(|_| EarlyStop::Count);
+        assert_eq!(totals.early_stop, count, "{config:?}");
+    }
+}
+
+#[test]
+fn missing_expected_messages_end_reading_by_silence() {
+    let messages = || coming(RUN, 600, |k| START_NS + k * MS).collect();
+    for config in [
+        ConsumerConfig { messages_expected: Some(1_000), ..config() },
+        ConsumerConfig { acked: Some(Arc::new(acked(1_000))), ..config() },
+        ConsumerConfig { messages_expected: Some(1_000), raw: true, ..config() },
+    ] {
+        let (totals, ended_ns) = read(messages(), config.clone(), Expected::Any);
+        assert_eq!((totals.received.messages, totals.early_stop), (600, Some(EarlyStop::Silence)));
+        assert!(ended_ns > START_NS + SECOND_NS + 500 * MS, "{ended_ns}");
+        let timeline = Timeline { start_ns: START_NS, warm_up_end_ns: 0, interval_ns: SECOND_NS };
+        let summary = Summary::new(SummaryInput {
+            messages_expected: config.messages_expected,
+            raw: config.raw,
+            ..summary_input(timeline, None, &totals, config.acked.as_deref())
+        });
+        let audit = summary.audit.as_ref().expect("audited");
+        assert_eq!((audit.received, audit.lost), (600, 400), "{config:?}");
+        assert_eq!(summary.verdict().outcome, VerdictOutcome::Invalid, "{config:?}");
+    }
+}
+
+/// A log whose reader is at the end after so many messages, and again after the last.
+struct EndsEarly {
+    log: Log,
+    read: usize,
+    end: usize,
+}
+
+impl Receive for EndsEarly {
+    fn receive(
+        &mut self,
+        until_ns: InstantNs,
+        sink: impl FnMut(Incoming<'_>),
+    ) -> Result<usize, TransportError> {
+        let messages = self.log.receive(until_ns, sink)?;
+        self.read += messages;
+        Ok(messages)
+    }
+
+    fn at_end(&self) -> bool {
+        self.read == self.end || self.log.messages.is_empty()
+    }
+
+    fn is_behind(&self) -> bool {
+        !self.at_end()
+    }
+
+    fn waits_for(&self) -> Option<String> {
+        None
+    }
+
+    fn hold_back(&mut self) {}
+
+    fn settle(&mut self, _: usize) {}
 }

@@ -8,7 +8,6 @@ use deltalake::logstore::object_store::ObjectStore;
 use super::checkpoints::publish_one_by_one;
 use super::faulty::{Fault, Faulty};
 use super::*;
-use crate::publish::failure::{FailureKind, UNANSWERED};
 
 /// A table in memory whose store fails on request.
 fn faulty_rig(config: &PublishConfig) -> (Rig, Faulty) {
@@ -127,11 +126,13 @@ fn unwritable_messages_fail_and_stay_invisible() {
         store.script(|_, _| None);
         sending.submit(&messages[10..]).expect("still writing");
         let sent = sending.end();
-        let code = FailureKind::NotWritten.code();
-        assert_eq!((sent.codes(), sent.publisher.is_aborted(code)), (vec![code], true));
-        let failed = sent.completions.values().take(10).all(|end| *end == Err(code));
-        assert!(failed && sent.completions.values().skip(10).all(Result::is_ok));
-        let text = sent.publisher.explain(code);
+        let (kind, _, failure) = sent.only_failure();
+        assert_eq!(kind, FailureKind::NotWritten);
+        assert!(matches!(failure, transport::Failure::Aborted(_)));
+        let mut deliveries = sent.completions.values();
+        assert!(deliveries.by_ref().take(10).all(|end| *end == Delivery::Failed(failure)));
+        assert!(deliveries.all(|end| end.is_acknowledged()));
+        let text = sent.publisher.explain(failure);
         assert!(text.contains("data file") && text.contains("memory:"), "{text}");
         assert_eq!(rig.rows(), expected(3, &messages)[10..]);
     }
@@ -151,9 +152,10 @@ fn unresolved_commits_fail_in_doubt() {
         store.script(|_, _| None);
         sending.submit(&messages[10..]).expect("still writing");
         let sent = sending.end();
-        let code = FailureKind::InDoubt.code();
-        assert_eq!((sent.codes(), sent.publisher.is_aborted(code)), (vec![code], false));
-        assert!(sent.publisher.explain(code).contains("may be in the table"), "{commit:?}");
+        let (kind, _, failure) = sent.only_failure();
+        assert_eq!(kind, FailureKind::InDoubt);
+        assert!(!matches!(failure, transport::Failure::Aborted(_)));
+        assert!(sent.publisher.explain(failure).contains("may be in the table"), "{commit:?}");
         assert_eq!(rig.rows(), expected(3, &messages)[10..]);
     }
 }
@@ -179,8 +181,9 @@ fn late_commits_do_not_duplicate_the_next() {
     sending.wait().expect("still writing");
     sending.submit(&messages[10..]).expect("still writing");
     let sent = sending.end();
-    let code = FailureKind::InDoubt.code() + UNANSWERED;
-    assert_eq!((sent.codes(), sent.publisher.is_unanswered(code)), (vec![code], true));
+    let (kind, is_unanswered, failure) = sent.only_failure();
+    assert_eq!((kind, is_unanswered), (FailureKind::InDoubt, true));
+    assert!(matches!(failure, transport::Failure::Unanswered(_)));
     std::thread::sleep(Duration::from_secs(3));
     assert_eq!(rig.rows(), expected(3, &messages)[10..]);
 }
@@ -201,9 +204,10 @@ fn table_changes_by_others_stop_the_writer() {
         rig.runtime.block_on(rig.lake.store().put(&path, changed.into())).expect("put");
         sending.submit(&messages(10..20)).expect("still writing");
         let sent = sending.end();
-        let code = FailureKind::NotCommitted.code();
-        assert_eq!((sent.codes(), sent.publisher.is_aborted(code)), (vec![code], true));
-        assert!(sent.publisher.explain(code).contains("start again"), "{commit:?}");
+        let (kind, is_unanswered, failure) = sent.only_failure();
+        assert_eq!((kind, is_unanswered), (FailureKind::NotCommitted, false));
+        assert!(matches!(failure, transport::Failure::Aborted(_)));
+        assert!(sent.publisher.explain(failure).contains("start again"), "{commit:?}");
         assert_eq!(rig.rows().len(), 10);
         let mut publisher = sent.publisher;
         let stopped = publisher.poll(0, &mut Vec::new()).expect_err("the writer has stopped");
@@ -230,7 +234,9 @@ fn changed_tables_suggest_a_working_remedy() {
             rig.runtime.block_on(rig.lake.store().put(&path, changed.into())).expect("put");
             sending.submit(&messages(0..10)).expect("still writing");
             let sent = sending.end();
-            let text = sent.publisher.explain(FailureKind::NotCommitted.code());
+            let (kind, _, failure) = sent.only_failure();
+            assert_eq!(kind, FailureKind::NotCommitted);
+            let text = sent.publisher.explain(failure);
             assert_eq!(text.contains("start again"), can_start_again, "{commit:?}: {text}");
             assert_eq!(text.contains("--lake-path"), !can_start_again, "{commit:?}: {text}");
             assert_eq!(rig.create(&config).is_ok(), can_start_again, "{commit:?}");
@@ -243,7 +249,7 @@ fn missing_write_permission_stops_the_writer() {
     let (rig, store) = faulty_rig(&config());
     store.script(|method, path| is_data(method, path).then_some(Fault::Forbidden));
     let sent = rig.publish(config(), &messages(0..10));
-    assert_eq!(sent.codes(), [FailureKind::NotWritten.code()]);
+    assert_eq!(sent.only_failure().0, FailureKind::NotWritten);
     let mut publisher = sent.publisher;
     assert!(publisher.poll(0, &mut Vec::new()).is_err());
 }
@@ -334,13 +340,13 @@ fn damaged_entries_of_others_stop_the_writer() {
         rig.runtime.block_on(rig.lake.store().put(&path, entry.into())).expect("put");
         sending.submit(&messages(10..20)).expect("still writing");
         let sent = sending.end();
-        let code = sent.codes()[0];
-        let text = sent.publisher.explain(code);
+        let (_, is_unanswered, failure) = sent.only_failure();
+        let text = sent.publisher.explain(failure);
         assert!(
             text.contains("version 2 of memory:/// has an unreadable log entry"),
             "{entry:?}: {text}"
         );
-        assert!(!sent.publisher.is_unanswered(code));
+        assert!(!is_unanswered);
     }
 }
 
@@ -360,7 +366,7 @@ fn truncated_logs_are_not_overwritten() {
     std::thread::sleep(Duration::from_secs(6));
     sending.submit(&messages(3..4)).expect("still writing");
     let sent = sending.end();
-    let text = sent.publisher.explain(sent.codes()[0]);
+    let text = sent.publisher.explain(sent.failures()[0]);
     assert!(text.contains("the log ends with version 1, but version 3 had been written"), "{text}");
     assert_eq!(rig.versions().len(), 2, "nothing has taken the place of what was confirmed");
 }

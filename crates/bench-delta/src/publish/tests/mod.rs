@@ -14,7 +14,9 @@ use std::time::Duration;
 use bench_core::clock::{Clock as _, SECOND_NS, SystemClock};
 use bench_core::counts::Counts;
 use bench_core::durations::Durations;
-use bench_core::transport::{Batch, Completion, Publish as _, Token, TransportError};
+use bench_core::transport::{
+    self, Batch, Completion, Delivery, Publish as _, Token, TransportError,
+};
 use deltalake::DeltaTable;
 use deltalake::arrow::array::{Array as _, AsArray};
 use deltalake::arrow::datatypes::{Int32Type, Int64Type};
@@ -23,6 +25,7 @@ use deltalake::logstore::{commit_uri_from_version, object_store};
 use deltalake::parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use tokio::runtime::Runtime;
 
+use super::failure::FailureKind;
 use super::{CommitPath, Compression, DeltaPublisher, PublishConfig};
 use crate::table::Table;
 use crate::{DeltaError, Lake};
@@ -208,7 +211,7 @@ struct Sending {
 
 /// The results of the messages, and the publisher.
 struct Sent {
-    completions: BTreeMap<Token, Result<(), i32>>,
+    completions: BTreeMap<Token, Delivery>,
     publisher: DeltaPublisher,
     error: Option<TransportError>,
 }
@@ -266,7 +269,7 @@ impl Sending {
         let error = self.publisher.finish().and_then(|()| self.wait()).err();
         let mut completions = BTreeMap::new();
         for completion in self.completions {
-            let before = completions.insert(completion.token, completion.outcome);
+            let before = completions.insert(completion.token, completion.delivery);
             assert_eq!(before, None, "message {} has two outcomes", completion.token);
         }
         Sent { completions, publisher: self.publisher, error }
@@ -275,15 +278,25 @@ impl Sending {
 
 impl Sent {
     fn all_acked(&self, count: usize) -> bool {
-        let all = (0..).take(count).all(|token| self.completions.get(&token) == Some(&Ok(())));
+        let all = (0..)
+            .take(count)
+            .all(|token| self.completions.get(&token) == Some(&Delivery::Acknowledged));
         all && self.completions.len() == count && self.error.is_none()
     }
 
-    /// The codes of failures, each once.
-    fn codes(&self) -> Vec<i32> {
-        let mut codes: Vec<_> = self.completions.values().filter_map(|end| end.err()).collect();
-        codes.sort_unstable();
-        codes.dedup();
-        codes
+    /// The failures, each once.
+    fn failures(&self) -> Vec<transport::Failure> {
+        let failures = self.completions.values().filter_map(|delivery| delivery.failure());
+        let mut failures: Vec<_> = failures.collect();
+        failures.sort_unstable();
+        failures.dedup();
+        failures
+    }
+
+    /// The only failure: its kind, whether the store did not answer, and the failure itself.
+    fn only_failure(&self) -> (FailureKind, bool, transport::Failure) {
+        let [failure] = self.failures()[..] else { panic!("{:?}", self.failures()) };
+        let known = self.publisher.failures.get(failure).expect("a reported failure");
+        (known.kind, known.is_unanswered, failure)
     }
 }

@@ -134,10 +134,11 @@ fn unanswered_messages_differ_from_refused_ones() {
         sending.submit(&messages(1..2)).expect("still writing");
         let sent = sending.end();
         assert_eq!(sent.publisher.outage(), None, "{fault:?}: it answers again");
-        let [code] = sent.codes()[..] else { panic!("{fault:?}: {:?}", sent.codes()) };
-        assert_eq!(sent.publisher.is_unanswered(code), is_unanswered, "{fault:?}");
-        assert!(sent.publisher.is_aborted(code), "{fault:?}: the file was in no version");
-        let text = sent.publisher.explain(code);
+        let (_, unanswered, failure) = sent.only_failure();
+        assert_eq!(unanswered, is_unanswered, "{fault:?}");
+        let is_aborted = matches!(failure, transport::Failure::Aborted(_));
+        assert!(is_aborted, "{fault:?}: the file was in no version");
+        let text = sent.publisher.explain(failure);
         assert!(text.contains("failed to write a data file of s3://"), "{fault:?}: {text}");
     }
 }

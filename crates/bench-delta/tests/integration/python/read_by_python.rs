@@ -72,7 +72,8 @@ fn publish(lake: &Lake, config: PublishConfig, rows: Range<u32>, pause: Duration
         publisher.poll(deadline_ns, &mut completions).expect("connected");
     }
     for completion in completions {
-        completion.outcome.unwrap_or_else(|code| panic!("{}", publisher.explain(code)));
+        let failure = completion.delivery.failure().map(|failure| publisher.explain(failure));
+        assert_eq!(failure, None);
     }
 }
 

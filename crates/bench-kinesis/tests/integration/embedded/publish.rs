@@ -6,7 +6,7 @@ use super::stream::{READY, STREAM, Service, sdk_config};
 use bench_aws::SdkConfig;
 use bench_core::clock::{Clock as _, SECOND_NS, SystemClock};
 use bench_core::counts::Counts;
-use bench_core::transport::{Batch, Completion, Publish as _, TransportError};
+use bench_core::transport::{Batch, Completion, Failure, Publish as _, TransportError};
 use bench_kinesis::KinesisPublisher;
 use bench_kinesis::admin::{self, Shard};
 use bench_kinesis::aggregation::{Deaggregated, deaggregate};
@@ -83,7 +83,7 @@ impl Driver {
     }
 
     fn confirmed(&self) -> BTreeSet<u32> {
-        let good = self.completions.iter().filter(|done| done.outcome.is_ok());
+        let good = self.completions.iter().filter(|done| done.delivery.is_acknowledged());
         good.map(|done| done.token).collect()
     }
 
@@ -243,11 +243,12 @@ fn records_throttled_for_too_long_fail() {
     (0..3_000).for_each(|token| driver.push(token, None, &value(token)));
     driver.submit();
     driver.finish(3_000);
-    let failed: Vec<_> = driver.completions.iter().filter_map(|done| done.outcome.err()).collect();
+    let failed: Vec<_> =
+        driver.completions.iter().filter_map(|done| done.delivery.failure()).collect();
     assert!(!failed.is_empty() && failed.iter().all(|code| *code == failed[0]));
     let reason = driver.publisher.explain(failed[0]);
     assert_eq!(reason, "ProvisionedThroughputExceededException");
-    assert!(!driver.publisher.is_unanswered(failed[0]), "a refusal is an answer");
+    assert!(matches!(failed[0], Failure::Refused(_)), "a refusal is an answer");
     assert_eq!(driver.publisher.outage(), None);
     let confirmed = driver.confirmed();
     let stored = service.stored().iter().map(|record| token_of(&record.data)).collect();
@@ -282,11 +283,11 @@ fn records_fail_when_the_server_is_gone() {
     driver.submit();
     driver.finish(1);
     let [done] = driver.completions[..] else { panic!("{:?}", driver.completions) };
-    let code = done.outcome.expect_err("failed");
-    assert!(driver.publisher.is_unanswered(code));
+    let failure = done.delivery.failure().expect("failed");
+    assert!(matches!(failure, Failure::Unanswered(_)));
     let outage = driver.publisher.outage().expect("the server is gone");
     assert!(outage.starts_with(&format!("{address} does not answer: ")), "{outage}");
-    let reason = driver.publisher.explain(code);
+    let reason = driver.publisher.explain(failure);
     assert!(reason.starts_with("failed to put records in stream 's': "), "{reason}");
     assert!(driver.count("requests_failed") >= 2 && driver.count("records_retried") >= 1);
 }

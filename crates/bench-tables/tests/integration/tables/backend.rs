@@ -166,8 +166,8 @@ impl Reading {
                 key: incoming.key.map(<[u8]>::to_vec),
                 partition: incoming.partition,
                 received_ns: incoming.received_ns,
-                arrived_ns: incoming.stamps.arrived_ns,
-                landed_ns: incoming.stamps.landed_ns,
+                arrived_ns: incoming.timestamps.arrived_ns,
+                landed_ns: incoming.timestamps.landed_ns,
             };
             found.entry(incoming.value.to_vec()).or_default().push(row);
         });

@@ -19,7 +19,7 @@ pub struct Kill {
 }
 
 /// A group member with scheduled kills. Without kills it adds no cost to its receiver.
-pub struct MortalReceiver {
+pub struct KillableReceiver {
     /// `None` while it is killed.
     receiver: Option<KafkaReceiver>,
     /// In reverse order: the next kill is the last element.
@@ -34,7 +34,7 @@ pub struct MortalReceiver {
     topic: String,
 }
 
-impl MortalReceiver {
+impl KillableReceiver {
     /// Wraps a receiver of `topic` that was connected with `config`. `kills` are in order, each
     /// after the previous one's return.
     #[must_use]
@@ -85,7 +85,7 @@ impl MortalReceiver {
     }
 }
 
-impl Receive for MortalReceiver {
+impl Receive for KillableReceiver {
     fn receive(
         &mut self,
         until_ns: InstantNs,
