@@ -1,4 +1,4 @@
-//! The record of one run, from the creation of its result folder to the printed report.
+//! The record of one run: its result folder from the first moment to the printed report.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -17,18 +17,18 @@ use serde_json::Value;
 
 use crate::{Exit, Interrupted, OutputFormat, UsageError, exit, output, quantity, report};
 
-/// Options for results; flatten them into a measuring tool's options.
+/// Where results go and how they are divided; flatten it into a measuring tool's options.
 #[derive(Debug, Clone, Args)]
 pub struct RunArgs {
-    /// Folder in which the run's result folder is created
+    /// Folder below which the result folder of the run is made
     #[arg(help_heading = "Results", long, value_name = "DIR", default_value = "results")]
     pub results_dir: PathBuf,
 
-    /// The result folder itself, set by a driver
+    /// The result folder itself, for a driver that knows where it wants it
     #[arg(help_heading = "Results", long, value_name = "DIR", hide = true)]
     pub run_dir: Option<PathBuf>,
 
-    /// Length of the intervals in the results
+    /// Length of the intervals in the result folder
     #[arg(
         help_heading = "Results",
         long,
@@ -39,7 +39,7 @@ pub struct RunArgs {
     pub interval: Duration,
 }
 
-/// What is known about a run when it starts.
+/// What is known of a run when it starts.
 pub struct StartedRun {
     /// The tool's name.
     pub tool: &'static str,
@@ -49,9 +49,9 @@ pub struct StartedRun {
     pub run: RunId,
     /// Every option in force, without secrets.
     pub options: BTreeMap<String, Value>,
-    /// The services that it uses.
+    /// The services that it talks to.
     pub services: Vec<ServiceInfo>,
-    /// Versions of relevant components.
+    /// Versions of the parts that matter.
     pub versions: BTreeMap<String, String>,
 }
 
@@ -66,13 +66,13 @@ impl RunArgs {
     /// Length of an interval, nanoseconds.
     pub fn interval_ns(&self) -> Result<u64, UsageError> {
         if self.interval < Duration::from_millis(10) {
-            let remedy = "use at least 10ms";
-            return Err(UsageError::new("--interval", "too short to measure", remedy));
+            let remedy = "name at least 10ms";
+            return Err(UsageError::new("--interval", "too short to measure in", remedy));
         }
         Ok(duration_ns(self.interval))
     }
 
-    /// Creates the result folder, with a `run.json` that marks the run as in progress.
+    /// Makes the result folder, with a `run.json` that says that the run goes on.
     pub fn start(&self, started: StartedRun) -> Result<RunRecord> {
         let now = SystemTime::now();
         let StartedRun { tool, version, run, options, services, versions } = started;
@@ -118,26 +118,26 @@ impl RunRecord {
         &mut self.folder
     }
 
-    /// Sets the instants from which the times in the files are counted, and writes them for readers
-    /// that follow the run.
+    /// Tells the instants from which the times in the files are counted, also to whoever follows
+    /// the run.
     pub fn set_timeline(&mut self, timeline: Timeline, origin: ClockOrigin) {
         self.folder.set_timeline(timeline);
         self.document.schedule = Some(ScheduleStart::new(timeline.start_ns, origin));
         self.folder.write_document(&self.document);
     }
 
-    /// The meter of the process's resources since the start of the run.
+    /// What the process has used since the run was started.
     #[must_use]
     pub fn meter(&self) -> ResourceMeter {
         self.meter
     }
 
-    /// Adds a warning for the reader of the figures.
+    /// Adds what the reader of the figures must know.
     pub fn warn(&mut self, warning: impl Into<String>) {
         self.document.warnings.push(warning.into());
     }
 
-    /// Records that the run failed with `error`.
+    /// Notes that the run could not be carried out, for `error`.
     pub fn fail(mut self, error: &anyhow::Error) {
         let interrupted = error.downcast_ref::<Interrupted>().is_some();
         self.document.status = if interrupted { Status::Incomplete } else { Status::Failed };
@@ -145,7 +145,7 @@ impl RunRecord {
         self.folder.write_document(&self.document);
     }
 
-    /// Completes the document, prints it in the requested format, and returns the exit code.
+    /// Completes the document, prints it in the form asked for, and says how to exit.
     pub fn finish(
         mut self,
         summary: Summary,
@@ -157,7 +157,7 @@ impl RunRecord {
         self.document.warnings.extend(self.folder.warning().map(str::to_owned));
         let acked_problem = self.folder.acked_problem().map(str::to_owned);
         let status = match (status, &acked_problem) {
-            // Readers of the folder must not take an incomplete record for complete.
+            // Who reads the folder must not take what is in it for all there was.
             (Status::Complete, Some(_)) => Status::Failed,
             _ => status,
         };
@@ -168,7 +168,7 @@ impl RunRecord {
         self.document.status = status;
         self.document.summary = Some(summary);
         let outcome = verdict.outcome;
-        // A failed run may be invalid, but it must not be called valid.
+        // What did not come to its end may be invalid; that it is not is no ground to call it valid.
         let is_judged = status != Status::Failed || outcome != VerdictOutcome::Valid;
         self.document.verdict = is_judged.then_some(verdict);
         self.folder.write_document(&self.document);

@@ -70,7 +70,7 @@ fn status_reason(text: &str) -> Option<String> {
     let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
     let status: u16 = digits.parse().ok()?;
     Some(match status {
-        401 | 403 => format!("access denied (status {status}); docs/aws.md has the policy"),
+        401 | 403 => format!("access denied (status {status}); see docs/aws.md for the policy"),
         407 => "a proxy requires a password (status 407)".to_owned(),
         429 | 500.. => format!("the service is not available (status {status})"),
         _ => format!(

@@ -12,7 +12,7 @@ use bench_core::results::{
 use super::LATENCIES;
 use crate::quantity::{byte_rate, bytes, count, duration_ns, rate, three_digits};
 
-/// How many producers with losses are listed individually.
+/// Number of producers with losses that are listed individually.
 const LOSING_PRODUCERS_SHOWN: usize = 5;
 
 /// The report of one run as plain text. `folder` is its result folder.
@@ -78,7 +78,7 @@ impl Report {
         self.fact("", fact);
     }
 
-    /// Rows under a heading: the first column left-aligned, the others right-aligned.
+    /// Rows under a heading: the first column aligned left, the others right.
     fn table<const N: usize>(&mut self, rows: &[[String; N]]) {
         let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max();
         let widths: Vec<_> = (0..N).map(|column| width(column).unwrap_or(0)).collect();
@@ -109,11 +109,11 @@ fn heading(report: &mut Report, document: &RunDocument) {
     ));
     let comment = match document.status {
         Status::Complete => None,
-        Status::Running => Some("The run is in progress, or its process died."),
+        Status::Running => Some("The run is still going, or its process died."),
         Status::Incomplete => {
             Some("The run was interrupted: the figures cover the time until then.")
         }
-        Status::Failed => Some("The run failed; the warnings say why."),
+        Status::Failed => Some("The run failed; see the warnings."),
     };
     if let Some(comment) = comment {
         report.line(&format!("  {comment}"));
@@ -258,29 +258,28 @@ fn latency_row(title: &str, latency: &LatencySummary) -> [String; 8] {
     ]
 }
 
-/// Remarks on samples that percentiles exclude or only bound.
+/// Samples that the percentiles of a distribution exclude, or count as lower bounds.
 fn unheld_samples(title: &str, latency: &LatencySummary) -> Vec<String> {
     let mut remarks = Vec::new();
     if latency.unanswered > 0 {
         remarks.push(format!(
-            "{title}: {} samples were never acknowledged and count with the time they waited, at \
-             least {}: figures marked >= are lower bounds",
+            "{title}: {} samples were never answered and count with the time they waited, at least \
+             {}: figures marked >= are lower bounds",
             count(latency.unanswered),
             duration_ns(latency.unanswered_min_ns),
         ));
     }
     if latency.negative > 0 {
         remarks.push(format!(
-            "{title}: {} samples below zero, down to -{}, are excluded from percentiles: the \
-             clocks disagree",
+            "{title}: {} samples below zero, down to -{}, excluded from percentiles: the clocks \
+             disagree",
             count(latency.negative),
             duration_ns(latency.negative_min_ns.unsigned_abs()),
         ));
     }
     if latency.beyond_range > 0 {
         remarks.push(format!(
-            "{title}: {} samples beyond the range of the histogram, up to {}, are excluded from \
-             percentiles",
+            "{title}: {} samples beyond the range of the histogram, up to {}, excluded from percentiles",
             count(latency.beyond_range),
             duration_ns(latency.beyond_range_max_ns),
         ));
@@ -343,7 +342,7 @@ fn audit(report: &mut Report, summary: &Summary, run_id: &str) {
         report.more(&format!("{aborted} {received} although their transaction was aborted"));
     }
     if audit.against == AuditBasis::Sequences {
-        report.more("by sequence numbers alone: a loss at the end of a stream goes unnoticed");
+        report.more("by sequence numbers only: a loss at the end of a stream cannot be detected");
     }
     losses(report, audit, run_id);
 }
@@ -377,7 +376,7 @@ fn losses(report: &mut Report, audit: &AuditSummary, run_id: &str) {
     }
 }
 
-/// The system-specific counts above 0.
+/// The system's own counts above zero.
 fn counts(report: &mut Report, summary: &Summary) {
     let counted = summary.counts.iter().filter(|(_, number)| **number > 0);
     let counted =
@@ -391,7 +390,7 @@ fn counts(report: &mut Report, summary: &Summary) {
 fn self_check(report: &mut Report, check: &SelfCheck) {
     let kept = if check.kept_schedule { "schedule kept" } else { "SCHEDULE NOT KEPT" };
     let mut line = format!(
-        "{kept}: lag p99 {} (limit {}), {} due but never sent",
+        "{kept}: lag p99 {} (limit {}), {} due and never sent",
         duration_ns(check.lag_p99_ns),
         duration_ns(SelfCheck::LAG_P99_MAX_NS),
         count(check.unsent),
@@ -404,13 +403,13 @@ fn self_check(report: &mut Report, check: &SelfCheck) {
 
 fn resources(report: &mut Report, summary: &Summary) {
     let used = &summary.resources;
-    let mut line = format!("{} CPU", seconds(used.cpu_s));
+    let mut line = format!("{} of CPU", seconds(used.cpu_s));
     if let Some(cpu_us) = used.cpu_us_per_message {
         let (number, unit) = three_digits(cpu_us, &["us", "ms", "s"]);
         let _ = write!(line, " ({number} {unit} per message)");
     }
     if used.memory_max_bytes > 0 {
-        let _ = write!(line, ", {} peak memory", bytes(used.memory_max_bytes));
+        let _ = write!(line, ", peak memory {}", bytes(used.memory_max_bytes));
     }
     report.fact("process", &line);
     let mut line = seconds(summary.elapsed_s);

@@ -10,12 +10,12 @@ use bench_core::results::{LatencySummary, ServiceOrigin, Status, Summary, Verdic
 pub use csv::csv;
 pub use human::human;
 
-/// The names of a latency in reports.
+/// A latency as reports name it.
 struct LatencyKind {
     title: &'static str,
-    /// Prefix of column names.
+    /// How names of columns begin.
     column: &'static str,
-    /// Whether it was added later, so that its columns come after the original ones.
+    /// Whether it came later: its columns stand behind those that were there before.
     later: bool,
     of: fn(&Summary) -> Option<&LatencySummary>,
 }

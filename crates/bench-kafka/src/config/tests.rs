@@ -166,7 +166,7 @@ fn wrong_servers_are_refused_with_their_origin() {
     config.set_by_option("bootstrap.servers", "::1:9092", "--bootstrap-servers");
     let text = error_text(&config);
     assert!(text.starts_with("bootstrap.servers (--bootstrap-servers): "), "{text}");
-    assert!(text.ends_with("write it like [::1]:9092"), "{text}");
+    assert!(text.ends_with("write it as [::1]:9092"), "{text}");
     config.set_all_from_text(&["bootstrap.servers="]).expect("a setting");
     let text = error_text(&config);
     assert!(text.starts_with("bootstrap.servers (--config): it is empty"), "{text}");

@@ -56,7 +56,7 @@ async fn service_errors_name_the_remedy() {
         (404, "NoSuchBucket", "bucket 'lake' does not exist; use another one with --bucket"),
         (403, "InvalidAccessKeyId", "(InvalidAccessKeyId); check the access key, its secret"),
         (403, "SignatureDoesNotMatch", "(SignatureDoesNotMatch); check the access key, its secret"),
-        (403, "AccessDenied", "(AccessDenied); docs/aws.md has the policy"),
+        (403, "AccessDenied", "(AccessDenied); see docs/aws.md for the policy"),
         (301, "PermanentRedirect", "bucket 'lake' is not in region us-east-1; add --region"),
         (400, "AuthorizationHeaderMalformed", "set its region with --region"),
     ] {
