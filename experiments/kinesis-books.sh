@@ -1,13 +1,13 @@
 #!/bin/sh
-# The books study as a chain of tools in plain shell: two CSV files with different headings become one
-# file of JSON lines, every book is put into a stream, and a consumer reads them back and says what they
-# cost: prices that are missing or no numbers are skipped and counted.
+# The books study as a chain of tools in plain shell: merges two CSV files with different headings into
+# one file of JSON lines, writes every book to a stream, reads them back with a consumer, and computes
+# statistics of the prices. Missing and non-numeric prices are skipped and counted.
 #
 #   experiments/kinesis-books.sh [BOOKS [SHARDS]]      default: 212 books, 1 shard
 #
-# The books are made up, the same ones for the same number. Stream and all are on this machine; with
-# CHAIN_SERVICES=external they are yours (docs/aws.md). The study put one book after the other, which
-# `--put record --in-flight 1` repeats; leave both away for PutRecords.
+# The books are generated, the same ones for the same number. By default all services run on this
+# machine; CHAIN_SERVICES=external uses yours (docs/aws.md). The study wrote one book at a time, as
+# `--put record --in-flight 1` does; remove both options for PutRecords.
 set -eu
 
 books=${1:-212}

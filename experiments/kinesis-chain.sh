@@ -4,17 +4,17 @@
 #
 #   experiments/kinesis-chain.sh [dynamodb|mysql]
 #
-# It starts what it needs on this machine, and stops it at the end. With CHAIN_SERVICES=external it
-# leaves services alone and uses yours, as the environment names them: AWS_REGION or AWS_PROFILE, and
-# MYSQL_URL for mysql; the function and its mapping must have been deployed (docs/lambda.md), and what
-# it does there costs money (docs/aws.md). The table is emptied in either case.
+# Starts the services on this machine and stops them at the end. CHAIN_SERVICES=external uses yours
+# instead, from the environment: AWS_REGION or AWS_PROFILE, and MYSQL_URL for mysql. In that case, deploy
+# the function and its mapping first (docs/lambda.md); the run costs money (docs/aws.md). The table is
+# emptied in either case.
 #
 #   CHAIN_SERVICES  local (default) or external
 #   CHAIN_RUNS      messages x bytes of each run, default "1250x1600 2500x800"
-#   CHAIN_RESULTS   folder of the results, default results/kinesis-chain-TIME
+#   CHAIN_RESULTS   folder for the results, default results/kinesis-chain-TIME
 #
-# The tools are those on PATH, else those of target/release. It exits with the worst code of a run:
-# 0 good, 3 INVALID, 1 failed.
+# Uses the tools on PATH, else those in target/release. Exits with the worst code of a run: 0 good,
+# 3 INVALID, 1 failed.
 set -eu
 
 table=${1:-dynamodb}
@@ -53,7 +53,7 @@ table-reset "$table" --table benchmark_kinesis --yes
 worst=0
 note() {
     if [ "$1" -ne 0 ]; then
-        echo "$2 ended with $1" >&2
+        echo "$2 exited with $1" >&2
         if [ "$worst" -ne 1 ]; then worst=$1; fi
     fi
 }
@@ -61,13 +61,13 @@ note() {
 for run in ${CHAIN_RUNS:-1250x1600 2500x800}; do
     messages=${run%x*}
     size=${run#*x}
-    say "$messages messages of $size bytes into the stream"
+    say "sending $messages messages of $size bytes to the stream"
     code=0
     kin-producer --create --shards 1 -n "$messages" -r "$size" -a 1043582 \
         --run-dir "$results/$run" || code=$?
     note "$code" kin-producer
     if [ "$code" -ne 0 ] && [ "$code" -ne 3 ]; then continue; fi
-    say "and out of the table"
+    say "reading them from the table"
     code=0
     "$consumer" --from-run "$results/$run" --run-dir "$results/$run/landed" || code=$?
     note "$code" "$consumer"

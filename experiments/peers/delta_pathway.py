@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
-"""delta-producer and delta-consumer beside the Pathway engine around the Python package deltalake: the
-same messages at the same rate, committed equally often, on one S3 server.
+"""Compares delta-producer and delta-consumer with the Pathway engine around the Python package deltalake:
+the same messages at the same rate and commit interval, on one S3 server.
 
 Every round runs both at every rate, in an order that changes from round to round, each with a table of
-its own. Producer and consumer are processes of their own. For each run: end-to-end latency from the
-instant at which a message was due, and processor time and memory of each process, all after a warm-up.
-Results: delta-runs.csv with every run, and delta-peers.md with medians, ranges and the goals.
+its own, and with producer and consumer in separate processes. Figures of each run: end-to-end latency
+from the instant at which a message was due, and CPU time and memory of each process, all after a
+warm-up. Writes delta-runs.csv with every run, and delta-peers.md with medians, ranges and the goals.
 
-Needs Python 3.11 and a venv with what PACKAGES names. See README.md beside it.
+Needs Python 3.11 and a venv with the packages in PACKAGES. See README.md in this folder.
 """
 
 import argparse
@@ -35,13 +35,13 @@ OURS, THEIRS = "`delta-producer`, `delta-consumer`", "Pathway, `deltalake`"
 AT_ONCE = f"{THEIRS}, consumer at once"
 PERCENTILES = [50, 75, 85, 95, 99]
 
-# Sending goes on for so long after the measured time, so that its end disturbs nothing.
+# Time for which sending continues after the measured time, so that its end does not affect the figures.
 TAIL_S = 2
 
-# How long anything may take beyond the time for which messages are sent.
+# Timeout of each step, in addition to the time for which messages are sent.
 PATIENCE_S = 60
 
-# How often the processor time of the processes is read.
+# Interval between readings of the CPU time of the processes.
 SAMPLE_S = 0.1
 
 
@@ -51,7 +51,7 @@ class Run:
 
     round: int
     pair: str
-    rate: int  # messages a second
+    rate: int  # messages per second
     messages: int
     measured: int
     p50_ms: float
@@ -71,7 +71,7 @@ class Run:
 
 
 class Worker:
-    """A process of a pair. It is killed when its block ends before it does."""
+    """A process of a pair, killed if it is still running at the end of its block."""
 
     def __init__(self, command, environment, folder, name):
         self.command = [str(part) for part in command]
@@ -102,13 +102,13 @@ class Worker:
         self.process.stdin.flush()
 
     def output(self, patience_s):
-        """What it printed until its end, which must be a good one."""
+        """Waits for a successful end and returns the output."""
         try:
             output, _ = self.process.communicate(timeout=max(patience_s, 0))
         except subprocess.TimeoutExpired:
-            raise Failed(f"{shlex.join(self.command)}\ndoes not end:\n{self.said()}") from None
+            raise Failed(f"{shlex.join(self.command)}\ndid not end in time:\n{self.said()}") from None
         if self.process.returncode != 0:
-            how = f"ended with {self.process.returncode}"
+            how = f"exited with {self.process.returncode}"
             raise Failed(f"{shlex.join(self.command)}\n{how}:\n{output}{self.said()}")
         return output
 
@@ -118,7 +118,7 @@ class Worker:
 
 @contextlib.contextmanager
 def bounded(process):
-    """Kills a process that is waited for in vain."""
+    """Kills a process that does not respond in time."""
     timer = threading.Timer(PATIENCE_S, process.kill)
     timer.start()
     try:
@@ -128,7 +128,7 @@ def bounded(process):
 
 
 class Watch:
-    """Reads what processes use while they run, in a thread of its own."""
+    """Samples CPU time and memory of running processes, in a separate thread."""
 
     def __init__(self, pids):
         self.pids = pids
@@ -152,13 +152,13 @@ class Watch:
                     self.samples[pid].append((time.monotonic(), cpu_s(pid)))
                     self.memory_mb[pid] = memory_max_mb(pid)
                 except (OSError, ProcessLookupError):
-                    pass  # It has ended.
+                    pass  # The process has ended.
 
     def processors(self, pid, begin_s, end_s):
-        """How many processors a process used between two instants."""
+        """Average number of processors that a process used between two instants."""
         within = [sample for sample in self.samples[pid] if begin_s <= sample[0] <= end_s]
         if len(within) < 2:
-            raise Failed(f"process {pid} ended before the measured time did")
+            raise Failed(f"process {pid} ended before the measured time")
         (first_s, first_cpu_s), (last_s, last_cpu_s) = within[0], within[-1]
         return (last_cpu_s - first_cpu_s) / (last_s - first_s)
 
@@ -166,7 +166,7 @@ class Watch:
 # --- The pairs -------------------------------------------------------------------------------
 #
 # Each function starts a consumer and a producer and returns both with the instant at which sending
-# began; each reader makes figures of what the two printed. `start` starts a process of a name.
+# began. Each reader computes figures from the output of the two. `start` starts a process by name.
 
 
 def start_ours(options, rate, uri, start):
@@ -209,7 +209,7 @@ def read_ours(options, folder, consumer, producer):
 
 
 def percentiles(options, run):
-    """The latencies of the measured time, from the histograms of a result folder."""
+    """Latencies of the measured time, from the histograms of a result folder."""
     from hdrh.histogram import HdrHistogram
     from hdrh.log import HistogramLogReader
 
@@ -225,12 +225,12 @@ def percentiles(options, run):
 
 
 def start_theirs(options, rate, uri, start):
-    """As the benchmark that Pathway published: the engine of the consumer has the same commit interval."""
+    """As in Pathway's published benchmark: the consumer's engine has the same commit interval."""
     return start_engines(options, rate, uri, start, ["--commit-ms", options.commit_ms])
 
 
 def start_at_once(options, rate, uri, start):
-    """The consumer hands on what it has read without waiting for its engine's interval."""
+    """The consumer emits rows as it reads them, without waiting for its engine's interval."""
     return start_engines(options, rate, uri, start, [])
 
 
@@ -265,7 +265,7 @@ PAIRS = {
 
 
 def run(options, place, number, pair, rate):
-    """One pair at one rate, with a table of its own."""
+    """Runs one pair at one rate, with a table of its own."""
     environment, server = place
     begin_pair, read = PAIRS[pair]
     name = f"peers-{os.getpid()}-{number}-{rate}-{list(PAIRS).index(pair)}"
@@ -306,10 +306,10 @@ def run(options, place, number, pair, rate):
 # --- The report ------------------------------------------------------------------------------
 
 
-# What is compared: name, figure, and what ours may be of theirs at most.
+# Goals: name, figure, and the maximum ratio of ours to theirs.
 GOALS = [
     ("p99", lambda run: run.p99_ms, 1 / 2),
-    ("processor time, both processes", lambda run: run.producer_cpu + run.consumer_cpu, 1 / 3),
+    ("CPU time, both processes", lambda run: run.producer_cpu + run.consumer_cpu, 1 / 3),
     ("memory, both processes", lambda run: run.producer_memory_mb + run.consumer_memory_mb, 1 / 3),
 ]
 
@@ -321,7 +321,7 @@ def report(options, runs, host):
         for pair in PAIRS
     }
     return "\n".join([
-        f"Messages of {options.size} bytes, a commit every {options.commit_ms} ms, looked for every "
+        f"Messages of {options.size} bytes, a commit every {options.commit_ms} ms, a poll every "
         f"{options.poll_ms} ms, {options.measured} s measured after {options.warm_up} s of warm-up; producer, "
         f"consumer and S3 server ({options.s3_server}) on one machine ({host}). Medians of "
         f"{max(run.round for run in runs)} interleaved rounds, with the lowest and the highest. CPU is in "
@@ -365,7 +365,7 @@ def goals_table(options, runs):
     for rate in options.rates:
         for theirs in (THEIRS, AT_ONCE):
             for name, figure, bound in GOALS:
-                # Within a round: what disturbs a round disturbs both.
+                # Within a round, so that a disturbance affects both sides.
                 of = {(run.round, run.pair): figure(run) for run in runs if run.rate == rate}
                 ratios = [of[number, OURS] / of[number, theirs] for number, pair in of if pair == OURS]
                 verdict = "met" if statistics.median(ratios) <= bound else "**missed**"
@@ -380,22 +380,22 @@ def goals_table(options, runs):
 
 def parse(arguments):
     parser = argparse.ArgumentParser(
-        description="delta-producer and delta-consumer beside the Pathway engine around deltalake.",
+        description="Compare delta-producer and delta-consumer with the Pathway engine around deltalake.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     add = parser.add_argument
     release = HERE.parents[1] / "target/release"
     for tool in ("delta-producer", "delta-consumer", "run-suite"):
-        add(f"--{tool}", default=release / tool, type=pathlib.Path, help="the tool")
+        add(f"--{tool}", default=release / tool, type=pathlib.Path, help="path of the tool")
     add("--s3-server", default="embedded", choices=["embedded", "versitygw", "minio"], help="S3 server")
     add("--repeats", type=int, default=3, help="rounds")
-    add("--rates", type=int, nargs="+", default=[10_000, 60_000], help="messages a second")
-    add("--size", type=int, default=100, help="bytes of a message, 40 or more")
+    add("--rates", type=int, nargs="+", default=[10_000, 60_000], help="messages per second")
+    add("--size", type=int, default=100, help="bytes per message, 40 or more")
     add("--commit-ms", type=int, default=100, help="commit interval")
-    add("--poll-ms", type=int, default=5, help="how long a consumer waits between two looks for a version")
-    add("--warm-up", type=int, default=5, help="seconds that do not count")
-    add("--measured", type=int, default=30, help="seconds after it that do")
-    add("--results-dir", default="results", help="the results get a folder of their own below it")
+    add("--poll-ms", type=int, default=5, help="poll interval of a consumer")
+    add("--warm-up", type=int, default=5, help="unmeasured seconds at the start")
+    add("--measured", type=int, default=30, help="measured seconds after the warm-up")
+    add("--results-dir", default="results", help="parent of the result folder")
     options = parser.parse_args(arguments)
     numbers = [options.repeats, options.commit_ms, options.poll_ms, options.warm_up, options.measured]
     if min(*numbers, *options.rates) < 1 or options.size < 40:
@@ -406,10 +406,10 @@ def parse(arguments):
 def compare(options):
     for package in ("pathway", "deltalake", "pyarrow", "hdrh"):
         if importlib.util.find_spec(package) is None:
-            raise Failed(f"no {package} for this Python: pip install {PACKAGES}, in a venv of its own")
+            raise Failed(f"Python has no package {package}: run pip install {PACKAGES} in a venv")
     for tool in (options.delta_producer, options.delta_consumer, options.run_suite):
         if not os.access(tool, os.X_OK):
-            raise Failed(f"no {tool}: cargo build --release")
+            raise Failed(f"no {tool}: run cargo build --release")
     stamp = datetime.datetime.now(datetime.UTC).strftime("%Y%m%dT%H%M%SZ")
     folder = pathlib.Path(options.results_dir) / f"peers-delta-{stamp}"
     folder.mkdir(parents=True)

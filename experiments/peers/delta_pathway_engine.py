@@ -1,17 +1,17 @@
 #!/usr/bin/env python3
 """A Delta table as a message queue in Python: the Pathway engine around the package deltalake.
 
-Pathway's own connector for Delta Lake needs a licence key. So messages come into the engine from a
-ConnectorSubject, and leave it through pw.io.subscribe; deltalake reads and writes the table.
+Pathway's own connector for Delta Lake needs a licence key. So messages enter the engine through a
+ConnectorSubject and leave it through pw.io.subscribe; deltalake reads and writes the table.
 
     produce   sends messages at a rate, and appends those of each commit interval to the table
-    consume   follows the table, and says how late each message came
+    consume   follows the table, and measures the latency of each message
 
-Both say "ready" when they are; the producer begins when its standard input says "go". A line of JSON at
-the end has the figures. Started by delta_pathway.py, which compares it with delta-producer and
+Both print "ready"; the producer then waits for "go" on standard input. At the end they print the figures
+as a line of JSON. Started by delta_pathway.py, which compares this with delta-producer and
 delta-consumer.
 
-Where the table lies is told by the environment, as the tools have it: AWS_ENDPOINT_URL_S3, AWS_REGION,
+The S3 server comes from the same environment variables as in the tools: AWS_ENDPOINT_URL_S3, AWS_REGION,
 AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY.
 """
 
@@ -33,20 +33,20 @@ from deltalake.fs import DeltaStorageHandler
 from deltalake.writer.properties import ColumnProperties
 from pyarrow.fs import PyFileSystem
 
-# At the front of each message: when it was due, and its number.
+# Start of each message: the instant at which it was due, and its number.
 HEADER = struct.Struct("<qq")
 
-# How often messages that are due are handed to the engine: more often only costs both threads more.
+# Interval at which due messages are handed to the engine. A shorter one only costs both threads more.
 TICK_NS = 5_000_000
 
 PERCENTILES = [50, 75, 85, 95, 99]
 
-# How long the consumer waits for a message before it gives up.
+# The consumer gives up after this time without a message.
 SILENCE_NS = 30_000_000_000
 
 TABLE = pyarrow.schema([("value", pyarrow.binary())])
 
-# No dictionary and no statistics of what never repeats, no compression of random bytes.
+# Random bytes never repeat: no dictionary, no statistics, no compression.
 WRITER = WriterProperties(
     compression="UNCOMPRESSED",
     default_column_properties=ColumnProperties(dictionary_enabled=False, statistics_enabled="NONE"),
@@ -76,7 +76,7 @@ def say(line):
 
 
 class Schedule(pw.io.python.ConnectorSubject):
-    """Messages at a constant rate, each stamped with the instant at which it was due."""
+    """Produces messages at a constant rate, each with the instant at which it was due."""
 
     def __init__(self, options):
         super().__init__()
@@ -86,7 +86,7 @@ class Schedule(pw.io.python.ConnectorSubject):
         self.lag_max_ns = 0
 
     def run(self):
-        # Every message has other bytes, at the price of a slice.
+        # Different bytes in every message, at the cost of a slice.
         noise = random.randbytes(1 << 20)
         room = len(noise) - self.payload_bytes
         step_ns = 1e9 / self.rate
@@ -109,7 +109,7 @@ class Schedule(pw.io.python.ConnectorSubject):
 
 
 class Appender:
-    """Appends what the engine gives out to the table, in a thread of its own."""
+    """Appends the engine's output to the table, in a separate thread."""
 
     def __init__(self, table):
         self.table = table
@@ -126,14 +126,14 @@ class Appender:
         self.values.append(row["value"])
 
     def on_time_end(self, time):
-        # What comes during a slow commit goes into the next one together.
+        # Rows that come during a slow commit go into the next one together.
         with self.changed:
             self.closed += self.values
             self.changed.notify()
         self.values = []
 
     def finish(self):
-        """Waits for what is still to be written."""
+        """Waits until all rows are written."""
         with self.changed:
             self.is_finished = True
             self.changed.notify()
@@ -142,7 +142,7 @@ class Appender:
             raise self.failure
 
     def next(self):
-        """The rows of the next commit; none at the end."""
+        """Returns the rows of the next commit; none at the end."""
         with self.changed:
             self.changed.wait_for(lambda: self.closed or self.is_finished)
             rows, self.closed = self.closed, []
@@ -168,7 +168,7 @@ def produce(options):
     pw.io.subscribe(messages, appender.on_change, on_time_end=appender.on_time_end)
     say("ready")
     if sys.stdin.readline().strip() != "go":
-        raise SystemExit("nobody said go")
+        raise SystemExit("expected go on standard input")
     pw.run(monitoring_level=pw.MonitoringLevel.NONE)
     appender.finish()
     write_ms = numpy.array(appender.write_ns) / 1e6
@@ -185,7 +185,7 @@ def produce(options):
 
 
 class Follower(pw.io.python.ConnectorSubject):
-    """The rows of each new version of the table, whose log entry is asked for by its name."""
+    """Emits the rows of each new version of the table; requests its log entry by name."""
 
     def __init__(self, options):
         super().__init__()
@@ -219,7 +219,7 @@ class Follower(pw.io.python.ConnectorSubject):
 
 
 def added(files, version):
-    """The data files that a version added; None if there is no such version yet."""
+    """Returns the data files that a version added, or None if the version does not exist yet."""
     try:
         with files.open_input_file(f"_delta_log/{version:020}.json") as entry:
             actions = [json.loads(line) for line in entry.read().splitlines()]
@@ -229,7 +229,7 @@ def added(files, version):
 
 
 class Receiver:
-    """How late each message came out of the engine, and how often."""
+    """Records the latency of each message out of the engine, and its number of copies."""
 
     def __init__(self, options):
         messages = options.rate * options.seconds
@@ -247,7 +247,7 @@ class Receiver:
     def on_time_end(self, time):
         if not self.values:
             return
-        # All at once costs less than each by itself.
+        # Cheaper for all rows together than one by one.
         self.size_bytes = len(self.values[0])
         rows = numpy.frombuffer(b"".join(self.values), dtype=numpy.uint8).reshape(-1, self.size_bytes)
         due_ns, sequences = rows[:, : HEADER.size].copy().view("<i8").T
@@ -288,18 +288,18 @@ def parse(arguments):
         mode = modes.add_parser(run.__name__)
         mode.set_defaults(run=run)
         mode.add_argument("--table", required=True, help="s3://BUCKET/PREFIX")
-        mode.add_argument("--rate", type=int, required=True, help="messages a second")
+        mode.add_argument("--rate", type=int, required=True, help="messages per second")
         mode.add_argument("--seconds", type=int, required=True, help="how long messages are sent")
         if run is produce:
-            mode.add_argument("--size", type=int, required=True, help="bytes of a message, 16 or more")
+            mode.add_argument("--size", type=int, required=True, help="bytes per message, 16 or more")
             mode.add_argument("--commit-ms", type=int, required=True, help="commit interval")
         else:
             mode.add_argument(
                 "--commit-ms", type=int, help="commit interval of the engine; absent: after each data file"
             )
-            mode.add_argument("--poll-ms", type=float, required=True, help="between looks at the log")
-            mode.add_argument("--warm-up", type=int, required=True, help="seconds that do not count")
-            mode.add_argument("--measured", type=int, required=True, help="seconds after it that do")
+            mode.add_argument("--poll-ms", type=float, required=True, help="poll interval of the log")
+            mode.add_argument("--warm-up", type=int, required=True, help="unmeasured seconds at the start")
+            mode.add_argument("--measured", type=int, required=True, help="measured seconds after the warm-up")
     return parser.parse_args(arguments)
 
 

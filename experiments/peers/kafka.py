@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""Kafka clients side by side on one broker: kafka-prodcon, Kafka's own Java tools, and librdkafka's
+"""Compares Kafka clients on one broker: kafka-prodcon, Kafka's own Java tools, and librdkafka's
 rdkafka_performance.
 
-Every round runs every client once, in an order that changes from round to round, on topics made anew.
-For each run: throughput, the client's processor time and memory, and the broker's processor time.
-Results: runs.csv with every run, and peers.md with medians, ranges and the goals.
+Every round runs every client once, in an order that changes from round to round, on new topics. Figures
+of each run: throughput, the client's CPU time and memory, and the broker's CPU time. Writes runs.csv
+with every run, and peers.md with medians, ranges and the goals.
 
-Standard library only. See README.md beside it.
+Standard library only. See README.md in this folder.
 """
 
 import argparse
@@ -33,21 +33,21 @@ from side_by_side import Failed, call, machine, notice, rotated, spread, table
 HERE = pathlib.Path(__file__).resolve().parent
 JAVA_TOOLS = "org.apache.kafka.tools."
 
-# As the scripts of Kafka's distribution start its performance tools.
+# The options with which the scripts of Kafka's distribution start its performance tools.
 JVM_OPTIONS = [
     "-Xmx512M", "-server", "-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20",
     "-XX:InitiatingHeapOccupancyPercent=35", "-XX:+ExplicitGCInvokesConcurrent",
 ]  # fmt: skip
 
-# How long a deleted topic's files may stay: by default a minute, in which a run fills gigabytes.
+# How long the broker keeps files of deleted topics. In the default of a minute, a run fills gigabytes.
 FILE_DELETE_DELAY_MS = 1000
 
-# What librdkafka waits before it fetches on when its queue was full: its own default of a second
-# leaves a fast consumer without messages. kafka-prodcon sets it, too.
+# Wait of librdkafka before its next fetch after its queue was full. The default of a second starves a fast
+# consumer. kafka-prodcon sets it too.
 RDKAFKA_CONSUMER = ["-X", "fetch.queue.backoff.ms=1"]
 
 
-# --- What was measured -----------------------------------------------------------------------
+# --- Measurements ----------------------------------------------------------------------------
 
 
 @dataclass
@@ -57,10 +57,10 @@ class Run:
     round: int
     part: str  # produce, consume or latency
     client: str
-    setting: str  # what differs between the runs of a client: batch size or rate
+    setting: str  # varies between the runs of a client: batch size or rate
     messages: int
     msg_per_s: float | None
-    client_cpu_us: float  # a message, the whole process: start and end included
+    client_cpu_us: float  # per message, for the whole process, including start and end
     broker_cpu_us: float | None
     memory_max_mb: float
     elapsed_s: float  # of the process
@@ -74,7 +74,7 @@ class Run:
 
 
 class Broker:
-    """The broker that the clients share: where it listens and which process it is."""
+    """The broker shared by the clients: its address and its process."""
 
     def __init__(self, servers, pid, classpath):
         self.servers = servers
@@ -82,23 +82,23 @@ class Broker:
         self.classpath = classpath or (self.pid and classpath_of(self.pid))
         if not self.classpath:
             raise Failed(
-                f"the broker at {servers} is no Java process of this machine whose class path could "
-                "be taken: name Kafka's jars with --classpath"
+                f"no Java process with a readable class path listens at {servers} on this machine: "
+                "set --classpath to Kafka's jars"
             )
         if not self.pid:
-            notice("the broker is no process of this machine: its processor time is left out")
+            notice("the broker does not run on this machine: its CPU time is left out")
 
     def cpu_s(self):
-        """The processor time that it has used."""
+        """CPU time of the broker so far."""
         return side_by_side.cpu_s(self.pid) if self.pid else None
 
     def java(self, tool, *arguments):
-        """The command line of one of Kafka's own tools."""
+        """Command line of one of Kafka's own tools."""
         return ["java", *JVM_OPTIONS, "-cp", self.classpath, JAVA_TOOLS + tool, *arguments]
 
     @contextlib.contextmanager
     def topic(self, name):
-        """A topic of one partition, for as long as it is used."""
+        """Creates a topic of one partition and deletes it after the block."""
         topics = self.java("TopicCommand", "--bootstrap-server", self.servers, "--topic", name)
         delay = f"file.delete.delay.ms={FILE_DELETE_DELAY_MS}"
         call([*topics, "--create", "--partitions", "1", "--config", delay])
@@ -107,12 +107,12 @@ class Broker:
         finally:
             call([*topics, "--delete"])
             time.sleep(2 * FILE_DELETE_DELAY_MS / 1000)
-            # What is left to be written of one run is not to slow the next.
+            # Unwritten data of one run must not slow down the next.
             os.sync()
 
 
 def listening_process(servers):
-    """The process of this machine that listens on the first server's port, if it can be seen."""
+    """Finds the process on this machine that listens on the first server's port, if visible."""
     port = int(servers.split(",")[0].rpartition(":")[2])
     inodes = set()
     for listing in ("/proc/net/tcp", "/proc/net/tcp6"):
@@ -126,12 +126,12 @@ def listening_process(servers):
             if os.readlink(descriptor) in inodes:
                 return int(descriptor.parts[2])
         except OSError:
-            continue  # It has ended, or belongs to somebody else.
+            continue  # The process has ended, or belongs to another user.
     return None
 
 
 def classpath_of(pid):
-    """The class path that a Java process was started with, made absolute."""
+    """Class path of a Java process, made absolute."""
     arguments = pathlib.Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")
     environment = pathlib.Path(f"/proc/{pid}/environ").read_bytes().decode(errors="replace")
     variables = dict(v.split("=", 1) for v in environment.split("\0") if "=" in v)
@@ -150,7 +150,7 @@ def classpath_of(pid):
 
 @dataclass
 class Used:
-    """What a process printed and used."""
+    """Output and resource usage of a process."""
 
     output: str
     elapsed_s: float
@@ -176,7 +176,7 @@ def measure(broker, command):
         output.seek(0)
         text = output.read()
     if process.returncode != 0:
-        raise Failed(f"{shlex.join(command)}\nended with {process.returncode}:\n{text[-2000:]}")
+        raise Failed(f"{shlex.join(command)}\nexited with {process.returncode}:\n{text[-2000:]}")
     return Used(
         output=text,
         elapsed_s=elapsed_s,
@@ -187,17 +187,17 @@ def measure(broker, command):
 
 
 def find(pattern, output, what):
-    """The groups of the last match."""
+    """Returns the groups of the last match."""
     matches = list(re.finditer(pattern, output, re.MULTILINE))
     if not matches:
-        raise Failed(f"no {what} in this output; is it another version of the tool?\n{output[-2000:]}")
+        raise Failed(f"no {what} in this output; is it a different version of the tool?\n{output[-2000:]}")
     return matches[-1].groups()
 
 
 # --- The clients -----------------------------------------------------------------------------
 #
-# Each function runs one client and returns what it used, how many messages it says it moved, and how
-# many a second. The rate is the client's own: that of its messages, its start left out.
+# Each function runs one client and returns its resource usage, the number of messages it reports, and
+# their rate. The rate is the client's own, without its start.
 
 
 def prodcon_produce(setup, topic, batch_bytes):
@@ -310,10 +310,10 @@ E2E = "kafka-e2e-latency"
 
 
 def document(used):
-    """The result document of kafka-prodcon, which stands after what it said meanwhile."""
+    """Result document of kafka-prodcon, which follows its other output."""
     result = json.loads(used.output[used.output.index("{\n") :])
     if result["verdict"]["outcome"] != "valid":
-        raise Failed(f"kafka-prodcon calls its run {result['verdict']}")
+        raise Failed(f"kafka-prodcon reports an invalid run: {result['verdict']}")
     return result
 
 
@@ -321,7 +321,7 @@ def document(used):
 
 
 class Setup:
-    """What all runs have in common."""
+    """Settings common to all runs."""
 
     def __init__(self, options, broker, folder, rdkafka_performance):
         self.broker = broker
@@ -340,7 +340,7 @@ class Setup:
         return f"peers-{kind}-{os.getpid()}-{self._names}"
 
     def payload_file(self):
-        """A file of messages to choose from, for a client that need then not make them up."""
+        """File of messages, so that a client need not generate them."""
         path = self.folder / "payloads.txt"
         if not path.exists():
             letters = random.Random(0)
@@ -362,7 +362,7 @@ class Setup:
 
 
 def produce_round(setup, number, batch_sizes):
-    """Every producer with every batch size, each to a topic of its own."""
+    """Runs every producer with every batch size, each on a topic of its own."""
     runs = []
     jobs = [(client, size) for size in batch_sizes for client in PRODUCERS]
     for client, batch_bytes in rotated(jobs, number):
@@ -373,7 +373,7 @@ def produce_round(setup, number, batch_sizes):
 
 
 def consume_round(setup, number, batch_sizes):
-    """Every consumer, one after the other, from the same topic."""
+    """Runs every consumer in turn, on the same topic."""
     runs = []
     with setup.topic() as topic:
         prodcon_produce(setup, topic, batch_sizes[0])
@@ -385,7 +385,7 @@ def consume_round(setup, number, batch_sizes):
 
 def counted(setup, number, part, client, setting, result):
     used, messages, rate = result
-    # The consumer of librdkafka and the Java one stop after the batch that completes the number.
+    # The Java consumer and librdkafka's stop after the batch that completes the number.
     if messages < setup.messages:
         raise Failed(f"{client} moved {messages} of {setup.messages} messages:\n{used.output[-2000:]}")
     return finished(number, part, client, setting, used, messages, rate)
@@ -404,13 +404,13 @@ def finished(number, part, client, setting, used, messages, rate, **latency):
     )  # fmt: skip
     told = f"{rate / 1e6:.2f} M msg/s" if part != "latency" else f"p50 {run.p50_ms:.2f} ms"
     name = f"{client}, {setting}" if setting else client
-    notice(f"round {number}: {name}: {told}, {run.client_cpu_us:.2f} us a message")
+    notice(f"round {number}: {name}: {told}, {run.client_cpu_us:.2f} us per message")
     return run
 
 
 def latency_round(setup, number, loads, seconds):
-    """kafka-prodcon at each rate with its linger, producing and consuming in one process, and kafka-e2e-latency,
-    which sends a message when the one before has come."""
+    """Runs kafka-prodcon at each rate with its linger, producing and consuming in one process, and
+    kafka-e2e-latency, which sends a message after the previous one has arrived."""
     runs = []
     for load in rotated([*loads, None], number):
         with setup.topic() as topic:
@@ -462,7 +462,7 @@ def java_latency(setup, number, topic, seconds):
 
 @dataclass
 class Goal:
-    """A ratio of two clients' figures, and its bound."""
+    """Ratio of two clients' figures, and its bound."""
 
     part: str
     ours: str
@@ -474,7 +474,7 @@ class Goal:
 
     def text(self):
         names = {
-            "msg_per_s": "throughput", "client_cpu_us": "client CPU a message", "p50_ms": "p50",
+            "msg_per_s": "throughput", "client_cpu_us": "client CPU per message", "p50_ms": "p50",
             "mean_ms": "mean",
         }  # fmt: skip
         theirs = "" if self.figure == self.their_figure else f" ({names[self.their_figure]})"
@@ -497,7 +497,7 @@ JAVA_FILE = "kafka-producer-perf-test --payload-file"
 GOALS = [
     goal("produce", FILL, "kafka-producer-perf-test", "msg_per_s", at_least=2),
     goal("produce", FILL, "kafka-producer-perf-test", "client_cpu_us", at_most=0.45),
-    # Not named by the goals, but the harder peer: without the cost of its random letters.
+    # Not an official goal, but the harder peer: without the cost of the Java tool's random letters.
     goal("produce", FILL, JAVA_FILE, "msg_per_s", at_least=2),
     goal("produce", FILL, JAVA_FILE, "client_cpu_us", at_most=0.45),
     goal("produce", FILL, "rdkafka_performance -P", "client_cpu_us", at_most=1.3),
@@ -511,7 +511,7 @@ GOALS = [
 
 
 def ratios(runs, goal):
-    """For each setting of ours, the ratio in each round: what disturbs a round disturbs both."""
+    """Ratios of each of our settings within each round, so that a disturbance affects both sides."""
     found = {}
     for ours in runs:
         if (ours.part, ours.client) != (goal.part, goal.ours):
@@ -531,10 +531,10 @@ def ratios(runs, goal):
 def report(runs, options, host):
     lines = [
         f"Messages of {options.size} bytes, one partition, acks {options.acks}; for throughput "
-        f"{options.messages:,} a run, linger {options.linger_ms} ms, compression "
+        f"{options.messages:,} per run, linger {options.linger_ms} ms, compression "
         f"{options.compression}. Broker and client on "
         f"one machine ({host}). Medians of {max(run.round for run in runs)} interleaved rounds, with the "
-        "lowest and the highest. Processor time is that of the whole process.",
+        "lowest and the highest. CPU time is that of the whole process.",
         "",
     ]
     for part in ("produce", "consume"):
@@ -554,8 +554,8 @@ def part_table(runs, part):
             spread([r.memory_max_mb for r in group], " MB", digits=0),
             spread([r.broker_cpu_us for r in group], " us"),
         ])  # fmt: skip
-    head = [part, "batches of", "messages a second", "client CPU a message", "client memory",
-            "broker CPU a message"]  # fmt: skip
+    head = [part, "batches of", "messages per second", "client CPU per message", "client memory",
+            "broker CPU per message"]  # fmt: skip
     if part == "consume":
         head, rows = without_column(1, head, rows)
     return table(head, rows)
@@ -572,7 +572,7 @@ def latency_table(runs):
             spread([r.client_cpu_us for r in group], " us", digits=1),
             spread([r.cores_busy for r in group]),
         ])  # fmt: skip
-    head = ["end-to-end latency", "load", "mean", "p50", "p99", "client CPU a message",
+    head = ["end-to-end latency", "load", "mean", "p50", "p99", "client CPU per message",
             "cores busy, client and broker"]  # fmt: skip
     return table(head, rows)
 
@@ -611,34 +611,34 @@ def load(text):
 
 def parse(arguments):
     parser = argparse.ArgumentParser(
-        description="Kafka clients side by side on one broker.",
+        description="Compare Kafka clients on one broker.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     add = parser.add_argument
     add("--bootstrap-servers", default=os.environ.get("KAFKA_BOOTSTRAP_SERVERS"),
-        help="the broker, HOST:PORT; also from KAFKA_BOOTSTRAP_SERVERS")  # fmt: skip
-    add("--classpath", help="Kafka's jars; absent: those that the broker was started with")
-    add("--broker-pid", type=int, help="process of the broker; absent: the one that listens there")
+        help="address of the broker, HOST:PORT; or set KAFKA_BOOTSTRAP_SERVERS")  # fmt: skip
+    add("--classpath", help="Kafka's jars; by default those of the broker's process")
+    add("--broker-pid", type=int, help="process id of the broker; by default the one that listens on its port")
     add("--kafka-prodcon", default=str(HERE.parents[1] / "target/release/kafka-prodcon"),
-        help="the tool")  # fmt: skip
-    add("--rdkafka-performance", help="absent: built by build-rdkafka-performance.sh")
+        help="path of the tool")  # fmt: skip
+    add("--rdkafka-performance", help="path of the tool; by default built by build-rdkafka-performance.sh")
     add("--parts", nargs="+", default=["produce", "consume", "latency"],
-        choices=["produce", "consume", "latency"], help="what to compare")  # fmt: skip
+        choices=["produce", "consume", "latency"], help="comparisons to run")  # fmt: skip
     add("--repeats", type=int, default=5, help="rounds")
-    add("--messages", type=int, default=20_000_000, help="messages of each run for throughput")
-    add("--size", type=int, default=100, help="bytes of a message, 40 or more")
+    add("--messages", type=int, default=20_000_000, help="messages per throughput run")
+    add("--size", type=int, default=100, help="bytes per message, 40 or more")
     add("--acks", default="1", choices=["0", "1", "all"])
-    add("--linger-ms", type=int, default=5, help="linger of the runs for throughput")
+    add("--linger-ms", type=int, default=5, help="linger of the throughput runs")
     add("--batch-size", type=int, nargs="+", default=[1_000_000, 131_072],
-        help="largest batches, bytes: each is tried with every producer")  # fmt: skip
+        help="maximum batch sizes in bytes; each is used with every producer")  # fmt: skip
     add("--compression", default="none", choices=["none", "gzip", "snappy", "lz4", "zstd"])
     add("--latency-loads", type=load, nargs="+", default=[(1_000, 0.0), (10_000, 0.2)],
-        metavar="RATE:LINGER", help="messages a second and linger in ms of the runs for latency")  # fmt: skip
-    add("--latency-seconds", type=int, default=20, help="length of the runs for latency")
-    add("--results-dir", default="results", help="the results get a folder of their own below it")
+        metavar="RATE:LINGER", help="messages per second and linger in ms of the latency runs")  # fmt: skip
+    add("--latency-seconds", type=int, default=20, help="length of the latency runs")
+    add("--results-dir", default="results", help="parent of the result folder")
     options = parser.parse_args(arguments)
     if not options.bootstrap_servers:
-        parser.error("no broker: name one with --bootstrap-servers")
+        parser.error("no broker: set --bootstrap-servers")
     if options.repeats < 1 or options.messages < 1:
         parser.error("--repeats and --messages must be at least 1")
     return options
@@ -646,7 +646,7 @@ def parse(arguments):
 
 def compare(options):
     if not os.access(options.kafka_prodcon, os.X_OK):
-        raise Failed(f"no {options.kafka_prodcon}: cargo build --release, or give --kafka-prodcon")
+        raise Failed(f"no {options.kafka_prodcon}: run cargo build --release, or set --kafka-prodcon")
     broker = Broker(options.bootstrap_servers, options.broker_pid, options.classpath)
     peer = options.rdkafka_performance
     if not peer and set(options.parts) & {"produce", "consume"}:

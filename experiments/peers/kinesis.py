@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""kin-producer beside a plain boto3 producer on one embedded stream: the same records, the same
-requests, the same number of them in flight.
+"""Compares kin-producer with a plain boto3 producer on one embedded stream: the same records, the same
+requests, the same number of requests in flight.
 
-Every round runs both, in an order that changes from round to round, each on a stream of its own. For
-each run: records a second, the client's processor time, and the stream's.
-Results: kinesis-runs.csv with every run, and kinesis-peers.md with medians, ranges and ratios.
+Every round runs both, in an order that changes from round to round, each on a stream of its own. Figures
+of each run: records per second, and the CPU time of client and stream. Writes kinesis-runs.csv with
+every run, and kinesis-peers.md with medians, ranges and ratios.
 
-Needs boto3 (pip install boto3). See README.md beside it.
+Needs boto3 (pip install boto3). See README.md in this folder.
 """
 
 import argparse
@@ -39,7 +39,7 @@ class Run:
     records: int
     retried: int
     records_per_s: float
-    client_cpu_us: float  # a record, the whole process: start and end included
+    client_cpu_us: float  # per record, for the whole process, including start and end
     stream_cpu_us: float
     elapsed_s: float  # of the process
 
@@ -47,13 +47,13 @@ class Run:
 # --- The stream ------------------------------------------------------------------------------
 
 
-# What `run-suite services up` is told for a stream that takes all that it can.
+# Options of `run-suite services up` for a stream without limits.
 UNLIMITED = ["--kinesis-limits", "none"]
 
 
 @contextlib.contextmanager
 def stream(client, name, shards):
-    """A stream of its own for one run."""
+    """Creates a stream for one run and deletes it afterwards."""
     client.create_stream(StreamName=name, ShardCount=shards)
     client.get_waiter("stream_exists").wait(
         StreamName=name, WaiterConfig={"Delay": 1, "MaxAttempts": 30}
@@ -86,7 +86,7 @@ def boto3_producer(options, url, name, in_flight, _folder):
 def read_kin_producer(output):
     document = json.loads(output[output.index("{\n") :])
     if document["verdict"]["outcome"] != "valid":
-        raise Failed(f"kin-producer calls its run {document['verdict']}")
+        raise Failed(f"kin-producer reports an invalid run: {document['verdict']}")
     summary = document["summary"]
     produced = summary["produced"]
     return produced["acked"], summary["counts"].get("records_retried", 0), produced["rate_msg_per_s"]
@@ -101,7 +101,7 @@ CLIENTS = {OURS: (kin_producer, read_kin_producer), THEIRS: (boto3_producer, rea
 
 
 def measure(command, environment, pid):
-    """Runs a client to its end: what it printed, its usage, and that of the stream meanwhile."""
+    """Runs a client to its end. Returns its output, its resource usage, and the stream's CPU time."""
     command = [str(part) for part in command]
     with tempfile.TemporaryFile("w+") as output:
         before_s = cpu_s(pid)
@@ -120,7 +120,7 @@ def measure(command, environment, pid):
         output.seek(0)
         text = output.read()
     if process.returncode != 0:
-        raise Failed(f"{shlex.join(command)}\nended with {process.returncode}:\n{text[-2000:]}")
+        raise Failed(f"{shlex.join(command)}\nexited with {process.returncode}:\n{text[-2000:]}")
     return text, usage, elapsed_s, stream_cpu_s
 
 
@@ -143,7 +143,7 @@ def run(options, environment, pid, client, number, name, in_flight, folder):
     )  # fmt: skip
     notice(
         f"round {number}: {name}, {in_flight} in flight: {records_per_s / 1e3:.1f} k records/s, "
-        f"{result.client_cpu_us:.2f} us a record"
+        f"{result.client_cpu_us:.2f} us per record"
     )
     return result
 
@@ -165,7 +165,7 @@ def report(runs, options, host):
                 spread([r.client_cpu_us for r in group], " us"),
                 spread([r.stream_cpu_us for r in group], " us"),
             ])  # fmt: skip
-        # Within a round: what disturbs a round disturbs both.
+        # Within a round, so that a disturbance affects both sides.
         pairs = [
             (ours, theirs)
             for ours in by_client[OURS]
@@ -176,13 +176,15 @@ def report(runs, options, host):
         cpu = spread([ours.client_cpu_us / theirs.client_cpu_us for ours, theirs in pairs])
         ratios.append([str(in_flight), rate, cpu])
     return "\n".join([
-        f"Records of {options.size} bytes, {options.records:,} a run, 500 a PutRecords request, "
+        f"Records of {options.size} bytes, {options.records:,} per run, 500 per PutRecords request, "
         f"{options.shards} shards without limits, client and embedded stream on one machine ({host}). "
-        f"Medians of {rounds} interleaved rounds, with the lowest and the highest. Processor time is that of "
+        f"Medians of {rounds} interleaved rounds, with the lowest and the highest. CPU time is that of "
         "the whole process.",
         "",
-        *table(["client", "in flight", "records a second", "client CPU a record", "stream CPU a record"], rows),
-        *table(["in flight", "records a second, ours / theirs", "CPU a record, ours / theirs"], ratios),
+        *table(
+            ["client", "in flight", "records per second", "client CPU per record", "stream CPU per record"], rows
+        ),
+        *table(["in flight", "records per second, ours / theirs", "CPU per record, ours / theirs"], ratios),
     ])  # fmt: skip
 
 
@@ -191,19 +193,19 @@ def report(runs, options, host):
 
 def parse(arguments):
     parser = argparse.ArgumentParser(
-        description="kin-producer beside a plain boto3 producer on one embedded stream.",
+        description="Compare kin-producer with a plain boto3 producer on one embedded stream.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     add = parser.add_argument
     release = HERE.parents[1] / "target/release"
-    add("--kin-producer", default=str(release / "kin-producer"), help="the tool")
-    add("--run-suite", default=str(release / "run-suite"), help="what starts the stream")
+    add("--kin-producer", default=str(release / "kin-producer"), help="path of the tool")
+    add("--run-suite", default=str(release / "run-suite"), help="path of run-suite, which starts the stream")
     add("--repeats", type=int, default=5, help="rounds")
-    add("--records", type=int, default=500_000, help="records of each run")
-    add("--size", type=int, default=100, help="bytes of a record, 40 or more")
+    add("--records", type=int, default=500_000, help="records per run")
+    add("--size", type=int, default=100, help="bytes per record, 40 or more")
     add("--shards", type=int, default=4, help="shards of the stream")
-    add("--in-flight", type=int, nargs="+", default=[1, 8], help="PutRecords requests at a time")
-    add("--results-dir", default="results", help="the results get a folder of their own below it")
+    add("--in-flight", type=int, nargs="+", default=[1, 8], help="PutRecords requests in flight")
+    add("--results-dir", default="results", help="parent of the result folder")
     options = parser.parse_args(arguments)
     if min(options.repeats, options.records, options.shards, *options.in_flight) < 1:
         parser.error("--repeats, --records, --shards and --in-flight must be at least 1")
@@ -214,10 +216,10 @@ def compare(options):
     try:
         import boto3
     except ImportError:
-        raise Failed("no boto3 for this Python: pip install boto3, in a venv of its own") from None
+        raise Failed("Python has no package boto3: run pip install boto3 in a venv") from None
     for tool in (options.kin_producer, options.run_suite):
         if not os.access(tool, os.X_OK):
-            raise Failed(f"no {tool}: cargo build --release")
+            raise Failed(f"no {tool}: run cargo build --release")
     stamp = datetime.datetime.now(datetime.UTC).strftime("%Y%m%dT%H%M%SZ")
     folder = pathlib.Path(options.results_dir) / f"peers-kinesis-{stamp}"
     folder.mkdir(parents=True)

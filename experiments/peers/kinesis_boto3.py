@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""A plain producer for Kinesis in Python: PutRecords by boto3 from some threads, as people write it.
+"""A typical Kinesis producer in Python: PutRecords through boto3 from several threads.
 
-Records that the stream refused are sent again. Prints a line of JSON with what it did. Started by
-kinesis.py, which compares it with kin-producer.
+Retries refused records. Prints its figures as a line of JSON. Started by kinesis.py, which compares it
+with kin-producer.
 """
 
 import argparse
@@ -16,7 +16,7 @@ from botocore.config import Config
 
 
 def produce(options, records, counts):
-    """Sends so many records, one request after the other."""
+    """Sends this many records, one request at a time."""
     client = boto3.client(
         "kinesis",
         endpoint_url=options.endpoint_url,
@@ -49,9 +49,9 @@ def main():
     add("--endpoint-url", required=True)
     add("--region", default="us-east-1")
     add("--stream", required=True)
-    add("--records", type=int, required=True, help="in all")
-    add("--size", type=int, required=True, help="bytes of a record")
-    add("--batch", type=int, default=500, help="records of a request")
+    add("--records", type=int, required=True, help="number of records in total")
+    add("--size", type=int, required=True, help="bytes per record")
+    add("--batch", type=int, default=500, help="records per request")
     add("--threads", type=int, required=True, help="requests in flight")
     options = parser.parse_args()
     counts = [{"acked": 0, "retried": 0} for _ in range(options.threads)]

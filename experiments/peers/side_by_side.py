@@ -1,4 +1,4 @@
-"""What the comparisons in this folder share: services, processes, and figures with their ranges.
+"""Parts shared by the comparisons in this folder: services, processes, and figures with their ranges.
 
 Standard library only.
 """
@@ -16,7 +16,7 @@ CLOCK_TICKS_S = os.sysconf("SC_CLK_TCK")
 
 
 class Failed(Exception):
-    """Something that the user must mend; its text says what and how."""
+    """An error that the user must fix; its text gives the problem and the remedy."""
 
 
 # --- Services --------------------------------------------------------------------------------
@@ -24,12 +24,12 @@ class Failed(Exception):
 
 @contextlib.contextmanager
 def service(run_suite, folder, name, *options):
-    """A service of run-suite for as long as it is used: the environment for its clients, and its process."""
+    """Runs a service of run-suite within a block: yields its clients' environment and its process."""
     place = ["--dir", str(folder)]
     call([run_suite, "services", "up", name, *options, *place])
     try:
         exports = call([run_suite, "services", "env", *place])
-        # The exports are a shell's: let one read them.
+        # The exports are in shell syntax, so a shell reads them.
         shown = call(["sh", "-c", f"{exports}\nenv -0"])
         environment = dict(line.split("=", 1) for line in shown.split("\0") if "=" in line)
         nodes = json.loads(call([run_suite, "services", "status", "--output", "json", *place]))
@@ -43,23 +43,23 @@ def service(run_suite, folder, name, *options):
 
 
 def call(command):
-    """Runs a helper whose cost does not count."""
+    """Runs a helper command, which is not measured, and returns its output."""
     command = [str(part) for part in command]
     done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL)
     if done.returncode != 0:
-        raise Failed(f"{shlex.join(command)}\nended with {done.returncode}:\n{done.stderr[-2000:]}")
+        raise Failed(f"{shlex.join(command)}\nexited with {done.returncode}:\n{done.stderr[-2000:]}")
     return done.stdout
 
 
 def cpu_s(pid):
-    """The processor time that a process has used."""
-    # The name of the process, in brackets, may hold anything: what follows it counts.
+    """CPU time of a process so far."""
+    # The name of the process, in brackets, may contain anything, so skip to its closing bracket.
     after = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(after[11]) + int(after[12])) / CLOCK_TICKS_S
 
 
 def memory_max_mb(pid):
-    """The largest resident set of a process so far. Not what wait4 says, which begins with its parent's."""
+    """Largest resident set of a process so far. (The value of wait4 starts at that of the parent.)"""
     for line in pathlib.Path(f"/proc/{pid}/status").read_text().splitlines():
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) * 1024 / 1e6
@@ -74,7 +74,7 @@ def notice(text):
 
 
 def spread(values, unit="", digits=2):
-    """The median, with the lowest and the highest; nothing where a figure is missing."""
+    """Formats the median with the lowest and the highest; empty if a figure is missing."""
     if any(value is None for value in values):
         return ""
     middle, low, high = statistics.median(values), min(values), max(values)
@@ -82,7 +82,7 @@ def spread(values, unit="", digits=2):
 
 
 def table(head, rows):
-    """The lines of a table in Markdown, its first column to the left."""
+    """Lines of a Markdown table, with the first column aligned left."""
     if not rows:
         return []
     aligned = ["---"] + ["---:"] * (len(head) - 1)
@@ -90,11 +90,11 @@ def table(head, rows):
 
 
 def rotated(items, by):
-    """The items, begun with another one each time: nobody always runs first or after the same."""
+    """Rotates the items, so that none always runs first or after the same one."""
     by %= max(len(items), 1)
     return items[by:] + items[:by]
 
 
 def machine():
-    """The machine, as far as it matters to figures."""
+    """Describes the machine, as far as it affects figures."""
     return f"{os.cpu_count()} processors, load average before {os.getloadavg()[0]:.1f}"

@@ -1,4 +1,4 @@
-//! What the SDK's errors mean for people.
+//! Explains the SDK's errors, with remedies.
 
 use std::any::Any;
 use std::error::Error;
@@ -10,7 +10,7 @@ use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
 use crate::NetworkProblem;
 
-/// Codes by which services say that they are asked too much.
+/// Codes of services for exceeded rate limits.
 const THROTTLING: [&str; 7] = [
     "LimitExceededException",
     "ProvisionedThroughputExceededException",
@@ -21,25 +21,25 @@ const THROTTLING: [&str; 7] = [
     "KMSThrottlingException",
 ];
 
-/// Length of a text from elsewhere in an error message, characters.
+/// Maximum length of a foreign text in an error message, characters.
 pub const REASON_CHARS_MAX: usize = 300;
 
-/// Why a request to AWS failed for good.
+/// A permanent error of a request to AWS.
 #[derive(Debug, thiserror::Error)]
 #[error("failed to {attempted}: {reason}{}", remedy.as_deref().map(|text| format!("; {text}")).unwrap_or_default())]
 pub struct AwsError {
-    /// What was attempted on what.
+    /// The attempted action and its object.
     pub attempted: String,
-    /// What the service or the SDK said, in a line.
+    /// The message of the service or the SDK, in one line.
     pub reason: String,
     /// The service's error code, if it answered.
     pub code: Option<String>,
-    /// What to do about it, if that is known.
+    /// The remedy, if known.
     pub remedy: Option<String>,
 }
 
 impl AwsError {
-    /// What became of the attempt to do something, as in `describe stream 'x'`.
+    /// Converts the SDK's error in an attempted action, such as `describe stream 'x'`.
     pub fn new<E, R>(attempted: impl Into<String>, error: &SdkError<E, R>) -> Self
     where
         E: ProvideErrorMetadata + Error + 'static,
@@ -60,7 +60,7 @@ impl AwsError {
             other => match NetworkProblem::of(other) {
                 Some(problem) => network(problem),
                 None => (
-                    format!("the request cannot be made: {}", last_cause(other)),
+                    format!("the request could not be built: {}", last_cause(other)),
                     Some("check --endpoint-url and --region"),
                 ),
             },
@@ -75,16 +75,15 @@ impl AwsError {
     }
 }
 
-/// Whether an error code says that the service is asked too much, and that the same request may
-/// succeed later.
+/// Whether the error code means throttling, so that the same request may succeed later.
 #[must_use]
 pub fn is_throttled(code: &str) -> bool {
     THROTTLING.contains(&code)
 }
 
-const POLICY: &str = "docs/aws.md has the policy that the tools need";
+const POLICY: &str = "see docs/aws.md for the policy that the tools need";
 const CLOCK: &str = "set this machine's clock";
-const LOG_IN: &str = "log in again, as with `aws sso login`, or renew them";
+const LOG_IN: &str = "log in again, for example with `aws sso login`, or renew them";
 
 fn remedy_for(code: &str) -> Option<&'static str> {
     match code {
@@ -108,47 +107,47 @@ fn remedy_for(code: &str) -> Option<&'static str> {
         | "XAdminUserNotFound" => Some("check the access key, its secret and --region"),
         "AuthorizationHeaderMalformed"
         | "IllegalLocationConstraintException"
-        | "PermanentRedirect" => Some("name the region that it is in with --region"),
+        | "PermanentRedirect" => Some("set its region with --region"),
         "RequestTimeTooSkewed" | "RequestExpired" => Some(CLOCK),
         "ExpiredTokenException" | "ExpiredToken" | "TokenRefreshRequired" => Some(LOG_IN),
         "OptInRequired" | "SubscriptionRequiredException" => {
-            Some("have the service enabled in this account and region")
+            Some("enable the service in this account and region")
         }
         "InternalError" | "InternalFailure" | "InternalServerError" | "ServiceUnavailable" => {
-            Some("try again later")
+            Some("retry later")
         }
-        code if is_throttled(code) => Some("ask for less at a time, or for more capacity"),
+        code if is_throttled(code) => Some("lower the rate, or raise the capacity"),
         _ => None,
     }
 }
 
-/// What a service says in words and with a code, and what to do.
+/// Explains a service's message and code, with a remedy.
 fn refusal(code: &str, message: Option<&str>) -> (String, Option<&'static str>) {
     let message = message.map(one_line).filter(|message| !message.is_empty());
     let reason = match &message {
         Some(message) => format!("{} ({code})", message.trim_end_matches('.')),
         None => code.to_owned(),
     };
-    let says = |words: &str| message.as_ref().is_some_and(|message| message.contains(words));
+    let mentions = |words: &str| message.as_ref().is_some_and(|message| message.contains(words));
     // A wrong clock has no code of its own in the newer services.
-    if says("Signature expired") || says("Signature not yet current") {
+    if mentions("Signature expired") || mentions("Signature not yet current") {
         return (reason, Some(CLOCK));
     }
     (reason, remedy_for(code))
 }
 
-/// An answer that is not in the service's form: of a proxy, of a web server, of what stands in front.
+/// Explains an answer that did not come from the service, but from a proxy or web server.
 fn not_the_services(status: Option<u16>) -> (String, Option<&'static str>) {
     let what = match status {
         Some(403) => "access denied (status 403)".to_owned(),
-        Some(407) => "a proxy asks for a password (status 407)".to_owned(),
-        Some(status @ 500..) => format!("the service is not available (status {status})"),
-        Some(status) => format!("the answer is not that of the service (status {status})"),
-        None => "the answer is not that of the service".to_owned(),
+        Some(407) => "a proxy requires a password (status 407)".to_owned(),
+        Some(status @ 500..) => format!("the service is unavailable (status {status})"),
+        Some(status) => format!("the answer did not come from the service (status {status})"),
+        None => "the answer did not come from the service".to_owned(),
     };
     let remedy = match status {
         Some(403) => POLICY,
-        _ => "check --endpoint-url, and whether a proxy or a web server answers in its place",
+        _ => "check --endpoint-url, and whether a proxy or a web server answers instead",
     };
     (what, Some(remedy))
 }
@@ -157,7 +156,7 @@ fn network(problem: NetworkProblem) -> (String, Option<&'static str>) {
     (problem.reason().to_owned(), Some(problem.remedy()))
 }
 
-/// The status of an answer over HTTP, if there was one.
+/// The HTTP status of the answer, if there was one.
 fn status<E, R: 'static>(error: &SdkError<E, R>) -> Option<u16> {
     let raw: &dyn Any = error.raw_response()?;
     Some(raw.downcast_ref::<HttpResponse>()?.status().as_u16())
@@ -168,9 +167,9 @@ fn dispatch_failure(failure: &DispatchFailure) -> (String, Option<&'static str>)
         return ("the request could not be sent".to_owned(), Some("check --endpoint-url"));
     };
     let text = with_causes(error);
-    let says = |words: &str| text.to_lowercase().contains(words);
-    // Providers of credentials ask the network, too: it is to blame only where they are not.
-    if ["credential", "sso token", "profile `"].iter().any(|words| says(words)) {
+    let mentions = |words: &str| text.to_lowercase().contains(words);
+    // Credential providers also use the network: rule them out before blaming it.
+    if ["credential", "sso token", "profile `"].iter().any(|words| mentions(words)) {
         return credentials(&text);
     }
     match NetworkProblem::of(error) {
@@ -180,23 +179,22 @@ fn dispatch_failure(failure: &DispatchFailure) -> (String, Option<&'static str>)
     }
 }
 
-/// Why there are no credentials.
+/// Explains missing credentials.
 fn credentials(text: &str) -> (String, Option<&'static str>) {
     let text = text.to_lowercase();
     if text.contains("was not defined") || text.contains("could not find profile") {
-        let remedy = "check --profile and AWS_PROFILE; `aws configure list-profiles` shows which \
-                      there are";
-        return ("there is no such profile".to_owned(), Some(remedy));
+        let remedy = "check --profile and AWS_PROFILE; `aws configure list-profiles` lists them";
+        return ("the profile does not exist".to_owned(), Some(remedy));
     }
     if text.contains("expired") {
         return ("the credentials have expired".to_owned(), Some(LOG_IN));
     }
-    let remedy = "name credentials as for the AWS command line: AWS_PROFILE, or \
-                  AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY";
-    ("no credentials were found".to_owned(), Some(remedy))
+    let remedy = "set credentials as for the AWS command line: AWS_PROFILE, or AWS_ACCESS_KEY_ID \
+                  and AWS_SECRET_ACCESS_KEY";
+    ("no credentials found".to_owned(), Some(remedy))
 }
 
-/// What an error says at its root, in a line, without the system's numbers.
+/// The root cause of an error in one line, without the system's error number.
 fn last_cause(error: &(dyn Error + 'static)) -> String {
     let mut last = error;
     while let Some(cause) = last.source() {
@@ -206,8 +204,8 @@ fn last_cause(error: &(dyn Error + 'static)) -> String {
     line.split(" (os error").next().unwrap_or_default().to_owned()
 }
 
-/// The text of an error and of what it does not say of its causes. The SDK's own text of all of them
-/// ends in a dump of the whole request, which helps nobody on a terminal.
+/// The text of an error with any causes that it omits. The SDK's own display of causes ends in a
+/// dump of the whole request, which is useless on a terminal.
 #[must_use]
 pub fn with_causes(error: &dyn Error) -> String {
     let mut text = error.to_string();
@@ -222,7 +220,7 @@ pub fn with_causes(error: &dyn Error) -> String {
     text
 }
 
-/// The first line of a text from elsewhere, [`REASON_CHARS_MAX`] characters at most.
+/// The first line of a foreign text, at most [`REASON_CHARS_MAX`] characters.
 #[must_use]
 pub fn one_line(text: &str) -> String {
     let line = text.lines().next().unwrap_or_default().trim();
@@ -234,13 +232,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn throttling_is_told_from_refusal() {
+    fn throttling_differs_from_refusal() {
         assert!(is_throttled("ProvisionedThroughputExceededException"));
         assert!(!is_throttled("ResourceNotFoundException"));
     }
 
     #[test]
-    fn causes_are_told_in_a_line_without_a_dump() {
+    fn causes_fit_one_line_without_a_dump() {
         let cause = std::io::Error::other("connection refused\nand more");
         let error =
             SdkError::<aws_smithy_types::error::metadata::ErrorMetadata, ()>::dispatch_failure(
@@ -254,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_service_says_is_one_sentence_with_what_to_do() {
+    fn service_messages_become_one_sentence_with_remedy() {
         for (code, message, said) in [
             (
                 "RequestTimeTooSkewed",
@@ -268,7 +266,7 @@ mod tests {
             ),
             ("InvalidSignatureException", None, "; check the access key, its secret and --region"),
             ("ExpiredToken", None, "ExpiredToken; log in again"),
-            ("ThrottlingException", Some("Rate exceeded"), "(ThrottlingException); ask for less"),
+            ("ThrottlingException", Some("Rate exceeded"), "(ThrottlingException); lower the rate"),
             ("Odd", Some("first line\nsecond"), "first line (Odd)"),
         ] {
             let (reason, remedy) = refusal(code, message);
@@ -278,13 +276,17 @@ mod tests {
     }
 
     #[test]
-    fn web_pages_and_proxies_are_no_services() {
+    fn web_pages_and_proxies_are_not_services() {
         for (status, said) in [
-            (Some(200), "not that of the service (status 200); check --endpoint-url, and whether"),
-            (Some(404), "not that of the service (status 404); check --endpoint-url"),
-            (Some(407), "a proxy asks for a password"),
-            (Some(502), "the service is not available (status 502)"),
-            (Some(403), "access denied (status 403); docs/aws.md"),
+            (
+                Some(200),
+                "did not come from the service (status 200); check --endpoint-url, and \
+                         whether",
+            ),
+            (Some(404), "did not come from the service (status 404); check --endpoint-url"),
+            (Some(407), "a proxy requires a password"),
+            (Some(502), "the service is unavailable (status 502)"),
+            (Some(403), "access denied (status 403); see docs/aws.md"),
         ] {
             let (reason, remedy) = not_the_services(status);
             let text = format!("{reason}; {}", remedy.unwrap_or_default());
@@ -293,10 +295,10 @@ mod tests {
     }
 
     #[test]
-    fn missing_credentials_are_told_from_missing_profiles() {
+    fn missing_credentials_differ_from_missing_profiles() {
         for (text, said) in [
-            ("other: the credential provider was not enabled", "no credentials were found"),
-            ("profile `nope` was not defined", "there is no such profile"),
+            ("other: the credential provider was not enabled", "no credentials found"),
+            ("profile `nope` was not defined", "the profile does not exist"),
             ("the SSO token has expired", "the credentials have expired"),
         ] {
             assert_eq!(credentials(text).0, said, "{text}");
@@ -304,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_names_what_was_attempted_and_the_remedy() {
+    fn messages_name_action_and_remedy() {
         let error = AwsError {
             attempted: "describe stream 's'".to_owned(),
             reason: "not allowed (AccessDeniedException)".to_owned(),
@@ -313,8 +315,8 @@ mod tests {
         };
         assert_eq!(
             error.to_string(),
-            "failed to describe stream 's': not allowed (AccessDeniedException); docs/aws.md has \
-             the policy that the tools need"
+            "failed to describe stream 's': not allowed (AccessDeniedException); see docs/aws.md \
+             for the policy that the tools need"
         );
         assert!(error.is("AccessDeniedException") && !error.is("ExpiredToken"));
     }

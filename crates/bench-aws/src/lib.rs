@@ -1,8 +1,8 @@
-//! Connections to AWS, or to what stands in for it.
+//! Connections to AWS, or to stand-ins for it.
 //!
-//! Everything that differs from one account to another is left to the SDK's own chain: credentials,
-//! profile, region, endpoints. What is here are the options that override it, the decision whether a
-//! run goes to AWS at all, and what the SDK's errors mean for people.
+//! Everything specific to an account is left to the SDK's own chain: credentials, profile, region,
+//! endpoints. This crate has the options that override it, decides whether a run uses AWS at all,
+//! and explains the SDK's errors.
 
 mod endpoint;
 mod error;

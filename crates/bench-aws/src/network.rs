@@ -1,38 +1,38 @@
-//! Why nothing came of a request, in words of our own: those of libraries are about their parts.
+//! Explains network errors: the texts of libraries describe their own internals.
 
 use std::error::Error;
 use std::io::{self, ErrorKind};
 
-/// What went wrong between a client and what should answer it.
+/// A network problem between a client and a service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NetworkProblem {
-    /// Nobody listens there.
+    /// Nothing listens at the address.
     Refused,
     /// The connection ended before the answer.
     Closed,
-    /// There is no way there.
+    /// There is no route to the host.
     Unreachable,
-    /// The name of the host stands for no address.
+    /// The host name cannot be resolved.
     UnknownHost,
     /// There was no answer in time.
     Timeout,
-    /// TLS was spoken to what does not.
+    /// The client used TLS, but the other side does not.
     NotTls,
-    /// HTTP was spoken to what does not, such as a port with TLS.
+    /// The client used HTTP, but the other side does not; it may be a TLS port.
     NotHttp,
-    /// The certificate is of nobody who is trusted.
+    /// The certificate's issuer is not trusted.
     UnknownIssuer,
-    /// The certificate is another host's.
+    /// The certificate is for another host.
     OtherName,
-    /// The certificate is no longer, or not yet, valid.
+    /// The certificate has expired or is not yet valid.
     Expired,
-    /// The certificate is not accepted for another reason.
+    /// The certificate is rejected for another reason.
     Certificate,
     /// This process has no file descriptor left.
     TooManyFiles,
 }
 
-/// Words of libraries, in lower case, and what they mean. The first that is there counts.
+/// Phrases of libraries, in lower case, and their meaning. The first match counts.
 const WORDS: [(&str, NetworkProblem); 26] = [
     ("dns error", NetworkProblem::UnknownHost),
     ("failed to lookup address", NetworkProblem::UnknownHost),
@@ -63,7 +63,7 @@ const WORDS: [(&str, NetworkProblem); 26] = [
 ];
 
 impl NetworkProblem {
-    /// What an error and its causes say of the network; nothing if it is about something else.
+    /// Finds the network problem in an error and its causes; `None` if it is about something else.
     #[must_use]
     pub fn of(error: &(dyn Error + 'static)) -> Option<Self> {
         let (mut texts, mut kind) = (String::new(), None);
@@ -96,41 +96,41 @@ impl NetworkProblem {
         }
     }
 
-    /// What is wrong, in a few words.
+    /// A short description.
     #[must_use]
     pub fn reason(self) -> &'static str {
         match self {
             Self::Refused => "connection refused",
             Self::Closed => "the connection was closed before the answer",
-            Self::Unreachable => "the network does not reach it",
-            Self::UnknownHost => "the host's name is unknown",
+            Self::Unreachable => "network unreachable",
+            Self::UnknownHost => "unknown host name",
             Self::Timeout => "no answer in time",
-            Self::NotTls => "what answers there does not speak TLS",
-            Self::NotHttp => "what answers there does not speak HTTP",
-            Self::UnknownIssuer => "its certificate was issued by nobody who is trusted here",
+            Self::NotTls => "the other side does not speak TLS",
+            Self::NotHttp => "the other side does not speak HTTP",
+            Self::UnknownIssuer => "its certificate's issuer is not trusted here",
             Self::OtherName => "its certificate is for another host name",
-            Self::Expired => "its certificate is not valid today",
-            Self::Certificate => "its certificate is not accepted",
-            Self::TooManyFiles => "this process may open no more files",
+            Self::Expired => "its certificate is expired or not yet valid",
+            Self::Certificate => "its certificate was rejected",
+            Self::TooManyFiles => "this process has too many open files",
         }
     }
 
-    /// What to do about it where `--endpoint-url` and `--timeout` are options.
+    /// The remedy, for tools with `--endpoint-url` and `--timeout`.
     #[must_use]
     pub fn remedy(self) -> &'static str {
         match self {
             Self::Refused | Self::Closed | Self::Unreachable | Self::UnknownHost => {
                 "check --endpoint-url and --region"
             }
-            Self::Timeout => "check that the service can be reached, or raise --timeout",
-            Self::NotTls => "write http:// in --endpoint-url if the service has no TLS",
+            Self::Timeout => "check that the service is reachable, or raise --timeout",
+            Self::NotTls => "use http:// in --endpoint-url if the service has no TLS",
             Self::NotHttp => {
-                "write https:// in --endpoint-url if the service has TLS, or check the port"
+                "use https:// in --endpoint-url if the service has TLS, or check the port"
             }
             Self::UnknownIssuer | Self::Certificate => {
-                "name its certificate authority with SSL_CERT_FILE, or check --endpoint-url"
+                "set its certificate authority with SSL_CERT_FILE, or check --endpoint-url"
             }
-            Self::OtherName => "name the host in --endpoint-url as the certificate does",
+            Self::OtherName => "use the certificate's host name in --endpoint-url",
             Self::Expired => "renew the certificate, or set this machine's clock",
             Self::TooManyFiles => "raise `ulimit -n`, or use fewer producers and consumers",
         }

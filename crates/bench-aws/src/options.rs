@@ -1,4 +1,4 @@
-//! How to reach a service of AWS, as options of a command line.
+//! Command line options for the connection to an AWS service.
 
 use std::time::Duration;
 
@@ -13,35 +13,35 @@ use clap::Args;
 
 use crate::endpoint::{self, AwsOptionsError, check_region};
 
-/// The longest time that a request may be given.
+/// Maximum of `--timeout`.
 const TIMEOUT_MAX: Duration = Duration::from_hours(1);
 
-/// The region that an embedded service, or a stand-in without one, believes to be in.
+/// The region of embedded services, and of stand-ins without one.
 const EMBEDDED_REGION: &str = "us-east-1";
 
-/// How to reach a service of AWS; flatten it into a tool's options.
+/// Options for the connection to an AWS service; flatten them into a tool's options.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Connection")]
 pub struct AwsArgs {
-    // The environment is read by the SDK's own chain, hence no `env` here.
+    // No `env` here: the SDK's own chain reads the environment.
     #[arg(
         long,
         value_name = "URL",
         global = true,
-        help = "Where the service is, if not in AWS [env: AWS_ENDPOINT_URL_<SERVICE>, \
+        help = "Endpoint of a service outside AWS [env: AWS_ENDPOINT_URL_<SERVICE>, \
                 AWS_ENDPOINT_URL]"
     )]
     endpoint_url: Option<String>,
 
-    /// Region of AWS [env: `AWS_REGION`]
+    /// AWS region [env: `AWS_REGION`]
     #[arg(long, value_name = "NAME", global = true)]
     region: Option<String>,
 
-    /// Profile of the AWS configuration files [env: `AWS_PROFILE`]
+    /// Profile in the AWS configuration files [env: `AWS_PROFILE`]
     #[arg(long, value_name = "NAME", global = true)]
     profile: Option<String>,
 
-    /// Longest time for a request, a connection included
+    /// Timeout of a request, including connecting
     #[arg(
         long,
         value_name = "TIME",
@@ -52,7 +52,7 @@ pub struct AwsArgs {
     pub timeout: Duration,
 }
 
-/// A service of AWS.
+/// An AWS service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AwsService {
     /// Kinesis Data Streams.
@@ -64,7 +64,7 @@ pub enum AwsService {
 }
 
 impl AwsService {
-    /// Its name as results show it.
+    /// Its name in results.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -74,7 +74,7 @@ impl AwsService {
         }
     }
 
-    /// Its id, under which configuration files speak of it.
+    /// Its id in configuration files.
     fn id(self) -> &'static str {
         match self {
             Self::Kinesis => "Kinesis",
@@ -83,7 +83,7 @@ impl AwsService {
         }
     }
 
-    /// The environment variable that holds its address.
+    /// The environment variable for its address.
     #[must_use]
     pub fn endpoint_variable(self) -> &'static str {
         match self {
@@ -93,9 +93,9 @@ impl AwsService {
         }
     }
 
-    /// Where the service is, if not in AWS, as the SDK's clients of it find out: from the
-    /// configuration itself, else from what the environment and the profile say of this service, else
-    /// from what they say of all.
+    /// The service's endpoint outside AWS, as the SDK's clients resolve it: from the configuration
+    /// itself, else from the environment and profile for this service, else from those for all
+    /// services.
     #[must_use]
     pub fn endpoint(self, config: &SdkConfig) -> Option<String> {
         let general = || config.endpoint_url().map(str::to_owned);
@@ -114,7 +114,7 @@ impl AwsService {
 }
 
 impl AwsArgs {
-    /// The same from a command line that has some of these options under names of its own.
+    /// Creates the options for a tool whose command line has some of them under other names.
     #[must_use]
     pub fn new(
         endpoint_url: Option<String>,
@@ -125,13 +125,13 @@ impl AwsArgs {
         Self { endpoint_url, region, profile, timeout }
     }
 
-    /// The address that an option names.
+    /// The address in `--endpoint-url`.
     #[must_use]
     pub fn endpoint_url(&self) -> Option<&str> {
         self.endpoint_url.as_deref()
     }
 
-    /// The option by which the user has said which service, account or region to use, if there is one.
+    /// The option with which the user chose a service, account or region, if any.
     #[must_use]
     pub fn naming_option(&self) -> Option<&'static str> {
         let options = [
@@ -142,17 +142,17 @@ impl AwsArgs {
         options.into_iter().find_map(|(option, value)| value.as_ref().map(|_| option))
     }
 
-    /// Whether what the environment names is meant, too. A driver that asks for an embedded service
-    /// does not mean what the user's environment names, unless it has started that service itself.
+    /// Whether the environment may choose the service. A driver that requests an embedded service
+    /// does not mean the user's environment, unless it has started that service itself.
     #[must_use]
     pub fn heeds_environment() -> bool {
         ServiceOrigin::requested() != Some(ServiceOrigin::Embedded)
             || std::env::var_os("BENCH_STACK").is_some()
     }
 
-    /// Whether the user has said which service to use: by an option or in the environment. Otherwise
-    /// an embedded one is meant, so that a first run costs nothing and needs no account. What only
-    /// stands in a configuration file does not count.
+    /// Whether the user chose a service, by an option or in the environment. Otherwise an embedded
+    /// one is used, so that a first run costs nothing and needs no account. Configuration files do
+    /// not count.
     #[must_use]
     pub fn is_named(&self, service: AwsService) -> bool {
         let variables = [
@@ -167,8 +167,8 @@ impl AwsArgs {
             || (Self::heeds_environment() && variables.iter().any(is_set))
     }
 
-    /// The SDK's configuration for the service that the user named. Requests are tried again by the
-    /// SDK's standard rules; a caller that counts them switches that off on its own client.
+    /// The SDK's configuration for the user's service. Requests are retried by the SDK's standard
+    /// rules; a caller that counts requests disables retries on its own client.
     pub async fn config(&self) -> SdkConfig {
         let mut loader = aws_config::defaults(BehaviorVersion::latest())
             .retry_config(RetryConfig::standard())
@@ -185,8 +185,8 @@ impl AwsArgs {
         loader.load().await
     }
 
-    /// The same for one service, which can be asked: it has an address, or a region of AWS. A stand-in
-    /// needs no region of its own.
+    /// The SDK's configuration for one service, which must have an endpoint or an AWS region. A
+    /// stand-in needs no region.
     pub async fn config_for(&self, service: AwsService) -> Result<SdkConfig, AwsOptionsError> {
         let config = self.config().await;
         let region = config.region().map(|region| region.as_ref().to_owned());
@@ -198,8 +198,8 @@ impl AwsArgs {
             (true, Some(_)) => Ok(config),
             (false, None) => Err(AwsOptionsError::new(
                 "--region",
-                "no region is named",
-                "name one with --region or AWS_REGION, or an address with --endpoint-url",
+                "no region is set",
+                "set it with --region or AWS_REGION, or an address with --endpoint-url",
             )),
             (false, Some(region)) => {
                 let is_option = self.region.is_some();
@@ -209,7 +209,7 @@ impl AwsArgs {
         }
     }
 
-    /// Whether a service has an address that is not AWS's own, which is refused if it is none.
+    /// Whether the service has an address of its own, outside AWS; fails if that is invalid.
     pub fn check_endpoint(
         &self,
         service: AwsService,
@@ -226,13 +226,13 @@ impl AwsArgs {
         Ok(true)
     }
 
-    /// The SDK's configuration for an embedded service, whatever the environment says.
+    /// The SDK's configuration for an embedded service, independent of the environment.
     #[must_use]
     pub fn embedded_config(&self, endpoint_url: &str) -> SdkConfig {
         self.embedded_config_with(endpoint_url, "embedded", "embedded")
     }
 
-    /// The same for an embedded service that checks keys.
+    /// The SDK's configuration for an embedded service that checks keys.
     #[must_use]
     pub fn embedded_config_with(
         &self,
@@ -251,7 +251,7 @@ impl AwsArgs {
             .build()
     }
 
-    /// A service that was named, as results show it.
+    /// Describes a configured service for results.
     #[must_use]
     pub fn service_info(&self, service: AwsService, config: &SdkConfig) -> ServiceInfo {
         let region = config.region().map_or("an unknown region", AsRef::as_ref);
@@ -278,14 +278,14 @@ impl AwsArgs {
     }
 }
 
-/// A time as in `10s`, or a number of seconds; above 0 and at most an hour.
+/// Parses a time such as `10s`, or a number of seconds; above 0 and at most an hour.
 fn parse_timeout(text: &str) -> Result<Duration, String> {
     let seconds = text.parse().map(Duration::from_secs);
     let timeout = seconds
         .or_else(|_| humantime::parse_duration(text))
-        .map_err(|_| "not a time; write it as in 10s or 1m30s".to_owned())?;
+        .map_err(|_| "not a time; use a form such as 10s or 1m30s".to_owned())?;
     if timeout.is_zero() || timeout > TIMEOUT_MAX {
-        return Err("out of range; name a time above 0 and at most 1h".to_owned());
+        return Err("out of range; must be above 0 and at most 1h".to_owned());
     }
     Ok(timeout)
 }

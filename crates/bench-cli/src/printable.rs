@@ -16,7 +16,7 @@ pub fn printable(text: &str) -> Cow<'_, str> {
 /// Like [`printable`], but keeps the characters in `kept`, such as newline and tab in multi-line
 /// text.
 #[must_use]
-pub fn printable_except<'a>(text: &'a str, kept: &[char]) -> Cow<'a, str> {
+pub(crate) fn printable_except<'a>(text: &'a str, kept: &[char]) -> Cow<'a, str> {
     let is_escaped = |c: char| is_interpreted(c) && !kept.contains(&c);
     if !text.contains(is_escaped) {
         return Cow::Borrowed(text);

@@ -29,7 +29,7 @@ pub struct Progress {
 impl Progress {
     /// Shows progress if standard error is a terminal.
     #[must_use]
-    pub fn on_stderr() -> Self {
+    pub(crate) fn on_stderr() -> Self {
         let terminal = io::stderr().is_terminal().then(|| Terminal {
             out: Box::new(io::stderr()),
             columns: columns_of_stderr,

@@ -10,7 +10,7 @@ use bench_core::system::shortened;
 
 /// The longest duration that an option accepts: a hundred years of 365 days, so that instants in
 /// nanoseconds never overflow.
-pub const DURATION_MAX: Duration = Duration::from_hours(100 * 365 * 24);
+const DURATION_MAX: Duration = Duration::from_hours(100 * 365 * 24);
 
 /// Why a text is not a valid quantity.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -142,7 +142,7 @@ pub fn parse_rate(text: &str) -> Result<f64, QuantityError> {
 }
 
 /// Parses a share of a whole, 0 to 1: `1%`, `0.5 %`, `0.01`.
-pub fn parse_share(text: &str) -> Result<f64, QuantityError> {
+pub(crate) fn parse_share(text: &str) -> Result<f64, QuantityError> {
     let malformed = || Kind::Share.malformed(text);
     let written = NumberWithUnit::read(text).ok_or_else(malformed)?;
     let number: f64 = written.number.parse().map_err(|_| malformed())?;

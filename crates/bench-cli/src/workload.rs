@@ -269,7 +269,7 @@ impl WorkloadArgs {
             keys: self.key,
             seed: self.seed,
         };
-        messages.validate().map_err(message_error)?;
+        messages.validate().map_err(|error| message_error(&error))?;
         let (warm_up, unanswered_max) = (self.warm_up, self.unanswered_max);
         Ok(Workload { amount, schedule, warm_up, messages, unanswered_max })
     }
@@ -329,7 +329,7 @@ impl WorkloadArgs {
     }
 }
 
-fn message_error(error: MessageError) -> UsageError {
+fn message_error(error: &MessageError) -> UsageError {
     let option = match error {
         MessageError::Size(_) => "--record-size",
         MessageError::Payload(_) => "--compressibility",

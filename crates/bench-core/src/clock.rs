@@ -4,11 +4,14 @@
 //! together with the host's [`BootId`]: two processes of one boot may compare instants directly,
 //! two hosts may not, and fall back to the wall clock (see [`ClockOrigin::wall_offset_ns`]).
 
-use std::cell::Cell;
-use std::rc::Rc;
+#[cfg(test)]
+mod virtual_clock;
+
 use std::time::Duration;
 
 use rustix::time::{ClockId, Timespec, clock_gettime};
+#[cfg(test)]
+pub(crate) use virtual_clock::VirtualClock;
 
 /// Nanoseconds of the host's monotonic clock (`CLOCK_MONOTONIC`, which NTP slews but never steps).
 pub type InstantNs = u64;
@@ -85,9 +88,9 @@ pub struct BootId(u32);
 
 impl BootId {
     /// The number of bits kept.
-    pub const BITS: u32 = 24;
+    const BITS: u32 = 24;
 
-    /// Keeps the low [`BootId::BITS`] bits of `hash`.
+    /// Keeps the low 24 bits of `hash`.
     #[must_use]
     pub fn from_hash(hash: u32) -> Self {
         Self(hash & ((1 << Self::BITS) - 1))
@@ -154,7 +157,7 @@ impl Clock for SystemClock {
 
 /// Asks the kernel to wake this thread exactly on time: by default Linux may be 50 us late so that
 /// it can wake several threads at once. Does nothing on systems without such a setting.
-pub fn request_precise_sleep() {
+pub(crate) fn request_precise_sleep() {
     #[cfg(target_os = "linux")]
     // Only a sandbox refuses this; sleeps are late then, which the schedule lag shows.
     let _ = rustix::thread::set_current_timer_slack(std::num::NonZeroU64::new(1));
@@ -179,55 +182,6 @@ fn wall_offset_ns() -> i64 {
 #[inline]
 fn instant_ns(time: Timespec) -> InstantNs {
     time.tv_sec.cast_unsigned() * SECOND_NS + time.tv_nsec.cast_unsigned()
-}
-
-/// A clock that stands still until moved; sleeping moves it at once.
-///
-/// Clones share the time, so that a simulated transport and the engine see the same instants.
-#[derive(Debug, Clone)]
-pub struct VirtualClock {
-    now_ns: Rc<Cell<InstantNs>>,
-    origin: ClockOrigin,
-}
-
-impl VirtualClock {
-    /// A clock that shows `now_ns`, of a made-up boot whose wall clock started at 1970.
-    #[must_use]
-    pub fn starting_at(now_ns: InstantNs) -> Self {
-        let origin = ClockOrigin { boot: BootId::from_hash(0x5EED), wall_offset_ns: 0 };
-        Self { now_ns: Rc::new(Cell::new(now_ns)), origin }
-    }
-
-    /// The same clock, as if it were another host's.
-    #[must_use]
-    pub fn with_origin(mut self, origin: ClockOrigin) -> Self {
-        self.origin = origin;
-        self
-    }
-
-    /// Moves the clock forward to `instant_ns`; never backward.
-    pub fn advance_to_ns(&self, instant_ns: InstantNs) {
-        self.now_ns.set(self.now_ns.get().max(instant_ns));
-    }
-
-    /// Moves the clock forward by `duration_ns`.
-    pub fn advance_by_ns(&self, duration_ns: u64) {
-        self.now_ns.set(self.now_ns.get() + duration_ns);
-    }
-}
-
-impl Clock for VirtualClock {
-    fn now_ns(&self) -> InstantNs {
-        self.now_ns.get()
-    }
-
-    fn sleep_until_ns(&self, instant_ns: InstantNs) {
-        self.advance_to_ns(instant_ns);
-    }
-
-    fn origin(&self) -> ClockOrigin {
-        self.origin
-    }
 }
 
 #[cfg(test)]

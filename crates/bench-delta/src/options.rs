@@ -206,7 +206,7 @@ impl LakeArgs {
             None => (environment.bucket.as_ref(), BUCKET_VARIABLE),
         };
         let Some(bucket) = named else {
-            let problem = "is about access to S3, but no bucket is set";
+            let problem = "needs a bucket, but none is set";
             let remedy = "use --lake-path s3://BUCKET/PREFIX, or add --bucket NAME";
             return Err(LakeOptionsError::new(option, problem, remedy));
         };

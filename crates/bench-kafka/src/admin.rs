@@ -24,10 +24,10 @@ pub use sample::SampledMessage;
 pub use topics::TopicOutcome;
 
 use crate::answers::Subject;
-use crate::complaint::Complaint;
 use crate::config::KafkaConfig;
+use crate::connection_error::ConnectionError;
 use crate::error::{KafkaError, is_passing};
-use connect::{Complaints, name_mismatch, wait_for_broker};
+use connect::{ConnectionErrors, name_mismatch, wait_for_broker};
 
 /// Default timeout of [`Admin::connect`] and of each operation.
 pub const TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
@@ -39,8 +39,8 @@ const POLL_INTERVAL: Duration = Duration::from_millis(20);
 pub struct Admin {
     /// Reads metadata and watermarks. A producer, because the admin client never reports why it has
     /// no connection.
-    client: BaseProducer<Complaints>,
-    operations: AdminClient<Complaints>,
+    client: BaseProducer<ConnectionErrors>,
+    operations: AdminClient<ConnectionErrors>,
     config: KafkaConfig,
     servers: String,
     timeout: Duration,
@@ -91,12 +91,12 @@ impl Admin {
                 other => other.to_string(),
             },
         };
-        let client = native.create_with_context(Complaints::default()).map_err(failed)?;
+        let client = native.create_with_context(ConnectionErrors::default()).map_err(failed)?;
         wait_for_broker(&client, &servers, timeout)
             .map_err(|error| name_mismatch(error, &config))?;
         // Failed attempts do not explain later errors.
         client.context().forget();
-        let operations = native.create_with_context(Complaints::default()).map_err(failed)?;
+        let operations = native.create_with_context(ConnectionErrors::default()).map_err(failed)?;
         Ok(Self { client, operations, config, servers, timeout })
     }
 
@@ -212,18 +212,18 @@ impl Admin {
         error: &LibraryError,
         subject: &Subject,
     ) -> KafkaError {
-        KafkaError::of_subject(action, error, subject).because_of(self.complaint())
+        KafkaError::of_subject(action, error, subject).because_of(self.last_error())
     }
 
     /// The last failure of a connection.
-    fn complaint(&self) -> Option<Complaint> {
+    fn last_error(&self) -> Option<ConnectionError> {
         // The reason may still be queued.
         self.client.poll(Duration::ZERO);
         self.client
             .context()
             .last()
             .or_else(|| self.operations.inner().context().last())
-            .map(|last| last.complaint)
+            .map(|last| last.connection_error)
     }
 
     /// Retries transient errors until the timeout.

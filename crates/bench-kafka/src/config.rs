@@ -21,11 +21,11 @@ use rdkafka::error::KafkaError as LibraryError;
 use rdkafka::types::RDKafkaConfRes;
 
 use crate::error::KafkaError;
-use java::{Stores, Translated};
+use java::{StoreTypes, Translated};
 use reserved::Reserved;
 
 /// Environment variables and the properties that they set.
-pub const ENVIRONMENT: [(&str, &str); 5] = [
+pub(crate) const ENVIRONMENT: [(&str, &str); 5] = [
     ("KAFKA_BOOTSTRAP_SERVERS", SERVERS),
     ("KAFKA_SECURITY_PROTOCOL", PROTOCOL),
     ("KAFKA_SASL_MECHANISM", MECHANISM),
@@ -129,7 +129,7 @@ impl KafkaConfig {
     /// Adds the properties of a file in the format of Java's clients and tools. Java properties
     /// that librdkafka has in another form are translated, such as a `sasl.jaas.config` for PLAIN
     /// or SCRAM; other Java properties are errors that say what to do instead.
-    pub fn load_properties(&mut self, path: &Path) -> Result<(), KafkaError> {
+    pub(crate) fn load_properties(&mut self, path: &Path) -> Result<(), KafkaError> {
         let bytes = std::fs::read(path)
             .map_err(|cause| KafkaError::ReadProperties { path: path.to_owned(), cause })?;
         self.add_properties(&bytes, path)
@@ -142,7 +142,7 @@ impl KafkaConfig {
             line,
             reason,
         })?;
-        let setting = |entry: properties::Entry| Setting {
+        let setting = |entry: properties::PropertyLine| Setting {
             origin: format!("{}, line {}", path.display(), entry.line),
             name: entry.key,
             value: entry.value,
@@ -152,7 +152,7 @@ impl KafkaConfig {
 
     /// Adds the properties set by the variables of [`ENVIRONMENT`]. `lookup` returns the value of a
     /// variable; empty values count as absent.
-    pub fn load_environment(&mut self, lookup: impl Fn(&str) -> Option<String>) {
+    pub(crate) fn load_environment(&mut self, lookup: impl Fn(&str) -> Option<String>) {
         for (variable, property) in ENVIRONMENT {
             if let Some(value) = lookup(variable).filter(|value| !value.is_empty()) {
                 self.put(property, &value, &format!("environment variable {variable}"));
@@ -160,13 +160,11 @@ impl KafkaConfig {
         }
     }
 
-    /// Adds a setting of the form `key=value`, as given to `--config`.
-    pub fn set_from_text(&mut self, text: &str) -> Result<(), KafkaError> {
-        self.set_all_from_text(&[text])
-    }
-
-    /// Adds settings of the form `key=value` that belong together.
-    pub fn set_all_from_text(&mut self, texts: &[impl AsRef<str>]) -> Result<(), KafkaError> {
+    /// Adds settings of the form `key=value` that belong together, as given to `--config`.
+    pub(crate) fn set_all_from_text(
+        &mut self,
+        texts: &[impl AsRef<str>],
+    ) -> Result<(), KafkaError> {
         let settings = texts.iter().map(|text| {
             let (name, value) = split_setting(text.as_ref())?;
             Ok(Setting { name, value, origin: COMMAND_LINE.to_owned() })
@@ -223,7 +221,7 @@ impl KafkaConfig {
     }
 
     /// Same as [`validate`](Self::validate), but does not require a server.
-    pub fn check_values(&self) -> Result<(), KafkaError> {
+    pub(crate) fn check_values(&self) -> Result<(), KafkaError> {
         for (name, property) in &self.properties {
             property.check(name)?;
         }
@@ -246,7 +244,7 @@ impl KafkaConfig {
     }
 
     /// Checks the addresses of the servers, if any are set.
-    pub fn check_servers(&self) -> Result<(), KafkaError> {
+    pub(crate) fn check_servers(&self) -> Result<(), KafkaError> {
         let Some(list) = self.properties.get(SERVERS) else { return Ok(()) };
         let protocol = self.get(PROTOCOL).unwrap_or("plaintext");
         servers::check(&list.value, protocol).map_err(|reason| invalid(SERVERS, list, &reason))
@@ -255,7 +253,7 @@ impl KafkaConfig {
     /// Converts the configuration for the client library. Call [`validate`](Self::validate) first:
     /// its errors are clearer.
     #[must_use]
-    pub fn to_client_config(&self) -> ClientConfig {
+    pub(crate) fn to_client_config(&self) -> ClientConfig {
         self.properties
             .iter()
             .map(|(name, property)| (name.clone(), property.value.clone()))
@@ -277,11 +275,11 @@ impl KafkaConfig {
 
     /// Adds properties that the user wrote.
     fn apply(&mut self, settings: Vec<Setting>) -> Result<(), KafkaError> {
-        let stores = Stores::of(&settings);
+        let stores = StoreTypes::of(&settings);
         settings.into_iter().try_for_each(|setting| self.apply_one(setting, &stores))
     }
 
-    fn apply_one(&mut self, setting: Setting, stores: &Stores) -> Result<(), KafkaError> {
+    fn apply_one(&mut self, setting: Setting, stores: &StoreTypes) -> Result<(), KafkaError> {
         let Setting { name, value, origin } = setting;
         if name == jaas::JAAS {
             let login = jaas::parse(&value);

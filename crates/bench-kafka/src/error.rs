@@ -6,7 +6,7 @@ use std::time::Duration;
 use rdkafka::types::RDKafkaErrorCode;
 
 use crate::answers::{self, Subject};
-use crate::complaint::{self, Complaint};
+use crate::connection_error::{self, ConnectionError};
 
 /// An error of a request to Kafka or of the client's configuration.
 #[derive(Debug, thiserror::Error)]
@@ -113,8 +113,8 @@ pub enum KafkaError {
     /// No broker answered.
     #[error(
         "failed to reach a Kafka broker at {servers} within {timeout:?}{}; {}",
-        within_parentheses(complaint.as_ref()),
-        remedy(complaint.as_ref())
+        within_parentheses(connection_error.as_ref()),
+        remedy(connection_error.as_ref())
     )]
     Unreachable {
         /// The configured servers.
@@ -122,15 +122,15 @@ pub enum KafkaError {
         /// The timeout.
         timeout: Duration,
         /// The last connection error, if any.
-        complaint: Option<Complaint>,
+        connection_error: Option<ConnectionError>,
     },
     /// A broker refused the connection.
-    #[error("the Kafka broker at {servers} refused the connection: {}; {}", complaint.what, complaint.remedy)]
+    #[error("the Kafka broker at {servers} refused the connection: {}; {}", connection_error.what, connection_error.remedy)]
     Refused {
         /// The configured servers.
         servers: String,
         /// The reason.
-        complaint: Complaint,
+        connection_error: ConnectionError,
     },
     /// A request failed.
     #[error("failed to {action}: {meaning}")]
@@ -143,14 +143,14 @@ pub enum KafkaError {
         meaning: String,
     },
     /// A request failed because a broker was unreachable.
-    #[error("failed to {action}: no connection to {complaint}; {}", complaint.remedy)]
+    #[error("failed to {action}: no connection to {connection_error}; {}", connection_error.remedy)]
     NoConnection {
         /// The attempted action and its object.
         action: String,
         /// The client library's code.
         code: RDKafkaErrorCode,
         /// The failed connection.
-        complaint: Complaint,
+        connection_error: ConnectionError,
     },
     /// The cluster accepted a request, but its effect did not show in time.
     #[error("failed to {action}: no effect within {timeout:?}; raise --timeout")]
@@ -222,10 +222,10 @@ impl KafkaError {
     }
 
     /// Adds the connection error that occurred meanwhile, if it explains why there was no answer.
-    pub(crate) fn because_of(self, complaint: Option<Complaint>) -> Self {
-        match (self, complaint) {
-            (Self::Request { action, code, .. }, Some(complaint)) if is_unanswered(code) => {
-                Self::NoConnection { action, code, complaint }
+    pub(crate) fn because_of(self, connection_error: Option<ConnectionError>) -> Self {
+        match (self, connection_error) {
+            (Self::Request { action, code, .. }, Some(connection_error)) if is_unanswered(code) => {
+                Self::NoConnection { action, code, connection_error }
             }
             (error, _) => error,
         }
@@ -285,12 +285,12 @@ fn is_unanswered(code: RDKafkaErrorCode) -> bool {
     )
 }
 
-fn within_parentheses(complaint: Option<&Complaint>) -> String {
-    complaint.map(|complaint| format!(" ({complaint})")).unwrap_or_default()
+fn within_parentheses(connection_error: Option<&ConnectionError>) -> String {
+    connection_error.map(|connection_error| format!(" ({connection_error})")).unwrap_or_default()
 }
 
-fn remedy(complaint: Option<&Complaint>) -> &'static str {
-    complaint.map_or(complaint::GENERAL, |complaint| complaint.remedy)
+fn remedy(connection_error: Option<&ConnectionError>) -> &'static str {
+    connection_error.map_or(connection_error::GENERAL, |connection_error| connection_error.remedy)
 }
 
 /// Whether the error is transient: the broker is taking over a new or moved partition.
@@ -341,7 +341,7 @@ mod tests {
         let error = KafkaError::Unreachable {
             servers: "127.0.0.1:1".into(),
             timeout: Duration::from_secs(10),
-            complaint: Some(Complaint::new("127.0.0.1:1/1: Connection refused")),
+            connection_error: Some(ConnectionError::new("127.0.0.1:1/1: Connection refused")),
         };
         let text = error.to_string();
         let expected = "at 127.0.0.1:1 within 10s (127.0.0.1:1: Connection refused); check";

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::complaint::Complaint;
+use crate::connection_error::ConnectionError;
 
 /// The text for all brokers being unreachable.
 const OUTAGE: &str = "all brokers are down";
@@ -39,19 +39,19 @@ pub(crate) struct Health {
 #[derive(Debug, Default)]
 struct State {
     /// The last connection error.
-    complaint: Option<Complaint>,
+    connection_error: Option<ConnectionError>,
     down_since: Option<Instant>,
 }
 
 impl Health {
     /// Records a connection error.
-    pub(crate) fn complain(&self, complaint: Complaint) {
-        lock(&self.state).complaint = Some(complaint);
+    pub(crate) fn record_error(&self, connection_error: ConnectionError) {
+        lock(&self.state).connection_error = Some(connection_error);
     }
 
     /// The last connection error.
-    pub(crate) fn complaint(&self) -> Option<Complaint> {
-        lock(&self.state).complaint.clone()
+    pub(crate) fn last_error(&self) -> Option<ConnectionError> {
+        lock(&self.state).connection_error.clone()
     }
 
     /// Records that no broker is reachable any more.
@@ -95,8 +95,8 @@ impl Health {
 }
 
 fn outage(state: &State) -> String {
-    match &state.complaint {
-        Some(complaint) => format!("{OUTAGE} ({complaint})"),
+    match &state.connection_error {
+        Some(connection_error) => format!("{OUTAGE} ({connection_error})"),
         None => OUTAGE.to_owned(),
     }
 }
@@ -114,7 +114,7 @@ mod tests {
         let health = Health::default();
         let refused =
             "b:9092/1: Connect to ipv4#1.2.3.4:9092 failed: Connection refused (after 0ms)";
-        health.complain(Complaint::new(refused));
+        health.record_error(ConnectionError::new(refused));
         assert_eq!(health.outage(), None, "other brokers may be up");
         health.lost_all_brokers();
         let outage = "all brokers are down (b:9092: Connection refused)";

@@ -2,8 +2,8 @@
 
 pub mod admin;
 mod answers;
-mod complaint;
 pub mod config;
+mod connection_error;
 pub mod error;
 mod health;
 mod killable;
@@ -15,7 +15,7 @@ mod reading;
 mod receive;
 mod requests;
 
-pub use complaint::Complaint;
+pub use connection_error::ConnectionError;
 pub use killable::{Kill, KillableReceiver};
 pub use native::{Record, RecordHeader, RecordTime};
 pub use publish::{KafkaPublisher, SendPlan, SendRate, SizeLimit, TransactionPlan};

@@ -91,8 +91,7 @@ impl Reading {
     /// Adds a partition without a group, read from an offset; `high` is its high watermark.
     pub(crate) fn take(&mut self, id: i32, from: i64, high: i64) {
         let end = (self.until == Until::FirstEnd).then_some(high);
-        // With an open transaction, the client library would not report the end before that of the
-        // transaction.
+        // After an open transaction, the client library reports no end until that transaction ends.
         let at_eof = from >= high;
         self.partitions.push(Partition { id, next: Some(from), at_eof, end });
     }
@@ -206,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn an_open_transaction_is_not_the_end() {
+    fn open_transactions_are_not_the_end() {
         let mut reading = assigned(Until::FirstEnd, 0..1);
         reading.ended(0, 5, Some(521));
         assert!(reading.is_behind(UNKNOWN) && !reading.is_at_end());

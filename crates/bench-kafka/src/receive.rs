@@ -25,11 +25,11 @@ const COORDINATOR_TIMEOUT: Duration = Duration::from_secs(30);
 const COORDINATOR_POLL: Duration = Duration::from_millis(100);
 
 /// How long an open transaction may block a consumer before that is logged.
-const HELD_UP_LOGGED: Duration = Duration::from_secs(1);
+const WAIT_LOGGED_AFTER: Duration = Duration::from_secs(1);
 
 /// Maximum total time that a consumer waits for open transactions. Brokers abort a transaction
 /// after `transaction.timeout.ms`, by default limited to 15 minutes.
-const HELD_UP_MAX: Duration = Duration::from_mins(16);
+const WAIT_MAX: Duration = Duration::from_mins(16);
 
 /// Where a consumer starts reading a partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,19 +49,19 @@ pub struct KafkaReceiver {
     topic: String,
     /// Whether open transactions hide later messages from it.
     reads_committed: bool,
-    held_up: HeldUp,
+    transaction_wait: TransactionWait,
 }
 
 /// Tracks how long open transactions block a consumer.
 #[derive(Default)]
-struct HeldUp {
+struct TransactionWait {
     by: Option<OpenTransaction>,
     since: Option<Instant>,
     /// Total time blocked before `since`.
     before: Duration,
 }
 
-impl HeldUp {
+impl TransactionWait {
     fn note(&mut self, by: Option<OpenTransaction>) {
         self.by = by;
         match (by, self.since) {
@@ -107,8 +107,8 @@ impl KafkaReceiver {
         let consumer = NativeConsumer::new(config, BATCH_MAX, until, membership)?;
         // librdkafka's default is read_committed.
         let reads_committed = config.get("isolation.level") != Some("read_uncommitted");
-        let (topic, held_up) = (String::new(), HeldUp::default());
-        Ok(Self { consumer, clock, topic, reads_committed, held_up })
+        let (topic, transaction_wait) = (String::new(), TransactionWait::default());
+        Ok(Self { consumer, clock, topic, reads_committed, transaction_wait })
     }
 
     /// Joins the configured group to read `topic`.
@@ -229,12 +229,13 @@ impl KafkaReceiver {
     /// Checks what blocks the consumer when no message has arrived.
     fn note_silence(&mut self) {
         let reports = self.consumer.reports();
-        let can_be_held_up = self.reads_committed && !reports.health.is_down();
-        let by = can_be_held_up
+        let can_be_blocked = self.reads_committed && !reports.health.is_down();
+        let by = can_be_blocked
             .then(|| reports.reading().open_transaction(|id| self.consumer.high_watermark(id)))
             .flatten();
-        self.held_up.note(by);
-        if let Some(transaction) = by.filter(|_| self.held_up.lasts() >= HELD_UP_LOGGED) {
+        self.transaction_wait.note(by);
+        if let Some(transaction) = by.filter(|_| self.transaction_wait.lasts() >= WAIT_LOGGED_AFTER)
+        {
             transaction.announce(&self.topic);
         }
     }
@@ -287,7 +288,7 @@ impl KafkaReceiver {
         }
         drop(reading);
         if count > 0 {
-            self.held_up.note(None);
+            self.transaction_wait.note(None);
         }
         errors.into_iter().try_for_each(|code| self.note_error(code))?;
         Ok(count)
@@ -325,9 +326,9 @@ impl Receive for KafkaReceiver {
     }
 
     fn waits_for(&self) -> Option<String> {
-        let transaction = self.held_up.by?;
-        let waited = self.held_up.before + self.held_up.lasts();
-        (waited < HELD_UP_MAX).then(|| transaction.describe(&self.topic))
+        let transaction = self.transaction_wait.by?;
+        let waited = self.transaction_wait.before + self.transaction_wait.lasts();
+        (waited < WAIT_MAX).then(|| transaction.describe(&self.topic))
     }
 
     /// Only settled messages have their offsets stored, and thus committed.

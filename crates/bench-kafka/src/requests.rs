@@ -20,24 +20,24 @@ const SLOWDOWN_MIN: u64 = 10;
 /// The relevant part of librdkafka's statistics (see its `STATISTICS.md`).
 #[derive(Deserialize)]
 struct Statistics {
-    brokers: BTreeMap<String, Broker>,
+    brokers: BTreeMap<String, BrokerStatistics>,
 }
 
 #[derive(Deserialize)]
-struct Broker {
+struct BrokerStatistics {
     /// Requests waiting to be sent.
     outbuf_cnt: i64,
     /// Requests waiting for a response.
     waitresp_cnt: i64,
     /// Time that requests waited to be sent.
-    outbuf_latency: Window,
+    outbuf_latency: LatencyWindow,
     /// Time until responses arrived.
-    rtt: Window,
+    rtt: LatencyWindow,
 }
 
 /// Durations since the last statistics, microseconds.
 #[derive(Deserialize)]
-struct Window {
+struct LatencyWindow {
     min: i64,
     avg: i64,
     cnt: i64,
@@ -76,7 +76,7 @@ impl RequestWatch {
         }
     }
 
-    fn add(&mut self, broker: &Broker) {
+    fn add(&mut self, broker: &BrokerStatistics) {
         let number = |number: i64| u64::try_from(number).unwrap_or(0);
         let answered = number(broker.rtt.cnt);
         if answered == 0 {
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn the_default_limit_never_warns() {
+    fn default_limits_never_warn() {
         // Full speed: each response waits for those of four large batches before it.
         let limit = u64::from(crate::config::REQUESTS_IN_FLIGHT_DEFAULT);
         assert_eq!(warning(&[statistics(1_000, (200, 90_000), 1, limit)]), None);

@@ -1,4 +1,4 @@
-//! Streams and their shards: what there is, and how it is made and changed.
+//! Administration of streams and their shards.
 
 use std::time::Duration;
 
@@ -11,24 +11,22 @@ use tokio::time::{Instant, sleep};
 
 use crate::KinesisError;
 
-/// The tag of streams that this benchmark has created. Only those may be deleted without being asked
-/// about.
+/// The tag of streams created by this benchmark. Only those may be deleted without confirmation.
 pub const MARK: &str = "stream-benchmark";
 
-/// What a record of a stream may have at most unless the stream says otherwise, bytes: data and
-/// partition key together.
+/// Default maximum size of a record, bytes: data and partition key together.
 pub const RECORD_BYTES_DEFAULT: usize = 1 << 20;
 
-/// How often a stream that is to change is looked at. `DescribeStreamSummary` may be called 20 times
-/// a second for a whole account.
+/// Interval between polls of a changing stream. `DescribeStreamSummary` is limited to 20 calls per
+/// second for the whole account.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
-/// What a stream can take.
+/// The capacity of a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Capacity {
-    /// So many shards, at least 1.
+    /// This many shards, at least 1.
     Shards(u32),
-    /// As much as is needed, which Kinesis follows within limits.
+    /// On demand: Kinesis scales it within limits.
     OnDemand,
 }
 
@@ -37,13 +35,13 @@ pub enum Capacity {
 pub struct Stream {
     /// Its name.
     pub name: String,
-    /// Its ARN, which registered consumers are made under.
+    /// Its ARN, needed to register consumers.
     pub arn: String,
     /// `ACTIVE`, `CREATING`, ...
     pub status: String,
-    /// Whether Kinesis decides about the shards.
+    /// Whether it is in on-demand mode.
     pub on_demand: bool,
-    /// Shards that take records.
+    /// Open shards.
     pub open_shards: u32,
     /// The largest record, bytes: data and partition key together.
     pub record_bytes_max: usize,
@@ -54,29 +52,29 @@ pub struct Stream {
 pub struct Shard {
     /// Its id.
     pub id: String,
-    /// The shard, or the first of the two shards, that it was made from.
+    /// The shard that it was split from, or the first of the two that were merged.
     pub parent: Option<String>,
-    /// The second of the two shards that it was made from.
+    /// The second of the two shards that were merged.
     pub adjacent_parent: Option<String>,
-    /// First hash key that belongs to it.
+    /// First hash key of its range.
     pub first_hash_key: u128,
-    /// Last hash key that belongs to it.
+    /// Last hash key of its range.
     pub last_hash_key: u128,
-    /// The sequence number of its first record, or one before.
+    /// The sequence number of its first record, or an earlier one.
     pub first_sequence: String,
-    /// The sequence number after which it takes nothing more. Absent for an open shard.
+    /// The last sequence number of a closed shard; `None` if it is open.
     pub last_sequence: Option<String>,
 }
 
 impl Shard {
-    /// Whether it takes records.
+    /// Whether it accepts records.
     #[must_use]
     pub fn is_open(&self) -> bool {
         self.last_sequence.is_none()
     }
 }
 
-/// What there is to know about a stream, whether it is active or not.
+/// Describes a stream, whether it is active or not.
 pub async fn describe(client: &Client, stream: &str) -> Result<Stream, KinesisError> {
     let answer = client.describe_stream_summary().stream_name(stream).send().await;
     let answer = answer.map_err(|error| failed("describe", stream, &error))?;
@@ -95,16 +93,16 @@ pub async fn describe(client: &Client, stream: &str) -> Result<Stream, KinesisEr
     })
 }
 
-/// All shards of a stream that still hold records, closed ones too, in the order of their ids.
+/// All shards of a stream that still hold records, including closed ones, sorted by id.
 pub async fn list_shards(client: &Client, stream: &str) -> Result<Vec<Shard>, KinesisError> {
     list_filtered(client, stream, None).await
 }
 
-/// The shards of a stream that take records, by their hash keys.
+/// The open shards of a stream, sorted by hash key.
 pub async fn open_shards(client: &Client, stream: &str) -> Result<Vec<Shard>, KinesisError> {
     let filter = ShardFilter::builder().r#type(ShardFilterType::AtLatest).build().ok();
     let mut shards = list_filtered(client, stream, filter).await?;
-    // What stands in for Kinesis need not know the filter.
+    // Stand-ins for Kinesis may not support the filter.
     shards.retain(Shard::is_open);
     shards.sort_by_key(|shard| shard.first_hash_key);
     Ok(shards)
@@ -119,7 +117,7 @@ async fn list_filtered(
     let mut next: Option<String> = None;
     loop {
         let request = match next.take() {
-            // A token stands for the stream and the filter.
+            // A token includes the stream and the filter.
             Some(token) => client.list_shards().next_token(token),
             None => client.list_shards().stream_name(stream).set_shard_filter(filter.clone()),
         };
@@ -158,25 +156,25 @@ fn read_shard(stream: &str, shard: &aws_sdk_kinesis::types::Shard) -> Result<Sha
     })
 }
 
-/// What became of the wish for a stream.
+/// Result of [`ensure`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StreamOutcome {
-    /// It was created, and has the benchmark's mark.
+    /// The stream was created, with the benchmark's tag.
     Created,
-    /// It was there, as wanted.
+    /// The stream exists as requested.
     Unchanged,
-    /// It was there and got another number of shards.
+    /// The stream existed and was resharded.
     Resharded {
         /// Shards before.
         from: u32,
     },
-    /// It was there in the other mode, in which it stays: a stream may change its mode only twice a
-    /// day.
+    /// The stream exists in the other capacity mode and keeps it: the mode can change only twice
+    /// per day.
     OtherMode,
 }
 
-/// Creates the stream if it is missing, gives it another number of shards if it has not the wanted
-/// one, and waits until it can be used, for `timeout` at most.
+/// Creates the stream if it is missing, reshards it if necessary, and waits up to `timeout` until
+/// it is active.
 pub async fn ensure(
     client: &Client,
     stream: &str,
@@ -203,7 +201,7 @@ pub async fn ensure(
     }
 }
 
-/// Creates a stream with the benchmark's mark, and waits until it can be used.
+/// Creates a stream with the benchmark's tag, and waits until it is active.
 pub async fn create(
     client: &Client,
     stream: &str,
@@ -219,7 +217,7 @@ pub async fn create(
     };
     match request.send().await {
         Ok(_) => {}
-        // Another producer was faster; it marks the stream, too.
+        // Another producer was faster; it also tags the stream.
         Err(error) if error.code() == Some("ResourceInUseException") => {}
         Err(error) => return Err(failed("create", stream, &error)),
     }
@@ -229,15 +227,15 @@ pub async fn create(
     Ok(created)
 }
 
-/// Whether a stream has the benchmark's mark.
+/// Whether a stream has the benchmark's tag.
 pub async fn is_marked(client: &Client, stream: &str) -> Result<bool, KinesisError> {
     let answer = client.list_tags_for_stream().stream_name(stream).send().await;
     let answer = answer.map_err(|error| failed("list the tags of", stream, &error))?;
     Ok(answer.tags().iter().any(|tag| tag.key() == MARK))
 }
 
-/// Gives a stream another number of shards, evenly spread, and waits until it is done. Kinesis takes
-/// at most the double and at least the half at once, so that it may take several steps.
+/// Changes a stream's number of shards, with hash keys evenly distributed, and waits until it is
+/// done. Each step at most doubles or halves the number, as Kinesis requires.
 pub async fn reshard(
     client: &Client,
     stream: &str,
@@ -263,8 +261,8 @@ pub async fn reshard(
     }
 }
 
-/// Splits a shard so that hash keys from `first_hash_key` up go to a shard of their own, and waits
-/// until it is done.
+/// Splits a shard so that hash keys from `first_hash_key` up get their own shard, and waits until
+/// it is done.
 pub async fn split(
     client: &Client,
     stream: &str,
@@ -278,7 +276,7 @@ pub async fn split(
     await_active(client, stream, timeout).await
 }
 
-/// Merges two shards whose hash keys are adjacent, and waits until it is done.
+/// Merges two shards with adjacent hash keys, and waits until it is done.
 pub async fn merge(
     client: &Client,
     stream: &str,
@@ -293,7 +291,7 @@ pub async fn merge(
     await_active(client, stream, timeout).await
 }
 
-/// Deletes a stream with everything in it, its registered consumers too, and waits until it is gone.
+/// Deletes a stream with its records and registered consumers, and waits until it is gone.
 pub async fn delete(client: &Client, stream: &str, timeout: Duration) -> Result<(), KinesisError> {
     let request = client.delete_stream().stream_name(stream).enforce_consumer_deletion(true);
     request.send().await.map_err(|error| failed("delete", stream, &error))?;
@@ -308,7 +306,7 @@ pub async fn delete(client: &Client, stream: &str, timeout: Duration) -> Result<
     }
 }
 
-/// Waits until a stream takes records and changes.
+/// Waits until a stream is active, so that it accepts records and changes.
 pub async fn await_active(
     client: &Client,
     stream: &str,
@@ -331,7 +329,7 @@ fn not_ready(found: Stream, waited: Duration) -> KinesisError {
     KinesisError::NotReady { stream: found.name, status: found.status, waited }
 }
 
-/// What became of an attempt to do something to a stream.
+/// Converts the SDK's error of an action on a stream.
 fn failed<E, R>(action: &str, stream: &str, error: &SdkError<E, R>) -> KinesisError
 where
     E: ProvideErrorMetadata + std::error::Error + 'static,

@@ -1,16 +1,16 @@
-//! What can go wrong with Kinesis: what was attempted, on what, and what helps.
+//! Errors of Kinesis, each with a remedy.
 
 use std::time::Duration;
 
 use bench_aws::AwsError;
 
-/// Why something asked of Kinesis did not work.
+/// An error of a request to Kinesis.
 #[derive(Debug, thiserror::Error)]
 pub enum KinesisError {
-    /// The stream is not there.
+    /// The stream does not exist.
     #[error(
-        "there is no stream '{stream}'; name another one with --stream, or create it with \
-         kin-producer --create"
+        "stream '{stream}' does not exist; use another --stream, or create it with kin-producer \
+         --create"
     )]
     NoStream {
         /// Its name.
@@ -20,19 +20,16 @@ pub enum KinesisError {
     #[error(transparent)]
     Aws(#[from] AwsError),
     /// A stream did not become usable, or did not go away, in time.
-    #[error(
-        "stream '{stream}' is still {status} after {waited:?}; wait until it is not, or give it \
-         more time with --ready-timeout"
-    )]
+    #[error("stream '{stream}' is still {status} after {waited:?}; wait, or raise --ready-timeout")]
     NotReady {
         /// Its name.
         stream: String,
-        /// What the service says of it, in capitals.
+        /// Its status in the service, in capitals.
         status: String,
-        /// How long it was given.
+        /// How long the wait was.
         waited: Duration,
     },
-    /// A shard cannot be what was described.
+    /// The service described a shard without a valid range of hash keys.
     #[error("shard {shard} of stream '{stream}' has no valid range of hash keys")]
     HashKeys {
         /// The stream.
@@ -41,6 +38,6 @@ pub enum KinesisError {
         shard: String,
     },
     /// The runtime of a connection did not start.
-    #[error("failed to start a connection's runtime; ask for fewer producers and consumers")]
+    #[error("failed to start a connection's runtime; use fewer producers and consumers")]
     Runtime(#[source] std::io::Error),
 }

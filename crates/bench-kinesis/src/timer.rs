@@ -1,11 +1,11 @@
-//! Waiting until an instant of the engine's clock, inside of an async runtime.
+//! Waits until an instant of the engine's clock, within an async runtime.
 
 use bench_core::clock::{Clock as _, InstantNs, SystemClock};
 #[cfg(target_os = "linux")]
 use tokio::io::{Interest, unix::AsyncFd};
 
-/// A timer that is as precise as the kernel's. Those of the runtime count in whole milliseconds,
-/// which would make every message of a schedule late by up to one.
+/// A timer with the kernel's precision. The runtime's own timers count whole milliseconds, which
+/// would delay every message of a schedule by up to one.
 #[cfg(target_os = "linux")]
 pub(crate) struct Timer {
     clock: SystemClock,
@@ -14,7 +14,7 @@ pub(crate) struct Timer {
 
 #[cfg(target_os = "linux")]
 impl Timer {
-    /// A timer of the runtime in whose context this is called.
+    /// Creates a timer of the current runtime.
     pub(crate) fn new(clock: SystemClock) -> std::io::Result<Self> {
         use rustix::time::{TimerfdClockId, TimerfdFlags, timerfd_create};
         let flags = TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC;
@@ -27,14 +27,14 @@ impl Timer {
         Ok(Self { clock, events })
     }
 
-    /// Ends at the instant, at once when it has passed.
+    /// Sleeps until the instant; returns at once if it has passed.
     pub(crate) async fn sleep_until(&self, instant_ns: InstantNs) -> std::io::Result<()> {
         use bench_core::clock::SECOND_NS;
         use rustix::time::{Itimerspec, TimerfdTimerFlags, Timespec, timerfd_settime};
         if self.clock.now_ns() >= instant_ns {
             return Ok(());
         }
-        // An instant is one of the kernel's monotonic clock. A time of 0 would disarm the timer.
+        // Instants are of the kernel's monotonic clock. A time of 0 would disarm the timer.
         let it_value = Timespec {
             tv_sec: (instant_ns / SECOND_NS).cast_signed(),
             tv_nsec: (instant_ns % SECOND_NS).max(1).cast_signed(),
@@ -42,7 +42,7 @@ impl Timer {
         let it_interval = Timespec { tv_sec: 0, tv_nsec: 0 };
         let time = Itimerspec { it_interval, it_value };
         timerfd_settime(self.events.get_ref(), TimerfdTimerFlags::ABSTIME, &time)?;
-        // The timer may still tell of an earlier instant, for which nobody waited to the end.
+        // The timer may still report an earlier instant, the wait for which was cancelled.
         while self.clock.now_ns() < instant_ns {
             self.events.readable().await?.clear_ready();
         }
@@ -50,7 +50,7 @@ impl Timer {
     }
 }
 
-/// Elsewhere the runtime's own timers have to do; the schedule lag shows what they cost.
+/// Elsewhere, the runtime's own timers are used; the schedule lag shows their imprecision.
 #[cfg(not(target_os = "linux"))]
 pub(crate) struct Timer {
     clock: SystemClock,
@@ -74,7 +74,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_waits_until_the_instant_also_after_a_wait_that_was_given_up() {
+    fn sleeps_are_exact_after_a_cancelled_sleep() {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.expect("a runtime");
         let clock = SystemClock::new();

@@ -1,4 +1,4 @@
-//! A Kinesis event, and when it came.
+//! A Kinesis event and when it arrived.
 
 use std::sync::LazyLock;
 
@@ -9,14 +9,14 @@ use serde::{Deserialize, Deserializer};
 /// The clock of all instants of this process.
 pub(crate) static CLOCK: LazyLock<SystemClock> = LazyLock::new(SystemClock::new);
 
-/// An event with the instant at which the function was handed it, which is before it is parsed: a
-/// large one takes milliseconds.
+/// An event with the instant at which the function received it, before parsing: a large one takes
+/// milliseconds.
 #[derive(Debug)]
-pub struct ReceivedEvent {
-    /// When it came.
-    pub received: Stamp,
-    /// What it is.
-    pub event: KinesisEvent,
+pub(crate) struct ReceivedEvent {
+    /// When it arrived.
+    pub(crate) received: Stamp,
+    /// The event.
+    pub(crate) event: KinesisEvent,
 }
 
 impl<'de> Deserialize<'de> for ReceivedEvent {

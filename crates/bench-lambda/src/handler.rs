@@ -1,4 +1,4 @@
-//! What is done with an event.
+//! Handles an event.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant, SystemTime};
@@ -11,41 +11,40 @@ use lambda_runtime::Diagnostic;
 
 use crate::event::{CLOCK, ReceivedEvent};
 use crate::rows::{Records, Rows};
-use crate::settings::{Settings, System};
+use crate::settings::{LandingSystem, Settings};
 
-/// What is left of an invocation's time when a write is given up, so that the answer still counts.
+/// Time reserved at the end of an invocation, so that the answer still arrives when a write is
+/// given up.
 const ANSWER_TIME: Duration = Duration::from_millis(200);
 
-/// How long a connection for making the table may take.
+/// Timeout of the connection that creates the table.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Why an invocation failed as a whole.
+/// An error of a whole invocation.
 #[derive(Debug, thiserror::Error)]
-pub enum HandlerError {
-    /// The table, or the way to it.
+pub(crate) enum HandlerError {
+    /// An error of the table or the connection to it.
     #[error(transparent)]
     Table(#[from] TableError),
-    /// Some rows, where failures of single records are not reported.
-    #[error(
-        "{failed} of {rows} rows did not land in table '{table}', the first one because {reason}"
-    )]
+    /// Some rows failed, and failures of single records are not reported.
+    #[error("{failed} of {rows} rows did not land in table '{table}'; the first error: {reason}")]
     Rows {
-        /// How many did not land.
+        /// Number of rows that did not land.
         failed: usize,
-        /// Of how many.
+        /// Number of rows.
         rows: usize,
         /// The table.
         table: String,
-        /// Why not.
+        /// The first row's error.
         reason: String,
     },
-    /// The invocation's time was up.
+    /// The invocation ran out of time.
     #[error(
-        "{rows} rows did not land in table '{table}' within the invocation's time; give the \
-         function more time or a smaller batch size"
+        "{rows} rows did not land in table '{table}' within the invocation's time; raise the \
+         function's timeout, or lower the batch size"
     )]
     Deadline {
-        /// How many rows there were.
+        /// Number of rows.
         rows: usize,
         /// The table.
         table: String,
@@ -63,19 +62,19 @@ impl From<HandlerError> for Diagnostic {
     }
 }
 
-/// Lands events in a table. Its connections are used again and again.
+/// Lands events in a table, over persistent connections.
 #[derive(Debug)]
-pub struct Handler {
+pub(crate) struct Handler {
     settings: Settings,
     writer: TableWriter,
 }
 
 impl Handler {
-    /// Connects to the table, and makes it if that is asked for.
-    pub async fn connect(settings: &Settings) -> Result<Self, HandlerError> {
+    /// Connects to the table, and creates it if enabled.
+    pub(crate) async fn connect(settings: &Settings) -> Result<Self, HandlerError> {
         let (table, options) = (&settings.table, settings.writer);
         let writer = match settings.system {
-            System::Dynamodb => {
+            LandingSystem::Dynamodb => {
                 let behavior = aws_config::BehaviorVersion::latest();
                 let config = aws_config::load_defaults(behavior).await;
                 if settings.creates_table {
@@ -83,7 +82,7 @@ impl Handler {
                 }
                 TableWriter::Dynamodb(DynamodbWriter::new(&config, table, options, *CLOCK)?)
             }
-            System::Mysql => {
+            LandingSystem::Mysql => {
                 let url = MysqlUrl::parse(settings.mysql_url.as_deref().unwrap_or_default())?;
                 if settings.creates_table {
                     MysqlAdmin::connect(&url, CONNECT_TIMEOUT).await?.create(table).await?;
@@ -94,9 +93,9 @@ impl Handler {
         Ok(Self { settings: settings.clone(), writer })
     }
 
-    /// Writes a row for each message of the event, and answers which records failed. All of them are
-    /// tried, those too that come after one that fails.
-    pub async fn handle(
+    /// Writes a row per message of the event, and reports which records failed. All rows are tried,
+    /// including those after a failed one.
+    pub(crate) async fn handle(
         &mut self,
         event: &ReceivedEvent,
         deadline: SystemTime,
@@ -108,9 +107,9 @@ impl Handler {
         if self.settings.confirms
             && let Err(error) = self.writer.confirm(&written).await
         {
-            // The rows are there. Readers take the instant at which they see a row instead, and say
-            // so.
-            tracing::warn!("the confirmations were not stored: {error}");
+            // The rows have landed. Without acknowledgement times, readers use the instant at which
+            // they see a row, and report that.
+            tracing::warn!("failed to store the acknowledgement times: {error}");
         }
         tracing::info!(
             records = event.event.records.len(),
@@ -137,7 +136,7 @@ impl Handler {
             let written = tokio::time::timeout(time, self.writer.write(rows)).await;
             return Ok(written.map_err(|_| late(rows.len(), &self.settings.table))??);
         }
-        // As if the table had refused these rows.
+        // Acts as if the table had rejected these rows.
         let (kept, places): (Vec<Row<'_>>, Vec<usize>) = rows
             .iter()
             .enumerate()
@@ -150,7 +149,7 @@ impl Handler {
             *place = places[*place];
         }
         let poisoned = rows.iter().enumerate().filter(|(_, row)| is_poison(row));
-        let reason = "BENCH_POISON_SEQUENCE names its message";
+        let reason = "rejected because of BENCH_POISON_SEQUENCE";
         written.failed.extend(poisoned.map(|(place, _)| (place, reason.to_owned())));
         Ok(written)
     }
@@ -172,7 +171,7 @@ impl Handler {
                 reason: reason.clone(),
             });
         }
-        // A record fails with any of its rows.
+        // A record fails if any of its rows fails.
         let failed: BTreeSet<usize> =
             written.failed.iter().filter_map(|(row, _)| rows.origins.get(*row)).copied().collect();
         let records = &event.event.records;

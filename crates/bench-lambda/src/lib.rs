@@ -1,6 +1,6 @@
-//! What the Lambda functions do with a Kinesis event: take its records apart, write a row for each
-//! message into the landing table, store when the rows were confirmed, and answer which records
-//! failed. `docs/lambda.md` says how they are deployed.
+//! The Lambda functions' handling of a Kinesis event: unpacks its records, writes a row per message
+//! to the landing table, stores when the rows were acknowledged, and reports which records failed.
+//! `docs/lambda.md` describes the deployment.
 
 mod event;
 mod handler;
@@ -14,20 +14,23 @@ use std::sync::Arc;
 use lambda_runtime::{LambdaEvent, service_fn};
 use tokio::sync::Mutex;
 
-pub use event::ReceivedEvent;
-pub use handler::{Handler, HandlerError};
-pub use settings::{Settings, SettingsError, System};
+pub use settings::LandingSystem;
 
-/// Tells a program of Lambda from one that somebody started by hand.
+use event::ReceivedEvent;
+use handler::Handler;
+use settings::Settings;
+
+/// Set if Lambda started this program.
 const RUNTIME_VARIABLE: &str = "AWS_LAMBDA_RUNTIME_API";
 
-/// Runs as a Lambda function that lands what it gets in `system`, until Lambda ends the process.
-pub fn run(system: System) -> ExitCode {
+/// Runs as a Lambda function that lands events in `system`, until Lambda ends the process.
+pub fn run(system: LandingSystem) -> ExitCode {
     bench_core::system::survive_file_size_limit();
     logging::start();
     if std::env::var_os(RUNTIME_VARIABLE).is_none() {
         tracing::error!(
-            "this program runs in AWS Lambda, or below `run-suite services up`; see docs/lambda.md"
+            "this program runs only in AWS Lambda, or under `run-suite services up`; see \
+             docs/lambda.md"
         );
         return ExitCode::from(2);
     }
@@ -40,17 +43,17 @@ pub fn run(system: System) -> ExitCode {
     }
 }
 
-fn serve(system: System) -> Result<(), lambda_runtime::Error> {
+fn serve(system: LandingSystem) -> Result<(), lambda_runtime::Error> {
     let settings = Settings::from_environment(system)?;
-    // A function has less than two processors below 1,769 MB of memory.
+    // Below 1,769 MB of memory, a function has less than two CPUs.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
-        // What is made here is kept from one invocation to the next.
+        // The handler is kept between invocations.
         let handler = Arc::new(Mutex::new(Handler::connect(&settings).await?));
         lambda_runtime::run(service_fn(move |event: LambdaEvent<ReceivedEvent>| {
             let handler = Arc::clone(&handler);
             async move {
-                // Lambda hands over one event at a time, so nobody ever waits here.
+                // Lambda sends one event at a time, so this never waits.
                 let mut handler = handler.lock().await;
                 handler.handle(&event.payload, event.context.deadline()).await
             }

@@ -1,4 +1,4 @@
-//! The log: a JSON object a line on standard error, as `CloudWatch` and its queries like it best.
+//! The log: one JSON object per line on standard error, for `CloudWatch` and its queries.
 
 use std::fmt::{self, Debug};
 
@@ -10,7 +10,7 @@ use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
-/// Says from which level on lines are wanted: Lambda's own variable, then Rust's.
+/// Variables with the log level: Lambda's own, then Rust's.
 const LEVEL_VARIABLES: [&str; 2] = ["AWS_LAMBDA_LOG_LEVEL", "RUST_LOG"];
 
 /// Starts the log of this process.
@@ -22,7 +22,7 @@ pub(crate) fn start() {
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .event_format(JsonLines);
-    // Refused only where there is a log already, which will do.
+    // Fails only if there is a log already, which is fine.
     let _ = log.try_init();
 }
 
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_is_an_object_whatever_is_in_it() {
+    fn every_line_is_one_json_object() {
         let sink = Sink::default();
         let writer = sink.clone();
         let log = tracing_subscriber::fmt().event_format(JsonLines);

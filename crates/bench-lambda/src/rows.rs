@@ -8,7 +8,7 @@ use bench_tables::Row;
 
 use crate::event::ReceivedEvent;
 
-/// The records of an event, taken apart.
+/// The unpacked records of an event.
 pub(crate) struct Records<'a> {
     event: &'a ReceivedEvent,
     contents: Vec<Deaggregated<'a>>,
@@ -17,7 +17,7 @@ pub(crate) struct Records<'a> {
 /// The rows of an event.
 pub(crate) struct Rows<'a> {
     pub(crate) rows: Vec<Row<'a>>,
-    /// For each row the record of the event that it came from.
+    /// For each row, the index of its record in the event.
     pub(crate) origins: Vec<usize>,
 }
 
@@ -27,7 +27,7 @@ impl<'a> Records<'a> {
         Self { event, contents: records.map(|record| deaggregate(&record.kinesis.data)).collect() }
     }
 
-    /// One row for each message, those included that are none of the benchmark's.
+    /// One row per message, including messages that are not the benchmark's.
     pub(crate) fn rows(&self) -> Rows<'_> {
         let mut rows = Rows { rows: Vec::new(), origins: Vec::new() };
         for (index, (record, content)) in
@@ -56,7 +56,7 @@ impl<'a> Records<'a> {
     }
 }
 
-/// The number of the shard, which stands before the sequence number in the event's id.
+/// The shard number, which precedes the sequence number in the event's id.
 fn partition(record: &KinesisEventRecord) -> u32 {
     let id = record.event_id.as_deref().unwrap_or_default();
     shard_number(id.split(':').next().unwrap_or_default())
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn an_event_without_records_has_no_rows() {
+    fn events_without_records_have_no_rows() {
         let event: ReceivedEvent = serde_json::from_str(r#"{"Records": []}"#).expect("an event");
         assert!(Records::of(&event).rows().rows.is_empty());
     }

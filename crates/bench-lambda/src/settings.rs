@@ -1,24 +1,24 @@
-//! What a function is told by its environment.
+//! Settings of a function, from environment variables.
 
 use std::env::VarError;
 
 use bench_tables::{KINESIS_TABLE, WriterOptions};
 
-/// Where a function lands what it gets.
+/// The system in which a function lands events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum System {
+pub enum LandingSystem {
     /// In `DynamoDB`.
     Dynamodb,
     /// In `MySQL`.
     Mysql,
 }
 
-/// How a function works. See `docs/lambda.md` for the variables.
+/// The settings of a function. See `docs/lambda.md` for the variables.
 #[derive(Clone)]
-pub struct Settings {
-    pub(crate) system: System,
+pub(crate) struct Settings {
+    pub(crate) system: LandingSystem,
     pub(crate) table: String,
-    /// The address of `MySQL`, with its password.
+    /// The `MySQL` URL, with its password.
     pub(crate) mysql_url: Option<String>,
     pub(crate) writer: WriterOptions,
     pub(crate) confirms: bool,
@@ -27,7 +27,7 @@ pub struct Settings {
     pub(crate) poison_sequence: Option<u64>,
 }
 
-/// Names all but the address, which holds a password.
+/// Shows everything except the URL, which contains a password.
 impl std::fmt::Debug for Settings {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Settings")
@@ -42,11 +42,11 @@ impl std::fmt::Debug for Settings {
     }
 }
 
-/// A variable that cannot be what it is.
+/// An invalid or missing variable.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum SettingsError {
-    /// It has no sensible value.
-    #[error("{variable} is '{value}'; it is to be {expected}")]
+pub(crate) enum SettingsError {
+    /// Its value is invalid.
+    #[error("{variable} is '{value}'; set it to {expected}")]
     Value {
         /// Its name.
         variable: &'static str,
@@ -56,7 +56,7 @@ pub enum SettingsError {
         expected: &'static str,
     },
     /// It is missing.
-    #[error("{variable} is not set; it is to be {expected}")]
+    #[error("{variable} is not set; set it to {expected}")]
     Missing {
         /// Its name.
         variable: &'static str,
@@ -67,7 +67,7 @@ pub enum SettingsError {
 
 impl Settings {
     /// Reads the variables of this process.
-    pub fn from_environment(system: System) -> Result<Self, SettingsError> {
+    pub(crate) fn from_environment(system: LandingSystem) -> Result<Self, SettingsError> {
         Self::from_variables(system, |name| match std::env::var(name) {
             Ok(value) => Some(value),
             Err(VarError::NotPresent) => None,
@@ -75,9 +75,9 @@ impl Settings {
         })
     }
 
-    /// Reads variables from wherever they are. One that is empty counts as missing.
-    pub fn from_variables(
-        system: System,
+    /// Reads variables through `get`. Empty ones count as missing.
+    pub(crate) fn from_variables(
+        system: LandingSystem,
         get: impl Fn(&str) -> Option<String>,
     ) -> Result<Self, SettingsError> {
         let get = |name| get(name).filter(|value| !value.is_empty());
@@ -99,15 +99,15 @@ impl Settings {
             get(variable).map(parse).transpose()
         };
         let mysql_url = get("MYSQL_URL");
-        if system == System::Mysql && mysql_url.is_none() {
+        if system == LandingSystem::Mysql && mysql_url.is_none() {
             let expected = "mysql://USER:PASSWORD@HOST:PORT/DATABASE";
             return Err(SettingsError::Missing { variable: "MYSQL_URL", expected });
         }
         let mut writer = match system {
-            System::Dynamodb => WriterOptions::dynamodb(),
-            System::Mysql => WriterOptions::mysql(),
+            LandingSystem::Dynamodb => WriterOptions::dynamodb(),
+            LandingSystem::Mysql => WriterOptions::mysql(),
         };
-        // The mapping tries again what failed, and a function's time is short.
+        // The event source mapping retries failures, and a function's time is short.
         writer.retry_for = std::time::Duration::from_secs(5);
         let at_least_one = |value: u64| usize::try_from(value.max(1)).unwrap_or(usize::MAX);
         if let Some(rows) = number("BENCH_ROWS_PER_REQUEST")? {
@@ -133,7 +133,7 @@ impl Settings {
 mod tests {
     use super::*;
 
-    fn read(system: System, variables: &[(&str, &str)]) -> Result<Settings, SettingsError> {
+    fn read(system: LandingSystem, variables: &[(&str, &str)]) -> Result<Settings, SettingsError> {
         Settings::from_variables(system, |name| {
             let found = variables.iter().find(|(variable, _)| *variable == name);
             found.map(|(_, value)| (*value).to_owned())
@@ -141,17 +141,17 @@ mod tests {
     }
 
     #[test]
-    fn nothing_but_the_address_of_mysql_must_be_set() {
-        let settings = read(System::Dynamodb, &[("BENCH_CONFIRM", "")]).expect("defaults");
+    fn only_the_mysql_url_is_required() {
+        let settings = read(LandingSystem::Dynamodb, &[("BENCH_CONFIRM", "")]).expect("defaults");
         assert_eq!(settings.table, "benchmark_kinesis");
         assert!(settings.confirms && !settings.reports_item_failures && !settings.creates_table);
         assert_eq!(settings.poison_sequence, None);
-        let error = read(System::Mysql, &[]).expect_err("no address").to_string();
-        assert!(error.starts_with("MYSQL_URL is not set; it is to be mysql://"), "{error}");
+        let error = read(LandingSystem::Mysql, &[]).expect_err("no address").to_string();
+        assert!(error.starts_with("MYSQL_URL is not set; set it to mysql://"), "{error}");
     }
 
     #[test]
-    fn variables_are_read_and_wrong_ones_named() {
+    fn invalid_variables_are_named() {
         let all = [
             ("TABLE_NAME", "t"),
             ("MYSQL_URL", "mysql://u:secret@h/d"),
@@ -162,15 +162,17 @@ mod tests {
             ("BENCH_ROWS_PER_REQUEST", "10"),
             ("BENCH_REQUESTS_IN_FLIGHT", "0"),
         ];
-        let settings = read(System::Mysql, &all).expect("all are good");
+        let settings = read(LandingSystem::Mysql, &all).expect("all are good");
         assert_eq!(settings.table, "t");
         assert!(!settings.confirms && settings.reports_item_failures && settings.creates_table);
         assert_eq!(settings.poison_sequence, Some(17));
         assert_eq!((settings.writer.rows_per_request, settings.writer.requests_in_flight), (10, 1));
         assert!(!format!("{settings:?}").contains("secret"));
-        let error = read(System::Dynamodb, &[("BENCH_CONFIRM", "maybe")]).expect_err("neither");
-        assert_eq!(error.to_string(), "BENCH_CONFIRM is 'maybe'; it is to be on or off");
-        let error = read(System::Dynamodb, &[("BENCH_POISON_SEQUENCE", "x")]).expect_err("none");
-        assert_eq!(error.to_string(), "BENCH_POISON_SEQUENCE is 'x'; it is to be a number");
+        let error =
+            read(LandingSystem::Dynamodb, &[("BENCH_CONFIRM", "maybe")]).expect_err("neither");
+        assert_eq!(error.to_string(), "BENCH_CONFIRM is 'maybe'; set it to on or off");
+        let error =
+            read(LandingSystem::Dynamodb, &[("BENCH_POISON_SEQUENCE", "x")]).expect_err("none");
+        assert_eq!(error.to_string(), "BENCH_POISON_SEQUENCE is 'x'; set it to a number");
     }
 }

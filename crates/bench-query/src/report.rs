@@ -8,9 +8,9 @@ use bench_cli::output::csv_field;
 use bench_cli::{OutputFormat, ToolId, quantity};
 use serde_json::{Map, Value, json};
 
-use crate::asking::Subject;
 use crate::figures::{Figures, GROUPS_MAX, Group, ROUNDING_ERROR, Stat};
 use crate::number::Number;
+use crate::query::Subject;
 use crate::records::Reading;
 
 /// Version of the JSON format.

@@ -13,7 +13,7 @@ use bench_cli::{Exit, Invocation, LogArgs, Tool, ToolId, run_tool, tool_id};
 
 use options::Options;
 
-/// Answers of the service are taken apart into many small pieces.
+/// Parsing the service's answers allocates many small pieces.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

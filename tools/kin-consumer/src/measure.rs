@@ -1,4 +1,4 @@
-//! Latency, throughput and audit of the messages that are read.
+//! Measures latency and throughput, and audits the messages.
 
 use anyhow::Result;
 use bench_cli::{Exit, Invocation, Measurement};
@@ -9,7 +9,7 @@ use bench_core::message::RunId;
 use crate::options::Options;
 use crate::source::{Connected, Source};
 
-/// Reads the stream and measures.
+/// Reads the stream's records, or new ones, and reports the result.
 pub(crate) fn measure(options: &Options, invocation: &Invocation) -> Result<Exit> {
     let interval_ns = options.run.interval_ns()?;
     let required = options.reader.expect.required(&invocation.shutdown)?;

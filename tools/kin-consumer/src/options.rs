@@ -12,8 +12,8 @@ use crate::start::parse_start;
 
 const EXAMPLES: &str = "\
 Examples:
-  kin-consumer --region eu-west-1 --from-run results/kin-producer-...    audit what a run has sent
-  kin-consumer --stream s --from latest --follow --duration 60s          latency of what comes
+  kin-consumer --region eu-west-1 --from-run results/kin-producer-...    audit a producing run
+  kin-consumer --stream s --from latest --follow --duration 60s          latency of new records
   kin-consumer --stream s --fan-out -c 4                                 by enhanced fan-out
   kin-consumer --stream books --query price                              mean, percentiles, ...
   kin-consumer --stream books --query price --group-by author --stats count,mean,p99
@@ -22,8 +22,8 @@ Exit codes: 0 good; 1 failed; 2 bad usage; 3 the run is INVALID (loss, corruptio
 
 /// Measure reading an Amazon Kinesis stream: latency, throughput and an audit of every message
 ///
-/// Reads all shards, follows splits and merges to their children, and takes aggregated records
-/// apart. With --query it computes statistics over a field of JSON records instead.
+/// Reads all shards, follows splits and merges, and unpacks aggregated records. With --query,
+/// computes statistics over a field of JSON records instead.
 #[derive(Parser)]
 #[command(name = "kin-consumer", version, after_help = EXAMPLES)]
 #[command(mut_arg("query", |query| query.conflicts_with("exactly_once")))]
@@ -53,7 +53,7 @@ pub(crate) struct Options {
     pub(crate) generate: GenerateArgs,
 }
 
-/// What is read, and how.
+/// Options for reading.
 #[derive(Args)]
 #[command(next_help_heading = "Reading")]
 pub(crate) struct ReadingArgs {
@@ -61,15 +61,15 @@ pub(crate) struct ReadingArgs {
     #[arg(long, value_name = "NAME", default_value = "benchmark")]
     pub(crate) stream: String,
 
-    /// Where to begin: trim-horizon, latest, timestamp:TIME, sequence:SHARD/NUMBER,
+    /// Where to start: trim-horizon, latest, timestamp:TIME, sequence:SHARD/NUMBER,
     /// after-sequence:SHARD/NUMBER
     ///
-    /// TIME is as in 2026-11-21T14:00:00Z, or in seconds since 1970. SHARD is a shard's id or its
-    /// number; other shards are left out then, unless they descend from it.
+    /// TIME is a form such as 2026-11-21T14:00:00Z, or seconds since 1970. SHARD is a shard's id or
+    /// number; other shards are skipped, unless they descend from it.
     #[arg(long, value_name = "WHERE", default_value = "trim-horizon", value_parser = parse_start)]
     pub(crate) from: StreamStart,
 
-    /// Consumers that share the shards, each with a connection of its own
+    /// Number of consumers that share the shards, each with its own connection
     #[arg(
         short = 'c',
         long,
@@ -80,9 +80,9 @@ pub(crate) struct ReadingArgs {
     )]
     pub(crate) consumers: u32,
 
-    /// Read by enhanced fan-out, as this consumer; by default a new one, deregistered at the end
+    /// Read by enhanced fan-out, as this consumer [default: a new one, deregistered at the end]
     ///
-    /// A consumer that there is already is used, and stays.
+    /// An existing consumer stays registered.
     #[arg(
         long,
         value_name = "NAME",
@@ -92,12 +92,12 @@ pub(crate) struct ReadingArgs {
     )]
     pub(crate) fan_out: Option<String>,
 
-    /// Time between two calls to a shard with nothing more to read; by default 200ms, or 5ms on an
-    /// embedded service
+    /// Interval between calls to a shard without new records [default: 200ms, or 5ms with an
+    /// embedded service]
     #[arg(long, value_name = "TIME", value_parser = quantity::parse_duration)]
     pub(crate) poll_interval: Option<Duration>,
 
-    /// Records that a call asks for
+    /// Maximum records per call
     #[arg(
         long,
         value_name = "N",
@@ -106,8 +106,8 @@ pub(crate) struct ReadingArgs {
     )]
     pub(crate) poll_records: i32,
 
-    /// Read a backlog faster than the 5 calls and 2 MiB a second that a shard of AWS gives; the
-    /// default on an embedded service
+    /// Ignore the limits of AWS shards, 5 calls and 2 MiB per second [default with an embedded
+    /// service]
     #[arg(long)]
     pub(crate) unlimited_reads: bool,
 }

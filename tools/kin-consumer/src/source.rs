@@ -1,4 +1,4 @@
-//! The stream that is read.
+//! The stream to read, and its service.
 
 use std::time::Duration;
 
@@ -16,21 +16,21 @@ use bench_services::local;
 
 use crate::options::{Options, ReadingArgs};
 
-/// How long a shard of an embedded service is left alone when it has nothing more. It is asked at
-/// no cost, and what waits there makes latencies longer.
+/// Interval between calls to an idle shard of an embedded service. Calls cost nothing there, and
+/// waiting records would increase latencies.
 const EMBEDDED_INTERVAL: Duration = Duration::from_millis(5);
 
-/// The shortest and the longest time between calls. An iterator lives for five minutes.
+/// Range of the interval between calls. An iterator expires after five minutes.
 const INTERVAL_MIN: Duration = Duration::from_millis(1);
 const INTERVAL_MAX: Duration = Duration::from_mins(1);
 
-/// What a consumer takes of the machine at least: a thread and the connection of a shard.
+/// Minimum needs of a consumer: a thread and the connection of a shard.
 const CONSUMER: Needs = Needs { memory_bytes: 1_000_000, queue_bytes: 0, threads: 1, files: 5 };
 
-/// How long registering may go on after an interrupt: a consumer that is left registered costs money.
+/// Time for registering to complete after an interrupt: a consumer left registered costs money.
 const FAN_OUT_GRACE: Duration = Duration::from_secs(2);
 
-/// The service that has the stream.
+/// The service with the stream.
 pub(crate) struct Source<'a> {
     reading: &'a ReadingArgs,
     config: SdkConfig,
@@ -38,43 +38,43 @@ pub(crate) struct Source<'a> {
     waiting: Waiting,
 }
 
-/// Consumers that are ready to receive, and what is theirs for as long as they do.
+/// Consumers ready to receive, and their registration.
 pub(crate) struct Connected {
     pub(crate) receivers: Vec<KinesisReceiver>,
-    /// Deregisters itself at the end.
+    /// Deregisters on drop.
     pub(crate) fan_out: Option<FanOutConsumer>,
 }
 
 impl<'a> Source<'a> {
-    /// The service that the command line or the environment names.
+    /// Finds the service chosen on the command line or in the environment.
     pub(crate) fn named(options: &'a Options, shutdown: &Shutdown) -> Result<Self> {
         let (connection, reading) = (&options.connection, &options.reading);
         if !connection.is_named(AwsService::Kinesis) {
             return Err(UsageError::new(
                 "--endpoint-url",
-                "no service is named, and the stream of an embedded one ends with its run",
-                "name one, or --region or --profile for AWS, here or in the environment; \
-                 `run-suite services up kinesis` starts an embedded one that stays",
+                "no service is set, and an embedded one would have no stream to read",
+                "set it, or --region or --profile for AWS, here or in the environment; `run-suite \
+                 services up kinesis` starts an embedded one that keeps running",
             )
             .into());
         }
         let interval = reading.poll_interval.unwrap_or(INTERVAL_MIN);
         if !(INTERVAL_MIN..=INTERVAL_MAX).contains(&interval) {
-            let remedy = format!("name a time from {INTERVAL_MIN:?} to {INTERVAL_MAX:?}");
+            let remedy = format!("use a time from {INTERVAL_MIN:?} to {INTERVAL_MAX:?}");
             return Err(UsageError::new("--poll-interval", "out of range", remedy).into());
         }
         let (kind, option, count) = ("consumers", "--consumers", reading.consumers);
         check_limits(&[Workers { kind, option, count, each: CONSUMER }])?;
         let waiting = Waiting::new(shutdown)?;
         let config = connection.config_for(AwsService::Kinesis);
-        let config = waiting.until(config, "the configuration was read")?;
+        let config = waiting.until(config, "reading the AWS configuration")?;
         let config = config.map_err(UsageError::from_library)?;
         let service = connection.service_info(AwsService::Kinesis, &config);
         let service = local::origin_of(&service.name, &service.address).unwrap_or(service);
         Ok(Self { reading, config, service, waiting })
     }
 
-    /// Connects the consumers, and registers them for enhanced fan-out if that is wanted.
+    /// Connects the consumers, and registers them for enhanced fan-out if enabled.
     pub(crate) fn connect(
         &self,
         run: RunId,
@@ -104,18 +104,18 @@ impl<'a> Source<'a> {
         Ok(Connected { receivers, fan_out })
     }
 
-    /// Registers a consumer for enhanced fan-out, if that is wanted.
+    /// Registers a consumer for enhanced fan-out, if enabled.
     fn register(&self, run: RunId) -> Result<Option<FanOutConsumer>> {
         let Some(name) = &self.reading.fan_out else { return Ok(None) };
         let own = format!("kin-consumer-{run}");
         let name = if name.is_empty() { own } else { name.clone() };
         let (config, stream) = (self.config.clone(), self.reading.stream.clone());
         let may_be_left = format!(
-            "consumer '{name}' may be registered with stream '{stream}', and costs money until you \
-             run aws kinesis deregister-stream-consumer"
+            "consumer '{name}' may still be registered with stream '{stream}' and cost money until \
+             you run aws kinesis deregister-stream-consumer"
         );
         let registering = move || FanOutConsumer::register(&config, &stream, &name);
-        let doing = "a consumer was registered";
+        let doing = "registering a consumer";
         let registered = self.waiting.until_done_within(FAN_OUT_GRACE, registering, doing);
         Ok(Some(registered.context(may_be_left)??))
     }

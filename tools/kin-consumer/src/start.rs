@@ -1,12 +1,12 @@
-//! Where to begin, as people write it.
+//! Parses `--from`.
 
 use bench_cli::quantity::parse_instant;
 use bench_kinesis::receive::StreamStart;
 
-const FORMS: &str = "name trim-horizon, latest, timestamp:TIME, sequence:SHARD/NUMBER or \
+const FORMS: &str = "use trim-horizon, latest, timestamp:TIME, sequence:SHARD/NUMBER or \
                      after-sequence:SHARD/NUMBER";
 
-/// The place that `--from` names.
+/// Parses a start position.
 pub(crate) fn parse_start(text: &str) -> Result<StreamStart, String> {
     match text {
         "trim-horizon" => return Ok(StreamStart::TrimHorizon),
@@ -26,7 +26,7 @@ fn parse_sequence(place: &str, is_inclusive: bool) -> Result<StreamStart, String
     let (shard, number) = place.split_once('/').unwrap_or_default();
     if shard.is_empty() || !is_number(number) {
         let example = "sequence:shardId-000000000000/4959...";
-        return Err(format!("name the shard and a sequence number of it, as in {example}"));
+        return Err(format!("use a shard and one of its sequence numbers, such as {example}"));
     }
     let shard = if is_number(shard) { format!("shardId-{shard:0>12}") } else { shard.to_owned() };
     Ok(StreamStart::Sequence { shard, number: number.to_owned(), is_inclusive })
@@ -39,7 +39,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn places_are_read_as_people_write_them() {
+    fn start_positions_are_parsed() {
         assert_eq!(parse_start("trim-horizon"), Ok(StreamStart::TrimHorizon));
         assert_eq!(parse_start("latest"), Ok(StreamStart::Latest));
         let at = |seconds: f64| {
@@ -57,15 +57,15 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_place_is_refused_with_what_would_be_one() {
+    fn invalid_positions_suggest_a_valid_form() {
         for (text, hint) in [
             ("oldest", "trim-horizon"),
             ("timestamp:yesterday", "2026-"),
             ("timestamp:-1", "1970"),
             ("timestamp:1e300", "1970"),
-            ("sequence:49", "as in sequence:shardId-"),
-            ("sequence:7/", "as in sequence:shardId-"),
-            ("sequence:7/x", "as in sequence:shardId-"),
+            ("sequence:49", "such as sequence:shardId-"),
+            ("sequence:7/", "such as sequence:shardId-"),
+            ("sequence:7/x", "such as sequence:shardId-"),
         ] {
             let error = parse_start(text).expect_err(text);
             assert!(error.contains(hint), "{text}: {error}");

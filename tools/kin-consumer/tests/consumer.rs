@@ -11,7 +11,7 @@ use serde_json::Value;
 use tool::{Place, STREAM};
 
 #[test]
-fn a_run_is_audited_against_what_was_acknowledged() {
+fn runs_are_audited_against_acknowledged_messages() {
     let place = Place::new(3);
     let run = RunId::random();
     place.put_messages(run, 0..2_000);
@@ -33,7 +33,7 @@ fn a_run_is_audited_against_what_was_acknowledged() {
 }
 
 #[test]
-fn what_is_missing_twice_or_anothers_is_told() {
+fn missing_duplicate_and_foreign_messages_are_counted() {
     let place = Place::new(2);
     let run = RunId::random();
     place.put_messages(run, 0..100);
@@ -49,7 +49,7 @@ fn what_is_missing_twice_or_anothers_is_told() {
 }
 
 #[test]
-fn messages_that_are_expected_are_waited_for() {
+fn expected_messages_are_awaited() {
     let place = Place::new(2);
     let run = RunId::random();
     let waiting = Running::start(place.command("--expected 500"));
@@ -67,7 +67,7 @@ fn messages_that_are_expected_are_waited_for() {
 }
 
 #[test]
-fn fan_out_registers_for_the_run_and_leaves_nothing_behind() {
+fn fan_out_registers_only_for_the_run() {
     let place = Place::new(2);
     place.put_messages(RunId::random(), 0..300);
     let following = Running::start(place.command("--fan-out --follow"));
@@ -91,7 +91,7 @@ fn fan_out_registers_for_the_run_and_leaves_nothing_behind() {
 }
 
 #[test]
-fn readers_that_share_a_shard_are_throttled_and_lose_nothing() {
+fn throttled_readers_lose_nothing() {
     let limits =
         KinesisLimits { enforce_writes: false, enforce_reads: true, ..KinesisLimits::default() };
     let place = Place::with_limits(1, &limits);
@@ -109,7 +109,7 @@ fn readers_that_share_a_shard_are_throttled_and_lose_nothing() {
     assert!(summary.counts["reads_throttled"] > 0, "{:?}", summary.counts);
 }
 
-/// Seven books of known prices.
+/// Seven books with known prices.
 const BOOKS: [&str; 7] = [
     r#"{"title": "a", "author": "Austen", "price": 10.5}"#,
     r#"{"title": "b", "author": "Austen", "price": "20.5"}"#,
@@ -121,7 +121,7 @@ const BOOKS: [&str; 7] = [
 ];
 
 #[test]
-fn statistics_of_known_records_are_known() {
+fn queries_print_exact_statistics() {
     let place = Place::new(2);
     place.put_texts(&BOOKS);
     place.put_texts(&["no JSON"]);
@@ -164,7 +164,7 @@ group,Brontë,1,30,,,,,,
 }
 
 #[test]
-fn statistics_round_no_whole_number_and_skip_infinite_ones() {
+fn whole_numbers_are_exact_and_infinite_skipped() {
     let place = Place::new(1);
     place.put_texts(&[
         r#"{"id": 9007199254740993}"#,
@@ -185,7 +185,7 @@ all,,3,18014398509481989,1,9007199254740995,4,0,1,0,0,
 }
 
 #[test]
-fn a_field_whose_name_differs_in_case_is_hinted_at() {
+fn fields_differing_in_case_are_suggested() {
     let place = Place::new(1);
     place.put_texts(&BOOKS);
     let said = place.run("--query Price");
@@ -198,7 +198,7 @@ fn a_field_whose_name_differs_in_case_is_hinted_at() {
 }
 
 #[test]
-fn what_cannot_be_is_refused_before_anything_is_made() {
+fn invalid_options_are_refused_before_anything_is_created() {
     let place = Place::new(1);
     let bare = Said::of(place.bare_command("--stream books"));
     assert_eq!(bare.code, 2, "{bare:?}");
@@ -223,24 +223,24 @@ fn what_cannot_be_is_refused_before_anything_is_made() {
 }
 
 #[test]
-fn a_stream_or_a_shard_that_is_not_there_is_named() {
+fn missing_streams_and_shards_are_named() {
     let place = Place::new(1);
     let mut command = place.bare_command("--stream missing --query price");
     command.env("AWS_ENDPOINT_URL_KINESIS", place.endpoint_url()).env("AWS_REGION", "us-east-1");
     let said = Said::of(command);
     assert_eq!(said.code, 1, "{said:?}");
-    assert!(said.stderr.contains("there is no stream 'missing'"), "{said:?}");
+    assert!(said.stderr.contains("stream 'missing' does not exist"), "{said:?}");
     let said = place.run("--from sequence:5/1");
     assert_eq!(said.code, 2, "{said:?}");
     assert!(said.stderr.contains("shard 'shardId-000000000005' does not exist"), "{said:?}");
 }
 
 #[test]
-fn an_interrupt_of_a_query_still_answers() {
+fn interrupted_queries_still_print_results() {
     let place = Place::new(1);
     place.put_texts(&BOOKS);
     let following = Running::start(place.command("--query price --follow --fan-out --output json"));
-    // Its only trace before it ends.
+    // The only visible effect before it ends.
     until("a consumer is registered", || !place.consumers().is_empty());
     following.interrupt();
     let said = following.end();
@@ -252,7 +252,7 @@ fn an_interrupt_of_a_query_still_answers() {
 }
 
 #[test]
-fn an_interrupt_while_connecting_ends_it_at_once() {
+fn interrupts_while_connecting_end_the_tool() {
     for args in ["", "--query price", "--fan-out"] {
         let silent = Silent::new();
         let place = bench_testing::tool::Place::new(env!("CARGO_BIN_EXE_kin-consumer"));
@@ -268,14 +268,14 @@ fn an_interrupt_while_connecting_ends_it_at_once() {
 }
 
 #[test]
-fn bad_addresses_and_missing_regions_are_refused() {
+fn invalid_addresses_and_missing_regions_are_refused() {
     let place = bench_testing::tool::Place::new(env!("CARGO_BIN_EXE_kin-consumer"));
     for (args, said) in [
         ("--endpoint-url 127.0.0.1:4566", "write http://127.0.0.1:4566"),
         ("--endpoint-url http://127.0.0.1:65536", "from 1 to 65535"),
         ("--endpoint-url http://[::1", "IPv6"),
-        ("--profile x", "--region: no region is named"),
-        ("--region EU", "write it as in eu-west-1"),
+        ("--profile x", "--region: no region is set"),
+        ("--region EU", "use a form such as eu-west-1"),
     ] {
         let refused = place.run(args);
         assert_eq!((refused.code, refused.stdout.as_str()), (2, ""), "{args}: {refused:?}");
@@ -285,9 +285,9 @@ fn bad_addresses_and_missing_regions_are_refused() {
 }
 
 #[test]
-fn consumers_beyond_a_limit_are_refused_with_option_and_remedy() {
+fn consumers_beyond_a_limit_are_refused() {
     let place = bench_testing::tool::Place::new(env!("CARGO_BIN_EXE_kin-consumer"));
-    // Nothing listens there: it is found before anything is connected.
+    // Nothing listens there: the error comes before connecting.
     let said = place.run_limited("ulimit -n 200", "-c 100 --endpoint-url http://127.0.0.1:1");
     assert_eq!((said.code, said.stdout.as_str()), (2, ""), "{said:?}");
     assert!(said.stderr.starts_with("error: --consumers: 100 consumers need "), "{said:?}");

@@ -2,8 +2,8 @@
 
 use std::process::ExitCode;
 
-use bench_lambda::System;
+use bench_lambda::LandingSystem;
 
 fn main() -> ExitCode {
-    bench_lambda::run(System::Dynamodb)
+    bench_lambda::run(LandingSystem::Dynamodb)
 }

@@ -19,7 +19,7 @@ use options::{Command, Options};
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    // A run on the embedded Kinesis starts this program again as that service.
+    // A run with an embedded Kinesis starts this program again as that service.
     if let Some(code) = embedded::run_if_requested() {
         return code;
     }

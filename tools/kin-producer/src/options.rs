@@ -10,7 +10,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 const EXAMPLES: &str = "\
 Examples:
   kin-producer -n 10000 -r 100                             embedded Kinesis, nothing to install
-  kin-producer -n 1250 -r 1600 -a 1043582                  as the script that this replaces
+  kin-producer -n 1250 -r 1600 -a 1043582                  like the script that this tool replaces
   kin-producer --rate 2k/s --duration 30s --stream s --create --shards 2 --region eu-west-1
   kin-producer --input books.csv --partition-key-field Title --put record --in-flight 1
   kin-producer books generate -n 212 --seed 1 books.csv
@@ -21,10 +21,10 @@ Exit codes: 0 good; 1 failed; 2 bad usage; 3 the run is INVALID; 130 interrupted
 
 /// Measure publishing to an Amazon Kinesis stream
 ///
-/// Reports throughput, publish latency (confirmed less intended instant), throttling and repeats,
-/// and keeps what was confirmed for kin-consumer, kin-db-consumer and kin-sql-consumer to check.
-/// Without a service to use, an embedded one is started for the run: its figures are the client's
-/// ceiling on loopback, not Kinesis's performance.
+/// Reports throughput, publish latency (acknowledged minus intended instant), throttling and
+/// retries, and records the acknowledged messages for kin-consumer, kin-db-consumer and
+/// kin-sql-consumer to check. If no service is given, starts an embedded one for the run: its
+/// figures are the client's limit on loopback, not Kinesis's performance.
 #[derive(Parser)]
 #[command(
     name = "kin-producer",
@@ -49,8 +49,8 @@ pub(crate) struct Options {
     #[command(flatten)]
     pub(crate) aws: AwsArgs,
 
-    // Not the one that other tools share, which would be one of the subcommands' too.
-    /// Form of the result on standard output
+    // Not the shared option, which would also apply to the subcommands.
+    /// Format of the result on standard output
     #[arg(help_heading = "Output", long, value_enum, value_name = "FORM", default_value_t)]
     pub(crate) output: OutputFormat,
 
@@ -66,11 +66,11 @@ pub(crate) struct Options {
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
-    /// Make files of books for a run to send
+    /// Create files of books as input for runs
     Books(BooksArgs),
 }
 
-/// The stream, and what it is to be like.
+/// Options for the stream.
 #[derive(Args)]
 #[command(next_help_heading = "Stream")]
 pub(crate) struct StreamArgs {
@@ -78,32 +78,32 @@ pub(crate) struct StreamArgs {
     #[arg(long, value_name = "NAME", default_value = "benchmark", value_parser = parse_stream)]
     pub(crate) stream: String,
 
-    /// Create the stream if it is missing; give it the number of --shards if it has another
+    /// Create the stream if it is missing; reshard it if it has another number than --shards
     #[arg(long)]
     pub(crate) create: bool,
 
-    /// Shards of a stream that is created; of the embedded Kinesis, too [default: 1]
+    /// Shards of a created stream or of the embedded Kinesis [default: 1]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub(crate) shards: Option<u32>,
 
-    /// Leave the shards of a stream that is created to Kinesis
+    /// Create the stream in on-demand mode
     #[arg(long, conflicts_with = "shards")]
     pub(crate) on_demand: bool,
 
-    /// How long a stream may take to be ready
+    /// Timeout for the stream to become active
     #[arg(long, value_name = "TIME", default_value = "5m", value_parser = quantity::parse_duration)]
     pub(crate) ready_timeout: Duration,
 
-    /// Let the embedded Kinesis take whatever comes: it limits shards as Kinesis does otherwise
+    /// Disable the embedded Kinesis's per-shard limits
     #[arg(long)]
     pub(crate) no_limits: bool,
 }
 
-/// How messages are put.
+/// Options for producers.
 #[derive(Args)]
 #[command(next_help_heading = "Producers")]
 pub(crate) struct ProducerArgs {
-    /// Producers, each with connections and a thread of its own
+    /// Number of producers, each with its own connections and thread
     #[arg(
         short = 'p',
         long,
@@ -114,11 +114,11 @@ pub(crate) struct ProducerArgs {
     )]
     pub(crate) producers: u32,
 
-    /// Operation that puts records: one at a time, or many in a request
+    /// API operation: one record or many records per request
     #[arg(long, value_enum, value_name = "HOW", default_value_t)]
     pub(crate) put: PutArg,
 
-    /// Most records in a request
+    /// Maximum records per request
     #[arg(
         long,
         value_name = "N",
@@ -127,7 +127,7 @@ pub(crate) struct ProducerArgs {
     )]
     pub(crate) batch_records: u16,
 
-    /// Most bytes in a request, partition keys included
+    /// Maximum bytes per request, including partition keys
     #[arg(
         long,
         value_name = "SIZE",
@@ -136,7 +136,7 @@ pub(crate) struct ProducerArgs {
     )]
     pub(crate) batch_size: u64,
 
-    /// Requests of a producer that may be without an answer
+    /// Maximum unacknowledged requests per producer
     #[arg(
         long,
         value_name = "N",
@@ -145,13 +145,13 @@ pub(crate) struct ProducerArgs {
     )]
     pub(crate) in_flight: u32,
 
-    /// Time that a message may wait for others [default: 5ms; with --aggregate 100ms]
+    /// Maximum time that a message waits for others [default: 5ms, or 100ms with --aggregate]
     #[arg(long, value_name = "TIME", value_parser = quantity::parse_duration)]
     pub(crate) linger: Option<Duration>,
 
     /// Pack messages into records of up to this size, in the Kinesis Producer Library's format
     ///
-    /// The size counts the partition key, too. 0 packs nothing, as does leaving the option out.
+    /// The size includes the partition key. 0 disables packing, which is the default.
     #[arg(
         short = 'a',
         long,
@@ -161,15 +161,16 @@ pub(crate) struct ProducerArgs {
     )]
     pub(crate) aggregate: Option<u64>,
 
-    /// Field of each JSON record that is its partition key; `default_partition_key` where missing
+    /// Field of each JSON record to use as its partition key; `default_partition_key` if missing
     #[arg(long, value_name = "NAME", requires = "input", conflicts_with = "key")]
     pub(crate) partition_key_field: Option<String>,
 
-    /// Spread records evenly over the shards, whatever their partition keys
+    /// Distribute records evenly over the shards, whatever their partition keys
     #[arg(long)]
     pub(crate) explicit_hash_keys: bool,
 
-    /// Time for answers after the last message, for repeats, and for sending what is overdue
+    /// Time to wait for acknowledgements after the last message (and for retries and overdue
+    /// messages)
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = quantity::parse_duration)]
     pub(crate) grace: Duration,
 
@@ -178,7 +179,7 @@ pub(crate) struct ProducerArgs {
     pub(crate) timings: bool,
 }
 
-/// Operations that put records, as `--put` names them.
+/// API operations for `--put`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum PutArg {
     /// `PutRecords`
@@ -198,24 +199,24 @@ pub(crate) struct BooksArgs {
 pub(crate) enum BooksCommand {
     /// Merge CSV files with different headings into one file of JSON objects
     Merge(MergeArgs),
-    /// Make up a CSV file of books: the same seed makes the same file
+    /// Generate a CSV file of books; the same seed gives the same file
     Generate(MakeArgs),
 }
 
 #[derive(Clone, Args)]
 pub(crate) struct MergeArgs {
-    /// File to write: .json for one array, .jsonl or .ndjson for a line each
+    /// File to write: .json for one array, .jsonl or .ndjson for one object per line
     #[arg(long, value_name = "FILE")]
     pub(crate) output: PathBuf,
 
-    /// Name of a field, and the headings that it has in the files; may be repeated
+    /// Name of a field and its headings in the files; may be repeated
     ///
     /// By default `Title=Title,title`, `Author=Author(s),Author,author`, `Price=Price,price` and
     /// `Description=Description,description`.
     #[arg(long, value_name = "NAME=HEADING,...")]
     pub(crate) column: Vec<String>,
 
-    /// Field whose texts become numbers where they are some; may be repeated [default: Price]
+    /// Field whose values become numbers where possible; may be repeated [default: Price]
     #[arg(long, value_name = "NAME")]
     pub(crate) number: Vec<String>,
 
@@ -226,7 +227,7 @@ pub(crate) struct MergeArgs {
 
 #[derive(Clone, Args)]
 pub(crate) struct MakeArgs {
-    /// How many books
+    /// Number of books
     #[arg(short = 'n', long, value_name = "COUNT", default_value = "212", value_parser = quantity::parse_count)]
     pub(crate) messages: u64,
 
@@ -243,7 +244,7 @@ pub(crate) struct MakeArgs {
     pub(crate) file: PathBuf,
 }
 
-/// Headings of a file of books.
+/// Headings of a CSV file of books.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Style {
     /// Title, Author(s), Price, Description
@@ -253,11 +254,11 @@ pub(crate) enum Style {
     B,
 }
 
-/// A name as Kinesis takes it.
+/// Parses the name of a stream.
 fn parse_stream(text: &str) -> Result<String, String> {
     let is_taken = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
     if (1..=128).contains(&text.len()) && text.chars().all(is_taken) {
         return Ok(text.to_owned());
     }
-    Err("a stream's name has 1 to 128 letters, digits, and any of _ . -".to_owned())
+    Err("must be 1 to 128 letters, digits, _, . or -".to_owned())
 }

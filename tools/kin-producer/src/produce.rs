@@ -1,4 +1,4 @@
-//! A run: messages go into the stream, and acknowledgements are recorded.
+//! A run: puts messages into the stream and records the acknowledged ones.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -20,13 +20,13 @@ use crate::producers::{check, check_partition_keys, config, in_flight_messages, 
 use crate::stream::Service;
 use crate::timings::TimingsWriter;
 
-/// The amount by default, as in the original script.
+/// Default amount, as in the original script.
 const AMOUNT_DEFAULT: Amount = Amount::Messages(10_000);
 
-/// Messages that a producer hands over per call.
+/// Maximum messages that a producer submits at once.
 const BATCH_MAX: usize = 500;
 
-/// A run that is ready but for its connections.
+/// A run that is ready to connect.
 struct Run<'a> {
     options: &'a Options,
     workload: Workload,
@@ -55,12 +55,12 @@ pub(crate) fn produce(options: &Options, invocation: &Invocation) -> Result<Exit
         Ok(measurement)
     });
     if let Some(Err(error)) = timings.map(TimingsWriter::finish) {
-        tracing::warn!("{} is not complete: {error}", crate::timings::FILE);
+        tracing::warn!("{} is incomplete: {error}", crate::timings::FILE);
     }
     exit
 }
 
-/// The load. By default, the records of a file are sent unchanged and once each.
+/// The workload. By default, records of a file are sent unchanged, once each.
 fn workload(options: &Options, matches: &ArgMatches) -> Result<Workload> {
     let mut args = options.workload.clone();
     let is_default = matches.value_source("format") != Some(ValueSource::CommandLine);
@@ -99,7 +99,7 @@ impl Run<'_> {
         StartedRun { versions, ..started }
     }
 
-    /// Makes the stream ready and connects the producers.
+    /// Prepares the stream and connects the producers.
     fn connect(
         &self,
         folder: &Path,
@@ -149,7 +149,7 @@ impl Run<'_> {
     }
 }
 
-/// The version of the client library, kept in step with `Cargo.lock` by a test.
+/// The version of the client library; a test compares it with `Cargo.lock`.
 const SDK_VERSION: &str = "1.130.0";
 
 #[cfg(test)]
@@ -157,7 +157,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_version_of_the_client_library_is_the_one_in_use() {
+    fn sdk_version_matches_the_lock_file() {
         let lock = include_str!("../../../Cargo.lock");
         let entry = format!("name = \"aws-sdk-kinesis\"\nversion = \"{SDK_VERSION}\"");
         assert!(lock.contains(&entry), "Cargo.lock has another version");

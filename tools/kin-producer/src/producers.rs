@@ -1,4 +1,4 @@
-//! The producers of a run: what their options must fit, and what they become.
+//! Checks the producers' options, and derives their settings.
 
 use std::sync::mpsc::Sender;
 use std::time::Duration;
@@ -13,23 +13,23 @@ use bench_kinesis::publish::{
 
 use crate::options::{Options, ProducerArgs, PutArg};
 
-/// How long a message waits for others, unless it is said.
+/// Default of `--linger`.
 const LINGER_DEFAULT: Duration = Duration::from_millis(5);
 
-/// The same where messages are packed; the default of the Kinesis Producer Library.
+/// Default of `--linger` with `--aggregate`; that of the Kinesis Producer Library.
 const LINGER_PACKED_DEFAULT: Duration = Duration::from_millis(100);
 
-/// Messages under way at most, whatever else is asked for: the table of them takes 32 bytes each.
+/// Maximum messages in flight, whatever the options: their table takes 32 bytes each.
 const MESSAGES_MAX: f64 = 4e6;
 
-/// What a message that is under way takes beside its bytes, in the SDK and in its request.
+/// Overhead of a message in flight, in the SDK and in its request.
 const MESSAGE_BYTES: u64 = 400;
 
-/// Size of what an aggregate takes at least for one message, bytes: magic bytes, digest, and the
-/// lengths and numbers of a record and a key.
+/// Minimum size of an aggregate, bytes: magic bytes, digest, and the lengths and numbers of a
+/// record and a key.
 const AGGREGATE_BYTES_MIN: u64 = 100;
 
-/// Checks what no single option can. `record_bytes_max` is the most that the stream takes.
+/// Checks options against each other and the stream's maximum record size.
 pub(crate) fn check(
     args: &ProducerArgs,
     workload: &Workload,
@@ -40,25 +40,25 @@ pub(crate) fn check(
     if aggregate_bytes(args).is_some_and(|bytes| !sizes.contains(&bytes)) {
         return Err(UsageError::new(
             "--aggregate",
-            format!("the stream takes records of {record_bytes_max} bytes at most"),
-            format!("name a size from {AGGREGATE_BYTES_MIN} to {record_bytes_max}, or 0"),
+            format!("the stream accepts records of at most {record_bytes_max} bytes"),
+            format!("use a size from {AGGREGATE_BYTES_MIN} to {record_bytes_max}, or 0"),
         ));
     }
     if args.batch_size == 0 || args.batch_size > REQUEST_BYTES_MAX as u64 {
-        let problem = "not a size that a request can have";
-        let remedy = "name at most 10MiB; what stands in for Kinesis may take 5MiB only";
+        let problem = "out of range";
+        let remedy = "use at most 10MiB; stand-ins for Kinesis may accept only 5MiB";
         return Err(UsageError::new("--batch-size", problem, remedy));
     }
     if args.partition_key_field.is_some() && workload.messages.format == MessageFormat::Json {
-        let problem = "the records are texts within the messages, and have no fields there";
+        let problem = "in this format, records are strings within the messages and have no fields";
         let remedy = "add --format raw, or --format binary for latencies and an audit";
         return Err(UsageError::new("--partition-key-field", problem, remedy));
     }
     Ok(())
 }
 
-/// Checks that there are records with the field that holds the partition key. Without any, all of
-/// them would go to one shard.
+/// Checks that some record has the partition key field: otherwise all records would go to one
+/// shard.
 pub(crate) fn check_partition_keys(
     args: &ProducerArgs,
     workload: &Workload,
@@ -74,19 +74,19 @@ pub(crate) fn check_partition_keys(
     }
     let first =
         serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(records.get(0));
-    let problem = format!("no record of --input has a field '{field}' with a text or a number");
+    let problem = format!("no record of --input has a field '{field}' with a string or a number");
     let remedy = match first {
         Ok(first) => {
             let names: Vec<&str> = first.keys().map(String::as_str).collect();
-            format!("use one that there is, as in the first record: {}", names.join(", "))
+            format!("use one of those in the first record: {}", names.join(", "))
         }
-        Err(_) => "leave it out, since the records are not JSON objects".to_owned(),
+        Err(_) => "remove it, since the records are not JSON objects".to_owned(),
     };
     Err(UsageError::new("--partition-key-field", problem, remedy))
 }
 
-/// What the producers take of the machine: each a thread, with a connection for each request, and
-/// what it keeps of messages until they are answered.
+/// The producers' needs: each has a thread, a connection per request, and memory for messages in
+/// flight.
 pub(crate) fn workers(args: &ProducerArgs, workload: &Workload) -> Workers {
     let shards = 1;
     let messages = u64::from(in_flight_messages(args, workload, shards));
@@ -101,7 +101,7 @@ pub(crate) fn workers(args: &ProducerArgs, workload: &Workload) -> Workers {
     Workers { kind: "producers", option: "--producers", count: args.producers, each }
 }
 
-/// Checks that every message fits into a record together with its partition key.
+/// Checks that every message fits into a record with its partition key.
 fn check_sizes(
     args: &ProducerArgs,
     messages: &MessageSpec,
@@ -113,7 +113,7 @@ fn check_sizes(
     }
     let (option, largest) = match (&messages.content, &args.partition_key_field) {
         (Content::Records(records), Some(field)) => {
-            // The keys are known: few are as long as they may be.
+            // The keys are known, and few have the maximum length.
             let header_bytes = messages.format.smallest_bytes();
             let keyed_bytes = |record: &[u8]| {
                 let key = partition_key_field(record, field);
@@ -129,19 +129,19 @@ fn check_sizes(
         return Ok(());
     }
     let problem = format!(
-        "messages of up to {largest:.0} bytes, partition keys included, do not fit into the \
-         stream's records of {record_bytes_max} bytes at most"
+        "messages of up to {largest:.0} bytes, including partition keys, exceed the stream's \
+         maximum record size of {record_bytes_max} bytes"
     );
-    let remedy = "send smaller ones, or raise the stream's limit (UpdateMaxRecordSize)";
+    let remedy = "use smaller messages, or raise the stream's limit (UpdateMaxRecordSize)";
     Err(UsageError::new(option, problem, remedy))
 }
 
-/// How much is packed into a record, if messages are packed.
+/// The maximum size of packed records, if messages are packed.
 fn aggregate_bytes(args: &ProducerArgs) -> Option<u64> {
     args.aggregate.filter(|bytes| *bytes > 0)
 }
 
-/// What a producer does, `index` being its number.
+/// The settings of the producer with number `index`.
 pub(crate) fn config(
     options: &Options,
     workload: &Workload,
@@ -176,16 +176,16 @@ pub(crate) fn config(
     }
 }
 
-/// How long a message waits for others.
+/// The linger in force.
 pub(crate) fn linger(args: &ProducerArgs) -> Duration {
     let default =
         if aggregate_bytes(args).is_some() { LINGER_PACKED_DEFAULT } else { LINGER_DEFAULT };
     args.linger.unwrap_or(default)
 }
 
-/// Messages that a producer may have under way. Without a schedule this is what fills its requests,
-/// so that the service time is that of a request and not of a queue before it; with one there is
-/// room for those that wait to be sent again.
+/// Maximum messages in flight per producer. In a closed loop they fill the requests exactly, so
+/// that the service time is that of a request and not of a queue before it; in an open loop there
+/// is room for messages waiting for a retry.
 pub(crate) fn in_flight_messages(args: &ProducerArgs, workload: &Workload, shards: usize) -> u32 {
     let mean_bytes = mean_message_bytes(&workload.messages).max(1.0);
     let per_record = match aggregate_bytes(args) {
@@ -199,16 +199,16 @@ pub(crate) fn in_flight_messages(args: &ProducerArgs, workload: &Workload, shard
     let per_request = (records * per_record).min((args.batch_size as f64 / mean_bytes).ceil());
     let per_request = per_request.max(1.0);
     let requests = f64::from(args.in_flight);
-    let under_way = if workload.schedule.is_open_loop() {
+    let in_flight = if workload.schedule.is_open_loop() {
         (2.0 * requests + 2.0) * per_request
     } else if per_record > 1.0 {
-        // One aggregate a shard is always open.
+        // One aggregate per shard is always open.
         (requests + 1.0) * per_request + shards as f64 * per_record
     } else {
         requests * per_request
     };
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is bounded")]
-    let messages = under_way.clamp(1.0, MESSAGES_MAX) as u32;
+    let messages = in_flight.clamp(1.0, MESSAGES_MAX) as u32;
     messages
 }
 

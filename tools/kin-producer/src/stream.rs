@@ -1,4 +1,4 @@
-//! The stream of a run, on an embedded Kinesis or on the one that the user names.
+//! The stream of a run, on an embedded Kinesis or the user's.
 
 use anyhow::{Context, Result};
 use aws_sdk_kinesis::Client;
@@ -13,32 +13,32 @@ use bench_services::local;
 
 use crate::options::{Options, StreamArgs};
 
-/// The service of a run, and what is known of the stream before anything is changed.
+/// The service of a run, and the stream before any change.
 pub(crate) struct Service {
     pub(crate) sdk: SdkConfig,
     waiting: Waiting,
     client: Client,
     embedded: Option<EmbeddedKinesis>,
     info: ServiceInfo,
-    /// The stream as it was found, if it was there.
+    /// The existing stream, if there is one.
     found: Option<Stream>,
 }
 
-/// A stream that can be used.
+/// An active stream.
 pub(crate) struct ReadyStream {
     pub(crate) shards: Vec<Shard>,
     pub(crate) warning: Option<String>,
 }
 
 impl Service {
-    /// Connects to the service that is named, or starts an embedded one, and looks for the stream.
+    /// Connects to the user's service, or starts an embedded one, and looks for the stream.
     pub(crate) fn connect(options: &Options, shutdown: &Shutdown) -> Result<Self> {
         let waiting = Waiting::new(shutdown)?;
         let is_named = options.aws.is_named(AwsService::Kinesis);
         check(&options.stream, is_named)?;
         let (sdk, embedded, info) = if is_named {
             let config = options.aws.config_for(AwsService::Kinesis);
-            let sdk = waiting.until(config, "the configuration was read")?;
+            let sdk = waiting.until(config, "reading the AWS configuration")?;
             let sdk = sdk.map_err(UsageError::from_library)?;
             let info = options.aws.service_info(AwsService::Kinesis, &sdk);
             let info = local::origin_of(&info.name, &info.address).unwrap_or(info);
@@ -66,8 +66,8 @@ impl Service {
         service.found = service.find(&options.stream.stream)?;
         if service.found.is_none() && !service.creates(&options.stream) {
             let stream = &options.stream.stream;
-            let problem = format!("there is no stream '{stream}'");
-            let remedy = "name another one, or add --create and --shards or --on-demand";
+            let problem = format!("stream '{stream}' does not exist");
+            let remedy = "use another one, or add --create and --shards or --on-demand";
             return Err(UsageError::new("--stream", problem, remedy).into());
         }
         Ok(service)
@@ -78,19 +78,19 @@ impl Service {
             return Ok(None);
         }
         let described = admin::describe(&self.client, stream);
-        match self.waiting.until(described, "the stream was looked for")? {
+        match self.waiting.until(described, "looking up the stream")? {
             Ok(found) => Ok(Some(found)),
             Err(KinesisError::NoStream { .. }) => Ok(None),
             Err(error) => Err(error.into()),
         }
     }
 
-    /// Whether the stream may be created or changed. An embedded one is always made for its run.
+    /// Whether the stream may be created or changed. On an embedded service, it is always created.
     fn creates(&self, args: &StreamArgs) -> bool {
         args.create || self.embedded.is_some()
     }
 
-    /// The largest record that the stream takes, bytes: data and partition key together.
+    /// Maximum size of the stream's records, bytes: data and partition key together.
     pub(crate) fn record_bytes_max(&self) -> usize {
         self.found.as_ref().map_or(RECORD_BYTES_DEFAULT, |found| found.record_bytes_max)
     }
@@ -100,8 +100,8 @@ impl Service {
         self.info.clone()
     }
 
-    /// What the stream is, or is to be, as results record it: the mode, and the shards where the
-    /// user or the stream says how many.
+    /// The stream's mode and shards for results, as it is or will be; no shards if neither the user
+    /// nor the stream sets them.
     pub(crate) fn mode(&self, args: &StreamArgs) -> (&'static str, Option<u32>) {
         let asked = args.shards.or((!args.on_demand).then_some(1));
         match &self.found {
@@ -115,27 +115,30 @@ impl Service {
         }
     }
 
-    /// Sees to it that the stream is there and can be used.
+    /// Ensures that the stream exists and is active.
     pub(crate) fn prepare(&self, args: &StreamArgs) -> Result<ReadyStream> {
         let (client, stream) = (&self.client, args.stream.as_str());
-        let doing = "the stream became ready";
+        let doing = "waiting for the stream";
         let mut warning = None;
         if self.creates(args) {
             let found = self.found.as_ref().map(|found| Capacity::Shards(found.open_shards));
             let asked = match (args.shards, args.on_demand) {
                 (_, true) => Capacity::OnDemand,
                 (Some(shards), false) => Capacity::Shards(shards),
-                // What is there is good as it is.
+                // An existing stream is used unchanged.
                 (None, false) => found.unwrap_or(Capacity::Shards(1)),
             };
             let ensured = admin::ensure(client, stream, asked, args.ready_timeout);
             let ensured = self.waiting.until(ensured, doing);
             let ensured = ensured.with_context(|| {
-                format!("stream '{stream}' may be created or changed all the same, and stays")
+                format!("stream '{stream}' may still be created or changed, and stays")
             })?;
             warning = match ensured? {
                 StreamOutcome::OtherMode if args.shards.is_some() || args.on_demand => {
-                    Some(format!("stream '{stream}' has the other mode, and was left as it was"))
+                    Some(format!(
+                        "stream '{stream}' is in the other capacity mode, and was not \
+                                  changed"
+                    ))
                 }
                 StreamOutcome::Resharded { from } => {
                     tracing::info!("stream '{stream}' had {from} shards");
@@ -150,18 +153,18 @@ impl Service {
     }
 }
 
-/// Checks the options of the stream that mean something on one kind of service only.
+/// Refuses stream options that do not apply to the kind of service.
 fn check(args: &StreamArgs, is_named: bool) -> Result<(), UsageError> {
     if is_named && args.no_limits {
-        let problem = "only the embedded Kinesis can be without limits";
-        let remedy = "leave the option out, or name no service";
+        let problem = "only the embedded Kinesis can run without limits";
+        let remedy = "remove the option, or use no service";
         return Err(UsageError::new("--no-limits", problem, remedy));
     }
     let asks = if args.on_demand { Some("--on-demand") } else { args.shards.map(|_| "--shards") };
     match asks {
         Some(option) if is_named && !args.create => {
-            let problem = "a stream that is there is left as it is";
-            Err(UsageError::new(option, problem, "add --create, or leave the option out"))
+            let problem = "an existing stream is not changed";
+            Err(UsageError::new(option, problem, "add --create, or remove the option"))
         }
         _ => Ok(()),
     }

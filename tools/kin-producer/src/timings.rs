@@ -1,4 +1,4 @@
-//! `timings.csv`: one line for each message, as the earlier timings script printed them.
+//! Writes `timings.csv`: one line per message, as the earlier timings script did.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
@@ -13,14 +13,14 @@ use bench_kinesis::publish::Timing;
 /// The file in a result folder.
 pub(crate) const FILE: &str = "timings.csv";
 
-/// Writes the timings of a run, on a thread of its own.
+/// Writes the timings of a run on its own thread.
 pub(crate) struct TimingsWriter {
     thread: JoinHandle<io::Result<()>>,
 }
 
 impl TimingsWriter {
-    /// Makes the file in `folder`. Times in it count from `start_ns`. The writer ends when the last
-    /// sender is gone.
+    /// Creates the file in `folder`. Times in it count from `start_ns`. The writer ends when the
+    /// last sender is dropped.
     pub(crate) fn start(folder: &Path, start_ns: InstantNs) -> Result<(Self, Sender<Timing>)> {
         let path = folder.join(FILE);
         let file = File::create(&path)
@@ -48,7 +48,7 @@ fn write(mut out: impl Write, timings: &Receiver<Timing>, start_ns: InstantNs) -
             Some((producer, sequence)) => (producer.to_string(), sequence.to_string()),
             None => Default::default(),
         };
-        // Before the start, for a message that is due at once, by a few nanoseconds at most.
+        // A message due at once may be a few nanoseconds before the start.
         let since_start_s = |at_ns: InstantNs| at_ns.saturating_sub(start_ns) as f64 / 1e9;
         let latency_ms = timing.done_ns.saturating_sub(timing.intended_ns) as f64 / 1e6;
         let confirmed = timing.place.is_some();
@@ -72,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_count_from_the_start_and_latency_from_the_creation() {
+    fn times_count_from_start_and_latency_from_creation() {
         let (sender, timings) = channel();
         let confirmed = Timing {
             sequence: Some((2, 7)),
@@ -85,7 +85,7 @@ mod tests {
         };
         let failed = Timing { sequence: None, place: None, ..confirmed.clone() };
         for timing in [confirmed, failed] {
-            sender.send(timing).expect("is listened to");
+            sender.send(timing).expect("the receiver exists");
         }
         drop(sender);
         let mut out = Vec::new();

@@ -312,7 +312,7 @@ fn invalid_addresses_are_refused_before_connecting() {
     let no_region = [("AWS_ACCESS_KEY_ID", "key"), ("AWS_SECRET_ACCESS_KEY", "hush")];
     let said = run(&[&no_region[..], &[("AWS_PROFILE", "x")]].concat(), &["dynamodb", "--yes"]);
     assert_eq!(said.code, 2, "{said:?}");
-    assert!(said.stderr.contains("--region: no region is named"), "{said:?}");
+    assert!(said.stderr.contains("--region: no region is set"), "{said:?}");
 }
 
 #[test]
@@ -333,7 +333,7 @@ fn foreign_services_are_reported_in_one_sentence() {
     let (web, tls) = (format!("http://{address}"), format!("https://{address}"));
     let closed = "http://127.0.0.1:1";
     for (url, reason, remedy) in [
-        (web.as_str(), "the answer is not that of the service (status 404)", "--endpoint-url"),
+        (web.as_str(), "the answer did not come from the service (status 404)", "--endpoint-url"),
         (tls.as_str(), "does not speak TLS", "http:// in --endpoint-url"),
         (closed, "connection refused", "--endpoint-url"),
     ] {

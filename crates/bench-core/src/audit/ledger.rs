@@ -80,7 +80,7 @@ impl AckLedger {
     pub const FILE_NAME: &'static str = "acked.json";
 
     /// Adds a producer's newly acknowledged messages and empties `delta` for reuse.
-    pub fn absorb(&mut self, id: StreamId, delta: &mut SequenceDelta) {
+    pub(crate) fn absorb(&mut self, id: StreamId, delta: &mut SequenceDelta) {
         self.streams.entry(id).or_default().absorb(delta);
         delta.clear();
     }
@@ -91,7 +91,7 @@ impl AckLedger {
     }
 
     /// Adds a producer's messages of aborted transactions and empties `delta` for reuse.
-    pub fn absorb_aborted(&mut self, id: StreamId, delta: &mut SequenceDelta) {
+    pub(crate) fn absorb_aborted(&mut self, id: StreamId, delta: &mut SequenceDelta) {
         if !delta.is_empty() {
             self.streams.entry(id).or_default();
             self.aborted.entry(id).or_default().absorb(delta);

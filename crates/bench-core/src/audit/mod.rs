@@ -86,8 +86,7 @@ impl ReceiveAudit {
     }
 
     /// Disables the check of order if `unordered`, for a system that promises none.
-    #[must_use]
-    pub fn without_order(mut self, unordered: bool) -> Self {
+    pub(crate) fn without_order(mut self, unordered: bool) -> Self {
         self.unordered = unordered;
         self
     }
@@ -138,7 +137,7 @@ impl ReceiveAudit {
     }
 
     /// Moves everything seen since the last call into `delta`, which must be empty.
-    pub fn hand_over(&mut self, delta: &mut ReceiveDelta) {
+    pub(crate) fn hand_over(&mut self, delta: &mut ReceiveDelta) {
         delta.corrupt = std::mem::take(&mut self.corrupt);
         delta.foreign = std::mem::take(&mut self.foreign);
         for (index, stream) in self.streams.iter_mut().enumerate() {
@@ -178,7 +177,7 @@ impl Stream {
 
 /// What one consumer saw since its last report.
 #[derive(Default)]
-pub struct ReceiveDelta {
+pub(crate) struct ReceiveDelta {
     streams: Vec<StreamDelta>,
     corrupt: u64,
     foreign: u64,
@@ -209,7 +208,7 @@ struct StreamAudit {
 
 impl Audit {
     /// Adds what a consumer saw and empties `delta` for reuse.
-    pub fn absorb(&mut self, delta: &mut ReceiveDelta) {
+    pub(crate) fn absorb(&mut self, delta: &mut ReceiveDelta) {
         self.corrupt += std::mem::take(&mut delta.corrupt);
         self.foreign += std::mem::take(&mut delta.foreign);
         for stream in &mut delta.streams {
@@ -236,8 +235,7 @@ impl Audit {
     }
 
     /// Whether a message has been received.
-    #[must_use]
-    pub fn has_received(&self, stream: StreamId, sequence: u64) -> bool {
+    pub(crate) fn has_received(&self, stream: StreamId, sequence: u64) -> bool {
         self.received(stream).contains(sequence)
     }
 

@@ -147,14 +147,12 @@ impl SequenceSet {
     }
 
     /// Whether the set holds `sequence`.
-    #[must_use]
-    pub fn contains(&self, sequence: u64) -> bool {
+    pub(crate) fn contains(&self, sequence: u64) -> bool {
         self.chunk(sequence / CHUNK_LEN).has(sequence)
     }
 
     /// The highest sequence number.
-    #[must_use]
-    pub fn highest(&self) -> Option<u64> {
+    pub(crate) fn highest(&self) -> Option<u64> {
         let full = self.full.last_key_value().map(|(_, last)| (last + 1) * CHUNK_LEN - 1);
         let partial = self.partial.last_key_value().and_then(|(index, (_, bitmap))| {
             bitmap.ones().last().map(|offset| index * CHUNK_LEN + offset)
@@ -163,8 +161,7 @@ impl SequenceSet {
     }
 
     /// The lowest sequence number.
-    #[must_use]
-    pub fn lowest(&self) -> Option<u64> {
+    pub(crate) fn lowest(&self) -> Option<u64> {
         let full = self.full.first_key_value().map(|(first, _)| first * CHUNK_LEN);
         let partial = self.partial.first_key_value().and_then(|(index, (_, bitmap))| {
             bitmap.ones().next().map(|offset| index * CHUNK_LEN + offset)
@@ -173,13 +170,12 @@ impl SequenceSet {
     }
 
     /// Adds everything in `delta`; returns how many of its numbers were already in the set.
-    pub fn absorb(&mut self, delta: &SequenceDelta) -> u64 {
+    pub(crate) fn absorb(&mut self, delta: &SequenceDelta) -> u64 {
         delta.chunks.iter().map(|(index, bitmap)| self.absorb_chunk(*index, bitmap)).sum()
     }
 
     /// Number of sequence numbers in `delta` that are not in the set.
-    #[must_use]
-    pub fn count_new(&self, delta: &SequenceDelta) -> u64 {
+    pub(crate) fn count_new(&self, delta: &SequenceDelta) -> u64 {
         let chunks = delta.chunks.iter();
         chunks.map(|(index, bitmap)| bitmap.count_without(self.chunk(*index))).sum()
     }
@@ -211,8 +207,7 @@ impl SequenceSet {
     }
 
     /// Number of sequence numbers here and not in `other`.
-    #[must_use]
-    pub fn count_without(&self, other: &Self) -> u64 {
+    pub(crate) fn count_without(&self, other: &Self) -> u64 {
         let mut missing = 0;
         for (&first, &last) in &self.full {
             missing += other.count_absent(first, last);
@@ -224,14 +219,12 @@ impl SequenceSet {
     }
 
     /// Number of sequence numbers both here and in `other`.
-    #[must_use]
-    pub fn count_within(&self, other: &Self) -> u64 {
+    pub(crate) fn count_within(&self, other: &Self) -> u64 {
         self.len - self.count_without(other)
     }
 
     /// The first `most` ranges of numbers here and not in `other`, first to last.
-    #[must_use]
-    pub fn ranges_without(&self, other: &Self, most: usize) -> Vec<(u64, u64)> {
+    pub(crate) fn ranges_without(&self, other: &Self, most: usize) -> Vec<(u64, u64)> {
         let mut ranges = Vec::new();
         for (first, last, bitmap) in self.segments(0, u64::MAX) {
             match bitmap {

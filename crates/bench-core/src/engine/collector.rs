@@ -131,7 +131,7 @@ pub struct Totals {
 }
 
 /// The receiving end of all workers' outboxes.
-pub struct Collector<S> {
+pub(super) struct Collector<S> {
     run: RunId,
     timeline: Timeline,
     raw: bool,
@@ -166,14 +166,14 @@ struct WorkerState<S> {
 }
 
 /// The outboxes of a run's producers and consumers.
-pub struct Outboxes {
+pub(super) struct Outboxes {
     pub(super) producers: Vec<Outbox<ProducerSample>>,
     pub(super) consumers: Vec<Outbox<ConsumerSample>>,
 }
 
 impl<S: IntervalSink> Collector<S> {
     /// A collector for this many workers of `run`.
-    pub fn new(
+    pub(super) fn new(
         run: RunId,
         timeline: Timeline,
         producers: usize,
@@ -214,22 +214,20 @@ impl<S: IntervalSink> Collector<S> {
     }
 
     /// Sets whether messages have no header, so that only their number shows whether all arrived.
-    #[must_use]
-    pub fn with_raw_messages(mut self, raw: bool) -> Self {
+    pub(super) fn with_raw_messages(mut self, raw: bool) -> Self {
         self.raw = raw;
         self
     }
 
     /// Includes the samples recorded in `durations` in the intervals.
-    #[must_use]
-    pub fn with_durations(mut self, durations: Durations) -> Self {
+    pub(super) fn with_durations(mut self, durations: Durations) -> Self {
         self.durations = durations;
         self
     }
 
     /// Advances the collector's clock. Call it soon after each interval ends, or durations land in
     /// the next one.
-    pub fn tick(&mut self, now_ns: InstantNs) {
+    pub(super) fn tick(&mut self, now_ns: InstantNs) {
         let Timeline { warm_up_end_ns, .. } = self.timeline;
         let interval = self.timeline.interval_of(self.durations_from_ns);
         let mut until_ns = self.timeline.interval_start_ns(interval + 1);
@@ -247,7 +245,7 @@ impl<S: IntervalSink> Collector<S> {
     }
 
     /// Processes pending reports, waiting up to `wait` for the first one.
-    pub fn collect(&mut self, wait: std::time::Duration) {
+    pub(super) fn collect(&mut self, wait: std::time::Duration) {
         let first = self.reports.recv_timeout(wait).ok();
         let mut progressed = false;
         let mut next = first;
@@ -262,20 +260,18 @@ impl<S: IntervalSink> Collector<S> {
     }
 
     /// Whether all producers have ended.
-    #[must_use]
-    pub fn producers_ended(&self) -> bool {
+    pub(super) fn producers_ended(&self) -> bool {
         self.producers.iter().all(|worker| worker.ended)
     }
 
     /// Whether all workers have ended.
-    #[must_use]
-    pub fn all_ended(&self) -> bool {
+    #[cfg(test)]
+    pub(super) fn all_ended(&self) -> bool {
         self.producers_ended() && self.consumers.iter().all(|worker| worker.ended)
     }
 
     /// Whether everything acknowledged has been received, and nothing more can be acknowledged.
-    #[must_use]
-    pub fn is_everything_received(&self) -> bool {
+    pub(super) fn is_everything_received(&self) -> bool {
         let totals = &self.totals;
         self.producers_ended()
             && if self.raw {
@@ -286,13 +282,12 @@ impl<S: IntervalSink> Collector<S> {
     }
 
     /// What happened so far.
-    #[must_use]
-    pub fn totals(&self) -> &Totals {
+    pub(super) fn totals(&self) -> &Totals {
         &self.totals
     }
 
     /// Returns the totals, once all workers have ended.
-    pub fn finish(mut self) -> Totals {
+    pub(super) fn finish(mut self) -> Totals {
         self.collect(std::time::Duration::ZERO);
         self.take_durations();
         self.add_unreceived();

@@ -91,8 +91,7 @@ impl RunControl {
     }
 
     /// Whether all producers have ended, so that consumers only drain the rest.
-    #[must_use]
-    pub fn is_draining(&self) -> bool {
+    pub(super) fn is_draining(&self) -> bool {
         self.producers_left.load(Ordering::Relaxed) == 0
     }
 

@@ -2,7 +2,7 @@
 //! collector that merges their measurements. All systems share it.
 //!
 //! Workers never wait for each other: each records into a sample of its own and sends it to the
-//! [`Collector`] when an interval ends. The loops read the time from a
+//! collector when an interval ends. The loops read the time from a
 //! [`Clock`](crate::clock::Clock), so that tests can use a virtual one.
 
 mod collector;
@@ -15,10 +15,9 @@ mod run;
 #[cfg(test)]
 mod simulation;
 
-pub use collector::{Collector, Interval, IntervalSink, Outboxes, Totals};
+pub use collector::{Interval, IntervalSink, Totals};
 pub use consumer::ConsumerConfig;
 pub use control::RunControl;
 pub use latencies::{Latencies, StageLatencies};
-pub use producer::ProducerConfig;
 pub use report::{Span, Timeline, Volume};
 pub use run::{EngineError, Plan, run};

@@ -19,19 +19,19 @@ const SLEEP_MIN_NS: u64 = 25_000;
 
 /// Configuration of one producer.
 #[derive(Debug, Clone)]
-pub struct ProducerConfig {
+pub(super) struct ProducerConfig {
     /// When its messages are due.
-    pub pacer: Pacer,
+    pub(super) pacer: Pacer,
     /// Whether messages have due instants, so that latency counts from them.
-    pub open_loop: bool,
-    /// Maximum unacknowledged messages, above 0.
-    pub in_flight_max: u32,
-    /// Messages handed over per call, above 0.
-    pub batch_max: usize,
+    pub(super) open_loop: bool,
+    /// Maximum number of unacknowledged messages, above 0.
+    pub(super) in_flight_max: u32,
+    /// Maximum number of messages per batch, above 0.
+    pub(super) batch_max: usize,
     /// When it stops sending overdue messages.
-    pub give_up_ns: InstantNs,
-    /// Time to wait for completions after the last message, nanoseconds.
-    pub flush_timeout_ns: u64,
+    pub(super) give_up_ns: InstantNs,
+    /// How long it waits for acknowledgements after the last message, nanoseconds.
+    pub(super) flush_timeout_ns: u64,
 }
 
 /// A running producer.

@@ -26,8 +26,7 @@ pub struct Timeline {
 
 impl Timeline {
     /// The interval that an instant belongs to, from 0.
-    #[must_use]
-    pub fn interval_of(&self, instant_ns: InstantNs) -> u64 {
+    pub(super) fn interval_of(&self, instant_ns: InstantNs) -> u64 {
         instant_ns.saturating_sub(self.start_ns) / self.interval_ns
     }
 

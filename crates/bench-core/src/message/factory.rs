@@ -6,9 +6,10 @@ use rand::SeedableRng;
 use rand_xoshiro::Xoshiro256PlusPlus;
 
 use super::header::{HEADER_BYTES, Header, HeaderWriter};
+use super::key::write_key;
 use super::{
     KeyDistribution, KeyError, KeyGenerator, MessageFormat, PayloadAlphabet, PayloadError,
-    PayloadGenerator, RecordFile, RunId, SizeDistribution, SizeError, SizeSampler, json, write_key,
+    PayloadGenerator, RecordFile, RunId, SizeDistribution, SizeError, SizeSampler, json,
 };
 use crate::clock::{ClockOrigin, InstantNs};
 use crate::pacing::Share;
@@ -223,7 +224,7 @@ impl MessageFactory {
                 out.resize(start + size_bytes, 0);
                 payload.fill(&mut self.rng, &mut out[start..]);
             }
-            ContentSource::Records(records) => out.extend_from_slice(record_at(records, position)),
+            ContentSource::Records(records) => out.extend_from_slice(records.cycle(position)),
         }
     }
 
@@ -246,7 +247,7 @@ impl MessageFactory {
         let start = out.len();
         if let ContentSource::Records(records) = &self.content {
             // A record may need escaping in JSON.
-            let record = String::from_utf8_lossy(record_at(records, position));
+            let record = String::from_utf8_lossy(records.cycle(position));
             json::write_head(out, &header, header.checksum(record.as_bytes()));
             // The serialized string has its own opening quotation mark.
             out.pop();
@@ -269,12 +270,6 @@ impl MessageFactory {
         out.extend_from_slice(json::TAIL);
         self.scratch = payload;
     }
-}
-
-/// The record at a position of a run that cycles through the file.
-fn record_at(records: &RecordFile, position: u64) -> &[u8] {
-    let index = position % records.len() as u64;
-    records.get(usize::try_from(index).unwrap_or(0))
 }
 
 #[cfg(test)]

@@ -116,7 +116,7 @@ fn zipf(keys: u64, exponent: f64) -> Result<KeySource, KeyError> {
 /// Appends the key `number` to `out` as [`KEY_BYTES`] lower-case hexadecimal digits: printable and
 /// of fixed size, so that keys do not change message sizes.
 #[inline]
-pub fn write_key(number: u64, out: &mut Vec<u8>) {
+pub(super) fn write_key(number: u64, out: &mut Vec<u8>) {
     let mut digits = [0; KEY_BYTES];
     for (place, digit) in digits.iter_mut().rev().enumerate() {
         *digit = b"0123456789abcdef"[(number >> (4 * place) & 0xF) as usize];

@@ -14,7 +14,7 @@ mod size;
 pub use csv_file::CsvFile;
 pub use decode_error::DecodeError;
 pub use factory::{Content, MESSAGE_BYTES_MAX, MessageError, MessageFactory, MessageSpec};
-pub use key::{KEY_BYTES, KeyDistribution, KeyError, KeyGenerator, write_key};
+pub use key::{KEY_BYTES, KeyDistribution, KeyError, KeyGenerator};
 pub use payload::{PayloadAlphabet, PayloadError, PayloadGenerator, TEXT_COMPRESSIBILITY_MIN};
 pub use records::{RecordError, RecordFile, RecordFormat};
 pub use run_id::RunId;

@@ -9,4 +9,4 @@ mod quote;
 pub use cause::{cause, ending, explain, plain, remedy};
 pub use files::{create_new, open_file, open_lock, read_file, replace_file};
 pub use limits::{refusal, reserve_threads, start_thread_error, survive_file_size_limit};
-pub use quote::{LINE_MAX, QUOTE_MAX, shortened, shortened_lines};
+pub use quote::{QUOTE_MAX, shortened, shortened_lines};

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 pub const QUOTE_MAX: usize = 120;
 
 /// Maximum number of characters in a line shown to people.
-pub const LINE_MAX: usize = 1_000;
+const LINE_MAX: usize = 1_000;
 
 /// A value as a message quotes it: its first [`QUOTE_MAX`] characters, and its length if it has
 /// more.

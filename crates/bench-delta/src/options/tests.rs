@@ -68,11 +68,11 @@ fn options_and_environment_set_the_location() {
 #[test]
 fn invalid_options_are_named() {
     for (line, of_environment, expected) in [
-        ("--s3-backend s3", None, "--s3-backend: is about access to S3"),
-        ("--endpoint-url http://h", None, "--endpoint-url: is about access to S3"),
-        ("--region r", None, "--region: is about access to S3"),
-        ("--profile p", None, "--profile: is about access to S3"),
-        ("--path-style", None, "--path-style: is about access to S3"),
+        ("--s3-backend s3", None, "--s3-backend: needs a bucket, but none is set"),
+        ("--endpoint-url http://h", None, "--endpoint-url: needs a bucket, but none is set"),
+        ("--region r", None, "--region: needs a bucket, but none is set"),
+        ("--profile p", None, "--profile: needs a bucket, but none is set"),
+        ("--path-style", None, "--path-style: needs a bucket, but none is set"),
         ("--bucket B_", None, "--bucket: is not a valid bucket name"),
         ("--bucket k:s@bucket", None, "--bucket: is not a valid bucket name"),
         ("", Some("no"), "BENCH_S3_BUCKET: is not a valid bucket name"),
@@ -90,8 +90,8 @@ fn invalid_options_are_named() {
         ("--lake-path ./a --s3-backend s3", Some("env-bucket"), "--s3-backend: applies to S3"),
         ("--lake-path /a --endpoint-url http://h", None, "--endpoint-url: applies to S3"),
         ("--lake-path /a --path-style", None, "--path-style: applies to S3"),
-        ("--lake-path a --s3-backend s3", None, "--s3-backend: is about access to S3"),
-        ("--lake-path a --region r", None, "--region: is about access to S3"),
+        ("--lake-path a --s3-backend s3", None, "--s3-backend: needs a bucket, but none is set"),
+        ("--lake-path a --region r", None, "--region: needs a bucket, but none is set"),
     ] {
         let named = location_of(line, &environment(of_environment), Some("run-1"));
         let expected = format!("error {expected}");
@@ -112,7 +112,10 @@ fn bucket_without_table_is_refused() {
 fn endpoint_without_bucket_is_refused() {
     let has_endpoint = Environment { has_endpoint: true, ..environment(None) };
     let named = location_of("", &has_endpoint, Some("run-1"));
-    assert!(named.starts_with("error AWS_ENDPOINT_URL_S3: is about access to S3"), "{named}");
+    assert!(
+        named.starts_with("error AWS_ENDPOINT_URL_S3: needs a bucket, but none is set"),
+        "{named}"
+    );
     assert_eq!(location_of("--lake-path /a", &has_endpoint, None), "folder /a");
 }
 

@@ -10,8 +10,8 @@ use rdkafka::producer::{BaseProducer, DeliveryResult, Producer as _, ProducerCon
 use rdkafka::types::RDKafkaErrorCode;
 
 use super::POLL_INTERVAL;
-use crate::complaint::Complaint;
 use crate::config::KafkaConfig;
+use crate::connection_error::ConnectionError;
 use crate::error::KafkaError;
 
 /// Timeout of the first attempt to reach a broker. The client's errors are read between attempts,
@@ -24,18 +24,18 @@ const PROBE: Duration = Duration::from_secs(2);
 
 /// Keeps the last connection error that the client library reported.
 #[derive(Default)]
-pub(super) struct Complaints {
-    last: Mutex<Option<Heard>>,
+pub(super) struct ConnectionErrors {
+    last: Mutex<Option<LastError>>,
 }
 
 #[derive(Clone)]
-pub(super) struct Heard {
+pub(super) struct LastError {
     code: Option<RDKafkaErrorCode>,
-    pub(super) complaint: Complaint,
+    pub(super) connection_error: ConnectionError,
 }
 
-impl Complaints {
-    pub(super) fn last(&self) -> Option<Heard> {
+impl ConnectionErrors {
+    pub(super) fn last(&self) -> Option<LastError> {
         self.last.lock().ok().and_then(|last| last.clone())
     }
 
@@ -46,16 +46,16 @@ impl Complaints {
     }
 }
 
-impl ClientContext for Complaints {
+impl ClientContext for ConnectionErrors {
     fn log(&self, _level: RDKafkaLogLevel, facility: &str, message: &str) {
         tracing::debug!(facility, "{message}");
         if facility == "FAIL"
             && let Ok(mut last) = self.last.lock()
             // An error says as much, and also has a code.
-            && last.as_ref().is_none_or(|heard| heard.code.is_none())
+            && last.as_ref().is_none_or(|last| last.code.is_none())
         {
             let line = message.split_once("]: ").map_or(message, |(_, line)| line);
-            *last = Some(Heard { code: None, complaint: Complaint::new(line) });
+            *last = Some(LastError { code: None, connection_error: ConnectionError::new(line) });
         }
     }
 
@@ -68,12 +68,12 @@ impl ClientContext for Complaints {
             return;
         }
         if let Ok(mut last) = self.last.lock() {
-            *last = Some(Heard { code, complaint: Complaint::new(reason) });
+            *last = Some(LastError { code, connection_error: ConnectionError::new(reason) });
         }
     }
 }
 
-impl ProducerContext for Complaints {
+impl ProducerContext for ConnectionErrors {
     type DeliveryOpaque = ();
 
     fn delivery(&self, _result: &DeliveryResult<'_>, _opaque: Self::DeliveryOpaque) {}
@@ -81,7 +81,7 @@ impl ProducerContext for Complaints {
 
 /// Waits until a broker has answered a request.
 pub(super) fn wait_for_broker(
-    client: &BaseProducer<Complaints>,
+    client: &BaseProducer<ConnectionErrors>,
     servers: &str,
     timeout: Duration,
 ) -> Result<(), KafkaError> {
@@ -94,15 +94,15 @@ pub(super) fn wait_for_broker(
         }
         // For an interval, not once: most queued events are log lines.
         client.poll(POLL_INTERVAL);
-        let heard = client.context().last();
+        let last = client.context().last();
         let servers = servers.to_owned();
-        match heard {
-            Some(Heard { code: Some(code), complaint }) if is_final(code) => {
-                return Err(KafkaError::Refused { servers, complaint });
+        match last {
+            Some(LastError { code: Some(code), connection_error }) if is_final(code) => {
+                return Err(KafkaError::Refused { servers, connection_error });
             }
-            heard if left.is_zero() => {
-                let complaint = heard.map(|heard| heard.complaint);
-                return Err(KafkaError::Unreachable { servers, timeout, complaint });
+            last if left.is_zero() => {
+                let connection_error = last.map(|last| last.connection_error);
+                return Err(KafkaError::Unreachable { servers, timeout, connection_error });
             }
             _ => attempt *= 2,
         }
@@ -112,9 +112,9 @@ pub(super) fn wait_for_broker(
 /// Checks whether an untrusted certificate is only issued for another host name, which the client
 /// library does not report: TLS then succeeds without checking the name and without a login.
 pub(super) fn name_mismatch(error: KafkaError, config: &KafkaConfig) -> KafkaError {
-    let KafkaError::Refused { servers, complaint } = error else { return error };
-    if !complaint.is_about_trust() {
-        return KafkaError::Refused { servers, complaint };
+    let KafkaError::Refused { servers, connection_error } = error else { return error };
+    if !connection_error.is_about_trust() {
+        return KafkaError::Refused { servers, connection_error };
     }
     let mut probe = config.to_client_config();
     for (name, value) in
@@ -125,14 +125,15 @@ pub(super) fn name_mismatch(error: KafkaError, config: &KafkaConfig) -> KafkaErr
     for name in ["sasl.username", "sasl.password", "sasl.mechanism"] {
         probe.remove(name);
     }
-    let client: Result<BaseProducer<Complaints>, _> =
-        probe.create_with_context(Complaints::default());
+    let client: Result<BaseProducer<ConnectionErrors>, _> =
+        probe.create_with_context(ConnectionErrors::default());
     let is_trusted = client.is_ok_and(|client| match wait_for_broker(&client, &servers, PROBE) {
-        Err(KafkaError::Refused { complaint, .. }) => !complaint.is_about_trust(),
+        Err(KafkaError::Refused { connection_error, .. }) => !connection_error.is_about_trust(),
         _ => true,
     });
-    let complaint = if is_trusted { complaint.for_another_name() } else { complaint };
-    KafkaError::Refused { servers, complaint }
+    let connection_error =
+        if is_trusted { connection_error.for_another_name() } else { connection_error };
+    KafkaError::Refused { servers, connection_error }
 }
 
 /// Whether retrying is pointless.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use rdkafka::producer::{BaseProducer, Producer as _};
 
-use super::connect::Complaints;
+use super::connect::ConnectionErrors;
 use super::{Admin, no_such, to_native};
 use crate::answers::Subject;
 use crate::error::KafkaError;
@@ -52,8 +52,8 @@ impl Admin {
         let mut config = self.config.clone();
         config.set("isolation.level", "read_committed");
         let native = config.to_client_config();
-        let reader: BaseProducer<Complaints> =
-            native.create_with_context(Complaints::default()).map_err(|error| {
+        let reader: BaseProducer<ConnectionErrors> =
+            native.create_with_context(ConnectionErrors::default()).map_err(|error| {
                 KafkaError::from_library(format!("read the offsets of topic '{name}'"), &error)
             })?;
         for PartitionWatermarks { partition, high, .. } in self.watermarks(name)? {
@@ -80,7 +80,7 @@ impl Admin {
     /// The watermarks as this client's `isolation.level` shows them.
     fn watermarks_as(
         &self,
-        client: &BaseProducer<Complaints>,
+        client: &BaseProducer<ConnectionErrors>,
         name: &str,
         partition: i32,
     ) -> Result<PartitionWatermarks, KafkaError> {

@@ -40,7 +40,7 @@ impl Admin {
         watermarks: &[PartitionWatermarks],
         mut visit: impl FnMut(&SampledMessage),
     ) -> Result<(), KafkaError> {
-        let mut reader = Reader::new(topic, &self.config, self.timeout)?;
+        let mut reader = Sampler::new(topic, &self.config, self.timeout)?;
         for &PartitionWatermarks { partition, low, high } in watermarks {
             let Some(first) = reader.first_from(partition, low, high)? else { continue };
             let last = reader.last_before(partition, first.offset, high)?;
@@ -53,7 +53,7 @@ impl Admin {
     }
 }
 
-struct Reader {
+struct Sampler {
     /// Outside any group, so that no permission on a group is needed.
     consumer: NativeConsumer,
     topic: String,
@@ -61,7 +61,7 @@ struct Reader {
     timeout: Duration,
 }
 
-impl Reader {
+impl Sampler {
     fn new(topic: &str, config: &KafkaConfig, timeout: Duration) -> Result<Self, KafkaError> {
         let mut config = config.clone();
         for (name, value) in [
@@ -145,7 +145,7 @@ impl Reader {
             if left.is_zero() || last_error == RDKafkaErrorCode::TopicAuthorizationFailed {
                 let action = self.action.as_str();
                 return Err(KafkaError::answer(action, last_error, self.consumer.subject(), None)
-                    .because_of(self.consumer.reports().health.complaint()));
+                    .because_of(self.consumer.reports().health.last_error()));
             }
         }
     }

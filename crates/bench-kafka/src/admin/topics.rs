@@ -60,7 +60,7 @@ impl Admin {
     }
 
     /// Adds partitions to a topic until it has `total`, and waits until they answer.
-    pub fn add_partitions(&self, name: &str, total: u32) -> Result<(), KafkaError> {
+    pub(crate) fn add_partitions(&self, name: &str, total: u32) -> Result<(), KafkaError> {
         let action = format!("extend topic '{name}' to {total} partitions");
         let total_wanted = usize::try_from(total).unwrap_or(usize::MAX);
         self.request(&action, name, TopicRequest::Extend { total: total_wanted })?;
@@ -172,7 +172,7 @@ impl Admin {
         request_topic(self.client.client(), name, request, self.timeout).map_err(|refusal| {
             let subject = Subject::topic(right, name);
             KafkaError::answer(action, refusal.code, &subject, refusal.words.as_deref())
-                .because_of(self.complaint())
+                .because_of(self.last_error())
         })
     }
 

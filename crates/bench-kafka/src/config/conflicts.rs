@@ -47,7 +47,7 @@ impl KafkaConfig {
         self.check_idempotence()?;
         self.check_transactions()?;
         self.check_linger()?;
-        self.check_with_library::<BaseProducer<Silent>>("producers")
+        self.check_with_library::<BaseProducer<NullContext>>("producers")
     }
 
     /// Checks that librdkafka can create a consumer with these settings, without connecting.
@@ -55,12 +55,12 @@ impl KafkaConfig {
         self.check_values()?;
         self.check_group()?;
         self.check_fetches()?;
-        self.check_with_library::<BaseConsumer<Silent>>("consumers")
+        self.check_with_library::<BaseConsumer<NullContext>>("consumers")
     }
 
     /// Checks that librdkafka can create an administrative client with these settings.
     pub(crate) fn check_admin(&self) -> Result<(), KafkaError> {
-        self.of_admin().check_with_library::<BaseProducer<Silent>>("connection")
+        self.of_admin().check_with_library::<BaseProducer<NullContext>>("connection")
     }
 
     /// Whether a boolean property is set to true.
@@ -195,14 +195,14 @@ impl KafkaConfig {
     }
 
     /// Lets librdkafka check the settings as a whole.
-    fn check_with_library<C: FromClientConfigAndContext<Silent>>(
+    fn check_with_library<C: FromClientConfigAndContext<NullContext>>(
         &self,
         clients: &'static str,
     ) -> Result<(), KafkaError> {
         let mut config = self.clone();
         // Without servers nothing is connected.
         config.properties.remove(SERVERS);
-        let created: Result<C, _> = config.to_client_config().create_with_context(Silent);
+        let created: Result<C, _> = config.to_client_config().create_with_context(NullContext);
         let Err(error) = created else { return Ok(()) };
         let reason = match error {
             LibraryError::ClientCreation(reason) => reason,
@@ -265,17 +265,17 @@ fn is_all(acks: &str) -> bool {
 }
 
 /// Ignores the logs and errors of a client that is never used.
-struct Silent;
+struct NullContext;
 
-impl ClientContext for Silent {
+impl ClientContext for NullContext {
     fn log(&self, _level: RDKafkaLogLevel, _facility: &str, _message: &str) {}
 
     fn error(&self, _error: LibraryError, _reason: &str) {}
 }
 
-impl ConsumerContext for Silent {}
+impl ConsumerContext for NullContext {}
 
-impl ProducerContext for Silent {
+impl ProducerContext for NullContext {
     type DeliveryOpaque = ();
 
     fn delivery(&self, _result: &DeliveryResult<'_>, _opaque: Self::DeliveryOpaque) {}
@@ -288,7 +288,7 @@ mod tests {
     fn config(settings: &[&str]) -> KafkaConfig {
         let mut config = KafkaConfig::new();
         for setting in settings {
-            config.set_from_text(setting).expect("a setting");
+            config.set_all_from_text(&[setting]).expect("a setting");
         }
         config
     }
@@ -298,7 +298,7 @@ mod tests {
         let error = result.expect_err(first);
         assert!(error.is_usage(), "{error}");
         let text = error.to_string();
-        let named = format!("{first} conflicts with {second}:  ");
+        let named = format!("{first} conflicts with {second}: ");
         assert!(text.starts_with(&named), "{text}\n{named}");
         assert!(text.contains("; change one of them") || text.contains("; remove one"), "{text}");
     }

@@ -65,12 +65,12 @@ pub(super) fn parse(text: &str) -> Result<(String, String), String> {
 }
 
 /// A parsed login.
-struct Entry {
+struct Login {
     module: String,
     options: Vec<(Option<String>, String)>,
 }
 
-impl Entry {
+impl Login {
     /// The value of an option; the last one wins.
     fn option(&self, name: &str) -> Option<&str> {
         let found = self.options.iter().rfind(|(key, _)| key.as_deref() == Some(name));
@@ -78,7 +78,7 @@ impl Entry {
     }
 }
 
-fn entry(tokens: &mut Tokens<'_>) -> Result<Entry, &'static str> {
+fn entry(tokens: &mut Tokens<'_>) -> Result<Login, &'static str> {
     let module = tokens.token().text().filter(|module| !module.is_empty()).ok_or(MODULE_MISSING)?;
     let flag = tokens.token().text().unwrap_or_default().to_lowercase();
     if !["required", "requisite", "sufficient", "optional"].contains(&flag.as_str()) {
@@ -100,7 +100,7 @@ fn entry(tokens: &mut Tokens<'_>) -> Result<Entry, &'static str> {
     if tokens.token() != Token::End {
         return Err(SEVERAL);
     }
-    Ok(Entry { module, options })
+    Ok(Login { module, options })
 }
 
 #[derive(Debug, PartialEq, Eq)]

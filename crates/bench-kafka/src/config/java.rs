@@ -103,12 +103,12 @@ const JAVA_ONLY: [(&str, &str); 70] = [
 
 /// The store types among a group of settings, which decide how the other settings are translated.
 #[derive(Default)]
-pub(super) struct Stores {
+pub(super) struct StoreTypes {
     key: Option<String>,
     trust: Option<String>,
 }
 
-impl Stores {
+impl StoreTypes {
     pub(super) fn of(settings: &[Setting]) -> Self {
         let kind = |name: &str| {
             let setting = settings.iter().rfind(|setting| setting.name == name);
@@ -131,7 +131,7 @@ pub(super) enum Translated {
     Invalid(String),
 }
 
-pub(super) fn translate(name: &str, value: &str, stores: &Stores) -> Translated {
+pub(super) fn translate(name: &str, value: &str, stores: &StoreTypes) -> Translated {
     if let Some((_, known)) = SAME.iter().find(|(java, _)| *java == name) {
         return to(known, value);
     }
@@ -236,7 +236,7 @@ fn assignors(classes: &str) -> Translated {
     to("partition.assignment.strategy", names.join(","))
 }
 
-fn trust_store(name: &str, value: &str, stores: &Stores) -> Translated {
+fn trust_store(name: &str, value: &str, stores: &StoreTypes) -> Translated {
     let is_pem = stores.trust.as_deref() == Some("PEM");
     match name {
         "ssl.truststore.certificates" => to("ssl.ca.pem", value),
@@ -252,7 +252,7 @@ fn trust_store(name: &str, value: &str, stores: &Stores) -> Translated {
     }
 }
 
-fn key_store(name: &str, value: &str, stores: &Stores) -> Translated {
+fn key_store(name: &str, value: &str, stores: &StoreTypes) -> Translated {
     let kind = stores.key.as_deref();
     let is_pem = kind == Some("PEM");
     let is_jks = kind == Some("JKS") || (kind.is_none() && has_ending(value, "jks"));
@@ -298,12 +298,12 @@ mod tests {
     const JAVA_NAMES: &str = include_str!("java-properties.txt");
 
     fn alone(name: &str, value: &str) -> Translated {
-        translate(name, value, &Stores::default())
+        translate(name, value, &StoreTypes::default())
     }
 
     fn with_stores(name: &str, value: &str, kind: &str) -> Translated {
         let kind = Some(kind.to_owned());
-        translate(name, value, &Stores { key: kind.clone(), trust: kind })
+        translate(name, value, &StoreTypes { key: kind.clone(), trust: kind })
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::str::Chars;
 
 /// An entry of a properties file.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Entry {
+pub(super) struct PropertyLine {
     pub(super) key: String,
     pub(super) value: String,
     /// Where it starts, from 1.
@@ -23,7 +23,7 @@ pub(super) fn text(bytes: &[u8]) -> Result<&str, (usize, String)> {
 
 /// Parses `key=value`, `key: value` or `key value`, comments after `#` or `!`, continuation by a
 /// backslash at the end of a line, and escapes. The error is a line and a reason.
-pub(super) fn parse(text: &str) -> Result<Vec<Entry>, (usize, String)> {
+pub(super) fn parse(text: &str) -> Result<Vec<PropertyLine>, (usize, String)> {
     let text = text.trim_start_matches('\u{feff}').replace("\r\n", "\n").replace('\r', "\n");
     let mut entries = Vec::new();
     let mut lines = text.split('\n').enumerate();
@@ -42,7 +42,7 @@ pub(super) fn parse(text: &str) -> Result<Vec<Entry>, (usize, String)> {
         }
         let line = index + 1;
         let (key, value) = split_entry(&logical).map_err(|reason| (line, reason))?;
-        entries.push(Entry { key, value, line });
+        entries.push(PropertyLine { key, value, line });
     }
     Ok(entries)
 }

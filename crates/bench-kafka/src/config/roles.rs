@@ -73,7 +73,7 @@ impl KafkaConfig {
 
     /// The settings that apply to all clients.
     #[must_use]
-    pub fn of_admin(&self) -> Self {
+    pub(crate) fn of_admin(&self) -> Self {
         self.of_producer().of_consumer()
     }
 

@@ -38,7 +38,7 @@ fn later_layers_win() {
         _ => None,
     });
     config.set("linger.ms", "3");
-    config.set_from_text("acks = all").expect("a setting");
+    config.set_all_from_text(&["acks = all"]).expect("a setting");
     assert_eq!(config.bootstrap_servers(), Some("environment:2"));
     assert_eq!(config.get("linger.ms"), Some("3"));
     assert_eq!(config.get("acks"), Some("all"));
@@ -51,7 +51,7 @@ fn later_layers_win() {
 fn aliases_are_one_property() {
     let mut config = KafkaConfig::new();
     config.set("linger.ms", "1");
-    config.set_from_text("queue.buffering.max.ms=7").expect("a setting");
+    config.set_all_from_text(&["queue.buffering.max.ms=7"]).expect("a setting");
     config.set("metadata.broker.list", "a:1");
     assert_eq!(config.get("linger.ms"), Some("7"));
     assert_eq!(config.bootstrap_servers(), Some("a:1"));
@@ -64,7 +64,7 @@ fn defaults_never_override_set_values() {
     config.set_default(REQUESTS_IN_FLIGHT, "5");
     assert_eq!(config.get(REQUESTS_IN_FLIGHT), Some("9"));
     assert!(!config.is_from_command_line("max.in.flight"));
-    config.set_from_text("max.in.flight=2").expect("a setting");
+    config.set_all_from_text(&["max.in.flight=2"]).expect("a setting");
     assert!(config.is_from_command_line(REQUESTS_IN_FLIGHT));
     let mut config = KafkaConfig::new();
     config.set_default(REQUESTS_IN_FLIGHT, "5");
@@ -150,7 +150,7 @@ fn missing_tls_files_are_named() {
 #[test]
 fn wrong_servers_are_refused_with_their_origin() {
     let error_text = |config: &KafkaConfig| config.validate().expect_err("refused").to_string();
-    let start = "bootstrap.servers (client.properties, line 2): 'a:95566' has a port";
+    let start = "bootstrap.servers (client.properties, line 2): 'a:95566' has the port";
     for name in ["bootstrap.servers", "metadata.broker.list"] {
         let config = from_file(&format!("acks=1\n{name}=b:1,a:95566")).expect("loads");
         let text = error_text(&config);
@@ -166,11 +166,11 @@ fn wrong_servers_are_refused_with_their_origin() {
     config.set_by_option("bootstrap.servers", "::1:9092", "--bootstrap-servers");
     let text = error_text(&config);
     assert!(text.starts_with("bootstrap.servers (--bootstrap-servers): "), "{text}");
-    assert!(text.ends_with("write it as [::1]:9092"), "{text}");
-    config.set_from_text("bootstrap.servers=").expect("a setting");
+    assert!(text.ends_with("write it like [::1]:9092"), "{text}");
+    config.set_all_from_text(&["bootstrap.servers="]).expect("a setting");
     let text = error_text(&config);
     assert!(text.starts_with("bootstrap.servers (--config): it is empty"), "{text}");
-    config.set_from_text("bootstrap.servers= a:1 , [::1]:2").expect("a setting");
+    config.set_all_from_text(&["bootstrap.servers= a:1 , [::1]:2"]).expect("a setting");
     config.validate().expect("right");
     assert_eq!(config.bootstrap_servers(), Some("a:1,[::1]:2"));
 }
@@ -205,11 +205,11 @@ fn pem_stores_are_read_in_any_order() {
 #[test]
 fn unknown_names_suggest_the_nearest_known_name() {
     let mut config = KafkaConfig::new();
-    config.set_from_text("lingr.ms=5").expect("a setting");
+    config.set_all_from_text(&["lingr.ms=5"]).expect("a setting");
     let text = config.validate().expect_err("unknown").to_string();
     assert_eq!(text, "lingr.ms (--config) is not a librdkafka property; did you mean linger.ms?");
     let mut config = KafkaConfig::new();
-    config.set_from_text("colour=blue").expect("a setting");
+    config.set_all_from_text(&["colour=blue"]).expect("a setting");
     let text = config.validate().expect_err("unknown").to_string();
     assert!(text.contains("CONFIGURATION.md"), "{text}");
 }
@@ -217,7 +217,7 @@ fn unknown_names_suggest_the_nearest_known_name() {
 #[test]
 fn bad_values_name_the_property_without_secrets() {
     let mut config = KafkaConfig::new();
-    config.set_from_text("acks=many").expect("a setting");
+    config.set_all_from_text(&["acks=many"]).expect("a setting");
     let text = config.validate().expect_err("no such value").to_string();
     assert!(text.starts_with("acks (--config): "), "{text}");
     let mut config = KafkaConfig::new();
@@ -232,7 +232,7 @@ fn incomplete_sasl_is_refused_before_connecting() {
         let mut config = KafkaConfig::new();
         config.set("bootstrap.servers", "a:1");
         for setting in settings {
-            config.set_from_text(setting).expect("a setting");
+            config.set_all_from_text(&[setting]).expect("a setting");
         }
         config.validate().expect_err("incomplete").to_string()
     };

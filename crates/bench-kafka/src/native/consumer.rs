@@ -59,13 +59,13 @@ pub(crate) struct NativeConsumer {
     filled: usize,
     /// Messages that were passed on but not settled, oldest first; `None` if passing on settles
     /// them.
-    held: Option<VecDeque<Held>>,
+    held: Option<VecDeque<UnsettledRun>>,
     // Last, so that it is dropped after everything made from it.
     client: Client,
 }
 
 /// Consecutive messages of a partition.
-struct Held {
+struct UnsettledRun {
     messages: usize,
     /// The last of them; storing its offset settles all.
     last: *mut rd::rd_kafka_message_t,
@@ -218,7 +218,7 @@ impl NativeConsumer {
                 if is_over() {
                     let code = RDKafkaErrorCode::OperationTimedOut;
                     return Err(KafkaError::answer(action, code, &self.subject, None)
-                        .because_of(self.client.reports.health.complaint()));
+                        .because_of(self.client.reports.health.last_error()));
                 }
                 self.serve();
                 // Without permission on the group, no coordinator answers.
@@ -407,7 +407,7 @@ impl NativeConsumer {
                     if !goes_on {
                         let messages = std::mem::take(&mut in_a_row);
                         if let Some(held) = &mut self.held {
-                            held.push_back(Held { messages, last: pointer });
+                            held.push_back(UnsettledRun { messages, last: pointer });
                             continue;
                         }
                         if self.alone.is_none() {

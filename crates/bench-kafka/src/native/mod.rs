@@ -21,8 +21,8 @@ use rdkafka::bindings as rd;
 use rdkafka::types::{RDKafkaErrorCode, RDKafkaRespErr};
 
 use crate::answers::Subject;
-use crate::complaint::Complaint;
 use crate::config::KafkaConfig;
+use crate::connection_error::ConnectionError;
 use crate::error::KafkaError;
 use crate::health::{self, Health};
 use crate::reading::Reading;
@@ -51,7 +51,7 @@ impl Reports {
         if code == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN as c_int {
             self.health.lost_all_brokers();
         } else {
-            self.health.complain(Complaint::new(reason));
+            self.health.record_error(ConnectionError::new(reason));
         }
     }
 
@@ -126,25 +126,25 @@ impl Client {
 
 impl Drop for Client {
     fn drop(&mut self) {
-        let (ending, flags) = (Ending(self.handle), self.destroy_flags);
+        let (closing, flags) = (ClosingClient(self.handle), self.destroy_flags);
         if !self.is_lost {
-            ending.destroy(flags);
+            closing.destroy(flags);
             return;
         }
         // Callbacks may run until the process ends, even if no thread can be started.
         std::mem::forget(Arc::clone(&self.reports));
-        let end = move || ending.destroy(flags);
+        let end = move || closing.destroy(flags);
         let _ = std::thread::Builder::new().name("client-end".to_owned()).spawn(end);
     }
 }
 
 /// A client to be destroyed.
-struct Ending(*mut rd::rd_kafka_t);
+struct ClosingClient(*mut rd::rd_kafka_t);
 
 // SAFETY: librdkafka's handles may be used from any thread.
-unsafe impl Send for Ending {}
+unsafe impl Send for ClosingClient {}
 
-impl Ending {
+impl ClosingClient {
     fn destroy(self, flags: c_int) {
         // SAFETY: the handle is alive, and nothing made from it is left: every owner of a queue or
         // a topic drops those first.
@@ -179,18 +179,21 @@ unsafe extern "C" fn log(
     // Lines begin with the names of the client and its thread.
     let line = line.split_once("]: ").map_or(line.as_str(), |(_, line)| line);
     if facility == "FAIL" {
-        let complaint = Complaint::new(line);
+        let connection_error = ConnectionError::new(line);
         // Retries and other clients of the same brokers repeat these.
-        let is_known = health::is_outage_logged() || !health::is_news(format!("FAIL {complaint}"));
+        let is_known =
+            health::is_outage_logged() || !health::is_news(format!("FAIL {connection_error}"));
         match level {
             _ if is_known => tracing::debug!(target: "librdkafka", "{facility}: {line}"),
-            0..=3 => tracing::warn!("no connection to {complaint}; {}", complaint.remedy),
-            4 => tracing::info!("no connection to {complaint}; {}", complaint.remedy),
+            0..=3 => {
+                tracing::warn!("no connection to {connection_error}; {}", connection_error.remedy)
+            }
+            4 => tracing::info!("no connection to {connection_error}; {}", connection_error.remedy),
             _ => tracing::debug!(target: "librdkafka", "{facility}: {line}"),
         }
         if let Some(reports) = reports {
             // Not all of these also arrive as errors.
-            reports.health.complain(complaint);
+            reports.health.record_error(connection_error);
         }
         return;
     }

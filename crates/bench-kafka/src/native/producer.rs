@@ -164,7 +164,7 @@ impl NativeProducer {
         };
         let topic = self.subject.topic.as_deref().unwrap_or_default();
         library(&format!("look up the partitions of topic '{topic}'"), code, &self.subject)
-            .map_err(|error| error.because_of(self.client.reports.health.complaint()))
+            .map_err(|error| error.because_of(self.client.reports.health.last_error()))
     }
 
     /// What its requests are about, for errors.
@@ -372,7 +372,7 @@ mod tests {
         let mut config = KafkaConfig::new();
         config.set("bootstrap.servers", "127.0.0.1:1");
         for setting in settings {
-            config.set_from_text(setting).expect("a setting");
+            config.set_all_from_text(&[setting]).expect("a setting");
         }
         config
     }

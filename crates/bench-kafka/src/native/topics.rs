@@ -30,13 +30,13 @@ pub(crate) enum TopicRequest<'a> {
 
 /// Why a request about a topic was refused.
 #[derive(Debug)]
-pub(crate) struct Refusal {
+pub(crate) struct TopicRefusal {
     pub(crate) code: RDKafkaErrorCode,
     /// The message of the broker or the client library, if there is one.
     pub(crate) words: Option<String>,
 }
 
-impl Refusal {
+impl TopicRefusal {
     fn new(code: RDKafkaErrorCode, words: impl Into<Option<String>>) -> Self {
         Self { code, words: words.into() }
     }
@@ -48,14 +48,14 @@ pub(crate) fn request_topic<C: ClientContext>(
     name: &str,
     request: TopicRequest<'_>,
     timeout: Duration,
-) -> Result<(), Refusal> {
+) -> Result<(), TopicRefusal> {
     let name = c_text(name, RDKafkaErrorCode::InvalidTopic)?;
     let client = client.native_ptr();
     // SAFETY: the client is borrowed for the call; options, queue and the request's objects
     // live through the calls that use them and are destroyed once; results are lent by their event.
     unsafe {
         let queue = Queue(rd::rd_kafka_queue_new(client));
-        let options = Options(rd::rd_kafka_AdminOptions_new(
+        let options = TopicOptions(rd::rd_kafka_AdminOptions_new(
             client,
             rd::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_ANY,
         ));
@@ -87,18 +87,19 @@ pub(crate) fn request_topic<C: ClientContext>(
         }
         // The request has its own timeout; this longer one covers a missing answer.
         let patience = ms.saturating_add(5_000);
-        let event = Event(rd::rd_kafka_queue_poll(queue.0, patience));
+        let event = TopicEvent(rd::rd_kafka_queue_poll(queue.0, patience));
         if event.0.is_null() {
-            return Err(Refusal::new(RDKafkaErrorCode::OperationTimedOut, None));
+            return Err(TopicRefusal::new(RDKafkaErrorCode::OperationTimedOut, None));
         }
         event.outcome(request)
     }
 }
 
 /// Converts a setting or a name to a C string; fails with `code` if it contains a zero byte.
-fn c_text(value: &str, code: RDKafkaErrorCode) -> Result<CString, Refusal> {
-    CString::new(value)
-        .map_err(|_| Refusal::new(code, format!("'{}' contains a zero byte", value.escape_debug())))
+fn c_text(value: &str, code: RDKafkaErrorCode) -> Result<CString, TopicRefusal> {
+    CString::new(value).map_err(|_| {
+        TopicRefusal::new(code, format!("'{}' contains a zero byte", value.escape_debug()))
+    })
 }
 
 fn new_topic(
@@ -106,7 +107,7 @@ fn new_topic(
     partitions: i32,
     replication: i32,
     settings: &BTreeMap<String, String>,
-) -> Result<NewTopic, Refusal> {
+) -> Result<NewTopic, TopicRefusal> {
     let mut reason = [0 as c_char; REASON_BYTES];
     // SAFETY: the name ends with a zero byte, as do the settings, all of which are copied; the buffer
     // outlives the call.
@@ -127,14 +128,14 @@ fn new_topic(
             } else {
                 RDKafkaErrorCode::InvalidTopic
             };
-            return Err(Refusal::new(code, words));
+            return Err(TopicRefusal::new(code, words));
         }
         for (key, value) in settings {
             let key = c_text(key, RDKafkaErrorCode::InvalidConfig)?;
             let value = c_text(value, RDKafkaErrorCode::InvalidConfig)?;
             let code = rd::rd_kafka_NewTopic_set_config(topic.0, key.as_ptr(), value.as_ptr());
             if let Some(code) = error_code(code) {
-                return Err(Refusal::new(code, None));
+                return Err(TopicRefusal::new(code, None));
             }
         }
         Ok(topic)
@@ -144,7 +145,7 @@ fn new_topic(
 fn new_partitions(
     name: &CString,
     total: usize,
-) -> Result<*mut rd::rd_kafka_NewPartitions_t, Refusal> {
+) -> Result<*mut rd::rd_kafka_NewPartitions_t, TopicRefusal> {
     let mut reason = [0 as c_char; REASON_BYTES];
     // SAFETY: the name ends with a zero byte and is copied; the buffer outlives the call.
     unsafe {
@@ -152,7 +153,7 @@ fn new_partitions(
             rd::rd_kafka_NewPartitions_new(name.as_ptr(), total, reason.as_mut_ptr(), reason.len());
         if more.is_null() {
             let words = text(reason.as_ptr());
-            return Err(Refusal::new(RDKafkaErrorCode::InvalidPartitions, words));
+            return Err(TopicRefusal::new(RDKafkaErrorCode::InvalidPartitions, words));
         }
         Ok(more)
     }
@@ -169,27 +170,27 @@ impl Drop for NewTopic {
     }
 }
 
-struct Options(*mut rd::rd_kafka_AdminOptions_t);
+struct TopicOptions(*mut rd::rd_kafka_AdminOptions_t);
 
-impl Drop for Options {
+impl Drop for TopicOptions {
     fn drop(&mut self) {
         // SAFETY: the object is alive and has no other owner.
         unsafe { rd::rd_kafka_AdminOptions_destroy(self.0) }
     }
 }
 
-struct Event(*mut rd::rd_kafka_event_t);
+struct TopicEvent(*mut rd::rd_kafka_event_t);
 
-impl Event {
+impl TopicEvent {
     /// The result for the request's only topic.
     ///
     /// # Safety
     /// The event answers this `request`.
-    unsafe fn outcome(&self, request: TopicRequest<'_>) -> Result<(), Refusal> {
+    unsafe fn outcome(&self, request: TopicRequest<'_>) -> Result<(), TopicRefusal> {
         // SAFETY: the event is alive; borrowed data is copied before its end.
         unsafe {
             if let Some(code) = error_code(rd::rd_kafka_event_error(self.0)) {
-                return Err(Refusal::new(code, None));
+                return Err(TopicRefusal::new(code, None));
             }
             let mut count = 0;
             let results = match request {
@@ -214,14 +215,14 @@ impl Event {
                 None => Ok(()),
                 Some(code) => {
                     let words = text(rd::rd_kafka_topic_result_error_string(result));
-                    Err(Refusal::new(code, words))
+                    Err(TopicRefusal::new(code, words))
                 }
             }
         }
     }
 }
 
-impl Drop for Event {
+impl Drop for TopicEvent {
     fn drop(&mut self) {
         if !self.0.is_null() {
             // SAFETY: the event is ours to destroy, once.

@@ -1,15 +1,15 @@
-//! Taking aggregates apart, without copying what is in them.
+//! Unpacks aggregates without copying their contents.
 
 use md5::{Digest as _, Md5};
 use prost::encoding::{DecodeContext, WireType, decode_key, decode_varint, skip_field};
 
 use super::{DIGEST_BYTES, MAGIC, tag};
 
-/// What a user put into the stream.
+/// A record that the user put into the stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct UserRecord<'a> {
-    /// Its partition key. Absent when the Kinesis record is no aggregate: that record's own key is
-    /// the user's.
+    /// Its partition key; `None` if the Kinesis record is not an aggregate: then that record's own
+    /// key applies.
     pub partition_key: Option<&'a str>,
     /// Its explicit hash key, a decimal number, if it has one.
     pub explicit_hash_key: Option<&'a str>,
@@ -20,9 +20,9 @@ pub struct UserRecord<'a> {
 /// The user records of one Kinesis record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Deaggregated<'a> {
-    /// The Kinesis record is no aggregate, but itself what the user sent.
+    /// The Kinesis record is not an aggregate, but the user's record itself.
     Plain(UserRecord<'a>),
-    /// The user records of an aggregate, in the order in which they were put in.
+    /// The user records of an aggregate, in their original order.
     Aggregate(Vec<UserRecord<'a>>),
 }
 
@@ -37,9 +37,9 @@ impl<'a> Deaggregated<'a> {
     }
 }
 
-/// Takes the data of a Kinesis record apart. Whatever is no well-formed aggregate (no magic bytes, a
-/// digest that does not match, a reference to a key that is not there) is passed through as it is,
-/// as the Kinesis Client Library does.
+/// Unpacks the data of a Kinesis record. Data that is not a well-formed aggregate (without magic
+/// bytes, with a wrong digest or a reference to a missing key) is passed through unchanged, as in
+/// the Kinesis Client Library.
 #[must_use]
 pub fn deaggregate(data: &[u8]) -> Deaggregated<'_> {
     let message = data
@@ -54,7 +54,7 @@ pub fn deaggregate(data: &[u8]) -> Deaggregated<'_> {
     }
 }
 
-/// A user record whose keys are still numbers.
+/// A user record whose keys are still table indexes.
 struct Indexed<'a> {
     partition_key: u64,
     hash_key: Option<u64>,
@@ -62,7 +62,7 @@ struct Indexed<'a> {
 }
 
 impl<'a> Indexed<'a> {
-    /// The record with its keys. A number without an entry in its table is an error.
+    /// Looks up the record's keys; `None` if one is missing from its table.
     fn named(
         self,
         (partition_keys, hash_keys): &(Vec<&'a str>, Vec<&'a str>),
@@ -76,7 +76,7 @@ impl<'a> Indexed<'a> {
     }
 }
 
-/// The records of an `AggregatedRecord`; nothing when the bytes are none.
+/// Parses an `AggregatedRecord`; `None` if the bytes are malformed.
 fn user_records(mut message: &[u8]) -> Option<Vec<UserRecord<'_>>> {
     let (mut partition_keys, mut hash_keys, mut records) = (Vec::new(), Vec::new(), Vec::new());
     while !message.is_empty() {
@@ -92,7 +92,7 @@ fn user_records(mut message: &[u8]) -> Option<Vec<UserRecord<'_>>> {
     records.into_iter().map(|record| record.named(&tables)).collect()
 }
 
-/// A `Record`. Its tags, which nothing has ever used, are skipped.
+/// Parses a `Record`. Its tags, which no library uses, are skipped.
 fn indexed(mut message: &[u8]) -> Option<Indexed<'_>> {
     let (mut partition_key, mut hash_key, mut data) = (None, None, None);
     while !message.is_empty() {
@@ -136,7 +136,7 @@ fn text<'a>(wire_type: WireType, message: &mut &'a [u8]) -> Option<&'a str> {
 mod tests {
     use super::*;
 
-    /// An aggregate around any message.
+    /// Builds an aggregate around any message.
     fn sealed(message: &[u8]) -> Vec<u8> {
         [&MAGIC, message, &Md5::digest(message)[..]].concat()
     }
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_aggregate_is_passed_through() {
+    fn plain_records_are_passed_through() {
         let good = sealed(b"\x0A\x01k\x1A\x05\x08\x00\x1A\x01v");
         assert_eq!(deaggregate(&good).records()[0].data, b"v");
         let mut wrong_digest = good.clone();
@@ -160,15 +160,15 @@ mod tests {
     }
 
     #[test]
-    fn a_message_that_is_not_well_formed_is_passed_through() {
+    fn malformed_aggregates_are_passed_through() {
         for message in [
-            &b"\x0A\x01k\x1A\x05\x08\x01\x1A\x01v"[..], // The second key of one.
-            b"\x0A\x01k\x1A\x07\x08\x00\x10\x00\x1A\x01v", // The first explicit hash key of none.
+            &b"\x0A\x01k\x1A\x05\x08\x01\x1A\x01v"[..], // Partition key index out of range.
+            b"\x0A\x01k\x1A\x07\x08\x00\x10\x00\x1A\x01v", // Explicit hash key index out of range.
             b"\x0A\x01k\x1A\x03\x1A\x01v",              // No partition key.
             b"\x0A\x01k\x1A\x02\x08\x00",               // No data.
-            b"\x0A\x01\xFF\x1A\x05\x08\x00\x1A\x01v",   // A key that is no text.
+            b"\x0A\x01\xFF\x1A\x05\x08\x00\x1A\x01v",   // A key that is not UTF-8.
             b"\x0A\x7Fk",                               // Longer than the message.
-            b"\x08\x01",                                // A number for a key.
+            b"\x08\x01",                                // A number instead of a key.
             b"\x0A\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\x01k", // Longer than memory.
             b"\x00",                                    // No field at all.
         ] {
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn fields_of_other_versions_are_skipped_and_tables_may_come_last() {
+    fn unknown_fields_are_skipped() {
         let data = sealed(b"\x1A\x0A\x08\x00\x1A\x01v\x22\x03\x0A\x01t\x0A\x01k\x52\x01x");
         let expected = UserRecord { partition_key: Some("k"), explicit_hash_key: None, data: b"v" };
         assert_eq!(deaggregate(&data), Deaggregated::Aggregate(vec![expected]));

@@ -1,4 +1,4 @@
-//! Packing user records.
+//! Packs user records into aggregates.
 
 use std::collections::HashMap;
 
@@ -9,12 +9,12 @@ use super::{DIGEST_BYTES, MAGIC, tag};
 
 /// Packs user records into one Kinesis record at a time.
 ///
-/// Everything is encoded as it comes, so that the size of what has come is known exactly and
-/// closing a record costs little more than its digest.
+/// Records are encoded as they arrive, so that the exact size is always known and closing a record
+/// costs little more than its digest.
 #[derive(Debug)]
 pub struct Aggregator {
     limit_bytes: usize,
-    /// Of the Kinesis record as it stands, with everything that counts towards the limit.
+    /// Size of the open Kinesis record, with everything that counts towards the limit.
     size_bytes: usize,
     partition_keys: KeyTable,
     hash_keys: KeyTable,
@@ -54,40 +54,39 @@ impl Aggregator {
         }
     }
 
-    /// User records that are in the open record.
+    /// Number of user records in the open record.
     #[must_use]
     pub fn len(&self) -> usize {
         self.user_records
     }
 
-    /// Whether no user record is in the open record.
+    /// Whether the open record has no user records.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.user_records == 0
     }
 
-    /// Size that the open record has when it is closed now: data and partition key, bytes.
+    /// Size of the open record if it were closed now: data and partition key, bytes.
     #[must_use]
     pub fn size_bytes(&self) -> usize {
         self.size_bytes
     }
 
-    /// Adds a user record, unless that would make the open record larger than the limit: then
-    /// nothing changes, and the answer is no. A record that an empty aggregator refuses fits into
-    /// no aggregate of this limit.
+    /// Adds a user record; returns false, without a change, if the open record would exceed the
+    /// limit. A record that does not fit an empty aggregator fits no aggregate of this limit.
     pub fn push(
         &mut self,
         partition_key: &str,
         explicit_hash_key: Option<&str>,
         data: &[u8],
     ) -> bool {
-        let partition_place = self.partition_keys.place(partition_key);
-        let hash_place = explicit_hash_key.map(|key| self.hash_keys.place(key));
-        let record_bytes = number_bytes(tag::PARTITION_KEY_INDEX, partition_place.index)
-            + hash_place.map_or(0, |place| number_bytes(tag::HASH_KEY_INDEX, place.index))
+        let partition_index = self.partition_keys.key_index(partition_key);
+        let hash_index = explicit_hash_key.map(|key| self.hash_keys.key_index(key));
+        let record_bytes = number_bytes(tag::PARTITION_KEY_INDEX, partition_index.index)
+            + hash_index.map_or(0, |key_index| number_bytes(tag::HASH_KEY_INDEX, key_index.index))
             + field_bytes(tag::DATA, data.len());
-        let added_bytes = partition_place.added_bytes
-            + hash_place.map_or(0, |place| place.added_bytes)
+        let added_bytes = partition_index.added_bytes
+            + hash_index.map_or(0, |key_index| key_index.added_bytes)
             + field_bytes(tag::RECORDS, record_bytes)
             + if self.is_empty() { partition_key.len() } else { 0 };
         if self.size_bytes + added_bytes > self.limit_bytes {
@@ -97,15 +96,15 @@ impl Aggregator {
             partition_key.clone_into(&mut self.partition_key);
             self.explicit_hash_key = explicit_hash_key.map(str::to_owned);
         }
-        self.partition_keys.insert(partition_key, partition_place);
+        self.partition_keys.insert(partition_key, partition_index);
         encode_key(tag::RECORDS, WireType::LengthDelimited, &mut self.records);
         encode_varint(record_bytes as u64, &mut self.records);
         encode_key(tag::PARTITION_KEY_INDEX, WireType::Varint, &mut self.records);
-        encode_varint(partition_place.index, &mut self.records);
-        if let Some((key, place)) = explicit_hash_key.zip(hash_place) {
-            self.hash_keys.insert(key, place);
+        encode_varint(partition_index.index, &mut self.records);
+        if let Some((key, key_index)) = explicit_hash_key.zip(hash_index) {
+            self.hash_keys.insert(key, key_index);
             encode_key(tag::HASH_KEY_INDEX, WireType::Varint, &mut self.records);
-            encode_varint(place.index, &mut self.records);
+            encode_varint(key_index.index, &mut self.records);
         }
         append_field(tag::DATA, data, &mut self.records);
         self.size_bytes += added_bytes;
@@ -113,7 +112,7 @@ impl Aggregator {
         true
     }
 
-    /// Closes the open record and begins the next one; nothing when no user record is in it.
+    /// Closes the open record and begins the next one; `None` if the open record is empty.
     pub fn close(&mut self) -> Option<Aggregate> {
         if self.is_empty() {
             return None;
@@ -141,11 +140,11 @@ impl Aggregator {
     }
 }
 
-/// Where a key stands, or would stand, in a table.
+/// The index that a key has, or would get, in a table.
 #[derive(Debug, Clone, Copy)]
-struct Place {
+struct KeyIndex {
     index: u64,
-    /// What the table grows by, bytes: 0 for a key that it has.
+    /// Bytes that the key adds to the table: 0 if it is already there.
     added_bytes: usize,
 }
 
@@ -153,34 +152,34 @@ struct Place {
 #[derive(Debug)]
 struct KeyTable {
     tag: u32,
-    places: HashMap<Box<str>, u64>,
+    indexes: HashMap<Box<str>, u64>,
     encoded: Vec<u8>,
 }
 
 impl KeyTable {
     fn new(tag: u32) -> Self {
-        Self { tag, places: HashMap::new(), encoded: Vec::new() }
+        Self { tag, indexes: HashMap::new(), encoded: Vec::new() }
     }
 
-    fn place(&self, key: &str) -> Place {
-        match self.places.get(key) {
-            Some(&index) => Place { index, added_bytes: 0 },
-            None => Place {
-                index: self.places.len() as u64,
+    fn key_index(&self, key: &str) -> KeyIndex {
+        match self.indexes.get(key) {
+            Some(&index) => KeyIndex { index, added_bytes: 0 },
+            None => KeyIndex {
+                index: self.indexes.len() as u64,
                 added_bytes: field_bytes(self.tag, key.len()),
             },
         }
     }
 
-    fn insert(&mut self, key: &str, place: Place) {
-        if place.added_bytes > 0 {
-            self.places.insert(key.into(), place.index);
+    fn insert(&mut self, key: &str, key_index: KeyIndex) {
+        if key_index.added_bytes > 0 {
+            self.indexes.insert(key.into(), key_index.index);
             append_field(self.tag, key.as_bytes(), &mut self.encoded);
         }
     }
 
     fn clear(&mut self) {
-        self.places.clear();
+        self.indexes.clear();
         self.encoded.clear();
     }
 }
@@ -191,7 +190,7 @@ fn append_field(tag: u32, bytes: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(bytes);
 }
 
-/// Size of a field of so many bytes with its tag and its length.
+/// Size of a field of `length` bytes with its tag and length prefix.
 fn field_bytes(tag: u32, length: usize) -> usize {
     tag_bytes(tag) + encoded_len_varint(length as u64) + length
 }
@@ -202,6 +201,6 @@ fn number_bytes(tag: u32, number: u64) -> usize {
 }
 
 fn tag_bytes(tag: u32) -> usize {
-    // The wire type takes the lowest three bits.
+    // The wire type occupies the lowest three bits.
     encoded_len_varint(u64::from(tag) << 3)
 }

@@ -1,4 +1,4 @@
-//! Aggregates held against a second implementation: the protobuf messages as `prost` derives them.
+//! Checks aggregates against a second implementation: `prost`'s derived protobuf messages.
 
 use md5::{Digest as _, Md5};
 use proptest::prelude::*;
@@ -42,13 +42,13 @@ type Owned = (String, Option<String>, Vec<u8>);
 fn user_record() -> impl Strategy<Value = Owned> {
     let key = prop_oneof!["[a-c]", "\\PC{1,40}"];
     let hash_key = proptest::option::of(prop_oneof!["[0-9]", "[1-9][0-9]{0,37}"]);
-    // Lengths around those at which their encoding grows by a byte.
+    // Lengths around those at which the length prefix grows by a byte.
     let length = prop_oneof![0..4_usize, 110..140_usize, 16_370..16_400_usize];
     let data = length.prop_flat_map(|length| proptest::collection::vec(any::<u8>(), length));
     (key, hash_key, data)
 }
 
-/// Packs all of them; a record that no aggregate takes is left out.
+/// Packs the records, except those that fit no aggregate.
 fn packed(records: &[Owned], limit_bytes: usize) -> (Vec<super::Aggregate>, Vec<Owned>) {
     let mut aggregator = Aggregator::new(limit_bytes);
     let (mut aggregates, mut taken) = (Vec::new(), Vec::new());
@@ -73,7 +73,7 @@ fn owned(record: &UserRecord<'_>) -> Owned {
 
 proptest! {
     #[test]
-    fn what_is_packed_comes_back_in_order_and_within_the_limit(
+    fn packed_records_unpack_in_order_within_the_limit(
         records in proptest::collection::vec(user_record(), 0..40),
         limit_bytes in 20..40_000_usize,
     ) {
@@ -92,7 +92,7 @@ proptest! {
     }
 
     #[test]
-    fn the_message_is_the_one_that_protobuf_writes(
+    fn messages_equal_the_protobuf_encoding(
         records in proptest::collection::vec(user_record(), 1..20),
     ) {
         for aggregate in packed(&records, 100_000).0 {
@@ -103,7 +103,7 @@ proptest! {
     }
 
     #[test]
-    fn damaged_messages_are_read_as_protobuf_reads_them_or_passed_through(
+    fn damaged_messages_decode_like_protobuf_or_pass_through(
         records in proptest::collection::vec(user_record(), 1..5),
         damage in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
     ) {
@@ -116,7 +116,7 @@ proptest! {
             let data = [&MAGIC, &message[..], &Md5::digest(&message)[..]].concat();
             if let Deaggregated::Aggregate(found) = deaggregate(&data) {
                 let reference = AggregatedRecord::decode(&message[..]);
-                // Only inside of what nobody reads may the derived reader be stricter.
+                // The derived decoder may be stricter only about fields that are not used.
                 if let Ok(reference) = reference {
                     let datas: Vec<_> = reference.records.iter().map(|r| &r.data[..]).collect();
                     let ours: Vec<_> = found.iter().map(|record| record.data).collect();
@@ -127,7 +127,7 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes_are_taken(data in proptest::collection::vec(any::<u8>(), 0..200)) {
+    fn any_bytes_can_be_unpacked(data in proptest::collection::vec(any::<u8>(), 0..200)) {
         let with_magic = [&MAGIC, &data[..], &Md5::digest(&data)[..]].concat();
         for data in [&data[..], &with_magic] {
             let bytes: usize = deaggregate(data).records().iter().map(|r| r.data.len()).sum();

@@ -1,4 +1,4 @@
-//! One open aggregate a shard, as the Kinesis Producer Library has it.
+//! One open aggregate per shard, as in the Kinesis Producer Library.
 
 use std::sync::Arc;
 
@@ -9,14 +9,14 @@ use bytes::Bytes;
 use super::request::{Messages, Record};
 use crate::aggregation::Aggregator;
 
-/// The open aggregates. User records of one shard belong together, since a Kinesis record goes to
-/// the shard of its first user record.
+/// The open aggregates. Each holds user records of one shard, since a Kinesis record goes to the
+/// shard of its first user record.
 pub(super) struct Aggregates {
     limit_bytes: usize,
-    of_shards: Vec<Open>,
+    of_shards: Vec<OpenAggregate>,
 }
 
-struct Open {
+struct OpenAggregate {
     aggregator: Aggregator,
     tokens: Vec<Token>,
     hash_key: Option<Arc<str>>,
@@ -31,7 +31,7 @@ impl Aggregates {
 
     /// Changes the number of shards. All aggregates must have been closed.
     pub(super) fn set_shards(&mut self, shards: usize) {
-        let open = || Open {
+        let open = || OpenAggregate {
             aggregator: Aggregator::new(self.limit_bytes),
             tokens: Vec::new(),
             hash_key: None,
@@ -39,8 +39,8 @@ impl Aggregates {
         self.of_shards.resize_with(shards.max(1), open);
     }
 
-    /// Adds a message to the aggregate of its shard. Returns the aggregate that was full before, and
-    /// whether the message was taken: one that fits into no aggregate is not.
+    /// Adds a message to the aggregate of its shard. Returns the previous aggregate if that was
+    /// full, and whether the message was added: one that fits no aggregate is not.
     pub(super) fn push(
         &mut self,
         shard: usize,
@@ -64,13 +64,13 @@ impl Aggregates {
         (full, packed)
     }
 
-    /// Closes all that hold anything.
+    /// Closes all aggregates that are not empty.
     pub(super) fn close_all(&mut self, now_ns: InstantNs) -> impl Iterator<Item = Record> {
         self.of_shards.iter_mut().filter_map(move |open| open.close(now_ns))
     }
 }
 
-impl Open {
+impl OpenAggregate {
     fn close(&mut self, now_ns: InstantNs) -> Option<Record> {
         let aggregate = self.aggregator.close()?;
         Some(Record {
@@ -90,7 +90,7 @@ mod tests {
     use crate::aggregation::deaggregate;
 
     #[test]
-    fn each_shard_has_its_own_and_every_message_is_in_one() {
+    fn each_shard_has_its_own_aggregate() {
         let mut aggregates = Aggregates::new(120, 2);
         let hash_key: Arc<str> = "7".into();
         let mut closed = Vec::new();
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn what_fits_into_no_aggregate_is_left_to_the_caller() {
+    fn messages_too_large_to_aggregate_are_returned() {
         let mut aggregates = Aggregates::new(60, 1);
         assert!(aggregates.push(0, ("k", None), (1, b"small"), 0).1);
         let (full, taken) = aggregates.push(0, ("k", None), (2, &[0; 100]), 0);

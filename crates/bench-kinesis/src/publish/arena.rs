@@ -1,12 +1,12 @@
-//! Memory for keys and messages on their way.
+//! Memory for keys and messages in flight.
 
 use bytes::{Bytes, BytesMut};
 
-/// Size of the pieces in which memory is taken from the allocator, bytes.
+/// Size of the chunks that are allocated, bytes.
 const CHUNK_BYTES: usize = 256 << 10;
 
-/// Copies keys and messages next to each other, so that there is one allocation for many of them.
-/// Copies are shared with the SDK and with later tries; a chunk goes when the last of them does.
+/// Copies keys and messages next to each other, with one allocation for many of them. Copies are
+/// shared with the SDK and later retries; a chunk is freed with the last of its copies.
 #[derive(Default)]
 pub(super) struct Arena {
     chunk: BytesMut,
@@ -27,7 +27,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn copies_stay_as_they_are_when_others_are_made() {
+    fn copies_are_unchanged_by_later_ones() {
         let mut arena = Arena::default();
         let large = vec![7; CHUNK_BYTES + 1];
         let copies: Vec<_> = [&b"one"[..], b"", &large, b"two"].map(|b| arena.copy(b)).into();

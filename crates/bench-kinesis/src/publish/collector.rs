@@ -1,4 +1,4 @@
-//! What has been handed over and not yet sent: messages become records, and records requests.
+//! Collects submitted messages into records, and records into requests.
 
 use std::collections::VecDeque;
 
@@ -28,9 +28,9 @@ pub(super) struct Collector {
     /// The records of the next request.
     open: Vec<Record>,
     open_bytes: usize,
-    /// When the oldest message came that is not ready to be sent.
+    /// When the oldest message that is not ready to be sent arrived.
     since_ns: Option<InstantNs>,
-    /// What is to be sent as soon as a request may start.
+    /// Records to send as soon as a request may start.
     ready: VecDeque<Record>,
     ready_bytes: usize,
 }
@@ -56,7 +56,7 @@ impl Collector {
         }
     }
 
-    /// Takes a message in.
+    /// Adds a message.
     pub(super) fn take(&mut self, message: &Outgoing<'_>, now_ns: InstantNs) {
         self.since_ns.get_or_insert(now_ns);
         let key = self.keys.choose(message);
@@ -87,7 +87,7 @@ impl Collector {
         }
     }
 
-    /// Adds a record to the next request, which is ready when it is full.
+    /// Adds a record to the next request, which becomes ready when it is full.
     fn add(&mut self, record: Record, now_ns: InstantNs) {
         let size_bytes = record.size_bytes();
         if self.open_bytes + size_bytes > self.bytes_max {
@@ -103,12 +103,12 @@ impl Collector {
     fn close_open(&mut self, now_ns: InstantNs) {
         self.ready.extend(self.open.drain(..));
         self.ready_bytes += std::mem::take(&mut self.open_bytes);
-        // What is in the aggregates has waited too, but for longer than now only by what it takes
-        // to fill a request.
+        // Messages in aggregates have also waited, but at most as long as it takes to fill a
+        // request.
         self.since_ns = self.aggregates.as_ref().map(|_| now_ns);
     }
 
-    /// Makes everything ready that has been collected.
+    /// Makes everything collected so far ready to be sent.
     pub(super) fn close_all(&mut self, now_ns: InstantNs) {
         if let Some(aggregates) = &mut self.aggregates {
             let closed: Vec<Record> = aggregates.close_all(now_ns).collect();
@@ -120,37 +120,37 @@ impl Collector {
         self.since_ns = None;
     }
 
-    /// The same, if the oldest message has waited for long enough and no whole request waits for its
-    /// turn anyway.
+    /// Makes everything ready to be sent if the oldest message has waited long enough and no full
+    /// request is waiting anyway.
     pub(super) fn close_if_due(&mut self, now_ns: InstantNs) {
         if self.due_ns().is_some_and(|due_ns| due_ns <= now_ns) {
             self.close_all(now_ns);
         }
     }
 
-    /// When what has been collected is to be sent although it fills no request.
+    /// When collected messages must be sent although they do not fill a request.
     pub(super) fn due_ns(&self) -> Option<InstantNs> {
         let since_ns = self.since_ns.filter(|_| !self.is_full())?;
         Some(since_ns.saturating_add(self.linger_ns))
     }
 
-    /// Lets nothing wait for others from now on: no message will follow.
+    /// From now on, lets no message wait for others: none will follow.
     pub(super) fn stop_lingering(&mut self) {
         self.linger_ns = 0;
     }
 
-    /// Whether a whole request waits to be started.
+    /// Whether a full request is waiting to start.
     pub(super) fn is_full(&self) -> bool {
         self.ready.len() >= self.records_max || self.ready_bytes >= self.bytes_max
     }
 
-    /// Puts records behind those that are ready.
+    /// Appends records to those that are ready.
     pub(super) fn add_ready(&mut self, records: Vec<Record>) {
         self.ready_bytes += records.iter().map(Record::size_bytes).sum::<usize>();
         self.ready.extend(records);
     }
 
-    /// As many of the ready records as a request holds.
+    /// Takes as many of the ready records as fit into a request.
     pub(super) fn next_request(&mut self) -> Vec<Record> {
         let (mut count, mut bytes) = (0, 0);
         for record in self.ready.iter().take(self.records_max) {
@@ -164,19 +164,19 @@ impl Collector {
         self.ready.drain(..count).collect()
     }
 
-    /// Messages since the last call that lacked the field of their key.
+    /// Number of messages without the key field since the last call.
     pub(super) fn take_default_keys(&mut self) -> usize {
         std::mem::take(&mut self.keys.defaults)
     }
 
-    /// Whether a record that went to this shard shows that the shards have changed, and whether that
-    /// matters: an aggregate, or an explicit hash key, is meant for one shard.
+    /// Whether the shards have changed, as a record in this shard shows, in a way that matters:
+    /// aggregates and explicit hash keys are meant for one shard.
     pub(super) fn is_news(&self, shard: Option<&str>) -> bool {
         let matters = self.aggregates.is_some() || self.explicit_hash_keys;
         matters && shard.is_some_and(|id| !self.shards.knows(id))
     }
 
-    /// Goes by other shards from now on.
+    /// Switches to other shards.
     pub(super) fn set_shards(&mut self, open_shards: &[Shard], now_ns: InstantNs) {
         self.close_all(now_ns);
         self.shards = ShardMap::new(open_shards);
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_is_ready_when_it_is_full_by_number_or_by_size() {
+    fn requests_are_full_by_number_or_size() {
         let mut by_number = collector(3, 1_000, None);
         (0..2).for_each(|token| take(&mut by_number, token, b"v", 0));
         assert!(by_number.next_request().is_empty());
@@ -229,7 +229,7 @@ mod tests {
         assert_eq!(tokens(&by_number.next_request()), [0, 1, 2]);
         assert!(!by_number.is_full());
 
-        // Each with its key is 11 bytes.
+        // Each record is 11 bytes with its key.
         let mut by_size = collector(500, 25, None);
         (0..3).for_each(|token| take(&mut by_size, token, &[0; 10], 0));
         assert_eq!(tokens(&by_size.next_request()), [0, 1]);
@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_larger_than_a_request_goes_by_itself() {
+    fn oversized_records_are_sent_alone() {
         let mut collector = collector(500, 25, None);
         for (token, size) in [(0, 5), (1, 90), (2, 5)] {
             take(&mut collector, token, &vec![0; size], 0);
@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn what_fills_no_request_waits_for_the_linger() {
+    fn partial_requests_wait_for_the_linger() {
         let mut collector = collector(3, 1_000, None);
         assert_eq!(collector.due_ns(), None);
         take(&mut collector, 0, b"v", 50);
@@ -268,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_partial_aggregate_is_sent_too() {
+    fn last_partial_aggregate_is_sent() {
         let mut collector = collector(500, 100_000, Some(100));
         (0..7).for_each(|token| take(&mut collector, token, &[0; 20], 10));
         assert_eq!(collector.due_ns(), Some(110));
@@ -280,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn order_is_kept_around_a_message_that_fits_into_no_aggregate() {
+    fn oversized_messages_keep_their_order() {
         let mut collector = collector(500, 100_000, Some(100));
         for (token, size) in [(0, 20), (1, 200), (2, 20)] {
             take(&mut collector, token, &vec![0; size], 0);

@@ -1,4 +1,4 @@
-//! What happened to records and requests besides the messages' fate.
+//! Counts records and requests, in addition to the messages.
 
 use bench_core::counts::{Count, Counts};
 
@@ -6,26 +6,26 @@ use super::KeySource;
 
 /// The counts that a publisher adds to.
 pub(super) struct PublishCounts {
-    /// Requests that were answered, or given up.
+    /// Requests that were answered or abandoned.
     requests: Count,
-    /// Kinesis records that were confirmed.
+    /// Acknowledged Kinesis records.
     records: Count,
-    /// How often a Kinesis record was sent again.
+    /// Retries of Kinesis records.
     records_retried: Count,
-    /// How often one was refused because its shard is asked too much.
+    /// Kinesis records rejected because of their shard's limit.
     records_throttled: Count,
-    /// Requests that were refused as a whole because too much was asked.
+    /// Requests rejected as a whole because of a rate limit.
     requests_throttled: Count,
     /// Requests that failed as a whole for another reason.
     requests_failed: Count,
-    /// Messages without the field that holds the partition key, where there should be one.
+    /// Messages without the partition key field, if one is configured.
     default_partition_keys: Option<Count>,
 }
 
-/// What one answer adds to the counts.
+/// The counts of one answer.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct AnswerCounts {
-    pub(super) confirmed: usize,
+    pub(super) acked: usize,
     pub(super) retried: usize,
     pub(super) throttled: usize,
     pub(super) request_throttled: bool,
@@ -48,7 +48,7 @@ impl PublishCounts {
 
     pub(super) fn answered(&self, answer: AnswerCounts) {
         self.requests.add(1);
-        self.records.add(answer.confirmed as u64);
+        self.records.add(answer.acked as u64);
         self.records_retried.add(answer.retried as u64);
         self.records_throttled.add(answer.throttled as u64);
         self.requests_throttled.add(u64::from(answer.request_throttled));

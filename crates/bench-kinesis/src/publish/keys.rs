@@ -1,4 +1,4 @@
-//! The partition key of each message.
+//! Chooses the partition key of each message.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -9,26 +9,27 @@ use rand_xoshiro::Xoshiro256PlusPlus;
 use serde::Deserializer as _;
 use serde::de::{Error as _, IgnoredAny, MapAccess, Visitor};
 
-/// Characters that a partition key may have.
+/// Maximum characters of a partition key.
 pub const PARTITION_KEY_CHARS_MAX: usize = 256;
 
-/// The key of records that lack the field that holds it.
+/// The key of records without the key field.
 pub const PARTITION_KEY_DEFAULT: &str = "default_partition_key";
 
-/// Made-up keys, which messages without a key take in turn: enough to spread them evenly over the
-/// shards and over the batches of a Lambda, few enough to take little room in an aggregate.
+/// Number of generated keys, which messages without a key use in turn: enough to distribute them
+/// evenly over the shards and over a Lambda's batches, few enough to take little space in an
+/// aggregate.
 const POOL_KEYS: usize = 1024;
 
 /// Where partition keys come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum KeySource {
-    /// The message's own key. Messages without one take made-up keys in turn.
+    /// The message's own key. Messages without one use generated keys in turn.
     Message,
-    /// A field of the JSON object that the message holds.
+    /// A field of the JSON object in the message.
     Field {
         /// Its name.
         name: String,
-        /// Where the object begins in a message, bytes: behind a header.
+        /// Offset of the object in a message, bytes: the size of the header.
         from_bytes: usize,
     },
 }
@@ -38,7 +39,7 @@ pub(super) struct KeyChooser {
     source: KeySource,
     pool: Vec<String>,
     next: usize,
-    /// Messages without the field.
+    /// Number of messages without the field.
     pub(super) defaults: usize,
 }
 
@@ -49,7 +50,7 @@ impl KeyChooser {
         Self { source, pool, next: 0, defaults: 0 }
     }
 
-    /// The key of a message, 1 to [`PARTITION_KEY_CHARS_MAX`] characters.
+    /// Chooses the key of a message, 1 to [`PARTITION_KEY_CHARS_MAX`] characters.
     pub(super) fn choose<'a>(&'a mut self, message: &Outgoing<'a>) -> Cow<'a, str> {
         match &self.source {
             KeySource::Message => {
@@ -77,18 +78,18 @@ fn shortened(key: Cow<'_, str>) -> Cow<'_, str> {
     }
 }
 
-/// The partition key that a field of a JSON object makes, 1 to [`PARTITION_KEY_CHARS_MAX`]
-/// characters. Nothing where [`PARTITION_KEY_DEFAULT`] takes its place.
+/// The partition key in a field of a JSON object, 1 to [`PARTITION_KEY_CHARS_MAX`] characters;
+/// `None` if [`PARTITION_KEY_DEFAULT`] is used instead.
 #[must_use]
 pub fn partition_key_field(object: &[u8], name: &str) -> Option<String> {
     field(object, name).map(|key| shortened(Cow::Owned(key)).into_owned())
 }
 
-/// The value of a field as a key: a text that is not empty, a number or a truth value. Nothing for
-/// what is missing, null or nested, or when the bytes are no JSON object.
+/// The value of a field as a key: a non-empty string, a number or a boolean. `None` if it is
+/// missing, null or nested, or if the bytes are not a JSON object.
 fn field(object: &[u8], name: &str) -> Option<String> {
     let mut json = serde_json::Deserializer::from_slice(object);
-    let found = json.deserialize_map(Find { name }).ok()?;
+    let found = json.deserialize_map(FieldVisitor { name }).ok()?;
     match found? {
         serde_json::Value::String(text) => Some(text).filter(|text| !text.trim().is_empty()),
         value @ (serde_json::Value::Number(_) | serde_json::Value::Bool(_)) => {
@@ -98,12 +99,12 @@ fn field(object: &[u8], name: &str) -> Option<String> {
     }
 }
 
-/// Reads one field and skips the others, which costs nothing but looking at them.
-struct Find<'a> {
+/// Reads one field and skips the others without allocating.
+struct FieldVisitor<'a> {
     name: &'a str,
 }
 
-impl<'de> Visitor<'de> for Find<'_> {
+impl<'de> Visitor<'de> for FieldVisitor<'_> {
     type Value = Option<serde_json::Value>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -132,20 +133,23 @@ mod tests {
     }
 
     #[test]
-    fn a_message_keeps_its_key_and_gets_one_if_it_has_none() {
+    fn messages_without_key_get_generated_keys() {
         let mut keys = KeyChooser::new(KeySource::Message, 1);
         assert_eq!(keys.choose(&message(Some(b"k"), b"")), "k");
         assert_eq!(keys.choose(&message(Some("\u{e9}".repeat(300).as_bytes()), b"")).len(), 512);
         let made: Vec<_> =
             (0..POOL_KEYS * 2).map(|_| keys.choose(&message(None, b"")).into_owned()).collect();
-        assert_eq!(made[..POOL_KEYS], made[POOL_KEYS..], "they come in turn");
+        assert_eq!(made[..POOL_KEYS], made[POOL_KEYS..], "keys are used in turn");
         let different: std::collections::HashSet<_> = made.iter().collect();
         assert!(different.len() > POOL_KEYS - 5, "{}", different.len());
-        assert!(!keys.choose(&message(Some(b""), b"")).is_empty(), "an empty key is none");
+        assert!(
+            !keys.choose(&message(Some(b""), b"")).is_empty(),
+            "an empty key counts as missing"
+        );
     }
 
     #[test]
-    fn the_key_is_a_field_of_the_record_or_the_default() {
+    fn missing_key_fields_give_the_default_key() {
         let source = KeySource::Field { name: "Title".to_owned(), from_bytes: 2 };
         let mut keys = KeyChooser::new(source, 1);
         for (object, key) in [

@@ -1,18 +1,18 @@
-//! Whether the service answers, and for how long it has not.
+//! Tracks whether the service answers, and for how long it has not.
 
 use bench_core::clock::{InstantNs, SECOND_NS};
 
-/// A request under way that has had no answer for so long is part of an outage, while no other one
-/// has been answered: many times what a request takes.
+/// Time without any answer to pending requests that counts as an outage: many times the duration of
+/// a request.
 const SILENCE_NS: u64 = 2 * SECOND_NS;
 
-/// What is known of the service's answers.
+/// Tracks the service's answers.
 pub(super) struct OutageWatch {
-    /// Who should answer.
+    /// The service's address.
     address: String,
-    /// The last answer, or what was asked first since then.
+    /// The instant of the last answer, or of the first request since then.
     quiet_since_ns: InstantNs,
-    /// Why the last request that is over got no answer.
+    /// Why the last completed request got no answer.
     failure: Option<String>,
 }
 
@@ -21,32 +21,32 @@ impl OutageWatch {
         Self { address, quiet_since_ns: 0, failure: None }
     }
 
-    /// Notes a request, beside so many that are under way.
-    pub(super) fn asked(&mut self, now_ns: InstantNs, under_way: usize) {
-        if under_way == 0 {
+    /// Records a request, with this many others in flight.
+    pub(super) fn asked(&mut self, now_ns: InstantNs, in_flight: usize) {
+        if in_flight == 0 {
             self.quiet_since_ns = now_ns;
         }
     }
 
-    /// Notes an answer, whatever it says.
+    /// Records an answer, of any kind.
     pub(super) fn answered(&mut self, at_ns: InstantNs) {
         self.quiet_since_ns = self.quiet_since_ns.max(at_ns);
         self.failure = None;
     }
 
-    /// Notes a request that is over without an answer.
+    /// Records a request that ended without an answer.
     pub(super) fn failed(&mut self, reason: &str) {
         self.failure = Some(reason.to_owned());
     }
 
-    /// Why nothing is answered at the moment, with so many requests under way.
-    pub(super) fn describe(&self, now_ns: InstantNs, under_way: usize) -> Option<String> {
+    /// Describes the outage, if there is one, with this many requests in flight.
+    pub(super) fn describe(&self, now_ns: InstantNs, in_flight: usize) -> Option<String> {
         let address = &self.address;
         if let Some(reason) = &self.failure {
             return Some(format!("{address} does not answer: {reason}"));
         }
         let quiet_ns = now_ns.saturating_sub(self.quiet_since_ns);
-        (under_way > 0 && quiet_ns > SILENCE_NS).then(|| {
+        (in_flight > 0 && quiet_ns > SILENCE_NS).then(|| {
             format!("{address} has not answered for {:.1} s", quiet_ns as f64 / SECOND_NS as f64)
         })
     }
@@ -57,7 +57,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn outages_begin_with_silence_or_failure_and_end_with_an_answer() {
+    fn outages_last_until_an_answer() {
         let mut watch = OutageWatch::new("http://there:1".to_owned());
         watch.asked(SECOND_NS, 0);
         watch.asked(9 * SECOND_NS, 1);
@@ -70,6 +70,6 @@ mod tests {
         let failed = "http://there:1 does not answer: no answer in time";
         assert_eq!(watch.describe(5 * SECOND_NS, 0).as_deref(), Some(failed));
         watch.answered(6 * SECOND_NS);
-        assert_eq!(watch.describe(100 * SECOND_NS, 0), None, "nothing is asked");
+        assert_eq!(watch.describe(100 * SECOND_NS, 0), None, "no request is pending");
     }
 }

@@ -1,4 +1,4 @@
-//! The publisher: what is collected, what is under way, and what became of it.
+//! The publisher: sends collected records and handles the answers.
 
 use std::sync::Arc;
 
@@ -25,7 +25,7 @@ use crate::timer::Timer;
 
 /// A producer of one stream.
 pub struct KinesisPublisher {
-    // Before the runtime that they run on.
+    // Dropped before the runtime that they run on.
     requests: JoinSet<Answer>,
     look_at_shards: Option<JoinHandle<Result<Vec<Shard>, KinesisError>>>,
     timer: Timer,
@@ -36,7 +36,7 @@ pub struct KinesisPublisher {
     config: PublishConfig,
     collector: Collector,
     retries: RetryQueue,
-    /// The meaning of each failure code that was handed out, which is its place.
+    /// The refusal behind each failure code, which is its index.
     failures: Vec<Refusal>,
     stopped: Option<String>,
     outage: OutageWatch,
@@ -45,13 +45,14 @@ pub struct KinesisPublisher {
 }
 
 impl KinesisPublisher {
-    /// A producer with connections of its own. `shards` are those that are open. Counts, by name:
-    /// - `requests` that were answered or given up, of those `requests_throttled` as a whole because
-    ///   too much was asked for, and `requests_failed` as a whole for another reason;
-    /// - `records`: Kinesis records that were confirmed;
-    /// - `records_throttled`, `records_retried`: how often one was refused because its shard is
-    ///   asked too much, and how often one was sent again for whatever reason;
-    /// - `default_partition_keys`: messages without the field that holds the partition key.
+    /// Creates a producer with its own connections. `shards` are the open ones. Counts, by name:
+    /// - `requests`: those answered or abandoned, among them `requests_throttled` (rejected as a
+    ///   whole because of a rate limit) and `requests_failed` (failed as a whole for another
+    ///   reason);
+    /// - `records`: acknowledged Kinesis records;
+    /// - `records_throttled`, `records_retried`: rejections because of a shard's limit, and retries
+    ///   for any reason;
+    /// - `default_partition_keys`: messages without the partition key field.
     pub fn connect(
         sdk: &SdkConfig,
         config: PublishConfig,
@@ -84,14 +85,13 @@ impl KinesisPublisher {
         })
     }
 
-    /// Whether messages have to wait: for a request that may start, or for records that are sent
-    /// again.
+    /// Whether messages have to wait, for requests in flight or for retries.
     fn is_full(&self) -> bool {
         let retries_max = self.config.in_flight_max * self.config.put.records_max();
         self.collector.is_full() || self.retries.len() >= retries_max
     }
 
-    /// Moves everything on that can be, without waiting.
+    /// Makes all progress that is possible without waiting.
     fn turn(&mut self, completions: &mut Vec<Completion>) {
         while let Some(answer) = self.requests.try_join_next() {
             self.answered(answer, completions);
@@ -144,8 +144,7 @@ impl KinesisPublisher {
         let Answer { records, at_ns, result } = match answer {
             Ok(answer) => answer,
             Err(error) => {
-                self.stopped
-                    .get_or_insert_with(|| format!("a request was not carried out: {error}"));
+                self.stopped.get_or_insert_with(|| format!("a request was not executed: {error}"));
                 return;
             }
         };
@@ -163,16 +162,16 @@ impl KinesisPublisher {
                     let refusal =
                         entry.map_or_else(|| Some(Refusal::unanswered()), Refusal::of_record);
                     if let Some(refusal) = refusal {
-                        counts.throttled += usize::from(refusal.remedy == Remedy::Slower);
+                        counts.throttled += usize::from(refusal.remedy == Remedy::Throttle);
                         again.extend(self.refused(record, &refusal, at_ns, completions));
                     } else {
-                        counts.confirmed += 1;
+                        counts.acked += 1;
                         self.complete(&record, at_ns, Ok(entry), completions);
                     }
                 }
             }
             Err(refusal) => {
-                counts.request_throttled = refusal.remedy == Remedy::Slower;
+                counts.request_throttled = refusal.remedy == Remedy::Throttle;
                 counts.request_failed = !counts.request_throttled;
                 for record in records {
                     again.extend(self.refused(record, &refusal, at_ns, completions));
@@ -184,7 +183,7 @@ impl KinesisPublisher {
         self.retries.push(again, at_ns);
     }
 
-    /// Gives a record back that is to be sent again; otherwise its messages have failed.
+    /// Returns a record that is to be retried; otherwise completes its messages as failed.
     fn refused(
         &mut self,
         record: Record,
@@ -194,8 +193,8 @@ impl KinesisPublisher {
     ) -> Option<Record> {
         let is_early = at_ns.saturating_sub(record.ready_ns) < self.config.give_up_ns;
         match refusal.remedy {
-            Remedy::Slower | Remedy::Again if is_early => return Some(record),
-            Remedy::Slower | Remedy::Again | Remedy::Drop => {}
+            Remedy::Throttle | Remedy::Retry if is_early => return Some(record),
+            Remedy::Throttle | Remedy::Retry | Remedy::Drop => {}
             Remedy::Stop => {
                 self.stopped.get_or_insert_with(|| refusal.text.clone());
             }
@@ -214,7 +213,7 @@ impl KinesisPublisher {
         None
     }
 
-    /// Tells what became of the messages in a record, which Kinesis has put into a place or not.
+    /// Completes the messages of a record.
     fn complete(
         &mut self,
         record: &Record,
@@ -230,7 +229,7 @@ impl KinesisPublisher {
         completions.extend(tokens.iter().map(|&token| Completion { token, at_ns, delivery }));
     }
 
-    /// Looks at the shards again when a record went to one that is not known.
+    /// Looks up the shards again if a record went to an unknown one.
     fn notice_shard(&mut self, id: Option<&str>) {
         if self.collector.is_news(id) && self.look_at_shards.is_none() {
             let (client, stream) = (self.client.clone(), Arc::clone(&self.stream));
@@ -243,9 +242,9 @@ impl KinesisPublisher {
         let Some(look) = self.look_at_shards.take_if(|look| look.is_finished()) else { return };
         match self.runtime.block_on(look) {
             Ok(Ok(shards)) => self.collector.set_shards(&shards, now_ns),
-            // The next answer asks again.
-            Ok(Err(error)) => tracing::debug!("the shards are not known: {error}"),
-            Err(error) => tracing::debug!("the shards are not known: {error}"),
+            // The next answer triggers another look-up.
+            Ok(Err(error)) => tracing::debug!("failed to look up the shards: {error}"),
+            Err(error) => tracing::debug!("failed to look up the shards: {error}"),
         }
     }
 
@@ -286,7 +285,7 @@ impl Publish for KinesisPublisher {
         let before = completions.len();
         self.turn(completions);
         if self.clock.now_ns() >= until_ns {
-            // Requests go on only while the runtime is running.
+            // Requests make progress only while the runtime is running.
             self.runtime.block_on(tokio::task::yield_now());
             self.turn(completions);
         }
@@ -320,7 +319,7 @@ impl Publish for KinesisPublisher {
     }
 }
 
-/// Where the service is, as people know it.
+/// The service's address for messages.
 fn address(sdk: &SdkConfig) -> String {
     AwsService::Kinesis.endpoint(sdk).unwrap_or_else(|| {
         let region = sdk.region().map_or("an unknown region", AsRef::as_ref);

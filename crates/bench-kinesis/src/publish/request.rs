@@ -1,4 +1,4 @@
-//! Kinesis records on their way, and the requests that carry them.
+//! Kinesis records in flight, and the requests that carry them.
 
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ pub(super) struct Record {
     pub(super) hash_key: Option<Arc<str>>,
     pub(super) data: Bytes,
     pub(super) messages: Messages,
-    /// When it was first ready to be sent.
+    /// When it first became ready to be sent.
     pub(super) ready_ns: InstantNs,
     /// How often it has been sent.
     pub(super) tries: u32,
@@ -43,7 +43,7 @@ impl Record {
 #[derive(Debug, Clone)]
 pub(super) enum Messages {
     One(Token),
-    /// Those of an aggregate.
+    /// The messages of an aggregate.
     Many(Vec<Token>),
 }
 
@@ -56,41 +56,41 @@ impl Messages {
     }
 }
 
-/// What became of a request.
+/// The answer to a request, or its error.
 pub(super) struct Answer {
     pub(super) records: Vec<Record>,
-    /// When the answer was there.
+    /// When the answer arrived.
     pub(super) at_ns: InstantNs,
-    /// What became of each record, in their order.
+    /// The result of each record, in order.
     pub(super) result: Result<Vec<PutRecordsResultEntry>, Refusal>,
 }
 
-/// Why a request failed as a whole, or a record of it.
+/// Why a request, or one of its records, failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Refusal {
-    /// The service's code, or a word for what went wrong before it answered.
+    /// The service's code, or our own for failures without an answer.
     pub(super) code: String,
-    /// All that is known, for people.
+    /// The message for users.
     pub(super) text: String,
     pub(super) remedy: Remedy,
     /// Why there was no answer, if there was none.
     pub(super) silence: Option<String>,
 }
 
-/// What to do about a refusal.
+/// How to handle a refusal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Remedy {
-    /// Too much was asked for: send it again later.
-    Slower,
-    /// Something is wrong for the moment: send it again later.
-    Again,
+    /// A rate limit was exceeded: retry later.
+    Throttle,
+    /// The error is transient: retry later.
+    Retry,
     /// These records cannot be sent.
     Drop,
-    /// Nothing can be sent any more.
+    /// No record can be sent any more.
     Stop,
 }
 
-/// Codes that say that no request of this client will ever succeed.
+/// Codes after which no request of this client can succeed.
 const HOPELESS: [&str; 10] = [
     "AccessDeniedException",
     "ExpiredTokenException",
@@ -104,7 +104,7 @@ const HOPELESS: [&str; 10] = [
     "UnrecognizedClientException",
 ];
 
-/// Codes of failures on the service's side.
+/// Codes of failures in the service.
 const PASSING: [&str; 4] = [
     "InternalFailure",
     "InternalServerException",
@@ -113,23 +113,24 @@ const PASSING: [&str; 4] = [
 ];
 
 impl Refusal {
-    /// Of one record of a request.
+    /// The refusal of one record of a request.
     pub(super) fn of_record(entry: &PutRecordsResultEntry) -> Option<Self> {
         let code = entry.error_code()?;
         let text = match entry.error_message().filter(|message| !message.is_empty()) {
-            // Messages name the shard and the account: each code is to be one line in a result.
+            // Messages about throttling name the shard and the account, but each code should be one
+            // line in a result.
             Some(message) if !is_throttled(code) => format!("{code}: {message}"),
             _ => code.to_owned(),
         };
-        let (code, remedy) = (code.to_owned(), remedy(code).unwrap_or(Remedy::Again));
+        let (code, remedy) = (code.to_owned(), remedy(code).unwrap_or(Remedy::Retry));
         Some(Self { code, text, remedy, silence: None })
     }
 
-    /// Of a record that the answer does not speak of.
+    /// The refusal of a record that is missing from the answer.
     pub(super) fn unanswered() -> Self {
-        let text = "the service said nothing of the record".to_owned();
+        let text = "the service's answer omitted the record".to_owned();
         let (code, silence) = ("Unanswered".to_owned(), Some(text.clone()));
-        Self { code, text, remedy: Remedy::Again, silence }
+        Self { code, text, remedy: Remedy::Retry, silence }
     }
 
     fn of_request<E>(
@@ -141,25 +142,25 @@ impl Refusal {
         E: ProvideErrorMetadata + std::error::Error + 'static,
     {
         let found = AwsError::new(format!("{operation} stream '{stream}'"), error);
-        // An answer that broke off is none.
+        // A truncated answer does not count.
         let is_answer = matches!(error, SdkError::ServiceError(_));
         let raw = error.raw_response().filter(|_| is_answer);
         let status = raw.map(|response| response.status().as_u16());
         let (code, remedy) = match (&found.code, status) {
             (Some(code), status) => {
-                let by_status = status.is_some_and(|status| status >= 500).then_some(Remedy::Again);
+                let by_status = status.is_some_and(|status| status >= 500).then_some(Remedy::Retry);
                 (code.clone(), remedy(code).or(by_status).unwrap_or(Remedy::Drop))
             }
-            (None, Some(429)) => ("429".to_owned(), Remedy::Slower),
+            (None, Some(429)) => ("429".to_owned(), Remedy::Throttle),
             (None, Some(status)) if status < 500 => (status.to_string(), Remedy::Drop),
-            (None, Some(status)) => (status.to_string(), Remedy::Again),
+            (None, Some(status)) => (status.to_string(), Remedy::Retry),
             (None, None) => match error {
-                SdkError::TimeoutError(_) => ("Timeout".to_owned(), Remedy::Again),
+                SdkError::TimeoutError(_) => ("Timeout".to_owned(), Remedy::Retry),
                 _ if found.reason.contains("credentials") => {
                     ("NoCredentials".to_owned(), Remedy::Stop)
                 }
                 SdkError::ConstructionFailure(_) => ("Construction".to_owned(), Remedy::Stop),
-                _ => ("Connection".to_owned(), Remedy::Again),
+                _ => ("Connection".to_owned(), Remedy::Retry),
             },
         };
         let silence = (!is_answer).then(|| found.reason.clone());
@@ -169,11 +170,11 @@ impl Refusal {
 
 fn remedy(code: &str) -> Option<Remedy> {
     if is_throttled(code) {
-        Some(Remedy::Slower)
+        Some(Remedy::Throttle)
     } else if HOPELESS.contains(&code) {
         Some(Remedy::Stop)
     } else if PASSING.contains(&code) {
-        Some(Remedy::Again)
+        Some(Remedy::Retry)
     } else {
         None
     }
@@ -209,7 +210,7 @@ async fn put_records(
             .partition_key(record.key_text())
             .set_explicit_hash_key(record.hash_key.as_deref().map(str::to_owned))
             .build();
-        // All that is needed has been set.
+        // All required fields are set.
         entries.extend(entry.ok());
     }
     let request = client.put_records().stream_name(stream).set_records(Some(entries));

@@ -1,4 +1,4 @@
-//! Records that are to be sent again, each group not before its time.
+//! Holds records until they are due for a retry.
 
 use bench_core::clock::InstantNs;
 use rand::{RngExt as _, SeedableRng as _};
@@ -6,21 +6,21 @@ use rand_xoshiro::Xoshiro256PlusPlus;
 
 use super::request::Record;
 
-/// The longest wait before a record's second try.
+/// Maximum wait before a record's first retry.
 const FIRST_WAIT_NS: u64 = 100_000_000;
 
-/// The longest wait before any try: what a shard takes is counted by the second.
+/// Maximum wait before any retry: shard limits apply per second.
 const WAIT_MAX_NS: u64 = 1_000_000_000;
 
-/// The records that wait for their next try.
+/// Records waiting for a retry.
 pub(super) struct RetryQueue {
-    groups: Vec<Group>,
+    groups: Vec<RetryGroup>,
     waiting: usize,
     rng: Xoshiro256PlusPlus,
 }
 
-/// Records of one request, which are sent again at the same time.
-struct Group {
+/// Records of one request, which are retried at the same time.
+struct RetryGroup {
     due_ns: InstantNs,
     records: Vec<Record>,
 }
@@ -30,7 +30,7 @@ impl RetryQueue {
         Self { groups: Vec::new(), waiting: 0, rng: Xoshiro256PlusPlus::seed_from_u64(seed) }
     }
 
-    /// Records that wait.
+    /// Number of waiting records.
     pub(super) fn len(&self) -> usize {
         self.waiting
     }
@@ -40,19 +40,18 @@ impl RetryQueue {
         self.groups.iter().map(|group| group.due_ns).min()
     }
 
-    /// Keeps records for a while that doubles with the tries that they have had. Where in the second
-    /// half of it they are due is left to chance, so that requests that failed together do not come
-    /// back together.
+    /// Queues records for a retry after a wait that doubles with each try. They become due at
+    /// random in its second half, so that requests that failed together are not retried together.
     pub(super) fn push(&mut self, records: Vec<Record>, now_ns: InstantNs) {
         let Some(tries) = records.iter().map(|record| record.tries).max() else { return };
         let doublings = tries.saturating_sub(1).min(16);
         let wait_ns = (FIRST_WAIT_NS << doublings).min(WAIT_MAX_NS);
         let due_ns = now_ns + self.rng.random_range(wait_ns / 2..=wait_ns);
         self.waiting += records.len();
-        self.groups.push(Group { due_ns, records });
+        self.groups.push(RetryGroup { due_ns, records });
     }
 
-    /// Takes what is due.
+    /// Takes the records that are due.
     pub(super) fn take_due(&mut self, now_ns: InstantNs) -> Vec<Record> {
         if self.due_ns().is_none_or(|due_ns| due_ns > now_ns) {
             return Vec::new();
@@ -83,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn the_wait_doubles_up_to_a_second_and_half_of_it_is_chance() {
+    fn waits_double_up_to_a_second_with_jitter() {
         let mut queue = RetryQueue::new(1);
         for (tries, wait_ms) in [(1, 100), (2, 200), (3, 400), (4, 800), (5, 1_000), (60, 1_000)] {
             queue.push(vec![record(0, tries)], 0);
@@ -95,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_due_is_sent_again() {
+    fn only_due_records_are_taken() {
         let mut queue = RetryQueue::new(1);
         queue.push(vec![record(1, 1), record(2, 1)], 0);
         queue.push(vec![record(3, 5)], 0);

@@ -1,4 +1,4 @@
-//! Which shard a record goes to, predicted as Kinesis decides it.
+//! Predicts a record's shard by Kinesis's own rule.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use md5::{Digest as _, Md5};
 
 use crate::admin::Shard;
 
-/// The open shards of a stream, by their hash keys.
+/// The open shards of a stream, sorted by hash key.
 #[derive(Debug, Clone)]
 pub(super) struct ShardMap {
     /// First hash key of each shard, ascending.
@@ -31,23 +31,23 @@ impl ShardMap {
         }
     }
 
-    /// How many shards there are.
+    /// Number of shards.
     pub(super) fn len(&self) -> usize {
         self.firsts.len()
     }
 
-    /// The shard, from 0, that records with this partition key go to.
+    /// The index of the shard for this partition key.
     pub(super) fn shard_of(&self, partition_key: &[u8]) -> usize {
         let hash_key = u128::from_be_bytes(Md5::digest(partition_key).into());
         self.firsts.partition_point(|first| *first <= hash_key).saturating_sub(1)
     }
 
-    /// A hash key that belongs to the shard.
+    /// A hash key in the shard's range.
     pub(super) fn hash_key_in(&self, shard: usize) -> Option<&Arc<str>> {
         self.middles.get(shard)
     }
 
-    /// Whether the shard is one of them.
+    /// Whether the map contains the shard.
     pub(super) fn knows(&self, id: &str) -> bool {
         self.ids.iter().any(|known| known == id)
     }
@@ -70,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn the_shard_of_a_key_is_the_one_whose_range_holds_its_md5() {
+    fn keys_go_to_the_shard_of_their_md5() {
         let half = 1 << 127;
         let map = ShardMap::new(&[shard("b", half, u128::MAX), shard("a", 0, half - 1)]);
         // MD5 of "a" is 0cc1..., of "e" e167....
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn without_shards_there_is_one_place_for_all() {
+    fn empty_maps_use_shard_zero() {
         let map = ShardMap::new(&[]);
         assert_eq!(map.shard_of(b"a"), 0);
         assert_eq!(map.hash_key_in(0), None);

@@ -1,4 +1,4 @@
-//! The timing of each single message, for those who want every one of them.
+//! Records the timing of every single message.
 
 use std::collections::HashMap;
 use std::sync::mpsc::Sender;
@@ -11,23 +11,23 @@ use bench_core::transport::{Outgoing, Token};
 /// The timing of one message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Timing {
-    /// Producer and sequence number. Absent for a message without a header.
+    /// Producer and sequence number; `None` for a message without a header.
     pub sequence: Option<(u16, u64)>,
     /// Size of the message, bytes.
     pub size_bytes: usize,
-    /// When it was due (without a rate: made).
+    /// When it was due, or created if there is no rate.
     pub intended_ns: InstantNs,
-    /// When it was handed to the publisher.
+    /// When it was submitted to the publisher.
     pub sent_ns: InstantNs,
-    /// When its outcome was known.
+    /// When it completed.
     pub done_ns: InstantNs,
-    /// How often the Kinesis record that holds it was sent.
+    /// How often its Kinesis record was sent.
     pub tries: u32,
-    /// The shard and the sequence number that Kinesis gave that record. Absent for one that failed.
+    /// The shard and sequence number of that record; `None` if it failed.
     pub place: Option<(String, String)>,
 }
 
-/// The messages under way.
+/// The timings of messages in flight.
 pub(super) struct Timings {
     out: Sender<Timing>,
     open: HashMap<Token, Timing>,
@@ -65,7 +65,7 @@ impl Timings {
         for token in tokens {
             if let Some(timing) = self.open.remove(token) {
                 let timing = Timing { done_ns, tries, place: place.clone(), ..timing };
-                // A writer that is gone has told why.
+                // A writer that has ended has reported its error.
                 let _ = self.out.send(timing);
             }
         }

@@ -1,4 +1,4 @@
-//! Enhanced fan-out: shards push their records to a consumer that is registered with the stream.
+//! Enhanced fan-out: shards push their records to a registered consumer.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -23,16 +23,16 @@ use super::retry::{ReadCounters, Retries};
 use super::{ReceiveError, current_thread_runtime};
 use crate::{KinesisError, admin};
 
-/// How long a new consumer may take to become active.
+/// Maximum time for a new consumer to become active.
 const ACTIVE_TIMEOUT: Duration = Duration::from_mins(1);
 
-/// How often is asked whether it has.
+/// Interval between polls of its status.
 const ACTIVE_POLL: Duration = Duration::from_millis(250);
 
-/// A consumer that is registered with a stream, for as long as this is kept.
+/// A consumer registered with a stream.
 ///
-/// A registered consumer costs money by the hour; it is deregistered when this is dropped, if it
-/// was registered by it.
+/// A registered consumer costs money by the hour; if this value registered it, dropping it
+/// deregisters the consumer.
 #[derive(Debug)]
 pub struct FanOutConsumer {
     runtime: Runtime,
@@ -43,19 +43,19 @@ pub struct FanOutConsumer {
 }
 
 impl FanOutConsumer {
-    /// Registers a consumer of this name and waits until shards may be subscribed to. A consumer
-    /// that there is already is used as it is, and stays.
+    /// Registers a consumer with this name and waits until it is active. An existing consumer is
+    /// used and stays registered.
     pub fn register(config: &SdkConfig, stream: &str, name: &str) -> Result<Self, ReceiveError> {
         let runtime = current_thread_runtime()?;
         let client = Client::new(config);
         let (arn, is_ours) = runtime.block_on(register(&client, stream, name))?;
         let consumer = Self { runtime, client, name: name.to_owned(), arn, is_ours };
-        // From here on it is deregistered whatever happens.
+        // From here on, errors deregister it.
         consumer.runtime.block_on(await_active(&consumer.client, name, &consumer.arn))?;
         Ok(consumer)
     }
 
-    /// What the service calls it.
+    /// Its ARN.
     #[must_use]
     pub fn arn(&self) -> &str {
         &self.arn
@@ -71,7 +71,7 @@ impl Drop for FanOutConsumer {
         if let Err(error) = self.runtime.block_on(request.send()) {
             let error = AwsError::new(format!("deregister consumer '{}'", self.name), &error);
             tracing::warn!(
-                "{error}; it costs money until you do: aws kinesis deregister-stream-consumer \
+                "{error}; it costs money until you run: aws kinesis deregister-stream-consumer \
                  --consumer-arn {}",
                 self.arn
             );
@@ -79,7 +79,7 @@ impl Drop for FanOutConsumer {
     }
 }
 
-/// The consumer's ARN, and whether it is a new one.
+/// Returns the consumer's ARN, and whether it is new.
 async fn register(
     client: &Client,
     stream: &str,
@@ -129,8 +129,8 @@ async fn await_active(client: &Client, name: &str, arn: &str) -> Result<(), Rece
 
 type Events = EventReceiver<SubscribeToShardEventStream, SubscribeToShardEventStreamError>;
 
-/// Reads one shard by subscriptions, which are renewed when they end (after five minutes, on AWS)
-/// or break. In order, each record once.
+/// Reads one shard by subscriptions, in order, each record once. Subscriptions are renewed when
+/// they break or end (after five minutes on AWS).
 pub(super) struct FanOutReader {
     client: Client,
     consumer_arn: String,
@@ -138,9 +138,9 @@ pub(super) struct FanOutReader {
     shard: String,
     retries: Retries,
     events: Option<Events>,
-    /// Where a new subscription begins: at the record that was passed on last, or later.
+    /// Where a new subscription starts: at the record passed on last, or later.
     position: ShardStart,
-    /// The sequence number of the record that was passed on last.
+    /// The sequence number of the record passed on last.
     last: Option<String>,
 }
 
@@ -165,7 +165,7 @@ impl FanOutReader {
         }
     }
 
-    /// Subscribes, as the first [`next`](Self::next) does otherwise.
+    /// Subscribes, which otherwise happens in the first [`next`](Self::next).
     pub(super) async fn open(&mut self) -> Result<(), KinesisError> {
         while self.events.is_none() {
             self.subscribe().await?;
@@ -173,7 +173,7 @@ impl FanOutReader {
         Ok(())
     }
 
-    /// The next records, or the news that there are none for the moment.
+    /// Returns the next records, possibly none.
     pub(super) async fn next(&mut self) -> Result<ShardBatch, KinesisError> {
         loop {
             self.open().await?;
@@ -183,7 +183,7 @@ impl FanOutReader {
                     self.retries.succeeded();
                     return self.accept(event).await;
                 }
-                // A kind of event that this client does not know.
+                // An unknown kind of event.
                 Ok(Some(_)) => {}
                 Ok(None) => {
                     self.events = None;
@@ -203,7 +203,7 @@ impl FanOutReader {
     }
 
     async fn accept(&mut self, event: SubscribeToShardEvent) -> Result<ShardBatch, KinesisError> {
-        // The last event of a shard has no number to go on from.
+        // The last event of a shard has no number to continue from.
         let is_last = event.continuation_sequence_number.is_empty();
         if !is_last {
             self.position = ShardStart::AtSequence(event.continuation_sequence_number);
@@ -216,7 +216,7 @@ impl FanOutReader {
             self.last = Some(record.sequence_number.clone());
         }
         let named = event.child_shards.filter(|children| !children.is_empty());
-        // A service may name the children while records are still to come.
+        // A service may list the children before the last records.
         let is_end = is_last || (named.is_some() && records.is_empty());
         let children = if is_end {
             let (client, retries) = (&self.client, &mut self.retries);
@@ -235,7 +235,7 @@ impl FanOutReader {
             Ok(answer) => {
                 self.events = Some(answer.event_stream);
                 if self.position == ShardStart::Latest {
-                    // Another subscription from there would leave out what comes until then.
+                    // Another `Latest` subscription would skip records that arrive until it starts.
                     self.position = ShardStart::AtTimestamp(DateTime::from(SystemTime::now()));
                 }
                 return Ok(());
@@ -244,7 +244,7 @@ impl FanOutReader {
         };
         let attempted = format!("subscribe to shard '{}' of stream '{}'", self.shard, self.stream);
         if error.code() == Some("ResourceInUseException") {
-            // The subscription before this one is remembered for five seconds.
+            // The service remembers the previous subscription for five seconds.
             self.retries.wait(false, AwsError::new(attempted, &error)).await
         } else {
             self.retries.wait_after(attempted, &error).await
@@ -265,12 +265,12 @@ impl FanOutReader {
                 position.r#type(Type::AfterSequenceNumber).sequence_number(number)
             }
         };
-        // It lacks nothing that it needs: the type is there.
+        // The type, the only required field, is set.
         position.build().ok()
     }
 }
 
-/// Whether one sequence number, which is a decimal number of any length, is above another.
+/// Whether one sequence number, a decimal number of any length, is above another.
 fn is_later(number: &str, other: &str) -> bool {
     (number.len(), number) > (other.len(), other)
 }
@@ -280,7 +280,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sequence_numbers_are_compared_as_numbers() {
+    fn sequence_numbers_compare_as_numbers() {
         assert!(is_later("100", "99") && is_later("101", "100"));
         assert!(!is_later("100", "100") && !is_later("99", "100"));
     }

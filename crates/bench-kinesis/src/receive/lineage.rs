@@ -1,7 +1,7 @@
-//! Which shards of a stream may be read now: a split or a merge closes shards and opens children,
-//! and a child is read only when its parents have been, so that the order of each key is kept.
+//! Tracks which shards of a stream may be read: a split or a merge closes shards and opens
+//! children, and a child is read only after its parents, to keep the order of each key.
 //!
-//! Nothing here asks the service for anything.
+//! This module sends no requests.
 
 use std::collections::BTreeMap;
 
@@ -10,14 +10,14 @@ use aws_sdk_kinesis::types::ChildShard;
 
 use crate::admin;
 
-/// A shard, as far as its place in the lineage goes.
+/// A shard in the lineage of a stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Shard {
     /// Its id.
     pub id: String,
-    /// The shards that it came from: one after a split, two after a merge, none otherwise.
+    /// Its parents: one after a split, two after a merge, otherwise none.
     pub parents: Vec<String>,
-    /// Whether it takes in no more records.
+    /// Whether it accepts no more records.
     pub is_closed: bool,
 }
 
@@ -36,38 +36,37 @@ impl From<&ChildShard> for Shard {
     }
 }
 
-/// The number in a shard's id (`shardId-000000000007`), by which results name it; 0 for an id of
-/// another form.
+/// The number in a shard's id (`shardId-000000000007`), used in results; 0 for ids of another form.
 #[must_use]
 pub fn shard_number(id: &str) -> u32 {
     let digits = id.rsplit('-').next().unwrap_or_default();
     digits.parse().unwrap_or(0)
 }
 
-/// Where the reading of a stream begins.
+/// Where to start reading a stream.
 #[derive(Debug, Clone, PartialEq)]
 pub enum StreamStart {
-    /// At the oldest record that is kept.
+    /// At the oldest record.
     TrimHorizon,
     /// After the newest record.
     Latest,
     /// At the first record that arrived at this time or later.
     Timestamp(DateTime),
-    /// At a record of one shard. The other shards are left out, unless they descend from that one.
+    /// At a record of one shard. Other shards are skipped, unless they descend from that one.
     Sequence {
         /// The shard's id.
         shard: String,
         /// The sequence number of the record.
         number: String,
-        /// Whether the record itself is read, too.
+        /// Whether the record itself is also read.
         is_inclusive: bool,
     },
 }
 
-/// Where the reading of a shard begins.
+/// Where to start reading a shard.
 #[derive(Debug, Clone, PartialEq)]
 pub enum ShardStart {
-    /// At the oldest record that is kept.
+    /// At the oldest record.
     TrimHorizon,
     /// After the newest record.
     Latest,
@@ -79,26 +78,26 @@ pub enum ShardStart {
     AfterSequence(String),
 }
 
-/// A shard whose turn it is.
+/// A shard that may be read now.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ReadyShard {
     /// Its id.
     pub id: String,
-    /// Where to begin.
+    /// Where to start.
     pub start: ShardStart,
 }
 
-/// There is no shard of this id to begin at.
+/// The shard to start from does not exist.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("shard '{shard}' does not exist; the stream's shards are {}", list(.known))]
 pub struct NoSuchShard {
-    /// The id that was asked for.
+    /// The requested id.
     pub shard: String,
-    /// The ids that there are.
+    /// The existing ids.
     pub known: Vec<String>,
 }
 
-/// The first ids; a stream may have thousands.
+/// Lists the first ids; a stream may have thousands.
 fn list(ids: &[String]) -> String {
     const SHOWN: usize = 8;
     let mut text = ids[..ids.len().min(SHOWN)].join(", ");
@@ -108,8 +107,8 @@ fn list(ids: &[String]) -> String {
     text
 }
 
-/// Of a stream's `shards`, those that `parent` was split or merged into, and all that these descend
-/// from: a child of a merge may be known sooner than its other parent.
+/// The children of `parent` among a stream's `shards`, with all their ancestors: a child of a merge
+/// may be known before its other parent.
 pub(super) fn children_of(parent: &str, shards: &[Shard]) -> Vec<Shard> {
     let is_child = |shard: &&Shard| shard.parents.iter().any(|id| id == parent);
     let mut family: Vec<&Shard> = shards.iter().filter(is_child).collect();
@@ -125,11 +124,11 @@ pub(super) fn children_of(parent: &str, shards: &[Shard]) -> Vec<Shard> {
     family.into_iter().cloned().collect()
 }
 
-/// The shards of a stream and how far each has come.
+/// The shards of a stream and their state.
 #[derive(Debug, Clone)]
 pub struct ShardTree {
     nodes: BTreeMap<String, Node>,
-    /// Whether shards that descend from none of these are left out.
+    /// Whether shards that descend from none of these are skipped.
     is_partial: bool,
 }
 
@@ -137,19 +136,19 @@ pub struct ShardTree {
 struct Node {
     parents: Vec<String>,
     start: ShardStart,
-    state: State,
+    state: ShardState,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
+enum ShardState {
     Waiting,
     Taken,
     Finished,
 }
 
 impl ShardTree {
-    /// The lineage of all shards that a stream has now. Shards that come later are read from their
-    /// first record.
+    /// Builds the lineage of a stream's current shards. Later shards are read from their first
+    /// record.
     pub fn new(shards: &[Shard], start: &StreamStart) -> Result<Self, NoSuchShard> {
         let is_partial = matches!(start, StreamStart::Sequence { .. });
         let mut tree = Self { nodes: BTreeMap::new(), is_partial };
@@ -159,7 +158,7 @@ impl ShardTree {
             StreamStart::Latest => {
                 tree.insert_all(shards, &ShardStart::Latest);
                 for shard in shards.iter().filter(|shard| shard.is_closed) {
-                    tree.set(&shard.id, State::Finished);
+                    tree.set(&shard.id, ShardState::Finished);
                 }
             }
             StreamStart::Sequence { shard, number, is_inclusive } => {
@@ -180,8 +179,8 @@ impl ShardTree {
         Ok(tree)
     }
 
-    /// Adds shards that splits and merges have made; those that are known stay as they are. All that
-    /// they descend from must be known or among them: a parent that is not counts as no longer kept.
+    /// Adds shards created by splits and merges; known shards are unchanged. Their ancestors must
+    /// be known or included: an unknown parent counts as expired.
     pub fn add(&mut self, shards: &[Shard]) {
         loop {
             let belongs = |shard: &Shard| {
@@ -198,11 +197,11 @@ impl ShardTree {
         }
     }
 
-    /// The shards whose parents have all been read, or are no longer kept. Each is handed out once.
+    /// Takes the shards whose parents have all been read or have expired. Each is returned once.
     pub fn take_ready(&mut self) -> Vec<ReadyShard> {
         let is_read = |id: &String| self.nodes.get(id).is_none_or(Node::is_finished);
         let is_ready =
-            |node: &Node| node.state == State::Waiting && node.parents.iter().all(is_read);
+            |node: &Node| node.state == ShardState::Waiting && node.parents.iter().all(is_read);
         let ready: Vec<ReadyShard> = self
             .nodes
             .iter()
@@ -210,20 +209,20 @@ impl ShardTree {
             .map(|(id, node)| ReadyShard { id: id.clone(), start: node.start.clone() })
             .collect();
         for shard in &ready {
-            self.set(&shard.id, State::Taken);
+            self.set(&shard.id, ShardState::Taken);
         }
         ready
     }
 
-    /// Notes that a shard has been read to its end, so that its children may be.
+    /// Marks a shard as read to its end, so that its children may be read.
     pub fn finish(&mut self, id: &str) {
-        self.set(id, State::Finished);
+        self.set(id, ShardState::Finished);
     }
 
-    /// Whether there are shards whose turn has not come.
+    /// Whether there are shards that may not be read yet.
     #[must_use]
-    pub fn has_waiting(&self) -> bool {
-        self.nodes.values().any(|node| node.state == State::Waiting)
+    pub(crate) fn has_waiting(&self) -> bool {
+        self.nodes.values().any(|node| node.state == ShardState::Waiting)
     }
 
     fn insert_all(&mut self, shards: &[Shard], start: &ShardStart) {
@@ -233,11 +232,11 @@ impl ShardTree {
     }
 
     fn insert(&mut self, shard: &Shard, start: ShardStart) {
-        let node = Node { parents: shard.parents.clone(), start, state: State::Waiting };
+        let node = Node { parents: shard.parents.clone(), start, state: ShardState::Waiting };
         self.nodes.insert(shard.id.clone(), node);
     }
 
-    fn set(&mut self, id: &str, state: State) {
+    fn set(&mut self, id: &str, state: ShardState) {
         if let Some(node) = self.nodes.get_mut(id) {
             node.state = state;
         }
@@ -246,7 +245,7 @@ impl ShardTree {
 
 impl Node {
     fn is_finished(&self) -> bool {
-        self.state == State::Finished
+        self.state == ShardState::Finished
     }
 }
 

@@ -1,4 +1,4 @@
-//! The shards that a stream has, asked for until the answer comes.
+//! Lists the shards of a stream, with retries.
 
 use aws_sdk_kinesis::Client;
 use aws_sdk_kinesis::types::ChildShard;
@@ -8,7 +8,7 @@ use super::lineage::{Shard, children_of};
 use super::retry::Retries;
 use crate::{KinesisError, admin};
 
-/// All shards of `stream` that are kept, closed ones included.
+/// All shards of `stream`, including closed ones.
 pub(super) async fn list_shards(
     client: &Client,
     stream: &str,
@@ -20,7 +20,7 @@ pub(super) async fn list_shards(
                 retries.succeeded();
                 return Ok(shards.into_iter().map(Shard::from).collect());
             }
-            // Refused for good are those that the service has a code for.
+            // Errors with a code of the service are permanent, except throttling.
             Err(KinesisError::Aws(error)) if is_passing(&error) => {
                 let throttled = error.code.is_some();
                 retries.wait(throttled, error).await?;
@@ -30,8 +30,8 @@ pub(super) async fn list_shards(
     }
 }
 
-/// The shards that `parent` was split or merged into, and all that these descend from. `named` are
-/// the children that the service has named: all there is if its list should lag behind.
+/// The children of `parent` with all their ancestors. `named` are the children in the service's
+/// answer, used if its list of shards lags behind.
 pub(super) async fn list_children(
     client: &Client,
     stream: &str,

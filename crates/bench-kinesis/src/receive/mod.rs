@@ -1,6 +1,7 @@
-//! Receiving: the shards of a stream as the engine's [`Receive`](bench_core::transport::Receive)
-//! transport, by polling or by enhanced fan-out.
+//! Receives from a stream's shards by polling or enhanced fan-out, as the engine's
+//! [`Receive`](bench_core::transport::Receive) transport.
 
+mod assignment;
 mod fan_out;
 mod lineage;
 mod listing;
@@ -8,7 +9,6 @@ mod pace;
 mod reader;
 mod receiver;
 mod retry;
-mod sharing;
 
 pub use fan_out::FanOutConsumer;
 pub use lineage::shard_number;
@@ -27,24 +27,24 @@ use tokio::runtime::Runtime;
 
 use crate::KinesisError;
 
-/// Why the reading of a stream could not begin.
+/// An error of starting to read a stream.
 #[derive(Debug, thiserror::Error)]
 pub enum ReceiveError {
     /// A request failed for good.
     #[error(transparent)]
     Kinesis(#[from] KinesisError),
-    /// Reading is to begin in a shard that is not there.
+    /// The shard to start from does not exist.
     #[error(transparent)]
     NoSuchShard(#[from] NoSuchShard),
-    /// A consumer was registered, and shards cannot be subscribed to.
+    /// A registered consumer did not become active in time.
     #[error(
-        "consumer '{name}' is not active {timeout:?} after it was registered; try again, or read \
+        "consumer '{name}' is not active {timeout:?} after its registration; retry, or read \
          without enhanced fan-out"
     )]
     ConsumerNotActive {
         /// Its name.
         name: String,
-        /// How long was waited.
+        /// How long the wait was.
         timeout: Duration,
     },
 }
@@ -55,19 +55,19 @@ impl From<AwsError> for ReceiveError {
     }
 }
 
-/// A client for readers of shards: they make failed calls again themselves, so that these are
-/// counted. Its connections belong to the runtime that it is first used on.
+/// Creates a client for shard readers, which retry failed calls themselves to count them. Its
+/// connections belong to the runtime that first uses it.
 #[must_use]
 pub fn reading_client(config: &SdkConfig) -> Client {
     let config = Builder::from(config)
         .retry_config(RetryConfig::disabled())
-        // A subscription is silent for as long as nothing is put into its shard.
+        // A subscription is silent while no record is put into its shard.
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
     Client::from_conf(config.build())
 }
 
-/// A runtime that makes progress only while something waits for it on its own thread, so that no
-/// answer is handed from one thread to another.
+/// Creates a runtime that makes progress only while its own thread waits for it, so that no answer
+/// crosses threads.
 fn current_thread_runtime() -> Result<Runtime, KinesisError> {
     let mut builder = tokio::runtime::Builder::new_current_thread();
     builder.enable_all().build().map_err(KinesisError::Runtime)

@@ -1,17 +1,17 @@
-//! How often a shard is asked for records.
+//! Paces the calls to a shard.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-/// Calls of `GetRecords` that a shard answers in [`WINDOW`] (the service's limit, for all who read
-/// the shard together).
+/// Maximum `GetRecords` calls to a shard per [`WINDOW`] (the service's limit, shared by all readers
+/// of the shard).
 const CALLS_MAX: usize = 5;
 
-/// The time in which calls are counted.
+/// The period in which calls are counted.
 const WINDOW: Duration = Duration::from_secs(1);
 
-/// Bytes a second that a shard gives to all who poll it together (the service's limit). An answer
-/// may be larger and is then followed by a time without any.
+/// Maximum bytes per second of a shard (the service's limit, shared by all that poll it). An answer
+/// may be larger and is then followed by a pause.
 const BYTES_PER_S: f64 = 2.0 * 1024.0 * 1024.0;
 
 /// The pace of one reader of one shard.
@@ -21,22 +21,21 @@ pub(super) struct ShardPace {
     within_limits: bool,
     /// The last calls, oldest first; at most [`CALLS_MAX`].
     calls: VecDeque<Instant>,
-    /// When the bytes of the last answer have been paid for.
-    paid_at: Option<Instant>,
-    /// Whether the last answer left more to be read.
+    /// When the pause after the last answer ends.
+    paused_until: Option<Instant>,
+    /// Whether the last answer left records to read.
     has_more: bool,
 }
 
 impl ShardPace {
-    /// Calls are `interval` apart while there is nothing more to be read for the moment, and follow
-    /// one another as fast as the service's limits allow while there is. Not `within_limits`, as
-    /// fast as they are answered.
+    /// Calls are `interval` apart while there are no more records, and otherwise as frequent as the
+    /// service's limits allow; without `within_limits`, as fast as they are answered.
     pub(super) fn new(interval: Duration, within_limits: bool) -> Self {
         let calls = VecDeque::with_capacity(CALLS_MAX);
-        Self { interval, within_limits, calls, paid_at: None, has_more: true }
+        Self { interval, within_limits, calls, paused_until: None, has_more: true }
     }
 
-    /// When the next call may be made; nothing for at once.
+    /// When the next call may be made; `None` for at once.
     pub(super) fn next_call(&self) -> Option<Instant> {
         let last = *self.calls.back()?;
         let idle = (!self.has_more).then(|| last + self.interval);
@@ -45,10 +44,10 @@ impl ShardPace {
         }
         let oldest = self.calls.front().filter(|_| self.calls.len() == CALLS_MAX);
         let window = oldest.map(|oldest| *oldest + WINDOW);
-        [idle, window, self.paid_at].into_iter().flatten().max()
+        [idle, window, self.paused_until].into_iter().flatten().max()
     }
 
-    /// Notes a call.
+    /// Records a call.
     pub(super) fn called(&mut self, at: Instant) {
         if self.calls.len() == CALLS_MAX {
             self.calls.pop_front();
@@ -57,11 +56,11 @@ impl ShardPace {
         self.has_more = false;
     }
 
-    /// Notes the answer to the last call: its size, and whether the shard has more to read now.
+    /// Records the answer to the last call: its size, and whether the shard has more records.
     pub(super) fn answered(&mut self, bytes: usize, has_more: bool) {
         self.has_more = has_more;
-        let paid_in = Duration::from_secs_f64(bytes as f64 / BYTES_PER_S);
-        self.paid_at = self.calls.back().map(|call| *call + paid_in);
+        let pause = Duration::from_secs_f64(bytes as f64 / BYTES_PER_S);
+        self.paused_until = self.calls.back().map(|call| *call + pause);
     }
 }
 
@@ -71,7 +70,7 @@ mod tests {
 
     const INTERVAL: Duration = Duration::from_millis(200);
 
-    /// When calls are made in two seconds, in ms, if each is answered at once.
+    /// The instants of calls in two seconds, in ms, if each is answered at once.
     fn calls_ms(mut pace: ShardPace, bytes: usize, has_more: bool) -> Vec<u128> {
         let start = Instant::now();
         let mut now = start;
@@ -89,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn a_shard_with_nothing_more_is_asked_once_an_interval() {
+    fn idle_shards_are_polled_once_per_interval() {
         let expected: Vec<u128> = (0..=10).map(|call| call * 200).collect();
         for within_limits in [true, false] {
             assert_eq!(calls_ms(ShardPace::new(INTERVAL, within_limits), 0, false), expected);
@@ -100,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn a_backlog_is_read_as_fast_as_the_limits_allow() {
+    fn backlogs_are_read_as_fast_as_limits_allow() {
         let calls = calls_ms(ShardPace::new(INTERVAL, true), 1_000, true);
         assert_eq!(calls.len(), 11, "{calls:?}");
         assert!(calls.iter().zip(&calls[5..]).all(|(a, b)| b - a >= 1_000), "{calls:?}");

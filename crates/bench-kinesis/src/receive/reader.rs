@@ -1,4 +1,4 @@
-//! Polling one shard with `GetRecords`.
+//! Polls one shard with `GetRecords`.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -15,53 +15,53 @@ use super::pace::ShardPace;
 use super::retry::{ReadCounters, Retries};
 use crate::KinesisError;
 
-/// Most records that a call returns (the service's limit).
+/// Maximum records per call (the service's limit).
 pub const RECORDS_MAX: i32 = 10_000;
 
-/// How a shard is polled.
+/// Settings for polling a shard.
 #[derive(Debug, Clone, Copy)]
 pub struct Polling {
-    /// Records that a call asks for, 1 to [`RECORDS_MAX`].
+    /// Maximum records per call, 1 to [`RECORDS_MAX`].
     pub records_max: i32,
-    /// Time between two calls while a shard has nothing more for the moment.
+    /// Interval between calls while a shard has no more records.
     pub interval: Duration,
-    /// Whether to keep to what a shard of AWS gives: 5 calls and 2 MiB a second. Otherwise a
+    /// Whether to respect the limits of AWS shards: 5 calls and 2 MiB per second. Otherwise a
     /// backlog is read as fast as calls are answered.
     pub within_limits: bool,
 }
 
 impl Default for Polling {
-    /// As suits AWS.
+    /// Settings suitable for AWS.
     fn default() -> Self {
         let interval = Duration::from_millis(200);
         Self { records_max: RECORDS_MAX, interval, within_limits: true }
     }
 }
 
-/// What came of a shard at once.
+/// A batch of records of a shard.
 #[derive(Debug, Default)]
 pub struct ShardBatch {
-    /// The records, oldest first, as they are in the stream: aggregated ones are one record.
+    /// The Kinesis records, oldest first; an aggregate is one record.
     pub records: Vec<Record>,
-    /// How far the reader is behind the newest record of the shard, ms; 0 when it has caught up.
+    /// How far the reader lags behind the newest record of the shard, ms; 0 when it has caught up.
     pub behind_ms: i64,
-    /// When the shard has been read to its end: the shards that it was split or merged into, and all
-    /// that these descend from. They go to [`ShardTree::add`](super::ShardTree::add) as they are.
+    /// At the end of the shard: its child shards with all their ancestors, to be passed to
+    /// [`ShardTree::add`](super::ShardTree::add).
     pub children: Option<Vec<Shard>>,
 }
 
 impl ShardBatch {
-    /// Whether everything that was in the shard has been handed out, up to this batch.
+    /// Whether this batch reaches the current end of the shard.
     #[must_use]
     pub fn is_caught_up(&self) -> bool {
         self.children.is_some() || (self.records.is_empty() && self.behind_ms == 0)
     }
 }
 
-/// Reads one shard from a place on, in order, each record once.
+/// Reads one shard from a position, in order, each record once.
 ///
-/// Throttled calls, and ones that failed for the moment, are made again; iterators that have
-/// expired are replaced. For its client see [`reading_client`](super::reading_client).
+/// Retries throttled calls and transient errors, and replaces expired iterators. For its client see
+/// [`reading_client`](super::reading_client).
 #[derive(Debug)]
 pub struct ShardReader {
     client: Client,
@@ -71,12 +71,12 @@ pub struct ShardReader {
     pace: ShardPace,
     retries: Retries,
     iterator: Option<String>,
-    /// Where a new iterator begins.
+    /// Where a new iterator starts.
     position: ShardStart,
 }
 
 impl ShardReader {
-    /// A reader of `shard`. Nothing is asked for yet.
+    /// Creates a reader of `shard`, without sending requests.
     #[must_use]
     pub fn new(
         client: Client,
@@ -104,8 +104,8 @@ impl ShardReader {
         &self.shard
     }
 
-    /// Settles where the reading begins, as the first [`next`](Self::next) does otherwise: of a
-    /// shard that is read from its latest record on, whatever is put after this is read.
+    /// Fixes the start position, which otherwise happens in the first [`next`](Self::next): with
+    /// [`ShardStart::Latest`], all records put after this call are read.
     pub async fn open(&mut self) -> Result<(), KinesisError> {
         while self.iterator.is_none() {
             self.renew_iterator().await?;
@@ -113,8 +113,8 @@ impl ShardReader {
         Ok(())
     }
 
-    /// The next records, or the news that there are none for the moment. Waits until the pace
-    /// allows a call. Not to be called again after the batch with the children.
+    /// Returns the next records, possibly none. Waits until the pace allows a call. Do not call
+    /// again after the batch with the children.
     pub async fn next(&mut self) -> Result<ShardBatch, KinesisError> {
         loop {
             if let Some(at) = self.pace.next_call() {
@@ -127,7 +127,7 @@ impl ShardReader {
         }
     }
 
-    /// One call; nothing when it is to be made again.
+    /// Makes one call; `None` if it must be retried.
     async fn get_records(&mut self) -> Result<Option<GetRecordsOutput>, KinesisError> {
         self.pace.called(Instant::now());
         self.retries.counters().add_call();
@@ -191,14 +191,14 @@ impl ShardReader {
                 self.retries.succeeded();
                 self.iterator = answer.shard_iterator;
                 if self.position == ShardStart::Latest {
-                    // Another iterator of that kind would leave out what comes until then.
+                    // Another `Latest` iterator would skip records that arrive until it is created.
                     self.position = ShardStart::AtTimestamp(DateTime::from(SystemTime::now()));
                 }
                 Ok(())
             }
             Err(error) => {
                 let (shard, stream) = (&self.shard, &self.stream);
-                let attempted = format!("begin to read shard '{shard}' of stream '{stream}'");
+                let attempted = format!("start to read shard '{shard}' of stream '{stream}'");
                 self.retries.wait_after(attempted, &error).await
             }
         }

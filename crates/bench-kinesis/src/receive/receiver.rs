@@ -1,4 +1,4 @@
-//! The engine's transport: one consumer, which reads its share of a stream's shards.
+//! The engine's transport: one consumer that reads its share of a stream's shards.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,33 +12,33 @@ use bench_core::transport::{Incoming, Receive, Timestamps, TransportError};
 use tokio::runtime::Runtime;
 use tokio::task::{JoinError, JoinSet};
 
+use super::assignment::{ShardAssignment, ShardProgress};
 use super::fan_out::FanOutReader;
 use super::lineage::{ReadyShard, ShardTree, StreamStart, shard_number};
 use super::listing::list_shards;
 use super::reader::{Polling, ShardBatch, ShardReader};
 use super::retry::{ReadCounters, Retries};
-use super::sharing::{Sharing, Standing};
 use super::{ReceiveError, current_thread_runtime, reading_client};
 use crate::KinesisError;
 use crate::aggregation::deaggregate;
 
-/// How records come out of the shards.
+/// How records are read from shards.
 #[derive(Debug, Clone)]
 pub enum Subscription {
     /// By polling with `GetRecords`.
     Polling(Polling),
     /// By enhanced fan-out, to the registered consumer with this ARN.
     FanOut {
-        /// Of the [`FanOutConsumer`](super::FanOutConsumer).
+        /// The ARN of the [`FanOutConsumer`](super::FanOutConsumer).
         consumer_arn: String,
     },
 }
 
-/// A consumer of one stream. It owns a connection and a runtime, which is driven within
-/// [`receive`](Receive::receive) only: several shards are asked at once, and nothing is handed from
-/// one thread to another.
+/// A consumer of one stream. It owns a connection and a runtime, which runs only within
+/// [`receive`](Receive::receive): several shards are read concurrently, and nothing crosses
+/// threads.
 ///
-/// Aggregated records of the Kinesis Producer Library are taken apart.
+/// Aggregates of the Kinesis Producer Library are unpacked.
 #[derive(Debug)]
 pub struct KinesisReceiver {
     runtime: Runtime,
@@ -46,23 +46,23 @@ pub struct KinesisReceiver {
     client: Client,
     stream: String,
     subscription: Subscription,
-    /// Which of the consumers that share the stream this is.
+    /// Index among the consumers that share the stream.
     index: usize,
-    sharing: Arc<Sharing>,
+    assignment: Arc<ShardAssignment>,
     counters: Arc<ReadCounters>,
-    /// One task for each shard that is being read; it ends with the next batch.
-    reading: JoinSet<Turn>,
+    /// One task per shard being read; it ends with the next batch.
+    reading: JoinSet<ShardRead>,
 }
 
-/// A shard that is being read.
-struct Slot {
+/// A shard being read.
+struct ActiveShard {
     reader: Reader,
     number: u32,
     id: String,
-    standing: Standing,
+    progress: ShardProgress,
 }
 
-type Turn = (Slot, Result<ShardBatch, KinesisError>);
+type ShardRead = (ActiveShard, Result<ShardBatch, KinesisError>);
 
 enum Reader {
     Polling(ShardReader),
@@ -86,9 +86,9 @@ impl Reader {
 }
 
 impl KinesisReceiver {
-    /// Connects so many consumers, at least one, that share the shards of `stream`. Whatever is put
-    /// into the stream after this is received, wherever reading begins. What they count beside the
-    /// messages goes into `counts`, see [`ReadCounters`].
+    /// Connects `consumers`, at least one, that share the shards of `stream`. Everything put into
+    /// the stream after this is received, wherever reading starts. For `counts` see
+    /// [`ReadCounters`].
     pub fn connect(
         config: &SdkConfig,
         stream: &str,
@@ -100,11 +100,11 @@ impl KinesisReceiver {
     ) -> Result<Vec<Self>, ReceiveError> {
         let counters = Arc::new(ReadCounters::new(counts));
         let shards = current_thread_runtime()?.block_on(async {
-            // Connections belong to a runtime, hence a client for this one.
+            // Connections belong to a runtime, so this one needs its own client.
             let mut retries = Retries::new(Arc::clone(&counters));
             list_shards(&reading_client(config), stream, &mut retries).await
         })?;
-        let sharing = Arc::new(Sharing::new(ShardTree::new(&shards, start)?, consumers));
+        let assignment = Arc::new(ShardAssignment::new(ShardTree::new(&shards, start)?, consumers));
         let connect = |index| {
             let mut receiver = Self {
                 runtime: current_thread_runtime()?,
@@ -113,7 +113,7 @@ impl KinesisReceiver {
                 stream: stream.to_owned(),
                 subscription: subscription.clone(),
                 index,
-                sharing: Arc::clone(&sharing),
+                assignment: Arc::clone(&assignment),
                 counters: Arc::clone(&counters),
                 reading: JoinSet::new(),
             };
@@ -123,9 +123,9 @@ impl KinesisReceiver {
         (0..consumers).map(connect).collect()
     }
 
-    /// Settles where reading begins, so that nothing that comes later is missed.
+    /// Fixes the start positions, so that no later record is missed.
     fn open_first_shards(&mut self) -> Result<(), ReceiveError> {
-        for ready in self.sharing.take(self.index) {
+        for ready in self.assignment.take(self.index) {
             let mut slot = self.slot(ready);
             self.runtime.block_on(slot.reader.open())?;
             self.read_on(slot);
@@ -133,16 +133,16 @@ impl KinesisReceiver {
         Ok(())
     }
 
-    fn take_up_new_shards(&mut self) {
-        for ready in self.sharing.take(self.index) {
+    fn start_new_shards(&mut self) {
+        for ready in self.assignment.take(self.index) {
             let slot = self.slot(ready);
             self.read_on(slot);
         }
     }
 
-    fn slot(&self, ready: ReadyShard) -> Slot {
+    fn slot(&self, ready: ReadyShard) -> ActiveShard {
         let ReadyShard { id, start } = ready;
-        let standing = Standing::at(&start);
+        let progress = ShardProgress::at(&start);
         let (client, stream) = (self.client.clone(), self.stream.as_str());
         let counters = Arc::clone(&self.counters);
         let reader = match &self.subscription {
@@ -155,26 +155,26 @@ impl KinesisReceiver {
                 Reader::FanOut(reader)
             }
         };
-        Slot { reader, number: shard_number(&id), id, standing }
+        ActiveShard { reader, number: shard_number(&id), id, progress }
     }
 
-    fn read_on(&mut self, mut slot: Slot) {
-        let turn = async move {
+    fn read_on(&mut self, mut slot: ActiveShard) {
+        let read = async move {
             let batch = slot.reader.next().await;
             (slot, batch)
         };
-        self.reading.spawn_on(turn, self.runtime.handle());
+        self.reading.spawn_on(read, self.runtime.handle());
     }
 
-    /// The first batch that comes until then.
-    fn await_batch(&mut self, until_ns: InstantNs) -> Option<Result<Turn, JoinError>> {
+    /// Waits until the instant for the first batch.
+    fn await_batch(&mut self, until_ns: InstantNs) -> Option<Result<ShardRead, JoinError>> {
         let wait = Duration::from_nanos(until_ns.saturating_sub(self.clock.now_ns()));
         let reading = &mut self.reading;
         self.runtime.block_on(async {
             let next = async {
                 match reading.join_next().await {
-                    Some(turn) => turn,
-                    // No shard: another consumer may hand one over later.
+                    Some(read) => read,
+                    // No shard yet: one may become ready later.
                     None => std::future::pending().await,
                 }
             };
@@ -184,21 +184,21 @@ impl KinesisReceiver {
 
     fn pass_on(
         &mut self,
-        turn: Result<Turn, JoinError>,
+        read: Result<ShardRead, JoinError>,
         sink: &mut impl FnMut(Incoming<'_>),
     ) -> Result<usize, TransportError> {
         let failed = |error: &dyn std::error::Error| TransportError::new(error.to_string());
-        let (mut slot, batch) = turn.map_err(|error| failed(&error))?;
+        let (mut slot, batch) = read.map_err(|error| failed(&error))?;
         let batch = batch.map_err(|error| failed(&error))?;
-        let stood = std::mem::replace(&mut slot.standing, standing(&batch));
+        let previous = std::mem::replace(&mut slot.progress, progress(&batch));
         let received_ns = self.clock.now_ns();
         let messages = self.pass_on_records(&batch.records, slot.number, received_ns, sink);
         if let Some(children) = &batch.children {
-            self.sharing.finish(self.index, &slot.id, children, stood);
-            self.take_up_new_shards();
+            self.assignment.finish(self.index, &slot.id, children, previous);
+            self.start_new_shards();
             return Ok(messages);
         }
-        self.sharing.note(stood, slot.standing);
+        self.assignment.note(previous, slot.progress);
         self.read_on(slot);
         Ok(messages)
     }
@@ -224,8 +224,8 @@ impl KinesisReceiver {
         messages
     }
 
-    /// When the stream took a record in, as an instant of this process's clock. Before the boot it
-    /// wraps around, as all instants do.
+    /// When the stream accepted a record, as an instant of this process's clock. Instants before
+    /// the boot wrap around, as all instants do.
     fn arrived_ns(&self, record: &Record) -> Option<InstantNs> {
         let wall_ns = record.approximate_arrival_timestamp.as_ref()?.as_nanos();
         let wall_ns = i64::try_from(wall_ns).ok()?;
@@ -233,14 +233,14 @@ impl KinesisReceiver {
     }
 }
 
-/// Where a shard stands after a batch.
-fn standing(batch: &ShardBatch) -> Standing {
+/// The progress of a shard after a batch.
+fn progress(batch: &ShardBatch) -> ShardProgress {
     if batch.is_caught_up() {
-        Standing::AtEnd
+        ShardProgress::AtEnd
     } else if batch.behind_ms > 0 {
-        Standing::Behind
+        ShardProgress::Behind
     } else {
-        Standing::Near
+        ShardProgress::Near
     }
 }
 
@@ -250,22 +250,22 @@ impl Receive for KinesisReceiver {
         until_ns: InstantNs,
         mut sink: impl FnMut(Incoming<'_>),
     ) -> Result<usize, TransportError> {
-        self.take_up_new_shards();
+        self.start_new_shards();
         let mut messages = 0;
         let mut next = self.await_batch(until_ns);
-        while let Some(turn) = next {
-            messages += self.pass_on(turn, &mut sink)?;
+        while let Some(read) = next {
+            messages += self.pass_on(read, &mut sink)?;
             next = self.reading.try_join_next();
         }
         Ok(messages)
     }
 
     fn at_end(&self) -> bool {
-        self.sharing.is_at_end()
+        self.assignment.is_at_end()
     }
 
     fn is_behind(&self) -> bool {
-        self.sharing.is_behind()
+        self.assignment.is_behind()
     }
 
     fn waits_for(&self) -> Option<String> {

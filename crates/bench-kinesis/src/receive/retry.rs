@@ -1,4 +1,4 @@
-//! What becomes of a call that failed: it is made again, and counted, if that can help.
+//! Retries and counts failed calls.
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
@@ -11,23 +11,23 @@ use bench_core::counts::{Count, Counts};
 
 use crate::KinesisError;
 
-/// How long a shard may go on failing, throttling aside, before the reader gives up.
+/// How long calls to a shard may keep failing, throttling aside, before the reader gives up.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// The first wait after a failed call, and the longest.
+/// The minimum and maximum wait after a failed call.
 const WAIT_MIN: Duration = Duration::from_millis(100);
 const WAIT_MAX: Duration = Duration::from_secs(2);
 
-/// What readers count beside the records; those that share it count together.
+/// Counts of readers beside the records; may be shared by several readers.
 #[derive(Debug, Default)]
 pub struct ReadCounters {
     /// Calls of `GetRecords`, or subscriptions.
     calls: Count,
-    /// Calls that the service refused because it was asked too much; they were made again.
+    /// Calls that were throttled and retried.
     throttled: Count,
-    /// Other calls that failed and were made again.
+    /// Other calls that failed and were retried.
     retried: Count,
-    /// Iterators that had expired, or subscriptions that had ended, and were replaced.
+    /// Expired iterators, or ended subscriptions, that were replaced.
     resumed: Count,
 }
 
@@ -52,7 +52,7 @@ impl ReadCounters {
     }
 }
 
-/// Decides for one reader whether a failed call is made again, and when.
+/// Decides for one reader whether and when a failed call is retried.
 #[derive(Debug)]
 pub(super) struct Retries {
     counters: Arc<ReadCounters>,
@@ -74,7 +74,7 @@ impl Retries {
         self.wait = WAIT_MIN;
     }
 
-    /// Waits before the next attempt; the error if there is to be none.
+    /// Waits before the next attempt, or returns the error if there is none.
     pub(super) async fn wait_after<E>(
         &mut self,
         attempted: String,
@@ -92,14 +92,14 @@ impl Retries {
         self.wait(is_throttled, error).await
     }
 
-    /// The same for a failure that is known to pass.
+    /// Waits after a transient failure, unless failures have lasted too long.
     pub(super) async fn wait(
         &mut self,
         is_throttled: bool,
         error: AwsError,
     ) -> Result<(), KinesisError> {
         if is_throttled {
-            // The service is there, however many others read the same shard.
+            // The service answers, however many others read the same shard.
             self.failing_since = None;
             self.counters.throttled.add(1);
         } else {
@@ -109,14 +109,14 @@ impl Retries {
             }
             self.counters.retried.add(1);
         }
-        tracing::debug!("{error}; trying again");
+        tracing::debug!("{error}; retrying");
         tokio::time::sleep(spread(self.wait)).await;
         self.wait = (self.wait * 2).min(WAIT_MAX);
         Ok(())
     }
 }
 
-/// Whether the same call may succeed a moment later.
+/// Whether the same call may succeed when retried.
 fn is_passing<E>(error: &SdkError<E, HttpResponse>) -> bool {
     match error {
         SdkError::TimeoutError(_) | SdkError::ResponseError(_) => true,
@@ -126,8 +126,8 @@ fn is_passing<E>(error: &SdkError<E, HttpResponse>) -> bool {
     }
 }
 
-/// From half of `wait` to all of it, so that readers that were refused at once do not come back at
-/// once.
+/// A random duration from half of `wait` to all of it, so that readers that failed together do not
+/// retry together.
 fn spread(wait: Duration) -> Duration {
     let random = RandomState::new().hash_one(0_u8) % 1_000;
     wait / 2 + wait.mul_f64(random as f64 / 2_000.0)
@@ -138,7 +138,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn waits_differ_within_their_bounds() {
+    fn waits_vary_within_their_bounds() {
         let wait = Duration::from_secs(1);
         let waits: Vec<Duration> = (0..50).map(|_| spread(wait)).collect();
         assert!(waits.iter().all(|spread| (wait / 2..=wait).contains(spread)), "{waits:?}");

@@ -1,5 +1,4 @@
-//! What all tests of the tool need: a stream on an embedded service, and running the tool as a user
-//! would, in a folder of its own.
+//! A stream on an embedded service, and the tool in its own folder.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -21,7 +20,7 @@ use tokio::runtime::Runtime;
 /// The stream of every test.
 pub(crate) const STREAM: &str = "books";
 
-/// A folder for one test, in which the tool runs, and a service with one stream.
+/// A service with one stream, and a folder in which the tool runs.
 pub(crate) struct Place {
     tool: tool::Place,
     server: KinesisServer,
@@ -68,7 +67,7 @@ impl Place {
         self.server.endpoint_url()
     }
 
-    /// Puts the records, each under a key of its own.
+    /// Puts the records, each with its own key.
     pub(crate) fn put(&self, records: &[Vec<u8>]) {
         for (index, batch) in records.chunks(400).enumerate() {
             let entry = |(place, data): (usize, &Vec<u8>)| {
@@ -102,7 +101,7 @@ impl Place {
         self.put(&numbers.map(message).collect::<Vec<_>>());
     }
 
-    /// A result folder of a run in which messages 0 to `last` of producer 0 were acknowledged.
+    /// Creates the result folder of a run that acknowledged messages 0 to `last` of producer 0.
     pub(crate) fn sent(&self, run: RunId, last: u64) -> PathBuf {
         let mut ledger = AckLedger::default();
         ledger.insert_range(StreamId { run, producer: 0 }, 0, last);
@@ -113,7 +112,7 @@ impl Place {
         folder
     }
 
-    /// The tool with none of the caller's settings, on the stream. `args` are separated by blanks.
+    /// The tool on the stream, without the caller's settings. `args` are separated by blanks.
     pub(crate) fn command(&self, args: &str) -> Command {
         let mut command = self.bare_command(args);
         command.args(["--stream", STREAM]);
@@ -122,7 +121,7 @@ impl Place {
         command
     }
 
-    /// The tool with nothing that names a service.
+    /// The tool without a service in its environment.
     pub(crate) fn bare_command(&self, args: &str) -> Command {
         let mut command = self.tool.command(args);
         command.env("AWS_ACCESS_KEY_ID", "test").env("AWS_SECRET_ACCESS_KEY", "test");
@@ -133,7 +132,7 @@ impl Place {
         Said::of(self.command(args))
     }
 
-    /// The consumers that are registered with the stream, by name.
+    /// The names of the consumers registered with the stream.
     pub(crate) fn consumers(&self) -> Vec<String> {
         self.runtime.block_on(async {
             let summary = self.client.describe_stream_summary().stream_name(STREAM).send().await;

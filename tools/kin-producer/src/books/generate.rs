@@ -1,4 +1,4 @@
-//! Made-up books.
+//! Generates books.
 
 use std::path::Path;
 
@@ -10,16 +10,16 @@ use rand_xoshiro::Xoshiro256PlusPlus;
 
 use crate::options::{MakeArgs, Style};
 
-/// Of so many books one has no price at all.
+/// Every Nth book has no price.
 const WITHOUT_PRICE_EVERY: u64 = 20;
 
-/// Of so many books one has the price NaN.
+/// Every Nth book has the price NaN.
 const NAN_PRICE_EVERY: u64 = 25;
 
-/// Of so many books one has no title.
+/// Every Nth book has no title.
 const WITHOUT_TITLE_EVERY: u64 = 50;
 
-/// The most books of a file: the numbers in their titles have seven digits.
+/// Maximum books per file: the numbers in titles have seven digits.
 const BOOKS_MAX: u64 = 9_999_999;
 
 const ADJECTIVES: [&str; 12] = [
@@ -75,24 +75,24 @@ const PHRASES: [&str; 8] = [
     "Ένα ταξίδι",
 ];
 
-/// What is in a file.
+/// The contents of a file.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct Tally {
     with_price: u64,
     without_price: u64,
     nan_price: u64,
     without_title: u64,
-    /// Of all prices.
+    /// Sum of all prices.
     total_cents: u64,
 }
 
 pub(super) fn run(args: &MakeArgs) -> Result<Exit> {
     if !(1..=BOOKS_MAX).contains(&args.messages) {
-        let remedy = format!("name a number from 1 to {BOOKS_MAX}");
-        return Err(UsageError::new("--messages", "not so many books can be made", remedy).into());
+        let remedy = format!("use a number from 1 to {BOOKS_MAX}");
+        return Err(UsageError::new("--messages", "out of range", remedy).into());
     }
     let tally = write(&args.file, args)
-        .with_context(|| format!("failed to write {}; name another file", args.file.display()))?;
+        .with_context(|| format!("failed to write {}; use another file", args.file.display()))?;
     let text = format!(
         "{} books in {}: {} with a price, {}.{:02} in total, {} without one, {} with NaN; {} without \
          a title\n",
@@ -105,7 +105,7 @@ pub(super) fn run(args: &MakeArgs) -> Result<Exit> {
         tally.nan_price,
         tally.without_title,
     );
-    output::print_text(&text).context("failed to print what was made")?;
+    output::print_text(&text).context("failed to print the summary")?;
     Ok(Exit::Good)
 }
 
@@ -169,13 +169,13 @@ mod tests {
     }
 
     #[test]
-    fn a_file_holds_what_its_tally_says() {
+    fn files_match_their_tally() {
         let folder = tempfile::tempdir().expect("a folder");
         let (rows, tally) = make(folder.path(), 212, 1, Style::A);
         assert_eq!(rows.len(), 212);
         let prices: Vec<&str> = rows.iter().map(|row| &row[2]).collect();
         let of = |text: &str| prices.iter().filter(|price| **price == text).count() as u64;
-        // 20, 40 ... 200; and of 25, 50 ... 200 those that are not among them.
+        // 20, 40 ... 200; and 25, 50 ... 200 without those.
         assert_eq!((of(""), of("NaN")), (10, 6));
         assert_eq!((tally.without_price, tally.nan_price, tally.with_price), (10, 6, 196));
         let cents: u64 = prices
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn the_seed_decides_and_the_style_changes_the_headings_alone() {
+    fn seeds_decide_books_and_styles_only_headings() {
         let folder = tempfile::tempdir().expect("a folder");
         let (first, _) = make(folder.path(), 50, 1, Style::A);
         assert_eq!(make(folder.path(), 50, 1, Style::B).0, first);

@@ -1,4 +1,4 @@
-//! CSV files with different headings become one file of JSON objects.
+//! Merges CSV files with different headings into one file of JSON objects.
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
@@ -12,7 +12,7 @@ use serde_json::{Map, Number, Value};
 
 use crate::options::MergeArgs;
 
-/// The fields of books, and the headings that they have in the files of the study.
+/// The fields of books, and their headings in the study's files.
 const COLUMNS_DEFAULT: [&str; 4] = [
     "Title=Title,title",
     "Author=Author(s),Author,author",
@@ -20,35 +20,35 @@ const COLUMNS_DEFAULT: [&str; 4] = [
     "Description=Description,description",
 ];
 
-/// The fields whose texts become numbers.
+/// The fields whose values become numbers.
 const NUMBERS_DEFAULT: [&str; 1] = ["Price"];
 
 /// A field of the merged records.
 #[derive(Debug, PartialEq, Eq)]
 struct Column {
     name: String,
-    /// The headings that it may have, the first one that a file has being taken.
+    /// Possible headings; the first one in a file counts.
     headings: Vec<String>,
     is_number: bool,
 }
 
-/// How records stand in the merged file.
+/// Format of the merged file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Form {
+enum MergedFormat {
     Array,
     Lines,
 }
 
 pub(super) fn run(args: &MergeArgs) -> Result<Exit> {
     let columns = columns(&args.column, &args.number)?;
-    let form = form_of(&args.output)?;
+    let format = format_of(&args.output)?;
     let mut sources = Vec::new();
     for path in &args.files {
-        sources.push(Source::open(path, &columns)?);
+        sources.push(CsvSource::open(path, &columns)?);
     }
-    // What is half written has another name, so that nobody takes it for the whole.
+    // A partial file has another name, so that it is not mistaken for the whole.
     let partial = partial(&args.output);
-    let written = write(&partial, form, &columns, &sources)
+    let written = write(&partial, format, &columns, &sources)
         .and_then(|records| {
             std::fs::rename(&partial, &args.output)?;
             Ok(records)
@@ -59,14 +59,14 @@ pub(super) fn run(args: &MergeArgs) -> Result<Exit> {
     let records =
         written.with_context(|| format!("failed to merge into {}", args.output.display()))?;
     let text = format!("{records} records in {}\n", args.output.display());
-    output::print_text(&text).context("failed to print what was written")?;
+    output::print_text(&text).context("failed to print the summary")?;
     Ok(Exit::Good)
 }
 
 fn columns(given: &[String], numbers: &[String]) -> Result<Vec<Column>, UsageError> {
     let malformed = |text: &str| {
-        let remedy = "write --column NAME=HEADING,HEADING, as in --column Price=Price,price";
-        UsageError::new("--column", format!("`{text}` names no field and headings"), remedy)
+        let remedy = "write --column NAME=HEADING,HEADING, such as --column Price=Price,price";
+        UsageError::new("--column", format!("`{text}` is not a field with headings"), remedy)
     };
     let default = COLUMNS_DEFAULT.map(str::to_owned);
     let given = if given.is_empty() { &default[..] } else { given };
@@ -79,7 +79,7 @@ fn columns(given: &[String], numbers: &[String]) -> Result<Vec<Column>, UsageErr
             return Err(malformed(text));
         }
         if columns.iter().any(|column| column.name == name) {
-            let remedy = "name all headings of a field in one option";
+            let remedy = "put all headings of a field in one option";
             return Err(UsageError::new("--column", format!("{name} is given twice"), remedy));
         }
         let is_number = if numbers.is_empty() {
@@ -90,21 +90,21 @@ fn columns(given: &[String], numbers: &[String]) -> Result<Vec<Column>, UsageErr
         columns.push(Column { name, headings, is_number });
     }
     if let Some(unknown) = numbers.iter().find(|name| !columns.iter().any(|c| c.name == **name)) {
-        let problem = format!("there is no field {unknown}");
-        return Err(UsageError::new("--number", problem, "name one of those of --column"));
+        let problem = format!("no field {unknown}");
+        return Err(UsageError::new("--number", problem, "use a field of --column"));
     }
     Ok(columns)
 }
 
-fn form_of(path: &Path) -> Result<Form, UsageError> {
+fn format_of(path: &Path) -> Result<MergedFormat, UsageError> {
     let extension = path.extension().map(std::ffi::OsStr::to_ascii_lowercase);
     match extension.as_deref().and_then(|extension| extension.to_str()) {
-        Some("json") => Ok(Form::Array),
-        Some("jsonl" | "ndjson") => Ok(Form::Lines),
+        Some("json") => Ok(MergedFormat::Array),
+        Some("jsonl" | "ndjson") => Ok(MergedFormat::Lines),
         _ => Err(UsageError::new(
             "--output",
-            format!("{} does not tell the form", path.display()),
-            "name a file that ends in .json (one array), .jsonl or .ndjson (a line each)",
+            format!("{} has no known ending", path.display()),
+            "use a file that ends in .json (one array), .jsonl or .ndjson (one object per line)",
         )),
     }
 }
@@ -115,31 +115,35 @@ fn partial(file: &Path) -> PathBuf {
     name.into()
 }
 
-/// A CSV file, and where the fields stand in it.
-struct Source {
+/// A CSV file, and the positions of the fields in it.
+struct CsvSource {
     file: CsvFile,
-    /// The place of each column, if the file has it.
-    places: Vec<Option<usize>>,
+    /// The position of each column, if the file has it.
+    positions: Vec<Option<usize>>,
 }
 
-impl Source {
+impl CsvSource {
     fn open(path: &Path, columns: &[Column]) -> Result<Self, UsageError> {
         let file = CsvFile::load(path).map_err(unusable)?;
         let headings: Vec<&str> = file.columns().iter().map(str::trim).collect();
-        let place = |column: &Column| {
+        let position = |column: &Column| {
             let is_here = |wanted: &String| headings.iter().position(|found| found == wanted);
             column.headings.iter().find_map(is_here)
         };
-        let places: Vec<Option<usize>> = columns.iter().map(place).collect();
-        if places.iter().all(Option::is_none) {
+        let positions: Vec<Option<usize>> = columns.iter().map(position).collect();
+        if positions.iter().all(Option::is_none) {
             return Err(UsageError::new(
                 "--column",
-                format!("{} has none of the headings, but {}", path.display(), headings.join(", ")),
-                "name them as in --column Title=Title,'Book Title'",
+                format!(
+                    "{} has none of the headings; it has {}",
+                    path.display(),
+                    headings.join(", ")
+                ),
+                "add them, such as --column Title=Title,'Book Title'",
             ));
         }
         for (index, &heading) in headings.iter().enumerate() {
-            let is_taken = places.contains(&Some(index));
+            let is_taken = positions.contains(&Some(index));
             if is_taken && headings[index + 1..].contains(&heading) {
                 let (path, column) = (path.to_owned(), heading.to_owned());
                 return Err(unusable(RecordError::DuplicateColumn { path, column }));
@@ -148,23 +152,29 @@ impl Source {
                 tracing::warn!("{}: column {heading} belongs to no field", path.display());
             }
         }
-        for (column, _) in columns.iter().zip(&places).filter(|(_, place)| place.is_none()) {
+        for (column, _) in columns.iter().zip(&positions).filter(|(_, position)| position.is_none())
+        {
             tracing::warn!("{}: no column for the field {}", path.display(), column.name);
         }
-        Ok(Self { file, places })
+        Ok(Self { file, positions })
     }
 }
 
-/// A file on the command line cannot be merged.
+/// The error for a file that cannot be merged.
 fn unusable(error: RecordError) -> UsageError {
     UsageError::from_library(format!("{:#}", anyhow::Error::from(error).context("CSV")))
 }
 
-fn write(path: &Path, form: Form, columns: &[Column], sources: &[Source]) -> Result<u64> {
+fn write(
+    path: &Path,
+    format: MergedFormat,
+    columns: &[Column],
+    sources: &[CsvSource],
+) -> Result<u64> {
     let mut out = BufWriter::new(File::create(path)?);
-    let (before, between, after) = match form {
-        Form::Array => ("[\n", ",\n", "\n]\n"),
-        Form::Lines => ("", "\n", "\n"),
+    let (before, between, after) = match format {
+        MergedFormat::Array => ("[\n", ",\n", "\n]\n"),
+        MergedFormat::Lines => ("", "\n", "\n"),
     };
     let mut records = 0;
     out.write_all(before.as_bytes())?;
@@ -173,7 +183,7 @@ fn write(path: &Path, form: Form, columns: &[Column], sources: &[Source]) -> Res
             if records > 0 {
                 out.write_all(between.as_bytes())?;
             }
-            serde_json::to_writer(&mut out, &merged(columns, &source.places, row))?;
+            serde_json::to_writer(&mut out, &merged(columns, &source.positions, row))?;
             records += 1;
             Ok(())
         })?;
@@ -183,22 +193,27 @@ fn write(path: &Path, form: Form, columns: &[Column], sources: &[Source]) -> Res
     Ok(records)
 }
 
-/// A row as an object with all fields. One that the row lacks, or has nothing in, is null.
-fn merged(columns: &[Column], places: &[Option<usize>], row: &StringRecord) -> Map<String, Value> {
-    let value = |column: &Column, place: &Option<usize>| {
-        let text = place.and_then(|place| row.get(place)).map(str::trim).unwrap_or_default();
+/// Converts a row to an object with all fields. Missing and empty values are null.
+fn merged(
+    columns: &[Column],
+    positions: &[Option<usize>],
+    row: &StringRecord,
+) -> Map<String, Value> {
+    let value = |column: &Column, position: &Option<usize>| {
+        let text =
+            position.and_then(|position| row.get(position)).map(str::trim).unwrap_or_default();
         if text.is_empty() {
             return Value::Null;
         }
         let number = column.is_number.then(|| number(text)).flatten();
         number.map_or_else(|| Value::from(text), Value::Number)
     };
-    let fields = columns.iter().zip(places);
-    fields.map(|(column, place)| (column.name.clone(), value(column, place))).collect()
+    let fields = columns.iter().zip(positions);
+    fields.map(|(column, position)| (column.name.clone(), value(column, position))).collect()
 }
 
-/// The number that a text is. What a JSON number cannot hold stays a text: NaN, infinity, and more
-/// digits than readers of JSON keep.
+/// Parses a number. Text stays text if a JSON number cannot hold it: NaN, infinity, and more digits
+/// than JSON readers keep.
 fn number(text: &str) -> Option<Number> {
     if let Ok(whole) = text.parse::<i64>() {
         return Some(whole.into());
@@ -247,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn files_with_different_headings_become_one_array_or_lines() {
+    fn files_merge_into_one_array_or_lines() {
         let folder = tempfile::tempdir().expect("a folder");
         let files = [("a.csv", A), ("b.csv", B)];
         for output in ["books.json", "books.jsonl"] {
@@ -267,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn columns_are_mapped_as_told() {
+    fn columns_are_mapped_by_option() {
         let folder = tempfile::tempdir().expect("a folder");
         let files = [("a.csv", "Book Title,Cost\nX,3\n")];
         merge(folder.path(), "o.jsonl", &["Title=Title,Book Title", "Price=Cost"], &files)
@@ -277,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_that_json_would_round_stay_texts() {
+    fn numbers_that_json_would_round_stay_text() {
         for (text, expected) in [
             ("9007199254740993", Some("9007199254740993")),
             ("12345678901234567890", None),
@@ -293,13 +308,13 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_merged_is_refused_with_a_remedy_and_leaves_nothing() {
+    fn invalid_merges_are_refused_and_leave_nothing() {
         for (output, columns, text, needle) in [
             ("o.txt", &[][..], A, "--output: "),
             ("o.json", &["Title"], A, "write --column NAME=HEADING"),
             ("o.json", &["Title="], A, "write --column NAME=HEADING"),
             ("o.json", &["T=a", "T=b"], A, "T is given twice"),
-            ("o.json", &["T=a"], A, "has none of the headings, but Title, Author(s)"),
+            ("o.json", &["T=a"], A, "has none of the headings; it has Title, Author(s)"),
             ("o.json", &[], "Title,Price\nonly one\n", "line 2 of"),
             ("o.json", &[], "Title,Price\n1,\"x\n2,y\n3,z\n", "line 2 of"),
             ("o.json", &[], "Title,Price\n1,x\"y\"\n", "not valid CSV"),

@@ -1,5 +1,4 @@
-//! Files of books, as the study of a books data set sends them: made up, and merged from files with
-//! different headings.
+//! Files of books for the books study: generated, and merged from files with different headings.
 
 mod generate;
 mod merge;

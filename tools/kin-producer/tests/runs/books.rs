@@ -1,4 +1,4 @@
-//! Records from files, and the books that they may hold.
+//! Records from files, such as books.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use crate::TOOL;
 use crate::kinesis::{Kinesis, acked, count};
 
 #[test]
-fn the_records_of_a_file_are_sent_as_they_are_once_each_by_their_field() {
+fn file_records_are_sent_once_keyed_by_field() {
     let kinesis = Kinesis::start(false);
     let csv = "Title,Price\n\"One, two\",9.50\n,3\n";
     let lines = "{\"Title\":\"One, two\",\"Price\":\"9.50\"}\n{\"Title\":\"\",\"Price\":\"3\"}\n";
@@ -38,7 +38,7 @@ fn the_records_of_a_file_are_sent_as_they_are_once_each_by_their_field() {
 }
 
 #[test]
-fn keys_count_by_characters_and_by_what_they_are() {
+fn key_limits_count_characters_and_record_bytes() {
     let kinesis = Kinesis::start(false);
     let send = |title: &str, size_bytes: usize| {
         let place = Place::new(TOOL);
@@ -52,7 +52,7 @@ fn keys_count_by_characters_and_by_what_they_are() {
     assert_eq!(said.code, 0, "{said:?}");
     let [(key, _)] = &kinesis.users("benchmark")[..] else { panic!("not one record") };
     assert_eq!(key, &"\u{e9}".repeat(256), "cut to 256 characters");
-    // A record has 1 MiB, its key included.
+    // A record holds 1 MiB, including its key.
     let said = send("AB", (1 << 20) - 2);
     assert_eq!(said.code, 0, "{said:?}");
     let said = send("AB", (1 << 20) - 1);
@@ -61,7 +61,7 @@ fn keys_count_by_characters_and_by_what_they_are() {
 }
 
 #[test]
-fn records_in_messages_with_headers_have_their_keys_too() {
+fn records_with_headers_keep_their_keys() {
     let (kinesis, place) = (Kinesis::start(false), Place::new(TOOL));
     place.write("b.jsonl", "{\"Title\":\"A\"}\n{\"Title\":\"B\"}\n");
     let args = "--create --input b.jsonl --partition-key-field Title --format binary -n 10";
@@ -76,7 +76,7 @@ fn records_in_messages_with_headers_have_their_keys_too() {
 }
 
 #[test]
-fn books_are_made_merged_and_sent() {
+fn books_are_generated_merged_and_sent() {
     let (kinesis, place) = (Kinesis::start(false), Place::new(TOOL));
     let made = place.run("books generate -n 100 --seed 1 --style a a.csv");
     assert_eq!(made.code, 0, "{made:?}");
@@ -99,7 +99,7 @@ fn books_are_made_merged_and_sent() {
         with_price += u32::from(book["Price"].is_number());
         assert!(book["Price"].is_number() || book["Price"].is_null() || book["Price"] == "NaN");
     }
-    // Of 112 books 5 have none, and of 25, 50, 75 and 100 three are no multiples of 20.
+    // 5 of 112 books have no price, and three of 25, 50, 75 and 100 are not multiples of 20.
     assert_eq!(with_price, 92 + 112 - 5 - 3);
     assert_eq!(count(&place.document("results"), "default_partition_keys"), 2 + 2);
 }

@@ -1,10 +1,10 @@
-//! What the tool makes of its command line, the mistakes on it above all.
+//! Parsing of the command line, and errors for wrong options.
 
 use bench_testing::tool::Place;
 
 use crate::TOOL;
 
-/// The options that `run-suite` sets, and those that its experiments sweep.
+/// The options that `run-suite` sets and its experiments sweep.
 const DRIVEN_OPTIONS: [&str; 16] = [
     "aggregate",
     "batch-records",
@@ -25,7 +25,7 @@ const DRIVEN_OPTIONS: [&str; 16] = [
 ];
 
 #[test]
-fn what_cannot_be_is_refused_with_option_and_remedy() {
+fn invalid_options_are_refused_with_a_remedy() {
     for (args, option, remedy) in [
         ("--strem s", "--strem", "'--stream'"),
         ("--stream no/name", "--stream", "letters, digits"),
@@ -38,15 +38,15 @@ fn what_cannot_be_is_refused_with_option_and_remedy() {
         ("-p 0", "--producers", "1..=1000"),
         ("-n 0", "--messages: ", "at least 1"),
         ("-r 39", "--record-size: ", "the smallest size is 40 bytes"),
-        ("-r 1100000", "--record-size: ", "send smaller ones"),
-        ("-a 50", "--aggregate: ", "name a size from 100 to 1048576, or 0"),
-        ("-a 2MiB", "--aggregate: ", "name a size from 100 to 1048576, or 0"),
+        ("-r 1100000", "--record-size: ", "use smaller messages"),
+        ("-a 50", "--aggregate: ", "use a size from 100 to 1048576, or 0"),
+        ("-a 2MiB", "--aggregate: ", "use a size from 100 to 1048576, or 0"),
         ("--partition-key-field Title", "--partition-key-field", "--input"),
         ("--interval 1ms", "--interval: ", "at least 10ms"),
         ("--results-dir in_the_way", "--results-dir: ", "choose another folder"),
         ("books merge --output x.json", "<CSV>", "--help"),
         ("books merge --output x.txt in_the_way", "--output: ", ".jsonl"),
-        ("books generate -n 0 x.csv", "--messages: ", "name a number from 1"),
+        ("books generate -n 0 x.csv", "--messages: ", "use a number from 1"),
     ] {
         let place = Place::new(TOOL);
         place.write("in_the_way", "");
@@ -60,7 +60,7 @@ fn what_cannot_be_is_refused_with_option_and_remedy() {
 }
 
 #[test]
-fn a_file_of_records_that_cannot_be_used_is_named() {
+fn unusable_input_files_are_named() {
     let place = Place::new(TOOL);
     place.write("bad.jsonl", "{}\nno json\n");
     for (file, needle) in [("missing.csv", "missing.csv"), ("bad.jsonl", "line 2 of bad.jsonl")] {
@@ -72,7 +72,7 @@ fn a_file_of_records_that_cannot_be_used_is_named() {
 }
 
 #[test]
-fn partition_keys_that_no_record_has_are_refused() {
+fn missing_partition_key_fields_are_refused() {
     let place = Place::new(TOOL);
     place.write("b.csv", "title,price\nDune,9\n");
     place.write("t.txt", "no json\n");
@@ -90,7 +90,7 @@ fn partition_keys_that_no_record_has_are_refused() {
 }
 
 #[test]
-fn malformed_csv_is_refused_with_its_line_by_every_reader() {
+fn malformed_csv_is_refused_with_its_line() {
     for (text, line) in [
         ("a,b\n1,\"x\n2,y\n", 2),
         ("a,b\n1,x\n2,y\"z\"\n", 3),
@@ -112,12 +112,12 @@ fn malformed_csv_is_refused_with_its_line_by_every_reader() {
 }
 
 #[test]
-fn the_options_are_told_to_programs() {
+fn generated_options_include_driven_ones() {
     let said = Place::new(TOOL).run("--generate options");
     assert_eq!(said.code, 0, "{said:?}");
-    let told: serde_json::Value = serde_json::from_str(&said.stdout).expect("JSON");
-    assert_eq!(told["tool"], "kin-producer");
-    let options = told["options"].as_array().expect("a list");
+    let document: serde_json::Value = serde_json::from_str(&said.stdout).expect("JSON");
+    assert_eq!(document["tool"], "kin-producer");
+    let options = document["options"].as_array().expect("a list");
     for name in DRIVEN_OPTIONS {
         assert!(options.iter().any(|option| option["name"] == name), "{name}");
     }
@@ -148,7 +148,7 @@ fn help_shows_examples_and_exit_codes() {
 }
 
 #[test]
-fn producers_beyond_a_limit_are_refused_before_anything_is_created() {
+fn producers_beyond_a_limit_are_refused_early() {
     let place = Place::new(TOOL);
     let said = place.run_limited("ulimit -n 200", "-p 100");
     assert_eq!((said.code, said.stdout.as_str()), (2, ""), "{said:?}");

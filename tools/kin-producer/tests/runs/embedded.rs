@@ -1,4 +1,4 @@
-//! Runs with no service named.
+//! Runs without a service.
 
 use bench_core::results::{ServiceOrigin, Status};
 use bench_testing::tool::Place;
@@ -7,7 +7,7 @@ use crate::TOOL;
 use crate::kinesis::{acked, count};
 
 #[test]
-fn with_no_service_named_an_embedded_one_is_used_and_labelled() {
+fn runs_without_service_use_a_labelled_embedded_one() {
     let place = Place::new(TOOL);
     let said = place.run("-n 900");
     assert_eq!(said.code, 0, "{said:?}");
@@ -37,7 +37,7 @@ fn with_no_service_named_an_embedded_one_is_used_and_labelled() {
 }
 
 #[test]
-fn the_old_command_lines_still_run() {
+fn command_lines_of_the_old_script_still_run() {
     for (args, messages, size) in [
         ("-n 1250 -r 1600 -a 1043582", "1250", "1600"),
         ("--num_records 500 --record_size 800 --agg_size 1043582", "500", "800"),
@@ -61,7 +61,7 @@ fn the_old_command_lines_still_run() {
 }
 
 #[test]
-fn without_limits_a_shard_takes_whatever_comes() {
+fn no_limits_disables_throttling() {
     let place = Place::new(TOOL);
     let said = place.run("-n 20000 --no-limits -p 2 --shards 2");
     assert_eq!(said.code, 0, "{said:?}");

@@ -1,4 +1,4 @@
-//! Interrupts: what is collected is still sent, and what was confirmed is told.
+//! Interrupts: collected messages are still sent, and acknowledged ones recorded.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::TOOL;
 use crate::kinesis::{Kinesis, acked};
 
 #[test]
-fn an_interrupted_run_sends_what_it_has_and_reports() {
+fn interrupted_runs_send_collected_messages_and_report() {
     for args in ["--rate 2k/s --duration 50s", "--rate 500 --duration 50s -a 1000000 --linger 20s"]
     {
         let (kinesis, place) = (Kinesis::start(true), Place::new(TOOL));
@@ -30,7 +30,7 @@ fn an_interrupted_run_sends_what_it_has_and_reports() {
 }
 
 #[test]
-fn an_interrupt_while_connecting_leaves_no_result() {
+fn interrupts_while_connecting_leave_no_result() {
     let (silent, place) = (Silent::new(), Place::new(TOOL));
     let mut command = place.command("--create --timeout 1h");
     command.env("AWS_ENDPOINT_URL_KINESIS", silent.url());

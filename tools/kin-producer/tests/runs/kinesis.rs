@@ -1,4 +1,4 @@
-//! A Kinesis that the tool can be pointed to, and reading what both keep.
+//! A Kinesis for the tool, and access to its records and the tool's results.
 
 use std::process::Command;
 
@@ -16,7 +16,7 @@ use bench_testing::tool::{Place, Said};
 use clap::Parser;
 use tokio::runtime::Runtime;
 
-/// What the only run has recorded as confirmed: producer and sequence number, in order.
+/// The messages that the only run recorded as acknowledged: producer and sequence number, in order.
 pub(crate) fn acked(place: &Place) -> Vec<(u16, u64)> {
     let ledger = AckLedger::read(&place.run_folder("results")).expect("acked.json");
     let mut acked = Vec::new();
@@ -60,7 +60,7 @@ impl Kinesis {
         Self { server, client: Client::new(&sdk), runtime: runtime.expect("a runtime") }
     }
 
-    /// The tool in `place` with what is needed to use this service. `args` are separated by blanks.
+    /// The tool in `place`, configured for this service. `args` are separated by blanks.
     pub(crate) fn command(&self, place: &Place, args: &str) -> Command {
         let mut command = place.command(args);
         command.env("AWS_ENDPOINT_URL_KINESIS", self.server.endpoint_url());
@@ -107,7 +107,7 @@ impl Kinesis {
         }
     }
 
-    /// The messages of the benchmark in a stream: producer and sequence number, in order.
+    /// The benchmark's messages in a stream: producer and sequence number, in order.
     pub(crate) fn messages(&self, stream: &str) -> Vec<(u16, u64)> {
         let header = |(_, data): &User| {
             let header = message::decode(data).expect("a message, undamaged");

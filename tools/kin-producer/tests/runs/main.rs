@@ -1,4 +1,4 @@
-//! The tool as a user runs it, on its own embedded Kinesis and on one that outlives it.
+//! The tool on its own embedded Kinesis, and on one that outlives it.
 
 mod books;
 mod command_line;

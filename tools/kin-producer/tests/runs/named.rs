@@ -1,4 +1,4 @@
-//! Runs on a Kinesis that is there already: what is confirmed is in the stream, byte for byte.
+//! Runs on an existing Kinesis: acknowledged messages are in the stream, byte for byte.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::kinesis::{Kinesis, acked, count};
 const READY: Duration = Duration::from_secs(30);
 
 #[test]
-fn everything_arrives_whatever_the_way() {
+fn all_put_modes_store_every_message() {
     let kinesis = Kinesis::start(false);
     for (index, way) in [
         "-n 3000 -p 2",
@@ -40,7 +40,7 @@ fn everything_arrives_whatever_the_way() {
 }
 
 #[test]
-fn a_shard_that_is_asked_too_much_throttles_and_what_is_confirmed_is_there() {
+fn throttled_shards_keep_acknowledged_messages() {
     let (kinesis, place) = (Kinesis::start(true), Place::new(TOOL));
     let said = kinesis.run(&place, "--create --shards 1 --rate 3k/s -n 6000");
     assert_eq!(said.code, 0, "{said:?}");
@@ -56,9 +56,9 @@ fn a_shard_that_is_asked_too_much_throttles_and_what_is_confirmed_is_there() {
 }
 
 #[test]
-fn what_is_given_up_is_a_failure_with_its_reason_and_was_never_confirmed() {
+fn abandoned_records_fail_with_their_reason() {
     let (kinesis, place) = (Kinesis::start(true), Place::new(TOOL));
-    // Some are still being sent again when the grace is over: they have no answer.
+    // Some are still being retried when the grace period ends: they stay unacknowledged.
     let args = "--create --rate 6k/s --duration 2s --grace 300ms --unanswered-max 100%";
     let said = kinesis.run(&place, args);
     assert_eq!(said.code, 0, "{said:?}");
@@ -71,13 +71,13 @@ fn what_is_given_up_is_a_failure_with_its_reason_and_was_never_confirmed() {
 }
 
 #[test]
-fn create_makes_a_missing_stream_marks_it_and_changes_its_shards() {
+fn create_adds_tags_and_reshards_streams() {
     let kinesis = Kinesis::start(false);
     let shards = || {
         let open = admin::open_shards(&kinesis.client, "s");
         kinesis.runtime.block_on(open).expect("shards").len()
     };
-    // Shards asked for, and those that there are afterwards.
+    // The options, and the shards afterwards.
     for (args, expected) in [("--create", 1), ("--create --shards 3", 3), ("--create", 3), ("", 3)]
     {
         let place = Place::new(TOOL);
@@ -91,19 +91,19 @@ fn create_makes_a_missing_stream_marks_it_and_changes_its_shards() {
 }
 
 #[test]
-fn a_missing_stream_is_named_with_the_remedy_and_nothing_is_created() {
+fn missing_streams_are_named_and_nothing_is_created() {
     let (kinesis, place) = (Kinesis::start(false), Place::new(TOOL));
     let said = kinesis.run(&place, "--stream nowhere");
     assert_eq!((said.code, said.stdout.as_str()), (2, ""), "{said:?}");
     assert_eq!(said.stderr.lines().count(), 1, "{said:?}");
-    for needle in ["--stream: there is no stream 'nowhere'", "--create"] {
+    for needle in ["--stream: stream 'nowhere' does not exist", "--create"] {
         assert!(said.stderr.contains(needle), "{said:?}");
     }
     assert_eq!(place.entries(), [""; 0]);
 }
 
 #[test]
-fn what_does_not_fit_into_the_stream_is_refused_before_it_is_created() {
+fn unsuitable_options_are_refused_before_creation() {
     let kinesis = Kinesis::start(false);
     for (args, option) in [
         ("--create -r 1048570", "--record-size: "),
@@ -124,7 +124,7 @@ fn what_does_not_fit_into_the_stream_is_refused_before_it_is_created() {
 }
 
 #[test]
-fn the_largest_record_of_a_stream_goes_through() {
+fn records_of_the_maximum_size_are_accepted() {
     let (kinesis, place) = (Kinesis::start(false), Place::new(TOOL));
     let said = kinesis.run(&place, "--create -n 12 -r 1048560");
     assert_eq!(said.code, 0, "{said:?}");
@@ -132,7 +132,7 @@ fn the_largest_record_of_a_stream_goes_through() {
 }
 
 #[test]
-fn a_server_that_is_not_there_is_one_error_in_bounded_time() {
+fn missing_servers_are_one_error_in_bounded_time() {
     let place = Place::new(TOOL);
     let mut command = place.command("--endpoint-url http://127.0.0.1:1 --timeout 1s");
     command.env("AWS_ACCESS_KEY_ID", "test").env("AWS_SECRET_ACCESS_KEY", "test");
@@ -147,18 +147,18 @@ fn a_server_that_is_not_there_is_one_error_in_bounded_time() {
 }
 
 #[test]
-fn without_credentials_the_error_says_how_to_name_them() {
+fn missing_credentials_say_how_to_set_them() {
     let place = Place::new(TOOL);
     let said = place.run("--endpoint-url http://127.0.0.1:1 --region us-east-1");
     assert_eq!((said.code, said.stdout.as_str()), (1, ""), "{said:?}");
     assert_eq!(said.stderr.lines().count(), 1, "{said:?}");
-    for needle in ["no credentials were found", "AWS_ACCESS_KEY_ID"] {
+    for needle in ["no credentials found", "AWS_ACCESS_KEY_ID"] {
         assert!(said.stderr.contains(needle), "{said:?}");
     }
 }
 
 #[test]
-fn a_stream_that_is_deleted_in_mid_run_ends_it_with_what_was_measured() {
+fn deleted_streams_end_runs_with_results() {
     let (kinesis, place) = (Kinesis::start(false), Place::new(TOOL));
     let create = admin::create(&kinesis.client, "benchmark", Capacity::Shards(1), READY);
     kinesis.runtime.block_on(create).expect("created");
@@ -175,7 +175,7 @@ fn a_stream_that_is_deleted_in_mid_run_ends_it_with_what_was_measured() {
 }
 
 #[test]
-fn every_message_has_a_line_in_the_timings() {
+fn timings_have_a_line_per_message() {
     let (kinesis, place) = (Kinesis::start(false), Place::new(TOOL));
     let said = kinesis.run(&place, "--create -n 500 --rate 2k/s --timings -p 2 -a 1000");
     assert_eq!(said.code, 0, "{said:?}");

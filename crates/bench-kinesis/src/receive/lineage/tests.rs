@@ -27,7 +27,7 @@ fn tree(start: &StreamStart) -> ShardTree {
 }
 
 #[test]
-fn children_wait_for_their_parents_and_the_child_of_a_merge_for_both() {
+fn children_wait_for_all_their_parents() {
     let mut tree = tree(&StreamStart::TrimHorizon);
     assert_eq!(ready(&mut tree), ["a", "d"]);
     assert_eq!(ready(&mut tree), [""; 0], "each once");
@@ -42,7 +42,7 @@ fn children_wait_for_their_parents_and_the_child_of_a_merge_for_both() {
 }
 
 #[test]
-fn a_child_that_is_known_before_its_other_parent_waits_for_it() {
+fn merged_children_wait_for_unknown_parents() {
     // a was split into c and d, and d was merged with b into e; b has been read, a has not.
     let all = [
         shard("a", &[], true),
@@ -68,7 +68,7 @@ fn a_child_that_is_known_before_its_other_parent_waits_for_it() {
 }
 
 #[test]
-fn children_of_the_run_are_read_from_their_first_record() {
+fn later_children_are_read_from_their_first_record() {
     let mut tree = tree(&StreamStart::Latest);
     let at_start = tree.take_ready();
     let latest = |id: &str| ReadyShard { id: id.to_owned(), start: ShardStart::Latest };
@@ -84,14 +84,14 @@ fn children_of_the_run_are_read_from_their_first_record() {
 }
 
 #[test]
-fn parents_that_are_no_longer_kept_hold_nobody_up() {
+fn expired_parents_block_no_children() {
     let shards = [shard("b", &["a"], false), shard("c", &["a", "z"], false)];
     let mut tree = ShardTree::new(&shards, &StreamStart::TrimHorizon).expect("a tree");
     assert_eq!(ready(&mut tree), ["b", "c"]);
 }
 
 #[test]
-fn a_sequence_number_leads_to_its_shard_and_what_descends_from_it() {
+fn sequence_numbers_select_a_shard_and_its_descendants() {
     let start = |shard: &str, is_inclusive| StreamStart::Sequence {
         shard: shard.to_owned(),
         number: "17".to_owned(),
@@ -101,7 +101,7 @@ fn a_sequence_number_leads_to_its_shard_and_what_descends_from_it() {
     let first = ShardStart::AfterSequence("17".to_owned());
     assert_eq!(after.take_ready(), [ReadyShard { id: "c".to_owned(), start: first }]);
     after.finish("c");
-    assert_eq!(ready(&mut after), ["e"], "d is left out and holds nobody up");
+    assert_eq!(ready(&mut after), ["e"], "d is skipped and blocks no child");
 
     let at = tree(&start("a", true)).take_ready();
     assert_eq!(at[0].start, ShardStart::AtSequence("17".to_owned()));

@@ -1,0 +1,349 @@
+//! Runs that end early: by a signal, a kill, or the broker's death.
+
+use std::io::Write as _;
+use std::net::TcpStream;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use bench_core::audit::AckLedger;
+use bench_core::results::{RunDocument, Status, VerdictOutcome};
+use bench_services::embedded::EmbeddedKafka;
+use bench_testing::Silent;
+use bench_testing::tool::{Place, Running, Said, Signal, until};
+
+use crate::TOOL;
+
+/// Waits for written intervals and returns their rows, without the header.
+fn intervals(place: &Place) -> Vec<Vec<String>> {
+    let read = || {
+        let folder = std::fs::read_dir(place.path().join("results")).ok()?.next()?.ok()?.path();
+        let table = std::fs::read_to_string(folder.join("intervals.csv")).ok()?;
+        let row = |line: &str| line.split(',').map(str::to_owned).collect();
+        Some(table.lines().skip(1).map(row).collect::<Vec<Vec<_>>>()).filter(|r| !r.is_empty())
+    };
+    let mut rows = None;
+    until("an interval is written", || {
+        rows = read();
+        rows.is_some()
+    });
+    rows.expect("they are there")
+}
+
+/// The sum of a column of `intervals.csv`.
+fn sum(rows: &[Vec<String>], column: usize) -> u64 {
+    rows.iter().map(|row| row[column].parse::<u64>().expect("a number")).sum()
+}
+
+fn assert_incomplete_without_loss(document: &RunDocument, place: &Place) {
+    assert_eq!(document.status, Status::Incomplete);
+    assert_eq!(document.verdict.as_ref().expect("a verdict").outcome, VerdictOutcome::Valid);
+    let summary = document.summary.as_ref().expect("figures");
+    let acked = summary.produced.as_ref().expect("it sent").acked;
+    assert!(acked > 0);
+    let audit = summary.audit.as_ref().expect("an audit");
+    assert_eq!((audit.received, audit.lost), (acked, 0));
+    assert_eq!(summary.publish_latency.as_ref().expect("measured").count, acked);
+
+    let folder = place.run_folder("results");
+    assert_eq!(AckLedger::read(&folder).expect("acked.json").len(), acked);
+    for latency in ["publish_latency", "service_time", "schedule_lag", "end_to_end_latency"] {
+        assert!(folder.join(format!("{latency}.hlog")).exists(), "{latency}");
+    }
+    let rows = intervals(place);
+    assert_eq!((sum(&rows, 5), sum(&rows, 9)), (acked, acked), "acked and received");
+}
+
+#[test]
+fn interrupted_runs_finish_and_are_marked_incomplete() {
+    for signal in [Signal::INT, Signal::TERM] {
+        let place = Place::new(TOOL);
+        let args = "--rate 1000 --duration 60s -p 2 -c 2 --interval 200ms";
+        let run = Running::start(place.command(args));
+        intervals(&place);
+        run.send(signal);
+        let said = run.end();
+        assert_eq!(said.code, 130, "{said:?}");
+        assert!(said.stderr.starts_with("interrupted: finishing what is in flight"), "{said:?}");
+        let heading = said.stdout.lines().next().unwrap_or_default();
+        assert!(heading.ends_with("incomplete, VALID"), "{said:?}");
+        assert_incomplete_without_loss(&place.document("results"), &place);
+    }
+}
+
+#[test]
+fn killed_runs_keep_results_and_leave_no_broker() {
+    let place = Place::new(TOOL);
+    let run = Running::start(place.command("--rate 1000 --duration 60s --interval 200ms"));
+    intervals(&place);
+    let document = place.document("results");
+    let broker = document.services[0].address.clone();
+    TcpStream::connect(&broker).expect("the broker listens");
+    let folder = place.run_folder("results");
+    until("acked.json is written", || AckLedger::read(&folder).is_ok());
+    run.send(Signal::KILL);
+    assert_eq!(run.end().code, -1, "by a signal");
+
+    let document = place.document("results");
+    assert_eq!((document.status, document.summary), (Status::Running, None));
+    let rows = intervals(&place);
+    assert!(sum(&rows, 5) > 0, "{rows:?}");
+    let ledger = AckLedger::read(&folder).expect("acked.json");
+    assert!(!ledger.is_empty());
+    assert_eq!(place.entries(), ["results"]);
+    until("the broker has ended", || TcpStream::connect(&broker).is_err());
+}
+
+/// A broker with topic `t`.
+fn broker() -> EmbeddedKafka {
+    let tool = Path::new(TOOL);
+    let mut broker = EmbeddedKafka::start_from(tool, 1).expect("a broker");
+    broker.create_topic("t", 1, 1).expect("created");
+    broker
+}
+
+#[test]
+fn interrupts_end_following() {
+    let (place, broker) = (Place::new(TOOL), broker());
+    let server = format!("--topic t --bootstrap-servers {}", broker.bootstrap_servers());
+    let follow =
+        Running::start(place.command(&format!("drain --follow --interval 200ms {server}")));
+    intervals(&place);
+    let said = place.run(&format!("fill -n 700 --results-dir filled {server}"));
+    assert_eq!(said.code, 0, "{said:?}");
+    until("all are received", || sum(&intervals(&place), 9) == 700);
+    follow.interrupt();
+    let said = follow.end();
+    assert_eq!(said.code, 130, "{said:?}");
+    let document = place.document("results");
+    assert_eq!(document.status, Status::Incomplete);
+    let consumed = document.summary.and_then(|summary| summary.consumed).expect("figures");
+    assert_eq!(consumed.received, 700);
+}
+
+#[test]
+fn interrupts_end_waiting_for_a_group() {
+    let (place, broker) = (Place::new(TOOL), broker());
+    let server = format!("--bootstrap-servers {}", broker.bootstrap_servers());
+    let drain = format!("drain --topic t --group g {server}");
+    let said = place.run(&format!("fill -n 10 --topic t --results-dir filled {server}"));
+    assert_eq!(said.code, 0, "{said:?}");
+    let said = place.run(&format!("{drain} --results-dir first"));
+    assert_eq!(said.code, 0, "{said:?}");
+    // After a member has left, this broker makes the next one wait for most of a minute.
+    let second = Running::start(place.command(&drain));
+    until("the run has begun", || place.path().join("results").exists());
+    second.interrupt();
+    let said = second.end();
+    assert_eq!((said.code, said.stdout.as_str()), (130, ""), "{said:?}");
+    let document = place.document("results");
+    assert!(document.warnings[0].starts_with("interrupted while"), "{:?}", document.warnings);
+    assert_eq!(document.summary, None);
+}
+
+#[test]
+fn interrupts_do_not_wait_for_the_next_line() {
+    let (place, broker) = (Place::new(TOOL), broker());
+    let server = format!("--topic t --bootstrap-servers {}", broker.bootstrap_servers());
+    let mut send = Running::start(place.command(&format!("send {server}")));
+    send.stdin().write_all(b"one\ntwo\nhalf").expect("written");
+    let print = format!("print {server}");
+    until("both lines are there", || place.run(&print).stdout == "one\ntwo\n");
+    send.interrupt();
+    let said = send.end();
+    assert_eq!(said.code, 130, "{said:?}");
+}
+
+#[test]
+fn interrupts_while_connecting_end_every_mode() {
+    for mode in ["", "fill", "drain", "drain --group g", "send", "print"] {
+        let place = Place::new(TOOL);
+        let silent = Silent::new();
+        // It must end long before its timeout, or the test fails.
+        let servers = format!("--bootstrap-servers {}", silent.address());
+        let args = format!("{mode} --topic t --timeout 1h {servers}");
+        let said = silent.interrupt(place.command(&args));
+        assert_eq!((said.code, said.stdout.as_str()), (130, ""), "{mode}: {said:?}");
+        assert!(said.stderr.ends_with("interrupted while connecting to Kafka\n"), "{said:?}");
+        assert_eq!(place.entries(), [""; 0], "{mode}");
+    }
+}
+
+#[test]
+fn dying_brokers_do_not_hang_the_run() {
+    let (place, broker) = (Place::new(TOOL), broker());
+    let server = format!("--topic t --bootstrap-servers {}", broker.bootstrap_servers());
+    let args = format!(
+        "--rate 1000 --duration 2s --grace 500ms --drain-timeout 500ms --interval 100ms {server}"
+    );
+    let run = Running::start(place.command(&args));
+    until("a message is acknowledged", || sum(&intervals(&place), 5) > 0);
+    drop(broker);
+    let said = run.end();
+    assert_eq!(said.code, 3, "{said:?}");
+    assert!(said.stdout.contains("--unanswered-max is 1 %"), "{said:?}");
+    let document = place.document("results");
+    assert_eq!(document.status, Status::Complete);
+    let summary = document.summary.as_ref().expect("figures");
+    let produced = summary.produced.as_ref().expect("it sent");
+    assert!(produced.unresolved > 0, "{produced:?}");
+    assert!(produced.unanswered_share > 0.01, "{produced:?}");
+    // The broker died early in a schedule of two seconds; the rate still covers all of it.
+    let rate = produced.rate_msg_per_s.expect("two seconds");
+    assert!(rate <= produced.acked as f64 / 2.0 + 1e-6, "{produced:?}");
+    let publish = summary.publish_latency.as_ref().expect("measured");
+    assert!(publish.unanswered >= produced.unresolved, "{publish:?}");
+    assert!(publish.is_lower_bound(publish.p99_ns), "{publish:?}");
+    assert!(said.stdout.contains("  >="), "{said:?}");
+    assert_eq!(produced.acked + produced.failed + produced.unresolved, produced.sent);
+    let expected = format!("{} messages were unacknowledged", produced.unresolved);
+    assert!(document.warnings.iter().any(|warning| warning.starts_with(&expected)));
+}
+
+#[test]
+fn drains_report_partial_records_of_killed_runs() {
+    let (place, broker) = (Place::new(TOOL), broker());
+    let server = format!("--topic t --bootstrap-servers {}", broker.bootstrap_servers());
+    let fill = format!("fill --rate 1000 --duration 60s --interval 100ms {server}");
+    let run = Running::start(place.command(&fill));
+    let sent = |place: &Place| place.run_folder("results");
+    intervals(&place);
+    until("acked.json is written", || AckLedger::read(&sent(&place)).is_ok());
+    run.send(Signal::KILL);
+    assert_eq!(run.end().code, -1, "by a signal");
+
+    let drain = format!("drain --from-run {} {server}", sent(&place).display());
+    let said = place.run(&format!("{drain} --results-dir drained"));
+    assert_eq!(said.code, 3, "{said:?}");
+    assert!(said.stdout.lines().next().is_some_and(|line| line.ends_with("complete, PARTIAL")));
+    let document = place.document("drained");
+    let verdict = document.verdict.expect("a verdict");
+    assert_eq!(verdict.outcome, VerdictOutcome::Partial);
+    assert!(verdict.reasons[0].contains("is partial"), "{verdict:?}");
+    let audit = document.summary.and_then(|summary| summary.audit).expect("an audit");
+    assert_eq!((audit.lost, audit.unread), (0, 0));
+}
+
+#[test]
+fn runs_that_cannot_record_acks_fail() {
+    let (place, broker) = (Place::new(TOOL), broker());
+    let server = format!("--topic t --bootstrap-servers {}", broker.bootstrap_servers());
+    let fill = format!("fill --rate 1000 --duration 2s --interval 100ms {server}");
+    let run = Running::start(place.command(&fill));
+    intervals(&place);
+    // A removed folder has the effect of a full disk: nothing more can be written.
+    std::fs::remove_dir_all(place.path().join("results")).expect("removed");
+    let said = run.end();
+    assert_eq!(said.code, 1, "{said:?}");
+    let heading = said.stdout.lines().next().unwrap_or_default();
+    assert!(heading.contains(": failed, "), "{said:?}");
+    let problem = "the record of acknowledged messages is incomplete";
+    assert!(said.stdout.contains(problem) && said.stderr.contains(problem), "{said:?}");
+}
+
+#[test]
+fn empty_topics_make_drains_invalid() {
+    let (place, broker) = (Place::new(TOOL), broker());
+    let server = format!("--topic t --bootstrap-servers {}", broker.bootstrap_servers());
+    let said = place.run(&format!("drain {server}"));
+    assert_eq!(said.code, 3, "{said:?}");
+    assert!(said.stdout.contains("INVALID\n  - nothing was received"), "{said:?}");
+    let consumed = place.document("results").summary.and_then(|summary| summary.consumed);
+    assert_eq!(consumed.expect("it read").rate_msg_per_s, None);
+}
+
+/// Allowance beyond the configured times for a run without its broker.
+const SLACK: Duration = Duration::from_secs(2);
+
+/// Asserts that the outage is logged in exactly one line.
+fn assert_outage_is_logged_once(said: &Said) {
+    let lines: Vec<_> =
+        said.stderr.lines().filter(|line| line.contains("brokers are down")).collect();
+    assert_eq!(lines.len(), 1, "{said:?}");
+    assert!(lines[0].contains("all brokers are down (127.0.0.1:"), "{lines:?}");
+    // No additional line per client or retry.
+    let failures = said.stderr.lines().filter(|line| line.contains("FAIL"));
+    assert!(failures.count() <= 1, "{said:?}");
+}
+
+/// Runs the tool until `is_ready`, drops its broker, and asserts that the run then ends within
+/// `bounds`.
+fn end_without_broker(args: &str, bounds: Duration, is_ready: impl Fn(&Place) -> bool) -> Said {
+    let (place, broker) = (Place::new(TOOL), broker());
+    let server = format!("--topic t --bootstrap-servers {}", broker.bootstrap_servers());
+    let run = Running::start(place.command(&format!("{args} --interval 100ms {server}")));
+    until("the run is working", || is_ready(&place));
+    drop(broker);
+    let start = Instant::now();
+    let said = run.end();
+    assert!(start.elapsed() < bounds + SLACK, "{:?} for {args}: {said:?}", start.elapsed());
+    said
+}
+
+#[test]
+fn runs_without_broker_end_within_their_bounds() {
+    let acks = |place: &Place| sum(&intervals(place), 5) > 0;
+    // Long enough for an automatic commit of the group, which then waits for its coordinator.
+    let committing = "--config auto.commit.interval.ms=300";
+    let timed = "--rate 1k/s --duration 3s --grace 1s";
+    for (args, bounds_s) in [
+        (format!("{timed} --drain-timeout 1s -p 3 -c 3 {committing}"), 5),
+        (format!("{timed} --drain-timeout 1s --no-group"), 5),
+        (format!("{timed} --drain-timeout 1s --transactional -p 2"), 5),
+        (format!("fill {timed}"), 4),
+        (format!("fill {timed} --transactional --transaction-size 100"), 4),
+    ] {
+        let said = end_without_broker(&args, Duration::from_secs(bounds_s), acks);
+        assert_outage_is_logged_once(&said);
+    }
+}
+
+#[test]
+fn drains_without_broker_end_after_their_timeout() {
+    let args = "drain --follow --group g --duration 3s --drain-timeout 1s \
+                --config auto.commit.interval.ms=300";
+    let ready =
+        |place: &Place| place.path().join("results").exists() && !intervals(place).is_empty();
+    let said = end_without_broker(args, Duration::from_secs(3), ready);
+    assert_outage_is_logged_once(&said);
+}
+
+#[test]
+fn signals_end_runs_without_broker() {
+    let (place, broker) = (Place::new(TOOL), broker());
+    let server = format!("--topic t --bootstrap-servers {}", broker.bootstrap_servers());
+    let args = format!(
+        "--rate 1k/s --duration 60s --grace 500ms --drain-timeout 500ms --interval 100ms \
+         --config auto.commit.interval.ms=300 -c 2 {server}"
+    );
+    let run = Running::start(place.command(&args));
+    until("a message is acknowledged", || sum(&intervals(&place), 5) > 0);
+    drop(broker);
+    // The automatic commit becomes due and waits for a coordinator.
+    std::thread::sleep(Duration::from_secs(1));
+    let start = Instant::now();
+    run.send(Signal::TERM);
+    let said = run.end();
+    assert!(start.elapsed() < Duration::from_secs(1) + SLACK, "{:?}: {said:?}", start.elapsed());
+    assert_outage_is_logged_once(&said);
+}
+
+#[test]
+fn lines_to_a_dead_broker_are_an_error() {
+    let (place, broker) = (Place::new(TOOL), broker());
+    let server =
+        format!("--topic t --timeout 2s --bootstrap-servers {}", broker.bootstrap_servers());
+    let mut send = Running::start(place.command(&format!("send {server}")));
+    send.stdin().write_all(b"one\n").expect("written");
+    let print = format!("print {server}");
+    until("it is there", || place.run(&print).stdout == "one\n");
+    drop(broker);
+    send.stdin().write_all(b"two\n").expect("written");
+    let start = Instant::now();
+    let said = send.end();
+    assert_eq!(said.code, 1, "{said:?}");
+    assert!(
+        said.stderr.contains("1 lines were not acknowledged: all brokers are down"),
+        "{said:?}"
+    );
+    assert!(start.elapsed() < Duration::from_secs(4), "{:?}", start.elapsed());
+}

@@ -1,0 +1,12 @@
+//! The tool as a user runs it.
+
+mod broker;
+mod command_line;
+mod embedded;
+mod interrupt;
+mod landing;
+mod real_kafka;
+mod secrets;
+
+/// The tool under test.
+const TOOL: &str = env!("CARGO_BIN_EXE_kafka-prodcon");

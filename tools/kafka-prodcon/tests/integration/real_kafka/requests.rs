@@ -1,0 +1,41 @@
+//! Requests that queue between client and broker on a link slower than the producer.
+
+use bench_services::local::StackOptions;
+use bench_services::proxy::Proxy;
+
+use super::{Bench, produced, unused_name};
+
+/// Bandwidth of the link. Each request below takes about 250 bytes.
+const LINK_BYTES_PER_S: u64 = 200_000;
+
+#[test]
+fn queued_requests_cause_a_warning() {
+    let proxy = Proxy::listen().expect("a port");
+    let options = StackOptions { kafka_proxy_ports: vec![proxy.port()], ..StackOptions::kafka(1) };
+    let Some(kafka) = bench_testing::alone("requests that queue", &options) else { return };
+    let targets = kafka.stack().kafka_behind_proxies();
+    proxy.set_target(targets[0]);
+    let bench = Bench::on(kafka);
+    // The topic exists already, so that only messages are slowed down.
+    let topic = bench.topic(1, 1, &[]);
+    proxy.set_bandwidth(Some(LINK_BYTES_PER_S));
+    let fill = |args: &str| {
+        let results = unused_name();
+        let command = format!(
+            "fill --topic {topic} --rate 2k/s -n 4000 --linger 0ms --results-dir {results} \
+             --bootstrap-servers 127.0.0.1:{} {args}",
+            proxy.port()
+        );
+        let said = bench.place.run(&command);
+        assert_eq!(said.code, 0, "{args}: {said:?}");
+        let document = bench.place.document(&results);
+        assert_eq!(produced(&document).acked, 4_000, "{args}");
+        document.warnings
+    };
+    let queued = |warnings: &[String]| warnings.iter().any(|w| w.contains("requests queued"));
+    let warnings = fill("--config max.in.flight=1000000");
+    assert!(queued(&warnings), "{warnings:?}");
+    // Five requests carry as much, since each includes all messages due by then.
+    let warnings = fill("");
+    assert!(!queued(&warnings), "{warnings:?}");
+}

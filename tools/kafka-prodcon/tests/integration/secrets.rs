@@ -1,0 +1,101 @@
+//! Credentials never appear in outputs, logs or result files.
+
+use std::path::Path;
+
+use bench_core::results::Status;
+use bench_testing::tool::{Place, Said};
+
+use crate::TOOL;
+
+const SECRET: &str = "hunter2";
+
+const LOGIN: &str = "--config security.protocol=SASL_PLAINTEXT --config sasl.mechanism=PLAIN \
+                     --config sasl.username=alice --config sasl.password=hunter2";
+
+fn assert_silent(said: &Said, place: &Place) {
+    for text in [&said.stdout, &said.stderr] {
+        assert!(!text.contains(SECRET), "{said:?}");
+    }
+    for name in place.entries() {
+        if name != "client.properties" {
+            assert_not_in_files(&place.path().join(name));
+        }
+    }
+}
+
+fn assert_not_in_files(path: &Path) {
+    if path.is_dir() {
+        for entry in std::fs::read_dir(path).expect("a folder") {
+            assert_not_in_files(&entry.expect("an entry").path());
+        }
+    } else {
+        let bytes = std::fs::read(path).expect("a file");
+        let found = bytes.windows(SECRET.len()).any(|window| window == SECRET.as_bytes());
+        assert!(!found, "in {}", path.display());
+    }
+}
+
+#[test]
+fn unused_passwords_are_recorded_as_stars() {
+    let place = Place::new(TOOL);
+    // Enables all of the client library's logs.
+    let said =
+        place.run("-n 500 --config sasl.password=hunter2 --config debug=all -vvv --output json");
+    assert_eq!(said.code, 0, "{:?}", said.stdout);
+    assert!(said.stderr.contains(r#""sasl.password": "***""#), "logged without its value");
+    assert_silent(&said, &place);
+    let document = place.document("results");
+    assert_eq!(document.status, Status::Complete);
+    assert_eq!(document.options["config"]["sasl.password"], "***");
+}
+
+#[test]
+fn failed_logins_hide_the_password() {
+    for verbosity in ["", "-vv"] {
+        let place = Place::new(TOOL);
+        let args = format!("--bootstrap-servers 127.0.0.1:1 --timeout 500ms {LOGIN} {verbosity}");
+        let said = place.run(&args);
+        assert_eq!(said.code, 1, "{said:?}");
+        assert!(said.stderr.contains("127.0.0.1:1"), "{said:?}");
+        assert_eq!(said.stderr.contains("alice"), verbosity == "-vv", "{said:?}");
+        assert_silent(&said, &place);
+    }
+}
+
+#[test]
+fn environment_and_properties_secrets_stay_hidden() {
+    let place = Place::new(TOOL);
+    let mut tool = place.command("--bootstrap-servers 127.0.0.1:1 --timeout 500ms -vv");
+    tool.env("KAFKA_SECURITY_PROTOCOL", "SASL_PLAINTEXT").env("KAFKA_SASL_MECHANISM", "PLAIN");
+    tool.env("KAFKA_SASL_USERNAME", "alice").env("KAFKA_SASL_PASSWORD", SECRET);
+    let said = Said::of(tool);
+    assert_eq!(said.code, 1, "{said:?}");
+    assert_silent(&said, &place);
+
+    let properties = "sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule \
+                      required username=\"alice\" password=\"hunter2\";\n\
+                      security.protocol=SASL_PLAINTEXT\nsasl.mechanism=PLAIN\n\
+                      ssl.key.password=hunter2\n";
+    std::fs::write(place.path().join("client.properties"), properties).expect("written");
+    let args = "--bootstrap-servers 127.0.0.1:1 --timeout 500ms -vv --properties client.properties";
+    let said = place.run(args);
+    assert_eq!(said.code, 1, "{said:?}");
+    assert!(said.stderr.contains("alice"), "the login was read: {said:?}");
+    assert_silent(&said, &place);
+}
+
+#[test]
+fn mistyped_password_settings_stay_hidden() {
+    for args in [
+        "--config sasl.password:hunter2",
+        "--config sasl.pasword=hunter2",
+        "--config =hunter2",
+        "--config ssl.key.pem=hunter2 --config security.protocol=SSL",
+    ] {
+        let place = Place::new(TOOL);
+        let said =
+            place.run(&format!("{args} -vv --bootstrap-servers 127.0.0.1:1 --timeout 500ms"));
+        assert!([1, 2].contains(&said.code), "{said:?}");
+        assert_silent(&said, &place);
+    }
+}
