@@ -302,7 +302,7 @@ mod tests {
             receiver: Recorder::default(),
             clock: SystemClock::new(),
             reading: Arc::new(Reading { field: "n".to_owned(), group_by: None }),
-            asked: Arc::new(Mutex::new(Shared { figures, last_ns: 0 })),
+            shared: Arc::new(Mutex::new(Shared { figures, last_ns: 0 })),
             observations: Vec::new(),
         };
         assert_eq!(observing.receive(0, |_| ()).expect("receives"), 7);
