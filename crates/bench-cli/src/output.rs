@@ -129,16 +129,6 @@ pub fn csv_table<C: AsRef<str>>(
     String::from_utf8(text).expect("cells are text")
 }
 
-/// A field of a CSV line, in quotes where RFC 4180 wants them.
-#[must_use]
-pub fn csv_field(field: &str) -> String {
-    if field.contains([',', '"', '\n', '\r']) {
-        format!("\"{}\"", field.replace('"', "\"\""))
-    } else {
-        field.to_owned()
-    }
-}
-
 fn print_to(out: &mut impl Write, text: &str) -> io::Result<()> {
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),

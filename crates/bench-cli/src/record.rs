@@ -8,9 +8,10 @@ use anyhow::{Context, Result};
 use bench_core::clock::{ClockOrigin, duration_ns};
 use bench_core::engine::Timeline;
 use bench_core::message::RunId;
-use bench_core::results::{
-    FolderError, HostInfo, ResourceMeter, RunDocument, RunFolder, SCHEMA_VERSION, ScheduleStart,
-    ServiceInfo, Status, Summary, ToolInfo, VerdictOutcome, rfc3339,
+use bench_core::results::{self, FolderError, ResourceMeter, RunFolder, current_host};
+use bench_record::{
+    RunDocument, SCHEMA_VERSION, ScheduleStart, ServiceInfo, Status, Summary, ToolInfo,
+    VerdictOutcome, protocol, rfc3339,
 };
 use clap::Args;
 use serde_json::Value;
@@ -21,17 +22,22 @@ use crate::{Exit, Interrupted, OutputFormat, UsageError, exit, output, quantity,
 #[derive(Debug, Clone, Args)]
 pub struct RunArgs {
     /// Folder below which the result folder of the run is made
-    #[arg(help_heading = "Results", long, value_name = "DIR", default_value = "results")]
+    #[arg(
+        help_heading = "Results",
+        long = protocol::RESULTS_DIR,
+        value_name = "DIR",
+        default_value = "results"
+    )]
     pub results_dir: PathBuf,
 
     /// The result folder itself, for a driver that knows where it wants it
-    #[arg(help_heading = "Results", long, value_name = "DIR", hide = true)]
+    #[arg(help_heading = "Results", long = protocol::RUN_DIR, value_name = "DIR", hide = true)]
     pub run_dir: Option<PathBuf>,
 
     /// Length of the intervals in the result folder
     #[arg(
         help_heading = "Results",
-        long,
+        long = protocol::INTERVAL,
         value_name = "TIME",
         value_parser = quantity::parse_duration,
         default_value = "1s"
@@ -91,7 +97,7 @@ impl RunArgs {
             verdict: None,
             options,
             services,
-            host: HostInfo::current(),
+            host: current_host(),
             versions,
             summary: None,
             warnings: Vec::new(),
@@ -122,7 +128,11 @@ impl RunRecord {
     /// the run.
     pub fn set_timeline(&mut self, timeline: Timeline, origin: ClockOrigin) {
         self.folder.set_timeline(timeline);
-        self.document.schedule = Some(ScheduleStart::new(timeline.start_ns, origin));
+        self.document.schedule = Some(ScheduleStart {
+            monotonic_ns: timeline.start_ns,
+            boot: origin.boot.to_hash(),
+            unix_ns: origin.wall_offset_ns.saturating_add_unsigned(timeline.start_ns),
+        });
         self.folder.write_document(&self.document);
     }
 
@@ -152,8 +162,8 @@ impl RunRecord {
         status: Status,
         output: OutputFormat,
     ) -> Result<Exit> {
-        let verdict = summary.verdict();
-        self.document.warnings.extend(summary.warnings());
+        let verdict = results::verdict(&summary);
+        self.document.warnings.extend(results::warnings(&summary));
         self.document.warnings.extend(self.folder.warning().map(str::to_owned));
         let acked_problem = self.folder.acked_problem().map(str::to_owned);
         let status = match (status, &acked_problem) {

@@ -1,34 +1,31 @@
 //! The machine of a run, and what the process used of it.
 
+use bench_record::{HostInfo, Resources};
 use rustix::time::{ClockId, clock_gettime};
 
-use super::{HostInfo, Resources};
-
-impl HostInfo {
-    /// This machine, now. What the system does not tell is empty or 0.
-    #[must_use]
-    pub fn current() -> Self {
-        let system = rustix::system::uname();
-        let text = |part: &std::ffi::CStr| part.to_string_lossy().into_owned();
-        let cpus = std::thread::available_parallelism().map_or(0, std::num::NonZero::get);
-        let load = read("/proc/loadavg");
-        Self {
-            name: text(system.nodename()),
-            os: format!(
-                "{} {} {}",
-                text(system.sysname()),
-                text(system.release()),
-                text(system.machine())
-            ),
-            cpu: field(&read("/proc/cpuinfo"), "model name"),
-            cpus: u32::try_from(cpus).unwrap_or(u32::MAX),
-            memory_bytes: kibibytes(&field(&read("/proc/meminfo"), "MemTotal")),
-            load_average_1m: load
-                .split_whitespace()
-                .next()
-                .and_then(|load| load.parse().ok())
-                .unwrap_or(0.0),
-        }
+/// This machine, now. What the system does not tell is empty or 0.
+#[must_use]
+pub fn current_host() -> HostInfo {
+    let system = rustix::system::uname();
+    let text = |part: &std::ffi::CStr| part.to_string_lossy().into_owned();
+    let cpus = std::thread::available_parallelism().map_or(0, std::num::NonZero::get);
+    let load = read("/proc/loadavg");
+    HostInfo {
+        name: text(system.nodename()),
+        os: format!(
+            "{} {} {}",
+            text(system.sysname()),
+            text(system.release()),
+            text(system.machine())
+        ),
+        cpu: field(&read("/proc/cpuinfo"), "model name"),
+        cpus: u32::try_from(cpus).unwrap_or(u32::MAX),
+        memory_bytes: kibibytes(&field(&read("/proc/meminfo"), "MemTotal")),
+        load_average_1m: load
+            .split_whitespace()
+            .next()
+            .and_then(|load| load.parse().ok())
+            .unwrap_or(0.0),
     }
 }
 

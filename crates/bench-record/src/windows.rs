@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
-use super::RunFolder;
-use super::interval_log::{self, LoggedInterval};
+use crate::interval_log::{self, LoggedInterval};
 use crate::latency::{SIGNIFICANT_DIGITS, percentile_ns};
+use crate::{file_names, files};
 
 /// The distribution that is divided into windows.
 const LATENCY: &str = "end_to_end_latency";
@@ -62,13 +62,13 @@ pub enum WindowsError {
 /// The windows of the run in `run_dir` that have messages, in the order of time. A run without
 /// latencies has none.
 pub fn windows(run_dir: &Path, length: WindowLength) -> Result<Vec<Window>, WindowsError> {
-    let path = run_dir.join(interval_log::file_name(LATENCY));
-    let log = match crate::system::read_file(&path) {
+    let path = run_dir.join(file_names::interval_log(LATENCY));
+    let log = match files::read_file(&path) {
         Ok(log) => log,
         // Without a sample there is no log.
         Err(error)
             if error.kind() == io::ErrorKind::NotFound
-                && run_dir.join(RunFolder::INTERVALS).is_file() =>
+                && run_dir.join(file_names::INTERVALS).is_file() =>
         {
             return Ok(Vec::new());
         }
@@ -180,28 +180,29 @@ mod tests {
     use std::time::SystemTime;
 
     use super::*;
-    use crate::engine::{Interval, IntervalSink as _, Timeline};
+    use crate::interval_log::{IntervalLogs, IntervalTime};
+    use crate::latency::LATENCY_MAX_NS;
 
     const MS: u64 = 1_000_000;
-    const SECOND_NS: u64 = 1_000 * MS;
-    const TIMELINE: Timeline =
-        Timeline { start_ns: 5_000, warm_up_end_ns: 5_000, interval_ns: SECOND_NS };
 
     /// The folder of a run with these latencies in its intervals of a second, milliseconds.
     fn folder_of(intervals: &[Vec<u64>]) -> tempfile::TempDir {
         let temporary = tempfile::tempdir().expect("temporary folder");
-        let mut folder = RunFolder::create_at(temporary.path(), SystemTime::now()).expect("made");
-        folder.set_timeline(TIMELINE);
-        for (index, latencies_ms) in (0..).zip(intervals) {
-            let (start_ns, end_ns) =
-                (TIMELINE.interval_start_ns(index), TIMELINE.interval_start_ns(index + 1));
-            let mut interval = Interval { index, start_ns, end_ns, ..Interval::default() };
+        std::fs::write(temporary.path().join(file_names::INTERVALS), "").expect("written");
+        let mut logs = IntervalLogs::new(temporary.path());
+        for (second, latencies_ms) in (0..).zip(intervals) {
+            let mut samples = Histogram::new_with_bounds(1, LATENCY_MAX_NS, SIGNIFICANT_DIGITS)
+                .expect("valid bounds");
             for ms in latencies_ms {
-                interval.latencies.end_to_end_latency.record((ms * MS).cast_signed());
+                samples.record(ms * MS).expect("in range");
             }
-            folder.interval(&interval);
+            let at = IntervalTime {
+                base: SystemTime::now(),
+                start: Duration::from_secs(second),
+                length: Duration::from_secs(1),
+            };
+            logs.write(LATENCY, &at, &samples).expect("written");
         }
-        assert_eq!(folder.warning(), None);
         temporary
     }
 

@@ -2,7 +2,8 @@
 //!
 //! What the figure means, and why it is defined like this, is in `docs/faults.md`.
 
-use super::{FaultBand, FaultRecord, MeasuredLatency};
+use crate::intervals::{IntervalRow, RowLatency};
+use crate::{FaultBand, FaultRecord, LatencyKind};
 
 /// Intervals before the first fault that a band needs.
 const BAND_INTERVALS_MIN: usize = 3;
@@ -21,40 +22,8 @@ const QUIET_INTERVALS: f64 = 3.0;
 /// Times in the rows are whole milliseconds.
 const ROUNDING_S: f64 = 0.000_5;
 
-/// What a row of `intervals.csv` says about a fault.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct IntervalRow {
-    /// Its first instant, seconds from the start of the schedule.
-    pub start_s: f64,
-    /// Its end, seconds from the start of the schedule.
-    pub end_s: f64,
-    /// Whether it began in the warm-up.
-    pub warm_up: bool,
-    /// Messages sent.
-    pub sent: u64,
-    /// Messages acknowledged a second.
-    pub acked_per_s: f64,
-    /// Messages received a second.
-    pub received_per_s: f64,
-    /// 99th percentile and largest sample of the end-to-end latency; absent without a sample.
-    pub end_to_end: Option<RowLatency>,
-    /// The same of the publish latency.
-    pub publish: Option<RowLatency>,
-    /// The same of the service time.
-    pub service: Option<RowLatency>,
-}
-
-/// One latency in one interval.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RowLatency {
-    /// 99th percentile, nanoseconds.
-    pub p99_ns: u64,
-    /// Largest sample, nanoseconds.
-    pub max_ns: u64,
-}
-
-/// Says of each fault how long the recovery took, or why that cannot be said. `rows` are the
-/// intervals of the run in their order.
+/// Sets each fault's recovery time, or the reason there is none. `rows` are the intervals of the run in
+/// order.
 pub fn assess_faults(rows: &[IntervalRow], faults: &mut [FaultRecord]) {
     let instants: Vec<f64> = faults.iter().filter_map(|fault| fault.begin_s).collect();
     let first_s = instants.iter().copied().fold(f64::INFINITY, f64::min);
@@ -213,20 +182,16 @@ impl<'a> Judge<'a> {
 }
 
 /// The latency by which a run is judged: the one that holds most of a message's way.
-fn measured_latency(rows: &[IntervalRow]) -> MeasuredLatency {
-    let there = |latency| rows.iter().any(|row| latency_of(row, latency).is_some());
-    [MeasuredLatency::EndToEnd, MeasuredLatency::Publish]
+fn measured_latency(rows: &[IntervalRow]) -> LatencyKind {
+    let is_measured = |latency| rows.iter().any(|row| latency_of(row, latency).is_some());
+    [LatencyKind::EndToEnd, LatencyKind::Publish]
         .into_iter()
-        .find(|&latency| there(latency))
-        .unwrap_or(MeasuredLatency::ServiceTime)
+        .find(|&latency| is_measured(latency))
+        .unwrap_or(LatencyKind::ServiceTime)
 }
 
-fn latency_of(row: &IntervalRow, latency: MeasuredLatency) -> Option<RowLatency> {
-    match latency {
-        MeasuredLatency::EndToEnd => row.end_to_end,
-        MeasuredLatency::Publish => row.publish,
-        MeasuredLatency::ServiceTime => row.service,
-    }
+fn latency_of(row: &IntervalRow, latency: LatencyKind) -> Option<RowLatency> {
+    row.latencies.get(&latency).copied()
 }
 
 fn to_milliseconds(time_s: f64) -> f64 {
@@ -239,8 +204,10 @@ fn rate(row: &IntervalRow, received: bool) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::FaultAction;
+    use std::collections::BTreeMap;
+
     use super::*;
+    use crate::FaultAction;
 
     const MS: u64 = 1_000_000;
 
@@ -251,6 +218,8 @@ mod tests {
     /// So many intervals of a second, in each 1,000 messages with a 99th percentile of 4 ms, and
     /// two in which the last messages come in.
     fn calm(seconds: u32) -> Vec<IntervalRow> {
+        let latencies =
+            [(LatencyKind::EndToEnd, latency(4, 6)), (LatencyKind::Publish, latency(2, 3))];
         let row = |index: u32| {
             let start_s = f64::from(index);
             let sending = index < seconds;
@@ -260,8 +229,7 @@ mod tests {
                 sent: if sending { 1_000 } else { 0 },
                 acked_per_s: if sending { 1_000.0 } else { 0.0 },
                 received_per_s: if sending { 1_000.0 } else { 0.0 },
-                end_to_end: sending.then(|| latency(4, 6)),
-                publish: sending.then(|| latency(2, 3)),
+                latencies: if sending { latencies.into() } else { BTreeMap::new() },
                 ..IntervalRow::default()
             }
         };
@@ -270,11 +238,11 @@ mod tests {
 
     fn empty(row: &mut IntervalRow) {
         (row.acked_per_s, row.received_per_s) = (0.0, 0.0);
-        (row.end_to_end, row.publish) = (None, None);
+        row.latencies.clear();
     }
 
     fn late(row: &mut IntervalRow, ms: u64) {
-        row.end_to_end = Some(latency(ms, ms));
+        row.latencies.insert(LatencyKind::EndToEnd, latency(ms, ms));
     }
 
     fn fault(begin_s: f64, end_s: Option<f64>) -> FaultRecord {
@@ -462,13 +430,14 @@ mod tests {
     fn a_run_that_only_sends_is_judged_by_its_acknowledgements() {
         let mut rows = calm(30);
         for row in &mut rows {
-            (row.received_per_s, row.end_to_end) = (0.0, None);
+            row.received_per_s = 0.0;
+            row.latencies.remove(&LatencyKind::EndToEnd);
         }
         rows[10].acked_per_s = 10.0;
-        rows[11].publish = Some(latency(800, 1_100));
+        rows[11].latencies.insert(LatencyKind::Publish, latency(800, 1_100));
         let fault = assess(&rows, 10.0, None);
         assert_near(recovery_s(&fault), 2.0);
-        assert_eq!(fault.band.expect("a band").latency, MeasuredLatency::Publish);
+        assert_eq!(fault.band.expect("a band").latency, LatencyKind::Publish);
     }
 
     #[test]

@@ -1,0 +1,124 @@
+//! `run.json`: what a run was asked, where it ran, what it measured and what that is worth.
+//!
+//! The schema is versioned by [`SCHEMA_VERSION`]. Fields are added freely; a field that changes its
+//! meaning or goes away raises the version. `docs/run.schema.json` is generated from these types.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{FaultRecord, ServiceInfo, Summary};
+
+/// Version of the `run.json` schema that this code writes and reads.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// One run of one tool.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct RunDocument {
+    /// Version of this schema.
+    pub schema_version: u32,
+    /// Name and version of the tool that ran.
+    pub tool: ToolInfo,
+    /// The run id that its messages carry, ten hexadecimal digits.
+    pub run_id: String,
+    /// Start of the run, RFC 3339 in UTC.
+    pub started_at: String,
+    /// When the schedule starts. Absent until the tool is connected and knows it.
+    #[serde(default)]
+    pub schedule: Option<ScheduleStart>,
+    /// Whether the run came to its end.
+    pub status: Status,
+    /// What the figures are worth. Absent while the run goes on.
+    pub verdict: Option<Verdict>,
+    /// Every option in force, defaults included, by long name. Secrets are replaced by `***`.
+    pub options: BTreeMap<String, serde_json::Value>,
+    /// The services that the run talked to.
+    pub services: Vec<ServiceInfo>,
+    /// The machine that it ran on.
+    pub host: HostInfo,
+    /// Versions of the parts that matter for the figures (client libraries and the like).
+    pub versions: BTreeMap<String, String>,
+    /// The figures. Absent while the run goes on.
+    pub summary: Option<Summary>,
+    /// What the reader must know about the figures, one sentence each.
+    pub warnings: Vec<String>,
+    /// What a driver did to the system in the course of the run, in the order of time.
+    #[serde(default)]
+    pub faults: Vec<FaultRecord>,
+}
+
+/// The instant from which the times of a run are counted. A process of the same host compares it
+/// with its own monotonic clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ScheduleStart {
+    /// By the host's monotonic clock, nanoseconds.
+    pub monotonic_ns: u64,
+    /// The boot that this clock counts from: 24 bits of a hash of its id.
+    pub boot: u32,
+    /// By the wall clock, nanoseconds since 1970.
+    pub unix_ns: i64,
+}
+
+/// The tool that made the run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ToolInfo {
+    /// Name of the binary.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+}
+
+/// How far the run came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Status {
+    /// The run goes on, or its process died.
+    Running,
+    /// The run came to its end.
+    Complete,
+    /// The run was interrupted: the figures cover what was done until then.
+    Incomplete,
+    /// The run could not be carried out; the warnings say why.
+    Failed,
+}
+
+/// What a run's figures are worth.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Verdict {
+    /// `valid`, `partial`, or `invalid`.
+    pub outcome: VerdictOutcome,
+    /// Why the run is not valid, one sentence each; empty for a valid run.
+    pub reasons: Vec<String>,
+}
+
+/// Whether a run counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum VerdictOutcome {
+    /// Nothing acknowledged was lost, nothing arrived corrupt.
+    Valid,
+    /// Nothing that is known to have been acknowledged was lost, but the record of what was
+    /// acknowledged is not whole: there may be more, and it may be lost.
+    Partial,
+    /// Loss, corruption, more messages without an answer than may be, or nothing received: the other
+    /// figures must not be quoted.
+    Invalid,
+}
+
+/// The machine of a run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct HostInfo {
+    /// Host name.
+    pub name: String,
+    /// Operating system and release.
+    pub os: String,
+    /// Processor model.
+    pub cpu: String,
+    /// Processors that this process may use.
+    pub cpus: u32,
+    /// Memory, bytes.
+    pub memory_bytes: u64,
+    /// Load average over one minute when the run started; other work on the machine shows here.
+    pub load_average_1m: f64,
+}
