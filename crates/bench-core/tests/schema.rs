@@ -22,7 +22,7 @@ fn assert_documented(name: &str, schema: &Schema) {
     assert!(
         documented == *schema.as_value(),
         "docs/{name}.schema.json is not the schema of the types; make it anew with \
-         `cargo run --release -p bench-core --example run_schema {name} > docs/{name}.schema.json`"
+         `cargo run --release -p bench-record --example run_schema {name} > docs/{name}.schema.json`"
     );
 }
 

@@ -8,10 +8,13 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{FaultRecord, ServiceInfo, Summary};
+use crate::faults::FaultRecord;
+use crate::services::ServiceInfo;
+use crate::summary::Summary;
 
-/// Version of the `run.json` schema that this code writes and reads.
-pub const SCHEMA_VERSION: u32 = 1;
+/// Version of the result folder that this code writes; it reads version 1 as well. `docs/results.md`
+/// lists the differences.
+pub const SCHEMA_VERSION: u32 = 2;
 
 /// One run of one tool.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]

@@ -96,7 +96,7 @@ pub fn intervals(log: &[u8]) -> Result<Vec<LoggedInterval>, String> {
         match entry {
             Ok(LogEntry::Interval(interval)) => intervals.push(logged(&interval)?),
             Ok(LogEntry::StartTime(_) | LogEntry::BaseTime(_)) => {}
-            Err(error) => return Err(format!("it is no interval log: {error:?}")),
+            Err(error) => return Err(format!("it is not an interval log: {error:?}")),
         }
     }
     Ok(intervals)

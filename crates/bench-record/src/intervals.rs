@@ -8,8 +8,9 @@ use std::path::Path;
 use csv::StringRecord;
 use hdrhistogram::Histogram;
 
-use crate::latency::percentile_ns;
-use crate::{FaultRecord, LatencyKind, files};
+use crate::faults::FaultRecord;
+use crate::files;
+use crate::latency::{LatencyKind, percentile_ns};
 
 /// The columns before those of latencies and durations.
 const COUNTS: [&str; 12] = [

@@ -20,7 +20,7 @@ pub fn percentile_ns(histogram: &Histogram<u64>, percentile: f64) -> u64 {
     histogram.value_at_quantile((rank - 0.5) / samples.max(1.0))
 }
 
-/// A latency of messages. [`LatencyKind::ALL`] has the order in which they are shown.
+/// A latency of messages.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
 )]

@@ -19,6 +19,7 @@ pub mod files;
 pub mod interval_log;
 pub mod intervals;
 pub mod latency;
+mod marks;
 pub mod protocol;
 mod recovery;
 mod services;
@@ -30,8 +31,9 @@ pub use audit::{AuditBasis, AuditSummary, Guarantee, ProducerAudit};
 pub use document::{
     HostInfo, RunDocument, SCHEMA_VERSION, ScheduleStart, Status, ToolInfo, Verdict, VerdictOutcome,
 };
-pub use faults::{FaultAction, FaultBand, FaultRecord, mark_faults};
+pub use faults::{FaultAction, FaultBand, FaultRecord};
 pub use latency::{LatencyKind, LatencySummary};
+pub use marks::mark_faults;
 pub use recovery::assess_faults;
 pub use services::{ServiceInfo, ServiceOrigin};
 pub use summary::{

@@ -2,8 +2,9 @@
 //!
 //! What the figure means, and why it is defined like this, is in `docs/faults.md`.
 
+use crate::faults::{FaultBand, FaultRecord};
 use crate::intervals::{IntervalRow, RowLatency};
-use crate::{FaultBand, FaultRecord, LatencyKind};
+use crate::latency::LatencyKind;
 
 /// Intervals before the first fault that a band needs.
 const BAND_INTERVALS_MIN: usize = 3;
@@ -207,7 +208,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::FaultAction;
+    use crate::faults::FaultAction;
 
     const MS: u64 = 1_000_000;
 

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{AuditSummary, LatencyKind, LatencySummary};
+use crate::audit::AuditSummary;
+use crate::latency::{LatencyKind, LatencySummary};
 
 /// The figures of a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]

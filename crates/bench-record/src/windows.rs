@@ -1,5 +1,5 @@
-//! The end-to-end latency of a run window by window, from its result folder alone: what a plot over
-//! time shows. Each window has its own percentiles; none holds what came before it.
+//! The end-to-end latency of a run window by window, read from its result folder, for plots over time.
+//! Each window has its own percentiles: they are not cumulative.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -8,11 +8,11 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 
 use crate::interval_log::{self, LoggedInterval};
-use crate::latency::{SIGNIFICANT_DIGITS, percentile_ns};
+use crate::latency::{LatencyKind, SIGNIFICANT_DIGITS, percentile_ns};
 use crate::{file_names, files};
 
-/// The distribution that is divided into windows.
-const LATENCY: &str = "end_to_end_latency";
+/// The latency that is divided into windows.
+const LATENCY: &str = LatencyKind::EndToEnd.field();
 
 /// The percentiles of a window, in the order of its columns.
 const PERCENTILES: [f64; 5] = [50.0, 75.0, 85.0, 95.0, 99.0];
@@ -38,11 +38,11 @@ pub struct Window {
     pub percentiles_ns: [u64; 5],
 }
 
-/// The windows of a run cannot be told.
+/// Why the windows of a run cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum WindowsError {
     /// There is no result folder, or it cannot be read.
-    #[error("failed to read {path}; name the result folder of a run")]
+    #[error("failed to read {path}; use the result folder of a run")]
     Read {
         /// The file.
         path: PathBuf,
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn each_window_has_percentiles_of_its_own_and_not_of_what_was_before() {
+    fn windows_are_not_cumulative() {
         let first: Vec<u64> = (1..=100).collect();
         let second: Vec<u64> = (1..=100).map(|ms| 900 + ms).collect();
         let third = vec![7; 3];
@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn a_window_that_is_no_multiple_of_the_interval_ends_with_the_interval_that_begins_in_it() {
+    fn unaligned_windows_end_on_interval_boundaries() {
         let intervals: Vec<Vec<u64>> = (1..=6).map(|ms| vec![ms]).collect();
         let ends = |length_ms| {
             let windows = shown(&intervals, WindowLength::Time(Duration::from_millis(length_ms)));
@@ -268,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn windows_of_messages_end_with_the_interval_that_has_the_last_of_them() {
+    fn windows_of_messages_end_on_interval_boundaries() {
         let intervals: Vec<Vec<u64>> =
             vec![vec![10; 40], vec![20; 70], vec![30; 100], Vec::new(), vec![40; 5]];
         assert_eq!(
@@ -298,14 +298,14 @@ mod tests {
     }
 
     #[test]
-    fn a_run_without_latencies_has_no_windows_and_no_folder_is_an_error() {
+    fn no_latencies_give_no_windows_and_no_folder_an_error() {
         assert_eq!(shown(&[Vec::new()], WindowLength::Messages(1)), []);
         let folder = folder_of(&[vec![1]]);
         let nowhere = folder.path().join("nowhere");
         let error = windows(&nowhere, WindowLength::Messages(1)).expect_err("no folder");
-        assert!(error.to_string().contains("name the result folder of a run"), "{error}");
+        assert!(error.to_string().contains("use the result folder of a run"), "{error}");
         std::fs::write(folder.path().join("end_to_end_latency.hlog"), "#\nx\n").expect("written");
         let error = windows(folder.path(), WindowLength::Messages(1)).expect_err("no log");
-        assert!(error.to_string().contains("it is no interval log"), "{error}");
+        assert!(error.to_string().contains("it is not an interval log"), "{error}");
     }
 }
