@@ -1,4 +1,4 @@
-//! Latency distributions: HDR histograms that forget nothing in silence.
+//! Latency distributions: HDR histograms that drop no sample silently.
 
 use bench_record::LatencySummary;
 use bench_record::latency::{LATENCY_MAX_NS, SIGNIFICANT_DIGITS, percentile_ns};
@@ -6,12 +6,12 @@ use hdrhistogram::Histogram;
 
 /// A distribution of latencies in nanoseconds, of bounded size whatever the number of samples.
 ///
-/// Samples below zero (clocks that disagree) and above [`LATENCY_MAX_NS`] are in no percentile;
-/// they are counted, with the extreme of each, and reported beside the percentiles.
+/// Samples below zero (clocks that disagree) and above [`LATENCY_MAX_NS`] are excluded from
+/// percentiles; they are counted, with the extreme of each, and reported beside the percentiles.
 ///
-/// Messages that never got an answer have no latency, but one of at least the time that they waited.
-/// They are in the percentiles with that time: no percentile is larger than it would be had they
-/// been answered later, and one that reaches the shortest of these waits is a lower bound.
+/// The latency of a message that was never answered is at least the time it waited. Such messages are
+/// included in percentiles with that time: no percentile is larger than it would be had they been
+/// answered later, and percentiles from the shortest of these waits on are lower bounds.
 #[derive(Clone)]
 pub struct LatencyHistogram {
     histogram: Histogram<u64>,

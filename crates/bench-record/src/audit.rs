@@ -6,17 +6,17 @@ use serde::{Deserialize, Serialize};
 /// What became of the messages.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct AuditSummary {
-    /// What the received messages were held against.
+    /// What the received messages were checked against.
     pub against: AuditBasis,
     /// Distinct messages of this run that were received.
     pub received: u64,
-    /// Acknowledged and not received. Against `sequences`: missing between the lowest and the
-    /// highest received; against `expected` the same, or what the number lacks where that is more.
+    /// Acknowledged and not received. Against `sequences`: missing between the lowest and the highest
+    /// received. Against `expected`: the same, or the shortfall from the expected number if that is more.
     pub lost: u64,
-    /// The same of a run that stopped reading before the end: they may be there.
+    /// The same for a run that stopped reading before the end: the messages may be there.
     #[serde(default)]
     pub unread: u64,
-    /// Why the record of what was acknowledged is not whole, where it is not.
+    /// Why the record of acknowledged messages is incomplete, if it is.
     #[serde(default)]
     pub partial: Option<String>,
     /// Received again.
@@ -27,44 +27,44 @@ pub struct AuditSummary {
     pub corrupt: u64,
     /// Of another run.
     pub foreign: u64,
-    /// Received although never acknowledged (a time-out whose message arrived all the same); those
-    /// of `aborted_received` left out.
+    /// Received although never acknowledged (a timeout whose message arrived anyway), without those
+    /// counted in `aborted_received`.
     pub unacked_received: u64,
     /// Received although their transaction was aborted.
     #[serde(default)]
     pub aborted_received: u64,
-    /// What the readers were promised: more than that makes the run invalid.
+    /// What the readers were promised; breaking it makes the run invalid.
     #[serde(default)]
     pub guarantee: Guarantee,
     /// The same by producer.
     pub producers: Vec<ProducerAudit>,
 }
 
-/// What received messages were held against.
+/// What received messages were checked against.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum AuditBasis {
     /// The messages that the system acknowledged.
     Acked,
-    /// The sequence numbers alone: what is missing at either end of a stream cannot be seen, so
-    /// that gaps are a warning and no verdict.
+    /// Only the sequence numbers: messages missing at either end of a stream cannot be detected, so gaps
+    /// are a warning and do not affect the verdict.
     Sequences,
-    /// The number of messages that was to come, and the sequence numbers: gaps are a loss.
+    /// The expected number of messages, and the sequence numbers: gaps are losses.
     Expected,
 }
 
-/// What readers were promised of messages. Each holds what those before it promise.
+/// What readers were promised. Each guarantee includes those before it.
 #[derive(
     Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
 )]
 #[serde(rename_all = "kebab-case")]
 pub enum Guarantee {
-    /// What was acknowledged arrives, undamaged.
+    /// Every acknowledged message arrives, undamaged.
     #[default]
     AtLeastOnce,
-    /// Nothing of an aborted transaction arrives.
+    /// No message of an aborted transaction arrives.
     Committed,
-    /// Nothing arrives twice.
+    /// No message arrives twice.
     ExactlyOnce,
 }
 

@@ -1,4 +1,4 @@
-//! `run.json`: what a run was asked, where it ran, what it measured and what that is worth.
+//! `run.json`: the options of a run, where it ran, what it measured, and the verdict.
 //!
 //! The schema is versioned by [`SCHEMA_VERSION`]. Fields are added freely; a field that changes its
 //! meaning or goes away raises the version. `docs/run.schema.json` is generated from these types.
@@ -19,7 +19,7 @@ pub const SCHEMA_VERSION: u32 = 2;
 /// One run of one tool.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RunDocument {
-    /// Version of this schema.
+    /// Version of the schema of the result folder.
     pub schema_version: u32,
     /// Name and version of the tool that ran.
     pub tool: ToolInfo,
@@ -30,34 +30,34 @@ pub struct RunDocument {
     /// When the schedule starts. Absent until the tool is connected and knows it.
     #[serde(default)]
     pub schedule: Option<ScheduleStart>,
-    /// Whether the run came to its end.
+    /// How far the run came.
     pub status: Status,
-    /// What the figures are worth. Absent while the run goes on.
+    /// Whether the figures count. Absent while the run goes on.
     pub verdict: Option<Verdict>,
     /// Every option in force, defaults included, by long name. Secrets are replaced by `***`.
     pub options: BTreeMap<String, serde_json::Value>,
-    /// The services that the run talked to.
+    /// The services that the run used.
     pub services: Vec<ServiceInfo>,
     /// The machine that it ran on.
     pub host: HostInfo,
-    /// Versions of the parts that matter for the figures (client libraries and the like).
+    /// Versions of components that affect the figures, such as client libraries.
     pub versions: BTreeMap<String, String>,
     /// The figures. Absent while the run goes on.
     pub summary: Option<Summary>,
-    /// What the reader must know about the figures, one sentence each.
+    /// What a reader of the figures must know, one sentence each.
     pub warnings: Vec<String>,
-    /// What a driver did to the system in the course of the run, in the order of time.
+    /// Faults that a driver injected during the run, in order of time.
     #[serde(default)]
     pub faults: Vec<FaultRecord>,
 }
 
-/// The instant from which the times of a run are counted. A process of the same host compares it
-/// with its own monotonic clock.
+/// The instant from which the times of a run are counted. Processes on the same host can compare it
+/// with their own monotonic clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ScheduleStart {
     /// By the host's monotonic clock, nanoseconds.
     pub monotonic_ns: u64,
-    /// The boot that this clock counts from: 24 bits of a hash of its id.
+    /// The boot that this clock counts from: 24 bits of a hash of the boot id.
     pub boot: u32,
     /// By the wall clock, nanoseconds since 1970.
     pub unix_ns: i64,
@@ -76,17 +76,17 @@ pub struct ToolInfo {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Status {
-    /// The run goes on, or its process died.
+    /// The run is still going, or its process died.
     Running,
     /// The run came to its end.
     Complete,
-    /// The run was interrupted: the figures cover what was done until then.
+    /// The run was interrupted: the figures cover what was done before that.
     Incomplete,
-    /// The run could not be carried out; the warnings say why.
+    /// The run failed; the warnings say why.
     Failed,
 }
 
-/// What a run's figures are worth.
+/// Whether a run's figures count, and why not.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Verdict {
     /// `valid`, `partial`, or `invalid`.
@@ -99,13 +99,13 @@ pub struct Verdict {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum VerdictOutcome {
-    /// Nothing acknowledged was lost, nothing arrived corrupt.
+    /// No acknowledged message was lost, and none arrived corrupt.
     Valid,
-    /// Nothing that is known to have been acknowledged was lost, but the record of what was
-    /// acknowledged is not whole: there may be more, and it may be lost.
+    /// No message known to be acknowledged was lost, but the record of acknowledged messages is
+    /// incomplete: others may be lost.
     Partial,
-    /// Loss, corruption, more messages without an answer than may be, or nothing received: the other
-    /// figures must not be quoted.
+    /// Messages were lost or corrupt, too many were never answered, or none was received: do not quote
+    /// the other figures.
     Invalid,
 }
 
@@ -118,10 +118,10 @@ pub struct HostInfo {
     pub os: String,
     /// Processor model.
     pub cpu: String,
-    /// Processors that this process may use.
+    /// Processors available to this process.
     pub cpus: u32,
     /// Memory, bytes.
     pub memory_bytes: u64,
-    /// Load average over one minute when the run started; other work on the machine shows here.
+    /// Load average over one minute at the start of the run, which shows other work on the machine.
     pub load_average_1m: f64,
 }

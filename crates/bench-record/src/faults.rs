@@ -1,4 +1,4 @@
-//! What a driver did to the system in the course of a run.
+//! Faults that a driver injected during a run.
 
 use std::fmt::{self, Display};
 
@@ -7,29 +7,29 @@ use serde::{Deserialize, Serialize};
 
 use crate::latency::LatencyKind;
 
-/// Something that a driver did to the system, or to the tool, to see what becomes of the messages.
-/// Times are seconds from the start of the schedule.
+/// A fault that a driver injected into the system or the tool. Times are seconds from the start of the
+/// schedule.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct FaultRecord {
     /// What was done.
     pub action: FaultAction,
-    /// To what: a node of the services, `tool`, a worker of the tool, or a service.
+    /// Its target: a node of the services, `tool`, a worker of the tool, or a service.
     pub target: String,
-    /// How much, for an action that knows more and less: `100ms`, `1MiB/s`.
+    /// Its size, for actions that have one: `100ms`, `1MiB/s`.
     pub setting: Option<String>,
-    /// When it was done. Absent when the run ended before.
+    /// When it began. Absent if the run ended before.
     pub begin_s: Option<f64>,
-    /// When it was undone: what was killed is up again, what stood still goes on. The begin for
-    /// what takes no time. Absent when it was not undone in the run.
+    /// When it ended: the killed process was up again, the stopped one continued. Equal to the begin for
+    /// faults that take no time. Absent if it did not end within the run.
     pub end_s: Option<f64>,
-    /// From the begin until messages were received (without consumers: confirmed) as before.
-    /// 0 when the figures show no disturbance at all.
+    /// Seconds from the begin until messages were received (without consumers: confirmed) as before; 0 if
+    /// the figures show no disturbance.
     pub recovery_s: Option<f64>,
     /// Why there is no recovery.
     pub unrecovered: Option<String>,
     /// Disturbed intervals after the recovery, up to the next fault or the end.
     pub disturbed_again: u64,
-    /// What counted as undisturbed.
+    /// The range that counted as undisturbed.
     pub band: Option<FaultBand>,
 }
 
@@ -37,11 +37,11 @@ pub struct FaultRecord {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum FaultAction {
-    /// Ends a process without a word (SIGKILL), or tears a worker down as if that had happened.
+    /// Kills a process (SIGKILL), or drops a worker as if it had been killed.
     Kill,
-    /// Has a process stand still for a time (SIGSTOP).
+    /// Stops a process for a time (SIGSTOP).
     Stop,
-    /// Ends a process in good order (SIGTERM) and starts it again.
+    /// Ends a process gracefully (SIGTERM) and starts it again.
     Restart,
     /// Adds latency to connections.
     Latency,
@@ -65,7 +65,7 @@ impl Display for FaultAction {
 }
 
 impl FaultRecord {
-    /// What was done to what: `kill kafka-2`, `latency 100ms kafka`.
+    /// Action, setting and target: `kill kafka-2`, `latency 100ms kafka`.
     #[must_use]
     pub fn name(&self) -> String {
         match &self.setting {
@@ -74,8 +74,8 @@ impl FaultRecord {
         }
     }
 
-    /// Whether it was in force at some time from `start_s` to `end_s`. What was not undone stays in
-    /// force; what takes no time belongs to the interval that begins with it or holds it.
+    /// Whether it was in force between `start_s` and `end_s`. A fault without an end stays in force; one
+    /// that takes no time belongs to the interval that contains its instant.
     #[must_use]
     pub fn is_active(&self, start_s: f64, end_s: f64) -> bool {
         let Some(begin_s) = self.begin_s.filter(|begin_s| *begin_s < end_s) else { return false };

@@ -1,4 +1,4 @@
-//! Latencies: which there are, what they are called, and how their figures are read.
+//! Latencies: their kinds, their names, and their figures.
 
 use hdrhistogram::Histogram;
 use schemars::JsonSchema;
@@ -10,11 +10,11 @@ pub const LATENCY_MAX_NS: u64 = 3_600_000_000_000;
 /// Significant decimal digits of every latency.
 pub const SIGNIFICANT_DIGITS: u8 = 3;
 
-/// The value that `percentile` (0 to 100) per cent of the samples do not exceed; 0 without samples.
+/// The value that `percentile` percent (0 to 100) of the samples do not exceed; 0 without samples.
 #[must_use]
 pub fn percentile_ns(histogram: &Histogram<u64>, percentile: f64) -> u64 {
     let samples = histogram.len() as f64;
-    // 99.9 is no exact binary number: 99.9 % of 1,000 samples must be 999 of them all the same.
+    // 99.9 is not an exact binary number, yet 99.9 % of 1,000 samples must be 999.
     let rank = (percentile * samples / 100.0 - 1e-6).ceil().max(1.0);
     // Half a sample below the rank, rounding cannot lead to another one.
     histogram.value_at_quantile((rank - 0.5) / samples.max(1.0))
@@ -36,7 +36,7 @@ pub enum LatencyKind {
     Arrival,
     /// Landed (the write of the row was confirmed) less intended.
     Landing,
-    /// Landed less received: what the table costs.
+    /// Landed less received: the time spent on the table.
     TableTime,
     /// Sent less intended.
     ScheduleLag,
@@ -122,27 +122,25 @@ pub struct LatencySummary {
     pub p99_99_ns: u64,
     /// Largest sample.
     pub max_ns: u64,
-    /// Of the samples, messages that got no answer, counted with the time that they had waited. Their
+    /// Samples of messages that were never answered, counted with the time they had waited. Their
     /// latency is at least that.
     #[serde(default)]
     pub unanswered: u64,
-    /// The shortest of these waits: a percentile that is not smaller is a lower bound. 0 when there
-    /// was none.
+    /// The shortest of these waits: percentiles from there on are lower bounds. 0 if there is none.
     #[serde(default)]
     pub unanswered_min_ns: u64,
-    /// Samples below zero, which no percentile holds: the sign of clocks that disagree.
+    /// Samples below zero, excluded from percentiles: a sign that clocks disagree.
     pub negative: u64,
-    /// The most negative sample; 0 when there was none.
+    /// The most negative sample; 0 if there is none.
     pub negative_min_ns: i64,
-    /// Samples beyond the histogram's range, which the percentiles do not hold.
+    /// Samples beyond the histogram's range, excluded from percentiles.
     pub beyond_range: u64,
-    /// The largest of them; 0 when there was none.
+    /// The largest of them; 0 if there is none.
     pub beyond_range_max_ns: u64,
 }
 
 impl LatencySummary {
-    /// Whether the true value of a percentile that reads `latency_ns` may be larger, because messages
-    /// without an answer are in it.
+    /// Whether a percentile of `latency_ns` is a lower bound because it includes unanswered messages.
     #[must_use]
     pub fn is_lower_bound(&self, latency_ns: u64) -> bool {
         self.unanswered > 0 && latency_ns >= self.unanswered_min_ns

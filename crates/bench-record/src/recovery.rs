@@ -1,6 +1,6 @@
 //! How long a system took to recover from a fault: a pure function of the intervals of the run.
 //!
-//! What the figure means, and why it is defined like this, is in `docs/faults.md`.
+//! `docs/faults.md` explains the figure and why it is defined like this.
 
 use crate::faults::{FaultBand, FaultRecord};
 use crate::intervals::{IntervalRow, RowLatency};
@@ -17,7 +17,7 @@ const LATENCY_FACTOR: f64 = 1.5;
 /// An interval is starved when its rate is less than this share of the lowest one before the fault.
 const RATE_FACTOR: f64 = 0.5;
 
-/// So many undisturbed intervals in a row end a disturbance.
+/// Number of consecutive undisturbed intervals that end a disturbance.
 const QUIET_INTERVALS: f64 = 3.0;
 
 /// Times in the rows are whole milliseconds.
@@ -49,7 +49,7 @@ pub fn assess_faults(rows: &[IntervalRow], faults: &mut [FaultRecord]) {
     }
 }
 
-/// The time in which a fault is looked at, seconds from the start of the schedule.
+/// The time in which a fault is assessed, seconds from the start of the schedule.
 struct Window {
     begin_s: f64,
     /// The begin of the next fault.
@@ -61,14 +61,14 @@ struct Recovery {
     disturbed_again: u64,
 }
 
-/// A time in which the system was disturbed, seconds from the start of the schedule.
+/// A time of disturbance, seconds from the start of the schedule.
 #[derive(Debug, Clone, Copy)]
 struct Span {
     start_s: f64,
     end_s: f64,
 }
 
-/// Tells disturbed intervals from others.
+/// Distinguishes disturbed intervals from others.
 struct Judge<'a> {
     rows: &'a [IntervalRow],
     band: FaultBand,
@@ -79,7 +79,7 @@ struct Judge<'a> {
 }
 
 impl<'a> Judge<'a> {
-    /// Takes the band from the rows before the first fault; the error says why there is none.
+    /// Computes the band from the rows before the first fault; the error says why there is none.
     fn new(rows: &'a [IntervalRow], first_fault_s: f64) -> Result<Self, String> {
         let before: Vec<&IntervalRow> = rows
             .iter()
@@ -99,7 +99,7 @@ impl<'a> Judge<'a> {
         let with_samples = samples.count();
         if with_samples < before.len() {
             return Err(format!(
-                "{} of {} intervals before the first fault are empty: ask for longer ones",
+                "{} of {} intervals before the first fault are empty; use a longer --interval",
                 before.len() - with_samples,
                 before.len()
             ));
@@ -111,7 +111,7 @@ impl<'a> Judge<'a> {
             p99_max_ns,
             rate_min_msg_per_s: rates.fold(f64::INFINITY, f64::min),
         };
-        // The last interval with messages is seldom a whole one.
+        // The last interval with messages is rarely a whole one.
         let sends = rows.iter().any(|row| row.sent > 0);
         let is_busy =
             |row: &IntervalRow| if sends { row.sent > 0 } else { row.received_per_s > 0.0 };
@@ -122,7 +122,7 @@ impl<'a> Judge<'a> {
 
     fn recovery(&self, window: &Window) -> Result<Recovery, &'static str> {
         let quiet_s = QUIET_INTERVALS * self.interval_s - ROUNDING_S;
-        // What a later fault holds back was due when that one began, or only just before.
+        // Messages held back by a later fault were due when it began, or just before.
         let until_s = window.next_s - self.interval_s;
         let mut spans: Vec<Span> = (0..self.rows.len())
             .filter(|&row| self.rows[row].end_s > window.begin_s + ROUNDING_S)
@@ -130,7 +130,7 @@ impl<'a> Judge<'a> {
             .filter(|span| span.start_s < until_s)
             .collect();
         spans.sort_by(|a, b| a.start_s.total_cmp(&b.start_s));
-        // What begins soon after the fault, or after what is taken for its consequence, is one, too.
+        // A disturbance that begins soon after the fault, or after one of its consequences, is one as well.
         let mut joins_s = window.begin_s + quiet_s;
         let mut recovered_s = window.begin_s;
         let mut joined = 0;
@@ -149,7 +149,7 @@ impl<'a> Judge<'a> {
         })
     }
 
-    /// Requires an interval that shows that all is well from `recovered_s` on.
+    /// Requires an undisturbed interval from `recovered_s` on.
     fn evidence(&self, recovered_s: f64, window: &Window) -> Result<(), &'static str> {
         let shows = |(index, row): (usize, &IntervalRow)| {
             row.start_s >= recovered_s - ROUNDING_S
@@ -166,8 +166,8 @@ impl<'a> Judge<'a> {
         }
     }
 
-    /// The time of which an interval shows that the system was disturbed in it. A message that
-    /// comes late shows that for the time since it was due, however well others fared meanwhile.
+    /// The time of disturbance that an interval shows. A late message shows one for the time since it
+    /// was due, however well others fared meanwhile.
     fn disturbance(&self, index: usize) -> Option<Span> {
         let row = &self.rows[index];
         let sample = latency_of(row, self.band.latency);
@@ -182,7 +182,7 @@ impl<'a> Judge<'a> {
     }
 }
 
-/// The latency by which a run is judged: the one that holds most of a message's way.
+/// The latency by which a run is judged: the one that covers most of a message's way.
 fn measured_latency(rows: &[IntervalRow]) -> LatencyKind {
     let is_measured = |latency| rows.iter().any(|row| latency_of(row, latency).is_some());
     [LatencyKind::EndToEnd, LatencyKind::Publish]
@@ -371,7 +371,7 @@ mod tests {
     }
 
     #[test]
-    fn the_end_of_the_schedule_is_no_disturbance() {
+    fn the_end_of_the_schedule_is_undisturbed() {
         let mut rows = calm(14);
         rows[13].received_per_s = 20.0;
         let fault = assess(&rows, 10.0, None);
@@ -380,7 +380,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_that_stays_disturbed_has_no_recovery() {
+    fn a_disturbance_without_end_has_no_recovery() {
         let mut rows = calm(30);
         (10..32).for_each(|index| empty(&mut rows[index]));
         let fault = assess(&rows, 10.0, None);
@@ -392,7 +392,7 @@ mod tests {
     }
 
     #[test]
-    fn each_of_two_faults_is_looked_at_until_the_next() {
+    fn a_fault_is_assessed_until_the_next() {
         let mut rows = calm(40);
         late(&mut rows[10], 900);
         empty(&mut rows[20]);
@@ -410,7 +410,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_band_nothing_is_said() {
+    fn without_a_band_there_is_a_reason() {
         let mut rows = calm(30);
         rows[..8].iter_mut().for_each(|row| row.warm_up = true);
         let fault = assess(&rows, 10.9, None);
@@ -422,13 +422,13 @@ mod tests {
         let reason = assess(&rows, 10.0, None).unrecovered.expect("a reason");
         assert_eq!(
             reason,
-            "1 of 10 intervals before the first fault are empty: ask for longer ones"
+            "1 of 10 intervals before the first fault are empty; use a longer --interval"
         );
         assert!(assess(&[], 10.0, None).unrecovered.is_some());
     }
 
     #[test]
-    fn a_run_that_only_sends_is_judged_by_its_acknowledgements() {
+    fn sending_runs_are_judged_by_acknowledgements() {
         let mut rows = calm(30);
         for row in &mut rows {
             row.received_per_s = 0.0;
@@ -442,7 +442,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fault_that_was_not_carried_out_is_left_alone() {
+    fn a_fault_that_never_began_is_unchanged() {
         let mut faults = [FaultRecord { begin_s: None, ..fault(0.0, None) }];
         let before = faults[0].clone();
         assess_faults(&calm(30), &mut faults);

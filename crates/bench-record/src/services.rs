@@ -1,4 +1,4 @@
-//! The services that a run talked to.
+//! The services that a run used.
 
 use std::fmt::{self, Display};
 
@@ -7,16 +7,16 @@ use serde::{Deserialize, Serialize};
 
 use crate::protocol;
 
-/// A service that the run talked to.
+/// A service that the run used.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ServiceInfo {
-    /// What it is: `kafka`, `kinesis`, ...
+    /// Its kind: `kafka`, `kinesis`, ...
     pub name: String,
     /// Where it came from.
     pub origin: ServiceOrigin,
     /// Its address.
     pub address: String,
-    /// Its version, or what is known of it.
+    /// Its version, as far as known.
     pub version: String,
 }
 
@@ -24,8 +24,8 @@ pub struct ServiceInfo {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum ServiceOrigin {
-    /// A stand-in on this machine: figures show the client's ceiling on loopback, never the
-    /// system's performance.
+    /// A stand-in on this machine: figures show the client's ceiling on loopback, not the system's
+    /// performance.
     Embedded,
     /// The real server, started on this machine by this project.
     Local,

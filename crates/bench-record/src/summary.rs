@@ -11,16 +11,16 @@ use crate::latency::{LatencyKind, LatencySummary};
 /// The figures of a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Summary {
-    /// How messages were scheduled; decides which latencies exist.
+    /// How messages were scheduled, which determines the latencies that exist.
     pub load: LoadModel,
-    /// From the start of the schedule to its end, or to the last message if that came later; warm-up
-    /// included. Of a run that only reads, from the start to the last message. Seconds.
+    /// Seconds from the start of the schedule to its end, or to the last message if that came later;
+    /// warm-up included. For a run that only reads, from the start to the last message.
     pub elapsed_s: f64,
-    /// Warm-up left out of latencies and rates, seconds.
+    /// Warm-up excluded from latencies and rates, seconds.
     pub warm_up_s: f64,
-    /// The sending side, when this run sent.
+    /// The sending side, if this run sent.
     pub produced: Option<Produced>,
-    /// The receiving side, when this run received.
+    /// The receiving side, if this run received.
     pub consumed: Option<Consumed>,
     /// Acked less intended. Open-loop runs only.
     pub publish_latency: Option<LatencySummary>,
@@ -32,7 +32,8 @@ pub struct Summary {
     pub end_to_end_latency: Option<LatencySummary>,
     /// How the instants of sender and receiver were compared.
     pub end_to_end_clock: Option<ClockComparison>,
-    /// Arrived in the stream, by the stream's wall clock, less intended. Streams that tell only.
+    /// Arrived in the stream, by the stream's wall clock, less intended. Only for streams that report
+    /// it.
     #[serde(default)]
     pub arrival_latency: Option<LatencySummary>,
     /// Landed (the write of the row was confirmed) less intended. Runs that end in a table only.
@@ -41,19 +42,17 @@ pub struct Summary {
     /// Landed less received: what the table costs. Runs that end in a table only.
     #[serde(default)]
     pub table_time: Option<LatencySummary>,
-    /// What became of the messages, when this run could tell.
+    /// What became of the messages, if this run could determine it.
     pub audit: Option<AuditSummary>,
-    /// Whether the generator kept its own schedule. Open-loop runs only, and of these only runs of
-    /// which a message was measured.
+    /// Whether the generator kept its own schedule. Only for open-loop runs that measured a message.
     pub self_check: Option<SelfCheck>,
-    /// What this process used.
+    /// Resources that this process used.
     pub resources: Resources,
-    /// Counts of the system's own by name, such as `records_throttled`: which there are depends on
-    /// the tool.
+    /// The system's own counts by name, such as `records_throttled`; the names depend on the tool.
     #[serde(default)]
     pub counts: BTreeMap<String, u64>,
-    /// How long the system's own work took, by name, such as `commit_time`: which there are depends
-    /// on the tool. What ended in the warm-up is left out.
+    /// Durations of the system's own work by name, such as `commit_time`; the names depend on the tool.
+    /// Work that ended in the warm-up is excluded.
     #[serde(default)]
     pub durations: BTreeMap<String, LatencySummary>,
 }
@@ -78,10 +77,10 @@ impl Summary {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum LoadModel {
-    /// Messages were due at fixed instants, however slow the system.
+    /// Messages were due at fixed instants, however slow the system was.
     Open,
-    /// As fast as possible: the system's own pace decided when a message was sent, so that no
-    /// latency from an intended instant exists.
+    /// As fast as possible: the system's own pace determined when a message was sent, so there are no
+    /// latencies from an intended instant.
     Closed,
     /// This run sent nothing.
     None,
@@ -96,66 +95,64 @@ pub struct Produced {
     pub acked: u64,
     /// Messages that it refused, or that timed out.
     pub failed: u64,
-    /// Messages without an answer when the run ended.
+    /// Messages still unanswered when the run ended.
     pub unresolved: u64,
     /// Failures by reason.
     pub failures: BTreeMap<String, u64>,
     /// Bytes of the confirmed messages, keys included.
     pub acked_bytes: u64,
-    /// Share of the messages due that got no answer: unresolved, given up by the client library
-    /// (timeouts), or never sent for want of room behind such messages. A refusal is an answer. 0 to
-    /// 1.
+    /// Share of the due messages that were never answered, 0 to 1: unresolved, given up by the client
+    /// library (timeouts), or never sent because such messages filled the queue. A refusal is an answer.
     #[serde(default)]
     pub unanswered_share: f64,
     /// The share above which the run is invalid.
     #[serde(default)]
     pub unanswered_max: f64,
-    /// Why messages had no answer, if the connection knew: all brokers down, say.
+    /// Why messages were not answered, if the connection knew: all brokers down, for example.
     #[serde(default)]
     pub outage: Option<String>,
-    /// Confirmed messages per second, warm-up left out, from the start of the schedule to its end or
-    /// to the last confirmation, whichever is later. Null where there is no such time.
+    /// Confirmed messages per second, warm-up excluded, from the start of the schedule to its end or
+    /// to the last confirmation, whichever is later. Null if that takes no time.
     pub rate_msg_per_s: Option<f64>,
     /// Confirmed bytes per second, likewise.
     pub rate_bytes_per_s: Option<f64>,
-    /// Rate that was asked for, messages a second; absent when unpaced.
+    /// Target rate, messages per second; absent when unpaced.
     pub target_rate_msg_per_s: Option<f64>,
 }
 
 /// The receiving side of a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Consumed {
-    /// Messages received, repeats, foreign and undecodable ones included.
+    /// Messages received, including repeated, foreign and undecodable ones.
     pub received: u64,
     /// Bytes of the messages received, keys included.
     pub received_bytes: u64,
-    /// Of these, messages of the run whose rows were written: a message that is to land counts as
-    /// received only then. 0 where nothing is to land.
+    /// Of these, messages of the run whose rows were written: where messages land in a table, one counts
+    /// as received only then. 0 elsewhere.
     #[serde(default)]
     pub landed: u64,
-    /// Messages received (where they are to land: landed) per second, warm-up left out. Of a run that
-    /// only reads, over the time from when the first message was waited for to the last message.
-    /// Null where there is no time that holds the messages.
+    /// Messages received (or landed) per second, warm-up excluded. For a run that only reads, from when
+    /// it began to wait for the first message to the last message. Null if that takes no time.
     pub rate_msg_per_s: Option<f64>,
     /// Bytes received per second, likewise.
     pub rate_bytes_per_s: Option<f64>,
-    /// Why reading stopped, where it was not for having read everything.
+    /// Why reading stopped before everything was read, if it did.
     #[serde(default)]
     pub early_stop: Option<EarlyStop>,
-    /// Whether there was more to read when it stopped, as far as the readers could tell.
+    /// Whether more was left to read when it stopped, as far as the readers could tell.
     #[serde(default)]
     pub is_behind: bool,
 }
 
-/// Why a run stopped reading, where it was not for having read everything.
+/// Why a run stopped reading before everything was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum EarlyStop {
-    /// Nothing had come for the time after which missing messages count as lost.
+    /// Nothing arrived for the time after which missing messages count as lost.
     Silence,
-    /// As many messages had come as were asked for.
+    /// The requested number of messages had arrived.
     Count,
-    /// The time to read was over.
+    /// The time limit for reading was reached.
     Deadline,
 }
 
@@ -169,7 +166,7 @@ impl Produced {
 pub struct ClockComparison {
     /// Samples of one host, compared by its monotonic clock: no error.
     pub monotonic: u64,
-    /// Samples across hosts, compared by the wall clocks: the error is the hosts' clock offset,
+    /// Samples across hosts, compared by the wall clocks: the error is the offset of the hosts' clocks,
     /// which this run did not estimate.
     pub wall: u64,
 }
@@ -177,13 +174,13 @@ pub struct ClockComparison {
 /// Whether the generator kept its own schedule.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct SelfCheck {
-    /// Whether the messages left in time: the 99th percentile of the schedule lag below
-    /// [`SelfCheck::LAG_P99_MAX_NS`] and every due message sent.
+    /// Whether messages were sent on time: the 99th percentile of the schedule lag is below
+    /// [`SelfCheck::LAG_P99_MAX_NS`], and every due message was sent.
     pub kept_schedule: bool,
     /// 99th percentile of the schedule lag, nanoseconds.
     pub lag_p99_ns: u64,
-    /// Time that producers could not send because too much was unanswered, nanoseconds, summed
-    /// over the producers: lag of that kind is the system's, not the generator's.
+    /// Nanoseconds in which producers could not send because too many messages were unanswered, summed
+    /// over the producers. Such lag is caused by the system, not by the generator.
     pub blocked_ns: u64,
     /// Messages that were due and never sent.
     pub unsent: u64,
@@ -194,13 +191,13 @@ impl SelfCheck {
     pub const LAG_P99_MAX_NS: u64 = 1_000_000;
 }
 
-/// What a process used.
+/// Resources that a process used.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Resources {
     /// Processor time of all threads during the run, seconds.
     pub cpu_s: f64,
-    /// Processor time a message sent or received, microseconds.
+    /// Processor time per message sent or received, microseconds.
     pub cpu_us_per_message: Option<f64>,
-    /// Largest resident memory, bytes; 0 where the system does not tell.
+    /// Peak resident memory, bytes; 0 if the system does not report it.
     pub memory_max_bytes: u64,
 }

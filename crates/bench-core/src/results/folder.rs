@@ -4,12 +4,12 @@
 //! | file | |
 //! |---|---|
 //! | `run.json` | the [`RunDocument`] |
-//! | `intervals.csv` | a row an interval |
+//! | `intervals.csv` | one row per interval |
 //! | `NAME.hlog` | `HdrHistogram` V2 interval log of one latency or duration, nanoseconds |
-//! | `acked.json` | what was acknowledged, see [`AckLedger`] |
+//! | `acked.json` | the acknowledged messages, see [`AckLedger`] |
 //!
-//! Once the folder exists, trouble with it (a full disk) never fails the run: the first problem
-//! becomes a warning and the figures in memory are still reported.
+//! Once the folder exists, problems with it (a full disk) do not fail the run: the first one becomes a
+//! warning, and the figures in memory are still reported.
 
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -25,10 +25,10 @@ use crate::latency::LatencyHistogram;
 use crate::message::RunId;
 use crate::system;
 
-/// The folder cannot be used; nothing was measured yet.
+/// Why a folder cannot be used. Nothing was measured yet.
 #[derive(Debug, thiserror::Error)]
 pub enum FolderError {
-    /// It cannot be made or written.
+    /// It cannot be created or written.
     #[error(
         "failed to write results to {}: {}; choose another folder with --results-dir",
         path.display(),
@@ -41,7 +41,7 @@ pub enum FolderError {
         source: std::io::Error,
     },
     /// It holds a run already.
-    #[error("{} holds the results of a run already; choose another folder", path.display())]
+    #[error("{} already holds the results of a run; choose another folder", path.display())]
     Taken {
         /// The folder.
         path: PathBuf,
@@ -56,7 +56,7 @@ pub struct RunFolder {
     intervals: IntervalTable,
     logs: IntervalLogs,
     warning: Option<String>,
-    /// Why the last record of what was acknowledged could not be written.
+    /// Why the last record of acknowledged messages could not be written.
     acked_problem: Option<String>,
 }
 
@@ -66,7 +66,7 @@ impl RunFolder {
     /// Name of the table of intervals.
     pub const INTERVALS: &'static str = file_names::INTERVALS;
 
-    /// Makes a new folder for `run` of `tool` below `results`.
+    /// Creates a folder for `run` of `tool` below `results`.
     pub fn create_below(
         results: &Path,
         tool: &str,
@@ -78,12 +78,12 @@ impl RunFolder {
         Self::create_at(&results.join(format!("{tool}-{time}-{run}")), started_at)
     }
 
-    /// Makes the folder `path` for a run, or takes it when it is empty of runs.
+    /// Creates the folder `path` for a run, or takes an existing one that holds no run.
     pub fn create_at(path: &Path, started_at: SystemTime) -> Result<Self, FolderError> {
         let failed = |path: PathBuf| |source| FolderError::Write { path, source };
         let is_new = !path.exists();
         std::fs::create_dir_all(path).map_err(failed(path.to_owned()))?;
-        // A link that leads nowhere is something, too.
+        // A dangling link counts as well.
         if path.join(file_names::DOCUMENT).symlink_metadata().is_ok() {
             return Err(FolderError::Taken { path: path.to_owned() });
         }
@@ -113,12 +113,12 @@ impl RunFolder {
         &self.path
     }
 
-    /// Tells the instants from which the times in the files are counted.
+    /// Sets the instants from which the times in the files are counted.
     pub fn set_timeline(&mut self, timeline: Timeline) {
         self.timeline = Some(timeline);
     }
 
-    /// Tells the names of the durations that are to have columns in `intervals.csv`, before the first
+    /// Sets the names of the durations that have columns in `intervals.csv`. Call it before the first
     /// interval.
     pub fn set_durations(&mut self, names: Vec<&'static str>) {
         if names.is_empty() {
@@ -136,14 +136,14 @@ impl RunFolder {
         self.warning.as_deref()
     }
 
-    /// Why what was acknowledged is not recorded to the end, if it is not: no other process can check
+    /// Why the record of acknowledged messages is incomplete, if it is. No other process can be checked
     /// against this run then.
     #[must_use]
     pub fn acked_problem(&self) -> Option<&str> {
         self.acked_problem.as_deref()
     }
 
-    /// Writes `run.json`, in place of an earlier one.
+    /// Writes `run.json`, replacing an earlier one.
     pub fn write_document(&mut self, document: &RunDocument) {
         let path = self.path.join(file_names::DOCUMENT);
         let result = serde_json::to_vec_pretty(document)
@@ -227,7 +227,7 @@ impl IntervalSink for RunFolder {
         let result = self.write_acked(ledger, is_whole);
         self.acked_problem = result.as_ref().err().map(|error| {
             format!(
-                "what was acknowledged is not recorded to the end ({}): no reader can be checked \
+                "the record of acknowledged messages is incomplete ({}): no reader can be checked \
                  against this run with --from-run",
                 system::cause(error)
             )

@@ -1,9 +1,9 @@
-//! The machine of a run, and what the process used of it.
+//! The machine of a run, and the resources that the process used.
 
 use bench_record::{HostInfo, Resources};
 use rustix::time::{ClockId, clock_gettime};
 
-/// This machine, now. What the system does not tell is empty or 0.
+/// This machine, now. Fields that the system does not report are empty or 0.
 #[must_use]
 pub fn current_host() -> HostInfo {
     let system = rustix::system::uname();
@@ -29,7 +29,7 @@ pub fn current_host() -> HostInfo {
     }
 }
 
-/// Measures what this process uses from its making on.
+/// Measures the resources that this process uses from its creation on.
 #[derive(Debug, Clone, Copy)]
 pub struct ResourceMeter {
     cpu_start_ns: u64,
@@ -42,7 +42,7 @@ impl ResourceMeter {
         Self { cpu_start_ns: cpu_ns() }
     }
 
-    /// What was used until now, in a run that sent and received so many messages.
+    /// Returns what was used until now, in a run that sent and received `messages` messages.
     #[must_use]
     pub fn read(&self, messages: u64) -> Resources {
         let cpu_ns = cpu_ns().saturating_sub(self.cpu_start_ns);

@@ -13,31 +13,31 @@ use crate::engine::{Span, Timeline, Totals, Volume};
 use crate::latency::LatencyHistogram;
 use crate::pacing::Schedule;
 
-/// What a summary is made from.
+/// Input of a summary.
 pub struct SummaryInput<'a> {
-    /// What happened.
+    /// Totals of the run.
     pub totals: &'a Totals,
-    /// When.
+    /// The instants that divide the run.
     pub timeline: Timeline,
     /// The schedule; `None` for a run that sent nothing.
     pub schedule: Option<Schedule>,
     /// Whether the run received.
     pub consumed: bool,
-    /// What received messages are held against; `None` when that is unknown.
+    /// The acknowledged messages that received ones are checked against; `None` if unknown.
     pub ledger: Option<&'a AckLedger>,
-    /// Why that is not all that was acknowledged, where it is not.
+    /// Why the ledger is incomplete, if it is.
     pub partial: Option<String>,
-    /// Share of the messages that may go without an answer, 0 to 1.
+    /// Share of the messages that may remain unanswered, 0 to 1.
     pub unanswered_max: f64,
-    /// How many messages were to come; counts where there is no ledger.
+    /// Number of messages expected; used without a ledger.
     pub messages_expected: Option<u64>,
-    /// What the consumers were promised.
+    /// The guarantee that consumers were promised.
     pub guarantee: Guarantee,
-    /// Whether messages carried no header, so that there is no audit and no latency.
+    /// Whether messages had no header, so that there is no audit and no latency.
     pub raw: bool,
-    /// What the process used.
+    /// Resources that the process used.
     pub resources: Resources,
-    /// Counts of the system's own, by name.
+    /// The system's own counts, by name.
     pub counts: BTreeMap<String, u64>,
 }
 
@@ -120,7 +120,7 @@ fn durations(histograms: &DurationHistograms) -> BTreeMap<String, LatencySummary
 
 fn produced(totals: &Totals, timeline: Timeline, schedule: Schedule) -> Produced {
     let from_ns = timeline.warm_up_end_ns.max(timeline.start_ns);
-    // A system that stops to answer does not stop the time.
+    // The time goes on when a system stops answering.
     let until_ns = totals.last_acked_ns.max(totals.asked_until_ns);
     let (rate_msg_per_s, rate_bytes_per_s) =
         rates(totals.measured_acked, from_ns.cast_signed(), until_ns.cast_signed());

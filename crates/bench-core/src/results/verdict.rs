@@ -1,13 +1,12 @@
-//! What a run's figures are worth.
+//! The verdict: whether a run's figures count.
 
 use bench_record::{
     AuditBasis, AuditSummary, EarlyStop, Guarantee, Produced, Summary, Verdict, VerdictOutcome,
 };
 
-/// What the figures are worth. A run is invalid with loss or corruption, when it received nothing
-/// of what it was to receive, when nothing was confirmed or more than may be was not, and when
-/// it broke what its readers were promised beyond that. Of what is left, a run is partial when
-/// not all is known that it is held against.
+/// Judges a run by its figures. It is invalid if messages were lost or corrupt, if it was to receive
+/// and received nothing, if no message or too few were confirmed, and if it broke the guarantee given
+/// to its readers. Otherwise it is partial if the record that it is checked against is incomplete.
 #[must_use]
 pub fn verdict(summary: &Summary) -> Verdict {
     let audit = summary.audit.as_ref();
@@ -34,7 +33,7 @@ pub fn verdict(summary: &Summary) -> Verdict {
     Verdict { outcome, reasons }
 }
 
-/// What the audit found that must not be.
+/// Violations that the audit found.
 fn invalid_reasons(summary: &Summary, audit: &AuditSummary) -> Vec<String> {
     let landed = summary.consumed.as_ref().is_some_and(|consumed| consumed.landed > 0);
     let missed = if landed { "did not land" } else { "were not received" };
@@ -64,7 +63,7 @@ fn invalid_reasons(summary: &Summary, audit: &AuditSummary) -> Vec<String> {
     reasons
 }
 
-/// What helps where no message at all had a header, in a run that did not send them itsummary.
+/// The remedy if no message had a header, in a run that did not send them itself.
 fn headerless_remedy(summary: &Summary, audit: &AuditSummary) -> &'static str {
     let with_header = audit.received + audit.duplicated + audit.foreign;
     if summary.produced.is_none() && with_header == 0 {
@@ -74,8 +73,7 @@ fn headerless_remedy(summary: &Summary, audit: &AuditSummary) -> &'static str {
     }
 }
 
-/// Why reading did not come to the end, if it was to: messages are missing, or the system fell
-/// silent.
+/// Why reading ended early, if messages are missing or the system fell silent.
 fn unread_reason(summary: &Summary) -> Option<String> {
     let consumed = summary.consumed.as_ref().filter(|consumed| consumed.is_behind)?;
     let cause = match consumed.early_stop {
@@ -100,7 +98,7 @@ fn unread_reason(summary: &Summary) -> Option<String> {
     }
 }
 
-/// What the numbers alone say of messages that carry none: that fewer came than were confirmed.
+/// The loss of raw messages, which only their numbers show: fewer arrived than were confirmed.
 fn raw_loss_reason(summary: &Summary) -> Option<String> {
     let (produced, consumed) = (summary.produced.as_ref()?, summary.consumed.as_ref()?);
     let lost = produced.acked.checked_sub(consumed.received).filter(|lost| *lost > 0)?;
@@ -127,7 +125,7 @@ fn unconfirmed_reason(produced: &Produced) -> Option<String> {
     })
 }
 
-/// The messages that were to come, where they are known.
+/// The messages that were expected, if they are known.
 fn expected_messages(audit: &AuditSummary) -> Option<&'static str> {
     match audit.against {
         AuditBasis::Acked => Some("acknowledged messages"),
@@ -136,7 +134,7 @@ fn expected_messages(audit: &AuditSummary) -> Option<&'static str> {
     }
 }
 
-/// Which messages are missing: the first few ranges of them.
+/// The first ranges of missing messages.
 fn first_ranges(audit: &AuditSummary) -> String {
     let ranges = audit.producers.iter().flat_map(|producer| {
         let named = |(first, last): &(u64, u64)| {

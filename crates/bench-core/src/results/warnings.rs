@@ -1,8 +1,8 @@
-//! What the reader of a run's figures must know.
+//! Warnings for the reader of a run's figures.
 
 use bench_record::{AuditBasis, LoadModel, SelfCheck, Summary};
 
-/// What a reader of the figures must know.
+/// Warnings for a reader of the figures, one sentence each.
 #[must_use]
 pub fn warnings(summary: &Summary) -> Vec<String> {
     let mut warnings = Vec::new();
@@ -51,7 +51,7 @@ pub fn warnings(summary: &Summary) -> Vec<String> {
     warnings
 }
 
-/// Why there are no figures where there could be some.
+/// Why figures are missing that a run of this kind usually has.
 fn missing_figures(summary: &Summary) -> Vec<String> {
     let mut warnings = Vec::new();
     let sent = summary.produced.as_ref().map_or(0, |produced| produced.sent);
@@ -80,8 +80,8 @@ fn missing_figures(summary: &Summary) -> Vec<String> {
     warnings
 }
 
-/// Why the schedule was not kept. The generator cannot send what the system leaves no room for: one
-/// per cent of the time is enough to be seen at the 99th percentile.
+/// Why the schedule was not kept. The generator cannot send while the system's queue is full: 1 % of the
+/// time is enough to show in the 99th percentile.
 fn late_schedule(check: &SelfCheck, measured_s: f64) -> String {
     let (lag_ms, blocked_s) = (check.lag_p99_ns as f64 / 1e6, check.blocked_ns as f64 / 1e9);
     let unsent = check.unsent;
