@@ -137,7 +137,7 @@ fn figures(samples: Option<&Histogram<u64>>) -> [String; 3] {
     })
 }
 
-/// The cells of a row by which recovery from faults is judged.
+/// A row as it is read: its time, its rates and its latencies.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct IntervalRow {
     /// Its first instant, seconds from the start of the schedule.
@@ -165,7 +165,8 @@ pub struct RowLatency {
     pub max_ns: u64,
 }
 
-/// The rows of a table. A row that a crash has cut short ends them.
+/// Reads the rows of a table, under the column names of version 1 as well. A row cut short by a crash
+/// ends them.
 pub fn read(table: &[u8]) -> io::Result<Vec<IntervalRow>> {
     let mut reader = csv::Reader::from_reader(table);
     let header = reader.headers()?.clone();
@@ -209,7 +210,7 @@ fn column_in_version_1(kind: LatencyKind) -> Option<&'static str> {
 
 /// The table with the faults that were in force in each interval in its last column. An existing
 /// column of faults is replaced.
-pub fn with_faults(table: &[u8], faults: &[FaultRecord]) -> io::Result<Vec<u8>> {
+pub(crate) fn with_faults(table: &[u8], faults: &[FaultRecord]) -> io::Result<Vec<u8>> {
     let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(table);
     let mut header = reader.headers()?.clone();
     let columns = column(&header, FAULT).unwrap_or(header.len());

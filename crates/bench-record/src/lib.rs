@@ -34,7 +34,6 @@ pub use document::{
 pub use faults::{FaultAction, FaultBand, FaultRecord};
 pub use latency::{LatencyKind, LatencySummary};
 pub use marks::mark_faults;
-pub use recovery::assess_faults;
 pub use services::{ServiceInfo, ServiceOrigin};
 pub use summary::{
     ClockComparison, Consumed, EarlyStop, LoadModel, Produced, Resources, SelfCheck, Summary,

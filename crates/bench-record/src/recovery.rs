@@ -25,7 +25,7 @@ const ROUNDING_S: f64 = 0.000_5;
 
 /// Sets each fault's recovery time, or the reason there is none. `rows` are the intervals of the run in
 /// order.
-pub fn assess_faults(rows: &[IntervalRow], faults: &mut [FaultRecord]) {
+pub(crate) fn assess_faults(rows: &[IntervalRow], faults: &mut [FaultRecord]) {
     let instants: Vec<f64> = faults.iter().filter_map(|fault| fault.begin_s).collect();
     let first_s = instants.iter().copied().fold(f64::INFINITY, f64::min);
     let judge = Judge::new(rows, first_s);
