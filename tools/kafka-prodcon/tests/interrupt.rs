@@ -230,8 +230,10 @@ fn a_run_that_cannot_record_what_was_acknowledged_fails() {
     let fill = format!("fill --rate 1000 --duration 2s --interval 100ms {server}");
     let run = Running::start(place.command(&fill));
     intervals(&place);
-    // A folder that goes away shows as a full disk does: nothing more can be written.
-    std::fs::remove_dir_all(place.path().join("results")).expect("removed");
+    // A folder that goes away shows as a full disk does: nothing can be replaced. It is renamed, since
+    // removing it would race with the files that are being written.
+    let results = place.path().join("results");
+    std::fs::rename(&results, place.path().join("gone")).expect("renamed");
     let said = run.end();
     assert_eq!(said.code, 1, "{said:?}");
     let heading = said.stdout.lines().next().unwrap_or_default();
