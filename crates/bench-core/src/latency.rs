@@ -1,14 +1,8 @@
 //! Latency distributions: HDR histograms that never drop a sample silently.
 
+use bench_record::LatencySummary;
+use bench_record::latency::{LATENCY_MAX_NS, SIGNIFICANT_DIGITS, percentile_ns};
 use hdrhistogram::Histogram;
-
-use crate::results::LatencySummary;
-
-/// The largest latency that the histograms hold, in nanoseconds: one hour.
-pub const LATENCY_MAX_NS: u64 = 3_600_000_000_000;
-
-/// Significant decimal digits of every latency.
-pub const SIGNIFICANT_DIGITS: u8 = 3;
 
 /// A distribution of latencies in nanoseconds, of bounded size whatever the number of samples.
 ///
@@ -160,15 +154,6 @@ impl LatencyHistogram {
             beyond_range_max_ns: self.beyond_max_ns,
         })
     }
-}
-
-/// The value that `percentile` (0 to 100) per cent of the samples do not exceed; 0 without samples.
-pub(crate) fn percentile_ns(histogram: &Histogram<u64>, percentile: f64) -> u64 {
-    let samples = histogram.len() as f64;
-    // 99.9 is not an exact binary number, yet 99.9 % of 1,000 samples must be 999 of them.
-    let rank = (percentile * samples / 100.0 - 1e-6).ceil().max(1.0);
-    // Half a sample below the rank, rounding cannot reach another one.
-    histogram.value_at_quantile((rank - 0.5) / samples.max(1.0))
 }
 
 impl Default for LatencyHistogram {

@@ -15,15 +15,12 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use bench_core::results::ServiceOrigin;
+use bench_record::{ServiceOrigin, protocol};
 use rustix::io::{FdFlags, fcntl_setfd};
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
 /// The hidden first argument by which run-suite starts a tool: `__exec PARENT-PID TOOL ARGUMENT...`
 pub(crate) const EXEC: &str = "__exec";
-
-/// The variable by which tools take the services that stand in the environment for run-suite's own.
-const STACK_VARIABLE: &str = "BENCH_STACK";
 
 /// What a tool has between SIGINT and SIGKILL to end in good order.
 pub(crate) const GRACE: Duration = Duration::from_secs(10);
@@ -194,7 +191,7 @@ fn spawn(invocation: Invocation<'_>) -> io::Result<Child> {
     let mut command = Command::new(std::env::current_exe()?);
     // A stack that the user has started by hand is none that an experiment means.
     if invocation.services == ServiceOrigin::Embedded {
-        command.env_remove(STACK_VARIABLE);
+        command.env_remove(protocol::STACK_VARIABLE);
     }
     command
         .arg(EXEC)
@@ -202,7 +199,7 @@ fn spawn(invocation: Invocation<'_>) -> io::Result<Child> {
         .arg(invocation.executable)
         .args(invocation.arguments)
         .envs(invocation.environment)
-        .env(ServiceOrigin::VARIABLE, invocation.services.to_string())
+        .env(protocol::SERVICES_VARIABLE, invocation.services.to_string())
         .stdin(Stdio::null())
         .stdout(invocation.output.map_or_else(Stdio::null, Stdio::from))
         .stderr(invocation.log)

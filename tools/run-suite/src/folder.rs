@@ -229,8 +229,7 @@ impl ExperimentFolder {
         let saved = replace_file(&path, |file| {
             let mut text = serde_json::to_vec_pretty(&self.state)?;
             text.push(b'\n');
-            file.write_all(&text)?;
-            file.sync_all()
+            file.write_all(&text)
         });
         saved.with_context(|| format!("failed to write {}", path.display()))
     }

@@ -32,8 +32,8 @@ use bench_cli::{
     Exit, GenerateArgs, LogArgs, OutputArgs, OutputFormat, Shutdown, UsageError, arguments,
     generate, main_with, output,
 };
-use bench_core::results::ServiceOrigin;
 use bench_core::system::cause;
+use bench_record::{ServiceOrigin, protocol};
 use bench_services::embedded;
 use clap::{CommandFactory as _, Parser, Subcommand};
 
@@ -292,7 +292,7 @@ fn report(dir: &Path, format: OutputFormat) -> Result<SuiteSummary> {
     let text = match format {
         OutputFormat::Human => text::human(&summary),
         OutputFormat::Json => summary.json()?,
-        OutputFormat::Csv => summary.csv()?,
+        OutputFormat::Csv => summary.csv(),
     };
     output::print_result(format, &text)?;
     Ok(summary)
@@ -344,8 +344,8 @@ fn plan_file(text: &str) -> Result<Plan> {
     let local = LocalPlan::new(&experiment, &tools)?;
     let killed = faults::kill_consumer_values(&experiment.faults);
     if !killed.is_empty() {
-        tools.first.check_fault(subcommand.as_deref(), "kill", faults::KILL_CONSUMER)?;
-        experiment.options.push((faults::KILL_CONSUMER.to_owned(), OptionValue::Many(killed)));
+        tools.first.check_fault(subcommand.as_deref(), "kill", protocol::KILL_CONSUMER)?;
+        experiment.options.push((protocol::KILL_CONSUMER.to_owned(), OptionValue::Many(killed)));
     }
     Ok(Plan { local, ..Plan::new(&experiment)? })
 }
@@ -370,7 +370,7 @@ fn refuse_environment(
         return Ok(());
     }
     Err(UsageError::new(
-        ServiceOrigin::VARIABLE,
+        protocol::SERVICES_VARIABLE,
         format!(
             "this shell has it set to {other}, as `run-suite services env` does, and the experiment \
              asks for external services"

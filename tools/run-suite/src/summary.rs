@@ -11,8 +11,7 @@ use serde::Serialize;
 
 use self::figures::Worse;
 pub(crate) use self::figures::{
-    CellFigures, DurationFigures, Latency, Spread, sampled, throughput_bytes_per_s,
-    throughput_msg_per_s,
+    CellFigures, Percentiles, Spread, sampled, throughput_bytes_per_s, throughput_msg_per_s,
 };
 use crate::folder::State;
 use crate::plan::Plan;

@@ -3,13 +3,11 @@
 
 use anyhow::Result;
 use bench_cli::UsageError;
+use bench_record::protocol::FROM_RUN;
 
 use crate::experiment::{Call, OptionValue, Owner, at};
 use crate::local;
 use crate::tool::Tool;
-
-/// The option by which the second tool is told what the first has done.
-const FROM_RUN: &str = "from-run";
 
 /// The tools, found and asked for their options.
 #[derive(Debug)]

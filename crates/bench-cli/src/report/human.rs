@@ -4,12 +4,11 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::time::Duration;
 
-use bench_core::results::{
-    AuditBasis, AuditSummary, LatencySummary, LoadModel, Produced, ProducerAudit, RunDocument,
-    SelfCheck, ServiceInfo, ServiceOrigin, Status, Summary, Verdict, VerdictOutcome,
+use bench_record::{
+    AuditBasis, AuditSummary, LatencyKind, LatencySummary, LoadModel, Produced, ProducerAudit,
+    RunDocument, SelfCheck, ServiceInfo, ServiceOrigin, Status, Summary, Verdict, VerdictOutcome,
 };
 
-use super::LATENCIES;
 use crate::quantity::{byte_rate, bytes, count, duration_ns, rate, three_digits};
 
 /// Number of producers with losses that are listed individually.
@@ -135,7 +134,7 @@ fn heading(report: &mut Report, document: &RunDocument) {
 fn label(report: &mut Report, service: &ServiceInfo) {
     let ServiceInfo { name, origin, address, version } = service;
     let version = if version.is_empty() { String::new() } else { format!(" ({version})") };
-    report.line(&format!("{name}: {}{version} at {address}", super::origin(*origin)));
+    report.line(&format!("{name}: {origin}{version} at {address}"));
     match origin {
         ServiceOrigin::Embedded => report.line(&format!(
             "  A stand-in: figures are this client's ceiling on loopback, not the performance of \
@@ -186,10 +185,10 @@ fn latencies(report: &mut Report, summary: &Summary) {
     let header = ["latency", "p50", "p90", "p99", "p99.9", "max", "mean", "samples"];
     let mut rows = vec![header.map(String::from)];
     let mut remarks = Vec::new();
-    for kind in LATENCIES {
-        if let Some(latency) = (kind.of)(summary) {
-            rows.push(latency_row(kind.title, latency));
-            remarks.extend(unheld_samples(kind.title, latency));
+    for kind in LatencyKind::ALL {
+        if let Some(latency) = summary.latency(kind) {
+            rows.push(latency_row(kind.title(), latency));
+            remarks.extend(unheld_samples(kind.title(), latency));
         }
     }
     if rows.len() == 1 {
@@ -428,7 +427,7 @@ fn seconds(duration_s: f64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use bench_core::results::{AuditBasis, ClockComparison, ServiceOrigin};
+    use bench_record::{AuditBasis, ClockComparison, ServiceOrigin};
     use snapbox::{assert_data_eq, file};
 
     use super::*;

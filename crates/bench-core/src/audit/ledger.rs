@@ -4,48 +4,17 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use bench_record::{LEDGER_SCHEMA_VERSION, LedgerFile, LedgerProducer, file_names, files};
 
 use super::{SequenceDelta, SequenceSet, StreamId};
 use crate::message::RunId;
 use crate::message::header::SEQUENCE_MAX;
-
-/// Version of the `acked.json` schema.
-const SCHEMA_VERSION: u32 = 1;
 
 /// Each producer's acknowledged sequence numbers, and those of its aborted transactions.
 #[derive(Default)]
 pub struct AckLedger {
     streams: BTreeMap<StreamId, SequenceSet>,
     aborted: BTreeMap<StreamId, SequenceSet>,
-}
-
-/// `acked.json`: the acknowledged messages of a run's producers, as ranges of sequence numbers.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct LedgerFile {
-    /// Version of this schema.
-    pub schema_version: u32,
-    /// Whether the record is complete: written after the last acknowledgement. Absent in files of
-    /// earlier versions.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub is_whole: Option<bool>,
-    /// One entry per producer.
-    pub producers: Vec<LedgerProducer>,
-}
-
-/// One producer's acknowledged messages.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct LedgerProducer {
-    /// The run id, ten hexadecimal digits.
-    pub run_id: String,
-    /// Producer id.
-    pub producer: u16,
-    /// Ranges of acknowledged sequence numbers, first to last.
-    pub acked: Vec<(u64, u64)>,
-    /// Ranges of messages whose transaction was aborted.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub aborted: Vec<(u64, u64)>,
 }
 
 /// Why an `acked.json` is unusable.
@@ -77,7 +46,7 @@ impl fmt::Debug for AckLedger {
 
 impl AckLedger {
     /// Name of the file in a result folder.
-    pub const FILE_NAME: &'static str = "acked.json";
+    pub const FILE_NAME: &'static str = file_names::ACKED;
 
     /// Adds a producer's newly acknowledged messages and empties `delta` for reuse.
     pub(crate) fn absorb(&mut self, id: StreamId, delta: &mut SequenceDelta) {
@@ -140,7 +109,7 @@ impl AckLedger {
             aborted: self.aborted(id).ranges(),
         });
         LedgerFile {
-            schema_version: SCHEMA_VERSION,
+            schema_version: LEDGER_SCHEMA_VERSION,
             is_whole: Some(is_whole),
             producers: producers.collect(),
         }
@@ -155,7 +124,7 @@ impl AckLedger {
     /// is complete.
     pub fn read_record(folder: &Path) -> Result<(Self, Option<bool>), LedgerError> {
         let path = folder.join(Self::FILE_NAME);
-        let text = crate::system::read_file(&path)
+        let text = files::read_file(&path)
             .map_err(|source| LedgerError::Read { path: path.clone(), source })?;
         let parsed = serde_json::from_slice::<LedgerFile>(&text).map_err(|error| error.to_string());
         parsed
@@ -164,9 +133,9 @@ impl AckLedger {
     }
 
     fn from_file(file: &LedgerFile) -> Result<Self, String> {
-        if file.schema_version != SCHEMA_VERSION {
+        if file.schema_version != LEDGER_SCHEMA_VERSION {
             return Err(format!(
-                "it has schema version {}, and this version reads {SCHEMA_VERSION}",
+                "it has schema version {}, and this version reads {LEDGER_SCHEMA_VERSION}",
                 file.schema_version
             ));
         }

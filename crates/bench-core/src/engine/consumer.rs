@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
+use bench_record::{EarlyStop, Guarantee};
+
 use super::collector::Totals;
 use super::control::RunControl;
 use super::report::{ConsumerEnd, ConsumerSample, Content, Outbox, Timeline};
 use crate::audit::{AckLedger, Receipt, ReceiveAudit};
 use crate::clock::{Clock, ClockOrigin, InstantNs};
 use crate::message::{self, header::Header};
-use crate::results::{EarlyStop, Guarantee};
 use crate::transport::{Incoming, Receive, TransportError};
 
 /// Longest wait for messages before the loop checks the flags again.

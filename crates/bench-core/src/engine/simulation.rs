@@ -8,6 +8,8 @@ mod reading;
 
 use std::time::Duration;
 
+use bench_record::{AuditSummary, Guarantee, Produced, Resources, Summary};
+
 use super::collector::{Collector, Interval, IntervalSink, Totals};
 use super::consumer::{Consumer, ConsumerConfig};
 use super::control::RunControl;
@@ -21,7 +23,7 @@ use crate::message::{
     Content, KeyDistribution, MessageFactory, MessageFormat, MessageSpec, RunId, SizeDistribution,
 };
 use crate::pacing::{Limit, Schedule, Share};
-use crate::results::{AuditSummary, Guarantee, Produced, Resources, Summary, SummaryInput};
+use crate::results::{SummaryInput, verdict, warnings};
 use crate::transport::{
     Batch, Completion, Delivery, Failure, Incoming, Publish, Receive, Timestamps, TransportError,
 };
@@ -214,7 +216,7 @@ fn summarise(
     totals: &Totals,
     ledger: Option<&AckLedger>,
 ) -> Summary {
-    Summary::new(summary_input(timeline, schedule, totals, ledger))
+    summary_input(timeline, schedule, totals, ledger).summarize()
 }
 
 fn summary_input<'a>(
@@ -470,9 +472,8 @@ fn warm_up_messages_are_audited_but_not_measured() {
     let totals = &run.totals;
     assert_eq!((totals.acked.messages, totals.measured_acked.messages), (1_000, 600));
     assert_eq!((totals.received.messages, totals.measured_received.messages), (1_000, 600));
-    for (name, latency) in totals.latencies.named() {
-        let Some(latency) = latency else { continue };
-        assert_eq!(latency.histogram().len(), 600, "{name}");
+    for (kind, latency) in totals.latencies.iter() {
+        assert_eq!(latency.histogram().len(), 600, "{}", kind.field());
     }
     assert_eq!(run.audit.received, 1_000);
 }

@@ -5,20 +5,25 @@ mod decode_error;
 mod factory;
 pub mod header;
 pub mod json;
+mod json_fault;
 mod key;
 mod payload;
+mod record_error;
 mod records;
 mod run_id;
 mod size;
+mod source;
 
 pub use csv_file::CsvFile;
 pub use decode_error::DecodeError;
 pub use factory::{Content, MESSAGE_BYTES_MAX, MessageError, MessageFactory, MessageSpec};
 pub use key::{KEY_BYTES, KeyDistribution, KeyError, KeyGenerator};
 pub use payload::{PayloadAlphabet, PayloadError, PayloadGenerator, TEXT_COMPRESSIBILITY_MIN};
-pub use records::{RecordError, RecordFile, RecordFormat};
+pub use record_error::RecordError;
+pub use records::RecordFile;
 pub use run_id::RunId;
 pub use size::{SizeDistribution, SizeError, SizeSampler};
+pub use source::RecordFormat;
 
 /// Reads and verifies the header of a message in either form, including JSON as wrapped by Kafka
 /// Connect (see [`json::decode`]).

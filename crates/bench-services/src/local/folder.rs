@@ -9,7 +9,8 @@ use super::record::is_stack;
 
 /// The file that says what a stack is made of.
 pub(super) const RECORD: &str = "stack.json";
-pub(super) const RECORD_NEW: &str = "stack.json.new";
+/// What a crash leaves of a record that was being replaced.
+pub(super) const RECORD_NEW: &str = "stack.json.tmp";
 
 // Folders, with one for each node in them or one file.
 pub(super) const CONFIG: &str = "config";

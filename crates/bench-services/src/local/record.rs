@@ -1,14 +1,13 @@
 //! The record of a stack, by which whoever comes later knows what it is made of.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use bench_core::system::read_file;
 use serde::de::Error as _;
 use serde::{Deserialize, Serialize};
 
-use super::folder::{RECORD, RECORD_NEW};
+use super::folder::RECORD;
 use super::process::{Process, ProcessState};
 use super::server::{Parts, server};
 use super::{Cache, LocalError, Service, StackOptions, secret};
@@ -46,17 +45,12 @@ impl Node {
 }
 
 impl Record {
-    /// Puts it into the stack's folder, in place of the one before, all at once.
+    /// Writes it into the stack's folder, in place of the one before, in one step.
     pub(super) fn write(&self, dir: &Path) -> Result<(), LocalError> {
         let path = dir.join(RECORD);
         let text = serde_json::to_string_pretty(self);
         let text = text.map_err(|source| LocalError::Record { path: path.clone(), source })?;
-        let new = dir.join(RECORD_NEW);
-        secret::write(&new, &text)?;
-        fs::rename(&new, &path).map_err(|error| {
-            let _ = fs::remove_file(&new);
-            LocalError::file("write", &path)(error)
-        })
+        secret::write(&path, &text)
     }
 }
 

@@ -19,7 +19,7 @@ use super::server::{Notice, Site, environment, server, sites};
 use super::{Cache, LocalError, Service, StackOptions, interruption, s3, secret};
 
 /// The environment variable that names the folder of the stack that tools work with.
-pub(super) const VARIABLE: &str = "BENCH_STACK";
+pub(super) const VARIABLE: &str = bench_core::results::protocol::STACK_VARIABLE;
 
 /// How long another process may be at work on the same stack.
 const LOCK_TIMEOUT: Duration = Duration::from_mins(1);

@@ -123,7 +123,7 @@ fn conflicting_options_give_one_line_with_remedy() {
         ("--duration 0s", "--duration: ", "use a time like 30s"),
         ("-b 0", "--batch-size: ", "use 1 to 2147483647 bytes"),
         ("--linger 16m", "--linger: ", "use at most 15m"),
-        ("--interval 1ms", "--interval: ", "name at least 10ms"),
+        ("--interval 1ms", "--interval: ", "use at least 10ms"),
         ("--schedule poisson", "--schedule: ", "add --rate"),
         ("--acks 1 --idempotent", "--acks: ", "--acks all"),
         ("--acks 0 --transactional", "--acks: ", "--acks all"),

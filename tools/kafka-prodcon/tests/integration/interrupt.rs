@@ -230,8 +230,10 @@ fn runs_that_cannot_record_acks_fail() {
     let fill = format!("fill --rate 1000 --duration 2s --interval 100ms {server}");
     let run = Running::start(place.command(&fill));
     intervals(&place);
-    // A removed folder has the effect of a full disk: nothing more can be written.
-    std::fs::remove_dir_all(place.path().join("results")).expect("removed");
+    // A folder that goes away has the effect of a full disk: nothing can be replaced. It is renamed,
+    // since removing it would race with the files that are being written.
+    let results = place.path().join("results");
+    std::fs::rename(&results, place.path().join("gone")).expect("renamed");
     let said = run.end();
     assert_eq!(said.code, 1, "{said:?}");
     let heading = said.stdout.lines().next().unwrap_or_default();

@@ -1,12 +1,12 @@
 //! Merges CSV files with different headings into one file of JSON objects.
 
-use std::fs::File;
 use std::io::{BufWriter, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context, Result};
 use bench_cli::{Exit, UsageError, output};
 use bench_core::message::{CsvFile, RecordError};
+use bench_core::system::replace_file;
 use csv::StringRecord;
 use serde_json::{Map, Number, Value};
 
@@ -46,16 +46,8 @@ pub(super) fn run(args: &MergeArgs) -> Result<Exit> {
     for path in &args.files {
         sources.push(CsvSource::open(path, &columns)?);
     }
-    // A partial file has another name, so that it is not mistaken for the whole.
-    let partial = partial(&args.output);
-    let written = write(&partial, format, &columns, &sources)
-        .and_then(|records| {
-            std::fs::rename(&partial, &args.output)?;
-            Ok(records)
-        })
-        .inspect_err(|_| {
-            let _ = std::fs::remove_file(&partial);
-        });
+    let written =
+        replace_file(&args.output, |file| write(BufWriter::new(file), format, &columns, &sources));
     let records =
         written.with_context(|| format!("failed to merge into {}", args.output.display()))?;
     let text = format!("{records} records in {}\n", args.output.display());
@@ -109,12 +101,6 @@ fn format_of(path: &Path) -> Result<MergedFormat, UsageError> {
     }
 }
 
-fn partial(file: &Path) -> PathBuf {
-    let mut name = file.as_os_str().to_owned();
-    name.push(".partial");
-    name.into()
-}
-
 /// A CSV file, and the positions of the fields in it.
 struct CsvSource {
     file: CsvFile,
@@ -166,12 +152,11 @@ fn unusable(error: RecordError) -> UsageError {
 }
 
 fn write(
-    path: &Path,
+    mut out: impl Write,
     format: MergedFormat,
     columns: &[Column],
     sources: &[CsvSource],
 ) -> Result<u64> {
-    let mut out = BufWriter::new(File::create(path)?);
     let (before, between, after) = match format {
         MergedFormat::Array => ("[\n", ",\n", "\n]\n"),
         MergedFormat::Lines => ("", "\n", "\n"),

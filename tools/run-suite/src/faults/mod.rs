@@ -2,7 +2,7 @@
 //!
 //! [`parse`] reads them from the experiment file, [`driver`] carries them out at their instants of
 //! the run's schedule, [`site`] is what they act on. What became of them is entered into the run's
-//! result folder by [`bench_core::results::mark_faults`].
+//! result folder by [`bench_record::mark_faults`].
 
 mod driver;
 mod parse;
@@ -20,9 +20,6 @@ pub(crate) use site::{Network, Site};
 
 /// The tool, as a target.
 const TOOL: &str = "tool";
-
-/// The option of a tool by which a consumer is lost: `NUMBER@TIME[+TIME]`.
-pub(crate) const KILL_CONSUMER: &str = "kill-consumer";
 
 /// Something that is done in every run of an experiment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -139,7 +136,8 @@ pub(crate) fn unrecorded(faults: &[Fault], records: &[FaultRecord]) -> Option<St
     })
 }
 
-/// The values of [`KILL_CONSUMER`] by which a tool carries out its share of the faults.
+/// The values of the option [`KILL_CONSUMER`](bench_record::protocol::KILL_CONSUMER) by which a tool
+/// carries out its share of the faults.
 pub(crate) fn kill_consumer_values(faults: &[Fault]) -> Vec<String> {
     let value = |fault: &Fault| {
         let number = fault.consumer()?;

@@ -3,9 +3,10 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
+use bench_record::EarlyStop;
+
 use super::*;
 use crate::engine::run::stop_when_satisfied;
-use crate::results::{EarlyStop, VerdictOutcome};
 
 /// A log with a known end.
 struct Topic {
@@ -192,7 +193,7 @@ fn simultaneous_messages_give_a_reason_not_a_rate() {
     let summary = summary(&totals, None);
     let consumed = summary.consumed.as_ref().expect("it received");
     assert_eq!((consumed.received, consumed.rate_msg_per_s), (500, None));
-    let warnings = summary.warnings().join("\n");
+    let warnings = warnings(&summary).join("\n");
     assert!(warnings.contains("so there is no receiving rate"), "{warnings}");
 }
 
@@ -271,7 +272,7 @@ fn messages_after_an_early_stop_are_unread() {
         assert_eq!((audit.lost, audit.unread), (0, 400));
         assert_eq!(summary.consumed.as_ref().and_then(|read| read.early_stop), Some(stop));
         assert_eq!(audit.producers[0].lost_ranges, [(600, 999)]);
-        let reasons = summary.verdict().reasons;
+        let reasons = verdict(&summary).reasons;
         let [reason] = &reasons[..] else { panic!("one reason: {reasons:?}") };
         let unread = "400 acknowledged messages were not read, the first of them 600..=999";
         assert!(reason.starts_with(unread) && reason.contains(cause), "{reason}");
@@ -288,7 +289,7 @@ fn silence_before_the_end_is_invalid() {
     ] {
         let config = ConsumerConfig { messages_max, ..config() };
         let (totals, _) = read(coming(RUN, 1_000, at_ns).collect(), config, Expected::Any);
-        let verdict = summary(&totals, None).verdict();
+        let verdict = verdict(&summary(&totals, None));
         assert_eq!(verdict.reasons.is_empty(), reasons.is_empty(), "{verdict:?}");
         assert!(verdict.reasons.concat().starts_with(reasons), "{verdict:?}");
     }

@@ -1,5 +1,5 @@
-//! The end-to-end latency of a run window by window, for plots over time, computed from its result
-//! folder alone. Each window has its own percentiles; they are not cumulative.
+//! The end-to-end latency of a run window by window, read from its result folder, for plots over time.
+//! Each window has its own percentiles: they are not cumulative.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
-use super::RunFolder;
-use super::interval_log::{self, LoggedInterval};
-use crate::latency::{SIGNIFICANT_DIGITS, percentile_ns};
+use crate::interval_log::{self, LoggedInterval};
+use crate::latency::{LatencyKind, SIGNIFICANT_DIGITS, percentile_ns};
+use crate::{file_names, files};
 
-/// The distribution to divide into windows.
-const LATENCY: &str = "end_to_end_latency";
+/// The latency that is divided into windows.
+const LATENCY: &str = LatencyKind::EndToEnd.field();
 
 /// The percentiles of a window, in the order of its columns.
 const PERCENTILES: [f64; 5] = [50.0, 75.0, 85.0, 95.0, 99.0];
@@ -38,10 +38,10 @@ pub struct Window {
     pub percentiles_ns: [u64; 5],
 }
 
-/// Why the windows of a run cannot be computed.
+/// Why the windows of a run cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum WindowsError {
-    /// The result folder does not exist, or cannot be read.
+    /// There is no result folder, or it cannot be read.
     #[error("failed to read {path}; use the result folder of a run")]
     Read {
         /// The file.
@@ -62,13 +62,13 @@ pub enum WindowsError {
 /// The windows with messages of the run in `run_dir`, in chronological order. A run without
 /// latencies has none.
 pub fn windows(run_dir: &Path, length: WindowLength) -> Result<Vec<Window>, WindowsError> {
-    let path = run_dir.join(interval_log::file_name(LATENCY));
-    let log = match crate::system::read_file(&path) {
+    let path = run_dir.join(file_names::interval_log(LATENCY));
+    let log = match files::read_file(&path) {
         Ok(log) => log,
         // A run without samples has no log.
         Err(error)
             if error.kind() == io::ErrorKind::NotFound
-                && run_dir.join(RunFolder::INTERVALS).is_file() =>
+                && run_dir.join(file_names::INTERVALS).is_file() =>
         {
             return Ok(Vec::new());
         }
@@ -180,28 +180,29 @@ mod tests {
     use std::time::SystemTime;
 
     use super::*;
-    use crate::engine::{Interval, IntervalSink as _, Timeline};
+    use crate::interval_log::{IntervalLogs, IntervalTime};
+    use crate::latency::LATENCY_MAX_NS;
 
     const MS: u64 = 1_000_000;
-    const SECOND_NS: u64 = 1_000 * MS;
-    const TIMELINE: Timeline =
-        Timeline { start_ns: 5_000, warm_up_end_ns: 5_000, interval_ns: SECOND_NS };
 
     /// The folder of a run with these latencies, in milliseconds, in its intervals of one second.
     fn folder_of(intervals: &[Vec<u64>]) -> tempfile::TempDir {
         let temporary = tempfile::tempdir().expect("temporary folder");
-        let mut folder = RunFolder::create_at(temporary.path(), SystemTime::now()).expect("made");
-        folder.set_timeline(TIMELINE);
-        for (index, latencies_ms) in (0..).zip(intervals) {
-            let (start_ns, end_ns) =
-                (TIMELINE.interval_start_ns(index), TIMELINE.interval_start_ns(index + 1));
-            let mut interval = Interval { index, start_ns, end_ns, ..Interval::default() };
+        std::fs::write(temporary.path().join(file_names::INTERVALS), "").expect("written");
+        let mut logs = IntervalLogs::new(temporary.path());
+        for (second, latencies_ms) in (0..).zip(intervals) {
+            let mut samples = Histogram::new_with_bounds(1, LATENCY_MAX_NS, SIGNIFICANT_DIGITS)
+                .expect("valid bounds");
             for ms in latencies_ms {
-                interval.latencies.end_to_end_latency.record((ms * MS).cast_signed());
+                samples.record(ms * MS).expect("in range");
             }
-            folder.interval(&interval);
+            let at = IntervalTime {
+                base: SystemTime::now(),
+                start: Duration::from_secs(second),
+                length: Duration::from_secs(1),
+            };
+            logs.write(LATENCY, &at, &samples).expect("written");
         }
-        assert_eq!(folder.warning(), None);
         temporary
     }
 
@@ -217,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn windows_have_their_own_percentiles() {
+    fn windows_are_not_cumulative() {
         let first: Vec<u64> = (1..=100).collect();
         let second: Vec<u64> = (1..=100).map(|ms| 900 + ms).collect();
         let third = vec![7; 3];
@@ -297,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn runs_without_latencies_have_no_windows() {
+    fn no_latencies_give_no_windows_and_no_folder_an_error() {
         assert_eq!(shown(&[Vec::new()], WindowLength::Messages(1)), []);
         let folder = folder_of(&[vec![1]]);
         let nowhere = folder.path().join("nowhere");

@@ -3,8 +3,7 @@
 
 #![expect(clippy::print_stdout, reason = "its purpose is to print")]
 
-use bench_core::audit::LedgerFile;
-use bench_core::results::RunDocument;
+use bench_record::{LedgerFile, RunDocument};
 use schemars::schema_for;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {

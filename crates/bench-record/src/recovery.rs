@@ -1,8 +1,10 @@
 //! The recovery time of a system after a fault: a pure function of the intervals of the run.
 //!
-//! `docs/faults.md` explains the figure and its definition.
+//! `docs/faults.md` explains the figure and why it is defined like this.
 
-use super::{FaultBand, FaultRecord, MeasuredLatency};
+use crate::faults::{FaultBand, FaultRecord};
+use crate::intervals::{IntervalRow, RowLatency};
+use crate::latency::LatencyKind;
 
 /// Minimum number of intervals before the first fault for a band.
 const BAND_INTERVALS_MIN: usize = 3;
@@ -21,41 +23,9 @@ const QUIET_INTERVALS: f64 = 3.0;
 /// Times in the rows are whole milliseconds.
 const ROUNDING_S: f64 = 0.000_5;
 
-/// The columns of a row of `intervals.csv` that matter for faults.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct IntervalRow {
-    /// Its first instant, seconds from the start of the schedule.
-    pub start_s: f64,
-    /// Its end, seconds from the start of the schedule.
-    pub end_s: f64,
-    /// Whether it began in the warm-up.
-    pub warm_up: bool,
-    /// Messages sent.
-    pub sent: u64,
-    /// Messages acknowledged per second.
-    pub acked_per_s: f64,
-    /// Messages received per second.
-    pub received_per_s: f64,
-    /// 99th percentile and largest sample of the end-to-end latency; absent without samples.
-    pub end_to_end: Option<RowLatency>,
-    /// The same of the publish latency.
-    pub publish: Option<RowLatency>,
-    /// The same of the service time.
-    pub service: Option<RowLatency>,
-}
-
-/// One latency in one interval.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RowLatency {
-    /// 99th percentile, nanoseconds.
-    pub p99_ns: u64,
-    /// Largest sample, nanoseconds.
-    pub max_ns: u64,
-}
-
-/// Sets each fault's recovery time, or the reason there is none. `rows` are the intervals of the run
-/// in order.
-pub fn assess_faults(rows: &[IntervalRow], faults: &mut [FaultRecord]) {
+/// Sets each fault's recovery time, or the reason there is none. `rows` are the intervals of the run in
+/// order.
+pub(crate) fn assess_faults(rows: &[IntervalRow], faults: &mut [FaultRecord]) {
     let instants: Vec<f64> = faults.iter().filter_map(|fault| fault.begin_s).collect();
     let first_s = instants.iter().copied().fold(f64::INFINITY, f64::min);
     let judge = Judge::new(rows, first_s);
@@ -79,7 +49,7 @@ pub fn assess_faults(rows: &[IntervalRow], faults: &mut [FaultRecord]) {
     }
 }
 
-/// The time in which a fault is examined, in seconds from the start of the schedule.
+/// The time in which a fault is assessed, seconds from the start of the schedule.
 struct Window {
     begin_s: f64,
     /// The beginning of the next fault.
@@ -91,7 +61,7 @@ struct Recovery {
     disturbed_again: u64,
 }
 
-/// A time in which the system was disturbed, seconds from the start of the schedule.
+/// A time of disturbance, seconds from the start of the schedule.
 #[derive(Debug, Clone, Copy)]
 struct Span {
     start_s: f64,
@@ -109,7 +79,7 @@ struct Judge<'a> {
 }
 
 impl<'a> Judge<'a> {
-    /// Derives the band from the rows before the first fault; the error says why there is none.
+    /// Computes the band from the rows before the first fault; the error says why there is none.
     fn new(rows: &'a [IntervalRow], first_fault_s: f64) -> Result<Self, String> {
         let before: Vec<&IntervalRow> = rows
             .iter()
@@ -129,7 +99,7 @@ impl<'a> Judge<'a> {
         let with_samples = samples.count();
         if with_samples < before.len() {
             return Err(format!(
-                "{} of {} intervals before the first fault are empty: use longer intervals",
+                "{} of {} intervals before the first fault are empty; use a longer --interval",
                 before.len() - with_samples,
                 before.len()
             ));
@@ -152,7 +122,7 @@ impl<'a> Judge<'a> {
 
     fn recovery(&self, window: &Window) -> Result<Recovery, &'static str> {
         let quiet_s = QUIET_INTERVALS * self.interval_s - ROUNDING_S;
-        // Messages delayed by a later fault were due when it began, or only just before.
+        // Messages held back by a later fault were due when it began, or just before.
         let until_s = window.next_s - self.interval_s;
         let mut spans: Vec<Span> = (0..self.rows.len())
             .filter(|&row| self.rows[row].end_s > window.begin_s + ROUNDING_S)
@@ -160,8 +130,7 @@ impl<'a> Judge<'a> {
             .filter(|span| span.start_s < until_s)
             .collect();
         spans.sort_by(|a, b| a.start_s.total_cmp(&b.start_s));
-        // A disturbance that begins soon after the fault, or after a consequence of it, is also a
-        // consequence.
+        // A disturbance that begins soon after the fault, or after one of its consequences, is one as well.
         let mut joins_s = window.begin_s + quiet_s;
         let mut recovered_s = window.begin_s;
         let mut joined = 0;
@@ -180,7 +149,7 @@ impl<'a> Judge<'a> {
         })
     }
 
-    /// Requires an undisturbed interval after `recovered_s`.
+    /// Requires an undisturbed interval from `recovered_s` on.
     fn evidence(&self, recovered_s: f64, window: &Window) -> Result<(), &'static str> {
         let shows = |(index, row): (usize, &IntervalRow)| {
             row.start_s >= recovered_s - ROUNDING_S
@@ -197,8 +166,8 @@ impl<'a> Judge<'a> {
         }
     }
 
-    /// The time of disturbance that an interval reveals. A late message reveals one since it was
-    /// due, even if others arrived on time meanwhile.
+    /// The time of disturbance that an interval shows. A late message shows one for the time since it
+    /// was due, however well others fared meanwhile.
     fn disturbance(&self, index: usize) -> Option<Span> {
         let row = &self.rows[index];
         let sample = latency_of(row, self.band.latency);
@@ -214,20 +183,16 @@ impl<'a> Judge<'a> {
 }
 
 /// The latency by which a run is judged: the one that covers most of a message's way.
-fn measured_latency(rows: &[IntervalRow]) -> MeasuredLatency {
-    let there = |latency| rows.iter().any(|row| latency_of(row, latency).is_some());
-    [MeasuredLatency::EndToEnd, MeasuredLatency::Publish]
+fn measured_latency(rows: &[IntervalRow]) -> LatencyKind {
+    let is_measured = |latency| rows.iter().any(|row| latency_of(row, latency).is_some());
+    [LatencyKind::EndToEnd, LatencyKind::Publish]
         .into_iter()
-        .find(|&latency| there(latency))
-        .unwrap_or(MeasuredLatency::ServiceTime)
+        .find(|&latency| is_measured(latency))
+        .unwrap_or(LatencyKind::ServiceTime)
 }
 
-fn latency_of(row: &IntervalRow, latency: MeasuredLatency) -> Option<RowLatency> {
-    match latency {
-        MeasuredLatency::EndToEnd => row.end_to_end,
-        MeasuredLatency::Publish => row.publish,
-        MeasuredLatency::ServiceTime => row.service,
-    }
+fn latency_of(row: &IntervalRow, latency: LatencyKind) -> Option<RowLatency> {
+    row.latencies.get(&latency).copied()
 }
 
 fn to_milliseconds(time_s: f64) -> f64 {
@@ -240,8 +205,10 @@ fn rate(row: &IntervalRow, received: bool) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::FaultAction;
+    use std::collections::BTreeMap;
+
     use super::*;
+    use crate::faults::FaultAction;
 
     const MS: u64 = 1_000_000;
 
@@ -252,6 +219,8 @@ mod tests {
     /// This many intervals of one second, each with 1,000 messages and a 99th percentile of 4 ms,
     /// followed by two more without sending.
     fn calm(seconds: u32) -> Vec<IntervalRow> {
+        let latencies =
+            [(LatencyKind::EndToEnd, latency(4, 6)), (LatencyKind::Publish, latency(2, 3))];
         let row = |index: u32| {
             let start_s = f64::from(index);
             let sending = index < seconds;
@@ -261,8 +230,7 @@ mod tests {
                 sent: if sending { 1_000 } else { 0 },
                 acked_per_s: if sending { 1_000.0 } else { 0.0 },
                 received_per_s: if sending { 1_000.0 } else { 0.0 },
-                end_to_end: sending.then(|| latency(4, 6)),
-                publish: sending.then(|| latency(2, 3)),
+                latencies: if sending { latencies.into() } else { BTreeMap::new() },
                 ..IntervalRow::default()
             }
         };
@@ -271,11 +239,11 @@ mod tests {
 
     fn empty(row: &mut IntervalRow) {
         (row.acked_per_s, row.received_per_s) = (0.0, 0.0);
-        (row.end_to_end, row.publish) = (None, None);
+        row.latencies.clear();
     }
 
     fn late(row: &mut IntervalRow, ms: u64) {
-        row.end_to_end = Some(latency(ms, ms));
+        row.latencies.insert(LatencyKind::EndToEnd, latency(ms, ms));
     }
 
     fn fault(begin_s: f64, end_s: Option<f64>) -> FaultRecord {
@@ -403,7 +371,7 @@ mod tests {
     }
 
     #[test]
-    fn end_of_the_schedule_is_not_a_disturbance() {
+    fn the_end_of_the_schedule_is_undisturbed() {
         let mut rows = calm(14);
         rows[13].received_per_s = 20.0;
         let fault = assess(&rows, 10.0, None);
@@ -412,7 +380,7 @@ mod tests {
     }
 
     #[test]
-    fn runs_that_stay_disturbed_have_no_recovery() {
+    fn a_disturbance_without_end_has_no_recovery() {
         let mut rows = calm(30);
         (10..32).for_each(|index| empty(&mut rows[index]));
         let fault = assess(&rows, 10.0, None);
@@ -424,7 +392,7 @@ mod tests {
     }
 
     #[test]
-    fn faults_are_examined_until_the_next() {
+    fn a_fault_is_assessed_until_the_next() {
         let mut rows = calm(40);
         late(&mut rows[10], 900);
         empty(&mut rows[20]);
@@ -442,7 +410,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_band_there_is_only_a_reason() {
+    fn without_a_band_there_is_a_reason() {
         let mut rows = calm(30);
         rows[..8].iter_mut().for_each(|row| row.warm_up = true);
         let fault = assess(&rows, 10.9, None);
@@ -454,7 +422,7 @@ mod tests {
         let reason = assess(&rows, 10.0, None).unrecovered.expect("a reason");
         assert_eq!(
             reason,
-            "1 of 10 intervals before the first fault are empty: use longer intervals"
+            "1 of 10 intervals before the first fault are empty; use a longer --interval"
         );
         assert!(assess(&[], 10.0, None).unrecovered.is_some());
     }
@@ -463,17 +431,18 @@ mod tests {
     fn sending_runs_are_judged_by_acknowledgements() {
         let mut rows = calm(30);
         for row in &mut rows {
-            (row.received_per_s, row.end_to_end) = (0.0, None);
+            row.received_per_s = 0.0;
+            row.latencies.remove(&LatencyKind::EndToEnd);
         }
         rows[10].acked_per_s = 10.0;
-        rows[11].publish = Some(latency(800, 1_100));
+        rows[11].latencies.insert(LatencyKind::Publish, latency(800, 1_100));
         let fault = assess(&rows, 10.0, None);
         assert_near(recovery_s(&fault), 2.0);
-        assert_eq!(fault.band.expect("a band").latency, MeasuredLatency::Publish);
+        assert_eq!(fault.band.expect("a band").latency, LatencyKind::Publish);
     }
 
     #[test]
-    fn faults_that_never_began_stay_unchanged() {
+    fn a_fault_that_never_began_is_unchanged() {
         let mut faults = [FaultRecord { begin_s: None, ..fault(0.0, None) }];
         let before = faults[0].clone();
         assess_faults(&calm(30), &mut faults);
