@@ -42,7 +42,7 @@ pub(super) fn local(file: Option<LocalFile>) -> Result<LocalSection, UsageError>
         let checked = SERVICES
             .find("kafka")
             .and_then(|kafka| kafka.check_setting("brokers", &brokers.to_string()));
-        checked.map_err(|error| at(LOCAL, "brokers", &error, "change it"))?;
+        checked.map_err(|error| at(LOCAL, "brokers", &error, "use a number in this range"))?;
     }
     let kafka_settings = file.kafka.into_iter().map(|(name, toml)| match toml {
         Value::Boolean(value) => Ok((name, value.to_string())),
