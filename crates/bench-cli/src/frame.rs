@@ -17,6 +17,7 @@ use bench_core::transport::{Publish, Receive};
 use clap::{ArgMatches, Command, CommandFactory, FromArgMatches};
 use serde_json::Value;
 
+use crate::generate::UsedService;
 use crate::options_in_force::options_in_force;
 use crate::{
     Exit, LogArgs, Measurement, OutputFormat, RunArgs, RunContext, Shutdown, StartedRun,
@@ -44,6 +45,9 @@ macro_rules! tool_id {
 pub trait Tool: CommandFactory + FromArgMatches {
     /// The tool's name and version.
     const ID: ToolId;
+
+    /// What run-suite starts for the tool.
+    const SERVICES: &'static [UsedService] = &[];
 
     /// The command line; by default that of the options alone.
     fn command_line() -> Command {
@@ -75,7 +79,7 @@ pub fn run_tool<T: Tool>() -> ExitCode {
 }
 
 fn run<T: Tool>() -> Result<Exit> {
-    if generate::handle(T::command_line())? {
+    if generate::handle(T::command_line(), T::SERVICES)? {
         return Ok(Exit::Good);
     }
     let matches = arguments::matches_from(T::command_line(), T::arguments())?;

@@ -30,7 +30,7 @@ mod workload;
 pub use confirm::confirm;
 pub use exit::{Exit, Interrupted, UsageError, main_with};
 pub use frame::{Invocation, Tool, ToolId, run_tool, usage_error};
-pub use generate::GenerateArgs;
+pub use generate::{GenerateArgs, UsedService};
 pub use limits::{Needs, Workers, check_limits};
 pub use logging::LogArgs;
 pub use measurement::{Measurement, RunContext};

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use bench_aws::{AwsArgs, AwsService};
-use bench_cli::{ToolId, UsageError, Waiting, quantity};
+use bench_cli::{ToolId, UsageError, UsedService, Waiting, quantity};
 use bench_tables::Tables;
 use bench_tables::mysql::MysqlArgs;
 use clap::Args;
@@ -16,6 +16,9 @@ const CONNECTING: &str = "connecting to the service of the table";
 pub trait Connection: Args {
     /// The tool's name and version.
     const TOOL: ToolId;
+
+    /// What run-suite starts for the tool: the table's service, and the function that fills it.
+    const SERVICES: &'static [UsedService];
 
     /// The first line of `--help`.
     const ABOUT: &'static str;
@@ -39,6 +42,8 @@ pub struct DynamodbConnection {
 
 impl Connection for DynamodbConnection {
     const TOOL: ToolId = tool("kin-db-consumer");
+    const SERVICES: &'static [UsedService] =
+        &[UsedService::always("dynamodb"), UsedService::always("kin-lambda")];
     const ABOUT: &'static str = "Measure rows landed in a DynamoDB table";
     const EXAMPLES: &'static str = "\
   kin-db-consumer --from-run results/kin-producer-...     check and measure a producing run
@@ -83,6 +88,8 @@ pub struct MysqlConnection {
 
 impl Connection for MysqlConnection {
     const TOOL: ToolId = tool("kin-sql-consumer");
+    const SERVICES: &'static [UsedService] =
+        &[UsedService::always("mysql"), UsedService::always("sql-lambda")];
     const ABOUT: &'static str = "Measure rows landed in a MySQL table";
     const EXAMPLES: &'static str = "\
   export MYSQL_URL=mysql://bench:...@db.example:3306/bench

@@ -12,7 +12,9 @@ pub use connection::{Connection, DynamodbConnection, MysqlConnection};
 use std::process::ExitCode;
 
 use anyhow::Result;
-use bench_cli::{Exit, Invocation, LogArgs, Tool, ToolId, UsageError, run_tool, usage_error};
+use bench_cli::{
+    Exit, Invocation, LogArgs, Tool, ToolId, UsageError, UsedService, run_tool, usage_error,
+};
 use bench_tables::TableError;
 use clap::Command;
 
@@ -25,6 +27,7 @@ pub fn main<C: Connection>() -> ExitCode {
 
 impl<C: Connection> Tool for Options<C> {
     const ID: ToolId = C::TOOL;
+    const SERVICES: &'static [UsedService] = C::SERVICES;
 
     fn command_line() -> Command {
         options::command::<C>()

@@ -6,7 +6,7 @@ use bench_core::clock::SystemClock;
 use bench_core::counts::Counts;
 use bench_core::engine::ConsumerConfig;
 use bench_core::message::RunId;
-use bench_services::local::origin_of;
+use bench_stack::origin_of;
 use bench_tables::{TableReceiver, Tables};
 
 use crate::Connection;

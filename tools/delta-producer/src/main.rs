@@ -10,10 +10,9 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use bench_cli::{
-    Exit, Invocation, LogArgs, Tool, ToolId, UsageError, run_tool, tool_id, usage_error,
+    Exit, UsedService, Invocation, LogArgs, Tool, ToolId, UsageError, run_tool, tool_id, usage_error,
 };
 use bench_delta::DeltaError;
-use bench_services::embedded;
 
 use options::{Command, Options};
 
@@ -21,15 +20,12 @@ use options::{Command, Options};
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    // A run on the embedded S3 starts this program again as that service.
-    if let Some(code) = embedded::run_if_requested() {
-        return code;
-    }
     run_tool::<Options>()
 }
 
 impl Tool for Options {
     const ID: ToolId = tool_id!();
+    const SERVICES: &'static [UsedService] = &[UsedService::always("s3")];
 
     fn command_line() -> clap::Command {
         options::command()

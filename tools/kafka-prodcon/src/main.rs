@@ -20,10 +20,9 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use bench_cli::{
-    Exit, Invocation, LogArgs, Tool, ToolId, UsageError, run_tool, tool_id, usage_error,
+    Exit, UsedService, Invocation, LogArgs, Tool, ToolId, UsageError, run_tool, tool_id, usage_error,
 };
 use bench_kafka::error::KafkaError;
-use bench_services::embedded;
 use bench_tables::TableError;
 
 use options::{Command, Options};
@@ -34,15 +33,12 @@ use options::{Command, Options};
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    // A run with an embedded broker starts this program again as that broker.
-    if let Some(code) = embedded::run_if_requested() {
-        return code;
-    }
     run_tool::<Options>()
 }
 
 impl Tool for Options {
     const ID: ToolId = tool_id!();
+    const SERVICES: &'static [UsedService] = &[UsedService::always("kafka"), UsedService::when("mysql", "land", "mysql"), UsedService::when("dynamodb", "land", "dynamodb")];
 
     /// Turns the two-letter short option of the script that this replaces into a long one.
     fn arguments() -> Vec<OsString> {

@@ -9,7 +9,7 @@ mod start;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use bench_cli::{Exit, Invocation, LogArgs, Tool, ToolId, run_tool, tool_id};
+use bench_cli::{Exit, UsedService, Invocation, LogArgs, Tool, ToolId, run_tool, tool_id};
 
 use options::Options;
 
@@ -23,6 +23,7 @@ fn main() -> ExitCode {
 
 impl Tool for Options {
     const ID: ToolId = tool_id!();
+    const SERVICES: &'static [UsedService] = &[UsedService::always("kinesis")];
 
     fn log(&self) -> LogArgs {
         self.log

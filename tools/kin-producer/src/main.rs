@@ -10,8 +10,7 @@ mod timings;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use bench_cli::{Exit, Invocation, LogArgs, Tool, ToolId, run_tool, tool_id};
-use bench_services::embedded;
+use bench_cli::{Exit, UsedService, Invocation, LogArgs, Tool, ToolId, run_tool, tool_id};
 
 use options::{Command, Options};
 
@@ -19,15 +18,12 @@ use options::{Command, Options};
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    // A run with an embedded Kinesis starts this program again as that service.
-    if let Some(code) = embedded::run_if_requested() {
-        return code;
-    }
     run_tool::<Options>()
 }
 
 impl Tool for Options {
     const ID: ToolId = tool_id!();
+    const SERVICES: &'static [UsedService] = &[UsedService::always("kinesis")];
 
     fn log(&self) -> LogArgs {
         self.log

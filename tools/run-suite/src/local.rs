@@ -12,9 +12,8 @@ use std::sync::atomic::AtomicBool;
 use anyhow::{Context, Result};
 use bench_cli::{Interrupted, Progress, Shutdown, UsageError};
 use bench_core::results::ServiceOrigin;
-use bench_services::local::{
-    Cache, LambdaOptions, LocalError, S3Server, Service, Stack, StackOptions, interruptible,
-};
+use bench_services::SERVICES;
+use bench_stack::{Cache, Stack, StackError, StackOptions, interruptible};
 use serde::{Deserialize, Serialize};
 
 use crate::experiment::{Experiment, OptionValue, Options, Owner, at};
@@ -26,48 +25,48 @@ use crate::tools::Tools;
 const FOLDER: &str = "services";
 
 /// What tools of a chain use.
-const CHAINED: [(&str, &[Service]); 6] = [
-    ("kin-producer", &[Service::Kinesis]),
-    ("kin-consumer", &[Service::Kinesis]),
-    ("kin-db-consumer", &[Service::Dynamodb, Service::KinLambda]),
-    ("kin-sql-consumer", &[Service::Mysql, Service::SqlLambda]),
-    ("delta-producer", &[Service::S3]),
-    ("delta-consumer", &[Service::S3]),
+const CHAINED: [(&str, &[&str]); 6] = [
+    ("kin-producer", &["kinesis"]),
+    ("kin-consumer", &["kinesis"]),
+    ("kin-db-consumer", &["dynamodb", "kin-lambda"]),
+    ("kin-sql-consumer", &["mysql", "sql-lambda"]),
+    ("delta-producer", &["s3"]),
+    ("delta-consumer", &["s3"]),
 ];
 
 /// The option by which any other tool is told of a service: a tool that has it uses the service.
-const OPTIONS: [(&str, Service); 4] = [
-    ("bootstrap-servers", Service::Kafka),
-    ("connect-url", Service::Connect),
-    ("mysql-url", Service::Mysql),
-    ("s3-endpoint", Service::S3),
+const OPTIONS: [(&str, &str); 4] = [
+    ("bootstrap-servers", "kafka"),
+    ("connect-url", "connect"),
+    ("mysql-url", "mysql"),
+    ("s3-endpoint", "s3"),
 ];
 
 /// The option by which a tool is told to use a table, if it is to use one.
 const LAND: &str = "land";
 
 /// Services that experiments on embedded ones may have started.
-const BESIDE_EMBEDDED: [Service; 6] = [
-    Service::Kinesis,
-    Service::Dynamodb,
-    Service::KinLambda,
-    Service::SqlLambda,
-    Service::S3,
+const BESIDE_EMBEDDED: [&str; 6] = [
+    "kinesis",
+    "dynamodb",
+    "kin-lambda",
+    "sql-lambda",
+    "s3",
     // There is no embedded one.
-    Service::Mysql,
+    "mysql",
 ];
 
 /// What an experiment needs to run on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct LocalPlan {
-    services: Vec<Service>,
+    services: Vec<String>,
     brokers: u32,
     kafka_settings: Vec<(String, String)>,
     /// Whether the tool reaches Kafka through proxies, for faults of the network.
     proxied: bool,
     /// The S3 server, if it has to be a certain one.
     #[serde(default)]
-    s3_server: Option<S3Server>,
+    s3_server: Option<String>,
 }
 
 impl LocalPlan {
@@ -80,7 +79,7 @@ impl LocalPlan {
             ServiceOrigin::Embedded => beside_embedded(experiment, tools)?,
         };
         let has_lambda =
-            [Service::KinLambda, Service::SqlLambda].iter().any(|l| services.contains(l));
+            ["kin-lambda", "sql-lambda"].iter().any(|l| services.iter().any(|name| name == l));
         let mut names = experiment.option_names();
         if !has_lambda && let Some(name) = names.find(|name| Owner::of(name).0 == Owner::Lambda) {
             return Err(at(
@@ -95,49 +94,56 @@ impl LocalPlan {
         }
         let section = &experiment.local;
         // What these bring with them is as right in a result as they are.
-        let all = StackOptions::of(services).completed().map_err(UsageError::from_library)?;
-        let has_s3 = all.services.contains(&Service::S3);
+        let all = SERVICES
+            .completed(&StackOptions::of(services.iter().map(String::as_str)))
+            .map_err(UsageError::from_library)?;
+        let has_s3 = all.contains("s3");
+        let names = SERVICES.names().into_iter().filter(|name| all.contains(name));
         Ok(Some(Self {
-            services: all.services.into_iter().collect(),
+            services: names.map(str::to_owned).collect(),
             brokers: section.brokers.unwrap_or(1),
             kafka_settings: section.kafka_settings.clone(),
             proxied: need_network(&experiment.faults),
             s3_server: (experiment.services == ServiceOrigin::Embedded && has_s3)
-                .then_some(S3Server::Embedded),
+                .then(|| "embedded".to_owned()),
         }))
     }
 
     /// Whether the service of this name is among what is started.
     pub(crate) fn starts(&self, service: &str) -> bool {
-        self.services.iter().any(|started| started.to_string() == service)
+        self.services.iter().any(|started| started == service)
     }
 
     /// Whether each run has services of its own: what one run leaves in a stream, its shards and its
     /// checkpoints, the next would find there.
     fn is_for_one_run(&self) -> bool {
-        self.services.contains(&Service::Kinesis)
+        self.starts("kinesis")
     }
 
     fn options(
         &self,
         lambda: &Options,
         network: Option<&Network>,
-    ) -> Result<StackOptions, LocalError> {
-        let lambda = lambda_options(lambda)?;
-        Ok(StackOptions {
-            brokers: self.brokers,
-            kafka_settings: self.kafka_settings.clone(),
-            kafka_proxy_ports: network.map(Network::ports).unwrap_or_default(),
-            kin_lambda: lambda.clone(),
-            sql_lambda: lambda,
-            s3_server: self.s3_server,
-            ..StackOptions::of(self.services.iter().copied())
+    ) -> Result<StackOptions, StackError> {
+        let brokers = self.brokers.to_string();
+        let mut settings = vec![("kafka", "brokers", brokers.as_str())];
+        settings.extend(self.kafka_settings.iter().map(|(k, v)| ("kafka", k.as_str(), v.as_str())));
+        settings.extend(self.s3_server.iter().map(|server| ("s3", "server", server.as_str())));
+        let lambda: Vec<(&String, String)> =
+            lambda.iter().map(|(name, value)| (name, setting(value).unwrap_or_default())).collect();
+        for service in ["kin-lambda", "sql-lambda"] {
+            settings.extend(lambda.iter().map(|(key, value)| (service, key.as_str(), &**value)));
+        }
+        let options = SERVICES.options(self.services.iter().map(String::as_str), &settings)?;
+        Ok(match network {
+            Some(network) => options.with_proxies("kafka", network.ports()),
+            None => options,
         })
     }
 }
 
 /// The real servers of an experiment, and what goes with them.
-fn beside_local(experiment: &Experiment, tools: &Tools) -> Result<Vec<Service>, UsageError> {
+fn beside_local(experiment: &Experiment, tools: &Tools) -> Result<Vec<String>, UsageError> {
     let start = &experiment.local.start;
     let services = if start.is_empty() { used(experiment, tools) } else { start.clone() };
     if services.is_empty() {
@@ -152,9 +158,10 @@ fn beside_local(experiment: &Experiment, tools: &Tools) -> Result<Vec<Service>, 
 
 /// What two tools need that use the same embedded services. One alone brings its own, but no
 /// database.
-fn beside_embedded(experiment: &Experiment, tools: &Tools) -> Result<Vec<Service>, UsageError> {
+fn beside_embedded(experiment: &Experiment, tools: &Tools) -> Result<Vec<String>, UsageError> {
     let start = &experiment.local.start;
-    if let Some(service) = start.iter().find(|service| !BESIDE_EMBEDDED.contains(service)) {
+    if let Some(service) = start.iter().find(|service| !BESIDE_EMBEDDED.contains(&service.as_str()))
+    {
         let problem =
             format!("{service} is a real server, and the experiment asks for embedded ones");
         let remedy = "say `services = \"local\"`, or leave it out";
@@ -165,14 +172,14 @@ fn beside_embedded(experiment: &Experiment, tools: &Tools) -> Result<Vec<Service
     }
     let mut services = used(experiment, tools);
     services.retain(|service| match tools.then {
-        Some(_) => BESIDE_EMBEDDED.contains(service),
-        None => *service == Service::Mysql,
+        Some(_) => BESIDE_EMBEDDED.contains(&service.as_str()),
+        None => service == "mysql",
     });
     Ok(services)
 }
 
 /// The services that the tools of an experiment use.
-fn used(experiment: &Experiment, tools: &Tools) -> Vec<Service> {
+fn used(experiment: &Experiment, tools: &Tools) -> Vec<String> {
     let mut services = Vec::new();
     for service in tools.all().flat_map(|tool| used_by(tool, experiment)) {
         if !services.contains(&service) {
@@ -182,18 +189,18 @@ fn used(experiment: &Experiment, tools: &Tools) -> Vec<Service> {
     services
 }
 
-fn used_by(tool: &Tool, experiment: &Experiment) -> Vec<Service> {
+fn used_by(tool: &Tool, experiment: &Experiment) -> Vec<String> {
     if let Some((_, services)) = CHAINED.iter().find(|(name, _)| *name == tool.name()) {
-        return services.to_vec();
+        return services.iter().map(ToString::to_string).collect();
     }
     let lands = |table: &str| {
         let table = OptionValue::Text(table.to_owned());
         experiment.values(LAND).any(|value| *value == table)
     };
-    let is_used = |service| service != Service::Mysql || !tool.has_option(LAND) || lands("mysql");
+    let is_used = |service: &str| service != "mysql" || !tool.has_option(LAND) || lands("mysql");
     let by_option = OPTIONS.iter().filter(|(option, _)| tool.has_option(option));
-    let by_option = by_option.map(|(_, service)| *service).filter(|service| is_used(*service));
-    by_option.chain(lands("dynamodb").then_some(Service::Dynamodb)).collect()
+    let by_option = by_option.map(|(_, service)| *service).filter(|service| is_used(service));
+    by_option.chain(lands("dynamodb").then_some("dynamodb")).map(str::to_owned).collect()
 }
 
 /// The name of a setting of the Lambda that stands at `place` of an experiment file.
@@ -206,18 +213,10 @@ pub(crate) fn canonical_lambda_setting(
     let Some(text) = setting(value) else {
         return Err(at(place, name, "has several values", "sweep it in [matrix]"));
     };
-    let checked = LambdaOptions::default().set(&canonical, &text);
-    checked.map_err(|error| at(place, name, &error.to_string(), "see docs/lambda.md"))?;
+    let checked =
+        SERVICES.find("kin-lambda").and_then(|lambda| lambda.check_setting(&canonical, &text));
+    checked.map_err(|error| at(place, name, &error, "see docs/lambda.md"))?;
     Ok(canonical)
-}
-
-/// The Lambda of an experiment; its settings have been checked.
-fn lambda_options(settings: &Options) -> Result<LambdaOptions, LocalError> {
-    let mut options = LambdaOptions::default();
-    for (name, value) in settings {
-        options.set(name, &setting(value).unwrap_or_default())?;
-    }
-    Ok(options)
 }
 
 /// A value as a setting takes it.
@@ -252,12 +251,12 @@ impl LocalServices {
         progress: &mut Progress,
     ) -> Result<Self> {
         let (folder, interruption) = (experiments.join(FOLDER), shutdown.flag());
-        match Stack::open(&folder) {
+        match Stack::open(SERVICES, &folder) {
             Ok(mut stack) => interruptible(&interruption, || {
                 let down = stack.down(&mut |line| progress.update(line));
                 down.map_err(|error| as_interrupted(error, "the services stopped"))
             })?,
-            Err(LocalError::NoStack { .. }) => {}
+            Err(StackError::NoStack { .. }) => {}
             Err(error) => return Err(error.into()),
         }
         Ok(Self { folder, interruption, running: None })
@@ -281,7 +280,9 @@ impl LocalServices {
         let mut up = |network: Option<&Network>| {
             let up = plan.options(lambda, network).and_then(|options| {
                 interruptible(&self.interruption, || {
-                    Stack::up(&self.folder, &cache, &options, &mut |line| progress.update(line))
+                    Stack::up(SERVICES, &self.folder, &cache, &options, &mut |line| {
+                        progress.update(line);
+                    })
                 })
             });
             up.map_err(|error| as_interrupted(error, "the services started"))
@@ -317,9 +318,9 @@ impl LocalServices {
 }
 
 /// An interruption as tools end with one, and any other error as it is.
-pub(crate) fn as_interrupted(error: LocalError, doing: &'static str) -> anyhow::Error {
+pub(crate) fn as_interrupted(error: StackError, doing: &'static str) -> anyhow::Error {
     match error {
-        LocalError::Interrupted => Interrupted(doing).into(),
+        StackError::Interrupted => Interrupted(doing).into(),
         other => other.into(),
     }
 }
@@ -348,8 +349,7 @@ mod tests {
         experiment.then =
             names.get(1).map(|tool| Call { tool: (*tool).to_owned(), subcommand: None });
         let plan = LocalPlan::new(&experiment, &tools(names)).map_err(|error| error.to_string())?;
-        let services = plan.map(|plan| plan.services).unwrap_or_default();
-        Ok(services.iter().map(ToString::to_string).collect())
+        Ok(plan.map(|plan| plan.services).unwrap_or_default())
     }
 
     fn expect(names: &[&str], body: &str, services: &[&str]) {

@@ -34,7 +34,6 @@ use bench_cli::{
 };
 use bench_core::system::cause;
 use bench_record::{ServiceOrigin, protocol};
-use bench_services::embedded;
 use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::experiment::{Experiment, OptionValue, Owner};
@@ -179,10 +178,6 @@ enum Action {
 }
 
 fn main() -> ExitCode {
-    // A stack starts this program again as its embedded services.
-    if let Some(code) = embedded::run_if_requested() {
-        return code;
-    }
     main_with(run_suite)
 }
 
@@ -191,7 +186,7 @@ fn run_suite() -> Result<Exit> {
     if arguments.next().is_some_and(|first| first == child::EXEC) {
         return Err(child::exec(arguments));
     }
-    if generate::handle(Options::command())? {
+    if generate::handle(Options::command(), &[])? {
         return Ok(Exit::Good);
     }
     let options: Options = arguments::parse()?;

@@ -1,18 +1,16 @@
 //! `run-suite services`: servers on this machine, started and stopped by hand.
 
 use std::collections::BTreeSet;
-use std::fmt::{self, Display, Formatter};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use bench_cli::{Exit, Interrupted, LogArgs, OutputFormat, Progress, Shutdown, UsageError, output};
 use bench_core::system::read_file;
-use bench_services::embedded::KinesisLimits;
-use bench_services::local::{
-    BROKERS_MAX, Cache, LocalError, NodeStatus, ProcessState, S3Server, Service, Stack,
-    StackOptions, interruptible,
+use bench_services::SERVICES;
+use bench_stack::{
+    Cache, NodeStatus, ProcessState, Stack, StackError, StackOptions, interruptible,
 };
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{Args, Subcommand};
 use serde_json::json;
 
 use crate::local::as_interrupted;
@@ -62,16 +60,11 @@ pub(crate) enum ServicesAction {
 pub(crate) struct UpArgs {
     /// What to start: kafka, connect (with kafka), mysql, s3, which are the default; kinesis and
     /// dynamodb, embedded and in memory; kin-lambda (with these), sql-lambda (with kinesis, mysql)
-    #[arg(value_delimiter = ',', value_name = "SERVICE")]
-    services: Vec<Service>,
+    #[arg(value_delimiter = ',', value_name = "SERVICE", value_parser = service)]
+    services: Vec<&'static str>,
     /// Kafka brokers; several form a replicated cluster
-    #[arg(
-        long,
-        value_name = "N",
-        default_value_t = 1,
-        value_parser = clap::value_parser!(u32).range(1..=i64::from(BROKERS_MAX))
-    )]
-    brokers: u32,
+    #[arg(long, value_name = "N", default_value = "1")]
+    brokers: String,
     /// A setting of the Kafka brokers, or with `kin-lambda.` or `sql-lambda.` in front one of that
     /// function; may be repeated
     #[arg(long = "set", value_name = "KEY=VALUE", value_parser = setting)]
@@ -79,10 +72,10 @@ pub(crate) struct UpArgs {
     /// The S3 server: versitygw, minio or embedded; by default the one that is installed, else
     /// versitygw, or the embedded one where Go is missing to build that
     #[arg(long, value_name = "SERVER")]
-    s3_server: Option<S3Server>,
+    s3_server: Option<String>,
     /// Which limits of its shards the embedded Kinesis enforces
-    #[arg(long, value_name = "WHICH", default_value_t = Limits::Writes)]
-    kinesis_limits: Limits,
+    #[arg(long, value_name = "WHICH", default_value = "writes")]
+    kinesis_limits: String,
     // The environment is read where the embedded one is chosen otherwise, hence no `env` here.
     #[arg(
         long,
@@ -90,7 +83,7 @@ pub(crate) struct UpArgs {
         help = "Folder of an installed DynamoDB Local, to be used instead of the embedded one \
                 [env: DYNAMODB_LOCAL_HOME]"
     )]
-    dynamodb_local: Option<PathBuf>,
+    dynamodb_local: Option<String>,
     #[command(flatten)]
     stack: StackArgs,
 }
@@ -102,31 +95,8 @@ pub(crate) struct StackArgs {
     dir: PathBuf,
 }
 
-/// Limits of a Kinesis shard.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Limits {
-    /// Those of writing: 1,000 records and 1 MiB a second
-    Writes,
-    /// Those of reading, too: 5 calls and 2 MiB a second, 10 MiB a call
-    All,
-    /// None
-    None,
-}
-
-impl Display for Limits {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        self.to_possible_value().map_or(Ok(()), |value| f.write_str(value.get_name()))
-    }
-}
-
-impl Limits {
-    fn of_kinesis(self) -> KinesisLimits {
-        KinesisLimits {
-            enforce_writes: self != Self::None,
-            enforce_reads: self == Self::All,
-            ..KinesisLimits::default()
-        }
-    }
+fn service(text: &str) -> Result<&'static str, String> {
+    SERVICES.find(text).map(|service| service.name())
 }
 
 fn setting(text: &str) -> Result<(String, String), String> {
@@ -174,7 +144,7 @@ pub(crate) fn carry_out(
         ServicesAction::Down { all: true, .. } => {
             let shutdown = shutdown()?;
             for dir in Cache::from_environment()?.stacks() {
-                stop(Stack::open(&dir)?, &shutdown, &mut progress)?;
+                stop(Stack::open(SERVICES, &dir)?, &shutdown, &mut progress)?;
             }
             Ok(Exit::Good)
         }
@@ -187,52 +157,51 @@ pub(crate) fn carry_out(
 
 /// Starts what this machine can have of what was asked for, and says whether that is all of it.
 fn start(up: &UpArgs, progress: &mut Progress) -> Result<(Stack, bool)> {
-    let services = if up.services.is_empty() { &Service::REAL[..] } else { &up.services };
-    let mut options = StackOptions {
-        brokers: up.brokers,
-        s3_server: up.s3_server,
-        kinesis_limits: up.kinesis_limits.of_kinesis(),
-        dynamodb_local: up.dynamodb_local.clone(),
-        ..StackOptions::of(services.iter().copied())
-    };
-    for (key, value) in &up.settings {
-        set(&mut options, key, value).map_err(as_usage)?;
-    }
+    let named = if up.services.is_empty() { SERVICES.defaults() } else { up.services.clone() };
+    let options = options(up, &named).map_err(as_usage)?;
     let cache = Cache::from_environment()?;
-    let is_new = Stack::open(&up.stack.dir).is_err();
+    let is_new = Stack::open(SERVICES, &up.stack.dir).is_err();
     let shutdown = shutdown()?;
     let result = interruptible(&shutdown.flag(), || {
-        obtainable(&cache, &options, progress).and_then(|services| {
-            options.services = services;
-            Stack::up(&up.stack.dir, &cache, &options, &mut |line| progress.update(line))
+        obtainable(&cache, &options, &named, progress).and_then(|left| {
+            let options = SERVICES.part(&options, left.iter().copied())?;
+            let up = Stack::up(SERVICES, &up.stack.dir, &cache, &options, &mut |line| {
+                progress.update(line)
+            });
+            Ok((up?, named.iter().all(|name| left.contains(name))))
         })
     });
     progress.clear();
-    let stack = result.map_err(as_usage)?;
+    let (stack, is_whole) = result.map_err(as_usage)?;
     if shutdown.is_requested() && is_new {
         stop(stack, &shutdown, progress)?;
         return Err(Interrupted("the services started, which are stopped again").into());
     }
-    if up.s3_server.is_none() && stack.has_embedded_s3() {
-        tracing::warn!(
-            "s3 is the embedded server, a stand-in: neither versitygw nor MinIO is installed, nor \
-             Go to build one"
-        );
+    for node in stack.nodes() {
+        if let Some(note) = node.note {
+            tracing::warn!("{}: {note}", node.name);
+        }
     }
-    let is_whole = services.iter().all(|service| options.services.contains(service));
     Ok((stack, is_whole))
 }
 
-/// A setting of a function where its name is in front, or else one of Kafka.
-fn set(options: &mut StackOptions, key: &str, value: &str) -> Result<(), LocalError> {
-    match key.split_once('.') {
-        Some(("kin-lambda", name)) => options.kin_lambda.set(name, value),
-        Some(("sql-lambda", name)) => options.sql_lambda.set(name, value),
-        _ => {
-            options.kafka_settings.push((key.to_owned(), value.to_owned()));
-            Ok(())
-        }
+/// The options of a stack of these services and of what they need.
+fn options(up: &UpArgs, services: &[&str]) -> Result<StackOptions, StackError> {
+    let flags = [
+        ("kafka", "brokers", Some(&up.brokers)),
+        ("s3", "server", up.s3_server.as_ref()),
+        ("kinesis", "limits", Some(&up.kinesis_limits)),
+        ("dynamodb", "home", up.dynamodb_local.as_ref()),
+    ];
+    let flags = flags
+        .iter()
+        .filter_map(|(service, key, value)| Some((*service, *key, value.as_ref()?.as_str())));
+    let mut settings: Vec<(&str, &str, &str)> = flags.collect();
+    for (key, value) in &up.settings {
+        let (service, key) = SERVICES.setting_of(key).map_err(StackError::Options)?;
+        settings.push((service.name(), key, value));
     }
+    SERVICES.options(services.iter().copied(), &settings)
 }
 
 /// The services that this machine has or can fetch. Of the others is said what they lack; an error
@@ -240,17 +209,18 @@ fn set(options: &mut StackOptions, key: &str, value: &str) -> Result<(), LocalEr
 fn obtainable(
     cache: &Cache,
     options: &StackOptions,
+    services: &[&'static str],
     progress: &mut Progress,
-) -> Result<BTreeSet<Service>, LocalError> {
+) -> Result<BTreeSet<&'static str>, StackError> {
     let mut left = BTreeSet::new();
     let mut first_lack = None;
-    for &service in &options.services {
-        let alone = StackOptions { services: [service].into(), ..options.clone() };
-        match Stack::fetch(cache, &alone, &mut |line| progress.update(line)) {
+    for &service in services {
+        let alone = SERVICES.part(options, [service])?;
+        match Stack::fetch(SERVICES, cache, &alone, &mut |line| progress.update(line)) {
             Ok(()) => {
                 left.insert(service);
             }
-            Err(lack) if lack.is_missing() && options.services.len() > 1 => {
+            Err(lack) if lack.is_missing() && services.len() > 1 => {
                 progress.clear();
                 tracing::warn!("{service} is left out: {lack}");
                 first_lack.get_or_insert(lack);
@@ -276,14 +246,14 @@ fn shutdown() -> Result<Shutdown> {
 }
 
 fn open(stack: &StackArgs) -> Result<Stack> {
-    Stack::open(&stack.dir).map_err(as_usage)
+    Stack::open(SERVICES, &stack.dir).map_err(as_usage)
 }
 
 /// A folder without a stack, or a name without a service, is the command line's fault.
-fn as_usage(error: LocalError) -> anyhow::Error {
-    if matches!(error, LocalError::Interrupted) {
+fn as_usage(error: StackError) -> anyhow::Error {
+    if matches!(error, StackError::Interrupted) {
         as_interrupted(error, "the services started or stopped; what was half there is gone")
-    } else if error.is_usage() || matches!(error, LocalError::NoStack { .. }) {
+    } else if error.is_usage() || matches!(error, StackError::NoStack { .. }) {
         UsageError::from_library(error).into()
     } else {
         error.into()

@@ -10,7 +10,7 @@ use bench_cli::quantity::{duration_ns, rate};
 use bench_cli::{Progress, Shutdown};
 use bench_core::results::{RunDocument, mark_faults};
 use bench_core::system::{cause, create_new};
-use bench_services::local::interruptible;
+use bench_stack::interruptible;
 
 use crate::child::{self, Ended, Invocation, ToolProcess};
 use crate::faults::{self, Driver, Site};

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use bench_cli::{
-    Exit, Invocation, LogArgs, Tool, ToolId, UsageError, run_tool, tool_id, usage_error,
+    Exit, UsedService, Invocation, LogArgs, Tool, ToolId, UsageError, run_tool, tool_id, usage_error,
 };
 use bench_tables::TableError;
 
@@ -21,6 +21,7 @@ fn main() -> ExitCode {
 
 impl Tool for Options {
     const ID: ToolId = tool_id!();
+    const SERVICES: &'static [UsedService] = &[UsedService::always("mysql")];
 
     fn log(&self) -> LogArgs {
         self.log

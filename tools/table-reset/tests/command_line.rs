@@ -1,9 +1,9 @@
 //! The tool as a user runs it, with `DynamoDB` embedded in the test and `MySQL` on this machine.
 
-use bench_services::embedded::dynamodb::serve_in_background;
-use bench_services::local::{Service, StackOptions};
+use bench_stack::StackOptions;
 use bench_testing::Silent;
 use bench_testing::tool::{Place, Said};
+use embedded_dynamodb::serve_in_background;
 use mysql_async::prelude::Queryable as _;
 
 /// Runs the tool with only these of the caller's settings. Questions are answered with yes on
@@ -33,7 +33,7 @@ fn dynamodb_tables_are_created_emptied_deleted() {
 
 #[test]
 fn mysql_tables_are_created_emptied_deleted() {
-    let options = StackOptions::of([Service::Mysql]);
+    let options = StackOptions::of(["mysql"]);
     let Some(stack) = bench_testing::local("resetting tables of MySQL", &options) else { return };
     let url = stack.variable("MYSQL_URL");
     let environment = [("MYSQL_URL", url)];

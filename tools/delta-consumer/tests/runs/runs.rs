@@ -165,7 +165,7 @@ fn embedded_tables_end_with_their_run() {
 
 #[test]
 fn missing_tables_are_reported() {
-    let server = bench_services::embedded::s3::serve_in_background().expect("a server");
+    let server = embedded_s3::serve_in_background().expect("a server");
     for (args, needles) in [
         ("--lake-path nothing", &["nothing", "--wait-for-table"][..]),
         ("--lake-path s3://bench/nothing", &["s3://bench/nothing", "--wait-for-table"]),

@@ -1,7 +1,7 @@
 //! `[local]`: what run-suite starts on this machine for an experiment.
 
 use bench_cli::UsageError;
-use bench_services::local::{BROKERS_MAX, Service};
+use bench_services::SERVICES;
 use serde::Deserialize;
 use toml::{Table, Value};
 
@@ -14,7 +14,7 @@ const LOCAL_KAFKA: &str = "[local.kafka]";
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct LocalSection {
     /// The services to start; empty for those that the tools use.
-    pub(crate) start: Vec<Service>,
+    pub(crate) start: Vec<String>,
     /// Kafka brokers.
     pub(crate) brokers: Option<u32>,
     /// Settings of the brokers.
@@ -34,11 +34,15 @@ pub(super) struct LocalFile {
 
 pub(super) fn local(file: Option<LocalFile>) -> Result<LocalSection, UsageError> {
     let Some(file) = file else { return Ok(LocalSection::default()) };
-    let start = file.start.iter().map(|name| name.parse::<Service>()).collect::<Result<_, _>>();
-    let start = start.map_err(|error| at(LOCAL, "start", &error, "name what is needed"))?;
-    if file.brokers.is_some_and(|brokers| !(1..=BROKERS_MAX).contains(&brokers)) {
-        let remedy = format!("name 1 to {BROKERS_MAX}");
-        return Err(at(LOCAL, "brokers", "out of range", &remedy));
+    for name in &file.start {
+        let found = SERVICES.find(name);
+        found.map_err(|error| at(LOCAL, "start", &error, "list the services to start"))?;
+    }
+    if let Some(brokers) = file.brokers {
+        let checked = SERVICES
+            .find("kafka")
+            .and_then(|kafka| kafka.check_setting("brokers", &brokers.to_string()));
+        checked.map_err(|error| at(LOCAL, "brokers", &error, "use a number in this range"))?;
     }
     let kafka_settings = file.kafka.into_iter().map(|(name, toml)| match toml {
         Value::Boolean(value) => Ok((name, value.to_string())),
@@ -47,5 +51,5 @@ pub(super) fn local(file: Option<LocalFile>) -> Result<LocalSection, UsageError>
             .map_err(|kind| unfit(LOCAL_KAFKA, &name, kind)),
     });
     let kafka_settings = kafka_settings.collect::<Result<_, _>>()?;
-    Ok(LocalSection { start, brokers: file.brokers, kafka_settings })
+    Ok(LocalSection { start: file.start, brokers: file.brokers, kafka_settings })
 }

@@ -7,7 +7,7 @@ use bench_cli::UsageError;
 use bench_cli::quantity::{duration_ns, parse_duration, parse_size_bytes};
 use bench_core::clock;
 use bench_core::results::ServiceOrigin;
-use bench_services::local::BROKERS_MAX;
+use bench_services::SERVICES;
 use toml::{Table, Value};
 
 use super::{Deed, Fault, TOOL};
@@ -183,14 +183,7 @@ impl Section {
     /// What `action` is done to.
     fn target(&self, action: &str) -> Result<String, UsageError> {
         let target = self.text(action)?.unwrap_or_default();
-        let nodes = || {
-            let brokers = (1..=BROKERS_MAX).map(|number| format!("kafka-{number}"));
-            brokers.chain(["kafka".to_owned()])
-        };
-        let mut known: Vec<String> = nodes().collect();
-        if action != "network" {
-            known.extend(["connect", "mysql", "s3"].map(str::to_owned));
-        }
+        let mut known = SERVICES.fault_targets(action == "network");
         match action {
             "kill" if consumer_number(&target).is_some() => return Ok(target),
             "kill" => known.push("consumer-1".to_owned()),

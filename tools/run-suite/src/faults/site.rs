@@ -4,8 +4,8 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use bench_services::local::{Service, Stack};
-use bench_services::proxy::Proxy;
+use bench_proxy::Proxy;
+use bench_stack::Stack;
 
 use super::{Fault, need_network};
 
@@ -61,7 +61,7 @@ impl Site<'_> {
         let nodes = stack.nodes();
         let named: Vec<String> = nodes
             .iter()
-            .filter(|node| node.name == target || node.service.to_string() == target)
+            .filter(|node| node.name == target || node.service == target)
             .map(|node| node.name.clone())
             .collect();
         if named.is_empty() {
@@ -113,7 +113,7 @@ impl Network {
 
     /// Leads to the brokers of a stack that was started with these ports, as fast as they are.
     pub(crate) fn connect(&self, stack: &Stack) {
-        for (proxy, broker) in self.proxies.iter().zip(stack.kafka_behind_proxies()) {
+        for (proxy, (_, broker)) in self.proxies.iter().zip(stack.behind_proxies()) {
             proxy.set_target(broker);
             proxy.set_latency(Duration::ZERO);
             proxy.set_bandwidth(None);
@@ -127,7 +127,7 @@ impl Network {
     }
 
     fn before(&self, node: &str) -> Option<&Proxy> {
-        let number: usize = node.strip_prefix(&format!("{}-", Service::Kafka))?.parse().ok()?;
+        let number: usize = node.strip_prefix("kafka-")?.parse().ok()?;
         self.proxies.get(number.checked_sub(1)?)
     }
 }

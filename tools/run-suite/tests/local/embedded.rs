@@ -9,7 +9,9 @@ use std::time::{Duration, Instant};
 
 use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
 use aws_sdk_kinesis::primitives::Blob;
-use bench_services::local::{Cache, S3Server, Service, StackOptions};
+use bench_service_dynamodb::stand_in::KIND;
+use bench_stack::{Cache, StackOptions};
+use bench_stand_in::PROTOCOL;
 use bench_testing::tool::until;
 
 use crate::place::{Place, said};
@@ -60,7 +62,7 @@ fn block_on<T>(future: impl Future<Output = T>) -> T {
 
 #[test]
 fn a_shell_uses_embedded_services_one_tool_after_the_other() {
-    let options = StackOptions::of([Service::Kinesis, Service::Dynamodb]);
+    let options = StackOptions::of(["kinesis", "dynamodb"]);
     let Some(place) = Place::with("embedded services", &options, &[]) else { return };
     let listed = place.succeed("services up kinesis dynamodb --dir stack --kinesis-limits none");
     assert!(listed.contains("ferrokinesis") && listed.contains("dynoxide"), "{listed}");
@@ -84,8 +86,7 @@ fn a_shell_uses_embedded_services_one_tool_after_the_other() {
 
 #[test]
 fn an_embedded_s3_needs_nothing_to_be_installed() {
-    let options =
-        StackOptions { s3_server: Some(S3Server::Embedded), ..StackOptions::of([Service::S3]) };
+    let options = StackOptions::of([]).with("s3", "server", "embedded");
     let Some(place) = Place::with("an embedded S3", &options, &[]) else { return };
     let listed = place.succeed("services up s3 --dir stack --s3-server embedded");
     assert!(listed.contains("s3s 0.14.1, no fsync"), "{listed}");
@@ -98,7 +99,7 @@ fn an_embedded_s3_needs_nothing_to_be_installed() {
 
 #[test]
 fn a_machine_without_go_gets_the_embedded_s3() {
-    let options = StackOptions::of([Service::S3]);
+    let options = StackOptions::of(["s3"]);
     let test = "an S3 server without Go";
     let Some(place) = Place::with(test, &options, &[]) else { return };
     // These are looked for beside `PATH`, too.
@@ -128,11 +129,7 @@ fn a_machine_without_go_gets_the_embedded_s3() {
 
 #[test]
 fn a_function_lands_a_stream_in_a_table() {
-    let run_suite = assert_cmd::cargo::cargo_bin!("run-suite").into();
-    let options = StackOptions {
-        embedded_program: Some(run_suite),
-        ..StackOptions::of([Service::KinLambda])
-    };
+    let options = StackOptions::of(["kin-lambda"]);
     let Some(place) = Place::with("kin-lambda", &options, &["kin-lambda"]) else { return };
     let up = "services up kin-lambda --dir stack --set kin-lambda.stream=s \
               --set kin-lambda.table=rows --set kin-lambda.batch-size=7";
@@ -194,7 +191,7 @@ async fn wait_for_rows(dynamodb: &aws_sdk_dynamodb::Client, wanted: usize) {
 
 #[test]
 fn what_a_machine_lacks_is_named_and_the_rest_starts() {
-    let options = StackOptions::of([Service::Kinesis]);
+    let options = StackOptions::of(["kinesis"]);
     let Some(place) = Place::with("a missing server", &options, &[]) else { return };
     let mysql = program(&place, "mariadbd", "echo no such library >&2; exit 127");
     let run = |arguments: &str| {
@@ -215,16 +212,17 @@ fn what_a_machine_lacks_is_named_and_the_rest_starts() {
 /// With a Java that plays it: what is tried is how it is found, started and asked.
 #[test]
 fn an_installed_dynamodb_local_is_used() {
-    let options = StackOptions::of([Service::Kinesis]);
+    let options = StackOptions::of(["kinesis"]);
     let Some(place) = Place::with("DynamoDB Local", &options, &[]) else { return };
-    let run_suite = place.command("").get_program().display().to_string();
+    let stand_in = KIND.find_program().expect("built");
+    let stand_in = stand_in.display();
     let script = format!(
         "case \"$*\" in\n\
          '-XX:-UsePerfData -version') echo 'openjdk version \"17.0.1\"' >&2;;\n\
          *'DynamoDBLocal.jar -version') echo 'Version: 9.8.7';;\n\
          *'-jar '*'/DynamoDBLocal.jar -inMemory '*)\n\
          while [ \"$1\" != -port ]; do shift; done\n\
-         exec '{run_suite}' __embedded-dynamodb \"{{\\\"port\\\":$2}}\";;\n\
+         exec '{stand_in}' {PROTOCOL} \"{{\\\"port\\\":$2}}\";;\n\
          *) echo \"java was told $*\" >&2; exit 1;;\nesac"
     );
     let java = program(&place, "bin/java", &script);

@@ -1,7 +1,7 @@
 //! Faults on real brokers: nothing acknowledged is lost, repeats are counted, and a stall shows in
 //! full.
 
-use bench_services::local::StackOptions;
+use bench_stack::StackOptions;
 use serde_json::Value;
 
 use crate::place::Place;
@@ -50,7 +50,7 @@ fn figure(document: &Value, path: &str) -> f64 {
 
 #[test]
 fn a_frozen_broker_stalls_messages_as_long_as_arithmetic_says() {
-    let Some(place) = Place::new("a frozen broker", &StackOptions::kafka(1)) else { return };
+    let Some(place) = Place::new("a frozen broker", &StackOptions::of(["kafka"])) else { return };
     let document = run(&place, "[[fault]]\nat = \"9s\"\nstop = \"kafka\"\nfor = \"5s\"\n");
     assert_eq!(count(&document, "/summary/audit/lost"), 0);
     assert_eq!(count(&document, "/summary/produced/acked"), 19_000);
@@ -86,7 +86,11 @@ fn a_frozen_broker_stalls_messages_as_long_as_arithmetic_says() {
 
 #[test]
 fn a_killed_broker_of_three_loses_nothing_that_was_acknowledged() {
-    let Some(place) = Place::new("a killed broker", &StackOptions::kafka(3)) else { return };
+    let Some(place) =
+        Place::new("a killed broker", &StackOptions::of([]).with("kafka", "brokers", 3))
+    else {
+        return;
+    };
     let (document, messages) = run_until_recovered(
         &place,
         "acks = \"all\"\nidempotent = true\npartitions = 6\nreplication-factor = 3
@@ -106,7 +110,9 @@ fn a_killed_broker_of_three_loses_nothing_that_was_acknowledged() {
 
 #[test]
 fn a_killed_broker_that_is_alone_comes_back_with_all_it_had_acknowledged() {
-    let Some(place) = Place::new("a lone killed broker", &StackOptions::kafka(1)) else { return };
+    let Some(place) = Place::new("a lone killed broker", &StackOptions::of(["kafka"])) else {
+        return;
+    };
     let (document, messages) = run_until_recovered(
         &place,
         "acks = \"all\"\nidempotent = true
@@ -119,7 +125,7 @@ fn a_killed_broker_that_is_alone_comes_back_with_all_it_had_acknowledged() {
 
 #[test]
 fn a_killed_consumers_messages_reach_the_others() {
-    let Some(place) = Place::new("a killed consumer", &StackOptions::kafka(1)) else { return };
+    let Some(place) = Place::new("a killed consumer", &StackOptions::of(["kafka"])) else { return };
     let document = run(
         &place,
         "partitions = 4\nconsumers = 2\nconfig = [\"session.timeout.ms=6000\"]
@@ -135,7 +141,9 @@ fn a_killed_consumers_messages_reach_the_others() {
 
 #[test]
 fn latency_and_resets_of_the_network_show_and_lose_nothing() {
-    let Some(place) = Place::new("faults of the network", &StackOptions::kafka(1)) else { return };
+    let Some(place) = Place::new("faults of the network", &StackOptions::of(["kafka"])) else {
+        return;
+    };
     let document = run(
         &place,
         "[[fault]]\nat = \"7s\"\nnetwork = \"kafka\"\nlatency = \"100ms\"\nfor = \"4s\"

@@ -3,7 +3,7 @@
 use std::fs;
 use std::process::Stdio;
 
-use bench_services::local::StackOptions;
+use bench_stack::StackOptions;
 use bench_testing::tool::until;
 
 use crate::place::{Place, said};
@@ -14,7 +14,7 @@ tool = \"kafka-prodcon\"\nservices = \"local\"\ntime_limit = \"1m\"
 
 #[test]
 fn services_come_up_serve_tools_and_go_without_a_trace() {
-    let options = StackOptions::kafka(1);
+    let options = StackOptions::of(["kafka"]);
     let Some(place) = Place::new("services by hand", &options) else { return };
     let listed = place.succeed("services up kafka --dir stack");
     assert!(listed.contains("kafka-1") && listed.contains("running"), "{listed}");
@@ -53,7 +53,7 @@ fn services_come_up_serve_tools_and_go_without_a_trace() {
 
 #[test]
 fn an_experiment_starts_what_it_needs_and_stops_it() {
-    let Some(place) = Place::new("local services", &StackOptions::kafka(1)) else { return };
+    let Some(place) = Place::new("local services", &StackOptions::of(["kafka"])) else { return };
     place.write("small.toml", SMALL);
     let text = place.succeed("run small.toml");
     assert!(text.contains("small (2 valid)"), "{text}");
@@ -67,7 +67,7 @@ fn an_experiment_starts_what_it_needs_and_stops_it() {
 
 #[test]
 fn a_killed_run_suite_leaves_services_that_down_finds_and_resume_replaces() {
-    let Some(place) = Place::new("a killed driver", &StackOptions::kafka(1)) else { return };
+    let Some(place) = Place::new("a killed driver", &StackOptions::of(["kafka"])) else { return };
     place.write("small.toml", &SMALL.replace("messages = 5000", "duration = \"30s\""));
     let mut driver = place
         .command("run small.toml")
@@ -99,7 +99,7 @@ fn a_killed_run_suite_leaves_services_that_down_finds_and_resume_replaces() {
 
 #[test]
 fn an_interrupted_experiment_stops_its_services() {
-    let Some(place) = Place::new("an interrupt", &StackOptions::kafka(1)) else { return };
+    let Some(place) = Place::new("an interrupt", &StackOptions::of(["kafka"])) else { return };
     place.write("small.toml", &SMALL.replace("messages = 5000", "duration = \"30s\""));
     let driver = place
         .command("run small.toml")

@@ -250,8 +250,11 @@ fn what_is_wrong_in_a_file_is_named_with_the_remedy() {
         ("[matrix]\nfast = [1, 2]", "[matrix] `fast`: is a flag; give it as true or false"),
         ("[options]\nrun-dir = \"x\"", "[options] `run-dir`: run-suite sets it; leave it out"),
         ("services = \"local\"", "name what to start: `start = [\"kafka\"]` in [local]"),
-        ("services = \"local\"\n[local]\nbrokers = 9", "[local] `brokers`: out of range; name 1"),
-        ("services = \"local\"\n[local]\nstart = [\"redis\"]", "'redis' is none of kafka, connect"),
+        ("services = \"local\"\n[local]\nbrokers = 9", "[local] `brokers`: must be 1 to 5, not 9"),
+        (
+            "services = \"local\"\n[local]\nstart = [\"redis\"]",
+            "unknown service 'redis'; use one of kafka, connect",
+        ),
         ("subcommand = \"fil\"", "did you mean `fill`?"),
         ("time_limit = \"0s\"", "leave the key out for 10 minutes"),
     ] {

@@ -94,7 +94,7 @@ fn compacted_topics_are_refused_before_sending() {
 
 #[test]
 fn services_of_the_stack_are_local_others_external() {
-    let options = bench_services::local::StackOptions::kafka(1);
+    let options = bench_stack::StackOptions::of(["kafka"]);
     let Some(kafka) = bench_testing::local("where a service comes from", &options) else { return };
     let bench = Bench::on(kafka);
     let topic = bench.topic(1, 1, &[]);
