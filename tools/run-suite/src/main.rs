@@ -1,24 +1,10 @@
 //! `run-suite`: runs experiments made of the other tools, and summarises them.
 
-mod child;
-mod experiment;
-mod faults;
-mod folder;
-mod list;
-mod live;
-mod local;
+mod file;
+mod host;
 mod plan;
-mod prepare;
-mod quick;
-mod run_files;
-mod services;
-mod suite;
-mod summary;
-mod sweep;
-mod text;
-mod tool;
-mod tools;
-mod verdict;
+mod run;
+mod show;
 
 use std::fmt::Write as _;
 use std::io::Read as _;
@@ -37,14 +23,19 @@ use bench_core::system::cause;
 use bench_services::embedded;
 use clap::{CommandFactory as _, Parser, Subcommand};
 
-use crate::experiment::{Experiment, OptionValue, Owner};
-use crate::folder::{ExperimentFolder, State, experiments_in};
-use crate::local::LocalPlan;
-use crate::plan::{Estimate, Plan};
-use crate::services::ServicesAction;
-use crate::summary::SuiteSummary;
-use crate::sweep::SweepArgs;
-use crate::tools::Tools;
+use crate::file::experiment::{self, Experiment, OptionValue};
+use crate::file::fault;
+use crate::file::owner::Owner;
+use crate::host::services::{self, ServicesAction};
+use crate::host::stack::LocalPlan;
+use crate::plan::experiment_plan::{Estimate, Plan};
+use crate::plan::sweep::SweepArgs;
+use crate::plan::tools::Tools;
+use crate::plan::{quick, sweep, tool};
+use crate::run::folder::{ExperimentFolder, State, experiments_in};
+use crate::run::{child, suite, verdict};
+use crate::show::summary::SuiteSummary;
+use crate::show::{list, text};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -342,10 +333,10 @@ fn plan_file(text: &str) -> Result<Plan> {
         tools.canonical_option(subcommand.as_deref(), then.as_ref(), (place, name), value)
     })?;
     let local = LocalPlan::new(&experiment, &tools)?;
-    let killed = faults::kill_consumer_values(&experiment.faults);
+    let killed = fault::kill_consumer_values(&experiment.faults);
     if !killed.is_empty() {
-        tools.first.check_fault(subcommand.as_deref(), "kill", faults::KILL_CONSUMER)?;
-        experiment.options.push((faults::KILL_CONSUMER.to_owned(), OptionValue::Many(killed)));
+        tools.first.check_fault(subcommand.as_deref(), "kill", fault::KILL_CONSUMER)?;
+        experiment.options.push((fault::KILL_CONSUMER.to_owned(), OptionValue::Many(killed)));
     }
     Ok(Plan { local, ..Plan::new(&experiment)? })
 }

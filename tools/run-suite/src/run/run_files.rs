@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::error::Category;
 
-use crate::plan::{Plan, PlannedRun};
+use crate::plan::experiment_plan::{Plan, PlannedRun};
 
 /// The option by which a tool is told its result folder.
 const RUN_DIR: &str = "run-dir";

@@ -4,9 +4,10 @@
 use anyhow::Result;
 use bench_cli::UsageError;
 
-use crate::experiment::{Call, OptionValue, Owner, at};
-use crate::local;
-use crate::tool::Tool;
+use crate::file::experiment::{Call, OptionValue, at};
+use crate::file::owner::Owner;
+use crate::host::stack;
+use crate::plan::tool::Tool;
 
 /// The option by which the second tool is told what the first has done.
 const FROM_RUN: &str = "from-run";
@@ -66,7 +67,7 @@ impl Tools {
         let (owner, own) = Owner::of(name);
         let canonical = match (owner, &self.then) {
             (Owner::Tool, _) => self.first.canonical_option(subcommand, place, own, value)?,
-            (Owner::Lambda, _) => local::canonical_lambda_setting(place, own, value)?,
+            (Owner::Lambda, _) => stack::canonical_lambda_setting(place, own, value)?,
             (Owner::Then, Some(tool)) => {
                 let subcommand = then.and_then(|then| then.subcommand.as_deref());
                 let canonical = tool.canonical_option(subcommand, place, own, value)?;

@@ -14,10 +14,10 @@ pub(crate) use self::figures::{
     CellFigures, DurationFigures, Latency, Spread, sampled, throughput_bytes_per_s,
     throughput_msg_per_s,
 };
-use crate::folder::State;
-use crate::plan::Plan;
-use crate::run_files::ToolFiles;
-use crate::verdict::{Judgement, RunStatus};
+use crate::plan::experiment_plan::Plan;
+use crate::run::folder::State;
+use crate::run::run_files::ToolFiles;
+use crate::run::verdict::{Judgement, RunStatus};
 
 /// Version of the JSON form of [`SuiteSummary`].
 const SCHEMA_VERSION: u32 = 1;

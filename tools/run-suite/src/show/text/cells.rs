@@ -6,7 +6,7 @@ use bench_cli::quantity::{byte_rate, duration_ns, rate};
 
 use super::runs::cell_name;
 use super::{NO_FIGURE, bound, table, tally};
-use crate::summary::{
+use crate::show::summary::{
     CellFigures, CellSummary, DurationFigures, ExperimentSummary, Latency, Spread, SuiteSummary,
 };
 

@@ -10,7 +10,7 @@ use bench_core::results::{
 
 use super::cells::msg_rate;
 use super::{NO_FIGURE, bound, named_runs, table};
-use crate::summary::{
+use crate::show::summary::{
     CellSummary, ExperimentSummary, RunSummary, SuiteSummary, sampled, throughput_bytes_per_s,
     throughput_msg_per_s,
 };

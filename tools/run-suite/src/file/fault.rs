@@ -1,12 +1,7 @@
 //! Faults: what is done to the services, or to the tool, in the course of a run.
 //!
-//! [`parse`] reads them from the experiment file, [`driver`] carries them out at their instants of
-//! the run's schedule, [`site`] is what they act on. What became of them is entered into the run's
+//! What became of them is entered into the run's
 //! result folder by [`bench_core::results::mark_faults`].
-
-mod driver;
-mod parse;
-mod site;
 
 use std::fmt::{self, Display, Formatter};
 
@@ -14,12 +9,10 @@ use bench_cli::quantity::duration_ns;
 use bench_core::results::{FaultAction, FaultRecord};
 use serde::{Deserialize, Serialize};
 
-pub(crate) use driver::{Driver, Outcome};
-pub(crate) use parse::{parse, refuse_late};
-pub(crate) use site::{Network, Site};
+use super::fault_section::consumer_number;
 
 /// The tool, as a target.
-const TOOL: &str = "tool";
+pub(super) const TOOL: &str = "tool";
 
 /// The option of a tool by which a consumer is lost: `NUMBER@TIME[+TIME]`.
 pub(crate) const KILL_CONSUMER: &str = "kill-consumer";
@@ -64,7 +57,7 @@ pub(crate) enum Deed {
 
 impl Deed {
     /// What the results call it.
-    fn action(self) -> FaultAction {
+    pub(crate) fn action(self) -> FaultAction {
         match self {
             Self::Kill | Self::KillConsumer => FaultAction::Kill,
             Self::Stop | Self::StopTool => FaultAction::Stop,
@@ -76,19 +69,19 @@ impl Deed {
     }
 
     /// Whether it needs services that this project has started.
-    fn needs_local(self) -> bool {
+    pub(crate) fn needs_local(self) -> bool {
         !matches!(self, Self::KillConsumer | Self::StopTool)
     }
 
     /// Whether it needs a proxy between the tool and the service.
-    fn needs_network(self) -> bool {
+    pub(crate) fn needs_network(self) -> bool {
         matches!(self, Self::Latency(_) | Self::Bandwidth(_) | Self::Reset)
     }
 }
 
 impl Fault {
     /// What the results say of it before it is carried out.
-    fn record(&self) -> FaultRecord {
+    pub(crate) fn record(&self) -> FaultRecord {
         FaultRecord {
             action: self.deed.action(),
             target: self.target.clone(),
@@ -102,13 +95,13 @@ impl Fault {
         }
     }
 
-    fn end_ns(&self) -> Option<u64> {
+    pub(crate) fn end_ns(&self) -> Option<u64> {
         Some(self.at_ns.saturating_add(self.lasts_ns?))
     }
 
     /// The number of the consumer that it kills.
     fn consumer(&self) -> Option<u32> {
-        (self.deed == Deed::KillConsumer).then(|| parse::consumer_number(&self.target)).flatten()
+        (self.deed == Deed::KillConsumer).then(|| consumer_number(&self.target)).flatten()
     }
 }
 

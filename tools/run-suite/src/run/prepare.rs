@@ -14,9 +14,9 @@ use bench_cli::Shutdown;
 use bench_core::system::{create_new, ending};
 use serde::{Deserialize, Serialize};
 
-use crate::child::{self, Cause, Invocation, ToolProcess};
-use crate::folder::ExperimentFolder;
-use crate::tool::Tool;
+use crate::plan::tool::Tool;
+use crate::run::child::{self, Cause, Invocation, ToolProcess};
+use crate::run::folder::ExperimentFolder;
 
 /// What stands for the folder in the values of options.
 const PLACEHOLDER: &str = "{files}";
@@ -111,6 +111,6 @@ impl Prepare {
     /// As a shell would take it.
     pub(crate) fn command_line(&self) -> String {
         let arguments: Vec<OsString> = self.arguments.iter().map(OsString::from).collect();
-        crate::tool::command_line(&self.tool, &arguments)
+        crate::plan::tool::command_line(&self.tool, &arguments)
     }
 }

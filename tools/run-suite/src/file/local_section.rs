@@ -5,7 +5,7 @@ use bench_services::local::{BROKERS_MAX, Service};
 use serde::Deserialize;
 use toml::{Table, Value};
 
-use super::{at, scalar, unfit};
+use super::experiment::{at, scalar, unfit};
 
 const LOCAL: &str = "[local]";
 const LOCAL_KAFKA: &str = "[local.kafka]";

@@ -7,7 +7,7 @@
 use bench_cli::UsageError;
 use toml::Table;
 
-use super::{OPTIONS, Options, options};
+use super::experiment::{OPTIONS, Options, options};
 
 /// Whom an option is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -8,11 +8,11 @@ use bench_core::results::{RunDocument, ServiceInfo, ServiceOrigin, Status, Verdi
 use bench_core::system::{ending, read_file, shortened_lines};
 use serde::{Deserialize, Serialize};
 
-use crate::child::{Cause, Ended};
-use crate::faults::{self, Fault};
-use crate::folder::RunState;
-use crate::plan::Plan;
-use crate::run_files::{RunFiles, ToolFiles};
+use crate::file::fault::{self, Fault};
+use crate::plan::experiment_plan::Plan;
+use crate::run::child::{Cause, Ended};
+use crate::run::folder::RunState;
+use crate::run::run_files::{RunFiles, ToolFiles};
 
 /// What became of a run.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -199,7 +199,7 @@ impl Finding {
                         Judgement::of_verdict(RunStatus::Invalid, &verdict.reasons)
                     }
                 }
-                .with_faults(faults::unrecorded(faults, &document.faults)),
+                .with_faults(fault::unrecorded(faults, &document.faults)),
             ),
         }
     }

@@ -11,12 +11,14 @@ use bench_cli::quantity::{parse_count, parse_duration, parse_rate};
 use bench_core::results::ServiceOrigin;
 use serde::{Deserialize, Serialize};
 
-use crate::experiment::{Call, Case, Experiment, OptionValue, Options, Order, Owner, checked_tool};
-use crate::faults::{self, Fault};
-use crate::local::LocalPlan;
-use crate::prepare::{Prepare, with_files};
-use crate::tool::arguments;
-use crate::tools::Tools;
+use crate::file::experiment::{Call, Case, Experiment, OptionValue, Options, Order, checked_tool};
+use crate::file::fault::Fault;
+use crate::file::fault_section;
+use crate::file::owner::Owner;
+use crate::host::stack::LocalPlan;
+use crate::plan::tool::arguments;
+use crate::plan::tools::Tools;
+use crate::run::prepare::{Prepare, with_files};
 
 /// The most runs (cells times repeats) of one experiment.
 pub(crate) const RUNS_MAX: usize = 10_000;
@@ -119,7 +121,7 @@ impl Plan {
     pub(crate) fn new(experiment: &Experiment) -> Result<Self, UsageError> {
         let cells = cells(experiment)?;
         for cell in &cells {
-            faults::refuse_late(&experiment.faults, &cell.label, expected(&cell.options))?;
+            fault_section::refuse_late(&experiment.faults, &cell.label, expected(&cell.options))?;
         }
         let runs = runs(cells.len(), experiment.repeats, experiment.order)?;
         Ok(Self {

@@ -12,8 +12,8 @@ use comfy_table::{CellAlignment, Table};
 
 use self::cells::{by_cell, by_cell_and_tool, durations};
 use self::runs::{cell_name, counts, faults, latencies, rows, run_name, throughputs};
-use crate::summary::{CellSummary, ExperimentSummary, RunSummary, SuiteSummary, ToolSummary};
-use crate::verdict::RunStatus;
+use crate::run::verdict::RunStatus;
+use crate::show::summary::{CellSummary, ExperimentSummary, RunSummary, SuiteSummary, ToolSummary};
 
 /// What stands where a figure does not exist.
 const NO_FIGURE: &str = "-";

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use bench_core::results::ServiceOrigin;
 
-use crate::folder::{ExperimentFolder, create_unique, timestamp};
 use crate::planned;
+use crate::run::folder::{ExperimentFolder, create_unique, timestamp};
 
 /// What an experiment needs beside its tools.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,20 +21,20 @@ enum Needs {
 
 /// Each with the name of its folder, which keeps them in order.
 const EXPERIMENTS: [(&str, Needs, &str); 6] = [
-    ("1-throughput", Needs::Nothing, include_str!("../../../experiments/quick/throughput.toml")),
-    ("2-latency", Needs::Nothing, include_str!("../../../experiments/quick/latency.toml")),
-    ("3-sweep", Needs::Nothing, include_str!("../../../experiments/quick/sweep.toml")),
+    ("1-throughput", Needs::Nothing, include_str!("../../../../experiments/quick/throughput.toml")),
+    ("2-latency", Needs::Nothing, include_str!("../../../../experiments/quick/latency.toml")),
+    ("3-sweep", Needs::Nothing, include_str!("../../../../experiments/quick/sweep.toml")),
     (
         "4-kinesis-dynamodb",
         Needs::Aws,
-        include_str!("../../../experiments/quick/kinesis-dynamodb.toml"),
+        include_str!("../../../../experiments/quick/kinesis-dynamodb.toml"),
     ),
     (
         "5-kinesis-mysql",
         Needs::Mysql,
-        include_str!("../../../experiments/quick/kinesis-mysql.toml"),
+        include_str!("../../../../experiments/quick/kinesis-mysql.toml"),
     ),
-    ("6-delta", Needs::Aws, include_str!("../../../experiments/quick/delta.toml")),
+    ("6-delta", Needs::Aws, include_str!("../../../../experiments/quick/delta.toml")),
 ];
 
 /// The programs that serve as `MySQL`, and where they lie when they are not in everybody's `PATH`.

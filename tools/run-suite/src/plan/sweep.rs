@@ -16,9 +16,9 @@ use bench_core::system::replace_file;
 use clap::{Args, ValueEnum};
 use toml::{Table, Value};
 
-use crate::folder::set_aside;
-use crate::plan::{Cell, Plan, RUN_PLACEHOLDER, RUNS_MAX};
-use crate::verdict::RunStatus;
+use crate::plan::experiment_plan::{Cell, Plan, RUN_PLACEHOLDER, RUNS_MAX};
+use crate::run::folder::set_aside;
+use crate::run::verdict::RunStatus;
 use crate::{plan_file, services_origin};
 
 /// The tool that every rate is measured with.
@@ -275,7 +275,7 @@ mod tests {
     use clap::Parser;
 
     use super::*;
-    use crate::experiment::Experiment;
+    use crate::file::experiment::Experiment;
 
     #[derive(Parser)]
     struct Line {
@@ -359,7 +359,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let table = folder.path().join("delta-500.csv");
         let options =
-            vec![(RATE.to_owned(), crate::experiment::OptionValue::Text("500".to_owned()))];
+            vec![(RATE.to_owned(), crate::file::experiment::OptionValue::Text("500".to_owned()))];
         let cell = Cell {
             name: None,
             label: "rate=500".to_owned(),

@@ -15,8 +15,8 @@ use bench_services::local::{
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::json;
 
-use crate::local::as_interrupted;
-use crate::text::table;
+use crate::host::stack::as_interrupted;
+use crate::show::text::table;
 
 /// The folder of a stack that is not named.
 const DIR_DEFAULT: &str = "services";

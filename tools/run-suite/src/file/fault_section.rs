@@ -10,8 +10,8 @@ use bench_core::results::ServiceOrigin;
 use bench_services::local::BROKERS_MAX;
 use toml::{Table, Value};
 
-use super::{Deed, Fault, TOOL};
-use crate::experiment::{at, nearest, remedy, scalar};
+use super::experiment::{at, nearest, remedy, scalar};
+use super::fault::{Deed, Fault, TOOL};
 
 /// The place of faults in the file, as messages name it.
 const FAULT: &str = "[[fault]]";
@@ -296,7 +296,7 @@ fn overlap(one: &str, other: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::kill_consumer_values;
+    use super::super::fault::kill_consumer_values;
     use super::*;
 
     fn faults(text: &str, services: ServiceOrigin) -> Result<Vec<Fault>, String> {

@@ -33,9 +33,6 @@
 //! Experiment files are copied into result folders: secrets have no place in them. They reach a
 //! tool through its environment or its properties file.
 
-mod owner;
-mod started;
-
 use std::collections::BTreeSet;
 use std::fmt::{Display, Write as _};
 use std::time::Duration;
@@ -47,16 +44,17 @@ use bench_core::system::{QUOTE_MAX, shortened, shortened_lines};
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
-pub(crate) use self::owner::Owner;
-pub(crate) use self::started::LocalSection;
-use crate::faults::{self, Fault};
-use crate::prepare::Prepare;
+use super::fault::Fault;
+use super::fault_section;
+use super::local_section::{self, LocalSection};
+use super::owner::Owner;
+use crate::run::prepare::Prepare;
 
 /// The time limit of a run where the file names none.
 const TIME_LIMIT_DEFAULT: Duration = Duration::from_mins(10);
 
 /// The places of options in the file, as messages name them.
-const OPTIONS: &str = "[options]";
+pub(super) const OPTIONS: &str = "[options]";
 const MATRIX: &str = "[matrix]";
 const CASE: &str = "[[case]]";
 
@@ -180,7 +178,7 @@ struct File {
     tool: String,
     subcommand: Option<String>,
     services: ServiceOrigin,
-    local: Option<started::LocalFile>,
+    local: Option<local_section::LocalFile>,
     repeats: Option<u32>,
     #[serde(default)]
     order: Order,
@@ -219,7 +217,7 @@ impl Experiment {
             tool: checked_tool("tool", file.tool)?,
             subcommand: file.subcommand,
             services: file.services,
-            local: started::local(file.local)?,
+            local: local_section::local(file.local)?,
             repeats: checked_repeats(file.repeats)?,
             order: file.order,
             time_limit: checked_time_limit(file.time_limit.as_deref())?,
@@ -228,7 +226,7 @@ impl Experiment {
             options,
             matrix: matrix(file.matrix)?,
             cases: file.case.into_iter().map(case).collect::<Result<_, _>>()?,
-            faults: faults::parse(file.fault, file.services)?,
+            faults: fault_section::parse(file.fault, file.services)?,
         })
     }
 
@@ -429,7 +427,7 @@ pub(crate) fn with_services(text: &str, services: ServiceOrigin) -> String {
     changed
 }
 
-fn options(place: &str, table: Table) -> Result<Options, UsageError> {
+pub(super) fn options(place: &str, table: Table) -> Result<Options, UsageError> {
     table
         .into_iter()
         .map(|(name, toml)| {
@@ -490,7 +488,7 @@ pub(crate) fn scalar(toml: Value) -> Result<String, &'static str> {
     }
 }
 
-fn unfit(place: &str, name: &str, kind: &str) -> UsageError {
+pub(super) fn unfit(place: &str, name: &str, kind: &str) -> UsageError {
     let remedy = "give a text, a number, true, false, or an array of texts and numbers";
     at(place, name, &format!("is a {kind}"), remedy)
 }

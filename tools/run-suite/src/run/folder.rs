@@ -24,9 +24,9 @@ use bench_core::results::rfc3339;
 use bench_core::system::{create_new, open_lock, replace_file};
 use serde::{Deserialize, Serialize};
 
-use crate::plan::Plan;
-use crate::run_files::{RunFiles, read_json};
-use crate::verdict::{Judgement, RunStatus, judge_run};
+use crate::plan::experiment_plan::Plan;
+use crate::run::run_files::{RunFiles, read_json};
+use crate::run::verdict::{Judgement, RunStatus, judge_run};
 
 /// Version of `experiment.json` that this code writes and reads.
 const SCHEMA_VERSION: u32 = 1;

@@ -12,20 +12,21 @@ use bench_core::results::{RunDocument, mark_faults};
 use bench_core::system::{cause, create_new};
 use bench_services::local::interruptible;
 
-use crate::child::{self, Ended, Invocation, ToolProcess};
-use crate::faults::{self, Driver, Site};
-use crate::folder::{ExperimentFolder, log_path};
-use crate::live::Live;
-use crate::local::LocalServices;
-use crate::plan::{Invoked, Plan};
-use crate::prepare;
-use crate::run_files::ToolFiles;
-use crate::summary::{sampled, throughput_msg_per_s};
-use crate::sweep;
-use crate::text::bound;
-use crate::tool::Tool;
-use crate::tools::Tools;
-use crate::verdict::{Judgement, RunStatus, judge_ended, wrong_services};
+use crate::host::fault_driver::{Driver, FaultOutcome};
+use crate::host::fault_targets::Site;
+use crate::host::stack::LocalServices;
+use crate::plan::experiment_plan::{Invoked, Plan};
+use crate::plan::sweep;
+use crate::plan::tool::Tool;
+use crate::plan::tools::Tools;
+use crate::run::child::{self, Ended, Invocation, ToolProcess};
+use crate::run::folder::{ExperimentFolder, log_path};
+use crate::run::live::Live;
+use crate::run::prepare;
+use crate::run::run_files::ToolFiles;
+use crate::run::verdict::{Judgement, RunStatus, judge_ended, wrong_services};
+use crate::show::summary::{sampled, throughput_msg_per_s};
+use crate::show::text::bound;
 
 /// Runs what is pending in all `folders`, until it is done or a shutdown is requested. Local services
 /// stand in `dir` meanwhile. `is_reported` where people read the reasons of failed runs in the report
@@ -188,7 +189,7 @@ impl Step<'_> {
         let faults = &run.plan.faults;
         let run_dir = run.invoked.run_dir.clone();
         let (ended, done) = if faults.is_empty() {
-            let done = faults::Outcome { warnings: site.warnings(), ..faults::Outcome::default() };
+            let done = FaultOutcome { warnings: site.warnings(), ..FaultOutcome::default() };
             (self.run_tool(run, &process, shutdown, progress)?, done)
         } else {
             thread::scope(|scope| {
@@ -304,7 +305,7 @@ impl Outcome {
 
 /// Enters into the run's folder what was done; says why its results do not show its faults. A tool
 /// that failed may have left nothing to enter them into, and its own verdict counts for more.
-fn enter_faults(run_dir: &Path, faults: faults::Outcome) -> Option<String> {
+fn enter_faults(run_dir: &Path, faults: FaultOutcome) -> Option<String> {
     let has_faults = !faults.records.is_empty();
     if !has_faults && faults.warnings.is_empty() {
         return None;

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 use bench_services::local::{Service, Stack};
 use bench_services::proxy::Proxy;
 
-use super::{Fault, need_network};
+use crate::file::fault::{Fault, need_network};
 
 /// The variable by which a tool learns where Kafka is.
 const KAFKA_VARIABLE: &str = "KAFKA_BOOTSTRAP_SERVERS";
@@ -56,7 +56,7 @@ impl Site<'_> {
     }
 
     /// The nodes that a target names: itself, or all of a service.
-    pub(super) fn nodes(&self, target: &str) -> Result<Vec<String>> {
+    pub(crate) fn nodes(&self, target: &str) -> Result<Vec<String>> {
         let Some(stack) = &self.stack else { bail!("no local services are running") };
         let nodes = stack.nodes();
         let named: Vec<String> = nodes
@@ -72,7 +72,7 @@ impl Site<'_> {
     }
 
     /// Does something to each node that a target names, one after the other.
-    pub(super) fn each_node(
+    pub(crate) fn each_node(
         &mut self,
         target: &str,
         act: impl Fn(&mut Stack, &str) -> Result<()>,
@@ -83,7 +83,7 @@ impl Site<'_> {
     }
 
     /// Does something to each proxy before the nodes that a target names.
-    pub(super) fn each_proxy(&self, target: &str, act: impl Fn(&Proxy)) -> Result<()> {
+    pub(crate) fn each_proxy(&self, target: &str, act: impl Fn(&Proxy)) -> Result<()> {
         let network = self.network.context("there is no proxy before the services")?;
         for node in self.nodes(target)? {
             network.before(&node).into_iter().for_each(&act);

@@ -17,10 +17,12 @@ use bench_services::local::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::experiment::{Experiment, OptionValue, Options, Owner, at};
-use crate::faults::{Network, Site, need_network};
-use crate::tool::Tool;
-use crate::tools::Tools;
+use super::fault_targets::{Network, Site};
+use crate::file::experiment::{Experiment, OptionValue, Options, at};
+use crate::file::fault::need_network;
+use crate::file::owner::Owner;
+use crate::plan::tool::Tool;
+use crate::plan::tools::Tools;
 
 /// The folder of the stack in that of the experiment.
 const FOLDER: &str = "services";
@@ -327,7 +329,7 @@ pub(crate) fn as_interrupted(error: LocalError, doing: &'static str) -> anyhow::
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::experiment::Call;
+    use crate::file::experiment::Call;
 
     fn tools(names: &[&str]) -> Tools {
         let tool = |name: &&str| {

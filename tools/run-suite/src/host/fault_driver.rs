@@ -12,9 +12,10 @@ use bench_services::local::Stack;
 use bench_services::proxy::Proxy;
 use rustix::process::Signal;
 
-use super::{Deed, Fault, Site};
-use crate::child::ToolProcess;
-use crate::run_files::read_document;
+use super::fault_targets::Site;
+use crate::file::fault::{Deed, Fault};
+use crate::run::child::ToolProcess;
+use crate::run::run_files::read_document;
 
 /// How often the run is asked when its schedule starts.
 const POLL: Duration = Duration::from_millis(5);
@@ -33,7 +34,7 @@ pub(crate) struct Driver<'a> {
 
 /// What became of the faults of one run.
 #[derive(Debug, Default)]
-pub(crate) struct Outcome {
+pub(crate) struct FaultOutcome {
     /// In the order of time.
     pub(crate) records: Vec<FaultRecord>,
     /// What the reader of the figures must know.
@@ -62,8 +63,8 @@ struct Step {
 
 impl Driver<'_> {
     /// Carries out the faults, and undoes what is still in force when the tool ends.
-    pub(crate) fn carry_out(mut self) -> Outcome {
-        let mut outcome = Outcome {
+    pub(crate) fn carry_out(mut self) -> FaultOutcome {
+        let mut outcome = FaultOutcome {
             records: self.faults.iter().map(Fault::record).collect(),
             warnings: self.site.warnings(),
             problem: None,
@@ -134,7 +135,7 @@ impl Driver<'_> {
         step: Step,
         clock: &SystemClock,
         start_ns: InstantNs,
-        outcome: &mut Outcome,
+        outcome: &mut FaultOutcome,
     ) -> Result<()> {
         let elapsed_ns = || clock.now_ns().saturating_sub(start_ns);
         let fault = &self.faults[step.fault];
@@ -210,7 +211,7 @@ impl Driver<'_> {
     }
 
     /// The tool itself loses and revives its consumers, at the instants that it was told.
-    fn note_killed_consumers(&self, elapsed_ns: u64, outcome: &mut Outcome) {
+    fn note_killed_consumers(&self, elapsed_ns: u64, outcome: &mut FaultOutcome) {
         for (fault, record) in self.faults.iter().zip(&mut outcome.records) {
             if fault.deed == Deed::KillConsumer {
                 let reached = |ns: &u64| *ns <= elapsed_ns;
@@ -222,7 +223,7 @@ impl Driver<'_> {
 
     /// Undoes what is in force still when nothing more is to be done. What was killed is started
     /// before the next run.
-    fn undo_all(&mut self, outcome: &Outcome) {
+    fn undo_all(&mut self, outcome: &FaultOutcome) {
         for (fault, record) in self.faults.iter().zip(&outcome.records) {
             let in_force = record.begin_s.is_some() && record.end_s.is_none();
             if in_force && fault.deed != Deed::Kill {
@@ -254,7 +255,7 @@ fn steps(faults: &[Fault]) -> Vec<Step> {
 }
 
 /// Names the first fault that the run did not live to see.
-fn note_missed(faults: &[Fault], outcome: &mut Outcome) {
+fn note_missed(faults: &[Fault], outcome: &mut FaultOutcome) {
     let mut missed = faults.iter().zip(&mut outcome.records).filter(|(_, r)| r.begin_s.is_none());
     let mut first = None;
     for (fault, record) in &mut missed {
@@ -296,8 +297,10 @@ mod tests {
     fn a_run_that_ends_before_a_fault_does_not_show_what_it_was_to_show() {
         let faults =
             [fault(1_000_000_000, Deed::Reset, None), fault(2_000_000_000, Deed::Kill, None)];
-        let mut outcome =
-            Outcome { records: faults.iter().map(Fault::record).collect(), ..Outcome::default() };
+        let mut outcome = FaultOutcome {
+            records: faults.iter().map(Fault::record).collect(),
+            ..FaultOutcome::default()
+        };
         outcome.records[0].begin_s = Some(1.0);
         note_missed(&faults, &mut outcome);
         assert_eq!(

@@ -8,7 +8,7 @@ use anyhow::Result;
 use bench_cli::UsageError;
 use bench_core::system::{cause, explain, read_file, shortened};
 
-use crate::experiment::Experiment;
+use crate::file::experiment::Experiment;
 
 /// A paragraph a file; a file that is no experiment is listed with what is wrong with it.
 pub(crate) fn human(dir: &Path) -> Result<String> {

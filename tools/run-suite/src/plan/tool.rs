@@ -15,7 +15,7 @@ use anyhow::{Context, Result, ensure};
 use bench_cli::UsageError;
 use serde::Deserialize;
 
-use crate::experiment::{OptionValue, Options, at, nearest, remedy};
+use crate::file::experiment::{OptionValue, Options, at, nearest, remedy};
 
 /// Options that belong to run-suite.
 const RESERVED: [&str; 6] = ["run-dir", "results-dir", "output", "generate", "help", "version"];

@@ -1,0 +1,6 @@
+//! The machine beneath the runs: services, and the faults that break them.
+
+pub(crate) mod fault_driver;
+pub(crate) mod fault_targets;
+pub(crate) mod services;
+pub(crate) mod stack;
