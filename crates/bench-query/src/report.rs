@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use anyhow::{Context, Result};
 use bench_cli::output::csv_field;
-use bench_cli::{OutputFormat, quantity};
+use bench_cli::{Align, OutputFormat, quantity, table};
 use serde_json::{Map, Value, json};
 
 use crate::asking::{Subject, Tool};
@@ -310,24 +310,7 @@ fn short(number: &Number) -> String {
 
 /// The first column to the left, the others to the right.
 fn aligned(lines: &[Vec<String>]) -> String {
-    let columns = lines.iter().map(Vec::len).max().unwrap_or(0);
-    let width = |column: usize| {
-        lines.iter().filter_map(|line| line.get(column)).map(|cell| cell.chars().count()).max()
-    };
-    let widths: Vec<usize> = (0..columns).map(|column| width(column).unwrap_or(0)).collect();
-    let mut text = String::new();
-    for line in lines {
-        for (column, (cell, width)) in line.iter().zip(&widths).enumerate() {
-            if column == 0 {
-                let _ = write!(text, "{cell:<width$}");
-            } else {
-                let _ = write!(text, "  {cell:>width$}");
-            }
-        }
-        text.truncate(text.trim_end().len());
-        text.push('\n');
-    }
-    text
+    table(lines, |column| if column == 0 { Align::Left } else { Align::Right })
 }
 
 #[cfg(test)]
