@@ -1,42 +1,38 @@
-//! Faults: what is done to the services, or to the tool, in the course of a run.
-//!
-//! What became of them is entered into the run's
-//! result folder by [`bench_core::results::mark_faults`].
+//! Faults: what breaks in a run.
 
 use std::fmt::{self, Display, Formatter};
 
 use bench_cli::quantity::duration_ns;
-use bench_core::results::{FaultAction, FaultRecord};
+use bench_core::results::{self, FaultRecord};
 use serde::{Deserialize, Serialize};
-
-use super::fault_section::consumer_number;
 
 /// The tool, as a target.
 pub(super) const TOOL: &str = "tool";
 
-/// The option of a tool by which a consumer is lost: `NUMBER@TIME[+TIME]`.
+/// The option that makes a tool lose a consumer: `NUMBER@TIME[+TIME]`.
 pub(crate) const KILL_CONSUMER: &str = "kill-consumer";
 
-/// Something that is done in every run of an experiment.
+/// Something that breaks in every run of an experiment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Fault {
     /// When, nanoseconds after the start of the schedule.
     pub(crate) at_ns: u64,
-    /// What.
-    pub(crate) deed: Deed,
-    /// To what: `kafka-1`, `kafka` for all of its nodes, `tool`, `consumer-1`.
+    /// What happens.
+    #[serde(alias = "deed")]
+    pub(crate) action: FaultAction,
+    /// What breaks: a node such as `kafka-1`, a service for all of its nodes, `tool`, `consumer-1`.
     pub(crate) target: String,
-    /// How much, as the file says it.
+    /// How much, as the file has it.
     pub(crate) setting: Option<String>,
-    /// After so long it is undone, nanoseconds. Otherwise it is undone after the run, or there is
-    /// nothing to undo.
+    /// Time after which it is undone, nanoseconds. Without one it is undone after the run, if there is
+    /// anything to undo.
     pub(crate) lasts_ns: Option<u64>,
 }
 
 /// What a fault does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub(crate) enum Deed {
+pub(crate) enum FaultAction {
     /// SIGKILL to a node; undone by starting it.
     Kill,
     /// The tool tears a consumer down as if its process had been killed; undone by a new one.
@@ -47,17 +43,18 @@ pub(crate) enum Deed {
     StopTool,
     /// SIGTERM to a node, which is started again when it has ended.
     Restart,
-    /// So many nanoseconds more for each round trip through a proxy.
+    /// Nanoseconds added to each round trip through a proxy.
     Latency(u64),
-    /// So many bytes a second through a proxy, on each way.
+    /// Bytes per second through a proxy, in each direction.
     Bandwidth(u64),
     /// RST to all connections of a proxy.
     Reset,
 }
 
-impl Deed {
-    /// What the results call it.
-    pub(crate) fn action(self) -> FaultAction {
+impl FaultAction {
+    /// Its name in results.
+    fn recorded(self) -> results::FaultAction {
+        use results::FaultAction;
         match self {
             Self::Kill | Self::KillConsumer => FaultAction::Kill,
             Self::Stop | Self::StopTool => FaultAction::Stop,
@@ -68,7 +65,7 @@ impl Deed {
         }
     }
 
-    /// Whether it needs services that this project has started.
+    /// Whether it needs services that run-suite has started.
     pub(crate) fn needs_local(self) -> bool {
         !matches!(self, Self::KillConsumer | Self::StopTool)
     }
@@ -80,10 +77,10 @@ impl Deed {
 }
 
 impl Fault {
-    /// What the results say of it before it is carried out.
+    /// Its entry in the results before it begins.
     pub(crate) fn record(&self) -> FaultRecord {
         FaultRecord {
-            action: self.deed.action(),
+            action: self.action.recorded(),
             target: self.target.clone(),
             setting: self.setting.clone(),
             begin_s: None,
@@ -101,15 +98,15 @@ impl Fault {
 
     /// The number of the consumer that it kills.
     fn consumer(&self) -> Option<u32> {
-        (self.deed == Deed::KillConsumer).then(|| consumer_number(&self.target)).flatten()
+        (self.action == FaultAction::KillConsumer).then(|| consumer_number(&self.target)).flatten()
     }
 }
 
 impl Display for Fault {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         write!(f, "{} at {}", self.record().name(), duration_ns(self.at_ns))?;
-        match (self.deed, self.lasts_ns) {
-            (Deed::Kill | Deed::KillConsumer, Some(ns)) => {
+        match (self.action, self.lasts_ns) {
+            (FaultAction::Kill | FaultAction::KillConsumer, Some(ns)) => {
                 write!(f, ", started again {} later", duration_ns(ns))
             }
             (_, Some(ns)) => write!(f, " for {}", duration_ns(ns)),
@@ -118,12 +115,12 @@ impl Display for Fault {
     }
 }
 
-/// What shows that a run whose results hold these records did not have all of its faults.
+/// Returns why a run with these records did not have all of its faults, if it did not.
 pub(crate) fn unrecorded(faults: &[Fault], records: &[FaultRecord]) -> Option<String> {
     faults.iter().enumerate().find_map(|(index, fault)| {
         let name = fault.record().name();
         match records.get(index).filter(|record| record.name() == name) {
-            None => Some(format!("its results do not say that {name} was done")),
+            None => Some(format!("its results have no record of {name}")),
             Some(record) if record.begin_s.is_none() => {
                 Some(format!("the run ended before {name}"))
             }
@@ -132,7 +129,7 @@ pub(crate) fn unrecorded(faults: &[Fault], records: &[FaultRecord]) -> Option<St
     })
 }
 
-/// The values of [`KILL_CONSUMER`] by which a tool carries out its share of the faults.
+/// The values of [`KILL_CONSUMER`] for the faults that the tool itself produces.
 pub(crate) fn kill_consumer_values(faults: &[Fault]) -> Vec<String> {
     let value = |fault: &Fault| {
         let number = fault.consumer()?;
@@ -144,10 +141,10 @@ pub(crate) fn kill_consumer_values(faults: &[Fault]) -> Vec<String> {
 
 /// Whether the tool reaches its servers through proxies.
 pub(crate) fn need_network(faults: &[Fault]) -> bool {
-    faults.iter().any(|fault| fault.deed.needs_network())
+    faults.iter().any(|fault| fault.action.needs_network())
 }
 
-/// A time as options take it, exactly.
+/// A time as an option takes it, without rounding.
 fn exact_time(ns: u64) -> String {
     let (ms, rest_ns) = (ns / 1_000_000, ns % 1_000_000);
     match (ms % 1000, rest_ns) {
@@ -155,4 +152,9 @@ fn exact_time(ns: u64) -> String {
         (_, 0) => format!("{ms}ms"),
         _ => format!("{ns}ns"),
     }
+}
+
+/// The number in `consumer-3`.
+pub(super) fn consumer_number(target: &str) -> Option<u32> {
+    target.strip_prefix("consumer-")?.parse().ok().filter(|number| *number > 0)
 }

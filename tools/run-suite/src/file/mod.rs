@@ -2,6 +2,10 @@
 
 pub(crate) mod experiment;
 pub(crate) mod fault;
-pub(crate) mod fault_section;
-pub(crate) mod local_section;
+mod faults;
+pub(crate) mod form;
+mod local;
+pub(crate) mod options;
 pub(crate) mod owner;
+pub(crate) mod refusal;
+pub(crate) mod services;

@@ -1,6 +1,5 @@
-//! Carries out the faults of one run at their instants.
+//! Runs the faults of one run at their instants.
 
-use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
@@ -12,24 +11,24 @@ use bench_services::local::Stack;
 use bench_services::proxy::Proxy;
 use rustix::process::Signal;
 
-use super::fault_targets::Site;
-use crate::file::fault::{Deed, Fault};
-use crate::run::child::ToolProcess;
-use crate::run::run_files::read_document;
+use super::fault_targets::FaultTargets;
+use super::tool_process::ToolProcess;
+use crate::file::fault::{Fault, FaultAction};
 
-/// How often the run is asked when its schedule starts.
+/// Interval between looks for the start of the schedule.
 const POLL: Duration = Duration::from_millis(5);
 
-/// A fault that comes later than this is named in the results.
+/// A fault that is later than this is a warning in the results.
 const LATE_NS: u64 = 100_000_000;
 
-/// What carries out the faults of one run, beside the thread that watches over the tool.
-pub(crate) struct Driver<'a> {
+/// The faults of one run, for a thread beside the one that watches the tool.
+pub(crate) struct FaultDriver<'a, S> {
     /// In the order of time.
     pub(crate) faults: &'a [Fault],
-    pub(crate) run_dir: &'a Path,
+    /// Looks up when the schedule of the run starts, once the tool knows it.
+    pub(crate) schedule: S,
     pub(crate) tool: &'a ToolProcess,
-    pub(crate) site: Site<'a>,
+    pub(crate) targets: FaultTargets<'a>,
 }
 
 /// What became of the faults of one run.
@@ -37,9 +36,9 @@ pub(crate) struct Driver<'a> {
 pub(crate) struct FaultOutcome {
     /// In the order of time.
     pub(crate) records: Vec<FaultRecord>,
-    /// What the reader of the figures must know.
+    /// For the reader of the figures.
     pub(crate) warnings: Vec<String>,
-    /// Why the run does not show what it was to show, one sentence.
+    /// Why the run does not answer its question, one sentence.
     pub(crate) problem: Option<String>,
 }
 
@@ -51,9 +50,9 @@ enum Phase {
     Begin,
 }
 
-/// Something to do at an instant.
+/// The beginning or the end of a fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Step {
+struct FaultStep {
     /// Nanoseconds after the start of the schedule.
     at_ns: u64,
     phase: Phase,
@@ -61,12 +60,12 @@ struct Step {
     fault: usize,
 }
 
-impl Driver<'_> {
-    /// Carries out the faults, and undoes what is still in force when the tool ends.
-    pub(crate) fn carry_out(mut self) -> FaultOutcome {
+impl<S: Fn() -> Option<ScheduleStart>> FaultDriver<'_, S> {
+    /// Runs the faults, and undoes those that are still in force when the tool ends.
+    pub(crate) fn run(mut self) -> FaultOutcome {
         let mut outcome = FaultOutcome {
             records: self.faults.iter().map(Fault::record).collect(),
-            warnings: self.site.warnings(),
+            warnings: self.targets.warnings(),
             problem: None,
         };
         let clock = SystemClock::new();
@@ -101,12 +100,11 @@ impl Driver<'_> {
         outcome
     }
 
-    /// When the schedule starts; nothing when the tool ends before it knows that.
+    /// When the schedule starts; `None` if the tool ends before.
     fn wait_for_schedule(&self) -> Option<ScheduleStart> {
         loop {
             let is_over = self.tool.is_over();
-            let document = read_document(self.run_dir).ok();
-            if let Some(schedule) = document.and_then(|document| document.schedule) {
+            if let Some(schedule) = (self.schedule)() {
                 return Some(schedule);
             }
             if is_over {
@@ -116,7 +114,7 @@ impl Driver<'_> {
         }
     }
 
-    /// Whether the tool goes on until `due_ns`.
+    /// Waits until `due_ns`. Returns false if the tool ends before.
     fn wait_until(&self, clock: &SystemClock, due_ns: InstantNs) -> bool {
         loop {
             let now_ns = clock.now_ns();
@@ -132,7 +130,7 @@ impl Driver<'_> {
 
     fn perform(
         &mut self,
-        step: Step,
+        step: FaultStep,
         clock: &SystemClock,
         start_ns: InstantNs,
         outcome: &mut FaultOutcome,
@@ -149,71 +147,72 @@ impl Driver<'_> {
         record.begin_s = Some(seconds(begun_ns));
         if begun_ns > fault.at_ns.saturating_add(LATE_NS) {
             outcome.warnings.push(format!(
-                "{} was due at {} and came {} later, when an earlier fault had been undone",
+                "{} was due at {} but began {} later, after an earlier fault had been undone",
                 record.name(),
                 duration_ns(fault.at_ns),
                 duration_ns(begun_ns - fault.at_ns)
             ));
         }
         self.begin(fault)?;
-        match fault.deed {
-            Deed::Restart => record.end_s = Some(seconds(elapsed_ns())),
-            Deed::Reset => record.end_s = record.begin_s,
+        match fault.action {
+            FaultAction::Restart => record.end_s = Some(seconds(elapsed_ns())),
+            FaultAction::Reset => record.end_s = record.begin_s,
             _ => {}
         }
         Ok(())
     }
 
     fn begin(&mut self, fault: &Fault) -> Result<()> {
-        match fault.deed {
-            Deed::KillConsumer => {}
-            Deed::StopTool => self.tool.signal(Signal::STOP)?,
-            Deed::Kill => {
-                self.site.each_node(&fault.target, |stack, node| Ok(stack.kill(node)?))?;
+        match fault.action {
+            FaultAction::KillConsumer => {}
+            FaultAction::StopTool => self.tool.signal(Signal::STOP)?,
+            FaultAction::Kill => {
+                self.targets.each_node(&fault.target, |stack, node| Ok(stack.kill(node)?))?;
             }
-            Deed::Stop => {
-                self.site.each_node(&fault.target, |stack, node| Ok(stack.freeze(node)?))?;
+            FaultAction::Stop => {
+                self.targets.each_node(&fault.target, |stack, node| Ok(stack.freeze(node)?))?;
             }
-            Deed::Restart => self.site.each_node(&fault.target, |stack, node| {
+            FaultAction::Restart => self.targets.each_node(&fault.target, |stack, node| {
                 stack.stop(node)?;
                 start(stack, node)
             })?,
-            Deed::Latency(ns) => {
+            FaultAction::Latency(ns) => {
                 let latency = Duration::from_nanos(ns);
-                self.site.each_proxy(&fault.target, |proxy| proxy.set_latency(latency))?;
+                self.targets.each_proxy(&fault.target, |proxy| proxy.set_latency(latency))?;
             }
-            Deed::Bandwidth(bytes_per_s) => {
+            FaultAction::Bandwidth(bytes_per_s) => {
                 let limit = Some(bytes_per_s);
-                self.site.each_proxy(&fault.target, |proxy| proxy.set_bandwidth(limit))?;
+                self.targets.each_proxy(&fault.target, |proxy| proxy.set_bandwidth(limit))?;
             }
-            Deed::Reset => self.site.each_proxy(&fault.target, Proxy::reset)?,
+            FaultAction::Reset => self.targets.each_proxy(&fault.target, Proxy::reset)?,
         }
         Ok(())
     }
 
     fn undo(&mut self, fault: &Fault) -> Result<()> {
-        match fault.deed {
-            Deed::KillConsumer | Deed::Restart | Deed::Reset => {}
-            Deed::StopTool => self.tool.signal(Signal::CONT)?,
-            Deed::Kill => self.site.each_node(&fault.target, start)?,
-            Deed::Stop => {
-                self.site.each_node(&fault.target, |stack, node| Ok(stack.thaw(node)?))?;
+        match fault.action {
+            FaultAction::KillConsumer | FaultAction::Restart | FaultAction::Reset => {}
+            FaultAction::StopTool => self.tool.signal(Signal::CONT)?,
+            FaultAction::Kill => self.targets.each_node(&fault.target, start)?,
+            FaultAction::Stop => {
+                self.targets.each_node(&fault.target, |stack, node| Ok(stack.thaw(node)?))?;
             }
-            Deed::Latency(_) => {
+            FaultAction::Latency(_) => {
                 let none = Duration::ZERO;
-                self.site.each_proxy(&fault.target, |proxy| proxy.set_latency(none))?;
+                self.targets.each_proxy(&fault.target, |proxy| proxy.set_latency(none))?;
             }
-            Deed::Bandwidth(_) => {
-                self.site.each_proxy(&fault.target, |proxy| proxy.set_bandwidth(None))?;
+            FaultAction::Bandwidth(_) => {
+                self.targets.each_proxy(&fault.target, |proxy| proxy.set_bandwidth(None))?;
             }
         }
         Ok(())
     }
 
-    /// The tool itself loses and revives its consumers, at the instants that it was told.
+    /// Records the faults of consumers: the tool itself kills and revives them, at the instants of its
+    /// options.
     fn note_killed_consumers(&self, elapsed_ns: u64, outcome: &mut FaultOutcome) {
         for (fault, record) in self.faults.iter().zip(&mut outcome.records) {
-            if fault.deed == Deed::KillConsumer {
+            if fault.action == FaultAction::KillConsumer {
                 let reached = |ns: &u64| *ns <= elapsed_ns;
                 record.begin_s = Some(fault.at_ns).filter(reached).map(seconds);
                 record.end_s = fault.end_ns().filter(reached).map(seconds);
@@ -221,13 +220,12 @@ impl Driver<'_> {
         }
     }
 
-    /// Undoes what is in force still when nothing more is to be done. What was killed is started
-    /// before the next run.
+    /// Undoes the faults that are still in force. Nodes that were killed start before the next run.
     fn undo_all(&mut self, outcome: &FaultOutcome) {
         for (fault, record) in self.faults.iter().zip(&outcome.records) {
             let in_force = record.begin_s.is_some() && record.end_s.is_none();
-            if in_force && fault.deed != Deed::Kill {
-                // A tool that has gone needs nothing, and services are healed before the next run.
+            if in_force && fault.action != FaultAction::Kill {
+                // A tool that has ended needs nothing, and services are repaired before the next run.
                 let _ = self.undo(fault);
             }
         }
@@ -240,12 +238,13 @@ fn start(stack: &mut Stack, node: &str) -> Result<()> {
         .with_context(|| format!("failed to start {node} again"))
 }
 
-/// All that is to be done, in the order of time. What a tool does to its workers is not.
-fn steps(faults: &[Fault]) -> Vec<Step> {
-    let own = faults.iter().enumerate().filter(|(_, fault)| fault.deed != Deed::KillConsumer);
-    let mut steps: Vec<Step> = own
+/// All steps in the order of time, except those that the tool does itself.
+fn steps(faults: &[Fault]) -> Vec<FaultStep> {
+    let own =
+        faults.iter().enumerate().filter(|(_, fault)| fault.action != FaultAction::KillConsumer);
+    let mut steps: Vec<FaultStep> = own
         .flat_map(|(index, fault)| {
-            let step = |at_ns, phase| Step { at_ns, phase, fault: index };
+            let step = |at_ns, phase| FaultStep { at_ns, phase, fault: index };
             let undo = fault.end_ns().map(|end_ns| step(end_ns, Phase::Undo));
             std::iter::once(step(fault.at_ns, Phase::Begin)).chain(undo)
         })
@@ -254,7 +253,7 @@ fn steps(faults: &[Fault]) -> Vec<Step> {
     steps
 }
 
-/// Names the first fault that the run did not live to see.
+/// Makes a problem of the first fault that was due after the end of the run.
 fn note_missed(faults: &[Fault], outcome: &mut FaultOutcome) {
     let mut missed = faults.iter().zip(&mut outcome.records).filter(|(_, r)| r.begin_s.is_none());
     let mut first = None;
@@ -277,16 +276,16 @@ fn seconds(ns: u64) -> f64 {
 mod tests {
     use super::*;
 
-    fn fault(at_ns: u64, deed: Deed, lasts_ns: Option<u64>) -> Fault {
-        Fault { at_ns, deed, target: "kafka-1".to_owned(), setting: None, lasts_ns }
+    fn fault(at_ns: u64, action: FaultAction, lasts_ns: Option<u64>) -> Fault {
+        Fault { at_ns, action, target: "kafka-1".to_owned(), setting: None, lasts_ns }
     }
 
     #[test]
-    fn what_ends_at_an_instant_ends_before_the_next_begins() {
+    fn faults_end_before_the_next_begins() {
         let faults = [
-            fault(10, Deed::Stop, Some(10)),
-            fault(15, Deed::KillConsumer, Some(1)),
-            fault(20, Deed::Kill, None),
+            fault(10, FaultAction::Stop, Some(10)),
+            fault(15, FaultAction::KillConsumer, Some(1)),
+            fault(20, FaultAction::Kill, None),
         ];
         let steps: Vec<_> =
             steps(&faults).into_iter().map(|step| (step.at_ns, step.phase, step.fault)).collect();
@@ -294,9 +293,11 @@ mod tests {
     }
 
     #[test]
-    fn a_run_that_ends_before_a_fault_does_not_show_what_it_was_to_show() {
-        let faults =
-            [fault(1_000_000_000, Deed::Reset, None), fault(2_000_000_000, Deed::Kill, None)];
+    fn runs_that_end_before_a_fault_have_a_problem() {
+        let faults = [
+            fault(1_000_000_000, FaultAction::Reset, None),
+            fault(2_000_000_000, FaultAction::Kill, None),
+        ];
         let mut outcome = FaultOutcome {
             records: faults.iter().map(Fault::record).collect(),
             ..FaultOutcome::default()

@@ -1,34 +1,25 @@
-//! What faults act on: the local services, and the network before them.
-
-use std::net::Ipv4Addr;
-use std::time::Duration;
+//! The targets of faults: local services, and the network before them.
 
 use anyhow::{Context, Result, bail};
-use bench_services::local::{Service, Stack};
+use bench_services::local::Stack;
 use bench_services::proxy::Proxy;
 
+use super::network::Network;
 use crate::file::fault::{Fault, need_network};
 
-/// The variable by which a tool learns where Kafka is.
-const KAFKA_VARIABLE: &str = "KAFKA_BOOTSTRAP_SERVERS";
-
-/// What stands in the results of a run whose connections go through proxies.
-const PROXIED: &str = "the tool reaches Kafka through a proxy, which adds up to 0.1 ms";
-
-/// The services that run-suite has started on this machine for a run; none for a run that uses
-/// others.
+/// The services that run-suite has started for a run; none for a run that uses others.
 #[derive(Debug, Default)]
-pub(crate) struct Site<'a> {
+pub(crate) struct FaultTargets<'a> {
     /// The servers.
     pub(crate) stack: Option<&'a mut Stack>,
     /// The proxies before them, when there are network faults.
     pub(crate) network: Option<&'a Network>,
 }
 
-impl Site<'_> {
-    /// Refuses faults on what is not there.
+impl FaultTargets<'_> {
+    /// Refuses faults whose target is not there.
     pub(crate) fn check(&self, faults: &[Fault]) -> Result<()> {
-        for fault in faults.iter().filter(|fault| fault.deed.needs_local()) {
+        for fault in faults.iter().filter(|fault| fault.action.needs_local()) {
             self.nodes(&fault.target).with_context(|| format!("[[fault]] {fault}"))?;
         }
         if need_network(faults) && self.network.is_none() {
@@ -37,25 +28,21 @@ impl Site<'_> {
         Ok(())
     }
 
-    /// The environment by which a tool finds the services, or the proxies before them.
+    /// The environment in which a tool finds the services, or the proxies before them.
     pub(crate) fn environment(&self) -> Vec<(String, String)> {
-        self.redirected(self.stack.as_ref().map(|stack| stack.environment()).unwrap_or_default())
-    }
-
-    fn redirected(&self, mut environment: Vec<(String, String)>) -> Vec<(String, String)> {
-        if let Some(network) = self.network {
-            environment.retain(|(name, _)| name != KAFKA_VARIABLE);
-            environment.push((KAFKA_VARIABLE.to_owned(), network.bootstrap_servers()));
+        let environment = self.stack.as_ref().map(|stack| stack.environment()).unwrap_or_default();
+        match self.network {
+            Some(network) => network.redirect(environment),
+            None => environment,
         }
-        environment
     }
 
-    /// What the reader of a run's figures must know about them.
+    /// Warnings for the results of a run.
     pub(crate) fn warnings(&self) -> Vec<String> {
-        self.network.iter().map(|_| PROXIED.to_owned()).collect()
+        self.network.iter().map(|network| network.warning()).collect()
     }
 
-    /// The nodes that a target names: itself, or all of a service.
+    /// The nodes of a target: itself, or all of a service.
     pub(crate) fn nodes(&self, target: &str) -> Result<Vec<String>> {
         let Some(stack) = &self.stack else { bail!("no local services are running") };
         let nodes = stack.nodes();
@@ -71,7 +58,7 @@ impl Site<'_> {
         Ok(named)
     }
 
-    /// Does something to each node that a target names, one after the other.
+    /// Applies `act` to each node of a target, one after the other.
     pub(crate) fn each_node(
         &mut self,
         target: &str,
@@ -82,7 +69,7 @@ impl Site<'_> {
         nodes.iter().try_for_each(|node| act(stack, node))
     }
 
-    /// Does something to each proxy before the nodes that a target names.
+    /// Applies `act` to each proxy before the nodes of a target.
     pub(crate) fn each_proxy(&self, target: &str, act: impl Fn(&Proxy)) -> Result<()> {
         let network = self.network.context("there is no proxy before the services")?;
         for node in self.nodes(target)? {
@@ -92,72 +79,15 @@ impl Site<'_> {
     }
 }
 
-/// A proxy before each broker of a Kafka cluster.
-#[derive(Debug)]
-pub(crate) struct Network {
-    /// That of `kafka-1` first.
-    proxies: Vec<Proxy>,
-}
-
-impl Network {
-    /// Opens the ports, which the brokers advertise. They lead nowhere before they are connected.
-    pub(crate) fn new(brokers: u32) -> Result<Self> {
-        let proxies = (0..brokers).map(|_| Proxy::listen()).collect::<Result<_, _>>();
-        Ok(Self { proxies: proxies.context("failed to start a proxy")? })
-    }
-
-    /// One for each broker.
-    pub(crate) fn ports(&self) -> Vec<u16> {
-        self.proxies.iter().map(Proxy::port).collect()
-    }
-
-    /// Leads to the brokers of a stack that was started with these ports, as fast as they are.
-    pub(crate) fn connect(&self, stack: &Stack) {
-        for (proxy, broker) in self.proxies.iter().zip(stack.kafka_behind_proxies()) {
-            proxy.set_target(broker);
-            proxy.set_latency(Duration::ZERO);
-            proxy.set_bandwidth(None);
-        }
-    }
-
-    /// Where the tool finds Kafka.
-    fn bootstrap_servers(&self) -> String {
-        let address = |proxy: &Proxy| format!("{}:{}", Ipv4Addr::LOCALHOST, proxy.port());
-        self.proxies.iter().map(address).collect::<Vec<_>>().join(",")
-    }
-
-    fn before(&self, node: &str) -> Option<&Proxy> {
-        let number: usize = node.strip_prefix(&format!("{}-", Service::Kafka))?.parse().ok()?;
-        self.proxies.get(number.checked_sub(1)?)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn the_tool_is_led_to_the_proxies() {
-        let network = Network::new(2).expect("proxies");
-        let ports = network.ports();
-        let site = Site { stack: None, network: Some(&network) };
-        let before =
-            ["KAFKA_BOOTSTRAP_SERVERS", "MYSQL_URL"].map(|name| (name.to_owned(), "x".to_owned()));
-        let servers = format!("127.0.0.1:{},127.0.0.1:{}", ports[0], ports[1]);
-        assert_eq!(
-            site.redirected(before.to_vec()),
-            [before[1].clone(), ("KAFKA_BOOTSTRAP_SERVERS".to_owned(), servers)]
-        );
-        assert_eq!(site.warnings().len(), 1);
-        assert_eq!(network.before("kafka-2").map(Proxy::port), Some(ports[1]));
-        assert!(network.before("kafka-3").is_none() && network.before("kafka-0").is_none());
-    }
-
-    #[test]
-    fn without_services_there_is_nothing_to_break() {
-        let site = Site::default();
-        let error = site.nodes("kafka-1").expect_err("none").to_string();
+    fn targets_without_services_are_refused() {
+        let targets = FaultTargets::default();
+        let error = targets.nodes("kafka-1").expect_err("none").to_string();
         assert_eq!(error, "no local services are running");
-        assert!(site.redirected(Vec::new()).is_empty() && site.warnings().is_empty());
+        assert!(targets.environment().is_empty() && targets.warnings().is_empty());
     }
 }

@@ -2,5 +2,7 @@
 
 pub(crate) mod fault_driver;
 pub(crate) mod fault_targets;
+mod network;
 pub(crate) mod services;
 pub(crate) mod stack;
+pub(crate) mod tool_process;

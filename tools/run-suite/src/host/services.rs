@@ -5,8 +5,10 @@ use std::fmt::{self, Display, Formatter};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use bench_cli::{Exit, Interrupted, LogArgs, OutputFormat, Progress, Shutdown, UsageError, output};
-use bench_core::system::read_file;
+use bench_cli::{
+    Align, Exit, Interrupted, LogArgs, OutputFormat, Progress, Shutdown, UsageError, output, table,
+};
+use bench_core::system::tail;
 use bench_services::embedded::KinesisLimits;
 use bench_services::local::{
     BROKERS_MAX, Cache, LocalError, NodeStatus, ProcessState, S3Server, Service, Stack,
@@ -15,11 +17,13 @@ use bench_services::local::{
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::json;
 
-use crate::host::stack::as_interrupted;
-use crate::show::text::table;
+use super::stack::as_interrupted;
 
 /// The folder of a stack that is not named.
 const DIR_DEFAULT: &str = "services";
+
+/// The end of a log that `logs` reads.
+const LOG_BYTES: u64 = 64 << 20;
 
 /// The columns of the list.
 const HEADER: [&str; 5] = ["service", "state", "address", "process", "version"];
@@ -138,12 +142,8 @@ fn setting(text: &str) -> Result<(String, String), String> {
     }
 }
 
-/// Does what was asked for.
-pub(crate) fn carry_out(
-    action: &ServicesAction,
-    log: LogArgs,
-    format: OutputFormat,
-) -> Result<Exit> {
+/// Runs `run-suite services`.
+pub(crate) fn run(action: &ServicesAction, log: LogArgs, format: OutputFormat) -> Result<Exit> {
     let mut progress = log.progress();
     match action {
         ServicesAction::Up(up) => {
@@ -298,9 +298,8 @@ fn last_lines(stack: &Stack, name: &str, count: usize) -> Result<String> {
         let problem = format!("the stack has no '{name}'");
         return Err(UsageError::new("NODE", problem, format!("it has {}", known.join(", "))).into());
     };
-    let log = read_file(&node.log);
+    let log = tail(&node.log, LOG_BYTES);
     let log = log.with_context(|| format!("failed to read {}", node.log.display()))?;
-    let log = String::from_utf8_lossy(&log);
     let lines: Vec<&str> = log.lines().collect();
     let last = &lines[lines.len().saturating_sub(count)..];
     Ok(last.join("\n") + "\n")
@@ -316,8 +315,8 @@ fn list(nodes: &[NodeStatus], format: OutputFormat) -> Result<()> {
 }
 
 fn human(nodes: &[NodeStatus]) -> String {
-    let rows = nodes.iter().map(|node| cells(node).into());
-    table(HEADER.map(str::to_owned).into(), HEADER.len(), rows) + "\n"
+    let rows = std::iter::once(HEADER.map(str::to_owned)).chain(nodes.iter().map(cells));
+    table(&rows.map(Vec::from).collect::<Vec<_>>(), |_| Align::Left)
 }
 
 fn json(nodes: &[NodeStatus]) -> serde_json::Value {

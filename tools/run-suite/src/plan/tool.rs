@@ -1,26 +1,28 @@
 //! The tool that an experiment runs: where its binary is, which options it takes.
 //!
 //! A tool is started as `TOOL [SUBCOMMAND] --run-dir DIR --OPTION=VALUE... --output json`. It leaves
-//! `run.json`, `intervals.csv` and its histograms in `DIR`, ends in good order on SIGINT, and exits
-//! with the codes that all tools share. `TOOL --generate options` describes its options as JSON. A
-//! tool that comes after another gets that one's folder by `--from-run DIR`, too.
+//! `run.json`, `intervals.csv` and its histograms in `DIR`, handles SIGINT, and exits with the codes
+//! that all tools share. `TOOL --generate options` describes its options as JSON. A tool that runs
+//! after another also gets that one's folder, by `--from-run DIR`.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
 use bench_cli::UsageError;
+use bench_core::system::{find_program, path_dirs};
 use serde::Deserialize;
 
-use crate::file::experiment::{OptionValue, Options, at, nearest, remedy};
+use crate::file::options::{OptionValue, Options};
+use crate::file::refusal::{at, nearest, remedy};
 
 /// Options that belong to run-suite.
 const RESERVED: [&str; 6] = ["run-dir", "results-dir", "output", "generate", "help", "version"];
 
-/// A binary and what it takes.
+/// A binary and its options.
 #[derive(Debug)]
 pub(crate) struct Tool {
     name: String,
@@ -48,7 +50,14 @@ struct ToolOption {
 impl Tool {
     /// Finds the tool beside this binary, then on the path, and asks it for its options.
     pub(crate) fn find(name: &str) -> Result<Self> {
-        let executable = executable(name)?;
+        let executable = find(name).ok_or_else(|| {
+            let dir = own_dir().unwrap_or_default();
+            UsageError::new(
+                "`tool`",
+                format!("`{name}` is neither beside run-suite in {} nor in PATH", dir.display()),
+                format!("build it with `cargo build --release -p {name}`"),
+            )
+        })?;
         let options = describe(&executable).with_context(|| {
             format!("failed to ask {} for its options: build it again", executable.display())
         })?;
@@ -92,15 +101,14 @@ impl Tool {
         match name {
             Some(name) if !known.contains_key(name) => Err(UsageError::new(
                 "`subcommand`",
-                format!("{} has none that is called `{name}`", self.name),
+                format!("{} has no subcommand `{name}`", self.name),
                 remedy(nearest(name, known.keys().map(String::as_str)), || self.see_help()),
             )),
             _ => Ok(()),
         }
     }
 
-    /// The tool's own name of the option that stands at `place` of an experiment file, after a look
-    /// at its value.
+    /// The tool's own name of an option at `place` of an experiment file, after a check of its value.
     pub(crate) fn canonical_option(
         &self,
         subcommand: Option<&str>,
@@ -112,7 +120,7 @@ impl Tool {
         let Some(option) = known.iter().find(|option| option.is_called(name)) else {
             let names = known.iter().map(|option| option.name.as_str());
             let nearest = nearest(name, names.filter(|name| !RESERVED.contains(name)));
-            let problem = format!("no option of {}", self.name);
+            let problem = format!("{} has no such option", self.name);
             return Err(at(place, name, &problem, &remedy(nearest, || self.see_help())));
         };
         if RESERVED.contains(&option.name.as_str()) {
@@ -120,10 +128,10 @@ impl Tool {
         }
         match (option.takes_value, value) {
             (false, OptionValue::Text(_) | OptionValue::Many(_)) => {
-                Err(at(place, name, "is a flag", "give it as true or false"))
+                Err(at(place, name, "is a flag", "set it to true or false"))
             }
             (true, OptionValue::Flag(_)) => {
-                Err(at(place, name, "takes a value", "keep true and false for flags"))
+                Err(at(place, name, "needs a value", "use true and false for flags only"))
             }
             _ => Ok(option.name.clone()),
         }
@@ -140,7 +148,7 @@ impl Tool {
             return Ok(());
         }
         let name: Vec<&str> = std::iter::once(self.name.as_str()).chain(subcommand).collect();
-        let problem = format!("{} has no option --{option} by which it could", name.join(" "));
+        let problem = format!("{} has no option --{option}", name.join(" "));
         Err(at("[[fault]]", fault, &problem, "leave the fault out, or use another tool"))
     }
 
@@ -156,7 +164,7 @@ impl Tool {
     }
 
     fn see_help(&self) -> String {
-        format!("`{} --help` shows what there is", self.name)
+        format!("`{} --help` lists them", self.name)
     }
 }
 
@@ -166,8 +174,8 @@ impl ToolOption {
     }
 }
 
-/// The arguments of one run. Values are tied to their options by `=`, so that a value may begin
-/// with a dash.
+/// The arguments of one run. An option and its value are joined by `=`, so that a value may begin with
+/// a dash.
 pub(crate) fn arguments(
     subcommand: Option<&str>,
     options: &Options,
@@ -193,11 +201,11 @@ pub(crate) fn arguments(
     arguments
 }
 
-/// A command line as a shell would take it.
-pub(crate) fn command_line(tool: &str, arguments: &[OsString]) -> String {
+/// A command line for a shell.
+pub(crate) fn command_line(tool: &str, arguments: &[impl AsRef<OsStr>]) -> String {
     let mut line = tool.to_owned();
     for argument in arguments {
-        let argument = argument.to_string_lossy();
+        let argument = argument.as_ref().to_string_lossy();
         let plain = |c: char| c.is_ascii_alphanumeric() || "-_=./:,+@%".contains(c);
         if !argument.is_empty() && argument.chars().all(plain) {
             let _ = write!(line, " {argument}");
@@ -208,22 +216,14 @@ pub(crate) fn command_line(tool: &str, arguments: &[OsString]) -> String {
     line
 }
 
-fn executable(name: &str) -> Result<PathBuf> {
-    let own = std::env::current_exe().context("failed to find the folder of run-suite")?;
-    let beside = own.parent().map(Path::to_path_buf).unwrap_or_default();
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    std::iter::once(beside.clone())
-        .chain(std::env::split_paths(&path))
-        .map(|folder| folder.join(name))
-        .find(|candidate| candidate.is_file())
-        .ok_or_else(|| {
-            UsageError::new(
-                "`tool`",
-                format!("`{name}` is neither beside run-suite in {} nor on PATH", beside.display()),
-                format!("build it with `cargo build --release -p {name}`"),
-            )
-            .into()
-        })
+/// Finds the binary of a tool beside run-suite, or else in `PATH`.
+pub(super) fn find(name: &str) -> Option<PathBuf> {
+    find_program(name, own_dir().into_iter().chain(path_dirs()))
+}
+
+/// The folder of run-suite.
+fn own_dir() -> Option<PathBuf> {
+    Some(std::env::current_exe().ok()?.parent()?.to_path_buf())
 }
 
 fn describe(executable: &Path) -> Result<ToolOptions> {
@@ -238,7 +238,7 @@ fn describe(executable: &Path) -> Result<ToolOptions> {
         output.status,
         String::from_utf8_lossy(&output.stderr).trim()
     );
-    serde_json::from_slice(&output.stdout).context("failed to read what it prints")
+    serde_json::from_slice(&output.stdout).context("failed to read its output")
 }
 
 #[cfg(test)]
@@ -268,43 +268,44 @@ mod tests {
     }
 
     #[test]
-    fn options_are_known_by_name_and_by_alias() {
+    fn options_are_known_by_name_and_alias() {
         assert_eq!(canonical("record-size", &text("1")).as_deref(), Ok("record-size"));
         assert_eq!(canonical("record_size", &text("1")).as_deref(), Ok("record-size"));
         assert_eq!(
             canonical("record-sise", &text("1")),
-            Err("[options] `record-sise`: no option of t; did you mean `record-size`?".to_owned())
+            Err("[options] `record-sise`: t has no such option; did you mean `record-size`?"
+                .to_owned())
         );
         let error = canonical("output", &text("json")).expect_err("reserved");
         assert!(error.contains("run-suite sets it"), "{error}");
     }
 
     #[test]
-    fn a_subcommand_has_options_of_its_own() {
+    fn subcommands_have_options_of_their_own() {
         let tool = tool();
         let of_fill = |name| tool.canonical_option(Some("fill"), "[options]", name, &text("1"));
         assert!(of_fill("topic").is_ok());
         assert!(of_fill("record-size").is_err());
         assert!(tool.check_subcommand(Some("fill")).is_ok());
         let error = tool.check_subcommand(Some("fil")).expect_err("unknown").to_string();
-        assert_eq!(error, "`subcommand`: t has none that is called `fil`; did you mean `fill`?");
+        assert_eq!(error, "`subcommand`: t has no subcommand `fil`; did you mean `fill`?");
     }
 
     #[test]
-    fn flags_and_values_are_told_apart() {
+    fn flags_and_values_are_distinguished() {
         assert!(canonical("idempotent", &OptionValue::Flag(true)).is_ok());
         assert!(canonical("idempotent", &text("yes")).is_err());
         assert!(canonical("record-size", &OptionValue::Flag(true)).is_err());
     }
 
     #[test]
-    fn a_shell_takes_a_shown_command_line_as_it_is() {
+    fn command_lines_are_quoted_for_shells() {
         let arguments = ["--key=zipf:10", "--format=%(a) b's"].map(OsString::from);
         assert_eq!(command_line("t", &arguments), r"t --key=zipf:10 '--format=%(a) b'\''s'");
     }
 
     #[test]
-    fn a_command_line_is_built_in_the_order_of_the_options() {
+    fn arguments_keep_the_order_of_options() {
         let options = vec![
             ("acks".to_owned(), text("-1")),
             ("idempotent".to_owned(), OptionValue::Flag(true)),

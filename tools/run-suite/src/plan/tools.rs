@@ -1,15 +1,17 @@
-//! The tools of an experiment, which have the last word on its options: the one that every run
-//! starts with, and the one that may come after it.
+//! The tools of an experiment, which check its options: the one that every run starts with, and the
+//! one that may run after it.
 
 use anyhow::Result;
 use bench_cli::UsageError;
 
-use crate::file::experiment::{Call, OptionValue, at};
+use super::stack_plan::canonical_setting;
+use super::tool::Tool;
+use crate::file::experiment::Call;
+use crate::file::options::OptionValue;
 use crate::file::owner::Owner;
-use crate::host::stack;
-use crate::plan::tool::Tool;
+use crate::file::refusal::at;
 
-/// The option by which the second tool is told what the first has done.
+/// The option that gives the second tool the result folder of the first.
 const FROM_RUN: &str = "from-run";
 
 /// The tools, found and asked for their options.
@@ -31,7 +33,7 @@ impl Tools {
         std::iter::once(&self.first).chain(&self.then)
     }
 
-    /// Refuses subcommands that do not exist, and a second tool that would not know of the first.
+    /// Refuses subcommands that do not exist, and a second tool that cannot read what the first has sent.
     pub(crate) fn check_calls(
         &self,
         subcommand: Option<&str>,
@@ -47,16 +49,12 @@ impl Tools {
         Err(at(
             "[then]",
             "tool",
-            &format!(
-                "{} has no option --{FROM_RUN}, by which it could learn of the run",
-                call.tool
-            ),
-            "name a tool that reads what another one has sent",
+            &format!("{} has no option --{FROM_RUN}, which takes the first tool's run", call.tool),
+            "use a tool that reads what another one has sent",
         ))
     }
 
-    /// The name under which an option that stands at `place` of the file is known, after a look at
-    /// its value.
+    /// The canonical name of an option at `place` of the file, after its owner has checked its value.
     pub(crate) fn canonical_option(
         &self,
         subcommand: Option<&str>,
@@ -65,9 +63,9 @@ impl Tools {
         value: &OptionValue,
     ) -> Result<String, UsageError> {
         let (owner, own) = Owner::of(name);
-        let canonical = match (owner, &self.then) {
+        let canonical = match (&owner, &self.then) {
             (Owner::Tool, _) => self.first.canonical_option(subcommand, place, own, value)?,
-            (Owner::Lambda, _) => stack::canonical_lambda_setting(place, own, value)?,
+            (Owner::Service(section), _) => canonical_setting(place, section, own, value)?,
             (Owner::Then, Some(tool)) => {
                 let subcommand = then.and_then(|then| then.subcommand.as_deref());
                 let canonical = tool.canonical_option(subcommand, place, own, value)?;
@@ -77,7 +75,7 @@ impl Tools {
                 canonical
             }
             (Owner::Then, None) => {
-                return Err(at(place, name, "there is no second tool", "name one in [then]"));
+                return Err(at(place, name, "there is no second tool", "add one in [then]"));
             }
         };
         Ok(owner.name(&canonical))

@@ -4,7 +4,7 @@
 //! results/kafka-record-size-20261121-083000/
 //!   experiment.toml            the experiment file
 //!   experiment.json            plan and state, replaced as a whole after every run
-//!   files/                     what the experiment prepares for its runs
+//!   files/                     files that the experiment prepares for its runs
 //!   run-suite.lock             held while run-suite works on the folder
 //!   01-record-size-100/repeat-1/       the tool's result folder
 //!   01-record-size-100/repeat-1.log    what the tool wrote to standard error
@@ -24,19 +24,20 @@ use bench_core::results::rfc3339;
 use bench_core::system::{create_new, open_lock, replace_file};
 use serde::{Deserialize, Serialize};
 
+use super::run_files::{RunFiles, read_json};
+use super::run_state::{RunState, RunStatus};
+use super::verdict::{Judgement, judge_run};
 use crate::plan::experiment_plan::Plan;
-use crate::run::run_files::{RunFiles, read_json};
-use crate::run::verdict::{Judgement, RunStatus, judge_run};
 
-/// Version of `experiment.json` that this code writes and reads.
-const SCHEMA_VERSION: u32 = 1;
+/// Version of `experiment.json` that this code writes. It reads older ones, but does not run them.
+const SCHEMA_VERSION: u32 = 2;
 
 const FILE: &str = "experiment.toml";
 const STATE: &str = "experiment.json";
 const LOCK: &str = "run-suite.lock";
 
-/// How long the end of what a killed run-suite had started is waited for. A tool whose server is
-/// gone waits half a minute for answers.
+/// Time to wait for the tools of a killed run-suite to end. A tool whose server is gone waits half a
+/// minute for answers.
 const LOCK_WAIT: Duration = Duration::from_secs(45);
 
 /// What `experiment.json` holds.
@@ -45,28 +46,10 @@ pub(crate) struct State {
     schema_version: u32,
     /// When the folder was made, RFC 3339 in UTC.
     pub(crate) created_at: String,
-    /// What is to be run.
+    /// The plan.
     pub(crate) plan: Plan,
     /// How far each run of the plan came, in the order of [`Plan::runs`].
     pub(crate) runs: Vec<RunState>,
-}
-
-/// How far one run came.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct RunState {
-    /// What became of it.
-    pub(crate) status: RunStatus,
-    /// The exit code of the tool; absent when a signal ended it.
-    pub(crate) exit_code: Option<i32>,
-    /// RFC 3339 in UTC.
-    pub(crate) started_at: Option<String>,
-    /// RFC 3339 in UTC.
-    pub(crate) ended_at: Option<String>,
-    /// Why the run does not count, one sentence.
-    pub(crate) problem: Option<String>,
-    /// The ids of its tools' runs, in their order, by which their results are known again.
-    #[serde(default)]
-    pub(crate) run_ids: Vec<String>,
 }
 
 /// An experiment's folder that this process alone works on.
@@ -100,7 +83,7 @@ impl State {
         Ok(state)
     }
 
-    /// What became of the run at `index`, whose files these are.
+    /// The judgement of the run at `index`, whose files these are.
     pub(crate) fn judge(&self, index: usize, files: &RunFiles) -> Judgement {
         judge_run(files, &self.plan, &self.runs[index])
     }
@@ -110,7 +93,7 @@ impl State {
         RunFiles::read(folder, &self.plan, self.plan.runs[index], &self.runs[index].run_ids)
     }
 
-    /// Keeps the runs that came to their end and puts the others back to pending.
+    /// Keeps the runs that came to their end, and sets the others back to pending.
     fn reset_unfinished(&mut self, folder: &Path) {
         for index in 0..self.runs.len() {
             let files = self.files(index, folder);
@@ -145,7 +128,7 @@ impl ExperimentFolder {
     }
 
     fn fill(path: PathBuf, text: &str, plan: Plan) -> Result<Self> {
-        // Nobody else can know of it yet.
+        // No other process knows the folder yet.
         let lock = lock(&path, &Shutdown::without_signals())?;
         let file = path.join(FILE);
         create_new(&file)
@@ -156,10 +139,17 @@ impl ExperimentFolder {
         Ok(folder)
     }
 
-    /// Opens the folder of an earlier experiment to run what is not finished.
+    /// Opens the folder of an earlier experiment, to run the rest of it.
     pub(crate) fn open(path: &Path, shutdown: &Shutdown) -> Result<Self> {
-        // Read before the lock, so that a folder of something else is left without a lock file.
-        State::load(path)?;
+        // Read before the lock, so that a folder of something else gets no lock file.
+        let state = State::load(path)?;
+        ensure!(
+            state.schema_version == SCHEMA_VERSION,
+            "failed to resume {}: an earlier run-suite planned it; `run-suite run {}` runs the \
+             experiment again",
+            path.display(),
+            path.join(FILE).display()
+        );
         let lock = lock(path, shutdown)?;
         let mut state = State::load(path)?;
         state.reset_unfinished(path);
@@ -168,12 +158,12 @@ impl ExperimentFolder {
         Ok(folder)
     }
 
-    /// Where it is.
+    /// Its path.
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The folder's lock. A tool holds it too, so that the folder stays locked until it is gone.
+    /// The folder's lock. A tool holds it, too, so the folder stays locked until the tool has ended.
     pub(crate) fn lock(&self) -> &File {
         &self.lock
     }
@@ -183,8 +173,7 @@ impl ExperimentFolder {
         &self.state
     }
 
-    /// Makes place for the run at `index`, whose tool is to make its folder, and marks it as
-    /// running.
+    /// Prepares the place of the run at `index`, whose tool makes its folder, and marks it as running.
     pub(crate) fn begin(&mut self, index: usize) -> Result<()> {
         let run_dir = self.path.join(self.state.plan.run_folder(self.state.plan.runs[index]));
         let parent = run_dir.parent().unwrap_or(&self.path);
@@ -203,7 +192,7 @@ impl ExperimentFolder {
         self.save()
     }
 
-    /// Records what became of the run at `index`.
+    /// Records the end of the run at `index`.
     pub(crate) fn end(
         &mut self,
         index: usize,
@@ -251,15 +240,12 @@ pub(crate) fn experiments_in(folder: &Path) -> Result<Vec<PathBuf>> {
     }
     found.sort();
     if found.is_empty() {
-        bail!(
-            "{} holds no {STATE}: name the folder that `run-suite run` printed",
-            folder.display()
-        );
+        bail!("{} has no {STATE}: give the folder that `run-suite run` printed", folder.display());
     }
     Ok(found)
 }
 
-/// Whether it is the folder of an experiment, whatever has become of its state.
+/// Whether it is the folder of an experiment, readable or not.
 fn is_experiment(folder: &Path) -> bool {
     let is_there = |name: &str| match folder.join(name).symlink_metadata() {
         Ok(_) => true,
@@ -268,15 +254,15 @@ fn is_experiment(folder: &Path) -> bool {
     is_there(STATE) || is_there(FILE)
 }
 
-/// The file that keeps what the tool of a run wrote to standard error.
+/// The log of a run: the standard error of its tool.
 pub(crate) fn log_path(run_dir: &Path) -> PathBuf {
     run_dir.with_extension("log")
 }
 
-/// Makes a new folder below `parent`: `name`, or `name-2` and so on when that is taken.
+/// Creates a folder below `parent`: `name`, or `name-2` and so on if that exists.
 pub(crate) fn create_unique(parent: &Path, name: &str) -> Result<PathBuf> {
     fs::create_dir_all(parent).with_context(|| {
-        format!("failed to create {}: name another --results-dir", parent.display())
+        format!("failed to create {}: use another --results-dir", parent.display())
     })?;
     for attempt in 1..1000 {
         let name = if attempt == 1 { name.to_owned() } else { format!("{name}-{attempt}") };
@@ -286,7 +272,7 @@ pub(crate) fn create_unique(parent: &Path, name: &str) -> Result<PathBuf> {
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
             Err(error) => {
                 return Err(error).with_context(|| {
-                    format!("failed to create {}: name another --results-dir", path.display())
+                    format!("failed to create {}: use another --results-dir", path.display())
                 });
             }
         }
@@ -303,8 +289,8 @@ fn now() -> String {
     rfc3339(SystemTime::now())
 }
 
-/// Locks an experiment's folder. The lock file names the process; what counts is the lock that the
-/// kernel holds for it, which ends with the last process that has it, however that ends.
+/// Locks an experiment's folder. The lock file names the process, but the kernel's lock counts: it ends
+/// with the last process that has it, however that ends.
 fn lock(folder: &Path, shutdown: &Shutdown) -> Result<File> {
     let path = folder.join(LOCK);
     let failed = || format!("failed to lock {}", path.display());
@@ -335,18 +321,18 @@ fn lock(folder: &Path, shutdown: &Shutdown) -> Result<File> {
     Ok(file)
 }
 
-/// What the lock file says of who holds it.
+/// The process in the lock file.
 fn holder(path: &Path) -> String {
     let mut text = String::new();
-    // Whatever it is not: no more than a number is read of it.
+    // It may be anything: no more than a number is read.
     if let Ok(file) = open_lock(path) {
         let _ = file.take(10).read_to_string(&mut text);
     }
     text.trim().to_owned()
 }
 
-/// Whether the process that wrote the lock file is still there; if not, the lock is held by what it
-/// had started, which is about to end.
+/// Whether the process that wrote the lock file is still there. If not, a tool that it started holds
+/// the lock, and is about to end.
 fn is_run_suite(pid: &str) -> bool {
     let same_binary = || {
         let other = fs::read_link(format!("/proc/{pid}/exe")).ok()?;
@@ -355,7 +341,7 @@ fn is_run_suite(pid: &str) -> bool {
     pid.parse::<u32>().is_ok() && same_binary().unwrap_or(false)
 }
 
-/// Renames what an earlier attempt at a run has left.
+/// Renames the files of an earlier attempt at a run.
 pub(crate) fn set_aside(path: &Path) -> Result<()> {
     let taken = |path: &Path| path.symlink_metadata().is_ok();
     if !taken(path) {

@@ -1,14 +1,13 @@
-//! What a run shows while it goes on: the last line of the `intervals.csv` that its tool writes.
+//! The figures of a run while it goes on: the last line of its tool's `intervals.csv`.
 
-use std::fs::File;
-use std::io::{Read as _, Seek as _, SeekFrom};
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use bench_cli::quantity::{duration_ns, rate};
-use bench_core::system::open_file;
+use bench_core::system::{open_file, tail};
 
-/// How often the file is read; the tools write a line a second.
+/// Interval between two reads; the tools write a line per second.
 const READ_EVERY: Duration = Duration::from_millis(500);
 
 /// Longer than any two lines.
@@ -23,7 +22,7 @@ pub(crate) struct Live {
 }
 
 impl Live {
-    /// Follows the run in `run_dir`, which need not exist yet.
+    /// Follows the run in `run_dir`, which may not exist yet.
     pub(crate) fn new(run_dir: &Path) -> Self {
         Self { path: run_dir.join("intervals.csv"), read_at: None, text: String::new() }
     }
@@ -40,23 +39,15 @@ impl Live {
     }
 }
 
-/// The first line of a file and its last whole one.
+/// The first line of a file and its last complete one.
 fn last_line(path: &Path) -> Option<(String, String)> {
-    let mut file = open_file(path).ok()?;
-    let head = read(&mut file)?;
+    let mut head = String::new();
+    open_file(path).ok()?.take(TAIL_BYTES).read_to_string(&mut head).ok()?;
     let (header, _) = head.split_once('\n')?;
-    let length_bytes = file.seek(SeekFrom::End(0)).ok()?;
-    file.seek(SeekFrom::Start(length_bytes.saturating_sub(TAIL_BYTES))).ok()?;
-    let tail = read(&mut file)?;
+    let tail = tail(path, TAIL_BYTES).ok()?;
     let (whole, _) = tail.rsplit_once('\n')?;
     let line = whole.rsplit('\n').next()?;
     (line != header).then(|| (header.to_owned(), line.to_owned()))
-}
-
-fn read(file: &mut File) -> Option<String> {
-    let mut bytes = Vec::new();
-    file.take(TAIL_BYTES).read_to_end(&mut bytes).ok()?;
-    Some(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 fn describe(header: &str, line: &str) -> String {

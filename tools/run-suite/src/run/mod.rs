@@ -2,8 +2,11 @@
 
 pub(crate) mod child;
 pub(crate) mod folder;
-pub(crate) mod live;
-pub(crate) mod prepare;
+pub(crate) mod key_figures;
+mod latencies;
+mod live;
+mod prepare;
 pub(crate) mod run_files;
+pub(crate) mod run_state;
 pub(crate) mod suite;
 pub(crate) mod verdict;

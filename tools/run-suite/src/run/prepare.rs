@@ -1,8 +1,8 @@
 //! `[[prepare]]`: files that an experiment needs, made once before its first run.
 //!
 //! The commands run in the folder `files` of the experiment, one after another. Options name the
-//! folder as `{files}`. It appears under its name when all is made, so that a run-suite that was
-//! killed half way makes it anew.
+//! folder as `{files}`. It gets its name when all files are made, so that after a run-suite that was
+//! killed before, the next one makes them again.
 
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -12,38 +12,21 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use bench_cli::Shutdown;
 use bench_core::system::{create_new, ending};
-use serde::{Deserialize, Serialize};
 
-use crate::plan::tool::Tool;
-use crate::run::child::{self, Cause, Invocation, ToolProcess};
-use crate::run::folder::ExperimentFolder;
+use super::child::{self, Cause, Invocation};
+use super::folder::ExperimentFolder;
+use crate::file::form::Prepare;
+use crate::host::tool_process::ToolProcess;
+use crate::plan::experiment_plan::FILES_FOLDER;
+use crate::plan::tool::{Tool, command_line};
 
-/// What stands for the folder in the values of options.
-const PLACEHOLDER: &str = "{files}";
-
-const FOLDER: &str = "files";
 const UNFINISHED: &str = "files.new";
 const LOG: &str = "prepare.log";
-
-/// A tool that makes files.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Prepare {
-    /// The binary.
-    pub(crate) tool: String,
-    /// All of its arguments.
-    pub(crate) arguments: Vec<String>,
-}
-
-/// The value of an option in the experiment of this folder.
-pub(crate) fn with_files(value: &str, experiment_dir: &Path) -> String {
-    value.replace(PLACEHOLDER, &experiment_dir.join(FOLDER).to_string_lossy())
-}
 
 /// Makes the files of an experiment, unless they are there, or until a shutdown is requested.
 pub(crate) fn make_files(folder: &ExperimentFolder, shutdown: &Shutdown) -> Result<()> {
     let steps = &folder.state().plan.prepare;
-    let files = folder.path().join(FOLDER);
+    let files = folder.path().join(FILES_FOLDER);
     if steps.is_empty() || files.is_dir() {
         return Ok(());
     }
@@ -61,15 +44,15 @@ pub(crate) fn make_files(folder: &ExperimentFolder, shutdown: &Shutdown) -> Resu
     if matches!(made, Ok(true)) {
         return fs::rename(&unfinished, &files).with_context(|| failed(&files));
     }
-    // What a failed step has made may show why; half of it is of no use otherwise.
+    // The files of a failed step may show why; those of an interrupted one are of no use.
     let _ = match made {
         Ok(_) => fs::remove_dir_all(&unfinished),
         Err(_) => fs::remove_dir(&unfinished),
     };
-    made.map(|_| ()).with_context(|| format!("failed to prepare; {} says why", log_path.display()))
+    made.map(|_| ()).with_context(|| format!("failed to prepare; see {}", log_path.display()))
 }
 
-/// Runs a step to its end in `dir`. Whether it got there: false after an interruption.
+/// Runs a step in `dir`. Returns whether it came to its end: false after an interruption.
 fn run(
     step: &Prepare,
     folder: &ExperimentFolder,
@@ -78,7 +61,7 @@ fn run(
     shutdown: &Shutdown,
 ) -> Result<bool> {
     let tool = Tool::find(&step.tool)?;
-    // Beside run-suite it is named by a path that may be relative, and runs elsewhere.
+    // Its path may be relative, and it runs elsewhere.
     let executable: PathBuf = std::path::absolute(tool.executable())
         .with_context(|| format!("failed to find {}", tool.executable().display()))?;
     let log = || log.try_clone().context("failed to write the log");
@@ -103,14 +86,10 @@ fn run(
         return Ok(false);
     }
     let ending = ending(ended.status);
-    ensure!(ended.status.success(), "`{}` ended with {ending}", step.command_line());
+    ensure!(
+        ended.status.success(),
+        "`{}` ended with {ending}",
+        command_line(&step.tool, &step.arguments)
+    );
     Ok(true)
-}
-
-impl Prepare {
-    /// As a shell would take it.
-    pub(crate) fn command_line(&self) -> String {
-        let arguments: Vec<OsString> = self.arguments.iter().map(OsString::from).collect();
-        crate::plan::tool::command_line(&self.tool, &arguments)
-    }
 }

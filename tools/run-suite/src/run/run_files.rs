@@ -1,5 +1,5 @@
-//! What the tools of a run have left in its folder, read with suspicion: a file may be gone, cut
-//! short or swapped, and a pipe or a folder may stand in its place.
+//! The files of a run, read with suspicion: a file may be gone, cut short or swapped, or be a pipe or a
+//! folder.
 
 use std::fmt::{self, Display, Formatter};
 use std::io;
@@ -11,21 +11,22 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::error::Category;
 
-use crate::plan::experiment_plan::{Plan, PlannedRun};
+use crate::plan::cells::PlannedRun;
+use crate::plan::experiment_plan::Plan;
 
-/// The option by which a tool is told its result folder.
+/// The option that gives a tool its result folder.
 const RUN_DIR: &str = "run-dir";
 
-/// A file that says nothing, with the reason.
+/// A file that cannot be read, with the reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Unreadable {
     /// What was attempted on which file, and why it failed.
     problem: String,
-    /// Whether there is nothing at its place.
+    /// Whether it does not exist.
     pub(crate) is_missing: bool,
 }
 
-/// What the tools of one run have left.
+/// The files of one run.
 #[derive(Debug)]
 pub(crate) struct RunFiles {
     pub(crate) first: ToolFiles,
@@ -33,7 +34,7 @@ pub(crate) struct RunFiles {
     pub(crate) then: Option<ToolFiles>,
 }
 
-/// What one tool has left of a run.
+/// The files of one tool of a run.
 #[derive(Debug)]
 pub(crate) struct ToolFiles {
     /// Its result folder.
@@ -65,8 +66,8 @@ impl Unreadable {
 }
 
 impl RunFiles {
-    /// Reads what a run of the experiment in `dir` has left. `run_ids` are those that its tools are
-    /// known to have had, as far as that was recorded.
+    /// Reads the files of a run of the experiment in `dir`. `run_ids` are those of its tools, as far as
+    /// they were recorded.
     pub(crate) fn read(dir: &Path, plan: &Plan, run: PlannedRun, run_ids: &[String]) -> Self {
         let run_dir = dir.join(plan.run_folder(run));
         let place = plan.run_folder(run);
@@ -84,13 +85,13 @@ impl RunFiles {
         std::iter::once(&self.first).chain(&self.then)
     }
 
-    /// Whether what cannot be read is not there at all.
+    /// Whether the first file that cannot be read does not exist.
     pub(crate) fn is_missing(&self) -> bool {
         let unreadable = self.tools().find_map(|tool| tool.document.as_ref().err());
         unreadable.is_some_and(|unreadable| unreadable.is_missing)
     }
 
-    /// The ids that the tools gave their runs, up to the first that has left nothing.
+    /// The run ids of the tools, up to the first without a document.
     pub(crate) fn run_ids(&self) -> Vec<String> {
         let document = |tool: &ToolFiles| Some(tool.document.as_ref().ok()?.run_id.clone());
         self.tools().map_while(document).collect()
@@ -98,7 +99,7 @@ impl RunFiles {
 }
 
 impl ToolFiles {
-    /// Reads what `tool` has left in `dir`, which ends with `place`.
+    /// Reads the files of `tool` in `dir`, which ends with `place`.
     pub(crate) fn read(dir: PathBuf, tool: &str, place: &Path, run_id: Option<&String>) -> Self {
         let document = read_document(&dir).and_then(|document| {
             match foreign(&document, tool, place, run_id) {
@@ -115,7 +116,7 @@ impl ToolFiles {
     }
 }
 
-/// What shows that a document is not that of the run in whose folder it lies.
+/// Returns why a document does not belong to the run in whose folder it is, if it does not.
 fn foreign(
     document: &RunDocument,
     tool: &str,

@@ -6,31 +6,30 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
-use bench_cli::quantity::{duration_ns, rate};
 use bench_cli::{Progress, Shutdown};
 use bench_core::results::{RunDocument, mark_faults};
 use bench_core::system::{cause, create_new};
 use bench_services::local::interruptible;
 
-use crate::host::fault_driver::{Driver, FaultOutcome};
-use crate::host::fault_targets::Site;
-use crate::host::stack::LocalServices;
+use super::child::{self, Ended, Invocation};
+use super::folder::{ExperimentFolder, log_path};
+use super::key_figures::key_figures;
+use super::live::Live;
+use super::run_files::{ToolFiles, read_document};
+use super::run_state::RunStatus;
+use super::verdict::{Judgement, judge_ended, wrong_services};
+use super::{latencies, prepare};
+use crate::host::fault_driver::{FaultDriver, FaultOutcome};
+use crate::host::fault_targets::FaultTargets;
+use crate::host::stack::ExperimentStack;
+use crate::host::tool_process::ToolProcess;
 use crate::plan::experiment_plan::{Invoked, Plan};
-use crate::plan::sweep;
 use crate::plan::tool::Tool;
 use crate::plan::tools::Tools;
-use crate::run::child::{self, Ended, Invocation, ToolProcess};
-use crate::run::folder::{ExperimentFolder, log_path};
-use crate::run::live::Live;
-use crate::run::prepare;
-use crate::run::run_files::ToolFiles;
-use crate::run::verdict::{Judgement, RunStatus, judge_ended, wrong_services};
-use crate::show::summary::{sampled, throughput_msg_per_s};
-use crate::show::text::bound;
 
-/// Runs what is pending in all `folders`, until it is done or a shutdown is requested. Local services
-/// stand in `dir` meanwhile. `is_reported` where people read the reasons of failed runs in the report
-/// that follows.
+/// Runs all pending runs in `folders`, until they are done or a shutdown is requested. Their services
+/// live in `dir` meanwhile. `is_reported` if a report for people follows, which has the reasons of
+/// failed runs.
 pub(crate) fn run_pending(
     dir: &Path,
     folders: &mut [ExperimentFolder],
@@ -38,14 +37,14 @@ pub(crate) fn run_pending(
     progress: &mut Progress,
     is_reported: bool,
 ) -> Result<()> {
-    let mut local = LocalServices::in_folder(dir, shutdown, progress)?;
-    let result = run_on(&mut local, folders, shutdown, progress, is_reported);
-    local.stop(progress)?;
+    let mut stack = ExperimentStack::in_folder(dir, shutdown, progress)?;
+    let result = run_on(&mut stack, folders, shutdown, progress, is_reported);
+    stack.stop(progress)?;
     result
 }
 
 fn run_on(
-    local: &mut LocalServices,
+    stack: &mut ExperimentStack,
     folders: &mut [ExperimentFolder],
     shutdown: &Shutdown,
     progress: &mut Progress,
@@ -67,30 +66,30 @@ fn run_on(
             if shutdown.is_requested() {
                 return Ok(());
             }
-            let step = Step {
+            let run = PendingRun {
                 index,
                 title: title(&folder.state().plan, index, position, all),
                 tools: &tools,
                 is_reported,
             };
-            step.run(local, folder, shutdown, progress)?;
+            run.run(stack, folder, shutdown, progress)?;
         }
     }
     Ok(())
 }
 
-/// One run that is to be made.
-struct Step<'a> {
+/// A run that has not been made.
+struct PendingRun<'a> {
     /// Its index in the plan.
     index: usize,
-    /// What progress and logs call it.
+    /// Its name in progress and logs.
     title: String,
     tools: &'a Tools,
-    /// Whether the report gives the reason of a failure.
+    /// Whether a report will give the reason of a failure.
     is_reported: bool,
 }
 
-/// One of its tools, and what it is run with.
+/// One of its tools, with all that its process needs.
 struct ToolRun<'a> {
     tool: &'a Tool,
     invoked: Invoked<'a>,
@@ -102,34 +101,34 @@ struct ToolRun<'a> {
 }
 
 /// How the run of a tool ended.
-struct Outcome {
+struct ToolOutcome {
     exit_code: Option<i32>,
     files: ToolFiles,
     judgement: Judgement,
 }
 
-impl Step<'_> {
+impl PendingRun<'_> {
     fn run(
         &self,
-        local: &mut LocalServices,
+        stack: &mut ExperimentStack,
         folder: &mut ExperimentFolder,
         shutdown: &Shutdown,
         progress: &mut Progress,
     ) -> Result<()> {
         let plan = folder.state().plan.clone();
         let run = plan.runs[self.index];
-        let site = match &plan.local {
-            Some(wanted) => match local.provide(wanted, &plan.cells[run.cell].lambda, progress) {
+        let targets = match &plan.stack {
+            Some(wanted) => match stack.provide(wanted, &plan.cells[run.cell].settings, progress) {
                 Err(_) if shutdown.is_requested() => return Ok(()),
                 provided => provided?,
             },
-            None => Site::default(),
+            None => FaultTargets::default(),
         };
         if shutdown.is_requested() {
             return Ok(());
         }
-        site.check(&plan.faults)?;
-        let environment = site.environment();
+        targets.check(&plan.faults)?;
+        let environment = targets.environment();
         folder.begin(self.index)?;
         let started = Instant::now();
         let tool_run = |tool, invoked, limit| ToolRun {
@@ -142,7 +141,7 @@ impl Step<'_> {
             lock: folder.lock(),
         };
         let first = tool_run(&self.tools.first, plan.first(run, folder.path()), plan.time_limit());
-        let mut outcome = self.run_with_faults(&first, site, shutdown, progress)?;
+        let mut outcome = self.run_with_faults(&first, targets, shutdown, progress)?;
         let mut wrong = outcome.wrong_services(&plan);
         if let Some((tool, invoked)) = self.tools.then.as_ref().zip(plan.second(run, folder.path()))
         {
@@ -157,17 +156,17 @@ impl Step<'_> {
             }
         }
         progress.clear();
-        // What ends run-suite is told by its error.
+        // The error that ends run-suite has the reason.
         if wrong.is_none() {
-            self.tell(&outcome, progress);
+            self.announce(&outcome, progress);
         }
         let (status, run_dir) = (outcome.judgement.status, first.invoked.run_dir.clone());
         folder.end(self.index, outcome.exit_code, outcome.judgement)?;
         if let Some(latencies_dir) = plan.latencies_dir.as_ref().filter(|_| status.is_over()) {
-            let cell = &plan.cells[run.cell];
             let document = outcome.files.document.as_ref().ok();
-            // The result folder has all of it still.
-            if let Err(error) = sweep::export(latencies_dir, cell, &run_dir, status, document) {
+            let exported = latencies::export(latencies_dir, &plan, run, &run_dir, status, document);
+            // The result folder still has all of it.
+            if let Err(error) = exported {
                 tracing::warn!("{}: {error:#}", self.title);
             }
         }
@@ -177,25 +176,26 @@ impl Step<'_> {
         }
     }
 
-    /// Runs the tool, and beside it what carries out the faults.
+    /// Runs the tool, and the faults beside it.
     fn run_with_faults(
         &self,
         run: &ToolRun<'_>,
-        site: Site<'_>,
+        targets: FaultTargets<'_>,
         shutdown: &Shutdown,
         progress: &mut Progress,
-    ) -> Result<Outcome> {
+    ) -> Result<ToolOutcome> {
         let process = ToolProcess::default();
         let faults = &run.plan.faults;
         let run_dir = run.invoked.run_dir.clone();
         let (ended, done) = if faults.is_empty() {
-            let done = FaultOutcome { warnings: site.warnings(), ..FaultOutcome::default() };
+            let done = FaultOutcome { warnings: targets.warnings(), ..FaultOutcome::default() };
             (self.run_tool(run, &process, shutdown, progress)?, done)
         } else {
             thread::scope(|scope| {
-                let driver = Driver { faults, run_dir: &run_dir, tool: &process, site };
+                let schedule = || read_document(&run_dir).ok()?.schedule;
+                let driver = FaultDriver { faults, schedule, tool: &process, targets };
                 let flag = shutdown.flag();
-                let driver = scope.spawn(move || interruptible(&flag, || driver.carry_out()));
+                let driver = scope.spawn(move || interruptible(&flag, || driver.run()));
                 let ended = self.run_tool(run, &process, shutdown, progress);
                 process.end();
                 let done = driver.join().map_err(|_| anyhow!("the thread of the faults failed"))?;
@@ -204,17 +204,20 @@ impl Step<'_> {
         };
         let unfit = done.problem.clone();
         let unfit = unfit.or(enter_faults(&run_dir, done));
-        let outcome = Outcome::of(&ended, run);
-        Ok(Outcome { judgement: outcome.judgement.with_faults(unfit), ..outcome })
+        let outcome = ToolOutcome::of(&ended, run);
+        Ok(ToolOutcome { judgement: outcome.judgement.with_faults(unfit), ..outcome })
     }
 
-    /// Tells what became of the run, and why it failed if nothing else does.
-    fn tell(&self, outcome: &Outcome, progress: &Progress) {
+    /// Reports the end of the run, with the reason of a failure unless a report follows.
+    fn announce(&self, outcome: &ToolOutcome, progress: &Progress) {
         let Judgement { status, problem } = &outcome.judgement;
         match problem {
-            None => say(progress, &format!("{}: {}", self.title, figures(outcome.document()))),
+            None => print_line(
+                progress,
+                &format!("{}: {}", self.title, key_figures(outcome.document())),
+            ),
             Some(_) if self.is_reported => {
-                say(progress, &format!("{}: {}", self.title, status.word()));
+                print_line(progress, &format!("{}: {}", self.title, status.word()));
             }
             Some(problem) => tracing::warn!("{}: {problem}", self.title),
         }
@@ -226,10 +229,10 @@ impl Step<'_> {
         run: &ToolRun<'_>,
         shutdown: &Shutdown,
         progress: &mut Progress,
-    ) -> Result<Outcome> {
+    ) -> Result<ToolOutcome> {
         let ended = self.run_tool(run, &ToolProcess::default(), shutdown, progress)?;
-        let outcome = Outcome::of(&ended, run);
-        Ok(Outcome { judgement: outcome.judgement.of_tool(run.tool.name()), ..outcome })
+        let outcome = ToolOutcome::of(&ended, run);
+        Ok(ToolOutcome { judgement: outcome.judgement.of_tool(run.tool.name()), ..outcome })
     }
 
     fn run_tool(
@@ -273,18 +276,17 @@ impl Step<'_> {
     }
 }
 
-impl Outcome {
-    /// What a tool has left.
+impl ToolOutcome {
+    /// The outcome of a tool that has ended.
     fn of(ended: &Ended, run: &ToolRun<'_>) -> Self {
         let run_dir = &run.invoked.run_dir;
-        // Where it is depends on nothing else here: it has just been made.
         let place = run_dir.strip_prefix(run.experiment_dir).unwrap_or(run_dir);
         let files = ToolFiles::read(run_dir.clone(), run.invoked.tool, place, None);
         let judgement = judge_ended(ended, &files, run.plan, &log_path(run_dir));
         Self { exit_code: ended.status.code(), files, judgement }
     }
 
-    /// What two tools have left: the figures of the second, and the exit code of the worse.
+    /// The outcome of two tools: the files of the second, and the exit code of the worse.
     fn and(self, second: Self) -> Self {
         let is_second = second.judgement.status.weight() > self.judgement.status.weight();
         Self {
@@ -303,8 +305,8 @@ impl Outcome {
     }
 }
 
-/// Enters into the run's folder what was done; says why its results do not show its faults. A tool
-/// that failed may have left nothing to enter them into, and its own verdict counts for more.
+/// Enters the faults into the results of a run. Returns why that failed, if there were any: a tool that
+/// failed may have left no results, and then its own verdict counts for more.
 fn enter_faults(run_dir: &Path, faults: FaultOutcome) -> Option<String> {
     let has_faults = !faults.records.is_empty();
     if !has_faults && faults.warnings.is_empty() {
@@ -323,23 +325,8 @@ fn title(plan: &Plan, index: usize, position: usize, all: usize) -> String {
     format!("[{position}/{all}] {name}{label}")
 }
 
-/// A line that stays, for whoever watches the progress.
-fn say(progress: &Progress, line: &str) {
+/// Prints a line above the progress.
+fn print_line(progress: &Progress, line: &str) {
     progress.print_line(line);
     tracing::debug!("{line}");
-}
-
-/// The key figures of a run in a line.
-fn figures(document: Option<&RunDocument>) -> String {
-    let Some(summary) = document.and_then(|document| document.summary.as_ref()) else {
-        return "done".to_owned();
-    };
-    let throughput = throughput_msg_per_s(summary).map(rate);
-    let latency = sampled(summary.end_to_end_latency.as_ref());
-    let latency = latency.map(|latency| {
-        let p99 = bound(latency.is_lower_bound(latency.p99_ns), duration_ns(latency.p99_ns));
-        format!("end-to-end p99 {p99}")
-    });
-    let figures: Vec<String> = [throughput, latency].into_iter().flatten().collect();
-    if figures.is_empty() { "done, without figures".to_owned() } else { figures.join(", ") }
 }

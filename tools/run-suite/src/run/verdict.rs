@@ -1,44 +1,20 @@
-//! What a run is worth: judged by what its tools have left in its folder, and by how they ended.
+//! The verdict on a run: from the files that its tools left in its folder, and from how they ended.
 
 use std::path::Path;
 use std::process::ExitStatus;
 
 use bench_cli::Exit;
 use bench_core::results::{RunDocument, ServiceInfo, ServiceOrigin, Status, VerdictOutcome};
-use bench_core::system::{ending, read_file, shortened_lines};
-use serde::{Deserialize, Serialize};
+use bench_core::system::{ending, shortened_lines, tail};
 
+use super::child::{Cause, Ended};
+use super::run_files::{RunFiles, ToolFiles};
+use super::run_state::{RunState, RunStatus};
 use crate::file::fault::{self, Fault};
 use crate::plan::experiment_plan::Plan;
-use crate::run::child::{Cause, Ended};
-use crate::run::folder::RunState;
-use crate::run::run_files::{RunFiles, ToolFiles};
 
-/// What became of a run.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum RunStatus {
-    /// Not started.
-    #[default]
-    Pending,
-    /// Started; in a folder that nobody holds: cut short.
-    Running,
-    /// Came to its end, and its figures count.
-    Complete,
-    /// Came to its end, and lost nothing of what is known to have been acknowledged, which is not all:
-    /// its figures do not count.
-    Partial,
-    /// Came to its end with loss or corruption: its figures do not count.
-    Invalid,
-    /// Could not be carried out.
-    Failed,
-    /// Ended by the time limit.
-    TimedOut,
-    /// Ended because run-suite was interrupted.
-    Interrupted,
-    /// Ended, and what it left is gone, damaged or of something else.
-    Unreadable,
-}
+/// The part of a log that is searched for its last line.
+const TAIL_BYTES: u64 = 64 << 10;
 
 /// A status with its reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,12 +24,12 @@ pub(crate) struct Judgement {
     pub(crate) problem: Option<String>,
 }
 
-/// What the files of a run say of it.
+/// The verdict of a run's files.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Finding {
     /// It came to its end.
     Ended(Judgement),
-    /// It did not, or that cannot be known.
+    /// It did not, or nobody knows.
     Open(Judgement),
 }
 
@@ -67,8 +43,8 @@ impl Judgement {
         Self::new(status, format!("{}: {}", status.word(), reasons.join("; ")))
     }
 
-    /// The same run when its faults were not what they should have been: whatever it shows, it is
-    /// not what the experiment asks.
+    /// The judgement of a run with a problem in its faults: it does not answer the experiment's
+    /// question.
     pub(crate) fn with_faults(self, problem: Option<String>) -> Self {
         match problem {
             Some(problem) if self.status.is_ended() => Self::new(RunStatus::Failed, problem),
@@ -76,17 +52,17 @@ impl Judgement {
         }
     }
 
-    /// That of a run that was interrupted before it could be judged.
+    /// The judgement of a run that was interrupted before it could be judged.
     pub(crate) fn interrupted() -> Self {
         Self::new(RunStatus::Interrupted, "interrupted")
     }
 
-    /// That of one of two tools, as the run's: its problem names the tool.
+    /// The judgement of one of two tools, with its name before the problem.
     pub(crate) fn of_tool(self, tool: &str) -> Self {
         Self { problem: self.problem.map(|problem| format!("{tool}: {problem}")), ..self }
     }
 
-    /// What two tools make of their run: it is worth as much as the worse of the two.
+    /// The judgement of a run of two tools: the worse of the two.
     pub(crate) fn and(self, other: Self) -> Self {
         let (worse, better) = if other.status.weight() > self.status.weight() {
             (other, self)
@@ -99,44 +75,6 @@ impl Judgement {
     }
 }
 
-impl RunStatus {
-    /// Whether the run came to its end, whatever it is worth.
-    pub(crate) fn is_ended(self) -> bool {
-        matches!(self, Self::Complete | Self::Partial | Self::Invalid)
-    }
-
-    /// Whether it will not be run again by itself.
-    pub(crate) fn is_over(self) -> bool {
-        !matches!(self, Self::Pending | Self::Running | Self::Interrupted)
-    }
-
-    /// What tables call it.
-    pub(crate) fn word(self) -> &'static str {
-        match self {
-            Self::Complete => "valid",
-            Self::Partial => "PARTIAL",
-            Self::Invalid => "INVALID",
-            Self::Failed => "FAILED",
-            Self::TimedOut => "TIMED OUT",
-            Self::Interrupted => "interrupted",
-            Self::Unreadable => "UNREADABLE",
-            Self::Running => "cut short or running",
-            Self::Pending => "pending",
-        }
-    }
-
-    /// How much it weighs beside the status of another tool.
-    pub(crate) fn weight(self) -> u8 {
-        match self {
-            Self::Complete => 0,
-            Self::Partial => 1,
-            Self::Invalid => 2,
-            Self::Failed | Self::TimedOut | Self::Unreadable => 3,
-            Self::Pending | Self::Running | Self::Interrupted => 4,
-        }
-    }
-}
-
 impl Finding {
     fn of_tool(self, tool: &str) -> Self {
         match self {
@@ -145,7 +83,7 @@ impl Finding {
         }
     }
 
-    /// What the files of a run say.
+    /// The finding of a run.
     fn of_run(files: &RunFiles, plan: &Plan) -> Self {
         let first = Self::of_files(&files.first, plan, &plan.faults);
         let Some((call, then)) = plan.then.as_ref().zip(files.then.as_ref()) else {
@@ -163,7 +101,7 @@ impl Finding {
         }
     }
 
-    /// What the files of one tool say, in whose course there were these faults.
+    /// The finding of one tool, whose run had these faults.
     fn of_files(files: &ToolFiles, plan: &Plan, faults: &[Fault]) -> Self {
         let document = match &files.document {
             Ok(document) => document,
@@ -205,7 +143,7 @@ impl Finding {
     }
 }
 
-/// Judges what a tool did that has just ended. `log` is what it wrote to standard error.
+/// Judges the run of a tool that has just ended. `log` has its standard error.
 pub(crate) fn judge_ended(ended: &Ended, files: &ToolFiles, plan: &Plan, log: &Path) -> Judgement {
     let code = ended.status.code();
     match (Finding::of_files(files, plan, &[]), ended.cause) {
@@ -222,7 +160,7 @@ pub(crate) fn judge_ended(ended: &Ended, files: &ToolFiles, plan: &Plan, log: &P
         (Finding::Open(found), Cause::Tool) => {
             let problem = if ended.status.success() {
                 let found = found.problem.unwrap_or_default();
-                format!("its tool ended as if all were well, and left no whole result: {found}")
+                format!("its tool reported success but left no complete result: {found}")
             } else {
                 last_words(ended.status, log)
             };
@@ -231,9 +169,9 @@ pub(crate) fn judge_ended(ended: &Ended, files: &ToolFiles, plan: &Plan, log: &P
     }
 }
 
-/// Judges a run at any later time; every report uses this. What its folder says counts;
-/// what run-suite recorded when it ended can only make it worse: how its tools ended, and whether
-/// its faults were what they should have been, stands in no folder.
+/// Judges a run at any later time; every report uses this. Its folder counts. What run-suite recorded
+/// at its end can only make it worse: the folder does not have how its tools ended, and whether its
+/// faults were in order.
 pub(crate) fn judge_run(files: &RunFiles, plan: &Plan, recorded: &RunState) -> Judgement {
     let as_recorded = || Judgement { status: recorded.status, problem: recorded.problem.clone() };
     match (recorded.status, Finding::of_run(files, plan)) {
@@ -259,16 +197,15 @@ pub(crate) fn judge_run(files: &RunFiles, plan: &Plan, recorded: &RunState) -> J
     }
 }
 
-/// What is wrong with a run against other services than the experiment's: it answers another
-/// question, and so would all the runs after it. What run-suite has started for the experiment is
-/// right, whatever it is: a real `MariaDB` stands behind an embedded stream, and an embedded stream
-/// before it, since there is no other on this machine.
+/// The problem of a run that used other services than the experiment's: it answers another question,
+/// and so would all runs after it. Services that run-suite has started for the experiment are always
+/// right: some are only embedded, or only real.
 pub(crate) fn wrong_services(document: &RunDocument, plan: &Plan) -> Option<String> {
     let services = plan.services;
     let is_right = |service: &&ServiceInfo| {
         service.origin == services
             || (service.origin != ServiceOrigin::External
-                && plan.local.as_ref().is_some_and(|local| local.starts(&service.name)))
+                && plan.stack.as_ref().is_some_and(|stack| stack.starts(&service.name)))
     };
     let other = document.services.iter().find(|service| !is_right(service))?;
     let remedy = match services {
@@ -277,11 +214,10 @@ pub(crate) fn wrong_services(document: &RunDocument, plan: &Plan) -> Option<Stri
         }
         ServiceOrigin::External if environment_names_others() => {
             "`BENCH_SERVICES` and `BENCH_STACK` of this shell, which `run-suite services env` has set, \
-             are in the way: unset them with the variables of its servers, or use a new shell"
+             take precedence: unset them and the variables of its servers, or use a new shell"
         }
         ServiceOrigin::External => {
-            "name the server by an option such as bootstrap-servers or region, or by an environment \
-             variable such as KAFKA_BOOTSTRAP_SERVERS or AWS_REGION"
+            "set the option or the environment variable that names the server, see the tool's --help"
         }
     };
     Some(format!(
@@ -290,13 +226,13 @@ pub(crate) fn wrong_services(document: &RunDocument, plan: &Plan) -> Option<Stri
     ))
 }
 
-/// Whether the environment means servers that `run-suite services` has started.
+/// Whether the environment names servers that `run-suite services` has started.
 pub(crate) fn environment_names_others() -> bool {
     ServiceOrigin::requested().is_some_and(|origin| origin != ServiceOrigin::External)
 }
 
-/// What all runs together make of the exit code: a failure weighs more than an invalid run, since
-/// it leaves the experiment without figures.
+/// The exit code of all runs together: a failure weighs more than an invalid run, since it leaves the
+/// experiment without figures.
 pub(crate) fn exit_of(statuses: impl IntoIterator<Item = RunStatus>) -> Exit {
     let mut exit = Exit::Good;
     for status in statuses {
@@ -312,10 +248,9 @@ pub(crate) fn exit_of(statuses: impl IntoIterator<Item = RunStatus>) -> Exit {
     exit
 }
 
-/// How a tool ended, with the last line that it wrote.
+/// How a tool ended, with the last line of its log.
 fn last_words(status: ExitStatus, log: &Path) -> String {
-    let words = read_file(log).unwrap_or_default();
-    let words = String::from_utf8_lossy(&words);
+    let words = tail(log, TAIL_BYTES).unwrap_or_default();
     let ending = ending(status);
     match words.lines().rev().find(|line| !line.trim().is_empty()) {
         Some(line) => format!("ended with {ending}: {}", shortened_lines(line.trim())),
@@ -328,7 +263,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn two_tools_make_a_run_as_good_as_the_worse_of_them() {
+    fn runs_of_two_tools_are_as_good_as_the_worse() {
         let of = |status, problem: &str| Judgement::new(status, problem).of_tool("t");
         let good = Judgement { status: RunStatus::Complete, problem: None }.of_tool("t");
         assert_eq!(good.clone().and(good.clone()), good);
@@ -341,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_finished_weighs_most_then_failures_then_invalid_runs() {
+    fn exit_codes_rank_unfinished_failed_invalid() {
         use RunStatus::{
             Complete, Failed, Interrupted, Invalid, Partial, Pending, TimedOut, Unreadable,
         };

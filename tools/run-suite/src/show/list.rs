@@ -10,11 +10,11 @@ use bench_core::system::{cause, explain, read_file, shortened};
 
 use crate::file::experiment::Experiment;
 
-/// A paragraph a file; a file that is no experiment is listed with what is wrong with it.
+/// A paragraph per file; a file that is not an experiment is listed with its error.
 pub(crate) fn human(dir: &Path) -> Result<String> {
     let mut text = String::new();
     for path in files(dir)? {
-        let said = match read_file(&path).map(String::from_utf8) {
+        let description = match read_file(&path).map(String::from_utf8) {
             Ok(Ok(text)) => match Experiment::parse(&text) {
                 Ok(experiment) => {
                     format!("{} ({})", shortened(&experiment.question), experiment.tool)
@@ -24,7 +24,7 @@ pub(crate) fn human(dir: &Path) -> Result<String> {
             Ok(Err(error)) => format!("not an experiment: {error}"),
             Err(error) => format!("not readable: {}", explain(&error)),
         };
-        let _ = writeln!(text, "{}\n    {said}", path.display());
+        let _ = writeln!(text, "{}\n    {description}", path.display());
     }
     Ok(text)
 }
@@ -34,7 +34,7 @@ fn files(dir: &Path) -> Result<Vec<PathBuf>> {
         UsageError::new(
             &dir.display().to_string(),
             problem,
-            "name the folder of the experiment files: `run-suite list DIR`",
+            "give the folder of the experiment files: `run-suite list DIR`",
         )
     };
     let unreadable =
@@ -46,7 +46,7 @@ fn files(dir: &Path) -> Result<Vec<PathBuf>> {
         .map_err(unreadable)?;
     files.retain(|path| path.extension().is_some_and(|extension| extension == "toml"));
     if files.is_empty() {
-        return Err(unusable("holds no experiment files (*.toml)").into());
+        return Err(unusable("has no experiment files (*.toml)").into());
     }
     files.sort();
     Ok(files)

@@ -10,14 +10,12 @@ use bench_core::results::{FaultRecord, LoadModel, ServiceOrigin, Summary};
 use serde::Serialize;
 
 use self::figures::Worse;
-pub(crate) use self::figures::{
-    CellFigures, DurationFigures, Latency, Spread, sampled, throughput_bytes_per_s,
-    throughput_msg_per_s,
-};
+pub(crate) use self::figures::{CellFigures, DurationFigures, Latency, Spread};
 use crate::plan::experiment_plan::Plan;
 use crate::run::folder::State;
 use crate::run::run_files::ToolFiles;
-use crate::run::verdict::{Judgement, RunStatus};
+use crate::run::run_state::RunStatus;
+use crate::run::verdict::Judgement;
 
 /// Version of the JSON form of [`SuiteSummary`].
 const SCHEMA_VERSION: u32 = 1;
@@ -27,7 +25,7 @@ const SCHEMA_VERSION: u32 = 1;
 pub(crate) struct SuiteSummary {
     schema_version: u32,
     pub(crate) experiments: Vec<ExperimentSummary>,
-    /// Experiments of which nothing can be said.
+    /// Experiments whose state cannot be read.
     pub(crate) unreadable: Vec<UnreadableExperiment>,
 }
 
@@ -47,16 +45,16 @@ pub(crate) struct ExperimentSummary {
     pub(crate) tool: String,
     /// The tool that runs after it in every run.
     pub(crate) then: Option<String>,
-    /// Where its folder is.
+    /// Its folder.
     pub(crate) folder: PathBuf,
-    /// Where the latencies over time of each run are, if they are anywhere.
+    /// The folder of latencies over time, if there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) latencies_dir: Option<PathBuf>,
     /// When the folder was made, RFC 3339 in UTC.
     pub(crate) created_at: String,
-    /// Whether every run has come to an end of its own.
+    /// Whether every run has ended.
     pub(crate) finished: bool,
-    /// Runs of each cell.
+    /// Runs per cell.
     pub(crate) repeats: u32,
     /// Options that differ between the cells.
     pub(crate) columns: Vec<String>,
@@ -70,11 +68,11 @@ pub(crate) struct CellSummary {
     pub(crate) name: Option<String>,
     /// What sets it apart from the others.
     pub(crate) label: String,
-    /// Its values of [`ExperimentSummary::columns`]; absent where the tool's default holds.
+    /// Its values of [`ExperimentSummary::columns`]; absent where the tool's default applies.
     pub(crate) values: Vec<Option<String>>,
-    /// Runs that came to their end and lost nothing.
+    /// The number of its valid runs.
     pub(crate) valid_runs: usize,
-    /// The repeats that are in no median and no range, since they do not count, or not yet.
+    /// The repeats that are excluded from medians and ranges: those that do not count, or not yet.
     pub(crate) left_out: Vec<u32>,
     /// The figures of the tool.
     #[serde(flatten)]
@@ -97,31 +95,31 @@ pub(crate) struct RunSummary {
     pub(crate) exit_code: Option<i32>,
     /// Why the run does not count.
     pub(crate) problem: Option<String>,
-    /// What the tool has left.
+    /// The results of the tool.
     #[serde(flatten)]
     pub(crate) first: ToolSummary,
-    /// What the tool that runs after it has left.
+    /// The results of the tool that runs after it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) then: Option<ToolSummary>,
-    /// What was done in its course.
+    /// The faults in it.
     pub(crate) faults: Vec<FaultRecord>,
 }
 
-/// What a tool has left of a run.
+/// The results of one tool of a run.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub(crate) struct ToolSummary {
     /// Its result folder.
     pub(crate) folder: PathBuf,
-    /// Where its services came from.
+    /// The origins of its services.
     pub(crate) origins: Vec<ServiceOrigin>,
-    /// What the reader must know about its figures.
+    /// For the reader of its figures.
     pub(crate) warnings: Vec<String>,
     /// All of its figures, also those of a run that does not count.
     pub(crate) figures: Option<Summary>,
 }
 
 impl SuiteSummary {
-    /// Reads the experiments in `folders`. The error is that of the only one there is.
+    /// Reads the experiments in `folders`. Fails only if there is one, and it cannot be read.
     pub(crate) fn read(folders: &[PathBuf]) -> Result<Self> {
         let mut summary = Self {
             schema_version: SCHEMA_VERSION,
@@ -147,7 +145,7 @@ impl SuiteSummary {
         Ok(json + "\n")
     }
 
-    /// The status of every run, and of every experiment whose runs are not known.
+    /// The status of every run, and of every experiment whose runs are unknown.
     pub(crate) fn statuses(&self) -> impl Iterator<Item = RunStatus> {
         let unknown = self.unreadable.iter().map(|_| RunStatus::Unreadable);
         self.runs().map(|run| run.status).chain(unknown)
@@ -276,14 +274,14 @@ impl RunSummary {
         self.tools().any(|tool| tool.origins.contains(&origin))
     }
 
-    /// What its tools have left, in their order.
+    /// The results of its tools, in their order.
     pub(crate) fn tools(&self) -> impl Iterator<Item = &ToolSummary> {
         std::iter::once(&self.first).chain(&self.then)
     }
 }
 
-/// The longest recoveries of the valid runs. A run that has not recovered would be the worst value,
-/// and leaving it out would flatter the others.
+/// The longest recoveries of the valid runs; `None` if a run has not recovered: it would be the worst
+/// value, and without it the others would look too good.
 fn recovery_s(runs: &[RunSummary]) -> Option<Spread<f64>> {
     let valid = runs.iter().filter(|run| run.is_valid());
     let longest = |run: &RunSummary| {
@@ -325,7 +323,7 @@ mod tests {
     }
 
     #[test]
-    fn a_recovery_is_the_longest_of_a_run_and_none_when_one_has_none() {
+    fn recovery_is_the_longest_unless_one_is_missing() {
         let both = [run(&[Some(2.0), Some(3.0)]), run(&[Some(1.0), Some(0.0)])];
         assert_eq!(recovery_s(&both), Spread::of([1.0, 3.0].into_iter(), Worse::High));
         assert_eq!(recovery_s(&[run(&[Some(2.0), None]), run(&[Some(1.0)])]), None);

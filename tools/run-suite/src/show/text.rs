@@ -5,17 +5,16 @@ mod runs;
 
 use std::fmt::Write as _;
 
+use bench_cli::Align;
 use bench_cli::quantity::count;
 use bench_core::results::{LatencySummary, ServiceOrigin};
-use comfy_table::presets::NOTHING;
-use comfy_table::{CellAlignment, Table};
 
 use self::cells::{by_cell, by_cell_and_tool, durations};
 use self::runs::{cell_name, counts, faults, latencies, rows, run_name, throughputs};
-use crate::run::verdict::RunStatus;
+use crate::run::run_state::RunStatus;
 use crate::show::summary::{CellSummary, ExperimentSummary, RunSummary, SuiteSummary, ToolSummary};
 
-/// What stands where a figure does not exist.
+/// Stands for a figure that does not exist.
 const NO_FIGURE: &str = "-";
 
 /// An experiment by its cells; several experiments run by run.
@@ -66,7 +65,7 @@ fn heading(text: &mut String, experiment: &ExperimentSummary) {
     let _ = writeln!(text, "{} ({verdict}): {}", experiment.name, experiment.question);
 }
 
-/// How many runs came to which end: `3 valid`, `2 valid, 1 INVALID`.
+/// The number of runs by status: `3 valid`, `2 valid, 1 INVALID`.
 fn tally<'a>(runs: impl Iterator<Item = &'a RunSummary>) -> String {
     let mut counts: Vec<(&str, usize)> = Vec::new();
     for run in runs {
@@ -81,7 +80,7 @@ fn tally<'a>(runs: impl Iterator<Item = &'a RunSummary>) -> String {
     counts.join(", ")
 }
 
-/// What a reader must know about the figures, a line each.
+/// Notes for the reader of the figures, a line each.
 fn notes(suite: &SuiteSummary) -> Vec<String> {
     let mut notes = Vec::new();
     let any = |is: fn(&RunSummary) -> bool| suite.runs().any(is);
@@ -94,22 +93,21 @@ fn notes(suite: &SuiteSummary) -> Vec<String> {
     }
     if any(|run| run.used(ServiceOrigin::Local)) {
         notes.push(
-            "local services: real servers, which share this machine with the client that measures \
-             them"
+            "local services: real servers on the same machine as the client that measures them"
                 .to_owned(),
         );
     }
     if any(RunSummary::is_closed_loop) {
         notes.push(
-            "runs without a rate go as fast as they can: their latency counts from sending and \
-             includes the queue that full speed builds up"
+            "runs without a rate send as fast as possible: their latency counts from sending and \
+             includes the queue that builds up at full speed"
                 .to_owned(),
         );
     }
     if suite.experiments.iter().any(|experiment| experiment.repeats > 1) {
         notes.push(
             "a figure is the median of the valid repeats, with their range below it; percentiles \
-             are each run's own, never averaged"
+             are those of single runs, never averaged"
                 .to_owned(),
         );
     }
@@ -124,7 +122,7 @@ fn notes(suite: &SuiteSummary) -> Vec<String> {
     notes
 }
 
-/// Which runs that were made are in no median and no range.
+/// The runs that are excluded from medians and ranges.
 fn left_out(suite: &SuiteSummary) -> Option<String> {
     const NAMED_MAX: usize = 10;
     let made = named_runs(suite).filter(|(_, _, run)| run.status != RunStatus::Pending);
@@ -147,7 +145,7 @@ fn left_out(suite: &SuiteSummary) -> Option<String> {
     Some(format!("{number} left out of all medians and ranges: {first}{more}"))
 }
 
-/// Which medians are not those of all valid runs.
+/// The medians that not all valid runs have.
 fn lacking(suite: &SuiteSummary) -> Vec<String> {
     let mut notes = Vec::new();
     for experiment in &suite.experiments {
@@ -163,7 +161,7 @@ fn lacking(suite: &SuiteSummary) -> Vec<String> {
     notes
 }
 
-/// Every run, with what names it.
+/// Every run, with its experiment and its cell.
 fn named_runs(
     suite: &SuiteSummary,
 ) -> impl Iterator<Item = (&ExperimentSummary, &CellSummary, &RunSummary)> {
@@ -173,7 +171,7 @@ fn named_runs(
     })
 }
 
-/// The notes on single runs; one that several runs share stands once.
+/// The notes on single runs; one that several runs share is given once.
 fn run_notes(suite: &SuiteSummary) -> Vec<String> {
     const NAMED_MAX: usize = 3;
     const NOTES_MAX: usize = 12;
@@ -183,7 +181,7 @@ fn run_notes(suite: &SuiteSummary) -> Vec<String> {
             Some((_, names)) => names.push(name),
             None => notes.push((note, vec![name])),
         };
-    // What does not count comes first, so that no warning hides it.
+    // Problems come first, so that no warning hides them.
     for (experiment, cell, run) in named_runs(suite) {
         let problem = run.problem.iter();
         problem.for_each(|problem| add((run_name(experiment, cell, run), problem.clone())));
@@ -203,8 +201,8 @@ fn run_notes(suite: &SuiteSummary) -> Vec<String> {
     lines
 }
 
-/// What the percentiles of a run do not hold, and the warnings of its tools, each with the name of
-/// the run, and of the tool where there are two.
+/// The samples that the percentiles of a run exclude, and the warnings of its tools, each with the name
+/// of the run, and of the tool if there are two.
 fn notes_on(
     experiment: &ExperimentSummary,
     cell: &CellSummary,
@@ -223,7 +221,7 @@ fn notes_on(
     notes
 }
 
-/// What the percentiles of latencies do not hold, or hold with less than their samples' latency.
+/// The samples that the percentiles of latencies exclude or underestimate.
 fn unheld(left: &ToolSummary) -> Vec<String> {
     let Some(figures) = &left.figures else { return Vec::new() };
     let durations = figures.durations.iter();
@@ -234,15 +232,15 @@ fn unheld(left: &ToolSummary) -> Vec<String> {
         let LatencySummary { negative, beyond_range, unanswered, .. } = *latency;
         if negative > 0 || beyond_range > 0 {
             notes.push(format!(
-                "{} {kind} samples below zero and {} beyond the range are in no percentile",
+                "{} {kind} samples below zero and {} beyond the range are excluded from percentiles",
                 count(negative),
                 count(beyond_range)
             ));
         }
         if unanswered > 0 {
             notes.push(format!(
-                "{} {kind} samples got no answer and count with the time that they waited: figures \
-                 marked >= are lower bounds",
+                "{} {kind} samples are of unacknowledged messages and count with the time that they \
+                 waited: figures marked >= are lower bounds",
                 count(unanswered)
             ));
         }
@@ -250,24 +248,9 @@ fn unheld(left: &ToolSummary) -> Vec<String> {
     notes
 }
 
-/// A figure, marked where it is a lower bound.
-pub(crate) fn bound(is_lower_bound: bool, figure: String) -> String {
-    if is_lower_bound { format!(">={figure}") } else { figure }
-}
-
 /// Rows below a header, the first `texts` columns to the left and the others to the right.
-pub(crate) fn table(
-    header: Vec<String>,
-    texts: usize,
-    rows: impl Iterator<Item = Vec<String>>,
-) -> String {
-    let mut table = Table::new();
-    table.load_style(NOTHING).set_header(header).add_rows(rows);
-    for (index, column) in table.column_iter_mut().enumerate() {
-        column.set_padding((if index == 0 { 0 } else { 2 }, 0));
-        if index >= texts {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
-    }
-    table.lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>().join("\n")
+fn table(header: Vec<String>, texts: usize, rows: impl Iterator<Item = Vec<String>>) -> String {
+    let rows: Vec<Vec<String>> = std::iter::once(header).chain(rows).collect();
+    let align = |column| if column < texts { Align::Left } else { Align::Right };
+    bench_cli::table(&rows, align).trim_end().to_owned()
 }

@@ -144,7 +144,7 @@ fn check_reports(tool: &FakeTool, exit: i32, word: &str, reason: &str) {
 }
 
 #[test]
-fn runs_that_cannot_be_read_are_named_and_left_out() {
+fn unreadable_runs_are_named_and_excluded() {
     for (reason, damage) in UNREADABLE {
         let tool = sweep();
         damage(&tool.result(DAMAGED), &tool.result(INTACT));
@@ -155,7 +155,7 @@ fn runs_that_cannot_be_read_are_named_and_left_out() {
 }
 
 #[test]
-fn documents_without_a_good_end_are_failures_whatever_their_verdict() {
+fn incomplete_documents_are_failures() {
     for (reason, damage) in UNFINISHED {
         let tool = sweep();
         damage(&tool.result(DAMAGED), &tool.result(INTACT));
@@ -164,7 +164,7 @@ fn documents_without_a_good_end_are_failures_whatever_their_verdict() {
 }
 
 #[test]
-fn a_document_that_says_invalid_makes_the_run_invalid() {
+fn invalid_documents_make_runs_invalid() {
     let tool = sweep();
     tool.edit(DAMAGED, |document| {
         document["verdict"] = json!({"outcome": "invalid", "reasons": ["5 messages were lost"]});
@@ -173,7 +173,7 @@ fn a_document_that_says_invalid_makes_the_run_invalid() {
 }
 
 #[test]
-fn a_document_without_permission_to_read_it_is_named() {
+fn documents_without_permission_are_named() {
     let tool = sweep();
     let path = document(&tool.result(DAMAGED));
     fs::set_permissions(&path, fs::Permissions::from_mode(0o000)).expect("permissions");
@@ -195,7 +195,7 @@ fn a_document_without_permission_to_read_it_is_named() {
 }
 
 #[test]
-fn resume_repeats_what_the_folders_do_not_show() {
+fn resume_repeats_unreadable_runs() {
     for (reason, damage) in UNREADABLE.into_iter().chain(UNFINISHED) {
         let tool = sweep();
         damage(&tool.result(DAMAGED), &tool.result(INTACT));
@@ -208,7 +208,7 @@ fn resume_repeats_what_the_folders_do_not_show() {
 }
 
 #[test]
-fn a_run_that_its_exit_code_made_invalid_stays_so() {
+fn runs_invalid_by_exit_code_stay_invalid() {
     let tool = FakeTool::new();
     tool.behave("a", "doubted");
     tool.experiment("[options]\nload = \"a\"");
@@ -221,7 +221,7 @@ fn a_run_that_its_exit_code_made_invalid_stays_so() {
 }
 
 #[test]
-fn a_state_that_lags_behind_the_folders_does_not_hide_them() {
+fn stale_states_do_not_hide_results() {
     let tool = sweep();
     tool.edit(DAMAGED, |document| {
         document["verdict"] = json!({"outcome": "invalid", "reasons": ["5 messages were lost"]});
@@ -242,7 +242,7 @@ fn a_state_that_lags_behind_the_folders_does_not_hide_them() {
 }
 
 #[test]
-fn of_two_tools_each_document_counts() {
+fn both_documents_of_two_tools_count() {
     let chain = "repeats = 2\n[then]\ntool = \"fake-reader\"\n";
     let then = "01-try/repeat-2/then";
     let copied: Damage = |run, other| {
@@ -271,7 +271,7 @@ fn of_two_tools_each_document_counts() {
 }
 
 #[test]
-fn an_experiment_without_a_state_is_named_and_the_others_are_reported() {
+fn experiments_without_state_are_named() {
     for damage in [
         (|state| fs::remove_file(state).expect("removed")) as fn(&Path),
         |state| fs::write(state, "{\"schema_version\":").expect("written"),
@@ -308,7 +308,7 @@ fn an_experiment_without_a_state_is_named_and_the_others_are_reported() {
 }
 
 #[test]
-fn several_experiments_show_a_row_for_a_run_that_cannot_be_read() {
+fn unreadable_runs_have_rows() {
     let tool = finished("");
     fs::rename(tool.path(&tool.results_argument()), tool.path("results/a")).expect("renamed");
     assert_eq!(tool.run(&["run", "try.toml"]).status.code(), Some(0));
@@ -321,7 +321,7 @@ fn several_experiments_show_a_row_for_a_run_that_cannot_be_read() {
 }
 
 #[test]
-fn links_in_an_experiments_folder_are_not_written_through() {
+fn links_in_folders_are_not_followed() {
     for name in ["experiment.json.tmp", "run-suite.lock", "01-try"] {
         let tool = finished("");
         tool.edit("01-try/repeat-1", |document| document["status"] = "running".into());
@@ -351,7 +351,7 @@ fn links_in_an_experiments_folder_are_not_written_through() {
 type Change = fn(&mut Value, &Value);
 
 #[test]
-fn a_folder_has_no_other_programs_run_than_a_file() {
+fn plans_in_folders_name_tools_only() {
     let tool = FakeTool::new();
     tool.experiment("[options]\nload = \"a\"\n[then]\ntool = \"fake-reader\"\n");
     assert_eq!(tool.run(&["run", "try.toml"]).status.code(), Some(0));
@@ -384,7 +384,7 @@ fn a_folder_has_no_other_programs_run_than_a_file() {
 }
 
 #[test]
-fn reports_and_resumes_wait_for_no_pipe() {
+fn pipes_do_not_block_report_or_resume() {
     for name in ["experiment.json", "01-try/repeat-1/intervals.csv", "01-try/repeat-1.log"] {
         let tool = finished("");
         let place = tool.result(name);
@@ -400,7 +400,7 @@ fn reports_and_resumes_wait_for_no_pipe() {
 }
 
 #[test]
-fn a_list_does_not_wait_for_what_is_not_a_file() {
+fn pipes_do_not_block_list() {
     let tool = FakeTool::new();
     tool.experiment("");
     mkfifoat(rustix::fs::CWD, tool.path("pipe.toml"), Mode::RWXU).expect("a pipe");

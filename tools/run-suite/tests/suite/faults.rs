@@ -33,7 +33,7 @@ fn ticks_s(tool: &FakeTool) -> Vec<f64> {
 }
 
 #[test]
-fn a_tool_that_stands_still_is_marked_and_its_recovery_found() {
+fn stopped_tools_recover() {
     let tool = FakeTool::new();
     tool.schedule(40, &stalled());
     tool.experiment(STOP);
@@ -79,7 +79,7 @@ fn a_tool_that_stands_still_is_marked_and_its_recovery_found() {
 }
 
 #[test]
-fn a_run_whose_results_do_not_show_its_faults_does_not_count() {
+fn runs_without_fault_records_do_not_count() {
     let tool = FakeTool::new();
     tool.schedule(40, &stalled());
     tool.experiment(STOP);
@@ -90,7 +90,7 @@ fn a_run_whose_results_do_not_show_its_faults_does_not_count() {
     none["faults"] = Value::Array(Vec::new());
     too_late["faults"][0]["begin_s"] = Value::Null;
     for (document, problem) in [
-        (none, "its results do not say that stop tool was done"),
+        (none, "its results have no record of stop tool"),
         (too_late, "the run ended before stop tool"),
     ] {
         fs::write(&path, document.to_string()).expect("written");
@@ -115,7 +115,7 @@ fn a_run_whose_results_do_not_show_its_faults_does_not_count() {
 }
 
 #[test]
-fn the_loss_of_a_consumer_is_left_to_the_tool() {
+fn tools_kill_their_consumers_themselves() {
     let tool = FakeTool::new();
     tool.schedule(40, &stalled());
     tool.experiment(
@@ -143,7 +143,7 @@ fn the_loss_of_a_consumer_is_left_to_the_tool() {
 }
 
 #[test]
-fn a_run_that_ends_before_its_fault_has_failed() {
+fn runs_that_end_before_a_fault_fail() {
     let tool = FakeTool::new();
     tool.schedule(4, &stalled());
     tool.experiment(STOP);
@@ -161,7 +161,7 @@ fn a_run_that_ends_before_its_fault_has_failed() {
 }
 
 #[test]
-fn a_tool_that_stands_still_goes_on_to_end_in_good_order() {
+fn stopped_tools_resume_to_end() {
     let tool = FakeTool::new();
     tool.schedule(400, &[]);
     tool.experiment("[[fault]]\nat = \"200ms\"\nstop = \"tool\"\nfor = \"1h\"\n");
@@ -185,24 +185,24 @@ fn a_tool_that_stands_still_goes_on_to_end_in_good_order() {
 }
 
 #[test]
-fn faults_that_cannot_be_carried_out_are_refused_before_anything_runs() {
+fn impossible_faults_are_refused_first() {
     let tool = FakeTool::new();
     for (body, message) in [
         (
             "[[fault]]\nat = \"1s\"\nstp = \"tool\"",
-            "[[fault]] `stp`: no key of a fault; did you mean `stop`?",
+            "[[fault]] `stp`: unknown key; did you mean `stop`?",
         ),
         (
             "[[fault]]\nat = \"1s\"\nkill = \"kafka-1\"",
-            "these are embedded; say services = \"local\"",
+            "this experiment uses embedded ones; set services = \"local\"",
         ),
         (
             "[options]\nduration = \"5s\"\n[[fault]]\nat = \"5s\"\nstop = \"tool\"\nfor = \"1s\"",
-            "[[fault]] `at`: the schedule of try has ended after 5.00 s, 5.00 s comes too late",
+            "[[fault]] `at`: 5.00 s is too late: the schedule of try ends after 5.00 s",
         ),
         (
             "subcommand = \"fill\"\n[[fault]]\nat = \"1s\"\nkill = \"consumer-1\"",
-            "[[fault]] `kill`: fake-bench fill has no option --kill-consumer by which it could",
+            "[[fault]] `kill`: fake-bench fill has no option --kill-consumer",
         ),
     ] {
         tool.experiment(body);

@@ -43,7 +43,7 @@ fn resume(tool: &FakeTool) -> Output {
 }
 
 #[test]
-fn ctrl_c_ends_the_tool_in_good_order_and_says_how_to_go_on() {
+fn ctrl_c_ends_the_tool_and_names_resume() {
     let tool = FakeTool::new();
     let child = start(&tool);
     let pid = tool.wait_for_run();
@@ -61,7 +61,7 @@ fn ctrl_c_ends_the_tool_in_good_order_and_says_how_to_go_on() {
 }
 
 #[test]
-fn a_terminated_run_suite_takes_the_tool_along() {
+fn termination_ends_the_tool_too() {
     let tool = FakeTool::new();
     let child = start(&tool);
     let pid = tool.wait_for_run();
@@ -73,7 +73,7 @@ fn a_terminated_run_suite_takes_the_tool_along() {
 
 #[test]
 #[cfg(target_os = "linux")]
-fn after_a_death_without_a_word_the_rest_can_be_resumed() {
+fn killed_runs_can_be_resumed() {
     let tool = FakeTool::new();
     let child = start(&tool);
     until("the second run is recorded", || tool.statuses()[1] == "running");
@@ -86,7 +86,7 @@ fn after_a_death_without_a_word_the_rest_can_be_resumed() {
 }
 
 #[test]
-fn two_never_work_on_one_folder() {
+fn folders_are_locked() {
     let tool = FakeTool::new();
     let child = start(&tool);
     let output = tool.run(&["resume", &tool.results_argument()]);
@@ -99,7 +99,7 @@ fn two_never_work_on_one_folder() {
 }
 
 #[test]
-fn a_run_ends_at_the_time_limit_and_the_others_follow() {
+fn runs_end_at_the_time_limit() {
     let tool = FakeTool::new();
     tool.behave("b", "wait");
     tool.experiment(&format!("time_limit = \"500ms\"\n{SWEEP}"));
@@ -110,7 +110,7 @@ fn a_run_ends_at_the_time_limit_and_the_others_follow() {
 }
 
 #[test]
-fn a_tool_that_does_not_end_when_asked_is_killed() {
+fn stubborn_tools_are_killed() {
     let tool = FakeTool::new();
     tool.behave("b", "stubborn");
     tool.experiment("time_limit = \"500ms\"\n[options]\nload = \"b\"");
@@ -140,7 +140,7 @@ fn spawn(command: &mut std::process::Command) -> Child {
 }
 
 #[test]
-fn ctrl_c_ends_what_prepares_files() {
+fn ctrl_c_ends_prepare() {
     let tool = FakeTool::new();
     tool.experiment(
         "[[prepare]]\ntool = \"fake-bench\"\narguments = [\"make\", \"books.csv\", \"wait\"]\n",
@@ -155,7 +155,7 @@ fn ctrl_c_ends_what_prepares_files() {
 
 #[test]
 #[cfg(target_os = "linux")]
-fn ctrl_c_ends_waiting_for_the_lock_of_a_folder() {
+fn ctrl_c_ends_waiting_for_a_lock() {
     let tool = FakeTool::new();
     tool.behave("none", "fail");
     tool.experiment("");
@@ -211,7 +211,7 @@ fn fake_java(tool: &FakeTool, waiting: &str) -> std::process::Command {
 
 #[test]
 #[cfg(target_os = "linux")]
-fn ctrl_c_ends_downloads_and_waiting_for_services() {
+fn ctrl_c_ends_downloads_and_starts_of_services() {
     for waiting in ["mvn", "java"] {
         for arguments in [&["services", "up", "kafka", "--dir", "stack"][..], &["run", "try.toml"]]
         {

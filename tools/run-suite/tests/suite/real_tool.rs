@@ -18,7 +18,7 @@ pub(crate) fn are_built(tools: &[&str]) -> bool {
 }
 
 #[test]
-fn a_small_sweep_runs_on_the_embedded_broker() {
+fn small_sweep_runs_on_the_embedded_broker() {
     if !are_built(&["kafka-prodcon"]) {
         return;
     }

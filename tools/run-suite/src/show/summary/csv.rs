@@ -7,9 +7,9 @@ use anyhow::{Context, Result};
 use super::{CellFigures, CellSummary, ExperimentSummary, Spread, SuiteSummary};
 
 impl SuiteSummary {
-    /// The CSV form: a line a cell and tool, with the options that differ between cells. What does not exist
-    /// is empty. Durations of any of the tools have columns behind all others, and the last one says
-    /// which runs are in no figure.
+    /// The CSV form: a line per cell and tool, with the options that differ between cells. A figure that
+    /// does not exist is empty. Columns for durations follow all others, and the last column names the
+    /// excluded runs.
     pub(crate) fn csv(&self) -> Result<String> {
         let mut columns: Vec<&str> = Vec::new();
         for column in self.experiments.iter().flat_map(|experiment| &experiment.columns) {
@@ -35,7 +35,7 @@ impl SuiteSummary {
     }
 }
 
-/// The figures of a line of the CSV form by name.
+/// The figures of a line, by name.
 fn csv_figures(
     figures: &CellFigures,
     recovery_s: Option<Spread<f64>>,
@@ -80,7 +80,7 @@ fn csv_header(columns: &[&str], durations: &BTreeSet<&String>) -> Vec<String> {
     header
 }
 
-/// Which runs are in no figure, and what must be known about those that have some.
+/// The excluded runs, and remarks on the figures.
 fn remarks(cell: &CellSummary, figures: &CellFigures) -> String {
     let left_out = cell.runs.iter().filter(|run| !run.is_valid());
     let left_out = left_out.map(|run| {
@@ -91,7 +91,7 @@ fn remarks(cell: &CellSummary, figures: &CellFigures) -> String {
     left_out.chain(lacking).chain(figures.lower_bounds()).collect::<Vec<_>>().join("; ")
 }
 
-/// A line for each tool of a cell.
+/// The lines of a cell, one per tool.
 fn csv_records(
     experiment: &ExperimentSummary,
     cell: &CellSummary,

@@ -5,11 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use bench_core::results::{LatencySummary, Summary};
 use serde::Serialize;
 
+use crate::run::key_figures::{sampled, throughput_bytes_per_s, throughput_msg_per_s};
+
 /// What one tool measured in the valid runs of a cell. Of a latency there are the medians and the
 /// 99th percentiles of all runs.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub(crate) struct CellFigures {
-    /// Messages received a second; messages acknowledged where none are received.
+    /// Messages received per second; messages acknowledged per second if none are received.
     pub(crate) throughput_msg_per_s: Option<Spread<f64>>,
     /// The same in bytes.
     pub(crate) throughput_bytes_per_s: Option<Spread<f64>>,
@@ -177,11 +179,6 @@ impl Latency {
     }
 }
 
-/// A distribution that holds samples: the percentiles of any other say nothing.
-pub(crate) fn sampled(latency: Option<&LatencySummary>) -> Option<&LatencySummary> {
-    latency.filter(|latency| latency.count > 0)
-}
-
 fn durations(runs: &[&Summary]) -> BTreeMap<String, DurationFigures> {
     let names: BTreeSet<&String> = runs.iter().flat_map(|run| run.durations.keys()).collect();
     let of = |name: &String| {
@@ -241,28 +238,12 @@ impl<T: PartialOrd + Copy> Spread<T> {
     }
 }
 
-/// Messages received per second; messages acknowledged where the run was not to receive.
-pub(crate) fn throughput_msg_per_s(figures: &Summary) -> Option<f64> {
-    match &figures.consumed {
-        Some(consumed) => consumed.rate_msg_per_s,
-        None => figures.produced.as_ref()?.rate_msg_per_s,
-    }
-}
-
-/// Bytes received per second; bytes acknowledged where the run was not to receive.
-pub(crate) fn throughput_bytes_per_s(figures: &Summary) -> Option<f64> {
-    match &figures.consumed {
-        Some(consumed) => consumed.rate_bytes_per_s,
-        None => figures.produced.as_ref()?.rate_bytes_per_s,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_median_is_a_value_that_was_measured_the_worse_of_two() {
+    fn medians_are_measured_values_the_worse_of_two() {
         let of = |values: &[u64], worse| {
             Spread::of(values.iter().copied(), worse).map(|spread| spread.median)
         };
@@ -277,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_below_a_lower_bound_is_one_too() {
+    fn values_above_a_lower_bound_are_lower_bounds() {
         let of = |values: [(u64, bool); 3]| {
             let spread = Spread::of_bounds(values.into_iter(), Worse::High).expect("values");
             let LowerBounds { min, median, max } = spread.lower_bounds.unwrap_or_default();

@@ -5,12 +5,13 @@ use std::fmt::Write as _;
 use bench_cli::quantity::{byte_rate, duration_ns, rate};
 
 use super::runs::cell_name;
-use super::{NO_FIGURE, bound, table, tally};
+use super::{NO_FIGURE, table, tally};
+use crate::run::key_figures::bound;
 use crate::show::summary::{
     CellFigures, CellSummary, DurationFigures, ExperimentSummary, Latency, Spread, SuiteSummary,
 };
 
-/// The figures of an experiment of one tool: a row a cell.
+/// The figures of an experiment of one tool: a row per cell.
 pub(super) fn by_cell(experiment: &ExperimentSummary) -> String {
     let repeated = experiment.repeats > 1;
     let kind = shown_latency(experiment);
@@ -29,8 +30,7 @@ pub(super) fn by_cell(experiment: &ExperimentSummary) -> String {
     table(header, texts, rows)
 }
 
-/// The figures of an experiment of two tools: rows for each cell and tool, one for each latency that
-/// it measured.
+/// The figures of an experiment of two tools: for each cell and tool a row per measured latency.
 pub(super) fn by_cell_and_tool(experiment: &ExperimentSummary) -> String {
     let repeated = experiment.repeats > 1;
     let mut header = cell_header(experiment);
@@ -51,7 +51,7 @@ pub(super) fn by_cell_and_tool(experiment: &ExperimentSummary) -> String {
     table(header, texts, rows.into_iter())
 }
 
-/// The rows of a tool, of which the first has its throughput.
+/// The rows of a tool; the first has its throughput.
 fn tool_rows(begin: &[String], figures: &CellFigures, repeated: bool) -> Vec<Vec<String>> {
     let shown = |spread| figure(Some(spread), repeated, duration_ns);
     let mut latencies: Vec<[String; 3]> = figures
@@ -71,7 +71,7 @@ fn tool_rows(begin: &[String], figures: &CellFigures, repeated: bool) -> Vec<Vec
     rows.collect()
 }
 
-/// A line for each cell and tool whose system recorded its own work: how long that took.
+/// The durations of the systems' own work, a line per cell and tool.
 pub(super) fn durations(suite: &SuiteSummary) -> String {
     let mut text = String::new();
     for experiment in &suite.experiments {
@@ -101,13 +101,13 @@ fn shown_durations(figures: &CellFigures) -> Vec<String> {
     figures.durations.iter().filter_map(line).collect()
 }
 
-/// The headings of what sets the cells apart.
+/// The headings of the columns that set the cells apart.
 fn cell_header(experiment: &ExperimentSummary) -> Vec<String> {
     let name = is_named(experiment).then(|| "case".to_owned());
     name.into_iter().chain(experiment.columns.iter().cloned()).collect()
 }
 
-/// What sets a cell apart.
+/// The cells of those columns.
 fn cell_names(experiment: &ExperimentSummary, cell: &CellSummary) -> Vec<String> {
     let label = if experiment.columns.is_empty() { &*cell.label } else { "" };
     let name = is_named(experiment).then(|| cell.name.as_deref().unwrap_or(label).to_owned());
@@ -115,12 +115,12 @@ fn cell_names(experiment: &ExperimentSummary, cell: &CellSummary) -> Vec<String>
     name.into_iter().chain(values).collect()
 }
 
-/// Whether there is a column for the names: unless the swept options say it all.
+/// Whether there is a column for names: not if the swept options are enough.
 fn is_named(experiment: &ExperimentSummary) -> bool {
     experiment.columns.is_empty() || experiment.cells.iter().any(|cell| cell.name.is_some())
 }
 
-/// The latency of a tool that measured several: the one that its messages had on the longest way.
+/// The latency to show of a tool that measured several: that of the longest way.
 fn shown_latency(experiment: &ExperimentSummary) -> Latency {
     let measured = |kind: &Latency| {
         experiment.cells.iter().any(|cell| cell.figures.latency(*kind).0.is_some())

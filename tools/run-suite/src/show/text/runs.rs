@@ -9,17 +9,15 @@ use bench_core::results::{
 };
 
 use super::cells::msg_rate;
-use super::{NO_FIGURE, bound, named_runs, table};
-use crate::show::summary::{
-    CellSummary, ExperimentSummary, RunSummary, SuiteSummary, sampled, throughput_bytes_per_s,
-    throughput_msg_per_s,
-};
+use super::{NO_FIGURE, named_runs, table};
+use crate::run::key_figures::{bound, sampled, throughput_bytes_per_s, throughput_msg_per_s};
+use crate::show::summary::{CellSummary, ExperimentSummary, RunSummary, SuiteSummary};
 
 /// What a tool measured in a run of one of several experiments.
 pub(super) struct Row<'a> {
     name: String,
     run: &'a RunSummary,
-    /// None when the tool has left nothing that can be read.
+    /// None if the results of the tool cannot be read.
     figures: Option<&'a Summary>,
 }
 
@@ -64,7 +62,7 @@ pub(super) fn run_name(
     name
 }
 
-/// Throughput, audit, self-check and resources, a row a run.
+/// Throughput, audit, self-check and resources, a row per run.
 pub(super) fn throughputs(rows: &[Row<'_>]) -> String {
     let header = ["", "audit", "generator", "msg/s", "bytes/s", "CPU", "CPU/msg", "memory"]
         .map(str::to_owned);
@@ -95,7 +93,7 @@ pub(super) fn throughputs(rows: &[Row<'_>]) -> String {
     )
 }
 
-/// The verdict, and what the audit counted that is not as it should be.
+/// The verdict, and the irregularities that the audit counted.
 fn audit(run: &RunSummary, figures: &Summary) -> String {
     let mut text = run.status.word().to_owned();
     let Some(audit) = &figures.audit else {
@@ -115,7 +113,7 @@ fn audit(run: &RunSummary, figures: &Summary) -> String {
     text
 }
 
-/// How much is lost, as far as that is known.
+/// The number of lost messages, as far as it is known.
 fn lost(audit: &AuditSummary) -> String {
     let lost = match audit.against {
         _ if (audit.received, audit.lost, audit.unread) == (0, 0, 0) => {
@@ -131,7 +129,7 @@ fn lost(audit: &AuditSummary) -> String {
 }
 
 fn generator(figures: &Summary) -> String {
-    // A schedule of which nothing was measured was neither kept nor missed.
+    // Without samples the schedule was neither kept nor missed.
     let check = figures.self_check.as_ref();
     let check = check.filter(|_| sampled(figures.schedule_lag.as_ref()).is_some());
     match (check, figures.load) {
@@ -142,7 +140,7 @@ fn generator(figures: &Summary) -> String {
     }
 }
 
-/// Latencies, a row for each kind and run.
+/// Latencies, a row per kind and run.
 pub(super) fn latencies(rows: &[Row<'_>]) -> String {
     let header = ["", "latency", "p50", "p90", "p99", "p99.9", "max"].map(str::to_owned);
     let lines = rows.iter().flat_map(|Row { name, figures, .. }| {
@@ -182,7 +180,7 @@ fn percentiles(latency: &LatencySummary) -> Vec<String> {
         .into()
 }
 
-/// A line for each cell and tool that the system kept counts for: what was throttled, tried again.
+/// The systems' own counts, such as throttled and retried requests, a line per cell and tool.
 pub(super) fn counts(suite: &SuiteSummary) -> String {
     let mut text = String::new();
     for experiment in &suite.experiments {
@@ -203,8 +201,8 @@ pub(super) fn counts(suite: &SuiteSummary) -> String {
     text
 }
 
-/// What was counted in some of the valid repeats of a cell: `3 records throttled`, with the lowest and the
-/// highest number where they differ.
+/// The counts of the valid repeats of a cell: `3 records throttled`, with the lowest and the highest
+/// number where they differ.
 fn counted(runs: &[&Summary]) -> Vec<String> {
     let names: BTreeSet<&String> = runs.iter().flat_map(|run| run.counts.keys()).collect();
     let of = |name: &String| {
@@ -220,7 +218,7 @@ fn counted(runs: &[&Summary]) -> Vec<String> {
     names.into_iter().filter_map(of).collect()
 }
 
-/// A line for each fault of each run. One that does not count says so.
+/// The faults, a line for each of each run, with the status of a run that does not count.
 pub(super) fn faults(suite: &SuiteSummary) -> String {
     let mut text = String::new();
     let several = suite.runs().nth(1).is_some();
@@ -255,7 +253,7 @@ fn recovery(fault: &FaultRecord) -> String {
         let _ = write!(text, " at {begin_s:.1} s");
     }
     let _ = match (fault.recovery_s, &fault.unrecovered) {
-        (Some(0.0), _) => write!(text, ": not noticed"),
+        (Some(0.0), _) => write!(text, ": no effect"),
         (Some(after_s), _) => write!(text, ": recovered after {after_s:.1} s"),
         (None, Some(why)) => write!(text, ": no recovery: {why}"),
         (None, None) => write!(text, ": recovery unknown"),

@@ -13,14 +13,14 @@ use tempfile::TempDir;
 /// One stack at a time: figures of several on one machine would be those of each other.
 static MACHINE: Mutex<()> = Mutex::new(());
 
-pub(crate) struct Place {
+pub(crate) struct Sandbox {
     folder: TempDir,
     cache: PathBuf,
     _machine: MutexGuard<'static, ()>,
 }
 
-impl Place {
-    /// A place for `test`, if this machine can start what it needs and kafka-prodcon is built.
+impl Sandbox {
+    /// A sandbox for `test`, if this machine can start what it needs and kafka-prodcon is built.
     pub(crate) fn new(test: &str, options: &StackOptions) -> Option<Self> {
         Self::with(test, options, &["kafka-prodcon"])
     }
@@ -41,11 +41,11 @@ impl Place {
         let cache = Cache::from_environment().expect("a cache").dir().to_owned();
         let machine = MACHINE.lock().unwrap_or_else(PoisonError::into_inner);
         let folder = tempfile::tempdir().expect("a folder");
-        let place = Self { folder, cache, _machine: machine };
+        let sandbox = Self { folder, cache, _machine: machine };
         for name in ["home", "tmp", "work"] {
-            fs::create_dir(place.path(name)).expect("created");
+            fs::create_dir(sandbox.path(name)).expect("created");
         }
-        Some(place)
+        Some(sandbox)
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -74,7 +74,7 @@ impl Place {
     /// Runs to the end, which is to be good, and returns what was printed.
     pub(crate) fn succeed(&self, arguments: &str) -> String {
         let output = self.run(arguments);
-        assert_eq!(output.status.code(), Some(0), "{arguments}: {}", said(&output));
+        assert_eq!(output.status.code(), Some(0), "{arguments}: {}", text_of(&output));
         String::from_utf8(output.stdout).expect("text")
     }
 
@@ -95,7 +95,7 @@ impl Place {
         serde_json::from_slice(&text).expect("JSON")
     }
 
-    /// The command lines of processes that have to do with this place: it stands there, or in the
+    /// The command lines of processes that have to do with this sandbox: it stands there, or in the
     /// environment that they have from `run-suite`.
     pub(crate) fn processes(&self) -> Vec<String> {
         let here = self.folder.path().display().to_string();
@@ -123,7 +123,7 @@ impl Place {
     }
 }
 
-pub(crate) fn said(output: &Output) -> String {
+pub(crate) fn text_of(output: &Output) -> String {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     format!("{}\n{}{}", output.status, text(&output.stdout), text(&output.stderr))
 }
