@@ -30,85 +30,9 @@ use crate::run::{child, suite, verdict};
 use crate::show::summary::SuiteSummary;
 use crate::show::{list, text};
 
-const EXAMPLES: &str = "\
-Examples:
-  run-suite quick                                   a first look in 90 s, nothing to install
-  run-suite quick --services local                  the same on a real broker on this machine
-  run-suite list                                    the experiments in ./experiments
-  run-suite run experiments/kafka-record-size.toml --dry-run
-  run-suite run experiments/kafka-record-size.toml
-  run-suite resume results/kafka-record-size-20261121-083000
-  run-suite report results/kafka-record-size-20261121-083000 --output csv
-  run-suite sweep kafka-prodcon --option rate --from 10k --to 50k --step 10k -- --duration 10s
-  run-suite services up kafka,mysql                 real servers, until `run-suite services down`
-
-Exit codes, also of `report`: 0 all runs are valid; 1 a run failed or cannot be read; 2 usage; 3 a run
-is INVALID or PARTIAL, and none failed; 130 interrupted, or not all runs are made";
-
-const SWEEP_EXAMPLES: &str = "\
-Examples:
-  run-suite sweep kafka-prodcon --option rate --from 10k --to 50k --step 10k -- --duration 10s
-  run-suite sweep kafka-prodcon --option acks --values 0,1,all --repeats 3 --services local
-  run-suite sweep kin-producer --option rate --from 500 --to 2000 --step 500 --then kin-db-consumer \\
-                  -- --create --duration 10s --lambda.batch-size=100";
-
-const DELTA_SWEEP_EXAMPLES: &str = "\
-Examples:
-  run-suite delta-sweep --range-start 10000 --range-end 50000 --range-step 10000   embedded S3
-  run-suite delta-sweep --range-start 70k --range-end 250k --range-step 90k --services local \\
-                        --autocommit-duration-ms 100 -- --warm-up 30s --record-size 100
-  run-suite delta-sweep --range-start 10000 --range-end 30000 --range-step 10000 \\
-                        --lake-path s3://bucket/sweep --s3-backend minio -- --endpoint-url URL
-
-Each rate has a result folder, and delta-RATE.csv with its latencies per second: time_from_start in
-seconds, p50, p75, p85, p95, p99 in milliseconds.";
-
-const FILE_FORM: &str = "\
-An experiment file:
-  name = \"acks\"                          # names the folder of the results
-  question = \"What do acks cost?\"        # one sentence
-  tool = \"kafka-prodcon\"
-  subcommand = \"fill\"                    # optional
-  services = \"embedded\"                  # embedded | local | external
-  repeats = 3                            # runs of each cell, default 1
-  order = \"interleaved\"                  # interleaved (default) | grouped
-  time_limit = \"60s\"                     # of a run, default 10m
-  [options]                              # options of the tool in every cell; true for a flag,
-  duration = \"10s\"                       # an array for an option that is given several times
-  [matrix]                               # swept options: every combination is a cell
-  acks = [0, 1, \"all\"]
-  [[case]]                               # cells one by one; with [matrix], each at every point
-  name = \"small\"                         # optional
-  record-size = 100
-  [then]                                 # a second tool, which reads what the first has sent
-  tool = \"kin-db-consumer\"              # it gets --from-run
-  [then.options]                         # swept as \"then.NAME\"
-  drain-timeout = \"10s\"
-  [[prepare]]                            # makes files once; options name their folder as {files}
-  tool = \"kin-producer\"
-  arguments = [\"books\", \"generate\", \"books.csv\"]
-  [local]                                # the services that run-suite starts, all optional
-  start = [\"kafka\"]                      # default: those that the tools use
-  [local.kafka]                          # settings of a service, swept as \"local.kafka.NAME\"
-  brokers = 3
-  \"min.insync.replicas\" = 2
-  [[fault]]                              # what breaks in every run, see docs/faults.md
-  at = \"20s\"                             # after the start of its schedule
-  kill = \"kafka-2\"                       # or stop, restart, network
-  restart_after = \"5s\"
-
-docs/experiment.schema.json has all keys, for editors. [lambda] stands for the settings of the function
-that is started, kin-lambda or sql-lambda.
-
-In the value of an option, {run} stands for a name that no other run has, of letters, digits and
-underscores: topic = \"try-{run}\" gives each run a topic of its own.
-
-Pass secrets to a tool by its environment or its properties file. Keep them out of the experiment file,
-which is copied into the results.";
-
 /// Runs whole experiments: every run is a process of its own, every result a folder
 #[derive(Debug, Parser)]
-#[command(version, after_long_help = EXAMPLES, arg_required_else_help = true)]
+#[command(version, after_long_help = include_str!("help/examples.txt"), arg_required_else_help = true)]
 struct Options {
     #[command(subcommand)]
     command: Action,
@@ -132,7 +56,7 @@ enum Action {
         results_dir: PathBuf,
     },
     /// Run an experiment file
-    #[command(after_help = FILE_FORM)]
+    #[command(after_help = include_str!("help/experiment-file.txt"))]
     Run {
         /// The experiment file
         file: PathBuf,
@@ -147,10 +71,10 @@ enum Action {
         dry_run: bool,
     },
     /// Sweep one option of a tool over a range
-    #[command(after_help = SWEEP_EXAMPLES)]
+    #[command(after_help = include_str!("help/sweep.txt"))]
     Sweep(SweepArgs),
     /// Sweep the rate of a Delta Lake table that is used as a queue
-    #[command(after_help = DELTA_SWEEP_EXAMPLES)]
+    #[command(after_help = include_str!("help/delta-sweep.txt"))]
     DeltaSweep(DeltaSweepArgs),
     /// Run the rest of an interrupted experiment; finished runs are kept
     Resume {

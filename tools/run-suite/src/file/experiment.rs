@@ -222,7 +222,7 @@ fn checked_question(question: String) -> Result<String, UsageError> {
 pub(crate) fn checked_tool(at: &str, tool: String) -> Result<String, UsageError> {
     if tool.is_empty() || tool.contains('/') || tool.starts_with(['.', '-']) {
         let problem = format!("`{}` is not the name of a tool", shortened(&tool));
-        return Err(key(at, problem, "use a name without a folder, such as kafka-prodcon"));
+        return Err(key(at, problem, "use the name of its binary, without a folder"));
     }
     Ok(tool)
 }

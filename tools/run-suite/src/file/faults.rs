@@ -189,9 +189,9 @@ impl Section {
 
     fn text(&self, key: &str) -> Result<Option<String>, UsageError> {
         let Some(value) = self.table.get(key) else { return Ok(None) };
-        scalar(value.clone()).map(Some).map_err(|kind| {
-            at(FAULT, key, &format!("is a {kind}"), "write a text such as \"20s\" or \"kafka-1\"")
-        })
+        scalar(value.clone())
+            .map(Some)
+            .map_err(|kind| at(FAULT, key, &format!("is a {kind}"), "write a text such as \"20s\""))
     }
 }
 
