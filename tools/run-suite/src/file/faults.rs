@@ -24,7 +24,7 @@ const ACTIONS: [&str; 4] = ["kill", "stop", "restart", "network"];
 /// The keys that say how a network is disturbed.
 const EFFECTS: [&str; 3] = ["latency", "bandwidth", "reset"];
 
-/// The largest latency: everything stands still for a minute.
+/// The largest latency: a minute.
 const LATENCY_MAX: Duration = Duration::from_mins(1);
 
 /// Reads the faults of an experiment, in the order of time.
@@ -162,7 +162,7 @@ impl Section {
                 "a consumer can only be killed".to_owned()
             }
             ("network", target) if services::fault_targets(false).iter().any(|t| t == target) => {
-                format!("there is no proxy before {target}")
+                format!("there is no proxy in front of {target}")
             }
             _ => format!("there is no `{target}`"),
         };
@@ -339,7 +339,8 @@ mod tests {
         assert!(error("kill = \"tool\"").contains("the tool can only be stopped for a time"));
         assert!(error("restart = \"consumer-1\"").contains("a consumer can only be killed"));
         assert!(
-            error("network = \"mysql\"\nreset = true").contains("there is no proxy before mysql")
+            error("network = \"mysql\"\nreset = true")
+                .contains("there is no proxy in front of mysql")
         );
     }
 

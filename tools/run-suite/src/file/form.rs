@@ -126,7 +126,7 @@ pub(crate) struct Prepare {
 /// What breaks in every run: exactly one of `kill`, `stop`, `restart`, `network`.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[expect(dead_code, reason = "read as a table, whose errors can name the key")]
+#[expect(dead_code, reason = "faults are read from tables, for errors that name the key")]
 pub(crate) struct FaultForm {
     /// When, after the start of the schedule, such as `20s`.
     at: String,
@@ -191,7 +191,7 @@ pub(super) fn refuse_unknown_keys<T: DeserializeOwned>(
 /// The keys of a form, in their order.
 fn keys<T: DeserializeOwned>() -> &'static [&'static str] {
     let mut keys = Keys(&[]);
-    // Nothing is read: the form only says what it would ask for.
+    // Nothing is read: the form only asks for its fields.
     let _ = T::deserialize(&mut keys);
     keys.0
 }

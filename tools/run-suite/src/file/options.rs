@@ -27,7 +27,7 @@ pub(crate) enum OptionValue {
 }
 
 impl OptionValue {
-    /// The value of a setting, which has only one. The error says what is wrong.
+    /// The value of a setting, which has only one. The error is the problem.
     pub(crate) fn single(&self) -> Result<String, &'static str> {
         match self {
             Self::Flag(is_on) => Ok(is_on.to_string()),

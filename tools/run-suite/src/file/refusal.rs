@@ -16,7 +16,7 @@ pub(crate) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) 
         .map(|(_, candidate)| candidate)
 }
 
-/// What to do about an unknown word: take the nearest known one, or else what `otherwise` says.
+/// The remedy for an unknown word: the nearest known one, or else that of `otherwise`.
 pub(crate) fn remedy(nearest: Option<&str>, otherwise: impl FnOnce() -> String) -> String {
     nearest.map_or_else(otherwise, |nearest| format!("did you mean `{nearest}`?"))
 }
@@ -50,7 +50,7 @@ pub(super) fn syntax(error: &toml::de::Error) -> UsageError {
 /// An error with lines of the file in it. Lines that are too long to read are shortened.
 fn quoted_lines(text: &str) -> String {
     let lines = text.lines().map(|line| {
-        // A mark below an overlong line would stand nowhere.
+        // A mark below a shortened line would point nowhere.
         let line = if line.trim_matches([' ', '|', '^']).is_empty() {
             line.get(..QUOTE_MAX).unwrap_or(line)
         } else {

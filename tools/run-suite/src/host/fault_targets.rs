@@ -1,4 +1,4 @@
-//! The targets of faults: local services, and the network before them.
+//! The targets of faults: local services, and the network in front of them.
 
 use anyhow::{Context, Result, bail};
 use bench_services::local::Stack;
@@ -12,7 +12,7 @@ use crate::file::fault::{Fault, need_network};
 pub(crate) struct FaultTargets<'a> {
     /// The servers.
     pub(crate) stack: Option<&'a mut Stack>,
-    /// The proxies before them, when there are network faults.
+    /// The proxies in front of them, if there are network faults.
     pub(crate) network: Option<&'a Network>,
 }
 
@@ -23,7 +23,7 @@ impl FaultTargets<'_> {
             self.nodes(&fault.target).with_context(|| format!("[[fault]] {fault}"))?;
         }
         if need_network(faults) && self.network.is_none() {
-            bail!("[[fault]] `network`: there is no proxy before the services");
+            bail!("[[fault]] `network`: there is no proxy in front of the services");
         }
         Ok(())
     }
@@ -71,7 +71,7 @@ impl FaultTargets<'_> {
 
     /// Applies `act` to each proxy before the nodes of a target.
     pub(crate) fn each_proxy(&self, target: &str, act: impl Fn(&Proxy)) -> Result<()> {
-        let network = self.network.context("there is no proxy before the services")?;
+        let network = self.network.context("there is no proxy in front of the services")?;
         for node in self.nodes(target)? {
             network.before(&node).into_iter().for_each(&act);
         }

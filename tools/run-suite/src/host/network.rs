@@ -1,4 +1,4 @@
-//! The network before the services, for faults: a proxy before each node.
+//! The network in front of the services, for faults: a proxy per node.
 
 use std::net::Ipv4Addr;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! What an experiment would do, in words.
+//! The runs of an experiment as text.
 
 use std::fmt::Write as _;
 use std::path::Path;

@@ -77,7 +77,7 @@ pub(crate) struct Invoked<'a> {
     pub(crate) arguments: Vec<OsString>,
     /// Its result folder, which it makes.
     pub(crate) run_dir: PathBuf,
-    /// How long its schedule takes, when its options say so.
+    /// How long its schedule takes, if its options tell.
     pub(crate) expected: Option<Duration>,
 }
 

@@ -7,9 +7,9 @@
 //!   files/                     files that the experiment prepares for its runs
 //!   run-suite.lock             held while run-suite works on the folder
 //!   01-record-size-100/repeat-1/       the tool's result folder
-//!   01-record-size-100/repeat-1.log    what the tool wrote to standard error
+//!   01-record-size-100/repeat-1.log    the tool's standard error
 //!   01-record-size-100/repeat-1/then/  the same of the tool that runs after it, with `then.log`
-//!   01-record-size-100/repeat-1.aside-1/    what a run that was cut short had left
+//!   01-record-size-100/repeat-1.aside-1/    the folder of a run that was cut short
 //! ```
 
 use std::fs::{self, File, TryLockError};

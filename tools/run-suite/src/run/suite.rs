@@ -1,4 +1,4 @@
-//! Runs what is pending in experiments, one run after another.
+//! The pending runs of experiments, one after another.
 
 use std::fs::File;
 use std::path::Path;
@@ -176,7 +176,7 @@ impl PendingRun<'_> {
         }
     }
 
-    /// Runs the tool, and the faults beside it.
+    /// Runs the tool, and its faults at the same time.
     fn run_with_faults(
         &self,
         run: &ToolRun<'_>,

@@ -1,4 +1,4 @@
-//! Embedded services that outlive one tool, and what feeds a function from them.
+//! Embedded services that outlive one tool, and a function that is fed from them.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -14,7 +14,7 @@ use bench_testing::tool::until;
 
 use crate::sandbox::{Sandbox, text_of};
 
-/// What a shell has in its environment after it was told to use the stack.
+/// The environment of a shell that uses the stack.
 fn environment(sandbox: &Sandbox) -> BTreeMap<String, String> {
     let run_suite = sandbox.command("");
     let output = Command::new("sh")
@@ -101,11 +101,11 @@ fn machines_without_go_get_the_embedded_s3() {
     let options = StackOptions::of([Service::S3]);
     let test = "an S3 server without Go";
     let Some(sandbox) = Sandbox::with(test, &options, &[]) else { return };
-    // These are looked for beside `PATH`, too.
+    // These are searched as well as `PATH`.
     let dirs = ["/usr/local/bin", "/usr/sbin", "/usr/local/sbin", "/usr/libexec"].map(Path::new);
     let programs = ["go", "minio", "versitygw"];
     if dirs.iter().any(|dir| programs.iter().any(|program| dir.join(program).exists())) {
-        bench_testing::skip(test, "what it has to do without is installed for everybody");
+        bench_testing::skip(test, "Go or an S3 server is installed on this machine");
         return;
     }
     let without = |arguments: &str| {
@@ -148,7 +148,7 @@ fn functions_land_streams_in_tables() {
             put(&kinesis, number).await;
             wait_for_rows(&dynamodb, wanted).await;
             if number == 1 {
-                // What is fed goes on where it was.
+                // Feeding continues after the first record.
                 sandbox.succeed("services status --dir stack");
                 let mapping = sandbox.path("work").join("stack/data/kin-lambda/mapping.json");
                 let report = fs::read_to_string(mapping).expect("a report");
@@ -163,7 +163,7 @@ fn functions_land_streams_in_tables() {
     sandbox.assert_clean();
 }
 
-/// Puts a record as soon as the stream takes it.
+/// Puts a record once the stream accepts it.
 async fn put(kinesis: &aws_sdk_kinesis::Client, number: u32) {
     let deadline = Instant::now() + Duration::from_mins(1);
     let put = || {
@@ -176,7 +176,7 @@ async fn put(kinesis: &aws_sdk_kinesis::Client, number: u32) {
     }
 }
 
-/// Waits until the table is there and has so many rows.
+/// Waits until the table exists and has this number of rows.
 async fn wait_for_rows(dynamodb: &aws_sdk_dynamodb::Client, wanted: usize) {
     let deadline = Instant::now() + Duration::from_mins(1);
     loop {
@@ -212,7 +212,7 @@ fn missing_programs_are_named_and_the_rest_starts() {
     sandbox.assert_clean();
 }
 
-/// With a Java that plays it: what is tried is how it is found, started and asked.
+/// A script stands in for Java: this tests how it is found, started and checked.
 #[test]
 fn installed_dynamodb_local_is_used() {
     let options = StackOptions::of([Service::Kinesis]);
@@ -247,16 +247,16 @@ fn installed_dynamodb_local_is_used() {
     let tables = dynamodb(&environment(&sandbox)).list_tables();
     assert!(block_on(tables.send()).expect("listed").table_names().is_empty());
     sandbox.succeed("services down --dir stack");
-    // An option goes before the environment.
+    // The option takes precedence over the environment.
     let output =
         up("services up dynamodb --dir stack --dynamodb-local dynamodb_local", Path::new("/"));
     assert_eq!(output.status.code(), Some(0), "{}", text_of(&output));
     sandbox.succeed("services down --dir stack");
-    until("all is gone", || sandbox.processes().is_empty());
+    until("all processes have ended", || sandbox.processes().is_empty());
     sandbox.assert_clean();
 }
 
-/// A program of a user's, in a folder of its own.
+/// Writes a program into a folder of its own.
 fn program(sandbox: &Sandbox, name: &str, script: &str) -> PathBuf {
     let path = sandbox.path("work").join("programs").join(name);
     fs::create_dir_all(path.parent().expect("a folder")).expect("created");

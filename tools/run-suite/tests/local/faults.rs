@@ -1,4 +1,4 @@
-//! Faults on real brokers: nothing acknowledged is lost, repeats are counted, and a stall shows in
+//! Faults on real brokers: no acknowledged message is lost, duplicates are counted, and stalls show in
 //! full.
 
 use bench_services::local::StackOptions;
@@ -6,13 +6,12 @@ use serde_json::Value;
 
 use crate::sandbox::Sandbox;
 
-/// A run of 100 messages in each interval of 100 ms, after a warm-up in which the broker's own
-/// program warms up, too.
+/// A run of 100 messages per interval of 100 ms, after a warm-up for the broker's JVM as well.
 const HEAD: &str = "name = \"faults\"\nquestion = \"What does it cost?\"\ntool = \"kafka-prodcon\"
 services = \"local\"\ntime_limit = \"6m\"
 [options]\nrate = \"1k/s\"\nwarm-up = \"4s\"\nlinger = \"10ms\"\ninterval = \"100ms\"\n";
 
-/// The run's document, after a run of 19 s with `HEAD` and `body`.
+/// The document of a run of 19 s with `HEAD` and `body`.
 fn run(sandbox: &Sandbox, body: &str) -> Value {
     run_for(sandbox, 15, body)
 }
@@ -57,8 +56,8 @@ fn frozen_brokers_stall_messages() {
     let fault = &document["faults"][0];
     let (begin_s, end_s) = (figure(fault, "/begin_s"), figure(fault, "/end_s"));
     let recovery_s = figure(fault, "/recovery_s");
-    // On a busy machine run-suite acts later, and the broker works off for longer what has piled up;
-    // the record says how long that was.
+    // On a busy machine run-suite acts later, and the broker needs longer for the backlog; the record
+    // has the time.
     let stall_s = end_s - begin_s;
     assert!(begin_s >= 9.0 && stall_s > 4.9, "{fault}");
     assert!(recovery_s > stall_s - 0.1 && begin_s + recovery_s < 19.0, "{fault}");
@@ -129,7 +128,7 @@ fn messages_of_a_killed_consumer_reach_others() {
     );
     assert_eq!(count(&document, "/summary/audit/lost"), 0);
     let audit = &document["summary"]["audit"];
-    // What it had received and not yet committed is received again by the other.
+    // The other one receives again what it had received but not committed.
     assert!(figure(audit, "/duplicated") > 0.0, "{audit}");
     let longest_s = figure(&document, "/summary/end_to_end_latency/max_ns") / 1e9;
     assert!(longest_s > 3.0, "its partitions wait until its session is over: {longest_s} s");

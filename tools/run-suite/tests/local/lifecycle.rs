@@ -1,4 +1,4 @@
-//! Stacks that come up and go: by hand, for an experiment, and with a driver that is killed.
+//! Stacks that start and stop: by hand, for an experiment, and after their run-suite is killed.
 
 use std::fs;
 use std::process::Stdio;
@@ -23,7 +23,7 @@ fn services_start_serve_and_stop() {
     assert_eq!(status[0]["state"], "running");
     assert!(status[0]["version"].as_str().is_some_and(|text| text.contains("Apache Kafka")));
 
-    // As a shell script chains the tools.
+    // The way a shell script chains tools.
     let script = "eval \"$(\"$0\" services env --dir stack)\" && tools=$(dirname \"$0\") &&
         \"$tools/kafka-prodcon\" fill -n 1000 --topic chained --run-dir filled -q &&
         \"$tools/kafka-prodcon\" drain --topic chained --from-run filled --output json";
@@ -87,10 +87,10 @@ fn services_of_a_killed_run_suite_are_found() {
     assert!(broker(&sandbox), "the broker stays");
     let stack = sandbox.experiment().join("services");
     sandbox.succeed(&format!("services down --dir {}", stack.display()));
-    until("the tool is gone, too", || sandbox.processes().is_empty());
+    until("the tool has ended", || sandbox.processes().is_empty());
     sandbox.assert_clean();
 
-    // Had nobody ended it, the next run-suite would have.
+    // The next run-suite would have stopped it otherwise.
     let file = sandbox.experiment().join("experiment.json");
     let short = fs::read_to_string(&file).expect("a plan").replace("30s", "1s");
     fs::write(&file, short).expect("written");
@@ -109,7 +109,7 @@ fn interrupted_experiments_stop_their_services() {
         .spawn()
         .expect("run-suite starts");
     let results = sandbox.path("work").join("results");
-    until("the services come up", || {
+    until("the services start", || {
         fs::read_dir(&results).is_ok_and(|mut found| found.next().is_some())
             && sandbox.experiment().join("services/stack.json").is_file()
     });

@@ -1,5 +1,4 @@
-//! A machine for one test: a home and a folder for temporary files of its own, to see what is left
-//! there.
+//! A home and a folder for temporary files for one test, which show what it leaves behind.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,7 +9,7 @@ use bench_services::local::{Cache, StackOptions};
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// One stack at a time: figures of several on one machine would be those of each other.
+/// One stack at a time: several on one machine would disturb each other's figures.
 static MACHINE: Mutex<()> = Mutex::new(());
 
 pub(crate) struct Sandbox {
@@ -20,7 +19,7 @@ pub(crate) struct Sandbox {
 }
 
 impl Sandbox {
-    /// A sandbox for `test`, if this machine can start what it needs and kafka-prodcon is built.
+    /// A sandbox for `test`, if this machine can run its services and kafka-prodcon is built.
     pub(crate) fn new(test: &str, options: &StackOptions) -> Option<Self> {
         Self::with(test, options, &["kafka-prodcon"])
     }
@@ -71,7 +70,7 @@ impl Sandbox {
         self.command(arguments).output().expect("run-suite starts")
     }
 
-    /// Runs to the end, which is to be good, and returns what was printed.
+    /// Runs to the end, which must be a success, and returns the output.
     pub(crate) fn succeed(&self, arguments: &str) -> String {
         let output = self.run(arguments);
         assert_eq!(output.status.code(), Some(0), "{arguments}: {}", text_of(&output));
@@ -95,8 +94,8 @@ impl Sandbox {
         serde_json::from_slice(&text).expect("JSON")
     }
 
-    /// The command lines of processes that have to do with this sandbox: it stands there, or in the
-    /// environment that they have from `run-suite`.
+    /// The command lines of processes that belong to this sandbox: their arguments or their environment
+    /// name it.
     pub(crate) fn processes(&self) -> Vec<String> {
         let here = self.folder.path().display().to_string();
         let entries = fs::read_dir("/proc").expect("processes").flatten();
@@ -113,7 +112,7 @@ impl Sandbox {
             .collect()
     }
 
-    /// Nothing runs any more, and nothing lies about beside what the work left in its folder.
+    /// Checks that nothing runs any more, and that nothing is left outside of the working folder.
     pub(crate) fn assert_clean(&self) {
         assert_eq!(self.processes(), Vec::<String>::new());
         for name in ["home", "tmp"] {

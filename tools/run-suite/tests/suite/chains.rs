@@ -1,4 +1,4 @@
-//! Experiments of two tools, of which the second reads what the first has sent.
+//! Experiments of two tools: the second reads what the first has sent.
 
 use std::process::{Child, Stdio};
 
@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::fake_tool::{FakeTool, is_alive, read_json, stderr, stdout};
 
-/// One cell; what the two tools do stands under the loads `a` and `b`.
+/// One cell; the loads `a` and `b` set the behaviour of the two tools.
 const CHAIN: &str = "[options]\nload = \"a\"\n[then]\ntool = \"fake-reader\"\n[then.options]\n\
                      load = \"b\"\n";
 
@@ -18,7 +18,7 @@ fn chain(before: &str) -> FakeTool {
     tool
 }
 
-/// Starts the chain and waits until its second tool goes on, which waits.
+/// Starts the chain and waits until its second tool, which waits, runs.
 fn start_and_wait(tool: &FakeTool) -> (Child, i32) {
     tool.behave("b", "wait");
     let child = tool
@@ -124,7 +124,7 @@ fn worse_tool_counts_and_resume_repeats_both() {
     let state = read_json(&tool.result("experiment.json"));
     assert_eq!(state["runs"][0]["exit_code"], 3);
 
-    // It came to its end, so that there is nothing left to run.
+    // It came to its end, so nothing is left to run.
     let output = tool.run(&["resume", &tool.results_argument()]);
     assert_eq!((output.status.code(), tool.calls().len()), (Some(3), 4));
 }
@@ -135,7 +135,7 @@ fn second_tool_is_skipped_after_a_failure() {
     tool.behave("a", "fail");
     assert_eq!(tool.run(&["run", "try.toml"]).status.code(), Some(1));
     assert_eq!((tool.calls().len(), tool.statuses()), (1, vec!["failed".to_owned()]));
-    // What came to its end with loss can be read.
+    // A run that ended with loss can be read.
     tool.behave("a", "invalid");
     let output = tool.run(&["resume", &tool.results_argument()]);
     assert_eq!((output.status.code(), tool.calls().len()), (Some(3), 3));
@@ -164,7 +164,7 @@ fn runs_with_a_killed_second_tool_repeat() {
     kill_process(Pid::from_child(&child), Signal::KILL).expect("signalled");
     child.wait_with_output().expect("run-suite ends");
     if cfg!(target_os = "linux") {
-        until("the tool is gone, too", || !is_alive(pid));
+        until("the tool has ended", || !is_alive(pid));
     }
     tool.behave("b", "good");
     let output = tool.run(&["resume", &tool.results_argument()]);

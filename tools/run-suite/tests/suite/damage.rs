@@ -1,5 +1,5 @@
-//! Results that are gone, damaged, swapped or worth less than the experiment recorded: what reports,
-//! exit codes and `resume` make of them.
+//! Results that are gone, damaged, swapped, or worse than the experiment recorded: their reports, exit
+//! codes, and `resume`.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
@@ -15,14 +15,14 @@ use crate::fake_tool::{FakeTool, edit_document as edit, read_json, stderr, stdou
 /// Two cells of two repeats.
 const SWEEP: &str = "repeats = 2\n[matrix]\nload = [\"a\", \"b\"]\n";
 
-/// The run that is damaged, and the other one of its cell.
+/// The damaged run, and the other one of its cell.
 const DAMAGED: &str = "02-load-b/repeat-2";
 const INTACT: &str = "02-load-b/repeat-1";
 
-/// Something that happens to a run folder, given it and that of another run of the cell.
+/// Damage to a run folder, given it and that of another run of the cell.
 type Damage = fn(&Path, &Path);
 
-/// Damage that leaves nothing to read, with what is said about it.
+/// Damage that leaves nothing to read, with its message.
 const UNREADABLE: [(&str, Damage); 13] = [
     ("there is no such file or folder", |run, _| fs::remove_file(document(run)).expect("removed")),
     ("there is no such file or folder", |run, _| fs::remove_dir_all(run).expect("removed")),
@@ -61,7 +61,7 @@ const UNREADABLE: [(&str, Damage); 13] = [
     }),
 ];
 
-/// Documents that a tool which came to a good end does not leave, with what is said about them.
+/// Documents that a successful tool does not leave, with their messages.
 const UNFINISHED: [(&str, Damage); 5] = [
     ("the run goes on, or its tool died", |run, _| {
         edit(run, |document| document["status"] = "running".into());
@@ -92,7 +92,7 @@ fn replace(run: &Path, by: impl FnOnce(&Path)) {
     by(&document(run));
 }
 
-/// A finished experiment, of which the intact run of the second cell was half as fast as all others.
+/// A finished experiment. The intact run of the second cell was half as fast as all others.
 fn finished(body: &str) -> FakeTool {
     let tool = FakeTool::new();
     tool.experiment(body);
@@ -113,7 +113,7 @@ fn report(tool: &FakeTool, format: &str) -> Output {
     tool.run(&["report", &tool.results_argument(), "--output", format])
 }
 
-/// Checks what all forms of the report say of an experiment with one run that does not count.
+/// Checks all forms of the report of an experiment with one run that does not count.
 fn check_reports(tool: &FakeTool, exit: i32, word: &str, reason: &str) {
     let output = report(tool, "human");
     let text = stdout(&output);
@@ -179,7 +179,7 @@ fn documents_without_permission_are_named() {
     fs::set_permissions(&path, fs::Permissions::from_mode(0o000)).expect("permissions");
     let mut command = tool.run_suite(&["report", &tool.results_argument()]);
     if rustix::process::geteuid().is_root() {
-        // Root may read everything, so that somebody else looks, with a binary that he may run.
+        // Root may read everything, so another user reads it, with a binary that the user may run.
         let folder = tool.path("");
         let binary = tool.path("run-suite");
         fs::copy(assert_cmd::cargo::cargo_bin!("run-suite"), &binary).expect("copied");

@@ -20,7 +20,7 @@ const SWEEP: [&str; 9] = [
     "100",
 ];
 
-/// The lines of a table, each as numbers; the header is left out after a look at it.
+/// The lines of a table as numbers, without the header, which is checked.
 fn latencies(csv: &str) -> Vec<Vec<f64>> {
     let (header, lines) = csv.split_once('\n').expect("a header");
     assert_eq!(header, "time_from_start,p50,p75,p85,p95,p99");

@@ -1,4 +1,4 @@
-//! Faults: what is done in the course of a run, and what the results say of it.
+//! Faults in runs, and in their results.
 
 use std::fs;
 use std::process::Stdio;
@@ -12,7 +12,7 @@ use crate::fake_tool::{FakeTool, read_json, stderr, stdout};
 
 const STOP: &str = "[[fault]]\nat = \"1s\"\nstop = \"tool\"\nfor = \"600ms\"\n";
 
-/// Twelve intervals of 0.2 s. Nothing arrives from 1.0 s to 1.6 s, and then what was held back.
+/// Twelve intervals of 0.2 s. Nothing arrives from 1.0 s to 1.6 s; then everything that was delayed.
 fn stalled() -> Vec<String> {
     let row = |index: u32| {
         let (start_s, end_s) = (f64::from(index) / 5.0, f64::from(index + 1) / 5.0);
@@ -104,7 +104,7 @@ fn runs_without_fault_records_do_not_count() {
         );
     }
 
-    // A run that lost something says so beside its recovery.
+    // The loss of a run is next to its recovery.
     let mut invalid = whole;
     invalid["verdict"] = serde_json::json!({"outcome": "invalid", "reasons": ["3 lost"]});
     fs::write(&path, invalid.to_string()).expect("written");
@@ -153,7 +153,7 @@ fn runs_that_end_before_a_fault_fail() {
     let problem = "the run ended before stop tool, which was due at 1.00 s";
     assert!(stdout(&output).contains(problem), "{}", stdout(&output));
 
-    // A tool that says nothing of its schedule cannot be treated at an instant of it.
+    // Without a schedule there is no instant for the fault.
     tool.behave("none", "good");
     let output = tool.run(&["resume", &tool.results_argument()]);
     assert_eq!(output.status.code(), Some(1));
@@ -172,7 +172,7 @@ fn stopped_tools_resume_to_end() {
         .spawn()
         .expect("run-suite starts");
     let pid = tool.wait_for_run();
-    until("the tool stands still", || {
+    until("the tool is stopped", || {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
         stat.rsplit_once(')').is_some_and(|(_, rest)| rest.trim_start().starts_with('T'))
     });

@@ -1,5 +1,4 @@
-//! Figures that a run does not have, or that are less than the truth, and verdicts between good and
-//! bad: what the summary makes of them.
+//! Missing figures, lower bounds and partial verdicts in summaries.
 
 use std::fs;
 use std::process::Output;
@@ -32,7 +31,7 @@ fn rows(text: &str) -> Vec<String> {
     text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect()
 }
 
-/// The same as a table of several experiments shows it, run by run.
+/// The report of several experiments, which shows single runs.
 fn beside_another(tool: &FakeTool) -> String {
     fs::rename(tool.path(&tool.results_argument()), tool.path("results/a")).expect("renamed");
     assert_eq!(tool.run(&["run", "try.toml"]).status.code(), Some(0));

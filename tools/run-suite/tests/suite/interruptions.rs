@@ -1,4 +1,4 @@
-//! Runs that take too long, Ctrl-C, and a death without a word.
+//! Runs that take too long, Ctrl-C, and a run-suite that is killed.
 
 use std::process::{Child, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -8,7 +8,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::fake_tool::{FakeTool, is_alive, read_json, stderr, stdout};
 
-/// Three cells; the second is told to wait by the tests.
+/// Three cells; tests make the second wait.
 const SWEEP: &str = "[matrix]\nload = [\"a\", \"b\", \"c\"]\n";
 
 fn start(tool: &FakeTool) -> Child {
@@ -28,7 +28,7 @@ fn signal(child: &Child, signal: Signal) {
     kill_process(Pid::from_child(child), signal).expect("signalled");
 }
 
-/// The rest of the sweep, after a run of `b` that was cut short.
+/// The rest of the sweep after a run of `b` that was cut short.
 fn resume(tool: &FakeTool) -> Output {
     tool.behave("b", "good");
     let output = tool.run(&["resume", &tool.results_argument()]);
@@ -80,7 +80,7 @@ fn killed_runs_can_be_resumed() {
     signal(&child, Signal::KILL);
     child.wait_with_output().expect("run-suite ends");
     let pid = tool.wait_for_run();
-    until("the tool is gone, too", || !is_alive(pid));
+    until("the tool has ended", || !is_alive(pid));
     assert_eq!(tool.statuses(), ["complete", "running", "pending"]);
     resume(&tool);
 }
@@ -124,7 +124,7 @@ fn stubborn_tools_are_killed() {
     assert!(elapsed >= Duration::from_millis(10_500), "{elapsed:?}");
 }
 
-/// Interrupts run-suite, which is to end with 130 long before what it waits for.
+/// Interrupts run-suite, which must end with 130 without waiting any longer.
 fn interrupt(child: Child) -> Output {
     let started = Instant::now();
     signal(&child, Signal::INT);
@@ -148,7 +148,7 @@ fn ctrl_c_ends_prepare() {
     let child = spawn(&mut tool.run_suite(&["run", "try.toml"]));
     let pid = tool.wait_for_run();
     interrupt(child);
-    until("the tool is gone", || !is_alive(pid));
+    until("the tool has ended", || !is_alive(pid));
     assert!(!tool.result("files.new").exists() && !tool.result("files").exists());
     assert_eq!(tool.statuses(), ["pending"]);
 }
@@ -160,7 +160,7 @@ fn ctrl_c_ends_waiting_for_a_lock() {
     tool.behave("none", "fail");
     tool.experiment("");
     assert_eq!(tool.run(&["run", "try.toml"]).status.code(), Some(1));
-    // What a killed run-suite has started holds it, but no run-suite.
+    // A tool of a killed run-suite holds it.
     let lock = std::fs::File::open(tool.result("run-suite.lock")).expect("a lock file");
     lock.lock().expect("locked");
     let child = spawn(&mut tool.run_suite(&["resume", &tool.results_argument()]));
@@ -177,7 +177,7 @@ fn handles_interrupts(pid: u32) -> bool {
     caught.is_some_and(|mask| mask & 2 != 0)
 }
 
-/// Programs that pass for Java and Maven, of which one takes for ever.
+/// Programs that pass for Java and Maven; one of them never ends.
 #[cfg(target_os = "linux")]
 fn fake_java(tool: &FakeTool, waiting: &str) -> std::process::Command {
     use std::os::unix::fs::PermissionsExt as _;
@@ -186,7 +186,7 @@ fn fake_java(tool: &FakeTool, waiting: &str) -> std::process::Command {
         if who != waiting {
             return "exit 0".to_owned();
         }
-        // A child, too, is to go.
+        // Its child must end, too.
         format!("sleep 600 & echo $! > {}; wait", tool.path("pid").display())
     };
     let java = format!(
@@ -220,7 +220,7 @@ fn ctrl_c_ends_downloads_and_starts_of_services() {
             let child = spawn(fake_java(&tool, waiting).args(arguments));
             let pid = tool.wait_for_run();
             let output = interrupt(child);
-            until("the program is gone", || !is_alive(pid));
+            until("the program has ended", || !is_alive(pid));
             assert!(!tool.path("stack").exists(), "{waiting}: {}", stderr(&output));
             let parts = std::fs::read_dir(tool.path("cache")).expect("a cache");
             let left: Vec<_> = parts.map(|part| part.expect("readable").file_name()).collect();

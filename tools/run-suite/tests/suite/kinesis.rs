@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::fake_tool::{FakeTool, read_json, stderr, stdout};
 use crate::real_tool::are_built;
 
-/// What a chain from a stream into `DynamoDB` is made of.
+/// The tools of a chain from a stream into `DynamoDB`.
 const DYNAMODB: [&str; 4] = ["kin-producer", "kin-lambda", "kin-db-consumer", "table-reset"];
 
 /// The same for `MySQL`.
@@ -20,7 +20,7 @@ fn experiments() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../experiments")
 }
 
-/// Whether there is a database server; otherwise, that the test is skipped.
+/// Whether there is a database server; prints that the test is skipped if not.
 fn has_mysql(test: &str) -> bool {
     bench_testing::can_start(test, &StackOptions::of([Service::Mysql]))
 }

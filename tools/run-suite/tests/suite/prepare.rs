@@ -1,4 +1,4 @@
-//! Files that an experiment has made before its first run.
+//! Files that an experiment makes before its first run.
 
 use std::fs;
 

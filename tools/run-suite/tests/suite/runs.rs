@@ -118,11 +118,11 @@ fn failed_runs_exit_with_1_and_show_the_last_line() {
     let problem = "ended with exit code 1: the broker is gone";
     let told = format!("{}{}", stdout(&output), stderr(&output));
     assert_eq!(told.matches(problem).count(), 1, "once: {told}");
-    // Where people do not read the report, they read it here.
+    // Without a report for people, the log has it.
     let output = tool.run(&["resume", &tool.results_argument(), "--output", "json"]);
     assert_eq!(stderr(&output).matches(problem).count(), 1, "{}", stderr(&output));
 
-    // What failed is run again, in a clean folder; what came to its end is kept.
+    // The failed run is repeated in a clean folder; the others are kept.
     tool.behave("a", "good");
     let output = tool.run(&["resume", &tool.results_argument()]);
     assert_eq!(output.status.code(), Some(3), "{}", stderr(&output));
