@@ -43,7 +43,7 @@ fn main() -> ExitCode {
 }
 
 fn run() -> Result<Exit> {
-    if generate::handle(Options::command())? {
+    if generate::handle(Options::command(), &[])? {
         return Ok(Exit::Good);
     }
     let options: Options = arguments::parse()?;

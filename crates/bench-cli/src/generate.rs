@@ -1,5 +1,5 @@
-//! What a tool can tell about its own command line: shell completions, a man page, and the list of
-//! its options as JSON, by which other programs check the options that they pass.
+//! What a tool can print about itself: shell completions, a man page, and as JSON its options and the
+//! services that it uses, by which run-suite checks options and starts services.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -45,16 +45,46 @@ enum Target {
     Options,
 }
 
-/// Prints what `--generate` on this process's command line asks for. False when it is not there,
-/// or asks for what does not exist, which parsing the options then reports.
+/// A service that a tool uses, by the name that run-suite has for it. A tool declares its services
+/// where it calls [`handle`], and nowhere else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct UsedService {
+    name: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    when: Option<OptionValue>,
+}
+
+/// A value that an option must have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+struct OptionValue {
+    option: &'static str,
+    value: &'static str,
+}
+
+impl UsedService {
+    /// A service that every run of the tool uses.
+    #[must_use]
+    pub const fn always(name: &'static str) -> Self {
+        Self { name, when: None }
+    }
+
+    /// A service that a run uses when `option`, without dashes, has this value.
+    #[must_use]
+    pub const fn when(name: &'static str, option: &'static str, value: &'static str) -> Self {
+        Self { name, when: Some(OptionValue { option, value }) }
+    }
+}
+
+/// Prints what `--generate` on this process's command line asks for. Returns false without it, or
+/// with an unknown value, which parsing the options then reports.
 ///
-/// It stands before parsing so that arguments that the tool requires are not needed.
-pub fn handle(command: Command) -> io::Result<bool> {
+/// It is called before parsing so that required arguments can be left out.
+pub fn handle(command: Command, services: &[UsedService]) -> io::Result<bool> {
     let args: Vec<OsString> = std::env::args_os().skip(1).collect();
     let Some(target) = requested(&args) else {
         return Ok(false);
     };
-    output::print(&generate(command, target, &args)?)?;
+    output::print(&generate(command, services, target, &args)?)?;
     Ok(true)
 }
 
@@ -71,14 +101,19 @@ fn requested(args: &[OsString]) -> Option<Target> {
     Target::from_str(value, false).ok()
 }
 
-fn generate(command: Command, target: Target, args: &[OsString]) -> io::Result<String> {
+fn generate(
+    command: Command,
+    services: &[UsedService],
+    target: Target,
+    args: &[OsString],
+) -> io::Result<String> {
     let bytes = match target {
         Target::Bash => completions(command, Shell::Bash),
         Target::Zsh => completions(command, Shell::Zsh),
         Target::Fish => completions(command, Shell::Fish),
         Target::Man => man(command, args.first().map(OsString::as_os_str))?,
         Target::Options => {
-            let mut json = serde_json::to_vec_pretty(&describe(command))?;
+            let mut json = serde_json::to_vec_pretty(&describe(command, services))?;
             json.push(b'\n');
             json
         }
@@ -103,8 +138,9 @@ fn man(mut command: Command, subcommand: Option<&OsStr>) -> io::Result<Vec<u8>> 
 }
 
 #[derive(Debug, Serialize)]
-struct ToolDescription {
+struct ToolDescription<'a> {
     tool: String,
+    services: &'a [UsedService],
     options: Vec<OptionDescription>,
     subcommands: BTreeMap<String, Vec<OptionDescription>>,
 }
@@ -121,11 +157,12 @@ struct OptionDescription {
     help: String,
 }
 
-fn describe(mut command: Command) -> ToolDescription {
+fn describe(mut command: Command, services: &[UsedService]) -> ToolDescription<'_> {
     // Global options reach the subcommands only when the command is built.
     command.build();
     ToolDescription {
         tool: command.get_name().to_owned(),
+        services,
         options: describe_options(&command),
         subcommands: command
             .get_subcommands()
@@ -200,7 +237,8 @@ mod tests {
 
     fn generated(target: Target, args: &[&str]) -> String {
         let args: Vec<_> = args.iter().map(OsString::from).collect();
-        generate(Pour::command(), target, &args).expect("generates")
+        let services = [UsedService::always("well"), UsedService::when("sink", "into", "sink")];
+        generate(Pour::command(), &services, target, &args).expect("generates")
     }
 
     #[test]
@@ -219,12 +257,24 @@ mod tests {
     }
 
     #[test]
-    fn options_are_described_with_aliases_defaults_and_subcommands() {
+    fn descriptions_have_services_aliases_defaults_and_subcommands() {
         assert_data_eq!(
             generated(Target::Options, &[]),
             str![[r#"
 {
   "tool": "pour",
+  "services": [
+    {
+      "name": "well"
+    },
+    {
+      "name": "sink",
+      "when": {
+        "option": "into",
+        "value": "sink"
+      }
+    }
+  ],
   "options": [
     {
       "name": "topic",

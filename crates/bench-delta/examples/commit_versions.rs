@@ -17,15 +17,12 @@ use bench_core::durations::Durations;
 use bench_core::transport::{Batch, Publish as _};
 use bench_delta::publish::{CommitPath, Compression, DeltaPublisher, PublishConfig};
 use bench_delta::{Lake, PathStyle, S3Place, Table};
-use bench_services::embedded::{self, EmbeddedS3};
+use bench_service_s3::stand_in::EmbeddedS3;
 
 /// Messages of a version.
 const ROWS: u32 = 100;
 
 fn main() -> ExitCode {
-    if let Some(code) = embedded::run_if_requested() {
-        return code;
-    }
     match run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

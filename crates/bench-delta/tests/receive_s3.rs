@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 use bench_core::counts::Counts;
 use bench_delta::maintenance::{optimize, vacuum};
 use bench_delta::receive::{FollowConfig, TableStart};
-use bench_services::embedded::s3::{Fault, Requests};
 use bench_testing::S3;
 use deltalake::kernel::PrimitiveType;
 use deltalake::parquet::file::properties::WriterProperties;
+use embedded_s3::{Fault, Requests};
 use table::{Table, all, config, on_s3};
 
 /// A table with the columns `key` and `value`, below this prefix.

@@ -1,9 +1,7 @@
-//! Groups whose members come and go, on the embedded broker and on real Kafka. This program is both
-//! the tests and, started again by them, the embedded broker; so it has a `main` of its own.
+//! Groups whose members come and go, on the embedded broker and on real Kafka.
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
-use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -23,16 +21,7 @@ use bench_core::transport::{Batch, Incoming, Publish as _, Receive, TransportErr
 use bench_kafka::admin::{Admin, TIMEOUT_DEFAULT};
 use bench_kafka::config::KafkaConfig;
 use bench_kafka::{KafkaPublisher, KafkaReceiver, SendPlan};
-use bench_services::embedded::{EmbeddedKafka, FETCH_WAIT_MS, run_if_requested};
-
-const TESTS: [(&str, fn()); 3] = [
-    (
-        "members_that_come_and_go_in_mid_run_lose_nothing",
-        members_that_come_and_go_in_mid_run_lose_nothing,
-    ),
-    ("a_group_goes_on_after_what_was_passed_on", a_group_goes_on_after_what_was_passed_on),
-    ("rebalances_of_all_kinds_on_real_kafka", rebalances_of_all_kinds_on_real_kafka),
-];
+use bench_service_kafka::stand_in::{EmbeddedKafka, FETCH_WAIT_MS};
 
 const TOPIC: &str = "t";
 const PARTITIONS: u32 = 4;
@@ -204,6 +193,7 @@ fn run_with_changing_members(
     (totals, counts)
 }
 
+#[test]
 fn members_that_come_and_go_in_mid_run_lose_nothing() {
     let mut broker = EmbeddedKafka::start(1).expect("a broker");
     broker.create_topic(TOPIC, PARTITIONS, 1).expect("created");
@@ -232,6 +222,7 @@ const COOPERATIVE: (&str, &str) = ("partition.assignment.strategy", "cooperative
 /// Members notice soon that their group changes.
 const QUICK: (&str, &str) = ("heartbeat.interval.ms", "300");
 
+#[test]
 fn rebalances_of_all_kinds_on_real_kafka() {
     let Some(kafka) = bench_testing::broker("rebalances") else { return };
     let servers = kafka.bootstrap_servers();
@@ -287,6 +278,7 @@ fn read_to_the_end(servers: &str, clock: SystemClock) -> Vec<u8> {
     read
 }
 
+#[test]
 fn a_group_goes_on_after_what_was_passed_on() {
     let mut broker = EmbeddedKafka::start(1).expect("a broker");
     broker.create_topic(TOPIC, 2, 1).expect("created");
@@ -295,20 +287,6 @@ fn a_group_goes_on_after_what_was_passed_on() {
         send(servers, clock, numbers.clone());
         assert_eq!(read_to_the_end(servers, clock), numbers.collect::<Vec<_>>());
     }
-}
-
-fn main() -> ExitCode {
-    if let Some(code) = run_if_requested() {
-        return code;
-    }
-    let filter = std::env::args().skip(1).find(|argument| !argument.starts_with('-'));
-    for (name, test) in TESTS {
-        if filter.as_ref().is_none_or(|filter| name.contains(filter.as_str())) {
-            test();
-            say(&format!("test {name} ... ok"));
-        }
-    }
-    ExitCode::SUCCESS
 }
 
 fn say(line: &str) {

@@ -10,6 +10,7 @@ mod subject;
 pub use connection::{Connection, DynamodbConnection, MysqlConnection};
 
 use anyhow::Result;
+use bench_cli::generate::UsedService;
 use bench_cli::{Exit, UsageError, arguments, generate};
 use bench_tables::TableError;
 use clap::FromArgMatches as _;
@@ -25,12 +26,14 @@ pub struct Tool {
     pub version: &'static str,
     /// What `--help` begins with.
     pub about: &'static str,
+    /// What run-suite starts for it.
+    pub services: &'static [UsedService],
 }
 
 /// The whole tool.
 pub fn run<C: Connection>(tool: Tool) -> Result<Exit> {
     let command = options::command::<C>(tool);
-    if generate::handle(command.clone())? {
+    if generate::handle(command.clone(), tool.services)? {
         return Ok(Exit::Good);
     }
     let matches = arguments::matches(command.clone())?;

@@ -13,7 +13,7 @@ use bench_core::engine::{ConsumerConfig, Plan};
 use bench_core::message::RunId;
 use bench_core::results::Produced;
 use bench_core::transport::NoConnection;
-use bench_services::local::origin_of;
+use bench_stack::origin_of;
 use bench_tables::{TableReceiver, Tables};
 use clap::{ArgMatches, Command};
 

@@ -151,7 +151,7 @@ mod tests {
     use super::*;
     use crate::{DynamodbConnection, MysqlConnection};
 
-    const TOOL: Tool = Tool { name: "test", version: "0", about: "Test" };
+    const TOOL: Tool = Tool { name: "test", version: "0", about: "Test", services: &[] };
 
     fn parse(line: &[&str]) -> Result<ReadArgs, String> {
         let matches = command::<DynamodbConnection>(TOOL).try_get_matches_from(line);

@@ -8,9 +8,9 @@ use bench_aws::{AwsArgs, SdkConfig};
 use bench_core::clock::{Clock as _, InstantNs, SECOND_NS, SystemClock};
 use bench_core::counts::Counts;
 use bench_core::transport::{Incoming, Receive, Stamps, TransportError};
-use bench_services::embedded::dynamodb::{DynamodbServer, serve_in_background};
 use bench_tables::dynamodb::{Billing, DynamodbAdmin, DynamodbWriter, ROW_BYTES_MAX};
 use bench_tables::{LINGER, LandingReceiver, TableWriter, WriterOptions};
+use embedded_dynamodb::{DynamodbServer, serve_in_background};
 
 const TABLE: &str = "landing";
 const ROWS_PER_BATCH: usize = 25;

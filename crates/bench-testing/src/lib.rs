@@ -1,28 +1,28 @@
-//! What tests are made of: real servers, where the machine can run them, and [tools](tool) as users
-//! run them.
+//! Parts of tests: real servers, where the machine can run them, and [tools](tool) as users run them.
 //!
-//! A test that needs a server asks for it first, and ends where it cannot have it:
+//! A test that needs a server asks for it first, and returns if it cannot be had:
 //!
 //! ```no_run
 //! let Some(kafka) = bench_testing::broker("deleting records") else { return };
 //! let servers = kafka.bootstrap_servers();
 //! ```
 //!
-//! What cannot be had is printed as skipped, with the reason, past the test harness; with
-//! `BENCH_TEST_LOCAL=require` in the environment it is a failure instead.
+//! A skipped test is printed with the reason, past the test harness; with `BENCH_TEST_LOCAL=require`
+//! in the environment it fails instead.
 
+mod reaper;
 mod s3;
 mod silent;
 pub mod tool;
-mod warden;
 
 use std::io::Write;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use bench_services::local::{Cache, LocalError, Stack, StackOptions};
+use bench_services::SERVICES;
+use bench_stack::{Cache, Stack, StackError, StackOptions};
+use reaper::Reaper;
 use tempfile::TempDir;
-use warden::Warden;
 
 pub use s3::S3;
 pub use silent::Silent;
@@ -30,11 +30,11 @@ pub use silent::Silent;
 /// The environment variable that names a broker to use where any broker will do, `host:port`.
 pub const KAFKA_VARIABLE: &str = "BENCH_TEST_KAFKA";
 
-/// With `require` in this environment variable, what cannot be run is a failure.
+/// With `require` in this environment variable, tests that cannot run fail.
 pub const LOCAL_VARIABLE: &str = "BENCH_TEST_LOCAL";
 
-/// A broker with nothing out of the ordinary: that which `BENCH_TEST_KAFKA` names, else one that
-/// this process's tests share. Topics need names of their own. `test` is what is skipped otherwise.
+/// A broker with default settings: the one in `BENCH_TEST_KAFKA`, else one that this process's tests
+/// share. Topics need names of their own. `test` names the test in the message if it is skipped.
 #[must_use]
 pub fn broker(test: &str) -> Option<TestStack> {
     match std::env::var(KAFKA_VARIABLE) {
@@ -42,16 +42,16 @@ pub fn broker(test: &str) -> Option<TestStack> {
             let environment = vec![(SERVERS.to_owned(), servers)];
             Some(TestStack { environment, stack: None, _running: None })
         }
-        _ => local(test, &StackOptions::kafka(1)),
+        _ => local(test, &StackOptions::of(["kafka"])),
     }
 }
 
-/// A stack that all tests of this process share that ask for the same. It is for tests that leave
-/// its processes alone.
+/// A stack that all tests of this process with the same options share. They must leave its processes
+/// alone.
 #[must_use]
 pub fn local(test: &str, options: &StackOptions) -> Option<TestStack> {
     let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
-    // Small machines have no room for stacks that nobody uses.
+    // Small machines have no room for unused stacks.
     shared.retain(|other| &other.options == options || other.is_in_use());
     let index = shared.iter().position(|other| &other.options == options).unwrap_or_else(|| {
         let running = Running::start(options).map(Arc::new);
@@ -63,32 +63,32 @@ pub fn local(test: &str, options: &StackOptions) -> Option<TestStack> {
     TestStack::of(test, running)
 }
 
-/// A stack for this test alone, which may do to it what it wants.
+/// A stack for this test alone, which may do anything to it.
 #[must_use]
 pub fn alone(test: &str, options: &StackOptions) -> Option<TestStack> {
     TestStack::of(test, Running::start(options).map(Arc::new))
 }
 
-/// Whether a test may start such a stack, which it does itself.
+/// Whether a test can start such a stack, which it does itself.
 ///
 /// # Panics
-/// If it cannot be told, and as [`skip`] does.
+/// On other errors than missing programs, and as [`skip`] does.
 #[must_use]
 pub fn can_start(test: &str, options: &StackOptions) -> bool {
     let cache = Cache::from_environment();
-    match cache.and_then(|cache| Stack::fetch(&cache, options, &mut |_| ())) {
+    match cache.and_then(|cache| Stack::fetch(SERVICES, &cache, options, &mut |_| ())) {
         Ok(()) => true,
         Err(error) if error.is_missing() => {
             skip(test, &error.to_string());
             false
         }
-        Err(error) => panic!("what the local stack is made of cannot be had: {}", whole(&error)),
+        Err(error) => panic!("the parts of the local stack cannot be found: {}", whole(&error)),
     }
 }
 
 const SERVERS: &str = "KAFKA_BOOTSTRAP_SERVERS";
 
-/// The stacks of [`local`]. The last stays until the process ends, since another test may follow.
+/// The stacks of [`local`]. The last one stays until the process ends, since another test may follow.
 static SHARED: Mutex<Vec<Shared>> = Mutex::new(Vec::new());
 
 struct Shared {
@@ -102,7 +102,7 @@ impl Shared {
     }
 }
 
-/// Servers for one test. Those that nobody else uses end with this value.
+/// Servers for one test. Those that no other test uses stop when this value is dropped.
 #[derive(Debug)]
 pub struct TestStack {
     environment: Vec<(String, String)>,
@@ -119,7 +119,7 @@ impl TestStack {
                 return None;
             }
         };
-        let stack = Stack::open(running.dir()).expect("the stack is up");
+        let stack = Stack::open(SERVICES, running.dir()).expect("the stack is up");
         let environment = stack.environment();
         Some(Self { environment, stack: Some(stack), _running: Some(running) })
     }
@@ -158,7 +158,7 @@ impl TestStack {
         self.stack.as_ref().expect("asked for by local() or alone()")
     }
 
-    /// The same, to treat it badly.
+    /// The same, to break it.
     ///
     /// # Panics
     /// As [`TestStack::stack`] does.
@@ -167,14 +167,14 @@ impl TestStack {
     }
 }
 
-/// Says that a test cannot be run, and why. Fails where that is not allowed.
+/// Prints that a test is skipped, and why. Fails where skipping is not allowed.
 ///
 /// # Panics
 /// With `BENCH_TEST_LOCAL=require` in the environment.
 pub fn skip(test: &str, reason: &str) {
     let is_required = std::env::var(LOCAL_VARIABLE).is_ok_and(|value| value == "require");
     assert!(!is_required, "{test} cannot be run, and {LOCAL_VARIABLE} requires it: {reason}");
-    // Straight to the stream, which the test harness does not hide.
+    // Directly to the stream, which the test harness does not capture.
     let line = format!("skipped: {test}: {reason}\n");
     std::io::stderr().write_all(line.as_bytes()).expect("standard error");
 }
@@ -184,18 +184,18 @@ pub fn skip(test: &str, reason: &str) {
 struct Running {
     stack: Mutex<Stack>,
     dir: TempDir,
-    warden: Warden,
+    reaper: Reaper,
 }
 
 impl Running {
-    /// Starts it, or says what this machine lacks.
+    /// Starts it, or returns what is missing on this machine.
     fn start(options: &StackOptions) -> Result<Self, String> {
         let dir = tempfile::tempdir().expect("a temporary folder");
-        let warden = Warden::of(dir.path());
+        let reaper = Reaper::of(dir.path());
         let cache = Cache::from_environment();
-        let up = |cache: Cache| Stack::up(dir.path(), &cache, options, &mut |_| ());
+        let up = |cache: Cache| Stack::up(SERVICES, dir.path(), &cache, options, &mut |_| ());
         match cache.and_then(up) {
-            Ok(stack) => Ok(Self { stack: Mutex::new(stack), dir, warden }),
+            Ok(stack) => Ok(Self { stack: Mutex::new(stack), dir, reaper }),
             Err(error) if error.is_missing() => Err(error.to_string()),
             Err(error) => panic!("the local stack does not start: {}", whole(&error)),
         }
@@ -213,12 +213,12 @@ impl Drop for Running {
             let line = format!("the local stack does not end: {}\n", whole(&error));
             let _ = std::io::stderr().write_all(line.as_bytes());
         }
-        self.warden.dismiss();
+        self.reaper.dismiss();
     }
 }
 
 /// An error with its causes.
-fn whole(error: &LocalError) -> String {
+fn whole(error: &StackError) -> String {
     let mut text = error.to_string();
     let mut cause = std::error::Error::source(error);
     while let Some(error) = cause {

@@ -2,27 +2,27 @@
 
 use std::fmt;
 
-use bench_services::embedded::s3::{S3Faults, S3Server as Embedded, serve_in_background};
-use bench_services::local::{S3Server, Service, StackOptions};
+use bench_stack::StackOptions;
+use embedded_s3::{BackgroundS3, S3Faults, serve_in_background};
 
 use super::{TestStack, local};
 
-/// An S3 server with a bucket, which is empty at first; those who share it keep to prefixes of their
-/// own. Ends with its value where nobody shares it.
+/// An S3 server with a bucket that is empty at first; tests that share it use prefixes of their own.
+/// It stops when this value is dropped, unless it is shared.
 pub struct S3 {
     environment: Vec<(String, String)>,
     running: Running,
 }
 
 enum Running {
-    Embedded(Embedded),
+    Embedded(BackgroundS3),
     Stack(Box<TestStack>),
-    /// Somebody else looks after it.
+    /// Its owner stops it.
     Elsewhere,
 }
 
 impl S3 {
-    /// The embedded one, in a thread of this process, for this test alone. It needs nothing.
+    /// The embedded one, in a thread of this process, for this test alone. It needs no installation.
     ///
     /// # Panics
     /// If it does not start.
@@ -32,34 +32,34 @@ impl S3 {
         Self { environment: server.environment(), running: Running::Embedded(server) }
     }
 
-    /// versitygw, which this process's tests share, where this machine has it or can build it.
-    /// `test` is what is skipped otherwise.
+    /// versitygw, which this process's tests share, where it is installed or can be built. `test` names
+    /// the test in the message if it is skipped.
     #[must_use]
     pub fn versitygw(test: &str) -> Option<Self> {
-        Self::local(test, S3Server::Versitygw)
+        Self::local(test, "versitygw")
     }
 
-    /// `MinIO`, likewise. To build it takes minutes.
+    /// `MinIO`, likewise. Building it takes minutes.
     #[must_use]
     pub fn minio(test: &str) -> Option<Self> {
-        Self::local(test, S3Server::Minio)
+        Self::local(test, "minio")
     }
 
-    fn local(test: &str, server: S3Server) -> Option<Self> {
-        let options = StackOptions { s3_server: Some(server), ..StackOptions::of([Service::S3]) };
+    fn local(test: &str, server: &str) -> Option<Self> {
+        let options = StackOptions::of([]).with("s3", "server", server);
         let stack = local(test, &options)?;
         let environment = stack.environment().to_vec();
         Some(Self { environment, running: Running::Stack(Box::new(stack)) })
     }
 
-    /// The embedded one, and versitygw where it can be had: for what has to work with a stand-in
-    /// and with the real thing.
+    /// The embedded one, and versitygw if it can be had, for tests that must pass with a stand-in and
+    /// with a real server.
     #[must_use]
     pub fn each(test: &str) -> Vec<Self> {
         [Some(Self::embedded()), Self::versitygw(test)].into_iter().flatten().collect()
     }
 
-    /// That of a stack, which has to outlive this value.
+    /// The server of a stack, which must outlive this value.
     ///
     /// # Panics
     /// If the stack has none.
@@ -70,13 +70,13 @@ impl S3 {
         found
     }
 
-    /// What a tool needs in its environment to find the server.
+    /// The environment by which tools find the server.
     #[must_use]
     pub fn environment(&self) -> &[(String, String)] {
         &self.environment
     }
 
-    /// Where it is reached, as in `http://127.0.0.1:4566`.
+    /// Where clients reach it, as in `http://127.0.0.1:4566`.
     #[must_use]
     pub fn endpoint_url(&self) -> &str {
         self.variable("AWS_ENDPOINT_URL_S3")
@@ -106,10 +106,10 @@ impl S3 {
         self.variable("AWS_REGION")
     }
 
-    /// To have things go wrong with the embedded one.
+    /// Faults that can be injected into the embedded one.
     ///
     /// # Panics
-    /// If it is another one.
+    /// If it is another server.
     #[must_use]
     pub fn faults(&self) -> &S3Faults {
         match &self.running {

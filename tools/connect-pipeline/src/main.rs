@@ -10,17 +10,21 @@ mod options;
 use std::process::ExitCode;
 
 use anyhow::Result;
+use bench_cli::generate::UsedService;
 use bench_cli::{Exit, arguments, generate, main_with};
 use clap::FromArgMatches;
 
 use options::Options;
+
+/// What run-suite starts for this tool.
+const SERVICES: &[UsedService] = &[UsedService::always("connect")];
 
 fn main() -> ExitCode {
     main_with(run)
 }
 
 fn run() -> Result<Exit> {
-    if generate::handle(options::command())? {
+    if generate::handle(options::command(), SERVICES)? {
         return Ok(Exit::Good);
     }
     let matches = arguments::matches(options::command())?;

@@ -16,7 +16,7 @@ use bench_core::engine::{ConsumerConfig, Plan};
 use bench_core::message::RunId;
 use bench_core::results::{ServiceInfo, ServiceOrigin};
 use bench_files::{LinePublisher, LineReceiver, Position};
-use bench_services::local::origin_of;
+use bench_stack::origin_of;
 use clap::ArgMatches;
 
 use crate::connect::Worker;

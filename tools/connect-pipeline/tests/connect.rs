@@ -1,7 +1,7 @@
 //! Runs through a real Kafka Connect worker, started for the test; says so where it cannot be.
 
 use bench_core::results::{ServiceOrigin, Status};
-use bench_services::local::{Service, StackOptions};
+use bench_stack::StackOptions;
 use bench_testing::TestStack;
 use bench_testing::tool::{Place, Running, Said, until};
 use serde_json::{Value, json};
@@ -13,7 +13,7 @@ struct Connect(TestStack);
 
 impl Connect {
     fn for_test(test: &str) -> Option<Self> {
-        bench_testing::local(test, &StackOptions::of([Service::Connect])).map(Self)
+        bench_testing::local(test, &StackOptions::of(["connect"])).map(Self)
     }
 
     fn url(&self) -> &str {

@@ -10,11 +10,15 @@ mod windows;
 use std::process::ExitCode;
 
 use anyhow::Result;
+use bench_cli::generate::UsedService;
 use bench_cli::{Exit, UsageError, arguments, generate, main_with};
 use bench_delta::DeltaError;
 use clap::{CommandFactory, FromArgMatches};
 
 use options::Options;
+
+/// What run-suite starts for this tool.
+const SERVICES: &[UsedService] = &[UsedService::always("s3")];
 
 /// Answers of the service are taken apart into many pieces.
 #[global_allocator]
@@ -25,7 +29,7 @@ fn main() -> ExitCode {
 }
 
 fn run() -> Result<Exit> {
-    if generate::handle(Options::command())? {
+    if generate::handle(Options::command(), SERVICES)? {
         return Ok(Exit::Good);
     }
     let matches = arguments::matches(Options::command())?;

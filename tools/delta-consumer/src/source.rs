@@ -11,7 +11,7 @@ use bench_core::counts::Counts;
 use bench_core::results::{RunDocument, RunFolder, ServiceInfo, ServiceOrigin};
 use bench_delta::receive::{DeltaReceiver, FollowConfig, FollowError, TableStart, YetToCome};
 use bench_delta::{Access, DeltaError, NamedLake};
-use bench_services::local;
+use bench_stack::origin_of;
 
 use crate::options::{Options, ReadingArgs};
 
@@ -71,7 +71,7 @@ impl Source {
         let named = waiting.until(lake.reach(place), REACHED)??;
         waiting.until(named.prepare(Access::Read), REACHED)??;
         let service = named.service_info(&lake);
-        let service = local::origin_of(&service.name, &service.address).unwrap_or(service);
+        let service = origin_of(&service.name, &service.address).unwrap_or(service);
         let default = if waits { WAIT_DEFAULT } else { Duration::ZERO };
         let wait_for_table = options.reading.wait_for_table.unwrap_or(default);
         Ok(Self { named, config, wait_for_table, waiting, service })

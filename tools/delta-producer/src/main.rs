@@ -9,26 +9,25 @@ mod target;
 use std::process::ExitCode;
 
 use anyhow::Result;
+use bench_cli::generate::UsedService;
 use bench_cli::{Exit, UsageError, arguments, generate, main_with};
 use bench_delta::DeltaError;
-use bench_services::embedded;
 use clap::FromArgMatches;
 
 use options::{Command, Options};
+
+/// What run-suite starts for this tool.
+const SERVICES: &[UsedService] = &[UsedService::always("s3")];
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    // A run on the embedded S3 starts this program again as that service.
-    if let Some(code) = embedded::run_if_requested() {
-        return code;
-    }
     main_with(run)
 }
 
 fn run() -> Result<Exit> {
-    if generate::handle(options::command())? {
+    if generate::handle(options::command(), SERVICES)? {
         return Ok(Exit::Good);
     }
     let matches = arguments::matches(options::command())?;

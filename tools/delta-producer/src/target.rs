@@ -7,8 +7,8 @@ use bench_core::message::RunId;
 use bench_core::results::{ServiceInfo, ServiceOrigin};
 use bench_delta::schema::PartitionColumn;
 use bench_delta::{Access, DeltaError, Lake, LakePlace, NamedLake, Table};
-use bench_services::embedded::{EmbeddedS3, s3};
-use bench_services::local;
+use bench_service_s3::stand_in::{self as s3, EmbeddedS3};
+use bench_stack::origin_of;
 
 use crate::options::Options;
 
@@ -120,6 +120,6 @@ fn service(options: &Options, named: &NamedLake, embedded: Option<&EmbeddedS3>) 
             address: embedded.endpoint_url().to_owned(),
             ..info
         },
-        None => local::origin_of(&info.name, &info.address).unwrap_or(info),
+        None => origin_of(&info.name, &info.address).unwrap_or(info),
     }
 }

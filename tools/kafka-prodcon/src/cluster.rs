@@ -12,8 +12,8 @@ use bench_kafka::StartOffset;
 use bench_kafka::admin::{Admin, TopicOutcome};
 use bench_kafka::config::KafkaConfig;
 use bench_kafka::options::ConnectionArgs;
-use bench_services::embedded::{BACKLOG_MAX_BYTES, EmbeddedKafka};
-use bench_services::local;
+use bench_service_kafka::stand_in::{BACKLOG_MAX_BYTES, EmbeddedKafka};
+use bench_stack::origin_of;
 
 use crate::clients::Target;
 use crate::options::{From, TopicArgs};
@@ -131,7 +131,7 @@ impl Cluster {
             let version = format!("librdkafka {} mock cluster", bench_kafka::library_version());
             return ServiceInfo { name, origin: ServiceOrigin::Embedded, address, version };
         }
-        if let Some(local) = local::origin_of(&name, &address) {
+        if let Some(local) = origin_of(&name, &address) {
             return local;
         }
         let version = match self.ask("asking for the cluster's id", Admin::cluster) {

@@ -8,8 +8,8 @@ use bench_core::counts::Counts;
 use bench_core::results::{ServiceInfo, ServiceOrigin};
 use bench_core::transport::{Incoming, Receive, TransportError};
 use bench_kafka::MortalReceiver;
-use bench_services::embedded::{EmbeddedDynamodb, dynamodb};
-use bench_services::local;
+use bench_service_dynamodb::stand_in::{self as dynamodb, EmbeddedDynamodb};
+use bench_stack::origin_of;
 use bench_tables::dynamodb::{BATCH_ROWS_MAX, Billing, DynamodbAdmin, DynamodbWriter};
 use bench_tables::mysql::{MysqlAdmin, MysqlArgs, MysqlUrl, MysqlWriter};
 use bench_tables::{LandingReceiver, TableWriter, WriterOptions};
@@ -136,7 +136,7 @@ async fn find_dynamodb(
         let config = aws.config_for(AwsService::Dynamodb).await;
         let config = config.map_err(UsageError::from_library)?;
         let found = aws.service_info(AwsService::Dynamodb, &config);
-        let service = local::origin_of(&found.name, &found.address).unwrap_or(found);
+        let service = origin_of(&found.name, &found.address).unwrap_or(found);
         return Ok((Target::Dynamodb { config: Box::new(config), _embedded: None }, service));
     }
     let embedded = EmbeddedDynamodb::start().context("failed to start the embedded DynamoDB")?;
@@ -159,7 +159,7 @@ async fn find_mysql(args: &MysqlArgs, cluster: &Cluster) -> Result<(Target, Serv
     })?;
     let server = url.server(cluster.timeout()).await?;
     let found = url.service_info(&server);
-    let service = match local::origin_of(&found.name, &url.address()) {
+    let service = match origin_of(&found.name, &url.address()) {
         Some(local) => ServiceInfo { version: found.version, ..local },
         None => found,
     };

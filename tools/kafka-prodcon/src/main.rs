@@ -19,28 +19,31 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use anyhow::Result;
+use bench_cli::generate::UsedService;
 use bench_cli::{Exit, UsageError, arguments, generate, main_with};
 use bench_kafka::error::KafkaError;
-use bench_services::embedded;
 use bench_tables::TableError;
 use clap::{CommandFactory, FromArgMatches};
 
 use options::{Command, Options};
+
+/// What run-suite starts for this tool.
+const SERVICES: &[UsedService] = &[
+    UsedService::always("kafka"),
+    UsedService::when("mysql", "land", "mysql"),
+    UsedService::when("dynamodb", "land", "dynamodb"),
+];
 
 /// For the C code too. With the C library's own, consuming costs twice the processor time.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    // A run on the embedded broker starts this program again as that broker.
-    if let Some(code) = embedded::run_if_requested() {
-        return code;
-    }
     main_with(run)
 }
 
 fn run() -> Result<Exit> {
-    if generate::handle(Options::command())? {
+    if generate::handle(Options::command(), SERVICES)? {
         return Ok(Exit::Good);
     }
     let matches = arguments::matches_from(Options::command(), command_line())?;

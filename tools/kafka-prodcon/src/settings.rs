@@ -4,7 +4,7 @@ use anyhow::Result;
 use bench_cli::UsageError;
 use bench_kafka::config::KafkaConfig;
 use bench_kafka::options::ConnectionArgs;
-use bench_services::embedded::FETCH_WAIT_MS;
+use bench_service_kafka::stand_in::FETCH_WAIT_MS;
 
 use crate::options::From;
 

@@ -2,11 +2,10 @@
 //! broker in a process of its own, which these runs know nothing about.
 
 use std::net::{Shutdown, TcpListener, TcpStream};
-use std::path::Path;
 use std::time::Duration;
 
 use bench_core::results::{AuditBasis, AuditSummary, RunDocument, ServiceOrigin, VerdictOutcome};
-use bench_services::embedded::EmbeddedKafka;
+use bench_service_kafka::stand_in::EmbeddedKafka;
 use bench_testing::tool::{Place, Said, output};
 use rdkafka::ClientConfig;
 use rdkafka::message::{Header, OwnedHeaders};
@@ -25,8 +24,7 @@ struct Bench {
 
 impl Bench {
     fn with_topics(topics: &[(&str, u32)]) -> Self {
-        let tool = Path::new(TOOL);
-        let mut broker = EmbeddedKafka::start_from(tool, 1).expect("a broker");
+        let mut broker = EmbeddedKafka::start(1).expect("a broker");
         for (name, partitions) in topics {
             broker.create_topic(name, *partitions, 1).expect("created");
         }

@@ -2,12 +2,11 @@
 
 use std::io::Write as _;
 use std::net::TcpStream;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use bench_core::audit::AckLedger;
 use bench_core::results::{RunDocument, Status, VerdictOutcome};
-use bench_services::embedded::EmbeddedKafka;
+use bench_service_kafka::stand_in::EmbeddedKafka;
 use bench_testing::Silent;
 use bench_testing::tool::{Place, Running, Said, Signal, until};
 
@@ -95,8 +94,7 @@ fn a_killed_run_keeps_what_was_measured_and_leaves_no_broker_behind() {
 
 /// A broker with topic `t`.
 fn broker() -> EmbeddedKafka {
-    let tool = Path::new(TOOL);
-    let mut broker = EmbeddedKafka::start_from(tool, 1).expect("a broker");
+    let mut broker = EmbeddedKafka::start(1).expect("a broker");
     broker.create_topic("t", 1, 1).expect("created");
     broker
 }

@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use bench_core::results::{AuditSummary, RunDocument, ServiceOrigin, Status, Summary};
-use bench_services::local::{Service, StackOptions};
+use bench_stack::StackOptions;
 use bench_testing::TestStack;
 use bench_testing::tool::{Place, Said};
 use mysql_async::prelude::Queryable as _;
@@ -100,12 +100,12 @@ struct Mysql {
 
 impl Mysql {
     fn shared(test: &str) -> Option<Self> {
-        Some(Self::of(bench_testing::local(test, &StackOptions::of([Service::Mysql]))?))
+        Some(Self::of(bench_testing::local(test, &StackOptions::of(["mysql"]))?))
     }
 
     /// To be treated badly.
     fn alone(test: &str) -> Option<Self> {
-        Some(Self::of(bench_testing::alone(test, &StackOptions::of([Service::Mysql]))?))
+        Some(Self::of(bench_testing::alone(test, &StackOptions::of(["mysql"]))?))
     }
 
     fn of(stack: TestStack) -> Self {

@@ -9,10 +9,14 @@ mod start;
 use std::process::ExitCode;
 
 use anyhow::Result;
+use bench_cli::generate::UsedService;
 use bench_cli::{Exit, arguments, generate, main_with};
 use clap::{CommandFactory, FromArgMatches};
 
 use options::Options;
+
+/// What run-suite starts for this tool.
+const SERVICES: &[UsedService] = &[UsedService::always("kinesis")];
 
 /// Answers of the service are taken apart into many small pieces.
 #[global_allocator]
@@ -23,7 +27,7 @@ fn main() -> ExitCode {
 }
 
 fn run() -> Result<Exit> {
-    if generate::handle(Options::command())? {
+    if generate::handle(Options::command(), SERVICES)? {
         return Ok(Exit::Good);
     }
     let matches = arguments::matches(Options::command())?;

@@ -12,7 +12,7 @@ use bench_core::results::{ServiceInfo, ServiceOrigin};
 use bench_kinesis::receive::{
     FanOutConsumer, KinesisReceiver, Polling, ReceiveError, Subscription,
 };
-use bench_services::local;
+use bench_stack::origin_of;
 
 use crate::options::{Options, ReadingArgs};
 
@@ -70,7 +70,7 @@ impl<'a> Source<'a> {
         let config = waiting.until(config, "the configuration was read")?;
         let config = config.map_err(UsageError::from_library)?;
         let service = connection.service_info(AwsService::Kinesis, &config);
-        let service = local::origin_of(&service.name, &service.address).unwrap_or(service);
+        let service = origin_of(&service.name, &service.address).unwrap_or(service);
         Ok(Self { reading, config, service, waiting })
     }
 

@@ -4,7 +4,7 @@ mod tool;
 
 use bench_core::message::RunId;
 use bench_core::results::{AuditBasis, Status, VerdictOutcome};
-use bench_services::embedded::kinesis::KinesisLimits;
+use bench_service_kinesis::stand_in::KinesisLimits;
 use bench_testing::Silent;
 use bench_testing::tool::{Running, Said, until};
 use serde_json::Value;

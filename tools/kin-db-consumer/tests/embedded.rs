@@ -4,11 +4,11 @@ mod landed;
 
 use bench_aws::AwsArgs;
 use bench_core::clock::SystemClock;
-use bench_services::embedded::dynamodb::serve_in_background;
 use bench_tables::dynamodb::{Billing, DynamodbAdmin, DynamodbWriter};
 use bench_tables::{KINESIS_TABLE, TableWriter, WriterOptions};
 use bench_testing::Silent;
 use clap::Parser as _;
+use embedded_dynamodb::serve_in_background;
 use landed::{Consumer, check, check_interrupt, runtime};
 
 const TOOL: &str = env!("CARGO_BIN_EXE_kin-db-consumer");

@@ -10,25 +10,24 @@ mod timings;
 use std::process::ExitCode;
 
 use anyhow::Result;
+use bench_cli::generate::UsedService;
 use bench_cli::{Exit, arguments, generate, main_with};
-use bench_services::embedded;
 use clap::{CommandFactory, FromArgMatches};
 
 use options::{Command, Options};
+
+/// What run-suite starts for this tool.
+const SERVICES: &[UsedService] = &[UsedService::always("kinesis")];
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    // A run on the embedded Kinesis starts this program again as that service.
-    if let Some(code) = embedded::run_if_requested() {
-        return code;
-    }
     main_with(run)
 }
 
 fn run() -> Result<Exit> {
-    if generate::handle(Options::command())? {
+    if generate::handle(Options::command(), SERVICES)? {
         return Ok(Exit::Good);
     }
     let matches = arguments::matches(Options::command())?;

@@ -7,9 +7,9 @@ use bench_cli::{Shutdown, UsageError, Waiting};
 use bench_core::results::{ServiceInfo, ServiceOrigin};
 use bench_kinesis::KinesisError;
 use bench_kinesis::admin::{self, Capacity, RECORD_BYTES_DEFAULT, Shard, Stream, StreamOutcome};
-use bench_services::embedded::kinesis::VERSION;
-use bench_services::embedded::{EmbeddedKinesis, KinesisLimits};
-use bench_services::local;
+use bench_service_kinesis::stand_in::VERSION;
+use bench_service_kinesis::stand_in::{EmbeddedKinesis, KinesisLimits};
+use bench_stack::origin_of;
 
 use crate::options::{Options, StreamArgs};
 
@@ -41,7 +41,7 @@ impl Service {
             let sdk = waiting.until(config, "the configuration was read")?;
             let sdk = sdk.map_err(UsageError::from_library)?;
             let info = options.aws.service_info(AwsService::Kinesis, &sdk);
-            let info = local::origin_of(&info.name, &info.address).unwrap_or(info);
+            let info = origin_of(&info.name, &info.address).unwrap_or(info);
             (sdk, None, info)
         } else {
             let default = KinesisLimits::default();

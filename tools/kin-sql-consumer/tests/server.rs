@@ -6,7 +6,7 @@ mod landed;
 use std::time::Duration;
 
 use bench_core::clock::SystemClock;
-use bench_services::local::{Service, StackOptions};
+use bench_stack::StackOptions;
 use bench_tables::mysql::{MysqlAdmin, MysqlUrl, MysqlWriter};
 use bench_tables::{KINESIS_TABLE, TableWriter, WriterOptions};
 use bench_testing::Silent;
@@ -16,7 +16,7 @@ const TOOL: &str = env!("CARGO_BIN_EXE_kin-sql-consumer");
 
 #[test]
 fn what_has_landed_is_measured_and_audited() {
-    let options = StackOptions::of([Service::Mysql]);
+    let options = StackOptions::of(["mysql"]);
     let Some(stack) = bench_testing::local("measuring rows of MySQL", &options) else { return };
     let text = stack.variable("MYSQL_URL");
     let url = MysqlUrl::parse(text).expect("an address");

@@ -15,7 +15,6 @@ use bench_cli::{
     main_with, output,
 };
 use bench_core::results::ServiceOrigin;
-use bench_services::embedded;
 use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::file::form;
@@ -101,10 +100,6 @@ enum Action {
 }
 
 fn main() -> ExitCode {
-    // A stack starts this program again as its embedded services.
-    if let Some(code) = embedded::run_if_requested() {
-        return code;
-    }
     main_with(run_suite)
 }
 
@@ -113,7 +108,7 @@ fn run_suite() -> Result<Exit> {
     if arguments.next().is_some_and(|first| first == child::EXEC) {
         return Err(child::exec(arguments));
     }
-    if generate::handle(Options::command())? {
+    if generate::handle(Options::command(), &[])? {
         return Ok(Exit::Good);
     }
     let options: Options = arguments::parse()?;

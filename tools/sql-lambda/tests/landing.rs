@@ -14,13 +14,12 @@ use aws_sdk_kinesis::types::PutRecordsRequestEntry;
 use bench_core::clock::{BootId, ClockOrigin};
 use bench_core::message::header::{HEADER_BYTES, HeaderWriter};
 use bench_core::message::{RunId, decode};
-use bench_services::embedded::KinesisLimits;
-use bench_services::embedded::kinesis::{KinesisServer, serve_in_background};
-use bench_services::lambda::{
-    FunctionConfig, MappingConfig, MappingReport, MappingSettings, run_with,
-};
-use bench_services::local::{Service, StackOptions};
-use bench_services::proxy::Proxy;
+use bench_proxy::Proxy;
+use bench_service_kinesis::stand_in::KinesisLimits;
+use bench_service_lambda::{FunctionConfig, MappingConfig, MappingSettings};
+use bench_stack::StackOptions;
+use embedded_kinesis::{KinesisServer, serve_in_background};
+use local_lambda::{MappingReport, run_with};
 use mysql_async::prelude::Queryable as _;
 
 /// Long enough for the slowest machine.
@@ -31,7 +30,7 @@ const STREAM: &str = "s";
 #[test]
 fn every_record_lands_once_and_is_confirmed() {
     let test = "landing in MySQL";
-    let Some(server) = bench_testing::local(test, &StackOptions::of([Service::Mysql])) else {
+    let Some(server) = bench_testing::local(test, &StackOptions::of(["mysql"])) else {
         return;
     };
     let url = server.variable("MYSQL_URL");
@@ -45,7 +44,7 @@ fn every_record_lands_once_and_is_confirmed() {
 #[test]
 fn connections_that_are_lost_lose_no_record() {
     let test = "losing connections to MySQL";
-    let Some(server) = bench_testing::local(test, &StackOptions::of([Service::Mysql])) else {
+    let Some(server) = bench_testing::local(test, &StackOptions::of(["mysql"])) else {
         return;
     };
     let url = server.variable("MYSQL_URL");

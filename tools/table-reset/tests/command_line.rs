@@ -1,10 +1,10 @@
 //! The tool as a user runs it, on `DynamoDB` embedded in the test and on `MySQL` of this
 //! machine.
 
-use bench_services::embedded::dynamodb::serve_in_background;
-use bench_services::local::{Service, StackOptions};
+use bench_stack::StackOptions;
 use bench_testing::Silent;
 use bench_testing::tool::{Place, Said};
+use embedded_dynamodb::serve_in_background;
 use mysql_async::prelude::Queryable as _;
 
 /// Runs the tool with none of the caller's settings but these. Whatever it asks is answered with
@@ -34,7 +34,7 @@ fn tables_of_dynamodb_are_created_emptied_and_deleted() {
 
 #[test]
 fn tables_of_mysql_are_created_emptied_and_deleted() {
-    let options = StackOptions::of([Service::Mysql]);
+    let options = StackOptions::of(["mysql"]);
     let Some(stack) = bench_testing::local("resetting tables of MySQL", &options) else { return };
     let url = stack.variable("MYSQL_URL");
     let environment = [("MYSQL_URL", url)];

@@ -9,18 +9,22 @@ mod topics;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
+use bench_cli::generate::UsedService;
 use bench_cli::{Exit, Shutdown, UsageError, arguments, generate, main_with};
 use bench_kafka::error::KafkaError;
 use clap::CommandFactory;
 
 use options::{Command, Options};
 
+/// What run-suite starts for this tool.
+const SERVICES: &[UsedService] = &[UsedService::always("kafka")];
+
 fn main() -> ExitCode {
     main_with(run)
 }
 
 fn run() -> Result<Exit> {
-    if generate::handle(Options::command())? {
+    if generate::handle(Options::command(), SERVICES)? {
         return Ok(Exit::Good);
     }
     let options: Options = arguments::parse()?;

@@ -5,12 +5,12 @@ use std::time::Duration;
 use bench_aws::{AwsArgs, SdkConfig};
 use bench_core::counts::Counts;
 use bench_delta::{Access, DeltaError, Lake, PathStyle, S3Place, lake};
-use bench_services::embedded::s3::{Fault, Requests};
 use bench_testing::S3;
 use deltalake::kernel::{DataType, PrimitiveType, StructField};
 use deltalake::logstore::object_store::path::Path;
 use deltalake::logstore::object_store::{Error, ObjectStoreExt as _, PutMode};
 use deltalake::operations::create::CreateBuilder;
+use embedded_s3::{Fault, Requests};
 use futures_util::StreamExt as _;
 
 use crate::race::race;

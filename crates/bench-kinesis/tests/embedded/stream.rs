@@ -6,9 +6,9 @@ use aws_sdk_kinesis::Client;
 use aws_sdk_kinesis::types::ShardIteratorType;
 use bench_aws::{AwsArgs, SdkConfig};
 use bench_kinesis::admin::{self, Capacity, Shard};
-use bench_services::embedded::KinesisLimits;
-use bench_services::embedded::kinesis::{KinesisServer, serve_in_background};
+use bench_service_kinesis::stand_in::KinesisLimits;
 use clap::Parser;
+use embedded_kinesis::{KinesisServer, serve_in_background};
 use tokio::runtime::Runtime;
 
 pub(crate) const STREAM: &str = "s";

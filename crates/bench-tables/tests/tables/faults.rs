@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use bench_core::clock::SystemClock;
-use bench_services::proxy::Proxy;
+use bench_proxy::Proxy;
 use bench_tables::dynamodb::DynamodbWriter;
 use bench_tables::mysql::{MysqlUrl, MysqlWriter};
 use bench_tables::{Selection, TableError, TableWriter, Until, WriterOptions};

@@ -7,13 +7,13 @@ use bench_core::clock::{Clock as _, SECOND_NS, Stamp, SystemClock};
 use bench_core::counts::Counts;
 use bench_core::message::RunId;
 use bench_core::transport::Receive as _;
-use bench_services::embedded::dynamodb::{DynamodbServer, serve_in_background};
-use bench_services::local::{Service, StackOptions};
+use bench_stack::StackOptions;
 use bench_tables::dynamodb::{Billing, DynamodbAdmin, DynamodbWriter};
 use bench_tables::mysql::{MysqlAdmin, MysqlUrl, MysqlWriter};
 use bench_tables::{Row, Selection, TableReceiver, TableWriter, Until, WriterOptions, Written};
 use bench_testing::TestStack;
 use clap::Parser;
+use embedded_dynamodb::{DynamodbServer, serve_in_background};
 use tokio::runtime::{Builder, Runtime};
 
 /// Longest time for anything that is waited for.
@@ -40,7 +40,7 @@ impl Place {
 
     /// A database that the tests of this process share, where the machine has a server.
     pub(crate) fn mysql(test: &str) -> Option<Self> {
-        let stack = bench_testing::local(test, &StackOptions::of([Service::Mysql]))?;
+        let stack = bench_testing::local(test, &StackOptions::of(["mysql"]))?;
         let url = MysqlUrl::parse(stack.variable("MYSQL_URL")).expect("an address");
         Some(Self::Mysql { url, stack: Box::new(stack) })
     }

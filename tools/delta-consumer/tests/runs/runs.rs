@@ -161,7 +161,7 @@ fn the_table_of_an_embedded_service_ended_with_its_run() {
 
 #[test]
 fn tables_that_are_not_there_are_named() {
-    let server = bench_services::embedded::s3::serve_in_background().expect("a server");
+    let server = embedded_s3::serve_in_background().expect("a server");
     for (args, needles) in [
         ("--lake-path nothing", &["nothing", "--wait-for-table"][..]),
         ("--lake-path s3://bench/nothing", &["s3://bench/nothing", "--wait-for-table"]),

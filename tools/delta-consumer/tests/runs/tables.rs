@@ -4,15 +4,15 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use bench_core::results::{AuditSummary, RunDocument};
-use bench_services::embedded::s3::{S3Server, serve_in_background};
 use bench_testing::tool::{Place, Said};
+use embedded_s3::{BackgroundS3, serve_in_background};
 
 use crate::TOOL;
 
 /// A folder in which the tools run, and an S3 for their tables.
 pub(crate) struct Tables {
     pub(crate) place: Place,
-    pub(crate) server: S3Server,
+    pub(crate) server: BackgroundS3,
 }
 
 impl Tables {

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use bench_core::results::Status;
-use bench_services::embedded::s3::{Fault, Requests};
 use bench_testing::tool::{PATIENCE, Place, Running, Signal};
+use embedded_s3::{Fault, Requests};
 
 use crate::TOOL;
 use crate::tables::{S3, acked, acked_in, count, messages};

@@ -1,7 +1,7 @@
 //! A real S3 server of this machine.
 
 use bench_core::results::ServiceOrigin;
-use bench_services::local::{Service, StackOptions};
+use bench_stack::StackOptions;
 use bench_testing::tool::{Place, Said};
 
 use crate::TOOL;
@@ -9,7 +9,7 @@ use crate::tables::{acked, count};
 
 #[test]
 fn eight_writers_race_on_a_real_server_and_every_row_is_there_once() {
-    let options = StackOptions::of([Service::S3]);
+    let options = StackOptions::of(["s3"]);
     let Some(stack) = bench_testing::local("eight writers on a real S3 server", &options) else {
         return;
     };

@@ -11,9 +11,9 @@ use bench_core::results::RunDocument;
 use bench_core::transport::Receive as _;
 use bench_delta::receive::{DeltaReceiver, FollowConfig, TableStart, YetToCome};
 use bench_delta::{Lake, LakeArgs};
-use bench_services::embedded::s3::{S3Server, serve_in_background};
 use bench_testing::tool::{PATIENCE, Place, Said};
 use clap::Parser;
+use embedded_s3::{BackgroundS3, serve_in_background};
 
 /// What the only run has recorded as confirmed: producer and sequence number, in order.
 pub(crate) fn acked(place: &Place) -> Vec<(u16, u64)> {
@@ -78,7 +78,7 @@ pub(crate) fn folder(path: &Path) -> Lake {
 
 /// An S3 that outlives the tool.
 pub(crate) struct S3 {
-    pub(crate) server: S3Server,
+    pub(crate) server: BackgroundS3,
 }
 
 #[derive(Parser)]

@@ -3,7 +3,7 @@
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use bench_services::local::StackOptions;
+use bench_stack::StackOptions;
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 
@@ -56,10 +56,8 @@ fn node(id: i32) -> String {
 
 #[test]
 fn three_brokers_keep_what_they_confirm_or_are_found_out() {
-    let options = StackOptions {
-        kafka_settings: vec![("replica.lag.time.max.ms".to_owned(), "2000".to_owned())],
-        ..StackOptions::kafka(3)
-    };
+    let options = StackOptions::of([]).with("kafka", "brokers", 3);
+    let options = options.with("kafka", "replica.lag.time.max.ms", 2000);
     let Some(kafka) = bench_testing::alone("three brokers", &options) else { return };
     let mut bench = Bench::on(kafka);
     replicated_messages_are_kept(&bench);

@@ -1,7 +1,7 @@
 //! Requests that queue between client and broker, on a link that carries less than is sent.
 
-use bench_services::local::StackOptions;
-use bench_services::proxy::Proxy;
+use bench_proxy::Proxy;
+use bench_stack::StackOptions;
 
 use crate::{Bench, produced, unused_name};
 
@@ -11,10 +11,10 @@ const LINK_BYTES_PER_S: u64 = 200_000;
 #[test]
 fn requests_that_queue_are_named_with_their_round_trip() {
     let proxy = Proxy::listen().expect("a port");
-    let options = StackOptions { kafka_proxy_ports: vec![proxy.port()], ..StackOptions::kafka(1) };
+    let options = StackOptions::of([]).with_proxies("kafka", vec![proxy.port()]);
     let Some(kafka) = bench_testing::alone("requests that queue", &options) else { return };
-    let targets = kafka.stack().kafka_behind_proxies();
-    proxy.set_target(targets[0]);
+    let targets = kafka.stack().behind_proxies();
+    proxy.set_target(targets[0].1);
     let bench = Bench::on(kafka);
     // A topic that is there, so that nothing but messages is slowed down.
     let topic = bench.topic(1, 1, &[]);

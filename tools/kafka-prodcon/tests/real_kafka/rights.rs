@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::Command;
 
-use bench_services::local::StackOptions;
+use bench_stack::StackOptions;
 use bench_testing::tool::Said;
 
 use crate::{Bench, audit};
@@ -24,9 +24,8 @@ impl Guarded {
             // Whoever comes without a login: the broker itself, and this test.
             ("super.users", "User:ANONYMOUS"),
         ];
-        let kafka_settings = settings.map(|(key, value)| (key.to_owned(), value.to_owned()));
-        let options =
-            StackOptions { kafka_settings: kafka_settings.into(), ..StackOptions::kafka(1) };
+        let options = StackOptions::of([]);
+        let options = settings.iter().fold(options, |o, (key, value)| o.with("kafka", key, value));
         let kafka = bench_testing::alone(test, &options)?;
         let properties = kafka.stack().dir().join("kafka-sasl-no-tls.properties");
         let pid = kafka.stack().nodes().remove(0).pid.expect("it runs");

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use bench_services::local::StackOptions;
+use bench_stack::StackOptions;
 use bench_testing::TestStack;
 use bench_testing::tool::Place;
 
@@ -18,7 +18,7 @@ const FILES: [&str; 5] = [
 ];
 
 fn stack(test: &str) -> Option<TestStack> {
-    bench_testing::local(test, &StackOptions::kafka(1))
+    bench_testing::local(test, &StackOptions::of(["kafka"]))
 }
 
 fn file(kafka: &TestStack, name: &str) -> PathBuf {

@@ -94,7 +94,7 @@ fn a_compacted_topic_is_refused_before_anything_is_sent() {
 
 #[test]
 fn the_service_is_local_where_it_is_of_the_stack_and_external_elsewhere() {
-    let options = bench_services::local::StackOptions::kafka(1);
+    let options = bench_stack::StackOptions::of(["kafka"]);
     let Some(kafka) = bench_testing::local("where a service comes from", &options) else { return };
     let bench = Bench::on(kafka);
     let topic = bench.topic(1, 1, &[]);

@@ -14,8 +14,9 @@ use bench_core::clock::{Clock as _, SystemClock};
 use bench_core::message::RunId;
 use bench_core::message::header::HeaderWriter;
 use bench_core::results::RunDocument;
-use bench_services::embedded::kinesis::{KinesisLimits, KinesisServer, serve_in_background};
+use bench_service_kinesis::stand_in::KinesisLimits;
 use bench_testing::tool::{self, Said};
+use embedded_kinesis::{KinesisServer, serve_in_background};
 use tokio::runtime::Runtime;
 
 /// The stream of every test.

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use bench_services::lambda::MappingConfig;
-use bench_services::proxy::Proxy;
+use bench_proxy::Proxy;
+use bench_service_lambda::MappingConfig;
 use rustix::process::{Signal, kill_process};
 
 use super::harness::Bench;

@@ -16,12 +16,11 @@ use aws_sdk_kinesis::types::PutRecordsRequestEntry;
 use bench_core::clock::{BootId, ClockOrigin};
 use bench_core::message::header::{HEADER_BYTES, HeaderWriter};
 use bench_core::message::{RunId, decode};
-use bench_services::embedded::KinesisLimits;
-use bench_services::embedded::dynamodb::{self, DynamodbServer};
-use bench_services::embedded::kinesis::{self, KinesisServer};
-use bench_services::lambda::{
-    FunctionConfig, MappingConfig, MappingReport, MappingSettings, run_with,
-};
+use bench_service_kinesis::stand_in::KinesisLimits;
+use bench_service_lambda::{FunctionConfig, MappingConfig, MappingSettings};
+use embedded_dynamodb::{self as dynamodb, DynamodbServer};
+use embedded_kinesis::{self as kinesis, KinesisServer};
+use local_lambda::{MappingReport, run_with};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 

@@ -7,8 +7,9 @@ mod shards;
 use std::collections::BTreeMap;
 
 use bench_kinesis::aggregation::Aggregator;
-use bench_services::lambda::{MappingSettings, MappingState};
+use bench_service_lambda::MappingSettings;
 use harness::Bench;
+use local_lambda::MappingState;
 
 /// Settings that nothing but these is different in.
 fn settings(changes: &[(&str, &str)]) -> MappingSettings {

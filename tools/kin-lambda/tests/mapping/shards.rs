@@ -1,6 +1,6 @@
 //! Streams that change while they are read.
 
-use bench_services::lambda::MappingState;
+use local_lambda::MappingState;
 
 use super::harness::Bench;
 use super::settings;

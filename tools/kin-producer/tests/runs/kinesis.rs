@@ -10,10 +10,10 @@ use bench_core::message;
 use bench_core::results::RunDocument;
 use bench_kinesis::admin;
 use bench_kinesis::aggregation::deaggregate;
-use bench_services::embedded::KinesisLimits;
-use bench_services::embedded::kinesis::{KinesisServer, serve_in_background};
+use bench_service_kinesis::stand_in::KinesisLimits;
 use bench_testing::tool::{Place, Said};
 use clap::Parser;
+use embedded_kinesis::{KinesisServer, serve_in_background};
 use tokio::runtime::Runtime;
 
 /// What the only run has recorded as confirmed: producer and sequence number, in order.

@@ -159,6 +159,16 @@ impl Experiment {
         single.chain(swept.flat_map(|(_, values)| values))
     }
 
+    /// Whether an option with this default has the value in some cell.
+    pub(crate) fn can_be(&self, name: &str, value: &str, default: Option<&str>) -> bool {
+        let is_value =
+            |given: &OptionValue| matches!(given, OptionValue::Text(text) if text == value);
+        let fixed = self.options.iter().map(|(option, _)| option);
+        let mut everywhere = fixed.chain(self.matrix.iter().map(|(option, _)| option));
+        self.values(name).any(is_value)
+            || (default == Some(value) && !everywhere.any(|option| option == name))
+    }
+
     /// Refuses an option that is given at two places of which neither can be a default. A case may
     /// replace an option of `[options]`.
     fn refuse_repeated_options(&self) -> Result<(), UsageError> {

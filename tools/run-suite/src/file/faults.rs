@@ -7,13 +7,13 @@ use bench_cli::UsageError;
 use bench_cli::quantity::{duration_ns, parse_duration, parse_size_bytes};
 use bench_core::clock;
 use bench_core::results::ServiceOrigin;
+use bench_services::SERVICES;
 use toml::{Table, Value};
 
 use super::fault::{Fault, FaultAction, TOOL, consumer_number};
 use super::form::{FaultForm, refuse_unknown_keys};
 use super::options::scalar;
 use super::refusal::{at, nearest, remedy};
-use super::services;
 
 /// The place of faults in the file, as messages name it.
 const FAULT: &str = "[[fault]]";
@@ -146,7 +146,7 @@ impl Section {
     /// The target of `action`.
     fn target(&self, action: &str) -> Result<String, UsageError> {
         let target = self.text(action)?.unwrap_or_default();
-        let mut known = services::fault_targets(action == "network");
+        let mut known = SERVICES.fault_targets(action == "network");
         match action {
             "kill" if consumer_number(&target).is_some() => return Ok(target),
             "kill" => known.push("consumer-1".to_owned()),
@@ -161,7 +161,7 @@ impl Section {
             (_, target) if consumer_number(target).is_some() => {
                 "a consumer can only be killed".to_owned()
             }
-            ("network", target) if services::fault_targets(false).iter().any(|t| t == target) => {
+            ("network", target) if SERVICES.fault_targets(false).iter().any(|t| t == target) => {
                 format!("there is no proxy in front of {target}")
             }
             _ => format!("there is no `{target}`"),

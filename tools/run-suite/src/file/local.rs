@@ -1,6 +1,7 @@
 //! `[local]`: the services that run-suite starts for an experiment, and their settings.
 
 use bench_cli::UsageError;
+use bench_core::system::shortened;
 use toml::{Table, Value};
 
 use super::form::LocalForm;
@@ -14,15 +15,17 @@ const LOCAL: &str = "[local]";
 /// The services to start; their settings go to `all`.
 pub(super) fn read(form: LocalForm, all: &mut Options) -> Result<Vec<String>, UsageError> {
     for name in &form.start {
-        services::refuse_unknown(name).map_err(|problem| {
-            at(LOCAL, "start", &problem, &format!("the services are {}", services::listed()))
-        })?;
+        if !services::exists(name) {
+            let problem = format!("there is no service `{}`", shortened(name));
+            let remedy = format!("the services are {}", services::listed());
+            return Err(at(LOCAL, "start", &problem, &remedy));
+        }
     }
     for (key, value) in form.settings {
         let (service, own) = match value {
-            Value::Table(own) if services::refuse_unknown(&key).is_ok() => (key, own),
+            Value::Table(own) if services::of_section(&key).next().is_some() => (key, own),
             // A setting by itself belongs to the service that has it.
-            value => match services::with_setting(&key).filter(|_| !value.is_table()) {
+            value => match services::with_option(&key).filter(|_| !value.is_table()) {
                 Some(service) => (service.to_owned(), Table::from_iter([(key, value)])),
                 None => return Err(unknown_key(&key)),
             },
@@ -34,7 +37,7 @@ pub(super) fn read(form: LocalForm, all: &mut Options) -> Result<Vec<String>, Us
 }
 
 fn unknown_key(key: &str) -> UsageError {
-    let known = ["start"].into_iter().chain(services::names());
+    let known = ["start"].into_iter().chain(services::words());
     let remedy = remedy(nearest(key, known), || {
         format!("use `start`, or a service: {}", services::listed())
     });

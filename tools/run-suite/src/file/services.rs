@@ -1,34 +1,39 @@
 //! The services that an experiment file can name.
 
-use bench_services::local::{BROKERS_MAX, Service};
-
-/// Their names.
-pub(crate) fn names() -> [&'static str; 8] {
-    ["kafka", "connect", "mysql", "s3", "kinesis", "dynamodb", "kin-lambda", "sql-lambda"]
-}
+use bench_services::SERVICES;
+use bench_stack::Service;
 
 /// Their names in words.
 pub(super) fn listed() -> String {
-    names().join(", ")
+    SERVICES.names().join(", ")
 }
 
-/// Refuses a name that no service has.
-pub(super) fn refuse_unknown(name: &str) -> Result<(), String> {
-    name.parse::<Service>().map(|_| ()).map_err(|_| format!("there is no service `{name}`"))
+/// Whether there is a service of this name.
+pub(super) fn exists(name: &str) -> bool {
+    SERVICES.get(name).is_some()
 }
 
-/// The service that has a setting of this name.
-pub(super) fn with_setting(name: &str) -> Option<&'static str> {
-    (name == "brokers").then_some("kafka")
+/// The services that a section of settings is about: the one of this name, or all with this title.
+pub(crate) fn of_section(section: &str) -> impl Iterator<Item = &'static dyn Service> {
+    let services = SERVICES.all().iter().copied();
+    services.filter(move |service| {
+        service.name() == section || service.title().to_lowercase() == section
+    })
 }
 
-/// What faults can be about: nodes, and whole services. Those of a network need a proxy.
-pub(super) fn fault_targets(network: bool) -> Vec<String> {
-    let mut targets: Vec<String> =
-        (1..=BROKERS_MAX).map(|number| format!("kafka-{number}")).collect();
-    targets.push("kafka".to_owned());
-    if !network {
-        targets.extend(["connect", "mysql", "s3"].map(str::to_owned));
-    }
-    targets
+/// The service that has an option of this name.
+pub(super) fn with_option(name: &str) -> Option<&'static str> {
+    let mut services = SERVICES.all().iter();
+    let service =
+        services.find(|service| service.options().iter().any(|option| option.key == name))?;
+    Some(service.name())
+}
+
+/// The words that can stand in `[local]`: services, and the options of all of them.
+pub(super) fn words() -> impl Iterator<Item = &'static str> {
+    let services = SERVICES.all().iter();
+    services.flat_map(|service| {
+        let options = service.options().iter().map(|option| option.key);
+        std::iter::once(service.name()).chain(options)
+    })
 }

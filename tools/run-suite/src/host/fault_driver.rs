@@ -7,8 +7,8 @@ use anyhow::{Context, Result};
 use bench_cli::quantity::duration_ns;
 use bench_core::clock::{BootId, Clock as _, InstantNs, SystemClock};
 use bench_core::results::{FaultRecord, ScheduleStart};
-use bench_services::local::Stack;
-use bench_services::proxy::Proxy;
+use bench_proxy::Proxy;
+use bench_stack::Stack;
 use rustix::process::Signal;
 
 use super::fault_targets::FaultTargets;

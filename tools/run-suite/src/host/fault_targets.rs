@@ -1,8 +1,8 @@
 //! The targets of faults: local services, and the network in front of them.
 
 use anyhow::{Context, Result, bail};
-use bench_services::local::Stack;
-use bench_services::proxy::Proxy;
+use bench_proxy::Proxy;
+use bench_stack::Stack;
 
 use super::network::Network;
 use crate::file::fault::{Fault, need_network};
@@ -30,11 +30,7 @@ impl FaultTargets<'_> {
 
     /// The environment in which a tool finds the services, or the proxies before them.
     pub(crate) fn environment(&self) -> Vec<(String, String)> {
-        let environment = self.stack.as_ref().map(|stack| stack.environment()).unwrap_or_default();
-        match self.network {
-            Some(network) => network.redirect(environment),
-            None => environment,
-        }
+        self.stack.as_ref().map(|stack| stack.environment()).unwrap_or_default()
     }
 
     /// Warnings for the results of a run.
@@ -48,7 +44,7 @@ impl FaultTargets<'_> {
         let nodes = stack.nodes();
         let named: Vec<String> = nodes
             .iter()
-            .filter(|node| node.name == target || node.service.to_string() == target)
+            .filter(|node| node.name == target || node.service == target)
             .map(|node| node.name.clone())
             .collect();
         if named.is_empty() {

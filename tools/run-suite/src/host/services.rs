@@ -1,7 +1,6 @@
 //! `run-suite services`: servers on this machine, started and stopped by hand.
 
 use std::collections::BTreeSet;
-use std::fmt::{self, Display, Formatter};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -9,17 +8,17 @@ use bench_cli::{
     Align, Exit, Interrupted, LogArgs, OutputFormat, Progress, Shutdown, UsageError, output, table,
 };
 use bench_core::system::tail;
-use bench_services::embedded::KinesisLimits;
-use bench_services::local::{
-    BROKERS_MAX, Cache, LocalError, NodeStatus, ProcessState, S3Server, Service, Stack,
-    StackOptions, interruptible,
+use bench_services::SERVICES;
+use bench_stack::{
+    Cache, NodeStatus, ProcessState, Stack, StackError, StackOptions, interruptible,
 };
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{Args, Subcommand};
 use serde_json::json;
 
+use super::service_flags::{self, ServiceFlags};
 use super::stack::as_interrupted;
 
-/// The folder of a stack that is not named.
+/// The folder of a stack by default.
 const DIR_DEFAULT: &str = "services";
 
 /// The end of a log that `logs` reads.
@@ -32,7 +31,7 @@ const HEADER: [&str; 5] = ["service", "state", "address", "process", "version"];
 pub(crate) enum ServicesAction {
     /// Start services, fetching what is missing, and wait until they are healthy
     Up(UpArgs),
-    /// List the services of a stack; exits with 1 when one of them does not run
+    /// List the services of a stack; exit with 1 if one of them does not run
     Status {
         #[command(flatten)]
         stack: StackArgs,
@@ -44,7 +43,7 @@ pub(crate) enum ServicesAction {
     },
     /// Print the end of a service's log
     Logs {
-        /// The service as `status` names it: kafka-1, mysql, kinesis, ...
+        /// The name of the service in the output of `status`, such as kafka-1
         node: String,
         /// Lines to print
         #[arg(short = 'n', long, value_name = "COUNT", default_value_t = 50)]
@@ -64,73 +63,27 @@ pub(crate) enum ServicesAction {
 
 #[derive(Debug, Args)]
 pub(crate) struct UpArgs {
-    /// What to start: kafka, connect (with kafka), mysql, s3, which are the default; kinesis and
-    /// dynamodb, embedded and in memory; kin-lambda (with these), sql-lambda (with kinesis, mysql)
-    #[arg(value_delimiter = ',', value_name = "SERVICE")]
-    services: Vec<Service>,
-    /// Kafka brokers; several form a replicated cluster
     #[arg(
-        long,
-        value_name = "N",
-        default_value_t = 1,
-        value_parser = clap::value_parser!(u32).range(1..=i64::from(BROKERS_MAX))
+        value_delimiter = ',',
+        value_name = "SERVICE",
+        value_parser = service_flags::service,
+        help = service_flags::services_help()
     )]
-    brokers: u32,
-    /// A setting of the Kafka brokers, or with `kin-lambda.` or `sql-lambda.` in front one of that
-    /// function; may be repeated
-    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = setting)]
+    services: Vec<&'static str>,
+    /// A setting of a service, such as `kafka.brokers=3`; may be repeated
+    #[arg(long = "set", value_name = "SERVICE.KEY=VALUE", value_parser = setting)]
     settings: Vec<(String, String)>,
-    /// The S3 server: versitygw, minio or embedded; by default the one that is installed, else
-    /// versitygw, or the embedded one where Go is missing to build that
-    #[arg(long, value_name = "SERVER")]
-    s3_server: Option<S3Server>,
-    /// Which limits of its shards the embedded Kinesis enforces
-    #[arg(long, value_name = "WHICH", default_value_t = Limits::Writes)]
-    kinesis_limits: Limits,
-    // The environment is read where the embedded one is chosen otherwise, hence no `env` here.
-    #[arg(
-        long,
-        value_name = "DIR",
-        help = "Folder of an installed DynamoDB Local, to be used instead of the embedded one \
-                [env: DYNAMODB_LOCAL_HOME]"
-    )]
-    dynamodb_local: Option<PathBuf>,
+    #[command(flatten)]
+    flags: ServiceFlags,
     #[command(flatten)]
     stack: StackArgs,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct StackArgs {
-    /// Folder of the stack; stacks in different folders stand side by side
+    /// Folder of the stack; each folder can have one
     #[arg(long, value_name = "DIR", default_value = DIR_DEFAULT)]
     dir: PathBuf,
-}
-
-/// Limits of a Kinesis shard.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Limits {
-    /// Those of writing: 1,000 records and 1 MiB a second
-    Writes,
-    /// Those of reading, too: 5 calls and 2 MiB a second, 10 MiB a call
-    All,
-    /// None
-    None,
-}
-
-impl Display for Limits {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        self.to_possible_value().map_or(Ok(()), |value| f.write_str(value.get_name()))
-    }
-}
-
-impl Limits {
-    fn of_kinesis(self) -> KinesisLimits {
-        KinesisLimits {
-            enforce_writes: self != Self::None,
-            enforce_reads: self == Self::All,
-            ..KinesisLimits::default()
-        }
-    }
 }
 
 fn setting(text: &str) -> Result<(String, String), String> {
@@ -138,7 +91,7 @@ fn setting(text: &str) -> Result<(String, String), String> {
         Some((key, value)) if !key.trim().is_empty() => {
             Ok((key.trim().to_owned(), value.trim().to_owned()))
         }
-        _ => Err("not of the form KEY=VALUE".to_owned()),
+        _ => Err("expected SERVICE.KEY=VALUE".to_owned()),
     }
 }
 
@@ -152,7 +105,7 @@ pub(crate) fn run(action: &ServicesAction, log: LogArgs, format: OutputFormat) -
             if format == OutputFormat::Human {
                 output::print_text(&hint(&up.stack.dir))?;
             }
-            // A script is to know when something is not there that it has asked for.
+            // A script must notice that a service is missing.
             Ok(if is_whole { Exit::Good } else { Exit::Failed })
         }
         ServicesAction::Status { stack } => {
@@ -174,7 +127,7 @@ pub(crate) fn run(action: &ServicesAction, log: LogArgs, format: OutputFormat) -
         ServicesAction::Down { all: true, .. } => {
             let shutdown = shutdown()?;
             for dir in Cache::from_environment()?.stacks() {
-                stop(Stack::open(&dir)?, &shutdown, &mut progress)?;
+                stop(Stack::open(SERVICES, &dir)?, &shutdown, &mut progress)?;
             }
             Ok(Exit::Good)
         }
@@ -185,72 +138,62 @@ pub(crate) fn run(action: &ServicesAction, log: LogArgs, format: OutputFormat) -
     }
 }
 
-/// Starts what this machine can have of what was asked for, and says whether that is all of it.
+/// Starts those of the services that this machine can run. Returns whether these are all.
 fn start(up: &UpArgs, progress: &mut Progress) -> Result<(Stack, bool)> {
-    let services = if up.services.is_empty() { &Service::REAL[..] } else { &up.services };
-    let mut options = StackOptions {
-        brokers: up.brokers,
-        s3_server: up.s3_server,
-        kinesis_limits: up.kinesis_limits.of_kinesis(),
-        dynamodb_local: up.dynamodb_local.clone(),
-        ..StackOptions::of(services.iter().copied())
-    };
-    for (key, value) in &up.settings {
-        set(&mut options, key, value).map_err(as_usage)?;
-    }
+    let named = if up.services.is_empty() { SERVICES.defaults() } else { up.services.clone() };
+    let options = options(up, &named).map_err(as_usage)?;
     let cache = Cache::from_environment()?;
-    let is_new = Stack::open(&up.stack.dir).is_err();
+    let is_new = Stack::open(SERVICES, &up.stack.dir).is_err();
     let shutdown = shutdown()?;
     let result = interruptible(&shutdown.flag(), || {
-        obtainable(&cache, &options, progress).and_then(|services| {
-            options.services = services;
-            Stack::up(&up.stack.dir, &cache, &options, &mut |line| progress.update(line))
+        obtainable(&cache, &options, &named, progress).and_then(|left| {
+            let options = SERVICES.part(&options, left.iter().copied())?;
+            let up = Stack::up(SERVICES, &up.stack.dir, &cache, &options, &mut |line| {
+                progress.update(line)
+            });
+            Ok((up?, named.iter().all(|name| left.contains(name))))
         })
     });
     progress.clear();
-    let stack = result.map_err(as_usage)?;
+    let (stack, is_whole) = result.map_err(as_usage)?;
     if shutdown.is_requested() && is_new {
         stop(stack, &shutdown, progress)?;
         return Err(Interrupted("the services started, which are stopped again").into());
     }
-    if up.s3_server.is_none() && stack.has_embedded_s3() {
-        tracing::warn!(
-            "s3 is the embedded server, a stand-in: neither versitygw nor MinIO is installed, nor \
-             Go to build one"
-        );
+    for node in stack.nodes() {
+        if let Some(note) = node.note {
+            tracing::warn!("{}: {note}", node.name);
+        }
     }
-    let is_whole = services.iter().all(|service| options.services.contains(service));
     Ok((stack, is_whole))
 }
 
-/// A setting of a function where its name is in front, or else one of Kafka.
-fn set(options: &mut StackOptions, key: &str, value: &str) -> Result<(), LocalError> {
-    match key.split_once('.') {
-        Some(("kin-lambda", name)) => options.kin_lambda.set(name, value),
-        Some(("sql-lambda", name)) => options.sql_lambda.set(name, value),
-        _ => {
-            options.kafka_settings.push((key.to_owned(), value.to_owned()));
-            Ok(())
-        }
+/// The options of a stack of these services and of those that they need.
+fn options(up: &UpArgs, services: &[&str]) -> Result<StackOptions, StackError> {
+    let mut settings = up.flags.settings();
+    for (key, value) in &up.settings {
+        let (service, key) = SERVICES.setting_of(key).map_err(StackError::Options)?;
+        settings.push((service.name(), key, value));
     }
+    SERVICES.options(services.iter().copied(), &settings)
 }
 
-/// The services that this machine has or can fetch. Of the others is said what they lack; an error
-/// if nothing is left.
+/// The services that this machine has or can fetch. Warns about the others; an error if none is left.
 fn obtainable(
     cache: &Cache,
     options: &StackOptions,
+    services: &[&'static str],
     progress: &mut Progress,
-) -> Result<BTreeSet<Service>, LocalError> {
+) -> Result<BTreeSet<&'static str>, StackError> {
     let mut left = BTreeSet::new();
     let mut first_lack = None;
-    for &service in &options.services {
-        let alone = StackOptions { services: [service].into(), ..options.clone() };
-        match Stack::fetch(cache, &alone, &mut |line| progress.update(line)) {
+    for &service in services {
+        let alone = SERVICES.part(options, [service])?;
+        match Stack::fetch(SERVICES, cache, &alone, &mut |line| progress.update(line)) {
             Ok(()) => {
                 left.insert(service);
             }
-            Err(lack) if lack.is_missing() && options.services.len() > 1 => {
+            Err(lack) if lack.is_missing() && services.len() > 1 => {
                 progress.clear();
                 tracing::warn!("{service} is left out: {lack}");
                 first_lack.get_or_insert(lack);
@@ -264,7 +207,7 @@ fn obtainable(
     }
 }
 
-/// Stops a stack; at once when somebody has had enough of waiting for its end.
+/// Stops a stack, at once after a further interrupt.
 fn stop(mut stack: Stack, shutdown: &Shutdown, progress: &mut Progress) -> Result<()> {
     let result = interruptible(&shutdown.flag(), || stack.down(&mut |line| progress.update(line)));
     progress.clear();
@@ -276,21 +219,21 @@ fn shutdown() -> Result<Shutdown> {
 }
 
 fn open(stack: &StackArgs) -> Result<Stack> {
-    Stack::open(&stack.dir).map_err(as_usage)
+    Stack::open(SERVICES, &stack.dir).map_err(as_usage)
 }
 
-/// A folder without a stack, or a name without a service, is the command line's fault.
-fn as_usage(error: LocalError) -> anyhow::Error {
-    if matches!(error, LocalError::Interrupted) {
-        as_interrupted(error, "the services started or stopped; what was half there is gone")
-    } else if error.is_usage() || matches!(error, LocalError::NoStack { .. }) {
+/// Makes usage errors of a folder without a stack, and of an unknown service.
+fn as_usage(error: StackError) -> anyhow::Error {
+    if matches!(error, StackError::Interrupted) {
+        as_interrupted(error, "the services started or stopped")
+    } else if error.is_usage() || matches!(error, StackError::NoStack { .. }) {
         UsageError::from_library(error).into()
     } else {
         error.into()
     }
 }
 
-/// The end of what a service has said.
+/// The end of a service's log.
 fn last_lines(stack: &Stack, name: &str, count: usize) -> Result<String> {
     let nodes = stack.nodes();
     let Some(node) = nodes.iter().find(|node| node.name == name) else {
@@ -352,17 +295,17 @@ fn cells(node: &NodeStatus) -> [String; 5] {
     ]
 }
 
-/// How to go on, from the folder that the stack was started from.
+/// The next commands, for the folder that the stack was started from.
 fn hint(dir: &Path) -> String {
     let dir = dir.display().to_string();
     let dir = if dir == DIR_DEFAULT { String::new() } else { format!(" --dir {}", quoted(&dir)) };
     format!(
-        "\nfor tools to use them:  eval \"$(run-suite services env{dir})\"\n\
-         to stop them:           run-suite services down{dir}\n"
+        "\nto use them with tools:  eval \"$(run-suite services env{dir})\"\n\
+         to stop them:            run-suite services down{dir}\n"
     )
 }
 
-/// A value as a shell takes it.
+/// A value, quoted for a shell.
 fn quoted(value: &str) -> String {
     format!("'{}'", value.replace('\'', r"'\''"))
 }
@@ -372,13 +315,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_shell_takes_a_quoted_value_as_it_is() {
+    fn values_are_quoted_for_shells() {
         assert_eq!(quoted("a b"), "'a b'");
         assert_eq!(quoted("it's"), r"'it'\''s'");
     }
 
     #[test]
-    fn a_setting_has_a_key() {
+    fn settings_have_keys() {
         assert_eq!(setting("a = b=c"), Ok(("a".to_owned(), "b=c".to_owned())));
         assert!(setting("a").is_err() && setting("=b").is_err());
     }

@@ -9,15 +9,15 @@ use std::sync::atomic::AtomicBool;
 
 use anyhow::{Context, Result};
 use bench_cli::{Interrupted, Progress, Shutdown};
-use bench_services::local::{
-    Cache, LocalError, S3Server, Service, Stack, StackOptions, interruptible,
-};
+use bench_services::SERVICES;
+use bench_stack::{Cache, Stack, StackError, StackOptions, interruptible};
 
 use super::fault_targets::FaultTargets;
 use super::network::Network;
 use crate::file::options::Options;
 use crate::file::owner::Owner;
-use crate::plan::stack_plan::{StackPlan, services_of};
+use crate::file::services::of_section;
+use crate::plan::stack_plan::StackPlan;
 
 /// The folder of the stack, below that of the experiment.
 const FOLDER: &str = "services";
@@ -45,12 +45,12 @@ impl ExperimentStack {
         progress: &mut Progress,
     ) -> Result<Self> {
         let (folder, interruption) = (experiments.join(FOLDER), shutdown.flag());
-        match Stack::open(&folder) {
+        match Stack::open(SERVICES, &folder) {
             Ok(mut stack) => interruptible(&interruption, || {
                 let down = stack.down(&mut |line| progress.update(line));
                 down.map_err(|error| as_interrupted(error, "the services stopped"))
             })?,
-            Err(LocalError::NoStack { .. }) => {}
+            Err(StackError::NoStack { .. }) => {}
             Err(error) => return Err(error.into()),
         }
         Ok(Self { folder, interruption, running: None })
@@ -71,10 +71,15 @@ impl ExperimentStack {
             self.stop(progress)?;
         }
         let cache = Cache::from_environment()?;
+        let options = options(plan, settings)?;
         let mut up = |network: Option<&Network>| {
-            let up = options(plan, settings, network).and_then(|options| {
-                interruptible(&self.interruption, || {
-                    Stack::up(&self.folder, &cache, &options, &mut |line| progress.update(line))
+            let options = match network {
+                Some(network) => network.behind(options.clone()),
+                None => options.clone(),
+            };
+            let up = interruptible(&self.interruption, || {
+                Stack::up(SERVICES, &self.folder, &cache, &options, &mut |line| {
+                    progress.update(line)
                 })
             });
             up.map_err(|error| as_interrupted(error, "the services started"))
@@ -86,8 +91,7 @@ impl ExperimentStack {
                 running
             }
             none => {
-                let brokers = options(plan, settings, None)?.brokers;
-                let network = plan.proxied.then(|| Network::new(brokers)).transpose()?;
+                let network = plan.proxied.then(|| Network::new(&options)).transpose()?;
                 let stack = up(network.as_ref())?;
                 let (plan, settings) = (plan.clone(), settings.clone());
                 none.insert(RunningStack { plan, settings, network, stack })
@@ -111,39 +115,31 @@ impl ExperimentStack {
 }
 
 /// The options of the stack; the settings have been checked.
-fn options(
-    plan: &StackPlan,
-    settings: &Options,
-    network: Option<&Network>,
-) -> Result<StackOptions, LocalError> {
-    let mut options = StackOptions {
-        kafka_proxy_ports: network.map(Network::ports).unwrap_or_default(),
-        s3_server: (plan.embedded && plan.services.contains(&Service::S3))
-            .then_some(S3Server::Embedded),
-        ..StackOptions::of(plan.services.iter().copied())
-    };
+fn options(plan: &StackPlan, settings: &Options) -> Result<StackOptions, StackError> {
+    let mut options = StackOptions::of(plan.services.iter().map(String::as_str));
     for (name, value) in settings {
-        let (Owner::Service(section), name) = Owner::of(name) else { continue };
+        let (Owner::Service(section), key) = Owner::of(name) else { continue };
         let value = value.single().unwrap_or_default();
-        for service in services_of(&section) {
-            match service {
-                Service::Kafka if name == "brokers" => {
-                    options.brokers = value.parse().unwrap_or_default();
-                }
-                Service::Kafka => options.kafka_settings.push((name.to_owned(), value.clone())),
-                Service::KinLambda => options.kin_lambda.set(name, &value)?,
-                Service::SqlLambda => options.sql_lambda.set(name, &value)?,
-                _ => {}
+        for service in of_section(&section).filter(|service| plan.starts(service.name())) {
+            options = options.with(service.name(), key, &value);
+        }
+    }
+    if plan.embedded {
+        for service in SERVICES.all() {
+            let Some(mut own) = options.get(service.name()).cloned() else { continue };
+            service.embed(&mut own);
+            for (key, value) in own.settings {
+                options = options.with(service.name(), &key, value);
             }
         }
     }
-    Ok(options)
+    SERVICES.completed(&options)
 }
 
 /// Turns an interruption into the error that tools end with, and leaves any other error as it is.
-pub(crate) fn as_interrupted(error: LocalError, doing: &'static str) -> anyhow::Error {
+pub(crate) fn as_interrupted(error: StackError, doing: &'static str) -> anyhow::Error {
     match error {
-        LocalError::Interrupted => Interrupted(doing).into(),
+        StackError::Interrupted => Interrupted(doing).into(),
         other => other.into(),
     }
 }

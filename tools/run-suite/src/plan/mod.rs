@@ -7,6 +7,7 @@ mod estimate;
 pub(crate) mod experiment_plan;
 pub(crate) mod planning;
 pub(crate) mod quick;
+mod settings;
 pub(crate) mod stack_plan;
 pub(crate) mod sweep;
 pub(crate) mod tool;

@@ -8,9 +8,10 @@ use anyhow::{Context, Result};
 use bench_cli::UsageError;
 use bench_core::results::ServiceOrigin;
 use bench_core::system::cause;
+use bench_services::SERVICES;
 
 use super::experiment_plan::Plan;
-use super::stack_plan::{self, StackPlan};
+use super::stack_plan::StackPlan;
 use super::tools::Tools;
 use crate::file::experiment::{Experiment, checked_tool, with_services};
 use crate::file::fault::{KILL_CONSUMER, kill_consumer_values};
@@ -105,7 +106,8 @@ fn refuse_environment(
     let Some(other) = other.filter(|_| experiment.services == ServiceOrigin::External) else {
         return Ok(());
     };
-    let names_server = |name: &String| stack_plan::names_server(Owner::of(name).1);
+    let names_server =
+        |name: &String| !SERVICES.named_by(&Owner::of(name).1.replace('_', "-")).is_empty();
     if experiment.option_names().any(names_server) {
         return Ok(());
     }

@@ -1,12 +1,11 @@
 //! The built-in experiments of `run-suite quick`: a first look in a minute and a half.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use bench_cli::UsageError;
 use bench_core::results::ServiceOrigin;
-use bench_core::system::{find_program, path_dirs};
+use bench_services::SERVICES;
 
 use super::experiment_plan::Plan;
 use super::planning::plan_on;
@@ -18,62 +17,70 @@ struct QuickExperiment {
     name: &'static str,
     /// The packages whose binaries it runs.
     packages: &'static [&'static str],
-    needs: Needs,
+    /// The packages that it needs on embedded services only.
+    stand_ins: &'static [&'static str],
+    /// Whether it would cost money on external services.
+    is_billed: bool,
     text: &'static str,
-}
-
-/// What an experiment needs beside its tools.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Needs {
-    Nothing,
-    /// A service of AWS, which costs money unless it is embedded.
-    Aws,
-    /// A service of AWS, and a database server, which is never embedded.
-    AwsAndMysql,
 }
 
 const EXPERIMENTS: [QuickExperiment; 6] = [
     QuickExperiment {
         name: "1-throughput",
         packages: &["kafka-prodcon"],
-        needs: Needs::Nothing,
+        stand_ins: &["embedded-kafka"],
+        is_billed: false,
         text: include_str!("../../../../experiments/quick/throughput.toml"),
     },
     QuickExperiment {
         name: "2-latency",
         packages: &["kafka-prodcon"],
-        needs: Needs::Nothing,
+        stand_ins: &["embedded-kafka"],
+        is_billed: false,
         text: include_str!("../../../../experiments/quick/latency.toml"),
     },
     QuickExperiment {
         name: "3-sweep",
         packages: &["kafka-prodcon"],
-        needs: Needs::Nothing,
+        stand_ins: &["embedded-kafka"],
+        is_billed: false,
         text: include_str!("../../../../experiments/quick/sweep.toml"),
     },
     QuickExperiment {
         name: "4-kinesis-dynamodb",
-        packages: &["kin-producer", "kin-db-consumer", "kin-lambda"],
-        needs: Needs::Aws,
+        packages: &[
+            "kin-producer",
+            "kin-db-consumer",
+            "kin-lambda",
+            "embedded-kinesis",
+            "embedded-dynamodb",
+            "local-lambda",
+        ],
+        stand_ins: &[],
+        is_billed: true,
         text: include_str!("../../../../experiments/quick/kinesis-dynamodb.toml"),
     },
     QuickExperiment {
         name: "5-kinesis-mysql",
-        packages: &["kin-producer", "kin-sql-consumer", "sql-lambda"],
-        needs: Needs::AwsAndMysql,
+        packages: &[
+            "kin-producer",
+            "kin-sql-consumer",
+            "sql-lambda",
+            "embedded-kinesis",
+            "local-lambda",
+        ],
+        stand_ins: &[],
+        is_billed: true,
         text: include_str!("../../../../experiments/quick/kinesis-mysql.toml"),
     },
     QuickExperiment {
         name: "6-delta",
         packages: &["delta-producer"],
-        needs: Needs::Aws,
+        stand_ins: &["embedded-s3"],
+        is_billed: true,
         text: include_str!("../../../../experiments/quick/delta.toml"),
     },
 ];
-
-/// The programs of a `MySQL` server, and their folders outside of `PATH`.
-const MYSQL_PROGRAMS: [&str; 2] = ["mariadbd", "mysqld"];
-const MYSQL_DIRS: [&str; 3] = ["/usr/sbin", "/usr/local/sbin", "/usr/libexec"];
 
 /// The built-in experiments that can run here.
 pub(crate) struct Quick {
@@ -88,21 +95,30 @@ pub(crate) fn plan(services: Option<ServiceOrigin>) -> Result<Quick> {
     let mut plans = Vec::new();
     let mut left_out = Vec::new();
     let (mut unbuilt, mut missing) = (Vec::new(), BTreeSet::new());
-    for QuickExperiment { name, packages, needs, text } in EXPERIMENTS {
-        let lacking: Vec<&str> =
-            packages.iter().copied().filter(|package| tool::find(package).is_none()).collect();
+    for QuickExperiment { name, packages, stand_ins, is_billed, text } in EXPERIMENTS {
+        let is_embedded = services.unwrap_or(ServiceOrigin::Embedded) == ServiceOrigin::Embedded;
+        let stand_ins = if is_embedded { stand_ins } else { &[] };
+        let packages = packages.iter().chain(stand_ins).copied();
+        let lacking: Vec<&str> = packages.filter(|name| tool::find(name).is_none()).collect();
         if !lacking.is_empty() {
             unbuilt.push(name);
             missing.extend(lacking);
             continue;
         }
-        if let Some(reason) = reason_to_leave_out(needs, services) {
-            left_out.push(format!("{name} is left out: {reason}"));
+        if is_billed && services == Some(ServiceOrigin::External) {
+            left_out.push(format!(
+                "{name} is left out: it would spend money in your account; use `run-suite run` for \
+                 that"
+            ));
             continue;
         }
         let planned = plan_on(text.to_owned(), services);
         let (text, plan) =
             planned.with_context(|| format!("failed to plan the quick test {name}"))?;
+        if let Some(missing) = not_installed(&plan) {
+            left_out.push(format!("{name} is left out: {missing}"));
+            continue;
+        }
         plans.push((name, text, plan));
     }
     let build = || {
@@ -118,22 +134,8 @@ pub(crate) fn plan(services: Option<ServiceOrigin>) -> Result<Quick> {
     Ok(Quick { plans, left_out })
 }
 
-fn reason_to_leave_out(needs: Needs, services: Option<ServiceOrigin>) -> Option<&'static str> {
-    match needs {
-        Needs::Aws | Needs::AwsAndMysql if services == Some(ServiceOrigin::External) => {
-            Some("it would spend money in your AWS account; use `run-suite run` for that")
-        }
-        Needs::AwsAndMysql if !has_mysql() => Some(
-            "no MariaDB or MySQL is installed; the packages mariadb-server-core and \
-             mariadb-client-core (Debian, Ubuntu) are enough, and start no service",
-        ),
-        Needs::Nothing | Needs::Aws | Needs::AwsAndMysql => None,
-    }
-}
-
-/// Whether this machine has a database server. One could be fetched, but not in a quick test.
-fn has_mysql() -> bool {
-    let dirs = || path_dirs().chain(MYSQL_DIRS.iter().map(PathBuf::from));
-    std::env::var_os("BENCH_MARIADBD").is_some()
-        || MYSQL_PROGRAMS.iter().any(|name| find_program(name, dirs()).is_some())
+/// What is missing for the services of a plan to start without a long download.
+fn not_installed(plan: &Plan) -> Option<String> {
+    let services = plan.stack.iter().flat_map(|stack| &stack.services);
+    services.filter_map(|name| SERVICES.get(name)).find_map(|service| service.not_installed())
 }

@@ -33,9 +33,24 @@ pub(crate) struct Tool {
 /// What `--generate options` prints.
 #[derive(Debug, Deserialize)]
 struct ToolOptions {
+    #[serde(default)]
+    services: Vec<UsedService>,
     options: Vec<ToolOption>,
     #[serde(default)]
     subcommands: BTreeMap<String, Vec<ToolOption>>,
+}
+
+/// A service that a tool uses, always or with a certain value of an option.
+#[derive(Debug, Deserialize)]
+struct UsedService {
+    name: String,
+    when: Option<Condition>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Condition {
+    option: String,
+    value: String,
 }
 
 /// One option of a tool.
@@ -45,6 +60,8 @@ struct ToolOption {
     #[serde(default)]
     aliases: Vec<String>,
     takes_value: bool,
+    #[serde(default)]
+    default: Option<String>,
 }
 
 impl Tool {
@@ -64,23 +81,15 @@ impl Tool {
         Ok(Self { name: name.to_owned(), executable, options })
     }
 
-    /// A tool with these options, each with a value.
+    /// A tool that uses these services, in JSON.
     #[cfg(test)]
-    pub(crate) fn of(name: &str, options: &[&str]) -> Self {
-        let option = |name: &&str| ToolOption {
-            name: (*name).to_owned(),
-            aliases: Vec::new(),
-            takes_value: true,
-        };
-        let options = options.iter().map(option).collect();
-        Self {
-            name: name.to_owned(),
-            executable: PathBuf::from(name),
-            options: ToolOptions { options, subcommands: BTreeMap::new() },
-        }
+    pub(super) fn with_services(name: &str, services: &str) -> Self {
+        let services = serde_json::from_str(services).expect("services");
+        let options = ToolOptions { services, options: Vec::new(), subcommands: BTreeMap::new() };
+        Self { name: name.to_owned(), executable: PathBuf::from(name), options }
     }
 
-    /// What it is called.
+    /// Its name.
     pub(crate) fn name(&self) -> &str {
         &self.name
     }
@@ -90,9 +99,22 @@ impl Tool {
         &self.executable
     }
 
-    /// Whether it takes an option of this name, with or without a subcommand.
-    pub(crate) fn has_option(&self, name: &str) -> bool {
-        self.options.options.iter().any(|option| option.is_called(name))
+    /// The services that it uses. `can_be` says whether an option can have a value in some run.
+    pub(super) fn services(
+        &self,
+        can_be: impl Fn(&str, &str) -> bool,
+    ) -> impl Iterator<Item = &str> {
+        let used = self.options.services.iter().filter(move |service| {
+            let when = service.when.as_ref();
+            when.is_none_or(|when| can_be(&when.option, &when.value))
+        });
+        used.map(|service| service.name.as_str())
+    }
+
+    /// The default of one of its options.
+    pub(super) fn default_of(&self, option: &str) -> Option<&str> {
+        let known = self.options.options.iter().find(|known| known.is_called(option));
+        known?.default.as_deref()
     }
 
     /// Refuses a subcommand that the tool does not have.

@@ -4,9 +4,9 @@
 use anyhow::Result;
 use bench_cli::UsageError;
 
-use super::stack_plan::canonical_setting;
+use super::settings::canonical_setting;
 use super::tool::Tool;
-use crate::file::experiment::Call;
+use crate::file::experiment::{Call, Experiment};
 use crate::file::options::OptionValue;
 use crate::file::owner::Owner;
 use crate::file::refusal::at;
@@ -28,9 +28,22 @@ impl Tools {
         Ok(Self { first: Tool::find(first)?, then })
     }
 
-    /// All of them.
-    pub(crate) fn all(&self) -> impl Iterator<Item = &Tool> {
-        std::iter::once(&self.first).chain(&self.then)
+    /// The services that the tools use in an experiment whose options carry their final names.
+    pub(super) fn services(&self, experiment: &Experiment) -> Vec<String> {
+        let first = (Owner::Tool, &self.first);
+        let second = self.then.iter().map(|then| (Owner::Then, then));
+        let mut services: Vec<String> = Vec::new();
+        for (owner, tool) in std::iter::once(first).chain(second) {
+            let can_be = |option: &str, value: &str| {
+                experiment.can_be(&owner.name(option), value, tool.default_of(option))
+            };
+            for service in tool.services(can_be) {
+                if !services.iter().any(|known| known == service) {
+                    services.push(service.to_owned());
+                }
+            }
+        }
+        services
     }
 
     /// Refuses subcommands that do not exist, and a second tool that cannot read what the first has sent.

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use bench_cli::{Progress, Shutdown};
 use bench_core::results::{RunDocument, mark_faults};
 use bench_core::system::{cause, create_new};
-use bench_services::local::interruptible;
+use bench_stack::interruptible;
 
 use super::child::{self, Ended, Invocation};
 use super::folder::{ExperimentFolder, log_path};

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
 use aws_sdk_kinesis::primitives::Blob;
-use bench_services::local::{Cache, S3Server, Service, StackOptions};
+use bench_stack::{Cache, StackOptions};
 use bench_testing::tool::until;
 
 use crate::sandbox::{Sandbox, text_of};
@@ -60,7 +60,7 @@ fn block_on<T>(future: impl Future<Output = T>) -> T {
 
 #[test]
 fn embedded_services_outlive_tools() {
-    let options = StackOptions::of([Service::Kinesis, Service::Dynamodb]);
+    let options = StackOptions::of(["kinesis", "dynamodb"]);
     let Some(sandbox) = Sandbox::with("embedded services", &options, &[]) else { return };
     let listed = sandbox.succeed("services up kinesis dynamodb --dir stack --kinesis-limits none");
     assert!(listed.contains("ferrokinesis") && listed.contains("dynoxide"), "{listed}");
@@ -84,8 +84,7 @@ fn embedded_services_outlive_tools() {
 
 #[test]
 fn embedded_s3_needs_no_installation() {
-    let options =
-        StackOptions { s3_server: Some(S3Server::Embedded), ..StackOptions::of([Service::S3]) };
+    let options = StackOptions::of([]).with("s3", "server", "embedded");
     let Some(sandbox) = Sandbox::with("an embedded S3", &options, &[]) else { return };
     let listed = sandbox.succeed("services up s3 --dir stack --s3-server embedded");
     assert!(listed.contains("s3s 0.14.1, no fsync"), "{listed}");
@@ -98,7 +97,7 @@ fn embedded_s3_needs_no_installation() {
 
 #[test]
 fn machines_without_go_get_the_embedded_s3() {
-    let options = StackOptions::of([Service::S3]);
+    let options = StackOptions::of(["s3"]);
     let test = "an S3 server without Go";
     let Some(sandbox) = Sandbox::with(test, &options, &[]) else { return };
     // These are searched as well as `PATH`.
@@ -128,11 +127,7 @@ fn machines_without_go_get_the_embedded_s3() {
 
 #[test]
 fn functions_land_streams_in_tables() {
-    let run_suite = assert_cmd::cargo::cargo_bin!("run-suite").into();
-    let options = StackOptions {
-        embedded_program: Some(run_suite),
-        ..StackOptions::of([Service::KinLambda])
-    };
+    let options = StackOptions::of(["kin-lambda"]);
     let Some(sandbox) = Sandbox::with("kin-lambda", &options, &["kin-lambda"]) else { return };
     let up = "services up kin-lambda --dir stack --set kin-lambda.stream=s \
               --set kin-lambda.table=rows --set kin-lambda.batch-size=7";
@@ -194,7 +189,7 @@ async fn wait_for_rows(dynamodb: &aws_sdk_dynamodb::Client, wanted: usize) {
 
 #[test]
 fn missing_programs_are_named_and_the_rest_starts() {
-    let options = StackOptions::of([Service::Kinesis]);
+    let options = StackOptions::of(["kinesis"]);
     let Some(sandbox) = Sandbox::with("a missing server", &options, &[]) else { return };
     let mysql = program(&sandbox, "mariadbd", "echo no such library >&2; exit 127");
     let run = |arguments: &str| {
@@ -215,7 +210,7 @@ fn missing_programs_are_named_and_the_rest_starts() {
 /// A script stands in for Java: this tests how it is found, started and checked.
 #[test]
 fn installed_dynamodb_local_is_used() {
-    let options = StackOptions::of([Service::Kinesis]);
+    let options = StackOptions::of(["kinesis"]);
     let Some(sandbox) = Sandbox::with("DynamoDB Local", &options, &[]) else { return };
     let run_suite = sandbox.command("").get_program().display().to_string();
     let script = format!(

@@ -1,7 +1,7 @@
 //! Faults on real brokers: no acknowledged message is lost, duplicates are counted, and stalls show in
 //! full.
 
-use bench_services::local::StackOptions;
+use bench_stack::StackOptions;
 use serde_json::Value;
 
 use crate::sandbox::Sandbox;
@@ -49,7 +49,9 @@ fn figure(document: &Value, path: &str) -> f64 {
 
 #[test]
 fn frozen_brokers_stall_messages() {
-    let Some(sandbox) = Sandbox::new("a frozen broker", &StackOptions::kafka(1)) else { return };
+    let Some(sandbox) = Sandbox::new("a frozen broker", &StackOptions::of(["kafka"])) else {
+        return;
+    };
     let document = run(&sandbox, "[[fault]]\nat = \"9s\"\nstop = \"kafka\"\nfor = \"5s\"\n");
     assert_eq!(count(&document, "/summary/audit/lost"), 0);
     assert_eq!(count(&document, "/summary/produced/acked"), 19_000);
@@ -85,7 +87,11 @@ fn frozen_brokers_stall_messages() {
 
 #[test]
 fn killed_broker_of_three_loses_nothing() {
-    let Some(sandbox) = Sandbox::new("a killed broker", &StackOptions::kafka(3)) else { return };
+    let Some(sandbox) =
+        Sandbox::new("a killed broker", &StackOptions::of([]).with("kafka", "brokers", 3))
+    else {
+        return;
+    };
     let (document, messages) = run_until_recovered(
         &sandbox,
         "acks = \"all\"\nidempotent = true\npartitions = 6\nreplication-factor = 3
@@ -105,7 +111,7 @@ fn killed_broker_of_three_loses_nothing() {
 
 #[test]
 fn killed_single_broker_keeps_acknowledged_messages() {
-    let Some(sandbox) = Sandbox::new("a lone killed broker", &StackOptions::kafka(1)) else {
+    let Some(sandbox) = Sandbox::new("a lone killed broker", &StackOptions::of(["kafka"])) else {
         return;
     };
     let (document, messages) = run_until_recovered(
@@ -120,7 +126,9 @@ fn killed_single_broker_keeps_acknowledged_messages() {
 
 #[test]
 fn messages_of_a_killed_consumer_reach_others() {
-    let Some(sandbox) = Sandbox::new("a killed consumer", &StackOptions::kafka(1)) else { return };
+    let Some(sandbox) = Sandbox::new("a killed consumer", &StackOptions::of(["kafka"])) else {
+        return;
+    };
     let document = run(
         &sandbox,
         "partitions = 4\nconsumers = 2\nconfig = [\"session.timeout.ms=6000\"]
@@ -136,7 +144,7 @@ fn messages_of_a_killed_consumer_reach_others() {
 
 #[test]
 fn network_faults_show_and_lose_nothing() {
-    let Some(sandbox) = Sandbox::new("faults of the network", &StackOptions::kafka(1)) else {
+    let Some(sandbox) = Sandbox::new("faults of the network", &StackOptions::of(["kafka"])) else {
         return;
     };
     let document = run(

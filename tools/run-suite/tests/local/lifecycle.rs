@@ -3,7 +3,7 @@
 use std::fs;
 use std::process::Stdio;
 
-use bench_services::local::StackOptions;
+use bench_stack::StackOptions;
 use bench_testing::tool::until;
 
 use crate::sandbox::{Sandbox, text_of};
@@ -14,7 +14,7 @@ tool = \"kafka-prodcon\"\nservices = \"local\"\ntime_limit = \"1m\"
 
 #[test]
 fn services_start_serve_and_stop() {
-    let options = StackOptions::kafka(1);
+    let options = StackOptions::of(["kafka"]);
     let Some(sandbox) = Sandbox::new("services by hand", &options) else { return };
     let listed = sandbox.succeed("services up kafka --dir stack");
     assert!(listed.contains("kafka-1") && listed.contains("running"), "{listed}");
@@ -53,7 +53,9 @@ fn services_start_serve_and_stop() {
 
 #[test]
 fn experiments_start_and_stop_their_services() {
-    let Some(sandbox) = Sandbox::new("local services", &StackOptions::kafka(1)) else { return };
+    let Some(sandbox) = Sandbox::new("local services", &StackOptions::of(["kafka"])) else {
+        return;
+    };
     sandbox.write("small.toml", SMALL);
     let text = sandbox.succeed("run small.toml");
     assert!(text.contains("small (2 valid)"), "{text}");
@@ -67,7 +69,9 @@ fn experiments_start_and_stop_their_services() {
 
 #[test]
 fn services_of_a_killed_run_suite_are_found() {
-    let Some(sandbox) = Sandbox::new("a killed driver", &StackOptions::kafka(1)) else { return };
+    let Some(sandbox) = Sandbox::new("a killed driver", &StackOptions::of(["kafka"])) else {
+        return;
+    };
     sandbox.write("small.toml", &SMALL.replace("messages = 5000", "duration = \"30s\""));
     let mut driver = sandbox
         .command("run small.toml")
@@ -100,7 +104,7 @@ fn services_of_a_killed_run_suite_are_found() {
 
 #[test]
 fn interrupted_experiments_stop_their_services() {
-    let Some(sandbox) = Sandbox::new("an interrupt", &StackOptions::kafka(1)) else { return };
+    let Some(sandbox) = Sandbox::new("an interrupt", &StackOptions::of(["kafka"])) else { return };
     sandbox.write("small.toml", &SMALL.replace("messages = 5000", "duration = \"30s\""));
     let driver = sandbox
         .command("run small.toml")

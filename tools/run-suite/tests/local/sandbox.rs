@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use bench_services::local::{Cache, StackOptions};
+use bench_stack::{Cache, StackOptions};
 use serde_json::Value;
 use tempfile::TempDir;
 

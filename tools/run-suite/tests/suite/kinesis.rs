@@ -4,7 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use bench_services::local::{Service, Stack, StackOptions};
+use bench_services::SERVICES;
+use bench_stack::{Stack, StackOptions};
 use serde_json::Value;
 
 use crate::fake_tool::{FakeTool, read_json, stderr, stdout};
@@ -22,7 +23,7 @@ fn experiments() -> PathBuf {
 
 /// Whether there is a database server; prints that the test is skipped if not.
 fn has_mysql(test: &str) -> bool {
-    bench_testing::can_start(test, &StackOptions::of([Service::Mysql]))
+    bench_testing::can_start(test, &StackOptions::of(["mysql"]))
 }
 
 /// A short form of a built-in experiment.
@@ -70,7 +71,7 @@ fn lambda_lands_messages_in_dynamodb() {
     let landed = read_json(&tool.result("01-kinesis-dynamodb/repeat-1/then/run.json"));
     let embedded = ("dynamodb".to_owned(), "embedded".to_owned());
     assert!(origins(&landed).contains(&embedded), "{landed}");
-    assert!(Stack::open(&tool.result("services")).is_err(), "the services are stopped");
+    assert!(Stack::open(SERVICES, &tool.result("services")).is_err(), "the services are stopped");
 }
 
 #[test]
@@ -164,7 +165,10 @@ fn check_script(tool: &FakeTool, output: &Output) {
         assert_eq!(landed["summary"]["audit"]["received"], messages, "{text}");
         assert_eq!(landed["summary"]["audit"]["lost"], 0, "{text}");
     }
-    assert!(Stack::open(&tool.path("chain/services")).is_err(), "the services are stopped: {text}");
+    assert!(
+        Stack::open(SERVICES, &tool.path("chain/services")).is_err(),
+        "the services are stopped: {text}"
+    );
 }
 
 #[test]
@@ -193,10 +197,7 @@ fn chain_leaves_other_services_alone() {
         return;
     }
     let tool = FakeTool::new();
-    let options = StackOptions {
-        embedded_program: Some(assert_cmd::cargo::cargo_bin!("run-suite").to_path_buf()),
-        ..StackOptions::of([Service::KinLambda])
-    };
+    let options = StackOptions::of(["kin-lambda"]);
     let Some(mine) = bench_testing::alone("a chain on services that are there", &options) else {
         return;
     };

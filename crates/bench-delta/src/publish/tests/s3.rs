@@ -1,7 +1,7 @@
 //! The publisher against an S3 server, which is made to fail.
 
 use bench_aws::AwsArgs;
-use bench_services::embedded::s3::{Fault, Requests, S3Server, serve_in_background};
+use embedded_s3::{BackgroundS3, Fault, Requests, serve_in_background};
 
 use super::commits::race;
 use super::*;
@@ -10,7 +10,7 @@ use crate::{PathStyle, S3Place};
 const LOG: &str = "/_delta_log/";
 const DATA: &str = "/part-";
 
-fn rig() -> (Rig, S3Server) {
+fn rig() -> (Rig, BackgroundS3) {
     let server = serve_in_background().expect("a server");
     let args = AwsArgs::new(None, None, None, Duration::from_secs(5));
     let (url, id, secret) = (server.endpoint_url(), server.access_key(), server.secret_key());

@@ -1,0 +1,10 @@
+//! The program of the embedded `DynamoDB`, which tools start.
+
+use std::process::ExitCode;
+
+use bench_service_dynamodb::stand_in::KIND;
+use bench_stand_in_host::main_of;
+
+fn main() -> ExitCode {
+    main_of(&KIND, embedded_dynamodb::serve)
+}
