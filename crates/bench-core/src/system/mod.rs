@@ -4,11 +4,9 @@
 mod cause;
 mod files;
 mod limits;
-mod programs;
 mod quote;
 
 pub use cause::{cause, ending, explain, plain, remedy};
 pub use files::{create_new, open_file, open_lock, read_file, replace_file, tail};
 pub use limits::{refusal, reserve_threads, start_thread_error, survive_file_size_limit};
-pub use programs::{find_program, path_dirs};
 pub use quote::{LINE_MAX, QUOTE_MAX, shortened, shortened_lines};

@@ -1,14 +1,14 @@
 //! Processes that outlive the program that started them, and are found again.
 
 use std::fs::{self, OpenOptions};
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use bench_core::system::{ending, open_file, shortened_lines};
+use bench_core::system::{ending, shortened_lines, tail};
 use rustix::fs::OFlags;
 use rustix::process::{
     Pid, Signal, WaitOptions, kill_process, kill_process_group, test_kill_process, waitpid,

@@ -6,10 +6,10 @@ use anyhow::{Context, Result};
 use bench_cli::UsageError;
 use bench_core::results::ServiceOrigin;
 use bench_services::SERVICES;
+use bench_stack::programs;
 
 use super::experiment_plan::Plan;
 use super::planning::plan_on;
-use super::tool;
 
 /// A built-in experiment.
 struct QuickExperiment {
@@ -99,7 +99,8 @@ pub(crate) fn plan(services: Option<ServiceOrigin>) -> Result<Quick> {
         let is_embedded = services.unwrap_or(ServiceOrigin::Embedded) == ServiceOrigin::Embedded;
         let stand_ins = if is_embedded { stand_ins } else { &[] };
         let packages = packages.iter().chain(stand_ins).copied();
-        let lacking: Vec<&str> = packages.filter(|name| tool::find(name).is_none()).collect();
+        let lacking: Vec<&str> =
+            packages.filter(|name| programs::find_own(name).is_err()).collect();
         if !lacking.is_empty() {
             unbuilt.push(name);
             missing.extend(lacking);

@@ -13,7 +13,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
 use bench_cli::UsageError;
-use bench_core::system::{find_program, path_dirs};
+use bench_stack::programs;
 use serde::Deserialize;
 
 use crate::file::options::{OptionValue, Options};
@@ -67,14 +67,8 @@ struct ToolOption {
 impl Tool {
     /// Finds the tool beside this binary, then on the path, and asks it for its options.
     pub(crate) fn find(name: &str) -> Result<Self> {
-        let executable = find(name).ok_or_else(|| {
-            let dir = own_dir().unwrap_or_default();
-            UsageError::new(
-                "`tool`",
-                format!("`{name}` is neither beside run-suite in {} nor in PATH", dir.display()),
-                format!("build it with `cargo build --release -p {name}`"),
-            )
-        })?;
+        let executable = programs::find_own(name)
+            .map_err(|error| UsageError::from_library(format!("`tool`: {error}")))?;
         let options = describe(&executable).with_context(|| {
             format!("failed to ask {} for its options: build it again", executable.display())
         })?;
@@ -236,16 +230,6 @@ pub(crate) fn command_line(tool: &str, arguments: &[impl AsRef<OsStr>]) -> Strin
         }
     }
     line
-}
-
-/// Finds the binary of a tool beside run-suite, or else in `PATH`.
-pub(super) fn find(name: &str) -> Option<PathBuf> {
-    find_program(name, own_dir().into_iter().chain(path_dirs()))
-}
-
-/// The folder of run-suite.
-fn own_dir() -> Option<PathBuf> {
-    Some(std::env::current_exe().ok()?.parent()?.to_path_buf())
 }
 
 fn describe(executable: &Path) -> Result<ToolOptions> {

@@ -23,7 +23,6 @@ if [ "$1" = make ]; then
 fi
 call="$* services=${BENCH_SERVICES:-none}${BENCH_STACK:+ stack=$BENCH_STACK}"
 if [ "$name" = fake-reader ]; then call="fake-reader $call"; fi
-echo "$call" >> "$here/calls"
 load=none
 while [ $# -gt 0 ]; do
   case "$1" in
@@ -40,7 +39,10 @@ put() {
   mv "$dir/run.json.new" "$dir/run.json"
 }
 leave() { put "$1"; exit "$2"; }
+trap 'leave incomplete 130' INT TERM
 put running
+# Recorded once it can be interrupted: tests wait for it.
+echo "$call" >> "$here/calls"
 printf 'end_s,acked_per_s,received_per_s\n1,1000,990\n' > "$dir/intervals.csv"
 echo $$ > "$here/pid"
 case $(cat "$here/behave-$load" 2>/dev/null || echo good) in
@@ -51,10 +53,9 @@ case $(cat "$here/behave-$load" 2>/dev/null || echo good) in
   doubted) leave good 3;;
   fail) echo "first words" >&2; echo "the broker is gone" >&2; exit 1;;
   nothing) rm -r "$dir"; exit 0;;
-  wait) trap 'leave incomplete 130' INT TERM; while :; do sleep 0.05; done;;
+  wait) while :; do sleep 0.05; done;;
   stubborn) trap '' INT; while :; do sleep 0.05; done;;
   schedule)
-    trap 'leave incomplete 130' INT TERM
     read up _ < /proc/uptime
     sed "s/\"START\"/${up%.*}${up#*.}0000000/" "$here/scheduled.json" > "$here/started.json"
     put started
