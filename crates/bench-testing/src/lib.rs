@@ -1,4 +1,5 @@
-//! Parts of tests: real servers, where the machine can run them, and [tools](tool) as users run them.
+//! Parts of tests: real servers, where the machine can run them, and [tools](tool) as users run
+//! them.
 //!
 //! A test that needs a server asks for it first, and returns if it cannot be had:
 //!
@@ -7,8 +8,8 @@
 //! let servers = kafka.bootstrap_servers();
 //! ```
 //!
-//! A skipped test is printed with the reason, past the test harness; with `BENCH_TEST_LOCAL=require`
-//! in the environment it fails instead.
+//! A skipped test is printed with the reason, past the test harness; with
+//! `BENCH_TEST_LOCAL=require` in the environment it fails instead.
 
 mod reaper;
 mod s3;
@@ -33,8 +34,9 @@ pub const KAFKA_VARIABLE: &str = "BENCH_TEST_KAFKA";
 /// With `require` in this environment variable, tests that cannot run fail.
 pub const LOCAL_VARIABLE: &str = "BENCH_TEST_LOCAL";
 
-/// A broker with default settings: the one in `BENCH_TEST_KAFKA`, else one that this process's tests
-/// share. Topics need names of their own. `test` names the test in the message if it is skipped.
+/// A broker with default settings: the one in `BENCH_TEST_KAFKA`, else one that this process's
+/// tests share. Topics need names of their own. `test` names the test in the message if it is
+/// skipped.
 #[must_use]
 pub fn broker(test: &str) -> Option<TestStack> {
     match std::env::var(KAFKA_VARIABLE) {
@@ -46,8 +48,8 @@ pub fn broker(test: &str) -> Option<TestStack> {
     }
 }
 
-/// A stack that all tests of this process with the same options share. They must leave its processes
-/// alone.
+/// A stack that all tests of this process with the same options share. They must leave its
+/// processes alone.
 #[must_use]
 pub fn local(test: &str, options: &StackOptions) -> Option<TestStack> {
     let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
@@ -88,7 +90,8 @@ pub fn can_start(test: &str, options: &StackOptions) -> bool {
 
 const SERVERS: &str = "KAFKA_BOOTSTRAP_SERVERS";
 
-/// The stacks of [`local`]. The last one stays until the process ends, since another test may follow.
+/// The stacks of [`local`]. The last one stays until the process ends, since another test may
+/// follow.
 static SHARED: Mutex<Vec<Shared>> = Mutex::new(Vec::new());
 
 struct Shared {

@@ -1,5 +1,5 @@
-//! Stops the stacks of a test process that ends without doing so: because it keeps one for tests that
-//! might follow, fails, or is killed.
+//! Stops the stacks of a test process that ends without doing so: because it keeps one for tests
+//! that might follow, fails, or is killed.
 
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -7,8 +7,8 @@ use std::process::{Child, Command, Stdio};
 
 use bench_stack::MEMBER_VARIABLE;
 
-/// Waits for the end of its standard input, then kills the processes of the stack in the folder `$2`,
-/// recognised by the variable `$1`, and removes the folder.
+/// Waits for the end of its standard input, then kills the processes of the stack in the folder
+/// `$2`, recognised by the variable `$1`, and removes the folder.
 const SCRIPT: &str = r#"
 cat > /dev/null
 for environment in /proc/[0-9]*/environ; do

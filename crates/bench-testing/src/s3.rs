@@ -7,8 +7,8 @@ use embedded_s3::{BackgroundS3, S3Faults, serve_in_background};
 
 use super::{TestStack, local};
 
-/// An S3 server with a bucket that is empty at first; tests that share it use prefixes of their own.
-/// It stops when this value is dropped, unless it is shared.
+/// An S3 server with a bucket that is empty at first; tests that share it use prefixes of their
+/// own. It stops when this value is dropped, unless it is shared.
 pub struct S3 {
     environment: Vec<(String, String)>,
     running: Running,
@@ -22,7 +22,8 @@ enum Running {
 }
 
 impl S3 {
-    /// The embedded one, in a thread of this process, for this test alone. It needs no installation.
+    /// The embedded one, in a thread of this process, for this test alone. It needs no
+    /// installation.
     ///
     /// # Panics
     /// If it does not start.
@@ -32,8 +33,8 @@ impl S3 {
         Self { environment: server.environment(), running: Running::Embedded(server) }
     }
 
-    /// versitygw, which this process's tests share, where it is installed or can be built. `test` names
-    /// the test in the message if it is skipped.
+    /// versitygw, which this process's tests share, where it is installed or can be built. `test`
+    /// names the test in the message if it is skipped.
     #[must_use]
     pub fn versitygw(test: &str) -> Option<Self> {
         Self::local(test, "versitygw")
@@ -52,8 +53,8 @@ impl S3 {
         Some(Self { environment, running: Running::Stack(Box::new(stack)) })
     }
 
-    /// The embedded one, and versitygw if it can be had, for tests that must pass with a stand-in and
-    /// with a real server.
+    /// The embedded one, and versitygw if it can be had, for tests that must pass with a stand-in
+    /// and with a real server.
     #[must_use]
     pub fn each(test: &str) -> Vec<Self> {
         [Some(Self::embedded()), Self::versitygw(test)].into_iter().flatten().collect()

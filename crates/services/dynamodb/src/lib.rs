@@ -1,6 +1,7 @@
-//! `DynamoDB` on this machine: its stand-in as a server of its own, or Amazon's `DynamoDB` Local where
-//! it is installed, for tools that run one after another; and the [client](stand_in) of a stand-in
-//! that a tool starts for itself. The tables of either are in memory: they end with the process.
+//! `DynamoDB` on this machine: its stand-in as a server of its own, or Amazon's `DynamoDB` Local
+//! where it is installed, for tools that run one after another; and the [client](stand_in) of a
+//! stand-in that a tool starts for itself. The tables of either are in memory: they end with the
+//! process.
 
 pub mod stand_in;
 
@@ -16,7 +17,8 @@ use bench_stack::{
 
 use stand_in::{KIND, VERSION};
 
-/// The key of the folder of an installed `DynamoDB` Local, among the options and in [`Parts::more`].
+/// The key of the folder of an installed `DynamoDB` Local, among the options and in
+/// [`Parts::more`].
 const HOME: &str = "home";
 
 const OPTIONS: &[ServiceOption] = &[ServiceOption {
@@ -29,8 +31,8 @@ const OPTIONS: &[ServiceOption] = &[ServiceOption {
     check: |_| Ok(()),
 }];
 
-/// The environment variable that names that folder. `DynamoDB` Local is never downloaded: its licence
-/// requires an AWS account.
+/// The environment variable that names that folder. `DynamoDB` Local is never downloaded: its
+/// licence requires an AWS account.
 const VARIABLE: &str = "DYNAMODB_LOCAL_HOME";
 
 /// The file that must be in that folder.

@@ -1,5 +1,5 @@
-//! An embedded `DynamoDB`, as the program that starts it sees it. It never throttles and never leaves
-//! items unprocessed.
+//! An embedded `DynamoDB`, as the program that starts it sees it. It never throttles and never
+//! leaves items unprocessed.
 
 use bench_stack::StackError;
 use bench_stand_in::{StandInError, StandInKind, StandInProcess};

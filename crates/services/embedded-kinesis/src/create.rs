@@ -1,4 +1,4 @@
-//! Creating streams: on demand and with tags, which ferrokinesis does not know.
+//! Creating streams: on demand and with tags, which ferrokinesis does not support.
 
 use ferrokinesis::actions::{Operation, dispatch};
 use ferrokinesis::types::StreamMode;
@@ -7,7 +7,7 @@ use serde_json::json;
 use super::request::{checked, parsed};
 use super::streams::{Answer, Service};
 
-/// The shards that a stream on demand has in the beginning. Here it keeps to them.
+/// The initial shards of an on-demand stream. Here their number does not change.
 const ON_DEMAND_SHARDS: u32 = 4;
 
 pub(super) async fn create_stream(service: &Service, body: &[u8]) -> Answer {

@@ -1,4 +1,4 @@
-//! Giving records: as ferrokinesis does, and with how far a consumer is behind, the children of a
+//! Reading records: as ferrokinesis does, plus how far a consumer is behind, the children of a
 //! shard that has ended, positions by time, and the limits of shards.
 
 use axum::body::Bytes;
@@ -23,7 +23,7 @@ pub(super) async fn get_records(service: &Service, body: &[u8]) -> Answer {
     let data = checked(Operation::GetRecords, &parsed(body)?)?;
     let place = data["ShardIterator"].as_str().and_then(|iterator| Place::of(iterator).ok());
     let Some(place) = place else {
-        // Which says what is wrong with the iterator.
+        // This returns what is wrong with the iterator.
         return dispatch(&service.store, Operation::GetRecords, data).await;
     };
     if let Some(reads) = &service.reads
@@ -47,7 +47,7 @@ pub(super) async fn get_records(service: &Service, body: &[u8]) -> Answer {
     Ok(Some(answer))
 }
 
-/// What an iterator stands for.
+/// The position of an iterator.
 struct Place {
     stream: String,
     shard: String,
@@ -60,8 +60,8 @@ impl Place {
         Ok(Self { stream, shard, sequence_number })
     }
 
-    /// Takes so many records off an answer that the rest is small enough, though at least one stays.
-    /// The size of the rest.
+    /// Removes records from an answer until it is small enough, keeping at least one. Returns the
+    /// size of the rest.
     fn cut(&self, answer: &mut Value, max_bytes: usize) -> usize {
         let Some(records) = answer["Records"].as_array_mut() else { return 0 };
         let mut size_bytes = 0;
@@ -86,7 +86,7 @@ impl Place {
         size_bytes
     }
 
-    /// How long ago the first record from here on has arrived; 0 if there is none.
+    /// Age of the first record from here on; 0 without one.
     async fn millis_behind(&self, store: &Store) -> u64 {
         let Ok((_, index)) = resolve_shard_id(&self.shard) else { return 0 };
         let from = format!("{}/{}", shard_ix_to_hex(index), self.sequence_number);
@@ -94,7 +94,7 @@ impl Place {
         let waiting = store.get_records_range_limited(&self.stream, &from, &to, 1).await;
         let waiting = waiting.first().map(|(_, record)| record.approximate_arrival_timestamp);
         waiting.map_or(0, |arrived_s| {
-            // Whoever has something left to read is behind.
+            // A consumer with something left to read is behind.
             current_time_ms().saturating_sub(whole_millis(arrived_s)).max(1)
         })
     }
@@ -117,8 +117,8 @@ impl Place {
     }
 }
 
-/// A request for a position by time, with the position at the end if no record is as late as that:
-/// ferrokinesis would begin with the first record. Nothing if the request is good as it is.
+/// A request for a position by time, changed to the end if no record is that late: ferrokinesis
+/// would begin with the first record. `None` if the request needs no change.
 pub(super) async fn with_position(
     store: &Store,
     operation: Operation,
@@ -138,7 +138,7 @@ pub(super) async fn with_position(
     };
     let position = position.as_object_mut()?;
     let wanted_s = position.get("Timestamp")?.as_f64()?;
-    // A time to come is refused, which is right.
+    // A future time is refused, which is right.
     if position.get(name)? != "AT_TIMESTAMP" || whole_millis(wanted_s) > current_time_ms() {
         return None;
     }

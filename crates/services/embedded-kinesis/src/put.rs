@@ -1,5 +1,5 @@
-//! Taking records: as ferrokinesis does, but with arrival times in milliseconds, up to the 10 MiB
-//! that Kinesis takes nowadays, and in one go from the sequence number to the stored record.
+//! Storing records: as ferrokinesis does, but with arrival times in milliseconds, up to the 10 MiB
+//! that Kinesis allows now, and without a gap between sequence number and stored record.
 
 use ferrokinesis::actions::Operation;
 use ferrokinesis::constants::INVALID_ARGUMENT;
@@ -12,22 +12,22 @@ use serde_json::{Value, json};
 use super::request::{checked, parsed};
 use super::streams::{Answer, Service};
 
-/// The most that one `PutRecords` takes, partition keys included.
+/// Largest size of one `PutRecords`, partition keys included.
 const BATCH_MAX_BYTES: usize = 10 << 20;
 
-/// The most that a record takes, its partition key included. ferrokinesis looks at the data alone.
+/// Largest size of a record, its partition key included. ferrokinesis checks the data alone.
 const RECORD_MAX_BYTES: usize = 1 << 20;
 
 /// A record of a request.
 struct Entry<'a> {
     partition_key: &'a str,
     hash_key: u128,
-    /// Encoded in letters.
+    /// In Base64.
     data: &'a str,
     size_bytes: usize,
 }
 
-/// What became of one: its place, or the error that is its own.
+/// The result of one: its position, or its own error.
 type Outcome = Result<SequenceAllocation, KinesisErrorResponse>;
 
 pub(super) async fn put_record(service: &Service, body: &[u8]) -> Answer {
@@ -90,7 +90,7 @@ async fn put(
     Ok(outcomes)
 }
 
-/// The refusal of a shard in Amazon's words, which name it.
+/// The refusal of a shard in Amazon's words, which name the shard.
 pub(super) fn exceeded(store: &Store, stream: &str, shard: &str) -> KinesisErrorResponse {
     let account = &store.aws_account_id;
     let message =
@@ -120,7 +120,7 @@ fn entry(record: &Value) -> Result<Entry<'_>, KinesisErrorResponse> {
     Ok(Entry { partition_key, hash_key, data, size_bytes })
 }
 
-/// A number as Amazon writes it: decimal, without a sign and without zeros before it.
+/// A number as Amazon writes it: decimal, without sign and leading zeros.
 fn explicit_hash_key(explicit: &str) -> Result<u128, KinesisErrorResponse> {
     let hash_key = explicit.parse().ok().filter(|hash_key: &u128| hash_key.to_string() == explicit);
     hash_key.ok_or_else(|| {
@@ -132,7 +132,7 @@ fn explicit_hash_key(explicit: &str) -> Result<u128, KinesisErrorResponse> {
     })
 }
 
-/// How many bytes are encoded in these letters.
+/// Size of the data in this Base64 text.
 pub(super) fn decoded_bytes(data: &str) -> usize {
     let padding = data.bytes().rev().take_while(|&letter| letter == b'=').count();
     (data.len() / 4 * 3).saturating_sub(padding)

@@ -1,20 +1,20 @@
-//! The limits that a shard sets to `GetRecords`.
+//! The limits of a shard for `GetRecords`.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
-/// Calls that a shard answers in a second.
+/// Calls that a shard answers per second.
 const CALLS_MAX: u32 = 5;
 
-/// Bytes that a shard gives in a second. One call may give more, on the account of the seconds that
-/// follow: after 10 MiB there is nothing for 5 s.
+/// Bytes that a shard returns per second. One call may return more at the cost of the following
+/// seconds: after 10 MiB there is nothing for 5 s.
 const BYTES_MAX: u64 = 2 << 20;
 
-/// The most that one call gives.
+/// Most bytes of one call.
 pub(super) const CALL_MAX_BYTES: usize = 10 << 20;
 
-/// What all shards have given of late.
+/// Recent reads of all shards.
 pub(super) struct ReadLimits {
     started: Instant,
     /// By stream and shard.
@@ -28,13 +28,13 @@ impl Default for ReadLimits {
 }
 
 impl ReadLimits {
-    /// Whether a shard answers one more call.
+    /// Checks whether a shard may answer one more call.
     pub(super) fn admit(&self, stream: &str, shard: &str) -> bool {
         let now_s = self.started.elapsed().as_secs();
         self.with(stream, shard, |second| second.admit(now_s))
     }
 
-    /// Counts what a shard has given.
+    /// Counts bytes that a shard has returned.
     pub(super) fn charge(&self, stream: &str, shard: &str, size_bytes: usize) {
         self.with(stream, shard, |second| second.given_bytes += size_bytes as u64);
     }
@@ -45,12 +45,12 @@ impl ReadLimits {
     }
 }
 
-/// What a shard has done in the current second.
+/// Reads of a shard in the current second.
 #[derive(Debug, Default)]
 struct Second {
     number: u64,
     calls: u32,
-    /// More than [`BYTES_MAX`] is carried over into the next seconds.
+    /// The excess over [`BYTES_MAX`] is carried over into the next seconds.
     given_bytes: u64,
 }
 

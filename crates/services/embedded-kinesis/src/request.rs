@@ -1,4 +1,4 @@
-//! What a request says.
+//! Parsing and checking requests.
 
 use ferrokinesis::actions::Operation;
 use ferrokinesis::constants::SERIALIZATION_EXCEPTION;
@@ -12,7 +12,7 @@ pub(super) fn parsed(body: &[u8]) -> Result<Value, KinesisErrorResponse> {
     parsed.ok_or_else(|| KinesisErrorResponse::client_error(SERIALIZATION_EXCEPTION, None))
 }
 
-/// The same, if it is what the operation takes. What is wrong with it is said in Amazon's words.
+/// The same, if the operation accepts it. Errors are in Amazon's words.
 pub(super) fn checked(operation: Operation, data: &Value) -> Result<Value, KinesisErrorResponse> {
     let rules = operation.validation_rules();
     let rules: Vec<(&str, &FieldDef)> = rules.iter().map(|(name, rule)| (*name, rule)).collect();
@@ -34,8 +34,8 @@ fn is_ascii(value: &Value) -> bool {
     }
 }
 
-/// The same value with a byte for each character, which no rule for names or numbers allows in place
-/// of one beyond ASCII.
+/// The same value with one byte per character; those that replace non-ASCII ones are not allowed in
+/// names or numbers.
 fn in_single_bytes(value: &Value) -> Value {
     match value {
         Value::String(text) => text.chars().map(single_byte).collect::<String>().into(),
@@ -43,7 +43,7 @@ fn in_single_bytes(value: &Value) -> Value {
         Value::Object(members) => {
             let names = members.keys().enumerate().map(|(index, name)| {
                 let width = name.chars().count();
-                // Different names stay different: they are counted, too.
+                // Different names stay different, since they are counted.
                 if name.is_ascii() { name.clone() } else { format!("{index:~>width$}") }
             });
             names.zip(members.values().map(in_single_bytes)).collect()

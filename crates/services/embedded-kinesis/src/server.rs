@@ -1,9 +1,9 @@
 //! ferrokinesis over HTTP, with what it is missing.
 //!
-//! As shipped it can lose records: a sequence number is handed out before its record is stored, so a
-//! reader in between skips the record. Here no reads happen during a write. Its arrival times are
-//! whole seconds, and its consumers are never behind: `put` and `get` fix that. It counts the bytes of
-//! texts where Kinesis counts characters: `request` fixes that. All other requests go to
+//! As shipped it can lose records: a sequence number is handed out before its record is stored, so
+//! a reader in between skips the record. Here no reads happen during a write. Its arrival times are
+//! whole seconds, and its consumers are never behind: `put` and `get` fix that. It counts the bytes
+//! of texts where Kinesis counts characters: `request` fixes that. All other requests go to
 //! ferrokinesis unchanged.
 
 use std::io;

@@ -1,4 +1,4 @@
-//! What clients send and are sent.
+//! Request and response bodies.
 
 use std::fs::File;
 use std::io;
@@ -18,13 +18,13 @@ use tokio::task::{JoinError, spawn_blocking};
 use super::disk;
 use super::folder::{Folder, Temporary};
 
-/// What of a body is held in memory while it comes in.
+/// Bytes of an incoming body that are held in memory.
 const HELD_MAX_BYTES: usize = 4 << 20;
 
-/// What of a file is read at once.
+/// Bytes per read of a file.
 const READ_MAX_BYTES: u64 = 1 << 20;
 
-/// The digests of a body, as far as its sender has named them.
+/// The digests of a body that its sender has given.
 #[derive(Debug, Default)]
 pub(super) struct Digests {
     algorithm: Option<ChecksumAlgorithm>,
@@ -34,7 +34,7 @@ pub(super) struct Digests {
     crc64nvme: Option<String>,
     sha1: Option<String>,
     sha256: Option<String>,
-    /// Those that come after the body.
+    /// Digests that come after the body.
     trailers: Option<TrailingHeaders>,
 }
 
@@ -64,7 +64,7 @@ impl Digests {
     }
 }
 
-/// Computes the digests that were named.
+/// Computes the digests that were given.
 struct Hashers {
     named: Digests,
     md5: Option<Md5>,
@@ -98,7 +98,7 @@ impl Hashers {
         }
     }
 
-    /// Whether the body is the one that was sent.
+    /// Checks the body against the digests.
     fn verify(self) -> S3Result<()> {
         let Self { mut named, md5, checksums } = self;
         if let Some(trailers) = named.trailers.take().and_then(|trailers| trailers.take()) {
@@ -125,7 +125,7 @@ impl Hashers {
             (named.sha1, found.checksum_sha1),
             (named.sha256, found.checksum_sha256),
         ];
-        // One that was named late, without its algorithm having been named before, goes unverified.
+        // A digest in the trailer whose algorithm was not announced goes unverified.
         let differs = |(named, found): &(Option<String>, Option<String>)| {
             named.is_some() && found.is_some() && named != found
         };
@@ -133,14 +133,14 @@ impl Hashers {
     }
 }
 
-/// Does something that waits for the disk.
+/// Runs something that waits for the disk.
 pub(super) async fn blocking<T: Send + 'static>(
     act: impl FnOnce() -> S3Result<T> + Send + 'static,
 ) -> S3Result<T> {
     spawn_blocking(act).await.unwrap_or_else(|error| Err(S3Error::internal_error(error)))
 }
 
-/// Puts a body into a file, verifies it, and then has something done with the file.
+/// Writes a body to a file, verifies it, and passes the file to `then`.
 pub(super) async fn receive<T: Send + 'static>(
     folder: &Arc<Folder>,
     body: Option<StreamingBlob>,
@@ -153,7 +153,7 @@ pub(super) async fn receive<T: Send + 'static>(
     let mut held = Vec::new();
     let mut held_bytes = 0;
     while let Some(chunk) = body.next().await {
-        // What comes is verified by its signature as it comes.
+        // Its signature is verified as it arrives.
         let chunk = chunk.map_err(|error| broken_body(&*error))?;
         held_bytes += chunk.len();
         held.push(chunk);
@@ -175,7 +175,7 @@ pub(super) async fn receive<T: Send + 'static>(
     .await
 }
 
-/// Where a body goes, and what has not gone there yet.
+/// The file that a body goes to, and the bytes not yet written.
 type Received = (Option<Temporary>, Hashers, Vec<Bytes>);
 
 fn flush(
@@ -195,12 +195,12 @@ fn flush(
     Ok((Some(file), hashers, held))
 }
 
-/// The client has gone, or has sent something else than it has signed.
+/// The client disconnected, or sent something else than it signed.
 fn broken_body(error: &(dyn std::error::Error + Send + Sync + 'static)) -> S3Error {
     s3_error!(IncompleteBody, "the body broke off: {error}")
 }
 
-/// Part of a file, as it is sent.
+/// Part of a file as a response body.
 pub(super) async fn send(file: File, range: Range<u64>) -> S3Result<StreamingBlob> {
     if range.end - range.start <= READ_MAX_BYTES {
         let bytes = blocking(move || read(&file, &range).map_err(disk::failed)).await?;

@@ -1,4 +1,4 @@
-//! What a request asks of the object that is there.
+//! Conditions of a request on the existing object.
 
 use std::fs;
 use std::path::Path;
@@ -10,7 +10,7 @@ use s3s::{S3Result, s3_error};
 use super::disk;
 use super::folder::{About, about, is_absence};
 
-/// What a write asks of the object that is there.
+/// Conditions of a write on the existing object.
 #[derive(Debug, Default)]
 pub(super) struct Conditions {
     pub(super) if_match: Option<ETagCondition>,
@@ -18,7 +18,7 @@ pub(super) struct Conditions {
 }
 
 impl Conditions {
-    /// Whether the object at `path` is as it has to be.
+    /// Checks the object at `path`.
     pub(super) fn check(&self, path: &Path) -> S3Result<()> {
         if self.if_match.is_none() && self.if_none_match.is_none() {
             return Ok(());
@@ -32,7 +32,7 @@ impl Conditions {
         match (&self.if_none_match, &found) {
             (None, _) | (Some(ETagCondition::Any), None) => {}
             (Some(ETagCondition::Any), Some(_)) => return Err(s3_error!(PreconditionFailed)),
-            // As with S3, which takes nothing but '*'.
+            // As in S3, which accepts only '*'.
             (Some(ETagCondition::ETag(_)), _) => return Err(s3_error!(NotImplemented)),
         }
         match (&self.if_match, &found) {
@@ -44,7 +44,7 @@ impl Conditions {
     }
 }
 
-/// What a reader asks of an object.
+/// Conditions of a read.
 pub(super) struct Reading {
     /// `If-Match` and `If-None-Match`.
     pub(super) wanted: (Option<ETagCondition>, Option<ETagCondition>),
@@ -53,7 +53,7 @@ pub(super) struct Reading {
 }
 
 impl Reading {
-    /// As RFC 9110 has it, in section 13.2.2.
+    /// Checks in the order of RFC 9110, section 13.2.2.
     pub(super) fn check(&self, about: &About) -> S3Result<()> {
         let (if_match, if_none_match) = &self.wanted;
         let (if_modified_since, if_unmodified_since) = &self.since;
@@ -77,7 +77,7 @@ impl Reading {
     }
 }
 
-/// An instant as headers have it.
+/// An instant with the precision of headers.
 fn whole_seconds(instant: SystemTime) -> Timestamp {
     let since = instant.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     (SystemTime::UNIX_EPOCH + Duration::from_secs(since.as_secs())).into()

@@ -1,4 +1,4 @@
-//! What the disk says, as clients are told.
+//! Errors of the disk as clients see them.
 
 use std::io::{self, ErrorKind};
 
@@ -6,11 +6,11 @@ use bench_service_s3::stand_in::reason;
 use hyper::StatusCode;
 use s3s::{S3Error, S3ErrorCode};
 
-/// The code of a full disk.
+/// The error code of a full disk.
 const NO_SPACE: &str = "InsufficientStorage";
 
-/// The folder did not do what was asked of it. Without a text of its own, clients would be told of
-/// an internal error and nothing else.
+/// The error for a failed operation on the folder, with a text, since clients would see only an
+/// internal error otherwise.
 pub(super) fn failed(error: io::Error) -> S3Error {
     let reason = reason(&error);
     let mut failed = if is_full(&error) {

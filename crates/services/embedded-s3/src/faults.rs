@@ -1,4 +1,4 @@
-//! What can go wrong with S3, made to go wrong on purpose.
+//! Faults of S3, injected on purpose.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -7,27 +7,27 @@ use std::time::{Duration, Instant};
 use s3s::{S3Error, S3ErrorCode, s3_error};
 use tokio::sync::Notify;
 
-/// How often [`Injected::wait_for`] looks.
+/// Interval between polls of [`Injected::wait_for`].
 const POLL: Duration = Duration::from_millis(2);
 
-/// What happens to a request instead of an answer.
+/// What happens to a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
-    /// It is answered with this status, and nothing is done: 503 (`SlowDown`), 412, 500, ...
+    /// It is answered with this status and not carried out: 503 (`SlowDown`), 412, 500, ...
     Answer(u16),
-    /// It is carried out, and answered as if it had not been.
+    /// It is carried out, and answered with this status as if it had not been.
     ForwardThenAnswer(u16),
     /// It is carried out, and the connection breaks before the answer.
     ForwardThenDrop,
-    /// The connection breaks, and nothing is done.
+    /// The connection breaks, and it is not carried out.
     Drop,
-    /// It is carried out so much later.
+    /// It is carried out after this delay.
     Delay(Duration),
     /// It is carried out once [`Injected::release`] is called.
     Hold,
 }
 
-/// Which requests are meant.
+/// The requests that a fault applies to.
 #[derive(Debug, Clone)]
 pub struct Requests {
     method: String,
@@ -37,7 +37,7 @@ pub struct Requests {
 }
 
 impl Requests {
-    /// Those with this method, or with any if it is empty, whose decoded path and query, as in
+    /// Requests with this method, or with any if it is empty, whose decoded path and query, as in
     /// `/bucket/key?list-type=2&prefix=a/`, contain `text`.
     #[must_use]
     pub fn matching(method: &str, text: &str) -> Self {
@@ -45,13 +45,13 @@ impl Requests {
         Self { method, contains, every: 1, times: usize::MAX }
     }
 
-    /// Of those only each `count`th, beginning with the `count`th.
+    /// Only every `count`th of them, beginning with the `count`th.
     #[must_use]
     pub fn every(self, count: usize) -> Self {
         Self { every: count.max(1), ..self }
     }
 
-    /// Of those only the first `count`.
+    /// Only the first `count` of them.
     #[must_use]
     pub fn times(self, count: usize) -> Self {
         Self { times: count, ..self }
@@ -62,7 +62,7 @@ impl Requests {
     }
 }
 
-/// The faults of one server. Of several that mean a request the one injected first strikes.
+/// The faults of one server. If several apply to a request, the one injected first is used.
 #[derive(Debug, Clone, Default)]
 pub struct S3Faults(Arc<Mutex<Vec<Arc<Rule>>>>);
 
@@ -77,7 +77,7 @@ struct Rule {
 }
 
 impl S3Faults {
-    /// Has something happen to requests from now on.
+    /// Injects a fault into requests from now on.
     #[must_use = "says what has been struck, and ends a fault; dropping it does not"]
     pub fn inject(&self, requests: Requests, fault: Fault) -> Injected {
         let rule = Arc::new(Rule {
@@ -92,7 +92,7 @@ impl S3Faults {
         Injected(rule)
     }
 
-    /// What is to happen to a request. Waits as long as that is to wait.
+    /// The fault to inject into a request; sleeps for its delay.
     pub(super) async fn strike(&self, method: &str, path_and_query: &str) -> Option<Fault> {
         let rule = self.find(method, path_and_query)?;
         match rule.fault {
@@ -138,18 +138,19 @@ impl Rule {
     }
 }
 
-/// A fault that is, or was, in force.
+/// A fault that was injected.
 #[derive(Debug, Clone)]
 pub struct Injected(Arc<Rule>);
 
 impl Injected {
-    /// How many requests it has struck so far.
+    /// Requests that it has been applied to so far.
     #[must_use]
     pub fn struck(&self) -> usize {
         self.0.struck.load(Ordering::Acquire)
     }
 
-    /// Waits until it has struck so many requests; whether it has, within `timeout`.
+    /// Waits until it has been applied to so many requests; returns whether that happened within
+    /// `timeout`.
     #[must_use]
     pub fn wait_for(&self, count: usize, timeout: Duration) -> bool {
         let deadline = Instant::now() + timeout;
@@ -162,14 +163,14 @@ impl Injected {
         true
     }
 
-    /// Ends the fault, and lets go on what it holds.
+    /// Ends the fault, and releases the requests that it holds.
     pub fn release(&self) {
         self.0.is_over.store(true, Ordering::Release);
         self.0.released.notify_waiters();
     }
 }
 
-/// What S3 says with a status.
+/// The error of S3 for a status.
 pub(super) fn error_of(status: u16) -> S3Error {
     let mut error = match status {
         403 => s3_error!(AccessDenied),
@@ -186,7 +187,7 @@ pub(super) fn error_of(status: u16) -> S3Error {
     error
 }
 
-/// A URL's text without its escapes.
+/// A URL's text with its escapes decoded.
 fn decoded(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();

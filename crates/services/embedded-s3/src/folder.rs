@@ -1,12 +1,12 @@
 //! Buckets and objects as folders and files.
 //!
-//! An object is one file, written aside and then put in its place, so that nobody ever reads half of
-//! one. Its entity tag is the instant it was written at, which no two objects of a server share,
-//! together with its size; nothing else is kept of it.
+//! An object is one file, written elsewhere and then moved into place, so that nobody ever reads
+//! half of it. Its entity tag is the instant of its writing, which no two objects of a server
+//! share, and its size; no other metadata is kept.
 //!
 //! ```text
 //! DIR/buckets/BUCKET/KEY      the objects
-//! DIR/uploads/ID/             what has come of uploads in parts
+//! DIR/uploads/ID/             parts of unfinished uploads
 //! DIR/tmp/                    what is being written
 //! ```
 
@@ -25,8 +25,8 @@ use s3s::{S3Result, s3_error};
 use super::conditions::Conditions;
 use super::disk;
 
-/// How many locks the objects share. More than there are threads, so that two that meet on one
-/// mostly mean the same object.
+/// Locks that the objects share. More than there are threads, so that two that meet on a lock
+/// usually mean the same object.
 const LOCKS: usize = 64;
 
 /// The longest name of a file on Linux.
@@ -41,7 +41,7 @@ pub(super) enum ConditionalWrites {
     Broken,
 }
 
-/// A folder with everything in it. Its functions wait for the disk.
+/// A folder with all buckets and objects. Its functions wait for the disk.
 #[derive(Debug)]
 pub(super) struct Folder {
     buckets: PathBuf,
@@ -50,11 +50,11 @@ pub(super) struct Folder {
     writes: ConditionalWrites,
     locks: [Mutex<()>; LOCKS],
     next_tmp: AtomicU64,
-    /// When the last object was written, as its tag says.
+    /// The instant in the tag of the last object.
     last_stamp_ns: AtomicU64,
 }
 
-/// What is known of an object.
+/// Properties of an object.
 #[derive(Debug, Clone)]
 pub(super) struct About {
     pub(super) size_bytes: u64,
@@ -63,7 +63,7 @@ pub(super) struct About {
 }
 
 impl Folder {
-    /// Everything in `dir`, which is made if it is missing. What was being written is lost.
+    /// Opens `dir`, which is created if missing. Unfinished writes are lost.
     pub(super) fn open(dir: &Path, writes: ConditionalWrites) -> io::Result<Self> {
         let [buckets, uploads, tmp] = ["buckets", "uploads", "tmp"].map(|name| dir.join(name));
         match fs::remove_dir_all(&tmp) {
@@ -84,7 +84,7 @@ impl Folder {
         })
     }
 
-    /// Names of the buckets, and when they were made.
+    /// Names and creation times of the buckets.
     pub(super) fn buckets(&self) -> S3Result<Vec<(String, SystemTime)>> {
         let mut found = Vec::new();
         for entry in fs::read_dir(&self.buckets).map_err(disk::failed)? {
@@ -98,7 +98,7 @@ impl Folder {
         Ok(found)
     }
 
-    /// Makes a bucket; whether it was not there yet.
+    /// Creates a bucket; returns whether it is new.
     pub(super) fn create_bucket(&self, bucket: &str) -> io::Result<bool> {
         match fs::create_dir(self.buckets.join(bucket)) {
             Ok(()) => Ok(true),
@@ -116,13 +116,13 @@ impl Folder {
         fs::remove_dir_all(dir).map_err(disk::failed)
     }
 
-    /// A bucket's folder, if the bucket is there.
+    /// A bucket's folder, if the bucket exists.
     pub(super) fn bucket(&self, bucket: &str) -> S3Result<PathBuf> {
         let dir = self.buckets.join(bucket);
         if dir.is_dir() { Ok(dir) } else { Err(s3_error!(NoSuchBucket)) }
     }
 
-    /// Opens an object to be read.
+    /// Opens an object for reading.
     pub(super) fn open_object(&self, bucket: &str, key: &str) -> S3Result<(File, About)> {
         let absent = || self.bucket(bucket).map_or_else(|error| error, |_| s3_error!(NoSuchKey));
         let path = self.object(bucket, key).ok_or_else(absent)?;
@@ -135,7 +135,7 @@ impl Folder {
         }
     }
 
-    /// A file that is to become an object.
+    /// A file that will become an object.
     pub(super) fn temporary(&self) -> io::Result<Temporary> {
         let number = self.next_tmp.fetch_add(1, Ordering::Relaxed);
         let path = self.tmp.join(number.to_string());
@@ -143,7 +143,7 @@ impl Folder {
         Ok(Temporary { path, file })
     }
 
-    /// Makes an object of a file, if the object that is there meets the conditions.
+    /// Turns a file into an object, if the existing object meets the conditions.
     pub(super) fn put(
         &self,
         temporary: &Temporary,
@@ -186,7 +186,7 @@ impl Folder {
         }
     }
 
-    /// Removes an object. That it is not there is no error, as it is none to S3.
+    /// Removes an object. As in S3, a missing one is not an error.
     pub(super) fn delete(
         &self,
         bucket: &str,
@@ -207,7 +207,7 @@ impl Folder {
         }
     }
 
-    /// Gives a file its tag.
+    /// Sets a file's tag.
     pub(super) fn stamp(&self, temporary: &Temporary) -> S3Result<About> {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let now_ns = u64::try_from(now.as_nanos()).unwrap_or(u64::MAX);
@@ -216,12 +216,12 @@ impl Folder {
         let stamp_ns = now_ns.max(last.map_or(0, |last_ns| last_ns + 1));
         let modified = SystemTime::UNIX_EPOCH + Duration::from_nanos(stamp_ns);
         let stamped = temporary.file.set_modified(modified);
-        // A file system may keep less than that, and it is what readers will see.
+        // The file system may store it with less precision, which is what readers will see.
         let metadata = stamped.and_then(|()| temporary.file.metadata());
         about(&metadata.map_err(disk::failed)?)
     }
 
-    /// Where an object lies. None of those whose key makes no path.
+    /// The path of an object; `None` if its key does not make a path.
     fn object(&self, bucket: &str, key: &str) -> Option<PathBuf> {
         let is_name = |part: &str| {
             !matches!(part, "" | "." | "..") && part.len() <= NAME_MAX_BYTES && !part.contains('\0')
@@ -230,7 +230,7 @@ impl Folder {
         is_path.then(|| self.buckets.join(bucket).join(key))
     }
 
-    /// The right to change an object.
+    /// The lock for changing an object.
     fn turn(&self, path: &Path) -> Option<MutexGuard<'_, ()>> {
         let mut hasher = DefaultHasher::new();
         path.hash(&mut hasher);
@@ -240,7 +240,7 @@ impl Folder {
     }
 }
 
-/// A file that goes with its value unless it has become an object.
+/// A file that is removed when this value is dropped, unless it became an object.
 #[derive(Debug)]
 pub(super) struct Temporary {
     path: PathBuf,
@@ -252,12 +252,12 @@ impl Temporary {
         chunks.iter().try_for_each(|chunk| self.file.write_all(chunk))
     }
 
-    /// Appends what is left to read of a file.
+    /// Appends the rest of a file.
     pub(super) fn append(&mut self, mut file: &File) -> io::Result<u64> {
         io::copy(&mut file, &mut self.file)
     }
 
-    /// Puts it somewhere else than among the objects.
+    /// Moves it to a place outside the objects.
     pub(super) fn rename(&self, path: &Path) -> io::Result<()> {
         fs::rename(&self.path, path)
     }
@@ -265,22 +265,22 @@ impl Temporary {
 
 impl Drop for Temporary {
     fn drop(&mut self) {
-        // Mostly it has become an object.
+        // Fails if it became an object, the usual case.
         let _ = fs::remove_file(&self.path);
     }
 }
 
-/// What is known of an object from its file.
+/// Properties of an object by its file.
 pub(super) fn about(metadata: &Metadata) -> S3Result<About> {
     let modified = metadata.modified().map_err(disk::failed)?;
     let since = modified.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let size_bytes = metadata.len();
-    // With a hyphen, nobody takes it for a digest of the content.
+    // The hyphen shows that it is not a digest of the content.
     let e_tag = ETag::Strong(format!("{:x}-{size_bytes:x}", since.as_nanos()));
     Ok(About { size_bytes, e_tag, modified })
 }
 
-/// Whether there is any file in a folder, at whatever depth. Folders outlive their objects.
+/// Whether there is any file in a folder, at any depth. Folders outlive their objects.
 pub(super) fn has_file(dir: &Path) -> io::Result<bool> {
     for entry in fs::read_dir(dir)? {
         let entry = entry?;
@@ -291,7 +291,7 @@ pub(super) fn has_file(dir: &Path) -> io::Result<bool> {
     Ok(false)
 }
 
-/// Whether it says that there is no such file.
+/// Whether the error means that there is no such file.
 pub(super) fn is_absence(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
 }

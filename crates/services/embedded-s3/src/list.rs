@@ -10,13 +10,13 @@ use s3s::dto::{CommonPrefix, Object};
 use super::disk;
 use super::folder::{Folder, about, has_file};
 
-/// What is asked for.
+/// A request for a list.
 #[derive(Debug, Default)]
 pub(super) struct Query {
     pub(super) prefix: String,
-    /// Only keys after this one.
+    /// Lists only keys after this one.
     pub(super) after: String,
-    /// Keys that go on with a slash after the prefix are listed as what they have in common.
+    /// Keys with a slash after the prefix are listed as their common prefix.
     pub(super) by_folder: bool,
     pub(super) count_max: usize,
 }
@@ -26,7 +26,7 @@ pub(super) struct Query {
 pub(super) struct Page {
     pub(super) objects: Vec<Object>,
     pub(super) prefixes: Vec<CommonPrefix>,
-    /// The last key or prefix of the page, if there are more of them after it.
+    /// The last key or prefix of the page, if more follow.
     pub(super) next: Option<String>,
     last: String,
 }
@@ -36,24 +36,24 @@ impl Page {
         self.objects.len() + self.prefixes.len()
     }
 
-    /// Counts one more entry in if it fits; whether it does.
+    /// Counts one more entry if it fits; returns whether it does.
     fn takes(&mut self, key: &str, count_max: usize) -> bool {
         if self.count() < count_max {
             key.clone_into(&mut self.last);
             return true;
         }
-        // Somebody who asks for nothing is not told to come again.
+        // A page of size 0 has no next page.
         self.next = (count_max > 0).then(|| self.last.clone());
         false
     }
 }
 
 impl Folder {
-    /// The objects of a bucket that are asked for.
+    /// Lists objects of a bucket.
     pub(super) fn list(&self, bucket: &str, query: &Query) -> S3Result<Page> {
         let dir = self.bucket(bucket)?;
         let mut page = Page::default();
-        // Whatever has the prefix lies in this folder.
+        // All keys with the prefix are in this folder.
         let base = query.prefix.rsplit_once('/').map_or("", |(base, _)| base);
         let is_path = base.split('/').all(|part| !matches!(part, "." | ".." | ""));
         let base = match base {
@@ -67,8 +67,8 @@ impl Folder {
     }
 }
 
-/// Adds what is asked for of a folder, whose keys all begin with `base`. Whether there may be room
-/// for more.
+/// Adds the requested keys of a folder, which all begin with `base`. Returns whether there may be
+/// room for more.
 fn walk(dir: &Path, base: &str, query: &Query, page: &mut Page) -> io::Result<bool> {
     let mut keys = match fs::read_dir(dir) {
         Ok(entries) => keys_in(entries, base)?,
@@ -95,8 +95,7 @@ fn walk(dir: &Path, base: &str, query: &Query, page: &mut Page) -> io::Result<bo
     Ok(true)
 }
 
-/// The keys in a folder; those of folders end in a slash, by which they are in their place when they
-/// are sorted.
+/// The keys in a folder; those of folders end in a slash, which sorts them correctly.
 fn keys_in(entries: fs::ReadDir, base: &str) -> io::Result<Vec<String>> {
     let mut keys = Vec::new();
     for entry in entries {
@@ -109,7 +108,7 @@ fn keys_in(entries: fs::ReadDir, base: &str) -> io::Result<Vec<String>> {
     Ok(keys)
 }
 
-/// Whether a key is to be listed, or, of a folder, one in it may be.
+/// Whether a key is listed or, for a folder, a key in it may be.
 fn is_wanted(key: &str, query: &Query) -> bool {
     let is_dir = key.ends_with('/');
     let has_prefix = key.starts_with(&query.prefix) || is_dir && query.prefix.starts_with(key);
@@ -120,7 +119,7 @@ fn is_wanted(key: &str, query: &Query) -> bool {
 fn add(path: &Path, key: String, query: &Query, page: &mut Page) -> io::Result<bool> {
     let metadata = match fs::metadata(path) {
         Ok(metadata) => metadata,
-        // It was deleted a moment ago.
+        // It was just deleted.
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(true),
         Err(error) => return Err(error),
     };
@@ -164,14 +163,14 @@ mod tests {
             let temporary = folder.temporary().expect("made");
             folder.put(&temporary, "x", key, &Conditions::default()).expect("put");
         }
-        // What was deleted leaves a folder behind.
+        // Deleted objects leave their folders.
         let temporary = folder.temporary().expect("made");
         folder.put(&temporary, "x", "gone/away", &Conditions::default()).expect("put");
         folder.delete("x", "gone/away", None).expect("deleted");
         folder
     }
 
-    /// The keys and the prefixes, page by page.
+    /// Keys and prefixes, page by page.
     fn pages(folder: &Folder, mut query: Query) -> Vec<Vec<String>> {
         let mut all = Vec::new();
         loop {

@@ -21,13 +21,13 @@ use super::faults::{Fault, S3Faults, error_of};
 use super::folder::{ConditionalWrites, Folder};
 use super::service::{Doorkeeper, Objects};
 
-/// How long nobody is let in when the system has no more file descriptors.
+/// Pause in accepting when the system has no more file descriptors.
 const REST: Duration = Duration::from_millis(50);
 
-/// What is read of a connection at once. Objects are large.
+/// Buffer of a connection. Objects are large.
 const BUFFER_BYTES: usize = 1 << 20;
 
-/// Serves what is in `dir`, where there will be `bucket`, until the process ends.
+/// Serves the objects in `dir`, with `bucket` in it, until the process ends.
 pub(super) async fn serve_on(
     listener: TcpListener,
     dir: &Path,
@@ -50,19 +50,19 @@ pub(super) async fn serve_on(
                 continue;
             }
         };
-        // Answers are small, and somebody measures how long they take.
+        // Answers are small, and their latency is measured.
         let _ = stream.set_nodelay(true);
         let front = front.clone();
         tokio::spawn(async move {
             let mut http = http1::Builder::new();
             http.max_buf_size(BUFFER_BYTES);
-            // A connection that breaks is its client's loss.
+            // A broken connection concerns only its client.
             let _ = http.serve_connection(TokioIo::new(stream), front).await;
         });
     }
 }
 
-/// The service, with the faults in front of it.
+/// The service with the faults in front of it.
 #[derive(Clone)]
 struct Front {
     service: S3Service,
@@ -86,7 +86,7 @@ impl Front {
         match self.faults.strike(request.method().as_str(), target).await {
             None | Some(Fault::Delay(_) | Fault::Hold) => self.service.call(request).await,
             Some(Fault::Answer(status)) => {
-                // A connection goes on only when the request has been read.
+                // A connection continues only once the request has been read.
                 let mut body = request.into_body();
                 while let Some(Ok(_)) = body.next().await {}
                 refuse(status)

@@ -25,10 +25,10 @@ use super::disk;
 use super::folder::Folder;
 use super::list::{Page, Query};
 
-/// How many keys a page has, at most and by default.
+/// Most keys of a page, and the default.
 const PAGE_MAX_KEYS: i32 = 1_000;
 
-/// Lets in whoever has the keys.
+/// Admits requests that are signed with the keys.
 pub(super) struct Doorkeeper(pub(super) Keys);
 
 #[async_trait]
@@ -42,11 +42,11 @@ impl S3Auth for Doorkeeper {
     }
 }
 
-/// What is in a folder, as S3 shows it.
+/// The objects of a folder.
 pub(super) struct Objects(pub(super) Arc<Folder>);
 
 impl Objects {
-    /// Does something with the folder that waits for the disk.
+    /// Runs an operation on the folder that waits for the disk.
     async fn on_disk<T: Send + 'static>(
         &self,
         act: impl FnOnce(&Folder) -> S3Result<T> + Send + 'static,
@@ -129,7 +129,7 @@ impl S3 for Objects {
         request: S3Request<GetObjectInput>,
     ) -> S3Result<S3Response<GetObjectOutput>> {
         let input = request.input;
-        // Not worth another thread: mostly it is asked for something that is not there yet.
+        // Not worth another thread: it is usually asked for objects that do not exist yet.
         let (file, about) = self.0.open_object(&input.bucket, &input.key)?;
         let wanted = (input.if_match, input.if_none_match);
         let since = (input.if_modified_since, input.if_unmodified_since);
@@ -347,7 +347,7 @@ impl S3 for Objects {
 }
 
 impl Objects {
-    /// One page, and how many keys it may have.
+    /// One page, and the most keys of it.
     async fn list(&self, input: &ListObjectsV2Input) -> S3Result<(Page, i32)> {
         let by_folder = match input.delimiter.as_deref() {
             None | Some("") => false,
@@ -368,7 +368,7 @@ impl Objects {
     }
 }
 
-/// What would be lost in silence is refused.
+/// Refuses metadata, which would be lost silently.
 fn refuse_metadata(metadata: Option<&Metadata>) -> S3Result<()> {
     if metadata.is_none_or(Metadata::is_empty) {
         return Ok(());

@@ -12,17 +12,17 @@ use super::conditions::Conditions;
 use super::disk;
 use super::folder::{About, Folder, Temporary, about};
 
-/// The smallest part that is not the last.
+/// Smallest size of a part other than the last.
 const PART_MIN_BYTES: u64 = 5 << 20;
 
-/// The most parts an upload may have.
+/// Most parts of an upload.
 const PARTS_MAX: PartNumber = 10_000;
 
-/// The file that says what an upload is to become.
+/// The file with the key that an upload is for.
 const TARGET: &str = "target";
 
 impl Folder {
-    /// Begins an upload; its id.
+    /// Begins an upload and returns its id.
     pub(super) fn begin_upload(&self, bucket: &str, key: &str) -> S3Result<String> {
         self.bucket(bucket)?;
         let begun = secret::password().map_err(io::Error::other).and_then(|id| {
@@ -34,7 +34,7 @@ impl Folder {
         begun.map_err(disk::failed)
     }
 
-    /// Makes a part of a file.
+    /// Turns a file into a part.
     pub(super) fn put_part(
         &self,
         temporary: &Temporary,
@@ -42,7 +42,7 @@ impl Folder {
         number: PartNumber,
     ) -> S3Result<About> {
         if !(1..=PARTS_MAX).contains(&number) {
-            return Err(s3_error!(InvalidArgument, "a part has a number from 1 to {PARTS_MAX}"));
+            return Err(s3_error!(InvalidArgument, "part numbers are 1 to {PARTS_MAX}"));
         }
         let dir = self.upload(upload)?;
         let about = self.stamp(temporary)?;
@@ -53,7 +53,7 @@ impl Folder {
         }
     }
 
-    /// Makes an object of the parts.
+    /// Turns the parts into an object.
     pub(super) fn complete_upload(
         &self,
         upload: (&str, &str, &str),
@@ -62,7 +62,7 @@ impl Folder {
     ) -> S3Result<About> {
         let dir = self.upload(upload)?;
         if parts.is_empty() {
-            return Err(s3_error!(MalformedXML, "an object has at least one part"));
+            return Err(s3_error!(MalformedXML, "an object needs at least one part"));
         }
         if !parts.is_sorted_by(|one, next| one.part_number < next.part_number) {
             return Err(s3_error!(InvalidPartOrder));
@@ -71,10 +71,10 @@ impl Folder {
         for (index, part) in parts.iter().enumerate() {
             let number = part.part_number.ok_or_else(|| s3_error!(MalformedXML))?;
             let file = File::open(dir.join(number.to_string()));
-            let file = file.map_err(|_| s3_error!(InvalidPart, "part {number} is not there"))?;
+            let file = file.map_err(|_| s3_error!(InvalidPart, "part {number} does not exist"))?;
             let about = about(&file.metadata().map_err(disk::failed)?)?;
             if part.e_tag.as_ref().is_some_and(|e_tag| e_tag.value() != about.e_tag.value()) {
-                return Err(s3_error!(InvalidPart, "part {number} is another one"));
+                return Err(s3_error!(InvalidPart, "part {number} has another tag"));
             }
             if about.size_bytes < PART_MIN_BYTES && index + 1 < parts.len() {
                 return Err(s3_error!(EntityTooSmall));
@@ -82,19 +82,19 @@ impl Folder {
             whole.append(&file).map_err(disk::failed)?;
         }
         let about = self.put(&whole, upload.0, upload.1, conditions)?;
-        // What is left of it takes room and does no harm.
+        // Leftovers take space but do no harm.
         let _ = fs::remove_dir_all(dir);
         Ok(about)
     }
 
-    /// Gives up on an upload.
+    /// Removes an unfinished upload.
     pub(super) fn abort_upload(&self, upload: (&str, &str, &str)) -> S3Result<()> {
         fs::remove_dir_all(self.upload(upload)?).map_err(disk::failed)
     }
 
-    /// Where an upload lies, which is named by bucket, key and id.
+    /// The folder of the upload with this bucket, key and id.
     fn upload(&self, (bucket, key, id): (&str, &str, &str)) -> S3Result<PathBuf> {
-        // An id is a name of ours, and no path.
+        // An id must be one of ours, not a path.
         let is_id = !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_alphanumeric());
         let dir = self.uploads.join(id);
         let is_ours = || fs::read_to_string(dir.join(TARGET)).ok() == Some(target(bucket, key));

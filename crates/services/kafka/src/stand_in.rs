@@ -17,8 +17,8 @@ pub const BACKLOG_MAX_BYTES: u64 = 3 << 20;
 /// Batches that a partition holds before the oldest are dropped.
 pub const BACKLOG_MAX_BATCHES: u64 = 100_000;
 
-/// The `fetch.wait.max.ms` that a client should use. The broker answers an empty fetch only when that
-/// time is up, even if messages have arrived meanwhile.
+/// The `fetch.wait.max.ms` that a client should use. The broker answers an empty fetch only when
+/// that time is up, even if messages have arrived meanwhile.
 pub const FETCH_WAIT_MS: u32 = 2;
 
 /// Most partitions of a topic.
@@ -49,8 +49,8 @@ pub enum Request {
     },
 }
 
-/// A running embedded broker, or several that form a cluster. It ends when this value is dropped, and
-/// when this process ends in any way.
+/// A running embedded broker, or several that form a cluster. It ends when this value is dropped,
+/// and when this process ends in any way.
 #[derive(Debug)]
 pub struct EmbeddedKafka(StandInProcess);
 

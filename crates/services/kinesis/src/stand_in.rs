@@ -43,8 +43,8 @@ pub struct Argument {
     pub limits: KinesisLimits,
 }
 
-/// A running embedded Kinesis. It ends when this value is dropped, and when this process ends in any
-/// way.
+/// A running embedded Kinesis. It ends when this value is dropped, and when this process ends in
+/// any way.
 #[derive(Debug)]
 pub struct EmbeddedKinesis(StandInProcess);
 

@@ -77,14 +77,14 @@ pub struct MappingConfig {
 pub struct MappingSettings {
     /// Most records in a batch, 1 to [`BATCH_SIZE_MAX`]. Default 100, as in AWS.
     pub batch_size: u32,
-    /// Time that a batch waits for more records, ms, 0 to [`BATCHING_WINDOW_MAX_MS`]. Default 0, as in
-    /// AWS.
+    /// Time that a batch waits for more records, ms, 0 to [`BATCHING_WINDOW_MAX_MS`]. Default 0, as
+    /// in AWS.
     pub batching_window_ms: u64,
-    /// Batches of one shard in progress at the same time, 1 to [`PARALLELIZATION_MAX`]; those of one
-    /// partition key never are. Default 1, as in AWS.
+    /// Batches of one shard in progress at the same time, 1 to [`PARALLELIZATION_MAX`]; those of
+    /// one partition key never are. Default 1, as in AWS.
     pub parallelization_factor: u32,
-    /// Retries of a failed batch, 0 to [`RETRIES_MAX`], or -1 for as long as the records exist, which
-    /// is AWS's default. Default 10.
+    /// Retries of a failed batch, 0 to [`RETRIES_MAX`], or -1 for as long as the records exist,
+    /// which is AWS's default. Default 10.
     pub maximum_retry_attempts: i32,
     /// Whether a failed batch is split in two before its retry. Default no, as in AWS.
     pub bisect_batch_on_function_error: bool,
@@ -128,8 +128,8 @@ pub struct FunctionConfig {
     /// Variables of its own. No secrets: use [`inherits`](Self::inherits) for those.
     #[serde(default)]
     pub environment: BTreeMap<String, String>,
-    /// Variables of this process that the function gets: the address of its table and the keys to it.
-    /// It also gets what every program needs, such as `PATH`, and nothing else.
+    /// Variables of this process that the function gets: the address of its table and the keys to
+    /// it. It also gets what every program needs, such as `PATH`, and nothing else.
     #[serde(default)]
     pub inherits: Vec<String>,
     /// Its memory as reported and billed, MB, 128 to 10,240. Not enforced here.

@@ -1,6 +1,6 @@
 //! Lambda functions of the benchmark on this machine, which land a stream in a table: kin-lambda in
-//! `DynamoDB`, sql-lambda in `MySQL`. The node of a stack is the mapping that feeds the function; the
-//! function's own processes are its children.
+//! `DynamoDB`, sql-lambda in `MySQL`. The node of a stack is the mapping that feeds the function;
+//! the function's own processes are its children.
 
 mod config;
 mod options;

@@ -236,7 +236,7 @@ fn what_the_machine_lacks_is_said_in_one_sentence() {
         let complaint = complaint();
         assert!(complaint.contains(words) && complaint.contains("missing: true"), "{complaint}");
     };
-    says("there is no 'java' in PATH or JAVA_HOME; install Java 17 or later");
+    says("found no 'java' in PATH or JAVA_HOME; install Java 17 or later");
     program("java", "echo 'openjdk version \"11.0.2\" 2019-01-15' >&2");
     says("is Java 11; install Java 17 or later");
     program("java", "echo 'openjdk version \"21.0.2\" 2024-01-16' >&2");

@@ -1,4 +1,4 @@
-//! What becomes of a batch: pure decisions, so that each can be tested without a stream.
+//! Decisions on a batch: pure functions, so that each can be tested without a stream.
 
 use serde::Deserialize;
 
@@ -8,12 +8,12 @@ use bench_service_lambda::MappingSettings;
 /// A record on its way to the function.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Delivery {
-    /// Its place in the shard, counted by the mapping.
+    /// Its position in the shard, counted by the mapping.
     pub(super) position: u64,
     pub(super) sequence_number: String,
-    /// The record as it stands in an event.
+    /// The record in the form of an event.
     pub(super) text: String,
-    /// When the stream took it in, ms since 1970.
+    /// Its arrival in the stream, ms since 1970.
     pub(super) arrived_ms: i64,
 }
 
@@ -21,7 +21,7 @@ pub(super) struct Delivery {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Batch {
     pub(super) records: Vec<Delivery>,
-    /// How often its first record has failed without anything having become of it.
+    /// Failed attempts in a row at its first record.
     pub(super) failures: u32,
 }
 
@@ -35,30 +35,30 @@ impl Batch {
         event::event(self.records.iter().map(|record| record.text.as_str()))
     }
 
-    /// Takes out what arrived before `oldest_ms`.
+    /// Removes records that arrived before `oldest_ms`.
     pub(super) fn take_expired(&mut self, oldest_ms: i64) -> Vec<Delivery> {
         self.records.extract_if(.., |record| record.arrived_ms < oldest_ms).collect()
     }
 }
 
-/// What an event with so many bytes of records, separators included, is long.
+/// Size of an event with so many bytes of records, separators included.
 pub(super) fn event_bytes(records_bytes: usize) -> usize {
     FRAME_BYTES + records_bytes
 }
 
-/// What the function said of a batch.
+/// The function's answer to a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Answer {
-    /// All is done.
+    /// All records are done.
     Done,
-    /// Nothing before this record failed.
+    /// All records before this one are done.
     FailedFrom(usize),
-    /// Nothing counts as done.
+    /// No record counts as done.
     Failed,
 }
 
-/// Reads an answer as `ReportBatchItemFailures` has it: the lowest sequence number counts, nothing
-/// and an empty list are a success, and what names no record of the batch is a failure of all.
+/// Reads an answer by the rules of `ReportBatchItemFailures`: the lowest sequence number counts; an
+/// empty answer or list is a success; an unknown sequence number fails all records.
 pub(super) fn read_answer(records: &[Delivery], answer: &[u8]) -> Answer {
     if answer.trim_ascii().is_empty() {
         return Answer::Done;
@@ -90,20 +90,20 @@ struct Failure {
     item_identifier: Option<String>,
 }
 
-/// What becomes of a batch after an invocation.
+/// The decision on a batch after an invocation.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Settled {
     pub(super) done: Vec<Delivery>,
-    /// To be tried again, in this order.
+    /// Batches to retry, in this order.
     pub(super) again: Vec<Batch>,
-    /// Tried often enough.
+    /// Records that are out of attempts.
     pub(super) given_up: Vec<Delivery>,
-    /// Whether it was split in two.
+    /// Whether the batch was split in two.
     pub(super) bisected: bool,
 }
 
-/// Decides it. Splitting a batch does not count as a retry, which is AWS's rule; records of which
-/// some were done begin to be counted anew.
+/// Decides on a batch. By AWS's rules, splitting it does not count as a retry, and the count starts
+/// over once some records were done.
 pub(super) fn settle(batch: Batch, answer: Answer, settings: &MappingSettings) -> Settled {
     let Batch { mut records, failures } = batch;
     let first_failed = match answer {
@@ -204,7 +204,7 @@ mod tests {
         assert_eq!(settled.again.len(), 1);
     }
 
-    /// Delivers until nothing is left; the function fails on these positions.
+    /// Delivers until nothing is left, with a function that fails on these positions.
     fn deliver(
         first: Batch,
         settings: &MappingSettings,

@@ -1,4 +1,4 @@
-//! How far a mapping has come, in a file, so that one that is started again goes on from there.
+//! The progress of a mapping in a file, from which a restarted one continues.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -14,24 +14,24 @@ use bench_service_lambda::StartingPosition;
 /// The file's name in the state folder.
 const FILE: &str = "checkpoints.json";
 
-/// How far one shard has been worked off.
+/// The progress of one shard.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Checkpoint {
-    /// It is being read from the mapping's starting position on, and nothing is settled yet.
+    /// Reading began at the mapping's starting position, and nothing is settled yet.
     Begun,
-    /// Everything up to this sequence number is settled.
+    /// All records up to this sequence number are settled.
     After(String),
-    /// Everything is, and nothing will follow.
+    /// All records are settled, and none will follow.
     Finished,
 }
 
-/// The stream that checkpoints are of: one that was deleted and made again is another one.
+/// The stream of the checkpoints. One that was deleted and created again is another one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct StreamIdentity {
     pub(super) arn: String,
-    /// When it was created, ms since 1970; 0 where the service does not tell.
+    /// Its creation, ms since 1970; 0 if the service does not report it.
     pub(super) created_ms: i64,
 }
 
@@ -39,7 +39,7 @@ pub(super) struct StreamIdentity {
 #[serde(deny_unknown_fields)]
 struct Content {
     stream: StreamIdentity,
-    /// When the mapping saw the stream for the first time, ms since 1970.
+    /// When the mapping first saw the stream, ms since 1970.
     attached_ms: i64,
     shards: BTreeMap<String, Checkpoint>,
 }
@@ -54,9 +54,9 @@ pub(super) struct Checkpoints {
 }
 
 impl Checkpoints {
-    /// Those in the state folder, if they are of `stream`; otherwise new ones, also if the stream
-    /// `is_another`: creation times are whole seconds, in which a stream can be deleted and made
-    /// again.
+    /// The checkpoints in the state folder, if they are of `stream`; otherwise new ones, also if
+    /// the stream `is_another`: creation times are whole seconds, within which a stream can be
+    /// deleted and created again.
     pub(super) fn open(
         state_dir: &Path,
         stream: StreamIdentity,
@@ -86,7 +86,7 @@ impl Checkpoints {
         self.is_new
     }
 
-    /// Where the reading of a shard begins. `fresh` is for one that nobody has begun with.
+    /// The position at which reading a shard begins; `fresh` for one without a checkpoint.
     pub(super) fn begin(
         &mut self,
         shard: &str,
@@ -100,7 +100,7 @@ impl Checkpoints {
             }
             (Some(Checkpoint::After(number)), _) => ShardStart::AfterSequence(number.clone()),
             (Some(Checkpoint::Begun), StartingPosition::TrimHorizon) => ShardStart::TrimHorizon,
-            // What has been put since the mapping first saw the stream belongs to it.
+            // Records that arrived since the mapping first saw the stream must be read.
             (Some(Checkpoint::Begun), StartingPosition::Latest) => {
                 ShardStart::AtTimestamp(date_time(self.content.attached_ms))
             }
@@ -115,13 +115,13 @@ impl Checkpoints {
         self.is_changed = true;
     }
 
-    /// The shards that have been worked off.
+    /// The shards that are finished.
     pub(super) fn finished(&self) -> impl Iterator<Item = &str> {
         let shards = self.content.shards.iter();
         shards.filter(|(_, checkpoint)| **checkpoint == Checkpoint::Finished).map(|(id, _)| &**id)
     }
 
-    /// Writes the file if there is anything new.
+    /// Writes the file if anything changed.
     pub(super) fn save(&mut self) -> Result<(), MappingError> {
         if self.is_changed {
             write_json(&self.path, &self.content)?;
@@ -131,12 +131,12 @@ impl Checkpoints {
     }
 }
 
-/// A time in ms since 1970 as the service wants it.
+/// A time in ms since 1970 in the service's form.
 pub(super) fn date_time(ms: i64) -> DateTime {
     DateTime::from_millis(ms)
 }
 
-/// Writes a file in one step, so that nobody ever sees a half of it.
+/// Replaces a file in one step, so that nobody ever sees half of it.
 pub(super) fn write_json(path: &Path, content: &impl Serialize) -> Result<(), MappingError> {
     let write = || {
         let mut text = serde_json::to_vec_pretty(content)?;

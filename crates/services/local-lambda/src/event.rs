@@ -1,26 +1,26 @@
-//! A batch of records as Lambda hands it to a function.
+//! The event in which Lambda hands a batch of records to a function.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 
-/// Most bytes of an event: AWS's limit for a synchronous invocation, 6 MB.
+/// Largest event, bytes: AWS's limit for a synchronous invocation, 6 MB.
 pub(super) const EVENT_BYTES_MAX: usize = 6 << 20;
 
-/// The role that a function has here, in the account that the embedded services have.
+/// The role of a function here, in the account of the embedded services.
 const ROLE_NAME: &str = "lambda-role";
 
-/// One record of a shard, as the stream gave it.
+/// One record of a shard, as the stream returned it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct StreamRecord<'a> {
     pub(super) sequence_number: &'a str,
     pub(super) partition_key: &'a str,
     pub(super) data: &'a [u8],
-    /// When the stream took it in, ms since 1970.
+    /// Its arrival in the stream, ms since 1970.
     pub(super) arrived_ms: i64,
 }
 
-/// Where a function's records come from, as each of them says.
+/// The source of a function's records, which each of them names.
 #[derive(Debug, Clone)]
 pub(super) struct EventSource {
     stream_arn: String,
@@ -46,13 +46,13 @@ impl EventSource {
         &self.region
     }
 
-    /// The ARN of a function beside the stream.
+    /// The ARN of a function in the stream's account and region.
     pub(super) fn function_arn(&self, name: &str) -> String {
         let account = self.role_arn.split(':').nth(4).unwrap_or_default();
         format!("arn:aws:lambda:{}:{account}:function:{name}", self.region)
     }
 
-    /// A record as it stands in an event.
+    /// A record in the form of an event.
     pub(super) fn record(&self, shard: &str, record: &StreamRecord<'_>) -> String {
         let event = EventRecord {
             kinesis: EventKinesis {
@@ -70,7 +70,7 @@ impl EventSource {
             aws_region: &self.region,
             event_source_arn: &self.stream_arn,
         };
-        // Text and numbers can always be written.
+        // Text and numbers can always be serialised.
         serde_json::to_string(&event).unwrap_or_default()
     }
 }
@@ -88,7 +88,7 @@ pub(super) fn event<'a>(records: impl Iterator<Item = &'a str>) -> Vec<u8> {
     event
 }
 
-/// What an event has around its records, bytes.
+/// Size of an event without its records, bytes.
 pub(super) const FRAME_BYTES: usize = HEAD.len() + TAIL.len();
 
 const HEAD: &[u8] = br#"{"Records":["#;

@@ -1,4 +1,4 @@
-//! A mapping while its stream is there: which shards are read, and what follows when one ends.
+//! A mapping while its stream exists: which shards are read, and what follows when one ends.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,24 +19,24 @@ use super::state::Stop;
 use super::worker::wall_ms;
 use bench_service_lambda::StartingPosition;
 
-/// The service's word for a stream that is not there.
+/// The service's error code for a missing stream.
 pub(super) const NOT_FOUND: &str = "ResourceNotFoundException";
 
-/// How often checkpoints and report are written.
+/// Interval between writes of checkpoints and report.
 const SAVE_INTERVAL: Duration = Duration::from_millis(200);
 
-/// Why a stream cannot be read any more.
+/// Why a stream can no longer be read.
 #[derive(Debug)]
 pub(super) struct Lost {
     pub(super) reason: String,
-    /// Whether there is no stream: if there is one later, it is another one.
+    /// Whether the stream is gone; one that appears later is another one.
     pub(super) is_gone: bool,
 }
 
-/// The id of a shard whose task has ended, and its children if it has been worked off.
+/// The id of a shard whose task has ended, and its children if it is finished.
 type Ended = (String, Result<Option<Vec<Shard>>, KinesisError>);
 
-/// The shards of one stream at work.
+/// The shards of one stream that are read.
 pub(super) struct Following<'a> {
     mapping: &'a Mapping,
     source: Arc<EventSource>,
@@ -48,8 +48,8 @@ pub(super) struct Following<'a> {
 }
 
 impl<'a> Following<'a> {
-    /// Works off a stream until the mapping is to stop, or the stream cannot be read any more: then
-    /// the inner error says why.
+    /// Reads a stream until the mapping is stopped, or the stream can no longer be read; the inner
+    /// error says why.
     pub(super) async fn run(
         mapping: &'a Mapping,
         stream: StreamIdentity,
@@ -91,7 +91,8 @@ impl<'a> Following<'a> {
                     Some(Ok((shard, Ok(Some(children))))) => self.finish(&shard, &children),
                     Some(Ok((_, Ok(None)))) => {}
                     Some(Ok((_, Err(error)))) => {
-                        // What the others have read is delivered before the stream is looked for.
+                        // What other shards have read is delivered before looking for the stream
+                        // again.
                         self.end_reading.send_replace(true);
                         lost = Err(Lost::from(&error));
                     }
@@ -127,7 +128,7 @@ impl<'a> Following<'a> {
         }
     }
 
-    /// A shard has been worked off; its children may be read.
+    /// Starts the children of a finished shard.
     fn finish(&mut self, shard: &str, children: &[Shard]) {
         tracing::info!(shard, children = children.len(), "the shard has ended");
         self.mapping.shared.checkpoint(shard, Checkpoint::Finished);
@@ -162,7 +163,7 @@ impl From<&KinesisError> for Lost {
     }
 }
 
-/// The lineage of the shards, without those that were worked off earlier.
+/// The lineage of the shards, without those finished earlier.
 fn plant(
     shards: &[Shard],
     position: StartingPosition,
@@ -176,7 +177,7 @@ fn plant(
     };
     let mut tree = ShardTree::new(shards, &start).map_err(|error| error.to_string())?;
     if start == StreamStart::Latest {
-        // The tree leaves them out, and so must those that are made of the checkpoints later.
+        // The tree leaves them out, and so must later ones built from the checkpoints.
         for shard in shards.iter().filter(|shard| shard.is_closed) {
             checkpoints.set(&shard.id, Checkpoint::Finished);
         }

@@ -1,4 +1,4 @@
-//! A function: its workers, as many as are needed at the same time, and what they cost.
+//! A function: its workers, as many as are needed at once, and their cost.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -8,26 +8,26 @@ use tokio::sync::Semaphore;
 
 use super::worker::{Failure, Invocation, Launch, Worker};
 
-/// What a function was asked and what it cost.
+/// Invocations of a function and their cost.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FunctionReport {
-    /// Events handed over.
+    /// Events handed to it.
     pub invocations: u64,
-    /// Of these, how many the function reported as failed.
+    /// Of these, those that the function reported as failed.
     pub errors: u64,
-    /// How many took too long.
+    /// Of these, those that exceeded the time limit.
     pub timeouts: u64,
-    /// How many ended with their process.
+    /// Of these, those whose process ended.
     pub crashes: u64,
-    /// How often a worker did not start.
+    /// Workers that did not start.
     pub init_failures: u64,
     /// Workers started.
     pub cold_starts: u64,
-    /// Most events that were worked on at the same time.
+    /// Most events in progress at the same time.
     pub concurrency_max: u32,
-    /// Time that workers took to start, ms, each rounded up.
+    /// Start time of all workers, ms, each rounded up.
     pub init_ms: u64,
-    /// Time that is billed, ms: each invocation rounded up to the next one, starts not included.
+    /// Billed time, ms: each invocation rounded up, starts excluded.
     pub billed_ms: u64,
     /// The longest invocation, ms.
     pub duration_max_ms: u64,
@@ -54,14 +54,14 @@ impl Function {
         }
     }
 
-    /// Hands an event to a worker that has nothing to do, or to a new one.
+    /// Hands an event to an idle worker, or to a new one.
     pub(super) async fn invoke(&self, event: Vec<u8>) -> Result<Vec<u8>, Failure> {
         let Ok(_permit) = self.permits.acquire().await else {
             return Err(Failure::Init("the function has ended".to_owned()));
         };
         let in_use =
             self.concurrency - u32::try_from(self.permits.available_permits()).unwrap_or(0);
-        // The one that worked last, so that the others can be seen to be too many.
+        // The one that worked last, so that superfluous ones stay idle.
         let worker = lock(&self.idle).pop();
         let mut worker = worker.unwrap_or_else(|| Worker::new(self.launch.clone()));
         let invocation = worker.invoke(event).await;
@@ -70,7 +70,7 @@ impl Function {
         invocation.answer
     }
 
-    /// Ends all workers that have nothing to do.
+    /// Ends all idle workers.
     pub(super) async fn end(&self) {
         let workers = std::mem::take(&mut *lock(&self.idle));
         for mut worker in workers {

@@ -1,5 +1,5 @@
-//! One lane of a shard: its records become batches, one after the other, and each is delivered
-//! until nothing is left to do for it.
+//! One lane of a shard: forms batches of its records, one after another, and delivers each until it
+//! is settled.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -18,12 +18,12 @@ use super::state::{Shared, Stop};
 use super::worker::wall_ms;
 use bench_service_lambda::MappingSettings;
 
-/// The first wait before a batch that failed is tried again, and the longest. AWS does not publish
-/// its own.
+/// The first wait before the retry of a failed batch, and the longest. AWS does not publish its
+/// own.
 const BACKOFF_MIN: Duration = Duration::from_millis(50);
 const BACKOFF_MAX: Duration = Duration::from_secs(5);
 
-/// What the lanes of a shard have in common.
+/// What the lanes of a shard share.
 #[derive(Debug)]
 pub(super) struct ShardWork {
     /// The shard's id.
@@ -31,7 +31,7 @@ pub(super) struct ShardWork {
     pub(super) function: Arc<Function>,
     pub(super) shared: Arc<Shared>,
     progress: Mutex<Progress>,
-    /// Woken when the checkpoint moves.
+    /// Notified when the checkpoint moves.
     moved: Notify,
 }
 
@@ -55,7 +55,7 @@ impl ShardWork {
         self.moved.notified().await;
     }
 
-    /// Notes that nothing is left to do for these records.
+    /// Marks these records as settled.
     pub(super) fn settle(&self, records: &[Delivery]) {
         let mut progress = self.progress();
         let mut moved = false;
@@ -85,7 +85,7 @@ impl ShardWork {
 pub(super) struct Lane {
     work: Arc<ShardWork>,
     records: mpsc::UnboundedReceiver<Delivery>,
-    /// What did not fit into the last batch.
+    /// The record that did not fit into the last batch.
     left_over: Option<Delivery>,
     stop: Stop,
 }
@@ -99,7 +99,7 @@ impl Lane {
         Self { work, records, left_over: None, stop }
     }
 
-    /// Delivers until the shard has no more records, or the mapping is to stop.
+    /// Delivers until the shard has no more records or the mapping stops.
     pub(super) async fn run(mut self) {
         while let Some(batch) = self.next_batch().await {
             if self.stop.is_set() {
@@ -109,7 +109,7 @@ impl Lane {
         }
     }
 
-    /// Waits for a record, then for as many more as fit, as long as the batching window is open.
+    /// Waits for a record, then for as many more as fit while the batching window is open.
     async fn next_batch(&mut self) -> Option<Batch> {
         let first = if let Some(record) = self.left_over.take() {
             record
@@ -137,7 +137,7 @@ impl Lane {
                 },
             };
             let Some(record) = next else { break };
-            // With the comma between two records.
+            // Including the comma between two records.
             bytes += 1 + record.text.len();
             if bytes > EVENT_BYTES_MAX {
                 self.left_over = Some(record);
@@ -179,7 +179,7 @@ impl Lane {
         }
     }
 
-    /// Waits before the next attempt; `false` if there is to be none.
+    /// Waits before the next attempt; `false` if there will be none.
     async fn wait_before_retry(&mut self, failures: u32) -> bool {
         if failures > 0 {
             let wait = BACKOFF_MIN.saturating_mul(1 << (failures - 1).min(16)).min(BACKOFF_MAX);
@@ -191,7 +191,7 @@ impl Lane {
         !self.stop.is_set()
     }
 
-    /// Nothing if the mapping stops before the function has answered.
+    /// Invokes the function; `None` if the mapping stops before it has answered.
     async fn invoke(&mut self, batch: &Batch) -> Option<Answer> {
         let work = &self.work;
         if let Some(last) = batch.records.last() {

@@ -1,11 +1,11 @@
 //! Lambda on this machine: the real function programs, fed from a Kinesis stream.
 //!
 //! Two parts replace AWS here. A *Runtime API* server, one listener per worker, hands events to
-//! programs built for Lambda, limits their time, and restarts them when they crash. An *event source
-//! mapping* reads the shards of a stream, forms batches, invokes the function and retries failures by
-//! the rules that AWS documents: batch size and window, parallelization with the order of each
-//! partition key kept, retries, bisecting, the age of records, partial failures, children after their
-//! parents, checkpoints.
+//! programs built for Lambda, limits their time, and restarts them when they crash. An *event
+//! source mapping* reads the shards of a stream, forms batches, invokes the function and retries
+//! failures by the rules that AWS documents: batch size and window, parallelization with the order
+//! of each partition key kept, retries, bisecting, the age of records, partial failures, children
+//! after their parents, checkpoints.
 //!
 //! Differences from AWS: workers are not frozen between events, memory is not limited, throttling
 //! waits for a worker, and a missing stream is waited for.

@@ -1,4 +1,4 @@
-//! The mapping as a whole: waits for its stream, follows the stream's shards, begins anew when the
+//! The mapping as a whole: waits for its stream, follows the stream's shards, starts over when the
 //! stream is another one.
 
 use std::sync::Arc;
@@ -20,11 +20,11 @@ use super::state::{Shared, Stop};
 use super::worker::Launch;
 use bench_service_lambda::MappingConfig;
 
-/// How often is asked whether the stream is there.
+/// Interval between checks for the stream.
 const STREAM_POLL: Duration = Duration::from_millis(100);
 
-/// Runs a mapping until `stop` is set. The stream is found as the SDK finds it: by the environment
-/// and the configuration files.
+/// Runs a mapping until `stop` is set. It finds the stream as the SDK does, by the environment and
+/// the configuration files.
 pub fn run(config: &MappingConfig, stop: &Arc<AtomicBool>) -> Result<MappingReport, MappingError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.map_err(MappingError::Runtime)?.block_on(async {
@@ -60,22 +60,22 @@ pub async fn run_with(
     Ok(mapping.shared.report(mapping.invoked()))
 }
 
-/// By this the functions of this benchmark know whether their answers are read.
+/// The variable that tells the functions of this benchmark whether their answers are read.
 const REPORT_VARIABLE: &str = "BENCH_REPORT_ITEM_FAILURES";
 
-/// A mapping that runs.
+/// A running mapping.
 #[derive(Debug)]
 pub(super) struct Mapping {
     pub(super) client: Client,
     pub(super) shared: Arc<Shared>,
     pub(super) counters: Arc<ReadCounters>,
-    /// What the counters count.
+    /// The counts of the counters.
     reads: Counts,
-    /// There from the first stream on, whose ARN says the region.
+    /// Present from the first stream on, whose ARN has the region.
     function: Option<Arc<Function>>,
-    /// What the log said last of a stream that is not there: it is not said ten times a second.
+    /// The last log line about a missing stream, which is not repeated ten times per second.
     said: Option<String>,
-    /// Whether there was no stream since it was last read.
+    /// Whether the stream was missing since it was last read.
     was_gone: bool,
     pub(super) stop: Stop,
 }
@@ -98,7 +98,7 @@ impl Mapping {
         Ok(())
     }
 
-    /// The stream once it is active; nothing when the mapping is to stop.
+    /// The stream once it is active; `None` when the mapping stops.
     async fn wait_for_stream(&mut self) -> Result<Option<StreamIdentity>, MappingError> {
         while !self.stop.is_set() {
             match self.find_stream().await {
@@ -129,7 +129,7 @@ impl Mapping {
         }
     }
 
-    /// Nothing while the stream is being created or deleted.
+    /// The stream; `None` while it is being created or deleted.
     async fn find_stream(&self) -> Result<Option<StreamIdentity>, AwsError> {
         let stream = &self.shared.config.stream;
         let answer = self.client.describe_stream_summary().stream_name(stream).send().await;

@@ -1,11 +1,11 @@
-//! How far a shard has been worked off, where several batches of it are under way.
+//! The progress of a shard with several batches in flight.
 
 use std::collections::VecDeque;
 
-/// The records of a shard that were read and are not behind its checkpoint yet.
+/// The records of a shard that were read and are after its checkpoint.
 #[derive(Debug, Default)]
 pub(super) struct Progress {
-    /// The place of the first of `open` in the shard.
+    /// The position of the first of `open` in the shard.
     first: u64,
     open: VecDeque<Open>,
     open_bytes: usize,
@@ -20,12 +20,12 @@ struct Open {
 }
 
 impl Progress {
-    /// Of a shard of which everything up to `checkpoint` is settled.
+    /// The progress of a shard whose records up to `checkpoint` are settled.
     pub(super) fn after(checkpoint: Option<String>) -> Self {
         Self { checkpoint, ..Self::default() }
     }
 
-    /// Notes the next record of the shard; returns its place.
+    /// Adds the next record of the shard and returns its position.
     pub(super) fn read(&mut self, sequence_number: &str, size_bytes: usize) -> u64 {
         let sequence_number = sequence_number.to_owned();
         self.open.push_back(Open { sequence_number, size_bytes, is_settled: false });
@@ -33,7 +33,7 @@ impl Progress {
         self.first + self.open.len() as u64 - 1
     }
 
-    /// Notes that nothing is left to do for a record. Whether the checkpoint moved.
+    /// Marks a record as settled. Returns whether the checkpoint moved.
     pub(super) fn settle(&mut self, position: u64) -> bool {
         let index = position.checked_sub(self.first).and_then(|index| usize::try_from(index).ok());
         if let Some(open) = index.and_then(|index| self.open.get_mut(index)) {
@@ -54,7 +54,7 @@ impl Progress {
         self.checkpoint.as_deref()
     }
 
-    /// Records that were read and lie behind the checkpoint's place, and their size in bytes.
+    /// Records that were read and are after the checkpoint, and their size in bytes.
     pub(super) fn open(&self) -> (usize, usize) {
         (self.open.len(), self.open_bytes)
     }

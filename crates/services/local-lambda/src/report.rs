@@ -1,27 +1,27 @@
-//! What a mapping has done, for people and for results.
+//! The report of a mapping, for people and for results.
 
 use serde::{Deserialize, Serialize};
 
 use super::function::FunctionReport;
 use bench_service_lambda::MappingSettings;
 
-/// The version of the report's form.
+/// The version of the report's format.
 pub const REPORT_VERSION: u32 = 1;
 
-/// What a mapping does.
+/// The state of a mapping.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum MappingState {
-    /// The stream is not there, or cannot be reached.
+    /// The stream does not exist or cannot be reached.
     #[default]
     Waiting,
     /// The stream is read.
     Running,
-    /// It was told to stop, and has.
+    /// It was stopped.
     Stopped,
 }
 
-/// What a mapping has done since it was started. Written to `mapping.json` in its state folder.
+/// The work of a mapping since its start. Written to `mapping.json` in its state folder.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MappingReport {
     /// [`REPORT_VERSION`].
@@ -34,54 +34,54 @@ pub struct MappingReport {
     pub memory_mb: u32,
     /// The settings in force.
     pub settings: MappingSettings,
-    /// What the mapping does at the moment.
+    /// The current state.
     pub state: MappingState,
-    /// The same counts as they change all the time.
+    /// The current counts.
     pub counts: MappingCounts,
-    /// Of the function.
+    /// Invocations of the function.
     pub invoked: FunctionReport,
 }
 
-/// What a mapping counts.
+/// The counts of a mapping.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MappingCounts {
     /// Records that were read.
     pub records_read: u64,
-    /// Records that the function has done.
+    /// Records that the function completed.
     pub records_done: u64,
-    /// Records that were given up because their batch had failed too often.
+    /// Records given up because their batch failed too often.
     pub given_up_retries: u64,
-    /// Records that were given up because they had become too old.
+    /// Records given up because they became too old.
     pub given_up_age: u64,
-    /// Records that were given up because no event can hold them.
+    /// Records given up because they do not fit into an event.
     pub given_up_size: u64,
-    /// Batches that were tried again, or what was left of them.
+    /// Retries of batches or of parts of them.
     pub retries: u64,
-    /// Batches that were split in two.
+    /// Batches split in two.
     pub bisections: u64,
-    /// Answers by which a part of a batch was done.
+    /// Answers that completed a part of a batch.
     pub partial_failures: u64,
-    /// How old the last record of the last batch was when it was handed over, ms. Streams tell
-    /// arrival times more or less exactly; negative ages count as 0.
+    /// Age of the last record of the last batch when it was handed over, ms. Arrival times of
+    /// streams are not exact; negative ages count as 0.
     pub iterator_age_ms: u64,
-    /// The oldest such.
+    /// The highest such age.
     pub iterator_age_max_ms: u64,
-    /// Shards that were read to their end.
+    /// Shards read to their end.
     pub shards_finished: u64,
     /// Calls of `GetRecords`.
     pub read_calls: u64,
-    /// Of these, how many were throttled.
+    /// Of these, those that were throttled.
     pub read_throttled: u64,
 }
 
-/// Why records were given up, as AWS words it in what it sends to an on-failure destination.
+/// Why records were given up, in the words that AWS sends to an on-failure destination.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum GivenUp {
-    /// Their batch had failed too often.
+    /// Their batch failed too often.
     RetryAttemptsExhausted,
-    /// They had become too old.
+    /// They became too old.
     RecordAgeExceeded,
-    /// No event can hold them. AWS has no word for it.
+    /// They do not fit into an event. AWS has no word for it.
     RecordTooLarge,
 }
 

@@ -1,7 +1,7 @@
-//! The Runtime API by which one worker of a function gets its events and says what became of them.
+//! The Runtime API by which one worker of a function gets its events and answers them.
 //!
-//! The HTTP side knows nothing of time-outs and retries: it turns requests into [`FromWorker`] and
-//! answers when it is told to. Documented in "Using the Lambda runtime API for custom runtimes".
+//! The HTTP side knows nothing of timeouts and retries: it turns requests into [`FromWorker`] and
+//! answers when told to. Documented in "Using the Lambda runtime API for custom runtimes".
 
 use std::fmt;
 use std::io;
@@ -21,30 +21,30 @@ use tokio::task::JoinHandle;
 
 use super::event::EVENT_BYTES_MAX;
 
-/// An event on its way to a worker.
+/// An event for a worker.
 #[derive(Debug)]
 pub(super) struct Event {
     pub(super) request_id: String,
-    /// When the worker is killed, ms since 1970.
+    /// The deadline at which the worker is killed, ms since 1970.
     pub(super) deadline_ms: u64,
     pub(super) function_arn: String,
     pub(super) payload: Vec<u8>,
 }
 
-/// What a worker says.
+/// A message from a worker.
 #[derive(Debug)]
 pub(super) enum FromWorker {
-    /// It wants an event.
+    /// It asks for an event.
     Next(oneshot::Sender<Event>),
-    /// The answer to an event, or why there is none.
+    /// The answer to an event, or the reason for none.
     Answer { request_id: String, answer: Result<Bytes, String> },
-    /// It cannot begin.
+    /// It cannot start.
     InitError(String),
 }
 
-/// The listener of one worker. Ends with its value.
+/// The listener of one worker, until this value is dropped.
 pub(super) struct RuntimeApi {
-    /// Where the worker asks. Its path is a secret, so that no other process of this machine can
+    /// The URL for the worker. Its path is a secret, so that no other process on this machine can
     /// take the worker's events.
     pub(super) url: String,
     pub(super) requests: mpsc::Receiver<FromWorker>,
@@ -89,7 +89,7 @@ fn router(sender: Sender) -> Router {
         .route("/2018-06-01/runtime/invocation/{id}/response", post(response))
         .route("/2018-06-01/runtime/invocation/{id}/error", post(error))
         .route("/2018-06-01/runtime/init/error", post(init_error))
-        // What a function may answer is limited as what it may be asked.
+        // Answers have the same limit as events.
         .layer(DefaultBodyLimit::max(EVENT_BYTES_MAX))
         .with_state(sender)
 }
@@ -143,7 +143,7 @@ async fn accept(sender: &Sender, message: FromWorker) -> Response {
     }
 }
 
-/// An error as a function reports it, in a line.
+/// An error reported by a function, in one line.
 fn describe(headers: &HeaderMap, body: &[u8]) -> String {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]

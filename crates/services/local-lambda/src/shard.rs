@@ -1,4 +1,4 @@
-//! One shard of a mapping: read in order and dealt out to its lanes.
+//! One shard of a mapping: read in order and distributed to its lanes.
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
@@ -17,10 +17,10 @@ use super::lane::{Lane, ShardWork};
 use super::report::GivenUp;
 use super::state::Stop;
 
-/// Below this a poll interval cannot keep to AWS's five calls a second, so it is not meant to.
+/// A shorter poll interval cannot keep to AWS's five calls per second, so it is not meant to.
 const INTERVAL_WITHIN_LIMITS: Duration = Duration::from_millis(200);
 
-/// Reads one shard and sees to what was read.
+/// Reads one shard and delivers its records.
 #[derive(Debug)]
 pub(super) struct ShardTask {
     pub(super) client: Client,
@@ -28,15 +28,15 @@ pub(super) struct ShardTask {
     pub(super) work: Arc<ShardWork>,
     pub(super) start: ShardStart,
     pub(super) counters: Arc<ReadCounters>,
-    /// Ends all.
+    /// Stops everything.
     pub(super) stop: Stop,
-    /// Ends the reading; what was read is delivered.
+    /// Stops reading; what was read is delivered.
     pub(super) stop_reading: Stop,
 }
 
 impl ShardTask {
-    /// Runs until the shard has come to its end and everything in it is settled, and then gives its
-    /// children; or until it is to stop.
+    /// Runs until the end of the shard, when all of it is settled, and returns its children; or
+    /// until it is stopped.
     pub(super) async fn run(self) -> Result<Option<Vec<Shard>>, KinesisError> {
         let mut lanes = JoinSet::new();
         let mut senders = Vec::new();
@@ -95,7 +95,7 @@ impl ShardTask {
         }
     }
 
-    /// Waits until the lanes have so little left that they will soon want more.
+    /// Waits until the lanes will soon run out of records.
     async fn wait_for_room(&self) {
         let settings = &self.work.shared.config.settings;
         let lanes = settings.parallelization_factor as usize;
@@ -131,14 +131,13 @@ impl ShardTask {
         }
         let lane = lane_of(record.partition_key, lanes.len());
         if let Some(lane) = lanes.get(lane) {
-            // A lane ends before its shard only when all stop, and then nothing is lost that is not
-            // read again.
+            // A lane ends before its shard only when all stop; its records will be read again.
             let _ = lane.send(delivery);
         }
     }
 }
 
-/// The lane that all records of a partition key go to.
+/// The lane for all records of a partition key.
 fn lane_of(partition_key: &str, lanes: usize) -> usize {
     let mut hasher = DefaultHasher::new();
     partition_key.hash(&mut hasher);

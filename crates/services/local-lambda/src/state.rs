@@ -1,5 +1,5 @@
-//! What all parts of a running mapping share: counts, checkpoints, what was given up, the signal
-//! to stop.
+//! What all parts of a running mapping share: counts, checkpoints, given-up records, the stop
+//! signal.
 
 use std::fs::{self, OpenOptions};
 use std::io::Write as _;
@@ -21,22 +21,22 @@ use super::report::{GivenUp, MappingCounts, MappingReport, MappingState, REPORT_
 use super::worker::wall_ms;
 use bench_service_lambda::{MappingConfig, REPORT_FILE};
 
-/// How often is looked whether the mapping is to stop.
+/// Interval between checks of the stop flag.
 const STOP_POLL: Duration = Duration::from_millis(20);
 
-/// How long an invocation that is under way when the mapping stops may take.
+/// Time for an invocation in progress when the mapping stops.
 const STOP_GRACE: Duration = Duration::from_secs(2);
 
 /// Files in the state folder besides the report.
 const GIVEN_UP_FILE: &str = "given-up.jsonl";
 const LOG_FILE: &str = "function.log";
 
-/// Tells all parts of a mapping that it is to stop.
+/// The stop signal for all parts of a mapping.
 #[derive(Debug, Clone)]
 pub(super) struct Stop(watch::Receiver<bool>);
 
 impl Stop {
-    /// Follows a flag that a signal handler may set.
+    /// Follows a flag that a signal handler sets.
     pub(super) fn follow(flag: Arc<AtomicBool>) -> Self {
         let (sender, receiver) = watch::channel(flag.load(Ordering::Relaxed));
         tokio::spawn(async move {
@@ -48,7 +48,7 @@ impl Stop {
         Self(receiver)
     }
 
-    /// One that is set by hand.
+    /// A signal that is set by hand.
     pub(super) fn by_hand() -> (watch::Sender<bool>, Self) {
         let (sender, receiver) = watch::channel(false);
         (sender, Self(receiver))
@@ -58,13 +58,13 @@ impl Stop {
         *self.0.borrow()
     }
 
-    /// Waits until the mapping is to stop.
+    /// Waits until the mapping is stopped.
     pub(super) async fn wait(&mut self) {
-        // Without a sender nobody could say anything else any more.
+        // Without a sender, the mapping is over too.
         let _ = self.0.wait_for(|stop| *stop).await;
     }
 
-    /// Waits until what is under way has had its time to end.
+    /// Waits until invocations in progress have had their time.
     pub(super) async fn wait_for_grace(&mut self) {
         self.wait().await;
         tokio::time::sleep(STOP_GRACE).await;
@@ -87,7 +87,7 @@ struct Inner {
 }
 
 impl Shared {
-    /// Makes the state folder.
+    /// Creates the state folder.
     pub(super) fn new(config: MappingConfig) -> Result<Self, MappingError> {
         let dir = &config.state_dir;
         let created = fs::DirBuilder::new().recursive(true).mode(0o700).create(dir);
@@ -120,7 +120,7 @@ impl Shared {
         }
     }
 
-    /// Where to begin in a shard whose turn it is; without checkpoints with `fresh`.
+    /// The position at which a shard begins; `fresh` without checkpoints.
     pub(super) fn begin_shard(&self, shard: &str, fresh: ShardStart) -> ShardStart {
         let position = self.config.settings.starting_position;
         match &mut self.lock().checkpoints {
@@ -133,8 +133,7 @@ impl Shared {
         self.lock().checkpoints = Some(checkpoints);
     }
 
-    /// Notes records that nobody will try again: in the log, and in a file for whoever wants to
-    /// know which ones.
+    /// Records given-up records in the log, and in a file that lists them.
     pub(super) fn give_up(&self, shard: &str, why: GivenUp, records: &[Delivery]) {
         let Some((first, last)) = records.first().zip(records.last()) else { return };
         tracing::warn!(
@@ -162,12 +161,12 @@ impl Shared {
             OpenOptions::new().create(true).append(true).open(&path)?.write_all(&text)
         };
         if let Err(error) = append() {
-            // They stand in the log.
+            // They are in the log.
             tracing::error!("{}", MappingError::state("write", &path, error));
         }
     }
 
-    /// The report as it is now.
+    /// The current report.
     pub(super) fn report(&self, invoked: FunctionReport) -> MappingReport {
         let inner = self.lock();
         MappingReport {
@@ -182,7 +181,7 @@ impl Shared {
         }
     }
 
-    /// Writes what is new of the checkpoints and the report.
+    /// Writes the checkpoints, if they changed, and the report.
     pub(super) fn save(&self, invoked: FunctionReport) -> Result<(), MappingError> {
         let report = self.report(invoked);
         let mut inner = self.lock();

@@ -1,4 +1,4 @@
-//! One worker of a function: the process, started, given events, killed when it takes too long.
+//! One worker of a function: a process that is started, given events, and killed when too slow.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 use super::runtime_api::{Event, FromWorker, RuntimeApi};
 use bench_service_lambda::FunctionConfig;
 
-/// How long a worker may take to ask for its first event: AWS's limit for the init phase.
+/// Time until a worker must ask for its first event: AWS's limit for the init phase.
 const INIT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What every worker of a function is started with.
@@ -21,34 +21,34 @@ pub(super) struct Launch {
     pub(super) function: FunctionConfig,
     pub(super) function_arn: String,
     pub(super) region: String,
-    /// What the function prints is appended to it.
+    /// The file to which the function's output is appended.
     pub(super) log: PathBuf,
 }
 
-/// Why an invocation has no answer.
+/// Why an invocation failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Failure {
-    /// The function said so.
+    /// The function reported an error.
     Error(String),
-    /// It took too long and was killed.
+    /// It exceeded the time limit and was killed.
     TimedOut,
-    /// The process ended in mid-event.
+    /// The process ended during an event.
     Crashed(String),
-    /// The process did not begin.
+    /// The process did not start.
     Init(String),
 }
 
-/// What an invocation came to.
+/// The result of an invocation.
 #[derive(Debug)]
 pub(super) struct Invocation {
     pub(super) answer: Result<Vec<u8>, Failure>,
-    /// From the event's handing over to the answer.
+    /// Time from handing over the event to the answer.
     pub(super) duration: Duration,
-    /// How long the worker took to start, if it was started for this.
+    /// Start time of the worker, if it was started for this.
     pub(super) init: Option<Duration>,
 }
 
-/// A worker, whose process is there from its first event on.
+/// A worker, whose process is started at its first event.
 #[derive(Debug)]
 pub(super) struct Worker {
     launch: Launch,
@@ -59,7 +59,7 @@ pub(super) struct Worker {
 struct Running {
     process: Child,
     api: RuntimeApi,
-    /// Where the next event goes, if the worker has asked for it.
+    /// The reply channel for the next event, if the worker has asked for one.
     next: Option<oneshot::Sender<Event>>,
 }
 
@@ -68,10 +68,10 @@ impl Worker {
         Self { launch, running: None }
     }
 
-    /// Hands over an event and waits for what becomes of it.
+    /// Hands over an event and waits for the result.
     pub(super) async fn invoke(&mut self, payload: Vec<u8>) -> Invocation {
         let mut init = None;
-        // One that ended while it had nothing to do is replaced, as AWS does.
+        // A worker that ended while idle is replaced, as in AWS.
         if !self.is_ready().await {
             let started = Instant::now();
             match self.start().await {
@@ -108,7 +108,7 @@ impl Worker {
     /// Ends the process, if there is one.
     pub(super) async fn kill(&mut self) {
         if let Some(mut running) = self.running.take() {
-            // It may have ended by itself, which is as well.
+            // It may have ended by itself, which is fine.
             let _ = running.process.kill().await;
         }
     }
@@ -139,7 +139,8 @@ impl Worker {
         }
     }
 
-    /// With the environment that AWS documents, over what the function needs of this process's own.
+    /// Sets the environment that AWS documents, and the inherited variables that the function
+    /// needs.
     fn command(&self, api: &RuntimeApi, log: File) -> io::Result<Command> {
         let Launch { function, region, .. } = &self.launch;
         let errors = log.try_clone()?;
@@ -167,7 +168,7 @@ impl Worker {
 }
 
 impl Running {
-    /// Waits until the worker asks for an event; otherwise says why it never will.
+    /// Waits until the worker asks for an event; an error says why it never will.
     async fn wait_for_next(&mut self) -> Result<(), String> {
         while self.next.as_ref().is_none_or(oneshot::Sender::is_closed) {
             tokio::select! {
@@ -175,7 +176,7 @@ impl Running {
                 message = self.api.requests.recv() => match message {
                     Some(FromWorker::Next(next)) => self.next = Some(next),
                     Some(FromWorker::InitError(reason)) => return Err(reason),
-                    // The answer to an event that nobody waits for any more.
+                    // The answer to an event that is no longer waited for.
                     Some(FromWorker::Answer { .. }) => {}
                     None => return Err("its Runtime API has gone".to_owned()),
                 },
@@ -200,7 +201,7 @@ impl Running {
                     }
                     Some(FromWorker::Answer { .. }) => {}
                     Some(FromWorker::InitError(reason)) => return Err(Failure::Crashed(reason)),
-                    // It asks for another without having answered, so it has forgotten this one.
+                    // It asks for another event without having answered: this one is lost.
                     Some(FromWorker::Next(next)) => {
                         self.next = Some(next);
                         let reason = "it asked for another event without an answer";
@@ -227,9 +228,9 @@ pub(super) fn wall_ms() -> u64 {
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// An id in the form of a UUID, different from all others.
+/// A unique id in the form of a UUID.
 fn request_id() -> String {
-    // The standard library seeds its hash maps from the system's randomness.
+    // The standard library seeds its hash maps with random bits of the system.
     use std::hash::{BuildHasher as _, RandomState};
     let (high, low) = (RandomState::new().hash_one(0), RandomState::new().hash_one(1));
     let digits = format!("{high:016x}{low:016x}");

@@ -1,13 +1,13 @@
-//! A TCP proxy on this machine that makes a network worse: latency, little bandwidth, resets.
+//! A TCP proxy on this machine that adds latency, limits bandwidth and resets connections.
 //!
 //! One thread carries all connections of a proxy. Bytes keep their order and a half-closed
-//! connection stays one. What is under way is bounded: a reader that is too slow slows the sender
-//! down, as it does without a proxy. When nothing is set, a proxy adds well below 0.1 ms.
+//! connection stays one. Bytes in flight are bounded: a slow reader slows the sender down, as it
+//! does without a proxy. With no settings, a proxy adds well below 0.1 ms.
 //!
-//! Latency is added to the round trip, half of it on each way: an answer comes that much later. It
-//! does not limit the throughput as long as no more than 32 MiB are under way on a connection.
+//! Latency is added to the round trip, half of it in each direction. It does not limit the
+//! throughput while at most 32 MiB are in flight on a connection.
 //!
-//! Bandwidth is that of a link which all connections of the proxy share, on each way for itself.
+//! Bandwidth is that of a link that all connections of the proxy share, per direction.
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Read, Write};
@@ -21,25 +21,25 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::net::sockopt::set_socket_linger;
 
-/// Bytes of one connection and one way that may wait for their time in the proxy.
+/// Most bytes of one connection and direction that wait in the proxy.
 const UNDER_WAY_MAX_BYTES: usize = 32 << 20;
 
-/// The same while there is no latency, which is the only reason to wait for long.
+/// The same without latency, the only reason to wait for long.
 const PASSING_MAX_BYTES: usize = 256 << 10;
 
-/// What is read at once.
+/// Most bytes per read.
 const CHUNK_BYTES: usize = 64 << 10;
 
-/// A link is given to one connection for so long.
+/// Time for which one connection gets a link.
 const TURN: Duration = Duration::from_millis(5);
 
-/// How long the target may take to accept a connection.
+/// Time for the target to accept a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How long a proxy rests when the system has no more file descriptors for it.
+/// Pause when the system has no more file descriptors.
 const REST: Duration = Duration::from_millis(50);
 
-/// A port on 127.0.0.1 whose connections are carried on to a target. It ends when it is dropped.
+/// A port on 127.0.0.1 whose connections are forwarded to a target, until this value is dropped.
 #[derive(Debug)]
 pub struct Proxy {
     port: u16,
@@ -47,21 +47,21 @@ pub struct Proxy {
     carrier: Option<JoinHandle<()>>,
 }
 
-/// What the proxy's owner tells the thread that carries.
+/// What the owner of a proxy tells its thread.
 #[derive(Debug)]
 struct Control {
     settings: Mutex<Settings>,
-    /// A byte into it wakes the thread.
+    /// A byte written to it wakes the thread.
     wake: UnixStream,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
 struct Settings {
     target: Option<SocketAddr>,
-    /// On each way.
+    /// In each direction.
     delay: Duration,
     bytes_per_s: Option<u64>,
-    /// How often connections were to be reset.
+    /// Resets requested so far.
     resets: u64,
     ended: bool,
 }
@@ -88,22 +88,23 @@ impl Proxy {
         self.port
     }
 
-    /// Says where new connections are carried to.
+    /// Sets the target of new connections.
     pub fn set_target(&self, target: SocketAddr) {
         self.control.set(|settings| settings.target = Some(target));
     }
 
-    /// Adds `round_trip` to each round trip; what is under way changes its pace at once.
+    /// Adds `round_trip` to each round trip, also for bytes already in flight.
     pub fn set_latency(&self, round_trip: Duration) {
         self.control.set(|settings| settings.delay = round_trip / 2);
     }
 
-    /// Limits what all connections carry together on each way; `None` lifts the limit.
+    /// Limits the bytes per second of all connections together in each direction; `None` lifts the
+    /// limit.
     pub fn set_bandwidth(&self, bytes_per_s: Option<u64>) {
         self.control.set(|settings| settings.bytes_per_s = bytes_per_s.map(|limit| limit.max(1)));
     }
 
-    /// Resets all connections (RST) on both sides. New ones are welcome at once.
+    /// Resets all connections (RST) on both sides. New ones are accepted at once.
     pub fn reset(&self) {
         self.control.set(|settings| settings.resets += 1);
     }
@@ -113,7 +114,7 @@ impl Drop for Proxy {
     fn drop(&mut self) {
         self.control.set(|settings| settings.ended = true);
         if let Some(carrier) = self.carrier.take() {
-            // It has nothing to say, and a panic in it was printed.
+            // It returns nothing, and a panic in it was printed.
             let _ = carrier.join();
         }
     }
@@ -121,7 +122,7 @@ impl Drop for Proxy {
 
 impl Control {
     fn lock(&self) -> MutexGuard<'_, Settings> {
-        // Settings are whole after every assignment.
+        // Settings are consistent after every assignment.
         self.settings.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -131,20 +132,20 @@ impl Control {
     }
 
     fn wake(&self) {
-        // When it is full, the thread has enough to wake up for.
+        // If it is full, the thread will wake up anyway.
         let _ = (&self.wake).write(&[0]);
     }
 }
 
-/// The state of the thread that carries.
+/// The state of the proxy's thread.
 struct Carrier {
     listener: TcpListener,
     woken: UnixStream,
     control: Arc<Control>,
-    /// How many resets were carried out.
+    /// Resets done so far.
     resets: u64,
     connections: Vec<Connection>,
-    /// Connections whose other half has been made.
+    /// Connections whose other half is connected.
     connected: Receiver<Connection>,
     connects: Sender<Connection>,
     up: Link,
@@ -152,37 +153,37 @@ struct Carrier {
     buffer: Vec<u8>,
 }
 
-/// What all connections share on one way.
+/// What all connections share in one direction.
 #[derive(Debug)]
 struct Link {
     free_at: Instant,
 }
 
-/// A client's connection and the one that was made for it.
+/// A client's connection and the one to the target.
 #[derive(Debug)]
 struct Connection {
     client: TcpStream,
     server: TcpStream,
     up: Flow,
     down: Flow,
-    /// How many resets there had been when it was accepted.
+    /// Resets when it was accepted.
     resets: u64,
 }
 
-/// One way of a connection.
+/// One direction of a connection.
 #[derive(Debug, Default)]
 struct Flow {
     chunks: VecDeque<Chunk>,
     waiting_bytes: usize,
-    /// The source has no more.
+    /// The source has sent its end.
     ended: bool,
-    /// That was passed on.
+    /// The end was forwarded.
     closed: bool,
-    /// The destination takes nothing at the moment.
+    /// The destination accepts nothing at the moment.
     blocked: bool,
 }
 
-/// Bytes that arrived together; none of them stand for the end.
+/// Bytes that arrived together; an empty chunk is the end.
 #[derive(Debug)]
 struct Chunk {
     bytes: Vec<u8>,
@@ -220,7 +221,7 @@ impl Carrier {
             }
             let resets = self.resets;
             while let Ok(connection) = self.connected.try_recv() {
-                // One that was being made when all were reset is reset, too.
+                // One that was being connected during a reset is reset too.
                 if connection.resets == resets {
                     self.connections.push(connection);
                 } else {
@@ -234,10 +235,10 @@ impl Carrier {
         }
     }
 
-    /// Takes what has come and passes on what is due; returns how long nothing more will be.
+    /// Reads what has arrived and forwards what is due; returns the time until more is due.
     fn carry(&mut self, settings: &Settings) -> Option<Duration> {
         let mut due_at: Option<Instant> = None;
-        // Whoever comes first gets a free link, so that another one comes first each time.
+        // The first connection gets a free link, so rotate which one is first.
         if !self.connections.is_empty() {
             self.connections.rotate_left(1);
         }
@@ -253,14 +254,14 @@ impl Carrier {
                         index += 1;
                     }
                 }
-                // One side has reset its connection: so does the other.
+                // One side was reset: reset the other too.
                 Err(_) => self.connections.swap_remove(index).reset(),
             }
         }
         due_at.map(|due_at| due_at.saturating_duration_since(Instant::now()))
     }
 
-    /// Waits until there is something to do, `wait` at most.
+    /// Waits until there is something to do, at most `wait`.
     fn wait(&mut self, settings: &Settings, wait: Option<Duration>) -> io::Result<()> {
         let mut fds = vec![
             PollFd::new(&self.woken, PollFlags::IN),
@@ -272,7 +273,7 @@ impl Carrier {
                 let mut flags = PollFlags::empty();
                 flags.set(PollFlags::IN, from.has_room(settings));
                 flags.set(PollFlags::OUT, to.blocked);
-                // A socket that nothing is wanted from would wake us for its end over and over.
+                // A socket without events of interest would wake us over and over for its end.
                 if !flags.is_empty() {
                     fds.push(PollFd::new(socket, flags));
                 }
@@ -287,20 +288,21 @@ impl Carrier {
         let (woken, called) = (is_ready(&fds[0]), is_ready(&fds[1]));
         drop(fds);
         if woken {
-            // How often does not matter.
+            // The number of wake-ups does not matter.
             let _ = (&self.woken).read(&mut [0; 64]);
         }
         if called { self.accept() } else { Ok(()) }
     }
 
-    /// Accepts a connection, and has its other half made elsewhere, since that may take its time.
+    /// Accepts a connection, and connects to the target in another thread, since that may take
+    /// long.
     fn accept(&mut self) -> io::Result<()> {
         let client = match self.listener.accept() {
             Ok((client, _)) => client,
             Err(error) if is_passing(&error) => return Ok(()),
             Err(error) => return Err(error),
         };
-        // What was set before somebody connected counts for them, though it was set while we waited.
+        // Settings from before a connection apply to it, even if they changed while we waited.
         let Some(target) = self.control.lock().target else {
             abort(&client);
             return Ok(());
@@ -309,7 +311,7 @@ impl Carrier {
             (self.connects.clone(), Arc::clone(&self.control), self.resets);
         thread::Builder::new().name("proxy connects".into()).spawn(move || {
             match Connection::make(client, target, resets) {
-                // A proxy that has ended wants it no more.
+                // Fails if the proxy has ended.
                 Some(connection) => drop(connects.send(connection)),
                 None => return,
             }
@@ -320,7 +322,7 @@ impl Carrier {
 }
 
 impl Connection {
-    /// A client whose target cannot be reached is reset.
+    /// Resets a client whose target cannot be reached.
     fn make(client: TcpStream, target: SocketAddr, resets: u64) -> Option<Self> {
         let prepare = |socket: &TcpStream| {
             socket.set_nodelay(true)?;
@@ -335,7 +337,7 @@ impl Connection {
         Some(Self { client, server, up: Flow::default(), down: Flow::default(), resets })
     }
 
-    /// Returns when there will be something to do without a word from either side.
+    /// Returns when there will be something to do without new bytes from either side.
     fn carry(
         &mut self,
         settings: &Settings,
@@ -362,7 +364,7 @@ impl Flow {
         !self.ended && self.waiting_bytes < room_bytes
     }
 
-    /// Takes what the source has.
+    /// Reads what the source has sent.
     fn take(
         &mut self,
         source: &mut impl Read,
@@ -384,7 +386,7 @@ impl Flow {
         Ok(())
     }
 
-    /// Gives the destination what is due; returns when more will be.
+    /// Forwards what is due to the destination; returns when more will be due.
     fn pass_on(
         &mut self,
         mut destination: &TcpStream,
@@ -431,7 +433,7 @@ impl Flow {
 }
 
 impl Link {
-    /// Notes the time that so many bytes take. A thread that wakes up late makes up for it.
+    /// Records the time that so many bytes take; a thread that wakes up late catches up.
     fn occupy(&mut self, now: Instant, bytes: usize, bytes_per_s: u64) {
         let takes = Duration::from_secs_f64(bytes as f64 / bytes_per_s as f64);
         let earliest = now.checked_sub(TURN).unwrap_or(now);
@@ -439,19 +441,19 @@ impl Link {
     }
 }
 
-/// The bytes that a link carries in one turn.
+/// Bytes that a link carries in one turn.
 fn turn_bytes(bytes_per_s: u64) -> usize {
     let bytes = u128::from(bytes_per_s) * TURN.as_nanos() / 1_000_000_000;
     usize::try_from(bytes).unwrap_or(usize::MAX).max(1)
 }
 
-/// Has the coming close of a socket send RST, whatever is under way.
+/// Makes closing a socket send RST, whatever is in flight.
 fn abort(socket: &TcpStream) {
-    // Fails for a socket that is not connected any more, and that is what is wanted.
+    // Fails for a socket that is no longer connected, which is fine.
     let _ = set_socket_linger(socket, Some(Duration::ZERO));
 }
 
-/// Whether it is worth to try again, now or when the socket is ready.
+/// Whether the error is transient and worth retrying.
 fn is_passing(error: &io::Error) -> bool {
     matches!(
         error.kind(),
@@ -463,7 +465,7 @@ fn is_passing(error: &io::Error) -> bool {
 mod tests {
     use super::*;
 
-    /// A server that is handed each connection, behind a proxy.
+    /// A server behind a proxy, which gets each connection.
     fn proxied(serve: impl Fn(TcpStream) + Send + Clone + 'static) -> Proxy {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("listens");
         let proxy = Proxy::listen().expect("a proxy");
@@ -504,7 +506,7 @@ mod tests {
         (0..times).map(|_| one()).min().expect("some")
     }
 
-    /// Bytes without a pattern, the same ones for the same seed.
+    /// Random bytes, equal for equal seeds.
     fn noise(seed: u64, length: usize) -> Vec<u8> {
         let mut state = seed;
         let mut next = || {
@@ -522,7 +524,7 @@ mod tests {
     }
 
     #[test]
-    fn latency_is_added_to_the_round_trip_and_taken_away_again() {
+    fn latency_is_added_and_removed() {
         let proxy = proxied(echo);
         let mut stream = connect(&proxy);
         let before = round_trip(&mut stream, 200);
@@ -551,14 +553,14 @@ mod tests {
         let mut read = [0; 8];
         stream.read_exact(&mut read).expect("read");
         assert_eq!(u64::from_le_bytes(read), length as u64);
-        // Chunk by chunk it would take over a minute.
+        // One chunk per round trip would take over a minute.
         let elapsed = started.elapsed();
         assert!(elapsed >= Duration::from_millis(500), "{elapsed:?}");
         assert!(elapsed < Duration::from_secs(5), "{elapsed:?}");
     }
 
     #[test]
-    fn the_bandwidth_is_shared_by_all_connections() {
+    fn connections_share_the_bandwidth() {
         let proxy = proxied(|mut stream| {
             // Ends when the test does.
             let _ = io::copy(&mut stream, &mut io::sink());
@@ -579,12 +581,12 @@ mod tests {
             sender.join().expect("sent");
         }
         let elapsed_s = started.elapsed().as_secs_f64();
-        // A busy machine may take longer, but the link no less.
+        // A busy machine may take longer, never less.
         assert!((0.8..5.0).contains(&elapsed_s), "4 MiB at 4 MiB/s took {elapsed_s} s");
     }
 
     #[test]
-    fn a_reset_is_one_on_both_sides_and_new_connections_are_carried() {
+    fn resets_reach_both_sides_and_new_connections_work() {
         let (server_errors, errors) = channel();
         let proxy = proxied(move |mut stream| {
             let mut buffer = [0; 16];
@@ -607,7 +609,7 @@ mod tests {
     }
 
     #[test]
-    fn a_target_that_is_not_there_resets_the_client() {
+    fn unreachable_targets_reset_the_client() {
         let proxy = Proxy::listen().expect("a proxy");
         let refused = |proxy: &Proxy| connect(proxy).read(&mut [0]).expect_err("reset").kind();
         assert_eq!(refused(&proxy), ErrorKind::ConnectionReset);
@@ -618,7 +620,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_pass_unchanged_in_both_directions_at_once_and_a_half_closed_way_leaves_the_other() {
+    fn bytes_pass_unchanged_and_half_closed_connections_work() {
         const LENGTH: usize = 50_000_000;
         let proxy = proxied(|stream| {
             let mut to = stream.try_clone().expect("a second handle");
@@ -643,7 +645,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reader_that_does_not_read_holds_the_sender_up() {
+    fn stalled_readers_stall_the_sender() {
         let proxy = proxied(|stream| {
             thread::sleep(Duration::from_mins(1));
             drop(stream);
@@ -652,7 +654,7 @@ mod tests {
         stream.set_nonblocking(true).expect("set");
         let bytes = noise(1, CHUNK_BYTES);
         let (mut sent_bytes, mut refused) = (0, 0);
-        // The kernel's own buffers take some megabytes.
+        // The kernel's buffers hold some megabytes.
         while refused < 20 {
             if let Ok(written) = stream.write(&bytes) {
                 (sent_bytes, refused) = (sent_bytes + written, 0);

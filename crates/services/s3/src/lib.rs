@@ -1,6 +1,6 @@
-//! S3 on this machine, on a folder: versitygw or `MinIO`, which were both found to answer conditional
-//! writes soundly when writers race, unlike most other servers; or its stand-in as a server of its
-//! own. And the [client](stand_in) of a stand-in that a tool starts for itself.
+//! S3 on this machine, on a folder: versitygw or `MinIO`, which were both found to answer
+//! conditional writes soundly when writers race, unlike most other servers; or its stand-in as a
+//! server of its own. And the [client](stand_in) of a stand-in that a tool starts for itself.
 
 mod keys;
 pub mod stand_in;
@@ -204,8 +204,8 @@ impl Service for S3 {
         if !is_embedded(node) {
             http::answers(port, health(node), 200)?;
         }
-        // MinIO reports ready a moment before it knows its keys; until then it answers 503, and from
-        // then on it refuses requests without a key.
+        // MinIO reports ready a moment before it knows its keys; until then it answers 503, and
+        // from then on it refuses requests without a key.
         http::answers(port, &format!("/{BUCKET}/"), 403)
     }
 

@@ -46,8 +46,8 @@ pub struct Argument {
     pub temporary: Option<PathBuf>,
 }
 
-/// A running embedded S3, whose objects are in a temporary folder that only this user can read. Both
-/// end when this value is dropped, and when this process ends in any way.
+/// A running embedded S3, whose objects are in a temporary folder that only this user can read.
+/// Both end when this value is dropped, and when this process ends in any way.
 #[derive(Debug)]
 pub struct EmbeddedS3 {
     // In this order: nothing writes any more when the folder is removed.

@@ -11,8 +11,8 @@ thread_local! {
     static FLAG: RefCell<Option<Arc<AtomicBool>>> = const { RefCell::new(None) };
 }
 
-/// Runs `work`. Once `flag` is true, all waiting in it for a server, a program, a download or a lock
-/// ends with [`StackError::Interrupted`], and what had been started is stopped.
+/// Runs `work`. Once `flag` is true, all waiting in it for a server, a program, a download or a
+/// lock ends with [`StackError::Interrupted`], and what had been started is stopped.
 ///
 /// Stopping a stack still completes, without waiting for servers to end by themselves.
 pub fn interruptible<T>(flag: &Arc<AtomicBool>, work: impl FnOnce() -> T) -> T {

@@ -62,8 +62,8 @@ impl Launch {
         Process::of(child.id()).map_err(|source| self.failed(purpose, source))
     }
 
-    /// Runs a program to its end, which must be a success. If it takes longer than `timeout`, or the
-    /// user interrupts, it is killed with all its children.
+    /// Runs a program to its end, which must be a success. If it takes longer than `timeout`, or
+    /// the user interrupts, it is killed with all its children.
     pub fn run(
         &self,
         purpose: &str,

@@ -166,8 +166,8 @@ impl Stack {
         self.record.nodes.iter().map(status).collect()
     }
 
-    /// What tools need in their environment to find the services. It holds passwords: keep it out of
-    /// logs.
+    /// What tools need in their environment to find the services. It holds passwords: keep it out
+    /// of logs.
     #[must_use]
     pub fn environment(&self) -> Vec<(String, String)> {
         let mut all = vec![
@@ -521,7 +521,8 @@ fn is_one_of(services: &[&dyn Service], node: &Node) -> bool {
     services.iter().any(|service| service.name() == node.service)
 }
 
-/// The record of the stack in `dir`, with nodes as its options allow them: their names become paths.
+/// The record of the stack in `dir`, with nodes as its options allow them: their names become
+/// paths.
 fn read(services: Registry, dir: &Path) -> Result<Record, StackError> {
     let record = read_unchecked(dir)?;
     for node in &record.nodes {

@@ -73,7 +73,8 @@ pub fn argument<T: DeserializeOwned>(text: &str) -> Result<T, HostError> {
     serde_json::from_str(text).map_err(HostError::Argument)
 }
 
-/// Serves on `port` until the process is killed; without one, on any port until standard input ends.
+/// Serves on `port` until the process is killed; without one, on any port until standard input
+/// ends.
 pub fn serve_process<F>(
     port: Option<u16>,
     serve: impl FnOnce(tokio::net::TcpListener) -> F,

@@ -22,8 +22,8 @@ use serde::{Deserialize, Serialize};
 
 pub use error::StandInError;
 
-/// What both halves compare before anything else: a program from another build is refused. Raise the
-/// number with every change to what a stand-in is told or answers.
+/// What both halves compare before anything else: a program from another build is refused. Raise
+/// the number with every change to what a stand-in is told or answers.
 pub const PROTOCOL: &str = concat!(env!("CARGO_PKG_VERSION"), "/1");
 
 /// Time to start and to answer: thousands of times what it takes.
@@ -123,8 +123,8 @@ impl StandInProcess {
         command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped());
         #[cfg(unix)]
         {
-            // A Ctrl-C reaches the terminal's whole foreground group. The stand-in leaves it, so that
-            // it lives until the run that uses it has finished.
+            // A Ctrl-C reaches the terminal's whole foreground group. The stand-in leaves it, so
+            // that it lives until the run that uses it has finished.
             std::os::unix::process::CommandExt::process_group(&mut command, 0);
         }
         let mut process = command.spawn().map_err(|source| StandInError::Start {

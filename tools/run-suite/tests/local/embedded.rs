@@ -9,7 +9,9 @@ use std::time::{Duration, Instant};
 
 use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
 use aws_sdk_kinesis::primitives::Blob;
+use bench_service_dynamodb::stand_in::KIND;
 use bench_stack::{Cache, StackOptions};
+use bench_stand_in::PROTOCOL;
 use bench_testing::tool::until;
 
 use crate::sandbox::{Sandbox, text_of};
@@ -212,14 +214,15 @@ fn missing_programs_are_named_and_the_rest_starts() {
 fn installed_dynamodb_local_is_used() {
     let options = StackOptions::of(["kinesis"]);
     let Some(sandbox) = Sandbox::with("DynamoDB Local", &options, &[]) else { return };
-    let run_suite = sandbox.command("").get_program().display().to_string();
+    let stand_in = KIND.find_program().expect("built");
+    let stand_in = stand_in.display();
     let script = format!(
         "case \"$*\" in\n\
          '-XX:-UsePerfData -version') echo 'openjdk version \"17.0.1\"' >&2;;\n\
          *'DynamoDBLocal.jar -version') echo 'Version: 9.8.7';;\n\
          *'-jar '*'/DynamoDBLocal.jar -inMemory '*)\n\
          while [ \"$1\" != -port ]; do shift; done\n\
-         exec '{run_suite}' __embedded-dynamodb \"{{\\\"port\\\":$2}}\";;\n\
+         exec '{stand_in}' {PROTOCOL} \"{{\\\"port\\\":$2}}\";;\n\
          *) echo \"java was told $*\" >&2; exit 1;;\nesac"
     );
     let java = program(&sandbox, "bin/java", &script);
