@@ -8,7 +8,7 @@ use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_types::service_config::ServiceConfigKey;
-use bench_core::results::{ServiceInfo, ServiceOrigin};
+use bench_core::results::{ServiceInfo, ServiceOrigin, protocol};
 use clap::Args;
 
 use crate::endpoint::{self, AwsOptionsError, check_region};
@@ -147,7 +147,7 @@ impl AwsArgs {
     #[must_use]
     pub fn heeds_environment() -> bool {
         ServiceOrigin::requested() != Some(ServiceOrigin::Embedded)
-            || std::env::var_os("BENCH_STACK").is_some()
+            || std::env::var_os(protocol::STACK_VARIABLE).is_some()
     }
 
     /// Whether the user has said which service to use: by an option or in the environment. Otherwise

@@ -54,7 +54,10 @@ fn silence(folder: &Path) -> Option<Duration> {
 }
 
 fn silence_max(running: &RunDocument) -> Duration {
-    let interval = running.options.get("interval").and_then(|interval| interval.as_str());
+    let interval = running
+        .options
+        .get(bench_core::results::protocol::INTERVAL)
+        .and_then(|interval| interval.as_str());
     let interval = interval.and_then(|interval| parse_duration(interval).ok());
     SILENCE_MIN.max(interval.unwrap_or_default().saturating_mul(3))
 }

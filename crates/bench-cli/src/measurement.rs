@@ -8,8 +8,9 @@ use bench_core::clock::{Clock as _, InstantNs, SystemClock};
 use bench_core::counts::Counts;
 use bench_core::durations::Durations;
 use bench_core::engine::{self, Plan, RunControl, Totals};
-use bench_core::results::{Status, Summary, SummaryInput};
+use bench_core::results::SummaryInput;
 use bench_core::transport::{Publish, Receive};
+use bench_record::{LatencyKind, Status};
 
 use crate::{Exit, OutputFormat, Progress, RunRecord, Shutdown, quantity};
 
@@ -97,7 +98,7 @@ impl<P: Publish + Send, R: Receive + Send> Measurement<P, R> {
             }
         };
         totals.remarks.iter().cloned().for_each(|remark| record.warn(remark));
-        let summary = Summary::new(SummaryInput {
+        let summary = SummaryInput {
             totals: &totals,
             timeline: plan.timeline,
             schedule: produced.then_some(plan.schedule),
@@ -110,7 +111,8 @@ impl<P: Publish + Send, R: Receive + Send> Measurement<P, R> {
             raw: plan.consumer.raw,
             resources: record.meter().read(totals.sent + totals.received.messages),
             counts: self.counts.read(),
-        });
+        }
+        .summarize();
         let status = match (&error, shutdown.is_requested()) {
             (Some(_), _) => Status::Failed,
             (None, true) => Status::Incomplete,
@@ -181,19 +183,16 @@ impl ProgressLine {
         if totals.received.messages > 0 {
             let _ = write!(text, "  in {}", per_s(totals.received.messages, self.received));
         }
-        let latencies = &totals.latencies;
+        let latency = |kind| totals.latencies.get(kind).filter(|latency| !latency.is_empty());
         // The service time stands in where no schedule gives a publish latency.
-        let sending = if latencies.publish_latency.is_empty() {
-            ("service", &latencies.service_time)
-        } else {
-            ("publish", &latencies.publish_latency)
+        let sending = match latency(LatencyKind::Publish) {
+            Some(_) => LatencyKind::Publish,
+            None => LatencyKind::ServiceTime,
         };
-        let mut shown = vec![sending, ("end-to-end", &latencies.end_to_end_latency)];
-        shown.extend(latencies.stages.as_deref().map(|s| ("landing", &s.landing_latency)));
-        for (name, latency) in shown {
-            if !latency.is_empty() {
+        for kind in [sending, LatencyKind::EndToEnd, LatencyKind::Landing] {
+            if let Some(latency) = latency(kind) {
                 let p99 = quantity::duration_ns(latency.percentile_ns(99.0));
-                let _ = write!(text, "  {name} p99 {p99}");
+                let _ = write!(text, "  {} p99 {p99}", kind.short_title());
             }
         }
         text

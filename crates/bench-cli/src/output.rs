@@ -109,14 +109,24 @@ pub fn versioned_json(schema_version: u32, result: &impl Serialize) -> Result<St
     Ok(text.context("failed to write JSON")? + "\n")
 }
 
-/// A field of a CSV line, in quotes where RFC 4180 wants them.
-#[must_use]
-pub fn csv_field(field: &str) -> String {
-    if field.contains([',', '"', '\n', '\r']) {
-        format!("\"{}\"", field.replace('"', "\"\""))
-    } else {
-        field.to_owned()
+/// A result as CSV: a header line, and a line for each row.
+///
+/// # Panics
+/// When a row has more or fewer cells than the header.
+pub fn csv_table<C: AsRef<str>>(
+    header: impl IntoIterator<Item = impl AsRef<str>>,
+    rows: impl IntoIterator<Item = Vec<C>>,
+) -> String {
+    let mut csv = csv::Writer::from_writer(Vec::new());
+    let header: Vec<_> = header.into_iter().collect();
+    let mut written = csv.write_record(header.iter().map(|cell| cell.as_ref().as_bytes()));
+    for row in rows {
+        written = written
+            .and_then(|()| csv.write_record(row.iter().map(|cell| cell.as_ref().as_bytes())));
     }
+    written.expect("every row is as long as the header");
+    let text = csv.into_inner().expect("memory takes everything");
+    String::from_utf8(text).expect("cells are text")
 }
 
 fn print_to(out: &mut impl Write, text: &str) -> io::Result<()> {
@@ -163,6 +173,13 @@ mod tests {
         let on_terminal = shown(OutputFormat::Json, &json, true);
         assert!(on_terminal.is_ascii(), "{on_terminal}");
         assert_eq!(serde_json::from_str::<String>(&on_terminal).expect("JSON"), foreign);
+    }
+
+    #[test]
+    fn csv_cells_are_quoted_where_they_must_be() {
+        let rows = [vec!["a", "b,\"c\""], vec!["", "d\ne"]];
+        let text = csv_table(["one", "two"], rows);
+        assert_eq!(text, "one,two\na,\"b,\"\"c\"\"\"\n,\"d\ne\"\n");
     }
 
     #[test]

@@ -8,30 +8,36 @@ use anyhow::{Context, Result};
 use bench_core::clock::{ClockOrigin, duration_ns};
 use bench_core::engine::Timeline;
 use bench_core::message::RunId;
-use bench_core::results::{
-    FolderError, HostInfo, ResourceMeter, RunDocument, RunFolder, SCHEMA_VERSION, ScheduleStart,
-    ServiceInfo, Status, Summary, ToolInfo, VerdictOutcome, rfc3339,
+use bench_core::results::{self, FolderError, ResourceMeter, RunFolder, current_host};
+use bench_record::{
+    RunDocument, SCHEMA_VERSION, ScheduleStart, ServiceInfo, Status, Summary, ToolInfo,
+    VerdictOutcome, protocol, rfc3339,
 };
 use clap::Args;
 use serde_json::Value;
 
 use crate::{Exit, Interrupted, OutputFormat, UsageError, exit, output, quantity, report};
 
-/// Where results go and how they are divided; flatten it into a measuring tool's options.
+/// Where results go, and the length of intervals; flatten it into a measuring tool's options.
 #[derive(Debug, Clone, Args)]
 pub struct RunArgs {
-    /// Folder below which the result folder of the run is made
-    #[arg(help_heading = "Results", long, value_name = "DIR", default_value = "results")]
+    /// Folder below which the result folder of the run is created
+    #[arg(
+        help_heading = "Results",
+        long = protocol::RESULTS_DIR,
+        value_name = "DIR",
+        default_value = "results"
+    )]
     pub results_dir: PathBuf,
 
-    /// The result folder itself, for a driver that knows where it wants it
-    #[arg(help_heading = "Results", long, value_name = "DIR", hide = true)]
+    /// The result folder itself, set by a driver such as run-suite
+    #[arg(help_heading = "Results", long = protocol::RUN_DIR, value_name = "DIR", hide = true)]
     pub run_dir: Option<PathBuf>,
 
     /// Length of the intervals in the result folder
     #[arg(
         help_heading = "Results",
-        long,
+        long = protocol::INTERVAL,
         value_name = "TIME",
         value_parser = quantity::parse_duration,
         default_value = "1s"
@@ -39,7 +45,7 @@ pub struct RunArgs {
     pub interval: Duration,
 }
 
-/// What is known of a run when it starts.
+/// A run at its start.
 pub struct StartedRun {
     /// The tool's name.
     pub tool: &'static str,
@@ -49,9 +55,9 @@ pub struct StartedRun {
     pub run: RunId,
     /// Every option in force, without secrets.
     pub options: BTreeMap<String, Value>,
-    /// The services that it talks to.
+    /// The services that it uses.
     pub services: Vec<ServiceInfo>,
-    /// Versions of the parts that matter.
+    /// Versions of components that affect the figures.
     pub versions: BTreeMap<String, String>,
 }
 
@@ -66,13 +72,13 @@ impl RunArgs {
     /// Length of an interval, nanoseconds.
     pub fn interval_ns(&self) -> Result<u64, UsageError> {
         if self.interval < Duration::from_millis(10) {
-            let remedy = "name at least 10ms";
+            let remedy = "use at least 10ms";
             return Err(UsageError::new("--interval", "too short to measure in", remedy));
         }
         Ok(duration_ns(self.interval))
     }
 
-    /// Makes the result folder, with a `run.json` that says that the run goes on.
+    /// Creates the result folder, with a `run.json` of status `running`.
     pub fn start(&self, started: StartedRun) -> Result<RunRecord> {
         let now = SystemTime::now();
         let StartedRun { tool, version, run, options, services, versions } = started;
@@ -91,7 +97,7 @@ impl RunArgs {
             verdict: None,
             options,
             services,
-            host: HostInfo::current(),
+            host: current_host(),
             versions,
             summary: None,
             warnings: Vec::new(),
@@ -102,7 +108,7 @@ impl RunArgs {
     }
 }
 
-/// A folder that cannot be used is the command line's fault.
+/// An unusable folder is an error of the command line.
 fn usage(error: &FolderError) -> anyhow::Error {
     match error {
         FolderError::Write { .. } => {
@@ -118,26 +124,30 @@ impl RunRecord {
         &mut self.folder
     }
 
-    /// Tells the instants from which the times in the files are counted, also to whoever follows
-    /// the run.
+    /// Sets the instants from which the times in the files are counted, and writes them to `run.json`
+    /// for those who follow the run.
     pub fn set_timeline(&mut self, timeline: Timeline, origin: ClockOrigin) {
         self.folder.set_timeline(timeline);
-        self.document.schedule = Some(ScheduleStart::new(timeline.start_ns, origin));
+        self.document.schedule = Some(ScheduleStart {
+            monotonic_ns: timeline.start_ns,
+            boot: origin.boot.to_hash(),
+            unix_ns: origin.wall_offset_ns.saturating_add_unsigned(timeline.start_ns),
+        });
         self.folder.write_document(&self.document);
     }
 
-    /// What the process has used since the run was started.
+    /// Measures what the process has used since the run started.
     #[must_use]
     pub fn meter(&self) -> ResourceMeter {
         self.meter
     }
 
-    /// Adds what the reader of the figures must know.
+    /// Adds a warning for readers of the figures.
     pub fn warn(&mut self, warning: impl Into<String>) {
         self.document.warnings.push(warning.into());
     }
 
-    /// Notes that the run could not be carried out, for `error`.
+    /// Records that the run failed with `error`.
     pub fn fail(mut self, error: &anyhow::Error) {
         let interrupted = error.downcast_ref::<Interrupted>().is_some();
         self.document.status = if interrupted { Status::Incomplete } else { Status::Failed };
@@ -145,19 +155,19 @@ impl RunRecord {
         self.folder.write_document(&self.document);
     }
 
-    /// Completes the document, prints it in the form asked for, and says how to exit.
+    /// Completes the document, prints it as `output`, and returns the exit code.
     pub fn finish(
         mut self,
         summary: Summary,
         status: Status,
         output: OutputFormat,
     ) -> Result<Exit> {
-        let verdict = summary.verdict();
-        self.document.warnings.extend(summary.warnings());
+        let verdict = results::verdict(&summary);
+        self.document.warnings.extend(results::warnings(&summary));
         self.document.warnings.extend(self.folder.warning().map(str::to_owned));
         let acked_problem = self.folder.acked_problem().map(str::to_owned);
         let status = match (status, &acked_problem) {
-            // Who reads the folder must not take what is in it for all there was.
+            // Readers must not take the record for a complete one.
             (Status::Complete, Some(_)) => Status::Failed,
             _ => status,
         };
@@ -168,7 +178,7 @@ impl RunRecord {
         self.document.status = status;
         self.document.summary = Some(summary);
         let outcome = verdict.outcome;
-        // What did not come to its end may be invalid; that it is not is no ground to call it valid.
+        // A failed run can be invalid, but never valid.
         let is_judged = status != Status::Failed || outcome != VerdictOutcome::Valid;
         self.document.verdict = is_judged.then_some(verdict);
         self.folder.write_document(&self.document);

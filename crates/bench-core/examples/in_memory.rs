@@ -23,12 +23,13 @@ use bench_core::message::{
     Content, KeyDistribution, MessageFormat, MessageSpec, RunId, SizeDistribution,
 };
 use bench_core::pacing::{Limit, Schedule};
-use bench_core::results::{
-    HostInfo, Produced, ResourceMeter, RunDocument, RunFolder, SCHEMA_VERSION, ServiceInfo,
-    ServiceOrigin, Status, Summary, SummaryInput, ToolInfo, VerdictOutcome, rfc3339,
-};
+use bench_core::results::{self, ResourceMeter, RunFolder, SummaryInput, current_host};
 use bench_core::transport::{
     Batch, Completion, Incoming, Publish, Receive, Stamps, Token, TransportError,
+};
+use bench_record::{
+    LatencyKind, Produced, RunDocument, SCHEMA_VERSION, ServiceInfo, ServiceOrigin, Status,
+    ToolInfo, VerdictOutcome, rfc3339,
 };
 
 // ---- The adapter -------------------------------------------------------------------------------
@@ -186,7 +187,7 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
         |_, _| {},
     )?;
 
-    let summary = Summary::new(SummaryInput {
+    let summary = SummaryInput {
         totals: &totals,
         timeline: plan.timeline,
         schedule: Some(plan.schedule),
@@ -199,9 +200,10 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
         raw: false,
         resources: meter.read(totals.sent + totals.received.messages),
         counts: BTreeMap::new(),
-    });
-    let verdict = summary.verdict();
-    document.warnings = summary.warnings();
+    }
+    .summarize();
+    let verdict = results::verdict(&summary);
+    document.warnings = results::warnings(&summary);
     document.status = if error.is_none() { Status::Complete } else { Status::Failed };
     document.warnings.extend(error.map(|error| match error.source() {
         Some(cause) => format!("{error}: {cause}"),
@@ -236,7 +238,7 @@ fn document(run: RunId, started_at: SystemTime) -> RunDocument {
             address: "this process".to_owned(),
             version: String::new(),
         }],
-        host: HostInfo::current(),
+        host: current_host(),
         versions: BTreeMap::new(),
         summary: None,
         warnings: Vec::new(),
@@ -280,13 +282,14 @@ fn print(document: &RunDocument) {
             None => println!("produced    no rate"),
         }
     }
-    let latencies =
-        [("publish", &summary.publish_latency), ("end to end", &summary.end_to_end_latency)];
-    for (name, latency) in latencies {
-        let Some(latency) = latency else { continue };
+    for kind in [LatencyKind::Publish, LatencyKind::EndToEnd] {
+        let Some(latency) = summary.latency(kind) else { continue };
         let [p50_us, p99_us, max_us] =
             [latency.p50_ns, latency.p99_ns, latency.max_ns].map(|ns| ns as f64 / 1e3);
-        println!("{name:<11} p50 {p50_us:.1} us, p99 {p99_us:.1} us, max {max_us:.1} us");
+        println!(
+            "{:<11} p50 {p50_us:.1} us, p99 {p99_us:.1} us, max {max_us:.1} us",
+            kind.short_title()
+        );
     }
     if let Some(audit) = &summary.audit {
         println!(

@@ -1,23 +1,17 @@
-//! Latency distributions: HDR histograms that forget nothing in silence.
+//! Latency distributions: HDR histograms that drop no sample silently.
 
+use bench_record::LatencySummary;
+use bench_record::latency::{LATENCY_MAX_NS, SIGNIFICANT_DIGITS, percentile_ns};
 use hdrhistogram::Histogram;
-
-use crate::results::LatencySummary;
-
-/// The largest latency that the histograms hold, nanoseconds: one hour.
-pub const LATENCY_MAX_NS: u64 = 3_600_000_000_000;
-
-/// Significant decimal digits of every latency.
-pub const SIGNIFICANT_DIGITS: u8 = 3;
 
 /// A distribution of latencies in nanoseconds, of bounded size whatever the number of samples.
 ///
-/// Samples below zero (clocks that disagree) and above [`LATENCY_MAX_NS`] are in no percentile;
-/// they are counted, with the extreme of each, and reported beside the percentiles.
+/// Samples below zero (clocks that disagree) and above [`LATENCY_MAX_NS`] are excluded from
+/// percentiles; they are counted, with the extreme of each, and reported beside the percentiles.
 ///
-/// Messages that never got an answer have no latency, but one of at least the time that they waited.
-/// They are in the percentiles with that time: no percentile is larger than it would be had they
-/// been answered later, and one that reaches the shortest of these waits is a lower bound.
+/// The latency of a message that was never answered is at least the time it waited. Such messages are
+/// included in percentiles with that time: no percentile is larger than it would be had they been
+/// answered later, and percentiles from the shortest of these waits on are lower bounds.
 #[derive(Clone)]
 pub struct LatencyHistogram {
     histogram: Histogram<u64>,
@@ -160,15 +154,6 @@ impl LatencyHistogram {
             beyond_range_max_ns: self.beyond_max_ns,
         })
     }
-}
-
-/// The value that `percentile` (0 to 100) per cent of the samples do not exceed; 0 without samples.
-pub(crate) fn percentile_ns(histogram: &Histogram<u64>, percentile: f64) -> u64 {
-    let samples = histogram.len() as f64;
-    // 99.9 is no exact binary number: 99.9 % of 1,000 samples must be 999 of them all the same.
-    let rank = (percentile * samples / 100.0 - 1e-6).ceil().max(1.0);
-    // Half a sample below the rank, rounding cannot lead to another one.
-    histogram.value_at_quantile((rank - 0.5) / samples.max(1.0))
 }
 
 impl Default for LatencyHistogram {

@@ -8,8 +8,9 @@
 
 use std::collections::VecDeque;
 
+use bench_record::SelfCheck;
+
 use crate::clock::InstantNs;
-use crate::results::SelfCheck;
 
 /// Identifies a message between its submission and its completion. The engine chooses it; an
 /// adapter hands it back.

@@ -7,9 +7,10 @@ use std::process::{Command, Stdio};
 use std::time::SystemTime;
 
 use bench_core::engine::{Interval, IntervalSink as _, Latencies, Timeline};
-use bench_core::latency::{LATENCY_MAX_NS, LatencyHistogram, SIGNIFICANT_DIGITS};
+use bench_core::latency::LatencyHistogram;
 use bench_core::message::RunId;
 use bench_core::results::RunFolder;
+use bench_record::latency::{LATENCY_MAX_NS, SIGNIFICANT_DIGITS};
 use rand::SeedableRng as _;
 use rand_distr::{Distribution as _, LogNormal};
 use rand_xoshiro::Xoshiro256PlusPlus;
@@ -92,8 +93,8 @@ fn another_implementation_reads_the_same_percentiles_from_the_interval_logs() {
     }
     assert_eq!(folder.warning(), None);
 
-    for (name, latency) in whole.named() {
-        let Some(latency) = latency else { continue };
+    for (kind, latency) in whole.iter() {
+        let name = kind.field();
         let summary = latency.summary().expect("samples");
         assert_eq!(summary.count, INTERVALS * SAMPLES, "{name}");
         let expected = json!({

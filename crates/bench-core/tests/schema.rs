@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use bench_core::audit::{AckLedger, LedgerFile, StreamId};
+use bench_core::audit::{AckLedger, StreamId};
 use bench_core::message::RunId;
-use bench_core::results::{
+use bench_core::results::current_host;
+use bench_record::{
     AuditBasis, AuditSummary, ClockComparison, Consumed, EarlyStop, FaultAction, FaultBand,
-    FaultRecord, Guarantee, HostInfo, LatencySummary, LoadModel, MeasuredLatency, Produced,
+    FaultRecord, Guarantee, LatencyKind, LatencySummary, LedgerFile, LoadModel, Produced,
     ProducerAudit, Resources, RunDocument, SCHEMA_VERSION, ScheduleStart, SelfCheck, ServiceInfo,
     ServiceOrigin, Status, Summary, ToolInfo, Verdict, VerdictOutcome,
 };
@@ -21,7 +22,7 @@ fn assert_documented(name: &str, schema: &Schema) {
     assert!(
         documented == *schema.as_value(),
         "docs/{name}.schema.json is not the schema of the types; make it anew with \
-         `cargo run --release -p bench-core --example run_schema {name} > docs/{name}.schema.json`"
+         `cargo run --release -p bench-record --example run_schema {name} > docs/{name}.schema.json`"
     );
 }
 
@@ -150,7 +151,7 @@ fn fault() -> FaultRecord {
         unrecovered: Some("not within the run".to_owned()),
         disturbed_again: 1,
         band: Some(FaultBand {
-            latency: MeasuredLatency::EndToEnd,
+            latency: LatencyKind::EndToEnd,
             intervals: 150,
             p99_max_ns: 4_000_000,
             rate_min_msg_per_s: 990.0,
@@ -198,7 +199,7 @@ fn minimal_document() -> RunDocument {
         verdict: None,
         options: BTreeMap::new(),
         services: Vec::new(),
-        host: HostInfo::current(),
+        host: current_host(),
         versions: BTreeMap::new(),
         summary: None,
         warnings: Vec::new(),
@@ -219,6 +220,17 @@ fn run_documents_satisfy_the_documented_schema() {
         assert!(is_valid(&schema, &json), "{json:#}");
         let read: RunDocument = serde_json::from_value(json).expect("deserialises");
         assert_eq!(read, document);
+    }
+}
+
+#[test]
+fn latencies_are_named_as_their_fields() {
+    for kind in LatencyKind::ALL {
+        let mut json = value(&full_summary());
+        json[kind.field()] = Value::Null;
+        let summary: Summary = serde_json::from_value(json).expect("a summary");
+        let missing = LatencyKind::ALL.into_iter().filter(|it| summary.latency(*it).is_none());
+        assert_eq!(missing.collect::<Vec<_>>(), [kind]);
     }
 }
 

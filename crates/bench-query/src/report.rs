@@ -4,8 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use anyhow::{Context, Result};
-use bench_cli::output::csv_field;
-use bench_cli::{Align, OutputFormat, quantity, table};
+use bench_cli::{Align, OutputFormat, output, quantity, table};
 use serde_json::{Map, Value, json};
 
 use crate::asking::{Subject, Tool};
@@ -193,29 +192,19 @@ impl<'a> Answer<'a> {
             ("not_numeric", skipped.not_numeric),
             ("not_an_object", skipped.not_an_object),
         ];
-        let mut text = "scope,group".to_owned();
-        for name in self.stats.iter().map(Stat::name).chain(counts.map(|(name, _)| name)) {
-            text.extend([",", name]);
-        }
-        text.push_str(",inexact\n");
-        for row in self.rows() {
-            text.extend([row.scope, ","]);
-            text.push_str(&csv_field(row.group.unwrap_or_default()));
-            for value in &row.values {
-                text.push(',');
-                text.push_str(&value.map(|value| in_full(&value)).unwrap_or_default());
-            }
-            for (_, count) in counts {
-                text.push(',');
-                if row.scope == "all" {
-                    text.push_str(&count.to_string());
-                }
-            }
-            text.push(',');
-            text.push_str(&self.inexact(&row.values).join(" "));
-            text.push('\n');
-        }
-        text
+        let names = self.stats.iter().map(Stat::name).chain(counts.map(|(name, _)| name));
+        let header = ["scope", "group"].into_iter().chain(names).chain(["inexact"]);
+        let row = |row: Row<'_>| {
+            let mut cells = vec![row.scope.to_owned(), row.group.unwrap_or_default().to_owned()];
+            let in_full = |value: &Option<Number>| value.as_ref().map(in_full).unwrap_or_default();
+            cells.extend(row.values.iter().map(in_full));
+            let count =
+                |count: u64| if row.scope == "all" { count.to_string() } else { String::new() };
+            cells.extend(counts.map(|(_, number)| count(number)));
+            cells.push(self.inexact(&row.values).join(" "));
+            cells
+        };
+        output::csv_table(header, self.rows().into_iter().map(row))
     }
 
     fn json(&self) -> Value {
@@ -406,10 +395,8 @@ mod tests {
     }
 
     #[test]
-    fn a_table_is_aligned_and_a_field_of_csv_in_quotes_where_it_must() {
+    fn a_table_is_aligned() {
         let lines = [vec!["é".to_owned(), "n".to_owned()], vec!["abc".to_owned(), "12".to_owned()]];
         assert_eq!(aligned(&lines), "é     n\nabc  12\n");
-        assert_eq!(csv_field("a"), "a");
-        assert_eq!(csv_field("a,\"b\""), "\"a,\"\"b\"\"\"");
     }
 }

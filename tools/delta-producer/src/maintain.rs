@@ -148,23 +148,34 @@ fn human(report: &Report) -> String {
 
 /// A line for each file that was, or would be, removed from the store; one for a compaction.
 fn csv(report: &Report) -> String {
-    let columns = "operation,version,files_removed,bytes_removed,files_added,bytes_added,file";
-    let mut lines = vec![columns.to_owned()];
+    let columns = [
+        "operation",
+        "version",
+        "files_removed",
+        "bytes_removed",
+        "files_added",
+        "bytes_added",
+        "file",
+    ];
+    let mut rows = Vec::new();
     if let Some(optimized) = &report.optimized {
         let Compaction { version, files_removed, bytes_removed, files_added, bytes_added } =
             optimized;
         let version = version.map(|version| version.to_string()).unwrap_or_default();
-        lines.push(format!(
-            "optimize,{version},{files_removed},{bytes_removed},{files_added},{bytes_added},"
-        ));
+        let numbers = [files_removed, bytes_removed, files_added, bytes_added];
+        let numbers = numbers.into_iter().map(ToString::to_string);
+        let cells = ["optimize".to_owned(), version].into_iter().chain(numbers);
+        rows.push(cells.chain([String::new()]).collect());
     }
     if let Some(Removal { dry_run, files }) = &report.vacuumed {
         let operation = if *dry_run { "would-remove" } else { "remove" };
-        lines.extend(
-            files.iter().map(|file| format!("{operation},,,,,,{}", output::csv_field(file))),
-        );
+        rows.extend(files.iter().map(|file| {
+            let mut row = vec![String::new(); columns.len()];
+            (row[0], row[6]) = (operation.to_owned(), file.clone());
+            row
+        }));
     }
-    lines.join("\n") + "\n"
+    output::csv_table(columns, rows)
 }
 
 #[cfg(test)]

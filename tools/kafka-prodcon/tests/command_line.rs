@@ -123,7 +123,7 @@ fn what_does_not_fit_together_is_one_line_with_option_and_remedy() {
         ("--duration 0s", "--duration: ", "name a time as in 30s"),
         ("-b 0", "--batch-size: ", "name a size from 1"),
         ("--linger 16m", "--linger: ", "name at most 15m"),
-        ("--interval 1ms", "--interval: ", "name at least 10ms"),
+        ("--interval 1ms", "--interval: ", "use at least 10ms"),
         ("--schedule poisson", "--schedule: ", "add --rate"),
         ("--acks 1 --idempotent", "--acks: ", "--acks all"),
         ("--acks 0 --transactional", "--acks: ", "--acks all"),

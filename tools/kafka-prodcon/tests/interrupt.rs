@@ -234,7 +234,7 @@ fn a_run_that_cannot_record_what_was_acknowledged_fails() {
     assert_eq!(said.code, 1, "{said:?}");
     let heading = said.stdout.lines().next().unwrap_or_default();
     assert!(heading.contains(": failed, "), "{said:?}");
-    let problem = "what was acknowledged is not recorded to the end";
+    let problem = "the record of acknowledged messages is incomplete";
     assert!(said.stdout.contains(problem) && said.stderr.contains(problem), "{said:?}");
 }
 

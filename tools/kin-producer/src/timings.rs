@@ -1,7 +1,7 @@
 //! `timings.csv`: one line for each message, as the earlier timings script printed them.
 
 use std::fs::File;
-use std::io::{self, BufWriter, Write};
+use std::io::{self, Write};
 use std::path::Path;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
@@ -26,7 +26,7 @@ impl TimingsWriter {
         let file = File::create(&path)
             .with_context(|| format!("--timings: failed to create {}", path.display()))?;
         let (sender, timings) = channel();
-        let writer = move || write(BufWriter::new(file), &timings, start_ns);
+        let writer = move || write(file, &timings, start_ns);
         let thread = std::thread::Builder::new().name("timings".to_owned()).spawn(writer);
         Ok((Self { thread: thread.context("failed to start a thread for --timings")? }, sender))
     }
@@ -37,34 +37,54 @@ impl TimingsWriter {
     }
 }
 
-fn write(mut out: impl Write, timings: &Receiver<Timing>, start_ns: InstantNs) -> io::Result<()> {
-    writeln!(
-        out,
-        "producer,sequence,size_bytes,created_s,sent_s,done_s,latency_ms,tries,confirmed,shard,\
-         kinesis_sequence"
-    )?;
+const COLUMNS: [&str; 11] = [
+    "producer",
+    "sequence",
+    "size_bytes",
+    "created_s",
+    "sent_s",
+    "done_s",
+    "latency_ms",
+    "tries",
+    "confirmed",
+    "shard",
+    "kinesis_sequence",
+];
+
+fn write(out: impl Write, timings: &Receiver<Timing>, start_ns: InstantNs) -> io::Result<()> {
+    let mut csv = csv::Writer::from_writer(out);
+    csv.write_record(COLUMNS)?;
     for timing in timings {
-        let (producer, sequence) = match timing.sequence {
-            Some((producer, sequence)) => (producer.to_string(), sequence.to_string()),
-            None => Default::default(),
-        };
-        // Before the start, for a message that is due at once, by a few nanoseconds at most.
-        let since_start_s = |at_ns: InstantNs| at_ns.saturating_sub(start_ns) as f64 / 1e9;
-        let latency_ms = timing.done_ns.saturating_sub(timing.intended_ns) as f64 / 1e6;
-        let confirmed = timing.place.is_some();
-        let (shard, kinesis_sequence) = timing.place.unwrap_or_default();
-        writeln!(
-            out,
-            "{producer},{sequence},{},{:.6},{:.6},{:.6},{latency_ms:.3},{},{confirmed},{shard},\
-             {kinesis_sequence}",
-            timing.size_bytes,
-            since_start_s(timing.intended_ns),
-            since_start_s(timing.sent_ns),
-            since_start_s(timing.done_ns),
-            timing.tries,
-        )?;
+        csv.write_record(cells(timing, start_ns))?;
     }
-    out.flush()
+    csv.flush()
+}
+
+/// The cells of a message, in the order of [`COLUMNS`].
+fn cells(timing: Timing, start_ns: InstantNs) -> [String; 11] {
+    let (producer, sequence) = match timing.sequence {
+        Some((producer, sequence)) => (producer.to_string(), sequence.to_string()),
+        None => Default::default(),
+    };
+    // Before the start, for a message that is due at once, by a few nanoseconds at most.
+    let since_start_s =
+        |at_ns: InstantNs| format!("{:.6}", at_ns.saturating_sub(start_ns) as f64 / 1e9);
+    let latency_ms = timing.done_ns.saturating_sub(timing.intended_ns) as f64 / 1e6;
+    let confirmed = timing.place.is_some();
+    let (shard, kinesis_sequence) = timing.place.unwrap_or_default();
+    [
+        producer,
+        sequence,
+        timing.size_bytes.to_string(),
+        since_start_s(timing.intended_ns),
+        since_start_s(timing.sent_ns),
+        since_start_s(timing.done_ns),
+        format!("{latency_ms:.3}"),
+        timing.tries.to_string(),
+        confirmed.to_string(),
+        shard,
+        kinesis_sequence,
+    ]
 }
 
 #[cfg(test)]

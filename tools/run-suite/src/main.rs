@@ -14,7 +14,7 @@ use bench_cli::{
     Exit, GenerateArgs, LogArgs, OutputArgs, OutputFormat, Shutdown, arguments, generate,
     main_with, output,
 };
-use bench_core::results::ServiceOrigin;
+use bench_record::ServiceOrigin;
 use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::file::form;
@@ -213,7 +213,7 @@ fn report(dir: &Path, format: OutputFormat) -> Result<SuiteSummary> {
     let text = match format {
         OutputFormat::Human => text::human(&summary),
         OutputFormat::Json => summary.json()?,
-        OutputFormat::Csv => summary.csv()?,
+        OutputFormat::Csv => summary.csv(),
     };
     output::print_result(format, &text)?;
     Ok(summary)

@@ -119,14 +119,11 @@ impl TableReport {
 }
 
 fn csv(report: &ResetReport) -> String {
-    let mut text = "table,existed,rows,action\n".to_owned();
-    for table in &report.tables {
+    let row = |table: &TableReport| {
         let rows = table.rows.map(|rows| rows.to_string()).unwrap_or_default();
-        let action = table.action().replace('"', "\"\"");
-        // Names of tables hold nothing that would need quotes; errors may.
-        let _ = writeln!(text, "{},{},{rows},\"{action}\"", table.table, table.existed);
-    }
-    text
+        vec![table.table.clone(), table.existed.to_string(), rows, table.action()]
+    };
+    output::csv_table(["table", "existed", "rows", "action"], report.tables.iter().map(row))
 }
 
 #[cfg(test)]

@@ -47,12 +47,9 @@ pub(crate) fn human(report: &impl Report) -> String {
 /// A result as CSV: one line of heads, one line a row.
 fn csv(report: &impl Report) -> String {
     let (heads, rows) = report.table();
-    let heads: Vec<_> = heads.iter().map(|head| head.to_lowercase().replace(' ', "_")).collect();
-    let line = |cells: &[String]| {
-        let cells: Vec<_> = cells.iter().map(|cell| csv_cell(cell)).collect();
-        cells.join(",") + "\n"
-    };
-    std::iter::once(line(&heads)).chain(rows.iter().map(|row| line(row))).collect()
+    let heads = heads.iter().map(|head| head.to_lowercase().replace(' ', "_"));
+    let rows = rows.iter().map(|row| row.iter().map(|cell| csv_cell(cell)).collect());
+    output::csv_table(heads, rows)
 }
 
 fn csv_cell(cell: &str) -> String {
@@ -61,7 +58,7 @@ fn csv_cell(cell: &str) -> String {
     if !digits.is_empty() && digits.bytes().all(|c| c.is_ascii_digit()) {
         return digits;
     }
-    output::csv_field(cell)
+    cell.to_owned()
 }
 
 /// What became of the topics to be emptied.

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use bench_core::results::{
-    AuditSummary, Consumed, LatencySummary, Produced, Resources, RunDocument, SelfCheck, Summary,
+use bench_record::{
+    AuditSummary, Consumed, LatencyKind, LatencySummary, Produced, Resources, RunDocument,
+    SelfCheck, Summary,
 };
 
-use super::LATENCIES;
-use crate::output::csv_field;
+use crate::output::csv_table;
 
 /// A column's name and what stands in it.
 type Column<T> = (&'static str, fn(&T) -> String);
@@ -22,7 +22,7 @@ const RUN: [Column<RunDocument>; 7] = [
         run.verdict.as_ref().map_or_else(String::new, |v| super::outcome(v.outcome).into())
     }),
     ("origin", |run| {
-        let mut origins: Vec<_> = run.services.iter().map(|s| super::origin(s.origin)).collect();
+        let mut origins: Vec<_> = run.services.iter().map(|s| s.origin.to_string()).collect();
         origins.dedup();
         origins.join("+")
     }),
@@ -50,6 +50,17 @@ const CONSUMED: [Column<Consumed>; 4] = [
     ("consumed_msg_per_s", |c| optional(c.rate_msg_per_s)),
     ("consumed_bytes_per_s", |c| optional(c.rate_bytes_per_s)),
 ];
+
+const FIRST_LATENCIES: [LatencyKind; 4] = [
+    LatencyKind::Publish,
+    LatencyKind::ServiceTime,
+    LatencyKind::EndToEnd,
+    LatencyKind::ScheduleLag,
+];
+
+/// Latencies whose columns came later.
+const LATER_LATENCIES: [LatencyKind; 3] =
+    [LatencyKind::Arrival, LatencyKind::Landing, LatencyKind::TableTime];
 
 /// Of each latency; the names follow that of the latency.
 const LATENCY: [Column<LatencySummary>; 9] = [
@@ -112,12 +123,11 @@ const LATER_PRODUCED: [Column<Produced>; 1] =
 pub fn csv(documents: &[&RunDocument]) -> String {
     let summaries = documents.iter().filter_map(|document| document.summary.as_ref());
     let durations = summaries.flat_map(|summary| summary.durations.keys()).collect();
-    let mut lines = line(cells(None, &durations).iter().map(|(name, _)| name.as_str()));
-    for document in documents {
-        let cells = cells(Some(document), &durations);
-        lines += &line(cells.iter().map(|(_, value)| value.as_str()));
-    }
-    lines
+    let header = cells(None, &durations).into_iter().map(|(name, _)| name);
+    let row = |document: &&RunDocument| {
+        cells(Some(document), &durations).into_iter().map(|(_, value)| value).collect()
+    };
+    csv_table(header, documents.iter().map(row))
 }
 
 /// The names of all columns, each with its value; without a document the values are empty.
@@ -129,22 +139,22 @@ fn cells(document: Option<&RunDocument>, durations: &BTreeSet<&String>) -> Vec<(
     push(cells_of, "", &TIME, summary);
     push(cells_of, "", &PRODUCED, summary.and_then(|s| s.produced.as_ref()));
     push(cells_of, "", &CONSUMED, summary.and_then(|s| s.consumed.as_ref()));
-    for kind in LATENCIES.iter().filter(|kind| !kind.later) {
-        push(cells_of, &format!("{}_", kind.column), &LATENCY, summary.and_then(kind.of));
-    }
+    let latencies = |cells: &mut _, kinds: &[LatencyKind], columns: &[Column<LatencySummary>]| {
+        for kind in kinds {
+            let latency = summary.and_then(|summary| summary.latency(*kind));
+            push(cells, &format!("{}_", kind.column()), columns, latency);
+        }
+    };
+    latencies(cells_of, &FIRST_LATENCIES, &LATENCY);
     push(cells_of, "", &AUDIT, summary.and_then(|s| s.audit.as_ref()));
     push(cells_of, "", &SELF_CHECK, summary.and_then(|s| s.self_check.as_ref()));
     push(cells_of, "", &RESOURCES, summary.map(|s| &s.resources));
     push(cells_of, "", &LATER_AUDIT, summary.and_then(|s| s.audit.as_ref()));
-    for kind in LATENCIES.iter().filter(|kind| kind.later) {
-        push(cells_of, &format!("{}_", kind.column), &LATENCY, summary.and_then(kind.of));
-    }
+    latencies(cells_of, &LATER_LATENCIES, &LATENCY);
     push(cells_of, "", &LATER_CONSUMED, summary.and_then(|s| s.consumed.as_ref()));
     push(cells_of, "", &LATER_PRODUCED, summary.and_then(|s| s.produced.as_ref()));
     push(cells_of, "", &LATEST_AUDIT, summary.and_then(|s| s.audit.as_ref()));
-    for kind in &LATENCIES {
-        push(cells_of, &format!("{}_", kind.column), &LATER_LATENCY, summary.and_then(kind.of));
-    }
+    latencies(cells_of, &LatencyKind::ALL, &LATER_LATENCY);
     for &name in durations {
         let duration = summary.and_then(|summary| summary.durations.get(name));
         push(cells_of, &format!("{name}_"), &LATENCY, duration);
@@ -167,12 +177,6 @@ fn push<T>(
 
 fn optional(number: Option<f64>) -> String {
     number.map_or_else(String::new, |number| number.to_string())
-}
-
-fn line<'a>(fields: impl Iterator<Item = &'a str>) -> String {
-    let mut line = fields.map(csv_field).collect::<Vec<_>>().join(",");
-    line.push('\n');
-    line
 }
 
 #[cfg(test)]
@@ -202,7 +206,7 @@ mod tests {
         let named: BTreeMap<_, _> = cells(Some(&run), &BTreeSet::new()).into_iter().collect();
         assert_eq!(named["publish_p99_ns"], "");
         assert_eq!(named["verdict"], "");
-        assert_eq!(named["service_p99_ns"], "3000000");
+        assert_eq!(named["service_time_p99_ns"], "3000000");
         assert!(csv(&[&run]).contains(",\"0.1, \"\"beta\"\"\","));
         run.summary = None;
         let mut figures = cells(Some(&run), &BTreeSet::new()).into_iter().skip(RUN.len());

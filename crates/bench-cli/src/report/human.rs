@@ -4,16 +4,15 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::time::Duration;
 
-use bench_core::results::{
-    AuditBasis, AuditSummary, LatencySummary, LoadModel, Produced, ProducerAudit, RunDocument,
-    SelfCheck, ServiceInfo, ServiceOrigin, Status, Summary, Verdict, VerdictOutcome,
+use bench_record::{
+    AuditBasis, AuditSummary, LatencyKind, LatencySummary, LoadModel, Produced, ProducerAudit,
+    RunDocument, SelfCheck, ServiceInfo, ServiceOrigin, Status, Summary, Verdict, VerdictOutcome,
 };
 
-use super::LATENCIES;
 use crate::quantity::{byte_rate, bytes, count, duration_ns, rate, three_digits};
 use crate::{Align, table};
 
-/// How many producers with losses are listed one by one.
+/// Number of producers with losses that are listed individually.
 const LOSING_PRODUCERS_SHOWN: usize = 5;
 
 /// The report of one run as plain text. `folder` is where its results are kept.
@@ -69,7 +68,7 @@ impl Report {
         self.text.push('\n');
     }
 
-    /// A line about one thing, aligned with its like.
+    /// A named line, aligned with others of its kind.
     fn fact(&mut self, name: &str, fact: &str) {
         self.line(&format!("{name:<11} {fact}"));
     }
@@ -79,7 +78,7 @@ impl Report {
         self.fact("", fact);
     }
 
-    /// Rows under a heading: the first column to the left, the others to the right.
+    /// Rows under a heading: the first column aligned left, the others right.
     fn table<const N: usize>(&mut self, rows: &[[String; N]]) {
         let rows = rows.iter().enumerate().map(|(at, row)| {
             let mut row = row.to_vec();
@@ -109,11 +108,11 @@ fn heading(report: &mut Report, document: &RunDocument) {
     ));
     let comment = match document.status {
         Status::Complete => None,
-        Status::Running => Some("The run still goes on, or its process died."),
+        Status::Running => Some("The run is still going, or its process died."),
         Status::Incomplete => {
             Some("The run was interrupted: the figures cover what was done until then.")
         }
-        Status::Failed => Some("The run could not be carried out; the warnings say why."),
+        Status::Failed => Some("The run failed; see the warnings."),
     };
     if let Some(comment) = comment {
         report.line(&format!("  {comment}"));
@@ -131,11 +130,11 @@ fn heading(report: &mut Report, document: &RunDocument) {
     }
 }
 
-/// Where a service came from, and what that means for the figures.
+/// Where a service came from, and what this means for the figures.
 fn label(report: &mut Report, service: &ServiceInfo) {
     let ServiceInfo { name, origin, address, version } = service;
     let version = if version.is_empty() { String::new() } else { format!(" ({version})") };
-    report.line(&format!("{name}: {}{version} at {address}", super::origin(*origin)));
+    report.line(&format!("{name}: {origin}{version} at {address}"));
     match origin {
         ServiceOrigin::Embedded => report.line(&format!(
             "  A stand-in: figures are this client's ceiling on loopback, not the performance of \
@@ -173,7 +172,7 @@ fn throughput(report: &mut Report, summary: &Summary) {
     }
     let target = summary.produced.as_ref().and_then(|produced| produced.target_rate_msg_per_s);
     if let Some(target) = target {
-        report.line(&format!("  asked for {}", rate(target)));
+        report.line(&format!("  target {}", rate(target)));
     }
 }
 
@@ -186,10 +185,10 @@ fn latencies(report: &mut Report, summary: &Summary) {
     let header = ["latency", "p50", "p90", "p99", "p99.9", "max", "mean", "samples"];
     let mut rows = vec![header.map(String::from)];
     let mut remarks = Vec::new();
-    for kind in LATENCIES {
-        if let Some(latency) = (kind.of)(summary) {
-            rows.push(latency_row(kind.title, latency));
-            remarks.extend(unheld_samples(kind.title, latency));
+    for kind in LatencyKind::ALL {
+        if let Some(latency) = summary.latency(kind) {
+            rows.push(latency_row(kind.title(), latency));
+            remarks.extend(unheld_samples(kind.title(), latency));
         }
     }
     if rows.len() == 1 {
@@ -258,12 +257,12 @@ fn latency_row(title: &str, latency: &LatencySummary) -> [String; 8] {
     ]
 }
 
-/// What the percentiles of a distribution do not hold.
+/// Samples that the percentiles of a distribution exclude, or count as lower bounds.
 fn unheld_samples(title: &str, latency: &LatencySummary) -> Vec<String> {
     let mut remarks = Vec::new();
     if latency.unanswered > 0 {
         remarks.push(format!(
-            "{title}: {} samples got no answer and count with the time that they waited, at least \
+            "{title}: {} samples were never answered and count with the time they waited, at least \
              {}: figures marked >= are lower bounds",
             count(latency.unanswered),
             duration_ns(latency.unanswered_min_ns),
@@ -271,7 +270,7 @@ fn unheld_samples(title: &str, latency: &LatencySummary) -> Vec<String> {
     }
     if latency.negative > 0 {
         remarks.push(format!(
-            "{title}: {} samples below zero, down to -{}, are in no percentile: the clocks \
+            "{title}: {} samples below zero, down to -{}, excluded from percentiles: the clocks \
              disagree",
             count(latency.negative),
             duration_ns(latency.negative_min_ns.unsigned_abs()),
@@ -279,7 +278,7 @@ fn unheld_samples(title: &str, latency: &LatencySummary) -> Vec<String> {
     }
     if latency.beyond_range > 0 {
         remarks.push(format!(
-            "{title}: {} samples beyond the range of the histogram, up to {}, are in no percentile",
+            "{title}: {} samples beyond the range of the histogram, up to {}, excluded from percentiles",
             count(latency.beyond_range),
             duration_ns(latency.beyond_range_max_ns),
         ));
@@ -342,7 +341,7 @@ fn audit(report: &mut Report, summary: &Summary, run_id: &str) {
         report.more(&format!("{aborted} {received} although their transaction was aborted"));
     }
     if audit.against == AuditBasis::Sequences {
-        report.more("by sequence numbers alone: a loss at the end of a stream cannot be seen");
+        report.more("by sequence numbers only: a loss at the end of a stream cannot be detected");
     }
     losses(report, audit, run_id);
 }
@@ -376,7 +375,7 @@ fn losses(report: &mut Report, audit: &AuditSummary, run_id: &str) {
     }
 }
 
-/// What the system's own counts say, where they say anything.
+/// The system's own counts above zero.
 fn counts(report: &mut Report, summary: &Summary) {
     let counted = summary.counts.iter().filter(|(_, number)| **number > 0);
     let counted =
@@ -390,13 +389,13 @@ fn counts(report: &mut Report, summary: &Summary) {
 fn self_check(report: &mut Report, check: &SelfCheck) {
     let kept = if check.kept_schedule { "schedule kept" } else { "SCHEDULE NOT KEPT" };
     let mut line = format!(
-        "{kept}: lag p99 {} (at most {}), {} due and never sent",
+        "{kept}: lag p99 {} (limit {}), {} due and never sent",
         duration_ns(check.lag_p99_ns),
         duration_ns(SelfCheck::LAG_P99_MAX_NS),
         count(check.unsent),
     );
     if check.blocked_ns > 0 {
-        let _ = write!(line, ", {} of waiting for the system", duration_ns(check.blocked_ns));
+        let _ = write!(line, ", waited {} for the system", duration_ns(check.blocked_ns));
     }
     report.fact("self-check", &line);
 }
@@ -406,16 +405,16 @@ fn resources(report: &mut Report, summary: &Summary) {
     let mut line = format!("{} of CPU", seconds(used.cpu_s));
     if let Some(cpu_us) = used.cpu_us_per_message {
         let (number, unit) = three_digits(cpu_us, &["us", "ms", "s"]);
-        let _ = write!(line, " ({number} {unit} a message)");
+        let _ = write!(line, " ({number} {unit} per message)");
     }
     if used.memory_max_bytes > 0 {
-        let _ = write!(line, ", {} of memory at most", bytes(used.memory_max_bytes));
+        let _ = write!(line, ", peak memory {}", bytes(used.memory_max_bytes));
     }
     report.fact("process", &line);
     let mut line = seconds(summary.elapsed_s);
     if summary.warm_up_s > 0.0 {
         let warm_up = seconds(summary.warm_up_s);
-        let _ = write!(line, "; rates and latencies leave out the first {warm_up}");
+        let _ = write!(line, "; rates and latencies exclude the first {warm_up}");
     }
     report.fact("time", &line);
 }
@@ -428,7 +427,7 @@ fn seconds(duration_s: f64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use bench_core::results::{AuditBasis, ClockComparison, ServiceOrigin};
+    use bench_record::{AuditBasis, ClockComparison, ServiceOrigin};
     use snapbox::{assert_data_eq, file};
 
     use super::*;

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use bench_core::results::{
+use bench_core::results::verdict;
+use bench_record::{
     AuditBasis, AuditSummary, ClockComparison, Consumed, EarlyStop, Guarantee, HostInfo,
     LatencySummary, LoadModel, Produced, ProducerAudit, Resources, RunDocument, SCHEMA_VERSION,
     SelfCheck, ServiceInfo, ServiceOrigin, Status, Summary, ToolInfo, Verdict, VerdictOutcome,
@@ -261,7 +262,7 @@ pub(super) fn outage() -> RunDocument {
     if let Some(consumed) = &mut summary.consumed {
         (consumed.rate_msg_per_s, consumed.rate_bytes_per_s) = (None, None);
     }
-    let verdict = summary.verdict();
+    let verdict = verdict(&summary);
     RunDocument { verdict: Some(verdict), summary: Some(summary), ..open_loop() }
 }
 
@@ -271,7 +272,7 @@ pub(super) fn partial() -> RunDocument {
     if let Some(audit) = &mut summary.audit {
         audit.partial = Some("the record of what the other run had acknowledged is partial".into());
     }
-    let verdict = summary.verdict();
+    let verdict = verdict(&summary);
     RunDocument { verdict: Some(verdict), summary: Some(summary), ..open_loop() }
 }
 
@@ -285,6 +286,6 @@ pub(super) fn unread() -> RunDocument {
         audit.unread = 300;
         (audit.producers[0].unread, audit.producers[0].lost_ranges) = (300, vec![(0, 299)]);
     }
-    let verdict = summary.verdict();
+    let verdict = verdict(&summary);
     RunDocument { verdict: Some(verdict), summary: Some(summary), ..open_loop() }
 }

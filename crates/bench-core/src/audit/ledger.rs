@@ -3,48 +3,17 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use bench_record::{LEDGER_SCHEMA_VERSION, LedgerFile, LedgerProducer, file_names, files};
 
 use super::{SequenceDelta, SequenceSet, StreamId};
 use crate::message::RunId;
 use crate::message::header::SEQUENCE_MAX;
-
-/// Version of the `acked.json` schema.
-const SCHEMA_VERSION: u32 = 1;
 
 /// The acknowledged sequence numbers of every producer, and those of aborted transactions.
 #[derive(Default)]
 pub struct AckLedger {
     streams: BTreeMap<StreamId, SequenceSet>,
     aborted: BTreeMap<StreamId, SequenceSet>,
-}
-
-/// `acked.json`: what a run's producers had acknowledged, as ranges of sequence numbers.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct LedgerFile {
-    /// Version of this schema.
-    pub schema_version: u32,
-    /// Whether this is all that was acknowledged: written when nothing could be added. Absent in
-    /// files of earlier versions, which do not say.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub is_whole: Option<bool>,
-    /// One entry per producer.
-    pub producers: Vec<LedgerProducer>,
-}
-
-/// One producer's acknowledged messages.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct LedgerProducer {
-    /// The run, ten hexadecimal digits.
-    pub run_id: String,
-    /// Producer id.
-    pub producer: u16,
-    /// Ranges of sequence numbers, first to last.
-    pub acked: Vec<(u64, u64)>,
-    /// The same of messages whose transaction was aborted.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub aborted: Vec<(u64, u64)>,
 }
 
 /// Why an `acked.json` cannot be used.
@@ -70,7 +39,7 @@ pub enum LedgerError {
 
 impl AckLedger {
     /// Name of the file in a result folder.
-    pub const FILE_NAME: &'static str = "acked.json";
+    pub const FILE_NAME: &'static str = file_names::ACKED;
 
     /// Adds what a producer had acknowledged and empties `delta` for it to be used again.
     pub fn absorb(&mut self, id: StreamId, delta: &mut SequenceDelta) {
@@ -134,7 +103,7 @@ impl AckLedger {
             aborted: self.aborted(id).ranges(),
         });
         LedgerFile {
-            schema_version: SCHEMA_VERSION,
+            schema_version: LEDGER_SCHEMA_VERSION,
             is_whole: Some(is_whole),
             producers: producers.collect(),
         }
@@ -149,7 +118,7 @@ impl AckLedger {
     /// says so.
     pub fn read_record(folder: &Path) -> Result<(Self, Option<bool>), LedgerError> {
         let path = folder.join(Self::FILE_NAME);
-        let text = crate::system::read_file(&path)
+        let text = files::read_file(&path)
             .map_err(|source| LedgerError::Read { path: path.clone(), source })?;
         let parsed = serde_json::from_slice::<LedgerFile>(&text).map_err(|error| error.to_string());
         parsed
@@ -158,9 +127,9 @@ impl AckLedger {
     }
 
     fn from_file(file: &LedgerFile) -> Result<Self, String> {
-        if file.schema_version != SCHEMA_VERSION {
+        if file.schema_version != LEDGER_SCHEMA_VERSION {
             return Err(format!(
-                "schema version {} is not {SCHEMA_VERSION}, the one this version reads",
+                "schema version {} is not {LEDGER_SCHEMA_VERSION}, the one this version reads",
                 file.schema_version
             ));
         }

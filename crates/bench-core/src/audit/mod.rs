@@ -13,12 +13,14 @@ mod sequences;
 
 use std::collections::BTreeMap;
 
-pub use ledger::{AckLedger, LedgerError, LedgerFile, LedgerProducer};
+pub use bench_record::{LedgerFile, LedgerProducer};
+pub use ledger::{AckLedger, LedgerError};
 pub use sequences::{CHUNK_LEN, SequenceDelta, SequenceSet};
+
+use bench_record::{AuditBasis, AuditSummary, Guarantee, ProducerAudit};
 
 use crate::message::RunId;
 use crate::message::header::Header;
-use crate::results::{AuditBasis, AuditSummary, Guarantee, ProducerAudit};
 
 /// How many ranges of lost sequence numbers a summary names for each producer.
 const LOST_RANGES_MAX: usize = 10;

@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::mpsc::{Receiver, Sender, channel};
 
+use bench_record::EarlyStop;
+
 use super::latencies::Latencies;
 use super::report::{
     ConsumerEnd, ConsumerSample, Content, Outbox, ProducerEnd, ProducerSample, Report, Sample as _,
@@ -13,7 +15,6 @@ use crate::clock::InstantNs;
 use crate::durations::{DurationHistograms, Durations};
 use crate::latency::LatencyHistogram;
 use crate::message::RunId;
-use crate::results::EarlyStop;
 
 /// Takes the intervals of a run as they end. Recording never fails a run, so nothing is returned.
 pub trait IntervalSink {

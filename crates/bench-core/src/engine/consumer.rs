@@ -1,11 +1,12 @@
 //! The consumer loop: receives, decodes, audits and measures until told to stop.
 
+use bench_record::{EarlyStop, Guarantee};
+
 use super::control::RunControl;
 use super::report::{ConsumerEnd, ConsumerSample, Content, Outbox, Timeline};
 use crate::audit::{Receipt, ReceiveAudit};
 use crate::clock::{Clock, ClockOrigin, InstantNs};
 use crate::message::{self, header::Header};
-use crate::results::{EarlyStop, Guarantee};
 use crate::transport::{Incoming, Receive, TransportError};
 
 /// Longest wait for messages before the loop looks at the flags again.

@@ -3,8 +3,9 @@
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
+use bench_record::EarlyStop;
+
 use crate::clock::InstantNs;
-use crate::results::EarlyStop;
 
 /// How long a producer that must wait for the consumers sleeps before it looks again.
 pub(super) const BACKLOG_WAIT_NS: u64 = 200_000;

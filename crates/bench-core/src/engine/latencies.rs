@@ -1,5 +1,7 @@
 //! The distributions of latency that a run measures.
 
+use bench_record::LatencyKind;
+
 use crate::latency::LatencyHistogram;
 use crate::transport::Incoming;
 
@@ -31,22 +33,24 @@ pub struct StageLatencies {
 }
 
 impl Latencies {
-    /// How many distributions there are.
-    pub const COUNT: usize = 7;
-
-    /// The names and distributions, in the order in which they are always shown.
+    /// One of the distributions; `None` for a stage that no message knows of.
     #[must_use]
-    pub fn named(&self) -> [(&'static str, Option<&LatencyHistogram>); Self::COUNT] {
+    pub fn get(&self, kind: LatencyKind) -> Option<&LatencyHistogram> {
         let stages = self.stages.as_deref();
-        [
-            ("publish_latency", Some(&self.publish_latency)),
-            ("service_time", Some(&self.service_time)),
-            ("schedule_lag", Some(&self.schedule_lag)),
-            ("end_to_end_latency", Some(&self.end_to_end_latency)),
-            ("arrival_latency", stages.map(|stages| &stages.arrival_latency)),
-            ("landing_latency", stages.map(|stages| &stages.landing_latency)),
-            ("table_time", stages.map(|stages| &stages.table_time)),
-        ]
+        match kind {
+            LatencyKind::Publish => Some(&self.publish_latency),
+            LatencyKind::ServiceTime => Some(&self.service_time),
+            LatencyKind::EndToEnd => Some(&self.end_to_end_latency),
+            LatencyKind::Arrival => stages.map(|stages| &stages.arrival_latency),
+            LatencyKind::Landing => stages.map(|stages| &stages.landing_latency),
+            LatencyKind::TableTime => stages.map(|stages| &stages.table_time),
+            LatencyKind::ScheduleLag => Some(&self.schedule_lag),
+        }
+    }
+
+    /// All distributions that there are, in the order of [`LatencyKind::ALL`].
+    pub fn iter(&self) -> impl Iterator<Item = (LatencyKind, &LatencyHistogram)> {
+        LatencyKind::ALL.into_iter().filter_map(|kind| Some((kind, self.get(kind)?)))
     }
 
     /// Adds all samples of `other`.

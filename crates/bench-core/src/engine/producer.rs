@@ -1,12 +1,13 @@
 //! The producer loop: takes due messages from the pacer, hands them to the transport, and accounts
 //! for each completion.
 
+use bench_record::SelfCheck;
+
 use super::control::{BACKLOG_WAIT_NS, RunControl};
 use super::report::{Content, Outbox, ProducerEnd, ProducerSample, Timeline, Unanswered};
 use crate::clock::{Clock, InstantNs};
 use crate::message::MessageFactory;
 use crate::pacing::{Due, Pacer};
-use crate::results::SelfCheck;
 use crate::transport::{Batch, Completion, Publish, Token, TransportError};
 
 /// Longest wait for completions before the loop looks at the flags again.

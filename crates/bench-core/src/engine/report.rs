@@ -6,11 +6,12 @@
 
 use std::sync::mpsc::{Receiver, Sender, channel};
 
+use bench_record::EarlyStop;
+
 use super::latencies::StageLatencies;
 use crate::audit::{ReceiveDelta, SequenceDelta};
 use crate::clock::InstantNs;
 use crate::latency::LatencyHistogram;
-use crate::results::EarlyStop;
 use crate::transport::Incoming;
 
 /// The instants that divide a run.

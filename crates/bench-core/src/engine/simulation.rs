@@ -8,6 +8,8 @@ mod reading;
 
 use std::time::Duration;
 
+use bench_record::{AuditSummary, Guarantee, Produced, Resources, Summary};
+
 use super::collector::{Collector, Interval, IntervalSink, Totals};
 use super::consumer::{Consumer, ConsumerConfig};
 use super::control::RunControl;
@@ -21,7 +23,7 @@ use crate::message::{
     Content, KeyDistribution, MessageFactory, MessageFormat, MessageSpec, RunId, SizeDistribution,
 };
 use crate::pacing::{Limit, Schedule, Share};
-use crate::results::{AuditSummary, Guarantee, Produced, Resources, Summary, SummaryInput};
+use crate::results::{SummaryInput, verdict, warnings};
 use crate::transport::{Batch, Completion, Incoming, Publish, Receive, Stamps, TransportError};
 
 const MS: u64 = 1_000_000;
@@ -192,7 +194,7 @@ fn summarise(
     totals: &Totals,
     ledger: Option<&AckLedger>,
 ) -> Summary {
-    Summary::new(SummaryInput {
+    SummaryInput {
         totals,
         timeline,
         schedule,
@@ -205,7 +207,8 @@ fn summarise(
         raw: false,
         resources: Resources::default(),
         counts: std::collections::BTreeMap::new(),
-    })
+    }
+    .summarize()
 }
 
 /// Produces to the system, on its clock.
@@ -439,9 +442,8 @@ fn messages_of_the_warm_up_are_audited_and_not_measured() {
     let totals = &outcome.totals;
     assert_eq!((totals.acked.messages, totals.measured_acked.messages), (1_000, 600));
     assert_eq!((totals.received.messages, totals.measured_received.messages), (1_000, 600));
-    for (name, latency) in totals.latencies.named() {
-        let Some(latency) = latency else { continue };
-        assert_eq!(latency.histogram().len(), 600, "{name}");
+    for (kind, latency) in totals.latencies.iter() {
+        assert_eq!(latency.histogram().len(), 600, "{}", kind.field());
     }
     assert_eq!(outcome.audit.received, 1_000);
 }

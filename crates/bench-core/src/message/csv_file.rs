@@ -8,9 +8,8 @@ use std::path::{Path, PathBuf};
 
 use csv::{Position, StringRecord};
 
-use super::records::{
-    BYTE_ORDER_MARK, RecordError, RecordFile, RecordFormat, read_within, without_mark,
-};
+use super::record_error::RecordError;
+use super::source::{BYTE_ORDER_MARK, RecordFormat, SIZE_BYTES_MAX, read_within, without_mark};
 
 /// A CSV file in memory, whose first row names its columns.
 #[derive(Debug)]
@@ -21,10 +20,10 @@ pub struct CsvFile {
 }
 
 impl CsvFile {
-    /// Reads the file at `path`, of at most [`RecordFile::SIZE_BYTES_MAX`], and checks all of it:
-    /// the quoting, the number of fields in each row, and the encoding (UTF-8).
+    /// Reads the file at `path`, of at most 1 GiB, and checks all of it: the quoting, the number of
+    /// fields in each row, and the encoding (UTF-8).
     pub fn load(path: &Path) -> Result<Self, RecordError> {
-        let contents = read_within(path, RecordFile::SIZE_BYTES_MAX)?;
+        let contents = read_within(path, SIZE_BYTES_MAX)?;
         let file = Self::new(path, without_mark(contents, path, RecordFormat::Csv)?)?;
         file.for_each_row(|_| Ok::<_, RecordError>(()))?;
         Ok(file)

@@ -4,17 +4,22 @@ mod csv_file;
 mod factory;
 pub mod header;
 pub mod json;
+mod json_fault;
 mod key;
 mod payload;
+mod record_error;
 mod records;
 mod size;
+mod source;
 
 pub use csv_file::CsvFile;
 pub use factory::{Content, MESSAGE_BYTES_MAX, MessageError, MessageFactory, MessageSpec};
 pub use key::{KEY_BYTES, KeyDistribution, KeyError, KeyGenerator, write_key};
 pub use payload::{PayloadAlphabet, PayloadError, PayloadGenerator, TEXT_COMPRESSIBILITY_MIN};
-pub use records::{RecordError, RecordFile, RecordFormat};
+pub use record_error::RecordError;
+pub use records::RecordFile;
 pub use size::{SizeDistribution, SizeError, SizeSampler};
+pub use source::RecordFormat;
 
 /// Identifies a run in every message that it sends: 40 random bits, shown as ten hexadecimal
 /// digits.

@@ -1,138 +1,16 @@
 //! Messages from a file: its lines or its rows, in order.
 
 use std::collections::HashSet;
-use std::fs::File;
-use std::io::{self, Read as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use csv::StringRecord;
 use serde::de::IgnoredAny;
 use serde_json::Value;
 
 use super::csv_file::CsvFile;
-
-/// How a file is divided into records.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RecordFormat {
-    /// Each line, without its end (`\n` or `\r\n`), is a record. Empty lines are skipped.
-    Lines,
-    /// As [`Lines`](Self::Lines), and each record must be one JSON value; blank lines are skipped.
-    JsonLines,
-    /// One JSON array, whose elements are the records, each as it is written there: objects, arrays
-    /// or texts. A file that begins with anything but a bracket is read as
-    /// [`JsonLines`](Self::JsonLines).
-    Json,
-    /// CSV as RFC 4180 defines it. The first row names the columns. Each further row becomes a JSON
-    /// object with a string for each column, in the order of the columns.
-    Csv,
-}
-
-impl RecordFormat {
-    /// The format that the extension of `path` stands for, in either case: `.jsonl` and `.ndjson`
-    /// are JSON lines, `.json` is JSON, `.csv` is CSV, and everything else is lines.
-    #[must_use]
-    pub fn from_path(path: &Path) -> Self {
-        let is = |extension| path.extension().is_some_and(|e| e.eq_ignore_ascii_case(extension));
-        if is("jsonl") || is("ndjson") {
-            Self::JsonLines
-        } else if is("json") {
-            Self::Json
-        } else if is("csv") {
-            Self::Csv
-        } else {
-            Self::Lines
-        }
-    }
-}
-
-/// Why a file cannot serve as a source of records. Lines are counted from 1.
-#[derive(Debug, thiserror::Error)]
-pub enum RecordError {
-    /// The file could not be opened or read.
-    #[error("cannot read the records in {}: check the path and its permissions", path.display())]
-    Read {
-        /// The file of records.
-        path: PathBuf,
-        /// What the operating system said.
-        source: io::Error,
-    },
-    /// The file, or what its rows become, is larger than the limit.
-    #[error(
-        "the records in {} take more than the {limit_bytes} bytes that are kept in memory: \
-         use a part of the file",
-        path.display()
-    )]
-    TooLarge {
-        /// The file of records.
-        path: PathBuf,
-        /// The limit, [`RecordFile::SIZE_BYTES_MAX`].
-        limit_bytes: usize,
-    },
-    /// A line that is not JSON, in a file of JSON lines.
-    #[error(
-        "line {line} of {} is not a JSON value: {reason}; correct it, or read the file as lines",
-        path.display()
-    )]
-    Json {
-        /// The file of records.
-        path: PathBuf,
-        /// The line at fault.
-        line: usize,
-        /// What is wrong with it, and at which column.
-        reason: String,
-    },
-    /// An array that is not well-formed JSON.
-    #[error(
-        "record {record} of {}, on line {line}, is not an element of a JSON array: {reason}; correct \
-         it, or read the file as lines",
-        path.display()
-    )]
-    JsonArray {
-        /// The file of records.
-        path: PathBuf,
-        /// The element at fault, from 1.
-        record: usize,
-        /// The line at fault.
-        line: usize,
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// A row that is not as RFC 4180 defines them, is not UTF-8, or has another number of fields
-    /// than there are columns.
-    #[error("line {line} of {} is not valid CSV: {reason}; correct the file", path.display())]
-    Csv {
-        /// The file of records.
-        path: PathBuf,
-        /// Where the row starts, or the line at fault.
-        line: usize,
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// Two columns of the same name, which a JSON object cannot hold.
-    #[error("two columns of {} are named {column:?}: rename one of them", path.display())]
-    DuplicateColumn {
-        /// The file of records.
-        path: PathBuf,
-        /// The name.
-        column: String,
-    },
-    /// Text of another encoding than UTF-8.
-    #[error(
-        "line 1 of {} is UTF-16 text, and UTF-8 is read: convert the file, as with iconv -f UTF-16 \
-         -t UTF-8",
-        path.display()
-    )]
-    Utf16 {
-        /// The file of records.
-        path: PathBuf,
-    },
-    /// Nothing to send.
-    #[error("there are no records in {}: give a file with at least one", path.display())]
-    Empty {
-        /// The file of records.
-        path: PathBuf,
-    },
-}
+use super::json_fault::{check_json, json_reason, line_at, place_of};
+use super::record_error::RecordError;
+use super::source::{RecordFormat, SIZE_BYTES_MAX, read_within, without_mark};
 
 /// The records of a file, in memory and in the order of the file. At least one; none is empty.
 #[derive(Debug)]
@@ -152,7 +30,7 @@ struct Span {
 impl RecordFile {
     /// The most that a file, and the records made of it, may hold: 1 GiB. All of it is kept in
     /// memory.
-    pub const SIZE_BYTES_MAX: usize = 1 << 30;
+    pub const SIZE_BYTES_MAX: usize = SIZE_BYTES_MAX;
 
     /// Reads all records of the file at `path`, of at most [`SIZE_BYTES_MAX`](Self::SIZE_BYTES_MAX).
     pub fn load(path: &Path, format: RecordFormat) -> Result<Self, RecordError> {
@@ -318,107 +196,6 @@ impl RecordFile {
         self.spans.push(Span { start: start as u32, end: end as u32 });
         self.max_bytes = self.max_bytes.max(end - start);
     }
-}
-
-/// The whole file, of which no more than the limit and one byte is read: the size of a pipe shows
-/// in no other way.
-pub(super) fn read_within(path: &Path, limit_bytes: usize) -> Result<Vec<u8>, RecordError> {
-    let failed = |source| RecordError::Read { path: path.to_owned(), source };
-    let too_large = || RecordError::TooLarge { path: path.to_owned(), limit_bytes };
-    let file = File::open(path).map_err(failed)?;
-    let stated_bytes = file.metadata().map_err(failed)?.len();
-    let limit = limit_bytes as u64;
-    if stated_bytes > limit {
-        return Err(too_large());
-    }
-    let mut contents = Vec::with_capacity(usize::try_from(stated_bytes).unwrap_or(0));
-    file.take(limit + 1).read_to_end(&mut contents).map_err(failed)?;
-    if contents.len() > limit_bytes {
-        return Err(too_large());
-    }
-    Ok(contents)
-}
-
-/// The mark with which spreadsheets and some editors begin a UTF-8 file. It belongs to no record.
-pub(super) const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
-
-/// The contents without a byte order mark. Text in UTF-16 is refused: cut into lines it would be
-/// neither text nor bytes that anybody means.
-pub(super) fn without_mark(
-    mut contents: Vec<u8>,
-    path: &Path,
-    format: RecordFormat,
-) -> Result<Vec<u8>, RecordError> {
-    let has_mark = contents.starts_with(b"\xFF\xFE") || contents.starts_with(b"\xFE\xFF");
-    let begins_with_zero = matches!(contents[..], [0, 1..=u8::MAX, ..] | [1..=u8::MAX, 0, ..]);
-    let is_utf16 = match format {
-        RecordFormat::Lines => has_mark && contents.contains(&0),
-        RecordFormat::JsonLines | RecordFormat::Json | RecordFormat::Csv => {
-            has_mark || begins_with_zero
-        }
-    };
-    if is_utf16 {
-        return Err(RecordError::Utf16 { path: path.to_owned() });
-    }
-    if contents.starts_with(BYTE_ORDER_MARK) {
-        contents.drain(..BYTE_ORDER_MARK.len());
-    }
-    Ok(contents)
-}
-
-/// What is wrong with `record` as JSON.
-fn check_json(record: &[u8]) -> Result<(), String> {
-    let text = str::from_utf8(record).map_err(|error| error.to_string())?;
-    let Err(error) = serde_json::from_str::<IgnoredAny>(text) else { return Ok(()) };
-    if error.is_eof() && matches!(record.trim_ascii_start().first(), Some(b'{' | b'[')) {
-        let reason = "it ends within a value; write each value on a line of its own, as jq -c does, \
-                      or give --input-format json for one array over several lines";
-        return Err(reason.to_owned());
-    }
-    let reason = json_reason(record, place_of(record, &error), &error);
-    Err(format!("{reason} at column {}", error.column()))
-}
-
-/// Numbers that some programs write and JSON does not have.
-const NO_NUMBERS: [&str; 3] = ["nan", "infinity", "inf"];
-
-/// What is wrong at this place of a text.
-fn json_reason(text: &[u8], place: usize, error: &serde_json::Error) -> String {
-    // The place is that of the first letter, or of the one after it.
-    let from = text[..place.min(text.len())].iter().rposition(|byte| !is_of_word(*byte));
-    let word: Vec<u8> = text[from.map_or(0, |from| from + 1)..]
-        .iter()
-        .copied()
-        .skip_while(|byte| matches!(byte, b'-' | b'+'))
-        .take_while(u8::is_ascii_alphabetic)
-        .collect();
-    let word = String::from_utf8_lossy(&word);
-    if NO_NUMBERS.iter().any(|number| word.eq_ignore_ascii_case(number)) {
-        return format!("JSON has no number {word}, write null or a text such as \"{word}\"");
-    }
-    without_position(error)
-}
-
-fn is_of_word(byte: u8) -> bool {
-    byte.is_ascii_alphabetic() || matches!(byte, b'-' | b'+')
-}
-
-/// Where in a text an error is, from 0.
-fn place_of(text: &[u8], error: &serde_json::Error) -> usize {
-    let lines = text.split_inclusive(|byte| *byte == b'\n');
-    let before: usize = lines.take(error.line().saturating_sub(1)).map(<[u8]>::len).sum();
-    (before + error.column().saturating_sub(1)).min(text.len())
-}
-
-/// The line of a place, from 1.
-fn line_at(text: &[u8], place: usize) -> usize {
-    text[..place.min(text.len())].split(|byte| *byte == b'\n').count()
-}
-
-/// What is wrong, without the position in the record that the message ends with.
-fn without_position(error: &serde_json::Error) -> String {
-    let message = error.to_string();
-    message.rsplit_once(" at line ").map_or(&*message, |(what, _)| what).to_owned()
 }
 
 /// The names of the columns as JSON strings, or a name that comes twice.

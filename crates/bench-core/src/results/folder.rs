@@ -4,40 +4,31 @@
 //! | file | |
 //! |---|---|
 //! | `run.json` | the [`RunDocument`] |
-//! | `intervals.csv` | a row an interval |
+//! | `intervals.csv` | one row per interval |
 //! | `NAME.hlog` | `HdrHistogram` V2 interval log of one latency or duration, nanoseconds |
-//! | `acked.json` | what was acknowledged, see [`AckLedger`] |
+//! | `acked.json` | the acknowledged messages, see [`AckLedger`] |
 //!
-//! Once the folder exists, trouble with it (a full disk) never fails the run: the first problem
-//! becomes a warning and the figures in memory are still reported.
+//! Once the folder exists, problems with it (a full disk) do not fail the run: the first one becomes a
+//! warning, and the figures in memory are still reported.
 
-use std::fs::File;
-use std::io::Write as _;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use serde::Serialize;
+use bench_record::interval_log::{IntervalLogs, IntervalTime};
+use bench_record::intervals::{IntervalCounts, IntervalTable};
+use bench_record::{RunDocument, file_names, files, rfc3339};
 
-use super::interval_log::{IntervalLogs, IntervalTime};
-use super::{FaultRecord, IntervalRow, RowLatency, RunDocument, assess_faults};
 use crate::audit::AckLedger;
-use crate::engine::{Interval, IntervalSink, Latencies, Timeline};
+use crate::engine::{Interval, IntervalSink, Timeline};
 use crate::latency::LatencyHistogram;
 use crate::message::RunId;
 use crate::system;
 
-/// Names of the latencies in the columns of `intervals.csv`, in the order of
-/// [`Latencies::named`](crate::engine::Latencies::named).
-const COLUMN_PREFIXES: [&str; Latencies::COUNT] =
-    ["publish", "service", "lag", "end_to_end", "arrival", "landing", "table"];
-
-/// The column of `intervals.csv` that names what was done to the system.
-const FAULT_COLUMN: &str = "fault";
-
-/// The folder cannot be used; nothing was measured yet.
+/// Why a folder cannot be used. Nothing was measured yet.
 #[derive(Debug, thiserror::Error)]
 pub enum FolderError {
-    /// It cannot be made or written.
+    /// It cannot be created or written.
     #[error(
         "failed to write results to {}: {}; choose another folder with --results-dir",
         path.display(),
@@ -50,7 +41,7 @@ pub enum FolderError {
         source: std::io::Error,
     },
     /// It holds a run already.
-    #[error("{} holds the results of a run already; choose another folder", path.display())]
+    #[error("{} already holds the results of a run; choose another folder", path.display())]
     Taken {
         /// The folder.
         path: PathBuf,
@@ -62,22 +53,20 @@ pub struct RunFolder {
     path: PathBuf,
     started_at: SystemTime,
     timeline: Option<Timeline>,
-    intervals: Option<csv::Writer<File>>,
-    /// The durations that have columns.
-    durations: Vec<&'static str>,
+    intervals: IntervalTable,
     logs: IntervalLogs,
     warning: Option<String>,
-    /// Why the last record of what was acknowledged could not be written.
+    /// Why the last record of acknowledged messages could not be written.
     acked_problem: Option<String>,
 }
 
 impl RunFolder {
     /// Name of the document.
-    pub const DOCUMENT: &'static str = "run.json";
+    pub const DOCUMENT: &'static str = file_names::DOCUMENT;
     /// Name of the table of intervals.
-    pub const INTERVALS: &'static str = "intervals.csv";
+    pub const INTERVALS: &'static str = file_names::INTERVALS;
 
-    /// Makes a new folder for `run` of `tool` below `results`.
+    /// Creates a folder for `run` of `tool` below `results`.
     pub fn create_below(
         results: &Path,
         tool: &str,
@@ -85,23 +74,23 @@ impl RunFolder {
         started_at: SystemTime,
     ) -> Result<Self, FolderError> {
         let time: String =
-            super::rfc3339(started_at).chars().filter(char::is_ascii_alphanumeric).collect();
+            rfc3339(started_at).chars().filter(char::is_ascii_alphanumeric).collect();
         Self::create_at(&results.join(format!("{tool}-{time}-{run}")), started_at)
     }
 
-    /// Makes the folder `path` for a run, or takes it when it is empty of runs.
+    /// Creates the folder `path` for a run, or takes an existing one that holds no run.
     pub fn create_at(path: &Path, started_at: SystemTime) -> Result<Self, FolderError> {
         let failed = |path: PathBuf| |source| FolderError::Write { path, source };
         let is_new = !path.exists();
         std::fs::create_dir_all(path).map_err(failed(path.to_owned()))?;
-        // A link that leads nowhere is something, too.
-        if path.join(Self::DOCUMENT).symlink_metadata().is_ok() {
+        // A dangling link counts as well.
+        if path.join(file_names::DOCUMENT).symlink_metadata().is_ok() {
             return Err(FolderError::Taken { path: path.to_owned() });
         }
-        let file = path.join(Self::INTERVALS);
-        let intervals = begin_intervals(&file, &[]).map_err(|source| {
+        let file = path.join(file_names::INTERVALS);
+        let intervals = IntervalTable::create(&file, Vec::new()).map_err(|source| {
             if is_new {
-                // What holds nothing tells nobody anything.
+                // An empty folder is of no use to anyone.
                 let _ = std::fs::remove_file(&file);
                 let _ = std::fs::remove_dir(path);
             }
@@ -111,8 +100,7 @@ impl RunFolder {
             path: path.to_owned(),
             started_at,
             timeline: None,
-            intervals: Some(intervals),
-            durations: Vec::new(),
+            intervals,
             logs: IntervalLogs::new(path),
             warning: None,
             acked_problem: None,
@@ -125,20 +113,20 @@ impl RunFolder {
         &self.path
     }
 
-    /// Tells the instants from which the times in the files are counted.
+    /// Sets the instants from which the times in the files are counted.
     pub fn set_timeline(&mut self, timeline: Timeline) {
         self.timeline = Some(timeline);
     }
 
-    /// Tells the names of the durations that are to have columns in `intervals.csv`, before the first
+    /// Sets the names of the durations that have columns in `intervals.csv`. Call it before the first
     /// interval.
     pub fn set_durations(&mut self, names: Vec<&'static str>) {
         if names.is_empty() {
             return;
         }
-        match begin_intervals(&self.path.join(Self::INTERVALS), &names) {
-            Ok(intervals) => (self.intervals, self.durations) = (Some(intervals), names),
-            Err(error) => self.note(Self::INTERVALS, Err(error)),
+        match IntervalTable::create(&self.path.join(file_names::INTERVALS), names) {
+            Ok(intervals) => self.intervals = intervals,
+            Err(error) => self.note(file_names::INTERVALS, Err(error)),
         }
     }
 
@@ -148,25 +136,23 @@ impl RunFolder {
         self.warning.as_deref()
     }
 
-    /// Why what was acknowledged is not recorded to the end, if it is not: no other process can check
+    /// Why the record of acknowledged messages is incomplete, if it is. No other process can be checked
     /// against this run then.
     #[must_use]
     pub fn acked_problem(&self) -> Option<&str> {
         self.acked_problem.as_deref()
     }
 
-    /// Writes `run.json`, in place of an earlier one.
+    /// Writes `run.json`, replacing an earlier one.
     pub fn write_document(&mut self, document: &RunDocument) {
-        let result = self.write_json(Self::DOCUMENT, document);
-        self.note(Self::DOCUMENT, result);
+        let path = self.path.join(file_names::DOCUMENT);
+        let result = serde_json::to_vec_pretty(document)
+            .map_err(io::Error::from)
+            .and_then(|text| files::replace_file(&path, |file| file.write_all(&text)));
+        self.note(file_names::DOCUMENT, result);
     }
 
-    fn write_json(&self, name: &str, document: &impl Serialize) -> std::io::Result<()> {
-        let text = serde_json::to_string_pretty(document)?;
-        replace(&self.path.join(name), text.as_bytes())
-    }
-
-    fn note(&mut self, name: &str, result: std::io::Result<()>) {
+    fn note(&mut self, name: &str, result: io::Result<()>) {
         if let Err(error) = result {
             let path = self.path.join(name);
             self.warning.get_or_insert_with(|| {
@@ -175,15 +161,29 @@ impl RunFolder {
         }
     }
 
-    fn write_row(&mut self, interval: &Interval) -> std::io::Result<()> {
-        let (Some(writer), Some(timeline)) = (&mut self.intervals, self.timeline) else {
-            return Ok(());
+    fn write_row(&mut self, interval: &Interval) -> io::Result<()> {
+        let Some(timeline) = self.timeline else { return Ok(()) };
+        let since_start_s = |at_ns: u64| at_ns.saturating_sub(timeline.start_ns) as f64 / 1e9;
+        let counts = IntervalCounts {
+            index: interval.index,
+            start_s: since_start_s(interval.start_ns),
+            end_s: since_start_s(interval.end_ns),
+            warm_up: interval.start_ns < timeline.warm_up_end_ns,
+            sent: interval.sent,
+            acked: interval.acked.messages,
+            failed: interval.failed,
+            acked_bytes: interval.acked.bytes,
+            received: interval.received.messages,
+            received_bytes: interval.received.bytes,
         };
-        writer.write_record(interval_row(interval, &timeline, &self.durations))?;
-        writer.flush()
+        self.intervals.write(
+            &counts,
+            |kind| interval.latencies.get(kind).map(LatencyHistogram::histogram),
+            |name| interval.durations.get(name).map(LatencyHistogram::histogram),
+        )
     }
 
-    fn write_logs(&mut self, interval: &Interval) -> std::io::Result<()> {
+    fn write_logs(&mut self, interval: &Interval) -> io::Result<()> {
         let Some(timeline) = self.timeline else { return Ok(()) };
         let since_start_ns = interval.start_ns.saturating_sub(timeline.start_ns);
         let at = IntervalTime {
@@ -191,22 +191,31 @@ impl RunFolder {
             start: Duration::from_nanos(since_start_ns),
             length: Duration::from_nanos(interval.end_ns - interval.start_ns),
         };
-        for (name, latency) in interval.latencies.named() {
-            if let Some(latency) = latency {
-                self.logs.write(name, &at, latency)?;
-            }
+        for (kind, latency) in interval.latencies.iter() {
+            self.logs.write(kind.field(), &at, latency.histogram())?;
         }
         for (name, duration) in &interval.durations {
-            self.logs.write(name, &at, duration)?;
+            self.logs.write(name, &at, duration.histogram())?;
         }
         Ok(())
+    }
+
+    /// While the run goes on, the record need not outlive a crash of the machine.
+    fn write_acked(&self, ledger: &AckLedger, is_whole: bool) -> io::Result<()> {
+        let path = self.path.join(file_names::ACKED);
+        let text = serde_json::to_vec_pretty(&ledger.to_file(is_whole))?;
+        if is_whole {
+            files::replace_file(&path, |file| file.write_all(&text))
+        } else {
+            files::replace_file_unsynced(&path, &text)
+        }
     }
 }
 
 impl IntervalSink for RunFolder {
     fn interval(&mut self, interval: &Interval) {
         let row = self.write_row(interval);
-        self.note(Self::INTERVALS, row);
+        self.note(file_names::INTERVALS, row);
         let logs = self.write_logs(interval);
         self.note("*.hlog", logs);
     }
@@ -215,179 +224,27 @@ impl IntervalSink for RunFolder {
         if ledger.is_empty() && !is_whole {
             return;
         }
-        let result = self.write_json(AckLedger::FILE_NAME, &ledger.to_file(is_whole));
+        let result = self.write_acked(ledger, is_whole);
         self.acked_problem = result.as_ref().err().map(|error| {
             format!(
-                "what was acknowledged is not recorded to the end ({}): no reader can be checked \
+                "the record of acknowledged messages is incomplete ({}): no reader can be checked \
                  against this run with --from-run",
                 system::cause(error)
             )
         });
-        self.note(AckLedger::FILE_NAME, result);
+        self.note(file_names::ACKED, result);
     }
-}
-
-/// Enters what was done to the system into the folder of a run that is over: a column `fault` in
-/// `intervals.csv`, and in `run.json` each fault with its recovery, and `warnings` beside the run's
-/// own. Times of the faults are seconds from the start of the schedule.
-pub fn mark_faults(
-    run_dir: &Path,
-    mut faults: Vec<FaultRecord>,
-    warnings: Vec<String>,
-) -> std::io::Result<()> {
-    let intervals = run_dir.join(RunFolder::INTERVALS);
-    let table = system::read_file(&intervals)?;
-    assess_faults(&interval_rows(&table)?, &mut faults);
-    replace(&intervals, &with_fault_column(&table, &faults)?)?;
-    let path = run_dir.join(RunFolder::DOCUMENT);
-    let mut document: RunDocument = serde_json::from_slice(&system::read_file(&path)?)?;
-    document.faults = faults;
-    for warning in warnings {
-        if !document.warnings.contains(&warning) {
-            document.warnings.push(warning);
-        }
-    }
-    replace(&path, serde_json::to_string_pretty(&document)?.as_bytes())
-}
-
-/// The rows of `intervals.csv`, as far as they matter for faults. A row that a crash has cut short
-/// ends them.
-fn interval_rows(table: &[u8]) -> std::io::Result<Vec<IntervalRow>> {
-    let mut reader = csv::Reader::from_reader(table);
-    let header = reader.headers()?.clone();
-    let column = |name: &str| header.iter().position(|column| column == name);
-    let read_row = |row: &csv::StringRecord| {
-        let cell = |name: &str| row.get(column(name)?);
-        let number = |name: &str| cell(name)?.parse().ok();
-        let latency = |prefix: &str| {
-            let figure = |figure| cell(&format!("{prefix}_{figure}_ns"))?.parse().ok();
-            Some(RowLatency { p99_ns: figure("p99")?, max_ns: figure("max")? })
-        };
-        Some(IntervalRow {
-            start_s: number("start_s")?,
-            end_s: number("end_s")?,
-            warm_up: cell("warm_up")? == "true",
-            sent: cell("sent")?.parse().ok()?,
-            acked_per_s: number("acked_per_s")?,
-            received_per_s: number("received_per_s")?,
-            publish: latency("publish"),
-            service: latency("service"),
-            end_to_end: latency("end_to_end"),
-        })
-    };
-    Ok(reader.records().map_while(|row| read_row(&row.ok()?)).collect())
-}
-
-/// The table with the faults that were in force in each interval in its last column. One that is
-/// there already is written anew.
-fn with_fault_column(table: &[u8], faults: &[FaultRecord]) -> std::io::Result<Vec<u8>> {
-    let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(table);
-    let mut header = reader.headers()?.clone();
-    let columns = header.iter().position(|column| column == FAULT_COLUMN).unwrap_or(header.len());
-    header.truncate(columns);
-    header.push_field(FAULT_COLUMN);
-    let mut writer = csv::Writer::from_writer(Vec::new());
-    writer.write_record(&header)?;
-    let at = |name: &str| header.iter().position(|column| column == name);
-    for row in reader.records() {
-        let mut row = row?;
-        row.truncate(columns);
-        let time_s = |name: &str| row.get(at(name)?)?.parse::<f64>().ok();
-        let active = match (time_s("start_s"), time_s("end_s")) {
-            (Some(start_s), Some(end_s)) => faults
-                .iter()
-                .filter(|fault| fault.is_active(start_s, end_s))
-                .map(FaultRecord::name)
-                .collect::<Vec<_>>()
-                .join("; "),
-            _ => String::new(),
-        };
-        while row.len() < columns {
-            row.push_field("");
-        }
-        row.push_field(&active);
-        writer.write_record(&row)?;
-    }
-    writer.into_inner().map_err(|error| std::io::Error::other(error.to_string()))
-}
-
-/// Writes a file so that a reader sees the old or the new one, never half of one.
-fn replace(path: &Path, contents: &[u8]) -> std::io::Result<()> {
-    system::replace_file(path, |file| file.write_all(contents))
-}
-
-/// The table of intervals with nothing but its header.
-fn begin_intervals(path: &Path, durations: &[&'static str]) -> std::io::Result<csv::Writer<File>> {
-    let mut intervals = csv::Writer::from_writer(system::create_new(path)?);
-    intervals.write_record(interval_columns(durations))?;
-    intervals.flush()?;
-    Ok(intervals)
-}
-
-fn interval_columns(durations: &[&'static str]) -> Vec<String> {
-    let counts = "interval,start_s,end_s,warm_up,sent,acked,failed,acked_bytes,acked_per_s,\
-                  received,received_bytes,received_per_s";
-    let mut columns: Vec<String> = counts.split(',').map(str::to_owned).collect();
-    for prefix in COLUMN_PREFIXES {
-        columns.extend(["p50", "p99", "max"].map(|figure| format!("{prefix}_{figure}_ns")));
-    }
-    for name in durations {
-        let figures = ["count", "p50_ns", "p99_ns", "max_ns"];
-        columns.extend(figures.map(|figure| format!("{name}_{figure}")));
-    }
-    columns
-}
-
-fn interval_row(
-    interval: &Interval,
-    timeline: &Timeline,
-    durations: &[&'static str],
-) -> Vec<String> {
-    let since_start_s =
-        |at_ns: u64| format!("{:.3}", at_ns.saturating_sub(timeline.start_ns) as f64 / 1e9);
-    let length_s = (interval.end_ns - interval.start_ns) as f64 / 1e9;
-    let per_s = |messages: u64| format!("{:.1}", messages as f64 / length_s);
-    let mut row = vec![
-        interval.index.to_string(),
-        since_start_s(interval.start_ns),
-        since_start_s(interval.end_ns),
-        (interval.start_ns < timeline.warm_up_end_ns).to_string(),
-        interval.sent.to_string(),
-        interval.acked.messages.to_string(),
-        interval.failed.to_string(),
-        interval.acked.bytes.to_string(),
-        per_s(interval.acked.messages),
-        interval.received.messages.to_string(),
-        interval.received.bytes.to_string(),
-        per_s(interval.received.messages),
-    ];
-    for (_, latency) in interval.latencies.named() {
-        row.extend(percentiles(latency));
-    }
-    for name in durations {
-        let duration = interval.durations.get(name);
-        row.push(duration.map_or(0, |duration| duration.histogram().len()).to_string());
-        row.extend(percentiles(duration));
-    }
-    row
-}
-
-/// The median, the 99th percentile and the largest sample, nanoseconds; empty without a sample.
-fn percentiles(samples: Option<&LatencyHistogram>) -> [String; 3] {
-    let samples = samples.filter(|samples| !samples.histogram().is_empty());
-    [50.0, 99.0, 100.0].map(|percentile| {
-        samples.map_or_else(String::new, |samples| samples.percentile_ns(percentile).to_string())
-    })
 }
 
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
 
+    use bench_record::{SCHEMA_VERSION, Status, ToolInfo, interval_log};
     use hdrhistogram::Histogram;
 
-    use super::super::{FaultAction, HostInfo, SCHEMA_VERSION, Status, ToolInfo, interval_log};
     use super::*;
+    use crate::results::current_host;
 
     fn document() -> RunDocument {
         RunDocument {
@@ -400,7 +257,7 @@ mod tests {
             verdict: None,
             options: BTreeMap::new(),
             services: Vec::new(),
-            host: HostInfo::current(),
+            host: current_host(),
             versions: BTreeMap::new(),
             summary: None,
             warnings: Vec::new(),
@@ -497,67 +354,6 @@ mod tests {
         let logged = interval_log::intervals(&log).expect("parses");
         assert_eq!((logged.len(), logged[0].samples.len()), (1, 3));
         assert!(!folder.path().join("upload_time.hlog").exists(), "nothing was uploaded");
-    }
-
-    #[test]
-    fn faults_are_entered_into_the_folder_with_their_recovery() {
-        let temporary = tempfile::tempdir().expect("temporary folder");
-        let mut folder = folder(temporary.path());
-        for (index, latency_ns) in [5, 6, 5, 800_000_000, 5, 5, 5].into_iter().enumerate() {
-            let mut interval = interval(index as u64, &[latency_ns]);
-            interval.sent = 1;
-            folder.interval(&interval);
-        }
-        folder.write_document(&document());
-        let fault = FaultRecord {
-            action: FaultAction::Latency,
-            target: "kafka".to_owned(),
-            setting: Some("800ms".to_owned()),
-            begin_s: Some(3.25),
-            end_s: Some(4.0),
-            recovery_s: None,
-            unrecovered: None,
-            disturbed_again: 0,
-            band: None,
-        };
-        // Done again, it gives the same: a driver may have died half way.
-        for _ in 0..2 {
-            mark_faults(folder.path(), vec![fault.clone()], vec!["proxied".to_owned()])
-                .expect("marked");
-        }
-        let text = std::fs::read_to_string(folder.path().join("intervals.csv")).expect("reads");
-        let marks: Vec<&str> =
-            text.lines().filter_map(|line| Some(line.rsplit_once(',')?.1)).collect();
-        assert_eq!(marks, ["fault", "", "", "", "latency 800ms kafka", "", "", ""]);
-        let json = std::fs::read(folder.path().join("run.json")).expect("reads");
-        let document: RunDocument = serde_json::from_slice(&json).expect("a document");
-        assert_eq!(document.faults.len(), 1);
-        assert_eq!(document.faults[0].recovery_s, Some(0.75));
-        assert_eq!(document.warnings, ["proxied"]);
-    }
-
-    #[test]
-    fn a_fault_marks_the_intervals_in_which_it_was_in_force() {
-        let active = |begin_s, end_s| {
-            let fault = FaultRecord {
-                action: FaultAction::Kill,
-                target: "kafka-1".to_owned(),
-                setting: None,
-                begin_s,
-                end_s,
-                recovery_s: None,
-                unrecovered: None,
-                disturbed_again: 0,
-                band: None,
-            };
-            let starts = [0.0, 1.0, 2.0, 3.0];
-            starts.map(|start_s| fault.is_active(start_s, start_s + 1.0))
-        };
-        assert_eq!(active(Some(1.5), Some(2.5)), [false, true, true, false]);
-        assert_eq!(active(Some(1.0), Some(2.0)), [false, true, false, false]);
-        assert_eq!(active(Some(2.0), Some(2.0)), [false, false, true, false]);
-        assert_eq!(active(Some(1.5), None), [false, true, true, true]);
-        assert_eq!(active(None, None), [false; 4]);
     }
 
     #[test]

@@ -1,38 +1,35 @@
-//! The machine of a run, and what the process used of it.
+//! The machine of a run, and the resources that the process used.
 
+use bench_record::{HostInfo, Resources};
 use rustix::time::{ClockId, clock_gettime};
 
-use super::{HostInfo, Resources};
-
-impl HostInfo {
-    /// This machine, now. What the system does not tell is empty or 0.
-    #[must_use]
-    pub fn current() -> Self {
-        let system = rustix::system::uname();
-        let text = |part: &std::ffi::CStr| part.to_string_lossy().into_owned();
-        let cpus = std::thread::available_parallelism().map_or(0, std::num::NonZero::get);
-        let load = read("/proc/loadavg");
-        Self {
-            name: text(system.nodename()),
-            os: format!(
-                "{} {} {}",
-                text(system.sysname()),
-                text(system.release()),
-                text(system.machine())
-            ),
-            cpu: field(&read("/proc/cpuinfo"), "model name"),
-            cpus: u32::try_from(cpus).unwrap_or(u32::MAX),
-            memory_bytes: kibibytes(&field(&read("/proc/meminfo"), "MemTotal")),
-            load_average_1m: load
-                .split_whitespace()
-                .next()
-                .and_then(|load| load.parse().ok())
-                .unwrap_or(0.0),
-        }
+/// This machine, now. Fields that the system does not report are empty or 0.
+#[must_use]
+pub fn current_host() -> HostInfo {
+    let system = rustix::system::uname();
+    let text = |part: &std::ffi::CStr| part.to_string_lossy().into_owned();
+    let cpus = std::thread::available_parallelism().map_or(0, std::num::NonZero::get);
+    let load = read("/proc/loadavg");
+    HostInfo {
+        name: text(system.nodename()),
+        os: format!(
+            "{} {} {}",
+            text(system.sysname()),
+            text(system.release()),
+            text(system.machine())
+        ),
+        cpu: field(&read("/proc/cpuinfo"), "model name"),
+        cpus: u32::try_from(cpus).unwrap_or(u32::MAX),
+        memory_bytes: kibibytes(&field(&read("/proc/meminfo"), "MemTotal")),
+        load_average_1m: load
+            .split_whitespace()
+            .next()
+            .and_then(|load| load.parse().ok())
+            .unwrap_or(0.0),
     }
 }
 
-/// Measures what this process uses from its making on.
+/// Measures the resources that this process uses from its creation on.
 #[derive(Debug, Clone, Copy)]
 pub struct ResourceMeter {
     cpu_start_ns: u64,
@@ -45,7 +42,7 @@ impl ResourceMeter {
         Self { cpu_start_ns: cpu_ns() }
     }
 
-    /// What was used until now, in a run that sent and received so many messages.
+    /// Returns what was used until now, in a run that sent and received `messages` messages.
     #[must_use]
     pub fn read(&self, messages: u64) -> Resources {
         let cpu_ns = cpu_ns().saturating_sub(self.cpu_start_ns);

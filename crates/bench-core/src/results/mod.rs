@@ -1,21 +1,15 @@
-//! What a run leaves behind: the result folder and the documents in it.
+//! What a run leaves behind, as far as the engine makes it: the result folder as it is written, the
+//! figures, the verdict and the warnings.
 
-mod document;
 mod folder;
 mod host;
-mod interval_log;
-mod recovery;
 mod summary;
-pub mod windows;
+mod verdict;
+mod warnings;
 
-pub use document::*;
-pub use folder::{FolderError, RunFolder, mark_faults};
-pub use host::ResourceMeter;
-pub use recovery::{IntervalRow, RowLatency, assess_faults};
+pub use bench_record::*;
+pub use folder::{FolderError, RunFolder};
+pub use host::{ResourceMeter, current_host};
 pub use summary::SummaryInput;
-
-/// A time as RFC 3339 in UTC, to the second.
-#[must_use]
-pub fn rfc3339(time: std::time::SystemTime) -> String {
-    humantime::format_rfc3339_seconds(time).to_string()
-}
+pub use verdict::verdict;
+pub use warnings::warnings;

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use aws_sdk_kinesis::primitives::DateTime;
+use bench_core::system::replace_file_unsynced;
 use bench_kinesis::receive::ShardStart;
 use serde::{Deserialize, Serialize};
 
@@ -141,9 +142,7 @@ pub(super) fn write_json(path: &Path, content: &impl Serialize) -> Result<(), Ma
     let write = || {
         let mut text = serde_json::to_vec_pretty(content)?;
         text.push(b'\n');
-        let partial = path.with_extension("json.partial");
-        fs::write(&partial, text)?;
-        fs::rename(&partial, path)
+        replace_file_unsynced(path, &text)
     };
     write().map_err(|error| MappingError::state("write", path, error))
 }

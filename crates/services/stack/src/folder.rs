@@ -8,7 +8,8 @@ use crate::error::StackError;
 
 /// The file that lists what a stack consists of.
 pub(crate) const RECORD: &str = "stack.json";
-pub(crate) const RECORD_NEW: &str = "stack.json.new";
+/// What a crash leaves of a record that was being replaced.
+pub(crate) const RECORD_NEW: &str = "stack.json.tmp";
 
 // Folders with a folder or a file for each node.
 pub(crate) const CONFIG: &str = "config";

@@ -1,7 +1,6 @@
 //! The record of a stack, by which a later process knows what the stack consists of.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use bench_core::results::ServiceOrigin;
@@ -11,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::cache::Cache;
 use crate::error::StackError;
-use crate::folder::{RECORD, RECORD_NEW};
+use crate::folder::RECORD;
 use crate::options::StackOptions;
 use crate::process::{Process, ProcessState};
 use crate::secret;
@@ -101,12 +100,7 @@ impl Record {
         let path = dir.join(RECORD);
         let text = serde_json::to_string_pretty(self);
         let text = text.map_err(|source| StackError::Record { path: path.clone(), source })?;
-        let new = dir.join(RECORD_NEW);
-        secret::write(&new, &text)?;
-        fs::rename(&new, &path).map_err(|error| {
-            let _ = fs::remove_file(&new);
-            StackError::file("write", &path)(error)
-        })
+        secret::write(&path, &text)
     }
 }
 
@@ -149,6 +143,8 @@ pub(crate) fn ports_in_use(cache: &Cache, record: &Record) -> BTreeSet<u16> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
     use crate::sample::sample;
 

@@ -1,9 +1,10 @@
 //! Passwords and keys: new for each stack, kept in files that only their owner can read.
 
-use std::fs::{File, OpenOptions};
-use std::io::{Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs::File;
+use std::io::Read;
 use std::path::Path;
+
+use bench_core::system::replace_secret_file;
 
 use crate::error::StackError;
 
@@ -23,19 +24,7 @@ pub fn password() -> Result<String, StackError> {
     Ok(format!("{:032x}", u128::from_le_bytes(random()?)))
 }
 
-/// Writes a file that nobody else can read, replacing any that exists.
+/// Writes a file that only its owner can read, replacing any that exists in one step.
 pub fn write(path: &Path, text: &str) -> Result<(), StackError> {
-    let failed = || StackError::file("write", path);
-    // The mode applies to new files only.
-    match std::fs::remove_file(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(failed()(error)),
-        _ => {}
-    }
-    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
-    let written = file.and_then(|mut file| file.write_all(text.as_bytes()));
-    written.map_err(|error| {
-        // Half a secret is useless.
-        let _ = std::fs::remove_file(path);
-        failed()(error)
-    })
+    replace_secret_file(path, text.as_bytes()).map_err(StackError::file("write", path))
 }

@@ -1,12 +1,12 @@
 //! CSV files with different headings become one file of JSON objects.
 
-use std::fs::File;
 use std::io::{BufWriter, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context, Result};
 use bench_cli::{Exit, UsageError, output};
 use bench_core::message::{CsvFile, RecordError};
+use bench_core::system::replace_file;
 use csv::StringRecord;
 use serde_json::{Map, Number, Value};
 
@@ -46,16 +46,8 @@ pub(super) fn run(args: &MergeArgs) -> Result<Exit> {
     for path in &args.files {
         sources.push(Source::open(path, &columns)?);
     }
-    // What is half written has another name, so that nobody takes it for the whole.
-    let partial = partial(&args.output);
-    let written = write(&partial, form, &columns, &sources)
-        .and_then(|records| {
-            std::fs::rename(&partial, &args.output)?;
-            Ok(records)
-        })
-        .inspect_err(|_| {
-            let _ = std::fs::remove_file(&partial);
-        });
+    let written =
+        replace_file(&args.output, |file| write(BufWriter::new(file), form, &columns, &sources));
     let records =
         written.with_context(|| format!("failed to merge into {}", args.output.display()))?;
     let text = format!("{records} records in {}\n", args.output.display());
@@ -109,12 +101,6 @@ fn form_of(path: &Path) -> Result<Form, UsageError> {
     }
 }
 
-fn partial(file: &Path) -> PathBuf {
-    let mut name = file.as_os_str().to_owned();
-    name.push(".partial");
-    name.into()
-}
-
 /// A CSV file, and where the fields stand in it.
 struct Source {
     file: CsvFile,
@@ -160,8 +146,7 @@ fn unusable(error: RecordError) -> UsageError {
     UsageError::from_library(format!("{:#}", anyhow::Error::from(error).context("CSV")))
 }
 
-fn write(path: &Path, form: Form, columns: &[Column], sources: &[Source]) -> Result<u64> {
-    let mut out = BufWriter::new(File::create(path)?);
+fn write(mut out: impl Write, form: Form, columns: &[Column], sources: &[Source]) -> Result<u64> {
     let (before, between, after) = match form {
         Form::Array => ("[\n", ",\n", "\n]\n"),
         Form::Lines => ("", "\n", "\n"),

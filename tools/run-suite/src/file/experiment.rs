@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use bench_cli::UsageError;
 use bench_cli::quantity::parse_duration;
-use bench_core::results::ServiceOrigin;
 use bench_core::system::shortened;
+use bench_record::ServiceOrigin;
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 

@@ -3,14 +3,11 @@
 use std::fmt::{self, Display, Formatter};
 
 use bench_cli::quantity::duration_ns;
-use bench_core::results::{self, FaultRecord};
+use bench_record::FaultRecord;
 use serde::{Deserialize, Serialize};
 
 /// The tool, as a target.
 pub(super) const TOOL: &str = "tool";
-
-/// The option that makes a tool lose a consumer: `NUMBER@TIME[+TIME]`.
-pub(crate) const KILL_CONSUMER: &str = "kill-consumer";
 
 /// Something that breaks in every run of an experiment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,8 +50,8 @@ pub(crate) enum FaultAction {
 
 impl FaultAction {
     /// Its name in results.
-    fn recorded(self) -> results::FaultAction {
-        use results::FaultAction;
+    fn recorded(self) -> bench_record::FaultAction {
+        use bench_record::FaultAction;
         match self {
             Self::Kill | Self::KillConsumer => FaultAction::Kill,
             Self::Stop | Self::StopTool => FaultAction::Stop,
@@ -129,7 +126,8 @@ pub(crate) fn unrecorded(faults: &[Fault], records: &[FaultRecord]) -> Option<St
     })
 }
 
-/// The values of [`KILL_CONSUMER`] for the faults that the tool itself produces.
+/// The values of the option [`KILL_CONSUMER`](bench_record::protocol::KILL_CONSUMER) for the faults that
+/// the tool itself produces.
 pub(crate) fn kill_consumer_values(faults: &[Fault]) -> Vec<String> {
     let value = |fault: &Fault| {
         let number = fault.consumer()?;

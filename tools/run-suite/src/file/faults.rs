@@ -6,7 +6,7 @@ use std::time::Duration;
 use bench_cli::UsageError;
 use bench_cli::quantity::{duration_ns, parse_duration, parse_size_bytes};
 use bench_core::clock;
-use bench_core::results::ServiceOrigin;
+use bench_record::ServiceOrigin;
 use bench_services::SERVICES;
 use toml::{Table, Value};
 

@@ -1,8 +1,8 @@
 //! The form of an experiment file. `docs/experiment.schema.json` is made of these types.
 
 use bench_cli::UsageError;
-use bench_core::results::ServiceOrigin;
 use bench_core::system::shortened;
+use bench_record::ServiceOrigin;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema, schema_for};
 use serde::de::{self, DeserializeOwned, Deserializer, Visitor};
 use serde::{Deserialize, Serialize, forward_to_deserialize_any};

@@ -6,8 +6,8 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use bench_cli::quantity::duration_ns;
 use bench_core::clock::{BootId, Clock as _, InstantNs, SystemClock};
-use bench_core::results::{FaultRecord, ScheduleStart};
 use bench_proxy::Proxy;
+use bench_record::{FaultRecord, ScheduleStart};
 use bench_stack::Stack;
 use rustix::process::Signal;
 

@@ -251,7 +251,7 @@ fn last_lines(stack: &Stack, name: &str, count: usize) -> Result<String> {
 fn list(nodes: &[NodeStatus], format: OutputFormat) -> Result<()> {
     let text = match format {
         OutputFormat::Json => serde_json::to_string_pretty(&json(nodes))? + "\n",
-        OutputFormat::Csv => csv(nodes)?,
+        OutputFormat::Csv => output::csv_table(HEADER, nodes.iter().map(|node| cells(node).into())),
         OutputFormat::Human => human(nodes),
     };
     output::print_result(format, &text).context("failed to print the services")
@@ -274,15 +274,6 @@ fn json(nodes: &[NodeStatus]) -> serde_json::Value {
         })
     });
     nodes.collect()
-}
-
-fn csv(nodes: &[NodeStatus]) -> Result<String> {
-    let mut writer = csv::Writer::from_writer(Vec::new());
-    writer.write_record(HEADER)?;
-    for node in nodes {
-        writer.write_record(cells(node))?;
-    }
-    Ok(String::from_utf8(writer.into_inner()?)?)
 }
 
 fn cells(node: &NodeStatus) -> [String; 5] {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bench_cli::UsageError;
-use bench_core::results::ServiceOrigin;
+use bench_record::ServiceOrigin;
 use serde::{Deserialize, Serialize};
 
 use super::cells::{Cell, PlannedRun, cells, columns, runs};

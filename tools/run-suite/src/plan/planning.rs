@@ -6,15 +6,16 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use bench_cli::UsageError;
-use bench_core::results::ServiceOrigin;
 use bench_core::system::cause;
+use bench_record::ServiceOrigin;
+use bench_record::protocol::{KILL_CONSUMER, SERVICES_VARIABLE};
 use bench_services::SERVICES;
 
 use super::experiment_plan::Plan;
 use super::stack_plan::StackPlan;
 use super::tools::Tools;
 use crate::file::experiment::{Experiment, checked_tool, with_services};
-use crate::file::fault::{KILL_CONSUMER, kill_consumer_values};
+use crate::file::fault::kill_consumer_values;
 use crate::file::options::OptionValue;
 use crate::file::owner::Owner;
 
@@ -112,7 +113,7 @@ fn refuse_environment(
         return Ok(());
     }
     Err(UsageError::new(
-        ServiceOrigin::VARIABLE,
+        SERVICES_VARIABLE,
         format!(
             "this shell has it set to {other}, as `run-suite services env` does, but the experiment \
              asks for external services"

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use anyhow::{Context, Result};
 use bench_cli::UsageError;
-use bench_core::results::ServiceOrigin;
+use bench_record::ServiceOrigin;
 use bench_services::SERVICES;
 use bench_stack::programs;
 

@@ -4,7 +4,7 @@
 //! tools use the same: then run-suite starts them, too.
 
 use bench_cli::UsageError;
-use bench_core::results::ServiceOrigin;
+use bench_record::ServiceOrigin;
 use bench_services::SERVICES;
 use bench_stack::{Embedded, StackOptions};
 use serde::{Deserialize, Serialize};

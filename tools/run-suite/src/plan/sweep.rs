@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use bench_cli::UsageError;
 use bench_cli::quantity::{parse_count, parse_duration};
-use bench_core::results::ServiceOrigin;
+use bench_record::ServiceOrigin;
 use clap::{ArgGroup, Args};
 use toml::{Table, Value};
 

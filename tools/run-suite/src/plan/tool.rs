@@ -13,6 +13,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
 use bench_cli::UsageError;
+use bench_record::protocol;
 use bench_stack::programs;
 use serde::Deserialize;
 
@@ -20,7 +21,14 @@ use crate::file::options::{OptionValue, Options};
 use crate::file::refusal::{at, nearest, remedy};
 
 /// Options that belong to run-suite.
-const RESERVED: [&str; 6] = ["run-dir", "results-dir", "output", "generate", "help", "version"];
+const RESERVED: [&str; 6] = [
+    protocol::RUN_DIR,
+    protocol::RESULTS_DIR,
+    protocol::OUTPUT,
+    protocol::GENERATE,
+    "help",
+    "version",
+];
 
 /// A binary and its options.
 #[derive(Debug)]
@@ -199,9 +207,9 @@ pub(crate) fn arguments(
     from_run: Option<&Path>,
 ) -> Vec<OsString> {
     let mut arguments: Vec<OsString> = subcommand.map(OsString::from).into_iter().collect();
-    arguments.extend(["--run-dir".into(), run_dir.into()]);
+    arguments.extend([format!("--{}", protocol::RUN_DIR).into(), run_dir.into()]);
     if let Some(from_run) = from_run {
-        arguments.extend(["--from-run".into(), from_run.into()]);
+        arguments.extend([format!("--{}", protocol::FROM_RUN).into(), from_run.into()]);
     }
     for (name, value) in options {
         match value {

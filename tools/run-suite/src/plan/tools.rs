@@ -3,6 +3,7 @@
 
 use anyhow::Result;
 use bench_cli::UsageError;
+use bench_record::protocol::FROM_RUN;
 
 use super::settings::canonical_setting;
 use super::tool::Tool;
@@ -10,9 +11,6 @@ use crate::file::experiment::{Call, Experiment};
 use crate::file::options::OptionValue;
 use crate::file::owner::Owner;
 use crate::file::refusal::at;
-
-/// The option that gives the second tool the result folder of the first.
-const FROM_RUN: &str = "from-run";
 
 /// The tools, found and asked for their options.
 #[derive(Debug)]

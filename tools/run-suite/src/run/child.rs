@@ -14,7 +14,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use bench_core::results::ServiceOrigin;
+use bench_record::{ServiceOrigin, protocol};
 use rustix::io::{FdFlags, fcntl_setfd};
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
@@ -22,9 +22,6 @@ use crate::host::tool_process::ToolProcess;
 
 /// The hidden first argument with which run-suite starts a tool: `__exec PARENT-PID TOOL ARGUMENT...`
 pub(crate) const EXEC: &str = "__exec";
-
-/// The variable that tells tools that the services in their environment are run-suite's own.
-const STACK_VARIABLE: &str = "BENCH_STACK";
 
 /// Time between SIGINT and SIGKILL for a tool to end by itself.
 pub(crate) const GRACE: Duration = Duration::from_secs(10);
@@ -128,7 +125,7 @@ fn spawn(invocation: Invocation<'_>) -> io::Result<Child> {
     let mut command = Command::new(std::env::current_exe()?);
     // An experiment on embedded services does not mean a stack that the user has started.
     if invocation.services == ServiceOrigin::Embedded {
-        command.env_remove(STACK_VARIABLE);
+        command.env_remove(protocol::STACK_VARIABLE);
     }
     command
         .arg(EXEC)
@@ -136,7 +133,7 @@ fn spawn(invocation: Invocation<'_>) -> io::Result<Child> {
         .arg(invocation.executable)
         .args(invocation.arguments)
         .envs(invocation.environment)
-        .env(ServiceOrigin::VARIABLE, invocation.services.to_string())
+        .env(protocol::SERVICES_VARIABLE, invocation.services.to_string())
         .stdin(Stdio::null())
         .stdout(invocation.output.map_or_else(Stdio::null, Stdio::from))
         .stderr(invocation.log)

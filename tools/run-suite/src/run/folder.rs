@@ -20,8 +20,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use bench_cli::{Interrupted, Shutdown};
-use bench_core::results::rfc3339;
 use bench_core::system::{create_new, open_lock, replace_file};
+use bench_record::rfc3339;
 use serde::{Deserialize, Serialize};
 
 use super::run_files::{RunFiles, read_json};
@@ -218,8 +218,7 @@ impl ExperimentFolder {
         let saved = replace_file(&path, |file| {
             let mut text = serde_json::to_vec_pretty(&self.state)?;
             text.push(b'\n');
-            file.write_all(&text)?;
-            file.sync_all()
+            file.write_all(&text)
         });
         saved.with_context(|| format!("failed to write {}", path.display()))
     }

@@ -1,7 +1,7 @@
 //! The figures of a run that matter most.
 
 use bench_cli::quantity::{duration_ns, rate};
-use bench_core::results::{LatencySummary, RunDocument, Summary};
+use bench_record::{LatencySummary, RunDocument, Summary};
 
 /// The key figures of a run in a line.
 pub(super) fn key_figures(document: Option<&RunDocument>) -> String {

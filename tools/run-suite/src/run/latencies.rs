@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use bench_cli::quantity;
-use bench_core::results::RunDocument;
-use bench_core::results::windows::{WindowLength, windows, write_csv};
 use bench_core::system::replace_file;
+use bench_record::RunDocument;
+use bench_record::windows::{WindowLength, windows, write_csv};
 
 use super::folder::set_aside;
 use super::run_state::RunStatus;

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use bench_cli::quantity::{duration_ns, rate};
 use bench_core::system::{open_file, tail};
+use bench_record::{LatencyKind, file_names};
 
 /// Interval between two reads; the tools write a line per second.
 const READ_EVERY: Duration = Duration::from_millis(500);
@@ -24,7 +25,7 @@ pub(crate) struct Live {
 impl Live {
     /// Follows the run in `run_dir`, which may not exist yet.
     pub(crate) fn new(run_dir: &Path) -> Self {
-        Self { path: run_dir.join("intervals.csv"), read_at: None, text: String::new() }
+        Self { path: run_dir.join(file_names::INTERVALS), read_at: None, text: String::new() }
     }
 
     /// The latest figures in words; empty while there are none.
@@ -60,16 +61,14 @@ fn describe(header: &str, line: &str) -> String {
     if let Some(per_s) = received.or_else(|| cell("acked_per_s")) {
         parts.push(rate(per_s));
     }
-    for (words, column) in
-        [("publish p99", "publish_p99_ns"), ("end-to-end p99", "end_to_end_p99_ns")]
-    {
-        if let Some(ns) = cell(column).filter(|ns| *ns >= 0.0) {
+    for kind in [LatencyKind::Publish, LatencyKind::EndToEnd] {
+        if let Some(ns) = cell(&format!("{}_p99_ns", kind.column())).filter(|ns| *ns >= 0.0) {
             #[expect(
                 clippy::cast_possible_truncation,
                 clippy::cast_sign_loss,
                 reason = "not negative; a latency beyond 2^64 ns is nonsense anyway"
             )]
-            parts.push(format!("{words} {}", duration_ns(ns as u64)));
+            parts.push(format!("{} p99 {}", kind.short_title(), duration_ns(ns as u64)));
         }
     }
     parts.join(", ")

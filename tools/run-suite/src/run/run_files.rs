@@ -5,17 +5,14 @@ use std::fmt::{self, Display, Formatter};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use bench_core::results::{self, RunDocument, RunFolder};
 use bench_core::system::{cause, read_file, shortened_lines};
+use bench_record::{RunDocument, SCHEMA_VERSION, file_names, protocol};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::error::Category;
 
 use crate::plan::cells::PlannedRun;
 use crate::plan::experiment_plan::Plan;
-
-/// The option that gives a tool its result folder.
-const RUN_DIR: &str = "run-dir";
 
 /// A file that cannot be read, with the reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -129,17 +126,17 @@ fn foreign(
     if let Some(own) = run_id.filter(|own| **own != document.run_id) {
         return Some(format!("it is of run {}, and the run here was {own}", document.run_id));
     }
-    let made_in = document.options.get(RUN_DIR).and_then(serde_json::Value::as_str)?;
+    let made_in = document.options.get(protocol::RUN_DIR).and_then(serde_json::Value::as_str)?;
     (!Path::new(made_in).ends_with(place)).then(|| format!("it is of the run in {made_in}"))
 }
 
 fn document_path(run_dir: &Path) -> PathBuf {
-    run_dir.join(RunFolder::DOCUMENT)
+    run_dir.join(file_names::DOCUMENT)
 }
 
 /// Reads the `run.json` of a run.
 pub(crate) fn read_document(run_dir: &Path) -> Result<RunDocument, Unreadable> {
-    read_json(&document_path(run_dir), results::SCHEMA_VERSION)
+    read_json(&document_path(run_dir), SCHEMA_VERSION)
 }
 
 /// Reads a file of JSON with a schema version of at most `version_max`.

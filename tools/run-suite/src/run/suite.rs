@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
 use bench_cli::{Progress, Shutdown};
-use bench_core::results::{RunDocument, mark_faults};
 use bench_core::system::{cause, create_new};
+use bench_record::{RunDocument, mark_faults};
 use bench_stack::interruptible;
 
 use super::child::{self, Ended, Invocation};

@@ -4,8 +4,8 @@ use std::path::Path;
 use std::process::ExitStatus;
 
 use bench_cli::Exit;
-use bench_core::results::{RunDocument, ServiceInfo, ServiceOrigin, Status, VerdictOutcome};
 use bench_core::system::{ending, shortened_lines, tail};
+use bench_record::{RunDocument, ServiceInfo, ServiceOrigin, Status, VerdictOutcome};
 
 use super::child::{Cause, Ended};
 use super::run_files::{RunFiles, ToolFiles};

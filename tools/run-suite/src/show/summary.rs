@@ -6,11 +6,11 @@ mod figures;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use bench_core::results::{FaultRecord, LoadModel, ServiceOrigin, Summary};
+use bench_record::{FaultRecord, LoadModel, ServiceOrigin, Summary};
 use serde::Serialize;
 
 use self::figures::Worse;
-pub(crate) use self::figures::{CellFigures, DurationFigures, Latency, Spread};
+pub(crate) use self::figures::{CellFigures, Percentiles, Spread};
 use crate::plan::experiment_plan::Plan;
 use crate::run::folder::State;
 use crate::run::run_files::ToolFiles;
@@ -295,7 +295,7 @@ fn recovery_s(runs: &[RunSummary]) -> Option<Spread<f64>> {
 
 #[cfg(test)]
 mod tests {
-    use bench_core::results::FaultAction;
+    use bench_record::FaultAction;
 
     use super::*;
 

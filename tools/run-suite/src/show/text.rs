@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 
 use bench_cli::Align;
 use bench_cli::quantity::count;
-use bench_core::results::{LatencySummary, ServiceOrigin};
+use bench_record::{LatencySummary, ServiceOrigin};
 
 use self::cells::{by_cell, by_cell_and_tool, durations};
 use self::runs::{cell_name, counts, faults, latencies, rows, run_name, throughputs};

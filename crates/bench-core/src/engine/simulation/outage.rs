@@ -1,8 +1,9 @@
 //! A system that stops to answer for good: what nobody answered counts with the time that it waited.
 
+use bench_record::VerdictOutcome;
+
 use super::*;
 use crate::latency::LatencyHistogram;
-use crate::results::VerdictOutcome;
 
 /// 500 messages per second for six seconds, with a grace of five seconds.
 fn plan_of_500() -> Plan {
@@ -90,7 +91,7 @@ fn messages_that_found_no_room_behind_unanswered_ones_count_too() {
     let summary = summary(&plan, totals);
     let produced = summary.produced.as_ref().expect("it sent");
     assert!((produced.unanswered_share - 1_501.0 / 3_000.0).abs() < 1e-9);
-    let warnings = summary.warnings().join("\n");
+    let warnings = warnings(&summary).join("\n");
     assert!(warnings.contains("the system held up the generator"), "{warnings}");
     assert!(!warnings.contains("the generator did not keep"), "{warnings}");
 }
@@ -100,7 +101,7 @@ fn an_outage_makes_the_run_invalid_and_does_not_stop_the_time_of_its_rates() {
     let plan = plan_of_500();
     let outcome = simulate(&plan, break_down, |_| {}, None);
     let summary = summary(&plan, &outcome.totals);
-    let verdict = summary.verdict();
+    let verdict = verdict(&summary);
     assert_eq!(verdict.outcome, VerdictOutcome::Invalid);
     let reason = "1499 messages were confirmed, and 50.033 % of those due got no answer, where \
                   --unanswered-max allows 1 %: it stands still";
@@ -123,7 +124,7 @@ fn a_warm_up_that_leaves_nothing_gives_no_figures() {
     assert_eq!(produced.map(|p| (p.acked, p.rate_msg_per_s)), Some((1_000, None)));
     assert_eq!(consumed.map(|c| (c.received, c.rate_msg_per_s)), Some((1_000, None)));
     assert_eq!((&summary.self_check, &summary.publish_latency), (&None, &None));
-    let warnings = summary.warnings().join("\n");
+    let warnings = warnings(&summary).join("\n");
     assert!(warnings.contains("shorten --warm-up"), "{warnings}");
 }
 

@@ -1,7 +1,8 @@
 //! Runs that only read: where their time begins, and what is known when they stop.
 
+use bench_record::EarlyStop;
+
 use super::*;
-use crate::results::EarlyStop;
 
 /// A log whose reader knows where it ends.
 struct Topic {
@@ -134,7 +135,7 @@ fn messages_of_one_instant_give_no_rate_but_the_reason() {
     let summary = summary(&totals, None);
     let consumed = summary.consumed.as_ref().expect("it received");
     assert_eq!((consumed.received, consumed.rate_msg_per_s), (500, None));
-    let warnings = summary.warnings().join("\n");
+    let warnings = warnings(&summary).join("\n");
     assert!(warnings.contains("no time over which to count a rate"), "{warnings}");
 }
 
@@ -205,7 +206,7 @@ fn what_lies_behind_an_early_stop_is_unread_and_not_lost() {
         assert_eq!((audit.lost, audit.unread), (0, 400));
         assert_eq!(summary.consumed.as_ref().and_then(|read| read.early_stop), Some(stop));
         assert_eq!(audit.producers[0].lost_ranges, [(600, 999)]);
-        let reasons = summary.verdict().reasons;
+        let reasons = verdict(&summary).reasons;
         let [reason] = &reasons[..] else { panic!("one reason: {reasons:?}") };
         let unread = "400 acknowledged messages were not read, the first of them 600..=999";
         assert!(reason.starts_with(unread) && reason.contains(cause), "{reason}");
@@ -222,7 +223,7 @@ fn a_reader_of_unknown_messages_that_falls_silent_before_the_end_is_not_valid() 
     ] {
         let config = ConsumerConfig { messages_max, ..config() };
         let (totals, _) = read(coming(RUN, 1_000, at_ns).collect(), config, Expected::Any);
-        let verdict = summary(&totals, None).verdict();
+        let verdict = verdict(&summary(&totals, None));
         assert_eq!(verdict.reasons.is_empty(), reasons.is_empty(), "{verdict:?}");
         assert!(verdict.reasons.concat().starts_with(reasons), "{verdict:?}");
     }

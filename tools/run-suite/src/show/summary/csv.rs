@@ -2,15 +2,16 @@
 
 use std::collections::BTreeSet;
 
-use anyhow::{Context, Result};
+use bench_cli::output::csv_table;
 
-use super::{CellFigures, CellSummary, ExperimentSummary, Spread, SuiteSummary};
+use super::figures::COMPARED;
+use super::{CellFigures, CellSummary, ExperimentSummary, Percentiles, Spread, SuiteSummary};
 
 impl SuiteSummary {
     /// The CSV form: a line per cell and tool, with the options that differ between cells. A figure that
     /// does not exist is empty. Columns for durations follow all others, and the last column names the
     /// excluded runs.
-    pub(crate) fn csv(&self) -> Result<String> {
+    pub(crate) fn csv(&self) -> String {
         let mut columns: Vec<&str> = Vec::new();
         for column in self.experiments.iter().flat_map(|experiment| &experiment.columns) {
             if !columns.contains(&column.as_str()) {
@@ -21,17 +22,11 @@ impl SuiteSummary {
         let figures = cells().flat_map(CellSummary::figures);
         let durations: BTreeSet<&String> =
             figures.flat_map(|figures| figures.durations.keys()).collect();
-        let mut csv = csv::Writer::from_writer(Vec::new());
-        csv.write_record(csv_header(&columns, &durations))?;
-        for experiment in &self.experiments {
-            for cell in &experiment.cells {
-                for record in csv_records(experiment, cell, &columns, &durations) {
-                    csv.write_record(record)?;
-                }
-            }
-        }
-        let bytes = csv.into_inner().context("failed to write the summary")?;
-        Ok(String::from_utf8(bytes)?)
+        let rows = self.experiments.iter().flat_map(|experiment| {
+            let cells = experiment.cells.iter();
+            cells.flat_map(|cell| csv_records(experiment, cell, &columns, &durations))
+        });
+        csv_table(csv_header(&columns, &durations), rows)
     }
 }
 
@@ -46,25 +41,24 @@ fn csv_figures(
             [spread.median.to_string(), spread.min.to_string(), spread.max.to_string()]
         })
     }
-    let fixed = [
+    let rates = [
         ("throughput_msg_per_s", spread(figures.throughput_msg_per_s)),
         ("throughput_bytes_per_s", spread(figures.throughput_bytes_per_s)),
-        ("publish_p50_ns", spread(figures.publish_p50_ns)),
-        ("publish_p99_ns", spread(figures.publish_p99_ns)),
-        ("service_time_p50_ns", spread(figures.service_time_p50_ns)),
-        ("service_time_p99_ns", spread(figures.service_time_p99_ns)),
-        ("end_to_end_p50_ns", spread(figures.end_to_end_p50_ns)),
-        ("end_to_end_p99_ns", spread(figures.end_to_end_p99_ns)),
-        ("landing_p50_ns", spread(figures.landing_p50_ns)),
-        ("landing_p99_ns", spread(figures.landing_p99_ns)),
-        ("recovery_s", spread(recovery_s)),
     ];
     let mut all: Vec<_> =
-        fixed.into_iter().map(|(name, spread)| (name.to_owned(), spread)).collect();
+        rates.into_iter().map(|(name, spread)| (name.to_owned(), spread)).collect();
+    let percentiles = |name: &str, of: Percentiles| {
+        [
+            (format!("{name}_p50_ns"), spread(of.p50_ns)),
+            (format!("{name}_p99_ns"), spread(of.p99_ns)),
+        ]
+    };
+    all.extend(
+        COMPARED.into_iter().flat_map(|kind| percentiles(kind.column(), figures.latency(kind))),
+    );
+    all.push(("recovery_s".to_owned(), spread(recovery_s)));
     for &name in durations {
-        let duration = figures.durations.get(name).copied().unwrap_or_default();
-        all.push((format!("{name}_p50_ns"), spread(duration.p50_ns)));
-        all.push((format!("{name}_p99_ns"), spread(duration.p99_ns)));
+        all.extend(percentiles(name, figures.durations.get(name).copied().unwrap_or_default()));
     }
     all
 }

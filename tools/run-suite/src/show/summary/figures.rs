@@ -2,8 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use bench_core::results::{LatencySummary, Summary};
-use serde::Serialize;
+use bench_record::{LatencyKind, LatencySummary, Summary};
+use serde::{Serialize, Serializer};
+
+/// The latencies that summaries compare.
+pub(super) const COMPARED: [LatencyKind; 4] =
+    [LatencyKind::Publish, LatencyKind::ServiceTime, LatencyKind::EndToEnd, LatencyKind::Landing];
 
 use crate::run::key_figures::{sampled, throughput_bytes_per_s, throughput_msg_per_s};
 
@@ -15,21 +19,16 @@ pub(crate) struct CellFigures {
     pub(crate) throughput_msg_per_s: Option<Spread<f64>>,
     /// The same in bytes.
     pub(crate) throughput_bytes_per_s: Option<Spread<f64>>,
-    pub(crate) publish_p50_ns: Option<Spread<u64>>,
-    pub(crate) publish_p99_ns: Option<Spread<u64>>,
-    pub(crate) service_time_p50_ns: Option<Spread<u64>>,
-    pub(crate) service_time_p99_ns: Option<Spread<u64>>,
-    pub(crate) end_to_end_p50_ns: Option<Spread<u64>>,
-    pub(crate) end_to_end_p99_ns: Option<Spread<u64>>,
-    pub(crate) landing_p50_ns: Option<Spread<u64>>,
-    pub(crate) landing_p99_ns: Option<Spread<u64>>,
+    /// Those that summaries compare.
+    #[serde(flatten, serialize_with = "as_columns")]
+    latencies: BTreeMap<LatencyKind, Percentiles>,
     /// How long the system's own work took, by name.
-    pub(crate) durations: BTreeMap<String, DurationFigures>,
+    pub(crate) durations: BTreeMap<String, Percentiles>,
 }
 
-/// How long one kind of the system's own work took.
+/// The percentiles of a latency, or of one kind of the system's own work.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
-pub(crate) struct DurationFigures {
+pub(crate) struct Percentiles {
     pub(crate) p50_ns: Option<Spread<u64>>,
     pub(crate) p99_ns: Option<Spread<u64>>,
 }
@@ -69,54 +68,43 @@ impl CellFigures {
         let throughput = |figure: fn(&Summary) -> Option<f64>| {
             Spread::of(runs.iter().filter_map(|summary| figure(summary)), Worse::Low)
         };
-        let latency = |kind: Latency, percentile: fn(&LatencySummary) -> u64| {
-            Spread::of_latency(runs.iter().map(|summary| kind.of(summary)), percentile)
+        let latency = |kind| {
+            let figure = |percentile: fn(&LatencySummary) -> u64| {
+                Spread::of_latency(runs.iter().map(|summary| summary.latency(kind)), percentile)
+            };
+            (kind, Percentiles { p50_ns: figure(|it| it.p50_ns), p99_ns: figure(|it| it.p99_ns) })
         };
-        let p50 = |kind| latency(kind, |latency| latency.p50_ns);
-        let p99 = |kind| latency(kind, |latency| latency.p99_ns);
         Self {
             throughput_msg_per_s: throughput(throughput_msg_per_s),
             throughput_bytes_per_s: throughput(throughput_bytes_per_s),
-            publish_p50_ns: p50(Latency::Publish),
-            publish_p99_ns: p99(Latency::Publish),
-            service_time_p50_ns: p50(Latency::ServiceTime),
-            service_time_p99_ns: p99(Latency::ServiceTime),
-            end_to_end_p50_ns: p50(Latency::EndToEnd),
-            end_to_end_p99_ns: p99(Latency::EndToEnd),
-            landing_p50_ns: p50(Latency::Landing),
-            landing_p99_ns: p99(Latency::Landing),
+            latencies: COMPARED.map(latency).into(),
             durations: durations(runs),
         }
     }
 
     /// The median and the 99th percentile of a latency.
-    pub(crate) fn latency(&self, kind: Latency) -> (Option<Spread<u64>>, Option<Spread<u64>>) {
-        match kind {
-            Latency::Publish => (self.publish_p50_ns, self.publish_p99_ns),
-            Latency::ServiceTime => (self.service_time_p50_ns, self.service_time_p99_ns),
-            Latency::EndToEnd => (self.end_to_end_p50_ns, self.end_to_end_p99_ns),
-            Latency::Landing => (self.landing_p50_ns, self.landing_p99_ns),
-        }
+    pub(crate) fn latency(&self, kind: LatencyKind) -> Percentiles {
+        self.latencies.get(&kind).copied().unwrap_or_default()
     }
 
     /// Those that were measured. The service time stands in where no schedule gives a publish
     /// latency.
-    pub(crate) fn latencies(&self) -> Vec<(Latency, Spread<u64>, Spread<u64>)> {
-        let stands =
-            |kind: &Latency| *kind != Latency::ServiceTime || self.publish_p50_ns.is_none();
-        let measured = Latency::ALL.into_iter().filter(stands).filter_map(|kind| {
-            let (p50, p99) = self.latency(kind);
-            Some((kind, p50?, p99?))
+    pub(crate) fn latencies(&self) -> Vec<(LatencyKind, Spread<u64>, Spread<u64>)> {
+        let has_publish = self.latency(LatencyKind::Publish).p50_ns.is_some();
+        let stands = |kind: &LatencyKind| *kind != LatencyKind::ServiceTime || !has_publish;
+        let measured = COMPARED.into_iter().filter(stands).filter_map(|kind| {
+            let Percentiles { p50_ns, p99_ns } = self.latency(kind);
+            Some((kind, p50_ns?, p99_ns?))
         });
         measured.collect()
     }
 
     /// Each latency and duration by name, with its median and its 99th percentile.
     fn percentiles(&self) -> Vec<(String, [Option<Spread<u64>>; 2])> {
-        let latencies = Latency::ALL.map(|kind| (kind.name(), self.latency(kind)));
-        let durations = self.durations.iter().map(|(name, it)| (&**name, (it.p50_ns, it.p99_ns)));
+        let latencies = COMPARED.map(|kind| (kind.short_title(), self.latency(kind)));
+        let durations = self.durations.iter().map(|(name, it)| (&**name, *it));
         let all = latencies.into_iter().chain(durations);
-        all.map(|(name, (p50, p99))| (name.replace('_', " "), [p50, p99])).collect()
+        all.map(|(name, it)| (name.replace('_', " "), [it.p50_ns, it.p99_ns])).collect()
     }
 
     /// Which figures some of so many valid runs lack. Every run has a rate, unless something is amiss.
@@ -147,45 +135,24 @@ impl CellFigures {
     }
 }
 
-/// A latency that summaries compare.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Latency {
-    Publish,
-    ServiceTime,
-    EndToEnd,
-    Landing,
+/// Writes latencies as fields named after their columns: `publish_p99_ns`.
+fn as_columns<S: Serializer>(
+    latencies: &BTreeMap<LatencyKind, Percentiles>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(latencies.iter().flat_map(|(kind, it)| {
+        let column = kind.column();
+        [(format!("{column}_p50_ns"), it.p50_ns), (format!("{column}_p99_ns"), it.p99_ns)]
+    }))
 }
 
-impl Latency {
-    const ALL: [Self; 4] = [Self::Publish, Self::ServiceTime, Self::EndToEnd, Self::Landing];
-
-    /// What tables call it.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Publish => "publish",
-            Self::ServiceTime => "service time",
-            Self::EndToEnd => "end-to-end",
-            Self::Landing => "landing",
-        }
-    }
-
-    fn of(self, summary: &Summary) -> Option<&LatencySummary> {
-        match self {
-            Self::Publish => summary.publish_latency.as_ref(),
-            Self::ServiceTime => summary.service_time.as_ref(),
-            Self::EndToEnd => summary.end_to_end_latency.as_ref(),
-            Self::Landing => summary.landing_latency.as_ref(),
-        }
-    }
-}
-
-fn durations(runs: &[&Summary]) -> BTreeMap<String, DurationFigures> {
+fn durations(runs: &[&Summary]) -> BTreeMap<String, Percentiles> {
     let names: BTreeSet<&String> = runs.iter().flat_map(|run| run.durations.keys()).collect();
     let of = |name: &String| {
         let figure = |percentile: fn(&LatencySummary) -> u64| {
             Spread::of_latency(runs.iter().map(|run| run.durations.get(name)), percentile)
         };
-        DurationFigures { p50_ns: figure(|it| it.p50_ns), p99_ns: figure(|it| it.p99_ns) }
+        Percentiles { p50_ns: figure(|it| it.p50_ns), p99_ns: figure(|it| it.p99_ns) }
     };
     names.into_iter().map(|name| (name.clone(), of(name))).collect()
 }

@@ -3,12 +3,13 @@
 use std::fmt::Write as _;
 
 use bench_cli::quantity::{byte_rate, duration_ns, rate};
+use bench_record::LatencyKind;
 
 use super::runs::cell_name;
 use super::{NO_FIGURE, table, tally};
 use crate::run::key_figures::bound;
 use crate::show::summary::{
-    CellFigures, CellSummary, DurationFigures, ExperimentSummary, Latency, Spread, SuiteSummary,
+    CellFigures, CellSummary, ExperimentSummary, Percentiles, Spread, SuiteSummary,
 };
 
 /// The figures of an experiment of one tool: a row per cell.
@@ -20,7 +21,7 @@ pub(super) fn by_cell(experiment: &ExperimentSummary) -> String {
     let texts = header.len();
     header.extend(["msg/s", "bytes/s", &p50, &p99, "runs"].map(str::to_owned));
     let rows = experiment.cells.iter().map(|cell| {
-        let (p50, p99) = cell.figures.latency(kind);
+        let Percentiles { p50_ns: p50, p99_ns: p99 } = cell.figures.latency(kind);
         let mut row = cell_names(experiment, cell);
         row.extend(throughput(&cell.figures, repeated));
         row.extend([p50, p99].map(|spread| figure(spread, repeated, duration_ns)));
@@ -57,7 +58,7 @@ fn tool_rows(begin: &[String], figures: &CellFigures, repeated: bool) -> Vec<Vec
     let mut latencies: Vec<[String; 3]> = figures
         .latencies()
         .into_iter()
-        .map(|(kind, p50, p99)| [kind.name().to_owned(), shown(p50), shown(p99)])
+        .map(|(kind, p50, p99)| [kind.short_title().to_owned(), shown(p50), shown(p99)])
         .collect();
     if latencies.is_empty() {
         latencies.push([NO_FIGURE; 3].map(str::to_owned));
@@ -94,7 +95,7 @@ fn shown_durations(figures: &CellFigures) -> Vec<String> {
         let [median, min, max] = shown(spread, duration_ns);
         if min == max { median } else { format!("{median} ({})", range(&min, &max)) }
     };
-    let line = |(name, duration): (&String, &DurationFigures)| {
+    let line = |(name, duration): (&String, &Percentiles)| {
         let (p50, p99) = (shown(duration.p50_ns?), shown(duration.p99_ns?));
         Some(format!("{} p50 {p50}, p99 {p99}", name.replace('_', " ")))
     };
@@ -121,17 +122,17 @@ fn is_named(experiment: &ExperimentSummary) -> bool {
 }
 
 /// The latency to show of a tool that measured several: that of the longest way.
-fn shown_latency(experiment: &ExperimentSummary) -> Latency {
-    let measured = |kind: &Latency| {
-        experiment.cells.iter().any(|cell| cell.figures.latency(*kind).0.is_some())
+fn shown_latency(experiment: &ExperimentSummary) -> LatencyKind {
+    let measured = |kind: &LatencyKind| {
+        experiment.cells.iter().any(|cell| cell.figures.latency(*kind).p50_ns.is_some())
     };
-    let kinds = [Latency::EndToEnd, Latency::Publish, Latency::ServiceTime];
-    kinds.into_iter().find(measured).unwrap_or(Latency::EndToEnd)
+    let kinds = [LatencyKind::EndToEnd, LatencyKind::Publish, LatencyKind::ServiceTime];
+    kinds.into_iter().find(measured).unwrap_or(LatencyKind::EndToEnd)
 }
 
 /// A latency at the head of a narrow column.
-fn short(kind: Latency) -> &'static str {
-    if kind == Latency::EndToEnd { "e2e" } else { kind.name() }
+fn short(kind: LatencyKind) -> &'static str {
+    if kind == LatencyKind::EndToEnd { "e2e" } else { kind.short_title() }
 }
 
 fn throughput(figures: &CellFigures, repeated: bool) -> [String; 2] {

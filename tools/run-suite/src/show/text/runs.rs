@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use bench_cli::quantity::{byte_rate, bytes, count, duration_ns};
-use bench_core::results::{
-    AuditBasis, AuditSummary, FaultRecord, LatencySummary, LoadModel, Summary,
+use bench_record::{
+    AuditBasis, AuditSummary, FaultRecord, LatencyKind, LatencySummary, LoadModel, Summary,
 };
 
 use super::cells::msg_rate;
@@ -157,18 +157,15 @@ pub(super) fn latencies(rows: &[Row<'_>]) -> String {
 pub(super) fn latencies_of(
     figures: &Summary,
 ) -> impl Iterator<Item = (&'static str, &LatencySummary)> {
-    let kinds = [
-        ("publish", &figures.publish_latency),
-        ("service time", &figures.service_time),
-        ("arrival", &figures.arrival_latency),
-        ("end-to-end", &figures.end_to_end_latency),
-        ("table", &figures.table_time),
-        ("landing", &figures.landing_latency),
-    ];
     // The service time stands in where no schedule gives a publish latency.
-    let stands = |kind: &str| kind != "service time" || figures.publish_latency.is_none();
-    let kinds = kinds.into_iter().filter(move |(kind, _)| stands(kind));
-    kinds.filter_map(|(kind, latency)| Some((kind, latency.as_ref()?)))
+    let has_publish = figures.publish_latency.is_some();
+    let is_shown = move |kind: &LatencyKind| match kind {
+        LatencyKind::ScheduleLag => false,
+        LatencyKind::ServiceTime => !has_publish,
+        _ => true,
+    };
+    let kinds = LatencyKind::ALL.into_iter().filter(is_shown);
+    kinds.filter_map(|kind| Some((kind.short_title(), figures.latency(kind)?)))
 }
 
 fn percentiles(latency: &LatencySummary) -> Vec<String> {

@@ -1,5 +1,5 @@
-//! The end-to-end latency of a run window by window, from its result folder alone: what a plot over
-//! time shows. Each window has its own percentiles; none holds what came before it.
+//! The end-to-end latency of a run window by window, read from its result folder, for plots over time.
+//! Each window has its own percentiles: they are not cumulative.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
-use super::RunFolder;
-use super::interval_log::{self, LoggedInterval};
-use crate::latency::{SIGNIFICANT_DIGITS, percentile_ns};
+use crate::interval_log::{self, LoggedInterval};
+use crate::latency::{LatencyKind, SIGNIFICANT_DIGITS, percentile_ns};
+use crate::{file_names, files};
 
-/// The distribution that is divided into windows.
-const LATENCY: &str = "end_to_end_latency";
+/// The latency that is divided into windows.
+const LATENCY: &str = LatencyKind::EndToEnd.field();
 
 /// The percentiles of a window, in the order of its columns.
 const PERCENTILES: [f64; 5] = [50.0, 75.0, 85.0, 95.0, 99.0];
@@ -38,11 +38,11 @@ pub struct Window {
     pub percentiles_ns: [u64; 5],
 }
 
-/// The windows of a run cannot be told.
+/// Why the windows of a run cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum WindowsError {
     /// There is no result folder, or it cannot be read.
-    #[error("failed to read {path}; name the result folder of a run")]
+    #[error("failed to read {path}; use the result folder of a run")]
     Read {
         /// The file.
         path: PathBuf,
@@ -62,13 +62,13 @@ pub enum WindowsError {
 /// The windows of the run in `run_dir` that have messages, in the order of time. A run without
 /// latencies has none.
 pub fn windows(run_dir: &Path, length: WindowLength) -> Result<Vec<Window>, WindowsError> {
-    let path = run_dir.join(interval_log::file_name(LATENCY));
-    let log = match crate::system::read_file(&path) {
+    let path = run_dir.join(file_names::interval_log(LATENCY));
+    let log = match files::read_file(&path) {
         Ok(log) => log,
         // Without a sample there is no log.
         Err(error)
             if error.kind() == io::ErrorKind::NotFound
-                && run_dir.join(RunFolder::INTERVALS).is_file() =>
+                && run_dir.join(file_names::INTERVALS).is_file() =>
         {
             return Ok(Vec::new());
         }
@@ -180,28 +180,29 @@ mod tests {
     use std::time::SystemTime;
 
     use super::*;
-    use crate::engine::{Interval, IntervalSink as _, Timeline};
+    use crate::interval_log::{IntervalLogs, IntervalTime};
+    use crate::latency::LATENCY_MAX_NS;
 
     const MS: u64 = 1_000_000;
-    const SECOND_NS: u64 = 1_000 * MS;
-    const TIMELINE: Timeline =
-        Timeline { start_ns: 5_000, warm_up_end_ns: 5_000, interval_ns: SECOND_NS };
 
     /// The folder of a run with these latencies in its intervals of a second, milliseconds.
     fn folder_of(intervals: &[Vec<u64>]) -> tempfile::TempDir {
         let temporary = tempfile::tempdir().expect("temporary folder");
-        let mut folder = RunFolder::create_at(temporary.path(), SystemTime::now()).expect("made");
-        folder.set_timeline(TIMELINE);
-        for (index, latencies_ms) in (0..).zip(intervals) {
-            let (start_ns, end_ns) =
-                (TIMELINE.interval_start_ns(index), TIMELINE.interval_start_ns(index + 1));
-            let mut interval = Interval { index, start_ns, end_ns, ..Interval::default() };
+        std::fs::write(temporary.path().join(file_names::INTERVALS), "").expect("written");
+        let mut logs = IntervalLogs::new(temporary.path());
+        for (second, latencies_ms) in (0..).zip(intervals) {
+            let mut samples = Histogram::new_with_bounds(1, LATENCY_MAX_NS, SIGNIFICANT_DIGITS)
+                .expect("valid bounds");
             for ms in latencies_ms {
-                interval.latencies.end_to_end_latency.record((ms * MS).cast_signed());
+                samples.record(ms * MS).expect("in range");
             }
-            folder.interval(&interval);
+            let at = IntervalTime {
+                base: SystemTime::now(),
+                start: Duration::from_secs(second),
+                length: Duration::from_secs(1),
+            };
+            logs.write(LATENCY, &at, &samples).expect("written");
         }
-        assert_eq!(folder.warning(), None);
         temporary
     }
 
@@ -217,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn each_window_has_percentiles_of_its_own_and_not_of_what_was_before() {
+    fn windows_are_not_cumulative() {
         let first: Vec<u64> = (1..=100).collect();
         let second: Vec<u64> = (1..=100).map(|ms| 900 + ms).collect();
         let third = vec![7; 3];
@@ -256,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn a_window_that_is_no_multiple_of_the_interval_ends_with_the_interval_that_begins_in_it() {
+    fn unaligned_windows_end_on_interval_boundaries() {
         let intervals: Vec<Vec<u64>> = (1..=6).map(|ms| vec![ms]).collect();
         let ends = |length_ms| {
             let windows = shown(&intervals, WindowLength::Time(Duration::from_millis(length_ms)));
@@ -267,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn windows_of_messages_end_with_the_interval_that_has_the_last_of_them() {
+    fn windows_of_messages_end_on_interval_boundaries() {
         let intervals: Vec<Vec<u64>> =
             vec![vec![10; 40], vec![20; 70], vec![30; 100], Vec::new(), vec![40; 5]];
         assert_eq!(
@@ -297,14 +298,14 @@ mod tests {
     }
 
     #[test]
-    fn a_run_without_latencies_has_no_windows_and_no_folder_is_an_error() {
+    fn no_latencies_give_no_windows_and_no_folder_an_error() {
         assert_eq!(shown(&[Vec::new()], WindowLength::Messages(1)), []);
         let folder = folder_of(&[vec![1]]);
         let nowhere = folder.path().join("nowhere");
         let error = windows(&nowhere, WindowLength::Messages(1)).expect_err("no folder");
-        assert!(error.to_string().contains("name the result folder of a run"), "{error}");
+        assert!(error.to_string().contains("use the result folder of a run"), "{error}");
         std::fs::write(folder.path().join("end_to_end_latency.hlog"), "#\nx\n").expect("written");
         let error = windows(folder.path(), WindowLength::Messages(1)).expect_err("no log");
-        assert!(error.to_string().contains("it is no interval log"), "{error}");
+        assert!(error.to_string().contains("it is not an interval log"), "{error}");
     }
 }

@@ -4,8 +4,7 @@
 
 #![expect(clippy::print_stdout, reason = "that is what it is for")]
 
-use bench_core::audit::LedgerFile;
-use bench_core::results::RunDocument;
+use bench_record::{LedgerFile, RunDocument};
 use schemars::schema_for;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {

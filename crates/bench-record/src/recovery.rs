@@ -1,8 +1,10 @@
 //! How long a system took to recover from a fault: a pure function of the intervals of the run.
 //!
-//! What the figure means, and why it is defined like this, is in `docs/faults.md`.
+//! `docs/faults.md` explains the figure and why it is defined like this.
 
-use super::{FaultBand, FaultRecord, MeasuredLatency};
+use crate::faults::{FaultBand, FaultRecord};
+use crate::intervals::{IntervalRow, RowLatency};
+use crate::latency::LatencyKind;
 
 /// Intervals before the first fault that a band needs.
 const BAND_INTERVALS_MIN: usize = 3;
@@ -15,47 +17,15 @@ const LATENCY_FACTOR: f64 = 1.5;
 /// An interval is starved when its rate is less than this share of the lowest one before the fault.
 const RATE_FACTOR: f64 = 0.5;
 
-/// So many undisturbed intervals in a row end a disturbance.
+/// Number of consecutive undisturbed intervals that end a disturbance.
 const QUIET_INTERVALS: f64 = 3.0;
 
 /// Times in the rows are whole milliseconds.
 const ROUNDING_S: f64 = 0.000_5;
 
-/// What a row of `intervals.csv` says about a fault.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct IntervalRow {
-    /// Its first instant, seconds from the start of the schedule.
-    pub start_s: f64,
-    /// Its end, seconds from the start of the schedule.
-    pub end_s: f64,
-    /// Whether it began in the warm-up.
-    pub warm_up: bool,
-    /// Messages sent.
-    pub sent: u64,
-    /// Messages acknowledged a second.
-    pub acked_per_s: f64,
-    /// Messages received a second.
-    pub received_per_s: f64,
-    /// 99th percentile and largest sample of the end-to-end latency; absent without a sample.
-    pub end_to_end: Option<RowLatency>,
-    /// The same of the publish latency.
-    pub publish: Option<RowLatency>,
-    /// The same of the service time.
-    pub service: Option<RowLatency>,
-}
-
-/// One latency in one interval.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RowLatency {
-    /// 99th percentile, nanoseconds.
-    pub p99_ns: u64,
-    /// Largest sample, nanoseconds.
-    pub max_ns: u64,
-}
-
-/// Says of each fault how long the recovery took, or why that cannot be said. `rows` are the
-/// intervals of the run in their order.
-pub fn assess_faults(rows: &[IntervalRow], faults: &mut [FaultRecord]) {
+/// Sets each fault's recovery time, or the reason there is none. `rows` are the intervals of the run in
+/// order.
+pub(crate) fn assess_faults(rows: &[IntervalRow], faults: &mut [FaultRecord]) {
     let instants: Vec<f64> = faults.iter().filter_map(|fault| fault.begin_s).collect();
     let first_s = instants.iter().copied().fold(f64::INFINITY, f64::min);
     let judge = Judge::new(rows, first_s);
@@ -79,7 +49,7 @@ pub fn assess_faults(rows: &[IntervalRow], faults: &mut [FaultRecord]) {
     }
 }
 
-/// The time in which a fault is looked at, seconds from the start of the schedule.
+/// The time in which a fault is assessed, seconds from the start of the schedule.
 struct Window {
     begin_s: f64,
     /// The begin of the next fault.
@@ -91,14 +61,14 @@ struct Recovery {
     disturbed_again: u64,
 }
 
-/// A time in which the system was disturbed, seconds from the start of the schedule.
+/// A time of disturbance, seconds from the start of the schedule.
 #[derive(Debug, Clone, Copy)]
 struct Span {
     start_s: f64,
     end_s: f64,
 }
 
-/// Tells disturbed intervals from others.
+/// Distinguishes disturbed intervals from others.
 struct Judge<'a> {
     rows: &'a [IntervalRow],
     band: FaultBand,
@@ -109,7 +79,7 @@ struct Judge<'a> {
 }
 
 impl<'a> Judge<'a> {
-    /// Takes the band from the rows before the first fault; the error says why there is none.
+    /// Computes the band from the rows before the first fault; the error says why there is none.
     fn new(rows: &'a [IntervalRow], first_fault_s: f64) -> Result<Self, String> {
         let before: Vec<&IntervalRow> = rows
             .iter()
@@ -129,7 +99,7 @@ impl<'a> Judge<'a> {
         let with_samples = samples.count();
         if with_samples < before.len() {
             return Err(format!(
-                "{} of {} intervals before the first fault are empty: ask for longer ones",
+                "{} of {} intervals before the first fault are empty; use a longer --interval",
                 before.len() - with_samples,
                 before.len()
             ));
@@ -141,7 +111,7 @@ impl<'a> Judge<'a> {
             p99_max_ns,
             rate_min_msg_per_s: rates.fold(f64::INFINITY, f64::min),
         };
-        // The last interval with messages is seldom a whole one.
+        // The last interval with messages is rarely a whole one.
         let sends = rows.iter().any(|row| row.sent > 0);
         let is_busy =
             |row: &IntervalRow| if sends { row.sent > 0 } else { row.received_per_s > 0.0 };
@@ -152,7 +122,7 @@ impl<'a> Judge<'a> {
 
     fn recovery(&self, window: &Window) -> Result<Recovery, &'static str> {
         let quiet_s = QUIET_INTERVALS * self.interval_s - ROUNDING_S;
-        // What a later fault holds back was due when that one began, or only just before.
+        // Messages held back by a later fault were due when it began, or just before.
         let until_s = window.next_s - self.interval_s;
         let mut spans: Vec<Span> = (0..self.rows.len())
             .filter(|&row| self.rows[row].end_s > window.begin_s + ROUNDING_S)
@@ -160,7 +130,7 @@ impl<'a> Judge<'a> {
             .filter(|span| span.start_s < until_s)
             .collect();
         spans.sort_by(|a, b| a.start_s.total_cmp(&b.start_s));
-        // What begins soon after the fault, or after what is taken for its consequence, is one, too.
+        // A disturbance that begins soon after the fault, or after one of its consequences, is one as well.
         let mut joins_s = window.begin_s + quiet_s;
         let mut recovered_s = window.begin_s;
         let mut joined = 0;
@@ -179,7 +149,7 @@ impl<'a> Judge<'a> {
         })
     }
 
-    /// Requires an interval that shows that all is well from `recovered_s` on.
+    /// Requires an undisturbed interval from `recovered_s` on.
     fn evidence(&self, recovered_s: f64, window: &Window) -> Result<(), &'static str> {
         let shows = |(index, row): (usize, &IntervalRow)| {
             row.start_s >= recovered_s - ROUNDING_S
@@ -196,8 +166,8 @@ impl<'a> Judge<'a> {
         }
     }
 
-    /// The time of which an interval shows that the system was disturbed in it. A message that
-    /// comes late shows that for the time since it was due, however well others fared meanwhile.
+    /// The time of disturbance that an interval shows. A late message shows one for the time since it
+    /// was due, however well others fared meanwhile.
     fn disturbance(&self, index: usize) -> Option<Span> {
         let row = &self.rows[index];
         let sample = latency_of(row, self.band.latency);
@@ -212,21 +182,17 @@ impl<'a> Judge<'a> {
     }
 }
 
-/// The latency by which a run is judged: the one that holds most of a message's way.
-fn measured_latency(rows: &[IntervalRow]) -> MeasuredLatency {
-    let there = |latency| rows.iter().any(|row| latency_of(row, latency).is_some());
-    [MeasuredLatency::EndToEnd, MeasuredLatency::Publish]
+/// The latency by which a run is judged: the one that covers most of a message's way.
+fn measured_latency(rows: &[IntervalRow]) -> LatencyKind {
+    let is_measured = |latency| rows.iter().any(|row| latency_of(row, latency).is_some());
+    [LatencyKind::EndToEnd, LatencyKind::Publish]
         .into_iter()
-        .find(|&latency| there(latency))
-        .unwrap_or(MeasuredLatency::ServiceTime)
+        .find(|&latency| is_measured(latency))
+        .unwrap_or(LatencyKind::ServiceTime)
 }
 
-fn latency_of(row: &IntervalRow, latency: MeasuredLatency) -> Option<RowLatency> {
-    match latency {
-        MeasuredLatency::EndToEnd => row.end_to_end,
-        MeasuredLatency::Publish => row.publish,
-        MeasuredLatency::ServiceTime => row.service,
-    }
+fn latency_of(row: &IntervalRow, latency: LatencyKind) -> Option<RowLatency> {
+    row.latencies.get(&latency).copied()
 }
 
 fn to_milliseconds(time_s: f64) -> f64 {
@@ -239,8 +205,10 @@ fn rate(row: &IntervalRow, received: bool) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::FaultAction;
+    use std::collections::BTreeMap;
+
     use super::*;
+    use crate::faults::FaultAction;
 
     const MS: u64 = 1_000_000;
 
@@ -251,6 +219,8 @@ mod tests {
     /// So many intervals of a second, in each 1,000 messages with a 99th percentile of 4 ms, and
     /// two in which the last messages come in.
     fn calm(seconds: u32) -> Vec<IntervalRow> {
+        let latencies =
+            [(LatencyKind::EndToEnd, latency(4, 6)), (LatencyKind::Publish, latency(2, 3))];
         let row = |index: u32| {
             let start_s = f64::from(index);
             let sending = index < seconds;
@@ -260,8 +230,7 @@ mod tests {
                 sent: if sending { 1_000 } else { 0 },
                 acked_per_s: if sending { 1_000.0 } else { 0.0 },
                 received_per_s: if sending { 1_000.0 } else { 0.0 },
-                end_to_end: sending.then(|| latency(4, 6)),
-                publish: sending.then(|| latency(2, 3)),
+                latencies: if sending { latencies.into() } else { BTreeMap::new() },
                 ..IntervalRow::default()
             }
         };
@@ -270,11 +239,11 @@ mod tests {
 
     fn empty(row: &mut IntervalRow) {
         (row.acked_per_s, row.received_per_s) = (0.0, 0.0);
-        (row.end_to_end, row.publish) = (None, None);
+        row.latencies.clear();
     }
 
     fn late(row: &mut IntervalRow, ms: u64) {
-        row.end_to_end = Some(latency(ms, ms));
+        row.latencies.insert(LatencyKind::EndToEnd, latency(ms, ms));
     }
 
     fn fault(begin_s: f64, end_s: Option<f64>) -> FaultRecord {
@@ -402,7 +371,7 @@ mod tests {
     }
 
     #[test]
-    fn the_end_of_the_schedule_is_no_disturbance() {
+    fn the_end_of_the_schedule_is_undisturbed() {
         let mut rows = calm(14);
         rows[13].received_per_s = 20.0;
         let fault = assess(&rows, 10.0, None);
@@ -411,7 +380,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_that_stays_disturbed_has_no_recovery() {
+    fn a_disturbance_without_end_has_no_recovery() {
         let mut rows = calm(30);
         (10..32).for_each(|index| empty(&mut rows[index]));
         let fault = assess(&rows, 10.0, None);
@@ -423,7 +392,7 @@ mod tests {
     }
 
     #[test]
-    fn each_of_two_faults_is_looked_at_until_the_next() {
+    fn a_fault_is_assessed_until_the_next() {
         let mut rows = calm(40);
         late(&mut rows[10], 900);
         empty(&mut rows[20]);
@@ -441,7 +410,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_band_nothing_is_said() {
+    fn without_a_band_there_is_a_reason() {
         let mut rows = calm(30);
         rows[..8].iter_mut().for_each(|row| row.warm_up = true);
         let fault = assess(&rows, 10.9, None);
@@ -453,26 +422,27 @@ mod tests {
         let reason = assess(&rows, 10.0, None).unrecovered.expect("a reason");
         assert_eq!(
             reason,
-            "1 of 10 intervals before the first fault are empty: ask for longer ones"
+            "1 of 10 intervals before the first fault are empty; use a longer --interval"
         );
         assert!(assess(&[], 10.0, None).unrecovered.is_some());
     }
 
     #[test]
-    fn a_run_that_only_sends_is_judged_by_its_acknowledgements() {
+    fn sending_runs_are_judged_by_acknowledgements() {
         let mut rows = calm(30);
         for row in &mut rows {
-            (row.received_per_s, row.end_to_end) = (0.0, None);
+            row.received_per_s = 0.0;
+            row.latencies.remove(&LatencyKind::EndToEnd);
         }
         rows[10].acked_per_s = 10.0;
-        rows[11].publish = Some(latency(800, 1_100));
+        rows[11].latencies.insert(LatencyKind::Publish, latency(800, 1_100));
         let fault = assess(&rows, 10.0, None);
         assert_near(recovery_s(&fault), 2.0);
-        assert_eq!(fault.band.expect("a band").latency, MeasuredLatency::Publish);
+        assert_eq!(fault.band.expect("a band").latency, LatencyKind::Publish);
     }
 
     #[test]
-    fn a_fault_that_was_not_carried_out_is_left_alone() {
+    fn a_fault_that_never_began_is_unchanged() {
         let mut faults = [FaultRecord { begin_s: None, ..fault(0.0, None) }];
         let before = faults[0].clone();
         assess_faults(&calm(30), &mut faults);

@@ -15,41 +15,39 @@ use hdrhistogram::serialization::interval_log::{
 };
 use hdrhistogram::serialization::{Deserializer, V2DeflateSerializer};
 
-use crate::latency::LatencyHistogram;
-use crate::system;
+use crate::{file_names, files};
 
-/// The name of the log of a distribution of this name.
-pub(super) fn file_name(name: &str) -> String {
-    format!("{name}.hlog")
-}
-
-/// The logs of one run, which come into being with their first sample.
-pub(super) struct IntervalLogs {
+/// The logs of one run. Each file is created with its first sample.
+pub struct IntervalLogs {
     folder: PathBuf,
     files: BTreeMap<&'static str, File>,
 }
 
 /// When an interval was.
-pub(super) struct IntervalTime {
-    /// What times in the log are counted from.
-    pub(super) base: SystemTime,
-    pub(super) start: Duration,
-    pub(super) length: Duration,
+pub struct IntervalTime {
+    /// The instant from which times in the log are counted.
+    pub base: SystemTime,
+    /// Its start.
+    pub start: Duration,
+    /// Its length.
+    pub length: Duration,
 }
 
 impl IntervalLogs {
-    pub(super) fn new(folder: &Path) -> Self {
+    /// The logs of a run in its result folder.
+    #[must_use]
+    pub fn new(folder: &Path) -> Self {
         Self { folder: folder.to_owned(), files: BTreeMap::new() }
     }
 
     /// Adds an interval to the log of `name`, unless it has no sample.
-    pub(super) fn write(
+    pub fn write(
         &mut self,
         name: &'static str,
         at: &IntervalTime,
-        samples: &LatencyHistogram,
+        samples: &Histogram<u64>,
     ) -> io::Result<()> {
-        if samples.histogram().is_empty() {
+        if samples.is_empty() {
             return Ok(());
         }
         let text = whole_log(at, samples)?;
@@ -58,7 +56,7 @@ impl IntervalLogs {
             let line = text.trim_end().rsplit('\n').next().unwrap_or_default();
             return writeln!(file, "{line}");
         }
-        let mut file = system::create_new(&self.folder.join(file_name(name)))?;
+        let mut file = files::create_new(&self.folder.join(file_names::interval_log(name)))?;
         let written = file.write_all(text.as_bytes());
         self.files.insert(name, file);
         written
@@ -66,7 +64,7 @@ impl IntervalLogs {
 }
 
 /// A log with one interval.
-fn whole_log(at: &IntervalTime, samples: &LatencyHistogram) -> io::Result<String> {
+fn whole_log(at: &IntervalTime, samples: &Histogram<u64>) -> io::Result<String> {
     let mut text = Vec::new();
     let mut serializer = V2DeflateSerializer::new();
     let mut log = IntervalLogWriterBuilder::new()
@@ -74,28 +72,31 @@ fn whole_log(at: &IntervalTime, samples: &LatencyHistogram) -> io::Result<String
         .with_base_time(at.base)
         .with_start_time(at.base)
         .begin_log_with(&mut text, &mut serializer)?;
-    log.write_histogram(samples.histogram(), at.start, at.length, None)
+    log.write_histogram(samples, at.start, at.length, None)
         .map_err(|error| io::Error::other(format!("{error:?}")))?;
     String::from_utf8(text).map_err(io::Error::other)
 }
 
-/// An interval as its log has it.
-pub(super) struct LoggedInterval {
-    pub(super) start: Duration,
-    pub(super) end: Duration,
-    pub(super) samples: Histogram<u64>,
+/// An interval read from a log.
+pub struct LoggedInterval {
+    /// Its start, from the start of the schedule.
+    pub start: Duration,
+    /// Its end, from the start of the schedule.
+    pub end: Duration,
+    /// Its samples, nanoseconds.
+    pub samples: Histogram<u64>,
 }
 
-/// The intervals of a log. A line that a crash has cut short is left out; the error says what is
-/// wrong with another one.
-pub(super) fn intervals(log: &[u8]) -> Result<Vec<LoggedInterval>, String> {
+/// The intervals of a log. A last line cut short by a crash is left out; any other damaged line is
+/// an error, which says what is wrong with it.
+pub fn intervals(log: &[u8]) -> Result<Vec<LoggedInterval>, String> {
     let whole = log.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
     let mut intervals = Vec::new();
     for entry in IntervalLogIterator::new(&log[..whole]) {
         match entry {
             Ok(LogEntry::Interval(interval)) => intervals.push(logged(&interval)?),
             Ok(LogEntry::StartTime(_) | LogEntry::BaseTime(_)) => {}
-            Err(error) => return Err(format!("it is no interval log: {error:?}")),
+            Err(error) => return Err(format!("it is not an interval log: {error:?}")),
         }
     }
     Ok(intervals)
@@ -116,18 +117,22 @@ fn logged(interval: &IntervalLogHistogram<'_>) -> Result<LoggedInterval, String>
 mod tests {
     use super::*;
 
+    fn empty() -> Histogram<u64> {
+        Histogram::new(3).expect("three digits")
+    }
+
     fn logs(folder: &Path) -> Vec<u8> {
         let mut logs = IntervalLogs::new(folder);
         for (second, ns) in [(0, 10), (1, 20), (3, 30)] {
-            let mut samples = LatencyHistogram::new();
-            samples.record(ns);
+            let mut samples = empty();
+            samples.record(ns).expect("in range");
             let at = IntervalTime {
                 base: SystemTime::UNIX_EPOCH,
                 start: Duration::from_secs(second),
                 length: Duration::from_secs(1),
             };
             logs.write("commit_time", &at, &samples).expect("written");
-            logs.write("commit_time", &at, &LatencyHistogram::new()).expect("nothing to write");
+            logs.write("commit_time", &at, &empty()).expect("nothing to write");
         }
         std::fs::read(folder.join("commit_time.hlog")).expect("a log")
     }

@@ -2,7 +2,7 @@
 //! in the place of a file is never followed, filled or waited for.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, ErrorKind, Read as _, Seek as _, SeekFrom};
+use std::io::{self, ErrorKind, Read as _, Seek as _, SeekFrom, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
@@ -62,26 +62,81 @@ pub fn open_lock(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
-/// Replaces a file atomically with what `write` writes: a reader sees the old file or the new one.
-/// If that fails, the old one stays and nothing else is left.
-pub fn replace_file(
+/// Replaces a file with what `write` writes, or creates it.
+///
+/// A reader sees the whole old file or the whole new one, never a part of either. On success the new
+/// one outlives a crash of this process and, as far as the file system keeps its promises, of the
+/// machine: the file and then its folder are synchronised (`fsync`). On an error nothing else is left,
+/// and the old file stays, unless only the folder could not be synchronised.
+///
+/// The new file is written beside the old one under its name with `.tmp` behind it. A link in either
+/// place is replaced, not followed. Two writers must not replace one file at the same time.
+pub fn replace_file<T, E: From<io::Error>>(
     path: &Path,
-    write: impl FnOnce(&mut File) -> io::Result<()>,
-) -> io::Result<()> {
+    write: impl FnOnce(&mut File) -> Result<T, E>,
+) -> Result<T, E> {
+    let written = replace(path, MODE_DEFAULT, |file| {
+        let written = write(file)?;
+        file.sync_all()?;
+        Ok::<T, E>(written)
+    })?;
+    sync_folder_of(path)?;
+    Ok(written)
+}
+
+/// Does the same as [`replace_file`] with a file that only its owner may read.
+pub fn replace_secret_file(path: &Path, contents: &[u8]) -> io::Result<()> {
+    replace(path, MODE_SECRET, |file| -> io::Result<()> {
+        file.write_all(contents)?;
+        file.sync_all()
+    })?;
+    sync_folder_of(path)
+}
+
+/// Does the same as [`replace_file`] for a file that is replaced again and again while a run goes on:
+/// it outlives a crash of this process only. To synchronise a disk that it shares with the system
+/// under test would disturb that system.
+pub fn replace_file_unsynced(path: &Path, contents: &[u8]) -> io::Result<()> {
+    replace(path, MODE_DEFAULT, |file| file.write_all(contents))
+}
+
+/// Before the umask.
+const MODE_DEFAULT: u32 = 0o666;
+const MODE_SECRET: u32 = 0o600;
+
+fn replace<T, E: From<io::Error>>(
+    path: &Path,
+    mode: u32,
+    write: impl FnOnce(&mut File) -> Result<T, E>,
+) -> Result<T, E> {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(".tmp");
     let temporary = path.with_file_name(name);
-    // Nobody but this process has use for what an earlier one has left here, whatever it is.
+    // Whatever an earlier process has left here is of no use to anyone else.
     match fs::symlink_metadata(&temporary) {
         Ok(found) if !found.is_dir() => fs::remove_file(&temporary)?,
         _ => {}
     }
-    let mut file = OpenOptions::new().write(true).create_new(true).open(&temporary)?;
-    let written = write(&mut file).and_then(|()| fs::rename(&temporary, path));
+    let mut options = OpenOptions::new();
+    let mut file = options.write(true).create_new(true).mode(mode).open(&temporary)?;
+    let written = write(&mut file).and_then(|written| {
+        fs::rename(&temporary, path)?;
+        Ok(written)
+    });
     if written.is_err() {
         let _ = fs::remove_file(&temporary);
     }
     written
+}
+
+/// Makes a new name in a folder outlive a crash of the machine.
+fn sync_folder_of(path: &Path) -> io::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    match File::open(folder.unwrap_or(Path::new("."))).and_then(|folder| folder.sync_all()) {
+        // Some file systems have no such thing for folders.
+        Err(error) if error.kind() == ErrorKind::InvalidInput => Ok(()),
+        synced => synced,
+    }
 }
 
 fn must_be_file(file: &File) -> io::Result<()> {
@@ -98,8 +153,7 @@ fn not_a_file(is_link: bool) -> io::Error {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write as _;
-    use std::os::unix::fs::symlink;
+    use std::os::unix::fs::{MetadataExt as _, symlink};
 
     use rustix::fs::{CWD, FileType, Mode, mknodat};
 
@@ -140,7 +194,7 @@ mod tests {
         let path = folder.path().join("run.json");
         symlink("theirs", folder.path().join("run.json.tmp")).expect("linked");
         replace_file(&path, |file| file.write_all(b"new")).expect("replaced");
-        let error = replace_file(&path, |file| {
+        let error = replace_file(&path, |file| -> io::Result<()> {
             file.write_all(b"half")?;
             Err(ErrorKind::StorageFull.into())
         });
@@ -155,6 +209,16 @@ mod tests {
         let folder = folder();
         let tail = |bytes_max| tail(&folder.path().join("theirs"), bytes_max).expect("read");
         assert_eq!((tail(4).as_str(), tail(100).as_str()), ("ious", "precious"));
+    }
+
+    #[test]
+    fn a_secret_file_replaces_a_readable_one_with_mode_600() {
+        let folder = folder();
+        let path = folder.path().join("secret");
+        replace_file_unsynced(&path, b"public").expect("replaced");
+        replace_secret_file(&path, b"hidden").expect("replaced");
+        assert_eq!(fs::metadata(&path).expect("there").mode() & 0o777, 0o600);
+        assert_eq!(read_file(&path).expect("read"), b"hidden");
     }
 
     #[test]

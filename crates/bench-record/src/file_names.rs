@@ -1,0 +1,16 @@
+//! Names of the files in a result folder.
+
+/// The document of the run.
+pub const DOCUMENT: &str = "run.json";
+
+/// The table of intervals.
+pub const INTERVALS: &str = "intervals.csv";
+
+/// What the run's producers had acknowledged.
+pub const ACKED: &str = "acked.json";
+
+/// The interval log of a latency or duration.
+#[must_use]
+pub fn interval_log(name: &str) -> String {
+    format!("{name}.hlog")
+}

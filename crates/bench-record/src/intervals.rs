@@ -1,0 +1,270 @@
+//! `intervals.csv`: one row per interval of a run.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io;
+use std::path::Path;
+
+use csv::StringRecord;
+use hdrhistogram::Histogram;
+
+use crate::faults::FaultRecord;
+use crate::files;
+use crate::latency::{LatencyKind, percentile_ns};
+
+/// The columns before those of latencies and durations.
+const COUNTS: [&str; 12] = [
+    "interval",
+    "start_s",
+    "end_s",
+    "warm_up",
+    "sent",
+    "acked",
+    "failed",
+    "acked_bytes",
+    "acked_per_s",
+    "received",
+    "received_bytes",
+    "received_per_s",
+];
+
+/// The figures of a latency or duration: ends of the names of its columns, and the percentiles.
+const FIGURES: [(&str, f64); 3] = [("p50_ns", 50.0), ("p99_ns", 99.0), ("max_ns", 100.0)];
+
+/// The column that names the faults in force.
+const FAULT: &str = "fault";
+
+/// The table of a run that is being written.
+pub struct IntervalTable {
+    writer: csv::Writer<File>,
+    durations: Vec<&'static str>,
+}
+
+/// Counts of one interval, and when it was: seconds from the start of the schedule.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct IntervalCounts {
+    /// Position, from 0.
+    pub index: u64,
+    /// Its first instant.
+    pub start_s: f64,
+    /// Its end.
+    pub end_s: f64,
+    /// Whether it begins in the warm-up.
+    pub warm_up: bool,
+    /// Messages handed to the client library.
+    pub sent: u64,
+    /// Messages confirmed.
+    pub acked: u64,
+    /// Messages refused or timed out.
+    pub failed: u64,
+    /// Bytes of the confirmed messages.
+    pub acked_bytes: u64,
+    /// Messages received.
+    pub received: u64,
+    /// Bytes of the messages received.
+    pub received_bytes: u64,
+}
+
+impl IntervalTable {
+    /// Creates the table with its header, in place of one that an earlier attempt has left.
+    /// `durations` are the names of the durations that have columns.
+    pub fn create(path: &Path, durations: Vec<&'static str>) -> io::Result<Self> {
+        let mut writer = csv::Writer::from_writer(files::create_new(path)?);
+        writer.write_record(header(&durations))?;
+        writer.flush()?;
+        Ok(Self { writer, durations })
+    }
+
+    /// Adds a row. `latency` and `duration` return the samples of the interval, if there are any.
+    pub fn write<'a>(
+        &mut self,
+        counts: &IntervalCounts,
+        latency: impl Fn(LatencyKind) -> Option<&'a Histogram<u64>>,
+        duration: impl Fn(&str) -> Option<&'a Histogram<u64>>,
+    ) -> io::Result<()> {
+        let mut row = counts.cells();
+        for kind in LatencyKind::ALL {
+            row.extend(figures(latency(kind)));
+        }
+        for name in &self.durations {
+            let samples = duration(name);
+            row.push(samples.map_or(0, Histogram::len).to_string());
+            row.extend(figures(samples));
+        }
+        self.writer.write_record(row)?;
+        self.writer.flush()
+    }
+}
+
+fn header(durations: &[&str]) -> Vec<String> {
+    let figures = |prefix: &str| FIGURES.map(|(figure, _)| format!("{prefix}_{figure}"));
+    let mut columns = COUNTS.map(str::to_owned).to_vec();
+    columns.extend(LatencyKind::ALL.iter().flat_map(|kind| figures(kind.column())));
+    for name in durations {
+        columns.push(format!("{name}_count"));
+        columns.extend(figures(name));
+    }
+    columns
+}
+
+impl IntervalCounts {
+    /// Its cells, in the order of [`COUNTS`].
+    fn cells(&self) -> Vec<String> {
+        let time = |time_s: f64| format!("{time_s:.3}");
+        let per_s = |messages: u64| format!("{:.1}", messages as f64 / (self.end_s - self.start_s));
+        vec![
+            self.index.to_string(),
+            time(self.start_s),
+            time(self.end_s),
+            self.warm_up.to_string(),
+            self.sent.to_string(),
+            self.acked.to_string(),
+            self.failed.to_string(),
+            self.acked_bytes.to_string(),
+            per_s(self.acked),
+            self.received.to_string(),
+            self.received_bytes.to_string(),
+            per_s(self.received),
+        ]
+    }
+}
+
+/// The cells of a latency or duration; empty without a sample.
+fn figures(samples: Option<&Histogram<u64>>) -> [String; 3] {
+    let samples = samples.filter(|samples| !samples.is_empty());
+    FIGURES.map(|(_, percentile)| {
+        samples.map_or_else(String::new, |samples| percentile_ns(samples, percentile).to_string())
+    })
+}
+
+/// A row as it is read: its time, its rates and its latencies.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct IntervalRow {
+    /// Its first instant, seconds from the start of the schedule.
+    pub start_s: f64,
+    /// Its end, seconds from the start of the schedule.
+    pub end_s: f64,
+    /// Whether it began in the warm-up.
+    pub warm_up: bool,
+    /// Messages sent.
+    pub sent: u64,
+    /// Messages acknowledged per second.
+    pub acked_per_s: f64,
+    /// Messages received per second.
+    pub received_per_s: f64,
+    /// The latencies that have samples.
+    pub latencies: BTreeMap<LatencyKind, RowLatency>,
+}
+
+/// One latency in one interval.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RowLatency {
+    /// 99th percentile, nanoseconds.
+    pub p99_ns: u64,
+    /// Largest sample, nanoseconds.
+    pub max_ns: u64,
+}
+
+/// Reads the rows of a table, under the column names of version 1 as well. A row cut short by a crash
+/// ends them.
+pub fn read(table: &[u8]) -> io::Result<Vec<IntervalRow>> {
+    let mut reader = csv::Reader::from_reader(table);
+    let header = reader.headers()?.clone();
+    Ok(reader.records().map_while(|row| read_row(&header, &row.ok()?)).collect())
+}
+
+fn read_row(header: &StringRecord, row: &StringRecord) -> Option<IntervalRow> {
+    let cell = |name: &str| row.get(column(header, name)?);
+    let number = |name: &str| cell(name)?.parse().ok();
+    let latency = |kind: LatencyKind| {
+        let read = |prefix: &str| {
+            let figure = |figure| cell(&format!("{prefix}_{figure}"))?.parse().ok();
+            Some(RowLatency { p99_ns: figure("p99_ns")?, max_ns: figure("max_ns")? })
+        };
+        Some((kind, read(kind.column()).or_else(|| read(column_in_version_1(kind)?))?))
+    };
+    Some(IntervalRow {
+        start_s: number("start_s")?,
+        end_s: number("end_s")?,
+        warm_up: cell("warm_up")? == "true",
+        sent: cell("sent")?.parse().ok()?,
+        acked_per_s: number("acked_per_s")?,
+        received_per_s: number("received_per_s")?,
+        latencies: LatencyKind::ALL.into_iter().filter_map(latency).collect(),
+    })
+}
+
+fn column(header: &StringRecord, name: &str) -> Option<usize> {
+    header.iter().position(|column| column == name)
+}
+
+/// First part of the names of columns in folders of schema version 1, where it was another one.
+fn column_in_version_1(kind: LatencyKind) -> Option<&'static str> {
+    match kind {
+        LatencyKind::ServiceTime => Some("service"),
+        LatencyKind::ScheduleLag => Some("lag"),
+        LatencyKind::TableTime => Some("table"),
+        _ => None,
+    }
+}
+
+/// The table with the faults that were in force in each interval in its last column. An existing
+/// column of faults is replaced.
+pub(crate) fn with_faults(table: &[u8], faults: &[FaultRecord]) -> io::Result<Vec<u8>> {
+    let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(table);
+    let mut header = reader.headers()?.clone();
+    let columns = column(&header, FAULT).unwrap_or(header.len());
+    header.truncate(columns);
+    header.push_field(FAULT);
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    writer.write_record(&header)?;
+    for row in reader.records() {
+        let mut row = row?;
+        row.truncate(columns);
+        let time_s = |name: &str| row.get(column(&header, name)?)?.parse::<f64>().ok();
+        let active = match (time_s("start_s"), time_s("end_s")) {
+            (Some(start_s), Some(end_s)) => faults
+                .iter()
+                .filter(|fault| fault.is_active(start_s, end_s))
+                .map(FaultRecord::name)
+                .collect::<Vec<_>>()
+                .join("; "),
+            _ => String::new(),
+        };
+        while row.len() < columns {
+            row.push_field("");
+        }
+        row.push_field(&active);
+        writer.write_record(&row)?;
+    }
+    writer.into_inner().map_err(|error| io::Error::other(error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A table with one row.
+    const TABLE: &str = "start_s,end_s,warm_up,sent,acked_per_s,received_per_s,";
+
+    #[test]
+    fn column_names_of_version_1_are_read() {
+        for (columns, latency) in [
+            ("service_time_p99_ns,service_time_max_ns", LatencyKind::ServiceTime),
+            ("service_p99_ns,service_max_ns", LatencyKind::ServiceTime),
+            ("lag_p99_ns,lag_max_ns", LatencyKind::ScheduleLag),
+            ("end_to_end_p99_ns,end_to_end_max_ns", LatencyKind::EndToEnd),
+        ] {
+            let table = format!("{TABLE}{columns}\n0.000,1.000,false,3,3.0,0.0,7,9\n");
+            let rows = read(table.as_bytes()).expect("a table");
+            let expected = BTreeMap::from([(latency, RowLatency { p99_ns: 7, max_ns: 9 })]);
+            assert_eq!(rows[0].latencies, expected, "{columns}");
+        }
+    }
+
+    #[test]
+    fn a_row_cut_short_ends_the_table() {
+        let table = format!("{TABLE}publish_p99_ns\n0.0,1.0,false,3,3.0,0.0,\n1.0,2.0,fal");
+        assert_eq!(read(table.as_bytes()).expect("a table").len(), 1);
+    }
+}
