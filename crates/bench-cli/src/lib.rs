@@ -24,6 +24,7 @@ mod record;
 pub mod report;
 mod shutdown;
 mod spec;
+mod table;
 mod waiting;
 mod workload;
 
@@ -42,5 +43,6 @@ pub use reading::{DrainArgs, ExpectArgs, ReaderArgs, Required, guarantee};
 pub use record::{RunArgs, RunRecord, StartedRun};
 pub use shutdown::Shutdown;
 pub use spec::ScheduleShape;
+pub use table::{Align, table};
 pub use waiting::Waiting;
 pub use workload::{Amount, FormatArg, InputFormat, Workload, WorkloadArgs};

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use anyhow::{Context, Result};
-use bench_cli::{OutputFormat, ToolId, output, quantity};
+use bench_cli::{Align, OutputFormat, ToolId, output, quantity, table};
 use serde_json::{Map, Value, json};
 
 use crate::figures::{Figures, GROUPS_MAX, Group, ROUNDING_ERROR, Stat};
@@ -299,24 +299,7 @@ fn short(number: &Number) -> String {
 
 /// Aligns the first column left and the others right.
 fn aligned(lines: &[Vec<String>]) -> String {
-    let columns = lines.iter().map(Vec::len).max().unwrap_or(0);
-    let width = |column: usize| {
-        lines.iter().filter_map(|line| line.get(column)).map(|cell| cell.chars().count()).max()
-    };
-    let widths: Vec<usize> = (0..columns).map(|column| width(column).unwrap_or(0)).collect();
-    let mut text = String::new();
-    for line in lines {
-        for (column, (cell, width)) in line.iter().zip(&widths).enumerate() {
-            if column == 0 {
-                let _ = write!(text, "{cell:<width$}");
-            } else {
-                let _ = write!(text, "  {cell:>width$}");
-            }
-        }
-        text.truncate(text.trim_end().len());
-        text.push('\n');
-    }
-    text
+    table(lines, |column| if column == 0 { Align::Left } else { Align::Right })
 }
 
 #[cfg(test)]

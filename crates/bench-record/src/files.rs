@@ -2,7 +2,7 @@
 //! device in place of a file is never followed, filled or waited for.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, ErrorKind, Read as _, Write as _};
+use std::io::{self, ErrorKind, Read as _, Seek as _, SeekFrom, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
@@ -28,6 +28,17 @@ pub fn read_file(path: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     open_file(path)?.read_to_end(&mut bytes)?;
     Ok(bytes)
+}
+
+/// Reads the last bytes of a file, at most `bytes_max`, as text.
+pub fn tail(path: &Path, bytes_max: u64) -> io::Result<String> {
+    let mut file = open_file(path)?;
+    let length = file.metadata()?.len();
+    file.seek(SeekFrom::Start(length.saturating_sub(bytes_max)))?;
+    let mut bytes = Vec::new();
+    // The file may grow meanwhile.
+    file.take(bytes_max).read_to_end(&mut bytes)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 /// Creates a new file, replacing a file left by an earlier attempt. Anything else at `path` is an
@@ -192,6 +203,13 @@ mod tests {
         assert_eq!(fs::read_to_string(&path).expect("there"), "new");
         assert!(!folder.path().join("run.json.tmp").exists());
         assert_untouched(&folder);
+    }
+
+    #[test]
+    fn a_tail_is_the_end_of_a_file() {
+        let folder = folder();
+        let tail = |bytes_max| tail(&folder.path().join("theirs"), bytes_max).expect("read");
+        assert_eq!((tail(4).as_str(), tail(100).as_str()), ("ious", "precious"));
     }
 
     #[test]

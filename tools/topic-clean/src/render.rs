@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context, Result};
-use bench_cli::{OutputFormat, output, quantity};
+use bench_cli::{Align, OutputFormat, output, quantity, table};
 use bench_kafka::admin::{PartitionWatermarks, TopicInfo};
 use serde::ser::{Serialize, Serializer};
 
@@ -37,24 +37,11 @@ pub(crate) fn print(report: &impl Printable, format: OutputFormat) -> Result<()>
 pub(crate) fn human(report: &impl Printable) -> String {
     let (heads, mut rows) = report.table();
     rows.insert(0, heads.into_iter().map(str::to_owned).collect());
-    let width = |column: usize| {
-        rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max()
-    };
-    let widths: Vec<usize> = (0..).map_while(width).collect();
     let is_numeric = |column: usize| {
         rows[1..].iter().all(|row| row[column].starts_with(|c: char| c.is_ascii_digit()))
     };
-    let numeric: Vec<bool> = (0..widths.len()).map(is_numeric).collect();
-    let mut text = report.preface();
-    for row in &rows {
-        let cells = row.iter().enumerate().map(|(column, cell)| {
-            let width = widths[column];
-            if numeric[column] { format!("{cell:>width$}") } else { format!("{cell:<width$}") }
-        });
-        text.push_str(cells.collect::<Vec<_>>().join("  ").trim_end());
-        text.push('\n');
-    }
-    text
+    let align = |column| if is_numeric(column) { Align::Right } else { Align::Left };
+    report.preface() + &table(&rows, align)
 }
 
 /// A result as CSV: a line of heads, and one line per row.

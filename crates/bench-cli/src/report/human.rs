@@ -10,6 +10,7 @@ use bench_record::{
 };
 
 use crate::quantity::{byte_rate, bytes, count, duration_ns, rate, three_digits};
+use crate::{Align, table};
 
 /// Number of producers with losses that are listed individually.
 const LOSING_PRODUCERS_SHOWN: usize = 5;
@@ -79,16 +80,15 @@ impl Report {
 
     /// Rows under a heading: the first column aligned left, the others right.
     fn table<const N: usize>(&mut self, rows: &[[String; N]]) {
-        let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max();
-        let widths: Vec<_> = (0..N).map(|column| width(column).unwrap_or(0)).collect();
-        for (at, row) in rows.iter().enumerate() {
-            let indent = if at == 0 { "" } else { "  " };
-            let mut line = format!("{:<1$}", format!("{indent}{}", row[0]), widths[0] + 2);
-            for (cell, width) in row.iter().zip(&widths).skip(1) {
-                let _ = write!(line, "  {cell:>width$}");
-            }
-            self.line(&line);
-        }
+        let rows = rows.iter().enumerate().map(|(at, row)| {
+            let mut row = row.to_vec();
+            // The heading takes the room of the indentation, too.
+            let edge = if at == 0 { row[0].len() } else { 0 };
+            row[0].insert_str(edge, "  ");
+            row
+        });
+        let align = |column| if column == 0 { Align::Left } else { Align::Right };
+        self.text.push_str(&table(&rows.collect::<Vec<_>>(), align));
     }
 }
 

@@ -7,7 +7,7 @@ mod quote;
 
 pub use bench_record::files::{
     create_new, open_file, open_lock, read_file, replace_file, replace_file_unsynced,
-    replace_secret_file,
+    replace_secret_file, tail,
 };
 pub use cause::{cause, ending, explain, plain, remedy};
 pub use limits::{refusal, reserve_threads, start_thread_error, survive_file_size_limit};

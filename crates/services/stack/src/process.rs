@@ -1,14 +1,14 @@
 //! Processes that outlive the program that started them, and are found again.
 
 use std::fs::{self, OpenOptions};
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use bench_core::system::{ending, open_file, shortened_lines};
+use bench_core::system::{ending, shortened_lines, tail};
 use rustix::fs::OFlags;
 use rustix::process::{
     Pid, Signal, WaitOptions, kill_process, kill_process_group, test_kill_process, waitpid,
@@ -133,16 +133,7 @@ impl Launch {
 
 /// The end of a log: what a server printed before it gave up.
 pub(crate) fn last_lines(log: &Path) -> String {
-    let read = || -> io::Result<Vec<u8>> {
-        let mut file = open_file(log)?;
-        let length = file.metadata()?.len();
-        file.seek(SeekFrom::Start(length.saturating_sub(SHOWN_BYTES)))?;
-        let mut bytes = Vec::new();
-        file.take(SHOWN_BYTES).read_to_end(&mut bytes)?;
-        Ok(bytes)
-    };
-    let bytes = read().unwrap_or_default();
-    let text = String::from_utf8_lossy(&bytes);
+    let text = tail(log, SHOWN_BYTES).unwrap_or_default();
     // Java's stack traces would push out the errors that they belong to.
     let is_trace = |line: &str| line.starts_with("\tat ") || line.starts_with("\t... ");
     let says = |line: &&str| !line.trim().is_empty() && !is_trace(line);

@@ -1,42 +1,41 @@
-//! Faults on real brokers: nothing acknowledged is lost, repeats are counted, and a stall shows in
+//! Faults on real brokers: no acknowledged message is lost, duplicates are counted, and stalls show in
 //! full.
 
 use bench_stack::StackOptions;
 use serde_json::Value;
 
-use crate::place::Place;
+use crate::sandbox::Sandbox;
 
-/// A run of 100 messages in each interval of 100 ms, after a warm-up in which the broker's own
-/// program warms up, too.
+/// A run of 100 messages per interval of 100 ms, after a warm-up for the broker's JVM as well.
 const HEAD: &str = "name = \"faults\"\nquestion = \"What does it cost?\"\ntool = \"kafka-prodcon\"
 services = \"local\"\ntime_limit = \"6m\"
 [options]\nrate = \"1k/s\"\nwarm-up = \"4s\"\nlinger = \"10ms\"\ninterval = \"100ms\"\n";
 
-/// The run's document, after a run of 19 s with `HEAD` and `body`.
-fn run(place: &Place, body: &str) -> Value {
-    run_for(place, 15, body)
+/// The document of a run of 19 s with `HEAD` and `body`.
+fn run(sandbox: &Sandbox, body: &str) -> Value {
+    run_for(sandbox, 15, body)
 }
 
 /// The same for a run that lasts longer than the recovery from its first fault, with the messages
 /// that it sends: how long a broker takes to start is up to the machine and what else it does.
-fn run_until_recovered(place: &Place, body: &str) -> (Value, u64) {
+fn run_until_recovered(sandbox: &Sandbox, body: &str) -> (Value, u64) {
     for duration_s in [15, 45, 135] {
-        let document = run_for(place, duration_s, body);
+        let document = run_for(sandbox, duration_s, body);
         if document["faults"][0]["recovery_s"].is_f64() {
             return (document, (4 + duration_s) * 1_000);
         }
-        std::fs::remove_dir_all(place.experiment()).expect("removed");
+        std::fs::remove_dir_all(sandbox.experiment()).expect("removed");
     }
     panic!("the system did not recover in 135 s");
 }
 
-fn run_for(place: &Place, duration_s: u64, body: &str) -> Value {
+fn run_for(sandbox: &Sandbox, duration_s: u64, body: &str) -> Value {
     let duration = format!("duration = \"{duration_s}s\"\n");
-    place.write("faults.toml", &format!("{HEAD}{duration}{body}"));
-    let text = place.succeed("run faults.toml");
+    sandbox.write("faults.toml", &format!("{HEAD}{duration}{body}"));
+    let text = sandbox.succeed("run faults.toml");
     assert!(text.contains("faults (1 valid)"), "{text}");
-    let document = place.json("01-faults/repeat-1/run.json");
-    place.assert_clean();
+    let document = sandbox.json("01-faults/repeat-1/run.json");
+    sandbox.assert_clean();
     document
 }
 
@@ -49,16 +48,18 @@ fn figure(document: &Value, path: &str) -> f64 {
 }
 
 #[test]
-fn a_frozen_broker_stalls_messages_as_long_as_arithmetic_says() {
-    let Some(place) = Place::new("a frozen broker", &StackOptions::of(["kafka"])) else { return };
-    let document = run(&place, "[[fault]]\nat = \"9s\"\nstop = \"kafka\"\nfor = \"5s\"\n");
+fn frozen_brokers_stall_messages() {
+    let Some(sandbox) = Sandbox::new("a frozen broker", &StackOptions::of(["kafka"])) else {
+        return;
+    };
+    let document = run(&sandbox, "[[fault]]\nat = \"9s\"\nstop = \"kafka\"\nfor = \"5s\"\n");
     assert_eq!(count(&document, "/summary/audit/lost"), 0);
     assert_eq!(count(&document, "/summary/produced/acked"), 19_000);
     let fault = &document["faults"][0];
     let (begin_s, end_s) = (figure(fault, "/begin_s"), figure(fault, "/end_s"));
     let recovery_s = figure(fault, "/recovery_s");
-    // On a busy machine run-suite acts later, and the broker works off for longer what has piled up;
-    // the record says how long that was.
+    // On a busy machine run-suite acts later, and the broker needs longer for the backlog; the record
+    // has the time.
     let stall_s = end_s - begin_s;
     assert!(begin_s >= 9.0 && stall_s > 4.9, "{fault}");
     assert!(recovery_s > stall_s - 0.1 && begin_s + recovery_s < 19.0, "{fault}");
@@ -77,7 +78,7 @@ fn a_frozen_broker_stalls_messages_as_long_as_arithmetic_says() {
         let median_s = figure(&document, &format!("/summary/{side}/p50_ns")) / 1e9;
         assert!(median_s < 0.5, "{side}: the stall does not reach the median: {median_s} s");
     }
-    let intervals = place.experiment().join("01-faults/repeat-1/intervals.csv");
+    let intervals = sandbox.experiment().join("01-faults/repeat-1/intervals.csv");
     let intervals = std::fs::read_to_string(intervals).expect("intervals");
     let marked = intervals.lines().filter(|line| line.contains("stop kafka")).count() as f64;
     let beyond = marked - stall_s / 0.1;
@@ -85,14 +86,14 @@ fn a_frozen_broker_stalls_messages_as_long_as_arithmetic_says() {
 }
 
 #[test]
-fn a_killed_broker_of_three_loses_nothing_that_was_acknowledged() {
-    let Some(place) =
-        Place::new("a killed broker", &StackOptions::of([]).with("kafka", "brokers", 3))
+fn killed_broker_of_three_loses_nothing() {
+    let Some(sandbox) =
+        Sandbox::new("a killed broker", &StackOptions::of([]).with("kafka", "brokers", 3))
     else {
         return;
     };
     let (document, messages) = run_until_recovered(
-        &place,
+        &sandbox,
         "acks = \"all\"\nidempotent = true\npartitions = 6\nreplication-factor = 3
 [local]\nbrokers = 3\n[local.kafka]\n\"min.insync.replicas\" = 2
 [[fault]]\nat = \"8s\"\nkill = \"kafka-2\"\nrestart_after = \"4s\"\n",
@@ -109,12 +110,12 @@ fn a_killed_broker_of_three_loses_nothing_that_was_acknowledged() {
 }
 
 #[test]
-fn a_killed_broker_that_is_alone_comes_back_with_all_it_had_acknowledged() {
-    let Some(place) = Place::new("a lone killed broker", &StackOptions::of(["kafka"])) else {
+fn killed_single_broker_keeps_acknowledged_messages() {
+    let Some(sandbox) = Sandbox::new("a lone killed broker", &StackOptions::of(["kafka"])) else {
         return;
     };
     let (document, messages) = run_until_recovered(
-        &place,
+        &sandbox,
         "acks = \"all\"\nidempotent = true
 [[fault]]\nat = \"7s\"\nkill = \"kafka-1\"\nrestart_after = \"1s\"\n",
     );
@@ -124,28 +125,30 @@ fn a_killed_broker_that_is_alone_comes_back_with_all_it_had_acknowledged() {
 }
 
 #[test]
-fn a_killed_consumers_messages_reach_the_others() {
-    let Some(place) = Place::new("a killed consumer", &StackOptions::of(["kafka"])) else { return };
+fn messages_of_a_killed_consumer_reach_others() {
+    let Some(sandbox) = Sandbox::new("a killed consumer", &StackOptions::of(["kafka"])) else {
+        return;
+    };
     let document = run(
-        &place,
+        &sandbox,
         "partitions = 4\nconsumers = 2\nconfig = [\"session.timeout.ms=6000\"]
 [[fault]]\nat = \"7s\"\nkill = \"consumer-1\"\n",
     );
     assert_eq!(count(&document, "/summary/audit/lost"), 0);
     let audit = &document["summary"]["audit"];
-    // What it had received and not yet committed is received again by the other.
+    // The other one receives again what it had received but not committed.
     assert!(figure(audit, "/duplicated") > 0.0, "{audit}");
     let longest_s = figure(&document, "/summary/end_to_end_latency/max_ns") / 1e9;
     assert!(longest_s > 3.0, "its partitions wait until its session is over: {longest_s} s");
 }
 
 #[test]
-fn latency_and_resets_of_the_network_show_and_lose_nothing() {
-    let Some(place) = Place::new("faults of the network", &StackOptions::of(["kafka"])) else {
+fn network_faults_show_and_lose_nothing() {
+    let Some(sandbox) = Sandbox::new("faults of the network", &StackOptions::of(["kafka"])) else {
         return;
     };
     let document = run(
-        &place,
+        &sandbox,
         "[[fault]]\nat = \"7s\"\nnetwork = \"kafka\"\nlatency = \"100ms\"\nfor = \"4s\"
 [[fault]]\nat = \"14s\"\nnetwork = \"kafka\"\nreset = true\n",
     );

@@ -3,4 +3,4 @@
 mod embedded;
 mod faults;
 mod lifecycle;
-mod place;
+mod sandbox;

@@ -1,4 +1,4 @@
-//! Experiments of two tools, of which the second reads what the first has sent.
+//! Experiments of two tools: the second reads what the first has sent.
 
 use std::process::{Child, Stdio};
 
@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::fake_tool::{FakeTool, is_alive, read_json, stderr, stdout};
 
-/// One cell; what the two tools do stands under the loads `a` and `b`.
+/// One cell; the loads `a` and `b` set the behaviour of the two tools.
 const CHAIN: &str = "[options]\nload = \"a\"\n[then]\ntool = \"fake-reader\"\n[then.options]\n\
                      load = \"b\"\n";
 
@@ -18,7 +18,7 @@ fn chain(before: &str) -> FakeTool {
     tool
 }
 
-/// Starts the chain and waits until its second tool goes on, which waits.
+/// Starts the chain and waits until its second tool, which waits, runs.
 fn start_and_wait(tool: &FakeTool) -> (Child, i32) {
     tool.behave("b", "wait");
     let child = tool
@@ -33,7 +33,7 @@ fn start_and_wait(tool: &FakeTool) -> (Child, i32) {
 }
 
 #[test]
-fn the_second_tool_is_told_of_the_first_and_has_its_folder_in_that_one() {
+fn second_tool_gets_the_folder_of_the_first() {
     let tool = chain("repeats = 2\n");
     let output = tool.run(&["run", "try.toml", "--dry-run"]);
     let dry = stdout(&output);
@@ -59,7 +59,7 @@ fn the_second_tool_is_told_of_the_first_and_has_its_folder_in_that_one() {
 }
 
 #[test]
-fn a_report_shows_the_figures_of_both_tools() {
+fn report_shows_both_tools() {
     let tool = chain("");
     tool.behave("b", "landed");
     let output = tool.run(&["run", "try.toml"]);
@@ -106,7 +106,7 @@ fn a_report_shows_the_figures_of_both_tools() {
 }
 
 #[test]
-fn the_worse_of_the_two_counts_and_a_resumed_run_repeats_both() {
+fn worse_tool_counts_and_resume_repeats_both() {
     let tool = chain("");
     tool.behave("b", "fail");
     let output = tool.run(&["run", "try.toml"]);
@@ -124,18 +124,18 @@ fn the_worse_of_the_two_counts_and_a_resumed_run_repeats_both() {
     let state = read_json(&tool.result("experiment.json"));
     assert_eq!(state["runs"][0]["exit_code"], 3);
 
-    // It came to its end, so that there is nothing left to run.
+    // It came to its end, so nothing is left to run.
     let output = tool.run(&["resume", &tool.results_argument()]);
     assert_eq!((output.status.code(), tool.calls().len()), (Some(3), 4));
 }
 
 #[test]
-fn after_a_first_tool_that_failed_there_is_nothing_to_read() {
+fn second_tool_is_skipped_after_a_failure() {
     let tool = chain("");
     tool.behave("a", "fail");
     assert_eq!(tool.run(&["run", "try.toml"]).status.code(), Some(1));
     assert_eq!((tool.calls().len(), tool.statuses()), (1, vec!["failed".to_owned()]));
-    // What came to its end with loss can be read.
+    // A run that ended with loss can be read.
     tool.behave("a", "invalid");
     let output = tool.run(&["resume", &tool.results_argument()]);
     assert_eq!((output.status.code(), tool.calls().len()), (Some(3), 3));
@@ -143,7 +143,7 @@ fn after_a_first_tool_that_failed_there_is_nothing_to_read() {
 }
 
 #[test]
-fn ctrl_c_in_the_second_tool_interrupts_the_run_which_is_then_repeated() {
+fn ctrl_c_in_the_second_tool_interrupts_the_run() {
     let tool = chain("");
     let (child, pid) = start_and_wait(&tool);
     kill_process(Pid::from_child(&child), Signal::INT).expect("signalled");
@@ -158,13 +158,13 @@ fn ctrl_c_in_the_second_tool_interrupts_the_run_which_is_then_repeated() {
 }
 
 #[test]
-fn a_run_whose_second_tool_died_with_run_suite_is_repeated() {
+fn runs_with_a_killed_second_tool_repeat() {
     let tool = chain("");
     let (child, pid) = start_and_wait(&tool);
     kill_process(Pid::from_child(&child), Signal::KILL).expect("signalled");
     child.wait_with_output().expect("run-suite ends");
     if cfg!(target_os = "linux") {
-        until("the tool is gone, too", || !is_alive(pid));
+        until("the tool has ended", || !is_alive(pid));
     }
     tool.behave("b", "good");
     let output = tool.run(&["resume", &tool.results_argument()]);
@@ -173,7 +173,7 @@ fn a_run_whose_second_tool_died_with_run_suite_is_repeated() {
 }
 
 #[test]
-fn the_time_limit_is_that_of_both_together() {
+fn time_limit_covers_both_tools() {
     let tool = chain("time_limit = \"700ms\"\n");
     tool.behave("b", "wait");
     let output = tool.run(&["run", "try.toml"]);
@@ -187,7 +187,7 @@ fn the_time_limit_is_that_of_both_together() {
 }
 
 #[test]
-fn an_option_of_the_second_tool_is_swept_by_its_prefix() {
+fn options_of_the_second_tool_are_swept() {
     let tool = FakeTool::new();
     tool.experiment(
         "[then]\ntool = \"fake-reader\"\n[matrix]\n\"then.load_name\" = [\"a\", \"b\"]",
@@ -207,17 +207,20 @@ fn an_option_of_the_second_tool_is_swept_by_its_prefix() {
 }
 
 #[test]
-fn what_is_wrong_with_a_chain_is_named_with_the_remedy() {
+fn wrong_chains_are_refused_with_remedies() {
     let tool = FakeTool::new();
     let then = "[then]\ntool = \"fake-reader\"\n";
     for (body, message) in [
         ("[then]\ntool = \"fake-bench\"".to_owned(), "fake-bench has no option --from-run"),
         ("[then]\ntool = \"a/b\"".to_owned(), "`then.tool`: `a/b` is not the name of a tool"),
-        ("[then]\ntols = \"fake-reader\"".to_owned(), "unknown field `tols`"),
+        (
+            "[then]\ntols = \"fake-reader\"".to_owned(),
+            "[then] `tols`: unknown key; did you mean `tool`?",
+        ),
         (format!("{then}subcommand = \"fil\""), "did you mean `fill`?"),
         (
             format!("{then}[then.options]\nlod = 1"),
-            "[then.options] `lod`: no option of fake-reader; did you mean `load`?",
+            "[then.options] `lod`: fake-reader has no such option; did you mean `load`?",
         ),
         (
             format!("{then}[then.options]\nfrom-run = \"x\""),
@@ -225,11 +228,11 @@ fn what_is_wrong_with_a_chain_is_named_with_the_remedy() {
         ),
         (
             format!("{then}[then.options]\nload = 1\n[matrix]\n\"then.load\" = [1]"),
-            "[matrix] `then.load`: stands in [then.options] too; leave it out there",
+            "[matrix] `then.load`: is also in [then.options]; leave it out there",
         ),
         (
             "[matrix]\n\"then.load\" = [1]".to_owned(),
-            "[matrix] `then.load`: there is no second tool; name one in [then]",
+            "[matrix] `then.load`: there is no second tool; add one in [then]",
         ),
     ] {
         tool.experiment(&body);
@@ -241,7 +244,7 @@ fn what_is_wrong_with_a_chain_is_named_with_the_remedy() {
 }
 
 #[test]
-fn embedded_services_are_not_those_of_a_stack_that_the_user_has_started() {
+fn embedded_experiments_ignore_the_users_stack() {
     let tool = chain("");
     let output = tool
         .run_suite(&["run", "try.toml"])

@@ -1,5 +1,5 @@
-//! Results that are gone, damaged, swapped or worth less than the experiment recorded: what reports,
-//! exit codes and `resume` make of them.
+//! Results that are gone, damaged, swapped, or worse than the experiment recorded: their reports, exit
+//! codes, and `resume`.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
@@ -15,14 +15,14 @@ use crate::fake_tool::{FakeTool, edit_document as edit, read_json, stderr, stdou
 /// Two cells of two repeats.
 const SWEEP: &str = "repeats = 2\n[matrix]\nload = [\"a\", \"b\"]\n";
 
-/// The run that is damaged, and the other one of its cell.
+/// The damaged run, and the other one of its cell.
 const DAMAGED: &str = "02-load-b/repeat-2";
 const INTACT: &str = "02-load-b/repeat-1";
 
-/// Something that happens to a run folder, given it and that of another run of the cell.
+/// Damage to a run folder, given it and that of another run of the cell.
 type Damage = fn(&Path, &Path);
 
-/// Damage that leaves nothing to read, with what is said about it.
+/// Damage that leaves nothing to read, with its message.
 const UNREADABLE: [(&str, Damage); 13] = [
     ("no such file or folder", |run, _| fs::remove_file(document(run)).expect("removed")),
     ("no such file or folder", |run, _| fs::remove_dir_all(run).expect("removed")),
@@ -61,7 +61,7 @@ const UNREADABLE: [(&str, Damage); 13] = [
     }),
 ];
 
-/// Documents that a tool which came to a good end does not leave, with what is said about them.
+/// Documents that a successful tool does not leave, with their messages.
 const UNFINISHED: [(&str, Damage); 5] = [
     ("the run goes on, or its tool died", |run, _| {
         edit(run, |document| document["status"] = "running".into());
@@ -92,7 +92,7 @@ fn replace(run: &Path, by: impl FnOnce(&Path)) {
     by(&document(run));
 }
 
-/// A finished experiment, of which the intact run of the second cell was half as fast as all others.
+/// A finished experiment. The intact run of the second cell was half as fast as all others.
 fn finished(body: &str) -> FakeTool {
     let tool = FakeTool::new();
     tool.experiment(body);
@@ -113,7 +113,7 @@ fn report(tool: &FakeTool, format: &str) -> Output {
     tool.run(&["report", &tool.results_argument(), "--output", format])
 }
 
-/// Checks what all forms of the report say of an experiment with one run that does not count.
+/// Checks all forms of the report of an experiment with one run that does not count.
 fn check_reports(tool: &FakeTool, exit: i32, word: &str, reason: &str) {
     let output = report(tool, "human");
     let text = stdout(&output);
@@ -144,7 +144,7 @@ fn check_reports(tool: &FakeTool, exit: i32, word: &str, reason: &str) {
 }
 
 #[test]
-fn runs_that_cannot_be_read_are_named_and_left_out() {
+fn unreadable_runs_are_named_and_excluded() {
     for (reason, damage) in UNREADABLE {
         let tool = sweep();
         damage(&tool.result(DAMAGED), &tool.result(INTACT));
@@ -155,7 +155,7 @@ fn runs_that_cannot_be_read_are_named_and_left_out() {
 }
 
 #[test]
-fn documents_without_a_good_end_are_failures_whatever_their_verdict() {
+fn incomplete_documents_are_failures() {
     for (reason, damage) in UNFINISHED {
         let tool = sweep();
         damage(&tool.result(DAMAGED), &tool.result(INTACT));
@@ -164,7 +164,7 @@ fn documents_without_a_good_end_are_failures_whatever_their_verdict() {
 }
 
 #[test]
-fn a_document_that_says_invalid_makes_the_run_invalid() {
+fn invalid_documents_make_runs_invalid() {
     let tool = sweep();
     tool.edit(DAMAGED, |document| {
         document["verdict"] = json!({"outcome": "invalid", "reasons": ["5 messages were lost"]});
@@ -173,13 +173,13 @@ fn a_document_that_says_invalid_makes_the_run_invalid() {
 }
 
 #[test]
-fn a_document_without_permission_to_read_it_is_named() {
+fn documents_without_permission_are_named() {
     let tool = sweep();
     let path = document(&tool.result(DAMAGED));
     fs::set_permissions(&path, fs::Permissions::from_mode(0o000)).expect("permissions");
     let mut command = tool.run_suite(&["report", &tool.results_argument()]);
     if rustix::process::geteuid().is_root() {
-        // Root may read everything, so that somebody else looks, with a binary that he may run.
+        // Root may read everything, so another user reads it, with a binary that the user may run.
         let folder = tool.path("");
         let binary = tool.path("run-suite");
         fs::copy(assert_cmd::cargo::cargo_bin!("run-suite"), &binary).expect("copied");
@@ -195,7 +195,7 @@ fn a_document_without_permission_to_read_it_is_named() {
 }
 
 #[test]
-fn resume_repeats_what_the_folders_do_not_show() {
+fn resume_repeats_unreadable_runs() {
     for (reason, damage) in UNREADABLE.into_iter().chain(UNFINISHED) {
         let tool = sweep();
         damage(&tool.result(DAMAGED), &tool.result(INTACT));
@@ -208,7 +208,7 @@ fn resume_repeats_what_the_folders_do_not_show() {
 }
 
 #[test]
-fn a_run_that_its_exit_code_made_invalid_stays_so() {
+fn runs_invalid_by_exit_code_stay_invalid() {
     let tool = FakeTool::new();
     tool.behave("a", "doubted");
     tool.experiment("[options]\nload = \"a\"");
@@ -221,7 +221,7 @@ fn a_run_that_its_exit_code_made_invalid_stays_so() {
 }
 
 #[test]
-fn a_state_that_lags_behind_the_folders_does_not_hide_them() {
+fn stale_states_do_not_hide_results() {
     let tool = sweep();
     tool.edit(DAMAGED, |document| {
         document["verdict"] = json!({"outcome": "invalid", "reasons": ["5 messages were lost"]});
@@ -242,7 +242,7 @@ fn a_state_that_lags_behind_the_folders_does_not_hide_them() {
 }
 
 #[test]
-fn of_two_tools_each_document_counts() {
+fn both_documents_of_two_tools_count() {
     let chain = "repeats = 2\n[then]\ntool = \"fake-reader\"\n";
     let then = "01-try/repeat-2/then";
     let copied: Damage = |run, other| {
@@ -271,7 +271,7 @@ fn of_two_tools_each_document_counts() {
 }
 
 #[test]
-fn an_experiment_without_a_state_is_named_and_the_others_are_reported() {
+fn experiments_without_state_are_named() {
     for damage in [
         (|state| fs::remove_file(state).expect("removed")) as fn(&Path),
         |state| fs::write(state, "{\"schema_version\":").expect("written"),
@@ -308,7 +308,7 @@ fn an_experiment_without_a_state_is_named_and_the_others_are_reported() {
 }
 
 #[test]
-fn several_experiments_show_a_row_for_a_run_that_cannot_be_read() {
+fn unreadable_runs_have_rows() {
     let tool = finished("");
     fs::rename(tool.path(&tool.results_argument()), tool.path("results/a")).expect("renamed");
     assert_eq!(tool.run(&["run", "try.toml"]).status.code(), Some(0));
@@ -321,7 +321,7 @@ fn several_experiments_show_a_row_for_a_run_that_cannot_be_read() {
 }
 
 #[test]
-fn links_in_an_experiments_folder_are_not_written_through() {
+fn links_in_folders_are_not_followed() {
     for name in ["experiment.json.tmp", "run-suite.lock", "01-try"] {
         let tool = finished("");
         tool.edit("01-try/repeat-1", |document| document["status"] = "running".into());
@@ -351,7 +351,7 @@ fn links_in_an_experiments_folder_are_not_written_through() {
 type Change = fn(&mut Value, &Value);
 
 #[test]
-fn a_folder_has_no_other_programs_run_than_a_file() {
+fn plans_in_folders_name_tools_only() {
     let tool = FakeTool::new();
     tool.experiment("[options]\nload = \"a\"\n[then]\ntool = \"fake-reader\"\n");
     assert_eq!(tool.run(&["run", "try.toml"]).status.code(), Some(0));
@@ -384,7 +384,7 @@ fn a_folder_has_no_other_programs_run_than_a_file() {
 }
 
 #[test]
-fn reports_and_resumes_wait_for_no_pipe() {
+fn pipes_do_not_block_report_or_resume() {
     for name in ["experiment.json", "01-try/repeat-1/intervals.csv", "01-try/repeat-1.log"] {
         let tool = finished("");
         let place = tool.result(name);
@@ -400,7 +400,7 @@ fn reports_and_resumes_wait_for_no_pipe() {
 }
 
 #[test]
-fn a_list_does_not_wait_for_what_is_not_a_file() {
+fn pipes_do_not_block_list() {
     let tool = FakeTool::new();
     tool.experiment("");
     mkfifoat(rustix::fs::CWD, tool.path("pipe.toml"), Mode::RWXU).expect("a pipe");

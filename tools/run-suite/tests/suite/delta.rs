@@ -20,7 +20,7 @@ const SWEEP: [&str; 9] = [
     "100",
 ];
 
-/// The lines of a table, each as numbers; the header is left out after a look at it.
+/// The lines of a table as numbers, without the header, which is checked.
 fn latencies(csv: &str) -> Vec<Vec<f64>> {
     let (header, lines) = csv.split_once('\n').expect("a header");
     assert_eq!(header, "time_from_start,p50,p75,p85,p95,p99");
@@ -31,7 +31,7 @@ fn latencies(csv: &str) -> Vec<Vec<f64>> {
 }
 
 #[test]
-fn a_sweep_leaves_a_table_for_each_rate_and_the_ordinary_results() {
+fn delta_sweeps_write_latencies_per_rate() {
     if !are_built(&["delta-producer"]) {
         return;
     }
@@ -63,13 +63,13 @@ fn a_sweep_leaves_a_table_for_each_rate_and_the_ordinary_results() {
 }
 
 #[test]
-fn a_range_of_no_use_is_refused_before_anything_is_made() {
+fn wrong_ranges_are_refused_first() {
     let folder = FakeTool::new();
     for (range, problem) in [
-        (["0", "10", "5"], "--range-start: 0 messages a second"),
+        (["0", "10", "5"], "--range-start: must be more than 0"),
         (["10", "5", "5"], "--range-end: 5 is below"),
-        (["5", "10", "0"], "--range-step: steps of 0"),
-        (["1", "10000000", "1"], "--range-step: the range holds more than 10000 rates"),
+        (["5", "10", "0"], "--range-step: must be at least 1"),
+        (["1", "10000000", "1"], "--range-step: the range has more than 10000 values"),
     ] {
         let [start, end, step] = range;
         let range = ["--range-start", start, "--range-end", end, "--range-step", step];
@@ -82,7 +82,7 @@ fn a_range_of_no_use_is_refused_before_anything_is_made() {
 }
 
 #[test]
-fn each_rate_has_a_table_of_its_own_at_the_lake_path() {
+fn rates_have_tables_of_their_own() {
     if !are_built(&["delta-producer"]) {
         return;
     }
@@ -99,7 +99,7 @@ fn each_rate_has_a_table_of_its_own_at_the_lake_path() {
 }
 
 #[test]
-fn the_experiments_on_delta_tables_have_options_that_there_are() {
+fn delta_experiments_have_valid_options() {
     if !are_built(&["delta-producer", "delta-consumer"]) {
         return;
     }
@@ -119,7 +119,7 @@ fn the_experiments_on_delta_tables_have_options_that_there_are() {
 }
 
 #[test]
-fn a_reader_that_comes_later_finds_the_table_of_the_run_before() {
+fn second_tool_reads_the_table_of_the_first() {
     if !are_built(&["delta-producer", "delta-consumer"]) {
         return;
     }

@@ -10,8 +10,8 @@ use bench_testing::tool::until;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-/// Its behaviour for `--load=L` stands in the file `behave-L` beside it; without one it is `good`.
-/// It writes down each call with the environment that matters.
+/// The file `behave-L` has its behaviour for `--load=L`; the default is `good`. It records each call
+/// with the relevant environment.
 const SCRIPT: &str = r#"#!/bin/sh
 here=$(dirname "$0")
 name=$(basename "$0")
@@ -23,7 +23,6 @@ if [ "$1" = make ]; then
 fi
 call="$* services=${BENCH_SERVICES:-none}${BENCH_STACK:+ stack=$BENCH_STACK}"
 if [ "$name" = fake-reader ]; then call="fake-reader $call"; fi
-echo "$call" >> "$here/calls"
 load=none
 while [ $# -gt 0 ]; do
   case "$1" in
@@ -40,7 +39,10 @@ put() {
   mv "$dir/run.json.new" "$dir/run.json"
 }
 leave() { put "$1"; exit "$2"; }
+trap 'leave incomplete 130' INT TERM
 put running
+# Recorded once it can be interrupted: tests wait for it.
+echo "$call" >> "$here/calls"
 printf 'end_s,acked_per_s,received_per_s\n1,1000,990\n' > "$dir/intervals.csv"
 echo $$ > "$here/pid"
 case $(cat "$here/behave-$load" 2>/dev/null || echo good) in
@@ -51,10 +53,9 @@ case $(cat "$here/behave-$load" 2>/dev/null || echo good) in
   doubted) leave good 3;;
   fail) echo "first words" >&2; echo "the broker is gone" >&2; exit 1;;
   nothing) rm -r "$dir"; exit 0;;
-  wait) trap 'leave incomplete 130' INT TERM; while :; do sleep 0.05; done;;
+  wait) while :; do sleep 0.05; done;;
   stubborn) trap '' INT; while :; do sleep 0.05; done;;
   schedule)
-    trap 'leave incomplete 130' INT TERM
     read up _ < /proc/uptime
     sed "s/\"START\"/${up%.*}${up#*.}0000000/" "$here/scheduled.json" > "$here/started.json"
     put started
@@ -67,8 +68,8 @@ case $(cat "$here/behave-$load" 2>/dev/null || echo good) in
 esac
 "#;
 
-/// The script in a folder of its own, which holds the results, too. It is there as `fake-bench`, and
-/// as `fake-reader`, which can come after another tool.
+/// The script in a folder of its own, which also holds the results. It is installed as `fake-bench`, and
+/// as `fake-reader`, which can run after another tool.
 pub(crate) struct FakeTool {
     folder: TempDir,
 }
@@ -113,7 +114,7 @@ impl FakeTool {
         tool
     }
 
-    /// The script under a name, with what it says of its options.
+    /// Installs the script under a name, with the description of its options.
     fn install(&self, name: &str, options: &Value) {
         self.write(name, SCRIPT);
         fs::set_permissions(self.path(name), fs::Permissions::from_mode(0o755))
@@ -121,9 +122,9 @@ impl FakeTool {
         self.write(&format!("{name}-options.json"), &options.to_string());
     }
 
-    /// Has runs say when their schedule starts, go on for so many turns of 50 ms and a little more,
-    /// and leave these rows of `start_s,end_s,sent,acked_per_s,received_per_s,end_to_end_p99_ns,
-    /// end_to_end_max_ns`.
+    /// Makes runs record the start of their schedule, take this number of turns of a little more than
+    /// 50 ms, and leave these rows of `start_s,end_s,sent,acked_per_s,received_per_s,
+    /// end_to_end_p99_ns,end_to_end_max_ns`.
     pub(crate) fn schedule(&self, turns: u32, rows: &[String]) {
         let mut document = document("running", &Value::Null);
         document["schedule"] =
@@ -145,7 +146,7 @@ impl FakeTool {
         fs::write(self.path(name), text).expect("written");
     }
 
-    /// Sets what runs with `--load=LOAD` do from now on.
+    /// Sets the behaviour of runs with `--load=LOAD`.
     pub(crate) fn behave(&self, load: &str, behaviour: &str) {
         self.write(&format!("behave-{load}"), behaviour);
     }
@@ -158,7 +159,7 @@ impl FakeTool {
         self.path("try.toml")
     }
 
-    /// `run-suite` in the folder of the script, with the script on its path.
+    /// `run-suite` in the folder of the script, with the script in `PATH`.
     pub(crate) fn run_suite(&self, arguments: &[&str]) -> Command {
         let mut path = vec![self.folder.path().to_path_buf()];
         path.extend(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()));
@@ -178,7 +179,7 @@ impl FakeTool {
         self.run_suite(arguments).output().expect("run-suite starts")
     }
 
-    /// The calls so far, without the results folder, whose name holds the time.
+    /// The calls so far, without the results folder, whose name depends on the time.
     pub(crate) fn calls(&self) -> Vec<String> {
         let calls = fs::read_to_string(self.path("calls")).unwrap_or_default();
         let results = self.results().map(|folder| folder.display().to_string() + "/");
@@ -213,12 +214,12 @@ impl FakeTool {
         runs.map(|run| run["status"].as_str().expect("status").to_owned()).collect()
     }
 
-    /// Changes the document in a folder of the experiment's.
+    /// Changes the document of a run of the experiment.
     pub(crate) fn edit(&self, run: &str, change: impl FnOnce(&mut Value)) {
         edit_document(&self.result(run), change);
     }
 
-    /// The process id of the run that goes on, once there is one.
+    /// Waits for a run to start and returns its process id.
     pub(crate) fn wait_for_run(&self) -> i32 {
         until("the tool starts", || {
             fs::read_to_string(self.path("pid")).is_ok_and(|pid| pid.ends_with('\n'))
@@ -248,7 +249,7 @@ pub(crate) fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-/// Whether a process is there and is more than a corpse.
+/// Whether a process exists and is not a zombie.
 pub(crate) fn is_alive(pid: i32) -> bool {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     stat.rsplit_once(')').is_some_and(|(_, rest)| !rest.trim_start().starts_with('Z'))
@@ -296,7 +297,7 @@ fn document(status: &str, verdict: &Value) -> Value {
     })
 }
 
-/// What a tool leaves that has read rows of a table.
+/// The document of a tool that reads the rows of a table.
 fn landed() -> Value {
     let mut document = document("complete", &json!({"outcome": "valid", "reasons": []}));
     let summary = &mut document["summary"];

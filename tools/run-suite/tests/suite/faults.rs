@@ -1,4 +1,4 @@
-//! Faults: what is done in the course of a run, and what the results say of it.
+//! Faults in runs, and in their results.
 
 use std::fs;
 use std::process::Stdio;
@@ -12,7 +12,7 @@ use crate::fake_tool::{FakeTool, read_json, stderr, stdout};
 
 const STOP: &str = "[[fault]]\nat = \"1s\"\nstop = \"tool\"\nfor = \"600ms\"\n";
 
-/// Twelve intervals of 0.2 s. Nothing arrives from 1.0 s to 1.6 s, and then what was held back.
+/// Twelve intervals of 0.2 s. Nothing arrives from 1.0 s to 1.6 s; then everything that was delayed.
 fn stalled() -> Vec<String> {
     let row = |index: u32| {
         let (start_s, end_s) = (f64::from(index) / 5.0, f64::from(index + 1) / 5.0);
@@ -33,7 +33,7 @@ fn ticks_s(tool: &FakeTool) -> Vec<f64> {
 }
 
 #[test]
-fn a_tool_that_stands_still_is_marked_and_its_recovery_found() {
+fn stopped_tools_recover() {
     let tool = FakeTool::new();
     tool.schedule(40, &stalled());
     tool.experiment(STOP);
@@ -79,7 +79,7 @@ fn a_tool_that_stands_still_is_marked_and_its_recovery_found() {
 }
 
 #[test]
-fn a_run_whose_results_do_not_show_its_faults_does_not_count() {
+fn runs_without_fault_records_do_not_count() {
     let tool = FakeTool::new();
     tool.schedule(40, &stalled());
     tool.experiment(STOP);
@@ -90,7 +90,7 @@ fn a_run_whose_results_do_not_show_its_faults_does_not_count() {
     none["faults"] = Value::Array(Vec::new());
     too_late["faults"][0]["begin_s"] = Value::Null;
     for (document, problem) in [
-        (none, "its results do not say that stop tool was done"),
+        (none, "its results have no record of stop tool"),
         (too_late, "the run ended before stop tool"),
     ] {
         fs::write(&path, document.to_string()).expect("written");
@@ -104,7 +104,7 @@ fn a_run_whose_results_do_not_show_its_faults_does_not_count() {
         );
     }
 
-    // A run that lost something says so beside its recovery.
+    // The loss of a run is next to its recovery.
     let mut invalid = whole;
     invalid["verdict"] = serde_json::json!({"outcome": "invalid", "reasons": ["3 lost"]});
     fs::write(&path, invalid.to_string()).expect("written");
@@ -115,7 +115,7 @@ fn a_run_whose_results_do_not_show_its_faults_does_not_count() {
 }
 
 #[test]
-fn the_loss_of_a_consumer_is_left_to_the_tool() {
+fn tools_kill_their_consumers_themselves() {
     let tool = FakeTool::new();
     tool.schedule(40, &stalled());
     tool.experiment(
@@ -143,7 +143,7 @@ fn the_loss_of_a_consumer_is_left_to_the_tool() {
 }
 
 #[test]
-fn a_run_that_ends_before_its_fault_has_failed() {
+fn runs_that_end_before_a_fault_fail() {
     let tool = FakeTool::new();
     tool.schedule(4, &stalled());
     tool.experiment(STOP);
@@ -153,7 +153,7 @@ fn a_run_that_ends_before_its_fault_has_failed() {
     let problem = "the run ended before stop tool, which was due at 1.00 s";
     assert!(stdout(&output).contains(problem), "{}", stdout(&output));
 
-    // A tool that says nothing of its schedule cannot be treated at an instant of it.
+    // Without a schedule there is no instant for the fault.
     tool.behave("none", "good");
     let output = tool.run(&["resume", &tool.results_argument()]);
     assert_eq!(output.status.code(), Some(1));
@@ -161,7 +161,7 @@ fn a_run_that_ends_before_its_fault_has_failed() {
 }
 
 #[test]
-fn a_tool_that_stands_still_goes_on_to_end_in_good_order() {
+fn stopped_tools_resume_to_end() {
     let tool = FakeTool::new();
     tool.schedule(400, &[]);
     tool.experiment("[[fault]]\nat = \"200ms\"\nstop = \"tool\"\nfor = \"1h\"\n");
@@ -172,7 +172,7 @@ fn a_tool_that_stands_still_goes_on_to_end_in_good_order() {
         .spawn()
         .expect("run-suite starts");
     let pid = tool.wait_for_run();
-    until("the tool stands still", || {
+    until("the tool is stopped", || {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
         stat.rsplit_once(')').is_some_and(|(_, rest)| rest.trim_start().starts_with('T'))
     });
@@ -185,24 +185,24 @@ fn a_tool_that_stands_still_goes_on_to_end_in_good_order() {
 }
 
 #[test]
-fn faults_that_cannot_be_carried_out_are_refused_before_anything_runs() {
+fn impossible_faults_are_refused_first() {
     let tool = FakeTool::new();
     for (body, message) in [
         (
             "[[fault]]\nat = \"1s\"\nstp = \"tool\"",
-            "[[fault]] `stp`: no key of a fault; did you mean `stop`?",
+            "[[fault]] `stp`: unknown key; did you mean `stop`?",
         ),
         (
             "[[fault]]\nat = \"1s\"\nkill = \"kafka-1\"",
-            "these are embedded; say services = \"local\"",
+            "this experiment uses embedded ones; set services = \"local\"",
         ),
         (
             "[options]\nduration = \"5s\"\n[[fault]]\nat = \"5s\"\nstop = \"tool\"\nfor = \"1s\"",
-            "[[fault]] `at`: the schedule of try has ended after 5.00 s, 5.00 s comes too late",
+            "[[fault]] `at`: 5.00 s is too late: the schedule of try ends after 5.00 s",
         ),
         (
             "subcommand = \"fill\"\n[[fault]]\nat = \"1s\"\nkill = \"consumer-1\"",
-            "[[fault]] `kill`: fake-bench fill has no option --kill-consumer by which it could",
+            "[[fault]] `kill`: fake-bench fill has no option --kill-consumer",
         ),
     ] {
         tool.experiment(body);

@@ -1,5 +1,4 @@
-//! Figures that a run does not have, or that are less than the truth, and verdicts between good and
-//! bad: what the summary makes of them.
+//! Missing figures, lower bounds and partial verdicts in summaries.
 
 use std::fs;
 use std::process::Output;
@@ -32,7 +31,7 @@ fn rows(text: &str) -> Vec<String> {
     text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect()
 }
 
-/// The same as a table of several experiments shows it, run by run.
+/// The report of several experiments, which shows single runs.
 fn beside_another(tool: &FakeTool) -> String {
     fs::rename(tool.path(&tool.results_argument()), tool.path("results/a")).expect("renamed");
     assert_eq!(tool.run(&["run", "try.toml"]).status.code(), Some(0));
@@ -40,7 +39,7 @@ fn beside_another(tool: &FakeTool) -> String {
 }
 
 #[test]
-fn a_median_is_that_of_the_runs_that_have_a_rate_and_says_so() {
+fn medians_of_some_runs_are_noted() {
     let tool = finished("repeats = 3\n");
     let without_rate = |document: &mut Value| {
         for side in ["consumed", "produced"] {
@@ -77,7 +76,7 @@ fn a_median_is_that_of_the_runs_that_have_a_rate_and_says_so() {
 }
 
 #[test]
-fn a_rate_of_receiving_is_not_replaced_by_that_of_sending() {
+fn missing_receive_rates_stay_missing() {
     let tool = finished("");
     tool.edit("01-try/repeat-1", |document| {
         let consumed = &mut document["summary"]["consumed"];
@@ -91,7 +90,7 @@ fn a_rate_of_receiving_is_not_replaced_by_that_of_sending() {
 }
 
 #[test]
-fn percentiles_with_unanswered_messages_are_marked_as_lower_bounds() {
+fn unacknowledged_messages_mark_lower_bounds() {
     let tool = finished("repeats = 3\n");
     // Above the median, at and below the 99th percentile; that of this run is the median of three.
     tool.edit("01-try/repeat-2", |document| {
@@ -110,7 +109,10 @@ fn percentiles_with_unanswered_messages_are_marked_as_lower_bounds() {
     let row = "try 990 99.0 kB/s 1.50 ms >=4.20 ms 3 valid";
     assert!(rows.iter().any(|line| line == row), "{text}");
     assert!(text.contains("3.00 ms to >=9.00 ms"), "{text}");
-    assert!(text.contains("try repeat 2: 20 end-to-end samples got no answer"), "{text}");
+    assert!(
+        text.contains("try repeat 2: 20 end-to-end samples are of unacknowledged messages"),
+        "{text}"
+    );
     let cell_of = cell(&tool);
     assert_eq!(
         cell_of["end_to_end_p99_ns"]["lower_bounds"],
@@ -123,7 +125,7 @@ fn percentiles_with_unanswered_messages_are_marked_as_lower_bounds() {
 }
 
 #[test]
-fn the_table_of_runs_marks_lower_bounds_and_what_was_not_read() {
+fn run_table_marks_lower_bounds_and_unread() {
     let tool = finished("");
     tool.edit("01-try/repeat-1", |document| {
         let summary = &mut document["summary"];
@@ -140,7 +142,7 @@ fn the_table_of_runs_marks_lower_bounds_and_what_was_not_read() {
 }
 
 #[test]
-fn a_partial_run_does_not_count_and_is_not_repeated() {
+fn partial_runs_do_not_count_or_repeat() {
     let tool = FakeTool::new();
     tool.behave("b", "partial");
     tool.experiment("[matrix]\nload = [\"a\", \"b\"]");
@@ -157,7 +159,7 @@ fn a_partial_run_does_not_count_and_is_not_repeated() {
 }
 
 #[test]
-fn figures_of_nothing_are_not_shown_as_figures() {
+fn figures_without_samples_are_not_shown() {
     let tool = finished("");
     tool.edit("01-try/repeat-1", |document| {
         let summary = &mut document["summary"];

@@ -1,4 +1,4 @@
-//! Runs that take too long, Ctrl-C, and a death without a word.
+//! Runs that take too long, Ctrl-C, and a run-suite that is killed.
 
 use std::process::{Child, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -8,7 +8,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::fake_tool::{FakeTool, is_alive, read_json, stderr, stdout};
 
-/// Three cells; the second is told to wait by the tests.
+/// Three cells; tests make the second wait.
 const SWEEP: &str = "[matrix]\nload = [\"a\", \"b\", \"c\"]\n";
 
 fn start(tool: &FakeTool) -> Child {
@@ -28,7 +28,7 @@ fn signal(child: &Child, signal: Signal) {
     kill_process(Pid::from_child(child), signal).expect("signalled");
 }
 
-/// The rest of the sweep, after a run of `b` that was cut short.
+/// The rest of the sweep after a run of `b` that was cut short.
 fn resume(tool: &FakeTool) -> Output {
     tool.behave("b", "good");
     let output = tool.run(&["resume", &tool.results_argument()]);
@@ -43,7 +43,7 @@ fn resume(tool: &FakeTool) -> Output {
 }
 
 #[test]
-fn ctrl_c_ends_the_tool_in_good_order_and_says_how_to_go_on() {
+fn ctrl_c_ends_the_tool_and_names_resume() {
     let tool = FakeTool::new();
     let child = start(&tool);
     let pid = tool.wait_for_run();
@@ -61,7 +61,7 @@ fn ctrl_c_ends_the_tool_in_good_order_and_says_how_to_go_on() {
 }
 
 #[test]
-fn a_terminated_run_suite_takes_the_tool_along() {
+fn termination_ends_the_tool_too() {
     let tool = FakeTool::new();
     let child = start(&tool);
     let pid = tool.wait_for_run();
@@ -73,20 +73,20 @@ fn a_terminated_run_suite_takes_the_tool_along() {
 
 #[test]
 #[cfg(target_os = "linux")]
-fn after_a_death_without_a_word_the_rest_can_be_resumed() {
+fn killed_runs_can_be_resumed() {
     let tool = FakeTool::new();
     let child = start(&tool);
     until("the second run is recorded", || tool.statuses()[1] == "running");
     signal(&child, Signal::KILL);
     child.wait_with_output().expect("run-suite ends");
     let pid = tool.wait_for_run();
-    until("the tool is gone, too", || !is_alive(pid));
+    until("the tool has ended", || !is_alive(pid));
     assert_eq!(tool.statuses(), ["complete", "running", "pending"]);
     resume(&tool);
 }
 
 #[test]
-fn two_never_work_on_one_folder() {
+fn folders_are_locked() {
     let tool = FakeTool::new();
     let child = start(&tool);
     let output = tool.run(&["resume", &tool.results_argument()]);
@@ -99,7 +99,7 @@ fn two_never_work_on_one_folder() {
 }
 
 #[test]
-fn a_run_ends_at_the_time_limit_and_the_others_follow() {
+fn runs_end_at_the_time_limit() {
     let tool = FakeTool::new();
     tool.behave("b", "wait");
     tool.experiment(&format!("time_limit = \"500ms\"\n{SWEEP}"));
@@ -110,7 +110,7 @@ fn a_run_ends_at_the_time_limit_and_the_others_follow() {
 }
 
 #[test]
-fn a_tool_that_does_not_end_when_asked_is_killed() {
+fn stubborn_tools_are_killed() {
     let tool = FakeTool::new();
     tool.behave("b", "stubborn");
     tool.experiment("time_limit = \"500ms\"\n[options]\nload = \"b\"");
@@ -124,7 +124,7 @@ fn a_tool_that_does_not_end_when_asked_is_killed() {
     assert!(elapsed >= Duration::from_millis(10_500), "{elapsed:?}");
 }
 
-/// Interrupts run-suite, which is to end with 130 long before what it waits for.
+/// Interrupts run-suite, which must end with 130 without waiting any longer.
 fn interrupt(child: Child) -> Output {
     let started = Instant::now();
     signal(&child, Signal::INT);
@@ -140,7 +140,7 @@ fn spawn(command: &mut std::process::Command) -> Child {
 }
 
 #[test]
-fn ctrl_c_ends_what_prepares_files() {
+fn ctrl_c_ends_prepare() {
     let tool = FakeTool::new();
     tool.experiment(
         "[[prepare]]\ntool = \"fake-bench\"\narguments = [\"make\", \"books.csv\", \"wait\"]\n",
@@ -148,19 +148,19 @@ fn ctrl_c_ends_what_prepares_files() {
     let child = spawn(&mut tool.run_suite(&["run", "try.toml"]));
     let pid = tool.wait_for_run();
     interrupt(child);
-    until("the tool is gone", || !is_alive(pid));
+    until("the tool has ended", || !is_alive(pid));
     assert!(!tool.result("files.new").exists() && !tool.result("files").exists());
     assert_eq!(tool.statuses(), ["pending"]);
 }
 
 #[test]
 #[cfg(target_os = "linux")]
-fn ctrl_c_ends_waiting_for_the_lock_of_a_folder() {
+fn ctrl_c_ends_waiting_for_a_lock() {
     let tool = FakeTool::new();
     tool.behave("none", "fail");
     tool.experiment("");
     assert_eq!(tool.run(&["run", "try.toml"]).status.code(), Some(1));
-    // What a killed run-suite has started holds it, but no run-suite.
+    // A tool of a killed run-suite holds it.
     let lock = std::fs::File::open(tool.result("run-suite.lock")).expect("a lock file");
     lock.lock().expect("locked");
     let child = spawn(&mut tool.run_suite(&["resume", &tool.results_argument()]));
@@ -177,7 +177,7 @@ fn handles_interrupts(pid: u32) -> bool {
     caught.is_some_and(|mask| mask & 2 != 0)
 }
 
-/// Programs that pass for Java and Maven, of which one takes for ever.
+/// Programs that pass for Java and Maven; one of them never ends.
 #[cfg(target_os = "linux")]
 fn fake_java(tool: &FakeTool, waiting: &str) -> std::process::Command {
     use std::os::unix::fs::PermissionsExt as _;
@@ -186,7 +186,7 @@ fn fake_java(tool: &FakeTool, waiting: &str) -> std::process::Command {
         if who != waiting {
             return "exit 0".to_owned();
         }
-        // A child, too, is to go.
+        // Its child must end, too.
         format!("sleep 600 & echo $! > {}; wait", tool.path("pid").display())
     };
     let java = format!(
@@ -211,7 +211,7 @@ fn fake_java(tool: &FakeTool, waiting: &str) -> std::process::Command {
 
 #[test]
 #[cfg(target_os = "linux")]
-fn ctrl_c_ends_downloads_and_waiting_for_services() {
+fn ctrl_c_ends_downloads_and_starts_of_services() {
     for waiting in ["mvn", "java"] {
         for arguments in [&["services", "up", "kafka", "--dir", "stack"][..], &["run", "try.toml"]]
         {
@@ -220,7 +220,7 @@ fn ctrl_c_ends_downloads_and_waiting_for_services() {
             let child = spawn(fake_java(&tool, waiting).args(arguments));
             let pid = tool.wait_for_run();
             let output = interrupt(child);
-            until("the program is gone", || !is_alive(pid));
+            until("the program has ended", || !is_alive(pid));
             assert!(!tool.path("stack").exists(), "{waiting}: {}", stderr(&output));
             let parts = std::fs::read_dir(tool.path("cache")).expect("a cache");
             let left: Vec<_> = parts.map(|part| part.expect("readable").file_name()).collect();

@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::fake_tool::{FakeTool, read_json, stderr, stdout};
 use crate::real_tool::are_built;
 
-/// What a chain from a stream into `DynamoDB` is made of.
+/// The tools of a chain from a stream into `DynamoDB`.
 const DYNAMODB: [&str; 4] = ["kin-producer", "kin-lambda", "kin-db-consumer", "table-reset"];
 
 /// The same for `MySQL`.
@@ -21,7 +21,7 @@ fn experiments() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../experiments")
 }
 
-/// Whether there is a database server; otherwise, that the test is skipped.
+/// Whether there is a database server; prints that the test is skipped if not.
 fn has_mysql(test: &str) -> bool {
     bench_testing::can_start(test, &StackOptions::of(["mysql"]))
 }
@@ -61,7 +61,7 @@ fn origins(document: &Value) -> Vec<(String, String)> {
 }
 
 #[test]
-fn messages_go_through_the_lambda_into_dynamodb() {
+fn lambda_lands_messages_in_dynamodb() {
     if !are_built(&DYNAMODB) {
         return;
     }
@@ -75,7 +75,7 @@ fn messages_go_through_the_lambda_into_dynamodb() {
 }
 
 #[test]
-fn messages_go_through_the_lambda_into_mysql_beside_embedded_services() {
+fn lambda_lands_messages_in_mysql() {
     if !are_built(&MYSQL) || !has_mysql("a chain into MySQL") {
         return;
     }
@@ -87,7 +87,7 @@ fn messages_go_through_the_lambda_into_mysql_beside_embedded_services() {
 }
 
 #[test]
-fn settings_of_the_lambda_are_swept_on_services_that_begin_empty() {
+fn lambda_settings_are_swept_on_empty_services() {
     if !are_built(&DYNAMODB) {
         return;
     }
@@ -112,7 +112,7 @@ fn settings_of_the_lambda_are_swept_on_services_that_begin_empty() {
 }
 
 #[test]
-fn what_a_lambda_cannot_be_told_is_refused_before_anything_runs() {
+fn wrong_lambda_settings_are_refused_first() {
     if !are_built(&DYNAMODB) {
         return;
     }
@@ -125,11 +125,12 @@ fn what_a_lambda_cannot_be_told_is_refused_before_anything_runs() {
         (format!("{then}[matrix]\n\"lambda.batch-size\" = [1, 99999]"), "[matrix] `batch-size`: "),
         (
             "[lambda]\nbatch-size = 1".to_owned(),
-            "[lambda] `batch-size`: the experiment starts no Lambda; add \"kin-lambda\"",
+            "[lambda] `batch-size`: the experiment does not start kin-lambda or sql-lambda; add \
+             \"kin-lambda\"",
         ),
         (
             format!("{then}[local]\nstart = [\"kafka\"]"),
-            "[local] `start`: kafka is a real server, and the experiment asks for embedded ones",
+            "[local] `start`: kafka is a real server, but the experiment asks for embedded ones",
         ),
     ] {
         tool.write("t.toml", &format!("{head}{body}"));
@@ -171,7 +172,7 @@ fn check_script(tool: &FakeTool, output: &Output) {
 }
 
 #[test]
-fn the_tools_chain_in_a_plain_shell() {
+fn tools_chain_in_a_shell() {
     if !are_built(&DYNAMODB) {
         return;
     }
@@ -182,7 +183,7 @@ fn the_tools_chain_in_a_plain_shell() {
 }
 
 #[test]
-fn the_tools_chain_into_mysql_in_a_plain_shell() {
+fn tools_chain_into_mysql_in_a_shell() {
     if !are_built(&MYSQL) || !has_mysql("a chain into MySQL") {
         return;
     }
@@ -191,7 +192,7 @@ fn the_tools_chain_into_mysql_in_a_plain_shell() {
 }
 
 #[test]
-fn the_chain_leaves_services_alone_that_are_not_its_own() {
+fn chain_leaves_other_services_alone() {
     if !are_built(&DYNAMODB) {
         return;
     }
@@ -212,7 +213,7 @@ fn the_chain_leaves_services_alone_that_are_not_its_own() {
 }
 
 #[test]
-fn books_are_merged_sent_and_asked_for_their_price() {
+fn books_are_merged_sent_and_queried() {
     if !are_built(&["kin-producer", "kin-consumer"]) {
         return;
     }

@@ -1,4 +1,4 @@
-//! Files that an experiment has made before its first run.
+//! Files that an experiment makes before its first run.
 
 use std::fs;
 
@@ -31,14 +31,14 @@ fn files_are_made_once_and_options_name_them() {
 }
 
 #[test]
-fn what_could_not_be_made_is_made_anew_by_a_resume() {
+fn resume_repeats_a_failed_prepare() {
     let tool = FakeTool::new();
     experiment(&tool, 7);
     let output = tool.run(&["run", "try.toml"]);
     assert_eq!(output.status.code(), Some(1));
     let error = stderr(&output);
     assert!(error.contains("`fake-bench make books.csv 7` ended with exit code 7"), "{error}");
-    assert!(error.contains("prepare.log says why"), "{error}");
+    assert!(error.contains("prepare.log"), "{error}");
     assert!(!tool.result("files").exists() && tool.result("files.new/books.csv").is_file());
     assert_eq!(tool.statuses(), ["pending"]);
     let state = fs::read_to_string(tool.result("experiment.json")).expect("a state");
@@ -49,7 +49,7 @@ fn what_could_not_be_made_is_made_anew_by_a_resume() {
 }
 
 #[test]
-fn a_wrong_section_is_refused() {
+fn wrong_prepare_sections_are_refused() {
     let tool = FakeTool::new();
     for (body, message) in [
         ("[[prepare]]\ntool = \"fake-bench\"", "missing field `arguments`"),

@@ -5,20 +5,20 @@ use std::path::Path;
 
 use crate::fake_tool::{FakeTool, read_json, stderr, stdout};
 
-/// Whether these tools lie beside run-suite; if not, that the test is skipped. A test of one package
+/// Whether these tools have been built; prints that the test is skipped if not. A test of one package
 /// does not build the binaries of another.
 pub(crate) fn are_built(tools: &[&str]) -> bool {
     let run_suite = Path::new(assert_cmd::cargo::cargo_bin!("run-suite"));
     let missing = tools.iter().map(|tool| run_suite.with_file_name(tool));
     let Some(missing) = missing.into_iter().find(|tool| !tool.is_file()) else { return true };
-    // Straight to the stream, which the test harness does not hide.
+    // Written to the stream itself, which the test harness does not capture.
     let line = format!("skipped: {} is not there (cargo build --release)\n", missing.display());
     std::io::stderr().write_all(line.as_bytes()).expect("standard error");
     false
 }
 
 #[test]
-fn a_small_sweep_runs_on_the_embedded_broker() {
+fn small_sweep_runs_on_the_embedded_broker() {
     if !are_built(&["kafka-prodcon"]) {
         return;
     }

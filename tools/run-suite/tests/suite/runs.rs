@@ -8,7 +8,7 @@ use crate::fake_tool::{FakeTool, read_json, stderr, stdout};
 const SWEEP: &str = "repeats = 2\n[options]\nfast = true\n[matrix]\nload_name = [\"a\", \"b\"]\n";
 
 #[test]
-fn a_dry_run_lists_the_runs_in_their_order_and_starts_nothing() {
+fn dry_run_lists_runs_and_starts_nothing() {
     let tool = FakeTool::new();
     tool.experiment("repeats = 2\n[options]\nduration = \"30s\"\n[matrix]\nload = [\"a\", \"b\"]");
     let output = tool.run(&["run", "try.toml", "--dry-run"]);
@@ -24,13 +24,13 @@ fn a_dry_run_lists_the_runs_in_their_order_and_starts_nothing() {
     );
     assert_eq!(lines[4], "   2  load=b repeat 1");
     assert_eq!(lines[6], "   3  load=a repeat 2");
-    assert_eq!(lines[11], "4 runs, about 120 s and what starting and draining take");
+    assert_eq!(lines[11], "4 runs, about 120 s plus the time to start and drain");
     assert!(tool.calls().is_empty());
     assert_eq!(tool.results(), None);
 }
 
 #[test]
-fn a_sweep_leaves_a_folder_from_which_the_same_report_can_be_made() {
+fn report_reproduces_the_summary() {
     let tool = FakeTool::new();
     tool.experiment(SWEEP);
     let output = tool.run_suite(&["run", "try.toml"]).output().expect("run-suite starts");
@@ -66,7 +66,7 @@ fn a_sweep_leaves_a_folder_from_which_the_same_report_can_be_made() {
 }
 
 #[test]
-fn a_report_is_printed_as_json_and_csv_too() {
+fn reports_come_as_json_and_csv() {
     let tool = FakeTool::new();
     tool.experiment(SWEEP);
     let output = tool.run(&["run", "try.toml", "--output", "json"]);
@@ -88,7 +88,7 @@ fn a_report_is_printed_as_json_and_csv_too() {
 }
 
 #[test]
-fn loss_in_one_run_exits_with_3_and_keeps_its_figures_out_of_the_medians() {
+fn invalid_runs_exit_with_3_and_do_not_count() {
     let tool = FakeTool::new();
     tool.behave("b", "invalid");
     tool.experiment(SWEEP);
@@ -107,7 +107,7 @@ fn loss_in_one_run_exits_with_3_and_keeps_its_figures_out_of_the_medians() {
 }
 
 #[test]
-fn a_failed_run_exits_with_1_after_the_others_and_gives_the_last_words_of_the_tool() {
+fn failed_runs_exit_with_1_and_show_the_last_line() {
     let tool = FakeTool::new();
     tool.behave("a", "fail");
     tool.behave("b", "invalid");
@@ -118,11 +118,11 @@ fn a_failed_run_exits_with_1_after_the_others_and_gives_the_last_words_of_the_to
     let problem = "ended with exit code 1: the broker is gone";
     let told = format!("{}{}", stdout(&output), stderr(&output));
     assert_eq!(told.matches(problem).count(), 1, "once: {told}");
-    // Where people do not read the report, they read it here.
+    // Without a report for people, the log has it.
     let output = tool.run(&["resume", &tool.results_argument(), "--output", "json"]);
     assert_eq!(stderr(&output).matches(problem).count(), 1, "{}", stderr(&output));
 
-    // What failed is run again, in a clean folder; what came to its end is kept.
+    // The failed run is repeated in a clean folder; the others are kept.
     tool.behave("a", "good");
     let output = tool.run(&["resume", &tool.results_argument()]);
     assert_eq!(output.status.code(), Some(3), "{}", stderr(&output));
@@ -132,7 +132,7 @@ fn a_failed_run_exits_with_1_after_the_others_and_gives_the_last_words_of_the_to
 }
 
 #[test]
-fn a_run_against_other_services_than_asked_for_ends_the_experiment() {
+fn wrong_services_end_the_experiment() {
     let tool = FakeTool::new();
     tool.experiment("services = \"external\"\n[matrix]\nload = [\"a\", \"b\"]");
     let output = tool.run_suite(&["run", "try.toml"]).output().expect("run-suite starts");
@@ -145,7 +145,7 @@ fn a_run_against_other_services_than_asked_for_ends_the_experiment() {
 }
 
 #[test]
-fn a_file_that_cannot_be_read_is_named_with_the_cause() {
+fn unreadable_experiment_files_are_named() {
     let tool = FakeTool::new();
     for (file, cause) in [
         ("missing.toml", "cannot be read: no such file or folder; "),
@@ -160,19 +160,19 @@ fn a_file_that_cannot_be_read_is_named_with_the_cause() {
 }
 
 #[test]
-fn a_tool_that_ends_well_without_a_result_is_no_success() {
+fn tools_without_results_fail() {
     let tool = FakeTool::new();
     tool.behave("a", "nothing");
     tool.experiment("[options]\nload = \"a\"");
     let output = tool.run(&["run", "try.toml"]);
     assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
     let text = stdout(&output);
-    assert!(text.contains("left no whole result: failed to read "), "{text}");
+    assert!(text.contains("left no complete result: failed to read "), "{text}");
     assert!(!text.contains("status: 0") && !text.contains("code 0"), "{text}");
 }
 
 #[test]
-fn each_run_has_a_name_without_slashes() {
+fn runs_have_names_without_slashes() {
     let tool = FakeTool::new();
     tool.experiment("repeats = 2\n[options]\nload = \"try-{run}\"");
     assert_eq!(tool.run(&["run", "try.toml"]).status.code(), Some(0));
@@ -190,7 +190,7 @@ fn each_run_has_a_name_without_slashes() {
 }
 
 #[test]
-fn a_shell_with_services_of_run_suite_is_in_the_way_of_external_ones() {
+fn shells_with_local_services_refuse_external_ones() {
     let tool = FakeTool::new();
     tool.experiment("services = \"external\"");
     let output = tool.run_suite(&["run", "try.toml"]).env("BENCH_SERVICES", "local").output();
@@ -205,7 +205,7 @@ fn a_shell_with_services_of_run_suite_is_in_the_way_of_external_ones() {
 }
 
 #[test]
-fn what_files_say_reaches_no_terminal_raw_and_is_shortened() {
+fn quoted_files_are_escaped_and_shortened() {
     let tool = FakeTool::new();
     tool.experiment("");
     let raw = fs::read_to_string(tool.path("try.toml")).expect("readable");
@@ -229,7 +229,7 @@ fn what_files_say_reaches_no_terminal_raw_and_is_shortened() {
 }
 
 #[test]
-fn a_subcommand_comes_first_and_has_its_own_options() {
+fn subcommands_come_first() {
     let tool = FakeTool::new();
     tool.experiment("subcommand = \"fill\"\n[options]\nload = \"a\"");
     assert_eq!(tool.run(&["run", "try.toml"]).status.code(), Some(0));
@@ -242,18 +242,21 @@ fn a_subcommand_comes_first_and_has_its_own_options() {
 }
 
 #[test]
-fn what_is_wrong_in_a_file_is_named_with_the_remedy() {
+fn wrong_files_are_refused_with_remedies() {
     let tool = FakeTool::new();
     for (body, message) in [
-        ("repeat = 2", "`repeat`: no key of an experiment; did you mean `repeats`?"),
-        ("[options]\nlod = 1", "[options] `lod`: no option of fake-bench; did you mean `load`?"),
-        ("[matrix]\nfast = [1, 2]", "[matrix] `fast`: is a flag; give it as true or false"),
+        ("repeat = 2", "`repeat`: unknown key; did you mean `repeats`?"),
+        (
+            "[options]\nlod = 1",
+            "[options] `lod`: fake-bench has no such option; did you mean `load`?",
+        ),
+        ("[matrix]\nfast = [1, 2]", "[matrix] `fast`: is a flag; set it to true or false"),
         ("[options]\nrun-dir = \"x\"", "[options] `run-dir`: run-suite sets it; leave it out"),
-        ("services = \"local\"", "name what to start: `start = [\"kafka\"]` in [local]"),
-        ("services = \"local\"\n[local]\nbrokers = 9", "[local] `brokers`: must be 1 to 5, not 9"),
+        ("services = \"local\"", "list the services to start in [local]"),
+        ("services = \"local\"\n[local]\nbrokers = 9", "[local.kafka] `brokers`: must be 1 to 5"),
         (
             "services = \"local\"\n[local]\nstart = [\"redis\"]",
-            "unknown service 'redis'; use one of kafka, connect",
+            "[local] `start`: there is no service `redis`; the services are kafka, connect",
         ),
         ("subcommand = \"fil\"", "did you mean `fill`?"),
         ("time_limit = \"0s\"", "leave the key out for 10 minutes"),
@@ -269,7 +272,7 @@ fn what_is_wrong_in_a_file_is_named_with_the_remedy() {
 }
 
 #[test]
-fn a_tool_that_is_not_there_says_how_to_build_it() {
+fn missing_tools_name_the_build_command() {
     let tool = FakeTool::new();
     let file = tool.experiment("");
     let text = fs::read_to_string(&file).expect("readable").replace("fake-bench", "no-such-tool");
@@ -281,7 +284,7 @@ fn a_tool_that_is_not_there_says_how_to_build_it() {
 }
 
 #[test]
-fn folders_and_files_that_are_not_there_are_named() {
+fn missing_folders_and_files_are_named() {
     let tool = FakeTool::new();
     let output = tool.run(&["run", "none.toml"]);
     assert_eq!(output.status.code(), Some(2));
@@ -292,11 +295,11 @@ fn folders_and_files_that_are_not_there_are_named() {
         assert!(stderr(&output).contains("nowhere"), "{}", stderr(&output));
     }
     let output = tool.run(&["resume", "."]);
-    assert!(stderr(&output).contains("holds no experiment.json"), "{}", stderr(&output));
+    assert!(stderr(&output).contains("has no experiment.json"), "{}", stderr(&output));
 }
 
 #[test]
-fn a_damaged_state_is_an_error_that_names_the_file() {
+fn damaged_states_are_named() {
     let tool = FakeTool::new();
     tool.experiment("");
     assert_eq!(tool.run(&["run", "try.toml"]).status.code(), Some(0));
@@ -320,7 +323,7 @@ fn a_damaged_state_is_an_error_that_names_the_file() {
 }
 
 #[test]
-fn several_experiments_are_reported_run_by_run() {
+fn several_experiments_are_reported_by_run() {
     let tool = FakeTool::new();
     for load in ["a", "b"] {
         tool.experiment(&format!("[options]\nload = \"{load}\""));
@@ -350,7 +353,7 @@ fn experiments_are_listed_with_their_questions() {
 }
 
 #[test]
-fn the_experiments_of_the_project_are_in_order() {
+fn experiments_of_the_project_are_valid() {
     let tool = FakeTool::new();
     let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../../experiments");
     for folder in [root.to_owned(), format!("{root}/quick")] {

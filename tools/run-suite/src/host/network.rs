@@ -1,0 +1,80 @@
+//! The network in front of the services, for faults: a proxy per node that can have one.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use bench_proxy::Proxy;
+use bench_services::SERVICES;
+use bench_stack::{Stack, StackOptions};
+
+/// Proxies in front of the nodes of a stack.
+#[derive(Debug)]
+pub(crate) struct Network {
+    /// By service: each node with its proxy.
+    proxies: Vec<(&'static str, Vec<(String, Proxy)>)>,
+}
+
+impl Network {
+    /// Opens the ports, which the nodes advertise. They lead nowhere before they are connected.
+    pub(super) fn new(options: &StackOptions) -> Result<Self> {
+        let mut proxies = Vec::new();
+        for (service, nodes) in SERVICES.proxied_nodes(options) {
+            let listen = |node| Ok::<_, anyhow::Error>((node, Proxy::listen()?));
+            let nodes = nodes.into_iter().map(listen).collect::<Result<_>>();
+            proxies.push((service, nodes.context("failed to start a proxy")?));
+        }
+        Ok(Self { proxies })
+    }
+
+    /// The options of a stack behind the proxies.
+    pub(super) fn behind(&self, mut options: StackOptions) -> StackOptions {
+        for (service, nodes) in &self.proxies {
+            let ports = nodes.iter().map(|(_, proxy)| proxy.port()).collect();
+            options = options.with_proxies(service, ports);
+        }
+        options
+    }
+
+    /// Leads to the nodes of a stack that was started behind it, without disturbance.
+    pub(super) fn connect(&self, stack: &Stack) {
+        for (node, address) in stack.behind_proxies() {
+            if let Some(proxy) = self.before(&node) {
+                proxy.set_target(address);
+                proxy.set_latency(Duration::ZERO);
+                proxy.set_bandwidth(None);
+            }
+        }
+    }
+
+    /// The warning in the results of a run whose connections go through it.
+    pub(super) fn warning(&self) -> String {
+        let services = self.proxies.iter().filter_map(|(service, _)| SERVICES.get(service));
+        let titles: Vec<&str> = services.map(|service| service.title()).collect();
+        let titles = titles.join(" and ");
+        format!("the tool reaches {titles} through a proxy, which adds up to 0.1 ms")
+    }
+
+    /// The proxy in front of a node.
+    pub(super) fn before(&self, node: &str) -> Option<&Proxy> {
+        let mut nodes = self.proxies.iter().flat_map(|(_, nodes)| nodes);
+        nodes.find(|(name, _)| name == node).map(|(_, proxy)| proxy)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nodes_have_proxies_of_their_own() {
+        let options = StackOptions::of(["mysql"]).with("kafka", "brokers", 2);
+        let network = Network::new(&options).expect("proxies");
+        let port = |node| network.before(node).map(Proxy::port);
+        let ports = [port("kafka-1"), port("kafka-2")].map(|port| port.expect("a proxy"));
+        assert_ne!(ports[0], ports[1]);
+        assert!(port("kafka-3").is_none() && port("mysql").is_none());
+        let options = network.behind(options);
+        assert_eq!(options.get("kafka").map(|kafka| kafka.proxies.clone()), Some(ports.to_vec()));
+        assert!(network.warning().contains("reaches Kafka through"), "{}", network.warning());
+    }
+}

@@ -1,0 +1,332 @@
+//! The pending runs of experiments, one after another.
+
+use std::fs::File;
+use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, anyhow, bail};
+use bench_cli::{Progress, Shutdown};
+use bench_core::system::{cause, create_new};
+use bench_record::{RunDocument, mark_faults};
+use bench_stack::interruptible;
+
+use super::child::{self, Ended, Invocation};
+use super::folder::{ExperimentFolder, log_path};
+use super::key_figures::key_figures;
+use super::live::Live;
+use super::run_files::{ToolFiles, read_document};
+use super::run_state::RunStatus;
+use super::verdict::{Judgement, judge_ended, wrong_services};
+use super::{latencies, prepare};
+use crate::host::fault_driver::{FaultDriver, FaultOutcome};
+use crate::host::fault_targets::FaultTargets;
+use crate::host::stack::ExperimentStack;
+use crate::host::tool_process::ToolProcess;
+use crate::plan::experiment_plan::{Invoked, Plan};
+use crate::plan::tool::Tool;
+use crate::plan::tools::Tools;
+
+/// Runs all pending runs in `folders`, until they are done or a shutdown is requested. Their services
+/// live in `dir` meanwhile. `is_reported` if a report for people follows, which has the reasons of
+/// failed runs.
+pub(crate) fn run_pending(
+    dir: &Path,
+    folders: &mut [ExperimentFolder],
+    shutdown: &Shutdown,
+    progress: &mut Progress,
+    is_reported: bool,
+) -> Result<()> {
+    let mut stack = ExperimentStack::in_folder(dir, shutdown, progress)?;
+    let result = run_on(&mut stack, folders, shutdown, progress, is_reported);
+    stack.stop(progress)?;
+    result
+}
+
+fn run_on(
+    stack: &mut ExperimentStack,
+    folders: &mut [ExperimentFolder],
+    shutdown: &Shutdown,
+    progress: &mut Progress,
+    is_reported: bool,
+) -> Result<()> {
+    let all: usize = folders.iter().map(|folder| folder.state().runs.len()).sum();
+    let mut position = 0;
+    for folder in folders {
+        let plan = &folder.state().plan;
+        let tools = Tools::find(&plan.tool, plan.then.as_ref())?;
+        if !shutdown.is_requested() {
+            prepare::make_files(folder, shutdown)?;
+        }
+        for index in 0..folder.state().runs.len() {
+            position += 1;
+            if folder.state().runs[index].status != RunStatus::Pending {
+                continue;
+            }
+            if shutdown.is_requested() {
+                return Ok(());
+            }
+            let run = PendingRun {
+                index,
+                title: title(&folder.state().plan, index, position, all),
+                tools: &tools,
+                is_reported,
+            };
+            run.run(stack, folder, shutdown, progress)?;
+        }
+    }
+    Ok(())
+}
+
+/// A run that has not been made.
+struct PendingRun<'a> {
+    /// Its index in the plan.
+    index: usize,
+    /// Its name in progress and logs.
+    title: String,
+    tools: &'a Tools,
+    /// Whether a report will give the reason of a failure.
+    is_reported: bool,
+}
+
+/// One of its tools, with all that its process needs.
+struct ToolRun<'a> {
+    tool: &'a Tool,
+    invoked: Invoked<'a>,
+    plan: &'a Plan,
+    experiment_dir: &'a Path,
+    environment: Vec<(String, String)>,
+    limit: Duration,
+    lock: &'a File,
+}
+
+/// How the run of a tool ended.
+struct ToolOutcome {
+    exit_code: Option<i32>,
+    files: ToolFiles,
+    judgement: Judgement,
+}
+
+impl PendingRun<'_> {
+    fn run(
+        &self,
+        stack: &mut ExperimentStack,
+        folder: &mut ExperimentFolder,
+        shutdown: &Shutdown,
+        progress: &mut Progress,
+    ) -> Result<()> {
+        let plan = folder.state().plan.clone();
+        let run = plan.runs[self.index];
+        let targets = match &plan.stack {
+            Some(wanted) => match stack.provide(wanted, &plan.cells[run.cell].settings, progress) {
+                Err(_) if shutdown.is_requested() => return Ok(()),
+                provided => provided?,
+            },
+            None => FaultTargets::default(),
+        };
+        if shutdown.is_requested() {
+            return Ok(());
+        }
+        targets.check(&plan.faults)?;
+        let environment = targets.environment();
+        folder.begin(self.index)?;
+        let started = Instant::now();
+        let tool_run = |tool, invoked, limit| ToolRun {
+            tool,
+            invoked,
+            plan: &plan,
+            experiment_dir: folder.path(),
+            environment: environment.clone(),
+            limit,
+            lock: folder.lock(),
+        };
+        let first = tool_run(&self.tools.first, plan.first(run, folder.path()), plan.time_limit());
+        let mut outcome = self.run_with_faults(&first, targets, shutdown, progress)?;
+        let mut wrong = outcome.wrong_services(&plan);
+        if let Some((tool, invoked)) = self.tools.then.as_ref().zip(plan.second(run, folder.path()))
+        {
+            outcome.judgement = outcome.judgement.of_tool(&plan.tool);
+            if outcome.judgement.status.is_ended() && shutdown.is_requested() {
+                outcome.judgement = outcome.judgement.and(Judgement::interrupted());
+            } else if outcome.judgement.status.is_ended() {
+                let left = plan.time_limit().saturating_sub(started.elapsed());
+                let second = tool_run(tool, invoked, left);
+                outcome = outcome.and(self.run_second(&second, shutdown, progress)?);
+                wrong = wrong.or(outcome.wrong_services(&plan));
+            }
+        }
+        progress.clear();
+        // The error that ends run-suite has the reason.
+        if wrong.is_none() {
+            self.announce(&outcome, progress);
+        }
+        let (status, run_dir) = (outcome.judgement.status, first.invoked.run_dir.clone());
+        folder.end(self.index, outcome.exit_code, outcome.judgement)?;
+        if let Some(latencies_dir) = plan.latencies_dir.as_ref().filter(|_| status.is_over()) {
+            let document = outcome.files.document.as_ref().ok();
+            let exported = latencies::export(latencies_dir, &plan, run, &run_dir, status, document);
+            // The result folder still has all of it.
+            if let Err(error) = exported {
+                tracing::warn!("{}: {error:#}", self.title);
+            }
+        }
+        match wrong {
+            Some(problem) => bail!("{}: {problem}", self.title),
+            None => Ok(()),
+        }
+    }
+
+    /// Runs the tool, and its faults at the same time.
+    fn run_with_faults(
+        &self,
+        run: &ToolRun<'_>,
+        targets: FaultTargets<'_>,
+        shutdown: &Shutdown,
+        progress: &mut Progress,
+    ) -> Result<ToolOutcome> {
+        let process = ToolProcess::default();
+        let faults = &run.plan.faults;
+        let run_dir = run.invoked.run_dir.clone();
+        let (ended, done) = if faults.is_empty() {
+            let done = FaultOutcome { warnings: targets.warnings(), ..FaultOutcome::default() };
+            (self.run_tool(run, &process, shutdown, progress)?, done)
+        } else {
+            thread::scope(|scope| {
+                let schedule = || read_document(&run_dir).ok()?.schedule;
+                let driver = FaultDriver { faults, schedule, tool: &process, targets };
+                let flag = shutdown.flag();
+                let driver = scope.spawn(move || interruptible(&flag, || driver.run()));
+                let ended = self.run_tool(run, &process, shutdown, progress);
+                process.end();
+                let done = driver.join().map_err(|_| anyhow!("the thread of the faults failed"))?;
+                Ok::<_, anyhow::Error>((ended?, done))
+            })?
+        };
+        let unfit = done.problem.clone();
+        let unfit = unfit.or(enter_faults(&run_dir, done));
+        let outcome = ToolOutcome::of(&ended, run);
+        Ok(ToolOutcome { judgement: outcome.judgement.with_faults(unfit), ..outcome })
+    }
+
+    /// Reports the end of the run, with the reason of a failure unless a report follows.
+    fn announce(&self, outcome: &ToolOutcome, progress: &Progress) {
+        let Judgement { status, problem } = &outcome.judgement;
+        match problem {
+            None => print_line(
+                progress,
+                &format!("{}: {}", self.title, key_figures(outcome.document())),
+            ),
+            Some(_) if self.is_reported => {
+                print_line(progress, &format!("{}: {}", self.title, status.word()));
+            }
+            Some(problem) => tracing::warn!("{}: {problem}", self.title),
+        }
+    }
+
+    /// Runs the tool that comes after the first.
+    fn run_second(
+        &self,
+        run: &ToolRun<'_>,
+        shutdown: &Shutdown,
+        progress: &mut Progress,
+    ) -> Result<ToolOutcome> {
+        let ended = self.run_tool(run, &ToolProcess::default(), shutdown, progress)?;
+        let outcome = ToolOutcome::of(&ended, run);
+        Ok(ToolOutcome { judgement: outcome.judgement.of_tool(run.tool.name()), ..outcome })
+    }
+
+    fn run_tool(
+        &self,
+        run: &ToolRun<'_>,
+        process: &ToolProcess,
+        shutdown: &Shutdown,
+        progress: &mut Progress,
+    ) -> Result<Ended> {
+        let Invoked { arguments, run_dir, expected, .. } = &run.invoked;
+        let log = log_path(run_dir);
+        let log =
+            create_new(&log).with_context(|| format!("failed to create {}", log.display()))?;
+        let expected = expected.map(|time| format!(" of {} s", time.as_secs())).unwrap_or_default();
+        let title = match &self.tools.then {
+            Some(_) => format!("{} {}", self.title, run.tool.name()),
+            None => self.title.clone(),
+        };
+        let mut live = Live::new(run_dir);
+        child::run(
+            Invocation {
+                executable: run.tool.executable(),
+                arguments,
+                services: run.plan.services,
+                environment: run.environment.clone(),
+                current_dir: None,
+                output: None,
+                log,
+                lock: run.lock,
+            },
+            process,
+            run.limit,
+            || shutdown.is_requested(),
+            |elapsed: Duration| {
+                if progress.is_visible() {
+                    let (elapsed_s, figures) = (elapsed.as_secs(), live.figures());
+                    progress.update(&format!("{title}: {elapsed_s} s{expected}  {figures}"));
+                }
+            },
+        )
+    }
+}
+
+impl ToolOutcome {
+    /// The outcome of a tool that has ended.
+    fn of(ended: &Ended, run: &ToolRun<'_>) -> Self {
+        let run_dir = &run.invoked.run_dir;
+        let place = run_dir.strip_prefix(run.experiment_dir).unwrap_or(run_dir);
+        let files = ToolFiles::read(run_dir.clone(), run.invoked.tool, place, None);
+        let judgement = judge_ended(ended, &files, run.plan, &log_path(run_dir));
+        Self { exit_code: ended.status.code(), files, judgement }
+    }
+
+    /// The outcome of two tools: the files of the second, and the exit code of the worse.
+    fn and(self, second: Self) -> Self {
+        let is_second = second.judgement.status.weight() > self.judgement.status.weight();
+        Self {
+            exit_code: if is_second { second.exit_code } else { self.exit_code },
+            files: second.files,
+            judgement: self.judgement.and(second.judgement),
+        }
+    }
+
+    fn document(&self) -> Option<&RunDocument> {
+        self.files.document.as_ref().ok()
+    }
+
+    fn wrong_services(&self, plan: &Plan) -> Option<String> {
+        wrong_services(self.document()?, plan)
+    }
+}
+
+/// Enters the faults into the results of a run. Returns why that failed, if there were any: a tool that
+/// failed may have left no results, and then its own verdict counts for more.
+fn enter_faults(run_dir: &Path, faults: FaultOutcome) -> Option<String> {
+    let has_faults = !faults.records.is_empty();
+    if !has_faults && faults.warnings.is_empty() {
+        return None;
+    }
+    let error = mark_faults(run_dir, faults.records, faults.warnings).err()?;
+    let error = cause(&error);
+    let problem = format!("failed to enter the faults into {}: {error}", run_dir.display());
+    tracing::warn!("{problem}");
+    has_faults.then_some(problem)
+}
+
+fn title(plan: &Plan, index: usize, position: usize, all: usize) -> String {
+    let label = plan.run_label(plan.runs[index]);
+    let name = if label.starts_with(&plan.name) { "" } else { &format!("{} ", plan.name) };
+    format!("[{position}/{all}] {name}{label}")
+}
+
+/// Prints a line above the progress.
+fn print_line(progress: &Progress, line: &str) {
+    progress.print_line(line);
+    tracing::debug!("{line}");
+}
