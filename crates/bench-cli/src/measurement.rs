@@ -218,7 +218,7 @@ impl ProgressLine {
             let _ = write!(text, "  in {}", per_s(totals.received.messages, self.received));
         }
         let latency = |kind| totals.latencies.get(kind).filter(|latency| !latency.is_empty());
-        // The service time stands in where no schedule gives a publish latency.
+        // Without a schedule there is no publish latency, so show the service time.
         let sending = match latency(LatencyKind::Publish) {
             Some(_) => LatencyKind::Publish,
             None => LatencyKind::ServiceTime,

@@ -1,4 +1,4 @@
-//! The record of one run: its result folder from the first moment to the printed report.
+//! The record of one run, from the creation of its result folder to the printed report.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -34,7 +34,7 @@ pub struct RunArgs {
     #[arg(help_heading = "Results", long = protocol::RUN_DIR, value_name = "DIR", hide = true)]
     pub run_dir: Option<PathBuf>,
 
-    /// Length of the intervals in the result folder
+    /// Length of the intervals in the results
     #[arg(
         help_heading = "Results",
         long = protocol::INTERVAL,

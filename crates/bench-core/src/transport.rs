@@ -155,7 +155,7 @@ pub struct Completion {
     pub delivery: Delivery,
 }
 
-/// What became of a submitted message.
+/// The outcome of a submitted message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Delivery {
     /// The system has confirmed it.
@@ -306,7 +306,7 @@ pub trait Publish {
     }
 }
 
-/// A connection that messages are received on, owned by one consumer.
+/// A connection for receiving messages, owned by one consumer.
 ///
 /// No method has a default, so that a receiver that wraps another one cannot forget to pass a call
 /// on. The comments say what a system answers that does not know.

@@ -108,10 +108,10 @@ pub(crate) fn command<C: Connection>() -> Command {
         .version(C::TOOL.version)
         .about(C::ABOUT)
         .long_about(format!(
-            "{}\n\nReports how long messages took until they were written (landing latency), how \
-             much of that is the way to the stream (arrival), to the function or consumer \
-             (end-to-end) and the table, and an audit of every message. With --query it computes \
-             statistics over a field of JSON records instead.",
+            "{}\n\nReports how long messages took to be written (landing latency), split into the \
+             way to the stream (arrival), to the function or consumer (end-to-end) and into the \
+             table, and an audit of every message. With --query, computes statistics over a field \
+             of JSON records instead.",
             C::ABOUT
         ))
         .after_help(format!("Examples:\n{}\n\n{EXIT_CODES}", C::EXAMPLES))

@@ -1,7 +1,7 @@
 //! `run.json`: the options of a run, where it ran, what it measured, and the verdict.
 //!
-//! The schema is versioned by [`SCHEMA_VERSION`]. Fields are added freely; a field that changes its
-//! meaning or goes away raises the version. `docs/run.schema.json` is generated from these types.
+//! The schema is versioned by [`SCHEMA_VERSION`]. Fields are added freely; removing a field or
+//! changing its meaning raises the version. `docs/run.schema.json` is generated from these types.
 
 use std::collections::BTreeMap;
 
@@ -27,10 +27,10 @@ pub struct RunDocument {
     pub run_id: String,
     /// Start of the run, RFC 3339 in UTC.
     pub started_at: String,
-    /// When the schedule starts. Absent until the tool is connected and knows it.
+    /// When the schedule starts. Absent until the tool is connected.
     #[serde(default)]
     pub schedule: Option<ScheduleStart>,
-    /// How far the run came.
+    /// How far the run got.
     pub status: Status,
     /// Whether the figures count. Absent while the run goes on.
     pub verdict: Option<Verdict>,
@@ -42,7 +42,7 @@ pub struct RunDocument {
     pub host: HostInfo,
     /// Versions of components that affect the figures, such as client libraries.
     pub versions: BTreeMap<String, String>,
-    /// The figures. Absent while the run goes on.
+    /// The figures. Absent while the run is in progress.
     pub summary: Option<Summary>,
     /// What a reader of the figures must know, one sentence each.
     pub warnings: Vec<String>,
@@ -63,7 +63,7 @@ pub struct ScheduleStart {
     pub unix_ns: i64,
 }
 
-/// The tool that made the run.
+/// The tool that performed the run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ToolInfo {
     /// Name of the binary.
@@ -72,13 +72,13 @@ pub struct ToolInfo {
     pub version: String,
 }
 
-/// How far the run came.
+/// How far the run got.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Status {
     /// The run is still going, or its process died.
     Running,
-    /// The run came to its end.
+    /// The run completed.
     Complete,
     /// The run was interrupted: the figures cover what was done before that.
     Incomplete,

@@ -25,7 +25,7 @@ pub struct FaultRecord {
     /// Seconds from the begin until messages were received (without consumers: confirmed) as before; 0 if
     /// the figures show no disturbance.
     pub recovery_s: Option<f64>,
-    /// Why there is no recovery.
+    /// Why there is no recovery time.
     pub unrecovered: Option<String>,
     /// Disturbed intervals after the recovery, up to the next fault or the end.
     pub disturbed_again: u64,

@@ -23,7 +23,7 @@ pub struct IntervalLogs {
     files: BTreeMap<&'static str, File>,
 }
 
-/// When an interval was.
+/// The time of an interval.
 pub struct IntervalTime {
     /// The instant from which times in the log are counted.
     pub base: SystemTime,
@@ -40,7 +40,7 @@ impl IntervalLogs {
         Self { folder: folder.to_owned(), files: BTreeMap::new() }
     }
 
-    /// Adds an interval to the log of `name`, unless it has no sample.
+    /// Adds an interval to the log of `name`, unless it has no samples.
     pub fn write(
         &mut self,
         name: &'static str,

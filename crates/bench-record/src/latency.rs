@@ -4,7 +4,7 @@ use hdrhistogram::Histogram;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// The largest latency that the histograms hold, nanoseconds: one hour.
+/// The largest latency that the histograms hold, in nanoseconds: one hour.
 pub const LATENCY_MAX_NS: u64 = 3_600_000_000_000;
 
 /// Significant decimal digits of every latency.
@@ -16,7 +16,7 @@ pub fn percentile_ns(histogram: &Histogram<u64>, percentile: f64) -> u64 {
     let samples = histogram.len() as f64;
     // 99.9 is not an exact binary number, yet 99.9 % of 1,000 samples must be 999.
     let rank = (percentile * samples / 100.0 - 1e-6).ceil().max(1.0);
-    // Half a sample below the rank, rounding cannot lead to another one.
+    // Half a sample below the rank, rounding cannot reach another one.
     histogram.value_at_quantile((rank - 0.5) / samples.max(1.0))
 }
 
@@ -30,7 +30,7 @@ pub enum LatencyKind {
     Publish,
     /// Acked less sent.
     ServiceTime,
-    /// Received less intended (closed loop: less sent).
+    /// Received minus intended (closed loop: minus sent).
     EndToEnd,
     /// Arrived in the stream, by the stream's wall clock, less intended.
     Arrival,

@@ -22,13 +22,13 @@ pub struct Summary {
     pub produced: Option<Produced>,
     /// The receiving side, if this run received.
     pub consumed: Option<Consumed>,
-    /// Acked less intended. Open-loop runs only.
+    /// Acked minus intended. Open-loop runs only.
     pub publish_latency: Option<LatencySummary>,
     /// Acked less sent.
     pub service_time: Option<LatencySummary>,
-    /// Sent less intended. Open-loop runs only.
+    /// Sent minus intended. Open-loop runs only.
     pub schedule_lag: Option<LatencySummary>,
-    /// Received less intended (closed loop: less sent).
+    /// Received minus intended (closed loop: minus sent).
     pub end_to_end_latency: Option<LatencySummary>,
     /// How the instants of sender and receiver were compared.
     pub end_to_end_clock: Option<ClockComparison>,
@@ -36,10 +36,11 @@ pub struct Summary {
     /// it.
     #[serde(default)]
     pub arrival_latency: Option<LatencySummary>,
-    /// Landed (the write of the row was confirmed) less intended. Runs that end in a table only.
+    /// Landed (the write of the row was confirmed) minus intended. Only for runs that end in a
+    /// table.
     #[serde(default)]
     pub landing_latency: Option<LatencySummary>,
-    /// Landed less received: what the table costs. Runs that end in a table only.
+    /// Landed minus received: the cost of the table. Only for runs that end in a table.
     #[serde(default)]
     pub table_time: Option<LatencySummary>,
     /// What became of the messages, if this run could determine it.
@@ -164,7 +165,7 @@ impl Produced {
 /// How the instants of sender and receiver were compared.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ClockComparison {
-    /// Samples of one host, compared by its monotonic clock: no error.
+    /// Samples on one host, compared by its monotonic clock: no error.
     pub monotonic: u64,
     /// Samples across hosts, compared by the wall clocks: the error is the offset of the hosts' clocks,
     /// which this run did not estimate.
@@ -187,7 +188,7 @@ pub struct SelfCheck {
 }
 
 impl SelfCheck {
-    /// The schedule counts as kept below this 99th percentile of the lag: 1 ms.
+    /// The schedule counts as kept if the 99th percentile of the lag is below this: 1 ms.
     pub const LAG_P99_MAX_NS: u64 = 1_000_000;
 }
 

@@ -9,7 +9,7 @@ use bench_record::{
 
 use crate::output::csv_table;
 
-/// A column's name and what stands in it.
+/// A column's name and its value.
 type Column<T> = (&'static str, fn(&T) -> String);
 
 const RUN: [Column<RunDocument>; 7] = [
@@ -62,7 +62,7 @@ const FIRST_LATENCIES: [LatencyKind; 4] = [
 const LATER_LATENCIES: [LatencyKind; 3] =
     [LatencyKind::Arrival, LatencyKind::Landing, LatencyKind::TableTime];
 
-/// Of each latency; the names follow that of the latency.
+/// Columns of each latency, prefixed with its name.
 const LATENCY: [Column<LatencySummary>; 9] = [
     ("count", |l| l.count.to_string()),
     ("mean_ns", |l| l.mean_ns.to_string()),
@@ -97,13 +97,13 @@ const RESOURCES: [Column<Resources>; 3] = [
     ("memory_max_bytes", |r| r.memory_max_bytes.to_string()),
 ];
 
-/// Columns that came later.
+/// Columns added later.
 const LATER_AUDIT: [Column<AuditSummary>; 1] =
     [("aborted_received", |a| a.aborted_received.to_string())];
 
 const LATER_CONSUMED: [Column<Consumed>; 1] = [("landed", |c| c.landed.to_string())];
 
-/// Which percentiles are lower bounds: those not below the shortest wait without an answer.
+/// Shows which percentiles are lower bounds: those not below the shortest unacknowledged wait.
 const LATER_LATENCY: [Column<LatencySummary>; 2] = [
     ("unanswered", |l| l.unanswered.to_string()),
     ("unanswered_min_ns", |l| l.unanswered_min_ns.to_string()),
@@ -114,11 +114,11 @@ const LATEST_AUDIT: [Column<AuditSummary>; 1] = [("unread", |a| a.unread.to_stri
 const LATER_PRODUCED: [Column<Produced>; 1] =
     [("unanswered_share", |p| p.unanswered_share.to_string())];
 
-/// One header line, and the key figures of each run on a line of its own.
+/// A header line, then one line per run with its key figures.
 ///
-/// Names of columns end with the unit and do not change; new columns are added at the end. A field
-/// is empty where the run has no such figure. Which durations there are depends on the tool: those of
-/// any of the runs have columns, behind all others.
+/// Column names end with the unit and do not change; new columns are added at the end. A field is
+/// empty if the run has no such figure. Durations depend on the tool: those of any run have columns,
+/// after all others.
 #[must_use]
 pub fn csv(documents: &[&RunDocument]) -> String {
     let summaries = documents.iter().filter_map(|document| document.summary.as_ref());
@@ -130,7 +130,7 @@ pub fn csv(documents: &[&RunDocument]) -> String {
     csv_table(header, documents.iter().map(row))
 }
 
-/// The names of all columns, each with its value; without a document the values are empty.
+/// The names and values of all columns; without a document the values are empty.
 fn cells(document: Option<&RunDocument>, durations: &BTreeSet<&String>) -> Vec<(String, String)> {
     let summary = document.and_then(|document| document.summary.as_ref());
     let mut cells = Vec::new();
@@ -189,7 +189,7 @@ mod tests {
     use crate::report::sample;
 
     #[test]
-    fn a_line_a_run_below_one_header() {
+    fn each_run_has_one_line_below_the_header() {
         let documents =
             [sample::open_loop(), sample::closed_loop(), sample::invalid(), sample::landed()];
         let text = csv(&documents.each_ref());
@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn figures_that_a_run_does_not_have_are_empty() {
+    fn missing_figures_are_empty() {
         let mut run = sample::closed_loop();
         run.verdict = None;
         run.tool.version = "0.1, \"beta\"".into();
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn durations_of_any_run_have_columns_behind_the_others() {
+    fn durations_of_any_run_have_columns_at_the_end() {
         let fixed = csv(&[]).trim_end().to_owned();
         let text = csv(&[&sample::committed(), &sample::open_loop()]);
         let lines: Vec<&str> = text.lines().collect();
@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn without_runs_the_header_stands_alone() {
+    fn without_runs_there_is_only_the_header() {
         assert_eq!(csv(&[]).lines().count(), 1);
     }
 }

@@ -28,7 +28,7 @@ pub struct RunControl {
     backlog_max_bytes: u64,
     /// Whether messages that must come are missing.
     awaiting: AtomicBool,
-    /// The first reason to stop early, if there was one.
+    /// The first reason to stop early, if any.
     early_stop: OnceLock<EarlyStop>,
 }
 

@@ -8,7 +8,7 @@ pub(super) fn check_json(record: &[u8]) -> Result<(), String> {
     let Err(error) = serde_json::from_str::<IgnoredAny>(text) else { return Ok(()) };
     if error.is_eof() && matches!(record.trim_ascii_start().first(), Some(b'{' | b'[')) {
         let reason = "it ends within a value; write each value on a line of its own, as jq -c does, \
-                      or give --input-format json for one array over several lines";
+                      or use --input-format json for one array over several lines";
         return Err(reason.to_owned());
     }
     let reason = json_reason(record, place_of(record, &error), &error);
@@ -20,7 +20,7 @@ const NO_NUMBERS: [&str; 3] = ["nan", "infinity", "inf"];
 
 /// What is wrong at this position of a text.
 pub(super) fn json_reason(text: &[u8], place: usize, error: &serde_json::Error) -> String {
-    // The place is that of the first letter, or of the one after it.
+    // The position is that of the first letter, or of the one after it.
     let from = text[..place.min(text.len())].iter().rposition(|byte| !is_of_word(*byte));
     let word: Vec<u8> = text[from.map_or(0, |from| from + 1)..]
         .iter()
@@ -30,7 +30,7 @@ pub(super) fn json_reason(text: &[u8], place: usize, error: &serde_json::Error) 
         .collect();
     let word = String::from_utf8_lossy(&word);
     if NO_NUMBERS.iter().any(|number| word.eq_ignore_ascii_case(number)) {
-        return format!("JSON has no number {word}, write null or a text such as \"{word}\"");
+        return format!("JSON has no number {word}, write null or a string such as \"{word}\"");
     }
     without_position(error)
 }

@@ -12,22 +12,22 @@ pub(super) const SIZE_BYTES_MAX: usize = 1 << 30;
 /// How a file is divided into records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RecordFormat {
-    /// Each line, without its end (`\n` or `\r\n`), is a record. Empty lines are skipped.
+    /// Each line, without its end (`\n` or `\r\n`), is a record. Skips empty lines.
     Lines,
-    /// As [`Lines`](Self::Lines), and each record must be one JSON value; blank lines are skipped.
+    /// Like [`Lines`](Self::Lines), but each record must be one JSON value. Skips blank lines.
     JsonLines,
-    /// One JSON array, whose elements are the records, each as it is written there: objects, arrays
-    /// or texts. A file that begins with anything but a bracket is read as
+    /// One JSON array, whose elements are the records, exactly as written there. A file that does
+    /// not begin with a bracket is read as
     /// [`JsonLines`](Self::JsonLines).
     Json,
-    /// CSV as RFC 4180 defines it. The first row names the columns. Each further row becomes a JSON
-    /// object with a string for each column, in the order of the columns.
+    /// CSV as RFC 4180 defines it. The first row names the columns. Every other row becomes a JSON
+    /// object with a string per column, in column order.
     Csv,
 }
 
 impl RecordFormat {
-    /// The format that the extension of `path` stands for, in either case: `.jsonl` and `.ndjson`
-    /// are JSON lines, `.json` is JSON, `.csv` is CSV, and everything else is lines.
+    /// The format implied by the extension of `path`, ignoring case: `.jsonl` and `.ndjson` are
+    /// JSON lines, `.json` is JSON, `.csv` is CSV, and everything else is lines.
     #[must_use]
     pub fn from_path(path: &Path) -> Self {
         let is = |extension| path.extension().is_some_and(|e| e.eq_ignore_ascii_case(extension));

@@ -356,7 +356,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_is_used_once() {
+    fn folders_are_used_only_once() {
         let temporary = tempfile::tempdir().expect("temporary folder");
         let path = temporary.path().join("run");
         std::fs::create_dir(&path).expect("creates");

@@ -56,7 +56,7 @@ fn invalid_reasons(summary: &Summary, audit: &AuditSummary) -> Vec<String> {
     }
     if audit.guarantee >= Guarantee::ExactlyOnce && audit.duplicated > 0 {
         reasons.push(format!(
-            "{} messages were received again, where exactly once was asked for",
+            "{} messages were received more than once, although exactly-once was required",
             audit.duplicated
         ));
     }
@@ -78,7 +78,7 @@ fn unread_reason(summary: &Summary) -> Option<String> {
     let consumed = summary.consumed.as_ref().filter(|consumed| consumed.is_behind)?;
     let cause = match consumed.early_stop {
         Some(EarlyStop::Silence) => {
-            ", since nothing had come for the time of --drain-timeout; raise it"
+            ", since no message arrived within --drain-timeout; raise it"
         }
         Some(EarlyStop::Count) => ", since --messages was reached",
         Some(EarlyStop::Deadline) => ", since --duration was over",
@@ -111,13 +111,13 @@ fn raw_loss_reason(summary: &Summary) -> Option<String> {
 fn unconfirmed_reason(produced: &Produced) -> Option<String> {
     let because = produced.outage.as_ref().map_or_else(String::new, |outage| format!(": {outage}"));
     if produced.sent > 0 && produced.acked == 0 {
-        return Some(format!("not one of {} messages sent was confirmed{because}", produced.sent));
+        return Some(format!("none of the {} messages sent was confirmed{because}", produced.sent));
     }
     let (share, most) = (produced.unanswered_share, produced.unanswered_max);
     (share > most).then(|| {
         format!(
-            "{} messages were confirmed, and {:.3} % of those due got no answer, where \
-             --unanswered-max allows {} %{because}",
+            "{} messages were confirmed, but {:.3} % of those due went unacknowledged \
+             (--unanswered-max is {} %){because}",
             produced.acked,
             share * 100.0,
             most * 100.0
@@ -161,7 +161,7 @@ mod tests {
     use crate::results::{SummaryInput, warnings};
 
     #[test]
-    fn loss_invalidates_a_run_and_is_named() {
+    fn losses_invalidate_a_run_and_are_named() {
         let mut totals = Totals::default();
         let stream = StreamId { run: RunId::from_bits(1), producer: 3 };
         totals.ledger.insert_range(stream, 10, 14);
@@ -190,7 +190,8 @@ mod tests {
         let audit = summary.audit.as_mut().expect("is audited");
         (audit.aborted_received, audit.duplicated) = (3, 2);
         let aborted = "3 messages of aborted transactions were received";
-        let repeated = "2 messages were received again, where exactly once was asked for";
+        let repeated =
+            "2 messages were received more than once, although exactly-once was required";
         let promised = [
             (Guarantee::AtLeastOnce, vec![]),
             (Guarantee::Committed, vec![aborted]),
@@ -203,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn reader_without_any_header_names_what_helps() {
+    fn readers_without_any_header_get_a_remedy() {
         let received = Volume { messages: 7, bytes: 70 };
         let totals = Totals { received, ..Totals::default() };
         let reasons = |schedule, received, foreign| {
@@ -240,9 +241,9 @@ mod tests {
                 Totals { acked: acked(989), failures: failed(11), timed_out: 11, ..sent_1000() },
                 0.011,
             ),
-            // What was due and found no room behind unanswered messages counts.
+            // Due messages without room behind unanswered ones count.
             (Totals { acked: acked(995), unresolved: 5, held_up: 1_000, ..sent_1000() }, 0.5025),
-            // A refusal is an answer, and so is an aborted transaction.
+            // Refusals and aborted transactions do not count as unanswered.
             (Totals { acked: acked(500), failures: failed(500), ..sent_1000() }, 0.0),
         ];
         for (totals, share) in &totals {
@@ -261,9 +262,10 @@ mod tests {
     }
 
     #[test]
-    fn an_outage_is_named_as_the_reason() {
+    fn outages_are_named_as_the_reason() {
         let outage = Some("all brokers are down".to_owned());
-        for (acked, reason) in [(0, "not one of 1000 messages"), (10, "10 messages were confirmed")]
+        for (acked, reason) in
+            [(0, "none of the 1000 messages"), (10, "10 messages were confirmed")]
         {
             let acked = Volume { messages: acked, bytes: 0 };
             let totals = Totals { acked, unresolved: 990, outage: outage.clone(), ..sent_1000() };
@@ -304,7 +306,7 @@ mod tests {
     fn an_incomplete_record_makes_a_run_partial() {
         let received = Volume { messages: 1, bytes: 0 };
         let mut totals = Totals { received, ..Totals::default() };
-        let partial = "the record is not whole".to_owned();
+        let partial = "the record is incomplete".to_owned();
         let verdict = |totals: &Totals| {
             verdict(&SummaryInput { partial: Some(partial.clone()), ..input(totals) }.summarize())
         };

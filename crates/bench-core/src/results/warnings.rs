@@ -16,7 +16,7 @@ pub fn warnings(summary: &Summary) -> Vec<String> {
             warn(true, format!("{count} messages failed: {reason}"));
         }
         let unresolved = produced.unresolved;
-        warn(unresolved > 0, format!("{unresolved} messages had no answer when the run ended"));
+        warn(unresolved > 0, format!("{unresolved} messages were unacknowledged at the end"));
     }
     if let Some(check) = summary.self_check.as_ref().filter(|check| !check.kept_schedule) {
         warn(true, late_schedule(check, summary.elapsed_s - summary.warm_up_s));
@@ -58,22 +58,22 @@ fn missing_figures(summary: &Summary) -> Vec<String> {
     let rates = summary.produced.as_ref().map(|produced| produced.rate_msg_per_s);
     if summary.service_time.is_none() && summary.warm_up_s > 0.0 && sent > 0 {
         warnings.push(format!(
-            "no message was due after the warm-up of {} s: there is no rate, no latency, and no \
-             verdict on the schedule; shorten --warm-up, or send for longer",
+            "no message was due after the warm-up of {} s, so there is no rate, latency or \
+             schedule check; shorten --warm-up, or send for longer",
             summary.warm_up_s
         ));
     } else if rates == Some(None) {
         warnings.push(
-            "no time passed between the first and the last message: there is no rate \
-                       of sending; send more messages"
+            "no time passed between the first and the last message, so there is no sending \
+             rate; send more messages"
                 .to_owned(),
         );
     }
     let consumed = summary.consumed.as_ref().filter(|consumed| consumed.received > 0);
     if summary.load == LoadModel::None && consumed.is_some_and(|c| c.rate_msg_per_s.is_none()) {
         warnings.push(
-            "all messages came at one instant: there is no time over which to count a \
-                       rate of receiving; read more messages"
+            "all messages arrived at the same instant, so there is no receiving rate; read \
+             more messages"
                 .to_owned(),
         );
     }

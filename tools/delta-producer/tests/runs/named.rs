@@ -48,7 +48,7 @@ fn every_variant_works_in_folders() {
         let document = place.document("results");
         let service = &document.services[0];
         assert_eq!((service.name.as_str(), service.origin), ("folder", ServiceOrigin::External));
-        assert!(document.warnings.iter().any(|warning| warning.contains("not S3")), "{way}");
+        assert!(document.warnings.iter().any(|warning| warning.contains("not of S3")), "{way}");
         assert_whole(&document, way);
         assert!(messages(&folder(&place.path().join("a/table"))) == acked(&place), "{way}");
     }

@@ -104,7 +104,7 @@ fn read_from<R: Receive>(
         control: &control,
         outbox: outboxes.consumers.pop().expect("one consumer"),
     };
-    consumer.run().expect("the log never gives up");
+    consumer.run().expect("the log never fails");
     let mut collector = collector.into_inner();
     collector.collect(Duration::ZERO);
     (collector.finish(), clock.now_ns())
