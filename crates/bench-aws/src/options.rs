@@ -8,7 +8,7 @@ use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_types::service_config::ServiceConfigKey;
-use bench_core::results::{ServiceInfo, ServiceOrigin, protocol};
+use bench_record::{ServiceInfo, ServiceOrigin, protocol};
 use clap::Args;
 
 use crate::endpoint::{self, AwsOptionsError, check_region};

@@ -12,8 +12,8 @@ use std::process::ExitCode;
 use anyhow::{Context as _, Result};
 use bench_core::clock::SystemClock;
 use bench_core::message::RunId;
-use bench_core::results::ServiceInfo;
 use bench_core::transport::{Publish, Receive};
+use bench_record::ServiceInfo;
 use clap::{ArgMatches, Command, CommandFactory, FromArgMatches};
 use serde_json::Value;
 

@@ -6,8 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use bench_core::audit::AckLedger;
 use bench_core::message::RunId;
-use bench_core::results::{RunDocument, RunFolder, Status};
-use bench_core::system;
+use bench_record::{RunDocument, Status, file_names, files};
 
 use crate::quantity::parse_duration;
 use crate::{Interrupted, Shutdown, UsageError};
@@ -24,7 +23,7 @@ const SILENCE_MIN: Duration = Duration::from_secs(5);
 pub(crate) fn await_run_end(folder: &Path, shutdown: &Shutdown) -> Result<(), Interrupted> {
     let mut is_told = false;
     loop {
-        let document = system::read_file(&folder.join(RunFolder::DOCUMENT)).unwrap_or_default();
+        let document = files::read_file(&folder.join(file_names::DOCUMENT)).unwrap_or_default();
         // A missing or damaged document is reported elsewhere.
         let running = serde_json::from_slice::<RunDocument>(&document)
             .ok()
@@ -46,7 +45,7 @@ pub(crate) fn await_run_end(folder: &Path, shutdown: &Shutdown) -> Result<(), In
 
 /// Time since the last write.
 fn silence(folder: &Path) -> Option<Duration> {
-    let files = [RunFolder::DOCUMENT, RunFolder::INTERVALS, AckLedger::FILE_NAME];
+    let files = [file_names::DOCUMENT, file_names::INTERVALS, file_names::ACKED];
     let written =
         files.iter().filter_map(|file| folder.join(file).metadata().ok()?.modified().ok());
     // A time in the future means that the clock was set back: treat it as now.
@@ -56,7 +55,7 @@ fn silence(folder: &Path) -> Option<Duration> {
 fn silence_max(running: &RunDocument) -> Duration {
     let interval = running
         .options
-        .get(bench_core::results::protocol::INTERVAL)
+        .get(bench_record::protocol::INTERVAL)
         .and_then(|interval| interval.as_str());
     let interval = interval.and_then(|interval| parse_duration(interval).ok());
     SILENCE_MIN.max(interval.unwrap_or_default().saturating_mul(3))
@@ -115,13 +114,14 @@ pub(crate) fn acked_in(folder: &Path) -> Result<AckedRun, UsageError> {
 
 /// The status of the run that left its results in `folder`, if its document can be read.
 fn status_in(folder: &Path) -> Option<Status> {
-    let document = system::read_file(&folder.join(RunFolder::DOCUMENT)).ok()?;
+    let document = files::read_file(&folder.join(file_names::DOCUMENT)).ok()?;
     serde_json::from_slice::<RunDocument>(&document).ok().map(|document| document.status)
 }
 
 #[cfg(test)]
 mod tests {
-    use bench_core::audit::{LedgerFile, StreamId};
+    use bench_core::audit::StreamId;
+    use bench_record::LedgerFile;
     use tempfile::TempDir;
 
     use super::*;
@@ -136,7 +136,7 @@ mod tests {
         }
         let folder = tempfile::tempdir().expect("makes a folder");
         let text = serde_json::to_vec(&ledger.to_file(true)).expect("JSON");
-        std::fs::write(folder.path().join(AckLedger::FILE_NAME), text).expect("writes a file");
+        std::fs::write(folder.path().join(file_names::ACKED), text).expect("writes a file");
         folder
     }
 
@@ -156,8 +156,8 @@ mod tests {
         let folder = folder_of(&[(7, 0)]);
         let document = RunDocument { status, ..sample::open_loop() };
         let text = serde_json::to_vec(&document).expect("JSON");
-        std::fs::write(folder.path().join(RunFolder::DOCUMENT), text).expect("writes a file");
-        for file in [RunFolder::DOCUMENT, AckLedger::FILE_NAME] {
+        std::fs::write(folder.path().join(file_names::DOCUMENT), text).expect("writes a file");
+        for file in [file_names::DOCUMENT, file_names::ACKED] {
             let file = std::fs::File::options().write(true).open(folder.path().join(file));
             let written = SystemTime::now() - silent;
             file.expect("is there").set_modified(written).expect("is ours");
@@ -193,7 +193,7 @@ mod tests {
         for (is_whole, partial, warnings) in cases {
             for ((status, partial), warning) in statuses.into_iter().zip(partial).zip(warnings) {
                 let folder = folder_with(status, Duration::ZERO);
-                let path = folder.path().join(AckLedger::FILE_NAME);
+                let path = folder.path().join(file_names::ACKED);
                 let text = std::fs::read(&path).expect("reads");
                 let mut file: LedgerFile = serde_json::from_slice(&text).expect("JSON");
                 file.is_whole = is_whole;

@@ -10,7 +10,7 @@ use bench_core::engine::{self, ConsumerConfig, Plan, RunControl, Totals};
 use bench_core::message::RunId;
 use bench_core::results::SummaryInput;
 use bench_core::transport::{NoConnection, Publish, Receive};
-use bench_record::{LatencyKind, Produced, Status, Summary};
+use bench_record::{LatencyKind, Produced, Status};
 
 use crate::{Exit, OutputFormat, Progress, Required, RunRecord, Shutdown, quantity};
 

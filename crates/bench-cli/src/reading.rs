@@ -10,7 +10,7 @@ use bench_core::audit::{AckLedger, Expected};
 use bench_core::clock::{Clock as _, SystemClock, duration_ns};
 use bench_core::engine::ConsumerConfig;
 use bench_core::message::RunId;
-use bench_core::results::Guarantee;
+use bench_record::Guarantee;
 use clap::Args;
 
 use crate::from_run::{AckedRun, acked_in, await_run_end};

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use bench_core::results::ServiceOrigin;
+use bench_record::ServiceOrigin;
 use clap::Args;
 
 use crate::config::KafkaConfig;

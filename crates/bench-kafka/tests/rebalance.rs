@@ -16,11 +16,11 @@ use bench_core::message::{
     Content, KeyDistribution, MessageFormat, MessageSpec, RunId, SizeDistribution,
 };
 use bench_core::pacing::{Limit, Schedule};
-use bench_core::results::AuditSummary;
 use bench_core::transport::{Batch, Incoming, Publish as _, Receive, TransportError};
 use bench_kafka::admin::{Admin, TIMEOUT_DEFAULT};
 use bench_kafka::config::KafkaConfig;
 use bench_kafka::{KafkaPublisher, KafkaReceiver, SendPlan};
+use bench_record::AuditSummary;
 use bench_service_kafka::stand_in::{EmbeddedKafka, FETCH_WAIT_MS};
 
 const TOPIC: &str = "t";

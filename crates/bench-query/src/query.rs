@@ -9,8 +9,8 @@ use bench_core::clock::{Clock as _, InstantNs, SECOND_NS, SystemClock};
 use bench_core::durations::Durations;
 use bench_core::engine::{self, ConsumerConfig, Interval, IntervalSink, Plan, RunControl};
 use bench_core::message::RunId;
-use bench_core::results::EarlyStop;
 use bench_core::transport::{Incoming, NoConnection, Receive, TransportError};
+use bench_record::EarlyStop;
 
 use crate::QueryArgs;
 use crate::figures::Figures;

@@ -37,9 +37,6 @@ impl ServiceOrigin {
     /// All of them.
     pub const ALL: [Self; 3] = [Self::Embedded, Self::Local, Self::External];
 
-    /// The environment variable [`protocol::SERVICES_VARIABLE`].
-    pub const VARIABLE: &str = protocol::SERVICES_VARIABLE;
-
     /// The origin that a driver requests, if there is one.
     #[must_use]
     pub fn requested() -> Option<Self> {

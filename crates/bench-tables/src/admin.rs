@@ -6,7 +6,7 @@ use bench_aws::{AwsArgs, AwsService, SdkConfig};
 use bench_core::clock::SystemClock;
 use bench_core::counts::Counts;
 use bench_core::message::RunId;
-use bench_core::results::ServiceInfo;
+use bench_record::ServiceInfo;
 
 use crate::dynamodb::{Billing, DynamodbAdmin};
 use crate::error::TableError;

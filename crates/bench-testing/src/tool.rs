@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use bench_core::results::{RunDocument, RunFolder};
+use bench_record::{RunDocument, file_names};
 use rustix::process::{Pid, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -119,7 +119,7 @@ impl Place {
     /// The document of the only run below `results`.
     #[must_use]
     pub fn document(&self, results: &str) -> RunDocument {
-        let text = std::fs::read(self.run_folder(results).join(RunFolder::DOCUMENT));
+        let text = std::fs::read(self.run_folder(results).join(file_names::DOCUMENT));
         serde_json::from_slice(&text.expect("a document")).expect("of the schema")
     }
 }

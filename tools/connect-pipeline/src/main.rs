@@ -10,7 +10,7 @@ mod options;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use bench_cli::{Exit, UsedService, Invocation, LogArgs, Tool, ToolId, run_tool, tool_id};
+use bench_cli::{Exit, Invocation, LogArgs, Tool, ToolId, UsedService, run_tool, tool_id};
 use clap::Command;
 
 use options::Options;

@@ -8,8 +8,8 @@ use bench_core::audit::Expected;
 use bench_core::clock::SystemClock;
 use bench_core::engine::{ConsumerConfig, Plan};
 use bench_core::message::RunId;
-use bench_core::results::{ServiceInfo, ServiceOrigin};
 use bench_files::{LinePublisher, LineReceiver, Position};
+use bench_record::{ServiceInfo, ServiceOrigin};
 use bench_stack::origin_of;
 
 use crate::connect::Worker;

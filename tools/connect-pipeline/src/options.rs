@@ -8,7 +8,7 @@ use bench_cli::{
     quantity,
 };
 use bench_core::message::{KeyDistribution, MessageFormat};
-use bench_core::results::ServiceOrigin;
+use bench_record::ServiceOrigin;
 use clap::{Command, CommandFactory, Parser};
 
 const EXAMPLES: &str = "\

@@ -7,7 +7,7 @@ use bench_cli::{Exit, Invocation, Measurement, StartedRun};
 use bench_core::clock::{SystemClock, duration_ns};
 use bench_core::counts::Counts;
 use bench_core::message::RunId;
-use bench_core::results::windows::WindowLength;
+use bench_record::windows::WindowLength;
 
 use crate::options::Options;
 use crate::source::Source;

@@ -4,10 +4,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use bench_cli::{GenerateArgs, LogArgs, OutputArgs, ReaderArgs, RunArgs, quantity};
-use bench_core::results::windows::WindowLength;
 use bench_delta::LakeArgs;
 use bench_delta::receive::TableStart;
 use bench_query::QueryArgs;
+use bench_record::windows::WindowLength;
 use clap::{Args, Parser};
 
 use crate::start::parse_start;

@@ -8,9 +8,9 @@ use bench_aws::AwsService;
 use bench_cli::{Interrupted, Shutdown, UsageError, Waiting};
 use bench_core::clock::SystemClock;
 use bench_core::counts::Counts;
-use bench_core::results::{RunDocument, RunFolder, ServiceInfo, ServiceOrigin};
 use bench_delta::receive::{DeltaReceiver, FollowConfig, FollowError, FollowMode, TableStart};
 use bench_delta::{Access, DeltaError, NamedLake};
+use bench_record::{RunDocument, ServiceInfo, ServiceOrigin, file_names};
 use bench_stack::origin_of;
 
 use crate::options::{Options, ReadingArgs};
@@ -199,7 +199,7 @@ struct RunTable {
 
 /// The table of the run with its results in `folder`, if recorded.
 fn table_of(folder: &Path) -> Option<RunTable> {
-    let document = std::fs::read(folder.join(RunFolder::DOCUMENT)).ok()?;
+    let document = std::fs::read(folder.join(file_names::DOCUMENT)).ok()?;
     let document: RunDocument = serde_json::from_slice(&document).ok()?;
     let uri = document.options.get("lake-path")?.as_str()?.to_owned();
     let is_embedded = |service: &ServiceInfo| service.origin == ServiceOrigin::Embedded;

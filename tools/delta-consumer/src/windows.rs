@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use bench_cli::UsageError;
 use bench_cli::quantity::{parse_count, parse_duration};
-use bench_core::results::windows::{WindowLength, windows, write_csv};
+use bench_record::windows::{WindowLength, windows, write_csv};
 
 use crate::options::WindowArgs;
 

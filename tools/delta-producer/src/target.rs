@@ -4,9 +4,9 @@ use anyhow::{Context, Result};
 use bench_cli::{Shutdown, UsageError, Waiting};
 use bench_core::counts::Counts;
 use bench_core::message::RunId;
-use bench_core::results::{ServiceInfo, ServiceOrigin};
 use bench_delta::schema::PartitionColumn;
 use bench_delta::{Access, DeltaError, Lake, LakeLocation, NamedLake, Table};
+use bench_record::{ServiceInfo, ServiceOrigin};
 use bench_service_s3::stand_in::{self as s3, EmbeddedS3};
 use bench_stack::origin_of;
 

@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use bench_cli::{Interrupted, Shutdown, UsageError};
-use bench_core::results::{ServiceInfo, ServiceOrigin};
 use bench_kafka::StartOffset;
 use bench_kafka::admin::{Admin, TopicOutcome};
 use bench_kafka::config::KafkaConfig;
 use bench_kafka::options::ConnectionArgs;
+use bench_record::{ServiceInfo, ServiceOrigin};
 use bench_service_kafka::stand_in::{BACKLOG_MAX_BYTES, EmbeddedKafka};
 use bench_stack::origin_of;
 

@@ -6,9 +6,9 @@ use anyhow::Result;
 use bench_cli::{Interrupted, Shutdown};
 use bench_core::clock::SystemClock;
 use bench_core::message::RunId;
-use bench_core::results::Guarantee;
 use bench_kafka::config::KafkaConfig;
 use bench_kafka::{KafkaReceiver, StartOffset};
+use bench_record::Guarantee;
 
 use crate::cluster::Cluster;
 use crate::options::{From, Isolation, Options};

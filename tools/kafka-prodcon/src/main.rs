@@ -20,7 +20,8 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use bench_cli::{
-    Exit, UsedService, Invocation, LogArgs, Tool, ToolId, UsageError, run_tool, tool_id, usage_error,
+    Exit, Invocation, LogArgs, Tool, ToolId, UsageError, UsedService, run_tool, tool_id,
+    usage_error,
 };
 use bench_kafka::error::KafkaError;
 use bench_tables::TableError;
@@ -38,7 +39,11 @@ fn main() -> ExitCode {
 
 impl Tool for Options {
     const ID: ToolId = tool_id!();
-    const SERVICES: &'static [UsedService] = &[UsedService::always("kafka"), UsedService::when("mysql", "land", "mysql"), UsedService::when("dynamodb", "land", "dynamodb")];
+    const SERVICES: &'static [UsedService] = &[
+        UsedService::always("kafka"),
+        UsedService::when("mysql", "land", "mysql"),
+        UsedService::when("dynamodb", "land", "dynamodb"),
+    ];
 
     /// Turns the two-letter short option of the script that this replaces into a long one.
     fn arguments() -> Vec<OsString> {

@@ -9,7 +9,7 @@ mod start;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use bench_cli::{Exit, UsedService, Invocation, LogArgs, Tool, ToolId, run_tool, tool_id};
+use bench_cli::{Exit, Invocation, LogArgs, Tool, ToolId, UsedService, run_tool, tool_id};
 
 use options::Options;
 

@@ -8,10 +8,10 @@ use bench_cli::{Needs, Shutdown, UsageError, Waiting, Workers, check_limits};
 use bench_core::clock::SystemClock;
 use bench_core::counts::Counts;
 use bench_core::message::RunId;
-use bench_core::results::{ServiceInfo, ServiceOrigin};
 use bench_kinesis::receive::{
     FanOutConsumer, KinesisReceiver, Polling, ReceiveError, Subscription,
 };
+use bench_record::{ServiceInfo, ServiceOrigin};
 use bench_stack::origin_of;
 
 use crate::options::{Options, ReadingArgs};

@@ -3,7 +3,7 @@
 mod tool;
 
 use bench_core::message::RunId;
-use bench_core::results::{AuditBasis, Status, VerdictOutcome};
+use bench_record::{AuditBasis, Status, VerdictOutcome};
 use bench_service_kinesis::stand_in::KinesisLimits;
 use bench_testing::Silent;
 use bench_testing::tool::{Running, Said, until};

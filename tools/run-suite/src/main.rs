@@ -14,7 +14,6 @@ use bench_cli::{
     Exit, GenerateArgs, LogArgs, OutputArgs, OutputFormat, Shutdown, arguments, generate,
     main_with, output,
 };
-use bench_core::system::cause;
 use bench_record::ServiceOrigin;
 use clap::{CommandFactory as _, Parser, Subcommand};
 

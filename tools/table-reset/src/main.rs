@@ -9,7 +9,8 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use bench_cli::{
-    Exit, UsedService, Invocation, LogArgs, Tool, ToolId, UsageError, run_tool, tool_id, usage_error,
+    Exit, Invocation, LogArgs, Tool, ToolId, UsageError, UsedService, run_tool, tool_id,
+    usage_error,
 };
 use bench_tables::TableError;
 

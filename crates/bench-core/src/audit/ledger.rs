@@ -45,9 +45,6 @@ impl fmt::Debug for AckLedger {
 }
 
 impl AckLedger {
-    /// Name of the file in a result folder.
-    pub const FILE_NAME: &'static str = file_names::ACKED;
-
     /// Adds a producer's newly acknowledged messages and empties `delta` for reuse.
     pub(crate) fn absorb(&mut self, id: StreamId, delta: &mut SequenceDelta) {
         self.streams.entry(id).or_default().absorb(delta);
@@ -123,7 +120,7 @@ impl AckLedger {
     /// Reads the acknowledged messages of the run in `folder`, and whether the record says that it
     /// is complete.
     pub fn read_record(folder: &Path) -> Result<(Self, Option<bool>), LedgerError> {
-        let path = folder.join(Self::FILE_NAME);
+        let path = folder.join(file_names::ACKED);
         let text = files::read_file(&path)
             .map_err(|source| LedgerError::Read { path: path.clone(), source })?;
         let parsed = serde_json::from_slice::<LedgerFile>(&text).map_err(|error| error.to_string());
@@ -180,7 +177,7 @@ mod tests {
         aborted.insert(7);
         ledger.absorb_aborted(id(3), &mut aborted);
         let text = serde_json::to_string(&ledger.to_file(true)).expect("serialises");
-        std::fs::write(folder.path().join(AckLedger::FILE_NAME), text).expect("writes");
+        std::fs::write(folder.path().join(file_names::ACKED), text).expect("writes");
 
         let read = AckLedger::read(folder.path()).expect("reads");
         assert_eq!(read.to_file(true), ledger.to_file(true));
@@ -209,7 +206,7 @@ mod tests {
                 "range",
             ),
         ] {
-            std::fs::write(folder.path().join(AckLedger::FILE_NAME), text).expect("writes");
+            std::fs::write(folder.path().join(file_names::ACKED), text).expect("writes");
             let error = AckLedger::read(folder.path()).err().expect(text);
             assert!(error.to_string().contains(reason), "{text}: {error}");
         }

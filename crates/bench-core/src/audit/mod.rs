@@ -13,7 +13,6 @@ mod sequences;
 
 use std::collections::BTreeMap;
 
-pub use bench_record::{LedgerFile, LedgerProducer};
 pub use ledger::{AckLedger, LedgerError};
 pub use sequences::{CHUNK_LEN, SequenceDelta, SequenceSet};
 

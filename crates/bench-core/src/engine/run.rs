@@ -15,8 +15,8 @@ use crate::message::{
     SizeDistribution,
 };
 use crate::pacing::{Limit, Pacer, Schedule, ScheduleError, Share};
-use crate::results::EarlyStop;
 use crate::transport::{Publish, Receive, TransportError};
+use bench_record::EarlyStop;
 
 /// Interval at which the collector takes reports and calls the progress function.
 const TICK: Duration = Duration::from_millis(20);

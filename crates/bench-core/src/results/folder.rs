@@ -60,11 +60,6 @@ pub struct RunFolder {
 }
 
 impl RunFolder {
-    /// Name of the document.
-    pub const DOCUMENT: &'static str = file_names::DOCUMENT;
-    /// Name of the table of intervals.
-    pub const INTERVALS: &'static str = file_names::INTERVALS;
-
     /// Creates a folder for `run` of `tool` below `results`.
     pub fn create_below(
         results: &Path,

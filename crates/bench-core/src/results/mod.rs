@@ -7,7 +7,6 @@ mod summary;
 mod verdict;
 mod warnings;
 
-pub use bench_record::*;
 pub use folder::{FolderError, RunFolder};
 pub use host::{ResourceMeter, current_host};
 pub use summary::SummaryInput;

@@ -71,9 +71,12 @@ impl SummaryInput<'_> {
             arrival_latency: latency(LatencyKind::Arrival),
             landing_latency: latency(LatencyKind::Landing),
             table_time: latency(LatencyKind::TableTime),
-            audit: (consumed && !self.raw).then(|| {
+            audit: (consumed && (!self.raw || self.messages_expected.is_some())).then(|| {
                 let expected = self.messages_expected.filter(|_| self.ledger.is_none());
-                let audit = against_expected(totals.audit.summary(self.ledger), expected);
+                let audit = totals.audit.summary(self.ledger);
+                // Without headers, only the number is known.
+                let received = if self.raw { totals.received.messages } else { audit.received };
+                let audit = against_expected(AuditSummary { received, ..audit }, expected);
                 let (partial, guarantee) = (self.partial, self.guarantee);
                 AuditSummary { partial, guarantee, ..until_stopped(audit, totals) }
             }),

@@ -77,9 +77,7 @@ fn headerless_remedy(summary: &Summary, audit: &AuditSummary) -> &'static str {
 fn unread_reason(summary: &Summary) -> Option<String> {
     let consumed = summary.consumed.as_ref().filter(|consumed| consumed.is_behind)?;
     let cause = match consumed.early_stop {
-        Some(EarlyStop::Silence) => {
-            ", since no message arrived within --drain-timeout; raise it"
-        }
+        Some(EarlyStop::Silence) => ", since no message arrived within --drain-timeout; raise it",
         Some(EarlyStop::Count) => ", since --messages was reached",
         Some(EarlyStop::Deadline) => ", since --duration was over",
         None => "",
@@ -159,6 +157,7 @@ mod tests {
     use crate::pacing::Schedule;
     use crate::results::summary::tests::{input, sent_1000};
     use crate::results::{SummaryInput, warnings};
+    use crate::transport::Failure;
 
     #[test]
     fn losses_invalidate_a_run_and_are_named() {
@@ -224,7 +223,11 @@ mod tests {
 
     #[test]
     fn a_run_without_confirmations_is_invalid() {
-        let totals = Totals { sent: 3, failures: BTreeMap::from([(7, 3)]), ..Totals::default() };
+        let totals = Totals {
+            sent: 3,
+            failures: BTreeMap::from([(Failure::Refused(7), 3)]),
+            ..Totals::default()
+        };
         let summary = input(&totals).summarize();
         assert_eq!(verdict(&summary).reasons, ["not one of 3 messages sent was confirmed"]);
         assert!(warnings(&summary).contains(&"3 messages failed: code 7".to_owned()));
@@ -233,7 +236,7 @@ mod tests {
     #[test]
     fn too_many_unanswered_messages_invalidate_a_run() {
         let acked = |messages| Volume { messages, bytes: 0 };
-        let failed = |count| BTreeMap::from([(7, count)]);
+        let failed = |count| BTreeMap::from([(Failure::Refused(7), count)]);
         let totals = [
             (Totals { acked: acked(990), unresolved: 10, ..sent_1000() }, 0.01),
             (Totals { acked: acked(989), unresolved: 11, ..sent_1000() }, 0.011),

@@ -5,10 +5,6 @@ mod cause;
 mod limits;
 mod quote;
 
-pub use bench_record::files::{
-    create_new, open_file, open_lock, read_file, replace_file, replace_file_unsynced,
-    replace_secret_file, tail,
-};
 pub use cause::{cause, ending, explain, plain, remedy};
 pub use limits::{refusal, reserve_threads, start_thread_error, survive_file_size_limit};
 pub use quote::{QUOTE_MAX, shortened, shortened_lines};

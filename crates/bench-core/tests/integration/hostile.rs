@@ -10,6 +10,7 @@ use bench_core::message::{
 };
 use bench_core::pacing::Share;
 use bench_core::transport::Batch;
+use bench_record::file_names;
 use proptest::prelude::*;
 use proptest::sample::Index;
 
@@ -254,7 +255,7 @@ fn only_one_wrapping_is_removed() {
 /// Reads `contents` as the `acked.json` of a folder.
 fn read_ledger(contents: &[u8]) -> Result<AckLedger, LedgerError> {
     let folder = tempfile::tempdir().expect("temporary folder");
-    std::fs::write(folder.path().join(AckLedger::FILE_NAME), contents).expect("writes");
+    std::fs::write(folder.path().join(file_names::ACKED), contents).expect("writes");
     AckLedger::read(folder.path())
 }
 

@@ -1,7 +1,7 @@
 //! The service behind a table, as recorded in results.
 
 use bench_aws::AwsService;
-use bench_core::results::{ServiceInfo, ServiceOrigin};
+use bench_record::{ServiceInfo, ServiceOrigin};
 
 use super::{LakeArgs, NamedLake};
 

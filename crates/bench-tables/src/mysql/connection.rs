@@ -3,7 +3,7 @@
 use std::fmt::{self, Debug, Formatter};
 use std::time::Duration;
 
-use bench_core::results::{ServiceInfo, ServiceOrigin};
+use bench_record::{ServiceInfo, ServiceOrigin};
 use clap::Args;
 use mysql_async::prelude::Queryable as _;
 use mysql_async::{Conn, Error, IoError, Opts, OptsBuilder, Pool, PoolConstraints, PoolOpts};

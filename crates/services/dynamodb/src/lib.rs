@@ -8,7 +8,7 @@ pub mod stand_in;
 use std::env;
 use std::path::{Path, PathBuf};
 
-use bench_core::results::ServiceOrigin;
+use bench_record::ServiceOrigin;
 use bench_service_aws::{self as aws, CLIENT};
 use bench_stack::{
     Cache, Embedded, Launch, NodeContext, Parts, Progress, Service, ServiceOption, ServiceOptions,

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use bench_core::results::ServiceOrigin;
+use bench_record::ServiceOrigin;
 use bench_stack::{
     Cache, Embedded, Launch, NodeContext, Parts, Progress, Service, ServiceOption, ServiceOptions,
     StackError, current_interruption, interruptible, maven, secret,

@@ -8,7 +8,7 @@ mod options;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use bench_core::results::ServiceOrigin;
+use bench_record::ServiceOrigin;
 use bench_stack::{
     Cache, Embedded, Launch, NodeContext, Parts, Progress, Service, ServiceOption, ServiceOptions,
     StackError, programs, secret,

@@ -5,8 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use aws_sdk_kinesis::primitives::DateTime;
-use bench_core::system::replace_file_unsynced;
 use bench_kinesis::receive::ShardStart;
+use bench_record::files::replace_file_unsynced;
 use serde::{Deserialize, Serialize};
 
 use super::error::MappingError;

@@ -6,8 +6,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use bench_core::results::ServiceOrigin;
 use bench_core::system;
+use bench_record::ServiceOrigin;
 use bench_stack::{
     Cache, Embedded, Launch, NodeContext, Parts, Progress, Service, ServiceOptions, StackError,
     http, maven, programs, secret,

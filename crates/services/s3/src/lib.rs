@@ -10,7 +10,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use bench_core::results::ServiceOrigin;
+use bench_record::ServiceOrigin;
 use bench_service_aws::{self as aws, CLIENT};
 use bench_stack::{
     Cache, Embedded, Launch, NodeContext, Parts, Progress, Service, ServiceOption, ServiceOptions,

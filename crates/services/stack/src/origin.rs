@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use bench_core::results::ServiceInfo;
+use bench_record::ServiceInfo;
 
 use crate::record;
 
@@ -49,7 +49,7 @@ fn host_and_port(address: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use bench_core::results::ServiceOrigin;
+    use bench_record::ServiceOrigin;
 
     use super::*;
     use crate::options::StackOptions;

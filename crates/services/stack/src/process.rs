@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use bench_core::system::{ending, shortened_lines, tail};
+use bench_core::system::{ending, shortened_lines};
+use bench_record::files::tail;
 use rustix::fs::OFlags;
 use rustix::process::{
     Pid, Signal, WaitOptions, kill_process, kill_process_group, test_kill_process, waitpid,

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use bench_core::results::ServiceOrigin;
-use bench_core::system::read_file;
+use bench_record::ServiceOrigin;
+use bench_record::files::read_file;
 use serde::de::Error as _;
 use serde::{Deserialize, Serialize};
 

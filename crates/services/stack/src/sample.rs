@@ -1,6 +1,6 @@
 //! Invented services for the tests of this crate.
 
-use bench_core::results::ServiceOrigin;
+use bench_record::ServiceOrigin;
 
 use crate::cache::{Cache, Progress};
 use crate::error::StackError;

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
-use bench_core::system::replace_secret_file;
+use bench_record::files::replace_secret_file;
 
 use crate::error::StackError;
 

@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use bench_core::results::ServiceOrigin;
+use bench_record::ServiceOrigin;
 
 use crate::cache::{Cache, Lock, Progress};
 use crate::error::StackError;

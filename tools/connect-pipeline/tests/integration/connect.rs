@@ -1,6 +1,6 @@
 //! Runs through a real Kafka Connect worker, started for the test; prints why if it cannot be.
 
-use bench_core::results::{ServiceOrigin, Status};
+use bench_record::{ServiceOrigin, Status};
 use bench_stack::StackOptions;
 use bench_testing::TestStack;
 use bench_testing::tool::{Place, Running, Said, until};

@@ -9,9 +9,9 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use bench_core::clock::{Clock as _, SystemClock};
-use bench_core::results::{AuditSummary, ServiceOrigin, Status, VerdictOutcome};
 use bench_core::transport::Receive as _;
 use bench_files::{LineReceiver, Position};
+use bench_record::{AuditSummary, ServiceOrigin, Status, VerdictOutcome};
 use bench_testing::tool::{Place, Running, Said, until};
 
 use crate::TOOL;

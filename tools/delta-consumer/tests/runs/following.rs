@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use bench_core::results::Status;
+use bench_record::Status;
 use bench_testing::tool::{Running, Said, until};
 
 use crate::tables::{Tables, audit, faults};

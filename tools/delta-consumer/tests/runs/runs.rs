@@ -1,6 +1,6 @@
 //! Existing tables: read to their end, and audited.
 
-use bench_core::results::{AuditBasis, ServiceOrigin, Status, VerdictOutcome};
+use bench_record::{AuditBasis, ServiceOrigin, Status, VerdictOutcome};
 use bench_testing::tool::{Place, Running, Said, Signal, until};
 
 use crate::TOOL;

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use bench_core::results::{AuditSummary, RunDocument};
+use bench_record::{AuditSummary, RunDocument};
 use bench_testing::tool::{Place, Said};
 use embedded_s3::{BackgroundS3, serve_in_background};
 

@@ -1,6 +1,6 @@
 //! Runs with no service set.
 
-use bench_core::results::{AuditBasis, ServiceOrigin, Status};
+use bench_record::{AuditBasis, ServiceOrigin, Status};
 use bench_testing::tool::Place;
 
 use crate::TOOL;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use bench_core::results::Status;
+use bench_record::Status;
 use bench_testing::tool::{PATIENCE, Place, Running, Signal};
 use embedded_s3::{Fault, Requests};
 

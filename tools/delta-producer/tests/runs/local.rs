@@ -1,6 +1,6 @@
 //! A real S3 server on this machine.
 
-use bench_core::results::ServiceOrigin;
+use bench_record::ServiceOrigin;
 use bench_stack::StackOptions;
 use bench_testing::tool::{Place, Said};
 

@@ -1,6 +1,6 @@
 //! Runs on an existing S3: confirmed messages are in the table.
 
-use bench_core::results::{RunDocument, ServiceOrigin, Status};
+use bench_record::{RunDocument, ServiceOrigin, Status};
 use bench_testing::tool::{Place, Said};
 
 use crate::TOOL;

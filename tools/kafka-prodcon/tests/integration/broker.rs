@@ -4,7 +4,7 @@
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::time::Duration;
 
-use bench_core::results::{AuditBasis, AuditSummary, RunDocument, ServiceOrigin, VerdictOutcome};
+use bench_record::{AuditBasis, AuditSummary, RunDocument, ServiceOrigin, VerdictOutcome};
 use bench_service_kafka::stand_in::EmbeddedKafka;
 use bench_testing::tool::{Place, Said, output};
 use rdkafka::ClientConfig;

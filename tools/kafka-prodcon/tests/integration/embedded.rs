@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use bench_core::audit::AckLedger;
 use bench_core::message::KEY_BYTES;
 use bench_core::message::json::JSON_BYTES_MIN;
-use bench_core::results::{
+use bench_record::{
     AuditBasis, LoadModel, RunDocument, ServiceOrigin, Status, Summary, VerdictOutcome,
 };
 use bench_testing::tool::Place;

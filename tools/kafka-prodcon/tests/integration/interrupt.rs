@@ -5,7 +5,7 @@ use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use bench_core::audit::AckLedger;
-use bench_core::results::{RunDocument, Status, VerdictOutcome};
+use bench_record::{RunDocument, Status, VerdictOutcome};
 use bench_service_kafka::stand_in::EmbeddedKafka;
 use bench_testing::Silent;
 use bench_testing::tool::{Place, Running, Said, Signal, until};

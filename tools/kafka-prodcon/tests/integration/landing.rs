@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use bench_core::results::{AuditSummary, RunDocument, ServiceOrigin, Status, Summary};
+use bench_record::{AuditSummary, RunDocument, ServiceOrigin, Status, Summary};
 use bench_stack::StackOptions;
 use bench_testing::TestStack;
 use bench_testing::tool::{Place, Said};

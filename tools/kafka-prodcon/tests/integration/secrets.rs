@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use bench_core::results::Status;
+use bench_record::Status;
 use bench_testing::tool::{Place, Said};
 
 use crate::TOOL;

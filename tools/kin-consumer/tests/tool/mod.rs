@@ -12,7 +12,7 @@ use bench_core::audit::{AckLedger, StreamId};
 use bench_core::clock::{Clock as _, SystemClock};
 use bench_core::message::RunId;
 use bench_core::message::header::HeaderWriter;
-use bench_core::results::RunDocument;
+use bench_record::{RunDocument, file_names};
 use bench_service_kinesis::stand_in::KinesisLimits;
 use bench_testing::tool::{self, Said};
 use embedded_kinesis::{KinesisServer, serve_in_background};
@@ -109,7 +109,7 @@ impl Place {
         let folder = self.path().join("sent");
         std::fs::create_dir_all(&folder).expect("a folder");
         let text = serde_json::to_vec(&ledger.to_file(true)).expect("JSON");
-        std::fs::write(folder.join(AckLedger::FILE_NAME), text).expect("written");
+        std::fs::write(folder.join(file_names::ACKED), text).expect("written");
         folder
     }
 

@@ -8,6 +8,7 @@ use bench_core::audit::{AckLedger, StreamId};
 use bench_core::clock::{Clock as _, Stamp, SystemClock};
 use bench_core::message::RunId;
 use bench_core::message::header::{HEADER_BYTES, HeaderWriter};
+use bench_record::file_names;
 use bench_tables::{KINESIS_TABLE, Row, TableWriter};
 use bench_testing::Silent;
 use bench_testing::tool::{Place, Said};
@@ -88,7 +89,7 @@ impl Sent {
         let last = self.messages.len() as u64 - 1;
         ledger.insert_range(StreamId { run: self.run, producer: 0 }, 0, last);
         let text = serde_json::to_string(&ledger.to_file(true)).expect("JSON");
-        std::fs::write(folder.join(AckLedger::FILE_NAME), text).expect("written");
+        std::fs::write(folder.join(file_names::ACKED), text).expect("written");
     }
 }
 

@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use bench_cli::{Exit, UsageError, output};
 use bench_core::message::{CsvFile, RecordError};
-use bench_core::system::replace_file;
+use bench_record::files::replace_file;
 use csv::StringRecord;
 use serde_json::{Map, Number, Value};
 

@@ -1,6 +1,6 @@
 //! Runs without a service.
 
-use bench_core::results::{ServiceOrigin, Status};
+use bench_record::{ServiceOrigin, Status};
 use bench_testing::tool::Place;
 
 use crate::TOOL;

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use bench_core::results::{ServiceOrigin, Status};
 use bench_kinesis::admin::{self, Capacity};
+use bench_record::{ServiceOrigin, Status};
 use bench_testing::tool::{Place, Said};
 
 use crate::TOOL;

@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use bench_cli::{
     Align, Exit, Interrupted, LogArgs, OutputFormat, Progress, Shutdown, UsageError, output, table,
 };
-use bench_core::system::tail;
+use bench_record::files::tail;
 use bench_services::SERVICES;
 use bench_stack::{
     Cache, NodeStatus, ProcessState, Stack, StackError, StackOptions, interruptible,

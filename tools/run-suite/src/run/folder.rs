@@ -20,7 +20,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use bench_cli::{Interrupted, Shutdown};
-use bench_core::system::{create_new, open_lock, replace_file};
+use bench_record::files::{create_new, open_lock, replace_file};
 use bench_record::rfc3339;
 use serde::{Deserialize, Serialize};
 

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use bench_cli::quantity;
-use bench_core::system::replace_file;
 use bench_record::RunDocument;
+use bench_record::files::replace_file;
 use bench_record::windows::{WindowLength, windows, write_csv};
 
 use super::folder::set_aside;

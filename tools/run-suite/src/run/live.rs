@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use bench_cli::quantity::{duration_ns, rate};
-use bench_core::system::{open_file, tail};
+use bench_record::files::open_file;
+use bench_record::files::tail;
 use bench_record::{LatencyKind, file_names};
 
 /// Interval between two reads; the tools write a line per second.

@@ -11,7 +11,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use bench_cli::Shutdown;
-use bench_core::system::{create_new, ending};
+use bench_core::system::ending;
+use bench_record::files::create_new;
 
 use super::child::{self, Cause, Invocation};
 use super::folder::ExperimentFolder;

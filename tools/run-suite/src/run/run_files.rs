@@ -5,7 +5,8 @@ use std::fmt::{self, Display, Formatter};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use bench_core::system::{cause, read_file, shortened_lines};
+use bench_core::system::{cause, shortened_lines};
+use bench_record::files::read_file;
 use bench_record::{RunDocument, SCHEMA_VERSION, file_names, protocol};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;

@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
 use bench_cli::{Progress, Shutdown};
-use bench_core::system::{cause, create_new};
+use bench_core::system::cause;
+use bench_record::files::create_new;
 use bench_record::{RunDocument, mark_faults};
 use bench_stack::interruptible;
 

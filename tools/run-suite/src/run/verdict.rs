@@ -4,7 +4,8 @@ use std::path::Path;
 use std::process::ExitStatus;
 
 use bench_cli::Exit;
-use bench_core::system::{ending, shortened_lines, tail};
+use bench_core::system::{ending, shortened_lines};
+use bench_record::files::tail;
 use bench_record::{RunDocument, ServiceInfo, ServiceOrigin, Status, VerdictOutcome};
 
 use super::child::{Cause, Ended};

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use bench_cli::UsageError;
-use bench_core::system::{cause, explain, read_file, shortened};
+use bench_core::system::{cause, explain, shortened};
+use bench_record::files::read_file;
 
 use crate::file::experiment::Experiment;
 

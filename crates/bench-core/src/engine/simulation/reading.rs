@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use bench_record::EarlyStop;
+use bench_record::{EarlyStop, VerdictOutcome};
 
 use super::*;
 use crate::engine::run::stop_when_satisfied;
@@ -329,14 +329,15 @@ fn missing_expected_messages_end_reading_by_silence() {
         assert_eq!((totals.received.messages, totals.early_stop), (600, Some(EarlyStop::Silence)));
         assert!(ended_ns > START_NS + SECOND_NS + 500 * MS, "{ended_ns}");
         let timeline = Timeline { start_ns: START_NS, warm_up_end_ns: 0, interval_ns: SECOND_NS };
-        let summary = Summary::new(SummaryInput {
+        let summary = SummaryInput {
             messages_expected: config.messages_expected,
             raw: config.raw,
             ..summary_input(timeline, None, &totals, config.acked.as_deref())
-        });
+        }
+        .summarize();
         let audit = summary.audit.as_ref().expect("audited");
         assert_eq!((audit.received, audit.lost), (600, 400), "{config:?}");
-        assert_eq!(summary.verdict().outcome, VerdictOutcome::Invalid, "{config:?}");
+        assert_eq!(verdict(&summary).outcome, VerdictOutcome::Invalid, "{config:?}");
     }
 }
 

@@ -1,6 +1,6 @@
 //! A group's messages that land in an embedded `DynamoDB`: only landed messages are committed.
 
-use bench_core::results::VerdictOutcome;
+use bench_record::VerdictOutcome;
 
 use super::{Bench, audit, reasons};
 

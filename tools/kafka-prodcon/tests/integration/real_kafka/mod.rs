@@ -13,9 +13,9 @@ mod transactions;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use bench_core::results::{AuditSummary, Produced, RunDocument, VerdictOutcome};
 use bench_kafka::admin::{Admin, TIMEOUT_DEFAULT};
 use bench_kafka::config::KafkaConfig;
+use bench_record::{AuditSummary, Produced, RunDocument, VerdictOutcome};
 use bench_testing::TestStack;
 use bench_testing::tool::{Place, Said};
 

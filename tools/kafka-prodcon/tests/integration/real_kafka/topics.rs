@@ -1,6 +1,6 @@
 //! Topics: extended in use, with all kinds of messages, emptied between runs, and compacted.
 
-use bench_core::results::{AuditBasis, ServiceOrigin};
+use bench_record::{AuditBasis, ServiceOrigin};
 
 use super::{Bench, audit, produced, reasons, unused_name};
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bench_core::clock::{BootId, ClockOrigin};
 use bench_core::message::RunId;
 use bench_core::message::header::{HEADER_BYTES, HeaderWriter};
-use bench_core::results::Guarantee;
+use bench_record::Guarantee;
 use bench_testing::tool::{Running, until};
 use rdkafka::ClientConfig;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
