@@ -156,13 +156,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn versions_are_found_in_what_it_says() {
+    fn versions_are_parsed() {
         assert_eq!(version_in("DynamoDB Local version\nVersion: 2.6.1 (build 7)\n"), "2.6.1");
         assert_eq!(version_in("no such option"), "of an unknown version");
     }
 
     #[test]
-    fn a_folder_without_it_is_refused_by_its_name() {
+    fn folder_without_jar_is_refused() {
         let dir = tempfile::tempdir().expect("a folder");
         let error = amazons(dir.path(), VARIABLE).expect_err("it is empty");
         assert!(error.is_usage() && error.to_string().starts_with(VARIABLE), "{error}");

@@ -16,7 +16,7 @@ use rustix::process::{Pid, Signal, getpgid, kill_process, test_kill_process};
 const HOLD: &str = "BENCH_TEST_HOLD";
 
 #[test]
-fn a_killed_broker_is_known_to_have_ended() {
+fn killed_broker_is_noticed() {
     let kafka = EmbeddedKafka::start(1).expect("starts");
     let ended = kafka.ended();
     assert!(!ended.load(Ordering::Relaxed));
@@ -108,7 +108,7 @@ fn bad_requests_are_refused_with_a_reason() {
 }
 
 #[test]
-fn the_process_ends_with_its_value() {
+fn dropped_broker_ends_its_process() {
     let kafka = EmbeddedKafka::start(1).expect("starts");
     let pid = pid(kafka.pid());
     assert_ne!(pid, rustix::process::getpid());
@@ -124,7 +124,7 @@ fn the_process_ends_with_its_value() {
 }
 
 #[test]
-fn a_killed_parent_leaves_no_broker_behind() {
+fn killed_parent_leaves_no_broker() {
     let myself = std::env::current_exe().expect("this program");
     let mut parent = Command::new(myself)
         .args(["--ignored", "--exact", "hold_a_broker", "--nocapture"])
@@ -147,7 +147,7 @@ fn a_killed_parent_leaves_no_broker_behind() {
 }
 
 #[test]
-fn a_program_that_is_no_broker_is_told_apart() {
+fn other_programs_are_refused() {
     let error = |program: &str| {
         let started = StandInProcess::start_program(&KIND, program.into(), &1, "start a cluster");
         started.expect_err("no broker").to_string()

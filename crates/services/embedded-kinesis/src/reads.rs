@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_given_beyond_a_second_is_taken_off_the_next() {
+    fn excess_reads_count_towards_later_seconds() {
         let mut shard = Second::default();
         assert!(shard.admit(0));
         shard.given_bytes += CALL_MAX_BYTES as u64;

@@ -273,7 +273,7 @@ async fn a_shard_answers_five_reads_a_second() {
 }
 
 #[tokio::test]
-async fn a_read_gives_ten_mebibytes_and_then_five_seconds_nothing() {
+async fn large_read_blocks_the_shard_for_five_seconds() {
     let limits = KinesisLimits { enforce_writes: false, enforce_reads: true, shard_limit: 1 };
     let place = Place::new(limits).await;
     for _ in 0..4 {
@@ -302,7 +302,7 @@ async fn a_read_gives_ten_mebibytes_and_then_five_seconds_nothing() {
 }
 
 #[tokio::test]
-async fn whoever_has_not_read_all_is_behind() {
+async fn unread_records_count_as_behind() {
     let place = Place::without_limits().await;
     place.put("a").await;
     place.put("b").await;
@@ -337,7 +337,7 @@ async fn arrival_is_known_to_the_millisecond() {
 }
 
 #[tokio::test]
-async fn a_position_by_time_begins_with_the_first_record_not_before_it() {
+async fn positions_by_time_skip_earlier_records() {
     let place = Place::without_limits().await;
     place.put("early").await;
     tokio::time::sleep(Duration::from_millis(20)).await;
@@ -411,7 +411,7 @@ async fn the_end_of_a_split_shard_names_its_children() {
 }
 
 #[tokio::test]
-async fn enhanced_fan_out_begins_where_it_is_told_to() {
+async fn enhanced_fan_out_starts_at_its_position() {
     let place = Place::without_limits().await;
     place.put("early").await;
     let found = place.client.describe_stream_summary().stream_name("s").send().await;

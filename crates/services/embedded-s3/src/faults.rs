@@ -210,7 +210,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn requests_are_told_apart() {
+    fn faults_select_requests() {
         let faults = S3Faults::default();
         let logs = faults.inject(Requests::matching("PUT", "/t/_delta_log/"), Fault::Answer(503));
         let any = faults.inject(Requests::matching("", "date=2026"), Fault::Drop);
@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn faults_strike_as_often_as_they_are_to() {
+    fn faults_apply_the_requested_number_of_times() {
         let faults = S3Faults::default();
         let requests = Requests::matching("GET", "").every(3).times(2);
         let third = faults.inject(requests, Fault::Answer(500));
@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn errors_have_the_words_of_s3() {
+    fn errors_use_the_codes_of_s3() {
         for (status, code) in [(503, "SlowDown"), (412, "PreconditionFailed"), (418, "Injected")] {
             let error = error_of(status);
             assert_eq!(error.code().as_str(), code);

@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_asked_for_is_listed() {
+    fn lists_match_the_request() {
         let dir = tempfile::tempdir().expect("a folder");
         let folder = folder(dir.path());
         let one = |query| pages(&folder, query).concat();
@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn folders_stand_for_what_is_in_them() {
+    fn common_prefixes_stand_for_folders() {
         let dir = tempfile::tempdir().expect("a folder");
         let folder = folder(dir.path());
         let by_folder = |prefix: &str| Query { by_folder: true, ..query(prefix) };
@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn pages_leave_nothing_out() {
+    fn pages_list_every_key_once() {
         let dir = tempfile::tempdir().expect("a folder");
         let folder = folder(dir.path());
         for count_max in 1..=KEYS.len() {

@@ -104,7 +104,8 @@ mod tests {
             \0\0\0\x07\0\x01h\0\0\x23\x85\0\x02r1\
             \0\0\0\x01\0\0\0\0";
         assert_eq!(broker_ids(answer), Some(vec![1, 7]));
-        for length in 0..46 {
+        // Up to the end of the brokers; what follows is not read.
+        for length in 0..39 {
             assert!(
                 answer.get(..length).is_some_and(|part| broker_ids(part).is_none()),
                 "{length}"

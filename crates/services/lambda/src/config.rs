@@ -344,7 +344,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_is_refused_and_changes_nothing() {
+    fn bad_settings_are_refused_without_effect() {
         let mut settings = MappingSettings::default();
         let mut refusal =
             |name: &str, text: &str| settings.set(name, text).expect_err("refused").to_string();
@@ -357,7 +357,7 @@ mod tests {
     }
 
     #[test]
-    fn a_configuration_is_written_and_read_with_defaults_for_what_is_missing() {
+    fn missing_settings_have_defaults() {
         let text = r#"{"stream":"s","state_dir":"/tmp/s",
             "function":{"name":"kin-lambda","program":"/bin/kin-lambda"}}"#;
         let config: MappingConfig = serde_json::from_str(text).expect("complete");

@@ -98,7 +98,7 @@ async fn read(client: aws_sdk_kinesis::Client, wanted: usize) -> usize {
 }
 
 #[test]
-fn two_stand_side_by_side() {
+fn two_servers_share_nothing() {
     let [one, other] = [(); 2].map(|()| EmbeddedKinesis::start(&KinesisLimits::default()));
     let (one, other) = (one.expect("starts"), other.expect("starts"));
     assert_ne!(one.endpoint_url(), other.endpoint_url());
@@ -112,7 +112,7 @@ fn two_stand_side_by_side() {
 }
 
 #[test]
-fn a_stack_serves_tools_one_after_the_other() {
+fn stack_serves_several_clients() {
     let options = StackOptions::of(["kinesis", "dynamodb"]);
     let mut stack = bench_testing::alone("embedded services", &options).expect("needs nothing");
     let versions: Vec<String> =
@@ -140,7 +140,7 @@ fn a_stack_serves_tools_one_after_the_other() {
 }
 
 #[test]
-fn a_killed_node_comes_back_empty() {
+fn killed_node_restarts_empty() {
     let options = StackOptions::of(["kinesis"]);
     let mut stack = bench_testing::alone("a killed stand-in", &options).expect("needs nothing");
     let client = kinesis(stack.variable("AWS_ENDPOINT_URL_KINESIS"));
@@ -155,7 +155,7 @@ fn a_killed_node_comes_back_empty() {
 }
 
 #[test]
-fn the_processes_end_with_their_values() {
+fn dropped_services_end_their_processes() {
     let kinesis = EmbeddedKinesis::start(&KinesisLimits::default()).expect("starts");
     let dynamodb = EmbeddedDynamodb::start().expect("starts");
     let pids = [pid(kinesis.pid()), pid(dynamodb.pid())];
@@ -173,7 +173,7 @@ fn the_processes_end_with_their_values() {
 }
 
 #[test]
-fn a_killed_parent_leaves_none_behind() {
+fn killed_parent_leaves_no_processes() {
     let myself = std::env::current_exe().expect("this program");
     let mut parent = Command::new(myself)
         .args(["--ignored", "--exact", "hold_services", "--nocapture"])
@@ -205,7 +205,7 @@ fn a_killed_parent_leaves_none_behind() {
 }
 
 #[test]
-fn a_program_that_is_no_service_is_told_apart() {
+fn other_programs_are_refused() {
     let error = |kind: &'static StandInKind, program: &str| {
         let started = StandInProcess::start_program(kind, program.into(), &7, "start a service");
         started.expect_err("no service").to_string()

@@ -51,7 +51,7 @@ fn a_wrong_password_is_refused() {
 }
 
 #[test]
-fn secrets_are_in_no_record_and_no_log_and_on_no_command_line() {
+fn secrets_reach_no_record_log_or_command_line() {
     let test = "looking for secrets";
     let Some(kafka) = local(test, &StackOptions::of(["kafka"])) else { return };
     let file = client_file(&kafka, "sasl-plain");
@@ -73,7 +73,7 @@ fn secrets_are_in_no_record_and_no_log_and_on_no_command_line() {
 }
 
 #[test]
-fn a_broker_is_killed_frozen_and_started_again_beside_another_stack() {
+fn broker_survives_kill_freeze_and_restart() {
     let test = "killing and freezing a broker";
     let Some(other) = local(test, &StackOptions::of(["kafka"])) else { return };
     let Some(mut kafka) = alone(test, &StackOptions::of(["kafka"])) else { return };
@@ -124,7 +124,7 @@ fn a_broker_is_killed_frozen_and_started_again_beside_another_stack() {
 }
 
 #[test]
-fn three_brokers_go_on_without_one() {
+fn three_brokers_survive_the_loss_of_one() {
     let test = "three brokers";
     let Some(mut kafka) = alone(test, &StackOptions::of([]).with("kafka", "brokers", 3)) else {
         return;
@@ -156,7 +156,7 @@ fn three_brokers_go_on_without_one() {
 }
 
 #[test]
-fn a_failed_start_shows_the_brokers_words_and_leaves_nothing() {
+fn failed_start_shows_the_log_and_cleans_up() {
     let test = "a failed start";
     let cache = Cache::from_environment().expect("a cache");
     // One is noticed when the storage is initialised, the other when the broker starts.
@@ -183,7 +183,7 @@ fn a_failed_start_shows_the_brokers_words_and_leaves_nothing() {
 }
 
 #[test]
-fn a_killed_driver_leaves_a_stack_that_can_be_ended() {
+fn stack_of_a_killed_driver_can_be_stopped() {
     let test = "a killed driver";
     // That it can be started at all, and need not be fetched by the driver.
     let Some(_kafka) = local(test, &StackOptions::of(["kafka"])) else { return };
@@ -211,7 +211,7 @@ fn a_killed_driver_leaves_a_stack_that_can_be_ended() {
 }
 
 #[test]
-fn what_the_machine_lacks_is_said_in_one_sentence() {
+fn missing_programs_are_named_with_a_remedy() {
     let folder = tempfile::tempdir().expect("a folder");
     let bin = folder.path().join("bin");
     fs::create_dir(&bin).expect("created");

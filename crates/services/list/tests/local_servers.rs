@@ -246,7 +246,7 @@ fn connect_copies_lines_from_file_to_file() {
 }
 
 #[test]
-fn secrets_are_for_their_owner_and_nothing_is_left() {
+fn secrets_are_private_and_removed() {
     let options = StackOptions::of(["mysql", "s3"]);
     let Some(mut stack) = bench_testing::alone("secrets of servers", &options) else { return };
     let dir = stack.stack().dir().to_owned();

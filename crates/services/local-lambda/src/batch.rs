@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn a_partial_failure_is_tried_again_from_the_lowest_that_failed() {
+    fn partial_failures_retry_from_the_lowest() {
         let settled = settle(Batch::new(records(0..4)), Answer::FailedFrom(1), &settings(1, false));
         assert_eq!(settled.done, records(0..1));
         assert_eq!(settled.again, [Batch { records: records(1..4), failures: 1 }]);
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_is_given_up_after_its_retries_and_never_without_a_limit() {
+    fn batches_are_given_up_after_their_retries() {
         let mut batch = Batch::new(records(0..3));
         for failures in 1..=2 {
             let settled = settle(batch, Answer::Failed, &settings(2, false));
@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn bisecting_isolates_what_is_poisoned_and_the_rest_is_done_in_order() {
+    fn bisecting_isolates_the_poisoned_record() {
         for reports in [false, true] {
             let poison = [0, 37, 38, 99];
             let (done, given_up, invocations) =
@@ -245,14 +245,14 @@ mod tests {
     }
 
     #[test]
-    fn without_bisecting_the_rest_of_the_batch_is_given_up_too() {
+    fn unbisected_batch_is_given_up_whole() {
         let (done, given_up, _) =
             deliver(Batch::new(records(0..5)), &settings(1, false), true, &[2]);
         assert_eq!((done, given_up), (vec![0, 1], vec![2, 3, 4]));
     }
 
     #[test]
-    fn what_is_too_old_is_taken_out() {
+    fn old_records_are_removed() {
         let mut batch = Batch::new(records(0..5));
         assert_eq!(batch.take_expired(2_000), records(0..2));
         assert_eq!(batch.records, records(2..5));

@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn checkpoints_are_found_again_and_those_of_another_stream_are_not() {
+    fn checkpoints_belong_to_one_stream() {
         let dir = tempfile::tempdir().expect("a folder");
         let mut first = Checkpoints::open(dir.path(), stream(1), false, 50).expect("new");
         assert!(first.is_new());
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_none_of_ours_is_named() {
+    fn foreign_checkpoint_file_is_named() {
         let dir = tempfile::tempdir().expect("a folder");
         fs::write(dir.path().join(FILE), "no JSON").expect("written");
         let error = Checkpoints::open(dir.path(), stream(1), false, 0).expect_err("unreadable");

@@ -130,7 +130,7 @@ mod tests {
     const DOCUMENTED: &str = include_str!("documented-event.json");
 
     #[test]
-    fn an_event_is_what_aws_documents_field_by_field() {
+    fn events_match_the_documented_example() {
         let source =
             EventSource::new("arn:aws:kinesis:us-east-2:123456789012:stream/lambda-stream");
         let record = |sequence_number, data, arrived_ms| {

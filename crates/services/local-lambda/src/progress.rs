@@ -65,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_checkpoint_stays_before_the_first_record_that_is_not_settled() {
+    fn checkpoint_stays_before_unsettled_records() {
         let mut progress = Progress::after(Some("0".to_owned()));
         let places: Vec<u64> = ["1", "2", "3", "4"].map(|n| progress.read(n, 10)).into();
         assert_eq!(places, [0, 1, 2, 3]);

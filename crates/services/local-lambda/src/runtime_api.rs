@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn events_go_to_whoever_knows_the_secret() {
+    async fn events_require_the_secret() {
         let mut api = RuntimeApi::open().await.expect("opened");
         let url = api.url.clone();
         let (address, secret) =

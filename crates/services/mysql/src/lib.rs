@@ -334,7 +334,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn versions_are_found_in_what_the_servers_say() {
+    fn versions_are_parsed() {
         let debian = "mariadbd  Ver 10.11.19-MariaDB-0+deb12u1 for debian-linux-gnu on x86_64 (D)";
         assert_eq!(version_in(debian), "10.11.19");
         let mysql = "/usr/sbin/mysqld  Ver 8.0.36 for Linux on x86_64 (MySQL Community Server)";
@@ -343,7 +343,7 @@ mod tests {
     }
 
     #[test]
-    fn results_name_when_a_transaction_is_on_disk() {
+    fn version_states_the_durability() {
         let said = "mariadbd  Ver 11.4.5-MariaDB for linux-systemd on x86_64";
         let parts = parts("MariaDB", said, Path::new("/a/bin/mariadbd"), Path::new("/a"), None);
         assert_eq!(parts.version, "MariaDB 11.4.5, innodb_flush_log_at_trx_commit=1");
@@ -363,7 +363,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_greeting_is_one() {
+    fn only_greetings_are_healthy() {
         assert_eq!(greeted_with(b"\x0c\0\0\0\x0a11.4.5-Mari"), Ok(()));
         let refused = greeted_with(b"\x11\0\0\0\xff\x10\x04Too many connections");
         assert!(refused.expect_err("refused").contains("Too many conn"));

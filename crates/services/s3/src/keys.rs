@@ -45,7 +45,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keys_are_read_as_they_are_written() {
+    fn keys_are_read_as_written() {
         let keys = Keys::random().expect("random");
         assert_ne!(keys.access_key, keys.secret_key);
         assert_eq!(Keys::parse(&keys.lines()), keys);

@@ -383,7 +383,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn versions_are_found_in_what_the_servers_say() {
+    fn versions_are_parsed() {
         let versitygw = "Version  : v1.0.14\nBuild    : 1a2b\nBuildTime: 2025-05-01\n";
         assert_eq!(version_in(versitygw), "1.0.14");
         let minio =

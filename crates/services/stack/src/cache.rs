@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn a_part_is_fetched_once_by_whoever_comes_first() {
+    fn concurrent_fetches_fill_a_part_once() {
         let (_dir, cache) = cache();
         let fetched = AtomicU32::new(0);
         let fill = |folder: &Path| {
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn a_part_that_failed_leaves_nothing() {
+    fn failed_part_leaves_nothing() {
         let (_dir, cache) = cache();
         let left_over = cache.dir().join("fetching/part-1-77");
         fs::create_dir_all(&left_over).expect("created");
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn one_at_a_time() {
+    fn locks_exclude_each_other() {
         let (dir, _) = cache();
         let lock = Lock::take(dir.path(), Duration::ZERO).expect("free");
         let error = Lock::take(dir.path(), Duration::from_millis(60)).expect_err("taken");
@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stack_without_its_folder_is_forgotten() {
+    fn stacks_without_folders_are_forgotten() {
         let (dir, cache) = cache();
         assert_eq!(cache.stacks(), Vec::<PathBuf>::new());
         for name in ["here", "gone"] {

@@ -86,7 +86,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_link_in_the_place_of_a_folder_is_refused() {
+    fn links_in_place_of_folders_are_refused() {
         let dir = tempfile::tempdir().expect("a folder");
         let [theirs, link] = ["theirs", "logs"].map(|name| dir.path().join(name));
         fs::create_dir(&theirs).expect("created");
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stack_comes_only_where_nothing_else_is() {
+    fn folders_with_other_files_are_refused() {
         let dir = tempfile::tempdir().expect("a folder");
         let dir = dir.path();
         refuse_foreign(&dir.join("new")).expect("it will be made");

@@ -69,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_wanted_status_will_do() {
+    fn other_statuses_are_errors() {
         let ok = answering("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}");
         assert_eq!(answers(ok, "/health", 200), Ok(()));
         let refusal = answering("HTTP/1.1 403 Forbidden\r\n\r\n");
@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn a_port_without_a_server_is_said() {
+    fn missing_server_is_reported_with_its_port() {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
         let port = listener.local_addr().expect("an address").port();
         drop(listener);

@@ -50,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_work_of_the_thread_is_interrupted() {
+    fn only_the_current_thread_is_interrupted() {
         let flag = Arc::new(AtomicBool::new(true));
         interruptible(&flag, || {
             assert!(matches!(check(), Err(StackError::Interrupted)));

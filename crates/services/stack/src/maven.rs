@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn other_artifacts_have_another_fingerprint() {
+    fn fingerprints_depend_on_the_artifacts() {
         let four = fingerprint(&pom(&[("g", "a", "4.3.1")]));
         assert_ne!(four, fingerprint(&pom(&[("g", "a", "4.4.0")])));
         // As published for FNV-1a; folders made by earlier builds must be found again.

@@ -56,7 +56,7 @@ mod tests {
     use crate::sample::{PLAIN, sample};
 
     #[test]
-    fn only_all_addresses_of_the_stack_are_local() {
+    fn all_addresses_must_belong_to_the_stack() {
         let dir = tempfile::tempdir().expect("a folder");
         let dir = dir.path();
         assert_eq!(find(dir, PLAIN, "127.0.0.1:20001"), None);

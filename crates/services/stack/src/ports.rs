@@ -45,7 +45,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_port_is_free_and_handed_out_once() {
+    fn ports_are_free_and_unique() {
         // All but three, on one of which somebody listens.
         let mut left = Ports::beside(BTreeSet::new());
         let [one, two, other] = [(); 3].map(|()| left.next().expect("a port"));

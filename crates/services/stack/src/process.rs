@@ -367,7 +367,7 @@ mod tests {
     }
 
     #[test]
-    fn another_process_of_the_same_id_is_left_alone() {
+    fn reused_process_ids_are_left_alone() {
         let dir = tempfile::tempdir().expect("a folder");
         let process =
             shell(dir.path(), "exec sleep 60").spawn("a test", dir.path()).expect("starts");
@@ -382,7 +382,7 @@ mod tests {
     }
 
     #[test]
-    fn members_that_nobody_recorded_are_found() {
+    fn unrecorded_members_are_killed() {
         let [ours, theirs] = [(); 2].map(|()| tempfile::tempdir().expect("a folder"));
         let [ours, theirs] = [ours.path(), theirs.path()];
         let member = shell(ours, "exec sleep 60").spawn("a test", ours).expect("starts");
@@ -394,7 +394,7 @@ mod tests {
     }
 
     #[test]
-    fn a_program_that_fails_is_quoted() {
+    fn failed_program_is_quoted() {
         let dir = tempfile::tempdir().expect("a folder");
         let run =
             |script: &str, timeout| shell(dir.path(), script).run("greet", dir.path(), timeout);
@@ -434,7 +434,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_lines_of_a_log_say_what_is_wrong() {
+    fn last_lines_skip_stack_traces() {
         let dir = tempfile::tempdir().expect("a folder");
         let log = dir.path().join("log");
         assert_eq!(last_lines(&log), "");

@@ -79,14 +79,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_installed_is_found_and_what_is_not_is_not() {
+    fn only_installed_programs_are_found() {
         let shell = find("sh").expect("every machine has a shell");
         assert!(is_program(&shell) && shell.is_absolute());
         assert_eq!(find("no-such-program-anywhere"), None);
     }
 
     #[test]
-    fn a_program_that_fails_is_reported_with_its_own_words() {
+    fn failed_version_check_quotes_the_error() {
         let shell = find("sh").expect("every machine has a shell");
         let said = version_text(&shell, &["-c", "echo 1.2.3"]).expect("it ends well");
         assert_eq!(said, "1.2.3\n");

@@ -10,7 +10,7 @@ use embedded_s3::serve_in_background;
 use crate::{block_on, client, client_of};
 
 #[test]
-fn amazons_client_reads_what_it_has_written() {
+fn amazons_client_reads_its_writes() {
     let server = serve_in_background().expect("starts");
     let client = client(&server);
     block_on(async {
@@ -103,7 +103,7 @@ fn amazons_client_uploads_in_parts() {
 }
 
 #[test]
-fn what_arrives_damaged_is_not_kept() {
+fn damaged_uploads_are_refused() {
     let server = serve_in_background().expect("starts");
     let client = client(&server);
     block_on(async {
@@ -122,7 +122,7 @@ fn what_arrives_damaged_is_not_kept() {
 }
 
 #[test]
-fn what_cannot_be_kept_is_refused() {
+fn unsupported_writes_are_refused() {
     let server = serve_in_background().expect("starts");
     let client = client(&server);
     block_on(async {
@@ -147,7 +147,7 @@ fn what_cannot_be_kept_is_refused() {
 }
 
 #[test]
-fn strangers_are_kept_out() {
+fn unsigned_requests_are_refused() {
     let server = serve_in_background().expect("starts");
     let other = serve_in_background().expect("starts");
     assert_ne!(server.access_key(), other.access_key(), "keys are made anew");

@@ -14,7 +14,7 @@ use object_store::{
 use crate::{block_on, store};
 
 #[test]
-fn deltas_client_reads_what_it_has_written() {
+fn deltas_client_reads_its_writes() {
     let server = serve_in_background().expect("starts");
     let store = store(&server);
     block_on(async {

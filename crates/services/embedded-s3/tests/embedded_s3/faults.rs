@@ -55,7 +55,7 @@ fn faults_are_injected() {
 }
 
 #[test]
-fn a_broken_connection_leaves_what_was_done() {
+fn broken_connection_keeps_the_write() {
     let server = serve_in_background().expect("starts");
     let store = store_with(&server, RetryConfig { max_retries: 0, ..RetryConfig::default() });
     let once = |fault| server.faults().inject(Requests::matching("PUT", "").times(1), fault);

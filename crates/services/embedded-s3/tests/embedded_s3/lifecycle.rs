@@ -59,7 +59,7 @@ fn get_text(client: &aws_sdk_s3::Client, key: &str) -> (Option<String>, bytes::B
 }
 
 #[test]
-fn its_folder_is_private_and_goes_when_it_is_killed() {
+fn temporary_folder_is_private_and_removed() {
     let tmp = tempfile::tempdir().expect("a folder");
     let (mut parent, service) = holding_service(tmp.path());
     let folder = std::fs::read_dir(tmp.path()).expect("a folder").next().expect("one");
@@ -88,7 +88,7 @@ fn a_missing_temporary_folder_is_named() {
 }
 
 #[test]
-fn nothing_is_left_behind() {
+fn no_files_are_left_behind() {
     for is_killed in [false, true] {
         let tmp = tempfile::tempdir().expect("a folder");
         let (mut parent, service) = holding_service(tmp.path());

@@ -72,7 +72,7 @@ fn each_race_to_replace_has_one_winner() {
 
 /// What the tests above would say of a server that is not sound.
 #[test]
-fn without_turns_there_are_several_winners() {
+fn unsound_writes_have_several_winners() {
     let server = serve_unsoundly_in_background().expect("starts");
     // One after the other there is nothing to see.
     block_on(async {
@@ -163,7 +163,7 @@ fn nobody_sees_half_an_object() {
 
 /// Somebody begins to write an object and never goes on.
 #[test]
-fn a_stuck_upload_holds_nobody_up() {
+fn stuck_upload_blocks_nobody() {
     let server = serve_in_background().expect("starts");
     let store = store(&server);
     let url: Url = server.endpoint_url().parse().expect("a URL");
