@@ -127,7 +127,7 @@ pub(crate) fn plan(services: Option<ServiceOrigin>) -> Result<Quick> {
         format!("build their tools with `cargo build --release {}`", packages.join(" "))
     };
     if plans.is_empty() && !unbuilt.is_empty() {
-        return Err(UsageError::new("quick", "none of its tools has been built", build()).into());
+        return Err(UsageError::new("quick", "none of its tests can run yet", build()).into());
     }
     if !unbuilt.is_empty() {
         left_out.push(format!("left out: {}; {}", unbuilt.join(", "), build()));
