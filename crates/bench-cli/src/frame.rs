@@ -50,11 +50,13 @@ pub trait Tool: CommandFactory + FromArgMatches {
     const SERVICES: &'static [UsedService] = &[];
 
     /// The command line; by default that of the options alone.
+    #[must_use]
     fn command_line() -> Command {
         Self::command()
     }
 
     /// The arguments of this process, the name of the program first.
+    #[must_use]
     fn arguments() -> Vec<OsString> {
         std::env::args_os().collect()
     }
@@ -67,6 +69,7 @@ pub trait Tool: CommandFactory + FromArgMatches {
 
     /// Turns a library's error that is the command line's fault into a [`UsageError`]; see
     /// [`usage_error`].
+    #[must_use]
     fn usage_error(error: &anyhow::Error) -> Option<UsageError> {
         let _ = error;
         None

@@ -186,7 +186,7 @@ unsafe extern "C" fn log(
         match level {
             _ if is_known => tracing::debug!(target: "librdkafka", "{facility}: {line}"),
             0..=3 => {
-                tracing::warn!("no connection to {connection_error}; {}", connection_error.remedy)
+                tracing::warn!("no connection to {connection_error}; {}", connection_error.remedy);
             }
             4 => tracing::info!("no connection to {connection_error}; {}", connection_error.remedy),
             _ => tracing::debug!(target: "librdkafka", "{facility}: {line}"),
