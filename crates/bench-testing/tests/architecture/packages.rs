@@ -1,12 +1,45 @@
-//! The packages of the workspace, and the floors they stand on.
+//! The packages of the workspace, and which may use which.
 
 use std::process::Command;
 
 use serde_json::Value;
 
-/// From the ground up: a package uses only packages of lower floors. Tests are free: their
-/// dependencies do not count.
-pub(crate) const FLOORS: &[&[&str]] = &[&["bench-record"], &["bench-core"]];
+/// The packages that serve every system, from the ground up. A package uses only lower floors.
+const FLOORS: &[&[&str]] = &[
+    &["bench-record"],
+    &["bench-core"],
+    &["bench-aws", "bench-cli", "bench-proxy", "bench-stack"],
+    &["bench-query", "bench-stand-in"],
+    &["bench-stand-in-host"],
+];
+
+/// Packages that use one of their own floor, and why.
+const BESIDE: &[(&str, &str, &str)] = &[
+    ("bench-lambda", "bench-kinesis", "the functions unpack the records of a stream"),
+    ("bench-lambda", "bench-tables", "the functions write rows"),
+    ("bench-landed", "bench-tables", "it reads rows, for two tools"),
+    ("local-lambda", "bench-kinesis", "it reads streams, as AWS Lambda does"),
+];
+
+/// The root of the workspace.
+pub(crate) const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+
+/// Where a package stands: the place decides what it may use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Floor {
+    /// Serves every system.
+    Neutral(usize),
+    /// Talks to one system: `crates/bench-*`.
+    Adapter,
+    /// Starts one server, or is one: `crates/services/*`.
+    Service,
+    /// The list of all services.
+    List,
+    /// Supports tests.
+    Testing,
+    /// Is a program: `tools/*`.
+    Tool,
+}
 
 /// A package of the workspace.
 pub(crate) struct Package {
@@ -17,8 +50,36 @@ pub(crate) struct Package {
     pub(crate) uses: Vec<String>,
 }
 
-/// The root of the workspace.
-pub(crate) const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+impl Package {
+    pub(crate) fn floor(&self) -> Floor {
+        if let Some(floor) = FLOORS.iter().position(|names| names.contains(&self.name.as_str())) {
+            return Floor::Neutral(floor);
+        }
+        match self.name.as_str() {
+            "bench-services" => Floor::List,
+            "bench-testing" => Floor::Testing,
+            _ if self.src.starts_with("tools/") => Floor::Tool,
+            _ if self.src.starts_with("crates/services/") => Floor::Service,
+            _ => Floor::Adapter,
+        }
+    }
+
+    /// Whether it may use `other`.
+    pub(crate) fn may_use(&self, other: &Self) -> bool {
+        let names = (self.name.as_str(), other.name.as_str());
+        if BESIDE.iter().any(|&(from, to, _)| names == (from, to)) {
+            return true;
+        }
+        match (self.floor(), other.floor()) {
+            (Floor::Service, Floor::Service) => true,
+            (Floor::Service, Floor::Adapter) => false,
+            // Tools start stand-ins, and do not contain them.
+            (Floor::Tool, Floor::Service) => other.name.starts_with("bench-service-"),
+            (Floor::Tool, Floor::Testing) => false,
+            (own, other) => other < own,
+        }
+    }
+}
 
 /// All packages of the workspace.
 pub(crate) fn packages() -> Vec<Package> {
