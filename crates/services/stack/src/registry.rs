@@ -89,9 +89,10 @@ impl Registry {
     pub fn fault_targets(&self, is_network: bool) -> Vec<String> {
         let mut targets = Vec::new();
         for service in self.services {
-            let is_target = match is_network {
-                true => service.proxied_port().is_some(),
-                false => service.bears_process_faults(),
+            let is_target = if is_network {
+                service.proxied_port().is_some()
+            } else {
+                service.bears_process_faults()
             };
             if is_target {
                 targets.extend(service.possible_node_names());
@@ -104,6 +105,7 @@ impl Registry {
     }
 
     /// The nodes of a stack that proxies can stand in front of, by their services.
+    #[must_use]
     pub fn proxied_nodes(&self, options: &StackOptions) -> Vec<(&'static str, Vec<String>)> {
         let services = self.services.iter().filter(|service| service.proxied_port().is_some());
         let nodes = services.filter_map(|service| {

@@ -50,6 +50,7 @@ pub enum HostError {
 
 impl HostError {
     /// For `map_err` after something that the service does for itself.
+    #[must_use]
     pub fn service(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self::Service(error.into())
     }
