@@ -53,14 +53,15 @@ mod tests {
             row(["", "", ""]),
         ];
         let right = |column| if column == 1 { Align::Right } else { Align::Left };
-        let expected = "\
-             msg/s  runs
-größe=1     1.10 k  2 valid
-         1.00-1.20
-b
-
-";
-        assert_eq!(table(&rows, right), expected);
+        let expected = [
+            "             msg/s  runs",
+            "größe=1     1.10 k  2 valid",
+            "         1.00-1.20",
+            "b",
+            "",
+            "",
+        ];
+        assert_eq!(table(&rows, right), expected.join("\n"));
         assert_eq!(table(&[], right), "");
     }
 }

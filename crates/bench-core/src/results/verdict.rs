@@ -229,7 +229,7 @@ mod tests {
             ..Totals::default()
         };
         let summary = input(&totals).summarize();
-        assert_eq!(verdict(&summary).reasons, ["not one of 3 messages sent was confirmed"]);
+        assert_eq!(verdict(&summary).reasons, ["none of the 3 messages sent was confirmed"]);
         assert!(warnings(&summary).contains(&"3 messages failed: code 7".to_owned()));
     }
 

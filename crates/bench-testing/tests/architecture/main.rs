@@ -1,8 +1,10 @@
 //! The structure of the workspace, read from its manifests and sources: which package may use which,
-//! which may name a system, and that no file is entangled with many others.
+//! which may name a system, that no file is entangled with many others, and that a package alone
+//! compiles no dependency again.
 //!
 //! `cargo test --release --workspace --test architecture`
 
+mod features;
 mod imports;
 mod packages;
 mod sources;
@@ -31,6 +33,16 @@ fn packages_use_only_lower_floors() {
 fn systems_are_named_by_their_own_crates_only() {
     let problems = systems::problems(&packages());
     assert!(problems.is_empty(), "{}", problems.join("\n"));
+}
+
+#[test]
+fn packages_alone_ask_for_the_features_of_the_whole() {
+    let problems = features::compiled_again();
+    assert!(
+        problems.is_empty(),
+        "complete crates/bench-features/Cargo.toml:\n{}",
+        problems.join("\n")
+    );
 }
 
 #[test]

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 /// The packages that serve every system, from the ground up. A package uses only lower floors.
 const FLOORS: &[&[&str]] = &[
+    &["bench-features"],
     &["bench-record"],
     &["bench-core"],
     &["bench-aws", "bench-cli", "bench-proxy", "bench-stack"],
