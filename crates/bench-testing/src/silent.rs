@@ -5,7 +5,7 @@
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::Command;
 
-use crate::tool::{Running, Said};
+use crate::tool::{Running, ToolOutput};
 
 /// A listener that takes connections and never says anything.
 #[derive(Debug)]
@@ -44,7 +44,7 @@ impl Silent {
 
     /// Starts a tool that connects with this, waits until it has, and interrupts it, once.
     #[must_use]
-    pub fn interrupt(&self, command: Command) -> Said {
+    pub fn interrupt(&self, command: Command) -> ToolOutput {
         let running = Running::start(command);
         // It is kept, so that the tool goes on waiting for an answer.
         let _connection: (TcpStream, SocketAddr) = self.0.accept().expect("a client");

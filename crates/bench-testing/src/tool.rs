@@ -2,13 +2,13 @@
 //!
 //! ```no_run
 //! # let program = "";
-//! use bench_testing::tool::Place;
+//! use bench_testing::tool::Sandbox;
 //!
 //! // In a test: env!("CARGO_BIN_EXE_kin-producer").
-//! let place = Place::new(program);
-//! let said = place.run("-n 900");
-//! assert_eq!(said.code, 0, "{said:?}");
-//! let document = place.document("results");
+//! let sandbox = Sandbox::new(program);
+//! let output = sandbox.run("-n 900");
+//! assert_eq!(output.code, 0, "{output:?}");
+//! let document = sandbox.document("results");
 //! ```
 
 #![expect(clippy::missing_panics_doc, reason = "a panic is how a test fails")]
@@ -35,12 +35,12 @@ const SETTINGS: [&str; 7] =
 
 /// A folder for one test, in which the tool runs.
 #[derive(Debug)]
-pub struct Place {
+pub struct Sandbox {
     program: PathBuf,
     folder: TempDir,
 }
 
-impl Place {
+impl Sandbox {
     /// An empty folder for `program`.
     #[must_use]
     pub fn new(program: impl Into<PathBuf>) -> Self {
@@ -86,7 +86,7 @@ impl Place {
 
     /// Runs the tool to its end within the limits of a shell, as in `ulimit -n 100`.
     #[must_use]
-    pub fn run_limited(&self, limit: &str, args: &str) -> Said {
+    pub fn run_limited(&self, limit: &str, args: &str) -> ToolOutput {
         let tool = self.command(args);
         let mut shell = Command::new("sh");
         shell.arg("-c").arg(format!("{limit} && exec \"$0\" \"$@\""));
@@ -97,13 +97,13 @@ impl Place {
                 None => shell.env_remove(name),
             };
         }
-        Said::of(shell)
+        ToolOutput::of(shell)
     }
 
     /// Runs the tool to its end. `args` are separated by blanks.
     #[must_use]
-    pub fn run(&self, args: &str) -> Said {
-        Said::of(self.command(args))
+    pub fn run(&self, args: &str) -> ToolOutput {
+        ToolOutput::of(self.command(args))
     }
 
     /// The folder of the only run below `results`.
@@ -135,7 +135,7 @@ fn names(folder: &Path) -> Vec<String> {
 }
 
 /// What a tool said and how it ended.
-pub struct Said {
+pub struct ToolOutput {
     /// Its exit code; -1 if a signal ended it.
     pub code: i32,
     /// What it wrote to its standard output.
@@ -144,7 +144,7 @@ pub struct Said {
     pub stderr: String,
 }
 
-impl Said {
+impl ToolOutput {
     /// Runs `command` to its end.
     #[must_use]
     pub fn of(command: Command) -> Self {
@@ -169,13 +169,13 @@ impl Said {
     }
 }
 
-impl fmt::Debug for Said {
+impl fmt::Debug for ToolOutput {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "exit {}\n--- out\n{}--- err\n{}", self.code, self.stdout, self.stderr)
     }
 }
 
-/// The same as [`Said::of_input`] for a tool that may write anything. One that hangs is killed.
+/// The same as [`ToolOutput::of_input`] for a tool that may write anything. One that hangs is killed.
 #[must_use]
 pub fn output(command: Command, input: impl Into<Vec<u8>>) -> Output {
     let mut command = assert_cmd::Command::from_std(command);
@@ -213,13 +213,13 @@ impl Running {
 
     /// Waits for the end. What the tool says is little enough for its pipes to hold.
     #[must_use]
-    pub fn end(mut self) -> Said {
+    pub fn end(mut self) -> ToolOutput {
         until("the tool has ended", || self.0.try_wait().expect("a child").is_some());
         let code = self.0.wait().expect("a child").code().unwrap_or(-1);
         let (mut stdout, mut stderr) = (String::new(), String::new());
         self.0.stdout.take().expect("piped").read_to_string(&mut stdout).expect("text");
         self.0.stderr.take().expect("piped").read_to_string(&mut stderr).expect("text");
-        Said { code, stdout, stderr }
+        ToolOutput { code, stdout, stderr }
     }
 }
 

@@ -6,19 +6,19 @@ use bench_core::message::RunId;
 use bench_record::{AuditBasis, Status, VerdictOutcome};
 use bench_service_kinesis::stand_in::KinesisLimits;
 use bench_testing::Silent;
-use bench_testing::tool::{Running, Said, until};
+use bench_testing::tool::{Running, ToolOutput, until};
 use serde_json::Value;
-use tool::{Place, STREAM};
+use tool::{STREAM, Sandbox};
 
 #[test]
 fn runs_are_audited_against_acknowledged_messages() {
-    let place = Place::new(3);
+    let sandbox = Sandbox::new(3);
     let run = RunId::random();
-    place.put_messages(run, 0..2_000);
-    let sent = place.sent(run, 1_999);
-    let said = place.run(&format!("-c 2 --from-run {}", sent.display()));
-    assert_eq!(said.code, 0, "{said:?}");
-    let document = place.document();
+    sandbox.put_messages(run, 0..2_000);
+    let sent = sandbox.sent(run, 1_999);
+    let output = sandbox.run(&format!("-c 2 --from-run {}", sent.display()));
+    assert_eq!(output.code, 0, "{output:?}");
+    let document = sandbox.document();
     assert_eq!(document.status, Status::Complete);
     let summary = document.summary.expect("figures");
     let audit = summary.audit.expect("an audit");
@@ -34,15 +34,15 @@ fn runs_are_audited_against_acknowledged_messages() {
 
 #[test]
 fn missing_duplicate_and_foreign_messages_are_counted() {
-    let place = Place::new(2);
+    let sandbox = Sandbox::new(2);
     let run = RunId::random();
-    place.put_messages(run, 0..100);
-    place.put_messages(run, 50..60);
-    place.put_messages(RunId::random(), 0..7);
-    let sent = place.sent(run, 101);
-    let said = place.run(&format!("--from-run {} --drain-timeout 500ms", sent.display()));
-    assert_eq!(said.code, 3, "{said:?}");
-    let document = place.document();
+    sandbox.put_messages(run, 0..100);
+    sandbox.put_messages(run, 50..60);
+    sandbox.put_messages(RunId::random(), 0..7);
+    let sent = sandbox.sent(run, 101);
+    let output = sandbox.run(&format!("--from-run {} --drain-timeout 500ms", sent.display()));
+    assert_eq!(output.code, 3, "{output:?}");
+    let document = sandbox.document();
     assert_eq!(document.verdict.expect("a verdict").outcome, VerdictOutcome::Invalid);
     let audit = document.summary.expect("figures").audit.expect("an audit");
     assert_eq!((audit.lost, audit.duplicated, audit.foreign), (2, 10, 7));
@@ -50,42 +50,42 @@ fn missing_duplicate_and_foreign_messages_are_counted() {
 
 #[test]
 fn expected_messages_are_awaited() {
-    let place = Place::new(2);
+    let sandbox = Sandbox::new(2);
     let run = RunId::random();
-    let waiting = Running::start(place.command("--expected 500"));
-    place.put_messages(run, 0..200);
-    until("it waits", || place.path().join("results").exists());
-    place.put_messages(run, 200..500);
-    let said = waiting.end();
-    assert_eq!(said.code, 0, "{said:?}");
-    assert_eq!(place.document().summary.expect("figures").consumed.expect("some").received, 500);
+    let waiting = Running::start(sandbox.command("--expected 500"));
+    sandbox.put_messages(run, 0..200);
+    until("it waits", || sandbox.path().join("results").exists());
+    sandbox.put_messages(run, 200..500);
+    let output = waiting.end();
+    assert_eq!(output.code, 0, "{output:?}");
+    assert_eq!(sandbox.document().summary.expect("figures").consumed.expect("some").received, 500);
 
-    let said = place.run("--expected 501 --drain-timeout 300ms --results-dir other");
-    assert_eq!(said.code, 3, "{said:?}");
+    let output = sandbox.run("--expected 501 --drain-timeout 300ms --results-dir other");
+    assert_eq!(output.code, 3, "{output:?}");
     let expected = "1 of the messages expected were not received";
-    assert!(said.stdout.contains(expected), "{said:?}");
+    assert!(output.stdout.contains(expected), "{output:?}");
 }
 
 #[test]
 fn fan_out_registers_only_for_the_run() {
-    let place = Place::new(2);
-    place.put_messages(RunId::random(), 0..300);
-    let following = Running::start(place.command("--fan-out --follow"));
-    until("a consumer is registered", || !place.consumers().is_empty());
-    let name = place.consumers().remove(0);
+    let sandbox = Sandbox::new(2);
+    sandbox.put_messages(RunId::random(), 0..300);
+    let following = Running::start(sandbox.command("--fan-out --follow"));
+    until("a consumer is registered", || !sandbox.consumers().is_empty());
+    let name = sandbox.consumers().remove(0);
     assert!(name.starts_with("kin-consumer-"), "{name}");
     until("all is read", || {
-        let intervals = place.path().join("results");
+        let intervals = sandbox.path().join("results");
         let folder = std::fs::read_dir(intervals).ok().and_then(|mut all| all.next()?.ok());
         let text =
             folder.and_then(|one| std::fs::read_to_string(one.path().join("intervals.csv")).ok());
         text.is_some_and(|text| text.contains(",300,"))
     });
     following.interrupt();
-    let said = following.end();
-    assert_eq!(said.code, 130, "{said:?}");
-    until("the consumer is deregistered", || place.consumers().is_empty());
-    let document = place.document();
+    let output = following.end();
+    assert_eq!(output.code, 130, "{output:?}");
+    until("the consumer is deregistered", || sandbox.consumers().is_empty());
+    let document = sandbox.document();
     assert_eq!(document.status, Status::Incomplete);
     assert_eq!(document.summary.expect("figures").consumed.expect("some").received, 300);
 }
@@ -94,17 +94,17 @@ fn fan_out_registers_only_for_the_run() {
 fn throttled_readers_lose_nothing() {
     let limits =
         KinesisLimits { enforce_writes: false, enforce_reads: true, ..KinesisLimits::default() };
-    let place = Place::with_limits(1, &limits);
+    let sandbox = Sandbox::with_limits(1, &limits);
     let run = RunId::random();
-    place.put_messages(run, 0..3_000);
-    let sent = place.sent(run, 2_999);
+    sandbox.put_messages(run, 0..3_000);
+    let sent = sandbox.sent(run, 2_999);
     let args = format!(
         "--unlimited-reads --poll-interval 10ms --poll-records 100 --from-run {}",
         sent.display()
     );
-    let said = place.run(&args);
-    assert_eq!(said.code, 0, "{said:?}");
-    let summary = place.document().summary.expect("figures");
+    let output = sandbox.run(&args);
+    assert_eq!(output.code, 0, "{output:?}");
+    let summary = sandbox.document().summary.expect("figures");
     assert_eq!(summary.audit.expect("an audit").received, 3_000);
     assert!(summary.counts["reads_throttled"] > 0, "{:?}", summary.counts);
 }
@@ -122,12 +122,12 @@ const BOOKS: [&str; 7] = [
 
 #[test]
 fn queries_print_exact_statistics() {
-    let place = Place::new(2);
-    place.put_texts(&BOOKS);
-    place.put_texts(&["no JSON"]);
-    let said = place.run("--query price --group-by author --output json");
-    assert_eq!(said.code, 0, "{said:?}");
-    let answer: Value = serde_json::from_str(&said.stdout).expect("JSON");
+    let sandbox = Sandbox::new(2);
+    sandbox.put_texts(&BOOKS);
+    sandbox.put_texts(&["no JSON"]);
+    let output = sandbox.run("--query price --group-by author --output json");
+    assert_eq!(output.code, 0, "{output:?}");
+    let answer: Value = serde_json::from_str(&output.stdout).expect("JSON");
     assert_eq!((&answer["status"], &answer["records"]), (&"complete".into(), &8.into()));
     let all = serde_json::json!({
         "count": 4, "sum": 100.0, "mean": 25.0, "min": 10.5, "max": 39.0, "p50": 20.5, "p99": 39.0,
@@ -145,9 +145,9 @@ fn queries_print_exact_statistics() {
     ];
     assert_eq!(sums, expected.iter().map(|(group, sum)| (group, sum)).collect::<Vec<_>>());
     assert_eq!(answer["percentile_error"], 0.0);
-    assert!(!place.path().join("results").exists(), "a query leaves nothing behind");
+    assert!(!sandbox.path().join("results").exists(), "a query leaves nothing behind");
 
-    let said = place.run("--query price --group-by author --stats count,mean --output csv");
+    let output = sandbox.run("--query price --group-by author --stats count,mean --output csv");
     let expected = "\
 scope,group,count,mean,records,missing,not_finite,not_numeric,not_an_object,inexact
 all,,4,25,8,1,1,1,1,
@@ -155,52 +155,52 @@ group,,1,39,,,,,,
 group,Austen,2,15.5,,,,,,
 group,Brontë,1,30,,,,,,
 ";
-    assert_eq!((said.code, said.stdout.as_str()), (0, expected), "{said:?}");
+    assert_eq!((output.code, output.stdout.as_str()), (0, expected), "{output:?}");
 
-    let said = place.run("--query price --stats count,sum,mean");
-    let lines: Vec<&str> = said.stdout.lines().collect();
-    assert!(lines[0].starts_with("stream 'books': 8 records in "), "{said:?}");
-    assert_eq!(lines[3..], ["     count  sum  mean", "all      4  100    25"], "{said:?}");
+    let output = sandbox.run("--query price --stats count,sum,mean");
+    let lines: Vec<&str> = output.stdout.lines().collect();
+    assert!(lines[0].starts_with("stream 'books': 8 records in "), "{output:?}");
+    assert_eq!(lines[3..], ["     count  sum  mean", "all      4  100    25"], "{output:?}");
 }
 
 #[test]
 fn whole_numbers_are_exact_and_infinite_skipped() {
-    let place = Place::new(1);
-    place.put_texts(&[
+    let sandbox = Sandbox::new(1);
+    sandbox.put_texts(&[
         r#"{"id": 9007199254740993}"#,
         r#"{"id": "9007199254740995"}"#,
         r#"{"id": 1e400}"#,
         r#"{"id": 1, "other": -1e400}"#,
     ]);
-    let said = place.run("--query id --stats count,sum,min,max --output csv");
+    let output = sandbox.run("--query id --stats count,sum,min,max --output csv");
     let expected = "\
 scope,group,count,sum,min,max,records,missing,not_finite,not_numeric,not_an_object,inexact
 all,,3,18014398509481989,1,9007199254740995,4,0,1,0,0,
 ";
-    assert_eq!((said.code, said.stdout.as_str()), (0, expected), "{said:?}");
-    let said = place.run("--query id --stats sum,p50 --output json");
-    let answer: Value = serde_json::from_str(&said.stdout).expect("JSON");
-    assert_eq!(answer["all"]["sum"], 18_014_398_509_481_989_u64, "{said:?}");
-    assert!(answer["percentile_error"].as_f64() > Some(0.0), "doubles are rounded: {said:?}");
+    assert_eq!((output.code, output.stdout.as_str()), (0, expected), "{output:?}");
+    let output = sandbox.run("--query id --stats sum,p50 --output json");
+    let answer: Value = serde_json::from_str(&output.stdout).expect("JSON");
+    assert_eq!(answer["all"]["sum"], 18_014_398_509_481_989_u64, "{output:?}");
+    assert!(answer["percentile_error"].as_f64() > Some(0.0), "doubles are rounded: {output:?}");
 }
 
 #[test]
 fn fields_differing_in_case_are_suggested() {
-    let place = Place::new(1);
-    place.put_texts(&BOOKS);
-    let said = place.run("--query Price");
-    assert_eq!(said.code, 1, "{said:?}");
+    let sandbox = Sandbox::new(1);
+    sandbox.put_texts(&BOOKS);
+    let output = sandbox.run("--query Price");
+    assert_eq!(output.code, 1, "{output:?}");
     let expected = "none of 7 records has a number in field 'Price'; 6 records without it have a \
                     field 'price': names are case-sensitive, so use --query price";
-    assert!(said.stderr.contains(expected), "{said:?}");
-    let said = place.run("--query price -n 3 --stats count --output csv");
-    assert!(said.stdout.contains("\nall,,3,3,"), "{said:?}");
+    assert!(output.stderr.contains(expected), "{output:?}");
+    let output = sandbox.run("--query price -n 3 --stats count --output csv");
+    assert!(output.stdout.contains("\nall,,3,3,"), "{output:?}");
 }
 
 #[test]
 fn invalid_options_are_refused_before_anything_is_created() {
-    let place = Place::new(1);
-    let bare = Said::of(place.bare_command("--stream books"));
+    let sandbox = Sandbox::new(1);
+    let bare = ToolOutput::of(sandbox.bare_command("--stream books"));
     assert_eq!(bare.code, 2, "{bare:?}");
     assert!(bare.stderr.contains("run-suite services up kinesis"), "{bare:?}");
     for (args, hint) in [
@@ -215,82 +215,86 @@ fn invalid_options_are_refused_before_anything_is_created() {
         ("--group-by author", "--query"),
         ("--from-run nowhere", "--from-run"),
     ] {
-        let said = place.run(args);
-        assert_eq!(said.code, 2, "{args}: {said:?}");
-        assert!(said.stderr.contains(hint), "{args}: {said:?}");
+        let output = sandbox.run(args);
+        assert_eq!(output.code, 2, "{args}: {output:?}");
+        assert!(output.stderr.contains(hint), "{args}: {output:?}");
     }
-    assert_eq!(std::fs::read_dir(place.path()).expect("a folder").count(), 0);
+    assert_eq!(std::fs::read_dir(sandbox.path()).expect("a folder").count(), 0);
 }
 
 #[test]
 fn missing_streams_and_shards_are_named() {
-    let place = Place::new(1);
-    let mut command = place.bare_command("--stream missing --query price");
-    command.env("AWS_ENDPOINT_URL_KINESIS", place.endpoint_url()).env("AWS_REGION", "us-east-1");
-    let said = Said::of(command);
-    assert_eq!(said.code, 1, "{said:?}");
-    assert!(said.stderr.contains("stream 'missing' does not exist"), "{said:?}");
-    let said = place.run("--from sequence:5/1");
-    assert_eq!(said.code, 2, "{said:?}");
-    assert!(said.stderr.contains("shard 'shardId-000000000005' does not exist"), "{said:?}");
+    let sandbox = Sandbox::new(1);
+    let mut command = sandbox.bare_command("--stream missing --query price");
+    command.env("AWS_ENDPOINT_URL_KINESIS", sandbox.endpoint_url()).env("AWS_REGION", "us-east-1");
+    let output = ToolOutput::of(command);
+    assert_eq!(output.code, 1, "{output:?}");
+    assert!(output.stderr.contains("stream 'missing' does not exist"), "{output:?}");
+    let output = sandbox.run("--from sequence:5/1");
+    assert_eq!(output.code, 2, "{output:?}");
+    assert!(output.stderr.contains("shard 'shardId-000000000005' does not exist"), "{output:?}");
 }
 
 #[test]
 fn interrupted_queries_still_print_results() {
-    let place = Place::new(1);
-    place.put_texts(&BOOKS);
-    let following = Running::start(place.command("--query price --follow --fan-out --output json"));
+    let sandbox = Sandbox::new(1);
+    sandbox.put_texts(&BOOKS);
+    let following =
+        Running::start(sandbox.command("--query price --follow --fan-out --output json"));
     // The only visible effect before it ends.
-    until("a consumer is registered", || !place.consumers().is_empty());
+    until("a consumer is registered", || !sandbox.consumers().is_empty());
     following.interrupt();
-    let said = following.end();
-    assert_eq!(said.code, 130, "{said:?}");
-    let answer: Value = serde_json::from_str(&said.stdout).expect("JSON");
+    let output = following.end();
+    assert_eq!(output.code, 130, "{output:?}");
+    let answer: Value = serde_json::from_str(&output.stdout).expect("JSON");
     assert_eq!(answer["status"], "incomplete");
-    assert!(answer["records"].as_u64().is_some_and(|records| records <= 7), "{said:?}");
-    until("the consumer is deregistered", || place.consumers().is_empty());
+    assert!(answer["records"].as_u64().is_some_and(|records| records <= 7), "{output:?}");
+    until("the consumer is deregistered", || sandbox.consumers().is_empty());
 }
 
 #[test]
 fn interrupts_while_connecting_end_the_tool() {
     for args in ["", "--query price", "--fan-out"] {
         let silent = Silent::new();
-        let place = bench_testing::tool::Place::new(env!("CARGO_BIN_EXE_kin-consumer"));
-        let mut command = place.command(&format!("{args} --timeout 1h"));
+        let sandbox = bench_testing::tool::Sandbox::new(env!("CARGO_BIN_EXE_kin-consumer"));
+        let mut command = sandbox.command(&format!("{args} --timeout 1h"));
         command.env("AWS_ENDPOINT_URL_KINESIS", silent.url());
         command.env("AWS_ACCESS_KEY_ID", "key").env("AWS_SECRET_ACCESS_KEY", "hush");
-        let said = silent.interrupt(command);
-        assert_eq!((said.code, said.stdout.as_str()), (130, ""), "{args}: {said:?}");
-        assert!(said.stderr.contains("interrupted while "), "{args}: {said:?}");
-        let is_named = said.stderr.contains("deregister-stream-consumer");
-        assert_eq!(is_named, args == "--fan-out", "{args}: {said:?}");
+        let output = silent.interrupt(command);
+        assert_eq!((output.code, output.stdout.as_str()), (130, ""), "{args}: {output:?}");
+        assert!(output.stderr.contains("interrupted while "), "{args}: {output:?}");
+        let is_named = output.stderr.contains("deregister-stream-consumer");
+        assert_eq!(is_named, args == "--fan-out", "{args}: {output:?}");
     }
 }
 
 #[test]
 fn invalid_addresses_and_missing_regions_are_refused() {
-    let place = bench_testing::tool::Place::new(env!("CARGO_BIN_EXE_kin-consumer"));
-    for (args, said) in [
+    let sandbox = bench_testing::tool::Sandbox::new(env!("CARGO_BIN_EXE_kin-consumer"));
+    for (args, message) in [
         ("--endpoint-url 127.0.0.1:4566", "write http://127.0.0.1:4566"),
         ("--endpoint-url http://127.0.0.1:65536", "from 1 to 65535"),
         ("--endpoint-url http://[::1", "IPv6"),
         ("--profile x", "--region: no region is set"),
         ("--region EU", "use a form such as eu-west-1"),
     ] {
-        let refused = place.run(args);
+        let refused = sandbox.run(args);
         assert_eq!((refused.code, refused.stdout.as_str()), (2, ""), "{args}: {refused:?}");
-        assert!(refused.stderr.contains(said), "{args}: {refused:?}");
+        assert!(refused.stderr.contains(message), "{args}: {refused:?}");
     }
-    assert_eq!(place.entries(), <[&str; 0]>::default());
+    assert_eq!(sandbox.entries(), <[&str; 0]>::default());
 }
 
 #[test]
 fn consumers_beyond_a_limit_are_refused() {
-    let place = bench_testing::tool::Place::new(env!("CARGO_BIN_EXE_kin-consumer"));
+    let sandbox = bench_testing::tool::Sandbox::new(env!("CARGO_BIN_EXE_kin-consumer"));
     // Nothing listens there: the error comes before connecting.
-    let said = place.run_limited("ulimit -n 200", "-c 100 --endpoint-url http://127.0.0.1:1");
-    assert_eq!((said.code, said.stdout.as_str()), (2, ""), "{said:?}");
-    assert!(said.stderr.starts_with("error: --consumers: 100 consumers need "), "{said:?}");
-    assert!(said.stderr.contains("ulimit -n") && said.stderr.contains("; use fewer"), "{said:?}");
-    assert_eq!(place.entries(), <[&str; 0]>::default());
+    let output = sandbox.run_limited("ulimit -n 200", "-c 100 --endpoint-url http://127.0.0.1:1");
+    assert_eq!((output.code, output.stdout.as_str()), (2, ""), "{output:?}");
+    assert!(output.stderr.starts_with("error: --consumers: 100 consumers need "), "{output:?}");
+    assert!(
+        output.stderr.contains("ulimit -n") && output.stderr.contains("; use fewer"),
+        "{output:?}"
+    );
+    assert_eq!(sandbox.entries(), <[&str; 0]>::default());
 }

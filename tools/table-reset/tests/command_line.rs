@@ -2,17 +2,17 @@
 
 use bench_stack::StackOptions;
 use bench_testing::Silent;
-use bench_testing::tool::{Place, Said};
+use bench_testing::tool::{Sandbox, ToolOutput};
 use embedded_dynamodb::serve_in_background;
 use mysql_async::prelude::Queryable as _;
 
 /// Runs the tool with only these of the caller's settings. Questions are answered with yes on
 /// standard input, which is not a terminal.
-fn run(environment: &[(&str, &str)], arguments: &[&str]) -> Said {
-    let place = Place::new(env!("CARGO_BIN_EXE_table-reset"));
-    let mut command = place.command("");
+fn run(environment: &[(&str, &str)], arguments: &[&str]) -> ToolOutput {
+    let sandbox = Sandbox::new(env!("CARGO_BIN_EXE_table-reset"));
+    let mut command = sandbox.command("");
     command.envs(environment.iter().copied()).args(arguments);
-    Said::of_input(command, "y\n")
+    ToolOutput::of_input(command, "y\n")
 }
 
 fn aws(endpoint_url: &str) -> [(&str, &str); 4] {
@@ -50,8 +50,8 @@ fn mysql_tables_are_created_emptied_deleted() {
 fn other_columns(url: &str, environment: &[(&str, &str)]) {
     statement(url, "CREATE TABLE theirs (run INT NOT NULL, who INT NOT NULL, message MEDIUMBLOB)");
     let arguments = ["mysql", "--yes", "--action", "create", "--table", "theirs"];
-    let said = run(environment, &arguments);
-    assert_eq!((said.code, said.stdout.as_str()), (2, ""), "{said:?}");
+    let output = run(environment, &arguments);
+    assert_eq!((output.code, output.stdout.as_str()), (2, ""), "{output:?}");
     for part in [
         "'theirs' is not a landing table",
         "its column 'run' has type int",
@@ -59,7 +59,7 @@ fn other_columns(url: &str, environment: &[(&str, &str)]) {
         "it has an additional column 'who' that requires a value",
         "use another --table",
     ] {
-        assert!(said.stderr.contains(part), "{part}: {said:?}");
+        assert!(output.stderr.contains(part), "{part}: {output:?}");
     }
     // No table was created next to it.
     statement(url, "CREATE TABLE theirs_confirmed (id INT)");
@@ -68,10 +68,10 @@ fn other_columns(url: &str, environment: &[(&str, &str)]) {
 
 fn without_tls(url: &str) {
     let url = format!("{url}?require_ssl=true");
-    let said = run(&[("MYSQL_URL", &url)], &["mysql", "--yes"]);
-    assert_eq!(said.code, 1, "{said:?}");
-    assert!(said.stderr.contains("requires TLS, but the server does not offer it"), "{said:?}");
-    assert!(said.stderr.contains("remove require_ssl from MYSQL_URL"), "{said:?}");
+    let output = run(&[("MYSQL_URL", &url)], &["mysql", "--yes"]);
+    assert_eq!(output.code, 1, "{output:?}");
+    assert!(output.stderr.contains("requires TLS, but the server does not offer it"), "{output:?}");
+    assert!(output.stderr.contains("remove require_ssl from MYSQL_URL"), "{output:?}");
 }
 
 fn statement(url: &str, statement: &str) {
@@ -83,37 +83,37 @@ fn statement(url: &str, statement: &str) {
 }
 
 fn round(environment: &[(&str, &str)], system: &str) {
-    let said = run(environment, &[system]);
-    assert_eq!(said.code, 0, "nothing is deleted, so nothing is asked: {said:?}");
+    let output = run(environment, &[system]);
+    assert_eq!(output.code, 0, "nothing is deleted, so nothing is asked: {output:?}");
     for table in ["benchmark_kafka", "benchmark_kinesis"] {
-        assert!(said.stdout.contains(table), "{said:?}");
+        assert!(output.stdout.contains(table), "{output:?}");
     }
-    assert_eq!(said.stdout.matches("  created\n").count(), 2, "{said:?}");
+    assert_eq!(output.stdout.matches("  created\n").count(), 2, "{output:?}");
 
-    let said = run(environment, &[system, "--table", "benchmark_kafka"]);
-    assert_eq!(said.code, 2, "{said:?}");
-    assert!(said.stderr.contains("delete and recreate"), "the plan is shown: {said:?}");
-    assert!(said.stderr.contains("--yes: ") && said.stderr.contains("--dry-run"), "{said:?}");
+    let output = run(environment, &[system, "--table", "benchmark_kafka"]);
+    assert_eq!(output.code, 2, "{output:?}");
+    assert!(output.stderr.contains("delete and recreate"), "the plan is shown: {output:?}");
+    assert!(output.stderr.contains("--yes: ") && output.stderr.contains("--dry-run"), "{output:?}");
 
-    let said = run(environment, &[system, "--dry-run", "--action", "delete", "--output", "json"]);
-    assert_eq!(said.code, 0, "{said:?}");
-    let json = said.json();
+    let output = run(environment, &[system, "--dry-run", "--action", "delete", "--output", "json"]);
+    assert_eq!(output.code, 0, "{output:?}");
+    let json = output.json();
     assert_eq!(json["dry_run"], true);
     assert_eq!(json["tables"][0]["step"], "delete");
     assert_eq!(json["tables"][1]["existed"], true);
 
-    let said = run(environment, &[system, "--yes"]);
-    assert_eq!(said.code, 0, "{said:?}");
-    assert_eq!(said.stdout.matches("deleted and recreated").count(), 2, "{said:?}");
+    let output = run(environment, &[system, "--yes"]);
+    assert_eq!(output.code, 0, "{output:?}");
+    assert_eq!(output.stdout.matches("deleted and recreated").count(), 2, "{output:?}");
 
-    let said = run(environment, &[system, "--action", "create", "--table", "benchmark_kafka"]);
-    assert!(said.code == 0 && said.stdout.ends_with("unchanged\n"), "{said:?}");
+    let output = run(environment, &[system, "--action", "create", "--table", "benchmark_kafka"]);
+    assert!(output.code == 0 && output.stdout.ends_with("unchanged\n"), "{output:?}");
 
-    let said = run(environment, &[system, "--yes", "--action", "delete", "--output", "csv"]);
-    assert_eq!(said.code, 0, "{said:?}");
-    assert!(said.stdout.contains("benchmark_kafka,true,0,\"deleted\""), "{said:?}");
-    let said = run(environment, &[system, "--action", "delete"]);
-    assert!(said.code == 0 && said.stdout.matches("unchanged").count() == 2, "{said:?}");
+    let output = run(environment, &[system, "--yes", "--action", "delete", "--output", "csv"]);
+    assert_eq!(output.code, 0, "{output:?}");
+    assert!(output.stdout.contains("benchmark_kafka,true,0,\"deleted\""), "{output:?}");
+    let output = run(environment, &[system, "--action", "delete"]);
+    assert!(output.code == 0 && output.stdout.matches("unchanged").count() == 2, "{output:?}");
 }
 
 /// Runs statements in order; returns the first column of the last result.
@@ -171,17 +171,17 @@ fn obstacles(url: &str, environment: &[(&str, &str)]) {
                 }
                 let line =
                     ["mysql", "--yes", "--table", "mine", "--table", "t", "--action", action];
-                let said = run(environment, &[&line[..], force].concat());
-                assert_eq!((said.code, said.stdout.as_str()), (2, ""), "{told}: {said:?}");
-                assert!(said.stderr.contains(told), "{told}: {said:?}");
-                assert_eq!(said.stderr.contains("--force"), yields, "{told}: {said:?}");
+                let output = run(environment, &[&line[..], force].concat());
+                assert_eq!((output.code, output.stdout.as_str()), (2, ""), "{told}: {output:?}");
+                assert!(output.stderr.contains(told), "{told}: {output:?}");
+                assert_eq!(output.stderr.contains("--force"), yields, "{told}: {output:?}");
                 assert_eq!(query(url, &[kinds]), before, "{told}: nothing was done");
             }
         }
         if yields {
-            let said = run(environment, &["mysql", "--yes", "--force", "--table", "t"]);
-            assert_eq!(said.code, 0, "{told}: {said:?}");
-            assert!(said.stdout.contains("deleted and recreated"), "{told}: {said:?}");
+            let output = run(environment, &["mysql", "--yes", "--force", "--table", "t"]);
+            assert_eq!(output.code, 0, "{told}: {output:?}");
+            assert!(output.stdout.contains("deleted and recreated"), "{told}: {output:?}");
             let after = query(url, &[kinds]);
             assert!(after.contains(&"t BASE TABLE ".to_owned()), "{told}: {after:?}");
             assert!(after.contains(&"t_confirmed BASE TABLE ".to_owned()), "{told}: {after:?}");
@@ -189,8 +189,8 @@ fn obstacles(url: &str, environment: &[(&str, &str)]) {
         }
     }
     let view = query(url, &[clean, &["CREATE TABLE base (id INT)", view, kinds]].concat());
-    let said = run(environment, &["mysql", "--table", "t", "--action", "create"]);
-    assert_eq!(said.code, 2, "a view is not a table: {said:?}");
+    let output = run(environment, &["mysql", "--table", "t", "--action", "create"]);
+    assert_eq!(output.code, 2, "a view is not a table: {output:?}");
     assert_eq!(query(url, &[kinds]), view);
     query(url, clean);
 }
@@ -203,16 +203,16 @@ fn halves(url: &str, environment: &[(&str, &str)]) {
     for missing in both {
         assert_eq!(run(environment, &create).code, 0);
         query(url, &[&format!("DROP TABLE {missing}")]);
-        let said = run(environment, &create);
-        assert!(said.code == 0 && said.stdout.ends_with("created\n"), "{said:?}");
+        let output = run(environment, &create);
+        assert!(output.code == 0 && output.stdout.ends_with("created\n"), "{output:?}");
         assert_eq!(query(url, &[tables]), both);
     }
-    let said = run(environment, &["mysql", "--yes", "--table", "h_confirmed"]);
-    assert_eq!(said.code, 2, "{said:?}");
-    assert!(said.stderr.contains("holds another table's confirmations"), "{said:?}");
+    let output = run(environment, &["mysql", "--yes", "--table", "h_confirmed"]);
+    assert_eq!(output.code, 2, "{output:?}");
+    assert!(output.stderr.contains("holds another table's confirmations"), "{output:?}");
     query(url, &["DROP TABLE h"]);
-    let said = run(environment, &["mysql", "--yes", "--table", "h", "--action", "delete"]);
-    assert!(said.code == 0 && said.stdout.ends_with("deleted\n"), "{said:?}");
+    let output = run(environment, &["mysql", "--yes", "--table", "h", "--action", "delete"]);
+    assert!(output.code == 0 && output.stdout.ends_with("deleted\n"), "{output:?}");
     assert_eq!(query(url, &[tables]), [""; 0]);
 }
 
@@ -223,11 +223,11 @@ fn names_in_another_case(url: &str, environment: &[(&str, &str)]) {
     let run =
         |line: &[String]| run(environment, &line.iter().map(String::as_str).collect::<Vec<_>>());
     assert_eq!(run(&create("cased")).code, 0);
-    let said = run(&create("CASED"));
-    assert_eq!(said.stdout.ends_with("unchanged\n"), is_one, "{said:?}");
+    let output = run(&create("CASED"));
+    assert_eq!(output.stdout.ends_with("unchanged\n"), is_one, "{output:?}");
     let line = ["mysql", "--yes", "--action", "delete", "--table", "CASED"].map(str::to_owned);
-    let said = run(&line);
-    assert!(said.code == 0 && said.stdout.ends_with("deleted\n"), "{said:?}");
+    let output = run(&line);
+    assert!(output.code == 0 && output.stdout.ends_with("deleted\n"), "{output:?}");
     let left = query(url, &["SHOW TABLES LIKE 'cased'"]);
     assert_eq!(left.is_empty(), is_one, "{left:?}");
 }
@@ -247,22 +247,22 @@ fn foreign(url: &str, environment: &[(&str, &str)]) {
     };
     assert_eq!(count("CREATE OR REPLACE TABLE orders (id INT) AS SELECT 17 AS id"), Some(1));
     let table = ["--table", "orders", "--table", "benchmark_kafka"];
-    let said = run(environment, &[&["mysql", "--yes"][..], &table].concat());
-    assert_eq!(said.code, 2, "{said:?}");
-    assert!(said.stderr.contains("'orders'") && said.stderr.contains("--force"), "{said:?}");
-    assert_eq!((said.stdout.as_str(), count("DO 0")), ("", Some(1)), "nothing was done");
-    let said = run(environment, &["mysql", "--dry-run", "--table", "orders"]);
-    assert_eq!(said.code, 2, "{said:?}");
-    assert!(said.stdout.contains("refuse"), "{said:?}");
-    let said =
+    let output = run(environment, &[&["mysql", "--yes"][..], &table].concat());
+    assert_eq!(output.code, 2, "{output:?}");
+    assert!(output.stderr.contains("'orders'") && output.stderr.contains("--force"), "{output:?}");
+    assert_eq!((output.stdout.as_str(), count("DO 0")), ("", Some(1)), "nothing was done");
+    let output = run(environment, &["mysql", "--dry-run", "--table", "orders"]);
+    assert_eq!(output.code, 2, "{output:?}");
+    assert!(output.stdout.contains("refuse"), "{output:?}");
+    let output =
         run(environment, &["mysql", "--yes", "--force", "--action", "delete", "--table", "orders"]);
-    assert_eq!(said.code, 0, "{said:?}");
+    assert_eq!(output.code, 0, "{output:?}");
 }
 
 /// The tool, waiting up to an hour for an unresponsive service.
 fn waiting(environment: &[(&str, &str)], arguments: &str) -> std::process::Command {
-    let place = Place::new(env!("CARGO_BIN_EXE_table-reset"));
-    let mut command = place.command(&format!("{arguments} --timeout 1h"));
+    let sandbox = Sandbox::new(env!("CARGO_BIN_EXE_table-reset"));
+    let mut command = sandbox.command(&format!("{arguments} --timeout 1h"));
     command.current_dir(std::env::temp_dir()).envs(environment.iter().copied());
     command
 }
@@ -271,13 +271,13 @@ fn waiting(environment: &[(&str, &str)], arguments: &str) -> std::process::Comma
 fn interrupts_end_connecting_at_once() {
     let silents = [Some(Silent::new()), Silent::with_ipv6()];
     for silent in silents.into_iter().flatten() {
-        let said = silent.interrupt(waiting(&aws(&silent.url()), "dynamodb"));
-        assert_eq!((said.code, said.stdout.as_str()), (130, ""), "{said:?}");
-        assert!(said.stderr.contains("nothing was changed"), "{said:?}");
+        let output = silent.interrupt(waiting(&aws(&silent.url()), "dynamodb"));
+        assert_eq!((output.code, output.stdout.as_str()), (130, ""), "{output:?}");
+        assert!(output.stderr.contains("nothing was changed"), "{output:?}");
         let url = format!("mysql://u:hush@{}/bench", silent.address());
-        let said = silent.interrupt(waiting(&[("MYSQL_URL", &url)], "mysql"));
-        assert_eq!((said.code, said.stdout.as_str()), (130, ""), "{said:?}");
-        assert!(said.stderr.contains("nothing was changed"), "{said:?}");
+        let output = silent.interrupt(waiting(&[("MYSQL_URL", &url)], "mysql"));
+        assert_eq!((output.code, output.stdout.as_str()), (130, ""), "{output:?}");
+        assert!(output.stderr.contains("nothing was changed"), "{output:?}");
     }
 }
 
@@ -291,10 +291,10 @@ fn invalid_addresses_are_refused_before_connecting() {
         ("ftp://127.0.0.1", "neither http nor https"),
         ("http://::1:8000", "in brackets"),
     ] {
-        let said = run(&aws(url), &["dynamodb", "--yes"]);
-        assert_eq!((said.code, said.stdout.as_str()), (2, ""), "{url}: {said:?}");
-        assert!(said.stderr.contains("AWS_ENDPOINT_URL_DYNAMODB: "), "{url}: {said:?}");
-        assert!(said.stderr.contains(remedy), "{url}: {said:?}");
+        let output = run(&aws(url), &["dynamodb", "--yes"]);
+        assert_eq!((output.code, output.stdout.as_str()), (2, ""), "{url}: {output:?}");
+        assert!(output.stderr.contains("AWS_ENDPOINT_URL_DYNAMODB: "), "{url}: {output:?}");
+        assert!(output.stderr.contains(remedy), "{url}: {output:?}");
     }
     for (url, remedy) in [
         ("mysql://u:hush@[::1/bench", "in brackets"),
@@ -305,14 +305,17 @@ fn invalid_addresses_are_refused_before_connecting() {
         ("mysql://u:hu/sh@127.0.0.1/bench", "write it as %2F"),
         ("mysql://u:hu#sh@127.0.0.1/bench", "write it as %23"),
     ] {
-        let said = run(&[("MYSQL_URL", url)], &["mysql", "--yes"]);
-        assert_eq!((said.code, said.stdout.as_str()), (2, ""), "{url}: {said:?}");
-        assert!(said.stderr.contains(remedy) && !said.stderr.contains("hu"), "{url}: {said:?}");
+        let output = run(&[("MYSQL_URL", url)], &["mysql", "--yes"]);
+        assert_eq!((output.code, output.stdout.as_str()), (2, ""), "{url}: {output:?}");
+        assert!(
+            output.stderr.contains(remedy) && !output.stderr.contains("hu"),
+            "{url}: {output:?}"
+        );
     }
     let no_region = [("AWS_ACCESS_KEY_ID", "key"), ("AWS_SECRET_ACCESS_KEY", "hush")];
-    let said = run(&[&no_region[..], &[("AWS_PROFILE", "x")]].concat(), &["dynamodb", "--yes"]);
-    assert_eq!(said.code, 2, "{said:?}");
-    assert!(said.stderr.contains("--region: no region is set"), "{said:?}");
+    let output = run(&[&no_region[..], &[("AWS_PROFILE", "x")]].concat(), &["dynamodb", "--yes"]);
+    assert_eq!(output.code, 2, "{output:?}");
+    assert!(output.stderr.contains("--region: no region is set"), "{output:?}");
 }
 
 #[test]
@@ -337,18 +340,27 @@ fn foreign_services_are_reported_in_one_sentence() {
         (tls.as_str(), "does not speak TLS", "http:// in --endpoint-url"),
         (closed, "connection refused", "--endpoint-url"),
     ] {
-        let said = run(&aws(url), &["dynamodb", "--yes", "--timeout", "2s"]);
-        assert_eq!((said.code, said.stdout.as_str()), (1, ""), "{url}: {said:?}");
-        assert!(said.stderr.contains(reason) && said.stderr.contains(remedy), "{url}: {said:?}");
-        assert!(!said.stderr.contains("html") && !said.stderr.contains("os error"), "{said:?}");
-        assert_eq!(said.stderr.lines().count(), 1, "{said:?}");
+        let output = run(&aws(url), &["dynamodb", "--yes", "--timeout", "2s"]);
+        assert_eq!((output.code, output.stdout.as_str()), (1, ""), "{url}: {output:?}");
+        assert!(
+            output.stderr.contains(reason) && output.stderr.contains(remedy),
+            "{url}: {output:?}"
+        );
+        assert!(
+            !output.stderr.contains("html") && !output.stderr.contains("os error"),
+            "{output:?}"
+        );
+        assert_eq!(output.stderr.lines().count(), 1, "{output:?}");
     }
     let mysql = [format!("mysql://u:hush@{address}/b"), "mysql://u:hush@127.0.0.1:1/b".to_owned()];
     for (url, reason) in mysql.iter().zip(["does not speak MySQL", "connection refused"]) {
-        let said = run(&[("MYSQL_URL", url)], &["mysql", "--yes", "--timeout", "2s"]);
-        assert_eq!((said.code, said.stdout.as_str()), (1, ""), "{url}: {said:?}");
-        assert!(said.stderr.contains(reason), "{url}: {said:?}");
-        assert!(said.stderr.contains("in MYSQL_URL") && !said.stderr.contains("hush"), "{said:?}");
+        let output = run(&[("MYSQL_URL", url)], &["mysql", "--yes", "--timeout", "2s"]);
+        assert_eq!((output.code, output.stdout.as_str()), (1, ""), "{url}: {output:?}");
+        assert!(output.stderr.contains(reason), "{url}: {output:?}");
+        assert!(
+            output.stderr.contains("in MYSQL_URL") && !output.stderr.contains("hush"),
+            "{output:?}"
+        );
     }
 }
 
@@ -362,25 +374,25 @@ fn missing_services_name_the_options() {
         (vec!["mysql", "--mysql-url", "mysql://alice:hush@db/x", "--write-units", "5"], "capacity"),
         (vec!["dynamodb", "--region", "x", "--table", "a"], "3 to 255"),
     ] {
-        let said = run(&[], &arguments);
-        assert_eq!(said.code, 2, "{arguments:?}: {said:?}");
-        assert!(said.stderr.contains(remedy), "{arguments:?}: {said:?}");
-        assert!(!said.stderr.contains("hush"), "{said:?}");
+        let output = run(&[], &arguments);
+        assert_eq!(output.code, 2, "{arguments:?}: {output:?}");
+        assert!(output.stderr.contains(remedy), "{arguments:?}: {output:?}");
+        assert!(!output.stderr.contains("hush"), "{output:?}");
     }
 }
 
 #[test]
 fn unreachable_services_hide_the_password() {
     let url = "mysql://alice:hush@127.0.0.1:1/bench";
-    let said = run(&[("MYSQL_URL", url)], &["-vvv", "mysql", "--timeout", "1s"]);
-    assert_eq!(said.code, 1, "{said:?}");
-    assert!(said.stderr.contains("127.0.0.1:1/bench"), "{said:?}");
-    assert!(!said.stderr.contains("hush"), "{said:?}");
-    let said = run(&aws("http://127.0.0.1:1"), &["dynamodb", "--timeout", "1s"]);
-    assert_eq!(said.code, 1, "{said:?}");
+    let output = run(&[("MYSQL_URL", url)], &["-vvv", "mysql", "--timeout", "1s"]);
+    assert_eq!(output.code, 1, "{output:?}");
+    assert!(output.stderr.contains("127.0.0.1:1/bench"), "{output:?}");
+    assert!(!output.stderr.contains("hush"), "{output:?}");
+    let output = run(&aws("http://127.0.0.1:1"), &["dynamodb", "--timeout", "1s"]);
+    assert_eq!(output.code, 1, "{output:?}");
     assert!(
-        said.stderr.contains("127.0.0.1:1") || said.stderr.contains("--endpoint-url"),
-        "{said:?}"
+        output.stderr.contains("127.0.0.1:1") || output.stderr.contains("--endpoint-url"),
+        "{output:?}"
     );
-    assert!(!said.stderr.contains("hush"), "{said:?}");
+    assert!(!output.stderr.contains("hush"), "{output:?}");
 }

@@ -1,6 +1,7 @@
-//! The adapter on a broker in memory whose answers the tests choose.
+//! The adapter on brokers in memory, whose answers the tests choose, and on real Kafka.
 
 mod answers;
 mod mock;
 mod outage;
+mod rebalance;
 mod transactions;

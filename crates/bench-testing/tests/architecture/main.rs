@@ -2,7 +2,7 @@
 //! which may name a system, that no file is entangled with many others, and that a package alone
 //! compiles no dependency again.
 //!
-//! `cargo test --release --workspace --test architecture`
+//! `cargo test --release -p bench-testing --test architecture`
 
 mod features;
 mod imports;

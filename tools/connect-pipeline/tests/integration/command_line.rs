@@ -1,7 +1,7 @@
 //! The command line, mainly mistakes in it.
 
 use bench_testing::Silent;
-use bench_testing::tool::{Place, Said};
+use bench_testing::tool::{Sandbox, ToolOutput};
 
 use crate::TOOL;
 
@@ -25,57 +25,57 @@ fn mistakes_name_option_and_remedy() {
         (&format!("{url} --timeout 0s"), "--timeout: ", "such as 30s"),
         (&format!("{url} --source-batch 0"), "--source-batch", "1.."),
     ] {
-        let place = Place::new(TOOL);
-        let said = place.run(args);
-        assert_eq!((said.code, said.stdout.as_str()), (2, ""), "{args}: {said:?}");
+        let sandbox = Sandbox::new(TOOL);
+        let output = sandbox.run(args);
+        assert_eq!((output.code, output.stdout.as_str()), (2, ""), "{args}: {output:?}");
         for needle in ["error: ", option, remedy] {
-            assert!(said.stderr.contains(needle), "{args}: {said:?}");
+            assert!(output.stderr.contains(needle), "{args}: {output:?}");
         }
-        assert!(!said.stderr.contains("secret"), "{said:?}");
-        assert!(place.entries().is_empty(), "{args}: {:?}", place.entries());
+        assert!(!output.stderr.contains("secret"), "{output:?}");
+        assert!(sandbox.entries().is_empty(), "{args}: {:?}", sandbox.entries());
     }
 }
 
 #[test]
 fn embedded_workers_are_refused() {
-    let place = Place::new(TOOL);
-    let mut command = place.command("--rate 10");
+    let sandbox = Sandbox::new(TOOL);
+    let mut command = sandbox.command("--rate 10");
     command.env("BENCH_SERVICES", "embedded").env("CONNECT_URL", "http://127.0.0.1:1");
-    let said = Said::of(command);
-    assert_eq!(said.code, 2, "{said:?}");
+    let output = ToolOutput::of(command);
+    assert_eq!(output.code, 2, "{output:?}");
     for needle in ["no embedded Kafka Connect", "\"local\""] {
-        assert!(said.stderr.contains(needle), "{said:?}");
+        assert!(output.stderr.contains(needle), "{output:?}");
     }
 }
 
 #[test]
 fn unreachable_workers_are_named() {
-    let place = Place::new(TOOL);
-    let said = place.run("--connect-url http://127.0.0.1:1 --rate 10 --timeout 5s");
-    assert_eq!((said.code, said.stdout.as_str()), (1, ""), "{said:?}");
-    assert!(said.stderr.contains("at http://127.0.0.1:1: "), "{said:?}");
-    assert!(said.stderr.contains("check that a worker listens at --connect-url"), "{said:?}");
-    assert!(place.entries().is_empty());
+    let sandbox = Sandbox::new(TOOL);
+    let output = sandbox.run("--connect-url http://127.0.0.1:1 --rate 10 --timeout 5s");
+    assert_eq!((output.code, output.stdout.as_str()), (1, ""), "{output:?}");
+    assert!(output.stderr.contains("at http://127.0.0.1:1: "), "{output:?}");
+    assert!(output.stderr.contains("check that a worker listens at --connect-url"), "{output:?}");
+    assert!(sandbox.entries().is_empty());
 }
 
 #[test]
 fn interrupts_end_connecting_at_once() {
-    let place = Place::new(TOOL);
+    let sandbox = Sandbox::new(TOOL);
     let silent = Silent::new();
     let args = format!("--connect-url {} --timeout 1h", silent.url());
-    let said = silent.interrupt(place.command(&args));
-    assert_eq!((said.code, said.stdout.as_str()), (130, ""), "{said:?}");
+    let output = silent.interrupt(sandbox.command(&args));
+    assert_eq!((output.code, output.stdout.as_str()), (130, ""), "{output:?}");
     let told = "interrupted while connecting to Kafka Connect\n";
-    assert!(said.stderr.ends_with(told), "{said:?}");
-    assert!(place.entries().is_empty());
+    assert!(output.stderr.ends_with(told), "{output:?}");
+    assert!(sandbox.entries().is_empty());
 }
 
 #[test]
 fn generated_options_list_defaults() {
-    let place = Place::new(TOOL);
-    let said = place.run("--generate options");
-    assert_eq!(said.code, 0, "{said:?}");
-    let described: serde_json::Value = serde_json::from_str(&said.stdout).expect("JSON");
+    let sandbox = Sandbox::new(TOOL);
+    let output = sandbox.run("--generate options");
+    assert_eq!(output.code, 0, "{output:?}");
+    let described: serde_json::Value = serde_json::from_str(&output.stdout).expect("JSON");
     let options = described["options"].as_array().expect("a list");
     let default = |name: &str| {
         let option = options.iter().find(|option| option["name"] == name);

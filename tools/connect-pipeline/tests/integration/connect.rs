@@ -3,7 +3,7 @@
 use bench_record::{ServiceOrigin, Status};
 use bench_stack::StackOptions;
 use bench_testing::TestStack;
-use bench_testing::tool::{Place, Running, Said, until};
+use bench_testing::tool::{Running, Sandbox, ToolOutput, until};
 use serde_json::{Value, json};
 
 use crate::TOOL;
@@ -20,14 +20,14 @@ impl Connect {
         self.0.variable("CONNECT_URL")
     }
 
-    fn command(&self, place: &Place, args: &str) -> std::process::Command {
-        let mut command = place.command(args);
+    fn command(&self, sandbox: &Sandbox, args: &str) -> std::process::Command {
+        let mut command = sandbox.command(args);
         command.envs(self.0.environment().iter().cloned());
         command
     }
 
-    fn run(&self, place: &Place, args: &str) -> Said {
-        Said::of(self.command(place, args))
+    fn run(&self, sandbox: &Sandbox, args: &str) -> ToolOutput {
+        ToolOutput::of(self.command(sandbox, args))
     }
 
     fn get(&self, path: &str) -> Value {
@@ -35,9 +35,9 @@ impl Connect {
         answer.body_mut().read_json().expect("JSON")
     }
 
-    /// The connectors of this tool for files in this place.
-    fn connectors(&self, place: &Place) -> Vec<(String, Value)> {
-        let folder = place.path().display().to_string();
+    /// The connectors of this tool for files in this sandbox.
+    fn connectors(&self, sandbox: &Sandbox) -> Vec<(String, Value)> {
+        let folder = sandbox.path().display().to_string();
         let all = self.get("/connectors?expand=info");
         let all = all.as_object().expect("connectors by name");
         let configs = all.iter().map(|(name, all)| (name.clone(), all["info"]["config"].clone()));
@@ -57,10 +57,10 @@ fn lines_arrive_and_connectors_are_deleted() {
     let Some(connect) = Connect::for_test("lines through Kafka Connect") else { return };
     // The second run finds the first run's lines on the topic.
     for _ in 0..2 {
-        let place = Place::new(TOOL);
-        let said = connect.run(&place, "--topic every-line --rate 200/s --duration 3s");
-        assert_eq!(said.code, 0, "{said:?}");
-        let document = place.document("results");
+        let sandbox = Sandbox::new(TOOL);
+        let output = connect.run(&sandbox, "--topic every-line --rate 200/s --duration 3s");
+        assert_eq!(output.code, 0, "{output:?}");
+        let document = sandbox.document("results");
         let [service] = &document.services[..] else { panic!("{:?}", document.services) };
         assert_eq!(
             (service.name.as_str(), service.origin, service.address.as_str()),
@@ -75,19 +75,19 @@ fn lines_arrive_and_connectors_are_deleted() {
         assert_eq!((audit.corrupt, audit.foreign), (0, 0), "the topic's past is not counted");
         let latency = summary.end_to_end_latency.expect("measured");
         assert!(latency.p50_ns > 100_000_000, "the source sleeps: {latency:?}");
-        assert!(connect.connectors(&place).is_empty());
+        assert!(connect.connectors(&sandbox).is_empty());
     }
 }
 
 #[test]
 fn connectors_are_kept_on_request() {
     let Some(connect) = Connect::for_test("keeping connectors") else { return };
-    let place = Place::new(TOOL);
+    let sandbox = Sandbox::new(TOOL);
     let args = "--topic kept --rate 10/s -n 5 --keep-connectors --source-batch 700";
-    let said = connect.run(&place, args);
-    assert_eq!(said.code, 0, "{said:?}");
-    let run = place.document("results").run_id;
-    let kept = connect.connectors(&place);
+    let output = connect.run(&sandbox, args);
+    assert_eq!(output.code, 0, "{output:?}");
+    let run = sandbox.document("results").run_id;
+    let kept = connect.connectors(&sandbox);
     let names: Vec<_> = kept.iter().map(|(name, _)| name.clone()).collect();
     let expected = ["sink", "source"].map(|end| format!("connect-pipeline-{run}-{end}"));
     assert_eq!(names, expected);
@@ -103,35 +103,35 @@ fn interrupts_delete_the_connectors() {
     let Some(connect) = Connect::for_test("interrupting a pipeline") else { return };
     // While the connectors start, and while lines are in flight.
     for sink_has_lines in [false, true] {
-        let place = Place::new(TOOL);
+        let sandbox = Sandbox::new(TOOL);
         let args = "--topic interrupted --rate 50/s --duration 60s";
-        let tool = Running::start(connect.command(&place, args));
-        until("there are connectors", || !connect.connectors(&place).is_empty());
+        let tool = Running::start(connect.command(&sandbox, args));
+        until("there are connectors", || !connect.connectors(&sandbox).is_empty());
         if sink_has_lines {
-            let sink = place.run_folder("results").join("sink.txt");
+            let sink = sandbox.run_folder("results").join("sink.txt");
             until("lines come", || std::fs::metadata(&sink).is_ok_and(|sink| sink.len() > 10_000));
         }
         tool.interrupt();
-        let said = tool.end();
-        assert_eq!(said.code, 130, "{said:?}");
-        let document = place.document("results");
+        let output = tool.end();
+        assert_eq!(output.code, 130, "{output:?}");
+        let document = sandbox.document("results");
         assert_eq!(document.status, Status::Incomplete);
         if sink_has_lines {
             let audit = document.summary.expect("figures").audit.expect("an audit");
             assert!(audit.received > 0 && audit.lost == 0, "{audit:?}");
         }
-        assert!(connect.connectors(&place).is_empty());
+        assert!(connect.connectors(&sandbox).is_empty());
     }
 }
 
 #[test]
 fn failed_connectors_are_reported_with_cause() {
     let Some(connect) = Connect::for_test("a failing connector") else { return };
-    let place = Place::new(TOOL);
-    std::fs::write(place.path().join("text.txt"), "no envelope\n").expect("written");
+    let sandbox = Sandbox::new(TOOL);
+    std::fs::write(sandbox.path().join("text.txt"), "no envelope\n").expect("written");
     let config = json!({
         "connector.class": "org.apache.kafka.connect.file.FileStreamSourceConnector",
-        "file": place.path().join("text.txt"),
+        "file": sandbox.path().join("text.txt"),
         "topic": "no-envelopes",
         "value.converter": "org.apache.kafka.connect.storage.StringConverter",
     });
@@ -141,10 +141,10 @@ fn failed_connectors_are_reported_with_cause() {
     until("the text is on the topic", || topics().contains("no-envelopes"));
     connect.delete("text");
 
-    let said = connect.run(&place, "--topic no-envelopes --rate 10/s -n 5");
-    assert_eq!((said.code, said.stdout.as_str()), (1, ""), "{said:?}");
-    assert!(said.stderr.contains("-sink at http://") && said.stderr.contains("failed: "));
-    assert!(said.stderr.contains("Unrecognized token 'no'"), "{said:?}");
-    assert_eq!(place.document("results").status, Status::Failed);
-    assert!(connect.connectors(&place).is_empty());
+    let output = connect.run(&sandbox, "--topic no-envelopes --rate 10/s -n 5");
+    assert_eq!((output.code, output.stdout.as_str()), (1, ""), "{output:?}");
+    assert!(output.stderr.contains("-sink at http://") && output.stderr.contains("failed: "));
+    assert!(output.stderr.contains("Unrecognized token 'no'"), "{output:?}");
+    assert_eq!(sandbox.document("results").status, Status::Failed);
+    assert!(connect.connectors(&sandbox).is_empty());
 }

@@ -12,7 +12,7 @@ use bench_core::clock::{Clock as _, SystemClock};
 use bench_core::transport::Receive as _;
 use bench_files::{LineReceiver, Position};
 use bench_record::{AuditSummary, ServiceOrigin, Status, VerdictOutcome};
-use bench_testing::tool::{Place, Running, Said, until};
+use bench_testing::tool::{Running, Sandbox, ToolOutput, until};
 
 use crate::TOOL;
 
@@ -27,8 +27,8 @@ struct Pipeline {
 impl Pipeline {
     /// Passes lines from source to sink. `carry` gets the number of each line, from 0, and its
     /// text, and returns what to write.
-    fn start(place: &Place, carry: impl FnMut(usize, &str) -> String + Send + 'static) -> Self {
-        let (source, sink) = (place.path().join("source.txt"), place.path().join("sink.txt"));
+    fn start(sandbox: &Sandbox, carry: impl FnMut(usize, &str) -> String + Send + 'static) -> Self {
+        let (source, sink) = (sandbox.path().join("source.txt"), sandbox.path().join("sink.txt"));
         let ended = Arc::new(AtomicBool::new(false));
         let flag = Arc::clone(&ended);
         let thread = std::thread::spawn(move || carry_lines(&source, sink, carry, &flag));
@@ -73,24 +73,24 @@ fn whole(line: &str) -> String {
     format!("{line}\n")
 }
 
-fn audit(place: &Place) -> AuditSummary {
-    place.document("results").summary.expect("figures").audit.expect("an audit")
+fn audit(sandbox: &Sandbox) -> AuditSummary {
+    sandbox.document("results").summary.expect("figures").audit.expect("an audit")
 }
 
 /// Runs the tool on a pipeline that uses `carry`.
-fn run(carry: impl FnMut(usize, &str) -> String + Send + 'static) -> (Place, Said) {
-    let place = Place::new(TOOL);
-    let pipeline = Pipeline::start(&place, carry);
-    let said = place.run(RUN);
+fn run(carry: impl FnMut(usize, &str) -> String + Send + 'static) -> (Sandbox, ToolOutput) {
+    let sandbox = Sandbox::new(TOOL);
+    let pipeline = Pipeline::start(&sandbox, carry);
+    let output = sandbox.run(RUN);
     drop(pipeline);
-    (place, said)
+    (sandbox, output)
 }
 
 #[test]
 fn faithful_pipelines_are_valid() {
-    let (place, said) = run(|_, line| whole(line));
-    assert_eq!(said.code, 0, "{said:?}");
-    let document = place.document("results");
+    let (sandbox, output) = run(|_, line| whole(line));
+    assert_eq!(output.code, 0, "{output:?}");
+    let document = sandbox.document("results");
     assert_eq!(document.options["format"], "json");
     let [service] = &document.services[..] else { panic!("{:?}", document.services) };
     assert_eq!((service.name.as_str(), service.origin), ("pipeline", ServiceOrigin::External));
@@ -105,44 +105,45 @@ fn faithful_pipelines_are_valid() {
 
 #[test]
 fn existing_lines_do_not_count() {
-    let place = Place::new(TOOL);
-    std::fs::write(place.path().join("source.txt"), "carried already\n").expect("written");
-    std::fs::write(place.path().join("sink.txt"), "carried already\n").expect("written");
-    let _pipeline = Pipeline::start(&place, |number, line| match number {
+    let sandbox = Sandbox::new(TOOL);
+    std::fs::write(sandbox.path().join("source.txt"), "carried already\n").expect("written");
+    std::fs::write(sandbox.path().join("sink.txt"), "carried already\n").expect("written");
+    let _pipeline = Pipeline::start(&sandbox, |number, line| match number {
         0 => String::new(),
         _ => whole(line),
     });
-    let said = place.run(RUN);
-    assert_eq!(said.code, 0, "{said:?}");
-    let audit = audit(&place);
+    let output = sandbox.run(RUN);
+    assert_eq!(output.code, 0, "{output:?}");
+    let audit = audit(&sandbox);
     assert_eq!((audit.received, audit.lost, audit.corrupt, audit.foreign), (500, 0, 0, 0));
 }
 
 #[test]
 fn sources_ending_mid_line_are_refused() {
-    let place = Place::new(TOOL);
-    std::fs::write(place.path().join("source.txt"), "half a line").expect("written");
-    let said = place.run(RUN);
-    assert_eq!(said.code, 1, "{said:?}");
+    let sandbox = Sandbox::new(TOOL);
+    std::fs::write(sandbox.path().join("source.txt"), "half a line").expect("written");
+    let output = sandbox.run(RUN);
+    assert_eq!(output.code, 1, "{output:?}");
     assert!(
-        said.stderr.contains("--source: ") && said.stderr.contains("ends in the middle of a line")
+        output.stderr.contains("--source: ")
+            && output.stderr.contains("ends in the middle of a line")
     );
-    assert_eq!(place.document("results").status, Status::Failed);
+    assert_eq!(sandbox.document("results").status, Status::Failed);
 }
 
 #[test]
 fn lost_lines_are_counted_and_reported() {
-    let (place, said) = run(|number, line| match number {
+    let (sandbox, output) = run(|number, line| match number {
         100 | 101 | 499 => String::new(),
         _ => whole(line),
     });
-    assert_eq!(said.code, 3, "{said:?}");
-    let document = place.document("results");
+    assert_eq!(output.code, 3, "{output:?}");
+    let document = sandbox.document("results");
     assert_eq!(document.status, Status::Complete);
     let verdict = document.verdict.expect("a verdict");
     assert_eq!(verdict.outcome, VerdictOutcome::Invalid);
     assert!(verdict.reasons[0].contains('3'), "{verdict:?}");
-    let audit = audit(&place);
+    let audit = audit(&sandbox);
     assert_eq!((audit.received, audit.lost), (497, 3));
     assert_eq!(audit.producers[0].lost_ranges, [(100, 101), (499, 499)]);
 }
@@ -150,7 +151,7 @@ fn lost_lines_are_counted_and_reported() {
 #[test]
 fn repeated_and_swapped_lines_are_counted() {
     let mut held = String::new();
-    let (place, said) = run(move |number, line| match number {
+    let (sandbox, output) = run(move |number, line| match number {
         10 => whole(line).repeat(3),
         20 => {
             held = whole(line);
@@ -159,47 +160,47 @@ fn repeated_and_swapped_lines_are_counted() {
         21 => whole(line) + &held,
         _ => whole(line),
     });
-    assert_eq!(said.code, 0, "at least once is no loss: {said:?}");
-    let audit = audit(&place);
+    assert_eq!(output.code, 0, "at least once is no loss: {output:?}");
+    let audit = audit(&sandbox);
     assert_eq!((audit.received, audit.lost, audit.corrupt), (500, 0, 0));
     assert_eq!((audit.duplicated, audit.reordered), (2, 1));
 }
 
 #[test]
 fn damaged_lines_are_counted_as_lost_too() {
-    let (place, said) = run(|number, line| match number {
+    let (sandbox, output) = run(|number, line| match number {
         7 => whole(&line.replace(r#""sequence":7,"#, r#""sequence":8,"#)),
         8 => whole("not a message") + &whole(line),
         _ => whole(line),
     });
-    assert_eq!(said.code, 3, "{said:?}");
-    let audit = audit(&place);
+    assert_eq!(output.code, 3, "{output:?}");
+    let audit = audit(&sandbox);
     assert_eq!((audit.received, audit.lost, audit.corrupt), (499, 1, 2));
     assert_eq!(audit.producers[0].lost_ranges, [(7, 7)]);
 }
 
 #[test]
 fn interrupted_runs_are_marked_incomplete() {
-    let place = Place::new(TOOL);
-    let _pipeline = Pipeline::start(&place, |_, line| whole(line));
+    let sandbox = Sandbox::new(TOOL);
+    let _pipeline = Pipeline::start(&sandbox, |_, line| whole(line));
     let args = "--source source.txt --sink sink.txt --rate 1k/s --duration 60s";
-    let tool = Running::start(place.command(args));
-    let sink = place.path().join("sink.txt");
+    let tool = Running::start(sandbox.command(args));
+    let sink = sandbox.path().join("sink.txt");
     until("a line comes", || std::fs::metadata(&sink).is_ok_and(|sink| sink.len() > 0));
     tool.interrupt();
-    let said = tool.end();
-    assert_eq!(said.code, 130, "{said:?}");
-    assert_eq!(place.document("results").status, Status::Incomplete);
-    let audit = audit(&place);
+    let output = tool.end();
+    assert_eq!(output.code, 130, "{output:?}");
+    assert_eq!(sandbox.document("results").status, Status::Incomplete);
+    let audit = audit(&sandbox);
     assert!(audit.received > 0 && audit.lost == 0, "{audit:?}");
 }
 
 #[test]
 fn truncated_sinks_fail_the_run() {
-    let place = Place::new(TOOL);
-    let sink = place.path().join("sink.txt");
-    let (said, document) = {
-        let _pipeline = Pipeline::start(&place, move |number, line| {
+    let sandbox = Sandbox::new(TOOL);
+    let sink = sandbox.path().join("sink.txt");
+    let (output, document) = {
+        let _pipeline = Pipeline::start(&sandbox, move |number, line| {
             if number == 250 {
                 std::fs::File::create(&sink).expect("truncated");
                 // Long enough for the tool to notice.
@@ -208,9 +209,9 @@ fn truncated_sinks_fail_the_run() {
             }
             whole(line)
         });
-        (place.run(RUN), place.document("results"))
+        (sandbox.run(RUN), sandbox.document("results"))
     };
-    assert_eq!(said.code, 1, "{said:?}");
-    assert!(said.stderr.contains("sink.txt was truncated"), "{said:?}");
+    assert_eq!(output.code, 1, "{output:?}");
+    assert!(output.stderr.contains("sink.txt was truncated"), "{output:?}");
     assert_eq!(document.status, Status::Failed);
 }

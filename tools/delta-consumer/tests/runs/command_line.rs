@@ -1,7 +1,7 @@
 //! The command line, mainly mistakes in it.
 
 use bench_testing::Silent;
-use bench_testing::tool::Place;
+use bench_testing::tool::Sandbox;
 
 use crate::TOOL;
 
@@ -50,27 +50,27 @@ fn invalid_options_name_option_and_remedy() {
         ("--lake-path file:///a%2Fb", "--lake-path: ", "file:///srv/table"),
         ("--from-run nothing", "--from-run: ", "use the result folder"),
     ] {
-        let place = Place::new(TOOL);
-        place.write("in_the_way", "");
-        let said = place.run(args);
-        assert_eq!((said.code, said.stdout.as_str()), (2, ""), "{args}: {said:?}");
+        let sandbox = Sandbox::new(TOOL);
+        sandbox.write("in_the_way", "");
+        let output = sandbox.run(args);
+        assert_eq!((output.code, output.stdout.as_str()), (2, ""), "{args}: {output:?}");
         for needle in [option, remedy] {
-            assert!(said.stderr.contains(needle), "{args}: {needle}: {said:?}");
+            assert!(output.stderr.contains(needle), "{args}: {needle}: {output:?}");
         }
-        assert_eq!(place.entries(), ["in_the_way"], "{args}");
+        assert_eq!(sandbox.entries(), ["in_the_way"], "{args}");
     }
 }
 
 #[test]
 fn help_and_generated_options_are_complete() {
-    let place = Place::new(TOOL);
-    let told = place.run("--generate options").json();
+    let sandbox = Sandbox::new(TOOL);
+    let told = sandbox.run("--generate options").json();
     assert_eq!(told["tool"], "delta-consumer");
     let options = told["options"].as_array().expect("a list");
     for name in ["lake-path", "from", "from-run", "expected", "poll-interval", "follow"] {
         assert!(options.iter().any(|option| option["name"] == name), "{name}");
     }
-    let help = place.run("--help");
+    let help = sandbox.run("--help");
     assert_eq!((help.code, help.stderr.as_str()), (0, ""), "{help:?}");
     for needle in [
         "Examples:\n  delta-consumer --lake-path",
@@ -81,19 +81,19 @@ fn help_and_generated_options_are_complete() {
         assert!(help.stdout.contains(needle), "{needle}: {help:?}");
     }
     for what in ["bash", "zsh", "fish", "man"] {
-        let said = place.run(&format!("--generate {what}"));
-        assert!(said.code == 0 && said.stdout.contains("delta-consumer"), "{what}: {said:?}");
+        let output = sandbox.run(&format!("--generate {what}"));
+        assert!(output.code == 0 && output.stdout.contains("delta-consumer"), "{what}: {output:?}");
     }
 }
 
 #[test]
 fn interrupts_end_connecting_at_once() {
-    let (silent, place) = (Silent::new(), Place::new(TOOL));
-    let mut command = place.command("--lake-path s3://bench/t --timeout 1h");
+    let (silent, sandbox) = (Silent::new(), Sandbox::new(TOOL));
+    let mut command = sandbox.command("--lake-path s3://bench/t --timeout 1h");
     command.env("AWS_ENDPOINT_URL_S3", silent.url());
     command.env("AWS_ACCESS_KEY_ID", "key").env("AWS_SECRET_ACCESS_KEY", "secret");
-    let said = silent.interrupt(command);
-    assert_eq!((said.code, said.stdout.as_str()), (130, ""), "{said:?}");
-    assert!(said.stderr.contains("error: interrupted while "), "{said:?}");
-    assert_eq!(place.entries(), [""; 0]);
+    let output = silent.interrupt(command);
+    assert_eq!((output.code, output.stdout.as_str()), (130, ""), "{output:?}");
+    assert!(output.stderr.contains("error: interrupted while "), "{output:?}");
+    assert_eq!(sandbox.entries(), [""; 0]);
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bench_record::Status;
-use bench_testing::tool::{Running, Said, until};
+use bench_testing::tool::{Running, ToolOutput, until};
 
 use crate::tables::{Tables, audit, faults};
 
@@ -15,9 +15,9 @@ fn two_processes_measure_like_one() {
         let args = format!("--lake-path {path} --expected-messages 10000 --exactly-once");
         let reading = Running::start(tables.command(&args));
         tables.send(&format!("--lake-path {path} -n 10000 --rate 5k/s --commit-interval 100ms"));
-        let said = reading.end();
-        assert_eq!(said.code, 0, "{path}: {said:?}");
-        let document = tables.place.document("results");
+        let output = reading.end();
+        assert_eq!(output.code, 0, "{path}: {output:?}");
+        let document = tables.sandbox.document("results");
         assert_eq!((audit(&document).received, faults(&document)), (10_000, [0; 5]), "{path}");
         let summary = document.summary.expect("figures");
         let latency = summary.end_to_end_latency.expect("latencies");
@@ -32,12 +32,12 @@ fn unfinished_runs_are_audited_after_their_end() {
     let Some(tables) = Tables::new("auditing a run that goes on") else { return };
     let args = "--lake-path t --rate 2k/s --duration 4s --commit-interval 50ms";
     let sending = Running::start(tables.producer(args));
-    until("it has a folder", || tables.place.entries().contains(&"sent".to_owned()));
-    until("it is recorded", || tables.place.run_folder("sent").join("run.json").exists());
-    let said = tables.run(&tables.run_option());
-    assert_eq!((said.code, sending.end().code), (0, 0), "{said:?}");
-    assert!(said.stderr.contains("waiting for its end"), "{said:?}");
-    let document = tables.place.document("results");
+    until("it has a folder", || tables.sandbox.entries().contains(&"sent".to_owned()));
+    until("it is recorded", || tables.sandbox.run_folder("sent").join("run.json").exists());
+    let output = tables.run(&tables.run_option());
+    assert_eq!((output.code, sending.end().code), (0, 0), "{output:?}");
+    assert!(output.stderr.contains("waiting for its end"), "{output:?}");
+    let document = tables.sandbox.document("results");
     assert_eq!((audit(&document).received, faults(&document)), (8_000, [0; 5]));
 }
 
@@ -46,16 +46,16 @@ fn following_ends_on_interrupt_or_duration() {
     let Some(tables) = Tables::new("following to an interrupt") else { return };
     tables.send("--lake-path t -n 1000 --commit-interval 50ms");
     let reading = Running::start(tables.command("--lake-path t --follow --results-dir first"));
-    until("it has read", || tables.place.entries().contains(&"first".to_owned()));
+    until("it has read", || tables.sandbox.entries().contains(&"first".to_owned()));
     std::thread::sleep(Duration::from_secs(2));
     reading.interrupt();
-    let said = reading.end();
-    assert_eq!(said.code, 130, "{said:?}");
-    let document = tables.place.document("first");
+    let output = reading.end();
+    assert_eq!(output.code, 130, "{output:?}");
+    let document = tables.sandbox.document("first");
     assert_eq!((document.status, audit(&document).received), (Status::Incomplete, 1_000));
-    let said = tables.run("--lake-path t --follow --duration 1s --results-dir second");
-    assert_eq!(said.code, 0, "{said:?}");
-    assert_eq!(audit(&tables.place.document("second")).received, 1_000);
+    let output = tables.run("--lake-path t --follow --duration 1s --results-dir second");
+    assert_eq!(output.code, 0, "{output:?}");
+    assert_eq!(audit(&tables.sandbox.document("second")).received, 1_000);
 }
 
 #[test]
@@ -63,13 +63,13 @@ fn waiting_for_a_table_can_be_interrupted() {
     let Some(tables) = Tables::new("waiting for a table") else { return };
     let args = "--lake-path s3://bench/nothing --follow --wait-for-table 1h";
     let reading = Running::start(tables.command(args));
-    until("it has a folder", || tables.place.entries() == ["results"]);
+    until("it has a folder", || tables.sandbox.entries() == ["results"]);
     std::thread::sleep(Duration::from_millis(300));
     reading.interrupt();
-    let said = reading.end();
-    assert_eq!(said.code, 130, "{said:?}");
-    assert!(said.stderr.contains("interrupted while waiting for the table"), "{said:?}");
-    assert_eq!(tables.place.document("results").status, Status::Incomplete);
+    let output = reading.end();
+    assert_eq!(output.code, 130, "{output:?}");
+    assert!(output.stderr.contains("interrupted while waiting for the table"), "{output:?}");
+    assert_eq!(tables.sandbox.document("results").status, Status::Incomplete);
 }
 
 #[test]
@@ -78,11 +78,11 @@ fn following_from_the_end_skips_existing_rows() {
     tables.send("--lake-path t -n 1000 --commit-interval 50ms");
     let args = "--lake-path t --from end --follow --duration 8s";
     let reading = Running::start(tables.command(args));
-    until("it follows", || tables.place.entries().contains(&"results".to_owned()));
+    until("it follows", || tables.sandbox.entries().contains(&"results".to_owned()));
     std::thread::sleep(Duration::from_secs(1));
-    let more = Said::of(tables.producer("--lake-path t -n 500 --commit-interval 50ms"));
+    let more = ToolOutput::of(tables.producer("--lake-path t -n 500 --commit-interval 50ms"));
     assert_eq!(more.code, 0, "{more:?}");
-    let said = reading.end();
-    assert_eq!(said.code, 0, "{said:?}");
-    assert_eq!(audit(&tables.place.document("results")).received, 500);
+    let output = reading.end();
+    assert_eq!(output.code, 0, "{output:?}");
+    assert_eq!(audit(&tables.sandbox.document("results")).received, 500);
 }

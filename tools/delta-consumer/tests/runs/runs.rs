@@ -1,7 +1,7 @@
 //! Existing tables: read to their end, and audited.
 
 use bench_record::{AuditBasis, ServiceOrigin, Status, VerdictOutcome};
-use bench_testing::tool::{Place, Running, Said, Signal, until};
+use bench_testing::tool::{Running, Sandbox, Signal, ToolOutput, until};
 
 use crate::TOOL;
 use crate::tables::{Tables, audit, faults};
@@ -14,16 +14,16 @@ fn runs_are_audited_in_folders_and_on_s3() {
         let named = format!("--lake-path {path} --exactly-once");
         for (index, args) in ["", &named].iter().enumerate() {
             let results = format!("r{index}");
-            let said =
+            let output =
                 tables.run(&format!("{} {args} --results-dir {results}", tables.run_option()));
-            assert_eq!(said.code, 0, "{path} {args}: {said:?}");
-            let document = tables.place.document(&results);
+            assert_eq!(output.code, 0, "{path} {args}: {output:?}");
+            let document = tables.sandbox.document(&results);
             assert_eq!(document.status, Status::Complete);
             let audit = audit(&document);
             assert_eq!((audit.against, audit.received), (AuditBasis::Acked, 20_000));
             assert_eq!(faults(&document), [0; 5], "{path}");
             assert_eq!(document.services[0].origin, ServiceOrigin::External);
-            let of_run = &tables.place.document("sent").options["lake-path"];
+            let of_run = &tables.sandbox.document("sent").options["lake-path"];
             assert_eq!(&document.options["lake-path"], of_run, "{path}");
             assert!(document.versions.contains_key("deltalake"));
         }
@@ -35,38 +35,38 @@ fn missing_rows_are_reported_as_lost() {
     let Some(tables) = Tables::new("a commit that is taken away") else { return };
     tables.send("--lake-path t -n 3000 --rate 3k/s --commit-interval 100ms");
     // The rows of a commit are removed, as if it had added nothing.
-    let entry = tables.place.path().join("t/_delta_log/00000000000000000005.json");
+    let entry = tables.sandbox.path().join("t/_delta_log/00000000000000000005.json");
     std::fs::write(&entry, "{\"commitInfo\":{\"timestamp\":0}}\n").expect("written");
-    let said = tables.run(&tables.run_option());
-    assert_eq!(said.code, 3, "{said:?}");
-    assert!(said.stdout.contains("INVALID") && said.stdout.contains("lost"), "{said:?}");
+    let output = tables.run(&tables.run_option());
+    assert_eq!(output.code, 3, "{output:?}");
+    assert!(output.stdout.contains("INVALID") && output.stdout.contains("lost"), "{output:?}");
     let args = "--lake-path t --expected-messages 3000 --drain-timeout 1s --results-dir other";
-    let said = tables.run(args);
-    assert_eq!(said.code, 3, "{said:?}");
-    assert!(said.stdout.contains("of the messages expected were not received"), "{said:?}");
-    let document = tables.place.document("other");
+    let output = tables.run(args);
+    assert_eq!(output.code, 3, "{output:?}");
+    assert!(output.stdout.contains("of the messages expected were not received"), "{output:?}");
+    let document = tables.sandbox.document("other");
     let audit = audit(&document);
     assert_eq!(audit.against, AuditBasis::Expected);
     assert!(audit.lost > 0 && audit.lost + audit.received == 3_000, "{audit:?}");
     // As many arrive as are left, and there is still a gap.
     let left = audit.received;
-    let said = tables.run(&format!("--lake-path t --expected {left} --results-dir gap"));
-    assert_eq!(said.code, 3, "{said:?}");
-    assert!(said.stdout.contains("of the messages expected were not received"), "{said:?}");
+    let output = tables.run(&format!("--lake-path t --expected {left} --results-dir gap"));
+    assert_eq!(output.code, 3, "{output:?}");
+    assert!(output.stdout.contains("of the messages expected were not received"), "{output:?}");
 }
 
 #[test]
 fn reading_begins_at_the_requested_start() {
     let Some(tables) = Tables::new("the places where reading begins") else { return };
     tables.send("--lake-path t -n 1000 --rate 2k/s --commit-interval 50ms");
-    let entries = std::fs::read_dir(tables.place.path().join("t/_delta_log")).expect("a log");
+    let entries = std::fs::read_dir(tables.sandbox.path().join("t/_delta_log")).expect("a log");
     let is_version = |path: &std::path::Path| path.extension().is_some_and(|ext| ext == "json");
     let versions = entries.flatten().filter(|entry| is_version(&entry.path())).count();
     let received = |from: &str| {
         let results = format!("r-{}", from.replace(':', "-"));
-        let said = tables.run(&format!("--lake-path t --from {from} --results-dir {results}"));
-        assert_eq!(said.code, 0, "{from}: {said:?}");
-        let summary = tables.place.document(&results).summary.expect("figures");
+        let output = tables.run(&format!("--lake-path t --from {from} --results-dir {results}"));
+        assert_eq!(output.code, 0, "{from}: {output:?}");
+        let summary = tables.sandbox.document(&results).summary.expect("figures");
         summary.consumed.expect("consumed").received
     };
     for (from, expected) in
@@ -82,15 +82,15 @@ fn reading_begins_at_the_requested_start() {
 fn rows_without_a_header_are_counted() {
     let Some(tables) = Tables::new("raw rows") else { return };
     tables.send("--lake-path t -n 500 --format raw -r 10 --commit-interval 50ms");
-    let said = tables.run("--lake-path t --raw -n 500");
-    assert_eq!(said.code, 0, "{said:?}");
-    let summary = tables.place.document("results").summary.expect("figures");
+    let output = tables.run("--lake-path t --raw -n 500");
+    assert_eq!(output.code, 0, "{output:?}");
+    let summary = tables.sandbox.document("results").summary.expect("figures");
     assert_eq!(summary.consumed.map(|consumed| consumed.received_bytes), Some(5_000));
     assert!(summary.audit.is_none());
     let args = "--lake-path t --raw --expected 501 --drain-timeout 300ms --results-dir short";
-    let said = tables.run(args);
-    assert_eq!(said.code, 3, "{said:?}");
-    let short = tables.place.document("short");
+    let output = tables.run(args);
+    assert_eq!(output.code, 3, "{output:?}");
+    let short = tables.sandbox.document("short");
     assert_eq!((audit(&short).received, audit(&short).lost), (500, 1));
 }
 
@@ -103,28 +103,28 @@ fn queries_read_foreign_rows() {
 {\"author\": \"Brontë\", \"price\": 30}
 {\"title\": \"d\", \"price\": null}
 ";
-    tables.place.write("books.txt", books);
+    tables.sandbox.write("books.txt", books);
     tables.send("--lake-path t -n 4 --format raw --input books.txt --commit-interval 50ms");
-    let said = tables.run("--lake-path t --query price --group-by author --output json");
-    assert_eq!(said.code, 0, "{said:?}");
-    let answer = said.json();
+    let output = tables.run("--lake-path t --query price --group-by author --output json");
+    assert_eq!(output.code, 0, "{output:?}");
+    let answer = output.json();
     let table = answer["table"].as_str().expect("the table's address");
     assert!(table.ends_with("/t") && answer["tool"]["name"] == "delta-consumer", "{answer}");
     assert_eq!((&answer["records"], &answer["skipped"]["missing"]), (&4.into(), &1.into()));
     assert_eq!((&answer["all"]["sum"], &answer["all"]["p50"]), (&61.0.into(), &20.5.into()));
     assert_eq!(answer["groups"][0]["sum"], 31.0, "{answer}");
-    assert_eq!(tables.place.entries(), ["books.txt", "sent", "t"], "a query leaves no files");
+    assert_eq!(tables.sandbox.entries(), ["books.txt", "sent", "t"], "a query leaves no files");
 
-    let said = tables.run("--lake-path t --query price --expected 5 --drain-timeout 100ms");
-    assert_eq!(said.code, 3, "{said:?}");
-    assert!(said.stderr.contains("4 of 5 expected records"), "{said:?}");
+    let output = tables.run("--lake-path t --query price --expected 5 --drain-timeout 100ms");
+    assert_eq!(output.code, 3, "{output:?}");
+    assert!(output.stderr.contains("4 of 5 expected records"), "{output:?}");
     assert!(
-        said.stdout.contains("4 records in ") && said.stdout.contains("INCOMPLETE"),
-        "{said:?}"
+        output.stdout.contains("4 records in ") && output.stdout.contains("INCOMPLETE"),
+        "{output:?}"
     );
-    let said = tables.run("--lake-path t");
-    assert_eq!(said.code, 3, "{said:?}");
-    assert!(said.stdout.contains("use --raw, or --query FIELD"), "{said:?}");
+    let output = tables.run("--lake-path t");
+    assert_eq!(output.code, 3, "{output:?}");
+    assert!(output.stdout.contains("use --raw, or --query FIELD"), "{output:?}");
 }
 
 #[test]
@@ -132,14 +132,14 @@ fn killed_runs_are_audited_partially() {
     let Some(tables) = Tables::new("a producer that was killed") else { return };
     let args = "--lake-path t --rate 2k/s --duration 60s --commit-interval 50ms --interval 100ms";
     let run = Running::start(tables.producer(args));
-    let entry = tables.place.path().join("t/_delta_log/00000000000000000030.json");
+    let entry = tables.sandbox.path().join("t/_delta_log/00000000000000000030.json");
     until("it has committed", || entry.exists());
     run.send(Signal::KILL);
     assert_eq!(run.end().code, -1);
-    let said = tables.run(&tables.run_option());
-    assert_eq!(said.code, 3, "the last confirmations are unknown: {said:?}");
-    assert!(said.stderr.contains("waiting for its end"), "{said:?}");
-    let document = tables.place.document("results");
+    let output = tables.run(&tables.run_option());
+    assert_eq!(output.code, 3, "the last confirmations are unknown: {output:?}");
+    assert!(output.stderr.contains("waiting for its end"), "{output:?}");
+    let document = tables.sandbox.document("results");
     let verdict = document.verdict.as_ref().expect("a verdict");
     assert_eq!(verdict.outcome, VerdictOutcome::Partial);
     assert!(verdict.reasons[0].contains("is partial"), "{verdict:?}");
@@ -154,12 +154,12 @@ fn embedded_tables_end_with_their_run() {
     for (name, _) in tables.server.environment() {
         command.env_remove(name);
     }
-    let sent = Said::of(command);
+    let sent = ToolOutput::of(command);
     assert_eq!(sent.code, 0, "{sent:?}");
-    let said = tables.place.run(&tables.run_option());
-    assert_eq!((said.code, said.stdout.as_str()), (2, ""), "{said:?}");
+    let output = tables.sandbox.run(&tables.run_option());
+    assert_eq!((output.code, output.stdout.as_str()), (2, ""), "{output:?}");
     for needle in ["--from-run: ", "ended with it", "run-suite services up s3"] {
-        assert!(said.stderr.contains(needle), "{needle}: {said:?}");
+        assert!(output.stderr.contains(needle), "{needle}: {output:?}");
     }
 }
 
@@ -172,27 +172,27 @@ fn missing_tables_are_reported() {
         ("--lake-path s3://nowhere/t", &["bucket 'nowhere'"]),
         ("--lake-path nothing --wait-for-table 300ms", &["nothing"]),
     ] {
-        let place = Place::new(TOOL);
-        let mut command = place.command(args);
+        let sandbox = Sandbox::new(TOOL);
+        let mut command = sandbox.command(args);
         command.envs(server.environment());
-        let said = Said::of(command);
-        assert_eq!((said.code, said.stdout.as_str()), (2, ""), "{args}: {said:?}");
-        assert_eq!(said.stderr.lines().count(), 1, "{args}: {said:?}");
+        let output = ToolOutput::of(command);
+        assert_eq!((output.code, output.stdout.as_str()), (2, ""), "{args}: {output:?}");
+        assert_eq!(output.stderr.lines().count(), 1, "{args}: {output:?}");
         for needle in needles {
-            assert!(said.stderr.contains(needle), "{args}: {needle}: {said:?}");
+            assert!(output.stderr.contains(needle), "{args}: {needle}: {output:?}");
         }
     }
 }
 
 /// Asserts that the tool failed with this code and one line containing these words.
-fn assert_refused(said: &Said, code: i32, needles: &[&str]) {
-    assert_eq!((said.code, said.stdout.contains("VALID")), (code, false), "{said:?}");
-    let errors = said.stderr.lines().filter(|line| line.starts_with("error: "));
-    assert_eq!(errors.count(), 1, "{said:?}");
+fn assert_refused(output: &ToolOutput, code: i32, needles: &[&str]) {
+    assert_eq!((output.code, output.stdout.contains("VALID")), (code, false), "{output:?}");
+    let errors = output.stderr.lines().filter(|line| line.starts_with("error: "));
+    assert_eq!(errors.count(), 1, "{output:?}");
     for needle in needles {
-        assert!(said.stderr.contains(needle), "{needle}: {said:?}");
+        assert!(output.stderr.contains(needle), "{needle}: {output:?}");
     }
-    assert!(!said.stderr.contains("ParsedLogPath") && said.stderr.len() < 1_000, "{said:?}");
+    assert!(!output.stderr.contains("ParsedLogPath") && output.stderr.len() < 1_000, "{output:?}");
 }
 
 #[test]
@@ -201,8 +201,8 @@ fn damaged_logs_fail_every_way_of_reading() {
     for damage in ["an empty entry", "a gap"] {
         let Some(tables) = Tables::new("a damaged log") else { return };
         tables.send("--lake-path t -n 900 --rate 1k/s --commit-interval 100ms");
-        let entry = tables.place.path().join("t/_delta_log/00000000000000000003.json");
-        let said = if damage == "a gap" {
+        let entry = tables.sandbox.path().join("t/_delta_log/00000000000000000003.json");
+        let message = if damage == "a gap" {
             std::fs::remove_file(&entry).expect("removed");
             "version 3 is missing from the log of file:///"
         } else {
@@ -211,10 +211,10 @@ fn damaged_logs_fail_every_way_of_reading() {
         };
         let of_run = format!("{} --lake-path t", tables.run_option());
         for way in ways.iter().map(|way| format!("--lake-path t {way}")).chain([of_run]) {
-            assert_refused(&tables.run(&way), 1, &[said, "00000000000000000003.json"]);
+            assert_refused(&tables.run(&way), 1, &[message, "00000000000000000003.json"]);
         }
-        let again = Said::of(tables.producer("--lake-path t -n 10"));
-        assert_refused(&again, 1, &[said, "00000000000000000003.json"]);
+        let again = ToolOutput::of(tables.producer("--lake-path t -n 10"));
+        assert_refused(&again, 1, &[message, "00000000000000000003.json"]);
     }
 }
 
@@ -222,7 +222,7 @@ fn damaged_logs_fail_every_way_of_reading() {
 fn impossible_starts_are_refused_without_traces() {
     let Some(tables) = Tables::new("starts that cannot be") else { return };
     tables.send("--lake-path t -n 100 --commit-interval 50ms");
-    let before = tables.place.entries();
+    let before = tables.sandbox.entries();
     for (args, needles) in [
         ("--from version:99", &["has versions 0 to ", "--from version:N"][..]),
         ("--from version:99 --follow", &["there is no version 99"]),
@@ -233,13 +233,13 @@ fn impossible_starts_are_refused_without_traces() {
         ("--from end", &["--follow"]),
         ("--from version:99 --output-path windows.csv", &["there is no version 99"]),
     ] {
-        let said = tables.run(&format!("--lake-path t {args}"));
-        assert_refused(&said, 2, needles);
-        assert_eq!(tables.place.entries(), before, "{args}");
+        let output = tables.run(&format!("--lake-path t {args}"));
+        assert_refused(&output, 2, needles);
+        assert_eq!(tables.sandbox.entries(), before, "{args}");
     }
-    let log = tables.place.path().join("t/_delta_log");
+    let log = tables.sandbox.path().join("t/_delta_log");
     let next = std::fs::read_dir(log).expect("a log").count();
     let args = format!("--lake-path t --from version:{next} --follow --duration 1s");
-    let said = tables.run(&args);
-    assert!(!said.stderr.contains("error: "), "the next version may be awaited: {said:?}");
+    let output = tables.run(&args);
+    assert!(!output.stderr.contains("error: "), "the next version may be awaited: {output:?}");
 }

@@ -4,14 +4,14 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use bench_record::{AuditSummary, RunDocument};
-use bench_testing::tool::{Place, Said};
+use bench_testing::tool::{Sandbox, ToolOutput};
 use embedded_s3::{BackgroundS3, serve_in_background};
 
 use crate::TOOL;
 
 /// A folder in which the tools run, and an S3 for their tables.
 pub(crate) struct Tables {
-    pub(crate) place: Place,
+    pub(crate) sandbox: Sandbox,
     pub(crate) server: BackgroundS3,
 }
 
@@ -26,19 +26,19 @@ impl Tables {
             return None;
         }
         let server = serve_in_background().expect("a server");
-        Some(Self { place: Place::new(TOOL), server })
+        Some(Self { sandbox: Sandbox::new(TOOL), server })
     }
 
     /// The tool with the environment of the S3. `args` are separated by spaces.
     pub(crate) fn command(&self, args: &str) -> Command {
-        let mut command = self.place.command(args);
+        let mut command = self.sandbox.command(args);
         command.envs(self.server.environment());
         command
     }
 
     /// Runs the tool to its end.
-    pub(crate) fn run(&self, args: &str) -> Said {
-        Said::of(self.command(args))
+    pub(crate) fn run(&self, args: &str) -> ToolOutput {
+        ToolOutput::of(self.command(args))
     }
 
     /// `delta-producer` in the same folder and environment, with its results in `sent`.
@@ -50,20 +50,20 @@ impl Tables {
                 None => command.env_remove(name),
             };
         }
-        command.current_dir(self.place.path());
+        command.current_dir(self.sandbox.path());
         command.args(["--results-dir", "sent"]).args(args.split_whitespace());
         command
     }
 
     /// Runs `delta-producer` to its end.
     pub(crate) fn send(&self, args: &str) {
-        let said = Said::of(self.producer(args));
-        assert_eq!(said.code, 0, "{args}: {said:?}");
+        let output = ToolOutput::of(self.producer(args));
+        assert_eq!(output.code, 0, "{args}: {output:?}");
     }
 
     /// The `--from-run` option for the only run that has sent.
     pub(crate) fn run_option(&self) -> String {
-        format!("--from-run {}", self.place.run_folder("sent").display())
+        format!("--from-run {}", self.sandbox.run_folder("sent").display())
     }
 }
 

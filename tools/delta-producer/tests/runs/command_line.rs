@@ -1,6 +1,6 @@
 //! The command line, mainly mistakes in it.
 
-use bench_testing::tool::Place;
+use bench_testing::tool::Sandbox;
 
 use crate::TOOL;
 
@@ -67,22 +67,22 @@ fn invalid_options_name_option_and_remedy() {
         ("maintain --lake-path t", "--optimize", "--vacuum"),
         ("maintain --optimize", "--lake-path: ", "set one"),
     ] {
-        let place = Place::new(TOOL);
-        place.write("in_the_way", "");
-        let said = place.run(args);
-        assert_eq!((said.code, said.stdout.as_str()), (2, ""), "{args}: {said:?}");
+        let sandbox = Sandbox::new(TOOL);
+        sandbox.write("in_the_way", "");
+        let output = sandbox.run(args);
+        assert_eq!((output.code, output.stdout.as_str()), (2, ""), "{args}: {output:?}");
         for needle in [option, remedy] {
-            assert!(said.stderr.contains(needle), "{args}: {needle}: {said:?}");
+            assert!(output.stderr.contains(needle), "{args}: {needle}: {output:?}");
         }
-        assert_eq!(place.entries(), ["in_the_way"], "{args}");
+        assert_eq!(sandbox.entries(), ["in_the_way"], "{args}");
     }
 }
 
 #[test]
 fn generated_options_are_complete() {
-    let said = Place::new(TOOL).run("--generate options");
-    assert_eq!(said.code, 0, "{said:?}");
-    let told: serde_json::Value = serde_json::from_str(&said.stdout).expect("JSON");
+    let output = Sandbox::new(TOOL).run("--generate options");
+    assert_eq!(output.code, 0, "{output:?}");
+    let told: serde_json::Value = serde_json::from_str(&output.stdout).expect("JSON");
     assert_eq!(told["tool"], "delta-producer");
     let options = told["options"].as_array().expect("a list");
     for name in DRIVEN_OPTIONS {
@@ -92,8 +92,8 @@ fn generated_options_are_complete() {
 
 #[test]
 fn help_shows_examples_and_exit_codes() {
-    let place = Place::new(TOOL);
-    let help = place.run("--help");
+    let sandbox = Sandbox::new(TOOL);
+    let help = sandbox.run("--help");
     assert_eq!((help.code, help.stderr.as_str()), (0, ""), "{help:?}");
     for needle in [
         "Examples:\n  delta-producer --rate 10k/s ",
@@ -107,20 +107,23 @@ fn help_shows_examples_and_exit_codes() {
         assert!(!help.stdout.contains(hidden), "{hidden}: {help:?}");
     }
     for what in ["bash", "zsh", "fish", "man"] {
-        let said = place.run(&format!("--generate {what}"));
-        assert!(said.code == 0 && said.stdout.contains("delta-producer"), "{what}: {said:?}");
+        let output = sandbox.run(&format!("--generate {what}"));
+        assert!(output.code == 0 && output.stdout.contains("delta-producer"), "{what}: {output:?}");
     }
     let version = format!("delta-producer {}\n", env!("CARGO_PKG_VERSION"));
-    assert_eq!(place.run("--version").stdout, version);
-    assert_eq!(place.entries(), [""; 0]);
+    assert_eq!(sandbox.run("--version").stdout, version);
+    assert_eq!(sandbox.entries(), [""; 0]);
 }
 
 #[test]
 fn too_many_producers_are_refused_without_traces() {
-    let place = Place::new(TOOL);
-    let said = place.run_limited("ulimit -n 200", "-p 100");
-    assert_eq!((said.code, said.stdout.as_str()), (2, ""), "{said:?}");
-    assert!(said.stderr.starts_with("error: --producers: 100 producers need "), "{said:?}");
-    assert!(said.stderr.contains("ulimit -n") && said.stderr.contains("; use fewer"), "{said:?}");
-    assert_eq!(place.entries(), <[&str; 0]>::default());
+    let sandbox = Sandbox::new(TOOL);
+    let output = sandbox.run_limited("ulimit -n 200", "-p 100");
+    assert_eq!((output.code, output.stdout.as_str()), (2, ""), "{output:?}");
+    assert!(output.stderr.starts_with("error: --producers: 100 producers need "), "{output:?}");
+    assert!(
+        output.stderr.contains("ulimit -n") && output.stderr.contains("; use fewer"),
+        "{output:?}"
+    );
+    assert_eq!(sandbox.entries(), <[&str; 0]>::default());
 }

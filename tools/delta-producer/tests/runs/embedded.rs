@@ -1,25 +1,25 @@
 //! Runs with no service set.
 
 use bench_record::{AuditBasis, ServiceOrigin, Status};
-use bench_testing::tool::Place;
+use bench_testing::tool::Sandbox;
 
 use crate::TOOL;
 use crate::tables::{acked, count};
 
 #[test]
 fn embedded_s3_is_the_labelled_default() {
-    let place = Place::new(TOOL);
-    let said = place.run("--rate 5k/s --duration 2s --commit-interval 100ms");
-    assert_eq!((said.code, said.stderr.as_str()), (0, ""), "{said:?}");
-    assert_eq!(place.entries(), ["results"]);
-    let heading: Vec<_> = said.stdout.lines().take(3).collect();
-    assert!(heading[1].starts_with("s3: embedded (s3s "), "{said:?}");
-    assert!(heading[2].contains("not the performance of s3"), "{said:?}");
+    let sandbox = Sandbox::new(TOOL);
+    let output = sandbox.run("--rate 5k/s --duration 2s --commit-interval 100ms");
+    assert_eq!((output.code, output.stderr.as_str()), (0, ""), "{output:?}");
+    assert_eq!(sandbox.entries(), ["results"]);
+    let heading: Vec<_> = output.stdout.lines().take(3).collect();
+    assert!(heading[1].starts_with("s3: embedded (s3s "), "{output:?}");
+    assert!(heading[2].contains("not the performance of s3"), "{output:?}");
     for needle in ["publish latency", "end-to-end latency", "commit time", "upload time"] {
-        assert!(said.stdout.contains(needle), "{needle}: {said:?}");
+        assert!(output.stdout.contains(needle), "{needle}: {output:?}");
     }
-    let document = place.document("results");
-    assert_eq!((document.status, acked(&place).len()), (Status::Complete, 10_000));
+    let document = sandbox.document("results");
+    assert_eq!((document.status, acked(&sandbox).len()), (Status::Complete, 10_000));
     let [service] = &document.services[..] else { panic!("{:?}", document.services) };
     assert_eq!((service.name.as_str(), service.origin), ("s3", ServiceOrigin::Embedded));
     for (option, value) in [
@@ -60,24 +60,24 @@ fn old_command_lines_still_run() {
         "--lake-path old --rate 1000 --seconds-to-stream 1 --autocommit-duration-ms 100",
         "--lake_path old --rate 1000 --seconds-to-stream 1",
     ] {
-        let place = Place::new(TOOL);
-        let said = place.run(args);
-        assert_eq!(said.code, 0, "{args}: {said:?}");
-        let document = place.document("results");
-        assert_eq!(acked(&place).len(), 1_000, "{args}");
+        let sandbox = Sandbox::new(TOOL);
+        let output = sandbox.run(args);
+        assert_eq!(output.code, 0, "{args}: {output:?}");
+        let document = sandbox.document("results");
+        assert_eq!(acked(&sandbox).len(), 1_000, "{args}");
         assert_eq!(document.options["duration"], "1000ms", "{args}");
         let interval = if args.ends_with("100") { "100ms" } else { "1000ms" };
         assert_eq!(document.options["commit-interval"], interval, "{args}");
-        assert_eq!(place.path().join("old/_delta_log").is_dir(), args.contains("old"), "{args}");
+        assert_eq!(sandbox.path().join("old/_delta_log").is_dir(), args.contains("old"), "{args}");
     }
 }
 
 #[test]
 fn unpaced_runs_are_audited() {
-    let place = Place::new(TOOL);
-    let said = place.run("-n 300k -p 2 --commit-interval 50ms --exactly-once");
-    assert_eq!(said.code, 0, "{said:?}");
-    let document = place.document("results");
+    let sandbox = Sandbox::new(TOOL);
+    let output = sandbox.run("-n 300k -p 2 --commit-interval 50ms --exactly-once");
+    assert_eq!(output.code, 0, "{output:?}");
+    let document = sandbox.document("results");
     assert_eq!(document.options["messages"], "300000");
     let audit = document.summary.and_then(|summary| summary.audit).expect("an audit");
     assert_eq!((audit.received, audit.lost, audit.duplicated), (300_000, 0, 0));
@@ -85,10 +85,10 @@ fn unpaced_runs_are_audited() {
 
 #[test]
 fn embedded_runs_may_skip_following() {
-    let place = Place::new(TOOL);
-    let said = place.run("-n 1000 --commit-interval 50ms --no-follow");
-    assert_eq!(said.code, 0, "{said:?}");
-    let document = place.document("results");
+    let sandbox = Sandbox::new(TOOL);
+    let output = sandbox.run("-n 1000 --commit-interval 50ms --no-follow");
+    assert_eq!(output.code, 0, "{output:?}");
+    let document = sandbox.document("results");
     assert_eq!(document.options["follow"], "false");
     assert!(!document.options.contains_key("poll-interval"));
     assert!(document.summary.expect("figures").consumed.is_none());

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use bench_testing::tool::{Place, Said};
+use bench_testing::tool::{Sandbox, ToolOutput};
 
 use crate::TOOL;
 use crate::tables::S3;
@@ -11,11 +11,11 @@ use crate::tables::S3;
 const BOUND: Duration = Duration::from_mins(1);
 
 /// Asserts that the tool failed with this code and one line containing these words.
-fn assert_refused(said: &Said, code: i32, needles: &[&str]) {
-    assert_eq!((said.code, said.stdout.as_str()), (code, ""), "{said:?}");
-    assert_eq!(said.stderr.lines().count(), 1, "{said:?}");
+fn assert_refused(output: &ToolOutput, code: i32, needles: &[&str]) {
+    assert_eq!((output.code, output.stdout.as_str()), (code, ""), "{output:?}");
+    assert_eq!(output.stderr.lines().count(), 1, "{output:?}");
     for needle in needles {
-        assert!(said.stderr.contains(needle), "{needle}: {said:?}");
+        assert!(output.stderr.contains(needle), "{needle}: {output:?}");
     }
 }
 
@@ -29,30 +29,30 @@ fn wrong_buckets_keys_and_addresses_are_reported() {
         ("", Some(("AWS_ACCESS_KEY_ID", "wrong")), 1, &["InvalidAccessKeyId"]),
         ("--timeout 1s", Some(nobody), 1, &["s3://bench/", "--endpoint-url"]),
     ] {
-        let (place, started) = (Place::new(TOOL), Instant::now());
-        let mut command = s3.command(&place, args);
+        let (sandbox, started) = (Sandbox::new(TOOL), Instant::now());
+        let mut command = s3.command(&sandbox, args);
         command.envs(variable);
-        assert_refused(&Said::of(command), code, needles);
+        assert_refused(&ToolOutput::of(command), code, needles);
         assert!(started.elapsed() < BOUND, "{args}");
-        assert_eq!(place.entries(), [""; 0], "{args}");
+        assert_eq!(sandbox.entries(), [""; 0], "{args}");
     }
 }
 
 #[test]
 fn unusable_folders_are_reported() {
-    let place = Place::new(TOOL);
-    place.write("file", "");
-    let said = place.run("--lake-path file -n 10");
-    assert_refused(&said, 2, &["is a file", "--lake-path"]);
-    let said = place.run("--lake-path /proc/nowhere -n 10");
-    assert_refused(&said, 1, &["/proc/nowhere", "--lake-path"]);
-    assert_eq!(place.entries(), ["file"]);
+    let sandbox = Sandbox::new(TOOL);
+    sandbox.write("file", "");
+    let output = sandbox.run("--lake-path file -n 10");
+    assert_refused(&output, 2, &["is a file", "--lake-path"]);
+    let output = sandbox.run("--lake-path /proc/nowhere -n 10");
+    assert_refused(&output, 1, &["/proc/nowhere", "--lake-path"]);
+    assert_eq!(sandbox.entries(), ["file"]);
 }
 
 #[test]
 fn foreign_tables_are_left_alone() {
-    let place = Place::new(TOOL);
-    let log = place.path().join("t/_delta_log");
+    let sandbox = Sandbox::new(TOOL);
+    let log = sandbox.path().join("t/_delta_log");
     std::fs::create_dir_all(&log).expect("a folder");
     let schema = r#"{\"type\":\"struct\",\"fields\":[{\"name\":\"id\",\"type\":\"long\",\"nullable\":true,\"metadata\":{}}]}"#;
     let entry = format!(
@@ -61,9 +61,9 @@ fn foreign_tables_are_left_alone() {
          \"partitionColumns\":[],\"configuration\":{{}}}}}}\n"
     );
     std::fs::write(log.join("00000000000000000000.json"), entry).expect("written");
-    let said = place.run("--lake-path t -n 10");
-    assert_refused(&said, 2, &["t", "value"]);
-    assert_eq!(place.entries(), ["t"]);
+    let output = sandbox.run("--lake-path t -n 10");
+    assert_refused(&output, 2, &["t", "value"]);
+    assert_eq!(sandbox.entries(), ["t"]);
     let entries = std::fs::read_dir(&log).expect("a folder").count();
     assert_eq!(entries, 1, "nothing was committed");
 }

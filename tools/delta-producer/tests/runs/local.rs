@@ -2,7 +2,7 @@
 
 use bench_record::ServiceOrigin;
 use bench_stack::StackOptions;
-use bench_testing::tool::{Place, Said};
+use bench_testing::tool::{Sandbox, ToolOutput};
 
 use crate::TOOL;
 use crate::tables::{acked, count};
@@ -14,19 +14,19 @@ fn racing_writers_on_a_real_server_store_once() {
         return;
     };
     for (commit, duration_s) in [("direct", 4), ("std", 3)] {
-        let place = Place::new(TOOL);
+        let sandbox = Sandbox::new(TOOL);
         let args = format!(
             "-p 8 --rate 16k/s --duration {duration_s}s --commit-interval 50ms --commit {commit} \
              --follow --exactly-once"
         );
-        let mut command = place.command(&args);
+        let mut command = sandbox.command(&args);
         command.envs(stack.environment().iter().cloned());
-        let said = Said::of(command);
-        assert_eq!(said.code, 0, "{commit}: {said:?}");
-        let document = place.document("results");
+        let output = ToolOutput::of(command);
+        assert_eq!(output.code, 0, "{commit}: {output:?}");
+        let document = sandbox.document("results");
         let service = &document.services[0];
         assert_eq!((service.name.as_str(), service.origin), ("s3", ServiceOrigin::Local));
-        let acked = acked(&place).len();
+        let acked = acked(&sandbox).len();
         assert_eq!(acked, 16_000 * duration_s, "{commit}");
         assert!(count(&document, "commit_conflicts") > 0, "{commit}: nobody raced");
         let audit = document.summary.and_then(|summary| summary.audit).expect("an audit");

@@ -1,7 +1,7 @@
 //! Runs on an existing S3: confirmed messages are in the table.
 
 use bench_record::{RunDocument, ServiceOrigin, Status};
-use bench_testing::tool::{Place, Said};
+use bench_testing::tool::{Sandbox, ToolOutput};
 
 use crate::TOOL;
 use crate::tables::{S3, acked, count, folder, messages, messages_as_they_come};
@@ -23,16 +23,16 @@ const WAYS: [&str; 9] = [
 fn every_variant_stores_all_messages() {
     let s3 = S3::start();
     for (index, way) in WAYS.iter().enumerate() {
-        let place = Place::new(TOOL);
-        let said = s3.run(
-            &place,
+        let sandbox = Sandbox::new(TOOL);
+        let output = s3.run(
+            &sandbox,
             &format!("--commit-interval 50ms --lake-path s3://bench/t{index} --follow {way}"),
         );
-        assert_eq!(said.code, 0, "{way}: {said:?}");
-        let document = place.document("results");
+        assert_eq!(output.code, 0, "{way}: {output:?}");
+        let document = sandbox.document("results");
         assert_eq!(document.status, Status::Complete, "{way}");
         assert_eq!(document.services[0].origin, ServiceOrigin::External, "{way}");
-        let acked = acked(&place);
+        let acked = acked(&sandbox);
         assert_eq!(document.options["messages"], acked.len().to_string(), "{way}");
         assert_whole(&document, way);
         assert!(messages(&s3.table(&format!("t{index}"))) == acked, "{way}");
@@ -42,15 +42,16 @@ fn every_variant_stores_all_messages() {
 #[test]
 fn every_variant_works_in_folders() {
     for way in WAYS {
-        let place = Place::new(TOOL);
-        let said = place.run(&format!("--commit-interval 50ms --lake-path a/table --follow {way}"));
-        assert_eq!(said.code, 0, "{way}: {said:?}");
-        let document = place.document("results");
+        let sandbox = Sandbox::new(TOOL);
+        let output =
+            sandbox.run(&format!("--commit-interval 50ms --lake-path a/table --follow {way}"));
+        assert_eq!(output.code, 0, "{way}: {output:?}");
+        let document = sandbox.document("results");
         let service = &document.services[0];
         assert_eq!((service.name.as_str(), service.origin), ("folder", ServiceOrigin::External));
         assert!(document.warnings.iter().any(|warning| warning.contains("not of S3")), "{way}");
         assert_whole(&document, way);
-        assert!(messages(&folder(&place.path().join("a/table"))) == acked(&place), "{way}");
+        assert!(messages(&folder(&sandbox.path().join("a/table"))) == acked(&sandbox), "{way}");
     }
 }
 
@@ -64,29 +65,29 @@ fn assert_whole(document: &RunDocument, way: &str) {
 
 #[test]
 fn existing_tables_keep_their_partitions() {
-    let (s3, place) = (S3::start(), Place::new(TOOL));
+    let (s3, sandbox) = (S3::start(), Sandbox::new(TOOL));
     let args = "--lake-path s3://bench/t --commit-interval 50ms -n 100";
     for (more, expected) in [("--partition-by producer", 100), ("", 200), ("-p 2", 300)] {
-        let said = s3.run(&place, &format!("{args} {more} --results-dir r{expected}"));
-        assert_eq!(said.code, 0, "{more}: {said:?}");
+        let output = s3.run(&sandbox, &format!("{args} {more} --results-dir r{expected}"));
+        assert_eq!(output.code, 0, "{more}: {output:?}");
         assert_eq!(messages_as_they_come(&s3.table("t")).len(), expected, "{more}");
-        let document = place.document(&format!("r{expected}"));
+        let document = sandbox.document(&format!("r{expected}"));
         assert_eq!(document.options["partition-by"], "producer", "{more}");
     }
-    let said = s3.run(&place, &format!("{args} --partition-by date --results-dir other"));
-    assert_eq!((said.code, said.stdout.as_str()), (2, ""), "{said:?}");
+    let output = s3.run(&sandbox, &format!("{args} --partition-by date --results-dir other"));
+    assert_eq!((output.code, output.stdout.as_str()), (2, ""), "{output:?}");
     for needle in ["partitioned by producer", "s3://bench/t"] {
-        assert!(said.stderr.contains(needle), "{needle}: {said:?}");
+        assert!(output.stderr.contains(needle), "{needle}: {output:?}");
     }
-    assert!(!place.entries().contains(&"other".to_owned()));
+    assert!(!sandbox.entries().contains(&"other".to_owned()));
 }
 
 #[test]
 fn buckets_get_a_table_named_after_the_run() {
-    let (s3, place) = (S3::start(), Place::new(TOOL));
-    let said = s3.run(&place, "-n 100 --commit-interval 50ms");
-    assert_eq!(said.code, 0, "{said:?}");
-    let document = place.document("results");
+    let (s3, sandbox) = (S3::start(), Sandbox::new(TOOL));
+    let output = s3.run(&sandbox, "-n 100 --commit-interval 50ms");
+    assert_eq!(output.code, 0, "{output:?}");
+    let document = sandbox.document("results");
     let name = format!("bench-{}", document.run_id);
     assert_eq!(document.options["lake-path"], format!("s3://bench/{name}"));
     assert_eq!(document.options["follow"], "false");
@@ -97,40 +98,40 @@ fn buckets_get_a_table_named_after_the_run() {
 fn bucket_is_created_on_request() {
     let s3 = S3::start();
     for (args, code) in [("", 2), ("--create-bucket", 0), ("", 0)] {
-        let place = Place::new(TOOL);
-        let said = s3.run(&place, &format!("-n 100 --lake-path s3://fresh/t {args}"));
-        assert_eq!(said.code, code, "{args}: {said:?}");
-        assert_eq!(place.entries().is_empty(), code == 2, "{args}");
+        let sandbox = Sandbox::new(TOOL);
+        let output = s3.run(&sandbox, &format!("-n 100 --lake-path s3://fresh/t {args}"));
+        assert_eq!(output.code, code, "{args}: {output:?}");
+        assert_eq!(sandbox.entries().is_empty(), code == 2, "{args}");
     }
 }
 
 #[test]
 fn minio_keys_apply_to_minio_only() {
-    let (s3, place) = (S3::start(), Place::new(TOOL));
+    let (s3, sandbox) = (S3::start(), Sandbox::new(TOOL));
     let args = "--lake-path t --s3-backend minio --bucket bench -n 100 --region us-east-1";
-    let mut command = place.command(args);
+    let mut command = sandbox.command(args);
     command.env("AWS_ENDPOINT_URL_S3", s3.server.endpoint_url());
     command.env("MINIO_S3_ACCESS_KEY", s3.server.access_key());
     command.env("MINIO_S3_SECRET_ACCESS_KEY", s3.server.secret_key());
-    let said = Said::of(command);
-    assert_eq!(said.code, 0, "{said:?}");
+    let output = ToolOutput::of(command);
+    assert_eq!(output.code, 0, "{output:?}");
     assert_eq!(messages(&s3.table("t")).len(), 100);
-    assert_eq!(place.document("results").options["lake-path"], "s3://bench/t");
+    assert_eq!(sandbox.document("results").options["lake-path"], "s3://bench/t");
 }
 
 #[test]
 fn commits_keep_their_interval_and_checkpoints() {
-    let (s3, place) = (S3::start(), Place::new(TOOL));
+    let (s3, sandbox) = (S3::start(), Sandbox::new(TOOL));
     let args = "--lake-path t --bucket bench --rate 2k/s --duration 3s --commit-interval 20ms \
                 --checkpoint-every 20";
-    let said = s3.run(&place, args);
-    assert_eq!(said.code, 0, "{said:?}");
-    let document = place.document("results");
+    let output = s3.run(&sandbox, args);
+    assert_eq!(output.code, 0, "{output:?}");
+    let document = sandbox.document("results");
     let commits = count(&document, "commits");
     assert!((50..=151).contains(&commits), "{commits}");
     assert!(count(&document, "checkpoints") >= 1, "{document:?}");
     assert_eq!(count(&document, "checkpoints_failed"), 0);
-    let intervals = std::fs::read_to_string(place.run_folder("results").join("intervals.csv"));
+    let intervals = std::fs::read_to_string(sandbox.run_folder("results").join("intervals.csv"));
     let intervals = intervals.expect("intervals");
     assert!(intervals.lines().next().expect("a header").contains("commit_time"), "{intervals}");
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use bench_testing::tool::{Place, Running, Said, until};
+use bench_testing::tool::{Running, Sandbox, ToolOutput, until};
 
 use crate::TOOL;
 use crate::tables::S3;
@@ -34,12 +34,12 @@ fn command_lines() -> String {
 
 #[test]
 fn keys_of_a_run_are_never_shown() {
-    let (s3, place) = (S3::start(), Place::new(TOOL));
+    let (s3, sandbox) = (S3::start(), Sandbox::new(TOOL));
     let args = "--lake-path s3://bench/t -n 1000 --commit-interval 50ms --follow -vvv";
-    let said = s3.run(&place, args);
-    assert_eq!(said.code, 0, "{said:?}");
-    let results = everything_in(place.path());
-    for text in [&said.stdout, &said.stderr, &results] {
+    let output = s3.run(&sandbox, args);
+    assert_eq!(output.code, 0, "{output:?}");
+    let results = everything_in(sandbox.path());
+    for text in [&output.stdout, &output.stderr, &results] {
         assert!(!text.contains(s3.server.secret_key()));
     }
     assert!(!results.contains(s3.server.access_key()));
@@ -47,27 +47,27 @@ fn keys_of_a_run_are_never_shown() {
 
 #[test]
 fn rejected_keys_are_not_repeated() {
-    let (s3, place) = (S3::start(), Place::new(TOOL));
+    let (s3, sandbox) = (S3::start(), Sandbox::new(TOOL));
     // The SDK's own traces contain the key id, which is not a secret.
     for (variable, verbose) in [("AWS_ACCESS_KEY_ID", "-v"), ("AWS_SECRET_ACCESS_KEY", "-vvv")] {
-        let mut command = s3.command(&place, &format!("--lake-path s3://bench/t -n 1 {verbose}"));
+        let mut command = s3.command(&sandbox, &format!("--lake-path s3://bench/t -n 1 {verbose}"));
         command.env(variable, "sesame-sesame");
-        let said = Said::of(command);
-        assert_eq!(said.code, 1, "{said:?}");
-        assert!(!said.stderr.contains("sesame"), "{variable}: {said:?}");
+        let output = ToolOutput::of(command);
+        assert_eq!(output.code, 1, "{output:?}");
+        assert!(!output.stderr.contains("sesame"), "{variable}: {output:?}");
     }
     for path in ["s3://key:sesame@bench/t", "s3://bench/t?secret=sesame"] {
-        let said = s3.run(&place, &format!("--lake-path {path} -n 1"));
-        assert_eq!(said.code, 2, "{said:?}");
-        assert!(!said.stderr.contains("sesame"), "{path}: {said:?}");
+        let output = s3.run(&sandbox, &format!("--lake-path {path} -n 1"));
+        assert_eq!(output.code, 2, "{output:?}");
+        assert!(!output.stderr.contains("sesame"), "{path}: {output:?}");
     }
 }
 
 #[test]
 fn embedded_keys_are_in_no_process_list() {
-    let place = Place::new(TOOL);
-    let run = Running::start(place.command("--rate 1k/s --duration 60s --commit-interval 100ms"));
-    until("it has a folder", || place.entries() == ["results"]);
+    let sandbox = Sandbox::new(TOOL);
+    let run = Running::start(sandbox.command("--rate 1k/s --duration 60s --commit-interval 100ms"));
+    until("it has a folder", || sandbox.entries() == ["results"]);
     std::thread::sleep(Duration::from_millis(500));
     let lines = command_lines();
     assert!(lines.contains("embedded-s3"), "the service is a process of its own");

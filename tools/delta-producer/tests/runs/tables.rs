@@ -11,13 +11,13 @@ use bench_core::transport::Receive as _;
 use bench_delta::receive::{DeltaReceiver, FollowConfig, FollowMode, TableStart};
 use bench_delta::{Lake, LakeArgs};
 use bench_record::RunDocument;
-use bench_testing::tool::{PATIENCE, Place, Said};
+use bench_testing::tool::{PATIENCE, Sandbox, ToolOutput};
 use clap::Parser;
 use embedded_s3::{BackgroundS3, serve_in_background};
 
 /// The confirmed messages in the record of the only run: producer and sequence number, in order.
-pub(crate) fn acked(place: &Place) -> Vec<(u16, u64)> {
-    acked_in(&place.run_folder("results"))
+pub(crate) fn acked(sandbox: &Sandbox) -> Vec<(u16, u64)> {
+    acked_in(&sandbox.run_folder("results"))
 }
 
 /// The same of the run in this folder.
@@ -92,16 +92,16 @@ impl S3 {
         Self { server: serve_in_background().expect("a server") }
     }
 
-    /// The tool in `place` with the environment of this service. `args` are separated by spaces.
-    pub(crate) fn command(&self, place: &Place, args: &str) -> Command {
-        let mut command = place.command(args);
+    /// The tool in `sandbox` with the environment of this service. `args` are separated by spaces.
+    pub(crate) fn command(&self, sandbox: &Sandbox, args: &str) -> Command {
+        let mut command = sandbox.command(args);
         command.envs(self.server.environment());
         command
     }
 
     /// Runs the tool to its end.
-    pub(crate) fn run(&self, place: &Place, args: &str) -> Said {
-        Said::of(self.command(place, args))
+    pub(crate) fn run(&self, sandbox: &Sandbox, args: &str) -> ToolOutput {
+        ToolOutput::of(self.command(sandbox, args))
     }
 
     /// A table in the bucket.

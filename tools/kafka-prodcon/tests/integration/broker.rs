@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bench_record::{AuditBasis, AuditSummary, RunDocument, ServiceOrigin, VerdictOutcome};
 use bench_service_kafka::stand_in::EmbeddedKafka;
-use bench_testing::tool::{Place, Said, output};
+use bench_testing::tool::{Sandbox, ToolOutput, output};
 use rdkafka::ClientConfig;
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
@@ -18,7 +18,7 @@ const SESSION: &str = "--config session.timeout.ms=2000 --config heartbeat.inter
 
 /// A broker, and a folder to run the tool in.
 struct Bench {
-    place: Place,
+    sandbox: Sandbox,
     broker: EmbeddedKafka,
 }
 
@@ -28,35 +28,35 @@ impl Bench {
         for (name, partitions) in topics {
             broker.create_topic(name, *partitions, 1).expect("created");
         }
-        Self { place: Place::new(TOOL), broker }
+        Self { sandbox: Sandbox::new(TOOL), broker }
     }
 
     fn with_servers(&self, args: &str) -> String {
         format!("{args} --bootstrap-servers {}", self.broker.bootstrap_servers())
     }
 
-    fn run(&self, args: &str) -> Said {
-        self.place.run(&self.with_servers(args))
+    fn run(&self, args: &str) -> ToolOutput {
+        self.sandbox.run(&self.with_servers(args))
     }
 
     /// Runs the tool, which must exit with `code`, and reads the document below `results`.
     fn measure(&self, args: &str, results: &str, code: i32) -> RunDocument {
-        let said = self.run(&format!("{args} --results-dir {results}"));
-        assert_eq!(said.code, code, "{args}: {said:?}");
-        self.place.document(results)
+        let output = self.run(&format!("{args} --results-dir {results}"));
+        assert_eq!(output.code, code, "{args}: {output:?}");
+        self.sandbox.document(results)
     }
 
     /// Sends `input` line by line, unchanged.
     fn send(&self, args: &str, input: impl Into<Vec<u8>>) {
         let args = self.with_servers(&format!("send {args}"));
-        let said = Said::of_input(self.place.command(&args), input);
-        assert_eq!((said.code, said.stdout.as_str()), (0, ""), "{said:?}");
+        let output = ToolOutput::of_input(self.sandbox.command(&args), input);
+        assert_eq!((output.code, output.stdout.as_str()), (0, ""), "{output:?}");
     }
 
     /// Returns the output of `print`.
     fn print(&self, args: &str) -> Vec<u8> {
         let args = self.with_servers(&format!("print {args}"));
-        let output = output(self.place.command(&args), "");
+        let output = output(self.sandbox.command(&args), "");
         assert!(output.status.success(), "{output:?}");
         output.stdout
     }
@@ -88,7 +88,7 @@ fn drains_are_checked_against_the_producing_run() {
     assert_eq!(summary.produced.as_ref().expect("it sent").acked, 5_000);
     assert_eq!((&summary.consumed, &summary.audit), (&None, &None));
 
-    let folder = bench.place.run_folder("filled");
+    let folder = bench.sandbox.run_folder("filled");
     let args = format!("drain --topic t -c 2 --from-run {}", folder.display());
     let drained = bench.measure(&args, "drained", 0);
     assert!(reasons(&drained).is_empty());
@@ -107,13 +107,14 @@ fn messages_dropped_by_the_broker_are_lost() {
     let bench = Bench::with_topics(&[("t", 1)]);
     // 12 MB; the broker keeps 5 MiB.
     bench.measure("fill -n 12000 -r 1000 --topic t", "filled", 0);
-    let args = format!("drain --topic t --from-run {}", bench.place.run_folder("filled").display());
-    let said = bench.run(&args);
-    assert_eq!(said.code, 3, "{said:?}");
-    assert!(said.stdout.lines().next().is_some_and(|line| line.ends_with("complete, INVALID")));
-    assert!(said.stdout.contains("Do not quote the figures below."), "{said:?}");
+    let args =
+        format!("drain --topic t --from-run {}", bench.sandbox.run_folder("filled").display());
+    let output = bench.run(&args);
+    assert_eq!(output.code, 3, "{output:?}");
+    assert!(output.stdout.lines().next().is_some_and(|line| line.ends_with("complete, INVALID")));
+    assert!(output.stdout.contains("Do not quote the figures below."), "{output:?}");
 
-    let drained = bench.place.document("results");
+    let drained = bench.sandbox.document("results");
     let audit = audit(&drained);
     assert!((6_000..12_000).contains(&audit.lost), "{}", audit.lost);
     assert_eq!(audit.received + audit.lost, 12_000);
@@ -145,9 +146,9 @@ fn groups_continue_at_their_committed_offsets() {
 fn options_override_group_and_start_of_a_file() {
     let bench = Bench::with_topics(&[("t", 1)]);
     bench.measure("fill -n 300 --topic t", "filled", 0);
-    bench.place.write("g.properties", "group.id=readers\nauto.offset.reset=earliest\n");
+    bench.sandbox.write("g.properties", "group.id=readers\nauto.offset.reset=earliest\n");
     bench
-        .place
+        .sandbox
         .write("end.properties", "auto.offset.reset=latest\nisolation.level=READ_UNCOMMITTED\n");
     let drain = format!("drain --topic t {SESSION}");
     let in_force = |args: &str, results: &str, code, group: Option<&str>, from: &str| {
@@ -185,7 +186,7 @@ fn options_override_group_and_start_of_a_file() {
 #[test]
 fn recorded_options_are_those_in_force() {
     let bench = Bench::with_topics(&[("t", 1)]);
-    bench.place.write("p.properties", "enable.idempotence=true\nacks=-1\ngroup.id=g\n");
+    bench.sandbox.write("p.properties", "enable.idempotence=true\nacks=-1\ngroup.id=g\n");
     let args = "fill -n 100 --topic t --properties p.properties --linger 9ms --config linger.ms=2 \
                 --batch-size 5000";
     let options = bench.measure(args, "filled", 0).options;
@@ -202,9 +203,9 @@ fn recorded_options_are_those_in_force() {
 
     let servers = bench.broker.bootstrap_servers();
     let args = format!("-n 100 --topic t {SESSION} --config bootstrap.servers={servers}");
-    let said = bench.place.run(&format!("{args} --bootstrap-servers 127.0.0.1:1"));
-    assert_eq!(said.code, 0, "{said:?}");
-    assert_eq!(bench.place.document("results").options["bootstrap-servers"], servers);
+    let output = bench.sandbox.run(&format!("{args} --bootstrap-servers 127.0.0.1:1"));
+    assert_eq!(output.code, 0, "{output:?}");
+    assert_eq!(bench.sandbox.document("results").options["bootstrap-servers"], servers);
 }
 
 #[test]
@@ -218,8 +219,8 @@ fn servers_with_ipv6_addresses_are_reached() {
     let target = bench.broker.bootstrap_servers().to_owned();
     std::thread::spawn(move || relay(&listener, &target));
     let args = format!("send --topic t --bootstrap-servers {address}");
-    let said = Said::of_input(bench.place.command(&args), "hello\n");
-    assert_eq!(said.code, 0, "{said:?}");
+    let output = ToolOutput::of_input(bench.sandbox.command(&args), "hello\n");
+    assert_eq!(output.code, 0, "{output:?}");
     assert_eq!(bench.print("--topic t"), b"hello\n");
 }
 
@@ -243,19 +244,19 @@ fn relay(listener: &TcpListener, target: &str) {
 fn following_waits_and_stops_at_its_limits() {
     let bench = Bench::with_topics(&[("t", 1), ("silent", 1)]);
     let follow = bench.with_servers("drain --topic t --follow -n 3000 --drain-timeout 0s");
-    let place = &bench.place;
+    let sandbox = &bench.sandbox;
     std::thread::scope(|scope| {
-        let said = scope.spawn(move || place.run(&follow));
+        let output = scope.spawn(move || sandbox.run(&follow));
         bench.measure("fill -n 3000 --rate 2k/s --topic t", "filled", 0);
-        let said = said.join().expect("it ends");
-        assert_eq!(said.code, 0, "{said:?}");
+        let output = output.join().expect("it ends");
+        assert_eq!(output.code, 0, "{output:?}");
     });
-    let followed = place.document("results");
+    let followed = sandbox.document("results");
     assert_eq!((received(&followed), audit(&followed).lost), (3_000, 0));
     let timed = bench.measure("drain --topic silent --follow --duration 300ms", "timed", 3);
     assert_eq!(received(&timed), 0);
     // Following ends when all that must come is there.
-    let sent = bench.place.run_folder("filled");
+    let sent = bench.sandbox.run_folder("filled");
     let followed =
         bench.measure(&format!("drain --topic t --follow --from-run {}", sent.display()), "all", 0);
     assert_eq!((received(&followed), audit(&followed).against), (3_000, AuditBasis::Acked));
@@ -346,7 +347,7 @@ fn messages_of_other_tools_count_as_corrupt() {
     let bench = Bench::with_topics(&[("t", 1)]);
     bench.measure("fill -n 100 --topic t", "filled", 0);
     bench.send("--topic t", "junk\n\n{\"not\": \"ours\"}\n");
-    let folder = bench.place.run_folder("filled");
+    let folder = bench.sandbox.run_folder("filled");
     let args = format!("drain --topic t --from-run {}", folder.display());
     let drained = bench.measure(&args, "drained", 3);
     let audit = audit(&drained);
@@ -369,9 +370,9 @@ no JSON
     bench.send("--topic books --keep-partitions", books);
     for reading in ["-c 2", "--group readers"] {
         let args = format!("drain --topic books {reading} {SESSION} --query price");
-        let said = bench.run(&format!("{args} --group-by author --output json"));
-        assert_eq!(said.code, 0, "{reading}: {said:?}");
-        let answer = said.json();
+        let output = bench.run(&format!("{args} --group-by author --output json"));
+        assert_eq!(output.code, 0, "{reading}: {output:?}");
+        let answer = output.json();
         assert_eq!((&answer["topic"], &answer["status"]), (&"books".into(), &"complete".into()));
         assert_eq!(
             (&answer["records"], &answer["skipped"]["not_an_object"]),
@@ -380,9 +381,9 @@ no JSON
         assert_eq!((&answer["all"]["sum"], &answer["all"]["max"]), (&61.0.into(), &30.0.into()));
         assert_eq!(answer["groups"][0]["sum"], 31.0, "{answer}");
     }
-    let said = bench.run("drain --topic books --query price -n 3 --stats count --output csv");
-    assert!(said.code == 0 && said.stdout.contains("\nall,,"), "{said:?}");
-    assert_eq!(bench.place.entries(), [""; 0], "a query leaves nothing behind");
+    let output = bench.run("drain --topic books --query price -n 3 --stats count --output csv");
+    assert!(output.code == 0 && output.stdout.contains("\nall,,"), "{output:?}");
+    assert_eq!(bench.sandbox.entries(), [""; 0], "a query leaves nothing behind");
     let drained = bench.measure("drain --topic books", "drained", 3);
     assert!(reasons(&drained)[0].ends_with("use --raw, or --query FIELD"), "{drained:?}");
 }
@@ -392,7 +393,7 @@ fn from_run_makes_other_runs_foreign() {
     let bench = Bench::with_topics(&[("t", 1)]);
     let first = bench.measure("fill -n 300 --topic t", "first", 0);
     let second = bench.measure("fill -n 200 --topic t", "second", 0);
-    let folder = bench.place.run_folder("first");
+    let folder = bench.sandbox.run_folder("first");
     let args = format!("drain --topic t --from-run {}", folder.display());
     let drained = bench.measure(&args, "drained", 0);
     let (of_one, all) = (audit(&drained), bench.measure("drain --topic t", "all", 0));
@@ -434,9 +435,9 @@ fn missing_topics_and_partitions_are_reported() {
         drained.warnings
     );
     for mode in ["drain", "print"] {
-        let said = bench.run(&format!("{mode} --topic missing"));
-        assert_eq!((said.code, said.stderr.lines().count()), (1, 1), "{said:?}");
-        assert!(said.stderr.contains("topic 'missing' does not exist"), "{said:?}");
+        let output = bench.run(&format!("{mode} --topic missing"));
+        assert_eq!((output.code, output.stderr.lines().count()), (1, 1), "{output:?}");
+        assert!(output.stderr.contains("topic 'missing' does not exist"), "{output:?}");
     }
-    assert_eq!(bench.place.entries(), ["drained", "narrow"], "nothing else was created");
+    assert_eq!(bench.sandbox.entries(), ["drained", "narrow"], "nothing else was created");
 }

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use bench_record::Status;
-use bench_testing::tool::{Place, Said};
+use bench_testing::tool::{Sandbox, ToolOutput};
 
 use crate::TOOL;
 
@@ -32,10 +32,10 @@ fn command_lines_of_the_old_driver_still_run() {
         "--num_records=40000 --record_size=50 --batch_size=1048576 --num_producers=2 \
          --num_consumers=2",
     ] {
-        let place = Place::new(TOOL);
-        let said = place.run(args);
-        assert_eq!(said.code, 0, "{args}: {said:?}");
-        let document = place.document("results");
+        let sandbox = Sandbox::new(TOOL);
+        let output = sandbox.run(args);
+        assert_eq!(output.code, 0, "{args}: {output:?}");
+        let document = sandbox.document("results");
         assert_eq!(document.status, Status::Complete, "{args}");
         for (option, value) in [
             ("messages", "40000"),
@@ -58,14 +58,14 @@ fn command_lines_of_the_old_driver_still_run() {
 
 /// Runs a command line that must be refused: exit code 2, nothing on standard output, nothing
 /// created. `in_the_way` is a file.
-fn refused(args: &str) -> Said {
-    let place = Place::new(TOOL);
-    std::fs::write(place.path().join("in_the_way"), "").expect("written");
-    let said = place.run(args);
-    assert_eq!((said.code, said.stdout.as_str()), (2, ""), "{args}: {said:?}");
-    assert!(said.stderr.starts_with("error: "), "{args}: {said:?}");
-    assert_eq!(place.entries(), ["in_the_way"], "{args}");
-    said
+fn refused(args: &str) -> ToolOutput {
+    let sandbox = Sandbox::new(TOOL);
+    std::fs::write(sandbox.path().join("in_the_way"), "").expect("written");
+    let output = sandbox.run(args);
+    assert_eq!((output.code, output.stdout.as_str()), (2, ""), "{args}: {output:?}");
+    assert!(output.stderr.starts_with("error: "), "{args}: {output:?}");
+    assert_eq!(sandbox.entries(), ["in_the_way"], "{args}");
+    output
 }
 
 #[test]
@@ -101,9 +101,9 @@ fn invalid_options_are_refused_with_a_remedy() {
         ("--bootstrap-servers x:1 drain", "'drain'", "kafka-prodcon <COMMAND>"),
         ("drian", "drian", "'drain'"),
     ] {
-        let said = refused(args);
+        let output = refused(args);
         for needle in [option, remedy] {
-            assert!(said.stderr.contains(needle), "{args}: {said:?}");
+            assert!(output.stderr.contains(needle), "{args}: {output:?}");
         }
     }
 }
@@ -142,10 +142,10 @@ fn conflicting_options_give_one_line_with_remedy() {
         ("drain -n 0", "--messages: ", "use at least 1"),
         ("drain --from-run nowhere", "--from-run: ", "the folder of a run"),
     ] {
-        let said = refused(args);
-        assert_eq!(said.stderr.lines().count(), 1, "{args}: {said:?}");
+        let output = refused(args);
+        assert_eq!(output.stderr.lines().count(), 1, "{args}: {output:?}");
         for needle in [option, remedy] {
-            assert!(said.stderr.contains(needle), "{args}: {said:?}");
+            assert!(output.stderr.contains(needle), "{args}: {output:?}");
         }
     }
 }
@@ -156,10 +156,10 @@ fn separators_with_bad_escapes_are_refused() {
         for separator in [r"\q", r"\x1", r"a\"] {
             let args =
                 format!("{mode} --bootstrap-servers 127.0.0.1:1 --key-separator {separator}");
-            let said = Place::new(TOOL).run(&args);
-            assert_eq!((said.code, said.stdout.as_str()), (2, ""), "{args}: {said:?}");
+            let output = Sandbox::new(TOOL).run(&args);
+            assert_eq!((output.code, output.stdout.as_str()), (2, ""), "{args}: {output:?}");
             for needle in ["--key-separator", r"write \t, \n"] {
-                assert!(said.stderr.contains(needle), "{args}: {said:?}");
+                assert!(output.stderr.contains(needle), "{args}: {output:?}");
             }
         }
     }
@@ -167,13 +167,13 @@ fn separators_with_bad_escapes_are_refused() {
 
 #[test]
 fn unknown_host_names_are_named_in_errors() {
-    let place = Place::new(TOOL);
-    let said = place.run("print --bootstrap-servers no-such-host.invalid:9092 --timeout 1s");
-    assert_eq!((said.code, said.stderr.lines().count()), (1, 1), "{said:?}");
+    let sandbox = Sandbox::new(TOOL);
+    let output = sandbox.run("print --bootstrap-servers no-such-host.invalid:9092 --timeout 1s");
+    assert_eq!((output.code, output.stderr.lines().count()), (1, 1), "{output:?}");
     for needle in ["host name 'no-such-host.invalid' not found", "--bootstrap-servers"] {
-        assert!(said.stderr.contains(needle), "{said:?}");
+        assert!(output.stderr.contains(needle), "{output:?}");
     }
-    assert!(!said.stderr.contains("in state"), "{said:?}");
+    assert!(!output.stderr.contains("in state"), "{output:?}");
 }
 
 #[test]
@@ -181,36 +181,36 @@ fn missing_brokers_are_named_and_nothing_is_created() {
     for (args, time) in
         [("", "2s"), ("fill", "500ms"), ("drain", "500ms"), ("send", "500ms"), ("print", "500ms")]
     {
-        let place = Place::new(TOOL);
-        let mut tool = place.command(args);
+        let sandbox = Sandbox::new(TOOL);
+        let mut tool = sandbox.command(args);
         tool.args(["--bootstrap-servers", "127.0.0.1:1", "--timeout", time]);
         let started = Instant::now();
-        let said = Said::of(tool);
-        assert!(started.elapsed() < Duration::from_secs(5), "{args}: {said:?}");
-        assert_eq!((said.code, said.stdout.as_str()), (1, ""), "{args}: {said:?}");
-        assert_eq!(said.stderr.lines().count(), 1, "{args}: {said:?}");
+        let output = ToolOutput::of(tool);
+        assert!(started.elapsed() < Duration::from_secs(5), "{args}: {output:?}");
+        assert_eq!((output.code, output.stdout.as_str()), (1, ""), "{args}: {output:?}");
+        assert_eq!(output.stderr.lines().count(), 1, "{args}: {output:?}");
         let address = format!("127.0.0.1:1 within {time}");
         for needle in [address.as_str(), "refused", "--bootstrap-servers"] {
-            assert!(said.stderr.contains(needle), "{args}: {said:?}");
+            assert!(output.stderr.contains(needle), "{args}: {output:?}");
         }
-        assert_eq!(place.entries(), [""; 0], "{args}");
+        assert_eq!(sandbox.entries(), [""; 0], "{args}");
     }
 }
 
 #[test]
 fn options_override_properties_and_properties_the_environment() {
-    let place = Place::new(TOOL);
+    let sandbox = Sandbox::new(TOOL);
     let properties = "bootstrap.servers=127.0.0.1:2\n";
-    std::fs::write(place.path().join("client.properties"), properties).expect("written");
+    std::fs::write(sandbox.path().join("client.properties"), properties).expect("written");
     let named = |args: &str, environment: Option<&str>| {
-        let mut tool = place.command("drain --timeout 200ms");
+        let mut tool = sandbox.command("drain --timeout 200ms");
         tool.args(args.split_whitespace());
         if let Some(servers) = environment {
             tool.env("KAFKA_BOOTSTRAP_SERVERS", servers);
         }
-        let said = Said::of(tool);
-        assert_eq!(said.code, 1, "{said:?}");
-        let (_, rest) = said.stderr.split_once("broker at ").expect("it names the servers");
+        let output = ToolOutput::of(tool);
+        assert_eq!(output.code, 1, "{output:?}");
+        let (_, rest) = output.stderr.split_once("broker at ").expect("it names the servers");
         rest.split(' ').next().map(str::to_owned).expect("an address")
     };
     let file = "--properties client.properties";
@@ -224,10 +224,10 @@ fn options_override_properties_and_properties_the_environment() {
 
 #[test]
 fn generated_options_describe_every_mode() {
-    let place = Place::new(TOOL);
-    let said = place.run("--generate options");
-    assert_eq!(said.code, 0, "{said:?}");
-    let document: serde_json::Value = serde_json::from_str(&said.stdout).expect("JSON");
+    let sandbox = Sandbox::new(TOOL);
+    let output = sandbox.run("--generate options");
+    assert_eq!(output.code, 0, "{output:?}");
+    let document: serde_json::Value = serde_json::from_str(&output.stdout).expect("JSON");
     assert_eq!(document["tool"], "kafka-prodcon");
     let names = |options: &serde_json::Value| -> Vec<String> {
         let options = options.as_array().expect("a list");
@@ -252,8 +252,8 @@ fn generated_options_describe_every_mode() {
 
 #[test]
 fn help_shows_examples_and_exit_codes() {
-    let place = Place::new(TOOL);
-    let help = place.run("--help");
+    let sandbox = Sandbox::new(TOOL);
+    let help = sandbox.run("--help");
     assert_eq!((help.code, help.stderr.as_str()), (0, ""), "{help:?}");
     for needle in [
         "Examples:\n  kafka-prodcon -n 100000 -r 100 ",
@@ -273,13 +273,13 @@ fn help_shows_examples_and_exit_codes() {
         ("send", "--key-separator"),
         ("print", "--follow"),
     ] {
-        let said = place.run(&format!("{mode} --help"));
-        assert_eq!(said.code, 0, "{said:?}");
-        assert!(said.stdout.contains(option), "{mode}: {said:?}");
+        let output = sandbox.run(&format!("{mode} --help"));
+        assert_eq!(output.code, 0, "{output:?}");
+        assert!(output.stdout.contains(option), "{mode}: {output:?}");
     }
-    let version = place.run("--version");
+    let version = sandbox.run("--version");
     assert_eq!(version.stdout, format!("kafka-prodcon {}\n", env!("CARGO_PKG_VERSION")));
-    assert_eq!(place.entries(), [""; 0]);
+    assert_eq!(sandbox.entries(), [""; 0]);
 }
 
 #[test]
@@ -289,10 +289,10 @@ fn conflicting_producer_settings_are_refused() {
         "--idempotent --config max.in.flight=6",
         "--transactional --config acks=1",
     ] {
-        let said = refused(args);
-        assert!(said.stderr.contains(" conflicts with "), "{args}: {said:?}");
-        assert!(said.stderr.contains(" must be "), "{args}: {said:?}");
-        assert_eq!(said.stderr.lines().count(), 1, "{args}: {said:?}");
+        let output = refused(args);
+        assert!(output.stderr.contains(" conflicts with "), "{args}: {output:?}");
+        assert!(output.stderr.contains(" must be "), "{args}: {output:?}");
+        assert_eq!(output.stderr.lines().count(), 1, "{args}: {output:?}");
     }
 }
 
@@ -331,10 +331,10 @@ fn conflicts_name_both_settings_before_connecting() {
         ),
     ] {
         for mode in ["", "fill"] {
-            let said = refused(&format!("{mode} {args} {NOWHERE}"));
-            assert_eq!(said.stderr.lines().count(), 1, "{args}: {said:?}");
+            let output = refused(&format!("{mode} {args} {NOWHERE}"));
+            assert_eq!(output.stderr.lines().count(), 1, "{args}: {output:?}");
             for needle in [first, second] {
-                assert!(said.stderr.contains(needle), "{mode} {args}: {said:?}");
+                assert!(output.stderr.contains(needle), "{mode} {args}: {output:?}");
             }
         }
     }
@@ -368,10 +368,10 @@ fn conflicts_name_both_settings_before_connecting() {
         ("send --config linger.ms=30000", "send: 30s", "linger.ms=30000 (--config)"),
         ("send --config acks=1 --config enable.idempotence=1", "acks=1", "enable.idempotence=1"),
     ] {
-        let said = refused(&format!("{args} {NOWHERE}"));
-        assert_eq!(said.stderr.lines().count(), 1, "{args}: {said:?}");
+        let output = refused(&format!("{args} {NOWHERE}"));
+        assert_eq!(output.stderr.lines().count(), 1, "{args}: {output:?}");
         for needle in [first, second] {
-            assert!(said.stderr.contains(needle), "{args}: {said:?}");
+            assert!(output.stderr.contains(needle), "{args}: {output:?}");
         }
     }
 }
@@ -388,20 +388,20 @@ fn reserved_settings_cannot_be_overridden() {
         ("topic.blacklist=^t", "remove it"),
     ] {
         for mode in ["", "fill", "drain", "send", "print"] {
-            let said = refused(&format!("{mode} --config {setting} {NOWHERE}"));
+            let output = refused(&format!("{mode} --config {setting} {NOWHERE}"));
             let expected = format!("error: {setting} (--config) cannot be set: ");
-            assert!(said.stderr.starts_with(&expected), "{mode} {setting}: {said:?}");
-            assert!(said.stderr.contains(remedy), "{setting}: {said:?}");
-            assert_eq!(said.stderr.lines().count(), 1, "{setting}: {said:?}");
+            assert!(output.stderr.starts_with(&expected), "{mode} {setting}: {output:?}");
+            assert!(output.stderr.contains(remedy), "{setting}: {output:?}");
+            assert_eq!(output.stderr.lines().count(), 1, "{setting}: {output:?}");
         }
     }
-    let said = refused("-n 10 --config fetch.wait.max.ms=60000");
-    assert!(said.stderr.contains("fetch.wait.max.ms=60000 (--config)"), "{said:?}");
+    let output = refused("-n 10 --config fetch.wait.max.ms=60000");
+    assert!(output.stderr.contains("fetch.wait.max.ms=60000 (--config)"), "{output:?}");
 }
 
 #[test]
 fn servers_from_every_origin_are_checked() {
-    let place = Place::new(TOOL);
+    let sandbox = Sandbox::new(TOOL);
     for (servers, expected) in [
         ("127.0.0.1:95566", "use a port from 1 to 65535"),
         ("a:0", "use a port from 1 to 65535"),
@@ -413,35 +413,35 @@ fn servers_from_every_origin_are_checked() {
     ] {
         for mode in ["", "fill", "drain", "send", "print"] {
             for option in ["--bootstrap-servers ", "--config bootstrap.servers="] {
-                let said = refused(&format!("{mode} {option}{servers}"));
-                assert!(said.stderr.contains(expected), "{mode} {option}{servers}: {said:?}");
+                let output = refused(&format!("{mode} {option}{servers}"));
+                assert!(output.stderr.contains(expected), "{mode} {option}{servers}: {output:?}");
                 let origin = option.split([' ', '=']).next().expect("a name");
-                assert!(said.stderr.contains(&format!("({origin})")), "{said:?}");
+                assert!(output.stderr.contains(&format!("({origin})")), "{output:?}");
             }
         }
-        let mut tool = place.command("-n 10");
+        let mut tool = sandbox.command("-n 10");
         tool.env("KAFKA_BOOTSTRAP_SERVERS", servers);
-        let said = Said::of(tool);
-        assert_eq!(said.code, 2, "{said:?}");
-        assert!(said.stderr.contains("variable KAFKA_BOOTSTRAP_SERVERS)"), "{said:?}");
+        let output = ToolOutput::of(tool);
+        assert_eq!(output.code, 2, "{output:?}");
+        assert!(output.stderr.contains("variable KAFKA_BOOTSTRAP_SERVERS)"), "{output:?}");
         for name in ["bootstrap.servers", "metadata.broker.list"] {
-            place.write("client.properties", &format!("acks=1\n{name}={servers}\n"));
-            let said = place.run("-n 10 --properties client.properties");
-            assert_eq!(said.code, 2, "{said:?}");
-            assert!(said.stderr.contains("(client.properties, line 2): "), "{said:?}");
-            assert!(said.stderr.contains(expected), "{said:?}");
+            sandbox.write("client.properties", &format!("acks=1\n{name}={servers}\n"));
+            let output = sandbox.run("-n 10 --properties client.properties");
+            assert_eq!(output.code, 2, "{output:?}");
+            assert!(output.stderr.contains("(client.properties, line 2): "), "{output:?}");
+            assert!(output.stderr.contains(expected), "{output:?}");
         }
     }
-    assert_eq!(place.entries(), ["client.properties"]);
-    let mut tool = place.command("-n 10");
+    assert_eq!(sandbox.entries(), ["client.properties"]);
+    let mut tool = sandbox.command("-n 10");
     tool.args(["--bootstrap-servers", ""]);
-    let said = Said::of(tool);
-    assert_eq!(said.code, 2, "an empty list is not the embedded broker: {said:?}");
+    let output = ToolOutput::of(tool);
+    assert_eq!(output.code, 2, "an empty list is not the embedded broker: {output:?}");
 }
 
 #[test]
 fn java_properties_are_refused_with_file_and_line() {
-    let place = Place::new(TOOL);
+    let sandbox = Sandbox::new(TOOL);
     for (line, expected) in [
         ("schema.registry.url=http://r", "remove it"),
         ("value.serializer=x", "remove it: the tools send bytes"),
@@ -449,20 +449,23 @@ fn java_properties_are_refused_with_file_and_line() {
         ("ssl.truststore.location=/c/ca.jks", "keytool -list -rfc -keystore ca.jks"),
         ("sasl.jaas.config=x", "sasl.jaas.config"),
     ] {
-        place.write("client.properties", &format!("# one\n{line}\n"));
-        let said = place.run(&format!("--properties client.properties {NOWHERE}"));
-        assert_eq!((said.code, said.stderr.lines().count()), (2, 1), "{line}: {said:?}");
+        sandbox.write("client.properties", &format!("# one\n{line}\n"));
+        let output = sandbox.run(&format!("--properties client.properties {NOWHERE}"));
+        assert_eq!((output.code, output.stderr.lines().count()), (2, 1), "{line}: {output:?}");
         let name = line.split('=').next().expect("a name");
-        assert!(said.stderr.contains(&format!("{name} (client.properties, line 2)")), "{said:?}");
-        assert!(said.stderr.contains(expected), "{line}: {said:?}");
+        assert!(
+            output.stderr.contains(&format!("{name} (client.properties, line 2)")),
+            "{output:?}"
+        );
+        assert!(output.stderr.contains(expected), "{line}: {output:?}");
     }
-    std::fs::write(place.path().join("client.properties"), b"a=1\nb=\xff\n").expect("written");
-    let said = place.run(&format!("--properties client.properties {NOWHERE}"));
-    assert_eq!((said.code, said.stderr.lines().count()), (2, 1), "{said:?}");
-    assert!(said.stderr.contains("client.properties, line 2: it is not UTF-8"), "{said:?}");
-    let said = place.run("--properties missing.properties");
-    assert!(said.stderr.contains("missing.properties: no such file"), "{said:?}");
-    assert_eq!(place.entries(), ["client.properties"]);
+    std::fs::write(sandbox.path().join("client.properties"), b"a=1\nb=\xff\n").expect("written");
+    let output = sandbox.run(&format!("--properties client.properties {NOWHERE}"));
+    assert_eq!((output.code, output.stderr.lines().count()), (2, 1), "{output:?}");
+    assert!(output.stderr.contains("client.properties, line 2: it is not UTF-8"), "{output:?}");
+    let output = sandbox.run("--properties missing.properties");
+    assert!(output.stderr.contains("missing.properties: no such file"), "{output:?}");
+    assert_eq!(sandbox.entries(), ["client.properties"]);
 }
 
 #[test]
@@ -471,23 +474,23 @@ fn clients_beyond_a_limit_are_refused_early() {
         ("ulimit -n 300", "-p 100 -c 100", "1,400 open files, but the open file limit"),
         ("ulimit -v 4000000", "-p 500 -c 500", "of address space, but ulimit -v leaves"),
     ] {
-        let place = Place::new(TOOL);
-        let said = place.run_limited(limit, args);
-        assert_eq!((said.code, said.stdout.as_str()), (2, ""), "{limit}: {said:?}");
-        assert!(said.stderr.starts_with("error: --producers, --consumers: "), "{said:?}");
+        let sandbox = Sandbox::new(TOOL);
+        let output = sandbox.run_limited(limit, args);
+        assert_eq!((output.code, output.stdout.as_str()), (2, ""), "{limit}: {output:?}");
+        assert!(output.stderr.starts_with("error: --producers, --consumers: "), "{output:?}");
         assert!(
-            said.stderr.contains(expected) && said.stderr.contains("; use fewer, or "),
-            "{said:?}"
+            output.stderr.contains(expected) && output.stderr.contains("; use fewer, or "),
+            "{output:?}"
         );
-        assert_eq!(said.stderr.lines().count(), 1, "{said:?}");
-        assert_eq!(place.entries(), <[&str; 0]>::default(), "{limit}");
+        assert_eq!(output.stderr.lines().count(), 1, "{output:?}");
+        assert_eq!(sandbox.entries(), <[&str; 0]>::default(), "{limit}");
     }
 }
 
 #[test]
 fn soft_file_limits_are_raised_for_clients() {
-    let place = Place::new(TOOL);
-    let said = place.run_limited("ulimit -Sn 64", "-n 1000 -p 10 -c 10");
-    assert_eq!(said.code, 0, "{said:?}");
-    assert_eq!(place.document("results").status, Status::Complete);
+    let sandbox = Sandbox::new(TOOL);
+    let output = sandbox.run_limited("ulimit -Sn 64", "-n 1000 -p 10 -c 10");
+    assert_eq!(output.code, 0, "{output:?}");
+    assert_eq!(sandbox.document("results").status, Status::Complete);
 }

@@ -8,16 +8,16 @@ use bench_core::message::json::JSON_BYTES_MIN;
 use bench_record::{
     AuditBasis, LoadModel, RunDocument, ServiceOrigin, Status, Summary, VerdictOutcome,
 };
-use bench_testing::tool::Place;
+use bench_testing::tool::Sandbox;
 
 use crate::TOOL;
 
 /// Runs the tool and returns its document; all `messages` messages must arrive once and in order.
 fn all_arrive(args: &str, messages: u64) -> RunDocument {
-    let place = Place::new(TOOL);
-    let said = place.run(args);
-    assert_eq!(said.code, 0, "{args}: {said:?}");
-    let document = place.document("results");
+    let sandbox = Sandbox::new(TOOL);
+    let output = sandbox.run(args);
+    assert_eq!(output.code, 0, "{args}: {output:?}");
+    let document = sandbox.document("results");
     assert_everything_arrived(&document, messages, args);
     document
 }
@@ -56,20 +56,20 @@ fn acked_bytes(document: &RunDocument) -> u64 {
 
 #[test]
 fn runs_without_server_use_a_labelled_embedded_broker() {
-    let place = Place::new(TOOL);
-    let said = place.run("-n 5000");
-    assert_eq!(said.code, 0, "{said:?}");
-    assert_eq!(said.stderr, "");
-    assert_eq!(place.entries(), ["results"]);
-    let heading: Vec<_> = said.stdout.lines().take(3).collect();
-    assert!(heading[0].ends_with("complete, VALID"), "{said:?}");
-    assert!(heading[1].starts_with("kafka: embedded (librdkafka "), "{said:?}");
-    assert!(heading[2].contains("not the performance of kafka"), "{said:?}");
-    let folder = place.run_folder("results");
+    let sandbox = Sandbox::new(TOOL);
+    let output = sandbox.run("-n 5000");
+    assert_eq!(output.code, 0, "{output:?}");
+    assert_eq!(output.stderr, "");
+    assert_eq!(sandbox.entries(), ["results"]);
+    let heading: Vec<_> = output.stdout.lines().take(3).collect();
+    assert!(heading[0].ends_with("complete, VALID"), "{output:?}");
+    assert!(heading[1].starts_with("kafka: embedded (librdkafka "), "{output:?}");
+    assert!(heading[2].contains("not the performance of kafka"), "{output:?}");
+    let folder = sandbox.run_folder("results");
     let name = folder.file_name().and_then(|name| name.to_str()).expect("a name");
-    assert!(said.stdout.contains(&format!("results/{name}")), "{said:?}");
+    assert!(output.stdout.contains(&format!("results/{name}")), "{output:?}");
 
-    let document = place.document("results");
+    let document = sandbox.document("results");
     assert_everything_arrived(&document, 5_000, "-n 5000");
     let [service] = &document.services[..] else { panic!("{:?}", document.services) };
     assert_eq!((service.name.as_str(), service.origin), ("kafka", ServiceOrigin::Embedded));
@@ -82,10 +82,10 @@ fn runs_without_server_use_a_labelled_embedded_broker() {
 
 #[test]
 fn result_folders_hold_intervals_histograms_and_acks() {
-    let place = Place::new(TOOL);
-    let said = place.run("-n 3000 --rate 3k/s -p 2 --interval 100ms");
-    assert_eq!(said.code, 0, "{said:?}");
-    let folder = place.run_folder("results");
+    let sandbox = Sandbox::new(TOOL);
+    let output = sandbox.run("-n 3000 --rate 3k/s -p 2 --interval 100ms");
+    assert_eq!(output.code, 0, "{output:?}");
+    let folder = sandbox.run_folder("results");
     let ledger = AckLedger::read(&folder).expect("acked.json");
     assert_eq!((ledger.streams().count(), ledger.len()), (2, 3_000));
     for latency in ["publish_latency", "service_time", "schedule_lag", "end_to_end_latency"] {
@@ -109,23 +109,23 @@ fn result_folders_hold_intervals_histograms_and_acks() {
 
 #[test]
 fn json_output_equals_the_recorded_document() {
-    let place = Place::new(TOOL);
-    let said = place.run("-n 2000 --output json");
-    assert_eq!(said.code, 0, "{said:?}");
+    let sandbox = Sandbox::new(TOOL);
+    let output = sandbox.run("-n 2000 --output json");
+    assert_eq!(output.code, 0, "{output:?}");
     let text =
-        std::fs::read_to_string(place.run_folder("results").join("run.json")).expect("run.json");
+        std::fs::read_to_string(sandbox.run_folder("results").join("run.json")).expect("run.json");
     let kept: serde_json::Value = serde_json::from_str(&text).expect("JSON");
-    let printed: serde_json::Value = serde_json::from_str(&said.stdout).expect("JSON");
+    let printed: serde_json::Value = serde_json::from_str(&output.stdout).expect("JSON");
     assert_eq!(printed, kept);
     assert_eq!(printed["status"], "complete");
 }
 
 #[test]
 fn csv_output_is_a_header_and_a_row() {
-    let said = Place::new(TOOL).run("-n 2000 --output csv");
-    assert_eq!(said.code, 0, "{said:?}");
-    let lines: Vec<Vec<_>> = said.stdout.lines().map(|line| line.split(',').collect()).collect();
-    let [header, row] = &lines[..] else { panic!("{said:?}") };
+    let output = Sandbox::new(TOOL).run("-n 2000 --output csv");
+    assert_eq!(output.code, 0, "{output:?}");
+    let lines: Vec<Vec<_>> = output.stdout.lines().map(|line| line.split(',').collect()).collect();
+    let [header, row] = &lines[..] else { panic!("{output:?}") };
     let value = |name| row[header.iter().position(|column| *column == name).expect(name)];
     assert_eq!((value("tool"), value("origin")), ("kafka-prodcon", "embedded"));
     assert_eq!((value("status"), value("verdict")), ("complete", "valid"));
@@ -181,12 +181,12 @@ fn binary_and_json_messages_have_the_requested_size() {
 
 #[test]
 fn raw_messages_are_only_counted() {
-    let place = Place::new(TOOL);
+    let sandbox = Sandbox::new(TOOL);
     // The number of messages ends it; otherwise the test would take an hour.
-    let said = place.run("-n 5000 --format raw -r 7 -p 2 --drain-timeout 1h");
-    assert_eq!(said.code, 0, "{said:?}");
-    assert!(said.stdout.contains("audit       none"), "{said:?}");
-    let document = place.document("results");
+    let output = sandbox.run("-n 5000 --format raw -r 7 -p 2 --drain-timeout 1h");
+    assert_eq!(output.code, 0, "{output:?}");
+    assert!(output.stdout.contains("audit       none"), "{output:?}");
+    let document = sandbox.document("results");
     let summary = summary(&document);
     assert_eq!(summary.consumed.as_ref().expect("it received").received, 5_000);
     assert_eq!(acked_bytes(&document), 5_000 * 7);
@@ -289,23 +289,26 @@ fn consumers_need_no_group() {
 
 #[test]
 fn records_come_from_a_file() {
-    let place = Place::new(TOOL);
+    let sandbox = Sandbox::new(TOOL);
     let rows = (0..7).fold("title,price\n".to_owned(), |mut rows, row| {
         writeln!(rows, "Book {row},1{row}.50").expect("writing to a string cannot fail");
         rows
     });
-    std::fs::write(place.path().join("books.csv"), rows).expect("written");
-    let said = place.run("-n 1000 --input books.csv --format json");
-    assert_eq!(said.code, 0, "{said:?}");
-    assert_everything_arrived(&place.document("results"), 1_000, "books.csv");
+    std::fs::write(sandbox.path().join("books.csv"), rows).expect("written");
+    let output = sandbox.run("-n 1000 --input books.csv --format json");
+    assert_eq!(output.code, 0, "{output:?}");
+    assert_everything_arrived(&sandbox.document("results"), 1_000, "books.csv");
     let record = r#"{"title":"Book 0","price":"10.50"}"#;
-    assert!(acked_bytes(&place.document("results")) > 1_000 * record.len() as u64);
+    assert!(acked_bytes(&sandbox.document("results")) > 1_000 * record.len() as u64);
 
-    let place = Place::new(TOOL);
-    std::fs::write(place.path().join("lines.txt"), "one\nthree\n").expect("written");
-    let said = place.run("-n 1000 --input lines.txt --format raw");
-    assert_eq!(said.code, 0, "{said:?}");
-    assert_eq!(acked_bytes(&place.document("results")), 500 * ("one".len() + "three".len()) as u64);
+    let sandbox = Sandbox::new(TOOL);
+    std::fs::write(sandbox.path().join("lines.txt"), "one\nthree\n").expect("written");
+    let output = sandbox.run("-n 1000 --input lines.txt --format raw");
+    assert_eq!(output.code, 0, "{output:?}");
+    assert_eq!(
+        acked_bytes(&sandbox.document("results")),
+        500 * ("one".len() + "three".len()) as u64
+    );
 }
 
 #[test]
@@ -316,11 +319,11 @@ fn batches_are_limited_for_the_embedded_broker() {
 
 #[test]
 fn config_properties_override_the_tools_own() {
-    let place = Place::new(TOOL);
+    let sandbox = Sandbox::new(TOOL);
     // By default, the tool sets this to at least a million.
-    let said = place.run("-n 100 -r 2kB --config message.max.bytes=1000 --drain-timeout 1s");
-    assert_eq!(said.code, 3, "nothing was acknowledged: {said:?}");
-    let document = place.document("results");
+    let output = sandbox.run("-n 100 -r 2kB --config message.max.bytes=1000 --drain-timeout 1s");
+    assert_eq!(output.code, 3, "nothing was acknowledged: {output:?}");
+    let document = sandbox.document("results");
     assert_eq!(document.options["config"]["message.max.bytes"], "1000");
     let produced = summary(&document).produced.as_ref().expect("it tried to send");
     assert_eq!((produced.sent, produced.acked, produced.failed), (100, 0, 100));
@@ -330,12 +333,12 @@ fn config_properties_override_the_tools_own() {
 
 #[test]
 fn properties_files_set_what_options_leave_unset() {
-    let place = Place::new(TOOL);
-    std::fs::write(place.path().join("client.properties"), "acks=0\nlinger.ms=7\n")
+    let sandbox = Sandbox::new(TOOL);
+    std::fs::write(sandbox.path().join("client.properties"), "acks=0\nlinger.ms=7\n")
         .expect("writes");
-    let said = place.run("-n 100 --properties client.properties --linger 3ms");
-    assert_eq!(said.code, 0, "{said:?}");
-    let document = place.document("results");
+    let output = sandbox.run("-n 100 --properties client.properties --linger 3ms");
+    assert_eq!(output.code, 0, "{output:?}");
+    let document = sandbox.document("results");
     let option = |name: &str| document.options[name].as_str();
     assert_eq!((option("acks"), option("linger")), (Some("0"), Some("3ms")));
     assert_eq!(option("compression"), Some("none"), "a default");
@@ -345,26 +348,26 @@ fn properties_files_set_what_options_leave_unset() {
 
 #[test]
 fn unsupported_options_of_embedded_brokers_are_refused() {
-    let place = Place::new(TOOL);
+    let sandbox = Sandbox::new(TOOL);
     for (args, expected) in [
         ("-n 10 --transactional --abort-every 2", "--abort-every: the embedded broker delivers"),
         ("-n 10 --transactional --abort-every 1", "must be at least 2"),
         ("-n 10 --kill-consumer 2@1s", "--kill-consumer: no consumer 2"),
         ("-n 10 --no-group --kill-consumer 1@1s", "--kill-consumer: without a group"),
     ] {
-        let said = place.run(args);
-        assert_eq!(said.code, 2, "{said:?}");
-        assert!(said.stderr.contains(expected), "{said:?}");
+        let output = sandbox.run(args);
+        assert_eq!(output.code, 2, "{output:?}");
+        assert!(output.stderr.contains(expected), "{output:?}");
     }
-    assert!(place.entries().is_empty());
+    assert!(sandbox.entries().is_empty());
 }
 
 #[test]
 fn killed_consumers_lose_nothing() {
-    let place = Place::new(TOOL);
-    let said = place.run("--rate 2k/s --duration 3s -c 2 --kill-consumer 1@1s+500ms");
-    assert_eq!(said.code, 0, "{said:?}");
-    let document = place.document("results");
+    let sandbox = Sandbox::new(TOOL);
+    let output = sandbox.run("--rate 2k/s --duration 3s -c 2 --kill-consumer 1@1s+500ms");
+    assert_eq!(output.code, 0, "{output:?}");
+    let document = sandbox.document("results");
     let audit = document.summary.and_then(|summary| summary.audit).expect("an audit");
     assert_eq!((audit.received, audit.lost), (6_000, 0));
     assert!(audit.duplicated > 0, "{audit:?}");
@@ -383,8 +386,8 @@ fn warm_ups_longer_than_the_run_warn() {
 
 #[test]
 fn requests_in_flight_default_to_five() {
-    let place = Place::new(TOOL);
-    place.write("client.properties", "max.in.flight=3\n");
+    let sandbox = Sandbox::new(TOOL);
+    sandbox.write("client.properties", "max.in.flight=3\n");
     let config = "--config max.in.flight=7";
     for (number, (args, requests)) in [
         ("", "5"),
@@ -398,9 +401,9 @@ fn requests_in_flight_default_to_five() {
     .into_iter()
     .enumerate()
     {
-        let said = place.run(&format!("-n 500 --results-dir {number} {args}"));
-        assert_eq!(said.code, 0, "{args}: {said:?}");
-        let document = place.document(&number.to_string());
+        let output = sandbox.run(&format!("-n 500 --results-dir {number} {args}"));
+        assert_eq!(output.code, 0, "{args}: {output:?}");
+        let document = sandbox.document(&number.to_string());
         assert_eq!(document.options["requests-in-flight"], requests, "{args}");
         let queued = document.warnings.iter().any(|warning| warning.contains("requests queued"));
         assert!(!queued, "{args}: {:?}", document.warnings);

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use bench_record::{AuditSummary, RunDocument, ServiceOrigin, Status, Summary};
 use bench_stack::StackOptions;
 use bench_testing::TestStack;
-use bench_testing::tool::{Place, Said};
+use bench_testing::tool::{Sandbox, ToolOutput};
 use mysql_async::prelude::Queryable as _;
 use tokio::runtime::Runtime;
 
@@ -40,16 +40,16 @@ fn assert_everything_landed(document: &RunDocument, messages: u64) {
 
 #[test]
 fn land_without_a_service_uses_embedded_dynamodb() {
-    let place = Place::new(TOOL);
-    let said = place.run("-n 5000 -r 300 -c 2 -db dynamodb");
-    assert_eq!(said.code, 0, "{said:?}");
+    let sandbox = Sandbox::new(TOOL);
+    let output = sandbox.run("-n 5000 -r 300 -c 2 -db dynamodb");
+    assert_eq!(output.code, 0, "{output:?}");
     for line in ["dynamodb: embedded (dynoxide", "  landed ", "  landing latency", "  table time"] {
-        assert!(said.stdout.contains(line), "{line}: {said:?}");
+        assert!(output.stdout.contains(line), "{line}: {output:?}");
     }
-    assert!(said.stdout.contains("5,000 acked, 5,000 landed, 0 lost"), "{said:?}");
-    let document = place.document("results");
+    assert!(output.stdout.contains("5,000 acked, 5,000 landed, 0 lost"), "{output:?}");
+    let document = sandbox.document("results");
     assert_everything_landed(&document, 5_000);
-    assert_eq!(place.entries(), ["results"]);
+    assert_eq!(sandbox.entries(), ["results"]);
     let services: Vec<_> =
         document.services.iter().map(|service| (&*service.name, service.origin)).collect();
     let embedded = ServiceOrigin::Embedded;
@@ -60,18 +60,21 @@ fn land_without_a_service_uses_embedded_dynamodb() {
         assert_eq!(document.options[option], value, "{option}");
     }
     for latency in ["landing_latency", "table_time"] {
-        assert!(place.run_folder("results").join(format!("{latency}.hlog")).exists(), "{latency}");
+        assert!(
+            sandbox.run_folder("results").join(format!("{latency}.hlog")).exists(),
+            "{latency}"
+        );
     }
 }
 
 #[test]
 fn runs_without_land_record_no_table() {
-    let place = Place::new(TOOL);
-    let mut command = place.command("-n 500");
+    let sandbox = Sandbox::new(TOOL);
+    let mut command = sandbox.command("-n 500");
     command.env("MYSQL_URL", "mysql://alice:hunter2@127.0.0.1:1/x");
-    let said = Said::of(command);
-    assert_eq!(said.code, 0, "{said:?}");
-    let document = place.document("results");
+    let output = ToolOutput::of(command);
+    assert_eq!(output.code, 0, "{output:?}");
+    let document = sandbox.document("results");
     for option in ["land", "table", "land-in-flight", "mysql-url"] {
         assert!(!document.options.contains_key(option), "{option}");
     }
@@ -81,10 +84,10 @@ fn runs_without_land_record_no_table() {
 
 #[test]
 fn raw_messages_can_land() {
-    let place = Place::new(TOOL);
-    let said = place.run("-n 1000 -r 20 --format raw --land dynamodb");
-    assert_eq!(said.code, 0, "{said:?}");
-    let document = place.document("results");
+    let sandbox = Sandbox::new(TOOL);
+    let output = sandbox.run("-n 1000 -r 20 --format raw --land dynamodb");
+    assert_eq!(output.code, 0, "{output:?}");
+    let document = sandbox.document("results");
     let summary = summary(&document);
     assert_eq!(summary.consumed.as_ref().expect("consumed").landed, 1_000);
     assert!(summary.landing_latency.is_none(), "raw messages carry no intended instant");
@@ -117,10 +120,10 @@ impl Mysql {
     }
 
     /// Runs the tool with the server in its environment.
-    fn run(&self, place: &Place, args: &str) -> Said {
-        let mut command = place.command(args);
+    fn run(&self, sandbox: &Sandbox, args: &str) -> ToolOutput {
+        let mut command = sandbox.command(args);
         command.envs(self.stack.environment().iter().cloned());
-        Said::of(command)
+        ToolOutput::of(command)
     }
 
     fn numbers(&self, sql: &str) -> Vec<u64> {
@@ -149,19 +152,19 @@ impl Mysql {
 #[test]
 fn messages_land_in_mysql_exactly_once() {
     let Some(mysql) = Mysql::shared("landing in MySQL") else { return };
-    let place = Place::new(TOOL);
+    let sandbox = Sandbox::new(TOOL);
     let args = "-n 10000 -p 2 -c 2 --land mysql --table prodcon_once --land-rows 200 -vv";
-    let said = mysql.run(&place, args);
-    assert_eq!(said.code, 0, "{said:?}");
-    let document = place.document("results");
+    let output = mysql.run(&sandbox, args);
+    assert_eq!(output.code, 0, "{output:?}");
+    let document = sandbox.document("results");
     assert_everything_landed(&document, 10_000);
     assert_eq!(mysql.rows("prodcon_once", &document.run_id), (10_000, 10_000));
     let service = &document.services[1];
     assert_eq!((&*service.name, service.origin), ("mysql", ServiceOrigin::Local));
     let password = mysql.url().split([':', '@']).nth(2).expect("a password");
     assert!(password.len() > 4);
-    let recorded = std::fs::read_to_string(place.run_folder("results").join("run.json"));
-    for text in [&said.stdout, &said.stderr, &recorded.expect("run.json")] {
+    let recorded = std::fs::read_to_string(sandbox.run_folder("results").join("run.json"));
+    for text in [&output.stdout, &output.stderr, &recorded.expect("run.json")] {
         assert!(!text.contains(password), "{text}");
     }
 }
@@ -169,9 +172,9 @@ fn messages_land_in_mysql_exactly_once() {
 #[test]
 fn lost_mysql_connections_lose_no_messages() {
     let Some(mysql) = Mysql::alone("losing connections to MySQL") else { return };
-    let place = Place::new(TOOL);
+    let sandbox = Sandbox::new(TOOL);
     let args = "--rate 2k/s --duration 4s --land mysql --table prodcon_lost";
-    let mut command = place.command(args);
+    let mut command = sandbox.command(args);
     let mut tool = command
         .envs(mysql.stack.environment().iter().cloned())
         .stdout(std::process::Stdio::null())
@@ -204,7 +207,7 @@ fn lost_mysql_connections_lose_no_messages() {
     };
     assert_eq!(status.code(), Some(0));
     assert!(killed >= 4, "{killed} connections were killed");
-    let document = place.document("results");
+    let document = sandbox.document("results");
     let audit = audit(&document);
     assert_eq!((audit.received, audit.lost), (8_000, 0), "{audit:?}");
     let counts = &summary(&document).counts;
@@ -217,20 +220,20 @@ fn lost_mysql_connections_lose_no_messages() {
 #[test]
 fn rows_that_mysql_rejects_end_the_run() {
     let Some(mysql) = Mysql::shared("a row that MySQL refuses") else { return };
-    let place = Place::new(TOOL);
+    let sandbox = Sandbox::new(TOOL);
     let run = |args: &str| {
-        mysql.run(&place, &format!("-n 2000 --land mysql --table prodcon_refused {args}"))
+        mysql.run(&sandbox, &format!("-n 2000 --land mysql --table prodcon_refused {args}"))
     };
     assert_eq!(run("--results-dir before").code, 0);
     mysql.execute(
         "CREATE TRIGGER refuse BEFORE INSERT ON prodcon_refused FOR EACH ROW \
          IF NEW.sequence = 1500 THEN SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'poison'; END IF",
     );
-    let said = run("");
-    assert_eq!(said.code, 1, "{said:?}");
-    assert!(said.stderr.contains("landing failed"), "{said:?}");
-    assert!(said.stderr.contains("poison"), "{said:?}");
-    let document = place.document("results");
+    let output = run("");
+    assert_eq!(output.code, 1, "{output:?}");
+    assert!(output.stderr.contains("landing failed"), "{output:?}");
+    assert!(output.stderr.contains("poison"), "{output:?}");
+    let document = sandbox.document("results");
     assert_eq!(document.status, Status::Failed);
     let lost = audit(&document).lost;
     assert!((500..=2_000).contains(&lost), "{lost} messages did not land");

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use bench_record::Status;
-use bench_testing::tool::{Place, Said};
+use bench_testing::tool::{Sandbox, ToolOutput};
 
 use crate::TOOL;
 
@@ -12,13 +12,13 @@ const SECRET: &str = "hunter2";
 const LOGIN: &str = "--config security.protocol=SASL_PLAINTEXT --config sasl.mechanism=PLAIN \
                      --config sasl.username=alice --config sasl.password=hunter2";
 
-fn assert_silent(said: &Said, place: &Place) {
-    for text in [&said.stdout, &said.stderr] {
-        assert!(!text.contains(SECRET), "{said:?}");
+fn assert_silent(output: &ToolOutput, sandbox: &Sandbox) {
+    for text in [&output.stdout, &output.stderr] {
+        assert!(!text.contains(SECRET), "{output:?}");
     }
-    for name in place.entries() {
+    for name in sandbox.entries() {
         if name != "client.properties" {
-            assert_not_in_files(&place.path().join(name));
+            assert_not_in_files(&sandbox.path().join(name));
         }
     }
 }
@@ -37,14 +37,14 @@ fn assert_not_in_files(path: &Path) {
 
 #[test]
 fn unused_passwords_are_recorded_as_stars() {
-    let place = Place::new(TOOL);
+    let sandbox = Sandbox::new(TOOL);
     // Enables all of the client library's logs.
-    let said =
-        place.run("-n 500 --config sasl.password=hunter2 --config debug=all -vvv --output json");
-    assert_eq!(said.code, 0, "{:?}", said.stdout);
-    assert!(said.stderr.contains(r#""sasl.password": "***""#), "logged without its value");
-    assert_silent(&said, &place);
-    let document = place.document("results");
+    let output =
+        sandbox.run("-n 500 --config sasl.password=hunter2 --config debug=all -vvv --output json");
+    assert_eq!(output.code, 0, "{:?}", output.stdout);
+    assert!(output.stderr.contains(r#""sasl.password": "***""#), "logged without its value");
+    assert_silent(&output, &sandbox);
+    let document = sandbox.document("results");
     assert_eq!(document.status, Status::Complete);
     assert_eq!(document.options["config"]["sasl.password"], "***");
 }
@@ -52,36 +52,36 @@ fn unused_passwords_are_recorded_as_stars() {
 #[test]
 fn failed_logins_hide_the_password() {
     for verbosity in ["", "-vv"] {
-        let place = Place::new(TOOL);
+        let sandbox = Sandbox::new(TOOL);
         let args = format!("--bootstrap-servers 127.0.0.1:1 --timeout 500ms {LOGIN} {verbosity}");
-        let said = place.run(&args);
-        assert_eq!(said.code, 1, "{said:?}");
-        assert!(said.stderr.contains("127.0.0.1:1"), "{said:?}");
-        assert_eq!(said.stderr.contains("alice"), verbosity == "-vv", "{said:?}");
-        assert_silent(&said, &place);
+        let output = sandbox.run(&args);
+        assert_eq!(output.code, 1, "{output:?}");
+        assert!(output.stderr.contains("127.0.0.1:1"), "{output:?}");
+        assert_eq!(output.stderr.contains("alice"), verbosity == "-vv", "{output:?}");
+        assert_silent(&output, &sandbox);
     }
 }
 
 #[test]
 fn environment_and_properties_secrets_stay_hidden() {
-    let place = Place::new(TOOL);
-    let mut tool = place.command("--bootstrap-servers 127.0.0.1:1 --timeout 500ms -vv");
+    let sandbox = Sandbox::new(TOOL);
+    let mut tool = sandbox.command("--bootstrap-servers 127.0.0.1:1 --timeout 500ms -vv");
     tool.env("KAFKA_SECURITY_PROTOCOL", "SASL_PLAINTEXT").env("KAFKA_SASL_MECHANISM", "PLAIN");
     tool.env("KAFKA_SASL_USERNAME", "alice").env("KAFKA_SASL_PASSWORD", SECRET);
-    let said = Said::of(tool);
-    assert_eq!(said.code, 1, "{said:?}");
-    assert_silent(&said, &place);
+    let output = ToolOutput::of(tool);
+    assert_eq!(output.code, 1, "{output:?}");
+    assert_silent(&output, &sandbox);
 
     let properties = "sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule \
                       required username=\"alice\" password=\"hunter2\";\n\
                       security.protocol=SASL_PLAINTEXT\nsasl.mechanism=PLAIN\n\
                       ssl.key.password=hunter2\n";
-    std::fs::write(place.path().join("client.properties"), properties).expect("written");
+    std::fs::write(sandbox.path().join("client.properties"), properties).expect("written");
     let args = "--bootstrap-servers 127.0.0.1:1 --timeout 500ms -vv --properties client.properties";
-    let said = place.run(args);
-    assert_eq!(said.code, 1, "{said:?}");
-    assert!(said.stderr.contains("alice"), "the login was read: {said:?}");
-    assert_silent(&said, &place);
+    let output = sandbox.run(args);
+    assert_eq!(output.code, 1, "{output:?}");
+    assert!(output.stderr.contains("alice"), "the login was read: {output:?}");
+    assert_silent(&output, &sandbox);
 }
 
 #[test]
@@ -92,10 +92,10 @@ fn mistyped_password_settings_stay_hidden() {
         "--config =hunter2",
         "--config ssl.key.pem=hunter2 --config security.protocol=SSL",
     ] {
-        let place = Place::new(TOOL);
-        let said =
-            place.run(&format!("{args} -vv --bootstrap-servers 127.0.0.1:1 --timeout 500ms"));
-        assert!([1, 2].contains(&said.code), "{said:?}");
-        assert_silent(&said, &place);
+        let sandbox = Sandbox::new(TOOL);
+        let output =
+            sandbox.run(&format!("{args} -vv --bootstrap-servers 127.0.0.1:1 --timeout 500ms"));
+        assert!([1, 2].contains(&output.code), "{output:?}");
+        assert_silent(&output, &sandbox);
     }
 }

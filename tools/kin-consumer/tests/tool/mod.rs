@@ -14,7 +14,7 @@ use bench_core::message::RunId;
 use bench_core::message::header::HeaderWriter;
 use bench_record::{RunDocument, file_names};
 use bench_service_kinesis::stand_in::KinesisLimits;
-use bench_testing::tool::{self, Said};
+use bench_testing::tool::{self, ToolOutput};
 use embedded_kinesis::{KinesisServer, serve_in_background};
 use tokio::runtime::Runtime;
 
@@ -22,14 +22,14 @@ use tokio::runtime::Runtime;
 pub(crate) const STREAM: &str = "books";
 
 /// A service with one stream, and a folder in which the tool runs.
-pub(crate) struct Place {
-    tool: tool::Place,
+pub(crate) struct Sandbox {
+    tool: tool::Sandbox,
     server: KinesisServer,
     runtime: Runtime,
     client: Client,
 }
 
-impl Place {
+impl Sandbox {
     pub(crate) fn new(shards: i32) -> Self {
         Self::with_limits(shards, &KinesisLimits { enforce_writes: false, ..Default::default() })
     }
@@ -56,7 +56,7 @@ impl Place {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
         });
-        let tool = tool::Place::new(env!("CARGO_BIN_EXE_kin-consumer"));
+        let tool = tool::Sandbox::new(env!("CARGO_BIN_EXE_kin-consumer"));
         Self { tool, server, runtime, client }
     }
 
@@ -129,8 +129,8 @@ impl Place {
         command
     }
 
-    pub(crate) fn run(&self, args: &str) -> Said {
-        Said::of(self.command(args))
+    pub(crate) fn run(&self, args: &str) -> ToolOutput {
+        ToolOutput::of(self.command(args))
     }
 
     /// The names of the consumers registered with the stream.

@@ -11,7 +11,7 @@ use bench_core::message::header::{HEADER_BYTES, HeaderWriter};
 use bench_record::file_names;
 use bench_tables::{KINESIS_TABLE, Row, TableWriter};
 use bench_testing::Silent;
-use bench_testing::tool::{Place, Said};
+use bench_testing::tool::{Sandbox, ToolOutput};
 use tokio::runtime::{Builder, Runtime};
 
 /// A tool and its environment variables.
@@ -22,23 +22,23 @@ pub(crate) struct Consumer {
 
 impl Consumer {
     /// Runs the tool in a new, empty folder.
-    pub(crate) fn run(&self, arguments: &[&str]) -> Said {
-        let place = Place::new(self.program);
-        let mut command = place.command("");
+    pub(crate) fn run(&self, arguments: &[&str]) -> ToolOutput {
+        let sandbox = Sandbox::new(self.program);
+        let mut command = sandbox.command("");
         command.envs(self.environment.iter().cloned()).args(arguments);
-        Said::of(command)
+        ToolOutput::of(command)
     }
 }
 
 /// Interrupts the tool while it waits for a response of its service.
 pub(crate) fn check_interrupt(consumer: &Consumer, silent: &Silent) {
-    let place = Place::new(consumer.program);
-    let mut command = place.command("--all-runs --timeout 1h");
+    let sandbox = Sandbox::new(consumer.program);
+    let mut command = sandbox.command("--all-runs --timeout 1h");
     command.envs(consumer.environment.iter().cloned());
-    let said = silent.interrupt(command);
-    assert_eq!((said.code, said.stdout.as_str()), (130, ""), "{said:?}");
-    assert!(said.stderr.contains("error: interrupted while "), "{said:?}");
-    assert_eq!(place.entries(), [""; 0]);
+    let output = silent.interrupt(command);
+    assert_eq!((output.code, output.stdout.as_str()), (130, ""), "{output:?}");
+    assert!(output.stderr.contains("error: interrupted while "), "{output:?}");
+    assert_eq!(sandbox.entries(), [""; 0]);
 }
 
 pub(crate) fn runtime() -> Runtime {
@@ -102,9 +102,9 @@ pub(crate) async fn land(writer: &mut TableWriter, rows: &[Row<'_>]) {
 
 /// The checks for either system, on an empty table.
 pub(crate) fn check(consumer: &Consumer, writer: &mut TableWriter, runtime: &Runtime) {
-    let said = consumer.run(&["-n", "5"]);
-    assert_eq!(said.code, 1, "{said:?}");
-    assert!(said.stderr.contains("has no rows of any run"), "{said:?}");
+    let output = consumer.run(&["-n", "5"]);
+    assert_eq!(output.code, 1, "{output:?}");
+    assert!(output.stderr.contains("has no rows of any run"), "{output:?}");
 
     // All rows are there, one of them twice.
     let sent = Sent::new(0xC0_FFEE, 500, 200);
@@ -113,9 +113,9 @@ pub(crate) fn check(consumer: &Consumer, writer: &mut TableWriter, runtime: &Run
         land(writer, &rows[..300]).await;
         land(writer, &rows[299..]).await;
     });
-    let said = consumer.run(&["-n", "500", "-r", "200", "--output", "json"]);
-    assert_eq!(said.code, 0, "{said:?}");
-    let json = said.json();
+    let output = consumer.run(&["-n", "500", "-r", "200", "--output", "json"]);
+    assert_eq!(output.code, 0, "{output:?}");
+    let json = output.json();
     let summary = &json["summary"];
     assert_eq!(summary["consumed"]["landed"], 501, "{summary}");
     let audit = &summary["audit"];
@@ -133,17 +133,20 @@ pub(crate) fn check(consumer: &Consumer, writer: &mut TableWriter, runtime: &Run
     follow(consumer, writer, runtime);
 
     // By now the table has several runs.
-    let said = consumer.run(&[]);
-    assert_eq!(said.code, 2, "{said:?}");
-    assert!(said.stderr.contains("0000c0ffee") && said.stderr.contains("--all-runs"), "{said:?}");
-    let said = consumer.run(&["--all-runs", "-r", "100"]);
-    assert_eq!(said.code, 0, "{said:?}");
-    assert!(said.stdout.contains("rows of another size"), "{said:?}");
-    let said = consumer.run(&["-a", "1000", "--run", "0000c0ffee"]);
-    assert_eq!(said.code, 2, "{said:?}");
-    let said = consumer.run(&["--table", "missing", "--run", "0000c0ffee"]);
-    assert_eq!(said.code, 1, "{said:?}");
-    assert!(said.stderr.contains("table-reset"), "{said:?}");
+    let output = consumer.run(&[]);
+    assert_eq!(output.code, 2, "{output:?}");
+    assert!(
+        output.stderr.contains("0000c0ffee") && output.stderr.contains("--all-runs"),
+        "{output:?}"
+    );
+    let output = consumer.run(&["--all-runs", "-r", "100"]);
+    assert_eq!(output.code, 0, "{output:?}");
+    assert!(output.stdout.contains("rows of another size"), "{output:?}");
+    let output = consumer.run(&["-a", "1000", "--run", "0000c0ffee"]);
+    assert_eq!(output.code, 2, "{output:?}");
+    let output = consumer.run(&["--table", "missing", "--run", "0000c0ffee"]);
+    assert_eq!(output.code, 1, "{output:?}");
+    assert!(output.stderr.contains("table-reset"), "{output:?}");
 
     query(consumer, writer, runtime);
 }
@@ -160,9 +163,9 @@ fn query(consumer: &Consumer, writer: &mut TableWriter, runtime: &Runtime) {
     let rows: Vec<Row<'_>> = sent.rows().into_iter().map(|row| Row { run: None, ..row }).collect();
     runtime.block_on(land(writer, &rows));
     let asked = ["--all-runs", "--query", "price", "--group-by", "author", "--output", "json"];
-    let said = consumer.run(&asked);
-    assert_eq!(said.code, 0, "{said:?}");
-    let answer = said.json();
+    let output = consumer.run(&asked);
+    assert_eq!(output.code, 0, "{output:?}");
+    let answer = output.json();
     assert_eq!((&answer["table"], &answer["status"]), (&KINESIS_TABLE.into(), &"complete".into()));
     let is_of_runs = &answer["skipped"]["not_an_object"];
     assert_eq!(
@@ -174,8 +177,8 @@ fn query(consumer: &Consumer, writer: &mut TableWriter, runtime: &Runtime) {
     assert_eq!(answer["groups"][0]["sum"], 31.0, "{answer}");
     let elapsed_s = answer["elapsed_s"].as_f64().expect("a number");
     assert!((1e-6..600.0).contains(&elapsed_s), "time of reading, not of landing: {elapsed_s}");
-    let said = consumer.run(&["--query", "price"]);
-    assert!(said.code == 2 && said.stderr.contains("--all-runs"), "{said:?}");
+    let output = consumer.run(&["--query", "price"]);
+    assert!(output.code == 2 && output.stderr.contains("--all-runs"), "{output:?}");
 }
 
 /// A missing row is named and makes the run invalid.
@@ -190,9 +193,9 @@ fn lost(consumer: &Consumer, writer: &mut TableWriter, runtime: &Runtime) {
     });
     let path = folder.path().to_str().expect("text");
     let arguments = ["--from-run", path, "--drain-timeout", "2s", "--output", "json"];
-    let said = consumer.run(&arguments);
-    assert_eq!(said.code, 3, "{said:?}");
-    let json = said.json();
+    let output = consumer.run(&arguments);
+    assert_eq!(output.code, 3, "{output:?}");
+    let json = output.json();
     assert_eq!(json["verdict"]["outcome"], "invalid");
     let audit = &json["summary"]["audit"];
     assert_eq!((&audit["lost"], &audit["received"]), (&1.into(), &99.into()), "{audit}");
@@ -205,7 +208,7 @@ fn follow(consumer: &Consumer, writer: &mut TableWriter, runtime: &Runtime) {
     let sent = Sent::new(0xCD, 400, 300);
     sent.leave_acked(folder.path());
     let path = folder.path().to_str().expect("text");
-    let said = std::thread::scope(|scope| {
+    let output = std::thread::scope(|scope| {
         let reading =
             scope.spawn(|| consumer.run(&["--from-run", path, "--follow", "--output", "json"]));
         for rows in sent.rows().chunks(50) {
@@ -214,8 +217,8 @@ fn follow(consumer: &Consumer, writer: &mut TableWriter, runtime: &Runtime) {
         }
         reading.join().expect("no panic")
     });
-    assert_eq!(said.code, 0, "{said:?}");
-    let json = said.json();
+    assert_eq!(output.code, 0, "{output:?}");
+    let json = output.json();
     assert_eq!(json["summary"]["audit"]["received"], 400, "{json}");
     assert_eq!(json["summary"]["landing_latency"]["count"], 400, "{json}");
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use bench_testing::tool::Place;
+use bench_testing::tool::Sandbox;
 
 use crate::TOOL;
 use crate::kinesis::{Kinesis, acked, count};
@@ -17,19 +17,19 @@ fn file_records_are_sent_once_keyed_by_field() {
         [("b.csv", csv), ("b.jsonl", lines), ("b.json", array)].into_iter().enumerate()
     {
         for aggregate in ["", "-a 10000"] {
-            let (place, stream) = (Place::new(TOOL), format!("s{index}{}", aggregate.len()));
-            place.write(name, text);
+            let (sandbox, stream) = (Sandbox::new(TOOL), format!("s{index}{}", aggregate.len()));
+            sandbox.write(name, text);
             let args = format!(
                 "--stream {stream} --create --put record --in-flight 1 --input {name} \
                  --partition-key-field Title {aggregate}"
             );
-            let said = kinesis.run(&place, &args);
-            assert_eq!(said.code, 0, "{name}: {said:?}");
+            let output = kinesis.run(&sandbox, &args);
+            assert_eq!(output.code, 0, "{name}: {output:?}");
             let text = lines.lines().map(|line| line.as_bytes().to_vec());
             let keys = ["One, two", "default_partition_key"].map(str::to_owned);
             let expected: Vec<_> = keys.into_iter().zip(text).collect();
             assert_eq!(kinesis.users(&stream), expected, "{name}");
-            let document = place.document("results");
+            let document = sandbox.document("results");
             assert_eq!(document.options["format"], "raw");
             assert_eq!(document.options["messages"], "2");
             assert_eq!(count(&document, "default_partition_keys"), 1);
@@ -41,55 +41,55 @@ fn file_records_are_sent_once_keyed_by_field() {
 fn key_limits_count_characters_and_record_bytes() {
     let kinesis = Kinesis::start(false);
     let send = |title: &str, size_bytes: usize| {
-        let place = Place::new(TOOL);
+        let sandbox = Sandbox::new(TOOL);
         let empty = format!("{{\"Title\":\"{title}\",\"Text\":\"\"}}").len();
         let text = "x".repeat(size_bytes - empty);
-        place.write("b.jsonl", &format!("{{\"Title\":\"{title}\",\"Text\":\"{text}\"}}\n"));
-        kinesis.run(&place, "--create --input b.jsonl --partition-key-field Title")
+        sandbox.write("b.jsonl", &format!("{{\"Title\":\"{title}\",\"Text\":\"{text}\"}}\n"));
+        kinesis.run(&sandbox, "--create --input b.jsonl --partition-key-field Title")
     };
     let title = "\u{e9}".repeat(300);
-    let said = send(&title, 1_000);
-    assert_eq!(said.code, 0, "{said:?}");
+    let output = send(&title, 1_000);
+    assert_eq!(output.code, 0, "{output:?}");
     let [(key, _)] = &kinesis.users("benchmark")[..] else { panic!("not one record") };
     assert_eq!(key, &"\u{e9}".repeat(256), "cut to 256 characters");
     // A record holds 1 MiB, including its key.
-    let said = send("AB", (1 << 20) - 2);
-    assert_eq!(said.code, 0, "{said:?}");
-    let said = send("AB", (1 << 20) - 1);
-    assert_eq!(said.code, 2, "{said:?}");
-    assert!(said.stderr.contains("--input: ") && said.stderr.contains("1048577"), "{said:?}");
+    let output = send("AB", (1 << 20) - 2);
+    assert_eq!(output.code, 0, "{output:?}");
+    let output = send("AB", (1 << 20) - 1);
+    assert_eq!(output.code, 2, "{output:?}");
+    assert!(output.stderr.contains("--input: ") && output.stderr.contains("1048577"), "{output:?}");
 }
 
 #[test]
 fn records_with_headers_keep_their_keys() {
-    let (kinesis, place) = (Kinesis::start(false), Place::new(TOOL));
-    place.write("b.jsonl", "{\"Title\":\"A\"}\n{\"Title\":\"B\"}\n");
+    let (kinesis, sandbox) = (Kinesis::start(false), Sandbox::new(TOOL));
+    sandbox.write("b.jsonl", "{\"Title\":\"A\"}\n{\"Title\":\"B\"}\n");
     let args = "--create --input b.jsonl --partition-key-field Title --format binary -n 10";
-    let said = kinesis.run(&place, args);
-    assert_eq!(said.code, 0, "{said:?}");
+    let output = kinesis.run(&sandbox, args);
+    assert_eq!(output.code, 0, "{output:?}");
     let mut keys = BTreeMap::<_, u32>::new();
     for (key, _) in kinesis.users("benchmark") {
         *keys.entry(key).or_default() += 1;
     }
     assert_eq!(keys, [("A".to_owned(), 5), ("B".to_owned(), 5)].into());
-    assert!(kinesis.messages("benchmark") == acked(&place));
+    assert!(kinesis.messages("benchmark") == acked(&sandbox));
 }
 
 #[test]
 fn books_are_generated_merged_and_sent() {
-    let (kinesis, place) = (Kinesis::start(false), Place::new(TOOL));
-    let made = place.run("books generate -n 100 --seed 1 --style a a.csv");
+    let (kinesis, sandbox) = (Kinesis::start(false), Sandbox::new(TOOL));
+    let made = sandbox.run("books generate -n 100 --seed 1 --style a a.csv");
     assert_eq!(made.code, 0, "{made:?}");
     let text = "100 books in a.csv: 92 with a price, ";
     assert!(made.stdout.starts_with(text), "{made:?}");
     assert!(made.stdout.contains("5 without one, 3 with NaN; 2 without a title"), "{made:?}");
-    let made = place.run("books generate -n 112 --seed 2 --style b b.csv");
+    let made = sandbox.run("books generate -n 112 --seed 2 --style b b.csv");
     assert_eq!(made.code, 0, "{made:?}");
-    let merged = place.run("books merge --output books.json a.csv b.csv");
+    let merged = sandbox.run("books merge --output books.json a.csv b.csv");
     assert_eq!((merged.code, merged.stdout.as_str()), (0, "212 records in books.json\n"));
     let args = "--create --input books.json --partition-key-field Title";
-    let said = kinesis.run(&place, args);
-    assert_eq!(said.code, 0, "{said:?}");
+    let output = kinesis.run(&sandbox, args);
+    assert_eq!(output.code, 0, "{output:?}");
     let users = kinesis.users("benchmark");
     assert_eq!(users.len(), 212);
     let mut with_price = 0;
@@ -101,5 +101,5 @@ fn books_are_generated_merged_and_sent() {
     }
     // 5 of 112 books have no price, and three of 25, 50, 75 and 100 are not multiples of 20.
     assert_eq!(with_price, 92 + 112 - 5 - 3);
-    assert_eq!(count(&place.document("results"), "default_partition_keys"), 2 + 2);
+    assert_eq!(count(&sandbox.document("results"), "default_partition_keys"), 2 + 2);
 }

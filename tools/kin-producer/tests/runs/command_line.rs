@@ -1,6 +1,6 @@
 //! Parsing of the command line, and errors for wrong options.
 
-use bench_testing::tool::Place;
+use bench_testing::tool::Sandbox;
 
 use crate::TOOL;
 
@@ -48,45 +48,45 @@ fn invalid_options_are_refused_with_a_remedy() {
         ("books merge --output x.txt in_the_way", "--output: ", ".jsonl"),
         ("books generate -n 0 x.csv", "--messages: ", "use a number from 1"),
     ] {
-        let place = Place::new(TOOL);
-        place.write("in_the_way", "");
-        let said = place.run(args);
-        assert_eq!((said.code, said.stdout.as_str()), (2, ""), "{args}: {said:?}");
+        let sandbox = Sandbox::new(TOOL);
+        sandbox.write("in_the_way", "");
+        let output = sandbox.run(args);
+        assert_eq!((output.code, output.stdout.as_str()), (2, ""), "{args}: {output:?}");
         for needle in [option, remedy] {
-            assert!(said.stderr.contains(needle), "{args}: {needle}: {said:?}");
+            assert!(output.stderr.contains(needle), "{args}: {needle}: {output:?}");
         }
-        assert_eq!(place.entries(), ["in_the_way"], "{args}");
+        assert_eq!(sandbox.entries(), ["in_the_way"], "{args}");
     }
 }
 
 #[test]
 fn unusable_input_files_are_named() {
-    let place = Place::new(TOOL);
-    place.write("bad.jsonl", "{}\nno json\n");
+    let sandbox = Sandbox::new(TOOL);
+    sandbox.write("bad.jsonl", "{}\nno json\n");
     for (file, needle) in [("missing.csv", "missing.csv"), ("bad.jsonl", "line 2 of bad.jsonl")] {
-        let said = place.run(&format!("--input {file}"));
-        assert_eq!((said.code, said.stdout.as_str()), (2, ""), "{said:?}");
-        assert!(said.stderr.contains("--input") && said.stderr.contains(needle), "{said:?}");
+        let output = sandbox.run(&format!("--input {file}"));
+        assert_eq!((output.code, output.stdout.as_str()), (2, ""), "{output:?}");
+        assert!(output.stderr.contains("--input") && output.stderr.contains(needle), "{output:?}");
     }
-    assert_eq!(place.entries(), ["bad.jsonl"]);
+    assert_eq!(sandbox.entries(), ["bad.jsonl"]);
 }
 
 #[test]
 fn missing_partition_key_fields_are_refused() {
-    let place = Place::new(TOOL);
-    place.write("b.csv", "title,price\nDune,9\n");
-    place.write("t.txt", "no json\n");
-    for (args, said) in [
+    let sandbox = Sandbox::new(TOOL);
+    sandbox.write("b.csv", "title,price\nDune,9\n");
+    sandbox.write("t.txt", "no json\n");
+    for (args, message) in [
         ("--input b.csv --partition-key-field author", "in the first record: price, title"),
         ("--input b.csv --partition-key-field Title", "in the first record: price, title"),
         ("--input t.txt --partition-key-field title", "are not JSON objects"),
     ] {
-        let refused = place.run(args);
+        let refused = sandbox.run(args);
         assert_eq!((refused.code, refused.stdout.as_str()), (2, ""), "{args}: {refused:?}");
         assert!(refused.stderr.contains("--partition-key-field: no record"), "{refused:?}");
-        assert!(refused.stderr.contains(said), "{args}: {refused:?}");
+        assert!(refused.stderr.contains(message), "{args}: {refused:?}");
     }
-    assert_eq!(place.entries(), ["b.csv", "t.txt"]);
+    assert_eq!(sandbox.entries(), ["b.csv", "t.txt"]);
 }
 
 #[test]
@@ -99,23 +99,23 @@ fn malformed_csv_is_refused_with_its_line() {
         ("a,b\n1,2\n3\n", 3),
     ] {
         for args in ["--input q.csv", "books merge --column a=a --output o.jsonl good.csv q.csv"] {
-            let place = Place::new(TOOL);
-            place.write("q.csv", text);
-            place.write("good.csv", "a\n1\n");
-            let said = place.run(args);
-            assert_eq!((said.code, said.stdout.as_str()), (2, ""), "{text:?}: {said:?}");
+            let sandbox = Sandbox::new(TOOL);
+            sandbox.write("q.csv", text);
+            sandbox.write("good.csv", "a\n1\n");
+            let output = sandbox.run(args);
+            assert_eq!((output.code, output.stdout.as_str()), (2, ""), "{text:?}: {output:?}");
             let needle = format!("line {line} of q.csv is not valid CSV: ");
-            assert!(said.stderr.contains(&needle), "{text:?}: {said:?}");
-            assert_eq!(place.entries(), ["good.csv", "q.csv"], "{text:?}");
+            assert!(output.stderr.contains(&needle), "{text:?}: {output:?}");
+            assert_eq!(sandbox.entries(), ["good.csv", "q.csv"], "{text:?}");
         }
     }
 }
 
 #[test]
 fn generated_options_include_driven_ones() {
-    let said = Place::new(TOOL).run("--generate options");
-    assert_eq!(said.code, 0, "{said:?}");
-    let document: serde_json::Value = serde_json::from_str(&said.stdout).expect("JSON");
+    let output = Sandbox::new(TOOL).run("--generate options");
+    assert_eq!(output.code, 0, "{output:?}");
+    let document: serde_json::Value = serde_json::from_str(&output.stdout).expect("JSON");
     assert_eq!(document["tool"], "kin-producer");
     let options = document["options"].as_array().expect("a list");
     for name in DRIVEN_OPTIONS {
@@ -125,8 +125,8 @@ fn generated_options_include_driven_ones() {
 
 #[test]
 fn help_shows_examples_and_exit_codes() {
-    let place = Place::new(TOOL);
-    let help = place.run("--help");
+    let sandbox = Sandbox::new(TOOL);
+    let help = sandbox.run("--help");
     assert_eq!((help.code, help.stderr.as_str()), (0, ""), "{help:?}");
     for needle in [
         "Examples:\n  kin-producer -n 10000 -r 100 ",
@@ -141,18 +141,21 @@ fn help_shows_examples_and_exit_codes() {
         assert!(!help.stdout.contains(hidden), "{hidden}: {help:?}");
     }
     assert_eq!(
-        place.run("--version").stdout,
+        sandbox.run("--version").stdout,
         format!("kin-producer {}\n", env!("CARGO_PKG_VERSION"))
     );
-    assert_eq!(place.entries(), [""; 0]);
+    assert_eq!(sandbox.entries(), [""; 0]);
 }
 
 #[test]
 fn producers_beyond_a_limit_are_refused_early() {
-    let place = Place::new(TOOL);
-    let said = place.run_limited("ulimit -n 200", "-p 100");
-    assert_eq!((said.code, said.stdout.as_str()), (2, ""), "{said:?}");
-    assert!(said.stderr.starts_with("error: --producers: 100 producers need "), "{said:?}");
-    assert!(said.stderr.contains("ulimit -n") && said.stderr.contains("; use fewer"), "{said:?}");
-    assert_eq!(place.entries(), <[&str; 0]>::default());
+    let sandbox = Sandbox::new(TOOL);
+    let output = sandbox.run_limited("ulimit -n 200", "-p 100");
+    assert_eq!((output.code, output.stdout.as_str()), (2, ""), "{output:?}");
+    assert!(output.stderr.starts_with("error: --producers: 100 producers need "), "{output:?}");
+    assert!(
+        output.stderr.contains("ulimit -n") && output.stderr.contains("; use fewer"),
+        "{output:?}"
+    );
+    assert_eq!(sandbox.entries(), <[&str; 0]>::default());
 }

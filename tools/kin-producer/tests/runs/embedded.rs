@@ -1,23 +1,23 @@
 //! Runs without a service.
 
 use bench_record::{ServiceOrigin, Status};
-use bench_testing::tool::Place;
+use bench_testing::tool::Sandbox;
 
 use crate::TOOL;
 use crate::kinesis::{acked, count};
 
 #[test]
 fn runs_without_service_use_a_labelled_embedded_one() {
-    let place = Place::new(TOOL);
-    let said = place.run("-n 900");
-    assert_eq!(said.code, 0, "{said:?}");
-    assert_eq!(said.stderr, "");
-    assert_eq!(place.entries(), ["results"]);
-    let heading: Vec<_> = said.stdout.lines().take(3).collect();
-    assert!(heading[1].starts_with("kinesis: embedded (ferrokinesis "), "{said:?}");
-    assert!(heading[2].contains("not the performance of kinesis"), "{said:?}");
-    let document = place.document("results");
-    assert_eq!((document.status, acked(&place).len()), (Status::Complete, 900));
+    let sandbox = Sandbox::new(TOOL);
+    let output = sandbox.run("-n 900");
+    assert_eq!(output.code, 0, "{output:?}");
+    assert_eq!(output.stderr, "");
+    assert_eq!(sandbox.entries(), ["results"]);
+    let heading: Vec<_> = output.stdout.lines().take(3).collect();
+    assert!(heading[1].starts_with("kinesis: embedded (ferrokinesis "), "{output:?}");
+    assert!(heading[2].contains("not the performance of kinesis"), "{output:?}");
+    let document = sandbox.document("results");
+    assert_eq!((document.status, acked(&sandbox).len()), (Status::Complete, 900));
     let [service] = &document.services[..] else { panic!("{:?}", document.services) };
     assert_eq!(service.origin, ServiceOrigin::Embedded);
     for (option, value) in [
@@ -44,16 +44,16 @@ fn command_lines_of_the_old_script_still_run() {
         ("-n=100 -r=100", "100", "100"),
         ("-n 100 -a 0", "100", "100"),
     ] {
-        let place = Place::new(TOOL);
-        let said = place.run(args);
-        assert_eq!(said.code, 0, "{args}: {said:?}");
-        let document = place.document("results");
+        let sandbox = Sandbox::new(TOOL);
+        let output = sandbox.run(args);
+        assert_eq!(output.code, 0, "{args}: {output:?}");
+        let document = sandbox.document("results");
         let options = &document.options;
         assert_eq!(
             (&options["messages"], &options["record-size"]),
             (&messages.into(), &size.into())
         );
-        assert_eq!(acked(&place).len().to_string(), messages, "{args}");
+        assert_eq!(acked(&sandbox).len().to_string(), messages, "{args}");
         let records = count(&document, "records");
         let packed = options.get("aggregate").is_some_and(|size| size != "0");
         assert_eq!(records < 10, packed, "{args}: {records} records");
@@ -62,11 +62,11 @@ fn command_lines_of_the_old_script_still_run() {
 
 #[test]
 fn no_limits_disables_throttling() {
-    let place = Place::new(TOOL);
-    let said = place.run("-n 20000 --no-limits -p 2 --shards 2");
-    assert_eq!(said.code, 0, "{said:?}");
-    let document = place.document("results");
+    let sandbox = Sandbox::new(TOOL);
+    let output = sandbox.run("-n 20000 --no-limits -p 2 --shards 2");
+    assert_eq!(output.code, 0, "{output:?}");
+    let document = sandbox.document("results");
     assert_eq!(count(&document, "records_throttled"), 0);
-    let acked = acked(&place);
+    let acked = acked(&sandbox);
     assert_eq!((acked.len(), acked[10_000]), (20_000, (1, 0)));
 }

@@ -11,14 +11,14 @@ use bench_kinesis::admin;
 use bench_kinesis::aggregation::deaggregate;
 use bench_record::RunDocument;
 use bench_service_kinesis::stand_in::KinesisLimits;
-use bench_testing::tool::{Place, Said};
+use bench_testing::tool::{Sandbox, ToolOutput};
 use clap::Parser;
 use embedded_kinesis::{KinesisServer, serve_in_background};
 use tokio::runtime::Runtime;
 
 /// The messages that the only run recorded as acknowledged: producer and sequence number, in order.
-pub(crate) fn acked(place: &Place) -> Vec<(u16, u64)> {
-    let ledger = AckLedger::read(&place.run_folder("results")).expect("acked.json");
+pub(crate) fn acked(sandbox: &Sandbox) -> Vec<(u16, u64)> {
+    let ledger = AckLedger::read(&sandbox.run_folder("results")).expect("acked.json");
     let mut acked = Vec::new();
     for (stream, sequences) in ledger.streams() {
         for (first, last) in sequences.ranges() {
@@ -60,9 +60,9 @@ impl Kinesis {
         Self { server, client: Client::new(&sdk), runtime: runtime.expect("a runtime") }
     }
 
-    /// The tool in `place`, configured for this service. `args` are separated by blanks.
-    pub(crate) fn command(&self, place: &Place, args: &str) -> Command {
-        let mut command = place.command(args);
+    /// The tool in `sandbox`, configured for this service. `args` are separated by blanks.
+    pub(crate) fn command(&self, sandbox: &Sandbox, args: &str) -> Command {
+        let mut command = sandbox.command(args);
         command.env("AWS_ENDPOINT_URL_KINESIS", self.server.endpoint_url());
         command.env("AWS_REGION", "us-east-1");
         command.env("AWS_ACCESS_KEY_ID", "test").env("AWS_SECRET_ACCESS_KEY", "test");
@@ -70,8 +70,8 @@ impl Kinesis {
     }
 
     /// Runs the tool to its end.
-    pub(crate) fn run(&self, place: &Place, args: &str) -> Said {
-        Said::of(self.command(place, args))
+    pub(crate) fn run(&self, sandbox: &Sandbox, args: &str) -> ToolOutput {
+        ToolOutput::of(self.command(sandbox, args))
     }
 
     /// The user records in a stream, shard by shard.

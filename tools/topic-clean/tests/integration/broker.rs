@@ -6,22 +6,22 @@ use std::time::Duration;
 use bench_core::clock::{BootId, ClockOrigin};
 use bench_core::message::RunId;
 use bench_core::message::header::{HEADER_BYTES, HeaderWriter};
-use bench_testing::tool::{Place, Said};
+use bench_testing::tool::{Sandbox, ToolOutput};
 use rdkafka::ClientConfig;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 
 pub(crate) const TOOL: &str = env!("CARGO_BIN_EXE_topic-clean");
 
-/// The tool in `place`, on a broker.
-pub(crate) fn command(place: &Place, servers: &str, arguments: &[&str]) -> Command {
-    let mut command = place.command("");
+/// The tool in `sandbox`, on a broker.
+pub(crate) fn command(sandbox: &Sandbox, servers: &str, arguments: &[&str]) -> Command {
+    let mut command = sandbox.command("");
     command.args(["--bootstrap-servers", servers]).args(arguments);
     command
 }
 
 /// Runs the tool on a broker.
-pub(crate) fn run(servers: &str, arguments: &[&str]) -> Said {
-    Said::of(command(&Place::new(TOOL), servers, arguments))
+pub(crate) fn run(servers: &str, arguments: &[&str]) -> ToolOutput {
+    ToolOutput::of(command(&Sandbox::new(TOOL), servers, arguments))
 }
 
 /// A message in the benchmark's format.

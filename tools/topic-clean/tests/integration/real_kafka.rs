@@ -9,7 +9,7 @@ use crate::broker::{benchmark_message, fill, producer, put, run, send};
 use bench_kafka::admin::{Admin, TIMEOUT_DEFAULT, TopicOutcome};
 use bench_kafka::config::KafkaConfig;
 use bench_testing::TestStack;
-use bench_testing::tool::Said;
+use bench_testing::tool::ToolOutput;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::producer::Producer;
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
@@ -50,7 +50,7 @@ impl Cluster {
         name
     }
 
-    fn run(&self, arguments: &[&str]) -> Said {
+    fn run(&self, arguments: &[&str]) -> ToolOutput {
         run(&self.servers, arguments)
     }
 
@@ -77,9 +77,9 @@ fn records_are_deleted_up_to_the_high_watermark() {
     let topic = cluster.topic(3, &[("retention.ms", "600000")]);
     fill(&cluster.servers, &topic, 0, 1_000);
     fill(&cluster.servers, &topic, 2, 10);
-    let said = cluster.run(&["--yes", "--output", "json", &topic]);
-    assert_eq!(said.code, 0, "{said:?}");
-    let json = said.json();
+    let output = cluster.run(&["--yes", "--output", "json", &topic]);
+    assert_eq!(output.code, 0, "{output:?}");
+    let json = output.json();
     assert_eq!(json["topics"][0]["outcome"], "records_deleted");
     assert_eq!(json["topics"][0]["messages"], 1_010);
     assert_eq!(cluster.watermarks(&topic), [(1_000, 1_000), (0, 0), (10, 10)]);
@@ -103,9 +103,9 @@ fn compacted_topics_are_recreated_unchanged() {
     // The broker itself refuses, as the tool's plan expects.
     let error = cluster.admin.delete_records_to_end(&topic).expect_err("compacted");
     assert!(error.is_refusal(), "{error}");
-    let said = cluster.run(&["--yes", &topic]);
-    assert_eq!(said.code, 0, "{said:?}");
-    assert!(said.stdout.contains("deleted and recreated"), "{said:?}");
+    let output = cluster.run(&["--yes", &topic]);
+    assert_eq!(output.code, 0, "{output:?}");
+    assert!(output.stdout.contains("deleted and recreated"), "{output:?}");
     assert_eq!(cluster.watermarks(&topic), [(0, 0), (0, 0)]);
     let kept = cluster.admin.topic_config(&topic).expect("settings");
     let expected: BTreeMap<_, _> =
@@ -119,8 +119,8 @@ fn recreated_topics_start_at_offset_zero() {
     let topic = cluster.topic(4, &[]);
     for _ in 0..3 {
         fill(&cluster.servers, &topic, 3, 5);
-        let said = cluster.run(&["--yes", "--recreate", &topic]);
-        assert_eq!(said.code, 0, "{said:?}");
+        let output = cluster.run(&["--yes", "--recreate", &topic]);
+        assert_eq!(output.code, 0, "{output:?}");
         assert_eq!(cluster.watermarks(&topic), [(0, 0); 4]);
     }
 }
@@ -168,8 +168,8 @@ fn patterns_empty_several_topics() {
         cluster.made.push(name.clone());
         fill(&cluster.servers, &name, 0, 7);
     }
-    let said = cluster.run(&["--yes", &format!("{prefix}-[01]")]);
-    assert_eq!(said.code, 0, "{said:?}");
+    let output = cluster.run(&["--yes", &format!("{prefix}-[01]")]);
+    assert_eq!(output.code, 0, "{output:?}");
     assert_eq!(cluster.watermarks(&format!("{prefix}-0")), [(7, 7)]);
     assert_eq!(cluster.watermarks(&format!("{prefix}-1")), [(7, 7)]);
     assert_eq!(cluster.watermarks(&format!("{prefix}-2")), [(0, 7)]);
@@ -181,12 +181,12 @@ fn foreign_messages_are_kept_unless_forced() {
     let topic = cluster.topic(2, &[]);
     fill(&cluster.servers, &topic, 0, 100);
     put(&cluster.servers, &topic, 1, b"order 17");
-    let said = cluster.run(&["--yes", &topic]);
-    assert_eq!(said.code, 2, "{said:?}");
-    assert!(said.stderr.contains("partition 1, offset 0"), "{said:?}");
+    let output = cluster.run(&["--yes", &topic]);
+    assert_eq!(output.code, 2, "{output:?}");
+    assert!(output.stderr.contains("partition 1, offset 0"), "{output:?}");
     assert_eq!(cluster.watermarks(&topic), [(0, 100), (0, 1)]);
-    let said = cluster.run(&["--yes", "--force", &topic]);
-    assert_eq!(said.code, 0, "{said:?}");
+    let output = cluster.run(&["--yes", "--force", &topic]);
+    assert_eq!(output.code, 0, "{output:?}");
     assert_eq!(cluster.watermarks(&topic), [(100, 100), (1, 1)]);
 }
 
@@ -203,21 +203,21 @@ fn last_message_is_found_behind_transaction_markers() {
         send(&producer, &topic, 0, &benchmark_message(sequence));
     }
     producer.commit_transaction(wait).expect("committed");
-    let said = cluster.run(&["--dry-run", &topic]);
-    assert_eq!(said.code, 0, "all of it is ours: {said:?}");
+    let output = cluster.run(&["--dry-run", &topic]);
+    assert_eq!(output.code, 0, "all of it is ours: {output:?}");
     producer.begin_transaction().expect("begun");
     send(&producer, &topic, 0, b"order 17");
     producer.commit_transaction(wait).expect("committed");
     // 20 messages, a marker, the foreign message, a marker.
-    let said = cluster.run(&["--dry-run", &topic]);
-    assert_eq!(said.code, 2, "{said:?}");
-    assert!(said.stderr.contains("partition 0, offset 21"), "{said:?}");
-    let said = cluster.run(&["--yes", "--force", &topic]);
-    assert_eq!(said.code, 0, "{said:?}");
+    let output = cluster.run(&["--dry-run", &topic]);
+    assert_eq!(output.code, 2, "{output:?}");
+    assert!(output.stderr.contains("partition 0, offset 21"), "{output:?}");
+    let output = cluster.run(&["--yes", "--force", &topic]);
+    assert_eq!(output.code, 0, "{output:?}");
     assert_eq!(cluster.watermarks(&topic), [(23, 23)]);
     // By now the broker has its own topic for transactions.
-    let said = cluster.run(&["--yes", "--force", "__transaction_state"]);
-    assert_eq!(said.code, 2, "{said:?}");
+    let output = cluster.run(&["--yes", "--force", "__transaction_state"]);
+    assert_eq!(output.code, 2, "{output:?}");
 }
 
 #[test]
@@ -235,18 +235,18 @@ fn open_transaction_messages_count_and_are_deleted() {
     producer.flush(wait).expect("delivered");
     let json = cluster.run(&["describe", &topic, "--output", "json"]).json();
     assert_eq!((&json["messages"], &json["watermarks"][0]["high"]), (&521.into(), &521.into()));
-    let said = cluster.run(&["--yes", "--output", "json", &topic]);
-    assert_eq!(said.code, 0, "{said:?}");
-    let json = said.json();
+    let output = cluster.run(&["--yes", "--output", "json", &topic]);
+    assert_eq!(output.code, 0, "{output:?}");
+    let json = output.json();
     assert_eq!(json["topics"][0]["outcome"], "records_deleted");
     assert_eq!(json["topics"][0]["messages"], 521);
     assert_eq!(cluster.watermarks(&topic), [(521, 521)]);
     // Messages of open transactions are inspected too.
     send(&producer, &topic, 0, b"order 17");
     producer.flush(wait).expect("delivered");
-    let said = cluster.run(&["--yes", &topic]);
-    assert_eq!(said.code, 2, "{said:?}");
-    assert!(said.stderr.contains("partition 0, offset 521"), "{said:?}");
+    let output = cluster.run(&["--yes", &topic]);
+    assert_eq!(output.code, 2, "{output:?}");
+    assert!(output.stderr.contains("partition 0, offset 521"), "{output:?}");
     producer.abort_transaction(wait).expect("aborted");
 }
 
@@ -255,20 +255,20 @@ fn topics_are_created_once_and_described() {
     let Some(mut cluster) = Cluster::for_test("creating topics") else { return };
     let topic = cluster.name();
     let arguments = ["create", &topic, "--partitions", "5", "--topic-config", "retention.ms=60000"];
-    let said = cluster.run(&arguments);
-    assert_eq!(said.code, 0, "{said:?}");
+    let output = cluster.run(&arguments);
+    assert_eq!(output.code, 0, "{output:?}");
     let json = cluster.run(&["describe", &topic, "--output", "json"]).json();
     assert_eq!(json["partitions"], 5);
     assert_eq!(json["settings"], serde_json::json!({"retention.ms": "60000"}));
     assert_eq!(json["watermarks"].as_array().map(Vec::len), Some(5));
-    let said = cluster.run(&arguments);
-    assert_eq!(said.code, 1, "{said:?}");
-    assert!(said.stderr.contains("TopicAlreadyExists"), "{said:?}");
+    let output = cluster.run(&arguments);
+    assert_eq!(output.code, 1, "{output:?}");
+    assert!(output.stderr.contains("TopicAlreadyExists"), "{output:?}");
     for (option, value) in [("--replication-factor", "99"), ("--topic-config", "no.such=1")] {
         let other = cluster.name();
-        let said = cluster.run(&["create", &other, option, value]);
-        assert_eq!(said.code, 1, "{said:?}");
-        assert!(said.stderr.contains(&other) && said.stderr.contains("--"), "{said:?}");
+        let output = cluster.run(&["create", &other, option, value]);
+        assert_eq!(output.code, 1, "{output:?}");
+        assert!(output.stderr.contains(&other) && output.stderr.contains("--"), "{output:?}");
     }
 }
 

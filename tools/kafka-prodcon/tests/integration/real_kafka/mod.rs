@@ -17,7 +17,7 @@ use bench_kafka::admin::{Admin, TIMEOUT_DEFAULT};
 use bench_kafka::config::KafkaConfig;
 use bench_record::{AuditSummary, Produced, RunDocument, VerdictOutcome};
 use bench_testing::TestStack;
-use bench_testing::tool::{Place, Said};
+use bench_testing::tool::{Sandbox, ToolOutput};
 
 const TOOL: &str = env!("CARGO_BIN_EXE_kafka-prodcon");
 
@@ -25,7 +25,7 @@ const TOOL: &str = env!("CARGO_BIN_EXE_kafka-prodcon");
 struct Bench {
     kafka: TestStack,
     admin: Admin,
-    place: Place,
+    sandbox: Sandbox,
 }
 
 impl Bench {
@@ -38,7 +38,7 @@ impl Bench {
         let mut config = KafkaConfig::new();
         config.set("bootstrap.servers", kafka.bootstrap_servers());
         let admin = Admin::connect(&config, TIMEOUT_DEFAULT).expect("the broker answers");
-        Self { kafka, admin, place: Place::new(TOOL) }
+        Self { kafka, admin, sandbox: Sandbox::new(TOOL) }
     }
 
     /// Creates a topic with a unique name.
@@ -52,23 +52,23 @@ impl Bench {
     }
 
     /// Runs the tool; `args` are separated by blanks.
-    fn run(&self, args: &str) -> Said {
+    fn run(&self, args: &str) -> ToolOutput {
         let servers = self.kafka.bootstrap_servers();
-        let mut command = self.place.command(&format!("{args} --bootstrap-servers {servers}"));
+        let mut command = self.sandbox.command(&format!("{args} --bootstrap-servers {servers}"));
         command.envs(self.kafka.environment().iter().cloned());
-        Said::of(command)
+        ToolOutput::of(command)
     }
 
     /// Runs the tool, which must exit with `code`, and reads the document below `results`.
     fn measure(&self, args: &str, results: &str, code: i32) -> RunDocument {
-        let said = self.run(&format!("{args} --results-dir {results}"));
-        assert_eq!(said.code, code, "{args}: {said:?}");
-        self.place.document(results)
+        let output = self.run(&format!("{args} --results-dir {results}"));
+        assert_eq!(output.code, code, "{args}: {output:?}");
+        self.sandbox.document(results)
     }
 
     /// Drains `topic`, checked against the run below `results`.
     fn drain_from_run(&self, args: &str, topic: &str, results: &str, code: i32) -> RunDocument {
-        let folder = self.place.run_folder(results);
+        let folder = self.sandbox.run_folder(results);
         let args = format!("drain --topic {topic} --from-run {} {args}", folder.display());
         self.measure(&args, &unused_name(), code)
     }

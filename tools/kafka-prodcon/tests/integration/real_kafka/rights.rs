@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use bench_stack::StackOptions;
-use bench_testing::tool::Said;
+use bench_testing::tool::ToolOutput;
 
 use super::{Bench, audit};
 
@@ -50,18 +50,18 @@ impl Guarded {
     }
 
     /// Runs the tool as the user, with `input`.
-    fn run(&self, args: &str, input: &str) -> Said {
+    fn run(&self, args: &str, input: &str) -> ToolOutput {
         let args = format!("{args} --properties {}", self.properties.display());
-        Said::of_input(self.bench.place.command(&args), input)
+        ToolOutput::of_input(self.bench.sandbox.command(&args), input)
     }
 
     /// Runs the tool, which must fail and name the missing permission.
     fn refused(&self, args: &str, right: &str) {
-        let said = self.run(args, "a line\n");
-        assert_ne!(said.code, 0, "{args}: {said:?}");
-        let output = said.stdout.clone() + &said.stderr;
-        assert!(output.contains(right), "{args}: no {right} in {said:?}");
-        assert!(!output.contains("Broker: "), "{args}: {said:?}");
+        let output = self.run(args, "a line\n");
+        assert_ne!(output.code, 0, "{args}: {output:?}");
+        let output = output.stdout.clone() + &output.stderr;
+        assert!(output.contains(right), "{args}: no {right} in {output:?}");
+        assert!(!output.contains("Broker: "), "{args}: {output:?}");
     }
 }
 
@@ -81,11 +81,11 @@ fn reading_needs_no_permission_on_a_group(guarded: &Guarded) {
     );
     guarded.refused(&format!("print --topic {topic}"), &format!("on topic '{topic}'"));
     guarded.grant(&format!("--operation Read --topic {topic}"));
-    let said = guarded.run(&format!("drain -c 2 --topic {topic} --results-dir read"), "");
-    assert_eq!(said.code, 0, "{said:?}");
-    assert_eq!(audit(&guarded.bench.place.document("read")).received, 300);
-    let said = guarded.run(&format!("print --raw-output --topic {topic} -n 5"), "");
-    assert_eq!((said.code, said.stderr.as_str()), (0, ""));
+    let output = guarded.run(&format!("drain -c 2 --topic {topic} --results-dir read"), "");
+    assert_eq!(output.code, 0, "{output:?}");
+    assert_eq!(audit(&guarded.bench.sandbox.document("read")).received, 300);
+    let output = guarded.run(&format!("print --raw-output --topic {topic} -n 5"), "");
+    assert_eq!((output.code, output.stderr.as_str()), (0, ""));
     guarded.refused(&format!("drain --topic {topic} --group g"), "READ on group 'g'");
     guarded.refused(&format!("send --topic {topic}"), &format!("WRITE on topic '{topic}'"));
 }
@@ -95,11 +95,11 @@ fn writing_needs_only_the_write_permission(guarded: &Guarded) {
     guarded.grant(&format!("--operation Write --topic {topic}"));
     for (args, results) in [("", "plain"), ("--idempotent", "idempotent")] {
         let args = format!("fill -n 100 {args} --topic {topic} --results-dir {results}");
-        let said = guarded.run(&args, "");
-        assert_eq!(said.code, 0, "{said:?}");
+        let output = guarded.run(&args, "");
+        assert_eq!(output.code, 0, "{output:?}");
     }
-    let said = guarded.run(&format!("send --topic {topic}"), "one\ntwo\n");
-    assert_eq!((said.code, said.stderr.as_str()), (0, ""));
+    let output = guarded.run(&format!("send --topic {topic}"), "one\ntwo\n");
+    assert_eq!((output.code, output.stderr.as_str()), (0, ""));
     assert_eq!(guarded.bench.offsets(&topic), [202]);
     let transactional = format!("fill -n 10 --transactional --topic {topic}");
     guarded.refused(&transactional, "WRITE and DESCRIBE on transactional.id 'kafka-prodcon-");
@@ -108,7 +108,7 @@ fn writing_needs_only_the_write_permission(guarded: &Guarded) {
     guarded.refused("send --topic missing", "CREATE on topic 'missing'");
     guarded.grant(&format!("--operation Read --topic {topic}"));
     let both = format!("-n 100 --no-group --topic {topic} --results-dir both");
-    let said = guarded.run(&both, "");
-    assert_eq!(said.code, 0, "{said:?}");
+    let output = guarded.run(&both, "");
+    assert_eq!(output.code, 0, "{output:?}");
     guarded.refused(&format!("-n 100 --topic {topic}"), "READ on group 'kafka-prodcon-");
 }

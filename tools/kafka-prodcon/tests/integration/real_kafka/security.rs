@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use bench_stack::StackOptions;
 use bench_testing::TestStack;
-use bench_testing::tool::Place;
+use bench_testing::tool::Sandbox;
 
 use super::{TOOL, unused_name};
 
@@ -35,16 +35,16 @@ fn password(file: &Path) -> String {
 fn every_secured_listener_works() {
     let Some(kafka) = stack("TLS and logins") else { return };
     for name in FILES {
-        let place = Place::new(TOOL);
+        let sandbox = Sandbox::new(TOOL);
         let properties = file(&kafka, name);
         let args =
             format!("-n 500 --topic {} --properties {}", unused_name(), properties.display());
-        let said = place.run(&args);
-        assert_eq!(said.code, 0, "{name}: {said:?}");
-        assert!(said.stdout.contains("500 acked, 500 received, 0 lost"), "{name}: {said:?}");
+        let output = sandbox.run(&args);
+        assert_eq!(output.code, 0, "{name}: {output:?}");
+        assert!(output.stdout.contains("500 acked, 500 received, 0 lost"), "{name}: {output:?}");
         if name != "kafka-tls" {
-            let text = std::fs::read_to_string(place.run_folder("results").join("run.json"));
-            let text = text.expect("a document") + &said.stdout + &said.stderr;
+            let text = std::fs::read_to_string(sandbox.run_folder("results").join("run.json"));
+            let text = text.expect("a document") + &output.stdout + &output.stderr;
             assert!(!text.contains(&password(&properties)), "{name}");
         }
     }
@@ -54,18 +54,18 @@ fn every_secured_listener_works() {
 fn wrong_passwords_fail_at_once_without_being_shown() {
     let Some(kafka) = stack("wrong passwords") else { return };
     for name in FILES.into_iter().filter(|name| *name != "kafka-tls") {
-        let place = Place::new(TOOL);
+        let sandbox = Sandbox::new(TOOL);
         let properties = std::fs::read_to_string(file(&kafka, name)).expect("a properties file");
         let right = password(&file(&kafka, name));
-        let path = place.path().join("client.properties");
+        let path = sandbox.path().join("client.properties");
         std::fs::write(&path, properties.replace(&right, "hunter2")).expect("written");
         let started = Instant::now();
-        let said = place.run("-n 500 --properties client.properties --timeout 30s");
+        let output = sandbox.run("-n 500 --properties client.properties --timeout 30s");
         assert!(started.elapsed() < Duration::from_secs(15), "{name}: only after the timeout");
-        assert_eq!((said.code, said.stderr.lines().count()), (1, 1), "{name}: {said:?}");
-        assert!(said.stderr.contains("refused the connection"), "{name}: {said:?}");
-        assert!(!said.stderr.contains("hunter2"), "{name}: {said:?}");
-        assert_eq!(place.entries(), ["client.properties"]);
+        assert_eq!((output.code, output.stderr.lines().count()), (1, 1), "{name}: {output:?}");
+        assert!(output.stderr.contains("refused the connection"), "{name}: {output:?}");
+        assert!(!output.stderr.contains("hunter2"), "{name}: {output:?}");
+        assert_eq!(sandbox.entries(), ["client.properties"]);
     }
 }
 
@@ -100,13 +100,13 @@ fn logins_are_read_as_java_reads_them() {
             let jaas = format!(
                 "sasl.jaas.config=org.apache.kafka.common.security.{class}LoginModule {login}"
             );
-            let place = Place::new(TOOL);
+            let sandbox = Sandbox::new(TOOL);
             let replaced = ["sasl.username", "sasl.password"];
-            place.write("client.properties", &rewritten(&properties, &replaced, &jaas));
-            let said = place
+            sandbox.write("client.properties", &rewritten(&properties, &replaced, &jaas));
+            let output = sandbox
                 .run(&format!("-n 100 --topic {} --properties client.properties", unused_name()));
-            assert_eq!(said.code, 0, "{name}: {said:?}");
-            assert!(said.stdout.contains("100 acked, 100 received, 0 lost"), "{said:?}");
+            assert_eq!(output.code, 0, "{name}: {output:?}");
+            assert!(output.stdout.contains("100 acked, 100 received, 0 lost"), "{output:?}");
         }
     }
 }
@@ -122,11 +122,11 @@ fn pem_stores_of_java_are_supported() {
         format!("ssl.truststore.location={authority}\nssl.truststore.type=PEM"),
         format!("ssl.truststore.type=PEM\nssl.truststore.certificates={inline}"),
     ] {
-        let place = Place::new(TOOL);
-        place.write("client.properties", &rewritten(&properties, &["ssl.ca.location"], &store));
+        let sandbox = Sandbox::new(TOOL);
+        sandbox.write("client.properties", &rewritten(&properties, &["ssl.ca.location"], &store));
         let args = format!("-n 100 --topic {} --properties client.properties", unused_name());
-        let said = place.run(&args);
-        assert_eq!(said.code, 0, "{said:?}");
+        let output = sandbox.run(&args);
+        assert_eq!(output.code, 0, "{output:?}");
     }
 }
 
@@ -151,17 +151,17 @@ fn mismatched_connections_name_the_right_setting() {
         (servers(&tls), "security.protocol=SSL", "set ssl.ca.location"),
         (elsewhere, authority, "its certificate is for another host name"),
     ] {
-        let place = Place::new(TOOL);
+        let sandbox = Sandbox::new(TOOL);
         let protocol = if setting == authority { "security.protocol=SSL" } else { "" };
-        place.write("client.properties", &format!("{setting}\n{protocol}\n"));
+        sandbox.write("client.properties", &format!("{setting}\n{protocol}\n"));
         let args = format!(
             "print --topic t --timeout 3s --properties client.properties --bootstrap-servers {servers}"
         );
-        let said = place.run(&args);
-        assert_eq!((said.code, said.stderr.lines().count()), (1, 1), "{expected}: {said:?}");
-        assert!(said.stderr.contains(expected), "{expected}: {said:?}");
+        let output = sandbox.run(&args);
+        assert_eq!((output.code, output.stderr.lines().count()), (1, 1), "{expected}: {output:?}");
+        assert!(output.stderr.contains(expected), "{expected}: {output:?}");
         for own in ["Local:", "Broker:", "ipv4#", "in state", "://", "error:0A"] {
-            assert!(!said.stderr.contains(own), "{own}: {said:?}");
+            assert!(!output.stderr.contains(own), "{own}: {output:?}");
         }
     }
 }

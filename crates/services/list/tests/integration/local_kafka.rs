@@ -263,7 +263,7 @@ fn driver() {
 
 fn driver_in(dir: &Path) -> Command {
     let mut command = Command::new(std::env::current_exe().expect("this program"));
-    command.args(["--exact", "driver", "--ignored"]).env(DRIVER, dir);
+    command.args(["--exact", "local_kafka::driver", "--ignored"]).env(DRIVER, dir);
     command
 }
 

@@ -176,7 +176,7 @@ fn dropped_services_end_their_processes() {
 fn killed_parent_leaves_no_processes() {
     let myself = std::env::current_exe().expect("this program");
     let mut parent = Command::new(myself)
-        .args(["--ignored", "--exact", "hold_services", "--nocapture"])
+        .args(["--ignored", "--exact", "embedded_aws::hold_services", "--nocapture"])
         .env(HOLD, "on")
         .stdout(Stdio::piped())
         .spawn()
