@@ -17,7 +17,7 @@ pub enum Exit {
     Failed = 1,
     /// The command line is invalid; nothing was done.
     Usage = 2,
-    /// The run is invalid: messages were lost or arrived corrupt.
+    /// The run is invalid, or its result is partial: `docs/results.md` lists the reasons.
     Invalid = 3,
     /// A threshold or a regression gate failed.
     GateFailed = 4,

@@ -262,7 +262,7 @@ fn topics(code: Code, subject: &Subject) -> Meaning {
         ),
         Code::InvalidTopic => means(
             format!("the broker rejected the name of {}", subject.topic_name()),
-            "use 1 to 249 letters, digits, dots, underscores and hyphens",
+            "use another name, of 1 to 249 letters, digits, dots, underscores and hyphens",
         ),
         Code::InvalidConfig => means(
             "the broker rejected a setting of the topic",
