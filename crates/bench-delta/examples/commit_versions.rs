@@ -1,5 +1,5 @@
 //! Measures commit times over many versions: `commit_versions [folder|s3] [direct|std] [VERSIONS]
-//! [CHECKPOINT_EVERY]`, in a folder or on an embedded S3; a CHECKPOINT_EVERY of 0 disables
+//! [CHECKPOINT_EVERY]`, in a folder or on an embedded S3; a `CHECKPOINT_EVERY` of 0 disables
 //! checkpoints.
 //!
 //! Each version adds one small file. Prints percentiles of the time from a message's submission to

@@ -345,14 +345,10 @@ mod tests {
                 "--bootstrap-servers",
             ),
         ] {
-            let connection_error = ConnectionError::new(line);
-            assert!(connection_error.what.contains(what), "{connection_error}");
-            assert!(
-                connection_error.remedy.contains(remedy),
-                "{connection_error}; {}",
-                connection_error.remedy
-            );
-            let text = format!("{connection_error}");
+            let error = ConnectionError::new(line);
+            assert!(error.what.contains(what), "{error}");
+            assert!(error.remedy.contains(remedy), "{error}; {}", error.remedy);
+            let text = error.to_string();
             for own in ["Local:", "Broker:", "ipv4#", "in state", "(after", "://"] {
                 assert!(!text.contains(own), "{text}");
             }

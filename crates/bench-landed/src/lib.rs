@@ -21,6 +21,7 @@ use clap::Command;
 use options::Options;
 
 /// The whole of a tool's `main`.
+#[must_use]
 pub fn main<C: Connection>() -> ExitCode {
     run_tool::<Options<C>>()
 }

@@ -42,7 +42,7 @@ pub(crate) enum ConnectError {
 /// The state of a connector.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum ConnectorState {
-    /// ConnectorPart of it is not running yet.
+    /// It, or one of its tasks, is not running yet.
     Starting,
     /// It and its tasks are running.
     Running,

@@ -54,9 +54,15 @@ fn interrupt_while_connecting_exits_at_once() {
 #[test]
 fn missing_service_is_reported_with_the_options() {
     let consumer = Consumer { program: TOOL, environment: Vec::new() };
-    let said = consumer.run(&["-n", "5"]);
-    assert_eq!(said.code, 2, "{said:?}");
-    assert!(said.stderr.contains("--endpoint-url") && said.stderr.contains("--region"), "{said:?}");
-    let said = consumer.run(&["--help"]);
-    assert!(said.stdout.contains("Examples:") && said.stdout.contains("Exit codes:"), "{said:?}");
+    let output = consumer.run(&["-n", "5"]);
+    assert_eq!(output.code, 2, "{output:?}");
+    assert!(
+        output.stderr.contains("--endpoint-url") && output.stderr.contains("--region"),
+        "{output:?}"
+    );
+    let output = consumer.run(&["--help"]);
+    assert!(
+        output.stdout.contains("Examples:") && output.stdout.contains("Exit codes:"),
+        "{output:?}"
+    );
 }

@@ -31,8 +31,8 @@ fn landed_rows_are_measured_and_audited() {
     let consumer = Consumer { program: TOOL, environment };
     check(&consumer, &mut TableWriter::Mysql(writer), &runtime);
 
-    let said = consumer.run(&["--run", "0000c0ffee", "--output", "json"]);
-    let json = said.json();
+    let output = consumer.run(&["--run", "0000c0ffee", "--output", "json"]);
+    let json = output.json();
     let version = json["services"][0]["version"].as_str().expect("text");
     assert!(version.contains("innodb_flush_log_at_trx_commit=1"), "{version}");
     let (_, rest) = text.rsplit_once('@').expect("a user");
@@ -55,10 +55,10 @@ fn passwords_are_never_shown() {
     let environment = vec![("MYSQL_URL".to_owned(), url)];
     let consumer = Consumer { program: TOOL, environment };
     for arguments in [&["-vvv", "-n", "5", "--timeout", "1s"][..], &["--help"]] {
-        let said = consumer.run(arguments);
-        assert!(!said.stderr.contains("hush") && !said.stdout.contains("hush"), "{said:?}");
+        let output = consumer.run(arguments);
+        assert!(!output.stderr.contains("hush") && !output.stdout.contains("hush"), "{output:?}");
     }
     let consumer = Consumer { environment: Vec::new(), ..consumer };
-    let said = consumer.run(&["-n", "5"]);
-    assert!(said.code == 2 && said.stderr.contains("MYSQL_URL"), "{said:?}");
+    let output = consumer.run(&["-n", "5"]);
+    assert!(output.code == 2 && output.stderr.contains("MYSQL_URL"), "{output:?}");
 }

@@ -188,7 +188,7 @@ mod tests {
     #[test]
     fn invalid_files_are_refused_with_the_reason() {
         let folder = tempfile::tempdir().expect("temporary folder");
-        let missing = AckLedger::read(folder.path()).err().expect("no file");
+        let missing = AckLedger::read(folder.path()).expect_err("no file");
         assert!(missing.to_string().contains("acked.json"), "{missing}");
         for (text, reason) in [
             ("{", "EOF"),
@@ -207,7 +207,7 @@ mod tests {
             ),
         ] {
             std::fs::write(folder.path().join(file_names::ACKED), text).expect("writes");
-            let error = AckLedger::read(folder.path()).err().expect(text);
+            let error = AckLedger::read(folder.path()).expect_err(text);
             assert!(error.to_string().contains(reason), "{text}: {error}");
         }
     }

@@ -49,17 +49,17 @@ fn failure(table: &Table, config: &FollowConfig) -> String {
 }
 
 /// Asserts that every reader and writer refuses the table, each with one sentence.
-fn assert_damaged(table: &Table, said: &str) {
+fn assert_damaged(table: &Table, message: &str) {
     for config in starts() {
         let error = failure(table, &config);
-        assert!(error.contains(said) && error.len() < 400, "{config:?}: {said}: {error}");
+        assert!(error.contains(message) && error.len() < 400, "{config:?}: {message}: {error}");
     }
     let opened = table.runtime.block_on(bench_delta::Table::open(&table.lake));
     let optimized = table.runtime.block_on(optimize(&table.lake, 1 << 20)).map(drop);
     let vacuumed = table.runtime.block_on(vacuum(&table.lake, Duration::ZERO, true)).map(drop);
     for outcome in [opened.map(drop), optimized, vacuumed] {
-        let error = outcome.expect_err(said);
-        assert!(error.to_string().contains(said) && !error.is_usage(), "{said}: {error}");
+        let error = outcome.expect_err(message);
+        assert!(error.to_string().contains(message) && !error.is_usage(), "{message}: {error}");
     }
 }
 
@@ -79,8 +79,8 @@ fn damaged_entries_are_reported_by_all() {
         for (bytes, problem) in DAMAGED {
             let table = filled(Table::create());
             table.put(&entry(version), bytes);
-            let said = format!("version {version} of file:///");
-            assert_damaged(&table, &said);
+            let message = format!("version {version} of file:///");
+            assert_damaged(&table, &message);
             let error = failure(&table, &config(TableStart::Beginning));
             assert!(error.contains(problem) && error.contains(&entry(version)), "{error}");
         }
@@ -89,7 +89,7 @@ fn damaged_entries_are_reported_by_all() {
 
 #[test]
 fn gaps_are_reported_by_all() {
-    for (missing, said) in [
+    for (missing, message) in [
         (&[3][..], "version 3 is missing from the log of file:///"),
         (&[0], "version 0 is missing"),
         (&[0, 1, 2], "versions 0 to 2 are missing"),
@@ -99,7 +99,7 @@ fn gaps_are_reported_by_all() {
         for version in missing {
             table.remove(&entry(*version));
         }
-        assert_damaged(&table, said);
+        assert_damaged(&table, message);
     }
 }
 
@@ -181,7 +181,7 @@ fn checkpointed_versions_may_be_missing() {
 #[test]
 fn damaged_checkpoints_are_reported() {
     let checkpoint = "_delta_log/00000000000000000005.checkpoint.parquet";
-    let said = "checkpoint 5 of file:///";
+    let message = "checkpoint 5 of file:///";
     for bytes in [&b""[..], b"PAR1 and no more"] {
         let mut table = filled(Table::create());
         table.checkpoint();
@@ -190,19 +190,19 @@ fn damaged_checkpoints_are_reported() {
         assert_eq!(table.numbers_from(TableStart::Beginning), all(0..60), "not needed");
         for start in [TableStart::End, TableStart::Version(2)] {
             let error = failure(&table, &config(start));
-            assert!(error.contains(said) && error.len() < 400, "{start:?} {said}: {error}");
+            assert!(error.contains(message) && error.len() < 400, "{start:?} {message}: {error}");
         }
         let opened = table.runtime.block_on(bench_delta::Table::open(&table.lake));
         let error = opened.expect_err("damaged").to_string();
-        assert!(error.contains(said), "{error}");
+        assert!(error.contains(message), "{error}");
         let optimized = table.runtime.block_on(optimize(&table.lake, 1 << 20));
         let error = optimized.expect_err("damaged").to_string();
-        assert!(error.contains(said), "{error}");
+        assert!(error.contains(message), "{error}");
         for version in 0..=5 {
             table.remove(&entry(version));
         }
         let error = failure(&table, &config(TableStart::Beginning));
-        assert!(error.contains(said), "{said}: {error}");
+        assert!(error.contains(message), "{message}: {error}");
     }
 }
 
@@ -243,17 +243,17 @@ fn stale_hints_are_ignored() {
                 (0..=5).for_each(|version| table.remove(&entry(version)));
             }
             table.put("_delta_log/_last_checkpoint", hint);
-            let said = String::from_utf8_lossy(hint);
-            assert_eq!(table.numbers_from(TableStart::Beginning), all(0..60), "{said}");
-            assert_eq!(table.numbers_from(TableStart::Version(6)), all(50..60), "{said}");
+            let message = String::from_utf8_lossy(hint);
+            assert_eq!(table.numbers_from(TableStart::Beginning), all(0..60), "{message}");
+            assert_eq!(table.numbers_from(TableStart::Version(6)), all(50..60), "{message}");
             let mut end = table.follow(TableStart::End);
             table.append(60..70);
             end.receive(10);
             let opened = table.runtime.block_on(bench_delta::Table::open(&table.lake));
-            assert_eq!(opened.expect(&said).expect("there").version(), 7, "{said}");
-            table.runtime.block_on(optimize(&table.lake, 1 << 20)).expect(&said);
+            assert_eq!(opened.expect(&message).expect("there").version(), 7, "{message}");
+            table.runtime.block_on(optimize(&table.lake, 1 << 20)).expect(&message);
             let vacuumed = vacuum(&table.lake, Duration::from_hours(24 * 7), true);
-            table.runtime.block_on(vacuumed).expect(&said);
+            table.runtime.block_on(vacuumed).expect(&message);
         }
     }
 }
@@ -264,7 +264,7 @@ fn files_differing_from_the_log_are_reported() {
     let whole = file_of(&numbered(0..50_000), &plain);
     let fewer = file_of(&numbered(0..49_999), &plain);
     for read_ahead_bytes in [64 << 20, 128 << 10] {
-        for (bytes, said) in [
+        for (bytes, message) in [
             (Some(&fewer[..]), "it has 49999 rows, but the log says 50000"),
             (Some(&whole[..whole.len() / 2]), "bytes, but the log says"),
             (Some(&b""[..]), "it has 0 bytes, but the log says"),
@@ -282,7 +282,7 @@ fn files_differing_from_the_log_are_reported() {
             let held = FollowConfig { read_ahead_bytes, ..config(TableStart::Version(1)) };
             let begun = std::time::Instant::now();
             let error = table.try_follow(&held).expect("connected").receive_to_the_error();
-            assert!(error.contains(said), "{said}: {error}");
+            assert!(error.contains(message), "{message}: {error}");
             assert!(error.contains("part-00001.parquet of file:///"), "{error}");
             assert!(error.contains("in version 1"), "{error}");
             assert!(begun.elapsed() < Duration::from_secs(10), "it is not retried");
@@ -311,7 +311,7 @@ fn impossible_starts_list_existing_versions() {
     std::thread::sleep(Duration::from_millis(20));
     let now = SystemTime::now();
     let reading = |start| FollowConfig { mode: FollowMode::ToEnd, ..config(start) };
-    for (config, said) in [
+    for (config, message) in [
         (reading(TableStart::Version(99)), "has versions 0 to 5"),
         (reading(TableStart::Version(6)), "--from version:6 and --follow"),
         (config(TableStart::Version(7)), "has versions 0 to 5"),
@@ -321,8 +321,8 @@ fn impossible_starts_list_existing_versions() {
         (config(TableStart::Timestamp(now + hour)), "the newest is version 5, committed at 20"),
         (reading(TableStart::Timestamp(now)), "the newest is version 5, committed at 20"),
     ] {
-        let error = table.try_follow(&config).err().expect(said);
-        assert!(error.is_usage() && error.to_string().contains(said), "{said}: {error}");
+        let error = table.try_follow(&config).err().expect(message);
+        assert!(error.is_usage() && error.to_string().contains(message), "{message}: {error}");
     }
     let mut next = table.follow(TableStart::Version(6));
     let mut since = table.follow(TableStart::Timestamp(SystemTime::now()));

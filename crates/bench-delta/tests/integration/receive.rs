@@ -431,7 +431,7 @@ fn unsupported_changes_are_refused_when_reached() {
         "path": "s3://elsewhere/x.parquet", "size": 10, "partitionValues": {},
         "dataChange": true, "modificationTime": 1,
     }});
-    for (action, said) in [
+    for (action, message) in [
         (feature, "does not support: catalogManaged"),
         (renamed, "no column 'value'"),
         (deletions, "has a deletion vector"),
@@ -443,8 +443,8 @@ fn unsupported_changes_are_refused_when_reached() {
         table.commit(&[action]);
         table.append(10..20);
         let error = following.receive_to_the_error();
-        assert!(error.contains("version 2 of file:///") && error.contains(said), "{error}");
-        assert_eq!(following.numbers(), all(0..10), "{said}");
+        assert!(error.contains("version 2 of file:///") && error.contains(message), "{error}");
+        assert_eq!(following.numbers(), all(0..10), "{message}");
     }
     let table = Table::nowhere();
     table.make(&[("text", PrimitiveType::String)], &[]);
@@ -511,7 +511,7 @@ fn broken_files_are_reported() {
     let numbers: ArrayRef = Arc::new(deltalake::arrow::array::Int64Array::from(vec![1, 2]));
     let other_type = file_of(&columns([("value", numbers)]), &WriterProperties::default());
     for read_ahead_bytes in [64 << 20, 16 << 10] {
-        for (bytes, said) in [
+        for (bytes, message) in [
             (&scrambled[..], ""),
             (cut, ""),
             (b"PAR1", ""),
@@ -525,7 +525,7 @@ fn broken_files_are_reported() {
             let error = table.try_follow(&held).expect("connected").receive_to_the_error();
             assert!(error.contains("data file part-00001.parquet of file:///"), "{error}");
             assert!(
-                error.contains("in version 1, is unreadable") && error.contains(said),
+                error.contains("in version 1, is unreadable") && error.contains(message),
                 "{error}"
             );
         }

@@ -159,7 +159,7 @@ fn permanent_faults_are_reported_in_bounded_time() {
     let _ = s3.faults().inject(Requests::matching("GET", "part-00003"), Fault::Answer(503));
     table.append(20..30);
     let error = following.receive_to_the_error();
-    let said = "failed to read data file part-00003.parquet of s3://bench/follow/broken";
-    assert!(error.contains(said), "{error}");
+    let message = "failed to read data file part-00003.parquet of s3://bench/follow/broken";
+    assert!(error.contains(message), "{error}");
     assert_eq!(following.numbers(), all(0..20));
 }

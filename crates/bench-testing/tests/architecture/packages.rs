@@ -73,10 +73,9 @@ impl Package {
         }
         match (self.floor(), other.floor()) {
             (Floor::Service, Floor::Service) => true,
-            (Floor::Service, Floor::Adapter) => false,
             // Tools start stand-ins, and do not contain them.
             (Floor::Tool, Floor::Service) => other.name.starts_with("bench-service-"),
-            (Floor::Tool, Floor::Testing) => false,
+            (Floor::Service, Floor::Adapter) | (Floor::Tool, Floor::Testing) => false,
             (own, other) => other < own,
         }
     }

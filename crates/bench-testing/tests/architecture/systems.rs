@@ -93,7 +93,7 @@ pub(crate) fn problems(packages: &[Package]) -> Vec<String> {
                 Some((file, _)) if !words.is_empty() => used.push(*file),
                 Some(_) => {}
                 None => {
-                    problems.extend(words.iter().map(|word| format!("{}: {word}", source.path)))
+                    problems.extend(words.iter().map(|word| format!("{}: {word}", source.path)));
                 }
             }
         }

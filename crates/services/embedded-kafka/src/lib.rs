@@ -25,7 +25,7 @@ pub fn serve(text: &str) -> Result<(), HostError> {
     if !(1..=EMBEDDED_BROKERS_MAX).contains(&brokers) {
         return say(&Reply::Failed(format!("a cluster has 1 to {EMBEDDED_BROKERS_MAX} brokers")));
     }
-    let client = mock_client(brokers).map_err(start_error)?;
+    let client = mock_client(brokers).map_err(|error| start_error(&error))?;
     let Some(cluster) = client.mock_cluster() else {
         return say(&Reply::Failed("this librdkafka has no mock cluster".to_owned()));
     };
@@ -43,7 +43,7 @@ pub fn serve(text: &str) -> Result<(), HostError> {
     std::process::exit(0)
 }
 
-fn start_error(error: KafkaError) -> HostError {
+fn start_error(error: &KafkaError) -> HostError {
     HostError::service(format!("failed to start the mock cluster: {error}"))
 }
 

@@ -169,7 +169,6 @@ impl StackError {
     }
 
     /// For `map_err` after a program was run to download `what`, whose log goes with its folder.
-    #[must_use]
     pub fn not_fetched(what: &str, remedy: &str) -> impl FnOnce(Self) -> Self {
         move |error| match error {
             Self::Command { how, last_lines, .. } => Self::NotFetched {
@@ -183,7 +182,6 @@ impl StackError {
     }
 
     /// For `map_err` after an attempt on a file or folder.
-    #[must_use]
     pub fn file(attempted: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         move |source| Self::File { attempted, path: path.to_owned(), source }
     }

@@ -42,6 +42,7 @@ impl StackOptions {
 
     /// Adds a setting, and its service if the stack does not have it.
     #[must_use]
+    #[expect(clippy::needless_pass_by_value, reason = "callers pass literals and numbers")]
     pub fn with(mut self, service: &str, key: &str, value: impl ToString) -> Self {
         let settings = &mut self.0.entry(service.to_owned()).or_default().settings;
         settings.insert(key.to_owned(), value.to_string());

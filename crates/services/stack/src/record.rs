@@ -76,6 +76,7 @@ impl Parts {
 
     /// The same with one more thing to remember.
     #[must_use]
+    #[expect(clippy::needless_pass_by_value, reason = "callers pass literals and numbers")]
     pub fn with(mut self, key: &str, value: impl ToString) -> Self {
         self.more.insert(key.to_owned(), value.to_string());
         self

@@ -6,7 +6,7 @@ use crate::tables::Tables;
 
 /// The rows of the file, as numbers.
 fn rows(tables: &Tables, name: &str) -> Vec<[f64; 6]> {
-    let text = std::fs::read_to_string(tables.place.path().join(name)).expect("a file");
+    let text = std::fs::read_to_string(tables.sandbox.path().join(name)).expect("a file");
     let mut lines = text.lines();
     assert_eq!(lines.next(), Some("time_from_start,p50,p75,p85,p95,p99"));
     let row = |line: &str| {
@@ -26,8 +26,8 @@ fn old_command_line_writes_one_row_per_window() {
         "--lake-path s3://bench/t --rate 2000 --seconds-to-stream 4 --s3-backend s3 \
          --autocommit-duration-ms 100",
     );
-    let said = consumer.end();
-    assert_eq!(said.code, 0, "{said:?}");
+    let output = consumer.end();
+    assert_eq!(output.code, 0, "{output:?}");
     let rows = rows(&tables, "out/2000.csv");
     assert!((2..=5).contains(&rows.len()), "{rows:?}");
     for [_, p50, p75, p85, p95, p99] in &rows {
@@ -35,7 +35,7 @@ fn old_command_line_writes_one_row_per_window() {
         assert!(*p50 > 1.0 && *p99 < 60_000.0, "milliseconds: {rows:?}");
     }
     assert!(rows.is_sorted_by(|one, other| one[0] < other[0]), "{rows:?}");
-    assert_eq!(tables.place.document("results").options["poll-interval"], "5ms");
+    assert_eq!(tables.sandbox.document("results").options["poll-interval"], "5ms");
 }
 
 #[test]
@@ -45,8 +45,8 @@ fn time_windows_may_be_shorter_than_intervals() {
         "--lake-path t --output_path w.csv --expected_messages 6000 --log_frequency 500ms";
     let consumer = Running::start(tables.command(reading));
     tables.send("--lake-path t --rate 2000 --duration 3s --commit-interval 50ms");
-    let said = consumer.end();
-    assert_eq!(said.code, 0, "{said:?}");
+    let output = consumer.end();
+    assert_eq!(output.code, 0, "{output:?}");
     let rows = rows(&tables, "w.csv");
     assert!((5..=20).contains(&rows.len()), "{rows:?}");
 }
@@ -55,7 +55,7 @@ fn time_windows_may_be_shorter_than_intervals() {
 fn windows_without_messages_have_no_row() {
     let Some(tables) = Tables::new("windows of nothing") else { return };
     tables.send("--lake-path t -n 10 --commit-interval 50ms");
-    let said = tables.run("--lake-path t --from end --follow --duration 1s --output-path w.csv");
-    assert_eq!(said.code, 3, "a run without messages is not valid: {said:?}");
+    let output = tables.run("--lake-path t --from end --follow --duration 1s --output-path w.csv");
+    assert_eq!(output.code, 3, "a run without messages is not valid: {output:?}");
     assert_eq!(rows(&tables, "w.csv"), [[0.0; 6]; 0]);
 }

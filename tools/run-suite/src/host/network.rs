@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use bench_proxy::Proxy;
 use bench_services::SERVICES;
-use bench_stack::{Stack, StackOptions};
+use bench_stack::{Service, Stack, StackOptions};
 
 /// Proxies in front of the nodes of a stack.
 #[derive(Debug)]
@@ -49,7 +49,7 @@ impl Network {
     /// The warning in the results of a run whose connections go through it.
     pub(super) fn warning(&self) -> String {
         let services = self.proxies.iter().filter_map(|(service, _)| SERVICES.get(service));
-        let titles: Vec<&str> = services.map(|service| service.title()).collect();
+        let titles: Vec<&str> = services.map(Service::title).collect();
         let titles = titles.join(" and ");
         format!("the tool reaches {titles} through a proxy, which adds up to 0.1 ms")
     }

@@ -1,6 +1,7 @@
 //! The part of the command line of `run-suite services up` that follows from the list of services.
 
 use bench_services::SERVICES;
+use bench_stack::Service;
 use clap::{Arg, ArgMatches, Args, Command, Error, FromArgMatches};
 
 /// The options that services have of their own.
@@ -51,7 +52,7 @@ impl FromArgMatches for ServiceFlags {
 
 /// Reads the name of a service.
 pub(super) fn service(text: &str) -> Result<&'static str, String> {
-    SERVICES.find(text).map(|service| service.name())
+    SERVICES.find(text).map(Service::name)
 }
 
 /// The help of the list of services to start.

@@ -149,7 +149,7 @@ fn start(up: &UpArgs, progress: &mut Progress) -> Result<(Stack, bool)> {
         obtainable(&cache, &options, &named, progress).and_then(|left| {
             let options = SERVICES.part(&options, left.iter().copied())?;
             let up = Stack::up(SERVICES, &up.stack.dir, &cache, &options, &mut |line| {
-                progress.update(line)
+                progress.update(line);
             });
             Ok((up?, named.iter().all(|name| left.contains(name))))
         })

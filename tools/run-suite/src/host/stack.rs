@@ -79,7 +79,7 @@ impl ExperimentStack {
             };
             let up = interruptible(&self.interruption, || {
                 Stack::up(SERVICES, &self.folder, &cache, &options, &mut |line| {
-                    progress.update(line)
+                    progress.update(line);
                 })
             });
             up.map_err(|error| as_interrupted(error, "the services started"))

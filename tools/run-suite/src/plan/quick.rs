@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use bench_cli::UsageError;
 use bench_record::ServiceOrigin;
 use bench_services::SERVICES;
-use bench_stack::programs;
+use bench_stack::{Service, programs};
 
 use super::experiment_plan::Plan;
 use super::planning::plan_on;
@@ -138,5 +138,5 @@ pub(crate) fn plan(services: Option<ServiceOrigin>) -> Result<Quick> {
 /// What is missing for the services of a plan to start without a long download.
 fn not_installed(plan: &Plan) -> Option<String> {
     let services = plan.stack.iter().flat_map(|stack| &stack.services);
-    services.filter_map(|name| SERVICES.get(name)).find_map(|service| service.not_installed())
+    services.filter_map(|name| SERVICES.get(name)).find_map(Service::not_installed)
 }

@@ -6,7 +6,7 @@
 use bench_cli::UsageError;
 use bench_record::ServiceOrigin;
 use bench_services::SERVICES;
-use bench_stack::{Embedded, StackOptions};
+use bench_stack::{Embedded, Service, StackOptions};
 use serde::{Deserialize, Serialize};
 
 use super::tools::Tools;
@@ -56,7 +56,7 @@ impl StackPlan {
     /// Whether each run needs services of its own, because it would find what the one before it left.
     pub(crate) fn is_for_one_run(&self) -> bool {
         let services = self.services.iter().filter_map(|name| SERVICES.get(name));
-        services.into_iter().any(|service| service.is_for_one_run())
+        services.into_iter().any(Service::is_for_one_run)
     }
 }
 
@@ -75,7 +75,7 @@ fn with_needs(services: &[String]) -> Result<Vec<String>, UsageError> {
 fn refuse_unused_settings(experiment: &Experiment, started: &[String]) -> Result<(), UsageError> {
     for name in experiment.option_names() {
         let (Owner::Service(section), own) = Owner::of(name) else { continue };
-        let meant: Vec<&str> = of_section(&section).map(|service| service.name()).collect();
+        let meant: Vec<&str> = of_section(&section).map(Service::name).collect();
         if meant.iter().any(|service| started.iter().any(|started| started == service)) {
             continue;
         }
@@ -126,7 +126,7 @@ fn beside_embedded(experiment: &Experiment, tools: &Tools) -> Result<Vec<String>
 }
 
 fn embedded(service: &str) -> Embedded {
-    SERVICES.get(service).map_or(Embedded::No, |service| service.embedded())
+    SERVICES.get(service).map_or(Embedded::No, Service::embedded)
 }
 
 #[cfg(test)]

@@ -123,9 +123,9 @@ fn tools_kill_their_consumers_themselves() {
          [[fault]]\nat = \"1500ms\"\nkill = \"consumer-1\"\n",
     );
     let output = tool.run(&["run", "try.toml", "--dry-run"]);
-    let said =
+    let message =
         "  kill consumer-2 at 1.00 s, started again 500 ms later\n  kill consumer-1 at 1.50 s\n";
-    assert!(stdout(&output).contains(said), "{}", stdout(&output));
+    assert!(stdout(&output).contains(message), "{}", stdout(&output));
     let output = tool.run(&["run", "try.toml"]);
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     let option = "--kill-consumer=2@1s+500ms --kill-consumer=1@1500ms ";

@@ -23,10 +23,10 @@ fn groups_resume_at_their_committed_offsets() {
 #[test]
 fn rejected_session_timeouts_end_the_run() {
     let Some(bench) = Bench::shared("sessions that are too short") else { return };
-    let said =
+    let output =
         bench.run(&format!("-n 10 --topic {} --config session.timeout.ms=50", unused_name()));
-    assert_eq!((said.code, said.stderr.lines().count()), (1, 1), "{said:?}");
-    assert!(said.stderr.contains("session.timeout.ms is outside"), "{said:?}");
+    assert_eq!((output.code, output.stderr.lines().count()), (1, 1), "{output:?}");
+    assert!(output.stderr.contains("session.timeout.ms is outside"), "{output:?}");
 }
 
 #[test]
@@ -67,7 +67,7 @@ fn killed_members_repeat_messages_and_lose_none() {
 fn members_killed_during_a_drain_lose_nothing() {
     let Some(bench) = Bench::shared("killing a consumer that drains") else { return };
     let topic = bench.topic(3, 1, &[]);
-    let place = &bench.place;
+    let sandbox = &bench.sandbox;
     bench.measure(&format!("fill -n 3000 -p 3 --topic {topic}"), "filled", 0);
     let args = format!("-c 3 --group {topic} {QUICK} --kill-consumer 3@300ms --drain-timeout 8s");
     let drained = bench.drain_from_run(&args, &topic, "filled", 0);
@@ -77,9 +77,9 @@ fn members_killed_during_a_drain_lose_nothing() {
         ("--kill-consumer 4@1s -c 4 --group g --drain-timeout 1m", "no consumer 4"),
         ("--kill-consumer 1@1s --group g", "--drain-timeout: 10s is too short"),
     ] {
-        let said = bench.run(&format!("drain --topic {topic} --results-dir none {args}"));
-        assert_eq!((said.code, said.stderr.lines().count()), (2, 1), "{said:?}");
-        assert!(said.stderr.contains(expected), "{said:?}");
+        let output = bench.run(&format!("drain --topic {topic} --results-dir none {args}"));
+        assert_eq!((output.code, output.stderr.lines().count()), (2, 1), "{output:?}");
+        assert!(output.stderr.contains(expected), "{output:?}");
     }
-    assert!(!place.path().join("none").exists());
+    assert!(!sandbox.path().join("none").exists());
 }

@@ -26,9 +26,9 @@ fn queued_requests_cause_a_warning() {
              --bootstrap-servers 127.0.0.1:{} {args}",
             proxy.port()
         );
-        let said = bench.place.run(&command);
-        assert_eq!(said.code, 0, "{args}: {said:?}");
-        let document = bench.place.document(&results);
+        let output = bench.sandbox.run(&command);
+        assert_eq!(output.code, 0, "{args}: {output:?}");
+        let document = bench.sandbox.document(&results);
         assert_eq!(produced(&document).acked, 4_000, "{args}");
         document.warnings
     };

@@ -9,21 +9,21 @@ fn topics_are_extended_while_in_use() {
     let Some(bench) = Bench::shared("extending a topic") else { return };
     let topic = bench.topic(1, 1, &[("retention.ms", "3600000")]);
     bench.measure(&format!("fill -n 500 --topic {topic}"), "before", 0);
-    let (place, servers) = (&bench.place, bench.kafka.bootstrap_servers());
+    let (sandbox, servers) = (&bench.sandbox, bench.kafka.bootstrap_servers());
     // It discovers new partitions within half a second.
     let follow = format!(
         "drain --follow --topic {topic} --group {topic} -n 2500 --duration 40s --results-dir all \
          --config topic.metadata.refresh.interval.ms=500 --bootstrap-servers {servers}"
     );
     std::thread::scope(|scope| {
-        let following = scope.spawn(move || place.run(&follow));
+        let following = scope.spawn(move || sandbox.run(&follow));
         let both = format!("-n 2000 -p 3 -c 3 --topic {topic}");
         let extended = bench.measure(&both, "extended", 0);
         assert_eq!((audit(&extended).received, audit(&extended).lost), (2_000, 0));
-        let said = following.join().expect("it ends");
-        assert_eq!(said.code, 0, "{said:?}");
+        let output = following.join().expect("it ends");
+        assert_eq!(output.code, 0, "{output:?}");
     });
-    assert_eq!(audit(&place.document("all")).received, 2_500);
+    assert_eq!(audit(&sandbox.document("all")).received, 2_500);
     assert_eq!(bench.offsets(&topic).len(), 3);
     let settings = bench.admin.topic_config(&topic).expect("its settings");
     assert_eq!(settings["retention.ms"], "3600000");
@@ -75,21 +75,21 @@ fn compacted_topics_are_refused_before_sending() {
     let Some(bench) = Bench::shared("compacted topics") else { return };
     let plain = bench.topic(1, 1, &[]);
     bench.measure(&format!("fill -n 100 --topic {plain}"), "filled", 0);
-    let folder = bench.place.run_folder("filled");
+    let folder = bench.sandbox.run_folder("filled");
     for policy in ["compact", "compact,delete"] {
         let topic = bench.topic(1, 1, &[("cleanup.policy", policy)]);
         for mode in ["", "fill", &format!("drain --from-run {}", folder.display())] {
-            let said = bench.run(&format!("{mode} --topic {topic} --results-dir none"));
-            assert_eq!((said.code, said.stderr.lines().count()), (2, 1), "{said:?}");
-            assert!(said.stderr.contains("--topic: topic"), "{said:?}");
-            assert!(said.stderr.contains("set cleanup.policy=delete"), "{said:?}");
+            let output = bench.run(&format!("{mode} --topic {topic} --results-dir none"));
+            assert_eq!((output.code, output.stderr.lines().count()), (2, 1), "{output:?}");
+            assert!(output.stderr.contains("--topic: topic"), "{output:?}");
+            assert!(output.stderr.contains("set cleanup.policy=delete"), "{output:?}");
         }
         assert_eq!(bench.offsets(&topic), [0]);
         let drained = bench.measure(&format!("drain --topic {topic}"), policy, 3);
         assert_eq!(reasons(&drained), ["nothing was received"]);
         assert!(drained.warnings[0].contains("is compacted"), "{:?}", drained.warnings);
     }
-    assert!(!bench.place.path().join("none").exists());
+    assert!(!bench.sandbox.path().join("none").exists());
 }
 
 #[test]
@@ -105,6 +105,6 @@ fn services_of_the_stack_are_local_others_external() {
     // The same server, without the stack's environment.
     let servers = bench.kafka.bootstrap_servers();
     let args = format!("{args} --results-dir external --bootstrap-servers {servers}");
-    assert_eq!(bench.place.run(&args).code, 0);
-    assert_eq!(bench.place.document("external").services[0].origin, ServiceOrigin::External);
+    assert_eq!(bench.sandbox.run(&args).code, 0);
+    assert_eq!(bench.sandbox.document("external").services[0].origin, ServiceOrigin::External);
 }

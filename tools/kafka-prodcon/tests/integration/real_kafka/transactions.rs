@@ -98,16 +98,17 @@ fn drains_wait_for_open_transactions() {
     assert_eq!((latest.code, latest.stdout.as_str()), (0, ""), "{latest:?}");
 
     // The broker takes up to 16 s to abort it, longer than the drain timeout.
-    let folder = bench.place.run_folder("filled");
+    let folder = bench.sandbox.run_folder("filled");
     let args = format!(
         "drain --topic {topic} --from-run {} --drain-timeout 2s --results-dir waited",
         folder.display()
     );
-    let said = bench.run(&args);
-    assert_eq!(said.code, 0, "{said:?}");
-    let lines = said.stderr.lines().filter(|line| line.contains("waiting for an open transaction"));
-    assert_eq!(lines.count(), 1, "{said:?}");
-    let drained = bench.place.document("waited");
+    let output = bench.run(&args);
+    assert_eq!(output.code, 0, "{output:?}");
+    let lines =
+        output.stderr.lines().filter(|line| line.contains("waiting for an open transaction"));
+    assert_eq!(lines.count(), 1, "{output:?}");
+    let drained = bench.sandbox.document("waited");
     assert_eq!((audit(&drained).received, audit(&drained).lost), (4_000, 0));
     assert_eq!(audit(&drained).foreign, 3 + 1_000, "aborted messages stay hidden");
 }
@@ -118,10 +119,10 @@ fn groups_and_print_wait_for_open_transactions() {
     let topic = bench.topic(1, 1, &[]);
     leave_a_transaction_open(&bench, &topic);
     bench.measure(&format!("fill -n 100 --topic {topic}"), "filled", 0);
-    let (place, servers) = (&bench.place, bench.kafka.bootstrap_servers());
+    let (sandbox, servers) = (&bench.sandbox, bench.kafka.bootstrap_servers());
     std::thread::scope(|scope| {
         let print = format!("print --topic {topic} --bootstrap-servers {servers}");
-        let printed = scope.spawn(move || bench_testing::tool::output(place.command(&print), ""));
+        let printed = scope.spawn(move || bench_testing::tool::output(sandbox.command(&print), ""));
         let args = format!("--group {topic} --drain-timeout 2s");
         let drained = bench.drain_from_run(&args, &topic, "filled", 0);
         assert_eq!((audit(&drained).received, audit(&drained).lost), (100, 0));
@@ -139,12 +140,12 @@ fn interrupts_end_waiting_for_open_transactions() {
     leave_a_transaction_open(&bench, &topic);
     let servers = bench.kafka.bootstrap_servers();
     let args = format!("drain --topic {topic} --drain-timeout 1s --bootstrap-servers {servers}");
-    let drain = Running::start(bench.place.command(&args));
-    until("the drain has begun", || bench.place.path().join("results").exists());
+    let drain = Running::start(bench.sandbox.command(&args));
+    until("the drain has begun", || bench.sandbox.path().join("results").exists());
     std::thread::sleep(Duration::from_millis(1_500));
     let start = std::time::Instant::now();
     drain.interrupt();
-    let said = drain.end();
-    assert_eq!(said.code, 130, "{said:?}");
+    let output = drain.end();
+    assert_eq!(output.code, 130, "{output:?}");
     assert!(start.elapsed() < Duration::from_secs(3), "{:?}", start.elapsed());
 }
