@@ -6,7 +6,6 @@ use serde_json::Value;
 
 /// The packages that serve every system, from the ground up. A package uses only lower floors.
 const FLOORS: &[&[&str]] = &[
-    &["bench-features"],
     &["bench-record"],
     &["bench-core"],
     &["bench-aws", "bench-cli", "bench-proxy", "bench-stack"],
@@ -28,6 +27,8 @@ pub(crate) const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
 /// Where a package stands: the place decides what it may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Floor {
+    /// Has no code: `crates/features/*`.
+    Features,
     /// Serves every system.
     Neutral(usize),
     /// Talks to one system: `crates/bench-*`.
@@ -61,6 +62,7 @@ impl Package {
             "bench-testing" => Floor::Testing,
             _ if self.src.starts_with("tools/") => Floor::Tool,
             _ if self.src.starts_with("crates/services/") => Floor::Service,
+            _ if self.src.starts_with("crates/features/") => Floor::Features,
             _ => Floor::Adapter,
         }
     }
@@ -72,7 +74,7 @@ impl Package {
             return true;
         }
         match (self.floor(), other.floor()) {
-            (Floor::Service, Floor::Service) => true,
+            (Floor::Features, Floor::Features) | (Floor::Service, Floor::Service) => true,
             // Tools start stand-ins, and do not contain them.
             (Floor::Tool, Floor::Service) => other.name.starts_with("bench-service-"),
             (Floor::Service, Floor::Adapter) | (Floor::Tool, Floor::Testing) => false,

@@ -22,12 +22,16 @@ fn everything_in(folder: &Path) -> String {
     text
 }
 
-/// The arguments of all readable processes of this machine.
+/// The command lines of all processes whose program is in the folder of the tool.
 fn command_lines() -> String {
+    let folder = Path::new(TOOL).parent().expect("a folder");
     let mut lines = String::new();
     for entry in std::fs::read_dir("/proc").expect("processes").flatten() {
-        let line = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
-        lines += &String::from_utf8_lossy(&line);
+        let program = std::fs::read_link(entry.path().join("exe")).unwrap_or_default();
+        if program.parent() == Some(folder) {
+            let line = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
+            lines += &String::from_utf8_lossy(&line);
+        }
     }
     lines
 }

@@ -140,7 +140,7 @@ fn conflicting_options_give_one_line_with_remedy() {
         ("send", "--bootstrap-servers: send ", "KAFKA_BOOTSTRAP_SERVERS"),
         ("print", "--bootstrap-servers: print ", "KAFKA_BOOTSTRAP_SERVERS"),
         ("drain -n 0", "--messages: ", "use at least 1"),
-        ("drain --from-run nowhere", "--from-run: ", "the folder of a run"),
+        ("drain --from-run nowhere", "--from-run: ", "the result folder of a run"),
     ] {
         let output = refused(args);
         assert_eq!(output.stderr.lines().count(), 1, "{args}: {output:?}");

@@ -1,5 +1,6 @@
 //! Writers on failing services.
 
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use bench_core::clock::SystemClock;
@@ -149,7 +150,9 @@ fn reset_connections_lose_no_row() {
     let url = MysqlUrl::parse(&text).expect("an address");
     let messages = Messages::new(1, 20_000, 300);
     let written = std::thread::scope(|scope| {
+        let (connected, wait) = mpsc::channel();
         let resets = scope.spawn(|| {
+            wait.recv().expect("the writer connects");
             for _ in 0..5 {
                 std::thread::sleep(Duration::from_millis(60));
                 proxy.reset();
@@ -159,6 +162,7 @@ fn reset_connections_lose_no_row() {
             let options = WriterOptions::mysql();
             let writer = MysqlWriter::connect(&url, "reset", options, SystemClock::new()).await;
             let mut writer = writer.expect("a writer");
+            connected.send(()).expect("someone waits");
             let mut all = (0, 0);
             for rows in messages.rows().chunks(2_000) {
                 let written = writer.write(rows).await.expect("written");

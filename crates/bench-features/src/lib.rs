@@ -1,1 +1,0 @@
-//! No code: its `Cargo.toml` gives all packages the same features of their dependencies.
