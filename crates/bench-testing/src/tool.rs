@@ -29,9 +29,10 @@ pub use rustix::process::Signal;
 /// How long anything here may take: many times what it does take.
 pub const PATIENCE: Duration = Duration::from_mins(2);
 
-/// How the names of the variables begin by which a caller tells the tools what to do.
-const SETTINGS: [&str; 7] =
-    ["AWS_", "BENCH_", "CONNECT_URL", "KAFKA_", "MINIO_", "MYSQL_", "RUST_LOG"];
+/// The caller's variables that a tool keeps. Any other may tell it what to do, such as which server
+/// of some system to use.
+const KEPT: [&str; 8] =
+    ["HOME", "JAVA_HOME", "LANG", "LD_LIBRARY_PATH", "LOGNAME", "PATH", "TMPDIR", "USER"];
 
 /// A folder for one test, in which the tool runs.
 #[derive(Debug)]
@@ -70,8 +71,7 @@ impl Sandbox {
     pub fn command(&self, args: &str) -> Command {
         let mut command = Command::new(&self.program);
         for (variable, _) in std::env::vars_os() {
-            let name = variable.to_string_lossy();
-            if SETTINGS.iter().any(|setting| name.starts_with(setting)) {
+            if !KEPT.iter().any(|kept| variable == *kept) {
                 command.env_remove(&variable);
             }
         }

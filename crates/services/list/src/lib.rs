@@ -1,18 +1,19 @@
-//! The list of all services. To add one, write its crate and add one line here.
+//! The list of all services. To add one, write its crate, and add its dependency and one line here.
 
-use bench_service_connect::Connect;
-use bench_service_dynamodb::Dynamodb;
-use bench_service_kafka::Kafka;
-use bench_service_kinesis::Kinesis;
-use bench_service_lambda::{KIN_LAMBDA, SQL_LAMBDA};
-use bench_service_mysql::Mysql;
-use bench_service_s3::S3;
 use bench_stack::Registry;
 
 /// All services. Where two set the same environment variable, the earlier one wins: S3 comes before
 /// the services of AWS that accept any keys.
-pub static SERVICES: Registry =
-    Registry::new(&[&Kafka, &Connect, &Mysql, &S3, &Kinesis, &Dynamodb, &KIN_LAMBDA, &SQL_LAMBDA]);
+pub static SERVICES: Registry = Registry::new(&[
+    &bench_service_kafka::Kafka,
+    &bench_service_connect::Connect,
+    &bench_service_mysql::Mysql,
+    &bench_service_s3::S3,
+    &bench_service_kinesis::Kinesis,
+    &bench_service_dynamodb::Dynamodb,
+    &bench_service_lambda::KIN_LAMBDA,
+    &bench_service_lambda::SQL_LAMBDA,
+]);
 
 #[cfg(test)]
 mod tests {

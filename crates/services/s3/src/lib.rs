@@ -5,16 +5,14 @@
 mod keys;
 pub mod stand_in;
 
-use std::env;
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::path::PathBuf;
 
 use bench_record::ServiceOrigin;
 use bench_service_aws::{self as aws, CLIENT};
 use bench_stack::{
     Cache, Embedded, Launch, NodeContext, Parts, Progress, Service, ServiceOption, ServiceOptions,
-    StackError, http, one_of, programs, secret,
+    StackError, golang::GoProgram, http, one_of, programs, secret,
 };
 
 pub use keys::Keys;
@@ -47,9 +45,6 @@ const OPTIONS: &[ServiceOption] = &[ServiceOption {
 const NOTE: &str = "this is the embedded server, a stand-in: neither versitygw nor MinIO is \
                     installed, nor Go to build one";
 
-/// Time to download and compile on a slow machine with a slow connection.
-const BUILD_TIMEOUT: Duration = Duration::from_mins(20);
-
 /// The file of the keys, as [`Keys::lines`].
 const KEYS: &str = "s3-keys";
 
@@ -61,36 +56,37 @@ struct Product {
     name: &'static str,
     /// The environment variable that names an installed one.
     variable: &'static str,
-    /// The package and the version that Go builds.
-    package: &'static str,
-    module_version: &'static str,
-    /// The same version as results show it.
-    version: &'static str,
+    source: GoProgram,
     /// What a successful write guarantees.
     durability: &'static str,
-    build_minutes: &'static str,
 }
 
 const VERSITYGW: Product = Product {
     program: "versitygw",
     name: "versitygw",
     variable: "BENCH_VERSITYGW",
-    package: "github.com/versity/versitygw/cmd/versitygw",
-    module_version: "v1.8.0",
-    version: "1.8.0",
+    source: GoProgram {
+        program: "versitygw",
+        package: "github.com/versity/versitygw/cmd/versitygw",
+        module_version: "v1.8.0",
+        version: "1.8.0",
+        build_time: "a minute or two",
+    },
     durability: "no fsync",
-    build_minutes: "a minute or two",
 };
 
 const MINIO: Product = Product {
     program: "minio",
     name: "MinIO",
     variable: "BENCH_MINIO",
-    package: "github.com/minio/minio",
-    module_version: "v0.0.0-20260212201848-7aac2a2c5b7c",
-    version: "2026-02-12",
+    source: GoProgram {
+        program: "minio",
+        package: "github.com/minio/minio",
+        module_version: "v0.0.0-20260212201848-7aac2a2c5b7c",
+        version: "2026-02-12",
+        build_time: "some minutes",
+    },
     durability: "metadata O_DSYNC",
-    build_minutes: "some minutes",
 };
 
 /// A server that speaks the protocol of Amazon S3.
@@ -159,7 +155,7 @@ impl Service for S3 {
         }
         let product = &wanted[0];
         match product.build(cache, progress) {
-            Ok(program) => Ok(product.parts(program, product.version)),
+            Ok(program) => Ok(product.parts(program, product.source.version)),
             Err(StackError::Missing { .. }) if options.get(SERVER).is_none() => {
                 Ok(Parts { note: Some(NOTE.to_owned()), ..embedded()? })
             }
@@ -234,60 +230,12 @@ impl Product {
 
     /// Builds it with Go into the cache, unless it is there.
     fn build(&self, cache: &Cache, progress: &mut Progress<'_>) -> Result<PathBuf, StackError> {
-        let name = self.program;
-        let part = cache.part(&format!("{name}-{}", self.version), |folder| {
-            let go = programs::find("go").ok_or_else(|| StackError::Missing {
-                what: format!("neither {name} nor Go to build it with is installed"),
-                remedy: format!(
-                    "install Go (package `golang-go`, or go.dev/dl), or install {name} in PATH or set \
-                     {} to its program",
-                    self.variable
-                ),
-            })?;
-            progress(&format!(
-                "building {} {} with Go, which takes {} the first time",
-                self.name, self.version, self.build_minutes
-            ));
-            self.install(&go, folder)
-        })?;
-        Ok(part.join(name))
-    }
-
-    /// Builds the program into `folder`, and leaves nothing else.
-    fn install(&self, go: &Path, folder: &Path) -> Result<(), StackError> {
-        let work = folder.join("go");
-        let tmp = work.join("tmp");
-        fs::create_dir_all(&tmp).map_err(StackError::file("create", &tmp))?;
-        let within = |name: &str| work.join(name).to_string_lossy().into_owned();
-        let text = |path: &Path| path.to_string_lossy().into_owned();
-        let mut env = vec![
-            ("GOPATH", within("path")),
-            ("GOMODCACHE", within("modules")),
-            ("GOCACHE", within("cache")),
-            ("GOTMPDIR", text(&tmp)),
-            ("GOBIN", text(folder)),
-            ("GO111MODULE", "on".to_owned()),
-            // No C compiler is needed, and the program runs with any C library.
-            ("CGO_ENABLED", "0".to_owned()),
-            // Go writes its telemetry into the user's folder for settings.
-            ("XDG_CONFIG_HOME", within("settings")),
-        ];
-        if let Some(settings) = go_settings() {
-            env.push(("GOENV", text(&settings)));
-        }
-        let package = format!("{}@{}", self.package, self.module_version);
-        let launch = Launch {
-            program: go.to_owned(),
-            // The folder of modules is removed below; by default it is not writable.
-            args: strings(&["install", "-modcacherw", &package]),
-            env: env.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
-            current_dir: folder.to_owned(),
-            log: work.join("log"),
-        };
-        launch.run(&format!("build {}", self.name), folder, BUILD_TIMEOUT).map_err(
-            StackError::not_fetched(self.name, "Go needs the network or a mirror in GOPROXY"),
-        )?;
-        fs::remove_dir_all(&work).map_err(StackError::file("remove", &work))
+        let remedy = format!(
+            "install Go (package `golang-go`, or go.dev/dl), or install {} in PATH or set {} to its \
+             program",
+            self.program, self.variable
+        );
+        self.source.program(cache, &remedy, progress)
     }
 }
 
@@ -300,16 +248,6 @@ fn embedded() -> Result<Parts, StackError> {
 
 fn is_embedded(node: &NodeContext<'_>) -> bool {
     node.parts().get(SERVER) == EMBEDDED
-}
-
-/// The file of settings that Go would read, with proxies and mirrors.
-fn go_settings() -> Option<PathBuf> {
-    if env::var_os("GOENV").is_some() {
-        return None;
-    }
-    let set = |name: &str| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    let home = || set("HOME").map(|home| home.join(".config"));
-    Some(set("XDG_CONFIG_HOME").or_else(home)?.join("go").join("env"))
 }
 
 /// The version in what `--version` prints: `Version  : v1.0.14`, `minio version RELEASE.2025-...`.

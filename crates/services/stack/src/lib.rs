@@ -19,6 +19,7 @@
 mod cache;
 mod error;
 mod folder;
+pub mod golang;
 pub mod http;
 mod interruption;
 pub mod maven;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use bench_proxy::Proxy;
 use bench_services::SERVICES;
 use bench_stack::{Service, Stack, StackOptions};
@@ -36,14 +36,22 @@ impl Network {
     }
 
     /// Leads to the nodes of a stack that was started behind it, without disturbance.
-    pub(super) fn connect(&self, stack: &Stack) {
+    pub(super) fn connect(&self, stack: &Stack) -> Result<()> {
+        let environment = stack.environment();
         for (node, address) in stack.behind_proxies() {
             if let Some(proxy) = self.before(&node) {
+                let port = format!(":{}", proxy.port());
+                // Otherwise faults would have no effect, and results would claim one.
+                ensure!(
+                    environment.iter().any(|(_, value)| value.contains(&port)),
+                    "no variable leads to the proxy of {node}: its service must name it"
+                );
                 proxy.set_target(address);
                 proxy.set_latency(Duration::ZERO);
                 proxy.set_bandwidth(None);
             }
         }
+        Ok(())
     }
 
     /// The warning in the results of a run whose connections go through it.

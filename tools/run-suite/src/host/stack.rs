@@ -99,7 +99,7 @@ impl ExperimentStack {
         };
         let RunningStack { stack, network, .. } = running;
         if let Some(network) = network {
-            network.connect(stack);
+            network.connect(stack)?;
         }
         Ok(FaultTargets { stack: Some(stack), network: network.as_ref() })
     }

@@ -24,7 +24,7 @@ struct QuickExperiment {
     text: &'static str,
 }
 
-const EXPERIMENTS: [QuickExperiment; 6] = [
+const EXPERIMENTS: &[QuickExperiment] = &[
     QuickExperiment {
         name: "1-throughput",
         packages: &["kafka-prodcon"],
@@ -95,7 +95,7 @@ pub(crate) fn plan(services: Option<ServiceOrigin>) -> Result<Quick> {
     let mut plans = Vec::new();
     let mut left_out = Vec::new();
     let (mut unbuilt, mut missing) = (Vec::new(), BTreeSet::new());
-    for QuickExperiment { name, packages, stand_ins, is_billed, text } in EXPERIMENTS {
+    for &QuickExperiment { name, packages, stand_ins, is_billed, text } in EXPERIMENTS {
         let is_embedded = services.unwrap_or(ServiceOrigin::Embedded) == ServiceOrigin::Embedded;
         let stand_ins = if is_embedded { stand_ins } else { &[] };
         let packages = packages.iter().chain(stand_ins).copied();

@@ -151,7 +151,8 @@ fn reset_connections_lose_no_row() {
     let messages = Messages::new(1, 20_000, 300);
     let written = std::thread::scope(|scope| {
         let (connected, wait) = mpsc::channel();
-        let resets = scope.spawn(|| {
+        let proxy = &proxy;
+        let resets = scope.spawn(move || {
             wait.recv().expect("the writer connects");
             for _ in 0..5 {
                 std::thread::sleep(Duration::from_millis(60));
