@@ -70,11 +70,8 @@ impl Sandbox {
     #[must_use]
     pub fn command(&self, args: &str) -> Command {
         let mut command = Command::new(&self.program);
-        for (variable, _) in std::env::vars_os() {
-            if !KEPT.iter().any(|kept| variable == *kept) {
-                command.env_remove(&variable);
-            }
-        }
+        command.env_clear();
+        command.envs(KEPT.iter().filter_map(|kept| Some((kept, std::env::var_os(kept)?))));
         // No credentials but those that a test gives.
         for file in ["AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"] {
             command.env(file, "/dev/null");

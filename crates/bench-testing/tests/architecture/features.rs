@@ -1,9 +1,8 @@
 //! The features of dependencies: those of each package alone against those of the whole workspace.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::process::Command;
 
-use super::packages::{ROOT, packages};
+use super::packages::{cargo, packages};
 
 /// Edges of `cargo build` and of `cargo test`.
 const COMMANDS: [&str; 2] = ["normal,build", "normal,build,dev"];
@@ -60,14 +59,8 @@ fn note(
 
 /// The dependencies of a selection of packages, other than packages of the workspace.
 fn features(selection: &[&str], edges: &str) -> Features {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let output = Command::new(cargo)
-        .args(["tree", "--offline", "--prefix", "none", "--format", "{p}\t{f}", "--edges", edges])
-        .args(selection)
-        .current_dir(ROOT)
-        .output()
-        .expect("cargo");
-    let text = String::from_utf8_lossy(&output.stdout);
+    let arguments = ["tree", "--prefix", "none", "--format", "{p}\t{f}", "--edges", edges];
+    let text = cargo(&[&arguments, selection].concat());
     let mut features = Features::new();
     for (dependency, set) in text.lines().filter_map(|line| line.split_once('\t')) {
         // A package of the workspace is shown with its path.
@@ -79,6 +72,5 @@ fn features(selection: &[&str], edges: &str) -> Features {
                 .insert(set);
         }
     }
-    assert!(!features.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
     features
 }

@@ -83,13 +83,20 @@ impl Package {
     }
 }
 
+/// What cargo prints in the workspace.
+pub(crate) fn cargo(arguments: &[&str]) -> String {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut command = Command::new(cargo);
+    command.args(arguments).arg("--offline").current_dir(ROOT);
+    let output = command.output().expect("cargo");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).expect("text")
+}
+
 /// All packages of the workspace.
 pub(crate) fn packages() -> Vec<Package> {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let arguments = ["metadata", "--no-deps", "--offline", "--format-version", "1"];
-    let output = Command::new(cargo).args(arguments).current_dir(ROOT).output().expect("cargo");
-    let text = String::from_utf8_lossy(&output.stderr);
-    let metadata: Value = serde_json::from_slice(&output.stdout).expect(&text);
+    let metadata = cargo(&["metadata", "--no-deps", "--format-version", "1"]);
+    let metadata: Value = serde_json::from_str(&metadata).expect("JSON");
     let root = metadata["workspace_root"].as_str().expect("a folder");
     let packages = metadata["packages"].as_array().expect("packages");
     packages.iter().map(|package| of(package, root)).collect()

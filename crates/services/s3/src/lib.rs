@@ -26,7 +26,7 @@ pub const NAME: &str = "s3";
 pub const SERVER: &str = "server";
 
 /// The values of [`SERVER`].
-pub const SERVERS: [&str; 3] = [VERSITYGW.program, MINIO.program, EMBEDDED];
+pub const SERVERS: [&str; 3] = [VERSITYGW.source.program, MINIO.source.program, EMBEDDED];
 
 /// The stand-in.
 pub const EMBEDDED: &str = "embedded";
@@ -50,19 +50,17 @@ const KEYS: &str = "s3-keys";
 
 /// A server that can be installed or built.
 struct Product {
-    /// The name of its program, and the value of [`SERVER`].
-    program: &'static str,
     /// Its name in results.
     name: &'static str,
     /// The environment variable that names an installed one.
     variable: &'static str,
+    /// How Go builds it. The name of the program is the value of [`SERVER`].
     source: GoProgram,
     /// What a successful write guarantees.
     durability: &'static str,
 }
 
 const VERSITYGW: Product = Product {
-    program: "versitygw",
     name: "versitygw",
     variable: "BENCH_VERSITYGW",
     source: GoProgram {
@@ -76,7 +74,6 @@ const VERSITYGW: Product = Product {
 };
 
 const MINIO: Product = Product {
-    program: "minio",
     name: "MinIO",
     variable: "BENCH_MINIO",
     source: GoProgram {
@@ -139,7 +136,7 @@ impl Service for S3 {
     ) -> Result<Parts, StackError> {
         let wanted = match options.get(SERVER) {
             Some(EMBEDDED) => return embedded(),
-            Some(program) if program == MINIO.program => &[MINIO][..],
+            Some(program) if program == MINIO.source.program => &[MINIO][..],
             Some(_) => &[VERSITYGW],
             None => &[VERSITYGW, MINIO],
         };
@@ -149,7 +146,7 @@ impl Service for S3 {
             }
         }
         for product in wanted {
-            if let Some(program) = programs::find(product.program) {
+            if let Some(program) = programs::find(product.source.program) {
                 return product.installed(program);
             }
         }
@@ -225,7 +222,7 @@ impl Product {
 
     fn parts(&self, program: PathBuf, version: &str) -> Parts {
         let version = format!("{} {version}, {}", self.name, self.durability);
-        Parts::new(version, ServiceOrigin::Local, program).with(SERVER, self.program)
+        Parts::new(version, ServiceOrigin::Local, program).with(SERVER, self.source.program)
     }
 
     /// Builds it with Go into the cache, unless it is there.
@@ -233,7 +230,7 @@ impl Product {
         let remedy = format!(
             "install Go (package `golang-go`, or go.dev/dl), or install {} in PATH or set {} to its \
              program",
-            self.program, self.variable
+            self.source.program, self.variable
         );
         self.source.program(cache, &remedy, progress)
     }
@@ -305,7 +302,7 @@ fn read_keys(node: &NodeContext<'_>) -> Result<Keys, StackError> {
 }
 
 fn is_minio(node: &NodeContext<'_>) -> bool {
-    node.parts().get(SERVER) == MINIO.program
+    node.parts().get(SERVER) == MINIO.source.program
 }
 
 fn health(node: &NodeContext<'_>) -> &'static str {

@@ -40,10 +40,9 @@ impl Network {
         let environment = stack.environment();
         for (node, address) in stack.behind_proxies() {
             if let Some(proxy) = self.before(&node) {
-                let port = format!(":{}", proxy.port());
                 // Otherwise faults would have no effect, and results would claim one.
                 ensure!(
-                    environment.iter().any(|(_, value)| value.contains(&port)),
+                    environment.iter().any(|(_, value)| names_port(value, proxy.port())),
                     "no variable leads to the proxy of {node}: its service must name it"
                 );
                 proxy.set_target(address);
@@ -69,9 +68,29 @@ impl Network {
     }
 }
 
+/// Whether a text contains an address with this port, such as one in a list of brokers.
+fn names_port(text: &str, port: u16) -> bool {
+    let mut ports = text.split(':').skip(1).map(|rest| {
+        rest.split_once(|c: char| !c.is_ascii_digit()).map_or(rest, |(digits, _)| digits)
+    });
+    ports.any(|digits| digits.parse() == Ok(port))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn ports_are_found_in_lists_and_urls() {
+        for (text, found) in [
+            ("127.0.0.1:9092,127.0.0.1:1234", true),
+            ("mysql://u:p@127.0.0.1:1234/bench", true),
+            ("127.0.0.1:12345", false),
+            ("1234", false),
+        ] {
+            assert_eq!(names_port(text, 1234), found, "{text}");
+        }
+    }
 
     #[test]
     fn nodes_have_proxies_of_their_own() {
