@@ -23,6 +23,8 @@ use bench_kafka::{KafkaPublisher, KafkaReceiver, SendPlan};
 use bench_record::AuditSummary;
 use bench_service_kafka::stand_in::{EmbeddedKafka, FETCH_WAIT_MS};
 
+use crate::mock::start_process;
+
 const TOPIC: &str = "t";
 const PARTITIONS: u32 = 4;
 
@@ -211,7 +213,7 @@ fn run_with_changing_members(
 
 #[test]
 fn changing_members_lose_nothing() {
-    let mut broker = EmbeddedKafka::start(1).expect("a broker");
+    let mut broker = start_process(|| EmbeddedKafka::start(1)).expect("a broker");
     broker.create_topic(TOPIC, PARTITIONS, 1).expect("created");
     let servers = broker.bootstrap_servers();
     let audit = lost_nothing(TOPIC, run_with_changing_members(servers, TOPIC, &EMBEDDED));
@@ -240,7 +242,7 @@ const QUICK: (&str, &str) = ("heartbeat.interval.ms", "300");
 
 #[test]
 fn real_kafka_rebalances_of_all_kinds_lose_nothing() {
-    let Some(kafka) = bench_testing::broker("rebalances") else { return };
+    let Some(kafka) = start_process(|| bench_testing::broker("rebalances")) else { return };
     let servers = kafka.bootstrap_servers();
     let admin = Admin::connect(&config(servers), TIMEOUT_DEFAULT).expect("the broker answers");
     let kinds = [
@@ -299,7 +301,7 @@ fn read_to_the_end(servers: &str, clock: SystemClock) -> Vec<u8> {
 
 #[test]
 fn groups_continue_after_messages_passed_on() {
-    let mut broker = EmbeddedKafka::start(1).expect("a broker");
+    let mut broker = start_process(|| EmbeddedKafka::start(1)).expect("a broker");
     broker.create_topic(TOPIC, 2, 1).expect("created");
     let (servers, clock) = (broker.bootstrap_servers(), SystemClock::new());
     for numbers in [0..20, 20..21, 21..50, 50..50] {
