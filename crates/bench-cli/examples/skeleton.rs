@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use bench_cli::{
-    Amount, Exit, GenerateArgs, Invocation, LogArgs, OutputArgs, OutputFormat, Shutdown, Tool,
-    ToolId, WorkloadArgs, output, quantity, run_tool,
+    Amount, Exit, Invocation, LogArgs, OutputArgs, OutputFormat, Shutdown, Tool, ToolId,
+    WorkloadArgs, output, quantity, run_tool,
 };
 use clap::Parser;
 
@@ -30,12 +30,6 @@ struct Options {
 
     #[command(flatten)]
     output: OutputArgs,
-
-    #[command(flatten)]
-    log: LogArgs,
-
-    #[command(flatten)]
-    generate: GenerateArgs,
 }
 
 fn main() -> ExitCode {
@@ -46,7 +40,7 @@ impl Tool for Options {
     const ID: ToolId = ToolId { name: "skeleton", version: env!("CARGO_PKG_VERSION") };
 
     fn log(&self) -> LogArgs {
-        self.log
+        self.output.log
     }
 
     fn run(&self, invocation: &Invocation) -> Result<Exit> {
@@ -63,7 +57,7 @@ impl Tool for Options {
 }
 
 fn wait(duration: Duration, shutdown: &Shutdown, options: &Options) -> Duration {
-    let mut progress = options.log.progress();
+    let mut progress = options.output.log.progress();
     let started = Instant::now();
     while started.elapsed() < duration && !shutdown.is_requested() {
         progress.update(&format!("waited {:.1} s", started.elapsed().as_secs_f64()));
@@ -75,7 +69,7 @@ fn wait(duration: Duration, shutdown: &Shutdown, options: &Options) -> Duration 
 
 fn print(waited: Duration, options: &Options) -> Result<()> {
     let waited_ns = u64::try_from(waited.as_nanos())?;
-    let text = match options.output.output {
+    let text = match options.output.format {
         OutputFormat::Human => format!("waited {}\n", quantity::duration_ns(waited_ns)),
         OutputFormat::Json => format!("{{\"waited_ns\":{waited_ns}}}\n"),
         OutputFormat::Csv => format!("topic,waited_ns\n{},{waited_ns}\n", options.topic),

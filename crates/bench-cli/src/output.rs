@@ -9,7 +9,7 @@ use bench_core::system::plain;
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
-use crate::printable_except;
+use crate::{GenerateArgs, LogArgs, printable_except};
 
 /// The format in which a tool prints its result.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
@@ -23,19 +23,27 @@ pub enum OutputFormat {
     Csv,
 }
 
-/// The option `--output`; flatten it into a tool's options.
+/// The options for what a tool prints; flatten them into its own.
 #[derive(Debug, Clone, Copy, Default, Args)]
 pub struct OutputArgs {
     /// Format of the result on standard output
     #[arg(
         help_heading = "Output",
+        id = "output",
         long,
         value_enum,
         value_name = "FORMAT",
         default_value_t,
         global = true
     )]
-    pub output: OutputFormat,
+    pub format: OutputFormat,
+
+    /// The log on standard error.
+    #[command(flatten)]
+    pub log: LogArgs,
+
+    #[command(flatten)]
+    generate: GenerateArgs,
 }
 
 /// Prints `text` unchanged on standard output.

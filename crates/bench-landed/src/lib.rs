@@ -35,7 +35,7 @@ impl<C: Connection> Tool for Options<C> {
     }
 
     fn log(&self) -> LogArgs {
-        self.log
+        self.output.log
     }
 
     fn run(&self, invocation: &Invocation) -> Result<Exit> {

@@ -26,7 +26,7 @@ pub(crate) fn measure<C: Connection>(
     let (clock, run) = (SystemClock::new(), RunId::random());
     let started = started(options, invocation, &tables, run)?;
     let counts = Counts::default();
-    invocation.measure(&options.run, options.output.output, started, clock, |_| {
+    invocation.measure(&options.run, options.output.format, started, clock, |_| {
         let receiver = receiver(&options.read, &tables, &subject, clock, &counts)?;
         let consumer = consumer_config(&options.read, &subject);
         let (required, receivers) = (subject.required, vec![receiver]);

@@ -1,6 +1,6 @@
 //! The command line.
 
-use bench_cli::{ExpectArgs, GenerateArgs, LogArgs, OutputArgs, RunArgs, UsageError, quantity};
+use bench_cli::{ExpectArgs, OutputArgs, RunArgs, UsageError, quantity};
 use bench_core::message::RunId;
 use bench_query::QueryArgs;
 use bench_tables::KINESIS_TABLE;
@@ -34,12 +34,6 @@ pub(crate) struct Options<C: Args> {
 
     #[command(flatten)]
     pub(crate) output: OutputArgs,
-
-    #[command(flatten)]
-    pub(crate) log: LogArgs,
-
-    #[command(flatten)]
-    pub(crate) generate: GenerateArgs,
 }
 
 /// Which rows are read, and until when.

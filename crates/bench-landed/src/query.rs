@@ -29,7 +29,7 @@ pub(crate) fn query<C: Connection>(
         consumer: consumer_config(&options.read, &subject),
         shutdown: &invocation.shutdown,
         clock,
-        output: options.output.output,
+        output: options.output.format,
     };
     query.run(field)
 }

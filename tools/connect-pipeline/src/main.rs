@@ -28,7 +28,7 @@ impl Tool for Options {
     }
 
     fn log(&self) -> LogArgs {
-        self.log
+        self.output.log
     }
 
     fn run(&self, invocation: &Invocation) -> Result<Exit> {

@@ -46,7 +46,7 @@ pub(crate) fn measure(options: &Options, invocation: &Invocation) -> Result<Exit
     let started = invocation.started(run, vec![service(options, worker.as_ref(), shutdown)?]);
     let builder = Builder { options, workload: &workload, worker: worker.as_ref(), clock, run };
     let mut connectors = None;
-    let exit = invocation.measure(&options.run, options.output.output, started, clock, |folder| {
+    let exit = invocation.measure(&options.run, options.output.format, started, clock, |folder| {
         let (ends, created) = builder.pipeline(folder, shutdown)?;
         connectors = created;
         let (publishers, receivers) = (vec![ends.publisher], vec![ends.receiver]);

@@ -3,10 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use bench_cli::{
-    DrainArgs, GenerateArgs, LogArgs, OutputArgs, RunArgs, UsageError, Workload, WorkloadArgs,
-    quantity,
-};
+use bench_cli::{DrainArgs, OutputArgs, RunArgs, UsageError, Workload, WorkloadArgs, quantity};
 use bench_core::message::{KeyDistribution, MessageFormat};
 use bench_record::ServiceOrigin;
 use clap::{Command, CommandFactory, Parser};
@@ -84,12 +81,6 @@ pub(crate) struct Options {
 
     #[command(flatten)]
     pub(crate) output: OutputArgs,
-
-    #[command(flatten)]
-    pub(crate) log: LogArgs,
-
-    #[command(flatten)]
-    pub(crate) generate: GenerateArgs,
 }
 
 /// The command line, with the defaults for lines.

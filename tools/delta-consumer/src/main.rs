@@ -31,7 +31,7 @@ impl Tool for Options {
     const SERVICES: &'static [UsedService] = &[UsedService::always("s3")];
 
     fn log(&self) -> LogArgs {
-        self.log
+        self.output.log
     }
 
     fn run(&self, invocation: &Invocation) -> Result<Exit> {

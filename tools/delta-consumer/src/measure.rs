@@ -24,7 +24,7 @@ pub(crate) fn measure(options: &Options, invocation: &Invocation) -> Result<Exit
     let started = started(invocation, &source, run);
     // Empty until the measurement starts.
     let mut run_dir = PathBuf::new();
-    let exit = invocation.measure(&options.run, options.output.output, started, clock, |folder| {
+    let exit = invocation.measure(&options.run, options.output.format, started, clock, |folder| {
         let receiver = match receiver {
             Some(receiver) => receiver,
             None => source.wait_and_connect(clock, &counts, shutdown)?,

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use bench_cli::{GenerateArgs, LogArgs, OutputArgs, ReaderArgs, RunArgs, quantity};
+use bench_cli::{OutputArgs, ReaderArgs, RunArgs, quantity};
 use bench_delta::LakeArgs;
 use bench_delta::receive::TableStart;
 use bench_query::QueryArgs;
@@ -54,12 +54,6 @@ pub(crate) struct Options {
 
     #[command(flatten)]
     pub(crate) output: OutputArgs,
-
-    #[command(flatten)]
-    pub(crate) log: LogArgs,
-
-    #[command(flatten)]
-    pub(crate) generate: GenerateArgs,
 }
 
 /// What to read, and how.

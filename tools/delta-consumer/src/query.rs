@@ -26,7 +26,7 @@ pub(crate) fn query(options: &Options, field: &str, invocation: &Invocation) -> 
         consumer: options.reader.consumer_config(&Required::default(), clock),
         shutdown,
         clock,
-        output: options.output.output,
+        output: options.output.format,
     };
     query.run(field)
 }

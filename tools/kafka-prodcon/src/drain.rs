@@ -82,7 +82,7 @@ pub(crate) fn drain(
             consumer: engine_config(args, &required, clock),
             shutdown,
             clock,
-            output: options.output.output,
+            output: options.output.format,
         };
         return query.run(field);
     }
@@ -90,7 +90,7 @@ pub(crate) fn drain(
     let session = Session {
         invocation,
         run_args: &args.run,
-        output: options.output.output,
+        output: options.output.format,
         cluster: &cluster,
         clients: &Clients::of_readers(&config, group.clone(), from),
         landing: landing.as_ref(),

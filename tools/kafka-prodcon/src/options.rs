@@ -3,9 +3,7 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use bench_cli::{
-    DrainArgs, GenerateArgs, LogArgs, OutputArgs, ReaderArgs, RunArgs, WorkloadArgs, quantity,
-};
+use bench_cli::{DrainArgs, OutputArgs, ReaderArgs, RunArgs, WorkloadArgs, quantity};
 use bench_kafka::config::KafkaConfig;
 use bench_kafka::options::ConnectionArgs;
 use bench_query::QueryArgs;
@@ -85,12 +83,6 @@ pub(crate) struct Options {
 
     #[command(flatten)]
     pub(crate) output: OutputArgs,
-
-    #[command(flatten)]
-    pub(crate) log: LogArgs,
-
-    #[command(flatten)]
-    pub(crate) generate: GenerateArgs,
 
     #[command(subcommand)]
     pub(crate) command: Option<Command>,

@@ -70,7 +70,7 @@ pub(crate) fn produce_and_consume(options: &Options, invocation: &Invocation) ->
     let session = Session {
         invocation,
         run_args: &options.run,
-        output: options.output.output,
+        output: options.output.format,
         cluster: &cluster,
         clients: &clients,
         landing: landing.as_ref(),
@@ -156,7 +156,7 @@ pub(crate) fn fill(options: &Options, fill: &FillArgs, invocation: &Invocation) 
     let session = Session {
         invocation,
         run_args: &fill.run,
-        output: options.output.output,
+        output: options.output.format,
         cluster: &cluster,
         clients: &clients,
         landing: None,

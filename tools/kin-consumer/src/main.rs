@@ -26,7 +26,7 @@ impl Tool for Options {
     const SERVICES: &'static [UsedService] = &[UsedService::always("kinesis")];
 
     fn log(&self) -> LogArgs {
-        self.log
+        self.output.log
     }
 
     fn run(&self, invocation: &Invocation) -> Result<Exit> {

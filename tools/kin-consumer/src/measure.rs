@@ -18,7 +18,7 @@ pub(crate) fn measure(options: &Options, invocation: &Invocation) -> Result<Exit
     let started = invocation.started(run, vec![source.service.clone()]);
     // Outlives the measurement.
     let mut registered = None;
-    invocation.measure(&options.run, options.output.output, started, clock, |_| {
+    invocation.measure(&options.run, options.output.format, started, clock, |_| {
         let Connected { receivers, fan_out } = source.connect(run, clock, &counts)?;
         registered = fan_out;
         let consumer = options.reader.consumer_config(&required, clock);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bench_aws::AwsArgs;
-use bench_cli::{GenerateArgs, LogArgs, OutputArgs, ReaderArgs, RunArgs, quantity};
+use bench_cli::{OutputArgs, ReaderArgs, RunArgs, quantity};
 use bench_kinesis::receive::{RECORDS_MAX, StreamStart};
 use bench_query::QueryArgs;
 use clap::{Args, Parser};
@@ -45,12 +45,6 @@ pub(crate) struct Options {
 
     #[command(flatten)]
     pub(crate) output: OutputArgs,
-
-    #[command(flatten)]
-    pub(crate) log: LogArgs,
-
-    #[command(flatten)]
-    pub(crate) generate: GenerateArgs,
 }
 
 /// Options for reading.

@@ -24,7 +24,7 @@ pub(crate) fn query(options: &Options, field: &str, invocation: &Invocation) -> 
         consumer: options.reader.consumer_config(&Required::default(), clock),
         shutdown: &invocation.shutdown,
         clock,
-        output: options.output.output,
+        output: options.output.format,
     };
     let exit = query.run(field);
     drop(fan_out);

@@ -10,10 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
-use bench_cli::{
-    Exit, GenerateArgs, LogArgs, OutputArgs, OutputFormat, Shutdown, arguments, generate,
-    main_with, output,
-};
+use bench_cli::{Exit, OutputArgs, OutputFormat, Shutdown, arguments, generate, main_with, output};
 use bench_record::ServiceOrigin;
 use clap::{CommandFactory as _, Parser, Subcommand};
 
@@ -37,10 +34,6 @@ struct Options {
     command: Action,
     #[command(flatten)]
     output: OutputArgs,
-    #[command(flatten)]
-    log: LogArgs,
-    #[command(flatten)]
-    generate: GenerateArgs,
 }
 
 #[derive(Debug, Subcommand)]
@@ -112,7 +105,7 @@ fn run_suite() -> Result<Exit> {
         return Ok(Exit::Good);
     }
     let options: Options = arguments::parse()?;
-    options.log.init();
+    options.output.log.init();
     match &options.command {
         Action::Quick { results_dir, services } => {
             let quick = quick::plan(*services)?;
@@ -148,14 +141,16 @@ fn run_suite() -> Result<Exit> {
             execute(dir, &mut folders, &shutdown, &options)
         }
         Action::Report { dir } => {
-            let summary = report(dir, options.output.output)?;
+            let summary = report(dir, options.output.format)?;
             Ok(verdict::exit_of(summary.statuses()))
         }
         Action::List { dir } => {
             output::print_text(&list::human(dir)?)?;
             Ok(Exit::Good)
         }
-        Action::Services(action) => services::run(action, options.log, options.output.output),
+        Action::Services(action) => {
+            services::run(action, options.output.log, options.output.format)
+        }
         Action::Schema => {
             output::print(&(serde_json::to_string_pretty(&form::schema())? + "\n"))?;
             Ok(Exit::Good)
@@ -190,14 +185,14 @@ fn execute(
     shutdown: &Shutdown,
     options: &Options,
 ) -> Result<Exit> {
-    let mut progress = options.log.progress();
+    let mut progress = options.output.log.progress();
     tracing::info!("results in {}", dir.display());
-    let is_reported = options.output.output == OutputFormat::Human;
+    let is_reported = options.output.format == OutputFormat::Human;
     let result = suite::run_pending(dir, folders, shutdown, &mut progress, is_reported);
     progress.clear();
     result
         .with_context(|| format!("stopped; `run-suite resume {}` runs the rest", dir.display()))?;
-    let summary = report(dir, options.output.output)?;
+    let summary = report(dir, options.output.format)?;
     let exit = verdict::exit_of(summary.statuses());
     if exit == Exit::Interrupted {
         tracing::warn!("interrupted: `run-suite resume {}` runs the rest", dir.display());

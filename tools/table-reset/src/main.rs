@@ -25,7 +25,7 @@ impl Tool for Options {
     const SERVICES: &'static [UsedService] = &[UsedService::always("mysql")];
 
     fn log(&self) -> LogArgs {
-        self.log
+        self.output.log
     }
 
     fn run(&self, invocation: &Invocation) -> Result<Exit> {

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use bench_aws::{AwsArgs, AwsService};
-use bench_cli::{GenerateArgs, LogArgs, OutputArgs, UsageError, Waiting};
+use bench_cli::{OutputArgs, UsageError, Waiting};
 use bench_tables::dynamodb::Billing;
 use bench_tables::mysql::MysqlArgs;
 use bench_tables::{KAFKA_TABLE, KINESIS_TABLE, Tables};
@@ -55,12 +55,6 @@ pub(crate) struct Options {
 
     #[command(flatten)]
     pub(crate) output: OutputArgs,
-
-    #[command(flatten)]
-    pub(crate) log: LogArgs,
-
-    #[command(flatten)]
-    pub(crate) generate: GenerateArgs,
 }
 
 /// Guards against deleting a table by mistake.

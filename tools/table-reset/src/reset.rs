@@ -17,7 +17,7 @@ pub(crate) fn reset(options: &Options, shutdown: &Shutdown) -> Result<Exit> {
     let plans = plans(options, &mut tables, &waiting)?;
     let is_refused = plans.iter().any(|plan| plan.step == TableStep::Refuse);
     if options.guard.dry_run {
-        render::print(&planned(&plans), options.output.output)?;
+        render::print(&planned(&plans), options.output.format)?;
         return if is_refused { Err(refusal(&plans).into()) } else { Ok(Exit::Good) };
     }
     if is_refused {
@@ -46,7 +46,7 @@ pub(crate) fn reset(options: &Options, shutdown: &Shutdown) -> Result<Exit> {
         reports.push(TableReport { outcome, error, ..render::report(plan) });
     }
     let has_failed = reports.iter().any(|table| table.outcome == TableOutcome::Failed);
-    render::print(&ResetReport { dry_run: false, tables: reports }, options.output.output)?;
+    render::print(&ResetReport { dry_run: false, tables: reports }, options.output.format)?;
     Ok(match (shutdown.is_requested(), has_failed) {
         (true, _) => Exit::Interrupted,
         (false, true) => Exit::Failed,

@@ -26,7 +26,7 @@ pub(crate) fn clean(options: &Options, shutdown: &Shutdown) -> Result<Exit> {
     let is_refused = plans.iter().any(|plan| matches!(plan.step, TopicStep::Refuse(_)));
     if options.dry_run {
         let topics = plans.iter().map(|plan| report(plan, TopicOutcome::Planned)).collect();
-        render::print(&CleanReport { dry_run: true, topics }, options.output.output)?;
+        render::print(&CleanReport { dry_run: true, topics }, options.output.format)?;
         return if is_refused { Err(refusal(&plans).into()) } else { Ok(Exit::Good) };
     }
     if is_refused {
@@ -40,7 +40,7 @@ pub(crate) fn clean(options: &Options, shutdown: &Shutdown) -> Result<Exit> {
     }
     let topics = empty_all(&admin, &plans, shutdown);
     let has_failed = topics.iter().any(|topic| topic.outcome == TopicOutcome::Failed);
-    render::print(&CleanReport { dry_run: false, topics }, options.output.output)?;
+    render::print(&CleanReport { dry_run: false, topics }, options.output.format)?;
     match (shutdown.is_requested(), has_failed) {
         (true, _) => Ok(Exit::Interrupted),
         (false, true) => Ok(Exit::Failed),

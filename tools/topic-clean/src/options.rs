@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::Result;
-use bench_cli::{GenerateArgs, LogArgs, OutputArgs, Shutdown};
+use bench_cli::{OutputArgs, Shutdown};
 use bench_kafka::admin::Admin;
 use bench_kafka::options::ConnectionArgs;
 use clap::{Args, Parser, Subcommand};
@@ -61,12 +61,6 @@ pub(crate) struct Options {
 
     #[command(flatten)]
     pub(crate) output: OutputArgs,
-
-    #[command(flatten)]
-    pub(crate) log: LogArgs,
-
-    #[command(flatten)]
-    pub(crate) generate: GenerateArgs,
 
     #[command(subcommand)]
     pub(crate) command: Option<Command>,

@@ -16,7 +16,7 @@ pub(crate) fn list(options: &Options, shutdown: &Shutdown) -> Result<Exit> {
     let admin = options.connect(shutdown)?;
     let topics = shutdown.interruptible("listing the topics", move || admin.topics())??;
     let rows = topics.into_iter().map(TopicRow::from).collect();
-    render::print(&TopicList { topics: rows }, options.output.output)?;
+    render::print(&TopicList { topics: rows }, options.output.format)?;
     Ok(Exit::Good)
 }
 
@@ -25,7 +25,7 @@ pub(crate) fn describe(options: &Options, name: &str, shutdown: &Shutdown) -> Re
     let name = name.to_owned();
     let description =
         shutdown.interruptible("describing the topic", move || describe_topic(&admin, &name))??;
-    render::print(&description, options.output.output)?;
+    render::print(&description, options.output.format)?;
     Ok(Exit::Good)
 }
 
@@ -61,6 +61,6 @@ pub(crate) fn create(options: &Options, create: &CreateArgs, shutdown: &Shutdown
         admin.topic(&name)
     })??;
     let topic = topic.context("the new topic has disappeared again")?;
-    render::print(&TopicList { topics: vec![topic.into()] }, options.output.output)?;
+    render::print(&TopicList { topics: vec![topic.into()] }, options.output.format)?;
     Ok(Exit::Good)
 }

@@ -1,7 +1,5 @@
 //! The embedded broker through the real client.
 
-use std::io::{BufRead, BufReader, Write};
-use std::process::{Command, Stdio};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -11,9 +9,6 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::{ClientConfig, Message};
 use rustix::process::{Pid, Signal, getpgid, kill_process, test_kill_process};
-
-/// Set for a process that starts a broker, prints its process id, and then does nothing.
-const HOLD: &str = "BENCH_TEST_HOLD";
 
 #[test]
 fn killed_broker_is_noticed() {
@@ -124,29 +119,6 @@ fn dropped_broker_ends_its_process() {
 }
 
 #[test]
-fn killed_parent_leaves_no_broker() {
-    let myself = std::env::current_exe().expect("this program");
-    let mut parent = Command::new(myself)
-        .args(["--ignored", "--exact", "hold_a_broker", "--nocapture"])
-        .env(HOLD, "on")
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("starts");
-    let stdout = parent.stdout.take().expect("piped");
-    let mut lines = BufReader::new(stdout).lines().map_while(Result::ok);
-    let broker = pid(lines.find_map(|line| line.trim().parse().ok()).expect("a process id"));
-    test_kill_process(broker).expect("the broker runs");
-    parent.kill().expect("killed");
-    parent.wait().expect("reaped");
-    let deadline = Instant::now() + Duration::from_secs(5);
-    // An orphan may stay as a zombie where nobody reaps it.
-    while test_kill_process(broker).is_ok() && !is_zombie(broker) {
-        assert!(Instant::now() < deadline, "the broker outlives its parent");
-        std::thread::sleep(Duration::from_millis(5));
-    }
-}
-
-#[test]
 fn other_programs_are_refused() {
     let error = |program: &str| {
         let started = StandInProcess::start_program(&KIND, program.into(), &1, "start a cluster");
@@ -156,20 +128,6 @@ fn other_programs_are_refused() {
     let echoed = format!("answered '{} 1'", bench_stand_in::PROTOCOL);
     assert!(error("/bin/echo").contains(&echoed), "{}", error("/bin/echo"));
     assert!(error("/nonexistent").contains("/nonexistent"), "{}", error("/nonexistent"));
-}
-
-/// Not a test but a process that a test starts and kills.
-#[test]
-#[ignore = "started by another test"]
-fn hold_a_broker() {
-    if std::env::var_os(HOLD).is_none() {
-        return;
-    }
-    let kafka = EmbeddedKafka::start(1).expect("starts");
-    writeln!(std::io::stdout(), "\n{}", kafka.pid()).expect("standard output");
-    loop {
-        std::thread::park();
-    }
 }
 
 fn config(kafka: &EmbeddedKafka) -> ClientConfig {
@@ -186,9 +144,4 @@ fn consumer(kafka: &EmbeddedKafka, group: &str) -> BaseConsumer {
 
 fn pid(number: u32) -> Pid {
     i32::try_from(number).ok().and_then(Pid::from_raw).expect("a process id")
-}
-
-fn is_zombie(pid: Pid) -> bool {
-    let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero()));
-    stat.is_ok_and(|stat| stat.rsplit(')').next().is_some_and(|rest| rest.starts_with(" Z")))
 }

@@ -1,9 +1,9 @@
 //! Embedded Kinesis and `DynamoDB` in processes of their own, through the real clients.
 
-use std::io::{BufRead, BufReader, Write};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
+use crate::orphans::is_zombie;
 use aws_sdk_dynamodb::types::{
     AttributeDefinition, AttributeValue, BillingMode, KeySchemaElement, KeyType,
     ScalarAttributeType,
@@ -16,9 +16,6 @@ use bench_service_kinesis::stand_in::{self as kinesis_stand_in, EmbeddedKinesis,
 use bench_stack::StackOptions;
 use bench_stand_in::{PROTOCOL, StandInKind, StandInProcess};
 use rustix::process::{Pid, getpgid, test_kill_process};
-
-/// Set for a process that starts both services, prints their process ids, and then does nothing.
-const HOLD: &str = "BENCH_TEST_HOLD";
 
 #[test]
 fn a_stream_takes_and_gives_records() {
@@ -173,38 +170,6 @@ fn dropped_services_end_their_processes() {
 }
 
 #[test]
-fn killed_parent_leaves_no_processes() {
-    let myself = std::env::current_exe().expect("this program");
-    let mut parent = Command::new(myself)
-        .args(["--ignored", "--exact", "embedded_aws::hold_services", "--nocapture"])
-        .env(HOLD, "on")
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("starts");
-    let stdout = parent.stdout.take().expect("piped");
-    let mut lines = BufReader::new(stdout).lines().map_while(Result::ok);
-    let services: Vec<Pid> = lines
-        .find_map(|line| {
-            let (kinesis, dynamodb) = line.trim().split_once(' ')?;
-            Some([kinesis.parse().ok()?, dynamodb.parse().ok()?].map(pid).to_vec())
-        })
-        .expect("process ids");
-    for &service in &services {
-        test_kill_process(service).expect("it runs");
-    }
-    parent.kill().expect("killed");
-    parent.wait().expect("reaped");
-    let deadline = Instant::now() + Duration::from_secs(5);
-    for service in services {
-        // An orphan may stay as a zombie where nobody reaps it.
-        while test_kill_process(service).is_ok() && !is_zombie(service) {
-            assert!(Instant::now() < deadline, "a service outlives its parent");
-            std::thread::sleep(Duration::from_millis(5));
-        }
-    }
-}
-
-#[test]
 fn other_programs_are_refused() {
     let error = |kind: &'static StandInKind, program: &str| {
         let started = StandInProcess::start_program(kind, program.into(), &7, "start a service");
@@ -222,21 +187,6 @@ fn other_programs_are_refused() {
         let other = Command::new(&program).args(arguments).output().expect("runs");
         assert!(!other.status.success());
         assert!(String::from_utf8_lossy(&other.stderr).contains("another version"), "{other:?}");
-    }
-}
-
-/// Not a test but a process that a test starts and kills.
-#[test]
-#[ignore = "started by another test"]
-fn hold_services() {
-    if std::env::var_os(HOLD).is_none() {
-        return;
-    }
-    let kinesis = EmbeddedKinesis::start(&KinesisLimits::default()).expect("starts");
-    let dynamodb = EmbeddedDynamodb::start().expect("starts");
-    writeln!(std::io::stdout(), "\n{} {}", kinesis.pid(), dynamodb.pid()).expect("printed");
-    loop {
-        std::thread::park();
     }
 }
 
@@ -309,9 +259,4 @@ fn block_on<T>(future: impl Future<Output = T>) -> T {
 
 fn pid(number: u32) -> Pid {
     i32::try_from(number).ok().and_then(Pid::from_raw).expect("a process id")
-}
-
-fn is_zombie(pid: Pid) -> bool {
-    let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero()));
-    stat.is_ok_and(|stat| stat.rsplit(')').next().is_some_and(|rest| rest.starts_with(" Z")))
 }

@@ -3,3 +3,4 @@
 mod embedded_aws;
 mod local_kafka;
 mod local_servers;
+mod orphans;
