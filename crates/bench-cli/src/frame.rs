@@ -14,14 +14,14 @@ use bench_core::clock::SystemClock;
 use bench_core::message::RunId;
 use bench_core::transport::{Publish, Receive};
 use bench_record::ServiceInfo;
-use clap::{ArgMatches, Command, CommandFactory, FromArgMatches};
+use clap::{ArgMatches, Args, Command, CommandFactory, FromArgMatches};
 use serde_json::Value;
 
 use crate::generate::UsedService;
 use crate::options_in_force::options_in_force;
 use crate::{
-    Exit, LogArgs, Measurement, OutputFormat, RunArgs, RunContext, Shutdown, StartedRun,
-    UsageError, arguments, generate, main_with,
+    Exit, GenerateArgs, LogArgs, Measurement, OutputFormat, RunArgs, RunContext, Shutdown,
+    StartedRun, UsageError, arguments, generate, main_with,
 };
 
 /// The name and version of a tool.
@@ -74,6 +74,29 @@ pub trait Tool: CommandFactory + FromArgMatches {
         let _ = error;
         None
     }
+}
+
+/// The options for what a tool prints; flatten them into its own.
+#[derive(Debug, Clone, Copy, Default, Args)]
+pub struct OutputArgs {
+    /// Format of the result on standard output
+    #[arg(
+        help_heading = "Output",
+        id = "output",
+        long,
+        value_enum,
+        value_name = "FORMAT",
+        default_value_t,
+        global = true
+    )]
+    pub format: OutputFormat,
+
+    /// The log on standard error.
+    #[command(flatten)]
+    pub log: LogArgs,
+
+    #[command(flatten)]
+    generate: GenerateArgs,
 }
 
 /// The whole of a tool's `main`.

@@ -30,12 +30,12 @@ mod workload;
 
 pub use confirm::confirm;
 pub use exit::{Exit, Interrupted, UsageError, main_with};
-pub use frame::{Invocation, Tool, ToolId, run_tool, usage_error};
+pub use frame::{Invocation, OutputArgs, Tool, ToolId, run_tool, usage_error};
 pub use generate::{GenerateArgs, UsedService};
 pub use limits::{Needs, Workers, check_limits};
 pub use logging::LogArgs;
 pub use measurement::{Measurement, RunContext};
-pub use output::{OutputArgs, OutputFormat};
+pub use output::OutputFormat;
 pub(crate) use printable::printable_except;
 pub use printable::{printable, printable_bytes};
 pub use progress::Progress;

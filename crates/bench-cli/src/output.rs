@@ -6,10 +6,10 @@ use std::io::{self, IsTerminal as _, Write};
 
 use anyhow::{Context as _, Result};
 use bench_core::system::plain;
-use clap::{Args, ValueEnum};
+use clap::ValueEnum;
 use serde::Serialize;
 
-use crate::{GenerateArgs, LogArgs, printable_except};
+use crate::printable_except;
 
 /// The format in which a tool prints its result.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
@@ -21,29 +21,6 @@ pub enum OutputFormat {
     Json,
     /// A header line and one line per result.
     Csv,
-}
-
-/// The options for what a tool prints; flatten them into its own.
-#[derive(Debug, Clone, Copy, Default, Args)]
-pub struct OutputArgs {
-    /// Format of the result on standard output
-    #[arg(
-        help_heading = "Output",
-        id = "output",
-        long,
-        value_enum,
-        value_name = "FORMAT",
-        default_value_t,
-        global = true
-    )]
-    pub format: OutputFormat,
-
-    /// The log on standard error.
-    #[command(flatten)]
-    pub log: LogArgs,
-
-    #[command(flatten)]
-    generate: GenerateArgs,
 }
 
 /// Prints `text` unchanged on standard output.

@@ -1,5 +1,6 @@
 //! The network in front of the services, for faults: a proxy per node that can have one.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -37,8 +38,15 @@ impl Network {
 
     /// Leads to the nodes of a stack that was started behind it, without disturbance.
     pub(super) fn connect(&self, stack: &Stack) -> Result<()> {
-        let environment = stack.environment();
-        for (node, address) in stack.behind_proxies() {
+        self.lead_to(stack.behind_proxies(), &stack.environment())
+    }
+
+    fn lead_to(
+        &self,
+        nodes: Vec<(String, SocketAddr)>,
+        environment: &[(String, String)],
+    ) -> Result<()> {
+        for (node, address) in nodes {
             if let Some(proxy) = self.before(&node) {
                 // Otherwise faults would have no effect, and results would claim one.
                 ensure!(
@@ -103,5 +111,16 @@ mod tests {
         let options = network.behind(options);
         assert_eq!(options.get("kafka").map(|kafka| kafka.proxies.clone()), Some(ports.to_vec()));
         assert!(network.warning().contains("reaches Kafka through"), "{}", network.warning());
+    }
+
+    #[test]
+    fn services_must_lead_their_clients_to_their_proxies() {
+        let network = Network::new(&StackOptions::of(["kafka"])).expect("proxies");
+        let proxy = network.before("kafka-1").map(Proxy::port).expect("a proxy");
+        let nodes = || vec![("kafka-1".to_owned(), SocketAddr::from(([127, 0, 0, 1], 9)))];
+        let names = |port: u16| [("SERVERS".to_owned(), format!("127.0.0.1:{port}"))];
+        network.lead_to(nodes(), &names(proxy)).expect("named");
+        let error = network.lead_to(nodes(), &names(9)).expect_err("the node itself is named");
+        assert!(error.to_string().contains("the proxy of kafka-1"), "{error}");
     }
 }
