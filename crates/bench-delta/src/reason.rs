@@ -39,6 +39,14 @@ pub(crate) fn store_reason(error: &object_store::Error) -> String {
     }
 }
 
+/// Whether the store denies access. Only its answers to some requests say so by their kind: a denied
+/// listing is known by its status.
+pub(crate) fn is_denied(error: &object_store::Error) -> bool {
+    use object_store::Error::{PermissionDenied, Unauthenticated};
+    matches!(error, PermissionDenied { .. } | Unauthenticated { .. })
+        || matches!(status(&with_causes(error)), Some(401 | 403))
+}
+
 /// The operating system's reason, if the store is a folder.
 fn disk_reason(error: &object_store::Error) -> Option<String> {
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
@@ -66,9 +74,7 @@ pub(crate) fn io_reason(error: &std::io::Error) -> String {
 
 /// The reason for a response that is not S3's, from its status. The body may be a whole web page.
 fn status_reason(text: &str) -> Option<String> {
-    let (_, rest) = text.split_once("status code: ")?;
-    let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
-    let status: u16 = digits.parse().ok()?;
+    let status = status(text)?;
     Some(match status {
         401 | 403 => format!("access denied (status {status}); see docs/aws.md for the policy"),
         407 => "a proxy requires a password (status 407)".to_owned(),
@@ -78,6 +84,13 @@ fn status_reason(text: &str) -> Option<String> {
              proxy or a web server responds in its place"
         ),
     })
+}
+
+/// The status of a response, from the client's text about it.
+fn status(text: &str) -> Option<u16> {
+    let (_, rest) = text.split_once("status code: ")?;
+    let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
+    digits.parse().ok()
 }
 
 /// The root cause of an error, in one line.

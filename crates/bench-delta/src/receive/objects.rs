@@ -15,7 +15,7 @@ use futures_util::TryStreamExt as _;
 
 use super::FollowError;
 use crate::log::{self, Log, Source, entry_path};
-use crate::reason::store_reason;
+use crate::reason::{is_denied, store_reason};
 
 /// How long a failing read is retried before the follower gives up. The storage's client has
 /// already retried before it reports an error.
@@ -145,13 +145,6 @@ impl Source for Objects {
         let attempt = || async { self.store.get(&path).await?.bytes().await };
         self.retry(|| format!("read log entry {version}"), attempt).await
     }
-}
-
-fn is_denied(error: &ObjectStoreError) -> bool {
-    matches!(
-        error,
-        ObjectStoreError::PermissionDenied { .. } | ObjectStoreError::Unauthenticated { .. }
-    )
 }
 
 /// How long errors of this kind are retried.

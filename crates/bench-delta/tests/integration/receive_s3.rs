@@ -137,7 +137,7 @@ fn denied_reads_are_retried_then_reported() {
     table.append(10..20);
     following.receive(20);
     assert!(following.count("reads_retried") >= 4);
-    let _ = s3.faults().inject(Requests::matching("GET", "denied/"), Fault::Answer(403));
+    let _ = s3.faults().inject(Requests::matching("GET", "000003.json"), Fault::Answer(403));
     let error = following.receive_to_the_error();
     assert!(
         error.contains("not allowed to read log entry 3 of s3://bench/follow/denied"),
@@ -146,6 +146,19 @@ fn denied_reads_are_retried_then_reported() {
     assert!(error.contains("s3:ListBucket"), "{error}");
     assert!(!error.contains(s3.access_key()) && !error.contains(s3.secret_key()), "{error}");
     assert_eq!(following.numbers(), all(0..20));
+}
+
+#[test]
+fn denied_listings_are_reported_like_denied_reads() {
+    let s3 = S3::embedded();
+    let mut table = create(&s3, "follow/unlisted");
+    let mut following = table.follow(TableStart::Beginning);
+    table.append(0..10);
+    following.receive(10);
+    let _ = s3.faults().inject(Requests::matching("GET", "list-type=2"), Fault::Answer(403));
+    let error = following.receive_to_the_error();
+    let expected = "not allowed to list the log of s3://bench/follow/unlisted";
+    assert!(error.contains(expected) && error.contains("s3:ListBucket"), "{error}");
 }
 
 #[test]
