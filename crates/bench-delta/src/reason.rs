@@ -216,6 +216,15 @@ mod tests {
     }
 
     #[test]
+    fn denials_are_known_by_their_status_too() {
+        for (status, denied) in [(401, true), (403, true), (404, false), (503, false)] {
+            let answer = format!("Server returned non-2xx status code: {status} : <Error></Error>");
+            assert_eq!(is_denied(&generic(&answer)), denied, "{status}");
+        }
+        assert!(!is_denied(&generic("connection refused")));
+    }
+
+    #[test]
     fn library_errors_are_cut_to_one_sentence() {
         for (text, expected) in [
             (

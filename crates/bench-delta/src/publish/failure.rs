@@ -3,7 +3,7 @@
 use bench_core::transport;
 use deltalake::logstore::object_store;
 
-use crate::reason::{NoAnswer, no_answer, store_reason};
+use crate::reason::{NoAnswer, is_denied, no_answer, store_reason};
 use crate::table::Table;
 
 /// Why the messages of a batch failed.
@@ -65,15 +65,14 @@ impl AttemptError {
 impl From<object_store::Error> for AttemptError {
     fn from(error: object_store::Error) -> Self {
         use object_store::Error as E;
-        let is_final = matches!(
-            error,
-            E::PermissionDenied { .. }
-                | E::Unauthenticated { .. }
-                | E::NotSupported { .. }
-                | E::NotImplemented { .. }
-                | E::InvalidPath { .. }
-                | E::UnknownConfigurationKey { .. }
-        );
+        let is_final = is_denied(&error)
+            || matches!(
+                error,
+                E::NotSupported { .. }
+                    | E::NotImplemented { .. }
+                    | E::InvalidPath { .. }
+                    | E::UnknownConfigurationKey { .. }
+            );
         let is_unanswered = no_answer(&error).is_some();
         Self { text: store_reason(&error), is_unanswered, is_final }
     }
@@ -120,5 +119,19 @@ impl Failures {
     /// The failure that was reported as this one.
     pub(super) fn get(&self, failure: transport::Failure) -> Option<&Failure> {
         usize::try_from(failure.code()).ok().and_then(|index| self.0.get(index))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn denied_requests_of_all_kinds_are_final() {
+        for (status, is_final) in [(401, true), (403, true), (404, false), (503, false)] {
+            let source = format!("Server returned non-2xx status code: {status} : ").into();
+            let error = object_store::Error::Generic { store: "S3", source };
+            assert_eq!(AttemptError::from(error).is_final, is_final, "{status}");
+        }
     }
 }
