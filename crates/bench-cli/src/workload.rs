@@ -173,6 +173,8 @@ pub enum FormatArg {
     Binary,
     /// One JSON object with header fields and payload
     Json,
+    /// The same, with the fields of a click-stream event: user, kind, value
+    Event,
     /// The payload alone: no latency, no audit
     Raw,
 }
@@ -182,6 +184,7 @@ impl From<FormatArg> for MessageFormat {
         match format {
             FormatArg::Binary => Self::Binary,
             FormatArg::Json => Self::Json,
+            FormatArg::Event => Self::Event,
             FormatArg::Raw => Self::Raw,
         }
     }

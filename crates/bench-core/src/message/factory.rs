@@ -9,7 +9,7 @@ use super::header::{HEADER_BYTES, Header, HeaderWriter};
 use super::key::write_key;
 use super::{
     KeyDistribution, KeyError, KeyGenerator, MessageFormat, PayloadAlphabet, PayloadError,
-    PayloadGenerator, RecordFile, RunId, SizeDistribution, SizeError, SizeSampler, json,
+    PayloadGenerator, RecordFile, RunId, SizeDistribution, SizeError, SizeSampler, event, json,
 };
 use crate::clock::{ClockOrigin, InstantNs};
 use crate::pacing::Share;
@@ -72,6 +72,7 @@ impl MessageFormat {
         match self {
             Self::Binary => HEADER_BYTES,
             Self::Json => json::JSON_BYTES_MIN,
+            Self::Event => event::LONGEST.len() + json::JSON_BYTES_MIN,
             Self::Raw => 0,
         }
     }
@@ -146,7 +147,7 @@ impl MessageFactory {
         let content = match &spec.content {
             Content::Generated { sizes, compressibility } => {
                 let alphabet = match spec.format {
-                    MessageFormat::Json => PayloadAlphabet::Text,
+                    MessageFormat::Json | MessageFormat::Event => PayloadAlphabet::Text,
                     MessageFormat::Binary | MessageFormat::Raw => PayloadAlphabet::Bytes,
                 };
                 let smallest = spec.format.smallest_bytes();
@@ -207,7 +208,7 @@ impl MessageFactory {
                     self.append_payload(out, position, HEADER_BYTES);
                     self.header.seal(&mut out[start..], sequence, intended_ns, sent_ns);
                 }
-                MessageFormat::Json => {
+                MessageFormat::Json | MessageFormat::Event => {
                     self.append_json(out, position, sequence, intended_ns, sent_ns);
                 }
             },
@@ -245,10 +246,14 @@ impl MessageFactory {
             origin: self.origin,
         };
         let start = out.len();
+        out.push(b'{');
+        if self.format == MessageFormat::Event {
+            event::write_fields(out, &header, &mut self.rng);
+        }
         if let ContentSource::Records(records) = &self.content {
             // A record may need escaping in JSON.
             let record = String::from_utf8_lossy(records.cycle(position));
-            json::write_head(out, &header, header.checksum(record.as_bytes()));
+            json::write_fields(out, &header, header.checksum(record.as_bytes()));
             // The serialized string has its own opening quotation mark.
             out.pop();
             let written = serde_json::to_writer(&mut *out, &record);
@@ -257,15 +262,16 @@ impl MessageFactory {
             return;
         }
         // The checksum precedes the payload, whose length depends on that of the head: write the
-        // head once to measure it, and again with the checksum.
-        json::write_head(out, &header, 0);
+        // header once to measure it, and again with the checksum.
+        let header_start = out.len();
+        json::write_fields(out, &header, 0);
         let head_bytes = out.len() - start + json::TAIL.len();
-        out.truncate(start);
+        out.truncate(header_start);
         let mut payload = std::mem::take(&mut self.scratch);
         payload.clear();
         self.append_payload(&mut payload, position, head_bytes);
         let checksum = header.checksum(&payload);
-        json::write_head(out, &header, checksum);
+        json::write_fields(out, &header, checksum);
         out.extend_from_slice(&payload);
         out.extend_from_slice(json::TAIL);
         self.scratch = payload;
@@ -319,11 +325,11 @@ mod tests {
     }
 
     #[test]
-    fn both_forms_have_the_same_header_and_size() {
-        for format in [MessageFormat::Binary, MessageFormat::Json] {
+    fn all_forms_have_the_same_header_and_size() {
+        for format in [MessageFormat::Binary, MessageFormat::Json, MessageFormat::Event] {
             let share = Share { index: 1, count: 2 };
             for (sequence, (_, value)) in
-                messages(&spec(format, generated(300)), share).into_iter().enumerate()
+                messages(&spec(format, generated(400)), share).into_iter().enumerate()
             {
                 let header = decode(&value).expect("decodes");
                 let intended_ns = sequence as u64 * 1_000_000_007;
@@ -336,14 +342,14 @@ mod tests {
                     origin: origin(),
                 };
                 assert_eq!(header, expected);
-                assert_eq!(value.len(), 300, "{format:?}");
+                assert_eq!(value.len(), 400, "{format:?}");
             }
         }
     }
 
     #[test]
     fn smallest_sizes_are_those_of_the_format() {
-        for format in [MessageFormat::Binary, MessageFormat::Json] {
+        for format in [MessageFormat::Binary, MessageFormat::Json, MessageFormat::Event] {
             let smallest = format.smallest_bytes();
             assert!(spec(format, generated(smallest)).validate().is_ok());
             let error = spec(format, generated(smallest - 1)).validate().expect_err("too small");
@@ -380,7 +386,7 @@ mod tests {
             first,
             [(owned("a \"quoted\""), owned("b")), (owned("c"), owned("a \"quoted\""))]
         );
-        for format in [MessageFormat::Binary, MessageFormat::Json] {
+        for format in [MessageFormat::Binary, MessageFormat::Json, MessageFormat::Event] {
             for (_, value) in messages(&spec(format, content.clone()), Share::WHOLE) {
                 assert!(decode(&value).is_ok(), "{}", String::from_utf8_lossy(&value));
             }

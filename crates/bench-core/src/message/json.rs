@@ -23,12 +23,12 @@ const LONGEST: &str = concat!(
     r#""wall_offset_us":-36028797018963968,"checksum":"ffffffff","payload":""}"#
 );
 
-/// Appends the message up to and including the payload's opening quotation mark.
-pub(super) fn write_head(out: &mut Vec<u8>, header: &Header, checksum: u32) {
+/// Appends the fields of the header, up to and including the payload's opening quotation mark.
+pub(super) fn write_fields(out: &mut Vec<u8>, header: &Header, checksum: u32) {
     let written = write!(
         out,
         concat!(
-            r#"{{"run":"{}","producer":{},"sequence":{},"intended_ns":{},"sent_ns":{},"boot":{},"#,
+            r#""run":"{}","producer":{},"sequence":{},"intended_ns":{},"sent_ns":{},"boot":{},"#,
             r#""wall_offset_us":{},"checksum":"{:08x}","payload":""#
         ),
         header.run,

@@ -2,6 +2,7 @@
 
 mod csv_file;
 mod decode_error;
+mod event;
 mod factory;
 pub mod header;
 pub mod json;
@@ -43,6 +44,8 @@ pub enum MessageFormat {
     Binary,
     /// One JSON object with the fields of the header and the payload.
     Json,
+    /// The same with the fields of a click-stream event before them.
+    Event,
     /// The payload alone: no latency, no audit.
     Raw,
 }

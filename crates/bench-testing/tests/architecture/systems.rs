@@ -10,13 +10,15 @@ use crate::sources::sources;
 
 /// How code names a system, and the packages of that system that do not have it in their own name.
 const SYSTEMS: &[(&str, &[&str])] = &[
-    // Kafka Connect is a part of Kafka; tables hold rows of topics and have names of their own.
+    // Kafka Connect is a part of Kafka; Spark reads and writes topics; tables hold rows of topics and have names of their own.
     (
         "kafka",
         &[
             "bench-service-connect",
+            "bench-service-spark",
             "bench-tables",
             "connect-pipeline",
+            "spark-pipeline",
             "table-reset",
             "topic-clean",
         ],
@@ -42,6 +44,7 @@ const SYSTEMS: &[(&str, &[&str])] = &[
     // Tables of Delta Lake are on S3.
     ("s3", &["bench-aws", "bench-delta", "delta-consumer", "delta-producer"]),
     ("deltalake", &["bench-delta"]),
+    ("spark", &[]),
 ];
 
 /// Packages of messages that land in tables, which are in one of two databases.

@@ -11,6 +11,7 @@ pub static SERVICES: Registry = Registry::new(&[
     &bench_service_s3::S3,
     &bench_service_kinesis::Kinesis,
     &bench_service_dynamodb::Dynamodb,
+    &bench_service_spark::Spark,
     &bench_service_lambda::KIN_LAMBDA,
     &bench_service_lambda::SQL_LAMBDA,
 ]);

@@ -1,0 +1,115 @@
+//! What runs beside the measurement: the job's report is read, and its driver killed on schedule.
+
+use std::fs;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use bench_core::clock::{Clock as _, InstantNs, SystemClock, duration_ns};
+
+use crate::batches::Batches;
+use crate::explain;
+use crate::job::Job;
+use crate::kills::DriverKill;
+
+/// Interval between looks at the job.
+const POLL: Duration = Duration::from_millis(50);
+
+/// Longest part of a job's log that is searched for a cause, bytes.
+const LOG_MAX_BYTES: usize = 1 << 20;
+
+/// A thread that watches the job.
+pub(crate) struct Watch {
+    stop: Arc<AtomicBool>,
+    thread: JoinHandle<()>,
+}
+
+impl Watch {
+    /// Begins to watch. The kills count from `start_ns`.
+    pub(crate) fn begin(
+        job: Arc<Job>,
+        batches: Batches,
+        kills: &[DriverKill],
+        clock: SystemClock,
+        start_ns: InstantNs,
+    ) -> Self {
+        let instant = |after: Duration| start_ns.saturating_add(duration_ns(after));
+        let mut events: Vec<(InstantNs, Event)> = kills
+            .iter()
+            .flat_map(|kill| {
+                let back = kill.at.saturating_add(kill.back_after);
+                [(instant(kill.at), Event::Kill), (instant(back), Event::Start)]
+            })
+            .collect();
+        // The next one last.
+        events.reverse();
+        let stop = Arc::new(AtomicBool::new(false));
+        let mut watched = Watched { job, batches, events, clock, is_up: true };
+        let stopping = Arc::clone(&stop);
+        let thread = std::thread::spawn(move || {
+            while !stopping.load(Ordering::Relaxed) {
+                watched.look();
+                std::thread::sleep(POLL);
+            }
+            watched.batches.take();
+        });
+        Self { stop, thread }
+    }
+
+    /// Ends it.
+    pub(crate) fn end(self) {
+        self.stop.store(true, Ordering::Relaxed);
+        // A panic there has been reported by itself.
+        let _ = self.thread.join();
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Event {
+    Kill,
+    Start,
+}
+
+struct Watched {
+    job: Arc<Job>,
+    batches: Batches,
+    events: Vec<(InstantNs, Event)>,
+    clock: SystemClock,
+    is_up: bool,
+}
+
+impl Watched {
+    fn look(&mut self) {
+        self.batches.take();
+        let is_due = |&mut (at_ns, _): &mut (InstantNs, Event)| at_ns <= self.clock.now_ns();
+        if let Some((_, event)) = self.events.pop_if(is_due) {
+            match event {
+                Event::Kill => {
+                    tracing::info!("killing the driver");
+                    self.job.kill();
+                    self.is_up = false;
+                }
+                Event::Start => {
+                    tracing::info!("starting the driver again");
+                    match self.job.start() {
+                        Ok(()) => self.is_up = true,
+                        Err(error) => tracing::error!("{error:#}"),
+                    }
+                }
+            }
+        }
+        if self.is_up && self.job.ended().is_some() {
+            tracing::error!("{}", end_of(&self.job));
+            self.is_up = false;
+        }
+    }
+}
+
+/// Why a job has ended that should not have, in one sentence.
+pub(crate) fn end_of(job: &Job) -> String {
+    let log = fs::read(job.log()).unwrap_or_default();
+    let log = String::from_utf8_lossy(&log[log.len().saturating_sub(LOG_MAX_BYTES)..]).into_owned();
+    let cause = explain::cause(&log).unwrap_or_else(|| "for a reason that is not known".to_owned());
+    format!("the Spark job has ended: {cause}; its log is {}", job.log().display())
+}

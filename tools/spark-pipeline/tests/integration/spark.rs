@@ -1,0 +1,108 @@
+//! Runs through real Kafka and real Spark, started for the test; prints why if they cannot be.
+
+use std::process::Command;
+
+use bench_record::{RunDocument, ServiceOrigin, Status};
+use bench_stack::StackOptions;
+use bench_testing::TestStack;
+use bench_testing::tool::{Running, Sandbox, ToolOutput, until};
+
+use crate::TOOL;
+
+/// A stack shared by the tests. Their topics have distinct names.
+struct Spark(TestStack);
+
+impl Spark {
+    fn for_test(test: &str) -> Option<Self> {
+        bench_testing::local(test, &StackOptions::of(["kafka", "spark"])).map(Self)
+    }
+
+    fn command(&self, sandbox: &Sandbox, args: &str) -> Command {
+        let mut command = sandbox.command(args);
+        command.envs(self.0.environment().iter().cloned());
+        command
+    }
+
+    fn run(&self, sandbox: &Sandbox, args: &str) -> ToolOutput {
+        ToolOutput::of(self.command(sandbox, args))
+    }
+}
+
+fn count(document: &RunDocument, name: &str) -> u64 {
+    document.summary.as_ref().expect("figures").counts[name]
+}
+
+#[test]
+fn events_pass_the_job_and_are_measured() {
+    let Some(spark) = Spark::for_test("events through Spark") else { return };
+    let sandbox = Sandbox::new(TOOL);
+    let args = "--topic measured --rate 500/s --duration 8s --trigger 0 --drain-timeout 30s";
+    let output = spark.run(&sandbox, args);
+    assert_eq!(output.code, 0, "{output:?}");
+    let document = sandbox.document("results");
+    let services: Vec<_> =
+        document.services.iter().map(|one| (one.name.as_str(), one.origin)).collect();
+    assert_eq!(services, [("kafka", ServiceOrigin::Local), ("spark", ServiceOrigin::Local)]);
+    let summary = document.summary.as_ref().expect("figures");
+    let audit = summary.audit.as_ref().expect("an audit");
+    assert_eq!((audit.received, audit.lost, audit.duplicated), (4_000, 0, 0));
+    assert_eq!((audit.reordered, audit.corrupt, audit.foreign), (0, 0, 0));
+    assert!(count(&document, "spark_batches") > 0);
+    assert_eq!(count(&document, "spark_starts"), 1);
+    let table = std::fs::read_to_string(sandbox.run_folder("results").join("batches.csv"));
+    let table = table.expect("a table of batches");
+    let head = "batch_id,epoch_sec,batch_events,mean_latency_ms,p50_latency_ms,p95_latency_ms,";
+    assert!(table.starts_with(head), "{table}");
+    let events: u64 =
+        table.lines().skip(1).filter_map(|row| row.split(',').nth(2)?.parse::<u64>().ok()).sum();
+    assert_eq!(events, 4_001, "all events, and the probe");
+}
+
+#[test]
+fn killed_drivers_lose_nothing() {
+    let Some(spark) = Spark::for_test("killing a driver") else { return };
+    let sandbox = Sandbox::new(TOOL);
+    let args = "--topic killed --rate 500/s --duration 10s --trigger 0 --drain-timeout 60s \
+                --kill-driver 4s+1s";
+    let output = spark.run(&sandbox, args);
+    assert_eq!(output.code, 0, "{output:?}");
+    let document = sandbox.document("results");
+    let audit = document.summary.as_ref().expect("figures").audit.expect("an audit");
+    assert_eq!((audit.lost, audit.corrupt), (0, 0), "{audit:?}");
+    assert_eq!(count(&document, "spark_starts"), 1, "once more after the first");
+}
+
+#[test]
+fn interrupts_end_the_job() {
+    let Some(spark) = Spark::for_test("interrupting a job") else { return };
+    let sandbox = Sandbox::new(TOOL);
+    let args = "--topic interrupted --rate 100/s --duration 10m --trigger 0";
+    let tool = Running::start(spark.command(&sandbox, args));
+    let report = || std::fs::read_to_string(sandbox.run_folder("results").join("batches.jsonl"));
+    until("batches run", || {
+        sandbox.path().join("results").exists()
+            && report().is_ok_and(|report| report.matches("\"batch\"").count() > 2)
+    });
+    tool.interrupt();
+    let output = tool.end();
+    assert_eq!(output.code, 130, "{output:?}");
+    assert_eq!(sandbox.document("results").status, Status::Incomplete);
+    let folder = sandbox.run_folder("results").display().to_string();
+    let listed = Command::new("ps").args(["-eo", "args"]).output().expect("runs").stdout;
+    assert!(!String::from_utf8_lossy(&listed).contains(&folder), "the job still runs");
+}
+
+#[test]
+fn jobs_that_fail_are_explained_in_one_sentence() {
+    let Some(spark) = Spark::for_test("a failing job") else { return };
+    let sandbox = Sandbox::new(TOOL);
+    for (args, expected) in [
+        ("--topic failing --master spark://127.0.0.1:1 -n 10", "the master does not answer"),
+        ("--topic failing --trigger real-time --work none --job missing.py -n 10", "ended"),
+    ] {
+        let output = spark.run(&sandbox, args);
+        assert_eq!((output.code, output.stdout.as_str()), (1, ""), "{output:?}");
+        assert!(output.stderr.contains(expected), "{output:?}");
+        assert!(!output.stderr.contains("\tat "), "no stack trace: {output:?}");
+    }
+}
