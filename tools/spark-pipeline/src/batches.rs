@@ -1,8 +1,11 @@
 //! What the job reports of its batches, one JSON object per line.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use bench_core::counts::{Count, Counts};
 use bench_core::durations::{DurationRecorder, Durations};
@@ -22,6 +25,9 @@ struct Line {
     batch_events: Option<u64>,
     #[serde(default)]
     malformed: Option<u64>,
+    /// Offsets by partition, as JSON.
+    #[serde(default)]
+    offsets_to: Option<String>,
     #[serde(default)]
     batch_ms: Option<u64>,
     #[serde(default)]
@@ -46,6 +52,8 @@ pub(crate) struct Batches {
     planning: DurationRecorder,
     wal_commit: DurationRecorder,
     commit_offsets: DurationRecorder,
+    /// The sum of the offsets up to which the job has read.
+    reached: Arc<AtomicI64>,
     is_recording: bool,
 }
 
@@ -63,6 +71,7 @@ impl Batches {
             planning: durations.named(PLANNING),
             wal_commit: durations.named(WAL_COMMIT),
             commit_offsets: durations.named(COMMIT_OFFSETS),
+            reached: Arc::default(),
             is_recording: false,
         }
     }
@@ -70,6 +79,12 @@ impl Batches {
     /// From now on what is read counts: the batches before were the job's warm-up.
     pub(crate) fn begin(&mut self) {
         self.is_recording = true;
+    }
+
+    /// The sum of the offsets up to which the job has read, kept up to date by
+    /// [`take`](Self::take).
+    pub(crate) fn reached(&self) -> Arc<AtomicI64> {
+        Arc::clone(&self.reached)
     }
 
     /// Takes what the job has written since. Returns the number of events in it.
@@ -117,6 +132,10 @@ impl Batches {
                 }
             }
         }
+        let offsets = line.offsets_to.as_deref().map(serde_json::from_str::<BTreeMap<String, i64>>);
+        if let Some(Ok(offsets)) = offsets {
+            self.reached.store(offsets.values().sum(), Ordering::Relaxed);
+        }
         events
     }
 }
@@ -135,7 +154,7 @@ mod tests {
         let (counts, durations) = (Counts::default(), Durations::default());
         let mut batches = Batches::follow(&path, &counts, &durations);
         assert_eq!(batches.take(), 0, "no file yet");
-        let batch = r#"{"event":"batch","batch_events":3,"malformed":1,"batch_ms":20,"backlog":7}"#;
+        let batch = r#"{"event":"batch","batch_events":3,"malformed":1,"batch_ms":20,"offsets_to":"{\"0\": 4, \"1\": 3}"}"#;
         fs::write(&path, format!("{{\"event\":\"started\"}}\n{batch}\n")).expect("written");
         assert_eq!(batches.take(), 3);
         assert_eq!(counts.read()["spark_batches"], 0, "warm-up");
@@ -149,5 +168,6 @@ mod tests {
         let read = counts.read();
         assert_eq!((read["spark_batches"], read["spark_events"]), (1, 3));
         assert_eq!((read["spark_malformed"], read["spark_starts"]), (1, 1));
+        assert_eq!(batches.reached().load(Ordering::Relaxed), 7);
     }
 }

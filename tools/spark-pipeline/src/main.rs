@@ -6,6 +6,7 @@ mod job;
 mod kills;
 mod measure;
 mod options;
+mod sender;
 mod topics;
 mod watch;
 

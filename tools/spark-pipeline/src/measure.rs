@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use bench_cli::{
@@ -24,6 +24,7 @@ use crate::batches::Batches;
 use crate::job::{Job, Spark};
 use crate::kills::{self, DriverKill};
 use crate::options::Options;
+use crate::sender::{Report, Sender};
 use crate::topics::{self, Topics};
 use crate::watch::{self, Watch};
 
@@ -57,7 +58,7 @@ pub(crate) fn measure(options: &Options, invocation: &Invocation) -> Result<Exit
     }
     let shutdown = &invocation.shutdown;
     let spark = Spark::find(&options.spark)?;
-    let topics = Topics::connect(&config, options.connection.timeout, shutdown)?;
+    let topics = Arc::new(Topics::connect(&config, options.connection.timeout, shutdown)?);
     let (clock, run) = (SystemClock::new(), RunId::random());
     let services = vec![kafka_info(topics.servers()), spark_info(&spark)];
     let started = invocation.started(run, services);
@@ -121,7 +122,7 @@ struct Setup<'a> {
     kills: &'a [DriverKill],
     config: &'a KafkaConfig,
     spark: &'a Spark,
-    topics: &'a Topics,
+    topics: &'a Arc<Topics>,
     shutdown: &'a Shutdown,
     clock: SystemClock,
     run: RunId,
@@ -130,10 +131,7 @@ struct Setup<'a> {
 
 impl Setup<'_> {
     /// Prepares the topics, starts the job, waits until an event has passed it, and connects.
-    fn start(
-        &self,
-        folder: &Path,
-    ) -> Result<(Measurement<KafkaPublisher, KafkaReceiver>, Running)> {
+    fn start(&self, folder: &Path) -> Result<(Measurement<Sender, KafkaReceiver>, Running)> {
         let pipeline = &self.options.pipeline;
         let (topic, output) = (pipeline.topic.as_str(), self.options.output_topic());
         for name in [Some(topic), output.as_deref()].into_iter().flatten() {
@@ -148,6 +146,13 @@ impl Setup<'_> {
         self.pass_probe(&mut publisher, &job, &mut batches, output.as_deref())?;
         let receivers = output.as_deref().map(|output| self.receiver(output)).transpose()?;
         batches.begin();
+        let report = Report {
+            reached: batches.reached(),
+            topics: Arc::clone(self.topics),
+            topic: topic.to_owned(),
+            timeout: self.report_timeout(),
+            shutdown: self.shutdown.clone(),
+        };
         let plan = self.plan();
         let start_ns = plan.timeline.start_ns;
         let watch = Watch::begin(Arc::clone(&job), batches, self.kills, self.clock, start_ns);
@@ -156,7 +161,7 @@ impl Setup<'_> {
             unanswered_max: self.workload.unanswered_max,
             counts,
             durations,
-            ..Measurement::new(plan, vec![publisher], receivers)
+            ..Measurement::new(plan, vec![Sender::new(publisher, report)], receivers)
         };
         Ok((measurement, Running { job, watch }))
     }
@@ -224,7 +229,7 @@ impl Setup<'_> {
             if has_passed && !completions.is_empty() {
                 return Ok(());
             }
-            std::thread::sleep(std::time::Duration::from_nanos(PROBE_POLL_NS));
+            std::thread::sleep(Duration::from_nanos(PROBE_POLL_NS));
         }
         bail!(
             "no event has passed the Spark job within {timeout:?}: raise --ready-timeout, or see {}",
@@ -269,6 +274,15 @@ impl Setup<'_> {
         let mut receiver = KafkaReceiver::connect_alone(&config, self.clock)?;
         receiver.take(output, &self.topics.ends(output)?).context("failed to read the results")?;
         Ok(receiver)
+    }
+
+    /// How long the job may take to report its last batch. In real-time mode that is a minute away,
+    /// and the results tell all.
+    fn report_timeout(&self) -> Duration {
+        match self.options.is_real_time() {
+            true => Duration::ZERO,
+            false => Duration::from_nanos(self.options.pipeline.drain.drain_timeout_ns()),
+        }
     }
 
     fn in_flight_max(&self) -> usize {

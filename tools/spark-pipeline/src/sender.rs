@@ -1,0 +1,88 @@
+//! The producer's end of the pipeline.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::{Duration, Instant};
+
+use bench_cli::Shutdown;
+use bench_core::clock::InstantNs;
+use bench_core::transport::{Batch, Completion, Failure, Publish, TransportError};
+use bench_kafka::KafkaPublisher;
+
+use crate::topics::{self, Topics};
+
+/// Interval between looks at what the job has reported.
+const POLL: Duration = Duration::from_millis(50);
+
+/// A producer whose end is that of the job's work: when it has nothing more to send, it waits until
+/// the job has reported the last batch, so that the figures of a run are of whole batches.
+pub(crate) struct Sender {
+    publisher: KafkaPublisher,
+    report: Report,
+}
+
+/// What the job has reported.
+pub(crate) struct Report {
+    /// The sum of the offsets up to which it has read.
+    pub(crate) reached: Arc<AtomicI64>,
+    pub(crate) topics: Arc<Topics>,
+    pub(crate) topic: String,
+    /// Longest wait for the report.
+    pub(crate) timeout: Duration,
+    pub(crate) shutdown: Shutdown,
+}
+
+impl Sender {
+    pub(crate) fn new(publisher: KafkaPublisher, report: Report) -> Self {
+        Self { publisher, report }
+    }
+}
+
+impl Publish for Sender {
+    fn submit(&mut self, batch: &mut Batch) -> Result<(), TransportError> {
+        self.publisher.submit(batch)
+    }
+
+    fn poll(
+        &mut self,
+        until_ns: InstantNs,
+        completions: &mut Vec<Completion>,
+    ) -> Result<(), TransportError> {
+        self.publisher.poll(until_ns, completions)
+    }
+
+    fn lingering_ns(&self) -> u64 {
+        self.publisher.lingering_ns()
+    }
+
+    fn finish(&mut self) -> Result<(), TransportError> {
+        self.publisher.finish()
+    }
+
+    fn remark(&self) -> Option<String> {
+        self.publisher.remark()
+    }
+
+    fn explain(&self, failure: Failure) -> String {
+        self.publisher.explain(failure)
+    }
+
+    fn outage(&self) -> Option<String> {
+        self.publisher.outage()
+    }
+}
+
+impl Drop for Sender {
+    fn drop(&mut self) {
+        let Report { reached, topics, topic, timeout, shutdown } = &self.report;
+        let Ok(ends) = topics.ends(topic) else { return };
+        let end = topics::total(&ends);
+        let deadline = Instant::now() + *timeout;
+        while reached.load(Ordering::Relaxed) < end
+            && Instant::now() < deadline
+            && !shutdown.is_requested()
+        {
+            std::thread::sleep(POLL);
+        }
+    }
+}
