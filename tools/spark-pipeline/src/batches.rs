@@ -44,7 +44,7 @@ pub(crate) struct Batches {
     file: Option<BufReader<File>>,
     /// The beginning of a line that is not whole yet.
     partial: String,
-    batches: Count,
+    count: Count,
     events: Count,
     malformed: Count,
     starts: Count,
@@ -63,7 +63,7 @@ impl Batches {
             path: path.to_owned(),
             file: None,
             partial: String::new(),
-            batches: counts.count("spark_batches"),
+            count: counts.count("spark_batches"),
             events: counts.count("spark_events"),
             malformed: counts.count("spark_malformed"),
             starts: counts.count("spark_starts"),
@@ -118,7 +118,7 @@ impl Batches {
         let events = line.batch_events.unwrap_or(0);
         let malformed = line.malformed.unwrap_or(0);
         if self.is_recording && events + malformed > 0 {
-            self.batches.add(1);
+            self.count.add(1);
             self.events.add(events);
             self.malformed.add(malformed);
             for (recorder, duration_ms) in [

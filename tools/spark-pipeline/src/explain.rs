@@ -33,7 +33,6 @@ pub(crate) fn cause(log: &str) -> Option<String> {
     // What the job itself says is exact.
     let own = log.lines().rev().find_map(|line| line.strip_prefix("error: "));
     let known = CAUSES.iter().find(|(part, _)| log.contains(part)).map(|(_, cause)| *cause);
-    let own = own.map(|line| line.split("\n").next().unwrap_or(line));
     known.or(own.filter(|line| !line.contains("java."))).map(str::to_owned)
 }
 

@@ -100,14 +100,13 @@ impl Job {
         folder: &Path,
         own: Vec<String>,
     ) -> Result<Self> {
-        let script = match &args.job {
-            Some(job) => std::path::absolute(job)?,
-            None => {
-                let script = folder.join("stream.py");
-                fs::write(&script, JOB)
-                    .with_context(|| format!("failed to write {}", script.display()))?;
-                script
-            }
+        let script = if let Some(job) = &args.job {
+            std::path::absolute(job)?
+        } else {
+            let script = folder.join("stream.py");
+            fs::write(&script, JOB)
+                .with_context(|| format!("failed to write {}", script.display()))?;
+            script
         };
         let mut all = vec!["--master".to_owned(), spark.master.clone()];
         let mut env = spark.env.clone();

@@ -56,7 +56,8 @@ mod tests {
         let of = |texts: &[&str]| {
             let kills: Vec<DriverKill> =
                 texts.iter().map(|text| text.parse().expect("a kill")).collect();
-            sorted(&kills).map(|kills| kills.iter().map(|kill| kill.at.as_secs()).collect())
+            sorted(&kills)
+                .map(|kills| kills.iter().map(|kill| kill.at.as_secs()).collect::<Vec<_>>())
         };
         assert_eq!(of(&["30s", "10s+5s"]).expect("apart"), vec![10, 30]);
         assert!(of(&["10s+5s", "15s"]).is_err());

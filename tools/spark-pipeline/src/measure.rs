@@ -279,10 +279,10 @@ impl Setup<'_> {
     /// How long the job may take to report its last batch. In real-time mode that is a minute away,
     /// and the results tell all.
     fn report_timeout(&self) -> Duration {
-        match self.options.is_real_time() {
-            true => Duration::ZERO,
-            false => Duration::from_nanos(self.options.pipeline.drain.drain_timeout_ns()),
+        if self.options.is_real_time() {
+            return Duration::ZERO;
         }
+        Duration::from_nanos(self.options.pipeline.drain.drain_timeout_ns())
     }
 
     fn in_flight_max(&self) -> usize {

@@ -28,18 +28,18 @@ pub(super) fn write_fields(out: &mut Vec<u8>, header: &Header, rng: &mut Xoshiro
     let sent_ns = header.sent_ns.cast_signed();
     let created_ms = sent_ns.wrapping_add(header.origin.wall_offset_ns).div_euclid(1_000_000);
     let value = rng.random_range(0..VALUE_MAX_HUNDREDTHS);
-    let [a, b, c, d, e] = id(header);
+    let id = id(header);
     let written = write!(
         out,
         concat!(
             r#""event_id":"{:08x}-{:04x}-{:04x}-{:04x}-{:012x}","created_ts":{},"user_id":{},"#,
             r#""event_type":"{}","value":{}.{:02},"#
         ),
-        a,
-        b,
-        c,
-        d,
-        e,
+        id[0],
+        id[1],
+        id[2],
+        id[3],
+        id[4],
         created_ms,
         rng.random_range(0..USERS),
         KINDS[rng.random_range(0..KINDS.len())],
@@ -109,7 +109,8 @@ mod tests {
         let all = producers.iter().flat_map(|&p| sequences.map(|sequence| header(p, sequence)));
         let ids: HashSet<_> = all.map(|header| id(&header)).collect();
         assert_eq!(ids.len(), sequences.len() * producers.len());
-        let [a, b, c, d, e] = id(&header(u16::MAX, (1 << 48) - 1));
-        assert_eq!((a >> 32, b >> 16, c >> 12, d >> 14, e >> 48), (0, 0, 8, 2, 0));
+        let largest = id(&header(u16::MAX, (1 << 48) - 1));
+        assert!(largest.iter().zip([32, 16, 16, 16, 48]).all(|(group, bits)| group >> bits == 0));
+        assert_eq!((largest[2] >> 12, largest[3] >> 14), (8, 2), "version and variant");
     }
 }

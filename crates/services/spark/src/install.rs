@@ -1,4 +1,4 @@
-//! Spark from PyPI, and its connector for Kafka from Maven, in the cache.
+//! Spark from `PyPI`, and its connector for Kafka from Maven, in the cache.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -47,7 +47,7 @@ pub struct Installation {
     pub release: &'static str,
     /// Spark's own folder, `SPARK_HOME`.
     pub home: PathBuf,
-    /// The Python that has PySpark, `PYSPARK_PYTHON`.
+    /// The Python that has `PySpark`, `PYSPARK_PYTHON`.
     pub python: PathBuf,
     /// The Java that runs it, `JAVA_HOME`.
     pub java_home: PathBuf,
@@ -71,7 +71,7 @@ pub fn install(
     Ok(Installation { release: version.release, home, python, java_home, jars })
 }
 
-/// The Python environment with PySpark.
+/// The Python environment with `PySpark`.
 fn environment(
     cache: &Cache,
     version: &SparkVersion,
@@ -94,13 +94,13 @@ fn environment(
             cache.dir().display()
         ));
         download(&python, version, folder)?;
-        match is_whole(&folder.join(ENVIRONMENT), version) {
-            true => Ok(()),
-            false => Err(StackError::Missing {
-                what: format!("pip left Spark {} incomplete", version.release),
-                remedy: "look for a full disk".to_owned(),
-            }),
+        if is_whole(&folder.join(ENVIRONMENT), version) {
+            return Ok(());
         }
+        Err(StackError::Missing {
+            what: format!("pip left Spark {} incomplete", version.release),
+            remedy: "look for a full disk".to_owned(),
+        })
     })?;
     Ok(part.join(ENVIRONMENT))
 }

@@ -23,7 +23,7 @@ pub const MASTER_VARIABLE: &str = "SPARK_MASTER";
 /// The variable for Spark's own folder, which Spark's programs know.
 pub const HOME_VARIABLE: &str = "SPARK_HOME";
 
-/// The variable for the Python that has PySpark, which Spark's programs know.
+/// The variable for the Python that has `PySpark`, which Spark's programs know.
 pub const PYTHON_VARIABLE: &str = "PYSPARK_PYTHON";
 
 /// The variable for the jars of the connector for Kafka, separated by commas.

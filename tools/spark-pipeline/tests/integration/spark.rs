@@ -67,7 +67,8 @@ fn killed_drivers_lose_nothing() {
     let output = spark.run(&sandbox, args);
     assert_eq!(output.code, 0, "{output:?}");
     let document = sandbox.document("results");
-    let audit = document.summary.as_ref().expect("figures").audit.expect("an audit");
+    let summary = document.summary.as_ref().expect("figures");
+    let audit = summary.audit.as_ref().expect("an audit");
     assert_eq!((audit.lost, audit.corrupt), (0, 0), "{audit:?}");
     assert_eq!(count(&document, "spark_starts"), 1, "once more after the first");
 }
