@@ -202,16 +202,12 @@ def source(spark, args):
 def observed(events):
     """Adds the figures of each batch, computed while its rows pass."""
     is_good = F.col("created_ms").isNotNull()
-    age_ms = F.unix_timestamp(F.current_timestamp()) * 1000 - F.col("created_ms")
     return events.observe(
         "events",
         F.count(F.when(is_good, 1)).alias("good"),
         F.count(F.when(~is_good, 1)).alias("malformed"),
-        F.max(F.unix_timestamp(F.current_timestamp())).alias("epoch_sec"),
-        F.avg(age_ms).alias("mean_ms"),
-        F.percentile_approx(age_ms, [0.5, 0.95, 0.99], 10_000).alias("percentiles_ms"),
         F.avg("created_ms").alias("created_mean_ms"),
-        # The oldest events have the longest latencies.
+        # The oldest events have the longest latencies, whatever instant these end at.
         F.percentile_approx("created_ms", [0.5, 0.05, 0.01], 10_000).alias("created_ms"),
     )
 
@@ -306,17 +302,19 @@ def batch_figures(progress):
     batch_ms = durations.get("triggerExecution", 0)
     started_ms = millis(progress["timestamp"])
     completed_ms = started_ms + batch_ms
-    study = seen.get("percentiles_ms") or [None] * 3
-    created = seen.get("created_ms") or [None] * 3
-    mean = seen.get("created_mean_ms")
-    since = [None if at is None else completed_ms - at for at in created]
+    created = [seen.get("created_mean_ms"), *(seen.get("created_ms") or [None] * 3)]
+    epoch_sec = started_ms // 1000
+
+    def latencies_ms(until_ms):
+        return [None if at is None else round(until_ms - at, 1) for at in created]
+
     kafka = progress["sources"][0]
     ends = {name: offsets(kafka.get(name)) for name in ("startOffset", "endOffset", "latestOffset")}
     good = seen.get("good") or 0
     malformed = seen.get("malformed") or 0
     figures = [
-        progress["batchId"], seen.get("epoch_sec"), good, seen.get("mean_ms"), *study,
-        completed_ms, None if mean is None else completed_ms - mean, *since,
+        progress["batchId"], epoch_sec, good, *latencies_ms(epoch_sec * 1000),
+        completed_ms, *latencies_ms(completed_ms),
         batch_ms, round(1000 * (good + malformed) / batch_ms, 1) if batch_ms else None, malformed,
         json.dumps(ends["startOffset"]), json.dumps(ends["endOffset"]),
         backlog(ends["endOffset"], ends["latestOffset"]),

@@ -25,8 +25,8 @@ pub const VERSIONS: [SparkVersion; 2] = [
     },
     SparkVersion {
         series: "3.5",
-        release: "3.5.9",
-        connector: ("org.apache.spark", "spark-sql-kafka-0-10_2.12", "3.5.9"),
+        release: "3.5.7",
+        connector: ("org.apache.spark", "spark-sql-kafka-0-10_2.12", "3.5.7"),
     },
 ];
 
