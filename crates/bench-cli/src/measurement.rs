@@ -6,7 +6,7 @@ use anyhow::{Error, Result};
 use bench_core::clock::{Clock as _, InstantNs, SystemClock};
 use bench_core::counts::Counts;
 use bench_core::durations::Durations;
-use bench_core::engine::{self, ConsumerConfig, Plan, RunControl, Totals};
+use bench_core::engine::{self, ConsumerConfig, Plan, RunControl, SystemFigures, Totals};
 use bench_core::message::RunId;
 use bench_core::results::SummaryInput;
 use bench_core::transport::{NoConnection, Publish, Receive};
@@ -101,7 +101,8 @@ impl<P: Publish + Send, R: Receive + Send> Measurement<P, R> {
             receivers.len(),
             backlog_max_bytes.filter(|_| produced && consumed),
         );
-        record.folder_mut().set_durations(self.durations.names());
+        let system = SystemFigures { durations: self.durations, counts: self.counts };
+        record.folder_mut().set_system(&system);
         record.set_timeline(plan.timeline, clock.origin());
         let mut line = ProgressLine::new(plan.timeline.start_ns);
         let transports = (publishers, receivers);
@@ -110,7 +111,7 @@ impl<P: Publish + Send, R: Receive + Send> Measurement<P, R> {
             clock,
             &control,
             transports,
-            self.durations,
+            system.clone(),
             record.folder_mut(),
             |now_ns, totals| {
                 if shutdown.is_requested() {
@@ -144,7 +145,7 @@ impl<P: Publish + Send, R: Receive + Send> Measurement<P, R> {
             guarantee: plan.consumer.guarantee,
             raw: plan.consumer.raw,
             resources: record.meter().read(totals.sent + totals.received.messages),
-            counts: self.counts.read(),
+            counts: system.counts.read(),
         }
         .summarize();
         let status = match (&error, shutdown.is_requested()) {

@@ -17,8 +17,7 @@ use std::time::{Duration, SystemTime};
 
 use bench_core::audit::Expected;
 use bench_core::clock::{Clock as _, InstantNs, SECOND_NS, SystemClock};
-use bench_core::durations::Durations;
-use bench_core::engine::{self, ConsumerConfig, Plan, RunControl, Timeline};
+use bench_core::engine::{self, ConsumerConfig, Plan, RunControl, SystemFigures, Timeline};
 use bench_core::message::{
     Content, KeyDistribution, MessageFormat, MessageSpec, RunId, SizeDistribution,
 };
@@ -199,7 +198,7 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
         clock,
         &control,
         transports,
-        Durations::default(),
+        SystemFigures::default(),
         &mut folder,
         |_, _| {},
     )?;

@@ -10,9 +10,8 @@ use bench_core::audit::{
     AckLedger, CHUNK_LEN, Expected, Receipt, ReceiveAudit, SequenceDelta, StreamId,
 };
 use bench_core::clock::{Clock as _, InstantNs, SECOND_NS, SystemClock};
-use bench_core::durations::Durations;
 use bench_core::engine::{
-    self, ConsumerConfig, Interval, IntervalSink, Plan, RunControl, Timeline, Totals,
+    self, ConsumerConfig, Interval, IntervalSink, Plan, RunControl, SystemFigures, Timeline, Totals,
 };
 use bench_core::latency::LatencyHistogram;
 use bench_core::message::{
@@ -362,9 +361,9 @@ mod whole_run {
 
         let before = ALLOCATIONS.load(Ordering::Relaxed);
         let transports = (vec![sender], vec![receiver]);
-        let (durations, mut intervals) = (Durations::default(), IntervalCount::default());
+        let (system, mut intervals) = (SystemFigures::default(), IntervalCount::default());
         let (totals, error) =
-            engine::run(&plan, clock, &control, transports, durations, &mut intervals, |_, _| {})
+            engine::run(&plan, clock, &control, transports, system, &mut intervals, |_, _| {})
                 .expect("a valid plan");
         let allocations = ALLOCATIONS.load(Ordering::Relaxed) - before;
 

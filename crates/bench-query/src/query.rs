@@ -6,8 +6,9 @@ use anyhow::{Context, Result, bail};
 use bench_cli::{Exit, OutputFormat, Shutdown, ToolId, output};
 use bench_core::audit::{AckLedger, Expected};
 use bench_core::clock::{Clock as _, InstantNs, SECOND_NS, SystemClock};
-use bench_core::durations::Durations;
-use bench_core::engine::{self, ConsumerConfig, Interval, IntervalSink, Plan, RunControl};
+use bench_core::engine::{
+    self, ConsumerConfig, Interval, IntervalSink, Plan, RunControl, SystemFigures,
+};
 use bench_core::message::RunId;
 use bench_core::transport::{Incoming, NoConnection, Receive, TransportError};
 use bench_record::EarlyStop;
@@ -72,7 +73,7 @@ impl<R: Receive + Send> Query<'_, R> {
             clock,
             &control,
             (Vec::<NoConnection>::new(), consumers),
-            Durations::default(),
+            SystemFigures::default(),
             NoRecord,
             |_, _| {
                 if shutdown.is_requested() {

@@ -37,7 +37,16 @@ const FAULT: &str = "fault";
 /// The table of a run that is being written.
 pub struct IntervalTable {
     writer: csv::Writer<File>,
-    durations: Vec<&'static str>,
+    columns: SystemColumns,
+}
+
+/// Names of the system's own figures, which have columns behind those of the latencies.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SystemColumns {
+    /// Counts and gauges.
+    pub counts: Vec<&'static str>,
+    /// Durations.
+    pub durations: Vec<&'static str>,
 }
 
 /// Counts of one interval, and when it was: seconds from the start of the schedule.
@@ -67,26 +76,28 @@ pub struct IntervalCounts {
 
 impl IntervalTable {
     /// Creates the table with its header, in place of one that an earlier attempt has left.
-    /// `durations` are the names of the durations that have columns.
-    pub fn create(path: &Path, durations: Vec<&'static str>) -> io::Result<Self> {
+    pub fn create(path: &Path, columns: SystemColumns) -> io::Result<Self> {
         let mut writer = csv::Writer::from_writer(files::create_new(path)?);
-        writer.write_record(header(&durations))?;
+        writer.write_record(header(&columns))?;
         writer.flush()?;
-        Ok(Self { writer, durations })
+        Ok(Self { writer, columns })
     }
 
-    /// Adds a row. `latency` and `duration` return the samples of the interval, if there are any.
+    /// Adds a row. `latency` and `duration` return the samples of the interval, if there are any,
+    /// and `count` the system's own counts.
     pub fn write<'a>(
         &mut self,
         counts: &IntervalCounts,
         latency: impl Fn(LatencyKind) -> Option<&'a Histogram<u64>>,
+        count: impl Fn(&str) -> u64,
         duration: impl Fn(&str) -> Option<&'a Histogram<u64>>,
     ) -> io::Result<()> {
         let mut row = counts.cells();
         for kind in LatencyKind::ALL {
             row.extend(figures(latency(kind)));
         }
-        for name in &self.durations {
+        row.extend(self.columns.counts.iter().map(|name| count(name).to_string()));
+        for name in &self.columns.durations {
             let samples = duration(name);
             row.push(samples.map_or(0, Histogram::len).to_string());
             row.extend(figures(samples));
@@ -96,11 +107,12 @@ impl IntervalTable {
     }
 }
 
-fn header(durations: &[&str]) -> Vec<String> {
+fn header(system: &SystemColumns) -> Vec<String> {
     let figures = |prefix: &str| FIGURES.map(|(figure, _)| format!("{prefix}_{figure}"));
     let mut columns = COUNTS.map(str::to_owned).to_vec();
     columns.extend(LatencyKind::ALL.iter().flat_map(|kind| figures(kind.column())));
-    for name in durations {
+    columns.extend(system.counts.iter().map(|&name| name.to_owned()));
+    for name in &system.durations {
         columns.push(format!("{name}_count"));
         columns.extend(figures(name));
     }

@@ -42,7 +42,7 @@ mod tests {
     use super::*;
     use crate::document::{HostInfo, SCHEMA_VERSION, Status, ToolInfo};
     use crate::faults::FaultAction;
-    use crate::intervals::{IntervalCounts, IntervalTable};
+    use crate::intervals::{IntervalCounts, IntervalTable, SystemColumns};
     use crate::latency::LatencyKind;
 
     fn document() -> RunDocument {
@@ -75,7 +75,7 @@ mod tests {
     fn faults_are_entered_with_their_recovery() {
         let folder = tempfile::tempdir().expect("temporary folder");
         let path = folder.path().join(file_names::INTERVALS);
-        let mut table = IntervalTable::create(&path, Vec::new()).expect("created");
+        let mut table = IntervalTable::create(&path, SystemColumns::default()).expect("created");
         for (second, latency_ns) in (0_u32..).zip([5, 6, 5, 800_000_000, 5, 5, 5]) {
             let start_s = f64::from(second);
             let counts = IntervalCounts {
@@ -88,7 +88,7 @@ mod tests {
             let mut samples = Histogram::<u64>::new(3).expect("three digits");
             samples.record(latency_ns).expect("in range");
             let of = |kind| (kind == LatencyKind::EndToEnd).then_some(&samples);
-            table.write(&counts, of, |_| None).expect("written");
+            table.write(&counts, of, |_| 0, |_| None).expect("written");
         }
         let document = serde_json::to_vec(&document()).expect("JSON");
         std::fs::write(folder.path().join(file_names::DOCUMENT), document).expect("written");

@@ -10,9 +10,11 @@ use super::report::{
     ConsumerEnd, ConsumerSample, Content, Outbox, ProducerEnd, ProducerSample, Sample as _, Span,
     Timeline, Unanswered, Volume, WorkerReport, outbox,
 };
+use super::run::SystemFigures;
 use crate::audit::{AckLedger, Audit, StreamId};
 use crate::clock::InstantNs;
-use crate::durations::{DurationHistograms, Durations};
+use crate::counts::CountsNow;
+use crate::durations::DurationHistograms;
 use crate::latency::LatencyHistogram;
 use crate::message::RunId;
 use crate::transport::Failure;
@@ -59,6 +61,8 @@ pub struct Interval {
     pub latencies: Latencies,
     /// Durations of the system's own work that ended in it, by name.
     pub durations: DurationHistograms,
+    /// The growth of the system's own counts in it, and the values of its gauges at its end, by name.
+    pub counts: BTreeMap<&'static str, u64>,
 }
 
 impl Interval {
@@ -68,6 +72,7 @@ impl Interval {
         (self.acked, self.received) = (Volume::default(), Volume::default());
         self.latencies.clear();
         self.durations.values_mut().for_each(LatencyHistogram::clear);
+        self.counts.clear();
     }
 }
 
@@ -146,10 +151,12 @@ pub(super) struct Collector<S> {
     next: u64,
     /// An interval for reuse.
     spare: Option<Interval>,
-    durations: Durations,
-    /// Start of the time whose durations have not been taken: within one interval, and on one side
-    /// of the end of the warm-up.
-    durations_from_ns: InstantNs,
+    system: SystemFigures,
+    /// The counts when they were last taken.
+    counted: CountsNow,
+    /// Start of the time whose system figures have not been taken: within one interval, and on one
+    /// side of the end of the warm-up.
+    system_from_ns: InstantNs,
     /// Messages that were sent but never acknowledged, by producer.
     unanswered: Vec<(StreamId, Vec<Unanswered>)>,
     /// Waits of messages that were never sent.
@@ -194,8 +201,9 @@ impl<S: IntervalSink> Collector<S> {
             open: BTreeMap::new(),
             next: 0,
             spare: None,
-            durations: Durations::default(),
-            durations_from_ns: 0,
+            system: SystemFigures::default(),
+            counted: CountsNow::default(),
+            system_from_ns: 0,
             unanswered: Vec::new(),
             unsent_waits: LatencyHistogram::new(),
             consumers_ended_ns: 0,
@@ -220,28 +228,29 @@ impl<S: IntervalSink> Collector<S> {
         self
     }
 
-    /// Includes the samples recorded in `durations` in the intervals.
-    pub(super) fn with_durations(mut self, durations: Durations) -> Self {
-        self.durations = durations;
+    /// Includes the system's own figures from now on in the intervals.
+    pub(super) fn with_system(mut self, system: SystemFigures) -> Self {
+        self.counted = system.counts.now();
+        self.system = system;
         self
     }
 
-    /// Advances the collector's clock. Call it soon after each interval ends, or durations land in
-    /// the next one.
+    /// Advances the collector's clock. Call it soon after each interval ends, or the system's own
+    /// figures land in the next one.
     pub(super) fn tick(&mut self, now_ns: InstantNs) {
         let Timeline { warm_up_end_ns, .. } = self.timeline;
-        let interval = self.timeline.interval_of(self.durations_from_ns);
+        let interval = self.timeline.interval_of(self.system_from_ns);
         let mut until_ns = self.timeline.interval_start_ns(interval + 1);
-        if self.durations_from_ns < warm_up_end_ns {
+        if self.system_from_ns < warm_up_end_ns {
             until_ns = until_ns.min(warm_up_end_ns);
         }
         if now_ns < until_ns {
             return;
         }
-        self.take_durations();
+        self.take_system_figures();
         let interval_ns = self.timeline.interval_start_ns(self.timeline.interval_of(now_ns));
         let is_measured = now_ns >= warm_up_end_ns;
-        self.durations_from_ns =
+        self.system_from_ns =
             if is_measured { interval_ns.max(warm_up_end_ns) } else { interval_ns };
     }
 
@@ -290,7 +299,7 @@ impl<S: IntervalSink> Collector<S> {
     /// Returns the totals, once all workers have ended.
     pub(super) fn finish(mut self) -> Totals {
         self.collect(std::time::Duration::ZERO);
-        self.take_durations();
+        self.take_system_figures();
         self.add_unreceived();
         self.pass_on();
         if !self.producers.is_empty() {
@@ -421,17 +430,23 @@ impl<S: IntervalSink> Collector<S> {
         }
     }
 
-    /// Adds the recorded durations of the system's own work to their interval, except those that
-    /// ended in the warm-up.
-    fn take_durations(&mut self) {
-        let is_measured = self.durations_from_ns >= self.timeline.warm_up_end_ns;
-        let interval = self.timeline.interval_of(self.durations_from_ns).max(self.next);
-        let durations = self.durations.clone();
+    /// Adds the system's own figures to their interval, except the durations of what ended in the
+    /// warm-up.
+    fn take_system_figures(&mut self) {
+        let is_measured = self.system_from_ns >= self.timeline.warm_up_end_ns;
+        let interval = self.timeline.interval_of(self.system_from_ns).max(self.next);
+        let SystemFigures { durations, counts } = self.system.clone();
         durations.take(|name, recorded| {
             if is_measured {
                 self.open_interval(interval).durations.entry(name).or_default().merge(recorded);
             }
         });
+        if !counts.names().is_empty() {
+            let now = counts.now();
+            let earlier = std::mem::take(&mut self.counted);
+            now.show_since(&earlier, &mut self.open_interval(interval).counts);
+            self.counted = now;
+        }
     }
 
     fn open_interval(&mut self, index: u64) -> &mut Interval {

@@ -20,4 +20,4 @@ pub use consumer::ConsumerConfig;
 pub use control::RunControl;
 pub use latencies::{Latencies, StageLatencies};
 pub use report::{Span, Timeline, Volume};
-pub use run::{EngineError, Plan, run};
+pub use run::{EngineError, Plan, SystemFigures, run};

@@ -9,6 +9,7 @@ use super::producer::{Producer, ProducerConfig, ProducerState};
 use super::report::Timeline;
 use crate::audit::{Expected, ReceiveAudit};
 use crate::clock::{Clock as _, InstantNs, SystemClock, request_precise_sleep};
+use crate::counts::Counts;
 use crate::durations::Durations;
 use crate::message::{
     Content, KeyDistribution, MessageError, MessageFactory, MessageFormat, MessageSpec, RunId,
@@ -69,10 +70,19 @@ pub enum EngineError {
     },
 }
 
+/// What the transports record of their system's own work.
+#[derive(Debug, Clone, Default)]
+pub struct SystemFigures {
+    /// How long it took.
+    pub durations: Durations,
+    /// How often it happened, and the state it led to.
+    pub counts: Counts,
+}
+
 /// Runs `plan`, one thread per transport, and returns the totals, with the error of the first worker
 /// that failed.
 ///
-/// `durations` are those that the transports record of their system's own work.
+/// `system` are the figures that the transports record of their system's own work.
 ///
 /// `progress` is called some fifty times per second with the state so far; `control` requests an
 /// early end. The run ends when the producers have ended and every acknowledged message has been
@@ -82,7 +92,7 @@ pub fn run<P, R, S>(
     clock: SystemClock,
     control: &RunControl,
     transports: (Vec<P>, Vec<R>),
-    durations: Durations,
+    system: SystemFigures,
     sink: S,
     mut progress: impl FnMut(InstantNs, &Totals),
 ) -> Result<(Totals, Option<EngineError>), EngineError>
@@ -94,7 +104,7 @@ where
     let (producers, consumers) = transports;
     let (collector, outboxes) =
         Collector::new(plan.run, plan.timeline, producers.len(), consumers.len(), sink);
-    let mut collector = collector.with_raw_messages(plan.consumer.raw).with_durations(durations);
+    let mut collector = collector.with_raw_messages(plan.consumer.raw).with_system(system);
     let count = u32::try_from(producers.len()).unwrap_or(u32::MAX);
     let mut workers = Vec::new();
     for ((index, transport), outbox) in (0..count).zip(producers).zip(outboxes.producers) {

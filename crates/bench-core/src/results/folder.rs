@@ -15,11 +15,11 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use bench_record::interval_log::{IntervalLogs, IntervalTime};
-use bench_record::intervals::{IntervalCounts, IntervalTable};
+use bench_record::intervals::{IntervalCounts, IntervalTable, SystemColumns};
 use bench_record::{RunDocument, file_names, files, rfc3339};
 
 use crate::audit::AckLedger;
-use crate::engine::{Interval, IntervalSink, Timeline};
+use crate::engine::{Interval, IntervalSink, SystemFigures, Timeline};
 use crate::latency::LatencyHistogram;
 use crate::message::RunId;
 use crate::system;
@@ -82,14 +82,15 @@ impl RunFolder {
             return Err(FolderError::Taken { path: path.to_owned() });
         }
         let file = path.join(file_names::INTERVALS);
-        let intervals = IntervalTable::create(&file, Vec::new()).map_err(|source| {
-            if is_new {
-                // An empty folder is of no use to anyone.
-                let _ = std::fs::remove_file(&file);
-                let _ = std::fs::remove_dir(path);
-            }
-            FolderError::Write { path: file, source }
-        })?;
+        let intervals =
+            IntervalTable::create(&file, SystemColumns::default()).map_err(|source| {
+                if is_new {
+                    // An empty folder is of no use to anyone.
+                    let _ = std::fs::remove_file(&file);
+                    let _ = std::fs::remove_dir(path);
+                }
+                FolderError::Write { path: file, source }
+            })?;
         Ok(Self {
             path: path.to_owned(),
             started_at,
@@ -112,13 +113,15 @@ impl RunFolder {
         self.timeline = Some(timeline);
     }
 
-    /// Sets the names of the durations that have columns in `intervals.csv`. Call it before the first
+    /// Sets the system's own figures, which have columns in `intervals.csv`. Call it before the first
     /// interval.
-    pub fn set_durations(&mut self, names: Vec<&'static str>) {
-        if names.is_empty() {
+    pub fn set_system(&mut self, system: &SystemFigures) {
+        let columns =
+            SystemColumns { counts: system.counts.names(), durations: system.durations.names() };
+        if columns == SystemColumns::default() {
             return;
         }
-        match IntervalTable::create(&self.path.join(file_names::INTERVALS), names) {
+        match IntervalTable::create(&self.path.join(file_names::INTERVALS), columns) {
             Ok(intervals) => self.intervals = intervals,
             Err(error) => self.note(file_names::INTERVALS, Err(error)),
         }
@@ -173,6 +176,7 @@ impl RunFolder {
         self.intervals.write(
             &counts,
             |kind| interval.latencies.get(kind).map(LatencyHistogram::histogram),
+            |name| interval.counts.get(name).copied().unwrap_or(0),
             |name| interval.durations.get(name).map(LatencyHistogram::histogram),
         )
     }
@@ -324,26 +328,33 @@ mod tests {
     }
 
     #[test]
-    fn durations_have_columns_and_logs_of_their_own() {
+    fn figures_of_the_system_have_columns_and_durations_logs() {
         let temporary = tempfile::tempdir().expect("temporary folder");
         let mut folder = folder(temporary.path());
-        folder.set_durations(vec!["commit_time", "upload_time"]);
+        let system = SystemFigures::default();
+        for name in ["commit_time", "upload_time"] {
+            let _ = system.durations.named(name);
+        }
+        let _ = (system.counts.count("rows_retried"), system.counts.gauge("backlog"));
+        folder.set_system(&system);
         for (index, durations_ns) in [vec![30, 10, 20], vec![]].into_iter().enumerate() {
             let mut interval = interval(index as u64, &[7]);
             let commits = interval.durations.entry("commit_time").or_default();
             for ns in durations_ns {
                 commits.record(ns);
             }
+            interval.counts = [("rows_retried", 4), ("backlog", 9)].into();
             folder.interval(&interval);
         }
         assert_eq!(folder.warning(), None);
         let text = std::fs::read_to_string(folder.path().join("intervals.csv")).expect("reads");
         let lines: Vec<&str> = text.lines().collect();
-        let columns = "commit_time_count,commit_time_p50_ns,commit_time_p99_ns,commit_time_max_ns,\
+        let columns = "rows_retried,backlog,\
+                       commit_time_count,commit_time_p50_ns,commit_time_p99_ns,commit_time_max_ns,\
                        upload_time_count,upload_time_p50_ns,upload_time_p99_ns,upload_time_max_ns";
         assert!(lines[0].ends_with(columns), "{text}");
-        assert!(lines[1].ends_with(",3,20,30,30,0,,,"), "{text}");
-        assert!(lines[2].ends_with(",0,,,,0,,,"), "{text}");
+        assert!(lines[1].ends_with(",4,9,3,20,30,30,0,,,"), "{text}");
+        assert!(lines[2].ends_with(",4,9,0,,,,0,,,"), "{text}");
         let log = std::fs::read(folder.path().join("commit_time.hlog")).expect("reads");
         let logged = interval_log::intervals(&log).expect("parses");
         assert_eq!((logged.len(), logged[0].samples.len()), (1, 3));

@@ -8,9 +8,8 @@ use std::time::{Duration, Instant};
 
 use bench_core::audit::{AckLedger, Expected};
 use bench_core::clock::{Clock as _, InstantNs, SECOND_NS, SystemClock};
-use bench_core::durations::Durations;
 use bench_core::engine::{
-    self, ConsumerConfig, Interval, IntervalSink, Plan, RunControl, Timeline, Totals,
+    self, ConsumerConfig, Interval, IntervalSink, Plan, RunControl, SystemFigures, Timeline, Totals,
 };
 use bench_core::message::{
     Content, KeyDistribution, MessageFormat, MessageSpec, RunId, SizeDistribution,
@@ -202,9 +201,9 @@ fn run_with_changing_members(
 
     let control = RunControl::new(1, members.len(), None);
     let plan = plan(RunId::from_bits(1), start_ns);
-    let (transports, durations) = ((vec![publisher], members), Durations::default());
+    let (transports, system) = ((vec![publisher], members), SystemFigures::default());
     let (totals, error) =
-        engine::run(&plan, clock, &control, transports, durations, NoRecord, |_, _| {})
+        engine::run(&plan, clock, &control, transports, system, NoRecord, |_, _| {})
             .expect("it runs");
     assert!(error.is_none(), "{error:?}");
     let counts = [0, 1, 2].map(|member: usize| received[member].load(Ordering::Relaxed));

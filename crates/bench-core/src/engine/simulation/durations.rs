@@ -1,8 +1,8 @@
-//! A system that commits ten times per second, each time a little slower, and records how long that
-//! took: every commit counts in the interval in which it ended.
+//! A system that commits ten times per second, each time a little slower, and records that, how long
+//! it took, and the last one's number: every commit counts in the interval in which it ended.
 
 use super::*;
-use crate::durations::Durations;
+use crate::engine::SystemFigures;
 
 const TICK_NS: u64 = 20 * MS;
 const COMMIT_EVERY_NS: u64 = 100 * MS;
@@ -21,20 +21,24 @@ fn commit_for(seconds: u64, warm_up_ns: u64) -> (Vec<Interval>, Totals) {
         interval_ns: SECOND_NS,
     };
     let mut intervals = Intervals::default();
-    let durations = Durations::default();
+    let system = SystemFigures::default();
     let (collector, _outboxes) =
         Collector::new(RunId::from_bits(RUN), timeline, 0, 0, &mut intervals);
-    let mut collector = collector.with_durations(durations.clone());
+    let recorder = system.durations.named("commit_time");
+    let (count, newest) = (system.counts.count("commits"), system.counts.gauge("commit_newest"));
+    recorder.record(3_000 * MS); // connecting
+    count.add(2);
+    let mut collector = collector.with_system(system);
 
     let clock = VirtualClock::starting_at(START_NS);
-    let recorder = durations.named("commit_time");
-    recorder.record(3_000 * MS); // connecting
     let mut next = 0;
     while clock.now_ns() < START_NS + seconds * SECOND_NS {
         collector.tick(clock.now_ns());
         clock.advance_to_ns(clock.now_ns() + TICK_NS);
         while START_NS + next * COMMIT_EVERY_NS + commit_ns(next) < clock.now_ns() {
             recorder.record(commit_ns(next));
+            count.add(1);
+            newest.set(next);
             next += 1;
         }
     }
@@ -73,8 +77,17 @@ fn durations_of_the_warm_up_are_excluded() {
 }
 
 #[test]
-fn runs_without_durations_have_none() {
+fn intervals_contain_growth_of_counts_and_newest_values() {
+    let (intervals, _) = commit_for(3, 1_500 * MS);
+    let shown: Vec<_> = intervals.iter().map(|interval| interval.counts.clone()).collect();
+    let expected = [9, 19, 29].map(|newest| [("commits", 10), ("commit_newest", newest)].into());
+    assert_eq!(shown, expected, "also those of the warm-up, but not those before the start");
+}
+
+#[test]
+fn runs_without_system_figures_have_none() {
     let run = simulate(&constant(1_000.0, 2), |_| {}, |_| {}, None);
     assert!(run.totals.durations.is_empty());
+    assert!(run.intervals.iter().all(|interval| interval.counts.is_empty()));
     assert!(run.intervals.iter().all(|interval| interval.durations.is_empty()));
 }
