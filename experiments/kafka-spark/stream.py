@@ -60,11 +60,24 @@ HEADER = StructType(
 
 WORKS = ("none", "map", "aggregate", "join")
 
+# Properties of Kafka's clients that Spark sets itself, and refuses from others.
+SET_BY_SPARK = {
+    "auto.offset.reset",
+    "enable.auto.commit",
+    "interceptor.classes",
+    "key.deserializer",
+    "key.serializer",
+    "value.deserializer",
+    "value.serializer",
+}
+
 # Time for executors to register with the driver.
 EXECUTORS_TIMEOUT_S = 30
 
 # Rows of the static table, one for each user.
 TABLE_ROWS = 10_000
+
+SHUFFLE = "spark.sql.shuffle.partitions"
 
 WINDOW = "10 seconds"
 WATERMARK = "10 seconds"
@@ -128,8 +141,8 @@ def options(arguments):
     parser.add_argument("--work", choices=WORKS, default="map", help="what is done [map]")
     parser.add_argument("--starting", default="latest", metavar="WHERE",
                         help='earliest, latest, or offsets: {"events":{"0":17}} [latest]')
-    parser.add_argument("--kafka", action="append", default=[], metavar="KEY=VALUE",
-                        help="setting of Kafka's clients, such as security.protocol=SSL")
+    parser.add_argument("--properties", metavar="FILE",
+                        help="properties file for clients, as used by Kafka's own tools")
     parser.add_argument("--progress", help="file for progress, one JSON object per batch")
     parser.add_argument("--parent", type=int, help="end when the process with this id has ended")
     return parser.parse_args(arguments)
@@ -178,10 +191,31 @@ def cores(spark, wanted):
 
 
 def client_settings(args):
-    pairs = (setting.split("=", 1) for setting in args.kafka)
-    return {"kafka.bootstrap.servers": args.brokers} | {
-        f"kafka.{key}": value for key, value in pairs
-    }
+    settings = properties(args.properties) if args.properties else {}
+    settings = {key: value for key, value in settings.items() if key not in SET_BY_SPARK}
+    settings["bootstrap.servers"] = args.brokers
+    return {f"kafka.{key}": value for key, value in settings.items()}
+
+
+def properties(path):
+    """The entries of a properties file, as java.util.Properties reads them."""
+    with open(path, encoding="latin-1") as file:
+        # A backslash at the end of a line continues it.
+        text = re.sub(r"(?<!\\)((?:\\\\)*)\\\r?\n[ \t\f]*", r"\1", file.read())
+    lines = (line.lstrip(" \t\f") for line in text.splitlines())
+    entries = (re.match(r"((?:\\.|[^\\=:\s])*)[ \t\f]*[=:]?[ \t\f]*(.*)", line)
+               for line in lines if line and line[0] not in "#!")
+    return {unescaped(entry[1]): unescaped(entry[2]) for entry in entries}
+
+
+def unescaped(text):
+    def character(match):
+        code = match[1]
+        if len(code) == 5:
+            return chr(int(code[1:], 16))
+        return {"t": "\t", "n": "\n", "r": "\r", "f": "\f"}.get(code, code)
+
+    return re.sub(r"\\(u[0-9a-fA-F]{4}|.)", character, text)
 
 
 def source(spark, args):
@@ -220,18 +254,30 @@ def worked(spark, events, work):
     if work == "map":
         return good.select("partition", "key", encoded().alias("value"))
     if work == "join":
-        table = spark.range(TABLE_ROWS).select(
-            F.col("id").alias("user_id"), F.concat(F.lit("segment-"), (F.col("id") % 10).cast("string")).alias("segment")
-        )
-        joined = good.withColumn("user_id", F.col("event.user_id"))
-        joined = joined.join(F.broadcast(table), "user_id")
-        return joined.select("partition", "key", encoded(F.col("segment")).alias("value"))
+        return joined(spark, good)
+    return counted(good)
+
+
+def joined(spark, good):
+    segment = F.concat(F.lit("segment-"), (F.col("id") % 10).cast("string")).alias("segment")
+    table = spark.range(TABLE_ROWS).select(F.col("id").alias("user_id"), segment)
+    rows = good.withColumn("user_id", F.col("event.user_id")).join(F.broadcast(table), "user_id")
+    return rows.select("partition", "key", encoded(F.col("segment")).alias("value"))
+
+
+def counted(good):
+    """A row for each type of event in each window, whenever its count has changed.
+
+    It has the fields of the newest event that it counts.
+    """
     header = F.from_json("text", HEADER)
-    counted = (
+    rows = (
         good.withColumn("at", F.timestamp_millis("created_ms"))
         .withColumn("newest", F.struct("created_ms", header.alias("header")))
         .withWatermark("at", WATERMARK)
-        .groupBy(F.window("at", WINDOW).alias("window"), F.col("event.event_type").alias("event_type"))
+        .groupBy(
+            F.window("at", WINDOW).alias("window"), F.col("event.event_type").alias("event_type")
+        )
         .agg(F.count("*").alias("events"), F.max_by("newest", "created_ms").alias("newest"))
     )
     value = F.to_json(
@@ -242,7 +288,7 @@ def worked(spark, events, work):
             "events",
         )
     )
-    return counted.select(F.col("event_type").cast("binary").alias("key"), value.alias("value"))
+    return rows.select(F.col("event_type").cast("binary").alias("key"), value.alias("value"))
 
 
 def encoded(*more):
@@ -353,20 +399,24 @@ def main(arguments):
         print(f"error: {refused}", file=sys.stderr)
         return 2
     spark.sparkContext.setLogLevel("WARN")
+    if args.work == "aggregate" and not spark.sparkContext.getConf().contains(SHUFFLE):
+        # Spark's default of 200 is for tables, and costs seconds per batch.
+        spark.conf.set(SHUFFLE, args.partitions)
     spark.streams.addListener(Batches(args))
     # Figures of batches need their events parsed; a query without them need not pay for it.
     is_observed = bool(args.outdir or args.progress)
     events = source(spark, args)
     rows = worked(spark, observed(events) if is_observed else events, args.work)
     writer = rows.writeStream.option("checkpointLocation", args.checkpoint)
-    writer = writer.trigger(**trigger(args.trigger)).queryName("events")
+    when = trigger(args.trigger)
+    needs_updates = args.work == "aggregate" or "realTime" in when
+    writer = writer.trigger(**when).outputMode("update" if needs_updates else "append")
     if args.output_topic:
-        mode = "update" if args.work == "aggregate" or "realTime" in trigger(args.trigger) else "append"
-        writer = writer.outputMode(mode).format("kafka").options(**client_settings(args))
+        writer = writer.format("kafka").options(**client_settings(args))
         writer = writer.option("topic", args.output_topic)
     else:
-        writer = writer.outputMode("update" if args.work == "aggregate" else "append").format("noop")
-    query = writer.start()
+        writer = writer.format("noop")
+    query = writer.queryName("events").start()
     stopped = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopped.set())

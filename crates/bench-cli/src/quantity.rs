@@ -142,7 +142,7 @@ pub fn parse_rate(text: &str) -> Result<f64, QuantityError> {
 }
 
 /// Parses a share of a whole, 0 to 1: `1%`, `0.5 %`, `0.01`.
-pub(crate) fn parse_share(text: &str) -> Result<f64, QuantityError> {
+pub fn parse_share(text: &str) -> Result<f64, QuantityError> {
     let malformed = || Kind::Share.malformed(text);
     let written = NumberWithUnit::read(text).ok_or_else(malformed)?;
     let number: f64 = written.number.parse().map_err(|_| malformed())?;

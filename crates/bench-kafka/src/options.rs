@@ -1,6 +1,6 @@
 //! Command line options for the connection to Kafka.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bench_record::ServiceOrigin;
@@ -50,6 +50,12 @@ pub struct ConnectionArgs {
 }
 
 impl ConnectionArgs {
+    /// The properties file, for clients of other languages.
+    #[must_use]
+    pub fn properties(&self) -> Option<&Path> {
+        self.properties.as_deref()
+    }
+
     /// Builds the client's configuration from defaults, environment, properties file and options.
     /// Later layers win.
     pub fn config(&self, client_id: &str) -> Result<KafkaConfig, KafkaError> {

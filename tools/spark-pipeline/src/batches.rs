@@ -12,10 +12,10 @@ use bench_core::durations::{DurationRecorder, Durations};
 use serde::Deserialize;
 
 /// The names of the durations in results.
-const BATCH: &str = "spark_batch";
-const PLANNING: &str = "spark_planning";
-const WAL_COMMIT: &str = "spark_wal_commit";
-const COMMIT_OFFSETS: &str = "spark_commit_offsets";
+const BATCH: &str = "batch_time";
+const PLANNING: &str = "planning_time";
+const WAL_COMMIT: &str = "wal_commit_time";
+const COMMIT_OFFSETS: &str = "commit_offsets_time";
 
 /// One line.
 #[derive(Debug, Deserialize)]
@@ -63,10 +63,10 @@ impl Batches {
             path: path.to_owned(),
             file: None,
             partial: String::new(),
-            count: counts.count("spark_batches"),
-            events: counts.count("spark_events"),
-            malformed: counts.count("spark_malformed"),
-            starts: counts.count("spark_starts"),
+            count: counts.count("batches"),
+            events: counts.count("events_processed"),
+            malformed: counts.count("events_malformed"),
+            starts: counts.count("driver_starts"),
             batch: durations.named(BATCH),
             planning: durations.named(PLANNING),
             wal_commit: durations.named(WAL_COMMIT),
@@ -157,7 +157,7 @@ mod tests {
         let batch = r#"{"event":"batch","batch_events":3,"malformed":1,"batch_ms":20,"offsets_to":"{\"0\": 4, \"1\": 3}"}"#;
         fs::write(&path, format!("{{\"event\":\"started\"}}\n{batch}\n")).expect("written");
         assert_eq!(batches.take(), 3);
-        assert_eq!(counts.read()["spark_batches"], 0, "warm-up");
+        assert_eq!(counts.read()["batches"], 0, "warm-up");
         batches.begin();
         let mut file = fs::OpenOptions::new().append(true).open(&path).expect("opened");
         write!(file, "{}", &batch[..20]).expect("written");
@@ -166,8 +166,8 @@ mod tests {
         writeln!(file, "{{\"event\":\"bat").expect("written");
         assert_eq!(batches.take(), 3);
         let read = counts.read();
-        assert_eq!((read["spark_batches"], read["spark_events"]), (1, 3));
-        assert_eq!((read["spark_malformed"], read["spark_starts"]), (1, 1));
+        assert_eq!((read["batches"], read["events_processed"]), (1, 3));
+        assert_eq!((read["events_malformed"], read["driver_starts"]), (1, 1));
         assert_eq!(batches.reached().load(Ordering::Relaxed), 7);
     }
 }

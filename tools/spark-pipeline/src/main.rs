@@ -1,9 +1,12 @@
 //! Measures a pipeline from Kafka through Spark Structured Streaming to Kafka.
 
+mod backlog;
 mod batches;
+mod counted;
 mod explain;
 mod job;
 mod kills;
+mod malformed;
 mod measure;
 mod options;
 mod sender;

@@ -14,16 +14,19 @@ use bench_core::counts::Counts;
 use bench_core::durations::Durations;
 use bench_core::engine::{ConsumerConfig, Plan};
 use bench_core::message::RunId;
-use bench_core::transport::Publish as _;
+use bench_core::transport::{EitherReceiver, Publish as _};
 use bench_kafka::config::KafkaConfig;
 use bench_kafka::{KafkaPublisher, KafkaReceiver, SendPlan, SendRate};
 use bench_record::{ServiceInfo, ServiceOrigin};
 use bench_stack::origin_of;
 
+use crate::backlog::Backlog;
 use crate::batches::Batches;
+use crate::counted::{CountedReceiver, Figures, PROBE_TYPE};
 use crate::job::{Job, Spark};
 use crate::kills::{self, DriverKill};
-use crate::options::Options;
+use crate::malformed::Malformed;
+use crate::options::{Options, Work};
 use crate::sender::{Report, Sender};
 use crate::topics::{self, Topics};
 use crate::watch::{self, Watch};
@@ -80,7 +83,7 @@ pub(crate) fn measure(options: &Options, invocation: &Invocation) -> Result<Exit
         running = Some(job);
         Ok(measurement)
     });
-    if let Some(Running { job, watch }) = running {
+    if let Some(Running { job, watch, .. }) = running {
         watch.end();
         job.stop();
     }
@@ -113,7 +116,11 @@ fn spark_info(spark: &Spark) -> ServiceInfo {
 struct Running {
     job: Arc<Job>,
     watch: Watch,
+    _backlog: Option<Backlog>,
 }
+
+/// Results that stand for one event each, or for many.
+type Results = EitherReceiver<KafkaReceiver, CountedReceiver<KafkaReceiver>>;
 
 /// All that a run is made of.
 struct Setup<'a> {
@@ -131,7 +138,7 @@ struct Setup<'a> {
 
 impl Setup<'_> {
     /// Prepares the topics, starts the job, waits until an event has passed it, and connects.
-    fn start(&self, folder: &Path) -> Result<(Measurement<Sender, KafkaReceiver>, Running)> {
+    fn start(&self, folder: &Path) -> Result<(Measurement<Sender, Results>, Running)> {
         let pipeline = &self.options.pipeline;
         let (topic, output) = (pipeline.topic.as_str(), self.options.output_topic());
         for name in [Some(topic), output.as_deref()].into_iter().flatten() {
@@ -144,7 +151,8 @@ impl Setup<'_> {
         let mut publisher = self.publisher()?;
         job.start()?;
         self.pass_probe(&mut publisher, &job, &mut batches, output.as_deref())?;
-        let receivers = output.as_deref().map(|output| self.receiver(output)).transpose()?;
+        let receiver = output.as_deref().map(|output| self.receiver(output)).transpose()?;
+        let receiver = receiver.map(|receiver| self.results(receiver, &counts, &durations));
         batches.begin();
         let report = Report {
             reached: batches.reached(),
@@ -155,15 +163,38 @@ impl Setup<'_> {
         };
         let plan = self.plan();
         let start_ns = plan.timeline.start_ns;
+        let backlog = self.backlog(&batches, &counts);
         let watch = Watch::begin(Arc::clone(&job), batches, self.kills, self.clock, start_ns);
-        let receivers = receivers.into_iter().collect();
+        let malformed = Malformed::new(pipeline.malformed, counts.count("events_malformed_sent"));
+        let sender = Sender::new(publisher, malformed, report);
         let measurement = Measurement {
             unanswered_max: self.workload.unanswered_max,
             counts,
             durations,
-            ..Measurement::new(plan, vec![Sender::new(publisher, report)], receivers)
+            ..Measurement::new(plan, vec![sender], receiver.into_iter().collect())
         };
-        Ok((measurement, Running { job, watch }))
+        Ok((measurement, Running { job, watch, _backlog: backlog }))
+    }
+
+    /// The results as the work makes them.
+    fn results(&self, receiver: KafkaReceiver, counts: &Counts, durations: &Durations) -> Results {
+        if self.options.pipeline.work != Work::Aggregate {
+            return Results::A(receiver);
+        }
+        let figures = Figures {
+            result_time: durations.named("result_time"),
+            results: counts.count("results"),
+            unreadable: counts.count("results_unreadable"),
+        };
+        Results::B(CountedReceiver::new(receiver, figures, self.clock.origin()))
+    }
+
+    /// Follows what the job has not read yet. In real-time mode it reports that once per minute.
+    fn backlog(&self, batches: &Batches, counts: &Counts) -> Option<Backlog> {
+        let (topics, topic) = (Arc::clone(self.topics), self.options.pipeline.topic.clone());
+        let reached = batches.reached();
+        let gauge = || counts.gauge("backlog");
+        (!self.options.is_real_time()).then(|| Backlog::follow(topics, topic, reached, gauge()))
     }
 
     /// The job, which reads what comes from now on.
@@ -191,6 +222,10 @@ impl Setup<'_> {
         .flat_map(|(option, value)| [(*option).to_owned(), (*value).to_owned()])
         .collect();
         args.extend(output.iter().flat_map(|output| ["--output-topic", output]).map(str::to_owned));
+        if let Some(file) = self.options.connection.properties() {
+            let file = std::path::absolute(file)?;
+            args.extend(["--properties".to_owned(), file.display().to_string()]);
+        }
         Job::new(self.spark, spark, &format!("spark-pipeline-{}", self.run), folder, args)
     }
 
@@ -207,7 +242,7 @@ impl Setup<'_> {
         let created_ms = self.clock.now_ns().cast_signed() / 1_000_000
             + self.clock.origin().wall_offset_ns / 1_000_000;
         let probe = format!(
-            r#"{{"event_id":"probe","created_ts":{created_ms},"user_id":0,"event_type":"login","value":0.0}}"#
+            r#"{{"event_id":"probe","created_ts":{created_ms},"user_id":0,"event_type":"{PROBE_TYPE}","value":0.0}}"#
         );
         ensure!(publisher.submit_one(0, None, Some(probe.as_bytes())), "the probe was not sent");
         let timeout = self.options.spark.ready_timeout;
@@ -304,6 +339,8 @@ impl Setup<'_> {
             expected: Expected::Run(self.run),
             consumer: ConsumerConfig {
                 drain_timeout_ns: self.options.pipeline.drain.drain_timeout_ns(),
+                // Counts of events name none of them.
+                raw: self.options.pipeline.work == Work::Aggregate,
                 ..ConsumerConfig::default()
             },
         }

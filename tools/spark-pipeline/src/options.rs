@@ -96,6 +96,12 @@ pub(crate) struct PipelineArgs {
     #[arg(long, value_enum, value_name = "WORK", default_value_t)]
     pub(crate) work: Work,
 
+    /// Malformed events sent beside the others, as a share of these: 1%, 0.01
+    ///
+    /// They are counted, and not part of the audit.
+    #[arg(long, value_name = "SHARE", default_value = "0", value_parser = quantity::parse_share)]
+    pub(crate) malformed: f64,
+
     /// When a batch starts: `5 seconds`, 0 (as soon as the last one has ended), `real-time`
     ///
     /// Real-time mode needs Spark 4.1 or later; `real-time=30 seconds` sets the time between its
@@ -158,6 +164,8 @@ pub(crate) enum Work {
     /// Parse each event and write it again; drop those that are no event
     #[default]
     Map,
+    /// Count the events of each type in windows of 10 seconds
+    Aggregate,
     /// Join each event with a static table of 10,000 rows
     Join,
 }
@@ -167,6 +175,7 @@ impl Work {
         match self {
             Self::None => "none",
             Self::Map => "map",
+            Self::Aggregate => "aggregate",
             Self::Join => "join",
         }
     }
@@ -228,6 +237,14 @@ impl Options {
         if self.is_real_time() && *sink == Sink::None {
             let problem = "real-time mode writes to Kafka only";
             return Err(UsageError::new("--trigger", problem, "remove --sink none"));
+        }
+        if self.is_real_time() && self.pipeline.work == Work::Aggregate {
+            let problem = "real-time mode does not allow --work aggregate, which keeps state";
+            return Err(UsageError::new("--trigger", problem, "use an interval"));
+        }
+        if self.pipeline.malformed > 0.0 && self.pipeline.work == Work::None {
+            let problem = "--work none would pass malformed events on";
+            return Err(UsageError::new("--malformed", problem, "use --work map"));
         }
         if self.spark.ready_timeout.is_zero() {
             let problem = "must be above 0";
@@ -311,6 +328,8 @@ mod tests {
             ("--sink none --output-topic o", "--output-topic"),
             ("--topic t --output-topic t", "--output-topic"),
             ("--trigger real-time --sink none", "--trigger"),
+            ("--trigger real-time --work aggregate", "--trigger"),
+            ("--malformed 1% --work none", "--malformed"),
             ("--ready-timeout 0s", "--ready-timeout"),
         ] {
             let error = options(args).check().expect_err(args).to_string();

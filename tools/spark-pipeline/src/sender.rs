@@ -9,6 +9,7 @@ use bench_core::clock::InstantNs;
 use bench_core::transport::{Batch, Completion, Failure, Publish, TransportError};
 use bench_kafka::KafkaPublisher;
 
+use crate::malformed::Malformed;
 use crate::topics::{self, Topics};
 
 /// Interval between looks at what the job has reported.
@@ -18,6 +19,7 @@ const POLL: Duration = Duration::from_millis(50);
 /// the job has reported the last batch, so that the figures of a run are of whole batches.
 pub(crate) struct Sender {
     publisher: KafkaPublisher,
+    malformed: Malformed,
     report: Report,
 }
 
@@ -33,14 +35,17 @@ pub(crate) struct Report {
 }
 
 impl Sender {
-    pub(crate) fn new(publisher: KafkaPublisher, report: Report) -> Self {
-        Self { publisher, report }
+    pub(crate) fn new(publisher: KafkaPublisher, malformed: Malformed, report: Report) -> Self {
+        Self { publisher, malformed, report }
     }
 }
 
 impl Publish for Sender {
     fn submit(&mut self, batch: &mut Batch) -> Result<(), TransportError> {
-        self.publisher.submit(batch)
+        let before = batch.len();
+        self.publisher.submit(batch)?;
+        self.malformed.follow(before - batch.len(), &mut self.publisher);
+        Ok(())
     }
 
     fn poll(
@@ -48,7 +53,9 @@ impl Publish for Sender {
         until_ns: InstantNs,
         completions: &mut Vec<Completion>,
     ) -> Result<(), TransportError> {
-        self.publisher.poll(until_ns, completions)
+        self.publisher.poll(until_ns, completions)?;
+        self.malformed.take(completions);
+        Ok(())
     }
 
     fn lingering_ns(&self) -> u64 {
