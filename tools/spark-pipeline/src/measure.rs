@@ -248,6 +248,8 @@ impl Setup<'_> {
         let timeout = self.options.spark.ready_timeout;
         let deadline = Instant::now() + timeout;
         let mut completions = Vec::new();
+        // In real-time mode the report is a minute away.
+        let mut has_reported = self.options.is_real_time();
         while Instant::now() < deadline {
             publisher.poll(self.clock.now_ns() + PROBE_POLL_NS, &mut completions)?;
             if let Some(failure) = completions.iter().find_map(|done| done.delivery.failure()) {
@@ -257,11 +259,13 @@ impl Setup<'_> {
             if job.ended().is_some() {
                 bail!("{}", watch::end_of(job));
             }
+            has_reported |= batches.take() > 0;
             let has_passed = match (output, before) {
                 (Some(output), Some(before)) => topics::total(&self.topics.ends(output)?) > before,
-                _ => batches.take() > 0,
+                _ => true,
             };
-            if has_passed && !completions.is_empty() {
+            // The report of its batch must not count as one of the run.
+            if has_passed && has_reported && !completions.is_empty() {
                 return Ok(());
             }
             std::thread::sleep(Duration::from_nanos(PROBE_POLL_NS));

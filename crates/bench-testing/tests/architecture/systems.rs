@@ -10,7 +10,8 @@ use crate::sources::sources;
 
 /// How code names a system, and the packages of that system that do not have it in their own name.
 const SYSTEMS: &[(&str, &[&str])] = &[
-    // Kafka Connect is a part of Kafka; Spark reads and writes topics; tables hold rows of topics and have names of their own.
+    // Kafka Connect is a part of Kafka; Spark reads and writes topics; tables hold rows of topics and
+    // have names of their own.
     (
         "kafka",
         &[
