@@ -17,6 +17,9 @@ const PLANNING: &str = "planning_time";
 const WAL_COMMIT: &str = "wal_commit_time";
 const COMMIT_OFFSETS: &str = "commit_offsets_time";
 
+/// The name of the count of the query's starts.
+pub(crate) const STARTS: &str = "driver_starts";
+
 /// One line.
 #[derive(Debug, Deserialize)]
 struct Line {
@@ -66,7 +69,7 @@ impl Batches {
             count: counts.count("batches"),
             events: counts.count("events_processed"),
             malformed: counts.count("events_malformed"),
-            starts: counts.count("driver_starts"),
+            starts: counts.count(STARTS),
             batch: durations.named(BATCH),
             planning: durations.named(PLANNING),
             wal_commit: durations.named(WAL_COMMIT),

@@ -4,6 +4,8 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use bench_cli::{UsageError, quantity};
+use bench_core::clock::InstantNs;
+use bench_record::{FaultAction, FaultRecord};
 
 /// A kill of the driver on the command line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,9 +38,57 @@ pub(crate) fn sorted(kills: &[DriverKill]) -> Result<Vec<DriverKill>, UsageError
     Ok(kills)
 }
 
+/// What became of a kill.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Killed {
+    /// When the driver was killed, unless the run ended before.
+    pub(crate) killed_ns: Option<InstantNs>,
+    /// When the job's query ran again.
+    pub(crate) back_ns: Option<InstantNs>,
+}
+
+impl Killed {
+    /// The entry in the results of a run whose schedule started at `start_ns`.
+    pub(crate) fn record(self, start_ns: InstantNs) -> FaultRecord {
+        let seconds = |at_ns: InstantNs| at_ns.saturating_sub(start_ns) as f64 / 1e9;
+        FaultRecord {
+            action: FaultAction::Kill,
+            target: "driver".to_owned(),
+            setting: None,
+            begin_s: self.killed_ns.map(seconds),
+            end_s: self.back_ns.map(seconds),
+            recovery_s: None,
+            unrecovered: None,
+            disturbed_again: 0,
+            band: None,
+        }
+    }
+}
+
+/// A warning for each kill that the run did not reach.
+pub(crate) fn missed(kills: &[DriverKill], killed: &[Killed]) -> Vec<String> {
+    let is_missed = |(_, killed): &(&DriverKill, &Killed)| killed.killed_ns.is_none();
+    let warning = |(kill, _): (&DriverKill, _)| {
+        format!("the run ended before the driver was to be killed at {:?}", kill.at)
+    };
+    kills.iter().zip(killed).filter(is_missed).map(warning).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn kills_are_recorded_from_the_start_of_the_schedule() {
+        let killed = Killed { killed_ns: Some(3_500_000_000), back_ns: Some(9_000_000_000) };
+        let record = killed.record(1_000_000_000);
+        assert_eq!(record.name(), "kill driver");
+        assert_eq!((record.begin_s, record.end_s), (Some(2.5), Some(8.0)));
+        let kills: Vec<DriverKill> =
+            ["2s", "90s"].map(|text| text.parse().expect("a kill")).to_vec();
+        let missed = missed(&kills, &[killed, Killed::default()]);
+        assert_eq!(missed, ["the run ended before the driver was to be killed at 90s"]);
+    }
 
     #[test]
     fn kills_have_a_time_and_optional_return() {

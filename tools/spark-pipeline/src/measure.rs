@@ -1,6 +1,6 @@
 //! A run: the topics, the job between them, and the measurement.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -9,7 +9,7 @@ use bench_cli::{
     Amount, Exit, Interrupted, Invocation, Measurement, Shutdown, UsageError, Workload,
 };
 use bench_core::audit::Expected;
-use bench_core::clock::{Clock as _, SystemClock};
+use bench_core::clock::{Clock as _, InstantNs, SystemClock};
 use bench_core::counts::Counts;
 use bench_core::durations::Durations;
 use bench_core::engine::{ConsumerConfig, Plan};
@@ -17,14 +17,14 @@ use bench_core::message::RunId;
 use bench_core::transport::{EitherReceiver, Publish as _};
 use bench_kafka::config::KafkaConfig;
 use bench_kafka::{KafkaPublisher, KafkaReceiver, SendPlan, SendRate};
-use bench_record::{ServiceInfo, ServiceOrigin};
+use bench_record::{ServiceInfo, ServiceOrigin, mark_faults};
 use bench_stack::origin_of;
 
 use crate::backlog::Backlog;
-use crate::batches::Batches;
+use crate::batches::{self, Batches};
 use crate::counted::{CountedReceiver, Figures, PROBE_TYPE};
 use crate::job::{Job, Spark};
-use crate::kills::{self, DriverKill};
+use crate::kills::{self, DriverKill, Killed};
 use crate::malformed::Malformed;
 use crate::options::{Options, Work};
 use crate::sender::{Report, Sender};
@@ -83,11 +83,27 @@ pub(crate) fn measure(options: &Options, invocation: &Invocation) -> Result<Exit
         running = Some(job);
         Ok(measurement)
     });
-    if let Some(Running { job, watch, .. }) = running {
-        watch.end();
+    if let Some(Running { job, watch, folder, start_ns, .. }) = running {
+        let killed = watch.end();
         job.stop();
+        if exit.is_ok() {
+            enter_kills(&folder, &kills, killed, start_ns);
+        }
     }
     exit
+}
+
+/// Enters the kills into the results, as run-suite does with its faults.
+fn enter_kills(folder: &Path, kills: &[DriverKill], mut killed: Vec<Killed>, start_ns: InstantNs) {
+    if kills.is_empty() {
+        return;
+    }
+    killed.resize(kills.len(), Killed::default());
+    let warnings = kills::missed(kills, &killed);
+    let records = killed.into_iter().map(|killed| killed.record(start_ns)).collect();
+    if let Err(error) = mark_faults(folder, records, warnings) {
+        tracing::warn!("failed to enter the kills into {}: {error}", folder.display());
+    }
 }
 
 fn kafka_info(servers: &str) -> ServiceInfo {
@@ -117,6 +133,10 @@ struct Running {
     job: Arc<Job>,
     watch: Watch,
     _backlog: Option<Backlog>,
+    /// The result folder.
+    folder: PathBuf,
+    /// The start of the schedule.
+    start_ns: InstantNs,
 }
 
 /// Results that stand for one event each, or for many.
@@ -142,7 +162,7 @@ impl Setup<'_> {
         let pipeline = &self.options.pipeline;
         let (topic, output) = (pipeline.topic.as_str(), self.options.output_topic());
         for name in [Some(topic), output.as_deref()].into_iter().flatten() {
-            self.topics.prepare(name, pipeline.partitions)?;
+            self.topics.prepare(name, pipeline.partitions, pipeline.replication_factor)?;
         }
         let (counts, durations) = (Counts::default(), Durations::default());
         let report = folder.join("batches.jsonl");
@@ -164,7 +184,9 @@ impl Setup<'_> {
         let plan = self.plan();
         let start_ns = plan.timeline.start_ns;
         let backlog = self.backlog(&batches, &counts);
-        let watch = Watch::begin(Arc::clone(&job), batches, self.kills, self.clock, start_ns);
+        let starts = counts.count(batches::STARTS);
+        let (job_watched, clock) = (Arc::clone(&job), self.clock);
+        let watch = Watch::begin(job_watched, batches, starts, self.kills, clock, start_ns);
         let malformed = Malformed::new(pipeline.malformed, counts.count("events_malformed_sent"));
         let sender = Sender::new(publisher, malformed, report);
         let measurement = Measurement {
@@ -173,7 +195,7 @@ impl Setup<'_> {
             durations,
             ..Measurement::new(plan, vec![sender], receiver.into_iter().collect())
         };
-        Ok((measurement, Running { job, watch, _backlog: backlog }))
+        Ok((measurement, Running { job, watch, _backlog: backlog, folder: folder.to_owned(), start_ns }))
     }
 
     /// The results as the work makes them.

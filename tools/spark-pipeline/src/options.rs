@@ -92,6 +92,10 @@ pub(crate) struct PipelineArgs {
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub(crate) partitions: u32,
 
+    /// Replication factor of new topics [default: the brokers' setting]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) replication_factor: Option<u32>,
+
     /// What the job does with each event
     #[arg(long, value_enum, value_name = "WORK", default_value_t)]
     pub(crate) work: Work,

@@ -36,11 +36,16 @@ impl Topics {
     }
 
     /// Ensures that a topic exists with exactly so many partitions: the job writes each result to
-    /// the partition that its event came from.
-    pub(crate) fn prepare(&self, topic: &str, partitions: u32) -> Result<()> {
+    /// the partition that its event came from. The replication factor is that of a new topic.
+    pub(crate) fn prepare(
+        &self,
+        topic: &str,
+        partitions: u32,
+        replication: Option<u32>,
+    ) -> Result<()> {
         let name = topic.to_owned();
         let outcome = self.ask("preparing the topics", move |admin| {
-            admin.ensure_topic(&name, partitions, None, true)
+            admin.ensure_topic(&name, partitions, replication, true)
         })??;
         let has = match outcome {
             TopicOutcome::Created => partitions,

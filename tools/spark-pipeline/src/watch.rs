@@ -7,11 +7,12 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use bench_core::clock::{Clock as _, InstantNs, SystemClock, duration_ns};
+use bench_core::counts::Count;
 
 use crate::batches::Batches;
 use crate::explain;
 use crate::job::Job;
-use crate::kills::DriverKill;
+use crate::kills::{DriverKill, Killed};
 
 /// Interval between looks at the job.
 const POLL: Duration = Duration::from_millis(50);
@@ -22,14 +23,16 @@ const LOG_MAX_BYTES: usize = 1 << 20;
 /// A thread that watches the job.
 pub(crate) struct Watch {
     stop: Arc<AtomicBool>,
-    thread: JoinHandle<()>,
+    thread: JoinHandle<Vec<Killed>>,
 }
 
 impl Watch {
-    /// Begins to watch. The kills count from `start_ns`.
+    /// Begins to watch. The kills count from `start_ns`, and `starts` the times that the job's query
+    /// has started.
     pub(crate) fn begin(
         job: Arc<Job>,
         batches: Batches,
+        starts: Count,
         kills: &[DriverKill],
         clock: SystemClock,
         start_ns: InstantNs,
@@ -45,7 +48,9 @@ impl Watch {
         // The next one last.
         events.reverse();
         let stop = Arc::new(AtomicBool::new(false));
-        let mut watched = Watched { job, batches, events, clock, is_up: true };
+        let killed = Vec::with_capacity(kills.len());
+        let mut watched =
+            Watched { job, batches, starts, events, clock, is_up: true, killed, starts_before: 0 };
         let stopping = Arc::clone(&stop);
         let thread = std::thread::spawn(move || {
             while !stopping.load(Ordering::Relaxed) {
@@ -53,15 +58,16 @@ impl Watch {
                 std::thread::sleep(POLL);
             }
             watched.batches.take();
+            watched.killed
         });
         Self { stop, thread }
     }
 
-    /// Ends it.
-    pub(crate) fn end(self) {
+    /// Ends it. Returns what became of the kills that the run has reached.
+    pub(crate) fn end(self) -> Vec<Killed> {
         self.stop.store(true, Ordering::Relaxed);
         // A panic there has been reported by itself.
-        let _ = self.thread.join();
+        self.thread.join().unwrap_or_default()
     }
 }
 
@@ -74,21 +80,31 @@ enum Event {
 struct Watched {
     job: Arc<Job>,
     batches: Batches,
+    starts: Count,
     events: Vec<(InstantNs, Event)>,
     clock: SystemClock,
     is_up: bool,
+    killed: Vec<Killed>,
+    /// Starts of the query before the last kill.
+    starts_before: u64,
 }
 
 impl Watched {
     fn look(&mut self) {
         self.batches.take();
+        self.note_return();
         let is_due = |&mut (at_ns, _): &mut (InstantNs, Event)| at_ns <= self.clock.now_ns();
         if let Some((_, event)) = self.events.pop_if(is_due) {
             match event {
                 Event::Kill => {
                     tracing::info!("killing the driver");
+                    let killed_ns = Some(self.clock.now_ns());
                     self.job.kill();
                     self.is_up = false;
+                    // The dead driver may have reported since.
+                    self.batches.take();
+                    self.starts_before = self.starts.get();
+                    self.killed.push(Killed { killed_ns, back_ns: None });
                 }
                 Event::Start => {
                     tracing::info!("starting the driver again");
@@ -102,6 +118,16 @@ impl Watched {
         if self.is_up && self.job.ended().is_some() {
             tracing::error!("{}", end_of(&self.job));
             self.is_up = false;
+        }
+    }
+
+    /// Notes when the query runs again after a kill.
+    fn note_return(&mut self) {
+        if let Some(killed) = self.killed.last_mut()
+            && killed.back_ns.is_none()
+            && self.starts.get() > self.starts_before
+        {
+            killed.back_ns = Some(self.clock.now_ns());
         }
     }
 }

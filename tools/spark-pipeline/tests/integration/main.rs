@@ -1,6 +1,7 @@
 //! The tool as a user runs it.
 
 mod command_line;
+mod recovery;
 mod spark;
 
 /// The tool under test.
