@@ -23,7 +23,7 @@ use crate::TOOL;
 const JOB: &str = include_str!("../../../../experiments/kafka-spark/stream.py");
 
 /// Options of jobs that run in one process of their own: other tests use the stack's workers.
-const ALONE: &str = "--master local[1] --trigger 0 --drain-timeout 90s";
+const ALONE: &str = "--master local[1] --trigger 0";
 
 /// Runs the tool to its end, however long this machine takes.
 fn run(stack: &TestStack, sandbox: &Sandbox, args: &str) -> ToolOutput {
@@ -180,7 +180,7 @@ fn run_with_three_crashes(stack: &TestStack, gap_s: u64) -> u64 {
     // One core runs the tasks of a batch one by one, so that the driver dies with a part of them done.
     let args = format!(
         "{ALONE} --topic {topic} --partitions 12 --work map --rate 2k/s --duration {lasts_s}s \
-         --kill-driver 5s+1s --kill-driver {second_s}s+1s --kill-driver {third_s}s+1s \
+         --drain-timeout 90s --kill-driver 5s+1s --kill-driver {second_s}s+1s --kill-driver {third_s}s+1s \
          --submit-option=--conf=spark.sql.streaming.minBatchesToRetain=100000"
     );
     let output = run(stack, &sandbox, &args);
@@ -234,7 +234,7 @@ fn run_with_node_crashes(stack: &mut TestStack, lasts_s: u64) -> bool {
         || fs::read_to_string(&report).map_or(0, |report| report.matches("\"batch\"").count());
     let status = || sandbox.document("results").status;
     let more_batches = || {
-        let wanted = batches() + 3;
+        let wanted = batches() + 2;
         until("batches run", || batches() >= wanted || status() != Status::Running);
     };
     until("the probe has passed", || batches() > 0);
@@ -291,7 +291,7 @@ fn run_losing(
     sandbox.write("losing.py", job);
     let args = format!(
         "{ALONE} --job losing.py --topic {topic} --partitions {partitions} --rate 500/s \
-         --duration 12s --kill-driver 5s+1s"
+         --duration 12s --kill-driver 5s+1s --drain-timeout 30s"
     );
     let output = run(stack, sandbox, &args);
     assert_eq!(output.code, 3, "{output:?}");
@@ -397,7 +397,7 @@ fn run_suite_reports_the_recovery_from_killed_drivers() {
     let sandbox = Sandbox::new(run_suite);
     let experiment = "name = 'drivers'\nquestion = 'How long?'\ntool = 'spark-pipeline'\n\
                       services = 'local'\n[options]\nrate = '200/s'\ntrigger = '0'\n\
-                      warm-up = '10s'\nduration = '45s'\ninterval = '3s'\n\
+                      warm-up = '10s'\nduration = '30s'\ninterval = '3s'\n\
                       drain-timeout = '90s'\nkill-driver = ['20s', '2h']\n";
     sandbox.write("drivers.toml", experiment);
     let cache = Cache::from_environment().expect("a cache");
