@@ -47,8 +47,8 @@ fn events_pass_the_job_and_are_measured() {
     let audit = summary.audit.as_ref().expect("an audit");
     assert_eq!((audit.received, audit.lost, audit.duplicated), (4_000, 0, 0));
     assert_eq!((audit.reordered, audit.corrupt, audit.foreign), (0, 0, 0));
-    assert!(count(&document, "spark_batches") > 0);
-    assert_eq!(count(&document, "spark_starts"), 1);
+    assert!(count(&document, "batches") > 0);
+    assert_eq!(count(&document, "driver_starts"), 1);
     let table = std::fs::read_to_string(sandbox.run_folder("results").join("batches.csv"));
     let table = table.expect("a table of batches");
     let head = "batch_id,epoch_sec,batch_events,mean_latency_ms,p50_latency_ms,p95_latency_ms,";
@@ -70,7 +70,7 @@ fn killed_drivers_lose_nothing() {
     let summary = document.summary.as_ref().expect("figures");
     let audit = summary.audit.as_ref().expect("an audit");
     assert_eq!((audit.lost, audit.corrupt), (0, 0), "{audit:?}");
-    assert_eq!(count(&document, "spark_starts"), 2);
+    assert_eq!(count(&document, "driver_starts"), 2);
 }
 
 #[test]
