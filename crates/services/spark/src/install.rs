@@ -40,6 +40,9 @@ const INSTALL_TIMEOUT: Duration = Duration::from_mins(20);
 /// The folder of the Python environment in the cache's.
 const ENVIRONMENT: &str = "python";
 
+/// The program in that folder.
+const PYTHON: &str = "bin/python3";
+
 /// An installed Spark with all that a job needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Installation {
@@ -62,12 +65,13 @@ pub fn install(
     progress: &mut Progress<'_>,
 ) -> Result<Installation, StackError> {
     let java_home = java_home(&maven::java()?)?;
-    let environment = environment(cache, version, progress)?;
     let (_, artifact, release) = version.connector;
     let name = format!("{artifact}-{release}");
+    // First, so that nobody waits for half a gigabyte to learn that Maven is missing.
     let jars = connector_jars(&maven::jars(cache, &name, &[version.connector], progress)?)?;
+    let environment = environment(cache, version, progress)?;
     let home = site_packages(&environment)?.join("pyspark");
-    let python = environment.join("bin/python3");
+    let python = environment.join(PYTHON);
     Ok(Installation { release: version.release, home, python, java_home, jars })
 }
 
@@ -119,16 +123,19 @@ fn download(python: &Path, version: &SparkVersion, folder: &Path) -> Result<(), 
     launch(python.to_owned(), &["-m", "venv", ENVIRONMENT])
         .run("create a Python environment", folder, INSTALL_TIMEOUT)
         .map_err(|error| match error {
-            StackError::Command { .. } => StackError::Missing {
-                what: "Python cannot create an environment for Spark".to_owned(),
-                remedy: "install its module venv (Debian: apt-get install python3-venv)".to_owned(),
-            },
+            StackError::Command { last_lines, .. } if lacks_venv(&last_lines) => {
+                StackError::Missing {
+                    what: "Python cannot create an environment for Spark".to_owned(),
+                    remedy: "install its module venv (Debian: apt-get install python3-venv)"
+                        .to_owned(),
+                }
+            }
             other => other,
         })?;
     let package = format!("pyspark=={}", version.release);
     let options =
         ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-cache-dir"];
-    launch(environment.join("bin/python3"), &[&options[..], &[&package]].concat())
+    launch(environment.join(PYTHON), &[&options[..], &[&package]].concat())
         .run("download Spark with pip", folder, INSTALL_TIMEOUT)
         .map_err(StackError::not_fetched(
             &format!("Spark {}", version.release),
@@ -136,8 +143,18 @@ fn download(python: &Path, version: &SparkVersion, folder: &Path) -> Result<(), 
         ))
 }
 
-/// Whether every file that pip has listed is there in full.
+/// Whether Python has reported that its module for environments, or what Debian leaves out of it, is
+/// missing.
+fn lacks_venv(output: &str) -> bool {
+    ["ensurepip", "No module named venv"].iter().any(|part| output.contains(part))
+}
+
+/// Whether every file that pip has listed is there in full, and the Python that it is for.
 fn is_whole(environment: &Path, version: &SparkVersion) -> bool {
+    // A link to the system's Python, which may have been replaced since.
+    if !environment.join(PYTHON).is_file() {
+        return false;
+    }
     let Ok(site) = site_packages(environment) else { return false };
     let record = site.join(format!("pyspark-{}.dist-info/RECORD", version.release));
     let Ok(record) = fs::read_to_string(record) else { return false };
@@ -197,9 +214,10 @@ mod tests {
         let dir = tempfile::tempdir().expect("a folder");
         let site = dir.path().join("lib/python3.11/site-packages");
         let info = site.join(format!("pyspark-{}.dist-info", VERSION.release));
-        for folder in [&info, &site.join("pyspark/jars")] {
+        for folder in [&info, &site.join("pyspark/jars"), &dir.path().join("bin")] {
             fs::create_dir_all(folder).expect("created");
         }
+        fs::write(dir.path().join(PYTHON), "").expect("written");
         fs::write(site.join("pyspark/jars/core.jar"), "12345").expect("written");
         let record = "pyspark/jars/core.jar,sha256=x,5\npyspark/__pycache__/x.pyc,,\n";
         fs::write(info.join("RECORD"), record).expect("written");
@@ -216,6 +234,9 @@ mod tests {
         assert!(!is_whole(dir.path(), &VERSION), "cut off");
         fs::remove_file(&jar).expect("removed");
         assert!(!is_whole(dir.path(), &VERSION), "missing");
+        let dir = environment();
+        fs::remove_file(dir.path().join(PYTHON)).expect("removed");
+        assert!(!is_whole(dir.path(), &VERSION), "without its Python");
         assert!(!is_whole(Path::new("/nonexistent"), &VERSION));
     }
 
