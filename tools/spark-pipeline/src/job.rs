@@ -4,6 +4,7 @@ use std::fs::{self, OpenOptions};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -40,6 +41,10 @@ pub(crate) struct Spark {
 impl Spark {
     /// The Spark that the options or the environment name, or one that is downloaded.
     pub(crate) fn find(args: &SparkArgs) -> Result<Self> {
+        if let Some(job) = args.job.as_ref().filter(|job| !job.is_file()) {
+            let problem = format!("there is no file {}", job.display());
+            return Err(UsageError::new("--job", problem, "use an existing file").into());
+        }
         let master = args.master.clone().unwrap_or_else(|| MASTER_DEFAULT.to_owned());
         if let Some(home) = &args.spark_home {
             if !home.join("bin/spark-submit").is_file() {
@@ -88,6 +93,8 @@ pub(crate) struct Job {
     args: Vec<String>,
     env: Vec<(String, String)>,
     log: PathBuf,
+    /// Where the log of the last start begins.
+    log_start: AtomicU64,
     child: Mutex<Option<Child>>,
 }
 
@@ -131,6 +138,7 @@ impl Job {
             args: all,
             env,
             log: folder.join("spark.log"),
+            log_start: AtomicU64::default(),
             child: Mutex::default(),
         })
     }
@@ -140,10 +148,16 @@ impl Job {
         &self.log
     }
 
+    /// Where the log of the last start begins in [`Job::log`], bytes.
+    pub(crate) fn log_start(&self) -> u64 {
+        self.log_start.load(Ordering::Relaxed)
+    }
+
     /// Submits it.
     pub(crate) fn start(&self) -> Result<()> {
         let open = || -> std::io::Result<_> {
             let log = OpenOptions::new().create(true).append(true).open(&self.log)?;
+            self.log_start.store(log.metadata()?.len(), Ordering::Relaxed);
             Ok((log.try_clone()?, log))
         };
         let (out, errors) =
@@ -225,4 +239,35 @@ fn children(pid: Pid) -> Vec<Pid> {
         parent == Some(pid.as_raw_nonzero().get())
     };
     pids.filter(is_child).filter_map(Pid::from_raw).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::watch::end_of;
+
+    #[test]
+    fn errors_of_earlier_starts_do_not_count() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = |name: &str| folder.path().join(name).display().to_string();
+        // Fails for a known reason once, then for none.
+        let script = "test -e \"$0\" || { touch \"$0\"; echo 'error: first'; }; exit 3";
+        let job = Job {
+            program: "/bin/sh".into(),
+            args: vec!["-c".to_owned(), script.to_owned(), path("again")],
+            env: Vec::new(),
+            log: path("spark.log").into(),
+            log_start: AtomicU64::default(),
+            child: Mutex::default(),
+        };
+        for expected in
+            ["has ended: first; its log is", "has ended (exit status: 3) for an unknown"]
+        {
+            job.start().expect("started");
+            while job.ended().is_none() {
+                std::thread::sleep(POLL);
+            }
+            assert!(end_of(&job).contains(expected), "{}", end_of(&job));
+        }
+    }
 }

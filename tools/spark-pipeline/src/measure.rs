@@ -292,10 +292,7 @@ impl Setup<'_> {
             }
             std::thread::sleep(Duration::from_nanos(PROBE_POLL_NS));
         }
-        bail!(
-            "no event has passed the Spark job within {timeout:?}: raise --ready-timeout, or see {}",
-            job.log().display()
-        )
+        bail!("no event has passed the Spark job within {timeout:?}: {}", watch::delay_of(job))
     }
 
     fn publisher(&self) -> Result<KafkaPublisher> {

@@ -1,6 +1,7 @@
 //! What runs beside the measurement: the job's report is read, and its driver killed on schedule.
 
-use std::fs;
+use std::fs::File;
+use std::io::{Read as _, Seek as _, SeekFrom};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -18,7 +19,7 @@ use crate::kills::{DriverKill, Killed};
 const POLL: Duration = Duration::from_millis(50);
 
 /// Longest part of a job's log that is searched for a cause, bytes.
-const LOG_MAX_BYTES: usize = 1 << 20;
+const LOG_MAX_BYTES: u64 = 1 << 20;
 
 /// A thread that watches the job.
 pub(crate) struct Watch {
@@ -134,8 +135,34 @@ impl Watched {
 
 /// Why a job has ended that should not have, in one sentence.
 pub(crate) fn end_of(job: &Job) -> String {
-    let log = fs::read(job.log()).unwrap_or_default();
-    let log = String::from_utf8_lossy(&log[log.len().saturating_sub(LOG_MAX_BYTES)..]).into_owned();
-    let cause = explain::cause(&log).unwrap_or_else(|| "for a reason that is not known".to_owned());
-    format!("the Spark job has ended: {cause}; its log is {}", job.log().display())
+    let log = job.log().display();
+    match (explain::end(&last_log(job)), job.ended()) {
+        (Some(cause), _) => format!("the Spark job has ended: {cause}; its log is {log}"),
+        (None, Some(status)) => {
+            format!("the Spark job has ended ({status}) for an unknown reason; see its log {log}")
+        }
+        (None, None) => format!("the Spark job has ended for an unknown reason; see its log {log}"),
+    }
+}
+
+/// What a job waits for that is not ready in time, as the end of a sentence with the remedy.
+pub(crate) fn delay_of(job: &Job) -> String {
+    let log = job.log().display();
+    match explain::delay(&last_log(job)) {
+        Some(cause) => format!("{cause}; its log is {log}"),
+        None => format!("raise --ready-timeout, or see {log}"),
+    }
+}
+
+/// The end of what the job has written since its last start.
+fn last_log(job: &Job) -> String {
+    let read = || -> std::io::Result<_> {
+        let mut log = File::open(job.log())?;
+        let start = log.metadata()?.len().saturating_sub(LOG_MAX_BYTES).max(job.log_start());
+        log.seek(SeekFrom::Start(start))?;
+        let mut bytes = Vec::new();
+        log.take(LOG_MAX_BYTES).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    };
+    String::from_utf8_lossy(&read().unwrap_or_default()).into_owned()
 }

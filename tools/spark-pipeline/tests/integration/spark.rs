@@ -3,30 +3,9 @@
 use std::process::Command;
 
 use bench_record::{RunDocument, ServiceOrigin, Status};
-use bench_stack::StackOptions;
-use bench_testing::TestStack;
-use bench_testing::tool::{Running, Sandbox, ToolOutput, until};
+use bench_testing::tool::{Running, Sandbox, until};
 
-use crate::TOOL;
-
-/// A stack shared by the tests. Their topics have distinct names.
-struct Spark(TestStack);
-
-impl Spark {
-    fn for_test(test: &str) -> Option<Self> {
-        bench_testing::local(test, &StackOptions::of(["kafka", "spark"])).map(Self)
-    }
-
-    fn command(&self, sandbox: &Sandbox, args: &str) -> Command {
-        let mut command = sandbox.command(args);
-        command.envs(self.0.environment().iter().cloned());
-        command
-    }
-
-    fn run(&self, sandbox: &Sandbox, args: &str) -> ToolOutput {
-        ToolOutput::of(self.command(sandbox, args))
-    }
-}
+use crate::{Spark, TOOL};
 
 fn count(document: &RunDocument, name: &str) -> u64 {
     document.summary.as_ref().expect("figures").counts[name]
@@ -95,19 +74,4 @@ fn interrupts_end_the_job() {
     let folder = sandbox.run_folder("results").display().to_string();
     let listed = Command::new("ps").args(["-eo", "args"]).output().expect("runs").stdout;
     assert!(!String::from_utf8_lossy(&listed).contains(&folder), "the job still runs");
-}
-
-#[test]
-fn jobs_that_fail_are_explained_in_one_sentence() {
-    let Some(spark) = Spark::for_test("a failing job") else { return };
-    let sandbox = Sandbox::new(TOOL);
-    for (args, expected) in [
-        ("--topic failing --master spark://127.0.0.1:1 -n 10", "the master does not answer"),
-        ("--topic failing --trigger real-time --work none --job missing.py -n 10", "ended"),
-    ] {
-        let output = spark.run(&sandbox, args);
-        assert_eq!((output.code, output.stdout.as_str()), (1, ""), "{output:?}");
-        assert!(output.stderr.contains(expected), "{output:?}");
-        assert!(!output.stderr.contains("\tat "), "no stack trace: {output:?}");
-    }
 }
