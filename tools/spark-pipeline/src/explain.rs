@@ -222,6 +222,12 @@ mod tests {
             "Kafka lacks messages",
         ),
         (
+            "error: Set(t2-2, t2-1, t2-0) are gone. Some data may have been missed.. \nSome data may \
+             have been lost because they are not available in Kafka any more; either the\n data was \
+             aged out by Kafka or the topic may have been deleted\n",
+            "Kafka lacks messages",
+        ),
+        (
             "error: [STREAMING_STATEFUL_OPERATOR_MISSING_STATE_DIRECTORY] Cannot restart streaming \
              query with stateful operators because the state directory is empty or missing.\n\
              This typically occurs when state files have been deleted or the streaming query was \

@@ -130,7 +130,10 @@ fn download(python: &Path, version: &SparkVersion, folder: &Path) -> Result<(), 
                         .to_owned(),
                 }
             }
-            other => other,
+            other => StackError::not_fetched(
+                &format!("Spark {}", version.release),
+                "check that 'python3 -m venv' works",
+            )(other),
         })?;
     let package = format!("pyspark=={}", version.release);
     let options =

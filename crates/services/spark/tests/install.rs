@@ -102,6 +102,8 @@ fn missing_programs_are_named_with_a_remedy() {
     }
     machine.program("python3", NO_VENV);
     machine.fails_with(&["install its module venv (Debian: apt-get install python3-venv)"]);
+    machine.program("python3", "echo 'No space left on device'; exit 1");
+    machine.fails_with(&["check that 'python3 -m venv' works", "No space left on device"]);
     machine.program("python3", &python("echo 'ERROR: No matching distribution'; exit 1"));
     machine.fails_with(&["pip needs the network or a mirror", "ERROR: No matching distribution"]);
     machine.program("python3", &python(&pip("true")));
