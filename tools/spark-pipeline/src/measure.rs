@@ -195,7 +195,10 @@ impl Setup<'_> {
             durations,
             ..Measurement::new(plan, vec![sender], receiver.into_iter().collect())
         };
-        Ok((measurement, Running { job, watch, _backlog: backlog, folder: folder.to_owned(), start_ns }))
+        Ok((
+            measurement,
+            Running { job, watch, _backlog: backlog, folder: folder.to_owned(), start_ns },
+        ))
     }
 
     /// The results as the work makes them.

@@ -66,7 +66,8 @@ fn malformed_events_are_counted_and_dropped() {
     let column = |name: &str| head.iter().position(|column| column == name).expect("a column");
     let (processed, backlog) = (column("events_processed"), column("backlog"));
     let rows: Vec<_> = table.records().map(|row| row.expect("a row")).collect();
-    let number = |row: &csv::StringRecord, column: usize| row[column].parse::<u64>().expect("a number");
+    let number =
+        |row: &csv::StringRecord, column: usize| row[column].parse::<u64>().expect("a number");
     assert_eq!(rows.iter().map(|row| number(row, processed)).sum::<u64>(), 1_800);
     assert!(rows.iter().any(|row| number(row, backlog) > 0), "nothing waited for its batch");
 }
