@@ -10,27 +10,29 @@ use crate::{file_names, files, intervals};
 
 /// Enters the faults of a run into the folder of the run, once it is over: a column `fault` in
 /// `intervals.csv`, and in `run.json` each fault with its recovery, and `warnings` beside the run's
-/// own. Times of the faults are seconds from the start of the schedule.
+/// own. Times of the faults are seconds from the start of the schedule. Faults of other names that are
+/// in the folder stay: those that the tool itself has injected.
 pub fn mark_faults(
     run_dir: &Path,
-    mut faults: Vec<FaultRecord>,
+    faults: Vec<FaultRecord>,
     warnings: Vec<String>,
 ) -> io::Result<()> {
+    let document_path = run_dir.join(file_names::DOCUMENT);
+    let mut document: RunDocument = serde_json::from_slice(&files::read_file(&document_path)?)?;
+    document.faults.retain(|old| faults.iter().all(|new| new.name() != old.name()));
+    document.faults.extend(faults);
     let path = run_dir.join(file_names::INTERVALS);
     let table = files::read_file(&path)?;
-    assess_faults(&intervals::read(&table)?, &mut faults);
-    let marked = intervals::with_faults(&table, &faults)?;
+    assess_faults(&intervals::read(&table)?, &mut document.faults);
+    let marked = intervals::with_faults(&table, &document.faults)?;
     files::replace_file(&path, |file| file.write_all(&marked))?;
-    let path = run_dir.join(file_names::DOCUMENT);
-    let mut document: RunDocument = serde_json::from_slice(&files::read_file(&path)?)?;
-    document.faults = faults;
     for warning in warnings {
         if !document.warnings.contains(&warning) {
             document.warnings.push(warning);
         }
     }
     let text = serde_json::to_vec_pretty(&document)?;
-    files::replace_file(&path, |file| file.write_all(&text))
+    files::replace_file(&document_path, |file| file.write_all(&text))
 }
 
 #[cfg(test)]
@@ -117,5 +119,19 @@ mod tests {
         assert_eq!(document.faults.len(), 1);
         assert_eq!(document.faults[0].recovery_s, Some(0.75));
         assert_eq!(document.warnings, ["proxied"]);
+
+        let kill = FaultRecord {
+            action: FaultAction::Kill,
+            target: "driver".to_owned(),
+            setting: None,
+            begin_s: Some(5.0),
+            end_s: Some(5.5),
+            ..fault
+        };
+        mark_faults(folder.path(), vec![kill], Vec::new()).expect("marked");
+        let json = std::fs::read(folder.path().join("run.json")).expect("reads");
+        let document: RunDocument = serde_json::from_slice(&json).expect("a document");
+        let names: Vec<_> = document.faults.iter().map(FaultRecord::name).collect();
+        assert_eq!(names, ["latency 800ms kafka", "kill driver"], "the first one stays");
     }
 }

@@ -229,9 +229,11 @@ fn environment_of(node: &NodeContext<'_>) -> Vec<(String, String)> {
     let of = |key: &str| node.parts().get(key).to_owned();
     let data = node.data_dir();
     // A master that comes back knows its workers and jobs from a file. Its port for submissions by
-    // REST is fixed, and would be taken in a second stack.
+    // REST is fixed, and would be taken in a second stack. A port that is taken must be an error: on
+    // the next one, nobody would look for the answer.
     let java_options = format!(
         "-XX:-UsePerfData -Djava.io.tmpdir={} -Dspark.master.rest.enabled=false \
+         -Dspark.port.maxRetries=0 \
          -Dspark.deploy.recoveryMode=FILESYSTEM -Dspark.deploy.recoveryDirectory={}",
         text(node.tmp_dir()),
         text(data.join("recovery")),
