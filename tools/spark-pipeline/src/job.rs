@@ -5,7 +5,7 @@ use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
@@ -96,6 +96,7 @@ pub(crate) struct Job {
     /// Where the log of the last start begins.
     log_start: AtomicU64,
     child: Mutex<Option<Child>>,
+    failure: OnceLock<String>,
 }
 
 impl Job {
@@ -140,6 +141,7 @@ impl Job {
             log: folder.join("spark.log"),
             log_start: AtomicU64::default(),
             child: Mutex::default(),
+            failure: OnceLock::new(),
         })
     }
 
@@ -179,6 +181,16 @@ impl Job {
     /// How it has ended, if it has.
     pub(crate) fn ended(&self) -> Option<ExitStatus> {
         self.child().as_mut().and_then(|child| child.try_wait().ok().flatten())
+    }
+
+    /// Notes why it has ended before it should have. The first reason counts.
+    pub(crate) fn fail(&self, reason: String) {
+        let _ = self.failure.set(reason);
+    }
+
+    /// Why it has ended before it should have, if it has.
+    pub(crate) fn failure(&self) -> Option<&str> {
+        self.failure.get().map(String::as_str)
     }
 
     /// Kills the driver as if it crashed.
@@ -259,6 +271,7 @@ mod tests {
             log: path("spark.log").into(),
             log_start: AtomicU64::default(),
             child: Mutex::default(),
+            failure: OnceLock::new(),
         };
         for expected in
             ["has ended: first; its log is", "has ended (exit status: 3) for an unknown"]

@@ -86,6 +86,10 @@ pub(crate) fn measure(options: &Options, invocation: &Invocation) -> Result<Exit
     if let Some(Running { job, watch, folder, start_ns, .. }) = running {
         let killed = watch.end();
         job.stop();
+        // Where it ended when everything was sent, the run has not failed, but lost its results.
+        if let (Some(failure), Ok(Exit::Invalid)) = (job.failure(), &exit) {
+            tracing::error!("{failure}");
+        }
         if exit.is_ok() {
             enter_kills(&folder, &kills, killed, start_ns);
         }
@@ -175,6 +179,7 @@ impl Setup<'_> {
         let receiver = receiver.map(|receiver| self.results(receiver, &counts, &durations));
         batches.begin();
         let report = Report {
+            job: Arc::clone(&job),
             reached: batches.reached(),
             topics: Arc::clone(self.topics),
             topic: topic.to_owned(),

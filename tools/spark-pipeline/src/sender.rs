@@ -9,14 +9,16 @@ use bench_core::clock::InstantNs;
 use bench_core::transport::{Batch, Completion, Failure, Publish, TransportError};
 use bench_kafka::KafkaPublisher;
 
+use crate::job::Job;
 use crate::malformed::Malformed;
 use crate::topics::{self, Topics};
 
 /// Interval between looks at what the job has reported.
 const POLL: Duration = Duration::from_millis(50);
 
-/// A producer whose end is that of the job's work: when it has nothing more to send, it waits until
-/// the job has reported the last batch, so that the figures of a run are of whole batches.
+/// A producer whose end is that of the job's work: it fails when the job does, and when it has nothing
+/// more to send, it waits until the job has reported the last batch, so that the figures of a run are
+/// of whole batches.
 pub(crate) struct Sender {
     publisher: KafkaPublisher,
     malformed: Malformed,
@@ -25,6 +27,7 @@ pub(crate) struct Sender {
 
 /// What the job has reported.
 pub(crate) struct Report {
+    pub(crate) job: Arc<Job>,
     /// The sum of the offsets up to which it has read.
     pub(crate) reached: Arc<AtomicI64>,
     pub(crate) topics: Arc<Topics>,
@@ -53,6 +56,9 @@ impl Publish for Sender {
         until_ns: InstantNs,
         completions: &mut Vec<Completion>,
     ) -> Result<(), TransportError> {
+        if let Some(failure) = self.report.job.failure() {
+            return Err(TransportError::new(failure));
+        }
         self.publisher.poll(until_ns, completions)?;
         self.malformed.take(completions);
         Ok(())
@@ -81,12 +87,13 @@ impl Publish for Sender {
 
 impl Drop for Sender {
     fn drop(&mut self) {
-        let Report { reached, topics, topic, timeout, shutdown } = &self.report;
+        let Report { job, reached, topics, topic, timeout, shutdown } = &self.report;
         let Ok(ends) = topics.ends(topic) else { return };
         let end = topics::total(&ends);
         let deadline = Instant::now() + *timeout;
         while reached.load(Ordering::Relaxed) < end
             && Instant::now() < deadline
+            && job.failure().is_none()
             && !shutdown.is_requested()
         {
             std::thread::sleep(POLL);

@@ -111,13 +111,13 @@ impl Watched {
                     tracing::info!("starting the driver again");
                     match self.job.start() {
                         Ok(()) => self.is_up = true,
-                        Err(error) => tracing::error!("{error:#}"),
+                        Err(error) => self.job.fail(format!("{error:#}")),
                     }
                 }
             }
         }
         if self.is_up && self.job.ended().is_some() {
-            tracing::error!("{}", end_of(&self.job));
+            self.job.fail(end_of(&self.job));
             self.is_up = false;
         }
     }

@@ -8,7 +8,7 @@ use std::process::Command;
 
 use bench_kafka::admin::{Admin, TIMEOUT_DEFAULT};
 use bench_kafka::config::KafkaConfig;
-
+use bench_record::Status;
 use bench_stack::programs;
 use bench_testing::tool::{Sandbox, ToolOutput};
 
@@ -107,6 +107,28 @@ fn jobs_that_fail_are_explained_in_one_sentence() {
 }
 
 #[test]
+fn jobs_that_end_early_end_the_run() {
+    let Some(spark) = Spark::for_test("a job that ends early") else { return };
+    let sandbox = Sandbox::new(TOOL);
+    let looks = "            query.awaitTermination(0.2)\n";
+    let leaves = "            if (query.lastProgress or {}).get('batchId', 0) > 2:\n                \
+                  raise ValueError('enough')\n";
+    let job = JOB.replace(looks, &format!("{looks}{leaves}"));
+    assert_ne!(job, JOB);
+    sandbox.write("leaves.py", &job);
+    let mut command = spark.command(
+        &sandbox,
+        "--topic left --trigger 0 --rate 100/s --duration 10m --drain-timeout 1s --job leaves.py",
+    );
+    command.env("SPARK_MASTER", "local[1]");
+    let output = ToolOutput::of(command);
+    assert_eq!(output.code, 1, "{output:?}");
+    assert!(output.stderr.contains("the Spark job has ended: it raised ValueError: enough"));
+    assert_eq!(sandbox.document("results").status, Status::Failed);
+}
+
+#[test]
+#[ignore = "a minute of Spark"]
 fn checkpoints_that_do_not_fit_are_explained() {
     let Some(spark) = Spark::for_test("a checkpoint of another query") else { return };
     let sandbox = Sandbox::new(TOOL);
@@ -116,7 +138,7 @@ fn checkpoints_that_do_not_fit_are_explained() {
     let output = ToolOutput::of(on("recreated"));
     assert_eq!(output.code, 0, "{output:?}");
     let mut config = KafkaConfig::new();
-    config.set("bootstrap.servers", spark.0.bootstrap_servers());
+    config.set("bootstrap.servers", spark.stack.bootstrap_servers());
     let admin = Admin::connect(&config, TIMEOUT_DEFAULT).expect("the broker answers");
     admin.recreate_topic("recreated").expect("recreated");
     assert_fails(on("recreated"), "Kafka lacks messages that it continues with");

@@ -7,6 +7,7 @@ mod spark;
 mod work;
 
 use std::process::Command;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bench_stack::StackOptions;
 use bench_testing::TestStack;
@@ -15,17 +16,28 @@ use bench_testing::tool::{Sandbox, ToolOutput};
 /// The tool under test.
 const TOOL: &str = env!("CARGO_BIN_EXE_spark-pipeline");
 
-/// A stack shared by the tests. Their topics have distinct names.
-struct Spark(TestStack);
+/// Waits until no other test uses Spark: its processes leave small machines no room for more.
+fn turn() -> MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::new(());
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A stack that the tests use in turn. Their topics have distinct names.
+struct Spark {
+    stack: TestStack,
+    _turn: MutexGuard<'static, ()>,
+}
 
 impl Spark {
     fn for_test(test: &str) -> Option<Self> {
-        bench_testing::local(test, &StackOptions::of(["kafka", "spark"])).map(Self)
+        let turn = turn();
+        let stack = bench_testing::local(test, &StackOptions::of(["kafka", "spark"]))?;
+        Some(Self { stack, _turn: turn })
     }
 
     fn command(&self, sandbox: &Sandbox, args: &str) -> Command {
         let mut command = sandbox.command(args);
-        command.envs(self.0.environment().iter().cloned());
+        command.envs(self.stack.environment().iter().cloned());
         command
     }
 

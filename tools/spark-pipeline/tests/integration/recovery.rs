@@ -17,7 +17,7 @@ use bench_testing::TestStack;
 use bench_testing::tool::{Running, Sandbox, ToolOutput, until};
 use serde_json::Value;
 
-use crate::TOOL;
+use crate::{TOOL, turn};
 
 /// The job that the tool submits unless told otherwise.
 const JOB: &str = include_str!("../../../../experiments/kafka-spark/stream.py");
@@ -207,7 +207,9 @@ fn run_with_three_crashes(stack: &TestStack, gap_s: u64) -> u64 {
 }
 
 #[test]
+#[ignore = "a minute of Spark"]
 fn three_crashes_repeat_interrupted_batches_only() {
+    let _turn = turn();
     let options = StackOptions::of(["kafka", "spark"]);
     let Some(stack) = bench_testing::local("crashes of a driver", &options) else { return };
     // A crash between two batches repeats nothing, nor does one before the job has started, as on a
@@ -260,7 +262,9 @@ fn run_with_node_crashes(stack: &mut TestStack, lasts_s: u64) -> bool {
 }
 
 #[test]
+#[ignore = "a minute of Spark"]
 fn crashes_of_cluster_nodes_lose_nothing() {
+    let _turn = turn();
     let options = StackOptions::of(["kafka", "spark"])
         .with("kafka", "brokers", 3)
         .with("kafka", "min.insync.replicas", 2)
@@ -323,7 +327,9 @@ fn ranges(sequences: &BTreeSet<u64>) -> Vec<(u64, u64)> {
 }
 
 #[test]
+#[ignore = "a minute of Spark"]
 fn jobs_that_forget_their_checkpoint_are_invalid() {
+    let _turn = turn();
     let options = StackOptions::of(["kafka", "spark"]);
     let Some(stack) = bench_testing::local("a lost checkpoint", &options) else { return };
     // Each start has a checkpoint of its own: 0, 1.
@@ -363,6 +369,7 @@ fn jobs_that_forget_their_checkpoint_are_invalid() {
 
 #[test]
 fn jobs_that_skip_events_are_invalid() {
+    let _turn = turn();
     let options = StackOptions::of(["kafka", "spark"]);
     let Some(stack) = bench_testing::local("skipped events", &options) else { return };
     // Those that are due 9 s after the start, when the first driver is long dead.
@@ -383,7 +390,9 @@ fn jobs_that_skip_events_are_invalid() {
 }
 
 #[test]
+#[ignore = "a minute of Spark"]
 fn run_suite_reports_the_recovery_from_killed_drivers() {
+    let _turn = turn();
     let what = "the recovery of a driver";
     let run_suite = Path::new(TOOL).with_file_name("run-suite");
     if !run_suite.is_file() {

@@ -41,7 +41,7 @@ fn events_pass_the_job_and_are_measured() {
 fn killed_drivers_lose_nothing() {
     let Some(spark) = Spark::for_test("killing a driver") else { return };
     let sandbox = Sandbox::new(TOOL);
-    let args = "--topic killed --rate 500/s --duration 10s --trigger 0 --drain-timeout 60s \
+    let args = "--topic killed --work join --rate 500/s --duration 10s --trigger 0 --drain-timeout 60s \
                 --kill-driver 4s+1s";
     let output = spark.run(&sandbox, args);
     assert_eq!(output.code, 0, "{output:?}");
