@@ -140,9 +140,9 @@ def shown(values):
 
 
 def number(value):
-    if isinstance(value, int) or value >= 100:
+    if value == round(value) or abs(value) >= 100:
         return f"{round(value):,}"
-    return f"{value:.2f}" if value >= 0.1 else f"{value:.4f}"
+    return f"{value:.2f}" if abs(value) >= 0.1 else f"{value:.4f}"
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use bench_record::{RunDocument, ServiceOrigin, Status};
-use bench_testing::tool::{Running, Sandbox, until};
+use bench_testing::tool::{Running, Sandbox, ToolOutput, until};
 
 use crate::{Spark, TOOL};
 
@@ -53,10 +53,29 @@ fn killed_drivers_lose_nothing() {
 }
 
 #[test]
+fn real_time_mode_passes_events_on_as_they_come() {
+    let Some(spark) = Spark::for_test("real-time mode") else { return };
+    let sandbox = Sandbox::new(TOOL);
+    let args = "--topic at-once --partitions 2 --trigger real-time --rate 300/s --warm-up 3s \
+                --duration 5s --drain-timeout 30s";
+    let mut command = spark.command(&sandbox, args);
+    command.env("SPARK_MASTER", "local[2]");
+    let output = ToolOutput::of(command);
+    assert_eq!(output.code, 0, "{output:?}");
+    let document = sandbox.document("results");
+    let summary = document.summary.as_ref().expect("figures");
+    let audit = summary.audit.as_ref().expect("an audit");
+    assert_eq!((audit.received, audit.lost, audit.duplicated), (2_400, 0, 0));
+    // Milliseconds on an idle machine; its checkpoints, and so batches, are a minute apart.
+    let latency = summary.end_to_end_latency.as_ref().expect("latency");
+    assert!(latency.p50_ns < 10_000_000_000, "{latency:?}");
+}
+
+#[test]
 fn interrupts_end_the_job() {
     let Some(spark) = Spark::for_test("interrupting a job") else { return };
     let sandbox = Sandbox::new(TOOL);
-    let args = "--topic interrupted --rate 100/s --duration 10m --trigger 0";
+    let args = "--topic interrupted --sink none --rate 100/s --duration 10m --trigger 0";
     let tool = Running::start(spark.command(&sandbox, args));
     let has_run = || {
         std::fs::read_dir(sandbox.path().join("results"))
