@@ -74,9 +74,12 @@ def batch_s(run):
     return batches and batches["p50_ns"] / 1e9
 
 
-def arithmetic_s(run):
-    interval, work = trigger_s(run), batch_s(run)
-    return None if interval is None or work is None else interval / 2 + work
+def arithmetic_s(share):
+    """The median if events wait half a trigger for their batch, and this share of its time in it."""
+    def of(run):
+        interval, work = trigger_s(run), batch_s(run)
+        return None if interval is None or work is None else interval / 2 + share * work
+    return of
 
 
 def study_s(column):
@@ -112,8 +115,9 @@ OWN = {
     "p50 s": latency_s("p50"),
     "p95 s": latency_s("p95"),
     "p99 s": latency_s("p99"),
-    "batch p50 s": batch_s,
-    "T/2 + batch s": arithmetic_s,
+    "batch p50 (W) s": batch_s,
+    "T/2 + W/2 s": arithmetic_s(0.5),
+    "T/2 + W s": arithmetic_s(1),
     "received/s": lambda run: (run["summary"]["consumed"] or {}).get("rate_msg_per_s"),
 }
 STUDY = {
