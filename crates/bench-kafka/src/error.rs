@@ -293,7 +293,8 @@ fn remedy(connection_error: Option<&ConnectionError>) -> &'static str {
     connection_error.map_or(connection_error::GENERAL, |connection_error| connection_error.remedy)
 }
 
-/// Whether the error is transient: the broker is taking over a new or moved partition.
+/// Whether the error is transient: the broker is taking over a new or moved partition. These are the
+/// ones that Java's client retries (`RetriableException` in `Errors.java`) among those of a partition.
 pub(crate) fn is_passing(code: RDKafkaErrorCode) -> bool {
     matches!(
         code,
@@ -303,6 +304,10 @@ pub(crate) fn is_passing(code: RDKafkaErrorCode) -> bool {
             | RDKafkaErrorCode::UnknownPartition
             | RDKafkaErrorCode::FencedLeaderEpoch
             | RDKafkaErrorCode::UnknownLeaderEpoch
+            | RDKafkaErrorCode::OffsetNotAvailable
+            | RDKafkaErrorCode::ReplicaNotAvailable
+            | RDKafkaErrorCode::EligibleLeadersNotAvailable
+            | RDKafkaErrorCode::PreferredLeaderNotAvailable
             | RDKafkaErrorCode::KafkaStorageError
     )
 }
@@ -318,6 +323,19 @@ fn code(error: &rdkafka::error::KafkaError) -> Option<RDKafkaErrorCode> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn errors_of_a_partition_in_transition_are_transient() {
+        use RDKafkaErrorCode as Code;
+        // A new leader tells no offsets until its followers have caught up.
+        for code in [Code::OffsetNotAvailable, Code::LeaderNotAvailable, Code::ReplicaNotAvailable]
+        {
+            assert!(is_passing(code), "{code:?}");
+        }
+        for code in [Code::TopicAuthorizationFailed, Code::InvalidTopic, Code::OffsetOutOfRange] {
+            assert!(!is_passing(code), "{code:?}");
+        }
+    }
 
     #[test]
     fn admin_operations_keep_their_code() {
