@@ -1,7 +1,8 @@
 //! Java, and downloads by Maven.
 
 use std::fmt::Write as _;
-use std::fs;
+use std::fs::{self, File};
+use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -27,7 +28,8 @@ const FETCH_TIMEOUT: Duration = Duration::from_mins(10);
 pub type Artifact = (&'static str, &'static str, &'static str);
 
 /// A folder with these artifacts and all their dependencies, downloaded if the cache has none.
-/// `name` is for people: `server-4.3.1`.
+/// `name` is for people: `server-4.3.1`. Jars that a full disk or a crash has cut off are downloaded
+/// again.
 pub fn jars(
     cache: &Cache,
     name: &str,
@@ -35,7 +37,35 @@ pub fn jars(
     progress: &mut Progress<'_>,
 ) -> Result<PathBuf, StackError> {
     let pom = pom(artifacts);
-    part(cache, name, &pom, COPY, &[], progress)
+    let jars = part(cache, name, &pom, COPY, &[], progress)?;
+    if let Some(cut_off) = cut_off(&jars)
+        && let Some(part_dir) = jars.parent()
+    {
+        progress(&format!("{} is cut off and is downloaded again", cut_off.display()));
+        fs::remove_dir_all(part_dir).map_err(StackError::file("remove", part_dir))?;
+        return part(cache, name, &pom, COPY, &[], progress);
+    }
+    Ok(jars)
+}
+
+/// A jar in the folder that lacks its end.
+fn cut_off(jars: &Path) -> Option<PathBuf> {
+    let mut files = fs::read_dir(jars).into_iter().flatten().flatten().map(|entry| entry.path());
+    files.find(|file| file.extension().is_some_and(|name| name == "jar") && !is_whole(file))
+}
+
+/// Whether a jar has the record that ends every ZIP file (PKWARE's APPNOTE, 4.3.16). Only a comment,
+/// which Maven's jars do not have, could follow it.
+fn is_whole(jar: &Path) -> bool {
+    const END: &[u8] = b"PK\x05\x06";
+    let tail = || -> std::io::Result<[u8; 22]> {
+        let mut file = File::open(jar)?;
+        file.seek(SeekFrom::End(-22))?;
+        let mut tail = [0; 22];
+        file.read_exact(&mut tail)?;
+        Ok(tail)
+    };
+    tail().is_ok_and(|tail| tail.starts_with(END))
 }
 
 /// A folder with the files of one jar whose paths match one of `wanted` (`**/bin/*`).
@@ -175,6 +205,22 @@ mod tests {
         assert_eq!(java_version("openjdk version \"26-ea\""), Some(26));
         assert_eq!(java_version("Error: could not find libjava.so"), None);
         assert_eq!(java_version("openjdk version \"x\""), None);
+    }
+
+    #[test]
+    fn jars_that_were_cut_off_are_found() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let write = |name: &str, bytes: &[u8]| {
+            fs::write(dir.path().join(name), bytes).expect("written");
+        };
+        let end = [b"PK\x05\x06".as_slice(), &[0; 18]].concat();
+        write("a.jar", &[b"PK\x03\x04...".as_slice(), &end].concat());
+        write("notes.txt", b"not a jar");
+        assert_eq!(cut_off(dir.path()), None);
+        for rest in [b"PK\x03\x04...".as_slice(), &end[..21], b""] {
+            write("b.jar", rest);
+            assert_eq!(cut_off(dir.path()), Some(dir.path().join("b.jar")), "{rest:?}");
+        }
     }
 
     #[test]
