@@ -12,10 +12,7 @@ use bench_record::Status;
 use bench_stack::programs;
 use bench_testing::tool::{Sandbox, ToolOutput};
 
-use crate::{Spark, TOOL};
-
-/// The job, of which some tests run a changed copy.
-const JOB: &str = include_str!("../../../../experiments/kafka-spark/stream.py");
+use crate::{Spark, TOOL, changed_job};
 
 /// The tool with a driver that is its only executor, which starts soonest.
 fn command(spark: &Spark, sandbox: &Sandbox, args: &str) -> Command {
@@ -74,12 +71,9 @@ fn jobs_without_a_suitable_java_are_explained() {
 fn jobs_that_fail_are_explained_in_one_sentence() {
     let Some(spark) = Spark::for_test("a failing job") else { return };
     let sandbox = Sandbox::new(TOOL);
-    let changed = |from: &str, to: &str| {
-        assert!(JOB.contains(from), "{from}");
-        JOB.replace(from, to)
-    };
-    sandbox.write("other-topic.py", &changed("args.topic)", "'missing')"));
-    sandbox.write("syntax.py", &changed("def main(arguments):", "def main(arguments:"));
+    sandbox.write("other-topic.py", &changed_job(&[("args.topic)", "'missing')")]));
+    let unclosed = ("def main(arguments):", "def main(arguments:");
+    sandbox.write("syntax.py", &changed_job(&[unclosed]));
     let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = taken.local_addr().expect("bound").port();
     let port = format!(
@@ -113,9 +107,7 @@ fn jobs_that_end_early_end_the_run() {
     let looks = "            query.awaitTermination(0.2)\n";
     let leaves = "            if (query.lastProgress or {}).get('batchId', 0) > 2:\n                \
                   raise ValueError('enough')\n";
-    let job = JOB.replace(looks, &format!("{looks}{leaves}"));
-    assert_ne!(job, JOB);
-    sandbox.write("leaves.py", &job);
+    sandbox.write("leaves.py", &changed_job(&[(looks, &format!("{looks}{leaves}"))]));
     let mut command = spark.command(
         &sandbox,
         "--topic left --trigger 0 --rate 100/s --duration 10m --drain-timeout 1s --job leaves.py",

@@ -16,6 +16,17 @@ use bench_testing::tool::{Sandbox, ToolOutput};
 /// The tool under test.
 const TOOL: &str = env!("CARGO_BIN_EXE_spark-pipeline");
 
+/// The job that the tool submits unless told otherwise.
+const JOB: &str = include_str!("../../../../experiments/kafka-spark/stream.py");
+
+/// The job with changes: texts that occur once, and what replaces them.
+fn changed_job(changes: &[(&str, &str)]) -> String {
+    changes.iter().fold(JOB.to_owned(), |job, (old, new)| {
+        assert_eq!(job.matches(old).count(), 1, "the job has changed: {old}");
+        job.replace(old, new)
+    })
+}
+
 /// Waits until no other test uses Spark: its processes leave small machines no room for more.
 fn turn() -> MutexGuard<'static, ()> {
     static TURN: Mutex<()> = Mutex::new(());

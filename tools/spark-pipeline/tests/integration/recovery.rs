@@ -17,10 +17,7 @@ use bench_testing::TestStack;
 use bench_testing::tool::{Running, Sandbox, ToolOutput, until};
 use serde_json::Value;
 
-use crate::{TOOL, turn};
-
-/// The job that the tool submits unless told otherwise.
-const JOB: &str = include_str!("../../../../experiments/kafka-spark/stream.py");
+use crate::{TOOL, changed_job, turn};
 
 /// Options of jobs that run in one process of their own: other tests use the stack's workers.
 const ALONE: &str = "--master local[1] --trigger 0";
@@ -273,14 +270,6 @@ fn crashes_of_cluster_nodes_lose_nothing() {
     // A busy machine takes longer to start what was killed.
     let is_in_time = |lasts_s| run_with_node_crashes(&mut stack, lasts_s);
     assert!([45, 110].into_iter().any(is_in_time), "the runs ended before their last crash");
-}
-
-/// The job with changes: texts that occur once, and what replaces them.
-fn changed_job(changes: &[(&str, &str)]) -> String {
-    changes.iter().fold(JOB.to_owned(), |job, (old, new)| {
-        assert_eq!(job.matches(old).count(), 1, "the job has changed: {old}");
-        job.replace(old, new)
-    })
 }
 
 /// Runs a job that loses events after its driver was killed, at 5 s of 12. Asserts that the run is

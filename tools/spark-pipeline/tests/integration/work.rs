@@ -4,10 +4,7 @@ use std::path::Path;
 
 use bench_testing::tool::Sandbox;
 
-use crate::Spark;
-
-/// The job of the tool.
-const JOB: &str = include_str!("../../../../experiments/kafka-spark/stream.py");
+use crate::{Spark, changed_job};
 
 #[test]
 fn counts_add_up_to_the_events_that_are_not_malformed() {
@@ -49,9 +46,8 @@ fn counts_that_miss_events_are_invalid() {
     let Some(spark) = Spark::for_test("counts that miss events") else { return };
     let sandbox = Sandbox::new(crate::TOOL);
     let kept = r#"good.withColumn("at""#;
-    let job = JOB.replace(kept, r#"good.where("event.event_type <> 'login'").withColumn("at""#);
-    assert_ne!(job, JOB);
-    sandbox.write("job.py", &job);
+    let lacking = r#"good.where("event.event_type <> 'login'").withColumn("at""#;
+    sandbox.write("job.py", &changed_job(&[(kept, lacking)]));
     let args = "--topic miscounted --work aggregate --rate 300/s --duration 4s --trigger 0 \
                 --partitions 2 --drain-timeout 5s --job job.py";
     let output = spark.run(&sandbox, args);
