@@ -15,8 +15,10 @@ const DRIVER: &str = "BENCH_TEST_SPARK_DRIVER";
 
 const JAVA: &str = r#"echo 'openjdk version "17.0.15" 2025-04-15' >&2"#;
 
-const MAVEN: &str = "mkdir -p repository jars && cd jars && touch commons-pool2-1.jar \
-                     kafka-clients-1.jar spark-sql-kafka-1.jar spark-token-provider-kafka-1.jar";
+/// Fetches jars that are nothing but the record that ends every jar.
+const MAVEN: &str = "mkdir -p repository jars && for jar in commons-pool2 kafka-clients \
+                     spark-sql-kafka spark-token-provider-kafka; do printf 'PK\\005\\006%018d' 0 \
+                     >jars/$jar-1.jar; done";
 
 /// What Debian's Python without python3-venv does.
 const NO_VENV: &str = "echo 'The virtual environment was not created successfully because ensurepip \
@@ -132,6 +134,13 @@ fn broken_downloads_are_fetched_again() {
     fs::remove_file(environment.join("bin/python3")).expect("removed");
     let output = machine.install();
     assert!(output.contains("installed") && output.contains("downloading Spark"), "{output}");
+    let parts = fs::read_dir(machine.path("cache")).expect("the cache");
+    let mut jars = parts.flatten().map(|part| part.path().join("jars/kafka-clients-1.jar"));
+    fs::write(jars.find(|jar| jar.exists()).expect("the connector"), "PK").expect("cut off");
+    let output = machine.install();
+    assert!(output.contains("kafka-clients-1.jar is cut off"), "{output}");
+    assert!(output.contains("installed") && !output.contains("downloading Spark"), "{output}");
+    assert!(!machine.install().contains("downloading"), "all is whole");
 }
 
 /// Not a test but the process that the tests above start: installs Spark with the programs in PATH.
