@@ -124,4 +124,8 @@ pub struct HostInfo {
     pub memory_bytes: u64,
     /// Load average over one minute at the start of the run, which shows other work on the machine.
     pub load_average_1m: f64,
+    /// Settings that change how fast it is, by name, as far as the system tells: `smt`, `governor`,
+    /// `turbo`, `clock_source`, `cpu_limit`, `memory_limit`.
+    #[serde(default)]
+    pub settings: BTreeMap<String, String>,
 }

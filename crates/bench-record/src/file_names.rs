@@ -9,6 +9,9 @@ pub const INTERVALS: &str = "intervals.csv";
 /// What the run's producers had acknowledged.
 pub const ACKED: &str = "acked.json";
 
+/// What a driver has found out about the course of the run.
+pub const ANALYSIS: &str = "analysis.json";
+
 /// The interval log of a latency or duration.
 #[must_use]
 pub fn interval_log(name: &str) -> String {

@@ -87,19 +87,16 @@ pub struct LoggedInterval {
     pub samples: Histogram<u64>,
 }
 
-/// The intervals of a log. A last line cut short by a crash is left out; any other damaged line is
-/// an error, which says what is wrong with it.
-pub fn intervals(log: &[u8]) -> Result<Vec<LoggedInterval>, String> {
+/// The intervals of a log in order of time, one at a time: an hour of them fills a gigabyte. A last line
+/// cut short by a crash is left out; any other damaged line is an error, which says what is wrong with
+/// it, and ends the log.
+pub fn intervals(log: &[u8]) -> impl Iterator<Item = Result<LoggedInterval, String>> {
     let whole = log.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
-    let mut intervals = Vec::new();
-    for entry in IntervalLogIterator::new(&log[..whole]) {
-        match entry {
-            Ok(LogEntry::Interval(interval)) => intervals.push(logged(&interval)?),
-            Ok(LogEntry::StartTime(_) | LogEntry::BaseTime(_)) => {}
-            Err(error) => return Err(format!("it is not an interval log: {error:?}")),
-        }
-    }
-    Ok(intervals)
+    IntervalLogIterator::new(&log[..whole]).filter_map(|entry| match entry {
+        Ok(LogEntry::Interval(interval)) => Some(logged(&interval)),
+        Ok(LogEntry::StartTime(_) | LogEntry::BaseTime(_)) => None,
+        Err(error) => Some(Err(format!("it is not an interval log: {error:?}"))),
+    })
 }
 
 fn logged(interval: &IntervalLogHistogram<'_>) -> Result<LoggedInterval, String> {
@@ -140,10 +137,10 @@ mod tests {
     #[test]
     fn written_logs_are_read_back() {
         let folder = tempfile::tempdir().expect("temporary folder");
-        let read = intervals(&logs(folder.path())).expect("a log");
-        let read: Vec<_> = read
-            .iter()
+        let log = logs(folder.path());
+        let read: Vec<_> = intervals(&log)
             .map(|interval| {
+                let interval = interval.expect("whole");
                 (interval.start.as_secs(), interval.end.as_secs(), interval.samples.max())
             })
             .collect();
@@ -155,14 +152,14 @@ mod tests {
         let folder = tempfile::tempdir().expect("temporary folder");
         let mut log = logs(folder.path());
         log.truncate(log.len() - 10);
-        assert_eq!(intervals(&log).expect("a log").len(), 2);
+        assert_eq!(intervals(&log).flatten().count(), 2);
 
         let text = String::from_utf8(log).expect("text");
         let damaged = text.replacen("HISTF", "HISXF", 1);
         assert_ne!(damaged, text, "V2 histograms begin like this");
-        let problem = intervals(damaged.as_bytes()).err().expect("damaged");
+        let problem = intervals(damaged.as_bytes()).find_map(Result::err).expect("damaged");
         assert!(problem.contains("its interval at 0.000 s is damaged"), "{problem}");
-        assert!(intervals(b"no log\n").is_err());
-        assert_eq!(intervals(b"").expect("empty").len(), 0);
+        assert!(intervals(b"no log\n").any(|interval| interval.is_err()));
+        assert_eq!(intervals(b"").count(), 0);
     }
 }

@@ -28,6 +28,9 @@ const COUNTS: [&str; 12] = [
     "received_per_s",
 ];
 
+/// What the machine did beside the run, behind all other figures.
+const MACHINE: [&str; 3] = ["others_cpu_share", "stolen_cpu_share", "waiting_for_cpu_share"];
+
 /// The figures of a latency or duration: ends of the names of its columns, and the percentiles.
 const FIGURES: [(&str, f64); 3] = [("p50_ns", 50.0), ("p99_ns", 99.0), ("max_ns", 100.0)];
 
@@ -72,6 +75,32 @@ pub struct IntervalCounts {
     pub received: u64,
     /// Bytes of the messages received.
     pub received_bytes: u64,
+    /// What the machine did beside the run, if that was measured.
+    pub machine: Option<MachineShares>,
+}
+
+/// What the machine did beside the run, as shares of the time of all processors, 0 to 1.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct MachineShares {
+    /// Processor time of processes that do not belong to the run. Those that a driver has started for it,
+    /// such as servers, belong to it.
+    pub others: f64,
+    /// Processor time that the hypervisor gave to other machines.
+    pub stolen: f64,
+    /// Time in which some process waited for a processor, whosever, as a share of the interval; absent
+    /// where the kernel does not count it.
+    pub waiting: Option<f64>,
+}
+
+impl MachineShares {
+    /// Its cells, in the order of [`MACHINE`].
+    fn cells(shares: Option<Self>) -> [String; 3] {
+        let show = |share: f64| format!("{share:.3}");
+        shares.map_or_else(Default::default, |shares| {
+            let waiting = shares.waiting.map_or_else(String::new, show);
+            [show(shares.others), show(shares.stolen), waiting]
+        })
+    }
 }
 
 impl IntervalTable {
@@ -102,6 +131,7 @@ impl IntervalTable {
             row.push(samples.map_or(0, Histogram::len).to_string());
             row.extend(figures(samples));
         }
+        row.extend(MachineShares::cells(counts.machine));
         self.writer.write_record(row)?;
         self.writer.flush()
     }
@@ -116,6 +146,7 @@ fn header(system: &SystemColumns) -> Vec<String> {
         columns.push(format!("{name}_count"));
         columns.extend(figures(name));
     }
+    columns.extend(MACHINE.map(str::to_owned));
     columns
 }
 
@@ -166,6 +197,8 @@ pub struct IntervalRow {
     pub received_per_s: f64,
     /// The latencies that have samples.
     pub latencies: BTreeMap<LatencyKind, RowLatency>,
+    /// What the machine did beside the run, if that was measured.
+    pub machine: Option<MachineShares>,
 }
 
 /// One latency in one interval.
@@ -203,7 +236,13 @@ fn read_row(header: &StringRecord, row: &StringRecord) -> Option<IntervalRow> {
         acked_per_s: number("acked_per_s")?,
         received_per_s: number("received_per_s")?,
         latencies: LatencyKind::ALL.into_iter().filter_map(latency).collect(),
+        machine: read_machine(number),
     })
+}
+
+fn read_machine(number: impl Fn(&str) -> Option<f64>) -> Option<MachineShares> {
+    let [others, stolen, waiting] = MACHINE.map(number);
+    Some(MachineShares { others: others?, stolen: stolen?, waiting })
 }
 
 fn column(header: &StringRecord, name: &str) -> Option<usize> {

@@ -65,6 +65,7 @@ mod tests {
                 cpus: 1,
                 memory_bytes: 0,
                 load_average_1m: 0.0,
+                settings: BTreeMap::new(),
             },
             versions: BTreeMap::new(),
             summary: None,

@@ -75,8 +75,7 @@ pub fn windows(run_dir: &Path, length: WindowLength) -> Result<Vec<Window>, Wind
         Err(source) => return Err(WindowsError::Read { path, source }),
     };
     let damaged = |problem| WindowsError::Damaged { path: path.clone(), problem };
-    let intervals = interval_log::intervals(&log).map_err(damaged)?;
-    divide(intervals, length).map_err(damaged)
+    divide(interval_log::intervals(&log), length).map_err(damaged)
 }
 
 /// Writes windows as CSV: `time_from_start` is the end of the window in seconds, the latencies are
@@ -92,12 +91,13 @@ pub fn write_csv(windows: &[Window], out: impl io::Write) -> io::Result<()> {
 }
 
 fn divide(
-    intervals: impl IntoIterator<Item = LoggedInterval>,
+    intervals: impl IntoIterator<Item = Result<LoggedInterval, String>>,
     length: WindowLength,
 ) -> Result<Vec<Window>, String> {
     let mut windows = Vec::new();
     let mut open: Option<OpenWindow> = None;
     for interval in intervals {
+        let interval = interval?;
         let number = length.number_of(&interval);
         if let Some(full) = open.take_if(|open| open.number != number) {
             let nominal_end = length.nominal_end(full.number);

@@ -141,6 +141,7 @@ pub(crate) fn open_loop() -> RunDocument {
             cpus: 2,
             memory_bytes: 8 << 30,
             load_average_1m: 0.3,
+            settings: BTreeMap::new(),
         },
         versions: BTreeMap::new(),
         summary: Some(summary()),

@@ -18,6 +18,7 @@ use bench_record::interval_log::{IntervalLogs, IntervalTime};
 use bench_record::intervals::{IntervalCounts, IntervalTable, SystemColumns};
 use bench_record::{RunDocument, file_names, files, rfc3339};
 
+use super::machine::MachineMeter;
 use crate::audit::AckLedger;
 use crate::engine::{Interval, IntervalSink, SystemFigures, Timeline};
 use crate::latency::LatencyHistogram;
@@ -54,6 +55,7 @@ pub struct RunFolder {
     timeline: Option<Timeline>,
     intervals: IntervalTable,
     logs: IntervalLogs,
+    machine: MachineMeter,
     warning: Option<String>,
     /// Why the last record of acknowledged messages could not be written.
     acked_problem: Option<String>,
@@ -97,6 +99,7 @@ impl RunFolder {
             timeline: None,
             intervals,
             logs: IntervalLogs::new(path),
+            machine: MachineMeter::start(),
             warning: None,
             acked_problem: None,
         })
@@ -172,6 +175,7 @@ impl RunFolder {
             acked_bytes: interval.acked.bytes,
             received: interval.received.messages,
             received_bytes: interval.received.bytes,
+            machine: self.machine.read(),
         };
         self.intervals.write(
             &counts,
@@ -300,7 +304,8 @@ mod tests {
         let log = std::fs::read(folder.path().join("end_to_end_latency.hlog")).expect("reads");
         let mut merged = Histogram::<u64>::new(3).expect("three digits");
         let mut starts = Vec::new();
-        for interval in interval_log::intervals(&log).expect("parses") {
+        for interval in interval_log::intervals(&log) {
+            let interval = interval.expect("parses");
             starts.push(interval.start.as_secs());
             merged.add(interval.samples).expect("equal bounds");
         }
@@ -351,12 +356,14 @@ mod tests {
         let lines: Vec<&str> = text.lines().collect();
         let columns = "rows_retried,backlog,\
                        commit_time_count,commit_time_p50_ns,commit_time_p99_ns,commit_time_max_ns,\
-                       upload_time_count,upload_time_p50_ns,upload_time_p99_ns,upload_time_max_ns";
+                       upload_time_count,upload_time_p50_ns,upload_time_p99_ns,upload_time_max_ns,\
+                       others_cpu_share,stolen_cpu_share,waiting_for_cpu_share";
         assert!(lines[0].ends_with(columns), "{text}");
-        assert!(lines[1].ends_with(",4,9,3,20,30,30,0,,,"), "{text}");
-        assert!(lines[2].ends_with(",4,9,0,,,,0,,,"), "{text}");
+        assert!(lines[1].ends_with(",4,9,3,20,30,30,0,,,,,,"), "{text}");
+        assert!(lines[2].ends_with(",4,9,0,,,,0,,,,,,"), "{text}");
         let log = std::fs::read(folder.path().join("commit_time.hlog")).expect("reads");
-        let logged = interval_log::intervals(&log).expect("parses");
+        let logged: Result<Vec<_>, _> = interval_log::intervals(&log).collect();
+        let logged = logged.expect("parses");
         assert_eq!((logged.len(), logged[0].samples.len()), (1, 3));
         assert!(!folder.path().join("upload_time.hlog").exists(), "nothing was uploaded");
     }

@@ -1,5 +1,7 @@
 //! The machine of a run, and the resources that the process used.
 
+use std::collections::BTreeMap;
+
 use bench_record::{HostInfo, Resources};
 use rustix::time::{ClockId, clock_gettime};
 
@@ -26,7 +28,47 @@ pub fn current_host() -> HostInfo {
             .next()
             .and_then(|load| load.parse().ok())
             .unwrap_or(0.0),
+        settings: settings(),
     }
+}
+
+/// Settings that change how fast the machine is. Those that the system does not tell are left out.
+fn settings() -> BTreeMap<String, String> {
+    const CPU: &str = "/sys/devices/system/cpu";
+    let on_off = |text: String| match text.as_str() {
+        "0" => "off".to_owned(),
+        "1" => "on".to_owned(),
+        _ => text,
+    };
+    // This one says that there is no turbo.
+    let intel = read_line(&format!("{CPU}/intel_pstate/no_turbo"));
+    let intel = intel.map(|off| if off == "0" { "on" } else { "off" }.to_owned());
+    let found = [
+        ("smt", read_line(&format!("{CPU}/smt/active")).map(on_off)),
+        ("governor", read_line(&format!("{CPU}/cpu0/cpufreq/scaling_governor"))),
+        ("turbo", intel.or_else(|| read_line(&format!("{CPU}/cpufreq/boost")).map(on_off))),
+        (
+            "clock_source",
+            read_line("/sys/devices/system/clocksource/clocksource0/current_clocksource"),
+        ),
+        ("cpu_limit", cgroup_limit("cpu.max")),
+        ("memory_limit", cgroup_limit("memory.max")),
+    ];
+    found.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
+}
+
+/// A limit of the control group of this process, if it has one (cgroup v2).
+fn cgroup_limit(name: &str) -> Option<String> {
+    let groups = read("/proc/self/cgroup");
+    let group = groups.lines().find_map(|line| line.strip_prefix("0::"))?;
+    let limit = read_line(&format!("/sys/fs/cgroup{}/{name}", group.trim_end_matches('/')))?;
+    (!limit.starts_with("max")).then_some(limit)
+}
+
+/// The first line of a file, unless it is missing or empty.
+fn read_line(path: &str) -> Option<String> {
+    let line = read(path).lines().next()?.trim().to_owned();
+    (!line.is_empty()).then_some(line)
 }
 
 /// Measures the resources that this process uses from its creation on.

@@ -3,6 +3,7 @@
 
 mod folder;
 mod host;
+mod machine;
 mod summary;
 mod verdict;
 mod warnings;

@@ -1,0 +1,192 @@
+//! What the machine does beside the run: time that other processes take, that the hypervisor takes, and
+//! in which some process waits for a processor.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::time::Instant;
+
+use bench_record::intervals::MachineShares;
+
+/// Shares of less time than this say nothing: the kernel counts in hundredths of a second.
+const TIME_MIN_S: f64 = 0.2;
+
+/// Measures the machine from one interval to the next.
+#[derive(Debug)]
+pub(super) struct MachineMeter {
+    /// The process whose descendants belong to the run.
+    root: u32,
+    last: Option<Sample>,
+}
+
+/// Counters of the kernel at one instant.
+#[derive(Debug, Clone, Copy)]
+struct Sample {
+    at: Instant,
+    /// Time in which processors were busy, and all of their time, ticks.
+    busy: u64,
+    all: u64,
+    /// Time that the hypervisor took, ticks.
+    stolen: u64,
+    /// Time of the processes that belong to the run, ticks.
+    own: u64,
+    /// Time in which some process waited for a processor, microseconds; absent without a kernel that
+    /// counts it.
+    waited_us: Option<u64>,
+}
+
+impl MachineMeter {
+    /// A meter for a run to which belong this process and, if a driver has started it, the driver and its
+    /// other processes, such as servers.
+    pub(super) fn start() -> Self {
+        let is_driven = bench_record::ServiceOrigin::requested().is_some();
+        let own = std::process::id();
+        let parent = || u32::try_from(rustix::process::getppid()?.as_raw_nonzero().get()).ok();
+        let root = if is_driven { parent().unwrap_or(own) } else { own };
+        Self { root, last: Sample::now(root) }
+    }
+
+    /// The shares since the last call; absent shortly after it, or where the kernel does not tell.
+    pub(super) fn read(&mut self) -> Option<MachineShares> {
+        let since = self.last.map(|last| last.at.elapsed().as_secs_f64());
+        if since.is_some_and(|since| since < TIME_MIN_S) {
+            return None;
+        }
+        let now = Sample::now(self.root);
+        let last = std::mem::replace(&mut self.last, now)?;
+        now?.since(&last)
+    }
+}
+
+impl Sample {
+    fn now(root: u32) -> Option<Self> {
+        let stat = fs::read_to_string("/proc/stat").ok()?;
+        let (busy, all, stolen) = processor_ticks(&stat)?;
+        let pressure = fs::read_to_string("/proc/pressure/cpu").ok();
+        Some(Self {
+            at: Instant::now(),
+            busy,
+            all,
+            stolen,
+            own: own_ticks(root),
+            waited_us: pressure.as_deref().and_then(waited_us),
+        })
+    }
+
+    fn since(&self, last: &Self) -> Option<MachineShares> {
+        let share = |ticks: u64| ticks as f64 / self.all.saturating_sub(last.all) as f64;
+        if self.all <= last.all {
+            return None;
+        }
+        let busy = self.busy.saturating_sub(last.busy);
+        // A process that has ended takes its time along.
+        let own = self.own.saturating_sub(last.own);
+        let elapsed_us = self.at.duration_since(last.at).as_secs_f64() * 1e6;
+        let waited = self.waited_us.zip(last.waited_us);
+        Some(MachineShares {
+            others: share(busy.saturating_sub(own)),
+            stolen: share(self.stolen.saturating_sub(last.stolen)),
+            waiting: waited.map(|(now, last)| now.saturating_sub(last) as f64 / elapsed_us),
+        })
+    }
+}
+
+/// Busy, all and stolen time of all processors, from `/proc/stat` (its manual page is `proc_stat`): user, nice, system,
+/// idle, iowait, irq, softirq, steal. Guests count as users.
+fn processor_ticks(stat: &str) -> Option<(u64, u64, u64)> {
+    let line = stat.lines().next()?.strip_prefix("cpu ")?;
+    let ticks: Vec<u64> = line.split_whitespace().map_while(|ticks| ticks.parse().ok()).collect();
+    let [user, nice, system, idle, iowait, irq, softirq, stolen] = *ticks.first_chunk()?;
+    let busy = user + nice + system + irq + softirq;
+    Some((busy, busy + idle + iowait + stolen, stolen))
+}
+
+/// `some avg10=0.00 avg60=0.00 avg300=0.00 total=123`
+fn waited_us(pressure: &str) -> Option<u64> {
+    pressure.lines().next()?.rsplit_once("total=")?.1.trim().parse().ok()
+}
+
+/// The processor time of a process and its descendants, those included that have ended and were waited
+/// for.
+fn own_ticks(root: u32) -> u64 {
+    let mut processes = BTreeMap::new();
+    for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
+        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else {
+            continue;
+        };
+        let stat = fs::read_to_string(entry.path().join("stat")).unwrap_or_default();
+        if let Some(process) = parent_and_ticks(&stat) {
+            processes.insert(pid, process);
+        }
+    }
+    let belongs = |mut pid: u32| {
+        // A chain of parents is short; processes that start and end meanwhile cannot make a circle of it.
+        for _ in 0..64 {
+            if pid == root {
+                return true;
+            }
+            match processes.get(&pid) {
+                Some(&(parent, _)) if parent > 0 => pid = parent,
+                _ => return false,
+            }
+        }
+        false
+    };
+    processes.iter().filter(|(pid, _)| belongs(**pid)).map(|(_, (_, ticks))| ticks).sum()
+}
+
+/// The parent of a process, and its time with that of its children that have ended, from
+/// `/proc/PID/stat` (`proc_pid_stat`): fields 4 and 14 to 17. The name before them may hold anything.
+fn parent_and_ticks(stat: &str) -> Option<(u32, u64)> {
+    let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
+    let ticks = fields.get(11..15)?.iter().map(|ticks| ticks.parse::<u64>().unwrap_or(0)).sum();
+    Some((fields.get(1)?.parse().ok()?, ticks))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counters_are_read() {
+        let stat = "cpu  100 10 40 800 20 5 5 20 0 0\ncpu0 1 1 1 1 1 1 1 1 0 0\n";
+        assert_eq!(processor_ticks(stat), Some((160, 1000, 20)));
+        assert_eq!(processor_ticks("intr 5"), None);
+        let pressure =
+            "some avg10=1.00 avg60=0.50 avg300=0.10 total=4321\nfull avg10=0.00 total=7\n";
+        assert_eq!(waited_us(pressure), Some(4321));
+        let stat = "17 (a) b) S 5 17 17 0 -1 4194304 100 0 0 0 30 12 4 2 20 0 1 0 99 0 0";
+        assert_eq!(parent_and_ticks(stat), Some((5, 48)));
+    }
+
+    #[test]
+    fn shares_are_those_of_the_time_between() {
+        let at = Instant::now();
+        let later = at + std::time::Duration::from_secs(1);
+        let last =
+            Sample { at, busy: 100, all: 1000, stolen: 10, own: 50, waited_us: Some(1_000_000) };
+        let now = Sample {
+            at: later,
+            busy: 180,
+            all: 1200,
+            stolen: 20,
+            own: 80,
+            waited_us: Some(1_500_000),
+        };
+        let shares = now.since(&last).expect("shares");
+        assert!((shares.others - 0.25).abs() < 1e-9, "{shares:?}");
+        assert!((shares.stolen - 0.05).abs() < 1e-9, "{shares:?}");
+        assert!(shares.waiting.is_some_and(|waiting| (waiting - 0.5).abs() < 1e-3), "{shares:?}");
+        assert_eq!(last.since(&last), None);
+    }
+
+    #[test]
+    fn own_work_is_not_that_of_others() {
+        let before = own_ticks(std::process::id());
+        let begin = Instant::now();
+        let mut sum = 0_u64;
+        while begin.elapsed().as_millis() < 200 {
+            sum = std::hint::black_box(sum.wrapping_mul(31).wrapping_add(1));
+        }
+        assert!(own_ticks(std::process::id()) > before, "this process belongs to itself");
+    }
+}
