@@ -11,6 +11,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use bench_cli::{Exit, OutputArgs, OutputFormat, Shutdown, arguments, generate, main_with, output};
+use bench_core::results::current_host;
 use bench_record::ServiceOrigin;
 use clap::{CommandFactory as _, Parser, Subcommand};
 
@@ -19,10 +20,16 @@ use crate::host::services::{self, ServicesAction};
 use crate::plan::delta_sweep::DeltaSweepArgs;
 use crate::plan::dry_run::dry_run;
 use crate::plan::experiment_plan::Plan;
+use crate::plan::noise_plan::noise_plan;
 use crate::plan::sweep::{SweepArgs, services_origin};
 use crate::plan::{planning, quick};
 use crate::run::folder::{ExperimentFolder, State, create_unique, experiments_in, timestamp};
-use crate::run::{child, suite, verdict};
+use crate::run::noise::{Noise, noise_name};
+use crate::run::{child, suite};
+use crate::show::compare::CompareArgs;
+use crate::show::gates::{GateArgs, tell_github, write_junit};
+use crate::show::history::HistoryArgs;
+use crate::show::noise::foretold;
 use crate::show::summary::SuiteSummary;
 use crate::show::{list, text};
 
@@ -61,6 +68,14 @@ enum Action {
         /// List the runs with their command lines and the time they take, and run nothing
         #[arg(long)]
         dry_run: bool,
+        /// Let the file set variables and paths of tools, which can make them do anything
+        #[arg(long)]
+        trust: bool,
+        #[command(flatten)]
+        gates: GateArgs,
+        /// Write the verdicts of runs and gates as `JUnit` XML
+        #[arg(long, value_name = "FILE")]
+        junit: Option<PathBuf>,
     },
     /// Sweep one option of a tool over a range
     #[command(after_help = include_str!("help/sweep.txt"))]
@@ -72,11 +87,47 @@ enum Action {
     Resume {
         /// The experiment's folder
         dir: PathBuf,
+        /// Let the experiment set variables and paths of tools, which can make them do anything
+        #[arg(long)]
+        trust: bool,
     },
     /// Print the summary of an experiment from its folder
     Report {
         /// The experiment's folder
         dir: PathBuf,
+        /// Leave out runs with which something was wrong, such as a warm-up that was too short
+        #[arg(long)]
+        exclude_flagged: bool,
+        #[command(flatten)]
+        gates: GateArgs,
+        /// Write the verdicts of runs and gates as `JUnit` XML
+        #[arg(long, value_name = "FILE")]
+        junit: Option<PathBuf>,
+    },
+    /// Say which of two sides is better, by how much, and how sure that is
+    #[command(after_help = include_str!("help/compare.txt"))]
+    Compare(CompareArgs),
+    /// Follow the same cells over many experiments, and say where they changed
+    History(HistoryArgs),
+    /// Run one cell of an experiment twice over, to see which changes this machine can show
+    Noise {
+        /// The experiment file
+        file: PathBuf,
+        /// Services to use instead of the file's: embedded, local, external
+        #[arg(long, value_name = "WHICH", value_parser = services_origin)]
+        services: Option<ServiceOrigin>,
+        /// The cell, by its number in `run --dry-run`
+        #[arg(long, value_name = "N", default_value_t = 1)]
+        cell: usize,
+        /// Let the file set variables and paths of tools, which can make them do anything
+        #[arg(long)]
+        trust: bool,
+        /// Runs of each of the two equal sides
+        #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(2..))]
+        repeats: u32,
+        /// Folder for the results
+        #[arg(long, value_name = "DIR", default_value = "results")]
+        results_dir: PathBuf,
     },
     /// List experiment files with their questions
     List {
@@ -114,23 +165,28 @@ fn run_suite() -> Result<Exit> {
                 ExperimentFolder::create_at(parent.join(name), &text, plan)
             });
             let mut folders = folders.collect::<Result<Vec<_>>>()?;
-            let exit = execute(&parent, &mut folders, &shutdown()?, &options);
+            let exit = execute(&parent, &mut folders, &shutdown()?, None, &options);
             for left_out in quick.left_out {
                 tracing::warn!("{left_out}");
             }
             exit
         }
-        Action::Run { file, services, results_dir, dry_run } => {
-            run_or_show(planning::read_plan(file, *services)?, results_dir, *dry_run, &options)
+        Action::Run { file, services, results_dir, dry_run, trust, gates, junit } => {
+            let (text, mut plan) = planning::read_plan(file, *services, *trust)?;
+            gates.add_to(&mut plan.gates)?;
+            let junit = junit.as_deref();
+            run_or_show((text, plan), results_dir, *dry_run, junit, &options)
         }
-        Action::Sweep(args) => run_or_show(args.plan()?, &args.results_dir, args.dry_run, &options),
+        Action::Sweep(args) => {
+            run_or_show(args.plan()?, &args.results_dir, args.dry_run, None, &options)
+        }
         Action::DeltaSweep(args) => {
-            run_or_show(args.plan()?, &args.results_dir, args.dry_run, &options)
+            run_or_show(args.plan()?, &args.results_dir, args.dry_run, None, &options)
         }
-        Action::Resume { dir } => {
+        Action::Resume { dir, trust } => {
             let folders = experiments_in(dir)?;
             for folder in &folders {
-                let checked = planning::check(&State::load(folder)?.plan);
+                let checked = planning::check(&State::load(folder)?.plan, *trust);
                 checked.with_context(|| format!("failed to resume {}", folder.display()))?;
             }
             let shutdown = shutdown()?;
@@ -138,11 +194,28 @@ fn run_suite() -> Result<Exit> {
                 .iter()
                 .map(|path| ExperimentFolder::open(path, &shutdown))
                 .collect::<Result<Vec<_>>>()?;
-            execute(dir, &mut folders, &shutdown, &options)
+            execute(dir, &mut folders, &shutdown, None, &options)
         }
-        Action::Report { dir } => {
-            let summary = report(dir, options.output.format)?;
-            Ok(verdict::exit_of(summary.statuses()))
+        Action::Report { dir, exclude_flagged, gates, junit } => {
+            let shown = Shown { gates, exclude_flagged: *exclude_flagged, junit: junit.as_deref() };
+            let summary = report(dir, &shown, options.output.format)?;
+            Ok(summary.exit())
+        }
+        Action::Compare(args) => {
+            let format = options.output.format;
+            output::print_result(format, &args.text(format)?)?;
+            Ok(Exit::Good)
+        }
+        Action::History(args) => {
+            let format = options.output.format;
+            output::print_result(format, &args.text(format)?)?;
+            Ok(Exit::Good)
+        }
+        Action::Noise { file, services, cell, repeats, trust, results_dir } => {
+            let (text, plan) = planning::read_plan(file, *services, *trust)?;
+            let name = noise_name(&plan.name);
+            let plan = noise_plan(plan, name, *cell, *repeats)?;
+            measure_noise(&text, plan, results_dir, &options)
         }
         Action::List { dir } => {
             output::print_text(&list::human(dir)?)?;
@@ -158,6 +231,23 @@ fn run_suite() -> Result<Exit> {
     }
 }
 
+/// Runs two equal cells, and keeps what that shows of the machine.
+fn measure_noise(text: &str, plan: Plan, results_dir: &Path, options: &Options) -> Result<Exit> {
+    let folder = ExperimentFolder::create(results_dir, text, plan)?;
+    let dir = folder.path().to_path_buf();
+    let exit = execute(&dir, &mut [folder], &shutdown()?, None, options)?;
+    if exit != Exit::Good {
+        return Ok(exit);
+    }
+    let noise = Noise::of(&dir, &State::load(&dir)?)?;
+    let kept = noise.keep(results_dir)?;
+    if options.output.format == OutputFormat::Human {
+        output::print_text(&format!("\n{}", show::noise::human(&noise)))?;
+    }
+    tracing::info!("kept in {} for `run --dry-run`", kept.display());
+    Ok(exit)
+}
+
 fn shutdown() -> Result<Shutdown> {
     Shutdown::install().context("failed to listen for signals")
 }
@@ -167,15 +257,19 @@ fn run_or_show(
     (text, plan): (String, Plan),
     results_dir: &Path,
     is_dry: bool,
+    junit: Option<&Path>,
     options: &Options,
 ) -> Result<Exit> {
     if is_dry {
-        output::print_text(&dry_run(&plan))?;
+        let host = current_host().name;
+        let noise = Noise::kept(results_dir, &plan.name, &host);
+        let foretold = noise.map(|noise| foretold(&noise, plan.repeats())).unwrap_or_default();
+        output::print_text(&(dry_run(&plan) + &foretold))?;
         return Ok(Exit::Good);
     }
     let folder = ExperimentFolder::create(results_dir, &text, plan)?;
     let dir = folder.path().to_path_buf();
-    execute(&dir, &mut [folder], &shutdown()?, options)
+    execute(&dir, &mut [folder], &shutdown()?, junit, options)
 }
 
 /// Runs all pending runs in the experiments of `dir`, and reports on all of them.
@@ -183,6 +277,7 @@ fn execute(
     dir: &Path,
     folders: &mut [ExperimentFolder],
     shutdown: &Shutdown,
+    junit: Option<&Path>,
     options: &Options,
 ) -> Result<Exit> {
     let mut progress = options.output.log.progress();
@@ -192,16 +287,26 @@ fn execute(
     progress.clear();
     result
         .with_context(|| format!("stopped; `run-suite resume {}` runs the rest", dir.display()))?;
-    let summary = report(dir, options.output.format)?;
-    let exit = verdict::exit_of(summary.statuses());
+    let gates = GateArgs::default();
+    let shown = Shown { gates: &gates, exclude_flagged: false, junit };
+    let summary = report(dir, &shown, options.output.format)?;
+    let exit = summary.exit();
     if exit == Exit::Interrupted {
         tracing::warn!("interrupted: `run-suite resume {}` runs the rest", dir.display());
     }
     Ok(exit)
 }
 
-fn report(dir: &Path, format: OutputFormat) -> Result<SuiteSummary> {
-    let summary = SuiteSummary::read(&experiments_in(dir)?)?;
+/// What a report is made of, and where it goes beside standard output.
+struct Shown<'a> {
+    gates: &'a GateArgs,
+    exclude_flagged: bool,
+    junit: Option<&'a Path>,
+}
+
+fn report(dir: &Path, shown: &Shown<'_>, format: OutputFormat) -> Result<SuiteSummary> {
+    let folders = experiments_in(dir)?;
+    let summary = SuiteSummary::read(&folders, shown.gates, shown.exclude_flagged)?;
     for experiment in &summary.unreadable {
         tracing::warn!("{}", experiment.problem);
     }
@@ -211,5 +316,9 @@ fn report(dir: &Path, format: OutputFormat) -> Result<SuiteSummary> {
         OutputFormat::Csv => summary.csv(),
     };
     output::print_result(format, &text)?;
+    if let Some(junit) = shown.junit {
+        write_junit(&summary, junit)?;
+    }
+    tell_github(&summary)?;
     Ok(summary)
 }

@@ -7,7 +7,7 @@ use serde_json::Value;
 /// The packages that serve every system, from the ground up. A package uses only lower floors.
 const FLOORS: &[&[&str]] = &[
     &["bench-record"],
-    &["bench-core"],
+    &["bench-core", "bench-stats"],
     &["bench-aws", "bench-cli", "bench-proxy", "bench-stack"],
     &["bench-query", "bench-stand-in"],
     &["bench-stand-in-host"],

@@ -15,10 +15,15 @@ use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
 use super::fault::Fault;
-use super::form::{CaseForm, ExperimentForm, Order, Prepare, ThenForm, refuse_unknown_keys};
+use super::figure::Figure;
+use super::form::{
+    CaseForm, ExperimentForm, GateForm, Order, Prepare, ThenForm, refuse_unknown_keys,
+};
+use super::gate::Gates;
 use super::options::{CASE, MATRIX, OPTIONS, OptionValue, Options, matrix, options};
 use super::owner::Owner;
 use super::refusal::{at, key, syntax};
+use super::repeats::Repeats;
 use super::{faults, local};
 
 /// The time limit of a run unless the file has one.
@@ -41,9 +46,13 @@ pub(crate) struct Experiment {
     /// The services that run-suite starts; empty for those that the tools use.
     pub(crate) start: Vec<String>,
     /// Runs per cell.
-    pub(crate) repeats: u32,
+    pub(crate) repeats: Repeats,
     /// The order of the runs.
     pub(crate) order: Order,
+    /// The seed of the order inside blocks.
+    pub(crate) seed: Option<u32>,
+    /// The figures that conclusions rest on; none for the default.
+    pub(crate) primary: Vec<Figure>,
     /// The longest that a run may take.
     pub(crate) time_limit: Duration,
     /// Commands that make files, once before the first run.
@@ -58,6 +67,8 @@ pub(crate) struct Experiment {
     pub(crate) cases: Vec<Case>,
     /// What breaks in every run, in the order of time.
     pub(crate) faults: Vec<Fault>,
+    /// What it must show.
+    pub(crate) gates: Gates,
 }
 
 /// A tool as an experiment calls it.
@@ -85,6 +96,9 @@ impl Experiment {
         refuse_unknown_keys::<ExperimentForm>(None, &table)?;
         for (key, value) in &table {
             match (key.as_str(), value) {
+                ("gate", Value::Table(gate)) => {
+                    refuse_unknown_keys::<GateForm>(Some("[gate]"), gate)?;
+                }
                 ("then", Value::Table(then)) => {
                     refuse_unknown_keys::<ThenForm>(Some("[then]"), then)?;
                 }
@@ -110,8 +124,10 @@ impl Experiment {
             subcommand: form.subcommand,
             services: form.services,
             start,
-            repeats: checked_repeats(form.repeats)?,
+            repeats: checked_repeats(form.repeats, form.order)?,
             order: form.order,
+            seed: form.seed,
+            primary: checked_primary(&form.primary)?,
             time_limit: checked_time_limit(form.time_limit.as_deref())?,
             prepare: form.prepare.into_iter().map(checked_prepare).collect::<Result<_, _>>()?,
             then,
@@ -119,6 +135,7 @@ impl Experiment {
             matrix: matrix(form.matrix)?,
             cases: form.case.into_iter().map(case).collect::<Result<_, _>>()?,
             faults: faults::parse(form.fault, form.services)?,
+            gates: Gates::read(form.gate)?,
         })
     }
 
@@ -247,12 +264,25 @@ fn then_call(form: ThenForm, all: &mut Options) -> Result<Call, UsageError> {
     Ok(Call { tool: checked_tool("then.tool", form.tool)?, subcommand: form.subcommand })
 }
 
-fn checked_repeats(repeats: Option<u32>) -> Result<u32, UsageError> {
-    match repeats {
-        Some(0) => Err(key("repeats", "must be at least 1", "leave the key out for 1")),
-        Some(repeats) => Ok(repeats),
-        None => Ok(1),
+fn checked_primary(names: &[String]) -> Result<Vec<Figure>, UsageError> {
+    let mut figures = Vec::with_capacity(names.len());
+    for name in names {
+        let figure = Figure::parse("`primary`", name)?;
+        if figures.contains(&figure) {
+            return Err(key("primary", format!("`{figure}` is there twice"), "leave out one"));
+        }
+        figures.push(figure);
     }
+    Ok(figures)
+}
+
+fn checked_repeats(repeats: Option<Value>, order: Order) -> Result<Repeats, UsageError> {
+    let repeats = Repeats::read(repeats)?;
+    if repeats.enough.is_some() && order == Order::Grouped {
+        let problem = "adaptive repeats need all cells to have the same number";
+        return Err(key("order", problem, "use blocks or interleaved"));
+    }
+    Ok(repeats)
 }
 
 fn checked_time_limit(limit: Option<&str>) -> Result<Duration, UsageError> {
@@ -310,8 +340,8 @@ mod tests {
     #[test]
     fn small_file_has_defaults() {
         let experiment = Experiment::parse(SMALL).expect("parsed");
-        assert_eq!(experiment.repeats, 1);
-        assert_eq!(experiment.order, Order::Interleaved);
+        assert_eq!(experiment.repeats, Repeats { max: 1, enough: None });
+        assert_eq!(experiment.order, Order::Blocks);
         assert_eq!(experiment.time_limit, Duration::from_mins(10));
         assert_eq!((experiment.options.len(), experiment.matrix.len()), (0, 0));
     }
@@ -365,6 +395,10 @@ mod tests {
         assert!(error("time_limit = \"soon\"").starts_with("`time_limit`: `soon` is not"));
         assert!(error("time_limit = \"0s\"").contains("must be more than 0"));
         assert!(error("order = \"random\"").contains("random"));
+        let adaptive = "repeats = { min = 5, max = 9, until = \"decided\" }";
+        assert!(error(&format!("{adaptive}\norder = \"grouped\"")).starts_with("`order`: "));
+        assert!(error("primary = [\"p98\"]").starts_with("`primary`: no figure is called `p98`"));
+        assert!(error("primary = [\"throughput\", \"throughput\"]").contains("is there twice"));
         assert!(error("[matrix]\nrate = 3").contains("[matrix] `rate`: has one value"));
         assert!(error("[matrix]\nrate = []").contains("[matrix] `rate`: has no values"));
         assert!(error("[options]\nrate = 1979-05-27").contains("[options] `rate`: is a datetime"));

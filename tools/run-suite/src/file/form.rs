@@ -1,8 +1,11 @@
 //! The form of an experiment file. `docs/experiment.schema.json` is made of these types.
 
+use std::path::PathBuf;
+
 use bench_cli::UsageError;
 use bench_core::system::shortened;
 use bench_record::ServiceOrigin;
+use clap::ValueEnum;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema, schema_for};
 use serde::de::{self, DeserializeOwned, Deserializer, Visitor};
 use serde::{Deserialize, Serialize, forward_to_deserialize_any};
@@ -28,12 +31,18 @@ pub(crate) struct ExperimentForm {
     /// The services that run-suite starts, and their settings.
     #[serde(default)]
     pub(super) local: LocalForm,
-    /// Runs per cell. Default: 1.
-    #[schemars(range(min = 1))]
-    pub(super) repeats: Option<u32>,
-    /// The order of the runs. Default: interleaved.
+    /// Runs per cell: a number, or until enough is known. Default: 1.
+    #[schemars(with = "Option<RepeatsForm>")]
+    pub(super) repeats: Option<Value>,
+    /// The order of the runs. Default: blocks.
     #[serde(default)]
     pub(super) order: Order,
+    /// Seed of the order inside blocks. Default: another one each time, recorded in the result folder.
+    pub(super) seed: Option<u32>,
+    /// The figures that conclusions rest on, such as `throughput` and `end_to_end.p99`. Default:
+    /// throughput and the 99th percentile of the latency of the longest way.
+    #[serde(default)]
+    pub(super) primary: Vec<String>,
     /// The longest that a run may take, such as `60s`. Default: 10m.
     pub(super) time_limit: Option<String>,
     /// Options of the tool in every cell.
@@ -61,15 +70,75 @@ pub(crate) struct ExperimentForm {
     /// Commands that make files once, before the first run.
     #[serde(default)]
     pub(super) prepare: Vec<Prepare>,
+    /// What the experiment must show.
+    pub(super) gate: Option<GateForm>,
+}
+
+/// What an experiment must show; otherwise run-suite exits with 4.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct GateForm {
+    /// Conditions on every cell: `end_to_end.p99 < 20ms`, or `throughput > -5%` for a change against the
+    /// baseline.
+    pub(super) require: Vec<String>,
+    /// The folder of the experiment that changes are counted from.
+    pub(super) baseline: Option<PathBuf>,
+    /// Whether a condition must be shown to hold. Default: it fails only if it is shown not to.
+    #[serde(default)]
+    pub(super) strict: bool,
+    /// What a condition does that is shown neither to hold nor to fail.
+    #[serde(default)]
+    pub(super) undecided: Undecided,
+    /// Whether the runs after a failed condition are left out.
+    #[serde(default)]
+    pub(super) abort: bool,
+}
+
+/// What follows from a condition that is undecided.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Undecided {
+    /// Nothing.
+    #[default]
+    Pass,
+    /// The experiment fails.
+    Fail,
+}
+
+/// Runs per cell.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "read from a value, for errors that say what is wrong with it")]
+pub(super) enum RepeatsForm {
+    /// So many.
+    Fixed(#[schemars(range(min = 1))] u32),
+    /// As many as it takes.
+    Adaptive(AdaptiveForm),
+}
+
+/// As many runs per cell as it takes.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct AdaptiveForm {
+    /// The fewest.
+    #[schemars(range(min = 2))]
+    pub(super) min: u32,
+    /// The most.
+    pub(super) max: u32,
+    /// `decided`: how the cells compare with the first; or a precision in every cell, such as
+    /// `end_to_end.p99 ±5%`.
+    pub(super) until: String,
 }
 
 /// The order of the runs.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Order {
-    /// The first repeat of all cells, then the second, and so on: a machine that slows down during the
-    /// experiment slows all cells alike.
+    /// The first repeat of all cells, then the second, and so on, each in an order of its own, drawn by
+    /// lot: a machine that slows down during the experiment slows all cells alike.
     #[default]
+    Blocks,
+    /// The same in the order of the cells.
     Interleaved,
     /// All repeats of the first cell, then of the second, and so on.
     Grouped,

@@ -2,7 +2,8 @@
 //!
 //! Options of the first tool stand under their own names. Those of the second tool and the settings of
 //! services carry a prefix, so that `[matrix]` and `[[case]]` can have them:
-//! `"local.kafka.brokers" = [1, 3]`.
+//! `"local.kafka.brokers" = [1, 3]`. So do what is not an option at all: `"env.NAME"`, a variable of the
+//! tools, and `"build.TOOL"`, the path of another build of a tool.
 
 use super::options::{OPTIONS, Options};
 
@@ -11,6 +12,12 @@ const THEN: &str = "then.";
 
 /// The prefix of the settings of services.
 const LOCAL: &str = "local.";
+
+/// The prefix of variables of the tools.
+const ENVIRONMENT: &str = "env.";
+
+/// The prefix of paths of tools.
+const BUILD: &str = "build.";
 
 /// A section of its own for what may be several services, of which one is started: its settings need
 /// no [`LOCAL`] before them.
@@ -25,6 +32,10 @@ pub(crate) enum Owner {
     Then,
     /// A service that run-suite starts, or a family of them.
     Service(String),
+    /// The environment of the tools.
+    Environment,
+    /// Whoever starts a tool.
+    Build,
 }
 
 impl Owner {
@@ -37,6 +48,11 @@ impl Owner {
     pub(crate) fn of(name: &str) -> (Self, &str) {
         if let Some(own) = name.strip_prefix(THEN) {
             return (Self::Then, own);
+        }
+        for (prefix, owner) in [(ENVIRONMENT, Self::Environment), (BUILD, Self::Build)] {
+            if let Some(own) = name.strip_prefix(prefix) {
+                return (owner, own);
+            }
         }
         let section = name.strip_prefix(LOCAL).unwrap_or(name);
         match section.split_once('.') {
@@ -52,6 +68,8 @@ impl Owner {
         match self {
             Self::Tool => own.to_owned(),
             Self::Then => format!("{THEN}{own}"),
+            Self::Environment => format!("{ENVIRONMENT}{own}"),
+            Self::Build => format!("{BUILD}{own}"),
             Self::Service(service) if service == FUNCTION => format!("{FUNCTION}.{own}"),
             Self::Service(service) => format!("{LOCAL}{service}.{own}"),
         }
@@ -60,7 +78,7 @@ impl Owner {
     /// The section for options that are the same in all cells.
     pub(crate) fn section(&self) -> String {
         match self {
-            Self::Tool => OPTIONS.to_owned(),
+            Self::Tool | Self::Environment | Self::Build => OPTIONS.to_owned(),
             Self::Then => "[then.options]".to_owned(),
             Self::Service(service) if service == FUNCTION => format!("[{FUNCTION}]"),
             Self::Service(service) => format!("[{LOCAL}{service}]"),
@@ -96,6 +114,8 @@ mod tests {
             ("local.kin-lambda.batch-size", service("kin-lambda"), "batch-size"),
             ("lambda.batch-size", Owner::function(), "batch-size"),
             ("kafka.brokers", Owner::Tool, "kafka.brokers"),
+            ("env.MALLOC_ARENA_MAX", Owner::Environment, "MALLOC_ARENA_MAX"),
+            ("build.kafka-prodcon", Owner::Build, "kafka-prodcon"),
         ] {
             assert_eq!(Owner::of(name), (owner.clone(), own), "{name}");
             assert_eq!(owner.name(own), name);

@@ -1,8 +1,12 @@
 //! The cells of an experiment, and the order of their runs.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 
 use bench_cli::UsageError;
+use rand::SeedableRng as _;
+use rand::seq::SliceRandom as _;
+use rand_xoshiro::Xoshiro256PlusPlus;
 use serde::{Deserialize, Serialize};
 
 use crate::file::experiment::{Case, Experiment};
@@ -25,7 +29,7 @@ pub(crate) struct Cell {
     /// All options of the tool that comes after it.
     #[serde(default)]
     pub(crate) then: Options,
-    /// Settings of services, under their names among all options.
+    /// Settings of services, and what is not an option at all, under their names among all options.
     #[serde(default)]
     pub(crate) settings: Options,
 }
@@ -45,9 +49,35 @@ impl Cell {
         let (options, name) = match Owner::of(option) {
             (Owner::Tool, own) => (&self.options, own),
             (Owner::Then, own) => (&self.then, own),
-            (Owner::Service(_), _) => (&self.settings, option),
+            (Owner::Service(_) | Owner::Environment | Owner::Build, _) => (&self.settings, option),
         };
         options.iter().find(|(known, _)| known == name).map(|(_, value)| value.shown())
+    }
+}
+
+impl Cell {
+    /// The variables that it sets for its tools.
+    pub(crate) fn environment(&self) -> Vec<(String, String)> {
+        self.texts_of(&Owner::Environment).collect()
+    }
+
+    /// Another build of a tool.
+    pub(crate) fn build(&self, tool: &str) -> Option<PathBuf> {
+        let mut builds = self.texts_of(&Owner::Build);
+        builds.find(|(name, _)| name == tool).map(|(_, path)| path.into())
+    }
+
+    /// The settings of services alone.
+    pub(crate) fn service_settings(&self) -> Options {
+        let is_service = |name: &str| matches!(Owner::of(name).0, Owner::Service(_));
+        self.settings.iter().filter(|(name, _)| is_service(name)).cloned().collect()
+    }
+
+    fn texts_of(&self, owner: &Owner) -> impl Iterator<Item = (String, String)> {
+        owner
+            .own(&self.settings)
+            .into_iter()
+            .filter_map(|(name, value)| Some((name, value.single().ok()?)))
     }
 }
 
@@ -114,7 +144,7 @@ fn cell(experiment: &Experiment, case: &Case, point: &Options) -> Cell {
         then: Owner::Then.own(&all),
         settings: all
             .into_iter()
-            .filter(|(name, _)| matches!(Owner::of(name).0, Owner::Service(_)))
+            .filter(|(name, _)| !matches!(Owner::of(name).0, Owner::Tool | Owner::Then))
             .collect(),
     }
 }
@@ -144,16 +174,26 @@ pub(super) fn columns(experiment: &Experiment) -> Vec<String> {
     columns
 }
 
-/// The runs in their order.
+/// The runs in their order, of which `seed` draws the part that is left to chance.
 pub(super) fn runs(
     cells: usize,
     repeats: u32,
     order: Order,
+    seed: u32,
 ) -> Result<Vec<PlannedRun>, UsageError> {
     if cells.saturating_mul(repeats as usize) > RUNS_MAX {
         return Err(too_many_runs());
     }
+    let mut chance = Xoshiro256PlusPlus::seed_from_u64(u64::from(seed));
     Ok(match order {
+        Order::Blocks => (1..=repeats)
+            .flat_map(|repeat| {
+                let mut block: Vec<PlannedRun> =
+                    (0..cells).map(|cell| PlannedRun { cell, repeat }).collect();
+                block.shuffle(&mut chance);
+                block
+            })
+            .collect(),
         Order::Interleaved => (1..=repeats)
             .flat_map(|repeat| (0..cells).map(move |cell| PlannedRun { cell, repeat }))
             .collect(),

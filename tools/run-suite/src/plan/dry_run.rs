@@ -68,12 +68,14 @@ pub(crate) fn dry_run(plan: &Plan) -> String {
 fn time_needed(plan: &Plan) -> String {
     let Estimate { known, unknown_runs, at_most } = Estimate::of(plan);
     let runs = plan.runs.len();
+    let runs = if runs == 1 { "1 run".to_owned() } else { format!("{runs} runs") };
+    let runs = if plan.enough.is_some() { format!("at most {runs}") } else { runs };
     let shown = |time: Duration| duration_ns(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX));
     if unknown_runs == 0 {
-        format!("{runs} runs, about {} plus the time to start and drain", shown(known))
+        format!("{runs}, about {} plus the time to start and drain", shown(known))
     } else {
         format!(
-            "{runs} runs; {unknown_runs} of them of unknown length, at most {} by their time limits",
+            "{runs}; {unknown_runs} of them of unknown length, at most {} by their time limits",
             shown(at_most)
         )
     }

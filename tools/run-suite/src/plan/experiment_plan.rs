@@ -15,8 +15,11 @@ use super::stack_plan::StackPlan;
 use super::tool::arguments;
 use crate::file::experiment::{Call, Experiment};
 use crate::file::fault::Fault;
-use crate::file::form::Prepare;
+use crate::file::figure::Figure;
+use crate::file::form::{Order, Prepare};
+use crate::file::gate::Gates;
 use crate::file::options::{OptionValue, Options};
+use crate::file::repeats::{Enough, Until};
 
 /// The folder of the second tool's results in that of the first one's.
 const THEN_FOLDER: &str = "then";
@@ -57,11 +60,23 @@ pub(crate) struct Plan {
     pub(crate) columns: Vec<String>,
     /// The points of the sweep.
     pub(crate) cells: Vec<Cell>,
+    /// The figures that conclusions rest on; none for the default.
+    #[serde(default)]
+    pub(crate) primary: Vec<Figure>,
+    /// When fewer runs are enough.
+    #[serde(default)]
+    pub(crate) enough: Option<Enough>,
+    /// The seed of the order inside blocks, if it was drawn.
+    #[serde(default)]
+    pub(crate) seed: Option<u32>,
     /// The runs, in the order in which they are made.
     pub(crate) runs: Vec<PlannedRun>,
     /// What breaks in every run, in the order of time.
     #[serde(default)]
     pub(crate) faults: Vec<Fault>,
+    /// What it must show.
+    #[serde(default)]
+    pub(crate) gates: Gates,
     /// Commands that make files which the runs need.
     #[serde(default)]
     pub(crate) prepare: Vec<Prepare>,
@@ -88,7 +103,17 @@ impl Plan {
         for cell in &cells {
             refuse_late(&experiment.faults, &cell.label, &cell.options)?;
         }
-        let runs = runs(cells.len(), experiment.repeats, experiment.order)?;
+        let enough = experiment.repeats.enough.as_ref();
+        if enough.is_some_and(|enough| enough.until == Until::Decided) && cells.len() < 2 {
+            return Err(UsageError::new(
+                "`repeats`",
+                "until = \"decided\" compares cells, and there is one",
+                "add cells by [matrix] or [[case]], or ask for a precision",
+            ));
+        }
+        let (repeats, order) = (experiment.repeats.max, experiment.order);
+        let seed = experiment.seed.unwrap_or_default();
+        let runs = runs(cells.len(), repeats, order, seed)?;
         Ok(Self {
             name: experiment.name.clone(),
             question: experiment.question.clone(),
@@ -99,9 +124,13 @@ impl Plan {
             stack: None,
             time_limit_s: experiment.time_limit.as_secs_f64(),
             columns: columns(experiment),
+            primary: experiment.primary.clone(),
+            enough: experiment.repeats.enough.clone(),
+            seed: (order == Order::Blocks).then_some(seed),
             cells,
             runs,
             faults: experiment.faults.clone(),
+            gates: experiment.gates.clone(),
             prepare: experiment.prepare.clone(),
             latencies_dir: None,
         })
@@ -112,7 +141,7 @@ impl Plan {
         Duration::try_from_secs_f64(self.time_limit_s).unwrap_or(Duration::MAX)
     }
 
-    /// Runs per cell.
+    /// The most runs per cell.
     pub(crate) fn repeats(&self) -> u32 {
         self.runs.iter().map(|run| run.repeat).max().unwrap_or(0)
     }
@@ -126,10 +155,19 @@ impl Plan {
         label
     }
 
+    /// The folder of a cell, below that of the experiment.
+    pub(crate) fn cell_folder(&self, cell: usize) -> String {
+        format!("{:02}-{}", cell + 1, folder_name(&self.cells[cell].label))
+    }
+
     /// The folder of a run, below that of the experiment.
     pub(crate) fn run_folder(&self, run: PlannedRun) -> String {
-        let name = folder_name(&self.cells[run.cell].label);
-        format!("{:02}-{name}/repeat-{}", run.cell + 1, run.repeat)
+        format!("{}/repeat-{}", self.cell_folder(run.cell), run.repeat)
+    }
+
+    /// Whether all cells ran once before any ran again.
+    pub(crate) fn has_blocks(&self) -> bool {
+        self.runs.is_sorted_by_key(|run| run.repeat)
     }
 
     /// Where the second tool has its results, in a run that has its own in `run_dir`.
@@ -237,7 +275,8 @@ mod tests {
 
     #[test]
     fn matrix_varies_the_last_option_fastest() {
-        let plan = plan("[matrix]\nproducers = [1, 2]\nacks = [\"all\", 1]").expect("planned");
+        let matrix = "order = \"interleaved\"\n[matrix]\nproducers = [1, 2]\nacks = [\"all\", 1]";
+        let plan = plan(matrix).expect("planned");
         assert_eq!(
             labels(&plan),
             [
@@ -273,12 +312,42 @@ mod tests {
     }
 
     #[test]
-    fn repeats_are_interleaved_unless_grouped() {
-        let body = "[matrix]\nrate = [1, 2]";
-        let interleaved = plan(&format!("repeats = 2\n{body}")).expect("planned");
+    fn orders_are_blocks_interleaved_and_grouped() {
+        let plan = |order: &str| {
+            plan(&format!("repeats = 2\norder = \"{order}\"\n[matrix]\nrate = [1, 2]"))
+                .expect("planned")
+        };
+        let interleaved = plan("interleaved");
         assert_eq!(order(&interleaved), [(0, 1), (1, 1), (0, 2), (1, 2)]);
-        let grouped = plan(&format!("repeats = 2\norder = \"grouped\"\n{body}")).expect("planned");
+        let grouped = plan("grouped");
         assert_eq!(order(&grouped), [(0, 1), (0, 2), (1, 1), (1, 2)]);
+        assert!(interleaved.has_blocks() && !grouped.has_blocks());
+        assert_eq!((interleaved.seed, grouped.seed), (None, None));
+    }
+
+    #[test]
+    fn blocks_have_each_cell_once_in_an_order_of_their_own() {
+        let body = "repeats = 20\n[matrix]\nrate = [1, 2, 3, 4]";
+        let plan = |seed: u32| plan(&format!("seed = {seed}\n{body}")).expect("planned");
+        let one = plan(1);
+        assert!(one.has_blocks() && one.seed == Some(1));
+        for (repeat, block) in (1..).zip(order(&one).chunks(4)) {
+            let cells: BTreeSet<(usize, u32)> = block.iter().copied().collect();
+            assert_eq!(cells, (0..4).map(|cell| (cell, repeat)).collect());
+        }
+        let orders: BTreeSet<Vec<usize>> = order(&one)
+            .chunks(4)
+            .map(|block| block.iter().map(|(cell, _)| *cell).collect())
+            .collect();
+        assert!(orders.len() > 8, "24 orders are possible: {orders:?}");
+        assert_eq!(order(&one), order(&plan(1)), "a seed repeats an order");
+        assert_ne!(order(&one), order(&plan(2)));
+    }
+
+    #[test]
+    fn decisions_need_two_cells() {
+        let error = plan("repeats = { min = 2, max = 4, until = \"decided\" }").expect_err("one");
+        assert!(error.to_string().contains("there is one"), "{error}");
     }
 
     #[test]

@@ -5,6 +5,7 @@ pub(crate) mod delta_sweep;
 pub(crate) mod dry_run;
 mod estimate;
 pub(crate) mod experiment_plan;
+pub(crate) mod noise_plan;
 pub(crate) mod planning;
 pub(crate) mod quick;
 mod settings;

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::Path;
+use std::time::SystemTime;
 
 use anyhow::{Context, Result};
 use bench_cli::UsageError;
@@ -21,7 +22,11 @@ use crate::file::owner::Owner;
 
 /// Reads and plans an experiment file, on other services than its own if `services` is given. Returns
 /// the text of the file, too.
-pub(crate) fn read_plan(file: &Path, services: Option<ServiceOrigin>) -> Result<(String, Plan)> {
+pub(crate) fn read_plan(
+    file: &Path,
+    services: Option<ServiceOrigin>,
+    is_trusted: bool,
+) -> Result<(String, Plan)> {
     let text = read_text(file).map_err(|error| {
         UsageError::new(
             &file.display().to_string(),
@@ -29,7 +34,8 @@ pub(crate) fn read_plan(file: &Path, services: Option<ServiceOrigin>) -> Result<
             "`run-suite list` shows the experiment files in ./experiments",
         )
     })?;
-    plan_on(text, services).with_context(|| format!("failed to plan {}", file.display()))
+    plan_on(text, services, is_trusted)
+        .with_context(|| format!("failed to plan {}", file.display()))
 }
 
 /// Reads an experiment file. It may come through a pipe, but not without an end.
@@ -44,18 +50,24 @@ fn read_text(file: &Path) -> io::Result<String> {
 }
 
 /// Plans the text of an experiment file, as [`read_plan`] does.
-pub(crate) fn plan_on(text: String, services: Option<ServiceOrigin>) -> Result<(String, Plan)> {
+pub(crate) fn plan_on(
+    text: String,
+    services: Option<ServiceOrigin>,
+    is_trusted: bool,
+) -> Result<(String, Plan)> {
     let text = match services {
         Some(services) => with_services(&text, services),
         None => text,
     };
-    let plan = plan_text(&text)?;
+    let plan = plan_text(&text, is_trusted)?;
     Ok((text, plan))
 }
 
 /// Plans the text of an experiment file, after its tools and services have checked their options.
-pub(crate) fn plan_text(text: &str) -> Result<Plan> {
+pub(crate) fn plan_text(text: &str, is_trusted: bool) -> Result<Plan> {
     let mut experiment = Experiment::parse(text)?;
+    experiment.seed.get_or_insert_with(drawn_seed);
+    refuse_untrusted(experiment.option_names(), is_trusted)?;
     refuse_environment(&experiment, ServiceOrigin::requested())?;
     let then = experiment.then.clone();
     let tools = Tools::find(&experiment.tool, then.as_ref())?;
@@ -73,9 +85,35 @@ pub(crate) fn plan_text(text: &str) -> Result<Plan> {
     Ok(Plan { stack, ..Plan::new(&experiment)? })
 }
 
+/// A seed that differs each time.
+fn drawn_seed() -> u32 {
+    let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    since_1970.subsec_nanos() ^ std::process::id()
+}
+
+/// Refuses an experiment that sets variables or starts programs by their paths, unless its user trusts it:
+/// a file or folder may be anybody's.
+fn refuse_untrusted<'a>(
+    mut names: impl Iterator<Item = &'a String>,
+    is_trusted: bool,
+) -> Result<(), UsageError> {
+    let is_powerful =
+        |name: &&String| matches!(Owner::of(name).0, Owner::Environment | Owner::Build);
+    match names.find(is_powerful).filter(|_| !is_trusted) {
+        None => Ok(()),
+        Some(name) => Err(UsageError::new(
+            &format!("`{name}`"),
+            "an experiment that sets variables or paths of programs can make them do anything",
+            "read it, and add --trust if that is what you want",
+        )),
+    }
+}
+
 /// Refuses a plan that no experiment file could have asked for, since the plan in a folder may be
 /// anybody's: its tools are found and asked like those of a file.
-pub(crate) fn check(plan: &Plan) -> Result<()> {
+pub(crate) fn check(plan: &Plan, is_trusted: bool) -> Result<()> {
+    let settings = plan.cells.iter().flat_map(|cell| &cell.settings);
+    refuse_untrusted(settings.map(|(name, _)| name), is_trusted)?;
     let prepared = plan.prepare.iter().map(|prepare| &prepare.tool);
     let then = plan.then.iter().map(|then| &then.tool);
     for tool in std::iter::once(&plan.tool).chain(then).chain(prepared) {

@@ -113,7 +113,7 @@ pub(crate) fn plan(services: Option<ServiceOrigin>) -> Result<Quick> {
             ));
             continue;
         }
-        let planned = plan_on(text.to_owned(), services);
+        let planned = plan_on(text.to_owned(), services, false);
         let (text, plan) =
             planned.with_context(|| format!("failed to plan the quick test {name}"))?;
         if let Some(missing) = not_installed(&plan) {

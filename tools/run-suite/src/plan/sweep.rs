@@ -162,7 +162,7 @@ impl Sweep {
         });
         let latencies_dir = latencies_dir.transpose()?;
         let text = self.text();
-        let plan = plan_text(&text).context("failed to plan the sweep")?;
+        let plan = plan_text(&text, true).context("failed to plan the sweep")?;
         Ok((text, Plan { latencies_dir, ..plan }))
     }
 
@@ -323,7 +323,7 @@ mod tests {
         let experiment = sweep(line).expect("an experiment");
         let of = |name: &str| format!("{:?}", experiment.values(name).collect::<Vec<_>>());
         assert_eq!(experiment.name, "kafka-prodcon-sweep");
-        assert_eq!((experiment.services, experiment.repeats), (ServiceOrigin::Local, 2));
+        assert_eq!((experiment.services, experiment.repeats.max), (ServiceOrigin::Local, 2));
         assert_eq!(experiment.then.as_ref().map(|then| then.tool.as_str()), Some("reader"));
         assert_eq!(of("rate"), r#"[Text("1000"), Text("2000")]"#);
         assert_eq!(of("record-size"), r#"[Text("1KiB")]"#);

@@ -77,10 +77,15 @@ impl Tool {
     pub(crate) fn find(name: &str) -> Result<Self> {
         let executable = programs::find_own(name)
             .map_err(|error| UsageError::from_library(format!("`tool`: {error}")))?;
-        let options = describe(&executable).with_context(|| {
+        Self::at(name, &executable)
+    }
+
+    /// The build of the tool at a path.
+    pub(super) fn at(name: &str, executable: &Path) -> Result<Self> {
+        let options = describe(executable).with_context(|| {
             format!("failed to ask {} for its options: build it again", executable.display())
         })?;
-        Ok(Self { name: name.to_owned(), executable, options })
+        Ok(Self { name: name.to_owned(), executable: executable.to_owned(), options })
     }
 
     /// A tool that uses these services, in JSON.

@@ -1,8 +1,11 @@
 //! The tools of an experiment, which check its options: the one that every run starts with, and the
 //! one that may run after it.
 
+use std::path::Path;
+
 use anyhow::Result;
 use bench_cli::UsageError;
+use bench_core::system::shortened_lines;
 use bench_record::protocol::FROM_RUN;
 
 use super::settings::canonical_setting;
@@ -77,6 +80,8 @@ impl Tools {
         let canonical = match (&owner, &self.then) {
             (Owner::Tool, _) => self.first.canonical_option(subcommand, place, own, value)?,
             (Owner::Service(section), _) => canonical_setting(place, section, own, value)?,
+            (Owner::Environment, _) => checked_variable(place, own, value)?,
+            (Owner::Build, _) => self.checked_build(place, own, value)?,
             (Owner::Then, Some(tool)) => {
                 let subcommand = then.and_then(|then| then.subcommand.as_deref());
                 let canonical = tool.canonical_option(subcommand, place, own, value)?;
@@ -90,5 +95,53 @@ impl Tools {
             }
         };
         Ok(owner.name(&canonical))
+    }
+
+    /// The name of a tool, after a check that the program at the path in `value` is a build of it.
+    fn checked_build(
+        &self,
+        place: &str,
+        name: &str,
+        value: &OptionValue,
+    ) -> Result<String, UsageError> {
+        let refuse =
+            |problem: &str, remedy: &str| Err(at(place, &Owner::Build.name(name), problem, remedy));
+        let mut tools = std::iter::once(&self.first).chain(&self.then);
+        if !tools.any(|tool| tool.name() == name) {
+            return refuse("is not a tool of this experiment", "use the name of `tool`");
+        }
+        let path = value.single().unwrap_or_default();
+        let path = Path::new(&path);
+        if !path.is_absolute() {
+            return refuse("is not an absolute path", "begin it with /");
+        }
+        match Tool::at(name, path) {
+            Ok(_) => Ok(name.to_owned()),
+            Err(error) => refuse(
+                &shortened_lines(&format!("{error:#}")),
+                &format!("give the path of another build of {name}"),
+            ),
+        }
+    }
+}
+
+/// The name of a variable, after a check that a tool can have it.
+fn checked_variable(place: &str, name: &str, value: &OptionValue) -> Result<String, UsageError> {
+    let refuse = |problem: &str, remedy: &str| {
+        Err(at(place, &Owner::Environment.name(name), problem, remedy))
+    };
+    let is_letter = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    if name.is_empty()
+        || !name.chars().all(is_letter)
+        || name.starts_with(|c: char| c.is_ascii_digit())
+    {
+        return refuse("is not the name of a variable", "use letters, digits and `_`");
+    }
+    if name.starts_with("BENCH_") {
+        return refuse("run-suite sets it", "leave it out");
+    }
+    match value.single() {
+        Ok(text) if !text.contains('\0') => Ok(name.to_owned()),
+        _ => refuse("has no single text as its value", "give one text"),
     }
 }

@@ -24,6 +24,7 @@ use bench_record::files::{create_new, open_lock, replace_file};
 use bench_record::rfc3339;
 use serde::{Deserialize, Serialize};
 
+use super::git;
 use super::run_files::{RunFiles, read_json};
 use super::run_state::{RunState, RunStatus};
 use super::verdict::{Judgement, judge_run};
@@ -46,6 +47,9 @@ pub(crate) struct State {
     schema_version: u32,
     /// When the folder was made, RFC 3339 in UTC.
     pub(crate) created_at: String,
+    /// The commit that was checked out where it was made, if there was one.
+    #[serde(default)]
+    pub(crate) git_revision: Option<String>,
     /// The plan.
     pub(crate) plan: Plan,
     /// How far each run of the plan came, in the order of [`Plan::runs`].
@@ -63,7 +67,8 @@ pub(crate) struct ExperimentFolder {
 impl State {
     fn new(plan: Plan) -> Self {
         let runs = vec![RunState::default(); plan.runs.len()];
-        Self { schema_version: SCHEMA_VERSION, created_at: now(), plan, runs }
+        let git_revision = git::revision(Path::new("."));
+        Self { schema_version: SCHEMA_VERSION, created_at: now(), git_revision, plan, runs }
     }
 
     /// Reads the state of the experiment in `folder`.
@@ -96,6 +101,9 @@ impl State {
     /// Keeps the runs that came to their end, and sets the others back to pending.
     fn reset_unfinished(&mut self, folder: &Path) {
         for index in 0..self.runs.len() {
+            if self.runs[index].status == RunStatus::NotNeeded {
+                continue;
+            }
             let files = self.files(index, folder);
             let Judgement { status, problem } = self.judge(index, &files);
             if status == RunStatus::Unreadable {
@@ -163,6 +171,11 @@ impl ExperimentFolder {
         &self.path
     }
 
+    /// The experiment's name.
+    pub(crate) fn name(&self) -> &str {
+        &self.state.plan.name
+    }
+
     /// The folder's lock. A tool holds it, too, so the folder stays locked until the tool has ended.
     pub(crate) fn lock(&self) -> &File {
         &self.lock
@@ -212,6 +225,16 @@ impl ExperimentFolder {
         self.save()
     }
 
+    /// Records that the runs from `index` on need not be made.
+    pub(crate) fn leave_rest(&mut self, index: usize) -> Result<()> {
+        for run in &mut self.state.runs[index..] {
+            if run.status == RunStatus::Pending {
+                run.status = RunStatus::NotNeeded;
+            }
+        }
+        self.save()
+    }
+
     /// Replaces the state file as a whole: a crash leaves the old one or the new one.
     fn save(&self) -> Result<()> {
         let path = self.path.join(STATE);
@@ -245,7 +268,7 @@ pub(crate) fn experiments_in(folder: &Path) -> Result<Vec<PathBuf>> {
 }
 
 /// Whether it is the folder of an experiment, readable or not.
-fn is_experiment(folder: &Path) -> bool {
+pub(crate) fn is_experiment(folder: &Path) -> bool {
     let is_there = |name: &str| match folder.join(name).symlink_metadata() {
         Ok(_) => true,
         Err(error) => !matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory),

@@ -1,7 +1,9 @@
 //! The figures of a run that matter most.
 
 use bench_cli::quantity::{duration_ns, rate};
-use bench_record::{LatencySummary, RunDocument, Summary};
+use bench_record::{LatencySummary, RunDocument};
+
+use crate::file::figure::throughput_msg_per_s;
 
 /// The key figures of a run in a line.
 pub(super) fn key_figures(document: Option<&RunDocument>) -> String {
@@ -21,22 +23,6 @@ pub(super) fn key_figures(document: Option<&RunDocument>) -> String {
 /// A distribution that has samples: the percentiles of any other mean nothing.
 pub(crate) fn sampled(latency: Option<&LatencySummary>) -> Option<&LatencySummary> {
     latency.filter(|latency| latency.count > 0)
-}
-
-/// Messages received per second; messages acknowledged of a run that did not receive.
-pub(crate) fn throughput_msg_per_s(figures: &Summary) -> Option<f64> {
-    match &figures.consumed {
-        Some(consumed) => consumed.rate_msg_per_s,
-        None => figures.produced.as_ref()?.rate_msg_per_s,
-    }
-}
-
-/// Bytes received per second; bytes acknowledged of a run that did not receive.
-pub(crate) fn throughput_bytes_per_s(figures: &Summary) -> Option<f64> {
-    match &figures.consumed {
-        Some(consumed) => consumed.rate_bytes_per_s,
-        None => figures.produced.as_ref()?.rate_bytes_per_s,
-    }
 }
 
 /// A figure, marked if it is a lower bound.

@@ -1,10 +1,17 @@
 //! The runs: processes of tools, and the folders that they leave.
 
+pub(crate) mod analysis;
 pub(crate) mod child;
+pub(crate) mod comparison;
+mod enough;
 pub(crate) mod folder;
+pub(crate) mod gates;
+mod git;
+pub(crate) mod health;
 pub(crate) mod key_figures;
 mod latencies;
 mod live;
+pub(crate) mod noise;
 mod prepare;
 pub(crate) mod run_files;
 pub(crate) mod run_state;

@@ -79,7 +79,8 @@ impl RunFiles {
         }
     }
 
-    fn tools(&self) -> impl Iterator<Item = &ToolFiles> {
+    /// Those of its tools, in their order.
+    pub(crate) fn tools(&self) -> impl Iterator<Item = &ToolFiles> {
         std::iter::once(&self.first).chain(&self.then)
     }
 

@@ -26,6 +26,8 @@ pub(crate) enum RunStatus {
     Interrupted,
     /// Ended, but its files are gone, damaged, or another run's.
     Unreadable,
+    /// Never made: those before it were enough.
+    NotNeeded,
 }
 
 /// How far one run came.
@@ -69,13 +71,14 @@ impl RunStatus {
             Self::Unreadable => "UNREADABLE",
             Self::Running => "cut short or running",
             Self::Pending => "pending",
+            Self::NotNeeded => "not needed",
         }
     }
 
     /// Its rank beside the status of another tool: the worse one wins.
     pub(crate) fn weight(self) -> u8 {
         match self {
-            Self::Complete => 0,
+            Self::Complete | Self::NotNeeded => 0,
             Self::Partial => 1,
             Self::Invalid => 2,
             Self::Failed | Self::TimedOut | Self::Unreadable => 3,

@@ -12,18 +12,21 @@ use bench_record::files::create_new;
 use bench_record::{RunDocument, mark_faults};
 use bench_stack::interruptible;
 
+use super::analysis::Analysis;
 use super::child::{self, Ended, Invocation};
+use super::enough::is_enough;
 use super::folder::{ExperimentFolder, log_path};
 use super::key_figures::key_figures;
 use super::live::Live;
 use super::run_files::{ToolFiles, read_document};
 use super::run_state::RunStatus;
 use super::verdict::{Judgement, judge_ended, wrong_services};
-use super::{latencies, prepare};
+use super::{gates, latencies, prepare};
 use crate::host::fault_driver::{FaultDriver, FaultOutcome};
 use crate::host::fault_targets::FaultTargets;
 use crate::host::stack::ExperimentStack;
 use crate::host::tool_process::ToolProcess;
+use crate::plan::cells::Cell;
 use crate::plan::experiment_plan::{Invoked, Plan};
 use crate::plan::tool::Tool;
 use crate::plan::tools::Tools;
@@ -67,6 +70,12 @@ fn run_on(
             if shutdown.is_requested() {
                 return Ok(());
             }
+            if is_enough(folder.path(), folder.state(), index) {
+                folder.leave_rest(index)?;
+                let repeats = folder.state().plan.runs[index].repeat - 1;
+                print_line(progress, &format!("{repeats} repeats are enough"));
+                break;
+            }
             let run = PendingRun {
                 index,
                 title: title(&folder.state().plan, index, position, all),
@@ -74,6 +83,11 @@ fn run_on(
                 is_reported,
             };
             run.run(stack, folder, shutdown, progress)?;
+            if gates::is_hopeless(folder.path(), folder.state()) {
+                folder.leave_rest(index + 1)?;
+                tracing::warn!("a gate has failed: the rest of {} is left out", folder.name());
+                break;
+            }
         }
     }
     Ok(())
@@ -93,6 +107,7 @@ struct PendingRun<'a> {
 /// One of its tools, with all that its process needs.
 struct ToolRun<'a> {
     tool: &'a Tool,
+    cell: &'a Cell,
     invoked: Invoked<'a>,
     plan: &'a Plan,
     experiment_dir: &'a Path,
@@ -119,20 +134,25 @@ impl PendingRun<'_> {
         let plan = folder.state().plan.clone();
         let run = plan.runs[self.index];
         let targets = match &plan.stack {
-            Some(wanted) => match stack.provide(wanted, &plan.cells[run.cell].settings, progress) {
-                Err(_) if shutdown.is_requested() => return Ok(()),
-                provided => provided?,
-            },
+            Some(wanted) => {
+                let settings = plan.cells[run.cell].service_settings();
+                match stack.provide(wanted, &settings, progress) {
+                    Err(_) if shutdown.is_requested() => return Ok(()),
+                    provided => provided?,
+                }
+            }
             None => FaultTargets::default(),
         };
         if shutdown.is_requested() {
             return Ok(());
         }
         targets.check(&plan.faults)?;
-        let environment = targets.environment();
+        let mut environment = plan.cells[run.cell].environment();
+        environment.extend(targets.environment());
         folder.begin(self.index)?;
         let started = Instant::now();
         let tool_run = |tool, invoked, limit| ToolRun {
+            cell: &plan.cells[run.cell],
             tool,
             invoked,
             plan: &plan,
@@ -163,6 +183,7 @@ impl PendingRun<'_> {
         }
         let (status, run_dir) = (outcome.judgement.status, first.invoked.run_dir.clone());
         folder.end(self.index, outcome.exit_code, outcome.judgement)?;
+        keep_analyses(folder, self.index);
         if let Some(latencies_dir) = plan.latencies_dir.as_ref().filter(|_| status.is_over()) {
             let document = outcome.files.document.as_ref().ok();
             let exported = latencies::export(latencies_dir, &plan, run, &run_dir, status, document);
@@ -253,9 +274,10 @@ impl PendingRun<'_> {
             None => self.title.clone(),
         };
         let mut live = Live::new(run_dir);
+        let build = run.cell.build(run.tool.name());
         child::run(
             Invocation {
-                executable: run.tool.executable(),
+                executable: build.as_deref().unwrap_or(run.tool.executable()),
                 arguments,
                 services: run.plan.services,
                 environment: run.environment.clone(),
@@ -318,6 +340,17 @@ fn enter_faults(run_dir: &Path, faults: FaultOutcome) -> Option<String> {
     let problem = format!("failed to enter the faults into {}: {error}", run_dir.display());
     tracing::warn!("{problem}");
     has_faults.then_some(problem)
+}
+
+/// Keeps the analysis of each tool's run in its folder. Where that fails, reports make it themselves.
+fn keep_analyses(folder: &ExperimentFolder, index: usize) {
+    let files = folder.state().files(index, folder.path());
+    for tool in files.tools() {
+        let Ok(document) = &tool.document else { continue };
+        if let Err(error) = Analysis::keep(&tool.dir, document) {
+            tracing::debug!("failed to keep the analysis in {}: {error}", tool.dir.display());
+        }
+    }
 }
 
 fn title(plan: &Plan, index: usize, position: usize, all: usize) -> String {

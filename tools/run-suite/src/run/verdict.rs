@@ -176,7 +176,7 @@ pub(crate) fn judge_ended(ended: &Ended, files: &ToolFiles, plan: &Plan, log: &P
 pub(crate) fn judge_run(files: &RunFiles, plan: &Plan, recorded: &RunState) -> Judgement {
     let as_recorded = || Judgement { status: recorded.status, problem: recorded.problem.clone() };
     match (recorded.status, Finding::of_run(files, plan)) {
-        (RunStatus::Failed | RunStatus::TimedOut, _) => as_recorded(),
+        (RunStatus::Failed | RunStatus::TimedOut | RunStatus::NotNeeded, _) => as_recorded(),
         (status, Finding::Ended(found)) => {
             if status.is_over() && status.weight() > found.status.weight() {
                 as_recorded()
@@ -243,7 +243,10 @@ pub(crate) fn exit_of(statuses: impl IntoIterator<Item = RunStatus>) -> Exit {
             }
             RunStatus::Failed | RunStatus::TimedOut | RunStatus::Unreadable => exit = Exit::Failed,
             RunStatus::Invalid | RunStatus::Partial if exit == Exit::Good => exit = Exit::Invalid,
-            RunStatus::Complete | RunStatus::Invalid | RunStatus::Partial => {}
+            RunStatus::Complete
+            | RunStatus::Invalid
+            | RunStatus::Partial
+            | RunStatus::NotNeeded => {}
         }
     }
     exit

@@ -3,19 +3,26 @@
 mod csv;
 mod figures;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use bench_cli::Exit;
 use bench_record::{FaultRecord, LoadModel, ServiceOrigin, Summary};
+use bench_stats::PercentileInterval;
 use serde::Serialize;
 
 use self::figures::Worse;
 pub(crate) use self::figures::{CellFigures, Percentiles, Spread};
+use super::gates::GateArgs;
 use crate::plan::experiment_plan::Plan;
+use crate::run::analysis::Analysis;
 use crate::run::folder::State;
+use crate::run::gates::{self, GateResult};
+use crate::run::health::{Flag, FlagKind};
 use crate::run::run_files::ToolFiles;
 use crate::run::run_state::RunStatus;
-use crate::run::verdict::Judgement;
+use crate::run::verdict::{Judgement, exit_of};
 
 /// Version of the JSON form of [`SuiteSummary`].
 const SCHEMA_VERSION: u32 = 1;
@@ -59,6 +66,11 @@ pub(crate) struct ExperimentSummary {
     /// Options that differ between the cells.
     pub(crate) columns: Vec<String>,
     pub(crate) cells: Vec<CellSummary>,
+    /// What became of its gates.
+    pub(crate) gates: Vec<GateResult>,
+    /// Whether a gate that is undecided fails it.
+    #[serde(skip)]
+    pub(crate) undecided_fails: bool,
 }
 
 /// One cell. Its medians are those of its valid runs.
@@ -95,6 +107,8 @@ pub(crate) struct RunSummary {
     pub(crate) exit_code: Option<i32>,
     /// Why the run does not count.
     pub(crate) problem: Option<String>,
+    /// Whether it is left out on request, since something was wrong with it.
+    pub(crate) excluded: bool,
     /// The results of the tool.
     #[serde(flatten)]
     pub(crate) first: ToolSummary,
@@ -114,13 +128,21 @@ pub(crate) struct ToolSummary {
     pub(crate) origins: Vec<ServiceOrigin>,
     /// For the reader of its figures.
     pub(crate) warnings: Vec<String>,
+    /// What was wrong with the run.
+    pub(crate) flags: Vec<Flag>,
+    /// The intervals of its percentiles at 95 %, nanoseconds, as far as it has enough samples.
+    pub(crate) percentile_intervals: BTreeMap<String, PercentileInterval>,
     /// All of its figures, also those of a run that does not count.
     pub(crate) figures: Option<Summary>,
 }
 
 impl SuiteSummary {
     /// Reads the experiments in `folders`. Fails only if there is one, and it cannot be read.
-    pub(crate) fn read(folders: &[PathBuf]) -> Result<Self> {
+    pub(crate) fn read(
+        folders: &[PathBuf],
+        gates: &GateArgs,
+        exclude_flagged: bool,
+    ) -> Result<Self> {
         let mut summary = Self {
             schema_version: SCHEMA_VERSION,
             experiments: Vec::new(),
@@ -128,7 +150,11 @@ impl SuiteSummary {
         };
         for folder in folders {
             match State::load(folder) {
-                Ok(state) => summary.experiments.push(ExperimentSummary::read(folder, &state)),
+                Ok(mut state) => {
+                    gates.add_to_recorded(&mut state.plan.gates)?;
+                    let read = ExperimentSummary::read(folder, &state, exclude_flagged);
+                    summary.experiments.push(read);
+                }
                 Err(error) if folders.len() == 1 => return Err(error),
                 Err(error) => {
                     let (folder, problem) = (folder.clone(), format!("{error:#}"));
@@ -151,6 +177,16 @@ impl SuiteSummary {
         self.runs().map(|run| run.status).chain(unknown)
     }
 
+    /// The exit code of all experiments together. Gates count only if the runs do.
+    pub(crate) fn exit(&self) -> Exit {
+        match exit_of(self.statuses()) {
+            Exit::Good if self.experiments.iter().any(ExperimentSummary::fails_gates) => {
+                Exit::GateFailed
+            }
+            exit => exit,
+        }
+    }
+
     /// Every run, cell by cell.
     pub(crate) fn runs(&self) -> impl Iterator<Item = &RunSummary> {
         let cells = self.experiments.iter().flat_map(|experiment| &experiment.cells);
@@ -160,11 +196,16 @@ impl SuiteSummary {
 
 impl ExperimentSummary {
     /// Summarises the experiment in `folder`.
-    fn read(folder: &Path, state: &State) -> Self {
+    fn read(folder: &Path, state: &State, exclude_flagged: bool) -> Self {
         let plan = &state.plan;
         let mut runs: Vec<Vec<RunSummary>> = vec![Vec::new(); plan.cells.len()];
         for (index, run) in plan.runs.iter().enumerate() {
-            runs[run.cell].push(RunSummary::read(folder, state, index));
+            if state.runs[index].status == RunStatus::NotNeeded {
+                continue;
+            }
+            let read = RunSummary::read(folder, state, index);
+            let read = if exclude_flagged { read.exclude_if_flagged() } else { read };
+            runs[run.cell].push(read);
         }
         let finished = runs.iter().flatten().all(|run| run.status.is_over());
         let cells = runs.into_iter().enumerate();
@@ -174,6 +215,8 @@ impl ExperimentSummary {
         });
         let cells = cells.collect();
         Self {
+            gates: gates::results(folder, state, &plan.gates),
+            undecided_fails: plan.gates.undecided_fails,
             name: plan.name.clone(),
             question: plan.question.clone(),
             tool: plan.tool.clone(),
@@ -186,6 +229,11 @@ impl ExperimentSummary {
             columns: plan.columns.clone(),
             cells,
         }
+    }
+
+    /// Whether its gates fail it.
+    pub(crate) fn fails_gates(&self) -> bool {
+        gates::fail(&self.gates, self.undecided_fails)
     }
 
     /// The tools of each run, in their order.
@@ -228,7 +276,13 @@ impl ToolSummary {
         let Ok(document) = files.document else {
             return Self { folder: files.dir, ..Self::default() };
         };
+        let analysis = match &document.summary {
+            Some(_) => Analysis::of(&files.dir, &document),
+            None => Analysis::default(),
+        };
         Self {
+            flags: analysis.flags,
+            percentile_intervals: analysis.percentiles,
             folder: files.dir,
             origins: document.services.iter().map(|service| service.origin).collect(),
             warnings: document.warnings,
@@ -253,15 +307,29 @@ impl RunSummary {
             status,
             exit_code: state.runs[index].exit_code,
             problem,
+            excluded: false,
             then: files.then.map(ToolSummary::new),
             first: ToolSummary::new(files.first),
             faults,
         }
     }
 
+    /// Leaves it out if something was wrong with it that the experiment did not ask for.
+    fn exclude_if_flagged(mut self) -> Self {
+        let is_asked_for = |flag: &Flag| flag.kind == FlagKind::Fault;
+        let excluded = !self.tools().flat_map(|tool| &tool.flags).all(is_asked_for);
+        self.excluded = excluded;
+        self
+    }
+
+    /// Its name in tables.
+    pub(crate) fn word(&self) -> &'static str {
+        if self.excluded { "flagged" } else { self.status.word() }
+    }
+
     /// Whether its figures count.
     pub(crate) fn is_valid(&self) -> bool {
-        self.status == RunStatus::Complete
+        self.status == RunStatus::Complete && !self.excluded
     }
 
     /// Whether the system's own pace decided when messages were sent.
@@ -316,6 +384,7 @@ mod tests {
             status: RunStatus::Complete,
             exit_code: Some(0),
             problem: None,
+            excluded: false,
             first: ToolSummary::default(),
             then: None,
             faults: recoveries.iter().map(fault).collect(),

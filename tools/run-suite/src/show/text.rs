@@ -11,6 +11,8 @@ use bench_record::{LatencySummary, ServiceOrigin};
 
 use self::cells::{by_cell, by_cell_and_tool, durations};
 use self::runs::{cell_name, counts, faults, latencies, rows, run_name, throughputs};
+use super::gates;
+use crate::run::health::FlagKind;
 use crate::run::run_state::RunStatus;
 use crate::show::summary::{CellSummary, ExperimentSummary, RunSummary, SuiteSummary, ToolSummary};
 
@@ -37,8 +39,12 @@ pub(crate) fn human(suite: &SuiteSummary) -> String {
             let _ = write!(text, "\n{}\n\n{}\n\n", throughputs(&rows), latencies(&rows));
         }
     }
-    let sections =
-        [("durations", durations(suite)), ("counts", counts(suite)), ("faults", faults(suite))];
+    let sections = [
+        ("gates", gates::lines(suite)),
+        ("durations", durations(suite)),
+        ("counts", counts(suite)),
+        ("faults", faults(suite)),
+    ];
     for (heading, lines) in sections {
         if !lines.is_empty() {
             let _ = write!(text, "{heading}:\n{lines}\n");
@@ -69,7 +75,7 @@ fn heading(text: &mut String, experiment: &ExperimentSummary) {
 fn tally<'a>(runs: impl Iterator<Item = &'a RunSummary>) -> String {
     let mut counts: Vec<(&str, usize)> = Vec::new();
     for run in runs {
-        let word = run.status.word();
+        let word = run.word();
         match counts.iter_mut().find(|(known, _)| *known == word) {
             Some((_, count)) => *count += 1,
             None => counts.push((word, 1)),
@@ -129,7 +135,7 @@ fn left_out(suite: &SuiteSummary) -> Option<String> {
     let names: Vec<String> = made
         .filter(|(_, _, run)| !run.is_valid())
         .map(|(experiment, cell, run)| {
-            format!("{} ({})", run_name(experiment, cell, run), run.status.word())
+            format!("{} ({})", run_name(experiment, cell, run), run.word())
         })
         .collect();
     let number = match names.len() {
@@ -216,6 +222,9 @@ fn notes_on(
             None => name.clone(),
         };
         let warnings = unheld(left).into_iter().chain(left.warnings.iter().cloned());
+        // The tool itself has warned of a schedule that was not kept.
+        let flags = left.flags.iter().filter(|flag| flag.kind != FlagKind::Schedule);
+        let warnings = warnings.chain(flags.map(|flag| flag.note.clone()));
         notes.extend(warnings.map(|warning| (name.clone(), warning)));
     }
     notes

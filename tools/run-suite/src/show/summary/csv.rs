@@ -78,7 +78,7 @@ fn csv_header(columns: &[&str], durations: &BTreeSet<&String>) -> Vec<String> {
 fn remarks(cell: &CellSummary, figures: &CellFigures) -> String {
     let left_out = cell.runs.iter().filter(|run| !run.is_valid());
     let left_out = left_out.map(|run| {
-        let reason = run.problem.as_deref().unwrap_or_else(|| run.status.word());
+        let reason = run.problem.as_deref().unwrap_or_else(|| run.word());
         format!("repeat {} left out: {reason}", run.repeat)
     });
     let lacking = figures.lacking(cell.valid_runs);

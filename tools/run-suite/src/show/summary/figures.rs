@@ -9,7 +9,8 @@ use serde::{Serialize, Serializer};
 pub(super) const COMPARED: [LatencyKind; 4] =
     [LatencyKind::Publish, LatencyKind::ServiceTime, LatencyKind::EndToEnd, LatencyKind::Landing];
 
-use crate::run::key_figures::{sampled, throughput_bytes_per_s, throughput_msg_per_s};
+use crate::file::figure::{throughput_bytes_per_s, throughput_msg_per_s};
+use crate::run::key_figures::sampled;
 
 /// What one tool measured in the valid runs of a cell. Of a latency there are the medians and the
 /// 99th percentiles of all runs.

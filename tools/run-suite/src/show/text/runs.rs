@@ -10,7 +10,8 @@ use bench_record::{
 
 use super::cells::msg_rate;
 use super::{NO_FIGURE, named_runs, table};
-use crate::run::key_figures::{bound, sampled, throughput_bytes_per_s, throughput_msg_per_s};
+use crate::file::figure::{throughput_bytes_per_s, throughput_msg_per_s};
+use crate::run::key_figures::{bound, sampled};
 use crate::show::summary::{CellSummary, ExperimentSummary, RunSummary, SuiteSummary};
 
 /// What a tool measured in a run of one of several experiments.
@@ -72,7 +73,7 @@ pub(super) fn throughputs(rows: &[Row<'_>]) -> String {
         3,
         rows.iter().map(|Row { name, run, figures }| {
             let Some(figures) = figures else {
-                let mut row = vec![name.clone(), run.status.word().to_owned()];
+                let mut row = vec![name.clone(), run.word().to_owned()];
                 row.resize(columns, NO_FIGURE.to_owned());
                 return row;
             };
@@ -95,7 +96,7 @@ pub(super) fn throughputs(rows: &[Row<'_>]) -> String {
 
 /// The verdict, and the irregularities that the audit counted.
 fn audit(run: &RunSummary, figures: &Summary) -> String {
-    let mut text = run.status.word().to_owned();
+    let mut text = run.word().to_owned();
     let Some(audit) = &figures.audit else {
         return if run.then.is_some() { text } else { text + ", not audited" };
     };
@@ -225,7 +226,7 @@ pub(super) fn faults(suite: &SuiteSummary) -> String {
         let audit = figures.filter_map(|figures| figures.audit.as_ref()).last();
         let audit =
             audit.map(|audit| format!("{}, {} duplicated", lost(audit), count(audit.duplicated)));
-        let word = (!run.is_valid()).then(|| run.status.word().to_owned());
+        let word = (!run.is_valid()).then(|| run.word().to_owned());
         let whole: Vec<String> = audit.into_iter().chain(word).collect();
         let whole = whole.join(", ");
         let [fault] = run.faults.as_slice() else {

@@ -1,0 +1,29 @@
+//! Statistics over what runs leave.
+//!
+//! Pure functions without I/O, clock or randomness: the same figures give the same digits.
+//! `docs/statistics.md` has each method with its assumption, its source and its measured coverage, and
+//! `tests/coverage.rs` measures it.
+
+mod change;
+mod family;
+mod log_percentiles;
+mod percentile;
+mod repeats;
+mod sample;
+mod steps;
+mod student;
+mod trend;
+mod verdict;
+mod warm_up;
+
+pub use change::{Change, SIGN_FLIP_PAIRS, paired, sign_flip_p, unpaired};
+pub use family::{benjamini_hochberg, holm};
+pub use log_percentiles::log_percentiles;
+pub use percentile::{PercentileInterval, SAMPLES_BEYOND_MIN, Share, percentile_interval};
+pub use repeats::{Advice, Repeats, VarianceSplit, repeats, variance_split};
+pub use sample::{Bounds, median};
+pub use steps::{Step, steps};
+pub use student::t_quantile;
+pub use trend::{Trend, trend};
+pub use verdict::{Finding, detectable_change, finding, repeats_needed};
+pub use warm_up::{WarmUp, warm_up};

@@ -1,0 +1,138 @@
+//! Whether an experiment shows what its gates ask.
+
+use std::path::Path;
+
+use bench_stats::{Bounds, repeats, unpaired};
+use serde::Serialize;
+
+use super::analysis::LEVEL;
+use super::comparison::side::{Pair, Side, cells_of, pairs};
+use super::folder::State;
+use crate::file::figure::Figure;
+use crate::file::gate::{Bound, Gate, Gates};
+
+/// What became of a gate in one cell.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(crate) struct GateResult {
+    pub(crate) gate: Gate,
+    /// The cell, by its label.
+    pub(crate) cell: String,
+    pub(crate) outcome: Outcome,
+    /// The value of the median run, or its ratio to the baseline.
+    pub(crate) value: Option<f64>,
+    /// The interval that decided.
+    pub(crate) interval: Option<Bounds>,
+    /// What the outcome rests on, one sentence.
+    pub(crate) reason: String,
+}
+
+/// What became of a gate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Outcome {
+    /// Its whole interval is on the right side.
+    Passed,
+    /// Its whole interval is on the wrong side; of a strict gate, not the whole on the right one.
+    Failed,
+    Undecided,
+}
+
+/// A figure of a cell, or its ratio to the baseline.
+struct Shown {
+    value: Option<f64>,
+    interval: Option<Bounds>,
+    /// Why there is no interval.
+    lacking: &'static str,
+}
+
+/// The results of all gates in all cells of the experiment in `folder`.
+pub(crate) fn results(folder: &Path, state: &State, gates: &Gates) -> Vec<GateResult> {
+    if gates.conditions.is_empty() {
+        return Vec::new();
+    }
+    let cells = cells_of(folder, state.clone());
+    let against = gates.baseline.as_ref().and_then(|baseline| pairs(baseline, Some(folder)).ok());
+    let against = against.map(|(pairs, _)| pairs).unwrap_or_default();
+    let mut results = Vec::new();
+    for cell in &cells {
+        for gate in &gates.conditions {
+            let shown = match gate.bound {
+                Bound::Value(_) => Shown::value(cell, &gate.figure),
+                Bound::Ratio(_) => Shown::ratio(cell, &against, &gate.figure),
+            };
+            results.push(shown.judge(cell, gate, gates.strict));
+        }
+    }
+    results
+}
+
+impl Shown {
+    fn value(cell: &Side, figure: &Figure) -> Self {
+        let values = cell.values(figure);
+        let (interval, lacking) = match values.as_slice() {
+            [] => (None, "no valid run has the figure"),
+            [_] => {
+                (cell.interval_inside(figure), "one run without enough samples shows too little")
+            }
+            values => {
+                (repeats(values, LEVEL).map(|found| found.interval), "a value is not positive")
+            }
+        };
+        Self { value: bench_stats::median(&values), interval, lacking }
+    }
+
+    fn ratio(cell: &Side, against: &[Pair], figure: &Figure) -> Self {
+        let base = against.iter().find(|(_, other)| other.label() == cell.label());
+        let Some((base, _)) = base else {
+            return Self {
+                value: None,
+                interval: None,
+                lacking: "the baseline is gone, or has no such cell",
+            };
+        };
+        let change = unpaired(&base.values(figure), &cell.values(figure), LEVEL);
+        Self {
+            value: change.map(|change| change.ratio),
+            interval: change.map(|change| change.interval),
+            lacking: "needs two valid repeats on each side",
+        }
+    }
+
+    fn judge(self, cell: &Side, gate: &Gate, strict: bool) -> GateResult {
+        let (outcome, reason) = match self.interval {
+            None if strict => (Outcome::Failed, self.lacking.to_owned()),
+            None => (Outcome::Undecided, self.lacking.to_owned()),
+            Some(Bounds { low, high }) => match (gate.holds(low), gate.holds(high)) {
+                (true, true) => (Outcome::Passed, "the whole interval holds".to_owned()),
+                (false, false) => (Outcome::Failed, "the whole interval is beyond it".to_owned()),
+                _ if strict => (Outcome::Failed, "a part of the interval is beyond it".to_owned()),
+                _ => (Outcome::Undecided, "a part of the interval is beyond it".to_owned()),
+            },
+        };
+        GateResult {
+            gate: gate.clone(),
+            cell: cell.label().to_owned(),
+            outcome,
+            value: self.value,
+            interval: self.interval,
+            reason,
+        }
+    }
+}
+
+/// Whether no further run can make the experiment pass, and it asks to end then.
+pub(super) fn is_hopeless(folder: &Path, state: &State) -> bool {
+    let gates = &state.plan.gates;
+    let has_failed =
+        |result: &GateResult| result.outcome == Outcome::Failed && result.interval.is_some();
+    gates.abort && results(folder, state, gates).iter().any(has_failed)
+}
+
+/// Whether the results fail an experiment.
+pub(crate) fn fail(results: &[GateResult], undecided_fails: bool) -> bool {
+    results.iter().any(|result| match result.outcome {
+        Outcome::Passed => false,
+        Outcome::Failed => true,
+        Outcome::Undecided => undecided_fails,
+    })
+}
