@@ -7,7 +7,7 @@ use crate::student::{t_quantile, two_sided_p};
 
 /// Pairs from which a permutation test can find anything at the usual levels, and up to which all
 /// permutations are counted.
-pub const SIGN_FLIP_PAIRS: std::ops::RangeInclusive<usize> = 6..=20;
+const SIGN_FLIP_PAIRS: std::ops::RangeInclusive<usize> = 6..=20;
 
 /// The change from side A to side B, as a ratio B / A.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -74,8 +74,8 @@ fn change(log_ratio: f64, standard_error: f64, degrees: f64, runs: usize, level:
 }
 
 /// The exact probability that equal sides differ at least as much: every ratio could as well have been
-/// its inverse (Fisher's randomisation test). `None` outside of [`SIGN_FLIP_PAIRS`] pairs, since fewer
-/// can never be significant, or of values that are not positive.
+/// its inverse (Fisher's randomisation test). `None` of fewer than 6 pairs, which can never be
+/// significant, of more than 20, or of values that are not positive.
 #[must_use]
 pub fn sign_flip_p(a: &[f64], b: &[f64]) -> Option<f64> {
     let ratios = log_ratios(a, b).filter(|ratios| SIGN_FLIP_PAIRS.contains(&ratios.len()))?;

@@ -16,14 +16,13 @@ mod trend;
 mod verdict;
 mod warm_up;
 
-pub use change::{Change, SIGN_FLIP_PAIRS, paired, sign_flip_p, unpaired};
+pub use change::{Change, paired, sign_flip_p, unpaired};
 pub use family::{benjamini_hochberg, holm};
 pub use log_percentiles::log_percentiles;
 pub use percentile::{PercentileInterval, SAMPLES_BEYOND_MIN, Share, percentile_interval};
 pub use repeats::{Advice, Repeats, VarianceSplit, repeats, variance_split};
 pub use sample::{Bounds, median};
 pub use steps::{Step, steps};
-pub use student::t_quantile;
 pub use trend::{Trend, trend};
-pub use verdict::{Finding, detectable_change, finding, repeats_needed};
+pub use verdict::{Finding, detectable_change, finding};
 pub use warm_up::{WarmUp, warm_up};

@@ -8,8 +8,7 @@ const DEGREES_NORMAL: f64 = 1e5;
 
 /// The value that Student's t with so many degrees of freedom, at least 1, exceeds with a probability
 /// of `(1 - level) / 2`: the factor of a two-sided interval. `level` lies between 0 and 1.
-#[must_use]
-pub fn t_quantile(level: f64, degrees: f64) -> f64 {
+pub(crate) fn t_quantile(level: f64, degrees: f64) -> f64 {
     t_inverse(f64::midpoint(1.0, level), degrees)
 }
 

@@ -75,14 +75,6 @@ pub fn detectable_change(spread: f64, pairs: usize, level: f64) -> Option<f64> {
     Some((factor * spread / (pairs as f64).sqrt()).exp_m1())
 }
 
-/// The fewest pairs that show a change of this size (0.05 for 5 %) with a chance of 80 %; `None` beyond a
-/// thousand.
-#[must_use]
-pub fn repeats_needed(spread: f64, size: f64, level: f64) -> Option<usize> {
-    (2..=REPEATS_MAX)
-        .find(|&pairs| detectable_change(spread, pairs, level).is_some_and(|shown| shown <= size))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -127,8 +119,5 @@ mod tests {
         assert!((0.14..0.16).contains(&shown(5)), "{}", shown(5));
         assert!((0.08..0.10).contains(&shown(10)), "{}", shown(10));
         assert_eq!(detectable_change(0.085, 1, 0.95), None);
-        let needed = repeats_needed(0.085, 0.10, 0.95).expect("a number");
-        assert!((8..=9).contains(&needed), "{needed}");
-        assert_eq!(repeats_needed(10.0, 0.01, 0.95), None);
     }
 }

@@ -10,12 +10,18 @@ use bench_record::intervals::MachineShares;
 /// Shares of less time than this say nothing: the kernel counts in hundredths of a second.
 const TIME_MIN_S: f64 = 0.2;
 
+/// Sampling takes at most this share of the time: on a machine with thousands of processes it takes long,
+/// and then happens less often.
+const COST_MAX: f64 = 0.002;
+
 /// Measures the machine from one interval to the next.
 #[derive(Debug)]
 pub(super) struct MachineMeter {
     /// The process whose descendants belong to the run.
     root: u32,
     last: Option<Sample>,
+    /// The time before which nothing is measured again, seconds.
+    pause_s: f64,
 }
 
 /// Counters of the kernel at one instant.
@@ -42,19 +48,26 @@ impl MachineMeter {
         let own = std::process::id();
         let parent = || u32::try_from(rustix::process::getppid()?.as_raw_nonzero().get()).ok();
         let root = if is_driven { parent().unwrap_or(own) } else { own };
-        Self { root, last: Sample::now(root) }
+        Self { root, last: Sample::now(root), pause_s: TIME_MIN_S }
     }
 
     /// The shares since the last call; absent shortly after it, or where the kernel does not tell.
     pub(super) fn read(&mut self) -> Option<MachineShares> {
         let since = self.last.map(|last| last.at.elapsed().as_secs_f64());
-        if since.is_some_and(|since| since < TIME_MIN_S) {
+        if since.is_some_and(|since| since < self.pause_s) {
             return None;
         }
+        let begin = Instant::now();
         let now = Sample::now(self.root);
+        self.pause_s = pause_s(begin.elapsed().as_secs_f64());
         let last = std::mem::replace(&mut self.last, now)?;
         now?.since(&last)
     }
+}
+
+/// How long to wait after a sample that took `cost_s`, seconds.
+fn pause_s(cost_s: f64) -> f64 {
+    (cost_s / COST_MAX).max(TIME_MIN_S)
 }
 
 impl Sample {
@@ -177,6 +190,12 @@ mod tests {
         assert!((shares.stolen - 0.05).abs() < 1e-9, "{shares:?}");
         assert!(shares.waiting.is_some_and(|waiting| (waiting - 0.5).abs() < 1e-3), "{shares:?}");
         assert_eq!(last.since(&last), None);
+    }
+
+    #[test]
+    fn slow_samples_are_rare() {
+        assert!((pause_s(0.0002) - TIME_MIN_S).abs() < 1e-9);
+        assert!((pause_s(0.02) - 10.0).abs() < 1e-9);
     }
 
     #[test]

@@ -25,6 +25,13 @@ pub(crate) struct Criteria {
     pub(crate) primary: Vec<Figure>,
 }
 
+impl Default for Criteria {
+    /// A margin and a level of 5 %.
+    fn default() -> Self {
+        Self { margin: 0.05, confidence: 0.95, primary: Vec::new() }
+    }
+}
+
 /// Comparisons of cells, side A with side B.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct Comparison {

@@ -8,12 +8,6 @@ use super::comparison::{Comparison, Criteria};
 use super::folder::State;
 use crate::file::repeats::Until;
 
-/// The margin of decisions: that of `run-suite compare`.
-const MARGIN: f64 = 0.05;
-
-/// The level of intervals, before it is split over several looks.
-const CONFIDENCE: f64 = 0.95;
-
 /// Whether the run at `index` of the experiment in `folder`, and all after it, need not be made.
 pub(super) fn is_enough(folder: &Path, state: &State, index: usize) -> bool {
     let plan = &state.plan;
@@ -24,12 +18,12 @@ pub(super) fn is_enough(folder: &Path, state: &State, index: usize) -> bool {
         return false;
     }
     let cells = cells_of(folder, state.clone());
+    let criteria = Criteria::default();
     match &enough.until {
         Until::Precise { figure, half_width } => cells.iter().all(|cell| {
-            cell.half_width(figure, CONFIDENCE).is_some_and(|found| found <= *half_width)
+            cell.half_width(figure, criteria.confidence).is_some_and(|found| found <= *half_width)
         }),
         Until::Decided => {
-            let criteria = Criteria { margin: MARGIN, confidence: CONFIDENCE, primary: Vec::new() };
             let mut cells = cells.into_iter();
             let Some(base) = cells.next() else { return false };
             let pairs: Vec<_> = cells.map(|cell| (base.clone(), cell)).collect();

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use bench_record::files::replace_file;
-use bench_stats::{Change, Trend, detectable_change, trend};
+use bench_stats::{Change, Trend, detectable_change, repeats, trend};
 use serde::{Deserialize, Serialize};
 
 use super::comparison::side::{Side, cells_of};
@@ -14,6 +14,7 @@ use super::comparison::{Comparison, Criteria};
 use super::folder::State;
 use super::run_files::read_json;
 use crate::file::figure::Figure;
+use crate::plan::cells::PlannedRun;
 
 /// Version of the file.
 const SCHEMA_VERSION: u32 = 1;
@@ -23,8 +24,6 @@ const FOLDER: &str = "noise";
 
 /// The numbers of repeats for which it is told what they show.
 pub(crate) const REPEATS: [usize; 4] = [3, 5, 10, 20];
-
-const CONFIDENCE: f64 = 0.95;
 
 /// How much equal runs of an experiment differ on a machine.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -60,18 +59,15 @@ impl Noise {
     pub(crate) fn of(folder: &Path, state: &State) -> Result<Self> {
         let cells = cells_of(folder, state.clone());
         let [a, b] = cells.as_slice() else { anyhow::bail!("it has not two cells") };
-        let criteria = Criteria { margin: 0.0, confidence: CONFIDENCE, primary: Vec::new() };
+        let criteria = Criteria::default();
         let pair = (a.clone(), b.clone());
         let comparison = Comparison::of(&[pair], Vec::new(), &criteria)?;
         let figures = comparison.cells.into_iter().flat_map(|cell| cell.figures);
         let figures = figures.filter_map(|compared| {
             let change = compared.change?;
+            let all = [compared.a.values.as_slice(), &compared.b.values].concat();
             Some(FigureNoise {
-                spread: bench_stats::repeats(
-                    &[compared.a.values.as_slice(), &compared.b.values].concat(),
-                    CONFIDENCE,
-                )?
-                .spread,
+                spread: repeats(&all, criteria.confidence)?.spread,
                 spread_of_ratios: change.standard_error * (change.runs as f64).sqrt(),
                 change,
                 drift: drift(a, b, state, &compared.figure),
@@ -110,7 +106,7 @@ impl Noise {
 impl FigureNoise {
     /// The smallest change that so many repeats show with a chance of 80 %.
     pub(crate) fn shown_by(&self, repeats: usize) -> Option<f64> {
-        detectable_change(self.spread_of_ratios, repeats, CONFIDENCE)
+        detectable_change(self.spread_of_ratios, repeats, Criteria::default().confidence)
     }
 }
 
@@ -125,11 +121,11 @@ fn path(results_dir: &Path, name: &str) -> PathBuf {
 
 /// The trend of a figure over all runs in the order in which they were made.
 fn drift(a: &Side, b: &Side, state: &State, figure: &Figure) -> Option<Trend> {
-    let value = |run: &crate::plan::cells::PlannedRun| {
+    let value = |run: &PlannedRun| {
         let side = if run.cell == 0 { a } else { b };
         let run = side.runs.iter().find(|found| found.repeat == run.repeat)?;
         Some(run.figure(figure)?.value.ln())
     };
     let values: Vec<f64> = state.plan.runs.iter().filter_map(value).collect();
-    trend(&values, CONFIDENCE)
+    trend(&values, Criteria::default().confidence)
 }
