@@ -43,6 +43,8 @@ struct Options {
     output: OutputArgs,
 }
 
+const JUNIT: &str = "Write the verdicts of runs and gates as JUnit XML";
+
 #[derive(Debug, Subcommand)]
 enum Action {
     /// Run small Kafka, Kinesis and Delta tests, as far as their tools are built
@@ -73,8 +75,7 @@ enum Action {
         trust: bool,
         #[command(flatten)]
         gates: GateArgs,
-        /// Write the verdicts of runs and gates as `JUnit` XML
-        #[arg(long, value_name = "FILE")]
+        #[arg(long, value_name = "FILE", help = JUNIT)]
         junit: Option<PathBuf>,
     },
     /// Sweep one option of a tool over a range
@@ -100,8 +101,7 @@ enum Action {
         exclude_flagged: bool,
         #[command(flatten)]
         gates: GateArgs,
-        /// Write the verdicts of runs and gates as `JUnit` XML
-        #[arg(long, value_name = "FILE")]
+        #[arg(long, value_name = "FILE", help = JUNIT)]
         junit: Option<PathBuf>,
     },
     /// Say which of two sides is better, by how much, and how sure that is
