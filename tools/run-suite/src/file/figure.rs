@@ -133,6 +133,15 @@ impl Measure {
         matches!(self, Self::Throughput | Self::ByteThroughput)
     }
 
+    /// The value in the middle, the worse of two: always a measured one.
+    pub(crate) fn middle(&self, values: &[f64]) -> Option<f64> {
+        let mut sorted = values.to_vec();
+        sorted.sort_by(f64::total_cmp);
+        let last = sorted.len().checked_sub(1)?;
+        let middle = if self.is_better_when_higher() { last / 2 } else { last.div_ceil(2) };
+        sorted.get(middle).copied()
+    }
+
     /// A value in words.
     pub(crate) fn show(&self, value: f64) -> String {
         match self {
@@ -287,6 +296,15 @@ mod tests {
             assert_eq!(figure.to_string(), name);
             assert_eq!(figure.of_then, name.starts_with("then."));
         }
+    }
+
+    #[test]
+    fn middle_values_are_measured_the_worse_of_two() {
+        let latency = Measure::Latency(LatencyKind::EndToEnd, Percentile::P99);
+        assert_eq!(latency.middle(&[]), None);
+        assert_eq!(latency.middle(&[3.0, 1.0, 2.0]), Some(2.0));
+        assert_eq!(latency.middle(&[4.0, 1.0, 3.0, 2.0]), Some(3.0));
+        assert_eq!(Measure::Throughput.middle(&[4.0, 1.0, 3.0, 2.0]), Some(2.0));
     }
 
     #[test]

@@ -78,7 +78,7 @@ impl Shown {
                 (repeats(values, LEVEL).map(|found| found.interval), "a value is not positive")
             }
         };
-        Self { value: bench_stats::median(&values), interval, lacking }
+        Self { value: figure.measure.middle(&values), interval, lacking }
     }
 
     fn ratio(cell: &Side, against: &[Pair], figure: &Figure) -> Self {

@@ -8,7 +8,7 @@ use anyhow::Result;
 use bench_cli::output::{csv_table, versioned_json};
 use bench_cli::quantity::parse_share;
 use bench_cli::{Align, OutputFormat, UsageError, table};
-use bench_stats::{median, steps};
+use bench_stats::steps;
 use clap::Args;
 use serde::Serialize;
 
@@ -180,7 +180,7 @@ impl History {
                     });
                     vec![
                         format!("  {}", point.created_at),
-                        shown(median(&point.values)),
+                        shown(measure.middle(&point.values)),
                         format!("{} to {}", shown(least), shown(most)),
                         format!("{} runs", point.values.len()),
                         change.unwrap_or_default(),
@@ -209,7 +209,7 @@ impl History {
             let mut row = vec![created_at.clone(), folder.display().to_string()];
             row.extend(self.series.iter().map(|series| {
                 let point = series.points.iter().find(|point| point.folder == *folder);
-                let value = point.and_then(|point| median(&point.values));
+                let value = point.and_then(|point| series.figure.measure.middle(&point.values));
                 value.map_or_else(String::new, |value| value.to_string())
             }));
             row

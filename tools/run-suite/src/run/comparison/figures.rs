@@ -241,15 +241,8 @@ impl SideValue {
         let values = values(measured);
         let inside: Option<Vec<Bounds>> =
             side.runs.iter().map(|run| run.interval_inside(figure)).collect();
-        let mut sorted = values.clone();
-        sorted.sort_by(f64::total_cmp);
-        let middle = if figure.measure.is_better_when_higher() {
-            sorted.len().saturating_sub(1) / 2
-        } else {
-            sorted.len() / 2
-        };
         Self {
-            median: sorted.get(middle).copied(),
+            median: figure.measure.middle(&values),
             interval: repeats(&values, confidence).map(|found| found.interval),
             variance: inside.and_then(|inside| variance_split(&values, &inside, LEVEL)),
             is_lower_bound: measured.values().any(|it| it.is_lower_bound),
