@@ -34,7 +34,7 @@ pub(crate) enum Owner {
     Service(String),
     /// The environment of the tools.
     Environment,
-    /// Whoever starts a tool.
+    /// The paths of tools.
     Build,
 }
 

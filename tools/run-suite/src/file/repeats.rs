@@ -96,9 +96,9 @@ impl Until {
 }
 
 impl Enough {
-    /// The numbers of repeats, of at most `max`, after which it is looked whether they are enough. A
-    /// precision is looked at after each. A decision that is looked for often is found by chance, so it is
-    /// looked for after 5, 10, 20 repeats.
+    /// The numbers of repeats, at most `max`, after which `until` is checked. A precision is checked after
+    /// every repeat. Checking a decision that often would find a difference by chance, so it is checked
+    /// after 5, 10, 20 repeats.
     pub(crate) fn looks(&self, max: u32) -> Vec<u32> {
         match self.until {
             Until::Precise { .. } => (self.min..=max).collect(),

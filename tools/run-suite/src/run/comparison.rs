@@ -69,7 +69,7 @@ impl Comparison {
         unmatched: Vec<String>,
         criteria: &Criteria,
     ) -> Result<Self, UsageError> {
-        // Whoever looks several times, and stops when a difference shows, finds one by chance more often.
+        // Checking several times, and stopping at the first difference, raises the chance of a false alarm.
         let looks = pairs.iter().map(|(a, _)| a.looks()).max().unwrap_or(1);
         let confidence = 1.0 - (1.0 - criteria.confidence) / looks as f64;
         let criteria = Criteria { confidence, ..criteria.clone() };

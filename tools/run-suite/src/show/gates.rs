@@ -49,10 +49,7 @@ impl GateArgs {
         if let Some(baseline) = &self.baseline {
             gates.baseline = Some(baseline.clone());
         }
-        gates.strict |= self.strict;
-        if let Some(undecided) = self.undecided {
-            gates.undecided_fails = undecided == Undecided::Fail;
-        }
+        self.set_rules(gates);
         gates.check()?;
         gates.baseline = gates.baseline.as_deref().map(checked_baseline).transpose()?;
         Ok(())
@@ -65,11 +62,16 @@ impl GateArgs {
             return self.add_to(gates);
         }
         // The baseline may be gone by now, which hides no figures.
+        self.set_rules(gates);
+        Ok(())
+    }
+
+    /// Sets what follows from conditions that are not shown to hold.
+    fn set_rules(&self, gates: &mut Gates) {
         gates.strict |= self.strict;
         if let Some(undecided) = self.undecided {
             gates.undecided_fails = undecided == Undecided::Fail;
         }
-        Ok(())
     }
 }
 

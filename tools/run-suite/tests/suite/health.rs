@@ -92,7 +92,7 @@ fn flagged_runs_are_excluded_on_request_and_counted() {
     assert!(text.contains("1 run is left out of all medians and ranges: try (flagged)"), "{text}");
 }
 
-/// Others are whoever run-suite has not started.
+/// Processes that run-suite has not started count as others.
 #[test]
 fn busy_machines_are_flagged() {
     if !are_built(&["kafka-prodcon", "embedded-kafka"]) {
