@@ -6,6 +6,7 @@ use bench_cli::UsageError;
 use bench_cli::quantity::{byte_rate, duration_ns, rate};
 use bench_core::system::shortened;
 use bench_record::{LatencyKind, LatencySummary, Summary};
+use bench_stats::SAMPLES_BEYOND_MIN;
 use serde::{Deserialize, Serialize};
 
 use super::refusal::{nearest, remedy};
@@ -57,6 +58,13 @@ pub(crate) struct Measured {
     pub(crate) is_lower_bound: bool,
     /// Samples beyond a percentile; absent for other figures.
     pub(crate) samples_beyond: Option<f64>,
+}
+
+impl Measured {
+    /// Whether a percentile rests on too few samples to be judged.
+    pub(crate) fn has_few_samples(&self) -> bool {
+        self.samples_beyond.is_some_and(|samples| samples < SAMPLES_BEYOND_MIN as f64)
+    }
 }
 
 impl Percentile {

@@ -2,13 +2,13 @@
 
 use std::path::Path;
 
-use bench_stats::{Bounds, repeats, unpaired};
+use bench_stats::{Bounds, Change, repeats, unpaired};
 use serde::Serialize;
 
 use super::analysis::LEVEL;
 use super::comparison::side::{Pair, Side, cells_of, pairs};
 use super::folder::State;
-use crate::file::figure::Figure;
+use crate::file::figure::{Figure, Measured};
 use crate::file::gate::{Bound, Gate, Gates};
 
 /// What became of a gate in one cell.
@@ -20,7 +20,10 @@ pub(crate) struct GateResult {
     pub(crate) outcome: Outcome,
     /// The value of the median run, or its ratio to the baseline.
     pub(crate) value: Option<f64>,
-    /// The interval that decided.
+    /// Whether the value may be larger in truth, because messages without an answer are in it.
+    pub(crate) is_lower_bound: bool,
+    /// The interval that decided; its upper end is infinite, and null in JSON, where values may be larger
+    /// in truth.
     pub(crate) interval: Option<Bounds>,
     /// What the outcome rests on, one sentence.
     pub(crate) reason: String,
@@ -41,8 +44,18 @@ pub(crate) enum Outcome {
 struct Shown {
     value: Option<f64>,
     interval: Option<Bounds>,
+    /// Whether the figure may be larger in truth.
+    is_lower_bound: bool,
     /// Why there is no interval.
     lacking: &'static str,
+}
+
+/// Why a percentile is not judged.
+const FEW_SAMPLES: &str = "a run has too few samples beyond the percentile";
+
+/// The upper end of an interval.
+fn or_more(high: f64, is_lower_bound: bool) -> f64 {
+    if is_lower_bound { f64::INFINITY } else { high }
 }
 
 /// The results of all gates in all cells of the experiment in `folder`.
@@ -68,7 +81,12 @@ pub(crate) fn results(folder: &Path, state: &State, gates: &Gates) -> Vec<GateRe
 
 impl Shown {
     fn value(cell: &Side, figure: &Figure) -> Self {
-        let values = cell.values(figure);
+        let measured = cell.measured(figure);
+        let values: Vec<f64> = measured.iter().map(|it| it.value).collect();
+        let value = figure.measure.middle(&values);
+        if measured.iter().any(Measured::has_few_samples) {
+            return Self::lacking(value, FEW_SAMPLES);
+        }
         let (interval, lacking) = match values.as_slice() {
             [] => (None, "no valid run has the figure"),
             [_] => {
@@ -78,24 +96,37 @@ impl Shown {
                 (repeats(values, LEVEL).map(|found| found.interval), "a value is not positive")
             }
         };
-        Self { value: figure.measure.middle(&values), interval, lacking }
+        let is_lower_bound = measured.iter().any(|it| it.is_lower_bound);
+        let interval = interval.map(|it| Bounds { high: or_more(it.high, is_lower_bound), ..it });
+        Self { value, interval, is_lower_bound, lacking }
     }
 
     fn ratio(cell: &Side, against: &[Pair], figure: &Figure) -> Self {
         let base = against.iter().find(|(_, other)| other.label() == cell.label());
         let Some((base, _)) = base else {
-            return Self {
-                value: None,
-                interval: None,
-                lacking: "the baseline is gone, or has no such cell",
-            };
+            return Self::lacking(None, "the baseline is gone, or has no such cell");
         };
+        let (base_measured, measured) = (base.measured(figure), cell.measured(figure));
         let change = unpaired(&base.values(figure), &cell.values(figure), LEVEL);
+        let value = change.map(|change| change.ratio);
+        if base_measured.iter().chain(&measured).any(Measured::has_few_samples) {
+            return Self::lacking(value, FEW_SAMPLES);
+        }
+        let is_lower_bound = |all: &[Measured]| all.iter().any(|it| it.is_lower_bound);
         Self {
-            value: change.map(|change| change.ratio),
-            interval: change.map(|change| change.interval),
+            value,
+            interval: change.map(|Change { interval: Bounds { low, high }, .. }| Bounds {
+                low: if is_lower_bound(&base_measured) { 0.0 } else { low },
+                high: or_more(high, is_lower_bound(&measured)),
+            }),
+            is_lower_bound: is_lower_bound(&measured),
             lacking: "needs two valid repeats on each side",
         }
+    }
+
+    /// Without an interval.
+    fn lacking(value: Option<f64>, lacking: &'static str) -> Self {
+        Self { value, interval: None, is_lower_bound: false, lacking }
     }
 
     fn judge(self, cell: &Side, gate: &Gate, strict: bool) -> GateResult {
@@ -114,6 +145,7 @@ impl Shown {
             cell: cell.label().to_owned(),
             outcome,
             value: self.value,
+            is_lower_bound: self.is_lower_bound,
             interval: self.interval,
             reason,
         }

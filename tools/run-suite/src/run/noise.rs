@@ -9,6 +9,7 @@ use bench_record::files::replace_file;
 use bench_stats::{Change, Trend, detectable_change, repeats, trend};
 use serde::{Deserialize, Serialize};
 
+use super::comparison::figures::FigureComparison;
 use super::comparison::side::{Side, cells_of};
 use super::comparison::{Comparison, Criteria};
 use super::folder::State;
@@ -63,7 +64,7 @@ impl Noise {
         let pair = (a.clone(), b.clone());
         let comparison = Comparison::of(&[pair], Vec::new(), &criteria)?;
         let figures = comparison.cells.into_iter().flat_map(|cell| cell.figures);
-        let figures = figures.filter_map(|compared| {
+        let figures = figures.filter(FigureComparison::is_measured).filter_map(|compared| {
             let change = compared.change?;
             let all = [compared.a.values.as_slice(), &compared.b.values].concat();
             Some(FigureNoise {

@@ -17,6 +17,10 @@ use crate::file::form::Undecided;
 use crate::file::gate::{Bound, Gate, Gates};
 use crate::run::folder::experiments_in;
 use crate::run::gates::{GateResult, Outcome};
+use crate::run::key_figures::bound;
+
+/// In place of the upper end of an interval that has none.
+const OR_MORE: &str = "or more";
 
 const CONDITION: &str = "Condition on every cell: 'end_to_end.p99 < 20ms', or 'throughput > -5%' for a \
                          change against the baseline; several times for several";
@@ -116,10 +120,15 @@ impl GateResult {
         };
         let mut text = word.to_owned();
         if let Some(value) = self.value {
-            let _ = write!(text, ", {}", self.show(value));
+            let _ = write!(text, ", {}", bound(self.is_lower_bound, self.show(value)));
         }
         if let Some(Bounds { low, high }) = self.interval {
-            let _ = write!(text, " ({} to {})", self.show(low), self.show(high));
+            let high = if high.is_finite() {
+                format!("to {}", self.show(high))
+            } else {
+                OR_MORE.to_owned()
+            };
+            let _ = write!(text, " ({} {high})", self.show(low));
         }
         if self.outcome != Outcome::Passed {
             let _ = write!(text, ": {}", self.reason);
@@ -129,8 +138,7 @@ impl GateResult {
 
     fn show(&self, value: f64) -> String {
         match self.gate.bound {
-            Bound::Value(_) if value.is_finite() => self.gate.figure.measure.show(value),
-            Bound::Value(_) => "beyond all samples".to_owned(),
+            Bound::Value(_) => self.gate.figure.measure.show(value),
             Bound::Ratio(_) => format!("{:+.1} %", 100.0 * (value - 1.0)),
         }
     }

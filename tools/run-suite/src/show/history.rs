@@ -16,6 +16,7 @@ use super::percent;
 use crate::file::figure::Figure;
 use crate::run::comparison::side::{Side, cells_of};
 use crate::run::folder::{State, experiments_in};
+use crate::run::key_figures::bound;
 
 /// Version of the JSON form.
 const SCHEMA_VERSION: u32 = 1;
@@ -59,6 +60,8 @@ struct Point {
     folder: PathBuf,
     /// The value of each valid run, in the order of repeats.
     values: Vec<f64>,
+    /// Whether a value may be larger in truth, because messages without an answer are in it.
+    is_lower_bound: bool,
     /// The change from the level before, if it changed here: 0.1 for 10 % more.
     change: Option<f64>,
 }
@@ -113,6 +116,7 @@ impl Made {
                 let point = Point {
                     created_at: self.state.created_at.clone(),
                     folder: self.folder.clone(),
+                    is_lower_bound: cell.measured(&figure).iter().any(|it| it.is_lower_bound),
                     values: cell.values(&figure),
                     change: None,
                 };
@@ -166,8 +170,9 @@ impl History {
                 .points
                 .iter()
                 .map(|point| {
-                    let shown = |value: Option<f64>| {
-                        value.map_or_else(|| "-".to_owned(), |value| measure.show(value))
+                    let shown = |value: Option<f64>| match value {
+                        Some(value) => bound(point.is_lower_bound, measure.show(value)),
+                        None => "-".to_owned(),
                     };
                     let least = point.values.iter().copied().min_by(f64::total_cmp);
                     let most = point.values.iter().copied().max_by(f64::total_cmp);

@@ -59,6 +59,21 @@ fn varying_figures_take_all_repeats() {
 }
 
 #[test]
+fn values_that_may_be_larger_in_truth_are_never_precise() {
+    for (percentile, runs) in [("p99", 4), ("p50", 2)] {
+        let tool = FakeTool::new();
+        tool.behave("a", "unanswered");
+        let until = format!("until = \"end_to_end.{percentile} ±5%\"");
+        tool.experiment(&format!(
+            "repeats = {{ min = 2, max = 4, {until} }}\n[matrix]\nload = [\"a\"]"
+        ));
+        let output = tool.run(&["run", "try.toml"]);
+        assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+        assert_eq!(tool.calls().len(), runs, "{percentile}");
+    }
+}
+
+#[test]
 fn decided_comparisons_need_no_more_repeats() {
     let tool = FakeTool::new();
     for load in ["1", "2"] {

@@ -58,6 +58,9 @@ case $(cat "$here/behave-$load" 2>/dev/null || echo good) in
   vary) sed "s/4200000/$((4200000 * (1 + $(wc -l < "$here/calls") % 2)))/" "$here/good.json" \
       > "$here/vary.json"; leave vary 0;;
   by-load) sed "s/4200000/${load}000000/" "$here/good.json" > "$here/by-load.json"; leave by-load 0;;
+  # The longest waits are those of messages without an answer.
+  unanswered) sed 's/"p99_ns":/"unanswered":2000,"unanswered_min_ns":3000000,&/' \
+      "$here/good.json" > "$here/unanswered.json"; leave unanswered 0;;
   stubborn) trap '' INT; while :; do sleep 0.05; done;;
   schedule)
     read up _ < /proc/uptime
@@ -135,9 +138,9 @@ impl FakeTool {
             json!({"monotonic_ns": "START", "boot": BootId::current().to_hash(), "unix_ns": 0});
         self.write("scheduled.json", &document.to_string());
         self.write("turns", &turns.to_string());
-        let head = "warm_up,start_s,end_s,sent,acked_per_s,received_per_s,end_to_end_p99_ns,\
+        let head = "end_to_end_p50_ns,warm_up,start_s,end_s,sent,acked_per_s,received_per_s,end_to_end_p99_ns,\
                     end_to_end_max_ns\n";
-        let rows: Vec<String> = rows.iter().map(|row| format!("false,{row}")).collect();
+        let rows: Vec<String> = rows.iter().map(|row| format!("1000,false,{row}")).collect();
         self.write("intervals.csv", &format!("{head}{}\n", rows.join("\n")));
         self.behave("none", "schedule");
     }

@@ -53,6 +53,65 @@ fn undecided_gates_are_told_and_fail_on_request() {
 }
 
 #[test]
+fn values_that_may_be_larger_in_truth_pass_no_upper_bound() {
+    let (tool, _, _) = finished("");
+    vary(&tool, "01-load-a", [4, 4, 4]);
+    tool.edit("01-load-a/repeat-2", |document| {
+        let latency = &mut document["summary"]["end_to_end_latency"];
+        latency["unanswered"] = json!(2_000);
+        latency["unanswered_min_ns"] = json!(3_000_000);
+    });
+    let text = |gate: &str| stdout(&tool.run(&["report", "results", "--gate", gate]));
+    let below = text("end_to_end.p99 < 20ms");
+    assert!(below.contains("load=a: end_to_end.p99 < 20ms: undecided, >=4.00 ms"), "{below}");
+    assert!(below.contains("(4.00 ms or more)"), "{below}");
+    assert!(below.contains("load=b: end_to_end.p99 < 20ms: passed"), "{below}");
+    // The rest of the distribution is exact.
+    assert!(text("end_to_end.p50 < 20ms").contains("load=a: end_to_end.p50 < 20ms: passed"));
+    assert!(text("end_to_end.p99 < 3ms").contains("load=a: end_to_end.p99 < 3ms: FAILED"));
+    assert!(text("end_to_end.p99 > 3ms").contains("load=a: end_to_end.p99 > 3ms: passed"));
+}
+
+#[test]
+fn changes_of_values_that_may_be_larger_in_truth_are_undecided() {
+    let (tool, _, _) = finished("");
+    fs::rename(tool.path(&tool.results_argument()), tool.path("before")).expect("renamed");
+    assert_eq!(tool.run(&["run", "try.toml"]).status.code(), Some(0));
+    let text = |gate: &str| {
+        stdout(&tool.run(&["report", "results", "--baseline", "before", "--gate", gate]))
+    };
+    let gate = "load=a: end_to_end.p99 < +10%";
+    assert!(text("end_to_end.p99 < +10%").contains(&format!("{gate}: passed")));
+    tool.edit("01-load-a/repeat-1", |document| {
+        let latency = &mut document["summary"]["end_to_end_latency"];
+        latency["unanswered"] = json!(2_000);
+        latency["unanswered_min_ns"] = json!(3_000_000);
+    });
+    let larger = text("end_to_end.p99 < +10%");
+    assert!(larger.contains(&format!("{gate}: undecided, >=")), "{larger}");
+    // The baseline may be larger in truth, and the change smaller.
+    fs::rename(tool.path(&tool.results_argument()), tool.path("after")).expect("renamed");
+    let output =
+        tool.run(&["report", "before", "--baseline", "after", "--gate", "end_to_end.p99 > -10%"]);
+    let smaller = stdout(&output);
+    assert!(smaller.contains("load=a: end_to_end.p99 > -10%: undecided"), "{smaller}");
+    assert!(smaller.contains("load=b: end_to_end.p99 > -10%: passed"), "{smaller}");
+}
+
+#[test]
+fn percentiles_of_few_samples_pass_nothing() {
+    let (tool, _, _) = finished("");
+    tool.edit("01-load-a/repeat-3", |document| {
+        document["summary"]["end_to_end_latency"]["count"] = json!(1_500);
+    });
+    let output = tool.run(&["report", "results", "--gate", "end_to_end.p99 < 20ms"]);
+    let text = stdout(&output);
+    assert!(text.contains("load=a: end_to_end.p99 < 20ms: undecided, 4.20 ms"), "{text}");
+    assert!(text.contains("too few samples beyond the percentile"), "{text}");
+    assert!(text.contains("load=b: end_to_end.p99 < 20ms: passed"), "{text}");
+}
+
+#[test]
 fn changes_are_counted_from_the_baseline() {
     let (tool, _, _) = finished("");
     vary(&tool, "01-load-a", [10, 11, 10]);

@@ -46,6 +46,20 @@ fn changes_are_found_where_they_happened() {
 }
 
 #[test]
+fn values_that_may_be_larger_in_truth_are_marked() {
+    let tool = experiments(&[10, 10]);
+    edit_document(&tool.path("all/2/01-try/repeat-1"), |document| {
+        let latency = &mut document["summary"]["end_to_end_latency"];
+        latency["unanswered"] = json!(2_000);
+        latency["unanswered_min_ns"] = json!(3_000_000);
+    });
+    let text = stdout(&tool.run(&["history", "all", "--figure", "end_to_end.p99"]));
+    let line = |day: &str| text.lines().find(|line| line.contains(day)).expect("a line").to_owned();
+    assert!(!line("2026-11-01").contains(">="), "{text}");
+    assert!(line("2026-11-02").contains(">=10.0 ms to >=10.0 ms"), "{text}");
+}
+
+#[test]
 fn csv_has_a_row_per_experiment_and_a_column_per_series() {
     let tool = experiments(&[10, 20]);
     let csv = stdout(&tool.run(&["history", "all", "--output", "csv"]));

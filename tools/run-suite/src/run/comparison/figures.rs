@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bench_record::{LatencyKind, Summary};
 use bench_stats::{
-    Advice, Bounds, Change, Finding, SAMPLES_BEYOND_MIN, VarianceSplit, benjamini_hochberg,
-    finding, holm, paired, repeats, sign_flip_p, unpaired, variance_split,
+    Advice, Bounds, Change, Finding, VarianceSplit, benjamini_hochberg, finding, holm, paired,
+    repeats, sign_flip_p, unpaired, variance_split,
 };
 use serde::Serialize;
 
@@ -156,11 +156,9 @@ impl FigureComparison {
             Pairing::OneAfterTheOther => None,
         };
         let all = || of_a.values().chain(of_b.values());
-        let few =
-            |it: &Measured| it.samples_beyond.is_some_and(|it| it < SAMPLES_BEYOND_MIN as f64);
         let verdict = if all().any(|it| it.is_lower_bound) {
             Verdict::LowerBound
-        } else if all().any(few) {
+        } else if all().any(Measured::has_few_samples) {
             Verdict::TooFewSamples
         } else if change.is_none() {
             Verdict::TooFewRuns
@@ -182,6 +180,11 @@ impl FigureComparison {
             verdict,
             more_repeats: None,
         }
+    }
+
+    /// Whether its values are those of the system: no lower bounds, and none of a few samples.
+    pub(crate) fn is_measured(&self) -> bool {
+        !matches!(self.verdict, Verdict::LowerBound | Verdict::TooFewSamples)
     }
 
     /// Whether its change can be judged.

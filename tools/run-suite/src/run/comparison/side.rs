@@ -10,7 +10,7 @@ use bench_record::{LatencyKind, RunDocument, ServiceOrigin, Summary};
 use bench_stats::{Bounds, PercentileInterval, repeats};
 use serde::Serialize;
 
-use crate::file::figure::{Figure, Measure, Percentile};
+use crate::file::figure::{Figure, Measure, Measured, Percentile};
 use crate::file::repeats::Until;
 use crate::run::analysis::Analysis;
 use crate::run::folder::{State, experiments_in, is_experiment};
@@ -292,9 +292,14 @@ impl Side {
         &self.experiment.state.plan.cells[self.cell].label
     }
 
-    /// The values of a figure in the runs that have it, by repeat.
+    /// A figure of the runs that have it, by repeat.
+    pub(crate) fn measured(&self, figure: &Figure) -> Vec<Measured> {
+        self.runs.iter().filter_map(|run| run.figure(figure)).collect()
+    }
+
+    /// The same as plain values.
     pub(crate) fn values(&self, figure: &Figure) -> Vec<f64> {
-        self.runs.iter().filter_map(|run| Some(run.figure(figure)?.value)).collect()
+        self.measured(figure).iter().map(|measured| measured.value).collect()
     }
 
     /// The interval of a percentile inside a single run, if that has enough samples.
@@ -303,9 +308,13 @@ impl Side {
         run.interval_inside(figure)
     }
 
-    /// Half the width of a figure's interval as a share of its value; absent with fewer than two runs.
+    /// Half the width of a figure's interval as a share of its value; absent with fewer than two runs,
+    /// and if a value may be larger in truth or rests on too few samples.
     pub(crate) fn half_width(&self, figure: &Figure, confidence: f64) -> Option<f64> {
-        let values = self.runs.iter().map(|run| Some(run.figure(figure)?.value));
+        let values = self.runs.iter().map(|run| {
+            let measured = run.figure(figure)?;
+            (!measured.is_lower_bound && !measured.has_few_samples()).then_some(measured.value)
+        });
         let values: Option<Vec<f64>> = values.collect();
         Some(repeats(&values?, confidence)?.half_width())
     }
@@ -356,7 +365,7 @@ impl SideRun {
         document.summary.as_ref()
     }
 
-    pub(crate) fn figure(&self, figure: &Figure) -> Option<crate::file::figure::Measured> {
+    pub(crate) fn figure(&self, figure: &Figure) -> Option<Measured> {
         figure.measure.of(self.figures(figure.of_then)?)
     }
 }
