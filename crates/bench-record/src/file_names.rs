@@ -12,6 +12,9 @@ pub const ACKED: &str = "acked.json";
 /// What a driver has found out about the course of the run.
 pub const ANALYSIS: &str = "analysis.json";
 
+/// How the latencies of the run were distributed, over all of it and over time.
+pub const DISTRIBUTIONS: &str = "distributions.json";
+
 /// The interval log of a latency or duration.
 #[must_use]
 pub fn interval_log(name: &str) -> String {

@@ -204,6 +204,8 @@ pub struct IntervalRow {
 /// One latency in one interval.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RowLatency {
+    /// Median, nanoseconds.
+    pub p50_ns: u64,
     /// 99th percentile, nanoseconds.
     pub p99_ns: u64,
     /// Largest sample, nanoseconds.
@@ -214,35 +216,64 @@ pub struct RowLatency {
 /// ends them.
 pub fn read(table: &[u8]) -> io::Result<Vec<IntervalRow>> {
     let mut reader = csv::Reader::from_reader(table);
-    let header = reader.headers()?.clone();
-    Ok(reader.records().map_while(|row| read_row(&header, &row.ok()?)).collect())
+    let columns = Columns::find(reader.headers()?);
+    Ok(reader.records().map_while(|row| columns.read(&row.ok()?)).collect())
 }
 
-fn read_row(header: &StringRecord, row: &StringRecord) -> Option<IntervalRow> {
-    let cell = |name: &str| row.get(column(header, name)?);
-    let number = |name: &str| cell(name)?.parse().ok();
-    let latency = |kind: LatencyKind| {
-        let read = |prefix: &str| {
-            let figure = |figure| cell(&format!("{prefix}_{figure}"))?.parse().ok();
-            Some(RowLatency { p99_ns: figure("p99_ns")?, max_ns: figure("max_ns")? })
+/// Where the columns of a table are, each found once.
+struct Columns {
+    start_s: Option<usize>,
+    end_s: Option<usize>,
+    warm_up: Option<usize>,
+    sent: Option<usize>,
+    acked_per_s: Option<usize>,
+    received_per_s: Option<usize>,
+    /// Those of each latency in the order of [`FIGURES`].
+    latencies: Vec<(LatencyKind, [usize; 3])>,
+    machine: [Option<usize>; 3],
+}
+
+impl Columns {
+    fn find(header: &StringRecord) -> Self {
+        let at = |name: &str| column(header, name);
+        let latency = |kind: LatencyKind| {
+            let of = |prefix: &str| {
+                let [p50, p99, max] = FIGURES.map(|(figure, _)| at(&format!("{prefix}_{figure}")));
+                Some([p50?, p99?, max?])
+            };
+            Some((kind, of(kind.column()).or_else(|| of(column_in_version_1(kind)?))?))
         };
-        Some((kind, read(kind.column()).or_else(|| read(column_in_version_1(kind)?))?))
-    };
-    Some(IntervalRow {
-        start_s: number("start_s")?,
-        end_s: number("end_s")?,
-        warm_up: cell("warm_up")? == "true",
-        sent: cell("sent")?.parse().ok()?,
-        acked_per_s: number("acked_per_s")?,
-        received_per_s: number("received_per_s")?,
-        latencies: LatencyKind::ALL.into_iter().filter_map(latency).collect(),
-        machine: read_machine(number),
-    })
-}
+        Self {
+            start_s: at("start_s"),
+            end_s: at("end_s"),
+            warm_up: at("warm_up"),
+            sent: at("sent"),
+            acked_per_s: at("acked_per_s"),
+            received_per_s: at("received_per_s"),
+            latencies: LatencyKind::ALL.into_iter().filter_map(latency).collect(),
+            machine: MACHINE.map(at),
+        }
+    }
 
-fn read_machine(number: impl Fn(&str) -> Option<f64>) -> Option<MachineShares> {
-    let [others, stolen, waiting] = MACHINE.map(number);
-    Some(MachineShares { others: others?, stolen: stolen?, waiting })
+    fn read(&self, row: &StringRecord) -> Option<IntervalRow> {
+        let number = |column: Option<usize>| row.get(column?)?.parse::<f64>().ok();
+        let latency = |(kind, columns): &(LatencyKind, [usize; 3])| {
+            let [p50_ns, p99_ns, max_ns] = columns.map(|column| row.get(column)?.parse().ok());
+            Some((*kind, RowLatency { p50_ns: p50_ns?, p99_ns: p99_ns?, max_ns: max_ns? }))
+        };
+        let [others, stolen, waiting] = self.machine.map(number);
+        let shares = others.zip(stolen);
+        Some(IntervalRow {
+            start_s: number(self.start_s)?,
+            end_s: number(self.end_s)?,
+            warm_up: row.get(self.warm_up?)? == "true",
+            sent: row.get(self.sent?)?.parse().ok()?,
+            acked_per_s: number(self.acked_per_s)?,
+            received_per_s: number(self.received_per_s)?,
+            latencies: self.latencies.iter().filter_map(latency).collect(),
+            machine: shares.map(|(others, stolen)| MachineShares { others, stolen, waiting }),
+        })
+    }
 }
 
 fn column(header: &StringRecord, name: &str) -> Option<usize> {
@@ -301,14 +332,16 @@ mod tests {
     #[test]
     fn column_names_of_version_1_are_read() {
         for (columns, latency) in [
-            ("service_time_p99_ns,service_time_max_ns", LatencyKind::ServiceTime),
-            ("service_p99_ns,service_max_ns", LatencyKind::ServiceTime),
-            ("lag_p99_ns,lag_max_ns", LatencyKind::ScheduleLag),
-            ("end_to_end_p99_ns,end_to_end_max_ns", LatencyKind::EndToEnd),
+            ("service_time", LatencyKind::ServiceTime),
+            ("service", LatencyKind::ServiceTime),
+            ("lag", LatencyKind::ScheduleLag),
+            ("end_to_end", LatencyKind::EndToEnd),
         ] {
-            let table = format!("{TABLE}{columns}\n0.000,1.000,false,3,3.0,0.0,7,9\n");
+            let columns = format!("{columns}_p50_ns,{columns}_p99_ns,{columns}_max_ns");
+            let table = format!("{TABLE}{columns}\n0.000,1.000,false,3,3.0,0.0,5,7,9\n");
             let rows = read(table.as_bytes()).expect("a table");
-            let expected = BTreeMap::from([(latency, RowLatency { p99_ns: 7, max_ns: 9 })]);
+            let latency_of_row = RowLatency { p50_ns: 5, p99_ns: 7, max_ns: 9 };
+            let expected = BTreeMap::from([(latency, latency_of_row)]);
             assert_eq!(rows[0].latencies, expected, "{columns}");
         }
     }

@@ -213,7 +213,7 @@ mod tests {
     const MS: u64 = 1_000_000;
 
     fn latency(p99_ms: u64, max_ms: u64) -> RowLatency {
-        RowLatency { p99_ns: p99_ms * MS, max_ns: max_ms * MS }
+        RowLatency { p50_ns: MS, p99_ns: p99_ms * MS, max_ns: max_ms * MS }
     }
 
     /// This many intervals of one second, each with 1,000 messages and a 99th percentile of 4 ms,

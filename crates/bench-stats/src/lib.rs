@@ -6,7 +6,7 @@
 
 mod change;
 mod family;
-mod log_percentiles;
+mod latency_log;
 mod percentile;
 mod repeats;
 mod sample;
@@ -18,7 +18,7 @@ mod warm_up;
 
 pub use change::{Change, paired, sign_flip_p, unpaired};
 pub use family::{benjamini_hochberg, holm};
-pub use log_percentiles::log_percentiles;
+pub use latency_log::{Density, LatencyLog};
 pub use percentile::{PercentileInterval, SAMPLES_BEYOND_MIN, Share, percentile_interval};
 pub use repeats::{Advice, Repeats, VarianceSplit, repeats, variance_split};
 pub use sample::{Bounds, median};

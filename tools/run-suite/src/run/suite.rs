@@ -12,7 +12,7 @@ use bench_record::files::create_new;
 use bench_record::{RunDocument, mark_faults};
 use bench_stack::interruptible;
 
-use super::analysis::Analysis;
+use super::analysis;
 use super::child::{self, Ended, Invocation};
 use super::enough::is_enough;
 use super::folder::{ExperimentFolder, log_path};
@@ -347,7 +347,7 @@ fn keep_analyses(folder: &ExperimentFolder, index: usize) {
     let files = folder.state().files(index, folder.path());
     for tool in files.tools() {
         let Ok(document) = &tool.document else { continue };
-        if let Err(error) = Analysis::keep(&tool.dir, document) {
+        if let Err(error) = analysis::keep(&tool.dir, document) {
             tracing::debug!("failed to keep the analysis in {}: {error}", tool.dir.display());
         }
     }
