@@ -11,6 +11,7 @@
 //! A skipped test is printed with the reason, past the test harness; with
 //! `BENCH_TEST_LOCAL=require` in the environment it fails instead.
 
+mod browser;
 mod reaper;
 mod s3;
 mod silent;
@@ -25,6 +26,7 @@ use bench_stack::{Cache, Stack, StackError, StackOptions};
 use reaper::Reaper;
 use tempfile::TempDir;
 
+pub use browser::{Browser, Misdeeds};
 pub use s3::S3;
 pub use silent::Silent;
 

@@ -27,11 +27,11 @@ use crate::run::folder::{ExperimentFolder, State, create_unique, experiments_in,
 use crate::run::noise::{Noise, noise_name};
 use crate::run::{child, suite};
 use crate::show::compare::CompareArgs;
-use crate::show::gates::{GateArgs, tell_github, write_junit};
+use crate::show::gates::GateArgs;
 use crate::show::history::HistoryArgs;
+use crate::show::list;
 use crate::show::noise::foretold;
-use crate::show::summary::SuiteSummary;
-use crate::show::{list, text};
+use crate::show::report::{JUNIT, PageArgs, ReportArgs, Telling, tell};
 
 /// Runs whole experiments: every run is a process of its own, every result a folder
 #[derive(Debug, Parser)]
@@ -43,8 +43,6 @@ struct Options {
     output: OutputArgs,
 }
 
-const JUNIT: &str = "Write the verdicts of runs and gates as JUnit XML";
-
 #[derive(Debug, Subcommand)]
 enum Action {
     /// Run small Kafka, Kinesis and Delta tests, as far as their tools are built
@@ -55,6 +53,8 @@ enum Action {
         /// Folder for the results
         #[arg(long, value_name = "DIR", default_value = "results")]
         results_dir: PathBuf,
+        #[command(flatten)]
+        page: PageArgs,
     },
     /// Run an experiment file
     #[command(after_help = include_str!("help/experiment-file.txt"))]
@@ -77,6 +77,8 @@ enum Action {
         gates: GateArgs,
         #[arg(long, value_name = "FILE", help = JUNIT)]
         junit: Option<PathBuf>,
+        #[command(flatten)]
+        page: PageArgs,
     },
     /// Sweep one option of a tool over a range
     #[command(after_help = include_str!("help/sweep.txt"))]
@@ -92,18 +94,9 @@ enum Action {
         #[arg(long)]
         trust: bool,
     },
-    /// Print the summary of an experiment from its folder
-    Report {
-        /// The experiment's folder
-        dir: PathBuf,
-        /// Leave out runs with which something was wrong, such as a warm-up that was too short
-        #[arg(long)]
-        exclude_flagged: bool,
-        #[command(flatten)]
-        gates: GateArgs,
-        #[arg(long, value_name = "FILE", help = JUNIT)]
-        junit: Option<PathBuf>,
-    },
+    /// Tell what experiments showed, from their folders: a summary, and a page with charts
+    #[command(after_help = include_str!("help/report.txt"))]
+    Report(ReportArgs),
     /// Say which of two sides is better, by how much, and how sure that is
     #[command(after_help = include_str!("help/compare.txt"))]
     Compare(CompareArgs),
@@ -158,31 +151,40 @@ fn run_suite() -> Result<Exit> {
     let options: Options = arguments::parse()?;
     options.output.log.init();
     match &options.command {
-        Action::Quick { results_dir, services } => {
+        Action::Quick { results_dir, services, page } => {
             let quick = quick::plan(*services)?;
             let parent = create_unique(results_dir, &format!("quick-{}", timestamp()))?;
             let folders = quick.plans.into_iter().map(|(name, text, plan)| {
                 ExperimentFolder::create_at(parent.join(name), &text, plan)
             });
             let mut folders = folders.collect::<Result<Vec<_>>>()?;
-            let exit = execute(&parent, &mut folders, &shutdown()?, None, &options);
+            let telling = Telling { junit: None, page: page.clone() };
+            let exit = execute(&parent, &mut folders, &shutdown()?, &telling, &options);
             for left_out in quick.left_out {
                 tracing::warn!("{left_out}");
             }
             exit
         }
-        Action::Run { file, services, results_dir, dry_run, trust, gates, junit } => {
+        Action::Run { file, services, results_dir, dry_run, trust, gates, junit, page } => {
             let (text, mut plan) = planning::read_plan(file, *services, *trust)?;
             gates.add_to(&mut plan.gates)?;
-            let junit = junit.as_deref();
-            run_or_show((text, plan), results_dir, *dry_run, junit, &options)
+            let telling = Telling { junit: junit.as_deref(), page: page.clone() };
+            run_or_show((text, plan), results_dir, *dry_run, &telling, &options)
         }
-        Action::Sweep(args) => {
-            run_or_show(args.plan()?, &args.results_dir, args.dry_run, None, &options)
-        }
-        Action::DeltaSweep(args) => {
-            run_or_show(args.plan()?, &args.results_dir, args.dry_run, None, &options)
-        }
+        Action::Sweep(args) => run_or_show(
+            args.plan()?,
+            &args.results_dir,
+            args.dry_run,
+            &Telling::default(),
+            &options,
+        ),
+        Action::DeltaSweep(args) => run_or_show(
+            args.plan()?,
+            &args.results_dir,
+            args.dry_run,
+            &Telling::default(),
+            &options,
+        ),
         Action::Resume { dir, trust } => {
             let folders = experiments_in(dir)?;
             for folder in &folders {
@@ -194,13 +196,9 @@ fn run_suite() -> Result<Exit> {
                 .iter()
                 .map(|path| ExperimentFolder::open(path, &shutdown))
                 .collect::<Result<Vec<_>>>()?;
-            execute(dir, &mut folders, &shutdown, None, &options)
+            execute(dir, &mut folders, &shutdown, &Telling::default(), &options)
         }
-        Action::Report { dir, exclude_flagged, gates, junit } => {
-            let shown = Shown { gates, exclude_flagged: *exclude_flagged, junit: junit.as_deref() };
-            let summary = report(dir, &shown, options.output.format)?;
-            Ok(summary.exit())
-        }
+        Action::Report(args) => Ok(args.report(options.output.format)?.exit()),
         Action::Compare(args) => {
             let format = options.output.format;
             output::print_result(format, &args.text(format)?)?;
@@ -235,7 +233,7 @@ fn run_suite() -> Result<Exit> {
 fn measure_noise(text: &str, plan: Plan, results_dir: &Path, options: &Options) -> Result<Exit> {
     let folder = ExperimentFolder::create(results_dir, text, plan)?;
     let dir = folder.path().to_path_buf();
-    let exit = execute(&dir, &mut [folder], &shutdown()?, None, options)?;
+    let exit = execute(&dir, &mut [folder], &shutdown()?, &Telling::default(), options)?;
     if exit != Exit::Good {
         return Ok(exit);
     }
@@ -257,7 +255,7 @@ fn run_or_show(
     (text, plan): (String, Plan),
     results_dir: &Path,
     is_dry: bool,
-    junit: Option<&Path>,
+    telling: &Telling<'_>,
     options: &Options,
 ) -> Result<Exit> {
     if is_dry {
@@ -269,7 +267,7 @@ fn run_or_show(
     }
     let folder = ExperimentFolder::create(results_dir, &text, plan)?;
     let dir = folder.path().to_path_buf();
-    execute(&dir, &mut [folder], &shutdown()?, junit, options)
+    execute(&dir, &mut [folder], &shutdown()?, telling, options)
 }
 
 /// Runs all pending runs in the experiments of `dir`, and reports on all of them.
@@ -277,7 +275,7 @@ fn execute(
     dir: &Path,
     folders: &mut [ExperimentFolder],
     shutdown: &Shutdown,
-    junit: Option<&Path>,
+    telling: &Telling<'_>,
     options: &Options,
 ) -> Result<Exit> {
     let mut progress = options.output.log.progress();
@@ -287,38 +285,9 @@ fn execute(
     progress.clear();
     result
         .with_context(|| format!("stopped; `run-suite resume {}` runs the rest", dir.display()))?;
-    let gates = GateArgs::default();
-    let shown = Shown { gates: &gates, exclude_flagged: false, junit };
-    let summary = report(dir, &shown, options.output.format)?;
-    let exit = summary.exit();
+    let exit = tell(dir, telling, options.output.format)?.exit();
     if exit == Exit::Interrupted {
         tracing::warn!("interrupted: `run-suite resume {}` runs the rest", dir.display());
     }
     Ok(exit)
-}
-
-/// What a report is made of, and where it goes beside standard output.
-struct Shown<'a> {
-    gates: &'a GateArgs,
-    exclude_flagged: bool,
-    junit: Option<&'a Path>,
-}
-
-fn report(dir: &Path, shown: &Shown<'_>, format: OutputFormat) -> Result<SuiteSummary> {
-    let folders = experiments_in(dir)?;
-    let summary = SuiteSummary::read(&folders, shown.gates, shown.exclude_flagged)?;
-    for experiment in &summary.unreadable {
-        tracing::warn!("{}", experiment.problem);
-    }
-    let text = match format {
-        OutputFormat::Human => text::human(&summary),
-        OutputFormat::Json => summary.json()?,
-        OutputFormat::Csv => summary.csv(),
-    };
-    output::print_result(format, &text)?;
-    if let Some(junit) = shown.junit {
-        write_junit(&summary, junit)?;
-    }
-    tell_github(&summary)?;
-    Ok(summary)
 }

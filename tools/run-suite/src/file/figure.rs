@@ -161,6 +161,16 @@ impl Measure {
         }
     }
 
+    /// What it measures, without the percentile: the name of an axis.
+    pub(crate) fn kind_title(&self) -> String {
+        match self {
+            Self::Throughput | Self::ByteThroughput => "throughput".to_owned(),
+            Self::Latency(kind, _) => kind.title().to_owned(),
+            Self::Duration(name, _) => name.replace('_', " "),
+            Self::CpuPerMessage => "CPU per message".to_owned(),
+        }
+    }
+
     fn title(&self) -> String {
         match self {
             Self::Throughput => "throughput".to_owned(),

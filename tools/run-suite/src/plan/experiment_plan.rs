@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bench_cli::UsageError;
-use bench_record::ServiceOrigin;
+use bench_record::{RunDocument, ServiceOrigin};
 use serde::{Deserialize, Serialize};
 
 use super::cells::{Cell, PlannedRun, cells, columns, runs};
@@ -83,6 +83,9 @@ pub(crate) struct Plan {
     /// The folder for a table of latencies over time per run, if there is one.
     #[serde(default)]
     pub(crate) latencies_dir: Option<PathBuf>,
+    /// Whether it stands for one run that a tool has made by itself, whose folder is the experiment's.
+    #[serde(default)]
+    pub(crate) is_one_run: bool,
 }
 
 /// How one of the tools of a run is started.
@@ -133,7 +136,42 @@ impl Plan {
             gates: experiment.gates.clone(),
             prepare: experiment.prepare.clone(),
             latencies_dir: None,
+            is_one_run: false,
         })
+    }
+
+    /// Stands for a run that a tool has made by itself.
+    pub(crate) fn of_run(document: &RunDocument) -> Self {
+        let tool = document.tool.name.clone();
+        let cell = Cell {
+            name: None,
+            label: format!("{tool} {}", document.run_id),
+            options: Options::new(),
+            then: Options::new(),
+            settings: Options::new(),
+        };
+        let origin = document.services.first().map(|service| service.origin);
+        Self {
+            name: tool.clone(),
+            question: String::new(),
+            tool,
+            subcommand: None,
+            then: None,
+            services: origin.unwrap_or(ServiceOrigin::External),
+            stack: None,
+            time_limit_s: 0.0,
+            columns: Vec::new(),
+            cells: vec![cell],
+            primary: Vec::new(),
+            enough: None,
+            seed: None,
+            runs: vec![PlannedRun { cell: 0, repeat: 1 }],
+            faults: Vec::new(),
+            gates: Gates::default(),
+            prepare: Vec::new(),
+            latencies_dir: None,
+            is_one_run: true,
+        }
     }
 
     /// The longest that a run may take.
@@ -162,6 +200,9 @@ impl Plan {
 
     /// The folder of a run, below that of the experiment.
     pub(crate) fn run_folder(&self, run: PlannedRun) -> String {
+        if self.is_one_run {
+            return String::new();
+        }
         format!("{}/repeat-{}", self.cell_folder(run.cell), run.repeat)
     }
 

@@ -2,6 +2,7 @@
 //! folders alone.
 
 pub(crate) mod differences;
+pub(crate) mod estimate;
 pub(crate) mod figures;
 pub(crate) mod side;
 

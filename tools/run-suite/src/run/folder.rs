@@ -21,11 +21,11 @@ use std::time::{Duration, Instant, SystemTime};
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use bench_cli::{Interrupted, Shutdown};
 use bench_record::files::{create_new, open_lock, replace_file};
-use bench_record::rfc3339;
+use bench_record::{RunDocument, file_names, rfc3339};
 use serde::{Deserialize, Serialize};
 
 use super::git;
-use super::run_files::{RunFiles, read_json};
+use super::run_files::{RunFiles, read_document, read_json};
 use super::run_state::{RunState, RunStatus};
 use super::verdict::{Judgement, judge_run};
 use crate::plan::experiment_plan::Plan;
@@ -71,8 +71,12 @@ impl State {
         Self { schema_version: SCHEMA_VERSION, created_at: now(), git_revision, plan, runs }
     }
 
-    /// Reads the state of the experiment in `folder`.
+    /// Reads the state of the experiment in `folder`, or makes one for a run that a tool has made there by
+    /// itself.
     pub(crate) fn load(folder: &Path) -> Result<Self> {
+        if is_one_run(folder) {
+            return Ok(Self::of_run(&read_document(folder)?));
+        }
         let path = folder.join(STATE);
         let state: Self = read_json(&path, SCHEMA_VERSION).map_err(|error| {
             let file = folder.join(FILE);
@@ -86,6 +90,12 @@ impl State {
             path.display()
         );
         Ok(state)
+    }
+
+    fn of_run(document: &RunDocument) -> Self {
+        let created_at = document.started_at.clone();
+        let (plan, runs) = (Plan::of_run(document), vec![RunState::default()]);
+        Self { schema_version: SCHEMA_VERSION, created_at, git_revision: None, plan, runs }
     }
 
     /// The judgement of the run at `index`, whose files these are.
@@ -151,6 +161,12 @@ impl ExperimentFolder {
     pub(crate) fn open(path: &Path, shutdown: &Shutdown) -> Result<Self> {
         // Read before the lock, so that a folder of something else gets no lock file.
         let state = State::load(path)?;
+        ensure!(
+            !state.plan.is_one_run,
+            "failed to resume {}: it is one run of {}, and no experiment",
+            path.display(),
+            state.plan.tool
+        );
         ensure!(
             state.schema_version == SCHEMA_VERSION,
             "failed to resume {}: an earlier run-suite planned it; `run-suite run {}` runs the \
@@ -247,9 +263,10 @@ impl ExperimentFolder {
     }
 }
 
-/// The experiments in `folder`: itself, or the folders right below it.
+/// The experiments in `folder`: itself, or the folders right below it. A run that a tool has made by
+/// itself counts as one if `folder` is its own.
 pub(crate) fn experiments_in(folder: &Path) -> Result<Vec<PathBuf>> {
-    if is_experiment(folder) {
+    if is_experiment(folder) || is_one_run(folder) {
         return Ok(vec![folder.to_path_buf()]);
     }
     let failed = || format!("failed to read {}", folder.display());
@@ -274,6 +291,11 @@ pub(crate) fn is_experiment(folder: &Path) -> bool {
         Err(error) => !matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory),
     };
     is_there(STATE) || is_there(FILE)
+}
+
+/// Whether it is the folder of a run and not that of an experiment.
+fn is_one_run(folder: &Path) -> bool {
+    !is_experiment(folder) && folder.join(file_names::DOCUMENT).is_file()
 }
 
 /// The log of a run: the standard error of its tool.

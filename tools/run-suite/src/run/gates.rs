@@ -2,13 +2,12 @@
 
 use std::path::Path;
 
-use bench_stats::{Bounds, Change, repeats, unpaired};
+use bench_stats::Bounds;
 use serde::Serialize;
 
-use super::analysis::LEVEL;
+use super::comparison::estimate::Estimate;
 use super::comparison::side::{Pair, Side, cells_of, pairs};
 use super::folder::State;
-use crate::file::figure::{Figure, Measured};
 use crate::file::gate::{Bound, Gate, Gates};
 
 /// What became of a gate in one cell.
@@ -40,24 +39,6 @@ pub(crate) enum Outcome {
     Undecided,
 }
 
-/// A figure of a cell, or its ratio to the baseline.
-struct Shown {
-    value: Option<f64>,
-    interval: Option<Bounds>,
-    /// Whether the figure may be larger in truth.
-    is_lower_bound: bool,
-    /// Why there is no interval.
-    lacking: &'static str,
-}
-
-/// Why a percentile is not judged.
-const FEW_SAMPLES: &str = "a run has too few samples beyond the percentile";
-
-/// The upper end of an interval.
-fn or_more(high: f64, is_lower_bound: bool) -> f64 {
-    if is_lower_bound { f64::INFINITY } else { high }
-}
-
 /// The results of all gates in all cells of the experiment in `folder`.
 pub(crate) fn results(folder: &Path, state: &State, gates: &Gates) -> Vec<GateResult> {
     if gates.conditions.is_empty() {
@@ -69,66 +50,26 @@ pub(crate) fn results(folder: &Path, state: &State, gates: &Gates) -> Vec<GateRe
     let mut results = Vec::new();
     for cell in &cells {
         for gate in &gates.conditions {
-            let shown = match gate.bound {
-                Bound::Value(_) => Shown::value(cell, &gate.figure),
-                Bound::Ratio(_) => Shown::ratio(cell, &against, &gate.figure),
+            let found = match gate.bound {
+                Bound::Value(_) => Estimate::of(cell, &gate.figure),
+                Bound::Ratio(_) => match base_of(cell, &against) {
+                    Some(base) => Estimate::of_ratio(base, cell, &gate.figure),
+                    None => Estimate::none("the baseline is gone, or has no such cell"),
+                },
             };
-            results.push(shown.judge(cell, gate, gates.strict));
+            results.push(found.judge(cell, gate, gates.strict));
         }
     }
     results
 }
 
-impl Shown {
-    fn value(cell: &Side, figure: &Figure) -> Self {
-        let measured = cell.measured(figure);
-        let values: Vec<f64> = measured.iter().map(|it| it.value).collect();
-        let value = figure.measure.middle(&values);
-        if measured.iter().any(Measured::has_few_samples) {
-            return Self::lacking(value, FEW_SAMPLES);
-        }
-        let (interval, lacking) = match values.as_slice() {
-            [] => (None, "no valid run has the figure"),
-            [_] => {
-                (cell.interval_inside(figure), "one run without enough samples shows too little")
-            }
-            values => {
-                (repeats(values, LEVEL).map(|found| found.interval), "a value is not positive")
-            }
-        };
-        let is_lower_bound = measured.iter().any(|it| it.is_lower_bound);
-        let interval = interval.map(|it| Bounds { high: or_more(it.high, is_lower_bound), ..it });
-        Self { value, interval, is_lower_bound, lacking }
-    }
+/// The cell of the baseline that a cell is counted from.
+fn base_of<'a>(cell: &Side, against: &'a [Pair]) -> Option<&'a Side> {
+    let (base, _) = against.iter().find(|(_, other)| other.label() == cell.label())?;
+    Some(base)
+}
 
-    fn ratio(cell: &Side, against: &[Pair], figure: &Figure) -> Self {
-        let base = against.iter().find(|(_, other)| other.label() == cell.label());
-        let Some((base, _)) = base else {
-            return Self::lacking(None, "the baseline is gone, or has no such cell");
-        };
-        let (base_measured, measured) = (base.measured(figure), cell.measured(figure));
-        let change = unpaired(&base.values(figure), &cell.values(figure), LEVEL);
-        let value = change.map(|change| change.ratio);
-        if base_measured.iter().chain(&measured).any(Measured::has_few_samples) {
-            return Self::lacking(value, FEW_SAMPLES);
-        }
-        let is_lower_bound = |all: &[Measured]| all.iter().any(|it| it.is_lower_bound);
-        Self {
-            value,
-            interval: change.map(|Change { interval: Bounds { low, high }, .. }| Bounds {
-                low: if is_lower_bound(&base_measured) { 0.0 } else { low },
-                high: or_more(high, is_lower_bound(&measured)),
-            }),
-            is_lower_bound: is_lower_bound(&measured),
-            lacking: "needs two valid repeats on each side",
-        }
-    }
-
-    /// Without an interval.
-    fn lacking(value: Option<f64>, lacking: &'static str) -> Self {
-        Self { value, interval: None, is_lower_bound: false, lacking }
-    }
-
+impl Estimate {
     fn judge(self, cell: &Side, gate: &Gate, strict: bool) -> GateResult {
         let (outcome, reason) = match self.interval {
             None if strict => (Outcome::Failed, self.lacking.to_owned()),

@@ -202,6 +202,9 @@ pub(crate) fn judge_run(files: &RunFiles, plan: &Plan, recorded: &RunState) -> J
 /// and so would all runs after it. Services that run-suite has started for the experiment are always
 /// right: some are only embedded, or only real.
 pub(crate) fn wrong_services(document: &RunDocument, plan: &Plan) -> Option<String> {
+    if plan.is_one_run {
+        return None;
+    }
     let services = plan.services;
     let is_right = |service: &&ServiceInfo| {
         service.origin == services

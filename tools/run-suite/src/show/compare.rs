@@ -42,6 +42,10 @@ pub(crate) struct CompareArgs {
     #[arg(long)]
     exclude_flagged: bool,
 
+    /// Show every percentile, also those of which no difference is shown
+    #[arg(long)]
+    all: bool,
+
     /// Print Markdown
     #[arg(long)]
     markdown: bool,
@@ -52,8 +56,8 @@ impl CompareArgs {
     pub(crate) fn text(&self, format: OutputFormat) -> Result<String> {
         let comparison = self.comparison()?;
         match format {
-            OutputFormat::Human if self.markdown => Ok(text::markdown(&comparison)),
-            OutputFormat::Human => Ok(text::human(&comparison)),
+            OutputFormat::Human if self.markdown => Ok(text::markdown(&comparison, self.all)),
+            OutputFormat::Human => Ok(text::human(&comparison, self.all)),
             OutputFormat::Json => versioned_json(SCHEMA_VERSION, &comparison),
             OutputFormat::Csv => Ok(text::csv(&comparison)),
         }

@@ -112,7 +112,8 @@ impl GateResult {
         format!("{}: {}: {}", self.cell, self.gate, self.finding())
     }
 
-    fn finding(&self) -> String {
+    /// The outcome, and what it rests on.
+    pub(crate) fn finding(&self) -> String {
         let word = match self.outcome {
             Outcome::Passed => "passed",
             Outcome::Failed => "FAILED",

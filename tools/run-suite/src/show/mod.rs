@@ -6,6 +6,8 @@ pub(crate) mod gates;
 pub(crate) mod history;
 pub(crate) mod list;
 pub(crate) mod noise;
+pub(crate) mod page;
+pub(crate) mod report;
 pub(crate) mod summary;
 pub(crate) mod text;
 

@@ -238,3 +238,25 @@ fn bad_arguments_are_refused_with_a_remedy() {
     let text = stdout(&compare(&tool, &[&cell]));
     assert!(text.contains("B: load=b"), "the other cells: {text}");
 }
+
+#[test]
+fn text_leaves_out_percentiles_that_do_not_differ() {
+    let tool = FakeTool::new();
+    tool.experiment("repeats = 3\n[matrix]\nload = [\"a\", \"b\"]");
+    assert_eq!(tool.run(&["run", "try.toml"]).status.code(), Some(0));
+    for repeat in 1..=3 {
+        tool.edit(&format!("02-load-b/repeat-{repeat}"), |document| {
+            document["summary"]["end_to_end_latency"]["p90_ns"] = json!(9_000_000 + repeat * 1_000);
+        });
+    }
+    for format in [&[][..], &["--markdown"]] {
+        let short = stdout(&tool.run(&[&["compare", "results"], format].concat()));
+        assert!(short.contains("end-to-end p99") && short.contains("publish p50"), "{short}");
+        assert!(short.contains("end-to-end p90"), "it differs: {short}");
+        assert!(!short.contains("publish p90"), "{short}");
+        assert!(short.contains("other percentiles, of which no difference is shown"), "{short}");
+        let all = stdout(&tool.run(&[&["compare", "results", "--all"], format].concat()));
+        assert!(all.contains("publish p90") && all.contains("p99.99"), "{all}");
+        assert!(!all.contains("other percentiles"), "{all}");
+    }
+}

@@ -19,6 +19,7 @@ mod interruptions;
 mod kinesis;
 mod large;
 mod noise;
+mod page;
 mod prepare;
 mod real_tool;
 mod runs;

@@ -44,7 +44,7 @@ pub(crate) fn between(a: &Side, b: &Side) -> Vec<Difference> {
 }
 
 /// The facts about the runs of a side: the value of each if it is the same in all of them.
-fn common(side: &Side) -> BTreeMap<String, Option<String>> {
+pub(crate) fn common(side: &Side) -> BTreeMap<String, Option<String>> {
     let mut common: BTreeMap<String, Option<String>> = BTreeMap::new();
     for (index, run) in side.runs.iter().enumerate() {
         let mut facts = BTreeMap::new();
@@ -93,6 +93,9 @@ fn facts_of(document: &RunDocument, prefix: &str) -> BTreeMap<String, String> {
     }
     for (name, version) in &document.versions {
         add(format!("{prefix}version of {name}"), version.clone());
+    }
+    for (name, value) in &document.settings_in_force {
+        add(format!("{prefix}setting {name}"), value.clone());
     }
     add(format!("{prefix}version of {}", document.tool.name), document.tool.version.clone());
     let host = &document.host;

@@ -44,6 +44,8 @@ pub(crate) struct SideRun {
     percentiles: BTreeMap<String, PercentileInterval>,
     /// Those of the second tool.
     then_percentiles: BTreeMap<String, PercentileInterval>,
+    /// Half the width of the interval of the throughput inside the run, as a share of it: of both tools.
+    throughput_half_widths: [Option<f64>; 2],
 }
 
 /// Side A and side B.
@@ -220,6 +222,10 @@ impl Side {
                         first,
                         then: then.flatten(),
                         flags: [of_first.flags, of_then.flags].concat(),
+                        throughput_half_widths: [
+                            of_first.throughput_half_width,
+                            of_then.throughput_half_width,
+                        ],
                         percentiles: of_first.percentiles,
                         then_percentiles: of_then.percentiles,
                     });
@@ -302,7 +308,7 @@ impl Side {
         self.measured(figure).iter().map(|measured| measured.value).collect()
     }
 
-    /// The interval of a percentile inside a single run, if that has enough samples.
+    /// The interval of a percentile or of the throughput inside a single run, if that has enough samples.
     pub(crate) fn interval_inside(&self, figure: &Figure) -> Option<Bounds> {
         let [run] = self.runs.as_slice() else { return None };
         run.interval_inside(figure)
@@ -346,8 +352,13 @@ impl SideRun {
         self.flags.iter().any(|flag| flag.kind != FlagKind::Fault)
     }
 
-    /// The interval of a percentile inside the run, if that has enough samples.
+    /// The interval of a percentile or of the throughput inside the run, if that has enough samples.
     pub(crate) fn interval_inside(&self, figure: &Figure) -> Option<Bounds> {
+        if matches!(figure.measure, Measure::Throughput | Measure::ByteThroughput) {
+            let value = self.figure(figure)?.value;
+            let half = value * self.throughput_half_widths[usize::from(figure.of_then)]?;
+            return Some(Bounds { low: value - half, high: value + half });
+        }
         let intervals = if figure.of_then { &self.then_percentiles } else { &self.percentiles };
         let found = intervals.get(&figure.measure.to_string())?;
         let high = found.high.map_or(f64::INFINITY, |high| high as f64);

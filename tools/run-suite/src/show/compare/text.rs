@@ -8,6 +8,7 @@ use bench_cli::{Align, table};
 use bench_stats::{Advice, Bounds};
 
 use super::super::{escaped, percent};
+use crate::file::figure::{Measure, Percentile};
 use crate::run::comparison::differences::Difference;
 use crate::run::comparison::figures::{CountComparison, FigureComparison, SideValue, Verdict};
 use crate::run::comparison::side::{Pairing, SideSummary};
@@ -19,7 +20,8 @@ const NO_VALUE: &str = "-";
 /// The headings of the table of figures.
 const HEADINGS: [&str; 5] = ["", "A", "B", "B / A", "B is"];
 
-pub(super) fn human(comparison: &Comparison) -> String {
+/// Without `all`, percentiles other than p50 and p99 are left out unless they differ.
+pub(super) fn human(comparison: &Comparison, all: bool) -> String {
     let mut text = String::new();
     for (index, cell) in comparison.cells.iter().enumerate() {
         if index > 0 {
@@ -28,10 +30,11 @@ pub(super) fn human(comparison: &Comparison) -> String {
         let _ = writeln!(text, "A: {}\nB: {}", cell.a.title(), cell.b.title());
         let _ = writeln!(text, "{}\n", cell.how());
         let rows: Vec<Vec<String>> = std::iter::once(HEADINGS.map(str::to_owned).to_vec())
-            .chain(cell.rows(comparison.margin))
+            .chain(cell.shown(all).map(|figure| cell.row(figure, comparison.margin)))
             .collect();
         let align = |column| if matches!(column, 0 | 4) { Align::Left } else { Align::Right };
         text.push_str(&table(&rows, align));
+        text.push_str(&cell.left_out(all).map(|line| format!("\n{line}\n")).unwrap_or_default());
         section(&mut text, "counts", cell.count_lines());
         section(&mut text, "differences", cell.differences.iter().map(Difference::line));
         section(&mut text, "notes", cell.warnings.iter().cloned());
@@ -53,7 +56,7 @@ fn section(text: &mut String, heading: &str, lines: impl Iterator<Item = String>
     }
 }
 
-pub(super) fn markdown(comparison: &Comparison) -> String {
+pub(super) fn markdown(comparison: &Comparison, all: bool) -> String {
     let mut text = String::new();
     for cell in &comparison.cells {
         let _ = writeln!(
@@ -64,12 +67,14 @@ pub(super) fn markdown(comparison: &Comparison) -> String {
             escaped(&cell.how())
         );
         let _ = writeln!(text, "| {} |\n|---|---:|---:|---:|---|", HEADINGS.join(" | "));
-        for row in cell.rows(comparison.margin) {
+        for figure in cell.shown(all) {
+            let row = cell.row(figure, comparison.margin);
             let cells: Vec<String> =
                 row.iter().map(|cell| escaped(cell).replace('\n', "<br>")).collect();
             let _ = writeln!(text, "| {} |", cells.join(" | "));
         }
         let lines = cell.count_lines().chain(cell.differences.iter().map(Difference::line));
+        let lines = cell.left_out(all).into_iter().chain(lines);
         let lines: Vec<String> = lines.chain(cell.warnings.iter().cloned()).collect();
         if !lines.is_empty() {
             text.push('\n');
@@ -190,7 +195,7 @@ impl Pairing {
 
 impl CellComparison {
     /// How the runs belong together.
-    fn how(&self) -> String {
+    pub(crate) fn how(&self) -> String {
         match self.pairing {
             Pairing::Blocks => "in blocks: each repeat of A is compared with the same repeat of B",
             Pairing::OneAfterTheOther => "one after the other: no test, see the notes",
@@ -198,25 +203,49 @@ impl CellComparison {
         .to_owned()
     }
 
-    fn rows(&self, margin: f64) -> impl Iterator<Item = Vec<String>> {
-        self.figures.iter().map(move |figure| {
-            let mark = if figure.primary { "* " } else { "" };
-            vec![
-                format!("{mark}{}", figure.figure.title(self.then.as_deref())),
-                figure.shown(&figure.a),
-                figure.shown(&figure.b),
-                figure.ratio(),
-                figure.words(margin),
-            ]
+    /// The figures that a reader needs to see.
+    fn shown(&self, all: bool) -> impl Iterator<Item = &FigureComparison> {
+        self.figures.iter().filter(move |figure| all || figure.is_told())
+    }
+
+    /// How many figures are not shown.
+    fn left_out(&self, all: bool) -> Option<String> {
+        let count = self.figures.len() - self.shown(all).count();
+        (count > 0).then(|| {
+            format!("{count} other percentiles, of which no difference is shown: see --all")
         })
     }
 
-    fn count_lines(&self) -> impl Iterator<Item = String> {
+    /// A figure as a row under [`HEADINGS`].
+    pub(crate) fn row(&self, figure: &FigureComparison, margin: f64) -> Vec<String> {
+        let mark = if figure.primary { "* " } else { "" };
+        vec![
+            format!("{mark}{}", figure.figure.title(self.then.as_deref())),
+            figure.shown(&figure.a),
+            figure.shown(&figure.b),
+            figure.ratio(),
+            figure.words(margin),
+        ]
+    }
+
+    pub(crate) fn count_lines(&self) -> impl Iterator<Item = String> {
         self.counts.iter().map(|counts| counts.line(self.then.as_deref()))
     }
 }
 
 impl FigureComparison {
+    /// Whether its row says something that the others do not.
+    fn is_told(&self) -> bool {
+        let is_usual = match &self.figure.measure {
+            Measure::Latency(_, percentile) | Measure::Duration(_, percentile) => {
+                matches!(percentile, Percentile::P50 | Percentile::P99)
+            }
+            Measure::Throughput | Measure::ByteThroughput | Measure::CpuPerMessage => true,
+        };
+        let differs = self.verdict.is_decided() && self.verdict != Verdict::Same;
+        self.primary || is_usual || differs
+    }
+
     /// The median, and the interval below it.
     fn shown(&self, side: &SideValue) -> String {
         let Some(median) = side.median else { return NO_VALUE.to_owned() };
@@ -231,7 +260,7 @@ impl FigureComparison {
     }
 
     /// The verdict, and what would help.
-    fn words(&self, margin: f64) -> String {
+    pub(crate) fn words(&self, margin: f64) -> String {
         if self.verdict != Verdict::Undecided {
             return self.verdict.words(margin);
         }
@@ -247,7 +276,7 @@ impl FigureComparison {
         format!("undecided, {more}{longer}")
     }
 
-    fn ratio(&self) -> String {
+    pub(crate) fn ratio(&self) -> String {
         let Some(change) = &self.change else { return NO_VALUE.to_owned() };
         let Bounds { low, high } = change.interval;
         format!("{:.3}\n{low:.3} to {high:.3}", change.ratio)
@@ -255,7 +284,7 @@ impl FigureComparison {
 }
 
 impl Verdict {
-    fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Faster => "faster",
             Self::Slower => "slower",
@@ -295,7 +324,7 @@ impl CountComparison {
 }
 
 impl Difference {
-    fn line(&self) -> String {
+    pub(crate) fn line(&self) -> String {
         let shown = |value: &Option<String>| value.clone().unwrap_or_else(|| "none".to_owned());
         format!("{}: A {}, B {}", self.what, shown(&self.a), shown(&self.b))
     }

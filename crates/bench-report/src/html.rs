@@ -1,0 +1,357 @@
+//! A page as HTML.
+
+use std::fmt::Write as _;
+
+use serde_json::{Value, json};
+
+use crate::chart::{Chart, Entry};
+use crate::page::{Block, Cell, DataFile, Page, Section, Table, Tone};
+use crate::policy::policy;
+
+const STYLE: &str = include_str!("../assets/report.css");
+const LIBRARY: &str = include_str!("../vendor/echarts/echarts.min.js");
+const CHARTS: &str = include_str!("../assets/charts.js");
+const CONTROLS: &str = include_str!("../assets/controls.js");
+
+/// Licences of what is inside, which must go with it.
+const NOTICE: &str = "Charts by Apache ECharts 6.1.0 (Apache License 2.0, includes zrender, BSD 3-Clause, \
+                      tslib, 0BSD, and parts of d3, BSD 3-Clause).";
+
+/// How a keyboard zooms.
+const KEYS: &str = "Keys: plus and minus zoom, left and right move, 0 shows all.";
+
+/// A page that is being written: its charts are numbered in their order.
+#[derive(Default)]
+struct Writer {
+    out: String,
+    options: Vec<Value>,
+}
+
+impl Page {
+    /// The page as one HTML file.
+    #[must_use]
+    pub fn html(&self) -> String {
+        let mut writer = Writer::default();
+        for (index, section) in self.sections.iter().enumerate() {
+            writer.section(index, section);
+        }
+        writer.data(&self.data);
+        let scripts: &[&str] = if writer.options.is_empty() { &[CONTROLS] } else { &SCRIPTS };
+        let policy = policy(scripts, &[STYLE]);
+        let mut page = String::with_capacity(writer.out.len() + LIBRARY.len());
+        let title = escaped(&self.title);
+        let _ = write!(
+            page,
+            "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+             <meta http-equiv=\"Content-Security-Policy\" content=\"{policy}\">\n\
+             <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+             <meta name=\"color-scheme\" content=\"light dark\">\n\
+             <title>{title}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n\
+             <a class=\"skip\" href=\"#main\">Skip to the content</a>\n\
+             <header>\n<div class=\"bar\"><h1>{title}</h1>\
+             <button type=\"button\" id=\"theme\">Colours: system</button></div>\n"
+        );
+        for answer in &self.answers {
+            let _ = writeln!(page, "<p class=\"answer\">{}</p>", escaped(answer));
+        }
+        page.push_str("</header>\n");
+        self.contents(&mut page);
+        let _ = write!(
+            page,
+            "<main id=\"main\">\n<noscript><p>The charts need JavaScript; the tables and the data do \
+             not.</p></noscript>\n{}</main>\n<footer><p>{NOTICE}</p></footer>\n",
+            writer.out
+        );
+        let _ = writeln!(
+            page,
+            "<script type=\"application/json\" id=\"charts\">{}</script>",
+            in_script(&json!(writer.options))
+        );
+        for script in scripts {
+            let _ = writeln!(page, "<script>{script}</script>");
+        }
+        page.push_str("</body>\n</html>\n");
+        page
+    }
+
+    fn contents(&self, page: &mut String) {
+        page.push_str("<nav aria-label=\"Contents\"><ul>\n");
+        for (index, section) in self.sections.iter().enumerate() {
+            let title = escaped(&section.title);
+            let _ = writeln!(page, "<li><a href=\"#section-{index}\">{title}</a></li>");
+        }
+        if !self.data.is_empty() {
+            page.push_str("<li><a href=\"#data\">Data</a></li>\n");
+        }
+        page.push_str("</ul></nav>\n");
+    }
+}
+
+/// The scripts of a page with charts, in their order.
+const SCRIPTS: [&str; 3] = [LIBRARY, CHARTS, CONTROLS];
+
+impl Writer {
+    fn section(&mut self, index: usize, section: &Section) {
+        let title = escaped(&section.title);
+        let _ = writeln!(
+            self.out,
+            "<section id=\"section-{index}\" aria-labelledby=\"heading-{index}\">\n\
+             <h2 id=\"heading-{index}\">{title}</h2>"
+        );
+        self.blocks(&section.blocks);
+        self.out.push_str("</section>\n");
+    }
+
+    fn blocks(&mut self, blocks: &[Block]) {
+        for block in blocks {
+            match block {
+                Block::Text(text) => {
+                    let _ = writeln!(self.out, "<p>{}</p>", escaped(text));
+                }
+                Block::List(items) => {
+                    self.out.push_str("<ul>\n");
+                    for item in items {
+                        let _ = writeln!(self.out, "<li>{}</li>", escaped(item));
+                    }
+                    self.out.push_str("</ul>\n");
+                }
+                Block::Code(text) => {
+                    let _ = writeln!(self.out, "<pre tabindex=\"0\">{}</pre>", escaped(text));
+                }
+                Block::Table(table) => self.table(table),
+                Block::Chart(chart) => self.chart(chart),
+                Block::Folded { title, blocks, is_open } => {
+                    let open = if *is_open { " open" } else { "" };
+                    let title = escaped(title);
+                    let _ = writeln!(
+                        self.out,
+                        "<details class=\"folded\"{open}><summary>{title}</summary>"
+                    );
+                    self.blocks(blocks);
+                    self.out.push_str("</details>\n");
+                }
+            }
+        }
+    }
+
+    fn table(&mut self, table: &Table) {
+        let caption = escaped(&table.caption);
+        let _ = writeln!(
+            self.out,
+            "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"{caption}\"><table>\n\
+             <caption>{caption}</caption>\n<thead><tr>"
+        );
+        // A column of numbers has its heading on the right.
+        let first = table.rows.first();
+        for (column, title) in table.head.iter().enumerate() {
+            let tone = first.and_then(|row| row.get(column)).map_or(Tone::Words, |cell| cell.tone);
+            let class = class(tone);
+            let _ = write!(self.out, "<th scope=\"col\"{class}>{}</th>", escaped(title));
+        }
+        self.out.push_str("</tr></thead>\n<tbody>\n");
+        for row in &table.rows {
+            self.out.push_str("<tr>");
+            for (column, Cell { text, tone }) in row.iter().enumerate() {
+                let (tag, scope) = if column == 0 { ("th", " scope=\"row\"") } else { ("td", "") };
+                let class = class(*tone);
+                let _ = write!(self.out, "<{tag}{scope}{class}>{}</{tag}>", escaped(text));
+            }
+            self.out.push_str("</tr>\n");
+        }
+        self.out.push_str("</tbody></table></div>\n");
+    }
+
+    fn chart(&mut self, chart: &Chart) {
+        let index = self.options.len();
+        let keys = if chart.linked.is_some() { KEYS } else { "" };
+        let description = format!("{}. {}. {keys}", chart.title, chart.description);
+        let mut option = chart.option.clone();
+        // The library sets the label of the drawing to this.
+        option["aria"]["label"]["description"] = json!(description.trim_end());
+        self.options
+            .push(json!({"option": option, "height": chart.height_px, "linked": chart.linked}));
+        let (title, description) = (escaped(&chart.title), escaped(description.trim_end()));
+        let _ = writeln!(
+            self.out,
+            "<figure class=\"chart\"><figcaption><h3>{title}</h3>{}</figcaption>",
+            paragraph(&chart.note)
+        );
+        if !chart.legend.is_empty() {
+            self.out.push_str("<div class=\"legend\" role=\"group\" aria-label=\"Lines\">");
+            for entry in &chart.legend {
+                let name = escaped(&entry.name);
+                let _ = write!(
+                    self.out,
+                    "<button type=\"button\" aria-pressed=\"true\" data-chart=\"{index}\" \
+                     data-series=\"{name}\"><svg width=\"26\" height=\"10\" aria-hidden=\"true\" \
+                     data-colour=\"{}\"><path d=\"M0 5H26\"/></svg>{name}</button>",
+                    entry.colour
+                );
+            }
+            self.out.push_str("</div>");
+        }
+        let _ = writeln!(
+            self.out,
+            "\n<div class=\"plot\" data-chart=\"{index}\" tabindex=\"0\" role=\"img\" \
+             aria-label=\"{description}\"></div>\n<p class=\"readout\"></p>"
+        );
+        if !chart.shaded.is_empty() {
+            self.out.push_str("<ul class=\"shaded\">");
+            for Entry { name, colour } in &chart.shaded {
+                let name = escaped(name);
+                let _ = write!(
+                    self.out,
+                    "<li><svg width=\"14\" height=\"14\" aria-hidden=\"true\" \
+                     data-colour=\"{colour}\"><rect width=\"14\" height=\"14\"/></svg>{name}</li>"
+                );
+            }
+            self.out.push_str("</ul>\n");
+        }
+        self.out.push_str("<details class=\"numbers\"><summary>Table</summary>");
+        match &chart.table {
+            Some(table) => self.table(table),
+            None => {
+                let _ = write!(self.out, "<div data-table=\"{index}\"></div>");
+            }
+        }
+        self.out.push_str("</details></figure>\n");
+    }
+
+    fn data(&mut self, data: &[DataFile]) {
+        if data.is_empty() {
+            return;
+        }
+        self.out.push_str(
+            "<section id=\"data\" aria-labelledby=\"heading-data\"><h2 id=\"heading-data\">Data</h2>\n",
+        );
+        for (index, file) in data.iter().enumerate() {
+            let (name, about) = (escaped(&file.name), escaped(&file.about));
+            let _ = writeln!(
+                self.out,
+                "<p>{about} <button type=\"button\" data-file=\"file-{index}\" data-name=\"{name}\">\
+                 Save {name}</button></p>\n<details><summary>{name}</summary>\
+                 <pre id=\"file-{index}\" tabindex=\"0\">{}</pre></details>",
+                escaped(&file.text)
+            );
+        }
+        self.out.push_str("</section>\n");
+    }
+}
+
+fn paragraph(text: &str) -> String {
+    if text.is_empty() { String::new() } else { format!("<p>{}</p>", escaped(text)) }
+}
+
+fn class(tone: Tone) -> String {
+    let name = match tone {
+        Tone::Words => return String::new(),
+        Tone::Number => "number".to_owned(),
+        Tone::Good => "good".to_owned(),
+        Tone::Bad => "bad".to_owned(),
+        Tone::Open => "open".to_owned(),
+        Tone::Shade(shade) => format!("number shade-{}", shade.min(Tone::SHADES - 1)),
+    };
+    format!(" class=\"{name}\"")
+}
+
+/// Text without what HTML would interpret.
+fn escaped(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '"' => escaped.push_str("&quot;"),
+            '\'' => escaped.push_str("&#39;"),
+            '\n' | '\t' => escaped.push(c),
+            c if c.is_control() || turns_text(c) => escaped.push('\u{fffd}'),
+            c => escaped.push(c),
+        }
+    }
+    escaped
+}
+
+/// Whether a character turns the direction of the text after it, which makes it read as another one.
+fn turns_text(c: char) -> bool {
+    matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// JSON that cannot end the script that it stands in.
+fn in_script(json: &Value) -> String {
+    json.to_string().replace('<', "\\u003c").replace(turns_text, "\u{fffd}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::chart::{Axis, Caption, Line, Lines, Look, Unit};
+
+    const HOSTILE: &str =
+        "</script><script>alert('1')</script><img src=x onerror=\"alert(2)\">\u{202e}";
+
+    fn page() -> Page {
+        let line = Line {
+            name: HOSTILE.to_owned(),
+            points: vec![(0.0, Some(1.0))],
+            band: Vec::new(),
+            colour: 0,
+            look: Look::Plain,
+        };
+        let chart: Chart = Lines {
+            caption: Caption::new(HOSTILE, HOSTILE, HOSTILE),
+            x: Axis::time(),
+            y: Axis::linear(HOSTILE, Unit::Rate),
+            lines: vec![line.clone(), Line { name: "other".to_owned(), ..line }],
+            spans: Vec::new(),
+            levels: Vec::new(),
+            linked: Some(HOSTILE.to_owned()),
+        }
+        .into();
+        let mut table = Table::new(HOSTILE, &[HOSTILE]);
+        table.rows = vec![vec![Cell::toned(HOSTILE, Tone::Bad)]];
+        let blocks = vec![
+            Block::Text(HOSTILE.to_owned()),
+            Block::List(vec![HOSTILE.to_owned()]),
+            Block::Code(HOSTILE.to_owned()),
+            Block::Table(table),
+            Block::Folded {
+                title: HOSTILE.to_owned(),
+                blocks: vec![Block::Chart(Box::new(chart))],
+                is_open: true,
+            },
+        ];
+        Page {
+            title: HOSTILE.to_owned(),
+            answers: vec![HOSTILE.to_owned()],
+            sections: vec![Section { title: HOSTILE.to_owned(), blocks }],
+            data: vec![DataFile {
+                name: HOSTILE.to_owned(),
+                about: HOSTILE.to_owned(),
+                text: HOSTILE.to_owned(),
+            }],
+        }
+    }
+
+    #[test]
+    fn foreign_text_is_only_text() {
+        let html = page().html();
+        // The library, the two scripts of ours, and the data of the charts.
+        assert_eq!(html.matches("<script").count(), 4);
+        assert_eq!(html.matches("</script").count(), 4);
+        assert!(!html.contains("<img"), "nothing of it is an element");
+        assert!(!html.contains('\u{202e}'));
+        assert!(html.matches("&lt;/script&gt;").count() >= 10);
+    }
+
+    #[test]
+    fn pages_are_the_same_bytes_each_time() {
+        assert_eq!(page().html(), page().html());
+    }
+
+    #[test]
+    fn pages_without_charts_are_small() {
+        let page = Page { title: "t".to_owned(), ..Page::default() };
+        assert!(page.html().len() < 50_000, "they need no library");
+    }
+}

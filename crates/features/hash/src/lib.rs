@@ -1,0 +1,1 @@
+//! No code: `Cargo.toml` gives all packages the same features of their dependencies.

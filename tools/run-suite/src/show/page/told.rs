@@ -1,0 +1,93 @@
+//! An experiment with everything that a page tells of it.
+
+use std::path::Path;
+
+use anyhow::Result;
+use bench_record::{LatencyKind, RunDocument};
+use bench_report::chart::Unit;
+
+use crate::file::figure::{Figure, Measure, Percentile};
+use crate::run::comparison::side::{Side, SideRun, cells_of};
+use crate::run::folder::State;
+use crate::run::run_files::read_document;
+use crate::show::summary::{ExperimentSummary, RunSummary};
+
+/// An experiment with all that a page tells of it.
+pub(super) struct Told<'a> {
+    pub(super) summary: &'a ExperimentSummary,
+    pub(super) state: State,
+    /// The valid runs of each cell.
+    pub(super) cells: Vec<Side>,
+    /// The most points of each line.
+    pub(super) points_max: usize,
+}
+
+impl<'a> Told<'a> {
+    pub(super) fn open(summary: &'a ExperimentSummary, points_max: usize) -> Result<Self> {
+        let state = State::load(&summary.folder)?;
+        let mut cells = cells_of(&summary.folder, state.clone());
+        if summary.cells.iter().flat_map(|cell| &cell.runs).any(|run| run.excluded) {
+            cells.iter_mut().for_each(Side::exclude_flagged);
+        }
+        Ok(Self { summary, state, cells, points_max })
+    }
+
+    pub(super) fn then_tool(&self) -> Option<&str> {
+        self.summary.then.as_deref()
+    }
+
+    /// The figures that conclusions rest on.
+    pub(super) fn primary(&self) -> Vec<Figure> {
+        let measured = self.cells.iter().find(|cell| !cell.runs.is_empty());
+        measured.map(Side::primary).unwrap_or_default()
+    }
+
+    /// The latency that is shown first: the longest way.
+    pub(super) fn main_latency(&self) -> Option<(bool, LatencyKind)> {
+        let ways = [
+            LatencyKind::Landing,
+            LatencyKind::EndToEnd,
+            LatencyKind::Publish,
+            LatencyKind::ServiceTime,
+        ];
+        let tools: &[bool] = if self.summary.then.is_some() { &[true, false] } else { &[false] };
+        let all = tools.iter().flat_map(|of_then| ways.map(|kind| (*of_then, kind)));
+        let mut all = all.filter(|(of_then, kind)| {
+            let measure = Measure::Latency(*kind, Percentile::P50);
+            let figure = Figure { of_then: *of_then, measure };
+            self.cells.iter().any(|cell| !cell.measured(&figure).is_empty())
+        });
+        all.next()
+    }
+
+    /// A percentile of the main latency.
+    pub(super) fn main_figure(&self, percentile: Percentile) -> Option<Figure> {
+        let (of_then, kind) = self.main_latency()?;
+        Some(Figure { of_then, measure: Measure::Latency(kind, percentile) })
+    }
+
+    /// The run of a cell in the middle, by the 99th percentile of the main latency, else the first.
+    pub(super) fn middle_run<'c>(&self, cell: &'c Side) -> Option<&'c SideRun> {
+        let Some(figure) = self.main_figure(Percentile::P99) else { return cell.runs.first() };
+        let middle = figure.measure.middle(&cell.values(&figure));
+        let is_it = |run: &&SideRun| run.figure(&figure).map(|it| it.value) == middle;
+        cell.runs.iter().find(is_it).or(cell.runs.first())
+    }
+}
+
+/// The unit of a figure.
+pub(super) fn unit(measure: &Measure) -> Unit {
+    match measure {
+        Measure::Throughput => Unit::Rate,
+        Measure::ByteThroughput => Unit::ByteRate,
+        Measure::Latency(..) | Measure::Duration(..) => Unit::Nanoseconds,
+        Measure::CpuPerMessage => Unit::Microseconds,
+    }
+}
+
+/// The tools of a run that left a document: their folders and those documents.
+pub(super) fn documents(run: &RunSummary) -> Vec<(&Path, RunDocument)> {
+    run.tools()
+        .filter_map(|tool| Some((tool.folder.as_path(), read_document(&tool.folder).ok()?)))
+        .collect()
+}

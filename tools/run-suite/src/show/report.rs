@@ -1,0 +1,201 @@
+//! What is told of experiments, and where: the summary on standard output, and the page beside the
+//! results.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result};
+use bench_cli::{OutputFormat, output};
+use bench_record::files::replace_file;
+use clap::{Args, ValueEnum};
+
+use super::gates::{GateArgs, tell_github, write_junit};
+use super::page::page;
+use super::summary::SuiteSummary;
+use super::text;
+use crate::run::folder::experiments_in;
+
+/// The name of the page.
+const PAGE: &str = "report.html";
+
+pub(crate) const JUNIT: &str = "Write the verdicts of runs and gates as JUnit XML";
+
+/// Options of `report`.
+#[derive(Debug, Args)]
+pub(crate) struct ReportArgs {
+    /// Folders of experiments or runs, or folders that hold experiments
+    #[arg(required = true, value_name = "DIR")]
+    dirs: Vec<PathBuf>,
+
+    /// What to make: by default a summary on standard output, and the page
+    #[arg(long, value_name = "FORMAT", value_enum)]
+    format: Option<ReportFormat>,
+
+    #[command(flatten)]
+    page: PageArgs,
+
+    /// Leave out runs with which something was wrong, such as a warm-up that was too short
+    #[arg(long)]
+    exclude_flagged: bool,
+
+    #[command(flatten)]
+    gates: GateArgs,
+
+    #[arg(long, value_name = "FILE", help = JUNIT)]
+    junit: Option<PathBuf>,
+}
+
+/// Options of the page.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct PageArgs {
+    /// Where the page goes, instead of report.html in the folder
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
+
+    /// Open the page in a browser
+    #[arg(long)]
+    open: bool,
+
+    /// Add what others have published, in a table of its own
+    #[arg(long)]
+    references: bool,
+}
+
+/// What a report is made as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum ReportFormat {
+    /// A summary on standard output
+    Text,
+    /// The page, and nothing on standard output but its path
+    Html,
+    /// The page without charts, on standard output
+    Markdown,
+    /// All figures on standard output
+    Json,
+    /// The figures of each cell on standard output
+    Csv,
+}
+
+/// What the end of an experiment tells.
+#[derive(Debug, Default)]
+pub(crate) struct Telling<'a> {
+    pub(crate) junit: Option<&'a Path>,
+    pub(crate) page: PageArgs,
+}
+
+impl ReportArgs {
+    /// Makes the report.
+    pub(crate) fn report(&self, format: OutputFormat) -> Result<SuiteSummary> {
+        let mut folders = Vec::new();
+        for dir in &self.dirs {
+            folders.extend(experiments_in(dir)?);
+        }
+        let summary = SuiteSummary::read(&folders, &self.gates, self.exclude_flagged)?;
+        warn_of_unreadable(&summary);
+        let place = self.page.place(&self.dirs, &folders);
+        match self.format {
+            None => {
+                print(&summary, format)?;
+                if format == OutputFormat::Human {
+                    self.page.write_if_possible(&summary, &place);
+                }
+            }
+            Some(ReportFormat::Text) => print(&summary, OutputFormat::Human)?,
+            Some(ReportFormat::Json) => print(&summary, OutputFormat::Json)?,
+            Some(ReportFormat::Csv) => print(&summary, OutputFormat::Csv)?,
+            Some(ReportFormat::Markdown) => {
+                output::print_text(&page(&summary, self.page.references)?.markdown())?;
+            }
+            Some(ReportFormat::Html) => {
+                self.page.write(&summary, &place)?;
+                output::print_text(&format!("{}\n", place.display()))?;
+            }
+        }
+        tell_others(&summary, self.junit.as_deref())?;
+        Ok(summary)
+    }
+}
+
+/// Tells of the experiments in `dir` that have just been run.
+pub(crate) fn tell(
+    dir: &Path,
+    telling: &Telling<'_>,
+    format: OutputFormat,
+) -> Result<SuiteSummary> {
+    let folders = experiments_in(dir)?;
+    let summary = SuiteSummary::read(&folders, &GateArgs::default(), false)?;
+    warn_of_unreadable(&summary);
+    print(&summary, format)?;
+    let place = telling.page.place(&[dir.to_path_buf()], &folders);
+    telling.page.write_if_possible(&summary, &place);
+    tell_others(&summary, telling.junit)?;
+    Ok(summary)
+}
+
+fn warn_of_unreadable(summary: &SuiteSummary) {
+    for experiment in &summary.unreadable {
+        tracing::warn!("{}", experiment.problem);
+    }
+}
+
+fn print(summary: &SuiteSummary, format: OutputFormat) -> Result<()> {
+    let text = match format {
+        OutputFormat::Human => text::human(summary),
+        OutputFormat::Json => summary.json()?,
+        OutputFormat::Csv => summary.csv(),
+    };
+    Ok(output::print_result(format, &text)?)
+}
+
+fn tell_others(summary: &SuiteSummary, junit: Option<&Path>) -> Result<()> {
+    if let Some(junit) = junit {
+        write_junit(summary, junit)?;
+    }
+    tell_github(summary)
+}
+
+impl PageArgs {
+    /// Where the page goes: into the folder of an experiment, for several into the one that holds them, or
+    /// else into the working folder.
+    fn place(&self, dirs: &[PathBuf], experiments: &[PathBuf]) -> PathBuf {
+        match (&self.html, experiments, dirs) {
+            (Some(file), _, _) => file.clone(),
+            (None, [folder], _) | (None, _, [folder]) => folder.join(PAGE),
+            _ => PathBuf::from(PAGE),
+        }
+    }
+
+    fn write(&self, summary: &SuiteSummary, place: &Path) -> Result<()> {
+        let html = page(summary, self.references)?.html();
+        let written = replace_file(place, |file| file.write_all(html.as_bytes()));
+        written
+            .with_context(|| format!("failed to write {}: use another --html", place.display()))?;
+        if self.open {
+            open(place);
+        }
+        Ok(())
+    }
+
+    /// Results may lie where nothing can be written, which is no reason to fail.
+    fn write_if_possible(&self, summary: &SuiteSummary, place: &Path) {
+        match self.write(summary, place) {
+            Ok(()) => tracing::info!("report in {}", place.display()),
+            Err(error) => tracing::warn!("{error:#}"),
+        }
+    }
+}
+
+/// Opens a file with the desktop's program for it, which goes on by itself.
+fn open(path: &Path) {
+    let program = if cfg!(target_os = "macos") { "open" } else { "xdg-open" };
+    let started = Command::new(program)
+        .arg(path)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn();
+    if let Err(error) = started {
+        tracing::warn!("failed to start {program}: {error}; open {} yourself", path.display());
+    }
+}
