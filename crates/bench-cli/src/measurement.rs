@@ -1,5 +1,6 @@
 //! The measuring part of a run: the engine, with progress, interrupts and the record.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use anyhow::{Error, Result};
@@ -37,6 +38,8 @@ pub struct Measurement<P, R> {
     pub counts: Counts,
     /// Durations of the system's own work, recorded by the connections.
     pub durations: Durations,
+    /// Settings of the system as it reports them, by name.
+    pub settings_in_force: BTreeMap<String, String>,
 }
 
 /// What a measurement runs with.
@@ -65,6 +68,7 @@ impl<P, R> Measurement<P, R> {
             warnings: Vec::new(),
             counts: Counts::default(),
             durations: Durations::default(),
+            settings_in_force: BTreeMap::new(),
         }
     }
 }
@@ -95,6 +99,7 @@ impl<P: Publish + Send, R: Receive + Send> Measurement<P, R> {
         for warning in self.warnings {
             record.warn(warning);
         }
+        record.set_settings_in_force(self.settings_in_force);
         let (produced, consumed) = (!publishers.is_empty(), !receivers.is_empty());
         let control = RunControl::new(
             publishers.len(),
@@ -105,6 +110,7 @@ impl<P: Publish + Send, R: Receive + Send> Measurement<P, R> {
         record.folder_mut().set_system(&system);
         record.set_timeline(plan.timeline, clock.origin());
         let mut line = ProgressLine::new(plan.timeline.start_ns);
+        let mut metrics = record.metrics();
         let transports = (publishers, receivers);
         let done = engine::run(
             &plan,
@@ -121,6 +127,9 @@ impl<P: Publish + Send, R: Receive + Send> Measurement<P, R> {
                     }
                 }
                 line.show(&mut progress, now_ns, totals);
+                if let Some(metrics) = &mut metrics {
+                    metrics.update(&plan, consumed, now_ns, totals);
+                }
             },
         );
         progress.clear();
@@ -132,6 +141,10 @@ impl<P: Publish + Send, R: Receive + Send> Measurement<P, R> {
                 return Err(error);
             }
         };
+        if let Some(metrics) = &metrics {
+            metrics.take(&plan, consumed, clock.now_ns(), &totals);
+            metrics.keep(record.folder_mut().path());
+        }
         totals.remarks.iter().cloned().for_each(|remark| record.warn(remark));
         let summary = SummaryInput {
             totals: &totals,

@@ -16,6 +16,7 @@ use bench_record::{
 use clap::Args;
 use serde_json::Value;
 
+use crate::metrics::{Metrics, MetricsAddress};
 use crate::{Exit, Interrupted, OutputFormat, UsageError, exit, output, quantity, report};
 
 /// Where results go, and the length of intervals; flatten it into a measuring tool's options.
@@ -43,6 +44,10 @@ pub struct RunArgs {
         default_value = "1s"
     )]
     pub interval: Duration,
+
+    /// Serve the figures of the run while it goes on, for Prometheus: a port, or HOST:PORT
+    #[arg(help_heading = "Results", long, value_name = "ADDRESS")]
+    pub metrics_addr: Option<MetricsAddress>,
 }
 
 /// A run at its start.
@@ -66,6 +71,7 @@ pub struct RunRecord {
     folder: RunFolder,
     document: RunDocument,
     meter: ResourceMeter,
+    metrics: Option<Metrics>,
 }
 
 impl RunArgs {
@@ -82,11 +88,15 @@ impl RunArgs {
     pub fn start(&self, started: StartedRun) -> Result<RunRecord> {
         let now = SystemTime::now();
         let StartedRun { tool, version, run, options, services, versions } = started;
+        let endpoint = self.metrics_addr.as_ref().map(MetricsAddress::bind).transpose()?;
         let mut folder = match &self.run_dir {
             Some(path) => RunFolder::create_at(path, now),
             None => RunFolder::create_below(&self.results_dir, tool, run, now),
         }
         .map_err(|error| usage(&error))?;
+        let mut host = current_host();
+        let on = results::file_system(folder.path());
+        host.settings.extend(on.map(|on| ("file_system".to_owned(), on)));
         let document = RunDocument {
             schema_version: SCHEMA_VERSION,
             tool: ToolInfo { name: tool.to_owned(), version: version.to_owned() },
@@ -97,14 +107,17 @@ impl RunArgs {
             verdict: None,
             options,
             services,
-            host: current_host(),
+            host,
             versions,
+            settings_in_force: BTreeMap::new(),
             summary: None,
             warnings: Vec::new(),
             faults: Vec::new(),
         };
         folder.write_document(&document);
-        Ok(RunRecord { folder, document, meter: ResourceMeter::start() })
+        let metrics =
+            endpoint.map(|endpoint| Metrics::serve(endpoint, tool, document.run_id.clone()));
+        Ok(RunRecord { folder, document, meter: ResourceMeter::start(), metrics })
     }
 }
 
@@ -140,6 +153,16 @@ impl RunRecord {
     #[must_use]
     pub fn meter(&self) -> ResourceMeter {
         self.meter
+    }
+
+    /// Sets what the system has told of its settings.
+    pub(crate) fn set_settings_in_force(&mut self, settings: BTreeMap<String, String>) {
+        self.document.settings_in_force = settings;
+    }
+
+    /// Where the figures are served, if they are.
+    pub(crate) fn metrics(&self) -> Option<Metrics> {
+        self.metrics.clone()
     }
 
     /// Adds a warning for readers of the figures.

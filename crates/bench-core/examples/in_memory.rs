@@ -256,6 +256,7 @@ fn document(run: RunId, started_at: SystemTime) -> RunDocument {
         }],
         host: current_host(),
         versions: BTreeMap::new(),
+        settings_in_force: BTreeMap::new(),
         summary: None,
         warnings: Vec::new(),
         faults: Vec::new(),

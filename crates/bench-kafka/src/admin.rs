@@ -15,7 +15,7 @@ use futures_executor::block_on;
 use rdkafka::admin::{AdminClient, AdminOptions, ConfigEntry, ConfigSource, ResourceSpecifier};
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::KafkaError as LibraryError;
-use rdkafka::metadata::{Metadata, MetadataTopic};
+use rdkafka::metadata::{Metadata, MetadataBroker, MetadataTopic};
 use rdkafka::producer::{BaseProducer, Producer as _};
 use rdkafka::types::RDKafkaRespErr;
 
@@ -181,15 +181,51 @@ impl Admin {
         Ok(limit.and_then(|entry| entry.value?.parse().ok()))
     }
 
+    /// The settings in force for a topic as the brokers report them, by name: `topic partitions`,
+    /// `topic min.insync.replicas`, and of one broker what is not its default, `broker num.io.threads`.
+    /// Addresses, folders, ids and whatever is sensitive are left out. What a broker does not tell about
+    /// itself, for lack of a permission, is missing.
+    pub fn settings_in_force(&self, name: &str) -> Result<BTreeMap<String, String>, KafkaError> {
+        let mut settings = BTreeMap::new();
+        if let Some(topic) = self.topic(name)? {
+            settings.insert("topic partitions".to_owned(), topic.partitions.to_string());
+            settings.insert("topic replication".to_owned(), topic.replication.to_string());
+        }
+        let own = self.describe_topic(name)?;
+        settings.extend(shown("topic", own.into_iter()));
+        let action = format!("read the configuration of the brokers of topic '{name}'");
+        let metadata = self.metadata(Some(name), &action)?;
+        if let Some(broker) = metadata.brokers().iter().map(MetadataBroker::id).min() {
+            let told = self.describe(name, &action, ResourceSpecifier::Broker(broker));
+            let told = told.unwrap_or_default().into_iter();
+            let is_set = |entry: &ConfigEntry| entry.source != ConfigSource::Default;
+            settings.extend(shown("broker", told.filter(is_set)));
+        }
+        Ok(settings)
+    }
+
     fn describe_topic(&self, name: &str) -> Result<Vec<ConfigEntry>, KafkaError> {
         let action = format!("read the configuration of topic '{name}'");
+        self.describe(name, &action, ResourceSpecifier::Topic(name))
+    }
+
+    /// The settings of a topic, or of a broker, to do with topic `name`.
+    fn describe(
+        &self,
+        name: &str,
+        action: &str,
+        of: ResourceSpecifier<'_>,
+    ) -> Result<Vec<ConfigEntry>, KafkaError> {
         let subject = Subject::topic("DESCRIBE_CONFIGS", name);
-        let library = |error: LibraryError| self.failed(action.as_str(), &error, &subject);
-        // Any broker knows; asking the one that just answered never waits for a controller.
-        let metadata = self.metadata(Some(name), &action)?;
-        let answering = Some(metadata.orig_broker_id()).filter(|id| *id >= 0);
-        let options = self.options().broker_id(answering);
-        let wanted = [ResourceSpecifier::Topic(name)];
+        let library = |error: LibraryError| self.failed(action, &error, &subject);
+        // Any broker knows topics; asking the one that just answered never waits for a controller.
+        let metadata = self.metadata(Some(name), action)?;
+        let answering = match of {
+            ResourceSpecifier::Broker(id) => id,
+            _ => metadata.orig_broker_id(),
+        };
+        let options = self.options().broker_id(Some(answering).filter(|id| *id >= 0));
+        let wanted = [of];
         let resources = block_on(self.operations.describe_configs(&wanted, &options));
         let mut entries = Vec::new();
         for resource in resources.map_err(library)? {
@@ -292,4 +328,16 @@ fn count(length: usize) -> u32 {
 /// rejects.
 fn to_native(number: u32) -> i32 {
     i32::try_from(number).unwrap_or(i32::MAX)
+}
+/// Entries that may say why one system is faster than another, under names of their own.
+fn shown(
+    of: &str,
+    entries: impl Iterator<Item = ConfigEntry>,
+) -> impl Iterator<Item = (String, String)> {
+    // They differ from start to start, and say nothing about speed.
+    const LEFT_OUT: [&str; 6] = ["listener", "log.dir", ".id", "quorum", "zookeeper", "ssl."];
+    entries
+        .filter(|entry| !entry.is_sensitive)
+        .filter(|entry| !LEFT_OUT.iter().any(|part| entry.name.contains(part)))
+        .filter_map(move |entry| Some((format!("{of} {}", entry.name), entry.value?)))
 }

@@ -42,6 +42,10 @@ pub struct RunDocument {
     pub host: HostInfo,
     /// Versions of components that affect the figures, such as client libraries.
     pub versions: BTreeMap<String, String>,
+    /// Settings of the system as it reported them when the run began, by name: `topic
+    /// min.insync.replicas`. Without secrets.
+    #[serde(default)]
+    pub settings_in_force: BTreeMap<String, String>,
     /// The figures. Absent while the run is in progress.
     pub summary: Option<Summary>,
     /// What a reader of the figures must know, one sentence each.
@@ -125,7 +129,7 @@ pub struct HostInfo {
     /// Load average over one minute at the start of the run, which shows other work on the machine.
     pub load_average_1m: f64,
     /// Settings that change how fast it is, by name, as far as the system tells: `smt`, `governor`,
-    /// `turbo`, `clock_source`, `cpu_limit`, `memory_limit`.
+    /// `turbo`, `clock_source`, `cpu_limit`, `memory_limit`, and `file_system`, that of the result folder.
     #[serde(default)]
     pub settings: BTreeMap<String, String>,
 }

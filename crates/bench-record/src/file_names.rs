@@ -12,6 +12,9 @@ pub const ACKED: &str = "acked.json";
 /// What a driver has found out about the course of the run.
 pub const ANALYSIS: &str = "analysis.json";
 
+/// The figures of the run as the last reader of its metrics could have seen them.
+pub const METRICS: &str = "metrics.txt";
+
 /// How the latencies of the run were distributed, over all of it and over time.
 pub const DISTRIBUTIONS: &str = "distributions.json";
 

@@ -68,6 +68,7 @@ mod tests {
                 settings: BTreeMap::new(),
             },
             versions: BTreeMap::new(),
+            settings_in_force: BTreeMap::new(),
             summary: None,
             warnings: Vec::new(),
             faults: Vec::new(),

@@ -7,6 +7,7 @@
 mod change;
 mod family;
 mod latency_log;
+mod mean;
 mod percentile;
 mod repeats;
 mod sample;
@@ -19,6 +20,7 @@ mod warm_up;
 pub use change::{Change, paired, sign_flip_p, unpaired};
 pub use family::{benjamini_hochberg, holm};
 pub use latency_log::{Density, LatencyLog};
+pub use mean::mean_half_width;
 pub use percentile::{PercentileInterval, SAMPLES_BEYOND_MIN, Share, percentile_interval};
 pub use repeats::{Advice, Repeats, VarianceSplit, repeats, variance_split};
 pub use sample::{Bounds, median};

@@ -5,8 +5,8 @@
 #![expect(clippy::print_stdout, reason = "the measured figures")]
 
 use bench_stats::{
-    Bounds, Finding, Share, WarmUp, finding, holm, paired, percentile_interval, repeats,
-    sign_flip_p, steps, trend, unpaired, warm_up,
+    Bounds, Finding, Share, WarmUp, finding, holm, mean_half_width, paired, percentile_interval,
+    repeats, sign_flip_p, steps, trend, unpaired, warm_up,
 };
 use hdrhistogram::Histogram;
 use rand::{RngExt as _, SeedableRng as _};
@@ -121,6 +121,23 @@ fn percentiles_of_one_run_hold_the_truth() {
         let what = format!("p99 of {seconds} s, time constant {constant_s} s");
         let covered =
             share(&what, 500, || percentile_run(&mut chance, seconds, constant_s) == Some(true));
+        assert_within(covered, low, 0.99);
+    }
+}
+
+#[test]
+fn means_of_one_run_hold_the_truth() {
+    for (seconds, constant_s, low) in [(300, 2.0_f64, 0.92), (60, 2.0, 0.86), (60, 5.0, 0.78)] {
+        let mut chance = Chance::new(7);
+        let keep = (-1.0 / constant_s).exp();
+        let what = format!("mean rate of {seconds} s, time constant {constant_s} s");
+        let covered = share(&what, 2_000, || {
+            let rates: Vec<f64> =
+                chance.wavering(seconds, 5.0, keep).iter().map(|it| 100.0 + it).collect();
+            let mean = rates.iter().sum::<f64>() / rates.len() as f64;
+            let half = mean_half_width(&rates, LEVEL).expect("enough") * mean;
+            Bounds { low: mean - half, high: mean + half }.holds(100.0)
+        });
         assert_within(covered, low, 0.99);
     }
 }

@@ -1,6 +1,7 @@
 //! The cluster of a run, embedded or the user's, and its topic.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -222,6 +223,23 @@ impl Cluster {
         Ok(compacted.unwrap_or_else(|error| {
             tracing::debug!("cannot find out whether the topic is compacted: {error}");
             false
+        }))
+    }
+
+    /// The settings of the topic and its brokers, as far as they tell.
+    pub(crate) fn settings_in_force(
+        &self,
+        topic: &str,
+    ) -> Result<BTreeMap<String, String>, Interrupted> {
+        if self.embedded.is_some() {
+            return Ok(BTreeMap::new());
+        }
+        let topic = topic.to_owned();
+        let told =
+            self.ask("reading the topic's settings", move |admin| admin.settings_in_force(&topic))?;
+        Ok(told.unwrap_or_else(|error| {
+            tracing::debug!("the settings of the topic are not recorded: {error}");
+            BTreeMap::new()
         }))
     }
 

@@ -98,6 +98,7 @@ pub(crate) fn drain(
         clock,
     };
     session.measure(|| {
+        let settings_in_force = cluster.settings_in_force(&args.topic)?;
         let receivers = readers.connect(clock, shutdown)?;
         let (config, exactly_once) = (&readers.config, args.reader.exactly_once);
         let consumer = ConsumerConfig {
@@ -110,7 +111,7 @@ pub(crate) fn drain(
         let mut measurement =
             Measurement::receiving(run, clock, interval_ns, required, consumer, receivers);
         measurement.warnings.splice(..0, warnings);
-        Ok(measurement)
+        Ok(Measurement { settings_in_force, ..measurement })
     })
 }
 

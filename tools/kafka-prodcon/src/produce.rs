@@ -79,6 +79,7 @@ pub(crate) fn produce_and_consume(options: &Options, invocation: &Invocation) ->
     };
     session.measure(|| {
         let topic = cluster.prepare_topic(&options.topic, wanted)?;
+        let settings_in_force = cluster.settings_in_force(&options.topic.topic)?;
         let mut warnings: Vec<String> = topic.warning.into_iter().collect();
         if consumers > topic.partitions {
             warnings.push(format!(
@@ -113,6 +114,7 @@ pub(crate) fn produce_and_consume(options: &Options, invocation: &Invocation) ->
             unanswered_max: workload.unanswered_max,
             backlog_max_bytes: cluster.backlog_max_bytes(),
             warnings,
+            settings_in_force,
             ..Measurement::new(plan, publishers, receivers)
         })
     })
@@ -165,6 +167,7 @@ pub(crate) fn fill(options: &Options, fill: &FillArgs, invocation: &Invocation) 
     };
     session.measure(|| {
         let topic = cluster.prepare_topic(&fill.topic, wanted)?;
+        let settings_in_force = cluster.settings_in_force(&fill.topic.topic)?;
         let mut warnings: Vec<String> = topic.warning.into_iter().collect();
         warnings.extend(crowded);
         warnings.extend(producers::warnings(&settings, &fill.producer, &config));
@@ -181,6 +184,7 @@ pub(crate) fn fill(options: &Options, fill: &FillArgs, invocation: &Invocation) 
         Ok(Measurement {
             unanswered_max: workload.unanswered_max,
             warnings,
+            settings_in_force,
             ..Measurement::new(plan, publishers, Vec::new())
         })
     })

@@ -168,6 +168,7 @@ impl Setup<'_> {
         for name in [Some(topic), output.as_deref()].into_iter().flatten() {
             self.topics.prepare(name, pipeline.partitions, pipeline.replication_factor)?;
         }
+        let settings_in_force = self.topics.settings_in_force(topic)?;
         let (counts, durations) = (Counts::default(), Durations::default());
         let report = folder.join("batches.jsonl");
         let mut batches = Batches::follow(&report, &counts, &durations);
@@ -198,6 +199,7 @@ impl Setup<'_> {
             unanswered_max: self.workload.unanswered_max,
             counts,
             durations,
+            settings_in_force,
             ..Measurement::new(plan, vec![sender], receiver.into_iter().collect())
         };
         Ok((

@@ -61,6 +61,17 @@ impl Topics {
         Ok(())
     }
 
+    /// The settings of a topic and its brokers, as far as they tell.
+    pub(crate) fn settings_in_force(&self, topic: &str) -> Result<BTreeMap<String, String>> {
+        let name = topic.to_owned();
+        let told =
+            self.ask("reading the topic's settings", move |admin| admin.settings_in_force(&name))?;
+        Ok(told.unwrap_or_else(|error| {
+            tracing::debug!("the settings of the topic are not recorded: {error}");
+            BTreeMap::new()
+        }))
+    }
+
     /// The ends of a topic's partitions.
     pub(crate) fn ends(&self, topic: &str) -> Result<Vec<StartOffset>> {
         let name = topic.to_owned();

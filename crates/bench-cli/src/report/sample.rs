@@ -144,6 +144,7 @@ pub(crate) fn open_loop() -> RunDocument {
             settings: BTreeMap::new(),
         },
         versions: BTreeMap::new(),
+        settings_in_force: BTreeMap::new(),
         summary: Some(summary()),
         warnings: Vec::new(),
         faults: Vec::new(),

@@ -261,6 +261,7 @@ mod tests {
             services: Vec::new(),
             host: current_host(),
             versions: BTreeMap::new(),
+            settings_in_force: BTreeMap::new(),
             summary: None,
             warnings: Vec::new(),
             faults: Vec::new(),

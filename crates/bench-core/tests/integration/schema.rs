@@ -201,6 +201,7 @@ fn minimal_document() -> RunDocument {
         services: Vec::new(),
         host: current_host(),
         versions: BTreeMap::new(),
+        settings_in_force: BTreeMap::new(),
         summary: None,
         warnings: Vec::new(),
         faults: Vec::new(),

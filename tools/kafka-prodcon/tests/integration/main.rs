@@ -5,6 +5,7 @@ mod command_line;
 mod embedded;
 mod interrupt;
 mod landing;
+mod metrics;
 mod real_kafka;
 mod secrets;
 

@@ -8,11 +8,11 @@ use std::path::Path;
 
 use bench_record::files::{read_file, replace_file};
 use bench_record::{LatencyKind, RunDocument, file_names};
-use bench_stats::{Density, LatencyLog, PercentileInterval};
+use bench_stats::{Density, LatencyLog, PercentileInterval, mean_half_width};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::health::{Flag, flags};
+use super::health::{Findings, Flag, findings};
 use super::run_files::read_json;
 use crate::file::figure::{Measure, Percentile};
 
@@ -31,6 +31,9 @@ pub(crate) struct Analysis {
     /// The intervals of percentiles at [`LEVEL`], nanoseconds, by the names of figures. Those without
     /// enough samples are absent.
     pub(crate) percentiles: BTreeMap<String, PercentileInterval>,
+    /// Half the width of the interval of the throughput inside the run, as a share of it.
+    #[serde(default)]
+    pub(crate) throughput_half_width: Option<f64>,
     /// What was wrong with the run.
     pub(crate) flags: Vec<Flag>,
 }
@@ -92,11 +95,13 @@ pub(crate) fn keep(run_dir: &Path, document: &RunDocument) -> io::Result<()> {
 /// Reads each log once for both.
 fn make(run_dir: &Path, document: &RunDocument) -> (Analysis, Distributions) {
     let run_id = document.run_id.clone();
+    let Findings { flags, rates } = findings(run_dir, document);
     let mut analysis = Analysis {
         schema_version: SCHEMA_VERSION,
         run_id: run_id.clone(),
         percentiles: BTreeMap::new(),
-        flags: flags(run_dir, document),
+        throughput_half_width: mean_half_width(&rates, LEVEL),
+        flags,
     };
     let schema_version = SCHEMA_VERSION;
     let mut all = Distributions { schema_version, run_id, latencies: BTreeMap::new() };

@@ -69,10 +69,19 @@ struct Course {
     show: fn(f64) -> String,
 }
 
-/// The flags of a run.
-pub(super) fn flags(run_dir: &Path, document: &RunDocument) -> Vec<Flag> {
+/// What the intervals of a run show.
+#[derive(Debug, Default)]
+pub(super) struct Findings {
+    pub(super) flags: Vec<Flag>,
+    /// Messages per second of each measured interval: received, or acknowledged in a run that does not
+    /// receive.
+    pub(super) rates: Vec<f64>,
+}
+
+/// Reads the intervals of a run.
+pub(super) fn findings(run_dir: &Path, document: &RunDocument) -> Findings {
+    let Some(summary) = &document.summary else { return Findings::default() };
     let mut flags = Vec::new();
-    let Some(summary) = &document.summary else { return flags };
     flags.extend(schedule(summary));
     flags.extend(few_samples(summary));
     let table = read_file(&run_dir.join(file_names::INTERVALS));
@@ -85,7 +94,7 @@ pub(super) fn flags(run_dir: &Path, document: &RunDocument) -> Vec<Flag> {
         let found = courses.iter().flatten().flat_map(Course::flags);
         flags.extend(found.map(|flag| flag.in_run(document)));
     }
-    flags
+    Findings { flags, rates: rows.iter().map(|row| received_per_s(row, summary)).collect() }
 }
 
 impl Flag {
@@ -153,11 +162,16 @@ fn is_load_even(rows: &[IntervalRow], summary: &Summary) -> bool {
 }
 
 /// Messages received per second; messages acknowledged of a run that does not receive.
-fn throughput(rows: &[IntervalRow], summary: &Summary) -> Option<Course> {
-    let rate = |row: &IntervalRow| match summary.consumed {
+fn received_per_s(row: &IntervalRow, summary: &Summary) -> f64 {
+    match summary.consumed {
         Some(_) => row.received_per_s,
         None => row.acked_per_s,
-    };
+    }
+}
+
+/// The course of that.
+fn throughput(rows: &[IntervalRow], summary: &Summary) -> Option<Course> {
+    let rate = |row: &IntervalRow| received_per_s(row, summary);
     let rates: Vec<f64> = rows.iter().map(rate).collect();
     let usual = median(&rates).filter(|usual| *usual > 0.0)?;
     Some(Course {

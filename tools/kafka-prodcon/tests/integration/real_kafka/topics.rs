@@ -29,6 +29,15 @@ fn topics_are_extended_while_in_use() {
     assert_eq!(settings["retention.ms"], "3600000");
     let kept = bench.measure(&format!("-n 100 -c 4 --keep-partitions --topic {topic}"), "kept", 0);
     assert!(kept.warnings[0].contains("has 3 partitions; 4 are needed"), "{kept:?}");
+    let told = &kept.settings_in_force;
+    assert_eq!(told["topic partitions"], "3", "{told:?}");
+    assert_eq!(told["topic replication"], "1");
+    assert_eq!(told["topic retention.ms"], "3600000");
+    // Of those that it does not set itself.
+    assert_eq!(told["topic cleanup.policy"], "delete");
+    let broker: Vec<&String> = told.keys().filter(|name| name.starts_with("broker ")).collect();
+    assert!(!broker.is_empty(), "what is set on the broker: {told:?}");
+    assert!(!told.keys().any(|name| name.contains("listener") || name.contains("log.dir")));
 }
 
 #[test]
