@@ -36,7 +36,7 @@ impl LogArgs {
     /// environment variable `RUST_LOG` takes precedence.
     pub fn init(self) {
         let (filter, complaint) = self.filter(std::env::var("RUST_LOG").ok().as_deref());
-        let colours = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+        let colours = has_colours();
         let installed = tracing_subscriber::fmt()
             .with_env_filter(filter)
             .with_writer(move || BesideProgress { colours })
@@ -88,6 +88,12 @@ impl LogArgs {
         };
         format!("{others},bench_={ours},{tool}={ours}")
     }
+}
+
+/// Whether standard error may be coloured: it is a terminal, and `NO_COLOR` is not set.
+#[must_use]
+pub fn has_colours() -> bool {
+    io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none()
 }
 
 /// The crate of the running tool, derived from the name of the binary.

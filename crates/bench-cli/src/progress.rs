@@ -1,8 +1,9 @@
-//! The progress line: one line at the bottom of the terminal, rewritten as the work proceeds.
+//! Progress at the bottom of the terminal: one line or several, rewritten as the work proceeds. All that
+//! was printed before scrolls up as usual.
 
 use std::fmt;
 use std::io::{self, IsTerminal, Write};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use bench_core::system::{plain, shortened_lines};
 
@@ -15,12 +16,12 @@ const ERASE_LINE: &str = "\r\x1b[K";
 /// The assumed width in columns of a terminal that does not report it.
 const COLUMNS_DEFAULT: usize = 80;
 
-/// Whether a progress line is shown on standard error, so that other lines do not run into it.
-static LINE_ON_STDERR: AtomicBool = AtomicBool::new(false);
+/// What is shown on standard error, so that other lines do not run into it.
+static SHOWN_ON_STDERR: Shown = Shown::new();
 
-/// One rewritten line on standard error; nothing if that is not a terminal.
+/// Rewritten lines on standard error; nothing if that is not a terminal.
 ///
-/// Dropping the value erases the line. Failed writes are ignored: progress never stops the work.
+/// Dropping the value erases them. Failed writes are ignored: progress never stops the work.
 #[derive(Debug)]
 pub struct Progress {
     terminal: Option<Terminal>,
@@ -32,8 +33,8 @@ impl Progress {
     pub(crate) fn on_stderr() -> Self {
         let terminal = io::stderr().is_terminal().then(|| Terminal {
             out: Box::new(io::stderr()),
-            columns: columns_of_stderr,
-            shown: &LINE_ON_STDERR,
+            size: size_of_stderr,
+            shown: &SHOWN_ON_STDERR,
         });
         Self { terminal }
     }
@@ -50,29 +51,44 @@ impl Progress {
         self.terminal.is_some()
     }
 
-    /// Replaces the line, cut to the width of the terminal.
+    /// The columns and rows of the terminal, if progress is shown.
+    #[must_use]
+    pub fn size(&self) -> Option<(usize, usize)> {
+        self.terminal.as_ref().map(|terminal| (terminal.size)())
+    }
+
+    /// Replaces what is shown by a line, cut to the width of the terminal.
     pub fn update(&mut self, line: &str) {
-        if let Some(terminal) = &mut self.terminal {
+        if let Some(terminal) = &self.terminal {
             // A character in the last column would make some terminals wrap.
-            let line = fit(line, (terminal.columns)().saturating_sub(1));
-            terminal.shown.store(true, Ordering::Relaxed);
-            terminal.write(&format!("{ERASE_LINE}{line}"));
+            let line = fit(line, (terminal.size)().0.saturating_sub(1));
+            self.draw(&[line]);
         }
     }
 
-    /// Prints a permanent line above the progress line; does nothing if progress is hidden.
+    /// Replaces what is shown by lines that fit the terminal's [`Progress::size`] and hold no control
+    /// characters but colours.
+    pub fn draw(&mut self, lines: &[String]) {
+        if let Some(terminal) = &mut self.terminal {
+            let text = terminal.shown.replace(lines, (terminal.size)().0);
+            terminal.write(&text);
+        }
+    }
+
+    /// Prints a permanent line above the progress; does nothing if progress is hidden.
     pub fn print_line(&self, line: &str) {
         if self.is_visible() {
             print_line_on_stderr(line);
         }
     }
 
-    /// Erases the line.
+    /// Erases what is shown.
     pub fn clear(&mut self) {
-        if let Some(terminal) = &mut self.terminal
-            && terminal.shown.swap(false, Ordering::Relaxed)
-        {
-            terminal.write(ERASE_LINE);
+        if let Some(terminal) = &mut self.terminal {
+            let erase = terminal.shown.erase((terminal.size)().0);
+            if !erase.is_empty() {
+                terminal.write(&erase);
+            }
         }
     }
 }
@@ -83,10 +99,50 @@ impl Drop for Progress {
     }
 }
 
+/// The widths of the lines that are shown.
+#[derive(Debug)]
+struct Shown(Mutex<Vec<usize>>);
+
+impl Shown {
+    const fn new() -> Self {
+        Self(Mutex::new(Vec::new()))
+    }
+
+    /// What erases them from a terminal of so many columns; empty if nothing is shown.
+    fn erase(&self, columns: usize) -> String {
+        let widths = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        // A terminal that has become narrower has wrapped them.
+        let rows: usize = widths.iter().map(|width| width.div_ceil(columns.max(1)).max(1)).sum();
+        match rows {
+            0 => String::new(),
+            1 => ERASE_LINE.to_owned(),
+            rows => format!("\r\x1b[{}A\x1b[J", rows - 1),
+        }
+    }
+
+    /// What shows these instead.
+    fn replace(&self, lines: &[String], columns: usize) -> String {
+        let erase = self.erase(columns);
+        let widths = lines.iter().map(|line| width(line)).collect();
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = widths;
+        let erase = if erase.is_empty() { ERASE_LINE } else { &erase };
+        format!("{erase}{}", lines.join("\r\n"))
+    }
+}
+
+/// The columns that a line takes up: its characters without colours.
+fn width(line: &str) -> usize {
+    let mut parts = line.split(ESCAPE);
+    let first = parts.next().map_or(0, |part| part.chars().count());
+    let rest = parts.map(|part| part.split_once('m').map_or(0, |(_, text)| text.chars().count()));
+    first + rest.sum::<usize>()
+}
+
 struct Terminal {
     out: Box<dyn Write + Send>,
-    columns: fn() -> usize,
-    shown: &'static AtomicBool,
+    /// Its columns and rows.
+    size: fn() -> (usize, usize),
+    shown: &'static Shown,
 }
 
 impl Terminal {
@@ -102,13 +158,13 @@ impl fmt::Debug for Terminal {
     }
 }
 
-/// Prints a line on standard error, erasing the progress line first.
+/// Prints a line on standard error, erasing the progress first.
 pub(crate) fn print_line_on_stderr(line: &str) {
     let _ = writeln!(BesideProgress { colours: false }, "{line}");
 }
 
-/// Standard error for whole lines other than progress: erases the progress line first, and escapes
-/// control characters.
+/// Standard error for whole lines other than progress: erases the progress first, and escapes control
+/// characters.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct BesideProgress {
     /// Whether the text contains our own colours.
@@ -122,9 +178,7 @@ impl Write for BesideProgress {
 
     fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
         let mut stderr = io::stderr().lock();
-        if LINE_ON_STDERR.swap(false, Ordering::Relaxed) {
-            stderr.write_all(ERASE_LINE.as_bytes())?;
-        }
+        stderr.write_all(SHOWN_ON_STDERR.erase(size_of_stderr().0).as_bytes())?;
         stderr.write_all(safe(bytes, self.colours).as_bytes())
     }
 
@@ -159,10 +213,11 @@ fn safe(bytes: &[u8], colours: bool) -> String {
 /// The start of a colour sequence.
 const ESCAPE: char = '\x1b';
 
-fn columns_of_stderr() -> usize {
+/// Its columns and rows; one row if it does not tell them.
+fn size_of_stderr() -> (usize, usize) {
     match rustix::termios::tcgetwinsize(io::stderr()) {
-        Ok(size) if size.ws_col > 0 => usize::from(size.ws_col),
-        _ => COLUMNS_DEFAULT,
+        Ok(size) if size.ws_col > 0 => (size.ws_col.into(), size.ws_row.into()),
+        _ => (COLUMNS_DEFAULT, 1),
     }
 }
 
@@ -193,15 +248,15 @@ mod tests {
     }
 
     /// Progress on a fake terminal of ten columns.
-    fn progress(shown: &'static AtomicBool) -> (Progress, Receiver<String>) {
+    fn progress(shown: &'static Shown) -> (Progress, Receiver<String>) {
         let (sender, screen) = channel();
-        let terminal = Terminal { out: Box::new(Screen(sender)), columns: || 10, shown };
+        let terminal = Terminal { out: Box::new(Screen(sender)), size: || (10, 5), shown };
         (Progress { terminal: Some(terminal) }, screen)
     }
 
     #[test]
     fn line_is_rewritten_within_width_and_finally_erased() {
-        static SHOWN: AtomicBool = AtomicBool::new(false);
+        static SHOWN: Shown = Shown::new();
         let (mut progress, screen) = progress(&SHOWN);
         progress.update("sent 12");
         progress.update("äöü 456789 123\n");
@@ -213,7 +268,7 @@ mod tests {
 
     #[test]
     fn only_a_shown_line_is_cleared() {
-        static SHOWN: AtomicBool = AtomicBool::new(false);
+        static SHOWN: Shown = Shown::new();
         let (mut progress, screen) = progress(&SHOWN);
         progress.clear();
         progress.update("a\tb");
@@ -221,6 +276,24 @@ mod tests {
         progress.clear();
         drop(progress);
         assert_eq!(screen.iter().collect::<Vec<_>>(), ["\r\x1b[Ka b", "\r\x1b[K"]);
+    }
+
+    #[test]
+    fn several_lines_are_erased_as_high_as_they_are() {
+        static SHOWN: Shown = Shown::new();
+        let (mut progress, screen) = progress(&SHOWN);
+        let lines = ["one".to_owned(), "\x1b[32mtwo\x1b[0m".to_owned()];
+        progress.draw(&lines);
+        progress.update("three");
+        progress.draw(&lines);
+        // A terminal of two columns has wrapped both lines to two rows each.
+        assert_eq!(SHOWN.erase(2), "\r\x1b[3A\x1b[J");
+        drop(progress);
+        let written: Vec<_> = screen.iter().collect();
+        let two = "one\r\n\x1b[32mtwo\x1b[0m";
+        let expected =
+            [format!("\r\x1b[K{two}"), "\r\x1b[1A\x1b[Jthree".to_owned(), format!("\r\x1b[K{two}")];
+        assert_eq!(written, expected);
     }
 
     #[test]
@@ -243,7 +316,7 @@ mod tests {
 
     #[test]
     fn closed_terminals_are_not_an_error() {
-        static SHOWN: AtomicBool = AtomicBool::new(false);
+        static SHOWN: Shown = Shown::new();
         let (mut progress, screen) = progress(&SHOWN);
         drop(screen);
         progress.update("on");

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use crate::{Exit, Interrupted, progress};
+use crate::{Exit, Interrupted, keys, progress};
 
 /// Interval between checks for a request to end.
 const POLL: Duration = Duration::from_millis(20);
@@ -37,6 +37,7 @@ impl Shutdown {
         thread::Builder::new().name("signals".into()).spawn(move || {
             for _ in signals.forever() {
                 if requested.load(Ordering::Relaxed) {
+                    keys::restore();
                     // Skips exit handlers, which could wait for work that does not end.
                     signal_hook::low_level::exit(Exit::Interrupted as i32);
                 }

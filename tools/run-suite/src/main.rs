@@ -10,7 +10,9 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
-use bench_cli::{Exit, OutputArgs, OutputFormat, Shutdown, arguments, generate, main_with, output};
+use bench_cli::{
+    Exit, Keys, OutputArgs, OutputFormat, Shutdown, arguments, generate, main_with, output,
+};
 use bench_core::results::current_host;
 use bench_record::ServiceOrigin;
 use clap::{CommandFactory as _, Parser, Subcommand};
@@ -281,8 +283,10 @@ fn execute(
     let mut progress = options.output.log.progress();
     tracing::info!("results in {}", dir.display());
     let is_reported = options.output.format == OutputFormat::Human;
+    let keys = if progress.is_visible() { Keys::listen(shutdown) } else { None };
     let result = suite::run_pending(dir, folders, shutdown, &mut progress, is_reported);
     progress.clear();
+    drop(keys);
     result
         .with_context(|| format!("stopped; `run-suite resume {}` runs the rest", dir.display()))?;
     let exit = tell(dir, telling, options.output.format)?.exit();

@@ -179,6 +179,11 @@ impl Plan {
         Duration::try_from_secs_f64(self.time_limit_s).unwrap_or(Duration::MAX)
     }
 
+    /// How long the schedule of a run takes, if its options tell.
+    pub(crate) fn expected(&self, run: PlannedRun) -> Option<Duration> {
+        expected(&self.cells[run.cell].options)
+    }
+
     /// The most runs per cell.
     pub(crate) fn repeats(&self) -> u32 {
         self.runs.iter().map(|run| run.repeat).max().unwrap_or(0)

@@ -6,7 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
-use bench_cli::{Progress, Shutdown};
+use bench_cli::{Progress, Shutdown, has_colours};
 use bench_core::system::cause;
 use bench_record::files::create_new;
 use bench_record::{RunDocument, mark_faults};
@@ -17,7 +17,7 @@ use super::child::{self, Ended, Invocation};
 use super::enough::is_enough;
 use super::folder::{ExperimentFolder, log_path};
 use super::key_figures::key_figures;
-use super::live::Live;
+use super::live::{Board, Live};
 use super::run_files::{ToolFiles, read_document};
 use super::run_state::RunStatus;
 use super::verdict::{Judgement, judge_ended, wrong_services};
@@ -76,9 +76,11 @@ fn run_on(
                 print_line(progress, &format!("{repeats} repeats are enough"));
                 break;
             }
+            let title = title(&folder.state().plan, index, position, all);
             let run = PendingRun {
                 index,
-                title: title(&folder.state().plan, index, position, all),
+                board: Board::new(title.clone(), folder.state(), index),
+                title,
                 tools: &tools,
                 is_reported,
             };
@@ -99,6 +101,8 @@ struct PendingRun<'a> {
     index: usize,
     /// Its name in progress and logs.
     title: String,
+    /// The runs before and after it.
+    board: Board,
     tools: &'a Tools,
     /// Whether a report will give the reason of a failure.
     is_reported: bool,
@@ -268,7 +272,9 @@ impl PendingRun<'_> {
         let log = log_path(run_dir);
         let log =
             create_new(&log).with_context(|| format!("failed to create {}", log.display()))?;
-        let expected = expected.map(|time| format!(" of {} s", time.as_secs())).unwrap_or_default();
+        let of_expected =
+            expected.map(|time| format!(" of {} s", time.as_secs())).unwrap_or_default();
+        let has_colours = has_colours();
         let title = match &self.tools.then {
             Some(_) => format!("{} {}", self.title, run.tool.name()),
             None => self.title.clone(),
@@ -290,9 +296,14 @@ impl PendingRun<'_> {
             run.limit,
             || shutdown.is_requested(),
             |elapsed: Duration| {
-                if progress.is_visible() {
+                let Some(size) = progress.size() else { return };
+                let course = live.rows();
+                let lines = self.board.lines(size, elapsed, *expected, course, has_colours);
+                if let Some(lines) = lines {
+                    progress.draw(&lines);
+                } else {
                     let (elapsed_s, figures) = (elapsed.as_secs(), live.figures());
-                    progress.update(&format!("{title}: {elapsed_s} s{expected}  {figures}"));
+                    progress.update(&format!("{title}: {elapsed_s} s{of_expected}  {figures}"));
                 }
             },
         )

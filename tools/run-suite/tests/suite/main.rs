@@ -18,6 +18,8 @@ mod history;
 mod interruptions;
 mod kinesis;
 mod large;
+#[cfg(target_os = "linux")]
+mod live;
 mod noise;
 mod page;
 mod prepare;
