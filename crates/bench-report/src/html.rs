@@ -141,11 +141,9 @@ impl Writer {
             "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"{caption}\"><table>\n\
              <caption>{caption}</caption>\n<thead><tr>"
         );
-        // A column of numbers has its heading on the right.
-        let first = table.rows.first();
         for (column, title) in table.head.iter().enumerate() {
-            let tone = first.and_then(|row| row.get(column)).map_or(Tone::Words, |cell| cell.tone);
-            let class = class(tone);
+            // A column of numbers has its heading on the right.
+            let class = if table.has_numbers(column) { class(Tone::Number) } else { String::new() };
             let _ = write!(self.out, "<th scope=\"col\"{class}>{}</th>", escaped(title));
         }
         self.out.push_str("</tr></thead>\n<tbody>\n");
@@ -248,6 +246,7 @@ fn class(tone: Tone) -> String {
         Tone::Number => "number".to_owned(),
         Tone::Good => "good".to_owned(),
         Tone::Bad => "bad".to_owned(),
+        Tone::BadNumber => "number bad".to_owned(),
         Tone::Open => "open".to_owned(),
         Tone::Shade(shade) => format!("number shade-{}", shade.min(Tone::SHADES - 1)),
     };

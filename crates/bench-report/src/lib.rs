@@ -7,7 +7,7 @@
 
 pub mod chart;
 mod html;
-mod markdown;
+pub mod markdown;
 mod page;
 mod policy;
 mod reduce;

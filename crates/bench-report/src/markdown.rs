@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::page::{Block, Page, Table, Tone};
+use crate::page::{Block, Page, Table};
 
 impl Page {
     /// The page as Markdown.
@@ -67,13 +67,9 @@ fn table(out: &mut String, table: &Table) {
         let cells: Vec<String> = cells.collect();
         format!("| {} |\n", cells.join(" | "))
     };
-    let is_number = |column: usize| {
-        let first = table.rows.first().and_then(|row| row.get(column));
-        first.is_some_and(|cell| matches!(cell.tone, Tone::Number | Tone::Shade(_)))
-    };
     out.push('\n');
     out.push_str(&line(&mut table.head.iter().map(|title| escaped(title))));
-    let rule = |column| if is_number(column) { "---:" } else { "---" }.to_owned();
+    let rule = |column| if table.has_numbers(column) { "---:" } else { "---" }.to_owned();
     out.push_str(&line(&mut (0..table.head.len()).map(rule)));
     for row in &table.rows {
         out.push_str(&line(&mut row.iter().map(|cell| escaped(&cell.text))));
@@ -81,7 +77,8 @@ fn table(out: &mut String, table: &Table) {
 }
 
 /// Text on one line, without what Markdown or HTML would interpret.
-fn escaped(text: &str) -> String {
+#[must_use]
+pub fn escaped(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {
         match c {

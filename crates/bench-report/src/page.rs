@@ -79,6 +79,8 @@ pub enum Tone {
     Good,
     /// Words that say that something is wrong.
     Bad,
+    /// A number that says that something is wrong.
+    BadNumber,
     /// Words that leave something open.
     Open,
     /// A number on a scale from 0 (low) to [`Tone::SHADES`] - 1 (high).
@@ -127,6 +129,13 @@ impl Table {
     pub fn new(caption: impl Into<String>, head: &[&str]) -> Self {
         let head = head.iter().map(|title| (*title).to_owned()).collect();
         Self { caption: caption.into(), head, rows: Vec::new() }
+    }
+
+    /// Whether a column has numbers, by its first cell.
+    pub(crate) fn has_numbers(&self, column: usize) -> bool {
+        let first = self.rows.first().and_then(|row| row.get(column));
+        let tone = first.map_or(Tone::Words, |cell| cell.tone);
+        matches!(tone, Tone::Number | Tone::BadNumber | Tone::Shade(_))
     }
 
     /// Leaves out columns whose cells are all empty, other than the first.

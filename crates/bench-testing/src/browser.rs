@@ -154,6 +154,21 @@ impl Browser {
         decoded(&answer["data"])
     }
 
+    /// What the first element of a selector shows, as PNG.
+    ///
+    /// # Panics
+    /// If there is none.
+    pub fn picture_of(&mut self, selector: &str) -> Vec<u8> {
+        let place = self.evaluate(&format!(
+            "(() => {{ const {{ x, y, width, height }} = document.querySelector({}).getBoundingClientRect();
+                return {{ x: x + scrollX, y: y + scrollY, width, height, scale: 1 }}; }})()",
+            json!(selector)
+        ));
+        let clip = json!({"format": "png", "captureBeyondViewport": true, "clip": place});
+        let answer = self.call("Page.captureScreenshot", &clip);
+        decoded(&answer["data"])
+    }
+
     /// The page as it is printed, as PDF.
     pub fn printed(&mut self) -> Vec<u8> {
         let answer = self.call("Page.printToPDF", &json!({"printBackground": true}));

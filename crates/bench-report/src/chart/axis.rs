@@ -133,13 +133,18 @@ impl Axis {
     }
 
     fn option(&self, extent: Option<Extent>) -> Value {
+        let scale = match self.scale {
+            // It would have two marks.
+            Scale::Log if extent.is_some_and(Extent::is_narrow) => Scale::Linear,
+            scale => scale,
+        };
         let mut axis = json!({
             "name": self.name,
-            "type": if matches!(self.scale, Scale::Log | Scale::Tail) { "log" } else { "value" },
+            "type": if matches!(scale, Scale::Log | Scale::Tail) { "log" } else { "value" },
             "axisLabel": {"formatter": self.formatter(), "hideOverlap": true},
             "axisPointer": {"label": {"formatter": {"$fn": "pointer", "unit": self.formatter_name()}}},
         });
-        match (self.scale, extent) {
+        match (scale, extent) {
             // All charts of a run end where it does.
             (Scale::Linear, Some(extent)) if self.unit == Unit::Seconds => {
                 axis["max"] = number(extent.most);
@@ -152,8 +157,8 @@ impl Axis {
                 // p0, p50, p90, p99, ...
                 let most = extent.map_or(100.0, |extent| extent.most);
                 let nines = (1..).map(|nines| 10_f64.powi(nines)).take_while(|it| *it < most);
-                let marks: Vec<f64> = [1.0, 2.0].into_iter().chain(nines).chain([most]).collect();
-                mark(&mut axis, &marks);
+                mark(&mut axis, &[1.0, 2.0].into_iter().chain(nines).collect::<Vec<f64>>());
+                axis["max"] = number(most);
             }
         }
         axis
@@ -184,6 +189,12 @@ impl Extent {
             let Self { least, most } = extent.unwrap_or(Self { least: value, most: value });
             Some(Self { least: least.min(value), most: most.max(value) })
         })
+    }
+
+    /// Whether its values are of about the same size.
+    fn is_narrow(self) -> bool {
+        const FACTOR: f64 = 5.0;
+        self.most / self.least < FACTOR
     }
 
     /// Values in equal steps of 1, 2 or 5 times a power of ten, counted from 1, which is no change, from
@@ -262,7 +273,7 @@ mod tests {
     fn percentiles_are_marked_up_to_the_last() {
         let extent = Extent::of([1.0, 2_500.0].into_iter());
         let axis = Axis::tail().below(extent);
-        assert_eq!(axis["axisLabel"]["customValues"], json!([1, 2, 10, 100, 1000, 2500]));
+        assert_eq!(axis["axisLabel"]["customValues"], json!([1, 2, 10, 100, 1000]));
         assert_eq!(axis["max"], 2500);
     }
 }

@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use bench_cli::UsageError;
 use bench_record::files::replace_file;
+use bench_report::markdown::escaped;
 use bench_stats::Bounds;
 use clap::Args;
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
-use super::escaped;
 use super::summary::{ExperimentSummary, SuiteSummary};
 use crate::file::form::Undecided;
 use crate::file::gate::{Bound, Gate, Gates};

@@ -98,7 +98,7 @@ impl ReportArgs {
             None => {
                 print(&summary, format)?;
                 if format == OutputFormat::Human {
-                    self.page.write_if_possible(&summary, &place);
+                    self.page.write_if_possible(&summary, &place, format)?;
                 }
             }
             Some(ReportFormat::Text) => print(&summary, OutputFormat::Human)?,
@@ -128,7 +128,7 @@ pub(crate) fn tell(
     warn_of_unreadable(&summary);
     print(&summary, format)?;
     let place = telling.page.place(&[dir.to_path_buf()], &folders);
-    telling.page.write_if_possible(&summary, &place);
+    telling.page.write_if_possible(&summary, &place, format)?;
     tell_others(&summary, telling.junit)?;
     Ok(summary)
 }
@@ -178,11 +178,20 @@ impl PageArgs {
     }
 
     /// Results may lie where nothing can be written, which is no reason to fail.
-    fn write_if_possible(&self, summary: &SuiteSummary, place: &Path) {
+    fn write_if_possible(
+        &self,
+        summary: &SuiteSummary,
+        place: &Path,
+        format: OutputFormat,
+    ) -> Result<()> {
         match self.write(summary, place) {
-            Ok(()) => tracing::info!("report in {}", place.display()),
+            Ok(()) if format == OutputFormat::Human => {
+                output::print_text(&format!("\nreport:\n  {}\n", place.display()))?;
+            }
+            Ok(()) => {}
             Err(error) => tracing::warn!("{error:#}"),
         }
+        Ok(())
     }
 }
 

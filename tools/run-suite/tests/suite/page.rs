@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use bench_testing::{Browser, Misdeeds};
 use serde_json::{Value, json};
 
-use crate::fake_tool::{FakeTool, edit_document, stderr, stdout};
+use crate::fake_tool::{FakeTool, edit_document, read_json, stderr, stdout};
 use crate::real_tool::are_built;
 
 /// The variable that names a folder for screenshots, which people look at.
@@ -22,7 +22,8 @@ fn finished(more: &str) -> FakeTool {
     let tool = FakeTool::new();
     tool.experiment(&format!("repeats = 3\n[matrix]\nload = [\"a\", \"b\"]\n{more}"));
     let output = tool.run(&["run", "try.toml"]);
-    assert!(tool.result("report.html").is_file(), "{}", stderr(&output));
+    let told = stdout(&output);
+    assert!(told.contains("\nreport:\n  ") && told.ends_with("/report.html\n"), "{told}");
     tool
 }
 
@@ -153,23 +154,24 @@ fn bad_arguments_are_refused() {
     assert!(stderr(&output).contains("use another --html"), "{}", stderr(&output));
 }
 
-/// An experiment through the real tool with a fault in it, whose texts are hostile.
+/// An experiment through the real tool: that of docs/tutorial.md.
 fn measured() -> FakeTool {
     let folder = FakeTool::new();
-    let question = format!("Which is faster {HOSTILE}?");
     folder.write(
-        "page.toml",
-        &format!(
-            "name = \"page\"\nquestion = '''{question}'''\ntool = \"kafka-prodcon\"
-             services = \"embedded\"\ntime_limit = \"30s\"\nrepeats = 2
-             [options]\nduration = \"3s\"\nwarm-up = \"500ms\"\ninterval = \"100ms\"
-             [matrix]\nrate = [\"1k/s\", \"2k/s\", \"4k/s\"]"
-        ),
+        "rate.toml",
+        "name = \"rate\"\nquestion = \"What does the rate cost in latency?\"
+         tool = \"kafka-prodcon\"\nservices = \"embedded\"\ntime_limit = \"30s\"\nrepeats = 2
+         [options]\nduration = \"3s\"\nwarm-up = \"500ms\"\ninterval = \"100ms\"
+         [matrix]\nrate = [\"1k/s\", \"5k/s\", \"20k/s\"]",
     );
-    let output = folder.run(&["run", "page.toml"]);
+    let output = folder.run(&["run", "rate.toml"]);
     assert_eq!(output.status.code(), Some(0), "{}{}", stdout(&output), stderr(&output));
-    let run = folder.result("01-rate-1k-s/repeat-1");
-    edit_document(&run, |document| {
+    folder
+}
+
+/// Gives a run a fault and texts that try to break into the page.
+fn attack(folder: &FakeTool) {
+    edit_document(&folder.result("01-rate-1k-s/repeat-1"), |document| {
         document["warnings"] = json!([HOSTILE]);
         document["options"]["topic"] = json!(HOSTILE);
         document["faults"] = json!([{
@@ -177,7 +179,10 @@ fn measured() -> FakeTool {
             "recovery_s": 1.2, "unrecovered": null, "disturbed_again": 0, "band": null
         }]);
     });
-    folder
+    let path = folder.result("experiment.json");
+    let mut state = read_json(&path);
+    state["plan"]["question"] = json!(format!("Which is faster {HOSTILE}?"));
+    fs::write(path, state.to_string()).expect("written");
 }
 
 #[test]
@@ -188,21 +193,44 @@ fn pages_work_in_a_browser_without_a_network() {
     }
     let Some(mut browser) = Browser::start(TEST) else { return };
     let tool = measured();
+    let page = tool.result("report.html");
+    browser.show_as(1100, 900, false);
+    browser.open(&page);
+    take_pictures(&mut browser);
+    attack(&tool);
     let output = tool.run(&["report", "results", "--format", "html"]);
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
-    let page = tool.result("report.html");
     browser.show_as(1280, 900, false);
     browser.open(&page);
     let charts = open_all(&mut browser);
     assert!(charts >= 24, "{charts} charts: of three cells, and over them");
     assert_eq!(drawn(&mut browser), charts, "all of them are drawn");
     assert_eq!(browser.misdeeds(), Misdeeds::default());
-    assert_eq!(browser.evaluate("document.title"), json!("page"), "nothing was broken into");
+    assert_eq!(browser.evaluate("document.title"), json!("rate"), "nothing was broken into");
     assert_eq!(browser.evaluate("document.querySelectorAll('img, b').length"), json!(0));
     looks_good(&mut browser, &page);
     keyboard_reaches_everything(&mut browser);
     finds_no_barrier(&mut browser, TEST);
     keep(&mut browser, &page);
+}
+
+/// Keeps the pictures of docs/tutorial.md, if somebody wants them.
+fn take_pictures(browser: &mut Browser) {
+    let Some(folder) = std::env::var_os(SCREENSHOTS_VARIABLE).map(PathBuf::from) else { return };
+    fs::create_dir_all(&folder).expect("created");
+    open_all(browser);
+    let heat_map = "document.querySelectorAll('figure').forEach((it) => {
+        if (it.textContent.includes('Where the')) it.id ||= 'heat'; })";
+    browser.evaluate(heat_map);
+    for (name, selector) in [
+        ("report-answer", "header"),
+        ("report-figures", "#section-0"),
+        ("report-percentiles", "#section-3"),
+        ("report-heat-map", "#heat"),
+    ] {
+        fs::write(folder.join(format!("{name}.png")), browser.picture_of(selector))
+            .expect("written");
+    }
 }
 
 /// Opens everything that is folded, and returns the number of charts.

@@ -5,9 +5,10 @@ use std::fmt::Write as _;
 use bench_cli::output::csv_table;
 use bench_cli::quantity::count;
 use bench_cli::{Align, table};
+use bench_report::markdown::escaped;
 use bench_stats::{Advice, Bounds};
 
-use super::super::{escaped, percent};
+use super::super::percent;
 use crate::file::figure::{Measure, Percentile};
 use crate::run::comparison::differences::Difference;
 use crate::run::comparison::figures::{CountComparison, FigureComparison, SideValue, Verdict};
@@ -69,8 +70,7 @@ pub(super) fn markdown(comparison: &Comparison, all: bool) -> String {
         let _ = writeln!(text, "| {} |\n|---|---:|---:|---:|---|", HEADINGS.join(" | "));
         for figure in cell.shown(all) {
             let row = cell.row(figure, comparison.margin);
-            let cells: Vec<String> =
-                row.iter().map(|cell| escaped(cell).replace('\n', "<br>")).collect();
+            let cells: Vec<String> = row.iter().map(|cell| escaped(cell)).collect();
             let _ = writeln!(text, "| {} |", cells.join(" | "));
         }
         let lines = cell.count_lines().chain(cell.differences.iter().map(Difference::line));

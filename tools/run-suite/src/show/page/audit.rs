@@ -70,7 +70,7 @@ fn cells(figures: &Summary) -> [Cell; 13] {
     let number = |value: Option<u64>| Cell::number(value.map(count).unwrap_or_default());
     // All is well without them.
     let bad = |value: Option<u64>| match value {
-        Some(value) if value > 0 => Cell::toned(count(value), Tone::Bad),
+        Some(value) if value > 0 => Cell::toned(count(value), Tone::BadNumber),
         other => number(other),
     };
     let some = |value: Option<u64>| number(value.filter(|value| *value > 0));
@@ -78,7 +78,7 @@ fn cells(figures: &Summary) -> [Cell; 13] {
     let audit = figures.audit.as_ref();
     let lag = figures.self_check.as_ref().map(|check| {
         let text = duration_ns(check.lag_p99_ns);
-        if check.kept_schedule { Cell::number(text) } else { Cell::toned(text, Tone::Bad) }
+        if check.kept_schedule { Cell::number(text) } else { Cell::toned(text, Tone::BadNumber) }
     });
     let resources = &figures.resources;
     [

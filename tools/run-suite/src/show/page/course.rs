@@ -11,7 +11,7 @@ use bench_report::chart::{
 use bench_report::{Block, reduced};
 
 use super::distribution;
-use super::told::{Told, documents};
+use super::told::{Told, WAYS, documents};
 use crate::run::analysis::Distributions;
 use crate::show::summary::{CellSummary, RunSummary};
 
@@ -114,14 +114,8 @@ impl Course {
 
     /// The longest way that has samples.
     fn latency(&self) -> Option<LatencyKind> {
-        let ways = [
-            LatencyKind::Landing,
-            LatencyKind::EndToEnd,
-            LatencyKind::Publish,
-            LatencyKind::ServiceTime,
-        ];
         let has = |kind: &LatencyKind| self.rows.iter().any(|row| row.latencies.contains_key(kind));
-        ways.into_iter().find(has)
+        WAYS.into_iter().find(has)
     }
 
     /// The warm-up, the faults, and the recoveries from them.

@@ -1,17 +1,15 @@
 //! The figures of all cells: a table, a chart of each that conclusions rest on, and the gates.
 
-use bench_report::chart::{Axis, Caption, Interval, Intervals, Scale};
+use bench_report::chart::{Axis, Caption, Interval, Intervals};
 use bench_report::{Block, Cell, Table, Tone};
 
 use super::answers::{capitalised, value};
-use super::told::{Told, unit};
+use super::told::{Told, scale, unit};
 use crate::file::figure::{Figure, Measure, Percentile};
 use crate::run::comparison::estimate::Estimate;
+use crate::run::comparison::side::Side;
 use crate::run::gates::Outcome;
 use crate::show::summary::CellSummary;
-
-/// From the least to the largest value by this factor, an axis is logarithmic.
-const LOG_FROM: f64 = 30.0;
 
 pub(super) fn blocks(told: &Told<'_>) -> Vec<Block> {
     let mut blocks = vec![Block::Table(table(told))];
@@ -67,6 +65,18 @@ fn tally(cell: &CellSummary) -> Cell {
     Cell::toned(format!("{} of {all} valid", cell.valid_runs), Tone::Bad)
 }
 
+/// A figure of a cell, each run as a dot.
+pub(super) fn row(label: String, cell: &Side, figure: &Figure, colour: usize) -> Interval {
+    let Estimate { value, interval, .. } = Estimate::of(cell, figure);
+    Interval {
+        label,
+        value,
+        interval: interval.map(|it| (it.low, Some(it.high).filter(|high| high.is_finite()))),
+        runs: cell.values(figure),
+        colour,
+    }
+}
+
 /// A figure of all cells, each run as a dot.
 fn chart(told: &Told<'_>, figure: &Figure) -> Intervals {
     let title = figure.title(told.then_tool());
@@ -81,19 +91,9 @@ fn chart(told: &Told<'_>, figure: &Figure) -> Intervals {
             Cell::number(value(&estimate, figure)),
             Cell::words(runs.join(", ")),
         ]);
-        rows.push(Interval {
-            label: cell.label().to_owned(),
-            value: estimate.value,
-            interval: estimate
-                .interval
-                .map(|it| (it.low, Some(it.high).filter(|high| high.is_finite()))),
-            runs: values,
-            colour: index,
-        });
+        rows.push(row(cell.label().to_owned(), cell, figure, index));
     }
-    let all = || rows.iter().flat_map(|row: &Interval| row.runs.iter().copied());
-    let (least, most) = (all().fold(f64::INFINITY, f64::min), all().fold(0.0, f64::max));
-    let scale = if least > 0.0 && most / least > LOG_FROM { Scale::Log } else { Scale::Linear };
+    let scale = scale(rows.iter().flat_map(|row: &Interval| row.runs.iter().copied()));
     let better = if figure.measure.is_better_when_higher() { "Higher" } else { "Lower" };
     let description = format!("{title} of {} cells, from the table below", rows.len());
     Intervals {

@@ -3,16 +3,13 @@
 use std::collections::BTreeSet;
 
 use bench_cli::quantity::{parse_duration, parse_rate, parse_size_bytes};
-use bench_report::chart::{Axis, Caption, Chart, Line, Lines, Look, Scale, Unit};
+use bench_report::chart::{Axis, Caption, Chart, Line, Lines, Look, Unit};
 use bench_report::{Block, Cell, Table, Tone};
 
 use super::answers::capitalised;
-use super::told::{Told, unit};
+use super::told::{Told, scale, unit};
 use crate::file::figure::{Figure, Measure, Percentile};
 use crate::run::comparison::estimate::Estimate;
-
-/// From the least to the largest value by this factor, an axis is logarithmic.
-const LOG_FROM: f64 = 20.0;
 
 pub(super) fn blocks(told: &Told<'_>) -> Vec<Block> {
     let columns = told.summary.columns.as_slice();
@@ -153,13 +150,6 @@ impl Swept {
             look: Look::Marked,
         }
     }
-}
-
-/// Logarithmic for values that differ much.
-fn scale(values: impl Iterator<Item = f64>) -> Scale {
-    let ends = |(least, most): (f64, f64), value: f64| (least.min(value), most.max(value));
-    let (least, most) = values.fold((f64::INFINITY, 0.0), ends);
-    if least > 0.0 && most / least > LOG_FROM { Scale::Log } else { Scale::Linear }
 }
 
 /// A figure over two options.

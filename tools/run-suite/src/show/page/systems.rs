@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 
 use bench_cli::quantity::{bytes, rate};
 use bench_record::{Guarantee, RunDocument, ServiceOrigin};
-use bench_report::chart::{Axis, Caption, Interval, Intervals, Scale, Unit};
+use bench_report::chart::{Axis, Caption, Intervals, Scale, Unit};
 use bench_report::{Block, Cell, Section, Table};
 
 use super::answers::value;
+use super::figures;
 use super::told::Told;
 use crate::file::figure::Percentile;
 use crate::run::comparison::estimate::Estimate;
@@ -85,15 +86,13 @@ fn chart(conditions: &Conditions, cells: &[Placed<'_>]) -> Intervals {
             let Some(figure) = told.main_figure(percentile) else { continue };
             let estimate = Estimate::of(cell, &figure);
             row.push(Cell::number(value(&estimate, &figure)));
-            rows.push(Interval {
-                label: format!("{name}, {} ({})", figure.title(told.then_tool()), origins(cell)),
-                value: estimate.value,
-                interval: estimate
-                    .interval
-                    .map(|it| (it.low, Some(it.high).filter(|high| high.is_finite()))),
-                runs: cell.values(&figure),
-                colour: index,
-            });
+            let title = figure.title(told.then_tool());
+            rows.push(figures::row(
+                format!("{name}, {title} ({})", origins(cell)),
+                cell,
+                &figure,
+                index,
+            ));
         }
         table.rows.push(row);
     }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::Result;
 use bench_record::{LatencyKind, RunDocument};
-use bench_report::chart::Unit;
+use bench_report::chart::{Scale, Unit};
 
 use crate::file::figure::{Figure, Measure, Percentile};
 use crate::run::comparison::side::{Side, SideRun, cells_of};
@@ -44,14 +44,8 @@ impl<'a> Told<'a> {
 
     /// The latency that is shown first: the longest way.
     pub(super) fn main_latency(&self) -> Option<(bool, LatencyKind)> {
-        let ways = [
-            LatencyKind::Landing,
-            LatencyKind::EndToEnd,
-            LatencyKind::Publish,
-            LatencyKind::ServiceTime,
-        ];
         let tools: &[bool] = if self.summary.then.is_some() { &[true, false] } else { &[false] };
-        let all = tools.iter().flat_map(|of_then| ways.map(|kind| (*of_then, kind)));
+        let all = tools.iter().flat_map(|of_then| WAYS.map(|kind| (*of_then, kind)));
         let mut all = all.filter(|(of_then, kind)| {
             let measure = Measure::Latency(*kind, Percentile::P50);
             let figure = Figure { of_then: *of_then, measure };
@@ -73,6 +67,20 @@ impl<'a> Told<'a> {
         let is_it = |run: &&SideRun| run.figure(&figure).map(|it| it.value) == middle;
         cell.runs.iter().find(is_it).or(cell.runs.first())
     }
+}
+
+/// The latencies that a run may have from its beginning, the longest first.
+pub(super) const WAYS: [LatencyKind; 4] =
+    [LatencyKind::Landing, LatencyKind::EndToEnd, LatencyKind::Publish, LatencyKind::ServiceTime];
+
+/// From the least to the largest value by this factor, an axis is logarithmic.
+const LOG_FROM: f64 = 20.0;
+
+/// Logarithmic for values that differ much.
+pub(super) fn scale(values: impl Iterator<Item = f64>) -> Scale {
+    let ends = |(least, most): (f64, f64), value: f64| (least.min(value), most.max(value));
+    let (least, most) = values.fold((f64::INFINITY, 0.0), ends);
+    if least > 0.0 && most / least > LOG_FROM { Scale::Log } else { Scale::Linear }
 }
 
 /// The unit of a figure.
