@@ -12,6 +12,7 @@ mod from_run;
 pub mod generate;
 mod keys;
 mod limits;
+pub mod live;
 mod logging;
 mod measurement;
 mod metrics;

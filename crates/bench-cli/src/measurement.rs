@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::path::Path;
 
 use anyhow::{Error, Result};
 use bench_core::clock::{Clock as _, InstantNs, SystemClock};
@@ -13,10 +14,15 @@ use bench_core::results::SummaryInput;
 use bench_core::transport::{NoConnection, Publish, Receive};
 use bench_record::{LatencyKind, Produced, Status};
 
-use crate::{Exit, OutputFormat, Progress, Required, RunRecord, Shutdown, quantity};
+use crate::live::{Colour, Live, Picture, draw_course};
+use crate::{Exit, OutputFormat, Progress, Required, RunRecord, Shutdown, has_colours, quantity};
 
 /// Interval between updates of the progress line.
 const PROGRESS_NS: u64 = 200_000_000;
+
+/// The smallest terminal that has room for more than a line.
+const COLUMNS_MIN: usize = 60;
+const ROWS_MIN: usize = 12;
 
 /// A run that is ready to start: everything is connected.
 pub struct Measurement<P, R> {
@@ -109,7 +115,7 @@ impl<P: Publish + Send, R: Receive + Send> Measurement<P, R> {
         let system = SystemFigures { durations: self.durations, counts: self.counts };
         record.folder_mut().set_system(&system);
         record.set_timeline(plan.timeline, clock.origin());
-        let mut line = ProgressLine::new(plan.timeline.start_ns);
+        let mut line = ProgressLine::new(plan.timeline.start_ns, record.folder_mut().path());
         let mut metrics = record.metrics();
         let transports = (publishers, receivers);
         let done = engine::run(
@@ -185,11 +191,14 @@ struct ProgressLine {
     received: u64,
     /// Rates until then, and latencies.
     figures: String,
+    /// The intervals so far, which larger terminals show.
+    live: Live,
 }
 
 impl ProgressLine {
-    fn new(start_ns: InstantNs) -> Self {
+    fn new(start_ns: InstantNs, run_dir: &Path) -> Self {
         Self {
+            live: Live::new(run_dir),
             start_ns,
             shown_ns: start_ns,
             changed_ns: start_ns,
@@ -204,7 +213,17 @@ impl ProgressLine {
             return;
         }
         self.shown_ns = now_ns;
-        progress.update(&self.text(now_ns, totals));
+        let text = self.text(now_ns, totals);
+        match progress.size() {
+            Some((columns, rows)) if columns >= COLUMNS_MIN && rows >= ROWS_MIN => {
+                let mut picture = Picture::new(columns - 1);
+                picture.line();
+                picture.put(0, columns, &text, Colour::Plain);
+                draw_course(self.live.rows(), &mut picture);
+                progress.draw(&picture.text(has_colours()));
+            }
+            _ => progress.update(&text),
+        }
     }
 
     fn text(&mut self, now_ns: InstantNs, totals: &Totals) -> String {
@@ -261,7 +280,7 @@ mod tests {
             ..Totals::default()
         };
         totals.latencies.publish_latency.record(2_000_000);
-        let mut line = ProgressLine::new(0);
+        let mut line = ProgressLine::new(0, Path::new("nowhere"));
         let expected = "  out 2.00 k msg/s  publish p99 2.00 ms";
         assert_eq!(line.text(1_500_000_000, &totals), format!("   1.5 s{expected}"));
         assert_eq!(line.text(1_700_000_000, &totals), format!("   1.7 s{expected}"), "no news");

@@ -54,6 +54,10 @@ impl LatencyKind {
         Self::ScheduleLag,
     ];
 
+    /// Those that count from the beginning of a message, the longest way first. The service time stands in
+    /// for the others where there is no schedule.
+    pub const WAYS: [Self; 4] = [Self::Landing, Self::EndToEnd, Self::Publish, Self::ServiceTime];
+
     /// The only place where latencies get their names, in the order of the functions below.
     const fn names(self) -> [&'static str; 4] {
         match self {

@@ -304,6 +304,7 @@ mod tests {
             lines: vec![line.clone(), Line { name: "other".to_owned(), ..line }],
             spans: Vec::new(),
             levels: Vec::new(),
+            until: None,
             linked: Some(HOSTILE.to_owned()),
         }
         .into();

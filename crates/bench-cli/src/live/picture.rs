@@ -1,37 +1,50 @@
 //! Lines of text in colours, put together piece by piece.
 
-use bench_cli::printable;
+use crate::printable;
 
 /// A colour of a terminal.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) enum Colour {
+pub enum Colour {
+    /// That of the terminal.
     #[default]
     Plain,
+    /// All is well.
     Green,
+    /// Something is wrong.
     Red,
+    /// What goes on.
     Cyan,
+    /// What matters less.
     Grey,
 }
 
 /// Lines of the same width.
 #[derive(Debug)]
-pub(super) struct Picture {
+pub struct Picture {
     columns: usize,
     lines: Vec<Vec<(char, Colour)>>,
 }
 
 impl Picture {
-    pub(super) fn new(columns: usize) -> Self {
+    /// Without lines.
+    #[must_use]
+    pub fn new(columns: usize) -> Self {
         Self { columns, lines: Vec::new() }
     }
 
+    /// How wide it is.
+    #[must_use]
+    pub fn columns(&self) -> usize {
+        self.columns
+    }
+
     /// Begins a line.
-    pub(super) fn line(&mut self) {
+    pub fn line(&mut self) {
         self.lines.push(vec![(' ', Colour::Plain); self.columns]);
     }
 
     /// Puts text of anybody into the last line from a column on, cut to so many columns.
-    pub(super) fn put(&mut self, column: usize, columns: usize, text: &str, colour: Colour) {
+    pub fn put(&mut self, column: usize, columns: usize, text: &str, colour: Colour) {
         let Some(line) = self.lines.last_mut() else { return };
         let places = line.iter_mut().skip(column).take(columns);
         for (place, c) in places.zip(printable(text).chars()) {
@@ -40,7 +53,8 @@ impl Picture {
     }
 
     /// The lines as text, without blanks at their ends.
-    pub(super) fn text(&self, has_colours: bool) -> Vec<String> {
+    #[must_use]
+    pub fn text(&self, has_colours: bool) -> Vec<String> {
         self.lines.iter().map(|line| text(line, has_colours)).collect()
     }
 }

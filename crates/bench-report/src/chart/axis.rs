@@ -145,7 +145,7 @@ impl Axis {
             "axisPointer": {"label": {"formatter": {"$fn": "pointer", "unit": self.formatter_name()}}},
         });
         match (scale, extent) {
-            // All charts of a run end where it does.
+            // Not at a round value beyond the end of the run.
             (Scale::Linear, Some(extent)) if self.unit == Unit::Seconds => {
                 axis["max"] = number(extent.most);
             }

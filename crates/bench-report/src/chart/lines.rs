@@ -26,6 +26,8 @@ pub struct Lines {
     pub spans: Vec<Span>,
     /// Values to compare with.
     pub levels: Vec<Level>,
+    /// Where the horizontal axis ends at least, so that charts of one run all end where it does.
+    pub until: Option<f64>,
     /// Charts of one name zoom together; without one a chart does not zoom.
     pub linked: Option<String>,
 }
@@ -214,7 +216,7 @@ impl Lines {
         let points = || self.lines.iter().flat_map(|line| &line.points);
         let bands = || self.lines.iter().flat_map(|line| &line.band);
         let levels = self.levels.iter().map(|level| level.value);
-        let x = points().map(|(x, _)| *x).chain(bands().map(|(x, _, _)| *x));
+        let x = points().map(|(x, _)| *x).chain(bands().map(|(x, _, _)| *x)).chain(self.until);
         let y = points()
             .filter_map(|(_, y)| *y)
             .chain(bands().flat_map(|(_, low, high)| [*low, *high]));
@@ -282,6 +284,7 @@ mod tests {
             lines,
             spans: vec![Span { name: "warm-up".to_owned(), from: 0.0, to: 5.0, colour: 0 }],
             levels: vec![Level { name: "target".to_owned(), value: 10.0 }],
+            until: Some(30.0),
             linked: Some("run".to_owned()),
         }
         .into()
@@ -298,6 +301,7 @@ mod tests {
         assert_eq!(series[0]["renderItem"]["points"], json!([[1, 2, 3]]));
         // A logarithmic axis has no 0.
         assert_eq!(series[1]["data"], json!([[0, null], [1, null], [2, 5]]));
+        assert_eq!(chart.option["xAxis"]["max"], 30, "where the run ends");
         assert_eq!(series[4]["markArea"]["data"][0][1]["xAxis"], 5);
         assert_eq!(series[4]["markLine"]["data"][0]["yAxis"], 10);
         assert_eq!(chart.legend.len(), 2);

@@ -6,6 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
+use bench_cli::live::Live;
 use bench_cli::{Progress, Shutdown, has_colours};
 use bench_core::system::cause;
 use bench_record::files::create_new;
@@ -17,7 +18,7 @@ use super::child::{self, Ended, Invocation};
 use super::enough::is_enough;
 use super::folder::{ExperimentFolder, log_path};
 use super::key_figures::key_figures;
-use super::live::{Board, Live};
+use super::live::Board;
 use super::run_files::{ToolFiles, read_document};
 use super::run_state::RunStatus;
 use super::verdict::{Judgement, judge_ended, wrong_services};

@@ -3,30 +3,16 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use bench_cli::quantity::{count, duration_ns, rate};
-use bench_record::LatencyKind;
-use bench_record::intervals::IntervalRow;
+use bench_cli::live::{Colour, NAME_COLUMNS, Picture, draw_course};
 
 use super::board::{Board, BoardCell, Now};
-use super::picture::{Colour, Picture};
 use crate::run::run_state::RunStatus;
-
-/// The columns of the names before cells and charts, and of the figures after them.
-const NAME_COLUMNS: usize = 26;
-const FIGURE_COLUMNS: usize = 30;
 
 /// The most cells that are listed: those around the current one.
 const CELLS_MAX: usize = 8;
 
 /// Lines that are no cells.
 const OTHER_LINES: usize = 8;
-
-/// A chart of the run: its name, its latest value in words, and its values.
-struct Chart {
-    name: &'static str,
-    figure: String,
-    values: Vec<u64>,
-}
 
 /// The lines of the picture.
 pub(super) fn lines(
@@ -51,10 +37,7 @@ pub(super) fn lines(
             picture.put(place, 1, mark, colour);
         }
     }
-    for chart in charts(now.rows) {
-        picture.line();
-        chart.draw(&mut picture, columns);
-    }
+    draw_course(now.rows, &mut picture);
     picture.line();
     picture.put(0, columns, "q or Ctrl-C: end in good order", Colour::Grey);
     picture.text(has_colours)
@@ -111,92 +94,12 @@ fn mark(status: RunStatus) -> (&'static str, Colour) {
     }
 }
 
-/// Throughput, latency and backlog of the run.
-fn charts(rows: &[IntervalRow]) -> Vec<Chart> {
-    let Some(last) = rows.last() else { return Vec::new() };
-    let receives = rows.iter().any(|row| row.received_per_s > 0.0);
-    let per_s = |row: &IntervalRow| if receives { row.received_per_s } else { row.acked_per_s };
-    let mut charts = vec![Chart {
-        name: if receives { "received" } else { "acknowledged" },
-        figure: rate(per_s(last)),
-        values: rows.iter().map(|row| whole(per_s(row))).collect(),
-    }];
-    let ways = [
-        LatencyKind::Landing,
-        LatencyKind::EndToEnd,
-        LatencyKind::Publish,
-        LatencyKind::ServiceTime,
-    ];
-    let kind =
-        ways.into_iter().find(|kind| rows.iter().any(|row| row.latencies.contains_key(kind)));
-    if let Some(kind) = kind {
-        let p99 = |row: &IntervalRow| row.latencies.get(&kind).map_or(0, |it| it.p99_ns);
-        let latest = rows.iter().rev().find_map(|row| row.latencies.get(&kind));
-        charts.push(Chart {
-            name: match kind {
-                LatencyKind::Landing => "landing p99",
-                LatencyKind::EndToEnd => "end-to-end p99",
-                LatencyKind::Publish => "publish p99",
-                _ => "service time p99",
-            },
-            figure: latest.map_or_else(String::new, |latency| {
-                let (p50, p99) = (duration_ns(latency.p50_ns), duration_ns(latency.p99_ns));
-                format!("{p99} (p50 {p50})")
-            }),
-            values: rows.iter().map(p99).collect(),
-        });
-    }
-    if receives && rows.iter().any(|row| row.sent > 0) {
-        let values = backlog(rows);
-        let figure = format!("{} more than at first", count(values.last().copied().unwrap_or(0)));
-        charts.push(Chart { name: "backlog", figure, values });
-    }
-    charts
-}
-
-/// How much more was sent than received since the first of these rows; where it shrank, 0.
-fn backlog(rows: &[IntervalRow]) -> Vec<u64> {
-    let mut ahead = 0.0;
-    let add = |row: &IntervalRow| {
-        ahead += row.sent as f64 - row.received_per_s * (row.end_s - row.start_s);
-        whole(ahead)
-    };
-    rows.iter().map(add).collect()
-}
-
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 for what is below")]
-fn whole(value: f64) -> u64 {
-    value.max(0.0).round() as u64
-}
-
-impl Chart {
-    fn draw(&self, picture: &mut Picture, columns: usize) {
-        picture.put(2, NAME_COLUMNS - 3, self.name, Colour::Plain);
-        let room = columns.saturating_sub(NAME_COLUMNS + FIGURE_COLUMNS);
-        // The latest values; older ones have left the picture.
-        let begin = self.values.len().saturating_sub(room);
-        picture.put(NAME_COLUMNS, room, &bars(&self.values[begin..]), Colour::Cyan);
-        picture.put(NAME_COLUMNS + room + 1, FIGURE_COLUMNS - 1, &self.figure, Colour::Plain);
-    }
-}
-
-/// A bar for each value, as high as its share of the largest.
-fn bars(values: &[u64]) -> String {
-    const LEVELS: [char; 9] = [
-        ' ', '\u{2581}', '\u{2582}', '\u{2583}', '\u{2584}', '\u{2585}', '\u{2586}', '\u{2587}',
-        '\u{2588}',
-    ];
-    let most = values.iter().copied().max().unwrap_or(0).max(1) as f64;
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 8")]
-    let level = |value: &u64| (8.0 * *value as f64 / most).round() as usize;
-    values.iter().map(|value| LEVELS[level(value).min(8)]).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
 
-    use bench_record::intervals::RowLatency;
+    use bench_record::LatencyKind;
+    use bench_record::intervals::{IntervalRow, RowLatency};
 
     use super::*;
 

@@ -26,8 +26,11 @@ pub(super) fn of(told: &Told<'_>) -> Vec<String> {
 
 /// One sentence on an experiment among others.
 pub(super) fn in_short(told: &Told<'_>) -> String {
+    // In the middle of a sentence, without its capital letter.
     let figures = figures(told).unwrap_or_else(|| runs(told));
-    format!("{}: {figures}", told.summary.name)
+    let mut chars = figures.chars();
+    let first = chars.next().map(|first| first.to_lowercase().to_string()).unwrap_or_default();
+    format!("{}: {first}{}", told.summary.name, chars.as_str())
 }
 
 /// The answer in figures.

@@ -11,7 +11,7 @@ use bench_report::chart::{
 use bench_report::{Block, reduced};
 
 use super::distribution;
-use super::told::{Told, WAYS, documents};
+use super::told::{Told, documents};
 use crate::run::analysis::Distributions;
 use crate::show::summary::{CellSummary, RunSummary};
 
@@ -115,7 +115,7 @@ impl Course {
     /// The longest way that has samples.
     fn latency(&self) -> Option<LatencyKind> {
         let has = |kind: &LatencyKind| self.rows.iter().any(|row| row.latencies.contains_key(kind));
-        WAYS.into_iter().find(has)
+        LatencyKind::WAYS.into_iter().find(has)
     }
 
     /// The warm-up, the faults, and the recoveries from them.
@@ -221,8 +221,14 @@ impl Charts<'_> {
         let caption = Caption::new(title.clone(), note, title);
         let spans = self.shown.spans();
         let linked = Some(self.linked.clone());
-        let chart = Lines { caption, x: Axis::time(), y, lines, spans, levels: Vec::new(), linked };
+        let (levels, until) = (Vec::new(), self.until());
+        let chart = Lines { caption, x: Axis::time(), y, lines, spans, levels, until, linked };
         (!chart.lines.is_empty()).then(|| chart.into())
+    }
+
+    /// The end of the run in the middle.
+    fn until(&self) -> Option<f64> {
+        self.shown.rows.last().map(|row| row.end_s)
     }
 
     /// A line for each run.
@@ -283,6 +289,7 @@ impl Charts<'_> {
                 .into_iter()
                 .map(|value| Level { name: "target".to_owned(), value })
                 .collect(),
+            until: self.until(),
             linked: Some(self.linked.clone()),
         }
         .into()

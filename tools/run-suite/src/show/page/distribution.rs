@@ -38,6 +38,7 @@ fn chart(title: &str, note: &str, y: &str, lines: Vec<Line>) -> Block {
         lines,
         spans: Vec::new(),
         levels: Vec::new(),
+        until: None,
         linked: None,
     }
     .into();

@@ -124,6 +124,7 @@ impl Swept {
                 lines,
                 spans: Vec::new(),
                 levels: Vec::new(),
+                until: None,
                 linked: None,
             }
             .into(),

@@ -86,7 +86,7 @@ fn chart(conditions: &Conditions, cells: &[Placed<'_>]) -> Intervals {
             let Some(figure) = told.main_figure(percentile) else { continue };
             let estimate = Estimate::of(cell, &figure);
             row.push(Cell::number(value(&estimate, &figure)));
-            let title = figure.title(told.then_tool());
+            let title = figure.title(None);
             rows.push(figures::row(
                 format!("{name}, {title} ({})", origins(cell)),
                 cell,

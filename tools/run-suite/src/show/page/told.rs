@@ -45,7 +45,7 @@ impl<'a> Told<'a> {
     /// The latency that is shown first: the longest way.
     pub(super) fn main_latency(&self) -> Option<(bool, LatencyKind)> {
         let tools: &[bool] = if self.summary.then.is_some() { &[true, false] } else { &[false] };
-        let all = tools.iter().flat_map(|of_then| WAYS.map(|kind| (*of_then, kind)));
+        let all = tools.iter().flat_map(|of_then| LatencyKind::WAYS.map(|kind| (*of_then, kind)));
         let mut all = all.filter(|(of_then, kind)| {
             let measure = Measure::Latency(*kind, Percentile::P50);
             let figure = Figure { of_then: *of_then, measure };
@@ -68,10 +68,6 @@ impl<'a> Told<'a> {
         cell.runs.iter().find(is_it).or(cell.runs.first())
     }
 }
-
-/// The latencies that a run may have from its beginning, the longest first.
-pub(super) const WAYS: [LatencyKind; 4] =
-    [LatencyKind::Landing, LatencyKind::EndToEnd, LatencyKind::Publish, LatencyKind::ServiceTime];
 
 /// From the least to the largest value by this factor, an axis is logarithmic.
 const LOG_FROM: f64 = 20.0;
