@@ -157,7 +157,7 @@ impl Browser {
     /// What the first element of a selector shows, as PNG.
     ///
     /// # Panics
-    /// If there is none.
+    /// When no element matches the selector.
     pub fn picture_of(&mut self, selector: &str) -> Vec<u8> {
         let place = self.evaluate(&format!(
             "(() => {{ const {{ x, y, width, height }} = document.querySelector({}).getBoundingClientRect();

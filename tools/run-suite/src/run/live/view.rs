@@ -53,18 +53,14 @@ impl Board {
     }
 }
 
-/// `12 s of 25 s, then 1m 40s`
+/// `12 s of 25 s, the others take 1m 40s at least`
 fn time(board: &Board, now: &Now<'_>) -> String {
-    let shown = |time: Duration| {
-        let whole = Duration::from_secs(time.as_secs());
-        duration_text(whole)
-    };
-    let mut text = shown(now.elapsed);
+    let mut text = duration_text(now.elapsed);
     if let Some(expected) = now.expected {
-        let _ = write!(text, " of {}", shown(expected));
+        let _ = write!(text, " of {}", duration_text(expected));
     }
     if !board.others_take.is_zero() {
-        let _ = write!(text, ", the others take {} at least", shown(board.others_take));
+        let _ = write!(text, ", the others take {} at least", duration_text(board.others_take));
     }
     text
 }
