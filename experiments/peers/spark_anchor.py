@@ -4,7 +4,7 @@
     run-suite services up kafka,spark && eval "$(run-suite services env)"
     experiments/peers/spark_anchor.py --trigger real-time --rate 1000
 
-Each round runs three sides after each other: spark-pipeline; the job by spark-submit between
+Each round runs three sides in turn: spark-pipeline; the job by spark-submit between
 `kafka-prodcon fill` and `kafka-prodcon drain --follow`, with the table of batches; and the same
 without it. Printed are end-to-end latencies, and the time from the beginning of each batch to its end
 by the files of its checkpoint, which shows what the table costs the job.
@@ -33,10 +33,14 @@ def main():
                         help="folder of the tools [target/release]")
     parser.add_argument("--trigger", default="real-time", help="of the job [real-time]")
     parser.add_argument("--rate", type=int, default=1000, help="events per second [1000]")
+    parser.add_argument("--work", default="none", help="of the job [none]")
+    parser.add_argument("--warm-up", type=int, default=15, help="seconds before each [15]")
     parser.add_argument("--seconds", type=int, default=30, help="of each measurement [30]")
-    parser.add_argument("--rounds", type=int, default=3, help="of the three sides [3]")
+    parser.add_argument("--rounds", type=int, default=3, help="of all sides [3]")
+    sides = {"spark-pipeline": pipeline, "plain": plain, "no table": plain_without_table}
+    parser.add_argument("--side", action="append", choices=sides, help="only these sides")
     args = parser.parse_args()
-    sides = {"spark-pipeline": pipeline, "plain": plain, "plain, no table": plain_without_table}
+    sides = {side: sides[side] for side in args.side or sides}
     figures = {side: [] for side in sides}
     for number in range(args.rounds):
         for side, measure in sides.items():
@@ -51,9 +55,10 @@ def main():
 
 def pipeline(args, folder, name):
     call([args.bin / "spark-pipeline", "--master", "local[4]", "--topic", name, "--partitions", 2,
-          "--work", "none", "--trigger", args.trigger, "--rate", args.rate, "--warm-up", "15s",
-          "--duration", f"{args.seconds}s", "--drain-timeout", "20s", "--run-dir", folder / "run"])
-    return latencies(folder / "run") | batches(folder / "run" / "checkpoint")
+          "--work", args.work, "--trigger", args.trigger, "--rate", args.rate,
+          "--warm-up", f"{args.warm_up}s", "--duration", f"{args.seconds}s",
+          "--drain-timeout", "20s", "--run-dir", folder / "run"])
+    return latencies(folder / "run") | batches(folder / "run" / "checkpoint", args.warm_up)
 
 
 def plain(args, folder, name):
@@ -71,7 +76,7 @@ def around_job(args, folder, name, table):
     with job(args, folder, name, results, table), drain(args, folder, results):
         fill(args, name, "--rate", args.rate, "--duration", f"{args.seconds}s")
         time.sleep(10)
-    return latencies(folder / "drain") | batches(folder / "checkpoint")
+    return latencies(folder / "drain") | batches(folder / "checkpoint", args.warm_up)
 
 
 def fill(args, topic, *options):
@@ -88,7 +93,7 @@ def job(args, folder, name, results, table):
                os.environ["BENCH_SPARK_JARS"], "--conf", "spark.ui.enabled=false", JOB,
                "--brokers", os.environ["KAFKA_BOOTSTRAP_SERVERS"], "--topic", name,
                "--output-topic", results, "--checkpoint", folder / "checkpoint", "--partitions", 2,
-               "--trigger", args.trigger, "--work", "none", *table]
+               "--trigger", args.trigger, "--work", args.work, *table]
     with open(folder / "spark.log", "wb") as log:
         process = subprocess.Popen([str(part) for part in command], stdout=log, stderr=log,
                                    start_new_session=True)
@@ -98,7 +103,7 @@ def job(args, folder, name, results, table):
             if process.poll() is not None or time.monotonic() > deadline:
                 raise Failed((folder / "spark.log").read_text()[-2000:])
             time.sleep(0.2)
-        fill(args, name, "--rate", args.rate, "--duration", "15s")
+        fill(args, name, "--rate", args.rate, "--duration", f"{args.warm_up}s")
         yield
     finally:
         os.killpg(process.pid, signal.SIGTERM)
@@ -125,12 +130,14 @@ def latencies(folder):
     return {f"{name} ms": latency[f"{name}_ns"] / 1e6 for name in ("p50", "p90", "p99")}
 
 
-def batches(checkpoint):
-    """Times from the file that begins a batch to the one that ends it, without the first five."""
+def batches(checkpoint, warm_up_s):
+    """Times from the file that begins a batch to the one that ends it, without the warm-up."""
     ends = {file.name: file.stat().st_mtime for file in (checkpoint / "commits").glob("[0-9]*")}
     begins = {file.name: file.stat().st_mtime for file in (checkpoint / "offsets").glob("[0-9]*")}
+    # The first batch is empty, or waits for the first events.
+    started = begins.get("1", 0) + warm_up_s
     times = sorted(1000 * (ends[name] - begins[name]) for name in ends
-                   if name in begins and int(name) >= 5)
+                   if begins.get(name, 0) > started)
     at = lambda share: times[int(share * len(times))] if times else None
     return {"batch p50 ms": at(0.5), "batch p90 ms": at(0.9)}
 

@@ -39,7 +39,7 @@ pub use keys::Keys;
 pub use limits::{Needs, Workers, check_limits};
 pub use logging::{LogArgs, has_colours};
 pub use measurement::{Measurement, RunContext};
-pub use metrics::MetricsAddress;
+pub use metrics::{MetricsAddress, MetricsArgs, keep_metrics, serve_metrics};
 pub use output::OutputFormat;
 pub(crate) use printable::printable_except;
 pub use printable::{printable, printable_bytes};

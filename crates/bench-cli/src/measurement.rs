@@ -115,7 +115,9 @@ impl<P: Publish + Send, R: Receive + Send> Measurement<P, R> {
         let system = SystemFigures { durations: self.durations, counts: self.counts };
         record.folder_mut().set_system(&system);
         record.set_timeline(plan.timeline, clock.origin());
-        let mut line = ProgressLine::new(plan.timeline.start_ns, record.folder_mut().path());
+        let target_per_s = plan.schedule.target_rate_per_s().filter(|_| produced);
+        let start_ns = plan.timeline.start_ns;
+        let mut line = ProgressLine::new(start_ns, target_per_s, record.folder_mut().path());
         let mut metrics = record.metrics();
         let transports = (publishers, receivers);
         let done = engine::run(
@@ -193,12 +195,15 @@ struct ProgressLine {
     figures: String,
     /// The intervals so far, which larger terminals show.
     live: Live,
+    /// The rate that the schedule asks for, messages per second.
+    target_per_s: Option<f64>,
 }
 
 impl ProgressLine {
-    fn new(start_ns: InstantNs, run_dir: &Path) -> Self {
+    fn new(start_ns: InstantNs, target_per_s: Option<f64>, run_dir: &Path) -> Self {
         Self {
             live: Live::new(run_dir),
+            target_per_s,
             start_ns,
             shown_ns: start_ns,
             changed_ns: start_ns,
@@ -219,7 +224,7 @@ impl ProgressLine {
                 let mut picture = Picture::new(columns - 1);
                 picture.line();
                 picture.put(0, columns, &text, Colour::Plain);
-                draw_course(self.live.rows(), &mut picture);
+                draw_course(self.live.rows(), self.target_per_s, &mut picture);
                 progress.draw(&picture.text(has_colours()));
             }
             _ => progress.update(&text),
@@ -280,7 +285,7 @@ mod tests {
             ..Totals::default()
         };
         totals.latencies.publish_latency.record(2_000_000);
-        let mut line = ProgressLine::new(0, Path::new("nowhere"));
+        let mut line = ProgressLine::new(0, None, Path::new("nowhere"));
         let expected = "  out 2.00 k msg/s  publish p99 2.00 ms";
         assert_eq!(line.text(1_500_000_000, &totals), format!("   1.5 s{expected}"));
         assert_eq!(line.text(1_700_000_000, &totals), format!("   1.7 s{expected}"), "no news");

@@ -15,6 +15,7 @@ use bench_core::clock::InstantNs;
 use bench_core::engine::{Plan, Totals};
 use bench_core::system::cause;
 use bench_record::{file_names, files};
+use clap::Args;
 
 use self::exposition::{RunInfo, Snapshot};
 use crate::UsageError;
@@ -44,6 +45,21 @@ impl FromStr for MetricsAddress {
 impl Display for MetricsAddress {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.host, self.port)
+    }
+}
+
+/// Where an orchestrator serves its figures; flatten it into its options.
+#[derive(Debug, Clone, Default, Args)]
+pub struct MetricsArgs {
+    /// Serve the figures of the runs while they go on, for Prometheus: a port, or HOST:PORT
+    #[arg(long, value_name = "ADDRESS")]
+    metrics_addr: Option<MetricsAddress>,
+}
+
+impl MetricsArgs {
+    /// Listens where the options say, if they do.
+    pub fn bind(&self) -> Result<Option<TcpListener>, UsageError> {
+        self.metrics_addr.as_ref().map(MetricsAddress::bind).transpose()
     }
 }
 
@@ -83,10 +99,8 @@ impl Metrics {
     pub(crate) fn serve(listener: TcpListener, tool: &str, run_id: String) -> Self {
         let info = RunInfo { tool: tool.to_owned(), run_id };
         let shared = Arc::new(Shared { info, snapshot: Mutex::default() });
-        if let Ok(address) = listener.local_addr() {
-            tracing::info!("metrics on http://{address}/metrics");
-        }
-        endpoint::serve(listener, Arc::clone(&shared));
+        let read = Arc::clone(&shared);
+        endpoint::serve(listener, move || read.text());
         Self { shared, updated_ns: 0 }
     }
 
@@ -112,12 +126,21 @@ impl Metrics {
 
     /// Keeps the last figures in the result folder.
     pub(crate) fn keep(&self, folder: &Path) {
-        let text = self.shared.text();
-        let path = folder.join(file_names::METRICS);
-        let written = files::replace_file(&path, |file| file.write_all(text.as_bytes()));
-        if let Err(error) = written {
-            tracing::warn!("failed to write {}: {}", path.display(), cause(&error));
-        }
+        keep_metrics(folder, &self.shared.text());
+    }
+}
+
+/// Serves what `text` returns until the process ends.
+pub fn serve_metrics(listener: TcpListener, text: impl Fn() -> String + Send + 'static) {
+    endpoint::serve(listener, text);
+}
+
+/// Keeps the last figures in a result folder.
+pub fn keep_metrics(folder: &Path, text: &str) {
+    let path = folder.join(file_names::METRICS);
+    let written = files::replace_file(&path, |file| file.write_all(text.as_bytes()));
+    if let Err(error) = written {
+        tracing::warn!("failed to write {}: {}", path.display(), cause(&error));
     }
 }
 

@@ -129,7 +129,8 @@ pub struct HostInfo {
     /// Load average over one minute at the start of the run, which shows other work on the machine.
     pub load_average_1m: f64,
     /// Settings that change how fast it is, by name, as far as the system tells: `smt`, `governor`,
-    /// `turbo`, `clock_source`, `cpu_limit`, `memory_limit`, and `file_system`, that of the result folder.
+    /// `turbo`, `clock_source`, `clock_synchronized`, `cpu_limit`, `memory_limit`, and `file_system`, that
+    /// of the result folder.
     #[serde(default)]
     pub settings: BTreeMap<String, String>,
 }

@@ -191,6 +191,8 @@ pub struct IntervalRow {
     pub warm_up: bool,
     /// Messages sent.
     pub sent: u64,
+    /// Messages refused or given up.
+    pub failed: u64,
     /// Messages acknowledged per second.
     pub acked_per_s: f64,
     /// Messages received per second.
@@ -226,6 +228,7 @@ struct Columns {
     end_s: Option<usize>,
     warm_up: Option<usize>,
     sent: Option<usize>,
+    failed: Option<usize>,
     acked_per_s: Option<usize>,
     received_per_s: Option<usize>,
     /// Those of each latency in the order of [`FIGURES`].
@@ -248,6 +251,7 @@ impl Columns {
             end_s: at("end_s"),
             warm_up: at("warm_up"),
             sent: at("sent"),
+            failed: at("failed"),
             acked_per_s: at("acked_per_s"),
             received_per_s: at("received_per_s"),
             latencies: LatencyKind::ALL.into_iter().filter_map(latency).collect(),
@@ -268,6 +272,7 @@ impl Columns {
             end_s: number(self.end_s)?,
             warm_up: row.get(self.warm_up?)? == "true",
             sent: row.get(self.sent?)?.parse().ok()?,
+            failed: self.failed.and_then(|column| row.get(column)?.parse().ok()).unwrap_or(0),
             acked_per_s: number(self.acked_per_s)?,
             received_per_s: number(self.received_per_s)?,
             latencies: self.latencies.iter().filter_map(latency).collect(),

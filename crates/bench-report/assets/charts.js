@@ -183,7 +183,8 @@ globalThis.reportCharts = (() => {
     return option;
   };
 
-  const data = JSON.parse(document.getElementById('charts').textContent);
+  // A program that only makes pictures has no page.
+  const data = typeof document === 'undefined' ? [] : JSON.parse(document.getElementById('charts').textContent);
   const drawn = new Map();
 
   const draw = (plot, themeName) => {
@@ -274,6 +275,56 @@ globalThis.reportCharts = (() => {
     return [[option.xAxis.name, option.yAxis.name, 'samples'], cells];
   };
 
+  const escaped = (text) => text.replace(/[&<>"]/g, (c) => ({ '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;' })[c]);
+
+  // About as wide as text of 12 px is drawn.
+  const widthOf = (text) => 6.7 * text.length;
+
+  // A legend as lines of text with samples, from a height on; also how high it is.
+  const legendPicture = (entries, sample, theme, width, top) => {
+    const parts = [];
+    let [x, y] = [16, top];
+    for (const { name, colour } of entries) {
+      const space = 34 + widthOf(shortened(name)) + 18;
+      if (x > 16 && x + space > width) [x, y] = [16, y + 20];
+      parts.push(sample(x, y, at(theme.colours, colour), at(dashes, colour)));
+      parts.push(`<text x="${x + 34}" y="${y + 4}">${escaped(shortened(name))}</text>`);
+      x += space;
+    }
+    return [parts.join(''), entries.length > 0 ? y + 16 - top : 0];
+  };
+  const lineSample = (x, y, colour, dash) => {
+    const dashed = Array.isArray(dash) ? ` stroke-dasharray="${dash.join(' ')}"` : '';
+    return `<path d="M${x} ${y}H${x + 28}" stroke="${colour}" stroke-width="2.5" fill="none"${dashed}/>`;
+  };
+  const areaSample = (x, y, colour) =>
+    `<rect x="${x + 12}" y="${y - 7}" width="14" height="14" fill="${colour}" opacity="0.3"/>`;
+
+  // A chart as an SVG file: the same drawing with its title and its legend. The same chart gives the same
+  // text, whatever was drawn before.
+  const picture = (json, width, themeName) => {
+    const { title, option, height, legend, shaded } = JSON.parse(json);
+    const theme = themes[themeName];
+    const chart = echarts.init(null, null, { renderer: 'svg', ssr: true, width, height });
+    const whole = dressed(revived(option, theme, width), theme);
+    // Nobody zooms a picture.
+    delete whole.dataZoom;
+    chart.setOption(whole);
+    const drawing = chart.getZr().painter
+      .renderToString({ useViewBox: true, cssAnimation: false, cssEmphasis: false })
+      .replace(/zr\d+-/g, 'zr-');
+    chart.dispose();
+    const [lines, linesHeight] = legendPicture(legend, lineSample, theme, width, 50);
+    const top = 34 + linesHeight;
+    const [areas, areasHeight] = legendPicture(shaded, areaSample, theme, width, top + height + 4);
+    const bottom = top + height + areasHeight;
+    return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${bottom}" width="${width}" height="${bottom}"`
+      + ` font-family="Liberation Sans, Arial, sans-serif" font-size="12" fill="${theme.text}">`
+      + `<title>${escaped(title)}</title><rect width="100%" height="100%" fill="${theme.ground}"/>`
+      + `<text x="16" y="24" font-size="16" font-weight="bold">${escaped(title)}</text>${lines}`
+      + `<g transform="translate(0 ${top})">${drawing}</g>${areas}</svg>\n`;
+  };
+
   const toggle = (index, name) => {
     for (const [plot, { chart }] of drawn) {
       if (plot.dataset.chart === index) chart.dispatchAction({ type: 'legendToggleSelect', name });
@@ -287,7 +338,7 @@ globalThis.reportCharts = (() => {
   };
 
   return {
-    draw, key, below, rows, toggle, resize,
+    draw, key, below, rows, toggle, resize, picture,
     isDrawn: (plot, themeName) => drawn.get(plot)?.themeName === themeName,
     colour: (index, themeName) => at(themes[themeName].colours, index),
     dash: (index) => at(dashes, index),

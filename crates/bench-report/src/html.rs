@@ -9,8 +9,8 @@ use crate::page::{Block, Cell, DataFile, Page, Section, Table, Tone};
 use crate::policy::policy;
 
 const STYLE: &str = include_str!("../assets/report.css");
-const LIBRARY: &str = include_str!("../vendor/echarts/echarts.min.js");
-const CHARTS: &str = include_str!("../assets/charts.js");
+pub(crate) const LIBRARY: &str = include_str!("../vendor/echarts/echarts.min.js");
+pub(crate) const CHARTS: &str = include_str!("../assets/charts.js");
 const CONTROLS: &str = include_str!("../assets/controls.js");
 
 /// Licences of what is inside, which must go with it.

@@ -9,8 +9,10 @@ pub mod chart;
 mod html;
 pub mod markdown;
 mod page;
+mod picture;
 mod policy;
 mod reduce;
 
 pub use page::{Block, Cell, DataFile, Page, Section, Table, Tone};
+pub use picture::{Draftsman, DrawError, Picture};
 pub use reduce::reduced;

@@ -23,7 +23,7 @@ pub use latency_log::{Density, LatencyLog};
 pub use mean::mean_half_width;
 pub use percentile::{PercentileInterval, SAMPLES_BEYOND_MIN, Share, percentile_interval};
 pub use repeats::{Advice, Repeats, VarianceSplit, repeats, variance_split};
-pub use sample::{Bounds, median};
+pub use sample::{Bounds, mean, median};
 pub use steps::{Step, steps};
 pub use trend::{Trend, trend};
 pub use verdict::{Finding, detectable_change, finding};

@@ -10,6 +10,7 @@
 use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 
+use crate::sample::Bounds;
 use crate::student::t_quantile;
 
 /// Fewer samples beyond a percentile give no interval.
@@ -36,6 +37,14 @@ pub struct PercentileInterval {
     pub high: Option<u64>,
     /// Samples that would say as much if they did not depend on each other.
     pub effective_samples: f64,
+}
+
+impl PercentileInterval {
+    /// Its ends; the upper one is infinite if it lies beyond the largest sample.
+    #[must_use]
+    pub fn bounds(&self) -> Bounds {
+        Bounds { low: self.low as f64, high: self.high.map_or(f64::INFINITY, |high| high as f64) }
+    }
 }
 
 /// The interval of the `quantile` (0 to 1) of one run at `level`, from its intervals in order of time,

@@ -12,6 +12,12 @@ pub struct Bounds {
 }
 
 impl Bounds {
+    /// Around `centre`, half as wide as this share of it.
+    #[must_use]
+    pub fn of_share(centre: f64, half_width: f64) -> Self {
+        Self::around(centre, centre * half_width)
+    }
+
     /// From `centre - half` to `centre + half`.
     pub(crate) fn around(centre: f64, half: f64) -> Self {
         Self { low: centre - half, high: centre + half }
@@ -30,7 +36,8 @@ impl Bounds {
 }
 
 /// The arithmetic mean; `NaN` without values.
-pub(crate) fn mean(values: &[f64]) -> f64 {
+#[must_use]
+pub fn mean(values: &[f64]) -> f64 {
     values.iter().sum::<f64>() / values.len() as f64
 }
 

@@ -12,6 +12,7 @@
 //! `BENCH_TEST_LOCAL=require` in the environment it fails instead.
 
 mod browser;
+pub mod endpoint;
 mod reaper;
 mod s3;
 mod silent;

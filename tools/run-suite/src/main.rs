@@ -11,7 +11,8 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use bench_cli::{
-    Exit, Keys, OutputArgs, OutputFormat, Shutdown, arguments, generate, main_with, output,
+    Exit, Keys, MetricsArgs, OutputArgs, OutputFormat, Shutdown, arguments, generate, main_with,
+    output,
 };
 use bench_core::results::current_host;
 use bench_record::ServiceOrigin;
@@ -25,9 +26,11 @@ use crate::plan::experiment_plan::Plan;
 use crate::plan::noise_plan::noise_plan;
 use crate::plan::sweep::{SweepArgs, services_origin};
 use crate::plan::{planning, quick};
+use crate::run::child;
 use crate::run::folder::{ExperimentFolder, State, create_unique, experiments_in, timestamp};
+use crate::run::metrics::SuiteMetrics;
 use crate::run::noise::{Noise, noise_name};
-use crate::run::{child, suite};
+use crate::run::suite::{self, Watched};
 use crate::show::compare::CompareArgs;
 use crate::show::gates::GateArgs;
 use crate::show::history::HistoryArgs;
@@ -56,6 +59,8 @@ enum Action {
         #[arg(long, value_name = "DIR", default_value = "results")]
         results_dir: PathBuf,
         #[command(flatten)]
+        metrics: MetricsArgs,
+        #[command(flatten)]
         page: PageArgs,
     },
     /// Run an experiment file
@@ -80,6 +85,8 @@ enum Action {
         #[arg(long, value_name = "FILE", help = JUNIT)]
         junit: Option<PathBuf>,
         #[command(flatten)]
+        metrics: MetricsArgs,
+        #[command(flatten)]
         page: PageArgs,
     },
     /// Sweep one option of a tool over a range
@@ -92,6 +99,8 @@ enum Action {
     Resume {
         /// The experiment's folder
         dir: PathBuf,
+        #[command(flatten)]
+        metrics: MetricsArgs,
         /// Let the experiment set variables and paths of tools, which can make them do anything
         #[arg(long)]
         trust: bool,
@@ -153,52 +162,62 @@ fn run_suite() -> Result<Exit> {
     let options: Options = arguments::parse()?;
     options.output.log.init();
     match &options.command {
-        Action::Quick { results_dir, services, page } => {
+        Action::Quick { results_dir, services, metrics, page } => {
+            let metrics = metrics.bind()?.map(SuiteMetrics::serve);
             let quick = quick::plan(*services)?;
             let parent = create_unique(results_dir, &format!("quick-{}", timestamp()))?;
             let folders = quick.plans.into_iter().map(|(name, text, plan)| {
                 ExperimentFolder::create_at(parent.join(name), &text, plan)
             });
             let mut folders = folders.collect::<Result<Vec<_>>>()?;
-            let telling = Telling { junit: None, page: page.clone() };
+            let telling = Telling { junit: None, page: page.clone(), metrics };
             let exit = execute(&parent, &mut folders, &shutdown()?, &telling, &options);
             for left_out in quick.left_out {
                 tracing::warn!("{left_out}");
             }
             exit
         }
-        Action::Run { file, services, results_dir, dry_run, trust, gates, junit, page } => {
+        Action::Run {
+            file,
+            services,
+            results_dir,
+            dry_run,
+            trust,
+            gates,
+            junit,
+            metrics,
+            page,
+        } => {
             let (text, mut plan) = planning::read_plan(file, *services, *trust)?;
             gates.add_to(&mut plan.gates)?;
-            let telling = Telling { junit: junit.as_deref(), page: page.clone() };
+            let metrics = metrics.bind()?.map(SuiteMetrics::serve);
+            let telling = Telling { junit: junit.as_deref(), page: page.clone(), metrics };
             run_or_show((text, plan), results_dir, *dry_run, &telling, &options)
         }
-        Action::Sweep(args) => run_or_show(
-            args.plan()?,
-            &args.results_dir,
-            args.dry_run,
-            &Telling::default(),
-            &options,
-        ),
-        Action::DeltaSweep(args) => run_or_show(
-            args.plan()?,
-            &args.results_dir,
-            args.dry_run,
-            &Telling::default(),
-            &options,
-        ),
-        Action::Resume { dir, trust } => {
+        Action::Sweep(args) => {
+            let (plan, metrics) = (args.plan()?, args.metrics.bind()?.map(SuiteMetrics::serve));
+            let telling = Telling { metrics, ..Telling::default() };
+            run_or_show(plan, &args.results_dir, args.dry_run, &telling, &options)
+        }
+        Action::DeltaSweep(args) => {
+            let (plan, metrics) = (args.plan()?, args.metrics.bind()?.map(SuiteMetrics::serve));
+            let telling = Telling { metrics, ..Telling::default() };
+            run_or_show(plan, &args.results_dir, args.dry_run, &telling, &options)
+        }
+        Action::Resume { dir, metrics, trust } => {
             let folders = experiments_in(dir)?;
             for folder in &folders {
                 let checked = planning::check(&State::load(folder)?.plan, *trust);
                 checked.with_context(|| format!("failed to resume {}", folder.display()))?;
             }
+            let metrics = metrics.bind()?.map(SuiteMetrics::serve);
             let shutdown = shutdown()?;
             let mut folders = folders
                 .iter()
                 .map(|path| ExperimentFolder::open(path, &shutdown))
                 .collect::<Result<Vec<_>>>()?;
-            execute(dir, &mut folders, &shutdown, &Telling::default(), &options)
+            let telling = Telling { metrics, ..Telling::default() };
+            execute(dir, &mut folders, &shutdown, &telling, &options)
         }
         Action::Report(args) => Ok(args.report(options.output.format)?.exit()),
         Action::Compare(args) => {
@@ -283,8 +302,9 @@ fn execute(
     let mut progress = options.output.log.progress();
     tracing::info!("results in {}", dir.display());
     let is_reported = options.output.format == OutputFormat::Human;
+    let watched = Watched { is_reported, metrics: telling.metrics.as_ref() };
     let keys = if progress.is_visible() { Keys::listen(shutdown) } else { None };
-    let result = suite::run_pending(dir, folders, shutdown, &mut progress, is_reported);
+    let result = suite::run_pending(dir, folders, shutdown, &mut progress, watched);
     progress.clear();
     drop(keys);
     result

@@ -19,22 +19,25 @@ struct Chart {
     values: Vec<u64>,
 }
 
-/// Adds a line each for throughput, latency and backlog, as far as the run has them.
-pub fn draw_course(rows: &[IntervalRow], picture: &mut Picture) {
-    for chart in charts(rows) {
+/// Adds a line each for throughput, latency, backlog and failures, as far as the run has them.
+/// `target_per_s` is the rate that its schedule asks for.
+pub fn draw_course(rows: &[IntervalRow], target_per_s: Option<f64>, picture: &mut Picture) {
+    for chart in charts(rows, target_per_s) {
         picture.line();
         chart.draw(picture);
     }
 }
 
-/// Throughput, latency and backlog of the run.
-fn charts(rows: &[IntervalRow]) -> Vec<Chart> {
+fn charts(rows: &[IntervalRow], target_per_s: Option<f64>) -> Vec<Chart> {
     let Some(last) = rows.last() else { return Vec::new() };
     let receives = rows.iter().any(|row| row.received_per_s > 0.0);
     let per_s = |row: &IntervalRow| if receives { row.received_per_s } else { row.acked_per_s };
     let mut charts = vec![Chart {
         name: if receives { "received" } else { "acknowledged" }.to_owned(),
-        figure: rate(per_s(last)),
+        figure: match target_per_s {
+            Some(target) => format!("{} of {}", rate(per_s(last)), rate(target)),
+            None => rate(per_s(last)),
+        },
         values: rows.iter().map(|row| whole(per_s(row))).collect(),
     }];
     let has = |kind: &LatencyKind| rows.iter().any(|row| row.latencies.contains_key(kind));
@@ -54,6 +57,14 @@ fn charts(rows: &[IntervalRow]) -> Vec<Chart> {
         let values = backlog(rows);
         let figure = format!("{} more than at first", count(values.last().copied().unwrap_or(0)));
         charts.push(Chart { name: "backlog".to_owned(), figure, values });
+    }
+    let failed: u64 = rows.iter().map(|row| row.failed).sum();
+    if failed > 0 {
+        charts.push(Chart {
+            name: "failed".to_owned(),
+            figure: format!("{} in the time shown", count(failed)),
+            values: rows.iter().map(|row| row.failed).collect(),
+        });
     }
     charts
 }

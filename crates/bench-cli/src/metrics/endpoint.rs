@@ -3,11 +3,8 @@
 
 use std::io::{self, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
-use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
-
-use super::Shared;
 
 /// The longest that a reader may take, since others wait for it.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -19,11 +16,14 @@ const REQUEST_BYTES_MAX: usize = 16 * 1024;
 const FORMAT: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// Answers in a thread of its own until the process ends.
-pub(super) fn serve(listener: TcpListener, shared: Arc<Shared>) {
+pub(super) fn serve(listener: TcpListener, text: impl Fn() -> String + Send + 'static) {
+    if let Ok(address) = listener.local_addr() {
+        tracing::info!("metrics on http://{address}/metrics");
+    }
     let serving = thread::Builder::new().name("metrics".to_owned()).spawn(move || {
         for stream in listener.incoming().flatten() {
             // A reader that goes away, or asks for nothing, is no concern of the run.
-            if let Err(error) = answer(stream, &shared) {
+            if let Err(error) = answer(stream, &text) {
                 tracing::debug!("a reader of the metrics was not answered: {error}");
             }
         }
@@ -33,12 +33,12 @@ pub(super) fn serve(listener: TcpListener, shared: Arc<Shared>) {
     }
 }
 
-fn answer(mut stream: TcpStream, shared: &Shared) -> io::Result<()> {
+fn answer(mut stream: TcpStream, text: &impl Fn() -> String) -> io::Result<()> {
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
     let request = request(&mut stream)?;
     let (status, body) = match request.split_whitespace().collect::<Vec<_>>().as_slice() {
-        ["GET", "/metrics" | "/", ..] => ("200 OK", shared.text()),
+        ["GET", "/metrics" | "/", ..] => ("200 OK", text()),
         ["GET", ..] => ("404 Not Found", "see /metrics\n".to_owned()),
         _ => ("405 Method Not Allowed", "use GET\n".to_owned()),
     };

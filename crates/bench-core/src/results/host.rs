@@ -51,10 +51,32 @@ fn settings() -> BTreeMap<String, String> {
             "clock_source",
             read_line("/sys/devices/system/clocksource/clocksource0/current_clocksource"),
         ),
+        ("clock_synchronized", clock_synchronized().map(str::to_owned)),
         ("cpu_limit", cgroup_limit("cpu.max")),
         ("memory_limit", cgroup_limit("memory.max")),
     ];
     found.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
+}
+
+/// Whether the kernel takes its clock for synchronized, by NTP or PTP: `yes` or `no`.
+#[cfg(target_os = "linux")]
+#[expect(unsafe_code, reason = "no safe binding of adjtimex is among the packages")]
+fn clock_synchronized() -> Option<&'static str> {
+    // SAFETY: all fields are numbers, for which 0 is a value; and with 0 modes, nothing is set.
+    let state = unsafe {
+        let mut clock: libc::timex = std::mem::zeroed();
+        libc::adjtimex(&raw mut clock)
+    };
+    match state {
+        -1 => None,
+        libc::TIME_ERROR => Some("no"),
+        _ => Some("yes"),
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn clock_synchronized() -> Option<&'static str> {
+    None
 }
 
 /// A limit of the control group of this process, if it has one (cgroup v2).

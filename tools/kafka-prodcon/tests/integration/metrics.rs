@@ -1,9 +1,9 @@
 //! Figures that are served while a run goes on.
 
-use std::io::{Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpListener;
 use std::process::{Command, Stdio};
 
+use bench_testing::endpoint::{ask, free_port, get};
 use bench_testing::tool::{Running, Sandbox, ToolOutput, until};
 
 use crate::TOOL;
@@ -16,25 +16,6 @@ for family in parse(sys.stdin.read()):
     for sample in family.samples:
         print(family.type, sample.name, sample.labels.get('le', ''), sample.value)
 ";
-
-fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("an address").port()
-}
-
-/// The answer to a request, once the endpoint is there.
-fn ask(port: u16, request: &str) -> String {
-    let mut stream = None;
-    until("the endpoint is there", || {
-        stream = TcpStream::connect(("127.0.0.1", port)).ok();
-        stream.is_some()
-    });
-    let mut stream = stream.expect("connected");
-    stream.write_all(request.as_bytes()).expect("sent");
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).expect("text");
-    answer
-}
 
 /// The value of a sample without labels in `OpenMetrics` text.
 fn sample(text: &str, name: &str) -> f64 {
@@ -50,13 +31,13 @@ fn figures_are_served_while_a_run_goes_on_and_kept_at_its_end() {
     let args = format!("--rate 2k/s --duration 5s --interval 200ms --metrics-addr {port}");
     let run = Running::start(sandbox.command(&args));
     until("messages have arrived", || {
-        let answer = ask(port, "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n");
+        let answer = get(port, "/metrics");
         assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
         assert!(answer.contains("application/openmetrics-text; version=1.0.0"), "{answer}");
         answer.contains("bench_end_to_end_latency_seconds_count")
             && sample(&answer, "bench_messages_received_total") > 1_000.0
     });
-    assert!(ask(port, "GET /other HTTP/1.1\r\n\r\n").starts_with("HTTP/1.1 404"));
+    assert!(get(port, "/other").starts_with("HTTP/1.1 404"));
     assert!(ask(port, "POST /metrics HTTP/1.1\r\n\r\n").starts_with("HTTP/1.1 405"));
     let output = run.end();
     assert_eq!(output.code, 0, "{output:?}");

@@ -89,7 +89,7 @@ pub(crate) struct GateForm {
     /// What a condition does that is shown neither to hold nor to fail.
     #[serde(default)]
     pub(super) undecided: Undecided,
-    /// Whether the runs after a failed condition are left out.
+    /// Whether the experiment ends as soon as a condition has failed, also within a run.
     #[serde(default)]
     pub(super) abort: bool,
 }

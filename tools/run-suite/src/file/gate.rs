@@ -27,7 +27,7 @@ pub(crate) struct Gates {
     /// Whether an experiment fails that leaves a gate undecided.
     #[serde(default)]
     pub(crate) undecided_fails: bool,
-    /// Whether the runs after a failed gate are left out.
+    /// Whether the experiment ends as soon as a gate has failed.
     #[serde(default)]
     pub(crate) abort: bool,
 }

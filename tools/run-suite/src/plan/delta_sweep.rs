@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Result;
-use bench_cli::UsageError;
 use bench_cli::quantity::{parse_count, parse_duration};
+use bench_cli::{MetricsArgs, UsageError};
 use bench_record::ServiceOrigin;
 use clap::{Args, ValueEnum};
 use toml::Table;
@@ -86,6 +86,9 @@ pub(crate) struct DeltaSweepArgs {
     /// List the runs with their command lines and the time they take, and run nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
+
+    #[command(flatten)]
+    pub(crate) metrics: MetricsArgs,
 
     /// More options of delta-producer, long ones, as `--record-size=1KiB`
     #[arg(last = true, value_name = "OPTION")]

@@ -10,7 +10,7 @@ use bench_record::{RunDocument, ServiceOrigin};
 use serde::{Deserialize, Serialize};
 
 use super::cells::{Cell, PlannedRun, cells, columns, runs};
-use super::estimate::{expected, refuse_late};
+use super::estimate::{expected, refuse_late, target_rate_per_s};
 use super::stack_plan::StackPlan;
 use super::tool::arguments;
 use crate::file::experiment::{Call, Experiment};
@@ -182,6 +182,11 @@ impl Plan {
     /// How long the schedule of a run takes, if its options tell.
     pub(crate) fn expected(&self, run: PlannedRun) -> Option<Duration> {
         expected(&self.cells[run.cell].options)
+    }
+
+    /// The rate at which a run sends, messages per second, if its options tell.
+    pub(crate) fn target_rate_per_s(&self, run: PlannedRun) -> Option<f64> {
+        target_rate_per_s(&self.cells[run.cell].options)
     }
 
     /// The most runs per cell.

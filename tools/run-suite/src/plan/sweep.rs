@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use bench_cli::UsageError;
 use bench_cli::quantity::{parse_count, parse_duration};
+use bench_cli::{MetricsArgs, UsageError};
 use bench_record::ServiceOrigin;
 use clap::{ArgGroup, Args};
 use toml::{Table, Value};
@@ -78,6 +78,9 @@ pub(crate) struct SweepArgs {
     /// List the runs with their command lines and the time they take, and run nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
+
+    #[command(flatten)]
+    pub(crate) metrics: MetricsArgs,
 
     /// More options of the tool, long ones such as `--record-size=1KiB`; those of the second tool begin
     /// with `--then.`, settings of a service with `--local.SERVICE.`

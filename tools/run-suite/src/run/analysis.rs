@@ -8,11 +8,11 @@ use std::path::Path;
 
 use bench_record::files::{read_file, replace_file};
 use bench_record::{LatencyKind, RunDocument, file_names};
-use bench_stats::{Density, LatencyLog, PercentileInterval, mean_half_width};
+use bench_stats::{Bounds, Density, LatencyLog, PercentileInterval, mean, mean_half_width};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::health::{Findings, Flag, findings};
+use super::health::{Findings, Flag, findings, rates_so_far};
 use super::run_files::read_json;
 use crate::file::figure::{Measure, Percentile};
 
@@ -90,6 +90,25 @@ pub(crate) fn keep(run_dir: &Path, document: &RunDocument) -> io::Result<()> {
     replace_file(&run_dir.join(file_names::ANALYSIS), |file| file.write_all(&text))?;
     let text = serde_json::to_vec(&distributions)?;
     replace_file(&run_dir.join(file_names::DISTRIBUTIONS), |file| file.write_all(&text))
+}
+
+/// The interval at `level` of a figure of a run that goes on, from what it has recorded so far; `None` if
+/// that is too little, and for figures that only ended runs have.
+pub(super) fn interval_so_far(run_dir: &Path, measure: &Measure, level: f64) -> Option<Bounds> {
+    match measure {
+        Measure::Throughput => {
+            let rates = rates_so_far(run_dir);
+            let half_width = mean_half_width(&rates, level)?;
+            Some(Bounds::of_share(mean(&rates), half_width))
+        }
+        Measure::Latency(kind, percentile) => {
+            let log = read_file(&run_dir.join(file_names::interval_log(kind.field()))).ok()?;
+            let read = LatencyLog::read(&log, &[percentile.quantile()], level).ok()?;
+            let [interval] = read.percentiles.as_slice() else { return None };
+            interval.as_ref().map(PercentileInterval::bounds)
+        }
+        Measure::ByteThroughput | Measure::Duration(..) | Measure::CpuPerMessage => None,
+    }
 }
 
 /// Reads each log once for both.

@@ -18,6 +18,7 @@ use bench_record::{ServiceOrigin, protocol};
 use rustix::io::{FdFlags, fcntl_setfd};
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
+use super::early_failure::EarlyFailure;
 use crate::host::tool_process::ToolProcess;
 
 /// The hidden first argument with which run-suite starts a tool: `__exec PARENT-PID TOOL ARGUMENT...`
@@ -60,7 +61,7 @@ pub(crate) struct Ended {
 }
 
 /// Who ended a run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Cause {
     /// The tool itself.
     Tool,
@@ -68,21 +69,23 @@ pub(crate) enum Cause {
     TimeLimit,
     /// An interruption of run-suite.
     Interruption,
+    /// A gate that it failed.
+    Gate(EarlyFailure),
 }
 
-/// Runs a tool to its end, for at most `limit` and [`GRACE`]. Calls `interrupted`, and `tick` with the
-/// time since the start, every [`POLL`].
+/// Runs a tool to its end, for at most `limit` and [`GRACE`]. Calls `should_end`, until that has a cause,
+/// and `tick` with the time since the start, every [`POLL`].
 pub(crate) fn run(
     invocation: Invocation<'_>,
     process: &ToolProcess,
     limit: Duration,
-    interrupted: impl Fn() -> bool,
+    mut should_end: impl FnMut(Duration) -> Option<Cause>,
     mut tick: impl FnMut(Duration),
 ) -> Result<Ended> {
     let executable = invocation.executable.display().to_string();
     let mut child = spawn(invocation).with_context(|| format!("failed to start {executable}"))?;
     process.start(pid(&child));
-    let result = watch_over(&mut child, process, limit, interrupted, &mut tick);
+    let result = watch_over(&mut child, process, limit, &mut should_end, &mut tick);
     process.end();
     if result.is_err() {
         kill(&mut child);
@@ -94,7 +97,7 @@ fn watch_over(
     child: &mut Child,
     process: &ToolProcess,
     limit: Duration,
-    interrupted: impl Fn() -> bool,
+    should_end: &mut impl FnMut(Duration) -> Option<Cause>,
     tick: &mut impl FnMut(Duration),
 ) -> io::Result<Ended> {
     let started = Instant::now();
@@ -104,17 +107,19 @@ fn watch_over(
             let cause = ending.map_or(Cause::Tool, |(cause, _)| cause);
             return Ok(Ended { status, cause });
         }
-        match ending {
-            None if interrupted() => ending = Some(ask_to_end(child, process, Cause::Interruption)),
-            None if started.elapsed() >= limit => {
-                ending = Some(ask_to_end(child, process, Cause::TimeLimit));
+        match ending.take() {
+            None => {
+                let elapsed = started.elapsed();
+                let is_late = elapsed >= limit;
+                let cause = should_end(elapsed).or(is_late.then_some(Cause::TimeLimit));
+                ending = cause.map(|cause| ask_to_end(child, process, cause));
             }
             Some((cause, asked)) if asked.elapsed() >= GRACE => {
                 process.end();
                 kill(child);
                 return Ok(Ended { status: child.wait()?, cause });
             }
-            _ => {}
+            asked => ending = asked,
         }
         tick(started.elapsed());
         thread::sleep(POLL);

@@ -24,6 +24,7 @@ use bench_record::files::{create_new, open_lock, replace_file};
 use bench_record::{RunDocument, file_names, rfc3339};
 use serde::{Deserialize, Serialize};
 
+use super::early_failure::EarlyFailure;
 use super::git;
 use super::run_files::{RunFiles, read_document, read_json};
 use super::run_state::{RunState, RunStatus};
@@ -111,7 +112,7 @@ impl State {
     /// Keeps the runs that came to their end, and sets the others back to pending.
     fn reset_unfinished(&mut self, folder: &Path) {
         for index in 0..self.runs.len() {
-            if self.runs[index].status == RunStatus::NotNeeded {
+            if matches!(self.runs[index].status, RunStatus::NotNeeded | RunStatus::GateFailed) {
                 continue;
             }
             let files = self.files(index, folder);
@@ -227,6 +228,7 @@ impl ExperimentFolder {
         index: usize,
         exit_code: Option<i32>,
         judgement: Judgement,
+        failed_gate: Option<EarlyFailure>,
     ) -> Result<()> {
         let run_ids = self.state.files(index, &self.path).run_ids();
         let run = &mut self.state.runs[index];
@@ -237,6 +239,7 @@ impl ExperimentFolder {
             ended_at: Some(now()),
             problem: judgement.problem,
             run_ids,
+            failed_gate,
         };
         self.save()
     }

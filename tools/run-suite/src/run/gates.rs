@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::comparison::estimate::Estimate;
 use super::comparison::side::{Pair, Side, cells_of, pairs};
+use super::early_failure::EarlyFailure;
 use super::folder::State;
 use crate::file::gate::{Bound, Gate, Gates};
 
@@ -48,8 +49,14 @@ pub(crate) fn results(folder: &Path, state: &State, gates: &Gates) -> Vec<GateRe
     let against = gates.baseline.as_ref().and_then(|baseline| pairs(baseline, Some(folder)).ok());
     let against = against.map(|(pairs, _)| pairs).unwrap_or_default();
     let mut results = Vec::new();
-    for cell in &cells {
+    for (index, cell) in cells.iter().enumerate() {
+        let early = early_failures(state, index);
         for gate in &gates.conditions {
+            if let Some((repeat, failure)) = early.iter().find(|(_, failure)| failure.gate == *gate)
+            {
+                results.push(failure.result(cell, *repeat));
+                continue;
+            }
             let found = match gate.bound {
                 Bound::Value(_) => Estimate::of(cell, &gate.figure),
                 Bound::Ratio(_) => match base_of(cell, &against) {
@@ -61,6 +68,27 @@ pub(crate) fn results(folder: &Path, state: &State, gates: &Gates) -> Vec<GateRe
         }
     }
     results
+}
+
+/// The gates that runs of a cell failed before their end, with their repeats.
+fn early_failures(state: &State, cell: usize) -> Vec<(u32, &EarlyFailure)> {
+    let runs = state.plan.runs.iter().zip(&state.runs).filter(|(run, _)| run.cell == cell);
+    let failed = runs.map(|(run, state)| Some((run.repeat, state.failed_gate.as_ref()?)));
+    failed.flatten().collect()
+}
+
+impl EarlyFailure {
+    fn result(&self, cell: &Side, repeat: u32) -> GateResult {
+        GateResult {
+            gate: self.gate.clone(),
+            cell: cell.label().to_owned(),
+            outcome: Outcome::Failed,
+            value: None,
+            is_lower_bound: false,
+            interval: Some(self.interval()),
+            reason: format!("repeat {repeat} {self}"),
+        }
+    }
 }
 
 /// The cell of the baseline that a cell is counted from.

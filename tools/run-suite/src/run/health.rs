@@ -5,7 +5,9 @@ use std::path::Path;
 use bench_cli::quantity::{count, duration_ns};
 use bench_record::files::read_file;
 use bench_record::intervals::{self, IntervalRow, MachineShares};
-use bench_record::{FaultRecord, LatencyKind, LoadModel, RunDocument, Summary, file_names};
+use bench_record::{
+    FaultRecord, LatencyKind, LoadModel, RunDocument, SelfCheck, Summary, file_names,
+};
 use bench_stats::{SAMPLES_BEYOND_MIN, Step, WarmUp, median, steps, trend, warm_up};
 use serde::{Deserialize, Serialize};
 
@@ -53,6 +55,8 @@ pub(crate) enum FlagKind {
     FewSamples,
     /// Other processes, or other machines of the hypervisor, took processor time.
     Busy,
+    /// The machine was another one than that of the runs before it, or set otherwise.
+    Machine,
     /// It was not steady, and had faults.
     Fault,
 }
@@ -84,17 +88,35 @@ pub(super) fn findings(run_dir: &Path, document: &RunDocument) -> Findings {
     let mut flags = Vec::new();
     flags.extend(schedule(summary));
     flags.extend(few_samples(summary));
-    let table = read_file(&run_dir.join(file_names::INTERVALS));
-    let rows = table.and_then(|table| intervals::read(&table)).unwrap_or_default();
+    let rows = rows_of(run_dir);
     let rows = measured(&rows);
     flags.extend(backlog(rows));
     flags.extend(busy(rows));
+    let receives = summary.consumed.is_some();
     if is_load_even(rows, summary) {
-        let courses = [throughput(rows, summary), latency(rows)];
+        let courses = [throughput(rows, receives), latency(rows)];
         let found = courses.iter().flatten().flat_map(Course::flags);
         flags.extend(found.map(|flag| flag.in_run(document)));
     }
-    Findings { flags, rates: rows.iter().map(|row| received_per_s(row, summary)).collect() }
+    Findings { flags, rates: rows.iter().map(|row| received_per_s(row, receives)).collect() }
+}
+
+/// The same of a run that goes on: those of its whole intervals so far.
+pub(super) fn rates_so_far(run_dir: &Path) -> Vec<f64> {
+    let rows = rows_of(run_dir);
+    let receives = rows.iter().any(|row| row.received_per_s > 0.0);
+    measured(&rows).iter().map(|row| received_per_s(row, receives)).collect()
+}
+
+/// What these intervals of a run that goes on show to be wrong with it: what needs no end to be seen.
+pub(super) fn flags_so_far(rows: &[IntervalRow]) -> Vec<Flag> {
+    let rows = measured(rows);
+    late(rows).into_iter().chain(backlog(rows)).chain(busy(rows)).collect()
+}
+
+fn rows_of(run_dir: &Path) -> Vec<IntervalRow> {
+    let table = read_file(&run_dir.join(file_names::INTERVALS));
+    table.and_then(|table| intervals::read(&table)).unwrap_or_default()
 }
 
 impl Flag {
@@ -117,6 +139,13 @@ fn measured(rows: &[IntervalRow]) -> &[IntervalRow] {
     let is_busy = |row: &IntervalRow| if sends { row.sent > 0 } else { row.received_per_s > 0.0 };
     let end = rows.iter().rposition(is_busy).unwrap_or(0);
     rows.get(begin..end).unwrap_or_default()
+}
+
+/// A generator that was late in the last interval.
+fn late(rows: &[IntervalRow]) -> Option<Flag> {
+    let lag_ns = rows.last()?.latencies.get(&LatencyKind::ScheduleLag)?.p99_ns;
+    let note = format!("the generator is late: p99 of the lag {}", duration_ns(lag_ns));
+    (lag_ns >= SelfCheck::LAG_P99_MAX_NS).then_some(Flag { kind: FlagKind::Schedule, note })
 }
 
 fn schedule(summary: &Summary) -> Option<Flag> {
@@ -162,16 +191,13 @@ fn is_load_even(rows: &[IntervalRow], summary: &Summary) -> bool {
 }
 
 /// Messages received per second; messages acknowledged of a run that does not receive.
-fn received_per_s(row: &IntervalRow, summary: &Summary) -> f64 {
-    match summary.consumed {
-        Some(_) => row.received_per_s,
-        None => row.acked_per_s,
-    }
+fn received_per_s(row: &IntervalRow, receives: bool) -> f64 {
+    if receives { row.received_per_s } else { row.acked_per_s }
 }
 
 /// The course of that.
-fn throughput(rows: &[IntervalRow], summary: &Summary) -> Option<Course> {
-    let rate = |row: &IntervalRow| received_per_s(row, summary);
+fn throughput(rows: &[IntervalRow], receives: bool) -> Option<Course> {
+    let rate = |row: &IntervalRow| received_per_s(row, receives);
     let rates: Vec<f64> = rows.iter().map(rate).collect();
     let usual = median(&rates).filter(|usual| *usual > 0.0)?;
     Some(Course {

@@ -80,7 +80,7 @@ fn run(
         },
         &ToolProcess::default(),
         Duration::MAX,
-        || shutdown.is_requested(),
+        |_| shutdown.is_requested().then_some(Cause::Interruption),
         |_| (),
     )?;
     if ended.cause == Cause::Interruption {

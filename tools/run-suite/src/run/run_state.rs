@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::early_failure::EarlyFailure;
+
 /// How a run ended, or how far it has come.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -26,12 +28,14 @@ pub(crate) enum RunStatus {
     Interrupted,
     /// Ended, but its files are gone, damaged, or another run's.
     Unreadable,
+    /// Ended early because it failed a gate.
+    GateFailed,
     /// Never made: those before it were enough.
     NotNeeded,
 }
 
 /// How far one run came.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct RunState {
     /// Its status.
     pub(crate) status: RunStatus,
@@ -46,6 +50,9 @@ pub(crate) struct RunState {
     /// The ids of its tools' runs, in their order, by which their results are known again.
     #[serde(default)]
     pub(crate) run_ids: Vec<String>,
+    /// The gate that it failed before its end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) failed_gate: Option<EarlyFailure>,
 }
 
 impl RunStatus {
@@ -57,6 +64,12 @@ impl RunStatus {
     /// Whether `resume` leaves it alone, unless it failed.
     pub(crate) fn is_over(self) -> bool {
         !matches!(self, Self::Pending | Self::Running | Self::Interrupted)
+    }
+
+    /// Its name in files.
+    pub(crate) fn name(self) -> String {
+        let name = serde_json::to_value(self);
+        name.ok().and_then(|name| Some(name.as_str()?.to_owned())).unwrap_or_default()
     }
 
     /// Its name in tables.
@@ -71,6 +84,7 @@ impl RunStatus {
             Self::Unreadable => "UNREADABLE",
             Self::Running => "cut short or running",
             Self::Pending => "pending",
+            Self::GateFailed => "GATE FAILED",
             Self::NotNeeded => "not needed",
         }
     }
@@ -81,7 +95,7 @@ impl RunStatus {
             Self::Complete | Self::NotNeeded => 0,
             Self::Partial => 1,
             Self::Invalid => 2,
-            Self::Failed | Self::TimedOut | Self::Unreadable => 3,
+            Self::Failed | Self::TimedOut | Self::GateFailed | Self::Unreadable => 3,
             Self::Pending | Self::Running | Self::Interrupted => 4,
         }
     }

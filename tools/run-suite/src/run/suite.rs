@@ -14,11 +14,14 @@ use bench_record::{RunDocument, mark_faults};
 use bench_stack::interruptible;
 
 use super::analysis;
-use super::child::{self, Ended, Invocation};
+use super::child::{self, Cause, Ended, Invocation};
+use super::early_failure::EarlyFailure;
 use super::enough::is_enough;
-use super::folder::{ExperimentFolder, log_path};
+use super::folder::{ExperimentFolder, State, log_path};
+use super::gate_watch::GateWatch;
 use super::key_figures::key_figures;
-use super::live::Board;
+use super::live::{Board, Now, Trouble};
+use super::metrics::SuiteMetrics;
 use super::run_files::{ToolFiles, read_document};
 use super::run_state::RunStatus;
 use super::verdict::{Judgement, judge_ended, wrong_services};
@@ -33,18 +36,20 @@ use crate::plan::tool::Tool;
 use crate::plan::tools::Tools;
 
 /// Runs all pending runs in `folders`, until they are done or a shutdown is requested. Their services
-/// live in `dir` meanwhile. `is_reported` if a report for people follows, which has the reasons of
-/// failed runs.
+/// live in `dir` meanwhile.
 pub(crate) fn run_pending(
     dir: &Path,
     folders: &mut [ExperimentFolder],
     shutdown: &Shutdown,
     progress: &mut Progress,
-    is_reported: bool,
+    watched: Watched<'_>,
 ) -> Result<()> {
     let mut stack = ExperimentStack::in_folder(dir, shutdown, progress)?;
-    let result = run_on(&mut stack, folders, shutdown, progress, is_reported);
+    let result = run_on(&mut stack, folders, shutdown, progress, watched);
     stack.stop(progress)?;
+    if let Some(metrics) = watched.metrics {
+        metrics.keep(dir);
+    }
     result
 }
 
@@ -53,18 +58,20 @@ fn run_on(
     folders: &mut [ExperimentFolder],
     shutdown: &Shutdown,
     progress: &mut Progress,
-    is_reported: bool,
+    watched: Watched<'_>,
 ) -> Result<()> {
     let all: usize = folders.iter().map(|folder| folder.state().runs.len()).sum();
     let mut position = 0;
-    for folder in folders {
-        let plan = &folder.state().plan;
+    for place in 0..folders.len() {
+        let plan = &folders[place].state().plan;
         let tools = Tools::find(&plan.tool, plan.then.as_ref())?;
         if !shutdown.is_requested() {
-            prepare::make_files(folder, shutdown)?;
+            prepare::make_files(&folders[place], shutdown)?;
         }
-        for index in 0..folder.state().runs.len() {
+        for index in 0..folders[place].state().runs.len() {
             position += 1;
+            watched.count(folders);
+            let folder = &mut folders[place];
             if folder.state().runs[index].status != RunStatus::Pending {
                 continue;
             }
@@ -79,13 +86,15 @@ fn run_on(
             }
             let title = title(&folder.state().plan, index, position, all);
             let run = PendingRun {
+                state: folder.state().clone(),
                 index,
                 board: Board::new(title.clone(), folder.state(), index),
                 title,
                 tools: &tools,
-                is_reported,
+                watched,
             };
             run.run(stack, folder, shutdown, progress)?;
+            watched.end_run();
             if gates::is_hopeless(folder.path(), folder.state()) {
                 folder.leave_rest(index + 1)?;
                 tracing::warn!("a gate has failed: the rest of {} is left out", folder.name());
@@ -93,11 +102,37 @@ fn run_on(
             }
         }
     }
+    watched.count(folders);
     Ok(())
+}
+
+/// Who learns what becomes of the runs.
+#[derive(Clone, Copy)]
+pub(crate) struct Watched<'a> {
+    /// Whether a report for people follows, which has the reasons of failed runs.
+    pub(crate) is_reported: bool,
+    pub(crate) metrics: Option<&'a SuiteMetrics>,
+}
+
+impl Watched<'_> {
+    /// Takes how far the experiments have come.
+    fn count(self, folders: &[ExperimentFolder]) {
+        if let Some(metrics) = self.metrics {
+            metrics.count(folders.iter().map(ExperimentFolder::state));
+        }
+    }
+
+    fn end_run(self) {
+        if let Some(metrics) = self.metrics {
+            metrics.end();
+        }
+    }
 }
 
 /// A run that has not been made.
 struct PendingRun<'a> {
+    /// The experiment before it.
+    state: State,
     /// Its index in the plan.
     index: usize,
     /// Its name in progress and logs.
@@ -105,8 +140,7 @@ struct PendingRun<'a> {
     /// The runs before and after it.
     board: Board,
     tools: &'a Tools,
-    /// Whether a report will give the reason of a failure.
-    is_reported: bool,
+    watched: Watched<'a>,
 }
 
 /// One of its tools, with all that its process needs.
@@ -126,6 +160,8 @@ struct ToolOutcome {
     exit_code: Option<i32>,
     files: ToolFiles,
     judgement: Judgement,
+    /// The gate that it failed before its end.
+    failed_gate: Option<EarlyFailure>,
 }
 
 impl PendingRun<'_> {
@@ -136,7 +172,7 @@ impl PendingRun<'_> {
         shutdown: &Shutdown,
         progress: &mut Progress,
     ) -> Result<()> {
-        let plan = folder.state().plan.clone();
+        let plan = &self.state.plan;
         let run = plan.runs[self.index];
         let targets = match &plan.stack {
             Some(wanted) => {
@@ -155,12 +191,15 @@ impl PendingRun<'_> {
         let mut environment = plan.cells[run.cell].environment();
         environment.extend(targets.environment());
         folder.begin(self.index)?;
+        if let Some(metrics) = self.watched.metrics {
+            metrics.begin(&self.state, self.index);
+        }
         let started = Instant::now();
         let tool_run = |tool, invoked, limit| ToolRun {
             cell: &plan.cells[run.cell],
             tool,
             invoked,
-            plan: &plan,
+            plan,
             experiment_dir: folder.path(),
             environment: environment.clone(),
             limit,
@@ -168,7 +207,7 @@ impl PendingRun<'_> {
         };
         let first = tool_run(&self.tools.first, plan.first(run, folder.path()), plan.time_limit());
         let mut outcome = self.run_with_faults(&first, targets, shutdown, progress)?;
-        let mut wrong = outcome.wrong_services(&plan);
+        let mut wrong = outcome.wrong_services(plan);
         if let Some((tool, invoked)) = self.tools.then.as_ref().zip(plan.second(run, folder.path()))
         {
             outcome.judgement = outcome.judgement.of_tool(&plan.tool);
@@ -178,7 +217,7 @@ impl PendingRun<'_> {
                 let left = plan.time_limit().saturating_sub(started.elapsed());
                 let second = tool_run(tool, invoked, left);
                 outcome = outcome.and(self.run_second(&second, shutdown, progress)?);
-                wrong = wrong.or(outcome.wrong_services(&plan));
+                wrong = wrong.or(outcome.wrong_services(plan));
             }
         }
         progress.clear();
@@ -187,11 +226,11 @@ impl PendingRun<'_> {
             self.announce(&outcome, progress);
         }
         let (status, run_dir) = (outcome.judgement.status, first.invoked.run_dir.clone());
-        folder.end(self.index, outcome.exit_code, outcome.judgement)?;
+        folder.end(self.index, outcome.exit_code, outcome.judgement, outcome.failed_gate)?;
         keep_analyses(folder, self.index);
         if let Some(latencies_dir) = plan.latencies_dir.as_ref().filter(|_| status.is_over()) {
             let document = outcome.files.document.as_ref().ok();
-            let exported = latencies::export(latencies_dir, &plan, run, &run_dir, status, document);
+            let exported = latencies::export(latencies_dir, plan, run, &run_dir, status, document);
             // The result folder still has all of it.
             if let Err(error) = exported {
                 tracing::warn!("{}: {error:#}", self.title);
@@ -243,7 +282,7 @@ impl PendingRun<'_> {
                 progress,
                 &format!("{}: {}", self.title, key_figures(outcome.document())),
             ),
-            Some(_) if self.is_reported => {
+            Some(_) if self.watched.is_reported => {
                 print_line(progress, &format!("{}: {}", self.title, status.word()));
             }
             Some(problem) => tracing::warn!("{}: {problem}", self.title),
@@ -281,6 +320,9 @@ impl PendingRun<'_> {
             None => self.title.clone(),
         };
         let mut live = Live::new(run_dir);
+        let mut trouble = Trouble::default();
+        let is_second = self.tools.then.as_ref().is_some_and(|then| std::ptr::eq(then, run.tool));
+        let mut watch = GateWatch::new(&self.state, self.index, is_second, run_dir, *expected);
         let build = run.cell.build(run.tool.name());
         child::run(
             Invocation {
@@ -295,12 +337,19 @@ impl PendingRun<'_> {
             },
             process,
             run.limit,
-            || shutdown.is_requested(),
+            |elapsed| {
+                let interruption = shutdown.is_requested().then_some(Cause::Interruption);
+                interruption.or_else(|| watch.look(elapsed).map(Cause::Gate))
+            },
             |elapsed: Duration| {
+                if let Some(metrics) = self.watched.metrics {
+                    metrics.update(elapsed, live.rows().last());
+                }
                 let Some(size) = progress.size() else { return };
-                let course = live.rows();
-                let lines = self.board.lines(size, elapsed, *expected, course, has_colours);
-                if let Some(lines) = lines {
+                let rows = live.rows();
+                let flags = trouble.of(elapsed, rows);
+                let now = Now { elapsed, expected: *expected, rows, flags };
+                if let Some(lines) = self.board.lines(size, &now, has_colours) {
                     progress.draw(&lines);
                 } else {
                     let (elapsed_s, figures) = (elapsed.as_secs(), live.figures());
@@ -318,7 +367,13 @@ impl ToolOutcome {
         let place = run_dir.strip_prefix(run.experiment_dir).unwrap_or(run_dir);
         let files = ToolFiles::read(run_dir.clone(), run.invoked.tool, place, None);
         let judgement = judge_ended(ended, &files, run.plan, &log_path(run_dir));
-        Self { exit_code: ended.status.code(), files, judgement }
+        let failed_gate = match &ended.cause {
+            Cause::Gate(failure) if judgement.status == RunStatus::GateFailed => {
+                Some(failure.clone())
+            }
+            _ => None,
+        };
+        Self { exit_code: ended.status.code(), files, judgement, failed_gate }
     }
 
     /// The outcome of two tools: the files of the second, and the exit code of the worse.
@@ -328,6 +383,7 @@ impl ToolOutcome {
             exit_code: if is_second { second.exit_code } else { self.exit_code },
             files: second.files,
             judgement: self.judgement.and(second.judgement),
+            failed_gate: self.failed_gate.or(second.failed_gate),
         }
     }
 

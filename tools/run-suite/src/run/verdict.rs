@@ -147,7 +147,7 @@ impl Finding {
 /// Judges the run of a tool that has just ended. `log` has its standard error.
 pub(crate) fn judge_ended(ended: &Ended, files: &ToolFiles, plan: &Plan, log: &Path) -> Judgement {
     let code = ended.status.code();
-    match (Finding::of_files(files, plan, &[]), ended.cause) {
+    match (Finding::of_files(files, plan, &[]), &ended.cause) {
         (Finding::Ended(judgement), _) if judgement.status != RunStatus::Complete => judgement,
         (Finding::Ended(judgement), _) if code == Some(Exit::Good as i32) => judgement,
         (Finding::Ended(_), _) if code == Some(Exit::Invalid as i32) => {
@@ -158,6 +158,9 @@ pub(crate) fn judge_ended(ended: &Ended, files: &ToolFiles, plan: &Plan, log: &P
             Judgement::new(RunStatus::TimedOut, "ended by the time limit of the experiment")
         }
         (Finding::Open(_), Cause::Interruption) => Judgement::interrupted(),
+        (Finding::Open(_), Cause::Gate(failure)) => {
+            Judgement::new(RunStatus::GateFailed, failure.to_string())
+        }
         (Finding::Open(found), Cause::Tool) => {
             let problem = if ended.status.success() {
                 let found = found.problem.unwrap_or_default();
@@ -176,7 +179,10 @@ pub(crate) fn judge_ended(ended: &Ended, files: &ToolFiles, plan: &Plan, log: &P
 pub(crate) fn judge_run(files: &RunFiles, plan: &Plan, recorded: &RunState) -> Judgement {
     let as_recorded = || Judgement { status: recorded.status, problem: recorded.problem.clone() };
     match (recorded.status, Finding::of_run(files, plan)) {
-        (RunStatus::Failed | RunStatus::TimedOut | RunStatus::NotNeeded, _) => as_recorded(),
+        (
+            RunStatus::Failed | RunStatus::TimedOut | RunStatus::GateFailed | RunStatus::NotNeeded,
+            _,
+        ) => as_recorded(),
         (status, Finding::Ended(found)) => {
             if status.is_over() && status.weight() > found.status.weight() {
                 as_recorded()
@@ -249,6 +255,8 @@ pub(crate) fn exit_of(statuses: impl IntoIterator<Item = RunStatus>) -> Exit {
             RunStatus::Complete
             | RunStatus::Invalid
             | RunStatus::Partial
+            // Its gate has an exit code of its own.
+            | RunStatus::GateFailed
             | RunStatus::NotNeeded => {}
         }
     }

@@ -8,6 +8,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result};
 use bench_cli::{OutputFormat, output};
 use bench_record::files::replace_file;
+use bench_report::{Draftsman, Page, Picture};
 use clap::{Args, ValueEnum};
 
 use super::gates::{GateArgs, tell_github, write_junit};
@@ -15,6 +16,7 @@ use super::page::page;
 use super::summary::SuiteSummary;
 use super::text;
 use crate::run::folder::experiments_in;
+use crate::run::metrics::SuiteMetrics;
 
 /// The name of the page.
 const PAGE: &str = "report.html";
@@ -57,6 +59,10 @@ pub(crate) struct PageArgs {
     #[arg(long)]
     open: bool,
 
+    /// Folder for the charts of the page as SVG files
+    #[arg(long, value_name = "DIR")]
+    plots: Option<PathBuf>,
+
     /// Add what others have published, in a table of its own
     #[arg(long)]
     references: bool,
@@ -77,11 +83,13 @@ enum ReportFormat {
     Csv,
 }
 
-/// What the end of an experiment tells.
+/// What is told of an experiment, and where.
 #[derive(Debug, Default)]
 pub(crate) struct Telling<'a> {
     pub(crate) junit: Option<&'a Path>,
     pub(crate) page: PageArgs,
+    /// Where the figures are served meanwhile.
+    pub(crate) metrics: Option<SuiteMetrics>,
 }
 
 impl ReportArgs {
@@ -167,10 +175,14 @@ impl PageArgs {
     }
 
     fn write(&self, summary: &SuiteSummary, place: &Path) -> Result<()> {
-        let html = page(summary, self.references)?.html();
+        let page = page(summary, self.references)?;
+        let html = page.html();
         let written = replace_file(place, |file| file.write_all(html.as_bytes()));
         written
             .with_context(|| format!("failed to write {}: use another --html", place.display()))?;
+        if let Some(folder) = &self.plots {
+            write_plots(&page, folder)?;
+        }
         if self.open {
             open(place);
         }
@@ -193,6 +205,18 @@ impl PageArgs {
         }
         Ok(())
     }
+}
+
+/// Writes every chart of a page as a picture.
+fn write_plots(page: &Page, folder: &Path) -> Result<()> {
+    let failed = |path: &Path| format!("failed to write {}: use another --plots", path.display());
+    std::fs::create_dir_all(folder).with_context(|| failed(folder))?;
+    for Picture { name, svg } in Draftsman::new()?.pictures(page)? {
+        let path = folder.join(name).with_extension("svg");
+        let written = replace_file(&path, |file| file.write_all(svg.as_bytes()));
+        written.with_context(|| failed(&path))?;
+    }
+    Ok(())
 }
 
 /// Opens a file with the desktop's program for it, which goes on by itself.

@@ -15,11 +15,13 @@ use serde::Serialize;
 use self::figures::Worse;
 pub(crate) use self::figures::{CellFigures, Percentiles, Spread};
 use super::gates::GateArgs;
+use crate::plan::cells::PlannedRun;
 use crate::plan::experiment_plan::Plan;
 use crate::run::analysis::Analysis;
 use crate::run::folder::State;
 use crate::run::gates::{self, GateResult};
 use crate::run::health::{Flag, FlagKind};
+use crate::run::machine::Machines;
 use crate::run::run_files::ToolFiles;
 use crate::run::run_state::RunStatus;
 use crate::run::verdict::{Judgement, exit_of};
@@ -199,11 +201,12 @@ impl ExperimentSummary {
     fn read(folder: &Path, state: &State, exclude_flagged: bool) -> Self {
         let plan = &state.plan;
         let mut runs: Vec<Vec<RunSummary>> = vec![Vec::new(); plan.cells.len()];
+        let mut machines = Machines::default();
         for (index, run) in plan.runs.iter().enumerate() {
             if state.runs[index].status == RunStatus::NotNeeded {
                 continue;
             }
-            let read = RunSummary::read(folder, state, index);
+            let read = RunSummary::read(folder, state, index, &mut machines);
             let read = if exclude_flagged { read.exclude_if_flagged() } else { read };
             runs[run.cell].push(read);
         }
@@ -297,19 +300,24 @@ impl ToolSummary {
 
 impl RunSummary {
     /// Summarises the run at `index` of the experiment in `folder`.
-    fn read(folder: &Path, state: &State, index: usize) -> Self {
+    fn read(folder: &Path, state: &State, index: usize, machines: &mut Machines) -> Self {
         let files = state.files(index, folder);
         let Judgement { status, problem } = state.judge(index, &files);
-        let document = files.first.document.as_ref();
-        let faults = document.map_or_else(|_| Vec::new(), |document| document.faults.clone());
+        let PlannedRun { cell, repeat } = state.plan.runs[index];
+        let document = files.first.document.as_ref().ok();
+        let faults = document.map_or_else(Vec::new, |document| document.faults.clone());
+        let valid = document.filter(|_| status == RunStatus::Complete);
+        let machine = valid.and_then(|document| machines.flag(cell, repeat, document));
+        let mut first = ToolSummary::new(files.first);
+        first.flags.extend(machine);
         Self {
-            repeat: state.plan.runs[index].repeat,
+            repeat,
             status,
             exit_code: state.runs[index].exit_code,
             problem,
             excluded: false,
             then: files.then.map(ToolSummary::new),
-            first: ToolSummary::new(files.first),
+            first,
             faults,
         }
     }

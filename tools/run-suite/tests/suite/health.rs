@@ -54,6 +54,27 @@ fn runs_that_are_still_warming_up_are_flagged() {
 }
 
 #[test]
+fn runs_on_another_machine_are_flagged() {
+    let tool = FakeTool::new();
+    tool.experiment("repeats = 3\n[matrix]\nload = [\"a\", \"b\"]");
+    assert_eq!(tool.run(&["run", "try.toml"]).status.code(), Some(0));
+    tool.edit("01-load-a/repeat-2", |document| {
+        document["host"]["cpus"] = 4.into();
+        document["host"]["settings"]["governor"] = "powersave".into();
+    });
+    let note = "its machine differs from that of repeat 1: processors 4 instead of 2, governor \
+                powersave instead of unknown";
+    let text = stdout(&tool.run(&["report", "results"]));
+    assert_eq!(text.matches(note).count(), 1, "{text}");
+    let report = stdout(&tool.run(&["report", "results", "--output", "json"]));
+    let report: Value = serde_json::from_str(&report).expect("JSON");
+    let runs = &report["experiments"][0]["cells"][0]["runs"];
+    assert_eq!(runs[1]["flags"][0]["kind"], "machine");
+    let compared = stdout(&tool.run(&["compare", &tool.results_argument()]));
+    assert!(compared.contains(note), "{compared}");
+}
+
+#[test]
 fn steps_are_found_within_two_intervals() {
     let levels: Vec<u64> = (0..61).map(|second| if second < 40 { 5 } else { 25 }).collect();
     let tool = run_of(&levels);

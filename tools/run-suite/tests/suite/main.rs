@@ -20,6 +20,7 @@ mod kinesis;
 mod large;
 #[cfg(target_os = "linux")]
 mod live;
+mod metrics;
 mod noise;
 mod page;
 mod prepare;

@@ -101,6 +101,31 @@ fn several_experiments_make_one_page() {
 }
 
 #[test]
+fn charts_are_written_as_the_same_pictures_each_time() {
+    let tool = finished("");
+    let pictures = |folder: &str| {
+        let output = tool.run(&["report", "results", "--format", "html", "--plots", folder]);
+        assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+        let entries = fs::read_dir(tool.path(folder)).expect("a folder");
+        let mut read: Vec<(String, String)> = entries
+            .map(|entry| {
+                let entry = entry.expect("an entry");
+                let name = entry.file_name().into_string().expect("text");
+                (name, fs::read_to_string(entry.path()).expect("text"))
+            })
+            .collect();
+        read.sort();
+        read
+    };
+    let first = pictures("plots");
+    let names: Vec<&str> = first.iter().map(|(name, _)| name.as_str()).collect();
+    assert!(names.contains(&"01-figures-throughput.svg"), "{names:?}");
+    assert!(names.len() >= 4, "{names:?}");
+    assert!(first.iter().all(|(_, svg)| svg.starts_with("<svg") && svg.contains("load=")));
+    assert_eq!(pictures("again"), first);
+}
+
+#[test]
 fn runs_that_a_tool_made_by_itself_have_pages_too() {
     let tool = finished("");
     fs::create_dir(tool.path("alone")).expect("created");

@@ -44,3 +44,37 @@ fn small_sweep_runs_on_the_embedded_broker() {
     assert_eq!(run["summary"]["audit"]["lost"], 0);
     assert_eq!(run["summary"]["produced"]["acked"], 2000);
 }
+
+#[test]
+fn hopeless_runs_end_before_their_time() {
+    if !are_built(&["kafka-prodcon"]) {
+        return;
+    }
+    for gate in ["publish.p99 < 1us", "throughput > 100k/s"] {
+        let folder = FakeTool::new();
+        folder.write(
+            "hopeless.toml",
+            &format!(
+                "name = \"hopeless\"\nquestion = \"Is it fast?\"\ntool = \"kafka-prodcon\"
+                 services = \"embedded\"\nrepeats = 2
+                 [options]\nduration = \"32s\"\nrate = \"2k/s\"
+                 [gate]\nrequire = [\"publish.p99 < 1h\", \"{gate}\"]\nabort = true"
+            ),
+        );
+        let output = folder.run(&["run", "hopeless.toml"]);
+        let text = stdout(&output);
+        assert_eq!(output.status.code(), Some(4), "{text}{}", stderr(&output));
+        assert_eq!(folder.statuses(), ["gate-failed", "not-needed"], "{text}");
+        assert!(text.contains(&format!("hopeless: {gate}: FAILED (")), "{text}");
+        assert!(text.contains(": repeat 1 failed"), "{text}");
+        let run = read_json(&folder.result("01-hopeless/repeat-1/run.json"));
+        assert_eq!(run["status"], "incomplete");
+        assert!(run["summary"]["elapsed_s"].as_f64().expect("seconds") < 30.0, "{run}");
+        // The folder knows it, and nothing is left to run.
+        for command in ["report", "resume"] {
+            let again = folder.run(&[command, &folder.results_argument()]);
+            assert_eq!(again.status.code(), Some(4), "{command}: {}", stderr(&again));
+        }
+        assert_eq!(folder.statuses(), ["gate-failed", "not-needed"]);
+    }
+}

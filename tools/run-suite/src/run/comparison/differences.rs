@@ -7,6 +7,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::side::Side;
+use crate::run::machine;
 
 /// Something that has another value on each side.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -98,14 +99,8 @@ fn facts_of(document: &RunDocument, prefix: &str) -> BTreeMap<String, String> {
         add(format!("{prefix}setting {name}"), value.clone());
     }
     add(format!("{prefix}version of {}", document.tool.name), document.tool.version.clone());
-    let host = &document.host;
-    add(format!("{HOST}name"), host.name.clone());
-    add(format!("{HOST}system"), host.os.clone());
-    add(format!("{HOST}processor"), host.cpu.clone());
-    add(format!("{HOST}processors"), host.cpus.to_string());
-    add(format!("{HOST}memory"), format!("{} bytes", host.memory_bytes));
-    for (name, value) in &host.settings {
-        add(format!("{HOST}{}", name.replace('_', " ")), value.clone());
+    for (name, value) in machine::facts(&document.host) {
+        add(format!("{HOST}{name}"), value);
     }
     facts
 }

@@ -15,6 +15,7 @@ use crate::file::repeats::Until;
 use crate::run::analysis::Analysis;
 use crate::run::folder::{State, experiments_in, is_experiment};
 use crate::run::health::{Flag, FlagKind};
+use crate::run::machine::Machines;
 use crate::run::run_files::ToolFiles;
 use crate::run::run_state::RunStatus;
 
@@ -201,6 +202,7 @@ impl Side {
     fn read(experiment: Rc<OpenExperiment>, cell: usize) -> Self {
         let OpenExperiment { folder, state } = &*experiment;
         let (mut runs, mut left_out) = (Vec::new(), Vec::new());
+        let mut machines = Machines::default();
         for (index, run) in state.plan.runs.iter().enumerate() {
             let status = state.runs[index].status;
             if run.cell != cell || matches!(status, RunStatus::NotNeeded | RunStatus::Pending) {
@@ -217,11 +219,16 @@ impl Side {
             let then = files.then.map(|files| files.document.ok());
             match (files.first.document, then) {
                 (Ok(first), then) if is_valid && then.as_ref().is_none_or(Option::is_some) => {
+                    let machine = machines.flag(cell, run.repeat, &first);
                     runs.push(SideRun {
                         repeat: run.repeat,
                         first,
                         then: then.flatten(),
-                        flags: [of_first.flags, of_then.flags].concat(),
+                        flags: [of_first.flags, of_then.flags]
+                            .concat()
+                            .into_iter()
+                            .chain(machine)
+                            .collect(),
                         throughput_half_widths: [
                             of_first.throughput_half_width,
                             of_then.throughput_half_width,
@@ -356,13 +363,11 @@ impl SideRun {
     pub(crate) fn interval_inside(&self, figure: &Figure) -> Option<Bounds> {
         if matches!(figure.measure, Measure::Throughput | Measure::ByteThroughput) {
             let value = self.figure(figure)?.value;
-            let half = value * self.throughput_half_widths[usize::from(figure.of_then)]?;
-            return Some(Bounds { low: value - half, high: value + half });
+            let half_width = self.throughput_half_widths[usize::from(figure.of_then)]?;
+            return Some(Bounds::of_share(value, half_width));
         }
         let intervals = if figure.of_then { &self.then_percentiles } else { &self.percentiles };
-        let found = intervals.get(&figure.measure.to_string())?;
-        let high = found.high.map_or(f64::INFINITY, |high| high as f64);
-        Some(Bounds { low: found.low as f64, high })
+        intervals.get(&figure.measure.to_string()).map(PercentileInterval::bounds)
     }
 
     /// The documents of its tools, in their order.

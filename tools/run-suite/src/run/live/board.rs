@@ -6,6 +6,7 @@ use bench_record::intervals::IntervalRow;
 
 use super::view;
 use crate::run::folder::State;
+use crate::run::health::Flag;
 use crate::run::run_state::RunStatus;
 
 /// The fewest rows and columns of a terminal with room for more than one line.
@@ -22,6 +23,8 @@ pub(in crate::run) struct Board {
     pub(super) current: usize,
     /// How long the schedules of the runs after this one take, as far as their options tell.
     pub(super) others_take: Duration,
+    /// The rate at which the run sends, messages per second.
+    pub(super) target_per_s: Option<f64>,
 }
 
 /// A cell, with the status of each repeat.
@@ -32,11 +35,13 @@ pub(super) struct BoardCell {
 }
 
 /// The run that goes on.
-pub(super) struct Now<'a> {
-    pub(super) elapsed: Duration,
+pub(in crate::run) struct Now<'a> {
+    pub(in crate::run) elapsed: Duration,
     /// How long its schedule takes, if its options tell.
-    pub(super) expected: Option<Duration>,
-    pub(super) rows: &'a [IntervalRow],
+    pub(in crate::run) expected: Option<Duration>,
+    pub(in crate::run) rows: &'a [IntervalRow],
+    /// What is wrong with the run so far.
+    pub(in crate::run) flags: &'a [Flag],
 }
 
 impl Board {
@@ -57,22 +62,20 @@ impl Board {
         let is_left = |run: &usize| *run != index && state.runs[*run].status == RunStatus::Pending;
         let left = (0..plan.runs.len()).filter(is_left);
         let others_take = left.filter_map(|run| plan.expected(plan.runs[run])).sum();
-        Self { title, cells, current: plan.runs[index].cell, others_take }
+        let target_per_s = plan.target_rate_per_s(plan.runs[index]);
+        Self { title, cells, current: plan.runs[index].cell, others_take, target_per_s }
     }
 
     /// What a terminal of this size shows; `None` if it has room for one line only.
     pub(in crate::run) fn lines(
         &self,
         (columns, rows): (usize, usize),
-        elapsed: Duration,
-        expected: Option<Duration>,
-        course: &[IntervalRow],
+        now: &Now<'_>,
         has_colours: bool,
     ) -> Option<Vec<String>> {
         if columns < COLUMNS_MIN || rows < ROWS_MIN {
             return None;
         }
-        let now = Now { elapsed, expected, rows: course };
-        Some(view::lines(self, &now, columns - 1, rows, has_colours))
+        Some(view::lines(self, now, columns - 1, rows, has_colours))
     }
 }

@@ -12,7 +12,10 @@ use crate::run::run_state::RunStatus;
 const CELLS_MAX: usize = 8;
 
 /// Lines that are no cells.
-const OTHER_LINES: usize = 8;
+const OTHER_LINES: usize = 11;
+
+/// The most flags that are shown.
+const FLAGS_MAX: usize = 2;
 
 /// The lines of the picture.
 pub(super) fn lines(
@@ -37,7 +40,11 @@ pub(super) fn lines(
             picture.put(place, 1, mark, colour);
         }
     }
-    draw_course(now.rows, &mut picture);
+    draw_course(now.rows, board.target_per_s, &mut picture);
+    for flag in now.flags.iter().take(FLAGS_MAX) {
+        picture.line();
+        picture.put(0, columns, &format!("! {}", flag.note), Colour::Red);
+    }
     picture.line();
     picture.put(0, columns, "q or Ctrl-C: end in good order", Colour::Grey);
     picture.text(has_colours)
@@ -86,6 +93,7 @@ fn mark(status: RunStatus) -> (&'static str, Colour) {
         RunStatus::Failed
         | RunStatus::TimedOut
         | RunStatus::Interrupted
+        | RunStatus::GateFailed
         | RunStatus::Unreadable => ("x", Colour::Red),
     }
 }
@@ -98,6 +106,7 @@ mod tests {
     use bench_record::intervals::{IntervalRow, RowLatency};
 
     use super::*;
+    use crate::run::health::{Flag, FlagKind};
 
     fn board(cells: usize) -> Board {
         let cell = |index: usize| BoardCell {
@@ -109,6 +118,7 @@ mod tests {
             cells: (0..cells).map(cell).collect(),
             current: cells - 1,
             others_take: Duration::from_secs(200),
+            target_per_s: Some(1_000.0),
         }
     }
 
@@ -122,6 +132,7 @@ mod tests {
             start_s: second.into(),
             end_s: f64::from(second) + 1.0,
             sent: 1_000,
+            failed: 1,
             received_per_s: 990.0,
             latencies: BTreeMap::from([(LatencyKind::EndToEnd, latency(second))]),
             ..IntervalRow::default()
@@ -131,7 +142,9 @@ mod tests {
 
     fn picture(cells: usize, columns: usize, rows_of: usize, has_colours: bool) -> Vec<String> {
         let rows = rows(300);
+        let flags = [Flag { kind: FlagKind::Backlog, note: "the backlog grew".to_owned() }];
         let now = Now {
+            flags: &flags,
             elapsed: Duration::from_secs(12),
             expected: Some(Duration::from_secs(25)),
             rows: &rows,
@@ -149,7 +162,12 @@ mod tests {
             let current = lines.iter().find(|line| line.starts_with('>')).expect("the current one");
             assert!(current.starts_with("> rate=11k/s \\x1b[2J"), "{current}");
             assert!(current.ends_with("+ > ."), "{current}");
-            assert!(lines.iter().any(|line| line.contains("990 msg/s")), "{lines:?}");
+            assert!(
+                lines.iter().any(|line| line.contains("990 msg/s of 1.00 k msg/s")),
+                "{lines:?}"
+            );
+            assert!(lines.iter().any(|line| line.contains("300 in the time shown")), "{lines:?}");
+            assert!(lines.iter().any(|line| line.starts_with("! the backlog grew")), "{lines:?}");
             assert!(lines.iter().any(|line| line.contains("6.00 ms (p50 1.00 ms)")), "{lines:?}");
             assert!(
                 lines.iter().any(|line| line.contains("3,000 more than at first")),
@@ -169,7 +187,7 @@ mod tests {
 
     #[test]
     fn runs_without_intervals_have_no_charts() {
-        let now = Now { elapsed: Duration::ZERO, expected: None, rows: &[] };
+        let now = Now { elapsed: Duration::ZERO, expected: None, rows: &[], flags: &[] };
         let lines = lines(&board(1), &now, 80, 24, false);
         assert_eq!(lines.len(), 3, "{lines:?}");
         assert!(lines[0].starts_with("[2/9] try  0 s, the others"), "{lines:?}");
