@@ -2,6 +2,9 @@
 // Draws the charts. An option is JSON in which {"$fn": name} stands for a function of `functions`, and
 // {"$colour": n}, {"$dash": n}, {"$symbol": n} for what the theme has at that place.
 globalThis.reportCharts = (() => {
+  // Without quotes, which would end an attribute of an SVG file.
+  const fonts = 'Liberation Sans, Arial, sans-serif';
+
   const themes = {
     light: {
       text: '#1f2933', faint: '#52606d', grid: '#d9dee3', ground: '#ffffff',
@@ -179,7 +182,7 @@ globalThis.reportCharts = (() => {
       bar.moveHandleStyle = { color: theme.faint };
       bar.textStyle = { color: theme.text };
     }
-    option.textStyle = { fontFamily: 'system-ui, "Liberation Sans", Arial, sans-serif', color: theme.text };
+    option.textStyle = { fontFamily: fonts, color: theme.text };
     return option;
   };
 
@@ -315,11 +318,11 @@ globalThis.reportCharts = (() => {
       .replace(/zr\d+-/g, 'zr-');
     chart.dispose();
     const [lines, linesHeight] = legendPicture(legend, lineSample, theme, width, 50);
-    const top = 34 + linesHeight;
+    const top = 44 + linesHeight;
     const [areas, areasHeight] = legendPicture(shaded, areaSample, theme, width, top + height + 4);
     const bottom = top + height + areasHeight;
     return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${bottom}" width="${width}" height="${bottom}"`
-      + ` font-family="Liberation Sans, Arial, sans-serif" font-size="12" fill="${theme.text}">`
+      + ` font-family="${fonts}" font-size="12" fill="${theme.text}">`
       + `<title>${escaped(title)}</title><rect width="100%" height="100%" fill="${theme.ground}"/>`
       + `<text x="16" y="24" font-size="16" font-weight="bold">${escaped(title)}</text>${lines}`
       + `<g transform="translate(0 ${top})">${drawing}</g>${areas}</svg>\n`;

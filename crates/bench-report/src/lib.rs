@@ -11,8 +11,12 @@ pub mod markdown;
 mod page;
 mod picture;
 mod policy;
+#[cfg(feature = "png")]
+mod raster;
 mod reduce;
 
 pub use page::{Block, Cell, DataFile, Page, Section, Table, Tone};
 pub use picture::{Draftsman, DrawError, Picture};
+#[cfg(feature = "png")]
+pub use raster::Raster;
 pub use reduce::reduced;

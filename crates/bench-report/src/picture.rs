@@ -32,6 +32,12 @@ pub struct DrawError {
     problem: String,
 }
 
+impl DrawError {
+    pub(crate) fn new(what: String, problem: String) -> Self {
+        Self { what, problem }
+    }
+}
+
 /// A picture.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Picture {
@@ -44,7 +50,7 @@ pub struct Picture {
 impl Draftsman {
     /// Reads the scripts.
     pub fn new() -> Result<Self, DrawError> {
-        let failed = |problem: String| DrawError { what: "charts".to_owned(), problem };
+        let failed = |problem: String| DrawError::new("charts".to_owned(), problem);
         let runtime = Runtime::new().map_err(|error| failed(error.to_string()))?;
         runtime.set_max_stack_size(STACK_BYTES);
         let context = Context::full(&runtime).map_err(|error| failed(error.to_string()))?;
@@ -97,7 +103,7 @@ impl Draftsman {
         };
         self.context
             .with(drawn)
-            .map_err(|problem| DrawError { what: format!("`{}`", chart.title), problem })
+            .map_err(|problem| DrawError::new(format!("`{}`", chart.title), problem))
     }
 }
 
@@ -125,6 +131,8 @@ fn file_name(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use quick_xml::events::Event;
+
     use super::*;
     use crate::chart::{
         Axis, Caption, HeatMap, Interval, Intervals, Level, Line, Lines, Look, Span, Unit,
@@ -179,6 +187,23 @@ mod tests {
         Page { sections: vec![Section { title, blocks }], ..Page::default() }
     }
 
+    /// Fails unless every other program can read it.
+    fn well_formed(svg: &str) {
+        let mut reader = quick_xml::Reader::from_str(svg);
+        loop {
+            let event = reader.read_event().unwrap_or_else(|error| panic!("{error}: {svg}"));
+            match event {
+                Event::Start(tag) | Event::Empty(tag) => {
+                    for attribute in tag.attributes() {
+                        attribute.unwrap_or_else(|error| panic!("{error} in {tag:?}"));
+                    }
+                }
+                Event::Eof => return,
+                _ => {}
+            }
+        }
+    }
+
     #[test]
     fn all_kinds_of_charts_are_drawn() {
         let draftsman = Draftsman::new().expect("the scripts are readable");
@@ -195,6 +220,7 @@ mod tests {
             let svg = &picture.svg;
             assert!(svg.starts_with("<svg xmlns=") && svg.ends_with("</svg>\n"), "{svg}");
             assert!(svg.contains(part), "{part} in {svg}");
+            well_formed(svg);
             assert!(svg.matches("<path").count() > 3, "{svg}");
             assert!(!svg.contains("NaN") && !svg.contains("undefined"), "{svg}");
         }

@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result};
 use bench_cli::{OutputFormat, output};
 use bench_record::files::replace_file;
-use bench_report::{Draftsman, Page, Picture};
+use bench_report::{Draftsman, Page};
 use clap::{Args, ValueEnum};
 
 use super::gates::{GateArgs, tell_github, write_junit};
@@ -59,7 +59,7 @@ pub(crate) struct PageArgs {
     #[arg(long)]
     open: bool,
 
-    /// Folder for the charts of the page as SVG files
+    /// Folder for the charts of the page as SVG files, and as PNG files if built with `--features png`
     #[arg(long, value_name = "DIR")]
     plots: Option<PathBuf>,
 
@@ -211,10 +211,17 @@ impl PageArgs {
 fn write_plots(page: &Page, folder: &Path) -> Result<()> {
     let failed = |path: &Path| format!("failed to write {}: use another --plots", path.display());
     std::fs::create_dir_all(folder).with_context(|| failed(folder))?;
-    for Picture { name, svg } in Draftsman::new()?.pictures(page)? {
-        let path = folder.join(name).with_extension("svg");
-        let written = replace_file(&path, |file| file.write_all(svg.as_bytes()));
-        written.with_context(|| failed(&path))?;
+    let write = |name: &str, ending: &str, bytes: &[u8]| {
+        let path = folder.join(format!("{name}.{ending}"));
+        let written = replace_file(&path, |file| file.write_all(bytes));
+        written.with_context(|| failed(&path))
+    };
+    #[cfg(feature = "png")]
+    let raster = bench_report::Raster::new()?;
+    for picture in Draftsman::new()?.pictures(page)? {
+        write(&picture.name, "svg", picture.svg.as_bytes())?;
+        #[cfg(feature = "png")]
+        write(&picture.name, "png", &raster.png(&picture)?)?;
     }
     Ok(())
 }
