@@ -151,7 +151,7 @@ globalThis.reportCharts = (() => {
     const object = {};
     for (const [key, value] of Object.entries(json)) {
       if (key === '$labels') {
-        object.width = width < 480 ? 110 : 240;
+        object.width = width < 480 ? 130 : 240;
         object.overflow = 'truncate';
         object.ellipsis = '…';
       } else {

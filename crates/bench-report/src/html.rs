@@ -2,10 +2,13 @@
 
 use std::fmt::Write as _;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use crate::chart::{Chart, Entry};
 use crate::page::{Block, Cell, DataFile, Page, Section, Table, Tone};
+use crate::picture::Draftsman;
 use crate::policy::policy;
 
 const STYLE: &str = include_str!("../assets/report.css");
@@ -20,24 +23,38 @@ const NOTICE: &str = "Charts by Apache ECharts 6.1.0 (Apache License 2.0, includ
 /// How a keyboard zooms.
 const KEYS: &str = "Keys: plus and minus zoom, left and right move, 0 shows all.";
 
+/// Without scripts, pictures stand in place of the charts and of all that belongs to them.
+const STILL: &str = ".plot, .legend, .shaded, .numbers, #theme, #data button { display: none; }";
+
+/// The most that all pictures may add to a page, bytes; the charts after that have none.
+const PICTURES_BYTES_MAX: usize = 1_500_000;
+
 /// A page that is being written: its charts are numbered in their order.
-#[derive(Default)]
 struct Writer {
     out: String,
     options: Vec<Value>,
+    /// Draws for readers without JavaScript.
+    draftsman: Option<Draftsman>,
+    /// What its pictures may still add, bytes.
+    pictures_bytes: usize,
 }
 
 impl Page {
     /// The page as one HTML file.
     #[must_use]
     pub fn html(&self) -> String {
-        let mut writer = Writer::default();
+        let mut writer = Writer {
+            out: String::new(),
+            options: Vec::new(),
+            draftsman: None,
+            pictures_bytes: PICTURES_BYTES_MAX,
+        };
         for (index, section) in self.sections.iter().enumerate() {
             writer.section(index, section);
         }
         writer.data(&self.data);
         let scripts: &[&str] = if writer.options.is_empty() { &[CONTROLS] } else { &SCRIPTS };
-        let policy = policy(scripts, &[STYLE]);
+        let policy = policy(scripts, &[STYLE, STILL]);
         let mut page = String::with_capacity(writer.out.len() + LIBRARY.len());
         let title = escaped(&self.title);
         let _ = write!(
@@ -46,7 +63,8 @@ impl Page {
              <meta http-equiv=\"Content-Security-Policy\" content=\"{policy}\">\n\
              <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
              <meta name=\"color-scheme\" content=\"light dark\">\n\
-             <title>{title}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n\
+             <title>{title}</title>\n<style>{STYLE}</style>\n\
+             <noscript><style>{STILL}</style></noscript>\n</head>\n<body>\n\
              <a class=\"skip\" href=\"#main\">Skip to the content</a>\n\
              <header>\n<div class=\"bar\"><h1>{title}</h1>\
              <button type=\"button\" id=\"theme\">Colours: system</button></div>\n"
@@ -58,8 +76,8 @@ impl Page {
         self.contents(&mut page);
         let _ = write!(
             page,
-            "<main id=\"main\">\n<noscript><p>The charts need JavaScript; the tables and the data do \
-             not.</p></noscript>\n{}</main>\n<footer><p>{NOTICE}</p></footer>\n",
+            "<main id=\"main\">\n<noscript><p>Without JavaScript, charts are still pictures.</p>\
+             </noscript>\n{}</main>\n<footer><p>{NOTICE}</p></footer>\n",
             writer.out
         );
         let _ = writeln!(
@@ -193,6 +211,7 @@ impl Writer {
             "\n<div class=\"plot\" data-chart=\"{index}\" tabindex=\"0\" role=\"img\" \
              aria-label=\"{description}\"></div>\n<p class=\"readout\"></p>"
         );
+        self.picture(chart);
         if !chart.shaded.is_empty() {
             self.out.push_str("<ul class=\"shaded\">");
             for Entry { name, colour } in &chart.shaded {
@@ -213,6 +232,25 @@ impl Writer {
             }
         }
         self.out.push_str("</details></figure>\n");
+    }
+
+    /// The chart as a picture, for readers without JavaScript.
+    fn picture(&mut self, chart: &Chart) {
+        if self.draftsman.is_none() && self.pictures_bytes > 0 {
+            self.draftsman = Draftsman::new().ok();
+        }
+        let svg = self.draftsman.as_ref().and_then(|draftsman| draftsman.svg(chart).ok());
+        let bytes = svg.map(|svg| STANDARD.encode(svg));
+        let title = escaped(&chart.title);
+        let still = if let Some(bytes) = bytes.filter(|bytes| bytes.len() <= self.pictures_bytes) {
+            self.pictures_bytes -= bytes.len();
+            format!("<img alt=\"{title}\" src=\"data:image/svg+xml;base64,{bytes}\">")
+        } else {
+            // Drawing takes time: those after it would hardly fit either.
+            (self.draftsman, self.pictures_bytes) = (None, 0);
+            "<p>This chart needs JavaScript.</p>".to_owned()
+        };
+        let _ = writeln!(self.out, "<noscript>{still}</noscript>");
     }
 
     fn data(&mut self, data: &[DataFile]) {
@@ -339,7 +377,7 @@ mod tests {
         // The library, the two scripts of ours, and the data of the charts.
         assert_eq!(html.matches("<script").count(), 4);
         assert_eq!(html.matches("</script").count(), 4);
-        assert!(!html.contains("<img"), "nothing of it is an element");
+        assert!(!html.contains("<img src=x"), "nothing of it is an element");
         assert!(!html.contains('\u{202e}'));
         assert!(html.matches("&lt;/script&gt;").count() >= 10);
     }
@@ -347,6 +385,27 @@ mod tests {
     #[test]
     fn pages_are_the_same_bytes_each_time() {
         assert_eq!(page().html(), page().html());
+    }
+
+    #[test]
+    fn readers_without_scripts_get_pictures() {
+        let html = page().html();
+        let (_, picture) = html.split_once("base64,").expect("a picture");
+        let (picture, _) = picture.split_once('"').expect("an end");
+        let picture = STANDARD.decode(picture).expect("base64");
+        let svg = String::from_utf8(picture).expect("text");
+        assert!(svg.starts_with("<svg") && !svg.contains("<script"), "{svg}");
+        assert!(html.contains("img-src data:;"), "the policy lets it be shown");
+    }
+
+    #[test]
+    fn pictures_stop_where_a_page_would_become_large() {
+        let Block::Folded { blocks, .. } = &page().sections[0].blocks[4] else { panic!("a chart") };
+        let blocks = std::iter::repeat_n(blocks[0].clone(), 500).collect();
+        let sections = vec![Section { title: "many".to_owned(), blocks }];
+        let html = Page { sections, ..Page::default() }.html();
+        assert!(html.contains("<noscript><img") && html.contains("This chart needs JavaScript"));
+        assert!(html.len() < 5_000_000, "{}", html.len());
     }
 
     #[test]

@@ -78,7 +78,8 @@ impl Draftsman {
         pictures.collect()
     }
 
-    fn svg(&self, chart: &Chart) -> Result<String, DrawError> {
+    /// A chart as SVG.
+    pub(crate) fn svg(&self, chart: &Chart) -> Result<String, DrawError> {
         let entries = |entries: &[Entry]| {
             let entry = |entry: &Entry| json!({"name": entry.name, "colour": entry.colour});
             entries.iter().map(entry).collect::<Vec<_>>()

@@ -5,14 +5,15 @@ use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest as _, Sha256};
 
 /// The content security policy of a page with these scripts and styles, which are known by their hashes:
-/// whatever else got into the page would not run, and nothing is ever fetched.
+/// whatever else got into the page would not run, and nothing is ever fetched. Pictures are in the page
+/// itself.
 pub(crate) fn policy(scripts: &[&str], styles: &[&str]) -> String {
     let sources = |texts: &[&str]| {
         let hashes: Vec<String> = texts.iter().map(|text| format!("'{}'", hash(text))).collect();
         hashes.join(" ")
     };
     format!(
-        "default-src 'none'; script-src {}; style-src {}; base-uri 'none'; form-action 'none'",
+        "default-src 'none'; script-src {}; style-src {}; img-src data:; base-uri 'none'; form-action 'none'",
         sources(scripts),
         sources(styles)
     )

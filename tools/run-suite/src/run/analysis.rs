@@ -93,11 +93,11 @@ pub(crate) fn keep(run_dir: &Path, document: &RunDocument) -> io::Result<()> {
 }
 
 /// The interval at `level` of a figure of a run that goes on, from what it has recorded so far; `None` if
-/// that is too little, and for figures that only ended runs have.
+/// that is too little, if its load changes, and for figures that only ended runs have.
 pub(super) fn interval_so_far(run_dir: &Path, measure: &Measure, level: f64) -> Option<Bounds> {
+    let rates = rates_so_far(run_dir)?;
     match measure {
         Measure::Throughput => {
-            let rates = rates_so_far(run_dir);
             let half_width = mean_half_width(&rates, level)?;
             Some(Bounds::of_share(mean(&rates), half_width))
         }

@@ -9,7 +9,8 @@ use super::analysis::{LEVEL, interval_so_far};
 use super::early_failure::EarlyFailure;
 use super::folder::State;
 use super::run_state::RunStatus;
-use crate::file::gate::{Bound, Gate};
+use crate::file::figure::Measure;
+use crate::file::gate::{Bound, Gate, Side};
 
 /// When a run is looked at, as shares of its expected time.
 const LOOKS: [f64; 3] = [0.25, 0.5, 0.75];
@@ -38,8 +39,7 @@ impl<'a> GateWatch<'a> {
         let is_first = !(0..plan.runs.len())
             .filter(is_in_cell)
             .any(|run| state.runs[run].status == RunStatus::Complete);
-        let is_watched =
-            |gate: &&Gate| gate.figure.of_then == of_then && matches!(gate.bound, Bound::Value(_));
+        let is_watched = |gate: &&Gate| gate.figure.of_then == of_then && can_fail_early(gate);
         let gates: Vec<&Gate> = if plan.gates.abort && is_first {
             plan.gates.conditions.iter().filter(is_watched).collect()
         } else {
@@ -64,6 +64,13 @@ impl<'a> GateWatch<'a> {
             is_beyond.then(|| EarlyFailure::new(gate, Bounds { low, high }, elapsed))
         })
     }
+}
+
+/// Whether what a run has recorded so far can show that it fails the gate. Latencies may be larger in
+/// truth, because some messages have no answer yet.
+fn can_fail_early(gate: &Gate) -> bool {
+    let may_grow = matches!(gate.figure.measure, Measure::Latency(..));
+    matches!(gate.bound, Bound::Value(_)) && !(may_grow && gate.side == Side::Above)
 }
 
 /// The level of a look: it is split over all of them and the end of the run, so that looking more often

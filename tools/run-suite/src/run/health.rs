@@ -8,7 +8,7 @@ use bench_record::intervals::{self, IntervalRow, MachineShares};
 use bench_record::{
     FaultRecord, LatencyKind, LoadModel, RunDocument, SelfCheck, Summary, file_names,
 };
-use bench_stats::{SAMPLES_BEYOND_MIN, Step, WarmUp, median, steps, trend, warm_up};
+use bench_stats::{SAMPLES_BEYOND_MIN, Step, WarmUp, mean, median, steps, trend, warm_up};
 use serde::{Deserialize, Serialize};
 
 /// Changes of throughput below this share are usual.
@@ -101,11 +101,23 @@ pub(super) fn findings(run_dir: &Path, document: &RunDocument) -> Findings {
     Findings { flags, rates: rows.iter().map(|row| received_per_s(row, receives)).collect() }
 }
 
-/// The same of a run that goes on: those of its whole intervals so far.
-pub(super) fn rates_so_far(run_dir: &Path) -> Vec<f64> {
+/// The same of a run that goes on: those of its whole intervals so far. `None` if its load changes, for
+/// then its rest may be another.
+pub(super) fn rates_so_far(run_dir: &Path) -> Option<Vec<f64>> {
     let rows = rows_of(run_dir);
     let receives = rows.iter().any(|row| row.received_per_s > 0.0);
-    measured(&rows).iter().map(|row| received_per_s(row, receives)).collect()
+    let rows = measured(&rows);
+    let rates = || rows.iter().map(|row| received_per_s(row, receives)).collect();
+    is_load_even_so_far(rows).then(rates)
+}
+
+/// Whether as much was sent in the last third of these few intervals as in the first: a ramp is found in
+/// so few by nothing finer.
+fn is_load_even_so_far(rows: &[IntervalRow]) -> bool {
+    let sent: Vec<f64> = rows.iter().map(|row| row.sent as f64 / length_s(row)).collect();
+    let third = sent.len() / 3;
+    let (first, last) = (mean(&sent[..third]), mean(&sent[sent.len() - third..]));
+    (last - first).abs() <= THROUGHPUT_CHANGE_MIN * first
 }
 
 /// What these intervals of a run that goes on show to be wrong with it: what needs no end to be seen.
@@ -315,4 +327,23 @@ fn busy(rows: &[IntervalRow]) -> Option<Flag> {
 
 fn length_s(row: &IntervalRow) -> f64 {
     (row.end_s - row.start_s).max(1e-9)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn changing_loads_are_found_in_few_intervals() {
+        let is_even = |sent: &[u64]| {
+            let row =
+                |sent: &u64| IntervalRow { sent: *sent, end_s: 1.0, ..IntervalRow::default() };
+            is_load_even_so_far(&sent.iter().map(row).collect::<Vec<_>>())
+        };
+        assert!(is_even(&[1000, 1010, 990, 1000, 1005, 995]));
+        assert!(is_even(&[0, 0, 0, 0, 0, 0]), "a run that only receives");
+        assert!(!is_even(&[100, 200, 300, 400, 500, 600]), "a ramp");
+        assert!(!is_even(&[100, 900, 1000, 1000, 1000, 1000]), "a ramp that has ended");
+        assert!(!is_even(&[1000, 1000]), "too few");
+    }
 }

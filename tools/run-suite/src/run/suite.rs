@@ -48,6 +48,7 @@ pub(crate) fn run_pending(
     let result = run_on(&mut stack, folders, shutdown, progress, watched);
     stack.stop(progress)?;
     if let Some(metrics) = watched.metrics {
+        metrics.end();
         metrics.keep(dir);
     }
     result
@@ -94,7 +95,9 @@ fn run_on(
                 watched,
             };
             run.run(stack, folder, shutdown, progress)?;
-            watched.end_run();
+            if let Some(metrics) = watched.metrics {
+                metrics.end();
+            }
             if gates::is_hopeless(folder.path(), folder.state()) {
                 folder.leave_rest(index + 1)?;
                 tracing::warn!("a gate has failed: the rest of {} is left out", folder.name());
@@ -119,12 +122,6 @@ impl Watched<'_> {
     fn count(self, folders: &[ExperimentFolder]) {
         if let Some(metrics) = self.metrics {
             metrics.count(folders.iter().map(ExperimentFolder::state));
-        }
-    }
-
-    fn end_run(self) {
-        if let Some(metrics) = self.metrics {
-            metrics.end();
         }
     }
 }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use bench_cli::Exit;
-use bench_record::{FaultRecord, LoadModel, ServiceOrigin, Summary};
+use bench_record::{FaultRecord, LoadModel, RunDocument, ServiceOrigin, Summary};
 use bench_stats::PercentileInterval;
 use serde::Serialize;
 
@@ -136,6 +136,9 @@ pub(crate) struct ToolSummary {
     pub(crate) percentile_intervals: BTreeMap<String, PercentileInterval>,
     /// All of its figures, also those of a run that does not count.
     pub(crate) figures: Option<Summary>,
+    /// All that it left in its `run.json`.
+    #[serde(skip)]
+    pub(crate) document: Option<RunDocument>,
 }
 
 impl SuiteSummary {
@@ -288,8 +291,9 @@ impl ToolSummary {
             percentile_intervals: analysis.percentiles,
             folder: files.dir,
             origins: document.services.iter().map(|service| service.origin).collect(),
-            warnings: document.warnings,
-            figures: document.summary,
+            warnings: document.warnings.clone(),
+            figures: document.summary.clone(),
+            document: Some(document),
         }
     }
 

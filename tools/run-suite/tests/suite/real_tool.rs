@@ -78,3 +78,22 @@ fn hopeless_runs_end_before_their_time() {
         assert_eq!(folder.statuses(), ["gate-failed", "not-needed"]);
     }
 }
+
+#[test]
+fn runs_whose_load_grows_are_not_ended_early() {
+    if !are_built(&["kafka-prodcon"]) {
+        return;
+    }
+    let folder = FakeTool::new();
+    folder.write(
+        "ramp.toml",
+        "name = \"ramp\"\nquestion = \"Does it keep up?\"\ntool = \"kafka-prodcon\"
+         services = \"embedded\"
+         [options]\nduration = \"16s\"\nrate = \"8k/s\"\nschedule = \"ramp:100\"
+         [gate]\nrequire = [\"throughput > 3k/s\"]\nabort = true",
+    );
+    let output = folder.run(&["run", "ramp.toml"]);
+    let text = stdout(&output) + &stderr(&output);
+    assert_eq!(folder.statuses(), ["complete"], "{text}");
+    assert!(text.contains("throughput > 3k/s: "), "{text}");
+}

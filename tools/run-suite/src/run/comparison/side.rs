@@ -224,9 +224,10 @@ impl Side {
                         repeat: run.repeat,
                         first,
                         then: then.flatten(),
-                        flags: [of_first.flags, of_then.flags]
-                            .concat()
+                        flags: of_first
+                            .flags
                             .into_iter()
+                            .chain(of_then.flags)
                             .chain(machine)
                             .collect(),
                         throughput_half_widths: [

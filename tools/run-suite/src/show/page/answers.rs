@@ -76,7 +76,7 @@ pub(super) fn value(estimate: &Estimate, figure: &Figure) -> String {
 
 /// `b is slower than a: end-to-end p99 +12 % (+8 % to +16 %), throughput the same within 5 %`
 fn two_cells(told: &Told<'_>) -> Option<String> {
-    let comparison = super::differences::comparison(told)?;
+    let comparison = told.comparison()?;
     let cell = comparison.cells.first()?;
     let primary = || cell.figures.iter().filter(|figure| figure.primary);
     let has = |verdict: Verdict| primary().any(|figure| figure.verdict == verdict);
@@ -90,7 +90,7 @@ fn two_cells(told: &Told<'_>) -> Option<String> {
         }
         (false, false) => format!("whether {b} differs from {a} is not decided"),
     };
-    Some(sentence(&format!("{head}: {}", changes(&comparison, cell).join(", "))))
+    Some(sentence(&format!("{head}: {}", changes(comparison, cell).join(", "))))
 }
 
 /// The change of each figure that the conclusion rests on.

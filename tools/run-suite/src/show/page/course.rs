@@ -11,7 +11,7 @@ use bench_report::chart::{
 use bench_report::{Block, reduced};
 
 use super::distribution;
-use super::told::{Told, documents};
+use super::told::{Told, left_by};
 use crate::run::analysis::Distributions;
 use crate::show::summary::{CellSummary, RunSummary};
 
@@ -89,12 +89,12 @@ fn of_cell(told: &Told<'_>, index: usize, cell: &CellSummary) -> Vec<Block> {
 
 impl Course {
     fn of(run: &RunSummary, tool: usize) -> Option<Self> {
-        let (folder, document) = documents(run).into_iter().nth(tool)?;
+        let (folder, document) = left_by(run.tools().nth(tool)?)?;
         let mark = if run.is_valid() { String::new() } else { format!(" ({})", run.word()) };
         Some(Self {
             name: format!("repeat {}{mark}", run.repeat),
             rows: rows(folder),
-            document,
+            document: document.clone(),
             folder: folder.to_path_buf(),
         })
     }

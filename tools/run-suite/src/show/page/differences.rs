@@ -5,13 +5,12 @@ use bench_report::{Block, Cell, Table, Tone};
 
 use super::answers::capitalised;
 use super::told::Told;
+use crate::run::comparison::CellComparison;
 use crate::run::comparison::differences::Difference;
 use crate::run::comparison::figures::{FigureComparison, Verdict};
-use crate::run::comparison::side::Pair;
-use crate::run::comparison::{CellComparison, Comparison, Criteria};
 
 pub(super) fn blocks(told: &Told<'_>) -> Vec<Block> {
-    let Some(comparison) = comparison(told) else { return Vec::new() };
+    let Some(comparison) = told.comparison() else { return Vec::new() };
     let mut blocks = Vec::new();
     for figure in told.primary() {
         let rows: Vec<(&CellComparison, &FigureComparison)> = comparison
@@ -33,17 +32,6 @@ pub(super) fn blocks(told: &Told<'_>) -> Vec<Block> {
         });
     }
     blocks
-}
-
-/// All cells against the first, if they can be compared.
-pub(super) fn comparison(told: &Told<'_>) -> Option<Comparison> {
-    let (base, others) = told.cells.split_first()?;
-    let pairs: Vec<Pair> = others.iter().map(|other| (base.clone(), other.clone())).collect();
-    let has_repeats = |pair: &Pair| pair.0.runs.len() > 1 && pair.1.runs.len() > 1;
-    if !pairs.iter().any(has_repeats) {
-        return None;
-    }
-    Comparison::of(&pairs, Vec::new(), &Criteria::default()).ok()
 }
 
 /// One figure of all pairs.

@@ -4,7 +4,7 @@ use bench_record::LatencyKind;
 use bench_report::Block;
 use bench_report::chart::{Axis, Caption, Chart, Line, Lines, Look, Unit};
 
-use super::told::{Told, documents};
+use super::told::{Told, left_by};
 use crate::run::analysis::{Distribution, Distributions};
 use crate::show::summary::{CellSummary, RunSummary};
 
@@ -69,8 +69,8 @@ fn line(
 
 /// The distribution of a latency in a run.
 fn curve(run: &RunSummary, of_then: bool, kind: LatencyKind) -> Option<Curve> {
-    let (folder, document) = documents(run).into_iter().nth(usize::from(of_then))?;
-    let Distribution { curve, .. } = Distributions::of(folder, &document).latency(kind)?.clone();
+    let (folder, document) = left_by(run.tools().nth(usize::from(of_then))?)?;
+    let Distribution { curve, .. } = Distributions::of(folder, document).latency(kind)?.clone();
     (!curve.is_empty()).then_some(curve)
 }
 
@@ -90,9 +90,8 @@ fn band(curves: &[(u32, Curve)]) -> Vec<(f64, f64, f64)> {
 /// The latencies of one run from stage to stage, if there are several.
 pub(super) fn stages(run: &RunSummary) -> Option<Block> {
     let mut lines = Vec::new();
-    let documents = documents(run);
-    let several_tools = documents.len() > 1;
-    for (folder, document) in &documents {
+    let several_tools = run.tools().filter_map(left_by).count() > 1;
+    for (folder, document) in run.tools().filter_map(left_by) {
         let all = Distributions::of(folder, document);
         for kind in LatencyKind::ALL {
             let Some(found) = all.latency(kind).filter(|found| !found.curve.is_empty()) else {

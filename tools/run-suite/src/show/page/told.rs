@@ -1,5 +1,6 @@
 //! An experiment with everything that a page tells of it.
 
+use std::cell::OnceCell;
 use std::path::Path;
 
 use anyhow::Result;
@@ -7,10 +8,10 @@ use bench_record::{LatencyKind, RunDocument};
 use bench_report::chart::{Scale, Unit};
 
 use crate::file::figure::{Figure, Measure, Percentile};
-use crate::run::comparison::side::{Side, SideRun, cells_of};
+use crate::run::comparison::side::{Pair, Side, SideRun, cells_of};
+use crate::run::comparison::{Comparison, Criteria};
 use crate::run::folder::State;
-use crate::run::run_files::read_document;
-use crate::show::summary::{ExperimentSummary, RunSummary};
+use crate::show::summary::{ExperimentSummary, ToolSummary};
 
 /// An experiment with all that a page tells of it.
 pub(super) struct Told<'a> {
@@ -20,6 +21,7 @@ pub(super) struct Told<'a> {
     pub(super) cells: Vec<Side>,
     /// The most points of each line.
     pub(super) points_max: usize,
+    comparison: OnceCell<Option<Comparison>>,
 }
 
 impl<'a> Told<'a> {
@@ -29,11 +31,16 @@ impl<'a> Told<'a> {
         if summary.cells.iter().flat_map(|cell| &cell.runs).any(|run| run.excluded) {
             cells.iter_mut().for_each(Side::exclude_flagged);
         }
-        Ok(Self { summary, state, cells, points_max })
+        Ok(Self { summary, state, cells, points_max, comparison: OnceCell::new() })
     }
 
     pub(super) fn then_tool(&self) -> Option<&str> {
         self.summary.then.as_deref()
+    }
+
+    /// All cells against the first, if they can be compared.
+    pub(super) fn comparison(&self) -> Option<&Comparison> {
+        self.comparison.get_or_init(|| against_first(&self.cells)).as_ref()
     }
 
     /// The figures that conclusions rest on.
@@ -69,6 +76,16 @@ impl<'a> Told<'a> {
     }
 }
 
+fn against_first(cells: &[Side]) -> Option<Comparison> {
+    let (base, others) = cells.split_first()?;
+    let pairs: Vec<Pair> = others.iter().map(|other| (base.clone(), other.clone())).collect();
+    let has_repeats = |pair: &Pair| pair.0.runs.len() > 1 && pair.1.runs.len() > 1;
+    if !pairs.iter().any(has_repeats) {
+        return None;
+    }
+    Comparison::of(&pairs, Vec::new(), &Criteria::default()).ok()
+}
+
 /// From the least to the largest value by this factor, an axis is logarithmic.
 const LOG_FROM: f64 = 20.0;
 
@@ -89,9 +106,7 @@ pub(super) fn unit(measure: &Measure) -> Unit {
     }
 }
 
-/// The tools of a run that left a document: their folders and those documents.
-pub(super) fn documents(run: &RunSummary) -> Vec<(&Path, RunDocument)> {
-    run.tools()
-        .filter_map(|tool| Some((tool.folder.as_path(), read_document(&tool.folder).ok()?)))
-        .collect()
+/// What one of the tools of a run left, if it left a document: its folder and that document.
+pub(super) fn left_by(tool: &ToolSummary) -> Option<(&Path, &RunDocument)> {
+    Some((tool.folder.as_path(), tool.document.as_ref()?))
 }
