@@ -72,22 +72,35 @@ def plain_without_table(args, folder, name):
 def around_job(args, folder, name, table):
     results = f"{name}-processed"
     for topic in (name, results):
-        fill(args, topic, "-n", 1, "--partitions", 2)
-    with job(args, folder, name, results, table), drain(args, folder, results):
-        fill(args, name, "--rate", args.rate, "--duration", f"{args.seconds}s")
-        time.sleep(10)
+        make(args, topic)
+    with job(args, folder, name, results, table):
+        # Without a pause between the warm-up and the measurement: spark-pipeline has none either.
+        filling = start_fill(args, name, f"{args.warm_up + args.seconds}s", folder / "fill")
+        time.sleep(args.warm_up)
+        with drain(args, folder, results):
+            if filling.wait() != 0:
+                raise Failed(f"fill exited with {filling.returncode}")
+            time.sleep(10)
     return latencies(folder / "drain") | batches(folder / "checkpoint", args.warm_up)
 
 
-def fill(args, topic, *options):
+def start_fill(args, topic, duration, folder):
+    command = [args.bin / "kafka-prodcon", "fill", "--topic", topic, "--keep-partitions", "--format",
+               "event", "-r", 500, "--linger", "5ms", "--rate", args.rate, "--duration", duration,
+               "--run-dir", folder, "--quiet"]
+    return subprocess.Popen([str(part) for part in command], stdout=subprocess.DEVNULL)
+
+
+def make(args, topic):
+    """A topic of two partitions with one event."""
     with tempfile.TemporaryDirectory() as folder:
         call([args.bin / "kafka-prodcon", "fill", "--topic", topic, "--keep-partitions", "--format",
-              "event", "-r", 500, "--linger", "5ms", "--results-dir", folder, *options])
+              "event", "-r", 500, "-n", 1, "--partitions", 2, "--results-dir", folder])
 
 
 @contextlib.contextmanager
 def job(args, folder, name, results, table):
-    """The job by spark-submit, warm."""
+    """The job by spark-submit, once its first batch has begun."""
     home = os.environ["SPARK_HOME"]
     command = [f"{home}/bin/spark-submit", "--master", "local[4]", "--jars",
                os.environ["BENCH_SPARK_JARS"], "--conf", "spark.ui.enabled=false", JOB,
@@ -103,7 +116,6 @@ def job(args, folder, name, results, table):
             if process.poll() is not None or time.monotonic() > deadline:
                 raise Failed((folder / "spark.log").read_text()[-2000:])
             time.sleep(0.2)
-        fill(args, name, "--rate", args.rate, "--duration", f"{args.warm_up}s")
         yield
     finally:
         os.killpg(process.pid, signal.SIGTERM)
@@ -114,10 +126,7 @@ def job(args, folder, name, results, table):
 def drain(args, folder, topic):
     command = [args.bin / "kafka-prodcon", "drain", "--topic", topic, "--from", "latest",
                "--follow", "--run-dir", folder / "drain", "--quiet"]
-    # The last results of the warm-up must have passed.
-    time.sleep(8)
     process = subprocess.Popen([str(part) for part in command], stdout=subprocess.DEVNULL)
-    time.sleep(2)
     try:
         yield
     finally:

@@ -59,6 +59,9 @@ fn table(told: &Told<'_>) -> Table {
 /// How many runs count.
 fn tally(cell: &CellSummary) -> Cell {
     let all = cell.runs.len();
+    if all == 0 {
+        return Cell::words("none");
+    }
     if cell.valid_runs == all {
         return Cell::toned(format!("{all} valid"), Tone::Good);
     }
