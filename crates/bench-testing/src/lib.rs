@@ -21,6 +21,7 @@ pub mod tool;
 use std::io::Write;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use bench_services::SERVICES;
 use bench_stack::{Cache, Stack, StackError, StackOptions};
@@ -36,6 +37,10 @@ pub const KAFKA_VARIABLE: &str = "BENCH_TEST_KAFKA";
 
 /// With `require` in this environment variable, tests that cannot run fail.
 pub const LOCAL_VARIABLE: &str = "BENCH_TEST_LOCAL";
+
+/// How long a test waits for the answer of a broker that shares the machine with other tests: its disk may
+/// be busy for longer than a user would wait.
+pub const BROKER_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A broker with default settings: the one in `BENCH_TEST_KAFKA`, else one that this process's
 /// tests share. Topics need names of their own. `test` names the test in the message if it is

@@ -16,7 +16,7 @@ use bench_core::message::{
 };
 use bench_core::pacing::{Limit, Schedule};
 use bench_core::transport::{Batch, Incoming, Publish as _, Receive, TransportError};
-use bench_kafka::admin::{Admin, TIMEOUT_DEFAULT};
+use bench_kafka::admin::Admin;
 use bench_kafka::config::KafkaConfig;
 use bench_kafka::{KafkaPublisher, KafkaReceiver, SendPlan};
 use bench_record::AuditSummary;
@@ -243,7 +243,8 @@ const QUICK: (&str, &str) = ("heartbeat.interval.ms", "300");
 fn real_kafka_rebalances_of_all_kinds_lose_nothing() {
     let Some(kafka) = start_process(|| bench_testing::broker("rebalances")) else { return };
     let servers = kafka.bootstrap_servers();
-    let admin = Admin::connect(&config(servers), TIMEOUT_DEFAULT).expect("the broker answers");
+    let admin = Admin::connect(&config(servers), bench_testing::BROKER_TIMEOUT)
+        .expect("the broker answers");
     let kinds = [
         ("range", vec![("partition.assignment.strategy", "range"), QUICK]),
         ("cooperative-sticky", vec![COOPERATIVE, QUICK]),

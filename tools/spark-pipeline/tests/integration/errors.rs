@@ -6,7 +6,7 @@ use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use bench_kafka::admin::{Admin, TIMEOUT_DEFAULT};
+use bench_kafka::admin::Admin;
 use bench_kafka::config::KafkaConfig;
 use bench_record::Status;
 use bench_stack::programs;
@@ -131,7 +131,7 @@ fn checkpoints_that_do_not_fit_are_explained() {
     assert_eq!(output.code, 0, "{output:?}");
     let mut config = KafkaConfig::new();
     config.set("bootstrap.servers", spark.stack.bootstrap_servers());
-    let admin = Admin::connect(&config, TIMEOUT_DEFAULT).expect("the broker answers");
+    let admin = Admin::connect(&config, bench_testing::BROKER_TIMEOUT).expect("the broker answers");
     admin.recreate_topic("recreated").expect("recreated");
     assert_fails(on("recreated"), "Kafka lacks messages that it continues with");
     assert_fails(on("another"), "Kafka lacks messages that it continues with");

@@ -6,10 +6,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::broker::{benchmark_message, fill, producer, put, run, send};
-use bench_kafka::admin::{Admin, TIMEOUT_DEFAULT, TopicOutcome};
+use bench_kafka::admin::{Admin, TopicOutcome};
 use bench_kafka::config::KafkaConfig;
-use bench_testing::TestStack;
 use bench_testing::tool::ToolOutput;
+use bench_testing::{BROKER_TIMEOUT, TestStack};
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::producer::Producer;
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
@@ -29,7 +29,7 @@ impl Cluster {
         let servers = kafka.bootstrap_servers().to_owned();
         let mut config = KafkaConfig::new();
         config.set("bootstrap.servers", &servers);
-        let admin = Admin::connect(&config, TIMEOUT_DEFAULT).expect("the broker answers");
+        let admin = Admin::connect(&config, BROKER_TIMEOUT).expect("the broker answers");
         Some(Self { servers, admin, made: Vec::new(), _kafka: kafka })
     }
 
@@ -143,7 +143,7 @@ fn committed_offsets_end_with_recreated_topics() {
         std::thread::sleep(Duration::from_millis(50));
     }
     let committed = || {
-        let found = reader.committed_offsets(offsets.clone(), TIMEOUT_DEFAULT).expect("an answer");
+        let found = reader.committed_offsets(offsets.clone(), BROKER_TIMEOUT).expect("an answer");
         found.elements()[0].offset()
     };
     assert_eq!(committed(), Offset::Offset(3));

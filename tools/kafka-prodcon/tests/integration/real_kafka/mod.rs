@@ -13,11 +13,11 @@ mod transactions;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use bench_kafka::admin::{Admin, TIMEOUT_DEFAULT};
+use bench_kafka::admin::Admin;
 use bench_kafka::config::KafkaConfig;
 use bench_record::{AuditSummary, Produced, RunDocument, VerdictOutcome};
-use bench_testing::TestStack;
 use bench_testing::tool::{Sandbox, ToolOutput};
+use bench_testing::{BROKER_TIMEOUT, TestStack};
 
 const TOOL: &str = env!("CARGO_BIN_EXE_kafka-prodcon");
 
@@ -37,7 +37,7 @@ impl Bench {
     fn on(kafka: TestStack) -> Self {
         let mut config = KafkaConfig::new();
         config.set("bootstrap.servers", kafka.bootstrap_servers());
-        let admin = Admin::connect(&config, TIMEOUT_DEFAULT).expect("the broker answers");
+        let admin = Admin::connect(&config, BROKER_TIMEOUT).expect("the broker answers");
         Self { kafka, admin, sandbox: Sandbox::new(TOOL) }
     }
 
