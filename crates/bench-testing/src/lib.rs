@@ -40,7 +40,7 @@ pub const LOCAL_VARIABLE: &str = "BENCH_TEST_LOCAL";
 
 /// How long a test waits for the answer of a broker that shares the machine with other tests: its disk may
 /// be busy for longer than a user would wait.
-pub const BROKER_TIMEOUT: Duration = Duration::from_secs(60);
+pub const BROKER_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// A broker with default settings: the one in `BENCH_TEST_KAFKA`, else one that this process's
 /// tests share. Topics need names of their own. `test` names the test in the message if it is
