@@ -58,7 +58,7 @@ impl Raster {
 mod tests {
     use super::*;
 
-    /// The share of pixels that are not white, of a picture with this text.
+    /// The number of dark pixels in a picture of this text.
     fn ink(text: &str) -> usize {
         let svg = format!(
             "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"200\" height=\"40\" \

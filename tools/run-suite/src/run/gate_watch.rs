@@ -12,7 +12,7 @@ use super::run_state::RunStatus;
 use crate::file::figure::Measure;
 use crate::file::gate::{Bound, Gate, Side};
 
-/// When a run is looked at, as shares of its expected time.
+/// The instants at which a run is checked, as shares of its expected time.
 const LOOKS: [f64; 3] = [0.25, 0.5, 0.75];
 
 /// Looks at a run that goes on.

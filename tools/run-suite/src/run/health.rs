@@ -114,7 +114,7 @@ pub(super) fn rates_so_far(run_dir: &Path) -> Option<Vec<f64>> {
 /// Whether as much was sent in the last third of these few intervals as in the first: a ramp is found in
 /// so few by nothing finer.
 fn is_load_even_so_far(rows: &[IntervalRow]) -> bool {
-    let sent: Vec<f64> = rows.iter().map(|row| row.sent as f64 / length_s(row)).collect();
+    let sent = sent_per_s(rows);
     let third = sent.len() / 3;
     let (first, last) = (mean(&sent[..third]), mean(&sent[sent.len() - third..]));
     (last - first).abs() <= THROUGHPUT_CHANGE_MIN * first
@@ -192,7 +192,7 @@ fn is_load_even(rows: &[IntervalRow], summary: &Summary) -> bool {
     if summary.load != LoadModel::Open {
         return true;
     }
-    let sent: Vec<f64> = rows.iter().map(|row| row.sent as f64 / length_s(row)).collect();
+    let sent = sent_per_s(rows);
     let Some(usual) = median(&sent).filter(|usual| *usual > 0.0) else { return false };
     let relative: Vec<f64> = sent.iter().map(|sent| sent / usual).collect();
     let is_steady = !matches!(
@@ -200,6 +200,11 @@ fn is_load_even(rows: &[IntervalRow], summary: &Summary) -> bool {
         Some(WarmUp::NotOver { .. } | WarmUp::NeverSteady)
     );
     is_steady && steps(&relative, THROUGHPUT_CHANGE_MIN).is_empty()
+}
+
+/// Messages sent per second in each interval.
+fn sent_per_s(rows: &[IntervalRow]) -> Vec<f64> {
+    rows.iter().map(|row| row.sent as f64 / length_s(row)).collect()
 }
 
 /// Messages received per second; messages acknowledged of a run that does not receive.

@@ -17,16 +17,23 @@ pub(crate) fn are_built(tools: &[&str]) -> bool {
     false
 }
 
+/// Writes `NAME.toml`, an experiment of this name on the embedded broker.
+fn experiment(folder: &FakeTool, name: &str, body: &str) {
+    let question = "Does the whole chain work?";
+    let head = format!("name = \"{name}\"\nquestion = \"{question}\"\ntool = \"kafka-prodcon\"");
+    folder.write(&format!("{name}.toml"), &format!("{head}\nservices = \"embedded\"\n{body}"));
+}
+
 #[test]
 fn small_sweep_runs_on_the_embedded_broker() {
     if !are_built(&["kafka-prodcon"]) {
         return;
     }
     let folder = FakeTool::new();
-    folder.write(
-        "small.toml",
-        "name = \"small\"\nquestion = \"Does the whole chain work?\"\ntool = \"kafka-prodcon\"
-         services = \"embedded\"\ntime_limit = \"30s\"
+    experiment(
+        &folder,
+        "small",
+        "time_limit = \"30s\"
          [options]\nmessages = 2000\nrate = \"2k/s\"
          [matrix]\nrecord_size = [50, \"1KiB\"]",
     );
@@ -52,11 +59,11 @@ fn hopeless_runs_end_before_their_time() {
     }
     for gate in ["publish.p99 < 1us", "throughput > 100k/s"] {
         let folder = FakeTool::new();
-        folder.write(
-            "hopeless.toml",
+        experiment(
+            &folder,
+            "hopeless",
             &format!(
-                "name = \"hopeless\"\nquestion = \"Is it fast?\"\ntool = \"kafka-prodcon\"
-                 services = \"embedded\"\nrepeats = 2
+                "repeats = 2
                  [options]\nduration = \"32s\"\nrate = \"2k/s\"
                  [gate]\nrequire = [\"publish.p99 < 1h\", \"{gate}\"]\nabort = true"
             ),
@@ -85,11 +92,10 @@ fn runs_whose_load_grows_are_not_ended_early() {
         return;
     }
     let folder = FakeTool::new();
-    folder.write(
-        "ramp.toml",
-        "name = \"ramp\"\nquestion = \"Does it keep up?\"\ntool = \"kafka-prodcon\"
-         services = \"embedded\"
-         [options]\nduration = \"16s\"\nrate = \"8k/s\"\nschedule = \"ramp:100\"
+    experiment(
+        &folder,
+        "ramp",
+        "[options]\nduration = \"16s\"\nrate = \"8k/s\"\nschedule = \"ramp:100\"
          [gate]\nrequire = [\"throughput > 3k/s\"]\nabort = true",
     );
     let output = folder.run(&["run", "ramp.toml"]);
