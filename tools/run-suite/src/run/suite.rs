@@ -143,6 +143,8 @@ struct PendingRun<'a> {
 /// One of its tools, with all that its process needs.
 struct ToolRun<'a> {
     tool: &'a Tool,
+    /// Whether it runs after the first.
+    is_second: bool,
     cell: &'a Cell,
     invoked: Invoked<'a>,
     plan: &'a Plan,
@@ -192,9 +194,10 @@ impl PendingRun<'_> {
             metrics.begin(&self.state, self.index);
         }
         let started = Instant::now();
-        let tool_run = |tool, invoked, limit| ToolRun {
+        let tool_run = |tool, is_second, invoked, limit| ToolRun {
             cell: &plan.cells[run.cell],
             tool,
+            is_second,
             invoked,
             plan,
             experiment_dir: folder.path(),
@@ -202,7 +205,8 @@ impl PendingRun<'_> {
             limit,
             lock: folder.lock(),
         };
-        let first = tool_run(&self.tools.first, plan.first(run, folder.path()), plan.time_limit());
+        let invoked = plan.first(run, folder.path());
+        let first = tool_run(&self.tools.first, false, invoked, plan.time_limit());
         let mut outcome = self.run_with_faults(&first, targets, shutdown, progress)?;
         let mut wrong = outcome.wrong_services(plan);
         if let Some((tool, invoked)) = self.tools.then.as_ref().zip(plan.second(run, folder.path()))
@@ -212,7 +216,7 @@ impl PendingRun<'_> {
                 outcome.judgement = outcome.judgement.and(Judgement::interrupted());
             } else if outcome.judgement.status.is_ended() {
                 let left = plan.time_limit().saturating_sub(started.elapsed());
-                let second = tool_run(tool, invoked, left);
+                let second = tool_run(tool, true, invoked, left);
                 outcome = outcome.and(self.run_second(&second, shutdown, progress)?);
                 wrong = wrong.or(outcome.wrong_services(plan));
             }
@@ -318,8 +322,7 @@ impl PendingRun<'_> {
         };
         let mut live = Live::new(run_dir);
         let mut trouble = Trouble::default();
-        let is_second = self.tools.then.as_ref().is_some_and(|then| std::ptr::eq(then, run.tool));
-        let mut watch = GateWatch::new(&self.state, self.index, is_second, run_dir, *expected);
+        let mut watch = GateWatch::new(&self.state, self.index, run.is_second, run_dir, *expected);
         let build = run.cell.build(run.tool.name());
         child::run(
             Invocation {
