@@ -11,7 +11,7 @@ use bench_record::files::{open_file, tail};
 use bench_record::intervals::{self, IntervalRow};
 use bench_record::{LatencyKind, file_names};
 
-pub use self::course::{NAME_COLUMNS, draw_course};
+pub use self::course::{COLUMNS_MIN, NAME_COLUMNS, draw_course};
 pub use self::picture::{Colour, Picture};
 use crate::quantity::{duration_ns, rate};
 

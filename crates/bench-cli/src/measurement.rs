@@ -14,14 +14,13 @@ use bench_core::results::SummaryInput;
 use bench_core::transport::{NoConnection, Publish, Receive};
 use bench_record::{LatencyKind, Produced, Status};
 
-use crate::live::{Colour, Live, Picture, draw_course};
+use crate::live::{COLUMNS_MIN, Colour, Live, Picture, draw_course};
 use crate::{Exit, OutputFormat, Progress, Required, RunRecord, Shutdown, has_colours, quantity};
 
 /// Interval between updates of the progress line.
 const PROGRESS_NS: u64 = 200_000_000;
 
-/// The smallest terminal that has room for more than a line.
-const COLUMNS_MIN: usize = 60;
+/// The fewest rows of a terminal with room for a line of figures and the course.
 const ROWS_MIN: usize = 12;
 
 /// A run that is ready to start: everything is connected.

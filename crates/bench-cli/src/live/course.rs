@@ -12,6 +12,9 @@ pub const NAME_COLUMNS: usize = 26;
 /// The columns of the figures after them.
 const FIGURE_COLUMNS: usize = 30;
 
+/// The columns of the narrowest terminal with room for both, and for bars.
+pub const COLUMNS_MIN: usize = 60;
+
 /// A chart: its name, its latest value in words, and its values.
 struct Chart {
     name: String,

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use bench_cli::live::COLUMNS_MIN;
 use bench_record::intervals::IntervalRow;
 
 use super::view;
@@ -9,9 +10,8 @@ use crate::run::folder::State;
 use crate::run::health::Flag;
 use crate::run::run_state::RunStatus;
 
-/// The fewest rows and columns of a terminal with room for more than one line.
+/// The fewest rows of a terminal with room for cells and the course of the run.
 const ROWS_MIN: usize = 16;
-const COLUMNS_MIN: usize = 60;
 
 /// The runs of an experiment, cell by cell.
 #[derive(Debug, Clone)]
