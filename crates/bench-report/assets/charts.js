@@ -303,8 +303,8 @@ globalThis.reportCharts = (() => {
   const areaSample = (x, y, colour) =>
     `<rect x="${x + 12}" y="${y - 7}" width="14" height="14" fill="${colour}" opacity="0.3"/>`;
 
-  // A chart as an SVG file: the same drawing with its title and its legend. The same chart gives the same
-  // text, whatever was drawn before.
+  // A chart as SVG: the same drawing with its legend, once with its title, to stand alone, and once without.
+  // The same chart gives the same text, whatever was drawn before.
   const picture = (json, width, themeName) => {
     const { title, option, height, legend, shaded } = JSON.parse(json);
     const theme = themes[themeName];
@@ -321,11 +321,15 @@ globalThis.reportCharts = (() => {
     const top = 44 + linesHeight;
     const [areas, areasHeight] = legendPicture(shaded, areaSample, theme, width, top + height + 4);
     const bottom = top + height + areasHeight;
-    return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${bottom}" width="${width}" height="${bottom}"`
-      + ` font-family="${fonts}" font-size="12" fill="${theme.text}">`
-      + `<title>${escaped(title)}</title><rect width="100%" height="100%" fill="${theme.ground}"/>`
-      + `<text x="16" y="24" font-size="16" font-weight="bold">${escaped(title)}</text>${lines}`
+    // All from a height on.
+    const from = (begin, heading) =>
+      `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 ${begin} ${width} ${bottom - begin}"`
+      + ` width="${width}" height="${bottom - begin}"`
+      + ` font-family="${fonts}" font-size="12" fill="${theme.text}"><title>${escaped(title)}</title>`
+      + `<rect y="${begin}" width="100%" height="100%" fill="${theme.ground}"/>${heading}${lines}`
       + `<g transform="translate(0 ${top})">${drawing}</g>${areas}</svg>\n`;
+    const heading = `<text x="16" y="24" font-size="16" font-weight="bold">${escaped(title)}</text>`;
+    return { titled: from(0, heading), untitled: from(34, '') };
   };
 
   const toggle = (index, name) => {

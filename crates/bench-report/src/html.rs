@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::chart::{Chart, Entry};
 use crate::page::{Block, Cell, DataFile, Page, Section, Table, Tone};
-use crate::picture::Draftsman;
+use crate::picture::{Draftsman, Picture};
 use crate::policy::policy;
 
 const STYLE: &str = include_str!("../assets/report.css");
@@ -30,12 +30,12 @@ const STILL: &str = ".plot, .legend, .shaded, .numbers, #theme, #data button { d
 const PICTURES_BYTES_MAX: usize = 1_500_000;
 
 /// A page that is being written: its charts are numbered in their order.
-struct Writer {
+struct Writer<'a> {
     out: String,
     options: Vec<Value>,
-    /// Draws for readers without JavaScript.
-    draftsman: Option<Draftsman>,
-    /// What its pictures may still add, bytes.
+    /// A chart as SVG, for readers without JavaScript; called for each in their order.
+    svg: &'a mut dyn FnMut(&Chart) -> Option<String>,
+    /// What these may still add, bytes.
     pictures_bytes: usize,
 }
 
@@ -43,12 +43,25 @@ impl Page {
     /// The page as one HTML file.
     #[must_use]
     pub fn html(&self) -> String {
-        let mut writer = Writer {
-            out: String::new(),
-            options: Vec::new(),
-            draftsman: None,
-            pictures_bytes: PICTURES_BYTES_MAX,
-        };
+        let mut draftsman = None;
+        self.write(&mut |chart| {
+            if draftsman.is_none() {
+                draftsman = Draftsman::new().ok();
+            }
+            Some(draftsman.as_ref()?.draw(chart).ok()?.untitled)
+        })
+    }
+
+    /// The page as one HTML file, with all its [`Draftsman::pictures`].
+    #[must_use]
+    pub fn html_with(&self, pictures: &[Picture]) -> String {
+        let mut pictures = pictures.iter();
+        self.write(&mut |_| pictures.next().map(|picture| picture.untitled_svg.clone()))
+    }
+
+    fn write(&self, svg: &mut dyn FnMut(&Chart) -> Option<String>) -> String {
+        let pictures_bytes = PICTURES_BYTES_MAX;
+        let mut writer = Writer { out: String::new(), options: Vec::new(), svg, pictures_bytes };
         for (index, section) in self.sections.iter().enumerate() {
             writer.section(index, section);
         }
@@ -108,7 +121,7 @@ impl Page {
 /// The scripts of a page with charts, in their order.
 const SCRIPTS: [&str; 3] = [LIBRARY, CHARTS, CONTROLS];
 
-impl Writer {
+impl Writer<'_> {
     fn section(&mut self, index: usize, section: &Section) {
         let title = escaped(&section.title);
         let _ = writeln!(
@@ -236,10 +249,7 @@ impl Writer {
 
     /// The chart as a picture, for readers without JavaScript.
     fn picture(&mut self, chart: &Chart) {
-        if self.draftsman.is_none() && self.pictures_bytes > 0 {
-            self.draftsman = Draftsman::new().ok();
-        }
-        let svg = self.draftsman.as_ref().and_then(|draftsman| draftsman.svg(chart).ok());
+        let svg = if self.pictures_bytes > 0 { (self.svg)(chart) } else { None };
         let bytes = svg.map(|svg| STANDARD.encode(svg));
         let title = escaped(&chart.title);
         let still = if let Some(bytes) = bytes.filter(|bytes| bytes.len() <= self.pictures_bytes) {
@@ -247,7 +257,7 @@ impl Writer {
             format!("<img alt=\"{title}\" src=\"data:image/svg+xml;base64,{bytes}\">")
         } else {
             // Drawing takes time: those after it would hardly fit either.
-            (self.draftsman, self.pictures_bytes) = (None, 0);
+            self.pictures_bytes = 0;
             "<p>This chart needs JavaScript.</p>".to_owned()
         };
         let _ = writeln!(self.out, "<noscript>{still}</noscript>");
@@ -388,6 +398,13 @@ mod tests {
     }
 
     #[test]
+    fn pictures_that_are_there_are_not_drawn_again() {
+        let pictures = Draftsman::new().expect("scripts").pictures(&page()).expect("drawn");
+        assert_eq!(page().html_with(&pictures), page().html(), "the same, in the same order");
+        assert!(page().html_with(&[]).contains("This chart needs JavaScript"), "none was drawn");
+    }
+
+    #[test]
     fn readers_without_scripts_get_pictures() {
         let html = page().html();
         let (_, picture) = html.split_once("base64,").expect("a picture");
@@ -395,6 +412,7 @@ mod tests {
         let picture = STANDARD.decode(picture).expect("base64");
         let svg = String::from_utf8(picture).expect("text");
         assert!(svg.starts_with("<svg") && !svg.contains("<script"), "{svg}");
+        assert!(!svg.contains("font-weight=\"bold\""), "the heading above has the title: {svg}");
         assert!(html.contains("img-src data:;"), "the policy lets it be shown");
     }
 

@@ -24,6 +24,12 @@ pub struct Draftsman {
     _runtime: Runtime,
 }
 
+/// A chart as SVG.
+pub(crate) struct Drawing {
+    titled: String,
+    pub(crate) untitled: String,
+}
+
 /// Why a chart cannot be drawn.
 #[derive(Debug, thiserror::Error)]
 #[error("failed to draw {what}: {problem}")]
@@ -43,8 +49,10 @@ impl DrawError {
 pub struct Picture {
     /// Its name as a file, without its ending: `03-throughput`.
     pub name: String,
-    /// The picture as SVG.
+    /// The picture as SVG, with its title.
     pub svg: String,
+    /// The same without its title.
+    pub(crate) untitled_svg: String,
 }
 
 impl Draftsman {
@@ -73,13 +81,13 @@ impl Draftsman {
         let pictures = charts.into_iter().enumerate().map(|(index, (place, chart))| {
             let name =
                 format!("{:02}-{}", index + 1, file_name(&format!("{place} {}", chart.title)));
-            Ok(Picture { name, svg: self.svg(chart)? })
+            let Drawing { titled, untitled } = self.draw(chart)?;
+            Ok(Picture { name, svg: titled, untitled_svg: untitled })
         });
         pictures.collect()
     }
 
-    /// A chart as SVG.
-    pub(crate) fn svg(&self, chart: &Chart) -> Result<String, DrawError> {
+    pub(crate) fn draw(&self, chart: &Chart) -> Result<Drawing, DrawError> {
         let entries = |entries: &[Entry]| {
             let entry = |entry: &Entry| json!({"name": entry.name, "colour": entry.colour});
             entries.iter().map(entry).collect::<Vec<_>>()
@@ -92,10 +100,11 @@ impl Draftsman {
             "shaded": entries(&chart.shaded),
         });
         let drawn = |ctx: Ctx<'_>| {
-            let call = || -> rquickjs::Result<String> {
+            let call = || -> rquickjs::Result<Drawing> {
                 let charts: Object<'_> = ctx.globals().get("reportCharts")?;
                 let picture: Function<'_> = charts.get("picture")?;
-                picture.call((told.to_string(), WIDTH_PX, "light"))
+                let drawn: Object<'_> = picture.call((told.to_string(), WIDTH_PX, "light"))?;
+                Ok(Drawing { titled: drawn.get("titled")?, untitled: drawn.get("untitled")? })
             };
             let drawn = call().catch(&ctx).map_err(|error| error.to_string());
             // Charts refer to themselves, so only this frees them.

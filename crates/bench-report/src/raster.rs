@@ -66,7 +66,7 @@ mod tests {
              <rect width=\"100%\" height=\"100%\" fill=\"#fff\"/><text x=\"9\" y=\"20\">{text}</text></svg>"
         );
         let raster = Raster::new().expect("fonts");
-        let picture = Picture { name: "x".to_owned(), svg };
+        let picture = Picture { name: "x".to_owned(), svg, untitled_svg: String::new() };
         let png = raster.png(&picture).expect("drawn");
         assert_eq!(png, raster.png(&picture).expect("drawn"), "the same bytes");
         let pixels = Pixmap::decode_png(&png).expect("a PNG file");

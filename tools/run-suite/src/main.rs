@@ -36,7 +36,7 @@ use crate::show::gates::GateArgs;
 use crate::show::history::HistoryArgs;
 use crate::show::list;
 use crate::show::noise::foretold;
-use crate::show::report::{JUNIT, PageArgs, ReportArgs, Telling, tell};
+use crate::show::report::{JUNIT, PageArgs, ReportArgs, Telling, place_of_file, tell};
 
 /// Runs whole experiments: every run is a process of its own, every result a folder
 #[derive(Debug, Parser)]
@@ -82,7 +82,7 @@ enum Action {
         trust: bool,
         #[command(flatten)]
         gates: GateArgs,
-        #[arg(long, value_name = "FILE", help = JUNIT)]
+        #[arg(long, value_name = "FILE", help = JUNIT, value_parser = place_of_file())]
         junit: Option<PathBuf>,
         #[command(flatten)]
         metrics: MetricsArgs,

@@ -8,7 +8,8 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result};
 use bench_cli::{OutputFormat, output};
 use bench_record::files::replace_file;
-use bench_report::{Draftsman, Page};
+use bench_report::{Draftsman, Picture};
+use clap::builder::{PathBufValueParser, TypedValueParser};
 use clap::{Args, ValueEnum};
 
 use super::gates::{GateArgs, tell_github, write_junit};
@@ -44,7 +45,7 @@ pub(crate) struct ReportArgs {
     #[command(flatten)]
     gates: GateArgs,
 
-    #[arg(long, value_name = "FILE", help = JUNIT)]
+    #[arg(long, value_name = "FILE", help = JUNIT, value_parser = place_of_file())]
     junit: Option<PathBuf>,
 }
 
@@ -52,7 +53,7 @@ pub(crate) struct ReportArgs {
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct PageArgs {
     /// Where the page goes, instead of report.html in the folder
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = place_of_file())]
     html: Option<PathBuf>,
 
     /// Open the page in a browser
@@ -60,12 +61,36 @@ pub(crate) struct PageArgs {
     open: bool,
 
     /// Folder for the charts of the page as SVG files, and as PNG files if built with `--features png`
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_parser = place_of_folder())]
     plots: Option<PathBuf>,
 
     /// Add what others have published, in a table of its own
     #[arg(long)]
     references: bool,
+}
+
+/// Parses the path of a file that is to be written, which had better be known before a long experiment.
+pub(crate) fn place_of_file() -> impl TypedValueParser<Value = PathBuf> {
+    PathBufValueParser::new().try_map(|path| {
+        let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+        if path.is_dir() {
+            return Err("it is a folder; name a file in it".to_owned());
+        }
+        match folder {
+            Some(folder) if !folder.is_dir() => {
+                Err(format!("there is no folder {}; create it first", folder.display()))
+            }
+            _ => Ok(path),
+        }
+    })
+}
+
+/// Parses the path of a folder that is to be made, or to be added to.
+fn place_of_folder() -> impl TypedValueParser<Value = PathBuf> {
+    PathBufValueParser::new().try_map(|path| {
+        let is_file = path.exists() && !path.is_dir();
+        if is_file { Err("it is a file; name a folder".to_owned()) } else { Ok(path) }
+    })
 }
 
 /// What a report is made as.
@@ -81,6 +106,17 @@ enum ReportFormat {
     Json,
     /// The figures of each cell on standard output
     Csv,
+}
+
+/// Whether there is to be a page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum PageWish {
+    /// It must be written.
+    Asked,
+    /// It is written if it can be: results may lie where nothing can be written.
+    Usual,
+    /// Only an option for it makes one.
+    Unasked,
 }
 
 /// What is told of an experiment, and where.
@@ -103,24 +139,28 @@ impl ReportArgs {
         warn_of_unreadable(&summary);
         let place = self.page.place(&self.dirs, &folders);
         match self.format {
-            None => {
-                print(&summary, format)?;
-                if format == OutputFormat::Human {
-                    self.page.write_if_possible(&summary, &place, format)?;
-                }
-            }
+            None => print(&summary, format)?,
             Some(ReportFormat::Text) => print(&summary, OutputFormat::Human)?,
             Some(ReportFormat::Json) => print(&summary, OutputFormat::Json)?,
             Some(ReportFormat::Csv) => print(&summary, OutputFormat::Csv)?,
             Some(ReportFormat::Markdown) => {
                 output::print_text(&page(&summary, self.page.references)?.markdown())?;
             }
-            Some(ReportFormat::Html) => {
-                self.page.write(&summary, &place)?;
-                output::print_text(&format!("{}\n", place.display()))?;
+            Some(ReportFormat::Html) => {}
+        }
+        let wish = match self.format {
+            Some(ReportFormat::Html) => PageWish::Asked,
+            None if format == OutputFormat::Human => PageWish::Usual,
+            _ => PageWish::Unasked,
+        };
+        tell_others(&summary, self.junit.as_deref())?;
+        if self.page.write(&summary, &place, wish)? {
+            match wish {
+                PageWish::Asked => output::print_text(&format!("{}\n", place.display()))?,
+                PageWish::Usual => tell_place(&place)?,
+                PageWish::Unasked => {}
             }
         }
-        tell_others(&summary, self.junit.as_deref())?;
         Ok(summary)
     }
 }
@@ -135,9 +175,11 @@ pub(crate) fn tell(
     let summary = SuiteSummary::read(&folders, &GateArgs::default(), false)?;
     warn_of_unreadable(&summary);
     print(&summary, format)?;
-    let place = telling.page.place(&[dir.to_path_buf()], &folders);
-    telling.page.write_if_possible(&summary, &place, format)?;
     tell_others(&summary, telling.junit)?;
+    let place = telling.page.place(&[dir.to_path_buf()], &folders);
+    if telling.page.write(&summary, &place, PageWish::Usual)? && format == OutputFormat::Human {
+        tell_place(&place)?;
+    }
     Ok(summary)
 }
 
@@ -174,41 +216,45 @@ impl PageArgs {
         }
     }
 
-    fn write(&self, summary: &SuiteSummary, place: &Path) -> Result<()> {
+    /// Writes the page and the pictures of its charts; returns whether there is a page.
+    fn write(&self, summary: &SuiteSummary, place: &Path, wish: PageWish) -> Result<bool> {
+        let wish = if self.html.is_some() || self.open { PageWish::Asked } else { wish };
+        if wish == PageWish::Unasked && self.plots.is_none() {
+            return Ok(false);
+        }
         let page = page(summary, self.references)?;
-        let html = page.html();
-        let written = replace_file(place, |file| file.write_all(html.as_bytes()));
-        written
-            .with_context(|| format!("failed to write {}: use another --html", place.display()))?;
-        if let Some(folder) = &self.plots {
-            write_plots(&page, folder)?;
-        }
-        if self.open {
-            open(place);
-        }
-        Ok(())
+        let Some(folder) = &self.plots else { return self.write_page(place, &page.html(), wish) };
+        let pictures = Draftsman::new()?.pictures(&page)?;
+        let is_written = self.write_page(place, &page.html_with(&pictures), wish)?;
+        write_plots(&pictures, folder)?;
+        Ok(is_written)
     }
 
-    /// Results may lie where nothing can be written, which is no reason to fail.
-    fn write_if_possible(
-        &self,
-        summary: &SuiteSummary,
-        place: &Path,
-        format: OutputFormat,
-    ) -> Result<()> {
-        match self.write(summary, place) {
-            Ok(()) if format == OutputFormat::Human => {
-                output::print_text(&format!("\nreport:\n  {}\n", place.display()))?;
-            }
-            Ok(()) => {}
-            Err(error) => tracing::warn!("{error:#}"),
+    fn write_page(&self, place: &Path, html: &str, wish: PageWish) -> Result<bool> {
+        if wish == PageWish::Unasked {
+            return Ok(false);
         }
-        Ok(())
+        let written = replace_file(place, |file| file.write_all(html.as_bytes()))
+            .with_context(|| format!("failed to write {}: use another --html", place.display()));
+        match written {
+            Ok(()) if self.open => open(place),
+            Ok(()) => {}
+            Err(error) if wish == PageWish::Usual => {
+                tracing::warn!("{error:#}");
+                return Ok(false);
+            }
+            Err(error) => return Err(error),
+        }
+        Ok(true)
     }
 }
 
-/// Writes every chart of a page as a picture.
-fn write_plots(page: &Page, folder: &Path) -> Result<()> {
+fn tell_place(page: &Path) -> Result<()> {
+    Ok(output::print_text(&format!("\nreport:\n  {}\n", page.display()))?)
+}
+
+/// Writes each picture to a file of its own.
+fn write_plots(pictures: &[Picture], folder: &Path) -> Result<()> {
     let failed = |path: &Path| format!("failed to write {}: use another --plots", path.display());
     std::fs::create_dir_all(folder).with_context(|| failed(folder))?;
     let write = |name: &str, ending: &str, bytes: &[u8]| {
@@ -218,10 +264,10 @@ fn write_plots(page: &Page, folder: &Path) -> Result<()> {
     };
     #[cfg(feature = "png")]
     let raster = bench_report::Raster::new()?;
-    for picture in Draftsman::new()?.pictures(page)? {
+    for picture in pictures {
         write(&picture.name, "svg", picture.svg.as_bytes())?;
         #[cfg(feature = "png")]
-        write(&picture.name, "png", &raster.png(&picture)?)?;
+        write(&picture.name, "png", &raster.png(picture)?)?;
     }
     Ok(())
 }

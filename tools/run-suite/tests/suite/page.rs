@@ -126,6 +126,61 @@ fn charts_are_written_as_the_same_pictures_each_time() {
 }
 
 #[test]
+fn only_a_page_that_nobody_asked_for_may_be_missing() {
+    let tool = finished("");
+    let page = tool.result("report.html");
+    fs::remove_file(&page).expect("removed");
+    fs::create_dir(&page).expect("created");
+    let report = |arguments: &[&str]| tool.run(&[&["report", "results"], arguments].concat());
+
+    let output = report(&[]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert!(stderr(&output).contains("use another --html"), "{}", stderr(&output));
+    let output = report(&["--format", "html"]);
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+
+    let output = report(&["--plots", "plots"]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert!(tool.path("plots/01-figures-throughput.svg").exists());
+    let output = report(&["--plots", "try.toml/plots"]);
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+    assert!(stderr(&output).contains("use another --plots"), "{}", stderr(&output));
+}
+
+#[test]
+fn what_is_asked_for_is_written_beside_any_format() {
+    let tool = finished("");
+    for format in ["text", "json", "csv", "markdown", "html"] {
+        let (html, plots) = (format!("{format}.html"), format!("plots-{format}"));
+        let output = tool
+            .run(&["report", "results", "--format", format, "--html", &html, "--plots", &plots]);
+        assert_eq!(output.status.code(), Some(0), "{format}: {}", stderr(&output));
+        assert!(tool.path(&html).exists(), "{format}");
+        assert!(tool.path(&plots).join("01-figures-throughput.svg").exists(), "{format}");
+    }
+}
+
+#[test]
+fn places_that_cannot_be_written_are_found_before_anything_runs() {
+    let tool = finished("");
+    for (option, place, remedy) in [
+        ("--html", "missing/page.html", "create it first"),
+        ("--html", "results", "name a file"),
+        ("--junit", "missing/junit.xml", "create it first"),
+        ("--junit", "results", "name a file"),
+        ("--plots", "try.toml", "name a folder"),
+    ] {
+        for command in [&["run", "try.toml", "--results-dir", "none"][..], &["report", "results"]] {
+            let output = tool.run(&[command, &[option, place]].concat());
+            assert_eq!(output.status.code(), Some(2), "{option} {place}: {}", stderr(&output));
+            let stderr = stderr(&output);
+            assert!(stderr.contains(option) && stderr.contains(remedy), "{stderr}");
+        }
+    }
+    assert!(!tool.path("none").exists(), "nothing was run");
+}
+
+#[test]
 fn runs_that_a_tool_made_by_itself_have_pages_too() {
     let tool = finished("");
     fs::create_dir(tool.path("alone")).expect("created");
@@ -174,9 +229,6 @@ fn bad_arguments_are_refused() {
         assert_ne!(output.status.code(), Some(0));
         assert!(stderr(&output).contains(part), "{}", stderr(&output));
     }
-    let output = tool.run(&["report", "results", "--format", "html", "--html", "no/such/folder"]);
-    assert_eq!(output.status.code(), Some(1));
-    assert!(stderr(&output).contains("use another --html"), "{}", stderr(&output));
 }
 
 /// An experiment through the real tool: that of docs/tutorial.md.
