@@ -5,6 +5,7 @@
 //! `main` is [`run_tool`]. `examples/skeleton.rs` is a whole tool of that shape.
 
 pub mod arguments;
+mod columns;
 mod confirm;
 mod exit;
 mod frame;

@@ -7,6 +7,7 @@ use std::sync::{Mutex, PoisonError};
 
 use bench_core::system::{plain, shortened_lines};
 
+use crate::columns::{columns_of, cut};
 use crate::output::LAYOUT;
 use crate::{printable, printable_except};
 
@@ -130,11 +131,11 @@ impl Shown {
     }
 }
 
-/// The columns that a line takes up: its characters without colours.
+/// The columns that a line takes up, without its colours.
 fn width(line: &str) -> usize {
     let mut parts = line.split(ESCAPE);
-    let first = parts.next().map_or(0, |part| part.chars().count());
-    let rest = parts.map(|part| part.split_once('m').map_or(0, |(_, text)| text.chars().count()));
+    let first = parts.next().map_or(0, columns_of);
+    let rest = parts.map(|part| part.split_once('m').map_or(0, |(_, text)| columns_of(text)));
     first + rest.sum::<usize>()
 }
 
@@ -221,11 +222,10 @@ fn size_of_stderr() -> (usize, usize) {
     }
 }
 
-/// The first `columns` characters, on one line.
+/// The first `columns` of a line, on one line.
 fn fit(line: &str, columns: usize) -> String {
-    let one_line: String =
-        line.chars().take(columns).map(|c| if c.is_control() { ' ' } else { c }).collect();
-    printable(&one_line).chars().take(columns).collect()
+    let one_line: String = line.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    cut(&printable(&one_line), columns).to_owned()
 }
 
 #[cfg(test)]
@@ -312,6 +312,7 @@ mod tests {
     #[test]
     fn progress_lines_escape_direction_overrides() {
         assert_eq!(fit("a\u{202e}b", 20), "a\\u{202e}b");
+        assert_eq!(fit("延遲延遲", 5), "延遲", "not wider than its terminal");
     }
 
     #[test]

@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use crate::columns::columns_of;
+
 /// The side of a column that its cells are aligned with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Align {
@@ -17,7 +19,7 @@ pub fn table(rows: &[Vec<String>], align: impl Fn(usize) -> Align) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let width = |column: usize| {
         let cells = rows.iter().filter_map(|row| row.get(column));
-        cells.flat_map(|cell| cell.lines()).map(|line| line.chars().count()).max().unwrap_or(0)
+        cells.flat_map(|cell| cell.lines()).map(columns_of).max().unwrap_or(0)
     };
     let columns: Vec<(usize, Align)> = (0..columns).map(|at| (width(at), align(at))).collect();
     let mut text = String::new();
@@ -27,9 +29,10 @@ pub fn table(rows: &[Vec<String>], align: impl Fn(usize) -> Align) -> String {
             for (column, (cell, &(width, align))) in row.iter().zip(&columns).enumerate() {
                 let gap = if column == 0 { "" } else { "  " };
                 let line = cell.lines().nth(at).unwrap_or_default();
+                let room = " ".repeat(width - columns_of(line));
                 let _ = match align {
-                    Align::Left => write!(text, "{gap}{line:<width$}"),
-                    Align::Right => write!(text, "{gap}{line:>width$}"),
+                    Align::Left => write!(text, "{gap}{line}{room}"),
+                    Align::Right => write!(text, "{gap}{room}{line}"),
                 };
             }
             text.truncate(text.trim_end_matches(' ').len());
@@ -50,6 +53,7 @@ mod tests {
             row(["", "msg/s", "runs"]),
             row(["größe=1", "1.10 k\n1.00-1.20", "2 valid"]),
             row(["b", "", ""]),
+            row(["延遲", "1", "x"]),
             row(["", "", ""]),
         ];
         let right = |column| if column == 1 { Align::Right } else { Align::Left };
@@ -58,6 +62,7 @@ mod tests {
             "größe=1     1.10 k  2 valid",
             "         1.00-1.20",
             "b",
+            "延遲             1  x",
             "",
             "",
         ];

@@ -280,8 +280,8 @@ globalThis.reportCharts = (() => {
 
   const escaped = (text) => text.replace(/[&<>"]/g, (c) => ({ '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;' })[c]);
 
-  // About as wide as text of 12 px is drawn.
-  const widthOf = (text) => 6.7 * text.length;
+  // About as wide as text of 12 px is drawn. From U+2E80 on begin the scripts whose characters are square.
+  const widthOf = (text) => [...text].reduce((width, c) => width + (c < '\u2e80' ? 6.7 : 12), 0);
 
   // A legend as lines of text with samples, from a height on; also how high it is.
   const legendPicture = (entries, sample, theme, width, top) => {

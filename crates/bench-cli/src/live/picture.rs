@@ -1,5 +1,6 @@
 //! Lines of text in colours, put together piece by piece.
 
+use crate::columns::{columns_of, cut};
 use crate::printable;
 
 /// A colour of a terminal.
@@ -18,11 +19,19 @@ pub enum Colour {
     Grey,
 }
 
-/// Lines of the same width.
+/// Lines that are not wider than a terminal.
 #[derive(Debug)]
 pub struct Picture {
     columns: usize,
-    lines: Vec<Vec<(char, Colour)>>,
+    lines: Vec<Vec<Piece>>,
+}
+
+/// Text at a place of a line.
+#[derive(Debug)]
+struct Piece {
+    column: usize,
+    text: String,
+    colour: Colour,
 }
 
 impl Picture {
@@ -40,16 +49,18 @@ impl Picture {
 
     /// Begins a line.
     pub fn line(&mut self) {
-        self.lines.push(vec![(' ', Colour::Plain); self.columns]);
+        self.lines.push(Vec::new());
     }
 
-    /// Puts text of anybody into the last line from a column on, cut to so many columns.
-    pub fn put(&mut self, column: usize, columns: usize, text: &str, colour: Colour) {
-        let Some(line) = self.lines.last_mut() else { return };
-        let places = line.iter_mut().skip(column).take(columns);
-        for (place, c) in places.zip(printable(text).chars()) {
-            *place = (c, colour);
-        }
+    /// Puts text of anybody into the last line, right of what is there: from a column on, cut to so many
+    /// columns. Returns the column after it.
+    pub fn put(&mut self, column: usize, columns: usize, text: &str, colour: Colour) -> usize {
+        let Some(line) = self.lines.last_mut() else { return column };
+        let text = printable(text);
+        let text = cut(&text, columns.min(self.columns.saturating_sub(column))).to_owned();
+        let end = column + columns_of(&text);
+        line.push(Piece { column, text, colour });
+        end
     }
 
     /// The lines as text, without blanks at their ends.
@@ -59,21 +70,23 @@ impl Picture {
     }
 }
 
-fn text(line: &[(char, Colour)], has_colours: bool) -> String {
-    let mut text = String::new();
-    let mut now = Colour::Plain;
-    let end = line.iter().rposition(|(c, _)| *c != ' ').map_or(0, |last| last + 1);
-    for &(c, colour) in &line[..end] {
-        if has_colours && colour != now && c != ' ' {
-            now = colour;
-            text.push_str(now.sequence());
+fn text(line: &[Piece], has_colours: bool) -> String {
+    let mut line_text = String::new();
+    let (mut column, mut now) = (0, Colour::Plain);
+    for Piece { column: begin, text, colour } in line {
+        line_text += &" ".repeat(begin.saturating_sub(column));
+        if has_colours && *colour != now {
+            now = *colour;
+            line_text += now.sequence();
         }
-        text.push(c);
+        line_text += text;
+        column = begin + columns_of(text);
     }
+    line_text.truncate(line_text.trim_end_matches(' ').len());
     if now != Colour::Plain {
-        text.push_str(Colour::Plain.sequence());
+        line_text += Colour::Plain.sequence();
     }
-    text
+    line_text
 }
 
 impl Colour {
@@ -100,7 +113,9 @@ mod tests {
         picture.put(0, 3, "abcdef", Colour::Plain);
         picture.put(4, 9, "good news", Colour::Green);
         picture.line();
-        assert_eq!(picture.text(false), ["abc good", ""]);
-        assert_eq!(picture.text(true), ["abc \x1b[32mgood\x1b[0m", ""]);
+        picture.put(0, 3, "延遲", Colour::Plain);
+        picture.put(4, 9, "\x1b[2J", Colour::Plain);
+        assert_eq!(picture.text(false), ["abc good", "延  \\x1b"]);
+        assert_eq!(picture.text(true), ["abc \x1b[32mgood\x1b[0m", "延  \\x1b"]);
     }
 }

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 
 use bench_testing::tool::until;
+use vt100::Parser;
 
 use crate::fake_tool::{FakeTool, stderr};
 
@@ -16,8 +17,15 @@ const SHELL: &str = "trap : INT; echo terminal=$(tty)=; stty $SIZE; $RUN; echo e
 /// `run-suite` on a terminal of its own, which script(1) makes.
 struct OnTerminal {
     child: Child,
-    /// Everything that it has written.
-    screen: Arc<Mutex<String>>,
+    seen: Arc<Mutex<Seen>>,
+}
+
+/// What it has written.
+struct Seen {
+    /// All of it, with what moves the cursor.
+    text: String,
+    /// What a person sees of it.
+    terminal: Parser,
 }
 
 impl OnTerminal {
@@ -45,20 +53,35 @@ impl OnTerminal {
             .spawn()
             .expect("script starts");
         let mut output = child.stdout.take().expect("piped");
-        let screen = Arc::new(Mutex::new(String::new()));
-        let shared = Arc::clone(&screen);
+        let number = |after: &str| -> u16 {
+            let (_, rest) = size.split_once(after).expect("a size");
+            rest.split(' ').next().expect("a number").parse().expect("a number")
+        };
+        let terminal = Parser::new(number("rows "), number("cols "), 0);
+        let seen = Arc::new(Mutex::new(Seen { text: String::new(), terminal }));
+        let shared = Arc::clone(&seen);
         thread::spawn(move || {
             let mut part = [0; 4096];
             while let Ok(length @ 1..) = output.read(&mut part) {
-                let text = String::from_utf8_lossy(&part[..length]);
-                shared.lock().expect("whole").push_str(&text);
+                let mut seen = shared.lock().expect("whole");
+                seen.text.push_str(&String::from_utf8_lossy(&part[..length]));
+                seen.terminal.process(&part[..length]);
             }
         });
-        Self { child, screen }
+        Self { child, seen }
     }
 
+    /// Everything that it has written.
     fn screen(&self) -> String {
-        self.screen.lock().expect("whole").clone()
+        self.seen.lock().expect("whole").text.clone()
+    }
+
+    /// The rows that a person sees, and how many begin with each of these texts.
+    fn rows(&self, beginnings: &[&str]) -> (String, Vec<usize>) {
+        let rows = self.seen.lock().expect("whole").terminal.screen().contents();
+        let begin = |text: &&str| rows.lines().filter(|row| row.starts_with(*text)).count();
+        let counts = beginnings.iter().map(begin).collect();
+        (rows, counts)
     }
 
     fn shows(&self, text: &str) -> bool {
@@ -81,6 +104,14 @@ impl OnTerminal {
     fn press(&mut self, key: &[u8]) {
         let keys = self.child.stdin.as_mut().expect("piped");
         keys.write_all(key).and_then(|()| keys.flush()).expect("pressed");
+    }
+}
+
+impl Drop for OnTerminal {
+    fn drop(&mut self) {
+        // What a failed test leaves.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 
@@ -115,6 +146,29 @@ fn experiments_are_drawn_resized_and_ended_by_keys() {
         assert!(terminal.shows("report.html"), "it still reports");
         terminal.child.wait().expect("it has ended");
     }
+}
+
+#[test]
+fn pictures_replace_each_other_and_leave_nothing_behind() {
+    const KEYS: &str = "q or Ctrl-C";
+    let wide = "\u{5ef6}\u{9072}".repeat(30);
+    let tool = FakeTool::new();
+    tool.behave(&wide, "wait");
+    tool.experiment(&format!("[matrix]\nload = [\"a\", \"{wide}\"]"));
+    let mut terminal = OnTerminal::start(&tool, "run try.toml", "cols 62 rows 24");
+    // Five times a second.
+    until("it is drawn again and again", || terminal.screen().matches(KEYS).count() > 10);
+    let beginnings = [KEYS, "[2/2] try", "  load=a", "> load=", "[1/2] try load=a:"];
+    until("one picture is seen whole", || terminal.rows(&beginnings).1 == [1; 5]);
+    let (rows, _) = terminal.rows(&[]);
+    assert!(rows.contains(" s\n  load=a"), "a long name leaves room for the time: {rows}");
+    terminal.press(b"q");
+    until("it ends", || terminal.shows("exit="));
+    terminal.child.wait().expect("it has ended");
+    until("all is read", || terminal.rows(&["exit=130="]).1 == [1]);
+    let (rows, counts) = terminal.rows(&beginnings);
+    assert_eq!(counts[..4], [0; 4], "nothing of it is left: {rows}");
+    assert!(rows.contains("report:"), "{rows}");
 }
 
 #[test]

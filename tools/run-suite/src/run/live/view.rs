@@ -27,8 +27,9 @@ pub(super) fn lines(
 ) -> Vec<String> {
     let mut picture = Picture::new(columns);
     picture.line();
-    let title = format!("{}  {}", board.title, time(board, now));
-    picture.put(0, columns, &title, Colour::Cyan);
+    let time = format!("  {}", time(board, now));
+    let end = picture.put(0, columns.saturating_sub(time.len()), &board.title, Colour::Cyan);
+    picture.put(end, columns, &time, Colour::Cyan);
     let room = CELLS_MAX.min(rows.saturating_sub(OTHER_LINES)).max(1);
     for (is_current, cell) in board.around(room) {
         picture.line();
