@@ -1,4 +1,8 @@
 //! Lines of text in colours, put together piece by piece.
+//!
+//! Not by ratatui: its inline viewport asks the terminal for the place of its cursor, and the answer comes
+//! in the input that keys are read from (its issue 2640); and neither its height nor its width can change
+//! (1964, 2086).
 
 use crate::columns::{columns_of, cut};
 use crate::printable;
