@@ -12,7 +12,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use bench_cli::{
     Exit, Keys, MetricsArgs, OutputArgs, OutputFormat, Shutdown, arguments, generate, main_with,
-    output,
+    output, place_of_file, place_of_folder,
 };
 use bench_core::results::current_host;
 use bench_record::ServiceOrigin;
@@ -26,17 +26,17 @@ use crate::plan::experiment_plan::Plan;
 use crate::plan::noise_plan::noise_plan;
 use crate::plan::sweep::{SweepArgs, services_origin};
 use crate::plan::{planning, quick};
-use crate::run::child;
 use crate::run::folder::{ExperimentFolder, State, create_unique, experiments_in, timestamp};
 use crate::run::metrics::SuiteMetrics;
 use crate::run::noise::{Noise, noise_name};
 use crate::run::suite::{self, Watched};
+use crate::run::{child, latencies};
 use crate::show::compare::CompareArgs;
 use crate::show::gates::GateArgs;
 use crate::show::history::HistoryArgs;
 use crate::show::list;
 use crate::show::noise::foretold;
-use crate::show::report::{JUNIT, PageArgs, ReportArgs, Telling, place_of_file, tell};
+use crate::show::report::{JUNIT, PageArgs, ReportArgs, Telling, tell};
 
 /// Runs whole experiments: every run is a process of its own, every result a folder
 #[derive(Debug, Parser)]
@@ -56,7 +56,7 @@ enum Action {
         #[arg(long, value_name = "WHICH", value_parser = services_origin)]
         services: Option<ServiceOrigin>,
         /// Folder for the results
-        #[arg(long, value_name = "DIR", default_value = "results")]
+        #[arg(long, value_name = "DIR", default_value = "results", value_parser = place_of_folder())]
         results_dir: PathBuf,
         #[command(flatten)]
         metrics: MetricsArgs,
@@ -72,7 +72,7 @@ enum Action {
         #[arg(long, value_name = "WHICH", value_parser = services_origin)]
         services: Option<ServiceOrigin>,
         /// Folder for the results
-        #[arg(long, value_name = "DIR", default_value = "results")]
+        #[arg(long, value_name = "DIR", default_value = "results", value_parser = place_of_folder())]
         results_dir: PathBuf,
         /// List the runs with their command lines and the time they take, and run nothing
         #[arg(long)]
@@ -130,7 +130,7 @@ enum Action {
         #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(2..))]
         repeats: u32,
         /// Folder for the results
-        #[arg(long, value_name = "DIR", default_value = "results")]
+        #[arg(long, value_name = "DIR", default_value = "results", value_parser = place_of_folder())]
         results_dir: PathBuf,
     },
     /// List experiment files with their questions
@@ -309,9 +309,11 @@ fn execute(
     drop(keys);
     result
         .with_context(|| format!("stopped; `run-suite resume {}` runs the rest", dir.display()))?;
+    let exported =
+        folders.iter().try_for_each(|folder| latencies::export(folder.path(), folder.state()));
     let exit = tell(dir, telling, options.output.format)?.exit();
     if exit == Exit::Interrupted {
         tracing::warn!("interrupted: `run-suite resume {}` runs the rest", dir.display());
     }
-    Ok(exit)
+    exported.map(|()| exit)
 }

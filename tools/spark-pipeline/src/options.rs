@@ -4,7 +4,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Result;
-use bench_cli::{DrainArgs, OutputArgs, RunArgs, UsageError, Workload, WorkloadArgs, quantity};
+use bench_cli::{
+    DrainArgs, OutputArgs, RunArgs, UsageError, Workload, WorkloadArgs, place_of_folder, quantity,
+};
 use bench_core::message::{MessageFormat, SizeDistribution};
 use bench_kafka::options::ConnectionArgs;
 use bench_record::ServiceOrigin;
@@ -146,7 +148,7 @@ pub(crate) struct SparkArgs {
     pub(crate) checkpoint: Option<String>,
 
     /// Folder for batches.csv, one line per batch [default: the result folder]
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_parser = place_of_folder())]
     pub(crate) outdir: Option<PathBuf>,
 
     /// Time that the job may take until the first event has passed

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use bench_cli::quantity::{parse_count, parse_duration};
-use bench_cli::{MetricsArgs, UsageError};
+use bench_cli::{MetricsArgs, UsageError, place_of_folder};
 use bench_record::ServiceOrigin;
 use clap::{Args, ValueEnum};
 use toml::Table;
@@ -76,11 +76,11 @@ pub(crate) struct DeltaSweepArgs {
 
     /// Folder for latencies over time, a file `delta-RATE.csv` per rate; files of an earlier sweep are
     /// replaced
-    #[arg(long, value_name = "DIR", alias = "output_dir", default_value = "benchmark-results")]
+    #[arg(long, value_name = "DIR", alias = "output_dir", default_value = "benchmark-results", value_parser = place_of_folder())]
     output_dir: PathBuf,
 
     /// Folder for the results
-    #[arg(long, value_name = "DIR", default_value = "results")]
+    #[arg(long, value_name = "DIR", default_value = "results", value_parser = place_of_folder())]
     pub(crate) results_dir: PathBuf,
 
     /// List the runs with their command lines and the time they take, and run nothing

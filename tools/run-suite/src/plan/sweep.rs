@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use bench_cli::quantity::{parse_count, parse_duration};
-use bench_cli::{MetricsArgs, UsageError};
+use bench_cli::{MetricsArgs, UsageError, place_of_folder};
 use bench_record::ServiceOrigin;
 use clap::{ArgGroup, Args};
 use toml::{Table, Value};
@@ -68,11 +68,11 @@ pub(crate) struct SweepArgs {
 
     /// Folder for latencies over time: a file TOOL-VALUE.csv for each valid run; files of an earlier
     /// sweep are replaced
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_parser = place_of_folder())]
     latencies_dir: Option<PathBuf>,
 
     /// Folder for the results
-    #[arg(long, value_name = "DIR", default_value = "results")]
+    #[arg(long, value_name = "DIR", default_value = "results", value_parser = place_of_folder())]
     pub(crate) results_dir: PathBuf,
 
     /// List the runs with their command lines and the time they take, and run nothing

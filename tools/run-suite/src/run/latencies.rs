@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use bench_cli::quantity;
-use bench_record::RunDocument;
 use bench_record::files::replace_file;
 use bench_record::windows::{WindowLength, windows, write_csv};
 
-use super::folder::set_aside;
+use super::folder::{State, set_aside};
+use super::run_files::read_document;
 use super::run_state::RunStatus;
 use crate::plan::cells::PlannedRun;
 use crate::plan::experiment_plan::Plan;
@@ -19,14 +19,24 @@ use crate::plan::sweep::latencies_file;
 /// The windows of the tables.
 const WINDOW: WindowLength = WindowLength::Time(Duration::from_secs(1));
 
-/// Writes the latencies of a run that has ended into the folder of the sweep.
-pub(crate) fn export(
+/// Writes the latencies of the runs of a sweep that are over, if it has a folder for them. A failure loses
+/// nothing: `resume` writes them again from the results.
+pub(crate) fn export(results: &Path, state: &State) -> Result<()> {
+    let State { plan, runs, .. } = state;
+    let Some(latencies_dir) = &plan.latencies_dir else { return Ok(()) };
+    for (&run, state) in plan.runs.iter().zip(runs).filter(|(_, state)| state.status.is_over()) {
+        let run_dir = results.join(plan.run_folder(run));
+        export_run(latencies_dir, plan, run, &run_dir, state.status)?;
+    }
+    Ok(())
+}
+
+fn export_run(
     latencies_dir: &Path,
     plan: &Plan,
     run: PlannedRun,
     run_dir: &Path,
     status: RunStatus,
-    document: Option<&RunDocument>,
 ) -> Result<()> {
     let label = plan.run_label(run);
     let path = latencies_dir.join(latencies_file(plan, run));
@@ -38,15 +48,16 @@ pub(crate) fn export(
     if status != RunStatus::Complete {
         return leave_out("the run does not count");
     }
-    let failed = || format!("failed to write {}; use another folder", path.display());
+    let failed = || format!("failed to write {}; make room for it, then resume", path.display());
+    fs::create_dir_all(latencies_dir).with_context(failed)?;
     let windows = windows(run_dir, WINDOW)?;
     if windows.is_empty() {
         return leave_out("nothing was received after the warm-up");
     }
-    fs::create_dir_all(latencies_dir).with_context(failed)?;
     replace_file(&path, |file| write_csv(&windows, file)).with_context(failed)?;
     tracing::info!("{label}: latencies over time in {}", path.display());
-    let check = document.and_then(|document| document.summary.as_ref()?.self_check.as_ref());
+    let document = read_document(run_dir).ok();
+    let check = document.and_then(|document| document.summary?.self_check);
     if let Some(check) = check.filter(|check| !check.kept_schedule) {
         tracing::warn!(
             "{label}: the generator missed its schedule: p99 of the schedule lag {}, {} messages \
@@ -77,7 +88,7 @@ mod tests {
         for (number, status) in [(1, RunStatus::Invalid), (2, RunStatus::Complete)] {
             let kept = format!("of an earlier sweep {number}");
             fs::write(&table, &kept).expect("written");
-            let exported = export(folder.path(), &plan, plan.runs[0], &run_dir, status, None);
+            let exported = export_run(folder.path(), &plan, plan.runs[0], &run_dir, status);
             exported.expect("left out");
             assert!(!table.exists(), "{status:?}");
             let aside = folder.path().join(format!("delta-500.csv.aside-{number}"));

@@ -11,7 +11,7 @@ pub(crate) mod gates;
 mod git;
 pub(crate) mod health;
 pub(crate) mod key_figures;
-mod latencies;
+pub(crate) mod latencies;
 mod live;
 pub(crate) mod machine;
 pub(crate) mod metrics;

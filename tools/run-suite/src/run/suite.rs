@@ -25,7 +25,7 @@ use super::metrics::SuiteMetrics;
 use super::run_files::{ToolFiles, read_document};
 use super::run_state::RunStatus;
 use super::verdict::{Judgement, judge_ended, wrong_services};
-use super::{gates, latencies, prepare};
+use super::{gates, prepare};
 use crate::host::fault_driver::{FaultDriver, FaultOutcome};
 use crate::host::fault_targets::FaultTargets;
 use crate::host::stack::ExperimentStack;
@@ -226,17 +226,8 @@ impl PendingRun<'_> {
         if wrong.is_none() {
             self.announce(&outcome, progress);
         }
-        let (status, run_dir) = (outcome.judgement.status, first.invoked.run_dir.clone());
         folder.end(self.index, outcome.exit_code, outcome.judgement, outcome.failed_gate)?;
         keep_analyses(folder, self.index);
-        if let Some(latencies_dir) = plan.latencies_dir.as_ref().filter(|_| status.is_over()) {
-            let document = outcome.files.document.as_ref().ok();
-            let exported = latencies::export(latencies_dir, plan, run, &run_dir, status, document);
-            // The result folder still has all of it.
-            if let Err(error) = exported {
-                tracing::warn!("{}: {error:#}", self.title);
-            }
-        }
         match wrong {
             Some(problem) => bail!("{}: {problem}", self.title),
             None => Ok(()),

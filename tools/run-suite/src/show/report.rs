@@ -6,10 +6,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result};
-use bench_cli::{OutputFormat, output};
+use bench_cli::{OutputFormat, output, place_of_file, place_of_folder};
 use bench_record::files::replace_file;
 use bench_report::{Draftsman, Picture};
-use clap::builder::{PathBufValueParser, TypedValueParser};
 use clap::{Args, ValueEnum};
 
 use super::gates::{GateArgs, tell_github, write_junit};
@@ -67,30 +66,6 @@ pub(crate) struct PageArgs {
     /// Add what others have published, in a table of its own
     #[arg(long)]
     references: bool,
-}
-
-/// Parses the path of a file that is to be written, which had better be known before a long experiment.
-pub(crate) fn place_of_file() -> impl TypedValueParser<Value = PathBuf> {
-    PathBufValueParser::new().try_map(|path| {
-        let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-        if path.is_dir() {
-            return Err("it is a folder; name a file in it".to_owned());
-        }
-        match folder {
-            Some(folder) if !folder.is_dir() => {
-                Err(format!("there is no folder {}; create it first", folder.display()))
-            }
-            _ => Ok(path),
-        }
-    })
-}
-
-/// Parses the path of a folder that is to be made, or to be added to.
-fn place_of_folder() -> impl TypedValueParser<Value = PathBuf> {
-    PathBufValueParser::new().try_map(|path| {
-        let is_file = path.exists() && !path.is_dir();
-        if is_file { Err("it is a file; name a folder".to_owned()) } else { Ok(path) }
-    })
 }
 
 /// What a report is made as.

@@ -60,6 +60,23 @@ fn delta_sweeps_write_latencies_per_rate() {
         let intervals = fs::read_to_string(intervals).expect("readable");
         assert!(intervals.contains(",commit_time_count,commit_time_p50_ns,"), "{intervals}");
     }
+    tables_that_are_missing_are_written_again(&folder);
+}
+
+fn tables_that_are_missing_are_written_again(sweep: &FakeTool) {
+    let (folder, table) = ("benchmark-results", "benchmark-results/delta-500.csv");
+    let before = fs::read(sweep.path(table)).expect("a table");
+    let resume = || sweep.run(&["resume", &sweep.results_argument()]);
+    fs::remove_dir_all(sweep.path(folder)).expect("removed");
+    fs::write(sweep.path(folder), "in the way").expect("written");
+    let output = resume();
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+    assert!(stderr(&output).contains("make room for it, then resume"), "{}", stderr(&output));
+    assert!(stdout(&output).contains("delta-sweep (2 valid)"), "it still reports");
+    fs::remove_file(sweep.path(folder)).expect("removed");
+    let output = resume();
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert_eq!(fs::read(sweep.path(table)).expect("a table"), before);
 }
 
 #[test]

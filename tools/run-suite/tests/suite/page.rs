@@ -178,6 +178,16 @@ fn places_that_cannot_be_written_are_found_before_anything_runs() {
         }
     }
     assert!(!tool.path("none").exists(), "nothing was run");
+    for arguments in [
+        &["run", "try.toml", "--results-dir", "try.toml"][..],
+        &["quick", "--results-dir", "try.toml"],
+        &["delta-sweep", "--output-dir", "try.toml"],
+        &["sweep", "fake-bench", "--latencies-dir", "try.toml"],
+    ] {
+        let output = tool.run(arguments);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {}", stderr(&output));
+        assert!(stderr(&output).contains("it is a file; name a folder"), "{}", stderr(&output));
+    }
 }
 
 #[test]
