@@ -28,8 +28,16 @@ const COUNTS: [&str; 12] = [
     "received_per_s",
 ];
 
-/// What the machine did beside the run, behind all other figures.
-const MACHINE: [&str; 3] = ["others_cpu_share", "stolen_cpu_share", "waiting_for_cpu_share"];
+/// What was used of the machine, behind all other figures.
+const MACHINE: [&str; 7] = [
+    "others_cpu_share",
+    "stolen_cpu_share",
+    "waiting_for_cpu_share",
+    "tool_cpu_share",
+    "servers_cpu_share",
+    "tool_memory_bytes",
+    "servers_memory_bytes",
+];
 
 /// The figures of a latency or duration: ends of the names of its columns, and the percentiles.
 const FIGURES: [(&str, f64); 3] = [("p50_ns", 50.0), ("p99_ns", 99.0), ("max_ns", 100.0)];
@@ -75,13 +83,13 @@ pub struct IntervalCounts {
     pub received: u64,
     /// Bytes of the messages received.
     pub received_bytes: u64,
-    /// What the machine did beside the run, if that was measured.
-    pub machine: Option<MachineShares>,
+    /// What was used of the machine, if that was measured.
+    pub machine: Option<MachineUse>,
 }
 
-/// What the machine did beside the run, as shares of the time of all processors, 0 to 1.
+/// What was used of the machine: shares of the time of all processors, 0 to 1, and memory.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct MachineShares {
+pub struct MachineUse {
     /// Processor time of processes that do not belong to the run. Those that a driver has started for it,
     /// such as servers, belong to it.
     pub others: f64,
@@ -90,16 +98,56 @@ pub struct MachineShares {
     /// Time in which some process waited for a processor, whosever, as a share of the interval; absent
     /// where the kernel does not count it.
     pub waiting: Option<f64>,
+    /// What the run itself used; absent from tables of earlier versions.
+    pub run: Option<RunUse>,
 }
 
-impl MachineShares {
+/// What the processes of a run use of the machine.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct RunUse {
+    /// Processor time of the tool.
+    pub tool: f64,
+    /// Processor time of all others that belong to the run, such as servers that were started for it.
+    pub servers: f64,
+    /// Memory of the tool at the end of the interval, bytes.
+    pub tool_memory_bytes: f64,
+    /// That of the others, bytes; what several of them share counts for each.
+    pub servers_memory_bytes: f64,
+}
+
+impl MachineUse {
     /// Its cells, in the order of [`MACHINE`].
-    fn cells(shares: Option<Self>) -> [String; 3] {
-        let show = |share: f64| format!("{share:.3}");
-        shares.map_or_else(Default::default, |shares| {
-            let waiting = shares.waiting.map_or_else(String::new, show);
-            [show(shares.others), show(shares.stolen), waiting]
-        })
+    fn cells(machine: Option<Self>) -> [String; 7] {
+        let Some(Self { others, stolen, waiting, run }) = machine else {
+            return Default::default();
+        };
+        let share =
+            |share: Option<f64>| share.map_or_else(String::new, |share| format!("{share:.3}"));
+        let bytes =
+            |bytes: Option<f64>| bytes.map_or_else(String::new, |bytes| format!("{bytes:.0}"));
+        [
+            share(Some(others)),
+            share(Some(stolen)),
+            share(waiting),
+            share(run.map(|run| run.tool)),
+            share(run.map(|run| run.servers)),
+            bytes(run.map(|run| run.tool_memory_bytes)),
+            bytes(run.map(|run| run.servers_memory_bytes)),
+        ]
+    }
+
+    /// From the cells in the order of [`MACHINE`].
+    fn of(cells: [Option<f64>; 7]) -> Option<Self> {
+        let [others, stolen, waiting, tool, servers, tool_memory, servers_memory] = cells;
+        let run = || {
+            Some(RunUse {
+                tool: tool?,
+                servers: servers?,
+                tool_memory_bytes: tool_memory?,
+                servers_memory_bytes: servers_memory?,
+            })
+        };
+        Some(Self { others: others?, stolen: stolen?, waiting, run: run() })
     }
 }
 
@@ -131,7 +179,7 @@ impl IntervalTable {
             row.push(samples.map_or(0, Histogram::len).to_string());
             row.extend(figures(samples));
         }
-        row.extend(MachineShares::cells(counts.machine));
+        row.extend(MachineUse::cells(counts.machine));
         self.writer.write_record(row)?;
         self.writer.flush()
     }
@@ -199,8 +247,8 @@ pub struct IntervalRow {
     pub received_per_s: f64,
     /// The latencies that have samples.
     pub latencies: BTreeMap<LatencyKind, RowLatency>,
-    /// What the machine did beside the run, if that was measured.
-    pub machine: Option<MachineShares>,
+    /// What was used of the machine, if that was measured.
+    pub machine: Option<MachineUse>,
 }
 
 /// One latency in one interval.
@@ -233,7 +281,7 @@ struct Columns {
     received_per_s: Option<usize>,
     /// Those of each latency in the order of [`FIGURES`].
     latencies: Vec<(LatencyKind, [usize; 3])>,
-    machine: [Option<usize>; 3],
+    machine: [Option<usize>; 7],
 }
 
 impl Columns {
@@ -265,8 +313,6 @@ impl Columns {
             let [p50_ns, p99_ns, max_ns] = columns.map(|column| row.get(column)?.parse().ok());
             Some((*kind, RowLatency { p50_ns: p50_ns?, p99_ns: p99_ns?, max_ns: max_ns? }))
         };
-        let [others, stolen, waiting] = self.machine.map(number);
-        let shares = others.zip(stolen);
         Some(IntervalRow {
             start_s: number(self.start_s)?,
             end_s: number(self.end_s)?,
@@ -276,7 +322,7 @@ impl Columns {
             acked_per_s: number(self.acked_per_s)?,
             received_per_s: number(self.received_per_s)?,
             latencies: self.latencies.iter().filter_map(latency).collect(),
-            machine: shares.map(|(others, stolen)| MachineShares { others, stolen, waiting }),
+            machine: MachineUse::of(self.machine.map(number)),
         })
     }
 }
@@ -349,6 +395,24 @@ mod tests {
             let expected = BTreeMap::from([(latency, latency_of_row)]);
             assert_eq!(rows[0].latencies, expected, "{columns}");
         }
+    }
+
+    #[test]
+    fn what_was_used_of_the_machine_is_read_as_it_was_written() {
+        let run = RunUse {
+            tool: 0.125,
+            servers: 0.5,
+            tool_memory_bytes: 80_000_000.0,
+            servers_memory_bytes: 400_000_000.0,
+        };
+        let machine = MachineUse { others: 0.25, stolen: 0.0, waiting: Some(0.5), run: Some(run) };
+        for (machine, columns) in [(machine, 7), (MachineUse { run: None, ..machine }, 3)] {
+            let names = MACHINE[..columns].join(",");
+            let cells = MachineUse::cells(Some(machine))[..columns].join(",");
+            let table = format!("{TABLE}{names}\n0.0,1.0,false,3,3.0,0.0,{cells}\n");
+            assert_eq!(read(table.as_bytes()).expect("a table")[0].machine, Some(machine));
+        }
+        assert_eq!(MachineUse::cells(None).concat(), "");
     }
 
     #[test]

@@ -358,10 +358,11 @@ mod tests {
         let columns = "rows_retried,backlog,\
                        commit_time_count,commit_time_p50_ns,commit_time_p99_ns,commit_time_max_ns,\
                        upload_time_count,upload_time_p50_ns,upload_time_p99_ns,upload_time_max_ns,\
-                       others_cpu_share,stolen_cpu_share,waiting_for_cpu_share";
+                       others_cpu_share,stolen_cpu_share,waiting_for_cpu_share,\
+                       tool_cpu_share,servers_cpu_share,tool_memory_bytes,servers_memory_bytes";
         assert!(lines[0].ends_with(columns), "{text}");
-        assert!(lines[1].ends_with(",4,9,3,20,30,30,0,,,,,,"), "{text}");
-        assert!(lines[2].ends_with(",4,9,0,,,,0,,,,,,"), "{text}");
+        assert!(lines[1].ends_with(",4,9,3,20,30,30,0,,,,,,,,,,"), "{text}");
+        assert!(lines[2].ends_with(",4,9,0,,,,0,,,,,,,,,,"), "{text}");
         let log = std::fs::read(folder.path().join("commit_time.hlog")).expect("reads");
         let logged: Result<Vec<_>, _> = interval_log::intervals(&log).collect();
         let logged = logged.expect("parses");

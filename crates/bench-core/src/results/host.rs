@@ -124,19 +124,19 @@ fn cpu_ns() -> u64 {
     time.tv_sec.cast_unsigned() * 1_000_000_000 + time.tv_nsec.cast_unsigned()
 }
 
-fn read(path: &str) -> String {
+pub(super) fn read(path: &str) -> String {
     std::fs::read_to_string(path).unwrap_or_default()
 }
 
 /// The value of a `name : value` line.
-fn field(text: &str, name: &str) -> String {
+pub(super) fn field(text: &str, name: &str) -> String {
     let line = text.lines().find_map(|line| line.strip_prefix(name));
     line.map_or_else(String::new, |rest| {
         rest.trim_start_matches(|c: char| c == ':' || c.is_whitespace()).trim().to_owned()
     })
 }
 
-fn kibibytes(value: &str) -> u64 {
+pub(super) fn kibibytes(value: &str) -> u64 {
     let number = value.strip_suffix(" kB").and_then(|number| number.trim().parse::<u64>().ok());
     number.map_or(0, |kib| kib * 1024)
 }

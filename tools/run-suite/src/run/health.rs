@@ -4,7 +4,7 @@ use std::path::Path;
 
 use bench_cli::quantity::{count, duration_ns};
 use bench_record::files::read_file;
-use bench_record::intervals::{self, IntervalRow, MachineShares};
+use bench_record::intervals::{self, IntervalRow, MachineUse};
 use bench_record::{
     FaultRecord, LatencyKind, LoadModel, RunDocument, SelfCheck, Summary, file_names,
 };
@@ -315,7 +315,7 @@ fn busy(rows: &[IntervalRow]) -> Option<Flag> {
     if machine.is_empty() {
         return None;
     }
-    let average = |share: fn(&MachineShares) -> f64| {
+    let average = |share: fn(&MachineUse) -> f64| {
         machine.iter().map(share).sum::<f64>() / machine.len() as f64
     };
     let (others, stolen) = (average(|shares| shares.others), average(|shares| shares.stolen));

@@ -294,6 +294,10 @@ fn pages_work_in_a_browser_without_a_network() {
     assert_eq!(drawn(&mut browser), charts, "all of them are drawn");
     assert_eq!(browser.misdeeds(), Misdeeds::default());
     assert_eq!(browser.evaluate("document.title"), json!("rate"), "nothing was broken into");
+    let html = fs::read_to_string(&page).expect("a page");
+    for chart in ["<h3>Processor time, repeat", "<h3>Memory, repeat"] {
+        assert_eq!(html.matches(chart).count(), 3, "{chart} of each cell");
+    }
     assert_eq!(browser.evaluate("document.querySelectorAll('img, b').length"), json!(0));
     looks_good(&mut browser, &page);
     keyboard_reaches_everything(&mut browser);

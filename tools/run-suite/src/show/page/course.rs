@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use bench_record::files::read_file;
-use bench_record::intervals::{self, IntervalRow, RowLatency};
+use bench_record::intervals::{self, IntervalRow, RowLatency, RunUse};
 use bench_record::{FaultRecord, LatencyKind, RunDocument, file_names};
 use bench_report::chart::{
     Axis, Caption, Chart, HeatMap, Level, Line, Lines, Look, Scale, Span, Unit,
@@ -211,12 +211,14 @@ impl Charts<'_> {
         charts.extend(self.heat_map());
         charts.extend(self.backlog());
         charts.extend(self.schedule_lag());
-        charts.extend(self.machine());
+        charts.extend(self.processor_time());
+        charts.extend(self.memory());
         charts
     }
 
     fn chart(&self, title: &str, note: &str, y: Axis, lines: Vec<Line>) -> Option<Chart> {
-        let lines: Vec<Line> = lines.into_iter().filter(|line| !line.points.is_empty()).collect();
+        let has_values = |line: &Line| line.points.iter().any(|(_, value)| value.is_some());
+        let lines: Vec<Line> = lines.into_iter().filter(has_values).collect();
         let title = format!("{}{title}", self.tool);
         let caption = Caption::new(title.clone(), note, title);
         let spans = self.shown.spans();
@@ -365,19 +367,36 @@ impl Charts<'_> {
         self.chart(&title, note, latency_axis(LatencyKind::ScheduleLag), lines)
     }
 
-    fn machine(&self) -> Option<Chart> {
+    fn processor_time(&self) -> Option<Chart> {
+        let tool = |row: &IntervalRow| Some(row.machine?.run?.tool);
+        let servers = |row: &IntervalRow| Some(servers(row)?.servers);
         let others = |row: &IntervalRow| Some(row.machine?.others);
         let stolen = |row: &IntervalRow| Some(row.machine?.stolen);
         let waiting = |row: &IntervalRow| row.machine?.waiting;
         let lines = self.of_shown(&[
+            ("this tool", &tool),
+            ("servers of the run", &servers),
             ("other processes", &others),
             ("other machines of the hypervisor", &stolen),
             ("some process waits for a processor", &waiting),
         ]);
         let y = Axis { name: "share of time".to_owned(), unit: Unit::Share, scale: Scale::Linear };
-        let title = format!("Processor time of others{}", self.of_which());
-        self.chart(&title, "What the machine did beside the run.", y, lines)
+        let title = format!("Processor time{}", self.of_which());
+        self.chart(&title, "Shares of the time of all processors.", y, lines)
     }
+
+    fn memory(&self) -> Option<Chart> {
+        let tool = |row: &IntervalRow| Some(row.machine?.run?.tool_memory_bytes);
+        let servers = |row: &IntervalRow| Some(servers(row)?.servers_memory_bytes);
+        let lines = self.of_shown(&[("this tool", &tool), ("servers of the run", &servers)]);
+        let title = format!("Memory{}", self.of_which());
+        self.chart(&title, "", Axis::linear("memory", Unit::Bytes), lines)
+    }
+}
+
+/// What the servers of the run used, if it has some.
+fn servers(row: &IntervalRow) -> Option<RunUse> {
+    row.machine?.run.filter(|run| run.servers_memory_bytes > 0.0)
 }
 
 fn latency_axis(kind: LatencyKind) -> Axis {
