@@ -121,13 +121,22 @@ const LATER_PRODUCED: [Column<Produced>; 1] =
 /// after all others.
 #[must_use]
 pub fn csv(documents: &[&RunDocument]) -> String {
-    let summaries = documents.iter().filter_map(|document| document.summary.as_ref());
+    let runs: Vec<_> = documents.iter().map(|document| (Vec::new(), *document)).collect();
+    csv_after(&[], &runs)
+}
+
+/// Does the same with columns of the caller's before the others.
+#[must_use]
+pub fn csv_after(head: &[&str], runs: &[(Vec<String>, &RunDocument)]) -> String {
+    let summaries = runs.iter().filter_map(|(_, document)| document.summary.as_ref());
     let durations = summaries.flat_map(|summary| summary.durations.keys()).collect();
-    let header = cells(None, &durations).into_iter().map(|(name, _)| name);
-    let row = |document: &&RunDocument| {
-        cells(Some(document), &durations).into_iter().map(|(_, value)| value).collect()
+    let names = cells(None, &durations).into_iter().map(|(name, _)| name);
+    let header = head.iter().map(|name| (*name).to_owned()).chain(names);
+    let row = |(before, document): &(Vec<String>, &RunDocument)| {
+        let values = cells(Some(document), &durations).into_iter().map(|(_, value)| value);
+        before.iter().cloned().chain(values).collect()
     };
-    csv_table(header, documents.iter().map(row))
+    csv_table(header, runs.iter().map(row))
 }
 
 /// The names and values of all columns; without a document the values are empty.

@@ -6,7 +6,7 @@ mod human;
 pub(crate) mod sample;
 
 use bench_record::{Status, VerdictOutcome};
-pub use csv::csv;
+pub use csv::{csv, csv_after};
 pub use human::human;
 
 fn status(status: Status) -> &'static str {

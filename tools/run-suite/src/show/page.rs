@@ -3,6 +3,7 @@
 mod answers;
 mod audit;
 mod course;
+mod data;
 mod differences;
 mod distribution;
 mod environment;
@@ -13,7 +14,7 @@ mod systems;
 mod told;
 
 use anyhow::Result;
-use bench_report::{Block, DataFile, Page, Section};
+use bench_report::{Block, Page, Section};
 
 use self::told::Told;
 use super::summary::SuiteSummary;
@@ -30,15 +31,7 @@ pub(crate) fn page(suite: &SuiteSummary, with_references: bool) -> Result<Page> 
     let points_max = (POINTS_MAX / (runs * course::LINES_PER_RUN)).min(POINTS_PER_LINE_MAX);
     let told = suite.experiments.iter().map(|experiment| Told::open(experiment, points_max));
     let told = told.collect::<Result<Vec<_>>>()?;
-    let mut page = Page {
-        title: title(suite),
-        data: vec![DataFile {
-            name: "figures.csv".to_owned(),
-            about: "All figures of all cells.".to_owned(),
-            text: suite.csv(),
-        }],
-        ..Page::default()
-    };
+    let mut page = Page { title: title(suite), data: data::files(suite), ..Page::default() };
     match told.as_slice() {
         [one] => {
             page.answers = std::iter::once(one.summary.question.clone())

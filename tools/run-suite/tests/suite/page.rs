@@ -89,6 +89,22 @@ fn broken_and_unfinished_experiments_have_pages_too() {
 }
 
 #[test]
+fn pages_hold_the_data_of_cells_and_of_runs() {
+    let tool = finished("");
+    fs::write(tool.result("02-load-b/repeat-3/intervals.csv"), "start_s\n".repeat(200_000))
+        .expect("written");
+    assert_eq!(tool.run(&["report", "results"]).status.code(), Some(0));
+    let page = page_of(&tool);
+    let (_, runs) = page.split_once("experiment,cell,repeat,valid,tool,").expect("a table of runs");
+    let (runs, _) = runs.split_once("</pre>").expect("its end");
+    assert_eq!(runs.lines().count(), 7, "a line each, after the header: {runs}");
+    assert!(runs.contains("\ntry,load=b,3,true,fake-bench,"), "{runs}");
+    let kept = page.matches("-intervals.csv</summary>").count();
+    assert_eq!(kept, 5, "the last one would make the page too large");
+    assert!(page.contains("data-name=\"try-01-load-a-repeat-1-intervals.csv\""), "{page}");
+}
+
+#[test]
 fn several_experiments_make_one_page() {
     let tool = finished("");
     fs::rename(tool.path(&tool.results_argument()), tool.path("first")).expect("renamed");
