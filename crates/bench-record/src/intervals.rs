@@ -107,11 +107,11 @@ pub struct MachineUse {
 pub struct RunUse {
     /// Processor time of the tool.
     pub tool: f64,
-    /// Processor time of all others that belong to the run, such as servers that were started for it.
+    /// Processor time of the servers that were started for the run.
     pub servers: f64,
     /// Memory of the tool at the end of the interval, bytes.
     pub tool_memory_bytes: f64,
-    /// That of the others, bytes; what several of them share counts for each.
+    /// That of the servers, bytes; what several of them share counts for each.
     pub servers_memory_bytes: f64,
 }
 

@@ -46,8 +46,10 @@ struct Sample {
 struct Processes {
     /// Processor time of the tool, ticks.
     tool_ticks: u64,
-    /// That of the others, and of those that have ended, ticks.
+    /// That of the servers, ticks.
     servers_ticks: u64,
+    /// That of the driver, and of those that have ended, ticks.
+    driver_ticks: u64,
     tool_memory_bytes: u64,
     servers_memory_bytes: u64,
 }
@@ -103,13 +105,15 @@ impl Sample {
             return None;
         }
         let busy = self.busy.saturating_sub(last.busy);
-        // A process that has ended takes its time along.
+        // A process that has ended and was not waited for takes its time along.
+        let own = self.own.ticks().saturating_sub(last.own.ticks());
         let tool = self.own.tool_ticks.saturating_sub(last.own.tool_ticks);
+        // A server that has ended no longer counts as one.
         let servers = self.own.servers_ticks.saturating_sub(last.own.servers_ticks);
         let elapsed_us = self.at.duration_since(last.at).as_secs_f64() * 1e6;
         let waited = self.waited_us.zip(last.waited_us);
         Some(MachineUse {
-            others: share(busy.saturating_sub(tool + servers)),
+            others: share(busy.saturating_sub(own)),
             stolen: share(self.stolen.saturating_sub(last.stolen)),
             waiting: waited.map(|(now, last)| now.saturating_sub(last) as f64 / elapsed_us),
             run: Some(RunUse {
@@ -138,8 +142,12 @@ fn waited_us(pressure: &str) -> Option<u64> {
 }
 
 impl Processes {
-    /// This process and the others below `root`. The time of those that have ended is that of their
-    /// parents, once these have waited for them.
+    fn ticks(&self) -> u64 {
+        self.tool_ticks + self.servers_ticks + self.driver_ticks
+    }
+
+    /// This process, `root` that drives it, if it is another one, and the others below `root`. The time of
+    /// those that have ended is known once their parents have waited for them.
     fn of_run(root: u32) -> Self {
         let mut processes = BTreeMap::new();
         for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
@@ -167,15 +175,16 @@ impl Processes {
         };
         let mut sum = Self::default();
         for (&pid, process) in processes.iter().filter(|(pid, _)| belongs(**pid)) {
-            let memory_bytes = memory_bytes(pid);
             if pid == std::process::id() {
                 sum.tool_ticks = process.ticks;
-                sum.tool_memory_bytes = memory_bytes;
+                sum.tool_memory_bytes = memory_bytes(pid);
+            } else if pid == root {
+                sum.driver_ticks += process.ticks;
             } else {
                 sum.servers_ticks += process.ticks;
-                sum.servers_memory_bytes += memory_bytes;
+                sum.servers_memory_bytes += memory_bytes(pid);
             }
-            sum.servers_ticks += process.ended_ticks;
+            sum.driver_ticks += process.ended_ticks;
         }
         sum
     }
@@ -233,6 +242,7 @@ mod tests {
         let own = |tool_ticks, servers_ticks, tool_memory_bytes| Processes {
             tool_ticks,
             servers_ticks,
+            driver_ticks: servers_ticks / 10,
             tool_memory_bytes,
             servers_memory_bytes: 7,
         };
@@ -246,7 +256,7 @@ mod tests {
         };
         let now = Sample {
             at: later,
-            busy: 180,
+            busy: 181,
             all: 1200,
             stolen: 20,
             own: own(50, 30, 6),
@@ -260,6 +270,9 @@ mod tests {
             RunUse { tool: 0.1, servers: 0.05, tool_memory_bytes: 6.0, servers_memory_bytes: 7.0 };
         assert_eq!(used.run, Some(expected));
         assert_eq!(last.since(&last), None);
+        let ended = Processes { servers_ticks: 0, driver_ticks: 33, ..now.own };
+        let used = Sample { own: ended, ..now }.since(&last).expect("shares");
+        assert!((used.others - 0.25).abs() < 1e-9, "the end of a server changes nothing: {used:?}");
     }
 
     #[test]
